@@ -1,0 +1,1 @@
+"""The process: configuration, wiring, pipeline, command line. Read `pipeline.py` first."""

@@ -1,0 +1,29 @@
+"""One broker a file: how to receive a batch, settle it, publish with confirmation. Read `base.py` first."""
+
+from connectors.base import ACK, NACK, Answer, Backlog, Message, OutMessage, Publisher, Settlement, Source
+from connectors.errors import (
+    AuthenticationError,
+    NotConnectedError,
+    PublishError,
+    SourceClosedError,
+    SourceError,
+    TopologyError,
+)
+
+__all__ = [
+    "ACK",
+    "NACK",
+    "Answer",
+    "AuthenticationError",
+    "Backlog",
+    "Message",
+    "NotConnectedError",
+    "OutMessage",
+    "PublishError",
+    "Publisher",
+    "Settlement",
+    "Source",
+    "SourceClosedError",
+    "SourceError",
+    "TopologyError",
+]

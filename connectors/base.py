@@ -1,0 +1,126 @@
+"""The contract of a broker: what comes in, how it is settled, what goes out.
+
+Life of a source: build it (no I/O), `connect`, then `receive` and `settle` as often as wanted, `close`. After any
+`NotConnectedError` the same object is closed and connected again; receipts of the earlier connection are then dead, and
+settling them is a quiet no-op (the broker has already requeued what they stood for).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any, Protocol
+
+
+class Settlement(Enum):
+    """How one message is settled; the broker's own words stay in its connector."""
+
+    ACK = "ack"  # done: the store has everything the message caused
+    NACK = "nack"  # again later: used on shutdown only, never to wait
+    REJECT = "reject"  # dead-letter it with the broker's own means
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message as a broker handed it over; the body is untouched bytes.
+
+    `id` is the id the publisher set, or None. `position` is where the broker keeps it (topic/partition/offset, sequence
+    number), stable over redeliveries, or None where the broker has no such thing. `properties` are the broker's
+    properties by their own names in snake case (message_id, content_type, routing_key, ...), `headers` the
+    application's. `receipt` is for `settle` of the same source only; nobody else looks into it.
+    """
+
+    source: str
+    body: bytes
+    id: str | None = None
+    position: str | None = None
+    content_type: str | None = None
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    key: str | None = None
+    enqueued_at: datetime | None = None
+    delivery_count: int = 1
+    receipt: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """How to settle a message and, for sources whose sender waits for an answer (HTTP), what became of it.
+
+    `reason` is a value of the closed set of dead-letter reasons, empty when nothing went wrong; `detail` is for people.
+    """
+
+    settlement: Settlement
+    reason: str = ""
+    detail: str = ""
+
+
+ACK = Answer(settlement=Settlement.ACK)
+NACK = Answer(settlement=Settlement.NACK)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutMessage:
+    """A message to publish. `destination` is what the publisher routes by (AMQP: the routing key)."""
+
+    id: str
+    body: bytes
+    destination: str
+    content_type: str | None = None
+    headers: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What waits at the broker, as far as it tells: messages not yet settled, None when unknown."""
+
+    messages: int | None = None
+
+
+class Source(Protocol):
+    """Where messages come from. One task calls `receive`; `settle` may be called while a `receive` waits."""
+
+    name: str
+
+    async def connect(self) -> None:
+        """Open the connection, create what is missing, start consuming.
+
+        Raises: NotConnectedError, AuthenticationError, TopologyError.
+        """
+
+    async def receive(self, limit: int) -> Sequence[Message]:
+        """Up to `limit` messages in the order of receipt; waits at most a second or two.
+
+        An empty answer is a healthy heartbeat. The broker never has more than the source's credit outstanding.
+        Cancelling loses nothing: what was not returned is returned by the next call, or requeued by `close`.
+
+        Raises: NotConnectedError, SourceClosedError.
+        """
+
+    async def settle(self, settled: Sequence[tuple[Message, Answer]]) -> None:
+        """Tell the broker; messages of an earlier connection are passed over.
+
+        Raises: NotConnectedError: assume redelivery of whatever was not settled.
+        """
+
+    async def backlog(self) -> Backlog:
+        """What waits at the broker; cheap enough to be asked every few seconds. Raises: NotConnectedError."""
+
+    async def close(self) -> None:
+        """Stop consuming and disconnect; unsettled messages go back. May be called twice; never raises."""
+
+
+class Publisher(Protocol):
+    """Where dead letters and receipts go out."""
+
+    async def connect(self) -> None:
+        """Raises: NotConnectedError, AuthenticationError, TopologyError."""
+
+    async def publish(self, messages: Sequence[OutMessage]) -> None:
+        """Return when the broker has confirmed every message.
+
+        Raises: PublishError: some may have arrived; publish all again under the same ids. NotConnectedError.
+        """
+
+    async def close(self) -> None:
+        """May be called twice; never raises."""

@@ -1,0 +1,1 @@
+"""The notification hub: registry, audiences, templates, dispatch. Read `engine.py` first."""

@@ -1,0 +1,65 @@
+"""What the hub may raise.
+
+    HubError                    root; nobody raises it as such
+    ├── InvalidRequestError     the caller's data is wrong: tell them, do not repeat (400 on the wire)
+    │   ├── TagError            a tag or tag expression, with the column
+    │   ├── TemplateError       a template body, header or expression
+    │   └── PayloadTooLargeError    over the contract's limit (413)
+    ├── NotFoundError           no such hub, installation, registration or notification (404)
+    ├── PreconditionError       an ETag that does not match (412)
+    ├── CapacityError           the queue is full: try again after `retry_after` seconds (429)
+    └── StoreError              the store could not do it: nothing happened, try the same again
+        └── StoreLockedError    another process holds this store: only an operator can help
+"""
+
+
+class HubError(Exception):
+    """Root of everything the hub raises on purpose."""
+
+
+class InvalidRequestError(HubError):
+    """The caller's data is wrong; repeating it will not help."""
+
+
+class TagError(InvalidRequestError):
+    """A tag or tag expression that cannot be; `column` counts from 1 and points at the first wrong character."""
+
+    def __init__(self, message: str, *, column: int = 1) -> None:
+        super().__init__(message)
+        self.column = column
+
+
+class TemplateError(InvalidRequestError):
+    """A template that cannot be registered; `where` names the place in it (a JSON path, an element, a header)."""
+
+    def __init__(self, message: str, *, where: str = "") -> None:
+        super().__init__(message)
+        self.where = where
+
+
+class PayloadTooLargeError(InvalidRequestError):
+    """A body over the contract's limit."""
+
+
+class NotFoundError(HubError):
+    """There is no such hub, installation, registration or notification."""
+
+
+class PreconditionError(HubError):
+    """The ETag named by the caller is not the current one."""
+
+
+class CapacityError(HubError):
+    """The queue is full; `retry_after` is in seconds."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class StoreError(HubError):
+    """The store could not do it; nothing was changed and the same call may be tried again."""
+
+
+class StoreLockedError(StoreError):
+    """Another process holds this store."""

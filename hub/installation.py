@@ -1,0 +1,57 @@
+"""What is registered: installations (documents) and registrations (the unit of matching)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from hub.notification import Platform
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """A template as registered: `body` JSON or XML text, `headers` for the service; both may hold expressions.
+
+    `expiry` is Apple's only: a date, `0` or an expression. `tags` come on top of the installation's.
+    """
+
+    body: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    expiry: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """A phone's document (Notification Hubs REST API, "Installation"); its registrations are derived from it.
+
+    `push_channel` is the canonical handle: APNs tokens are upper-case hex. `expires_at` None means never.
+    """
+
+    id: str
+    platform: Platform
+    push_channel: str
+    user_id: str | None = None
+    tags: tuple[str, ...] = ()
+    templates: Mapping[str, Template] = field(default_factory=dict)
+    push_variables: Mapping[str, str] = field(default_factory=dict)
+    expires_at: datetime | None = None
+    push_channel_expired: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """One handle with its tags and, for a template registration, its template; audiences are sets of these.
+
+    `registration_id` is the wire id; `template_name` None means native. `etag` starts at 1 and grows by one a write.
+    """
+
+    registration_id: str
+    platform: Platform
+    push_channel: str
+    tags: tuple[str, ...] = ()
+    template_name: str | None = None
+    template: Template | None = None
+    push_variables: Mapping[str, str] = field(default_factory=dict)
+    installation_id: str | None = None
+    etag: int = 1
+    expires_at: datetime | None = None

@@ -1,0 +1,96 @@
+"""What becomes of pushes and notifications: the closed sets of names, and how they map to metric labels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Reaction(Enum):
+    """What the engine does after one push was answered; wire names alone cannot say it."""
+
+    DELIVERED = "delivered"  # the service took it
+    RETRY = "retry"  # service or network trouble: again later, the lane's breaker counts it
+    THROTTLED = "throttled"  # too fast: again later, not before Retry-After
+    GONE = "gone"  # the push channel is dead: mark the registration
+    CONFIG = "config"  # our credential, topic or environment is wrong: stop the lane, touch no registration
+    DROP = "drop"  # permanent for this push, the channel is fine
+
+
+class OutcomeName(Enum):
+    """Outcome names of the Notification Hubs REST API (notification details, PNS feedback)."""
+
+    SUCCESS = "Success"
+    ABANDONED = "AbandonedNotificationMessages"
+    BAD_CHANNEL = "BadChannel"
+    CHANNEL_DISCONNECTED = "ChannelDisconnected"
+    CHANNEL_THROTTLED = "ChannelThrottled"
+    DROPPED = "Dropped"
+    EXPIRED_CHANNEL = "ExpiredChannel"
+    INVALID_CREDENTIALS = "InvalidCredentials"
+    INVALID_NOTIFICATION_FORMAT = "InvalidNotificationFormat"
+    INVALID_NOTIFICATION_SIZE = "InvalidNotificationSize"
+    INVALID_TOKEN = "InvalidToken"  # noqa: S105 - a name of the wire contract
+    NO_TARGETS = "NoTargets"
+    PNS_INTERFACE_ERROR = "PnsInterfaceError"
+    PNS_SERVER_ERROR = "PnsServerError"
+    PNS_UNAVAILABLE = "PnsUnavailable"
+    PNS_UNREACHABLE = "PnsUnreachable"
+    REFRESH_TOKEN = "RefreshToken"  # noqa: S105
+    SKIPPED = "Skipped"
+    THROTTLED = "Throttled"
+    TOKEN_PROVIDER_INTERFACE_ERROR = "TokenProviderInterfaceError"  # noqa: S105
+    TOKEN_PROVIDER_UNREACHABLE = "TokenProviderUnreachable"  # noqa: S105
+    UNKNOWN_ERROR = "UnknownError"
+    WRONG_CHANNEL = "WrongChannel"
+    WRONG_TOKEN = "WrongToken"  # noqa: S105
+
+
+class State(Enum):
+    """States of a notification (Notification Hubs REST API, notification details)."""
+
+    ENQUEUED = "Enqueued"
+    SCHEDULED = "Scheduled"
+    PROCESSING = "Processing"
+    COMPLETED = "Completed"
+    NO_TARGET_FOUND = "NoTargetFound"
+    ABANDONED = "Abandoned"
+    CANCELLED = "Cancelled"
+    UNKNOWN = "Unknown"
+
+
+DELIVERY_LABELS: Mapping[OutcomeName, str] = {
+    OutcomeName.SUCCESS: "success",
+    OutcomeName.ABANDONED: "expired",
+    OutcomeName.BAD_CHANNEL: "invalid_token",
+    OutcomeName.CHANNEL_DISCONNECTED: "bad_request",
+    OutcomeName.CHANNEL_THROTTLED: "throttled",
+    OutcomeName.DROPPED: "bad_request",
+    OutcomeName.EXPIRED_CHANNEL: "invalid_token",
+    OutcomeName.INVALID_CREDENTIALS: "unauthorized",
+    OutcomeName.INVALID_NOTIFICATION_FORMAT: "bad_request",
+    OutcomeName.INVALID_NOTIFICATION_SIZE: "payload_too_large",
+    OutcomeName.INVALID_TOKEN: "unauthorized",
+    OutcomeName.NO_TARGETS: "expired",
+    OutcomeName.PNS_INTERFACE_ERROR: "server_error",
+    OutcomeName.PNS_SERVER_ERROR: "server_error",
+    OutcomeName.PNS_UNAVAILABLE: "server_error",
+    OutcomeName.PNS_UNREACHABLE: "unreachable",
+    OutcomeName.REFRESH_TOKEN: "success",
+    OutcomeName.SKIPPED: "deduplicated",
+    OutcomeName.THROTTLED: "throttled",
+    OutcomeName.TOKEN_PROVIDER_INTERFACE_ERROR: "server_error",
+    OutcomeName.TOKEN_PROVIDER_UNREACHABLE: "unreachable",
+    OutcomeName.UNKNOWN_ERROR: "server_error",
+    OutcomeName.WRONG_CHANNEL: "invalid_token",
+    OutcomeName.WRONG_TOKEN: "unauthorized",
+}
+"""The label `outcome` of `pushbridge_pns_deliveries_total`; a timeout has its own label, see `SendResult.timed_out`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a notification: its state, and pushes by platform and outcome name."""
+
+    notification_id: str
+    state: State
+    counts: Mapping[str, Mapping[str, int]]

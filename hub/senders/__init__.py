@@ -1,0 +1,1 @@
+"""Push services, one a file. Read `base.py` first."""

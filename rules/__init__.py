@@ -1,0 +1,1 @@
+"""Rules: an event in, a decision out; pure. Read `engine.py` first."""

@@ -1,0 +1,26 @@
+"""What goes into the rules: an event with CloudEvents names (CloudEvents 1.0, section 3)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One event, decoded and mapped.
+
+    `origin` is the configured name of the source it came from (what a rule's `source:` names); `source` is the CloudEvents
+    attribute. `data` is JSON-like: dict, list, str, int, float, bool, None, Decimal. `meta` holds the broker's
+    properties, with application headers under `headers`. `trace` is a W3C traceparent or empty. `time` is aware UTC.
+    """
+
+    id: str
+    origin: str
+    source: str
+    type: str
+    subject: str = ""
+    time: datetime
+    data: Any = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    trace: str = ""

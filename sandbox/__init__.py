@@ -1,0 +1,1 @@
+"""Local stand-ins as strict as the real services: push services and virtual phones."""

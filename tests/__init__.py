@@ -1,0 +1,1 @@
+"""Tests; this file keeps `tests/hub` from shadowing `hub`."""

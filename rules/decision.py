@@ -34,8 +34,8 @@ class Failure:
 class Decision:
     """All that the rules say of one event; empty when none matched.
 
-    `matched` names every rule that matched, failed ones included, in order; `errors` are rules whose match or `when` could
-    not be evaluated (a type clash): they count as not matched.
+    `matched` names every rule that matched, failed ones included, in order; `errors` are rules whose match or `when`
+    could not be evaluated (a type clash): they count as not matched.
     """
 
     intents: tuple[Intent, ...] = ()

@@ -10,9 +10,10 @@ from typing import Any
 class Event:
     """One event, decoded and mapped.
 
-    `origin` is the configured name of the source it came from (what a rule's `source:` names); `source` is the CloudEvents
-    attribute. `data` is JSON-like: dict, list, str, int, float, bool, None, Decimal. `meta` holds the broker's
-    properties, with application headers under `headers`. `trace` is a W3C traceparent or empty. `time` is aware UTC.
+    `origin` is the configured name of the source it came from (what a rule's `source:` names); `source` is the
+    CloudEvents attribute. `data` is JSON-like: dict, list, str, int, float, bool, None, Decimal. `meta` holds the
+    broker's properties, with application headers under `headers`. `trace` is a W3C traceparent or
+    empty. `time` is aware UTC.
     """
 
     id: str

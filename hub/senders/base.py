@@ -36,9 +36,10 @@ class SendResult:
     """What a service said of one push.
 
     `reason` is the service's own word. `retry_after` is in seconds from the answer. `gone_since` is when the service
-    last knew the channel to be dead (APNs 410): the engine compares it with the time of registration. `new_push_channel`
-    replaces the one used (ADM). `lane_wide` says that the verdict is about the credential or the whole app, not this
-    channel: the lane pauses or stops. `timed_out` tells a deadline that passed from a connection that broke.
+    last knew the channel to be dead (APNs 410): the engine compares it with the time of registration.
+    `new_push_channel` replaces the one used (ADM). `lane_wide` says that the verdict is about the credential or the
+    whole app, not this channel: the lane pauses or stops. `timed_out` tells a deadline that passed
+    from a connection that broke.
     """
 
     reaction: Reaction

@@ -1,0 +1,48 @@
+# The same commands for people and for CI. Everything lives in .venv; a stamp there says for which pyproject.toml it was
+# installed, so a second call installs nothing.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types contracts bench check
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed ## run the main job on embedded defaults, phones on a page
+	$(BIN)/pushbridge demo
+
+test: $(VENV)/.installed-dev ## install and start what the tests need, run them all
+	@deploy/servers.sh rabbitmq-server
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev ## ruff: mistakes and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev ## mypy, strict
+	$(BIN)/mypy
+
+contracts: $(VENV)/.installed-dev ## who may import whom
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.installed-dev ## the figures: a table, and JSON in benchmarks/results
+	@deploy/servers.sh rabbitmq-server nginx h2load
+	$(BIN)/python -m benchmarks
+
+check: lint types contracts test ## everything CI asks
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "pushbridge needs Python 3.11 or newer; name one with make PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $(VENV)/.installed $@

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Makes sure that the named servers and tools are on this machine, from Debian's packages where they are missing:
+#
+#     deploy/servers.sh rabbitmq-server nginx h2load
+#
+# Nothing is started: tests and benchmarks run each on loopback from a directory of its own. Needs root or sudo only when
+# something is missing. Without apt-get a missing RabbitMQ is left to Docker, if an engine answers.
+set -euo pipefail
+PATH="$PATH:/usr/sbin:/sbin" # where Debian keeps servers; not on everybody's path
+
+declare -A package_of=([rabbitmq-server]=rabbitmq-server [nginx]=nginx [h2load]=nghttp2-client)
+
+missing=()
+packages=()
+for command in "$@"; do
+    [[ -n "${package_of[$command]:-}" ]] || { echo "servers.sh: no package is known for '$command'" >&2; exit 2; }
+    command -v "$command" >/dev/null && continue
+    missing+=("$command")
+    packages+=("${package_of[$command]}")
+done
+((${#missing[@]})) || exit 0
+
+as_root=()
+((EUID == 0)) || as_root=(sudo -n)
+if command -v apt-get >/dev/null && "${as_root[@]}" true 2>/dev/null; then
+    echo "Installing ${packages[*]}"
+    # A package's own service would listen on every interface: deny its start, unless this machine has a policy already.
+    policy=/usr/sbin/policy-rc.d
+    if [[ ! -e $policy ]]; then
+        trap '"${as_root[@]}" rm -f $policy' EXIT
+        printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee $policy >/dev/null
+        "${as_root[@]}" chmod 755 $policy
+    fi
+    "${as_root[@]}" apt-get update -qq
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends "${packages[@]}"
+elif [[ ${missing[*]} == rabbitmq-server ]] && timeout 20 docker version >/dev/null 2>&1; then
+    echo "RabbitMQ is not installed; the tests run it in Docker"
+else
+    echo "Missing: ${missing[*]}. Install them (Debian: apt-get install ${packages[*]}), or run as root or with sudo" >&2
+    echo "so that this script can; for RabbitMQ a running Docker engine does as well." >&2
+    exit 1
+fi

@@ -1,0 +1,74 @@
+"""A TCP relay between a client and a server, with the faults of a network: cut, stall, refuse."""
+
+import asyncio
+from typing import Self
+
+
+class Relay:
+    """Listens on 127.0.0.1 (`port`, once entered) and passes bytes on to `target` on the same host.
+
+    Faults hold for connections that are open and for new ones, until taken back.
+    """
+
+    def __init__(self, target: int) -> None:
+        self.port = 0
+        self._target = target
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._refusing = False
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        await self.cut()
+
+    async def cut(self) -> None:
+        """Break every open connection; new ones are taken."""
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    def stall(self) -> None:
+        """Keep connections open and pass nothing on, as a dead peer behind a firewall does."""
+        self._flowing.clear()
+
+    def flow(self) -> None:
+        """End of `stall`; what was held back goes on."""
+        self._flowing.set()
+
+    def refuse(self, refusing: bool = True) -> None:
+        """Hang up on new connections at once."""
+        self._refusing = refusing
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._refusing:
+            writer.transport.abort()
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+            try:
+                async with asyncio.TaskGroup() as ways:
+                    ways.create_task(self._pass(reader, far_writer))
+                    ways.create_task(self._pass(far_reader, writer))
+            finally:
+                far_writer.transport.abort()
+        except* (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            self._connections.discard(task)
+            writer.transport.abort()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            await self._flowing.wait()
+            writer.write(data)
+            await writer.drain()
+        writer.write_eof()

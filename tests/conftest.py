@@ -1,0 +1,43 @@
+"""What all tests share: the brokers of a session, started when the first test asks for one."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.brokers import rabbitmq as backends
+from tests.brokers.rabbitmq import RabbitMq
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--brokers",
+        choices=["auto", "native", "docker"],
+        default="auto",
+        help="installed servers, containers, or whichever is there, installed first (default: auto)",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs a Docker engine where none answers; `pytest_terminal_summary` says so."""
+    for_docker = [item for item in items if item.get_closest_marker("docker")]
+    if for_docker and not backends.docker_answers():
+        items[:] = [item for item in items if item not in for_docker]
+        config.hook.pytest_deselected(items=for_docker)
+        config.stash[_NOT_RUN] = [item.nodeid for item in for_docker]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for nodeid in config.stash.get(_NOT_RUN, []):
+        terminalreporter.write_line(f"NOT RUN {nodeid}: no Docker engine answers")
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(request: pytest.FixtureRequest) -> Iterator[RabbitMq]:
+    """RabbitMQ for the whole session; a test that stops or kills it starts it again. Name queues uniquely."""
+    choice = request.config.getoption("--brokers")
+    use_docker = choice == "docker" or (choice == "auto" and backends.native_scripts() is None)
+    with backends.docker() if use_docker else backends.native() as broker:
+        yield broker
+
+
+_NOT_RUN = pytest.StashKey[list[str]]()

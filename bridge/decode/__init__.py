@@ -1,0 +1,36 @@
+"""Message to data: one format a file. Read `base.py` first, then the format that interests you."""
+
+from bridge.decode.base import Decoded, Decoder, DecodeSettings
+from bridge.decode.readers import reader_for
+from bridge.decode.trace import trace_from
+from bridge.errors import EventError, Reason
+from connectors.base import Message
+
+__all__ = ["DecodeSettings", "Decoded", "Decoder", "decoder_for"]
+
+
+def decoder_for(settings: DecodeSettings) -> Decoder:
+    """The decoder of a source; making it compiles the pattern and imports what the format needs.
+
+    The decoder raises EventError with the reason `too_large` for a body over the limit and `decode` for anything that
+    is not what the format says; details name positions and kinds, never values.
+    """
+    decode = _decoder_of_format(settings)
+    max_body = settings.max_body
+
+    def decode_bounded(message: Message) -> Decoded:
+        size = len(message.body)
+        if size > max_body:
+            raise EventError(Reason.TOO_LARGE, f"the body has {size} bytes, the limit is {max_body}")
+        return decode(message)
+
+    return decode_bounded
+
+
+def _decoder_of_format(settings: DecodeSettings) -> Decoder:
+    if settings.format == "cloudevents":
+        from bridge.decode.cloudevents import CloudEventsDecoder
+
+        return CloudEventsDecoder(settings)
+    read = reader_for(settings.format, settings)
+    return lambda message: Decoded(data=read(message.body, message.content_type), trace=trace_from(message.headers))

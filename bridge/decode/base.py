@@ -1,0 +1,59 @@
+"""The contract of decoding: a message in, its content and what it says about itself out."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from connectors.base import Message
+
+Format = Literal["json", "xml", "text", "cloudevents"]
+ValueType = Literal["decimal", "int", "float", "bool", "datetime"]
+
+MAX_DEPTH = 64
+"""How deep data may be nested: everything that walks it later may recurse."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodeSettings:
+    """How the bodies of a source are read.
+
+    `pattern` (text) is a regular expression with named groups. `root` (XML) is the local name the root element must
+    have. `types` (XML) says what the text of an element or attribute means, by its name (`Amount`, `@currency`) or by
+    its path below the root (`Lines/Line/Price`); a path wins over a name. All three also apply to the data of a
+    CloudEvent of that kind. `max_body` is in bytes.
+    """
+
+    format: Format = "json"
+    pattern: str | None = None
+    root: str | None = None
+    types: Mapping[str, ValueType] = field(default_factory=dict)
+    max_body: int = 1024 * 1024
+
+
+@dataclass(slots=True, kw_only=True)
+class Decoded:
+    """What a message holds; the fields but `data` and `trace` are None or empty unless the format carries them.
+
+    `data` is JSON-like: dict, list, str, int, float, bool, None, Decimal. The CloudEvents attributes have their own
+    names; `attributes` holds the others (`dataschema`, `datacontenttype`, extensions) as str, int or bool. A
+    CloudEvent is identified by `source` and `id` together. `trace` is a valid W3C traceparent or empty.
+
+    Not frozen: one is made for every message, and freezing triples the cost of making it.
+    """
+
+    data: Any
+    id: str | None = None
+    source: str | None = None
+    type: str | None = None
+    subject: str | None = None
+    time: datetime | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    trace: str = ""
+
+
+Decoder = Callable[[Message], Decoded]
+"""Decodes a message or raises EventError; no other exception leaves it, whatever the bytes."""
+
+Reader = Callable[[bytes, str | None], Any]
+"""Reads a body with its content type into data, or raises EventError."""

@@ -1,0 +1,37 @@
+"""Dates as the SDKs of the wire contract write them."""
+
+import re
+from datetime import UTC, datetime
+
+from hub.errors import InvalidRequestError
+
+_QUOTED_T = re.compile(r"'T'")
+_ZONE_NAME = re.compile(r"\s*\([^)]*\)$")
+_FORMATS = (
+    "%a %b %d %Y %H:%M:%S GMT%z",  # a JavaScript Date turned to text
+    "%m/%d/%Y %H:%M:%S",  # .NET and Java headers
+)
+
+
+def parse_date(text: str) -> datetime:
+    """The instant meant, in UTC; ISO 8601 in all its shortened forms, or what some SDKs write instead of it.
+
+    A date without a zone is UTC. Fractions of a second beyond microseconds are cut.
+
+    Raises: InvalidRequestError.
+    """
+    plain = _ZONE_NAME.sub("", _QUOTED_T.sub("T", text.strip()))
+    try:
+        parsed = _parse(plain)
+        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise InvalidRequestError(f"{text[:60]!r} is no date; write it like 2030-01-31T12:00:00Z") from error
+
+
+def _parse(text: str) -> datetime:
+    for pattern in _FORMATS:
+        try:
+            return datetime.strptime(text, pattern)
+        except ValueError:
+            continue
+    return datetime.fromisoformat(text)

@@ -1,0 +1,151 @@
+"""Templates: compiled when registered, filled for every send (Notification Hubs, "Templates").
+
+Filling is done for every send, so all that can be is decided when compiling.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hub.dates import parse_date
+from hub.errors import InvalidRequestError, TemplateError
+from hub.expressions import Expression, parse_value
+from hub.fcm_body import v1_body
+from hub.installation import Template
+from hub.notification import Platform
+from hub.template_bodies import Piece, Slot, json_pieces, raw_pieces, xml_pieces, xml_root
+
+WNS_TYPES = {"toast": "wns/toast", "tile": "wns/tile", "badge": "wns/badge"}
+"""What `X-WNS-Type` says for each root element."""
+
+_HEADER_PREFIX = {Platform.APNS: "apns-", Platform.WNS: "X-WNS-"}
+_HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A filled template: the payload for the push service, its headers, and Apple's expiry (a date or `0`)."""
+
+    payload: bytes
+    headers: Mapping[str, str]
+    expiry: str | None = None
+
+
+class CompiledTemplate:
+    """A template ready to be filled; made by `compile_template`.
+
+    `names` are the properties it uses, in lower case. Registrations whose push variables share no name with them are
+    filled alike, so one `render` serves them all.
+    """
+
+    __slots__ = ("_constant_headers", "_expiry", "_headers", "_pieces", "names")
+
+    def __init__(
+        self, pieces: Sequence[Piece], headers: Mapping[str, str | Expression], expiry: str | Expression | None
+    ) -> None:
+        self._pieces = pieces
+        self._headers = headers
+        self._constant_headers = {name: value for name, value in headers.items() if isinstance(value, str)}
+        self._expiry = expiry
+        expressions = [piece.expression for piece in pieces if isinstance(piece, Slot)]
+        expressions += [value for value in (*headers.values(), expiry) if isinstance(value, Expression)]
+        self.names: frozenset[str] = frozenset().union(*(expression.names for expression in expressions))
+
+    def render(self, properties: Mapping[str, str], push_variables: Mapping[str, str]) -> Rendered:
+        """Fill in the message's properties, else the phone's push variables, else defaults; names compare without case.
+
+        A property that nobody has is empty, as in the service: the message is sent all the same.
+        """
+        values = {name.lower(): value for name, value in push_variables.items()}
+        values |= {name.lower(): value for name, value in properties.items()}
+        payload = b"".join(
+            [
+                piece if isinstance(piece, bytes) else piece.encode(piece.expression.evaluate(values))
+                for piece in self._pieces
+            ]
+        )
+        expiry = self._expiry.evaluate(values) if isinstance(self._expiry, Expression) else self._expiry
+        return Rendered(payload, self._filled_headers(values), expiry)
+
+    def _filled_headers(self, values: Mapping[str, str]) -> Mapping[str, str]:
+        # Pushes of one template share this object when they can: senders keep work for it.
+        if len(self._constant_headers) == len(self._headers):
+            return self._constant_headers
+        return {
+            name: value if isinstance(value, str) else _CONTROLS.sub(" ", value.evaluate(values))
+            for name, value in self._headers.items()
+        }
+
+
+def compile_template(template: Template, platform: Platform) -> CompiledTemplate:
+    """Check a template as the service does when it is registered, and make it ready to be filled.
+
+    The body is JSON for APNs and FCM, XML for WNS, and for another type than toast, tile and badge JSON or text too.
+    `X-WNS-Type` is derived from the root element when it is not given. An FCM body may lack the `message` around it.
+
+    Raises: TemplateError.
+    """
+    headers = _compile_headers(template.headers, platform)
+    match platform:
+        case Platform.APNS:
+            pieces = json_pieces(template.body)
+        case Platform.FCM:
+            pieces = _compile_fcm(template.body)
+        case Platform.WNS:
+            pieces = _compile_wns(template.body, headers)
+    return CompiledTemplate(pieces, headers, _compile_expiry(template.expiry, platform))
+
+
+def _compile_headers(headers: Mapping[str, str], platform: Platform) -> dict[str, str | Expression]:
+    prefix = _HEADER_PREFIX.get(platform)
+    compiled: dict[str, str | Expression] = {}
+    for name, text in headers.items():
+        where = f"header {name}"
+        if prefix is None:
+            raise TemplateError(f"{where}: templates for {platform.value} have no headers", where=where)
+        if not name.lower().startswith(prefix.lower()) or not _HEADER_NAME.fullmatch(name):
+            raise TemplateError(f"{where}: headers for {platform.value} begin with {prefix}", where=where)
+        if _CONTROLS.search(text):
+            raise TemplateError(f"{where}: a header has no control characters", where=where)
+        compiled[name] = parse_value(text, where=where)
+    return compiled
+
+
+def _compile_expiry(text: str | None, platform: Platform) -> str | Expression | None:
+    if text is None:
+        return None
+    if platform is not Platform.APNS:
+        raise TemplateError("expiry: only templates for apns have one", where="expiry")
+    expiry = parse_value(text, where="expiry")
+    if isinstance(expiry, str) and expiry != "0":
+        try:
+            parse_date(expiry)
+        except InvalidRequestError as error:
+            raise TemplateError(f"expiry: {error}", where="expiry") from error
+    return expiry
+
+
+def _compile_fcm(body: str) -> list[Piece]:
+    try:
+        message = v1_body(body)
+    except InvalidRequestError as error:
+        raise TemplateError(f"body: {error}", where="body") from error
+    return json_pieces(message)
+
+
+def _compile_wns(body: str, headers: dict[str, str | Expression]) -> list[Piece]:
+    wns_type = next((value for name, value in headers.items() if name.lower() == "x-wns-type"), None)
+    if not body.lstrip().startswith("<"):
+        if wns_type is None or wns_type in WNS_TYPES.values():
+            raise TemplateError("body: templates for wns are XML, or have the header X-WNS-Type: wns/raw", where="body")
+        return raw_pieces(body)
+    root = xml_root(body)
+    if wns_type is None:
+        if root not in WNS_TYPES:
+            raise TemplateError(
+                f"header X-WNS-Type: needed for a root element {root!r}; it is derived for toast, tile and badge",
+                where="header X-WNS-Type",
+            )
+        headers["X-WNS-Type"] = WNS_TYPES[root]
+    return xml_pieces(body)

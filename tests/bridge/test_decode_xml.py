@@ -1,0 +1,170 @@
+import tracemalloc
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.decode.base import MAX_DEPTH, ValueType
+from bridge.decode.xml import XmlReader
+from bridge.errors import EventError, Reason
+
+plain = XmlReader(root=None, types={})
+
+
+@pytest.mark.parametrize(
+    "body, data",
+    [
+        ("<a/>", ""),
+        ("<a>text</a>", "text"),
+        ("<a>\n  text\n</a>", "text"),
+        ("<a><b>1</b><c/></a>", {"b": "1", "c": ""}),
+        ("<a><b>1</b><b>2</b><b>3</b></a>", {"b": ["1", "2", "3"]}),
+        ("<a><b><c>1</c></b><b>2</b></a>", {"b": [{"c": "1"}, "2"]}),
+        ('<a x="1" y=""><b z="2">3</b></a>', {"@x": "1", "@y": "", "b": {"@z": "2", "#text": "3"}}),
+        ("<a>one <b>two</b> three</a>", {"b": "two", "#text": "one  three"}),
+        ('<a xmlns="urn:x" xmlns:p="urn:y"><p:b p:c="1">2</p:b></a>', {"b": {"@c": "1", "#text": "2"}}),
+        ('<a xmlns:p="urn:y" b="1" p:b="2"/>', {"@b": ["1", "2"]}),
+        ('<a xmlns:i="http://www.w3.org/2001/XMLSchema-instance"><b i:type="x">1</b><c i:nil="true"/></a>',
+         {"b": "1", "c": ""}),
+        ("<a><!-- no --><?pi no?>1<![CDATA[<2>&]]></a>", "1<2>&"),
+        ("<a>&lt;&#65;&amp;</a>", "<A&"),
+        ('<?xml version="1.0"?>\n<a>1</a>\n<!-- end -->', "1"),
+    ],
+)  # fmt: skip
+def test_a_document_becomes_data(body: str, data: Any) -> None:
+    assert plain(body.encode()) == data
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "iso-8859-1", "windows-1252"])
+def test_the_declared_encoding_is_used(encoding: str) -> None:
+    assert plain(f'<?xml version="1.0" encoding="{encoding}"?><a>Zürich</a>'.encode(encoding)) == "Zürich"
+
+
+@pytest.mark.parametrize(
+    "type, text, value",
+    [
+        ("decimal", " 12.50 ", Decimal("12.50")),
+        ("decimal", "-.5", Decimal("-0.5")),
+        ("int", "+007", 7),
+        ("float", "1e3", 1000.0),
+        ("bool", "true", True),
+        ("bool", "0", False),
+        ("datetime", "2026-03-02T21:50:00+01:00", "2026-03-02T20:50:00Z"),
+        ("datetime", "2026-03-02t20:50:00.250z", "2026-03-02T20:50:00.250000Z"),
+    ],
+)
+def test_a_typed_element_is_read_as_its_type(type: ValueType, text: str, value: Any) -> None:
+    read = XmlReader(root=None, types={"Amount": type})(f"<a><Amount>{text}</Amount><b>1</b></a>".encode())
+    assert read == {"Amount": value, "b": "1"}
+    assert read["Amount"].__class__ is value.__class__
+
+
+@pytest.mark.parametrize(
+    "type, text",
+    [
+        *[("decimal", text) for text in ["", "1e9", "NaN", "Infinity", "1_0", "٣", "1,5", "9" * 65]],
+        *[("int", text) for text in ["1.0", "0x1", "1_000", "9" * 5000]],
+        *[("float", text) for text in ["INF", "nan", "1e999"]],
+        *[("bool", text) for text in ["True", "yes", ""]],
+        *[("datetime", text) for text in ["2026-03-02", "2026-03-02T21:50:00", "soon", "0001-01-01T00:00:00+23:59"]],
+    ],
+)
+def test_a_text_that_is_not_of_its_type_is_refused_by_name(type: ValueType, text: str) -> None:
+    with pytest.raises(EventError, match=f"^decode: Amount is not of the type {type}$"):
+        XmlReader(root=None, types={"Amount": type})(f"<a><Amount>{text}</Amount></a>".encode())
+
+
+def test_types_apply_by_name_everywhere_and_by_path_in_one_place() -> None:
+    read = XmlReader(root=None, types={"P": "int", "@n": "int", "Lines/P": "decimal", "Lines/P/@n": "bool"})
+    body = b'<Order n="1"><P n="2">3</P><Lines><P n="1">3</P><P>4</P></Lines></Order>'
+    assert read(body) == {
+        "@n": 1,
+        "P": {"@n": 2, "#text": 3},
+        "Lines": {"P": [{"@n": True, "#text": Decimal(3)}, Decimal(4)]},
+    }
+
+
+def test_another_root_element_is_refused() -> None:
+    read = XmlReader(root="ApprovalRequest", types={})
+    assert read(b'<p:ApprovalRequest xmlns:p="urn:x">1</p:ApprovalRequest>') == "1"
+    with pytest.raises(EventError, match="the root element is not ApprovalRequest"):
+        read(b"<Approval>1</Approval>")
+
+
+@pytest.mark.parametrize(
+    "body, complaint",
+    [
+        (b"", "not XML: document empty at line 1"),
+        (b"no", "not XML: .* at line 1"),
+        (b"<a>\n<b>\n</a>", "not XML: tag name mismatch at line 3"),
+        (b"<a/><b/>", "not XML"),
+        (b"<a>&nope;</a>", "not XML: undeclared entity"),
+        (b"<a>\xff</a>", "not XML: invalid encoding"),
+        (b'<?xml version="1.0" encoding="nope"?><a/>', "not XML: unsupported encoding"),
+    ],
+)
+def test_a_broken_document_is_refused_with_the_line(body: bytes, complaint: str) -> None:
+    with pytest.raises(EventError, match=complaint) as raised:
+        plain(body)
+    assert raised.value.reason is Reason.DECODE
+
+
+def test_a_broken_document_leaves_nothing_behind_for_the_next() -> None:
+    read = XmlReader(root=None, types={"b": "int"})
+    for broken in (b"<a><b>1</b><c>", b"<a><b>x</b></a>", b"<!DOCTYPE a><a/>"):
+        with pytest.raises(EventError):
+            read(broken)
+        assert read(b"<a><b>2</b></a>") == {"b": 2}
+
+
+def test_nesting_is_bounded() -> None:
+    plain(b"<a>" * MAX_DEPTH + b"</a>" * MAX_DEPTH)
+    for depth in (MAX_DEPTH + 1, 100_000):
+        with pytest.raises(EventError, match="deeper than 64 levels"):
+            plain(b"<a>" * depth + b"</a>" * depth)
+
+
+LAUGHS = (
+    '<?xml version="1.0" encoding="{encoding}"?><!DOCTYPE a [<!ENTITY l0 "lol">'
+    + "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 12))
+    + ']><a x="&l11;">&l11;</a>'
+)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_billion_laughs_are_refused_before_they_are_told(encoding: str) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(EventError, match="document type declaration"):
+            plain(LAUGHS.format(encoding=encoding).encode(encoding))
+        assert tracemalloc.get_traced_memory()[1] < 1024 * 1024
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "doctype",
+    [
+        '<!DOCTYPE a [<!ENTITY x SYSTEM "{uri}">]>',
+        '<!DOCTYPE a SYSTEM "{uri}">',
+        '<!DOCTYPE a [<!ENTITY % p SYSTEM "{uri}"> %p;]>',
+    ],
+)
+def test_a_document_cannot_reach_a_file(doctype: str, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("canary")
+    with pytest.raises(EventError, match="document type declaration"):
+        plain((doctype.replace("{uri}", secret.as_uri()) + "<a>&x;</a>").encode())
+
+
+xml_text = st.text(st.characters(min_codepoint=0x20, exclude_categories=["Cs", "Cc"], exclude_characters="￾￿"))
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z]{1,5}", fullmatch=True), xml_text, min_size=1))
+def test_what_was_escaped_is_read_back_but_for_white_space_around(members: dict[str, str]) -> None:
+    body = "".join(f"<{name}>{escape(text)}</{name}>" for name, text in members.items())
+    assert plain(f"<root>{body}</root>".encode()) == {name: text.strip() for name, text in members.items()}

@@ -35,3 +35,8 @@ def _parse(text: str) -> datetime:
         except ValueError:
             continue
     return datetime.fromisoformat(text)
+
+
+def format_date(moment: datetime) -> str:
+    """ISO 8601 in UTC with seven decimals, as .NET writes it and the service sends it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")

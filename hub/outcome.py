@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
+
+from hub.notification import Platform
 
 
 class Reaction(Enum):
@@ -94,3 +97,30 @@ class Outcome:
     notification_id: str
     state: State
     counts: Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationDetails:
+    """All that is known of a notification (Notification Hubs REST API, "Get notification message telemetry").
+
+    `body` is what was sent, `tags` the tag expression, empty for a broadcast. Times are aware UTC; `started_at` and
+    `ended_at` are None until known.
+    """
+
+    notification_id: str
+    state: State
+    enqueued_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    body: str
+    tags: str = ""
+    platforms: tuple[Platform, ...] = ()
+    counts: Mapping[Platform, Mapping[OutcomeName, int]]
+
+
+def final_state(counts: Mapping[Platform, Mapping[OutcomeName, int]]) -> State:
+    """The state a notification ends in, by what became of its pushes: no push at all means nobody was there."""
+    names = {name for by_outcome in counts.values() for name, count in by_outcome.items() if count}
+    if not names:
+        return State.NO_TARGET_FOUND
+    return State.ABANDONED if names == {OutcomeName.ABANDONED} else State.COMPLETED

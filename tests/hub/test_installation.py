@@ -1,0 +1,203 @@
+"""Installation documents: what SDKs send, what comes back, which registrations follow, what is refused."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from hub.documents import document_of, installation_from_document, registrations_of
+from hub.errors import InvalidRequestError, TagError, TemplateError
+from hub.installation import Installation
+from hub.notification import Platform
+
+MINIMAL = {"installationId": "i1", "platform": "apns", "pushChannel": "aabb"}
+GREET = {"body": '{"aps":{"alert":"$(m)"}}'}
+NEVER = "9999-12-31T23:59:59.9999999Z"
+
+
+def installation(**members: Any) -> Installation:
+    return installation_from_document("i1", MINIMAL | members)
+
+
+def test_a_whole_document_comes_back_in_the_service_s_order() -> None:
+    document = {
+        "installationId": "i1",
+        "pushChannel": "AABB",
+        "pushChannelExpired": False,
+        "platform": "apns",
+        "expirationTime": "2030-01-01T10:30:00.0000000Z",
+        "userId": "ann@x.org",
+        "tags": ["News", "lang_en"],
+        "pushVariables": {"name": "Ann"},
+        "templates": {
+            "greet": {
+                "body": GREET["body"],
+                "headers": {"apns-priority": "5"},
+                "expiry": "$(until)",
+                "tags": ["polite", "greet"],
+            }
+        },
+    }
+    read = document_of(installation_from_document("i1", document))
+    assert read == document
+    assert list(read) == list(document)
+    assert installation_from_document("i1", read) == installation_from_document("i1", document)
+
+
+def test_empty_members_and_service_tags_are_left_out() -> None:
+    assert document_of(installation(tags=["$UserId:{ann}"], templates={}, pushVariables={})) == {
+        "installationId": "i1",
+        "pushChannel": "AABB",
+        "pushChannelExpired": False,
+        "platform": "apns",
+        "expirationTime": NEVER,
+    }
+
+
+def test_nulls_unknown_members_and_other_spellings_of_names_are_taken_as_the_sdks_send_them() -> None:
+    document: dict[str, Any] = {
+        "INSTALLATIONID": "i1",
+        "Platform": "APNS",
+        "pushchannel": "aabb",
+        "userID": "ann",
+        "expirationTime": None,
+        "pushChannelExpired": None,
+        "tags": None,
+        "templates": {"greet": {"Body": GREET["body"], "Tags": None, "headers": {}, "expiry": None}},
+        "secondaryTiles": {},
+        "lastActiveOn": "whenever",
+    }
+    read = installation_from_document("i1", document)
+    assert (read.user_id, read.push_channel, read.expires_at) == ("ann", "AABB", None)
+    assert read.templates["greet"].headers == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "platform", "channel"),
+    [
+        ("apns", Platform.APNS, "aabb"),
+        ("APNS", Platform.APNS, "AABB"),
+        ("fcmV1", Platform.FCM, "token:x"),
+        ("FCMV1", Platform.FCM, "token:x"),
+        ("GCM", Platform.FCM, "token:x"),
+        ("fcm", Platform.FCM, "token:x"),
+        ("WNS", Platform.WNS, "https://wns.example/?token=x"),
+    ],
+)
+def test_platforms_are_known_by_every_spelling(name: str, platform: Platform, channel: str) -> None:
+    assert installation(platform=name, pushChannel=channel).platform is platform
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("2030-01-01T10:30:00Z", datetime(2030, 1, 1, 10, 30, tzinfo=UTC)),
+        ("2030-01-01T10:30+0000", datetime(2030, 1, 1, 10, 30, tzinfo=UTC)),
+        ("2030-01-01T10:30:00.1234567Z", datetime(2030, 1, 1, 10, 30, 0, 123456, tzinfo=UTC)),
+        ("2030-01-01T12:30:00+02:00", datetime(2030, 1, 1, 10, 30, tzinfo=UTC)),
+        ("2030-01-01T10:30:00", datetime(2030, 1, 1, 10, 30, tzinfo=UTC)),
+        ("2030-01-01'T'10:30:00", datetime(2030, 1, 1, 10, 30, tzinfo=UTC)),
+        ("Tue Jan 01 2030 10:30:00 GMT+0000 (Coordinated Universal Time)", datetime(2030, 1, 1, 10, 30, tzinfo=UTC)),
+        ("01/31/2030 10:30:00", datetime(2030, 1, 31, 10, 30, tzinfo=UTC)),
+        (NEVER, None),
+        ("9999-12-31T23:59:59.999", None),
+        ("", None),
+    ],
+)
+def test_dates_are_read_as_the_sdks_write_them(text: str, instant: datetime | None) -> None:
+    assert installation(expirationTime=text).expires_at == instant
+
+
+def test_tags_are_trimmed_and_repetitions_collapse_without_case() -> None:
+    assert installation(tags=["a", " b ", "A", "", "größe"]).tags == ("a", "b", "größe")
+
+
+def test_registrations_are_one_native_and_one_for_each_template() -> None:
+    read = installation(
+        userId="u1",
+        tags=["t1"],
+        pushVariables={"v": "1"},
+        templates={"greet": GREET | {"tags": ["x"]}, "Big One": GREET},
+    )
+    native, greet, big = registrations_of(read)
+    assert native.tags == ("$InstallationId:{i1}", "$UserId:{u1}", "t1")
+    assert (native.template_name, native.template) == (None, None)
+    assert greet.tags == (*native.tags, "x", "greet")
+    assert (greet.template_name, greet.template) == ("greet", read.templates["greet"])
+    assert big.tags == (*native.tags, "Big One")
+    for registration in (native, greet, big):
+        assert registration.push_variables == {"v": "1"}
+        assert (registration.installation_id, registration.push_channel) == ("i1", "AABB")
+
+
+@pytest.mark.parametrize(
+    ("members", "complaint"),
+    [
+        ({"installationId": "i2"}, "is not the id in the path"),
+        ({"platform": None}, "platform is missing"),
+        ({"platform": 5}, "platform: expected a text"),
+        ({"platform": "nope"}, "unknown platform 'nope'; supported are apns, fcmv1"),
+        ({"platform": "baidu"}, "baidu is not supported yet"),
+        ({"pushChannel": ""}, "pushChannel is missing"),
+        ({"pushChannel": {"endpoint": "x"}}, "pushChannel: expected a text"),
+        ({"pushChannel": "xyz"}, "hex"),
+        ({"pushChannel": "aab"}, "hex"),
+        ({"platform": "wns", "pushChannel": "http://wns.example"}, "https://"),
+        ({"userId": "a b"}, "userId 'a b'"),
+        ({"userId": "x" * 121}, "userId"),
+        ({"expirationTime": "soon"}, "no date"),
+        ({"expirationTime": 5}, "expirationTime: expected a text"),
+        ({"secondaryTiles": {"t": {}}}, "not supported yet"),
+        ({"pushVariables": {"v": 1}}, "pushVariables.v: expected a text"),
+        ({"pushVariables": []}, "pushVariables: expected an object"),
+        ({"templates": []}, "templates: expected an object"),
+    ],
+)
+def test_a_document_that_cannot_be_used_is_refused_with_the_reason(members: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(InvalidRequestError, match=complaint):
+        installation(**members)
+
+
+@pytest.mark.parametrize(
+    ("members", "complaint"),
+    [
+        ({"tags": "a"}, "expected a list"),
+        ({"tags": [1]}, "expected a text"),
+        ({"tags": ["ok", "bad tag!"]}, "'bad tag!'"),
+        ({"tags": ["x" * 121]}, "not allowed"),
+        ({"tags": ["$InstallationId:{i2}"]}, "set by the hub"),
+        ({"tags": ["$UserId:{bob}"], "userId": "ann"}, "another user"),
+        ({"tags": [f"t{number}" for number in range(61)]}, "61 tags are too many"),
+        ({"tags": [f"{number:0>119}é" for number in range(60)]}, None),
+        ({"tags": [f"{number}{'é' * 100}" for number in range(50)]}, "8000 bytes"),
+    ],
+)
+def test_tags_are_checked(members: dict[str, Any], complaint: str | None) -> None:
+    if complaint is None:
+        assert len(installation(**members).tags) == 60
+    else:
+        with pytest.raises(InvalidRequestError, match=complaint):
+            installation(**members)
+
+
+@pytest.mark.parametrize(
+    ("template", "kind", "complaint"),
+    [
+        ("text", TemplateError, "templates.greet: expected an object"),
+        ({}, TemplateError, "templates.greet: body is missing"),
+        ({"body": "no json"}, TemplateError, "templates.greet: body: it is no JSON"),
+        ({"body": '{"a":"$5"}'}, TemplateError, "templates.greet: a: "),
+        (GREET | {"headers": {"host": "x"}}, TemplateError, "templates.greet: header host"),
+        (GREET | {"tags": ["bad tag"]}, TagError, "templates.greet: tags"),
+        (GREET | {"expiry": "soon"}, TemplateError, "templates.greet: expiry"),
+    ],
+)
+def test_templates_are_compiled_when_registered(template: Any, kind: type[Exception], complaint: str) -> None:
+    with pytest.raises(kind, match=complaint):
+        installation(templates={"greet": template})
+
+
+def test_the_number_of_tags_allowed_can_be_set() -> None:
+    document = MINIMAL | {"tags": ["a", "b"]}
+    with pytest.raises(TagError, match="2 tags are too many, 1 are allowed"):
+        installation_from_document("i1", document, max_tags=1)

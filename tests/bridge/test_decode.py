@@ -26,19 +26,20 @@ json_like = st.recursive(
     max_leaves=10,
 )
 ATTRIBUTES = (
-    *(
-        "specversion",
-        "id",
-        "source",
-        "type",
-        "subject",
-        "time",
-        "datacontenttype",
-        "data",
-        "data_base64",
-        "traceparent",
-    ),
-    *("topic", "eventType", "eventTime", "no_such"),
+    "specversion",
+    "id",
+    "source",
+    "type",
+    "subject",
+    "time",
+    "datacontenttype",
+    "data",
+    "data_base64",
+    "traceparent",
+    "topic",
+    "eventType",
+    "eventTime",
+    "no_such",
 )
 CONTENT_TYPES = (
     None,

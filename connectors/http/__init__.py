@@ -1,0 +1,6 @@
+"""HTTP requests as messages: webhooks, CloudEvents, Event Grid. Read `source.py` first."""
+
+from connectors.http.settings import Auth, BasicAuth, Handshake, HttpSettings, Limits
+from connectors.http.source import HttpSource
+
+__all__ = ["Auth", "BasicAuth", "Handshake", "HttpSettings", "HttpSource", "Limits"]

@@ -1,0 +1,71 @@
+"""What a configuration says about a source that is posted to."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from connectors.duration import Duration
+from connectors.size import Size
+
+Secret = Annotated[SecretStr, Field(min_length=1)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class BasicAuth(_Settings):
+    """HTTP Basic (RFC 7617)."""
+
+    username: Annotated[str, Field(min_length=1, pattern=r"^[^:]+$")]
+    password: Secret
+
+
+class Auth(_Settings):
+    """What a sender has to show: a bearer token (RFC 6750) or a name and password, one of the two."""
+
+    bearer: Secret | None = None
+    basic: BasicAuth | None = None
+
+    @model_validator(mode="after")
+    def _check_one(self) -> Self:
+        if (self.bearer is None) == (self.basic is None):
+            raise ValueError("write either bearer or basic")
+        return self
+
+
+class Limits(_Settings):
+    """`body` is in bytes for one request; `in_flight` counts requests that are being read or wait for their answer."""
+
+    body: Annotated[Size, Field(gt=0)] = 1024 * 1024
+    in_flight: Annotated[int, Field(ge=1)] = 200
+
+
+class Handshake(_Settings):
+    """Who may ask for deliveries to this path (CloudEvents web hooks 1.0, section 4).
+
+    `allow_origins` are host names as the sender gives them, or `*` for anybody. `rate` is in requests a minute; None
+    sets no limit.
+    """
+
+    allow_origins: Annotated[tuple[str, ...], Field(min_length=1)]
+    rate: Annotated[int, Field(ge=1)] | None = None
+
+    def allows(self, origin: str) -> bool:
+        return "*" in self.allow_origins or origin.lower() in (allowed.lower() for allowed in self.allow_origins)
+
+
+class HttpSettings(_Settings):
+    """Where a source is posted to, and what it takes.
+
+    `cloudevents` takes structured, binary and batched CloudEvents and the Event Grid schema; `plain` takes any body.
+    Without a `handshake`, senders that ask for consent get none. `answer_timeout` is in seconds, below the 30 that
+    Event Grid waits.
+    """
+
+    path: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)+$")]
+    format: Literal["cloudevents", "plain"] = "plain"
+    auth: Auth | None = None
+    limits: Limits = Limits()
+    handshake: Handshake | None = None
+    answer_timeout: Annotated[Duration, Field(gt=0)] = 25.0

@@ -1,0 +1,235 @@
+"""A source that is posted to: a request is a message, and its answer says how the message was settled."""
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+
+import orjson
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from connectors.base import NACK, Answer, Backlog, Message, Settlement
+from connectors.errors import NotConnectedError
+from connectors.http.auth import challenge, is_authorized
+from connectors.http.modes import Mode, Part, cloudevents_mode, parts_of, validation_code
+from connectors.http.settings import HttpSettings
+
+MAX_EVENTS = 5000
+"""The most events a batch may hold; Event Grid sends no more."""
+
+_HEARTBEAT = 1.0  # seconds a receive waits for a request
+_RETRY_AFTER = {"retry-after": "5"}
+_CREDENTIALS = frozenset(
+    ["authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "aeg-sas-key", "aeg-sas-token"]
+)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class HttpSource:
+    """Messages from HTTP requests; the process's server mounts `route()`.
+
+    A request is answered once its message is settled, that is, once everything it caused is in the store:
+
+        202  accepted
+        400  rejected, kept as a dead letter here; sending it again will not help
+        503  not now (too many in flight, not connected, shutting down, not settled in time): the sender repeats it,
+             and the event's identity makes the repetition harmless
+        401 405 413 415  refused at the door: nothing of it is kept
+
+    A batch is several messages and one answer, with a result for each event. A single event that has to come again
+    makes it 503, as senders repeat batches whole (Event Grid: "all or none"). It is 400 only if every event was
+    rejected: the sender would otherwise dead-letter those that were accepted, and the rejected ones are kept here.
+    """
+
+    def __init__(self, name: str, settings: HttpSettings, *, now: Callable[[], datetime] = _utc_now) -> None:
+        self.name = name
+        self._settings = settings
+        self._now = now
+        self._connected = False
+        self._requests = 0
+        self._waiting: OrderedDict[asyncio.Future[Answer], Message] = OrderedDict()
+        self._unsettled: set[asyncio.Future[Answer]] = set()
+        self._arrived = asyncio.Event()
+
+    async def connect(self) -> None:
+        """Let requests in."""
+        self._connected = True
+
+    async def receive(self, limit: int) -> Sequence[Message]:
+        if self._connected and not self._waiting:
+            self._arrived.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_HEARTBEAT):
+                    await self._arrived.wait()
+        if not self._connected:
+            raise NotConnectedError(f"source {self.name} is closed")
+        return [self._waiting.popitem(last=False)[1] for _ in range(min(limit, len(self._waiting)))]
+
+    async def settle(self, settled: Sequence[tuple[Message, Answer]]) -> None:
+        """Answer the requests; those that nobody waits for any more are passed over."""
+        for message, answer in settled:
+            future: asyncio.Future[Answer] = message.receipt
+            if not future.done():
+                future.set_result(answer)
+
+    async def backlog(self) -> Backlog:
+        return Backlog(messages=len(self._unsettled))
+
+    async def close(self) -> None:
+        """Answer every request that waits with 503, and those to come until the next `connect`."""
+        self._connected = False
+        self._arrived.set()
+        self._waiting.clear()
+        for future in self._unsettled:
+            if not future.done():
+                future.set_result(NACK)
+
+    def route(self) -> Route:
+        """The path of this source; other methods than POST and OPTIONS get a 405."""
+        return Route(self._settings.path, self._respond, methods=["POST", "OPTIONS"])
+
+    async def _respond(self, request: Request) -> Response:
+        settings = self._settings
+        if request.method == "OPTIONS":
+            return self._consent(request)
+        if settings.auth is not None and not is_authorized(request, settings.auth):
+            return _refusal(
+                401, "wrong or missing credentials", {"www-authenticate": challenge(settings.auth, self.name)}
+            )
+        mode = Mode.PLAIN if settings.format == "plain" else cloudevents_mode(request.headers)
+        if mode is None:
+            return _refusal(415, "not a CloudEvent: send application/cloudevents+json, a batch of it, or ce- headers")
+        if request.headers.get("content-encoding", "identity") != "identity":
+            return _refusal(415, "compressed bodies are not taken", {"accept-encoding": "identity"})
+        if self._requests >= settings.limits.in_flight:
+            return _refusal(503, "too many requests in flight", _RETRY_AFTER)
+        self._requests += 1
+        try:
+            async with asyncio.timeout(settings.answer_timeout):
+                return await self._take(request, mode)
+        except TimeoutError:
+            return _refusal(503, "not settled in time; send it again", _RETRY_AFTER)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it
+        finally:
+            self._requests -= 1
+
+    async def _take(self, request: Request, mode: Mode) -> Response:
+        body = await _body(request, self._settings.limits.body)
+        if body is None:
+            return _refusal(413, f"the body is over the limit of {self._settings.limits.body} bytes")
+        if mode is Mode.EVENT_GRID_VALIDATION:
+            return self._validation(body)
+        parts = parts_of(mode, request.headers, body)
+        if len(parts) > MAX_EVENTS:
+            return _refusal(413, f"the batch has {len(parts)} events, the limit is {MAX_EVENTS}")
+        if not self._connected:
+            return _refusal(503, "not taking events at the moment", _RETRY_AFTER)
+        answers = await self._settlements(parts, request)
+        results = [_result(part.id, answer) for part, answer in zip(parts, answers, strict=True)]
+        return _json(_status(answers), {"results": results} if mode.is_batch else results[0])
+
+    async def _settlements(self, parts: Sequence[Part], request: Request) -> Sequence[Answer]:
+        """Hand the events to `receive` and wait until all are settled; whoever stops waiting takes them back."""
+        headers = {name: value for name, value in request.headers.items() if name not in _CREDENTIALS}
+        loop = asyncio.get_running_loop()
+        futures: list[asyncio.Future[Answer]] = [loop.create_future() for _ in parts]
+        for part, future in zip(parts, futures, strict=True):
+            self._waiting[future] = self._message(part, headers, future)
+        self._unsettled.update(futures)
+        self._arrived.set()
+        try:
+            return await asyncio.gather(*futures)
+        finally:
+            self._unsettled.difference_update(futures)
+            for future in futures:
+                self._waiting.pop(future, None)
+
+    def _message(self, part: Part, headers: Mapping[str, str], receipt: asyncio.Future[Answer]) -> Message:
+        properties = {"path": self._settings.path, "content_type": part.content_type, "message_id": part.id}
+        return Message(
+            source=self.name,
+            body=part.body,
+            id=part.id,
+            content_type=part.content_type,
+            headers=headers,
+            properties={name: value for name, value in properties.items() if value is not None},
+            enqueued_at=self._now(),
+            receipt=receipt,
+        )
+
+    def _consent(self, request: Request) -> Response:
+        """The answer to a sender that asks whether it may deliver (CloudEvents web hooks 1.0, section 4).
+
+        It needs no credentials: it protects the sender, not us. A callback address is never called: it would let
+        anybody make this process send requests.
+        """
+        handshake = self._settings.handshake
+        origin = request.headers.get("webhook-request-origin")
+        if handshake is None:
+            return _refusal(405, "no handshake is offered", {"allow": "POST"})
+        if origin is None or not handshake.allows(origin):
+            return _refusal(403, "deliveries from this origin are not expected", {"allow": "POST"})
+        rate = "*" if handshake.rate is None else str(handshake.rate)
+        return Response(
+            headers={"allow": "POST", "webhook-allowed-origin": origin, "webhook-allowed-rate": rate},
+        )
+
+    def _validation(self, body: bytes) -> Response:
+        """The answer to Event Grid's question in its own schema (Event Grid, "Endpoint validation")."""
+        if self._settings.handshake is None:
+            return _refusal(403, "no handshake is offered")
+        code = validation_code(body)
+        if code is None:
+            return _refusal(400, "no validationCode in a subscription validation event")
+        return _json(200, {"validationResponse": code})
+
+
+async def _body(request: Request, limit: int) -> bytes | None:
+    """The body, or None as soon as it is known to be over the limit; never more than the limit is held."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit:
+        return None
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            return None
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _status(answers: Sequence[Answer]) -> int:
+    if any(answer.settlement is Settlement.NACK for answer in answers):
+        return 503
+    return 400 if answers and all(map(_is_rejected, answers)) else 202
+
+
+def _is_rejected(answer: Answer) -> bool:
+    """A reason says that something went wrong, also where the message is acknowledged since its dead letter is kept."""
+    return answer.settlement is Settlement.REJECT or bool(answer.reason)
+
+
+def _result(id: str | None, answer: Answer) -> dict[str, str]:
+    result = {} if id is None else {"id": id}
+    if answer.settlement is Settlement.NACK:
+        return result | {"outcome": "again"}
+    if _is_rejected(answer):
+        return result | {"outcome": "rejected", "reason": answer.reason, "detail": answer.detail}
+    return result | {"outcome": "accepted"}
+
+
+def _json(status: int, content: object) -> Response:
+    headers = _RETRY_AFTER if status == 503 else None
+    return Response(orjson.dumps(content), status, headers, media_type="application/json")
+
+
+def _refusal(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(orjson.dumps({"detail": detail}), status, headers, media_type="application/json")

@@ -1,0 +1,127 @@
+"""What a phone's screen makes of a payload, as each platform does it (pure)."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from lxml import etree
+
+from sandbox.journal import Entry
+
+# The default of ToastText01 is one wrapped text in the body; all other toasts begin with a title.
+TITLELESS_TOAST = "toasttext01"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What came of one push on one phone; `raw` is the payload. It is on the screen unless `hidden` says why not."""
+
+    push_id: str
+    at: datetime
+    raw: bytes
+    title: str = ""
+    subtitle: str = ""
+    body: str = ""
+    hidden: str = ""
+
+
+def shown(entry: Entry) -> Shown:
+    """What the phone shows of a push that its service accepted."""
+    texts, hidden = _Texts(), ""
+    try:
+        texts = _texts(entry)
+    except _HiddenError as reason:
+        hidden = str(reason)
+    return Shown(
+        push_id=entry.push_id,
+        at=entry.at,
+        raw=entry.payload,
+        title=texts.title,
+        subtitle=texts.subtitle,
+        body=texts.body,
+        hidden=hidden,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Texts:
+    title: str = ""
+    subtitle: str = ""
+    body: str = ""
+
+
+class _HiddenError(Exception):
+    """Why nothing is seen."""
+
+
+def _texts(entry: Entry) -> _Texts:
+    match entry.service:
+        case "apns":
+            return _apple(entry.payload)
+        case "fcmv1":
+            return _android(entry.payload)
+        case _:
+            return _windows(entry.payload, entry.headers)
+
+
+def _apple(payload: bytes) -> _Texts:
+    aps = _mapping(_json(payload), "aps")
+    alert = aps.get("alert")
+    match alert:
+        case str() if alert:
+            return _Texts(body=alert)
+        case dict():
+            # a key that the app has no text for is shown as it is
+            title = alert.get("title") or alert.get("title-loc-key") or ""
+            body = alert.get("body") or alert.get("loc-key") or ""
+            subtitle = alert.get("subtitle") or ""
+            if any((title, subtitle, body)) and all(isinstance(text, str) for text in (title, subtitle, body)):
+                return _Texts(title=title, subtitle=subtitle, body=body)
+            raise _HiddenError("the alert has no text")
+        case _:
+            raise _HiddenError("silent: no alert")
+
+
+def _android(payload: bytes) -> _Texts:
+    message = _mapping(_json(payload), "message")
+    for_android = message["android"].get("notification") if isinstance(message.get("android"), dict) else None
+    notification = {**(message.get("notification") or {}), **(for_android or {})}
+    if not notification:
+        raise _HiddenError("silent: data only")
+    return _Texts(title=notification.get("title", ""), body=notification.get("body", ""))
+
+
+def _windows(payload: bytes, headers: Mapping[str, str]) -> _Texts:
+    kind = headers.get("x-wns-type", "").lower()
+    if kind != "wns/toast":
+        raise _HiddenError(f"{kind} is no toast")
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+    try:
+        root = etree.fromstring(payload, parser)
+    except etree.XMLSyntaxError as error:
+        raise _HiddenError(f"malformed XML: {error}") from None
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise _HiddenError("malformed XML: a document type is not allowed")
+    binding = root.find("visual/binding") if root.tag == "toast" else None
+    texts = [] if binding is None else ["".join(map(str, text.itertext())) for text in binding.findall("text")]
+    if binding is None or not any(texts):
+        raise _HiddenError("the toast has no text")
+    if binding.get("template", "").lower() == TITLELESS_TOAST:
+        return _Texts(body="\n".join(texts))
+    return _Texts(title=texts[0], body="\n".join(texts[1:]))
+
+
+def _json(payload: bytes) -> Any:
+    try:
+        return json.loads(payload)
+    except ValueError as error:
+        raise _HiddenError(f"malformed JSON: {error}") from None
+
+
+def _mapping(document: Any, name: str) -> dict[str, Any]:
+    found = document.get(name) if isinstance(document, dict) else None
+    if not isinstance(found, dict):
+        raise _HiddenError(f"malformed JSON: there is no object {name!r}")
+    return found

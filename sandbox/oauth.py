@@ -1,0 +1,64 @@
+"""Bearer tokens as an OAuth 2.0 server hands them out (RFC 6749), and the form a client asks for them with."""
+
+import secrets
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from urllib.parse import parse_qs
+
+import orjson
+
+from sandbox.exchange import Answer, Exchange, RefusedError
+from sandbox.journal import Clock
+
+
+class BearerTokens:
+    """Issues tokens and knows whose they are; `issued` counts them."""
+
+    def __init__(self, *, clock: Clock) -> None:
+        self.issued = 0
+        self._clock = clock
+        self._tokens: dict[str, tuple[str, datetime]] = {}
+
+    def issue(self, owner: str, *, lifetime: timedelta) -> str:
+        """A new token of `owner`."""
+        self.issued += 1
+        token = secrets.token_urlsafe(32)
+        self._tokens[token] = (owner, self._clock() + lifetime)
+        return token
+
+    def revoke_all(self) -> None:
+        """Forget every token, as if all had expired."""
+        self._tokens.clear()
+
+    def owner(self, authorization: str | None) -> str | None:
+        """Whose token an `Authorization: Bearer` header carries; None when it is missing, unknown or expired."""
+        scheme, _, token = (authorization or "").partition(" ")
+        owner, expires_at = self._tokens.get(token, ("", None))
+        if scheme.lower() != "bearer" or expires_at is None or self._clock() >= expires_at:
+            return None
+        return owner
+
+
+def form_of(exchange: Exchange) -> Mapping[str, str]:
+    """The fields of a token request; of one that came twice, the last.
+
+    Raises: RefusedError: it is no form.
+    """
+    if exchange.headers.get("content-type", "").partition(";")[0] != "application/x-www-form-urlencoded":
+        raise RefusedError(400, "invalid_request", description="The request is not a form.")
+    return {name: values[-1] for name, values in parse_qs(exchange.body.decode("latin-1")).items()}
+
+
+def json_answer(status: int, body: object) -> Answer:
+    """A JSON body that nobody may cache (RFC 6749 section 5.1)."""
+    headers = (("content-type", "application/json; charset=UTF-8"), ("cache-control", "no-store"))
+    return Answer(status=status, headers=headers, body=(orjson.dumps(body),))
+
+
+def error_answer(refusal: RefusedError) -> Answer:
+    """An OAuth error (RFC 6749 section 5.2)."""
+    body = {"error": refusal.reason, "error_description": refusal.facts.get("description", "")}
+    answer = json_answer(refusal.status, body)
+    retry_after = refusal.retry_after_value()
+    extra = () if retry_after is None else (("retry-after", retry_after),)
+    return Answer(status=answer.status, headers=answer.headers + extra, body=refusal.pieces(answer.body[0]))

@@ -15,6 +15,8 @@ class Platform(Enum):
     FCM = "fcmv1"
     WNS = "wns"
 
+    __hash__ = object.__hash__  # members are singletons; Enum's own hash runs Python code for each look-up
+
 
 class Priority(Enum):
     """How urgent. HIGH wakes the phone; NORMAL may be held by the platform to save power."""

@@ -18,6 +18,8 @@ class Reaction(Enum):
     CONFIG = "config"  # our credential, topic or environment is wrong: stop the lane, touch no registration
     DROP = "drop"  # permanent for this push, the channel is fine
 
+    __hash__ = object.__hash__  # members are singletons; Enum's own hash runs Python code for each look-up
+
 
 class OutcomeName(Enum):
     """Outcome names of the Notification Hubs REST API (notification details, PNS feedback)."""
@@ -46,6 +48,8 @@ class OutcomeName(Enum):
     UNKNOWN_ERROR = "UnknownError"
     WRONG_CHANNEL = "WrongChannel"
     WRONG_TOKEN = "WrongToken"  # noqa: S105
+
+    __hash__ = object.__hash__  # members are singletons; Enum's own hash runs Python code for each look-up
 
 
 class State(Enum):

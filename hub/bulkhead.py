@@ -1,0 +1,100 @@
+"""What keeps one push service's trouble from the others: a budget and a breaker for each (hub, platform)."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from hub.outcome import Reaction
+from hub.senders.base import Push, Sender, SendResult
+from hub.store.base import PAGE_SIZE, Lane
+
+_TRIPS_AFTER = 20
+"""Failures in a row, without one success between, that open the breaker."""
+
+_PROBE = 10
+"""Pushes let through at a time when the pause is over, until one succeeds."""
+
+_PAGES = 3
+"""Broadcast pages under way at a time: one being answered, one being sent, one being read."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+_CONFIG_PAUSE = 60.0
+_THROTTLED_PAUSE = 30.0
+
+
+class Bulkhead:
+    """A sender with a limit on pushes under way for each lane, and a breaker before it.
+
+    The breaker opens when the service fails many times in a row, asks everybody to wait, or refuses our credential. It
+    then lets nothing through until `closed_until`, and after that a few at a time until one goes well.
+    """
+
+    def __init__(self, sender: Sender, *, single: int = 2000, clock: Callable[[], float] = time.time) -> None:
+        self._sender = sender
+        self._clock = clock
+        # Broadcasts are bounded by the pages leased; one that was leased goes out whole.
+        self._room = {Lane.SINGLE: single, Lane.BROADCAST: (_PAGES + 1) * PAGE_SIZE}
+        self._failures = 0
+        self._pause = _FIRST_PAUSE
+        self._reserved = 0
+        self.closed_until = 0.0
+        self.throttled_until = 0.0
+        self.in_flight = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the breaker is open: pushes are parked instead of sent."""
+        return self._failures >= _TRIPS_AFTER or self._clock() < self.closed_until
+
+    def admit(self, lane: Lane) -> bool:
+        """Reserve the place of one push, to be used by `send`; False when it has to be parked."""
+        if self._room[lane] <= 0 or self._clock() < self.closed_until:
+            return False
+        if self._failures >= _TRIPS_AFTER and self._reserved >= _PROBE:
+            return False
+        self._room[lane] -= 1
+        self._reserved += 1
+        return True
+
+    def pages_wanted(self, held: int) -> int:
+        """How many broadcast pages may be leased beside the `held` ones; one at a time while the breaker probes."""
+        if self._clock() < self.closed_until:
+            return 0
+        return max(0, (1 if self._failures >= _TRIPS_AFTER else _PAGES) - held)
+
+    async def send(self, lane: Lane, pushes: Sequence[Push]) -> Sequence[SendResult]:
+        """The sender's results for pushes that were all admitted."""
+        self.in_flight += len(pushes)
+        try:
+            results = await self._sender.send(pushes)
+        finally:
+            self._room[lane] += len(pushes)
+            self._reserved -= len(pushes)
+            self.in_flight -= len(pushes)
+        self._learn(results)
+        return results
+
+    async def close(self) -> None:
+        await self._sender.close()
+
+    def _learn(self, results: Sequence[SendResult]) -> None:
+        now = self._clock()
+        for result in results:
+            if result.reaction is Reaction.RETRY:
+                self._failures += 1
+            elif result.lane_wide:
+                self._stop(result, now)
+            elif result.reaction is not Reaction.THROTTLED:
+                # Any verdict on a single channel, dead ones included, shows a service that works.
+                self._failures = 0
+                self._pause = _FIRST_PAUSE
+        if self._failures >= _TRIPS_AFTER and now >= self.closed_until:
+            self.closed_until = now + self._pause
+            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+
+    def _stop(self, result: SendResult, now: float) -> None:
+        if result.reaction is Reaction.THROTTLED:
+            until = now + (_THROTTLED_PAUSE if result.retry_after is None else result.retry_after)
+            self.throttled_until = max(self.throttled_until, until)
+        else:
+            until = now + _CONFIG_PAUSE
+        self.closed_until = max(self.closed_until, until)

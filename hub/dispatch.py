@@ -1,0 +1,472 @@
+"""Leased work to audiences, to pushes, to records: everything between acceptance and outcome.
+
+Work arrives two ways: notifications leased as they were accepted (`submit`), and what is due in the store, leased a batch
+at a time. A batch finds its audiences together, is pushed by all senders it needs side by side, and each piece is recorded
+as soon as its last push was answered, together with whatever else is ready by then.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pyroaring import BitMap
+
+from hub.bulkhead import Bulkhead
+from hub.errors import StoreError
+from hub.notification import Platform
+from hub.observer import Observer
+from hub.outcome import OutcomeName, Reaction
+from hub.rendering import Rendering
+from hub.retry import RetryPolicy
+from hub.senders.base import Push, SendResult
+from hub.store.base import Audience, Failed, Lane, PageResult, RetryPage, Store, Target, Work
+
+LEASE = 60.0
+"""Seconds a lease lasts; longer than any send, and renewed at half of it."""
+
+_BATCH = 256
+"""Pieces of work that find their audiences together: what of it runs on the loop stays within a few milliseconds."""
+
+_POLL = 0.25
+_STORE_BACKOFF = (0.05, 2.0)
+_SATURATED = 1.0
+
+Outcomes = dict[Platform, Counter[OutcomeName]]
+
+
+@dataclass(slots=True)
+class _Run:
+    """One piece of work on its way: what is still out, and what came back."""
+
+    work: Work
+    started_at: float
+    gives_up_at: float
+    waiting: int = 0
+    ordinals: list[int] = field(default_factory=list)
+    counts: Outcomes = field(default_factory=dict)
+    failures: list[Failed] = field(default_factory=list)
+    retries: list[tuple[Platform, int, float | None]] = field(default_factory=list)
+    parked: dict[Platform, list[int]] = field(default_factory=dict)
+
+    @property
+    def untried(self) -> bool:
+        """A page of which nothing was sent and nothing ended."""
+        return self.work.page is not None and bool(self.parked) and not self.waiting and not self.counts
+
+    def count(self, platform: Platform, outcome: OutcomeName, by: int = 1) -> None:
+        counter = self.counts.get(platform)
+        if counter is None:
+            counter = self.counts[platform] = Counter()
+        counter[outcome] += by
+
+
+@dataclass(slots=True)
+class _Parcel:
+    """The pushes of a batch that one bulkhead takes, with whom each belongs to."""
+
+    bulkhead: Bulkhead
+    hub: str
+    platform: Platform
+    pushes: list[Push] = field(default_factory=list)
+    owners: list[tuple[_Run, Target]] = field(default_factory=list)
+
+
+class Dispatcher:
+    """Works on what is due until it is drained. Run `run` as a task; everything else may be called meanwhile."""
+
+    def __init__(
+        self,
+        store: Store,
+        bulkheads: Mapping[tuple[str, Platform], Bulkhead],
+        *,
+        observer: Observer,
+        policy: RetryPolicy = RetryPolicy(),
+        slots: int = 4000,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._bulkheads = bulkheads
+        self._observer = observer
+        self._policy = policy
+        self._clock = clock
+        self._rendering = Rendering(store)
+        self._slots = slots
+        self._wake = {lane: asyncio.Event() for lane in Lane}
+        self._submitted: list[Work] = []
+        self._in_hand: dict[int, Work] = {}
+        self._results: list[PageResult] = []
+        self._recordable = asyncio.Event()
+        self._draining = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._group: asyncio.TaskGroup | None = None
+        self.behind = False
+        """Whether the store holds due work that no slot was free for: what is accepted now has to queue behind it."""
+
+    @property
+    def free_slots(self) -> int:
+        """How many notifications may be leased with their acceptance."""
+        return 0 if self._draining or self.behind else max(0, self._slots)
+
+    @property
+    def in_hand(self) -> int:
+        """Pieces of work leased to us and not yet recorded."""
+        return len(self._in_hand)
+
+    def submit(self, work: Sequence[Work], *, accepted: int) -> None:
+        """Take what was leased with its acceptance; `accepted` says how many there were with those that stayed behind."""
+        if len(work) < accepted:
+            self.behind = True
+        if work:
+            self._take(work)
+            self._observer.claimed(Lane.SINGLE, len(work), ())
+            self._submitted.extend(work)
+        self._wake[Lane.SINGLE].set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            group.create_task(self._feed(Lane.SINGLE, self._start_singles))
+            group.create_task(self._feed(Lane.BROADCAST, self._start_pages))
+            group.create_task(self._record_all())
+            group.create_task(self._renew_all())
+
+    async def drain(self, seconds: float) -> None:
+        """Take nothing new, finish what is under way, and give back what is not done in time."""
+        self._draining = True
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            await self._store.release(list(self._in_hand.values()))
+
+    # Getting work
+
+    async def _feed(self, lane: Lane, some: Callable[[], Awaitable[bool]]) -> None:
+        """Start batches as long as there is room and something is due; wait for either."""
+        wake = self._wake[lane]
+        while True:
+            wake.clear()  # before looking: what is told while we look is not missed
+            try:
+                if await some():
+                    continue
+            except StoreError as error:
+                self._observer.store_failed("lease", error)
+            try:
+                async with asyncio.timeout(_POLL):
+                    await wake.wait()
+            except TimeoutError:
+                self._rendering.trim()
+
+    async def _start_singles(self) -> bool:
+        """Start one batch, of what was submitted before what is due in the store; whether there was any."""
+        if self._submitted:
+            batch, self._submitted = self._submitted[:_BATCH], self._submitted[_BATCH:]
+            self._start(batch)
+            await asyncio.sleep(0)
+            return True
+        room = min(self._slots, _BATCH)
+        if self._draining or room <= 0:
+            return False
+        work = await self._store.lease(room, until=self._clock() + LEASE)
+        self.behind = len(work) == room
+        self._take_leased(work, Lane.SINGLE)
+        return bool(work)
+
+    async def _start_pages(self) -> bool:
+        """Start as many broadcast pages as each bulkhead has room for; whether there was any."""
+        held = Counter(_key(piece) for piece in self._in_hand.values() if piece.lane is Lane.BROADCAST)
+        wanted = {
+            key: pages for key, bulkhead in self._bulkheads.items() if (pages := bulkhead.pages_wanted(held[key]))
+        }
+        if self._draining or not wanted:
+            return False
+        work = await self._store.lease_pages(wanted, until=self._clock() + LEASE)
+        self._take_leased(work, Lane.BROADCAST)
+        return bool(work)
+
+    def _take_leased(self, work: Sequence[Work], lane: Lane) -> None:
+        if work:
+            now = self._clock()
+            self._take(work)
+            self._observer.claimed(lane, len(work), [now - piece.accepted_at for piece in work])
+            self._start(work)
+
+    def _take(self, work: Sequence[Work]) -> None:
+        for piece in work:
+            self._slots -= piece.lane is Lane.SINGLE
+            self._in_hand[id(piece)] = piece
+        self._idle.clear()
+
+    def _drop(self, work: Iterable[Work]) -> None:
+        for piece in work:
+            if self._in_hand.pop(id(piece), None) is not None:
+                self._slots += piece.lane is Lane.SINGLE
+                self._wake[piece.lane].set()
+        if not self._in_hand:
+            self._idle.set()
+
+    def _start(self, work: Sequence[Work]) -> None:
+        assert self._group is not None
+        self._group.create_task(self._guarded(work))
+
+    async def _guarded(self, work: Sequence[Work]) -> None:
+        """A defect costs its batch some time, never the process: the leases run out and the work is tried again."""
+        try:
+            await self._process(work)
+        except StoreError as error:
+            self._observer.store_failed("read", error)
+            await asyncio.sleep(_SATURATED)
+            self._drop(work)
+        except Exception as error:
+            self._observer.crashed(f"a batch of {len(work)} notifications", error)
+            self._drop(work)
+
+    # A batch, from work to results
+
+    async def _process(self, work: Sequence[Work]) -> None:
+        started_at = self._clock()
+        parcels: dict[tuple[str, Platform], _Parcel] = {}
+        runs: list[_Run] = []
+        for piece, audience in zip(work, await self._audiences(work), strict=True):
+            if audience.pages:
+                await self._expand(piece, audience, started_at)
+                continue
+            accepted_at = max(piece.accepted_at, _seconds(piece.notification.schedule_at))
+            expires_at = piece.notification.expires_at
+            gives_up_at = self._policy.gives_up_at(accepted_at, None if expires_at is None else expires_at.timestamp())
+            run = _Run(piece, started_at, gives_up_at)
+            runs.append(run)
+            self._fill(run, audience, parcels)
+        await self._postpone([run for run in runs if run.untried])
+        runs = [run for run in runs if not run.untried]
+        await self._send_all(parcels.values(), runs)
+
+    async def _audiences(self, work: Sequence[Work]) -> Sequence[Audience]:
+        """Whom each piece is for: a page has its registrations, a notification's are looked for."""
+        fresh = [piece for piece in work if piece.ordinals is None]
+        found = iter(await self._store.audiences([piece.notification for piece in fresh]) if fresh else ())
+        audiences = []
+        for piece in work:
+            if piece.ordinals is None:
+                audiences.append(next(found))
+            else:
+                audiences.append(Audience(targets=await self._store.targets(piece.notification.hub, piece.ordinals)))
+        await self._rendering.prepare([target for audience in audiences for target in audience.targets])
+        return audiences
+
+    async def _postpone(self, runs: Sequence[_Run]) -> None:
+        """Put pages that found every door closed back as they are: no row more, however often that happens."""
+        for run in runs:
+            due_at = max(self._reopens_at(run, platform) for platform in run.parked)
+            await self._store.release([run.work], due_at=due_at)
+        self._drop(run.work for run in runs)
+
+    def _reopens_at(self, run: _Run, platform: Platform) -> float:
+        closed_until = self._bulkheads[run.work.notification.hub, platform].closed_until
+        return min(max(self._clock() + _SATURATED, closed_until), run.gives_up_at)
+
+    async def _expand(self, piece: Work, audience: Audience, started_at: float) -> None:
+        await self._store.expand(piece, audience, started_at=started_at)
+        counts = Counter[Platform]()
+        for platform, ordinals in audience.pages:
+            counts[platform] += len(ordinals)
+        self._observer.targeted(piece.notification, counts)
+        self._drop([piece])
+        self._wake[Lane.BROADCAST].set()
+
+    def _fill(self, run: _Run, audience: Audience, parcels: dict[tuple[str, Platform], _Parcel]) -> None:
+        """Put the pushes of one piece into the parcels of their bulkheads; what cannot be sent ends or is parked here."""
+        notification = run.work.notification
+        if run.work.page is None:
+            run.ordinals = [target.ordinal for target in audience.targets]
+            self._observer.targeted(notification, Counter(target.platform for target in audience.targets))
+            for platform, doubles in audience.skipped.items():
+                run.count(platform, OutcomeName.SKIPPED, len(doubles))
+        if self._clock() >= run.gives_up_at:
+            for target in audience.targets:
+                self._end(run, target, OutcomeName.ABANDONED, "expired")
+            return
+        for target, push in zip(audience.targets, self._rendering.pushes(notification, audience.targets), strict=True):
+            platform = target.platform
+            key = (notification.hub, platform)
+            bulkhead = self._bulkheads[key]
+            if push is None:
+                self._end(run, target, OutcomeName.INVALID_NOTIFICATION_FORMAT, "the template is not valid any more")
+                continue
+            parcel = parcels.get(key)
+            if parcel is None:
+                parcel = parcels[key] = _Parcel(bulkhead, notification.hub, platform)
+            if not bulkhead.admit(run.work.lane):
+                run.parked.setdefault(platform, []).append(target.ordinal)
+                continue
+            parcel.pushes.append(push)
+            parcel.owners.append((run, target))
+            run.waiting += 1
+
+    async def _send_all(self, parcels: Iterable[_Parcel], runs: Sequence[_Run]) -> None:
+        """Each bulkhead on its own: a piece is ready when the last of those it needs has answered."""
+        async with asyncio.TaskGroup() as group:
+            for parcel in parcels:
+                if parcel.pushes:
+                    group.create_task(self._send(parcel))
+            for run in runs:
+                if not run.waiting:
+                    self._finish(run)
+
+    async def _send(self, parcel: _Parcel) -> None:
+        started = time.perf_counter()
+        results = await parcel.bulkhead.send(parcel.owners[0][0].work.lane, parcel.pushes)
+        elapsed = time.perf_counter() - started
+        tally = Counter[OutcomeName]()
+        timeouts = 0
+        for (run, target), result in zip(parcel.owners, results, strict=True):
+            tally[result.outcome] += 1
+            timeouts += result.timed_out
+            self._take_result(run, target, result)
+            run.waiting -= 1
+            if not run.waiting:
+                self._finish(run)
+        self._observer.answered(parcel.hub, parcel.platform, elapsed, tally)
+        if timeouts:
+            self._observer.timed_out(parcel.hub, parcel.platform, timeouts)
+
+    def _take_result(self, run: _Run, target: Target, result: SendResult) -> None:
+        reaction = result.reaction
+        if reaction is Reaction.DELIVERED:
+            run.count(target.platform, result.outcome)
+        elif reaction in (Reaction.RETRY, Reaction.THROTTLED) or (reaction is Reaction.CONFIG and result.lane_wide):
+            due_at = self._policy.next_try(
+                run.work.attempt + 1, now=self._clock(), gives_up_at=run.gives_up_at, retry_after=result.retry_after
+            )
+            if due_at is None:
+                outcome = result.outcome if reaction is Reaction.CONFIG else OutcomeName.ABANDONED
+                self._end(run, target, outcome, result.reason or result.outcome.value)
+            else:
+                run.retries.append((target.platform, target.ordinal, result.retry_after))
+                self._observer.retried(target.platform, result.outcome, 1)
+        else:
+            gone = reaction is Reaction.GONE
+            since = None if result.gone_since is None else result.gone_since.timestamp()
+            self._end(run, target, result.outcome, result.reason, gone=gone, gone_since=since)
+
+    def _end(
+        self,
+        run: _Run,
+        target: Target,
+        outcome: OutcomeName,
+        reason: str,
+        *,
+        gone: bool = False,
+        gone_since: float | None = None,
+    ) -> None:
+        run.count(target.platform, outcome)
+        run.failures.append(
+            Failed(ordinal=target.ordinal, outcome=outcome, reason=reason, gone=gone, gone_since=gone_since)
+        )
+
+    # Results
+
+    def _finish(self, run: _Run) -> None:
+        """Hand a piece whose pushes are all answered to the recorder, and tell what became of it."""
+        work = run.work
+        now = self._clock()
+        for platform, counts in run.counts.items():
+            self._observer.pushed(work.notification, platform, counts)
+            delivered = counts.get(OutcomeName.SUCCESS)
+            if delivered:
+                self._observer.delivered(platform, now - work.accepted_at, delivered)
+        self._results.append(
+            PageResult(
+                work=work,
+                counts=run.counts,
+                ordinals=BitMap(run.ordinals) if work.page is None else None,
+                failures=run.failures,
+                retries=self._retry_pages(run, now) if run.retries or run.parked else (),
+                started_at=run.started_at,
+            )
+        )
+        self._recordable.set()
+
+    def _retry_pages(self, run: _Run, now: float) -> list[RetryPage]:
+        """What is to be tried again, as pages: those told to wait apart from those that were not, parked ones untried."""
+        groups: dict[tuple[Platform, bool], list[tuple[int, float | None]]] = {}
+        for platform, ordinal, retry_after in run.retries:
+            groups.setdefault((platform, retry_after is not None), []).append((ordinal, retry_after))
+        attempt = run.work.attempt + 1
+        pages = []
+        for (platform, _), members in groups.items():
+            longest = max((after for _, after in members if after is not None), default=None)
+            due_at = self._policy.next_try(attempt, now=now, gives_up_at=run.gives_up_at, retry_after=longest)
+            ordinals = BitMap([ordinal for ordinal, _ in members])
+            # A due time beyond the end is kept: the page comes up once more, and ends there as abandoned.
+            pages.append(
+                RetryPage(platform=platform, ordinals=ordinals, due_at=due_at or run.gives_up_at, attempt=attempt)
+            )
+        for platform, parked in run.parked.items():
+            bulkhead = self._bulkheads[run.work.notification.hub, platform]
+            due_at = min(max(now + _SATURATED, bulkhead.closed_until), run.gives_up_at)
+            pages.append(RetryPage(platform=platform, ordinals=BitMap(parked), due_at=due_at, attempt=run.work.attempt))
+        return pages
+
+    async def _record_all(self) -> None:
+        while True:
+            await self._recordable.wait()
+            self._recordable.clear()
+            batch, self._results = self._results, []
+            if batch:
+                await self._record(batch)
+
+    async def _record(self, batch: Sequence[PageResult]) -> None:
+        """In place until the store takes it: giving up would push everything again."""
+        pause, longest = _STORE_BACKOFF
+        while True:
+            try:
+                recorded = await self._store.record(batch)
+                break
+            except StoreError as error:
+                self._observer.store_failed("record", error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, longest)
+        self._drop(result.work for result in batch)
+        if recorded.ended:
+            self._observer.ended(len(recorded.ended))
+        if recorded.lost:
+            self._observer.lease_lost(batch[0].work.lane, recorded.lost)
+        if recorded.gone:
+            for result in batch:
+                self._tell_gone(result)
+
+    def _tell_gone(self, result: PageResult) -> None:
+        if any(failed.gone for failed in result.failures):
+            gone = Counter(
+                platform
+                for platform, counts in result.counts.items()
+                for outcome in (OutcomeName.BAD_CHANNEL, OutcomeName.EXPIRED_CHANNEL, OutcomeName.WRONG_CHANNEL)
+                for _ in range(counts.get(outcome, 0))
+            )
+            for platform, count in gone.items():
+                self._observer.gone(result.work.notification.hub, platform, count)
+
+    async def _renew_all(self) -> None:
+        """Push forward the leases of what is still under way."""
+        while True:
+            await asyncio.sleep(LEASE / 2)
+            held = list(self._in_hand.values())
+            if held:
+                try:
+                    await self._store.renew(held, until=self._clock() + LEASE)
+                except StoreError as error:
+                    self._observer.store_failed("renew", error)
+
+
+def _key(page: Work) -> tuple[str, Platform]:
+    assert page.platform is not None
+    return page.notification.hub, page.platform
+
+
+def _seconds(moment: object) -> float:
+    return moment.timestamp() if hasattr(moment, "timestamp") else 0.0

@@ -1,0 +1,187 @@
+"""The hub: one engine for all hubs of a process, over one store."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+
+from hub.bulkhead import Bulkhead
+from hub.dispatch import LEASE, Dispatcher
+from hub.errors import CapacityError, NotFoundError, StoreError
+from hub.installation import Installation, Registration
+from hub.notification import Notification, Platform
+from hub.observer import Observer
+from hub.outcome import NotificationDetails
+from hub.retry import RetryPolicy
+from hub.senders.base import Sender
+from hub.senders.unconfigured import Unconfigured
+from hub.store.base import AcceptanceResult, Arrival, Store
+
+_STORE_BACKOFF = (0.05, 5.0)
+_COUNT_EVERY = 1.0
+_ID_DIGITS = 32
+
+
+class Hub:
+    """Accepts notifications, keeps who is registered, and delivers.
+
+    `open`, then `run` as a task; `drain` before that task is cancelled, then `close`. `max_pending` bounds the
+    notifications and pages that wait in the store: over it `room` is 0 and `send` refuses.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        senders: Mapping[tuple[str, Platform], Sender],
+        *,
+        hubs: Sequence[str],
+        observer: Observer,
+        policy: RetryPolicy = RetryPolicy(),
+        max_pending: int = 100_000,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._observer = observer
+        self._clock = clock
+        self._max_pending = max_pending
+        self._pending = 0
+        self.bulkheads = {
+            (hub, platform): Bulkhead(senders.get((hub, platform)) or Unconfigured(platform), clock=clock)
+            for hub in hubs
+            for platform in Platform
+        }
+        self._dispatcher = Dispatcher(store, self.bulkheads, observer=observer, policy=policy, clock=clock)
+        self.store_trouble: str | None = None
+        """What the store said when it last refused a batch, None since it takes them again."""
+
+    async def open(self) -> int:
+        """Open the store; how many pieces of work a dead process had left under way. Raises: StoreError."""
+        freed = await self._store.open()
+        self._pending = await self._store.pending()
+        self._dispatcher.behind = self._pending > 0
+        return freed
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._dispatcher.run())
+            group.create_task(self._count())
+
+    async def drain(self, seconds: float) -> None:
+        """Finish what is under way within `seconds`; what is not done then goes back to the store."""
+        await self._dispatcher.drain(seconds)
+
+    async def close(self) -> None:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._store.close)
+            for bulkhead in self.bulkheads.values():
+                stack.push_async_callback(bulkhead.close)
+
+    # Notifications
+
+    @property
+    def room(self) -> int:
+        """How many more notifications may wait."""
+        return max(0, self._max_pending - self._pending)
+
+    @property
+    def pending(self) -> int:
+        """Notifications and pages that wait or are under way, as counted a second ago at most."""
+        return self._pending
+
+    @property
+    def max_pending(self) -> int:
+        return self._max_pending
+
+    async def accept(self, arrivals: Sequence[Arrival]) -> AcceptanceResult:
+        """Take a batch of events in one transaction; returns when it is durable.
+
+        A store that fails is asked again in place, with backoff, for as long as it takes: nothing may be settled
+        before, and giving back would burn the broker's delivery count.
+        """
+        pause, longest = _STORE_BACKOFF
+        while True:
+            try:
+                result = await self._accept_now(arrivals)
+            except StoreError as error:
+                self.store_trouble = str(error)
+                self._observer.store_failed("accept", error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, longest)
+            else:
+                self.store_trouble = None
+                return result
+
+    async def send(self, notification: Notification) -> str:
+        """Take one notification of the API; its wire id, once it is durable.
+
+        The same id again is the same notification. Raises: CapacityError; StoreError: not taken.
+        """
+        if not self.room:
+            raise CapacityError(f"{self._pending} notifications wait already", retry_after=1.0)
+        await self._accept_now([Arrival(source="", event_id="", notifications=[notification])])
+        return wire_id(notification.id, self._clock())
+
+    async def _accept_now(self, arrivals: Sequence[Arrival]) -> AcceptanceResult:
+        until = self._clock() + LEASE
+        result = await self._store.accept(arrivals, lease=self._dispatcher.free_slots, until=until)
+        accepted = sum(
+            len(arrival.notifications) for index, arrival in enumerate(arrivals) if index not in result.duplicates
+        )
+        if accepted:
+            self._pending += accepted
+            self._dispatcher.submit(result.work, accepted=accepted)
+        return result
+
+    async def details(self, hub: str, notification_id: str) -> NotificationDetails:
+        """By the wire id, or its first 32 hex digits. Raises: NotFoundError."""
+        digits = notification_id[:_ID_DIGITS].lower()
+        if len(digits) != _ID_DIGITS or not set(digits) <= set("0123456789abcdef"):
+            raise NotFoundError(f"notification {notification_id!r} not found")
+        return await self._store.details(hub, digits)
+
+    # Registry
+
+    async def put_installation(self, hub: str, installation: Installation) -> None:
+        await self._store.put_installations(hub, [installation])
+
+    async def put_installations(self, hub: str, installations: Sequence[Installation]) -> None:
+        """Many in one transaction."""
+        await self._store.put_installations(hub, installations)
+
+    async def get_installation(self, hub: str, installation_id: str) -> Installation:
+        """Raises: NotFoundError."""
+        return await self._store.get_installation(hub, installation_id)
+
+    async def delete_installation(self, hub: str, installation_id: str) -> None:
+        """An unknown id is fine: afterwards there is none."""
+        await self._store.delete_installation(hub, installation_id)
+
+    async def put_registration(
+        self, hub: str, registration: Registration, *, if_match: int | None = None
+    ) -> Registration:
+        """Raises: NotFoundError, PreconditionError (both only with `if_match`)."""
+        return await self._store.put_registration(hub, registration, if_match=if_match)
+
+    async def get_registration(self, hub: str, registration_id: str) -> Registration:
+        """Raises: NotFoundError."""
+        return await self._store.get_registration(hub, registration_id)
+
+    async def delete_registration(self, hub: str, registration_id: str, *, if_match: int | None = None) -> None:
+        """Raises: NotFoundError, PreconditionError."""
+        await self._store.delete_registration(hub, registration_id, if_match=if_match)
+
+    async def _count(self) -> None:
+        """Keep `room` honest: what was added since the last count is added to it, what has ended shows at the next."""
+        while True:
+            await asyncio.sleep(_COUNT_EVERY)
+            try:
+                self._pending = await self._store.pending()
+            except StoreError as error:
+                self._observer.store_failed("count", error)
+
+
+def wire_id(notification_id: str, accepted_at: float) -> str:
+    """A notification id as the service spells it: 32 hex digits, a time, two numbers."""
+    return f"{notification_id}-{datetime.fromtimestamp(accepted_at, UTC):%Y%m%d%H%M%S}-1-1"

@@ -1,0 +1,76 @@
+"""Whom the hub tells what it does: metrics, logs and the live page listen here; the hub knows none of them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from hub.notification import Notification, Platform
+from hub.outcome import OutcomeName
+from hub.store.base import Lane
+
+
+class Observer(Protocol):
+    """Every method returns at once and never raises; all are called on the event loop."""
+
+    def targeted(self, notification: Notification, counts: Mapping[Platform, int]) -> None:
+        """An audience was found: pushes to be made by platform, all zero when nobody was there."""
+
+    def pushed(self, notification: Notification, platform: Platform, outcomes: Mapping[OutcomeName, int]) -> None:
+        """Pushes of one notification came to their end, with these outcomes."""
+
+    def answered(self, hub: str, platform: Platform, seconds: float, results: Mapping[OutcomeName, int]) -> None:
+        """A batch of pushes was answered `seconds` after it was handed to the sender; every try counts, ended or not."""
+
+    def timed_out(self, hub: str, platform: Platform, count: int) -> None:
+        """So many of those answers were deadlines that passed."""
+
+    def delivered(self, platform: Platform, seconds: float, count: int) -> None:
+        """`count` pushes succeeded `seconds` after their notification was accepted."""
+
+    def retried(self, platform: Platform, outcome: OutcomeName, count: int) -> None:
+        """Pushes will be tried again."""
+
+    def claimed(self, lane: Lane, count: int, waited: Sequence[float]) -> None:
+        """Work was leased, each piece so many seconds after it was accepted or due."""
+
+    def lease_lost(self, lane: Lane, count: int) -> None:
+        """Leases ran out before their work was recorded."""
+
+    def ended(self, count: int) -> None:
+        """So many notifications came to their end."""
+
+    def gone(self, hub: str, platform: Platform, count: int) -> None:
+        """Push channels were marked dead."""
+
+    def store_failed(self, operation: str, error: Exception) -> None:
+        """The store could not do it; it is tried again."""
+
+    def crashed(self, what: str, error: Exception) -> None:
+        """A defect of ours, in work named by `what`; the work is tried again when its lease ends."""
+
+
+class SilentObserver:
+    """Hears everything and says nothing; a base for observers that want only some of it."""
+
+    def targeted(self, notification: Notification, counts: Mapping[Platform, int]) -> None: ...
+
+    def pushed(self, notification: Notification, platform: Platform, outcomes: Mapping[OutcomeName, int]) -> None: ...
+
+    def answered(self, hub: str, platform: Platform, seconds: float, results: Mapping[OutcomeName, int]) -> None: ...
+
+    def timed_out(self, hub: str, platform: Platform, count: int) -> None: ...
+
+    def delivered(self, platform: Platform, seconds: float, count: int) -> None: ...
+
+    def retried(self, platform: Platform, outcome: OutcomeName, count: int) -> None: ...
+
+    def claimed(self, lane: Lane, count: int, waited: Sequence[float]) -> None: ...
+
+    def lease_lost(self, lane: Lane, count: int) -> None: ...
+
+    def ended(self, count: int) -> None: ...
+
+    def gone(self, hub: str, platform: Platform, count: int) -> None: ...
+
+    def store_failed(self, operation: str, error: Exception) -> None: ...
+
+    def crashed(self, what: str, error: Exception) -> None: ...

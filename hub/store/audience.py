@@ -1,0 +1,77 @@
+"""Which registrations an expression means, decided from sets; pure.
+
+Two ways to find an audience. Where the expression can only match members of a few small tags (`customer:7 && news`), those
+are fetched and tried one by one. Else roaring bitmaps of whole tags are joined, which is quick at any size but costs
+reading them.
+"""
+
+from collections.abc import Callable
+
+from pyroaring import BitMap
+
+from hub.notification import Audience, Content, Everyone, NativeContent, Platform
+from hub.tags import And, Not, Or, Tag, TagExpression, tag_key
+
+
+def driving_tags(expression: TagExpression) -> frozenset[str] | None:
+    """Keys of the fewest tags whose members include every match; None when a registration can match by what it lacks."""
+    match expression:
+        case Tag(name):
+            return frozenset([tag_key(name)])
+        case Not():
+            return None
+        case And(operands):
+            drivers = [driver for operand in operands if (driver := driving_tags(operand)) is not None]
+            return min(drivers, key=_cost, default=None)
+        case Or(operands):
+            union: frozenset[str] = frozenset()
+            for operand in operands:
+                driver = driving_tags(operand)
+                if driver is None:
+                    return None
+                union |= driver
+            return union
+
+
+def _cost(driver: frozenset[str]) -> tuple[int, int]:
+    """Few tags before many; among equals a service tag, which one user or one phone carries."""
+    return len(driver), sum(not key.startswith("$") for key in driver)
+
+
+def matching(audience: Audience, members: Callable[[str], BitMap], everyone: BitMap) -> BitMap:
+    """Those of `everyone` that the audience means; `members` gives the ordinals that carry a tag key."""
+    return everyone if isinstance(audience, Everyone) else _evaluate(audience, members, everyone)
+
+
+def _evaluate(expression: TagExpression, members: Callable[[str], BitMap], everyone: BitMap) -> BitMap:
+    match expression:
+        case Tag(name):
+            return everyone & members(tag_key(name))
+        case Not(operand):
+            return everyone - _evaluate(operand, members, everyone)
+        case And(operands):
+            result = everyone
+            for operand in operands:
+                result = _evaluate(operand, members, result)
+            return result
+        case Or(operands):
+            return BitMap.union(*(_evaluate(operand, members, everyone) for operand in operands))
+
+
+def kind_key(kind: str, platform: Platform) -> str:
+    """The index keeps kinds as tags that no tag can collide with: `%` is not in the tag alphabet."""
+    return f"%{kind}:{platform.value}"
+
+
+def kinds_for(content: Content, platforms: frozenset[Platform] | None) -> dict[Platform, str]:
+    """Which kind of registration receives this content, by platform: natives of one, or templates of all named."""
+    if isinstance(content, NativeContent):
+        return {content.platform: kind_key("native", content.platform)}
+    return {
+        platform: kind_key("template", platform) for platform in Platform if platforms is None or platform in platforms
+    }
+
+
+def pages_of(ordinals: BitMap, size: int) -> list[BitMap]:
+    """`ordinals` cut into runs of up to `size`, in order."""
+    return [ordinals[start : start + size] for start in range(0, len(ordinals), size)]

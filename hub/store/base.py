@@ -1,0 +1,250 @@
+"""The contract of a store: one behaviour for all databases; nothing in it assumes SQLite.
+
+Times are seconds since 1970 UTC (float). A write returns when it is durable; a write that raises `StoreError` changed
+nothing and may be repeated as it is. Reads see every write that returned before they began.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from pyroaring import BitMap
+
+from hub.installation import Installation, Registration
+from hub.notification import Notification, Platform
+from hub.outcome import NotificationDetails, OutcomeName
+
+PAGE_SIZE = 1000
+"""Registrations in one page, at most: the unit of leasing, recording and of what a crash may repeat."""
+
+
+class Lane(Enum):
+    """Single pushes and broadcasts wait in lanes of their own, so that neither delays the other."""
+
+    SINGLE = "single"
+    BROADCAST = "broadcast"
+
+    __hash__ = object.__hash__  # members are singletons; Enum's own hash runs Python code for each look-up
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A message, or one rule's share of it, that could not become a notification; `body` is the original bytes.
+
+    `relay` names the publisher that has yet to send it on, None when the store is its last place.
+    """
+
+    source: str
+    event_id: str
+    stage: str
+    reason: str
+    detail: str
+    body: bytes
+    rule: str = ""
+    content_type: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    tries: int = 1
+    trace: str = ""
+    config_hash: str = ""
+    relay: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """All that one event caused. An event seen before causes nothing: its notifications and dead letters are dropped."""
+
+    source: str
+    event_id: str
+    notifications: Sequence[Notification] = ()
+    dead_letters: Sequence[DeadLetter] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Work:
+    """Something leased: a notification that is its own page (`page` None, `ordinals` None), or a page of one.
+
+    `lease` is the fence: a record under a lease that was given to somebody else since is refused. `attempt` counts the
+    tries made before. Notifications accepted and leased in one go carry no `ordinals`: their audience is found when
+    they are dispatched.
+    """
+
+    seq: int
+    lease: int
+    notification: Notification
+    accepted_at: float
+    lane: Lane = Lane.SINGLE
+    page: int | None = None
+    platform: Platform | None = None
+    ordinals: BitMap | None = None
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptanceResult:
+    """`duplicates` are indices of arrivals seen before; `work` is what was leased to the caller with the same commit."""
+
+    duplicates: frozenset[int]
+    work: Sequence[Work]
+
+
+@dataclass(slots=True)
+class Target:
+    """One registration to push to; `template` is an id for `Store.templates`, None for a native registration."""
+
+    ordinal: int
+    platform: Platform
+    push_channel: str
+    template: int | None
+    push_variables: Mapping[str, str] | None
+    registered_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audience:
+    """Who a notification reaches. Small: `targets` at hand. Large: `pages`, (platform, ordinals) each, not yet read.
+
+    `skipped` are native registrations left out because another of the audience names the same push channel.
+    """
+
+    targets: Sequence[Target] = ()
+    pages: Sequence[tuple[Platform, BitMap]] = ()
+    skipped: Mapping[Platform, BitMap] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredTemplate:
+    body: str
+    headers: Mapping[str, str]
+    expiry: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """A push that ended, and not well; `gone` marks its push channel dead unless it was registered after `gone_since`."""
+
+    ordinal: int
+    outcome: OutcomeName
+    reason: str
+    gone: bool = False
+    gone_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPage:
+    """Registrations of a page to be tried again at `due_at`."""
+
+    platform: Platform
+    ordinals: BitMap
+    due_at: float
+    attempt: int
+
+
+@dataclass(slots=True, kw_only=True)
+class PageResult:
+    """What became of one piece of work. `counts` are final outcomes by platform; retries are in neither count."""
+
+    work: Work
+    counts: Mapping[Platform, Mapping[OutcomeName, int]]
+    ordinals: BitMap | None = None
+    failures: Sequence[Failed] = ()
+    retries: Sequence[RetryPage] = ()
+    started_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """`ended` are notifications whose last page this was; `lost` counts results refused for a lost lease."""
+
+    ended: Sequence[int]
+    lost: int
+    gone: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueState:
+    """How much work waits, by lane: due now, leased, due later; and since when the oldest due has been due (0: none)."""
+
+    ready: int = 0
+    leased: int = 0
+    delayed: int = 0
+    oldest_ready: float = 0.0
+
+
+class Store(Protocol):
+    """One database. Build it (no I/O), `open`, use, `close`."""
+
+    async def open(self) -> int:
+        """Lock, migrate, and free what a dead process had leased; how many leases that were. Raises: StoreError."""
+
+    async def accept(self, arrivals: Sequence[Arrival], *, lease: int, until: float) -> AcceptanceResult:
+        """Take a batch in one transaction: seen marks, notifications, dead letters, and a lease on the first `lease`
+        notifications that are due. Raises: StoreError."""
+
+    async def lease(self, limit: int, *, until: float) -> Sequence[Work]:
+        """Up to `limit` due pieces of the single lane, oldest first, leased until `until`."""
+
+    async def lease_pages(self, wanted: Mapping[tuple[str, Platform], int], *, until: float) -> Sequence[Work]:
+        """Due pages of the broadcast lane: for each (hub, platform) up to as many as wanted, oldest first."""
+
+    async def renew(self, work: Sequence[Work], *, until: float) -> None: ...
+
+    async def release(self, work: Sequence[Work], *, due_at: float | None = None) -> None:
+        """Give leased work back untried, due at once or at `due_at`."""
+
+    async def expand(self, work: Work, audience: Audience, *, started_at: float) -> None:
+        """Turn a notification into pages, due at once; the lease ends."""
+
+    async def record(self, results: Sequence[PageResult]) -> Recorded:
+        """One transaction for all: outcomes, retries, dead push channels; the leases end."""
+
+    async def audiences(self, notifications: Sequence[Notification]) -> Sequence[Audience]:
+        """Who each reaches, in order."""
+
+    async def targets(self, hub: str, ordinals: BitMap) -> Sequence[Target]:
+        """The live registrations among `ordinals`, by ordinal."""
+
+    async def templates(self, ids: Sequence[int]) -> Mapping[int, StoredTemplate]: ...
+
+    async def put_installations(self, hub: str, installations: Sequence[Installation]) -> None:
+        """Create or replace documents and what derives from them, in one transaction."""
+
+    async def get_installation(self, hub: str, installation_id: str) -> Installation:
+        """Raises: NotFoundError."""
+
+    async def delete_installation(self, hub: str, installation_id: str) -> bool: ...
+
+    async def put_registration(
+        self, hub: str, registration: Registration, *, if_match: int | None = None
+    ) -> Registration:
+        """Create or replace; the answer carries id and ETag. Raises: PreconditionError, NotFoundError (with if_match)."""
+
+    async def get_registration(self, hub: str, registration_id: str) -> Registration: ...
+
+    async def delete_registration(self, hub: str, registration_id: str, *, if_match: int | None = None) -> None: ...
+
+    async def details(self, hub: str, notification_id: str) -> NotificationDetails:
+        """What is known of a notification, by its 32 hex digits. Raises: NotFoundError."""
+
+    async def pending(self) -> int:
+        """Notifications and pages that are not done."""
+
+    async def queue_states(self) -> Mapping[Lane, QueueState]: ...
+
+    async def registrations_by_platform(self) -> Mapping[tuple[str, Platform], int]:
+        """Live registrations by hub and platform."""
+
+    async def dead_letters(
+        self, *, limit: int = 100, relay: str | None = None
+    ) -> Sequence[tuple[int, float, DeadLetter]]:
+        """(id, when, letter), newest first; with `relay`, those it has yet to send on, oldest first."""
+
+    async def relayed(self, ids: Sequence[int]) -> None:
+        """These dead letters were sent on."""
+
+    async def housekeep(
+        self, *, notifications_before: float, dead_letters_before: float, max_dead_letters: int
+    ) -> None:
+        """Drop what is past its time: in slices, so that other writes get their turn."""
+
+    async def close(self) -> None: ...

@@ -1,0 +1,288 @@
+"""The embedded store: one SQLite file in WAL mode, one writer thread, one reader thread, full durability."""
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, TypeVar
+
+from pyroaring import BitMap
+
+from hub.documents import registrations_of
+from hub.errors import HubError, StoreError, StoreLockedError
+from hub.installation import Installation, Registration
+from hub.notification import Notification, Platform
+from hub.outcome import NotificationDetails
+from hub.store import registry, work
+from hub.store.base import (
+    AcceptanceResult,
+    Arrival,
+    Audience,
+    DeadLetter,
+    Lane,
+    PageResult,
+    QueueState,
+    Recorded,
+    StoredTemplate,
+    Target,
+    Work,
+)
+from hub.store.schema import migrate
+from hub.store.seen import SeenWindow
+from hub.store.writer import GroupWriter
+
+_MINIMUM_VERSION = (3, 37, 0)  # STRICT tables; RETURNING came with 3.35
+_DEAD_REGISTRATIONS_KEPT = 30 * 24 * 3600.0
+
+T = TypeVar("T")
+
+
+class SqliteStore:
+    """`Store` on a SQLite file that this process has to itself (a lock file beside it says so).
+
+    `clock` gives seconds since 1970 UTC. `observe` is called with (operation, seconds) of each transaction, from the
+    store's threads; `expired` with the number of leases that ran out under a living process.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        window: SeenWindow = SeenWindow(),
+        clock: Callable[[], float] = time.time,
+        observe: Callable[[str, float], None] = lambda operation, seconds: None,
+        expired: Callable[[Lane, int], None] = lambda lane, count: None,
+    ) -> None:
+        self._path = path
+        self._window = window
+        self._clock = clock
+        self._expired = expired
+        self._writer = GroupWriter(self._connect, observe=lambda seconds: observe("write", seconds))
+        self._reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pushbridge-store-reader")
+        self._reader: sqlite3.Connection | None = None
+        self._lock: IO[bytes] | None = None
+        # Fences differ between processes too, so that a late record of a dead one can never fit a new lease.
+        self._fence = time.time_ns()
+
+    async def open(self) -> int:
+        if sqlite3.sqlite_version_info < _MINIMUM_VERSION:
+            raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or newer is needed")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = _lock_beside(self._path)
+            await asyncio.to_thread(self._migrate)
+            self._reader = await asyncio.to_thread(self._connect)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(f"cannot open {self._path}: {error}") from error
+        self._writer.start()
+        return int(await self._writer.run(lambda connection: work.free_all(connection, now=self._clock())))
+
+    async def close(self) -> None:
+        await self._writer.stop()
+        await asyncio.to_thread(self._reading.shutdown)
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    # Work
+
+    async def accept(self, arrivals: Sequence[Arrival], *, lease: int, until: float) -> AcceptanceResult:
+        fence = self._next_fence()
+        return await self._write(
+            lambda connection: work.accept(
+                connection,
+                arrivals,
+                lease=lease,
+                fence=fence,
+                until=until,
+                window=self._window,
+                now=self._clock(),
+            )
+        )
+
+    async def lease(self, limit: int, *, until: float) -> Sequence[Work]:
+        fence = self._next_fence()
+        leased, expired = await self._write(
+            lambda connection: work.lease(connection, limit, fence=fence, until=until, now=self._clock())
+        )
+        if expired:
+            self._expired(Lane.SINGLE, expired)
+        return leased
+
+    async def lease_pages(self, wanted: Mapping[tuple[str, Platform], int], *, until: float) -> Sequence[Work]:
+        fence = self._next_fence()
+        leased, expired = await self._write(
+            lambda connection: work.lease_pages(connection, wanted, fence=fence, until=until, now=self._clock())
+        )
+        if expired:
+            self._expired(Lane.BROADCAST, expired)
+        return leased
+
+    async def renew(self, pieces: Sequence[Work], *, until: float) -> None:
+        await self._write(lambda connection: work.set_due(connection, pieces, due_at=until, free=False))
+
+    async def release(self, pieces: Sequence[Work], *, due_at: float | None = None) -> None:
+        when = self._clock() if due_at is None else due_at
+        await self._write(lambda connection: work.set_due(connection, pieces, due_at=when, free=True))
+
+    async def expand(self, piece: Work, audience: Audience, *, started_at: float) -> None:
+        await self._write(lambda connection: work.expand(connection, piece, audience, started_at=started_at))
+
+    async def record(self, results: Sequence[PageResult]) -> Recorded:
+        return await self._write(lambda connection: work.record(connection, results, now=self._clock()))
+
+    async def audiences(self, notifications: Sequence[Notification]) -> Sequence[Audience]:
+        def read(connection: sqlite3.Connection) -> list[Audience]:
+            now = self._clock()
+            return [registry.audience_of(connection, notification, now=now) for notification in notifications]
+
+        return await self._read(read)
+
+    async def targets(self, hub: str, ordinals: BitMap) -> Sequence[Target]:
+        return await self._read(lambda connection: registry.targets(connection, ordinals, now=self._clock()))
+
+    async def templates(self, ids: Sequence[int]) -> Mapping[int, StoredTemplate]:
+        return await self._read(lambda connection: registry.templates(connection, ids))
+
+    # Registry
+
+    async def put_installations(self, hub: str, installations: Sequence[Installation]) -> None:
+        derived = [(installation, registrations_of(installation)) for installation in installations]
+        await self._write(lambda connection: registry.put_installations(connection, hub, derived, now=self._clock()))
+
+    async def get_installation(self, hub: str, installation_id: str) -> Installation:
+        return await self._read(
+            lambda connection: registry.get_installation(connection, hub, installation_id, now=self._clock())
+        )
+
+    async def delete_installation(self, hub: str, installation_id: str) -> bool:
+        return await self._write(
+            lambda connection: registry.delete_installation(connection, hub, installation_id, now=self._clock())
+        )
+
+    async def put_registration(
+        self, hub: str, registration: Registration, *, if_match: int | None = None
+    ) -> Registration:
+        return await self._write(
+            lambda connection: registry.put_registration(
+                connection, hub, registration, if_match=if_match, now=self._clock()
+            )
+        )
+
+    async def get_registration(self, hub: str, registration_id: str) -> Registration:
+        return await self._read(
+            lambda connection: registry.get_registration(connection, hub, registration_id, now=self._clock())
+        )
+
+    async def delete_registration(self, hub: str, registration_id: str, *, if_match: int | None = None) -> None:
+        await self._write(
+            lambda connection: registry.delete_registration(connection, hub, registration_id, if_match=if_match)
+        )
+
+    async def registrations_by_platform(self) -> Mapping[tuple[str, Platform], int]:
+        return await self._read(registry.registrations_by_platform)
+
+    # What is known
+
+    async def details(self, hub: str, notification_id: str) -> NotificationDetails:
+        return await self._read(lambda connection: work.details(connection, hub, notification_id))
+
+    async def pending(self) -> int:
+        return await self._read(work.pending)
+
+    async def queue_states(self) -> Mapping[Lane, QueueState]:
+        return await self._read(lambda connection: work.queue_states(connection, now=self._clock()))
+
+    async def dead_letters(
+        self, *, limit: int = 100, relay: str | None = None
+    ) -> Sequence[tuple[int, float, DeadLetter]]:
+        return await self._read(lambda connection: work.dead_letters(connection, limit=limit, relay=relay))
+
+    async def relayed(self, ids: Sequence[int]) -> None:
+        await self._write(
+            lambda connection: (
+                connection.executemany(
+                    "UPDATE dead_letter SET relay = NULL WHERE id = ?", [(letter,) for letter in ids]
+                ).rowcount
+            )
+        )
+
+    async def housekeep(
+        self, *, notifications_before: float, dead_letters_before: float, max_dead_letters: int
+    ) -> None:
+        dead_before = self._clock() - _DEAD_REGISTRATIONS_KEPT
+        for drop in (
+            lambda connection: work.drop_ended(connection, before=notifications_before),
+            lambda connection: work.drop_dead_letters(connection, before=dead_letters_before, keep=max_dead_letters),
+            lambda connection: work.drop_dead_registrations(connection, before=dead_before),
+        ):
+            dropped = True
+            while dropped:  # a slice a transaction: others get their turn in between
+                dropped = bool(await self._write(drop))
+
+    # Threads
+
+    async def _write(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        answer: T = await self._writer.run(job)
+        return answer
+
+    async def _read(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._reading, self._read_now, job)
+
+    def _read_now(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """One snapshot for all statements of a job."""
+        assert self._reader is not None, "the store is not open"
+        try:
+            self._reader.execute("BEGIN")
+            try:
+                return job(self._reader)
+            finally:
+                self._reader.execute("COMMIT")
+        except HubError:
+            raise
+        except sqlite3.Error as error:
+            raise StoreError(f"{type(error).__name__}: {error}") from error
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=10.0
+        )
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA cache_size = -32768")
+        connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        return connection
+
+    def _migrate(self) -> None:
+        connection = self._connect()
+        try:
+            migrate(connection)
+        finally:
+            connection.close()
+
+    def _next_fence(self) -> int:
+        self._fence += 1
+        return self._fence
+
+
+def _lock_beside(path: Path) -> IO[bytes]:
+    """An exclusive lock that ends with the process, however it ends.
+
+    Raises: StoreLockedError: somebody else has it.
+    """
+    file = open(f"{path}.lock", "ab")  # noqa: SIM115 - held for the life of the store
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise StoreLockedError(f"another process uses {path}: a SQLite store belongs to one process") from error
+    os.set_inheritable(file.fileno(), False)
+    return file

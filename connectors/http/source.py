@@ -20,7 +20,9 @@ from connectors.http.settings import HttpSettings
 MAX_EVENTS = 5000
 """The most events a batch may hold; Event Grid sends no more."""
 
-_HEARTBEAT = 1.0  # seconds a receive waits for a request
+IDLE_WAIT = 1.0
+"""How long `receive` waits for a request, in seconds."""
+
 _RETRY_AFTER = {"retry-after": "5"}
 _CREDENTIALS = frozenset(
     ["authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "aeg-sas-key", "aeg-sas-token"]
@@ -65,10 +67,9 @@ class HttpSource:
         if self._connected and not self._waiting:
             self._arrived.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_HEARTBEAT):
+                async with asyncio.timeout(IDLE_WAIT):
                     await self._arrived.wait()
-        if not self._connected:
-            raise NotConnectedError(f"source {self.name} is closed")
+        self._check_connected()
         return [self._waiting.popitem(last=False)[1] for _ in range(min(limit, len(self._waiting)))]
 
     async def settle(self, settled: Sequence[tuple[Message, Answer]]) -> None:
@@ -79,6 +80,8 @@ class HttpSource:
                 future.set_result(answer)
 
     async def backlog(self) -> Backlog:
+        """The events of all requests that wait for their answer."""
+        self._check_connected()
         return Backlog(messages=len(self._unsettled))
 
     async def close(self) -> None:
@@ -93,6 +96,10 @@ class HttpSource:
     def route(self) -> Route:
         """The path of this source; other methods than POST and OPTIONS get a 405."""
         return Route(self._settings.path, self._respond, methods=["POST", "OPTIONS"])
+
+    def _check_connected(self) -> None:
+        if not self._connected:
+            raise NotConnectedError(f"source {self.name} is closed")
 
     async def _respond(self, request: Request) -> Response:
         settings = self._settings

@@ -1,0 +1,155 @@
+"""`to`: who a notification is for. Parsed as rules load; at run time values fill holes inside of tags, nothing else.
+
+An operator can therefore come from the configuration only. A value that is not tag-safe is refused before it is part of
+anything.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from hub.errors import TagError
+from hub.notification import EVERYONE, Audience
+from hub.tags import (
+    MAX_TAG_LENGTH,
+    And,
+    MaxTags,
+    Not,
+    Or,
+    Tag,
+    TagExpression,
+    installation_tag,
+    is_service_tag_value,
+    is_tag_safe,
+    parse,
+    user_tag,
+)
+from rules.errors import ExpressionError, UnsafeTagError
+from rules.event import Event
+from rules.expressions import split
+from rules.render import Piece, compile_text, renderer
+from rules.text import text_of
+
+AudienceFor = Callable[[Event], Audience]
+"""The audience for an event. Raises: UnsafeTagError; RenderError, as any text with holes."""
+
+
+def everyone(event: Event) -> Audience:
+    """All registrations of the hub, whatever the event."""
+    return EVERYONE
+
+
+def compile_user(text: str) -> AudienceFor:
+    """All installations of a user. Raises: ExpressionError."""
+    return _service_tag(text, user_tag)
+
+
+def compile_installation(text: str) -> AudienceFor:
+    """One installation. Raises: ExpressionError."""
+    return _service_tag(text, installation_tag)
+
+
+def compile_tags(text: str, max_tags: MaxTags) -> AudienceFor:
+    """A tag expression whose tags may have holes. Raises: ExpressionError, with the column in `text`."""
+    stencil = _Stencil(text)
+    try:
+        expression = parse(stencil.text, max_tags=max_tags)
+    except TagError as error:
+        raise ExpressionError(stencil.shown(str(error)), column=stencil.column(error.column)) from error
+    return _filled(expression, stencil)
+
+
+def _service_tag(text: str, tag_for: Callable[[str], str]) -> AudienceFor:
+    id_text = compile_text(text)
+    if id_text.constant is not None:
+        if not is_service_tag_value(id_text.constant):
+            raise ExpressionError("an id is letters, digits and - _ @ # . : =")
+        constant = Tag(tag_for(id_text.constant))
+        return lambda event: constant
+    render = id_text.render
+
+    def audience(event: Event) -> Audience:
+        value = render(event)
+        if not is_service_tag_value(value):
+            raise UnsafeTagError(f"{text} is empty, too long, or holds what an id may not hold")
+        return Tag(tag_for(value))
+
+    return audience
+
+
+class _Stencil:
+    """A tag expression with a word in place of each hole, so that the parser of the hub can read it."""
+
+    def __init__(self, text: str) -> None:
+        word = "hole"
+        while word in text:
+            word += "_"
+        self.expressions = compile_text(text).holes
+        self.pattern = re.compile(rf"{word}(\d+)\.")
+        self.text = ""
+        self._starts: list[tuple[int, int]] = []
+        holes = 0
+        for offset, piece, is_hole in split(text):
+            self._starts.append((len(self.text), offset))
+            if is_hole:
+                self.text += f"{word}{holes}."
+                holes += 1
+            else:
+                self.text += piece
+
+    def column(self, column: int) -> int:
+        """The column in the text as written."""
+        start, offset = max(start for start in self._starts if start[0] < column or start[0] == 0)
+        return offset + column - start
+
+    def shown(self, message: str) -> str:
+        """A message of the parser without our words."""
+        return self.pattern.sub("{{…}}", message)
+
+
+def _filled(expression: TagExpression, stencil: _Stencil) -> Callable[[Event], TagExpression]:
+    """What fills the holes of an expression; parts without holes are made once."""
+    if stencil.pattern.search(str(expression)) is None:
+        return lambda event: expression
+    match expression:
+        case Tag(name):
+            return _filled_tag(name, stencil)
+        case Not(operand):
+            fill = _filled(operand, stencil)
+            return lambda event: Not(fill(event))
+        case And(operands) | Or(operands):
+            join, fills = type(expression), [_filled(operand, stencil) for operand in operands]
+            return lambda event: join(tuple([fill(event) for fill in fills]))
+
+
+def _filled_tag(name: str, stencil: _Stencil) -> Callable[[Event], TagExpression]:
+    literals = stencil.pattern.split(name)
+    expressions = [stencil.expressions[int(number)] for number in literals[1::2]]
+    pieces: list[Piece] = [literals[0]]
+    for expression, literal in zip(expressions, literals[2::2], strict=True):
+        pieces += [expression, literal]
+    shown = " and ".join(expression.text for expression in expressions)
+    spell = _safe_id if name.startswith("$") else _safe_part
+    render = renderer(tuple(pieces), spell)
+
+    def fill(event: Event) -> TagExpression:
+        tag = render(event)
+        if len(tag) > MAX_TAG_LENGTH:
+            raise UnsafeTagError(f"the tag with {shown} has {len(tag)} characters, {MAX_TAG_LENGTH} are allowed")
+        return Tag(tag)
+
+    return fill
+
+
+def _safe_part(value: Any) -> str:
+    text = text_of(value)
+    if not is_tag_safe(text):
+        raise UnsafeTagError("is empty, too long, or holds what a tag may not hold")
+    return text
+
+
+def _safe_id(value: Any) -> str:
+    text = text_of(value)
+    if not is_service_tag_value(text):
+        raise UnsafeTagError("is empty, too long, or holds what an id may not hold")
+    return text

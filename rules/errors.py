@@ -1,0 +1,40 @@
+"""What the rules may raise.
+
+RuleError                   root; nobody raises it as such
+├── ExpressionError         a text of the configuration that cannot be compiled: report it where it stands
+├── RenderError             this event cannot fill a text: it costs the rule, not the event
+│   └── UnsafeTagError      a value that may not become part of a tag: as above, with a reason of its own
+├── TypeClashError          a pattern compares values of different kinds: the rule counts as not matched, with an error
+└── MappingError            this message cannot become an event: reject it whole
+
+No message holds a value of the event: it may be secret, and dead letters are read by people.
+"""
+
+
+class RuleError(Exception):
+    """Root of everything the rules raise on purpose."""
+
+
+class ExpressionError(RuleError):
+    """A text that cannot be compiled; `column` counts from 1 within the text, `hint` says what was likely meant."""
+
+    def __init__(self, message: str, *, column: int = 1, hint: str = "") -> None:
+        super().__init__(message)
+        self.column = column
+        self.hint = hint
+
+
+class RenderError(RuleError):
+    """An event cannot fill a text; the message names the variable or the expression."""
+
+
+class UnsafeTagError(RenderError):
+    """A value holds what a tag may not hold; nothing of it reaches the audience."""
+
+
+class TypeClashError(RuleError):
+    """A pattern met a value of a kind it cannot compare."""
+
+
+class MappingError(RuleError):
+    """A source's `map` cannot make an event of this message."""

@@ -1,0 +1,230 @@
+"""`rules` and `defaults` of a configuration, read into a RuleSet."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hub.notification import Platform, Priority
+from hub.tags import MaxTags
+from rules.audience import AudienceFor, compile_installation, compile_tags, compile_user, everyone
+from rules.engine import Rule, RuleSet
+from rules.errors import ExpressionError
+from rules.event import Event
+from rules.expressions import compile_expression
+from rules.native import Native, compile_native
+from rules.node import Node
+from rules.patterns import MATCH_ALL, compile_match
+from rules.problems import Problems
+from rules.push import PushPlan
+from rules.reading import choice, complain, fields, flag, span, template, word, words
+
+PLATFORMS: Mapping[str, Platform] = {"apns": Platform.APNS, "fcm": Platform.FCM, "wns": Platform.WNS}
+"""The platforms by the names that a configuration uses."""
+
+LATER_PLATFORMS = ("adm", "baidu", "huawei", "mpns", "webpush", "xiaomi")
+
+_RULE_KEYS = ("name", "source", "match", "when", "push", "platforms", "stop")
+_LATER_RULE_KEYS = ("also", "cancel", "dedupe", "inhibit", "order", "quiet_hours", "remind", "schedule", "throttle")
+_PUSH_KEYS = ("to", "with", "native", "priority", "collapse", "ttl", "hub")
+_LATER_PUSH_KEYS = ("devices", "interruption", "locale", "tag_policy", "template")
+_DEFAULT_KEYS = ("push", "platforms")
+_DEFAULT_PUSH_KEYS = ("priority", "collapse", "ttl", "hub")
+_PRIORITIES = {priority.value: priority for priority in Priority}
+_MAX_PROPERTY_NAME = 120
+_NAME = re.compile(r"[\w.:/-]{1,120}")
+"""Rule names are labels of metrics and lines of logs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubScope:
+    """What rules have to know of a hub: the platforms it has credentials for, and how large an expression may be."""
+
+    platforms: frozenset[Platform] = frozenset()
+    max_tags: MaxTags = field(default_factory=MaxTags)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """The names that rules may refer to. Without a `default_hub` every rule has to name its own."""
+
+    sources: frozenset[str]
+    hubs: Mapping[str, HubScope]
+    default_hub: str | None = None
+
+
+def load_rules(rules: Node | None, defaults: Node | None, scope: Scope, problems: Problems) -> RuleSet:
+    """Compile all rules, reporting every mistake; what is returned is whole only if there was none."""
+    reader = _Reader(defaults, scope, problems)
+    if rules is None or rules.value is None:
+        return RuleSet()
+    if not isinstance(rules.value, list):
+        problems.add(rules, "expected a list of rules")
+        return RuleSet()
+    return RuleSet([rule for node in rules.value if (rule := reader.rule(node)) is not None])
+
+
+class _Reader:
+    """Reads one rule after the other, on top of the defaults."""
+
+    def __init__(self, defaults: Node | None, scope: Scope, problems: Problems) -> None:
+        self._scope = scope
+        self._problems = problems
+        self._names: dict[str, Node] = {}
+        self._sources = {source: source for source in scope.sources}
+        self._hubs = {hub: hub for hub in scope.hubs}
+        entries = {} if defaults is None else fields(defaults, problems, _DEFAULT_KEYS, _LATER_RULE_KEYS)
+        push = entries.pop("push", None)
+        self._defaults = entries
+        self._push_defaults = (
+            {} if push is None else fields(push, problems, _DEFAULT_PUSH_KEYS, (*_LATER_PUSH_KEYS, "to", "with"))
+        )
+
+    def rule(self, node: Node) -> Rule | None:
+        entries = {**self._defaults, **fields(node, self._problems, _RULE_KEYS, _LATER_RULE_KEYS)}
+        if "name" not in entries:
+            self._problems.add(node, "name is missing")
+            return None
+        name = self._name(entries["name"])
+        stop = "stop" in entries and flag(entries["stop"], self._problems) is True
+        push = self._push(name, entries) if "push" in entries else None
+        if "push" not in entries and not stop and not _has_later(node, _LATER_RULE_KEYS):
+            self._problems.add(node, "this rule does nothing", "give it a push, or stop: true")
+        return Rule(
+            name=name,
+            sources=self._rule_sources(entries["source"]) if "source" in entries else None,
+            match=compile_match(entries["match"], self._problems) if "match" in entries else MATCH_ALL,
+            when=self._when(entries["when"]) if "when" in entries else None,
+            push=push,
+            stop=stop,
+        )
+
+    def _name(self, node: Node) -> str:
+        name = word(node, self._problems) or ""
+        if name in self._names:
+            first = self._names[name].mark
+            self._problems.add(node, f"another rule is called {node.written}", f"at {first.file}:{first.line}")
+        elif name and not _NAME.fullmatch(name):
+            self._problems.add(node, "a name is letters, digits and _ . : / - up to 120, without spaces")
+        self._names.setdefault(name, node)
+        return name
+
+    def _rule_sources(self, node: Node) -> frozenset[str]:
+        chosen = (choice(item, self._sources, self._problems) for item in words(node, self._problems))
+        return frozenset(source for source in chosen if source is not None)
+
+    def _when(self, node: Node) -> Callable[[Event], Any] | None:
+        text = word(node, self._problems)
+        try:
+            return None if text is None else compile_expression(text).evaluate
+        except ExpressionError as error:
+            complain(error, node, self._problems)
+            return None
+
+    def _push(self, rule: str, rule_entries: dict[str, Node]) -> PushPlan | None:
+        node = rule_entries["push"]
+        entries = {**self._push_defaults, **fields(node, self._problems, _PUSH_KEYS, _LATER_PUSH_KEYS)}
+        hub = self._hub(node, entries.get("hub"))
+        scope = self._scope.hubs.get(hub or "", HubScope())
+        platforms = self._platforms(rule_entries["platforms"], scope) if "platforms" in rule_entries else None
+        natives = self._natives(entries["native"], scope) if "native" in entries else ()
+        properties = self._properties(entries["with"]) if "with" in entries else None
+        if properties is None and not natives and not _has_later(node, ("template",)) and "native" not in entries:
+            self._problems.add(node, "there is nothing to say", "give with: or native:", mark=node.key_mark)
+        audience = self._audience(entries["to"], scope) if "to" in entries else None
+        if "to" not in entries:
+            self._problems.add(
+                node, "to is missing", "an audience has to be named, even to: everyone", mark=node.key_mark
+            )
+        if hub is None or audience is None:
+            return None
+        collapse = template(entries["collapse"], self._problems) if "collapse" in entries else None
+        priority = choice(entries["priority"], _PRIORITIES, self._problems) if "priority" in entries else None
+        return PushPlan(
+            rule=rule,
+            hub=hub,
+            audience=audience,
+            properties=properties,
+            natives=natives,
+            platforms=platforms,
+            priority=priority or Priority.HIGH,
+            collapse=None if collapse is None else collapse.render,
+            ttl=span(entries["ttl"], self._problems) if "ttl" in entries else None,
+        )
+
+    def _hub(self, push: Node, node: Node | None) -> str | None:
+        if node is not None:
+            return choice(node, self._hubs, self._problems)
+        if self._scope.default_hub is None:
+            message = "no hub is the default one" if self._hubs else "there is no hub to push through"
+            hint = "give push.hub, or one of hubs default: true" if self._hubs else "add one under hubs"
+            self._problems.add(push, message, hint, mark=push.key_mark)
+        return self._scope.default_hub
+
+    def _platforms(self, node: Node, scope: HubScope) -> frozenset[Platform]:
+        chosen = (self._platform(item, scope) for item in words(node, self._problems))
+        return frozenset(platform for platform in chosen if platform is not None)
+
+    def _platform(self, node: Node, scope: HubScope) -> Platform | None:
+        platform = choice(node, PLATFORMS, self._problems, LATER_PLATFORMS)
+        self._check_configured(platform, node, scope)
+        return platform
+
+    def _check_configured(self, platform: Platform | None, node: Node, scope: HubScope) -> None:
+        """A hub without any credentials is a hub being set up: then nothing is said."""
+        if platform is not None and scope.platforms and platform not in scope.platforms:
+            self._problems.add(node, "the hub of this rule has no credentials for this platform", mark=node.key_mark)
+
+    def _audience(self, node: Node, scope: HubScope) -> AudienceFor | None:
+        if isinstance(node.value, dict):
+            return self._service_audience(node)
+        text = word(node, self._problems)
+        if text is None or text.strip() == "everyone":
+            return None if text is None else everyone
+        return self._compiled(node, lambda: compile_tags(text, scope.max_tags))
+
+    def _service_audience(self, node: Node) -> AudienceFor | None:
+        entries = fields(node, self._problems, ("user", "installation"))
+        if len(entries) != 1:
+            self._problems.add(node, "expected one of user and installation")
+            return None
+        ((kind, entry),) = entries.items()
+        text = word(entry, self._problems)
+        if text is None:
+            return None
+        return self._compiled(entry, lambda: (compile_user if kind == "user" else compile_installation)(text))
+
+    def _compiled(self, node: Node, compile_: Callable[[], AudienceFor]) -> AudienceFor | None:
+        try:
+            return compile_()
+        except ExpressionError as error:
+            complain(error, node, self._problems)
+            return None
+
+    def _properties(self, node: Node) -> tuple[tuple[str, Callable[[Event], str]], ...]:
+        if not isinstance(node.value, dict):
+            self._problems.add(node, "expected properties by name")
+            return ()
+        properties: dict[str, tuple[str, Callable[[Event], str]]] = {}
+        for name, entry in node.value.items():
+            if name.casefold() in properties:
+                self._problems.add(entry, "names compare without case: this one is there twice", mark=entry.key_mark)
+            if not 0 < len(name) <= _MAX_PROPERTY_NAME:
+                self._problems.add(entry, f"a name has 1 to {_MAX_PROPERTY_NAME} characters", mark=entry.key_mark)
+            text = template(entry, self._problems)
+            if text is not None:
+                properties[name.casefold()] = (name, text.render)
+        return tuple(properties.values())
+
+    def _natives(self, node: Node, scope: HubScope) -> tuple[Native, ...]:
+        compiled = []
+        for name, entry in fields(node, self._problems, PLATFORMS, LATER_PLATFORMS).items():
+            self._check_configured(PLATFORMS[name], entry, scope)
+            native = compile_native(PLATFORMS[name], entry, self._problems)
+            if native is not None:
+                compiled.append(native)
+        return tuple(compiled)
+
+
+def _has_later(node: Node, keys: Iterable[str]) -> bool:
+    return isinstance(node.value, dict) and not node.value.keys().isdisjoint(keys)

@@ -1,0 +1,206 @@
+"""`push.native`: a payload as it goes to one push service, with values in it.
+
+Values are data wherever they stand: in JSON they become strings (or, where a string is nothing but one hole, the value
+with its own type), in XML they are escaped, in headers control characters are refused.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from xml.sax.saxutils import escape
+
+from lxml import etree
+
+from hub.notification import NativeContent, Platform
+from rules.errors import RenderError
+from rules.event import Event
+from rules.expressions import Expression
+from rules.node import Node
+from rules.problems import Problems
+from rules.reading import fields, template
+from rules.render import MAX_TEXT, Text, renderer
+from rules.text import json_of, text_of
+
+_HEADER_PREFIX = {Platform.APNS: "apns-", Platform.WNS: "x-wns-"}
+_HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NOT_XML = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
+"""What no XML document may hold, escaped or not (XML 1.0, section 2.2)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Native:
+    """A compiled payload and its headers for one platform."""
+
+    platform: Platform
+    payload: Callable[[Event], bytes]
+    headers: tuple[tuple[str, Callable[[Event], str]], ...]
+
+    def content(self, event: Event) -> NativeContent:
+        """The payload with an event's values. Raises: RenderError."""
+        return NativeContent(
+            platform=self.platform,
+            payload=self.payload(event),
+            headers={name: render(event) for name, render in self.headers},
+        )
+
+
+def compile_native(platform: Platform, node: Node, problems: Problems) -> Native | None:
+    """Compile `payload` and `headers` for one platform; None after complaining."""
+    entries = fields(node, problems, ("payload", "headers"))
+    headers = _headers(platform, entries["headers"], problems) if "headers" in entries else ()
+    if "payload" not in entries:
+        problems.add(node, "payload is missing", mark=node.key_mark)
+        return None
+    payload = _payload(platform, entries["payload"], problems)
+    return None if payload is None else Native(platform=platform, payload=payload, headers=headers)
+
+
+def _headers(platform: Platform, node: Node, problems: Problems) -> tuple[tuple[str, Callable[[Event], str]], ...]:
+    prefix = _HEADER_PREFIX.get(platform)
+    if prefix is None:
+        problems.add(node, "this platform has no headers for a payload", mark=node.key_mark)
+        return ()
+    if not isinstance(node.value, dict):
+        problems.add(node, "expected headers by name")
+        return ()
+    headers = []
+    for name, entry in node.value.items():
+        if not name.lower().startswith(prefix) or not _HEADER_NAME.fullmatch(name):
+            problems.add(entry, f"expected a header beginning with {prefix}", mark=entry.key_mark)
+        elif (text := template(entry, problems)) is not None:
+            headers.append((name, renderer(text.pieces, _header_value)))
+    return tuple(headers)
+
+
+def _header_value(value: Any) -> str:
+    text = text_of(value)
+    if _CONTROL.search(text):
+        raise RenderError("holds a control character, which no header may")
+    return text
+
+
+def _payload(platform: Platform, node: Node, problems: Problems) -> Callable[[Event], bytes] | None:
+    text = node.value
+    if isinstance(text, str) and platform is Platform.WNS and not text.lstrip().startswith(("{", "[")):
+        return _xml(text, node, problems) if text.lstrip().startswith("<") else _raw(node, problems)
+    if isinstance(text, str):
+        try:
+            node = _node_of(json.loads(text), node)
+        except ValueError as error:
+            problems.add(node, f"not JSON: {error}")
+            return None
+    if not isinstance(node.value, dict):
+        problems.add(node, "expected an object, or a text that is one in JSON")
+        return None
+    if platform is Platform.FCM and "message" not in node.value:
+        problems.add(
+            node, "expected the key message, which holds all the others", "FCM HTTP v1, projects.messages.send"
+        )
+        return None
+    return _json(_tree(node, problems))
+
+
+def _node_of(value: Any, node: Node) -> Node:
+    """A value out of a JSON text, as if it stood in the configuration at the place of the text."""
+    match value:
+        case dict():
+            value = {key: _node_of(entry, node) for key, entry in value.items()}
+        case list():
+            value = [_node_of(item, node) for item in value]
+    return Node(key=node.key, mark=node.mark, key_mark=node.key_mark, value=value)
+
+
+def _tree(node: Node, problems: Problems) -> Any:
+    """The value of a node, with a Text for each string that has holes."""
+    match node.value:
+        case dict() as entries:
+            for key, entry in entries.items():
+                if "{{" in key:
+                    problems.add(entry, "a key has no holes", mark=entry.key_mark)
+            return {key: _tree(entry, problems) for key, entry in entries.items()}
+        case list() as items:
+            return [_tree(item, problems) for item in items]
+        case str() as string:
+            text = template(node, problems)
+            return text if text is not None and text.holes else string
+        case scalar:
+            return scalar
+
+
+def _json(tree: Any) -> Callable[[Event], bytes]:
+    if not _has_holes(tree):
+        constant = json_of(tree)
+        return lambda event: constant
+    return lambda event: _bounded(json_of(_filled(tree, event)))
+
+
+def _has_holes(tree: Any) -> bool:
+    match tree:
+        case dict():
+            return any(map(_has_holes, tree.values()))
+        case list():
+            return any(map(_has_holes, tree))
+        case _:
+            return isinstance(tree, Text)
+
+
+def _filled(tree: Any, event: Event) -> Any:
+    match tree:
+        case dict():
+            return {key: _filled(value, event) for key, value in tree.items()}
+        case list():
+            return [_filled(value, event) for value in tree]
+        case Text(pieces=(Expression() as whole,)):
+            return whole.evaluate(event)
+        case Text():
+            return tree.render(event)
+        case scalar:
+            return scalar
+
+
+def _xml(text: str, node: Node, problems: Problems) -> Callable[[Event], bytes] | None:
+    compiled = template(node, problems)
+    if compiled is None:
+        return None
+    word = "hole"
+    while word in text:
+        word += "_"
+    sample = "".join(piece if isinstance(piece, str) else word for piece in compiled.pieces)
+    try:
+        root = etree.fromstring(sample.encode(), _PARSER)
+    except etree.XMLSyntaxError as error:
+        problems.add(node, f"not XML: {error.msg}")
+        return None
+    names = [name for element in root.iter(etree.Element) for name in (element.tag, *element.attrib)]
+    if "<!DOCTYPE" in text or any(word in str(name) for name in names):
+        problems.add(node, "a hole may stand in a text or an attribute's value only, and there is no DOCTYPE")
+        return None
+    return _encoded(renderer(compiled.pieces, _xml_value))
+
+
+def _raw(node: Node, problems: Problems) -> Callable[[Event], bytes] | None:
+    compiled = template(node, problems)
+    return None if compiled is None else _encoded(compiled.render)
+
+
+def _encoded(render: Callable[[Event], str]) -> Callable[[Event], bytes]:
+    return lambda event: _bounded(render(event).encode())
+
+
+def _xml_value(value: Any) -> str:
+    text = text_of(value)
+    if _NOT_XML.search(text):
+        raise RenderError("holds a character that XML does not allow")
+    return escape(text, {'"': "&quot;", "'": "&apos;"})
+
+
+def _bounded(payload: bytes) -> bytes:
+    if len(payload) > MAX_TEXT:
+        raise RenderError(f"a payload of {len(payload)} bytes is too large, {MAX_TEXT} are allowed")
+    return payload
+
+
+_PARSER = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)

@@ -1,0 +1,65 @@
+"""A value of the configuration that knows its place."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mark:
+    """A place in a file; lines and columns count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def moved(self, columns: int) -> "Mark":
+        """The place `columns` to the right."""
+        return Mark(self.file, self.line, self.column + columns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A value of the document. `key` is its path (`rules[2].push.to`), `mark` its place, `key_mark` that of its key.
+
+    `text` is a scalar's text, whatever YAML takes it for; `written` the same before anything was filled in, which is
+    what a complaint may quote.
+    """
+
+    key: str
+    mark: Mark
+    key_mark: Mark
+    value: "Scalar | list[Node] | dict[str, Node]" = field(repr=False)
+    text: str = field(default="", repr=False)
+    written: str = ""
+    in_line: bool = False
+    """Whether `written` stands in the file character by character, so that a column in it is a column of the file."""
+
+    def plain(self) -> Any:
+        """The value without marks; keys that were left empty are left out, as if they were not written."""
+        match self.value:
+            case dict() as entries:
+                return {key: node.plain() for key, node in entries.items() if node.value is not None}
+            case list() as items:
+                return [node.plain() for node in items]
+            case scalar:
+                return scalar
+
+    def at(self, column: int) -> Mark:
+        """The place of a column of the text; the start of the value where lines are folded or escaped."""
+        return self.mark.moved(column - 1) if self.in_line else self.mark
+
+    def find(self, path: Iterable[str | int]) -> "Node":
+        """The node at `path`, or the last one on the way that exists."""
+        node = self
+        for part in path:
+            match node.value:
+                case dict() as entries if part in entries:
+                    node = entries[str(part)]
+                case list() as items if isinstance(part, int) and 0 <= part < len(items):
+                    node = items[part]
+                case _:
+                    break
+        return node

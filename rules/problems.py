@@ -1,0 +1,73 @@
+"""Complaints about a configuration: where, what is wrong, and what was likely meant."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import Enum
+
+from rules.node import Mark, Node
+
+NOT_YET = "known, but not supported by this version yet"
+"""What is said of a key or value that the language has, and a later version will do."""
+
+
+class Severity(Enum):
+    """An error keeps the process from starting, a warning does not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One complaint; its text is `file:line:column: key: message (hint)`."""
+
+    mark: Mark
+    key: str
+    message: str
+    hint: str = ""
+    severity: Severity = Severity.ERROR
+
+    def __str__(self) -> str:
+        where = f"{self.mark.file}:{self.mark.line}:{self.mark.column}"
+        what = f"warning: {self.message}" if self.severity is Severity.WARNING else self.message
+        return ": ".join(filter(None, (where, self.key, what))) + (f" ({self.hint})" if self.hint else "")
+
+
+class Problems:
+    """Collects complaints; none of them stops the reading."""
+
+    def __init__(self) -> None:
+        self._found: list[Problem] = []
+
+    def add(self, node: Node, message: str, hint: str = "", *, mark: Mark | None = None) -> None:
+        """Complain about a value, at its own place unless told another."""
+        self._found.append(Problem(mark=mark or node.mark, key=node.key, message=message, hint=hint))
+
+    def warn(self, node: Node, message: str, hint: str = "") -> None:
+        """Say what will work, but perhaps not as meant."""
+        self._found.append(Problem(mark=node.mark, key=node.key, message=message, hint=hint, severity=Severity.WARNING))
+
+    def unknown_key(self, name: str, node: Node, known: Iterable[str], later: Iterable[str] = ()) -> None:
+        """Complain that the key `name` of a value is not one of the `known`, or is one of a `later` version."""
+        if name in later:
+            self.add(node, NOT_YET, mark=node.key_mark)
+        else:
+            self.add(node, "unknown key", did_you_mean(name, known), mark=node.key_mark)
+
+    def add_at(self, mark: Mark, key: str, message: str) -> None:
+        """Complain about what is no value yet: a file, or a line of YAML."""
+        self._found.append(Problem(mark=mark, key=key, message=message))
+
+    def sorted(self) -> list[Problem]:
+        """All complaints by place, each once."""
+        return sorted(set(self._found), key=lambda problem: (problem.mark, problem.key, problem.message))
+
+
+def did_you_mean(word: str, known: Iterable[str], *, all_if_few: bool = True) -> str:
+    """A hint naming the known word nearest to `word`; when none is near, all of them if they are few."""
+    known = sorted(known)
+    close = get_close_matches(word, known, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]}?"
+    return f"known: {', '.join(known)}" if all_if_few and 0 < len(known) <= 12 else ""

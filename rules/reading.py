@@ -1,0 +1,92 @@
+"""Reading values off nodes: each function gives the value, or None after complaining."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import timedelta
+from typing import TypeVar
+
+from rules.errors import ExpressionError
+from rules.node import Node
+from rules.problems import NOT_YET, Problems, did_you_mean
+from rules.render import Text, compile_text
+from rules.units import duration
+
+ChoiceT = TypeVar("ChoiceT")
+
+
+def fields(node: Node, problems: Problems, known: Iterable[str], later: Collection[str] = ()) -> dict[str, Node]:
+    """The entries of a mapping that has only `known` keys; keys of a `later` version are complained of as such.
+
+    An entry left empty is as if not written.
+    """
+    if not isinstance(node.value, dict):
+        if node.value is not None:
+            problems.add(node, f"expected keys such as {', '.join(list(known)[:3])}")
+        return {}
+    known = tuple(known)
+    for name, entry in node.value.items():
+        if name not in known:
+            problems.unknown_key(name, entry, known, later)
+    return {name: entry for name, entry in node.value.items() if name in known and entry.value is not None}
+
+
+def word(node: Node, problems: Problems) -> str | None:
+    """A text; a number or boolean is taken as it was written."""
+    if isinstance(node.value, str | int | float):
+        return node.text
+    problems.add(node, "expected a text")
+    return None
+
+
+def words(node: Node, problems: Problems) -> list[Node]:
+    """The nodes of a list of texts, or the one of a single text."""
+    items = node.value if isinstance(node.value, list) else [node]
+    return [item for item in items if word(item, problems) is not None]
+
+
+def flag(node: Node, problems: Problems) -> bool | None:
+    """true or false."""
+    if isinstance(node.value, bool):
+        return node.value
+    problems.add(node, "expected true or false")
+    return None
+
+
+def choice(
+    node: Node, choices: Mapping[str, ChoiceT], problems: Problems, later: Collection[str] = ()
+) -> ChoiceT | None:
+    """What one of the words in `choices` stands for; words of a `later` version are complained of as such."""
+    text = word(node, problems)
+    if text is None or text in choices:
+        return None if text is None else choices[text]
+    if text in later:
+        problems.add(node, f"{node.written}: {NOT_YET}")
+    else:
+        known = ", ".join(choices) or "nothing"
+        problems.add(node, f"{node.written!r} is not one of: {known}", did_you_mean(text, choices, all_if_few=False))
+    return None
+
+
+def span(node: Node, problems: Problems) -> timedelta | None:
+    """A duration such as 30s or 6h."""
+    try:
+        return duration(node.text)
+    except ValueError as error:
+        problems.add(node, str(error))
+        return None
+
+
+def template(node: Node, problems: Problems) -> Text | None:
+    """A text that may have holes."""
+    text = word(node, problems)
+    if text is None:
+        return None
+    try:
+        return compile_text(text)
+    except ExpressionError as error:
+        complain(error, node, problems)
+        return None
+
+
+def complain(error: ExpressionError, node: Node, problems: Problems) -> None:
+    """Report what is wrong with the text of `node`, at its column where that can be known."""
+    problems.add(node, str(error), error.hint, mark=node.at(error.column))

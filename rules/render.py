@@ -1,0 +1,81 @@
+"""Text with values in it: `Order {{ data.orderNo }} is on its way`, compiled once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rules.errors import ExpressionError, RenderError
+from rules.expressions import EVENT_NAMES, Expression, Names, compile_expression, split
+from rules.text import text_of
+
+MAX_TEXT = 65_536
+"""Characters of one text with its values in: the wire contract's limit for a whole notification (64 KiB)."""
+
+Piece = str | Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text with holes; `pieces` are literals and expressions in turn, `render` fills it for an event."""
+
+    pieces: tuple[Piece, ...]
+    render: Callable[[Any], str]
+    """Raises: RenderError: a value is missing or null, or the text grew beyond MAX_TEXT; never half a text."""
+
+    @property
+    def constant(self) -> str | None:
+        """The text, when it has no holes."""
+        return None if self.holes else "".join(piece for piece in self.pieces if isinstance(piece, str))
+
+    @property
+    def holes(self) -> tuple[Expression, ...]:
+        """The expressions, in order."""
+        return tuple(piece for piece in self.pieces if not isinstance(piece, str))
+
+
+def compile_text(text: str, names: Names = EVENT_NAMES) -> Text:
+    """Compile a text whose `{{ }}` may use `names`. Raises: ExpressionError, with the column in `text`."""
+    pieces: list[Piece] = []
+    for offset, piece, is_hole in split(text):
+        if not is_hole:
+            pieces.append(piece)
+            continue
+        try:
+            pieces.append(compile_expression(piece, names))
+        except ExpressionError as error:
+            raise ExpressionError(str(error), column=offset + error.column, hint=error.hint) from error
+    return Text(tuple(pieces), renderer(tuple(pieces)))
+
+
+def renderer(pieces: tuple[Piece, ...], spell: Callable[[Any], str] = text_of) -> Callable[[Any], str]:
+    """A function that joins the pieces for an event, each value spelled by `spell`."""
+    fillers = [piece if isinstance(piece, str) else _filler(piece, spell) for piece in pieces]
+    if len(fillers) == 1 and not isinstance(fillers[0], str):
+        return fillers[0]
+    if all(isinstance(filler, str) for filler in fillers):
+        constant = "".join(filler for filler in fillers if isinstance(filler, str))
+        return lambda scope: constant
+
+    def render(scope: Any) -> str:
+        text = "".join([filler if isinstance(filler, str) else filler(scope) for filler in fillers])
+        if len(text) > MAX_TEXT:
+            raise RenderError(f"a text of {len(text)} characters is too long, {MAX_TEXT} are allowed")
+        return text
+
+    return render
+
+
+def _filler(expression: Expression, spell: Callable[[Any], str]) -> Callable[[Any], str]:
+    evaluate, shown = expression.evaluate, expression.text
+
+    def fill(scope: Any) -> str:
+        value = evaluate(scope)
+        try:
+            text = spell(value)
+        except RenderError as error:
+            raise type(error)(f"{shown} {error}") from None
+        if len(text) > MAX_TEXT:
+            raise RenderError(f"{shown} has {len(text)} characters, {MAX_TEXT} are allowed")
+        return text
+
+    return fill

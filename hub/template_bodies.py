@@ -12,6 +12,7 @@ from lxml import etree
 
 from hub.errors import TemplateError
 from hub.expressions import Expression, parse_value
+from hub.xml_text import escape_xml
 
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[][{},]')
 _JSON_COLON = re.compile(r"\s*:")
@@ -22,17 +23,6 @@ _XML_TOKEN = re.compile(
     re.DOTALL,
 )
 _XML_ATTRIBUTE = re.compile(r"""(?P<name>[^\s"'=<]+)\s*=\s*(?P<value>"[^"]*"|'[^']*')""")
-_XML_SPECIAL = re.compile(r"""[&<>"'\t\n\r]|[^\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]""")
-_XML_ESCAPES = {
-    "&": "&amp;",
-    "<": "&lt;",
-    ">": "&gt;",
-    '"': "&quot;",
-    "'": "&apos;",
-    "\t": "&#9;",
-    "\n": "&#10;",
-    "\r": "&#13;",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +139,7 @@ def _xml_value(element: str, where: str) -> Expression | None:
 
 
 def _xml_text(text: str) -> bytes:
-    return _XML_SPECIAL.sub(_xml_escape, text).encode()
-
-
-def _xml_escape(character: re.Match[str]) -> str:
-    return _XML_ESCAPES.get(character[0], "\ufffd")  # XML 1.0, section 2.2 has no way to write the others
+    return escape_xml(text).encode()
 
 
 def _cut(body: str, slots: Iterable[tuple[int, int, Slot]]) -> list[Piece]:

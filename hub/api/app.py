@@ -1,0 +1,102 @@
+"""The wire API as an ASGI application; each file of operations brings its routes."""
+
+import re
+import uuid
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hub.api.access import AccessPolicy, HubAccess
+from hub.api.errors import ApiError, response_for
+from hub.api.gate import Gate
+from hub.api.installations import Installations
+from hub.api.messages import Messages
+from hub.api.service import HubService
+from hub.errors import HubError
+
+_TRACKING_ID = re.compile(r"[A-Za-z0-9_.{}-]{1,64}")
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def create_app(
+    service: HubService,
+    hubs: Mapping[str, HubAccess],
+    *,
+    policies: Sequence[AccessPolicy] = (),
+    hosts: Collection[str] = (),
+    clock: Callable[[], datetime] = utc_now,
+) -> ASGIApp:
+    """The API for `hubs`, to be served over TLS at the root of a host: the SDKs allow neither plain HTTP nor a prefix.
+
+    `policies` hold for all hubs (the namespace's, in Azure's words); `hosts` are further names of this server that
+    tokens may be made out to.
+    """
+    gate = Gate(hubs, policies=policies, hosts=hosts, clock=clock)
+
+    def answer(request: Request, error: Exception) -> Response:
+        return response_for(error, tracking_id=request.state.tracking_id, now=clock())
+
+    def forget(request: Request, error: Exception) -> Response:
+        return Response(status_code=400)  # nobody is there to read it
+
+    app = Starlette(
+        routes=[*Installations(service, gate).routes(), *Messages(service, gate).routes()],
+        exception_handlers={
+            ApiError: answer,
+            HubError: answer,
+            HTTPException: answer,
+            ClientDisconnect: forget,
+            Exception: answer,
+        },
+    )
+    app.router.redirect_slashes = False
+    return _Tracking(_LenientPath(app))
+
+
+class _LenientPath:
+    """Makes one path of what the SDKs spell in several ways: `/Hub/Messages/` is `/Hub/messages`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            root, *rest = scope["path"].removesuffix("/").split("/")
+            if len(rest) > 1:
+                rest[1] = rest[1].lower()
+            scope = {**scope, "path": "/".join([root, *rest]) or "/"}
+        await self._app(scope, receive, send)
+
+
+class _Tracking:
+    """Gives every request a tracking id, the client's if it sent one, and every response the headers that name it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("trackingid", "")
+        tracking_id = given if _TRACKING_ID.fullmatch(given) else str(uuid.uuid4())
+
+        async def send_tracked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["TrackingId"] = tracking_id
+                headers["x-ms-correlation-request-id"] = str(uuid.uuid4())
+            await send(message)
+
+        await self._app(
+            {**scope, "state": {**scope.get("state", {}), "tracking_id": tracking_id}}, receive, send_tracked
+        )

@@ -1,0 +1,81 @@
+"""What all operations read from a request, as leniently as the service does."""
+
+import re
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import orjson
+from starlette.requests import Request
+
+from hub.errors import InvalidRequestError, PayloadTooLargeError
+
+MAX_BODY = 64 * 1024
+"""Bytes (Notification Hubs, "Quotas")."""
+
+NEWEST_VERSION = "2020-06"
+
+_MAX_DISCARDED = 16 * 1024 * 1024
+_VERSION = re.compile(r"\d{4}-\d{2}(?:-\d{2})?(?:-preview)?")
+
+
+async def read_body(request: Request) -> bytes:
+    """The body, up to `MAX_BODY` bytes. Raises: PayloadTooLargeError."""
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size <= MAX_BODY:
+            chunks.append(chunk)
+        elif size > _MAX_DISCARDED:
+            break  # until here it is read to its end, because a client still sending would not hear the answer
+    if size > MAX_BODY:
+        raise PayloadTooLargeError(f"The body has more than {MAX_BODY} bytes")
+    return b"".join(chunks)
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """Raises: InvalidRequestError."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequestError(f"The body is no JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise InvalidRequestError("The body has to be a JSON object")
+    return document
+
+
+def header(request: Request, name: str) -> str:
+    """A header's text, empty when it is missing; UTF-8 where it is that, else Latin-1."""
+    text = request.headers.get(name, "")
+    try:
+        return text.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return text
+
+
+def has_flag(request: Request, name: str) -> bool:
+    """Whether the query has the flag, with a value or without; `false` turns it off."""
+    return _query(request).get(name, "false").lower() != "false"
+
+
+def hostname(request: Request) -> str:
+    """The host the client called, without port; empty when the header makes no sense."""
+    try:
+        return urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def url_of(request: Request, *path: str, scheme: str = "https") -> str:
+    """The absolute URL of something in the same hub; always https, because every SDK insists on it."""
+    segments = "/".join(quote(segment, safe="") for segment in (request.path_params["hub"], *path))
+    return f"{scheme}://{request.headers.get('host', 'localhost')}/{segments}?api-version={_api_version(request)}"
+
+
+def _api_version(request: Request) -> str:
+    version = _query(request).get("api-version", "")
+    return version if _VERSION.fullmatch(version) else NEWEST_VERSION
+
+
+def _query(request: Request) -> dict[str, str]:
+    return {name.lower(): value for name, value in request.query_params.multi_items()}

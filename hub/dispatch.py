@@ -433,7 +433,7 @@ class Dispatcher:
                 pause = min(pause * 2, longest)
         self._drop(result.work for result in batch)
         if recorded.ended:
-            self._observer.ended(len(recorded.ended))
+            self._observer.ended(recorded.ended)
         if recorded.lost:
             self._observer.lease_lost(batch[0].work.lane, recorded.lost)
         if recorded.gone:

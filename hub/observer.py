@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from hub.notification import Notification, Platform
-from hub.outcome import OutcomeName
+from hub.outcome import OutcomeName, State
 from hub.store.base import Lane
 
 
@@ -35,8 +35,8 @@ class Observer(Protocol):
     def lease_lost(self, lane: Lane, count: int) -> None:
         """Leases ran out before their work was recorded."""
 
-    def ended(self, count: int) -> None:
-        """So many notifications came to their end."""
+    def ended(self, counts: Mapping[tuple[str, State], int]) -> None:
+        """So many notifications of a hub came to their end in a state."""
 
     def gone(self, hub: str, platform: Platform, count: int) -> None:
         """Push channels were marked dead."""
@@ -67,7 +67,7 @@ class SilentObserver:
 
     def lease_lost(self, lane: Lane, count: int) -> None: ...
 
-    def ended(self, count: int) -> None: ...
+    def ended(self, counts: Mapping[tuple[str, State], int]) -> None: ...
 
     def gone(self, hub: str, platform: Platform, count: int) -> None: ...
 

@@ -13,7 +13,7 @@ from pyroaring import BitMap
 
 from hub.installation import Installation, Registration
 from hub.notification import Notification, Platform
-from hub.outcome import NotificationDetails, OutcomeName
+from hub.outcome import NotificationDetails, OutcomeName, State
 
 PAGE_SIZE = 1000
 """Registrations in one page, at most: the unit of leasing, recording and of what a crash may repeat."""
@@ -154,9 +154,9 @@ class PageResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """`ended` are notifications whose last page this was; `lost` counts results refused for a lost lease."""
+    """`ended` counts the notifications whose last page this was; `lost` the results refused for a lost lease."""
 
-    ended: Sequence[int]
+    ended: Mapping[tuple[str, State], int]
     lost: int
     gone: int
 

@@ -1,7 +1,7 @@
 """Acceptance, leasing and recording in SQL; each function works inside the transaction of its caller."""
 
 import sqlite3
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -313,31 +313,35 @@ def expand(connection: sqlite3.Connection, work: Work, audience: Audience, *, st
 
 def record(connection: sqlite3.Connection, results: Sequence[PageResult], *, now: float) -> Recorded:
     """Outcomes, retries and dead push channels; a result whose lease was lost changes nothing."""
-    plain = [result for result in results if result.work.page is None and not result.retries and not result.failures]
-    lost = len(plain) - _end_at_once(connection, plain, now)
-    ended = [result.work.seq for result in plain]
-    gone = 0
+    plain, rest = [], []
     for result in results:
-        if result.work.page is None and not result.retries and not result.failures:
-            continue
-        finished = _record_one(connection, result, now)
-        if finished is None:
+        is_plain = result.work.page is None and not result.retries and not result.failures
+        (plain if is_plain else rest).append(result)
+    states = [final_state(result.counts) for result in plain]
+    lost = len(plain) - _end_at_once(connection, plain, states, now)
+    ended = Counter((result.work.notification.hub, state) for result, state in zip(plain, states, strict=True))
+    gone = 0
+    for result in rest:
+        state = _record_one(connection, result, now)
+        if state is None:
             lost += 1
             continue
-        if finished:
-            ended.append(result.work.seq)
+        if state is not State.PROCESSING:
+            ended[result.work.notification.hub, state] += 1
         gone += _record_failures(connection, result, now)
     return Recorded(ended=ended, lost=lost, gone=gone)
 
 
-def _end_at_once(connection: sqlite3.Connection, results: Sequence[PageResult], now: float) -> int:
+def _end_at_once(
+    connection: sqlite3.Connection, results: Sequence[PageResult], states: Sequence[State], now: float
+) -> int:
     """The common case, in one statement: a notification that was its own page and went well. Returns rows changed."""
     cursor = connection.executemany(
         "UPDATE notification SET due_at = NULL, lease = 0, state = ?, started_at = ?, ended_at = ?, counts = ?,"
         " ordinals = ? WHERE seq = ? AND lease = ?",
         [
             (
-                final_state(result.counts).value,
+                state.value,
                 result.started_at,
                 now,
                 _counts_text(result.counts),
@@ -345,14 +349,14 @@ def _end_at_once(connection: sqlite3.Connection, results: Sequence[PageResult], 
                 result.work.seq,
                 result.work.lease,
             )
-            for result in results
+            for result, state in zip(results, states, strict=True)
         ],
     )
     return max(cursor.rowcount, 0)
 
 
-def _record_one(connection: sqlite3.Connection, result: PageResult, now: float) -> bool | None:
-    """Whether the notification has ended with this; None when the lease was lost."""
+def _record_one(connection: sqlite3.Connection, result: PageResult, now: float) -> State | None:
+    """The notification's state with this; None when the lease was lost."""
     work = result.work
     if work.page is None:
         cursor = connection.execute(
@@ -381,7 +385,7 @@ def _record_one(connection: sqlite3.Connection, result: PageResult, now: float) 
         "UPDATE notification SET pages_open = ?, counts = ?, state = ?, ended_at = ? WHERE seq = ?",
         (pages_open, orjson.dumps(counts).decode(), state.value, None if pages_open else now, work.seq),
     )
-    return not pages_open
+    return state
 
 
 def _insert_retries(connection: sqlite3.Connection, work: Work, retries: Sequence[RetryPage]) -> None:

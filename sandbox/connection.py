@@ -3,7 +3,7 @@
 import asyncio
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from sandbox.exchange import Exchange
 from sandbox.faults import Faults
@@ -28,8 +28,7 @@ class Connection(asyncio.Protocol):
         self._blind = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own does not inherit from it
         self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

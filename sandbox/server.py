@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from typing import Literal
+from typing import Literal, cast
 
 from sandbox.connection import Connection, Handler
 from sandbox.faults import Faults
@@ -74,7 +74,7 @@ class _Handshake(asyncio.Protocol):
         self._server = server
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)  # uvloop's own does not inherit from it
         agreed: Version | None = transport.get_extra_info("ssl_object").selected_alpn_protocol()
         connection = self._server.connection(agreed or self._server.versions[-1])
         transport.set_protocol(connection)

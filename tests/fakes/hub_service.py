@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from hub.errors import HubError, NotFoundError
+from hub.errors import NotFoundError
 from hub.installation import Installation
 from hub.notification import Notification, TemplateContent
 from hub.outcome import NotificationDetails, State
@@ -14,7 +14,7 @@ class FakeHubService:
     def __init__(self) -> None:
         self.installations: dict[tuple[str, str], Installation] = {}
         self.notifications: dict[str, Notification] = {}
-        self.failure: HubError | None = None
+        self.failure: Exception | None = None
 
     async def put_installation(self, hub: str, installation: Installation) -> None:
         self._fail()

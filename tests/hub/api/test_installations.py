@@ -5,9 +5,11 @@ from typing import Any
 import httpx
 import pytest
 
+from hub.api.app import create_app
 from hub.errors import CapacityError, StoreError
 from hub.notification import Platform
 from tests.fakes.hub_service import FakeHubService
+from tests.hub.api.conftest import HUBS, NOW
 from tests.hub.api.signing import token
 
 DOCUMENT = {"installationId": "i1", "platform": "apns", "pushChannel": "aabb", "tags": ["t1"], "userId": "u1"}
@@ -157,3 +159,13 @@ async def test_a_body_over_64_kb_is_a_413(client: httpx.AsyncClient) -> None:
     response = await client.put("/h1/installations/i1", json=DOCUMENT | {"padding": "x" * 5_000_000})
     assert response.status_code == 413
     assert "<Code>413</Code>" in response.text
+
+
+async def test_a_mistake_of_ours_is_told_without_its_text(service: FakeHubService) -> None:
+    service.failure = RuntimeError("secret")
+    transport = httpx.ASGITransport(create_app(service, HUBS, clock=lambda: NOW), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="https://ns.example") as client:
+        response = await client.get("/h1/installations/i1", headers={"Authorization": token("full")})
+    assert (response.status_code, response.headers["content-type"]) == (500, "application/xml; charset=utf-8")
+    assert "<Detail>Internal error.TrackingId:" in response.text
+    assert response.headers["trackingid"] in response.text

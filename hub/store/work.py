@@ -313,7 +313,8 @@ def expand(connection: sqlite3.Connection, work: Work, audience: Audience, *, st
 
 def record(connection: sqlite3.Connection, results: Sequence[PageResult], *, now: float) -> Recorded:
     """Outcomes, retries and dead push channels; a result whose lease was lost changes nothing."""
-    plain, rest = [], []
+    plain: list[PageResult] = []
+    rest: list[PageResult] = []
     for result in results:
         is_plain = result.work.page is None and not result.retries and not result.failures
         (plain if is_plain else rest).append(result)

@@ -1,0 +1,193 @@
+"""The way of a batch, from messages to settlements; everything else in the bridge serves this."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Protocol
+
+from bridge.decode import Decoded, Decoder
+from bridge.errors import EventError, Reason, Stage
+from connectors.base import ACK, Answer, Message, Settlement
+from hub.store.base import AcceptanceResult, Arrival, DeadLetter
+from rules.decision import Decision
+from rules.engine import RuleSet
+from rules.event import Event
+
+SLICE = 0.005
+"""Seconds of routing after which the event loop gets its turn."""
+
+_REJECT = Settlement.REJECT
+
+
+class End(Enum):
+    """What became of an event; every event has exactly one."""
+
+    ACCEPTED = "accepted"
+    NO_MATCH = "no_match"
+    SUPPRESSED = "suppressed"
+    DEAD_LETTER = "dead_letter"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """How the messages of one source are read.
+
+    `on_no_match` says what an event is that no rule matches: done, or a dead letter. `native` dead-letters with the
+    broker's own means besides keeping the row; `relay` names the publisher that sends dead letters on.
+    """
+
+    decode: Decoder
+    to_event: Callable[[Message, Decoded, datetime], Event]
+    on_no_match: Settlement = Settlement.ACK
+    native: bool = False
+    relay: str | None = None
+
+
+@dataclass(slots=True)
+class Passage:
+    """One message on its way: what was made of it so far, for whoever tells about it."""
+
+    message: Message
+    event: Event | None = None
+    decision: Decision = field(default_factory=Decision)
+    end: End = End.ACCEPTED
+    stage: Stage = Stage.RECEIVE
+    reason: Reason | None = None
+    detail: str = ""
+    dead_letters: Sequence[DeadLetter] = ()
+
+    @property
+    def event_id(self) -> str:
+        """The event's id, or of what never became an event, the best that names it."""
+        if self.event is not None:
+            return self.event.id
+        return self.message.id or self.message.position or ""
+
+
+class PassageObserver(Protocol):
+    def passed(self, passages: Sequence[Passage]) -> None:
+        """A batch is in the store; returns at once and never raises."""
+
+
+class Accepting(Protocol):
+    """What the pipeline asks of the hub."""
+
+    async def accept(self, arrivals: Sequence[Arrival]) -> AcceptanceResult:
+        """Durable when it returns."""
+
+
+class Pipeline:
+    """Takes batches of any source all the way to the store. `rules` may be exchanged between batches."""
+
+    def __init__(
+        self,
+        routes: Mapping[str, Route],
+        rules: RuleSet,
+        hub: Accepting,
+        *,
+        observer: PassageObserver,
+        config_hash: str = "",
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._routes = routes
+        self.rules = rules
+        self._hub = hub
+        self._observer = observer
+        self._config_hash = config_hash
+        self._clock = clock
+
+    async def handle(self, messages: Sequence[Message]) -> list[tuple[Message, Answer]]:
+        """Take a batch all the way and return how to settle each message: nothing before it is durable."""
+        passages = []
+        slice_end = time.perf_counter() + SLICE
+        for message in messages:
+            passages.append(self._route(message))
+            if time.perf_counter() > slice_end:
+                await asyncio.sleep(0)
+                slice_end = time.perf_counter() + SLICE
+        result = await self._hub.accept([_arrival(passage) for passage in passages])
+        for index in result.duplicates:
+            passages[index].end = End.SUPPRESSED
+        self._observer.passed(passages)
+        return [(passage.message, self._answer(passage)) for passage in passages]
+
+    def _route(self, message: Message) -> Passage:
+        """Decode, map and route one message; whatever it holds, the next one gets its turn."""
+        passage = Passage(message)
+        route = self._routes[message.source]
+        now = self._clock()
+        try:
+            passage.stage = Stage.DECODE
+            decoded = route.decode(message)
+            passage.stage = Stage.MAP
+            passage.event = route.to_event(message, decoded, now)
+            passage.stage = Stage.RULE
+            passage.decision = self.rules.route(passage.event, now=now)
+        except EventError as error:
+            self._reject(passage, error.reason, error.detail)
+        except Exception as error:
+            self._reject(passage, Reason.CRASH, f"{type(error).__name__} while handling the message: a defect of ours")
+        else:
+            self._conclude(passage, route)
+        return passage
+
+    def _conclude(self, passage: Passage, route: Route) -> None:
+        """Name the event's end by what the rules decided; a rule that failed costs only itself."""
+        decision = passage.decision
+        if decision.failures:
+            passage.dead_letters = [
+                self._dead_letter(passage, Reason(failure.reason.value), failure.detail, rule=failure.rule)
+                for failure in decision.failures
+            ]
+            if not decision.intents:
+                first = decision.failures[0]
+                passage.end, passage.reason = End.DEAD_LETTER, Reason(first.reason.value)
+                passage.detail = f"rule {first.rule}: {first.detail}"
+        elif not decision.matched:
+            passage.end = End.NO_MATCH
+            if route.on_no_match is _REJECT:
+                self._reject(passage, Reason.NO_MATCH, "no rule matches this event")
+
+    def _reject(self, passage: Passage, reason: Reason, detail: str) -> None:
+        passage.end, passage.reason, passage.detail = End.DEAD_LETTER, reason, detail
+        passage.dead_letters = [self._dead_letter(passage, reason, detail)]
+
+    def _dead_letter(self, passage: Passage, reason: Reason, detail: str, *, rule: str = "") -> DeadLetter:
+        message = passage.message
+        return DeadLetter(
+            source=message.source,
+            event_id=passage.event_id,
+            rule=rule,
+            stage=passage.stage.value,
+            reason=reason.value,
+            detail=detail,
+            body=message.body,
+            content_type=message.content_type,
+            headers={name: str(value) for name, value in message.headers.items()},
+            tries=message.delivery_count,
+            trace="" if passage.event is None else passage.event.trace,
+            config_hash=self._config_hash,
+            relay=self._routes[message.source].relay,
+        )
+
+    def _answer(self, passage: Passage) -> Answer:
+        if passage.end is not End.DEAD_LETTER:
+            return ACK
+        assert passage.reason is not None
+        native = self._routes[passage.message.source].native
+        return Answer(
+            settlement=_REJECT if native else Settlement.ACK, reason=passage.reason.value, detail=passage.detail
+        )
+
+
+def _arrival(passage: Passage) -> Arrival:
+    return Arrival(
+        source=passage.message.source,
+        # What never became an event has no identity to be known again by; its dead letter may repeat.
+        event_id="" if passage.event is None else passage.event.id,
+        notifications=[intent.notification for intent in passage.decision.intents],
+        dead_letters=passage.dead_letters,
+    )

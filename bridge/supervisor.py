@@ -1,0 +1,193 @@
+"""Keeps one source running: connects, takes batches as there is room, watches progress, rebuilds after any loss."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from connectors.base import Answer, Message, Source
+from connectors.errors import AuthenticationError, SourceClosedError, SourceError, TopologyError
+
+MAX_BATCH = 500
+"""Messages taken to the store in one transaction at most."""
+
+_CONNECT_TIMEOUT = 30.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+_OPERATOR_PAUSE = 30.0
+"""Seconds between tries when only an operator can help: credentials refused, settings that differ."""
+
+_FULL_PAUSE = 0.05
+_WATCH_EVERY = 5.0
+
+
+class SourceState(Enum):
+    """How a source fares; `ready` ones count for readiness."""
+
+    CONNECTING = "connecting"
+    RUNNING = "running"
+    PAUSED = "paused"  # there is no room for more: messages wait at the broker
+    DEGRADED = "degraded"  # only an operator can help: credentials or settings are refused
+    STALLED = "stalled"  # a backlog, and nothing moves: being rebuilt
+    STOPPED = "stopped"
+
+
+@dataclass(slots=True)
+class SourceStatus:
+    """What is known of a source; times are seconds since 1970 UTC, `backlog` None when the broker does not tell."""
+
+    name: str
+    state: SourceState = SourceState.CONNECTING
+    detail: str = "not connected yet"
+    since: float = 0.0
+    last_progress: float = 0.0
+    backlog: int | None = None
+    rebuilds: int = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether its messages flow, or wait for no other reason than that there is no room."""
+        return self.state in (SourceState.RUNNING, SourceState.PAUSED, SourceState.STOPPED)
+
+
+class SourceObserver(Protocol):
+    def source_changed(self, status: SourceStatus) -> None:
+        """A source came into another state; returns at once and never raises."""
+
+
+class _StalledError(Exception):
+    """The watchdog found a backlog that does not move."""
+
+
+class Supervisor:
+    """One source's life. `handle` takes a batch to the store; `room` says how many more messages may come in."""
+
+    def __init__(
+        self,
+        source: Source,
+        handle: Callable[[Sequence[Message]], Awaitable[Sequence[tuple[Message, Answer]]]],
+        *,
+        room: Callable[[], int],
+        observer: SourceObserver,
+        excused: Callable[[], bool] = lambda: False,
+        stall_after: float = 120.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._source = source
+        self._handle = handle
+        self._room = room
+        self._observer = observer
+        self._excused = excused
+        self._stall_after = stall_after
+        self._clock = clock
+        self._stopping = asyncio.Event()
+        self._receiving: asyncio.Timeout | None = None
+        self.status = SourceStatus(source.name, since=clock(), last_progress=clock())
+
+    async def run(self) -> None:
+        """Until the source ends or `stop` is called; never raises for what a broker does."""
+        pause = _FIRST_PAUSE
+        while not self._stopping.is_set():
+            connected_at = None
+            try:
+                async with asyncio.timeout(_CONNECT_TIMEOUT):
+                    await self._source.connect()
+                connected_at = self._clock()
+                self._progress()
+                self._become(SourceState.RUNNING, "")
+                await self._consume_watched()
+            except SourceClosedError:
+                break
+            except (AuthenticationError, TopologyError) as error:
+                self._become(SourceState.DEGRADED, str(error))
+                pause = _OPERATOR_PAUSE
+            except _StalledError:
+                self._become(SourceState.STALLED, f"a backlog, and no progress for {self._stall_after:g} s: rebuilding")
+            except TimeoutError:
+                self._become(SourceState.CONNECTING, f"no connection within {_CONNECT_TIMEOUT:g} s")
+            except SourceError as error:
+                self._become(SourceState.CONNECTING, str(error))
+            except Exception as error:
+                self._become(SourceState.CONNECTING, f"{type(error).__name__}: {error}")
+            finally:
+                await self._source.close()
+            if connected_at is not None and self._clock() - connected_at > _LONGEST_PAUSE:
+                pause = _FIRST_PAUSE
+            self.status.rebuilds += 1
+            await self._wait(pause * random.uniform(0.5, 1.0))
+            pause = min(pause * 2, _LONGEST_PAUSE)
+        self._become(SourceState.STOPPED, "")
+
+    def stop(self) -> None:
+        """Take no more; `run` returns when the batch under way is settled."""
+        self._stopping.set()
+        if self._receiving is not None:
+            self._receiving.reschedule(0)
+
+    async def _consume_watched(self) -> None:
+        """Consume until the source breaks or the watchdog does; either ends the other."""
+        consuming = asyncio.ensure_future(self._consume())
+        watching = asyncio.ensure_future(self._watch())
+        try:
+            done, _ = await asyncio.wait([consuming, watching], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (consuming, watching):
+                task.cancel()
+            await asyncio.gather(consuming, watching, return_exceptions=True)
+        for task in done:
+            task.result()
+
+    async def _consume(self) -> None:
+        while not self._stopping.is_set():
+            limit = min(MAX_BATCH, self._room())
+            if limit <= 0:
+                self._become(SourceState.PAUSED, "no room: as many notifications wait as store.max_pending allows")
+                await self._wait(_FULL_PAUSE)
+                continue
+            messages = await self._receive(limit)
+            if self.status.state is SourceState.PAUSED:
+                self._become(SourceState.RUNNING, "")
+            if not messages:
+                continue
+            await self._source.settle(await self._handle(messages))
+            self._progress()
+
+    async def _receive(self, limit: int) -> Sequence[Message]:
+        """What has arrived; nothing as soon as `stop` is called."""
+        try:
+            async with asyncio.timeout(None) as self._receiving:
+                return await self._source.receive(limit)
+        except TimeoutError:
+            if not self._stopping.is_set():
+                raise
+            return ()
+        finally:
+            self._receiving = None
+
+    async def _watch(self) -> None:
+        """Raise when there is a backlog and nothing has moved for too long, unless the reason is known to be ours."""
+        while True:
+            await asyncio.sleep(min(_WATCH_EVERY, self._stall_after / 4))
+            self.status.backlog = (await self._source.backlog()).messages
+            if not self.status.backlog or self.status.state is SourceState.PAUSED or self._excused():
+                self._progress()
+            elif self._clock() - self.status.last_progress > self._stall_after:
+                raise _StalledError
+
+    def _progress(self) -> None:
+        self.status.last_progress = self._clock()
+
+    def _become(self, state: SourceState, detail: str) -> None:
+        if (state, detail) != (self.status.state, self.status.detail):
+            self.status.state, self.status.detail, self.status.since = state, detail, self._clock()
+            self._observer.source_changed(self.status)
+
+    async def _wait(self, seconds: float) -> None:
+        """Sleep, but not beyond `stop`."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass

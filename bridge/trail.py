@@ -1,0 +1,156 @@
+"""The way each of the latest events took, kept in memory for the live page and the demo's summary."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from bridge.pipeline import End, Passage
+from hub.notification import Everyone, Notification, Platform
+from hub.outcome import OutcomeName
+
+
+@dataclass(slots=True)
+class Step:
+    """One notification of an event: whom it is for, and its pushes by platform and outcome as they are answered."""
+
+    notification: Notification
+    targeted: dict[str, int] | None = None
+    outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        audience = self.notification.audience
+        return {
+            "id": self.notification.id,
+            "rule": self.notification.rule,
+            "hub": self.notification.hub,
+            "expression": "everyone" if isinstance(audience, Everyone) else str(audience),
+            "targeted": None if self.targeted is None else sum(self.targeted.values()),
+            "pushes": self.targeted or {},
+            "outcomes": self.outcomes,
+        }
+
+
+@dataclass(slots=True)
+class Entry:
+    """One event, from receipt to outcome."""
+
+    number: int
+    id: str
+    source: str
+    type: str
+    received_at: datetime
+    end: End
+    reason: str
+    detail: str
+    rules: Sequence[str]
+    steps: list[Step]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON types; nothing of the event's content is in it."""
+        return {
+            "number": self.number,
+            "id": self.id,
+            "source": self.source,
+            "type": self.type,
+            "received_at": self.received_at.isoformat(),
+            "end": self.end.value,
+            "reason": self.reason,
+            "detail": self.detail,
+            "rules": list(self.rules),
+            "notifications": [step.as_dict() for step in self.steps],
+        }
+
+
+class Trail:
+    """Bounded: the oldest entry goes when a new one comes. `subscribe` hears of every entry that is new or changed."""
+
+    def __init__(self, *, size: int = 500) -> None:
+        self._size = size
+        self._count = 0
+        self._entries: OrderedDict[int, Entry] = OrderedDict()
+        self._steps: dict[str, tuple[Entry, Step]] = {}
+        self._early: OrderedDict[str, Step] = OrderedDict()
+        self._listeners: list[Callable[[Entry], None]] = []
+
+    def entries(self) -> list[Entry]:
+        """Oldest first."""
+        return list(self._entries.values())
+
+    def subscribe(self, listener: Callable[[Entry], None]) -> Callable[[], None]:
+        """Call `listener` for each change; the answer ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def passed(self, passages: Sequence[Passage], *, now: datetime) -> None:
+        """A batch is in the store. Of a batch larger than the trail only the end is kept."""
+        self._count += max(0, len(passages) - self._size)
+        for passage in passages[-self._size :]:
+            self._add(passage, now)
+
+    def targeted(self, notification: Notification, counts: Mapping[Platform, int]) -> None:
+        """An audience was found."""
+        self._changed(
+            notification,
+            lambda step: setattr(step, "targeted", {platform.value: count for platform, count in counts.items()}),
+        )
+
+    def pushed(self, notification: Notification, platform: Platform, outcomes: Mapping[OutcomeName, int]) -> None:
+        """Pushes came to their end."""
+
+        def count(step: Step) -> None:
+            mine = step.outcomes.setdefault(platform.value, {})
+            for outcome, number in outcomes.items():
+                mine[outcome.value] = mine.get(outcome.value, 0) + number
+
+        self._changed(notification, count)
+
+    def _add(self, passage: Passage, now: datetime) -> None:
+        self._count += 1
+        event = passage.event
+        kept = () if passage.end is End.SUPPRESSED else passage.decision.intents
+        entry = Entry(
+            number=self._count,
+            id=passage.event_id,
+            source=passage.message.source,
+            type="" if event is None else event.type,
+            received_at=now,
+            end=passage.end,
+            reason="" if passage.reason is None else passage.reason.value,
+            detail=passage.detail,
+            rules=passage.decision.matched,
+            steps=[self._step_of(intent.notification) for intent in kept],
+        )
+        self._entries[entry.number] = entry
+        for step in entry.steps:
+            self._steps[step.notification.id] = (entry, step)
+        if len(self._entries) > self._size:
+            _, oldest = self._entries.popitem(last=False)
+            for step in oldest.steps:
+                self._steps.pop(step.notification.id, None)
+        self._tell(entry)
+
+    def _step_of(self, notification: Notification) -> Step:
+        """The step that was told of early, else a new one."""
+        known = notification.id in self._early
+        return self._early.pop(notification.id) if known else Step(notification)
+
+    def _changed(self, notification: Notification, change: Callable[[Step], None]) -> None:
+        """Apply a change; work accepted and leased at once may be dispatched before its batch is told of."""
+        known = self._steps.get(notification.id)
+        if known is not None:
+            entry, step = known
+            change(step)
+            self._tell(entry)
+            return
+        early = self._early.get(notification.id)
+        if early is None:
+            early = self._early[notification.id] = Step(notification)
+            if len(self._early) > self._size:
+                self._early.popitem(last=False)
+        change(early)
+
+    def _tell(self, entry: Entry) -> None:
+        for listener in self._listeners:
+            listener(entry)

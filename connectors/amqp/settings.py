@@ -1,0 +1,92 @@
+"""What a configuration says about RabbitMQ: where it is, which queue, how much at a time."""
+
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from connectors.duration import Duration
+
+
+def _checked_url(url: SecretStr) -> SecretStr:
+    parts = urlsplit(url.get_secret_value())
+    if parts.scheme not in {"amqp", "amqps"} or not parts.hostname:
+        raise ValueError("not an AMQP URL; write amqp://USER:PASSWORD@HOST:5672/VHOST, or amqps:// for TLS")
+    return url
+
+
+Url = Annotated[SecretStr, AfterValidator(_checked_url)]
+"""An AMQP URI; as it holds a password, it is never shown. `%2F` is the virtual host `/`."""
+
+Name = Annotated[str, Field(min_length=1, max_length=127)]
+"""A queue or exchange; the wire allows 255 bytes, and the dead-letter queue's name is longer."""
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class NewQueue(_Settings):
+    """How a missing queue is created; an existing one is compared with this and never altered.
+
+    `delivery_limit` is how often a quorum queue hands a message out before it dead-letters it.
+    """
+
+    type: Literal["quorum", "classic"] = "quorum"
+    durable: bool = True
+    delivery_limit: int = Field(default=20, ge=1)
+
+    @model_validator(mode="after")
+    def _check_type(self) -> Self:
+        if self.type == "quorum" and not self.durable:
+            raise ValueError("a quorum queue is always durable; say type: classic for one that is not")
+        if self.type == "classic" and "delivery_limit" in self.model_fields_set:
+            raise ValueError("a classic queue has no delivery_limit; say type: quorum")
+        return self
+
+
+class Queue(_Settings):
+    """The queue to consume from. Without `create_if_missing` it has to exist and is taken as it is."""
+
+    name: Name
+    create_if_missing: NewQueue | None = None
+
+
+class Binding(_Settings):
+    """An exchange that feeds the queue, created (durable) if missing; `key` is the routing key or pattern."""
+
+    exchange: Name
+    type: Literal["direct", "fanout", "topic", "headers"] = "topic"
+    key: str = Field(default="", max_length=127)
+
+
+class Consumption(_Settings):
+    """How much is taken at a time, and when a silent connection counts as dead.
+
+    `prefetch` is the credit: the most messages handed out and not settled. A peer that is silent is gone within twice
+    the `heartbeat` (rounded to whole seconds) and ten seconds. `blocked_timeout` bounds how long a broker may block us
+    for an alarm of its own.
+    """
+
+    prefetch: int = Field(default=500, ge=1, le=65535)
+    heartbeat: Annotated[Duration, Field(ge=1, le=3600)] = 30.0
+    blocked_timeout: Annotated[Duration, Field(gt=0)] = 120.0
+
+
+class AmqpSettings(_Settings):
+    """A RabbitMQ queue as a source of messages."""
+
+    url: Url
+    queue: Queue
+    bind: tuple[Binding, ...] = ()
+    receive: Consumption = Consumption()
+
+
+class AmqpPublisherSettings(_Settings):
+    """A RabbitMQ exchange to publish to; the default exchange routes by queue name. `confirm_timeout` is per call."""
+
+    url: Url
+    exchange: str = Field(default="", max_length=127)
+    confirm_timeout: Annotated[Duration, Field(gt=0)] = 30.0
+    heartbeat: Annotated[Duration, Field(ge=1, le=3600)] = 30.0
+    blocked_timeout: Annotated[Duration, Field(gt=0)] = 120.0

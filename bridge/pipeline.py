@@ -184,10 +184,12 @@ class Pipeline:
 
 
 def _arrival(passage: Passage) -> Arrival:
+    event = passage.event
     return Arrival(
-        source=passage.message.source,
-        # What never became an event has no identity to be known again by; its dead letter may repeat.
-        event_id="" if passage.event is None else passage.event.id,
+        # An id is unique within the event's own source (CloudEvents 1.0, section 3.1.1). What never became an event has
+        # no identity to be known again by; its dead letter may repeat.
+        source=passage.message.source if event is None else f"{passage.message.source}\0{event.source}",
+        event_id="" if event is None else event.id,
         notifications=[intent.notification for intent in passage.decision.intents],
         dead_letters=passage.dead_letters,
     )

@@ -330,9 +330,7 @@ class Dispatcher:
             run.waiting -= 1
             if not run.waiting:
                 self._finish(run)
-        self._observer.answered(parcel.hub, parcel.platform, elapsed, tally)
-        if timeouts:
-            self._observer.timed_out(parcel.hub, parcel.platform, timeouts)
+        self._observer.answered(parcel.hub, parcel.platform, elapsed, tally, timeouts)
 
     def _take_result(self, run: _Run, target: Target, result: SendResult) -> None:
         reaction = result.reaction

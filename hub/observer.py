@@ -17,11 +17,13 @@ class Observer(Protocol):
     def pushed(self, notification: Notification, platform: Platform, outcomes: Mapping[OutcomeName, int]) -> None:
         """Pushes of one notification came to their end, with these outcomes."""
 
-    def answered(self, hub: str, platform: Platform, seconds: float, results: Mapping[OutcomeName, int]) -> None:
-        """A batch of pushes was answered `seconds` after it was handed to the sender; every try counts, ended or not."""
+    def answered(
+        self, hub: str, platform: Platform, seconds: float, results: Mapping[OutcomeName, int], timed_out: int
+    ) -> None:
+        """A batch of pushes was answered `seconds` after it was handed to the sender; every try counts, ended or not.
 
-    def timed_out(self, hub: str, platform: Platform, count: int) -> None:
-        """So many of those answers were deadlines that passed."""
+        Of those that are PnsUnreachable, `timed_out` were deadlines that passed.
+        """
 
     def delivered(self, platform: Platform, seconds: float, count: int) -> None:
         """`count` pushes succeeded `seconds` after their notification was accepted."""
@@ -55,9 +57,9 @@ class SilentObserver:
 
     def pushed(self, notification: Notification, platform: Platform, outcomes: Mapping[OutcomeName, int]) -> None: ...
 
-    def answered(self, hub: str, platform: Platform, seconds: float, results: Mapping[OutcomeName, int]) -> None: ...
-
-    def timed_out(self, hub: str, platform: Platform, count: int) -> None: ...
+    def answered(
+        self, hub: str, platform: Platform, seconds: float, results: Mapping[OutcomeName, int], timed_out: int
+    ) -> None: ...
 
     def delivered(self, platform: Platform, seconds: float, count: int) -> None: ...
 

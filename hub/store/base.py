@@ -52,7 +52,11 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """All that one event caused. An event seen before causes nothing: its notifications and dead letters are dropped."""
+    """All that one event caused. An event seen before causes nothing: its notifications and dead letters are dropped.
+
+    `source` and `event_id` together are what an event is known by; without an `event_id` it is never taken for a
+    repetition.
+    """
 
     source: str
     event_id: str

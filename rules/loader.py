@@ -136,10 +136,11 @@ class _Reader:
             self._problems.add(
                 node, "to is missing", "an audience has to be named, even to: everyone", mark=node.key_mark
             )
-        if hub is None or audience is None:
-            return None
         collapse = template(entries["collapse"], self._problems) if "collapse" in entries else None
         priority = choice(entries["priority"], _PRIORITIES, self._problems) if "priority" in entries else None
+        ttl = span(entries["ttl"], self._problems) if "ttl" in entries else None
+        if hub is None or audience is None:
+            return None
         return PushPlan(
             rule=rule,
             hub=hub,
@@ -149,7 +150,7 @@ class _Reader:
             platforms=platforms,
             priority=priority or Priority.HIGH,
             collapse=None if collapse is None else collapse.render,
-            ttl=span(entries["ttl"], self._problems) if "ttl" in entries else None,
+            ttl=ttl,
         )
 
     def _hub(self, push: Node, node: Node | None) -> str | None:

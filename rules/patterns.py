@@ -25,7 +25,7 @@ from rules.errors import TypeClashError
 from rules.event import Event
 from rules.expressions import EVENT_NAMES
 from rules.node import Node, Scalar
-from rules.problems import Problems
+from rules.problems import Problems, did_you_mean
 
 Test = Callable[[Any], bool]
 """Whether a value, or MISSING, matches. Raises: TypeClashError."""
@@ -88,9 +88,7 @@ def _pattern(node: Node, problems: Problems) -> Test:
         case dict() as entries if _are_operators(entries):
             return _operators(entries, problems)
         case dict() as entries:
-            for name in entries.keys() & OPERATORS.keys():
-                message = f"{name} is an operator, but stands beside fields"
-                problems.add(entries[name], message, "use `when` for a field of that name", mark=entries[name].key_mark)
+            _check_unmixed(entries, problems)
             return _fields(entries, problems)
         case list() as items:
             return _alternatives(node, items, problems)
@@ -102,6 +100,15 @@ def _pattern(node: Node, problems: Problems) -> Test:
 
 def _are_operators(entries: dict[str, Node]) -> bool:
     return bool(entries) and entries.keys() <= OPERATORS.keys()
+
+
+def _check_unmixed(entries: dict[str, Node], problems: Problems) -> None:
+    operators = [name for name in entries if name in OPERATORS]
+    for name, entry in entries.items():
+        if operators and name not in OPERATORS:
+            close = did_you_mean(name, OPERATORS, all_if_few=False)
+            hint = close or f"use `when` for a field named {operators[0]}"
+            problems.add(entry, f"no operator, but it stands beside {operators[0]}", hint, mark=entry.key_mark)
 
 
 def _fields(entries: dict[str, Node], problems: Problems) -> Test:

@@ -53,11 +53,16 @@ class Problems:
         if name in later:
             self.add(node, NOT_YET, mark=node.key_mark)
         else:
-            self.add(node, "unknown key", did_you_mean(name, known), mark=node.key_mark)
+            hint = did_you_mean(name, (*known, *later), all_if_few=False) or did_you_mean(name, known)
+            self.add(node, "unknown key", hint, mark=node.key_mark)
 
     def add_at(self, mark: Mark, key: str, message: str) -> None:
         """Complain about what is no value yet: a file, or a line of YAML."""
         self._found.append(Problem(mark=mark, key=key, message=message))
+
+    def about(self, key: str) -> bool:
+        """Whether something was said about the value at `key` already."""
+        return any(problem.key == key for problem in self._found)
 
     def sorted(self) -> list[Problem]:
         """All complaints by place, each once."""

@@ -60,7 +60,10 @@ class PushPlan:
 
 
 def notification_id(event: Event, rule: str, content: Content) -> str:
-    """The identity of what a rule says of an event: the same however often the event is delivered."""
+    """The identity of what a rule says of an event: the same however often the event is delivered.
+
+    An id is unique within its `source` (CloudEvents 1.0, section 3.1.1), so that is part of it.
+    """
     platform = "" if isinstance(content, TemplateContent) else content.platform.value
-    identity = "\0".join((event.origin, event.id, rule, platform, _GENERATION))
+    identity = "\0".join((event.origin, event.source, event.id, rule, platform, _GENERATION))
     return blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=_ID_BYTES).hexdigest()

@@ -1,0 +1,124 @@
+"""`map`: what a source's messages hold, as an event with CloudEvents names."""
+
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from decimal import Decimal
+from operator import attrgetter
+from typing import Any
+
+from rules.errors import MappingError, RenderError
+from rules.event import Event
+from rules.expressions import Names
+from rules.render import Text
+
+MAP_NAMES: Names = {"data": attrgetter("data"), "meta": attrgetter("meta")}
+"""What the texts of a `map` may use."""
+
+_EPOCH = re.compile(r"\d{9,19}(\.\d{1,9})?")  # eight digits are a date
+_SCALES = ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3))
+"""Seconds stay below 1e11 until the year 5138; what is larger counts milli-, micro- or nanoseconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What a message says of itself without a `map`; None where it says nothing.
+
+    `id`, `source`, `type`, `subject` and `time` come with the format (CloudEvents), `message_id` and `enqueued_at` from
+    the broker, and `position` is where the broker keeps the message.
+    """
+
+    data: Any
+    meta: Mapping[str, Any]
+    id: str | None = None
+    source: str | None = None
+    type: str | None = None
+    subject: str | None = None
+    time: datetime | None = None
+    trace: str = ""
+    message_id: str | None = None
+    position: str | None = None
+    enqueued_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventMap:
+    """The `map` of the source called `origin`, compiled with MAP_NAMES; what it does not name is taken as given.
+
+    A `time` without an offset is in `timezone`.
+    """
+
+    origin: str
+    id: Text | None = None
+    source: Text | None = None
+    type: Text | None = None
+    subject: Text | None = None
+    time: Text | None = None
+    timezone: tzinfo = UTC
+
+    def event(self, given: Given, *, now: datetime) -> Event:
+        """The event that a message stands for.
+
+        Its identity is the first there is of: `map.id`, the id its format gives, the broker's message id, the broker's
+        position; else a random one, by which a redelivery cannot be known. Without any other word the type is the name
+        of the source, and the time is that of arrival at the broker, or `now`.
+
+        Raises: MappingError: a property is missing, or is not what it is mapped to.
+        """
+        return Event(
+            id=self._filled("id", self.id, given) or _identity(given),
+            origin=self.origin,
+            source=self._filled("source", self.source, given) or given.source or f"/{self.origin}",
+            type=self._filled("type", self.type, given) or given.type or self.origin,
+            subject=self._filled("subject", self.subject, given) or given.subject or "",
+            time=self._time(given) or given.time or given.enqueued_at or now,
+            data=given.data,
+            meta=given.meta,
+            trace=given.trace,
+        )
+
+    def _filled(self, attribute: str, text: Text | None, given: Given) -> str | None:
+        if text is None:
+            return None
+        try:
+            filled = text.render(given)
+        except RenderError as error:
+            raise MappingError(f"map.{attribute}: {error}") from error
+        if not filled:
+            raise MappingError(f"map.{attribute} is empty")
+        return filled
+
+    def _time(self, given: Given) -> datetime | None:
+        text = self._filled("time", self.time, given)
+        if text is None:
+            return None
+        try:
+            return parse_time(text, self.timezone)
+        except ValueError as error:
+            raise MappingError(f"map.time: {error}") from None
+
+
+def parse_time(text: str, timezone: tzinfo = UTC) -> datetime:
+    """A time as systems write it: RFC 3339 and most of ISO 8601, or an epoch in seconds down to nanoseconds.
+
+    What has no offset is in `timezone`. The result is in UTC. Raises: ValueError.
+    """
+    text = text.strip()
+    try:
+        if _EPOCH.fullmatch(text):
+            return _from_epoch(Decimal(text))
+        time = datetime.fromisoformat(text.upper())
+        return (time if time.tzinfo else time.replace(tzinfo=timezone)).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        raise ValueError("not a time; RFC 3339 and epochs are understood") from None
+
+
+def _from_epoch(epoch: Decimal) -> datetime:
+    scale = next((scale for above, scale in _SCALES if epoch >= above), 1.0)
+    return datetime.fromtimestamp(float(epoch) * scale, UTC)
+
+
+def _identity(given: Given) -> str:
+    return given.id or given.message_id or given.position or secrets.token_hex(16)

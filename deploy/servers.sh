@@ -8,15 +8,21 @@
 set -euo pipefail
 PATH="$PATH:/usr/sbin:/sbin" # where Debian keeps servers; not on everybody's path
 
-declare -A package_of=([rabbitmq-server]=rabbitmq-server [nginx]=nginx [h2load]=nghttp2-client)
+package_of() {
+    case "$1" in
+        rabbitmq-server | nginx) echo "$1" ;;
+        h2load) echo nghttp2-client ;;
+        *) echo "servers.sh: no package is known for '$1'" >&2 && return 2 ;;
+    esac
+}
 
 missing=()
 packages=()
 for command in "$@"; do
-    [[ -n "${package_of[$command]:-}" ]] || { echo "servers.sh: no package is known for '$command'" >&2; exit 2; }
+    package="$(package_of "$command")"
     command -v "$command" >/dev/null && continue
     missing+=("$command")
-    packages+=("${package_of[$command]}")
+    packages+=("$package")
 done
 ((${#missing[@]})) || exit 0
 

@@ -23,6 +23,7 @@ from pydantic import (
 
 from bridge.decode import DecodeSettings
 from bridge.decode.base import ValueType
+from bridge.log import Level
 from connectors.amqp.settings import AmqpSettings
 from connectors.duration import Duration
 from connectors.http.settings import HttpSettings
@@ -108,6 +109,8 @@ class StoreSettings(Section):
 
     url: Annotated[str, AfterValidator(_sqlite_url)] = "sqlite:///pushbridge.db"
     max_pending: int = Field(default=100_000, ge=1)
+    seen_window: Positive = 86_400.0
+    """How long a repeated event is known as such."""
 
     def path(self, directory: Path) -> Path:
         """The database file, for a configuration in `directory`."""
@@ -135,6 +138,13 @@ def _timezone(name: str) -> str:
     return name
 
 
+class Log(Section):
+    """What is logged, and how: JSON lines for machines, or `console` for people."""
+
+    level: Level = "info"
+    format: Literal["json", "console"] = "json"
+
+
 class BridgeSettings(Section):
     """The process. Times of events that have no offset are in `timezone`."""
 
@@ -144,6 +154,7 @@ class BridgeSettings(Section):
     store: StoreSettings = StoreSettings()
     shutdown: Shutdown = Shutdown()
     watchdog: Watchdog = Watchdog()
+    log: Log = Log()
 
 
 def _pattern(pattern: str) -> str:

@@ -222,10 +222,10 @@ class Metrics:
 
     # What is asked for before a scrape
 
-    def set_sources(self, statuses: Sequence[SourceStatus], oldest: Mapping[str, float]) -> None:
+    def set_sources(self, statuses: Sequence[SourceStatus]) -> None:
         for status in statuses:
             self._lag.labels(status.name).set(status.backlog or 0)
-            self._oldest_unacked.labels(status.name).set(oldest.get(status.name, 0.0))
+            self._oldest_unacked.labels(status.name).set(status.unsettled_since)
 
     def set_queues(self, states: Mapping[Lane, QueueState], capacity: int) -> None:
         for lane, state in states.items():

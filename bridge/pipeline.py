@@ -35,13 +35,15 @@ class End(Enum):
 class Route:
     """How the messages of one source are read.
 
-    `on_no_match` says what an event is that no rule matches: done, or a dead letter. `native` dead-letters with the
+    `on_no_match` says what an event is that no rule matches: done, or a dead letter. What cannot be decoded is a dead
+    letter, or only counted when not `keep_undecodable`. `native` dead-letters with the
     broker's own means besides keeping the row; `relay` names the publisher that sends dead letters on.
     """
 
     decode: Decoder
     to_event: Callable[[Message, Decoded, datetime], Event]
     on_no_match: Settlement = Settlement.ACK
+    keep_undecodable: bool = True
     native: bool = False
     relay: str | None = None
 
@@ -128,6 +130,8 @@ class Pipeline:
             passage.decision = self.rules.route(passage.event, now=now)
         except EventError as error:
             self._reject(passage, error.reason, error.detail)
+            if error.reason is Reason.DECODE and not route.keep_undecodable:
+                passage.dead_letters = ()
         except Exception as error:
             self._reject(passage, Reason.CRASH, f"{type(error).__name__} while handling the message: a defect of ours")
         else:

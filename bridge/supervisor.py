@@ -36,7 +36,10 @@ class SourceState(Enum):
 
 @dataclass(slots=True)
 class SourceStatus:
-    """What is known of a source; times are seconds since 1970 UTC, `backlog` None when the broker does not tell."""
+    """What is known of a source; times are seconds since 1970 UTC.
+
+    `backlog` is None when the broker does not tell; `unsettled_since` is 0 while no message is being handled.
+    """
 
     name: str
     state: SourceState = SourceState.CONNECTING
@@ -45,6 +48,7 @@ class SourceStatus:
     last_progress: float = 0.0
     backlog: int | None = None
     rebuilds: int = 0
+    unsettled_since: float = 0.0
 
     @property
     def ready(self) -> bool:
@@ -151,7 +155,11 @@ class Supervisor:
                 self._become(SourceState.RUNNING, "")
             if not messages:
                 continue
-            await self._source.settle(await self._handle(messages))
+            self.status.unsettled_since = self._clock()
+            try:
+                await self._source.settle(await self._handle(messages))
+            finally:
+                self.status.unsettled_since = 0.0
             self._progress()
 
     async def _receive(self, limit: int) -> Sequence[Message]:

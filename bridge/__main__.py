@@ -1,0 +1,5 @@
+"""`python -m bridge` is `pushbridge`."""
+
+from bridge.cli import main
+
+main()

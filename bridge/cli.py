@@ -1,0 +1,115 @@
+"""The command line: arguments and exit codes, nothing more.
+
+Exit codes: 0 done; 1 the configuration has mistakes, or the demo went otherwise than meant; 2 wrong arguments; 3 could not
+start (store locked or unreadable, address in use).
+"""
+
+import asyncio
+import hashlib
+import sys
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+app = typer.Typer(
+    name="pushbridge",
+    help="Turns the events of an enterprise's systems into push notifications.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+
+Config = Annotated[Path, typer.Argument(help="A YAML file, or a directory of them.", show_default=False)]
+
+MISTAKES, CANNOT_START = 1, 3
+
+T = TypeVar("T")
+
+
+@app.command()
+def run(config: Config) -> None:
+    """Run the daemon until SIGTERM or Ctrl-C."""
+    from bridge.check import check as read
+
+    settings, problems = read(config)
+    _print_problems(problems)
+    if settings is None:
+        raise typer.Exit(MISTAKES)
+    from bridge import log
+
+    log.configure(settings.bridge.log.level, json=settings.bridge.log.format == "json")
+    from bridge.app import Daemon
+    from bridge.server import ListenError
+    from hub.errors import StoreError
+
+    try:
+        daemon = Daemon(settings, config_hash=config_hash(config))
+        _run_loop(daemon.run())
+    except (StoreError, ListenError) as error:
+        typer.echo(f"pushbridge: {error}", err=True)
+        raise typer.Exit(CANNOT_START) from error
+
+
+@app.command()
+def check(config: Config) -> None:
+    """Report every mistake in a configuration, each with its place, and what was likely meant."""
+    from bridge.check import check as read
+
+    settings, problems = read(config)
+    _print_problems(problems)
+    if settings is None:
+        raise typer.Exit(MISTAKES)
+    typer.echo(
+        f"{config}: valid, {len(settings.sources)} sources, {len(settings.rules.rules)} rules, {len(settings.hubs)} hubs"
+    )
+
+
+@app.command()
+def demo(
+    exit_after: Annotated[float | None, typer.Option(help="End by itself after so many seconds.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON at the end.")] = False,
+    port: Annotated[int, typer.Option(help="Port of the page; 0 for any.")] = 8080,
+) -> None:
+    """Run everything on this machine: the daemon, stand-ins of the push services, virtual phones, sample events."""
+    from bridge.demo import demo as run_demo
+
+    raise typer.Exit(_run_loop(run_demo(exit_after=exit_after, json=json, port=port)))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from importlib.metadata import version as version_of
+
+    typer.echo(version_of("pushbridge"))
+
+
+def config_hash(config: Path) -> str:
+    """Twelve hex digits that tell one configuration from another in logs and dead letters."""
+    files = sorted(config.glob("*.y*ml")) if config.is_dir() else [config]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def main() -> None:
+    """The console script `pushbridge`."""
+    app()
+
+
+def _run_loop(main: Coroutine[Any, Any, T]) -> T:
+    """On uvloop where there is one: the transport to the push services spends its time in the loop."""
+    if sys.platform == "win32":
+        return asyncio.run(main)
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+def _print_problems(problems: Sequence[object]) -> None:
+    for problem in problems:
+        typer.echo(str(problem), err=True)

@@ -1,0 +1,86 @@
+"""Sends dead letters on to a broker: they are rows of the store first, and leave it for the broker with confirmation."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from connectors.base import OutMessage, Publisher
+from connectors.errors import SourceError
+from hub.errors import StoreError
+from hub.store.base import DeadLetter, Store
+
+_BATCH = 100
+_IDLE, _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 1.0, 30.0
+
+DEAD_LETTER_HEADERS = "x-pushbridge-"
+"""Begins the headers that say why: source, event-id, rule, stage, reason, detail, tries, config-hash."""
+
+
+class Relay:
+    """One publisher's share of the dead letters, oldest first; a letter is published again until it is confirmed."""
+
+    def __init__(
+        self,
+        name: str,
+        publisher: Publisher,
+        store: Store,
+        *,
+        destination: str,
+        observe: Callable[[str, str], None],
+    ) -> None:
+        self._name = name
+        self._publisher = publisher
+        self._store = store
+        self._destination = destination
+        self._observe = observe
+
+    async def run(self) -> None:
+        """Until cancelled; a broker that is away is asked again, with backoff."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                await self._publisher.connect()
+                self._observe(self._name, "")
+                pause = _FIRST_PAUSE
+                while True:
+                    if not await self._send_some():
+                        await asyncio.sleep(_IDLE)
+            except (SourceError, StoreError) as error:
+                self._observe(self._name, str(error))
+            finally:
+                await self._publisher.close()
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _send_some(self) -> bool:
+        waiting = await self._store.dead_letters(limit=_BATCH, relay=self._name)
+        if waiting:
+            await self._publisher.publish(self._messages(waiting))
+            await self._store.relayed([number for number, _, _ in waiting])
+        return bool(waiting)
+
+    def _messages(self, waiting: Sequence[tuple[int, float, DeadLetter]]) -> list[OutMessage]:
+        """The original bytes and headers, and beside them why they came here; the id is the same on every try."""
+        return [
+            OutMessage(
+                id=f"{self._name}-{number}",
+                body=letter.body,
+                destination=self._destination,
+                content_type=letter.content_type,
+                headers={**letter.headers, **_why(letter)},
+            )
+            for number, _, letter in waiting
+        ]
+
+
+def _why(letter: DeadLetter) -> dict[str, str]:
+    facts = {
+        "source": letter.source,
+        "event-id": letter.event_id,
+        "rule": letter.rule,
+        "stage": letter.stage,
+        "reason": letter.reason,
+        "detail": letter.detail[:4096],
+        "tries": str(letter.tries),
+        "config-hash": letter.config_hash,
+    }
+    return {DEAD_LETTER_HEADERS + name: fact for name, fact in facts.items() if fact}

@@ -1,0 +1,122 @@
+"""What the pipeline, the supervisors and the hub tell, passed on to metrics, logs and the trail."""
+
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+
+import structlog
+
+from bridge.metrics import Metrics
+from bridge.pipeline import End, Passage
+from bridge.supervisor import SourceState, SourceStatus
+from bridge.trail import Trail
+from hub.notification import Everyone, Notification, Platform
+from hub.outcome import OutcomeName, State
+from hub.store.base import Lane
+
+_log = structlog.get_logger("pushbridge")
+
+
+class Telemetry:
+    """Implements the observers of all parts. One event id goes through all lines of an event, from receipt to outcome."""
+
+    def __init__(
+        self, metrics: Metrics, trail: Trail, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._metrics = metrics
+        self._trail = trail
+        self._clock = clock
+
+    # The pipeline
+
+    def passed(self, passages: Sequence[Passage]) -> None:
+        self._metrics.passed(passages)
+        self._trail.passed(passages, now=self._clock())
+        for passage in passages:
+            if passage.dead_letters and passage.end is not End.SUPPRESSED:
+                for letter in passage.dead_letters:
+                    _log.warning(
+                        "dead letter",
+                        event_id=letter.event_id,
+                        source=letter.source,
+                        rule=letter.rule,
+                        stage=letter.stage,
+                        reason=letter.reason,
+                        detail=letter.detail,
+                    )
+            _log.info(
+                "event",
+                event_id=passage.event_id,
+                source=passage.message.source,
+                end=passage.end.value,
+                rules=passage.decision.matched,
+                message_id=passage.message.id,
+                position=passage.message.position,
+            )
+
+    # The supervisors
+
+    def source_changed(self, status: SourceStatus) -> None:
+        self._metrics.source_changed(status)
+        level = _log.info if status.state in (SourceState.RUNNING, SourceState.STOPPED) else _log.warning
+        level("source", source=status.name, state=status.state.value, detail=status.detail)
+
+    # The hub
+
+    def targeted(self, notification: Notification, counts: Mapping[Platform, int]) -> None:
+        self._metrics.targeted(broadcast=isinstance(notification.audience, Everyone), count=sum(counts.values()))
+        self._trail.targeted(notification, counts)
+
+    def pushed(self, notification: Notification, platform: Platform, outcomes: Mapping[OutcomeName, int]) -> None:
+        self._trail.pushed(notification, platform, outcomes)
+        _log.info(
+            "pushed",
+            event_id=notification.event_id,
+            notification_id=notification.id,
+            source=notification.source,
+            rule=notification.rule,
+            hub=notification.hub,
+            platform=platform.value,
+            outcomes={outcome.value: count for outcome, count in outcomes.items()},
+        )
+
+    def answered(
+        self, hub: str, platform: Platform, seconds: float, results: Mapping[OutcomeName, int], timed_out: int
+    ) -> None:
+        self._metrics.answered(hub, platform, seconds, results, timed_out)
+
+    def delivered(self, platform: Platform, seconds: float, count: int) -> None:
+        self._metrics.delivered(platform, seconds, count)
+
+    def retried(self, platform: Platform, outcome: OutcomeName, count: int) -> None:
+        self._metrics.retried(platform, outcome, count)
+
+    def claimed(self, lane: Lane, count: int, waited: Sequence[float]) -> None:
+        self._metrics.claimed(lane, count, waited)
+
+    def lease_lost(self, lane: Lane, count: int) -> None:
+        _log.warning("lease lost", queue=lane.value, count=count)
+
+    def lease_expired(self, lane: Lane, count: int) -> None:
+        self._metrics.lease_expired(lane, count)
+        _log.warning("lease expired", queue=lane.value, count=count)
+
+    def ended(self, counts: Mapping[tuple[str, State], int]) -> None:
+        self._metrics.ended(counts)
+
+    def gone(self, hub: str, platform: Platform, count: int) -> None:
+        _log.info("push channels gone", hub=hub, platform=platform.value, count=count)
+
+    def store_failed(self, operation: str, error: Exception) -> None:
+        self._metrics.store_failed(operation)
+        _log.error("store failed", operation=operation, error=str(error))
+
+    def crashed(self, what: str, error: Exception) -> None:
+        _log.error("defect", work=what, error=type(error).__name__, trace=_trace(error))
+
+
+def _trace(error: Exception) -> str:
+    """Where it happened, without the values that an exception's text may hold."""
+    frames = traceback.extract_tb(error.__traceback__ or sys.exc_info()[2])
+    return " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames[-6:]))

@@ -1,12 +1,12 @@
 """What a connector may raise.
 
-    SourceError                 root; nobody raises it as such
-    ├── NotConnectedError       the connection, channel or consumer is gone: close, then connect() again
-    ├── SourceClosedError       the source has come to its end in good order: stop calling receive()
-    ├── TopologyError           the broker has something of that name with other settings, or refuses to create it:
-    │                           the source is degraded until somebody changes either side; try again slowly
-    ├── AuthenticationError     the broker refuses the credentials: as above
-    └── PublishError            a message was not confirmed: unknown whether the broker has it, publish it again
+SourceError                 root; nobody raises it as such
+├── NotConnectedError       the connection, channel or consumer is gone: close, then connect() again
+├── SourceClosedError       the source has come to its end in good order: stop calling receive()
+├── TopologyError           the broker has something of that name with other settings, or refuses to create it:
+│                           the source is degraded until somebody changes either side; try again slowly
+├── AuthenticationError     the broker refuses the credentials: as above
+└── PublishError            a message was not confirmed: unknown whether the broker has it, publish it again
 """
 
 

@@ -1,15 +1,15 @@
 """What the hub may raise.
 
-    HubError                    root; nobody raises it as such
-    ├── InvalidRequestError     the caller's data is wrong: tell them, do not repeat (400 on the wire)
-    │   ├── TagError            a tag or tag expression, with the column
-    │   ├── TemplateError       a template body, header or expression
-    │   └── PayloadTooLargeError    over the contract's limit (413)
-    ├── NotFoundError           no such hub, installation, registration or notification (404)
-    ├── PreconditionError       an ETag that does not match (412)
-    ├── CapacityError           the queue is full: try again after `retry_after` seconds (429)
-    └── StoreError              the store could not do it: nothing happened, try the same again
-        └── StoreLockedError    another process holds this store: only an operator can help
+HubError                    root; nobody raises it as such
+├── InvalidRequestError     the caller's data is wrong: tell them, do not repeat (400 on the wire)
+│   ├── TagError            a tag or tag expression, with the column
+│   ├── TemplateError       a template body, header or expression
+│   └── PayloadTooLargeError    over the contract's limit (413)
+├── NotFoundError           no such hub, installation, registration or notification (404)
+├── PreconditionError       an ETag that does not match (412)
+├── CapacityError           the queue is full: try again after `retry_after` seconds (429)
+└── StoreError              the store could not do it: nothing happened, try the same again
+    └── StoreLockedError    another process holds this store: only an operator can help
 """
 
 

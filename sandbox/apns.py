@@ -128,8 +128,8 @@ class Apns(PushService):
         try:
             self._examine(exchange, token, client)
             self.faults.strike(token)
-        except RefusedError as reason:
-            refusal = reason
+        except RefusedError as error:
+            refusal = error
         if apns_id is None or not UUID.fullmatch(apns_id):
             apns_id = str(uuid.uuid4())
         self._conclude(exchange, self._answer(apns_id, refusal), handle=token, push_id=apns_id, refusal=refusal)

@@ -90,7 +90,7 @@ def _android(payload: bytes) -> _Texts:
     notification = {**(message.get("notification") or {}), **(for_android or {})}
     if not notification:
         raise _HiddenError("silent: data only")
-    return _Texts(title=notification.get("title", ""), body=notification.get("body", ""))
+    return _Texts(title=notification.get("title") or "", body=notification.get("body") or "")
 
 
 def _windows(payload: bytes, headers: Mapping[str, str]) -> _Texts:
@@ -116,7 +116,7 @@ def _windows(payload: bytes, headers: Mapping[str, str]) -> _Texts:
 def _json(payload: bytes) -> Any:
     try:
         return json.loads(payload)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _HiddenError(f"malformed JSON: {error}") from None
 
 

@@ -1,7 +1,7 @@
 """What goes wrong at a service, on request; the same script for all of them.
 
-A fault hits only requests that the service would have taken: a bad request keeps its own refusal. Everything stays
-until its `times` are used up, it is set again, or `clear` is called.
+Scripted answers, holds and drops hit only pushes that the service would have taken: a bad one keeps its own refusal.
+Everything stays until its `times` are used up, it is set again, or `clear` is called.
 """
 
 import asyncio
@@ -136,9 +136,9 @@ class Faults:
         """None when the connection lives on; else whether the push that breaks it was accepted."""
         return self._drops.pop(0) if self._drops else None
 
-    def deliver(self, exchange: Exchange, answer: Answer) -> None:
-        """Answer now, later, or when released."""
-        if self._holding:
+    def deliver(self, exchange: Exchange, answer: Answer, *, taken: bool) -> None:
+        """Answer now, later, or when released; `taken` says that it is good news."""
+        if self._holding and taken:
             self._held.append((exchange, answer))
         elif self._latency is not None:
             asyncio.get_running_loop().call_later(self._latency(), exchange.answer, answer)

@@ -107,24 +107,24 @@ class Fcm(PushService):
 
     def _serve(self, exchange: Exchange) -> None:
         if exchange.path == OAUTH_PATH:
-            self.token_faults.deliver(exchange, self._token_answer(exchange))
+            answer = self._token_answer(exchange)
+            self.token_faults.deliver(exchange, answer, taken=answer.status == 200)
             return
-        refusal, handle = None, ""
+        refusal, handle, dry_run = None, "", False
         try:
             request = self._admitted(exchange)
-            message = request["message"]
-            handle = _target(message)
-            self._examine(message)
+            dry_run = bool(request.get("validate_only") or request.get("validateOnly"))
+            handle = _target(request["message"])
+            self._examine(request["message"])
             self.faults.strike(handle)
-        except RefusedError as reason:
-            refusal = reason
-            answer = _error_answer(refusal)
-        else:
-            name = "fake_message_id" if request.get("validate_only") else uuid.uuid4().hex
-            answer = _json(200, {"name": f"projects/{self._project_id}/messages/{name}"})
-            if name == "fake_message_id":
-                exchange.answer(answer)
-                return
+        except RefusedError as error:
+            refusal = error
+        name = "fake_message_id" if dry_run else uuid.uuid4().hex
+        success = {"name": f"projects/{self._project_id}/messages/{name}"}
+        answer = _json(200, success) if refusal is None else _error_answer(refusal)
+        if dry_run:
+            exchange.answer(answer)
+            return
         push_id = exchange.headers.get(PUSH_ID_HEADER, "")
         self._conclude(exchange, answer, handle=handle, push_id=push_id, refusal=refusal)
 
@@ -152,10 +152,9 @@ class Fcm(PushService):
 
     def _examine(self, message: Mapping[str, Any]) -> None:
         """Raises: RefusedError."""
-        to_topic = "topic" in message or "condition" in message
-        if payload_size(message) > (MAX_TOPIC_PAYLOAD if to_topic else MAX_PAYLOAD):
+        token = message.get("token") or message.get("fid")
+        if payload_size(message) > (MAX_TOPIC_PAYLOAD if token is None else MAX_PAYLOAD):
             raise RefusedError(400, "INVALID_ARGUMENT", message="Android message is too big")
-        token = message.get("token", message.get("fid"))
         if token is None:
             return
         if token in self._apps:
@@ -237,10 +236,9 @@ class Fcm(PushService):
 
 def _target(message: Mapping[str, Any]) -> str:
     """What the journal calls the target: the token, `/topics/NAME`, or the condition."""
-    if "topic" in message:
+    if message.get("topic") is not None:
         return f"/topics/{message['topic']}"
-    target: str = message.get("token") or message.get("fid") or message.get("condition") or ""
-    return target
+    return str(message.get("token") or message.get("fid") or message.get("condition"))
 
 
 def _bad_request(wrong: list[Violation]) -> RefusedError:

@@ -173,7 +173,7 @@ def violations(document: object) -> list[Violation]:
     message = document.get("message")
     if message is None:
         return [Violation("message", "The message is not set.")]
-    targets = [name for name in TARGETS if name in message]
+    targets = [name for name in TARGETS if message.get(name) is not None]
     if not targets:
         return [Violation("message", "Recipient of the message is not set.")]
     if len(targets) > 1:
@@ -192,6 +192,8 @@ def _object(value: object, path: str, fields: Fields) -> Iterator[Violation]:
         if kind is None:
             where = f" at '{path}'" if path else ""
             yield Violation(path, f'Invalid JSON payload received. Unknown name "{name}"{where}: Cannot find field.')
+        elif one is None:
+            continue  # as if it were not there
         elif callable(kind):
             yield from kind(one, at)
         else:
@@ -204,7 +206,7 @@ def _snake(name: str) -> str:
 
 def payload_size(message: Mapping[str, object]) -> int:
     """Bytes of keys and values that an Android device gets: `data`, `notification` and the `android` block."""
-    return sum(_size(message.get(name, {})) for name in ("data", "notification", "android"))
+    return sum(_size(message.get(name)) for name in ("data", "notification", "android"))
 
 
 def _size(value: object) -> int:
@@ -213,5 +215,7 @@ def _size(value: object) -> int:
             return sum(_size(name) + _size(one) for name, one in value.items())
         case list():
             return sum(map(_size, value))
+        case None:
+            return 0
         case _:
             return len(str(value).encode())

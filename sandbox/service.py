@@ -96,4 +96,4 @@ class PushService(ABC):
         if drop is not None:
             exchange.drop()
         else:
-            self.faults.deliver(exchange, answer)
+            self.faults.deliver(exchange, answer, taken=refusal is None)

@@ -1,5 +1,6 @@
 """All push services of a sandbox together, with one CA, one journal, and the credentials a sender needs for them."""
 
+import functools
 import hashlib
 import itertools
 import json
@@ -60,8 +61,8 @@ class WnsCredential:
 class PushServices:
     """APNs, FCM and WNS on loopback: `async with PushServices(directory) as services`.
 
-    `directory` has to exist. CA and credentials are new in every object; the credential files and the endpoints are
-    there once started. Ports are free ones unless given. `journal_file` keeps the journal, see `Journal`. With
+    `directory` has to exist. CA and credentials are made anew; the credential files and the endpoints are there
+    once started. Ports are free ones unless given. `journal_file` keeps the journal, see `Journal`. With
     `accept_unknown` the services take pushes for handles that nobody registered.
     """
 
@@ -85,7 +86,7 @@ class PushServices:
         self.ca_file = authority.ca_file
         self._key_id, self._team_id = _identifier(), _identifier()
         self._apns_key = ec.generate_private_key(ec.SECP256R1())
-        self._fcm_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._fcm_key = _rsa_key()
         self._project_id = "pushbridge-sandbox"
         self._client_email = f"sender@{self._project_id}.iam.gserviceaccount.com"
         self._tenant, self._client_id = "pushbridge-sandbox", "ms-app-pushbridge"
@@ -209,6 +210,12 @@ class PushServices:
         service.register(phone.handle)
         phone.watch(self.journal)
         return phone
+
+
+@functools.cache
+def _rsa_key() -> rsa.RSAPrivateKey:
+    """One a process: making it takes longer than everything else in a start."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def _identifier() -> str:

@@ -106,15 +106,16 @@ class Wns(PushService):
 
     def _serve(self, exchange: Exchange) -> None:
         if exchange.path in (self._token_path, STORE_PATH):
-            self.token_faults.deliver(exchange, self._token_answer(exchange))
+            answer = self._token_answer(exchange)
+            self.token_faults.deliver(exchange, answer, taken=answer.status == 200)
             return
         handle = self.url + exchange.path
         refusal = None
         try:
             self._examine(exchange)
             self.faults.strike(handle)
-        except RefusedError as reason:
-            refusal = reason
+        except RefusedError as error:
+            refusal = error
         push_id = exchange.headers.get(PUSH_ID_HEADER, "")
         self._conclude(exchange, self._answer(exchange, refusal), handle=handle, push_id=push_id, refusal=refusal)
 

@@ -1,0 +1,87 @@
+"""What a screen shows of a payload, platform by platform."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandbox.display import Shown, shown
+from sandbox.journal import Entry
+
+
+def screen(service: str, payload: bytes, kind: str = "wns/toast") -> Shown:
+    headers = {"x-wns-type": kind} if service == "wns" else {}
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    return shown(
+        Entry(seq=1, at=at, service=service, push_id="p", handle="h", status=200, payload=payload, headers=headers)
+    )
+
+
+def toast(inner: str, template: str = "ToastGeneric") -> bytes:
+    return f'<toast><visual><binding template="{template}">{inner}</binding></visual></toast>'.encode()
+
+
+@pytest.mark.parametrize(
+    ("service", "payload", "title", "subtitle", "body"),
+    [
+        ("apns", b'{"aps":{"alert":"hello"}}', "", "", "hello"),
+        ("apns", b'{"aps":{"alert":{"title":"t","subtitle":"s","body":"b"}}}', "t", "s", "b"),
+        ("apns", b'{"aps":{"alert":{"title-loc-key":"T","loc-key":"B"}}}', "T", "", "B"),
+        ("fcmv1", b'{"message":{"token":"x","notification":{"title":"t","body":"b"}}}', "t", "", "b"),
+        (
+            "fcmv1",
+            b'{"message":{"notification":{"title":"t","body":"b"},"android":{"notification":{"body":"a"}}}}',
+            "t",
+            "",
+            "a",
+        ),
+        ("wns", toast("<text>t</text><text>b</text><text>c</text>"), "t", "", "b\nc"),
+        ("fcmv1", b'{"message":{"notification":{"title":null,"body":"b"},"android":null}}', "", "", "b"),
+        ("wns", toast("<text>t</text>"), "t", "", ""),
+        ("wns", toast("<text>b</text>", template="ToastText01"), "", "", "b"),
+        ("wns", toast("<text>1 &lt; 2 &amp; 3</text>"), "1 < 2 & 3", "", ""),
+    ],
+)
+def test_a_notification_is_shown_with_its_texts(
+    service: str, payload: bytes, title: str, subtitle: str, body: str
+) -> None:
+    seen = screen(service, payload)
+    assert (seen.title, seen.subtitle, seen.body, seen.hidden) == (title, subtitle, body, "")
+    assert (seen.raw, seen.push_id) == (payload, "p")
+
+
+@pytest.mark.parametrize(
+    ("service", "payload", "why"),
+    [
+        ("apns", b'{"aps":{"content-available":1}}', "silent"),
+        ("apns", b'{"aps":{"alert":""}}', "silent"),
+        ("apns", b'{"aps":{"alert":{"badge":1}}}', "no text"),
+        ("apns", b'{"aps":{"alert":{"body":5}}}', "no text"),
+        ("apns", b'{"aps":', "malformed JSON"),
+        ("apns", b'{"alert":"x"}', "no object 'aps'"),
+        ("apns", b"[" * 4096, "malformed JSON"),
+        ("apns", b"[]", "no object 'aps'"),
+        ("fcmv1", b'{"message":{"data":{"a":"b"}}}', "data only"),
+        ("wns", b"<toast>", "malformed XML"),
+        ("wns", b"<toast/>", "no text"),
+        ("wns", b"<tile><visual><binding><text>x</text></binding></visual></tile>", "no text"),
+        ("wns", b'<!DOCTYPE toast [<!ENTITY x "y">]>' + toast("<text>&x;</text>"), "document type"),
+        ("wns", toast("<text>&x;</text>"), "malformed XML"),
+    ],
+)
+def test_what_is_not_shown_says_why(service: str, payload: bytes, why: str) -> None:
+    seen = screen(service, payload)
+    assert why in seen.hidden
+    assert (seen.title, seen.body) == ("", "")
+
+
+@pytest.mark.parametrize("kind", ["wns/tile", "wns/badge", "wns/raw"])
+def test_only_a_toast_is_a_notification(kind: str) -> None:
+    assert screen("wns", toast("<text>x</text>"), kind).hidden == f"{kind} is no toast"
+
+
+@given(service=st.sampled_from(["apns", "wns"]), payload=st.binary() | st.text().map(str.encode))
+def test_any_payload_is_shown_or_hidden_with_a_reason(service: str, payload: bytes) -> None:
+    seen = screen(service, payload)
+    assert bool(seen.hidden) != bool(seen.title or seen.subtitle or seen.body)

@@ -1,0 +1,108 @@
+"""The journal: order, questions, subscribers, and the file that outlives everybody."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandbox.journal import Entry, Journal, read_journal
+
+
+def record(journal: Journal, handle: str = "h", *, push_id: str = "p", status: int = 200, reason: str = "") -> Entry:
+    return journal.record(
+        service="apns",
+        push_id=push_id,
+        handle=handle,
+        status=status,
+        reason=reason,
+        payload=b"{}",
+        headers={"apns-topic": "t", "authorization": "bearer secret"},
+    )
+
+
+def test_entries_are_numbered_timed_and_without_the_credential() -> None:
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    journal = Journal(clock=lambda: now)
+    first, second = record(journal), record(journal)
+    assert (first.seq, second.seq, first.at) == (1, 2, now)
+    assert first.headers == {"apns-topic": "t"}
+    assert (len(journal), list(journal)) == (2, [first, second])
+
+
+def test_questions_are_answered_by_handle_push_and_outcome() -> None:
+    journal = Journal()
+    taken = record(journal, "a", push_id="1")
+    refused = record(journal, "a", push_id="2", status=410, reason="Unregistered")
+    dropped = record(journal, "b", push_id="1", reason="dropped")
+    assert journal.accepted() == [taken]
+    assert journal.of_handle("a") == [taken, refused]
+    assert journal.of_push("1") == [taken, dropped]
+    assert journal.counts() == {("apns", 200, ""): 1, ("apns", 410, "Unregistered"): 1, ("apns", 200, "dropped"): 1}
+
+
+def test_subscribers_hear_of_all_or_of_one_handle_until_they_have_enough() -> None:
+    journal = Journal()
+    everything: list[Entry] = []
+    of_a: list[Entry] = []
+    leave = journal.subscribe(everything.append)
+    journal.subscribe(of_a.append, handle="a")
+    first, second = record(journal, "a"), record(journal, "b")
+    leave()
+    third = record(journal, "a")
+    assert (everything, of_a) == ([first, second], [first, third])
+
+
+async def test_waiting_counts_what_is_there_and_what_comes() -> None:
+    journal = Journal()
+    first = record(journal)
+    waiting = asyncio.create_task(journal.wait_for(count=3))
+    await asyncio.sleep(0)
+    record(journal, status=503, reason="Shutdown")
+    second, third = record(journal), record(journal)
+    record(journal)
+    assert await waiting == [first, second, third]
+    assert await journal.wait_for(lambda entry: entry.status == 503) == [list(journal)[1]]
+
+
+async def test_waiting_in_vain_says_how_many_came() -> None:
+    journal = Journal()
+    record(journal)
+    with pytest.raises(TimeoutError, match=r"1 of 2 matching pushes arrived within 0\.01 s"):
+        await journal.wait_for(count=2, timeout=0.01)
+
+
+@given(payload=st.binary(), handle=st.text(), headers=st.dictionaries(st.text(), st.text()))
+def test_a_file_gives_back_what_was_recorded(
+    tmp_path_factory: pytest.TempPathFactory, payload: bytes, handle: str, headers: dict[str, str]
+) -> None:
+    path = tmp_path_factory.mktemp("journal") / "journal.jsonl"
+    headers.pop("authorization", None)
+    journal = Journal(path=path)
+    entry = journal.record(
+        service="wns", push_id="p", handle=handle, status=200, reason="", payload=payload, headers=headers
+    )
+    assert list(read_journal(path)) == [entry]
+    journal.close()
+
+
+def test_a_line_still_being_written_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path=path)
+    entry = record(journal)
+    journal.close()
+    with path.open("ab") as file:
+        file.write(path.read_bytes()[:-1])
+    assert list(read_journal(path)) == [entry]
+
+
+def test_load_leaves_payloads_and_headers_out_and_takes_little_time() -> None:
+    journal = Journal(keep_payload=False)
+    started = time.process_time()
+    for number in range(20_000):
+        record(journal, str(number))
+    assert time.process_time() - started < 1.0
+    assert {(entry.payload, len(entry.headers)) for entry in journal} == {(b"", 0)}

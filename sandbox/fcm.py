@@ -152,7 +152,7 @@ class Fcm(PushService):
 
     def _examine(self, message: Mapping[str, Any]) -> None:
         """Raises: RefusedError."""
-        token = message.get("token") or message.get("fid")
+        token = next((message[name] for name in ("token", "fid") if message.get(name) is not None), None)
         if payload_size(message) > (MAX_TOPIC_PAYLOAD if token is None else MAX_PAYLOAD):
             raise RefusedError(400, "INVALID_ARGUMENT", message="Android message is too big")
         if token is None:

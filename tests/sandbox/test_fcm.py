@@ -282,10 +282,11 @@ async def test_each_sort_of_wrong_token_has_its_error(services: PushServices, cl
     services.fcm.unregister(gone)
     services.fcm.register_elsewhere(foreign)
     found = []
-    for handle in (unknown, "short", gone, foreign):
+    for handle in (unknown, "short", "", gone, foreign):
         status, answer = await send(services, client, bearer, {"message": {"token": handle}})
         found.append((status, answer["error"]["status"], answer["error"]["details"][0]["errorCode"]))
     assert found == [
+        (400, "INVALID_ARGUMENT", "INVALID_ARGUMENT"),
         (400, "INVALID_ARGUMENT", "INVALID_ARGUMENT"),
         (400, "INVALID_ARGUMENT", "INVALID_ARGUMENT"),
         (404, "NOT_FOUND", "UNREGISTERED"),

@@ -179,7 +179,7 @@ class _Reader:
         if kind == "file" and name:
             return self._content(Path(name), key, place)
         self._problems.add_at(
-            place, key, "not a substitution; write ${env:NAME}, ${env:NAME:-default} or ${file:/path}"
+            place, key, "write ${env:NAME}, ${env:NAME:-default} or ${file:/path}, and $${ for ${"
         )
         return ""
 

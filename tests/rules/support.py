@@ -1,0 +1,57 @@
+"""What the tests of rules share: an event in a line, rules from YAML, problems as text."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+from hub.notification import Platform
+from rules.document import load_document
+from rules.engine import RuleSet
+from rules.event import Event
+from rules.loader import HubScope, Scope, load_rules
+from rules.node import Node
+from rules.problems import Problems
+
+NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+SCOPE = Scope(
+    sources=frozenset({"bank", "hr"}),
+    hubs={"app": HubScope(platforms=frozenset(Platform)), "apple-only": HubScope(platforms=frozenset({Platform.APNS}))},
+    default_hub="app",
+)
+
+
+def event(data: Any = None, **attributes: Any) -> Event:
+    """An event of the source bank."""
+    defaults: dict[str, Any] = {"id": "e-1", "origin": "bank", "source": "/bank", "type": "debit", "time": NOW}
+    return Event(**{**defaults, **attributes}, data={} if data is None else data)
+
+
+def document(text: str, directory: Path, environ: Mapping[str, str] | None = None) -> tuple[Node, list[str]]:
+    """The root of a YAML text, and the problems found, without the directory in them."""
+    problems = Problems()
+    file = directory / "rules.yaml"
+    file.write_text(dedent(text), encoding="utf-8")
+    root = load_document(file, problems, environ or {})
+    found = shown(problems, directory)
+    assert root is not None, found
+    return root, found
+
+
+def load(text: str, directory: Path, scope: Scope = SCOPE) -> tuple[RuleSet, list[str]]:
+    """The rules of a YAML text, and the problems found."""
+    problems = Problems()
+    file = directory / "rules.yaml"
+    file.write_text(dedent(text), encoding="utf-8")
+    root = load_document(file, problems, {})
+    assert root is not None
+    assert isinstance(root.value, dict)
+    rules = load_rules(root.value.get("rules"), root.value.get("defaults"), scope, problems)
+    return rules, shown(problems, directory)
+
+
+def shown(problems: Problems, directory: Path) -> list[str]:
+    """Problems as `check` prints them."""
+    return [str(problem).replace(f"{directory}/", "") for problem in problems.sorted()]

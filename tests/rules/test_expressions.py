@@ -1,0 +1,176 @@
+"""The language of `when` and `{{ }}`: what it gives, what it refuses, and that it cannot leave its sandbox."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rules.errors import ExpressionError, RenderError, RuleError
+from rules.expressions import compile_expression
+from tests.rules.support import event
+
+EVENT = event(
+    {
+        "text": "Hello",
+        "n": 5,
+        "price": Decimal("0.5"),
+        "items": ["a", "b"],
+        "keys": "a field named like a method",
+        "nested": {"deep": {"value": "x"}},
+        "nothing": None,
+        "yes": True,
+        "huge": Decimal("1E+999999"),
+        "path": "/a/b/report.pdf/",
+    },
+    meta={"message_id": "m-1"},
+)
+
+
+@pytest.mark.parametrize(
+    "text, value",
+    [
+        ("data.nested.deep.value", "x"),
+        ("data['nested'].deep['value']", "x"),
+        ("data.items[1]", "b"),
+        ("data.items[-1]", "b"),
+        ("data.text[1:3]", "el"),
+        ("data.keys", "a field named like a method"),
+        ("data.items", ["a", "b"]),
+        ("data.nothing", None),
+        ("type", "debit"),
+        ("time", "2026-03-02T12:00:00Z"),
+        ("meta.message_id", "m-1"),
+        ("data.n > 4 and data.text == 'Hello'", True),
+        ("data.n in [4, 5]", True),
+        ("'a' in data.items", True),
+        ("not data.yes", False),
+        ("data.n + 1", 6),
+        ("data.n // 2", 2),
+        ("data.price * 1.5", Decimal("0.75")),
+        ("data.price >= 0.5", True),
+        ("'many' if data.n > 1 else 'one'", "many"),
+        ("data.missing is defined", False),
+        ("data.nothing is none", True),
+        ("data.missing | default(7)", 7),
+        ("data.missing.further | default('x')", "x"),
+        ("data.nothing | default('x')", "x"),
+        ("data.missing | default(data.n)", 5),
+        ("data.n >= data.missing | default(3)", True),
+        ("data.text | upper", "HELLO"),
+        ("data.text | lower", "hello"),
+        ("data.yes | upper", "TRUE"),
+        ("data.text | truncate(3)", "He…"),
+        ("data.text | truncate(5)", "Hello"),
+        ("data.text | mask(2)", "••••lo"),
+        ("data.text | mask(9)", "••••"),
+        ("data.text | mask(0)", "••••"),
+        ("data.text | replace('l', 'L')", "HeLLo"),
+        ("data.path | basename", "report.pdf"),
+        ("'a b/ü' | urlencode", "a%20b%2F%C3%BC"),
+        ("data.items | join('-')", "a-b"),
+        ("data.items | first", "a"),
+        ("data.items | last", "b"),
+        ("data.items | length", 2),
+        ("' 12.50 ' | number", Decimal("12.50")),
+        ("'12.9' | int", 12),
+        ("2.345 | round(1)", Decimal("2.3")),
+        ("data.text | default('x') | upper | lower", "hello"),
+    ],
+)
+def test_an_expression_gives(text: str, value: Any) -> None:
+    assert compile_expression(text).evaluate(EVENT) == value
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("data.missing", "data.missing is missing"),
+        ("data.text.length", "data.text.length is missing"),
+        ("data.items[7]", "data.items.7 is missing"),
+        ("data.nested.nope | upper", "data.nested.nope is missing"),
+        ("data.nope > 5", "data.nope is missing"),
+        ("data.a | default(data.b)", "data.b is missing"),
+        ("data.nothing | upper", "data.nothing | upper: is null"),
+        ("data.text | int", "data.text | int: is not a number"),
+        ("data.huge | int", "data.huge | int: is a number too large to write out"),
+        ("data.text > 5", "data.text > 5: TypeError"),
+        ("data.n / 0", "data.n / 0: ZeroDivisionError"),
+        ("data.text | first", "data.text | first: is not a list"),
+        ("data.text * 1000000", "data.text * 1000000: * is for numbers"),
+        ("data.text % data.n", "data.text % data.n: % is for numbers"),
+    ],
+)
+def test_what_cannot_be_evaluated_names_the_variable_and_no_value(text: str, message: str) -> None:
+    with pytest.raises(RenderError) as failure:
+        compile_expression(text).evaluate(EVENT)
+    assert str(failure.value) == message
+
+
+@pytest.mark.parametrize(
+    "text, message, hint",
+    [
+        ("", "the expression is empty", ""),
+        ("dta.x", "there is no name 'dta'", "did you mean data?"),
+        ("data.x | uper", "there is no filter 'uper'", "did you mean upper?"),
+        ("data.x is defned", "there is no test 'defned'", "did you mean defined?"),
+        ("{{ data.x }}", "expected token ':', got '}'", "written bare, without {{ }}"),
+        ("data.x y", "expected the end, found 'y'", ""),
+        ("data.x >", "unexpected 'end of template'", ""),
+        ("data.x | truncate", "truncate: missing a required argument: 'length'", ""),
+        ("data.x | mask(1, 2)", "mask: too many positional arguments", ""),
+        ("data.x | truncate(data.n)", "the arguments of truncate are constants", ""),
+        ("data.x()", "calls are not part of the language, filters are: {{ value | upper }}", ""),
+        ("data.x ~ 'y'", "~ is not part of the language: write {{ a }}{{ b }}", ""),
+        ("data.x ** 9", "** is not part of the language", ""),
+        ("{'a': 1}", "objects cannot be made in an expression", ""),
+        ("self", "there is no name 'self'", None),
+        ("range(9)", "calls are not part of the language, filters are: {{ value | upper }}", ""),
+        ("(" * 500 + "1" + ")" * 500, "nested deeper than 40 levels", ""),
+        ("-" * 60 + "1", "nested deeper than 40 levels", ""),
+    ],
+)
+def test_an_expression_that_cannot_be_is_refused_as_it_loads(text: str, message: str, hint: str | None) -> None:
+    with pytest.raises(ExpressionError) as refusal:
+        compile_expression(text)
+    assert str(refusal.value) == message
+    assert hint is None or refusal.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "data.__class__.__mro__",
+        "data['__class__']",
+        "data.text.format",
+        "data.text.__init__.__globals__",
+        "data.items.append",
+        "meta.__class__",
+        "''.__class__",
+    ],
+)
+def test_no_attribute_of_python_can_be_reached(text: str) -> None:
+    with pytest.raises(RenderError, match="missing"):
+        compile_expression(text).evaluate(EVENT)
+
+
+WORDS = ["data", "data.n", "data.text", "data.items", "data.huge", "data.nothing", "1", "0", "'a'", "type", "x"]
+WORDS += ["+", "-", "*", "/", "//", "%", "==", "<", "and", "or", "not", "in", "is", "|", "(", ")", "[", "]", ",", ":"]
+WORDS += ["if", "else", "default", "upper", "int", "join", "length", "defined", ".", "__class__", "{", "}", "~"]
+
+
+@given(words=st.lists(st.sampled_from(WORDS), max_size=14))
+def test_any_sequence_of_words_has_a_value_or_is_refused_in_our_own_words(words: list[str]) -> None:
+    try:
+        compile_expression(" ".join(words)).evaluate(EVENT)
+    except RuleError as refusal:
+        assert str(refusal)
+
+
+@given(text=st.text(max_size=60))
+def test_any_text_has_a_value_or_is_refused_in_our_own_words(text: str) -> None:
+    try:
+        compile_expression(text).evaluate(EVENT)
+    except RuleError as refusal:
+        assert str(refusal)

@@ -1,0 +1,170 @@
+"""Tests of a value: what `match` can say."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rules.errors import TypeClashError
+from rules.patterns import compile_match
+from rules.problems import Problems
+from tests.rules.support import document, event, shown
+
+CLASH = "clash"
+NAMES = [{"first": "Anna", "last": "Smith"}, {"first": "Bob", "last": "Jones"}]
+
+
+def answer(pattern: str, data: Any, directory: Path) -> bool | str:
+    root, problems = document(f"match: {pattern}", directory)
+    assert problems == []
+    compiling = Problems()
+    match = compile_match(root.find(("match",)), compiling)
+    assert shown(compiling, directory) == []
+    try:
+        return match.test(event(data, subject="account/7", meta={"routing_key": "a.b"}))
+    except TypeClashError:
+        return CLASH
+
+
+@pytest.mark.parametrize(
+    "pattern, data, expected",
+    [
+        # equality
+        ("{ data: { a: x } }", {"a": "x"}, True),
+        ("{ data: { a: x } }", {"a": "X"}, False),
+        ("{ data: { a: x } }", {}, False),
+        ("{ data: { a: x } }", None, False),
+        ("{ data: { a: x } }", "x", False),
+        ("{ data: { a: 1 } }", {"a": 1.0}, True),
+        ("{ data: { a: 1 } }", {"a": True}, False),
+        ("{ data: { a: 1 } }", {"a": "1"}, False),
+        ("{ data: { a: 0.1 } }", {"a": Decimal("0.10")}, True),
+        ("{ data: { a: true } }", {"a": True}, True),
+        ("{ data: { a: true } }", {"a": 1}, False),
+        ("{ data: { a: null } }", {"a": None}, True),
+        ("{ data: { a: null } }", {}, False),
+        ("{ data: text }", "text", True),
+        # list is OR, keys are AND, nesting
+        ("{ data: { a: [x, y] } }", {"a": "y"}, True),
+        ("{ data: { a: [x, 1] } }", {"a": 1}, True),
+        ("{ data: { a: [x, { prefix: y }] } }", {"a": "yes"}, True),
+        ("{ data: { a: [x, { prefix: y }] } }", {"a": "no"}, False),
+        ("{ data: { a: [x, { exists: false }] } }", {}, True),
+        ("{ data: { a: x, b: y } }", {"a": "x", "b": "z"}, False),
+        ("{ data: { a: { b: { c: x } } } }", {"a": {"b": {"c": "x"}}}, True),
+        ("{ data: { a: { b: { c: x } } } }", {"a": {"b": "x"}}, False),
+        ("{ type: debit, subject: { prefix: account/ } }", {}, True),
+        ("{ type: credit, subject: { prefix: account/ } }", {}, False),
+        ("{ meta: { routing_key: { glob: 'a.*' } } }", {}, True),
+        ("{ time: { gte: 2026-03-02, lt: 2026-03-03 } }", {}, True),
+        ("{}", {}, True),
+        ("{ data: {} }", {"a": 1}, True),
+        # text
+        ("{ data: { a: { prefix: ab } } }", {"a": "abc"}, True),
+        ("{ data: { a: { prefix: [x, ab] } } }", {"a": "abc"}, True),
+        ("{ data: { a: { suffix: .pdf } } }", {"a": "x.pdf"}, True),
+        ("{ data: { a: { suffix: .pdf } } }", {"a": "x.png"}, False),
+        ("{ data: { a: { glob: 'o*.?' } } }", {"a": "order.1"}, True),
+        ("{ data: { a: { glob: 'o*.?' } } }", {"a": "order.12"}, False),
+        ("{ data: { a: { glob: 'a*' } } }", {"a": "a\nb"}, True),
+        ("{ data: { a: { prefix: a } } }", {"a": 1}, CLASH),
+        ("{ data: { a: { prefix: a } } }", {}, False),
+        ("{ data: { a: { prefix: a } } }", {"a": None}, False),
+        # order
+        ("{ data: { a: { gt: 1 } } }", {"a": 1}, False),
+        ("{ data: { a: { gte: 1 } } }", {"a": 1}, True),
+        ("{ data: { a: { lt: 1 } } }", {"a": 0.5}, True),
+        ("{ data: { a: { lte: 0.95 } } }", {"a": Decimal("0.95")}, True),
+        ("{ data: { a: { gt: 0.95 } } }", {"a": Decimal("0.95")}, False),
+        ("{ data: { a: { between: [1, 5] } } }", {"a": 5}, True),
+        ("{ data: { a: { between: [1, 5] } } }", {"a": 5.1}, False),
+        ("{ data: { a: { gte: '2026-01-01' } } }", {"a": "2026-03-01"}, True),
+        ("{ data: { a: { gte: 1, lt: 5 } } }", {"a": 7}, False),
+        ("{ data: { a: { gte: 1 } } }", {"a": "7"}, CLASH),
+        ("{ data: { a: { gte: 1 } } }", {"a": True}, CLASH),
+        ("{ data: { a: { gte: 'a' } } }", {"a": 7}, CLASH),
+        ("{ data: { a: { gte: 1 } } }", {}, False),
+        # not, exists
+        ("{ data: { a: { not: x } } }", {"a": "y"}, True),
+        ("{ data: { a: { not: [x, y] } } }", {"a": "y"}, False),
+        ("{ data: { a: { not: { prefix: x } } } }", {"a": "y"}, True),
+        ("{ data: { a: { not: x } } }", {}, False),
+        ("{ data: { a: { not: { gt: 1 } } } }", {"a": "x"}, CLASH),
+        ("{ data: { a: { exists: true } } }", {"a": None}, True),
+        ("{ data: { a: { exists: true } } }", {}, False),
+        ("{ data: { a: { exists: false } } }", {}, True),
+        ("{ data: { a: { b: { exists: false } } } }", {}, True),
+        ("{ data: { a: { b: { exists: false }, c: x } } }", {}, False),
+        ("{ subject: { exists: true } }", {}, True),
+        # addresses
+        ("{ data: { a: { cidr: 10.0.0.0/8 } } }", {"a": "10.1.2.3"}, True),
+        ("{ data: { a: { cidr: [192.168.0.0/16, '2001:db8::/32'] } } }", {"a": "2001:db8::1"}, True),
+        ("{ data: { a: { cidr: 10.0.0.0/8 } } }", {"a": "11.1.2.3"}, False),
+        ("{ data: { a: { cidr: 10.0.0.0/8 } } }", {"a": "10.1.2"}, CLASH),
+        # arrays
+        ("{ data: { a: x } }", {"a": ["w", "x"]}, True),
+        ("{ data: { a: x } }", {"a": []}, False),
+        ("{ data: { a: [x, y] } }", {"a": ["y"]}, True),
+        ("{ data: { a: x } }", {"a": [["x"]]}, True),
+        ("{ data: { a: { gte: 5, lte: 10 } } }", {"a": [1, 20]}, False),
+        ("{ data: { a: { gte: 5, lte: 10 } } }", {"a": [1, 7]}, True),
+        ("{ data: { names: { first: Anna, last: Jones } } }", {"names": NAMES}, False),
+        ("{ data: { names: { first: Anna, last: Smith } } }", {"names": NAMES}, True),
+        ("{ data: { a: { not: x } } }", {"a": ["x", "y"]}, False),
+        ("{ data: { a: { not: x } } }", {"a": ["y"]}, True),
+        ("{ data: { a: { any: { gt: 5 } } } }", {"a": [1, 6]}, True),
+        ("{ data: { a: { all: { gt: 5 } } } }", {"a": [1, 6]}, False),
+        ("{ data: { a: { all: { gt: 5 } } } }", {"a": [7, 6]}, True),
+        ("{ data: { a: { all: { gt: 5 } } } }", {"a": 7}, True),
+        ("{ data: { a: { all: { gt: 5 } } } }", {"a": []}, False),
+        ("{ data: { a: { any: x, all: { prefix: x } } } }", {"a": ["x", "xy"]}, True),
+        # a clash decides nothing that is decided without it
+        ("{ data: { a: { gte: 1 }, b: x } }", {"a": "?", "b": "y"}, False),
+        ("{ data: { b: x, a: { gte: 1 } } }", {"a": "?", "b": "y"}, False),
+        ("{ data: { a: { gte: 1 } } }", {"a": ["?", 2]}, True),
+        ("{ data: { a: [{ gte: 1 }, x] } }", {"a": "x"}, True),
+        ("{ data: { a: { gte: 1 } } }", {"a": ["?", 0]}, CLASH),
+    ],
+)
+def test_a_pattern_says_what_it_looks_like(pattern: str, data: Any, expected: bool | str, tmp_path: Path) -> None:
+    assert answer(pattern, data, tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    "pattern, problem",
+    [
+        ("{ typ: x }", "1:10: match.typ: unknown key (did you mean type?)"),
+        ("[x]", "1:8: match: expected keys such as type and data"),
+        ("{ data: { a: [] } }", "1:21: match.data.a: an empty list matches nothing"),
+        ("{ data: { a: { gt: [1] } } }", "1:27: match.data.a.gt: expected a number or a text to compare with"),
+        ("{ data: { a: { gt: true } } }", "1:27: match.data.a.gt: expected a number or a text to compare with"),
+        (
+            "{ data: { a: { between: 5 } } }",
+            "1:32: match.data.a.between: expected two bounds, both included (between: [10, 20])",
+        ),
+        ("{ data: { a: { exists: 5 } } }", "1:31: match.data.a.exists: expected true or false"),
+        ("{ data: { a: { prefix: 5 } } }", "1:31: match.data.a.prefix: expected a text, or a list of texts"),
+        (
+            "{ data: { a: { cidr: 10.0.0.0/99 } } }",
+            "1:29: match.data.a.cidr: '10.0.0.0/99' does not appear to be an IPv4 or IPv6 network",
+        ),
+        (
+            "{ data: { a: { gte: 1, ltr: 2 } } }",
+            "1:31: match.data.a.ltr: no operator, but it stands beside gte (did you mean lt?)",
+        ),
+        (
+            "{ data: { a: { not: 1, colour: 2 } } }",
+            "1:31: match.data.a.colour: no operator, but it stands beside not (use `when` for a field named not)",
+        ),
+        (
+            "{ data: { a: '{{ data.b }}' } }",
+            "1:22: match.data.a: a pattern is constant (compare values of an event in `when`)",
+        ),
+    ],
+)
+def test_a_pattern_that_cannot_be_is_reported_at_its_place(pattern: str, problem: str, tmp_path: Path) -> None:
+    root, _ = document(f"match: {pattern}", tmp_path)
+    problems = Problems()
+    compile_match(root.find(("match",)), problems)
+    assert shown(problems, tmp_path) == [f"rules.yaml:{problem}"]

@@ -144,9 +144,14 @@ class Http2Connection(Connection):
         self._write()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._end()
+        super().connection_lost(exc)
+
+    def _end(self) -> None:
+        """Close, and forget the streams: h2 takes no answer for them any more."""
         self._streams.clear()
         self._blocked.clear()
-        super().connection_lost(exc)
+        self._transport.close()
 
     def data_received(self, data: bytes) -> None:
         if self._in_black_hole():
@@ -156,7 +161,7 @@ class Http2Connection(Connection):
             events = self._h2.receive_data(data)
         except ProtocolError:  # h2 has a GOAWAY ready that says which
             self._write()
-            self._transport.close()
+            self._end()
             return
         complete: list[Http2Exchange] = []
         for event in events:
@@ -190,10 +195,10 @@ class Http2Connection(Connection):
             case StreamReset(stream_id=stream_id):
                 self._streams.pop(stream_id, None)
                 self._blocked.pop(stream_id, None)
-            case SettingsAcknowledged():
+            case SettingsAcknowledged() if len(self._limits) > 1:
                 self._limits.popleft()
             case ConnectionTerminated():
-                self._transport.close()
+                self._end()
 
     def _open(self, stream_id: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
         requests = self._faults.goaway_after_requests
@@ -224,7 +229,7 @@ class Http2Connection(Connection):
             self._give_back_now(size, stream_id)
 
     def _give_back_now(self, size: int, stream_id: int) -> None:
-        if size and not self.lost.done():
+        if size and not self._transport.is_closing():
             self._h2.acknowledge_received_data(size, stream_id)
             self._write_soon()
 
@@ -259,6 +264,8 @@ class Http2Connection(Connection):
 
     def limit_streams(self, streams: int) -> None:
         """Announce another MAX_CONCURRENT_STREAMS; a lower one binds the client once it has acknowledged it."""
+        if self._transport.is_closing():
+            return
         self._limits.append(streams)
         self._h2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: streams})
         self._write_soon()
@@ -271,6 +278,8 @@ class Http2Connection(Connection):
 
         The frame is put together here, because h2 takes its own GOAWAY for the end and answers nothing after it.
         """
+        if self._transport.is_closing():
+            return
         self._last_stream = self._newest
         debug = json.dumps({"reason": reason}).encode() if reason else b""
         payload = struct.pack(">II", self._last_stream, error) + debug

@@ -223,6 +223,22 @@ async def test_a_broken_frame_ends_the_connection(client: Http2Client) -> None:
     assert client.goaway.error_code == PROTOCOL_ERROR
 
 
+async def test_a_client_that_leaves_without_waiting_does_no_harm(
+    services: PushServices, path: str, headers: dict[str, str]
+) -> None:
+    troubles: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: troubles.append(context))
+    async with await Http2Client.connect(services.apns.port, services.ca_file) as client:
+        client._writer.write(b"\0\0\0\4\1" + bytes(4))  # an acknowledgement of no settings
+        client.open(path, headers, BODY)
+        client.h2.close_connection()
+        client.flush()
+        async with asyncio.timeout(5):
+            await client.closed.wait()
+    assert len(services.journal) == 1
+    assert troubles == []
+
+
 async def test_refused_streams_were_never_looked_at(
     services: PushServices, client: Http2Client, path: str, headers: dict[str, str]
 ) -> None:

@@ -116,7 +116,7 @@ def _duplicates(
     ]
     if not keyed:
         return set()
-    seen = seen_among(connection, [key for _, key in keyed])
+    seen = seen_among(connection, [key for _, key in keyed], window=window, now=now)
     duplicates: set[int] = set()
     fresh: list[bytes] = []
     for index, key in keyed:

@@ -466,7 +466,7 @@ def details(connection: sqlite3.Connection, hub: str, notification_id: str) -> N
     if format_ != _TEMPLATE:
         meant = frozenset([Platform(format_)])
     else:
-        meant = frozenset(Platform(name) for name in platforms.split(",")) if platforms else frozenset(Platform)
+        meant = frozenset(Platform) if platforms is None else _platforms(platforms)
     return NotificationDetails(
         notification_id=notification_id,
         state=State(state),
@@ -606,7 +606,7 @@ def _notification(row: Sequence[Any]) -> Notification:
         hub=hub,
         audience=EVERYONE if audience is None else parse(audience, max_tags=_UNLIMITED),
         content=parsed,
-        platforms=frozenset(Platform(name) for name in platforms.split(",")) if platforms else None,
+        platforms=None if platforms is None else _platforms(platforms),
         schedule_at=None if at is None else _moment(at),
         expires_at=None if until is None else _moment(until),
         priority=Priority(priority),
@@ -615,6 +615,10 @@ def _notification(row: Sequence[Any]) -> Notification:
         event_id=event_id,
         rule=rule,
     )
+
+
+def _platforms(names: str) -> frozenset[Platform]:
+    return frozenset(Platform(name) for name in names.split(",") if name)
 
 
 def _moment(seconds: float) -> datetime:

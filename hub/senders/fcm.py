@@ -1,0 +1,267 @@
+"""Firebase Cloud Messaging, HTTP v1 over HTTP/2 (Firebase, "REST Resource: projects.messages" and "ErrorCode")."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final, Self
+
+import orjson
+
+from hub.notification import Platform, Priority
+from hub.outcome import OutcomeName, Reaction
+from hub.senders.base import PUSH_ID_HEADER, Push, SendResult
+from hub.senders.exchange import Builder, json_object, send_authorized
+from hub.senders.oauth import AccessTokens
+from hub.senders.results import malformed, refused, retry_after
+from hub.senders.service_account import ServiceAccountAssertion
+from hub.senders.transport import Request, Transport
+
+ENDPOINT: Final = "https://fcm.googleapis.com"
+SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
+
+MAX_PAYLOAD: Final = 4096  # bytes of keys and values
+MAX_TTL: Final = 2_419_200  # seconds, four weeks
+QUOTA_PAUSE: Final = 60.0  # seconds; what Google asks for after a 429 that names no time
+SERVER_PAUSE: Final = 10.0  # seconds; likewise after a 500
+STREAMS: Final = 100  # requests at once on a connection; Google's own SDK stays at this
+CONNECTIONS: Final = 10
+
+TARGETS: Final = ("token", "topic", "condition", "fid")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FcmSettings:
+    """A service account that may send to a project; `private_key` is PEM text.
+
+    `endpoint` replaces Google's host (`https://host:port`), `ca_file` the trusted roots for it and for `token_uri`.
+    """
+
+    project_id: str
+    client_email: str
+    private_key: str = field(repr=False)
+    private_key_id: str = ""
+    token_uri: str = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
+    endpoint: str | None = None
+    ca_file: str | None = None
+
+    @classmethod
+    def from_service_account(cls, text: str, *, endpoint: str | None = None, ca_file: str | None = None) -> Self:
+        """From the JSON key file that the Google Cloud console hands out.
+
+        Raises: ValueError: names what is missing.
+        """
+        try:
+            account = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            raise ValueError(f"the service account is no JSON: {error}") from error
+        needed = ("project_id", "client_email", "private_key")
+        missing = [name for name in needed if not isinstance(account, dict) or not account.get(name)]
+        if missing:
+            raise ValueError(f"the service account lacks {', '.join(missing)}; use the JSON key file as downloaded")
+        optional = {name: account[name] for name in ("private_key_id", "token_uri") if account.get(name)}
+        return cls(**{name: account[name] for name in needed}, **optional, endpoint=endpoint, ca_file=ca_file)
+
+
+_CONFIG = (Reaction.CONFIG, OutcomeName.INVALID_CREDENTIALS)
+_SERVER_ERROR = (Reaction.RETRY, OutcomeName.PNS_SERVER_ERROR)
+_UNAVAILABLE = (Reaction.RETRY, OutcomeName.PNS_UNAVAILABLE)
+_THROTTLED = (Reaction.THROTTLED, OutcomeName.THROTTLED)
+_BAD_CHANNEL = (Reaction.GONE, OutcomeName.BAD_CHANNEL)
+_FORMAT = (Reaction.DROP, OutcomeName.INVALID_NOTIFICATION_FORMAT)
+_UNKNOWN = (Reaction.RETRY, OutcomeName.UNKNOWN_ERROR)
+
+ERROR_CODES: Final[Mapping[str, tuple[Reaction, OutcomeName]]] = {
+    "UNREGISTERED": _BAD_CHANNEL,
+    "SENDER_ID_MISMATCH": (Reaction.GONE, OutcomeName.INVALID_CREDENTIALS),
+    "QUOTA_EXCEEDED": _THROTTLED,
+    "THIRD_PARTY_AUTH_ERROR": _CONFIG,
+    "APNS_AUTH_ERROR": _CONFIG,
+    "INTERNAL": _SERVER_ERROR,
+    "UNAVAILABLE": _UNAVAILABLE,
+    "UNSPECIFIED_ERROR": _UNKNOWN,
+}
+"""By `FcmError.errorCode`; `INVALID_ARGUMENT` has several meanings, see `_invalid_argument`."""
+
+_WITHOUT_CODE: Final[Mapping[int, tuple[Reaction, OutcomeName]]] = {
+    401: (Reaction.CONFIG, OutcomeName.INVALID_TOKEN),
+    403: _CONFIG,
+    404: _CONFIG,  # a wrong project or path: no word about the phone
+    429: _THROTTLED,
+    500: _SERVER_ERROR,
+    502: _SERVER_ERROR,
+    503: _UNAVAILABLE,
+    504: _SERVER_ERROR,
+}
+_PAUSES: Final[Mapping[OutcomeName, float]] = {
+    OutcomeName.THROTTLED: QUOTA_PAUSE,
+    OutcomeName.CHANNEL_THROTTLED: QUOTA_PAUSE,
+    OutcomeName.PNS_SERVER_ERROR: SERVER_PAUSE,
+}
+_ONE_PLATFORM: Final = {"THIRD_PARTY_AUTH_ERROR", "APNS_AUTH_ERROR"}  # a key inside the Firebase project, not ours
+
+
+def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
+    """What an answer means for its push."""
+    answer = json_object(body)
+    if status == 200:
+        return SendResult(reaction=Reaction.DELIVERED, outcome=OutcomeName.SUCCESS, pns_id=str(answer.get("name", "")))
+    error = answer.get("error")
+    error = error if isinstance(error, dict) else {}
+    details = [detail for detail in error.get("details") or () if isinstance(detail, dict)]
+    code = _error_code(details)
+    if code in ERROR_CODES:
+        reaction, outcome = ERROR_CODES[code]
+    elif status == 400:
+        reaction, outcome = _invalid_argument(str(error.get("message", "")), details)
+    else:
+        reaction, outcome = _WITHOUT_CODE.get(status, _UNKNOWN)
+    if outcome is OutcomeName.THROTTLED and _is_about_one_target(details):
+        outcome = OutcomeName.CHANNEL_THROTTLED
+    wait = retry_after(headers)
+    return SendResult(
+        reaction=reaction,
+        outcome=outcome,
+        reason=code or str(error.get("status") or f"HTTP {status}"),
+        retry_after=_PAUSES.get(outcome) if wait is None else wait,
+        lane_wide=(reaction is Reaction.CONFIG and code not in _ONE_PLATFORM) or outcome is OutcomeName.THROTTLED,
+    )
+
+
+def _error_code(details: Sequence[Mapping[str, Any]]) -> str:
+    codes = (detail.get("errorCode") for detail in details if str(detail.get("@type", "")).endswith("fcm.v1.FcmError"))
+    return str(next(codes, None) or "")
+
+
+def _invalid_argument(message: str, details: Sequence[Mapping[str, Any]]) -> tuple[Reaction, OutcomeName]:
+    """Google has one code for a bad token, a bad field and a big message; fields say it best, then the words do."""
+    fields = {
+        violation.get("field")
+        for detail in details
+        for violation in detail.get("fieldViolations") or ()
+        if isinstance(violation, dict)
+    }
+    words = message.lower()
+    if fields:
+        return _BAD_CHANNEL if fields == {"message.token"} else _FORMAT
+    if "too big" in words:
+        return Reaction.DROP, OutcomeName.INVALID_NOTIFICATION_SIZE
+    if "package name" in words:
+        return Reaction.GONE, OutcomeName.WRONG_CHANNEL
+    if "registration token" in words:
+        return _BAD_CHANNEL
+    return _FORMAT
+
+
+def _is_about_one_target(details: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a `google.rpc.QuotaFailure` names the quota of a device or a topic, not the project's."""
+    subjects = " ".join(
+        f"{violation.get('subject', '')} {violation.get('description', '')}".lower()
+        for detail in details
+        for violation in detail.get("violations") or ()
+        if isinstance(violation, dict)
+    )
+    return "device" in subjects or "topic" in subjects
+
+
+def body_parts(push: Push, *, now: datetime) -> tuple[bytes, bytes] | SendResult:
+    """The request's body before and behind the registration token, or why the payload cannot be sent.
+
+    Priority, time to live and collapse key go into `message.android` where the payload does not set them. One payload
+    may never name a target: it goes to the phones of the audience and to nobody else.
+    """
+    envelope = json_object(push.payload)
+    message = envelope.get("message")
+    if not isinstance(message, dict):
+        return malformed('the payload has to be a JSON object {"message": {...}}')
+    targets = [name for name in TARGETS if name in message]
+    if targets:
+        return malformed(f"message.{targets[0]} cannot be given: the hub sends to the audience's own tokens")
+    android = message.setdefault("android", {})
+    if not isinstance(android, dict):
+        return malformed("message.android has to be a JSON object")
+    android.setdefault("priority", "high" if push.priority is Priority.HIGH else "normal")
+    if push.expires_at is not None:
+        seconds = int((push.expires_at - now).total_seconds())
+        android.setdefault("ttl", f"{min(max(seconds, 0), MAX_TTL)}s")
+    if push.collapse_key and "collapseKey" not in android:
+        android.setdefault("collapse_key", push.collapse_key)
+    if sum(_size(message.get(name)) for name in ("data", "notification", "android")) > MAX_PAYLOAD:
+        return refused(OutcomeName.INVALID_NOTIFICATION_SIZE, f"more than {MAX_PAYLOAD} bytes of keys and values")
+    rest = {name: value for name, value in envelope.items() if name != "message"}
+    tail = b"," + orjson.dumps(rest)[1:] if rest else b"}"
+    return b'{"message":{"token":', b"," + orjson.dumps(message)[1:] + tail
+
+
+def _size(value: object) -> int:
+    match value:
+        case None:
+            return 0
+        case dict():
+            return sum(_size(name) + _size(one) for name, one in value.items())
+        case list():
+            return sum(map(_size, value))
+        case _:
+            return len(str(value).encode())
+
+
+class FcmRequests:
+    """Makes the requests of a batch: pure, but that it remembers the body of the push before."""
+
+    def __init__(self, *, url: str, token: str, now: datetime) -> None:
+        self._url = url
+        self._lines = [f"authorization: Bearer {token}".encode(), b"content-type: application/json"]
+        self._now = now
+        self._last: Push | None = None
+        self._parts: tuple[bytes, bytes] | SendResult = (b"", b"")
+
+    def request_for(self, push: Push) -> Request | SendResult:
+        """The request, or why there cannot be one. FCM has no headers of its own: those of the push are not sent."""
+        last = self._last
+        if (
+            last is None
+            or push.payload is not last.payload
+            or push.expires_at is not last.expires_at
+            or push.collapse_key != last.collapse_key
+            or push.priority is not last.priority
+        ):
+            self._last = push
+            self._parts = body_parts(push, now=self._now)
+        if isinstance(self._parts, SendResult):
+            return self._parts
+        head, tail = self._parts
+        lines = [*self._lines, f"{PUSH_ID_HEADER}: {push.id}".encode()]
+        return Request(self._url, lines, head + orjson.dumps(push.push_channel) + tail)
+
+
+class FcmSender:
+    """FCM for one service account and project.
+
+    Raises: ValueError: the private key is unusable.
+    """
+
+    platform = Platform.FCM
+
+    def __init__(self, settings: FcmSettings) -> None:
+        self._url = f"{settings.endpoint or ENDPOINT}/v1/projects/{settings.project_id}/messages:send"
+        assertion = ServiceAccountAssertion(
+            client_email=settings.client_email,
+            private_key=settings.private_key,
+            private_key_id=settings.private_key_id,
+            audience=settings.token_uri,
+            scope=SCOPE,
+        )
+        self._tokens = AccessTokens(settings.token_uri, assertion.form, ca_file=settings.ca_file)
+        self._transport = Transport(
+            ca_file=settings.ca_file, connections=CONNECTIONS, streams=STREAMS, in_flight=CONNECTIONS * STREAMS
+        )
+
+    async def send(self, pushes: Sequence[Push], *, deadline: float = 10.0) -> Sequence[SendResult]:
+        """See `Sender.send`."""
+        return await send_authorized(self._transport, self._tokens, pushes, self._builder, verdict, deadline=deadline)
+
+    async def close(self) -> None:
+        """See `Sender.close`."""
+        await self._transport.close()
+
+    def _builder(self, token: str) -> Builder:
+        return FcmRequests(url=self._url, token=token, now=datetime.now(UTC)).request_for

@@ -1,0 +1,163 @@
+"""Windows Push Notification Services over HTTP/1.1 (Microsoft, "Push notification service request and response headers").
+
+The push channel is a URI, so it is the endpoint: tokens go only to hosts that are WNS's.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from hub.notification import Platform, Priority
+from hub.outcome import OutcomeName, Reaction
+from hub.senders.base import PUSH_ID_HEADER, Push, SendResult
+from hub.senders.exchange import Builder, send_authorized
+from hub.senders.headers import HeaderError, field_lines, given_fields
+from hub.senders.oauth import AccessTokens
+from hub.senders.results import malformed, refused, retry_after
+from hub.senders.transport import Request, Transport
+
+TOKEN_URL: Final = "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token"  # noqa: S105 - an address
+SCOPE: Final = "https://wns.windows.com/.default"
+
+MAX_PAYLOAD: Final = 5000  # bytes
+CHANNEL_PAUSE: Final = 600.0  # seconds for a channel that is throttled and no time named
+CONNECTIONS: Final = 100  # to one host; HTTP/1.1 carries one request at a time
+
+_CHANNEL = re.compile(r"https://([A-Za-z0-9.-]+)(?::[0-9]{1,5})?(?:[/?][!-~]*)?")
+_ROOT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*<(toast|tile|badge)[\s/>]", re.DOTALL)
+_TAG = re.compile(r"[A-Za-z0-9]{1,16}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WnsSettings:
+    """An app registered in Microsoft Entra.
+
+    `allowed_hosts` are the hosts a channel may be at: one that begins with a dot stands for all below it.
+    `token_url` replaces Entra's, `ca_file` the trusted roots for it and for the channels.
+    """
+
+    tenant: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    token_url: str | None = None
+    allowed_hosts: tuple[str, ...] = (".notify.windows.com",)
+    ca_file: str | None = None
+
+
+_STATUSES: Final[Mapping[int, tuple[Reaction, OutcomeName]]] = {
+    400: (Reaction.DROP, OutcomeName.INVALID_NOTIFICATION_FORMAT),
+    401: (Reaction.CONFIG, OutcomeName.INVALID_TOKEN),
+    403: (Reaction.CONFIG, OutcomeName.WRONG_TOKEN),
+    404: (Reaction.GONE, OutcomeName.BAD_CHANNEL),
+    405: (Reaction.DROP, OutcomeName.PNS_INTERFACE_ERROR),
+    406: (Reaction.THROTTLED, OutcomeName.THROTTLED),
+    410: (Reaction.GONE, OutcomeName.EXPIRED_CHANNEL),
+    412: (Reaction.DROP, OutcomeName.CHANNEL_DISCONNECTED),
+    413: (Reaction.DROP, OutcomeName.INVALID_NOTIFICATION_SIZE),
+    500: (Reaction.RETRY, OutcomeName.PNS_SERVER_ERROR),
+    503: (Reaction.RETRY, OutcomeName.PNS_UNAVAILABLE),
+}
+_UNKNOWN = (Reaction.RETRY, OutcomeName.UNKNOWN_ERROR)
+
+
+def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
+    """What an answer means for its push; WNS says it in status and headers, the body is empty."""
+    said = headers.get("x-wns-status", "").lower()
+    device = headers.get("x-wns-deviceconnectionstatus", "").lower()
+    wait = retry_after({"retry-after": headers.get("x-wns-continue-after", "")}) or retry_after(headers)
+    if status != 200:
+        reaction, outcome = _STATUSES.get(status, _UNKNOWN)
+    elif said == "channelthrottled":
+        reaction, outcome = Reaction.THROTTLED, OutcomeName.CHANNEL_THROTTLED
+        wait = CHANNEL_PAUSE if wait is None else wait
+    elif said == "dropped":
+        reaction = Reaction.DROP
+        outcome = OutcomeName.CHANNEL_DISCONNECTED if device == "disconnected" else OutcomeName.DROPPED
+    else:
+        reaction, outcome = Reaction.DELIVERED, OutcomeName.SUCCESS
+    return SendResult(
+        reaction=reaction,
+        outcome=outcome,
+        reason="" if reaction is Reaction.DELIVERED else _words(status, said, headers),
+        pns_id=headers.get("x-wns-msg-id", ""),
+        retry_after=None if reaction is Reaction.DELIVERED else wait,
+        # 403 is about this channel as much as about our token: one foreign channel must not stop the lane.
+        lane_wide=outcome in (OutcomeName.INVALID_TOKEN, OutcomeName.THROTTLED),
+    )
+
+
+def _words(status: int, said: str, headers: Mapping[str, str]) -> str:
+    return headers.get("x-wns-error-description") or said or f"HTTP {status}"
+
+
+def request_for(push: Push, *, token: str, allowed_hosts: Sequence[str], now: datetime) -> Request | SendResult:
+    """The request, or why there cannot be one. A header given with the push wins over what would be derived."""
+    if not is_allowed(push.push_channel, allowed_hosts):
+        # Not taken for dead: WNS has not said so, and a mistake in `allowed_hosts` must not end every registration.
+        return refused(OutcomeName.BAD_CHANNEL, "the channel is not at an allowed host, or no https URI")
+    try:
+        fields = given_fields(push.headers, allowed=("x-wns-", "content-type", "ms-cv"))
+        kind = fields.setdefault("x-wns-type", _type_of(push.payload))
+        fields.setdefault("content-type", "application/octet-stream" if kind.lower() == "wns/raw" else "text/xml")
+        fields["x-wns-requestforstatus"] = "true"  # without it a dropped notification looks like a delivered one
+        fields.setdefault("x-wns-priority", "1" if push.priority is Priority.HIGH else "2")
+        if push.expires_at is not None:
+            fields.setdefault("x-wns-ttl", str(max(0, int((push.expires_at - now).total_seconds()))))
+        if push.collapse_key and _TAG.fullmatch(push.collapse_key):
+            fields.setdefault("x-wns-tag", push.collapse_key)
+        lines = field_lines({"authorization": f"Bearer {token}", PUSH_ID_HEADER: push.id, **fields})
+    except HeaderError as error:
+        return malformed(str(error))
+    if len(push.payload) > MAX_PAYLOAD:
+        return refused(OutcomeName.INVALID_NOTIFICATION_SIZE, f"more than {MAX_PAYLOAD} bytes")
+    return Request(push.push_channel, lines, push.payload)
+
+
+def is_allowed(channel: str, allowed_hosts: Sequence[str]) -> bool:
+    """Whether a channel is an https URI at one of these hosts; in doubt it is not (no user, no odd characters)."""
+    match = _CHANNEL.fullmatch(channel)
+    if match is None:
+        return False
+    host = match[1].lower()
+    return any(host.endswith(one) if one.startswith(".") else host == one for one in map(str.lower, allowed_hosts))
+
+
+def _type_of(payload: bytes) -> str:
+    root = _ROOT.match(payload)
+    return f"wns/{root[1].decode()}" if root else "wns/raw"
+
+
+class WnsSender:
+    """WNS for one app."""
+
+    platform = Platform.WNS
+
+    def __init__(self, settings: WnsSettings) -> None:
+        self._allowed_hosts = settings.allowed_hosts
+        self._tokens = AccessTokens(
+            settings.token_url or TOKEN_URL.format(tenant=settings.tenant),
+            lambda: {
+                "grant_type": "client_credentials",
+                "client_id": settings.client_id,
+                "client_secret": settings.client_secret,
+                "scope": SCOPE,
+            },
+            ca_file=settings.ca_file,
+        )
+        self._transport = Transport(
+            ca_file=settings.ca_file, http2=False, connections=CONNECTIONS, in_flight=CONNECTIONS, answer_headers=True
+        )
+
+    async def send(self, pushes: Sequence[Push], *, deadline: float = 10.0) -> Sequence[SendResult]:
+        """See `Sender.send`."""
+        return await send_authorized(self._transport, self._tokens, pushes, self._builder, verdict, deadline=deadline)
+
+    async def close(self) -> None:
+        """See `Sender.close`."""
+        await self._transport.close()
+
+    def _builder(self, token: str) -> Builder:
+        now = datetime.now(UTC)
+        return lambda push: request_for(push, token=token, allowed_hosts=self._allowed_hosts, now=now)

@@ -318,9 +318,8 @@ def record(connection: sqlite3.Connection, results: Sequence[PageResult], *, now
     for result in results:
         is_plain = result.work.page is None and not result.retries and not result.failures
         (plain if is_plain else rest).append(result)
-    states = [final_state(result.counts) for result in plain]
-    lost = len(plain) - _end_at_once(connection, plain, states, now)
-    ended = Counter((result.work.notification.hub, state) for result, state in zip(plain, states, strict=True))
+    ended = _end_at_once(connection, plain, now)
+    lost = len(plain) - ended.total()
     gone = 0
     for result in rest:
         state = _record_one(connection, result, now)
@@ -334,13 +333,16 @@ def record(connection: sqlite3.Connection, results: Sequence[PageResult], *, now
 
 
 def _end_at_once(
-    connection: sqlite3.Connection, results: Sequence[PageResult], states: Sequence[State], now: float
-) -> int:
-    """The common case, in one statement: a notification that was its own page and went well. Returns rows changed."""
-    cursor = connection.executemany(
-        "UPDATE notification SET due_at = NULL, lease = 0, state = ?, started_at = ?, ended_at = ?, counts = ?,"
-        " ordinals = ? WHERE seq = ? AND lease = ?",
-        [
+    connection: sqlite3.Connection, results: Sequence[PageResult], now: float
+) -> Counter[tuple[str, State]]:
+    """The common case, in one statement: a notification that was its own page and went well. Returns those that ended."""
+    ended = Counter[tuple[str, State]]()
+    cursor = connection.cursor()
+    for result in results:
+        state = final_state(result.counts)
+        cursor.execute(
+            "UPDATE notification SET due_at = NULL, lease = 0, state = ?, started_at = ?, ended_at = ?, counts = ?,"
+            " ordinals = ? WHERE seq = ? AND lease = ?",
             (
                 state.value,
                 result.started_at,
@@ -349,11 +351,11 @@ def _end_at_once(
                 None if result.ordinals is None else result.ordinals.serialize(),
                 result.work.seq,
                 result.work.lease,
-            )
-            for result, state in zip(results, states, strict=True)
-        ],
-    )
-    return max(cursor.rowcount, 0)
+            ),
+        )
+        if cursor.rowcount:
+            ended[result.work.notification.hub, state] += 1
+    return ended
 
 
 def _record_one(connection: sqlite3.Connection, result: PageResult, now: float) -> State | None:

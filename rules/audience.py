@@ -90,7 +90,7 @@ class _Stencil:
         self._starts: list[tuple[int, int]] = []
         holes = 0
         for offset, piece, is_hole in split(text):
-            self._starts.append((len(self.text), offset))
+            self._starts.append((len(self.text), offset - len("{{") if is_hole else offset))
             if is_hole:
                 self.text += f"{word}{holes}."
                 holes += 1

@@ -178,9 +178,7 @@ class _Reader:
             return value or default or ""
         if kind == "file" and name:
             return self._content(Path(name), key, place)
-        self._problems.add_at(
-            place, key, "write ${env:NAME}, ${env:NAME:-default} or ${file:/path}, and $${ for ${"
-        )
+        self._problems.add_at(place, key, "write ${env:NAME}, ${env:NAME:-default} or ${file:/path}, and $${ for ${")
         return ""
 
     def _content(self, path: Path, key: str, place: Mark) -> str:

@@ -7,6 +7,7 @@ costs a tenth.
 """
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -286,4 +287,6 @@ def _required_paths(node: nodes.Node) -> list[tuple[str | int, ...]]:
 
 
 def _lowered(message: str | None) -> str:
-    return (message[:1].lower() + message[1:]).rstrip(".") if message else "not an expression"
+    """A message of Jinja as part of ours, without its offset: the column says that."""
+    message = re.sub(r" at \d+$", "", message or "not an expression")
+    return message[0].lower() + message[1:].rstrip(".")

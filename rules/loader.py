@@ -81,7 +81,10 @@ class _Reader:
         )
 
     def rule(self, node: Node) -> Rule | None:
-        entries = {**self._defaults, **fields(node, self._problems, _RULE_KEYS, _LATER_RULE_KEYS)}
+        own = fields(node, self._problems, _RULE_KEYS, _LATER_RULE_KEYS)
+        if not isinstance(node.value, dict):
+            return None
+        entries = {**self._defaults, **own}
         if "name" not in entries:
             self._problems.add(node, "name is missing")
             return None
@@ -186,6 +189,8 @@ class _Reader:
 
     def _service_audience(self, node: Node) -> AudienceFor | None:
         entries = fields(node, self._problems, ("user", "installation"))
+        if not entries and node.value:
+            return None
         if len(entries) != 1:
             self._problems.add(node, "expected one of user and installation")
             return None

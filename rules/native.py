@@ -110,7 +110,7 @@ def _node_of(value: Any, node: Node) -> Node:
             value = {key: _node_of(entry, node) for key, entry in value.items()}
         case list():
             value = [_node_of(item, node) for item in value]
-    return Node(key=node.key, mark=node.mark, key_mark=node.key_mark, value=value)
+    return Node(key=node.key, mark=node.mark, key_mark=node.key_mark, value=value, text=str(value))
 
 
 def _tree(node: Node, problems: Problems) -> Any:

@@ -1,0 +1,160 @@
+"""The measured process: `pushbridge run` on a core of its own, with a configuration made for the figure."""
+
+import base64
+import hashlib
+import hmac
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote_plus
+
+import httpx
+import yaml
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from benchmarks.nginx import free_port
+from benchmarks.pinning import MEASURED, cpu_seconds, resident_mib
+
+HUB = "bench"
+_KEY_NAME, _KEY = "full", secrets.token_urlsafe(32)
+_READY_TIMEOUT = 30.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Daemon:
+    """A running daemon and what can be asked of it from outside."""
+
+    pid: int
+    admin: str
+    api: str
+    started_in: float
+    client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30.0))
+
+    @property
+    def cpu_seconds(self) -> float:
+        return cpu_seconds(self.pid)
+
+    @property
+    def resident_mib(self) -> float:
+        return resident_mib(self.pid)
+
+    def broadcast(self, properties: Mapping[str, str]) -> str:
+        """Send a template notification to everyone; its id."""
+        answer = self.client.post(
+            f"{self.api}/{HUB}/messages?api-version=2020-06",
+            json=dict(properties),
+            headers={"ServiceBusNotification-Format": "template", "Authorization": self._token()},
+        )
+        answer.raise_for_status()
+        return answer.headers["location"].partition("/messages/")[2].partition("?")[0]
+
+    def state(self, notification_id: str) -> str:
+        """The notification's state by the wire API."""
+        url = f"{self.api}/{HUB}/messages/{notification_id}?api-version=2020-06"
+        text = self.client.get(url, headers={"Authorization": self._token()}).raise_for_status().text
+        return text.partition("<State>")[2].partition("<")[0]
+
+    def metric(self, name: str, *labels: str) -> float:
+        """The sum of a metric's series whose text has all of `labels`."""
+        text = self.client.get(f"{self.admin}/metrics").raise_for_status().text
+        rows = [line for line in text.splitlines() if line.startswith((name + "{", name + " "))]
+        return sum(float(row.rpartition(" ")[2]) for row in rows if all(label in row for label in labels))
+
+    def _token(self) -> str:
+        """A shared access signature for the whole namespace."""
+        resource = quote_plus(f"{self.api}/".lower())
+        expiry = int(time.time()) + 3600
+        digest = hmac.digest(_KEY.encode(), f"{resource}\n{expiry}".encode(), hashlib.sha256)
+        signature = quote_plus(base64.b64encode(digest))
+        return f"SharedAccessSignature sr={resource}&sig={signature}&se={expiry}&skn={_KEY_NAME}"
+
+
+def apns_key() -> str:
+    """A new signing key, as Apple hands it out."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return pem.decode()
+
+
+def configuration(
+    directory: Path,
+    *,
+    apns_endpoint: str,
+    ca_file: Path,
+    sources: Mapping[str, object] | None = None,
+    rules: list[Mapping[str, object]] | None = None,
+) -> Path:
+    """Write a configuration with one hub; every log line of the default level is written, to a file."""
+    ports = free_port(), free_port()
+    config = {
+        "bridge": {
+            "http": {"listen": f"127.0.0.1:{ports[0]}"},
+            "store": {"url": f"sqlite:///{directory}/bench.db", "max_pending": 200_000},
+        },
+        "sources": dict(sources or {}),
+        "rules": list(rules or []),
+        "hub_api": {"listen": f"127.0.0.1:{ports[1]}"},
+        "hubs": {
+            HUB: {
+                "access_policies": [{"name": _KEY_NAME, "rights": ["Manage", "Send", "Listen"], "key": _KEY}],
+                "platforms": {
+                    "apns": {
+                        "key": apns_key(),
+                        "key_id": "ABC123DEFG",
+                        "team_id": "DEF123GHIJ",
+                        "topic": "com.example.bench",
+                        "endpoint": apns_endpoint,
+                        "ca_file": str(ca_file),
+                    }
+                },
+            }
+        },
+    }
+    path = directory / "bench.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    return path
+
+
+@contextmanager
+def running(config: Path) -> Iterator[Daemon]:
+    """Start it, wait until it is ready, end it in good order."""
+    settings = yaml.safe_load(config.read_text())
+    admin = f"http://{settings['bridge']['http']['listen']}"
+    started = time.perf_counter()
+    with (config.parent / "daemon.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bridge", "run", str(config)],
+            stdout=log,
+            stderr=log,
+            preexec_fn=lambda: os.sched_setaffinity(0, MEASURED),
+        )
+        try:
+            _await_ready(process, admin, started + _READY_TIMEOUT)
+            yield Daemon(
+                pid=process.pid,
+                admin=admin,
+                api=f"http://{settings['hub_api']['listen']}",
+                started_in=time.perf_counter() - started,
+            )
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _await_ready(process: subprocess.Popen[bytes], admin: str, deadline: float) -> None:
+    while True:
+        try:
+            if httpx.get(f"{admin}/readyz", timeout=1).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        if process.poll() is not None or time.perf_counter() > deadline:
+            raise SystemExit("the daemon did not become ready; see daemon.log")
+        time.sleep(0.01)

@@ -1,0 +1,241 @@
+"""What is measured, one function a figure; each returns plain numbers under the names that the table shows."""
+
+import asyncio
+import re
+import shutil
+import sqlite3
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from benchmarks import daemon, plain_libcurl
+from benchmarks.nginx import FastPushService
+from benchmarks.pinning import MEASURED
+from connectors.amqp import AmqpPublisher, AmqpPublisherSettings
+from connectors.base import OutMessage
+from hub.installation import Installation, Template
+from hub.notification import Platform
+from hub.store.sqlite import SqliteStore
+
+TEMPLATES = {
+    "alert": Template(
+        body='{"aps":{"alert":{"title":"$(title)","body":"{\'For you: \' + $(body)}"},"sound":"default"}}'
+    )
+}
+QUEUE = "bench"
+_H2LOAD_STREAMS, _CONNECTIONS = 100, 4
+
+Figures = Mapping[str, float]
+
+
+def handle(number: int) -> str:
+    """A device token of its own for each number, shaped like Apple's."""
+    return f"{number:064X}"
+
+
+async def register(database: Path, count: int) -> None:
+    """Installations with a template each, written as the engine writes them, before the daemon starts."""
+    store = SqliteStore(database)
+    await store.open()
+    for first in range(0, count, 1000):
+        await store.put_installations(
+            daemon.HUB,
+            [
+                Installation(
+                    id=f"phone-{number}",
+                    platform=Platform.APNS,
+                    push_channel=handle(number),
+                    user_id=f"u{number}",
+                    tags=("news",),
+                    templates=TEMPLATES,
+                )
+                for number in range(first, min(first + 1000, count))
+            ],
+        )
+    await store.close()
+
+
+def broadcast(directory: Path, service: FastPushService, *, phones: int, rounds: int = 3) -> Figures:
+    """(a) One template notification to everyone, several times; beside h2load and a plain libcurl loop on that nginx."""
+    config = daemon.configuration(directory, apns_endpoint=service.url, ca_file=service.ca_file)
+    asyncio.run(register(directory / "bench.db", phones))
+    ours, cpu, libcurl, libcurl_cpu, h2load = [], [], [], [], []
+    with daemon.running(config) as running:
+        running.broadcast({"title": "warm", "body": "up"})
+        _await(lambda: running.metric("pushbridge_pns_deliveries_total", 'outcome="success"') >= phones)
+        for number in range(rounds):
+            wall_before, cpu_before = time.perf_counter(), running.cpu_seconds
+            sent = running.broadcast({"title": "Bench", "body": f"round {number}"})
+            _await(partial(_is_completed, running, sent))
+            ours.append(phones / (time.perf_counter() - wall_before))
+            cpu.append(phones / (running.cpu_seconds - cpu_before))
+            wall, seconds = plain_libcurl.measure(service, pushes=phones, cores=MEASURED)
+            libcurl.append(phones / wall)
+            libcurl_cpu.append(phones / seconds)
+            h2load.append(_h2load(service, phones))
+    return {
+        "pushes/s": statistics.median(ours),
+        "pushes/CPU-s": statistics.median(cpu),
+        "plain libcurl pushes/s": statistics.median(libcurl),
+        "plain libcurl pushes/CPU-s": statistics.median(libcurl_cpu),
+        "h2load requests/s": statistics.median(h2load),
+    }
+
+
+def _h2load(service: FastPushService, requests: int) -> float:
+    """Requests a second that nginx answers when somebody costs nothing; h2load has the measured core to itself."""
+    body = Path(service.arrivals).with_name("body.json")
+    body.write_text('{"aps":{"alert":{"title":"Bench","body":"For you: round 1"},"sound":"default"}}')
+    command = ["h2load", "-n", str(requests), "-c", str(_CONNECTIONS), "-m", str(_H2LOAD_STREAMS), "-d", str(body)]
+    pinned = ["taskset", "-c", ",".join(map(str, MEASURED))] if shutil.which("taskset") else []
+    output = subprocess.run(
+        [*pinned, *command, f"{service.url}/3/device/{handle(1)}"], check=True, capture_output=True, text=True
+    ).stdout
+    found = re.search(r"([\d.]+) req/s", output)
+    assert found is not None, output
+    return float(found[1])
+
+
+def events(directory: Path, service: FastPushService, url: str, *, phones: int, count: int) -> Figures:
+    """(b) Events a second from a RabbitMQ quorum queue to a push each, everything durable in between."""
+    config = _events_configuration(directory, service.url, service, url)
+    asyncio.run(register(directory / "bench.db", phones))
+    with daemon.running(config) as running:
+        publish(url, 2000, first=count, phones=phones)
+        _await(lambda: _delivered(running) >= 2000)
+    publish(url, count, first=0, phones=phones)
+    started = time.perf_counter()
+    with daemon.running(config) as running:
+        # What it took until it was ready is start-up, though some events may be through by then.
+        cpu_before, wall_before, done_before = running.cpu_seconds, time.perf_counter(), _delivered(running)
+        _await(lambda: _delivered(running) >= count, pause=0.1)
+        done = count - done_before
+        return {
+            "events/s": done / (time.perf_counter() - wall_before),
+            "events/CPU-s": done / (running.cpu_seconds - cpu_before),
+            "with start-up, events/s": count / (time.perf_counter() - started),
+        }
+
+
+def latency(directory: Path, service: FastPushService, url: str, *, phones: int, rate: int, seconds: int) -> Figures:
+    """(c) From acceptance to the push's arrival at the service, at a steady rate; the service's clock has milliseconds."""
+    config = _events_configuration(directory, service.logged_url, service, url)
+    asyncio.run(register(directory / "bench.db", phones))
+    count = rate * seconds
+    with daemon.running(config) as running:
+        publish(url, rate, first=count, phones=phones)
+        _await(lambda: _delivered(running) >= rate)
+        asyncio.run(_publish_steadily(url, rate=rate, count=count, phones=phones))
+        _await(lambda: _delivered(running) >= count + rate)
+        time.sleep(1.5)  # nginx writes its log once a second
+    arrived = {}
+    for line in service.arrivals.read_text().splitlines():
+        at, _, path = line.partition(" ")
+        arrived[int(path.rpartition("/")[2], 16)] = float(at)
+    with sqlite3.connect(directory / "bench.db") as database:
+        rows = database.execute("SELECT event_id, accepted_at FROM notification").fetchall()
+    milliseconds = sorted(
+        1000 * (arrived[int(event_id) % phones] - accepted_at)
+        for event_id, accepted_at in rows
+        if int(event_id) < count
+    )
+    return {
+        "p50 ms": statistics.quantiles(milliseconds, n=100)[49],
+        "p99 ms": statistics.quantiles(milliseconds, n=100)[98],
+        "worst ms": milliseconds[-1],
+    }
+
+
+def idle(directory: Path, service: FastPushService, url: str, *, rounds: int = 3) -> Figures:
+    """(d) Memory and start of a daemon with a RabbitMQ source and a platform, with nothing to do."""
+    config = _events_configuration(directory, service.url, service, url)
+    memory, ready = [], []
+    for _ in range(rounds):
+        with daemon.running(config) as running:
+            time.sleep(3)
+            memory.append(running.resident_mib)
+            ready.append(running.started_in)
+    return {"resident MiB": statistics.median(memory), "ready after s": statistics.median(ready)}
+
+
+def _events_configuration(directory: Path, endpoint: str, service: FastPushService, url: str) -> Path:
+    return daemon.configuration(
+        directory,
+        apns_endpoint=endpoint,
+        ca_file=service.ca_file,
+        sources={
+            "bank": {
+                "amqp": {
+                    "url": url,
+                    "queue": {"name": QUEUE, "create_if_missing": {"type": "quorum"}},
+                    "receive": {"prefetch": 2000},
+                },
+                "decode": {"format": "json"},
+                "map": {"id": "{{ data.id }}", "type": "bank.posting.{{ data.kind }}"},
+            }
+        },
+        rules=[
+            {
+                "name": "debit",
+                "source": "bank",
+                "match": {"type": "bank.posting.debit", "data": {"amount": {"gte": 100}}},
+                "push": {
+                    "to": {"user": "{{ data.customer }}"},
+                    "with": {"title": "Card debit {{ data.amount }}", "body": "{{ data.merchant.name }}"},
+                },
+            }
+        ],
+    )
+
+
+def publish(url: str, count: int, *, first: int, phones: int) -> None:
+    """Put events into the queue, one phone each."""
+    asyncio.run(_publish(url, range(first, first + count), phones))
+
+
+async def _publish(url: str, numbers: range, phones: int) -> None:
+    publisher = AmqpPublisher("bench", AmqpPublisherSettings.model_validate({"url": url}))
+    await publisher.connect()
+    for start in range(0, len(numbers), 1000):
+        await publisher.publish([_message(number, phones) for number in numbers[start : start + 1000]])
+    await publisher.close()
+
+
+async def _publish_steadily(url: str, *, rate: int, count: int, phones: int) -> None:
+    """A hundredth of a second's events every hundredth of a second."""
+    publisher = AmqpPublisher("bench", AmqpPublisherSettings.model_validate({"url": url}))
+    await publisher.connect()
+    chunk = max(1, rate // 100)
+    started = time.perf_counter()
+    for start in range(0, count, chunk):
+        await asyncio.sleep(max(0.0, started + start / rate - time.perf_counter()))
+        await publisher.publish([_message(number, phones) for number in range(start, min(start + chunk, count))])
+    await publisher.close()
+
+
+def _message(number: int, phones: int) -> OutMessage:
+    body = (
+        f'{{"id":"{number}","kind":"debit","customer":"u{number % phones}","amount":{100 + number % 900},'
+        f'"currency":"CHF","account":"CH93-0076-2011","merchant":{{"name":"Shop {number % 50}","city":"Basel"}}}}'
+    )
+    return OutMessage(id=str(number), body=body.encode(), destination=QUEUE, content_type="application/json")
+
+
+def _delivered(running: daemon.Daemon) -> float:
+    return running.metric("pushbridge_pns_deliveries_total", 'outcome="success"')
+
+
+def _is_completed(running: daemon.Daemon, notification_id: str) -> bool:
+    return running.state(notification_id) == "Completed"
+
+
+def _await(condition: Callable[[], bool], *, pause: float = 0.05, timeout: float = 300.0) -> None:
+    deadline = time.perf_counter() + timeout
+    while not condition():
+        if time.perf_counter() > deadline:
+            sys.exit("a figure did not come to its end in time; see daemon.log")
+        time.sleep(pause)

@@ -1,0 +1,20 @@
+"""Which core does what: the measured process has one to itself, everything else shares the others."""
+
+import os
+
+_CORES = sorted(os.sched_getaffinity(0))
+MEASURED = {_CORES[-1]}
+OTHERS = set(_CORES[:-1]) or MEASURED
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process so far, all threads."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_mib(pid: int) -> float:
+    """Resident memory of a process."""
+    with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20

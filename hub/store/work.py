@@ -196,10 +196,17 @@ def lease(
     connection: sqlite3.Connection, limit: int, *, fence: int, until: float, now: float
 ) -> tuple[list[Work], int]:
     """Due work of the single lane, oldest first, and how many leases of it had run out."""
-    work, expired = _lease_notifications(connection, limit, fence=fence, until=until, now=now)
+    # Notifications and retries share the limit by age: neither starves the other, however much of it waits.
+    oldest = connection.execute(
+        "SELECT 0, due_at FROM notification WHERE due_at <= :now"
+        " UNION ALL SELECT 1, due_at FROM page WHERE lane = :lane AND due_at <= :now ORDER BY due_at LIMIT :limit",
+        {"now": now, "lane": Lane.SINGLE.value, "limit": limit},
+    ).fetchall()
+    retries = sum(is_page for is_page, _ in oldest)
+    work, expired = _lease_notifications(connection, len(oldest) - retries, fence=fence, until=until, now=now)
     rows = connection.execute(
         f"{_SELECT_PAGES} WHERE p.lane = ? AND p.due_at <= ? ORDER BY p.due_at, p.id LIMIT ?",
-        (Lane.SINGLE.value, now, limit - len(work)),
+        (Lane.SINGLE.value, now, retries),
     ).fetchall()
     pages, expired_pages = _lease_rows(connection, Lane.SINGLE, rows, fence=fence, until=until)
     return work + pages, expired + expired_pages

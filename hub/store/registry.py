@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,6 +24,9 @@ _TARGET_COLUMNS = (
     "r.ordinal, r.platform, r.push_channel, r.template, r.push_variables, r.registered_at, r.sibling, r.tags"
 )
 _PLATFORMS = {platform.value: platform for platform in Platform}
+
+SLICE = 500
+"""Rows that housekeeping drops in one transaction."""
 
 
 def hub_id(connection: sqlite3.Connection, name: str) -> int:
@@ -179,6 +183,41 @@ def mark_dead(
         _unindex(changes, dead, template_name, its_platform, tags)
     changes.apply(connection, hub)
     return len(rows)
+
+
+def drop_dead(connection: sqlite3.Connection, *, before: float) -> int:
+    """Forget up to a slice of registrations whose push channel died before, and documents left without any; how many."""
+    rows = connection.execute(
+        "SELECT ordinal, hub, installation_id FROM registration WHERE dead_at < ? LIMIT ?", (before, SLICE)
+    ).fetchall()
+    _forget(connection, rows)
+    return len(rows)
+
+
+def drop_expired(connection: sqlite3.Connection, *, now: float) -> int:
+    """Forget up to a slice of registrations that have expired, and documents left without any; how many."""
+    rows = connection.execute(
+        "SELECT ordinal, hub, installation_id, template_name, platform, tags FROM registration"
+        " WHERE expires_at <= ? LIMIT ?",
+        (now, SLICE),
+    ).fetchall()
+    by_hub: dict[int, TagChanges] = defaultdict(TagChanges)
+    for ordinal, hub, _, template_name, platform, tags in rows:
+        _unindex(by_hub[hub], ordinal, template_name, platform, tags)
+    for hub, changes in by_hub.items():
+        changes.apply(connection, hub)
+    _forget(connection, [row[:3] for row in rows])
+    return len(rows)
+
+
+def _forget(connection: sqlite3.Connection, rows: Sequence[tuple[int, int, str | None]]) -> None:
+    """Delete registrations, given as (ordinal, hub, installation id), that the tag index does not hold any more."""
+    connection.executemany("DELETE FROM registration WHERE ordinal = ?", [(ordinal,) for ordinal, _, _ in rows])
+    connection.executemany(
+        "DELETE FROM installation WHERE hub = :hub AND id = :id AND NOT EXISTS"
+        " (SELECT 1 FROM registration WHERE hub = :hub AND installation_id = :id)",
+        [{"hub": hub, "id": id_} for hub, id_ in {(hub, id_) for _, hub, id_ in rows if id_ is not None}],
+    )
 
 
 def new_registration_id() -> str:

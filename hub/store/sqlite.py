@@ -217,11 +217,13 @@ class SqliteStore:
     async def housekeep(
         self, *, notifications_before: float, dead_letters_before: float, max_dead_letters: int
     ) -> None:
-        dead_before = self._clock() - _DEAD_REGISTRATIONS_KEPT
+        now = self._clock()
+        dead_before = now - _DEAD_REGISTRATIONS_KEPT
         for drop in (
             lambda connection: work.drop_ended(connection, before=notifications_before),
             lambda connection: work.drop_dead_letters(connection, before=dead_letters_before, keep=max_dead_letters),
-            lambda connection: work.drop_dead_registrations(connection, before=dead_before),
+            lambda connection: registry.drop_dead(connection, before=dead_before),
+            lambda connection: registry.drop_expired(connection, now=now),
         ):
             dropped = True
             while dropped:  # a slice a transaction: others get their turn in between

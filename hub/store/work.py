@@ -33,7 +33,7 @@ from hub.store.base import (
     RetryPage,
     Work,
 )
-from hub.store.registry import hub_id, known_hub_id, mark_dead
+from hub.store.registry import SLICE, hub_id, known_hub_id, mark_dead
 from hub.store.seen import SeenWindow, remember, seen_among, seen_key
 from hub.tags import MaxTags, parse
 
@@ -553,12 +553,10 @@ def dead_letters(
 
 # Housekeeping
 
-_SLICE = 500
-
 
 def drop_ended(connection: sqlite3.Connection, *, before: float) -> int:
     """Forget up to a slice of notifications that ended before; how many."""
-    rows = connection.execute("SELECT seq FROM notification WHERE ended_at < ? LIMIT ?", (before, _SLICE)).fetchall()
+    rows = connection.execute("SELECT seq FROM notification WHERE ended_at < ? LIMIT ?", (before, SLICE)).fetchall()
     connection.executemany("DELETE FROM failure WHERE notification = ?", rows)
     connection.executemany("DELETE FROM page WHERE notification = ?", rows)
     connection.executemany("DELETE FROM notification WHERE seq = ?", rows)
@@ -570,16 +568,7 @@ def drop_dead_letters(connection: sqlite3.Connection, *, before: float, keep: in
     cursor = connection.execute(
         "DELETE FROM dead_letter WHERE id IN (SELECT id FROM dead_letter WHERE at < ? OR id <= (SELECT max(id) - ?"
         " FROM dead_letter) ORDER BY id LIMIT ?)",
-        (before, keep, _SLICE),
-    )
-    return cursor.rowcount
-
-
-def drop_dead_registrations(connection: sqlite3.Connection, *, before: float) -> int:
-    """Forget registrations whose push channel died before, up to a slice; how many."""
-    cursor = connection.execute(
-        "DELETE FROM registration WHERE ordinal IN (SELECT ordinal FROM registration WHERE dead_at < ? LIMIT ?)",
-        (before, _SLICE),
+        (before, keep, SLICE),
     )
     return cursor.rowcount
 

@@ -46,6 +46,7 @@ CREATE UNIQUE INDEX registration_by_id ON registration (hub, registration_id);
 CREATE INDEX registration_by_installation ON registration (hub, installation_id) WHERE installation_id IS NOT NULL;
 CREATE INDEX registration_by_channel ON registration (hub, push_channel);
 CREATE INDEX registration_dead ON registration (dead_at) WHERE dead_at IS NOT NULL;
+CREATE INDEX registration_expiry ON registration (expires_at) WHERE expires_at IS NOT NULL;
 
 -- The tag index. A tag with few members is rows; one with many is roaring bitmaps in blocks of 65,536 ordinals, and its
 -- rows are then changes not yet folded in (member 0: taken out). Keys are case-folded; those that begin with % are

@@ -1,0 +1,86 @@
+"""An observer that keeps what it hears, and that a test can wait for."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+from hub.notification import Notification, Platform
+from hub.outcome import OutcomeName, State
+from hub.store.base import Lane
+
+
+class FakeObserver:
+    """What the hub told, added up."""
+
+    def __init__(self) -> None:
+        self.audiences: list[tuple[Notification, Mapping[Platform, int]]] = []
+        self.outcomes = Counter[tuple[Platform, OutcomeName]]()
+        self.answers = Counter[tuple[str, Platform, OutcomeName]]()
+        self.timeouts = 0
+        self.deliveries: list[tuple[Platform, float, int]] = []
+        self.retries = Counter[tuple[Platform, OutcomeName]]()
+        self.claims = Counter[Lane]()
+        self.waits: list[float] = []
+        self.lost = Counter[Lane]()
+        self.states = Counter[tuple[str, State]]()
+        self.dead_channels = Counter[tuple[str, Platform]]()
+        self.store_failures: list[str] = []
+        self.crashes: list[Exception] = []
+        self._news = asyncio.Event()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Return when the condition holds; it is looked at whenever something was told."""
+        while not condition():
+            self._news.clear()
+            await self._news.wait()
+
+    async def until_ended(self, count: int) -> None:
+        await self.until(lambda: self.states.total() >= count)
+
+    def targeted(self, notification: Notification, counts: Mapping[Platform, int]) -> None:
+        self.audiences.append((notification, counts))
+        self._news.set()
+
+    def pushed(self, notification: Notification, platform: Platform, outcomes: Mapping[OutcomeName, int]) -> None:
+        self.outcomes.update({(platform, outcome): count for outcome, count in outcomes.items()})
+        self._news.set()
+
+    def answered(
+        self, hub: str, platform: Platform, seconds: float, results: Mapping[OutcomeName, int], timed_out: int
+    ) -> None:
+        self.answers.update({(hub, platform, outcome): count for outcome, count in results.items()})
+        self.timeouts += timed_out
+        self._news.set()
+
+    def delivered(self, platform: Platform, seconds: float, count: int) -> None:
+        self.deliveries.append((platform, seconds, count))
+        self._news.set()
+
+    def retried(self, platform: Platform, outcome: OutcomeName, count: int) -> None:
+        self.retries[platform, outcome] += count
+        self._news.set()
+
+    def claimed(self, lane: Lane, count: int, waited: Sequence[float]) -> None:
+        self.claims[lane] += count
+        self.waits += waited
+        self._news.set()
+
+    def lease_lost(self, lane: Lane, count: int) -> None:
+        self.lost[lane] += count
+        self._news.set()
+
+    def ended(self, counts: Mapping[tuple[str, State], int]) -> None:
+        self.states.update(counts)
+        self._news.set()
+
+    def gone(self, hub: str, platform: Platform, count: int) -> None:
+        self.dead_channels[hub, platform] += count
+        self._news.set()
+
+    def store_failed(self, operation: str, error: Exception) -> None:
+        self.store_failures.append(operation)
+        self._news.set()
+
+    def crashed(self, what: str, error: Exception) -> None:
+        self.crashes.append(error)
+        self._news.set()

@@ -1,0 +1,128 @@
+"""How stores hand out work: oldest first, fenced, and again when a lease has run out."""
+
+from pyroaring import BitMap
+
+from hub.notification import Platform
+from hub.outcome import State
+from hub.store.base import Audience, Lane, PageResult, RetryPage, Store
+from tests.fakes.clock import FakeClock
+from tests.hub.examples import HUB, notification
+from tests.hub.store.harness import LEASE, Stores, Suite, enqueue, ids, lease, lease_pages, take, went_well
+
+
+class Leasing(Suite):
+    async def test_what_waits_is_leased_once_and_oldest_first(self, store: Store, clock: FakeClock) -> None:
+        given = []
+        for _ in range(4):
+            given.append(notification())
+            await enqueue(store, clock, given[-1])
+            clock.advance(1)
+        assert ids(await lease(store, clock, limit=3)) == [one.id for one in given[:3]]
+        assert ids(await lease(store, clock)) == [given[3].id]
+        assert not await lease(store, clock)
+
+    async def test_a_retry_that_was_due_first_is_leased_before_younger_notifications(
+        self, store: Store, clock: FakeClock
+    ) -> None:
+        (work,) = await take(store, clock, notification())
+        page = RetryPage(platform=Platform.FCM, ordinals=BitMap([1]), due_at=clock(), attempt=1)
+        await store.record([PageResult(work=work, counts={}, retries=[page])])
+        clock.advance(1)
+        younger = [notification() for _ in range(3)]
+        await enqueue(store, clock, *younger)
+        leased = await lease(store, clock, limit=2)
+        assert set(ids(leased)) == {work.notification.id, younger[0].id}
+        assert ids(await lease(store, clock)) == [one.id for one in younger[1:]]
+
+    async def test_a_lease_that_ran_out_is_given_to_another_and_its_first_holder_is_too_late(
+        self, stores: Stores, store: Store, clock: FakeClock
+    ) -> None:
+        (first,) = await take(store, clock, notification())
+        clock.advance(LEASE - 1)
+        assert not await lease(store, clock)
+        clock.advance(1)
+        (second,) = await lease(store, clock)
+        assert second.lease != first.lease
+        assert stores.expired == [(Lane.SINGLE, 1)]
+        recorded = await store.record([went_well(first)])
+        assert (recorded.lost, recorded.ended) == (1, {})
+        assert (await store.details(HUB, first.notification.id)).state is State.PROCESSING
+        recorded = await store.record([went_well(second)])
+        assert (recorded.lost, recorded.ended) == (0, {(HUB, State.COMPLETED): 1})
+
+    async def test_a_renewed_lease_lasts(self, store: Store, clock: FakeClock) -> None:
+        kept, left = await take(store, clock, notification(), notification())
+        clock.advance(LEASE - 1)
+        await store.renew([kept], until=clock() + LEASE)
+        clock.advance(1)
+        assert ids(await lease(store, clock)) == [left.notification.id]
+        assert (await store.record([went_well(kept)])).lost == 0
+
+    async def test_a_lost_lease_is_not_renewed(self, store: Store, clock: FakeClock) -> None:
+        (lost,) = await take(store, clock, notification())
+        clock.advance(LEASE)
+        (held,) = await lease(store, clock)
+        await store.renew([lost], until=clock() + 10 * LEASE)
+        await store.release([lost])
+        assert not await lease(store, clock)
+        clock.advance(LEASE)
+        assert ids(await lease(store, clock)) == ids([held])
+
+    async def test_work_given_back_is_due_at_once(self, store: Store, clock: FakeClock) -> None:
+        (given_back,) = await take(store, clock, notification())
+        await store.release([given_back])
+        (again,) = await lease(store, clock)
+        assert again.notification == given_back.notification
+        assert (await store.record([went_well(given_back)])).lost == 1
+
+    async def test_work_given_back_for_later_waits_until_then(self, store: Store, clock: FakeClock) -> None:
+        (given_back,) = await take(store, clock, notification())
+        await store.release([given_back], due_at=clock() + 5)
+        assert not await lease(store, clock)
+        clock.advance(5)
+        assert len(await lease(store, clock)) == 1
+
+    async def test_pages_are_leased_for_each_platform_as_many_as_it_has_room_for(
+        self, store: Store, clock: FakeClock
+    ) -> None:
+        pages = [(platform, BitMap([number])) for platform in (Platform.APNS, Platform.FCM) for number in range(4)]
+        (work,) = await take(store, clock, notification())
+        await store.expand(work, Audience(pages=pages), started_at=clock())
+        assert not await lease(store, clock)
+        wanted = {(HUB, Platform.APNS): 1, (HUB, Platform.FCM): 3, (HUB, Platform.WNS): 3, ("other", Platform.FCM): 9}
+        leased = await store.lease_pages(wanted, until=clock() + LEASE)
+        assert [(page.platform, list(page.ordinals or ())) for page in leased] == [
+            (Platform.APNS, [0]),
+            (Platform.FCM, [0]),
+            (Platform.FCM, [1]),
+            (Platform.FCM, [2]),
+        ]
+        assert {page.lane for page in leased} == {Lane.BROADCAST}
+        assert [list(page.ordinals or ()) for page in await lease_pages(store, clock, HUB)] == [[1], [2], [3], [3]]
+
+    async def test_the_lease_of_a_page_is_fenced_renewed_and_given_back_like_any(
+        self, stores: Stores, store: Store, clock: FakeClock
+    ) -> None:
+        (work,) = await take(store, clock, notification())
+        await store.expand(work, Audience(pages=[(Platform.FCM, BitMap([7]))]), started_at=clock())
+        (page,) = await lease_pages(store, clock, HUB)
+        clock.advance(LEASE - 1)
+        await store.renew([page], until=clock() + LEASE)
+        clock.advance(LEASE - 1)
+        assert not await lease_pages(store, clock, HUB)
+        clock.advance(1)
+        (again,) = await lease_pages(store, clock, HUB)
+        assert stores.expired == [(Lane.BROADCAST, 1)]
+        assert (await store.record([went_well(page)])).lost == 1
+        await store.release([again], due_at=clock())
+        (last,) = await lease_pages(store, clock, HUB)
+        assert last.ordinals == BitMap([7])
+        assert (await store.record([went_well(last)])).ended == {(HUB, State.COMPLETED): 1}
+
+    async def test_a_notification_under_a_lost_lease_is_not_expanded(self, store: Store, clock: FakeClock) -> None:
+        (lost,) = await take(store, clock, notification())
+        clock.advance(LEASE)
+        (held,) = await lease(store, clock)
+        await store.expand(lost, Audience(pages=[(Platform.FCM, BitMap([1]))]), started_at=clock())
+        assert not await lease_pages(store, clock, HUB)
+        assert (await store.record([went_well(held)])).lost == 0

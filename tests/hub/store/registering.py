@@ -1,0 +1,273 @@
+"""How stores keep installations and registrations, and how push channels die and come back."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pyroaring import BitMap
+
+from hub.errors import NotFoundError, PreconditionError
+from hub.installation import Installation, Registration, Template
+from hub.notification import NativeContent, Notification, Platform
+from hub.outcome import OutcomeName
+from hub.store.base import Failed, PageResult, Store, Target
+from tests.fakes.clock import FakeClock
+from tests.hub.examples import HUB, installation, notification
+from tests.hub.store.harness import Suite, take
+
+DAY = 24 * 3600.0
+GONE = OutcomeName.EXPIRED_CHANNEL
+
+
+def native(audience: str) -> Notification:
+    return notification(audience, content=NativeContent(platform=Platform.FCM, payload=b"{}"))
+
+
+async def found(store: Store, given: str | Notification) -> list[Target]:
+    """Whom a notification reaches; a tag expression stands for a template notification."""
+    (audience,) = await store.audiences([notification(given) if isinstance(given, str) else given])
+    return list(audience.targets)
+
+
+async def channels(store: Store, given: str | Notification) -> list[str]:
+    return sorted(target.push_channel for target in await found(store, given))
+
+
+async def die(
+    store: Store, clock: FakeClock, target: Target, *, gone_since: float | None = None, gone: bool = True
+) -> int:
+    """Record that a push to this target found its channel dead; how many registrations that hid."""
+    (work,) = await take(store, clock, notification())
+    failed = Failed(ordinal=target.ordinal, outcome=GONE, reason="Unregistered", gone=gone, gone_since=gone_since)
+    recorded = await store.record(
+        [PageResult(work=work, counts={target.platform: {GONE: 1}}, failures=[failed], ordinals=BitMap())]
+    )
+    return recorded.gone
+
+
+class Registering(Suite):
+    async def test_an_installation_comes_back_as_it_was_put(self, store: Store) -> None:
+        full = Installation(
+            id="ann",
+            platform=Platform.APNS,
+            push_channel="AB12",
+            user_id="ann@example",
+            tags=("news", "Größe"),
+            templates={
+                "t": Template(
+                    body='{"aps":{"alert":"$(m)"}}', headers={"apns-priority": "5"}, expiry="0", tags=("extra",)
+                )
+            },
+            push_variables={"name": "Ann"},
+            expires_at=datetime(2100, 1, 1, tzinfo=UTC),
+        )
+        await store.put_installations(HUB, [full, installation("bob")])
+        assert await store.get_installation(HUB, "ann") == full
+        assert await store.get_installation(HUB, "bob") == installation("bob")
+
+    async def test_hubs_do_not_see_each_other(self, store: Store) -> None:
+        await store.put_installations(HUB, [installation("ann", "news")])
+        await store.put_installations("other", [installation("bob", "news")])
+        assert await channels(store, "news") == ["token of ann"]
+        assert await channels(store, notification("news", hub="other")) == ["token of bob"]
+        assert await channels(store, notification("news", hub="nobody's")) == []
+        with pytest.raises(NotFoundError):
+            await store.get_installation("other", "ann")
+        with pytest.raises(NotFoundError):
+            await store.get_installation("nobody's", "ann")
+
+    async def test_a_replaced_installation_keeps_its_ordinals_and_loses_what_it_no_longer_has(
+        self, store: Store
+    ) -> None:
+        await store.put_installations(HUB, [installation("ann", "news", "sports")])
+        before = await found(store, "news")
+        replaced = installation("ann", "news", "chess", push_channel="another token")
+        await store.put_installations(HUB, [replaced])
+        after = await found(store, "news")
+        assert [target.ordinal for target in after] == [target.ordinal for target in before]
+        assert [target.push_channel for target in after] == ["another token"]
+        assert await found(store, "sports") == []
+        assert len(await found(store, "chess")) == 1
+
+    async def test_a_template_that_is_dropped_is_not_reached_and_its_ordinal_not_given_again(
+        self, store: Store
+    ) -> None:
+        await store.put_installations(HUB, [installation("ann", "news")])
+        (dropped,) = await found(store, "news")
+        await store.put_installations(HUB, [installation("ann", "news", templates=False)])
+        assert await found(store, "news") == []
+        assert await store.targets(HUB, BitMap([dropped.ordinal])) == []
+        await store.put_installations(HUB, [installation("bob", "news")])
+        assert dropped.ordinal not in {target.ordinal for target in await found(store, "news")}
+
+    async def test_the_last_of_several_documents_with_one_id_counts(self, store: Store) -> None:
+        await store.put_installations(HUB, [installation("ann", "a"), installation("ann", "b")])
+        assert await found(store, "a") == []
+        assert len(await found(store, "b")) == 1
+
+    async def test_a_deleted_installation_is_neither_found_nor_reached(self, store: Store) -> None:
+        await store.put_installations(HUB, [installation("ann", "news"), installation("bob", "news")])
+        assert await store.delete_installation(HUB, "ann")
+        assert not await store.delete_installation(HUB, "ann")
+        assert not await store.delete_installation("nobody's", "ann")
+        with pytest.raises(NotFoundError):
+            await store.get_installation(HUB, "ann")
+        assert await channels(store, "news") == ["token of bob"]
+        assert await channels(store, native("!sports")) == ["token of bob"]
+
+    async def test_an_expired_installation_is_neither_found_nor_reached(self, store: Store, clock: FakeClock) -> None:
+        ends = datetime.fromtimestamp(clock(), UTC) + timedelta(seconds=10)
+        await store.put_installations(HUB, [replace(installation("ann", "news"), expires_at=ends)])
+        (target,) = await found(store, "news")
+        clock.advance(10)
+        for audience in ("news", "!sports"):
+            assert await found(store, audience) == []
+            assert await found(store, native(audience)) == []
+        assert await store.targets(HUB, BitMap([target.ordinal])) == []
+        with pytest.raises(NotFoundError):
+            await store.get_installation(HUB, "ann")
+
+    async def test_a_registration_gets_an_id_and_a_higher_etag_with_every_write(self, store: Store) -> None:
+        given = Registration(registration_id="", platform=Platform.FCM, push_channel="a", tags=("news",))
+        first = await store.put_registration(HUB, given)
+        assert first.registration_id
+        assert first.etag == 1
+        assert await store.get_registration(HUB, first.registration_id) == first
+        second = await store.put_registration(HUB, first)
+        assert (second.registration_id, second.etag) == (first.registration_id, 2)
+        another = await store.put_registration(HUB, given)
+        assert another.registration_id != first.registration_id
+
+    async def test_a_template_registration_comes_back_as_it_was_put(self, store: Store) -> None:
+        given = Registration(
+            registration_id="1-2-3",
+            platform=Platform.APNS,
+            push_channel="AB",
+            tags=("news",),
+            template_name="t",
+            template=Template(body='{"aps":{}}', headers={"apns-priority": "5"}, expiry="0"),
+            push_variables={"name": "Ann"},
+            expires_at=datetime(2100, 1, 1, tzinfo=UTC),
+        )
+        await store.put_registration(HUB, given)
+        assert await store.get_registration(HUB, "1-2-3") == given
+        (target,) = await found(store, "news")
+        assert target.push_variables == {"name": "Ann"}
+        assert target.template is not None
+        stored = (await store.templates([target.template, 999]))[target.template]
+        assert (stored.body, stored.headers, stored.expiry) == ('{"aps":{}}', {"apns-priority": "5"}, "0")
+        assert 999 not in await store.templates([999])
+
+    async def test_a_registration_is_written_and_deleted_only_under_the_etag_named(self, store: Store) -> None:
+        given = Registration(registration_id="1-2-3", platform=Platform.FCM, push_channel="a", tags=("a",))
+        with pytest.raises(NotFoundError):
+            await store.put_registration(HUB, given, if_match=1)
+        with pytest.raises(NotFoundError):
+            await store.delete_registration(HUB, "1-2-3")
+        await store.put_registration(HUB, given)
+        with pytest.raises(PreconditionError):
+            await store.put_registration(HUB, given, if_match=2)
+        await store.put_registration(HUB, given, if_match=1)
+        with pytest.raises(PreconditionError):
+            await store.delete_registration(HUB, "1-2-3", if_match=1)
+        assert await channels(store, native("a")) == ["a"]
+        await store.delete_registration(HUB, "1-2-3", if_match=2)
+        assert await channels(store, native("a")) == []
+        with pytest.raises(NotFoundError):
+            await store.get_registration(HUB, "1-2-3")
+
+    # Dead push channels
+
+    async def test_a_dead_channel_hides_all_its_registrations_and_shows_in_the_document(
+        self, store: Store, clock: FakeClock
+    ) -> None:
+        await store.put_installations(HUB, [installation("ann", "news"), installation("bob", "news")])
+        ann = next(target for target in await found(store, "news") if target.push_channel == "token of ann")
+        assert await die(store, clock, ann) == 2  # the native one, and the template
+        assert await channels(store, "news") == ["token of bob"]
+        assert await channels(store, "!sports") == ["token of bob"]
+        assert await channels(store, native("news")) == ["token of bob"]
+        assert await store.targets(HUB, BitMap([ann.ordinal])) == []
+        assert (await store.get_installation(HUB, "ann")).push_channel_expired
+        assert not (await store.get_installation(HUB, "bob")).push_channel_expired
+        assert (await store.registrations_by_platform())[HUB, Platform.FCM] == 2
+
+    async def test_a_failure_that_is_not_a_dead_channel_hides_nothing(self, store: Store, clock: FakeClock) -> None:
+        await store.put_installations(HUB, [installation("ann", "news")])
+        (target,) = await found(store, "news")
+        assert await die(store, clock, target, gone=False) == 0
+        assert await channels(store, "news") == ["token of ann"]
+
+    async def test_the_same_token_of_another_platform_or_hub_lives_on(self, store: Store, clock: FakeClock) -> None:
+        await store.put_installations(
+            HUB,
+            [
+                installation("ann", "news", push_channel="AB", templates=False),
+                installation("bob", "news", push_channel="AB", templates=False, platform=Platform.APNS),
+            ],
+        )
+        await store.put_installations("other", [installation("eve", "news", push_channel="AB")])
+        (ann,) = await found(store, native("news"))
+        assert await die(store, clock, ann) == 1
+        apns = notification("news", content=NativeContent(platform=Platform.APNS, payload=b"{}"))
+        assert await channels(store, apns) == ["AB"]
+        assert await channels(store, notification("news", hub="other")) == ["AB"]
+
+    async def test_a_dead_channel_lives_again_when_its_phone_registers_again(
+        self, store: Store, clock: FakeClock
+    ) -> None:
+        await store.put_installations(HUB, [installation("ann", "news", "chess")])
+        (before,) = await found(store, "news")
+        await die(store, clock, before)
+        clock.advance(1)
+        await store.put_installations(HUB, [installation("ann", "news")])
+        (after,) = await found(store, "news")
+        assert after.ordinal == before.ordinal
+        assert after.registered_at == clock()
+        assert await found(store, "chess") == []
+        assert len(await found(store, native("news"))) == 1
+        assert not (await store.get_installation(HUB, "ann")).push_channel_expired
+
+    @pytest.mark.parametrize("before, hidden", [(-1.0, 0), (0.0, 2), (1.0, 2)])
+    async def test_a_channel_registered_after_it_was_known_to_be_dead_stays(
+        self, store: Store, clock: FakeClock, before: float, hidden: int
+    ) -> None:
+        await store.put_installations(HUB, [installation("ann", "news")])
+        (target,) = await found(store, "news")
+        gone_since = clock() + before
+        clock.advance(100)
+        assert await die(store, clock, target, gone_since=gone_since) == hidden
+        assert len(await found(store, "news")) == (0 if hidden else 1)
+
+    async def test_dead_channels_are_kept_for_thirty_days_and_then_dropped_with_their_document(
+        self, store: Store, clock: FakeClock
+    ) -> None:
+        await store.put_installations(HUB, [installation("ann", "news"), installation("bob", "news")])
+        ann = next(target for target in await found(store, "news") if target.push_channel == "token of ann")
+        await die(store, clock, ann)
+        clock.advance(30 * DAY - 1)
+        await clean(store)
+        assert (await store.get_installation(HUB, "ann")).push_channel_expired
+        clock.advance(2)
+        await clean(store)
+        with pytest.raises(NotFoundError):
+            await store.get_installation(HUB, "ann")
+        assert await channels(store, "news") == ["token of bob"]
+        assert not (await store.get_installation(HUB, "bob")).push_channel_expired
+
+    async def test_expired_registrations_are_dropped_with_their_document_and_their_tags(
+        self, store: Store, clock: FakeClock
+    ) -> None:
+        ends = datetime.fromtimestamp(clock() + 10, UTC)
+        phones = [replace(installation(f"p{number}", "news"), expires_at=ends) for number in range(700)]
+        await store.put_installations(HUB, [*phones, installation("ann", "news")])
+        clock.advance(10)
+        await clean(store)
+        assert (await store.registrations_by_platform())[HUB, Platform.FCM] == 2
+        assert await channels(store, "news") == ["token of ann"]
+        assert await channels(store, native("!sports")) == ["token of ann"]
+
+
+async def clean(store: Store) -> None:
+    """Keep house, of the registry alone."""
+    await store.housekeep(notifications_before=0, dead_letters_before=0, max_dead_letters=10**9)

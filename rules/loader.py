@@ -71,7 +71,7 @@ class _Reader:
         self._scope = scope
         self._problems = problems
         self._names: dict[str, Node] = {}
-        self._sources = {source: source for source in scope.sources}
+        self._sources = {source: source for source in sorted(scope.sources)}
         self._hubs = {hub: hub for hub in scope.hubs}
         entries = {} if defaults is None else fields(defaults, problems, _DEFAULT_KEYS, _LATER_RULE_KEYS)
         push = entries.pop("push", None)

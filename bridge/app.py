@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from importlib.metadata import version
@@ -19,6 +19,7 @@ from bridge.metrics import Metrics
 from bridge.pipeline import Pipeline
 from bridge.pipeline import Route as SourceRoute
 from bridge.relay import Relay
+from bridge.senders import senders_of
 from bridge.server import Listener, Observed, admin_app
 from bridge.supervisor import Supervisor
 from bridge.telemetry import Telemetry
@@ -28,9 +29,7 @@ from hub.api.access import AccessPolicy, HubAccess, Right
 from hub.api.app import create_app
 from hub.engine import Hub
 from hub.errors import StoreError
-from hub.notification import Platform
 from hub.retry import RetryPolicy
-from hub.senders.base import Sender
 from hub.store.seen import SeenWindow
 from hub.store.sqlite import SqliteStore
 from rules.errors import MappingError
@@ -235,26 +234,6 @@ class Daemon:
         with suppress(StoreError):
             self.metrics.set_queues(await self.store.queue_states(), self.hub.max_pending)
             self.metrics.set_devices(await self.store.registrations_by_platform())
-
-
-def senders_of(hubs: Mapping[str, HubSettings]) -> dict[tuple[str, Platform], Sender]:
-    """A sender for each credential; building them connects to nothing."""
-    senders: dict[tuple[str, Platform], Sender] = {}
-    for name, hub in hubs.items():
-        platforms = hub.platforms
-        if platforms.apns is not None:
-            from hub.senders.apns import ApnsSender
-
-            senders[name, Platform.APNS] = ApnsSender(platforms.apns.sender_settings)
-        if platforms.fcm is not None:
-            from hub.senders.fcm import FcmSender
-
-            senders[name, Platform.FCM] = FcmSender(platforms.fcm.sender_settings)
-        if platforms.wns is not None:
-            from hub.senders.wns import WnsSender
-
-            senders[name, Platform.WNS] = WnsSender(platforms.wns.sender_settings)
-    return senders
 
 
 def source_of(name: str, settings: SourceSettings) -> Source:

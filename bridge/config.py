@@ -29,7 +29,6 @@ from connectors.duration import Duration
 from connectors.http.settings import HttpSettings
 from connectors.size import Size
 from hub.notification import Platform
-from hub.senders.apns import ApnsSettings
 from hub.tags import MaxTags
 from rules.engine import RuleSet
 from rules.errors import ExpressionError
@@ -297,19 +296,6 @@ class Apns(Section):
     environment: Literal["production", "sandbox"] = "production"
     endpoint: str | None = None
     ca_file: ExistingFile | None = None
-
-    @property
-    def sender_settings(self) -> ApnsSettings:
-        """As the sender takes it."""
-        return ApnsSettings(
-            key=self.key.get_secret_value(),
-            key_id=self.key_id,
-            team_id=self.team_id,
-            topic=self.topic,
-            environment=self.environment,
-            endpoint=self.endpoint,
-            ca_file=None if self.ca_file is None else str(self.ca_file),
-        )
 
 
 class Fcm(Section):

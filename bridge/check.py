@@ -37,7 +37,8 @@ _LATER: Mapping[tuple[str, ...], tuple[str, ...]] = {
 _COMPILED = ("defaults", "rules")
 """Sections that are not settings."""
 
-_OWN_PATHS = ("/livez", "/readyz", "/metrics", "/admin", "/-")
+_CONSOLE_PATHS = ("/console.css", "/console.js", "/console.svg", "/api/trail", "/api/phones", "/api/live")
+_OWN_PATHS = ("/livez", "/readyz", "/metrics", "/admin", "/-", *_CONSOLE_PATHS)
 """What the admin listener serves itself, beside HTTP sources."""
 
 
@@ -180,6 +181,8 @@ def _report(details: ErrorDetails, root: Node, problems: Problems) -> None:
             problems.add(node, f"{location[-1]} is missing", mark=node.key_mark)
         case "value_error":
             problems.add(node, str(context["error"]))
+        case "string_too_short" | "too_short":
+            problems.add(node, "is empty")
         case "literal_error":
             choices = [choice.strip("'") for choice in context["expected"].replace(" or ", ", ").split(", ")]
             hint = did_you_mean(str(node.written), choices, all_if_few=False)

@@ -1,0 +1,57 @@
+"""`check` names every mistake of a configuration at once; the complaints expected are the golden files in configs/."""
+
+from pathlib import Path
+
+import pytest
+
+from bridge.check import check
+from rules.problems import Severity
+
+CONFIGS = Path(__file__).parent / "configs"
+
+
+@pytest.mark.parametrize("name", ["everything-wrong", "warnings", "clashes", "values"])
+def test_every_mistake_is_named_with_its_place_its_key_and_what_was_meant(name: str) -> None:
+    settings, problems = check(CONFIGS / f"{name}.yaml", environ={})
+    found = "".join(f"{problem}\n" for problem in problems).replace(f"{CONFIGS}/", "")
+    assert found == (CONFIGS / f"{name}.problems").read_text(encoding="utf-8")
+    assert (settings is None) == any(problem.severity is Severity.ERROR for problem in problems)
+    assert "canary" not in found
+
+
+@pytest.mark.parametrize("text", ["", "rules: []", "{}", "bridge:\nsources:\nrules:\n"])
+def test_what_is_not_said_has_a_default(text: str, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(text)
+    settings, problems = check(tmp_path / "c.yaml", environ={})
+    assert problems == []
+    assert settings is not None
+    assert settings.store_path == tmp_path / "pushbridge.db"
+    assert settings.bridge.http.listen == ("127.0.0.1", 8080)
+    assert settings.hub_api.listen == ("127.0.0.1", 8443)
+
+
+def test_a_configuration_that_is_not_there_is_a_complaint(tmp_path: Path) -> None:
+    settings, problems = check(tmp_path / "c.yaml", environ={})
+    assert settings is None
+    assert [str(problem) for problem in problems] == [
+        f"{tmp_path}/c.yaml:1:1: cannot be read: No such file or directory"
+    ]
+
+
+def test_a_directory_is_one_configuration(tmp_path: Path) -> None:
+    (tmp_path / "hubs.yaml").write_text("hubs: { app: {} }")
+    (tmp_path / "rules-a.yaml").write_text("rules: [ { name: a, push: { to: x, with: { a: b } } } ]")
+    (tmp_path / "rules-b.yaml").write_text("rules: [ { name: b, push: { to: x, wiht: { a: b } } } ]")
+    _, problems = check(tmp_path, environ={})
+    assert [str(problem).replace(f"{tmp_path}/", "") for problem in problems] == [
+        "rules-b.yaml:1:21: rules[0].push: there is nothing to say (give with: or native:)",
+        "rules-b.yaml:1:36: rules[0].push.wiht: unknown key (did you mean with?)",
+    ]
+
+
+def test_a_mistake_elsewhere_does_not_hide_those_in_rules(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(
+        "brigde: {}\nhubs: { a: { tire: 1 } }\nrules: [ { name: r, push: { with: { a: b } } } ]"
+    )
+    _, problems = check(tmp_path / "c.yaml", environ={})
+    assert [problem.key for problem in problems] == ["brigde", "hubs.a.tire", "rules[0].push"]

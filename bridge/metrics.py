@@ -7,7 +7,16 @@ exists from the start, so that a zero is seen. Never a label: a handle, a tag, a
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Info, PlatformCollector, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
 from bridge.errors import Reason, Stage
 from bridge.histogram import BatchHistogram
@@ -51,6 +60,7 @@ class Metrics:
     """The registry and what is counted in it; building it starts nothing."""
 
     def __init__(self, *, version: str, sources: Sequence[str], rules: Sequence[str], hubs: Sequence[str]) -> None:
+        disable_created_metrics()  # a second series for each counter, which nobody asks for
         self.registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)

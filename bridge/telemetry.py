@@ -45,14 +45,15 @@ class Telemetry:
                         reason=letter.reason,
                         detail=letter.detail,
                     )
+            message = passage.message
+            broker = {"message_id": message.id, "position": message.position}
             _log.info(
-                "event",
+                "event taken",
                 event_id=passage.event_id,
-                source=passage.message.source,
+                source=message.source,
                 end=passage.end.value,
                 rules=passage.decision.matched,
-                message_id=passage.message.id,
-                position=passage.message.position,
+                **{name: value for name, value in broker.items() if value is not None},
             )
 
     # The supervisors

@@ -116,8 +116,8 @@ def _fields(entries: dict[str, Node], problems: Problems) -> Test:
 
     def test(value: Any) -> bool:
         if isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101 - dict first is five times as fast
-            return _all((test, value.get(name, MISSING)) for name, test in fields)
-        return bool(fields) and _all((test, MISSING) for _, test in fields)
+            return _all((field_test, value.get(name, MISSING)) for name, field_test in fields)
+        return bool(fields) and _all((field_test, MISSING) for _, field_test in fields)
 
     return _on_elements(test)
 

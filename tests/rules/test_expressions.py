@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.errors import ExpressionError, RenderError, RuleError
@@ -161,12 +161,14 @@ WORDS += ["+", "-", "*", "/", "//", "%", "==", "<", "and", "or", "not", "in", "i
 WORDS += ["if", "else", "default", "upper", "int", "join", "length", "defined", ".", "__class__", "{", "}", "~"]
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(words=st.lists(st.sampled_from(WORDS), max_size=14))
 def test_any_sequence_of_words_has_a_value_or_is_refused_in_our_own_words(words: list[str]) -> None:
     with suppress(RuleError):
         compile_expression(" ".join(words)).evaluate(EVENT)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(text=st.text(max_size=60))
 def test_any_text_has_a_value_or_is_refused_in_our_own_words(text: str) -> None:
     with suppress(RuleError):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.engine import Rule, RuleSet
@@ -42,6 +42,7 @@ def node(value: Any) -> Node:
     return Node(key="", mark=HERE, key_mark=HERE, value=value)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(
     patterns=st.lists(st.tuples(SOURCES, PATTERNS), max_size=8),
     origin=st.sampled_from(["bank", "hr", "other"]),

@@ -41,11 +41,12 @@ def run(config: Config) -> None:
 
     log.configure(settings.bridge.log.level, json=settings.bridge.log.format == "json")
     from bridge.app import Daemon
+    from bridge.console.routes import console
     from bridge.server import ListenError
     from hub.errors import StoreError
 
     try:
-        daemon = Daemon(settings, config_hash=config_hash(config))
+        daemon = Daemon(settings, config_hash=config_hash(config), console=console)
         _run_loop(daemon.run())
     except (StoreError, ListenError) as error:
         typer.echo(f"pushbridge: {error}", err=True)

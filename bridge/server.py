@@ -1,6 +1,7 @@
 """The two listeners: health, metrics, console and HTTP sources on one, the hub API on the other."""
 
 import asyncio
+import base64
 import contextlib
 import hmac
 import time
@@ -48,6 +49,8 @@ class Listener(uvicorn.Server):
                 ssl_cert_reqs=2 if tls is not None and tls.ca is not None else 0,
             )
         )
+        self.closing = asyncio.Event()
+        """Set when it begins to close; a response without an end watches it."""
         self._listen = listen
         self._serving: asyncio.Task[None] | None = None
 
@@ -80,6 +83,7 @@ class Listener(uvicorn.Server):
 
     async def close(self) -> None:
         """Finish requests under way, for a second at most."""
+        self.closing.set()
         self.should_exit = True
         if self._serving is not None:
             await self._serving
@@ -141,8 +145,11 @@ class _Guarded:
                 if status == 403
                 else "a token is needed\n"
             )
-            headers = None if status == 403 else {"www-authenticate": "Bearer"}
-            await PlainTextResponse(text, status, headers)(scope, receive, send)
+            refusal = PlainTextResponse(text, status)
+            if status == 401:
+                for challenge in ("Bearer", 'Basic realm="pushbridge", charset="UTF-8"'):
+                    refusal.headers.append("www-authenticate", challenge)
+            await refusal(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -151,7 +158,22 @@ class _Guarded:
             client = scope.get("client")
             return client is not None and client[0] in _LOOPBACK
         given = dict(scope["headers"]).get(b"authorization", b"")
-        return hmac.compare_digest(given, b"Bearer " + self._token.encode())
+        return hmac.compare_digest(_shown_token(given), self._token.encode())
+
+
+def _shown_token(authorization: bytes) -> bytes:
+    """The token of a bearer (RFC 6750), or the password of whatever user (RFC 7617), since a browser can show no other."""
+    scheme, _, credentials = authorization.partition(b" ")
+    match scheme.lower():
+        case b"bearer":
+            return credentials
+        case b"basic":
+            try:
+                return base64.b64decode(credentials, validate=True).partition(b":")[2]
+            except ValueError:
+                return b""
+        case _:
+            return b""
 
 
 class Observed:

@@ -34,7 +34,7 @@ class Step:
 
 @dataclass(slots=True)
 class Entry:
-    """One event, from receipt to outcome."""
+    """One event, from receipt to outcome. Of its dead letters it keeps rule, stage, reason and detail, never the body."""
 
     number: int
     id: str
@@ -46,6 +46,7 @@ class Entry:
     detail: str
     rules: Sequence[str]
     steps: list[Step]
+    dead_letters: Sequence[Mapping[str, str]]
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON types; nothing of the event's content is in it."""
@@ -60,6 +61,7 @@ class Entry:
             "detail": self.detail,
             "rules": list(self.rules),
             "notifications": [step.as_dict() for step in self.steps],
+            "dead_letters": list(self.dead_letters),
         }
 
 
@@ -73,6 +75,11 @@ class Trail:
         self._steps: dict[str, tuple[Entry, Step]] = {}
         self._early: OrderedDict[str, Step] = OrderedDict()
         self._listeners: list[Callable[[Entry], None]] = []
+
+    @property
+    def count(self) -> int:
+        """How many events there were, those no longer kept included."""
+        return self._count
 
     def entries(self) -> list[Entry]:
         """Oldest first."""
@@ -109,7 +116,7 @@ class Trail:
     def _add(self, passage: Passage, now: datetime) -> None:
         self._count += 1
         event = passage.event
-        kept = () if passage.end is End.SUPPRESSED else passage.decision.intents
+        is_new = passage.end is not End.SUPPRESSED
         entry = Entry(
             number=self._count,
             id=passage.event_id,
@@ -120,7 +127,12 @@ class Trail:
             reason="" if passage.reason is None else passage.reason.value,
             detail=passage.detail,
             rules=passage.decision.matched,
-            steps=[self._step_of(intent.notification) for intent in kept],
+            steps=[self._step_of(intent.notification) for intent in passage.decision.intents if is_new],
+            dead_letters=[
+                {"rule": letter.rule, "stage": letter.stage, "reason": letter.reason, "detail": letter.detail}
+                for letter in passage.dead_letters
+                if is_new
+            ],
         )
         self._entries[entry.number] = entry
         for step in entry.steps:

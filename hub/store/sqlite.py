@@ -13,7 +13,7 @@ from typing import IO, TypeVar
 from pyroaring import BitMap
 
 from hub.documents import registrations_of
-from hub.errors import HubError, StoreError, StoreLockedError
+from hub.errors import StoreError, StoreLockedError
 from hub.installation import Installation, Registration
 from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails
@@ -77,16 +77,23 @@ class SqliteStore:
             await asyncio.to_thread(self._migrate)
             self._reader = await asyncio.to_thread(self._connect)
         except (sqlite3.Error, OSError) as error:
+            self._unlock()
             raise StoreError(f"cannot open {self._path}: {error}") from error
+        except StoreError:
+            self._unlock()
+            raise
         self._writer.start()
         return int(await self._writer.run(lambda connection: work.free_all(connection, now=self._clock())))
 
     async def close(self) -> None:
         await self._writer.stop()
+        reader, self._reader = self._reader, None
         await asyncio.to_thread(self._reading.shutdown)
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
+        if reader is not None:
+            reader.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -236,21 +243,9 @@ class SqliteStore:
         return answer
 
     async def _read(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._reading, self._read_now, job)
-
-    def _read_now(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        """One snapshot for all statements of a job."""
-        assert self._reader is not None, "the store is not open"
-        try:
-            self._reader.execute("BEGIN")
-            try:
-                return job(self._reader)
-            finally:
-                self._reader.execute("COMMIT")
-        except HubError:
-            raise
-        except sqlite3.Error as error:
-            raise StoreError(f"{type(error).__name__}: {error}") from error
+        if self._reader is None:
+            raise StoreError("the store is closed")
+        return await asyncio.get_running_loop().run_in_executor(self._reading, _read_now, self._reader, job)
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -273,6 +268,18 @@ class SqliteStore:
     def _next_fence(self) -> int:
         self._fence += 1
         return self._fence
+
+
+def _read_now(connection: sqlite3.Connection, job: Callable[[sqlite3.Connection], T]) -> T:
+    """One snapshot for all statements of a job."""
+    try:
+        connection.execute("BEGIN")
+        try:
+            return job(connection)
+        finally:
+            connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise StoreError(f"{type(error).__name__}: {error}") from error
 
 
 def _lock_beside(path: Path) -> IO[bytes]:

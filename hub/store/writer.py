@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from hub.errors import HubError, StoreError
+from hub.errors import StoreError
 
 WriteJob = Callable[[sqlite3.Connection], Any]
 
@@ -26,8 +26,8 @@ class GroupWriter:
     """Runs jobs in the order they came, as many as wait in one transaction, so that one fsync serves all of them.
 
     A job may run twice: when another of its group fails, the group is undone and each job is run on its own, so that a
-    failure costs only itself. So a job's effects are in the database alone. `transaction_seconds` is called with each
-    transaction's time from the writer's thread.
+    failure costs only itself. So a job's effects are in the database alone. `observe` is called with each transaction's
+    time in seconds, from the writer's thread.
     """
 
     def __init__(self, connect: Callable[[], sqlite3.Connection], *, observe: Callable[[float], None]) -> None:
@@ -43,8 +43,11 @@ class GroupWriter:
     async def run(self, job: WriteJob) -> Any:
         """The job's answer, once it is durable.
 
-        Raises: what the job raises of the hub's own errors; StoreError for anything the database says.
+        Raises: StoreError: the database could not do it, or the writer has been stopped; else what the job raises, a
+        defect included, which trying again would not mend.
         """
+        if self._thread is None:
+            raise StoreError("the store is closed")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         self._waiting.put(_Waiting(job, loop, future))
@@ -52,10 +55,10 @@ class GroupWriter:
 
     async def stop(self) -> None:
         """Finish what waits, then end the thread."""
-        if self._thread is not None:
+        thread, self._thread = self._thread, None  # first: nobody takes what comes behind the end
+        if thread is not None:
             self._waiting.put(None)
-            await asyncio.to_thread(self._thread.join)
-            self._thread = None
+            await asyncio.to_thread(thread.join)
 
     def _run(self) -> None:
         connection = self._connect()
@@ -109,7 +112,7 @@ def _transact(connection: sqlite3.Connection, jobs: Sequence[WriteJob]) -> list[
 
 
 def _in_our_words(error: Exception) -> Exception:
-    if isinstance(error, HubError):
+    if not isinstance(error, sqlite3.Error):
         return error
     wrapped = StoreError(f"{type(error).__name__}: {error}")
     wrapped.__cause__ = error

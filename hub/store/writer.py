@@ -93,10 +93,9 @@ class GroupWriter:
                 for waiting in group:
                     self._commit(connection, [waiting])
                 return
-            _resolve(group, [_in_our_words(error)])
-        else:
-            _resolve(group, answers)
+            answers = [_in_our_words(error)]
         self._observe(time.perf_counter() - started)
+        _resolve(group, answers)
 
 
 def _transact(connection: sqlite3.Connection, jobs: Sequence[WriteJob]) -> list[Any]:

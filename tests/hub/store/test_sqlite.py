@@ -1,16 +1,28 @@
 """The store on SQLite keeps the contract of all stores; what is its own is tested beside it."""
 
+import asyncio
+import os
+import signal
+import sqlite3
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from pyroaring import BitMap
 
-from hub.store.base import Lane, Store
+from hub.errors import StoreError, StoreLockedError
+from hub.notification import Platform
+from hub.outcome import OutcomeName
+from hub.store import sqlite, tag_index
+from hub.store.base import Lane, PageResult, Store
 from hub.store.seen import SeenWindow
 from hub.store.sqlite import SqliteStore
 from tests.fakes.clock import FakeClock
+from tests.hub.examples import HUB, arrival, arrivals, installation, notification
 from tests.hub.store.behaviour import StoreBehaviour
-from tests.hub.store.harness import Stores
+from tests.hub.store.harness import LEASE, WHOLE, Stores, ids, lease, lease_pages
+from tests.hub.store.registering import found, native
 
 
 class SqliteStores:
@@ -44,3 +56,197 @@ class TestSqliteStore(StoreBehaviour):
         stores = SqliteStores(tmp_path / "hub.db")
         yield stores
         await stores.close()
+
+
+async def test_opening_makes_the_folder(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "not" / "yet" / "hub.db")
+    await store.open()
+    await store.close()
+    assert (tmp_path / "not" / "yet" / "hub.db").exists()
+
+
+async def test_a_file_that_is_no_database_is_refused_with_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "hub.db"
+    path.write_text("not a database, whatever its name says, and long enough to be looked at")
+    store = SqliteStore(path)
+    with pytest.raises(StoreError, match=r"hub\.db.*not a database"):
+        await store.open()
+    await store.close()
+
+
+async def test_a_store_belongs_to_one_process_until_it_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "hub.db"
+    first, second = SqliteStore(path), SqliteStore(path)
+    await first.open()
+    with pytest.raises(StoreLockedError, match=r"another process uses .*hub\.db"):
+        await second.open()
+    await first.close()
+    await second.open()
+    await second.close()
+
+
+async def test_a_store_that_could_not_be_opened_can_be_opened_later(tmp_path: Path) -> None:
+    path = tmp_path / "hub.db"
+    path.mkdir()
+    store = SqliteStore(path)
+    with pytest.raises(StoreError):
+        await store.open()
+    path.rmdir()
+    await store.open()
+    assert await store.pending() == 0
+    await store.close()
+
+
+async def test_a_closed_store_refuses_instead_of_waiting(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "hub.db")
+    await store.open()
+    await store.close()
+    await store.close()
+    with pytest.raises(StoreError, match="closed"):
+        await store.accept([arrival(notification())], lease=0, until=0)
+    with pytest.raises(StoreError, match="closed"):
+        await store.pending()
+
+
+async def test_a_database_in_trouble_is_told_as_the_stores_trouble_and_works_again(tmp_path: Path) -> None:
+    path = tmp_path / "hub.db"
+    store = SqliteStore(path)
+    await store.open()
+    with sqlite3.connect(path) as other:
+        other.execute("ALTER TABLE notification RENAME TO elsewhere")
+    with pytest.raises(StoreError, match="no such table"):
+        await store.accept([arrival(notification(), event_id="a")], lease=0, until=0)
+    with pytest.raises(StoreError, match="no such table"):
+        await store.pending()
+    other.execute("ALTER TABLE elsewhere RENAME TO notification")
+    other.close()
+    result = await store.accept([arrival(notification(), event_id="a")], lease=0, until=0)
+    assert not result.duplicates
+    assert await store.pending() == 1
+    await store.close()
+
+
+_CRASHING = """
+import asyncio, sys
+from pathlib import Path
+from pyroaring import BitMap
+from hub.notification import Platform
+from hub.store.base import Audience
+from hub.store.sqlite import SqliteStore
+from tests.hub.examples import HUB, arrivals, notification
+
+async def main() -> None:
+    store = SqliteStore(Path(sys.argv[1]))
+    await store.open()
+    given = [notification(id=f"{number:032x}") for number in range(5)]
+    first, *_ = (await store.accept(arrivals(given), lease=3, until=2e12)).work
+    await store.expand(first, Audience(pages=[(Platform.FCM, BitMap([n])) for n in range(3)]), started_at=0)
+    await store.lease_pages({(HUB, Platform.FCM): 2}, until=2e12)
+    print("ready", flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+async def test_what_a_killed_process_had_leased_is_free_when_the_store_is_opened(tmp_path: Path) -> None:
+    path = tmp_path / "hub.db"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _CRASHING, str(path), stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[3]
+    )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGKILL)
+    assert await process.wait() == -signal.SIGKILL
+    clock = FakeClock()
+    store = SqliteStore(path, clock=clock)
+    assert await store.open() == 4  # two notifications and two pages
+    assert sorted(ids(await lease(store, clock))) == [f"{number:032x}" for number in range(1, 5)]
+    pages = await lease_pages(store, clock, HUB)
+    assert sorted(list(page.ordinals or ()) for page in pages) == [[0], [1], [2]]
+    await store.close()
+
+
+class TracedStore(SqliteStore):
+    """Keeps the statements of all its connections."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.statements: list[str] = []
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = super()._connect()
+        connection.set_trace_callback(self.statements.append)
+        return connection
+
+
+async def test_a_notification_that_is_its_own_page_costs_one_insert_and_one_update(tmp_path: Path) -> None:
+    store = TracedStore(tmp_path / "hub.db")
+    await store.open()
+    await store.put_installations(HUB, [installation("ann", "news"), installation("bob", "news")])
+    store.statements.clear()
+    result = await store.accept([arrival(notification("news"))], lease=1, until=2e12)
+    (audience,) = await store.audiences([work.notification for work in result.work])
+    ordinals = BitMap([target.ordinal for target in audience.targets])
+    assert len(ordinals) == 2
+    counts = {Platform.FCM: {OutcomeName.SUCCESS: 2}}
+    await store.record([PageResult(work=result.work[0], counts=counts, ordinals=ordinals, started_at=1.0)])
+    writes = [line for line in store.statements if line.startswith(("INSERT", "UPDATE", "DELETE"))]
+    of_events = [line for line in writes if "seen_" in line]
+    assert [line.split(" (")[0].split(" SET")[0] for line in writes if line not in of_events] == [
+        "INSERT INTO notification",
+        "UPDATE notification",
+    ]
+    assert [line for line in store.statements if line == "COMMIT"] == ["COMMIT"] * 3  # accept, read, record
+    await store.close()
+
+
+async def test_batches_accepted_at_the_same_time_share_transactions(tmp_path: Path) -> None:
+    store = TracedStore(tmp_path / "hub.db")
+    await store.open()
+    store.statements.clear()
+    batches = [arrivals([notification()]) for _ in range(50)]
+    await asyncio.gather(*(store.accept(batch, lease=1, until=2e12) for batch in batches))
+    assert store.statements.count("COMMIT") <= 3
+    assert await store.pending() == 50
+    await store.close()
+
+
+@pytest.mark.parametrize("size", [tag_index.FOLD_AT - 1, tag_index.FOLD_AT, tag_index.FOLD_AT + 1])
+async def test_a_tag_with_many_members_is_folded_and_still_changes(tmp_path: Path, size: int) -> None:
+    store = SqliteStore(tmp_path / "hub.db")
+    await store.open()
+    phones = [installation(f"p{number}", "all", templates=False) for number in range(size)]
+    await store.put_installations(HUB, phones)
+    with sqlite3.connect(tmp_path / "hub.db") as connection:
+        (dense,) = connection.execute("SELECT dense FROM tag WHERE key = 'all'").fetchone()
+    connection.close()
+    assert bool(dense) == (size > tag_index.FOLD_AT)
+    await store.delete_installation(HUB, "p0")
+    await store.put_installations(HUB, [installation("p1", "other", templates=False)])
+    await store.put_installations(HUB, [installation("new", "all", templates=False)])
+    (audience,) = await store.audiences([native("all")])
+    assert sum(len(page) for _, page in audience.pages) == size - 1
+    assert [target.push_channel for target in await found(store, native("!all"))] == ["token of p1"]
+    assert [target.push_channel for target in await found(store, native("all && $InstallationId:{new}"))] == [
+        "token of new"
+    ]
+    await store.close()
+
+
+async def test_too_old_an_sqlite_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "_MINIMUM_VERSION", (99, 0, 0))
+    with pytest.raises(StoreError, match="too old"):
+        await SqliteStore(tmp_path / "hub.db").open()
+    assert not os.listdir(tmp_path)
+
+
+async def test_transactions_are_timed(tmp_path: Path) -> None:
+    seen: list[tuple[str, float]] = []
+    store = SqliteStore(tmp_path / "hub.db", observe=lambda operation, seconds: seen.append((operation, seconds)))
+    await store.open()
+    seen.clear()
+    await store.accept([arrival(notification())], lease=WHOLE, until=LEASE)
+    await store.close()
+    assert [operation for operation, _ in seen] == ["write"]
+    assert 0 < seen[0][1] < 60

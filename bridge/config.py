@@ -410,11 +410,10 @@ class Retry(Section):
 
 
 class Delivery(Section):
-    """How pushes go out: `max_in_flight` for each hub and platform, `page_size` registrations a unit of work."""
+    """How pushes go out; `max_in_flight` bounds the single pushes under way for each hub and platform."""
 
     retry: Retry = Retry()
     max_in_flight: int = Field(default=2_000, ge=1)
-    page_size: int = Field(default=1_000, ge=1, le=1_000)
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]

@@ -4,6 +4,7 @@ Modules log through `structlog.get_logger()`; libraries that use `logging` (pika
 belongs to one event is bound once, with `structlog.contextvars.bound_contextvars(event_id=..., source=...)`.
 """
 
+import asyncio
 import json as stdlib_json
 import logging
 import sys
@@ -45,13 +46,41 @@ def configure(level: Level = "info", stream: TextIO | None = None, *, json: bool
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: structlog.typing.Processor = _as_json if json else structlog.dev.ConsoleRenderer(colors=stream.isatty())
+    writer = _TickWriter(stream)
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=lambda *_: writer,
         cache_logger_on_first_use=True,
     )
     _route_stdlib(threshold, stream, shared, renderer)
+
+
+class _TickWriter:
+    """Writes the lines of one turn of the event loop together: a batch of events is one system call, not hundreds.
+
+    Outside of a loop each line is written at once.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lines: list[str] = []
+
+    def msg(self, line: str) -> None:
+        self._lines.append(line)
+        if len(self._lines) > 1:
+            return  # the turn's first line has asked for the flush
+        try:
+            asyncio.get_running_loop().call_soon(self.flush)
+        except RuntimeError:
+            self.flush()
+
+    log = debug = info = warning = error = critical = exception = fatal = warn = failure = err = msg
+
+    def flush(self) -> None:
+        lines, self._lines = self._lines, []
+        self._stream.write("\n".join(lines) + "\n")
+        self._stream.flush()
 
 
 def _route_stdlib(

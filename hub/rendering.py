@@ -2,13 +2,15 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
 
 from hub.dates import parse_date
 from hub.errors import InvalidRequestError, TemplateError
 from hub.installation import Template
 from hub.notification import NativeContent, Notification, Platform
 from hub.senders.base import Push
-from hub.store.base import Store, StoredTemplate, Target
+from hub.store.base import StoredTemplate, Target
 from hub.templates import CompiledTemplate, Rendered, compile_template
 
 _COMPILED_KEPT = 4096
@@ -16,10 +18,16 @@ _COMPILED_KEPT = 4096
 _Key = tuple[int, Platform]
 
 
+class Templates(Protocol):
+    """What rendering asks of the store."""
+
+    async def templates(self, ids: Sequence[int]) -> Mapping[int, StoredTemplate]: ...
+
+
 class Rendering:
     """Makes the pushes of notifications; keeps the templates used last, compiled."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Templates) -> None:
         self._store = store
         self._compiled: OrderedDict[_Key, CompiledTemplate | None] = OrderedDict()
 
@@ -53,25 +61,19 @@ class Rendering:
         prefix = f"{id_[:8]}-{id_[8:12]}-{id_[12:16]}-{id_[16:20]}-"
         content = notification.content
         native = Rendered(content.payload, content.headers) if isinstance(content, NativeContent) else None
-        shared: dict[int, Rendered] = {}
-        expiries: dict[str, Mapping[str, str]] = {}
+        shared: dict[_Key, Rendered] = {}
         made: list[Push | None] = []
         for target in targets:
             rendered = native or self._rendered(notification, target, shared)
             if rendered is None:
                 made.append(None)
                 continue
-            headers = rendered.headers
-            if rendered.expiry:
-                if rendered.expiry not in expiries:
-                    expiries[rendered.expiry] = _with_expiry(headers, rendered.expiry)
-                headers = expiries[rendered.expiry]
             made.append(
                 Push(
                     id=f"{prefix}{target.ordinal:012x}",
                     push_channel=target.push_channel,
                     payload=rendered.payload,
-                    headers=headers,
+                    headers=rendered.headers,
                     priority=notification.priority,
                     expires_at=notification.expires_at,
                     collapse_key=notification.collapse_key,
@@ -79,22 +81,22 @@ class Rendering:
             )
         return made
 
-    def _rendered(self, notification: Notification, target: Target, shared: dict[int, Rendered]) -> Rendered | None:
-        template = target.template
-        assert template is not None
-        ready = shared.get(template)
+    def _rendered(self, notification: Notification, target: Target, shared: dict[_Key, Rendered]) -> Rendered | None:
+        assert target.template is not None
+        key = (target.template, target.platform)
+        ready = shared.get(key)
         if ready is not None and not target.push_variables:
             return ready
-        compiled = self._compiled[template, target.platform]
+        compiled = self._compiled[key]
         if compiled is None:
             return None
         assert not isinstance(notification.content, NativeContent)
         properties = notification.content.properties
         variables = target.push_variables or {}
         if any(name.lower() in compiled.names for name in variables):
-            return compiled.render(properties, variables)
+            return _filled(compiled, properties, variables)
         if ready is None:
-            ready = shared[template] = compiled.render(properties, {})
+            ready = shared[key] = _filled(compiled, properties, {})
         return ready
 
 
@@ -108,13 +110,17 @@ def _compiled(stored: StoredTemplate | None, platform: Platform) -> CompiledTemp
         return None
 
 
-def _with_expiry(headers: Mapping[str, str], expiry: str) -> Mapping[str, str]:
-    """`headers` with what APNs wants to hear: seconds since 1970, or `0` for "now or never".
+def _filled(compiled: CompiledTemplate, properties: Mapping[str, str], push_variables: Mapping[str, str]) -> Rendered:
+    """The template filled, its expiry among the headers as APNs wants it: seconds since 1970, `0` for "now or never".
 
     An expression may have come to no date; then the notification's own expiry stands.
     """
+    rendered = compiled.render(properties, push_variables)
+    expiry = rendered.expiry
+    if not expiry:
+        return rendered
     try:
-        seconds = expiry if expiry.isdigit() else str(int(parse_date(expiry).timestamp()))
+        seconds = expiry if expiry.isascii() and expiry.isdigit() else str(int(parse_date(expiry).timestamp()))
     except InvalidRequestError:
-        return headers
-    return {**headers, "apns-expiration": seconds}
+        return rendered
+    return replace(rendered, headers={**rendered.headers, "apns-expiration": seconds})

@@ -1,0 +1,203 @@
+"""Pushes are rendered once for all who get the same, and each as its own template and platform say."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import pytest
+
+from hub import rendering
+from hub.notification import NativeContent, Notification, Platform, Priority, TemplateContent
+from hub.rendering import Rendering
+from hub.senders.base import Push
+from hub.store.base import StoredTemplate, Target
+from tests.hub.examples import notification
+
+ALERT = '{"aps":{"alert":"$(title)"}}'
+MESSAGE = '{"message":{"notification":{"title":"$(title)"}}}'
+NAMED = '{"message":{"notification":{"title":"$(title)","body":"$(name)"}}}'
+
+
+class Templates:
+    """The part of a store that rendering asks: templates by number, and what was asked for."""
+
+    def __init__(self, **templates: StoredTemplate) -> None:
+        self._templates = {int(number[1:]): template for number, template in templates.items()}
+        self.asked: list[list[int]] = []
+
+    async def templates(self, ids: Sequence[int]) -> Mapping[int, StoredTemplate]:
+        self.asked.append(list(ids))
+        return {number: self._templates[number] for number in ids if number in self._templates}
+
+
+def template(body: str, headers: Mapping[str, str] | None = None, expiry: str | None = None) -> StoredTemplate:
+    return StoredTemplate(body=body, headers=headers or {}, expiry=expiry)
+
+
+def target(
+    ordinal: int,
+    number: int | None = 1,
+    *,
+    platform: Platform = Platform.FCM,
+    push_variables: Mapping[str, str] | None = None,
+) -> Target:
+    return Target(ordinal, platform, f"token {ordinal}", number, push_variables, 0.0)
+
+
+async def pushes(templates: Templates, given: Notification, *targets: Target) -> list[Push | None]:
+    made = Rendering(templates)
+    await made.prepare(targets)
+    return made.pushes(given, targets)
+
+
+def payload(push: Push | None) -> bytes:
+    assert push is not None
+    return push.payload
+
+
+def headers(push: Push | None) -> Mapping[str, str]:
+    assert push is not None
+    return push.headers
+
+
+async def test_phones_that_get_the_same_share_one_payload_and_headers() -> None:
+    first, second = await pushes(Templates(t1=template(MESSAGE)), notification(), target(1), target(2))
+    assert payload(first) == b'{"message":{"notification":{"title":"hello"}}}'
+    assert payload(first) is payload(second)
+    assert headers(first) is headers(second)
+    assert [push.push_channel for push in (first, second) if push] == ["token 1", "token 2"]
+
+
+async def test_a_phones_push_variables_fill_what_the_notification_does_not() -> None:
+    made = await pushes(
+        Templates(t1=template(NAMED)),
+        notification(),
+        target(1, push_variables={"Name": "Ann"}),
+        target(2),
+        target(3, push_variables={"name": "Bob", "title": "ignored"}),
+        target(4, push_variables={"color": "red"}),
+        target(5),
+    )
+    bodies = [payload(push).split(b'"body":')[1] for push in made]
+    assert bodies == [b'"Ann"}}}', b'""}}}', b'"Bob"}}}', b'""}}}', b'""}}}']
+    assert payload(made[1]) is payload(made[3]) is payload(made[4])
+    assert all(b'"title":"hello"' in payload(push) for push in made)
+
+
+async def test_one_text_registered_for_two_platforms_is_filled_as_each_needs() -> None:
+    unwrapped = '{"data":{"title":"$(title)"}}'
+    apple, google = await pushes(
+        Templates(t1=template(unwrapped)), notification(), target(1, platform=Platform.APNS), target(2)
+    )
+    assert payload(apple) == b'{"data":{"title":"hello"}}'
+    assert payload(google).startswith(b'{"message":')
+
+
+async def test_the_id_of_a_push_is_a_uuid_the_same_on_every_try_and_unique_for_each_registration() -> None:
+    given = notification(id="0123456789abcdef0123456789abcdef")
+    once = await pushes(Templates(t1=template(MESSAGE)), given, target(1), target(2), target(2**40))
+    again = await pushes(Templates(t1=template(MESSAGE)), given, target(2**40), target(1))
+    ids = [push.id for push in once if push]
+    assert ids == [
+        "01234567-89ab-cdef-0123-000000000001",
+        "01234567-89ab-cdef-0123-000000000002",
+        "01234567-89ab-cdef-0123-010000000000",
+    ]
+    assert [push.id for push in again if push] == [ids[2], ids[0]]
+
+
+async def test_a_native_payload_goes_as_it_is_with_its_headers() -> None:
+    content = NativeContent(platform=Platform.WNS, payload=b"<toast/>", headers={"X-WNS-Type": "wns/toast"})
+    given = notification(
+        content=content,
+        priority=Priority.NORMAL,
+        collapse_key="score",
+        expires_at=datetime(2030, 1, 1, tzinfo=UTC),
+    )
+    templates = Templates()
+    (push,) = await pushes(templates, given, target(1, None, platform=Platform.WNS))
+    assert push is not None
+    assert (push.payload, push.headers) == (b"<toast/>", {"X-WNS-Type": "wns/toast"})
+    assert (push.priority, push.collapse_key, push.expires_at) == (
+        Priority.NORMAL,
+        "score",
+        datetime(2030, 1, 1, tzinfo=UTC),
+    )
+    assert templates.asked == []
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [None, template("no json"), template('{"message":{"notification":{"title":"$(title"}}}')],
+    ids=["gone", "no JSON", "no expression"],
+)
+async def test_a_template_that_is_not_valid_any_more_makes_no_push_and_the_others_do(
+    stored: StoredTemplate | None,
+) -> None:
+    templates = Templates(t2=template(MESSAGE), **({} if stored is None else {"t1": stored}))
+    broken, whole = await pushes(templates, notification(), target(1, 1), target(2, 2))
+    assert broken is None
+    assert whole is not None
+
+
+@pytest.mark.parametrize(
+    "expiry, expiration",
+    [
+        ("0", "0"),
+        ("2030-01-01T00:00:00Z", "1893456000"),
+        ("$(until)", "1893456000"),
+    ],
+)
+async def test_apples_expiry_becomes_the_header_it_wants(expiry: str, expiration: str) -> None:
+    given = notification(content=TemplateContent(properties={"title": "t", "until": "2030-01-01T00:00:00Z"}))
+    (push,) = await pushes(Templates(t1=template(ALERT, expiry=expiry)), given, target(1, platform=Platform.APNS))
+    assert headers(push) == {"apns-expiration": expiration}
+
+
+@pytest.mark.parametrize("until", ["tomorrow", "²", "", "12:00"])
+async def test_an_expiry_that_comes_to_no_date_is_left_out(until: str) -> None:
+    given = notification(content=TemplateContent(properties={"title": "t", "until": until}))
+    templates = Templates(t1=template(ALERT, {"apns-priority": "5"}, "$(until)"))
+    (push,) = await pushes(templates, given, target(1, platform=Platform.APNS))
+    assert headers(push) == {"apns-priority": "5"}
+
+
+async def test_templates_with_the_same_expiry_keep_their_own_headers() -> None:
+    templates = Templates(
+        t1=template(ALERT, {"apns-push-type": "alert"}, "0"), t2=template(ALERT, {"apns-push-type": "background"}, "0")
+    )
+    made = await pushes(
+        templates,
+        notification(),
+        target(1, 1, platform=Platform.APNS),
+        target(2, 2, platform=Platform.APNS),
+        target(3, 1, platform=Platform.APNS),
+    )
+    assert [headers(push)["apns-push-type"] for push in made] == ["alert", "background", "alert"]
+    assert {headers(push)["apns-expiration"] for push in made} == {"0"}
+    assert headers(made[0]) is headers(made[2])
+
+
+async def test_an_expiry_from_a_push_variable_is_each_phones_own() -> None:
+    templates = Templates(t1=template(ALERT, expiry="$(until)"))
+    made = await pushes(
+        templates,
+        notification(),
+        target(1, platform=Platform.APNS, push_variables={"until": "2030-01-01T00:00:00Z"}),
+        target(2, platform=Platform.APNS, push_variables={"until": "0"}),
+        target(3, platform=Platform.APNS),
+    )
+    assert [headers(push).get("apns-expiration") for push in made] == ["1893456000", "0", None]
+
+
+async def test_a_template_is_asked_for_once_and_forgotten_when_others_were_used_since(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rendering, "_COMPILED_KEPT", 2)
+    templates = Templates(t1=template(MESSAGE), t2=template(MESSAGE), t3=template(MESSAGE))
+    made = Rendering(templates)
+    for number in (1, 2, 1, 3, 1):
+        await made.prepare([target(number, number)])
+    assert templates.asked == [[1], [2], [3]]
+    made.trim()
+    await made.prepare([target(1, 1), target(2, 2), target(3, 3)])
+    assert templates.asked[3:] == [[2]]

@@ -102,6 +102,8 @@ class Dispatcher:
         self._idle = asyncio.Event()
         self._idle.set()
         self._group: asyncio.TaskGroup | None = None
+        self.pending = 0
+        """Notifications and pages that the store holds and that are not done."""
         self.behind = False
         """Whether the store holds due work that no slot was free for: what is accepted now has to queue behind it."""
 
@@ -117,6 +119,7 @@ class Dispatcher:
 
     def submit(self, work: Sequence[Work], *, accepted: int) -> None:
         """Take what was leased with its acceptance; `accepted` says how many there were with those that stayed behind."""
+        self.pending += accepted
         if len(work) < accepted:
             self.behind = True
         if work:
@@ -271,6 +274,7 @@ class Dispatcher:
 
     async def _expand(self, piece: Work, audience: Audience, started_at: float) -> None:
         await self._store.expand(piece, audience, started_at=started_at)
+        self.pending += len(audience.pages) - 1
         counts = Counter[Platform]()
         for platform, ordinals in audience.pages:
             counts[platform] += len(ordinals)
@@ -429,6 +433,7 @@ class Dispatcher:
                 self._observer.store_failed("record", error)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, longest)
+        self.pending += sum(len(result.retries) - 1 for result in batch)
         self._drop(result.work for result in batch)
         if recorded.ended:
             self._observer.ended(recorded.ended)

@@ -27,7 +27,8 @@ class Hub:
     """Accepts notifications, keeps who is registered, and delivers.
 
     `open`, then `run` as a task; `drain` before that task is cancelled, then `close`. `max_pending` bounds the
-    notifications and pages that wait in the store: over it `room` is 0 and `send` refuses.
+    notifications and pages that wait in the store: over it `room` is 0 and `send` refuses. `max_in_flight` bounds the
+    single pushes under way for each hub and platform.
     """
 
     def __init__(
@@ -39,27 +40,31 @@ class Hub:
         observer: Observer,
         policy: RetryPolicy = RetryPolicy(),
         max_pending: int = 100_000,
+        max_in_flight: int = 2000,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._observer = observer
         self._clock = clock
         self._max_pending = max_pending
-        self._pending = 0
         self.bulkheads = {
-            (hub, platform): Bulkhead(senders.get((hub, platform)) or Unconfigured(platform), clock=clock)
+            (hub, platform): Bulkhead(
+                senders.get((hub, platform)) or Unconfigured(platform), single=max_in_flight, clock=clock
+            )
             for hub in hubs
             for platform in Platform
         }
-        self._dispatcher = Dispatcher(store, self.bulkheads, observer=observer, policy=policy, clock=clock)
+        self._dispatcher = Dispatcher(
+            store, self.bulkheads, observer=observer, policy=policy, slots=2 * max_in_flight, clock=clock
+        )
         self.store_trouble: str | None = None
         """What the store said when it last refused a batch, None since it takes them again."""
 
     async def open(self) -> int:
         """Open the store; how many pieces of work a dead process had left under way. Raises: StoreError."""
         freed = await self._store.open()
-        self._pending = await self._store.pending()
-        self._dispatcher.behind = self._pending > 0
+        self._dispatcher.pending = await self._store.pending()
+        self._dispatcher.behind = self.pending > 0
         return freed
 
     async def run(self) -> None:
@@ -83,12 +88,17 @@ class Hub:
     @property
     def room(self) -> int:
         """How many more notifications may wait."""
-        return max(0, self._max_pending - self._pending)
+        return max(0, self._max_pending - self.pending)
 
     @property
     def pending(self) -> int:
-        """Notifications and pages that wait or are under way, as counted a second ago at most."""
-        return self._pending
+        """Notifications and pages that wait or are under way."""
+        return self._dispatcher.pending
+
+    @property
+    def in_hand(self) -> int:
+        """Pieces of work under way."""
+        return self._dispatcher.in_hand
 
     @property
     def max_pending(self) -> int:
@@ -119,7 +129,7 @@ class Hub:
         The same id again is the same notification. Raises: CapacityError; StoreError: not taken.
         """
         if not self.room:
-            raise CapacityError(f"{self._pending} notifications wait already", retry_after=1.0)
+            raise CapacityError(f"{self.pending} notifications wait already", retry_after=1.0)
         await self._accept_now([Arrival(source="", event_id="", notifications=[notification])])
         return wire_id(notification.id, self._clock())
 
@@ -130,7 +140,6 @@ class Hub:
             len(arrival.notifications) for index, arrival in enumerate(arrivals) if index not in result.duplicates
         )
         if accepted:
-            self._pending += accepted
             self._dispatcher.submit(result.work, accepted=accepted)
         return result
 
@@ -173,11 +182,11 @@ class Hub:
         await self._store.delete_registration(hub, registration_id, if_match=if_match)
 
     async def _count(self) -> None:
-        """Keep `room` honest: what was added since the last count is added to it, what has ended shows at the next."""
+        """Keep `room` honest: what is added and ends here is known at once, but leases are lost and rows dropped too."""
         while True:
             await asyncio.sleep(_COUNT_EVERY)
             try:
-                self._pending = await self._store.pending()
+                self._dispatcher.pending = await self._store.pending()
             except StoreError as error:
                 self._observer.store_failed("count", error)
 

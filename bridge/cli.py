@@ -69,14 +69,23 @@ def check(config: Config) -> None:
 
 @app.command()
 def demo(
-    exit_after: Annotated[float | None, typer.Option(help="End by itself after so many seconds.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON at the end.")] = False,
-    port: Annotated[int, typer.Option(help="Port of the page; 0 for any.")] = 8080,
+    exit_after: Annotated[
+        float | None, typer.Option(help="End when every phone has got its own, or after so many seconds.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="End likewise, and print a summary as JSON.")] = False,
+    port: Annotated[int, typer.Option(help="Port of the page; another is taken if it is in use.")] = 8080,
 ) -> None:
     """Run everything on this machine: the daemon, stand-ins of the push services, virtual phones, sample events."""
-    from bridge.demo import demo as run_demo
+    from bridge.demo.run import demo as run_demo
+    from bridge.errors import BridgeError
+    from hub.errors import StoreError
 
-    raise typer.Exit(_run_loop(run_demo(exit_after=exit_after, json=json, port=port)))
+    try:
+        code = _run_loop(run_demo(exit_after=exit_after, json=json, port=port))
+    except (BridgeError, StoreError) as error:
+        typer.echo(f"pushbridge: {error}", err=True)
+        raise typer.Exit(CANNOT_START) from error
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -1,0 +1,46 @@
+"""What every phone has to show of the first events, and how it differs from what the push services took for it."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from bridge.demo.phones import Role
+from sandbox.phones import VirtualPhone
+
+Text = tuple[str, str]
+"""Title and body."""
+
+_WELCOME: Text = ("Welcome", "Employee 12345 has joined.")
+_DEBIT: Text = ("Card debit CHF 720.55", "Alpine Sports, account ••••4711")
+_APPROVAL: Text = ("Approval needed: Marketing", "Ben Frei asks for CHF 18500.00")
+
+EXPECTED: Mapping[str, Mapping[str, Text]] = {
+    "anna-iphone": {"12345/joined": _WELCOME, "p-1001": _DEBIT},
+    "ben-android": {"12345/joined": _WELCOME},
+    "maria-android": {"BR-2041/Requested": _APPROVAL},
+    "anna-pc": {"12345/joined": _WELCOME},
+    "maria-pc": {"BR-2041/Requested": _APPROVAL},
+}
+"""By phone and event. What is not here must not be shown; the debit p-1002 is below its threshold and is for nobody."""
+
+
+def is_complete(devices: Sequence[tuple[Role, VirtualPhone]]) -> bool:
+    """Whether every phone has received as many pushes as it should, or more."""
+    return all(len(phone.received) >= len(EXPECTED[role.id]) for role, phone in devices)
+
+
+def differences(devices: Sequence[tuple[Role, VirtualPhone]]) -> list[str]:
+    """A sentence for everything that a phone got and should not have, or should have got and did not."""
+    found = []
+    for role, phone in devices:
+        expected = Counter(EXPECTED[role.id].values())
+        got = Counter((shown.title, shown.body) for shown in phone.screen)
+        found += [f"{role.name} did not get {_quoted(text)}" for text in (expected - got).elements()]
+        found += [f"{role.name} got {_quoted(text)}, which was not for it" for text in (got - expected).elements()]
+        found += [
+            f"{role.name} got a push that it shows nothing of: {one.hidden}" for one in phone.received if one.hidden
+        ]
+    return found
+
+
+def _quoted(text: Text) -> str:
+    return f'"{text[0]}: {text[1]}"'

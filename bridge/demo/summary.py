@@ -1,0 +1,77 @@
+"""What happened, as JSON and as text: each event by what the daemon tells, each phone by what its push service took."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from bridge.demo.phones import Role
+from bridge.trail import Entry
+from sandbox.journal import Journal
+from sandbox.phones import VirtualPhone
+
+_ID_IN_PUSH_ID = 20
+"""So many hex digits of a notification's id begin the id of each of its pushes."""
+
+
+def event_summary(entry: Entry, journal: Journal) -> dict[str, Any]:
+    """One event: its rules, and of each notification the expression, the audience and what became of the pushes.
+
+    `pushes` is how often the push services were asked, tries that they refused included.
+    """
+    pushes = Counter(push.push_id.replace("-", "")[:_ID_IN_PUSH_ID] for push in journal)
+    event = entry.as_dict()
+    return {
+        "id": event["id"],
+        "source": event["source"],
+        "type": event["type"],
+        "end": event["end"],
+        "rules_fired": event["rules"],
+        "notifications": [
+            {
+                "rule": notification["rule"],
+                "expression": notification["expression"],
+                "installations_targeted": notification["targeted"],
+                "pushes": pushes[notification["id"][:_ID_IN_PUSH_ID]],
+                "outcomes": notification["outcomes"],
+            }
+            for notification in event["notifications"]
+        ],
+        "dead_letters": event["dead_letters"],
+    }
+
+
+def phone_summary(role: Role, phone: VirtualPhone) -> dict[str, Any]:
+    """One phone, and all that it received."""
+    return {
+        "id": role.id,
+        "name": role.name,
+        "platform": role.platform,
+        "user": role.user,
+        "tags": list(role.tags),
+        "received": [
+            {"title": shown.title, "body": shown.body, "push_id": shown.push_id, "at": shown.at.isoformat()}
+            | ({"hidden": shown.hidden} if shown.hidden else {})
+            for shown in phone.received
+        ],
+    }
+
+
+def as_text(summary: Mapping[str, Any]) -> str:
+    """The summary for people."""
+    lines = ["Events"]
+    for event in summary["events"]:
+        lines.append(f"  {event['id'] or '(no id)'} from {event['source']}: {event['end'].replace('_', ' ')}")
+        lines += [f"    {_way(notification)}" for notification in event["notifications"]]
+    lines.append("Phones")
+    for phone in summary["phones"]:
+        lines.append(f"  {phone['name']}")
+        lines += [f"    {shown['title']}: {shown['body']}" for shown in phone["received"]]
+    return "\n".join(lines)
+
+
+def _way(notification: Mapping[str, Any]) -> str:
+    outcomes: Counter[str] = Counter()
+    for by_name in notification["outcomes"].values():
+        outcomes.update(by_name)
+    told = ", ".join(f"{count} {name}" for name, count in outcomes.items()) or "no outcome"
+    return f"{notification['rule']} → {notification['expression']} → {notification['pushes']} pushed → {told}"

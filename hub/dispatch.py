@@ -10,6 +10,8 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
 
 from pyroaring import BitMap
 
@@ -33,6 +35,9 @@ _POLL = 0.25
 _STORE_BACKOFF = (0.05, 2.0)
 _SATURATED = 1.0
 
+_SENDER_CRASHED = SendResult(reaction=Reaction.RETRY, outcome=OutcomeName.UNKNOWN_ERROR, reason="a defect of ours")
+
+T = TypeVar("T")
 Outcomes = dict[Platform, Counter[OutcomeName]]
 
 
@@ -49,6 +54,7 @@ class _Run:
     failures: list[Failed] = field(default_factory=list)
     retries: list[tuple[Platform, int, float | None]] = field(default_factory=list)
     parked: dict[Platform, list[int]] = field(default_factory=dict)
+    gone: Counter[Platform] = field(default_factory=Counter)
 
     @property
     def untried(self) -> bool:
@@ -99,6 +105,7 @@ class Dispatcher:
         self._results: list[PageResult] = []
         self._recordable = asyncio.Event()
         self._draining = False
+        self._owed: set[object] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self._group: asyncio.TaskGroup | None = None
@@ -144,7 +151,10 @@ class Dispatcher:
             async with asyncio.timeout(seconds):
                 await self._idle.wait()
         except TimeoutError:
-            await self._store.release(list(self._in_hand.values()))
+            try:
+                await self._store.release(list(self._in_hand.values()))
+            except StoreError as error:  # then whoever opens the store next frees it
+                self._observer.store_failed("release", error)
 
     # Getting work
 
@@ -172,7 +182,7 @@ class Dispatcher:
             await asyncio.sleep(0)
             return True
         room = min(self._slots, _BATCH)
-        if self._draining or room <= 0:
+        if self._draining or self._owed or room <= 0:
             return False
         work = await self._store.lease(room, until=self._clock() + LEASE)
         self.behind = len(work) == room
@@ -185,7 +195,7 @@ class Dispatcher:
         wanted = {
             key: pages for key, bulkhead in self._bulkheads.items() if (pages := bulkhead.pages_wanted(held[key]))
         }
-        if self._draining or not wanted:
+        if self._draining or self._owed or not wanted:
             return False
         work = await self._store.lease_pages(wanted, until=self._clock() + LEASE)
         self._take_leased(work, Lane.BROADCAST)
@@ -220,10 +230,6 @@ class Dispatcher:
         """A defect costs its batch some time, never the process: the leases run out and the work is tried again."""
         try:
             await self._process(work)
-        except StoreError as error:
-            self._observer.store_failed("read", error)
-            await asyncio.sleep(_SATURATED)
-            self._drop(work)
         except Exception as error:
             self._observer.crashed(f"a batch of {len(work)} notifications", error)
             self._drop(work)
@@ -232,21 +238,33 @@ class Dispatcher:
 
     async def _process(self, work: Sequence[Work]) -> None:
         started_at = self._clock()
+        audiences = await self._insist("read", lambda: self._audiences(work))
         parcels: dict[tuple[str, Platform], _Parcel] = {}
-        runs: list[_Run] = []
-        for piece, audience in zip(work, await self._audiences(work), strict=True):
-            if audience.pages:
-                await self._expand(piece, audience, started_at)
-                continue
-            accepted_at = max(piece.accepted_at, _seconds(piece.notification.schedule_at))
-            expires_at = piece.notification.expires_at
-            gives_up_at = self._policy.gives_up_at(accepted_at, None if expires_at is None else expires_at.timestamp())
-            run = _Run(piece, started_at, gives_up_at)
-            runs.append(run)
-            self._fill(run, audience, parcels)
-        await self._postpone([run for run in runs if run.untried])
-        runs = [run for run in runs if not run.untried]
-        await self._send_all(parcels.values(), runs)
+        # Nothing is awaited between reserving places in a bulkhead and handing it the pushes: no place is lost.
+        async with asyncio.TaskGroup() as group:
+            for piece, audience in zip(work, audiences, strict=True):
+                if audience.pages:
+                    group.create_task(self._expand(piece, audience, started_at))
+                    continue
+                run = self._run_for(piece, started_at)
+                try:
+                    self._fill(run, audience, parcels)
+                except Exception as error:
+                    self._observer.crashed(f"notification {piece.notification.id}", error)
+                    self._drop([piece])
+                    continue
+                if run.untried:
+                    group.create_task(self._postpone(run))
+                elif not run.waiting:
+                    self._finish(run)
+            for parcel in parcels.values():
+                if parcel.pushes:
+                    group.create_task(self._send(parcel))
+
+    def _run_for(self, piece: Work, started_at: float) -> _Run:
+        notification = piece.notification
+        accepted_at = max(piece.accepted_at, _seconds(notification.schedule_at) or 0.0)
+        return _Run(piece, started_at, self._policy.gives_up_at(accepted_at, _seconds(notification.expires_at)))
 
     async def _audiences(self, work: Sequence[Work]) -> Sequence[Audience]:
         """Whom each piece is for: a page has its registrations, a notification's are looked for."""
@@ -261,19 +279,18 @@ class Dispatcher:
         await self._rendering.prepare([target for audience in audiences for target in audience.targets])
         return audiences
 
-    async def _postpone(self, runs: Sequence[_Run]) -> None:
-        """Put pages that found every door closed back as they are: no row more, however often that happens."""
-        for run in runs:
-            due_at = max(self._reopens_at(run, platform) for platform in run.parked)
-            await self._store.release([run.work], due_at=due_at)
-        self._drop(run.work for run in runs)
+    async def _postpone(self, run: _Run) -> None:
+        """Put a page that found every door closed back as it is: no row more, however often that happens."""
+        due_at = max(self._reopens_at(run, platform) for platform in run.parked)
+        await self._insist("release", lambda: self._store.release([run.work], due_at=due_at))
+        self._drop([run.work])
 
     def _reopens_at(self, run: _Run, platform: Platform) -> float:
         closed_until = self._bulkheads[run.work.notification.hub, platform].closed_until
         return min(max(self._clock() + _SATURATED, closed_until), run.gives_up_at)
 
     async def _expand(self, piece: Work, audience: Audience, started_at: float) -> None:
-        await self._store.expand(piece, audience, started_at=started_at)
+        await self._insist("expand", lambda: self._store.expand(piece, audience, started_at=started_at))
         self.pending += len(audience.pages) - 1
         counts = Counter[Platform]()
         for platform, ordinals in audience.pages:
@@ -311,19 +328,14 @@ class Dispatcher:
             parcel.owners.append((run, target))
             run.waiting += 1
 
-    async def _send_all(self, parcels: Iterable[_Parcel], runs: Sequence[_Run]) -> None:
-        """Each bulkhead on its own: a piece is ready when the last of those it needs has answered."""
-        async with asyncio.TaskGroup() as group:
-            for parcel in parcels:
-                if parcel.pushes:
-                    group.create_task(self._send(parcel))
-            for run in runs:
-                if not run.waiting:
-                    self._finish(run)
-
     async def _send(self, parcel: _Parcel) -> None:
+        """Each bulkhead on its own: a piece is ready when the last of those it needs has answered."""
         started = time.perf_counter()
-        results = await parcel.bulkhead.send(parcel.owners[0][0].work.lane, parcel.pushes)
+        try:
+            results = await parcel.bulkhead.send(parcel.owners[0][0].work.lane, parcel.pushes)
+        except Exception as error:  # a sender's defect is its own platform's trouble, like that of its service
+            self._observer.crashed(f"the sender for {parcel.platform.value} of hub {parcel.hub}", error)
+            results = [_SENDER_CRASHED] * len(parcel.pushes)
         elapsed = time.perf_counter() - started
         tally = Counter[OutcomeName]()
         timeouts = 0
@@ -366,6 +378,8 @@ class Dispatcher:
         gone_since: float | None = None,
     ) -> None:
         run.count(target.platform, outcome)
+        if gone:
+            run.gone[target.platform] += 1
         run.failures.append(
             Failed(ordinal=target.ordinal, outcome=outcome, reason=reason, gone=gone, gone_since=gone_since)
         )
@@ -381,6 +395,8 @@ class Dispatcher:
             delivered = counts.get(OutcomeName.SUCCESS)
             if delivered:
                 self._observer.delivered(platform, now - work.accepted_at, delivered)
+        for platform, count in run.gone.items():
+            self._observer.gone(work.notification.hub, platform, count)
         self._results.append(
             PageResult(
                 work=work,
@@ -409,8 +425,7 @@ class Dispatcher:
                 RetryPage(platform=platform, ordinals=ordinals, due_at=due_at or run.gives_up_at, attempt=attempt)
             )
         for platform, parked in run.parked.items():
-            bulkhead = self._bulkheads[run.work.notification.hub, platform]
-            due_at = min(max(now + _SATURATED, bulkhead.closed_until), run.gives_up_at)
+            due_at = self._reopens_at(run, platform)
             pages.append(RetryPage(platform=platform, ordinals=BitMap(parked), due_at=due_at, attempt=run.work.attempt))
         return pages
 
@@ -423,47 +438,48 @@ class Dispatcher:
                 await self._record(batch)
 
     async def _record(self, batch: Sequence[PageResult]) -> None:
-        """In place until the store takes it: giving up would push everything again."""
-        pause, longest = _STORE_BACKOFF
-        while True:
-            try:
-                recorded = await self._store.record(batch)
-                break
-            except StoreError as error:
-                self._observer.store_failed("record", error)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, longest)
+        try:
+            recorded = await self._insist("record", lambda: self._store.record(batch))
+        except Exception as error:
+            self._observer.crashed(f"recording {len(batch)} results", error)
+            return
+        finally:
+            self._drop(result.work for result in batch)
         self.pending += sum(len(result.retries) - 1 for result in batch)
-        self._drop(result.work for result in batch)
         if recorded.ended:
             self._observer.ended(recorded.ended)
         if recorded.lost:
             self._observer.lease_lost(batch[0].work.lane, recorded.lost)
-        if recorded.gone:
-            for result in batch:
-                self._tell_gone(result)
-
-    def _tell_gone(self, result: PageResult) -> None:
-        if any(failed.gone for failed in result.failures):
-            gone = Counter(
-                platform
-                for platform, counts in result.counts.items()
-                for outcome in (OutcomeName.BAD_CHANNEL, OutcomeName.EXPIRED_CHANNEL, OutcomeName.WRONG_CHANNEL)
-                for _ in range(counts.get(outcome, 0))
-            )
-            for platform, count in gone.items():
-                self._observer.gone(result.work.notification.hub, platform, count)
 
     async def _renew_all(self) -> None:
         """Push forward the leases of what is still under way."""
         while True:
             await asyncio.sleep(LEASE / 2)
-            held = list(self._in_hand.values())
-            if held:
+            if self._in_hand:
+                await self._insist("renew", self._renew)
+
+    async def _renew(self) -> None:
+        await self._store.renew(list(self._in_hand.values()), until=self._clock() + LEASE)
+
+    async def _insist(self, operation: str, call: Callable[[], Awaitable[T]]) -> T:
+        """In place until the store does it: giving up would push everything again.
+
+        Meanwhile nothing more is leased. Our own leases may have run out with the store away, and what it is owed has
+        to reach it before it gives that work out again.
+        """
+        pause, longest = _STORE_BACKOFF
+        debt = object()
+        try:
+            while True:
                 try:
-                    await self._store.renew(held, until=self._clock() + LEASE)
+                    return await call()
                 except StoreError as error:
-                    self._observer.store_failed("renew", error)
+                    self._owed.add(debt)
+                    self._observer.store_failed(operation, error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, longest)
+        finally:
+            self._owed.discard(debt)
 
 
 def _key(page: Work) -> tuple[str, Platform]:
@@ -471,5 +487,5 @@ def _key(page: Work) -> tuple[str, Platform]:
     return page.notification.hub, page.platform
 
 
-def _seconds(moment: object) -> float:
-    return moment.timestamp() if hasattr(moment, "timestamp") else 0.0
+def _seconds(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()

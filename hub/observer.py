@@ -41,7 +41,7 @@ class Observer(Protocol):
         """So many notifications of a hub came to their end in a state."""
 
     def gone(self, hub: str, platform: Platform, count: int) -> None:
-        """Push channels were marked dead."""
+        """Push services said of so many pushes that their channels are dead."""
 
     def store_failed(self, operation: str, error: Exception) -> None:
         """The store could not do it; it is tried again."""

@@ -48,6 +48,7 @@ ENDED = {
 }
 """The label `outcome` of `pushbridge_notifications_total`, by a notification's state."""
 
+_STORE_OPERATIONS = ("accept", "count", "expand", "lease", "read", "record", "release", "renew", "write")
 _DELIVERIES = sorted({*DELIVERY_LABELS.values(), "timeout"})
 _TRANSACTION = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 _REQUEST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -89,6 +90,7 @@ class Metrics:
         self._source_rebuilds = self._counter(
             "source_rebuilds", "Connections of a source built again.", ("source",), _one(sources)
         )
+        self._rebuilds_told = dict.fromkeys(sources, 0)
         self._rule_evaluations = self._counter(
             "rule_evaluations", "Rules that matched, or could not be evaluated.", ("rule", "outcome"),
             product([*sorted(self._rules), OTHER], ("match", "error")),
@@ -147,7 +149,9 @@ class Metrics:
         )  # fmt: skip
         self.registry.register(self._request_seconds)
         self._in_flight = self._gauge("pns_requests_in_flight", "Pushes under way.", ("platform",), _one(platforms))
-        self._retries = self._counter("pns_retries", "Pushes to be tried again.", ("platform", "reason"))
+        self._retries = self._counter(
+            "pns_retries", "Pushes to be tried again.", ("platform", "reason"), product(platforms, _DELIVERIES)
+        )
         self._throttled_until = self._gauge(
             "pns_throttled_until_timestamp_seconds", "Until when the service asked everybody to wait.",
             ("platform", "credential"), ((platform, hub) for hub, platform in pairs),
@@ -163,7 +167,7 @@ class Metrics:
         self.registry.register(self._end_to_end)
         self._store_errors = self._counter(
             "store_errors", "Operations the store could not do.", ("engine", "op"),
-            product(("sqlite",), ("accept", "lease", "record", "read", "renew", "count", "write")),
+            product(("sqlite",), _STORE_OPERATIONS),
         )  # fmt: skip
         self._store_seconds = BatchHistogram(
             "pushbridge_store_transaction_seconds", "Time of a transaction.", ("engine", "op"), buckets=_TRANSACTION,
@@ -189,8 +193,8 @@ class Metrics:
 
     def source_changed(self, status: SourceStatus) -> None:
         self._source_up.labels(status.name).set(status.ready and status.state is not SourceState.STOPPED)
-        if status.state is SourceState.RUNNING and status.rebuilds:
-            self._source_rebuilds.labels(status.name).inc()
+        self._source_rebuilds.labels(status.name).inc(status.rebuilds - self._rebuilds_told[status.name])
+        self._rebuilds_told[status.name] = status.rebuilds
 
     def targeted(self, *, broadcast: bool, count: int) -> None:
         self._audience.observe(("broadcast" if broadcast else "expression",), count)

@@ -3,13 +3,14 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
 from connectors.base import Answer, Message, Source
-from connectors.errors import AuthenticationError, SourceClosedError, SourceError, TopologyError
+from connectors.errors import AuthenticationError, NotConnectedError, SourceClosedError, SourceError, TopologyError
 
 MAX_BATCH = 500
 """Messages taken to the store in one transaction at most."""
@@ -20,6 +21,9 @@ _OPERATOR_PAUSE = 30.0
 """Seconds between tries when only an operator can help: credentials refused, settings that differ."""
 
 _FULL_PAUSE = 0.05
+_PAUSED_AFTER = 1.0
+"""Seconds without room after which the source is called paused."""
+
 _WATCH_EVERY = 5.0
 
 
@@ -38,7 +42,8 @@ class SourceState(Enum):
 class SourceStatus:
     """What is known of a source; times are seconds since 1970 UTC.
 
-    `backlog` is None when the broker does not tell; `unsettled_since` is 0 while no message is being handled.
+    `backlog` is None when the broker does not tell; `unsettled_since` is 0 while no message is being handled; `rebuilds`
+    are connections after the first.
     """
 
     name: str
@@ -59,6 +64,9 @@ class SourceStatus:
 class SourceObserver(Protocol):
     def source_changed(self, status: SourceStatus) -> None:
         """A source came into another state; returns at once and never raises."""
+
+    def crashed(self, what: str, error: Exception) -> None:
+        """A defect of ours, in work named by `what`; the source is built again."""
 
 
 class _StalledError(Exception):
@@ -87,21 +95,18 @@ class Supervisor:
         self._stall_after = stall_after
         self._clock = clock
         self._stopping = asyncio.Event()
-        self._receiving: asyncio.Timeout | None = None
+        self._interruptible: asyncio.Timeout | None = None
+        self._connections = 0
+        self._connected_at: float | None = None
         self.status = SourceStatus(source.name, since=clock(), last_progress=clock())
 
     async def run(self) -> None:
         """Until the source ends or `stop` is called; never raises for what a broker does."""
         pause = _FIRST_PAUSE
         while not self._stopping.is_set():
-            connected_at = None
+            self._connected_at = None
             try:
-                async with asyncio.timeout(_CONNECT_TIMEOUT):
-                    await self._source.connect()
-                connected_at = self._clock()
-                self._progress()
-                self._become(SourceState.RUNNING, "")
-                await self._consume_watched()
+                await self._live()
             except SourceClosedError:
                 break
             except (AuthenticationError, TopologyError) as error:
@@ -109,17 +114,13 @@ class Supervisor:
                 pause = _OPERATOR_PAUSE
             except _StalledError:
                 self._become(SourceState.STALLED, f"a backlog, and no progress for {self._stall_after:g} s: rebuilding")
-            except TimeoutError:
-                self._become(SourceState.CONNECTING, f"no connection within {_CONNECT_TIMEOUT:g} s")
             except SourceError as error:
                 self._become(SourceState.CONNECTING, str(error))
-            except Exception as error:
-                self._become(SourceState.CONNECTING, f"{type(error).__name__}: {error}")
-            finally:
-                await self._source.close()
-            if connected_at is not None and self._clock() - connected_at > _LONGEST_PAUSE:
+            except Exception as error:  # its text may hold what the message held, and status is shown
+                self._become(SourceState.CONNECTING, f"{type(error).__name__}: a defect of ours")
+                self._observer.crashed(f"source {self.status.name}", error)
+            if self._connected_at is not None and self._clock() - self._connected_at > _LONGEST_PAUSE:
                 pause = _FIRST_PAUSE
-            self.status.rebuilds += 1
             await self._wait(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, _LONGEST_PAUSE)
         self._become(SourceState.STOPPED, "")
@@ -127,8 +128,31 @@ class Supervisor:
     def stop(self) -> None:
         """Take no more; `run` returns when the batch under way is settled."""
         self._stopping.set()
-        if self._receiving is not None:
-            self._receiving.reschedule(0)
+        if self._interruptible is not None:
+            self._interruptible.reschedule(0)
+            self._interruptible = None
+
+    async def _live(self) -> None:
+        """One connection, from its beginning to its end."""
+        try:
+            await self._connect()
+            if self._stopping.is_set():
+                return
+            self._connected_at = self._clock()
+            self._progress()
+            self._connections += 1
+            self.status.rebuilds = self._connections - 1
+            self._become(SourceState.RUNNING, "")
+            await self._consume_watched()
+        finally:
+            await self._source.close()
+
+    async def _connect(self) -> None:
+        try:
+            async with self._until_stopped(_CONNECT_TIMEOUT):
+                await self._source.connect()
+        except TimeoutError:
+            raise NotConnectedError(f"no connection within {_CONNECT_TIMEOUT:g} s") from None
 
     async def _consume_watched(self) -> None:
         """Consume until the source breaks or the watchdog does; either ends the other."""
@@ -147,12 +171,11 @@ class Supervisor:
         while not self._stopping.is_set():
             limit = min(MAX_BATCH, self._room())
             if limit <= 0:
-                self._become(SourceState.PAUSED, "no room: as many notifications wait as store.max_pending allows")
-                await self._wait(_FULL_PAUSE)
+                await self._wait_for_room()
                 continue
-            messages = await self._receive(limit)
-            if self.status.state is SourceState.PAUSED:
-                self._become(SourceState.RUNNING, "")
+            messages: Sequence[Message] = ()
+            async with self._until_stopped(None):
+                messages = await self._source.receive(limit)
             if not messages:
                 continue
             self.status.unsettled_since = self._clock()
@@ -162,27 +185,44 @@ class Supervisor:
                 self.status.unsettled_since = 0.0
             self._progress()
 
-    async def _receive(self, limit: int) -> Sequence[Message]:
-        """What has arrived; nothing as soon as `stop` is called."""
+    async def _wait_for_room(self) -> None:
+        """A short wait is a busy process, and no news; one that lasts is."""
+        full_since = self._clock()
+        while self._room() <= 0 and not self._stopping.is_set():
+            if self._clock() - full_since >= _PAUSED_AFTER:
+                self._become(SourceState.PAUSED, "no room: as many notifications wait as store.max_pending allows")
+            await self._wait(_FULL_PAUSE)
+        self._become(SourceState.RUNNING, "")
+
+    @asynccontextmanager
+    async def _until_stopped(self, seconds: float | None) -> AsyncIterator[None]:
+        """Leave the block as soon as `stop` is called. Raises: TimeoutError: it took longer than `seconds`."""
         try:
-            async with asyncio.timeout(None) as self._receiving:
-                return await self._source.receive(limit)
+            async with asyncio.timeout(seconds) as self._interruptible:
+                yield
         except TimeoutError:
             if not self._stopping.is_set():
                 raise
-            return ()
         finally:
-            self._receiving = None
+            self._interruptible = None
 
     async def _watch(self) -> None:
         """Raise when there is a backlog and nothing has moved for too long, unless the reason is known to be ours."""
         while True:
             await asyncio.sleep(min(_WATCH_EVERY, self._stall_after / 4))
-            self.status.backlog = (await self._source.backlog()).messages
+            self.status.backlog = await self._backlog()
             if not self.status.backlog or self.status.state is SourceState.PAUSED or self._excused():
                 self._progress()
             elif self._clock() - self.status.last_progress > self._stall_after:
                 raise _StalledError
+
+    async def _backlog(self) -> int | None:
+        """Raises: NotConnectedError, also when there is no answer: it is asked because nothing else may be moving."""
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT):
+                return (await self._source.backlog()).messages
+        except TimeoutError:
+            raise NotConnectedError(f"no answer within {_CONNECT_TIMEOUT:g} s to what waits") from None
 
     def _progress(self) -> None:
         self.status.last_progress = self._clock()

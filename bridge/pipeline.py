@@ -73,6 +73,9 @@ class PassageObserver(Protocol):
     def passed(self, passages: Sequence[Passage]) -> None:
         """A batch is in the store; returns at once and never raises."""
 
+    def crashed(self, what: str, error: Exception) -> None:
+        """A defect of ours met the message named by `what`, which becomes a dead letter."""
+
 
 class Accepting(Protocol):
     """What the pipeline asks of the hub."""
@@ -134,6 +137,7 @@ class Pipeline:
                 passage.dead_letters = ()
         except Exception as error:
             self._reject(passage, Reason.CRASH, f"{type(error).__name__} while handling the message: a defect of ours")
+            self._observer.crashed(f"{passage.stage.value} of {passage.event_id!r} from {message.source}", error)
         else:
             self._conclude(passage, route)
         return passage
@@ -181,7 +185,8 @@ class Pipeline:
         if passage.end is not End.DEAD_LETTER:
             return ACK
         assert passage.reason is not None
-        native = self._routes[passage.message.source].native
+        # What is not kept is not for the broker to keep either.
+        native = self._routes[passage.message.source].native and passage.dead_letters
         return Answer(
             settlement=_REJECT if native else Settlement.ACK, reason=passage.reason.value, detail=passage.detail
         )

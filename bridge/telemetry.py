@@ -34,7 +34,7 @@ class Telemetry:
         self._metrics.passed(passages)
         self._trail.passed(passages, now=self._clock())
         for passage in passages:
-            if passage.dead_letters and passage.end is not End.SUPPRESSED:
+            if passage.end is not End.SUPPRESSED:
                 for letter in passage.dead_letters:
                     _log.warning(
                         "dead letter",
@@ -114,6 +114,8 @@ class Telemetry:
         _log.error("store failed", operation=operation, error=str(error))
 
     def crashed(self, what: str, error: Exception) -> None:
+        while isinstance(error, ExceptionGroup):  # of a TaskGroup: what failed first is what matters
+            error = error.exceptions[0]
         _log.error("defect", work=what, error=type(error).__name__, trace=_trace(error))
 
 

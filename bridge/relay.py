@@ -39,13 +39,16 @@ class Relay:
         while True:
             try:
                 await self._publisher.connect()
-                self._observe(self._name, "")
-                pause = _FIRST_PAUSE
                 while True:
-                    if not await self._send_some():
+                    idle = not await self._send_some()
+                    self._observe(self._name, "")
+                    pause = _FIRST_PAUSE
+                    if idle:
                         await asyncio.sleep(_IDLE)
             except (SourceError, StoreError) as error:
                 self._observe(self._name, str(error))
+            except Exception as error:  # its text may hold what the letter holds
+                self._observe(self._name, f"{type(error).__name__}: a defect of ours")
             finally:
                 await self._publisher.close()
             await asyncio.sleep(pause)

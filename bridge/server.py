@@ -38,6 +38,7 @@ class Listener(uvicorn.Server):
                 app,
                 host=listen.host,
                 port=listen.port,
+                ws="none",
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -72,7 +73,7 @@ class Listener(uvicorn.Server):
             socket = await asyncio.to_thread(self.config.bind_socket)
         except SystemExit as error:
             raise ListenError(
-                f"cannot listen on {self._listen.host}:{self._listen.port}: the address is in use"
+                f"cannot listen on {self._listen.host}:{self._listen.port}: {error.__context__}"
             ) from error
         self._serving = asyncio.create_task(self.serve(sockets=[socket]), name=f"listener {self._listen.port}")
         while not self.started:

@@ -3,10 +3,11 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from importlib.metadata import version
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -57,6 +58,9 @@ class Daemon:
         self.trail = Trail()
         self._clock = clock
         self._relay_troubles: dict[str, str] = {}
+        self._stop = asyncio.Event()
+        self._failed = False
+        self._drain_until = 0.0  # by the loop's clock
         hubs = list(settings.hubs)
         self.metrics = Metrics(
             version=version("pushbridge"),
@@ -119,46 +123,49 @@ class Daemon:
             freed = await self.hub.open()
             if freed:
                 _log.warning("work of a dead process taken up again", count=freed)
-            delivering = asyncio.create_task(self.hub.run(), name="hub")
+            delivering = self._start(self.hub.run(), name="hub")
             stack.push_async_callback(_end, [delivering])
             stack.push_async_callback(self._drain)
             for listener in filter(None, (self.api, self.admin)):
                 await listener.open()
                 stack.push_async_callback(listener.close)
-            helpers = [asyncio.create_task(self._housekeep(), name="housekeeping")]
-            helpers += [asyncio.create_task(relay.run(), name="relay") for relay in self._relays]
+            helpers = [self._start(self._housekeep(), name="housekeeping")]
+            helpers += [self._start(relay.run(), name="relay") for relay in self._relays]
             stack.push_async_callback(_end, helpers)
-            intake = [asyncio.create_task(each.run(), name=f"source {each.status.name}") for each in self.supervisors]
+            intake = [self._start(each.run(), name=f"source {each.status.name}") for each in self.supervisors]
             stack.push_async_callback(self._stop_intake, intake)
             self.metrics.config_ok.set(1)
             self.metrics.config_at.set_to_current_time()
             _log.info("started", admin="{}:{}".format(*self.admin.address), sources=list(self._sources))
-            yield
-            _log.info("stopping")
+            try:
+                yield
+            finally:
+                _log.info("stopping")
+                self._drain_until = asyncio.get_running_loop().time() + self.settings.bridge.shutdown.drain
 
     async def run(self) -> bool:
-        """Run until SIGTERM or SIGINT; whether everything under way was finished. A second signal ends at once."""
-        stop = asyncio.Event()
+        """Run until SIGTERM or SIGINT, a second of which ends at once. False: a part failed, and so all was stopped."""
         loop = asyncio.get_running_loop()
 
         def on_signal() -> None:
-            if stop.is_set():
+            if self._stop.is_set():
                 raise SystemExit(1)
-            stop.set()
+            self._stop.set()
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, on_signal)
         async with self.running():
-            await stop.wait()
+            await self._stop.wait()
             await asyncio.sleep(self.settings.bridge.shutdown.delay)
         _log.info("stopped", unfinished=self.hub.in_hand)
-        return self.hub.in_hand == 0
+        return not self._failed
 
     def readiness(self) -> tuple[bool, list[str]]:
         """Whether events flow, and a line for the store and each source, relay and push service that says why not."""
         trouble = self.hub.store_trouble
-        ready = trouble is None
-        lines = ["store: ok" if ready else f"store: failing: {trouble}"]
+        ready = trouble is None and not self._stop.is_set()
+        lines = ["process: stopping"] if self._stop.is_set() else []
+        lines.append("store: ok" if trouble is None else f"store: failing: {trouble}")
         for supervisor in self.supervisors:
             status = supervisor.status
             ready = ready and status.ready
@@ -201,16 +208,34 @@ class Daemon:
             )
         return relays
 
+    def _start(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
+        """A task for as long as the process lives: one that fails stops the process, which would be half of itself."""
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._on_end)
+        return task
+
+    def _on_end(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            self.telemetry.crashed(task.get_name(), error)
+            self._failed = True
+            self._stop.set()
+
     async def _stop_intake(self, intake: Sequence[asyncio.Task[None]]) -> None:
         """Take no more, and let the batches under way be settled."""
         for supervisor in self.supervisors:
             supervisor.stop()
         if intake:
-            await asyncio.wait(intake, timeout=self.settings.bridge.shutdown.drain)
+            await asyncio.wait(intake, timeout=self._drain_left)
         await _end(intake)
 
     async def _drain(self) -> None:
-        await self.hub.drain(self.settings.bridge.shutdown.drain)
+        await self.hub.drain(self._drain_left)
+
+    @property
+    def _drain_left(self) -> float:
+        """Seconds of `shutdown.drain` that are left: one allowance for everything that is under way."""
+        return max(0.0, self._drain_until - asyncio.get_running_loop().time())
 
     async def _housekeep(self) -> None:
         """Forget what is past its time."""
@@ -226,6 +251,8 @@ class Daemon:
                 )
             except StoreError as error:
                 self.telemetry.store_failed("write", error)
+            except Exception as error:  # the events go on, whatever became of those past their time
+                self.telemetry.crashed("housekeeping", error)
 
     async def _before_scrape(self) -> None:
         """Gauges that are asked for, not told."""
@@ -296,6 +323,4 @@ def _access(hub: HubSettings) -> HubAccess:
 async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
-    for result in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(result, Exception):
-            _log.error("defect", error=type(result).__name__, detail=str(result))
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,7 +1,7 @@
 """The command line: arguments and exit codes, nothing more.
 
 Exit codes: 0 done; 1 the configuration has mistakes, or the demo went otherwise than meant; 2 wrong arguments; 3 could not
-start (store locked or unreadable, address in use).
+start (store locked or unreadable, address in use); 4 a part failed while running, the log says which.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ app = typer.Typer(
 
 Config = Annotated[Path, typer.Argument(help="A YAML file, or a directory of them.", show_default=False)]
 
-MISTAKES, CANNOT_START = 1, 3
+MISTAKES, CANNOT_START, FAILED = 1, 3, 4
 
 T = TypeVar("T")
 
@@ -47,10 +47,12 @@ def run(config: Config) -> None:
 
     try:
         daemon = Daemon(settings, config_hash=config_hash(config), console=console)
-        _run_loop(daemon.run())
+        went_well = _run_loop(daemon.run())
     except (StoreError, ListenError) as error:
         typer.echo(f"pushbridge: {error}", err=True)
         raise typer.Exit(CANNOT_START) from error
+    if not went_well:
+        raise typer.Exit(FAILED)
 
 
 @app.command()

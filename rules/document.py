@@ -23,18 +23,18 @@ def load_document(path: Path, problems: Problems, environ: Mapping[str, str] = o
     In a directory the top-level sections of the files are joined: their entries by key, `rules` one after the other in
     the order of the file names. Whatever is said twice is a problem, but for `version`.
     """
-    files = _files(path, problems)
+    files = files_of(path)
+    if not files:
+        problems.add_at(Mark(str(path), 1, 1), "", "no *.yaml file in this directory")
     documents = [node for file in files if (node := _Reader(file, problems, environ).read()) is not None]
     return _merged(documents, problems) if documents else None
 
 
-def _files(path: Path, problems: Problems) -> list[Path]:
+def files_of(path: Path) -> list[Path]:
+    """The files that a configuration consists of, in the order in which they are read."""
     if not path.is_dir():
         return [path]
-    files = sorted(file for file in path.glob("*.yaml") if not file.name.startswith("."))
-    if not files:
-        problems.add_at(Mark(str(path), 1, 1), "", "no *.yaml file in this directory")
-    return files
+    return sorted(file for file in path.glob("*.yaml") if not file.name.startswith("."))
 
 
 def _merged(documents: list[Node], problems: Problems) -> Node:

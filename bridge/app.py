@@ -86,7 +86,7 @@ class Daemon:
             max_in_flight=settings.delivery.max_in_flight,
         )
         self.pipeline = Pipeline(
-            {name: _route(name, source, settings) for name, source in settings.sources.items()},
+            {name: route_of(name, source, settings) for name, source in settings.sources.items()},
             settings.rules,
             self.hub,
             observer=self.telemetry,
@@ -275,7 +275,8 @@ def source_of(name: str, settings: SourceSettings) -> Source:
     return AmqpSource(name, settings.amqp)
 
 
-def _route(name: str, source: SourceSettings, settings: Settings) -> SourceRoute:
+def route_of(name: str, source: SourceSettings, settings: Settings) -> SourceRoute:
+    """How the messages of a source become events, and what becomes of those that do not."""
     event_map = source.event_map(name, ZoneInfo(settings.bridge.timezone))
 
     def to_event(message: Message, decoded: Decoded, now: datetime) -> Event:

@@ -1,0 +1,52 @@
+"""Small configurations, and doubles of what tells of them, for the tests of the bridge's core."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from bridge.check import check
+from bridge.config import Settings
+from bridge.pipeline import Passage
+from bridge.supervisor import SourceState, SourceStatus
+
+
+def read(directory: Path, *sections: str) -> Settings:
+    """A configuration from its sections in YAML; it has no mistakes."""
+    (directory / "c.yaml").write_text("\n".join(sections))
+    settings, problems = check(directory / "c.yaml", environ={})
+    assert settings is not None, [str(problem) for problem in problems]
+    return settings
+
+
+def section(name: str, content: object) -> str:
+    """A section with values that a test made."""
+    return str(yaml.safe_dump({name: content}))
+
+
+class FakePassages:
+    """Hears what became of messages, and of defects."""
+
+    def __init__(self) -> None:
+        self.passages: list[Passage] = []
+        self.crashes: list[tuple[str, Exception]] = []
+
+    def passed(self, passages: Sequence[Passage]) -> None:
+        self.passages += passages
+
+    def crashed(self, what: str, error: Exception) -> None:
+        self.crashes.append((what, error))
+
+
+class FakeStates:
+    """Hears in which states a source was, and why."""
+
+    def __init__(self) -> None:
+        self.states: list[tuple[SourceState, str]] = []
+        self.crashes: list[tuple[str, Exception]] = []
+
+    def source_changed(self, status: SourceStatus) -> None:
+        self.states.append((status.state, status.detail))
+
+    def crashed(self, what: str, error: Exception) -> None:
+        self.crashes.append((what, error))

@@ -1,0 +1,284 @@
+"""The way of a batch: each message comes to exactly one end, costs nobody else anything, and is settled once durable."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.app import route_of
+from bridge.decode import Decoded
+from bridge.pipeline import SLICE, End, Pipeline
+from connectors.base import ACK, Answer, Message, Settlement
+from hub.errors import StoreError
+from tests.bridge.examples import FakePassages, read
+from tests.fakes.accepting import FakeAccepting
+
+NOW = datetime(2027, 1, 15, 8, 0, tzinfo=UTC)
+
+SOURCES = """
+sources:
+  orders: { http: { path: /in/orders }, decode: { max_body: 1KiB }, map: { id: "{{ data.id }}" } }
+  strict: { http: { path: /in/strict }, map: { id: "{{ data.id }}" }, on_no_match: dead_letter }
+  lenient: { http: { path: /in/lenient }, map: { id: "{{ data.id }}" }, decode: { on_error: ack } }
+  broker: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, map: { id: "{{ data.id }}" }, on_no_match: dead_letter }
+  deaf: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, map: { id: "{{ data.id }}" }, decode: { on_error: ack } }
+  sent-on: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, map: { id: "{{ data.id }}" } }
+  cloud: { http: { path: /in/cloud, format: cloudevents } }
+dead_letter:
+  sources:
+    broker: { native: true }
+    deaf: { native: true }
+    sent-on: { amqp: { exchange: dead, key: letters } }
+"""
+RULES = """
+hubs: { app: {} }
+rules:
+  - { name: to-customer, match: { data: { kind: paid } }, push: { to: "customer:{{ data.customer }}", with: { text: hi } } }
+  - { name: with-amount, match: { data: { kind: paid } }, push: { to: "team:sales", with: { text: "{{ data.amount }}" } } }
+  - { name: any-cloud, source: cloud, push: { to: everyone, with: { text: hi } } }
+"""
+
+
+class Bench:
+    """A pipeline over doubles."""
+
+    def __init__(self, directory: Path) -> None:
+        settings = read(directory, SOURCES, RULES)
+        self.hub = FakeAccepting()
+        self.told = FakePassages()
+        self.routes = {name: route_of(name, source, settings) for name, source in settings.sources.items()}
+        self.pipeline = Pipeline(
+            self.routes, settings.rules, self.hub, observer=self.told, config_hash="c0ffee", clock=lambda: NOW
+        )
+
+    async def handle(self, *messages: Message) -> list[Answer]:
+        settled = await self.pipeline.handle(messages)
+        assert [message for message, _ in settled] == list(messages)
+        return [answer for _, answer in settled]
+
+    def decode_with(self, decode: Callable[[Message], Decoded], source: str = "orders") -> None:
+        self.routes[source] = replace(self.routes[source], decode=decode)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def message(body: str | bytes, source: str = "orders", **changes: Any) -> Message:
+    return replace(Message(source=source, body=body if isinstance(body, bytes) else body.encode()), **changes)
+
+
+def paid(id: str, customer: str = "4711", source: str = "orders") -> Message:
+    return message(f'{{"id": "{id}", "kind": "paid", "customer": "{customer}", "amount": 10}}', source)
+
+
+def cloud_event(source: str, id: str = "1") -> Message:
+    body = f'{{"specversion": "1.0", "id": "{id}", "source": "{source}", "type": "t", "data": {{"n": 1}}}}'
+    return message(body, "cloud", content_type="application/cloudevents+json")
+
+
+BAD = {
+    "an undecodable body": (b"\xff{", "decode", "decode", ""),
+    "not quite JSON": (b'{"id": "x"', "decode", "decode", ""),
+    "a missing property of the map": (b'{"kind": "paid"}', "map", "map", ""),
+    "a value unsafe in a tag": (
+        b'{"id": "x", "kind": "paid", "customer": "a || b", "amount": 1}',
+        "rule",
+        "tag_unsafe",
+        "to-customer",
+    ),
+    "a missing property of a rule": (b'{"id": "x", "kind": "paid", "customer": "a"}', "rule", "render", "with-amount"),
+    "a body over the limit": (b'{"id": "' + b"x" * 1100 + b'"}', "decode", "too_large", ""),
+}
+
+
+@pytest.mark.parametrize("body, stage, reason, rule", BAD.values(), ids=BAD)
+async def test_a_bad_message_becomes_a_dead_letter_with_everything_needed_to_act_and_costs_only_itself(
+    bench: Bench, body: bytes, stage: str, reason: str, rule: str
+) -> None:
+    bad = message(body, content_type="application/json", headers={"x-tenant": 7}, delivery_count=3)
+    await bench.handle(paid("before"), bad, paid("after"))
+    before, arrival, after = bench.hub.arrivals
+    (letter,) = arrival.dead_letters
+    assert (letter.stage, letter.reason, letter.rule) == (stage, reason, rule)
+    assert (letter.source, letter.body, letter.content_type) == ("orders", body, "application/json")
+    assert (letter.headers, letter.tries, letter.config_hash) == ({"x-tenant": "7"}, 3, "c0ffee")
+    assert letter.detail
+    for good in (before, after):
+        assert (len(good.notifications), good.dead_letters) == (2, ())
+
+
+async def test_a_body_of_five_megabytes_is_refused_and_the_next_message_goes_on(bench: Bench) -> None:
+    answers = await bench.handle(message(b'"' + b"x" * 5_000_000 + b'"'), paid("after"))
+    assert [answer.reason for answer in answers] == ["too_large", ""]
+
+
+async def test_a_crash_of_our_own_costs_only_its_message_and_is_told_without_the_values(bench: Bench) -> None:
+    sound = bench.routes["orders"].decode
+
+    def decode(message: Message) -> Decoded:
+        if b"canary" in message.body:
+            raise ZeroDivisionError("canary")
+        return sound(message)
+
+    bench.decode_with(decode)
+    answers = await bench.handle(paid("1"), message("canary", id="m-7"), paid("2"))
+    assert [answer.reason for answer in answers] == ["", "crash", ""]
+    (letter,) = bench.hub.arrivals[1].dead_letters
+    assert (letter.stage, letter.reason, letter.body) == ("decode", "crash", b"canary")
+    assert "ZeroDivisionError" in letter.detail
+    assert "canary" not in letter.detail
+    ((what, error),) = bench.told.crashes
+    assert what == "decode of 'm-7' from orders"
+    assert isinstance(error, ZeroDivisionError)
+
+
+async def test_a_rule_that_fails_leaves_the_notifications_of_the_others(bench: Bench) -> None:
+    unsafe = paid("1", customer="4711 && vip")
+    assert await bench.handle(unsafe) == [ACK]
+    (arrival,) = bench.hub.arrivals
+    assert [notification.rule for notification in arrival.notifications] == ["with-amount"]
+    assert [(letter.rule, letter.body) for letter in arrival.dead_letters] == [("to-customer", unsafe.body)]
+    assert bench.told.passages[0].end is End.ACCEPTED
+
+
+async def test_an_event_of_which_every_rule_fails_is_a_dead_letter_for_each(bench: Bench) -> None:
+    (answer,) = await bench.handle(message('{"id": "1", "kind": "paid", "customer": "a b"}'))
+    assert [letter.rule for letter in bench.hub.arrivals[0].dead_letters] == ["to-customer", "with-amount"]
+    assert bench.told.passages[0].end is End.DEAD_LETTER
+    assert answer.reason == "tag_unsafe"
+    assert answer.detail.startswith("rule to-customer: ")
+
+
+ENDS = {
+    "accepted": (paid("1"), End.ACCEPTED, 2, 0),
+    "accepted in part": (paid("1", customer="a b"), End.ACCEPTED, 1, 1),
+    "no rule matches": (message('{"id": "1"}'), End.NO_MATCH, 0, 0),
+    "no rule matches, and that is a mistake": (message('{"id": "1"}', "strict"), End.DEAD_LETTER, 0, 1),
+    "undecodable": (message("{"), End.DEAD_LETTER, 0, 1),
+    "undecodable, and nobody cares": (message("{", "lenient"), End.DEAD_LETTER, 0, 0),
+    "unmappable, which is never nobody's care": (message("{}", "lenient"), End.DEAD_LETTER, 0, 1),
+}
+
+
+@pytest.mark.parametrize("given, end, notifications, letters", ENDS.values(), ids=ENDS)
+async def test_an_event_has_exactly_one_end(
+    bench: Bench, given: Message, end: End, notifications: int, letters: int
+) -> None:
+    await bench.handle(given)
+    (passage,), (arrival,) = bench.told.passages, bench.hub.arrivals
+    assert passage.end is end
+    assert (len(arrival.notifications), len(arrival.dead_letters)) == (notifications, letters)
+    assert (passage.reason is not None) == (end is End.DEAD_LETTER)
+
+
+async def test_a_repeated_event_is_suppressed_and_acknowledged(bench: Bench) -> None:
+    assert await bench.handle(paid("1"), paid("1")) == [ACK, ACK]
+    assert await bench.handle(paid("1")) == [ACK]
+    assert [passage.end for passage in bench.told.passages] == [End.ACCEPTED, End.SUPPRESSED, End.SUPPRESSED]
+
+
+async def test_what_never_became_an_event_is_never_taken_for_a_repetition(bench: Bench) -> None:
+    await bench.handle(message("{"), message("{"))
+    assert [passage.end for passage in bench.told.passages] == [End.DEAD_LETTER, End.DEAD_LETTER]
+
+
+async def test_cloudevents_of_one_id_from_two_sources_are_two_events(bench: Bench) -> None:
+    await bench.handle(cloud_event("/shop"), cloud_event("/bank"), cloud_event("/shop"))
+    assert [passage.end for passage in bench.told.passages] == [End.ACCEPTED, End.ACCEPTED, End.SUPPRESSED]
+    ids = {notification.id for arrival in bench.hub.arrivals[:2] for notification in arrival.notifications}
+    assert len(ids) == 2
+
+
+async def test_one_id_at_two_of_our_sources_is_two_events(bench: Bench) -> None:
+    await bench.handle(paid("1"), paid("1", source="strict"))
+    assert [passage.end for passage in bench.told.passages] == [End.ACCEPTED, End.ACCEPTED]
+
+
+SETTLEMENTS = {
+    "kept here, done for the broker": (message("{"), Settlement.ACK, "decode"),
+    "the broker's own dead-lettering": (message("{", "broker"), Settlement.REJECT, "decode"),
+    "no match that is a mistake": (message('{"id": "1"}', "broker"), Settlement.REJECT, "no_match"),
+    "one rule of two failed": (paid("1", "a b", source="broker"), Settlement.ACK, ""),
+    "accepted": (paid("1", source="broker"), Settlement.ACK, ""),
+    "to be acknowledged though undecodable": (message("{", "deaf"), Settlement.ACK, "decode"),
+    "unmappable": (message("{}", "deaf"), Settlement.REJECT, "map"),
+}
+
+
+@pytest.mark.parametrize("given, settlement, reason", SETTLEMENTS.values(), ids=SETTLEMENTS)
+async def test_only_native_dead_lettering_rejects_at_the_broker(
+    bench: Bench, given: Message, settlement: Settlement, reason: str
+) -> None:
+    (answer,) = await bench.handle(given)
+    assert (answer.settlement, answer.reason) == (settlement, reason)
+
+
+async def test_a_dead_letter_names_the_publisher_that_sends_it_on(bench: Bench) -> None:
+    await bench.handle(message("{", "sent-on"), message("{", "orders"), message("{", "broker"))
+    assert [arrival.dead_letters[0].relay for arrival in bench.hub.arrivals] == ["sent-on", None, None]
+
+
+async def test_what_has_no_event_is_known_by_what_the_broker_calls_it(bench: Bench) -> None:
+    await bench.handle(message("{", id="m-1", position="p-1"), message("{", position="p-2"), message("{"))
+    assert [arrival.dead_letters[0].event_id for arrival in bench.hub.arrivals] == ["m-1", "p-2", ""]
+
+
+async def test_order_is_kept(bench: Bench) -> None:
+    messages = [paid(f"{number}") if number % 3 else message("{") for number in range(50)]
+    await bench.handle(*messages)
+    accepted = [arrival.event_id for arrival in bench.hub.arrivals]
+    assert accepted == [f"{number}" if number % 3 else "" for number in range(50)]
+    assert len(bench.hub.batches) == 1
+
+
+async def test_nothing_is_settled_before_the_store_has_it(bench: Bench) -> None:
+    bench.hub.hold()
+    handling = asyncio.create_task(bench.handle(paid("1")))
+    while not bench.hub.batches:
+        await asyncio.sleep(0)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not handling.done()
+    assert bench.told.passages == []
+    bench.hub.let_go()
+    assert await handling == [ACK]
+
+
+async def test_a_store_that_gives_up_settles_nothing(bench: Bench) -> None:
+    bench.hub.error = StoreError("disk full")
+    with pytest.raises(StoreError):
+        await bench.handle(paid("1"))
+    assert bench.told.passages == []
+    assert await bench.handle(paid("1")) == [ACK]
+
+
+async def test_a_long_batch_lets_the_event_loop_have_its_turns(bench: Bench) -> None:
+    sound = bench.routes["orders"].decode
+    loop = asyncio.get_running_loop()
+
+    def slow(message: Message) -> Decoded:
+        until = loop.time() + SLICE
+        while loop.time() < until:
+            pass
+        return sound(message)
+
+    bench.decode_with(slow)
+    handling = asyncio.create_task(bench.handle(*(paid(f"{number}") for number in range(20))))
+    turns = 0
+    while not handling.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns >= 20
+
+
+async def test_rules_may_be_exchanged_between_batches(bench: Bench, tmp_path: Path) -> None:
+    await bench.handle(paid("1"))
+    bench.pipeline.rules = read(tmp_path, SOURCES, "hubs: { app: {} }\nrules: []").rules
+    await bench.handle(paid("2"))
+    assert [passage.end for passage in bench.told.passages] == [End.ACCEPTED, End.NO_MATCH]

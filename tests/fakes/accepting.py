@@ -1,0 +1,43 @@
+"""The hub as the pipeline knows it: it keeps what it was given, and knows events again."""
+
+import asyncio
+from collections.abc import Sequence
+
+from hub.store.base import AcceptanceResult, Arrival
+
+
+class FakeAccepting:
+    """`batches` are the arrivals as they came. While `held`, nothing is durable; `error` is raised by the next call."""
+
+    def __init__(self) -> None:
+        self.batches: list[Sequence[Arrival]] = []
+        self.error: Exception | None = None
+        self._seen: set[tuple[str, str]] = set()
+        self._open = asyncio.Event()
+        self._open.set()
+
+    @property
+    def arrivals(self) -> list[Arrival]:
+        return [arrival for batch in self.batches for arrival in batch]
+
+    def hold(self) -> None:
+        self._open.clear()
+
+    def let_go(self) -> None:
+        self._open.set()
+
+    async def accept(self, arrivals: Sequence[Arrival]) -> AcceptanceResult:
+        self.batches.append(arrivals)
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
+        await self._open.wait()
+        return AcceptanceResult(
+            duplicates=frozenset(index for index, arrival in enumerate(arrivals) if self._is_known(arrival)), work=()
+        )
+
+    def _is_known(self, arrival: Arrival) -> bool:
+        identity = (arrival.source, arrival.event_id)
+        known = bool(arrival.event_id) and identity in self._seen
+        self._seen.add(identity)
+        return known

@@ -187,6 +187,8 @@ class Dispatcher:
         work = await self._store.lease(room, until=self._clock() + LEASE)
         self.behind = len(work) == room
         self._take_leased(work, Lane.SINGLE)
+        if work:
+            self._start(work)
         return bool(work)
 
     async def _start_pages(self) -> bool:
@@ -199,6 +201,8 @@ class Dispatcher:
             return False
         work = await self._store.lease_pages(wanted, until=self._clock() + LEASE)
         self._take_leased(work, Lane.BROADCAST)
+        for page in work:  # each on its own, so that one is read while another is answered
+            self._start([page])
         return bool(work)
 
     def _take_leased(self, work: Sequence[Work], lane: Lane) -> None:
@@ -206,7 +210,6 @@ class Dispatcher:
             now = self._clock()
             self._take(work)
             self._observer.claimed(lane, len(work), [now - piece.accepted_at for piece in work])
-            self._start(work)
 
     def _take(self, work: Sequence[Work]) -> None:
         for piece in work:

@@ -1,0 +1,383 @@
+"""A source is kept running, whatever its broker does; time is virtual, so a minute of waiting is over at once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from bridge.supervisor import MAX_BATCH, SourceState, Supervisor
+from connectors.base import ACK, Answer, Message
+from connectors.errors import AuthenticationError, NotConnectedError, SourceClosedError, TopologyError
+from tests.bridge.examples import FakeStates
+from tests.fakes.sources import ScriptedSource, silence
+from tests.fakes.virtual_time import in_virtual_time
+
+BATCH = [Message(source="orders", body=b"1"), Message(source="orders", body=b"2")]
+GONE = NotConnectedError("the network is gone")
+END = SourceClosedError("the end")
+
+
+async def done(messages: Sequence[Message]) -> list[tuple[Message, Answer]]:
+    return [(message, ACK) for message in messages]
+
+
+class Bench:
+    """A supervisor over a scripted source; build it inside of the loop."""
+
+    def __init__(
+        self,
+        source: ScriptedSource,
+        *,
+        handle: Callable[[Sequence[Message]], Awaitable[Sequence[tuple[Message, Answer]]]] = done,
+        stall_after: float = 120.0,
+    ) -> None:
+        self.source = source
+        self.room = 1_000_000
+        self.excused = False
+        self.told = FakeStates()
+        self.supervisor = Supervisor(
+            source,
+            handle,
+            room=lambda: self.room,
+            observer=self.told,
+            excused=lambda: self.excused,
+            stall_after=stall_after,
+            clock=asyncio.get_running_loop().time,
+        )
+
+    @property
+    def states(self) -> list[SourceState]:
+        return [state for state, _ in self.told.states]
+
+    async def run(self) -> None:
+        await self.supervisor.run()
+
+    async def run_for(self, seconds: float) -> None:
+        """Run, and stop after so many seconds."""
+        running = asyncio.create_task(self.run())
+        await asyncio.sleep(seconds)
+        self.supervisor.stop()
+        await running
+
+
+@in_virtual_time
+async def test_a_batch_goes_from_receipt_to_settlement_and_the_end_of_a_source_is_in_good_order() -> None:
+    bench = Bench(ScriptedSource(receives=[BATCH, [], BATCH, END]))
+    await bench.run()
+    assert bench.source.settled == [[(message, ACK) for message in BATCH]] * 2
+    assert bench.states == [SourceState.RUNNING, SourceState.STOPPED]
+    assert bench.source.closes == 1
+    assert bench.supervisor.status.rebuilds == 0
+    assert bench.supervisor.status.ready
+
+
+@in_virtual_time
+async def test_a_lost_connection_is_built_again_and_work_goes_on() -> None:
+    bench = Bench(ScriptedSource(receives=[BATCH, GONE, BATCH, END]))
+    await bench.run()
+    assert len(bench.source.settled) == 2
+    assert bench.told.states[1] == (SourceState.CONNECTING, "the network is gone")
+    assert bench.states == [
+        SourceState.RUNNING,
+        SourceState.CONNECTING,
+        SourceState.RUNNING,
+        SourceState.STOPPED,
+    ]
+    assert bench.source.closes == 2
+    assert bench.supervisor.status.rebuilds == 1
+
+
+@in_virtual_time
+async def test_a_broker_that_is_away_is_asked_with_growing_pauses_of_half_a_minute_at_most() -> None:
+    bench = Bench(ScriptedSource(connects=[GONE] * 12, receives=[END]))
+    await bench.run()
+    pauses = [later - earlier for earlier, later in pairwise(bench.source.connects)]
+    assert 0.25 <= pauses[0] <= 0.5
+    for pause, longest in zip(pauses, [0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30, 30, 30], strict=True):
+        assert longest / 2 <= pause <= longest
+    assert bench.source.closes == 13
+
+
+@in_virtual_time
+async def test_tries_that_never_connected_are_no_rebuilds() -> None:
+    bench = Bench(ScriptedSource(connects=[GONE, GONE, None, GONE], receives=[GONE, END]))
+    await bench.run()
+    assert bench.supervisor.status.rebuilds == 1
+
+
+@in_virtual_time
+async def test_after_a_connection_that_lasted_the_pauses_begin_anew() -> None:
+    async def lasting() -> Sequence[Message]:
+        await asyncio.sleep(60)
+        raise GONE
+
+    bench = Bench(ScriptedSource(connects=[GONE] * 8, receives=[lasting, END]))
+    await bench.run()
+    assert bench.source.connects[-1] - bench.source.connects[-2] <= 60.5
+
+
+@pytest.mark.parametrize(
+    "error", [AuthenticationError("user refused"), TopologyError("queue q exists, and is no quorum queue")]
+)
+@in_virtual_time
+async def test_what_only_an_operator_can_change_is_shown_with_its_cause_and_tried_again_slowly(
+    error: Exception,
+) -> None:
+    bench = Bench(ScriptedSource(connects=[error, error, None], receives=[END]))
+    running = asyncio.create_task(bench.run())
+    await asyncio.sleep(1)
+    assert (bench.supervisor.status.ready, bench.supervisor.status.detail) == (False, str(error))
+    await running
+    assert bench.states == [SourceState.DEGRADED, SourceState.RUNNING, SourceState.STOPPED]
+    first, second, third = bench.source.connects
+    assert 15 <= second - first <= 30
+    assert 15 <= third - second <= 30
+
+
+@in_virtual_time
+async def test_a_connect_that_never_ends_is_given_up() -> None:
+    source = ScriptedSource()
+    source.black_hole = True
+    bench = Bench(source)
+    await bench.run_for(31)
+    assert bench.told.states[0] == (SourceState.CONNECTING, "no connection within 30 s")
+    assert len(source.connects) == 2
+
+
+@in_virtual_time
+async def test_a_source_with_a_backlog_that_does_not_move_is_rebuilt() -> None:
+    bench = Bench(ScriptedSource(receives=[BATCH, silence, BATCH, END], backlog=7))
+    await bench.run()
+    assert bench.states[:3] == [SourceState.RUNNING, SourceState.STALLED, SourceState.RUNNING]
+    assert "no progress for 120 s" in bench.told.states[1][1]
+    assert bench.supervisor.status.rebuilds == 1
+    assert 120 <= bench.source.connects[1] <= 131
+    assert len(bench.source.settled) == 2
+
+
+@in_virtual_time
+async def test_a_client_that_hands_out_nothing_though_there_is_a_backlog_is_rebuilt_too() -> None:
+    bench = Bench(ScriptedSource(backlog=7))  # heartbeats, and nothing else
+    await bench.run_for(300)
+    assert bench.states.count(SourceState.STALLED) == 2
+
+
+@in_virtual_time
+async def test_a_source_without_a_backlog_may_be_silent_for_ever() -> None:
+    bench = Bench(ScriptedSource(backlog=0))
+    await bench.run_for(10_000)
+    assert bench.states == [SourceState.RUNNING, SourceState.STOPPED]
+
+
+@in_virtual_time
+async def test_a_backlog_that_moves_is_no_stall_however_long_it_is() -> None:
+    async def slowly() -> Sequence[Message]:
+        await asyncio.sleep(100)
+        return BATCH
+
+    bench = Bench(ScriptedSource(receives=[slowly, slowly, slowly, END], backlog=7))
+    await bench.run()
+    assert bench.states == [SourceState.RUNNING, SourceState.STOPPED]
+
+
+@in_virtual_time
+async def test_a_stall_that_is_our_own_doing_is_excused_and_counted_from_its_end() -> None:
+    bench = Bench(ScriptedSource(backlog=7))
+    bench.excused = True
+    running = asyncio.create_task(bench.run())
+    await asyncio.sleep(1000)
+    assert bench.states == [SourceState.RUNNING]
+    bench.excused = False
+    await asyncio.sleep(110)
+    assert bench.states == [SourceState.RUNNING]
+    await asyncio.sleep(20)
+    assert bench.states[1] is SourceState.STALLED
+    bench.supervisor.stop()
+    await running
+
+
+@in_virtual_time
+async def test_without_room_messages_wait_at_the_broker_which_is_a_pause_and_no_stall() -> None:
+    bench = Bench(ScriptedSource(receives=[BATCH], backlog=7))
+    bench.room = 0
+    running = asyncio.create_task(bench.run())
+    await asyncio.sleep(1000)
+    assert bench.states == [SourceState.RUNNING, SourceState.PAUSED]
+    assert bench.supervisor.status.ready
+    assert "store.max_pending" in bench.supervisor.status.detail
+    assert bench.source.limits == []
+    bench.room = 10
+    await asyncio.sleep(0.1)
+    assert bench.states[2:] == [SourceState.RUNNING]
+    assert len(bench.source.settled) == 1
+    bench.supervisor.stop()
+    await running
+
+
+@in_virtual_time
+async def test_being_full_for_a_moment_is_no_news() -> None:
+    async def handle(messages: Sequence[Message]) -> list[tuple[Message, Answer]]:
+        bench.room = 0
+        asyncio.get_running_loop().call_later(0.5, make_room)
+        return await done(messages)
+
+    def make_room() -> None:
+        bench.room = 2
+
+    bench = Bench(ScriptedSource(receives=[BATCH] * 20 + [END]), handle=handle)
+    await bench.run()
+    assert len(bench.source.settled) == 20
+    assert bench.states == [SourceState.RUNNING, SourceState.STOPPED]
+
+
+@in_virtual_time
+async def test_credit_is_never_above_the_room_nor_above_what_fits_a_transaction() -> None:
+    rooms = iter([3, 1, MAX_BATCH, MAX_BATCH + 1, 10**6])
+
+    async def heartbeat() -> Sequence[Message]:
+        bench.room = next(rooms)
+        return ()
+
+    bench = Bench(ScriptedSource(receives=[*[heartbeat] * 5, END]))
+    await bench.run()
+    assert bench.source.limits == [MAX_BATCH, 3, 1, MAX_BATCH, MAX_BATCH, MAX_BATCH]
+
+
+@in_virtual_time
+async def test_stop_ends_a_receive_that_waits_at_once() -> None:
+    bench = Bench(ScriptedSource(receives=[silence]))
+    await bench.run_for(5)
+    assert asyncio.get_running_loop().time() == 5
+    assert bench.states[-1] is SourceState.STOPPED
+    assert bench.source.closes == 1
+
+
+@in_virtual_time
+async def test_stop_ends_a_connect_that_waits_at_once() -> None:
+    source = ScriptedSource()
+    source.black_hole = True
+    bench = Bench(source)
+    await bench.run_for(5)
+    assert asyncio.get_running_loop().time() == 5
+    assert bench.states == [SourceState.STOPPED]
+    assert bench.source.closes == 1
+
+
+@pytest.mark.parametrize("error", [GONE, AuthenticationError("user refused")])
+@in_virtual_time
+async def test_stop_ends_a_pause_between_tries_at_once(error: Exception) -> None:
+    bench = Bench(ScriptedSource(connects=[error] * 100))
+    await bench.run_for(100)
+    assert asyncio.get_running_loop().time() == 100
+
+
+@in_virtual_time
+async def test_stop_lets_the_batch_under_way_be_settled_and_takes_no_more() -> None:
+    async def handle(messages: Sequence[Message]) -> list[tuple[Message, Answer]]:
+        await asyncio.sleep(10)
+        return await done(messages)
+
+    bench = Bench(ScriptedSource(receives=[BATCH, BATCH]), handle=handle)
+    await bench.run_for(5)
+    assert asyncio.get_running_loop().time() == 10
+    assert bench.source.settled == [[(message, ACK) for message in BATCH]]
+
+
+@in_virtual_time
+async def test_stop_may_be_called_twice_and_before_the_start() -> None:
+    bench = Bench(ScriptedSource(receives=[silence]))
+    running = asyncio.create_task(bench.run())
+    await asyncio.sleep(1)
+    bench.supervisor.stop()
+    bench.supervisor.stop()
+    await running
+    await bench.run()
+    assert len(bench.source.connects) == 1
+
+
+@in_virtual_time
+async def test_a_settle_that_fails_leads_to_a_rebuild() -> None:
+    bench = Bench(ScriptedSource(receives=[BATCH, BATCH, END], settles=[GONE]))
+    await bench.run()
+    assert len(bench.source.settled) == 1
+    assert bench.supervisor.status.rebuilds == 1
+    assert bench.supervisor.status.unsettled_since == 0
+
+
+@in_virtual_time
+async def test_a_broker_that_does_not_say_what_waits_is_connected_to_anew() -> None:
+    bench = Bench(ScriptedSource(receives=[silence, END], backlog=None))
+    await bench.run()
+    assert bench.told.states[1][0] is SourceState.CONNECTING
+    assert "no answer" in bench.told.states[1][1]
+    bench = Bench(ScriptedSource(receives=[silence, END], backlog=GONE))
+    await bench.run()
+    assert bench.told.states[1] == (SourceState.CONNECTING, "the network is gone")
+
+
+CANARY = ZeroDivisionError("canary")
+
+
+async def crash(*_: Any) -> Any:
+    raise CANARY
+
+
+@pytest.mark.parametrize("where", ["connect", "receive", "handle", "settle", "backlog", "close"])
+@in_virtual_time
+async def test_an_unexpected_exception_costs_a_rebuild_and_is_told_without_its_text(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receives = [CANARY] if where == "receive" else [BATCH, silence] if where == "backlog" else [BATCH, GONE]
+    source = ScriptedSource(
+        connects=[CANARY] if where == "connect" else [],
+        receives=[*receives, BATCH, END],
+        settles=[CANARY] if where == "settle" else [],
+        backlog=CANARY if where == "backlog" else 0,
+    )
+    handle = [crash if where == "handle" else done]
+    bench = Bench(source, handle=lambda messages: handle[0](messages))
+    if where == "close":
+        monkeypatch.setattr(source, "close", crash)
+    running = asyncio.create_task(bench.run())
+    while not bench.told.crashes:
+        await asyncio.sleep(0.01)
+    assert bench.supervisor.status.detail == "ZeroDivisionError: a defect of ours"
+    assert not bench.supervisor.status.ready
+    handle[0] = done
+    monkeypatch.undo()
+    await running
+    assert bench.told.crashes[0] == ("source orders", CANARY)
+    assert bench.states[-1] is SourceState.STOPPED
+    assert bench.source.settled
+
+
+@in_virtual_time
+async def test_status_tells_since_when_messages_are_unsettled_and_what_waits() -> None:
+    async def handle(messages: Sequence[Message]) -> list[tuple[Message, Answer]]:
+        assert bench.supervisor.status.unsettled_since == 3
+        await asyncio.sleep(20)
+        return await done(messages)
+
+    async def later() -> Sequence[Message]:
+        await asyncio.sleep(3)
+        return BATCH
+
+    bench = Bench(ScriptedSource(receives=[later, END], backlog=7), handle=handle)
+    await bench.run()
+    assert bench.supervisor.status.backlog == 7
+    assert bench.supervisor.status.unsettled_since == 0
+    assert bench.supervisor.status.last_progress == 23
+
+
+@in_virtual_time
+async def test_cancelling_closes_the_source() -> None:
+    bench = Bench(ScriptedSource(receives=[silence]))
+    running = asyncio.create_task(bench.run())
+    await asyncio.sleep(1)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert bench.source.closes == 1
+    assert len(asyncio.all_tasks()) == 1

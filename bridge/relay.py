@@ -2,17 +2,30 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from connectors.base import OutMessage, Publisher
 from connectors.errors import SourceError
 from hub.errors import StoreError
-from hub.store.base import DeadLetter, Store
+from hub.store.base import DeadLetter
 
 _BATCH = 100
 _IDLE, _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 1.0, 30.0
 
 DEAD_LETTER_HEADERS = "x-pushbridge-"
 """Begins the headers that say why: source, event-id, rule, stage, reason, detail, tries, config-hash."""
+
+
+class Letters(Protocol):
+    """What a relay asks of the store."""
+
+    async def dead_letters(
+        self, *, limit: int = 100, relay: str | None = None
+    ) -> Sequence[tuple[int, float, DeadLetter]]:
+        """(id, when, letter): those that `relay` has yet to send on, oldest first. Raises: StoreError."""
+
+    async def relayed(self, ids: Sequence[int]) -> None:
+        """These were sent on. Raises: StoreError."""
 
 
 class Relay:
@@ -22,7 +35,7 @@ class Relay:
         self,
         name: str,
         publisher: Publisher,
-        store: Store,
+        store: Letters,
         *,
         destination: str,
         observe: Callable[[str, str], None],

@@ -15,7 +15,7 @@ demo: $(VENV)/.installed ## run the main job on embedded defaults, phones on a p
 	$(BIN)/pushbridge demo
 
 test: $(VENV)/.installed-dev ## install and start what the tests need, run them all
-	@deploy/servers.sh rabbitmq-server
+	@deploy/servers.sh rabbitmq-server chromium
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.installed-dev ## ruff: mistakes and format

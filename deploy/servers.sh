@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes sure that the named servers and tools are on this machine, from Debian's packages where they are missing:
 #
-#     deploy/servers.sh rabbitmq-server nginx h2load
+#     deploy/servers.sh rabbitmq-server nginx h2load chromium
 #
 # Nothing is started: tests and benchmarks run each on loopback from a directory of its own. Needs root or sudo only when
 # something is missing. Without apt-get a missing RabbitMQ is left to Docker, if an engine answers.
@@ -10,7 +10,7 @@ PATH="$PATH:/usr/sbin:/sbin" # where Debian keeps servers; not on everybody's pa
 
 package_of() {
     case "$1" in
-        rabbitmq-server | nginx) echo "$1" ;;
+        rabbitmq-server | nginx | chromium) echo "$1" ;;
         h2load) echo nghttp2-client ;;
         *) echo "servers.sh: no package is known for '$1'" >&2 && return 2 ;;
     esac

@@ -2,7 +2,7 @@
 // text, never as markup.
 
 const SHOWN_EVENTS = 100
-const SHOWN_BANNERS = 4
+const SHOWN_BANNERS = { apns: 3, fcmv1: 3, wns: 2 } // as many as there is room for
 
 const SERVICES = { apns: 'APNs', fcmv1: 'FCM', wns: 'WNS' }
 const ENDS = { no_match: 'no match', suppressed: 'seen before', dead_letter: 'dead letter' }
@@ -131,7 +131,7 @@ function drawPhones(phones) {
   byId('phones').hidden = phones === null
   for (const phone of phones ?? []) {
     if (!devices.has(phone.id)) addDevice(phone)
-    drawScreen(devices.get(phone.id), phone.screen)
+    drawScreen(devices.get(phone.id), phone.screen.slice(-(SHOWN_BANNERS[phone.platform] ?? 1)))
   }
 }
 
@@ -155,7 +155,7 @@ function addDevice(phone) {
 /** The newest is on top; on a desktop, toasts stand above the taskbar, so the style turns the order round. */
 function drawScreen(banners, screen) {
   const kept = new Map([...banners.children].map((banner) => [banner.dataset.key, banner]))
-  for (const notification of screen.slice(-SHOWN_BANNERS)) {
+  for (const notification of screen) {
     const key = `${notification.push_id} ${notification.at}`
     if (!kept.delete(key)) banners.prepend(bannerOf(notification, key))
   }
@@ -176,7 +176,7 @@ function bannerOf(notification, key) {
 // Time
 
 function clock(time, withSeconds = false) {
-  const options = { hour: '2-digit', minute: '2-digit', second: withSeconds ? '2-digit' : undefined }
+  const options = { hour: '2-digit', minute: '2-digit', second: withSeconds ? '2-digit' : undefined, hourCycle: 'h23' }
   return new Date(time).toLocaleTimeString([], options)
 }
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from bridge.console.phones import PhoneFeed
@@ -37,7 +37,7 @@ class Viewer:
         self._phones_changed = False
         self._woken = asyncio.Event()
 
-    async def messages(self, closing: asyncio.Event) -> AsyncIterator[str]:
+    async def messages(self, closing: asyncio.Event) -> AsyncGenerator[str, None]:
         """Server-sent events until `closing` is set: a `snapshot` of everything, then an `update` for what changed.
 
         A browser that comes back after a break gets a snapshot again, so nothing has to be remembered for it.

@@ -74,4 +74,4 @@ def later_events() -> Iterator[SampleEvent]:
             f"BR-{2041 + number}", requester="Anna Keller", amount=f"{number % 9 + 1}200.00", cost_center="IT"
         )
         yield unreadable()
-        yield debit(f"p-{5000 + number}", customer="4711", amount="18.90", merchant="Corner Bakery")
+        yield debit(f"p-{1002 + 2 * number}", customer="4711", amount="18.90", merchant="Corner Bakery")

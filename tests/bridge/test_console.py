@@ -1,0 +1,239 @@
+"""The console over HTTP: what it serves, to whom, and how the live feed behaves in a flood and at the end."""
+
+import asyncio
+import base64
+import json
+import re
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from bridge.app import Daemon
+from bridge.check import check
+from bridge.console.live import SHOWN, Viewer
+from bridge.console.phones import Phone, Shown
+from bridge.console.routes import console
+from bridge.pipeline import Passage
+from bridge.trail import Trail
+from connectors.base import Message
+
+NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+CONFIGURATION = """
+bridge: {{ http: {{ listen: "127.0.0.1:0"{token} }} }}
+sources:
+  hr:
+    http: {{ path: /in/hr }}
+    decode: {{ format: text, pattern: "(?P<id>.+) joined" }}
+    map: {{ id: "{{{{ data.id }}}}", type: joined }}
+"""
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@asynccontextmanager
+async def running(directory: Path, *, token: str = "") -> AsyncIterator[tuple[Daemon, httpx.AsyncClient]]:
+    """A daemon with one source and no hub, as `pushbridge run` has it, and a client of its admin listener."""
+    configuration = directory / "c.yaml"
+    configuration.write_text(CONFIGURATION.format(token=f", admin_token: {token}" if token else ""))
+    settings, problems = check(configuration, {})
+    assert settings is not None, problems
+    daemon = Daemon(settings, console=console)
+    async with (
+        daemon.running(),
+        httpx.AsyncClient(base_url="http://{}:{}".format(*daemon.admin.address), trust_env=False) as client,
+    ):
+        yield daemon, client
+
+
+async def post(client: httpx.AsyncClient, body: str) -> None:
+    """Post an event, again until the source is connected."""
+    while (await client.post("/in/hr", content=body)).status_code == 503:
+        await asyncio.sleep(0.01)
+
+
+class _References(HTMLParser):
+    """What a page loads, and scripts and styles that stand in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.inline: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.loads += [value for name in ("src", "href") if (value := values.get(name))]
+        self.inline += [name for name in values if name == "style" or name.startswith("on")]
+        if tag == "style" or (tag == "script" and "src" not in values):
+            self.inline.append(tag)
+
+
+async def test_the_page_loads_nothing_from_elsewhere_and_runs_nothing_inline(tmp_path: Path) -> None:
+    async with running(tmp_path) as (_, client):
+        page = await client.get("/")
+        assert page.headers["content-type"] == "text/html; charset=utf-8"
+        assert page.headers["content-security-policy"].startswith("default-src 'self'; ")
+        references = _References()
+        references.feed(page.text)
+        assert references.inline == []
+        for reference in references.loads:
+            assert reference.startswith(("/", "#"))
+            assert reference.startswith("#") or (await client.get(reference)).status_code == 200
+        style = (await client.get("/console.css")).text
+        assert re.findall(r"url\(|@import", style) == []
+        script = (await client.get("/console.js")).text
+        assert re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", script) == []
+
+
+async def test_the_trail_shows_the_way_of_each_event(tmp_path: Path) -> None:
+    async with running(tmp_path) as (_, client):
+        await post(client, f"{HOSTILE} joined")
+        await post(client, "nonsense")
+        trail = (await client.get("/api/trail")).json()
+    assert trail["count"] == 2
+    matched, broken = trail["events"]
+    assert (matched["id"], matched["source"], matched["type"], matched["end"]) == (HOSTILE, "hr", "joined", "no_match")
+    assert (broken["end"], broken["reason"]) == ("dead_letter", "decode")
+    assert [(letter["stage"], letter["reason"], letter["rule"]) for letter in broken["dead_letters"]] == [
+        ("decode", "decode", "")
+    ]
+
+
+async def test_without_virtual_phones_there_are_none(tmp_path: Path) -> None:
+    async with running(tmp_path) as (_, client):
+        assert (await client.get("/api/phones")).json() == {"phones": None}
+
+
+@pytest.mark.parametrize("path", ["/", "/console.js", "/api/trail", "/api/phones", "/api/live"])
+async def test_with_a_token_only_who_shows_it_sees_the_console(path: str, tmp_path: Path) -> None:
+    def basic(password: str) -> str:
+        return "Basic " + base64.b64encode(f"anybody:{password}".encode()).decode()
+
+    async with running(tmp_path, token="s3cret:x") as (_, client):
+        answers = {}
+        for shown in ("", "Bearer s3cret:x", basic("s3cret:x"), "Bearer s3cret", basic(""), "Basic !", "s3cret:x"):
+            async with client.stream("GET", path, headers={"authorization": shown} if shown else {}) as answer:
+                answers[shown] = answer.status_code
+                challenges = answer.headers.get_list("www-authenticate")
+        assert list(answers.values()) == [401, 200, 200, 401, 401, 401, 401]
+        assert [challenge.split()[0] for challenge in challenges] == ["Bearer", "Basic"]
+
+
+async def test_the_live_feed_tells_everything_and_then_what_changes(tmp_path: Path) -> None:
+    async with running(tmp_path) as (_, client):
+        await post(client, "1 joined")
+        async with client.stream("GET", "/api/live", timeout=30) as live:
+            assert live.headers["content-type"].startswith("text/event-stream")
+            messages = _messages(live)
+            name, first = await anext(messages)
+            assert (name, [event["id"] for event in first["events"]], first["phones"]) == ("snapshot", ["1"], None)
+            await post(client, "2 joined")
+            name, second = await anext(messages)
+            assert (name, [event["id"] for event in second["events"]], second["count"]) == ("update", ["2"], 2)
+
+
+async def test_who_looks_on_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    async with running(tmp_path) as (daemon, client), client.stream("GET", "/api/live", timeout=30) as live:
+        messages = _messages(live)
+        await anext(messages)
+        started = time.monotonic()
+        await daemon.admin.close()
+        assert time.monotonic() - started < 1
+        assert [message async for message in messages] == []
+
+
+async def test_a_browser_that_leaves_is_forgotten(tmp_path: Path) -> None:
+    async with running(tmp_path) as (daemon, client):
+        async with client.stream("GET", "/api/live", timeout=30) as live:
+            await anext(_messages(live))
+            assert len(daemon.trail._listeners) == 1
+        async with asyncio.timeout(10):
+            while daemon.trail._listeners:
+                await asyncio.sleep(0.01)
+
+
+def passage(number: int) -> Passage:
+    return Passage(Message(source="hr", body=b"", id=str(number)))
+
+
+class _Phones:
+    """One phone that has no notifications."""
+
+    def __init__(self) -> None:
+        self.tell: Callable[[], None] | None = None
+
+    def phones(self) -> list[Phone]:
+        screen = [Shown(push_id="p", at=NOW, title=HOSTILE)]
+        return [Phone(id="a", name="A", platform="apns", user="u", tags=("t",), screen=screen)]
+
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        self.tell = listener
+        return lambda: setattr(self, "tell", None)
+
+
+async def test_a_flood_is_told_in_few_messages_and_from_its_end() -> None:
+    trail = Trail()
+    messages = Viewer(trail, None).messages(asyncio.Event())
+    await anext(messages)
+    for batch in range(50):
+        trail.passed([passage(100 * batch + index) for index in range(100)], now=NOW)
+    update = _content(await anext(messages))
+    assert update["count"] == 5000
+    assert [event["id"] for event in update["events"]] == [str(number) for number in range(5000 - SHOWN, 5000)]
+    await messages.aclose()
+
+
+async def test_a_browser_gets_at_most_ten_updates_a_second() -> None:
+    trail = Trail()
+    messages = Viewer(trail, None).messages(asyncio.Event())
+    await anext(messages)
+    started = time.monotonic()
+    for number in range(4):
+        trail.passed([passage(number)], now=NOW)
+        await anext(messages)
+    assert time.monotonic() - started >= 0.3
+    await messages.aclose()
+
+
+async def test_phones_are_told_when_they_change_and_not_with_every_event() -> None:
+    trail, phones = Trail(), _Phones()
+    messages = Viewer(trail, phones).messages(asyncio.Event())
+    snapshot = _content(await anext(messages))
+    assert [phone["screen"][0]["title"] for phone in snapshot["phones"]] == [HOSTILE]
+    trail.passed([passage(1)], now=NOW)
+    assert "phones" not in _content(await anext(messages))
+    assert phones.tell is not None
+    phones.tell()
+    update = _content(await anext(messages))
+    assert (update["events"], len(update["phones"])) == ([], 1)
+    await messages.aclose()
+    assert phones.tell is None
+
+
+async def test_any_text_fits_into_a_message() -> None:
+    trail = Trail()
+    trail.passed([Passage(Message(source="hr", body=b"", id="\ud800\n\n\u2028data: x"))], now=NOW)
+    messages = Viewer(trail, None).messages(asyncio.Event())
+    message = await anext(messages)
+    assert message.count("\n") == 3
+    assert _content(message)["events"][0]["id"] == "\ud800\n\n\u2028data: x"
+    await messages.aclose()
+
+
+def _content(message: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(message.split("data: ", 1)[1])
+    return content
+
+
+async def _messages(live: httpx.Response) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    name = ""
+    async for line in live.aiter_lines():
+        if line.startswith("event: "):
+            name = line.removeprefix("event: ")
+        elif line.startswith("data: "):
+            yield name, json.loads(line.removeprefix("data: "))

@@ -68,7 +68,7 @@ def later_events() -> Iterator[SampleEvent]:
     for number in count(1):
         yield joined(f"{12345 + number}")
         yield debit(
-            f"p-{2000 + number}", customer="4712", amount=f"{510 + 35 * (number % 20)}", merchant=next(merchants)
+            f"p-{1001 + 2 * number}", customer="4712", amount=f"{510 + 35 * (number % 20)}", merchant=next(merchants)
         )
         yield approval(
             f"BR-{2041 + number}", requester="Anna Keller", amount=f"{number % 9 + 1}200.00", cost_center="IT"

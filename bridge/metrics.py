@@ -204,9 +204,8 @@ class Metrics:
     ) -> None:
         """Deadlines that passed are `timeout` here; the wire contract knows them as unreachable."""
         for outcome, count in results.items():
-            label = DELIVERY_LABELS[outcome]
-            others = count - timed_out if label == "unreachable" else count
-            self._deliveries.labels(hub, platform.value, label).inc(max(0, others))
+            others = count - timed_out if outcome is OutcomeName.PNS_UNREACHABLE else count
+            self._deliveries.labels(hub, platform.value, DELIVERY_LABELS[outcome]).inc(others)
         self._deliveries.labels(hub, platform.value, "timeout").inc(timed_out)
         self._request_seconds.observe((platform.value,), seconds, sum(results.values()))
 

@@ -1,0 +1,316 @@
+"""Names, labels and values of the metrics are promises; they are read here as Prometheus would read them."""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from bridge.errors import Reason, Stage
+from bridge.histogram import BatchHistogram
+from bridge.metrics import ENDED, INGEST, MAX_RULES, Metrics
+from bridge.pipeline import End, Passage
+from bridge.supervisor import SourceState, SourceStatus
+from connectors.base import Message
+from hub.bulkhead import Bulkhead
+from hub.notification import Platform
+from hub.outcome import DELIVERY_LABELS, OutcomeName, State
+from hub.store.base import DeadLetter, Lane, QueueState
+from rules.decision import Decision
+from tests.fakes.clock import FakeClock
+from tests.fakes.senders import FakeSender
+
+BASE_UNITS = ("seconds", "bytes", "ratio", "messages", "devices", "info")
+STATES_AND_COUNTS = {
+    "pushbridge_source_up",
+    "pushbridge_pns_circuit_open",
+    "pushbridge_config_last_reload_successful",
+    "pushbridge_http_requests_in_flight",
+    "pushbridge_pns_requests_in_flight",
+}
+"""Gauges of things that have no unit."""
+
+SOURCES = ["orders", "bank"]
+HUBS = ["app", "desk"]
+
+
+def metrics(rules: Sequence[str] = ("paid",), hubs: Sequence[str] = HUBS) -> Metrics:
+    return Metrics(version="1.2.3", sources=SOURCES, rules=rules, hubs=hubs)
+
+
+def families(of: Metrics) -> Iterator[Metric]:
+    """Our own of a scrape, without those that every Python process has."""
+    for family in text_string_to_metric_families(generate_latest(of.registry).decode()):
+        if not family.name.startswith(("python_", "process_")):
+            yield family
+
+
+def value(of: Metrics, name: str, **labels: str) -> float:
+    found = of.registry.get_sample_value(name, labels)
+    assert found is not None, f"there is no {name} {labels}"
+    return found
+
+
+def series(of: Metrics, name: str) -> set[tuple[str, ...]]:
+    """The label values of a metric's series, in the order of the labels' names."""
+    samples = [sample for family in families(of) for sample in family.samples if sample.name == name]
+    return {tuple(value for _, value in sorted(sample.labels.items())) for sample in samples}
+
+
+def test_names_have_the_prefix_and_a_base_unit_and_counters_end_in_total() -> None:
+    for family in families(metrics()):
+        assert re.fullmatch(r"pushbridge_[a-z][a-z0-9_]*[a-z0-9]", family.name)
+        assert family.documentation.endswith(".")
+        if family.type == "counter":
+            assert all(sample.name == f"{family.name}_total" for sample in family.samples)
+        elif family.name not in STATES_AND_COUNTS:
+            assert family.name.rpartition("_")[2] in BASE_UNITS, family.name
+        assert not family.name.endswith("_total_total")
+
+
+def test_no_series_tells_when_another_was_created() -> None:
+    assert b"_created" not in generate_latest(metrics().registry)
+
+
+def test_no_label_can_hold_what_has_no_bounds() -> None:
+    labels = {name for family in families(metrics()) for sample in family.samples for name in sample.labels}
+    assert labels == {
+        *("source", "outcome", "rule", "stage", "reason", "hub", "platform", "kind", "queue", "state", "credential"),
+        *("engine", "op", "le", "version"),
+    }
+
+
+PLATFORMS = [platform.value for platform in Platform]
+LANES = [lane.value for lane in Lane]
+DELIVERIES = [*DELIVERY_LABELS.values(), "timeout"]
+
+COMBINATIONS: dict[str, Any] = {
+    "ingest_messages_total": product(INGEST.values(), SOURCES),
+    "ingest_lag_messages": product(SOURCES),
+    "ingest_oldest_unacked_timestamp_seconds": product(SOURCES),
+    "source_up": product(SOURCES),
+    "source_rebuilds_total": product(SOURCES),
+    "rule_evaluations_total": product(["match", "error"], ["paid", "_other"]),
+    "dead_letters_total": product([reason.value for reason in Reason], [stage.value for stage in Stage]),
+    "devices": product(HUBS, PLATFORMS),
+    "audience_devices_count": product(["broadcast", "expression"]),
+    "notifications_total": product(HUBS, ENDED.values()),
+    "queue_messages": product(LANES, ["ready", "leased", "delayed"]),
+    "queue_capacity_messages": product(LANES),
+    "queue_oldest_ready_timestamp_seconds": product(LANES),
+    "queue_wait_seconds_count": product(LANES),
+    "queue_claims_total": product(LANES),
+    "queue_lease_expirations_total": product(LANES),
+    "pns_deliveries_total": product(HUBS, DELIVERIES, PLATFORMS),
+    "pns_request_duration_seconds_count": product(PLATFORMS),
+    "pns_requests_in_flight": product(PLATFORMS),
+    "pns_retries_total": product(PLATFORMS, DELIVERIES),
+    "pns_throttled_until_timestamp_seconds": product(HUBS, PLATFORMS),
+    "pns_circuit_open": product(HUBS, PLATFORMS),
+    "end_to_end_seconds_count": product(PLATFORMS),
+    "store_transaction_seconds_count": product(["sqlite"], ["write"]),
+}
+
+
+@pytest.mark.parametrize("name", COMBINATIONS)
+def test_every_combination_of_labels_is_there_from_the_start(name: str) -> None:
+    assert series(metrics(), f"pushbridge_{name}") == set(COMBINATIONS[name])
+
+
+def test_every_operation_that_a_failing_store_is_told_of_has_a_zero() -> None:
+    source = Path(__file__).parents[2] / "hub"
+    told = {
+        operation
+        for file in (source / "engine.py", source / "dispatch.py")
+        for operation in re.findall(r'(?:store_failed|_insist)\("(\w+)"', file.read_text())
+    }
+    assert {"accept", "record", "lease"} <= told
+    assert {("sqlite", operation) for operation in told | {"write"}} <= series(
+        metrics(), "pushbridge_store_errors_total"
+    )
+
+
+def test_twenty_hubs_and_ten_thousand_rules_stay_within_the_budget_of_series() -> None:
+    many = metrics(rules=[f"rule-{number}" for number in range(10_000)], hubs=[f"hub-{n}" for n in range(20)])
+    counts = {family.name: len(family.samples) for family in families(many)}
+    assert counts["pushbridge_pns_deliveries"] <= 1320
+    assert counts["pushbridge_rule_evaluations"] == 2 * (MAX_RULES + 1)
+    assert sum(counts.values()) < 5000
+
+
+def passage(end: End, source: str = "orders", **changes: Any) -> Passage:
+    return Passage(Message(source=source, body=b""), end=end, **changes)
+
+
+LETTER = DeadLetter(source="orders", event_id="1", stage="rule", reason="render", detail="d", body=b"")
+
+
+def test_messages_are_counted_by_their_end_and_those_seen_before_count_for_nothing_else() -> None:
+    told = metrics()
+    decision = Decision(matched=("paid",), errors=("unknown", "paid"))
+    told.passed([passage(End.ACCEPTED, decision=decision, dead_letters=[LETTER]), passage(End.NO_MATCH)])
+    told.passed([passage(End.SUPPRESSED, decision=decision, dead_letters=[LETTER])])
+    told.passed([passage(End.DEAD_LETTER, dead_letters=[LETTER])])
+    for outcome in ("accepted", "filtered", "duplicate", "malformed"):
+        assert value(told, "pushbridge_ingest_messages_total", source="orders", outcome=outcome) == 1
+    assert value(told, "pushbridge_rule_evaluations_total", rule="paid", outcome="match") == 1
+    assert value(told, "pushbridge_rule_evaluations_total", rule="paid", outcome="error") == 1
+    assert value(told, "pushbridge_rule_evaluations_total", rule="_other", outcome="error") == 1
+    assert value(told, "pushbridge_dead_letters_total", stage="rule", reason="render") == 2
+
+
+def test_rebuilds_are_counted_once_however_often_a_source_pauses() -> None:
+    told = metrics()
+    status = SourceStatus("orders")
+    for state, rebuilds in [
+        (SourceState.RUNNING, 0),
+        (SourceState.CONNECTING, 0),
+        (SourceState.RUNNING, 1),
+        (SourceState.PAUSED, 1),
+        (SourceState.RUNNING, 1),
+        (SourceState.STALLED, 1),
+        (SourceState.RUNNING, 2),
+    ]:
+        status.state, status.rebuilds = state, rebuilds
+        told.source_changed(status)
+    assert value(told, "pushbridge_source_rebuilds_total", source="orders") == 2
+
+
+@pytest.mark.parametrize("state", SourceState)
+def test_a_source_is_up_while_its_messages_can_flow(state: SourceState) -> None:
+    told = metrics()
+    told.source_changed(SourceStatus("orders", state=state))
+    up = state in (SourceState.RUNNING, SourceState.PAUSED)
+    assert value(told, "pushbridge_source_up", source="orders") == up
+
+
+def test_what_sources_hold_is_told_when_asked() -> None:
+    told = metrics()
+    told.set_sources([SourceStatus("orders", backlog=7, unsettled_since=12.5), SourceStatus("bank", backlog=None)])
+    assert value(told, "pushbridge_ingest_lag_messages", source="orders") == 7
+    assert value(told, "pushbridge_ingest_lag_messages", source="bank") == 0
+    assert value(told, "pushbridge_ingest_oldest_unacked_timestamp_seconds", source="orders") == 12.5
+
+
+def test_answers_are_counted_by_label_and_deadlines_apart_from_the_unreachable() -> None:
+    told = metrics()
+    results = {OutcomeName.SUCCESS: 5, OutcomeName.PNS_UNREACHABLE: 4, OutcomeName.BAD_CHANNEL: 1}
+    told.answered("app", Platform.FCM, 0.2, results, 3)
+    counts = {"success": 5, "unreachable": 1, "timeout": 3, "invalid_token": 1}
+    for outcome, count in counts.items():
+        assert value(told, "pushbridge_pns_deliveries_total", hub="app", platform="fcmv1", outcome=outcome) == count
+    assert value(told, "pushbridge_pns_request_duration_seconds_count", platform="fcmv1") == 10
+
+
+def test_deadlines_are_taken_off_the_unreachable_once_though_two_outcomes_carry_that_label() -> None:
+    told = metrics()
+    results = {OutcomeName.PNS_UNREACHABLE: 3, OutcomeName.TOKEN_PROVIDER_UNREACHABLE: 4}
+    told.answered("app", Platform.WNS, 0.2, results, 3)
+    assert value(told, "pushbridge_pns_deliveries_total", hub="app", platform="wns", outcome="unreachable") == 4
+    assert value(told, "pushbridge_pns_deliveries_total", hub="app", platform="wns", outcome="timeout") == 3
+
+
+def test_deliveries_are_known_to_be_within_the_ten_seconds_that_were_promised() -> None:
+    told = metrics()
+    told.delivered(Platform.APNS, 10.0, 3)
+    told.delivered(Platform.APNS, 10.1, 2)
+    assert value(told, "pushbridge_end_to_end_seconds_bucket", platform="apns", le="10.0") == 3
+    assert value(told, "pushbridge_end_to_end_seconds_count", platform="apns") == 5
+
+
+def test_work_is_counted_from_claim_to_end() -> None:
+    told = metrics()
+    told.claimed(Lane.SINGLE, 3, [0.5, 2.0])
+    told.lease_expired(Lane.BROADCAST, 2)
+    told.retried(Platform.APNS, OutcomeName.THROTTLED, 4)
+    told.targeted(broadcast=True, count=1000)
+    told.ended({("app", State.COMPLETED): 2, ("app", State.NO_TARGET_FOUND): 1, ("desk", State.ABANDONED): 1})
+    assert value(told, "pushbridge_queue_claims_total", queue="single") == 3
+    assert value(told, "pushbridge_queue_wait_seconds_sum", queue="single") == 2.5
+    assert value(told, "pushbridge_queue_lease_expirations_total", queue="broadcast") == 2
+    assert value(told, "pushbridge_pns_retries_total", platform="apns", reason="throttled") == 4
+    assert value(told, "pushbridge_audience_devices_bucket", kind="broadcast", le="1000.0") == 1
+    assert value(told, "pushbridge_audience_devices_bucket", kind="broadcast", le="100.0") == 0
+    assert value(told, "pushbridge_notifications_total", hub="app", outcome="completed") == 2
+    assert value(told, "pushbridge_notifications_total", hub="app", outcome="no_target") == 1
+    assert value(told, "pushbridge_notifications_total", hub="desk", outcome="expired") == 1
+
+
+def test_every_state_in_which_a_notification_ends_has_a_label() -> None:
+    open_states = {State.ENQUEUED, State.SCHEDULED, State.PROCESSING, State.UNKNOWN}
+    assert set(ENDED) == set(State) - open_states
+    assert set(INGEST) == set(End)
+
+
+def test_queues_phones_and_breakers_are_told_when_asked() -> None:
+    told = metrics()
+    told.set_queues({Lane.SINGLE: QueueState(ready=1, leased=2, delayed=3, oldest_ready=4.5)}, 100)
+    told.set_devices({("app", Platform.WNS): 8})
+    clock = FakeClock()
+    bulkhead = Bulkhead(FakeSender(Platform.WNS), clock=clock)
+    bulkhead.closed_until = bulkhead.throttled_until = clock() + 30
+    bulkhead.in_flight = 5
+    told.set_bulkheads({("app", Platform.WNS): bulkhead})
+    for state, count in {"ready": 1, "leased": 2, "delayed": 3}.items():
+        assert value(told, "pushbridge_queue_messages", queue="single", state=state) == count
+    assert value(told, "pushbridge_queue_oldest_ready_timestamp_seconds", queue="single") == 4.5
+    assert value(told, "pushbridge_queue_capacity_messages", queue="single") == 100
+    assert value(told, "pushbridge_devices", hub="app", platform="wns") == 8
+    assert value(told, "pushbridge_pns_circuit_open", platform="wns", credential="app") == 1
+    assert (
+        value(told, "pushbridge_pns_throttled_until_timestamp_seconds", platform="wns", credential="app")
+        == clock() + 30
+    )
+    assert value(told, "pushbridge_pns_requests_in_flight", platform="wns") == 5
+    assert value(told, "pushbridge_pns_requests_in_flight", platform="apns") == 0
+
+
+def test_the_store_is_timed_and_its_failures_are_counted() -> None:
+    told = metrics()
+    told.transaction("write", 0.003)
+    told.store_failed("accept")
+    assert value(told, "pushbridge_store_transaction_seconds_bucket", engine="sqlite", op="write", le="0.005") == 1
+    assert value(told, "pushbridge_store_errors_total", engine="sqlite", op="accept") == 1
+
+
+def test_the_version_is_told() -> None:
+    assert value(metrics(), "pushbridge_build_info", version="1.2.3") == 1
+
+
+BUCKETS = (0.01, 0.1, 1.0, 10.0)
+VALUES = st.sampled_from([*BUCKETS, 0.0, 0.05, 10.5]) | st.floats(0, 100)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "b"]), VALUES, st.integers(1, 5))))
+def test_a_histogram_shows_what_the_client_library_would_show(observations: list[tuple[str, float, int]]) -> None:
+    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    batch = BatchHistogram("x_seconds", "X.", ("kind",), buckets=BUCKETS, children=[("a",)])
+    ours.register(batch)
+    single = Histogram("x_seconds", "X.", ("kind",), buckets=BUCKETS, registry=theirs)
+    single.labels("a")
+    for kind, seconds, count in observations:
+        batch.observe((kind,), seconds, count)
+        for _ in range(count):
+            single.labels(kind).observe(seconds)
+    mine, other = _samples(ours), _samples(theirs)
+    assert mine.keys() == other.keys()
+    for name, number in mine.items():
+        assert number == pytest.approx(other[name])
+
+
+def _samples(registry: CollectorRegistry) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    text = generate_latest(registry).decode()
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if not sample.name.endswith("_created")
+    }

@@ -4,12 +4,12 @@ All begin with `pushbridge_` (the prefix is written once, below). Every combinat
 exists from the start, so that a zero is seen. Never a label: a handle, a tag, an id, an error's text.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
     Gauge,
     GCCollector,
     Info,
@@ -17,6 +17,7 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
+from prometheus_client import Counter as CounterMetric
 
 from bridge.errors import Reason, Stage
 from bridge.histogram import BatchHistogram
@@ -203,10 +204,11 @@ class Metrics:
         self, hub: str, platform: Platform, seconds: float, results: Mapping[OutcomeName, int], timed_out: int
     ) -> None:
         """Deadlines that passed are `timeout` here; the wire contract knows them as unreachable."""
+        counts = Counter(timeout=timed_out, unreachable=-timed_out)
         for outcome, count in results.items():
-            others = count - timed_out if outcome is OutcomeName.PNS_UNREACHABLE else count
-            self._deliveries.labels(hub, platform.value, DELIVERY_LABELS[outcome]).inc(others)
-        self._deliveries.labels(hub, platform.value, "timeout").inc(timed_out)
+            counts[DELIVERY_LABELS[outcome]] += count
+        for label, count in counts.items():
+            self._deliveries.labels(hub, platform.value, label).inc(count)
         self._request_seconds.observe((platform.value,), seconds, sum(results.values()))
 
     def delivered(self, platform: Platform, seconds: float, count: int) -> None:
@@ -264,8 +266,8 @@ class Metrics:
 
     def _counter(
         self, name: str, documentation: str, labels: Sequence[str] = (), children: Iterable[tuple[str, ...]] = ()
-    ) -> Counter:
-        counter = Counter(f"pushbridge_{name}_total", documentation, labels, registry=self.registry)
+    ) -> CounterMetric:
+        counter = CounterMetric(f"pushbridge_{name}_total", documentation, labels, registry=self.registry)
         for child in children:
             counter.labels(*child)
         return counter

@@ -212,9 +212,9 @@ def test_answers_are_counted_by_label_and_deadlines_apart_from_the_unreachable()
 
 def test_deadlines_are_taken_off_the_unreachable_once_though_two_outcomes_carry_that_label() -> None:
     told = metrics()
-    results = {OutcomeName.PNS_UNREACHABLE: 3, OutcomeName.TOKEN_PROVIDER_UNREACHABLE: 4}
+    results = {OutcomeName.PNS_UNREACHABLE: 1, OutcomeName.TOKEN_PROVIDER_UNREACHABLE: 4}
     told.answered("app", Platform.WNS, 0.2, results, 3)
-    assert value(told, "pushbridge_pns_deliveries_total", hub="app", platform="wns", outcome="unreachable") == 4
+    assert value(told, "pushbridge_pns_deliveries_total", hub="app", platform="wns", outcome="unreachable") == 2
     assert value(told, "pushbridge_pns_deliveries_total", hub="app", platform="wns", outcome="timeout") == 3
 
 

@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Generic, Protocol, TypeVar
 
 from hub.outcome import Reaction
-from hub.senders.base import Push, Sender, SendResult
+from hub.senders.base import SendResult
 from hub.store.base import PAGE_SIZE, Lane
 
 _TRIPS_AFTER = 20
@@ -21,14 +22,28 @@ _CONFIG_PAUSE = 60.0
 _THROTTLED_PAUSE = 30.0
 
 
-class Bulkhead:
+T = TypeVar("T")
+C = TypeVar("C", contravariant=True)
+
+
+class Outlet(Protocol[C]):
+    """What is behind a bulkhead: a sender of pushes, or a hub elsewhere that takes whole notifications."""
+
+    async def send(self, items: Sequence[C], /) -> Sequence[SendResult]:
+        """One result an item, in order; never raises for what the other side answers."""
+
+    async def close(self) -> None:
+        """May be called twice."""
+
+
+class Bulkhead(Generic[T]):
     """A sender with a limit on pushes under way for each lane, and a breaker before it.
 
     The breaker opens when the service fails many times in a row, asks everybody to wait, or refuses our credential. It
     then lets nothing through until `closed_until`, and after that a few at a time until one goes well.
     """
 
-    def __init__(self, sender: Sender, *, single: int = 2000, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, sender: Outlet[T], *, single: int = 2000, clock: Callable[[], float] = time.time) -> None:
         self._sender = sender
         self._clock = clock
         # Broadcasts are bounded by the pages leased; one that was leased goes out whole.
@@ -61,7 +76,7 @@ class Bulkhead:
             return 0
         return max(0, (1 if self._failures >= _TRIPS_AFTER else _PAGES) - held)
 
-    async def send(self, lane: Lane, pushes: Sequence[Push]) -> Sequence[SendResult]:
+    async def send(self, lane: Lane, pushes: Sequence[T]) -> Sequence[SendResult]:
         """The sender's results for pushes that were all admitted."""
         self.in_flight += len(pushes)
         try:

@@ -17,7 +17,8 @@ from pyroaring import BitMap
 
 from hub.bulkhead import Bulkhead
 from hub.errors import StoreError
-from hub.notification import Platform
+from hub.forwarding import Forwarding
+from hub.notification import Notification, Platform
 from hub.observer import Observer
 from hub.outcome import OutcomeName, Reaction
 from hub.rendering import Rendering
@@ -72,7 +73,7 @@ class _Run:
 class _Parcel:
     """The pushes of a batch that one bulkhead takes, with whom each belongs to."""
 
-    bulkhead: Bulkhead
+    bulkhead: Bulkhead[Push]
     hub: str
     platform: Platform
     pushes: list[Push] = field(default_factory=list)
@@ -85,8 +86,9 @@ class Dispatcher:
     def __init__(
         self,
         store: Store,
-        bulkheads: Mapping[tuple[str, Platform], Bulkhead],
+        bulkheads: Mapping[tuple[str, Platform], Bulkhead[Push]],
         *,
+        remotes: Mapping[str, Bulkhead[Notification]] | None = None,
         observer: Observer,
         policy: RetryPolicy = RetryPolicy(),
         slots: int = 4000,
@@ -98,6 +100,7 @@ class Dispatcher:
         self._policy = policy
         self._clock = clock
         self._rendering = Rendering(store)
+        self._forwarding = Forwarding(remotes or {}, policy=policy, observer=observer, clock=clock)
         self._slots = slots
         self._wake = {lane: asyncio.Event() for lane in Lane}
         self._submitted: list[Work] = []
@@ -240,6 +243,27 @@ class Dispatcher:
     # A batch, from work to results
 
     async def _process(self, work: Sequence[Work]) -> None:
+        """Whole notifications to the hubs elsewhere, pushes to the phones registered here."""
+        here: list[Work] = []
+        elsewhere: dict[str, list[Work]] = {}
+        for piece in work:
+            is_elsewhere = self._forwarding.concerns(piece)
+            (elsewhere.setdefault(piece.notification.hub, []) if is_elsewhere else here).append(piece)
+        async with asyncio.TaskGroup() as group:
+            for pieces in elsewhere.values():
+                group.create_task(self._forward(pieces))
+            if here:
+                group.create_task(self._push(here))
+
+    async def _forward(self, work: Sequence[Work]) -> None:
+        handover = await self._forwarding.hand_over(work)
+        self._results += handover.ended
+        if handover.ended:
+            self._recordable.set()
+        for due_at, pieces in handover.again.items():
+            await self._postpone(pieces, due_at)
+
+    async def _push(self, work: Sequence[Work]) -> None:
         started_at = self._clock()
         audiences = await self._insist("read", lambda: self._audiences(work))
         parcels: dict[tuple[str, Platform], _Parcel] = {}
@@ -257,7 +281,8 @@ class Dispatcher:
                     self._drop([piece])
                     continue
                 if run.untried:
-                    group.create_task(self._postpone(run))
+                    due_at = max(self._reopens_at(run, platform) for platform in run.parked)
+                    group.create_task(self._postpone([piece], due_at))
                 elif not run.waiting:
                     self._finish(run)
             for parcel in parcels.values():
@@ -282,11 +307,10 @@ class Dispatcher:
         await self._rendering.prepare([target for audience in audiences for target in audience.targets])
         return audiences
 
-    async def _postpone(self, run: _Run) -> None:
-        """Put a page that found every door closed back as it is: no row more, however often that happens."""
-        due_at = max(self._reopens_at(run, platform) for platform in run.parked)
-        await self._insist("release", lambda: self._store.release([run.work], due_at=due_at))
-        self._drop([run.work])
+    async def _postpone(self, pieces: Sequence[Work], due_at: float) -> None:
+        """Put what found every door closed back as it is: no row more, however often that happens."""
+        await self._insist("release", lambda: self._store.release(pieces, due_at=due_at))
+        self._drop(pieces)
 
     def _reopens_at(self, run: _Run, platform: Platform) -> float:
         closed_until = self._bulkheads[run.work.notification.hub, platform].closed_until

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
-from hub.bulkhead import Bulkhead
+from hub.bulkhead import Bulkhead, Outlet
 from hub.dispatch import LEASE, Dispatcher
 from hub.errors import CapacityError, NotFoundError, StoreError
 from hub.installation import Installation, Registration
@@ -14,7 +14,7 @@ from hub.notification import Notification, Platform
 from hub.observer import Observer
 from hub.outcome import NotificationDetails
 from hub.retry import RetryPolicy
-from hub.senders.base import Sender
+from hub.senders.base import Push, Sender
 from hub.senders.unconfigured import Unconfigured
 from hub.store.base import AcceptanceResult, Arrival, Store
 
@@ -28,7 +28,7 @@ class Hub:
 
     `open`, then `run` as a task; `drain` before that task is cancelled, then `close`. `max_pending` bounds the
     notifications and pages that wait in the store: over it `room` is 0 and `send` refuses. `max_in_flight` bounds the
-    single pushes under way for each hub and platform.
+    single pushes under way for each hub and platform. `hubs` are those kept here, `remotes` those that are elsewhere.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class Hub:
         senders: Mapping[tuple[str, Platform], Sender],
         *,
         hubs: Sequence[str],
+        remotes: Mapping[str, Outlet[Notification]] | None = None,
         observer: Observer,
         policy: RetryPolicy = RetryPolicy(),
         max_pending: int = 100_000,
@@ -47,15 +48,24 @@ class Hub:
         self._observer = observer
         self._clock = clock
         self._max_pending = max_pending
-        self.bulkheads = {
+        self.bulkheads: Mapping[tuple[str, Platform], Bulkhead[Push]] = {
             (hub, platform): Bulkhead(
                 senders.get((hub, platform)) or Unconfigured(platform), single=max_in_flight, clock=clock
             )
             for hub in hubs
             for platform in Platform
         }
+        self.remotes: Mapping[str, Bulkhead[Notification]] = {
+            hub: Bulkhead(remote, single=max_in_flight, clock=clock) for hub, remote in (remotes or {}).items()
+        }
         self._dispatcher = Dispatcher(
-            store, self.bulkheads, observer=observer, policy=policy, slots=2 * max_in_flight, clock=clock
+            store,
+            self.bulkheads,
+            remotes=self.remotes,
+            observer=observer,
+            policy=policy,
+            slots=2 * max_in_flight,
+            clock=clock,
         )
         self.store_trouble: str | None = None
         """What the store said when it last refused a batch, None since it takes them again."""
@@ -82,6 +92,8 @@ class Hub:
             stack.push_async_callback(self._store.close)
             for bulkhead in self.bulkheads.values():
                 stack.push_async_callback(bulkhead.close)
+            for remote in self.remotes.values():
+                stack.push_async_callback(remote.close)
 
     # Notifications
 
@@ -185,10 +197,14 @@ class Hub:
         """Keep `room` honest: what is added and ends here is known at once, but leases are lost and rows dropped too."""
         while True:
             await asyncio.sleep(_COUNT_EVERY)
+            before = self.pending
             try:
-                self._dispatcher.pending = await self._store.pending()
+                counted = await self._store.pending()
             except StoreError as error:
                 self._observer.store_failed("count", error)
+                continue
+            if self.pending == before:  # else the count is of a moment that has passed
+                self._dispatcher.pending = counted
 
 
 def wire_id(notification_id: str, accepted_at: float) -> str:

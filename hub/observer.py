@@ -17,6 +17,9 @@ class Observer(Protocol):
     def pushed(self, notification: Notification, platform: Platform, outcomes: Mapping[OutcomeName, int]) -> None:
         """Pushes of one notification came to their end, with these outcomes."""
 
+    def forwarded(self, notification: Notification, outcome: OutcomeName, *, ended: bool) -> None:
+        """A hub elsewhere answered to a notification; unless `ended` it will be handed over again."""
+
     def answered(
         self, hub: str, platform: Platform, seconds: float, results: Mapping[OutcomeName, int], timed_out: int
     ) -> None:
@@ -56,6 +59,8 @@ class SilentObserver:
     def targeted(self, notification: Notification, counts: Mapping[Platform, int]) -> None: ...
 
     def pushed(self, notification: Notification, platform: Platform, outcomes: Mapping[OutcomeName, int]) -> None: ...
+
+    def forwarded(self, notification: Notification, outcome: OutcomeName, *, ended: bool) -> None: ...
 
     def answered(
         self, hub: str, platform: Platform, seconds: float, results: Mapping[OutcomeName, int], timed_out: int

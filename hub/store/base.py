@@ -146,10 +146,16 @@ class RetryPage:
 
 @dataclass(slots=True, kw_only=True)
 class PageResult:
-    """What became of one piece of work. `counts` are final outcomes by platform; retries are in neither count."""
+    """What became of one piece of work. `counts` are final outcomes by platform; retries are in neither count.
+
+    `state` is for a notification that was handed on whole and has no counts: elsewhere they say the state. With
+    `dead_letter` it could not be handed on.
+    """
 
     work: Work
     counts: Mapping[Platform, Mapping[OutcomeName, int]]
+    state: State | None = None
+    dead_letter: DeadLetter | None = None
     ordinals: BitMap | None = None
     failures: Sequence[Failed] = ()
     retries: Sequence[RetryPage] = ()

@@ -346,7 +346,7 @@ def _end_at_once(
     ended = Counter[tuple[str, State]]()
     cursor = connection.cursor()
     for result in results:
-        state = final_state(result.counts)
+        state = result.state or final_state(result.counts)
         cursor.execute(
             "UPDATE notification SET due_at = NULL, lease = 0, state = ?, started_at = ?, ended_at = ?, counts = ?,"
             " ordinals = ? WHERE seq = ? AND lease = ?",
@@ -362,6 +362,8 @@ def _end_at_once(
         )
         if cursor.rowcount:
             ended[result.work.notification.hub, state] += 1
+            if result.dead_letter is not None:
+                _insert_dead_letters(connection, [result.dead_letter], now)
     return ended
 
 

@@ -20,7 +20,7 @@ from bridge.metrics import Metrics
 from bridge.pipeline import Pipeline
 from bridge.pipeline import Route as SourceRoute
 from bridge.relay import Relay
-from bridge.senders import senders_of
+from bridge.senders import remotes_of, senders_of
 from bridge.server import Listener, Observed, admin_app
 from bridge.supervisor import Supervisor
 from bridge.telemetry import Telemetry
@@ -62,6 +62,7 @@ class Daemon:
         self._failed = False
         self._drain_until = 0.0  # by the loop's clock
         hubs = list(settings.hubs)
+        local = {name: hub for name, hub in settings.hubs.items() if hub.remote is None}
         self.metrics = Metrics(
             version=version("pushbridge"),
             sources=list(settings.sources),
@@ -78,8 +79,9 @@ class Daemon:
         retry = settings.delivery.retry
         self.hub = Hub(
             self.store,
-            senders_of(settings.hubs),
-            hubs=hubs,
+            senders_of(local),
+            hubs=list(local),
+            remotes=remotes_of(settings.hubs),
             observer=self.telemetry,
             policy=RetryPolicy(base=retry.backoff.base, cap=retry.backoff.cap, max_age=retry.max_age),
             max_pending=settings.bridge.store.max_pending,
@@ -108,8 +110,8 @@ class Daemon:
             settings.bridge.http.listen,
         )
         self.api: Listener | None = None
-        if settings.hubs:
-            api = create_app(self.hub, {name: _access(hub) for name, hub in settings.hubs.items()})
+        if local:
+            api = create_app(self.hub, {name: _access(hub) for name, hub in local.items()})
             self.api = Listener(Observed(api, self.metrics, ()), settings.hub_api.listen, tls=settings.hub_api.tls)
 
     @asynccontextmanager
@@ -177,6 +179,7 @@ class Daemon:
             for (hub, platform), bulkhead in self.hub.bulkheads.items()
             if bulkhead.is_open
         ]
+        lines += [f"remote hub {hub}: breaker open" for hub, remote in self.hub.remotes.items() if remote.is_open]
         return ready, lines
 
     def _supervisor(self, source: Source) -> Supervisor:

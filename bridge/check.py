@@ -26,7 +26,6 @@ _LATER: Mapping[tuple[str, ...], tuple[str, ...]] = {
     ("sources", "*", "amqp", "receive"): ("concurrency",),
     ("sources", "*", "http", "auth"): ("entra",),
     ("sources", "*", "decode"): ("schema",),
-    ("hubs", "*"): ("remote",),
     ("hubs", "*", "platforms"): LATER_PLATFORMS,
     ("dead_letter", "sources", "*"): ("kafka", "servicebus"),
     ("delivery",): ("poison", "rate"),

@@ -29,6 +29,7 @@ from connectors.duration import Duration
 from connectors.http.settings import HttpSettings
 from connectors.size import Size
 from hub.notification import Platform
+from hub.remote_settings import RemoteSettings
 from hub.tags import MaxTags
 from rules.engine import RuleSet
 from rules.errors import ExpressionError
@@ -331,13 +332,36 @@ class Platforms(Section):
         return frozenset(platform for platform, credentials in all_of.items() if credentials is not None)
 
 
+def _connection_string(value: SecretStr) -> SecretStr:
+    RemoteSettings.from_connection_string(value.get_secret_value(), hub="")
+    return value
+
+
+class Remote(Section):
+    """A hub elsewhere: an Azure Notification Hub, or one of a central pushbridge, called `hub` there (here's name else)."""
+
+    connection_string: Annotated[Secret, AfterValidator(_connection_string)]
+    hub: Annotated[str, Field(min_length=1, max_length=260, pattern=r"^[^/?#]+$")] | None = None
+    ca_file: ExistingFile | None = None
+
+
 class HubSettings(Section):
-    """One notification hub: one mobile app. The only hub of a configuration is the default one."""
+    """One notification hub: one mobile app. The only hub of a configuration is the default one.
+
+    With `remote` its phones are registered and pushed to elsewhere; rules and the durable outbox are here.
+    """
 
     default: bool = False
     tier: Tier = Tier()
     access_policies: tuple[AccessPolicySettings, ...] = ()
     platforms: Platforms = Platforms()
+    remote: Remote | None = None
+
+    @model_validator(mode="after")
+    def _check_place(self) -> Self:
+        if self.remote is not None and (self.access_policies or self.platforms.configured):
+            raise ValueError("a remote hub has its access_policies and platforms where it is")
+        return self
 
 
 class Tls(Section):

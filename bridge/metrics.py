@@ -26,6 +26,7 @@ from bridge.supervisor import SourceState, SourceStatus
 from hub.bulkhead import Bulkhead
 from hub.notification import Platform
 from hub.outcome import DELIVERY_LABELS, OutcomeName, State
+from hub.senders.base import Push
 from hub.store.base import Lane, QueueState
 
 MAX_RULES = 200
@@ -144,6 +145,9 @@ class Metrics:
             "pns_deliveries", "Pushes answered, every try counted.", ("hub", "platform", "outcome"),
             product(hubs, platforms, _DELIVERIES),
         )  # fmt: skip
+        self._handovers = self._counter(
+            "remote_sends", "Notifications handed over to a hub elsewhere, every try counted.", ("hub", "outcome")
+        )
         self._request_seconds = BatchHistogram(
             "pushbridge_pns_request_duration_seconds", "From handing a batch of pushes to the sender to its last answer.",
             ("platform",), buckets=_REQUEST, children=_one(platforms),
@@ -211,6 +215,11 @@ class Metrics:
             self._deliveries.labels(hub, platform.value, label).inc(count)
         self._request_seconds.observe((platform.value,), seconds, sum(results.values()))
 
+    def forwarded(self, hub: str, outcome: OutcomeName, *, ended: bool) -> None:
+        self._handovers.labels(hub, DELIVERY_LABELS[outcome]).inc()
+        if not ended:
+            self._retries.labels("remote", DELIVERY_LABELS[outcome]).inc()
+
     def delivered(self, platform: Platform, seconds: float, count: int) -> None:
         self._end_to_end.observe((platform.value,), seconds, count)
 
@@ -255,7 +264,7 @@ class Metrics:
         for (hub, platform), count in counts.items():
             self._devices.labels(hub, platform.value).set(count)
 
-    def set_bulkheads(self, bulkheads: Mapping[tuple[str, Platform], Bulkhead]) -> None:
+    def set_bulkheads(self, bulkheads: Mapping[tuple[str, Platform], Bulkhead[Push]]) -> None:
         in_flight = dict.fromkeys(Platform, 0)
         for (hub, platform), bulkhead in bulkheads.items():
             in_flight[platform] += bulkhead.in_flight

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bridge.config import Apns, Fcm, HubSettings, Wns
-from hub.notification import Platform
+from hub.bulkhead import Outlet
+from hub.notification import Notification, Platform
+from hub.remote_settings import RemoteSettings
 from hub.senders.base import Sender
 
 
@@ -22,6 +24,22 @@ def senders_of(hubs: Mapping[str, HubSettings]) -> dict[tuple[str, Platform], Se
         if hub.platforms.wns is not None:
             senders[name, Platform.WNS] = _wns(hub.platforms.wns)
     return senders
+
+
+def remotes_of(hubs: Mapping[str, HubSettings]) -> dict[str, Outlet[Notification]]:
+    """A client for each hub that is elsewhere; building them connects to nothing."""
+    remotes: dict[str, Outlet[Notification]] = {}
+    for name, hub in hubs.items():
+        if hub.remote is not None:
+            from hub.remote import RemoteHub
+
+            settings = RemoteSettings.from_connection_string(
+                hub.remote.connection_string.get_secret_value(),
+                hub=hub.remote.hub or name,
+                ca_file=_text(hub.remote.ca_file),
+            )
+            remotes[name] = RemoteHub(settings)
+    return remotes
 
 
 def _apns(apns: Apns) -> Sender:

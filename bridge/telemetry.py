@@ -82,6 +82,21 @@ class Telemetry:
             outcomes={outcome.value: count for outcome, count in outcomes.items()},
         )
 
+    def forwarded(self, notification: Notification, outcome: OutcomeName, *, ended: bool) -> None:
+        self._metrics.forwarded(notification.hub, outcome, ended=ended)
+        if ended:
+            self._trail.forwarded(notification, outcome)
+        _log.info(
+            "handed over",
+            event_id=notification.event_id,
+            notification_id=notification.id,
+            source=notification.source,
+            rule=notification.rule,
+            hub=notification.hub,
+            outcome=outcome.value,
+            ended=ended,
+        )
+
     def answered(
         self, hub: str, platform: Platform, seconds: float, results: Mapping[OutcomeName, int], timed_out: int
     ) -> None:

@@ -113,6 +113,10 @@ class Trail:
 
         self._changed(notification, count)
 
+    def forwarded(self, notification: Notification, outcome: OutcomeName) -> None:
+        """A hub elsewhere has it, or will not have it."""
+        self._changed(notification, lambda step: step.outcomes.update({"remote": {outcome.value: 1}}))
+
     def _add(self, passage: Passage, now: datetime) -> None:
         self._count += 1
         event = passage.event

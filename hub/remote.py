@@ -10,14 +10,14 @@ import hashlib
 import hmac
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import quote, quote_plus, urlsplit
+from urllib.parse import quote, quote_plus
 
 import orjson
 
 from hub.notification import Everyone, Notification, Platform, TemplateContent
 from hub.outcome import OutcomeName, Reaction
+from hub.remote_settings import RemoteSettings
 from hub.senders.base import SendResult
 from hub.senders.headers import HeaderError, field_lines, given_fields
 from hub.senders.results import malformed, retry_after, unreachable
@@ -45,45 +45,6 @@ _STATUSES: Final[Mapping[int, tuple[Reaction, OutcomeName]]] = {
     503: (Reaction.RETRY, OutcomeName.PNS_UNAVAILABLE),
 }
 _THROTTLED: Final = (Reaction.THROTTLED, OutcomeName.THROTTLED)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemoteSettings:
-    """`endpoint` is `https://host[:port]`, without a slash at its end; the key is text, never base64-decoded."""
-
-    endpoint: str
-    hub: str
-    key_name: str
-    key: str = field(repr=False)
-    ca_file: str | None = None
-
-    @classmethod
-    def from_connection_string(cls, text: str, *, hub: str, ca_file: str | None = None) -> "RemoteSettings":
-        """From what the portal shows: `Endpoint=sb://…/;SharedAccessKeyName=…;SharedAccessKey=…`.
-
-        Raises: ValueError: names what is missing or cannot be.
-        """
-        parts = {}
-        for part in filter(None, text.strip().split(";")):
-            name, separator, value = part.partition("=")
-            if not separator:
-                raise ValueError("a part of the connection string has no `=`")
-            parts[name.strip().lower()] = value.strip()
-        missing = [
-            name for name in ("Endpoint", "SharedAccessKeyName", "SharedAccessKey") if not parts.get(name.lower())
-        ]
-        if missing:
-            raise ValueError(f"the connection string has no {' and no '.join(missing)}")
-        url = urlsplit(parts["endpoint"])
-        if url.scheme not in ("sb", "https") or not url.hostname or url.path.strip("/"):
-            raise ValueError("Endpoint has to be sb://HOST/ or sb://HOST:PORT/, with no path")
-        return cls(
-            endpoint=f"https://{url.netloc}",
-            hub=parts.get("entitypath") or hub,
-            key_name=parts["sharedaccesskeyname"],
-            key=parts["sharedaccesskey"],
-            ca_file=ca_file,
-        )
 
 
 class RemoteHub:

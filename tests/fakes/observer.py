@@ -15,6 +15,7 @@ class FakeObserver:
     def __init__(self) -> None:
         self.audiences: list[tuple[Notification, Mapping[Platform, int]]] = []
         self.outcomes = Counter[tuple[Platform, OutcomeName]]()
+        self.handovers: list[tuple[Notification, OutcomeName, bool]] = []
         self.answers = Counter[tuple[str, Platform, OutcomeName]]()
         self.timeouts = 0
         self.deliveries: list[tuple[Platform, float, int]] = []
@@ -43,6 +44,10 @@ class FakeObserver:
 
     def pushed(self, notification: Notification, platform: Platform, outcomes: Mapping[OutcomeName, int]) -> None:
         self.outcomes.update({(platform, outcome): count for outcome, count in outcomes.items()})
+        self._news.set()
+
+    def forwarded(self, notification: Notification, outcome: OutcomeName, *, ended: bool) -> None:
+        self.handovers.append((notification, outcome, ended))
         self._news.set()
 
     def answered(

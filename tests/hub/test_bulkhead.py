@@ -1,0 +1,187 @@
+"""A push service in trouble is left alone for a while, then probed; the others know nothing of it."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from hub.bulkhead import Bulkhead
+from hub.notification import Platform
+from hub.outcome import OutcomeName, Reaction
+from hub.senders.base import Push, SendResult
+from hub.store.base import PAGE_SIZE, Lane
+from tests.fakes.clock import FakeClock
+from tests.fakes.senders import DELIVERED, DROPPED, GONE, UNAVAILABLE, WRONG_KEY, FakeSender
+
+TRIPS_AFTER = 20
+SLOW_DOWN = SendResult(reaction=Reaction.THROTTLED, outcome=OutcomeName.CHANNEL_THROTTLED)
+QUOTA = replace(SLOW_DOWN, outcome=OutcomeName.THROTTLED, lane_wide=True)
+
+
+class Door:
+    """A bulkhead, the sender behind it and its clock."""
+
+    def __init__(self, *, single: int = 2000) -> None:
+        self.clock = FakeClock()
+        self.sender = FakeSender(Platform.FCM)
+        self.bulkhead = Bulkhead(self.sender, single=single, clock=self.clock)
+
+    def admitted(self, count: int, lane: Lane = Lane.SINGLE) -> int:
+        """How many of so many pushes get a place; the places are taken."""
+        return sum(self.bulkhead.admit(lane) for _ in range(count))
+
+    async def send(self, count: int, lane: Lane = Lane.SINGLE) -> Sequence[SendResult]:
+        """Send what has a place already."""
+        pushes = [Push(id=str(number), push_channel=f"token {number}", payload=b"") for number in range(count)]
+        return await self.bulkhead.send(lane, pushes)
+
+    async def answer(self, *results: SendResult) -> None:
+        """The service answers one batch so."""
+        assert self.admitted(len(results)) == len(results)
+        waiting = iter(results)
+        self.sender.answer = lambda push: next(waiting)
+        await self.send(len(results))
+
+    async def trip(self) -> None:
+        await self.answer(*[UNAVAILABLE] * TRIPS_AFTER)
+
+
+async def test_pushes_go_through_in_order_and_their_places_come_free() -> None:
+    door = Door(single=3)
+    assert door.admitted(5) == 3
+    assert await door.send(3) == [DELIVERED] * 3
+    assert door.sender.push_channels == ["token 0", "token 1", "token 2"]
+    assert door.admitted(5) == 3
+
+
+async def test_places_taken_by_broadcasts_are_not_those_of_single_pushes() -> None:
+    door = Door(single=10)
+    pages = door.bulkhead.pages_wanted(0)
+    assert pages > 0
+    assert door.admitted(pages * PAGE_SIZE, Lane.BROADCAST) == pages * PAGE_SIZE
+    assert door.bulkhead.pages_wanted(pages) == 0
+    assert door.admitted(20) == 10
+
+
+async def test_places_come_free_though_the_sender_fails_or_is_cancelled() -> None:
+    door = Door(single=2)
+
+    def crash(push: Push) -> SendResult:
+        raise ZeroDivisionError
+
+    door.sender.answer = crash
+    assert door.admitted(2) == 2
+    with pytest.raises(ZeroDivisionError):
+        await door.send(2)
+    door.sender.answer = DELIVERED
+    assert door.admitted(2) == 2
+    door.sender.hold()
+    task = asyncio.ensure_future(door.send(2))
+    await door.sender.received(4)
+    assert door.bulkhead.in_flight == 2
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert door.bulkhead.in_flight == 0
+    assert door.admitted(3) == 2
+
+
+async def test_many_failures_in_a_row_open_the_breaker() -> None:
+    door = Door()
+    await door.answer(*[UNAVAILABLE] * (TRIPS_AFTER - 1))
+    assert not door.bulkhead.is_open
+    await door.answer(UNAVAILABLE)
+    assert door.bulkhead.is_open
+    assert door.admitted(1) == door.admitted(1, Lane.BROADCAST) == door.bulkhead.pages_wanted(0) == 0
+
+
+@pytest.mark.parametrize("verdict", [DELIVERED, GONE, DROPPED], ids=["delivered", "gone", "dropped"])
+async def test_any_verdict_on_a_single_push_shows_a_service_that_works(verdict: SendResult) -> None:
+    door = Door()
+    for _ in range(5):
+        await door.answer(*[UNAVAILABLE] * (TRIPS_AFTER - 1), verdict)
+    assert not door.bulkhead.is_open
+
+
+async def test_one_channel_that_is_throttled_says_nothing_of_the_service() -> None:
+    door = Door()
+    await door.answer(*[SLOW_DOWN] * (2 * TRIPS_AFTER))
+    assert not door.bulkhead.is_open
+    await door.answer(*[UNAVAILABLE] * (TRIPS_AFTER - 1))
+    await door.answer(SLOW_DOWN, UNAVAILABLE)
+    assert door.bulkhead.is_open
+
+
+async def test_after_the_pause_a_few_probes_go_through_and_one_success_closes_the_breaker() -> None:
+    door = Door()
+    await door.trip()
+    door.clock.advance(door.bulkhead.closed_until - door.clock())
+    assert door.bulkhead.is_open
+    assert door.bulkhead.pages_wanted(0) == 1
+    probes = door.admitted(1000)
+    assert 0 < probes <= 10
+    door.sender.answer = DELIVERED
+    await door.send(probes)
+    assert not door.bulkhead.is_open
+    assert door.admitted(1000) == 1000
+    assert door.bulkhead.pages_wanted(0) > 1
+
+
+async def test_probes_that_fail_double_the_pause_up_to_a_minute_and_a_success_resets_it() -> None:
+    door = Door()
+    await door.trip()
+    pauses = []
+    for _ in range(9):
+        pauses.append(door.bulkhead.closed_until - door.clock())
+        door.clock.advance(pauses[-1])
+        await door.answer(UNAVAILABLE)
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    door.clock.advance(60)
+    await door.answer(DELIVERED)
+    await door.trip()
+    assert door.bulkhead.closed_until - door.clock() == 1
+
+
+async def test_late_answers_of_pushes_sent_before_do_not_lengthen_the_pause() -> None:
+    door = Door()
+    assert door.admitted(5 * TRIPS_AFTER) == 5 * TRIPS_AFTER
+    door.sender.answer = UNAVAILABLE
+    for _ in range(5):
+        await door.send(TRIPS_AFTER)
+    assert door.bulkhead.closed_until - door.clock() == 1
+
+
+@pytest.mark.parametrize("retry_after, pause", [(None, 30.0), (7.0, 7.0), (90.0, 90.0)])
+async def test_a_service_that_asks_everybody_to_wait_is_left_alone_as_long_as_it_asks(
+    retry_after: float | None, pause: float
+) -> None:
+    door = Door()
+    await door.answer(DELIVERED, replace(QUOTA, retry_after=retry_after), DELIVERED)
+    assert door.bulkhead.closed_until == door.bulkhead.throttled_until == door.clock() + pause
+    door.clock.advance(pause - 0.1)
+    assert door.admitted(1) == 0
+    door.clock.advance(0.1)
+    assert not door.bulkhead.is_open
+    assert door.admitted(100) == 100
+
+
+async def test_the_longest_wait_asked_for_counts() -> None:
+    door = Door()
+    await door.answer(*(replace(QUOTA, retry_after=seconds) for seconds in (5.0, 50.0, 10.0)))
+    assert door.bulkhead.closed_until == door.clock() + 50
+
+
+async def test_a_refused_credential_closes_the_door_for_a_while_and_is_no_throttling() -> None:
+    door = Door()
+    await door.answer(WRONG_KEY)
+    assert door.bulkhead.is_open
+    assert door.bulkhead.throttled_until == 0
+    assert door.bulkhead.pages_wanted(0) == 0
+    door.clock.advance(60)
+    assert not door.bulkhead.is_open
+
+
+async def test_closing_closes_the_sender() -> None:
+    door = Door()
+    await door.bulkhead.close()
+    assert door.sender.closed

@@ -1,0 +1,723 @@
+"""What was accepted reaches every phone it is for, once if at all possible, whatever fails on the way."""
+
+import asyncio
+import zlib
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from hub import dispatch
+from hub.bulkhead import Bulkhead
+from hub.dispatch import LEASE, Dispatcher
+from hub.installation import Registration, Template
+from hub.notification import NativeContent, Notification, Platform
+from hub.outcome import NotificationDetails, OutcomeName, Reaction, State
+from hub.retry import RetryPolicy
+from hub.senders.base import Push, SendResult
+from hub.store.base import PAGE_SIZE, Lane
+from tests.fakes.clock import FakeClock
+from tests.fakes.observer import FakeObserver
+from tests.fakes.senders import DELIVERED, DROPPED, GONE, UNAVAILABLE, WRONG_KEY, FakeSender
+from tests.fakes.stores import FlakyStore
+from tests.hub.examples import HUB, arrivals, installation, notification
+from tests.hub.store.harness import WHOLE, lease, lease_pages
+from tests.hub.store.registering import channels
+
+APNS, FCM, WNS = Platform.APNS, Platform.FCM, Platform.WNS
+SUCCESS, SKIPPED, ABANDONED = OutcomeName.SUCCESS, OutcomeName.SKIPPED, OutcomeName.ABANDONED
+POLICY = RetryPolicy(base=2.0, cap=120.0, max_age=1800.0)
+FIRST_WAIT = 2.0  # seconds within which a first retry is due
+APPLE = NativeContent(platform=APNS, payload=b"{}")
+GOOGLE = NativeContent(platform=FCM, payload=b"{}")
+
+
+class Delivery:
+    """A dispatcher at work between a real store and push services that are played."""
+
+    def __init__(self, store: FlakyStore, clock: FakeClock, *, slots: int = 4000) -> None:
+        self.store = store
+        self.clock = clock
+        self.observer = FakeObserver()
+        self.apns, self.fcm, self.wns = (FakeSender(platform) for platform in Platform)
+        self.bulkheads = {
+            (HUB, sender.platform): Bulkhead(sender, clock=clock) for sender in (self.apns, self.fcm, self.wns)
+        }
+        self.dispatcher = Dispatcher(
+            store, self.bulkheads, observer=self.observer, policy=POLICY, slots=slots, clock=clock
+        )
+
+    async def accept(self, *notifications: Notification) -> None:
+        """As the hub does it: what there are slots for is leased in the same breath."""
+        result = await self.store.accept(
+            arrivals(notifications), lease=self.dispatcher.free_slots, until=self.clock() + LEASE
+        )
+        self.dispatcher.submit(result.work, accepted=len(notifications))
+
+    async def deliver(self, *notifications: Notification) -> None:
+        """Accept these, and return when as many have ended."""
+        ended = self.observer.states.total()
+        await self.accept(*notifications)
+        await self.observer.until_ended(ended + len(notifications))
+
+    async def later(self, seconds: float) -> None:
+        """Let this much time pass once nothing is under way any more, so that no lease runs out."""
+        while self.dispatcher.in_hand:
+            await self.store.called("lease_pages")
+        self.clock.advance(seconds)
+
+    async def details(self, given: Notification) -> NotificationDetails:
+        return await self.store.details(HUB, given.id)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def store(tmp_path: Path, clock: FakeClock) -> AsyncIterator[FlakyStore]:
+    store = FlakyStore(tmp_path / "hub.db", clock=clock)
+    await store.open()
+    yield store
+    await store.close()
+
+
+@pytest.fixture(autouse=True)
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The waits that are real time."""
+    monkeypatch.setattr(dispatch, "_POLL", 0.003)
+    monkeypatch.setattr(dispatch, "_STORE_BACKOFF", (0.001, 0.01))
+
+
+@pytest.fixture
+async def delivery(store: FlakyStore, clock: FakeClock) -> AsyncIterator[Delivery]:
+    delivery = Delivery(store, clock)
+    async for running in run(delivery):
+        yield running
+    assert delivery.observer.crashes == []
+
+
+@pytest.fixture
+async def crashing(store: FlakyStore, clock: FakeClock) -> AsyncIterator[Delivery]:
+    """For tests that provoke a defect."""
+    async for running in run(Delivery(store, clock)):
+        yield running
+
+
+async def run(delivery: Delivery) -> AsyncIterator[Delivery]:
+    task = asyncio.ensure_future(delivery.dispatcher.run())
+    try:
+        yield delivery
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def phones(count: int) -> list[str]:
+    return [f"p{number:05d}" for number in range(count)]
+
+
+async def register(delivery: Delivery, count: int, *tags: str) -> list[str]:
+    """So many phones with one native registration each; their push channels."""
+    made = [installation(name, *tags, templates=False) for name in phones(count)]
+    await delivery.store.put_installations(HUB, made)
+    return sorted(phone.push_channel for phone in made)
+
+
+# The common case
+
+
+async def test_a_notification_reaches_every_phone_it_is_for_and_is_recorded(delivery: Delivery) -> None:
+    apple = installation("bob", "news", platform=APNS, push_channel="AB")
+    await delivery.store.put_installations(HUB, [installation("ann", "news"), apple, installation("eve", "sports")])
+    given = notification("news", platforms=frozenset([FCM]))
+    await delivery.deliver(given)
+    assert delivery.fcm.push_channels == ["token of ann"]
+    assert delivery.apns.pushes == []
+    details = await delivery.details(given)
+    assert (details.state, details.counts) == (State.COMPLETED, {FCM: {SUCCESS: 1}})
+    observer = delivery.observer
+    assert observer.audiences == [(given, {FCM: 1})]
+    assert observer.outcomes == {(FCM, SUCCESS): 1}
+    assert observer.answers == {(HUB, FCM, SUCCESS): 1}
+    assert observer.deliveries == [(FCM, 0.0, 1)]
+    assert observer.states == {(HUB, State.COMPLETED): 1}
+    assert delivery.dispatcher.in_hand == 0
+    assert delivery.dispatcher.pending == await delivery.store.pending() == 0
+
+
+async def test_a_notification_for_nobody_ends_with_no_target(delivery: Delivery) -> None:
+    given = notification("nobody")
+    await delivery.deliver(given)
+    assert (await delivery.details(given)).state is State.NO_TARGET_FOUND
+    assert delivery.observer.audiences == [(given, {})]
+
+
+async def test_what_waits_in_the_store_is_delivered_oldest_first(store: FlakyStore, clock: FakeClock) -> None:
+    given = [notification(content=replace(GOOGLE, payload=b"%d" % number)) for number in range(10)]
+    await store.put_installations(HUB, [installation("ann", templates=False)])
+    for one in given:
+        await store.accept(arrivals([one]), lease=0, until=0)
+        clock.advance(1)
+    delivery = Delivery(store, clock, slots=2)
+    async for _ in run(delivery):
+        await delivery.observer.until_ended(10)
+    assert [push.payload for push in delivery.fcm.pushes] == [b"%d" % number for number in range(10)]
+    assert {len(batch) for batch in delivery.fcm.batches} <= {1, 2}
+    assert delivery.observer.claims == {Lane.SINGLE: 10}
+    assert len(delivery.observer.waits) == 10
+
+
+async def test_no_more_is_taken_than_there_are_slots_and_the_rest_queues_behind(
+    store: FlakyStore, clock: FakeClock
+) -> None:
+    slots = 5
+    delivery = Delivery(store, clock, slots=slots)
+    await store.put_installations(HUB, [installation("ann", templates=False)])
+    delivery.fcm.hold()
+    async for _ in run(delivery):
+        await delivery.accept(*(notification(content=GOOGLE) for _ in range(30)))
+        await delivery.fcm.received(slots)
+        assert delivery.dispatcher.free_slots == 0
+        held = delivery.dispatcher.in_hand
+        assert slots <= held <= 2 * slots  # an acceptance and a look into the store may happen at the same time
+        await delivery.accept(notification(content=GOOGLE))
+        await store.called("lease_pages", 3)
+        assert delivery.dispatcher.in_hand == held
+        assert delivery.dispatcher.pending == 31
+        delivery.fcm.let_go()
+        await delivery.observer.until_ended(31)
+        await store.looked()
+        assert delivery.dispatcher.free_slots == slots
+
+
+async def test_a_scheduled_notification_goes_out_at_its_time(delivery: Delivery) -> None:
+    await register(delivery, 1)
+    at = datetime.fromtimestamp(delivery.clock() + 7200, UTC)  # later than retries of an unscheduled one would end
+    await delivery.accept(notification(content=GOOGLE, schedule_at=at))
+    await delivery.later(7199)
+    await delivery.store.looked()
+    assert delivery.fcm.pushes == []
+    await delivery.later(1)
+    await delivery.observer.until_ended(1)
+    assert delivery.observer.outcomes == {(FCM, SUCCESS): 1}
+
+
+async def test_registrations_that_share_a_channel_get_one_push_and_the_others_count_as_skipped(
+    delivery: Delivery,
+) -> None:
+    twins = [installation(name, "news", push_channel="same", templates=False) for name in ("ann", "bob", "eve")]
+    await delivery.store.put_installations(HUB, twins)
+    given = notification("news", content=GOOGLE)
+    await delivery.deliver(given)
+    assert delivery.fcm.push_channels == ["same"]
+    assert (await delivery.details(given)).counts == {FCM: {SUCCESS: 1, SKIPPED: 2}}
+
+
+async def test_a_template_that_is_not_valid_any_more_costs_only_its_own_push(delivery: Delivery) -> None:
+    await delivery.store.put_installations(HUB, [installation("ann", "news")])
+    broken = Template(body="no json")
+    await delivery.store.put_registration(
+        HUB,
+        Registration(
+            registration_id="", platform=FCM, push_channel="x", tags=("news",), template_name="t", template=broken
+        ),
+    )
+    given = notification("news")
+    await delivery.deliver(given)
+    assert delivery.fcm.push_channels == ["token of ann"]
+    assert (await delivery.details(given)).counts == {FCM: {SUCCESS: 1, OutcomeName.INVALID_NOTIFICATION_FORMAT: 1}}
+
+
+# What services answer
+
+
+async def test_a_dead_channel_is_hidden_and_its_push_not_repeated(delivery: Delivery) -> None:
+    await register(delivery, 3, "news")
+    dead = phones(3)[1]
+    delivery.fcm.answer = lambda push: GONE if push.push_channel == f"token of {dead}" else DELIVERED
+    given = notification("news", content=GOOGLE)
+    await delivery.deliver(given)
+    assert (await delivery.details(given)).counts == {FCM: {SUCCESS: 2, OutcomeName.EXPIRED_CHANNEL: 1}}
+    assert delivery.observer.dead_channels == {(HUB, FCM): 1}
+    assert f"token of {dead}" not in await channels(delivery.store, given)
+    assert (await delivery.store.get_installation(HUB, dead)).push_channel_expired
+
+
+async def test_a_channel_registered_again_since_it_was_gone_stays(delivery: Delivery) -> None:
+    await register(delivery, 1, "news")
+    before = datetime.fromtimestamp(delivery.clock() - 60, UTC)
+    delivery.fcm.answer = replace(GONE, gone_since=before)
+    given = notification("news", content=GOOGLE)
+    await delivery.deliver(given)
+    assert len(await channels(delivery.store, given)) == 1
+
+
+async def test_a_push_that_is_refused_for_good_is_not_repeated_and_its_channel_stays(delivery: Delivery) -> None:
+    await register(delivery, 1, "news")
+    delivery.fcm.answer = DROPPED
+    given = notification("news", content=GOOGLE)
+    await delivery.deliver(given)
+    assert len(delivery.fcm.pushes) == 1
+    assert (await delivery.details(given)).counts == {FCM: {DROPPED.outcome: 1}}
+    assert len(await channels(delivery.store, given)) == 1
+
+
+async def test_a_push_keeps_its_id_on_every_try_and_only_what_failed_is_tried_again(delivery: Delivery) -> None:
+    await register(delivery, 5, "news")
+    failing = {f"token of {name}" for name in phones(5)[:2]}
+    delivery.fcm.answer = lambda push: UNAVAILABLE if push.push_channel in failing else DELIVERED
+    given = notification("news", content=GOOGLE)
+    await delivery.accept(given)
+    await delivery.fcm.received(5)
+    first = {push.push_channel: push.id for push in delivery.fcm.pushes}
+    assert len(set(first.values())) == 5
+    await delivery.observer.until(lambda: delivery.observer.retries.total() == 2)
+    delivery.fcm.answer = DELIVERED
+    await delivery.later(FIRST_WAIT)
+    await delivery.observer.until_ended(1)
+    again = delivery.fcm.pushes[5:]
+    assert {push.push_channel: push.id for push in again} == {name: first[name] for name in failing}
+    assert (await delivery.details(given)).counts == {FCM: {SUCCESS: 5}}
+    assert delivery.observer.retries == {(FCM, OutcomeName.PNS_UNAVAILABLE): 2}
+
+
+async def test_a_service_that_says_when_is_not_asked_earlier(delivery: Delivery) -> None:
+    await register(delivery, 2, "news")
+    patient, hasty = (f"token of {name}" for name in phones(2))
+    slow_down = SendResult(reaction=Reaction.THROTTLED, outcome=OutcomeName.CHANNEL_THROTTLED, retry_after=100.0)
+    verdicts = {patient: slow_down, hasty: UNAVAILABLE}
+    delivery.fcm.answer = lambda push: verdicts[push.push_channel]
+    await delivery.accept(notification("news", content=GOOGLE))
+    await delivery.observer.until(lambda: delivery.observer.retries.total() == 2)
+    delivery.fcm.answer = DELIVERED
+    await delivery.later(FIRST_WAIT)
+    await delivery.fcm.received(3)
+    await delivery.later(100 - FIRST_WAIT - 0.01)
+    await delivery.store.looked()
+    assert delivery.fcm.push_channels[2:] == [hasty]
+    await delivery.later(1.01)
+    await delivery.observer.until_ended(1)
+    assert delivery.fcm.push_channels[2:] == [hasty, patient]
+
+
+async def test_a_service_that_stays_away_is_tried_until_the_age_is_reached_and_then_given_up(
+    delivery: Delivery,
+) -> None:
+    await register(delivery, 1, "news")
+    delivery.fcm.answer = UNAVAILABLE
+    given = notification("news", content=GOOGLE)
+    accepted_at = delivery.clock()
+    await delivery.accept(given)
+    tried_at: list[float] = []
+    while not delivery.observer.states:
+        tries = len(delivery.fcm.pushes)
+        await delivery.store.looked()
+        tried_at += [delivery.clock() - accepted_at] * (len(delivery.fcm.pushes) - tries)
+        await delivery.later(10)
+    details = await delivery.details(given)
+    assert (details.state, details.counts) == (State.ABANDONED, {FCM: {ABANDONED: 1}})
+    assert 10 <= len(delivery.fcm.pushes) <= 60
+    assert 1600 < max(tried_at) < POLICY.max_age
+    assert len(await channels(delivery.store, given)) == 1
+
+
+async def test_nothing_is_pushed_after_its_time_to_live(delivery: Delivery) -> None:
+    await register(delivery, 1, "news")
+    delivery.fcm.answer = UNAVAILABLE
+    expires_at = datetime.fromtimestamp(delivery.clock() + 60, UTC)
+    given = notification("news", content=GOOGLE, expires_at=expires_at)
+    await delivery.accept(given)
+    await delivery.observer.until(lambda: delivery.observer.retries.total() == 1)
+    delivery.fcm.answer = DELIVERED
+    await delivery.later(60)
+    await delivery.observer.until_ended(1)
+    assert len(delivery.fcm.pushes) == 1
+    assert (await delivery.details(given)).counts == {FCM: {ABANDONED: 1}}
+
+
+async def test_what_had_expired_before_its_first_try_is_abandoned_unpushed(delivery: Delivery) -> None:
+    await register(delivery, 2, "news")
+    given = notification("news", content=GOOGLE, expires_at=datetime.fromtimestamp(delivery.clock() - 1, UTC))
+    await delivery.deliver(given)
+    assert delivery.fcm.pushes == []
+    details = await delivery.details(given)
+    assert (details.state, details.counts) == (State.ABANDONED, {FCM: {ABANDONED: 2}})
+
+
+async def test_a_wrong_key_stops_its_platform_touches_no_registration_and_all_goes_out_when_it_is_mended(
+    delivery: Delivery,
+) -> None:
+    await register(delivery, 3, "news")
+    delivery.fcm.answer = WRONG_KEY
+    first, second = notification("news", content=GOOGLE), notification("news", content=GOOGLE)
+    await delivery.accept(first)
+    await delivery.fcm.received(3)
+    await delivery.observer.until(lambda: delivery.observer.retries.total() == 3)
+    assert delivery.bulkheads[HUB, FCM].is_open
+    await delivery.accept(second)
+    await delivery.later(30)
+    await delivery.store.looked()
+    assert len(delivery.fcm.pushes) == 3
+    assert len(await channels(delivery.store, first)) == 3
+    delivery.fcm.answer = DELIVERED
+    await delivery.later(60)
+    await delivery.observer.until_ended(2)
+    for given in (first, second):
+        assert (await delivery.details(given)).counts == {FCM: {SUCCESS: 3}}
+
+
+async def test_a_key_that_stays_wrong_is_told_as_such_in_the_end(delivery: Delivery) -> None:
+    await register(delivery, 1, "news")
+    delivery.fcm.answer = WRONG_KEY
+    expires_at = datetime.fromtimestamp(delivery.clock() + 0.001, UTC)
+    given = notification("news", content=GOOGLE, expires_at=expires_at)
+    await delivery.deliver(given)
+    assert (await delivery.details(given)).counts == {FCM: {OutcomeName.INVALID_CREDENTIALS: 1}}
+
+
+async def test_timeouts_are_told_apart(delivery: Delivery) -> None:
+    await register(delivery, 2, "news")
+    timed_out = SendResult(reaction=Reaction.RETRY, outcome=OutcomeName.PNS_UNREACHABLE, timed_out=True)
+    verdicts = iter([timed_out, replace(timed_out, timed_out=False)])
+    delivery.fcm.answer = lambda push: next(verdicts)
+    await delivery.accept(notification("news", content=GOOGLE))
+    await delivery.observer.until(lambda: delivery.observer.answers.total() == 2)
+    assert delivery.observer.answers == {(HUB, FCM, OutcomeName.PNS_UNREACHABLE): 2}
+    assert delivery.observer.timeouts == 1
+
+
+# Large audiences
+
+
+async def test_a_large_audience_is_pushed_in_pages_each_phone_once(delivery: Delivery) -> None:
+    everyone = await register(delivery, 2 * PAGE_SIZE + 500)
+    await delivery.store.put_installations(HUB, [installation("ann", push_channel="same", templates=False)])
+    await delivery.store.put_installations(HUB, [installation("bob", push_channel="same", templates=False)])
+    given = notification(content=GOOGLE)
+    await delivery.deliver(given)
+    assert sorted(delivery.fcm.push_channels) == ["same", *everyone]
+    assert max(len(batch) for batch in delivery.fcm.batches) <= PAGE_SIZE
+    assert len({push.id for push in delivery.fcm.pushes}) == len(everyone) + 1
+    assert (await delivery.details(given)).counts == {FCM: {SUCCESS: len(everyone) + 1, SKIPPED: 1}}
+    assert delivery.observer.audiences == [(given, {FCM: len(everyone) + 1})]
+    assert delivery.observer.claims == {Lane.SINGLE: 1, Lane.BROADCAST: 3}
+    assert delivery.dispatcher.pending == await delivery.store.pending() == 0
+
+
+async def test_an_audience_stays_as_it_was_when_it_was_expanded(delivery: Delivery) -> None:
+    everyone = await register(delivery, 4 * PAGE_SIZE + 1)
+    delivery.fcm.hold()
+    await delivery.accept(notification(content=GOOGLE))
+    pushed = {push.push_channel for push in await delivery.fcm.received(PAGE_SIZE)}
+    late = [name for name in phones(len(everyone)) if f"token of {name}" not in pushed][-1]
+    await delivery.store.put_installations(HUB, [installation("new", templates=False)])
+    await delivery.store.delete_installation(HUB, late)
+    delivery.fcm.let_go()
+    await delivery.observer.until_ended(1)
+    assert sorted(delivery.fcm.push_channels) == sorted({*everyone} - {f"token of {late}"})
+
+
+async def test_a_large_audience_survives_an_outage_without_a_row_more_for_each_try(delivery: Delivery) -> None:
+    everyone = await register(delivery, 3 * PAGE_SIZE)
+    delivery.fcm.answer = UNAVAILABLE
+    given = notification(content=GOOGLE)
+    await delivery.accept(given)
+    for _ in range(40):
+        await delivery.store.looked()
+        await delivery.later(5)
+    tried = len(delivery.fcm.pushes)
+    assert tried < 2 * len(everyone)  # the breaker let a few probes through, not everything again and again
+    assert await delivery.store.pending() < 30
+    delivery.fcm.answer = DELIVERED
+    while not delivery.observer.states:
+        await delivery.store.looked()
+        await delivery.later(5)
+    assert sorted(delivery.fcm.push_channels[tried:]) == everyone
+    assert (await delivery.details(given)).counts == {FCM: {SUCCESS: len(everyone)}}
+
+
+async def test_single_pushes_do_not_wait_for_a_broadcast(delivery: Delivery, monkeypatch: pytest.MonkeyPatch) -> None:
+    everyone = await register(delivery, 5 * PAGE_SIZE)
+    await delivery.store.put_installations(HUB, [installation("ann", "one-time-code", templates=False)])
+    send, busy = delivery.fcm.send, asyncio.Event()
+
+    async def slow_for_pages(pushes: Sequence[Push], *, deadline: float = 10.0) -> Sequence[SendResult]:
+        results = await send(pushes, deadline=deadline)
+        if len(pushes) > 1:
+            await busy.wait()
+        return results
+
+    monkeypatch.setattr(delivery.fcm, "send", slow_for_pages)
+    await delivery.accept(notification(content=GOOGLE))
+    await delivery.fcm.received(3 * PAGE_SIZE)
+    for _ in range(20):
+        await delivery.deliver(notification("one-time-code", content=GOOGLE))
+    assert delivery.fcm.push_channels[-20:] == ["token of ann"] * 20
+    busy.set()
+    await delivery.observer.until_ended(21)
+    assert len(delivery.fcm.pushes) == len(everyone) + 1 + 20
+
+
+# Bulkheads
+
+
+async def test_a_platform_that_does_not_answer_holds_up_no_other(delivery: Delivery) -> None:
+    apple = installation("bob", "news", platform=APNS, push_channel="AB", templates=False)
+    await delivery.store.put_installations(HUB, [installation("ann", "news", templates=False), apple])
+    delivery.apns.hold()
+    stuck = [notification("news", content=APPLE) for _ in range(5)]
+    flowing = [notification("news", content=GOOGLE) for _ in range(5)]
+    await delivery.accept(*(one for pair in zip(stuck, flowing, strict=True) for one in pair))
+    await delivery.observer.until_ended(5)
+    for _ in range(10):
+        await delivery.deliver(notification("news", content=GOOGLE))
+    assert len(delivery.fcm.pushes) == 15
+    assert {(await delivery.details(one)).state for one in stuck} == {State.PROCESSING}
+    delivery.apns.let_go()
+    await delivery.observer.until_ended(20)
+    assert len(delivery.apns.pushes) == 5
+
+
+async def test_a_platform_that_is_down_is_left_alone_and_probed_until_it_is_back(delivery: Delivery) -> None:
+    await register(delivery, 200, "news")
+    delivery.fcm.answer = UNAVAILABLE
+    await delivery.accept(notification("news", content=GOOGLE))
+    await delivery.observer.until(lambda: delivery.observer.retries.total() == 200)
+    probes = []
+    for _ in range(6):
+        await delivery.later(delivery.bulkheads[HUB, FCM].closed_until - delivery.clock() + FIRST_WAIT * 64)
+        before = len(delivery.fcm.pushes)
+        await delivery.store.looked()
+        await delivery.store.looked()
+        probes.append(len(delivery.fcm.pushes) - before)
+    assert all(0 < count <= 10 for count in probes)
+    delivery.fcm.answer = DELIVERED
+    while not delivery.observer.states:
+        await delivery.later(5)
+        await delivery.store.looked()
+    assert delivery.observer.outcomes == {(FCM, SUCCESS): 200}
+
+
+async def test_a_defect_of_one_sender_is_its_own_platforms_trouble(crashing: Delivery) -> None:
+    apple = installation("bob", "news", platform=APNS, push_channel="AB", templates=False)
+    await crashing.store.put_installations(HUB, [installation("ann", "news", templates=False), apple])
+    verdicts = iter([ZeroDivisionError("a defect")])
+
+    def answer(push: Push) -> SendResult:
+        for error in verdicts:
+            raise error
+        return DELIVERED
+
+    crashing.apns.answer = answer
+    broken, whole = notification("news", content=APPLE), notification("news", content=GOOGLE)
+    await crashing.accept(broken, whole)
+    await crashing.observer.until_ended(1)
+    assert (await crashing.details(whole)).counts == {FCM: {SUCCESS: 1}}
+    assert [type(error) for error in crashing.observer.crashes] == [ZeroDivisionError]
+    await crashing.later(FIRST_WAIT)
+    await crashing.observer.until_ended(2)
+    assert (await crashing.details(broken)).counts == {APNS: {SUCCESS: 1}}
+
+
+async def test_a_notification_that_cannot_be_handled_costs_only_itself_and_ends_with_its_age(
+    crashing: Delivery,
+) -> None:
+    await register(crashing, 1, "news")
+    await crashing.store.put_installations("removed", [installation("eve", "news", templates=False)])
+    bad = notification("news", hub="removed", content=GOOGLE)
+    await crashing.accept(notification("news", content=GOOGLE), bad, notification("news", content=GOOGLE))
+    await crashing.observer.until_ended(2)
+    assert len(crashing.fcm.pushes) == 2
+    assert len(crashing.observer.crashes) == 1
+    await crashing.later(POLICY.max_age)
+    await crashing.observer.until_ended(3)
+    assert crashing.observer.states == {(HUB, State.COMPLETED): 2, ("removed", State.ABANDONED): 1}
+
+
+# The store in trouble
+
+
+@pytest.mark.parametrize("operation", ["audiences", "record"])
+async def test_a_store_that_fails_is_asked_again_and_nothing_is_pushed_twice(
+    delivery: Delivery, operation: str
+) -> None:
+    await register(delivery, 3, "news")
+    delivery.store.failures[operation] = 5
+    given = notification("news", content=GOOGLE)
+    await delivery.deliver(given)
+    assert len(delivery.fcm.pushes) == 3
+    assert (await delivery.details(given)).counts == {FCM: {SUCCESS: 3}}
+    assert len(delivery.observer.store_failures) == 5
+
+
+@pytest.mark.parametrize("operation", ["expand", "lease", "lease_pages", "targets", "record"])
+async def test_a_large_audience_is_reached_once_though_the_store_fails(delivery: Delivery, operation: str) -> None:
+    everyone = await register(delivery, PAGE_SIZE + 1)
+    delivery.store.failures[operation] = 5
+    given = notification(content=GOOGLE)
+    await delivery.deliver(given)
+    assert sorted(delivery.fcm.push_channels) == everyone
+    assert (await delivery.details(given)).counts == {FCM: {SUCCESS: len(everyone)}}
+
+
+async def test_an_expansion_that_fails_for_a_while_holds_up_none_of_its_batch(delivery: Delivery) -> None:
+    await register(delivery, PAGE_SIZE + 1)
+    await delivery.store.put_installations(HUB, [installation("ann", "news", templates=False)])
+    delivery.store.failures["expand"] = WHOLE
+    small = [notification("news", content=GOOGLE) for _ in range(3)]
+    await delivery.accept(small[0], notification(content=GOOGLE), *small[1:])
+    await delivery.observer.until_ended(3)
+    assert delivery.fcm.push_channels == ["token of ann"] * 3
+    delivery.store.failures["expand"] = 0
+    await delivery.observer.until_ended(4)
+
+
+async def test_a_page_leased_as_its_door_closed_is_given_back_though_the_store_fails(
+    delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everyone = await register(delivery, 2 * PAGE_SIZE)
+    bulkhead = delivery.bulkheads[HUB, FCM]
+    bulkhead.closed_until = delivery.clock() + 10
+    delivery.store.failures["release"] = 3
+    with monkeypatch.context() as patch:
+        patch.setattr(bulkhead, "pages_wanted", lambda held: 3 - held)
+        await delivery.accept(notification(content=GOOGLE))
+        await delivery.observer.until(lambda: delivery.observer.store_failures.count("release") == 3)
+    await delivery.store.looked()
+    assert delivery.fcm.pushes == []
+    assert await delivery.store.pending() == 2
+    await delivery.later(10)
+    await delivery.observer.until_ended(1)
+    assert sorted(delivery.fcm.push_channels) == everyone
+
+
+async def test_what_was_pushed_is_recorded_before_its_expired_lease_is_given_out_again(delivery: Delivery) -> None:
+    await register(delivery, 1, "news")
+    delivery.store.failures["record"] = WHOLE
+    given = notification("news", content=GOOGLE)
+    await delivery.accept(given)
+    await delivery.observer.until(lambda: delivery.observer.store_failures.count("record") >= 2)
+    delivery.clock.advance(2 * LEASE)
+    await delivery.store.called("record", 3)
+    delivery.store.failures["record"] = 0
+    await delivery.observer.until_ended(1)
+    await delivery.store.looked()
+    assert len(delivery.fcm.pushes) == 1
+    assert delivery.observer.lost == {}
+
+
+# Leases
+
+
+async def test_work_whose_lease_ran_out_is_pushed_again_under_the_same_id_and_recorded_once(
+    delivery: Delivery,
+) -> None:
+    await register(delivery, 1, "news")
+    delivery.fcm.hold()
+    given = notification("news", content=GOOGLE)
+    await delivery.accept(given)
+    await delivery.fcm.received(1)
+    delivery.clock.advance(LEASE)
+    pushes = await delivery.fcm.received(2)
+    assert len({push.id for push in pushes}) == 1
+    await delivery.store.looked()
+    delivery.fcm.let_go()
+    await delivery.observer.until(lambda: bool(delivery.observer.lost) and bool(delivery.observer.states))
+    assert delivery.observer.lost[Lane.SINGLE] == len(pushes) - 1
+    assert delivery.observer.states == {(HUB, State.COMPLETED): 1}
+    assert (await delivery.details(given)).counts == {FCM: {SUCCESS: 1}}
+
+
+async def test_leases_of_what_is_under_way_are_renewed(
+    store: FlakyStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "LEASE", 0.01)
+    delivery = Delivery(store, clock)
+    await register(delivery, 1, "news")
+    delivery.fcm.hold()
+    store.failures["renew"] = 2
+    async for _ in run(delivery):
+        await delivery.accept(notification("news", content=GOOGLE))
+        await delivery.fcm.received(1)
+        await store.called("renew", 3)
+        assert {work.seq for work in store.renewed} == {1}
+        delivery.fcm.let_go()
+        await delivery.observer.until_ended(1)
+    assert delivery.observer.store_failures == ["renew"] * 2
+
+
+# Draining
+
+
+async def test_draining_finishes_what_is_under_way_and_takes_nothing_new(delivery: Delivery) -> None:
+    await register(delivery, 1, "news")
+    delivery.fcm.hold()
+    await delivery.accept(notification("news", content=GOOGLE))
+    await delivery.fcm.received(1)
+    draining = asyncio.ensure_future(delivery.dispatcher.drain(60))
+    await asyncio.sleep(0)
+    assert delivery.dispatcher.free_slots == 0
+    late = notification("news", content=GOOGLE)
+    await delivery.accept(late)
+    delivery.fcm.let_go()
+    await draining
+    assert delivery.dispatcher.in_hand == 0
+    assert len(delivery.fcm.pushes) == 1
+    assert (await delivery.details(late)).state is State.ENQUEUED
+
+
+async def test_draining_gives_back_what_is_not_done_in_time(delivery: Delivery) -> None:
+    await register(delivery, 3 * PAGE_SIZE)
+    await delivery.store.put_installations(HUB, [installation("ann", "news", templates=False)])
+    delivery.fcm.hold()
+    single, broadcast = notification("news", content=GOOGLE), notification(content=GOOGLE)
+    await delivery.accept(single, broadcast)
+    await delivery.fcm.received(1 + 3 * PAGE_SIZE)
+    await delivery.dispatcher.drain(0.01)
+    clock, store = delivery.clock, delivery.store
+    assert [work.notification for work in await lease(store, clock)] == [single]
+    pages = await lease_pages(store, clock, HUB)
+    assert [(work.notification, work.attempt) for work in pages] == [(broadcast, 0)] * 4
+
+
+async def test_draining_does_not_fail_with_the_store(delivery: Delivery) -> None:
+    await register(delivery, 1, "news")
+    delivery.fcm.hold()
+    await delivery.accept(notification("news", content=GOOGLE))
+    await delivery.fcm.received(1)
+    delivery.store.failures["release"] = 1
+    await delivery.dispatcher.drain(0.01)
+    assert delivery.observer.store_failures == ["release"]
+
+
+# Everything at once
+
+
+async def test_under_mixed_answers_every_push_ends_exactly_once(delivery: Delivery) -> None:
+    await register(delivery, 30, "news")
+    verdicts = [DELIVERED, UNAVAILABLE, DROPPED, replace(UNAVAILABLE, retry_after=3.0), DELIVERED, WRONG_KEY]
+    tries = Counter[str]()
+
+    def answer(push: Push) -> SendResult:
+        tries[push.id] += 1
+        return verdicts[zlib.crc32(f"{push.id} {tries[push.id]}".encode()) % len(verdicts)]
+
+    delivery.fcm.answer = answer
+    given = [notification("news", content=GOOGLE, id=f"{number:08x}{0:024x}") for number in range(20)]
+    await delivery.accept(*given)
+    while delivery.observer.states.total() < len(given):
+        await delivery.store.looked()
+        await delivery.later(7)
+    for one in given:
+        counts = (await delivery.details(one)).counts
+        assert sum(counts[FCM].values()) == 30
+    assert delivery.observer.outcomes.total() == 600
+    assert len(tries) == 600
+    assert delivery.dispatcher.pending == 0

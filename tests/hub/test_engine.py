@@ -1,0 +1,228 @@
+"""The hub takes notifications whatever the store says, within its bounds, and delivers them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from hub import dispatch, engine
+from hub.engine import Hub, wire_id
+from hub.errors import CapacityError, NotFoundError, StoreError
+from hub.installation import Registration
+from hub.notification import NativeContent, Platform
+from hub.outcome import OutcomeName, State
+from tests.fakes.clock import FakeClock
+from tests.fakes.observer import FakeObserver
+from tests.fakes.senders import FakeSender
+from tests.fakes.stores import FlakyStore
+from tests.hub.examples import HUB, arrival, arrivals, installation, notification
+
+FCM = Platform.FCM
+GOOGLE = NativeContent(platform=FCM, payload=b"{}")
+APPLE = NativeContent(platform=Platform.APNS, payload=b"{}")
+
+
+class Running:
+    """A hub with one push service that is played; not yet at work."""
+
+    def __init__(self, path: Path, *, max_pending: int = 100_000) -> None:
+        self.clock = FakeClock()
+        self.store = FlakyStore(path, clock=self.clock)
+        self.observer = FakeObserver()
+        self.fcm = FakeSender(FCM)
+        self.hub = Hub(
+            self.store,
+            {(HUB, FCM): self.fcm},
+            hubs=[HUB],
+            observer=self.observer,
+            max_pending=max_pending,
+            clock=self.clock,
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> int:
+        freed = await self.hub.open()
+        self._task = asyncio.ensure_future(self.hub.run())
+        return freed
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        await self.hub.close()
+
+
+@pytest.fixture(autouse=True)
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The waits that are real time."""
+    monkeypatch.setattr(dispatch, "_POLL", 0.003)
+    monkeypatch.setattr(engine, "_STORE_BACKOFF", (0.001, 0.01))
+    monkeypatch.setattr(engine, "_COUNT_EVERY", 0.005)
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    running = Running(tmp_path / "hub.db")
+    await running.start()
+    yield running
+    await running.stop()
+
+
+async def test_events_are_accepted_once_and_delivered(running: Running) -> None:
+    await running.hub.put_installation(HUB, installation("ann", "news", templates=False))
+    event = arrival(notification("news", content=GOOGLE), event_id="e-1")
+    first = await running.hub.accept([event])
+    assert (len(first.work), first.duplicates) == (1, frozenset())
+    second = await running.hub.accept([event])
+    assert (len(second.work), second.duplicates) == (0, frozenset([0]))
+    await running.observer.until_ended(1)
+    assert running.fcm.push_channels == ["token of ann"]
+
+
+async def test_acceptance_waits_for_the_store_and_loses_nothing(running: Running) -> None:
+    running.store.failures["accept"] = 4
+    accepting = asyncio.ensure_future(running.hub.accept([arrival(notification(), event_id="e-1")]))
+    await running.store.called("accept", 2)
+    assert running.hub.store_trouble == "accept fails in a test"
+    result = await accepting
+    assert not result.duplicates
+    assert running.hub.store_trouble is None
+    assert running.observer.store_failures == ["accept"] * 4
+    await running.observer.until_ended(1)
+
+
+async def test_a_send_is_known_by_its_wire_id_and_saying_it_twice_is_saying_it_once(running: Running) -> None:
+    await running.hub.put_installation(HUB, installation("ann", templates=False))
+    given = notification(content=GOOGLE)
+    notification_id = await running.hub.send(given)
+    assert notification_id == wire_id(given.id, running.clock())
+    assert await running.hub.send(given) == notification_id
+    await running.observer.until_ended(1)
+    await running.store.looked()
+    assert len(running.fcm.pushes) == 1
+    for name in (notification_id, given.id, given.id.upper()):
+        details = await running.hub.details(HUB, name)
+        assert (details.state, details.counts) == (State.COMPLETED, {FCM: {OutcomeName.SUCCESS: 1}})
+
+
+def test_a_wire_id_holds_the_id_and_the_time() -> None:
+    at = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC).timestamp()
+    assert wire_id("ab" * 16, at) == "ab" * 16 + "-20300102030405-1-1"
+
+
+@pytest.mark.parametrize("name", ["", "abc", "x" * 32, "0" * 31, "٣" * 32, "0" * 32])
+async def test_an_id_that_nobody_has_is_not_found(running: Running, name: str) -> None:
+    with pytest.raises(NotFoundError):
+        await running.hub.details(HUB, name)
+
+
+async def test_a_send_that_the_store_refuses_is_told_and_not_taken(running: Running) -> None:
+    running.store.failures["accept"] = 1
+    with pytest.raises(StoreError):
+        await running.hub.send(notification(content=GOOGLE))
+    assert await running.store.pending() == 0
+
+
+async def test_a_full_hub_refuses_sends_until_there_is_room_but_takes_what_was_received(tmp_path: Path) -> None:
+    running = Running(tmp_path / "hub.db", max_pending=3)
+    await running.start()
+    running.fcm.hold()
+    await running.hub.put_installation(HUB, installation("ann", templates=False))
+    assert running.hub.room == running.hub.max_pending == 3
+    await running.hub.accept(arrivals([notification(content=GOOGLE) for _ in range(5)]))
+    assert (running.hub.room, running.hub.pending) == (0, 5)
+    with pytest.raises(CapacityError) as refused:
+        await running.hub.send(notification(content=GOOGLE))
+    assert refused.value.retry_after > 0
+    running.fcm.let_go()
+    await running.observer.until_ended(5)
+    assert running.hub.room == 3
+    await running.hub.send(notification(content=GOOGLE))
+    await running.stop()
+
+
+async def test_what_waits_is_counted_anew_for_what_was_told_twice_waits_once(running: Running) -> None:
+    running.fcm.hold()
+    await running.hub.put_installation(HUB, installation("ann", templates=False))
+    given = notification(content=GOOGLE)
+    for _ in range(3):
+        await running.hub.send(given)
+    await running.fcm.received(1)
+    await running.store.called("pending", 2)
+    assert running.hub.pending == 1
+
+
+async def test_a_count_that_fails_is_told_and_tried_again(running: Running) -> None:
+    running.store.failures["pending"] = 2
+    await running.store.called("pending", 3)
+    assert running.observer.store_failures == ["count"] * 2
+
+
+async def test_what_was_left_by_a_process_before_goes_first(tmp_path: Path) -> None:
+    before = Running(tmp_path / "hub.db")
+    await before.hub.open()
+    await before.hub.put_installation(HUB, installation("ann", templates=False))
+    old = [notification(content=NativeContent(platform=FCM, payload=b"%d" % number)) for number in range(3)]
+    assert len((await before.hub.accept(arrivals(old))).work) == 3
+    await before.hub.close()
+
+    after = Running(tmp_path / "hub.db")
+    assert await after.hub.open() == 3
+    assert after.hub.pending == 3
+    new = notification(content=NativeContent(platform=FCM, payload=b"new"))
+    assert not (await after.hub.accept(arrivals([new]))).work  # it queues behind the old ones
+    task = asyncio.ensure_future(after.hub.run())
+    await after.observer.until_ended(4)
+    assert [push.payload for push in after.fcm.pushes] == [b"0", b"1", b"2", b"new"]
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    await after.hub.close()
+
+
+async def test_a_platform_without_credential_shows_in_the_outcome(running: Running) -> None:
+    apple = installation("bob", platform=Platform.APNS, push_channel="AB", templates=False)
+    await running.hub.put_installation(HUB, apple)
+    given = notification(content=APPLE)
+    await running.hub.send(given)
+    await running.observer.until_ended(1)
+    details = await running.hub.details(HUB, given.id)
+    assert details.counts == {Platform.APNS: {OutcomeName.INVALID_CREDENTIALS: 1}}
+    assert not (await running.hub.get_installation(HUB, "bob")).push_channel_expired
+
+
+async def test_the_registry_is_kept_by_the_store(running: Running) -> None:
+    hub = running.hub
+    await hub.put_installations(HUB, [installation("ann"), installation("bob")])
+    assert await hub.get_installation(HUB, "ann") == installation("ann")
+    await hub.delete_installation(HUB, "ann")
+    await hub.delete_installation(HUB, "ann")
+    with pytest.raises(NotFoundError):
+        await hub.get_installation(HUB, "ann")
+    registration = await hub.put_registration(
+        HUB, Registration(registration_id="", platform=FCM, push_channel="x", tags=("a",))
+    )
+    assert await hub.get_registration(HUB, registration.registration_id) == registration
+    await hub.delete_registration(HUB, registration.registration_id, if_match=1)
+    with pytest.raises(NotFoundError):
+        await hub.get_registration(HUB, registration.registration_id)
+
+
+async def test_draining_then_closing_leaves_nothing_half_done(tmp_path: Path) -> None:
+    running = Running(tmp_path / "hub.db")
+    await running.start()
+    await running.hub.put_installation(HUB, installation("ann", templates=False))
+    await running.hub.accept(arrivals([notification(content=GOOGLE) for _ in range(50)]))
+    await running.hub.drain(60)
+    assert running.hub.in_hand == 0
+    assert running.observer.states == {(HUB, State.COMPLETED): 50}
+    await running.stop()
+    assert running.fcm.closed
+    again = Running(tmp_path / "hub.db")
+    assert await again.start() == 0
+    assert again.hub.pending == 0
+    await again.stop()

@@ -50,7 +50,6 @@ class Section(BaseModel):
         hide_input_in_errors=True,
         coerce_numbers_to_str=True,
         arbitrary_types_allowed=True,
-        use_attribute_docstrings=True,
     )
 
 
@@ -222,6 +221,13 @@ class SourceSettings(Section):
         if (self.amqp is None) == (self.http is None):
             raise ValueError("write either amqp or http")
         return self
+
+    @property
+    def connector(self) -> AmqpSettings | HttpSettings:
+        """The settings of whichever kind of connector it is."""
+        chosen = self.amqp or self.http
+        assert chosen is not None  # checked when the configuration was read
+        return chosen
 
     @property
     def decode_settings(self) -> DecodeSettings:

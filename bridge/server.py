@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import hmac
+import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
@@ -68,19 +69,21 @@ class Listener(uvicorn.Server):
 
     async def open(self) -> None:
         """Return when connections are taken. Raises: ListenError."""
-        # uvicorn ends the process when it cannot bind: so the socket is bound before
-        try:
-            socket = await asyncio.to_thread(self.config.bind_socket)
-        except SystemExit as error:
-            raise ListenError(
-                f"cannot listen on {self._listen.host}:{self._listen.port}: {error.__context__}"
-            ) from error
-        self._serving = asyncio.create_task(self.serve(sockets=[socket]), name=f"listener {self._listen.port}")
+        bound = await asyncio.to_thread(self._bind)  # a host's name may have to be looked up
+        self._serving = asyncio.create_task(self.serve(sockets=[bound]), name=f"listener {self._listen.port}")
         while not self.started:
             if self._serving.done():
                 self._serving.result()
                 raise ListenError(f"cannot listen on {self._listen.host}:{self._listen.port}")
             await asyncio.sleep(0.005)
+
+    def _bind(self) -> socket.socket:
+        """Bound here, since uvicorn ends the process when it cannot. Raises: ListenError."""
+        host, port = self._listen
+        try:
+            return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        except OSError as error:
+            raise ListenError(f"cannot listen on {host}:{port}: {error.strerror}") from error
 
     async def close(self) -> None:
         """Finish requests under way, for a second at most."""
@@ -88,6 +91,16 @@ class Listener(uvicorn.Server):
         self.should_exit = True
         if self._serving is not None:
             await self._serving
+
+
+class Exchangeable:
+    """An application that can be replaced while it serves; requests under way finish with the one they began with."""
+
+    def __init__(self) -> None:
+        self.app: ASGIApp = PlainTextResponse("not ready\n", 503)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
 
 
 def admin_app(

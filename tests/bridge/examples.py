@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -9,6 +10,7 @@ from bridge.check import check
 from bridge.config import Settings
 from bridge.pipeline import Passage
 from bridge.supervisor import SourceState, SourceStatus
+from connectors.base import Message
 
 
 def read(directory: Path, *sections: str) -> Settings:
@@ -22,6 +24,11 @@ def read(directory: Path, *sections: str) -> Settings:
 def section(name: str, content: object) -> str:
     """A section with values that a test made."""
     return str(yaml.safe_dump({name: content}))
+
+
+def passage_of(message: Message, **changes: Any) -> Passage:
+    """A message on its way."""
+    return Passage(message, **changes)
 
 
 class FakePassages:

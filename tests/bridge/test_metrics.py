@@ -25,6 +25,7 @@ from hub.notification import Platform
 from hub.outcome import DELIVERY_LABELS, OutcomeName, State
 from hub.store.base import DeadLetter, Lane, QueueState
 from rules.decision import Decision
+from tests.bridge.examples import passage_of
 from tests.fakes.clock import FakeClock
 from tests.fakes.senders import FakeSender
 
@@ -147,7 +148,7 @@ def test_twenty_hubs_and_ten_thousand_rules_stay_within_the_budget_of_series() -
 
 
 def passage(end: End, source: str = "orders", **changes: Any) -> Passage:
-    return Passage(Message(source=source, body=b""), end=end, **changes)
+    return passage_of(Message(source=source, body=b""), end=end, **changes)
 
 
 LETTER = DeadLetter(source="orders", event_id="1", stage="rule", reason="render", detail="d", body=b"")

@@ -1,0 +1,204 @@
+"""What is written of an event: one id on every line, and nothing of what it or a phone holds."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
+
+from bridge.errors import Reason
+from bridge.metrics import Metrics
+from bridge.pipeline import End, Passage
+from bridge.supervisor import SourceState, SourceStatus
+from bridge.telemetry import Telemetry
+from bridge.trail import Trail
+from connectors.base import Message
+from hub.errors import StoreError
+from hub.notification import EVERYONE, Platform
+from hub.outcome import OutcomeName, State
+from hub.store.base import DeadLetter, Lane
+from rules.decision import Decision, Intent
+from rules.event import Event
+from tests.bridge.examples import passage_of
+from tests.hub.examples import notification
+
+NOW = datetime(2027, 1, 15, 8, 0, tzinfo=UTC)
+HELLO = notification("customer:1", hub="app", rule="paid", source="orders", event_id="e-1")
+EVENT = Event(id="e-1", origin="orders", source="/orders", type="t", time=NOW, data={"secret": "canary"})
+MESSAGE = Message(source="orders", body=b"canary", id="m-1", position="p-1", headers={"x": "canary"})
+LETTER = DeadLetter(
+    source="orders",
+    event_id="e-1",
+    rule="late",
+    stage="rule",
+    reason="render",
+    detail="data.x is missing",
+    body=b"canary",
+)
+
+
+@pytest.fixture
+def telemetry() -> Telemetry:
+    metrics = Metrics(version="1", sources=["orders"], rules=["paid"], hubs=["app"])
+    return Telemetry(metrics, Trail(), clock=lambda: NOW)
+
+
+def passage(end: End = End.ACCEPTED, **changes: Any) -> Passage:
+    decision = Decision((Intent(rule="paid", notification=HELLO),), matched=("paid", "late"))
+    return passage_of(
+        MESSAGE, **{"event": EVENT, "decision": decision, "end": end, "dead_letters": [LETTER], **changes}
+    )
+
+
+def everything(telemetry: Telemetry) -> list[EventDict]:
+    """Tell all there is to tell."""
+    with capture_logs() as lines:
+        telemetry.passed([passage()])
+        telemetry.source_changed(SourceStatus("orders", state=SourceState.STALLED, detail="no progress"))
+        telemetry.targeted(HELLO, {Platform.APNS: 1})
+        telemetry.claimed(Lane.SINGLE, 1, [0.1])
+        telemetry.answered("app", Platform.APNS, 0.1, {OutcomeName.SUCCESS: 1}, 0)
+        telemetry.delivered(Platform.APNS, 0.1, 1)
+        telemetry.retried(Platform.APNS, OutcomeName.THROTTLED, 1)
+        telemetry.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
+        telemetry.ended({("app", State.COMPLETED): 1})
+        telemetry.gone("app", Platform.APNS, 1)
+        telemetry.lease_lost(Lane.SINGLE, 1)
+        telemetry.lease_expired(Lane.SINGLE, 1)
+        telemetry.store_failed("accept", StoreError("disk full"))
+        telemetry.crashed("hub", ZeroDivisionError("canary"))
+    return lines
+
+
+def test_one_event_id_is_on_every_line_from_receipt_to_outcome(telemetry: Telemetry) -> None:
+    with capture_logs() as lines:
+        telemetry.passed([passage()])
+        telemetry.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
+    assert [(line["event"], line["event_id"]) for line in lines] == [
+        ("dead letter", "e-1"),
+        ("event taken", "e-1"),
+        ("pushed", "e-1"),
+    ]
+
+
+def test_receipt_says_what_the_broker_calls_the_message_and_which_rules_matched(telemetry: Telemetry) -> None:
+    with capture_logs() as lines:
+        telemetry.passed([passage(dead_letters=())])
+    assert lines == [
+        {
+            "event": "event taken",
+            "log_level": "info",
+            "event_id": "e-1",
+            "source": "orders",
+            "end": "accepted",
+            "rules": ("paid", "late"),
+            "message_id": "m-1",
+            "position": "p-1",
+        }
+    ]
+
+
+def test_a_dead_letter_is_a_warning_with_everything_needed_to_find_it(telemetry: Telemetry) -> None:
+    with capture_logs() as lines:
+        telemetry.passed([passage(End.DEAD_LETTER, reason=Reason.RENDER)])
+    assert lines[0] == {
+        "event": "dead letter",
+        "log_level": "warning",
+        "event_id": "e-1",
+        "source": "orders",
+        "rule": "late",
+        "stage": "rule",
+        "reason": "render",
+        "detail": "data.x is missing",
+    }
+
+
+def test_a_repetition_warns_of_nothing(telemetry: Telemetry) -> None:
+    with capture_logs() as lines:
+        telemetry.passed([passage(End.SUPPRESSED)])
+    assert [(line["event"], line["end"]) for line in lines] == [("event taken", "suppressed")]
+
+
+def test_the_outcome_says_of_whom_and_of_what(telemetry: Telemetry) -> None:
+    with capture_logs() as lines:
+        telemetry.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 2, OutcomeName.BAD_CHANNEL: 1})
+    assert lines == [
+        {
+            "event": "pushed",
+            "log_level": "info",
+            "event_id": "e-1",
+            "notification_id": HELLO.id,
+            "source": "orders",
+            "rule": "paid",
+            "hub": "app",
+            "platform": "apns",
+            "outcomes": {"Success": 2, "BadChannel": 1},
+        }
+    ]
+
+
+LEVELS = {
+    SourceState.CONNECTING: "warning",
+    SourceState.RUNNING: "info",
+    SourceState.PAUSED: "warning",
+    SourceState.DEGRADED: "warning",
+    SourceState.STALLED: "warning",
+    SourceState.STOPPED: "info",
+}
+
+
+@pytest.mark.parametrize("state", SourceState)
+def test_a_source_that_does_not_run_is_a_warning_with_the_cause(telemetry: Telemetry, state: SourceState) -> None:
+    with capture_logs() as lines:
+        telemetry.source_changed(SourceStatus("orders", state=state, detail="why"))
+    assert lines == [
+        {"event": "source", "log_level": LEVELS[state], "source": "orders", "state": state.value, "detail": "why"}
+    ]
+
+
+def test_nothing_of_a_message_a_phone_or_an_error_is_on_any_line(telemetry: Telemetry) -> None:
+    lines = everything(telemetry)
+    assert {line["event"] for line in lines} >= {"event taken", "dead letter", "pushed", "source", "defect"}
+    assert "canary" not in str(lines)
+
+
+def test_a_defect_is_told_by_its_kind_and_place(telemetry: Telemetry) -> None:
+    def break_down() -> None:
+        raise ZeroDivisionError("canary")
+
+    with capture_logs() as lines:
+        try:
+            break_down()
+        except ZeroDivisionError as error:
+            telemetry.crashed("hub", error)
+            telemetry.crashed("hub", ExceptionGroup("unhandled errors in a TaskGroup", [error, ValueError()]))
+    for line in lines:
+        assert (line["event"], line["work"], line["error"]) == ("defect", "hub", "ZeroDivisionError")
+        assert line["trace"].startswith("break_down:")
+
+
+def test_everything_told_is_counted_and_shown_as_well(telemetry: Telemetry) -> None:
+    everything(telemetry)
+    registry = telemetry._metrics.registry
+    for name, labels in {
+        "pushbridge_ingest_messages_total": {"source": "orders", "outcome": "accepted"},
+        "pushbridge_dead_letters_total": {"stage": "rule", "reason": "render"},
+        "pushbridge_queue_claims_total": {"queue": "single"},
+        "pushbridge_queue_lease_expirations_total": {"queue": "single"},
+        "pushbridge_pns_deliveries_total": {"hub": "app", "platform": "apns", "outcome": "success"},
+        "pushbridge_pns_retries_total": {"platform": "apns", "reason": "throttled"},
+        "pushbridge_end_to_end_seconds_count": {"platform": "apns"},
+        "pushbridge_notifications_total": {"hub": "app", "outcome": "completed"},
+        "pushbridge_audience_devices_count": {"kind": "expression"},
+        "pushbridge_store_errors_total": {"engine": "sqlite", "op": "accept"},
+    }.items():
+        assert registry.get_sample_value(name, labels) == 1, name
+    (entry,) = telemetry._trail.entries()
+    assert entry.steps[0].as_dict()["outcomes"] == {"apns": {"Success": 1}}
+
+
+def test_a_broadcast_is_counted_as_one(telemetry: Telemetry) -> None:
+    telemetry.targeted(notification(EVERYONE), {Platform.APNS: 10, Platform.FCM: 5})
+    sums = telemetry._metrics.registry.get_sample_value("pushbridge_audience_devices_sum", {"kind": "broadcast"})
+    assert sums == 15

@@ -1,0 +1,151 @@
+"""The way of each of the latest events, whatever the order in which its steps are told."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from bridge.errors import Reason
+from bridge.pipeline import End, Passage
+from bridge.trail import Entry, Trail
+from connectors.base import Message
+from hub.notification import EVERYONE, Notification, Platform
+from hub.outcome import OutcomeName
+from hub.store.base import DeadLetter
+from rules.decision import Decision, Intent
+from rules.event import Event
+from tests.bridge.examples import passage_of
+from tests.hub.examples import notification
+
+NOW = datetime(2027, 1, 15, 8, 0, tzinfo=UTC)
+
+
+def passage(id: str, *notifications: Notification, end: End = End.ACCEPTED, **changes: Any) -> Passage:
+    rules = tuple(one.rule for one in notifications)
+    return passage_of(
+        Message(source="orders", body=b"canary"),
+        event=Event(id=id, origin="orders", source="/shop", type="order.paid", time=NOW, data={"card": "canary"}),
+        decision=Decision(tuple(Intent(rule=one.rule, notification=one) for one in notifications), matched=rules),
+        end=end,
+        **changes,
+    )
+
+
+def entries(trail: Trail) -> Sequence[dict[str, Any]]:
+    return [entry.as_dict() for entry in trail.entries()]
+
+
+HELLO = notification("customer:1 && vip", rule="paid", event_id="1")
+
+
+def test_an_event_is_shown_from_receipt_to_outcome() -> None:
+    trail = Trail()
+    trail.passed([passage("1", HELLO)], now=NOW)
+    trail.targeted(HELLO, {Platform.APNS: 2, Platform.FCM: 1})
+    trail.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
+    trail.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
+    trail.pushed(HELLO, Platform.FCM, {OutcomeName.EXPIRED_CHANNEL: 1})
+    assert entries(trail) == [
+        {
+            "number": 1,
+            "id": "1",
+            "source": "orders",
+            "type": "order.paid",
+            "received_at": "2027-01-15T08:00:00+00:00",
+            "end": "accepted",
+            "reason": "",
+            "detail": "",
+            "rules": ["paid"],
+            "notifications": [
+                {
+                    "id": HELLO.id,
+                    "rule": "paid",
+                    "hub": "main",
+                    "expression": "customer:1 && vip",
+                    "targeted": 3,
+                    "pushes": {"apns": 2, "fcmv1": 1},
+                    "outcomes": {"apns": {"Success": 2}, "fcmv1": {"ExpiredChannel": 1}},
+                }
+            ],
+            "dead_letters": [],
+        }
+    ]
+
+
+def test_work_may_be_dispatched_before_its_batch_is_told_of() -> None:
+    early, late = Trail(), Trail()
+    early.targeted(HELLO, {Platform.APNS: 1})
+    early.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
+    early.passed([passage("1", HELLO)], now=NOW)
+    late.passed([passage("1", HELLO)], now=NOW)
+    late.targeted(HELLO, {Platform.APNS: 1})
+    late.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
+    assert entries(early) == entries(late)
+
+
+def test_a_broadcast_and_an_audience_not_known_yet_are_called_so() -> None:
+    trail = Trail()
+    trail.passed([passage("1", replace(HELLO, audience=EVERYONE))], now=NOW)
+    (step,) = entries(trail)[0]["notifications"]
+    assert (step["expression"], step["targeted"], step["outcomes"]) == ("everyone", None, {})
+
+
+def test_a_dead_letter_shows_why_and_never_what() -> None:
+    letter = DeadLetter(
+        source="orders", event_id="1", rule="paid", stage="rule", reason="render", detail="d", body=b"canary"
+    )
+    trail = Trail()
+    rejected = passage("1", end=End.DEAD_LETTER, reason=Reason.RENDER, detail="d", dead_letters=[letter])
+    trail.passed([rejected], now=NOW)
+    (entry,) = entries(trail)
+    assert (entry["end"], entry["reason"], entry["detail"]) == ("dead_letter", "render", "d")
+    assert entry["dead_letters"] == [{"rule": "paid", "stage": "rule", "reason": "render", "detail": "d"}]
+    assert "canary" not in str(entry)
+
+
+def test_what_never_became_an_event_is_shown_by_what_the_broker_calls_it() -> None:
+    trail = Trail()
+    broken = passage_of(Message(source="orders", body=b"{", id="m-1"), end=End.DEAD_LETTER, reason=Reason.DECODE)
+    trail.passed([broken], now=NOW)
+    (entry,) = entries(trail)
+    assert (entry["id"], entry["type"]) == ("m-1", "")
+
+
+def test_a_repetition_is_an_entry_of_its_own_and_takes_nothing_from_the_first() -> None:
+    trail = Trail()
+    trail.passed([passage("1", HELLO), passage("1", HELLO, end=End.SUPPRESSED)], now=NOW)
+    trail.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
+    first, second = entries(trail)
+    assert first["notifications"][0]["outcomes"] == {"apns": {"Success": 1}}
+    assert (second["end"], second["notifications"], second["dead_letters"]) == ("suppressed", [], [])
+
+
+def test_the_oldest_goes_when_a_new_one_comes_and_the_count_goes_on() -> None:
+    trail = Trail(size=3)
+    for batch in (["1", "2"], ["3", "4"], ["5", "6", "7", "8", "9"]):
+        trail.passed([passage(id) for id in batch], now=NOW)
+    assert [(entry.number, entry.id) for entry in trail.entries()] == [(7, "7"), (8, "8"), (9, "9")]
+    assert trail.count == 9
+
+
+def test_what_is_told_of_forgotten_events_and_of_sends_by_the_api_is_bounded_too() -> None:
+    trail = Trail(size=3)
+    trail.passed([passage("1", HELLO), passage("2"), passage("3"), passage("4")], now=NOW)
+    trail.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
+    sends = [notification() for _ in range(10)]
+    for send in sends:
+        trail.targeted(send, {Platform.APNS: 1})
+    assert [entry.id for entry in trail.entries()] == ["2", "3", "4"]
+    assert len(trail._early) == 3
+
+
+def test_listeners_hear_of_what_is_new_and_of_what_changed_until_they_leave() -> None:
+    trail = Trail()
+    heard: list[Entry] = []
+    leave = trail.subscribe(heard.append)
+    trail.passed([passage("1", HELLO), passage("2")], now=NOW)
+    trail.targeted(HELLO, {Platform.APNS: 1})
+    assert [entry.id for entry in heard] == ["1", "2", "1"]
+    leave()
+    trail.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
+    assert len(heard) == 3

@@ -1,0 +1,375 @@
+"""The process as a whole, with its real store and the stand-ins of the push services: a line is posted, a phone rings."""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
+
+from bridge.app import Daemon
+from bridge.server import ListenError
+from hub.errors import StoreError
+from hub.installation import Installation, Template
+from hub.notification import Platform
+from hub.store.sqlite import SqliteStore
+from sandbox.phones import VirtualPhone
+from sandbox.sas import shared_access_signature
+from sandbox.services import PushServices
+from tests.bridge.examples import read, section
+from tests.hub.examples import arrival, notification
+
+HUB_KEY = "canary-hub-key"
+TEMPLATE = {"greeting": {"body": '{"message": {"notification": {"title": "$(title)"}}}'}}
+INTAKE = """
+sources:
+  hr:
+    http: { path: /in/hr }
+    decode: { format: text, pattern: "(?P<who>.+) joined (?P<team>.+)" }
+    map: { id: "{{ data.who }}", type: joined }
+  cloud: { http: { path: /in/cloud, format: cloudevents, auth: { bearer: canary-bearer } } }
+rules:
+  - { name: welcome, source: hr, push: { to: "team:{{ data.team }}", with: { title: "Welcome, {{ data.who }}" } } }
+  - { name: all-hands, source: hr, match: { data: { team: everybody } }, push: { to: everyone, with: { title: all } } }
+"""
+
+
+def configuration(services: PushServices, *, port: int = 0, token: str | None = None, **shutdown: str) -> list[str]:
+    """Sections of a configuration with one hub that sends to FCM."""
+    http = {"listen": f"127.0.0.1:{port}"} | ({} if token is None else {"admin_token": token})
+    fcm = services.fcm_credential
+    hub = {
+        "access_policies": [{"name": "Full", "rights": ["Listen", "Send", "Manage"], "key": HUB_KEY}],
+        "platforms": {
+            "fcm": {
+                "service_account": f"${{file:{fcm.service_account_file}}}",
+                "endpoint": fcm.endpoint,
+                "ca_file": str(services.ca_file),
+            }
+        },
+    }
+    return [
+        section("bridge", {"http": http, "shutdown": {"drain": "5s", **shutdown}}),
+        section("hub_api", {"listen": "127.0.0.1:0"}),
+        section("hubs", {"app": hub}),
+        INTAKE,
+    ]
+
+
+@pytest.fixture
+async def services(tmp_path: Path) -> AsyncIterator[PushServices]:
+    (tmp_path / "sandbox").mkdir()
+    async with PushServices(tmp_path / "sandbox") as services:
+        yield services
+
+
+class Bench:
+    """A daemon that runs, a client of its admin listener, and of its hub API."""
+
+    def __init__(self, daemon: Daemon, client: httpx.AsyncClient) -> None:
+        self.daemon = daemon
+        self.client = client
+
+    async def post(self, body: str) -> httpx.Response:
+        """Post an event, again until the source is connected."""
+        while (answer := await self.client.post("/in/hr", content=body)).status_code == 503:
+            await asyncio.sleep(0.01)
+        return answer
+
+    async def register(self, phone: VirtualPhone, *tags: str) -> None:
+        assert self.daemon.api is not None
+        url = "http://{}:{}".format(*self.daemon.api.address)
+        expires_at = datetime.now(UTC) + timedelta(minutes=5)
+        await phone.register(
+            self.client,
+            url,
+            "app",
+            authorize=lambda url: shared_access_signature(url, key_name="Full", key=HUB_KEY, expires_at=expires_at),
+            tags=tags,
+            templates=TEMPLATE,
+        )
+
+    async def metric(self, line: str) -> float:
+        """The value of a series, as a scrape spells it."""
+        text = (await self.client.get("/metrics")).raise_for_status().text
+        return float(next(found for found in text.splitlines() if found.startswith(f"{line} ")).rpartition(" ")[2])
+
+
+@asynccontextmanager
+async def running(daemon: Daemon) -> AsyncIterator[Bench]:
+    async with daemon.running(), client_of(daemon) as client:
+        yield Bench(daemon, client)
+
+
+def client_of(daemon: Daemon) -> httpx.AsyncClient:
+    url = "http://{}:{}".format(*daemon.admin.address)
+    return httpx.AsyncClient(base_url=url, trust_env=False, timeout=10)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Return when it holds; the test's own time limit ends what never does."""
+    while not condition():
+        await asyncio.sleep(0.005)
+
+
+async def test_an_event_that_is_posted_arrives_on_the_phones_it_is_for(services: PushServices, tmp_path: Path) -> None:
+    anna, ben = (services.add_phone(name, "fcmv1") for name in ("anna", "ben"))
+    async with running(Daemon(read(tmp_path, *configuration(services)))) as bench:
+        await bench.register(anna, "team:sales")
+        await bench.register(ben, "team:support")
+        answer = await bench.post("Eve joined sales")
+        assert (answer.status_code, answer.json()) == (202, {"outcome": "accepted"})
+        await until(lambda: len(anna.received) == 1)
+        assert (await bench.post("Eve joined sales")).status_code == 202  # posted again, and not taken twice
+        await bench.post("Max joined support")
+        await until(lambda: len(ben.received) == 1)
+        await until(lambda: bench.daemon.hub.pending == 0)
+        assert await bench.metric('pushbridge_ingest_messages_total{outcome="accepted",source="hr"}') == 2
+        assert await bench.metric('pushbridge_ingest_messages_total{outcome="duplicate",source="hr"}') == 1
+        assert await bench.metric('pushbridge_notifications_total{hub="app",outcome="completed"}') == 2
+        assert await bench.metric('pushbridge_devices{hub="app",platform="fcmv1"}') == 4  # native and template
+    assert [shown.title for shown in anna.screen] == ["Welcome, Eve"]
+    assert [shown.title for shown in ben.screen] == ["Welcome, Max"]
+
+
+async def test_one_id_is_on_every_line_of_an_event_and_nothing_secret_is_on_any(
+    services: PushServices, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    phone = services.add_phone("phone", "fcmv1")
+    gone = VirtualPhone(name="gone", platform="fcmv1", handle=services.make_handle("fcmv1", 99))
+    with capture_logs() as lines:
+        async with running(Daemon(read(tmp_path, *configuration(services, token="canary-token")))) as bench:
+            await bench.register(phone, "team:sales")
+            await bench.register(gone, "team:sales")
+            await bench.post("Eve joined sales")
+            await bench.post("canary-body that nobody understands")
+            await bench.post("Max joined canary-tag, unsafe")
+            for authorization in ("Bearer canary-other", "Bearer canary-bearer"):
+                headers = {"authorization": authorization, "content-type": "application/cloudevents+json"}
+                await bench.client.post("/in/cloud", json={"x": "canary"}, headers=headers)
+            await until(lambda: [line["event"] for line in lines].count("pushed") == 1)
+    assert [line["event"] for line in lines if line.get("event_id") == "Eve"] == ["event taken", "pushed"]
+    (pushed,) = (line for line in lines if line["event"] == "pushed")
+    assert pushed["outcomes"] == {"Success": 1, "BadChannel": 1}
+    assert [line["reason"] for line in lines if line["event"] == "dead letter"][:2] == ["decode", "tag_unsafe"]
+    libraries = [record.getMessage() for record in caplog.records if not record.name.startswith(("httpx", "httpcore"))]
+    written = str(lines) + str(libraries)  # httpx is the test's own
+    for secret in (phone.handle, gone.handle, "canary", services.fcm_credential.service_account_file.read_text()[:200]):
+        assert secret not in written
+    assert "Welcome" not in written
+
+
+async def test_readiness_has_a_line_for_the_store_and_for_each_source(services: PushServices, tmp_path: Path) -> None:
+    async with running(Daemon(read(tmp_path, *configuration(services)))) as bench:
+        await until(lambda: bench.daemon.readiness()[0])
+        answer = await bench.client.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.text.splitlines() == ["store: ok", "source hr: running", "source cloud: running"]
+
+
+async def test_a_source_that_is_refused_makes_the_process_unready_with_the_cause(
+    services: PushServices, tmp_path: Path
+) -> None:
+    listening = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    broker = {"amqp": {"url": f"amqp://guest:canary@127.0.0.1:{port}", "queue": {"name": "q"}}, "map": {"id": "1"}}
+    sections = [*configuration(services)[:-1], section("sources", {"shop": broker})]
+    async with listening, running(Daemon(read(tmp_path, *sections))) as bench:
+        await until(lambda: "cannot connect" in bench.daemon.readiness()[1][-1])
+        answer = await bench.client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.text.splitlines()[0] == "store: ok"
+    assert f"source shop: connecting: cannot connect to 127.0.0.1:{port}" in answer.text
+    assert "canary" not in answer.text
+
+
+async def test_a_store_that_fails_makes_the_process_unready_until_it_takes_the_batch(
+    services: PushServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(Daemon(read(tmp_path, *configuration(services)))) as bench:
+        await bench.post("Eve joined sales")
+        with monkeypatch.context() as patched:
+
+            async def fail(*_: object, **__: object) -> None:
+                raise StoreError("disk full")
+
+            patched.setattr(bench.daemon.store, "accept", fail)
+            posting = asyncio.create_task(bench.post("Max joined sales"))
+            await until(lambda: not bench.daemon.readiness()[0])
+            assert bench.daemon.readiness()[1][0] == "store: failing: disk full"
+            assert not posting.done()
+        assert (await posting).status_code == 202
+        assert bench.daemon.readiness()[0]
+
+
+async def test_what_a_dead_process_left_under_way_is_taken_up(services: PushServices, tmp_path: Path) -> None:
+    phone = services.add_phone("phone", "fcmv1")
+    settings = read(tmp_path, *configuration(services))
+    dead = SqliteStore(settings.store_path)
+    await dead.open()
+    installation = Installation(
+        id="phone",
+        platform=Platform.FCM,
+        push_channel=phone.handle,
+        tags=("team:sales",),
+        templates={"greeting": Template(body=TEMPLATE["greeting"]["body"])},
+    )
+    await dead.put_installations("app", [installation])
+    left = notification("team:sales", hub="app")
+    await dead.accept([arrival(left)], lease=10, until=time.time() + 3600)
+    await dead.close()
+    with capture_logs() as lines:
+        async with running(Daemon(settings)) as bench:
+            await until(lambda: len(phone.received) == 1)
+            await until(lambda: bench.daemon.hub.pending == 0)
+    assert {"event": "work of a dead process taken up again", "log_level": "warning", "count": 1} in lines
+
+
+async def test_what_is_not_done_in_time_is_left_for_the_next_process_under_the_same_push_id(
+    services: PushServices, tmp_path: Path
+) -> None:
+    phone = services.add_phone("phone", "fcmv1")
+    settings = read(tmp_path, *configuration(services, drain="200ms"))
+    services.fcm.faults.latency(30)
+    async with running(Daemon(settings)) as bench:
+        await bench.register(phone, "team:sales")
+        await bench.post("Eve joined sales")
+        await until(lambda: bench.daemon.hub.in_hand == 1)
+        await services.journal.wait_for()
+        began = time.monotonic()
+    assert time.monotonic() - began < 3
+    services.fcm.faults.clear()
+    async with running(Daemon(settings)) as bench:
+        await services.journal.wait_for(count=2)
+        await until(lambda: bench.daemon.hub.pending == 0)
+    first, second = services.journal.accepted()
+    assert first.push_id == second.push_id != ""
+
+
+async def test_on_the_way_out_intake_ends_first_and_the_store_last(
+    services: PushServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon = Daemon(read(tmp_path, *configuration(services)))
+    assert daemon.api is not None
+    order: list[str] = []
+
+    def noted(owner: object, method: str, name: str) -> None:
+        real = getattr(owner, method)
+
+        async def noting(*arguments: Any) -> None:
+            order.append(name)
+            await real(*arguments)
+
+        monkeypatch.setattr(owner, method, noting)
+
+    noted(daemon.admin, "close", "admin listener")
+    noted(daemon.api, "close", "hub API")
+    noted(daemon.hub, "drain", "drain")
+    noted(daemon.store, "close", "store")
+    monkeypatch.setattr(
+        daemon.telemetry, "source_changed", lambda status: order.append(f"{status.name} {status.state.value}")
+    )
+    async with daemon.running():
+        await until(lambda: daemon.readiness()[0])
+        order.clear()
+    assert order == ["hr stopped", "cloud stopped", "admin listener", "hub API", "drain", "store"]
+
+
+async def test_nothing_runs_on_after_the_end(services: PushServices, tmp_path: Path) -> None:
+    before = asyncio.all_tasks()
+    async with running(Daemon(read(tmp_path, *configuration(services)))) as bench:
+        await bench.post("Eve joined sales")
+    assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_it_in_good_order_and_it_is_unready_meanwhile(
+    services: PushServices, tmp_path: Path, number: signal.Signals
+) -> None:
+    daemon = Daemon(read(tmp_path, *configuration(services, delay="300ms")))
+    process = asyncio.create_task(daemon.run())
+    await until(lambda: daemon.readiness()[0])
+    async with client_of(daemon) as client:
+        os.kill(os.getpid(), number)
+        await until(lambda: not daemon.readiness()[0])
+        answer = await client.get("/readyz")
+    assert (answer.status_code, answer.text.splitlines()[0]) == (503, "process: stopping")
+    assert await process
+
+
+async def test_a_part_that_fails_ends_the_process_and_the_log_says_which(
+    services: PushServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail() -> None:
+        raise ZeroDivisionError("canary")
+
+    daemon = Daemon(read(tmp_path, *configuration(services)))
+    monkeypatch.setattr(daemon.hub, "run", fail)
+    with capture_logs() as lines:
+        assert not await daemon.run()
+    (defect,) = (line for line in lines if line["event"] == "defect")
+    assert (defect["work"], defect["error"]) == ("hub", "ZeroDivisionError")
+    assert defect["trace"].startswith("fail:")
+    assert "canary" not in str(lines)
+
+
+async def test_a_port_in_use_keeps_it_from_starting_and_leaves_the_store_free(
+    services: PushServices, tmp_path: Path
+) -> None:
+    async with asyncio.timeout(10), await asyncio.start_server(lambda *_: None, "127.0.0.1", 0) as taken:
+        port = taken.sockets[0].getsockname()[1]
+        with pytest.raises(ListenError, match=f"127.0.0.1:{port}"):
+            async with running(Daemon(read(tmp_path, *configuration(services, port=port)))):
+                pass
+    async with running(Daemon(read(tmp_path, *configuration(services)))) as bench:
+        assert (await bench.client.get("/livez")).status_code == 200
+
+
+async def test_two_processes_do_not_share_one_store(services: PushServices, tmp_path: Path) -> None:
+    settings = read(tmp_path, *configuration(services))
+    async with running(Daemon(settings)) as bench:
+        with pytest.raises(StoreError):
+            async with running(Daemon(settings)):
+                pass
+        assert (await bench.post("Eve joined sales")).status_code == 202
+
+
+async def test_sources_are_open_by_their_own_credentials_and_everything_else_by_the_token(
+    services: PushServices, tmp_path: Path
+) -> None:
+    async with running(Daemon(read(tmp_path, *configuration(services, token="s3cret")))) as bench:
+        assert (await bench.post("Eve joined sales")).status_code == 202
+        event = {"specversion": "1.0", "id": "1", "source": "/x", "type": "t"}
+        headers = {"content-type": "application/cloudevents+json"}
+        statuses = []
+        for shown in ({}, {"authorization": "Bearer s3cret"}, {"authorization": "Bearer canary-bearer"}):
+            answer = await bench.client.post("/in/cloud", json=event, headers=headers | shown)
+            statuses.append(answer.status_code)
+        assert statuses == [401, 401, 202]
+        for path in ("/metrics", "/in/other"):
+            assert (await bench.client.get(path)).status_code == 401
+        assert (await bench.client.get("/metrics", headers={"authorization": "Bearer s3cret"})).status_code == 200
+
+
+async def test_the_first_and_the_last_line_say_that_it_runs_and_that_it_ended(
+    services: PushServices, tmp_path: Path
+) -> None:
+    daemon = Daemon(read(tmp_path, *configuration(services)))
+    with capture_logs() as lines:
+        process = asyncio.create_task(daemon.run())
+        await until(lambda: any(line["event"] == "started" for line in lines))
+        os.kill(os.getpid(), signal.SIGTERM)
+        await process
+    started: EventDict = next(line for line in lines if line["event"] == "started")
+    assert started["admin"].startswith("127.0.0.1:")
+    assert lines[-1] == {"event": "stopped", "log_level": "info", "unfinished": 0}

@@ -251,9 +251,7 @@ class FcmSender:
             scope=SCOPE,
         )
         self._tokens = AccessTokens(settings.token_uri, assertion.form, ca_file=settings.ca_file)
-        self._transport = Transport(
-            ca_file=settings.ca_file, connections=CONNECTIONS, streams=STREAMS, in_flight=CONNECTIONS * STREAMS
-        )
+        self._transport = Transport(ca_file=settings.ca_file, connections=CONNECTIONS, streams=STREAMS)
 
     async def send(self, pushes: Sequence[Push], *, deadline: float = 10.0) -> Sequence[SendResult]:
         """See `Sender.send`."""

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import pycurl
+
+_LOOK_AGAIN: Final = 2  # milliseconds
 
 Failed = tuple[Any, int, str]
 """An easy handle, libcurl's error code (`CURLE_*`) and its words."""
@@ -13,9 +15,12 @@ Failed = tuple[Any, int, str]
 class EventedMulti:
     """Runs easy handles over connections of its own; its sockets and its timer live on the running loop.
 
-    `on_done(multi, answered, failed)` is called with the easy handles that have finished; it removes them with `remove`.
-    At most `connections` are opened to one host, with at most `streams` requests at once on each, fewer if the
-    peer says so (RFC 9113, 5.1.2); what finds no room waits inside libcurl.
+    At most `connections` are opened to one host, with at most `streams` requests at once on each, fewer if the peer says
+    so (RFC 9113, 5.1.2). `on_done(multi, answered, failed)` is called with the easy handles that have finished.
+
+    With `cautious` a connection that is new carries one request until that is answered. The peer's limit is not known
+    before (libcurl takes it for 100, APNs begins with 1), and for a refused stream libcurl gives the whole
+    connection up and tries the next, five times at most. This counts connections, so there may be only one.
     """
 
     def __init__(
@@ -24,21 +29,46 @@ class EventedMulti:
         *,
         connections: int,
         streams: int,
+        cautious: bool,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_done = on_done
+        self._most = connections * streams
+        self._streams = streams
+        self._cautious = cautious
+        self._is_new = cautious  # the connection, until it has answered
+        self._connection = -1  # libcurl's number of the one that answered last
+        self._opening = False
         self._watched: dict[int, int] = {}  # what is watched of each socket, in libcurl's bits
         self._timer: asyncio.TimerHandle | None = None
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
         self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, connections)
-        self._multi.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, streams)
+        self._multi.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, 1 if cautious else streams)
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
+        self.in_flight = 0
+        """How many easy handles are inside; whoever adds and removes them keeps count."""
+        self.answered_at = float("-inf")
+        """When an answer came last, in the loop's time."""
         self.add = self._multi.add_handle
         self.remove = self._multi.remove_handle
 
+    @property
+    def room(self) -> int:
+        """How many more requests it takes now."""
+        return (1 if self._is_new else self._most) - self.in_flight
+
+    @property
+    def is_new(self) -> bool:
+        """Whether `room` will grow once the first request is answered."""
+        return self._is_new
+
+    def connecting(self) -> None:
+        """To be called when libcurl opens a connection (`SOCKOPTFUNCTION`)."""
+        self._opening = self._cautious
+
     def start(self) -> None:
-        """Send what was added; without it that waits for the next turn of the loop."""
+        """Send what was added."""
         self._act(pycurl.SOCKET_TIMEOUT, 0)
 
     def close(self) -> None:
@@ -51,7 +81,9 @@ class EventedMulti:
 
     def _watch(self, what: int, fd: int, _multi: Any, _data: Any) -> None:
         now = 0 if what == pycurl.POLL_REMOVE else what
-        before = self._watched.get(fd, 0)
+        before = self._watched.pop(fd, 0)
+        if now:
+            self._watched[fd] = now
         if now & ~before & pycurl.POLL_IN:
             self._loop.add_reader(fd, self._act, fd, pycurl.CSELECT_IN)
         if before & ~now & pycurl.POLL_IN:
@@ -60,23 +92,55 @@ class EventedMulti:
             self._loop.add_writer(fd, self._act, fd, pycurl.CSELECT_OUT)
         if before & ~now & pycurl.POLL_OUT:
             self._loop.remove_writer(fd)
-        if now:
-            self._watched[fd] = now
-        else:
-            self._watched.pop(fd, None)
 
     def _act(self, fd: int, event: int) -> None:
+        answers = self._run(fd, event)
+        self._set_timer(look_again=answers or event == pycurl.CSELECT_IN)
+
+    def _run(self, fd: int, event: int) -> bool:
+        """Whether there were answers."""
         self._multi.socket_action(fd, event)
+        if self._opening:
+            # Not from inside the callback, where libcurl cannot be called; its handshake takes longer than this.
+            self._opening = False
+            self._is_new = True
+            self._multi.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, 1)
+        before = self.answered_at
         left = 1
         while left:
             left, answered, failed = self._multi.info_read(1000)
+            if answered:
+                self.answered_at = self._loop.time()
+                if self._is_new:
+                    self._get_to_know(answered)
             if answered or failed:
                 self._on_done(self, answered, failed)
-        self._set_timer()
+        return self.answered_at != before
 
-    def _set_timer(self) -> None:
-        # Asked here, once for many requests: libcurl would call TIMERFUNCTION for nearly every one.
+    def _get_to_know(self, answered: Sequence[Any]) -> None:
+        for curl in answered:
+            connection = curl.getinfo(pycurl.CONN_ID)
+            if connection != self._connection:  # and not one of those that the connection before still answers
+                self._connection = connection
+                self._is_new = False
+                self._multi.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, self._streams)
+                return
+
+    def _set_timer(self, *, look_again: bool) -> None:
+        """For when libcurl wants to be called, asked once for many requests: `TIMERFUNCTION` would come with nearly each.
+
+        libcurl may leave answers of other streams unread in its TLS buffer, where no socket event tells of them, so
+        after reading anything it is made to look again, unless something else makes it do so before.
+        """
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         milliseconds = self._multi.timeout()
-        self._timer = None if milliseconds < 0 else self._loop.call_later(milliseconds / 1000, self.start)
+        if look_again and self._cautious and self.in_flight and not 0 <= milliseconds < _LOOK_AGAIN:
+            self._timer = self._loop.call_later(_LOOK_AGAIN / 1000, self._look_again)
+        elif milliseconds >= 0:
+            self._timer = self._loop.call_later(milliseconds / 1000, self.start)
+
+    def _look_again(self) -> None:
+        answers = [self._run(fd, pycurl.CSELECT_IN) for fd in list(self._watched)]
+        self._set_timer(look_again=any(answers))

@@ -21,7 +21,7 @@ from hub.senders.multi import EventedMulti, Failed
 _SLICE: Final = 64  # requests started before the loop has a turn: about 2 ms of CPU
 _TURN: Final = 16  # requests started for one batch before another has a turn
 _MAX_ANSWER: Final = 65_536  # bytes of an answer's body; a push service needs a few hundred
-_RENEWAL_PAUSE: Final = 5.0  # seconds between renewals for silence; services take rapid reconnecting for an attack
+_SILENCE: Final = 1.0  # seconds without any answer that make a connection suspect once a request on it has timed out
 _MAX_IDLE: Final = (
     600  # seconds; a connection silent for longer is not used again, something between may have dropped it
 )
@@ -89,15 +89,21 @@ class _Slot:
     index: int = 0
     multi: EventedMulti | None = None
 
+    def connecting(self, _fd: int, _purpose: int) -> int:
+        if self.multi is not None:
+            self.multi.connecting()
+        return int(pycurl.SOCKOPT_OK)
+
 
 class Transport:
     """POSTs batches of requests; connections open with the first.
 
-    `connections` bounds the connections to one host and `streams` the requests at once on each; a lower limit of the
-    peer is obeyed (RFC 9113, 5.1.2), and a connection is opened only when those there are full. `in_flight` bounds
-    the requests under way. With `http2=False` all is HTTP/1.1. Redirects are not followed, proxies of the environment not
-    used (`proxy` names one). Nothing is repeated here; libcurl itself repeats, on a fresh connection, what a
-    dying one has not taken (REFUSED_STREAM, above a GOAWAY's last stream, a reused connection found closed).
+    HTTP/2 where the peer offers it: up to `connections` to a host, each with up to `streams` requests at once; a lower
+    limit of the peer is obeyed (RFC 9113, 5.1.2), and the next connection is opened when those there are full. With
+    `http2=False` it is HTTP/1.1, one request at a time on each connection. `answer_headers` asks for all headers of
+    answers. Redirects are not followed, proxies of the environment not used (`proxy` names one). Nothing is repeated here;
+    libcurl itself repeats, on a fresh connection, what a dying one has not taken (REFUSED_STREAM, above a GOAWAY's last
+    stream, a reused connection found closed).
     """
 
     def __init__(
@@ -105,25 +111,23 @@ class Transport:
         *,
         ca_file: str | None = None,
         http2: bool = True,
-        connections: int = 4,
+        connections: int = 2,
         streams: int = 1000,
-        in_flight: int = 1000,
         answer_headers: bool = False,
         proxy: str = "",
     ) -> None:
         self._ca_file = ca_file or ssl.get_default_verify_paths().cafile
-        self._http_version = pycurl.CURL_HTTP_VERSION_2TLS if http2 else pycurl.CURL_HTTP_VERSION_1_1
+        self._http2 = http2
         self._connections = connections
         self._streams = streams
-        self._in_flight = in_flight
         self._answer_headers = answer_headers
         self._proxy = proxy
         self._slots: dict[Any, _Slot] = {}
         self._idle: list[_Slot] = []
         self._waiting: deque[_Batch] = deque()  # batches with requests not yet started
-        self._multis: list[EventedMulti] = []  # the last one takes new requests, earlier ones finish theirs
+        self._multis: list[EventedMulti] = []  # these take new requests; HTTP/2: one connection each
+        self._retired: list[EventedMulti] = []  # these only finish what they have
         self._next_feed: asyncio.Handle | None = None
-        self._renewed_at = float("-inf")
         self._closed = False
         self.generation = 0
         """Counts the renewals; see `renew`."""
@@ -131,7 +135,7 @@ class Transport:
     async def post_many(self, requests: Iterable[Request], *, deadline: float) -> list[Response]:
         """One response a request, in order, at most `deadline` seconds later; what has not answered then is given up.
 
-        `requests` may be a generator: it is read as handles become free, and may not raise. Batches under way take
+        `requests` may be a generator: it is read as connections have room, and may not raise. Batches under way take
         turns, so a small one does not wait for a large one.
         """
         loop = asyncio.get_running_loop()
@@ -139,7 +143,7 @@ class Transport:
         if self._closed:
             self._give_up(batch, _CLOSED)
             return batch.responses
-        timer = loop.call_later(deadline, self._expire, batch)
+        timer = loop.call_later(deadline, self._expire, batch, min(_SILENCE, deadline / 2))
         self._waiting.append(batch)
         self._feed()
         try:
@@ -156,10 +160,7 @@ class Transport:
         Does nothing if `generation` is no longer `since`: many callers may see the same trouble and ask for this once.
         """
         if since == self.generation:
-            self.generation += 1
-            self._renewed_at = asyncio.get_running_loop().time()
-            self._multis.append(self._new_multi())
-            self._close_finished()
+            self._retire(list(self._multis))
 
     async def close(self) -> None:
         """Close all connections; requests under way end with a failure. May be called twice."""
@@ -168,38 +169,48 @@ class Transport:
             self._give_up(batch, _CLOSED)
         if self._next_feed is not None:
             self._next_feed.cancel()
-        for multi in self._multis:
-            multi.close()
-        self._multis.clear()
+        self._retire(list(self._multis))
         for slot in self._idle:
             slot.curl.close()
         self._idle.clear()
         self._slots.clear()
 
     def _feed(self) -> None:
-        """Start waiting requests on idle handles, batches by turns, no more than a slice at a time."""
+        """Start waiting requests where there is room, batches by turns, no more than a slice at a time."""
         self._next_feed = None
-        if not self._multis:
-            self._multis.append(self._new_multi())
-        multi = self._multis[-1]
-        room = min(_SLICE, len(self._idle) + self._in_flight - len(self._slots))
-        while room and self._waiting:
+        used = []
+        room = _SLICE
+        while room and self._waiting and (multi := self._multi_with_room()):
             batch = self._waiting[0]
-            turn = min(room, _TURN)
+            turn = min(room, _TURN, multi.room)
             started = self._start(batch, turn, multi)
             room -= started
+            used.append(multi)
             if started == turn:
                 self._waiting.rotate(-1)
             else:
                 self._waiting.popleft()
                 batch.exhausted = True
                 batch.end_if_answered()
-        multi.start()
+        for multi in dict.fromkeys(used):
+            multi.start()
         self._feed_soon()
 
     def _feed_soon(self) -> None:
-        if self._waiting and self._next_feed is None and (self._idle or len(self._slots) < self._in_flight):
+        if self._waiting and self._next_feed is None and self._multi_with_room():
             self._next_feed = asyncio.get_running_loop().call_soon(self._feed)
+
+    def _multi_with_room(self) -> EventedMulti | None:
+        for multi in self._multis:
+            if multi.room > 0:
+                return multi
+        if self._http2 and len(self._multis) < self._connections and not any(multi.is_new for multi in self._multis):
+            self._multis.append(EventedMulti(self._finish, connections=1, streams=self._streams, cautious=True))
+            return self._multis[-1]
+        if not self._multis:
+            self._multis.append(EventedMulti(self._finish, connections=self._connections, streams=1, cautious=False))
+            return self._multis[-1]
+        return None
 
     def _start(self, batch: _Batch, limit: int, multi: EventedMulti) -> int:
         responses, idle, add = batch.responses, self._idle, multi.add
@@ -219,6 +230,7 @@ class Transport:
             add(curl)
             started += 1
         batch.open += started
+        multi.in_flight += started
         return started
 
     def _finish(self, multi: EventedMulti, answered: Sequence[Any], failed: Sequence[Failed]) -> None:
@@ -233,9 +245,10 @@ class Transport:
             remove(curl)
             timed_out = code == pycurl.E_OPERATION_TIMEDOUT
             self._settle(slots[curl], Response(0, failure=words or f"libcurl error {code}", timed_out=timed_out))
+        multi.in_flight -= len(answered) + len(failed)
         self._feed_soon()
-        if len(self._multis) > 1:
-            asyncio.get_running_loop().call_soon(self._close_finished)
+        if multi in self._retired and not multi.in_flight:
+            asyncio.get_running_loop().call_soon(self._close_finished)  # not while it calls us
 
     def _settle(self, slot: _Slot, response: Response) -> None:
         batch = slot.batch
@@ -256,20 +269,24 @@ class Transport:
         slot.header_lines.clear()
         return Response(status, headers, body)
 
-    def _expire(self, batch: _Batch) -> None:
-        under_way = batch.open
-        self._give_up(batch, _TIMED_OUT)
-        if under_way and asyncio.get_running_loop().time() - self._renewed_at > _RENEWAL_PAUSE:
-            # The connection may be a black hole, and libcurl would go on using it: only the silence tells.
-            self.renew(since=self.generation)
+    def _expire(self, batch: _Batch, silence: float) -> None:
+        suspects = self._give_up(batch, _TIMED_OUT) & set(self._multis)
+        since = asyncio.get_running_loop().time() - silence
+        # It may be a black hole, and libcurl would go on using it. Slowness alone is no reason to connect again.
+        self._retire([multi for multi in suspects if multi.answered_at < since])
         self._feed_soon()
 
-    def _give_up(self, batch: _Batch, response: Response) -> None:
-        """End what is under way of a batch (HTTP/2: RST_STREAM, so the peer frees its stream) and what is not begun."""
+    def _give_up(self, batch: _Batch, response: Response) -> set[EventedMulti]:
+        """End what is under way of a batch (HTTP/2: by RST_STREAM, so the peer frees the stream) and what is not begun.
+
+        Returns where something was under way.
+        """
+        multis = set()
         for slot in self._slots.values():
-            if slot.batch is batch:
-                assert slot.multi is not None
+            if slot.batch is batch and slot.multi is not None:
                 slot.multi.remove(slot.curl)
+                slot.multi.in_flight -= 1
+                multis.add(slot.multi)
                 slot.chunks.clear()
                 slot.header_lines.clear()
                 self._settle(slot, response)
@@ -278,22 +295,27 @@ class Transport:
             self._waiting.remove(batch)
         batch.exhausted = True
         batch.end_if_answered()
+        self._close_finished()
+        return multis
+
+    def _retire(self, multis: Iterable[EventedMulti]) -> None:
+        self.generation += 1
+        for multi in multis:
+            self._multis.remove(multi)
+            self._retired.append(multi)
+        self._close_finished()
 
     def _close_finished(self) -> None:
-        busy = {slot.multi for slot in self._slots.values()}
-        for multi in self._multis[:-1]:
-            if multi not in busy:
-                multi.close()
-                self._multis.remove(multi)
-
-    def _new_multi(self) -> EventedMulti:
-        return EventedMulti(self._finish, connections=self._connections, streams=self._streams)
+        for multi in [multi for multi in self._retired if not multi.in_flight]:
+            multi.close()
+            self._retired.remove(multi)
 
     def _new_slot(self) -> _Slot:
         curl = pycurl.Curl()
         slot = _Slot(curl)
         curl.setopt(pycurl.POST, 1)
-        curl.setopt(pycurl.HTTP_VERSION, self._http_version)
+        version = pycurl.CURL_HTTP_VERSION_2TLS if self._http2 else pycurl.CURL_HTTP_VERSION_1_1
+        curl.setopt(pycurl.HTTP_VERSION, version)
         curl.setopt(pycurl.PIPEWAIT, 1)  # a stream on a connection being opened rather than a connection of its own
         curl.setopt(pycurl.NOSIGNAL, 1)
         curl.setopt(pycurl.USERAGENT, "")  # each header costs more than half a microsecond a push
@@ -309,6 +331,7 @@ class Transport:
         curl.setopt(pycurl.TCP_KEEPINTVL, _KEEPALIVE)
         curl.setopt(pycurl.MAXAGE_CONN, _MAX_IDLE)
         curl.setopt(pycurl.MAXFILESIZE, _MAX_ANSWER)
+        curl.setopt(pycurl.SOCKOPTFUNCTION, slot.connecting)
         curl.setopt(pycurl.WRITEFUNCTION, slot.chunks.append)
         if self._answer_headers:
             curl.setopt(pycurl.HEADERFUNCTION, slot.header_lines.append)

@@ -146,9 +146,7 @@ class WnsSender:
             },
             ca_file=settings.ca_file,
         )
-        self._transport = Transport(
-            ca_file=settings.ca_file, http2=False, connections=CONNECTIONS, in_flight=CONNECTIONS, answer_headers=True
-        )
+        self._transport = Transport(ca_file=settings.ca_file, http2=False, connections=CONNECTIONS, answer_headers=True)
 
     async def send(self, pushes: Sequence[Push], *, deadline: float = 10.0) -> Sequence[SendResult]:
         """See `Sender.send`."""

@@ -1,0 +1,1 @@
+"""The senders: pure parts by table, the transport and the whole way over real sockets."""

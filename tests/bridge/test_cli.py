@@ -1,0 +1,157 @@
+"""The command line: what it prints, where, and with which exit code."""
+
+import gc
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from bridge.cli import app
+
+VALID = """
+sources: { hr: { http: { path: /in/hr, format: cloudevents } } }
+hubs: { app: {} }
+rules: [ { name: welcome, push: { to: everyone, with: { title: hello } } } ]
+"""
+BROKEN = """
+sources:
+  hr: { http: { path: no-slash } }
+hubs: { app: { tire: {} } }
+rules:
+  - { name: welcome, push: { to: "team:hr &&", wiht: { title: hello } } }
+"""
+
+
+@pytest.fixture(autouse=True)
+def garbage_collection_as_it_was() -> Iterator[None]:
+    yield
+    gc.unfreeze()
+    gc.enable()
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Callable[[str], Path]:
+    def written(text: str) -> Path:
+        path = tmp_path / "c.yaml"
+        path.write_text(text)
+        return path
+
+    return written
+
+
+def invoked(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def process(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """A process of its own: it starts, and so it sets up the logging of the whole process."""
+    command = [sys.executable, "-m", "bridge", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_valid_configuration_is_called_so_on_stdout(config: Callable[[str], Path]) -> None:
+    path = config(VALID)
+    result = invoked("check", path)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"{path}: valid, 1 sources, 1 rules, 1 hubs\n"
+
+
+def test_every_mistake_is_a_line_on_stderr_with_place_key_and_what_was_meant(config: Callable[[str], Path]) -> None:
+    path = config(BROKEN)
+    result = invoked("check", path)
+    assert (result.exit_code, result.stdout) == (1, "")
+    lines = [line.removeprefix(f"{path}:") for line in result.stderr.splitlines()]
+    assert [line.split(": ")[:2] for line in lines if "warning" not in line] == [
+        ["3:23", "sources.hr.http.path"],
+        ["4:16", "hubs.app.tire"],
+        ["6:22", "rules[0].push"],
+        ["6:45", "rules[0].push.to"],
+        ["6:48", "rules[0].push.wiht"],
+    ]
+    assert "unknown key (did you mean tier?)" in result.stderr
+
+
+def test_a_warning_is_told_and_does_not_fail(config: Callable[[str], Path]) -> None:
+    path = config(VALID.replace("cloudevents", "plain"))
+    result = invoked("check", path)
+    assert result.exit_code == 0
+    assert "warning: a message without an id that comes twice is taken twice" in result.stderr
+    assert "valid" in result.stdout
+
+
+def test_a_configuration_with_mistakes_does_not_start_and_names_them_all(config: Callable[[str], Path]) -> None:
+    path = config(BROKEN)
+    result = invoked("run", path)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == invoked("check", path).stderr
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_configuration_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
+    for command in ("check", "run"):
+        result = invoked(command, tmp_path / "missing.yaml")
+        assert result.exit_code == 1
+        assert result.stderr == f"{tmp_path}/missing.yaml:1:1: cannot be read: No such file or directory\n"
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    result = invoked("version")
+    assert (result.exit_code, result.stdout) == (0, f"{version('pushbridge')}\n")
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["run"], ["run", "a", "b"], ["chekc", "a"], ["check", "--fast", "a"]])
+def test_wrong_arguments_are_a_matter_of_their_own(arguments: list[str]) -> None:
+    assert invoked(*arguments).exit_code == 2
+
+
+def test_an_address_in_use_is_said_in_a_line(config: Callable[[str], Path]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        path = config(f'bridge: {{ http: {{ listen: "{address}" }} }}')
+        result = process("run", path)
+    assert result.returncode == 3
+    assert re.fullmatch(f"pushbridge: cannot listen on {address}: .*in use.*\n", result.stderr)
+
+
+def test_a_store_that_cannot_be_opened_is_said_in_a_line(config: Callable[[str], Path], tmp_path: Path) -> None:
+    (tmp_path / "pushbridge.db").write_bytes(b"no database" * 1000)
+    result = process("run", config('bridge: { http: { listen: "127.0.0.1:0" } }'))
+    assert result.returncode == 3
+    assert result.stderr.startswith("pushbridge: ")
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("went_well, code", [(True, 0), (False, 4)])
+def test_a_part_that_failed_while_running_costs_the_exit_code(
+    config: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, went_well: bool, code: int
+) -> None:
+    class Ended:
+        def __init__(self, *_: Any, **__: Any) -> None: ...
+
+        async def run(self) -> bool:
+            return went_well
+
+    monkeypatch.setattr("bridge.app.Daemon", Ended)
+    monkeypatch.setattr("bridge.log.configure", lambda *_, **__: None)
+    assert invoked("run", config(VALID)).exit_code == code
+
+
+def test_reading_a_configuration_imports_neither_clients_of_brokers_nor_of_push_services(
+    config: Callable[[str], Path],
+) -> None:
+    program = (
+        "import sys; from bridge.cli import app\n"
+        "try: app(['check', sys.argv[1]])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'pika', 'pycurl', 'cryptography', 'uvicorn', 'uvloop', 'prometheus_client'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", program, str(config(VALID))]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert result.stdout.splitlines()[-1] == "[]"

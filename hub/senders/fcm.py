@@ -107,7 +107,7 @@ def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
         return SendResult(reaction=Reaction.DELIVERED, outcome=OutcomeName.SUCCESS, pns_id=str(answer.get("name", "")))
     error = answer.get("error")
     error = error if isinstance(error, dict) else {}
-    details = [detail for detail in error.get("details") or () if isinstance(detail, dict)]
+    details = _objects(error.get("details"))
     code = _error_code(details)
     if code in ERROR_CODES:
         reaction, outcome = ERROR_CODES[code]
@@ -127,6 +127,10 @@ def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
     )
 
 
+def _objects(value: object) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
 def _error_code(details: Sequence[Mapping[str, Any]]) -> str:
     codes = (detail.get("errorCode") for detail in details if str(detail.get("@type", "")).endswith("fcm.v1.FcmError"))
     return str(next(codes, None) or "")
@@ -135,10 +139,7 @@ def _error_code(details: Sequence[Mapping[str, Any]]) -> str:
 def _invalid_argument(message: str, details: Sequence[Mapping[str, Any]]) -> tuple[Reaction, OutcomeName]:
     """Google has one code for a bad token, a bad field and a big message; fields say it best, then the words do."""
     fields = {
-        violation.get("field")
-        for detail in details
-        for violation in detail.get("fieldViolations") or ()
-        if isinstance(violation, dict)
+        str(violation.get("field")) for detail in details for violation in _objects(detail.get("fieldViolations"))
     }
     words = message.lower()
     if fields:
@@ -157,8 +158,7 @@ def _is_about_one_target(details: Sequence[Mapping[str, Any]]) -> bool:
     subjects = " ".join(
         f"{violation.get('subject', '')} {violation.get('description', '')}".lower()
         for detail in details
-        for violation in detail.get("violations") or ()
-        if isinstance(violation, dict)
+        for violation in _objects(detail.get("violations"))
     )
     return "device" in subjects or "topic" in subjects
 

@@ -1,0 +1,191 @@
+"""The daemon as its users run it: a process of its own, ended by signals, known by its ports, files and exit code."""
+
+import asyncio
+import json
+import signal
+import socket
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import orjson
+
+from sandbox.sas import shared_access_signature
+from sandbox.services import PushServices
+
+START_TIMEOUT = 20.0
+"""Seconds until a daemon is ready; it takes less than one on an idle machine."""
+
+HUB = "app"
+KEY_NAME, KEY = "Full", "only-for-these-tests"
+
+
+class Daemon:
+    """`python -m bridge run` on `config`: `async with Daemon(directory, config) as daemon`, which kills what still runs.
+
+    Everything is in `directory`: configuration, database, standard output (the log) and standard error, the last two
+    over all starts. `config` is the configuration without its listeners; they get ports that were free just now and
+    stay the same over restarts.
+    """
+
+    def __init__(self, directory: Path, config: Mapping[str, Any]) -> None:
+        admin, hub_api = free_ports(2)
+        self.url, self.hub_url = f"http://127.0.0.1:{admin}", f"http://127.0.0.1:{hub_api}"
+        self.config_file = directory / "pushbridge.yaml"
+        self.database_file = directory / "pushbridge.db"
+        self.output_file, self.error_file = directory / "stdout", directory / "stderr"
+        bridge = {**config.get("bridge", {}), "http": {"listen": f"127.0.0.1:{admin}"}}
+        whole = {**config, "bridge": bridge, "hub_api": {"listen": f"127.0.0.1:{hub_api}"}}
+        self.config_file.write_text(json.dumps(whole, indent=2))  # JSON is YAML
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._process is not None and self._process.returncode is None:
+            await self.kill()
+
+    async def start(self) -> None:
+        """Start, and return when it is ready."""
+        await self.launch()
+        await self.until_ready()
+
+    async def launch(self) -> None:
+        """Start, and return when there is a process."""
+        with self.output_file.open("ab") as output, self.error_file.open("ab") as errors:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "bridge", "run", str(self.config_file), stdout=output, stderr=errors
+            )
+
+    async def until_ready(self) -> None:
+        """Return when `/readyz` says so."""
+        await self.until_readiness(lambda status, lines: status == httpx.codes.OK)
+
+    async def until_readiness(self, holds: Callable[[int, Sequence[str]], bool]) -> Sequence[str]:
+        """The lines of `/readyz`, as soon as `holds` is true of its status and lines."""
+        found: Sequence[str] = ()
+        async with httpx.AsyncClient() as client:
+            try:
+                async with asyncio.timeout(START_TIMEOUT):
+                    while True:
+                        assert self._running.returncode is None, f"the daemon ended: {self.errors()}"
+                        try:
+                            answer = await client.get(f"{self.url}/readyz")
+                        except httpx.TransportError:
+                            pass
+                        else:
+                            found = answer.text.splitlines()
+                            if holds(answer.status_code, found):
+                                return found
+                        await asyncio.sleep(0.02)
+            except TimeoutError:
+                raise AssertionError(f"not so within {START_TIMEOUT} s; {found}; {self.errors()}") from None
+
+    async def kill(self) -> None:
+        """End it with SIGKILL."""
+        self._running.send_signal(signal.SIGKILL)
+        await self._running.wait()
+
+    async def terminate(self) -> int:
+        """End it with SIGTERM; its exit code."""
+        self._running.send_signal(signal.SIGTERM)
+        return await self.exit_code()
+
+    async def exit_code(self) -> int:
+        """The exit code, once it has ended."""
+        return await self._running.wait()
+
+    def errors(self) -> str:
+        """What it wrote to standard error."""
+        return self.error_file.read_text()
+
+    def log(self) -> list[dict[str, Any]]:
+        """The lines it logged; one that a kill cut off is left out."""
+        lines = self.output_file.read_bytes().split(b"\n")[:-1]
+        return [orjson.loads(line) for line in lines]
+
+    @contextmanager
+    def database(self) -> Iterator[sqlite3.Connection]:
+        """The store as it is, read only: what a dead process left is not tidied up by looking at it."""
+        with closing(sqlite3.connect(f"file:{self.database_file}?mode=ro", uri=True)) as connection:
+            yield connection
+
+    async def metrics(self) -> dict[str, float]:
+        """A scrape: `name{label="value",...}`, as it is written, to its value."""
+        async with httpx.AsyncClient() as client:
+            text = (await client.get(f"{self.url}/metrics")).raise_for_status().text
+        samples = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+        return {name: float(value) for name, _, value in samples}
+
+    async def register(self, *installations: Mapping[str, Any]) -> None:
+        """Put installations into the hub, over its API."""
+        async with httpx.AsyncClient() as client:
+            for installation in installations:
+                url = f"{self.hub_url}/{HUB}/installations/{installation['installationId']}"
+                answer = await client.put(
+                    url,
+                    params={"api-version": "2020-06"},
+                    json=installation,
+                    headers={"Authorization": authorization(url)},
+                )
+                answer.raise_for_status()
+
+    @property
+    def _running(self) -> asyncio.subprocess.Process:
+        assert self._process is not None, "not started"
+        return self._process
+
+
+def authorization(url: str) -> str:
+    """The Authorization header for a request to the hub API."""
+    expires_at = datetime.now(UTC) + timedelta(minutes=30)
+    return shared_access_signature(url, key_name=KEY_NAME, key=KEY, expires_at=expires_at)
+
+
+def hubs(services: PushServices) -> dict[str, Any]:
+    """The configuration's `hubs`: one, with credentials for all three stand-ins."""
+    apns, fcm, wns = services.apns_credential, services.fcm_credential, services.wns_credential
+    ca_file = str(services.ca_file)
+    platforms = {
+        "apns": {
+            "key": f"${{file:{apns.key_file}}}",
+            "key_id": apns.key_id,
+            "team_id": apns.team_id,
+            "topic": apns.topic,
+            "endpoint": apns.endpoint,
+            "ca_file": ca_file,
+        },
+        "fcm": {
+            "service_account": f"${{file:{fcm.service_account_file}}}",
+            "endpoint": fcm.endpoint,
+            "ca_file": ca_file,
+        },
+        "wns": {
+            "tenant": wns.tenant,
+            "client_id": wns.client_id,
+            "client_secret": wns.client_secret,
+            "token_url": wns.token_url,
+            "allowed_hosts": [wns.allowed_host],
+            "ca_file": ca_file,
+        },
+    }
+    policy = {"name": KEY_NAME, "rights": ["Listen", "Send", "Manage"], "key": KEY}
+    return {HUB: {"access_policies": [policy], "platforms": platforms}}
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports free just now; all are held until the last is found, so that none comes twice."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]

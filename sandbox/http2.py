@@ -299,5 +299,6 @@ class Http2Connection(Connection):
     def _write(self) -> None:
         self._write_is_due = False
         data = self._h2.data_to_send()
-        if data and not self._in_black_hole():
+        # The client may be gone by now, and a TLS transport that is closed fails on a write.
+        if data and not self._in_black_hole() and not self._transport.is_closing():
             self._transport.write(data)

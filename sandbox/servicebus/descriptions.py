@@ -145,11 +145,12 @@ def read_rule(text: str) -> Rule:
 
 
 def queue_settings(element: etree._Element) -> QueueSettings:
-    """The settings in a QueueDescription or SubscriptionDescription; what is missing has its default.
+    """The settings in a QueueDescription or SubscriptionDescription. Raises: InvalidEntityError."""
+    return queue_settings_from(_values(element))
 
-    Raises: InvalidEntityError.
-    """
-    values = _values(element)
+
+def queue_settings_from(values: Mapping[str, str]) -> QueueSettings:
+    """Settings by the names of their elements; what is missing has its default. Raises: InvalidEntityError."""
     defaults = QueueSettings()
     lock_duration = read_duration(values.get("LockDuration", write_duration(defaults.lock_duration)))
     if lock_duration is None:
@@ -167,7 +168,11 @@ def queue_settings(element: etree._Element) -> QueueSettings:
 
 def topic_settings(element: etree._Element) -> TopicSettings:
     """The settings in a TopicDescription. Raises: InvalidEntityError."""
-    values = _values(element)
+    return topic_settings_from(_values(element))
+
+
+def topic_settings_from(values: Mapping[str, str]) -> TopicSettings:
+    """As with queues. Raises: InvalidEntityError."""
     return TopicSettings(time_to_live=_time_to_live(values), status=_status(values), details=_details(values))
 
 
@@ -183,6 +188,12 @@ def rule_of(element: etree._Element, *, name: str = "") -> Rule:
     )
 
 
+def correlation_filter_from(values: Mapping[str, str], properties: dict[str, Any]) -> CorrelationFilter:
+    """A filter by the names of its elements, and of the application properties it asks for."""
+    system = {name: values[element] for element, name in _CORRELATION.items() if values.get(element)}
+    return CorrelationFilter(system=system, user=properties)
+
+
 def _filter_of(element: etree._Element) -> Filter:
     kind = element.get(TYPE, "").rpartition(":")[2]
     match kind:
@@ -194,9 +205,7 @@ def _filter_of(element: etree._Element) -> Filter:
             expression = element.findtext(f"{{{NAMESPACE}}}SqlExpression", "")
             return SqlFilter(expression, _read_values(element, "Parameters"))
         case "CorrelationFilter":
-            given = _values(element)
-            system = {name: given[key] for key, name in _CORRELATION.items() if given.get(key)}
-            return CorrelationFilter(system=system, user=_read_values(element, "Properties"))
+            return correlation_filter_from(_values(element), _read_values(element, "Properties"))
     raise InvalidEntityError(f"a filter is a TrueFilter, FalseFilter, SqlFilter or CorrelationFilter, not {kind!r}")
 
 

@@ -16,6 +16,7 @@ from sandbox.servicebus.admin import Admin
 from sandbox.servicebus.amqp import AmqpError
 from sandbox.servicebus.broker import Broker
 from sandbox.servicebus.connection import AmqpConnection
+from sandbox.servicebus.emulator_config import create_entities
 from sandbox.servicebus.faults import Faults
 from sandbox.servicebus.links import Link
 from sandbox.servicebus.listener import HOST, Listener
@@ -160,6 +161,13 @@ class ServiceBus:
         Raises: EntityNotFoundError: there is no such topic; EntityExistsError, InvalidEntityError.
         """
         return self._broker.namespace.create_subscription(topic, name, settings or QueueSettings(), rule)
+
+    def create_entities(self, config: Path) -> None:
+        """Create what a `Config.json` of Microsoft's emulator describes and is not there yet.
+
+        Raises: OSError: the file cannot be read; InvalidEntityError.
+        """
+        create_entities(self._broker.namespace, config)
 
     def queue(self, path: str) -> MessageQueue:
         """What is in a queue, in `TOPIC/Subscriptions/SUB`, or in either's `…/$DeadLetterQueue`, and its counts.

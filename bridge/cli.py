@@ -95,6 +95,29 @@ def demo(
 
 
 @app.command()
+def sandbox(
+    port: Annotated[int, typer.Option(help="Port of the broker; 0 for any.")] = 5672,
+    state: Annotated[Path | None, typer.Option(help="File that keeps entities and messages; else in memory.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Entities in the Config.json of Microsoft's emulator.")] = None,
+    queue: Annotated[list[str] | None, typer.Option(help="Create this queue; may be repeated.")] = None,
+    topic: Annotated[list[str] | None, typer.Option(help="Create this topic; may be repeated.")] = None,
+    tls: Annotated[Path | None, typer.Option(help="Directory for the CA certificate that TLS clients trust.")] = None,
+) -> None:
+    """Run a Service Bus compatible broker on this machine until Ctrl-C."""
+    import sqlite3
+
+    from bridge.sandbox_command import serve
+    from sandbox.errors import SandboxError
+
+    serving = serve(port=port, state=state, config=config, queues=queue or (), topics=topic or (), tls=tls)
+    try:
+        _run_loop(serving)
+    except (OSError, sqlite3.Error, SandboxError) as error:
+        typer.echo(f"pushbridge: {error}", err=True)
+        raise typer.Exit(CANNOT_START) from error
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     from importlib.metadata import version as version_of

@@ -30,8 +30,7 @@ class Daemon:
     """`python -m bridge run` on `config`: `async with Daemon(directory, config) as daemon`, which kills what still runs.
 
     Everything is in `directory`: configuration, database, standard output (the log) and standard error, the last two
-    over all starts. `config` is the configuration without its listeners; they get ports that were free just now and
-    stay the same over restarts.
+    over all starts. Listeners that `config` leaves out get ports that were free just now, the same over restarts.
     """
 
     def __init__(self, directory: Path, config: Mapping[str, Any]) -> None:
@@ -40,8 +39,8 @@ class Daemon:
         self.config_file = directory / "pushbridge.yaml"
         self.database_file = directory / "pushbridge.db"
         self.output_file, self.error_file = directory / "stdout", directory / "stderr"
-        bridge = {**config.get("bridge", {}), "http": {"listen": f"127.0.0.1:{admin}"}}
-        whole = {**config, "bridge": bridge, "hub_api": {"listen": f"127.0.0.1:{hub_api}"}}
+        bridge = {"http": {"listen": f"127.0.0.1:{admin}"}, **config.get("bridge", {})}
+        whole = {"hub_api": {"listen": f"127.0.0.1:{hub_api}"}, **config, "bridge": bridge}
         self.config_file.write_text(json.dumps(whole, indent=2))  # JSON is YAML
         self._process: asyncio.subprocess.Process | None = None
 

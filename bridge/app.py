@@ -5,37 +5,34 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import datetime
 from importlib.metadata import version
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import structlog
 from starlette.routing import BaseRoute
 
-from bridge.config import HubSettings, Settings, SourceSettings
-from bridge.decode import Decoded, decoder_for
-from bridge.errors import EventError, Reason
+from bridge.config import Settings, SourceSettings
+from bridge.intake import Inlet, Intake
 from bridge.metrics import Metrics
 from bridge.pipeline import Pipeline
-from bridge.pipeline import Route as SourceRoute
 from bridge.relay import Relay
+from bridge.reload import Reloader
 from bridge.senders import remotes_of, senders_of
-from bridge.server import Listener, Observed, admin_app
-from bridge.supervisor import Supervisor
+from bridge.server import Exchangeable, Listener, Observed, admin_app
+from bridge.supervisor import SourceStatus, Supervisor
 from bridge.telemetry import Telemetry
 from bridge.trail import Trail
-from connectors.base import Message, Settlement, Source
-from hub.api.access import AccessPolicy, HubAccess, Right
+from bridge.wiring import access_of, letters_publisher, routes_of, source_of
 from hub.api.app import create_app
 from hub.engine import Hub
 from hub.errors import StoreError
 from hub.retry import RetryPolicy
 from hub.store.seen import SeenWindow
 from hub.store.sqlite import SqliteStore
-from rules.errors import MappingError
-from rules.event import Event
-from rules.mapping import Given
+from rules.engine import RuleSet
+
+_FIXED = ("bridge", "hub_api", "delivery")
+"""Sections that a process keeps from its start to its end."""
 
 _HOUSEKEEPING = 300.0
 _NOTIFICATIONS_KEPT = 30 * 24 * 3600.0
@@ -51,23 +48,25 @@ class Daemon:
         settings: Settings,
         *,
         config_hash: str = "",
+        reload: Callable[["Daemon"], Reloader] | None = None,
         console: Callable[["Daemon"], Sequence[BaseRoute]] = lambda daemon: (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings
+        self._config_hash = config_hash
+        self.reloader = None if reload is None else reload(self)
         self.trail = Trail()
         self._clock = clock
         self._relay_troubles: dict[str, str] = {}
         self._stop = asyncio.Event()
         self._failed = False
         self._drain_until = 0.0  # by the loop's clock
-        hubs = list(settings.hubs)
         local = {name: hub for name, hub in settings.hubs.items() if hub.remote is None}
         self.metrics = Metrics(
             version=version("pushbridge"),
             sources=list(settings.sources),
             rules=[rule.name for rule in settings.rules.rules],
-            hubs=hubs,
+            hubs=list(settings.hubs),
         )
         self.telemetry = Telemetry(self.metrics, self.trail)
         self.store = SqliteStore(
@@ -87,32 +86,12 @@ class Daemon:
             max_pending=settings.bridge.store.max_pending,
             max_in_flight=settings.delivery.max_in_flight,
         )
-        self.pipeline = Pipeline(
-            {name: route_of(name, source, settings) for name, source in settings.sources.items()},
-            settings.rules,
-            self.hub,
-            observer=self.telemetry,
-            config_hash=config_hash,
-        )
-        self._sources = {name: source_of(name, source) for name, source in settings.sources.items()}
-        self.supervisors = [self._supervisor(source) for source in self._sources.values()]
-        self._relays = self._build_relays()
-        token = settings.bridge.http.admin_token
-        self.admin = Listener(
-            admin_app(
-                console(self),
-                [source.route() for source in self._sources.values() if hasattr(source, "route")],
-                metrics=self.metrics,
-                readiness=self.readiness,
-                before_scrape=self._before_scrape,
-                token=None if token is None else token.get_secret_value(),
-            ),
-            settings.bridge.http.listen,
-        )
-        self.api: Listener | None = None
-        if local:
-            api = create_app(self.hub, {name: _access(hub) for name, hub in local.items()})
-            self.api = Listener(Observed(api, self.metrics, ()), settings.hub_api.listen, tls=settings.hub_api.tls)
+        self.pipeline = Pipeline({}, RuleSet(), self.hub, observer=self.telemetry)
+        self.intake = Intake(self._inlet, start=self._start)
+        self._console = console
+        self._admin_app, self._api_app = Exchangeable(), Exchangeable()
+        self.admin = Listener(self._admin_app, settings.bridge.http.listen)
+        self.api = Listener(self._api_app, settings.hub_api.listen, tls=settings.hub_api.tls) if local else None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -125,20 +104,22 @@ class Daemon:
             freed = await self.hub.open()
             if freed:
                 _log.warning("work of a dead process taken up again", count=freed)
-            delivering = self._start(self.hub.run(), name="hub")
+            delivering = self._start(self.hub.run(), "hub")
             stack.push_async_callback(_end, [delivering])
             stack.push_async_callback(self._drain)
+            self._exchange_apps()
             for listener in filter(None, (self.api, self.admin)):
                 await listener.open()
                 stack.push_async_callback(listener.close)
-            helpers = [self._start(self._housekeep(), name="housekeeping")]
-            helpers += [self._start(relay.run(), name="relay") for relay in self._relays]
+            helpers = [self._start(self._housekeep(), "housekeeping")]
+            if self.reloader is not None:
+                helpers.append(self._start(self.reloader.run(), "reload"))
             stack.push_async_callback(_end, helpers)
-            intake = [self._start(each.run(), name=f"source {each.status.name}") for each in self.supervisors]
-            stack.push_async_callback(self._stop_intake, intake)
-            self.metrics.config_ok.set(1)
-            self.metrics.config_at.set_to_current_time()
-            _log.info("started", admin="{}:{}".format(*self.admin.address), sources=list(self._sources))
+            stack.push_async_callback(self._stop_intake)
+            await self._exchange_sources()
+            self._exchange_apps()  # again, with the paths of the sources that are posted to
+            self.metrics.reloaded(ok=True)
+            _log.info("started", admin="{}:{}".format(*self.admin.address), sources=list(self.settings.sources))
             try:
                 yield
             finally:
@@ -168,8 +149,7 @@ class Daemon:
         ready = trouble is None and not self._stop.is_set()
         lines = ["process: stopping"] if self._stop.is_set() else []
         lines.append("store: ok" if trouble is None else f"store: failing: {trouble}")
-        for supervisor in self.supervisors:
-            status = supervisor.status
+        for status in self._statuses:
             ready = ready and status.ready
             detail = f": {status.detail}" if status.detail else ""
             lines.append(f"source {status.name}: {status.state.value}{detail}")
@@ -182,36 +162,85 @@ class Daemon:
         lines += [f"remote hub {hub}: breaker open" for hub, remote in self.hub.remotes.items() if remote.is_open]
         return ready, lines
 
-    def _supervisor(self, source: Source) -> Supervisor:
-        return Supervisor(
+    async def apply(self, settings: Settings, *, config_hash: str) -> None:
+        """Run by another configuration from now on; what both say alike goes on untouched.
+
+        Sources, rules, dead letters, hubs and their credentials change at once. The process itself (`bridge`, `hub_api`,
+        `delivery`) stays as it was started, which the log says.
+        """
+        before, self.settings, self._config_hash = self.settings, settings, config_hash
+        kept = [part for part in _FIXED if getattr(settings, part) != getattr(before, part)]
+        if settings.hubs and self.api is None:
+            kept.append("hubs (there was no listener for their API)")
+        if kept:
+            _log.warning("takes a restart", parts=kept)
+        self.metrics.know(
+            sources=list(settings.sources),
+            rules=[rule.name for rule in settings.rules.rules],
+            hubs=list(settings.hubs),
+        )
+        self._exchange_hubs(before)
+        stopped, started = await self._exchange_sources()
+        self._exchange_apps()
+        _log.info("configuration applied", config_hash=config_hash, stopped=stopped, started=started)
+
+    def reloaded(self, applied: bool) -> None:
+        """A configuration was read again, for whoever watches."""
+        self.metrics.reloaded(ok=applied)
+
+    def _exchange_hubs(self, before: Settings) -> None:
+        """Build clients anew for the hubs that are new or differ; those that are gone or replaced finish what they have."""
+        changed = {name: hub for name, hub in self.settings.hubs.items() if before.hubs.get(name) != hub}
+        gone = [name for name in before.hubs if name in changed or name not in self.settings.hubs]
+        local = {name: hub for name, hub in changed.items() if hub.remote is None}
+        self.hub.exchange(gone=gone, hubs=list(local), senders=senders_of(local), remotes=remotes_of(changed))
+
+    async def _exchange_sources(self) -> tuple[list[str], list[str]]:
+        settings = self.settings
+
+        def between() -> None:
+            self.pipeline.exchange(routes_of(settings), settings.rules, config_hash=self._config_hash)
+
+        return await self.intake.apply(settings, between=between)
+
+    def _exchange_apps(self) -> None:
+        token = self.settings.bridge.http.admin_token
+        reloads = [] if self.reloader is None else self.reloader.routes
+        self._admin_app.app = admin_app(
+            [*self._console(self), *reloads],
+            self.intake.routes,
+            metrics=self.metrics,
+            readiness=self.readiness,
+            before_scrape=self._before_scrape,
+            token=None if token is None else token.get_secret_value(),
+        )
+        local = {name: access_of(hub) for name, hub in self.settings.hubs.items() if hub.remote is None}
+        self._api_app.app = Observed(create_app(self.hub, local), self.metrics, ())
+
+    def _inlet(self, name: str, source_settings: SourceSettings, settings: Settings) -> Inlet:
+        source = source_of(name, source_settings)
+        supervisor = Supervisor(
             source,
             self.pipeline.handle,
             room=lambda: self.hub.room,
             observer=self.telemetry,
             excused=lambda: self.hub.store_trouble is not None,
-            stall_after=self.settings.bridge.watchdog.stall_after,
+            stall_after=settings.bridge.watchdog.stall_after,
         )
+        publisher = letters_publisher(name, settings)
+        relay = None
+        if publisher is not None:
+            target = settings.dead_letter.sources[name].amqp
+            assert target is not None  # else there is no publisher
+            observe = self._relay_troubles.__setitem__
+            relay = Relay(name, publisher, self.store, destination=target.key, observe=observe)
+        return Inlet(source=source, supervisor=supervisor, relay=relay)
 
-    def _build_relays(self) -> list[Relay]:
-        relays = []
-        for name, target in self.settings.dead_letter.sources.items():
-            source = self.settings.sources[name]
-            if target.amqp is None or source.amqp is None:
-                continue
-            from connectors.amqp import AmqpPublisher, AmqpPublisherSettings
+    @property
+    def _statuses(self) -> list[SourceStatus]:
+        return [inlet.supervisor.status for inlet in self.intake]
 
-            publisher = AmqpPublisher(
-                f"{name}-dead-letters",
-                AmqpPublisherSettings(url=source.amqp.url, exchange=target.amqp.exchange),
-            )
-            relays.append(
-                Relay(
-                    name, publisher, self.store, destination=target.amqp.key, observe=self._relay_troubles.__setitem__
-                )
-            )
-        return relays
-
-    def _start(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """A task for as long as the process lives: one that fails stops the process, which would be half of itself."""
         task = asyncio.create_task(work, name=name)
         task.add_done_callback(self._on_end)
@@ -224,13 +253,9 @@ class Daemon:
             self._failed = True
             self._stop.set()
 
-    async def _stop_intake(self, intake: Sequence[asyncio.Task[None]]) -> None:
+    async def _stop_intake(self) -> None:
         """Take no more, and let the batches under way be settled."""
-        for supervisor in self.supervisors:
-            supervisor.stop()
-        if intake:
-            await asyncio.wait(intake, timeout=self._drain_left)
-        await _end(intake)
+        await self.intake.stop(self._drain_left)
 
     async def _drain(self) -> None:
         await self.hub.drain(self._drain_left)
@@ -259,69 +284,11 @@ class Daemon:
 
     async def _before_scrape(self) -> None:
         """Gauges that are asked for, not told."""
-        self.metrics.set_sources([supervisor.status for supervisor in self.supervisors])
+        self.metrics.set_sources(self._statuses)
         self.metrics.set_bulkheads(self.hub.bulkheads)
         with suppress(StoreError):
             self.metrics.set_queues(await self.store.queue_states(), self.hub.max_pending)
             self.metrics.set_devices(await self.store.registrations_by_platform())
-
-
-def source_of(name: str, settings: SourceSettings) -> Source:
-    """The source that is configured; building it connects to nothing."""
-    if settings.http is not None:
-        from connectors.http import HttpSource
-
-        return HttpSource(name, settings.http)
-    assert settings.amqp is not None  # checked when the configuration was read
-    from connectors.amqp import AmqpSource
-
-    return AmqpSource(name, settings.amqp)
-
-
-def route_of(name: str, source: SourceSettings, settings: Settings) -> SourceRoute:
-    """How the messages of a source become events, and what becomes of those that do not."""
-    event_map = source.event_map(name, ZoneInfo(settings.bridge.timezone))
-
-    def to_event(message: Message, decoded: Decoded, now: datetime) -> Event:
-        given = Given(
-            data=decoded.data,
-            meta={**message.properties, **decoded.attributes, "headers": message.headers},
-            id=decoded.id,
-            source=decoded.source,
-            type=decoded.type,
-            subject=decoded.subject,
-            time=decoded.time,
-            trace=decoded.trace,
-            message_id=message.id,
-            position=message.position,
-            enqueued_at=message.enqueued_at,
-        )
-        try:
-            return event_map.event(given, now=now)
-        except MappingError as error:
-            raise EventError(Reason.MAP, str(error)) from error
-
-    target = settings.dead_letter.sources.get(name)
-    return SourceRoute(
-        decode=decoder_for(source.decode_settings),
-        to_event=to_event,
-        on_no_match=Settlement.REJECT if source.on_no_match == "dead_letter" else Settlement.ACK,
-        keep_undecodable=source.decode.on_error == "dead_letter",
-        native=target is not None and target.native,
-        relay=name if target is not None and target.amqp is not None else None,
-    )
-
-
-def _access(hub: HubSettings) -> HubAccess:
-    policies = [
-        AccessPolicy(
-            name=policy.name,
-            rights=frozenset(Right(right) for right in policy.rights),
-            keys=[key.get_secret_value() for key in (policy.key, policy.secondary_key) if key is not None],
-        )
-        for policy in hub.access_policies
-    ]
-    return HubAccess(policies=policies, platforms=hub.platforms.configured, max_tags_in_expression=hub.tier.max_tags)
 
 
 async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:

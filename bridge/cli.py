@@ -6,7 +6,6 @@ start (store locked or unreadable, address in use); 4 a part failed while runnin
 
 import asyncio
 import gc
-import hashlib
 import sys
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
@@ -44,11 +43,18 @@ def run(config: Config) -> None:
     log.configure(settings.bridge.log.level, json=settings.bridge.log.format == "json")
     from bridge.app import Daemon
     from bridge.console.routes import console
+    from bridge.reload import Reloader
     from bridge.server import ListenError
+    from bridge.watch import fingerprint
     from hub.errors import StoreError
 
     try:
-        daemon = Daemon(settings, config_hash=config_hash(config), console=console)
+        daemon = Daemon(
+            settings,
+            config_hash=fingerprint(config),
+            console=console,
+            reload=lambda daemon: Reloader(config, daemon, told=daemon.reloaded),
+        )
         gc.freeze()
         gc.enable()
         went_well = _run_loop(daemon.run())
@@ -123,15 +129,6 @@ def version() -> None:
     from importlib.metadata import version as version_of
 
     typer.echo(version_of("pushbridge"))
-
-
-def config_hash(config: Path) -> str:
-    """Twelve hex digits that tell one configuration from another in logs and dead letters."""
-    files = sorted(config.glob("*.y*ml")) if config.is_dir() else [config]
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def main() -> None:

@@ -51,6 +51,10 @@ ENDED = {
 """The label `outcome` of `pushbridge_notifications_total`, by a notification's state."""
 
 _STORE_OPERATIONS = ("accept", "count", "expand", "lease", "read", "record", "release", "renew", "write")
+REMOTE = "remote"
+"""The label `platform` of what is handed over to a hub elsewhere."""
+
+_EVALUATIONS = ("match", "error")
 _DELIVERIES = sorted({*DELIVERY_LABELS.values(), "timeout"})
 _TRANSACTION = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 _REQUEST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -68,41 +72,37 @@ class Metrics:
         self.registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
-        self._rules = frozenset(sorted(rules)[:MAX_RULES])
+        self._rules: frozenset[str] = frozenset()
         platforms = [platform.value for platform in Platform]
         lanes = [lane.value for lane in Lane]
-        pairs = list(product(hubs, platforms))
 
         Info("pushbridge_build", "Version of the daemon.", registry=self.registry).info({"version": version})
         self._ingest = self._counter(
-            "ingest_messages", "Messages taken, by what became of them.", ("source", "outcome"),
-            product(sources, INGEST.values()),
-        )  # fmt: skip
-        self._lag = self._gauge("ingest_lag_messages", "Messages that wait at the broker.", ("source",), _one(sources))
+            "ingest_messages", "Messages taken, by what became of them.", ("source", "outcome")
+        )
+        self._lag = self._gauge("ingest_lag_messages", "Messages that wait at the broker.", ("source",))
         self._oldest_unacked = self._gauge(
             "ingest_oldest_unacked_timestamp_seconds",
             "When the oldest message not yet settled was taken, 0 when there is none.",
             ("source",),
-            _one(sources),
         )
         self._source_up = self._gauge(
-            "source_up", "1 while messages of the source can flow, 0 while it connects, is refused or stalls.",
-            ("source",), _one(sources),
-        )  # fmt: skip
-        self._source_rebuilds = self._counter(
-            "source_rebuilds", "Connections of a source built again.", ("source",), _one(sources)
+            "source_up",
+            "1 while messages of the source can flow, 0 while it connects, is refused or stalls.",
+            ("source",),
         )
-        self._rebuilds_told = dict.fromkeys(sources, 0)
+        self._source_rebuilds = self._counter("source_rebuilds", "Connections of a source built again.", ("source",))
+        self._rebuilds_told: dict[str, int] = {}
         self._rule_evaluations = self._counter(
             "rule_evaluations", "Rules that matched, or could not be evaluated.", ("rule", "outcome"),
-            product([*sorted(self._rules), OTHER], ("match", "error")),
+            product([OTHER], _EVALUATIONS),
         )  # fmt: skip
         self._dead_letters = self._counter(
             "dead_letters", "Messages, or one rule's share of them, that ended as dead letters.", ("stage", "reason"),
             product((stage.value for stage in Stage), (reason.value for reason in Reason)),
         )  # fmt: skip
-        self.config_ok = self._gauge("config_last_reload_successful", "1 if the last configuration read was valid.")
-        self.config_at = self._gauge(
+        self._config_ok = self._gauge("config_last_reload_successful", "1 if the last configuration read was valid.")
+        self._config_at = self._gauge(
             "config_last_reload_success_timestamp_seconds", "When a valid configuration was read last."
         )
         self.http_requests = self._counter("http_requests", "Requests answered.", ("route", "method", "code"))
@@ -112,15 +112,13 @@ class Metrics:
         )  # fmt: skip
         self.registry.register(self.http_seconds)
         self.http_in_flight = self._gauge("http_requests_in_flight", "Requests being answered.")
-        self._devices = self._gauge("devices", "Live registrations.", ("hub", "platform"), pairs)
+        self._devices = self._gauge("devices", "Live registrations.", ("hub", "platform"))
         self._audience = BatchHistogram(
             "pushbridge_audience_devices", "Registrations a notification reached.", ("kind",), buckets=_AUDIENCE,
             children=_one(("broadcast", "expression")),
         )  # fmt: skip
         self.registry.register(self._audience)
-        self._notifications = self._counter(
-            "notifications", "Notifications that ended.", ("hub", "outcome"), product(hubs, ENDED.values())
-        )
+        self._notifications = self._counter("notifications", "Notifications that ended.", ("hub", "outcome"))
         self._queue = self._gauge(
             "queue_messages", "Notifications and pages that wait.", ("queue", "state"),
             product(lanes, ("ready", "leased", "delayed")),
@@ -142,9 +140,8 @@ class Metrics:
             "queue_lease_expirations", "Leases that ran out, or were left by a dead process.", ("queue",), _one(lanes)
         )
         self._deliveries = self._counter(
-            "pns_deliveries", "Pushes answered, every try counted.", ("hub", "platform", "outcome"),
-            product(hubs, platforms, _DELIVERIES),
-        )  # fmt: skip
+            "pns_deliveries", "Pushes answered, every try counted.", ("hub", "platform", "outcome")
+        )
         self._handovers = self._counter(
             "remote_sends", "Notifications handed over to a hub elsewhere, every try counted.", ("hub", "outcome")
         )
@@ -155,16 +152,19 @@ class Metrics:
         self.registry.register(self._request_seconds)
         self._in_flight = self._gauge("pns_requests_in_flight", "Pushes under way.", ("platform",), _one(platforms))
         self._retries = self._counter(
-            "pns_retries", "Pushes to be tried again.", ("platform", "reason"), product(platforms, _DELIVERIES)
+            "pns_retries",
+            "Pushes to be tried again.",
+            ("platform", "reason"),
+            product((*platforms, REMOTE), _DELIVERIES),
         )
         self._throttled_until = self._gauge(
-            "pns_throttled_until_timestamp_seconds", "Until when the service asked everybody to wait.",
-            ("platform", "credential"), ((platform, hub) for hub, platform in pairs),
-        )  # fmt: skip
+            "pns_throttled_until_timestamp_seconds",
+            "Until when the service asked everybody to wait.",
+            ("platform", "credential"),
+        )
         self._circuit = self._gauge(
-            "pns_circuit_open", "1 while the breaker is open: pushes are parked.", ("platform", "credential"),
-            ((platform, hub) for hub, platform in pairs),
-        )  # fmt: skip
+            "pns_circuit_open", "1 while the breaker is open: pushes are parked.", ("platform", "credential")
+        )
         self._end_to_end = BatchHistogram(
             "pushbridge_end_to_end_seconds", "From acceptance to the service's answer, successes only.", ("platform",),
             buckets=_END_TO_END, children=_one(platforms),
@@ -179,6 +179,30 @@ class Metrics:
             children=[("sqlite", "write")],
         )  # fmt: skip
         self.registry.register(self._store_seconds)
+        self.know(sources=sources, rules=rules, hubs=hubs)
+
+    def know(self, *, sources: Sequence[str], rules: Sequence[str], hubs: Sequence[str]) -> None:
+        """Have a zero for all that a configuration names; what an earlier one named stays."""
+        self._rules = frozenset(sorted(rules)[:MAX_RULES])
+        platforms = [platform.value for platform in Platform]
+        for source in sources:
+            for gauge in (self._lag, self._oldest_unacked, self._source_up):
+                gauge.labels(source)
+            self._source_rebuilds.labels(source)
+            self._rebuilds_told.setdefault(source, 0)
+        _touch(self._ingest, product(sources, INGEST.values()))
+        _touch(self._rule_evaluations, product(sorted(self._rules), _EVALUATIONS))
+        _touch(self._notifications, product(hubs, ENDED.values()))
+        _touch(self._devices, product(hubs, platforms))
+        _touch(self._deliveries, product(hubs, platforms, _DELIVERIES))
+        _touch(self._throttled_until, product(platforms, hubs))
+        _touch(self._circuit, product(platforms, hubs))
+
+    def reloaded(self, *, ok: bool) -> None:
+        """A configuration was read and applied, or was not valid."""
+        self._config_ok.set(ok)
+        if ok:
+            self._config_at.set_to_current_time()
 
     # What is told as it happens
 
@@ -218,7 +242,7 @@ class Metrics:
     def forwarded(self, hub: str, outcome: OutcomeName, *, ended: bool) -> None:
         self._handovers.labels(hub, DELIVERY_LABELS[outcome]).inc()
         if not ended:
-            self._retries.labels("remote", DELIVERY_LABELS[outcome]).inc()
+            self._retries.labels(REMOTE, DELIVERY_LABELS[outcome]).inc()
 
     def delivered(self, platform: Platform, seconds: float, count: int) -> None:
         self._end_to_end.observe((platform.value,), seconds, count)
@@ -277,17 +301,20 @@ class Metrics:
         self, name: str, documentation: str, labels: Sequence[str] = (), children: Iterable[tuple[str, ...]] = ()
     ) -> CounterMetric:
         counter = CounterMetric(f"pushbridge_{name}_total", documentation, labels, registry=self.registry)
-        for child in children:
-            counter.labels(*child)
+        _touch(counter, children)
         return counter
 
     def _gauge(
         self, name: str, documentation: str, labels: Sequence[str] = (), children: Iterable[tuple[str, ...]] = ()
     ) -> Gauge:
         gauge = Gauge(f"pushbridge_{name}", documentation, labels, registry=self.registry)
-        for child in children:
-            gauge.labels(*child)
+        _touch(gauge, children)
         return gauge
+
+
+def _touch(metric: CounterMetric | Gauge, children: Iterable[tuple[str, ...]]) -> None:
+    for child in children:
+        metric.labels(*child)
 
 
 def _one(names: Sequence[str]) -> list[tuple[str]]:

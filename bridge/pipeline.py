@@ -60,6 +60,7 @@ class Passage:
     reason: Reason | None = None
     detail: str = ""
     dead_letters: Sequence[DeadLetter] = ()
+    native: bool = False
 
     @property
     def event_id(self) -> str:
@@ -85,7 +86,7 @@ class Accepting(Protocol):
 
 
 class Pipeline:
-    """Takes batches of any source all the way to the store. `rules` may be exchanged between batches."""
+    """Takes batches of any source all the way to the store."""
 
     def __init__(
         self,
@@ -97,12 +98,16 @@ class Pipeline:
         config_hash: str = "",
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._routes = routes
-        self.rules = rules
         self._hub = hub
         self._observer = observer
-        self._config_hash = config_hash
         self._clock = clock
+        self.exchange(routes, rules, config_hash=config_hash)
+
+    def exchange(self, routes: Mapping[str, Route], rules: RuleSet, *, config_hash: str) -> None:
+        """Go by another configuration, from the next message on; one that is on its way ends by that it began with."""
+        self._routes = routes
+        self._rules = rules
+        self._config_hash = config_hash
 
     async def handle(self, messages: Sequence[Message]) -> list[tuple[Message, Answer]]:
         """Take a batch all the way and return how to settle each message: nothing before it is durable."""
@@ -121,8 +126,8 @@ class Pipeline:
 
     def _route(self, message: Message) -> Passage:
         """Decode, map and route one message; whatever it holds, the next one gets its turn."""
-        passage = Passage(message)
         route = self._routes[message.source]
+        passage = Passage(message, native=route.native)
         now = self._clock()
         try:
             passage.stage = Stage.DECODE
@@ -130,7 +135,7 @@ class Pipeline:
             passage.stage = Stage.MAP
             passage.event = route.to_event(message, decoded, now)
             passage.stage = Stage.RULE
-            passage.decision = self.rules.route(passage.event, now=now)
+            passage.decision = self._rules.route(passage.event, now=now)
         except EventError as error:
             self._reject(passage, error.reason, error.detail)
             if error.reason is Reason.DECODE and not route.keep_undecodable:
@@ -186,7 +191,7 @@ class Pipeline:
             return ACK
         assert passage.reason is not None
         # What is not kept is not for the broker to keep either.
-        native = self._routes[passage.message.source].native and passage.dead_letters
+        native = passage.native and passage.dead_letters
         return Answer(
             settlement=_REJECT if native else Settlement.ACK, reason=passage.reason.value, detail=passage.detail
         )

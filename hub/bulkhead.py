@@ -1,5 +1,6 @@
 """What keeps one push service's trouble from the others: a budget and a breaker for each (hub, platform)."""
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
@@ -51,6 +52,7 @@ class Bulkhead(Generic[T]):
         self._failures = 0
         self._pause = _FIRST_PAUSE
         self._reserved = 0
+        self._idle = asyncio.Event()
         self.closed_until = 0.0
         self.throttled_until = 0.0
         self.in_flight = 0
@@ -84,12 +86,22 @@ class Bulkhead(Generic[T]):
         finally:
             self._room[lane] += len(pushes)
             self._reserved -= len(pushes)
+            if not self._reserved:
+                self._idle.set()
             self.in_flight -= len(pushes)
         self._learn(results)
         return results
 
     async def close(self) -> None:
+        """May be called twice."""
         await self._sender.close()
+
+    async def close_when_idle(self) -> None:
+        """Close once everything under way is answered, which takes no longer than a push's deadline."""
+        self._idle.clear()
+        if self._reserved:
+            await self._idle.wait()
+        await self.close()
 
     def _learn(self, results: Sequence[SendResult]) -> None:
         now = self._clock()

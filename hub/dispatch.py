@@ -313,7 +313,8 @@ class Dispatcher:
         self._drop(pieces)
 
     def _reopens_at(self, run: _Run, platform: Platform) -> float:
-        closed_until = self._bulkheads[run.work.notification.hub, platform].closed_until
+        bulkhead = self._bulkheads.get((run.work.notification.hub, platform))
+        closed_until = 0.0 if bulkhead is None else bulkhead.closed_until
         return min(max(self._clock() + _SATURATED, closed_until), run.gives_up_at)
 
     async def _expand(self, piece: Work, audience: Audience, started_at: float) -> None:
@@ -341,7 +342,10 @@ class Dispatcher:
         for target, push in zip(audience.targets, self._rendering.pushes(notification, audience.targets), strict=True):
             platform = target.platform
             key = (notification.hub, platform)
-            bulkhead = self._bulkheads[key]
+            bulkhead = self._bulkheads.get(key)
+            if bulkhead is None:  # the hub was taken out of the configuration since
+                self._end(run, target, OutcomeName.INVALID_CREDENTIALS, "the hub is not configured any more")
+                continue
             if push is None:
                 self._end(run, target, OutcomeName.INVALID_NOTIFICATION_FORMAT, "the template is not valid any more")
                 continue

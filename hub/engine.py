@@ -48,16 +48,11 @@ class Hub:
         self._observer = observer
         self._clock = clock
         self._max_pending = max_pending
-        self.bulkheads: Mapping[tuple[str, Platform], Bulkhead[Push]] = {
-            (hub, platform): Bulkhead(
-                senders.get((hub, platform)) or Unconfigured(platform), single=max_in_flight, clock=clock
-            )
-            for hub in hubs
-            for platform in Platform
-        }
-        self.remotes: Mapping[str, Bulkhead[Notification]] = {
-            hub: Bulkhead(remote, single=max_in_flight, clock=clock) for hub, remote in (remotes or {}).items()
-        }
+        self._max_in_flight = max_in_flight
+        self._leaving: set[asyncio.Task[None]] = set()
+        self.bulkheads: dict[tuple[str, Platform], Bulkhead[Push]] = {}
+        self.remotes: dict[str, Bulkhead[Notification]] = {}
+        self._add(hubs, senders, remotes or {})
         self._dispatcher = Dispatcher(
             store,
             self.bulkheads,
@@ -94,6 +89,44 @@ class Hub:
                 stack.push_async_callback(bulkhead.close)
             for remote in self.remotes.values():
                 stack.push_async_callback(remote.close)
+            for task in self._leaving:
+                task.cancel()
+
+    def exchange(
+        self,
+        *,
+        gone: Sequence[str],
+        hubs: Sequence[str],
+        senders: Mapping[tuple[str, Platform], Sender],
+        remotes: Mapping[str, Outlet[Notification]],
+    ) -> None:
+        """Take away the hubs that are `gone`, and add others; a hub in both gets new clients.
+
+        Old clients close when what they have under way is answered. Broadcast pages that wait
+        for a hub which is no more stay in the store.
+        """
+        leaving: list[Bulkhead[Push] | Bulkhead[Notification]] = [
+            self.bulkheads.pop(key) for key in list(self.bulkheads) if key[0] in gone
+        ]
+        leaving += [self.remotes.pop(hub) for hub in gone if hub in self.remotes]
+        self._add(hubs, senders, remotes)
+        for bulkhead in leaving:
+            task = asyncio.create_task(bulkhead.close_when_idle())
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+
+    def _add(
+        self,
+        hubs: Sequence[str],
+        senders: Mapping[tuple[str, Platform], Sender],
+        remotes: Mapping[str, Outlet[Notification]],
+    ) -> None:
+        for hub in hubs:
+            for platform in Platform:
+                sender = senders.get((hub, platform)) or Unconfigured(platform)
+                self.bulkheads[hub, platform] = Bulkhead(sender, single=self._max_in_flight, clock=self._clock)
+        for hub, remote in remotes.items():
+            self.remotes[hub] = Bulkhead(remote, single=self._max_in_flight, clock=self._clock)
 
     # Notifications
 

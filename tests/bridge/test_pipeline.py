@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from bridge.app import route_of
 from bridge.decode import Decoded
 from bridge.pipeline import SLICE, End, Pipeline
+from bridge.wiring import route_of
 from connectors.base import ACK, Answer, Message, Settlement
 from hub.errors import StoreError
 from tests.bridge.examples import FakePassages, read
@@ -279,6 +279,7 @@ async def test_a_long_batch_lets_the_event_loop_have_its_turns(bench: Bench) -> 
 
 async def test_rules_may_be_exchanged_between_batches(bench: Bench, tmp_path: Path) -> None:
     await bench.handle(paid("1"))
-    bench.pipeline.rules = read(tmp_path, SOURCES, "hubs: { app: {} }\nrules: []").rules
+    ruleless = read(tmp_path, SOURCES, "hubs: { app: {} }\nrules: []").rules
+    bench.pipeline.exchange(bench.routes, ruleless, config_hash="another")
     await bench.handle(paid("2"))
     assert [passage.end for passage in bench.told.passages] == [End.ACCEPTED, End.NO_MATCH]

@@ -1,0 +1,88 @@
+"""Another configuration without a restart: validate, build, exchange, and keep the old one on any mistake."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from bridge.check import check
+from bridge.config import Settings
+from bridge.watch import ConfigWatch, fingerprint
+
+_LOOK_EVERY = 1.0
+
+_log = structlog.get_logger("pushbridge")
+
+
+class Reloadable(Protocol):
+    """What takes a new configuration; it raises nothing for what a configuration says."""
+
+    async def apply(self, settings: Settings, *, config_hash: str) -> None:
+        """Run by it from now on."""
+
+
+class Reloaded(NamedTuple):
+    """Whether a configuration is in force now, and every mistake and warning it had."""
+
+    applied: bool
+    complaints: Sequence[str]
+
+
+class Reloader:
+    """Applies the configuration at `path` whenever its files change, on SIGHUP, and on `POST /-/reload`.
+
+    `told` hears after each try whether it was valid and applied.
+    """
+
+    def __init__(self, path: Path, target: Reloadable, *, told: Callable[[bool], None]) -> None:
+        self._path = path
+        self._target = target
+        self._told = told
+        self._watch = ConfigWatch(path)
+        self._asked = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
+
+    @property
+    def routes(self) -> Sequence[BaseRoute]:
+        """`POST /-/reload`: 200, or 400 with every mistake."""
+        return [Route("/-/reload", self._reload, methods=["POST"])]
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        with suppress(NotImplementedError, AttributeError):  # no such signal on this system
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._asked.set)
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_EVERY):
+                    await self._asked.wait()
+            if self._asked.is_set() or await asyncio.to_thread(self._watch.changed):
+                self._asked.clear()
+                await self.reload()
+
+    async def reload(self) -> Reloaded:
+        """Read and check it; the old one stays in force unless the new one is valid and could be applied."""
+        async with self._one_at_a_time:
+            settings, problems = await asyncio.to_thread(check, self._path)
+            complaints = [str(problem) for problem in problems]
+            applied = settings is not None
+            if settings is not None:
+                try:
+                    await self._target.apply(settings, config_hash=fingerprint(self._path))
+                except Exception as error:
+                    applied = False
+                    complaints.append(f"could not be applied: {type(error).__name__}: {error}")
+            if not applied:
+                _log.error("configuration refused", problems=complaints)
+            self._told(applied)
+            return Reloaded(applied, complaints)
+
+    async def _reload(self, request: Request) -> Response:
+        result = await self.reload()
+        return JSONResponse({"applied": result.applied, "problems": result.complaints}, 200 if result.applied else 400)

@@ -1,0 +1,89 @@
+"""From a configuration to the parts of the process; building them connects to nothing."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from bridge.config import HubSettings, Settings, SourceSettings
+from bridge.decode import Decoded, decoder_for
+from bridge.errors import EventError, Reason
+from bridge.pipeline import Route
+from connectors.base import Message, Publisher, Settlement, Source
+from hub.api.access import AccessPolicy, HubAccess, Right
+from rules.errors import MappingError
+from rules.event import Event
+from rules.mapping import Given
+
+
+def source_of(name: str, settings: SourceSettings) -> Source:
+    """The source that is configured."""
+    if settings.http is not None:
+        from connectors.http import HttpSource
+
+        return HttpSource(name, settings.http)
+    assert settings.amqp is not None  # checked when the configuration was read
+    from connectors.amqp import AmqpSource
+
+    return AmqpSource(name, settings.amqp)
+
+
+def letters_publisher(name: str, settings: Settings) -> Publisher | None:
+    """What sends the dead letters of a source on to its broker, if they are to go there."""
+    target, source = settings.dead_letter.sources.get(name), settings.sources[name]
+    if target is None or target.amqp is None or source.amqp is None:
+        return None
+    from connectors.amqp import AmqpPublisher, AmqpPublisherSettings
+
+    return AmqpPublisher(
+        f"{name}-dead-letters", AmqpPublisherSettings(url=source.amqp.url, exchange=target.amqp.exchange)
+    )
+
+
+def routes_of(settings: Settings) -> dict[str, Route]:
+    """How the messages of each source become events."""
+    return {name: route_of(name, source, settings) for name, source in settings.sources.items()}
+
+
+def route_of(name: str, source: SourceSettings, settings: Settings) -> Route:
+    """How the messages of a source become events, and what becomes of those that do not."""
+    event_map = source.event_map(name, ZoneInfo(settings.bridge.timezone))
+
+    def to_event(message: Message, decoded: Decoded, now: datetime) -> Event:
+        given = Given(
+            data=decoded.data,
+            meta={**message.properties, **decoded.attributes, "headers": message.headers},
+            id=decoded.id,
+            source=decoded.source,
+            type=decoded.type,
+            subject=decoded.subject,
+            time=decoded.time,
+            trace=decoded.trace,
+            message_id=message.id,
+            position=message.position,
+            enqueued_at=message.enqueued_at,
+        )
+        try:
+            return event_map.event(given, now=now)
+        except MappingError as error:
+            raise EventError(Reason.MAP, str(error)) from error
+
+    target = settings.dead_letter.sources.get(name)
+    return Route(
+        decode=decoder_for(source.decode_settings),
+        to_event=to_event,
+        on_no_match=Settlement.REJECT if source.on_no_match == "dead_letter" else Settlement.ACK,
+        keep_undecodable=source.decode.on_error == "dead_letter",
+        native=target is not None and target.native,
+        relay=name if target is not None and target.amqp is not None else None,
+    )
+
+
+def access_of(hub: HubSettings) -> HubAccess:
+    policies = [
+        AccessPolicy(
+            name=policy.name,
+            rights=frozenset(Right(right) for right in policy.rights),
+            keys=[key.get_secret_value() for key in (policy.key, policy.secondary_key) if key is not None],
+        )
+        for policy in hub.access_policies
+    ]
+    return HubAccess(policies=policies, platforms=hub.platforms.configured, max_tags_in_expression=hub.tier.max_tags)

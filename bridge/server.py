@@ -7,9 +7,11 @@ import hmac
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -20,6 +22,8 @@ from bridge.errors import BridgeError
 from bridge.metrics import Metrics
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1"})
+_LOOPBACK_NAMES = _LOOPBACK | {"localhost"}
+_ONLY_HERE = "only from this machine, unless bridge.http.admin_token is set\n"
 _OPEN_PATHS = frozenset({"/livez", "/readyz"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -152,27 +156,33 @@ class _Guarded:
         self._open_paths = open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in self._open_paths and not self._may(scope):
-            status = 403 if self._token is None else 401
-            text = (
-                "only from this machine, unless bridge.http.admin_token is set\n"
-                if status == 403
-                else "a token is needed\n"
-            )
-            refusal = PlainTextResponse(text, status)
-            if status == 401:
-                for challenge in ("Bearer", 'Basic realm="pushbridge", charset="UTF-8"'):
-                    refusal.headers.append("www-authenticate", challenge)
-            await refusal(scope, receive, send)
-            return
+        if scope["type"] == "http" and scope["path"] not in self._open_paths:
+            refusal = self._refusal(Headers(scope=scope), scope)
+            if refusal is not None:
+                await refusal(scope, receive, send)
+                return
         await self._app(scope, receive, send)
 
-    def _may(self, scope: Scope) -> bool:
+    def _refusal(self, headers: Headers, scope: Scope) -> Response | None:
+        """Why not, or None. A browser that some other site has told to ask comes from this machine, but not from us."""
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+            return PlainTextResponse("not from another site\n", 403)
         if self._token is None:
             client = scope.get("client")
-            return client is not None and client[0] in _LOOPBACK
-        given = dict(scope["headers"]).get(b"authorization", b"")
-        return hmac.compare_digest(_shown_token(given), self._token.encode())
+            is_ours = client is not None and client[0] in _LOOPBACK and _hostname(headers) in _LOOPBACK_NAMES
+            return None if is_ours else PlainTextResponse(_ONLY_HERE, 403)
+        if hmac.compare_digest(_shown_token(headers.get("authorization", "").encode("latin-1")), self._token.encode()):
+            return None
+        refusal = PlainTextResponse("a token is needed\n", 401)
+        for challenge in ("Bearer", 'Basic realm="pushbridge", charset="UTF-8"'):
+            refusal.headers.append("www-authenticate", challenge)
+        return refusal
+
+
+def _hostname(headers: Headers) -> str:
+    """The name that was asked for: another than ours is DNS rebinding."""
+    return urlsplit(f"//{headers.get('host', '')}").hostname or ""
 
 
 def _shown_token(authorization: bytes) -> bytes:

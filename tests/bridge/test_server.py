@@ -56,7 +56,7 @@ class Admin:
 
 def client_of(app: ASGIApp, address: str = "127.0.0.1") -> httpx.AsyncClient:
     transport = httpx.ASGITransport(app, client=(address, 50_000), raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://test")
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
 
 async def _hello(request: Request) -> Response:
@@ -272,3 +272,20 @@ async def test_a_listener_leaves_the_signals_of_the_process_alone() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     async with listening(Admin().app):
         assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"host": "evil.example"}, {"host": "evil.example:8080"}, {"origin": "http://evil.example"}, {"origin": "null"}],
+    ids=str,
+)
+async def test_a_site_that_a_browser_of_this_machine_shows_may_not_administer(headers: dict[str, str]) -> None:
+    async with Admin().client() as client:
+        answer = await client.get("/", headers=headers)
+    assert answer.status_code == 403
+
+
+async def test_our_own_page_may() -> None:
+    async with Admin().client() as client:
+        answer = await client.get("/", headers={"origin": "http://localhost"})
+    assert answer.status_code == 200

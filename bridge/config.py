@@ -17,7 +17,6 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
-    ValidationInfo,
     model_validator,
 )
 
@@ -26,7 +25,9 @@ from bridge.decode.base import ValueType
 from bridge.log import Level
 from connectors.amqp.settings import AmqpSettings
 from connectors.duration import Duration
+from connectors.files import ExistingFile
 from connectors.http.settings import HttpSettings
+from connectors.servicebus.settings import ServiceBusSettings
 from connectors.size import Size
 from hub.notification import Platform
 from hub.remote_settings import RemoteSettings
@@ -51,17 +52,6 @@ class Section(BaseModel):
         coerce_numbers_to_str=True,
         arbitrary_types_allowed=True,
     )
-
-
-def _existing(path: Path, info: ValidationInfo) -> Path:
-    path = (info.context or {}).get("directory", Path()) / path
-    if not path.is_file():
-        raise ValueError(f"there is no file {path}")
-    return path
-
-
-ExistingFile = Annotated[Path, AfterValidator(_existing)]
-"""A relative path begins at the configuration's directory."""
 
 
 class Listen(NamedTuple):
@@ -212,20 +202,21 @@ class SourceSettings(Section):
 
     amqp: AmqpSettings | None = None
     http: HttpSettings | None = None
+    servicebus: ServiceBusSettings | None = None
     decode: Decode = Decode()
     map: Map = Map()
     on_no_match: Literal["ack", "dead_letter"] = "ack"
 
     @model_validator(mode="after")
     def _check_kind(self) -> Self:
-        if (self.amqp is None) == (self.http is None):
-            raise ValueError("write either amqp or http")
+        if sum(kind is not None for kind in (self.amqp, self.http, self.servicebus)) != 1:
+            raise ValueError("write one of amqp, http and servicebus")
         return self
 
     @property
-    def connector(self) -> AmqpSettings | HttpSettings:
+    def connector(self) -> AmqpSettings | HttpSettings | ServiceBusSettings:
         """The settings of whichever kind of connector it is."""
-        chosen = self.amqp or self.http
+        chosen = self.amqp or self.http or self.servicebus
         assert chosen is not None  # checked when the configuration was read
         return chosen
 

@@ -20,6 +20,10 @@ def source_of(name: str, settings: SourceSettings) -> Source:
         from connectors.http import HttpSource
 
         return HttpSource(name, settings.http)
+    if settings.servicebus is not None:
+        from connectors.servicebus import ServiceBusSource
+
+        return ServiceBusSource(name, settings.servicebus)
     assert settings.amqp is not None  # checked when the configuration was read
     from connectors.amqp import AmqpSource
 

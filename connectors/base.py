@@ -5,7 +5,7 @@ Life of a source: build it (no I/O), `connect`, then `receive` and `settle` as o
 settling them is a quiet no-op (the broker has already requeued what they stood for).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -20,6 +20,10 @@ class Settlement(Enum):
     REJECT = "reject"  # dead-letter it with the broker's own means
 
 
+def _never() -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One message as a broker handed it over; the body is untouched bytes.
@@ -27,7 +31,9 @@ class Message:
     `id` is the id the publisher set, or None. `position` is where the broker keeps it (topic/partition/offset, sequence
     number), stable over redeliveries, or None where the broker has no such thing. `properties` are the broker's
     properties by their own names in snake case (message_id, content_type, routing_key, ...), `headers` the
-    application's. `receipt` is for `settle` of the same source only; nobody else looks into it.
+    application's. `receipt` is for `settle` of the same source only; nobody else looks into it. `is_lost` says whether
+    the broker has meanwhile given the message to somebody else (a lock ran out, the connection ended): it is asked
+    before work on it is made durable, and a message that is lost is given up, as it comes again.
     """
 
     source: str
@@ -41,6 +47,7 @@ class Message:
     enqueued_at: datetime | None = None
     delivery_count: int = 1
     receipt: Any = None
+    is_lost: Callable[[], bool] = field(default=_never, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,9 +85,14 @@ class Backlog:
 
 
 class Source(Protocol):
-    """Where messages come from. One task calls `receive`; `settle` may be called while a `receive` waits."""
+    """Where messages come from. One task calls `receive`; `settle` may be called while a `receive` waits.
+
+    `notes` are for an operator to know of a source that works, such as settings at the broker that differ from those
+    configured; they are about the present connection.
+    """
 
     name: str
+    notes: Sequence[str]
 
     async def connect(self) -> None:
         """Open the connection, create what is missing, start consuming.

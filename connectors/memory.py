@@ -23,6 +23,7 @@ class MemorySource:
         self, name: str, messages: Iterable[Message] = (), *, credit: int = 1000, open_ended: bool = False
     ) -> None:
         self.name = name
+        self.notes: Sequence[str] = ()
         self.acknowledged: list[Message] = []
         self.rejected: list[tuple[Message, Answer]] = []
         self._waiting = deque(enumerate(messages))

@@ -32,6 +32,7 @@ class AmqpSource:
 
     def __init__(self, name: str, settings: AmqpSettings) -> None:
         self.name = name
+        self.notes: Sequence[str] = ()
         self._settings = settings
         self._epoch = 0
         self._link: Link | None = None

@@ -51,6 +51,7 @@ class HttpSource:
 
     def __init__(self, name: str, settings: HttpSettings, *, now: Callable[[], datetime] = _utc_now) -> None:
         self.name = name
+        self.notes: Sequence[str] = ()
         self._settings = settings
         self._now = now
         self._connected = False

@@ -60,7 +60,7 @@ def test_each_block_of_the_examples_can_be_switched_on(count: int, directory: Pa
 def test_the_examples_with_everything_on_show_no_secret(directory: Path) -> None:
     settings = read(EXAMPLES.replace("#>", ""), directory)
     assert settings.hubs["example"].platforms.configured == frozenset(Platform)
-    assert set(settings.sources) >= {"shop", "cloud"}
+    assert set(settings.sources) >= {"shop", "account", "approvals", "cloud"}
     assert "canary" not in repr(settings)
 
 

@@ -1,0 +1,38 @@
+"""Azure Service Bus, through AMQP 1.0 and the Azure SDK; read `source.py` first.
+
+Importing this package does not import the SDK: that happens with the first `connect`.
+"""
+
+from connectors.servicebus.settings import (
+    Connection,
+    Correlation,
+    Credential,
+    Filter,
+    LockRenewal,
+    NewQueue,
+    NewSubscription,
+    Queue,
+    Reception,
+    Sas,
+    ServiceBusSettings,
+    Sessions,
+    Subscription,
+)
+from connectors.servicebus.source import ServiceBusSource
+
+__all__ = [
+    "Connection",
+    "Correlation",
+    "Credential",
+    "Filter",
+    "LockRenewal",
+    "NewQueue",
+    "NewSubscription",
+    "Queue",
+    "Reception",
+    "Sas",
+    "ServiceBusSettings",
+    "ServiceBusSource",
+    "Sessions",
+    "Subscription",
+]

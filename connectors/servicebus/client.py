@@ -1,0 +1,183 @@
+"""The SDK's clients, opened as configured, and its exceptions as ours.
+
+The pure Python AMQP of the SDK is used: with uAMQP it does not confirm settlements. `retry_total` is 0, as the
+supervisor is who tries again; two loops of retries would multiply.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+from azure.core.exceptions import ClientAuthenticationError
+from azure.core.pipeline.transport import AsyncioRequestsTransport
+from azure.servicebus import ServiceBusSubQueue, TransportType
+from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
+from azure.servicebus.aio.management import ServiceBusAdministrationClient
+from azure.servicebus.exceptions import (
+    MessagingEntityDisabledError,
+    MessagingEntityNotFoundError,
+    ServiceBusAuthenticationError,
+    ServiceBusAuthorizationError,
+)
+
+from connectors.errors import AuthenticationError, NotConnectedError, SourceError, TopologyError
+from connectors.servicebus.settings import Connection, ServiceBusSettings
+
+_EMULATOR_ADMINISTRATION_PORT = 5300
+_ADMINISTRATION_TIMEOUT = 10.0
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Let only our exceptions out of a block that calls the SDK.
+
+    After idle times and lost links the SDK is known to raise whatever its insides make of it, AttributeError among
+    them, so anything at all is a lost connection.
+    """
+    try:
+        yield
+    except SourceError:
+        raise
+    except (ServiceBusAuthenticationError, ServiceBusAuthorizationError, ClientAuthenticationError) as error:
+        raise AuthenticationError(f"{what}: the credentials are refused: {_first_line(error)}") from error
+    except MessagingEntityNotFoundError as error:
+        raise TopologyError(
+            f"{what} does not exist; create it, or say create_if_missing: {_first_line(error)}"
+        ) from error
+    except MessagingEntityDisabledError as error:
+        raise TopologyError(f"{what} is disabled: {_first_line(error)}") from error
+    except Exception as error:
+        raise NotConnectedError(f"{what}: {type(error).__name__}: {_first_line(error)}") from error
+
+
+class Client:
+    """Both clients of one connection: for messages, and for what is administered over HTTP."""
+
+    def __init__(self, settings: ServiceBusSettings) -> None:
+        self._settings = settings
+        connection = settings.connection
+        self._credential = _credential(connection)
+        self._messaging: ServiceBusClient = self._open(
+            ServiceBusClient, retry_total=0, uamqp_transport=False, **_endpoint(connection), **_verification(connection)
+        )
+        self._administration: ServiceBusAdministrationClient | None = None
+
+    def receiver(self, **options: Any) -> ServiceBusReceiver:
+        """A receiver of the configured entity, not yet opened."""
+        settings = self._settings
+        if settings.dead_letter:
+            options["sub_queue"] = ServiceBusSubQueue.DEAD_LETTER
+        if settings.queue is not None:
+            return self._messaging.get_queue_receiver(settings.queue.name, **options)
+        assert settings.topic is not None
+        assert settings.subscription is not None
+        return self._messaging.get_subscription_receiver(settings.topic, settings.subscription.name, **options)
+
+    @property
+    def administration(self) -> ServiceBusAdministrationClient:
+        """The client for topology and counts, opened when first asked for; its requests are not repeated."""
+        if self._administration is None:
+            connection = self._settings.connection
+            transport = _Transport(
+                _administration_address(connection),
+                connection_timeout=_ADMINISTRATION_TIMEOUT,
+                read_timeout=_ADMINISTRATION_TIMEOUT,
+                **_verification(connection),
+            )
+            self._administration = self._open(ServiceBusAdministrationClient, transport=transport, retry_total=0)
+        return self._administration
+
+    async def close_administration(self) -> None:
+        """Begin anew with the next request."""
+        administration, self._administration = self._administration, None
+        if administration is not None:
+            await administration.close()
+
+    async def close(self) -> None:
+        """Close what is open; never raises."""
+        with suppress(Exception):
+            await self.close_administration()
+        with suppress(Exception):
+            await self._messaging.close()
+        if self._credential is not None:
+            with suppress(Exception):
+                await self._credential.close()
+
+    def _open(self, kind: Any, **options: Any) -> Any:
+        connection_string = _connection_string(self._settings.connection)
+        if connection_string is not None:
+            return kind.from_connection_string(connection_string, **options)
+        return kind(self._settings.connection.namespace, self._credential, **options)
+
+
+class _Transport(AsyncioRequestsTransport):  # type: ignore[misc]  # the SDK resolves its name lazily: untyped
+    """Requests in a thread: the client would else want an HTTP library that nothing here uses.
+
+    The administration client insists on https, and on the address of the messaging endpoint; the emulator offers
+    plain HTTP on another port. With an `address`, requests go there.
+    """
+
+    def __init__(self, address: str | None, **options: Any) -> None:
+        super().__init__(**options)
+        self._address = None if address is None else urlsplit(address)
+
+    async def send(self, request: Any, **options: Any) -> Any:
+        if self._address is not None:
+            request.url = (
+                urlsplit(request.url)._replace(scheme=self._address.scheme, netloc=self._address.netloc).geturl()
+            )
+        return await super().send(request, **options)
+
+
+def _connection_string(connection: Connection) -> str | None:
+    """What signs by itself: as configured, or made of a policy; None when there is a credential."""
+    if connection.connection_string is not None:
+        return connection.connection_string.get_secret_value()
+    if connection.sas is None:
+        return None
+    name, key = connection.sas.name, connection.sas.key.get_secret_value()
+    return f"Endpoint=sb://{connection.namespace}/;SharedAccessKeyName={name};SharedAccessKey={key}"
+
+
+def _administration_address(connection: Connection) -> str | None:
+    if connection.administration is not None or connection.connection_string is None:
+        return connection.administration
+    parts = dict(part.partition("=")[::2] for part in connection.connection_string.get_secret_value().split(";"))
+    if parts.get("UseDevelopmentEmulator") != "true":
+        return None
+    return f"http://{urlsplit(parts['Endpoint']).hostname}:{_EMULATOR_ADMINISTRATION_PORT}"
+
+
+def _endpoint(connection: Connection) -> Mapping[str, Any]:
+    if connection.endpoint is None:
+        return {}
+    return {"custom_endpoint_address": connection.endpoint, "transport_type": TransportType.Amqp}
+
+
+def _verification(connection: Connection) -> Mapping[str, Any]:
+    return {} if connection.ca_file is None else {"connection_verify": str(connection.ca_file)}
+
+
+def _credential(connection: Connection) -> Any:
+    """Raises: AuthenticationError: what it takes is not installed."""
+    credential = connection.credential
+    if credential is None:
+        return None
+    try:
+        from azure.identity.aio import ClientSecretCredential, ManagedIdentityCredential
+    except ImportError as error:
+        raise AuthenticationError("credential needs azure-identity: install pushbridge[azure]") from error
+    # their default transport is an HTTP library that comes with nothing else here
+    transport = AsyncioRequestsTransport()
+    if credential.managed_identity:
+        return ManagedIdentityCredential(client_id=credential.client_id, transport=transport)
+    assert credential.tenant is not None  # all three were checked when they were read
+    assert credential.client_id is not None
+    assert credential.client_secret is not None
+    secret = credential.client_secret.get_secret_value()
+    return ClientSecretCredential(credential.tenant, credential.client_id, secret, transport=transport)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0][:300]

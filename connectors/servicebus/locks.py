@@ -1,0 +1,108 @@
+"""Peek-locks: how long they last, what renews them, when one counts as lost."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime
+
+from azure.servicebus.exceptions import MessageAlreadySettled, MessageLockLostError, SessionLockLostError
+
+GONE = (MessageLockLostError, SessionLockLostError, MessageAlreadySettled)
+"""What the SDK raises when the broker knows nothing of a lock any more: what became of the message is unknown."""
+
+TICK = 1.0
+"""Seconds between looks at what is due."""
+
+_AT_ONCE = 50
+"""Renewals under way at a time."""
+
+
+class Lock:
+    """One lock at the broker, of a message or of a session, for as long as somebody here relies on it.
+
+    Its end is told in the broker's time, which is taken to be ours. `renew` extends it and returns the new end; that
+    is done for `max_age` seconds after `touch` was last called.
+    """
+
+    def __init__(
+        self,
+        until: datetime,
+        renew: Callable[[], Awaitable[datetime]],
+        *,
+        max_age: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._until = until.timestamp()
+        self._renew = renew
+        self._max_age = max_age
+        self._clock = clock
+        self._touched = clock()
+        self._period = max(self._until - self._touched, 0.0)
+        self._is_lost = False
+
+    def is_lost(self) -> bool:
+        """Whether the broker has given the message to somebody else, or is about to.
+
+        What has less than a tenth of its time left (five seconds at most) is not begun any more.
+        """
+        return self._is_lost or self._clock() > self._until - min(5.0, self._period / 10)
+
+    def lose(self) -> None:
+        """The broker, or the connection, says that it is over."""
+        self._is_lost = True
+
+    def touch(self) -> None:
+        """Somebody begins to rely on it anew."""
+        self._touched = self._clock()
+
+    def is_due(self) -> bool:
+        """Whether it is time to renew it: half of it is over, and nobody has relied on it for too long."""
+        now = self._clock()
+        return not self._is_lost and self._until - now < self._period / 2 and now < self._touched + self._max_age
+
+    async def renew(self) -> None:
+        """Extend it; a lock that the broker does not know any more is lost.
+
+        Any other failure is tried again with the next tick, for as long as the lock lasts.
+        """
+        with suppress(Exception):  # of the SDK's many ways to fail, all others leave the lock as it is
+            try:
+                self._until = (await self._renew()).timestamp()
+            except GONE:
+                self.lose()
+
+
+class Renewal:
+    """Renews the locks it holds while `run` runs.
+
+    The SDK has a renewer too: it takes a task for each message, gives up after 300 seconds unless told, and does not
+    call back when a link is lost. This one is one task, and a lock is asked for its state where that matters.
+    """
+
+    def __init__(self) -> None:
+        self._locks: dict[Lock, None] = {}
+        self._gate = asyncio.Semaphore(_AT_ONCE)
+
+    def hold(self, lock: Lock) -> None:
+        """Renew it from now on."""
+        self._locks[lock] = None
+
+    def release(self, lock: Lock) -> None:
+        """Do not renew it any more."""
+        self._locks.pop(lock, None)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await asyncio.sleep(TICK)
+            await self.renew_due()
+
+    async def renew_due(self) -> None:
+        """Renew whatever it is time for."""
+        await asyncio.gather(*(self._renew_one(lock) for lock in self._locks if lock.is_due()))
+
+    async def _renew_one(self, lock: Lock) -> None:
+        async with self._gate:
+            if lock in self._locks:
+                await lock.renew()

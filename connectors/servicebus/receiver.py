@@ -1,0 +1,181 @@
+"""One receiver of the SDK: requests for messages, their locks, their settlement."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from azure.servicebus import ServiceBusMessageState, ServiceBusReceivedMessage
+from azure.servicebus.aio import ServiceBusReceiver
+
+from connectors.base import Answer, Message, Settlement
+from connectors.servicebus.appetite import Appetite
+from connectors.servicebus.client import translated
+from connectors.servicebus.locks import GONE, Lock, Renewal
+from connectors.servicebus.message import message_from
+
+MAX_REASON, MAX_DESCRIPTION = 1024, 4096
+"""Bytes of a dead letter's reason and description; more could push a message over the size limit."""
+
+_SETTLE_TIMEOUT = 20.0
+"""Seconds for an answer; the SDK itself waits a minute and then asks again in another way."""
+
+_CLOSE_TIMEOUT = 5.0
+_MAX_REQUESTS = 8000
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """The receipt of a message: where it came from and under which lock."""
+
+    receiver: "Receiver"
+    received: ServiceBusReceivedMessage
+    lock: Lock
+
+
+class Receiver:
+    """An open receiver; a loss of any kind is its end.
+
+    Requests for messages are never cancelled but left standing, as the SDK forgets what a cancelled one had in hand.
+    Nor do they run beside settlements if it can be helped: they share one socket, and reading holds the lock of writing.
+    """
+
+    def __init__(self, sdk: ServiceBusReceiver, *, source: str, max_lock_age: float, renewal: Renewal) -> None:
+        self._sdk = sdk
+        self._source = source
+        self._max_lock_age = max_lock_age
+        self._renewal = renewal
+        self._session_lock: Lock | None = None
+        self._appetite = Appetite()
+        self._round_trip = 0.0
+        self._unsettled: dict[Delivery, None] = {}
+        self._requests = 0
+
+    @property
+    def unsettled(self) -> int:
+        """Messages received and not settled."""
+        return len(self._unsettled)
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether it is time for a new one.
+
+        The SDK grants the broker 10,000 answers to management requests, renewals among them, and never more.
+        """
+        return self._requests > _MAX_REQUESTS
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it holds a session no more."""
+        return self._session_lock is not None and self._session_lock.is_lost()
+
+    async def open(self) -> None:
+        """Raises: what the SDK raises; `OperationTimeoutError` when there is no session to be had."""
+        await self._sdk.__aenter__()
+        session = self._sdk.session
+        if session is not None:
+            assert session.locked_until_utc is not None  # the broker told when it accepted
+            self._session_lock = Lock(session.locked_until_utc, session.renew_lock, max_age=self._max_lock_age)
+            self._renewal.hold(self._session_lock)
+
+    async def pull(self, limit: int, wait: float) -> list[Message]:
+        """Up to `limit` messages; waits `wait` seconds for a first one.
+
+        Raises: NotConnectedError, AuthenticationError, TopologyError; SessionLockLostError.
+        """
+        asked, asked_at = min(limit, self._appetite.size), time.monotonic()
+        received = await self._sdk.receive_messages(max_message_count=asked, max_wait_time=wait)
+        self._appetite.fed(asked, len(received), seconds=time.monotonic() - asked_at, round_trip=self._round_trip)
+        if received and self._session_lock is not None:
+            self._session_lock.touch()
+        return [self._take(each) for each in received]
+
+    async def settle(self, settled: Sequence[tuple[Delivery, Answer]]) -> None:
+        """Settle side by side, as each waits for the broker's word; what is settled or lost already is passed over.
+
+        Raises: NotConnectedError.
+        """
+        ours: dict[Delivery, Answer] = {}
+        for delivery, answer in settled:
+            if delivery in self._unsettled:
+                ours.setdefault(delivery, answer)  # of two answers the first counts
+        if not ours:
+            return
+        asked_at = time.monotonic()
+        try:
+            with translated(f"{self._source}: settling"):
+                async with asyncio.timeout(_SETTLE_TIMEOUT):
+                    await asyncio.gather(*(self._settle(delivery, answer) for delivery, answer in ours.items()))
+        finally:
+            for delivery in ours:
+                self._forget(delivery)
+        self._round_trip = time.monotonic() - asked_at
+
+    async def waiting(self, limit: int) -> int:
+        """How many messages can be received or are locked; only the first `limit` are looked at."""
+        self._requests += 1
+        peeked = await self._sdk.peek_messages(max_message_count=limit, sequence_number=1)
+        return sum(message.state is ServiceBusMessageState.ACTIVE for message in peeked)
+
+    async def close(self) -> None:
+        """Give back what is not settled and disconnect; never raises, and takes a few seconds at most."""
+        unsettled = list(self._unsettled)
+        for delivery in unsettled:
+            self._forget(delivery)
+            delivery.lock.lose()
+        if self._session_lock is not None:
+            self._session_lock.lose()
+            self._renewal.release(self._session_lock)
+        with suppress(Exception):
+            async with asyncio.timeout(_CLOSE_TIMEOUT):
+                await asyncio.gather(
+                    *(self._sdk.abandon_message(delivery.received) for delivery in unsettled), return_exceptions=True
+                )
+        with suppress(Exception):
+            async with asyncio.timeout(_CLOSE_TIMEOUT):
+                await self._sdk.close()
+
+    def _take(self, received: ServiceBusReceivedMessage) -> Message:
+        lock = self._session_lock
+        if lock is None:
+            until = received.locked_until_utc
+            assert until is not None  # with peek-lock it is there
+            lock = Lock(until, lambda: self._renew(received), max_age=self._max_lock_age)
+            self._renewal.hold(lock)
+        delivery = Delivery(self, received, lock)
+        self._unsettled[delivery] = None
+        return message_from(received, source=self._source, receipt=delivery, is_lost=lock.is_lost)
+
+    def _forget(self, delivery: Delivery) -> None:
+        self._unsettled.pop(delivery, None)
+        if delivery.lock is not self._session_lock:
+            self._renewal.release(delivery.lock)
+
+    async def _renew(self, received: ServiceBusReceivedMessage) -> datetime:
+        self._requests += 1
+        return await self._sdk.renew_message_lock(received)
+
+    async def _settle(self, delivery: Delivery, answer: Answer) -> None:
+        received = delivery.received
+        try:
+            match answer.settlement:
+                case Settlement.ACK:
+                    await self._sdk.complete_message(received)
+                case Settlement.NACK:
+                    await self._sdk.abandon_message(received)
+                case Settlement.REJECT:
+                    await self._sdk.dead_letter_message(
+                        received,
+                        reason=_bounded(answer.reason, MAX_REASON),
+                        error_description=_bounded(answer.detail, MAX_DESCRIPTION),
+                    )
+        except GONE:
+            # Unknown, not failed: the lock ran out, or the broker settled and its answer got lost on the way.
+            pass
+
+
+def _bounded(text: str, size: int) -> str:
+    """The beginning of a text that fits into so many bytes of UTF-8."""
+    return text.encode()[:size].decode(errors="ignore")

@@ -1,0 +1,143 @@
+"""Sessions: several at a time, each in order, taking turns."""
+
+import asyncio
+from collections.abc import Callable
+
+from azure.servicebus.exceptions import OperationTimeoutError, SessionLockLostError
+
+from connectors.base import Message
+from connectors.errors import SourceError
+from connectors.servicebus.client import translated
+from connectors.servicebus.receiver import Receiver
+from connectors.servicebus.settings import Sessions
+
+TURN = 60.0
+"""Seconds after which a session that never goes idle makes place for others, which would else never be served."""
+
+FIRST_WAIT = 1.0
+"""Seconds that the first requests for a session wait, so that connecting soon knows whether they are answered."""
+
+_ANSWER_TIMEOUT = 15.0
+"""Seconds beyond its own waiting time after which a request for a session counts as lost."""
+
+
+class SessionWorkers:
+    """Receives from as many sessions at a time as is configured, one worker each.
+
+    A worker takes the next available session, hands out what it brings, and asks for more of it only when all of that
+    is settled: so messages of a session are taken to the store in order even where some are given back. It leaves the
+    session when that has been idle for a while, or after a minute of work, and takes the next one. Deferred messages
+    stay where they are.
+
+    A session lock that is lost ends with its session only. Anything else that goes wrong ends all, and the next call
+    tells of it.
+    """
+
+    def __init__(
+        self, new_receiver: Callable[[float], Receiver], settings: Sessions, *, what: str, credit: int, max_wait: float
+    ) -> None:
+        self._new_receiver = new_receiver
+        self._settings = settings
+        self._what = what
+        self._share = max(1, credit // settings.concurrent)
+        self._max_wait = max_wait
+        self._tasks: list[asyncio.Task[None]] = []
+        self._arrived: list[Message] = []
+        self._arrival = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._answered = asyncio.Event()
+        self._failure: Exception | None = None
+
+    async def start(self) -> None:
+        """Return when the broker has answered one of the workers, be it that no session is waiting.
+
+        Raises: SourceError, as connecting does.
+        """
+        self._tasks = [asyncio.create_task(self._work()) for _ in range(self._settings.concurrent)]
+        await self._answered.wait()
+        self._check()
+
+    async def take(self, limit: int, wait: float) -> list[Message]:
+        """Up to `limit` messages, those of a session in order; waits `wait` seconds for a first one.
+
+        Raises: SourceError.
+        """
+        if not self._arrived:
+            self._check()
+            self._arrival.clear()
+            try:
+                async with asyncio.timeout(wait):
+                    await self._arrival.wait()
+            except TimeoutError:
+                return []
+        if not self._arrived:
+            self._check()
+        taken, self._arrived = self._arrived[:limit], self._arrived[limit:]
+        return taken
+
+    def settled(self) -> None:
+        """Some messages have been settled; workers may go on."""
+        self._settled.set()
+        self._settled = asyncio.Event()
+
+    async def stop(self) -> None:
+        """Leave all sessions; what is not settled is given back. Never raises."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks, self._arrived = [], []
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    async def _work(self) -> None:
+        wait = FIRST_WAIT
+        try:
+            while True:
+                receiver = self._new_receiver(wait)
+                try:
+                    if await self._accept(receiver, wait):
+                        await self._serve(receiver)
+                finally:
+                    await receiver.close()
+                wait = self._max_wait
+        except Exception as error:
+            self._failure = self._failure or error
+            self._answered.set()
+            self._arrival.set()
+
+    async def _accept(self, receiver: Receiver, wait: float) -> bool:
+        """Whether there is a session to be served. Raises: SourceError."""
+        try:
+            with translated(self._what):
+                async with asyncio.timeout(wait + _ANSWER_TIMEOUT):
+                    await receiver.open()
+        except SourceError as error:
+            if not isinstance(error.__cause__, OperationTimeoutError | SessionLockLostError):
+                raise
+            return False  # no session has messages: as good an answer as any
+        finally:
+            self._answered.set()
+        return True
+
+    async def _serve(self, receiver: Receiver) -> None:
+        """Hand out messages of one session until it is idle, lost, or has had its turn. Raises: SourceError."""
+        loop = asyncio.get_running_loop()
+        end_of_turn = loop.time() + TURN
+        while loop.time() < end_of_turn:
+            try:
+                with translated(self._what):
+                    messages = await receiver.pull(self._share, self._settings.idle)
+            except SourceError as error:
+                if not isinstance(error.__cause__, SessionLockLostError):
+                    raise
+                return
+            if not messages:
+                return
+            self._arrived += messages
+            self._arrival.set()
+            while receiver.unsettled:
+                await self._settled.wait()
+            if receiver.is_lost:
+                return

@@ -1,0 +1,246 @@
+"""What a configuration says about Service Bus: where it is, which entity, how much at a time."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from connectors.duration import Duration
+from connectors.files import ExistingFile
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+def _checked_connection_string(value: SecretStr) -> SecretStr:
+    parts = dict(part.partition("=")[::2] for part in value.get_secret_value().strip().rstrip(";").split(";"))
+    given = {name.lower() for name, text in parts.items() if text}
+    if "endpoint" not in given or not ({"sharedaccesskeyname", "sharedaccesskey"} <= given) ^ (
+        "sharedaccesssignature" in given
+    ):
+        raise ValueError(
+            "not a Service Bus connection string; write "
+            "Endpoint=sb://NAME.servicebus.windows.net/;SharedAccessKeyName=NAME;SharedAccessKey=KEY"
+        )
+    return value
+
+
+def _checked_administration(url: str) -> str:
+    if not re.fullmatch(r"https?://[^/\s]+/?", url):
+        raise ValueError("not the address of an administration interface; write http://HOST:5300, or https://HOST")
+    return url.rstrip("/")
+
+
+def _checked_endpoint(address: str) -> str:
+    if not re.fullmatch(r"(sb://)?[^/\s:]+:\d{1,5}/?", address):
+        raise ValueError("not an address; write HOST:PORT")
+    return address
+
+
+Secret = Annotated[SecretStr, Field(min_length=1)]
+EntityName = Annotated[str, Field(min_length=1, max_length=260)]
+"""A queue or topic; `/` in it is allowed."""
+ShortName = Annotated[str, Field(min_length=1, max_length=50)]
+"""A subscription or rule."""
+
+
+class Credential(_Settings):
+    """An identity in Entra ID that has the role Azure Service Bus Data Receiver; creating takes Data Owner.
+
+    It is the machine's managed identity, the one with `client_id` if there are several, or an app registration. The
+    text `managed_identity` stands for the first.
+    """
+
+    managed_identity: bool = False
+    tenant: Annotated[str, Field(min_length=1)] | None = None
+    client_id: Annotated[str, Field(min_length=1)] | None = None
+    client_secret: Secret | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spell_out(cls, value: object) -> object:
+        return {"managed_identity": True} if value == "managed_identity" else value
+
+    @model_validator(mode="after")
+    def _check_one(self) -> Self:
+        app = (self.tenant, self.client_id, self.client_secret)
+        if self.managed_identity:
+            if self.tenant is not None or self.client_secret is not None:
+                raise ValueError("a managed identity has no tenant and no client_secret")
+        elif None in app:
+            raise ValueError("write managed_identity, or tenant, client_id and client_secret")
+        return self
+
+
+class Sas(_Settings):
+    """A shared access policy; the right Listen is enough to receive, creating what is missing needs Manage."""
+
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+    key: Secret
+
+
+class Connection(_Settings):
+    """The namespace and who we are: a connection string, or `namespace` with a `credential` or a `sas` policy.
+
+    `endpoint` is dialled, by AMQP in TLS, instead of the namespace at port 5671: a gateway, or a stand-in. Topology is
+    administered at `administration` instead of the namespace; for `UseDevelopmentEmulator=true` that is port 5300
+    unless told. `ca_file` replaces the public roots.
+    """
+
+    connection_string: Annotated[Secret, AfterValidator(_checked_connection_string)] | None = None
+    namespace: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$")] | None = None
+    credential: Credential | None = None
+    sas: Sas | None = None
+    endpoint: Annotated[str, AfterValidator(_checked_endpoint)] | None = None
+    administration: Annotated[str, AfterValidator(_checked_administration)] | None = None
+    ca_file: ExistingFile | None = None
+
+    @model_validator(mode="after")
+    def _check_one(self) -> Self:
+        if (self.connection_string is None) == (self.namespace is None):
+            raise ValueError("write either connection_string or namespace")
+        if self.connection_string is not None and (self.credential is not None or self.sas is not None):
+            raise ValueError("a connection_string says already who we are; leave out credential and sas")
+        if self.namespace is not None and (self.credential is None) == (self.sas is None):
+            raise ValueError("with namespace, write either credential or sas")
+        return self
+
+
+class Correlation(_Settings):
+    """Equality with every property given; `properties` are the application's. The cheapest kind of filter."""
+
+    correlation_id: str | None = None
+    message_id: str | None = None
+    to: str | None = None
+    reply_to: str | None = None
+    subject: str | None = None
+    session_id: str | None = None
+    reply_to_session_id: str | None = None
+    content_type: str | None = None
+    properties: Mapping[str, bool | int | float | str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check_any(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("a filter without a condition; leave it out to receive everything")
+        return self
+
+
+class Filter(_Settings):
+    """Which messages of the topic are wanted: `correlation`, or the text of a `sql` filter, which the broker checks."""
+
+    correlation: Correlation | None = None
+    sql: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+
+    @model_validator(mode="after")
+    def _check_one(self) -> Self:
+        if (self.correlation is None) == (self.sql is None):
+            raise ValueError("write either correlation or sql")
+        return self
+
+
+class _NewEntity(_Settings):
+    lock_duration: Annotated[Duration, Field(ge=1, le=300)] = 60.0
+    max_delivery_count: int = Field(default=10, ge=1, le=2000)
+    dead_letter_on_expiry: bool = False
+    requires_session: bool = False
+
+
+class NewQueue(_NewEntity):
+    """How a missing queue is created; an existing one is compared with this and never altered."""
+
+
+class NewSubscription(_NewEntity):
+    """How a missing subscription is created; an existing one is compared with this and never altered.
+
+    A message comes when `filter` or any of the `rules` lets it through; without either, all come.
+    """
+
+    filter: Filter | None = None
+    rules: Mapping[ShortName, Filter] = Field(default_factory=dict)
+
+
+class Queue(_Settings):
+    """The queue to receive from. Without `create_if_missing` it has to exist and is taken as it is."""
+
+    name: EntityName
+    create_if_missing: NewQueue | None = None
+
+
+class Subscription(_Settings):
+    """The subscription to receive from. With `create_if_missing` the topic is created as well, with Azure's defaults."""
+
+    name: ShortName
+    create_if_missing: NewSubscription | None = None
+
+
+class LockRenewal(_Settings):
+    """Locks of what is taken to the store are renewed for `max` after receipt; then the work is given up."""
+
+    max: Annotated[Duration, Field(gt=0)] = 600.0
+
+
+class Sessions(_Settings):
+    """`concurrent` sessions are received from at a time; one that brings nothing for `idle` makes place for another."""
+
+    concurrent: int = Field(default=8, ge=1, le=500)
+    idle: Annotated[Duration, Field(ge=1)] = 5.0
+
+
+class Reception(_Settings):
+    """How much is taken at a time.
+
+    `concurrency` is the credit: the most messages locked and not settled. `prefetch` asks for more than there is room
+    for: their locks run while they wait here unrenewed, so leave it at 0. `max_wait` is how long one request for
+    messages, or for a session, is left standing.
+    """
+
+    concurrency: int = Field(default=500, ge=1, le=5000)
+    prefetch: int = Field(default=0, ge=0, le=5000)
+    max_wait: Annotated[Duration, Field(ge=1, le=60)] = 30.0
+    lock_renewal: LockRenewal = LockRenewal()
+    sessions: Sessions | None = None
+
+
+class ServiceBusSettings(_Settings):
+    """A queue or subscription, or its dead-letter queue, as a source of messages."""
+
+    connection: Connection
+    queue: Queue | None = None
+    topic: EntityName | None = None
+    subscription: Subscription | None = None
+    dead_letter: bool = False
+    receive: Reception = Reception()
+
+    @model_validator(mode="after")
+    def _check_entity(self) -> Self:
+        if (self.queue is None) == (self.topic is None):
+            raise ValueError("write either queue, or topic and subscription")
+        if (self.topic is None) != (self.subscription is None):
+            raise ValueError("topic and subscription go together")
+        sessions, new = self.receive.sessions, self.create_if_missing
+        if self.dead_letter and sessions is not None:
+            raise ValueError("a dead-letter queue has no sessions; leave out receive.sessions")
+        if new is not None and not self.dead_letter and new.requires_session != (sessions is not None):
+            raise ValueError("create_if_missing.requires_session: true and receive.sessions go together")
+        return self
+
+    @property
+    def create_if_missing(self) -> NewQueue | NewSubscription | None:
+        """How the queue or subscription is to be created."""
+        if self.queue is not None:
+            return self.queue.create_if_missing
+        assert self.subscription is not None
+        return self.subscription.create_if_missing
+
+    @property
+    def path(self) -> str:
+        """The entity as its users call it."""
+        if self.queue is not None:
+            path = f"queue {self.queue.name!r}"
+        else:
+            assert self.subscription is not None
+            path = f"subscription {self.subscription.name!r} of topic {self.topic!r}"
+        return f"dead-letter queue of {path}" if self.dead_letter else path

@@ -229,31 +229,27 @@ class Dispatcher:
             self._idle.set()
 
     def _start(self, work: Sequence[Work]) -> None:
+        """Whole notifications to the hubs elsewhere, pushes to the phones registered here; each on its own."""
         assert self._group is not None
-        self._group.create_task(self._guarded(work))
-
-    async def _guarded(self, work: Sequence[Work]) -> None:
-        """A defect costs its batch some time, never the process: the leases run out and the work is tried again."""
-        try:
-            await self._process(work)
-        except Exception as error:
-            self._observer.crashed(f"a batch of {len(work)} notifications", error)
-            self._drop(work)
-
-    # A batch, from work to results
-
-    async def _process(self, work: Sequence[Work]) -> None:
-        """Whole notifications to the hubs elsewhere, pushes to the phones registered here."""
         here: list[Work] = []
         elsewhere: dict[str, list[Work]] = {}
         for piece in work:
             is_elsewhere = self._forwarding.concerns(piece)
             (elsewhere.setdefault(piece.notification.hub, []) if is_elsewhere else here).append(piece)
-        async with asyncio.TaskGroup() as group:
-            for pieces in elsewhere.values():
-                group.create_task(self._forward(pieces))
-            if here:
-                group.create_task(self._push(here))
+        for pieces in elsewhere.values():
+            self._group.create_task(self._guarded(self._forward, pieces))
+        if here:
+            self._group.create_task(self._guarded(self._push, here))
+
+    async def _guarded(self, deliver: Callable[[Sequence[Work]], Awaitable[None]], work: Sequence[Work]) -> None:
+        """A defect costs its batch some time, never the process: the leases run out and the work is tried again."""
+        try:
+            await deliver(work)
+        except Exception as error:
+            self._observer.crashed(f"a batch of {len(work)} notifications", error)
+            self._drop(work)
+
+    # A batch, from work to results
 
     async def _forward(self, work: Sequence[Work]) -> None:
         handover = await self._forwarding.hand_over(work)

@@ -17,9 +17,10 @@ from hub.dispatch import LEASE, Dispatcher
 from hub.installation import Registration, Template
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import NotificationDetails, OutcomeName, Reaction, State
+from hub.rendering import Rendering
 from hub.retry import RetryPolicy
 from hub.senders.base import Push, SendResult
-from hub.store.base import PAGE_SIZE, Lane
+from hub.store.base import PAGE_SIZE, Lane, Target
 from tests.fakes.clock import FakeClock
 from tests.fakes.observer import FakeObserver
 from tests.fakes.senders import DELIVERED, DROPPED, GONE, UNAVAILABLE, WRONG_KEY, FakeSender
@@ -36,6 +37,22 @@ APPLE = NativeContent(platform=APNS, payload=b"{}")
 GOOGLE = NativeContent(platform=FCM, payload=b"{}")
 
 
+class FakeOutlet:
+    """A hub elsewhere that takes everything, unless it has a defect."""
+
+    def __init__(self) -> None:
+        self.taken: list[Notification] = []
+        self.defect: Exception | None = None
+
+    async def send(self, items: Sequence[Notification], /) -> Sequence[SendResult]:
+        if self.defect is not None:
+            raise self.defect
+        self.taken += items
+        return [DELIVERED] * len(items)
+
+    async def close(self) -> None: ...
+
+
 class Delivery:
     """A dispatcher at work between a real store and push services that are played."""
 
@@ -47,8 +64,15 @@ class Delivery:
         self.bulkheads = {
             (HUB, sender.platform): Bulkhead(sender, clock=clock) for sender in (self.apns, self.fcm, self.wns)
         }
+        self.elsewhere = FakeOutlet()
         self.dispatcher = Dispatcher(
-            store, self.bulkheads, observer=self.observer, policy=POLICY, slots=slots, clock=clock
+            store,
+            self.bulkheads,
+            remotes={"elsewhere": Bulkhead(self.elsewhere, clock=clock)},
+            observer=self.observer,
+            policy=POLICY,
+            slots=slots,
+            clock=clock,
         )
 
     async def accept(self, *notifications: Notification) -> None:
@@ -526,19 +550,52 @@ async def test_a_defect_of_one_sender_is_its_own_platforms_trouble(crashing: Del
     assert (await crashing.details(broken)).counts == {APNS: {SUCCESS: 1}}
 
 
-async def test_a_notification_that_cannot_be_handled_costs_only_itself_and_ends_with_its_age(
-    crashing: Delivery,
+async def test_a_notification_that_a_defect_stops_costs_only_itself_and_ends_with_its_age(
+    crashing: Delivery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await register(crashing, 1, "news")
-    await crashing.store.put_installations("removed", [installation("eve", "news", templates=False)])
-    bad = notification("news", hub="removed", content=GOOGLE)
-    await crashing.accept(notification("news", content=GOOGLE), bad, notification("news", content=GOOGLE))
+    good, bad, better = (notification("news", content=GOOGLE) for _ in range(3))
+    pushes = Rendering.pushes
+
+    def defective(self: Rendering, given: Notification, targets: Sequence[Target]) -> list[Push | None]:
+        if given.id == bad.id:
+            raise ZeroDivisionError
+        return pushes(self, given, targets)
+
+    monkeypatch.setattr(Rendering, "pushes", defective)
+    await crashing.accept(good, bad, better)
     await crashing.observer.until_ended(2)
     assert len(crashing.fcm.pushes) == 2
-    assert len(crashing.observer.crashes) == 1
+    assert [type(error) for error in crashing.observer.crashes] == [ZeroDivisionError]
     await crashing.later(POLICY.max_age)
     await crashing.observer.until_ended(3)
-    assert crashing.observer.states == {(HUB, State.COMPLETED): 2, ("removed", State.ABANDONED): 1}
+    assert (await crashing.details(bad)).counts == {FCM: {ABANDONED: 1}}
+    assert {(await crashing.details(one)).state for one in (good, better)} == {State.COMPLETED}
+
+
+async def test_a_defect_in_the_way_to_another_hub_costs_no_push_and_no_place(crashing: Delivery) -> None:
+    await register(crashing, 1, "news")
+    crashing.elsewhere.defect = ZeroDivisionError("a defect")
+    away = notification(hub="elsewhere")
+    here = [notification("news", content=GOOGLE) for _ in range(3)]
+    await crashing.accept(here[0], away, *here[1:])
+    await crashing.observer.until_ended(3)
+    assert len(crashing.fcm.pushes) == 3
+    assert [type(error) for error in crashing.observer.crashes] == [ZeroDivisionError]
+    crashing.elsewhere.defect = None
+    await crashing.later(LEASE)
+    await crashing.observer.until_ended(4)
+    assert {one.id for one in crashing.elsewhere.taken} == {away.id}
+
+
+async def test_a_notification_for_a_hub_that_is_not_configured_any_more_ends(delivery: Delivery) -> None:
+    await register(delivery, 1, "news")
+    await delivery.store.put_installations("removed", [installation("eve", "news", templates=False)])
+    stray = notification("news", hub="removed", content=GOOGLE)
+    await delivery.deliver(stray, notification("news", content=GOOGLE))
+    assert delivery.fcm.push_channels == [f"token of {phones(1)[0]}"]
+    details = await delivery.store.details("removed", stray.id)
+    assert details.counts == {FCM: {OutcomeName.INVALID_CREDENTIALS: 1}}
 
 
 # The store in trouble
@@ -629,8 +686,8 @@ async def test_work_whose_lease_ran_out_is_pushed_again_under_the_same_id_and_re
     assert len({push.id for push in pushes}) == 1
     await delivery.store.looked()
     delivery.fcm.let_go()
-    await delivery.observer.until(lambda: bool(delivery.observer.lost) and bool(delivery.observer.states))
-    assert delivery.observer.lost[Lane.SINGLE] == len(pushes) - 1
+    await delivery.observer.until(lambda: delivery.observer.lost[Lane.SINGLE] == len(delivery.fcm.pushes) - 1)
+    await delivery.observer.until_ended(1)
     assert delivery.observer.states == {(HUB, State.COMPLETED): 1}
     assert (await delivery.details(given)).counts == {FCM: {SUCCESS: 1}}
 

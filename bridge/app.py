@@ -107,7 +107,6 @@ class Daemon:
             delivering = self._start(self.hub.run(), "hub")
             stack.push_async_callback(_end, [delivering])
             stack.push_async_callback(self._drain)
-            self._exchange_apps()
             for listener in filter(None, (self.api, self.admin)):
                 await listener.open()
                 stack.push_async_callback(listener.close)
@@ -117,7 +116,7 @@ class Daemon:
             stack.push_async_callback(_end, helpers)
             stack.push_async_callback(self._stop_intake)
             await self._exchange_sources()
-            self._exchange_apps()  # again, with the paths of the sources that are posted to
+            self._exchange_apps()  # until now every request was told that it is too early
             self.metrics.reloaded(ok=True)
             _log.info("started", admin="{}:{}".format(*self.admin.address), sources=list(self.settings.sources))
             try:

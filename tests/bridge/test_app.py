@@ -121,6 +121,10 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.005)
 
 
+async def until_started(daemon: Daemon) -> None:
+    await until(lambda: daemon.readiness() == (True, ["store: ok", "source hr: running", "source cloud: running"]))
+
+
 async def test_an_event_that_is_posted_arrives_on_the_phones_it_is_for(services: PushServices, tmp_path: Path) -> None:
     anna, ben = (services.add_phone(name, "fcmv1") for name in ("anna", "ben"))
     async with running(Daemon(read(tmp_path, *configuration(services)))) as bench:
@@ -280,7 +284,7 @@ async def test_on_the_way_out_intake_ends_first_and_the_store_last(
         daemon.telemetry, "source_changed", lambda status: order.append(f"{status.name} {status.state.value}")
     )
     async with daemon.running():
-        await until(lambda: daemon.readiness()[0])
+        await until_started(daemon)
         order.clear()
     assert order == ["hr stopped", "cloud stopped", "admin listener", "hub API", "drain", "store"]
 
@@ -298,7 +302,7 @@ async def test_a_signal_ends_it_in_good_order_and_it_is_unready_meanwhile(
 ) -> None:
     daemon = Daemon(read(tmp_path, *configuration(services, delay="300ms")))
     process = asyncio.create_task(daemon.run())
-    await until(lambda: daemon.readiness()[0])
+    await until_started(daemon)
     async with client_of(daemon) as client:
         os.kill(os.getpid(), number)
         await until(lambda: not daemon.readiness()[0])
@@ -333,6 +337,25 @@ async def test_a_port_in_use_keeps_it_from_starting_and_leaves_the_store_free(
                 pass
     async with running(Daemon(read(tmp_path, *configuration(services)))) as bench:
         assert (await bench.client.get("/livez")).status_code == 200
+
+
+async def test_who_comes_too_early_is_told_to_come_again(
+    services: PushServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon = Daemon(read(tmp_path, *configuration(services)))
+    statuses = {}
+    real_open = daemon.admin.open
+
+    async def open_and_ask() -> None:
+        await real_open()
+        async with client_of(daemon) as client:
+            statuses["readyz"] = (await client.get("/readyz")).status_code
+            statuses["source"] = (await client.post("/in/hr", content="Eve joined sales")).status_code
+
+    monkeypatch.setattr(daemon.admin, "open", open_and_ask)
+    async with running(daemon) as bench:
+        assert statuses == {"readyz": 503, "source": 503}
+        assert (await bench.post("Eve joined sales")).status_code == 202
 
 
 async def test_two_processes_do_not_share_one_store(services: PushServices, tmp_path: Path) -> None:

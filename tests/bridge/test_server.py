@@ -115,7 +115,7 @@ async def test_without_a_token_whoever_comes_from_elsewhere_gets_no_further_than
     path: str, address: str
 ) -> None:
     async with Admin().client(address) as client:
-        refused = await client.get(f"http://test{path}")
+        refused = await client.get(f"http://localhost{path}")
         assert refused.status_code == 403
         assert "admin_token" in refused.text
         assert [(await client.get(open_path)).status_code for open_path in ("/livez", "/readyz")] == [200, 200]

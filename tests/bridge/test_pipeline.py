@@ -184,7 +184,7 @@ async def test_a_repeated_event_is_suppressed_and_acknowledged(bench: Bench) -> 
 
 
 async def test_what_never_became_an_event_is_never_taken_for_a_repetition(bench: Bench) -> None:
-    await bench.handle(message("{"), message("{"))
+    await bench.handle(message("{", id="m-1"), message("{", id="m-1"))
     assert [passage.end for passage in bench.told.passages] == [End.DEAD_LETTER, End.DEAD_LETTER]
 
 

@@ -222,7 +222,9 @@ class Metrics:
 
     def source_changed(self, status: SourceStatus) -> None:
         self._source_up.labels(status.name).set(status.ready and status.state is not SourceState.STOPPED)
-        self._source_rebuilds.labels(status.name).inc(status.rebuilds - self._rebuilds_told[status.name])
+        told = self._rebuilds_told[status.name]
+        # One that was replaced by another configuration begins anew.
+        self._source_rebuilds.labels(status.name).inc(status.rebuilds - (told if told <= status.rebuilds else 0))
         self._rebuilds_told[status.name] = status.rebuilds
 
     def targeted(self, *, broadcast: bool, count: int) -> None:

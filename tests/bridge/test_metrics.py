@@ -185,6 +185,13 @@ def test_rebuilds_are_counted_once_however_often_a_source_pauses() -> None:
     assert value(told, "pushbridge_source_rebuilds_total", source="orders") == 2
 
 
+def test_a_source_that_another_configuration_replaced_goes_on_counting() -> None:
+    told = metrics()
+    for rebuilds in (0, 1, 2, 0, 1):
+        told.source_changed(SourceStatus("orders", state=SourceState.RUNNING, rebuilds=rebuilds))
+    assert value(told, "pushbridge_source_rebuilds_total", source="orders") == 3
+
+
 @pytest.mark.parametrize("state", SourceState)
 def test_a_source_is_up_while_its_messages_can_flow(state: SourceState) -> None:
     told = metrics()

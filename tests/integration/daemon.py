@@ -7,7 +7,7 @@ import socket
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -108,9 +108,12 @@ class Daemon:
         return self.error_file.read_text()
 
     def log(self) -> list[dict[str, Any]]:
-        """The lines it logged; one that a kill cut off is left out."""
-        lines = self.output_file.read_bytes().split(b"\n")[:-1]
-        return [orjson.loads(line) for line in lines]
+        """The lines it logged; one that a kill cut off is left out, with the first line of the process after it."""
+        logged = []
+        for line in self.output_file.read_bytes().splitlines():
+            with suppress(orjson.JSONDecodeError):
+                logged.append(orjson.loads(line))
+        return logged
 
     @contextmanager
     def database(self) -> Iterator[sqlite3.Connection]:

@@ -20,7 +20,7 @@ class Reason(Enum):
     EXPIRED = "expired"  # too old by the time it was its turn
     LOCK_LOST = "lock_lost"  # the broker took the message back too often before it could be settled
     TOO_LARGE = "too_large"  # a body over the source's limit
-    CRASH = "crash"  # taken several times, and the process ended each time
+    CRASH = "crash"  # a defect of ours met it, or the process ended each time it was taken
 
 
 class Stage(Enum):

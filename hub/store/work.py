@@ -106,13 +106,14 @@ def _duplicates(
 ) -> set[int]:
     """Indices of arrivals seen before, in the store or earlier in the batch; the others are remembered.
 
-    An arrival without effects is not remembered: repeating it changes nothing. One without an event id (a send through
-    the API) is known by its notification alone.
+    An arrival that notifies nobody is not remembered: repeating it does no harm, and a dead letter that was mended has to
+    come through when the broker hands it out again. One without an event id (a send through the API) is known by its
+    notification alone.
     """
     keyed = [
         (index, seen_key(arrival.source, arrival.event_id))
         for index, arrival in enumerate(arrivals)
-        if arrival.event_id and (arrival.notifications or arrival.dead_letters)
+        if arrival.event_id and arrival.notifications
     ]
     if not keyed:
         return set()

@@ -207,6 +207,15 @@ class Accepting(Suite):
         assert result.duplicates == {0}
         assert len(await store.dead_letters()) == 1
 
+    async def test_an_event_that_was_only_a_dead_letter_comes_through_when_it_is_sent_again(
+        self, store: Store, clock: FakeClock
+    ) -> None:
+        await store.accept([Arrival(source="orders", event_id="a", dead_letters=[dead_letter()])], lease=0, until=0)
+        mended = Arrival(source="orders", event_id="a", notifications=[notification()])
+        result = await store.accept([mended], lease=1, until=clock() + 60)
+        assert not result.duplicates
+        assert len(result.work) == 1
+
     async def test_a_relay_gets_its_dead_letters_oldest_first_until_it_has_sent_them_on(
         self, store: Store, clock: FakeClock
     ) -> None:

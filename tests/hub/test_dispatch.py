@@ -529,6 +529,19 @@ async def test_a_platform_that_is_down_is_left_alone_and_probed_until_it_is_back
     assert delivery.observer.outcomes == {(FCM, SUCCESS): 200}
 
 
+async def test_a_push_that_found_its_door_closed_has_not_been_tried(delivery: Delivery) -> None:
+    await register(delivery, 2, "news")
+    delivery.bulkheads[HUB, FCM].closed_until = delivery.clock() + 20
+    given = notification("news", content=GOOGLE)
+    await delivery.accept(given)
+    await delivery.store.called("record")
+    await delivery.dispatcher.drain(60)
+    assert not await lease(delivery.store, delivery.clock)
+    delivery.clock.advance(20)
+    (parked,) = await lease(delivery.store, delivery.clock)
+    assert (parked.notification, parked.attempt, len(parked.ordinals or ())) == (given, 0, 2)
+
+
 async def test_a_defect_of_one_sender_is_its_own_platforms_trouble(crashing: Delivery) -> None:
     apple = installation("bob", "news", platform=APNS, push_channel="AB", templates=False)
     await crashing.store.put_installations(HUB, [installation("ann", "news", templates=False), apple])

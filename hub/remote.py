@@ -8,43 +8,50 @@ not know that header, so there a repetition after a crash is a second notificati
 import base64
 import hashlib
 import hmac
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote
+from xml.sax.saxutils import unescape
 
 import orjson
 
-from hub.notification import Everyone, Notification, Platform, TemplateContent
+from hub.notification import Everyone, NativeContent, Notification, Platform, TemplateContent
 from hub.outcome import OutcomeName, Reaction
 from hub.remote_settings import RemoteSettings
 from hub.senders.base import SendResult
 from hub.senders.headers import HeaderError, field_lines, given_fields
 from hub.senders.results import malformed, retry_after, unreachable
 from hub.senders.transport import Request, Transport
+from hub.senders.wns import type_of
 
 API_VERSION: Final = "2020-06"
 TOKEN_LIFETIME: Final = 3600  # seconds
-_RENEW_BEFORE: Final = 300
+CONNECTIONS: Final = 32  # neither Azure nor pushbridge is known to offer HTTP/2, and HTTP/1.1 is one request at a time
+
+_RENEW_BEFORE: Final = 300  # seconds
+_MAX_DETAIL: Final = 200  # characters of the other's words that are kept
 _FORMATS: Final[Mapping[Platform, str]] = {
     Platform.APNS: "apple",
     Platform.FCM: "fcmv1",
     Platform.WNS: "windows",
 }
 _NATIVE_HEADERS: Final = ("apns-", "x-wns-")
-_CREDENTIALS: Final = (Reaction.CONFIG, OutcomeName.INVALID_CREDENTIALS)
+_DETAIL: Final = re.compile(r"<Detail>(.*?)(?:\.?TrackingId:|</Detail>)", re.DOTALL)
+_CONFIG: Final = (Reaction.CONFIG, OutcomeName.INVALID_CREDENTIALS)
+_THROTTLED: Final = (Reaction.THROTTLED, OutcomeName.THROTTLED)
 _STATUSES: Final[Mapping[int, tuple[Reaction, OutcomeName]]] = {
     400: (Reaction.DROP, OutcomeName.INVALID_NOTIFICATION_FORMAT),
-    401: _CREDENTIALS,
-    403: _CREDENTIALS,
-    404: _CREDENTIALS,  # there is no such hub
+    401: _CONFIG,
+    403: _CONFIG,
+    404: _CONFIG,  # there is no such hub
     408: (Reaction.RETRY, OutcomeName.PNS_UNAVAILABLE),
-    410: _CREDENTIALS,
+    410: _CONFIG,
     413: (Reaction.DROP, OutcomeName.INVALID_NOTIFICATION_SIZE),
-    429: (Reaction.THROTTLED, OutcomeName.THROTTLED),
+    429: _THROTTLED,
     503: (Reaction.RETRY, OutcomeName.PNS_UNAVAILABLE),
 }
-_THROTTLED: Final = (Reaction.THROTTLED, OutcomeName.THROTTLED)
 
 
 class RemoteHub:
@@ -53,14 +60,16 @@ class RemoteHub:
     def __init__(self, settings: RemoteSettings, *, clock: Callable[[], float] = time.time) -> None:
         self._settings = settings
         self._clock = clock
-        self._transport = Transport(ca_file=settings.ca_file)
-        self._url = f"{settings.endpoint}/{quote(settings.hub, safe='')}/messages?api-version={API_VERSION}"
-        self._token = b""
+        self._transport = Transport(ca_file=settings.ca_file, http2=False, connections=CONNECTIONS)
+        self._token = ""
         self._token_ends = 0.0
 
     async def send(self, notifications: Sequence[Notification], *, deadline: float = 30.0) -> Sequence[SendResult]:
         """In order; never raises for what the other answers. Nothing is repeated here."""
-        requests = [self.request_for(notification) for notification in notifications]
+        authorization = self._authorization()
+        requests = [
+            request_for(notification, self._settings, authorization=authorization) for notification in notifications
+        ]
         responses = iter(
             await self._transport.post_many(
                 (request for request in requests if not isinstance(request, SendResult)), deadline=deadline
@@ -82,59 +91,65 @@ class RemoteHub:
         """End what is under way. May be called twice."""
         await self._transport.close()
 
-    def request_for(self, notification: Notification) -> Request | SendResult:
-        """The request, or why there cannot be one."""
-        fields = {"idempotency-key": notification.id}
-        if not isinstance(notification.audience, Everyone):
-            fields["servicebusnotification-tags"] = str(notification.audience)
-        content = notification.content
-        if isinstance(content, TemplateContent):
-            fields |= {
-                "servicebusnotification-format": "template",
-                "content-type": "application/json;charset=utf-8",
-            }
-            body = orjson.dumps(dict(content.properties))
-        else:
-            is_xml = content.platform is Platform.WNS and content.payload.lstrip().startswith(b"<")
-            kind = "application/xml" if is_xml else "application/json;charset=utf-8"
-            fields |= {
-                "servicebusnotification-format": _FORMATS[content.platform],
-                "content-type": "application/octet-stream" if _is_raw(content.headers) else kind,
-            }
-            body = content.payload
-        if notification.expires_at is not None:
-            fields["servicebusnotification-apns-expiry"] = f"{notification.expires_at:%Y-%m-%dT%H:%M:%SZ}"
-        try:
-            if not isinstance(content, TemplateContent):
-                fields |= given_fields(content.headers, allowed=_NATIVE_HEADERS)
-            lines = field_lines(fields)
-        except HeaderError as error:
-            return malformed(str(error))
-        return Request(self._url, [self._authorization(), *lines], body)
-
-    def _authorization(self) -> bytes:
+    def _authorization(self) -> str:
         """One signature for an hour: it is for the hub, not for a request."""
         now = self._clock()
         if now > self._token_ends - _RENEW_BEFORE:
             self._token_ends = now + TOKEN_LIFETIME
-            self._token = b"authorization: " + signature(self._settings, int(self._token_ends)).encode()
+            self._token = signature(self._settings, int(self._token_ends))
         return self._token
 
 
+def request_for(notification: Notification, settings: RemoteSettings, *, authorization: str) -> Request | SendResult:
+    """The request, or why there cannot be one. It does not carry `platforms`, `priority` and `collapse_key`."""
+    fields = {"authorization": authorization, "idempotency-key": notification.id}
+    if not isinstance(notification.audience, Everyone):
+        fields["servicebusnotification-tags"] = str(notification.audience)
+    if notification.expires_at is not None:
+        fields["servicebusnotification-apns-expiry"] = f"{notification.expires_at:%Y-%m-%dT%H:%M:%SZ}"
+    content = notification.content
+    try:
+        if isinstance(content, TemplateContent):
+            body = orjson.dumps(dict(content.properties))
+            fields["servicebusnotification-format"] = "template"
+            fields["content-type"] = "application/json;charset=utf-8"
+        else:
+            body = content.payload
+            fields["servicebusnotification-format"] = _FORMATS[content.platform]
+            fields |= _native_fields(content)
+        lines = field_lines(fields)
+    except HeaderError as error:
+        return malformed(str(error))
+    url = f"{settings.endpoint}/{quote(settings.hub, safe='')}/messages?api-version={API_VERSION}"
+    return Request(url, lines, body)
+
+
+def _native_fields(content: NativeContent) -> dict[str, str]:
+    """The headers given with a payload, and those that its platform needs. Raises: HeaderError."""
+    fields = given_fields(content.headers, allowed=_NATIVE_HEADERS)
+    fields["content-type"] = "application/json;charset=utf-8"
+    if content.platform is Platform.WNS:
+        kind = fields.setdefault("x-wns-type", type_of(content.payload))
+        is_raw = kind.strip().lower() == "wns/raw"
+        fields["content-type"] = "application/octet-stream" if is_raw else "application/xml"
+    return fields
+
+
 def signature(settings: RemoteSettings, expires_at: int) -> str:
-    """A shared access signature for the hub (Azure Notification Hubs, "Security")."""
-    resource = quote_plus(f"{settings.endpoint}/{settings.hub}".lower())
+    """A shared access signature for the hub (Azure Notification Hubs, "Security"); `expires_at` in seconds since 1970.
+
+    Spaces are percent-encoded: a `+` would be read as one.
+    """
+    resource = quote(f"{settings.endpoint}/{settings.hub}".lower(), safe="")
     digest = hmac.digest(settings.key.encode(), f"{resource}\n{expires_at}".encode(), hashlib.sha256)
-    signed = quote_plus(base64.b64encode(digest))
-    return f"SharedAccessSignature sr={resource}&sig={signed}&se={expires_at}&skn={quote_plus(settings.key_name)}"
+    signed = quote(base64.b64encode(digest), safe="")
+    return f"SharedAccessSignature sr={resource}&sig={signed}&se={expires_at}&skn={quote(settings.key_name, safe='')}"
 
 
 def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
     """What the other's answer means for a notification; 403 with `Retry-After` is how older services throttle."""
     if status in (200, 201, 202):
-        return SendResult(
-            reaction=Reaction.DELIVERED, outcome=OutcomeName.SUCCESS, pns_id=_id_in(headers.get("location", ""))
-        )
+        return SendResult(reaction=Reaction.DELIVERED, outcome=OutcomeName.SUCCESS)
     wait = retry_after(headers)
     if status == 403 and wait is not None:
         reaction, outcome = _THROTTLED
@@ -142,20 +157,21 @@ def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
         reaction, outcome = _STATUSES[status]
     elif status >= 500:
         reaction, outcome = Reaction.RETRY, OutcomeName.PNS_SERVER_ERROR
-    else:
+    elif status >= 400:
         reaction, outcome = Reaction.DROP, OutcomeName.PNS_INTERFACE_ERROR
+    else:  # a redirect, or a success that no hub answers with: something else lives there
+        reaction, outcome = _CONFIG
     return SendResult(
         reaction=reaction,
         outcome=outcome,
-        reason=f"HTTP {status}",
+        reason=_words(status, body),
         retry_after=wait,
         lane_wide=reaction in (Reaction.CONFIG, Reaction.THROTTLED),
     )
 
 
-def _id_in(location: str) -> str:
-    return location.partition("/messages/")[2].partition("?")[0]
-
-
-def _is_raw(headers: Mapping[str, str]) -> bool:
-    return any(name.lower() == "x-wns-type" and value == "wns/raw" for name, value in headers.items())
+def _words(status: int, body: bytes) -> str:
+    """The status, and what the service's error document adds to it; a proxy's page adds nothing."""
+    found = _DETAIL.search(body.decode("utf-8", "replace"))
+    detail = "" if found is None else " ".join(unescape(found[1]).split())[:_MAX_DETAIL]
+    return f"HTTP {status}: {detail}" if detail else f"HTTP {status}"

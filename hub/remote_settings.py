@@ -1,8 +1,12 @@
 """Where a hub elsewhere is, and the key to it; apart from its client, which needs libcurl."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Self
-from urllib.parse import urlsplit
+
+_ENDPOINT = re.compile(
+    r"(?:sb|https)://(?P<authority>(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::(?P<port>[0-9]{1,5}))?)/*", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +23,9 @@ class RemoteSettings:
     def from_connection_string(cls, text: str, *, hub: str, ca_file: str | None = None) -> Self:
         """From what the portal shows: `Endpoint=sb://…/;SharedAccessKeyName=…;SharedAccessKey=…`.
 
-        Raises: ValueError: names what is missing or cannot be.
+        An `EntityPath` in it wins over `hub`.
+
+        Raises: ValueError: names what is missing or cannot be, never a value.
         """
         parts = {}
         for part in filter(None, text.strip().split(";")):
@@ -32,11 +38,11 @@ class RemoteSettings:
         ]
         if missing:
             raise ValueError(f"the connection string has no {' and no '.join(missing)}")
-        url = urlsplit(parts["endpoint"])
-        if url.scheme not in ("sb", "https") or not url.hostname or url.path.strip("/"):
+        endpoint = _ENDPOINT.fullmatch(parts["endpoint"])
+        if endpoint is None or int(endpoint["port"] or 443) > 65_535:
             raise ValueError("Endpoint has to be sb://HOST/ or sb://HOST:PORT/, with no path")
         return cls(
-            endpoint=f"https://{url.netloc}",
+            endpoint=f"https://{endpoint['authority']}",
             hub=parts.get("entitypath") or hub,
             key_name=parts["sharedaccesskeyname"],
             key=parts["sharedaccesskey"],

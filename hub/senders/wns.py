@@ -99,7 +99,7 @@ def request_for(push: Push, *, token: str, allowed_hosts: Sequence[str], now: da
         return refused(OutcomeName.BAD_CHANNEL, "the channel is not at an allowed host, or no https URI")
     try:
         fields = given_fields(push.headers, allowed=("x-wns-", "content-type", "ms-cv"))
-        kind = fields.setdefault("x-wns-type", _type_of(push.payload))
+        kind = fields.setdefault("x-wns-type", type_of(push.payload))
         fields.setdefault("content-type", "application/octet-stream" if kind.lower() == "wns/raw" else "text/xml")
         fields["x-wns-requestforstatus"] = "true"  # without it a dropped notification looks like a delivered one
         fields.setdefault("x-wns-priority", "1" if push.priority is Priority.HIGH else "2")
@@ -124,7 +124,8 @@ def is_allowed(channel: str, allowed_hosts: Sequence[str]) -> bool:
     return any(host.endswith(one) if one.startswith(".") else host == one for one in map(str.lower, allowed_hosts))
 
 
-def _type_of(payload: bytes) -> str:
+def type_of(payload: bytes) -> str:
+    """What `X-WNS-Type` has to say of a payload: raw unless its root element is toast, tile or badge."""
     root = _ROOT.match(payload)
     return f"wns/{root[1].decode()}" if root else "wns/raw"
 

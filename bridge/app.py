@@ -67,6 +67,7 @@ class Daemon:
             sources=list(settings.sources),
             rules=[rule.name for rule in settings.rules.rules],
             hubs=list(settings.hubs),
+            remotes=[name for name in settings.hubs if name not in local],
         )
         self.telemetry = Telemetry(self.metrics, self.trail)
         self.store = SqliteStore(
@@ -143,7 +144,7 @@ class Daemon:
         return not self._failed
 
     def readiness(self) -> tuple[bool, list[str]]:
-        """Whether events flow, and a line for the store and each source, relay and push service that says why not."""
+        """Whether events flow, and a line for the store, each source, and whatever else is in trouble, with its cause."""
         trouble = self.hub.store_trouble
         ready = trouble is None and not self._stop.is_set()
         lines = ["process: stopping"] if self._stop.is_set() else []
@@ -158,7 +159,11 @@ class Daemon:
             for (hub, platform), bulkhead in self.hub.bulkheads.items()
             if bulkhead.is_open
         ]
-        lines += [f"remote hub {hub}: breaker open" for hub, remote in self.hub.remotes.items() if remote.is_open]
+        lines += [
+            f"remote hub {hub}: {'breaker open' if remote.is_open else 'failing'}: {remote.trouble}"
+            for hub, remote in self.hub.remotes.items()
+            if remote.trouble
+        ]
         return ready, lines
 
     async def apply(self, settings: Settings, *, config_hash: str) -> None:
@@ -177,6 +182,7 @@ class Daemon:
             sources=list(settings.sources),
             rules=[rule.name for rule in settings.rules.rules],
             hubs=list(settings.hubs),
+            remotes=[name for name, hub in settings.hubs.items() if hub.remote is not None],
         )
         self._exchange_hubs(before)
         stopped, started = await self._exchange_sources()
@@ -285,6 +291,7 @@ class Daemon:
         """Gauges that are asked for, not told."""
         self.metrics.set_sources(self._statuses)
         self.metrics.set_bulkheads(self.hub.bulkheads)
+        self.metrics.set_remotes(self.hub.remotes)
         with suppress(StoreError):
             self.metrics.set_queues(await self.store.queue_states(), self.hub.max_pending)
             self.metrics.set_devices(await self.store.registrations_by_platform())

@@ -24,7 +24,7 @@ from bridge.histogram import BatchHistogram
 from bridge.pipeline import End, Passage
 from bridge.supervisor import SourceState, SourceStatus
 from hub.bulkhead import Bulkhead
-from hub.notification import Platform
+from hub.notification import Notification, Platform
 from hub.outcome import DELIVERY_LABELS, OutcomeName, State
 from hub.senders.base import Push
 from hub.store.base import Lane, QueueState
@@ -66,7 +66,15 @@ _WAIT = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0
 class Metrics:
     """The registry and what is counted in it; building it starts nothing."""
 
-    def __init__(self, *, version: str, sources: Sequence[str], rules: Sequence[str], hubs: Sequence[str]) -> None:
+    def __init__(
+        self,
+        *,
+        version: str,
+        sources: Sequence[str],
+        rules: Sequence[str],
+        hubs: Sequence[str],
+        remotes: Sequence[str] = (),
+    ) -> None:
         # A second series for each counter, which nobody asks for; the function is untyped upstream.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
@@ -145,6 +153,9 @@ class Metrics:
         self._handovers = self._counter(
             "remote_sends", "Notifications handed over to a hub elsewhere, every try counted.", ("hub", "outcome")
         )
+        self._remote_circuit = self._gauge(
+            "remote_circuit_open", "1 while the breaker before a hub elsewhere is open: notifications wait.", ("hub",)
+        )
         self._request_seconds = BatchHistogram(
             "pushbridge_pns_request_duration_seconds", "From handing a batch of pushes to the sender to its last answer.",
             ("platform",), buckets=_REQUEST, children=_one(platforms),
@@ -179,10 +190,15 @@ class Metrics:
             children=[("sqlite", "write")],
         )  # fmt: skip
         self.registry.register(self._store_seconds)
-        self.know(sources=sources, rules=rules, hubs=hubs)
+        self.know(sources=sources, rules=rules, hubs=hubs, remotes=remotes)
 
-    def know(self, *, sources: Sequence[str], rules: Sequence[str], hubs: Sequence[str]) -> None:
-        """Have a zero for all that a configuration names; what an earlier one named stays."""
+    def know(
+        self, *, sources: Sequence[str], rules: Sequence[str], hubs: Sequence[str], remotes: Sequence[str] = ()
+    ) -> None:
+        """Have a zero for all that a configuration names; what an earlier one named stays.
+
+        `remotes` are those of the `hubs` that are elsewhere.
+        """
         self._rules = frozenset(sorted(rules)[:MAX_RULES])
         platforms = [platform.value for platform in Platform]
         for source in sources:
@@ -197,6 +213,8 @@ class Metrics:
         _touch(self._deliveries, product(hubs, platforms, _DELIVERIES))
         _touch(self._throttled_until, product(platforms, hubs))
         _touch(self._circuit, product(platforms, hubs))
+        _touch(self._handovers, product(remotes, _DELIVERIES))
+        _touch(self._remote_circuit, _one(remotes))
 
     def reloaded(self, *, ok: bool) -> None:
         """A configuration was read and applied, or was not valid."""
@@ -298,6 +316,10 @@ class Metrics:
             self._throttled_until.labels(platform.value, hub).set(bulkhead.throttled_until)
         for platform, count in in_flight.items():
             self._in_flight.labels(platform.value).set(count)
+
+    def set_remotes(self, remotes: Mapping[str, Bulkhead[Notification]]) -> None:
+        for hub, bulkhead in remotes.items():
+            self._remote_circuit.labels(hub).set(bulkhead.is_open)
 
     def _counter(
         self, name: str, documentation: str, labels: Sequence[str] = (), children: Iterable[tuple[str, ...]] = ()

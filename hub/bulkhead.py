@@ -15,12 +15,17 @@ _TRIPS_AFTER = 20
 _PROBE = 10
 """Pushes let through at a time when the pause is over, until one succeeds."""
 
+_PUSHES_EACH = 10
+"""Pushes under way for each notification that the limit allows, at most: a bound on memory, not on pace."""
+
 _PAGES = 3
 """Broadcast pages under way at a time: one being answered, one being sent, one being read."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 _CONFIG_PAUSE = 60.0
 _THROTTLED_PAUSE = 30.0
+_LONGEST_WAIT = 3600.0
+"""Seconds after which a few are let through, whatever a service has asked for."""
 
 
 T = TypeVar("T")
@@ -38,9 +43,10 @@ class Outlet(Protocol[C]):
 
 
 class Bulkhead(Generic[T]):
-    """A sender with a limit on pushes under way for each lane, and a breaker before it.
+    """A sender with a limit on what is under way for each lane, and a breaker before it.
 
-    The breaker opens when the service fails many times in a row, asks everybody to wait, or refuses our credential. It
+    `single` bounds the notifications of the single lane that have pushes here, so that a service which does not answer
+    holds its share of the work and no more; one notification may be many pushes. The breaker opens when the service fails many times in a row, asks everybody to wait, or refuses our credential. It
     then lets nothing through until `closed_until`, and after that a few at a time until one goes well.
     """
 
@@ -48,6 +54,7 @@ class Bulkhead(Generic[T]):
         self._sender = sender
         self._clock = clock
         # Broadcasts are bounded by the pages leased; one that was leased goes out whole.
+        self._most = _PUSHES_EACH * single
         self._room = {Lane.SINGLE: single, Lane.BROADCAST: (_PAGES + 1) * PAGE_SIZE}
         self._failures = 0
         self._pause = _FIRST_PAUSE
@@ -56,19 +63,26 @@ class Bulkhead(Generic[T]):
         self.closed_until = 0.0
         self.throttled_until = 0.0
         self.in_flight = 0
+        self.trouble = ""
+        """What the service last said that concerns everybody, or what kept us from it; empty once something went well."""
 
     @property
     def is_open(self) -> bool:
         """Whether the breaker is open: pushes are parked instead of sent."""
         return self._failures >= _TRIPS_AFTER or self._clock() < self.closed_until
 
-    def admit(self, lane: Lane) -> bool:
-        """Reserve the place of one push, to be used by `send`; False when it has to be parked."""
-        if self._room[lane] <= 0 or self._clock() < self.closed_until:
+    def admit(self, lane: Lane, *, seated: bool = False) -> bool:
+        """Reserve the place of one push, to be used by `send`; False when it has to be parked.
+
+        `seated`: another push of the same notification was admitted before, so only that one counts for the limit.
+        """
+        if self._clock() < self.closed_until or self._reserved >= self._most:
+            return False
+        if self._room[lane] <= 0 and not seated:
             return False
         if self._failures >= _TRIPS_AFTER and self._reserved >= _PROBE:
             return False
-        self._room[lane] -= 1
+        self._room[lane] -= not seated
         self._reserved += 1
         return True
 
@@ -78,13 +92,13 @@ class Bulkhead(Generic[T]):
             return 0
         return max(0, (1 if self._failures >= _TRIPS_AFTER else _PAGES) - held)
 
-    async def send(self, lane: Lane, pushes: Sequence[T]) -> Sequence[SendResult]:
-        """The sender's results for pushes that were all admitted."""
+    async def send(self, lane: Lane, pushes: Sequence[T], *, seats: int | None = None) -> Sequence[SendResult]:
+        """The sender's results for pushes that were all admitted, all but `seats` of them `seated`."""
         self.in_flight += len(pushes)
         try:
             results = await self._sender.send(pushes)
         finally:
-            self._room[lane] += len(pushes)
+            self._room[lane] += len(pushes) if seats is None else seats
             self._reserved -= len(pushes)
             if not self._reserved:
                 self._idle.set()
@@ -106,6 +120,8 @@ class Bulkhead(Generic[T]):
     def _learn(self, results: Sequence[SendResult]) -> None:
         now = self._clock()
         for result in results:
+            if result.reaction is Reaction.RETRY or result.lane_wide:
+                self.trouble = result.reason or result.outcome.value
             if result.reaction is Reaction.RETRY:
                 self._failures += 1
             elif result.lane_wide:
@@ -114,6 +130,8 @@ class Bulkhead(Generic[T]):
                 # Any verdict on a single channel, dead ones included, shows a service that works.
                 self._failures = 0
                 self._pause = _FIRST_PAUSE
+                if now >= self.closed_until:  # else it is why the breaker is open
+                    self.trouble = ""
         if self._failures >= _TRIPS_AFTER and now >= self.closed_until:
             self.closed_until = now + self._pause
             self._pause = min(self._pause * 2, _LONGEST_PAUSE)
@@ -124,4 +142,5 @@ class Bulkhead(Generic[T]):
             self.throttled_until = max(self.throttled_until, until)
         else:
             until = now + _CONFIG_PAUSE
-        self.closed_until = max(self.closed_until, until)
+        self.closed_until = max(self.closed_until, min(until, now + _LONGEST_WAIT))
+        self._failures = max(self._failures, _TRIPS_AFTER)  # afterwards a few go first

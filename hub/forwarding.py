@@ -25,6 +25,7 @@ _AGAIN = (Reaction.RETRY, Reaction.THROTTLED)
 class Handover:
     """What became of a batch: pieces that ended, and by due time those to be handed over again."""
 
+    started_at: float
     ended: list[PageResult] = field(default_factory=list)
     again: dict[float, list[Work]] = field(default_factory=dict)
 
@@ -56,16 +57,18 @@ class Forwarding:
     async def hand_over(self, work: Sequence[Work]) -> Handover:
         """Hand over notifications of one hub, those that its bulkhead admits."""
         bulkhead = self._remotes[work[0].notification.hub]
-        handover = Handover()
         admitted = []
         now = self._clock()
+        handover = Handover(started_at=now)
         for piece in work:
             if now >= self._gives_up_at(piece):
-                self._end(handover, piece, OutcomeName.ABANDONED, "expired", "not taken by the hub in time")
+                detail = ": ".join(filter(None, ("not taken in time", bulkhead.trouble)))
+                self._end(handover, piece, OutcomeName.ABANDONED, "expired", detail)
             elif bulkhead.admit(Lane.SINGLE):
                 admitted.append(piece)
             else:
-                handover.postpone(piece, max(now + _PARKED, bulkhead.closed_until))
+                reopens_at = max(now + _PARKED, bulkhead.closed_until)
+                handover.postpone(piece, min(reopens_at, self._gives_up_at(piece)))
         if admitted:
             results = await bulkhead.send(Lane.SINGLE, [piece.notification for piece in admitted])
             for piece, result in zip(admitted, results, strict=True):
@@ -75,7 +78,7 @@ class Forwarding:
     def _take(self, handover: Handover, piece: Work, result: SendResult) -> None:
         if result.reaction is Reaction.DELIVERED:
             handover.ended.append(
-                PageResult(work=piece, counts={}, state=State.COMPLETED, started_at=piece.accepted_at)
+                PageResult(work=piece, counts={}, state=State.COMPLETED, started_at=handover.started_at)
             )
             self._observer.forwarded(piece.notification, result.outcome, ended=True)
         elif result.reaction in _AGAIN or result.lane_wide:
@@ -87,13 +90,13 @@ class Forwarding:
     def _due_at(self, piece: Work, result: SendResult) -> float:
         """When to try again: the wait grows with the age, which doubles it about each time, and never outlives it all."""
         now = self._clock()
-        window = min(self._policy.cap, max(self._policy.base, now - piece.accepted_at))
+        window = min(self._policy.cap, max(self._policy.base, now - _began_at(piece)))
         wait = random.uniform(0.5, 1.0) * window if result.retry_after is None else result.retry_after
         return min(now + wait, self._gives_up_at(piece))
 
     def _gives_up_at(self, piece: Work) -> float:
         expires_at = piece.notification.expires_at
-        return self._policy.gives_up_at(piece.accepted_at, None if expires_at is None else expires_at.timestamp())
+        return self._policy.gives_up_at(_began_at(piece), None if expires_at is None else expires_at.timestamp())
 
     def _end(self, handover: Handover, piece: Work, outcome: OutcomeName, reason: str, detail: str) -> None:
         """A notification that the other side will not have is kept as a dead letter, so that it is not just gone."""
@@ -103,7 +106,7 @@ class Forwarding:
                 work=piece,
                 counts={},
                 state=State.ABANDONED,
-                started_at=piece.accepted_at,
+                started_at=handover.started_at,
                 dead_letter=DeadLetter(
                     source=notification.source,
                     event_id=notification.event_id,
@@ -118,6 +121,12 @@ class Forwarding:
             )
         )
         self._observer.forwarded(notification, outcome, ended=True)
+
+
+def _began_at(piece: Work) -> float:
+    """Since when it could have been handed over: what is scheduled does not age while it waits for its time."""
+    schedule_at = piece.notification.schedule_at
+    return piece.accepted_at if schedule_at is None else max(piece.accepted_at, schedule_at.timestamp())
 
 
 def _body(notification: Notification) -> bytes:

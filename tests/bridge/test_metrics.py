@@ -27,12 +27,14 @@ from hub.store.base import DeadLetter, Lane, QueueState
 from rules.decision import Decision
 from tests.bridge.examples import passage_of
 from tests.fakes.clock import FakeClock
+from tests.fakes.outlets import ScriptedOutlet
 from tests.fakes.senders import FakeSender
 
 BASE_UNITS = ("seconds", "bytes", "ratio", "messages", "devices", "info")
 STATES_AND_COUNTS = {
     "pushbridge_source_up",
     "pushbridge_pns_circuit_open",
+    "pushbridge_remote_circuit_open",
     "pushbridge_config_last_reload_successful",
     "pushbridge_http_requests_in_flight",
     "pushbridge_pns_requests_in_flight",
@@ -41,10 +43,11 @@ STATES_AND_COUNTS = {
 
 SOURCES = ["orders", "bank"]
 HUBS = ["app", "desk"]
+REMOTES = ["desk"]
 
 
 def metrics(rules: Sequence[str] = ("paid",), hubs: Sequence[str] = HUBS) -> Metrics:
-    return Metrics(version="1.2.3", sources=SOURCES, rules=rules, hubs=hubs)
+    return Metrics(version="1.2.3", sources=SOURCES, rules=rules, hubs=hubs, remotes=REMOTES)
 
 
 def families(of: Metrics) -> Iterator[Metric]:
@@ -102,6 +105,8 @@ COMBINATIONS: dict[str, Any] = {
     "rule_evaluations_total": product(["match", "error"], ["paid", "_other"]),
     "dead_letters_total": product([reason.value for reason in Reason], [stage.value for stage in Stage]),
     "devices": product(HUBS, PLATFORMS),
+    "remote_sends_total": product(REMOTES, DELIVERIES),
+    "remote_circuit_open": product(REMOTES),
     "audience_devices_count": product(["broadcast", "expression"]),
     "notifications_total": product(HUBS, ENDED.values()),
     "queue_messages": product(LANES, ["ready", "leased", "delayed"]),
@@ -267,6 +272,10 @@ def test_queues_phones_and_breakers_are_told_when_asked() -> None:
     bulkhead.closed_until = bulkhead.throttled_until = clock() + 30
     bulkhead.in_flight = 5
     told.set_bulkheads({("app", Platform.WNS): bulkhead})
+    elsewhere = Bulkhead(ScriptedOutlet(), clock=clock)
+    elsewhere.closed_until = clock() + 30
+    told.set_remotes({"desk": elsewhere})
+    assert value(told, "pushbridge_remote_circuit_open", hub="desk") == 1
     for state, count in {"ready": 1, "leased": 2, "delayed": 3}.items():
         assert value(told, "pushbridge_queue_messages", queue="single", state=state) == count
     assert value(told, "pushbridge_queue_oldest_ready_timestamp_seconds", queue="single") == 4.5

@@ -95,7 +95,10 @@ def _scope(plain: Mapping[str, Any]) -> Scope:
     return Scope(
         sources=frozenset(_mapping(plain.get("sources"))),
         hubs={
-            name: HubScope(platforms=hub.platforms.configured, max_tags=hub.tier.max_tags) for name, hub in hubs.items()
+            name: HubScope(
+                platforms=hub.platforms.configured, max_tags=hub.tier.max_tags, is_remote=hub.remote is not None
+            )
+            for name, hub in hubs.items()
         },
         default_hub=default_hub(hubs),
     )

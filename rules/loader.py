@@ -38,10 +38,14 @@ _NAME = re.compile(r"[\w.:/-]{1,120}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubScope:
-    """What rules have to know of a hub: the platforms it has credentials for, and how large an expression may be."""
+    """What rules have to know of a hub: the platforms it has credentials for, and how large an expression may be.
+
+    An `is_remote` one is elsewhere, and reached over the Notification Hubs REST API: it hears what that can say.
+    """
 
     platforms: frozenset[Platform] = frozenset()
     max_tags: MaxTags = field(default_factory=MaxTags)
+    is_remote: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +146,8 @@ class _Reader:
         collapse = template(entries["collapse"], self._problems) if "collapse" in entries else None
         priority = choice(entries["priority"], _PRIORITIES, self._problems) if "priority" in entries else None
         ttl = span(entries["ttl"], self._problems) if "ttl" in entries else None
+        if scope.is_remote:
+            self._check_can_be_told(rule_entries, entries)
         if hub is None or audience is None:
             return None
         return PushPlan(
@@ -164,6 +170,17 @@ class _Reader:
             hint = "give push.hub, or one of hubs default: true" if self._hubs else "add one under hubs"
             self._problems.add(push, message, hint, mark=push.key_mark)
         return self._scope.default_hub
+
+    def _check_can_be_told(self, rule: Mapping[str, Node], push: Mapping[str, Node]) -> None:
+        """Leaving `platforms` out would reach phones that were not meant; the others only say how a push arrives."""
+        if "platforms" in rule:
+            self._problems.add(
+                rule["platforms"], "a remote hub cannot be told the platforms", "a tag can tell them apart",
+                mark=rule["platforms"].key_mark,
+            )  # fmt: skip
+        for key in ("priority", "collapse"):
+            if key in push and push[key].value != Priority.HIGH.value:
+                self._problems.warn(push[key], "a remote hub is not told this", "a header of native: is passed on")
 
     def _platforms(self, node: Node, scope: HubScope) -> frozenset[Platform]:
         chosen = (self._platform(item, scope) for item in words(node, self._problems))

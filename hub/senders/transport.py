@@ -254,6 +254,8 @@ class Transport:
         batch = slot.batch
         assert batch is not None
         slot.batch = slot.multi = None
+        slot.chunks.clear()
+        slot.header_lines.clear()
         self._idle.append(slot)
         batch.responses[slot.index] = response
         batch.open -= 1
@@ -264,10 +266,7 @@ class Transport:
         headers = _fields(slot.header_lines)
         if status != 200 and (retry_after := slot.curl.getinfo(_RETRY_AFTER)):
             headers["retry-after"] = str(retry_after)
-        body = b"".join(slot.chunks)
-        slot.chunks.clear()
-        slot.header_lines.clear()
-        return Response(status, headers, body)
+        return Response(status, headers, b"".join(slot.chunks))
 
     def _expire(self, batch: _Batch, silence: float) -> None:
         suspects = self._give_up(batch, _TIMED_OUT) & set(self._multis)
@@ -287,8 +286,6 @@ class Transport:
                 slot.multi.remove(slot.curl)
                 slot.multi.in_flight -= 1
                 multis.add(slot.multi)
-                slot.chunks.clear()
-                slot.header_lines.clear()
                 self._settle(slot, response)
         batch.responses.extend(response for _ in batch.requests)
         if batch in self._waiting:
@@ -296,6 +293,9 @@ class Transport:
         batch.exhausted = True
         batch.end_if_answered()
         self._close_finished()
+        for multi in multis:
+            if multi.in_flight:
+                multi.start()  # what waited inside for a stream may have one now
         return multis
 
     def _retire(self, multis: Iterable[EventedMulti]) -> None:

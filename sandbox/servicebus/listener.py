@@ -28,6 +28,7 @@ class Listener:
         self._context = context
         self._socket: socket.socket | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._silent: set[asyncio.Transport] = set()
 
     def start(self, port: int) -> int:
         """Listen; 0 takes any free port. Returns the port.
@@ -41,7 +42,7 @@ class Listener:
         return int(listening.getsockname()[1])
 
     async def stop(self) -> None:
-        """Accept nobody any more; may be called twice."""
+        """Accept nobody any more, and break off who has said nothing yet; may be called twice."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -49,6 +50,8 @@ class Listener:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+        for transport in list(self._silent):
+            transport.abort()
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -62,7 +65,7 @@ class Listener:
             encrypted = await _first_byte(client) == _TLS_HANDSHAKE
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: _Chooser(self._amqp, self._http), client, ssl=self._context if encrypted else None
+                lambda: _Chooser(self._amqp, self._http, self._silent), client, ssl=self._context if encrypted else None
             )
         except OSError:  # TLS errors are of this kind too
             client.close()
@@ -79,15 +82,21 @@ class Listener:
 class _Chooser(asyncio.Protocol):
     """Steps aside for the right protocol as soon as something is said."""
 
-    def __init__(self, amqp: Factory, http: Factory) -> None:
+    def __init__(self, amqp: Factory, http: Factory, silent: set[asyncio.Transport]) -> None:
         self._amqp = amqp
         self._http = http
+        self._silent = silent
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own does not inherit from it
+        self._silent.add(self._transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._silent.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
+        self._silent.discard(self._transport)
         chosen = self._amqp() if data.startswith(b"A") else self._http()
         self._transport.set_protocol(chosen)
         chosen.connection_made(self._transport)

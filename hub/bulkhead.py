@@ -46,8 +46,9 @@ class Bulkhead(Generic[T]):
     """A sender with a limit on what is under way for each lane, and a breaker before it.
 
     `single` bounds the notifications of the single lane that have pushes here, so that a service which does not answer
-    holds its share of the work and no more; one notification may be many pushes. The breaker opens when the service fails many times in a row, asks everybody to wait, or refuses our credential. It
-    then lets nothing through until `closed_until`, and after that a few at a time until one goes well.
+    holds its share of the work and no more; one notification may be many pushes. The breaker opens when the service
+    fails many times in a row, asks everybody to wait, or refuses our credential. It then lets nothing through until
+    `closed_until`, and after that a few at a time until one goes well.
     """
 
     def __init__(self, sender: Outlet[T], *, single: int = 2000, clock: Callable[[], float] = time.time) -> None:
@@ -76,9 +77,9 @@ class Bulkhead(Generic[T]):
 
         `seated`: another push of the same notification was admitted before, so only that one counts for the limit.
         """
-        if self._clock() < self.closed_until or self._reserved >= self._most:
+        if self._clock() < self.closed_until or (self._room[lane] <= 0 and not seated):
             return False
-        if self._room[lane] <= 0 and not seated:
+        if seated and self._reserved >= self._most:
             return False
         if self._failures >= _TRIPS_AFTER and self._reserved >= _PROBE:
             return False

@@ -34,7 +34,11 @@ _BATCH = 256
 
 _POLL = 0.25
 _STORE_BACKOFF = (0.05, 2.0)
-_SATURATED = 1.0
+_SATURATED = 0.25
+"""Seconds until work is looked at again that found a service busy with as much as it is allowed."""
+
+_CHUNK = 64
+"""Single pushes that are recorded together: one that is slow holds up no more than these."""
 
 _SENDER_CRASHED = SendResult(reaction=Reaction.RETRY, outcome=OutcomeName.UNKNOWN_ERROR, reason="a defect of ours")
 
@@ -55,12 +59,13 @@ class _Run:
     failures: list[Failed] = field(default_factory=list)
     retries: list[tuple[Platform, int, float | None]] = field(default_factory=list)
     parked: dict[Platform, list[int]] = field(default_factory=dict)
+    seated: set[Platform] = field(default_factory=set)
     gone: Counter[Platform] = field(default_factory=Counter)
 
     @property
     def untried(self) -> bool:
-        """A page of which nothing was sent and nothing ended."""
-        return self.work.page is not None and bool(self.parked) and not self.waiting and not self.counts
+        """Nothing of it was sent and nothing ended: it can go back as it is."""
+        return bool(self.parked) and not self.waiting and not self.counts
 
     def count(self, platform: Platform, outcome: OutcomeName, by: int = 1) -> None:
         counter = self.counts.get(platform)
@@ -76,6 +81,7 @@ class _Parcel:
     bulkhead: Bulkhead[Push]
     hub: str
     platform: Platform
+    seats: int = 0
     pushes: list[Push] = field(default_factory=list)
     owners: list[tuple[_Run, Target]] = field(default_factory=list)
 
@@ -108,6 +114,7 @@ class Dispatcher:
         self._results: list[PageResult] = []
         self._recordable = asyncio.Event()
         self._draining = False
+        self._crowded_until = 0.0
         self._owed: set[object] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -185,7 +192,7 @@ class Dispatcher:
             await asyncio.sleep(0)
             return True
         room = min(self._slots, _BATCH)
-        if self._draining or self._owed or room <= 0:
+        if self._draining or self._owed or room <= 0 or self._clock() < self._crowded_until:
             return False
         work = await self._store.lease(room, until=self._clock() + LEASE)
         self.behind = len(work) == room
@@ -262,7 +269,8 @@ class Dispatcher:
     async def _push(self, work: Sequence[Work]) -> None:
         started_at = self._clock()
         audiences = await self._insist("read", lambda: self._audiences(work))
-        parcels: dict[tuple[str, Platform], _Parcel] = {}
+        parcels: dict[tuple[str, Platform], list[_Parcel]] = {}
+        crowded = 0
         # Nothing is awaited between reserving places in a bulkhead and handing it the pushes: no place is lost.
         async with asyncio.TaskGroup() as group:
             for piece, audience in zip(work, audiences, strict=True):
@@ -277,13 +285,22 @@ class Dispatcher:
                     self._drop([piece])
                     continue
                 if run.untried:
+                    crowded += piece.page is None
                     due_at = max(self._reopens_at(run, platform) for platform in run.parked)
                     group.create_task(self._postpone([piece], due_at))
-                elif not run.waiting:
+                    continue
+                if piece.page is None:
+                    counts = Counter(target.platform for target in audience.targets)
+                    self._observer.targeted(piece.notification, counts)
+                if not run.waiting:
                     self._finish(run)
-            for parcel in parcels.values():
-                if parcel.pushes:
+            for each in parcels.values():
+                for parcel in each:
                     group.create_task(self._send(parcel))
+        if crowded > len(work) / 2:
+            # To lease more now would be to lease more of the same.
+            self.behind = True
+            self._crowded_until = self._clock() + _SATURATED
 
     def _run_for(self, piece: Work, started_at: float) -> _Run:
         notification = piece.notification
@@ -323,12 +340,11 @@ class Dispatcher:
         self._drop([piece])
         self._wake[Lane.BROADCAST].set()
 
-    def _fill(self, run: _Run, audience: Audience, parcels: dict[tuple[str, Platform], _Parcel]) -> None:
+    def _fill(self, run: _Run, audience: Audience, parcels: dict[tuple[str, Platform], list[_Parcel]]) -> None:
         """Put the pushes of one piece into the parcels of their bulkheads; what cannot be sent ends or is parked here."""
         notification = run.work.notification
         if run.work.page is None:
             run.ordinals = [target.ordinal for target in audience.targets]
-            self._observer.targeted(notification, Counter(target.platform for target in audience.targets))
             for platform, doubles in audience.skipped.items():
                 run.count(platform, OutcomeName.SKIPPED, len(doubles))
         if self._clock() >= run.gives_up_at:
@@ -345,12 +361,14 @@ class Dispatcher:
             if push is None:
                 self._end(run, target, OutcomeName.INVALID_NOTIFICATION_FORMAT, "the template is not valid any more")
                 continue
-            parcel = parcels.get(key)
-            if parcel is None:
-                parcel = parcels[key] = _Parcel(bulkhead, notification.hub, platform)
-            if not bulkhead.admit(run.work.lane):
+            seated = platform in run.seated
+            if not bulkhead.admit(run.work.lane, seated=seated):
                 run.parked.setdefault(platform, []).append(target.ordinal)
                 continue
+            parcel = _parcel_with_room(parcels.setdefault(key, []), bulkhead, key, run.work.lane)
+            if not seated:
+                run.seated.add(platform)
+                parcel.seats += 1
             parcel.pushes.append(push)
             parcel.owners.append((run, target))
             run.waiting += 1
@@ -359,7 +377,8 @@ class Dispatcher:
         """Each bulkhead on its own: a piece is ready when the last of those it needs has answered."""
         started = time.perf_counter()
         try:
-            results = await parcel.bulkhead.send(parcel.owners[0][0].work.lane, parcel.pushes)
+            lane = parcel.owners[0][0].work.lane
+            results = await parcel.bulkhead.send(lane, parcel.pushes, seats=parcel.seats)
         except Exception as error:  # a sender's defect is its own platform's trouble, like that of its service
             self._observer.crashed(f"the sender for {parcel.platform.value} of hub {parcel.hub}", error)
             results = [_SENDER_CRASHED] * len(parcel.pushes)
@@ -507,6 +526,15 @@ class Dispatcher:
                 pause = min(pause * 2, longest)
         finally:
             self._owed.discard(debt)
+
+
+def _parcel_with_room(
+    parcels: list[_Parcel], bulkhead: Bulkhead[Push], key: tuple[str, Platform], lane: Lane
+) -> _Parcel:
+    """The last of `parcels`, or a new one at their end; a broadcast page is one parcel whatever its size."""
+    if not parcels or (lane is Lane.SINGLE and len(parcels[-1].pushes) >= _CHUNK):
+        parcels.append(_Parcel(bulkhead, *key))
+    return parcels[-1]
 
 
 def _key(page: Work) -> tuple[str, Platform]:

@@ -236,8 +236,8 @@ class Hub:
             except StoreError as error:
                 self._observer.store_failed("count", error)
                 continue
-            if self.pending == before:  # else the count is of a moment that has passed
-                self._dispatcher.pending = counted
+            # what came and went meanwhile may be in the count or not: the next one puts that right
+            self._dispatcher.pending = counted + (self.pending - before)
 
 
 def wire_id(notification_id: str, accepted_at: float) -> str:

@@ -31,10 +31,10 @@ class Door:
         """How many of so many pushes get a place; the places are taken."""
         return sum(self.bulkhead.admit(lane) for _ in range(count))
 
-    async def send(self, count: int, lane: Lane = Lane.SINGLE) -> Sequence[SendResult]:
+    async def send(self, count: int, lane: Lane = Lane.SINGLE, *, seats: int | None = None) -> Sequence[SendResult]:
         """Send what has a place already."""
         pushes = [Push(id=str(number), push_channel=f"token {number}", payload=b"") for number in range(count)]
-        return await self.bulkhead.send(lane, pushes)
+        return await self.bulkhead.send(lane, pushes, seats=seats)
 
     async def answer(self, *results: SendResult) -> None:
         """The service answers one batch so."""
@@ -178,7 +178,19 @@ async def test_a_refused_credential_closes_the_door_for_a_while_and_is_no_thrott
     assert door.bulkhead.throttled_until == 0
     assert door.bulkhead.pages_wanted(0) == 0
     door.clock.advance(60)
+    probes = door.admitted(1000)
+    assert probes == 10
+    door.sender.answer = lambda push: DELIVERED
+    await door.send(probes)
     assert not door.bulkhead.is_open
+
+
+async def test_a_notification_of_many_pushes_takes_one_place() -> None:
+    door = Door(single=2)
+    assert all(door.bulkhead.admit(Lane.SINGLE, seated=number > 0) for number in range(5))
+    assert door.admitted(3) == 1
+    await door.send(5, seats=1)
+    assert door.admitted(3) == 1
 
 
 async def test_closing_closes_the_sender() -> None:

@@ -72,10 +72,9 @@ class Broker:
         self._to_flush.append(connection)
 
     def stop(self) -> None:
-        """No message moves any more; what was told is kept."""
+        """No message moves any more."""
         for pump in self._pumps.values():
             pump.stop()
-        self.storage.close()
 
     def _flush(self) -> None:
         self.storage.commit()

@@ -70,22 +70,9 @@ class ServiceBus:
 
         Raises: OSError: the port is taken; sqlite3.Error: the state file cannot be used.
         """
-        if self._authority is None:
-            directory = self._cleanup.enter_context(tempfile.TemporaryDirectory())
-            self._authority = Authority(Path(directory))
-        storage = Storage() if self._state_file is None else FileStorage(self._state_file)
-        self._broker = Broker(storage, self.faults, self._clock)
-        self._broker.closed = self._detach_all
-        self._cleanup.callback(self._broker.stop)
-        admin = Admin(self._broker.namespace, lambda: f"http://{HOST}:{self.port}")
-        self._listener = Listener(
-            amqp=lambda: AmqpConnection(self._broker, self._connections),
-            http=lambda: Http1Connection(admin.serve, HttpFaults(), self._http_connections),
-            context=self._authority.server_context(("http/1.1",)),
-        )
         try:
-            await self.start()
-        except OSError:
+            await self._open()
+        except BaseException:
             self._cleanup.close()
             raise
         return self
@@ -176,6 +163,11 @@ class ServiceBus:
         """
         return self._broker.namespace.message_queue(path)
 
+    def rules(self, topic: str, subscription: str) -> dict[str, Rule]:
+        """The rules of a subscription by name. Raises: EntityNotFoundError."""
+        found = self._broker.namespace.subscription(topic, subscription).rules
+        return {rule.name: rule for rule in found.values()}
+
     def cut(self) -> None:
         """Break every AMQP connection off, as a network does."""
         for connection in list(self._connections):
@@ -197,6 +189,23 @@ class ServiceBus:
     def expire_locks(self, path: str) -> None:
         """Let all locks of a queue or subscription, of messages and sessions, run out now. Raises: EntityNotFoundError."""
         self.queue(path).expire_locks(self._clock())
+
+    async def _open(self) -> None:
+        if self._authority is None:
+            directory = self._cleanup.enter_context(tempfile.TemporaryDirectory())
+            self._authority = Authority(Path(directory))
+        storage = Storage() if self._state_file is None else FileStorage(self._state_file)
+        self._cleanup.callback(storage.close)
+        self._broker = Broker(storage, self.faults, self._clock)
+        self._broker.closed = self._detach_all
+        self._cleanup.callback(self._broker.stop)
+        admin = Admin(self._broker.namespace, lambda: f"http://{HOST}:{self.port}")
+        self._listener = Listener(
+            amqp=lambda: AmqpConnection(self._broker, self._connections),
+            http=lambda: Http1Connection(admin.serve, HttpFaults(), self._http_connections),
+            context=self._authority.server_context(("http/1.1",)),
+        )
+        await self.start()
 
     def _links(self) -> list[Link]:
         return [

@@ -90,14 +90,19 @@ class Storage:
 class FileStorage(Storage):
     """Keeps everything but locks in `path`, which is made if it is not there.
 
-    Raises: sqlite3.Error: the file is no database, or cannot be written.
+    Raises: sqlite3.Error: the file is no database, cannot be written, or another broker has it.
     """
 
     def __init__(self, path: Path) -> None:
-        self._database = sqlite3.connect(path, isolation_level=None)
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = NORMAL")
-        self._database.executescript(_SCHEMA)
+        self._database = sqlite3.connect(path, isolation_level=None, timeout=0)
+        try:
+            self._database.execute("PRAGMA locking_mode = EXCLUSIVE")  # two brokers would hand out the same messages
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = NORMAL")
+            self._database.executescript(_SCHEMA)
+        except sqlite3.Error:
+            self._database.close()
+            raise
         self._messages: dict[tuple[str, int], Message | None] = {}  # what has changed since the last commit
         self._last_numbers: dict[str, int] = {}
 

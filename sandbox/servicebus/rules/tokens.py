@@ -27,9 +27,9 @@ _PATTERN = re.compile(
     r"""\s*(?:
       (?P<string>'(?:[^']|'')*')
     | (?P<number>0[xX][0-9a-fA-F]+ | (?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)
-    | \[(?P<bracketed>(?:[^\]]|\]\])+)\]
-    | "(?P<quoted>(?:[^"]|"")+)"
-    | @(?P<parameter>\w+)
+    | (?P<bracketed>\[(?:[^\]]|\]\])+\])
+    | (?P<quoted>"(?:[^"]|"")+")
+    | (?P<parameter>@\w+)
     | (?P<name>[^\W\d]\w*)
     | (?P<sign><>|!=|<=|>=|[=<>+\-*/%(),.;])
     )""",
@@ -65,9 +65,11 @@ def _token(match: re.Match[str]) -> Token:
         case "number":
             return Token(kind, text, column, _number(text))
         case "bracketed":
-            return Token("quoted", text.replace("]]", "]"), column)
+            return Token("quoted", text[1:-1].replace("]]", "]"), column)
         case "quoted":
-            return Token(kind, text.replace('""', '"'), column)
+            return Token(kind, text[1:-1].replace('""', '"'), column)
+        case "parameter":
+            return Token(kind, text[1:], column)
     return Token(kind, text, column)
 
 

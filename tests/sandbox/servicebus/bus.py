@@ -1,7 +1,9 @@
 """A Service Bus namespace as tests with the SDK see it, whoever runs it: our stand-in, or Microsoft's emulator."""
 
 import asyncio
+import gc
 import itertools
+import warnings
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
@@ -153,3 +155,10 @@ def bodies(messages: Sequence[ServiceBusReceivedMessage]) -> list[str]:
 def numbered(count: int, **properties: Any) -> list[ServiceBusMessage]:
     """Messages with their numbers as bodies, from 0 on."""
     return [ServiceBusMessage(str(number), **properties) for number in range(count)]
+
+
+def collect_sockets() -> None:
+    """Let the SDK's sockets to a peer that was killed be found here, as it leaves them to the garbage collector."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()

@@ -34,9 +34,10 @@ async def bus(request: pytest.FixtureRequest) -> AsyncIterator[Bus]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
+async def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     """For tests that have a broker of their own, which they may break."""
     stage = Stage()
+    stage.directory = tmp_path_factory.mktemp("servicebus")
     stage.start(request.session.items)
     yield stage
     await stage.stop()

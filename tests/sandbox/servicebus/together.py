@@ -7,6 +7,7 @@ it, a few at a time; each test then is nothing but the wait for its own end, and
 import asyncio
 import functools
 from collections.abc import Callable, Coroutine, Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -18,7 +19,9 @@ _SCENARIOS: dict[Any, Callable[[Any], Coroutine[Any, Any, None]]] = {}
 
 
 class Stage:
-    """What tests share that run together, `at_once` of them at a time."""
+    """What tests share that run together, `at_once` of them at a time; `directory` is there for their files."""
+
+    directory: Path
 
     def __init__(self, *, at_once: int = 8) -> None:
         self._places = asyncio.Semaphore(at_once)

@@ -2,8 +2,9 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,13 @@ from sandbox.server import HttpServer, Version
 from sandbox.tls import Authority
 
 OK = Answer(status=200)
+
+
+async def until(condition: Callable[[], bool], *, meanwhile: Callable[[], None] = lambda: None) -> None:
+    async with asyncio.timeout(8):
+        while not condition():
+            await asyncio.sleep(0.001)
+            meanwhile()
 
 
 class Service:
@@ -46,9 +54,7 @@ class Service:
             exchange.answer(answer)
 
     async def wait_for_requests(self, count: int) -> None:
-        async with asyncio.timeout(5):
-            while len(self.seen) < count:
-                await asyncio.sleep(0.001)
+        await until(lambda: len(self.seen) >= count)
 
     def request(self, number: int, body: bytes = b"{}") -> Request:
         return Request(f"https://127.0.0.1:{self.server.port}/{number}", [b"content-type: application/json"], body)
@@ -62,28 +68,53 @@ def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path)
 
 
+Serve = Callable[..., Awaitable[Service]]
+Connect = Callable[..., Transport]
+
+
+@pytest.fixture
+async def serve(authority: Authority) -> AsyncIterator[Serve]:
+    """Starts services; arguments as `Service` has them."""
+    services = []
+
+    async def start(*versions: Version, streams: int = 100) -> Service:
+        services.append(Service(authority, *versions, streams=streams))
+        await services[-1].server.start()
+        return services[-1]
+
+    yield start
+    for service in services:
+        await service.server.stop()
+
+
+@pytest.fixture
+async def connect(authority: Authority) -> AsyncIterator[Connect]:
+    """Makes transports that trust the services; arguments as `Transport` has them."""
+    transports = []
+
+    def make(*, ca_file: Path = authority.ca_file, **options: Any) -> Transport:
+        transports.append(Transport(ca_file=str(ca_file), **options))
+        return transports[-1]
+
+    yield make
+    for transport in transports:
+        await transport.close()
+
+
 @pytest.fixture(params=[("h2", "http/1.1"), ("http/1.1",)], ids=["h2", "http1"])
-async def service(authority: Authority, request: pytest.FixtureRequest) -> AsyncIterator[Service]:
+async def service(serve: Serve, request: pytest.FixtureRequest) -> Service:
     """Speaks HTTP/2 in one run of a test and only HTTP/1.1 in the other."""
-    service = Service(authority, *request.param)
-    await service.server.start()
-    yield service
-    await service.server.stop()
+    return await serve(*request.param)
 
 
 @pytest.fixture
-async def h2(authority: Authority) -> AsyncIterator[Service]:
-    service = Service(authority, "h2")
-    await service.server.start()
-    yield service
-    await service.server.stop()
+async def h2(serve: Serve) -> Service:
+    return await serve("h2")
 
 
 @pytest.fixture
-async def transport(authority: Authority) -> AsyncIterator[Transport]:
-    transport = Transport(ca_file=str(authority.ca_file))
-    yield transport
-    await transport.close()
+async def transport(connect: Connect) -> Transport:
+    return connect()
 
 
 async def test_responses_come_in_the_order_of_requests(service: Service, transport: Transport) -> None:
@@ -120,42 +151,34 @@ async def test_status_and_body_of_one_answer_do_not_reach_the_next(service: Serv
     assert sorted(responses) == sorted([refused] * 20 + [Response(200)] * 20)
 
 
-async def test_all_headers_come_when_asked_for(service: Service, authority: Authority) -> None:
+async def test_all_headers_come_when_asked_for(service: Service, connect: Connect) -> None:
     service.answer = lambda exchange: Answer(status=200, headers=(("x-wns-status", "dropped"),))
-    transport = Transport(ca_file=str(authority.ca_file), answer_headers=True)
+    transport = connect(answer_headers=True)
     responses = await transport.post_many(service.requests(2), deadline=5)
     assert [response.headers["x-wns-status"] for response in responses] == ["dropped", "dropped"]
-    await transport.close()
 
 
-async def test_without_http2_one_connection_carries_one_request_at_a_time(authority: Authority) -> None:
-    service = Service(authority, "h2", "http/1.1")
-    await service.server.start()
+async def test_without_http2_one_connection_carries_one_request_at_a_time(serve: Serve, connect: Connect) -> None:
+    service = await serve("h2", "http/1.1")
     service.answer = lambda exchange: None
-    transport = Transport(ca_file=str(authority.ca_file), http2=False, connections=3)
+    transport = connect(http2=False, connections=3)
     sending = asyncio.ensure_future(transport.post_many(service.requests(9), deadline=5))
     for answered in (3, 6, 9):
         await service.wait_for_requests(answered)
         assert len(service.server.connections) == 3
         service.release()
     assert [response.status for response in await sending] == [200] * 9
-    await transport.close()
-    await service.server.stop()
 
 
 @pytest.mark.parametrize("limit", [1, 7, 100])
-async def test_the_peers_limit_of_streams_is_obeyed(authority: Authority, transport: Transport, limit: int) -> None:
-    service = Service(authority, "h2", streams=limit)
-    await service.server.start()
+async def test_the_peers_limit_of_streams_is_obeyed(serve: Serve, transport: Transport, limit: int) -> None:
+    service = await serve("h2", streams=limit)
     service.answer = lambda exchange: None
     sending = asyncio.ensure_future(transport.post_many(service.requests(2 * limit + 1), deadline=5))
-    while not sending.done():
-        await asyncio.sleep(0.002)
-        service.release()
+    await until(sending.done, meanwhile=service.release)
     assert [response.status for response in sending.result()] == [200] * (2 * limit + 1)
     assert service.most_at_once <= limit
     assert len(service.seen) == 2 * limit + 1
-    await service.server.stop()
 
 
 async def test_a_limit_that_falls_and_rises_loses_nothing(h2: Service, transport: Transport) -> None:
@@ -169,28 +192,24 @@ async def test_a_limit_that_falls_and_rises_loses_nothing(h2: Service, transport
     assert [response.status for response in await sending] == [200] * 600
 
 
-async def test_a_new_connection_is_opened_when_the_others_are_full(h2: Service, authority: Authority) -> None:
+async def test_a_new_connection_is_opened_when_the_others_are_full(h2: Service, connect: Connect) -> None:
     h2.answer = lambda exchange: OK if exchange.path == "/0" else None
-    transport = Transport(ca_file=str(authority.ca_file), connections=2, streams=5)
+    transport = connect(connections=2, streams=5)
     sending = asyncio.ensure_future(transport.post_many(h2.requests(12), deadline=5))
     await h2.wait_for_requests(7)
     assert len(h2.server.connections) == 2
-    while not sending.done():
-        h2.release()
-        await asyncio.sleep(0.002)
+    await until(sending.done, meanwhile=h2.release)
     assert h2.most_at_once <= 10
     assert [response.status for response in sending.result()] == [200] * 12
-    await transport.close()
 
 
-async def test_a_small_batch_does_not_wait_for_a_large_one(h2: Service, authority: Authority) -> None:
-    transport = Transport(ca_file=str(authority.ca_file), connections=1, streams=10)
+async def test_a_small_batch_does_not_wait_for_a_large_one(h2: Service, connect: Connect) -> None:
+    transport = connect(connections=1, streams=10)
     large = asyncio.ensure_future(transport.post_many(h2.requests(3000), deadline=20))
     await h2.wait_for_requests(50)
     await transport.post_many([h2.request(-1)], deadline=20)
     assert not large.done()
     assert len(await large) == 3000
-    await transport.close()
 
 
 async def test_what_has_not_answered_by_the_deadline_is_given_up(service: Service, transport: Transport) -> None:
@@ -203,19 +222,16 @@ async def test_what_has_not_answered_by_the_deadline_is_given_up(service: Servic
     assert "deadline" in responses[1].failure
 
 
-async def test_a_stream_that_was_given_up_frees_its_place(authority: Authority) -> None:
-    service = Service(authority, "h2", streams=2)
-    await service.server.start()
+async def test_a_stream_that_was_given_up_frees_its_place(serve: Serve, connect: Connect) -> None:
+    service = await serve("h2", streams=2)
     service.answer = lambda exchange: None if exchange.path in ("/1", "/2") else OK
-    transport = Transport(ca_file=str(authority.ca_file))
+    transport = connect()
     await transport.post_many([service.request(0)], deadline=5)
     slow = asyncio.ensure_future(transport.post_many([service.request(1), service.request(2)], deadline=0.4))
     await service.wait_for_requests(3)
     waiting = asyncio.ensure_future(transport.post_many([service.request(3)], deadline=5))
     assert [response.timed_out for response in await slow] == [True, True]
     assert (await waiting)[0].status == 200
-    await transport.close()
-    await service.server.stop()
 
 
 async def test_a_connection_that_falls_silent_is_not_used_again(h2: Service, transport: Transport) -> None:
@@ -250,8 +266,7 @@ async def test_renewing_uses_another_connection_and_lets_the_old_one_finish(h2: 
     assert len(h2.server.connections) == 2
     h2.release()
     assert (await old)[0].status == 200
-    while len(h2.server.connections) > 1:
-        await asyncio.sleep(0.001)
+    await until(lambda: len(h2.server.connections) == 1)
     assert len({id(exchange.connection) for exchange in h2.seen}) == 2
 
 
@@ -305,15 +320,14 @@ async def test_a_redirect_is_an_answer_like_others(service: Service, transport: 
 
 
 async def test_a_certificate_of_an_unknown_authority_is_refused(
-    service: Service, tmp_path_factory: pytest.TempPathFactory
+    service: Service, connect: Connect, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     other = Authority(tmp_path_factory.mktemp("other"))
-    transport = Transport(ca_file=str(other.ca_file))
+    transport = connect(ca_file=other.ca_file)
     responses = await transport.post_many([service.request(1)], deadline=5)
     assert responses[0].status == 0
     assert "certificate" in responses[0].failure
     assert not service.seen
-    await transport.close()
 
 
 async def test_plain_http_and_files_are_not_fetched(transport: Transport) -> None:
@@ -329,15 +343,13 @@ async def test_a_peer_that_is_not_there_is_a_failure_at_once(transport: Transpor
 
 
 async def test_a_proxy_is_used_only_if_configured(
-    service: Service, authority: Authority, monkeypatch: pytest.MonkeyPatch
+    service: Service, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
-    direct = Transport(ca_file=str(authority.ca_file))
+    direct = connect()
     assert (await direct.post_many([service.request(1)], deadline=5))[0].status == 200
-    await direct.close()
-    proxied = Transport(ca_file=str(authority.ca_file), proxy="http://127.0.0.1:1")
+    proxied = connect(proxy="http://127.0.0.1:1")
     assert (await proxied.post_many([service.request(1)], deadline=5))[0].status == 0
-    await proxied.close()
 
 
 async def test_a_cancelled_caller_takes_its_requests_back(h2: Service, transport: Transport) -> None:
@@ -359,5 +371,4 @@ async def test_closing_ends_what_is_under_way_and_what_comes_later(service: Serv
     assert [response.status for response in await sending] == [0, 0, 0]
     late = await transport.post_many(service.requests(1), deadline=5)
     assert "closed" in late[0].failure
-    while service.server.connections:
-        await asyncio.sleep(0.001)
+    await until(lambda: not service.server.connections)

@@ -87,7 +87,7 @@ def demo(
     json: Annotated[bool, typer.Option("--json", help="End likewise, and print a summary as JSON.")] = False,
     port: Annotated[int, typer.Option(help="Port of the page; another is taken if it is in use.")] = 8080,
 ) -> None:
-    """Run everything on this machine: the daemon, stand-ins of the push services, virtual phones, sample events."""
+    """Run everything on this machine: the daemon, stand-ins of what it talks to, virtual phones, sample events."""
     from bridge.demo.run import demo as run_demo
     from bridge.errors import BridgeError
     from hub.errors import StoreError

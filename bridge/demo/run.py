@@ -7,7 +7,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +25,7 @@ from bridge.demo.phones import Cast
 from bridge.demo.show import Show
 from bridge.demo.summary import as_text
 from bridge.errors import BridgeError
+from sandbox.servicebus import ServiceBus
 from sandbox.services import PushServices
 
 CONFIGURATION = Path(__file__).parent / "demo.yaml"
@@ -38,6 +39,7 @@ pushbridge demo
 
   Look here        {page}
   Post an event    curl -H 'Content-Type: text/plain' -d "Employee Id '777' has joined." {page}in/hr
+  Send to a topic  {bus}
   Phones register  {hub}
 
 """
@@ -52,7 +54,7 @@ async def demo(
 ) -> int:
     """Show everything until SIGINT or SIGTERM; 0.
 
-    With `exit_after` only the first events are posted, and the end comes by itself: a quiet second after everything
+    With `exit_after` only the first events come, and the end comes by itself: a quiet second after everything
     expected has arrived, or after so many seconds. 0 if every phone got exactly what it was meant to get; else 1, and
     stderr says what differs. `json` prints a summary as JSON and nothing else on stdout; without `exit_after` it sets
     20 s. If `port` is taken the page is on a free one, and it says so.
@@ -64,9 +66,9 @@ async def demo(
         exit_after = JSON_EXIT_AFTER
     say = partial(print, file=sys.stderr if json else sys.stdout, flush=True)
     with _stop_signals() as stop, TemporaryDirectory(prefix="pushbridge-demo-") as directory:
-        async with PushServices(Path(directory)) as services:
+        async with PushServices(Path(directory)) as services, ServiceBus() as broker, AsyncExitStack() as closing:
             hub_key = secrets.token_urlsafe(32)
-            environ = _credentials(services) | {
+            environ = _credentials(services, broker) | {
                 "DIRECTORY": directory,
                 "HUB_KEY": hub_key,
                 "PORT": str(_free_port(port, say)),
@@ -76,13 +78,14 @@ async def demo(
             cast = Cast(services)
             daemon = Daemon(settings, console=partial(console, phones=cast))
             async with daemon.running(), httpx.AsyncClient(trust_env=False) as client:
-                show = Show(daemon, cast, client, services.journal, hub_key=hub_key)
-                say(_WELCOME.format(page=show.page_url, hub=show.hub_url))
+                show = Show(daemon, cast, client, journal=services.journal, broker=broker, hub_key=hub_key)
+                say(_WELCOME.format(page=show.page_url, bus=broker.connection_string, hub=show.hub_url))
                 if exit_after is None:
                     say("  Ctrl-C ends it and leaves nothing behind.\n")
-                    await _until(stop, show.go_on())
+                    await _until(stop, show.go_on(), closing)
                     return 0
-                ended_by = await _until(stop, show.play(), seconds=exit_after + started - time.monotonic())
+                seconds = exit_after + started - time.monotonic()
+                ended_by = await _until(stop, show.play(), closing, seconds=seconds)
                 summary = {"ended_by": ended_by, "seconds": round(time.monotonic() - started, 2)} | show.summary()
     return _told(summary, json=json)
 
@@ -95,13 +98,23 @@ def _told(summary: Mapping[str, Any], *, json: bool) -> int:
     return 0 if summary["ok"] else 1
 
 
-async def _until(stop: asyncio.Event, performance: Coroutine[Any, Any, None], *, seconds: float | None = None) -> str:
-    """Run to the end, until stopped, or for so many seconds; which of these it was: complete, signal or time."""
+async def _until(
+    stop: asyncio.Event,
+    performance: Coroutine[Any, Any, None],
+    closing: AsyncExitStack,
+    *,
+    seconds: float | None = None,
+) -> str:
+    """Run to the end, until stopped, or for so many seconds; which of these it was: complete, signal or time.
+
+    A performance that did not end is cancelled, and waited for by `closing`: closing a sender of the Service Bus SDK
+    takes half a second, in which the daemon can stop as well.
+    """
     performing, stopping = asyncio.create_task(performance), asyncio.create_task(stop.wait())
+    closing.push_async_callback(asyncio.wait, [performing, stopping])
     done, pending = await asyncio.wait([performing, stopping], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
         task.cancel()
-    await asyncio.gather(*pending, return_exceptions=True)
     if performing in done:
         performing.result()
         return "complete"
@@ -137,10 +150,12 @@ def _settings(configuration: Path, environ: Mapping[str, str]) -> Settings:
     return settings
 
 
-def _credentials(services: PushServices) -> dict[str, str]:
+def _credentials(services: PushServices, broker: ServiceBus) -> dict[str, str]:
     """What the stand-ins hand out, by the variables of the configuration."""
     apns, fcm, wns = services.apns_credential, services.fcm_credential, services.wns_credential
     return {
+        "SERVICEBUS": broker.connection_string,
+        "SERVICEBUS_ADMINISTRATION": f"http://{HOST}:{broker.port}",
         "CA_FILE": str(services.ca_file),
         "APNS_KEY": apns.key_file.read_text(),
         "APNS_KEY_ID": apns.key_id,

@@ -1,16 +1,21 @@
 """The order of things: phones register, events are posted, what comes of them is watched and judged."""
 
 import asyncio
+import random
+from itertools import islice
 from typing import Any
 
 import httpx
 
 from bridge.app import Daemon
+from bridge.config import Settings
+from bridge.demo import backend
 from bridge.demo.events import SampleEvent, first_events, later_events
-from bridge.demo.expected import differences, is_complete
+from bridge.demo.expected import CHANCE, NEWS, differences, is_complete, uncompleted
 from bridge.demo.phones import HUB, Cast
-from bridge.demo.summary import event_summary, phone_summary
+from bridge.demo.summary import event_summary, phone_summary, subscription_summary
 from sandbox.journal import Journal
+from sandbox.servicebus import ServiceBus
 
 _PAUSE = 4.0
 """Seconds between the events that come after the first ones."""
@@ -19,14 +24,21 @@ _QUIET = 1.0
 """Seconds in which nothing more may come after all that was expected has."""
 
 _AGAIN = 0.1
-"""Seconds until an event that could not be taken is posted again."""
+"""Seconds until an event that could not be taken is posted again, or readiness is asked for again."""
 
 
 class Show:
-    """One performance in front of a daemon that runs; everything goes over HTTP, as it would from elsewhere."""
+    """One performance in front of a daemon that runs; everything goes over the network, as it would from elsewhere."""
 
     def __init__(
-        self, daemon: Daemon, cast: Cast, client: httpx.AsyncClient, journal: Journal, *, hub_key: str
+        self,
+        daemon: Daemon,
+        cast: Cast,
+        client: httpx.AsyncClient,
+        *,
+        journal: Journal,
+        broker: ServiceBus,
+        hub_key: str,
     ) -> None:
         assert daemon.api is not None  # the demo's configuration has a hub
         self.page_url = "http://{}:{}/".format(*daemon.admin.address)
@@ -36,12 +48,58 @@ class Show:
         self._cast = cast
         self._client = client
         self._journal = journal
+        self._broker = broker
         self._hub_key = hub_key
+        self._subscription = _subscription(daemon.settings)
         self._taken: set[str] = set()
 
     async def play(self) -> None:
-        """Post the first events and wait until everything expected has come, and nothing else for a second."""
+        """Let the first events come, and wait until everything expected has, and nothing else for a second."""
         await self._open()
+        first_news = islice(backend.news(random.Random(CHANCE)), len(NEWS))
+        async with asyncio.TaskGroup() as systems:
+            systems.create_task(backend.send(first_news, self._broker.connection_string, ca_file=self._broker.ca_file))
+            await self._until_all_has_come()
+
+    async def go_on(self) -> None:
+        """Let the first events come, and others for ever."""
+        await self._open()
+        all_news = backend.news(random.Random())
+        async with asyncio.TaskGroup() as systems:
+            systems.create_task(
+                backend.send(all_news, self._broker.connection_string, ca_file=self._broker.ca_file, pause=_PAUSE)
+            )
+            systems.create_task(self._post_later_events())
+
+    def summary(self) -> dict[str, Any]:
+        """What became of the events and what each phone received, whether that was right, and what differs if not."""
+        found = [f"the event {event.id} was not taken" for event in first_events() if event.id not in self._taken]
+        subscription = subscription_summary(self._broker, self._subscription)
+        found += uncompleted(subscription)
+        found += differences(self._cast.devices)
+        return {
+            "ok": not found,
+            "differences": found,
+            "events": [event_summary(entry, self._journal) for entry in self._daemon.trail.entries()],
+            "subscription": subscription,
+            "phones": [phone_summary(role, phone) for role, phone in self._cast.devices],
+        }
+
+    async def _open(self) -> None:
+        await self._cast.register(self._client, self._api_url, key=self._hub_key)
+        for event in first_events():
+            await self._post(event)
+        await self._until_subscribed()
+
+    async def _until_subscribed(self) -> None:
+        """Wait for the bridge to be ready: what is sent to a topic before it has a subscription there is for nobody."""
+        while True:
+            answer = await self._client.get(f"{self.page_url}readyz")
+            if answer.status_code == httpx.codes.OK:
+                return
+            await asyncio.sleep(_AGAIN)
+
+    async def _until_all_has_come(self) -> None:
         changed = asyncio.Event()
         unsubscribe = self._journal.subscribe(lambda _: changed.set())
         try:
@@ -51,27 +109,9 @@ class Show:
         finally:
             unsubscribe()
 
-    async def go_on(self) -> None:
-        """Post the first events, and others for ever."""
-        await self._open()
+    async def _post_later_events(self) -> None:
         for event in later_events():
             await asyncio.sleep(_PAUSE)
-            await self._post(event)
-
-    def summary(self) -> dict[str, Any]:
-        """What became of the events and what each phone received, whether that was right, and what differs if not."""
-        found = [f"the event {event.id} was not taken" for event in first_events() if event.id not in self._taken]
-        found += differences(self._cast.devices)
-        return {
-            "ok": not found,
-            "differences": found,
-            "events": [event_summary(entry, self._journal) for entry in self._daemon.trail.entries()],
-            "phones": [phone_summary(role, phone) for role, phone in self._cast.devices],
-        }
-
-    async def _open(self) -> None:
-        await self._cast.register(self._client, self._api_url, key=self._hub_key)
-        for event in first_events():
             await self._post(event)
 
     async def _post(self, event: SampleEvent) -> None:
@@ -89,6 +129,14 @@ class Show:
             await asyncio.sleep(_AGAIN)
         if answer.status_code == httpx.codes.ACCEPTED:
             self._taken.add(event.id)
+
+
+def _subscription(settings: Settings) -> str:
+    """The path of the subscription that the bridge creates, as the broker calls it."""
+    source = settings.sources["employees"].servicebus
+    assert source is not None
+    assert source.subscription is not None
+    return f"{source.topic}/Subscriptions/{source.subscription.name}"
 
 
 async def _is_quiet(changed: asyncio.Event) -> bool:

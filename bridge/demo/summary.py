@@ -1,4 +1,7 @@
-"""What happened, as JSON and as text: each event by what the daemon tells, each phone by what its push service took."""
+"""What happened, as JSON and as text.
+
+Each event by what the daemon tells, the subscription by what its broker counted, each phone by what its push service took.
+"""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -8,6 +11,7 @@ from bridge.demo.phones import Role
 from bridge.trail import Entry
 from sandbox.journal import Journal
 from sandbox.phones import VirtualPhone
+from sandbox.servicebus import EntityNotFoundError, ServiceBus
 
 _ID_IN_PUSH_ID = 20
 """So many hex digits of a notification's id begin the id of each of its pushes."""
@@ -40,6 +44,20 @@ def event_summary(entry: Entry, journal: Journal) -> dict[str, Any]:
     }
 
 
+def subscription_summary(broker: ServiceBus, path: str) -> dict[str, Any]:
+    """How many messages the subscription was given, how many of them were completed, and how many wait."""
+    try:
+        queue = broker.queue(path)
+    except EntityNotFoundError:
+        return {"path": path, "enqueued": 0, "completed": 0, "waiting": 0}
+    return {
+        "path": path,
+        "enqueued": queue.counts.enqueued,
+        "completed": queue.counts.completed,
+        "waiting": len(queue),
+    }
+
+
 def phone_summary(role: Role, phone: VirtualPhone) -> dict[str, Any]:
     """One phone, and all that it received."""
     return {
@@ -62,6 +80,9 @@ def as_text(summary: Mapping[str, Any]) -> str:
     for event in summary["events"]:
         lines.append(f"  {event['id'] or '(no id)'} from {event['source']}: {event['end'].replace('_', ' ')}")
         lines += [f"    {_way(notification)}" for notification in event["notifications"]]
+    subscription = summary["subscription"]
+    lines.append(f"Subscription {subscription['path']}")
+    lines.append(f"    {subscription['completed']} of {subscription['enqueued']} messages completed")
     lines.append("Phones")
     for phone in summary["phones"]:
         lines.append(f"  {phone['name']}")

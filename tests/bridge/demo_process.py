@@ -21,6 +21,7 @@ class Ended:
 class Running:
     process: asyncio.subprocess.Process
     page_url: str
+    connection_string: str
 
 
 async def finished_demo(*arguments: str, temporary: Path) -> Ended:
@@ -47,16 +48,16 @@ async def finished(process: asyncio.subprocess.Process) -> Ended:
 
 @asynccontextmanager
 async def running_demo(*arguments: str, temporary: Path) -> AsyncIterator[Running]:
-    """The demo for as long as the block lasts; it has said where its page is."""
+    """The demo for as long as the block lasts; it has said where its page and its Service Bus are."""
     process = await _start("-m", "bridge", "demo", "--port", "0", *arguments, temporary=temporary)
     assert process.stdout is not None
     try:
         said = ""
-        while (found := re.search(r"Look here +(\S+)", said)) is None:
+        while (found := re.search(r"Look here +(\S+)[\s\S]+Send to a topic +(\S+)", said)) is None:
             line = await process.stdout.readline()
             assert line, "the demo ended before it said where to look"
             said += line.decode()
-        yield Running(process=process, page_url=found[1])
+        yield Running(process=process, page_url=found[1], connection_string=found[2])
     finally:
         if process.returncode is None:
             process.kill()

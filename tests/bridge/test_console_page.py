@@ -25,11 +25,13 @@ async def test_the_demo_shows_its_phones_and_the_way_of_each_event(page: Page, t
     async with running_demo(temporary=tmp_path / "t") as demo:
         await page.open(demo.page_url)
         await page.wait_for("document.querySelectorAll('#trail > li [data-tone=good].chip').length >= 3")
-        await page.wait_for("document.querySelectorAll('.banner').length >= 6")
+        await page.wait_for("document.querySelectorAll('.banner').length >= 9")  # six from HTTP, three from Service Bus
         phones = await page.evaluate(texts(".device figcaption strong"))
         assert sorted(phones) == ["Anna's PC", "Anna's iPhone", "Ben's Android", "Maria's Android", "Maria's PC"]
         iphone = '[aria-label="Notifications on Anna\'s iPhone"] .title'
-        assert set(await page.evaluate(texts(iphone))) == {"Welcome", "Card debit CHF 720.55"}
+        assert set(await page.evaluate(texts(iphone))) == {"Welcome", "Card debit CHF 720.55", "HR"}
+        toast = '[aria-label="Notifications on Anna\'s PC"] .title'
+        assert "HR" in await page.evaluate(texts(toast))
         way = await page.evaluate(texts("#trail > li:last-child [data-part]:not([data-part=time])"))
         assert [text for text in way if text] == [
             *("hr", "12345/joined", "hr.employee.joined"),

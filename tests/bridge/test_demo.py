@@ -3,35 +3,60 @@
 import asyncio
 import json
 import os
+import random
 import signal
 import socket
 import time
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from azure.servicebus import ServiceBusMessage
+from azure.servicebus.aio import ServiceBusClient
 
 import bridge.demo
+from bridge.demo.backend import news
 from bridge.demo.events import first_events, later_events
-from bridge.demo.expected import EXPECTED, differences, is_complete
+from bridge.demo.expected import CHANCE, EXPECTED, NEWS, differences, is_complete, uncompleted
 from bridge.demo.phones import ROLES, Role
 from rules.document import load_document
 from rules.problems import Problems
 from sandbox.display import Shown
 from sandbox.phones import VirtualPhone
-from tests.bridge.demo_process import finished_demo, finished_demo_of, running_demo
+from tests.bridge.demo_process import Running, finished_demo, finished_demo_of, running_demo
 
 DEMO = Path(bridge.demo.__file__).parent / "demo.yaml"
 EXAMPLES = Path(bridge.demo.__file__).parents[2] / "examples.yaml"
 
 
-@pytest.mark.parametrize("section", ["sources", "defaults", "rules"])
-def test_the_demo_runs_the_rules_of_the_examples(section: str) -> None:
-    read = [load_document(path, Problems(), environ={}) for path in (DEMO, EXAMPLES)]
-    demo, examples = (document.find((section,)).plain() for document in read if document is not None)
-    assert demo == examples
+def test_the_demo_runs_sources_and_rules_of_the_examples(tmp_path: Path) -> None:
+    everything = tmp_path / "examples.yaml"
+    everything.write_text(EXAMPLES.read_text().replace("#>", ""))
+    demo, examples = plain(DEMO), plain(everything)
+    assert demo["defaults"] == examples["defaults"]
+    assert demo["sources"] == {name: examples["sources"][name] for name in demo["sources"]}
+    names = [rule["name"] for rule in demo["rules"]]
+    assert demo["rules"] == [rule for name in names for rule in examples["rules"] if rule["name"] == name]
+
+
+def test_the_demo_runs_everything_that_the_examples_have_switched_on() -> None:
+    demo, examples = plain(DEMO), plain(EXAMPLES)
+    assert examples["sources"].keys() <= demo["sources"].keys()
+    assert {rule["name"] for rule in examples["rules"]} <= {rule["name"] for rule in demo["rules"]}
+
+
+def plain(configuration: Path) -> dict[str, Any]:
+    """A configuration as it is written, but for where Service Bus is."""
+    document = load_document(configuration, Problems(), environ={})
+    assert document is not None
+    read: dict[str, Any] = document.plain()
+    for source in read["sources"].values():
+        source.get("servicebus", {}).pop("connection", None)
+    return read
 
 
 async def test_every_phone_gets_exactly_what_it_was_meant_to_get(tmp_path: Path) -> None:
@@ -51,10 +76,13 @@ async def test_every_phone_gets_exactly_what_it_was_meant_to_get(tmp_path: Path)
         )
         for event in summary["events"]
     }
-    joined = {"apns": {"Success": 1}, "fcmv1": {"Success": 1}, "wns": {"Success": 1}}
+    team = {"apns": {"Success": 1}, "fcmv1": {"Success": 1}, "wns": {"Success": 1}}
     approval = {"fcmv1": {"Success": 1}, "wns": {"Success": 1}}
     assert told == {
-        "12345/joined": ("hr", "accepted", ["employee-joined"], [("team:hr", 3, 3, joined)]),
+        "3bb4a1da059d": ("employees", "accepted", ["employee-news"], [("team:hr", 3, 3, team)]),
+        "e158a6e04b64": ("employees", "accepted", ["employee-news"], [("team:hr", 3, 3, team)]),
+        "faae2fbf4968": ("employees", "accepted", ["employee-news"], [("team:hr", 3, 3, team)]),
+        "12345/joined": ("hr", "accepted", ["employee-joined"], [("team:hr", 3, 3, team)]),
         "p-1001": (
             "core-banking",
             "accepted",
@@ -73,12 +101,22 @@ async def test_every_phone_gets_exactly_what_it_was_meant_to_get(tmp_path: Path)
         phone["id"]: sorted((one["title"], one["body"]) for one in phone["received"]) for phone in summary["phones"]
     }
     assert shown == {phone: sorted(texts.values()) for phone, texts in EXPECTED.items()}
+    assert summary["subscription"] == {
+        "path": "hr/Subscriptions/pushbridge",
+        "enqueued": 3,
+        "completed": 3,
+        "waiting": 0,
+    }
 
 
 @pytest.mark.parametrize(
     ("right", "wrong", "told"),
     [
-        ('to: "team:hr"', 'to: "role:manager"', 'Maria\'s PC got "Welcome: Employee 12345 has joined."'),
+        (
+            'to: "team:hr"\n      with: { title: "Wel',
+            'to: "role:manager"\n      with: { title: "Wel',
+            'Maria\'s PC got "Welcome: Employee 12345 has joined."',
+        ),
         ("default(500)", "default(500) - 400", "Anna's iPhone got \"Card debit CHF 240"),
     ],
     ids=["to other phones", "one too many"],
@@ -91,6 +129,30 @@ async def test_a_daemon_that_misroutes_fails_the_demo(right: str, wrong: str, to
     ended = await finished_demo_of(configuration, exit_after=6, temporary=tmp_path / "t")
     assert ended.code == 1
     assert told in ended.stderr
+
+
+async def test_a_text_with_markup_sent_to_its_topic_is_shown_as_it_is(tmp_path: Path) -> None:
+    text = """Employee Id '<b>&"O'Brien"</b>' has left."""
+    async with (
+        running_demo(temporary=tmp_path / "t") as demo,
+        ServiceBusClient.from_connection_string(demo.connection_string) as bus,
+        bus.get_topic_sender("hr") as sender,
+        httpx.AsyncClient(timeout=30, trust_env=False) as client,
+        client.stream("GET", f"{demo.page_url}api/live") as live,
+    ):
+        lines = live.aiter_lines()
+        while "employee-news" not in await anext(lines):
+            pass  # now there is a subscription
+        await sender.send_messages(ServiceBusMessage(text, message_id="markup"))
+        async with asyncio.timeout(10):
+            while not all(text in shown for shown in (await bodies(client, demo)).values()):
+                await anext(lines)
+
+
+async def bodies(client: httpx.AsyncClient, demo: Running) -> dict[str, list[str]]:
+    """What the phones of the HR team show."""
+    phones = (await client.get(f"{demo.page_url}api/phones")).json()["phones"]
+    return {phone["id"]: [one["body"] for one in phone["screen"]] for phone in phones if "team:hr" in phone["tags"]}
 
 
 async def test_a_demo_that_has_no_time_says_what_is_missing(tmp_path: Path) -> None:
@@ -109,13 +171,19 @@ async def test_a_port_that_is_taken_is_named_and_another_one_used(tmp_path: Path
     assert "Look here        http://127.0.0.1:" in ended.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_a_signal_ends_the_demo_at_once_with_nothing_left(number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "number, seen",
+    [(signal.SIGINT, "employee-news"), (signal.SIGTERM, "BR-2041/Requested")],
+    ids=["Ctrl-C while all flows", "SIGTERM while Service Bus is being connected to"],
+)
+async def test_a_signal_ends_the_demo_at_once_with_nothing_left(
+    number: signal.Signals, seen: str, tmp_path: Path
+) -> None:
     async with running_demo(temporary=tmp_path / "t") as demo, httpx.AsyncClient(timeout=30, trust_env=False) as client:
         async with client.stream("GET", f"{demo.page_url}api/live") as live:
             lines = live.aiter_lines()
-            while "BR-2041/Requested" not in await anext(lines):
-                pass  # the last of the first events: all is under way, and somebody looks on
+            while seen not in await anext(lines):
+                pass  # somebody looks on
             assert list((tmp_path / "t").iterdir()) != []
             demo.process.send_signal(number)
             sent = time.monotonic()
@@ -130,7 +198,7 @@ async def test_a_signal_ends_the_demo_at_once_with_nothing_left(number: signal.S
             probe.bind(("127.0.0.1", urlsplit(demo.page_url).port))
 
 
-WELCOME, DEBIT = EXPECTED["anna-iphone"].values()
+*FIRST, WELCOME, DEBIT = EXPECTED["anna-iphone"].values()
 
 
 @pytest.mark.parametrize(
@@ -148,14 +216,33 @@ WELCOME, DEBIT = EXPECTED["anna-iphone"].values()
     ids=["right", "in another order", "one is missing", "one came twice", "one is silent"],
 )
 def test_what_a_phone_got_is_compared_with_what_it_should_get(received: list[tuple[str, str]], told: list[str]) -> None:
-    device = _device("anna-iphone", received)
+    device = _device("anna-iphone", [*FIRST, *received])
     assert differences([device]) == told
     assert is_complete([device]) == (len(received) >= 2)
 
 
 def test_every_phone_and_every_event_has_its_place_in_the_table() -> None:
     assert EXPECTED.keys() == {role.id for role in ROLES}
-    assert {event for texts in EXPECTED.values() for event in texts} <= {event.id for event in first_events()}
+    events = NEWS.keys() | {event.id for event in first_events()}
+    assert {event for texts in EXPECTED.values() for event in texts} <= events
+
+
+def test_the_news_of_the_table_is_what_chance_brings() -> None:
+    brought = islice(news(random.Random(CHANCE)), len(NEWS))
+    assert {each.id: ("HR", each.text) for each in brought} == NEWS
+
+
+@pytest.mark.parametrize(
+    ("completed", "waiting", "told"),
+    [
+        (3, 0, []),
+        (2, 1, ["2 of 3 messages of hr/s were completed, and 1 wait"]),
+        (3, 1, ["3 of 3 messages of hr/s were completed, and 1 wait"]),
+        (4, 0, ["4 of 3 messages of hr/s were completed, and 0 wait"]),
+    ],
+)
+def test_news_that_was_not_completed_once_is_told(completed: int, waiting: int, told: list[str]) -> None:
+    assert uncompleted({"path": "hr/s", "completed": completed, "waiting": waiting}) == told
 
 
 def test_later_events_are_never_the_same_twice() -> None:

@@ -241,7 +241,7 @@ class Dispatcher:
         here: list[Work] = []
         elsewhere: dict[str, list[Work]] = {}
         for piece in work:
-            is_elsewhere = self._forwarding.concerns(piece)
+            is_elsewhere = piece.page is None and (piece.notification.hub, Platform.APNS) not in self._bulkheads
             (elsewhere.setdefault(piece.notification.hub, []) if is_elsewhere else here).append(piece)
         for pieces in elsewhere.values():
             self._group.create_task(self._guarded(self._forward, pieces))

@@ -50,16 +50,16 @@ class Forwarding:
         self._observer = observer
         self._clock = clock
 
-    def concerns(self, work: Work) -> bool:
-        """Whether the notification's hub is elsewhere."""
-        return work.notification.hub in self._remotes
-
     async def hand_over(self, work: Sequence[Work]) -> Handover:
-        """Hand over notifications of one hub, those that its bulkhead admits."""
-        bulkhead = self._remotes[work[0].notification.hub]
+        """Hand over notifications of one hub, those that its bulkhead admits; of a hub that is nowhere, none."""
+        bulkhead = self._remotes.get(work[0].notification.hub)
         admitted = []
         now = self._clock()
         handover = Handover(started_at=now)
+        if bulkhead is None:
+            for piece in work:
+                self._end(handover, piece, OutcomeName.ABANDONED, "hub_reject", "not configured any more")
+            return handover
         for piece in work:
             if now >= self._gives_up_at(piece):
                 detail = ": ".join(filter(None, ("not taken in time", bulkhead.trouble)))

@@ -150,6 +150,12 @@ async def test_throttling_makes_everybody_wait_as_long_as_the_service_asked() ->
     assert [ended.state for ended in (await outbox.hand_over(letter())).ended] == [State.COMPLETED]
 
 
+async def test_what_waits_for_a_hub_that_was_taken_away_is_a_dead_letter() -> None:
+    handover = await Outbox().hand_over(replace(letter(), hub="taken-away"))
+    kept = dead_letter(handover)
+    assert (kept.reason, kept.detail) == ("hub_reject", "hub taken-away: not configured any more")
+
+
 async def test_what_is_refused_is_a_dead_letter_with_the_reason() -> None:
     outbox = Outbox(replace(DROPPED, reason="HTTP 400: Unknown format"))
     given = letter()

@@ -136,7 +136,8 @@ def _queue_link(
 
 def _filters(request: Attach) -> dict[Any, Any]:
     fields = [] if request.source is None else request.source.value
-    return (fields[_FILTER_FIELD] if len(fields) > _FILTER_FIELD else None) or {}
+    filters = fields[_FILTER_FIELD] if len(fields) > _FILTER_FIELD else None
+    return filters if isinstance(filters, dict) else {}
 
 
 class _NextSession(Link):
@@ -149,7 +150,8 @@ class _NextSession(Link):
         self._pump = session.broker.pump(queue)
         self._pump.waiters.append(self)
         self._pump.wake()
-        patience = (request.properties or {}).get(TIMEOUT, SESSION_TIMEOUT)
+        wanted = (request.properties or {}).get(TIMEOUT)
+        patience = wanted if isinstance(wanted, int) else SESSION_TIMEOUT
         self._timer = asyncio.get_running_loop().call_later(patience / 1000, self._give_up)
 
     def flow(self, flow: Flow) -> None:
@@ -160,13 +162,15 @@ class _NextSession(Link):
         if self in self._pump.waiters:
             self._pump.waiters.remove(self)
 
+    def end(self, error: AmqpError | None) -> None:
+        self.drop()
+        del self.session.links[self.handle]
+        self.session.refuse(self._request, error or AmqpError(conditions.DETACH_FORCED, "nobody waits any more"))
+
     def take(self, session: SessionLock) -> None:
         """Answer: here is one. Its pump has let go of us."""
         self._timer.cancel()
         _attached_session(self.session, self._request, self.path, self._queue, session)
 
     def _give_up(self) -> None:
-        self._pump.waiters.remove(self)
-        del self.session.links[self.handle]
-        error = AmqpError(conditions.TIMEOUT, f"no session of {self.path} had messages in time")
-        self.session.refuse(self._request, error)
+        self.end(AmqpError(conditions.TIMEOUT, f"no session of {self.path} had messages in time"))

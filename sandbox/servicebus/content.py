@@ -67,12 +67,12 @@ class Content:
     @property
     def time_to_live(self) -> int | None:
         """Milliseconds, None for no limit."""
-        return self.header[2] if len(self.header) > 2 else None
+        return _integer(self.header[2]) if len(self.header) > 2 else None
 
     @property
     def scheduled_for(self) -> int | None:
         """When it is to become visible, in milliseconds since 1970; None for at once."""
-        return self.annotations.get(SCHEDULED_ENQUEUE_TIME)
+        return _integer(self.annotations.get(SCHEDULED_ENQUEUE_TIME))
 
     def replacing_application_properties(self, properties: Mapping[str, Any]) -> "Content":
         """The same with these application properties instead of its own."""
@@ -179,6 +179,11 @@ def value_of(content: Content) -> Any:
     if not content.body or _section(content.body, 0) != VALUE:
         raise DecodeError("the body is not an AMQP value")
     return decode(content.body)[0].value
+
+
+def _integer(value: Any) -> int | None:
+    """A number that a client has set; what is none counts as not set."""
+    return value if isinstance(value, int) else None
 
 
 def _section(data: bytes, start: int) -> int:

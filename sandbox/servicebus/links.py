@@ -56,6 +56,10 @@ class Link(ABC):
     def flow(self, flow: Flow) -> None:
         """The client tells where it is on this link."""
 
+    def end(self, error: AmqpError | None) -> None:
+        """End it from our side, for this reason."""
+        self.session.detach(self, error)
+
     def wake(self) -> None:  # noqa: B027 most links wait for nothing
         """The session's window has moved."""
 
@@ -126,7 +130,7 @@ class EntityLink(IncomingLink):
             self._publish(first, message)
         except AmqpError as error:
             if error.condition == conditions.MESSAGE_SIZE_EXCEEDED and faults.oversize == "detach":
-                self.session.detach(self, error)
+                self.end(error)
             else:
                 self._answer(first, rejected(error))
             return
@@ -253,8 +257,7 @@ class QueueLink(OutgoingLink):
         self._finish_drain()
 
     def session_lost(self) -> None:
-        error = AmqpError(conditions.SESSION_LOCK_LOST, "the lock of the session has expired")
-        self.session.detach(self, error)
+        self.end(AmqpError(conditions.SESSION_LOCK_LOST, "the lock of the session has expired"))
 
     def drop(self) -> None:
         """Locks of messages stay until their time is up; a session is free at once."""

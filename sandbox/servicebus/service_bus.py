@@ -20,6 +20,7 @@ from sandbox.servicebus.emulator_config import create_entities
 from sandbox.servicebus.faults import Faults
 from sandbox.servicebus.links import Link
 from sandbox.servicebus.listener import HOST, Listener
+from sandbox.servicebus.management import MANAGEMENT_SUFFIX
 from sandbox.servicebus.pump import Clock
 from sandbox.servicebus.queue import MessageQueue
 from sandbox.servicebus.rules.rule import Rule
@@ -178,7 +179,7 @@ class ServiceBus:
         error = None if condition is None else AmqpError(condition, "detached on request")
         links = [link for link in self._links() if path is None or link.path.lower() == path.lower()]
         for link in links:
-            link.session.detach(link, error)
+            link.end(error)
         return len(links)
 
     def close_connections(self, *, condition: str = conditions.CONNECTION_FORCED) -> None:
@@ -217,4 +218,5 @@ class ServiceBus:
 
     def _detach_all(self, path: str) -> None:
         """An entity is deleted."""
-        self.detach(path, condition=conditions.NOT_FOUND)
+        for gone in (path, path + MANAGEMENT_SUFFIX):
+            self.detach(gone, condition=conditions.NOT_FOUND)

@@ -228,7 +228,7 @@ class Parser:
             case "property" | "p":
                 of = self.value()
                 self.expect(")")
-                return lambda content: content.application_properties.get(of(content))
+                return lambda content: content.application_properties.get(str(of(content)))
         raise FilterError(f"there is no function {name.text!r}", column=name.column)
 
     def _property(self) -> Value:
@@ -313,23 +313,28 @@ def _arithmetic(symbol: str, left: Value, right: Value) -> Value:
 
 
 def _calculated(symbol: str, one: float, other: float) -> float | None:
-    """As SQL does it: whole numbers divide to whole numbers, towards zero, and nothing is divided by zero."""
-    match symbol:
-        case "+":
-            return one + other
-        case "-":
-            return one - other
-        case "*":
-            return one * other
-    if other == 0:
+    """As SQL does it: whole numbers divide to whole numbers, towards zero; what has no result is unknown."""
+    try:
+        match symbol:
+            case "+":
+                return one + other
+            case "-":
+                return one - other
+            case "*":
+                return one * other
+            case "/":
+                return _quotient(one, other)
+            case _:
+                return one - other * int(_quotient(one, other))
+    except (ZeroDivisionError, OverflowError, ValueError):
         return None
-    whole = isinstance(one, int) and isinstance(other, int)
-    quotient = abs(one) // abs(other) if whole else one / other
-    if whole and (one < 0) != (other < 0):
-        quotient = -quotient
-    if symbol == "/":
-        return quotient
-    return one - other * (quotient if whole else int(quotient))
+
+
+def _quotient(one: float, other: float) -> float:
+    if not (isinstance(one, int) and isinstance(other, int)):
+        return one / other
+    quotient = abs(one) // abs(other)
+    return quotient if (one < 0) == (other < 0) else -quotient
 
 
 def _kind(value: Any) -> str | None:

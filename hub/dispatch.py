@@ -114,7 +114,7 @@ class Dispatcher:
         self._results: list[PageResult] = []
         self._recordable = asyncio.Event()
         self._draining = False
-        self._crowded_until = 0.0
+        self._crowded_until = 0.0  # by the monotonic clock
         self._owed: set[object] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -192,7 +192,7 @@ class Dispatcher:
             await asyncio.sleep(0)
             return True
         room = min(self._slots, _BATCH)
-        if self._draining or self._owed or room <= 0 or self._clock() < self._crowded_until:
+        if self._draining or self._owed or room <= 0 or time.monotonic() < self._crowded_until:
             return False
         work = await self._store.lease(room, until=self._clock() + LEASE)
         self.behind = len(work) == room
@@ -238,10 +238,11 @@ class Dispatcher:
     def _start(self, work: Sequence[Work]) -> None:
         """Whole notifications to the hubs elsewhere, pushes to the phones registered here; each on its own."""
         assert self._group is not None
+        local = {hub for hub, _ in self._bulkheads}
         here: list[Work] = []
         elsewhere: dict[str, list[Work]] = {}
         for piece in work:
-            is_elsewhere = piece.page is None and (piece.notification.hub, Platform.APNS) not in self._bulkheads
+            is_elsewhere = piece.page is None and piece.notification.hub not in local
             (elsewhere.setdefault(piece.notification.hub, []) if is_elsewhere else here).append(piece)
         for pieces in elsewhere.values():
             self._group.create_task(self._guarded(self._forward, pieces))
@@ -300,7 +301,7 @@ class Dispatcher:
         if crowded > len(work) / 2:
             # To lease more now would be to lease more of the same.
             self.behind = True
-            self._crowded_until = self._clock() + _SATURATED
+            self._crowded_until = time.monotonic() + _SATURATED
 
     def _run_for(self, piece: Work, started_at: float) -> _Run:
         notification = piece.notification

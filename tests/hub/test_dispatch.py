@@ -607,8 +607,9 @@ async def test_a_notification_for_a_hub_that_is_not_configured_any_more_ends(del
     stray = notification("news", hub="removed", content=GOOGLE)
     await delivery.deliver(stray, notification("news", content=GOOGLE))
     assert delivery.fcm.push_channels == [f"token of {phones(1)[0]}"]
-    details = await delivery.store.details("removed", stray.id)
-    assert details.counts == {FCM: {OutcomeName.INVALID_CREDENTIALS: 1}}
+    assert (await delivery.store.details("removed", stray.id)).state is State.ABANDONED
+    ((_, _, kept),) = await delivery.store.dead_letters()
+    assert (kept.reason, kept.detail) == ("hub_reject", "hub removed: not configured any more")
 
 
 # The store in trouble

@@ -25,7 +25,7 @@ _LEVELS: Mapping[Level, int] = {
     "error": logging.ERROR,
 }
 
-_TALKATIVE = ("pika", "httpx", "httpcore", "h2", "hpack", "asyncio", "uvicorn.error")
+_TALKATIVE = ("azure", "pika", "httpx", "httpcore", "h2", "hpack", "asyncio", "uvicorn.error")
 """Libraries that log every step at `info`: heard from `warning` on, unless the level is `debug`."""
 
 

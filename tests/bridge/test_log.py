@@ -67,6 +67,7 @@ def test_libraries_come_out_the_same_way(stream: io.StringIO) -> None:
     configure("info", stream)
     logging.getLogger("pika.adapters").warning("lost %s", "amqp://user:canary@rabbit/vhost")
     logging.getLogger("pika.adapters").info("every step")
+    logging.getLogger("azure.servicebus._pyamqp").info("every step")
     logging.getLogger("uvicorn.access").info('"%s %s" %d', "POST", "/in?access_token=canary", 202)
     broken, access = lines(stream)
     assert (broken["event"], broken["level"]) == (f"lost amqp://{REMOVED}@rabbit/vhost", "warning")

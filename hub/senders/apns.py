@@ -177,7 +177,7 @@ class ApnsRequests:
     def __init__(self, *, url: str, topic: str, token: str) -> None:
         self._url = url
         self._topic = topic
-        self._authorization = f"authorization: bearer {token}".encode()
+        self._common = [f"authorization: bearer {token}".encode(), b"content-type: application/json"]
         self._last: Push | None = None
         self._lines: list[bytes] | SendResult = []
 
@@ -194,7 +194,7 @@ class ApnsRequests:
         ):
             self._last = push
             lines = headers_for(push, topic=self._topic)
-            self._lines = lines if isinstance(lines, SendResult) else [self._authorization, *lines]
+            self._lines = lines if isinstance(lines, SendResult) else [*self._common, *lines]
         if isinstance(self._lines, SendResult):
             return self._lines
         if not (push.push_channel.isascii() and push.push_channel.isalnum()):

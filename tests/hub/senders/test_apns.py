@@ -215,6 +215,7 @@ def test_a_request_carries_token_id_and_payload() -> None:
         f"https://apns/3/device/{TOKEN}",
         [
             b"authorization: bearer jwt",
+            b"content-type: application/json",
             b"apns-push-type: alert",
             b"apns-topic: t",
             b"apns-id: 6f1c9a3e-1111-4222-8333-000000000001",

@@ -1,0 +1,142 @@
+"""CPU a push through the transport and through the APNs sender, beside a plain libcurl loop with the same requests.
+
+    python -m benchmarks.senders [--pushes 4000] [--rounds 30]
+
+The three take turns in one process on one core, against nginx on another, so that they meet the same weather; the best
+round is what the code costs, the median what it cost on this machine meanwhile.
+"""
+
+import argparse
+import asyncio
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import pycurl
+import uvloop
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from benchmarks.nginx import FastPushService, fast_push_service
+from benchmarks.pinning import MEASURED, OTHERS
+from hub.senders.apns import ApnsRequests, ApnsSender, ApnsSettings
+from hub.senders.base import Push
+from hub.senders.transport import Request, Transport
+
+PAGE = 1000
+PAYLOAD = b'{"aps":{"alert":{"title":"Deposit","body":"You received 1,234.56 EUR from Contoso"},"sound":"default"}}'
+TOPIC = "com.example.app"
+TOKEN = "e" * 220  # as long as a provider token
+
+
+class PlainLoop:
+    """What one would write with libcurl and nothing else: `perform` in a loop, handles used again."""
+
+    def __init__(self, ca_file: str) -> None:
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
+        self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, 1)
+        self._free = [_easy(ca_file) for _ in range(256)]
+
+    async def send(self, requests: Iterable[Request]) -> None:
+        waiting = iter(requests)
+        under_way = 0
+        sending = True
+        while sending or under_way:
+            while self._free and (request := next(waiting, None)):
+                curl = self._free.pop()
+                curl.setopt(pycurl.URL, request.url)
+                curl.setopt(pycurl.HTTPHEADER, request.headers)
+                curl.setopt(pycurl.POSTFIELDS, request.body)
+                self._multi.add_handle(curl)
+                under_way += 1
+            sending = not self._free
+            self._multi.perform()
+            under_way -= self._collect()
+            if not self._free:
+                self._multi.select(0.1)
+
+    def _collect(self) -> int:
+        _, answered, failed = self._multi.info_read(1000)
+        assert not failed, failed
+        for curl in answered:
+            assert curl.getinfo(pycurl.RESPONSE_CODE) == 200
+            self._multi.remove_handle(curl)
+            self._free.append(curl)
+        return len(answered)
+
+
+def _easy(ca_file: str) -> pycurl.Curl:
+    curl = pycurl.Curl()
+    curl.setopt(pycurl.POST, 1)
+    curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
+    curl.setopt(pycurl.PIPEWAIT, 1)
+    curl.setopt(pycurl.USERAGENT, "")
+    curl.setopt(pycurl.CAINFO, ca_file)
+    return curl
+
+
+def _requests(service: FastPushService, pushes: Sequence[Push]) -> Iterator[Request]:
+    builder = ApnsRequests(url=f"{service.url}/3/device/", topic=TOPIC, token=TOKEN)
+    for push in pushes:
+        request = builder.request_for(push)
+        assert isinstance(request, Request)
+        yield request
+
+
+async def measure(service: FastPushService, *, count: int, rounds: int) -> None:
+    """Print microseconds of CPU a push, of each."""
+    headers: dict[str, str] = {}
+    pushes = [
+        Push(
+            id=f"00000000-0000-4000-8000-{number:012x}",
+            push_channel=f"{number:064X}",
+            payload=PAYLOAD,
+            headers=headers,
+        )
+        for number in range(count)
+    ]
+    key = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    ca_file = str(service.ca_file)
+    settings = ApnsSettings(
+        key=key.decode(), key_id="K" * 10, team_id="T" * 10, topic=TOPIC, endpoint=service.url, ca_file=ca_file
+    )
+    plain, transport, sender = PlainLoop(ca_file), Transport(ca_file=ca_file), ApnsSender(settings)
+    ways: dict[str, Callable[[Sequence[Push]], Awaitable[object]]] = {
+        "plain loop": lambda page: plain.send(_requests(service, page)),
+        "Transport.post_many": lambda page: transport.post_many(_requests(service, page), deadline=10),
+        "ApnsSender.send": lambda page: sender.send(page),
+    }
+    pages = [pushes[first : first + PAGE] for first in range(0, count, PAGE)]
+    costs: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(rounds):
+        for way, send in ways.items():
+            before = time.process_time()
+            for page in pages:
+                await send(page)
+            costs[way].append((time.process_time() - before) / count * 1e6)
+    await asyncio.gather(transport.close(), sender.close())
+    for way, cost in costs.items():
+        print(f"{way:20} best {min(cost):5.1f}  median {statistics.median(cost):5.1f}  µs of CPU a push")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--pushes", type=int, default=4000)
+    parser.add_argument("--rounds", type=int, default=30)
+    arguments = parser.parse_args()
+    os.sched_setaffinity(0, OTHERS)
+    with (
+        tempfile.TemporaryDirectory(prefix="pushbridge-bench-") as name,
+        fast_push_service(Path(name) / "nginx") as service,
+    ):
+        os.sched_setaffinity(0, MEASURED)
+        uvloop.run(measure(service, count=arguments.pushes, rounds=arguments.rounds))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,6 @@
 """What all tests share: the brokers of a session, started when the first test asks for one."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -27,8 +28,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for nodeid in config.stash.get(_NOT_RUN, []):
-        terminalreporter.write_line(f"NOT RUN {nodeid}: no Docker engine answers")
+    by_file = Counter(nodeid.partition("::")[0] for nodeid in config.stash.get(_NOT_RUN, []))
+    for file, count in by_file.items():
+        terminalreporter.write_line(f"NOT RUN {file}: {count} that need a Docker engine, and none answers")
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
+from functools import partial
 from typing import Protocol
 
 from bridge.decode import Decoded, Decoder
 from bridge.errors import EventError, Reason, Stage
-from connectors.base import ACK, Answer, Message, Settlement
+from connectors.base import ACK, NACK, Answer, Message, Settlement
+from hub.errors import WithdrawnError
 from hub.store.base import AcceptanceResult, Arrival, DeadLetter
 from rules.decision import Decision
 from rules.engine import RuleSet
@@ -81,8 +83,8 @@ class PassageObserver(Protocol):
 class Accepting(Protocol):
     """What the pipeline asks of the hub."""
 
-    async def accept(self, arrivals: Sequence[Arrival]) -> AcceptanceResult:
-        """Durable when it returns."""
+    async def accept(self, arrivals: Sequence[Arrival], *, withdrawn: Callable[[], bool]) -> AcceptanceResult:
+        """Durable when it returns. Raises: WithdrawnError, when `withdrawn` came true while the store failed."""
 
 
 class Pipeline:
@@ -110,7 +112,10 @@ class Pipeline:
         self._config_hash = config_hash
 
     async def handle(self, messages: Sequence[Message]) -> list[tuple[Message, Answer]]:
-        """Take a batch all the way and return how to settle each message: nothing before it is durable."""
+        """Take a batch all the way and return how to settle each message: nothing before it is durable.
+
+        A message that the broker has taken back by then is given up: it comes again.
+        """
         passages = []
         slice_end = time.perf_counter() + SLICE
         for message in messages:
@@ -118,11 +123,23 @@ class Pipeline:
             if time.perf_counter() > slice_end:
                 await asyncio.sleep(0)
                 slice_end = time.perf_counter() + SLICE
-        result = await self._hub.accept([_arrival(passage) for passage in passages])
-        for index in result.duplicates:
-            passages[index].end = End.SUPPRESSED
-        self._observer.passed(passages)
-        return [(passage.message, self._answer(passage)) for passage in passages]
+        accepted = await self._accept(passages)
+        self._observer.passed(accepted)
+        answers = {id(passage): self._answer(passage) for passage in accepted}
+        return [(passage.message, answers.get(id(passage), NACK)) for passage in passages]
+
+    async def _accept(self, passages: Sequence[Passage]) -> Sequence[Passage]:
+        """Take to the store what is still ours, however often the store fails meanwhile; return that."""
+        while ours := [passage for passage in passages if not passage.message.is_lost()]:
+            try:
+                arrivals = [_arrival(passage) for passage in ours]
+                result = await self._hub.accept(arrivals, withdrawn=partial(_any_lost, ours))
+            except WithdrawnError:
+                continue
+            for index in result.duplicates:
+                ours[index].end = End.SUPPRESSED
+            return ours
+        return ()
 
     def _route(self, message: Message) -> Passage:
         """Decode, map and route one message; whatever it holds, the next one gets its turn."""
@@ -195,6 +212,10 @@ class Pipeline:
         return Answer(
             settlement=_REJECT if native else Settlement.ACK, reason=passage.reason.value, detail=passage.detail
         )
+
+
+def _any_lost(passages: Sequence[Passage]) -> bool:
+    return any(passage.message.is_lost() for passage in passages)
 
 
 def _arrival(passage: Passage) -> Arrival:

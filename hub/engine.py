@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from hub.bulkhead import Bulkhead, Outlet
 from hub.dispatch import LEASE, Dispatcher
-from hub.errors import CapacityError, NotFoundError, StoreError
+from hub.errors import CapacityError, NotFoundError, StoreError, WithdrawnError
 from hub.installation import Installation, Registration
 from hub.notification import Notification, Platform
 from hub.observer import Observer
@@ -149,11 +149,15 @@ class Hub:
     def max_pending(self) -> int:
         return self._max_pending
 
-    async def accept(self, arrivals: Sequence[Arrival]) -> AcceptanceResult:
+    async def accept(
+        self, arrivals: Sequence[Arrival], *, withdrawn: Callable[[], bool] = lambda: False
+    ) -> AcceptanceResult:
         """Take a batch of events in one transaction; returns when it is durable.
 
         A store that fails is asked again in place, with backoff, for as long as it takes: nothing may be settled
-        before, and giving back would burn the broker's delivery count.
+        before, and giving back would burn the broker's delivery count. `withdrawn` is asked before each further try.
+
+        Raises: WithdrawnError.
         """
         pause, longest = _STORE_BACKOFF
         while True:
@@ -164,6 +168,8 @@ class Hub:
                 self._observer.store_failed("accept", error)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, longest)
+                if withdrawn():
+                    raise WithdrawnError("withdrawn while the store failed") from error
             else:
                 self.store_trouble = None
                 return result

@@ -7,6 +7,7 @@ HubError                    root; nobody raises it as such
 │   └── PayloadTooLargeError    over the contract's limit (413)
 ├── NotFoundError           no such hub, installation, registration or notification (404)
 ├── PreconditionError       an ETag that does not match (412)
+├── WithdrawnError          nobody wants any more what a failing store kept waiting: nothing happened
 ├── CapacityError           the queue is full: try again after `retry_after` seconds (429)
 └── StoreError              the store could not do it: nothing happened, try the same again
     └── StoreLockedError    another process holds this store: only an operator can help
@@ -47,6 +48,10 @@ class NotFoundError(HubError):
 
 class PreconditionError(HubError):
     """The ETag named by the caller is not the current one."""
+
+
+class WithdrawnError(HubError):
+    """What waited for a failing store was withdrawn; nothing of it was accepted."""
 
 
 class CapacityError(HubError):

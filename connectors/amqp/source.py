@@ -78,7 +78,8 @@ class AmqpSource:
             await channel.done(self._arrival, timeout=IDLE_WAIT)
             self._open_channel()
         # no await from here on: a message taken off the queue is returned
-        return [self._message(*self._arrived.popleft()) for _ in range(min(limit, len(self._arrived)))]
+        is_lost = channel.closed.done
+        return [self._message(*self._arrived.popleft(), is_lost=is_lost) for _ in range(min(limit, len(self._arrived)))]
 
     async def settle(self, settled: Sequence[tuple[Message, Answer]]) -> None:
         """As the contract says; AMQP does not confirm a settlement, so it is sent, not known to have arrived."""
@@ -135,7 +136,7 @@ class AmqpSource:
 
         return on_message
 
-    def _message(self, method: Any, properties: Any, body: bytes) -> Message:
+    def _message(self, method: Any, properties: Any, body: bytes, *, is_lost: Callable[[], bool]) -> Message:
         known = {name: _plain(value) for name, value in vars(properties).items() if value is not None}
         known["exchange"] = method.exchange
         known["routing_key"] = method.routing_key
@@ -150,6 +151,7 @@ class AmqpSource:
             enqueued_at=_time(known.get("timestamp")),
             delivery_count=_delivery_count(headers.get("x-delivery-count"), method.redelivered),
             receipt=(self._epoch, method.delivery_tag),
+            is_lost=is_lost,
         )
 
 

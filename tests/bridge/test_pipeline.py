@@ -12,7 +12,7 @@ import pytest
 from bridge.decode import Decoded
 from bridge.pipeline import SLICE, End, Pipeline
 from bridge.wiring import route_of
-from connectors.base import ACK, Answer, Message, Settlement
+from connectors.base import ACK, NACK, Answer, Message, Settlement
 from hub.errors import StoreError
 from tests.bridge.examples import FakePassages, read
 from tests.fakes.accepting import FakeAccepting
@@ -283,3 +283,29 @@ async def test_rules_may_be_exchanged_between_batches(bench: Bench, tmp_path: Pa
     bench.pipeline.exchange(bench.routes, ruleless, config_hash="another")
     await bench.handle(paid("2"))
     assert [passage.end for passage in bench.told.passages] == [End.ACCEPTED, End.NO_MATCH]
+
+
+async def test_a_message_that_the_broker_took_back_is_given_up_and_costs_the_others_nothing(bench: Bench) -> None:
+    body = '{"id": "%s", "kind": "paid", "customer": "c9", "amount": 1}'
+    gone = message(body % "gone", is_lost=lambda: True)
+    assert await bench.handle(message(body % "a"), gone, message(body % "b")) == [ACK, NACK, ACK]
+    assert [arrival.event_id for arrival in bench.hub.arrivals] == ["a", "b"]
+    assert [passage.event_id for passage in bench.told.passages] == ["a", "b"]
+
+
+async def test_a_message_that_is_lost_while_the_store_fails_is_not_accepted_any_more(bench: Bench) -> None:
+    body = '{"id": "%s", "kind": "paid", "customer": "c9", "amount": 1}'
+    lost = False
+    bench.hub.hold()
+    handling = asyncio.create_task(bench.handle(message(body % "a", is_lost=lambda: lost), message(body % "b")))
+    await asyncio.sleep(0)
+    lost = True
+    bench.hub.let_go()
+    assert await handling == [NACK, ACK]
+    assert [arrival.event_id for arrival in bench.hub.batches[-1]] == ["b"]
+    assert [passage.event_id for passage in bench.told.passages] == ["b"]
+
+
+async def test_a_batch_that_is_lost_as_a_whole_asks_nothing_of_the_store(bench: Bench) -> None:
+    assert await bench.handle(message("{}", is_lost=lambda: True)) == [NACK]
+    assert bench.hub.batches == []

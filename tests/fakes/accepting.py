@@ -1,8 +1,9 @@
 """The hub as the pipeline knows it: it keeps what it was given, and knows events again."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from hub.errors import WithdrawnError
 from hub.store.base import AcceptanceResult, Arrival
 
 
@@ -26,12 +27,14 @@ class FakeAccepting:
     def let_go(self) -> None:
         self._open.set()
 
-    async def accept(self, arrivals: Sequence[Arrival]) -> AcceptanceResult:
+    async def accept(self, arrivals: Sequence[Arrival], *, withdrawn: Callable[[], bool]) -> AcceptanceResult:
         self.batches.append(arrivals)
         error, self.error = self.error, None
         if error is not None:
             raise error
         await self._open.wait()
+        if withdrawn():
+            raise WithdrawnError("withdrawn in a test")
         return AcceptanceResult(
             duplicates=frozenset(index for index, arrival in enumerate(arrivals) if self._is_known(arrival)), work=()
         )

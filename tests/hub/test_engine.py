@@ -10,7 +10,7 @@ import pytest
 
 from hub import dispatch, engine
 from hub.engine import Hub, wire_id
-from hub.errors import CapacityError, NotFoundError, StoreError
+from hub.errors import CapacityError, NotFoundError, StoreError, WithdrawnError
 from hub.installation import Registration
 from hub.notification import NativeContent, Platform
 from hub.outcome import OutcomeName, State
@@ -93,6 +93,14 @@ async def test_acceptance_waits_for_the_store_and_loses_nothing(running: Running
     assert running.hub.store_trouble is None
     assert running.observer.store_failures == ["accept"] * 4
     await running.observer.until_ended(1)
+
+
+async def test_what_is_withdrawn_while_the_store_fails_is_not_accepted(running: Running) -> None:
+    running.store.failures["accept"] = 2
+    answers = iter([False, True])
+    with pytest.raises(WithdrawnError):
+        await running.hub.accept([arrival(notification(), event_id="e-1")], withdrawn=lambda: next(answers))
+    assert not (await running.hub.accept([arrival(notification(), event_id="e-1")])).duplicates
 
 
 async def test_a_send_is_known_by_its_wire_id_and_saying_it_twice_is_saying_it_once(running: Running) -> None:

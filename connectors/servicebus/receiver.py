@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,8 @@ from datetime import datetime
 from azure.servicebus import ServiceBusMessageState, ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusReceiver
 
-from connectors.base import Answer, Message, Settlement
+from connectors.base import NACK, Answer, Message, Settlement
+from connectors.errors import NotConnectedError
 from connectors.servicebus.appetite import Appetite
 from connectors.servicebus.client import translated
 from connectors.servicebus.locks import GONE, Lock, Renewal
@@ -22,6 +23,7 @@ MAX_REASON, MAX_DESCRIPTION = 1024, 4096
 _SETTLE_TIMEOUT = 20.0
 """Seconds for an answer; the SDK itself waits a minute and then asks again in another way."""
 
+_PROBE_TIMEOUT = 10.0
 _CLOSE_TIMEOUT = 5.0
 _MAX_REQUESTS = 8000
 
@@ -52,6 +54,7 @@ class Receiver:
         self._round_trip = 0.0
         self._unsettled: dict[Delivery, None] = {}
         self._requests = 0
+        self._is_broken = False
 
     @property
     def unsettled(self) -> int:
@@ -85,8 +88,17 @@ class Receiver:
 
         Raises: NotConnectedError, AuthenticationError, TopologyError; SessionLockLostError.
         """
+        self._check()
         asked, asked_at = min(limit, self._appetite.size), time.monotonic()
-        received = await self._sdk.receive_messages(max_message_count=asked, max_wait_time=wait)
+        try:
+            received = await self._sdk.receive_messages(max_message_count=asked, max_wait_time=wait)
+            if not received and self._session_lock is None:
+                # is the silence one? the SDK goes deaf without a word when the link of its authentication is detached
+                self._requests += 1
+                await self._sdk.peek_messages(max_message_count=1, timeout=_PROBE_TIMEOUT)
+        except Exception:
+            self._is_broken = True
+            raise
         self._appetite.fed(asked, len(received), seconds=time.monotonic() - asked_at, round_trip=self._round_trip)
         if received and self._session_lock is not None:
             self._session_lock.touch()
@@ -103,11 +115,11 @@ class Receiver:
                 ours.setdefault(delivery, answer)  # of two answers the first counts
         if not ours:
             return
+        self._check()
         asked_at = time.monotonic()
         try:
             with translated(f"{self._source}: settling"):
-                async with asyncio.timeout(_SETTLE_TIMEOUT):
-                    await asyncio.gather(*(self._settle(delivery, answer) for delivery, answer in ours.items()))
+                await self._settle_all(ours, timeout=_SETTLE_TIMEOUT)
         finally:
             for delivery in ours:
                 self._forget(delivery)
@@ -121,21 +133,24 @@ class Receiver:
 
     async def close(self) -> None:
         """Give back what is not settled and disconnect; never raises, and takes a few seconds at most."""
-        unsettled = list(self._unsettled)
+        unsettled = dict.fromkeys(self._unsettled, NACK)
         for delivery in unsettled:
             self._forget(delivery)
             delivery.lock.lose()
         if self._session_lock is not None:
             self._session_lock.lose()
             self._renewal.release(self._session_lock)
-        with suppress(Exception):
-            async with asyncio.timeout(_CLOSE_TIMEOUT):
-                await asyncio.gather(
-                    *(self._sdk.abandon_message(delivery.received) for delivery in unsettled), return_exceptions=True
-                )
+        if unsettled and not self._is_broken:
+            with suppress(Exception):
+                await self._settle_all(unsettled, timeout=_CLOSE_TIMEOUT)
         with suppress(Exception):
             async with asyncio.timeout(_CLOSE_TIMEOUT):
                 await self._sdk.close()
+
+    def _check(self) -> None:
+        """Raises: NotConnectedError: it is lost; the SDK would connect again behind our back."""
+        if self._is_broken:
+            raise NotConnectedError(f"{self._source}: the connection is lost")
 
     def _take(self, received: ServiceBusReceivedMessage) -> Message:
         lock = self._session_lock
@@ -156,6 +171,28 @@ class Receiver:
     async def _renew(self, received: ServiceBusReceivedMessage) -> datetime:
         self._requests += 1
         return await self._sdk.renew_message_lock(received)
+
+    async def _settle_all(self, answers: Mapping[Delivery, Answer], *, timeout: float) -> None:
+        """Settle one, then all others side by side, until one fails.
+
+        Over a lost connection each settlement that is under way when the first one fails would have the SDK open a new
+        connection, of which it forgets all but one.
+
+        Raises: what the SDK raises; TimeoutError.
+        """
+        first, *others = answers.items()
+        try:
+            async with asyncio.timeout(timeout):
+                await self._settle(*first)
+                async with asyncio.TaskGroup() as settling:
+                    for delivery, answer in others:
+                        settling.create_task(self._settle(delivery, answer))
+        except ExceptionGroup as failures:
+            self._is_broken = True
+            raise failures.exceptions[0] from None
+        except Exception:
+            self._is_broken = True
+            raise
 
     async def _settle(self, delivery: Delivery, answer: Answer) -> None:
         received = delivery.received

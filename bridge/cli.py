@@ -27,6 +27,9 @@ MISTAKES, CANNOT_START, FAILED = 1, 3, 4
 
 T = TypeVar("T")
 
+_COLLECT_EVERY = 20_000
+"""Objects made and kept before garbage is looked for: a page of pushes is thousands, and none of them is a cycle."""
+
 
 @app.command()
 def run(config: Config) -> None:
@@ -57,6 +60,7 @@ def run(config: Config) -> None:
         )
         gc.freeze()
         gc.enable()
+        gc.set_threshold(_COLLECT_EVERY, 20, 20)
         went_well = _run_loop(daemon.run())
     except (StoreError, ListenError) as error:
         typer.echo(f"pushbridge: {error}", err=True)

@@ -1,1 +1,1 @@
-"""The demo: daemon, stand-ins of the push services, phones and sample events in one process; read `run.py` first."""
+"""The demo: daemon, stand-ins, phones and backend systems in one process; read `run.py` first."""

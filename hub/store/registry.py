@@ -412,7 +412,7 @@ def _from_candidates(
     rows: dict[int, tuple[Any, ...]] = {}
     for tag in tags:
         for row in connection.execute(
-            f"SELECT {_TARGET_COLUMNS} FROM tag_row m JOIN registration r ON r.ordinal = m.ordinal"  # noqa: S608 - columns
+            f"SELECT {_TARGET_COLUMNS} FROM tag_row m JOIN registration r ON r.ordinal = m.ordinal"
             f" WHERE m.tag = ? AND r.template_name IS {'NULL' if native else 'NOT NULL'}"
             " AND r.dead_at IS NULL AND (r.expires_at IS NULL OR r.expires_at > ?)",
             (tag, now),
@@ -483,11 +483,11 @@ def _rows(connection: sqlite3.Connection, ordinals: BitMap, now: float) -> list[
     first, last = ordinals.min(), ordinals.max()
     alive = "r.dead_at IS NULL AND (r.expires_at IS NULL OR r.expires_at > ?)"
     if last - first < 4 * len(ordinals):
-        query = f"SELECT {_TARGET_COLUMNS} FROM registration r WHERE r.ordinal BETWEEN ? AND ? AND {alive} ORDER BY 1"  # noqa: S608
+        query = f"SELECT {_TARGET_COLUMNS} FROM registration r WHERE r.ordinal BETWEEN ? AND ? AND {alive} ORDER BY 1"
         rows = connection.execute(query, (first, last, now)).fetchall()
         return rows if last - first + 1 == len(ordinals) else [row for row in rows if row[0] in ordinals]
     query = (
-        f"SELECT {_TARGET_COLUMNS} FROM json_each(?) o JOIN registration r ON r.ordinal = o.value"  # noqa: S608 - columns
+        f"SELECT {_TARGET_COLUMNS} FROM json_each(?) o JOIN registration r ON r.ordinal = o.value"
         f" WHERE {alive} ORDER BY 1"
     )
     return connection.execute(query, (orjson.dumps(list(ordinals)).decode(), now)).fetchall()

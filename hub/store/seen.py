@@ -33,7 +33,7 @@ def seen_among(connection: sqlite3.Connection, keys: Sequence[bytes], *, window:
         for start in range(0, len(keys), _CHUNK):
             chunk = keys[start : start + _CHUNK]
             marks = ",".join("?" * len(chunk))
-            rows = connection.execute(f"SELECT key FROM seen_{bucket:d} WHERE key IN ({marks})", chunk)  # noqa: S608
+            rows = connection.execute(f"SELECT key FROM seen_{bucket:d} WHERE key IN ({marks})", chunk)
             found.update(key for (key,) in rows)
     return found
 
@@ -50,7 +50,7 @@ def remember(connection: sqlite3.Connection, keys: Sequence[bytes], *, window: S
         _forget(connection, buckets, window, now)
     else:
         bucket = newest[0]
-    connection.executemany(f"INSERT OR IGNORE INTO seen_{bucket:d} (key) VALUES (?)", [(key,) for key in keys])  # noqa: S608
+    connection.executemany(f"INSERT OR IGNORE INTO seen_{bucket:d} (key) VALUES (?)", [(key,) for key in keys])
     connection.execute("UPDATE seen_bucket SET row_count = row_count + ? WHERE id = ?", (len(keys), bucket))
 
 

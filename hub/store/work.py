@@ -45,7 +45,7 @@ _NOTIFICATION_COLUMNS = (
     " n.priority, n.collapse_key, n.schedule_at, n.expires_at, n.accepted_at"
 )
 _SELECT_PAGES = (
-    f"SELECT {_NOTIFICATION_COLUMNS}, p.lease, p.id, p.platform, p.ordinals, p.attempt"  # noqa: S608 - columns
+    f"SELECT {_NOTIFICATION_COLUMNS}, p.lease, p.id, p.platform, p.ordinals, p.attempt"
     " FROM page p JOIN notification n ON n.seq = p.notification JOIN hub h ON h.id = n.hub"
 )
 _TEMPLATE = "template"
@@ -137,7 +137,7 @@ def _known(connection: sqlite3.Connection, notifications: Sequence[Notification]
     for start in range(0, len(notifications), 400):
         ids = [bytes.fromhex(notification.id) for notification in notifications[start : start + 400]]
         marks = ",".join("?" * len(ids))
-        known.update(key for (key,) in connection.execute(f"SELECT id FROM notification WHERE id IN ({marks})", ids))  # noqa: S608
+        known.update(key for (key,) in connection.execute(f"SELECT id FROM notification WHERE id IN ({marks})", ids))
     return known
 
 
@@ -236,7 +236,7 @@ def _lease_notifications(
     connection: sqlite3.Connection, limit: int, *, fence: int, until: float, now: float
 ) -> tuple[list[Work], int]:
     rows = connection.execute(
-        f"SELECT {_NOTIFICATION_COLUMNS}, n.lease FROM notification n JOIN hub h ON h.id = n.hub"  # noqa: S608 - columns
+        f"SELECT {_NOTIFICATION_COLUMNS}, n.lease FROM notification n JOIN hub h ON h.id = n.hub"
         " WHERE n.due_at <= ? ORDER BY n.due_at, n.seq LIMIT ?",
         (now, limit),
     ).fetchall()
@@ -276,7 +276,7 @@ def set_due(connection: sqlite3.Connection, work: Iterable[Work], *, due_at: flo
     for piece in work:
         table, key, value = ("notification", "seq", piece.seq) if piece.page is None else ("page", "id", piece.page)
         connection.execute(
-            f"UPDATE {table} SET due_at = ?, lease = ? WHERE {key} = ? AND lease = ?",  # noqa: S608 - our own names
+            f"UPDATE {table} SET due_at = ?, lease = ? WHERE {key} = ? AND lease = ?",
             (due_at, 0 if free else piece.lease, value, piece.lease),
         )
 
@@ -286,7 +286,7 @@ def free_all(connection: sqlite3.Connection, *, now: float) -> int:
     freed = 0
     for table in ("notification", "page"):
         cursor = connection.execute(
-            f"UPDATE {table} SET due_at = ?, lease = 0 WHERE due_at IS NOT NULL AND lease != 0",  # noqa: S608
+            f"UPDATE {table} SET due_at = ?, lease = 0 WHERE due_at IS NOT NULL AND lease != 0",
             (now,),
         )
         freed += cursor.rowcount
@@ -503,7 +503,7 @@ def queue_states(connection: sqlite3.Connection, *, now: float) -> dict[Lane, Qu
     sources = [(Lane.SINGLE, "notification", ""), *((lane, "page", f" AND lane = '{lane.value}'") for lane in Lane)]
     for lane, table, only in sources:
         ready, leased, delayed, oldest = connection.execute(
-            "SELECT coalesce(sum(lease = 0 AND due_at <= :now), 0), coalesce(sum(lease != 0), 0),"  # noqa: S608 - our own names
+            "SELECT coalesce(sum(lease = 0 AND due_at <= :now), 0), coalesce(sum(lease != 0), 0),"
             " coalesce(sum(lease = 0 AND due_at > :now), 0), coalesce(min(CASE WHEN lease = 0 THEN due_at END), 0)"
             f" FROM {table} WHERE due_at IS NOT NULL{only}",
             {"now": now},
@@ -526,7 +526,7 @@ def dead_letters(
     """Newest first; of a relay, oldest first."""
     order = "WHERE relay = :relay ORDER BY id" if relay is not None else "ORDER BY id DESC"
     rows = connection.execute(
-        "SELECT id, at, source, event_id, rule, stage, reason, detail, body, content_type, headers, tries, trace,"  # noqa: S608
+        "SELECT id, at, source, event_id, rule, stage, reason, detail, body, content_type, headers, tries, trace,"
         f" config_hash, relay FROM dead_letter {order} LIMIT :limit",
         {"relay": relay, "limit": limit},
     )

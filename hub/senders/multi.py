@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import pycurl
 
-_LOOK_AGAIN: Final = 2  # milliseconds
+_CROWD: Final = 64  # requests at once from which on answers are read together
+_PAUSE: Final = 0.005  # seconds between two reads then
 
 Failed = tuple[Any, int, str]
 """An easy handle, libcurl's error code (`CURLE_*`) and its words."""
@@ -40,7 +41,9 @@ class EventedMulti:
         self._connection = -1  # libcurl's number of the one that answered last
         self._opening = False
         self._watched: dict[int, int] = {}  # what is watched of each socket, in libcurl's bits
+        self._resting: set[int] = set()  # sockets that are watched, but left alone until the next look
         self._timer: asyncio.TimerHandle | None = None
+        self._next_look: asyncio.TimerHandle | None = None
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
         self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, connections)
@@ -74,10 +77,11 @@ class EventedMulti:
     def close(self) -> None:
         """Close the connections; every easy handle has to be removed before."""
         self._multi.close()
-        if self._timer is not None:
-            self._timer.cancel()
         for fd in list(self._watched):
             self._watch(pycurl.POLL_REMOVE, fd, self._multi, None)
+        for timer in (self._timer, self._next_look):
+            if timer is not None:
+                timer.cancel()
 
     def _watch(self, what: int, fd: int, _multi: Any, _data: Any) -> None:
         now = 0 if what == pycurl.POLL_REMOVE else what
@@ -85,37 +89,64 @@ class EventedMulti:
         if now:
             self._watched[fd] = now
         if now & ~before & pycurl.POLL_IN:
-            self._loop.add_reader(fd, self._act, fd, pycurl.CSELECT_IN)
+            self._loop.add_reader(fd, self._readable, fd)
         if before & ~now & pycurl.POLL_IN:
             self._loop.remove_reader(fd)
+            self._resting.discard(fd)
         if now & ~before & pycurl.POLL_OUT:
             self._loop.add_writer(fd, self._act, fd, pycurl.CSELECT_OUT)
         if before & ~now & pycurl.POLL_OUT:
             self._loop.remove_writer(fd)
 
     def _act(self, fd: int, event: int) -> None:
-        answers = self._run(fd, event)
-        self._set_timer(look_again=answers or event == pycurl.CSELECT_IN)
+        self._run(fd, event)
+        self._set_timer()
+        self._look_soon()
+
+    def _readable(self, fd: int) -> None:
+        # libcurl goes through all requests of a connection whenever it reads, so with many it should read seldom.
+        if self._cautious and self.in_flight >= _CROWD:
+            self._loop.remove_reader(fd)
+            self._resting.add(fd)
+            self._look_soon()
+        else:
+            self._act(fd, pycurl.CSELECT_IN)
+
+    def _look_soon(self) -> None:
+        if self._next_look is None and self._cautious and self.in_flight:
+            self._next_look = self._loop.call_later(_PAUSE, self._look)
+
+    def _look(self) -> None:
+        """Read what has come, and what libcurl left behind in its TLS buffer: no event of the socket tells of that."""
+        self._next_look = None
+        resting, self._resting = self._resting, set()
+        for fd in resting:
+            self._loop.add_reader(fd, self._readable, fd)
+        answers = [self._run(fd, pycurl.CSELECT_IN) for fd in list(self._watched)]
+        self._set_timer()
+        if any(answers):
+            self._look_soon()
 
     def _run(self, fd: int, event: int) -> bool:
-        """Whether there were answers."""
+        """Let libcurl work and hand on what has finished; whether there were answers."""
         self._multi.socket_action(fd, event)
         if self._opening:
             # Not from inside the callback, where libcurl cannot be called; its handshake takes longer than this.
             self._opening = False
             self._is_new = True
             self._multi.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, 1)
-        before = self.answered_at
+        heard = False
         left = 1
         while left:
             left, answered, failed = self._multi.info_read(1000)
             if answered:
+                heard = True
                 self.answered_at = self._loop.time()
                 if self._is_new:
                     self._get_to_know(answered)
             if answered or failed:
                 self._on_done(self, answered, failed)
-        return self.answered_at != before
+        return heard
 
     def _get_to_know(self, answered: Sequence[Any]) -> None:
         for curl in answered:
@@ -126,21 +157,9 @@ class EventedMulti:
                 self._multi.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, self._streams)
                 return
 
-    def _set_timer(self, *, look_again: bool) -> None:
-        """For when libcurl wants to be called, asked once for many requests: `TIMERFUNCTION` would come with nearly each.
-
-        libcurl may leave answers of other streams unread in its TLS buffer, where no socket event tells of them, so
-        after reading anything it is made to look again, unless something else makes it do so before.
-        """
+    def _set_timer(self) -> None:
+        # Asked for once in many requests: libcurl would call a `TIMERFUNCTION` for nearly every one.
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
         milliseconds = self._multi.timeout()
-        if look_again and self._cautious and self.in_flight and not 0 <= milliseconds < _LOOK_AGAIN:
-            self._timer = self._loop.call_later(_LOOK_AGAIN / 1000, self._look_again)
-        elif milliseconds >= 0:
-            self._timer = self._loop.call_later(milliseconds / 1000, self.start)
-
-    def _look_again(self) -> None:
-        answers = [self._run(fd, pycurl.CSELECT_IN) for fd in list(self._watched)]
-        self._set_timer(look_again=any(answers))
+        self._timer = None if milliseconds < 0 else self._loop.call_later(milliseconds / 1000, self.start)

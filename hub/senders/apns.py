@@ -253,4 +253,7 @@ def _is_silent(payload: bytes) -> bool:
 
 
 def _moment(milliseconds: object) -> datetime | None:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC) if isinstance(milliseconds, int) else None
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC) if isinstance(milliseconds, int) else None
+    except (ValueError, OverflowError, OSError):  # no year that there is: as good as not said
+        return None

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hub.notification import Priority
 from hub.outcome import OutcomeName, Reaction
@@ -94,6 +96,18 @@ def test_a_push_that_apple_took_is_delivered() -> None:
 def test_a_dead_token_says_since_when() -> None:
     result = verdict(410, {}, b'{"reason":"Unregistered","timestamp":1700000000123}')
     assert result.gone_since == datetime(2023, 11, 14, 22, 13, 20, 123000, UTC)
+
+
+@given(
+    st.binary(max_size=50)
+    | st.fixed_dictionaries(
+        {"reason": st.sampled_from(["Unregistered", "", None, 7, ["x"]])},
+        optional={"timestamp": st.integers(-(2**63), 2**63 - 1) | st.floats() | st.text() | st.booleans()},
+    ).map(orjson.dumps)
+)
+def test_any_body_has_a_verdict(body: bytes) -> None:
+    for status in (200, 400, 410):
+        assert verdict(status, {}, body).reaction in Reaction
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hub.outcome import OutcomeName, Reaction
 from hub.senders.base import SendResult
@@ -78,6 +80,12 @@ NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 )
 def test_retry_after_is_understood_in_both_forms(value: str, seconds: float | None) -> None:
     assert retry_after({"retry-after": value}, now=NOON) == seconds
+
+
+@given(st.text() | st.from_regex(r"[A-Za-z]{3}, [0-9]{1,12} [A-Z][a-z]{2} [0-9]{1,6} [0-9:]{1,9} [A-Z+0-9-]{1,6}"))
+def test_any_retry_after_is_a_time_to_come_or_nothing(value: str) -> None:
+    seconds = retry_after({"retry-after": value}, now=NOON)
+    assert seconds is None or seconds >= 0
 
 
 class Provider:

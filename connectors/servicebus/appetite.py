@@ -19,6 +19,6 @@ class Appetite:
         if got < asked:
             self.size = 1
         elif seconds <= _BRISK + 2 * round_trip:
-            self.size = max(self.size, asked) * 2
+            self.size = max(self.size, asked * 2)
         else:
             self.size = max(1, asked // 2)

@@ -26,6 +26,7 @@ from connectors.servicebus.settings import Connection, ServiceBusSettings
 
 _EMULATOR_ADMINISTRATION_PORT = 5300
 _ADMINISTRATION_TIMEOUT = 10.0
+_NOT_ALLOWED = "amqp:not-allowed"
 
 
 @contextmanager
@@ -48,6 +49,8 @@ def translated(what: str) -> Iterator[None]:
     except MessagingEntityDisabledError as error:
         raise TopologyError(f"{what} is disabled: {_first_line(error)}") from error
     except Exception as error:
+        if _NOT_ALLOWED in str(error):  # the SDK has no class for it
+            raise TopologyError(f"{what} and receive.sessions do not go together: {_first_line(error)}") from error
         raise NotConnectedError(f"{what}: {type(error).__name__}: {_first_line(error)}") from error
 
 

@@ -20,6 +20,10 @@ _ANNOTATIONS = {
     b"x-opt-partition-key": "partition_key",
     b"x-opt-deadletter-source": "dead_letter_source",
 }
+_DEAD_LETTER = {
+    "DeadLetterReason": "dead_letter_reason",
+    "DeadLetterErrorDescription": "dead_letter_error_description",
+}
 _ENQUEUED_TIME = b"x-opt-enqueued-time"
 
 
@@ -51,11 +55,14 @@ def message_from(
     if raw.header is not None and raw.header.time_to_live is not None:
         properties["time_to_live"] = raw.header.time_to_live / 1000
     failed_deliveries = 0 if raw.header is None else raw.header.delivery_count or 0
-    headers = {} if not raw.application_properties else plain(raw.application_properties)
+    headers = plain(raw.application_properties) if raw.application_properties else {}
+    for header, name in _DEAD_LETTER.items():
+        if header in headers:
+            properties[name] = headers[header]
     number = properties.get("sequence_number")
     return Message(
         source=source,
-        body=body_of(raw.body),
+        body=body_of(received),
         id=_text(properties.get("message_id")),
         position=None if number is None else str(number),
         content_type=properties.get("content_type"),
@@ -69,24 +76,23 @@ def message_from(
     )
 
 
-def body_of(body: Any) -> bytes:
+def body_of(received: "ServiceBusReceivedMessage") -> bytes:
     """The body in one piece, whichever of the three kinds of AMQP 1.0 (part 3, section 3.2) it is.
 
     Data sections are joined. A value that is text or binary stands for itself, as JMS sends it; any other value, and a
     sequence, becomes JSON.
     """
+    body = received.raw_amqp_message.body
+    kind = received.raw_amqp_message.body_type.value
+    if kind == "data":
+        return b"".join(body)
+    if kind == "sequence":
+        return _json(list(body))
     if body is None:
         return b""
     if isinstance(body, str):
         return body.encode()
-    if isinstance(body, bytes | bytearray | memoryview):
-        return bytes(body)
-    if isinstance(body, Mapping | int | float):
-        return _json(body)
-    sections = list(body) if not isinstance(body, list | tuple) else body
-    if all(isinstance(section, bytes | bytearray | memoryview) for section in sections):
-        return b"".join(sections)
-    return _json(sections)
+    return bytes(body) if isinstance(body, bytes | bytearray | memoryview) else _json(body)
 
 
 def plain(value: Any) -> Any:

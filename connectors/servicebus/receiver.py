@@ -20,10 +20,10 @@ from connectors.servicebus.message import message_from
 MAX_REASON, MAX_DESCRIPTION = 1024, 4096
 """Bytes of a dead letter's reason and description; more could push a message over the size limit."""
 
-_SETTLE_TIMEOUT = 20.0
+SETTLE_TIMEOUT = 20.0
 """Seconds for an answer; the SDK itself waits a minute and then asks again in another way."""
 
-_PROBE_TIMEOUT = 10.0
+PROBE_TIMEOUT = 10.0
 _CLOSE_TIMEOUT = 5.0
 _MAX_REQUESTS = 8000
 
@@ -95,7 +95,7 @@ class Receiver:
             if not received and self._session_lock is None:
                 # is the silence one? the SDK goes deaf without a word when the link of its authentication is detached
                 self._requests += 1
-                await self._sdk.peek_messages(max_message_count=1, timeout=_PROBE_TIMEOUT)
+                await self._sdk.peek_messages(max_message_count=1, timeout=PROBE_TIMEOUT)
         except Exception:
             self._is_broken = True
             raise
@@ -119,7 +119,7 @@ class Receiver:
         asked_at = time.monotonic()
         try:
             with translated(f"{self._source}: settling"):
-                await self._settle_all(ours, timeout=_SETTLE_TIMEOUT)
+                await self._settle_all(ours, timeout=SETTLE_TIMEOUT)
         finally:
             for delivery in ours:
                 self._forget(delivery)

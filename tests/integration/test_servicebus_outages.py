@@ -1,0 +1,156 @@
+"""Whatever Service Bus does, a source says so in our words, loses nothing, and works again with the next connection."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from connectors.base import ACK, Message
+from connectors.errors import AuthenticationError, NotConnectedError, TopologyError
+from sandbox.servicebus import QueueSettings, conditions
+from tests.connectors.behaviour import bodies, bodies_of, take
+from tests.connectors.servicebus.harness import PATH, ServiceBusHarness, failure_of
+from tests.connectors.servicebus.harness import harness as new_harness
+from tests.connectors.servicebus.quick import be_quick
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    be_quick(monkeypatch)
+
+
+@pytest.fixture
+async def harness() -> AsyncIterator[ServiceBusHarness]:
+    async with new_harness(QueueSettings(lock_duration=1_500, max_delivery_count=2000)) as harness:
+        yield harness
+
+
+async def recovered(harness: ServiceBusHarness, count: int) -> list[Message]:
+    """What comes over the next connection; it is settled."""
+    await harness.source.close()
+    await harness.source.connect()
+    messages = await take(harness.source, count)
+    await harness.source.settle([(message, ACK) for message in messages])
+    return messages
+
+
+async def test_a_broker_that_is_not_there_is_no_connection(harness: ServiceBusHarness) -> None:
+    await harness.broker.stop()
+    with pytest.raises(NotConnectedError, match="subscription 'bridge' of topic 'hr'"):
+        await harness.source.connect()
+    await harness.broker.start()
+    await harness.publish(bodies(1))
+    assert bodies_of(await recovered(harness, 1)) == bodies(1)
+
+
+async def test_a_broker_that_comes_back_has_everything_that_was_not_settled(harness: ServiceBusHarness) -> None:
+    source = await harness.connect()
+    await harness.publish(bodies(4))
+    messages = await take(source, 4)
+    await source.settle([(messages[0], ACK)])
+    await harness.broker.stop()
+    assert isinstance(await failure_of(source), NotConnectedError)
+    await source.close()
+    assert all(message.is_lost() for message in messages[1:])
+    await harness.broker.start()
+    assert bodies_of(await recovered(harness, 3)) == bodies_of(messages[1:])
+
+
+async def test_settling_over_a_lost_connection_says_so_and_opens_no_other(harness: ServiceBusHarness) -> None:
+    source = await harness.connect()
+    await harness.publish(bodies(20))
+    messages = await take(source, 20)
+    harness.broker.cut()
+    with pytest.raises(NotConnectedError):
+        await source.settle([(message, ACK) for message in messages])
+    assert harness.broker.connections == 0
+    with pytest.raises(NotConnectedError, match="lost"):
+        await source.receive(1)
+    await source.close()
+    await source.settle([(message, ACK) for message in messages])  # stale by now, and quiet
+    assert harness.broker.connections == 0
+    assert len(await recovered(harness, 20)) == 20
+
+
+@pytest.mark.parametrize("condition", [conditions.DETACH_FORCED, conditions.SERVER_BUSY, None])
+async def test_a_link_that_is_detached_is_a_lost_connection(harness: ServiceBusHarness, condition: str | None) -> None:
+    source = await harness.connect()
+    await harness.publish(bodies(2))
+    await take(source, 2)
+    assert harness.broker.detach(PATH, condition=condition) == 1
+    assert isinstance(await failure_of(source), NotConnectedError)
+    assert bodies_of(await recovered(harness, 2)) == bodies(2)
+
+
+async def test_a_connection_that_the_broker_closes_is_a_lost_one(harness: ServiceBusHarness) -> None:
+    source = await harness.connect()
+    harness.broker.close_connections()
+    assert isinstance(await failure_of(source), NotConnectedError)
+
+
+async def test_a_client_that_has_gone_deaf_is_found_out(harness: ServiceBusHarness) -> None:
+    source = harness.another(receive={"max_wait": 1})
+    await source.connect()
+    harness.broker.detach()  # the links of the authentication too: the SDK then waits for them without end
+    assert isinstance(await failure_of(source), NotConnectedError)
+
+
+async def test_a_broker_that_falls_silent_is_found_out(harness: ServiceBusHarness) -> None:
+    source = harness.another(receive={"max_wait": 1})
+    await source.connect()
+    harness.broker.faults.silent = True
+    assert isinstance(await failure_of(source), NotConnectedError)
+    harness.broker.faults.silent = False
+
+
+@pytest.mark.parametrize("applied", [True, False])
+async def test_a_settlement_that_is_not_answered_is_unknown_and_comes_again_unless_it_was_done(
+    harness: ServiceBusHarness, applied: bool
+) -> None:
+    source = await harness.connect()
+    await harness.publish(bodies(2))
+    messages = await take(source, 2)
+    harness.broker.faults.swallow_settlements(times=1, applied=applied)
+    with pytest.raises(NotConnectedError):
+        await source.settle([(messages[0], ACK)])
+    assert harness.queue.counts.completed == int(applied)
+    assert bodies_of(await recovered(harness, 1 if applied else 2)) == bodies(2)[1 if applied else 0 :]
+
+
+@pytest.mark.parametrize(
+    ("condition", "error"),
+    [
+        (conditions.SERVER_BUSY, NotConnectedError),
+        (conditions.DETACH_FORCED, NotConnectedError),
+        (conditions.ENTITY_DISABLED, TopologyError),
+        (conditions.NOT_FOUND, TopologyError),
+        (conditions.UNAUTHORIZED, AuthenticationError),
+    ],
+)
+async def test_a_refusal_says_who_can_help(harness: ServiceBusHarness, condition: str, error: type[Exception]) -> None:
+    harness.broker.faults.refuse_attach(condition, path=PATH)
+    with pytest.raises(error, match="subscription 'bridge' of topic 'hr'"):
+        await harness.source.connect()
+    harness.broker.faults.clear()
+    await harness.publish(bodies(1))
+    assert bodies_of(await recovered(harness, 1)) == bodies(1)
+
+
+@pytest.mark.parametrize("changes", [{}, {"receive": {"sessions": {"concurrent": 2}}}])
+async def test_a_wrong_key_is_refused_as_such_and_not_shown(harness: ServiceBusHarness, changes: Any) -> None:
+    harness.broker.faults.token_verdict = lambda audience, token: 401
+    source = harness.another(**changes)
+    with pytest.raises(AuthenticationError, match="the credentials are refused") as refused:
+        await source.connect()
+    assert "SAS_KEY_VALUE" not in str(refused.value)
+
+
+async def test_losing_the_way_to_the_administration_costs_no_connection(harness: ServiceBusHarness) -> None:
+    own = {"connection_string": harness.broker.connection_string, "administration": "http://127.0.0.1:9"}
+    new = {"name": "bridge", "create_if_missing": {}}
+    source = harness.another(connection=own, subscription=new)
+    await source.connect()
+    (note,) = source.notes
+    assert note.startswith("the subscription 'bridge' of topic 'hr' could not be checked and is used as it is: ")
+    await harness.publish(bodies(1))
+    assert bodies_of(await take(source, 1)) == bodies(1)

@@ -1,0 +1,144 @@
+"""What is missing at Service Bus is created as configured; what exists is compared, reported, and left alone."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from azure.servicebus import ServiceBusMessage
+
+from connectors.errors import TopologyError
+from connectors.servicebus import ServiceBusSource
+from sandbox.servicebus import EntityNotFoundError, QueueSettings, ServiceBus
+from tests.connectors.behaviour import bodies_of, take
+from tests.connectors.servicebus.harness import PATH, SUBSCRIPTION, TOPIC, ServiceBusHarness, settings
+from tests.connectors.servicebus.harness import harness as new_harness
+from tests.connectors.servicebus.quick import be_quick
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    be_quick(monkeypatch)
+
+
+@pytest.fixture
+async def broker() -> AsyncIterator[ServiceBus]:
+    async with ServiceBus() as broker:
+        yield broker
+
+
+@pytest.fixture
+async def harness() -> AsyncIterator[ServiceBusHarness]:
+    async with new_harness(QueueSettings()) as harness:
+        yield harness
+
+
+def creating(**new: Any) -> dict[str, Any]:
+    return {"name": SUBSCRIPTION, "create_if_missing": new}
+
+
+async def connected(broker: ServiceBus, **changes: Any) -> tuple[str, ...]:
+    """The notes of a source with these settings."""
+    source = ServiceBusSource("hr", settings(broker, **changes))
+    await source.connect()
+    await source.close()
+    return tuple(source.notes)
+
+
+async def test_a_missing_topic_and_subscription_are_created_as_configured_and_then_found_so(broker: ServiceBus) -> None:
+    new = creating(
+        lock_duration="30s",
+        max_delivery_count=5,
+        dead_letter_on_expiry=True,
+        filter={"correlation": {"subject": "posting.debit", "properties": {"kind": "card"}}},
+        rules={"large": {"sql": "amount > 1000"}},
+    )
+    assert await connected(broker, subscription=new) == ()
+    created = broker.queue(PATH).settings
+    assert (created.lock_duration, created.max_delivery_count) == (30_000, 5)
+    assert (created.dead_letter_on_expiration, created.requires_session) == (True, False)
+    assert await connected(broker, subscription=new) == ()
+
+
+async def test_only_what_the_filters_let_through_comes(harness: ServiceBusHarness) -> None:
+    rules = {"large": {"sql": "amount > 1000"}}
+    new = creating(filter={"correlation": {"subject": "debit"}}, rules=rules) | {"name": "filtered"}
+    source = harness.another(subscription=new)
+    await source.connect()
+    await harness.send(
+        ServiceBusMessage(b"debit", subject="debit"),
+        ServiceBusMessage(b"credit", subject="credit", application_properties={"amount": 5}),
+        ServiceBusMessage(b"large credit", subject="credit", application_properties={"amount": 5000}),
+        ServiceBusMessage(b"large debit", subject="debit", application_properties={"amount": 5000}),
+    )
+    assert bodies_of(await take(source, 3)) == [b"debit", b"large credit", b"large debit"]
+    assert await source.receive(10) == []
+
+
+@pytest.mark.parametrize(
+    ("new", "notes"),
+    [
+        ({}, ()),
+        ({"lock_duration": "30s"}, ("lock_duration: configured 30 s, at the broker 60 s",)),
+        (
+            {"max_delivery_count": 3, "dead_letter_on_expiry": True},
+            (
+                "max_delivery_count: configured 3, at the broker 10",
+                "dead_letter_on_expiry: configured true, at the broker false",
+            ),
+        ),
+        (
+            {"filter": {"correlation": {"subject": "debit", "properties": {"n": 1}}}},
+            (
+                "rule $Default: configured none, at the broker everything",
+                "rule pushbridge: configured subject = 'debit', properties.n = 1, at the broker none",
+            ),
+        ),
+        (
+            {"rules": {"$Default": {"sql": "amount > 1"}}},
+            ("rule $Default: configured amount > 1, at the broker everything",),
+        ),
+    ],
+)
+async def test_a_subscription_with_other_settings_is_reported_and_used_as_it_is(
+    harness: ServiceBusHarness, new: dict[str, Any], notes: tuple[str, ...]
+) -> None:
+    before = harness.queue.settings
+    source = harness.another(subscription=creating(**new))
+    await source.connect()
+    assert source.notes == notes
+    assert harness.queue.settings == before
+    await harness.publish([b"used"])
+    assert bodies_of(await take(source, 1)) == [b"used"]
+
+
+async def test_without_create_if_missing_a_subscription_has_to_exist(broker: ServiceBus) -> None:
+    with pytest.raises(TopologyError, match="does not exist; create it, or say create_if_missing"):
+        await connected(broker)
+
+
+async def test_a_filter_that_the_broker_refuses_leaves_nothing_half_made_behind(broker: ServiceBus) -> None:
+    with pytest.raises(TopologyError, match="refuses to create the subscription 'bridge' of topic 'hr'"):
+        await connected(broker, subscription=creating(rules={"good": {"sql": "a = 1"}, "bad": {"sql": "amount >"}}))
+    with pytest.raises(EntityNotFoundError):
+        broker.queue(PATH)
+
+
+async def test_a_queue_with_other_settings_is_reported_and_used_as_it_is(broker: ServiceBus) -> None:
+    broker.create_queue("orders", QueueSettings(max_delivery_count=4))
+    queue = {"name": "orders", "create_if_missing": {}}
+    notes = await connected(broker, topic=None, subscription=None, queue=queue)
+    assert notes == ("max_delivery_count: configured 10, at the broker 4",)
+
+
+async def test_sessions_of_a_subscription_that_has_none_are_a_matter_for_an_operator(broker: ServiceBus) -> None:
+    broker.create_topic(TOPIC)
+    broker.create_subscription(TOPIC, SUBSCRIPTION)
+    with pytest.raises(TopologyError, match="sessions"):
+        await connected(broker, receive={"sessions": {"concurrent": 1}})
+
+
+async def test_a_subscription_that_requires_sessions_needs_them_configured(broker: ServiceBus) -> None:
+    broker.create_topic(TOPIC)
+    broker.create_subscription(TOPIC, SUBSCRIPTION, QueueSettings(requires_session=True))
+    with pytest.raises(TopologyError, match="sessions"):
+        await connected(broker)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote_plus
 
@@ -55,11 +56,20 @@ class Daemon:
         answer.raise_for_status()
         return answer.headers["location"].partition("/messages/")[2].partition("?")[0]
 
-    def state(self, notification_id: str) -> str:
-        """The notification's state by the wire API."""
+    def details(self, notification_id: str) -> str:
+        """What the wire API tells of the notification, as XML."""
         url = f"{self.api}/{HUB}/messages/{notification_id}?api-version=2020-06"
-        text = self.client.get(url, headers={"Authorization": self._token()}).raise_for_status().text
-        return text.partition("<State>")[2].partition("<")[0]
+        return self.client.get(url, headers={"Authorization": self._token()}).raise_for_status().text
+
+    def is_completed(self, notification_id: str) -> bool:
+        return "<State>Completed</State>" in self.details(notification_id)
+
+    def took(self, notification_id: str) -> float:
+        """Seconds from the acceptance of a notification to its end, by the daemon's own clock."""
+        details = self.details(notification_id)
+        ends = [details.partition(f"<{name}>")[2].partition("<")[0] for name in ("EnqueueTime", "EndTime")]
+        accepted, ended = (datetime.fromisoformat(text) for text in ends)
+        return (ended - accepted).total_seconds()
 
     def metric(self, name: str, *labels: str) -> float:
         """The sum of a metric's series whose text has all of `labels`."""

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from hub.outcome import Reaction
-from hub.senders.base import SendResult
-from hub.store.base import PAGE_SIZE, Lane
+from hub.senders.base import SendResult, all_delivered
+from hub.store.base import Lane
 
 _TRIPS_AFTER = 20
 """Failures in a row, without one success between, that open the breaker."""
@@ -56,10 +56,10 @@ class Bulkhead(Generic[T]):
         self._clock = clock
         # Broadcasts are bounded by the pages leased; one that was leased goes out whole.
         self._most = _PUSHES_EACH * single
-        self._room = {Lane.SINGLE: single, Lane.BROADCAST: (_PAGES + 1) * PAGE_SIZE}
+        self._room = {Lane.SINGLE: single, Lane.BROADCAST: _PAGES + 1}
         self._failures = 0
         self._pause = _FIRST_PAUSE
-        self._reserved = 0
+        self._reserved = dict.fromkeys(Lane, 0)
         self._idle = asyncio.Event()
         self.closed_until = 0.0
         self.throttled_until = 0.0
@@ -72,20 +72,20 @@ class Bulkhead(Generic[T]):
         """Whether the breaker is open: pushes are parked instead of sent."""
         return self._failures >= _TRIPS_AFTER or self._clock() < self.closed_until
 
-    def admit(self, lane: Lane, *, seated: bool = False) -> bool:
-        """Reserve the place of one push, to be used by `send`; False when it has to be parked.
-
-        `seated`: another push of the same notification was admitted before, so only that one counts for the limit.
-        """
-        if self._clock() < self.closed_until or (self._room[lane] <= 0 and not seated):
-            return False
-        if seated and self._reserved >= self._most:
-            return False
-        if self._failures >= _TRIPS_AFTER and self._reserved >= _PROBE:
-            return False
-        self._room[lane] -= not seated
-        self._reserved += 1
-        return True
+    def admit(self, lane: Lane, wanted: int = 1) -> int:
+        """Reserve places for up to `wanted` pushes of one notification, to be used by `send`; the rest has to be parked."""
+        if self._room[lane] <= 0 or self._clock() < self.closed_until:
+            return 0
+        reserved = self._reserved[lane]
+        if lane is Lane.SINGLE and reserved and reserved + wanted > self._most:
+            return 0
+        if self._failures >= _TRIPS_AFTER:
+            wanted = min(wanted, _PROBE - sum(self._reserved.values()))
+            if wanted <= 0:
+                return 0
+        self._room[lane] -= 1
+        self._reserved[lane] += wanted
+        return wanted
 
     def pages_wanted(self, held: int) -> int:
         """How many broadcast pages may be leased beside the `held` ones; one at a time while the breaker probes."""
@@ -94,14 +94,14 @@ class Bulkhead(Generic[T]):
         return max(0, (1 if self._failures >= _TRIPS_AFTER else _PAGES) - held)
 
     async def send(self, lane: Lane, pushes: Sequence[T], *, seats: int | None = None) -> Sequence[SendResult]:
-        """The sender's results for pushes that were all admitted, all but `seats` of them `seated`."""
+        """The sender's results for pushes that were admitted, in as many calls as `seats` says: one each unless it does."""
         self.in_flight += len(pushes)
         try:
             results = await self._sender.send(pushes)
         finally:
             self._room[lane] += len(pushes) if seats is None else seats
-            self._reserved -= len(pushes)
-            if not self._reserved:
+            self._reserved[lane] -= len(pushes)
+            if not any(self._reserved.values()):
                 self._idle.set()
             self.in_flight -= len(pushes)
         self._learn(results)
@@ -114,13 +114,13 @@ class Bulkhead(Generic[T]):
     async def close_when_idle(self) -> None:
         """Close once everything under way is answered, which takes no longer than a push's deadline."""
         self._idle.clear()
-        if self._reserved:
+        if any(self._reserved.values()):
             await self._idle.wait()
         await self.close()
 
     def _learn(self, results: Sequence[SendResult]) -> None:
         now = self._clock()
-        for result in results:
+        for result in results[:1] if all_delivered(results) else results:
             if result.reaction is Reaction.RETRY or result.lane_wide:
                 self.trouble = result.reason or result.outcome.value
             if result.reaction is Reaction.RETRY:

@@ -23,7 +23,7 @@ from hub.observer import Observer
 from hub.outcome import OutcomeName, Reaction
 from hub.rendering import Rendering
 from hub.retry import RetryPolicy
-from hub.senders.base import Push, SendResult
+from hub.senders.base import Push, SendResult, all_delivered
 from hub.store.base import Audience, Failed, Lane, PageResult, RetryPage, Store, Target, Work
 
 LEASE = 60.0
@@ -59,7 +59,6 @@ class _Run:
     failures: list[Failed] = field(default_factory=list)
     retries: list[tuple[Platform, int, float | None]] = field(default_factory=list)
     parked: dict[Platform, list[int]] = field(default_factory=dict)
-    seated: set[Platform] = field(default_factory=set)
     gone: Counter[Platform] = field(default_factory=Counter)
 
     @property
@@ -76,7 +75,7 @@ class _Run:
 
 @dataclass(slots=True)
 class _Parcel:
-    """The pushes of a batch that one bulkhead takes, with whom each belongs to."""
+    """Pushes that one bulkhead takes together, of so many (`seats`) notifications or pages, and whom each is for."""
 
     bulkhead: Bulkhead[Push]
     hub: str
@@ -352,27 +351,45 @@ class Dispatcher:
             for target in audience.targets:
                 self._end(run, target, OutcomeName.ABANDONED, "expired")
             return
+        by_platform: dict[Platform, list[tuple[Target, Push]]] = {}
         for target, push in zip(audience.targets, self._rendering.pushes(notification, audience.targets), strict=True):
-            platform = target.platform
-            key = (notification.hub, platform)
-            bulkhead = self._bulkheads.get(key)
-            if bulkhead is None:  # the hub was taken out of the configuration since
-                self._end(run, target, OutcomeName.INVALID_CREDENTIALS, "the hub is not configured any more")
-                continue
             if push is None:
                 self._end(run, target, OutcomeName.INVALID_NOTIFICATION_FORMAT, "the template is not valid any more")
                 continue
-            seated = platform in run.seated
-            if not bulkhead.admit(run.work.lane, seated=seated):
-                run.parked.setdefault(platform, []).append(target.ordinal)
-                continue
-            parcel = _parcel_with_room(parcels.setdefault(key, []), bulkhead, key, run.work.lane)
-            if not seated:
-                run.seated.add(platform)
-                parcel.seats += 1
-            parcel.pushes.append(push)
-            parcel.owners.append((run, target))
-            run.waiting += 1
+            mine = by_platform.get(target.platform)
+            if mine is None:
+                mine = by_platform[target.platform] = []
+            mine.append((target, push))
+        for platform, pairs in by_platform.items():
+            self._place(run, platform, pairs, parcels)
+
+    def _place(
+        self,
+        run: _Run,
+        platform: Platform,
+        pairs: Sequence[tuple[Target, Push]],
+        parcels: dict[tuple[str, Platform], list[_Parcel]],
+    ) -> None:
+        """Put the pushes that one bulkhead admits into its last parcel, and park the others."""
+        key = (run.work.notification.hub, platform)
+        bulkhead = self._bulkheads.get(key)
+        if bulkhead is None:  # the hub was taken out of the configuration since
+            for target, _ in pairs:
+                self._end(run, target, OutcomeName.INVALID_CREDENTIALS, "the hub is not configured any more")
+            return
+        admitted = bulkhead.admit(run.work.lane, len(pairs))
+        if admitted < len(pairs):
+            run.parked[platform] = [target.ordinal for target, _ in pairs[admitted:]]
+        if admitted:
+            placed = pairs[:admitted]
+            mine = parcels.setdefault(key, [])
+            if not mine or len(mine[-1].pushes) + admitted > _CHUNK:
+                mine.append(_Parcel(bulkhead, *key))
+            parcel = mine[-1]
+            parcel.seats += 1
+            parcel.pushes += [push for _, push in placed]
+            parcel.owners += [(run, target) for target, _ in placed]
+            run.waiting += admitted
 
     async def _send(self, parcel: _Parcel) -> None:
         """Each bulkhead on its own: a piece is ready when the last of those it needs has answered."""
@@ -384,6 +401,14 @@ class Dispatcher:
             self._observer.crashed(f"the sender for {parcel.platform.value} of hub {parcel.hub}", error)
             results = [_SENDER_CRASHED] * len(parcel.pushes)
         elapsed = time.perf_counter() - started
+        if parcel.seats == 1 and all_delivered(results):
+            run, _ = parcel.owners[0]
+            run.count(parcel.platform, results[0].outcome, len(results))
+            run.waiting -= len(results)
+            if not run.waiting:
+                self._finish(run)
+            self._observer.answered(parcel.hub, parcel.platform, elapsed, {results[0].outcome: len(results)}, 0)
+            return
         tally = Counter[OutcomeName]()
         timeouts = 0
         for (run, target), result in zip(parcel.owners, results, strict=True):
@@ -527,15 +552,6 @@ class Dispatcher:
                 pause = min(pause * 2, longest)
         finally:
             self._owed.discard(debt)
-
-
-def _parcel_with_room(
-    parcels: list[_Parcel], bulkhead: Bulkhead[Push], key: tuple[str, Platform], lane: Lane
-) -> _Parcel:
-    """The last of `parcels`, or a new one at their end; a broadcast page is one parcel whatever its size."""
-    if not parcels or (lane is Lane.SINGLE and len(parcels[-1].pushes) >= _CHUNK):
-        parcels.append(_Parcel(bulkhead, *key))
-    return parcels[-1]
 
 
 def _key(page: Work) -> tuple[str, Platform]:

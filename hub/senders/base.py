@@ -53,6 +53,11 @@ class SendResult:
     timed_out: bool = False
 
 
+def all_delivered(results: Sequence[SendResult]) -> bool:
+    """Whether they are one and the same object that says delivered: nearly always, and then nobody has to look at each."""
+    return bool(results) and results[0].reaction is Reaction.DELIVERED and all(each is results[0] for each in results)
+
+
 class Sender(Protocol):
     """One (platform, credential). Building it does no I/O; connections open with the first push."""
 

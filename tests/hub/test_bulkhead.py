@@ -59,7 +59,7 @@ async def test_places_taken_by_broadcasts_are_not_those_of_single_pushes() -> No
     door = Door(single=10)
     pages = door.bulkhead.pages_wanted(0)
     assert pages > 0
-    assert door.admitted(pages * PAGE_SIZE, Lane.BROADCAST) == pages * PAGE_SIZE
+    assert [door.bulkhead.admit(Lane.BROADCAST, PAGE_SIZE) for _ in range(pages)] == [PAGE_SIZE] * pages
     assert door.bulkhead.pages_wanted(pages) == 0
     assert door.admitted(20) == 10
 
@@ -187,10 +187,16 @@ async def test_a_refused_credential_closes_the_door_for_a_while_and_is_no_thrott
 
 async def test_a_notification_of_many_pushes_takes_one_place() -> None:
     door = Door(single=2)
-    assert all(door.bulkhead.admit(Lane.SINGLE, seated=number > 0) for number in range(5))
+    assert door.bulkhead.admit(Lane.SINGLE, 5) == 5
     assert door.admitted(3) == 1
     await door.send(5, seats=1)
     assert door.admitted(3) == 1
+
+
+async def test_there_is_a_bound_on_pushes_too_but_never_for_one_notification_alone() -> None:
+    door = Door(single=2)
+    assert door.bulkhead.admit(Lane.SINGLE, 1000) == 1000
+    assert door.bulkhead.admit(Lane.SINGLE, 1) == 0
 
 
 async def test_closing_closes_the_sender() -> None:

@@ -5,6 +5,7 @@ Handles are unique, templates are rendered, outcomes are recorded, the store is 
 """
 
 import argparse
+import asyncio
 import json
 import os
 import tempfile
@@ -14,19 +15,23 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import figures
+from benchmarks import figures, servicebus
 from benchmarks.nginx import fast_push_service
 from benchmarks.pinning import OTHERS
 from tests.brokers.rabbitmq import native
 
-AIMS = {("broadcast", "pushes/CPU-s"): 25_000.0, ("events", "events/CPU-s"): 5_000.0}
+AIMS = {
+    ("broadcast", "pushes/CPU-s"): 25_000.0,
+    ("events", "events/CPU-s"): 5_000.0,
+    ("servicebus", "daemon / bare SDK"): 0.6,
+}
 
 
 def main() -> None:
     """Measure what was asked for, print a table, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the work: for a look, not for a claim")
-    parser.add_argument("--only", choices=["broadcast", "events", "latency", "idle"])
+    parser.add_argument("--only", choices=["broadcast", "events", "latency", "idle", "servicebus"])
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/figures.json"))
     arguments = parser.parse_args()
     scale = 10 if arguments.quick else 1
@@ -46,6 +51,7 @@ def main() -> None:
                 own, service, broker.url, phones=20_000, rate=500, seconds=30 // min(scale, 3)
             ),
             "idle": lambda own: figures.idle(own, service, broker.url),
+            "servicebus": lambda own: asyncio.run(servicebus.measure(own, messages=200_000 // scale)),
         }
         results: dict[str, figures.Figures] = {}
         for figure, measure in measures.items():
@@ -63,7 +69,7 @@ def show(figure: str, values: figures.Figures) -> None:
     table = Table("figure", "value", "aim", title=figure)
     for name, value in values.items():
         aim = AIMS.get((figure, name))
-        table.add_row(name, f"{value:,.3g}" if value < 1000 else f"{value:,.0f}", "" if aim is None else f"{aim:,.0f}")
+        table.add_row(name, f"{value:,.3g}" if value < 1000 else f"{value:,.0f}", "" if aim is None else f"{aim:,g}")
     Console().print(table)
 
 

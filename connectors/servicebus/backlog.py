@@ -3,8 +3,6 @@
 import time
 from collections.abc import Callable
 
-from azure.core.exceptions import AzureError
-
 from connectors.servicebus.client import Client, translated
 from connectors.servicebus.receiver import Receiver
 from connectors.servicebus.settings import ServiceBusSettings
@@ -31,7 +29,7 @@ class Counter:
         if time.monotonic() >= self._refused_until:
             try:
                 return await self._told()
-            except AzureError:
+            except Exception:  # for want of rights, of a way there, or of an answer that the SDK can read
                 self._refused_until = time.monotonic() + _ASK_AGAIN
                 await self._client.close_administration()  # its token may be over: it renews them a minute late
         receiver = self._receiver()

@@ -57,9 +57,9 @@ class Lock:
         self._touched = self._clock()
 
     def is_due(self) -> bool:
-        """Whether it is time to renew it: half of it is over, and nobody has relied on it for too long."""
-        now = self._clock()
-        return not self._is_lost and self._until - now < self._period / 2 and now < self._touched + self._max_age
+        """Whether it is time to renew it: two thirds of it are over, and nobody has relied on it for too long."""
+        now, left = self._clock(), max(self._period / 3, 2 * TICK)
+        return not self._is_lost and self._until - now < left and now < self._touched + self._max_age
 
     async def renew(self) -> None:
         """Extend it; a lock that the broker does not know any more is lost.

@@ -102,7 +102,12 @@ class Receiver:
         self._appetite.fed(asked, len(received), seconds=time.monotonic() - asked_at, round_trip=self._round_trip)
         if received and self._session_lock is not None:
             self._session_lock.touch()
-        return [self._take(each) for each in received]
+        messages = [self._take(each) for each in received]
+        if messages and all(message.is_lost() for message in messages):
+            raise NotConnectedError(
+                f"{self._source}: locks of messages that just came are over: is the clock of this machine right?"
+            )
+        return messages
 
     async def settle(self, settled: Sequence[tuple[Delivery, Answer]]) -> None:
         """Settle side by side, as each waits for the broker's word; what is settled or lost already is passed over.

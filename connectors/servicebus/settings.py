@@ -203,6 +203,12 @@ class Reception(_Settings):
     lock_renewal: LockRenewal = LockRenewal()
     sessions: Sessions | None = None
 
+    @model_validator(mode="after")
+    def _check_prefetch(self) -> Self:
+        if self.sessions is not None and self.prefetch:
+            raise ValueError("sessions do not prefetch; leave out prefetch")
+        return self
+
 
 class ServiceBusSettings(_Settings):
     """A queue or subscription, or its dead-letter queue, as a source of messages."""

@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, DeserializationError, ResourceExistsError, ResourceNotFoundError
 from azure.servicebus.aio.management import ServiceBusAdministrationClient
 from azure.servicebus.management import CorrelationRuleFilter, SqlRuleFilter, TrueRuleFilter
 
@@ -50,7 +50,7 @@ async def ensure(administration: ServiceBusAdministrationClient, settings: Servi
         assert settings.topic is not None
         assert settings.subscription is not None
         return await _ensure_subscription(administration, settings.topic, settings.subscription.name, new)
-    except AzureError as error:
+    except (AzureError, DeserializationError) as error:
         reason = str(error).partition("\n")[0][:300]
         if getattr(error, "status_code", None) == 400:
             raise TopologyError(f"the broker refuses to create the {settings.path}: {reason}") from error

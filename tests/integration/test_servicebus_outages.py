@@ -8,6 +8,7 @@ import pytest
 from connectors.base import ACK, Message
 from connectors.errors import AuthenticationError, NotConnectedError, TopologyError
 from sandbox.servicebus import QueueSettings, conditions
+from sandbox.servicebus.service_bus import wall_clock
 from tests.connectors.behaviour import bodies, bodies_of, take
 from tests.connectors.servicebus.harness import PATH, ServiceBusHarness, failure_of
 from tests.connectors.servicebus.harness import harness as new_harness
@@ -143,6 +144,14 @@ async def test_a_wrong_key_is_refused_as_such_and_not_shown(harness: ServiceBusH
     with pytest.raises(AuthenticationError, match="the credentials are refused") as refused:
         await source.connect()
     assert "SAS_KEY_VALUE" not in str(refused.value)
+
+
+async def test_a_clock_that_is_ahead_is_named_as_the_cause() -> None:
+    async with new_harness(QueueSettings(), clock=lambda: wall_clock() - 120_000) as harness:
+        source = await harness.connect()
+        await harness.publish(bodies(1))
+        error = await failure_of(source)
+        assert "is the clock of this machine right" in str(error)
 
 
 async def test_losing_the_way_to_the_administration_costs_no_connection(harness: ServiceBusHarness) -> None:

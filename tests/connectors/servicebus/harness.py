@@ -1,7 +1,7 @@
 """A Service Bus source and the stand-in on its other side, with a publisher of the real SDK."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from connectors.errors import SourceError
 from connectors.servicebus import ServiceBusSettings, ServiceBusSource
 from sandbox.servicebus import QueueSettings, ServiceBus
 from sandbox.servicebus.queue import MessageQueue
+from sandbox.servicebus.service_bus import wall_clock
 from tests.connectors.behaviour import PATIENCE, take
 
 TOPIC, SUBSCRIPTION = "hr", "bridge"
@@ -92,9 +93,11 @@ async def failure_of(source: ServiceBusSource) -> SourceError:
 
 
 @asynccontextmanager
-async def harness(queue: QueueSettings, **changes: Any) -> AsyncIterator[ServiceBusHarness]:
+async def harness(
+    queue: QueueSettings, *, clock: Callable[[], int] = wall_clock, **changes: Any
+) -> AsyncIterator[ServiceBusHarness]:
     """A stand-in with the subscription, and a source with these settings."""
-    async with ServiceBus() as broker, AsyncExitStack() as stack:
+    async with ServiceBus(clock=clock) as broker, AsyncExitStack() as stack:
         broker.create_topic(TOPIC)
         broker.create_subscription(TOPIC, SUBSCRIPTION, queue)
         yield ServiceBusHarness(broker, stack, **changes)

@@ -11,11 +11,12 @@ START = datetime(2027, 1, 15, 8, 0, tzinfo=UTC)
 
 
 class Broker:
-    """Grants a minute with each renewal, unless it is to fail."""
+    """Grants a minute with each renewal, or `grant` seconds, unless it is to fail."""
 
     def __init__(self) -> None:
         self.now = START
         self.renewals = 0
+        self.grant = 60
         self.failure: Exception | None = None
 
     def clock(self) -> float:
@@ -28,7 +29,7 @@ class Broker:
         self.renewals += 1
         if self.failure is not None:
             raise self.failure
-        return self.now + timedelta(seconds=60)
+        return self.now + timedelta(seconds=self.grant)
 
     def lock(self, *, seconds: float = 60.0, max_age: float = 600.0) -> Lock:
         return Lock(self.now + timedelta(seconds=seconds), self.renew, max_age=max_age, clock=self.clock)
@@ -49,13 +50,21 @@ async def held(broker: Broker, *locks: Lock, seconds: int) -> None:
         await renewal.renew_due()
 
 
-async def test_a_lock_is_renewed_when_half_of_it_is_over_and_as_often_as_needed(broker: Broker) -> None:
+async def test_a_lock_is_renewed_when_two_thirds_of_it_are_over_and_as_often_as_needed(broker: Broker) -> None:
     lock = broker.lock()
-    await held(broker, lock, seconds=30)
+    await held(broker, lock, seconds=40)
     assert broker.renewals == 0
-    await held(broker, lock, seconds=120)
+    await held(broker, lock, seconds=125)
     assert broker.renewals == 4
     assert not lock.is_lost()
+
+
+async def test_the_shortest_lock_that_there_is_can_be_held(broker: Broker) -> None:
+    broker.grant = 5
+    lock = broker.lock(seconds=5)
+    for _ in range(60):
+        await held(broker, lock, seconds=1)
+        assert not lock.is_lost()
 
 
 async def test_a_lock_is_not_renewed_for_longer_than_configured_and_then_runs_out(broker: Broker) -> None:
@@ -81,9 +90,9 @@ async def test_a_lock_that_the_broker_does_not_know_any_more_is_lost_at_once(
 ) -> None:
     lock = broker.lock()
     broker.failure = failure
-    await held(broker, lock, seconds=31)
+    await held(broker, lock, seconds=41)
     assert lock.is_lost()
-    await held(broker, lock, seconds=31)
+    await held(broker, lock, seconds=41)
     assert broker.renewals == 1
 
 
@@ -117,6 +126,6 @@ async def test_what_is_released_is_not_renewed(broker: Broker) -> None:
     renewal.hold(lock)
     renewal.release(lock)
     renewal.release(lock)
-    broker.pass_seconds(40)
+    broker.pass_seconds(50)
     await renewal.renew_due()
     assert broker.renewals == 0

@@ -76,6 +76,7 @@ SESSIONS: dict[str, Any] = {"sessions": {}}
         ({"subscription": NEW | {"create_if_missing": {"filter": {}}}}, "either correlation or sql"),
         ({"subscription": NEW | {"create_if_missing": {"filter": {"correlation": {}}}}}, "without a condition"),
         ({"subscription": NEW | {"create_if_missing": {"lock_duration": "6m"}}}, "less than or equal to 300"),
+        ({"receive": SESSIONS | {"prefetch": 5}}, "sessions do not prefetch"),
         ({"receive": {"concurrency": 0}}, "greater than or equal to 1"),
     ],
 )

@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,7 @@ from sandbox.servicebus import QueueSettings, ServiceBus
 TOPIC, SUBSCRIPTION = "postings", "bench"
 BODY = b'{"postingId": "p-%d", "kind": "debit", "customerId": "c9", "amount": 720.5, "currency": "CHF"}'
 BARE_BATCHES = (100, 500)
+ROUNDS = 3
 _SEND_BATCH = 200
 _PATIENCE = 600.0
 
@@ -37,34 +39,47 @@ Figures = Mapping[str, float]
 
 
 async def measure(directory: Path, *, messages: int) -> Figures:
-    """Both rates, their ratio, and what the daemon's memory grows by."""
+    """Both rates, their ratio (medians over rounds by turns), and what the daemon's memory grows by."""
+    part = messages // 10
+    bare_rates, daemon_rates = [], []
     async with ServiceBus() as broker:
         broker.create_topic(TOPIC)
         broker.create_subscription(TOPIC, SUBSCRIPTION, QueueSettings(lock_duration=300_000))
-        bare = 0.0
-        for batch in BARE_BATCHES:
-            await fill(broker, messages // 10)
-            command = [sys.executable, "-m", "benchmarks.servicebus", "--bare", str(batch), broker.connection_string]
-            process = await asyncio.create_subprocess_exec(
-                *command, str(messages // 10), stdout=subprocess.PIPE, preexec_fn=_on_the_measured_core
-            )
-            output, _ = await process.communicate()
-            bare = max(bare, float(output))
-        await fill(broker, messages // 10)
-        with ExitStack() as stack:
-            measured = daemon.running(_configuration(directory, broker))
-            running = await asyncio.to_thread(stack.enter_context, measured)  # it needs the stand-in to become ready
-            first = await _drained(broker)
-            early = running.resident_mib
-            await fill(broker, messages - messages // 10)
-            await _drained(broker)
-            return {
-                "bare SDK, messages/s": bare,
-                "daemon, events/s": first,
-                "daemon / bare SDK": first / bare,
-                f"MiB after {messages // 10:,}": early,
-                f"MiB more after {messages:,}": running.resident_mib - early,
-            }
+        for number in range(ROUNDS):
+            bare_rates.append(max([await _bare_rate(broker, batch, part) for batch in BARE_BATCHES]))
+            await fill(broker, part)
+            own = directory / str(number)
+            own.mkdir()
+            with ExitStack() as stack:
+                measured = daemon.running(_configuration(own, broker))
+                # it needs the stand-in to become ready, and to end
+                running = await asyncio.to_thread(stack.enter_context, measured)
+                daemon_rates.append(await _drained(broker))
+                early = late = running.resident_mib
+                if number == ROUNDS - 1:
+                    await fill(broker, messages - part)
+                    await _drained(broker)
+                    late = running.resident_mib
+                await asyncio.to_thread(stack.close)
+    bare_rate, daemon_rate = statistics.median(bare_rates), statistics.median(daemon_rates)
+    return {
+        "bare SDK, messages/s": bare_rate,
+        "daemon, events/s": daemon_rate,
+        "daemon / bare SDK": daemon_rate / bare_rate,
+        f"MiB after {part:,}": early,
+        f"MiB more after {messages:,}": late - early,
+    }
+
+
+async def _bare_rate(broker: ServiceBus, batch: int, messages: int) -> float:
+    """What a process on the measured core says of itself."""
+    await fill(broker, messages)
+    command = [sys.executable, "-m", "benchmarks.servicebus", "--bare", str(batch), broker.connection_string]
+    process = await asyncio.create_subprocess_exec(
+        *command, str(messages), stdout=subprocess.PIPE, preexec_fn=_on_the_measured_core
+    )
+    output, _ = await process.communicate()
+    return float(output)
 
 
 async def fill(broker: ServiceBus, messages: int) -> None:

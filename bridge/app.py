@@ -184,6 +184,7 @@ class Daemon:
             hubs=list(settings.hubs),
             remotes=[name for name, hub in settings.hubs.items() if hub.remote is not None],
         )
+        self._relay_troubles.clear()  # a relay that stays tells of its trouble with its next try
         self._exchange_hubs(before)
         stopped, started = await self._exchange_sources()
         self._exchange_apps()

@@ -9,7 +9,7 @@ import os
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -17,7 +17,6 @@ from typing import Any
 from uuid import uuid4
 
 import orjson
-import pika
 import pytest
 
 from sandbox.journal import Entry
@@ -115,8 +114,7 @@ async def _run(identity: Identity, rabbitmq: RabbitMq, directory: Path, rng: ran
         await daemon.start()  # the queue is there from now on
         await daemon.register(*_installations(services))
         assert await daemon.terminate() == 0
-        await asyncio.to_thread(_fill, rabbitmq.url, queue, identity)
-        await _until(lambda: queues.count(rabbitmq.url, queue) == MESSAGES)
+        await asyncio.to_thread(queues.put, rabbitmq.url, queue, _messages(identity))
 
         missing = set(range(MESSAGES))
         everything = _emptied(missing, services)
@@ -190,17 +188,13 @@ def _event_id(number: int) -> str:
     return f"p-{number:05d}"
 
 
-def _fill(url: str, queue: str, identity: Identity) -> None:
-    """Put all messages into the queue; with confirms, one by one, this would take longer than the test."""
-    with queues.channel(url) as broker:
-        for number in range(MESSAGES):
-            body: dict[str, Any] = {"number": number, "customer": number % len(PHONES)}
-            properties = pika.BasicProperties(delivery_mode=2)
-            if identity is Identity.MESSAGE:
-                properties.message_id = _event_id(number)
-            else:
-                body["postingId"] = _event_id(number)
-            broker.basic_publish("", queue, orjson.dumps(body), properties)
+def _messages(identity: Identity) -> Iterator[tuple[bytes, Mapping[str, Any]]]:
+    for number in range(MESSAGES):
+        body: dict[str, Any] = {"number": number, "customer": number % len(PHONES)}
+        if identity is Identity.MESSAGE:
+            yield orjson.dumps(body), {"message_id": _event_id(number)}
+        else:
+            yield orjson.dumps({**body, "postingId": _event_id(number)}), {}
 
 
 def _lives(rng: random.Random) -> list[Life]:
@@ -276,12 +270,6 @@ def _number(entry: Entry) -> int:
     found = _NUMBER.search(entry.payload)
     assert found is not None, entry
     return int(found[1])
-
-
-async def _until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PROGRESS):
-        while not await asyncio.to_thread(holds):
-            await asyncio.sleep(0.05)
 
 
 def _assert_accepted_once(daemon: Daemon) -> None:

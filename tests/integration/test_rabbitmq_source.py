@@ -275,6 +275,7 @@ async def test_exchange_and_bindings_are_created_if_missing(harness: AmqpHarness
     source = AmqpSource("bound", settings(harness.broker.url, harness.queue, bind=bind))
     await source.connect()
     with queues.channel(harness.broker.url) as channel:
+        channel.confirm_delivery()
         for key in ("order.shipped.today", "order.placed", "order.lost"):
             channel.basic_publish(exchange, key, key.encode())
     messages = await take(source, 2)

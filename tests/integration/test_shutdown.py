@@ -9,7 +9,6 @@ from typing import Any
 from uuid import uuid4
 
 import orjson
-import pika
 import pytest
 
 from sandbox.services import PushServices
@@ -63,13 +62,8 @@ async def register(daemon: Daemon, services: PushServices) -> None:
 
 
 async def publish(url: str, queue: str, numbers: range) -> None:
-    def send() -> None:
-        with queues.channel(url) as broker:
-            for number in numbers:
-                properties = pika.BasicProperties(delivery_mode=2, message_id=f"order-{number}")
-                broker.basic_publish("", queue, orjson.dumps({"number": number}), properties)
-
-    await asyncio.to_thread(send)
+    messages = ((orjson.dumps({"number": number}), {"message_id": f"order-{number}"}) for number in numbers)
+    await asyncio.to_thread(queues.put, url, queue, messages)
 
 
 async def terminate(daemon: Daemon) -> float:

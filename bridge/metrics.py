@@ -267,8 +267,9 @@ class Metrics:
     def delivered(self, platform: Platform, seconds: float, count: int) -> None:
         self._end_to_end.observe((platform.value,), seconds, count)
 
-    def retried(self, platform: Platform, outcome: OutcomeName, count: int) -> None:
-        self._retries.labels(platform.value, DELIVERY_LABELS[outcome]).inc(count)
+    def retried(self, platform: Platform, outcomes: Mapping[OutcomeName, int]) -> None:
+        for outcome, count in outcomes.items():
+            self._retries.labels(platform.value, DELIVERY_LABELS[outcome]).inc(count)
 
     def claimed(self, lane: Lane, count: int, waited: Sequence[float]) -> None:
         self._claims.labels(lane.value).inc(count)

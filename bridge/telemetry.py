@@ -15,6 +15,9 @@ from hub.notification import Everyone, Notification, Platform
 from hub.outcome import OutcomeName, State
 from hub.store.base import Lane
 
+_MAX_REASON = 200
+"""Characters of what a service said: its words are not ours, and their length neither."""
+
 _log = structlog.get_logger("pushbridge")
 
 
@@ -71,30 +74,40 @@ class Telemetry:
 
     def pushed(self, notification: Notification, platform: Platform, outcomes: Mapping[OutcomeName, int]) -> None:
         self._trail.pushed(notification, platform, outcomes)
-        _log.info(
-            "pushed",
-            event_id=notification.event_id,
-            notification_id=notification.id,
-            source=notification.source,
-            rule=notification.rule,
-            hub=notification.hub,
+        _log.info("pushed", **_about(notification), platform=platform.value, outcomes=_counts(outcomes))
+
+    def retried(
+        self,
+        notification: Notification,
+        platform: Platform,
+        outcomes: Mapping[OutcomeName, int],
+        *,
+        reason: str,
+        due_at: float,
+    ) -> None:
+        self._metrics.retried(platform, outcomes)
+        _log.warning(
+            "pushes to be tried again",
+            **_about(notification),
             platform=platform.value,
-            outcomes={outcome.value: count for outcome, count in outcomes.items()},
+            outcomes=_counts(outcomes),
+            reason=reason[:_MAX_REASON],
+            due_at=_instant(due_at),
         )
 
-    def forwarded(self, notification: Notification, outcome: OutcomeName, *, ended: bool) -> None:
+    def forwarded(self, notification: Notification, outcome: OutcomeName, *, reason: str, due_at: float | None) -> None:
+        ended = due_at is None
         self._metrics.forwarded(notification.hub, outcome, ended=ended)
         if ended:
             self._trail.forwarded(notification, outcome)
-        _log.info(
+        level = _log.info if outcome is OutcomeName.SUCCESS else _log.warning
+        level(
             "handed over",
-            event_id=notification.event_id,
-            notification_id=notification.id,
-            source=notification.source,
-            rule=notification.rule,
-            hub=notification.hub,
+            **_about(notification),
             outcome=outcome.value,
             ended=ended,
+            **({"reason": reason[:_MAX_REASON]} if reason else {}),
+            **({} if due_at is None else {"due_at": _instant(due_at)}),
         )
 
     def answered(
@@ -104,9 +117,6 @@ class Telemetry:
 
     def delivered(self, platform: Platform, seconds: float, count: int) -> None:
         self._metrics.delivered(platform, seconds, count)
-
-    def retried(self, platform: Platform, outcome: OutcomeName, count: int) -> None:
-        self._metrics.retried(platform, outcome, count)
 
     def claimed(self, lane: Lane, count: int, waited: Sequence[float]) -> None:
         self._metrics.claimed(lane, count, waited)
@@ -132,6 +142,25 @@ class Telemetry:
         while isinstance(error, ExceptionGroup):  # of a TaskGroup: what failed first is what matters
             error = error.exceptions[0]
         _log.error("defect", work=what, error=type(error).__name__, trace=_trace(error))
+
+
+def _about(notification: Notification) -> dict[str, str]:
+    """What names a notification on every line about it."""
+    return {
+        "event_id": notification.event_id,
+        "notification_id": notification.id,
+        "source": notification.source,
+        "rule": notification.rule,
+        "hub": notification.hub,
+    }
+
+
+def _counts(outcomes: Mapping[OutcomeName, int]) -> dict[str, int]:
+    return {outcome.value: count for outcome, count in outcomes.items()}
+
+
+def _instant(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
 def _trace(error: Exception) -> str:

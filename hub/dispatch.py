@@ -57,7 +57,7 @@ class _Run:
     ordinals: list[int] = field(default_factory=list)
     counts: Outcomes = field(default_factory=dict)
     failures: list[Failed] = field(default_factory=list)
-    retries: list[tuple[Platform, int, float | None]] = field(default_factory=list)
+    retries: list[tuple[Platform, int, SendResult]] = field(default_factory=list)
     parked: dict[Platform, list[int]] = field(default_factory=dict)
     gone: Counter[Platform] = field(default_factory=Counter)
 
@@ -432,8 +432,7 @@ class Dispatcher:
                 outcome = result.outcome if reaction is Reaction.CONFIG else OutcomeName.ABANDONED
                 self._end(run, target, outcome, result.reason or result.outcome.value)
             else:
-                run.retries.append((target.platform, target.ordinal, result.retry_after))
-                self._observer.retried(target.platform, result.outcome, 1)
+                run.retries.append((target.platform, target.ordinal, result))
         else:
             gone = reaction is Reaction.GONE
             since = None if result.gone_since is None else result.gone_since.timestamp()
@@ -482,20 +481,24 @@ class Dispatcher:
         self._recordable.set()
 
     def _retry_pages(self, run: _Run, now: float) -> list[RetryPage]:
-        """What is to be tried again, as pages: those told to wait apart from those that were not, parked ones untried."""
-        groups: dict[tuple[Platform, bool], list[tuple[int, float | None]]] = {}
-        for platform, ordinal, retry_after in run.retries:
-            groups.setdefault((platform, retry_after is not None), []).append((ordinal, retry_after))
+        """What is to be tried again, told and as pages: those told to wait apart from the others, parked ones untried."""
+        groups: dict[tuple[Platform, bool], list[tuple[int, SendResult]]] = {}
+        for platform, ordinal, result in run.retries:
+            groups.setdefault((platform, result.retry_after is not None), []).append((ordinal, result))
         attempt = run.work.attempt + 1
         pages = []
         for (platform, _), members in groups.items():
-            longest = max((after for _, after in members if after is not None), default=None)
-            due_at = self._policy.next_try(attempt, now=now, gives_up_at=run.gives_up_at, retry_after=longest)
-            ordinals = BitMap([ordinal for ordinal, _ in members])
+            longest = max((result.retry_after for _, result in members if result.retry_after is not None), default=None)
             # A due time beyond the end is kept: the page comes up once more, and ends there as abandoned.
-            pages.append(
-                RetryPage(platform=platform, ordinals=ordinals, due_at=due_at or run.gives_up_at, attempt=attempt)
+            due_at = (
+                self._policy.next_try(attempt, now=now, gives_up_at=run.gives_up_at, retry_after=longest)
+                or run.gives_up_at
             )
+            ordinals = BitMap([ordinal for ordinal, _ in members])
+            pages.append(RetryPage(platform=platform, ordinals=ordinals, due_at=due_at, attempt=attempt))
+            ((reason, _),) = Counter(result.reason for _, result in members).most_common(1)
+            outcomes = Counter(result.outcome for _, result in members)
+            self._observer.retried(run.work.notification, platform, outcomes, reason=reason, due_at=due_at)
         for platform, parked in run.parked.items():
             due_at = self._reopens_at(run, platform)
             pages.append(RetryPage(platform=platform, ordinals=BitMap(parked), due_at=due_at, attempt=run.work.attempt))

@@ -80,10 +80,11 @@ class Forwarding:
             handover.ended.append(
                 PageResult(work=piece, counts={}, state=State.COMPLETED, started_at=handover.started_at)
             )
-            self._observer.forwarded(piece.notification, result.outcome, ended=True)
+            self._observer.forwarded(piece.notification, result.outcome, reason=result.reason, due_at=None)
         elif result.reaction in _AGAIN or result.lane_wide:
-            handover.postpone(piece, self._due_at(piece, result))
-            self._observer.forwarded(piece.notification, result.outcome, ended=False)
+            due_at = self._due_at(piece, result)
+            handover.postpone(piece, due_at)
+            self._observer.forwarded(piece.notification, result.outcome, reason=result.reason, due_at=due_at)
         else:
             self._end(handover, piece, result.outcome, "hub_reject", result.reason)
 
@@ -120,7 +121,7 @@ class Forwarding:
                 ),
             )
         )
-        self._observer.forwarded(notification, outcome, ended=True)
+        self._observer.forwarded(notification, outcome, reason=detail, due_at=None)
 
 
 def _began_at(piece: Work) -> float:

@@ -17,8 +17,11 @@ class Observer(Protocol):
     def pushed(self, notification: Notification, platform: Platform, outcomes: Mapping[OutcomeName, int]) -> None:
         """Pushes of one notification came to their end, with these outcomes."""
 
-    def forwarded(self, notification: Notification, outcome: OutcomeName, *, ended: bool) -> None:
-        """A hub elsewhere answered to a notification; unless `ended` it will be handed over again."""
+    def forwarded(self, notification: Notification, outcome: OutcomeName, *, reason: str, due_at: float | None) -> None:
+        """A hub elsewhere answered to a notification, `reason` in its words; at `due_at` it will be handed over again.
+
+        With None it has come to its end.
+        """
 
     def answered(
         self, hub: str, platform: Platform, seconds: float, results: Mapping[OutcomeName, int], timed_out: int
@@ -31,8 +34,16 @@ class Observer(Protocol):
     def delivered(self, platform: Platform, seconds: float, count: int) -> None:
         """`count` pushes succeeded `seconds` after their notification was accepted."""
 
-    def retried(self, platform: Platform, outcome: OutcomeName, count: int) -> None:
-        """Pushes will be tried again."""
+    def retried(
+        self,
+        notification: Notification,
+        platform: Platform,
+        outcomes: Mapping[OutcomeName, int],
+        *,
+        reason: str,
+        due_at: float,
+    ) -> None:
+        """Pushes of one notification or page will be tried again together at `due_at`; most of them for `reason`."""
 
     def claimed(self, lane: Lane, count: int, waited: Sequence[float]) -> None:
         """Work was leased, each piece so many seconds after it was accepted or due."""
@@ -60,7 +71,9 @@ class SilentObserver:
 
     def pushed(self, notification: Notification, platform: Platform, outcomes: Mapping[OutcomeName, int]) -> None: ...
 
-    def forwarded(self, notification: Notification, outcome: OutcomeName, *, ended: bool) -> None: ...
+    def forwarded(
+        self, notification: Notification, outcome: OutcomeName, *, reason: str, due_at: float | None
+    ) -> None: ...
 
     def answered(
         self, hub: str, platform: Platform, seconds: float, results: Mapping[OutcomeName, int], timed_out: int
@@ -68,7 +81,15 @@ class SilentObserver:
 
     def delivered(self, platform: Platform, seconds: float, count: int) -> None: ...
 
-    def retried(self, platform: Platform, outcome: OutcomeName, count: int) -> None: ...
+    def retried(
+        self,
+        notification: Notification,
+        platform: Platform,
+        outcomes: Mapping[OutcomeName, int],
+        *,
+        reason: str,
+        due_at: float,
+    ) -> None: ...
 
     def claimed(self, lane: Lane, count: int, waited: Sequence[float]) -> None: ...
 

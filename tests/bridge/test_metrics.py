@@ -243,7 +243,7 @@ def test_work_is_counted_from_claim_to_end() -> None:
     told = metrics()
     told.claimed(Lane.SINGLE, 3, [0.5, 2.0])
     told.lease_expired(Lane.BROADCAST, 2)
-    told.retried(Platform.APNS, OutcomeName.THROTTLED, 4)
+    told.retried(Platform.APNS, {OutcomeName.THROTTLED: 4})
     told.targeted(broadcast=True, count=1000)
     told.ended({("app", State.COMPLETED): 2, ("app", State.NO_TARGET_FOUND): 1, ("desk", State.ABANDONED): 1})
     assert value(told, "pushbridge_queue_claims_total", queue="single") == 3

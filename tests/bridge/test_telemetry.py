@@ -60,7 +60,8 @@ def everything(telemetry: Telemetry) -> list[EventDict]:
         telemetry.claimed(Lane.SINGLE, 1, [0.1])
         telemetry.answered("app", Platform.APNS, 0.1, {OutcomeName.SUCCESS: 1}, 0)
         telemetry.delivered(Platform.APNS, 0.1, 1)
-        telemetry.retried(Platform.APNS, OutcomeName.THROTTLED, 1)
+        telemetry.retried(HELLO, Platform.APNS, {OutcomeName.THROTTLED: 1}, reason="TooManyRequests", due_at=1e9)
+        telemetry.forwarded(HELLO, OutcomeName.PNS_UNAVAILABLE, reason="HTTP 503", due_at=1e9)
         telemetry.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
         telemetry.ended({("app", State.COMPLETED): 1})
         telemetry.gone("app", Platform.APNS, 1)
@@ -136,6 +137,48 @@ def test_the_outcome_says_of_whom_and_of_what(telemetry: Telemetry) -> None:
             "outcomes": {"Success": 2, "BadChannel": 1},
         }
     ]
+
+
+def test_a_retry_is_a_warning_that_says_how_many_why_and_when_next(telemetry: Telemetry) -> None:
+    outcomes = {OutcomeName.PNS_UNAVAILABLE: 998, OutcomeName.PNS_UNREACHABLE: 2}
+    with capture_logs() as lines:
+        telemetry.retried(HELLO, Platform.APNS, outcomes, reason="ServiceUnavailable", due_at=NOW.timestamp())
+    assert lines == [
+        {
+            "event": "pushes to be tried again",
+            "log_level": "warning",
+            "event_id": "e-1",
+            "notification_id": HELLO.id,
+            "source": "orders",
+            "rule": "paid",
+            "hub": "app",
+            "platform": "apns",
+            "outcomes": {"PnsUnavailable": 998, "PnsUnreachable": 2},
+            "reason": "ServiceUnavailable",
+            "due_at": "2027-01-15T08:00:00.000+00:00",
+        }
+    ]
+
+
+def test_what_a_hub_elsewhere_did_not_take_is_a_warning_with_its_words_and_when_next(telemetry: Telemetry) -> None:
+    with capture_logs() as lines:
+        telemetry.forwarded(HELLO, OutcomeName.SUCCESS, reason="", due_at=None)
+        telemetry.forwarded(HELLO, OutcomeName.PNS_UNAVAILABLE, reason="HTTP 503", due_at=NOW.timestamp())
+        telemetry.forwarded(HELLO, OutcomeName.ABANDONED, reason="not taken in time", due_at=None)
+    said = [{key: line.get(key) for key in ("log_level", "ended", "outcome", "reason", "due_at")} for line in lines]
+    assert [list(each.values()) for each in said] == [
+        ["info", True, "Success", None, None],
+        ["warning", False, "PnsUnavailable", "HTTP 503", "2027-01-15T08:00:00.000+00:00"],
+        ["warning", True, "AbandonedNotificationMessages", "not taken in time", None],
+    ]
+    assert {(line["event"], line["event_id"], line["hub"]) for line in lines} == {("handed over", "e-1", "app")}
+
+
+def test_what_a_service_says_is_cut(telemetry: Telemetry) -> None:
+    with capture_logs() as lines:
+        telemetry.retried(HELLO, Platform.WNS, {OutcomeName.PNS_UNAVAILABLE: 1}, reason="x" * 10_000, due_at=0)
+        telemetry.forwarded(HELLO, OutcomeName.PNS_UNAVAILABLE, reason="x" * 10_000, due_at=0)
+    assert [len(line["reason"]) for line in lines] == [200, 200]
 
 
 LEVELS = {

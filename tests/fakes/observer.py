@@ -20,6 +20,7 @@ class FakeObserver:
         self.timeouts = 0
         self.deliveries: list[tuple[Platform, float, int]] = []
         self.retries = Counter[tuple[Platform, OutcomeName]]()
+        self.retry_lines: list[tuple[str, float]] = []
         self.claims = Counter[Lane]()
         self.waits: list[float] = []
         self.lost = Counter[Lane]()
@@ -46,8 +47,8 @@ class FakeObserver:
         self.outcomes.update({(platform, outcome): count for outcome, count in outcomes.items()})
         self._news.set()
 
-    def forwarded(self, notification: Notification, outcome: OutcomeName, *, ended: bool) -> None:
-        self.handovers.append((notification, outcome, ended))
+    def forwarded(self, notification: Notification, outcome: OutcomeName, *, reason: str, due_at: float | None) -> None:
+        self.handovers.append((notification, outcome, due_at is None))
         self._news.set()
 
     def answered(
@@ -61,8 +62,17 @@ class FakeObserver:
         self.deliveries.append((platform, seconds, count))
         self._news.set()
 
-    def retried(self, platform: Platform, outcome: OutcomeName, count: int) -> None:
-        self.retries[platform, outcome] += count
+    def retried(
+        self,
+        notification: Notification,
+        platform: Platform,
+        outcomes: Mapping[OutcomeName, int],
+        *,
+        reason: str,
+        due_at: float,
+    ) -> None:
+        self.retries.update({(platform, outcome): count for outcome, count in outcomes.items()})
+        self.retry_lines.append((reason, due_at))
         self._news.set()
 
     def claimed(self, lane: Lane, count: int, waited: Sequence[float]) -> None:

@@ -312,6 +312,21 @@ async def test_a_push_keeps_its_id_on_every_try_and_only_what_failed_is_tried_ag
     assert delivery.observer.retries == {(FCM, OutcomeName.PNS_UNAVAILABLE): 2}
 
 
+async def test_pushes_to_be_tried_again_are_told_together_with_why_and_when(delivery: Delivery) -> None:
+    await register(delivery, 100, "news")
+    refusal = SendResult(reaction=Reaction.RETRY, outcome=OutcomeName.PNS_UNAVAILABLE, reason="INTERNAL")
+    rarer = replace(refusal, reason="UNAVAILABLE")
+    slow_down = SendResult(reaction=Reaction.THROTTLED, outcome=OutcomeName.CHANNEL_THROTTLED, retry_after=100.0)
+    verdicts = dict(zip((f"token of {name}" for name in phones(100)), [rarer, slow_down] + [refusal] * 98, strict=True))
+    delivery.fcm.answer = lambda push: verdicts[push.push_channel]
+    await delivery.accept(notification("news", content=GOOGLE))
+    await delivery.observer.until(lambda: delivery.observer.retries.total() == 100)
+    (why, soon), (_, later) = sorted(delivery.observer.retry_lines, key=lambda line: line[1])
+    assert why == "INTERNAL"
+    assert delivery.clock() <= soon <= delivery.clock() + FIRST_WAIT
+    assert 100 <= later - delivery.clock() <= 101
+
+
 async def test_a_service_that_says_when_is_not_asked_earlier(delivery: Delivery) -> None:
     await register(delivery, 2, "news")
     patient, hasty = (f"token of {name}" for name in phones(2))

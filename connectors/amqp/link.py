@@ -13,6 +13,7 @@ import pika
 from pika import exceptions as pika_errors
 from pika.adapters.asyncio_connection import AsyncioConnection
 
+from connectors.amqp.headers import carried, is_short
 from connectors.base import OutMessage
 from connectors.errors import AuthenticationError, NotConnectedError, PublishError, SourceError
 
@@ -60,10 +61,11 @@ class Channel:
 
     def publish(self, exchange: str, message: OutMessage) -> None:
         """Send a message that has to survive a restart and has to find a queue. Raises: PublishError."""
+        content_type = message.content_type
         properties = pika.BasicProperties(
             message_id=message.id,
-            content_type=message.content_type,
-            headers=dict(message.headers),
+            content_type=content_type if content_type and is_short(content_type) else None,  # else it is none
+            headers=carried(message.headers, frame_max=self.raw.connection.params.frame_max),
             delivery_mode=pika.DeliveryMode.Persistent.value,
         )
         try:

@@ -12,7 +12,7 @@ from connectors.base import ACK, NACK, Answer, Message, Settlement, Source
 from connectors.errors import NotConnectedError
 
 REJECT = Answer(settlement=Settlement.REJECT, reason="decode", detail="said by a test")
-PATIENCE = 20.0  # seconds; far more than anything here takes
+PATIENCE = 45.0  # seconds; far more than anything here takes
 
 
 class Harness(Protocol):

@@ -381,15 +381,16 @@ async def test_a_connection_closed_by_the_operator_is_rebuilt(harness: AmqpHarne
 
 
 async def test_a_silent_network_is_noticed_by_the_heartbeat_and_closing_does_not_wait_for_it(
-    harness: AmqpHarness, relay: Relay
+    harness: AmqpHarness, relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("connectors.amqp.link.CLOSE_TIMEOUT", 600)
     source = AmqpSource("orders", settings(behind(relay), harness.queue, receive={"heartbeat": 1}))
     await source.connect()
     relay.stall()
     async with asyncio.timeout(PATIENCE):
         while await stands(source):
             pass
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE):
         await source.close()
 
 
@@ -399,7 +400,7 @@ async def test_closing_a_connection_that_went_silent_takes_seconds_at_most(
     monkeypatch.setattr("connectors.amqp.link.CLOSE_TIMEOUT", 0.1)
     await harness.source.connect()
     relay.stall()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE):  # two missed heartbeats would be a minute
         await harness.source.close()
     relay.flow()
     await harness.source.connect()

@@ -3,44 +3,22 @@
 import hashlib
 import secrets
 import sqlite3
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from pyroaring import BitMap
 
 from hub.errors import NotFoundError, PreconditionError
 from hub.installation import Installation, Registration, Template
-from hub.notification import Everyone, NativeContent, Notification, Platform
-from hub.store.audience import driving_tags, kind_key, kinds_for, matching, pages_of
-from hub.store.base import PAGE_SIZE, Audience, StoredTemplate, Target
-from hub.store.tag_index import FOLD_AT, TagChanges, few, members
-from hub.tags import Tag, TagExpression, matches, tag_key
+from hub.notification import Platform
+from hub.store.audience import kind_key
+from hub.store.hubs import hub_id, known_hub_id
+from hub.store.tag_index import TagChanges, members
+from hub.tags import tag_key
 
-_TARGET_COLUMNS = (
-    "r.ordinal, r.platform, r.push_channel, r.template, r.push_variables, r.registered_at, r.sibling, r.tags"
-)
 _PLATFORMS = {platform.value: platform for platform in Platform}
-
-SLICE = 500
-"""Rows that housekeeping drops in one transaction."""
-
-
-def hub_id(connection: sqlite3.Connection, name: str) -> int:
-    """The hub's number; a hub is known from its first mention on, for configuration says which hubs there are."""
-    found = connection.execute("SELECT id FROM hub WHERE name = ?", (name,)).fetchone()
-    if found is None:
-        found = connection.execute("INSERT INTO hub (name) VALUES (?) RETURNING id", (name,)).fetchone()
-    return int(found[0])
-
-
-def known_hub_id(connection: sqlite3.Connection, name: str) -> int | None:
-    """As `hub_id`, for readers: None when nothing was ever written for it."""
-    found = connection.execute("SELECT id FROM hub WHERE name = ?", (name,)).fetchone()
-    return None if found is None else int(found[0])
 
 
 # Writing
@@ -89,7 +67,7 @@ def _replace_derived(
             _insert(connection, hub, registration, changes, now)
         else:
             ordinal, registration_id, etag, platform, tags = known
-            _unindex(changes, ordinal, registration.template_name, platform, tags)
+            unindex(changes, ordinal, registration.template_name, platform, tags)
             _update(
                 connection,
                 hub,
@@ -99,7 +77,7 @@ def _replace_derived(
                 now,
             )
     for name, (ordinal, _, _, platform, tags) in old.items():
-        _unindex(changes, ordinal, name, platform, tags)
+        unindex(changes, ordinal, name, platform, tags)
         connection.execute("DELETE FROM registration WHERE ordinal = ?", (ordinal,))
 
 
@@ -125,7 +103,7 @@ def put_registration(
         ordinal, etag, template_name, platform, tags = found
         _check_etag(etag, if_match)
         stored = replace(registration, etag=etag + 1)
-        _unindex(changes, ordinal, template_name, platform, tags)
+        unindex(changes, ordinal, template_name, platform, tags)
         _update(connection, number, ordinal, stored, changes, now)
     changes.apply(connection, number)
     return stored
@@ -155,7 +133,7 @@ def delete_registration(
     ordinal, etag, template_name, platform, tags = found
     _check_etag(etag, if_match)
     changes = TagChanges()
-    _unindex(changes, ordinal, template_name, platform, tags)
+    unindex(changes, ordinal, template_name, platform, tags)
     changes.apply(connection, number)
     connection.execute("DELETE FROM registration WHERE ordinal = ?", (ordinal,))
 
@@ -180,44 +158,9 @@ def mark_dead(
     ).fetchall()
     changes = TagChanges()
     for dead, template_name, its_platform, tags in rows:
-        _unindex(changes, dead, template_name, its_platform, tags)
+        unindex(changes, dead, template_name, its_platform, tags)
     changes.apply(connection, hub)
     return len(rows)
-
-
-def drop_dead(connection: sqlite3.Connection, *, before: float) -> int:
-    """Forget up to a slice of registrations whose push channel died before, and documents left without any; how many."""
-    rows = connection.execute(
-        "SELECT ordinal, hub, installation_id FROM registration WHERE dead_at < ? LIMIT ?", (before, SLICE)
-    ).fetchall()
-    _forget(connection, rows)
-    return len(rows)
-
-
-def drop_expired(connection: sqlite3.Connection, *, now: float) -> int:
-    """Forget up to a slice of registrations that have expired, and documents left without any; how many."""
-    rows = connection.execute(
-        "SELECT ordinal, hub, installation_id, template_name, platform, tags FROM registration"
-        " WHERE expires_at <= ? LIMIT ?",
-        (now, SLICE),
-    ).fetchall()
-    by_hub: dict[int, TagChanges] = defaultdict(TagChanges)
-    for ordinal, hub, _, template_name, platform, tags in rows:
-        _unindex(by_hub[hub], ordinal, template_name, platform, tags)
-    for hub, changes in by_hub.items():
-        changes.apply(connection, hub)
-    _forget(connection, [row[:3] for row in rows])
-    return len(rows)
-
-
-def _forget(connection: sqlite3.Connection, rows: Sequence[tuple[int, int, str | None]]) -> None:
-    """Delete registrations, given as (ordinal, hub, installation id), that the tag index does not hold any more."""
-    connection.executemany("DELETE FROM registration WHERE ordinal = ?", [(ordinal,) for ordinal, _, _ in rows])
-    connection.executemany(
-        "DELETE FROM installation WHERE hub = :hub AND id = :id AND NOT EXISTS"
-        " (SELECT 1 FROM registration WHERE hub = :hub AND installation_id = :id)",
-        [{"hub": hub, "id": id_} for hub, id_ in {(hub, id_) for _, hub, id_ in rows if id_ is not None}],
-    )
 
 
 def new_registration_id() -> str:
@@ -294,7 +237,7 @@ def _index(
         _flag_siblings(connection, hub, ordinal, registration, changes)
 
 
-def _unindex(changes: TagChanges, ordinal: int, template_name: str | None, platform: str, tags: str) -> None:
+def unindex(changes: TagChanges, ordinal: int, template_name: str | None, platform: str, tags: str) -> None:
     for tag in orjson.loads(tags):
         changes.remove(tag_key(tag), ordinal)
     kind = "native" if template_name is None else "template"
@@ -368,15 +311,6 @@ def get_registration(connection: sqlite3.Connection, hub: str, registration_id: 
     )
 
 
-def templates(connection: sqlite3.Connection, ids: Sequence[int]) -> dict[int, StoredTemplate]:
-    found = {}
-    for template in ids:
-        row = connection.execute("SELECT body, headers, expiry FROM template WHERE id = ?", (template,)).fetchone()
-        if row is not None:
-            found[template] = StoredTemplate(body=row[0], headers=orjson.loads(row[1]), expiry=row[2])
-    return found
-
-
 def registrations_by_platform(connection: sqlite3.Connection) -> dict[tuple[str, Platform], int]:
     counts: dict[tuple[str, Platform], int] = {}
     for hub, name in connection.execute("SELECT id, name FROM hub").fetchall():
@@ -384,134 +318,6 @@ def registrations_by_platform(connection: sqlite3.Connection) -> dict[tuple[str,
             live = sum(len(members(connection, hub, kind_key(kind, platform))) for kind in ("native", "template"))
             counts[name, platform] = live
     return counts
-
-
-def audience_of(connection: sqlite3.Connection, notification: Notification, *, now: float) -> Audience:
-    """Who the notification reaches now; by single registrations where few tags lead to all of them, else by bitmaps."""
-    hub = known_hub_id(connection, notification.hub)
-    if hub is None:
-        return Audience()
-    native = isinstance(notification.content, NativeContent)
-    kinds = kinds_for(notification.content, notification.platforms)
-    if not isinstance(notification.audience, Everyone):
-        driver = driving_tags(notification.audience)
-        tags = None if driver is None else few(connection, hub, driver, FOLD_AT)
-        if tags is not None:
-            return _from_candidates(connection, tags, notification.audience, frozenset(kinds), native, now)
-    return _from_bitmaps(connection, hub, notification, kinds, native, now)
-
-
-def _from_candidates(
-    connection: sqlite3.Connection,
-    tags: Sequence[int],
-    expression: TagExpression,
-    platforms: frozenset[Platform],
-    native: bool,
-    now: float,
-) -> Audience:
-    rows: dict[int, tuple[Any, ...]] = {}
-    for tag in tags:
-        for row in connection.execute(
-            f"SELECT {_TARGET_COLUMNS} FROM tag_row m JOIN registration r ON r.ordinal = m.ordinal"
-            f" WHERE m.tag = ? AND r.template_name IS {'NULL' if native else 'NOT NULL'}"
-            " AND r.dead_at IS NULL AND (r.expires_at IS NULL OR r.expires_at > ?)",
-            (tag, now),
-        ):
-            rows[row[0]] = row
-    single = isinstance(expression, Tag)  # then the index has said it all
-    chosen = [
-        row
-        for row in rows.values()
-        if _PLATFORMS[row[1]] in platforms
-        and (single or matches(expression, frozenset(tag_key(tag) for tag in orjson.loads(row[7]))))
-    ]
-    chosen.sort()
-    skipped = _doubles(chosen) if native else {}
-    if skipped:
-        left_out = BitMap.union(*skipped.values())
-        chosen = [row for row in chosen if row[0] not in left_out]
-    if len(chosen) <= PAGE_SIZE:
-        return Audience(targets=[_target(row) for row in chosen], skipped=skipped)
-    by_platform: dict[Platform, BitMap] = {}
-    for row in chosen:
-        by_platform.setdefault(_PLATFORMS[row[1]], BitMap()).add(row[0])
-    return Audience(pages=_paged(by_platform), skipped=skipped)
-
-
-def _from_bitmaps(
-    connection: sqlite3.Connection,
-    hub: int,
-    notification: Notification,
-    kinds: Mapping[Platform, str],
-    native: bool,
-    now: float,
-) -> Audience:
-    by_platform: dict[Platform, BitMap] = {}
-    skipped: dict[Platform, BitMap] = {}
-    tag_members: dict[str, BitMap] = {}
-
-    def of_tag(key: str) -> BitMap:
-        if key not in tag_members:
-            tag_members[key] = members(connection, hub, key)
-        return tag_members[key]
-
-    for platform, kind in kinds.items():
-        found = matching(notification.audience, of_tag, members(connection, hub, kind))
-        if native:
-            siblings = found & members(connection, hub, kind_key("sibling", platform))
-            doubles = _doubles(_rows(connection, siblings, now)).get(platform)
-            if doubles:
-                skipped[platform] = doubles
-                found -= doubles
-        if found:
-            by_platform[platform] = found
-    if sum(map(len, by_platform.values())) <= PAGE_SIZE:
-        wanted = BitMap.union(BitMap(), *by_platform.values())
-        return Audience(targets=[_target(row) for row in _rows(connection, wanted, now)], skipped=skipped)
-    return Audience(pages=_paged(by_platform), skipped=skipped)
-
-
-def targets(connection: sqlite3.Connection, ordinals: BitMap, *, now: float) -> list[Target]:
-    """The live registrations among `ordinals`, by ordinal."""
-    return [_target(row) for row in _rows(connection, ordinals, now)]
-
-
-def _rows(connection: sqlite3.Connection, ordinals: BitMap, now: float) -> list[tuple[Any, ...]]:
-    """A page is mostly a run of neighbours: a range read costs a fraction of as many look-ups."""
-    if not ordinals:
-        return []
-    first, last = ordinals.min(), ordinals.max()
-    alive = "r.dead_at IS NULL AND (r.expires_at IS NULL OR r.expires_at > ?)"
-    if last - first < 4 * len(ordinals):
-        query = f"SELECT {_TARGET_COLUMNS} FROM registration r WHERE r.ordinal BETWEEN ? AND ? AND {alive} ORDER BY 1"
-        rows = connection.execute(query, (first, last, now)).fetchall()
-        return rows if last - first + 1 == len(ordinals) else [row for row in rows if row[0] in ordinals]
-    query = (
-        f"SELECT {_TARGET_COLUMNS} FROM json_each(?) o JOIN registration r ON r.ordinal = o.value"
-        f" WHERE {alive} ORDER BY 1"
-    )
-    return connection.execute(query, (orjson.dumps(list(ordinals)).decode(), now)).fetchall()
-
-
-def _doubles(rows: Iterable[tuple[Any, ...]]) -> dict[Platform, BitMap]:
-    """Among rows in order of ordinal, the flagged ones whose push channel came before."""
-    seen: set[tuple[str, str]] = set()
-    doubles: dict[Platform, BitMap] = {}
-    for row in rows:
-        if row[6]:
-            channel = (row[1], row[2])
-            if channel in seen:
-                doubles.setdefault(_PLATFORMS[row[1]], BitMap()).add(row[0])
-            seen.add(channel)
-    return doubles
-
-
-def _paged(by_platform: Mapping[Platform, BitMap]) -> list[tuple[Platform, BitMap]]:
-    return [(platform, page) for platform, found in by_platform.items() for page in pages_of(found, PAGE_SIZE)]
-
-
-def _target(row: tuple[Any, ...]) -> Target:
-    return Target(row[0], _PLATFORMS[row[1]], row[2], row[3], orjson.loads(row[4]) if row[4] else None, row[5])
 
 
 # Documents as kept: our own words, not the wire's, so that a change of the wire needs no migration.

@@ -17,7 +17,7 @@ from hub.errors import StoreError, StoreLockedError
 from hub.installation import Installation, Registration
 from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails
-from hub.store import registry, work
+from hub.store import accepting, finding, housekeeping, leasing, letters, recording, registry, waiting
 from hub.store.base import (
     AcceptanceResult,
     Arrival,
@@ -83,7 +83,7 @@ class SqliteStore:
             self._unlock()
             raise
         self._writer.start()
-        return int(await self._writer.run(lambda connection: work.free_all(connection, now=self._clock())))
+        return int(await self._writer.run(lambda connection: leasing.free_all(connection, now=self._clock())))
 
     async def close(self) -> None:
         await self._writer.stop()
@@ -103,7 +103,7 @@ class SqliteStore:
     async def accept(self, arrivals: Sequence[Arrival], *, lease: int, until: float) -> AcceptanceResult:
         fence = self._next_fence()
         return await self._write(
-            lambda connection: work.accept(
+            lambda connection: accepting.accept(
                 connection,
                 arrivals,
                 lease=lease,
@@ -117,7 +117,7 @@ class SqliteStore:
     async def lease(self, limit: int, *, until: float) -> Sequence[Work]:
         fence = self._next_fence()
         leased, expired = await self._write(
-            lambda connection: work.lease(connection, limit, fence=fence, until=until, now=self._clock())
+            lambda connection: leasing.lease(connection, limit, fence=fence, until=until, now=self._clock())
         )
         if expired:
             self._expired(Lane.SINGLE, expired)
@@ -126,37 +126,37 @@ class SqliteStore:
     async def lease_pages(self, wanted: Mapping[tuple[str, Platform], int], *, until: float) -> Sequence[Work]:
         fence = self._next_fence()
         leased, expired = await self._write(
-            lambda connection: work.lease_pages(connection, wanted, fence=fence, until=until, now=self._clock())
+            lambda connection: leasing.lease_pages(connection, wanted, fence=fence, until=until, now=self._clock())
         )
         if expired:
             self._expired(Lane.BROADCAST, expired)
         return leased
 
     async def renew(self, pieces: Sequence[Work], *, until: float) -> None:
-        await self._write(lambda connection: work.set_due(connection, pieces, due_at=until, free=False))
+        await self._write(lambda connection: leasing.set_due(connection, pieces, due_at=until, free=False))
 
     async def release(self, pieces: Sequence[Work], *, due_at: float | None = None) -> None:
         when = self._clock() if due_at is None else due_at
-        await self._write(lambda connection: work.set_due(connection, pieces, due_at=when, free=True))
+        await self._write(lambda connection: leasing.set_due(connection, pieces, due_at=when, free=True))
 
     async def expand(self, piece: Work, audience: Audience, *, started_at: float) -> None:
-        await self._write(lambda connection: work.expand(connection, piece, audience, started_at=started_at))
+        await self._write(lambda connection: leasing.expand(connection, piece, audience, started_at=started_at))
 
     async def record(self, results: Sequence[PageResult]) -> Recorded:
-        return await self._write(lambda connection: work.record(connection, results, now=self._clock()))
+        return await self._write(lambda connection: recording.record(connection, results, now=self._clock()))
 
     async def audiences(self, notifications: Sequence[Notification]) -> Sequence[Audience]:
         def read(connection: sqlite3.Connection) -> list[Audience]:
             now = self._clock()
-            return [registry.audience_of(connection, notification, now=now) for notification in notifications]
+            return [finding.audience_of(connection, notification, now=now) for notification in notifications]
 
         return await self._read(read)
 
     async def targets(self, hub: str, ordinals: BitMap) -> Sequence[Target]:
-        return await self._read(lambda connection: registry.targets(connection, ordinals, now=self._clock()))
+        return await self._read(lambda connection: finding.targets(connection, ordinals, now=self._clock()))
 
     async def templates(self, ids: Sequence[int]) -> Mapping[int, StoredTemplate]:
-        return await self._read(lambda connection: registry.templates(connection, ids))
+        return await self._read(lambda connection: finding.templates(connection, ids))
 
     # Registry
 
@@ -199,27 +199,21 @@ class SqliteStore:
     # What is known
 
     async def details(self, hub: str, notification_id: str) -> NotificationDetails:
-        return await self._read(lambda connection: work.details(connection, hub, notification_id))
+        return await self._read(lambda connection: recording.details(connection, hub, notification_id))
 
     async def pending(self) -> int:
-        return await self._read(work.pending)
+        return await self._read(waiting.pending)
 
     async def queue_states(self) -> Mapping[Lane, QueueState]:
-        return await self._read(lambda connection: work.queue_states(connection, now=self._clock()))
+        return await self._read(lambda connection: waiting.queue_states(connection, now=self._clock()))
 
     async def dead_letters(
         self, *, limit: int = 100, relay: str | None = None
     ) -> Sequence[tuple[int, float, DeadLetter]]:
-        return await self._read(lambda connection: work.dead_letters(connection, limit=limit, relay=relay))
+        return await self._read(lambda connection: letters.dead_letters(connection, limit=limit, relay=relay))
 
     async def relayed(self, ids: Sequence[int]) -> None:
-        await self._write(
-            lambda connection: (
-                connection.executemany(
-                    "UPDATE dead_letter SET relay = NULL WHERE id = ?", [(letter,) for letter in ids]
-                ).rowcount
-            )
-        )
+        await self._write(lambda connection: letters.mark_relayed(connection, ids))
 
     async def housekeep(
         self, *, notifications_before: float, dead_letters_before: float, max_dead_letters: int
@@ -227,10 +221,12 @@ class SqliteStore:
         now = self._clock()
         dead_before = now - _DEAD_REGISTRATIONS_KEPT
         for drop in (
-            lambda connection: work.drop_ended(connection, before=notifications_before),
-            lambda connection: work.drop_dead_letters(connection, before=dead_letters_before, keep=max_dead_letters),
-            lambda connection: registry.drop_dead(connection, before=dead_before),
-            lambda connection: registry.drop_expired(connection, now=now),
+            lambda connection: housekeeping.drop_ended(connection, before=notifications_before),
+            lambda connection: housekeeping.drop_dead_letters(
+                connection, before=dead_letters_before, keep=max_dead_letters
+            ),
+            lambda connection: housekeeping.drop_dead(connection, before=dead_before),
+            lambda connection: housekeeping.drop_expired(connection, now=now),
         ):
             dropped = True
             while dropped:  # a slice a transaction: others get their turn in between

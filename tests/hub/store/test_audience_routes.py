@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hub.documents import registrations_of
 from hub.installation import Installation
 from hub.notification import EVERYONE, Audience, Content, Everyone, NativeContent, Platform, TemplateContent
-from hub.store import registry, tag_index
+from hub.store import finding, registry, tag_index
 from hub.store.audience import driving_tags
 from hub.store.schema import migrate
 from hub.tags import And, Not, Or, Tag, TagExpression, matches, tag_key
@@ -104,7 +104,7 @@ class Registry:
 
     def found(self, audience: Audience, content: Content, platforms: frozenset[Platform] | None) -> list[str]:
         given = notification(audience, content=content, platforms=platforms)
-        answer = registry.audience_of(self.connection, given, now=NOW)
+        answer = finding.audience_of(self.connection, given, now=NOW)
         return sorted(target.push_channel for target in answer.targets)
 
     def expected(self, audience: Audience, content: Content, platforms: frozenset[Platform] | None) -> list[str]:
@@ -143,7 +143,7 @@ def test_any_expression_over_any_registry_finds_what_trying_each_registration_wo
             for step in played:
                 known.play(step)
             for candidates_up_to in (-1, 10**6):  # by bitmaps alone; by candidates wherever tags are kept as rows
-                patch.setattr(registry, "FOLD_AT", candidates_up_to)
+                patch.setattr(finding, "FOLD_AT", candidates_up_to)
                 assert known.found(audience, content, platforms) == known.expected(audience, content, platforms)
         finally:
             connection.close()

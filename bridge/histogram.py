@@ -11,33 +11,27 @@ from prometheus_client.utils import floatToGoString
 class BatchHistogram(Collector):
     """As `prometheus_client.Histogram`, with `observe(labels, value, count)`.
 
-    A page of a thousand pushes is answered together: a thousand observations of one value cost one. Every combination
-    of labels that is to show a zero is named in `children`.
+    A page of a thousand pushes is answered together: a thousand observations of one value cost one.
     """
 
-    def __init__(
-        self,
-        name: str,
-        documentation: str,
-        labels: Sequence[str],
-        *,
-        buckets: Sequence[float],
-        children: Iterable[Sequence[str]],
-    ) -> None:
+    def __init__(self, name: str, documentation: str, labels: Sequence[str], *, buckets: Sequence[float]) -> None:
         self._name = name
         self._documentation = documentation
         self._labels = labels
         self._bounds = [*buckets, float("inf")]
-        self._counts = {tuple(child): [0] * len(self._bounds) for child in children}
-        self._sums = dict.fromkeys(self._counts, 0.0)
+        self._counts: dict[tuple[str, ...], list[int]] = {}
+        self._sums: dict[tuple[str, ...], float] = {}
+
+    def labels(self, *values: str) -> None:
+        """Have a series for these, so that a zero is seen."""
+        self._counts.setdefault(values, [0] * len(self._bounds))
+        self._sums.setdefault(values, 0.0)
 
     def observe(self, labels: tuple[str, ...], value: float, count: int = 1) -> None:
         """Count `count` observations of `value`."""
-        counts = self._counts.get(labels)
-        if counts is None:
-            counts = self._counts[labels] = [0] * len(self._bounds)
-            self._sums[labels] = 0.0
-        counts[bisect_left(self._bounds, value)] += count
+        if labels not in self._counts:
+            self.labels(*labels)
+        self._counts[labels][bisect_left(self._bounds, value)] += count
         self._sums[labels] += value * count
 
     def collect(self) -> Iterable[HistogramMetricFamily]:

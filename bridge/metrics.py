@@ -1,26 +1,18 @@
-"""Every metric of the daemon, in one list; names, labels and label values are promises.
+"""Every metric of the daemon, in four lists; names, labels and label values are promises.
 
-All begin with `pushbridge_` (the prefix is written once, below). Every combination of labels that can be told in advance
-exists from the start, so that a zero is seen. Never a label: a handle, a tag, an id, an error's text.
+All begin with `pushbridge_`, and counters end in `_total` (both are written once, not with each name). Every combination of
+labels that can be told in advance exists from the start, so that a zero is seen. Never a label: a handle, a tag, an id, an
+error's text.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import product
+from collections.abc import Mapping, Sequence
+from enum import Enum
 
-from prometheus_client import (
-    CollectorRegistry,
-    Gauge,
-    GCCollector,
-    Info,
-    PlatformCollector,
-    ProcessCollector,
-    disable_created_metrics,
-)
-from prometheus_client import Counter as CounterMetric
+from prometheus_client import Gauge, GCCollector, Info, PlatformCollector, ProcessCollector, disable_created_metrics
 
+from bridge.catalogue import Catalogue, Named
 from bridge.errors import Reason, Stage
-from bridge.histogram import BatchHistogram
 from bridge.pipeline import End, Passage
 from bridge.supervisor import SourceState, SourceStatus
 from hub.bulkhead import Bulkhead
@@ -50,11 +42,11 @@ ENDED = {
 }
 """The label `outcome` of `pushbridge_notifications_total`, by a notification's state."""
 
+_ENGINES = ("sqlite",)
 _STORE_OPERATIONS = ("accept", "count", "expand", "lease", "read", "record", "release", "renew", "write")
 REMOTE = "remote"
 """The label `platform` of what is handed over to a hub elsewhere."""
 
-_EVALUATIONS = ("match", "error")
 _DELIVERIES = sorted({*DELIVERY_LABELS.values(), "timeout"})
 _TRANSACTION = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 _REQUEST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -64,7 +56,10 @@ _WAIT = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0
 
 
 class Metrics:
-    """The registry and what is counted in it; building it starts nothing."""
+    """What is counted; building it starts nothing.
+
+    The lists below are the catalogue: name, meaning, and each label with its values.
+    """
 
     def __init__(
         self,
@@ -77,120 +72,148 @@ class Metrics:
     ) -> None:
         # A second series for each counter, which nobody asks for; the function is untyped upstream.
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        self.registry = CollectorRegistry()
+        self._catalogue = Catalogue("pushbridge_")
+        self.registry = self._catalogue.registry
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
-        self._rules: frozenset[str] = frozenset()
-        platforms = [platform.value for platform in Platform]
-        lanes = [lane.value for lane in Lane]
-
         Info("pushbridge_build", "Version of the daemon.", registry=self.registry).info({"version": version})
-        self._ingest = self._counter(
-            "ingest_messages", "Messages taken, by what became of them.", ("source", "outcome")
+        self._rules: frozenset[str] = frozenset()
+        self._rebuilds_told: dict[str, int] = {}
+        self._shown: dict[Gauge, set[tuple[str, ...]]] = {}
+        self._list_intake()
+        self._list_queue()
+        self._list_delivery()
+        self._list_process()
+        self.know(sources=sources, rules=rules, hubs=hubs, remotes=remotes)
+
+    def _list_intake(self) -> None:
+        counter, gauge = self._catalogue.counter, self._catalogue.gauge
+        self._ingest = counter(
+            "ingest_messages",
+            "Messages taken, by what became of them.",
+            source=Named.SOURCES,
+            outcome=INGEST.values(),
         )
-        self._lag = self._gauge("ingest_lag_messages", "Messages that wait at the broker.", ("source",))
-        self._oldest_unacked = self._gauge(
+        self._lag = gauge("ingest_lag_messages", "Messages that wait at the broker.", source=Named.SOURCES)
+        self._oldest_unacked = gauge(
             "ingest_oldest_unacked_timestamp_seconds",
             "When the oldest message not yet settled was taken, 0 when there is none.",
-            ("source",),
+            source=Named.SOURCES,
         )
-        self._source_up = self._gauge(
+        self._source_up = gauge(
             "source_up",
             "1 while messages of the source can flow, 0 while it connects, is refused or stalls.",
-            ("source",),
+            source=Named.SOURCES,
         )
-        self._source_rebuilds = self._counter("source_rebuilds", "Connections of a source built again.", ("source",))
-        self._rebuilds_told: dict[str, int] = {}
-        self._rule_evaluations = self._counter(
-            "rule_evaluations", "Rules that matched, or could not be evaluated.", ("rule", "outcome"),
-            product([OTHER], _EVALUATIONS),
-        )  # fmt: skip
-        self._dead_letters = self._counter(
-            "dead_letters", "Messages, or one rule's share of them, that ended as dead letters.", ("stage", "reason"),
-            product((stage.value for stage in Stage), (reason.value for reason in Reason)),
-        )  # fmt: skip
-        self._config_ok = self._gauge("config_last_reload_successful", "1 if the last configuration read was valid.")
-        self._config_at = self._gauge(
-            "config_last_reload_success_timestamp_seconds", "When a valid configuration was read last."
+        self._source_rebuilds = counter("source_rebuilds", "Connections of a source built again.", source=Named.SOURCES)
+        self._rule_evaluations = counter(
+            "rule_evaluations",
+            "Rules that matched, or could not be evaluated.",
+            rule=Named.RULES,
+            outcome=("match", "error"),
         )
-        self.http_requests = self._counter("http_requests", "Requests answered.", ("route", "method", "code"))
-        self.http_seconds = BatchHistogram(
-            "pushbridge_http_request_duration_seconds", "Time to answer a request.", ("route",), buckets=_REQUEST,
-            children=(),
-        )  # fmt: skip
-        self.registry.register(self.http_seconds)
-        self.http_in_flight = self._gauge("http_requests_in_flight", "Requests being answered.")
-        self._devices = self._gauge("devices", "Live registrations.", ("hub", "platform"))
-        self._audience = BatchHistogram(
-            "pushbridge_audience_devices", "Registrations a notification reached.", ("kind",), buckets=_AUDIENCE,
-            children=_one(("broadcast", "expression")),
-        )  # fmt: skip
-        self.registry.register(self._audience)
-        self._notifications = self._counter("notifications", "Notifications that ended.", ("hub", "outcome"))
-        self._queue = self._gauge(
-            "queue_messages", "Notifications and pages that wait.", ("queue", "state"),
-            product(lanes, ("ready", "leased", "delayed")),
-        )  # fmt: skip
-        self._queue_capacity = self._gauge(
-            "queue_capacity_messages", "How many may wait, over all queues.", ("queue",), _one(lanes)
+        self._dead_letters = counter(
+            "dead_letters",
+            "Messages, or one rule's share of them, that ended as dead letters.",
+            stage=_values(Stage),
+            reason=_values(Reason),
         )
-        self._queue_oldest = self._gauge(
-            "queue_oldest_ready_timestamp_seconds", "Since when the oldest that is due has been due, 0 when none is.",
-            ("queue",), _one(lanes),
-        )  # fmt: skip
-        self._queue_wait = BatchHistogram(
-            "pushbridge_queue_wait_seconds", "From acceptance to the start of the work.", ("queue",), buckets=_WAIT,
-            children=_one(lanes),
-        )  # fmt: skip
-        self.registry.register(self._queue_wait)
-        self._claims = self._counter("queue_claims", "Pieces of work leased.", ("queue",), _one(lanes))
-        self._expirations = self._counter(
-            "queue_lease_expirations", "Leases that ran out, or were left by a dead process.", ("queue",), _one(lanes)
+
+    def _list_queue(self) -> None:
+        counter, gauge, histogram = self._catalogue.counter, self._catalogue.gauge, self._catalogue.histogram
+        lanes = _values(Lane)
+        self._queue = gauge(
+            "queue_messages", "Notifications and pages that wait.", queue=lanes, state=("ready", "leased", "delayed")
         )
-        self._deliveries = self._counter(
-            "pns_deliveries", "Pushes answered, every try counted.", ("hub", "platform", "outcome")
+        self._queue_capacity = gauge("queue_capacity_messages", "How many may wait, over all queues.", queue=lanes)
+        self._queue_oldest = gauge(
+            "queue_oldest_ready_timestamp_seconds",
+            "Since when the oldest that is due has been due, 0 when none is.",
+            queue=lanes,
         )
-        self._handovers = self._counter(
-            "remote_sends", "Notifications handed over to a hub elsewhere, every try counted.", ("hub", "outcome")
+        self._queue_wait = histogram(
+            "queue_wait_seconds", "From acceptance to the start of the work.", _WAIT, queue=lanes
         )
-        self._remote_circuit = self._gauge(
-            "remote_circuit_open", "1 while the breaker before a hub elsewhere is open: notifications wait.", ("hub",)
+        self._claims = counter("queue_claims", "Pieces of work leased.", queue=lanes)
+        self._expirations = counter(
+            "queue_lease_expirations", "Leases that ran out, or were left by a dead process.", queue=lanes
         )
-        self._request_seconds = BatchHistogram(
-            "pushbridge_pns_request_duration_seconds", "From handing a batch of pushes to the sender to its last answer.",
-            ("platform",), buckets=_REQUEST, children=_one(platforms),
-        )  # fmt: skip
-        self.registry.register(self._request_seconds)
-        self._in_flight = self._gauge("pns_requests_in_flight", "Pushes under way.", ("platform",), _one(platforms))
-        self._retries = self._counter(
-            "pns_retries",
-            "Pushes to be tried again.",
-            ("platform", "reason"),
-            product((*platforms, REMOTE), _DELIVERIES),
+        self._store_errors = counter(
+            "store_errors", "Operations the store could not do.", engine=_ENGINES, op=_STORE_OPERATIONS
         )
-        self._throttled_until = self._gauge(
+        self._store_seconds = histogram(
+            "store_transaction_seconds", "Time of a transaction.", _TRANSACTION, engine=_ENGINES, op=("write",)
+        )
+
+    def _list_delivery(self) -> None:
+        counter, gauge, histogram = self._catalogue.counter, self._catalogue.gauge, self._catalogue.histogram
+        platforms = _values(Platform)
+        self._devices = gauge("devices", "Live registrations.", hub=Named.HUBS, platform=platforms)
+        self._audience = histogram(
+            "audience_devices",
+            "Registrations a notification reached.",
+            _AUDIENCE,
+            kind=("broadcast", "expression"),
+        )
+        self._notifications = counter(
+            "notifications", "Notifications that ended.", hub=Named.HUBS, outcome=ENDED.values()
+        )
+        self._deliveries = counter(
+            "pns_deliveries",
+            "Pushes answered, every try counted.",
+            hub=Named.HUBS,
+            platform=platforms,
+            outcome=_DELIVERIES,
+        )
+        self._request_seconds = histogram(
+            "pns_request_duration_seconds",
+            "From handing a batch of pushes to the sender to its last answer.",
+            _REQUEST,
+            platform=platforms,
+        )
+        self._in_flight = gauge("pns_requests_in_flight", "Pushes under way.", platform=platforms)
+        self._retries = counter(
+            "pns_retries", "Pushes to be tried again.", platform=(*platforms, REMOTE), reason=_DELIVERIES
+        )
+        self._throttled_until = gauge(
             "pns_throttled_until_timestamp_seconds",
             "Until when the service asked everybody to wait.",
-            ("platform", "credential"),
+            platform=platforms,
+            credential=Named.HUBS,
         )
-        self._circuit = self._gauge(
-            "pns_circuit_open", "1 while the breaker is open: pushes are parked.", ("platform", "credential")
+        self._circuit = gauge(
+            "pns_circuit_open",
+            "1 while the breaker is open: pushes are parked.",
+            platform=platforms,
+            credential=Named.HUBS,
         )
-        self._end_to_end = BatchHistogram(
-            "pushbridge_end_to_end_seconds", "From acceptance to the service's answer, successes only.", ("platform",),
-            buckets=_END_TO_END, children=_one(platforms),
-        )  # fmt: skip
-        self.registry.register(self._end_to_end)
-        self._store_errors = self._counter(
-            "store_errors", "Operations the store could not do.", ("engine", "op"),
-            product(("sqlite",), _STORE_OPERATIONS),
-        )  # fmt: skip
-        self._store_seconds = BatchHistogram(
-            "pushbridge_store_transaction_seconds", "Time of a transaction.", ("engine", "op"), buckets=_TRANSACTION,
-            children=[("sqlite", "write")],
-        )  # fmt: skip
-        self.registry.register(self._store_seconds)
-        self.know(sources=sources, rules=rules, hubs=hubs, remotes=remotes)
+        self._end_to_end = histogram(
+            "end_to_end_seconds",
+            "From acceptance to the service's answer, successes only.",
+            _END_TO_END,
+            platform=platforms,
+        )
+        self._handovers = counter(
+            "remote_sends",
+            "Notifications handed over to a hub elsewhere, every try counted.",
+            hub=Named.REMOTES,
+            outcome=_DELIVERIES,
+        )
+        self._remote_circuit = gauge(
+            "remote_circuit_open",
+            "1 while the breaker before a hub elsewhere is open: notifications wait.",
+            hub=Named.REMOTES,
+        )
+
+    def _list_process(self) -> None:
+        counter, gauge, histogram = self._catalogue.counter, self._catalogue.gauge, self._catalogue.histogram
+        self._config_ok = gauge("config_last_reload_successful", "1 if the last configuration read was valid.")
+        self._config_at = gauge(
+            "config_last_reload_success_timestamp_seconds", "When a valid configuration was read last."
+        )
+        self.http_requests = counter("http_requests", "Requests answered.", route=(), method=(), code=())
+        self.http_seconds = histogram("http_request_duration_seconds", "Time to answer a request.", _REQUEST, route=())
+        self.http_in_flight = gauge("http_requests_in_flight", "Requests being answered.")
 
     def know(
         self, *, sources: Sequence[str], rules: Sequence[str], hubs: Sequence[str], remotes: Sequence[str] = ()
@@ -200,21 +223,14 @@ class Metrics:
         `remotes` are those of the `hubs` that are elsewhere.
         """
         self._rules = frozenset(sorted(rules)[:MAX_RULES])
-        platforms = [platform.value for platform in Platform]
-        for source in sources:
-            for gauge in (self._lag, self._oldest_unacked, self._source_up):
-                gauge.labels(source)
-            self._source_rebuilds.labels(source)
-            self._rebuilds_told.setdefault(source, 0)
-        _touch(self._ingest, product(sources, INGEST.values()))
-        _touch(self._rule_evaluations, product(sorted(self._rules), _EVALUATIONS))
-        _touch(self._notifications, product(hubs, ENDED.values()))
-        _touch(self._devices, product(hubs, platforms))
-        _touch(self._deliveries, product(hubs, platforms, _DELIVERIES))
-        _touch(self._throttled_until, product(platforms, hubs))
-        _touch(self._circuit, product(platforms, hubs))
-        _touch(self._handovers, product(remotes, _DELIVERIES))
-        _touch(self._remote_circuit, _one(remotes))
+        self._catalogue.know(
+            {
+                Named.SOURCES: sources,
+                Named.RULES: [OTHER, *sorted(self._rules)],
+                Named.HUBS: hubs,
+                Named.REMOTES: remotes,
+            }
+        )
 
     def reloaded(self, *, ok: bool) -> None:
         """A configuration was read and applied, or was not valid."""
@@ -226,21 +242,25 @@ class Metrics:
 
     def passed(self, passages: Sequence[Passage]) -> None:
         """A batch of events is in the store."""
-        for passage in passages:
-            self._ingest.labels(passage.message.source, INGEST[passage.end]).inc()
-            if passage.end is End.SUPPRESSED:
-                continue
-            decision = passage.decision
-            for rule in decision.matched:
-                self._rule_evaluations.labels(rule if rule in self._rules else OTHER, "match").inc()
-            for rule in decision.errors:
-                self._rule_evaluations.labels(rule if rule in self._rules else OTHER, "error").inc()
-            for letter in passage.dead_letters:
-                self._dead_letters.labels(letter.stage, letter.reason).inc()
+        fresh = [passage for passage in passages if passage.end is not End.SUPPRESSED]
+        taken = Counter((passage.message.source, INGEST[passage.end]) for passage in passages)
+        matched = Counter(self._rule(rule) for passage in fresh for rule in passage.decision.matched)
+        failed = Counter(self._rule(rule) for passage in fresh for rule in passage.decision.errors)
+        letters = Counter((letter.stage, letter.reason) for passage in fresh for letter in passage.dead_letters)
+        for (source, outcome), count in taken.items():
+            self._ingest.labels(source, outcome).inc(count)
+        for outcome, rules in (("match", matched), ("error", failed)):
+            for rule, count in rules.items():
+                self._rule_evaluations.labels(rule, outcome).inc(count)
+        for (stage, reason), count in letters.items():
+            self._dead_letters.labels(stage, reason).inc(count)
+
+    def _rule(self, name: str) -> str:
+        return name if name in self._rules else OTHER
 
     def source_changed(self, status: SourceStatus) -> None:
-        self._source_up.labels(status.name).set(status.ready and status.state is not SourceState.STOPPED)
-        told = self._rebuilds_told[status.name]
+        self._source_up.labels(status.name).set(_is_up(status))
+        told = self._rebuilds_told.get(status.name, 0)
         # One that was replaced by another configuration begins anew.
         self._source_rebuilds.labels(status.name).inc(status.rebuilds - (told if told <= status.rebuilds else 0))
         self._rebuilds_told[status.name] = status.rebuilds
@@ -293,9 +313,9 @@ class Metrics:
     # What is asked for before a scrape
 
     def set_sources(self, statuses: Sequence[SourceStatus]) -> None:
-        for status in statuses:
-            self._lag.labels(status.name).set(status.backlog or 0)
-            self._oldest_unacked.labels(status.name).set(status.unsettled_since)
+        self._show(self._lag, {(status.name,): status.backlog or 0 for status in statuses})
+        self._show(self._oldest_unacked, {(status.name,): status.unsettled_since for status in statuses})
+        self._show(self._source_up, {(status.name,): _is_up(status) for status in statuses})
 
     def set_queues(self, states: Mapping[Lane, QueueState], capacity: int) -> None:
         for lane, state in states.items():
@@ -306,41 +326,32 @@ class Metrics:
             self._queue_capacity.labels(lane.value).set(capacity)
 
     def set_devices(self, counts: Mapping[tuple[str, Platform], int]) -> None:
-        for (hub, platform), count in counts.items():
-            self._devices.labels(hub, platform.value).set(count)
+        self._show(self._devices, {(hub, platform.value): count for (hub, platform), count in counts.items()})
 
     def set_bulkheads(self, bulkheads: Mapping[tuple[str, Platform], Bulkhead[Push]]) -> None:
         in_flight = dict.fromkeys(Platform, 0)
-        for (hub, platform), bulkhead in bulkheads.items():
+        for (_, platform), bulkhead in bulkheads.items():
             in_flight[platform] += bulkhead.in_flight
-            self._circuit.labels(platform.value, hub).set(bulkhead.is_open)
-            self._throttled_until.labels(platform.value, hub).set(bulkhead.throttled_until)
-        for platform, count in in_flight.items():
-            self._in_flight.labels(platform.value).set(count)
+        self._show(self._in_flight, {(platform.value,): count for platform, count in in_flight.items()})
+        named = {(platform.value, hub): bulkhead for (hub, platform), bulkhead in bulkheads.items()}
+        self._show(self._circuit, {labels: bulkhead.is_open for labels, bulkhead in named.items()})
+        self._show(self._throttled_until, {labels: bulkhead.throttled_until for labels, bulkhead in named.items()})
 
     def set_remotes(self, remotes: Mapping[str, Bulkhead[Notification]]) -> None:
-        for hub, bulkhead in remotes.items():
-            self._remote_circuit.labels(hub).set(bulkhead.is_open)
+        self._show(self._remote_circuit, {(hub,): bulkhead.is_open for hub, bulkhead in remotes.items()})
 
-    def _counter(
-        self, name: str, documentation: str, labels: Sequence[str] = (), children: Iterable[tuple[str, ...]] = ()
-    ) -> CounterMetric:
-        counter = CounterMetric(f"pushbridge_{name}_total", documentation, labels, registry=self.registry)
-        _touch(counter, children)
-        return counter
-
-    def _gauge(
-        self, name: str, documentation: str, labels: Sequence[str] = (), children: Iterable[tuple[str, ...]] = ()
-    ) -> Gauge:
-        gauge = Gauge(f"pushbridge_{name}", documentation, labels, registry=self.registry)
-        _touch(gauge, children)
-        return gauge
+    def _show(self, gauge: Gauge, values: Mapping[tuple[str, ...], float]) -> None:
+        """These, and 0 for what another configuration took away since: its backlog or breaker would alarm for ever."""
+        for labels in self._shown.get(gauge, set()) - values.keys():
+            gauge.labels(*labels).set(0)
+        for labels, value in values.items():
+            gauge.labels(*labels).set(value)
+        self._shown[gauge] = set(values)
 
 
-def _touch(metric: CounterMetric | Gauge, children: Iterable[tuple[str, ...]]) -> None:
-    for child in children:
-        metric.labels(*child)
+def _is_up(status: SourceStatus) -> bool:
+    return status.ready and status.state is not SourceState.STOPPED
 
 
-def _one(names: Sequence[str]) -> list[tuple[str]]:
-    return [(name,) for name in names]
+def _values(names: type[Enum]) -> tuple[str, ...]:
+    return tuple(name.value for name in names)

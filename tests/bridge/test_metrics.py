@@ -290,6 +290,30 @@ def test_queues_phones_and_breakers_are_told_when_asked() -> None:
     assert value(told, "pushbridge_pns_requests_in_flight", platform="apns") == 0
 
 
+def test_what_a_configuration_took_away_is_in_no_trouble_any_more() -> None:
+    told = metrics()
+    clock = FakeClock()
+    bulkhead, elsewhere = Bulkhead(FakeSender(Platform.WNS), clock=clock), Bulkhead(ScriptedOutlet(), clock=clock)
+    bulkhead.closed_until = bulkhead.throttled_until = elsewhere.closed_until = clock() + 30
+    status = SourceStatus("orders", state=SourceState.RUNNING, backlog=7, unsettled_since=12.5)
+    gauges: dict[str, dict[str, str]] = {
+        "ingest_lag_messages": {"source": "orders"},
+        "ingest_oldest_unacked_timestamp_seconds": {"source": "orders"},
+        "source_up": {"source": "orders"},
+        "pns_circuit_open": {"platform": "wns", "credential": "app"},
+        "pns_throttled_until_timestamp_seconds": {"platform": "wns", "credential": "app"},
+        "remote_circuit_open": {"hub": "desk"},
+        "devices": {"hub": "app", "platform": "wns"},
+    }
+    for there in (True, False):
+        told.set_sources([status] if there else [])
+        told.set_bulkheads({("app", Platform.WNS): bulkhead} if there else {})
+        told.set_remotes({"desk": elsewhere} if there else {})
+        told.set_devices({("app", Platform.WNS): 8} if there else {})
+        for name, labels in gauges.items():
+            assert (value(told, f"pushbridge_{name}", **labels) > 0) == there, name
+
+
 def test_the_store_is_timed_and_its_failures_are_counted() -> None:
     told = metrics()
     told.transaction("write", 0.003)
@@ -309,7 +333,8 @@ VALUES = st.sampled_from([*BUCKETS, 0.0, 0.05, 10.5]) | st.floats(0, 100)
 @given(st.lists(st.tuples(st.sampled_from(["a", "b"]), VALUES, st.integers(1, 5))))
 def test_a_histogram_shows_what_the_client_library_would_show(observations: list[tuple[str, float, int]]) -> None:
     ours, theirs = CollectorRegistry(), CollectorRegistry()
-    batch = BatchHistogram("x_seconds", "X.", ("kind",), buckets=BUCKETS, children=[("a",)])
+    batch = BatchHistogram("x_seconds", "X.", ("kind",), buckets=BUCKETS)
+    batch.labels("a")
     ours.register(batch)
     single = Histogram("x_seconds", "X.", ("kind",), buckets=BUCKETS, registry=theirs)
     single.labels("a")

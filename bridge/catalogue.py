@@ -1,0 +1,60 @@
+"""Metrics whose label values are known before the first one is counted, so that a zero is seen."""
+
+from collections.abc import Iterable, Mapping
+from enum import Enum, auto
+from itertools import product
+from typing import TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from bridge.histogram import BatchHistogram
+
+
+class Named(Enum):
+    """Label values that a configuration names: what is called so now, and what was called so before."""
+
+    SOURCES = auto()
+    RULES = auto()
+    HUBS = auto()
+    REMOTES = auto()
+
+
+Metric = TypeVar("Metric", Counter, Gauge, BatchHistogram)
+LabelValues = Iterable[str] | Named
+"""All values of a label; none of them where only the traffic can tell."""
+
+
+class Catalogue:
+    """Makes metrics. Each label is a keyword argument with its values, and every combination of them has a series."""
+
+    def __init__(self, prefix: str) -> None:
+        self.registry = CollectorRegistry()
+        self._prefix = prefix
+        self._metrics: list[tuple[Counter | Gauge | BatchHistogram, list[tuple[str, ...] | Named]]] = []
+
+    def counter(self, name: str, documentation: str, **labels: LabelValues) -> Counter:
+        """Without its `_total`, which the library adds."""
+        return self._kept(Counter(self._prefix + name, documentation, [*labels], registry=self.registry), labels)
+
+    def gauge(self, name: str, documentation: str, **labels: LabelValues) -> Gauge:
+        return self._kept(Gauge(self._prefix + name, documentation, [*labels], registry=self.registry), labels)
+
+    def histogram(
+        self, name: str, documentation: str, buckets: tuple[float, ...], **labels: LabelValues
+    ) -> BatchHistogram:
+        histogram = BatchHistogram(self._prefix + name, documentation, [*labels], buckets=buckets)
+        self.registry.register(histogram)
+        return self._kept(histogram, labels)
+
+    def know(self, names: Mapping[Named, Iterable[str]]) -> None:
+        """Have a series for all that a configuration names; those of an earlier one stay."""
+        known = {named: tuple(values) for named, values in names.items()}
+        for metric, labels in self._metrics:
+            if labels:
+                for values in product(*(known[each] if isinstance(each, Named) else each for each in labels)):
+                    metric.labels(*values)
+
+    def _kept(self, metric: Metric, labels: Mapping[str, LabelValues]) -> Metric:
+        values = [each if isinstance(each, Named) else tuple(each) for each in labels.values()]
+        self._metrics.append((metric, values))
+        return metric

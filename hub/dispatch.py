@@ -9,22 +9,18 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TypeVar
-
-from pyroaring import BitMap
 
 from hub.bulkhead import Bulkhead
 from hub.errors import StoreError
 from hub.forwarding import Forwarding
 from hub.notification import Notification, Platform
 from hub.observer import Observer
-from hub.outcome import OutcomeName, Reaction
+from hub.pushing import SATURATED, Pushing
 from hub.rendering import Rendering
 from hub.retry import RetryPolicy
-from hub.senders.base import Push, SendResult, all_delivered
-from hub.store.base import Audience, Failed, Lane, PageResult, RetryPage, Store, Target, Work
+from hub.senders.base import Push
+from hub.store.base import Audience, Lane, PageResult, Store, Work
 
 LEASE = 60.0
 """Seconds a lease lasts; longer than any send, and renewed at half of it."""
@@ -34,55 +30,8 @@ _BATCH = 256
 
 _POLL = 0.25
 _STORE_BACKOFF = (0.05, 2.0)
-_SATURATED = 0.25
-"""Seconds until work is looked at again that found a service busy with as much as it is allowed."""
-
-_CHUNK = 64
-"""Single pushes that are recorded together: one that is slow holds up no more than these."""
-
-_SENDER_CRASHED = SendResult(reaction=Reaction.RETRY, outcome=OutcomeName.UNKNOWN_ERROR, reason="a defect of ours")
 
 T = TypeVar("T")
-Outcomes = dict[Platform, Counter[OutcomeName]]
-
-
-@dataclass(slots=True)
-class _Run:
-    """One piece of work on its way: what is still out, and what came back."""
-
-    work: Work
-    started_at: float
-    gives_up_at: float
-    waiting: int = 0
-    ordinals: list[int] = field(default_factory=list)
-    counts: Outcomes = field(default_factory=dict)
-    failures: list[Failed] = field(default_factory=list)
-    retries: list[tuple[Platform, int, SendResult]] = field(default_factory=list)
-    parked: dict[Platform, list[int]] = field(default_factory=dict)
-    gone: Counter[Platform] = field(default_factory=Counter)
-
-    @property
-    def untried(self) -> bool:
-        """Nothing of it was sent and nothing ended: it can go back as it is."""
-        return bool(self.parked) and not self.waiting and not self.counts
-
-    def count(self, platform: Platform, outcome: OutcomeName, by: int = 1) -> None:
-        counter = self.counts.get(platform)
-        if counter is None:
-            counter = self.counts[platform] = Counter()
-        counter[outcome] += by
-
-
-@dataclass(slots=True)
-class _Parcel:
-    """Pushes that one bulkhead takes together, of so many (`seats`) notifications or pages, and whom each is for."""
-
-    bulkhead: Bulkhead[Push]
-    hub: str
-    platform: Platform
-    seats: int = 0
-    pushes: list[Push] = field(default_factory=list)
-    owners: list[tuple[_Run, Target]] = field(default_factory=list)
 
 
 class Dispatcher:
@@ -105,6 +54,9 @@ class Dispatcher:
         self._policy = policy
         self._clock = clock
         self._rendering = Rendering(store)
+        self._pushing = Pushing(
+            bulkheads, self._rendering, policy=policy, observer=observer, clock=clock, done=self._done
+        )
         self._forwarding = Forwarding(remotes or {}, policy=policy, observer=observer, clock=clock)
         self._slots = slots
         self._wake = {lane: asyncio.Event() for lane in Lane}
@@ -260,52 +212,31 @@ class Dispatcher:
 
     async def _forward(self, work: Sequence[Work]) -> None:
         handover = await self._forwarding.hand_over(work)
-        self._results += handover.ended
-        if handover.ended:
-            self._recordable.set()
+        for result in handover.ended:
+            self._done(result)
         for due_at, pieces in handover.again.items():
             await self._postpone(pieces, due_at)
 
     async def _push(self, work: Sequence[Work]) -> None:
         started_at = self._clock()
         audiences = await self._insist("read", lambda: self._audiences(work))
-        parcels: dict[tuple[str, Platform], list[_Parcel]] = {}
-        crowded = 0
+        large = [pair for pair in zip(work, audiences, strict=True) if pair[1].pages]
+        small = [pair for pair in zip(work, audiences, strict=True) if not pair[1].pages]
         # Nothing is awaited between reserving places in a bulkhead and handing it the pushes: no place is lost.
         async with asyncio.TaskGroup() as group:
-            for piece, audience in zip(work, audiences, strict=True):
-                if audience.pages:
-                    group.create_task(self._expand(piece, audience, started_at))
-                    continue
-                run = self._run_for(piece, started_at)
-                try:
-                    self._fill(run, audience, parcels)
-                except Exception as error:
-                    self._observer.crashed(f"notification {piece.notification.id}", error)
-                    self._drop([piece])
-                    continue
-                if run.untried:
-                    crowded += piece.page is None
-                    due_at = max(self._reopens_at(run, platform) for platform in run.parked)
-                    group.create_task(self._postpone([piece], due_at))
-                    continue
-                if piece.page is None:
-                    counts = Counter(target.platform for target in audience.targets)
-                    self._observer.targeted(piece.notification, counts)
-                if not run.waiting:
-                    self._finish(run)
-            for each in parcels.values():
-                for parcel in each:
-                    group.create_task(self._send(parcel))
+            for piece, audience in large:
+                group.create_task(self._expand(piece, audience, started_at))
+            load = self._pushing.load(small, started_at=started_at)
+            self._drop(load.broken)
+            for piece, due_at in load.untried:
+                group.create_task(self._postpone([piece], due_at))
+            for parcel in load.parcels:
+                group.create_task(self._pushing.send(parcel))
+        crowded = sum(piece.page is None for piece, _ in load.untried)
         if crowded > len(work) / 2:
             # To lease more now would be to lease more of the same.
             self.behind = True
-            self._crowded_until = time.monotonic() + _SATURATED
-
-    def _run_for(self, piece: Work, started_at: float) -> _Run:
-        notification = piece.notification
-        accepted_at = max(piece.accepted_at, _seconds(notification.schedule_at) or 0.0)
-        return _Run(piece, started_at, self._policy.gives_up_at(accepted_at, _seconds(notification.expires_at)))
+            self._crowded_until = time.monotonic() + SATURATED
 
     async def _audiences(self, work: Sequence[Work]) -> Sequence[Audience]:
         """Whom each piece is for: a page has its registrations, a notification's are looked for."""
@@ -325,11 +256,6 @@ class Dispatcher:
         await self._insist("release", lambda: self._store.release(pieces, due_at=due_at))
         self._drop(pieces)
 
-    def _reopens_at(self, run: _Run, platform: Platform) -> float:
-        bulkhead = self._bulkheads.get((run.work.notification.hub, platform))
-        closed_until = 0.0 if bulkhead is None else bulkhead.closed_until
-        return min(max(self._clock() + _SATURATED, closed_until), run.gives_up_at)
-
     async def _expand(self, piece: Work, audience: Audience, started_at: float) -> None:
         await self._insist("expand", lambda: self._store.expand(piece, audience, started_at=started_at))
         self.pending += len(audience.pages) - 1
@@ -340,169 +266,11 @@ class Dispatcher:
         self._drop([piece])
         self._wake[Lane.BROADCAST].set()
 
-    def _fill(self, run: _Run, audience: Audience, parcels: dict[tuple[str, Platform], list[_Parcel]]) -> None:
-        """Put the pushes of one piece into the parcels of their bulkheads; what cannot be sent ends or is parked here."""
-        notification = run.work.notification
-        if run.work.page is None:
-            run.ordinals = [target.ordinal for target in audience.targets]
-            for platform, doubles in audience.skipped.items():
-                run.count(platform, OutcomeName.SKIPPED, len(doubles))
-        if self._clock() >= run.gives_up_at:
-            for target in audience.targets:
-                self._end(run, target, OutcomeName.ABANDONED, "expired")
-            return
-        by_platform: dict[Platform, list[tuple[Target, Push]]] = {}
-        for target, push in zip(audience.targets, self._rendering.pushes(notification, audience.targets), strict=True):
-            if push is None:
-                self._end(run, target, OutcomeName.INVALID_NOTIFICATION_FORMAT, "the template is not valid any more")
-                continue
-            mine = by_platform.get(target.platform)
-            if mine is None:
-                mine = by_platform[target.platform] = []
-            mine.append((target, push))
-        for platform, pairs in by_platform.items():
-            self._place(run, platform, pairs, parcels)
-
-    def _place(
-        self,
-        run: _Run,
-        platform: Platform,
-        pairs: Sequence[tuple[Target, Push]],
-        parcels: dict[tuple[str, Platform], list[_Parcel]],
-    ) -> None:
-        """Put the pushes that one bulkhead admits into its last parcel, and park the others."""
-        key = (run.work.notification.hub, platform)
-        bulkhead = self._bulkheads.get(key)
-        if bulkhead is None:  # the hub was taken out of the configuration since
-            for target, _ in pairs:
-                self._end(run, target, OutcomeName.INVALID_CREDENTIALS, "the hub is not configured any more")
-            return
-        admitted = bulkhead.admit(run.work.lane, len(pairs))
-        if admitted < len(pairs):
-            run.parked[platform] = [target.ordinal for target, _ in pairs[admitted:]]
-        if admitted:
-            placed = pairs[:admitted]
-            mine = parcels.setdefault(key, [])
-            if not mine or len(mine[-1].pushes) + admitted > _CHUNK:
-                mine.append(_Parcel(bulkhead, *key))
-            parcel = mine[-1]
-            parcel.seats += 1
-            parcel.pushes += [push for _, push in placed]
-            parcel.owners += [(run, target) for target, _ in placed]
-            run.waiting += admitted
-
-    async def _send(self, parcel: _Parcel) -> None:
-        """Each bulkhead on its own: a piece is ready when the last of those it needs has answered."""
-        started = time.perf_counter()
-        try:
-            lane = parcel.owners[0][0].work.lane
-            results = await parcel.bulkhead.send(lane, parcel.pushes, seats=parcel.seats)
-        except Exception as error:  # a sender's defect is its own platform's trouble, like that of its service
-            self._observer.crashed(f"the sender for {parcel.platform.value} of hub {parcel.hub}", error)
-            results = [_SENDER_CRASHED] * len(parcel.pushes)
-        elapsed = time.perf_counter() - started
-        if parcel.seats == 1 and all_delivered(results):
-            run, _ = parcel.owners[0]
-            run.count(parcel.platform, results[0].outcome, len(results))
-            run.waiting -= len(results)
-            if not run.waiting:
-                self._finish(run)
-            self._observer.answered(parcel.hub, parcel.platform, elapsed, {results[0].outcome: len(results)}, 0)
-            return
-        tally = Counter[OutcomeName]()
-        timeouts = 0
-        for (run, target), result in zip(parcel.owners, results, strict=True):
-            tally[result.outcome] += 1
-            timeouts += result.timed_out
-            self._take_result(run, target, result)
-            run.waiting -= 1
-            if not run.waiting:
-                self._finish(run)
-        self._observer.answered(parcel.hub, parcel.platform, elapsed, tally, timeouts)
-
-    def _take_result(self, run: _Run, target: Target, result: SendResult) -> None:
-        reaction = result.reaction
-        if reaction is Reaction.DELIVERED:
-            run.count(target.platform, result.outcome)
-        elif reaction in (Reaction.RETRY, Reaction.THROTTLED) or (reaction is Reaction.CONFIG and result.lane_wide):
-            due_at = self._policy.next_try(
-                run.work.attempt + 1, now=self._clock(), gives_up_at=run.gives_up_at, retry_after=result.retry_after
-            )
-            if due_at is None:
-                outcome = result.outcome if reaction is Reaction.CONFIG else OutcomeName.ABANDONED
-                self._end(run, target, outcome, result.reason or result.outcome.value)
-            else:
-                run.retries.append((target.platform, target.ordinal, result))
-        else:
-            gone = reaction is Reaction.GONE
-            since = None if result.gone_since is None else result.gone_since.timestamp()
-            self._end(run, target, result.outcome, result.reason, gone=gone, gone_since=since)
-
-    def _end(
-        self,
-        run: _Run,
-        target: Target,
-        outcome: OutcomeName,
-        reason: str,
-        *,
-        gone: bool = False,
-        gone_since: float | None = None,
-    ) -> None:
-        run.count(target.platform, outcome)
-        if gone:
-            run.gone[target.platform] += 1
-        run.failures.append(
-            Failed(ordinal=target.ordinal, outcome=outcome, reason=reason, gone=gone, gone_since=gone_since)
-        )
-
     # Results
 
-    def _finish(self, run: _Run) -> None:
-        """Hand a piece whose pushes are all answered to the recorder, and tell what became of it."""
-        work = run.work
-        now = self._clock()
-        for platform, counts in run.counts.items():
-            self._observer.pushed(work.notification, platform, counts)
-            delivered = counts.get(OutcomeName.SUCCESS)
-            if delivered:
-                self._observer.delivered(platform, now - work.accepted_at, delivered)
-        for platform, count in run.gone.items():
-            self._observer.gone(work.notification.hub, platform, count)
-        self._results.append(
-            PageResult(
-                work=work,
-                counts=run.counts,
-                ordinals=BitMap(run.ordinals) if work.page is None else None,
-                failures=run.failures,
-                retries=self._retry_pages(run, now) if run.retries or run.parked else (),
-                started_at=run.started_at,
-            )
-        )
+    def _done(self, result: PageResult) -> None:
+        self._results.append(result)
         self._recordable.set()
-
-    def _retry_pages(self, run: _Run, now: float) -> list[RetryPage]:
-        """What is to be tried again, told and as pages: those told to wait apart from the others, parked ones untried."""
-        groups: dict[tuple[Platform, bool], list[tuple[int, SendResult]]] = {}
-        for platform, ordinal, result in run.retries:
-            groups.setdefault((platform, result.retry_after is not None), []).append((ordinal, result))
-        attempt = run.work.attempt + 1
-        pages = []
-        for (platform, _), members in groups.items():
-            longest = max((result.retry_after for _, result in members if result.retry_after is not None), default=None)
-            # A due time beyond the end is kept: the page comes up once more, and ends there as abandoned.
-            due_at = (
-                self._policy.next_try(attempt, now=now, gives_up_at=run.gives_up_at, retry_after=longest)
-                or run.gives_up_at
-            )
-            ordinals = BitMap([ordinal for ordinal, _ in members])
-            pages.append(RetryPage(platform=platform, ordinals=ordinals, due_at=due_at, attempt=attempt))
-            ((reason, _),) = Counter(result.reason for _, result in members).most_common(1)
-            outcomes = Counter(result.outcome for _, result in members)
-            self._observer.retried(run.work.notification, platform, outcomes, reason=reason, due_at=due_at)
-        for platform, parked in run.parked.items():
-            due_at = self._reopens_at(run, platform)
-            pages.append(RetryPage(platform=platform, ordinals=BitMap(parked), due_at=due_at, attempt=run.work.attempt))
-        return pages
 
     async def _record_all(self) -> None:
         while True:
@@ -560,7 +328,3 @@ class Dispatcher:
 def _key(page: Work) -> tuple[str, Platform]:
     assert page.platform is not None
     return page.notification.hub, page.platform
-
-
-def _seconds(moment: datetime | None) -> float | None:
-    return None if moment is None else moment.timestamp()

@@ -22,6 +22,7 @@ from pydantic import (
 
 from bridge.decode import DecodeSettings
 from bridge.decode.base import ValueType
+from bridge.decode.pattern import compile_pattern
 from bridge.log import Level
 from connectors.amqp.settings import AmqpSettings
 from connectors.duration import Duration
@@ -148,10 +149,7 @@ class BridgeSettings(Section):
 
 
 def _pattern(pattern: str) -> str:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from None
+    compile_pattern(pattern)
     return pattern
 
 

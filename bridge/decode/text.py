@@ -4,10 +4,11 @@ import codecs
 import re
 from typing import Any
 
+from bridge.decode.pattern import PatternTimeoutError, compile_pattern
 from bridge.errors import EventError, Reason
 
 MAX_MATCHED = 64 * 1024
-"""The longest text a pattern is tried on, in characters: backtracking may cost the square of it."""
+"""The longest text a pattern is tried on, in characters."""
 
 _CHARSETS = frozenset(
     ["ascii", "utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "big5", "euc_jp", "euc_kr", "gb18030", "gb2312"]
@@ -35,21 +36,27 @@ class TextReader:
     """
 
     def __init__(self, *, pattern: str | None) -> None:
-        self._pattern = None if pattern is None else re.compile(pattern)
+        """Raises: ValueError: not a pattern."""
+        self._full_match = None if pattern is None else compile_pattern(pattern)
 
     def __call__(self, body: bytes, content_type: str | None) -> Any:
         """Raises: EventError."""
         text = _text_of(body, content_type).strip()
-        if self._pattern is None:
+        if self._full_match is None:
             return text
         if len(text) > MAX_MATCHED:
             raise EventError(
                 Reason.TOO_LARGE, f"the text has {len(text)} characters, a pattern is tried on at most {MAX_MATCHED}"
             )
-        match = self._pattern.fullmatch(text)
-        if match is None:
+        try:
+            groups = self._full_match(text)
+        except PatternTimeoutError:
+            raise EventError(
+                Reason.DECODE, f"the source's pattern takes too long on this text of {len(text)} characters"
+            ) from None
+        if groups is None:
             raise EventError(Reason.DECODE, f"the text of {len(text)} characters does not match the source's pattern")
-        return {name: value for name, value in match.groupdict().items() if value is not None}
+        return {name: value for name, value in groups.items() if value is not None}
 
 
 def _text_of(body: bytes, content_type: str | None) -> str:

@@ -4,9 +4,14 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.brokers import rabbitmq as backends
 from tests.brokers.rabbitmq import RabbitMq
+
+settings.register_profile("suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
+"""A slow machine is no failure, and the same tree passes or fails each time; `--hypothesis-profile=default` explores."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

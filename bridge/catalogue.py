@@ -6,8 +6,15 @@ from itertools import product
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.registry import Collector
 
 from bridge.histogram import BatchHistogram
+from bridge.turn import Turn
+
+_SLICE = 0.002
+"""Seconds of writing at a time; the largest family, of twenty hubs, adds 3 ms (measured)."""
 
 
 class Named(Enum):
@@ -54,7 +61,27 @@ class Catalogue:
                 for values in product(*(known[each] if isinstance(each, Named) else each for each in labels)):
                     metric.labels(*values)
 
+    async def exposition(self) -> bytes:
+        """All of it as Prometheus reads it (text format 0.0.4), one family after the other: events go on meanwhile."""
+        parts = []
+        turn = Turn(_SLICE)
+        for family in self.registry.collect():
+            await turn.pass_on()  # to collect a family takes about as long as to write it
+            parts.append(generate_latest(_Only(family)))
+            await turn.pass_on()
+        return b"".join(parts)
+
     def _kept(self, metric: Metric, labels: Mapping[str, LabelValues]) -> Metric:
         values = [each if isinstance(each, Named) else tuple(each) for each in labels.values()]
         self._metrics.append((metric, values))
         return metric
+
+
+class _Only(Collector):
+    """A registry of one family."""
+
+    def __init__(self, family: Family) -> None:
+        self._family = family
+
+    def collect(self) -> Iterable[Family]:
+        return [self._family]

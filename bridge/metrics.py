@@ -238,6 +238,10 @@ class Metrics:
         if ok:
             self._config_at.set_to_current_time()
 
+    async def exposition(self) -> bytes:
+        """A scrape, in slices."""
+        return await self._catalogue.exposition()
+
     # What is told as it happens
 
     def passed(self, passages: Sequence[Passage]) -> None:

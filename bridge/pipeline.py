@@ -1,7 +1,5 @@
 """The way of a batch, from messages to settlements; everything else in the bridge serves this."""
 
-import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,6 +9,7 @@ from typing import Protocol
 
 from bridge.decode import Decoded, Decoder
 from bridge.errors import EventError, Reason, Stage
+from bridge.turn import Turn
 from connectors.base import ACK, NACK, Answer, Message, Settlement
 from hub.errors import WithdrawnError
 from hub.store.base import AcceptanceResult, Arrival, DeadLetter
@@ -18,8 +17,8 @@ from rules.decision import Decision
 from rules.engine import RuleSet
 from rules.event import Event
 
-SLICE = 0.005
-"""Seconds of routing after which the event loop gets its turn."""
+_TOLD = 50
+"""Messages that are told of in one go: counting, showing and logging one takes 25 µs (measured)."""
 
 _REJECT = Settlement.REJECT
 
@@ -74,7 +73,7 @@ class Passage:
 
 class PassageObserver(Protocol):
     def passed(self, passages: Sequence[Passage]) -> None:
-        """A batch is in the store; returns at once and never raises."""
+        """These, of one batch, are in the store; returns at once and never raises."""
 
     def crashed(self, what: str, error: Exception) -> None:
         """A defect of ours met the message named by `what`, which becomes a dead letter."""
@@ -117,14 +116,15 @@ class Pipeline:
         A message that the broker has taken back by then is given up: it comes again.
         """
         passages = []
-        slice_end = time.perf_counter() + SLICE
+        turn = Turn()
         for message in messages:
             passages.append(self._route(message))
-            if time.perf_counter() > slice_end:
-                await asyncio.sleep(0)
-                slice_end = time.perf_counter() + SLICE
+            await turn.pass_on()
         accepted = await self._accept(passages)
-        self._observer.passed(accepted)
+        turn = Turn()
+        for start in range(0, len(accepted), _TOLD):
+            self._observer.passed(accepted[start : start + _TOLD])
+            await turn.pass_on()
         answers = {id(passage): self._answer(passage) for passage in accepted}
         return [(passage.message, answers.get(id(passage), NACK)) for passage in passages]
 

@@ -22,7 +22,7 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _MAX_DEPTH = 8
 
 _ASSIGNED = re.compile(
-    r"(?i)\b(SharedAccessKey|SharedAccessSignature|AccountKey|access_token|client_secret|password|pwd|secret|sig)"
+    r"(?i)(\b(?:SharedAccessKey|SharedAccessSignature|AccountKey|access_token|client_secret|password|pwd|secret|sig)|[?&]token)"
     r"(\s*[=:]\s*)[^\s;&,\"']+"
 )
 _SCHEMES = re.compile(r"(?i)\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}")
@@ -40,7 +40,7 @@ def redact(event: Mapping[str, Any]) -> dict[str, Any]:
     By the words of a field's name, at any depth: credentials (`password`, `apiKey`, `connection_string`, ...) are
     removed; push channels, payloads and bodies become a fingerprint, which is short but the same for the same value,
     so that lines about one phone can be found. In any text, user names and passwords in URLs, and what follows
-    `SharedAccessKey=` or `Bearer` and their like, are removed.
+    `SharedAccessKey=`, `?token=` (the push channel of a WNS URL) or `Bearer` and their like, are removed.
     """
     return _mapping(event, 0)
 
@@ -74,6 +74,8 @@ def _name(name: str) -> tuple[str, _Treatment]:
 
 
 def _value(value: Any, depth: int) -> Any:
+    if type(value) is str:  # nearly always, and not an Enum that is a text as well
+        return _text(value)
     if isinstance(value, Enum):
         return _value(value.value, depth)
     if isinstance(value, str):
@@ -91,6 +93,8 @@ def _value(value: Any, depth: int) -> Any:
 
 def _text(text: str) -> str:
     # Most texts of a log line hold none of these: looking first is many times cheaper than the expressions.
+    if ":" not in text and "=" not in text and " " not in text:
+        return text
     if "://" in text and "@" in text:
         text = re.sub(r"\S+", _without_userinfo, text)
     if "=" in text or ":" in text:

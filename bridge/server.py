@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from urllib.parse import urlsplit
 
 import uvicorn
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -129,10 +130,8 @@ def admin_app(
         return PlainTextResponse("".join(f"{line}\n" for line in lines), 200 if ready else 503)
 
     async def scrape(request: Request) -> Response:
-        from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-
         await before_scrape()
-        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+        return Response(await metrics.exposition(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     app = Starlette(
         routes=[

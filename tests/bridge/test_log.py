@@ -166,6 +166,8 @@ def test_a_missing_secret_is_shown_as_missing() -> None:
         ("from https://u@a and http://b/c", f"from https://{REMOVED}@a and http://b/c"),
         ("Endpoint=sb://x/;SharedAccessKey=abc+/=;EntityPath=q", f"Endpoint=sb://x/;SharedAccessKey={REMOVED};EntityPath=q"),
         ("SharedAccessSignature sr=x&sig=abc%2b&se=1", f"SharedAccessSignature sr=x&sig={REMOVED}&se=1"),
+        ("at https://a/w/?token=AwY%3d&x=1", f"at https://a/w/?token={REMOVED}&x=1"),
+        ("the token: expired", "the token: expired"),
         ("authorization: bearer abc.def.ghi", f"authorization: bearer {REMOVED}"),
         ("host=h password=p port=1", f"host=h password={REMOVED} port=1"),
         ("ana@example.com asks http://x", "ana@example.com asks http://x"),

@@ -19,6 +19,7 @@ from bridge.histogram import BatchHistogram
 from bridge.metrics import ENDED, INGEST, MAX_RULES, Metrics
 from bridge.pipeline import End, Passage
 from bridge.supervisor import SourceState, SourceStatus
+from bridge.turn import Turn
 from connectors.base import Message
 from hub.bulkhead import Bulkhead
 from hub.notification import Platform
@@ -78,6 +79,23 @@ def test_names_have_the_prefix_and_a_base_unit_and_counters_end_in_total() -> No
         elif family.name not in STATES_AND_COUNTS:
             assert family.name.rpartition("_")[2] in BASE_UNITS, family.name
         assert not family.name.endswith("_total_total")
+
+
+async def test_a_scrape_is_all_of_it_and_lets_the_event_loop_have_its_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = metrics(hubs=[f"hub-{n}" for n in range(20)])
+    passes = [0]
+
+    async def counted(turn: Turn) -> None:
+        passes[0] += 1
+
+    monkeypatch.setattr(Turn, "pass_on", counted)
+    assert ours(await many.exposition()) == ours(generate_latest(many.registry))
+    assert passes[0] >= 2 * len(list(families(many)))
+
+
+def ours(scrape: bytes) -> list[bytes]:
+    """The lines that say the same twice; those of the process do not."""
+    return [line for line in scrape.splitlines() if b"pushbridge_" in line]
 
 
 def test_no_series_tells_when_another_was_created() -> None:

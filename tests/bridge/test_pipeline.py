@@ -1,7 +1,8 @@
 """The way of a batch: each message comes to exactly one end, costs nobody else anything, and is settled once durable."""
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 
 from bridge.decode import Decoded
-from bridge.pipeline import SLICE, End, Pipeline
+from bridge.pipeline import End, Passage, Pipeline
+from bridge.turn import SLICE
 from bridge.wiring import route_of
 from connectors.base import ACK, NACK, Answer, Message, Settlement
 from hub.errors import StoreError
@@ -260,21 +262,46 @@ async def test_a_store_that_gives_up_settles_nothing(bench: Bench) -> None:
 
 async def test_a_long_batch_lets_the_event_loop_have_its_turns(bench: Bench) -> None:
     sound = bench.routes["orders"].decode
-    loop = asyncio.get_running_loop()
 
     def slow(message: Message) -> Decoded:
-        until = loop.time() + SLICE
-        while loop.time() < until:
-            pass
+        be_busy()
         return sound(message)
 
     bench.decode_with(slow)
-    handling = asyncio.create_task(bench.handle(*(paid(f"{number}") for number in range(20))))
+    assert await turns_during(bench.handle(*(paid(f"{number}") for number in range(20)))) >= 20
+
+
+async def test_telling_of_a_long_batch_lets_the_event_loop_have_its_turns(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[list[str]] = []
+
+    def slow(passages: Sequence[Passage]) -> None:
+        be_busy()
+        told.append([passage.event_id for passage in passages])
+
+    monkeypatch.setattr(bench.told, "passed", slow)
+    ids = [f"{number}" for number in range(500)]
+    assert await turns_during(bench.handle(*map(paid, ids))) >= len(told) >= 5
+    assert [id for part in told for id in part] == ids
+
+
+def be_busy() -> None:
+    """Have the event loop for as long as anybody may."""
+    until = time.perf_counter() + SLICE
+    while time.perf_counter() < until:
+        pass
+
+
+async def turns_during(work: Coroutine[Any, Any, object]) -> int:
+    """How often something else could run."""
+    doing = asyncio.create_task(work)
     turns = 0
-    while not handling.done():
+    while not doing.done():
         await asyncio.sleep(0)
         turns += 1
-    assert turns >= 20
+    await doing
+    return turns
 
 
 async def test_rules_may_be_exchanged_between_batches(bench: Bench, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from connectors.servicebus.client import Client, translated
+from connectors.servicebus.client import Client, letting_go, translated
 from connectors.servicebus.receiver import Receiver
 from connectors.servicebus.settings import ServiceBusSettings
 
@@ -28,7 +28,8 @@ class Counter:
         """
         if time.monotonic() >= self._refused_until:
             try:
-                return await self._told()
+                with letting_go():
+                    return await self._told()
             except Exception:  # for want of rights, of a way there, or of an answer that the SDK can read
                 self._refused_until = time.monotonic() + _ASK_AGAIN
                 await self._client.close_administration()  # its token may be over: it renews them a minute late

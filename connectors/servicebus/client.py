@@ -6,6 +6,7 @@ supervisor is who tries again; two loops of retries would multiply.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from traceback import clear_frames
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,6 +31,23 @@ _NOT_ALLOWED = "amqp:not-allowed"
 
 
 @contextmanager
+def letting_go() -> Iterator[None]:
+    """Have an exception hold nothing of what the SDK was doing when it came.
+
+    Its frames hold the connection, and that them, in a circle with half a megabyte of TLS context, so that every
+    attempt of a long outage would leave that much until the collector comes by, which it does seldom here.
+    """
+    try:
+        yield
+    except Exception as error:
+        link: BaseException | None = error
+        while link is not None:
+            clear_frames(link.__traceback__)
+            link = link.__cause__ or link.__context__
+        raise
+
+
+@contextmanager
 def translated(what: str) -> Iterator[None]:
     """Let only our exceptions out of a block that calls the SDK.
 
@@ -37,7 +55,8 @@ def translated(what: str) -> Iterator[None]:
     them, so anything at all is a lost connection.
     """
     try:
-        yield
+        with letting_go():
+            yield
     except SourceError:
         raise
     except (ServiceBusAuthenticationError, ServiceBusAuthorizationError, ClientAuthenticationError) as error:

@@ -14,6 +14,7 @@ from azure.servicebus.aio.management import ServiceBusAdministrationClient
 from azure.servicebus.management import CorrelationRuleFilter, SqlRuleFilter, TrueRuleFilter
 
 from connectors.errors import TopologyError
+from connectors.servicebus.client import letting_go
 from connectors.servicebus.settings import Correlation, Filter, NewQueue, NewSubscription, ServiceBusSettings
 
 DEFAULT_RULE = "$Default"
@@ -43,13 +44,14 @@ async def ensure(administration: ServiceBusAdministrationClient, settings: Servi
     if new is None:
         return ()
     try:
-        if settings.queue is not None:
-            assert isinstance(new, NewQueue)
-            return await _ensure_queue(administration, settings.queue.name, new)
-        assert isinstance(new, NewSubscription)
-        assert settings.topic is not None
-        assert settings.subscription is not None
-        return await _ensure_subscription(administration, settings.topic, settings.subscription.name, new)
+        with letting_go():
+            if settings.queue is not None:
+                assert isinstance(new, NewQueue)
+                return await _ensure_queue(administration, settings.queue.name, new)
+            assert isinstance(new, NewSubscription)
+            assert settings.topic is not None
+            assert settings.subscription is not None
+            return await _ensure_subscription(administration, settings.topic, settings.subscription.name, new)
     except (AzureError, DeserializationError) as error:
         reason = str(error).partition("\n")[0][:300]
         if getattr(error, "status_code", None) == 400:

@@ -1,12 +1,15 @@
 """Whatever Service Bus does, a source says so in our words, loses nothing, and works again with the next connection."""
 
+import gc
+import ssl
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from connectors.base import ACK, Message
-from connectors.errors import AuthenticationError, NotConnectedError, TopologyError
+from connectors.errors import AuthenticationError, NotConnectedError, SourceError, TopologyError
 from sandbox.servicebus import QueueSettings, conditions
 from sandbox.servicebus.service_bus import wall_clock
 from tests.connectors.behaviour import bodies, bodies_of, take
@@ -35,6 +38,11 @@ async def recovered(harness: ServiceBusHarness, count: int) -> list[Message]:
     return messages
 
 
+def tls_contexts() -> int:
+    """How many there are; each has half a megabyte, and the SDK makes one for every attempt to connect."""
+    return sum(isinstance(one, ssl.SSLContext) for one in gc.get_objects())
+
+
 async def test_a_broker_that_is_not_there_is_no_connection(harness: ServiceBusHarness) -> None:
     await harness.broker.stop()
     with pytest.raises(NotConnectedError, match="subscription 'bridge' of topic 'hr'"):
@@ -42,6 +50,26 @@ async def test_a_broker_that_is_not_there_is_no_connection(harness: ServiceBusHa
     await harness.broker.start()
     await harness.publish(bodies(1))
     assert bodies_of(await recovered(harness, 1)) == bodies(1)
+
+
+@pytest.mark.parametrize("sessions", [False, True])
+async def test_an_attempt_that_fails_leaves_nothing_to_the_garbage_collector_however_long_the_outage(
+    harness: ServiceBusHarness, sessions: bool
+) -> None:
+    receive: dict[str, Any] = {"sessions": {"concurrent": 4}} if sessions else {}
+    new = {"name": "bridge", "create_if_missing": {"requires_session": sessions}}
+    source = harness.another(subscription=new, receive=receive)
+    await harness.broker.stop()
+    gc.collect()
+    gc.disable()
+    try:
+        before = tls_contexts()
+        for _ in range(3):
+            with suppress(SourceError):
+                await source.connect()
+        assert tls_contexts() == before
+    finally:
+        gc.enable()
 
 
 async def test_a_broker_that_comes_back_has_everything_that_was_not_settled(harness: ServiceBusHarness) -> None:

@@ -5,6 +5,7 @@ belongs to one event is bound once, with `structlog.contextvars.bound_contextvar
 """
 
 import asyncio
+import io
 import json as stdlib_json
 import logging
 import sys
@@ -38,6 +39,9 @@ def configure(level: Level = "info", stream: TextIO | None = None, *, json: bool
     """
     threshold = _LEVELS[level]
     stream = stream or sys.stdout
+    if isinstance(stream, io.TextIOWrapper):
+        # JSON is UTF-8 whatever the locale is (RFC 8259, section 8.1), and no character may cost a line.
+        stream.reconfigure(encoding="utf-8" if json else None, errors="backslashreplace")
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.format_exc_info,

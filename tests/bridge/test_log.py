@@ -95,6 +95,16 @@ def test_people_get_text_with_the_same_things_taken_out(stream: io.StringIO) -> 
     assert "canary" not in stream.getvalue()
 
 
+@pytest.mark.parametrize("as_json, written", [(True, "•"), (False, "\\u2022")])
+def test_a_character_that_the_locale_has_not_costs_no_line(as_json: bool, written: str) -> None:
+    raw = io.BytesIO()
+    configure("info", io.TextIOWrapper(raw, encoding="latin-1"), json=as_json)
+    for event in ("before", "account ••••2011", "after"):
+        structlog.get_logger().info(event)
+    text = raw.getvalue().decode()
+    assert [word in text for word in ("before", f"account {written * 4}2011", "after")] == [True] * 3
+
+
 class Colour(str, Enum):  # noqa: UP042 - the older kind, whose str() is not its value
     RED = "red"
 

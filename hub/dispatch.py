@@ -28,6 +28,10 @@ LEASE = 60.0
 _BATCH = 256
 """Pieces of work that find their audiences together: what of it runs on the loop stays within a few milliseconds."""
 
+_STRAYS_EVERY = 15.0
+"""Seconds between two looks for pages that nobody serves any more; a few at a time, because nothing waits for them."""
+
+_STRAYS = 16
 _POLL = 0.25
 _STORE_BACKOFF = (0.05, 2.0)
 
@@ -102,6 +106,7 @@ class Dispatcher:
             self._group = group
             group.create_task(self._feed(Lane.SINGLE, self._start_singles))
             group.create_task(self._feed(Lane.BROADCAST, self._start_pages))
+            group.create_task(self._end_strays())
             group.create_task(self._record_all())
             group.create_task(self._renew_all())
 
@@ -165,6 +170,30 @@ class Dispatcher:
         for page in work:  # each on its own, so that one is read while another is answered
             self._start([page])
         return bool(work)
+
+    async def _end_strays(self) -> None:
+        """End the pages of hubs that were taken out of the configuration, when they would end if their service stayed away.
+
+        Until then they wait: the hub may come back, by a mistake that is mended or a restart with the right file.
+        """
+        while True:
+            await asyncio.sleep(_STRAYS_EVERY)
+            try:
+                while work := await self._stray_pages():
+                    self._take_leased(work, Lane.BROADCAST)
+                    for page in work:
+                        await self._guarded(self._push, [page])
+            except StoreError as error:
+                self._observer.store_failed("lease", error)
+
+    async def _stray_pages(self) -> Sequence[Work]:
+        if self._draining or self._owed:
+            return ()
+        now = self._clock()
+        begun_before = now - self._policy.max_age
+        return await self._store.lease_strays(
+            list(self._bulkheads), _STRAYS, begun_before=begun_before, until=now + LEASE
+        )
 
     def _take_leased(self, work: Sequence[Work], lane: Lane) -> None:
         if work:

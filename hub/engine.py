@@ -102,8 +102,8 @@ class Hub:
     ) -> None:
         """Take away the hubs that are `gone`, and add others; a hub in both gets new clients.
 
-        Old clients close when what they have under way is answered. Broadcast pages that wait
-        for a hub which is no more stay in the store.
+        Old clients close when what they have under way is answered. Pages that wait for a hub which is no more go on
+        waiting, in case it comes back, and end as abandoned when pushes for a service that stays away would.
         """
         leaving: list[Bulkhead[Push] | Bulkhead[Notification]] = [
             self.bulkheads.pop(key) for key in list(self.bulkheads) if key[0] in gone

@@ -20,9 +20,13 @@ from hub.store.base import Audience, Failed, PageResult, RetryPage, Target, Work
 SATURATED = 0.25
 """Seconds until work is looked at again that found a service busy with as much as it is allowed."""
 
+_ABSENT = 60.0
+"""Seconds until work is looked at again whose hub is not configured any more; it may come back."""
+
 _CHUNK = 64
 """Single pushes that are recorded together: one that is slow holds up no more than these."""
 
+_NOBODY_SERVES = "the hub is not configured any more"
 _SENDER_CRASHED = SendResult(reaction=Reaction.RETRY, outcome=OutcomeName.UNKNOWN_ERROR, reason="a defect of ours")
 
 Outcomes = dict[Platform, Counter[OutcomeName]]
@@ -139,7 +143,8 @@ class Pushing:
                 run.count(platform, OutcomeName.SKIPPED, len(doubles))
         if self._clock() >= run.gives_up_at:
             for target in audience.targets:
-                self._end(run, target, OutcomeName.ABANDONED, "expired")
+                is_served = (notification.hub, target.platform) in self._bulkheads
+                self._end(run, target, OutcomeName.ABANDONED, "expired" if is_served else _NOBODY_SERVES)
             return
         by_platform: dict[Platform, list[tuple[Target, Push]]] = {}
         for target, push in zip(audience.targets, self._rendering.pushes(notification, audience.targets), strict=True):
@@ -163,14 +168,10 @@ class Pushing:
         """Put the pushes that one bulkhead admits into its last parcel, and park the others."""
         key = (run.work.notification.hub, platform)
         bulkhead = self._bulkheads.get(key)
-        if bulkhead is None:  # the hub was taken out of the configuration since
-            for target, _ in pairs:
-                self._end(run, target, OutcomeName.INVALID_CREDENTIALS, "the hub is not configured any more")
-            return
-        admitted = bulkhead.admit(run.work.lane, len(pairs))
+        admitted = 0 if bulkhead is None else bulkhead.admit(run.work.lane, len(pairs))
         if admitted < len(pairs):
             run.parked[platform] = [target.ordinal for target, _ in pairs[admitted:]]
-        if admitted:
+        if bulkhead is not None and admitted:
             placed = pairs[:admitted]
             mine = parcels.setdefault(key, [])
             if not mine or len(mine[-1].pushes) + admitted > _CHUNK:
@@ -183,7 +184,8 @@ class Pushing:
 
     def _reopens_at(self, run: _Run, platform: Platform) -> float:
         bulkhead = self._bulkheads.get((run.work.notification.hub, platform))
-        closed_until = 0.0 if bulkhead is None else bulkhead.closed_until
+        # What was begun waits for a hub that was taken out of the configuration as for a service that is away.
+        closed_until = self._clock() + _ABSENT if bulkhead is None else bulkhead.closed_until
         return min(max(self._clock() + SATURATED, closed_until), run.gives_up_at)
 
     async def send(self, parcel: Parcel) -> None:

@@ -4,7 +4,7 @@ Times are seconds since 1970 UTC (float). A write returns when it is durable; a 
 nothing and may be repeated as it is. Reads see every write that returned before they began.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -196,6 +196,12 @@ class Store(Protocol):
 
     async def lease_pages(self, wanted: Mapping[tuple[str, Platform], int], *, until: float) -> Sequence[Work]:
         """Due pages of the broadcast lane: for each (hub, platform) up to as many as wanted, oldest first."""
+
+    async def lease_strays(
+        self, served: Collection[tuple[str, Platform]], limit: int, *, begun_before: float, until: float
+    ) -> Sequence[Work]:
+        """Due pages of the broadcast lane for a (hub, platform) that is not `served`, if their notification was due
+        before `begun_before` or its own time to live has passed."""
 
     async def renew(self, work: Sequence[Work], *, until: float) -> None: ...
 

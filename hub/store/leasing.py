@@ -1,7 +1,7 @@
 """Leases in SQL, and what can be done with leased work besides recording it; inside the transaction of the caller."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -55,6 +55,33 @@ def lease_pages(
             " ORDER BY p.due_at, p.id LIMIT ?",
             (Lane.BROADCAST.value, known_hub_id(connection, hub), platform.value, now, limit),
         ).fetchall()
+    return _lease_rows(connection, Lane.BROADCAST, rows, fence=fence, until=until)
+
+
+def lease_strays(
+    connection: sqlite3.Connection,
+    served: Collection[tuple[str, Platform]],
+    limit: int,
+    *,
+    begun_before: float,
+    fence: int,
+    until: float,
+    now: float,
+) -> tuple[list[Work], int]:
+    """Due pages of the broadcast lane that nobody serves and that are at their end, and how many leases had run out."""
+    known = {(known_hub_id(connection, hub), platform.value) for hub, platform in served}
+    waiting = connection.execute(
+        "SELECT DISTINCT hub, platform FROM page WHERE lane = ? AND due_at IS NOT NULL", (Lane.BROADCAST.value,)
+    ).fetchall()
+    rows: list[tuple[Any, ...]] = []
+    for hub, platform in waiting:
+        if (hub, platform) not in known:
+            rows += connection.execute(
+                f"{_SELECT_PAGES} WHERE p.lane = ? AND p.hub = ? AND p.platform = ? AND p.due_at <= ?"
+                " AND (max(n.accepted_at, coalesce(n.schedule_at, 0)) <= ? OR n.expires_at <= ?)"
+                " ORDER BY p.due_at, p.id LIMIT ?",
+                (Lane.BROADCAST.value, hub, platform, now, begun_before, now, limit - len(rows)),
+            ).fetchall()
     return _lease_rows(connection, Lane.BROADCAST, rows, fence=fence, until=until)
 
 

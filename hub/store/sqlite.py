@@ -5,7 +5,7 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, TypeVar
@@ -127,6 +127,19 @@ class SqliteStore:
         fence = self._next_fence()
         leased, expired = await self._write(
             lambda connection: leasing.lease_pages(connection, wanted, fence=fence, until=until, now=self._clock())
+        )
+        if expired:
+            self._expired(Lane.BROADCAST, expired)
+        return leased
+
+    async def lease_strays(
+        self, served: Collection[tuple[str, Platform]], limit: int, *, begun_before: float, until: float
+    ) -> Sequence[Work]:
+        fence = self._next_fence()
+        leased, expired = await self._write(
+            lambda connection: leasing.lease_strays(
+                connection, served, limit, begun_before=begun_before, fence=fence, until=until, now=self._clock()
+            )
         )
         if expired:
             self._expired(Lane.BROADCAST, expired)

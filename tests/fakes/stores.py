@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from pyroaring import BitMap
 
@@ -54,6 +54,12 @@ class FlakyStore(SqliteStore):
     async def lease_pages(self, wanted: Mapping[tuple[str, Platform], int], *, until: float) -> Sequence[Work]:
         self._call("lease_pages")
         return await super().lease_pages(wanted, until=until)
+
+    async def lease_strays(
+        self, served: Collection[tuple[str, Platform]], limit: int, *, begun_before: float, until: float
+    ) -> Sequence[Work]:
+        self._call("lease_strays")
+        return await super().lease_strays(served, limit, begun_before=begun_before, until=until)
 
     async def renew(self, pieces: Sequence[Work], *, until: float) -> None:
         self._call("renew")

@@ -115,6 +115,7 @@ async def store(tmp_path: Path, clock: FakeClock) -> AsyncIterator[FlakyStore]:
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     """The waits that are real time."""
     monkeypatch.setattr(dispatch, "_POLL", 0.003)
+    monkeypatch.setattr(dispatch, "_STRAYS_EVERY", 0.01)
     monkeypatch.setattr(dispatch, "_STORE_BACKOFF", (0.001, 0.01))
 
 
@@ -625,6 +626,59 @@ async def test_a_notification_for_a_hub_that_is_not_configured_any_more_ends(del
     assert (await delivery.store.details("removed", stray.id)).state is State.ABANDONED
     ((_, _, kept),) = await delivery.store.dead_letters()
     assert (kept.reason, kept.detail) == ("hub_reject", "hub removed: not configured any more")
+
+
+async def test_a_broadcast_waits_for_a_hub_taken_away_and_goes_on_when_it_is_back(
+    delivery: Delivery,
+) -> None:
+    everyone = await register(delivery, 2 * PAGE_SIZE)
+    bulkhead = delivery.bulkheads.pop((HUB, FCM))
+    await delivery.accept(notification(content=GOOGLE))
+    await delivery.later(POLICY.max_age - 1)
+    await delivery.store.called("lease_strays", 2)
+    assert await delivery.store.pending() == 2
+    delivery.bulkheads[HUB, FCM] = bulkhead
+    await delivery.observer.until_ended(1)
+    assert sorted(delivery.fcm.push_channels) == everyone
+
+
+async def test_a_broadcast_whose_hub_stays_away_ends_and_makes_room(
+    delivery: Delivery,
+) -> None:
+    everyone = await register(delivery, 6 * PAGE_SIZE)
+    given = notification(content=GOOGLE)
+    delivery.fcm.hold()
+    await delivery.accept(given)
+    await delivery.fcm.received(PAGE_SIZE)
+    bulkhead = delivery.bulkheads.pop((HUB, FCM))
+    delivery.fcm.let_go()
+    await delivery.later(POLICY.max_age)
+    await delivery.observer.until_ended(1)
+    pushed = len(delivery.fcm.pushes)
+    assert bulkhead.in_flight == 0
+    details = await delivery.details(given)
+    assert details.counts == {FCM: {SUCCESS: pushed, ABANDONED: len(everyone) - pushed}}
+    assert delivery.observer.outcomes == {(FCM, SUCCESS): pushed, (FCM, ABANDONED): len(everyone) - pushed}
+    assert delivery.dispatcher.pending == await delivery.store.pending() == 0
+
+
+async def test_a_retry_waits_for_a_hub_taken_away_and_is_given_up_with_its_age(delivery: Delivery) -> None:
+    await register(delivery, 1, "news")
+    delivery.fcm.answer = UNAVAILABLE
+    given = notification("news", content=GOOGLE)
+    await delivery.accept(given)
+    await delivery.observer.until(lambda: delivery.observer.retries.total() == 1)
+    bulkhead = delivery.bulkheads.pop((HUB, FCM))
+    await delivery.later(FIRST_WAIT)
+    await delivery.store.called("release")
+    delivery.bulkheads[HUB, FCM] = bulkhead
+    await delivery.later(60)
+    await delivery.observer.until(lambda: delivery.observer.retries.total() == 2)
+    del delivery.bulkheads[HUB, FCM]
+    await delivery.later(POLICY.max_age)
+    await delivery.observer.until_ended(1)
+    details = await delivery.details(given)
+    assert (details.state, details.counts) == (State.ABANDONED, {FCM: {ABANDONED: 1}})
 
 
 # The store in trouble

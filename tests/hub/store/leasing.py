@@ -1,5 +1,7 @@
 """How stores hand out work: oldest first, fenced, and again when a lease has run out."""
 
+from datetime import UTC, datetime
+
 from pyroaring import BitMap
 
 from hub.notification import Platform
@@ -99,6 +101,35 @@ class Leasing(Suite):
         ]
         assert {page.lane for page in leased} == {Lane.BROADCAST}
         assert [list(page.ordinals or ()) for page in await lease_pages(store, clock, HUB)] == [[1], [2], [3], [3]]
+
+    async def test_pages_that_nobody_serves_are_leased_once_their_notification_is_at_its_end(
+        self, store: Store, clock: FakeClock
+    ) -> None:
+        soon = datetime.fromtimestamp(clock() + 5, UTC)
+        forever, brief = notification(), notification(expires_at=soon)
+        apns, fcm = (Platform.APNS, BitMap([1])), (Platform.FCM, BitMap([2]))
+        for work in await take(store, clock, forever, brief):
+            await store.expand(work, Audience(pages=[apns, fcm]), started_at=clock())
+        await enqueue(store, clock, notification(schedule_at=soon))
+        clock.advance(5)
+        (scheduled,) = await lease(store, clock)
+        await store.expand(scheduled, Audience(pages=[fcm]), started_at=clock())
+
+        async def strays(*served: tuple[str, Platform], begun_before: float, limit: int = 9) -> list[tuple[str, str]]:
+            pages = await store.lease_strays(served, limit, begun_before=begun_before, until=clock() + LEASE)
+            await store.release(pages)
+            assert {page.lane for page in pages} <= {Lane.BROADCAST}
+            return sorted((page.notification.id, str(page.platform)) for page in pages)
+
+        begun = clock() - 5
+        ours = [(HUB, Platform.APNS), (HUB, Platform.FCM)]
+        assert await strays(*ours, begun_before=clock()) == []
+        assert await strays(*ours[:1], begun_before=begun - 1) == [(brief.id, "Platform.FCM")]
+        of_fcm = sorted((one.id, "Platform.FCM") for one in (forever, brief))
+        assert await strays(*ours[:1], ("other", Platform.FCM), begun_before=begun) == of_fcm
+        assert len(await strays(begun_before=begun)) == 4
+        assert len(await strays(begun_before=clock())) == 5
+        assert len(await strays(begun_before=clock(), limit=3)) == 3
 
     async def test_the_lease_of_a_page_is_fenced_renewed_and_given_back_like_any(
         self, stores: Stores, store: Store, clock: FakeClock

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -65,8 +66,19 @@ def _node(session: Session, path: str) -> Node | None:
     if path.lower() == CBS:
         return Cbs(session.broker.faults)
     if path.lower().endswith(MANAGEMENT_SUFFIX):
-        return Management(session.broker, session.broker.namespace.entity(path[: -len(MANAGEMENT_SUFFIX)]))
+        entity = session.broker.namespace.entity(path[: -len(MANAGEMENT_SUFFIX)])
+        return Management(session.broker, entity, holds=partial(_holds, session))
     return None
+
+
+def _holds(session: Session, lock: SessionLock, link_name: str | None) -> bool:
+    """Whether a receiver on the same connection holds this, the one with this name if it is told."""
+    return any(
+        link.session_lock is lock and link_name in (None, link.name)
+        for each in session.connection.sessions.values()
+        for link in each.links.values()
+        if isinstance(link, QueueLink)
+    )
 
 
 def _attach_node(session: Session, request: Attach, path: str, node: Node) -> None:
@@ -131,7 +143,7 @@ def _queue_link(
 ) -> QueueLink:
     takes_away = request.snd_settle_mode == _SETTLED
     pump = session.broker.pump(queue)
-    return QueueLink(session, request.handle, path, pump, takes_away=takes_away, session_lock=lock)
+    return QueueLink(session, request.handle, path, pump, name=request.name, takes_away=takes_away, session_lock=lock)
 
 
 def _filters(request: Attach) -> dict[Any, Any]:

@@ -217,7 +217,7 @@ class ReplyLink(OutgoingLink):
 
 
 class QueueLink(OutgoingLink):
-    """Messages of a queue; `session_lock` is what a session receiver holds."""
+    """Messages of a queue; `session_lock` is what a session receiver holds, which requests name by the link's `name`."""
 
     def __init__(
         self,
@@ -226,10 +226,12 @@ class QueueLink(OutgoingLink):
         path: str,
         pump: QueuePump,
         *,
+        name: str,
         takes_away: bool,
         session_lock: SessionLock | None = None,
     ) -> None:
         super().__init__(session, handle, path)
+        self.name = name
         self.takes_away = takes_away
         self.session_lock = session_lock
         self._pump = pump

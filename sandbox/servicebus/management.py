@@ -32,15 +32,22 @@ _STATUSES = {
 _LONG, _TIMESTAMP, _STRING = 0x81, 0x83, 0xB1
 _MAX_SESSIONS = 100
 
+_LINK_NAME = "associated-link-name"
+"""The property of a request that says for which receiver it is made; operations find it in the body."""
+
 Body = Mapping[str, Any]
+
+Holds = Callable[[SessionLock, str | None], bool]
+"""Whether who asks holds this session, on the link with this name if a request tells one."""
 
 
 class Management:
-    """Answers requests about one entity."""
+    """Answers requests about one entity; who does not hold a session, or does no more, is told so."""
 
-    def __init__(self, broker: Broker, entity: Entity) -> None:
+    def __init__(self, broker: Broker, entity: Entity, *, holds: Holds) -> None:
         self._broker = broker
         self._entity = entity
+        self._holds = holds
         self._operations: dict[str, Callable[[Body], Body | None]] = {
             "renew-lock": self._renew_lock,
             "update-disposition": self._update_disposition,
@@ -58,20 +65,20 @@ class Management:
         operation = str(request.application_properties.get("operation")).removeprefix(PREFIX)
         try:
             self._broker.faults.strike_request(operation)
-            body = self._perform(operation, value_of(request))
+            body = self._perform(operation, value_of(request), request.application_properties.get(_LINK_NAME))
         except AmqpError as error:
             return _refusal(request, error)
         if body is None:
             return reply(request, {"statusCode": Int(204), "statusDescription": "NoContent"}, {})
         return reply(request, {"statusCode": Int(200), "statusDescription": "OK"}, body)
 
-    def _perform(self, operation: str, body: Any) -> Body | None:
+    def _perform(self, operation: str, body: Any, link_name: str | None) -> Body | None:
         """The answer's body, None when there is nothing to tell of. Raises: AmqpError."""
         perform = self._operations.get(operation)
         if perform is None:
             raise AmqpError(conditions.NOT_IMPLEMENTED, f"there is no operation {operation!r}")
         try:
-            return perform(body)
+            return perform({**body, _LINK_NAME: link_name})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             text = f"the request for {operation} lacks something, or has it in another type: {error!r}"
             raise AmqpError(conditions.ARGUMENT_ERROR, text) from error
@@ -117,7 +124,7 @@ class Management:
             _items(body["sequence-numbers"]),
             self._broker.clock(),
             lock=body["receiver-settle-mode"] == 1,
-            session=self._session_lock(body),
+            session=None if body.get("session-id") is None else self._session_lock(body),
         )
         return {"messages": [_received(message) for message in messages]}
 
@@ -136,7 +143,8 @@ class Management:
         return {}
 
     def _renew_session_lock(self, body: Body) -> Body:
-        return {"expiration": Timestamp(self._queue.renew_session(body["session-id"], self._broker.clock()))}
+        lock = self._session_lock(body)
+        return {"expiration": Timestamp(self._queue.renew_session(lock, self._broker.clock()))}
 
     def _get_session_state(self, body: Body) -> Body:
         self._session_lock(body)
@@ -152,10 +160,12 @@ class Management:
         sessions = self._queue.sessions()[skip : skip + (body.get("top") or _MAX_SESSIONS)]
         return {"skip": Int(skip + len(sessions)), "sessions-ids": Array(_STRING, sessions)} if sessions else None
 
-    def _session_lock(self, body: Body) -> SessionLock | None:
-        """The lock of the session that a request names. Raises: AmqpError: nobody holds it."""
-        session_id = body.get("session-id")
-        return None if session_id is None else self._queue.session_lock(session_id, self._broker.clock())
+    def _session_lock(self, body: Body) -> SessionLock:
+        """The lock under which who asks holds the session it names. Raises: AmqpError: nobody does, or somebody else."""
+        lock = self._queue.session_lock(body["session-id"], self._broker.clock())
+        if not self._holds(lock, body[_LINK_NAME]):
+            raise AmqpError(conditions.SESSION_LOCK_LOST, f"the session {lock.session_id!r} is held by somebody else")
+        return lock
 
 
 def _refusal(request: Content, error: AmqpError) -> bytes:

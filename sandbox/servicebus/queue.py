@@ -233,9 +233,8 @@ class MessageQueue:
             for token in list(lock.messages):
                 self._return(self._unlocked(token), now)
 
-    def renew_session(self, session_id: str, now: int) -> int:
-        """Hold it for the whole duration again; returns until when. Raises: AmqpError: nobody holds it."""
-        lock = self.session_lock(session_id, now)
+    def renew_session(self, lock: SessionLock, now: int) -> int:
+        """Hold a session that is held for the whole duration again; returns until when."""
         lock.locked_until = now + self.settings.lock_duration
         return lock.locked_until
 

@@ -19,6 +19,7 @@ from azure.servicebus.exceptions import (
     ServiceBusError,
     ServiceBusQuotaExceededError,
     ServiceBusServerBusyError,
+    SessionLockLostError,
 )
 
 from sandbox.servicebus import QueueSettings, ServiceBus, conditions
@@ -243,6 +244,30 @@ async def test_locks_expire_on_request(stage: Stage) -> None:
             await receiver.complete_message(message)
         (again,) = await receive(receiver)
         assert (again.delivery_count, queue.counts.lock_expired) == (1, 1)
+
+
+@together
+async def test_a_session_that_was_lost_with_its_link_cannot_be_renewed_nor_its_state_set(stage: Stage) -> None:
+    async with ServiceBus() as broker, connected_to(broker) as bus:
+        broker.create_queue("q", QueueSettings(requires_session=True))
+        former = await bus.receiver("q", session_id="s")
+        broker.detach("q")
+        holder = await bus.receiver("q", session_id="s")
+        for denied in (former.session.renew_lock, former.session.get_state, lambda: former.session.set_state(b"x")):
+            with pytest.raises(SessionLockLostError):
+                await denied()
+        await holder.session.renew_lock()
+        assert await holder.session.get_state() is None
+
+
+@together
+async def test_a_session_whose_lock_has_expired_cannot_be_renewed(stage: Stage) -> None:
+    async with ServiceBus() as broker, connected_to(broker) as bus:
+        broker.create_queue("q", QueueSettings(requires_session=True))
+        former = await bus.receiver("q", session_id="s")
+        broker.expire_locks("q")
+        with pytest.raises(SessionLockLostError):
+            await former.session.renew_lock()
 
 
 @together

@@ -248,8 +248,9 @@ def test_a_session_that_ends_gives_its_messages_back(given_back: bool, count: in
 def test_a_renewed_session_keeps_its_messages() -> None:
     queue = new_queue(requires_session=True)
     queue.enqueue(content(session="s"), 0)
-    _, token = take(queue, 0, queue.accept_session("s", 0))
-    assert queue.renew_session("s", 900) == 900 + LOCK
+    lock = queue.accept_session("s", 0)
+    _, token = take(queue, 0, lock)
+    assert queue.renew_session(lock, 900) == 900 + LOCK
     queue.advance(LOCK)
     queue.complete(token, LOCK)
 

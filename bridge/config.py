@@ -9,29 +9,20 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import orjson
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from bridge.credentials import Apns, Fcm, Remote, Tls, Wns
 from bridge.decode import DecodeSettings
 from bridge.decode.base import ValueType
 from bridge.decode.pattern import compile_pattern
 from bridge.log import Level
+from bridge.section import Secret, Section, form
 from connectors.amqp.settings import AmqpSettings
 from connectors.duration import Duration
-from connectors.files import ExistingFile
 from connectors.http.settings import HttpSettings
 from connectors.servicebus.settings import ServiceBusSettings
 from connectors.size import Size
 from hub.notification import Platform
-from hub.remote_settings import RemoteSettings
 from hub.tags import MaxTags
 from rules.engine import RuleSet
 from rules.errors import ExpressionError
@@ -40,19 +31,6 @@ from rules.render import Text, compile_text
 
 Positive = Annotated[Duration, Field(gt=0)]
 NotNegative = Annotated[Duration, Field(ge=0)]
-Secret = Annotated[SecretStr, Field(min_length=1)]
-
-
-class Section(BaseModel):
-    """A part of the configuration; a key it does not have is a mistake."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        hide_input_in_errors=True,
-        coerce_numbers_to_str=True,
-        arbitrary_types_allowed=True,
-    )
 
 
 class Listen(NamedTuple):
@@ -139,7 +117,7 @@ class Log(Section):
 class BridgeSettings(Section):
     """The process. Times of events that have no offset are in `timezone`."""
 
-    name: Annotated[str, Field(pattern=r"^[\w.-]{1,100}$")] = "pushbridge"
+    name: Annotated[str, form(r"[\w.-]{1,100}", "a name of letters, digits, '.', '_' and '-'")] = "pushbridge"
     timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
     http: AdminListener = AdminListener()
     store: StoreSettings = StoreSettings()
@@ -265,54 +243,6 @@ class AccessPolicySettings(Section):
     secondary_key: Secret | None = None
 
 
-def _pem(key: SecretStr) -> SecretStr:
-    if "-----BEGIN PRIVATE KEY-----" not in key.get_secret_value():
-        raise ValueError("not the text of a .p8 file; write ${file:/path/to/key.p8}")
-    return key
-
-
-def _service_account(account: SecretStr) -> SecretStr:
-    try:
-        document = orjson.loads(account.get_secret_value())
-    except orjson.JSONDecodeError:
-        raise ValueError("not JSON; write ${file:/path/to/service-account.json}") from None
-    missing = {"project_id", "client_email", "private_key"} - (document.keys() if isinstance(document, dict) else set())
-    if missing:
-        raise ValueError(f"not a service account: {', '.join(sorted(missing))} missing")
-    return account
-
-
-class Apns(Section):
-    """Token authentication of the APNs provider API; `key` is the text of the .p8 file."""
-
-    key: Annotated[Secret, AfterValidator(_pem)]
-    key_id: Annotated[str, Field(pattern=r"^[A-Z0-9]{10}$")]
-    team_id: Annotated[str, Field(pattern=r"^[A-Z0-9]{10}$")]
-    topic: Annotated[str, Field(min_length=1)]
-    environment: Literal["production", "sandbox"] = "production"
-    endpoint: str | None = None
-    ca_file: ExistingFile | None = None
-
-
-class Fcm(Section):
-    """FCM HTTP v1; `service_account` is the text of the JSON file."""
-
-    service_account: Annotated[Secret, AfterValidator(_service_account)]
-    endpoint: str | None = None
-    ca_file: ExistingFile | None = None
-
-
-class Wns(Section):
-    """WNS with an app registration in Entra ID. Channels outside of `allowed_hosts` and below are refused."""
-
-    tenant: Annotated[str, Field(min_length=1)]
-    client_id: Annotated[str, Field(min_length=1)]
-    client_secret: Secret
-    token_url: str | None = None
-    allowed_hosts: Annotated[tuple[str, ...], Field(min_length=1)] = ("notify.windows.com",)
-    ca_file: ExistingFile | None = None
-
-
 class Platforms(Section):
     """Credentials for the push services; a platform without is not sent to."""
 
@@ -325,19 +255,6 @@ class Platforms(Section):
         """The platforms that have credentials."""
         all_of = {Platform.APNS: self.apns, Platform.FCM: self.fcm, Platform.WNS: self.wns}
         return frozenset(platform for platform, credentials in all_of.items() if credentials is not None)
-
-
-def _connection_string(value: SecretStr) -> SecretStr:
-    RemoteSettings.from_connection_string(value.get_secret_value(), hub="")
-    return value
-
-
-class Remote(Section):
-    """A hub elsewhere: an Azure Notification Hub, or one of a central pushbridge, called `hub` there (here's name else)."""
-
-    connection_string: Annotated[Secret, AfterValidator(_connection_string)]
-    hub: Annotated[str, Field(min_length=1, max_length=260, pattern=r"^[^/?#]+$")] | None = None
-    ca_file: ExistingFile | None = None
 
 
 class HubSettings(Section):
@@ -357,14 +274,6 @@ class HubSettings(Section):
         if self.remote is not None and (self.access_policies or self.platforms.configured):
             raise ValueError("a remote hub has its access_policies and platforms where it is")
         return self
-
-
-class Tls(Section):
-    """Files in PEM. With `ca`, clients have to show a certificate it signed."""
-
-    cert: ExistingFile
-    key: ExistingFile
-    ca: ExistingFile | None = None
 
 
 class HubApi(Section):
@@ -435,7 +344,9 @@ class Delivery(Section):
     max_in_flight: int = Field(default=2_000, ge=1)
 
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+Name = Annotated[
+    str, form(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "a name of letters, digits, '.', '_' and '-', 100 characters at most")
+]
 """Of a source or a hub: it becomes a metric label, and a hub's a path segment."""
 
 

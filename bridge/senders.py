@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from bridge.config import Apns, Fcm, HubSettings, Wns
+from bridge.config import HubSettings
+from bridge.credentials import Apns, Fcm, Wns
 from hub.bulkhead import Outlet
 from hub.notification import Notification, Platform
 from hub.remote_settings import RemoteSettings

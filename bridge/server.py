@@ -18,7 +18,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bridge.config import Listen, Tls
+from bridge.config import Listen
+from bridge.credentials import Tls
 from bridge.errors import BridgeError
 from bridge.metrics import Metrics
 

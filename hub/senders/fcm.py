@@ -55,10 +55,11 @@ class FcmSettings:
         except orjson.JSONDecodeError as error:
             raise ValueError(f"the service account is no JSON: {error}") from error
         needed = ("project_id", "client_email", "private_key")
-        missing = [name for name in needed if not isinstance(account, dict) or not account.get(name)]
+        account = account if isinstance(account, dict) else {}
+        missing = [name for name in needed if not isinstance(account.get(name), str) or not account[name]]
         if missing:
             raise ValueError(f"the service account lacks {', '.join(missing)}; use the JSON key file as downloaded")
-        optional = {name: account[name] for name in ("private_key_id", "token_uri") if account.get(name)}
+        optional = {name: str(account[name]) for name in ("private_key_id", "token_uri") if account.get(name)}
         return cls(**{name: account[name] for name in needed}, **optional, endpoint=endpoint, ca_file=ca_file)
 
 

@@ -1,5 +1,6 @@
 """Settings as read, and `examples.yaml`, which runs as it stands and shows how to switch on more."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -17,6 +18,8 @@ from connectors.base import Message
 from hub.notification import Platform, TemplateContent
 from hub.tags import MaxTags
 from rules.mapping import Given
+from sandbox.tls import Authority
+from tests.hub.senders.keys import p256_key, pem_of, rsa_key
 
 EXAMPLES = (Path(rules.__file__).parent.parent / "examples.yaml").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"(?:^#>.*\n)+", EXAMPLES, re.MULTILINE)
@@ -29,10 +32,12 @@ def directory(tmp_path: Path) -> Path:
     """A directory with the files that the examples name."""
     secrets = tmp_path / "secrets"
     secrets.mkdir()
-    (secrets / "apns.p8").write_text("-----BEGIN PRIVATE KEY-----\ncanary\n-----END PRIVATE KEY-----\n")
-    (secrets / "fcm.json").write_text('{"project_id": "p", "client_email": "e", "private_key": "canary"}')
-    (secrets / "tls.crt").write_text("")
-    (secrets / "tls.key").write_text("")
+    account = {"project_id": "p", "client_email": "e", "private_key": pem_of(rsa_key())}
+    (secrets / "apns.p8").write_text(pem_of(p256_key()))
+    (secrets / "fcm.json").write_text(json.dumps(account))
+    Authority(secrets)
+    for name in ("tls.crt", "tls.key"):
+        (secrets / name).write_bytes((secrets / "server.pem").read_bytes())
     return tmp_path
 
 
@@ -61,7 +66,8 @@ def test_the_examples_with_everything_on_show_no_secret(directory: Path) -> None
     settings = read(EXAMPLES.replace("#>", ""), directory)
     assert settings.hubs["example"].platforms.configured == frozenset(Platform)
     assert set(settings.sources) >= {"shop", "account", "approvals", "cloud"}
-    assert "canary" not in repr(settings)
+    for secret in ("apns.p8", "fcm.json"):
+        assert (directory / "secrets" / secret).read_text()[40:80] not in repr(settings)
 
 
 BODIES = {

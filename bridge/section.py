@@ -1,0 +1,32 @@
+"""What all sections of a configuration have in common."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+
+Secret = Annotated[SecretStr, Field(min_length=1)]
+
+
+class Section(BaseModel):
+    """A part of the configuration; a key it does not have is a mistake."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        coerce_numbers_to_str=True,
+        arbitrary_types_allowed=True,
+    )
+
+
+def form(pattern: str, words: str) -> AfterValidator:
+    """Text of a form that a complaint names in words."""
+    compiled = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if compiled.fullmatch(text) is None:
+            raise ValueError(f"expected {words}")
+        return text
+
+    return AfterValidator(check)

@@ -55,7 +55,6 @@ class Dispatcher:
         self._store = store
         self._bulkheads = bulkheads
         self._observer = observer
-        self._policy = policy
         self._clock = clock
         self._rendering = Rendering(store)
         self._pushing = Pushing(
@@ -189,10 +188,9 @@ class Dispatcher:
     async def _stray_pages(self) -> Sequence[Work]:
         if self._draining or self._owed:
             return ()
-        now = self._clock()
-        begun_before = now - self._policy.max_age
+        until = self._clock() + LEASE
         return await self._store.lease_strays(
-            list(self._bulkheads), _STRAYS, begun_before=begun_before, until=now + LEASE
+            list(self._bulkheads), _STRAYS, begun_before=self._pushing.ended_before, until=until
         )
 
     def _take_leased(self, work: Sequence[Work], lane: Lane) -> None:

@@ -49,6 +49,7 @@ class Forwarding:
         self._policy = policy
         self._observer = observer
         self._clock = clock
+        self._since = clock()
 
     async def hand_over(self, work: Sequence[Work]) -> Handover:
         """Hand over notifications of one hub, those that its bulkhead admits; of a hub that is nowhere, none."""
@@ -96,8 +97,10 @@ class Forwarding:
         return min(now + wait, self._gives_up_at(piece))
 
     def _gives_up_at(self, piece: Work) -> float:
+        # Nobody was there before this process: what waited for it, tried or not, is not given up for that.
+        began_at = max(_began_at(piece), self._since)
         expires_at = piece.notification.expires_at
-        return self._policy.gives_up_at(_began_at(piece), None if expires_at is None else expires_at.timestamp())
+        return self._policy.gives_up_at(began_at, None if expires_at is None else expires_at.timestamp())
 
     def _end(self, handover: Handover, piece: Work, outcome: OutcomeName, reason: str, detail: str) -> None:
         """A notification that the other side will not have is kept as a dead letter, so that it is not just gone."""

@@ -1,5 +1,6 @@
 """A batch while it is with the senders: work and audiences become pushes, and their answers become results."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -34,10 +35,14 @@ Outcomes = dict[Platform, Counter[OutcomeName]]
 
 @dataclass(slots=True)
 class _Run:
-    """One piece of work on its way: what is still out, and what came back."""
+    """One piece of work on its way: what is still out, and what came back.
+
+    It may wait for a try until `waits_until`; what fails after `gives_up_at` is not tried again.
+    """
 
     work: Work
     started_at: float
+    waits_until: float
     gives_up_at: float
     waiting: int = 0
     ordinals: list[int] = field(default_factory=list)
@@ -102,6 +107,13 @@ class Pushing:
         self._observer = observer
         self._clock = clock
         self._done = done
+        self._since = clock()
+
+    @property
+    def ended_before(self) -> float:
+        """What could be pushed since before this moment has waited its whole age, and we were there to push it."""
+        now, age = self._clock(), self._policy.max_age
+        return now - age if now - age >= self._since else -math.inf
 
     def load(self, batch: Sequence[tuple[Work, Audience]], *, started_at: float) -> Load:
         """Put the pushes for these audiences into parcels; places for them are reserved, so each parcel has to be sent.
@@ -131,8 +143,16 @@ class Pushing:
 
     def _run_for(self, piece: Work, started_at: float) -> _Run:
         notification = piece.notification
-        accepted_at = max(piece.accepted_at, _seconds(notification.schedule_at) or 0.0)
-        return _Run(piece, started_at, self._policy.gives_up_at(accepted_at, _seconds(notification.expires_at)))
+        began_at = max(piece.accepted_at, _seconds(notification.schedule_at) or 0.0)
+        expires_at = _seconds(notification.expires_at)
+        # The age bounds how often a push is repeated. What was never tried, because nobody was there, gets its one try.
+        waits_from = began_at if piece.attempt else max(began_at, self._since)
+        return _Run(
+            piece,
+            started_at,
+            waits_until=self._policy.gives_up_at(waits_from, expires_at),
+            gives_up_at=self._policy.gives_up_at(began_at, expires_at),
+        )
 
     def _fill(self, run: _Run, audience: Audience, parcels: dict[tuple[str, Platform], list[Parcel]]) -> None:
         """Put the pushes of one piece into the parcels of their bulkheads; what cannot be sent ends or is parked here."""
@@ -141,7 +161,7 @@ class Pushing:
             run.ordinals = [target.ordinal for target in audience.targets]
             for platform, doubles in audience.skipped.items():
                 run.count(platform, OutcomeName.SKIPPED, len(doubles))
-        if self._clock() >= run.gives_up_at:
+        if self._clock() >= run.waits_until:
             for target in audience.targets:
                 is_served = (notification.hub, target.platform) in self._bulkheads
                 self._end(run, target, OutcomeName.ABANDONED, "expired" if is_served else _NOBODY_SERVES)
@@ -186,7 +206,7 @@ class Pushing:
         bulkhead = self._bulkheads.get((run.work.notification.hub, platform))
         # What was begun waits for a hub that was taken out of the configuration as for a service that is away.
         closed_until = self._clock() + _ABSENT if bulkhead is None else bulkhead.closed_until
-        return min(max(self._clock() + SATURATED, closed_until), run.gives_up_at)
+        return min(max(self._clock() + SATURATED, closed_until), run.waits_until)
 
     async def send(self, parcel: Parcel) -> None:
         """Each bulkhead on its own: a piece is ready when the last of those it needs has answered."""

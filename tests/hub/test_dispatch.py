@@ -391,6 +391,56 @@ async def test_what_had_expired_before_its_first_try_is_abandoned_unpushed(deliv
     assert (details.state, details.counts) == (State.ABANDONED, {FCM: {ABANDONED: 2}})
 
 
+@pytest.mark.parametrize("answer, ends_as", [(DELIVERED, SUCCESS), (UNAVAILABLE, ABANDONED)])
+async def test_what_waited_while_nobody_was_there_is_tried_once_whatever_its_age(
+    store: FlakyStore, clock: FakeClock, answer: SendResult, ends_as: OutcomeName
+) -> None:
+    await store.put_installations(HUB, [installation("ann", "news", templates=False)])
+    given = notification("news", content=GOOGLE)
+    await store.accept(arrivals([given]), lease=0, until=0)
+    clock.advance(10 * POLICY.max_age)
+    delivery = Delivery(store, clock)
+    delivery.fcm.answer = answer
+    delivery.bulkheads[HUB, FCM].closed_until = clock() + 20
+    async for _ in run(delivery):
+        await store.called("release")
+        await delivery.later(20)
+        await delivery.observer.until_ended(1)
+    assert len(delivery.fcm.pushes) == 1
+    assert (await delivery.details(given)).counts == {FCM: {ends_as: 1}}
+
+
+async def test_what_was_tried_before_nobody_was_there_is_not_tried_again_beyond_its_age(
+    store: FlakyStore, clock: FakeClock
+) -> None:
+    await store.put_installations(HUB, [installation("ann", "news", templates=False)])
+    given = notification("news", content=GOOGLE)
+    before = Delivery(store, clock)
+    before.fcm.answer = UNAVAILABLE
+    async for _ in run(before):
+        await before.accept(given)
+        await store.called("record")
+        await before.dispatcher.drain(60)
+    clock.advance(POLICY.max_age)
+    after = Delivery(store, clock)
+    async for _ in run(after):
+        await after.observer.until_ended(1)
+    assert after.fcm.pushes == []
+    assert (await after.details(given)).counts == {FCM: {ABANDONED: 1}}
+
+
+async def test_a_push_that_finds_its_door_closed_for_as_long_as_it_may_wait_is_given_up(delivery: Delivery) -> None:
+    await register(delivery, 1, "news")
+    delivery.bulkheads[HUB, FCM].closed_until = delivery.clock() + 2 * POLICY.max_age
+    given = notification("news", content=GOOGLE)
+    await delivery.accept(given)
+    await delivery.store.called("release")
+    await delivery.later(POLICY.max_age)
+    await delivery.observer.until_ended(1)
+    assert delivery.fcm.pushes == []
+    assert (await delivery.details(given)).counts == {FCM: {ABANDONED: 1}}
+
+
 async def test_a_wrong_key_stops_its_platform_touches_no_registration_and_all_goes_out_when_it_is_mended(
     delivery: Delivery,
 ) -> None:
@@ -660,6 +710,25 @@ async def test_a_broadcast_whose_hub_stays_away_ends_and_makes_room(
     assert details.counts == {FCM: {SUCCESS: pushed, ABANDONED: len(everyone) - pushed}}
     assert delivery.observer.outcomes == {(FCM, SUCCESS): pushed, (FCM, ABANDONED): len(everyone) - pushed}
     assert delivery.dispatcher.pending == await delivery.store.pending() == 0
+
+
+async def test_a_broadcast_left_by_a_process_before_waits_for_its_hub_too(store: FlakyStore, clock: FakeClock) -> None:
+    await store.put_installations(HUB, [installation(name, templates=False) for name in phones(PAGE_SIZE + 1)])
+    given = notification(content=GOOGLE)
+    await store.accept(arrivals([given]), lease=0, until=0)
+    (work,) = await lease(store, clock)
+    (audience,) = await store.audiences([given])
+    await store.expand(work, audience, started_at=clock())
+    clock.advance(2 * POLICY.max_age)
+    delivery = Delivery(store, clock)
+    del delivery.bulkheads[HUB, FCM]
+    async for _ in run(delivery):
+        clock.advance(POLICY.max_age - 1)
+        await store.called("lease_strays", 2)
+        assert delivery.observer.claims == {}
+        clock.advance(1)
+        await delivery.observer.until_ended(1)
+    assert (await delivery.details(given)).counts == {FCM: {ABANDONED: PAGE_SIZE + 1}}
 
 
 async def test_a_retry_waits_for_a_hub_taken_away_and_is_given_up_with_its_age(delivery: Delivery) -> None:

@@ -22,7 +22,7 @@ from hub.outcome import OutcomeName, Reaction, State
 from hub.retry import RetryPolicy
 from hub.senders.base import SendResult
 from hub.store.base import DeadLetter, Work
-from tests.fakes.clock import FakeClock
+from tests.fakes.clock import START, FakeClock
 from tests.fakes.observer import FakeObserver
 from tests.fakes.outlets import ScriptedOutlet
 from tests.fakes.senders import DELIVERED, DROPPED, UNAVAILABLE, WRONG_KEY, FakeSender
@@ -47,8 +47,8 @@ def letter(**changes: Any) -> Notification:
 class Outbox:
     """Forwarding to one hub elsewhere, without a store: a test hands over work and sees what came of it."""
 
-    def __init__(self, *script: SendResult, single: int = 2000) -> None:
-        self.clock = FakeClock()
+    def __init__(self, *script: SendResult, single: int = 2000, since: float = START) -> None:
+        self.clock = FakeClock(since)
         self.outlet = ScriptedOutlet(*script)
         self.bulkhead = Bulkhead(self.outlet, single=single, clock=self.clock)
         self.observer = FakeObserver()
@@ -194,6 +194,18 @@ async def test_what_is_too_old_is_a_dead_letter_and_not_sent(
     if expired:
         assert dead_letter(handover).reason == "expired"
         assert [(outcome, ended) for _, outcome, ended in outbox.observer.handovers] == [(OutcomeName.ABANDONED, True)]
+
+
+async def test_what_waited_while_nobody_was_there_is_handed_over_whatever_its_age() -> None:
+    before = Outbox()
+    work = before.work(letter(), letter(expires_at=datetime.fromtimestamp(before.clock() + 1800, UTC)))
+    after = Outbox(UNAVAILABLE, since=before.clock() + 36_000)
+    handover = await after.forwarding.hand_over(work)
+    assert after.outlet.tries == [work[0].notification]
+    assert dead_letter(handover).reason == "expired"
+    assert len(due_times(handover)) == 1
+    after.clock.advance(1800)
+    assert dead_letter(await after.forwarding.hand_over(work[:1])).reason == "expired"
 
 
 async def test_what_was_too_long_refused_says_what_the_hub_said() -> None:

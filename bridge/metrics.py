@@ -94,6 +94,11 @@ class Metrics:
             source=Named.SOURCES,
             outcome=INGEST.values(),
         )
+        self._given_up = counter(
+            "ingest_messages_given_up",
+            "Messages that the broker took back before they were in the store; they come again.",
+            source=Named.SOURCES,
+        )
         self._lag = gauge("ingest_lag_messages", "Messages that wait at the broker.", source=Named.SOURCES)
         self._oldest_unacked = gauge(
             "ingest_oldest_unacked_timestamp_seconds",
@@ -258,6 +263,11 @@ class Metrics:
                 self._rule_evaluations.labels(rule, outcome).inc(count)
         for (stage, reason), count in letters.items():
             self._dead_letters.labels(stage, reason).inc(count)
+
+    def given_up(self, passages: Sequence[Passage]) -> None:
+        """A broker took messages back, as their locks ran out or the connection was lost."""
+        for source, count in Counter(passage.message.source for passage in passages).items():
+            self._given_up.labels(source).inc(count)
 
     def _rule(self, name: str) -> str:
         return name if name in self._rules else OTHER

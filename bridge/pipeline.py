@@ -75,6 +75,9 @@ class PassageObserver(Protocol):
     def passed(self, passages: Sequence[Passage]) -> None:
         """These, of one batch, are in the store; returns at once and never raises."""
 
+    def given_up(self, passages: Sequence[Passage]) -> None:
+        """The broker took these back before they were in the store: they come again; returns at once, never raises."""
+
     def crashed(self, what: str, error: Exception) -> None:
         """A defect of ours met the message named by `what`, which becomes a dead letter."""
 
@@ -121,11 +124,9 @@ class Pipeline:
             passages.append(self._route(message))
             await turn.pass_on()
         accepted = await self._accept(passages)
-        turn = Turn()
-        for start in range(0, len(accepted), _TOLD):
-            self._observer.passed(accepted[start : start + _TOLD])
-            await turn.pass_on()
         answers = {id(passage): self._answer(passage) for passage in accepted}
+        await _tell(self._observer.passed, accepted)
+        await _tell(self._observer.given_up, [passage for passage in passages if id(passage) not in answers])
         return [(passage.message, answers.get(id(passage), NACK)) for passage in passages]
 
     async def _accept(self, passages: Sequence[Passage]) -> Sequence[Passage]:
@@ -212,6 +213,14 @@ class Pipeline:
         return Answer(
             settlement=_REJECT if native else Settlement.ACK, reason=passage.reason.value, detail=passage.detail
         )
+
+
+async def _tell(tell: Callable[[Sequence[Passage]], None], passages: Sequence[Passage]) -> None:
+    """Tell of a batch in slices, as others wait for their turn."""
+    turn = Turn()
+    for start in range(0, len(passages), _TOLD):
+        tell(passages[start : start + _TOLD])
+        await turn.pass_on()
 
 
 def _any_lost(passages: Sequence[Passage]) -> bool:

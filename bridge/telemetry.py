@@ -48,16 +48,12 @@ class Telemetry:
                         reason=letter.reason,
                         detail=letter.detail,
                     )
-            message = passage.message
-            broker = {"message_id": message.id, "position": message.position}
-            _log.info(
-                "event taken",
-                event_id=passage.event_id,
-                source=message.source,
-                end=passage.end.value,
-                rules=passage.decision.matched,
-                **{name: value for name, value in broker.items() if value is not None},
-            )
+            _log.info("event taken", **_received(passage), end=passage.end.value, rules=passage.decision.matched)
+
+    def given_up(self, passages: Sequence[Passage]) -> None:
+        self._metrics.given_up(passages)
+        for passage in passages:
+            _log.warning("message given up", **_received(passage), detail="the broker took it back: it comes again")
 
     # The supervisors
 
@@ -161,6 +157,14 @@ def _counts(outcomes: Mapping[OutcomeName, int]) -> dict[str, int]:
 
 def _instant(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def _received(passage: Passage) -> dict[str, str]:
+    """Which event it is, and what its broker calls the message."""
+    message = passage.message
+    broker = {"message_id": message.id, "position": message.position}
+    named = {name: value for name, value in broker.items() if value is not None}
+    return {"event_id": passage.event_id, "source": message.source, **named}
 
 
 def _trace(error: Exception) -> str:

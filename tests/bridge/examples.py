@@ -36,10 +36,14 @@ class FakePassages:
 
     def __init__(self) -> None:
         self.passages: list[Passage] = []
+        self.returned: list[Passage] = []
         self.crashes: list[tuple[str, Exception]] = []
 
     def passed(self, passages: Sequence[Passage]) -> None:
         self.passages += passages
+
+    def given_up(self, passages: Sequence[Passage]) -> None:
+        self.returned += passages
 
     def crashed(self, what: str, error: Exception) -> None:
         self.crashes.append((what, error))

@@ -116,6 +116,7 @@ DELIVERIES = [*DELIVERY_LABELS.values(), "timeout"]
 
 COMBINATIONS: dict[str, Any] = {
     "ingest_messages_total": product(INGEST.values(), SOURCES),
+    "ingest_messages_given_up_total": product(SOURCES),
     "ingest_lag_messages": product(SOURCES),
     "ingest_oldest_unacked_timestamp_seconds": product(SOURCES),
     "source_up": product(SOURCES),

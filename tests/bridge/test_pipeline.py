@@ -318,6 +318,7 @@ async def test_a_message_that_the_broker_took_back_is_given_up_and_costs_the_oth
     assert await bench.handle(message(body % "a"), gone, message(body % "b")) == [ACK, NACK, ACK]
     assert [arrival.event_id for arrival in bench.hub.arrivals] == ["a", "b"]
     assert [passage.event_id for passage in bench.told.passages] == ["a", "b"]
+    assert [passage.event_id for passage in bench.told.returned] == ["gone"]
 
 
 async def test_a_message_that_is_lost_while_the_store_fails_is_not_accepted_any_more(bench: Bench) -> None:
@@ -331,6 +332,7 @@ async def test_a_message_that_is_lost_while_the_store_fails_is_not_accepted_any_
     assert await handling == [NACK, ACK]
     assert [arrival.event_id for arrival in bench.hub.batches[-1]] == ["b"]
     assert [passage.event_id for passage in bench.told.passages] == ["b"]
+    assert [passage.event_id for passage in bench.told.returned] == ["a"]
 
 
 async def test_a_batch_that_is_lost_as_a_whole_asks_nothing_of_the_store(bench: Bench) -> None:

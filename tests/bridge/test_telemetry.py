@@ -55,6 +55,7 @@ def everything(telemetry: Telemetry) -> list[EventDict]:
     """Tell all there is to tell."""
     with capture_logs() as lines:
         telemetry.passed([passage()])
+        telemetry.given_up([passage()])
         telemetry.source_changed(SourceStatus("orders", state=SourceState.STALLED, detail="no progress"))
         telemetry.targeted(HELLO, {Platform.APNS: 1})
         telemetry.claimed(Lane.SINGLE, 1, [0.1])
@@ -96,6 +97,22 @@ def test_receipt_says_what_the_broker_calls_the_message_and_which_rules_matched(
             "rules": ("paid", "late"),
             "message_id": "m-1",
             "position": "p-1",
+        }
+    ]
+
+
+def test_a_message_that_is_given_up_is_a_warning_that_names_event_and_message(telemetry: Telemetry) -> None:
+    with capture_logs() as lines:
+        telemetry.given_up([passage()])
+    assert lines == [
+        {
+            "event": "message given up",
+            "log_level": "warning",
+            "event_id": "e-1",
+            "source": "orders",
+            "message_id": "m-1",
+            "position": "p-1",
+            "detail": "the broker took it back: it comes again",
         }
     ]
 
@@ -226,6 +243,7 @@ def test_everything_told_is_counted_and_shown_as_well(telemetry: Telemetry) -> N
     registry = telemetry._metrics.registry
     for name, labels in {
         "pushbridge_ingest_messages_total": {"source": "orders", "outcome": "accepted"},
+        "pushbridge_ingest_messages_given_up_total": {"source": "orders"},
         "pushbridge_dead_letters_total": {"stage": "rule", "reason": "render"},
         "pushbridge_queue_claims_total": {"queue": "single"},
         "pushbridge_queue_lease_expirations_total": {"queue": "single"},

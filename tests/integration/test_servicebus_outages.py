@@ -67,7 +67,7 @@ async def test_an_attempt_that_fails_leaves_nothing_to_the_garbage_collector_how
         for _ in range(3):
             with suppress(SourceError):
                 await source.connect()
-        assert tls_contexts() == before
+        assert tls_contexts() <= before
     finally:
         gc.enable()
 

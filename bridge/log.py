@@ -1,7 +1,6 @@
 """Structured logs: one JSON object a line, with secrets and personal data taken out on the way.
 
-Modules log through `structlog.get_logger()`; libraries that use `logging` (pika, uvicorn) come out the same way. What
-belongs to one event is bound once, with `structlog.contextvars.bound_contextvars(event_id=..., source=...)`.
+Modules log through `structlog.get_logger()`; libraries that use `logging` (pika, uvicorn) come out the same way.
 """
 
 import asyncio
@@ -9,7 +8,9 @@ import io
 import json as stdlib_json
 import logging
 import sys
+import time
 from collections.abc import Mapping, MutableMapping
+from functools import lru_cache
 from typing import Any, Literal, TextIO
 
 import orjson
@@ -43,11 +44,10 @@ def configure(level: Level = "info", stream: TextIO | None = None, *, json: bool
         # JSON is UTF-8 whatever the locale is (RFC 8259, section 8.1), and no character may cost a line.
         stream.reconfigure(encoding="utf-8" if json else None, errors="backslashreplace")
     shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.processors.format_exc_info,
         _redacted,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _stamped,
     ]
     renderer: structlog.typing.Processor = _as_json if json else structlog.dev.ConsoleRenderer(colors=stream.isatty())
     writer = _TickWriter(stream)
@@ -110,6 +110,17 @@ def _route_stdlib(
 
 def _redacted(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     return redact(event)
+
+
+def _stamped(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    second, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    event["timestamp"] = f"{_to_the_second(second)}.{nanoseconds // 1000:06d}Z"
+    return event
+
+
+@lru_cache(maxsize=2)
+def _to_the_second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 
 def _as_json(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:

@@ -36,6 +36,9 @@ from hub.store.seen import SeenWindow
 from hub.store.writer import GroupWriter
 
 _MINIMUM_VERSION = (3, 37, 0)  # STRICT tables; RETURNING came with 3.35
+_BUSY = 10.0
+"""Seconds that a statement waits for another program, a backup for instance, to let go of the file."""
+
 _DEAD_REGISTRATIONS_KEPT = 30 * 24 * 3600.0
 
 T = TypeVar("T")
@@ -76,21 +79,24 @@ class SqliteStore:
             self._lock = _lock_beside(self._path)
             await asyncio.to_thread(self._migrate)
             self._reader = await asyncio.to_thread(self._connect)
-        except (sqlite3.Error, OSError) as error:
-            self._unlock()
-            raise StoreError(f"cannot open {self._path}: {error}") from error
-        except StoreError:
-            self._unlock()
+            await asyncio.to_thread(self._writer.start)
+            return await self._write(lambda connection: leasing.take_over(connection, now=self._clock()))
+        except BaseException as error:
+            await self._let_go()
+            if isinstance(error, (sqlite3.Error, OSError)) or type(error) is StoreError:
+                raise StoreError(f"cannot open {self._path}: {error}") from error
             raise
-        self._writer.start()
-        return int(await self._writer.run(lambda connection: leasing.free_all(connection, now=self._clock())))
 
     async def close(self) -> None:
+        await self._let_go()
+        await asyncio.to_thread(self._reading.shutdown)
+
+    async def _let_go(self) -> None:
+        """Of the file, and of its lock last."""
         await self._writer.stop()
         reader, self._reader = self._reader, None
-        await asyncio.to_thread(self._reading.shutdown)
         if reader is not None:
-            reader.close()
+            await asyncio.get_running_loop().run_in_executor(self._reading, reader.close)  # behind the last read
         self._unlock()
 
     def _unlock(self) -> None:
@@ -151,6 +157,9 @@ class SqliteStore:
     async def release(self, pieces: Sequence[Work], *, due_at: float | None = None) -> None:
         when = self._clock() if due_at is None else due_at
         await self._write(lambda connection: leasing.set_due(connection, pieces, due_at=when, free=True))
+
+    async def set_back(self, seconds: float) -> None:
+        await self._write(lambda connection: leasing.set_back(connection, seconds))
 
     async def expand(self, piece: Work, audience: Audience, *, started_at: float) -> None:
         await self._write(lambda connection: leasing.expand(connection, piece, audience, started_at=started_at))
@@ -258,13 +267,19 @@ class SqliteStore:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self._path, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=10.0
+            self._path, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=_BUSY
         )
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA cache_size = -8192")  # KiB: a larger one only doubles what the system caches anyway
-        connection.execute("PRAGMA wal_autocheckpoint = 4000")
-        connection.execute("PRAGMA temp_store = MEMORY")
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(
+                "PRAGMA cache_size = -8192"
+            )  # KiB: a larger one only doubles what the system caches anyway
+            connection.execute("PRAGMA wal_autocheckpoint = 4000")
+            connection.execute("PRAGMA temp_store = MEMORY")
+        except BaseException:
+            connection.close()  # this may be no database at all
+            raise
         return connection
 
     def _migrate(self) -> None:

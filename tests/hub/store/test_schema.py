@@ -1,6 +1,8 @@
 """Migrations lead from any version to the newest, in order, each whole or not at all."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -22,8 +24,9 @@ def version_of(connection: sqlite3.Connection) -> int:
 
 
 @pytest.fixture
-def connection() -> sqlite3.Connection:
-    return sqlite3.connect(":memory:", isolation_level=None)
+def connection() -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        yield connection
 
 
 def test_the_versions_that_ship_are_numbered_from_one_without_gap() -> None:

@@ -99,7 +99,7 @@ class _Stencil:
 
     def column(self, column: int) -> int:
         """The column in the text as written."""
-        start, offset = max(start for start in self._starts if start[0] < column or start[0] == 0)
+        start, offset = max((start for start in self._starts if start[0] < column), default=(0, 0))
         return offset + column - start
 
     def shown(self, message: str) -> str:

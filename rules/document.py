@@ -8,6 +8,7 @@ never shown in a complaint.
 import os
 import re
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,7 @@ class _Reader:
         self._problems = problems
         self._environ = environ
         self._open: set[int] = set()
+        self._values_left = 0
 
     def read(self) -> Node | None:
         """The root of the document: always a mapping."""
@@ -85,7 +87,8 @@ class _Reader:
             text = self._file.read_text(encoding="utf-8-sig")
             loader = _Loader(text)
             loader.yaml_implicit_resolvers = {}  # every scalar arrives as text: _scalar decides what it is
-            composed = loader.get_single_node()
+            self._values_left = max(len(text), _MAX_VALUES)
+            return self._root(loader.get_single_node(), start)
         except OSError as error:
             self._problems.add_at(start, "", f"cannot be read: {error.strerror}")
         except UnicodeDecodeError:
@@ -98,9 +101,9 @@ class _Reader:
         except yaml.YAMLError:
             self._problems.add_at(start, "", "not YAML: a character that YAML does not allow")
         except RecursionError:
-            self._problems.add_at(start, "", "not YAML: nested too deep")
-        else:
-            return self._root(composed, start)
+            self._problems.add_at(start, "", "nested too deep")
+        except _TooManyValuesError:
+            self._problems.add_at(start, "", "too many values: aliases of aliases multiply")
         return None
 
     def _root(self, composed: yaml.Node | None, start: Mark) -> Node | None:
@@ -112,6 +115,9 @@ class _Reader:
         return None
 
     def _node(self, node: yaml.Node, key: str, key_mark: Mark) -> Node:
+        self._values_left -= 1
+        if self._values_left < 0:
+            raise _TooManyValuesError
         mark = self._mark(node.start_mark)
         if not node.tag.startswith(_OWN_TAGS):
             self._problems.add_at(mark, key, f"YAML tags such as {node.tag} have no meaning here")
@@ -156,6 +162,8 @@ class _Reader:
         start = mark.moved(quotes) if in_line else mark
         text = _PLACEHOLDER.sub(lambda found: self._filled(found, key, start, written), written)
         value = text if node.style else _plain_value(text, substituted=text != written)
+        if isinstance(value, float) and not isfinite(value):
+            self._problems.add_at(start, key, "a number out of range")
         return Node(
             key=key,
             mark=start,
@@ -188,11 +196,20 @@ class _Reader:
             self._problems.add_at(place, key, f"{path} cannot be read: {error.strerror}")
         except UnicodeDecodeError:
             self._problems.add_at(place, key, f"{path} is not UTF-8")
+        except ValueError:
+            self._problems.add_at(place, key, "not the name of a file")
         return ""
 
     def _mark(self, mark: Any) -> Mark:
         return Mark(str(self._file), mark.line + 1, mark.column + 1)
 
+
+class _TooManyValuesError(Exception):
+    """A few lines of aliases can stand for more values than there is memory."""
+
+
+_MAX_VALUES = 100_000
+"""Values that aliases may make of a file; without aliases there are fewer values than characters."""
 
 _Loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 _OWN_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")

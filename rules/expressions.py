@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
+from math import isfinite
 from operator import attrgetter
 from typing import Any
 
@@ -41,6 +42,9 @@ EVENT_NAMES: Names = {
 
 MAX_DEPTH = 40
 """How deep an expression may nest: Python compiles what Jinja makes of it, and stops at 200 parentheses."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half of a pair, as an escape can write it; no encoding can."""
 
 _TESTS = ("defined", "undefined", "none", "string", "number", "boolean", "mapping", "sequence", "in", "eq", "ne")
 _NODES = (
@@ -122,7 +126,10 @@ class _Environment(ImmutableSandboxedEnvironment):
             right = Decimal(str(right))
         elif isinstance(left, float) and isinstance(right, Decimal):
             left = Decimal(str(left))
-        return super().call_binop(context, operator, left, right)
+        result = super().call_binop(context, operator, left, right)
+        if isinstance(result, float) and not isfinite(result):
+            raise RenderError("a number is out of range")  # JSON has no way to say it
+        return result
 
 
 _ENVIRONMENT = _Environment(undefined=StrictUndefined, keep_trailing_newline=True)
@@ -182,6 +189,8 @@ def _check(node: nodes.Node, names: Names, *, depth: int) -> None:
     if not isinstance(node, _NODES):
         raise ExpressionError(_REFUSED.get(type(node), f"{type(node).__name__} is not part of the language"))
     match node:
+        case nodes.Const(value=str() as text) if _SURROGATE.search(text):
+            raise ExpressionError("half of a surrogate pair is no character")
         case nodes.Name(name=name) if name not in names:
             raise _unknown("name", name, names)
         case nodes.Filter():

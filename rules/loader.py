@@ -107,11 +107,13 @@ class _Reader:
         )
 
     def _name(self, node: Node) -> str:
-        name = word(node, self._problems) or ""
+        name = word(node, self._problems)
+        if name is None:
+            return ""
         if name in self._names:
             first = self._names[name].mark
             self._problems.add(node, f"another rule is called {node.written}", f"at {first.file}:{first.line}")
-        elif name and not _NAME.fullmatch(name):
+        elif not _NAME.fullmatch(name):
             self._problems.add(node, "a name is letters, digits and _ . : / - up to 120, without spaces")
         self._names.setdefault(name, node)
         return name

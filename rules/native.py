@@ -8,9 +8,11 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 from xml.sax.saxutils import escape
 
+import orjson
 from lxml import etree
 
 from hub.notification import NativeContent, Platform
@@ -88,9 +90,12 @@ def _payload(platform: Platform, node: Node, problems: Problems) -> Callable[[Ev
         return _xml(text, node, problems) if text.lstrip().startswith("<") else _raw(node, problems)
     if isinstance(text, str):
         try:
-            node = _node_of(json.loads(text), node)
+            node = _node_of(json.loads(text, parse_constant=_no_json, parse_float=_finite), node)
         except ValueError as error:
             problems.add(node, f"not JSON: {error}")
+            return None
+        except RecursionError:
+            problems.add(node, "nested too deep")
             return None
     if not isinstance(node.value, dict):
         problems.add(node, "expected an object, or a text that is one in JSON")
@@ -100,7 +105,24 @@ def _payload(platform: Platform, node: Node, problems: Problems) -> Callable[[Ev
             node, "expected the key message, which holds all the others", "FCM HTTP v1, projects.messages.send"
         )
         return None
-    return _json(_tree(node, problems))
+    tree = _tree(node, problems)
+    try:
+        json_of(tree)
+    except RenderError as error:
+        problems.add(node, str(error))
+        return None
+    return _json(tree)
+
+
+def _no_json(constant: str) -> float:
+    raise ValueError(f"{constant} is not part of it")
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not isfinite(value):
+        raise ValueError("a number out of range")
+    return value
 
 
 def _node_of(value: Any, node: Node) -> Node:
@@ -154,11 +176,18 @@ def _filled(tree: Any, event: Event) -> Any:
         case list():
             return [_filled(value, event) for value in tree]
         case Text(pieces=(Expression() as whole,)):
-            return whole.evaluate(event)
+            return _json_value(whole, event)
         case Text():
             return tree.render(event)
         case scalar:
             return scalar
+
+
+def _json_value(expression: Expression, event: Event) -> orjson.Fragment:
+    try:
+        return orjson.Fragment(json_of(expression.evaluate(event)))
+    except RenderError as error:
+        raise RenderError(f"{expression.text} {error}") from None
 
 
 def _xml(text: str, node: Node, problems: Problems) -> Callable[[Event], bytes] | None:
@@ -168,17 +197,29 @@ def _xml(text: str, node: Node, problems: Problems) -> Callable[[Event], bytes] 
     word = "hole"
     while word in text:
         word += "_"
-    sample = "".join(piece if isinstance(piece, str) else word for piece in compiled.pieces)
     try:
-        root = etree.fromstring(sample.encode(), _PARSER)
+        etree.fromstring(_with_holes(compiled, word), _PARSER)
     except etree.XMLSyntaxError as error:
         problems.add(node, f"not XML: {error.msg}")
         return None
-    names = [name for element in root.iter(etree.Element) for name in (element.tag, *element.attrib)]
-    if "<!DOCTYPE" in text or any(word in str(name) for name in names):
+    if "<!DOCTYPE" in text or _escapable_holes(compiled, word) < len(compiled.holes):
         problems.add(node, "a hole may stand in a text or an attribute's value only, and there is no DOCTYPE")
         return None
     return _encoded(renderer(compiled.pieces, _xml_value))
+
+
+def _with_holes(compiled: Text, word: str) -> bytes:
+    return "".join(piece if isinstance(piece, str) else word for piece in compiled.pieces).encode()
+
+
+def _escapable_holes(compiled: Text, word: str) -> int:
+    """How many holes stand where what is escaped is read back: not in names, comments, instructions and CDATA."""
+    try:
+        root = etree.fromstring(_with_holes(compiled, f"{word}&lt;"), _PARSER)
+    except etree.XMLSyntaxError:
+        return 0
+    attributes = (value for element in root.iter(etree.Element) for value in element.attrib.values())
+    return sum(text.count(f"{word}<") for text in (*attributes, *root.itertext()))
 
 
 def _raw(node: Node, problems: Problems) -> Callable[[Event], bytes] | None:

@@ -231,6 +231,13 @@ def _between(node: Node, problems: Problems) -> Test:
         problems.add(node, "expected two bounds, both included", "between: [10, 20]")
         return lambda value: False
     low, high = node.value
+    match low.value, high.value:
+        case (str(), int() | float()) | (int() | float(), str()):
+            problems.add(node, "expected two numbers, or two texts")
+        case (str() as first, str() as last) if first > last:
+            problems.add(node, "nothing is between these: the first is above the second")
+        case (int() | float() as first, int() | float() as last) if first > last:
+            problems.add(node, "nothing is between these: the first is above the second")
     return _conjunction([_ordered(operator.ge)(low, problems), _ordered(operator.le)(high, problems)])
 
 

@@ -76,6 +76,9 @@ def test_a_file_is_read_beside_the_configuration_and_loses_its_last_line_break(t
         ("a: &loop [ *loop ]", "rules.yaml:1:4: a[0]: an alias may not stand inside of what it stands for"),
         ("a: !secret b", "rules.yaml:1:4: a: YAML tags such as !secret have no meaning here"),
         ("? [a]\n: b", "rules.yaml:1:3: a key has to be text"),
+        ("a: 1e400", "rules.yaml:1:4: a: a number out of range"),
+        ('a: "${file:x\\0y}"', "rules.yaml:1:4: a: not the name of a file"),
+        ('"a\\nb\\e": { x: 1, x: 2 }', "rules.yaml:1:19: a\\nb\\x1b.x: duplicate key (first at rules.yaml:1)"),
     ],
 )
 def test_a_mistake_is_reported_at_its_place(text: str, problem: str, tmp_path: Path) -> None:
@@ -83,7 +86,13 @@ def test_a_mistake_is_reported_at_its_place(text: str, problem: str, tmp_path: P
     assert problems == [problem]
 
 
-@pytest.mark.parametrize("text", ["a: [", "a: b: c", "- 1", "\tx: 1", "a: 1\n---\nb: 2", "a: \x01"])
+LAUGHTER = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: [", "a: b: c", "- 1", "\tx: 1", "a: 1\n---\nb: 2", "a: \x01", "a: " + "[" * 5000 + "]" * 5000, LAUGHTER],
+)
 def test_what_is_no_configuration_is_one_problem(text: str, tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text(text)
     problems = Problems()

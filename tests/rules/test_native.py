@@ -86,6 +86,11 @@ def test_a_character_that_xml_cannot_hold_is_refused(tmp_path: Path) -> None:
         content(Platform.WNS, "{ payload: '<t>{{ data.x }}</t>' }", {"x": "a\x00b"}, tmp_path)
 
 
+def test_a_value_that_json_cannot_hold_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RenderError, match=r"^data\.x cannot be written as JSON"):
+        content(Platform.APNS, "{ payload: { aps: { badge: '{{ data.x }}' } } }", {"x": 2**64}, tmp_path)
+
+
 def test_a_payload_may_not_grow_without_end(tmp_path: Path) -> None:
     text = "{ payload: { a: '{{ data.x }}', b: '{{ data.x }}' } }"
     with pytest.raises(RenderError, match="too large"):
@@ -122,6 +127,32 @@ def test_a_payload_may_not_grow_without_end(tmp_path: Path) -> None:
             Platform.APNS,
             "{ payload: { a: 1 }, headers: { apns_topic: b } }",
             "1:41: native.headers.apns_topic: expected a header beginning with apns-",
+        ),
+        *(
+            (
+                Platform.WNS,
+                f"{{ payload: '{text}' }}",
+                "1:21: native.payload: a hole may stand in a text or an attribute's value only, and there is no DOCTYPE",
+            )
+            for text in (
+                '<t xmlns="{{ data.x }}"/>',
+                "<t><!-- {{ data.x }} --></t>",
+                "<t><![CDATA[{{ data.x }}]]></t>",
+                "<?x {{ data.x }}?><t>{{ data.x }}</t>",
+                '<t {{ data.x }}="1"/>',
+            )
+        ),
+        (Platform.APNS, "{ payload: { a: 99999999999999999999 } }", "1:20: native.payload: cannot be written as JSON"),
+        *(
+            (Platform.APNS, f"{{ payload: '{text}' }}", f"1:21: native.payload: {problem}")
+            for text, problem in (
+                ('{"a": NaN}', "not JSON: NaN is not part of it"),
+                ('{"a": 1e400}', "not JSON: a number out of range"),
+                ('{"a": "\\ud800"}', "cannot be written as JSON"),
+                ('{"a": 123456789012345678901234567890}', "cannot be written as JSON"),
+                ('{"a": ' * 300 + "1" + "}" * 300, "cannot be written as JSON"),
+                ('{"a": ' * 5000 + "1" + "}" * 5000, "nested too deep"),
+            )
         ),
         (Platform.APNS, "{ payload: { '{{ data.x }}': 1 } }", "1:22: native.payload.{{ data.x }}: a key has no holes"),
         (

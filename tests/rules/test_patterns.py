@@ -143,6 +143,15 @@ def test_a_pattern_says_what_it_looks_like(pattern: str, data: Any, expected: bo
             "{ data: { a: { between: 5 } } }",
             "1:32: match.data.a.between: expected two bounds, both included (between: [10, 20])",
         ),
+        (
+            "{ data: { a: { between: [5, 1] } } }",
+            "1:32: match.data.a.between: nothing is between these: the first is above the second",
+        ),
+        (
+            "{ data: { a: { between: [b, a] } } }",
+            "1:32: match.data.a.between: nothing is between these: the first is above the second",
+        ),
+        ("{ data: { a: { between: [1, x] } } }", "1:32: match.data.a.between: expected two numbers, or two texts"),
         ("{ data: { a: { exists: 5 } } }", "1:31: match.data.a.exists: expected true or false"),
         ("{ data: { a: { prefix: 5 } } }", "1:31: match.data.a.prefix: expected a text, or a list of texts"),
         (
@@ -168,3 +177,9 @@ def test_a_pattern_that_cannot_be_is_reported_at_its_place(pattern: str, problem
     problems = Problems()
     compile_match(root.find(("match",)), problems)
     assert shown(problems, tmp_path) == [f"rules.yaml:{problem}"]
+
+
+@pytest.mark.parametrize("glob", ["*a*a*a*a*b", "*aaaaaaaab*", "?*?*?*?*b", "*[ab]*[!b]*[ab]*c", "[z-a]*["])
+def test_a_glob_has_an_answer_for_any_text(glob: str, tmp_path: Path) -> None:
+    """It would take years if each star tried each place."""
+    assert answer(f"{{ data: {{ a: {{ glob: '{glob}' }} }} }}", {"a": "a" * 1_000_000}, tmp_path) is False

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from azure.core.exceptions import ClientAuthenticationError
 from azure.core.pipeline.transport import AsyncioRequestsTransport
+from azure.core.rest import HttpRequest
 from azure.servicebus import ServiceBusSubQueue, TransportType
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.aio.management import ServiceBusAdministrationClient
@@ -23,6 +24,7 @@ from azure.servicebus.exceptions import (
 )
 
 from connectors.errors import AuthenticationError, NotConnectedError, SourceError, TopologyError
+from connectors.servicebus.first_rule import with_first_rule
 from connectors.servicebus.settings import Connection, ServiceBusSettings
 
 _EMULATOR_ADMINISTRATION_PORT = 5300
@@ -137,14 +139,19 @@ class _Transport(AsyncioRequestsTransport):  # type: ignore[misc]  # the SDK res
     """Requests in a thread: the client would else want an HTTP library that nothing here uses.
 
     The administration client insists on https, and on the address of the messaging endpoint; the emulator offers
-    plain HTTP on another port. With an `address`, requests go there.
+    plain HTTP on another port. With an `address`, requests go there. The option `first_rule`, which the client passes
+    through, is put into the description that is sent (see `first_rule.py`).
     """
 
     def __init__(self, address: str | None, **options: Any) -> None:
         super().__init__(**options)
         self._address = None if address is None else urlsplit(address)
 
-    async def send(self, request: Any, **options: Any) -> Any:
+    async def send(self, request: Any, *, first_rule: str | None = None, **options: Any) -> Any:
+        if first_rule is not None:
+            headers = {name: text for name, text in request.headers.items() if name.lower() != "content-length"}
+            described = with_first_rule(request.content, first_rule)
+            request = HttpRequest(request.method, request.url, headers=headers, content=described)
         if self._address is not None:
             request.url = (
                 urlsplit(request.url)._replace(scheme=self._address.scheme, netloc=self._address.netloc).geturl()

@@ -15,6 +15,7 @@ from azure.servicebus.management import CorrelationRuleFilter, SqlRuleFilter, Tr
 
 from connectors.errors import TopologyError
 from connectors.servicebus.client import letting_go
+from connectors.servicebus.first_rule import first_rule
 from connectors.servicebus.settings import Correlation, Filter, NewQueue, NewSubscription, ServiceBusSettings
 
 DEFAULT_RULE = "$Default"
@@ -89,19 +90,23 @@ async def _ensure_subscription(
 async def _create_subscription(
     administration: ServiceBusAdministrationClient, topic: str, name: str, new: NewSubscription
 ) -> None:
-    """Create it, and let through what its rules say only.
+    """Create it, and let through what its rules say only, from the first moment on and whatever happens meanwhile.
 
-    The client cannot name a first rule: what is sent between creation and the removal of `$Default`, a few
-    milliseconds, comes all the same. One that cannot be completed is removed.
+    So it is created with its first rule in the place of `$Default`, which is removed where a broker knows no better.
+    A subscription that cannot be completed is removed.
     """
-    await administration.create_subscription(topic, name, **_properties(new))
-    rules = dict(_wanted_rules(new))
-    if DEFAULT_RULE in rules:
-        return
+    wanted = _wanted_rules(new)
+    properties = _properties(new)
+    if wanted:
+        properties["first_rule"] = first_rule(*next(iter(wanted.items())))
+    await administration.create_subscription(topic, name, **properties)
     try:
-        for rule, wanted in rules.items():
-            await administration.create_rule(topic, name, rule, filter=wanted)
-        await administration.delete_rule(topic, name, DEFAULT_RULE)
+        present = {rule.name async for rule in administration.list_rules(topic, name)}
+        for rule, each in wanted.items():
+            if rule not in present:
+                await administration.create_rule(topic, name, rule, filter=_rule_filter(each))
+        if wanted and DEFAULT_RULE in present - wanted.keys():
+            await administration.delete_rule(topic, name, DEFAULT_RULE)
     except BaseException:
         await administration.delete_subscription(topic, name)
         raise
@@ -129,7 +134,7 @@ def _differences(new: NewQueue | NewSubscription, present: Any) -> Iterator[str]
 
 
 def _rule_differences(new: NewSubscription, present: Mapping[str, Any]) -> Iterator[str]:
-    wanted = dict(_wanted_rules(new))
+    wanted = {name: _rule_filter(each) for name, each in _wanted_rules(new).items()} or {DEFAULT_RULE: TrueRuleFilter()}
     for name in sorted(wanted.keys() | present.keys()):
         ours = _described(wanted[name]) if name in wanted else "none"
         theirs = _described(present[name]) if name in present else "none"
@@ -137,13 +142,9 @@ def _rule_differences(new: NewSubscription, present: Mapping[str, Any]) -> Itera
             yield f"rule {name}: configured {ours}, at the broker {theirs}"
 
 
-def _wanted_rules(new: NewSubscription) -> Iterator[tuple[str, Any]]:
-    if new.filter is not None:
-        yield FILTER_RULE, _rule_filter(new.filter)
-    for name, wanted in new.rules.items():
-        yield name, _rule_filter(wanted)
-    if new.filter is None and not new.rules:
-        yield DEFAULT_RULE, TrueRuleFilter()
+def _wanted_rules(new: NewSubscription) -> Mapping[str, Filter]:
+    """By name; without any, all messages come."""
+    return {**({} if new.filter is None else {FILTER_RULE: new.filter}), **new.rules}
 
 
 def _rule_filter(wanted: Filter) -> SqlRuleFilter | CorrelationRuleFilter:

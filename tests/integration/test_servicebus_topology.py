@@ -1,14 +1,17 @@
 """What is missing at Service Bus is created as configured; what exists is compared, reported, and left alone."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from azure.servicebus import ServiceBusMessage
+from azure.servicebus.aio.management import ServiceBusAdministrationClient
 
-from connectors.errors import TopologyError
+from connectors.errors import NotConnectedError, TopologyError
 from connectors.servicebus import ServiceBusSource
 from sandbox.servicebus import EntityNotFoundError, QueueSettings, ServiceBus
+from sandbox.servicebus.rules.rule import TrueFilter
 from tests.connectors.behaviour import bodies_of, take
 from tests.connectors.servicebus.harness import PATH, SUBSCRIPTION, TOPIC, ServiceBusHarness, settings
 from tests.connectors.servicebus.harness import harness as new_harness
@@ -72,6 +75,41 @@ async def test_only_what_the_filters_let_through_comes(harness: ServiceBusHarnes
     )
     assert bodies_of(await take(source, 3)) == [b"debit", b"large credit", b"large debit"]
     assert await source.receive(10) == []
+
+
+PROPERTIES = {"text": "1 < 2", "whole": 7, "large": 2**40, "part": 1.5, "yes": True}
+FILTERS: list[dict[str, Any]] = [
+    {"filter": {"sql": "amount > 1000 AND name <> 'A & B'"}},
+    {"filter": {"correlation": {"subject": "a<b", "reply_to_session_id": "r", "properties": PROPERTIES}}},
+    {"rules": {"$Default": {"sql": "amount > 1000"}, "other": {"correlation": {"to": "x"}}}},
+]
+
+
+@pytest.mark.parametrize("new", FILTERS)
+async def test_nothing_that_the_rules_do_not_let_through_comes_from_the_first_moment_on(
+    broker: ServiceBus, new: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def killed(*args: object, **options: object) -> None:
+        raise ZeroDivisionError
+
+    for later in ("create_rule", "delete_rule", "delete_subscription"):
+        monkeypatch.setattr(ServiceBusAdministrationClient, later, killed)
+    new = {"max_delivery_count": 4, **new}
+    with suppress(NotConnectedError):
+        await connected(broker, subscription=creating(**new))
+    (rule,) = broker.rules(TOPIC, SUBSCRIPTION).values()
+    assert not isinstance(rule.filter, TrueFilter)
+    notes = await connected(broker, subscription=creating(**new))
+    assert not [note for note in notes if note.startswith(f"rule {rule.name}:")]
+
+
+async def test_a_broker_that_takes_no_first_rule_gets_all_of_them_all_the_same(
+    broker: ServiceBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connectors.servicebus.client.with_first_rule", lambda description, rule: description)
+    new = creating(filter={"sql": "a = 1"}, rules={"large": {"sql": "amount > 1000"}})
+    assert await connected(broker, subscription=new) == ()
+    assert await connected(broker, subscription=new) == ()
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,9 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from importlib.metadata import version
+from operator import attrgetter
 from typing import Any
 
 import structlog
@@ -31,8 +33,8 @@ from hub.store.seen import SeenWindow
 from hub.store.sqlite import SqliteStore
 from rules.engine import RuleSet
 
-_FIXED = ("bridge", "hub_api", "delivery")
-"""Sections that a process keeps from its start to its end."""
+_FIXED = ("bridge.http.listen", "bridge.store", "bridge.log", "hub_api", "delivery")
+"""Parts that a process keeps from its start to its end."""
 
 _HOUSEKEEPING = 300.0
 _NOTIFICATIONS_KEPT = 30 * 24 * 3600.0
@@ -62,13 +64,7 @@ class Daemon:
         self._failed = False
         self._drain_until = 0.0  # by the loop's clock
         local = {name: hub for name, hub in settings.hubs.items() if hub.remote is None}
-        self.metrics = Metrics(
-            version=version("pushbridge"),
-            sources=list(settings.sources),
-            rules=[rule.name for rule in settings.rules.rules],
-            hubs=list(settings.hubs),
-            remotes=[name for name in settings.hubs if name not in local],
-        )
+        self.metrics = Metrics(version=version("pushbridge"), **_names(settings))
         self.telemetry = Telemetry(self.metrics, self.trail)
         self.store = SqliteStore(
             settings.store_path,
@@ -116,7 +112,7 @@ class Daemon:
                 helpers.append(self._start(self.reloader.run(), "reload"))
             stack.push_async_callback(_end, helpers)
             stack.push_async_callback(self._stop_intake)
-            await self._exchange_sources()
+            await self.intake.apply(self.settings, between=self._exchange_rules)
             self._exchange_apps()  # until now every request was told that it is too early
             self.metrics.reloaded(ok=True)
             _log.info("started", admin="{}:{}".format(*self.admin.address), sources=list(self.settings.sources))
@@ -169,24 +165,22 @@ class Daemon:
     async def apply(self, settings: Settings, *, config_hash: str) -> None:
         """Run by another configuration from now on; what both say alike goes on untouched.
 
-        Sources, rules, dead letters, hubs and their credentials change at once. The process itself (`bridge`, `hub_api`,
-        `delivery`) stays as it was started, which the log says.
+        Sources, rules, dead letters, hubs and their credentials change at once. What only a start can change stays as it
+        is, which the log says.
+
+        Raises: StoppingError, and whatever building a part may raise: then the old configuration is in force.
         """
-        before, self.settings, self._config_hash = self.settings, settings, config_hash
-        kept = [part for part in _FIXED if getattr(settings, part) != getattr(before, part)]
-        if settings.hubs and self.api is None:
-            kept.append("hubs (there was no listener for their API)")
-        if kept:
-            _log.warning("takes a restart", parts=kept)
-        self.metrics.know(
-            sources=list(settings.sources),
-            rules=[rule.name for rule in settings.rules.rules],
-            hubs=list(settings.hubs),
-            remotes=[name for name, hub in settings.hubs.items() if hub.remote is not None],
-        )
-        self._relay_troubles.clear()  # a relay that stays tells of its trouble with its next try
-        self._exchange_hubs(before)
-        stopped, started = await self._exchange_sources()
+        self._tell_what_takes_a_restart(settings)
+        exchange_hubs = self._hubs_exchange(settings)
+
+        def between() -> None:
+            self.settings, self._config_hash = settings, config_hash
+            self.metrics.know(**_names(settings))
+            self._relay_troubles.clear()  # a relay that stays tells of its trouble with its next try
+            exchange_hubs()
+            self._exchange_rules()
+
+        stopped, started = await self.intake.apply(settings, between=between)
         self._exchange_apps()
         _log.info("configuration applied", config_hash=config_hash, stopped=stopped, started=started)
 
@@ -194,20 +188,25 @@ class Daemon:
         """A configuration was read again, for whoever watches."""
         self.metrics.reloaded(ok=applied)
 
-    def _exchange_hubs(self, before: Settings) -> None:
-        """Build clients anew for the hubs that are new or differ; those that are gone or replaced finish what they have."""
-        changed = {name: hub for name, hub in self.settings.hubs.items() if before.hubs.get(name) != hub}
-        gone = [name for name in before.hubs if name in changed or name not in self.settings.hubs]
+    def _tell_what_takes_a_restart(self, settings: Settings) -> None:
+        kept = [part for part in _FIXED if attrgetter(part)(settings) != attrgetter(part)(self.settings)]
+        if self.api is None and any(hub.remote is None for hub in settings.hubs.values()):
+            kept.append("hubs (there was no listener for their API)")
+        if kept:
+            _log.warning("takes a restart", parts=kept)
+
+    def _hubs_exchange(self, settings: Settings) -> Callable[[], None]:
+        """Clients for the hubs that are new or differ, and the exchange; those gone or replaced finish what they have."""
+        before = self.settings.hubs
+        changed = {name: hub for name, hub in settings.hubs.items() if before.get(name) != hub}
+        gone = [name for name in before if name in changed or name not in settings.hubs]
         local = {name: hub for name, hub in changed.items() if hub.remote is None}
-        self.hub.exchange(gone=gone, hubs=list(local), senders=senders_of(local), remotes=remotes_of(changed))
+        return partial(
+            self.hub.exchange, gone=gone, hubs=list(local), senders=senders_of(local), remotes=remotes_of(changed)
+        )
 
-    async def _exchange_sources(self) -> tuple[list[str], list[str]]:
-        settings = self.settings
-
-        def between() -> None:
-            self.pipeline.exchange(routes_of(settings), settings.rules, config_hash=self._config_hash)
-
-        return await self.intake.apply(settings, between=between)
+    def _exchange_rules(self) -> None:
+        self.pipeline.exchange(routes_of(self.settings), self.settings.rules, config_hash=self._config_hash)
 
     def _exchange_apps(self) -> None:
         token = self.settings.bridge.http.admin_token
@@ -273,10 +272,9 @@ class Daemon:
 
     async def _housekeep(self) -> None:
         """Forget what is past its time."""
-        letters = self.settings.dead_letter.default.store
         while True:
             await asyncio.sleep(_HOUSEKEEPING)
-            now = self._clock()
+            now, letters = self._clock(), self.settings.dead_letter.default.store
             try:
                 await self.store.housekeep(
                     notifications_before=now - _NOTIFICATIONS_KEPT,
@@ -296,6 +294,16 @@ class Daemon:
         with suppress(StoreError):
             self.metrics.set_queues(await self.store.queue_states(), self.hub.max_pending)
             self.metrics.set_devices(await self.store.registrations_by_platform())
+
+
+def _names(settings: Settings) -> dict[str, list[str]]:
+    """What a configuration names, for the metrics."""
+    return {
+        "sources": list(settings.sources),
+        "rules": [rule.name for rule in settings.rules.rules],
+        "hubs": list(settings.hubs),
+        "remotes": [name for name, hub in settings.hubs.items() if hub.remote is not None],
+    }
 
 
 async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:

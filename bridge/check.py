@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from bridge.config import HubSettings, Sections, Settings, default_hub
 from rules.document import load_document
 from rules.loader import LATER_PLATFORMS, HubScope, Scope, load_rules
-from rules.node import Node
+from rules.node import Mark, Node
 from rules.problems import Problem, Problems, Severity, did_you_mean
 
 _LATER: Mapping[tuple[str, ...], tuple[str, ...]] = {
@@ -55,7 +55,11 @@ def check(path: Path, environ: Mapping[str, str] = os.environ) -> tuple[Settings
 
 
 def _read(path: Path, problems: Problems, environ: Mapping[str, str]) -> Settings | None:
-    root = load_document(path, problems, environ)
+    try:
+        root = load_document(path, problems, environ)
+    except OSError as error:  # a directory that is not ours to list
+        problems.add_at(Mark(str(path), 1, 1), "", f"cannot be read: {error.strerror}")
+        return None
     if root is None or not isinstance(root.value, dict):
         return None
     sections = dict(root.value)

@@ -6,6 +6,7 @@ start (store locked or unreadable, address in use); 4 a part failed while runnin
 
 import asyncio
 import gc
+import signal
 import sys
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
@@ -35,8 +36,12 @@ _COLLECT_EVERY = 20_000
 def run(config: Config) -> None:
     """Run the daemon until SIGTERM or Ctrl-C."""
     gc.disable()  # all that is made until it runs stays: looking for garbage in it takes a tenth of the time
+    if hasattr(signal, "SIGHUP"):  # until it means "read again"; what has changed by then is noticed without it
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     from bridge.check import check as read
+    from bridge.watch import fingerprint
 
+    config_hash = fingerprint(config)
     settings, problems = read(config)
     _print_problems(problems)
     if settings is None:
@@ -48,15 +53,14 @@ def run(config: Config) -> None:
     from bridge.console.routes import console
     from bridge.reload import Reloader
     from bridge.server import ListenError
-    from bridge.watch import fingerprint
     from hub.errors import StoreError
 
     try:
         daemon = Daemon(
             settings,
-            config_hash=fingerprint(config),
+            config_hash=config_hash,
             console=console,
-            reload=lambda daemon: Reloader(config, daemon, told=daemon.reloaded),
+            reload=lambda daemon: Reloader(config, daemon, config_hash=config_hash, told=daemon.reloaded),
         )
         gc.freeze()
         gc.enable()

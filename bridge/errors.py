@@ -1,7 +1,8 @@
 """What the bridge may raise, and the closed sets of names for where and why an event ended.
 
 BridgeError                 root; nobody raises it as such
-└── EventError              this message is rejected whole, for `reason`: dead-letter it and go on with the next
+├── EventError              this message is rejected whole, for `reason`: dead-letter it and go on with the next
+└── StoppingError           the process takes no other configuration any more: leave everything as it is
 """
 
 from enum import Enum
@@ -44,3 +45,7 @@ class EventError(BridgeError):
         super().__init__(f"{reason.value}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+class StoppingError(BridgeError):
+    """The process is on its way out."""

@@ -9,6 +9,7 @@ from typing import Any
 from starlette.routing import Route
 
 from bridge.config import DeadLetterTarget, Settings, SourceSettings
+from bridge.errors import StoppingError
 from bridge.relay import Relay
 from bridge.supervisor import Supervisor
 from connectors.base import Source
@@ -61,6 +62,8 @@ class Intake:
         self._build = build
         self._start = start
         self._inlets: dict[str, tuple[_Wiring, Inlet]] = {}
+        self._stopping = False
+        self._one_at_a_time = asyncio.Lock()
 
     def __iter__(self) -> Iterator[Inlet]:
         return (inlet for _, inlet in self._inlets.values())
@@ -75,23 +78,32 @@ class Intake:
 
         `between` is called when what goes has stopped and before what comes has started: the moment to exchange what
         all of them share.
+
+        Raises: StoppingError, and whatever building a source may raise: in either case nothing was exchanged.
         """
-        wanted = {name: _wiring(name, source, settings) for name, source in settings.sources.items()}
-        leaving = [name for name, (wiring, _) in self._inlets.items() if wanted.get(name) != wiring]
-        arriving = [name for name in wanted if name not in self._inlets or name in leaving]
-        new = {name: self._build(name, settings.sources[name], settings) for name in arriving}
-        await asyncio.gather(*(self._inlets.pop(name)[1].stop(_STOP_TIMEOUT) for name in leaving))
-        between()
-        for name, inlet in new.items():
-            self._inlets[name] = (wanted[name], inlet)
-            inlet.tasks.append(self._start(inlet.supervisor.run(), f"source {name}"))
-            if inlet.relay is not None:
-                inlet.tasks.append(self._start(inlet.relay.run(), f"relay {name}"))
-        return leaving, arriving
+        async with self._one_at_a_time:
+            wanted = {name: _wiring(name, source, settings) for name, source in settings.sources.items()}
+            leaving = [name for name, (wiring, _) in self._inlets.items() if wanted.get(name) != wiring]
+            arriving = [name for name in wanted if name not in self._inlets or name in leaving]
+            new = {name: self._build(name, settings.sources[name], settings) for name in arriving}
+            await asyncio.gather(*(self._inlets.pop(name)[1].stop(_STOP_TIMEOUT) for name in leaving))
+            if self._stopping:
+                raise StoppingError("the process is stopping")
+            between()
+            for name, inlet in new.items():
+                self._inlets[name] = (wanted[name], inlet)
+                inlet.tasks.append(self._start(inlet.supervisor.run(), f"source {name}"))
+                if inlet.relay is not None:
+                    inlet.tasks.append(self._start(inlet.relay.run(), f"relay {name}"))
+            return leaving, arriving
 
     async def stop(self, seconds: float) -> None:
-        """Stop all, side by side."""
-        await asyncio.gather(*(inlet.stop(seconds) for inlet in self))
+        """Stop all, side by side and for good; what an exchange under way is stopping is stopped when it is."""
+        self._stopping = True
+        for inlet in self:
+            inlet.supervisor.stop()
+        async with self._one_at_a_time:
+            await asyncio.gather(*(inlet.stop(seconds) for inlet in self))
 
 
 def _wiring(name: str, source: SourceSettings, settings: Settings) -> _Wiring:

@@ -38,14 +38,14 @@ class Reloaded(NamedTuple):
 class Reloader:
     """Applies the configuration at `path` whenever its files change, on SIGHUP, and on `POST /-/reload`.
 
-    `told` hears after each try whether it was valid and applied.
+    `config_hash` is the fingerprint of what is in force. `told` hears after each try whether it was valid and applied.
     """
 
-    def __init__(self, path: Path, target: Reloadable, *, told: Callable[[bool], None]) -> None:
+    def __init__(self, path: Path, target: Reloadable, *, config_hash: str, told: Callable[[bool], None]) -> None:
         self._path = path
         self._target = target
         self._told = told
-        self._watch = ConfigWatch(path)
+        self._watch = ConfigWatch(path, read=config_hash)
         self._asked = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
 
@@ -69,15 +69,15 @@ class Reloader:
     async def reload(self) -> Reloaded:
         """Read and check it; the old one stays in force unless the new one is valid and could be applied."""
         async with self._one_at_a_time:
-            settings, problems = await asyncio.to_thread(check, self._path)
-            complaints = [str(problem) for problem in problems]
+            self._watch.read = config_hash = await asyncio.to_thread(fingerprint, self._path)
+            try:
+                settings, problems = await asyncio.to_thread(check, self._path)
+                complaints = [str(problem) for problem in problems]
+                if settings is not None:
+                    await self._target.apply(settings, config_hash=config_hash)
+            except Exception as error:  # whatever it is, the events go on by the old one
+                settings, complaints = None, [f"could not be applied: {type(error).__name__}: {error}"]
             applied = settings is not None
-            if settings is not None:
-                try:
-                    await self._target.apply(settings, config_hash=fingerprint(self._path))
-                except Exception as error:
-                    applied = False
-                    complaints.append(f"could not be applied: {type(error).__name__}: {error}")
             if not applied:
                 _log.error("configuration refused", problems=complaints)
             self._told(applied)

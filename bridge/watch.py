@@ -8,29 +8,33 @@ from rules.document import files_of
 
 class ConfigWatch:
     """Looks at a file, or at all of a directory, by content: whoever writes it, and also where a link is swapped as
-    Kubernetes does with mounted configuration."""
+    Kubernetes does with mounted configuration. `read` is the fingerprint of what was read last."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read: str) -> None:
         self._path = path
-        self._applied = self._last = fingerprint(path)
+        self.read = self._last = read
 
     def changed(self) -> bool:
-        """Whether it differs from what was last told of, and has not changed since the last call.
+        """Whether it differs from what was read last, and has not changed since the last call.
 
         So a file that is being written is not read half way; call it every second or so.
         """
         now = fingerprint(self._path)
         settled, self._last = now == self._last, now
-        if not settled or now == self._applied:
-            return False
-        self._applied = now
-        return True
+        return settled and now != self.read
 
 
 def fingerprint(path: Path) -> str:
-    """Twelve hex digits that tell one configuration from another; they go into logs and dead letters."""
+    """Twelve hex digits that tell one configuration from another; they go into logs and dead letters.
+
+    Taken before the configuration is read, so that whatever changes from then on is a change.
+    """
     digest = hashlib.sha256()
-    for file in files_of(path):
+    try:
+        files = files_of(path)
+    except OSError:
+        files = [path]
+    for file in files:
         try:
             content = file.read_bytes()
         except OSError as error:  # gone this moment, or not ours to read: `check` will say so

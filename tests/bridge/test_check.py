@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from bridge.check import check
+from bridge.watch import fingerprint
 from rules.problems import Severity
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -36,6 +37,17 @@ def test_a_configuration_that_is_not_there_is_a_complaint(tmp_path: Path) -> Non
     assert [str(problem) for problem in problems] == [
         f"{tmp_path}/c.yaml:1:1: cannot be read: No such file or directory"
     ]
+
+
+def test_a_directory_that_may_not_be_listed_is_a_complaint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_dir", forbidden)
+    settings, problems = check(tmp_path, environ={})
+    assert settings is None
+    assert [str(problem) for problem in problems] == [f"{tmp_path}:1:1: cannot be read: Permission denied"]
+    assert len(fingerprint(tmp_path)) == 12
 
 
 def test_a_directory_is_one_configuration(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """The command line: what it prints, where, and with which exit code."""
 
 import gc
+import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -30,10 +32,12 @@ rules:
 
 
 @pytest.fixture(autouse=True)
-def garbage_collection_as_it_was() -> Iterator[None]:
+def process_as_it_was() -> Iterator[None]:
+    hangup = signal.getsignal(signal.SIGHUP)
     yield
     gc.unfreeze()
     gc.enable()
+    signal.signal(signal.SIGHUP, hangup)
 
 
 @pytest.fixture
@@ -155,3 +159,23 @@ def test_reading_a_configuration_imports_neither_clients_of_brokers_nor_of_push_
     command = [sys.executable, "-c", program, str(config(VALID))]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_hangup_while_it_reads_its_configuration_does_not_end_it(
+    config: Callable[[str], Path], tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "token")
+    path = config(
+        'bridge: { http: { listen: "127.0.0.1:0", admin_token: "${file:token}" } }\nhub_api: { listen: "127.0.0.1:0" }'
+    )
+    command = [sys.executable, "-m", "bridge", "run", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        with (tmp_path / "token").open("w") as token:  # opens when the other end does: it is reading now
+            running.send_signal(signal.SIGHUP)
+            token.write("secret")
+        assert running.stdout is not None
+        try:
+            assert '"event":"started"' in running.stdout.readline()
+        finally:
+            running.terminate()
+        assert running.wait(timeout=30) == 0

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from bridge.app import Daemon
 from bridge.check import check
+from bridge.config import Settings
+from bridge.intake import Inlet
 from bridge.reload import Reloader
 from bridge.watch import ConfigWatch, fingerprint
 from connectors.base import Source
+from hub.errors import StoreError
 
 BASE = """
 bridge: { http: { listen: "127.0.0.1:0" }, store: { url: "sqlite:///x.db" } }
@@ -45,7 +49,12 @@ def directory(tmp_path: Path) -> Path:
 async def daemon(directory: Path) -> AsyncIterator[Daemon]:
     settings, problems = check(directory)
     assert settings is not None, problems
-    daemon = Daemon(settings, reload=lambda daemon: Reloader(directory, daemon, told=daemon.reloaded))
+    config_hash = fingerprint(directory)
+    daemon = Daemon(
+        settings,
+        config_hash=config_hash,
+        reload=lambda daemon: Reloader(directory, daemon, config_hash=config_hash, told=daemon.reloaded),
+    )
     async with daemon.running():
         yield daemon
 
@@ -56,9 +65,12 @@ def sources(daemon: Daemon) -> dict[str, Source]:
 
 async def post(daemon: Daemon, path: str, id: str) -> int:
     host, port = daemon.admin.address
-    async with httpx.AsyncClient(trust_env=False) as client:
-        answer = await client.post(f"http://{host}:{port}{path}", json={"id": id})
-        return answer.status_code
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        while True:  # until the source is connected
+            answer = await client.post(f"http://{host}:{port}{path}", json={"id": id})
+            if answer.status_code != 503:
+                return answer.status_code
+            await asyncio.sleep(0.01)
 
 
 def value(daemon: Daemon, name: str) -> float | None:
@@ -142,12 +154,130 @@ async def test_files_that_change_are_noticed(daemon: Daemon, directory: Path) ->
             await asyncio.sleep(0.05)
 
 
+async def test_what_cannot_be_applied_leaves_the_old_configuration_in_force_and_the_next_one_counts(
+    daemon: Daemon, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, settings = sources(daemon), daemon.settings
+    (directory / "hr.yaml").write_text(backend("hr").replace("hr-rule", "other-rule"))
+    (directory / "second.yaml").write_text("hubs: { second: {} }")
+    (directory / "base.yaml").write_text(BASE.replace("app: {}", "app: { default: true }"))
+    with monkeypatch.context() as patched:
+        patched.setattr("bridge.app.senders_of", lambda hubs: 1 / 0)
+        assert not await reload(daemon)
+    assert (sources(daemon), daemon.settings) == (before, settings)
+    assert value(daemon, "pushbridge_config_last_reload_successful") == 0
+    assert await post(daemon, "/in/hr", "1") == 202
+    assert daemon.trail.entries()[-1].rules == ("hr-rule",)
+    assert await reload(daemon)
+    assert {hub for hub, _ in daemon.hub.bulkheads} == {"app", "second"}
+    assert await post(daemon, "/in/hr", "2") == 202
+    assert daemon.trail.entries()[-1].rules == ("other-rule",)
+
+
+async def test_a_defect_in_reading_costs_the_reload_and_not_the_process(
+    daemon: Daemon, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(path: Path) -> None:
+        raise OSError("stale file handle")
+
+    assert daemon.reloader is not None
+    monkeypatch.setattr("bridge.reload.check", broken)
+    result = await daemon.reloader.reload()
+    assert result == (False, ["could not be applied: OSError: stale file handle"])
+    assert await post(daemon, "/in/hr", "1") == 202
+
+
+async def test_a_configuration_that_is_deleted_is_refused_and_the_events_go_on(daemon: Daemon, directory: Path) -> None:
+    before = sources(daemon)
+    for file in directory.iterdir():
+        file.unlink()
+    assert not await reload(daemon)
+    directory.rmdir()
+    assert not await reload(daemon)
+    assert sources(daemon) == before
+    assert await post(daemon, "/in/hr", "1") == 202
+
+
+async def test_reloads_asked_for_at_once_are_done_one_after_the_other(daemon: Daemon, directory: Path) -> None:
+    (directory / "shop.yaml").write_text(backend("shop"))
+    host, port = daemon.admin.address
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        answers = await asyncio.gather(*(client.post(f"http://{host}:{port}/-/reload") for _ in range(5)))
+    assert [answer.json() for answer in answers] == [{"applied": True, "problems": []}] * 5
+    assert await post(daemon, "/in/shop", "1") == 202
+
+
+async def test_events_that_wait_for_the_store_outlast_reloads_of_everything_else(
+    daemon: Daemon, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.intake._STOP_TIMEOUT", 0.1)
+    with monkeypatch.context() as patched:
+
+        async def fail(*_: object, **__: object) -> None:
+            raise StoreError("disk full")
+
+        patched.setattr(daemon.store, "accept", fail)
+        staying, going = (asyncio.create_task(post(daemon, f"/in/{name}", "1")) for name in ("hr", "account"))
+        while daemon.hub.store_trouble is None or not all(
+            inlet.supervisor.status.unsettled_since for inlet in of(daemon)
+        ):
+            await asyncio.sleep(0.005)
+        (directory / "account.yaml").write_text(backend("account", path="/in/elsewhere"))
+        for number in range(3):
+            (directory / "shop.yaml").write_text(backend("shop", path=f"/in/shop{number}"))
+            assert await reload(daemon)
+        assert not staying.done()
+    assert await staying == 202
+    assert await going == 404  # it was told to come again, and found the path gone
+    assert await post(daemon, "/in/elsewhere", "1") == 202
+    assert await post(daemon, "/in/shop2", "1") == 202
+    ends = [(entry.source, entry.end.value) for entry in daemon.trail.entries()]
+    assert sorted(ends) == [("account", "accepted"), ("hr", "accepted"), ("shop", "accepted")]
+
+
+def of(daemon: Daemon) -> list[Inlet]:
+    """The inlets that are posted to in this test."""
+    return [inlet for inlet in daemon.intake if inlet.source.name in ("hr", "account")]
+
+
+async def test_what_takes_a_restart_is_named(daemon: Daemon, directory: Path) -> None:
+    changed = BASE.replace("x.db", "y.db").replace(
+        "bridge: {", "bridge: { watchdog: { stall_after: 9s }, log: { level: debug },"
+    )
+    (directory / "base.yaml").write_text(changed + "delivery: { max_in_flight: 9 }\n")
+    with capture_logs() as lines:
+        assert await reload(daemon)
+    (told,) = (line for line in lines if line["event"] == "takes a restart")
+    assert told["parts"] == ["bridge.store", "bridge.log", "delivery"]
+
+
+async def test_what_was_read_on_demand_is_not_read_again_by_the_watch(directory: Path) -> None:
+    class Target:
+        applied = 0
+
+        async def apply(self, settings: Settings, *, config_hash: str) -> None:
+            self.applied += 1
+
+    reloader = Reloader(directory, Target(), config_hash=fingerprint(directory), told=lambda applied: None)
+    (directory / "shop.yaml").write_text(backend("shop"))
+    await reloader.reload()
+    assert [reloader._watch.changed() for _ in range(3)] == [False] * 3
+
+
+def test_what_changed_between_reading_and_watching_is_a_change(directory: Path) -> None:
+    before = fingerprint(directory)
+    (directory / "shop.yaml").write_text(backend("shop"))
+    watch = ConfigWatch(directory, read=before)
+    assert [watch.changed(), watch.changed()] == [False, True]
+
+
 def test_a_change_is_told_once_it_has_settled(directory: Path) -> None:
-    watch = ConfigWatch(directory)
+    watch = ConfigWatch(directory, read=fingerprint(directory))
     assert not watch.changed()
     (directory / "shop.yaml").write_text("sources:")
     assert not watch.changed()  # perhaps still being written
     assert watch.changed()
+    watch.read = fingerprint(directory)
     assert not watch.changed()
 
 

@@ -107,6 +107,11 @@ class Bulkhead(Generic[T]):
         self._learn(results)
         return results
 
+    def set_back(self, seconds: float) -> None:
+        """The clock was set back by so much."""
+        self.closed_until -= seconds
+        self.throttled_until -= seconds
+
     async def close(self) -> None:
         """May be called twice."""
         await self._sender.close()

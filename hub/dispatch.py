@@ -33,6 +33,10 @@ _STRAYS_EVERY = 15.0
 
 _STRAYS = 16
 _POLL = 0.25
+_CLOCK_EVERY = 1.0
+_SLEWED = 0.5
+"""Seconds that the clock may go back without anybody minding."""
+
 _STORE_BACKOFF = (0.05, 2.0)
 
 T = TypeVar("T")
@@ -57,10 +61,11 @@ class Dispatcher:
         self._observer = observer
         self._clock = clock
         self._rendering = Rendering(store)
+        self._remotes = remotes or {}
         self._pushing = Pushing(
             bulkheads, self._rendering, policy=policy, observer=observer, clock=clock, done=self._done
         )
-        self._forwarding = Forwarding(remotes or {}, policy=policy, observer=observer, clock=clock)
+        self._forwarding = Forwarding(self._remotes, policy=policy, observer=observer, clock=clock)
         self._slots = slots
         self._wake = {lane: asyncio.Event() for lane in Lane}
         self._submitted: list[Work] = []
@@ -108,6 +113,7 @@ class Dispatcher:
             group.create_task(self._end_strays())
             group.create_task(self._record_all())
             group.create_task(self._renew_all())
+            group.create_task(self._follow_clock())
 
     async def drain(self, seconds: float) -> None:
         """Take nothing new, finish what is under way, and give back what is not done in time."""
@@ -330,6 +336,22 @@ class Dispatcher:
 
     async def _renew(self) -> None:
         await self._store.renew(list(self._in_hand.values()), until=self._clock() + LEASE)
+
+    async def _follow_clock(self) -> None:
+        latest = self._clock()
+        while True:
+            await asyncio.sleep(_CLOCK_EVERY)
+            before, latest = latest, self._clock()
+            if before - latest > _SLEWED:
+                await self._set_back(before - latest)
+
+    async def _set_back(self, seconds: float) -> None:
+        """Take all that waits along with the clock, or it would wait for as much longer."""
+        for bulkhead in self._bulkheads.values():
+            bulkhead.set_back(seconds)
+        for remote in self._remotes.values():
+            remote.set_back(seconds)
+        await self._insist("set_back", lambda: self._store.set_back(seconds))
 
     async def _insist(self, operation: str, call: Callable[[], Awaitable[T]]) -> T:
         """In place until the store does it: giving up would push everything again.

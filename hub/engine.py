@@ -243,7 +243,7 @@ class Hub:
                 self._observer.store_failed("count", error)
                 continue
             # what came and went meanwhile may be in the count or not: the next one puts that right
-            self._dispatcher.pending = counted + (self.pending - before)
+            self._dispatcher.pending = max(0, counted + self.pending - before)
 
 
 def wire_id(notification_id: str, accepted_at: float) -> str:

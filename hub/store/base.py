@@ -185,7 +185,10 @@ class Store(Protocol):
     """One database. Build it (no I/O), `open`, use, `close`."""
 
     async def open(self) -> int:
-        """Lock, migrate, and free what a dead process had leased; how many leases that were. Raises: StoreError."""
+        """Lock, migrate, and free what a dead process had leased; how many leases that were.
+
+        May be tried again. Raises: StoreError: names the database.
+        """
 
     async def accept(self, arrivals: Sequence[Arrival], *, lease: int, until: float) -> AcceptanceResult:
         """Take a batch in one transaction: seen marks, notifications, dead letters, and a lease on the first `lease`
@@ -207,6 +210,10 @@ class Store(Protocol):
 
     async def release(self, work: Sequence[Work], *, due_at: float | None = None) -> None:
         """Give leased work back untried, due at once or at `due_at`."""
+
+    async def set_back(self, seconds: float) -> None:
+        """The clock was set back by so much: move due times and leases with it, but for notifications scheduled for a
+        time of their own."""
 
     async def expand(self, work: Work, audience: Audience, *, started_at: float) -> None:
         """Turn a notification into pages, due at once; the lease ends."""

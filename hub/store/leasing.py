@@ -134,8 +134,11 @@ def set_due(connection: sqlite3.Connection, work: Iterable[Work], *, due_at: flo
         )
 
 
-def free_all(connection: sqlite3.Connection, *, now: float) -> int:
-    """End every lease: for a store that one process has to itself, all of them are a dead process's."""
+def take_over(connection: sqlite3.Connection, *, now: float) -> int:
+    """End every lease, as a store that one process has to itself holds none but a dead process's; how many there were."""
+    newest = connection.execute("SELECT accepted_at FROM notification ORDER BY seq DESC LIMIT 1").fetchone()
+    if newest is not None and newest[0] > now:  # the clock was set back in between
+        set_back(connection, newest[0] - now)
     freed = 0
     for table in ("notification", "page"):
         cursor = connection.execute(
@@ -144,6 +147,15 @@ def free_all(connection: sqlite3.Connection, *, now: float) -> int:
         )
         freed += cursor.rowcount
     return freed
+
+
+def set_back(connection: sqlite3.Connection, seconds: float) -> None:
+    """Move due times with a clock that was set back: a wait of a minute stays one, whatever the clock says."""
+    connection.execute(
+        "UPDATE notification SET due_at = due_at - ? WHERE due_at IS NOT NULL AND state != ?",
+        (seconds, State.SCHEDULED.value),
+    )
+    connection.execute("UPDATE page SET due_at = due_at - ? WHERE due_at IS NOT NULL", (seconds,))
 
 
 def expand(connection: sqlite3.Connection, work: Work, audience: Audience, *, started_at: float) -> bool:

@@ -81,11 +81,11 @@ class SqliteStore:
             self._reader = await asyncio.to_thread(self._connect)
             await asyncio.to_thread(self._writer.start)
             return await self._write(lambda connection: leasing.take_over(connection, now=self._clock()))
-        except BaseException as error:
-            await self._let_go()
-            if isinstance(error, (sqlite3.Error, OSError)) or type(error) is StoreError:
-                raise StoreError(f"cannot open {self._path}: {error}") from error
+        except StoreLockedError:
             raise
+        except (sqlite3.Error, OSError, StoreError) as error:
+            await self._let_go()
+            raise StoreError(f"cannot open {self._path}: {error}") from error
 
     async def close(self) -> None:
         await self._let_go()

@@ -37,7 +37,11 @@ class GroupWriter:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="pushbridge-store-writer", daemon=True)
+        """Connect, and begin; may take as long as `connect` does, and raises what that raises."""
+        connection = self._connect()
+        self._thread = threading.Thread(
+            target=self._run, args=(connection,), name="pushbridge-store-writer", daemon=True
+        )
         self._thread.start()
 
     async def run(self, job: WriteJob) -> Any:
@@ -60,8 +64,7 @@ class GroupWriter:
             self._waiting.put(None)
             await asyncio.to_thread(thread.join)
 
-    def _run(self) -> None:
-        connection = self._connect()
+    def _run(self, connection: sqlite3.Connection) -> None:
         try:
             while (first := self._waiting.get()) is not None:
                 group = [first]

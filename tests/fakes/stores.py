@@ -70,6 +70,10 @@ class FlakyStore(SqliteStore):
         self._call("release")
         await super().release(pieces, due_at=due_at)
 
+    async def set_back(self, seconds: float) -> None:
+        self._call("set_back")
+        await super().set_back(seconds)
+
     async def expand(self, piece: Work, audience: Audience, *, started_at: float) -> None:
         self._call("expand")
         await super().expand(piece, audience, started_at=started_at)

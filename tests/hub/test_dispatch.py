@@ -116,6 +116,7 @@ def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     """The waits that are real time."""
     monkeypatch.setattr(dispatch, "_POLL", 0.003)
     monkeypatch.setattr(dispatch, "_STRAYS_EVERY", 0.01)
+    monkeypatch.setattr(dispatch, "_CLOCK_EVERY", 0.003)
     monkeypatch.setattr(dispatch, "_STORE_BACKOFF", (0.001, 0.01))
 
 
@@ -860,6 +861,42 @@ async def test_leases_of_what_is_under_way_are_renewed(
         delivery.fcm.let_go()
         await delivery.observer.until_ended(1)
     assert delivery.observer.store_failures == ["renew"] * 2
+
+
+# A clock that is set back
+
+
+@pytest.mark.parametrize("failures", [0, 2])
+async def test_what_waits_goes_out_in_its_time_though_the_clock_is_set_back(delivery: Delivery, failures: int) -> None:
+    everyone = await register(delivery, PAGE_SIZE + 1)
+    delivery.fcm.answer = WRONG_KEY
+    delivery.store.failures["set_back"] = failures
+    await delivery.accept(notification(content=GOOGLE))
+    await delivery.observer.until(lambda: delivery.observer.retries.total() > 0)
+    await delivery.accept(notification("$InstallationId:{p00000}", content=GOOGLE), notification("nobody"))
+    await delivery.observer.until_ended(1)
+    delivery.fcm.answer = DELIVERED
+    await delivery.later(-7200)
+    await delivery.store.called("set_back", 1 + failures)
+    for _ in range(60):
+        await delivery.later(5)
+        await delivery.store.looked()
+    assert delivery.observer.states == {(HUB, State.COMPLETED): 2, (HUB, State.NO_TARGET_FOUND): 1}
+    assert {*delivery.fcm.push_channels} == {*everyone}
+
+
+async def test_a_clock_set_back_leaves_what_is_under_way_to_who_has_it(delivery: Delivery) -> None:
+    await register(delivery, 1, "news")
+    delivery.fcm.hold()
+    await delivery.accept(notification("news", content=GOOGLE))
+    await delivery.fcm.received(1)
+    delivery.clock.advance(-7200)
+    await delivery.store.called("set_back")
+    await delivery.store.looked()
+    delivery.fcm.let_go()
+    await delivery.observer.until_ended(1)
+    assert len(delivery.fcm.pushes) == 1
+    assert delivery.observer.lost == {}
 
 
 # Draining

@@ -135,7 +135,10 @@ async def test_a_send_that_the_store_refuses_is_told_and_not_taken(running: Runn
     assert await running.store.pending() == 0
 
 
-async def test_a_full_hub_refuses_sends_until_there_is_room_but_takes_what_was_received(tmp_path: Path) -> None:
+async def test_a_full_hub_refuses_sends_until_there_is_room_but_takes_what_was_received(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_COUNT_EVERY", 3600)  # a count may be behind for a moment
     running = Running(tmp_path / "hub.db", max_pending=3)
     await running.start()
     running.fcm.hold()

@@ -157,3 +157,36 @@ class Leasing(Suite):
         await store.expand(lost, Audience(pages=[(Platform.FCM, BitMap([1]))]), started_at=clock())
         assert not await lease_pages(store, clock, HUB)
         assert (await store.record([went_well(held)])).lost == 0
+
+    async def test_waits_stay_as_long_as_they_were_when_the_clock_is_set_back(
+        self, store: Store, clock: FakeClock
+    ) -> None:
+        at = datetime.fromtimestamp(clock() + 60, UTC)
+        scheduled, waiting, postponed = notification(schedule_at=at), notification(), notification()
+        leased, expanded, later = await take(store, clock, notification(), notification(), postponed)
+        await store.release([later], due_at=clock() + 30)
+        await store.expand(expanded, Audience(pages=[(Platform.FCM, BitMap([1]))]), started_at=clock())
+        await enqueue(store, clock, scheduled, waiting)
+        clock.advance(-7200)
+        await store.set_back(7200)
+        assert ids(await lease(store, clock)) == [waiting.id]
+        assert ids(await lease_pages(store, clock, HUB)) == ids([expanded])
+        clock.advance(30)
+        assert ids(await lease(store, clock)) == [postponed.id]
+        clock.advance(LEASE - 30)
+        again, given_out_before = await lease(store, clock)
+        assert {again.notification.id, given_out_before.notification.id} == {leased.notification.id, waiting.id}
+        clock.advance(7200)
+        assert scheduled.id in ids(await lease(store, clock))
+
+    async def test_what_a_process_left_before_the_clock_was_set_back_is_due_when_the_store_is_opened(
+        self, stores: Stores, store: Store, clock: FakeClock
+    ) -> None:
+        waiting, left = notification(), notification()
+        (work,) = await take(store, clock, left)
+        await enqueue(store, clock, waiting)
+        await store.close()
+        clock.advance(-7200)
+        again = await stores.open()
+        assert sorted(ids(await lease(again, clock))) == sorted([waiting.id, left.id])
+        assert (await again.record([went_well(work)])).lost == 1

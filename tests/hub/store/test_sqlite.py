@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import sys
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,70 @@ async def test_a_store_that_could_not_be_opened_can_be_opened_later(tmp_path: Pa
     path.rmdir()
     await store.open()
     assert await store.pending() == 0
+    await store.close()
+
+
+async def test_a_folder_that_cannot_be_made_is_told_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=r"cannot open .*file/hub\.db: .*exists.*file'"):
+        await SqliteStore(tmp_path / "file" / "hub.db").open()
+
+
+async def test_a_store_that_another_program_is_writing_to_is_told_with_its_name_and_can_be_opened_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "_BUSY", 0.01)
+    path = tmp_path / "hub.db"
+    store, another = SqliteStore(path), SqliteStore(path)
+    await store.open()
+    await store.close()
+    store = SqliteStore(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as backup:
+        backup.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match=r"cannot open .*hub\.db: .*locked"):
+            await store.open()
+        backup.execute("ROLLBACK")
+    await another.open()
+    await another.close()
+    await store.open()
+    assert await store.pending() == 0
+    await store.close()
+
+
+async def test_a_damaged_database_is_refused_with_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "hub.db"
+    store = SqliteStore(path)
+    await store.open()
+    await store.accept([arrival(notification())], lease=0, until=0)
+    await store.close()
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(StoreError, match=r"cannot open .*hub\.db: .*malformed"):
+        await SqliteStore(path).open()
+
+
+async def test_a_full_disk_refuses_what_does_not_fit_loses_nothing_and_goes_on_when_there_is_room(
+    tmp_path: Path,
+) -> None:
+    store = TracedStore(tmp_path / "hub.db")
+    await store.open()
+
+    async def limit(pages: int) -> None:
+        await store._write(lambda connection: connection.execute(f"PRAGMA max_page_count = {pages}").fetchone())
+
+    await limit(1)  # SQLite takes that for: no more than there are
+    taken, refused = 0, None
+    while refused is None:
+        batch = arrivals([notification() for _ in range(50)])
+        try:
+            await store.accept(batch, lease=0, until=0)
+            taken += len(batch)
+        except StoreError as error:
+            refused = error
+    assert "full" in str(refused)
+    assert await store.pending() == taken
+    await limit(10**6)
+    assert not (await store.accept(batch, lease=0, until=0)).duplicates
+    assert await store.pending() == taken + len(batch)
     await store.close()
 
 

@@ -122,3 +122,9 @@ async def test_stopping_finishes_what_waits_and_refuses_what_comes_after(tmp_pat
     assert writing.numbers() == list(range(5))
     with pytest.raises(StoreError, match="closed"):
         await writing.writer.run(insert(99))
+
+
+def test_a_database_that_cannot_be_reached_is_told_at_the_start(tmp_path: Path) -> None:
+    writing = Writing(tmp_path / "nowhere" / "numbers.db")
+    with pytest.raises(sqlite3.OperationalError):
+        writing.writer.start()

@@ -43,7 +43,7 @@ ENDED = {
 """The label `outcome` of `pushbridge_notifications_total`, by a notification's state."""
 
 _ENGINES = ("sqlite",)
-_STORE_OPERATIONS = ("accept", "count", "expand", "lease", "read", "record", "release", "renew", "write")
+_STORE_OPERATIONS = ("accept", "count", "expand", "lease", "read", "record", "release", "renew", "set_back", "write")
 REMOTE = "remote"
 """The label `platform` of what is handed over to a hub elsewhere."""
 

@@ -2,6 +2,7 @@
 // text, never as markup.
 
 const SHOWN_EVENTS = 100
+const RECONNECT_AFTER = 3_000 // milliseconds, as browsers wait
 const SHOWN_BANNERS = { apns: 3, fcmv1: 3, wns: 2 } // as many as there is room for
 
 const SERVICES = { apns: 'APNs', fcmv1: 'FCM', wns: 'WNS' }
@@ -211,14 +212,19 @@ function setConnection(state) {
   byId('connection').textContent = state
 }
 
-const stream = new EventSource('/api/live') // it connects again by itself
-stream.addEventListener('open', () => setConnection('live'))
-stream.addEventListener('error', () => setConnection('reconnecting'))
-stream.addEventListener('snapshot', ({ data }) => {
-  forget() // after a restart of the daemon, events are numbered anew
-  draw(JSON.parse(data))
-})
-stream.addEventListener('update', ({ data }) => draw(JSON.parse(data)))
+function connect() {
+  const stream = new EventSource('/api/live') // it connects again by itself, unless somebody else answers
+  stream.addEventListener('open', () => setConnection('live'))
+  stream.addEventListener('error', () => {
+    setConnection('reconnecting')
+    if (stream.readyState === EventSource.CLOSED) setTimeout(connect, RECONNECT_AFTER)
+  })
+  stream.addEventListener('snapshot', ({ data }) => {
+    forget() // after a restart of the daemon, events are numbered anew
+    draw(JSON.parse(data))
+  })
+  stream.addEventListener('update', ({ data }) => draw(JSON.parse(data)))
+}
 
 byId('filter').addEventListener('click', ({ target }) => {
   if (target.dataset.end === undefined) return
@@ -227,3 +233,11 @@ byId('filter').addEventListener('click', ({ target }) => {
   applyFilter()
 })
 setInterval(tick, 10_000)
+
+// What scrolls has to be reachable by keyboard, and what does not scroll is no stop on the way.
+new ResizeObserver(([{ target }]) => {
+  if (target.scrollWidth > target.clientWidth) target.tabIndex = 0
+  else target.removeAttribute('tabindex')
+}).observe(byId('devices'))
+
+connect()

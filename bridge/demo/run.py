@@ -77,7 +77,7 @@ async def demo(
             log.configure(settings.bridge.log.level, sys.stderr, json=settings.bridge.log.format == "json")
             cast = Cast(services)
             daemon = Daemon(settings, console=partial(console, phones=cast))
-            async with daemon.running(), httpx.AsyncClient(trust_env=False) as client:
+            async with daemon.running(), httpx.AsyncClient(trust_env=False, timeout=30) as client:
                 show = Show(daemon, cast, client, journal=services.journal, broker=broker, hub_key=hub_key)
                 say(_WELCOME.format(page=show.page_url, bus=broker.connection_string, hub=show.hub_url))
                 if exit_after is None:

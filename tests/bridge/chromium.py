@@ -58,7 +58,7 @@ class Page:
             raise AssertionError(f"{expression}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
 
-    async def wait_for(self, condition: str, *, seconds: float = 20.0) -> None:
+    async def wait_for(self, condition: str, *, seconds: float = 60.0) -> None:
         """Wait until a JavaScript condition holds, looking again whenever the page changes."""
         watch = f"""new Promise((resolve) => {{
             const look = () => ({condition}) && (observer.disconnect(), resolve(true))

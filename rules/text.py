@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 import orjson
@@ -24,7 +25,11 @@ def text_of(value: Any) -> str:
         return "true"
     if value is False:
         return "false"
-    if isinstance(value, int | float):
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        if not isfinite(value):  # no body holds one, but a header of AMQP may
+            raise RenderError("is not a finite number")
         return str(value)
     if isinstance(value, Decimal):
         return _decimal_text(value)
@@ -39,6 +44,8 @@ def text_of(value: Any) -> str:
 
 def json_of(value: Any) -> bytes:
     """Compact JSON; decimals, which it has no type for, become numbers where a float holds them exactly, else text.
+
+    A number that is not finite is null within a list or an object.
 
     Raises: RenderError.
     """

@@ -37,6 +37,7 @@ def content(platform: Platform, text: str, data: Any, directory: Path) -> Native
         (Platform.APNS, "{ payload: { aps: { badge: '{{ data.n }}' } } }", b'{"aps":{"badge":7}}'),
         (Platform.APNS, "{ payload: { a: '{{ data.list }}', b: [ 'x{{ data.n }}' ] } }", b'{"a":[1,2],"b":["x7"]}'),
         (Platform.APNS, "{ payload: { a: '{{ data.none }}', b: true, c: 1.5 } }", b'{"a":null,"b":true,"c":1.5}'),
+        (Platform.APNS, "{ payload: { a: '{{ data.f }}' } }", b'{"a":0.1}'),
         (Platform.APNS, """{ payload: '{"aps":{"alert":"{{ data.s }}"}}' }""", b'{"aps":{"alert":"a\\"b<&"}}'),
         (Platform.APNS, "{ payload: { aps: { content-available: 1 } } }", b'{"aps":{"content-available":1}}'),
         (
@@ -52,7 +53,7 @@ def content(platform: Platform, text: str, data: Any, directory: Path) -> Native
 def test_a_payload_is_filled_and_values_are_escaped(
     platform: Platform, text: str, payload: bytes, tmp_path: Path
 ) -> None:
-    data = {"s": 'a"b<&', "n": 7, "list": [1, 2], "none": None}
+    data = {"s": 'a"b<&', "n": 7, "list": [1, 2], "none": None, "f": 0.1}
     assert content(platform, text, data, tmp_path).payload == payload
 
 
@@ -86,9 +87,12 @@ def test_a_character_that_xml_cannot_hold_is_refused(tmp_path: Path) -> None:
         content(Platform.WNS, "{ payload: '<t>{{ data.x }}</t>' }", {"x": "a\x00b"}, tmp_path)
 
 
-def test_a_value_that_json_cannot_hold_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RenderError, match=r"^data\.x cannot be written as JSON"):
-        content(Platform.APNS, "{ payload: { aps: { badge: '{{ data.x }}' } } }", {"x": 2**64}, tmp_path)
+@pytest.mark.parametrize(
+    "value, problem", [(2**64, "cannot be written as JSON"), (float("nan"), "is not a finite number")]
+)
+def test_a_value_that_json_cannot_hold_is_named(value: Any, problem: str, tmp_path: Path) -> None:
+    with pytest.raises(RenderError, match=rf"^data\.x {problem}"):
+        content(Platform.APNS, "{ payload: { aps: { badge: '{{ data.x }}' } } }", {"x": value}, tmp_path)
 
 
 def test_a_payload_may_not_grow_without_end(tmp_path: Path) -> None:

@@ -84,7 +84,9 @@ def test_a_value_is_spelled_as_json_would(value: Any, text: str) -> None:
     assert text_of(value) == text
 
 
-@pytest.mark.parametrize("value", [None, Decimal("1E+999999"), Decimal("NaN"), [2**70], ["\ud800"]])
+@pytest.mark.parametrize(
+    "value", [None, Decimal("1E+999999"), Decimal("NaN"), float("nan"), float("inf"), [2**70], ["\ud800"]]
+)
 def test_what_has_no_text_is_refused(value: Any) -> None:
     with pytest.raises(RenderError):
         text_of(value)

@@ -122,14 +122,13 @@ async def _run(identity: Identity, rabbitmq: RabbitMq, directory: Path, rng: ran
             await daemon.launch()
             await _live(life, services, relay)
             await _kill(daemon, services, relay, witness)
-        waiting = await asyncio.to_thread(queues.count, rabbitmq.url, queue)
-        assert waiting > 0, "the kills were to come while the queue was being drained"
+        assert len(missing) > IN_FLIGHT, "the kills were to come while the queue was being drained"
 
         await daemon.launch()
         await asyncio.wait([everything], timeout=PROGRESS)
         assert not missing, f"{len(missing)} messages were lost: {sorted(missing)[:10]} ..."
         assert await daemon.terminate() == 0
-        assert await asyncio.to_thread(queues.count, rabbitmq.url, queue) == 0
+        assert await asyncio.to_thread(queues.count, rabbitmq.url, queue, expected=0) == 0
 
         witness.repeats = len(services.journal) - MESSAGES
         witness.redelivered = sum(line.get("end") == "suppressed" for line in daemon.log())

@@ -44,7 +44,7 @@ async def test_when_publish_returns_the_broker_has_every_message(
     rabbitmq: RabbitMq, queue: str, connected: AmqpPublisher
 ) -> None:
     await connected.publish([message(queue, number) for number in range(500)])
-    assert queues.count(rabbitmq.url, queue) == 500
+    assert queues.count(rabbitmq.url, queue, expected=500) == 500
 
 
 async def test_publishing_nothing_is_done_at_once(connected: AmqpPublisher) -> None:
@@ -59,7 +59,7 @@ async def test_calls_at_the_same_time_get_their_own_confirms(
     results = await asyncio.gather(*calls, unroutable, return_exceptions=True)
     assert results[:10] == [None] * 10
     assert isinstance(results[10], PublishError)
-    assert queues.count(rabbitmq.url, queue) == 100
+    assert queues.count(rabbitmq.url, queue, expected=100) == 100
 
 
 async def test_what_is_said_of_a_message_arrives_with_it(
@@ -86,7 +86,7 @@ async def test_a_header_of_the_original_sends_no_copies_elsewhere(
     await connected.publish([OutMessage(id="m-1", body=b"x", destination=queue, headers={name: original})])
     ((_, headers),) = queues.drain(rabbitmq.url, queue)
     assert headers[f"original-{name}"] == original
-    assert queues.count(rabbitmq.url, other) == 0
+    assert queues.count(rabbitmq.url, other, expected=0) == 0
 
 
 async def test_what_amqp_has_no_room_for_does_not_keep_the_message_back(
@@ -112,7 +112,7 @@ async def test_a_message_that_no_queue_takes_is_not_published_and_is_named(
     messages = [message(queue, 1), message("nowhere", 2), message(queue, 3)]
     with pytest.raises(PublishError, match="1 of 3 not published: m2: NO_ROUTE"):
         await connected.publish(messages)
-    assert queues.count(rabbitmq.url, queue) == 2
+    assert queues.count(rabbitmq.url, queue, expected=2) == 2
     await connected.publish([message(queue, 2)])
 
 
@@ -131,7 +131,7 @@ async def test_an_exchange_routes_by_destination(rabbitmq: RabbitMq, queue: str)
     routed = publisher(rabbitmq.url, exchange=f"{queue}.x")
     await routed.connect()
     await routed.publish([message("dead.orders")])
-    assert queues.count(rabbitmq.url, queue) == 1
+    assert queues.count(rabbitmq.url, queue, expected=1) == 1
     await routed.close()
 
 

@@ -253,7 +253,7 @@ async def test_a_queue_with_other_settings_is_reported_and_left_alone(
         await harness.source.connect()
     assert refused.value.differences == (named(difference),)
     assert arguments_accepted(harness.broker.url, harness.queue, actual)
-    assert queues.count(harness.broker.url, harness.queue) == 1
+    assert queues.count(harness.broker.url, harness.queue, expected=1) == 1
     with pytest.raises(ChannelClosedByBroker):
         queues.count(harness.broker.url, f"{harness.queue}.dead-letter")
 

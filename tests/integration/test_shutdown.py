@@ -93,7 +93,8 @@ async def test_sigterm_under_load_finishes_what_was_taken_and_leaves_the_rest(
 
         (accepted,) = rows(daemon, "SELECT count(*) FROM notification")[0]
         assert accepted < count, "it was to end while there was more to take"
-        assert await asyncio.to_thread(queues.count, rabbitmq.url, queue) == count - accepted
+        rest = count - accepted
+        assert await asyncio.to_thread(queues.count, rabbitmq.url, queue, expected=rest) == rest
         assert rows(daemon, "SELECT count(*) FROM notification WHERE lease != 0") == [(0,)]
         pushed = len(services.journal)
 

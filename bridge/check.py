@@ -12,7 +12,7 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from bridge.config import HubSettings, Sections, Settings, default_hub
+from bridge.config import AdminListener, HubApi, HubSettings, Sections, Settings, default_hub
 from rules.document import load_document
 from rules.loader import LATER_PLATFORMS, HubScope, Scope, load_rules
 from rules.node import Mark, Node
@@ -64,19 +64,20 @@ def _read(path: Path, problems: Problems, environ: Mapping[str, str]) -> Setting
         return None
     sections = dict(root.value)
     rules, defaults = sections.pop("rules", None), sections.pop("defaults", None)
-    plain = {name: node.plain() for name, node in sections.items() if node.value is not None}
+    plain = {name: _plain(name, node) for name, node in sections.items() if node.value is not None}
     rule_set = load_rules(rules, defaults, _scope(plain), problems)
     _check_hubs(root, problems)
     _check_sources(root, problems)
     _check_dead_letters(root, problems)
     directory = path if path.is_dir() else path.parent
+    context = {"directory": directory}
+    _check_listeners(plain, context, root, problems)
     try:
-        checked = Sections.model_validate(plain, context={"directory": directory})
+        checked = Sections.model_validate(plain, context=context)
     except ValidationError as error:
         for details in error.errors(include_url=False, include_input=False):
             _report(details, root, problems)
         return None
-    _check_listeners(checked, root, problems)
     return Settings(**dict(checked), rules=rule_set, directory=directory)
 
 
@@ -91,6 +92,14 @@ def _garbage_collection_paused() -> Iterator[None]:
         yield
     finally:
         gc.enable()
+
+
+def _plain(section: str, node: Node) -> Any:
+    """As the models take it: a source or hub that says nothing is one that is named, and no key left empty."""
+    plain = node.plain()
+    if section in ("sources", "hubs") and isinstance(node.value, dict):
+        return {name: plain.get(name, {}) for name in node.value}
+    return plain
 
 
 def _scope(plain: Mapping[str, Any]) -> Scope:
@@ -162,8 +171,13 @@ def _check_dead_letters(root: Node, problems: Problems) -> None:
             problems.add(target, "HTTP has no place for dead letters; they are in the store", mark=target.key_mark)
 
 
-def _check_listeners(settings: Sections, root: Node, problems: Problems) -> None:
-    admin, hub_api = settings.bridge.http, settings.hub_api
+def _check_listeners(plain: Mapping[str, Any], context: Mapping[str, Any], root: Node, problems: Problems) -> None:
+    """Their sections by themselves: a mistake in another one hides nothing here."""
+    try:
+        admin = AdminListener.model_validate(_mapping(plain.get("bridge")).get("http", {}), context=context)
+        hub_api = HubApi.model_validate(plain.get("hub_api", {}), context=context)
+    except ValidationError:
+        return  # which is told of with all others
     if admin.listen == hub_api.listen and admin.listen.port:
         problems.add(root.find(("hub_api", "listen")), "bridge.http listens there already")
     if not hub_api.listen.is_loopback and hub_api.tls is None:
@@ -194,7 +208,10 @@ def _report(details: ErrorDetails, root: Node, problems: Problems) -> None:
             choices = [choice.strip("'") for choice in context["expected"].replace(" or ", ", ").split(", ")]
             hint = did_you_mean(str(node.written), choices, all_if_few=False)
             problems.add(node, f"expected {context['expected']}", hint)
-        case "model_type" | "model_attributes_type" | "mapping_type" | "dict_type":
+        case "model_type" | "model_attributes_type":
+            _, known = _keys_at(location)
+            problems.add(node, f"expected keys such as {', '.join(known[:3])}")
+        case "mapping_type" | "dict_type":
             problems.add(node, "expected keys")
         case _:
             problems.add(node, details["msg"].replace("Input should", "should").replace("String should", "should"))

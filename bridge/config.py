@@ -270,6 +270,13 @@ class HubSettings(Section):
     remote: Remote | None = None
 
     @model_validator(mode="after")
+    def _check_policies(self) -> Self:
+        names = [policy.name for policy in self.access_policies]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two access_policies are called {twice[0]}")
+        return self
+
+    @model_validator(mode="after")
     def _check_place(self) -> Self:
         if self.remote is not None and (self.access_policies or self.platforms.configured):
             raise ValueError("a remote hub has its access_policies and platforms where it is")
@@ -328,6 +335,12 @@ class Backoff(Section):
 
     base: Positive = 2.0
     cap: Positive = 120.0
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.cap < self.base:
+            raise ValueError("cap is below base")
+        return self
 
 
 class Retry(Section):

@@ -31,6 +31,14 @@ def test_what_is_not_said_has_a_default(text: str, tmp_path: Path) -> None:
     assert settings.hub_api.listen == ("127.0.0.1", 8443)
 
 
+def test_a_hub_that_says_nothing_is_a_hub(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("hubs:\n  app:\nrules: [ { name: r, push: { to: x, with: { a: b } } } ]")
+    settings, problems = check(tmp_path / "c.yaml", environ={})
+    assert problems == []
+    assert settings is not None
+    assert list(settings.hubs) == ["app"]
+
+
 def test_a_configuration_that_is_not_there_is_a_complaint(tmp_path: Path) -> None:
     settings, problems = check(tmp_path / "c.yaml", environ={})
     assert settings is None

@@ -22,6 +22,7 @@ from hub.outcome import OutcomeName, Reaction
 from hub.remote_settings import RemoteSettings
 from hub.senders.base import SendResult
 from hub.senders.headers import HeaderError, field_lines, given_fields
+from hub.senders.meanings import CREDENTIALS, FORMAT, OUR_BUG, SERVER_ERROR, SIZE, THROTTLED, UNAVAILABLE, Meaning
 from hub.senders.results import malformed, retry_after, unreachable
 from hub.senders.transport import Request, Transport
 from hub.senders.wns import type_of
@@ -39,18 +40,16 @@ _FORMATS: Final[Mapping[Platform, str]] = {
 }
 _NATIVE_HEADERS: Final = ("apns-", "x-wns-")
 _DETAIL: Final = re.compile(r"<Detail>(.*?)(?:\.?TrackingId:|</Detail>)", re.DOTALL)
-_CONFIG: Final = (Reaction.CONFIG, OutcomeName.INVALID_CREDENTIALS)
-_THROTTLED: Final = (Reaction.THROTTLED, OutcomeName.THROTTLED)
-_STATUSES: Final[Mapping[int, tuple[Reaction, OutcomeName]]] = {
-    400: (Reaction.DROP, OutcomeName.INVALID_NOTIFICATION_FORMAT),
-    401: _CONFIG,
-    403: _CONFIG,
-    404: _CONFIG,  # there is no such hub
-    408: (Reaction.RETRY, OutcomeName.PNS_UNAVAILABLE),
-    410: _CONFIG,
-    413: (Reaction.DROP, OutcomeName.INVALID_NOTIFICATION_SIZE),
-    429: _THROTTLED,
-    503: (Reaction.RETRY, OutcomeName.PNS_UNAVAILABLE),
+_STATUSES: Final[Mapping[int, Meaning]] = {
+    400: FORMAT,
+    401: CREDENTIALS,
+    403: CREDENTIALS,
+    404: CREDENTIALS,  # there is no such hub
+    408: UNAVAILABLE,
+    410: CREDENTIALS,
+    413: SIZE,
+    429: THROTTLED,
+    503: UNAVAILABLE,
 }
 
 
@@ -152,15 +151,15 @@ def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
         return SendResult(reaction=Reaction.DELIVERED, outcome=OutcomeName.SUCCESS)
     wait = retry_after(headers)
     if status == 403 and wait is not None:
-        reaction, outcome = _THROTTLED
+        reaction, outcome = THROTTLED
     elif status in _STATUSES:
         reaction, outcome = _STATUSES[status]
     elif status >= 500:
-        reaction, outcome = Reaction.RETRY, OutcomeName.PNS_SERVER_ERROR
+        reaction, outcome = SERVER_ERROR
     elif status >= 400:
-        reaction, outcome = Reaction.DROP, OutcomeName.PNS_INTERFACE_ERROR
+        reaction, outcome = OUR_BUG
     else:  # a redirect, or a success that no hub answers with: something else lives there
-        reaction, outcome = _CONFIG
+        reaction, outcome = CREDENTIALS
     return SendResult(
         reaction=reaction,
         outcome=outcome,

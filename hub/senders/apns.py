@@ -15,6 +15,24 @@ from hub.senders.apns_token import ProviderToken
 from hub.senders.base import Push, SendResult
 from hub.senders.exchange import json_object, post, send_renewing
 from hub.senders.headers import HeaderError, field_lines, given_fields
+from hub.senders.meanings import (
+    BAD_CHANNEL,
+    CHANNEL_THROTTLED,
+    CREDENTIALS,
+    EXPIRED_CHANNEL,
+    FORMAT,
+    OUR_BUG,
+    SERVER_ERROR,
+    SIZE,
+    STALE_TOKEN,
+    THROTTLED,
+    UNAVAILABLE,
+    UNKNOWN,
+    UNREACHABLE,
+    WRONG_CHANNEL,
+    WRONG_TOKEN,
+    Meaning,
+)
 from hub.senders.results import malformed, refused, retry_after
 from hub.senders.transport import Request, Transport
 
@@ -57,61 +75,52 @@ class ApnsSettings:
 DELIVERED: Final = SendResult(reaction=Reaction.DELIVERED, outcome=OutcomeName.SUCCESS)
 """One for all: Apple's id of a push is the push's own."""
 
-_FORMAT = (Reaction.DROP, OutcomeName.INVALID_NOTIFICATION_FORMAT)
-_CONFIG = (Reaction.CONFIG, OutcomeName.INVALID_CREDENTIALS)
-_OUR_BUG = (Reaction.DROP, OutcomeName.PNS_INTERFACE_ERROR)
-_DEAD = (Reaction.GONE, OutcomeName.EXPIRED_CHANNEL)
-_SIZE = (Reaction.DROP, OutcomeName.INVALID_NOTIFICATION_SIZE)
-_CHANNEL_THROTTLED = (Reaction.THROTTLED, OutcomeName.CHANNEL_THROTTLED)
-_SERVER_ERROR = (Reaction.RETRY, OutcomeName.PNS_SERVER_ERROR)
-_UNAVAILABLE = (Reaction.RETRY, OutcomeName.PNS_UNAVAILABLE)
-_UNKNOWN = (Reaction.RETRY, OutcomeName.UNKNOWN_ERROR)
 
-REASONS: Final[Mapping[str, tuple[Reaction, OutcomeName]]] = {
-    "BadCollapseId": _FORMAT,
-    "BadDeviceToken": (Reaction.GONE, OutcomeName.BAD_CHANNEL),
-    "BadExpirationDate": _FORMAT,
-    "BadMessageId": _FORMAT,
-    "BadPriority": _FORMAT,
-    "BadTopic": _CONFIG,
-    "DeviceTokenNotForTopic": (Reaction.GONE, OutcomeName.WRONG_CHANNEL),
-    "DuplicateHeaders": _FORMAT,
-    "IdleTimeout": (Reaction.RETRY, OutcomeName.PNS_UNREACHABLE),
-    "InvalidPushType": _FORMAT,
+REASONS: Final[Mapping[str, Meaning]] = {
+    "BadCollapseId": FORMAT,
+    "BadDeviceToken": BAD_CHANNEL,
+    "BadExpirationDate": FORMAT,
+    "BadMessageId": FORMAT,
+    "BadPriority": FORMAT,
+    "BadTopic": CREDENTIALS,
+    "DeviceTokenNotForTopic": WRONG_CHANNEL,
+    "DuplicateHeaders": FORMAT,
+    "IdleTimeout": UNREACHABLE,
+    "InvalidPushType": FORMAT,
     "MissingDeviceToken": (Reaction.DROP, OutcomeName.BAD_CHANNEL),
-    "MissingTopic": _CONFIG,
-    "PayloadEmpty": _FORMAT,
-    "TopicDisallowed": _CONFIG,
-    "BadCertificate": _CONFIG,
-    "BadCertificateEnvironment": _CONFIG,
-    "ExpiredProviderToken": (Reaction.CONFIG, OutcomeName.INVALID_TOKEN),
-    "InvalidProviderToken": _CONFIG,
-    "MissingProviderToken": _CONFIG,
-    "UnrelatedKeyIdInToken": (Reaction.CONFIG, OutcomeName.WRONG_TOKEN),
-    "BadEnvironmentKeyIdInToken": (Reaction.CONFIG, OutcomeName.WRONG_TOKEN),
-    "Forbidden": _CONFIG,
-    "BadPath": _OUR_BUG,
-    "MethodNotAllowed": _OUR_BUG,
-    "Unregistered": _DEAD,
-    "ExpiredToken": _DEAD,
-    "PayloadTooLarge": _SIZE,
-    "TooManyRequests": _CHANNEL_THROTTLED,
-    "TooManyProviderTokenUpdates": (Reaction.THROTTLED, OutcomeName.THROTTLED),
-    "InternalServerError": _SERVER_ERROR,
-    "ServiceUnavailable": _UNAVAILABLE,
-    "Shutdown": _UNAVAILABLE,
+    "MissingTopic": CREDENTIALS,
+    "PayloadEmpty": FORMAT,
+    "TopicDisallowed": CREDENTIALS,
+    "BadCertificate": CREDENTIALS,
+    "BadCertificateEnvironment": CREDENTIALS,
+    "ExpiredProviderToken": STALE_TOKEN,
+    "InvalidProviderToken": CREDENTIALS,
+    "MissingProviderToken": CREDENTIALS,
+    "UnrelatedKeyIdInToken": WRONG_TOKEN,
+    "BadEnvironmentKeyIdInToken": WRONG_TOKEN,
+    "Forbidden": CREDENTIALS,
+    "BadPath": OUR_BUG,
+    "MethodNotAllowed": OUR_BUG,
+    "Unregistered": EXPIRED_CHANNEL,
+    "ExpiredToken": EXPIRED_CHANNEL,
+    "PayloadTooLarge": SIZE,
+    "TooManyRequests": CHANNEL_THROTTLED,
+    "TooManyProviderTokenUpdates": THROTTLED,
+    "InternalServerError": SERVER_ERROR,
+    "ServiceUnavailable": UNAVAILABLE,
+    "Shutdown": UNAVAILABLE,
 }
 """Apple, "Handling notification responses from APNs"; the reason decides, the status only where there is none."""
 
-_WITHOUT_REASON: Final[Mapping[int, tuple[Reaction, OutcomeName]]] = {
-    403: _CONFIG,
-    404: _OUR_BUG,
-    405: _OUR_BUG,
-    410: _DEAD,
-    413: _SIZE,
-    429: _CHANNEL_THROTTLED,
-    500: _SERVER_ERROR,
-    503: _UNAVAILABLE,
+_WITHOUT_REASON: Final[Mapping[int, Meaning]] = {
+    403: CREDENTIALS,
+    404: OUR_BUG,
+    405: OUR_BUG,
+    410: EXPIRED_CHANNEL,
+    413: SIZE,
+    429: CHANNEL_THROTTLED,
+    500: SERVER_ERROR,
+    503: UNAVAILABLE,
 }
 
 _STALE: Final = {"ExpiredProviderToken", "UnrelatedKeyIdInToken"}
@@ -127,7 +136,7 @@ def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
         return DELIVERED
     answer = json_object(body)
     reason = str(answer.get("reason", ""))
-    reaction, outcome = REASONS.get(reason) or _WITHOUT_REASON.get(status, _UNKNOWN)
+    reaction, outcome = REASONS.get(reason) or _WITHOUT_REASON.get(status, UNKNOWN)
     wait = retry_after(headers)
     if wait is None and outcome is OutcomeName.CHANNEL_THROTTLED:
         wait = TOO_MANY_REQUESTS_PAUSE

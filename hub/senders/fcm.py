@@ -11,6 +11,19 @@ from hub.notification import Platform, Priority
 from hub.outcome import OutcomeName, Reaction
 from hub.senders.base import PUSH_ID_HEADER, Push, SendResult
 from hub.senders.exchange import Builder, json_object, send_authorized
+from hub.senders.meanings import (
+    BAD_CHANNEL,
+    CREDENTIALS,
+    FORMAT,
+    SERVER_ERROR,
+    SIZE,
+    STALE_TOKEN,
+    THROTTLED,
+    UNAVAILABLE,
+    UNKNOWN,
+    WRONG_CHANNEL,
+    Meaning,
+)
 from hub.senders.oauth import AccessTokens
 from hub.senders.results import malformed, refused, retry_after
 from hub.senders.service_account import ServiceAccountAssertion
@@ -63,35 +76,27 @@ class FcmSettings:
         return cls(**{name: account[name] for name in needed}, **optional, endpoint=endpoint, ca_file=ca_file)
 
 
-_CONFIG = (Reaction.CONFIG, OutcomeName.INVALID_CREDENTIALS)
-_SERVER_ERROR = (Reaction.RETRY, OutcomeName.PNS_SERVER_ERROR)
-_UNAVAILABLE = (Reaction.RETRY, OutcomeName.PNS_UNAVAILABLE)
-_THROTTLED = (Reaction.THROTTLED, OutcomeName.THROTTLED)
-_BAD_CHANNEL = (Reaction.GONE, OutcomeName.BAD_CHANNEL)
-_FORMAT = (Reaction.DROP, OutcomeName.INVALID_NOTIFICATION_FORMAT)
-_UNKNOWN = (Reaction.RETRY, OutcomeName.UNKNOWN_ERROR)
-
-ERROR_CODES: Final[Mapping[str, tuple[Reaction, OutcomeName]]] = {
-    "UNREGISTERED": _BAD_CHANNEL,
+ERROR_CODES: Final[Mapping[str, Meaning]] = {
+    "UNREGISTERED": BAD_CHANNEL,
     "SENDER_ID_MISMATCH": (Reaction.GONE, OutcomeName.INVALID_CREDENTIALS),
-    "QUOTA_EXCEEDED": _THROTTLED,
-    "THIRD_PARTY_AUTH_ERROR": _CONFIG,
-    "APNS_AUTH_ERROR": _CONFIG,
-    "INTERNAL": _SERVER_ERROR,
-    "UNAVAILABLE": _UNAVAILABLE,
-    "UNSPECIFIED_ERROR": _UNKNOWN,
+    "QUOTA_EXCEEDED": THROTTLED,
+    "THIRD_PARTY_AUTH_ERROR": CREDENTIALS,
+    "APNS_AUTH_ERROR": CREDENTIALS,
+    "INTERNAL": SERVER_ERROR,
+    "UNAVAILABLE": UNAVAILABLE,
+    "UNSPECIFIED_ERROR": UNKNOWN,
 }
 """By `FcmError.errorCode`; `INVALID_ARGUMENT` has several meanings, see `_invalid_argument`."""
 
-_WITHOUT_CODE: Final[Mapping[int, tuple[Reaction, OutcomeName]]] = {
-    401: (Reaction.CONFIG, OutcomeName.INVALID_TOKEN),
-    403: _CONFIG,
-    404: _CONFIG,  # a wrong project or path: no word about the phone
-    429: _THROTTLED,
-    500: _SERVER_ERROR,
-    502: _SERVER_ERROR,
-    503: _UNAVAILABLE,
-    504: _SERVER_ERROR,
+_WITHOUT_CODE: Final[Mapping[int, Meaning]] = {
+    401: STALE_TOKEN,
+    403: CREDENTIALS,
+    404: CREDENTIALS,  # a wrong project or path: no word about the phone
+    429: THROTTLED,
+    500: SERVER_ERROR,
+    502: SERVER_ERROR,
+    503: UNAVAILABLE,
+    504: SERVER_ERROR,
 }
 _PAUSES: Final[Mapping[OutcomeName, float]] = {
     OutcomeName.THROTTLED: QUOTA_PAUSE,
@@ -115,7 +120,7 @@ def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
     elif status == 400:
         reaction, outcome = _invalid_argument(str(error.get("message", "")), details)
     else:
-        reaction, outcome = _WITHOUT_CODE.get(status, _UNKNOWN)
+        reaction, outcome = _WITHOUT_CODE.get(status, UNKNOWN)
     if outcome is OutcomeName.THROTTLED and _is_about_one_target(details):
         outcome = OutcomeName.CHANNEL_THROTTLED
     wait = retry_after(headers)
@@ -137,21 +142,21 @@ def _error_code(details: Sequence[Mapping[str, Any]]) -> str:
     return str(next(codes, None) or "")
 
 
-def _invalid_argument(message: str, details: Sequence[Mapping[str, Any]]) -> tuple[Reaction, OutcomeName]:
+def _invalid_argument(message: str, details: Sequence[Mapping[str, Any]]) -> Meaning:
     """Google has one code for a bad token, a bad field and a big message; fields say it best, then the words do."""
     fields = {
         str(violation.get("field")) for detail in details for violation in _objects(detail.get("fieldViolations"))
     }
     words = message.lower()
     if fields:
-        return _BAD_CHANNEL if fields == {"message.token"} else _FORMAT
+        return BAD_CHANNEL if fields == {"message.token"} else FORMAT
     if "too big" in words:
-        return Reaction.DROP, OutcomeName.INVALID_NOTIFICATION_SIZE
+        return SIZE
     if "package name" in words:
-        return Reaction.GONE, OutcomeName.WRONG_CHANNEL
+        return WRONG_CHANNEL
     if "registration token" in words:
-        return _BAD_CHANNEL
-    return _FORMAT
+        return BAD_CHANNEL
+    return FORMAT
 
 
 def _is_about_one_target(details: Sequence[Mapping[str, Any]]) -> bool:

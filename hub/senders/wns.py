@@ -14,6 +14,21 @@ from hub.outcome import OutcomeName, Reaction
 from hub.senders.base import PUSH_ID_HEADER, Push, SendResult
 from hub.senders.exchange import Builder, send_authorized
 from hub.senders.headers import HeaderError, field_lines, given_fields
+from hub.senders.meanings import (
+    BAD_CHANNEL,
+    CHANNEL_THROTTLED,
+    EXPIRED_CHANNEL,
+    FORMAT,
+    OUR_BUG,
+    SERVER_ERROR,
+    SIZE,
+    STALE_TOKEN,
+    THROTTLED,
+    UNAVAILABLE,
+    UNKNOWN,
+    WRONG_TOKEN,
+    Meaning,
+)
 from hub.senders.oauth import AccessTokens
 from hub.senders.results import malformed, refused, retry_after
 from hub.senders.transport import Request, Transport
@@ -46,20 +61,19 @@ class WnsSettings:
     ca_file: str | None = None
 
 
-_STATUSES: Final[Mapping[int, tuple[Reaction, OutcomeName]]] = {
-    400: (Reaction.DROP, OutcomeName.INVALID_NOTIFICATION_FORMAT),
-    401: (Reaction.CONFIG, OutcomeName.INVALID_TOKEN),
-    403: (Reaction.CONFIG, OutcomeName.WRONG_TOKEN),
-    404: (Reaction.GONE, OutcomeName.BAD_CHANNEL),
-    405: (Reaction.DROP, OutcomeName.PNS_INTERFACE_ERROR),
-    406: (Reaction.THROTTLED, OutcomeName.THROTTLED),
-    410: (Reaction.GONE, OutcomeName.EXPIRED_CHANNEL),
+_STATUSES: Final[Mapping[int, Meaning]] = {
+    400: FORMAT,
+    401: STALE_TOKEN,
+    403: WRONG_TOKEN,
+    404: BAD_CHANNEL,
+    405: OUR_BUG,
+    406: THROTTLED,
+    410: EXPIRED_CHANNEL,
     412: (Reaction.DROP, OutcomeName.CHANNEL_DISCONNECTED),
-    413: (Reaction.DROP, OutcomeName.INVALID_NOTIFICATION_SIZE),
-    500: (Reaction.RETRY, OutcomeName.PNS_SERVER_ERROR),
-    503: (Reaction.RETRY, OutcomeName.PNS_UNAVAILABLE),
+    413: SIZE,
+    500: SERVER_ERROR,
+    503: UNAVAILABLE,
 }
-_UNKNOWN = (Reaction.RETRY, OutcomeName.UNKNOWN_ERROR)
 
 
 def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
@@ -68,9 +82,9 @@ def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
     device = headers.get("x-wns-deviceconnectionstatus", "").lower()
     wait = retry_after({"retry-after": headers.get("x-wns-continue-after", "")}) or retry_after(headers)
     if status != 200:
-        reaction, outcome = _STATUSES.get(status, _UNKNOWN)
+        reaction, outcome = _STATUSES.get(status, UNKNOWN)
     elif said == "channelthrottled":
-        reaction, outcome = Reaction.THROTTLED, OutcomeName.CHANNEL_THROTTLED
+        reaction, outcome = CHANNEL_THROTTLED
         wait = CHANNEL_PAUSE if wait is None else wait
     elif said == "dropped":
         reaction = Reaction.DROP

@@ -1,0 +1,24 @@
+"""What answers mean: the words that the tables of all services have in common."""
+
+from typing import Final
+
+from hub.outcome import OutcomeName, Reaction
+
+Meaning = tuple[Reaction, OutcomeName]
+"""What the engine does after an answer, and the name under which it is counted."""
+
+BAD_CHANNEL: Final = (Reaction.GONE, OutcomeName.BAD_CHANNEL)
+EXPIRED_CHANNEL: Final = (Reaction.GONE, OutcomeName.EXPIRED_CHANNEL)
+WRONG_CHANNEL: Final = (Reaction.GONE, OutcomeName.WRONG_CHANNEL)
+FORMAT: Final = (Reaction.DROP, OutcomeName.INVALID_NOTIFICATION_FORMAT)
+SIZE: Final = (Reaction.DROP, OutcomeName.INVALID_NOTIFICATION_SIZE)
+OUR_BUG: Final = (Reaction.DROP, OutcomeName.PNS_INTERFACE_ERROR)
+CREDENTIALS: Final = (Reaction.CONFIG, OutcomeName.INVALID_CREDENTIALS)
+STALE_TOKEN: Final = (Reaction.CONFIG, OutcomeName.INVALID_TOKEN)
+WRONG_TOKEN: Final = (Reaction.CONFIG, OutcomeName.WRONG_TOKEN)
+THROTTLED: Final = (Reaction.THROTTLED, OutcomeName.THROTTLED)
+CHANNEL_THROTTLED: Final = (Reaction.THROTTLED, OutcomeName.CHANNEL_THROTTLED)
+SERVER_ERROR: Final = (Reaction.RETRY, OutcomeName.PNS_SERVER_ERROR)
+UNAVAILABLE: Final = (Reaction.RETRY, OutcomeName.PNS_UNAVAILABLE)
+UNREACHABLE: Final = (Reaction.RETRY, OutcomeName.PNS_UNREACHABLE)
+UNKNOWN: Final = (Reaction.RETRY, OutcomeName.UNKNOWN_ERROR)

@@ -1,15 +1,19 @@
 """In which mode a request carries events, and the single events of a batch (pure)."""
 
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import islice
 from typing import Any
-
-import orjson
 
 STRUCTURED_TYPE = "application/cloudevents+json"
 BATCH_TYPE = "application/cloudevents-batch+json"
 _ID_HEADERS = ("ce-id", "idempotency-key", "x-message-id")
+_SPACE = " \t\n\r"
+_SPACE_RUN = re.compile(f"[{_SPACE}]*")
+_DECODER = json.JSONDecoder(parse_int=float)  # an int of too many digits would be an error
 
 
 class Mode(Enum):
@@ -54,26 +58,23 @@ def cloudevents_mode(headers: Mapping[str, str]) -> Mode | None:
     return None
 
 
-def parts_of(mode: Mode, headers: Mapping[str, str], body: bytes) -> list[Part]:
-    """The events of a request, one part each.
+def parts_of(mode: Mode, headers: Mapping[str, str], body: bytes, *, limit: int) -> list[Part]:
+    """The events of a request, one part each, as they were written; of a batch with more than `limit`, one more.
 
     A batch that cannot be taken apart stays one part as it came, so that decoding refuses it and its bytes are kept.
     """
     content_type = headers.get("content-type")
-    if mode.is_batch and (events := _array(body)) is not None:
+    if mode.is_batch and (elements := _elements(body, limit + 1)) is not None:
         one = STRUCTURED_TYPE if mode is Mode.BATCH else content_type
-        try:
-            return [Part(body=orjson.dumps(event), content_type=one, id=_id(event)) for event in events]
-        except orjson.JSONEncodeError:
-            pass  # nested deeper than orjson writes
+        return [Part(body=text.encode(), content_type=one, id=_id(event)) for text, event in elements]
     id = next((headers[name] for name in _ID_HEADERS if headers.get(name)), None)
     return [Part(body=body, content_type=content_type, id=id)]
 
 
 def validation_code(body: bytes) -> str | None:
     """The code with which Event Grid asks whether its deliveries are welcome, or None if there is none."""
-    match _array(body):
-        case [{"data": {"validationCode": str(code)}}]:
+    match _elements(body, 2):
+        case [(_, {"data": {"validationCode": str(code)}})]:
             return code
     return None
 
@@ -82,14 +83,38 @@ def _media_type(headers: Mapping[str, str]) -> str:
     return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _array(body: bytes) -> list[Any] | None:
+def _elements(body: bytes, most: int) -> list[tuple[str, Any]] | None:
+    """The first elements of a JSON array, each as it is written and what it says; None for what is no array."""
     try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        return list(islice(_walk(body.decode("utf-8-sig")), most))
+    except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, list) else None
+
+
+def _walk(text: str) -> Iterator[tuple[str, Any]]:
+    """As `_elements`. The text matters: written anew, long numbers would be rounded and repeated names dropped.
+
+    Raises: ValueError, RecursionError.
+    """
+    if not text.startswith("[", at := _behind_space(text, 0)):
+        raise ValueError("no array")
+    goes_on = not text.startswith("]", at := _behind_space(text, at + 1))
+    while goes_on:
+        value, end = _DECODER.raw_decode(text, at)
+        yield text[at:end], value
+        if goes_on := text.startswith(",", at := _behind_space(text, end)):
+            at = _behind_space(text, at + 1)
+    if text[at:].rstrip(_SPACE) != "]":
+        raise ValueError("the array has no end, or is not all")
+
+
+def _behind_space(text: str, at: int) -> int:
+    run = _SPACE_RUN.match(text, at)
+    assert run is not None  # it may be empty
+    return run.end()
 
 
 def _id(event: Any) -> str | None:
+    """What an event calls itself, unless no UTF-8 can hold it: decoding refuses that event."""
     id = event.get("id") if isinstance(event, dict) else None
-    return id if isinstance(id, str) else None
+    return id if isinstance(id, str) and not any("\ud800" <= character <= "\udfff" for character in id) else None

@@ -134,9 +134,9 @@ class HttpSource:
             return _refusal(413, f"the body is over the limit of {self._settings.limits.body} bytes")
         if mode is Mode.EVENT_GRID_VALIDATION:
             return self._validation(body)
-        parts = parts_of(mode, request.headers, body)
+        parts = parts_of(mode, request.headers, body, limit=MAX_EVENTS)
         if len(parts) > MAX_EVENTS:
-            return _refusal(413, f"the batch has {len(parts)} events, the limit is {MAX_EVENTS}")
+            return _refusal(413, f"the batch has more than {MAX_EVENTS} events")
         if not self._connected:
             return _refusal(503, "not taking events at the moment", _RETRY_AFTER)
         answers = await self._settlements(parts, request)

@@ -142,7 +142,9 @@ async def test_a_batch_may_be_received_in_several_goes() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"[{", b'{"id": "no array"}', b"[" * 500 + b"]" * 500], ids=["broken", "no array", "deep"]
+    "body",
+    [b"[{", b'{"id": "no array"}', b'[{"id": "e"},]', b"[{}", b"[{}]]", b"[{} {}]", b'["\xff"]', b"", b"[" * 100_000],
+    ids=["broken", "no array", "comma at the end", "no end", "two ends", "no comma", "no UTF-8", "nothing", "deep"],
 )
 async def test_a_batch_that_cannot_be_taken_apart_is_one_message_with_its_bytes(body: bytes) -> None:
     async with posted_to(format="cloudevents") as (source, client):
@@ -150,6 +152,24 @@ async def test_a_batch_that_cannot_be_taken_apart_is_one_message_with_its_bytes(
         response, (message,) = await exchange(source, request, REJECTED)
     assert (message.body, message.content_type) == (body, BATCH)
     assert response.status_code == 400
+
+
+async def test_the_events_of_a_batch_keep_their_bytes() -> None:
+    events = [
+        b'{"id": "e1", "data": {"customer": 12345678901234567890123, "amount": 720.10, "rate": 1e400}}',
+        b'{"id":"e2","id":"e3",\n "text":"\\u00e4\xc3\xa4", "pair": "\\ud83d\\ude00"}',
+        b'{"id": "\\ud800"}',
+        b'{"id": ' + b"7" * 5000 + b"}",
+        b'"no event"',
+        b"NaN",
+    ]
+    body = b"\xef\xbb\xbf [" + b"\n, ".join(events) + b" ]\n"
+    async with posted_to(format="cloudevents") as (source, client):
+        request = client.post("/in", content=body, headers={"Content-Type": BATCH})
+        response, messages = await exchange(source, request, *[ACK] * len(events))
+    assert [message.body for message in messages] == events
+    assert [message.id for message in messages] == ["e1", "e3", None, None, None, None]
+    assert len(response.json()["results"]) == len(events)
 
 
 async def test_a_batch_of_too_many_events_is_refused() -> None:

@@ -34,6 +34,16 @@ _LATER: Mapping[tuple[str, ...], tuple[str, ...]] = {
 }
 """Keys of the language that a later version will do, by where they stand."""
 
+_EXPECTED: Mapping[str, str] = {
+    **dict.fromkeys(("string_type", "string_sub_type"), "a text"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing", "finite_number"), "a number"),
+    **dict.fromkeys(("tuple_type", "frozen_set_type", "list_type"), "a list"),
+    "path_type": "the name of a file",
+}
+"""What a value of another kind should have been, by pydantic's name of the complaint."""
+
 _COMPILED = ("defaults", "rules")
 """Sections that are not settings."""
 
@@ -155,7 +165,8 @@ def _check_sources(root: Node, problems: Problems) -> None:
                 problems.add(http["path"], "this path is one of the process's own", "/in/… is free")
             paths.setdefault(path, name)
         is_supported = "http" in _entries(source) or "amqp" in _entries(source)
-        has_ids = "format" in http and http["format"].value == "cloudevents"
+        formats = [_entries(source, part).get("format") for part in ("http", "decode")]
+        has_ids = any(format_ is not None and format_.value == "cloudevents" for format_ in formats)
         if is_supported and not has_ids and "id" not in _entries(source, "map"):
             problems.warn(
                 source, "a message without an id that comes twice is taken twice", "map.id names what tells it apart"
@@ -213,6 +224,8 @@ def _report(details: ErrorDetails, root: Node, problems: Problems) -> None:
             problems.add(node, f"expected keys such as {', '.join(known[:3])}")
         case "mapping_type" | "dict_type":
             problems.add(node, "expected keys")
+        case kind if kind in _EXPECTED:
+            problems.add(node, f"expected {_EXPECTED[kind]}")
         case _:
             problems.add(node, details["msg"].replace("Input should", "should").replace("String should", "should"))
 

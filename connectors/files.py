@@ -8,7 +8,11 @@ from pydantic import AfterValidator, ValidationInfo
 
 def _existing(path: Path, info: ValidationInfo) -> Path:
     path = (info.context or {}).get("directory", Path()) / path
-    if not path.is_file():
+    try:
+        is_file = path.is_file()
+    except OSError:  # a name that no file can have
+        is_file = False
+    if not is_file:
         raise ValueError(f"there is no file {path}")
     return path
 

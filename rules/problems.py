@@ -30,9 +30,10 @@ class Problem:
 
     def __str__(self) -> str:
         where = f"{self.mark.file}:{self.mark.line}:{self.mark.column}"
-        key = self.key if self.key.isprintable() else repr(self.key)[1:-1]  # a complaint is one line
         what = f"warning: {self.message}" if self.severity is Severity.WARNING else self.message
-        return ": ".join(filter(None, (where, key, what))) + (f" ({self.hint})" if self.hint else "")
+        text = ": ".join(filter(None, (where, self.key, what))) + (f" ({self.hint})" if self.hint else "")
+        # One line without control characters, whatever is quoted in it.
+        return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 class Problems:

@@ -11,7 +11,9 @@ from rules.problems import Severity
 CONFIGS = Path(__file__).parent / "configs"
 
 
-@pytest.mark.parametrize("name", ["everything-wrong", "warnings", "clashes", "values", "credentials", "remote"])
+@pytest.mark.parametrize(
+    "name", ["everything-wrong", "warnings", "clashes", "values", "kinds", "credentials", "remote"]
+)
 def test_every_mistake_is_named_with_its_place_its_key_and_what_was_meant(name: str) -> None:
     settings, problems = check(CONFIGS / f"{name}.yaml", environ={})
     found = "".join(f"{problem}\n" for problem in problems).replace(f"{CONFIGS}/", "")

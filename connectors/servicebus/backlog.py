@@ -1,45 +1,53 @@
 """How much waits in an entity: counted by the broker where we may ask it, else looked at."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from connectors.servicebus.client import Client, letting_go, translated
-from connectors.servicebus.receiver import Receiver
 from connectors.servicebus.settings import ServiceBusSettings
 
-_PEEKED = 100
 _ASK_AGAIN = 300.0
 """Seconds for which a refusal to count is taken as an answer."""
 
 
 class Counter:
-    """Counts by administration, which takes the right Manage; without, up to a hundred messages are counted by peeking."""
+    """Counts by administration, which takes the right Manage; without, what `look` sees for itself counts."""
 
-    def __init__(self, client: Client, settings: ServiceBusSettings, receiver: Callable[[], Receiver | None]) -> None:
+    def __init__(self, client: Client, settings: ServiceBusSettings, look: Callable[[], Awaitable[int]]) -> None:
         self._client = client
         self._settings = settings
-        self._receiver = receiver
+        self._look = look
         self._refused_until = 0.0
+        self._last_told = 0
 
-    async def count(self) -> int | None:
-        """Messages that can be received or are locked; None where only sessions could be asked.
+    async def count(self) -> int:
+        """Messages that can be received or are locked.
+
+        The broker counts deferred ones too, which do not come: a count that stands still is none if nothing is seen.
 
         Raises: SourceError.
         """
-        if time.monotonic() >= self._refused_until:
-            try:
-                with letting_go():
-                    return await self._told()
-            except Exception:  # for want of rights, of a way there, or of an answer that the SDK can read
-                self._refused_until = time.monotonic() + _ASK_AGAIN
-                await self._client.close_administration()  # its token may be over: it renews them a minute late
-        receiver = self._receiver()
-        if receiver is None:
-            return None
+        told = await self._told()
+        if told is not None and (told == 0 or told != self._last_told):
+            self._last_told = told
+            return told
         with translated(f"the {self._settings.path}"):
-            return await receiver.waiting(_PEEKED)
+            seen = await self._look()
+        return told if seen and told is not None else seen
 
-    async def _told(self) -> int:
+    async def _told(self) -> int | None:
+        """What the broker counts, None while it does not tell."""
+        if time.monotonic() < self._refused_until:
+            return None
+        try:
+            with letting_go():
+                return await self._asked()
+        except Exception:  # for want of rights, of a way there, or of an answer that the SDK can read
+            self._refused_until = time.monotonic() + _ASK_AGAIN
+            await self._client.close_administration()  # its token may be over: it renews them a minute late
+            return None
+
+    async def _asked(self) -> int:
         settings, administration = self._settings, self._client.administration
         properties: object
         if settings.queue is not None:

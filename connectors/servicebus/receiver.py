@@ -11,7 +11,7 @@ from azure.servicebus import ServiceBusMessageState, ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusReceiver
 
 from connectors.base import NACK, Answer, Message, Settlement
-from connectors.errors import NotConnectedError
+from connectors.errors import NotConnectedError, SourceError
 from connectors.servicebus.appetite import Appetite
 from connectors.servicebus.client import translated
 from connectors.servicebus.locks import GONE, Lock, Renewal
@@ -24,6 +24,10 @@ SETTLE_TIMEOUT = 20.0
 """Seconds for an answer; the SDK itself waits a minute and then asks again in another way."""
 
 PROBE_TIMEOUT = 10.0
+PEEKED = 100
+"""Messages that are looked at with one request."""
+
+_PEEKS = 10
 _CLOSE_TIMEOUT = 5.0
 _MAX_REQUESTS = 8000
 
@@ -112,7 +116,9 @@ class Receiver:
     async def settle(self, settled: Sequence[tuple[Delivery, Answer]]) -> None:
         """Settle side by side, as each waits for the broker's word; what is settled or lost already is passed over.
 
-        Raises: NotConnectedError.
+        A receiver of a session that fails in this has lost the session; whether anything more is lost, the next tells.
+
+        Raises: NotConnectedError: without sessions.
         """
         ours: dict[Delivery, Answer] = {}
         for delivery, answer in settled:
@@ -125,16 +131,29 @@ class Receiver:
         try:
             with translated(f"{self._source}: settling"):
                 await self._settle_all(ours, timeout=SETTLE_TIMEOUT)
+        except SourceError:
+            if self._session_lock is None:
+                raise
+            self._session_lock.lose()  # the session is over with its link, and nothing else
         finally:
             for delivery in ours:
                 self._forget(delivery)
         self._round_trip = time.monotonic() - asked_at
 
-    async def waiting(self, limit: int) -> int:
-        """How many messages can be received or are locked; only the first `limit` are looked at."""
-        self._requests += 1
-        peeked = await self._sdk.peek_messages(max_message_count=limit, sequence_number=1)
-        return sum(message.state is ServiceBusMessageState.ACTIVE for message in peeked)
+    async def waiting(self) -> int:
+        """How many messages can be received or are locked, of the entity or of the session that is held.
+
+        It looks no further than the first `PEEKED` with such a one among them, and no further than ten times as far.
+        """
+        start = 1
+        for _ in range(_PEEKS):
+            self._requests += 1
+            peeked = await self._sdk.peek_messages(max_message_count=PEEKED, sequence_number=start)
+            active = sum(message.state is ServiceBusMessageState.ACTIVE for message in peeked)
+            if active or not peeked:
+                return active
+            start = (peeked[-1].sequence_number or start) + 1
+        return 0
 
     async def close(self) -> None:
         """Give back what is not settled and disconnect; never raises, and takes a few seconds at most."""

@@ -8,7 +8,7 @@ from azure.servicebus.exceptions import OperationTimeoutError, SessionLockLostEr
 from connectors.base import Message
 from connectors.errors import SourceError
 from connectors.servicebus.client import translated
-from connectors.servicebus.receiver import Receiver
+from connectors.servicebus.receiver import PEEKED, Receiver
 from connectors.servicebus.settings import Sessions
 
 TURN = 60.0
@@ -42,6 +42,7 @@ class SessionWorkers:
         self._share = max(1, credit // settings.concurrent)
         self._max_wait = max_wait
         self._tasks: list[asyncio.Task[None]] = []
+        self._serving: set[Receiver] = set()
         self._arrived: list[Message] = []
         self._arrival = asyncio.Event()
         self._settled = asyncio.Event()
@@ -75,6 +76,28 @@ class SessionWorkers:
         taken, self._arrived = self._arrived[:limit], self._arrived[limit:]
         return taken
 
+    async def waiting(self) -> int:
+        """How many messages wait in the sessions that are held; no further than it takes to see `PEEKED` of them.
+
+        What waits in others the broker offers: a worker without a session asks for one, and soon has it or an answer.
+
+        Raises: SourceError.
+        """
+        count = 0
+        for receiver in list(self._serving):
+            if count < PEEKED:
+                count += await self._waiting_in(receiver)
+        return count
+
+    async def _waiting_in(self, receiver: Receiver) -> int:
+        try:
+            with translated(self._what):
+                return await receiver.waiting()
+        except SourceError as error:
+            if receiver in self._serving and not isinstance(error.__cause__, SessionLockLostError):
+                raise
+            return 0  # it has just been left, or lost
+
     def settled(self) -> None:
         """Some messages have been settled; workers may go on."""
         self._settled.set()
@@ -98,8 +121,10 @@ class SessionWorkers:
                 receiver = self._new_receiver(wait)
                 try:
                     if await self._accept(receiver, wait):
+                        self._serving.add(receiver)
                         await self._serve(receiver)
                 finally:
+                    self._serving.discard(receiver)
                     await receiver.close()
                 wait = self._max_wait
         except Exception as error:

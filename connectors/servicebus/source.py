@@ -62,7 +62,7 @@ class ServiceBusSource:
                 self._client = Client(settings)
                 if settings.create_if_missing is not None:
                     self.notes = await ensure(self._client.administration, settings)
-                self._counter = Counter(self._client, settings, lambda: self._receiver)
+                self._counter = Counter(self._client, settings, self._look)
                 self._renewal = Renewal()
                 self._renewing = asyncio.create_task(self._renewal.run())
                 if receive.sessions is None:
@@ -150,6 +150,14 @@ class ServiceBusSource:
                 await self._receiver.close()
                 self._receiver = await self._open_receiver()
             return await self._receiver.pull(room, self._settings.receive.max_wait)
+
+    async def _look(self) -> int:
+        """What waits, as far as it is seen with the right Listen alone. Raises: what the SDK raises."""
+        if self._workers is not None:
+            return await self._workers.waiting()
+        if self._receiver is None or self._receiver.is_worn:
+            return 0  # there is nothing to ask, or it is being replaced
+        return await self._receiver.waiting()
 
     async def _open_receiver(self) -> "Receiver":
         receiver = self._new_receiver(prefetch_count=self._settings.receive.prefetch)

@@ -10,9 +10,9 @@ from azure.servicebus import ServiceBusMessage
 from connectors.base import ACK, Answer, Message, Settlement
 from connectors.errors import NotConnectedError
 from connectors.servicebus import ServiceBusSource
-from sandbox.servicebus import QueueSettings
+from sandbox.servicebus import QueueSettings, conditions
 from tests.connectors.behaviour import PATIENCE
-from tests.connectors.servicebus.harness import PATH, ServiceBusHarness, failure_of
+from tests.connectors.servicebus.harness import PATH, ServiceBusHarness, connection, failure_of
 from tests.connectors.servicebus.harness import harness as new_harness
 from tests.connectors.servicebus.quick import be_quick
 
@@ -88,6 +88,35 @@ async def test_a_source_without_sessions_waiting_is_connected_and_idle(harness: 
     await publish(harness, ["late"], 2)
     assert await drained(source, 2) == {"late": [0, 1]}
     assert (await source.backlog()).messages == 0
+
+
+@pytest.mark.parametrize("administration", ["http://127.0.0.1:9", None])
+async def test_what_waits_in_the_sessions_that_are_held_is_known_with_or_without_the_right_to_count(
+    harness: ServiceBusHarness, administration: str | None
+) -> None:
+    own = connection(harness.broker) | ({} if administration is None else {"administration": administration})
+    source = harness.another(connection=own, receive=RECEIVE)
+    await source.connect()
+    assert (await source.backlog()).messages == 0
+    await publish(harness, ["a"], 30)
+    first = await some(source)
+    await source.backlog()
+    assert (await source.backlog()).messages == 30
+    await source.settle([(message, ACK) for message in first])
+    assert len((await drained(source, 30 - len(first)))["a"]) == 30 - len(first)
+    assert (await source.backlog()).messages == 0
+
+
+async def test_a_session_that_is_lost_while_it_is_looked_at_costs_no_connection(harness: ServiceBusHarness) -> None:
+    own = connection(harness.broker) | {"administration": "http://127.0.0.1:9"}
+    source = harness.another(connection=own, receive=RECEIVE)
+    await source.connect()
+    await publish(harness, ["a"], 2)
+    first = await some(source)
+    harness.broker.detach(PATH, condition=conditions.SESSION_LOCK_LOST)
+    await source.backlog()
+    await source.settle([(message, ACK) for message in first])
+    assert len((await drained(source, 2))["a"]) == 2
 
 
 async def test_an_idle_session_makes_place_for_others(harness: ServiceBusHarness) -> None:

@@ -10,6 +10,7 @@ from azure.servicebus.aio import ServiceBusClient
 
 from connectors.base import ACK, NACK, Answer, Settlement
 from sandbox.servicebus import QueueSettings
+from sandbox.servicebus.service_bus import wall_clock
 from tests.connectors.behaviour import PATIENCE, SourceBehaviour, bodies, bodies_of, take
 from tests.connectors.servicebus.harness import PATH, SUBSCRIPTION, TOPIC, ServiceBusHarness
 from tests.connectors.servicebus.harness import harness as new_harness
@@ -153,6 +154,24 @@ async def test_the_backlog_is_what_waits_and_what_is_not_settled(harness: Servic
     messages = await take(source, 3)
     await source.settle([(messages[0], ACK)])
     assert (await source.backlog()).messages == 6
+
+
+async def test_deferred_messages_are_no_backlog_that_does_not_move(harness: ServiceBusHarness) -> None:
+    source = await harness.connect()
+    queue = harness.queue
+    await harness.publish([b"deferred"] * 150)
+    for _ in range(150):
+        taken = queue.take(wall_clock())
+        assert taken is not None
+        assert taken.lock_token is not None
+        queue.defer(taken.lock_token, wall_clock())
+    await source.backlog()
+    assert (await source.backlog()).messages == 0
+    await harness.publish(bodies(2))
+    messages = await take(source, 2)
+    await source.backlog()
+    assert (await source.backlog()).messages == 152  # as the broker counts
+    await source.settle([(message, ACK) for message in messages])
 
 
 async def test_who_may_not_administer_counts_by_looking(harness: ServiceBusHarness) -> None:

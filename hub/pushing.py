@@ -252,7 +252,9 @@ class Pushing:
                 run.retries.append((target.platform, target.ordinal, result))
         else:
             gone = reaction is Reaction.GONE
-            since = None if result.gone_since is None else result.gone_since.timestamp()
+            # Of a phone that has registered since its channel was read, the service has said nothing.
+            known = run.started_at if result.gone_since is None else result.gone_since.timestamp()
+            since = min(known, run.started_at)
             self._end(run, target, result.outcome, result.reason, gone=gone, gone_since=since)
 
     def _end(

@@ -276,6 +276,37 @@ async def test_a_dead_channel_is_hidden_and_its_push_not_repeated(delivery: Deli
     assert (await delivery.store.get_installation(HUB, dead)).push_channel_expired
 
 
+@pytest.mark.parametrize("gone_since", [None, 1.0])
+async def test_a_phone_that_registers_anew_while_its_old_channel_is_found_dead_stays(
+    delivery: Delivery, gone_since: float | None
+) -> None:
+    await register(delivery, 1, "news")
+    delivery.fcm.hold()
+    given = notification("news", content=GOOGLE)
+    await delivery.accept(given)
+    await delivery.fcm.received(1)
+    delivery.clock.advance(1)
+    anew = installation(phones(1)[0], "news", push_channel="new token", templates=False)
+    await delivery.store.put_installations(HUB, [anew])
+    known = None if gone_since is None else datetime.fromtimestamp(delivery.clock() + gone_since, UTC)
+    delivery.fcm.answer = replace(GONE, gone_since=known)
+    delivery.fcm.let_go()
+    await delivery.observer.until_ended(1)
+    assert await channels(delivery.store, given) == ["new token"]
+
+
+async def test_a_topic_that_is_wrong_for_every_phone_hides_none(delivery: Delivery) -> None:
+    everyone = await register(delivery, PAGE_SIZE + 500)
+    delivery.fcm.answer = replace(GONE, reason="DeviceTokenNotForTopic", doubtful=True)
+    given = notification(content=GOOGLE)
+    await delivery.deliver(given)
+    assert (await delivery.details(given)).counts == {FCM: {OutcomeName.INVALID_CREDENTIALS: len(everyone)}}
+    delivery.fcm.answer = DELIVERED
+    again = notification(content=GOOGLE)
+    await delivery.deliver(again)
+    assert (await delivery.details(again)).counts == {FCM: {SUCCESS: len(everyone)}}
+
+
 async def test_a_channel_registered_again_since_it_was_gone_stays(delivery: Delivery) -> None:
     await register(delivery, 1, "news")
     before = datetime.fromtimestamp(delivery.clock() - 60, UTC)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
+from hub.doubt import Doubt
 from hub.outcome import Reaction
 from hub.senders.base import SendResult, all_delivered
 from hub.store.base import Lane
@@ -60,6 +61,7 @@ class Bulkhead(Generic[T]):
         self._failures = 0
         self._pause = _FIRST_PAUSE
         self._reserved = dict.fromkeys(Lane, 0)
+        self._doubt = Doubt()
         self._idle = asyncio.Event()
         self.closed_until = 0.0
         self.throttled_until = 0.0
@@ -104,6 +106,7 @@ class Bulkhead(Generic[T]):
             if not any(self._reserved.values()):
                 self._idle.set()
             self.in_flight -= len(pushes)
+        results = self._doubt.weigh(results)
         self._learn(results)
         return results
 

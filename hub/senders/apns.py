@@ -126,6 +126,7 @@ _WITHOUT_REASON: Final[Mapping[int, Meaning]] = {
 _STALE: Final = {"ExpiredProviderToken", "UnrelatedKeyIdInToken"}
 """Sent once more over a new connection: on the old one Apple goes on refusing."""
 
+_DOUBTFUL: Final = {"BadDeviceToken", "DeviceTokenNotForTopic"}
 _SPOILS_CONNECTION: Final = _STALE | {"InvalidProviderToken", "IdleTimeout", "Shutdown"}
 _SHOWN: Final = {"alert", "badge", "sound"}
 
@@ -148,6 +149,7 @@ def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
         retry_after=wait,
         gone_since=_moment(answer.get("timestamp")) if reaction is Reaction.GONE else None,
         lane_wide=reaction is Reaction.CONFIG or outcome is OutcomeName.THROTTLED,
+        doubtful=reason in _DOUBTFUL,
     )
 
 

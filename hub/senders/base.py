@@ -38,7 +38,8 @@ class SendResult:
     `reason` is the service's own word. `retry_after` is in seconds from the answer. `gone_since` is when the service
     last knew the channel to be dead (APNs 410): the engine compares it with the time of registration.
     `new_push_channel` replaces the one used (ADM). `lane_wide` says that the verdict is about the credential or the
-    whole app, not this channel: the lane pauses or stops. `timed_out` tells a deadline that passed
+    whole app, not this channel: the lane pauses or stops. `doubtful` says of a dead channel that a wrong topic, key or
+    environment of ours would get the same answer. `timed_out` tells a deadline that passed
     from a connection that broke.
     """
 
@@ -50,6 +51,7 @@ class SendResult:
     gone_since: datetime | None = None
     new_push_channel: str | None = None
     lane_wide: bool = False
+    doubtful: bool = False
     timed_out: bool = False
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hub.notification import Priority
 from hub.outcome import OutcomeName, Reaction
-from hub.senders.apns import ApnsRequests, ApnsSettings, headers_for, verdict
+from hub.senders.apns import REASONS, ApnsRequests, ApnsSettings, headers_for, verdict
 from hub.senders.base import Push, SendResult
 from hub.senders.transport import Request
 
@@ -86,6 +86,11 @@ def test_an_answer_without_a_reason_is_judged_by_its_status(
     result = verdict(status, {}, body)
     assert (result.reaction, result.outcome) == (Reaction(reaction), OutcomeName(outcome))
     assert result.reason == f"HTTP {status}"
+
+
+def test_what_a_wrong_topic_or_environment_of_ours_would_bring_too_is_doubtful() -> None:
+    doubtful = {reason for reason in REASONS if verdict(400, {}, orjson.dumps({"reason": reason})).doubtful}
+    assert doubtful == {"BadDeviceToken", "DeviceTokenNotForTopic"}
 
 
 def test_a_push_that_apple_took_is_delivered() -> None:

@@ -28,6 +28,7 @@ TOKEN_LIFETIME = timedelta(seconds=3599)
 MAX_ASSERTION_LIFETIME = timedelta(hours=1)
 CLOCK_SKEW = timedelta(minutes=5)
 QUOTA_PER_MINUTE = 600_000
+JSON_TYPE = "application/json"
 
 STATUS_NAMES: Mapping[int, str] = {
     400: "INVALID_ARGUMENT",
@@ -140,6 +141,8 @@ class Fcm(PushService):
         if exchange.chunked:
             raise RefusedError(411, message="A Content-Length is needed over HTTP/1.1.")
         self._spend_quota()
+        if exchange.headers.get("content-type", JSON_TYPE).partition(";")[0].strip().lower() != JSON_TYPE:
+            raise _bad_request([Violation("", f"Invalid JSON payload received. The Content-Type must be {JSON_TYPE}.")])
         try:
             request = orjson.loads(exchange.body)
         except orjson.JSONDecodeError as error:

@@ -1,5 +1,6 @@
 """The server's side of one HTTP/1.1 connection (RFC 9112): requests with a Content-Length, one at a time."""
 
+import re
 from http import HTTPStatus
 
 from sandbox.connection import MAX_BODY, Connection, Handler
@@ -111,7 +112,7 @@ class Http1Connection(Connection):
             if not colon or name != name.strip():
                 raise _BadRequestError(HTTPStatus.BAD_REQUEST)
             headers[name.lower()] = value.strip()
-        if "host" not in headers or not headers.get("content-length", "0").isdecimal():
+        if "host" not in headers or not re.fullmatch("[0-9]{1,18}", headers.get("content-length", "0")):
             raise _BadRequestError(HTTPStatus.BAD_REQUEST)
         if "expect" in headers:
             raise _BadRequestError(HTTPStatus.EXPECTATION_FAILED)

@@ -117,7 +117,7 @@ class Journal:
         return Counter((entry.service, entry.status, entry.reason) for entry in self._entries)
 
     async def wait_for(
-        self, matches: Callable[[Entry], bool] = lambda entry: entry.accepted, *, count: int = 1, timeout: float = 5.0
+        self, matches: Callable[[Entry], bool] = lambda entry: entry.accepted, *, count: int = 1, timeout: float = 30.0
     ) -> list[Entry]:
         """The first `count` entries that match, those already there included.
 

@@ -109,6 +109,9 @@ class ProviderTokens:
             raise RefusedError(403, "InvalidProviderToken")
         if key.environment != self._environment:
             raise RefusedError(403, "BadEnvironmentKeyIdInToken")
-        token = _Token(key_id, key.team_id, datetime.fromtimestamp(issued_at, UTC))
+        try:
+            token = _Token(key_id, key.team_id, datetime.fromtimestamp(issued_at, UTC))
+        except (ValueError, OverflowError, OSError):  # no date, such as milliseconds
+            raise RefusedError(403, "InvalidProviderToken") from None
         self._verified[authorization] = token
         return token

@@ -191,7 +191,7 @@ class Wns(PushService):
         client_id = form.get("client_id", "")
         if client_id not in self._apps:
             raise RefusedError(400, "unauthorized_client", description=f"Application {client_id!r} was not found.")
-        if not secrets.compare_digest(form.get("client_secret", ""), self._apps[client_id]):
+        if not secrets.compare_digest(form.get("client_secret", "").encode(), self._apps[client_id].encode()):
             raise RefusedError(401, "invalid_client", description="Invalid client secret provided.")
         scope = STORE_SCOPE if exchange.path == STORE_PATH else ENTRA_SCOPE
         if form.get("scope") != scope:

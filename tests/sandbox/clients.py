@@ -19,6 +19,9 @@ from h2.settings import SettingCodes
 
 from sandbox.services import ApnsCredential
 
+PATIENCE = 45.0
+"""Seconds; far more than an answer takes."""
+
 
 @dataclass(slots=True)
 class Response:
@@ -119,7 +122,7 @@ class Http2Client:
         *,
         method: str = "POST",
     ) -> Response:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             return await self.open(path, headers, body, method=method)
 
     async def _read(self) -> None:
@@ -155,7 +158,7 @@ class Http2Client:
 
 async def settled(client: Http2Client, limit: int) -> None:
     """Wait until the client has been told this stream limit."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while client.limit != limit:
             client.pong.clear()
             client.h2.ping(b"12345678")

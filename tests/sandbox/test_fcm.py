@@ -141,6 +141,16 @@ async def test_an_unknown_bearer_is_unauthenticated(
     assert "details" not in answer["error"]
 
 
+async def test_a_message_that_is_not_called_json_is_refused(
+    services: PushServices, client: Http2Client, bearer: str, token: str
+) -> None:
+    named = {"content-type": "application/x-www-form-urlencoded"}  # what curl says unless told otherwise
+    status, answer = await send(services, client, bearer, {"message": {"token": token}}, **named)
+    assert (status, answer["error"]["details"][0]["@type"]) == (400, BAD_REQUEST)
+    named = {"content-type": "Application/JSON; charset=utf-8"}
+    assert (await send(services, client, bearer, {"message": {"token": token}}, **named))[0] == 200
+
+
 async def test_a_bearer_expires_and_can_be_revoked(
     services: PushServices,
     client: Http2Client,

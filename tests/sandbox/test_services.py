@@ -16,7 +16,7 @@ from sandbox.errors import RegistrationError
 from sandbox.phones import VirtualPhone
 from sandbox.sas import shared_access_signature
 from sandbox.services import PushServices
-from tests.sandbox.clients import Http2Client, provider_token
+from tests.sandbox.clients import PATIENCE, Http2Client, provider_token
 from tests.sandbox.conftest import MovableClock
 
 
@@ -81,8 +81,8 @@ async def test_stopping_breaks_off_what_is_under_way_at_once(tmp_path: Path, clo
         await services.journal.wait_for()
         assert services.apns.connections == 1
         started = time.monotonic()
-    assert time.monotonic() - started < 0.5
-    async with client, asyncio.timeout(5):
+    assert time.monotonic() - started < PATIENCE / 2  # what is held would be held for ever
+    async with client, asyncio.timeout(PATIENCE):
         await client.closed.wait()
     assert asyncio.all_tasks() == before
 

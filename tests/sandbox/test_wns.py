@@ -11,6 +11,7 @@ from sandbox.journal import Journal
 from sandbox.services import PushServices
 from sandbox.tls import Authority
 from sandbox.wns import Wns
+from tests.sandbox.clients import PATIENCE
 from tests.sandbox.conftest import MovableClock
 
 TOAST = b'<toast><visual><binding template="ToastGeneric"><text>hello</text></binding></visual></toast>'
@@ -67,6 +68,7 @@ async def test_a_token_is_given_to_a_store_identity_too(services: PushServices, 
         ({"grant_type": "password"}, 400, "unsupported_grant_type"),
         ({"client_id": "nobody"}, 400, "unauthorized_client"),
         ({"client_secret": "guess"}, 401, "invalid_client"),
+        ({"client_secret": "gueß"}, 401, "invalid_client"),
         ({"scope": "notify.windows.com"}, 400, "invalid_scope"),
     ],
 )
@@ -313,13 +315,14 @@ HEAD = b"POST / HTTP/1.1\r\nhost: x\r\n"
     [
         (HEAD + b"expect: 100-continue\r\ncontent-length: 5\r\n\r\n", b"HTTP/1.1 417 Expectation Failed"),
         (HEAD + b"content-length: many\r\n\r\n", b"HTTP/1.1 400 Bad Request"),
+        (HEAD + b"content-length: " + b"9" * 5000 + b"\r\n\r\n", b"HTTP/1.1 400 Bad Request"),
         (HEAD + b"no colon\r\n\r\n", b"HTTP/1.1 400 Bad Request"),
         (b"POST / HTTP/1.1\r\n\r\n", b"HTTP/1.1 400 Bad Request"),
         (b"GET /\r\n\r\n", b"HTTP/1.1 400 Bad Request"),
         (HEAD + b"x: " + b"y" * 20_000, b"HTTP/1.1 431 Request Header Fields Too Large"),
         (HEAD + b"content-length: 0\r\n\r\n" + HEAD, b"HTTP/1.1 401 Unauthorized"),
     ],
-    ids=["expect", "length", "colon", "host", "request line", "long head", "pipelining"],
+    ids=["expect", "length", "digits", "colon", "host", "request line", "long head", "pipelining"],
 )
 async def test_bad_http_is_answered_once_and_ends_the_connection(
     services: PushServices, sent: bytes, answer: bytes
@@ -327,7 +330,7 @@ async def test_bad_http_is_answered_once_and_ends_the_connection(
     context = ssl.create_default_context(cafile=str(services.ca_file))
     reader, writer = await asyncio.open_connection("127.0.0.1", services.wns.port, ssl=context)
     writer.write(sent)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         received = await reader.read()
     writer.transport.abort()
     assert received.startswith(answer + b"\r\n")
@@ -348,7 +351,7 @@ async def test_a_body_may_come_in_pieces(services: PushServices, headers: dict[s
         writer.write(bytes([byte]))
         await writer.drain()
         await asyncio.sleep(0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert (await reader.readline()) == b"HTTP/1.1 200 OK\r\n"
     writer.transport.abort()
     assert next(iter(services.journal)).payload == TOAST

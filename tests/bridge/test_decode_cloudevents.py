@@ -139,6 +139,7 @@ def test_data_is_read_by_its_content_type_in_both_modes(content_type: str | None
         (None, "text", "text"),
         ("application/json", '{"a": 1}', '{"a": 1}'),
         ("application/xml", '<?xml version="1.0"?><o><Amount>3</Amount></o>', {"Amount": 3}),
+        ("application/xml", '<?xml version="1.0" encoding="ISO-8859-1"?><o>Zürich</o>', "Zürich"),
         ("text/plain; charset=iso-8859-1", "Zürich", {"word": "Zürich"}),
         ("application/xml", {"already": "JSON"}, {"already": "JSON"}),
     ],

@@ -168,3 +168,23 @@ xml_text = st.text(st.characters(min_codepoint=0x20, exclude_categories=["Cs", "
 def test_what_was_escaped_is_read_back_but_for_white_space_around(members: dict[str, str]) -> None:
     body = "".join(f"<{name}>{escape(text)}</{name}>" for name, text in members.items())
     assert plain(f"<root>{body}</root>".encode()) == {name: text.strip() for name, text in members.items()}
+
+
+@pytest.mark.parametrize(
+    "declaration, charset",
+    [
+        ("", "iso-8859-1"),
+        ('<?xml version="1.0" encoding="UTF-8"?>', "iso-8859-1"),
+        ('<?xml version="1.0" encoding="ISO-8859-1"?>', "utf-8"),
+        ('<?xml version="1.0" encoding="ISO-8859-1"?>', "utf-16"),
+        ('<?xml version="1.0"?>', "shift_jis"),
+    ],
+)
+def test_a_charset_of_the_content_type_wins_over_the_declaration(declaration: str, charset: str) -> None:
+    name = "猫" if charset == "shift_jis" else "Zürich"
+    assert plain(f"{declaration}<a>{name}</a>".encode(charset), f"text/xml; charset={charset}") == name
+
+
+def test_bytes_that_are_not_of_the_declared_charset_are_refused_with_their_place() -> None:
+    with pytest.raises(EventError, match="not utf-8 at byte 4"):
+        plain("<a>Zürich</a>".encode("latin-1"), "text/xml; charset=utf-8")

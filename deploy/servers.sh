@@ -37,8 +37,22 @@ if command -v apt-get >/dev/null && "${as_root[@]}" true 2>/dev/null; then
         printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee $policy >/dev/null
         "${as_root[@]}" chmod 755 $policy
     fi
-    "${as_root[@]}" apt-get update -qq
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends "${packages[@]}"
+    apt() {
+        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+            apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@"
+    }
+    # A fresh machine may be busy with updates of its own, and its network may fail for a moment.
+    for pause in 5 15 45 0; do
+        apt update || echo "servers.sh: the package lists are as old as they are" >&2
+        apt install --yes --no-install-recommends "${packages[@]}" && break
+        sleep "$pause"
+    done
+    for command in "${missing[@]}"; do
+        command -v "$command" >/dev/null || {
+            echo "servers.sh: apt-get brought no '$command'; what it said is above" >&2
+            exit 1
+        }
+    done
 elif [[ ${missing[*]} == rabbitmq-server ]] && timeout 20 docker version >/dev/null 2>&1; then
     echo "RabbitMQ is not installed; the tests run it in Docker"
 else

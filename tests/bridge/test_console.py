@@ -143,7 +143,7 @@ async def test_who_looks_on_does_not_hold_up_the_end(tmp_path: Path) -> None:
         await anext(messages)
         started = time.monotonic()
         await daemon.admin.close()
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 10  # the next sign of life would be after fifteen
         assert [message async for message in messages] == []
 
 
@@ -152,7 +152,7 @@ async def test_a_browser_that_leaves_is_forgotten(tmp_path: Path) -> None:
         async with client.stream("GET", "/api/live", timeout=30) as live:
             await anext(_messages(live))
             assert len(daemon.trail._listeners) == 1
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while daemon.trail._listeners:
                 await asyncio.sleep(0.01)
 

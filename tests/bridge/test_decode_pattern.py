@@ -65,10 +65,10 @@ def test_one_that_may_take_more_steps_than_the_text_has_characters_is_not(patter
 @pytest.mark.parametrize(
     "pattern, text",
     [
-        (r"(?P<a>(x+x+)+)y", "x" * MAX_MATCHED),
-        (r"(?P<a>(a|aa)+)b", "a" * 100),
-        (r"(?P<a>.+) (?P<b>.+) (?P<c>.+)\.", "a " * (MAX_MATCHED // 2)),
-        (r"(?P<a>[\s\S]*?)END(?P<b>[\s\S]*?)END(?P<c>[\s\S]*?)STOP", "END" * 21_000),
+        (r"(?P<a>(x+x+)+)y", "x" * (MAX_MATCHED - 2) + "y!"),
+        (r"(?P<a>(a|aa)+)b", "a" * 100 + "b!"),
+        (r"(?P<a>.+) (?P<b>.+) (?P<c>.+)\.", "a " * 30_000 + ".!"),
+        (r"(?P<a>[\s\S]*?)END(?P<b>[\s\S]*?)END(?P<c>[\s\S]*?)STOP", "END" * 21_000 + "STOP!"),
     ],
 )
 def test_a_text_that_a_pattern_tries_too_many_ways_on_is_given_up(pattern: str, text: str) -> None:

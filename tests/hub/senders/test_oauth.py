@@ -140,7 +140,7 @@ def tokens_of(provider: Provider, clock: Clock) -> AccessTokens:
 async def test_all_who_wait_share_one_request(provider: Provider) -> None:
     tokens = tokens_of(provider, Clock())
     provider.open = False
-    waiting = [asyncio.ensure_future(tokens.get(deadline=5)) for _ in range(20)]
+    waiting = [asyncio.ensure_future(tokens.get(deadline=60)) for _ in range(20)]
     while not provider.requests:
         await asyncio.sleep(0)
     provider.release()
@@ -152,32 +152,32 @@ async def test_all_who_wait_share_one_request(provider: Provider) -> None:
 async def test_all_who_wait_share_one_failure_and_the_next_asks_again(provider: Provider) -> None:
     provider.answers = [Answer(status=503), Answer(status=200, body=(OK,))]
     tokens = tokens_of(provider, Clock())
-    results = await asyncio.gather(*(tokens.get(deadline=5) for _ in range(5)))
+    results = await asyncio.gather(*(tokens.get(deadline=60) for _ in range(5)))
     assert len(provider.requests) == 1
     assert {type(result) for result in results} == {SendResult}
-    assert await tokens.get(deadline=5) == "abc"
+    assert await tokens.get(deadline=60) == "abc"
 
 
 async def test_a_token_is_renewed_five_minutes_early(provider: Provider) -> None:
     clock = Clock()
     tokens = tokens_of(provider, clock)
-    await tokens.get(deadline=5)
+    await tokens.get(deadline=60)
     clock.now = 3299
-    await tokens.get(deadline=5)
+    await tokens.get(deadline=60)
     assert len(provider.requests) == 1
     clock.now = 3300
-    await tokens.get(deadline=5)
+    await tokens.get(deadline=60)
     assert len(provider.requests) == 2
 
 
 async def test_a_stale_token_is_forgotten_and_a_newer_one_is_not(provider: Provider) -> None:
     provider.answers.append(Answer(status=200, body=(OK.replace(b"abc", b"def"),)))
     tokens = tokens_of(provider, Clock())
-    assert await tokens.get(deadline=5) == "abc"
+    assert await tokens.get(deadline=60) == "abc"
     tokens.forget("abc")
-    assert await tokens.get(deadline=5) == "def"
+    assert await tokens.get(deadline=60) == "def"
     tokens.forget("abc")
-    assert await tokens.get(deadline=5) == "def"
+    assert await tokens.get(deadline=60) == "def"
     assert len(provider.requests) == 2
 
 
@@ -192,7 +192,7 @@ async def test_a_provider_that_does_not_answer_costs_no_more_than_the_deadline(p
 async def test_who_gives_up_waiting_does_not_take_the_token_from_the_others(provider: Provider) -> None:
     provider.open = False
     tokens = tokens_of(provider, Clock())
-    first, second = (asyncio.ensure_future(tokens.get(deadline=5)) for _ in range(2))
+    first, second = (asyncio.ensure_future(tokens.get(deadline=60)) for _ in range(2))
     while not provider.requests:
         await asyncio.sleep(0)
     first.cancel()
@@ -206,7 +206,7 @@ async def test_a_provider_that_cannot_be_reached_or_trusted_is_trouble(provider:
         AccessTokens(provider.url, dict),
         AccessTokens(provider.url, dict, ca_file="/nowhere/ca.pem"),
     ):
-        result = await tokens.get(deadline=5)
+        result = await tokens.get(deadline=60)
         assert isinstance(result, SendResult)
         assert (result.reaction, result.outcome) == (Reaction.RETRY, OutcomeName.TOKEN_PROVIDER_UNREACHABLE)
         assert not result.timed_out

@@ -112,7 +112,10 @@ class Link:
 
         Raises: NotConnectedError, AuthenticationError.
         """
-        parameters = pika.URLParameters(url)
+        try:
+            parameters = pika.URLParameters(url)
+        except OSError as unreadable:
+            raise NotConnectedError(f"a file that the URL names cannot be read: {unreadable}") from unreadable
         parameters.heartbeat = round(heartbeat)
         parameters.blocked_connection_timeout = blocked_timeout
         parameters.connection_attempts = 1

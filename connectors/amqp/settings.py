@@ -1,7 +1,7 @@
 """What a configuration says about RabbitMQ: where it is, which queue, how much at a time."""
 
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -12,7 +12,36 @@ def _checked_url(url: SecretStr) -> SecretStr:
     parts = urlsplit(url.get_secret_value())
     if parts.scheme not in {"amqp", "amqps"} or not parts.hostname:
         raise ValueError("not an AMQP URL; write amqp://USER:PASSWORD@HOST:5672/VHOST, or amqps:// for TLS")
+    # what is wrong there may be the rest of a password, so it is not shown
+    if not _has_port(parts) or parts.fragment:
+        raise ValueError(
+            "HOST is not followed by a port; / ? # @ : in a name or password are written %2F %3F %23 %40 %3A"
+        )
+    if "/" in parts.path.removeprefix("/"):
+        raise ValueError("after HOST comes one virtual host; a / in its name is written %2F")
+    _check_query(parts)
     return url
+
+
+def _has_port(parts: SplitResult) -> bool:
+    """Whether the port can be one, or none is given."""
+    try:
+        return parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+
+
+def _check_query(parts: SplitResult) -> None:
+    """Raises: ValueError for what pika does not know behind the question mark."""
+    if parts.query:
+        from pika import URLParameters  # as rarely used as it is costly to import
+
+        try:
+            URLParameters(f"{parts.scheme}://localhost/?{parts.query}")
+        except OSError:
+            pass  # a file that is named may come later
+        except Exception as error:  # it reads values as Python does, with all that may come of it
+            raise ValueError(f"behind ?: {error}") from None
 
 
 Url = Annotated[SecretStr, AfterValidator(_checked_url)]

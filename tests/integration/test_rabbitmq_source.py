@@ -336,6 +336,12 @@ async def test_wrong_credentials_are_refused_as_such(
     await source.close()
 
 
+async def test_a_file_of_the_url_that_is_missing_is_named(queue: str) -> None:
+    source = AmqpSource("orders", settings("amqps://localhost/?ssl_options={'cafile': '/nowhere.pem'}", queue))
+    with pytest.raises(NotConnectedError, match="a file that the URL names cannot be read"):
+        await source.connect()
+
+
 async def test_a_broker_that_is_not_there_is_no_connection(relay: Relay, queue: str) -> None:
     relay.refuse()
     source = AmqpSource("orders", settings(behind(relay), queue))

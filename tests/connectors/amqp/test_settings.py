@@ -32,6 +32,11 @@ def test_the_documented_shape_is_understood() -> None:
     [
         ({"url": "http://bridge:canary@localhost"}, "amqp://USER:PASSWORD@HOST"),
         ({"url": "amqp:///canary"}, "amqp://USER:PASSWORD@HOST"),
+        ({"url": "amqp://bridge:pa#canary@localhost"}, "written %2F %3F %23 %40 %3A"),
+        ({"url": "amqp://localhost:99999"}, "HOST is not followed by a port"),
+        ({"url": "amqp://bridge:canary@localhost/a/b"}, "a / in its name is written %2F"),
+        ({"url": URL + "?heartbaet=3"}, "Unknown URL parameter: 'heartbaet'"),
+        ({"url": URL + "?ssl_options={"}, "behind ?: "),
         ({"queue": {"name": ""}}, "at least 1 character"),
         ({"queue": {"name": "q" * 200}}, "at most 127 characters"),
         ({"queue": {"name": "q", "create_if_missing": {"durable": False}}}, "quorum queue is always durable"),
@@ -48,6 +53,13 @@ def test_a_mistake_is_refused(changes: dict[str, Any], complaint: str) -> None:
         settings(**changes)
     assert complaint in str(refused.value)
     assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "rest", ["", "/", "/%2F", ":5671/push", "/a%2Fb?heartbeat=5", "/?ssl_options={'cafile': '/later.pem'}"]
+)
+def test_a_url_as_pika_takes_it_is_taken(rest: str) -> None:
+    assert settings(url=f"amqps://bridge:p%40ss@localhost{rest}")
 
 
 def test_the_password_is_not_shown() -> None:

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.ports import free_ports
+
 START_TIMEOUT = 60.0  # seconds; 5 to 7 on an idle machine
 PACKAGED_SCRIPTS = Path("/usr/lib/rabbitmq/bin")
 """The scripts themselves: the commands that Debian wraps around them change user and directory."""
@@ -121,7 +123,7 @@ class NativeRabbitMq(RabbitMq):
         if self._process is None or self._process.poll() is not None:
             return
         os.kill(int((self.directory / "pid").read_text()), how)
-        self._process.wait(timeout=30)
+        self._process.wait(timeout=START_TIMEOUT)
 
     def _failure(self) -> str | None:
         if self._process is None or self._process.poll() is None:
@@ -163,7 +165,7 @@ def native() -> Iterator[RabbitMq]:
     scripts = native_scripts()
     if scripts is None:
         raise BrokerError("rabbitmq-server is not installed; `make test` installs it where it can")
-    port, epmd_port, dist_port = _free_ports(3)
+    port, epmd_port, dist_port = free_ports(3)
     with ExitStack() as cleanup:
         # the server may outlive its last answer by a moment and still write its log
         directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
@@ -183,7 +185,7 @@ def docker() -> Iterator[RabbitMq]:
 
     if not docker_answers():
         raise BrokerError("no Docker engine answers; start one, or install rabbitmq-server for --brokers=native")
-    (port,) = _free_ports(1)
+    (port,) = free_ports(1)
     definition = DockerContainer("rabbitmq:3.13", hostname="rabbitmq").with_bind_ports("5672/tcp", ("127.0.0.1", port))
     with definition as running:
         broker = DockerRabbitMq(port=port, container=running.get_wrapped_container())
@@ -229,15 +231,6 @@ def _settings(directory: Path, *, port: int, epmd_port: int, dist_port: int) -> 
         "RABBITMQ_LOG_BASE": str(directory / "log"),
         "RABBITMQ_PID_FILE": str(directory / "pid"),
     }
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports free just now; all are held until the last is found, so that none comes twice."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 def _greets(port: int) -> bool:

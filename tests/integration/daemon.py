@@ -3,11 +3,10 @@
 import asyncio
 import json
 import signal
-import socket
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -18,8 +17,9 @@ import orjson
 
 from sandbox.sas import shared_access_signature
 from sandbox.services import PushServices
+from tests.ports import free_ports
 
-START_TIMEOUT = 20.0
+START_TIMEOUT = 60.0
 """Seconds until a daemon is ready; it takes less than one on an idle machine."""
 
 HUB = "app"
@@ -182,12 +182,3 @@ def hubs(services: PushServices) -> dict[str, Any]:
     }
     policy = {"name": KEY_NAME, "rights": ["Listen", "Send", "Manage"], "key": KEY}
     return {HUB: {"access_policies": [policy], "platforms": platforms}}
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports free just now; all are held until the last is found, so that none comes twice."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]

@@ -32,7 +32,8 @@ from sandbox.phones import VirtualPhone
 from sandbox.server import HttpServer
 from sandbox.services import PushServices
 from sandbox.tls import Authority
-from tests.integration.daemon import HUB, KEY, KEY_NAME, Daemon, authorization, free_ports, hubs
+from tests.integration.daemon import HUB, KEY, KEY_NAME, Daemon, authorization, hubs
+from tests.ports import free_ports
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

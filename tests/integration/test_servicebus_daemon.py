@@ -1,6 +1,5 @@
 """The daemon on Service Bus: poison does not stop the flow, one bad source does not stop the others, outages pass."""
 
-import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -134,7 +133,7 @@ async def test_a_source_that_has_gone_deaf_with_a_backlog_is_rebuilt(tmp_path: P
 
 async def test_locks_are_held_for_as_long_as_the_store_is_away(tmp_path: Path) -> None:
     async with (
-        new_harness(QueueSettings(lock_duration=3_000)) as harness,
+        new_harness(QueueSettings(lock_duration=9_000)) as harness,
         Daemon(tmp_path, configuration({"postings": servicebus(harness.broker)})) as daemon,
     ):
         await daemon.start()
@@ -142,7 +141,7 @@ async def test_locks_are_held_for_as_long_as_the_store_is_away(tmp_path: Path) -
             other.execute("BEGIN IMMEDIATE")
             await harness.send(*map(debit, range(5)))
             await harness.until(delivered=1)
-            await asyncio.sleep(7)  # more than two locks
+            await harness.until_renewed()
             assert harness.queue.counts.completed == 0
             other.execute("ROLLBACK")
         await harness.until(completed=5)

@@ -15,7 +15,7 @@ from sandbox.servicebus.service_bus import wall_clock
 from tests.connectors.behaviour import bodies, bodies_of, take
 from tests.connectors.servicebus.harness import PATH, ServiceBusHarness, failure_of
 from tests.connectors.servicebus.harness import harness as new_harness
-from tests.connectors.servicebus.quick import be_quick
+from tests.connectors.servicebus.quick import be_impatient, be_quick
 
 
 @pytest.fixture(autouse=True)
@@ -25,13 +25,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def harness() -> AsyncIterator[ServiceBusHarness]:
-    async with new_harness(QueueSettings(lock_duration=1_500, max_delivery_count=2000)) as harness:
+    async with new_harness(QueueSettings(max_delivery_count=2000)) as harness:
         yield harness
 
 
 async def recovered(harness: ServiceBusHarness, count: int) -> list[Message]:
-    """What comes over the next connection; it is settled."""
+    """What comes over the next connection, the locks of the last one being over; it is settled."""
     await harness.source.close()
+    harness.broker.expire_locks(PATH)
     await harness.source.connect()
     messages = await take(harness.source, count)
     await harness.source.settle([(message, ACK) for message in messages])
@@ -117,14 +118,20 @@ async def test_a_connection_that_the_broker_closes_is_a_lost_one(harness: Servic
     assert isinstance(await failure_of(source), NotConnectedError)
 
 
-async def test_a_client_that_has_gone_deaf_is_found_out(harness: ServiceBusHarness) -> None:
+async def test_a_client_that_has_gone_deaf_is_found_out(
+    harness: ServiceBusHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    be_impatient(monkeypatch)
     source = harness.another(receive={"max_wait": 1})
     await source.connect()
     harness.broker.detach()  # the links of the authentication too: the SDK then waits for them without end
     assert isinstance(await failure_of(source), NotConnectedError)
 
 
-async def test_a_broker_that_falls_silent_is_found_out(harness: ServiceBusHarness) -> None:
+async def test_a_broker_that_falls_silent_is_found_out(
+    harness: ServiceBusHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    be_impatient(monkeypatch)
     source = harness.another(receive={"max_wait": 1})
     await source.connect()
     harness.broker.faults.silent = True
@@ -134,8 +141,9 @@ async def test_a_broker_that_falls_silent_is_found_out(harness: ServiceBusHarnes
 
 @pytest.mark.parametrize("applied", [True, False])
 async def test_a_settlement_that_is_not_answered_is_unknown_and_comes_again_unless_it_was_done(
-    harness: ServiceBusHarness, applied: bool
+    harness: ServiceBusHarness, applied: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    be_impatient(monkeypatch)
     source = await harness.connect()
     await harness.publish(bodies(2))
     messages = await take(source, 2)

@@ -26,7 +26,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def harness() -> AsyncIterator[ServiceBusHarness]:
-    queue = QueueSettings(lock_duration=3_000, max_delivery_count=2000, requires_session=True)
+    # A lock is short enough to wait for, and long enough for a machine that stalls.
+    queue = QueueSettings(lock_duration=9_000, max_delivery_count=2000, requires_session=True)
     async with new_harness(queue, receive=RECEIVE) as harness:
         yield harness
 
@@ -149,7 +150,7 @@ async def test_a_session_lock_is_renewed_while_its_messages_are_on_their_way(har
     await publish(harness, ["a"], 3)
     source = await harness.connect()
     first = await some(source)
-    await asyncio.sleep(4)  # the lock is over after three
+    await harness.until_renewed()
     assert not any(message.is_lost() for message in first)
     await source.settle([(message, ACK) for message in first])
     assert await drained(source, 3 - len(first)) == ({} if len(first) == 3 else {"a": list(range(len(first), 3))})

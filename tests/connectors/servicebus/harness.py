@@ -12,6 +12,7 @@ from connectors.base import Message
 from connectors.errors import SourceError
 from connectors.servicebus import ServiceBusSettings, ServiceBusSource
 from sandbox.servicebus import QueueSettings, ServiceBus
+from sandbox.servicebus.message import Message as Received
 from sandbox.servicebus.queue import MessageQueue
 from sandbox.servicebus.service_bus import wall_clock
 from tests.connectors.behaviour import PATIENCE, take
@@ -68,6 +69,18 @@ class ServiceBusHarness:
 
     async def lose_connection(self) -> None:
         self.broker.cut()
+        self.broker.expire_locks(PATH)  # as they do in time, which a test need not wait for
+
+    async def until_renewed(self) -> None:
+        """Return when the locks of all that is locked have been extended."""
+        ends = {message.sequence_number: message.lock_end for message in self._locked()}
+        assert ends
+        async with asyncio.timeout(PATIENCE):
+            while any(message.lock_end <= ends.get(message.sequence_number, 0) for message in self._locked()):
+                await asyncio.sleep(0.01)
+
+    def _locked(self) -> list[Received]:
+        return [message for message in self.queue if message.lock_token is not None]
 
     async def dead_letters(self, count: int) -> list[Message]:
         """What is in the dead-letter queue, as another source reads it."""

@@ -15,9 +15,13 @@ def be_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "BACKLOG_AGE", 0.0)
     monkeypatch.setattr(locks, "TICK", 0.1)
     monkeypatch.setattr(sessions, "FIRST_WAIT", 0.2)
+    monkeypatch.setattr(AMQPClientAsync, "_keep_alive_async", _none)
+
+
+def be_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that does not come is not waited for for long; for tests that lose one, as a busy machine is slow."""
     monkeypatch.setattr(receiver, "SETTLE_TIMEOUT", 2.0)
     monkeypatch.setattr(receiver, "PROBE_TIMEOUT", 1.0)
-    monkeypatch.setattr(AMQPClientAsync, "_keep_alive_async", _none)
 
 
 async def _none(client: AMQPClientAsync) -> None:

@@ -15,12 +15,13 @@ from starlette.routing import BaseRoute
 
 from bridge.config import Settings, SourceSettings
 from bridge.intake import Inlet, Intake
+from bridge.listener import Exchangeable, Listener
 from bridge.metrics import Metrics
 from bridge.pipeline import Pipeline
 from bridge.relay import Relay
 from bridge.reload import Reloader
 from bridge.senders import remotes_of, senders_of
-from bridge.server import Exchangeable, Listener, Observed, admin_app
+from bridge.server import Observed, admin_app
 from bridge.supervisor import SourceStatus, Supervisor
 from bridge.telemetry import Telemetry
 from bridge.trail import Trail
@@ -86,7 +87,7 @@ class Daemon:
         self.pipeline = Pipeline({}, RuleSet(), self.hub, observer=self.telemetry)
         self.intake = Intake(self._inlet, start=self._start)
         self._console = console
-        self._admin_app, self._api_app = Exchangeable(), Exchangeable()
+        self._admin_app, self._api_app = (Exchangeable(crashed=self.telemetry.crashed) for _ in range(2))
         self.admin = Listener(self._admin_app, settings.bridge.http.listen)
         self.api = Listener(self._api_app, settings.hub_api.listen, tls=settings.hub_api.tls) if local else None
 

@@ -51,8 +51,8 @@ def run(config: Config) -> None:
     log.configure(settings.bridge.log.level, json=settings.bridge.log.format == "json")
     from bridge.app import Daemon
     from bridge.console.routes import console
+    from bridge.listener import ListenError
     from bridge.reload import Reloader
-    from bridge.server import ListenError
     from hub.errors import StoreError
 
     try:
@@ -90,10 +90,12 @@ def check(config: Config) -> None:
 @app.command()
 def demo(
     exit_after: Annotated[
-        float | None, typer.Option(help="End when every phone has got its own, or after so many seconds.")
+        float | None, typer.Option(min=0, help="End when every phone has got its own, or after so many seconds.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="End likewise, and print a summary as JSON.")] = False,
-    port: Annotated[int, typer.Option(help="Port of the page; another is taken if it is in use.")] = 8080,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the page; another is taken if it is in use.")
+    ] = 8080,
 ) -> None:
     """Run everything on this machine: the daemon, stand-ins of what it talks to, virtual phones, sample events."""
     from bridge.demo.run import demo as run_demo
@@ -110,7 +112,7 @@ def demo(
 
 @app.command()
 def sandbox(
-    port: Annotated[int, typer.Option(help="Port of the broker; 0 for any.")] = 5672,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the broker; 0 for any.")] = 5672,
     state: Annotated[Path | None, typer.Option(help="File that keeps entities and messages; else in memory.")] = None,
     config: Annotated[Path | None, typer.Option(help="Entities in the Config.json of Microsoft's emulator.")] = None,
     queue: Annotated[list[str] | None, typer.Option(help="Create this queue; may be repeated.")] = None,

@@ -1,15 +1,11 @@
-"""The two listeners: health, metrics, console and HTTP sources on one, the hub API on the other."""
+"""What the admin listener serves: health, metrics, console and HTTP sources, and to whom."""
 
-import asyncio
 import base64
-import contextlib
 import hmac
-import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from urllib.parse import urlsplit
+from collections.abc import Awaitable, Callable, Sequence
+from urllib.parse import SplitResult, urlsplit
 
-import uvicorn
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
@@ -18,9 +14,6 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bridge.config import Listen
-from bridge.credentials import Tls
-from bridge.errors import BridgeError
 from bridge.metrics import Metrics
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1"})
@@ -30,83 +23,6 @@ _OPEN_PATHS = frozenset({"/livez", "/readyz"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 Readiness = Callable[[], tuple[bool, Sequence[str]]]
-
-
-class ListenError(BridgeError):
-    """An address cannot be listened on: another process has it, or it is not ours."""
-
-
-class Listener(uvicorn.Server):
-    """A uvicorn server inside our own loop: it starts when told, leaves signals alone and stops quickly."""
-
-    def __init__(self, app: ASGIApp, listen: Listen, *, tls: Tls | None = None) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                host=listen.host,
-                port=listen.port,
-                ws="none",
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-                server_header=False,
-                timeout_graceful_shutdown=1,
-                ssl_certfile=None if tls is None else tls.cert,
-                ssl_keyfile=None if tls is None else tls.key,
-                ssl_ca_certs=None if tls is None or tls.ca is None else str(tls.ca),
-                ssl_cert_reqs=2 if tls is not None and tls.ca is not None else 0,
-            )
-        )
-        self.closing = asyncio.Event()
-        """Set when it begins to close; a response without an end watches it."""
-        self._listen = listen
-        self._serving: asyncio.Task[None] | None = None
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Signals belong to the process, not to one of its listeners."""
-        yield
-
-    @property
-    def address(self) -> Listen:
-        """Where it listens; with port 0, what the system chose."""
-        host, port = self.servers[0].sockets[0].getsockname()[:2]
-        return Listen(host, port)
-
-    async def open(self) -> None:
-        """Return when connections are taken. Raises: ListenError."""
-        bound = await asyncio.to_thread(self._bind)  # a host's name may have to be looked up
-        self._serving = asyncio.create_task(self.serve(sockets=[bound]), name=f"listener {self._listen.port}")
-        while not self.started:
-            if self._serving.done():
-                self._serving.result()
-                raise ListenError(f"cannot listen on {self._listen.host}:{self._listen.port}")
-            await asyncio.sleep(0.005)
-
-    def _bind(self) -> socket.socket:
-        """Bound here, since uvicorn ends the process when it cannot. Raises: ListenError."""
-        host, port = self._listen
-        try:
-            return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-        except OSError as error:
-            raise ListenError(f"cannot listen on {host}:{port}: {error.strerror}") from error
-
-    async def close(self) -> None:
-        """Finish requests under way, for a second at most."""
-        self.closing.set()
-        self.should_exit = True
-        if self._serving is not None:
-            await self._serving
-
-
-class Exchangeable:
-    """An application that can be replaced while it serves; requests under way finish with the one they began with."""
-
-    def __init__(self) -> None:
-        self.app: ASGIApp = PlainTextResponse("not ready\n", 503)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.app(scope, receive, send)
 
 
 def admin_app(
@@ -166,7 +82,7 @@ class _Guarded:
     def _refusal(self, headers: Headers, scope: Scope) -> Response | None:
         """Why not, or None. A browser that some other site has told to ask comes from this machine, but not from us."""
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+        if origin is not None and _split(origin).netloc != headers.get("host"):
             return PlainTextResponse("not from another site\n", 403)
         if self._token is None:
             client = scope.get("client")
@@ -182,7 +98,15 @@ class _Guarded:
 
 def _hostname(headers: Headers) -> str:
     """The name that was asked for: another than ours is DNS rebinding."""
-    return urlsplit(f"//{headers.get('host', '')}").hostname or ""
+    return _split(f"//{headers.get('host', '')}").hostname or ""
+
+
+def _split(url: str) -> SplitResult:
+    """Its parts, all empty of what is no URL."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
 
 
 def _shown_token(authorization: bytes) -> bytes:

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from bridge.app import Daemon
-from bridge.server import ListenError
+from bridge.listener import ListenError
 from hub.errors import StoreError
 from hub.installation import Installation, Template
 from hub.notification import Platform
@@ -244,14 +244,12 @@ async def test_what_is_not_done_in_time_is_left_for_the_next_process_under_the_s
 ) -> None:
     phone = services.add_phone("phone", "fcmv1")
     settings = read(tmp_path, *configuration(services, drain="200ms"))
-    services.fcm.faults.latency(30)
+    services.fcm.faults.latency(3600)
     async with running(Daemon(settings)) as bench:
         await bench.register(phone, "team:sales")
         await bench.post("Eve joined sales")
         await until(lambda: bench.daemon.hub.in_hand == 1)
         await services.journal.wait_for()
-        began = time.monotonic()
-    assert time.monotonic() - began < 3
     services.fcm.faults.clear()
     async with running(Daemon(settings)) as bench:
         await services.journal.wait_for(count=2)

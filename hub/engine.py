@@ -68,6 +68,7 @@ class Hub:
     async def open(self) -> int:
         """Open the store; how many pieces of work a dead process had left under way. Raises: StoreError."""
         freed = await self._store.open()
+        await self._store.spell_hubs({*(hub for hub, _ in self.bulkheads), *self.remotes})
         self._dispatcher.pending = await self._store.pending()
         self._dispatcher.behind = self.pending > 0
         return freed

@@ -190,6 +190,9 @@ class Store(Protocol):
         May be tried again. Raises: StoreError: names the database.
         """
 
+    async def spell_hubs(self, names: Collection[str]) -> None:
+        """Say these hubs so from now on; their names compare without case."""
+
     async def accept(self, arrivals: Sequence[Arrival], *, lease: int, until: float) -> AcceptanceResult:
         """Take a batch in one transaction: seen marks, notifications, dead letters, and a lease on the first `lease`
         notifications that are due. Raises: StoreError."""

@@ -17,7 +17,7 @@ from hub.errors import StoreError, StoreLockedError
 from hub.installation import Installation, Registration
 from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails
-from hub.store import accepting, finding, housekeeping, leasing, letters, recording, registry, waiting
+from hub.store import accepting, finding, housekeeping, hubs, leasing, letters, recording, registry, waiting
 from hub.store.base import (
     AcceptanceResult,
     Arrival,
@@ -105,6 +105,9 @@ class SqliteStore:
             self._lock = None
 
     # Work
+
+    async def spell_hubs(self, names: Collection[str]) -> None:
+        await self._write(lambda connection: hubs.spell_hubs(connection, names))
 
     async def accept(self, arrivals: Sequence[Arrival], *, lease: int, until: float) -> AcceptanceResult:
         fence = self._next_fence()

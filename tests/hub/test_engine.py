@@ -28,15 +28,15 @@ APPLE = NativeContent(platform=Platform.APNS, payload=b"{}")
 class Running:
     """A hub with one push service that is played; not yet at work."""
 
-    def __init__(self, path: Path, *, max_pending: int = 100_000) -> None:
+    def __init__(self, path: Path, *, max_pending: int = 100_000, hub: str = HUB) -> None:
         self.clock = FakeClock()
         self.store = FlakyStore(path, clock=self.clock)
         self.observer = FakeObserver()
         self.fcm = FakeSender(FCM)
         self.hub = Hub(
             self.store,
-            {(HUB, FCM): self.fcm},
-            hubs=[HUB],
+            {(hub, FCM): self.fcm},
+            hubs=[hub],
             observer=self.observer,
             max_pending=max_pending,
             clock=self.clock,
@@ -193,6 +193,21 @@ async def test_what_was_left_by_a_process_before_goes_first(tmp_path: Path) -> N
     with suppress(asyncio.CancelledError):
         await task
     await after.hub.close()
+
+
+async def test_a_hub_whose_name_is_spelled_otherwise_since_is_still_the_same(tmp_path: Path) -> None:
+    before = Running(tmp_path / "hub.db", hub=HUB.upper())
+    await before.hub.open()
+    await before.hub.put_installation(HUB.upper(), installation("ann", templates=False))
+    await before.hub.accept(arrivals([notification(hub=HUB.upper(), content=GOOGLE)]))
+    await before.hub.close()
+
+    after = Running(tmp_path / "hub.db")
+    await after.start()
+    await after.observer.until_ended(1)
+    assert after.observer.states == {(HUB, State.COMPLETED): 1}
+    assert after.fcm.push_channels == ["token of ann"]
+    await after.stop()
 
 
 async def test_a_platform_without_credential_shows_in_the_outcome(running: Running) -> None:

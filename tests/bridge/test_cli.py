@@ -110,7 +110,13 @@ def test_the_version_is_that_of_the_distribution() -> None:
     assert (result.exit_code, result.stdout) == (0, f"{version('pushbridge')}\n")
 
 
-@pytest.mark.parametrize("arguments", [["check"], ["run"], ["run", "a", "b"], ["chekc", "a"], ["check", "--fast", "a"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["check"], ["run"], ["run", "a", "b"], ["chekc", "a"], ["check", "--fast", "a"]),
+        *(["demo", "--port", "65536"], ["demo", "--exit-after", "-1"], ["sandbox", "--port", "-1"]),
+    ],
+)
 def test_wrong_arguments_are_a_matter_of_their_own(arguments: list[str]) -> None:
     assert invoked(*arguments).exit_code == 2
 

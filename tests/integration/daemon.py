@@ -20,7 +20,7 @@ from sandbox.services import PushServices
 from tests.ports import free_ports
 
 START_TIMEOUT = 60.0
-"""Seconds until a daemon is ready; it takes less than one on an idle machine."""
+"""Seconds until a daemon is ready, or answers; it takes less than one on an idle machine."""
 
 HUB = "app"
 KEY_NAME, KEY = "Full", "only-for-these-tests"
@@ -72,7 +72,7 @@ class Daemon:
     async def until_readiness(self, holds: Callable[[int, Sequence[str]], bool]) -> Sequence[str]:
         """The lines of `/readyz`, as soon as `holds` is true of its status and lines."""
         found: Sequence[str] = ()
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=START_TIMEOUT) as client:
             try:
                 async with asyncio.timeout(START_TIMEOUT):
                     while True:
@@ -89,8 +89,12 @@ class Daemon:
             except TimeoutError:
                 raise AssertionError(f"not so within {START_TIMEOUT} s; {found}; {self.errors()}") from None
 
+    def pause(self) -> None:
+        """Let it not do one step more, so that whatever is sent to it now is never read."""
+        self._running.send_signal(signal.SIGSTOP)
+
     async def kill(self) -> None:
-        """End it with SIGKILL."""
+        """End it with SIGKILL, also while it is paused."""
         self._running.send_signal(signal.SIGKILL)
         await self._running.wait()
 
@@ -123,14 +127,14 @@ class Daemon:
 
     async def metrics(self) -> dict[str, float]:
         """A scrape: `name{label="value",...}`, as it is written, to its value."""
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=START_TIMEOUT) as client:
             text = (await client.get(f"{self.url}/metrics")).raise_for_status().text
         samples = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
         return {name: float(value) for name, _, value in samples}
 
     async def register(self, *installations: Mapping[str, Any]) -> None:
         """Put installations into the hub, over its API."""
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=START_TIMEOUT) as client:
             for installation in installations:
                 url = f"{self.hub_url}/{HUB}/installations/{installation['installationId']}"
                 answer = await client.put(

@@ -27,7 +27,7 @@ from sandbox.servicebus import ServiceBus
 from sandbox.servicebus.amqp.performatives import Attach
 from sandbox.servicebus.attaching import path_of
 from sandbox.services import PushServices
-from tests.integration.daemon import HUB, Daemon, hubs
+from tests.integration.daemon import HUB, START_TIMEOUT, Daemon, hubs
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -189,7 +189,7 @@ class World:
 
     async def register_phones(self) -> None:
         """Every phone at the hub of its app, over the hub API and with that app's key."""
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=START_TIMEOUT) as client:
             for name, (app, platform, tags) in PHONES.items():
                 phone = self.phones[name] = self.services.add_phone(name, platform)
                 await phone.register(
@@ -244,7 +244,7 @@ class World:
 
     async def until_all_is_done(self) -> None:
         """Wait until everything sent is completed at the broker and has ended in the hub: nothing more can come."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(START_TIMEOUT):
             while not (self._is_settled() and self._has_ended()):
                 await asyncio.sleep(0.02)
 
@@ -272,7 +272,7 @@ class World:
 
     async def until_reloaded(self, *, successfully: bool) -> None:
         """Wait until the daemon has noticed a change; what it says of it is otherwise than it said before."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(START_TIMEOUT):
             while await self.metric(RELOADED) != successfully:
                 await asyncio.sleep(0.05)
 
@@ -335,7 +335,7 @@ async def test_a_fourth_backend_flows_from_its_file_alone_and_the_other_three_lo
         before = len(numbers)
         await world.open_senders("shop")
         await world.send("shop", {"customer": "4712", "order": 77})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(START_TIMEOUT):
             while not world.phones["dan-android"].received:
                 await asyncio.sleep(0.02)
         assert len(numbers) > before

@@ -20,7 +20,7 @@ from sandbox.phones import VirtualPhone
 from sandbox.services import PushServices
 from tests.brokers import queues
 from tests.brokers.rabbitmq import RabbitMq
-from tests.integration.daemon import HUB, KEY, Daemon, authorization, hubs
+from tests.integration.daemon import HUB, KEY, START_TIMEOUT, Daemon, authorization, hubs
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -83,7 +83,7 @@ class World:
 
     async def row(self, query: str, *parameters: object) -> tuple[Any, ...]:
         """The one row that a query of the store gives, as soon as it does."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(START_TIMEOUT):
             while True:
                 with self.daemon.database() as database:
                     rows = database.execute(query, parameters).fetchall()
@@ -120,7 +120,7 @@ async def world(rabbitmq: RabbitMq, tmp_path_factory: pytest.TempPathFactory) ->
     async with (
         PushServices(directory) as services,
         Daemon(directory, configuration(rabbitmq, queue, services)) as daemon,
-        httpx.AsyncClient() as client,
+        httpx.AsyncClient(timeout=START_TIMEOUT) as client,
     ):
         await daemon.launch()
         await daemon.until_readiness(lambda status, lines: "source orders: running" in lines)
@@ -280,7 +280,7 @@ async def test_one_event_id_is_on_all_lines_from_receipt_to_outcome(world: World
     customer = await world.customer("apns", "fcmv1")
     event_id = await world.order(customer.name)
     await world.state(event_id)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(START_TIMEOUT):
         while len(lines := [line for line in world.daemon.log() if line.get("event_id") == event_id]) < 3:
             await asyncio.sleep(0.02)
     taken, *pushed = lines

@@ -122,8 +122,8 @@ class FileStorage(Storage):
             ("sessions", "queue"),
         ):
             self._database.execute(
-                f"DELETE FROM {table} WHERE {column} = ?1 OR substr({column}, 1, length(?1) + 1) = ?1 || '/'",  # noqa: S608 our own names
-                (path,),
+                f"DELETE FROM {table} WHERE {column} = ? OR substr({column}, 1, ?) = ?",  # noqa: S608 our own names
+                (path, len(path) + 1, f"{path}/"),
             )
 
     def rule_put(self, subscription: str, name: str, description: str) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from hub.notification import Platform, Priority
@@ -31,7 +32,10 @@ _LATER_PUSH_KEYS = ("devices", "interruption", "locale", "tag_policy", "template
 _DEFAULT_KEYS = ("push", "platforms")
 _DEFAULT_PUSH_KEYS = ("priority", "collapse", "ttl", "hub")
 _PRIORITIES = {priority.value: priority for priority in Priority}
-_MAX_PROPERTY_NAME = 120
+_PROPERTY_NAME = re.compile(r"[A-Za-z0-9_]{1,120}")
+_EVERYONE = re.compile(r"(?:^|[\s()!&|])everyone(?:$|[\s()!&|])", re.IGNORECASE)
+"""As a word of an expression, where it would be a tag that nobody has."""
+
 _NAME = re.compile(r"[\w.:/-]{1,120}")
 """Rule names are labels of metrics and lines of logs."""
 
@@ -137,8 +141,9 @@ class _Reader:
         scope = self._scope.hubs.get(hub or "", HubScope())
         platforms = self._platforms(rule_entries["platforms"], scope) if "platforms" in rule_entries else None
         natives = self._natives(entries["native"], scope) if "native" in entries else ()
+        has_native = "native" in entries and entries["native"].value != {}  # else said of what is in it
         properties = self._properties(entries["with"]) if "with" in entries else None
-        if properties is None and not natives and not _has_later(node, ("template",)) and "native" not in entries:
+        if properties is None and not natives and not _has_later(node, ("template",)) and not has_native:
             self._problems.add(node, "there is nothing to say", "give with: or native:", mark=node.key_mark)
         audience = self._audience(entries["to"], scope) if "to" in entries else None
         if "to" not in entries:
@@ -148,6 +153,8 @@ class _Reader:
         collapse = template(entries["collapse"], self._problems) if "collapse" in entries else None
         priority = choice(entries["priority"], _PRIORITIES, self._problems) if "priority" in entries else None
         ttl = span(entries["ttl"], self._problems) if "ttl" in entries else None
+        if ttl == timedelta():
+            self._problems.add(entries["ttl"], "is over before anything is sent")
         if scope.is_remote:
             self._check_can_be_told(rule_entries, entries)
         if hub is None or audience is None:
@@ -204,6 +211,9 @@ class _Reader:
         text = word(node, self._problems)
         if text is None or text.strip() == "everyone":
             return None if text is None else everyone
+        if _EVERYONE.search(text):
+            self._problems.add(node, "everyone stands alone, in lower case", "to: everyone")
+            return None
         return self._compiled(node, lambda: compile_tags(text, scope.max_tags))
 
     def _service_audience(self, node: Node) -> AudienceFor | None:
@@ -234,8 +244,10 @@ class _Reader:
         for name, entry in node.value.items():
             if name.casefold() in properties:
                 self._problems.add(entry, "names compare without case: this one is there twice", mark=entry.key_mark)
-            if not 0 < len(name) <= _MAX_PROPERTY_NAME:
-                self._problems.add(entry, f"a name has 1 to {_MAX_PROPERTY_NAME} characters", mark=entry.key_mark)
+            if not _PROPERTY_NAME.fullmatch(name):
+                self._problems.add(
+                    entry, "a template names a property by A-Z, 0-9 and _, up to 120", mark=entry.key_mark
+                )
             text = template(entry, self._problems)
             if text is not None:
                 properties[name.casefold()] = (name, text.render)

@@ -61,9 +61,18 @@ def compile_match(node: Node, problems: Problems) -> Match:
         if name not in _ATTRIBUTES:
             problems.unknown_key(name, entry, _ATTRIBUTES)
             continue
+        if name not in ("data", "meta"):
+            _check_texts(entry, problems)
         tests.append((EVENT_NAMES[name], _pattern(entry, problems)))
         required.update(_required(entry, (name,)))
     return Match(lambda event: _all((test, _or_missing(read(event))) for read, test in tests), required)
+
+
+def _check_texts(node: Node, problems: Problems) -> None:
+    """An attribute of an event is text, which no number and no boolean equals."""
+    for item in node.value if isinstance(node.value, list) else [node]:
+        if isinstance(item.value, int | float):
+            problems.add(item, "this attribute is text, and this never equals it", f'write "{item.text}"')
 
 
 def _or_missing(attribute: Any) -> Any:

@@ -38,7 +38,9 @@ def word(node: Node, problems: Problems) -> str | None:
 
 
 def words(node: Node, problems: Problems) -> list[Node]:
-    """The nodes of a list of texts, or the one of a single text."""
+    """The nodes of a list of texts, or the one of a single text. An empty list is a mistake."""
+    if node.value == []:
+        problems.add(node, "is empty", "leave the key out for all of them")
     items = node.value if isinstance(node.value, list) else [node]
     return [item for item in items if word(item, problems) is not None]
 

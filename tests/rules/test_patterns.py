@@ -135,6 +135,11 @@ def test_a_pattern_says_what_it_looks_like(pattern: str, data: Any, expected: bo
     "pattern, problem",
     [
         ("{ typ: x }", "1:10: match.typ: unknown key (did you mean type?)"),
+        ("{ type: 5 }", '1:16: match.type: this attribute is text, and this never equals it (write "5")'),
+        (
+            "{ subject: [a, 007] }",
+            '1:23: match.subject[1]: this attribute is text, and this never equals it (write "007")',
+        ),
         ("[x]", "1:8: match: expected keys such as type and data"),
         ("{ data: { a: [] } }", "1:21: match.data.a: an empty list matches nothing"),
         ("{ data: { a: { gt: [1] } } }", "1:27: match.data.a.gt: expected a number or a text to compare with"),

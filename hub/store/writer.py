@@ -90,6 +90,11 @@ class GroupWriter:
     def _commit(self, connection: sqlite3.Connection, group: list[_Waiting]) -> None:
         started = time.perf_counter()
         try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:  # nobody's fault: each on its own would only wait as long again
+            _resolve(group, [_in_our_words(error) for _ in group])
+            return
+        try:
             answers = _transact(connection, [waiting.job for waiting in group])
         except Exception as error:
             if len(group) > 1:
@@ -102,7 +107,7 @@ class GroupWriter:
 
 
 def _transact(connection: sqlite3.Connection, jobs: Sequence[WriteJob]) -> list[Any]:
-    connection.execute("BEGIN IMMEDIATE")
+    """In the transaction that was begun, which ends here."""
     try:
         answers = [job(connection) for job in jobs]
         connection.execute("COMMIT")

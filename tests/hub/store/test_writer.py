@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,12 @@ class Writing:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.transactions: list[float] = []
+        self.statements: list[str] = []
         self.writer = GroupWriter(self._connect, observe=self.transactions.append)
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=0.1)
+        connection.set_trace_callback(self.statements.append)
         connection.execute("CREATE TABLE IF NOT EXISTS number (value INTEGER UNIQUE)")
         return connection
 
@@ -89,6 +92,18 @@ async def test_a_job_that_fails_costs_only_itself(writing: Writing) -> None:
     assert isinstance(answers[3], StoreError)
     assert isinstance(answers[3].__cause__, sqlite3.IntegrityError)
     assert writing.numbers() == [1, 2, 3]
+
+
+async def test_a_database_that_another_program_holds_is_waited_for_once_by_all(writing: Writing) -> None:
+    with closing(sqlite3.connect(writing.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        jobs = [writing.writer.run(insert(value)) for value in range(20)]
+        answers = await asyncio.gather(*jobs, return_exceptions=True)
+        other.execute("ROLLBACK")
+    assert [type(answer) for answer in answers] == [StoreError] * 20
+    assert writing.statements.count("BEGIN IMMEDIATE") < 10
+    assert await writing.writer.run(insert(7)) == 7
+    assert writing.numbers() == [7]
 
 
 async def test_a_defect_comes_as_it_is_for_trying_again_would_not_mend_it(writing: Writing) -> None:

@@ -112,7 +112,7 @@ async def running(daemon: Daemon) -> AsyncIterator[Bench]:
 
 def client_of(daemon: Daemon) -> httpx.AsyncClient:
     url = "http://{}:{}".format(*daemon.admin.address)
-    return httpx.AsyncClient(base_url=url, trust_env=False, timeout=10)
+    return httpx.AsyncClient(base_url=url, trust_env=False, timeout=60)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -328,7 +328,7 @@ async def test_a_part_that_fails_ends_the_process_and_the_log_says_which(
 async def test_a_port_in_use_keeps_it_from_starting_and_leaves_the_store_free(
     services: PushServices, tmp_path: Path
 ) -> None:
-    async with asyncio.timeout(10), await asyncio.start_server(lambda *_: None, "127.0.0.1", 0) as taken:
+    async with asyncio.timeout(60), await asyncio.start_server(lambda *_: None, "127.0.0.1", 0) as taken:
         port = taken.sockets[0].getsockname()[1]
         with pytest.raises(ListenError, match=f"127.0.0.1:{port}"):
             async with running(Daemon(read(tmp_path, *configuration(services, port=port)))):

@@ -65,7 +65,7 @@ def sources(daemon: Daemon) -> dict[str, Source]:
 
 async def post(daemon: Daemon, path: str, id: str) -> int:
     host, port = daemon.admin.address
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         while True:  # until the source is connected
             answer = await client.post(f"http://{host}:{port}{path}", json={"id": id})
             if answer.status_code != 503:
@@ -122,7 +122,7 @@ async def test_a_mistake_keeps_the_old_configuration_and_is_told(daemon: Daemon,
     before = sources(daemon)
     (directory / "shop.yaml").write_text(backend("shop").replace("everyone", "team:x ||"))
     host, port = daemon.admin.address
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         answer = await client.post(f"http://{host}:{port}/-/reload")
     assert answer.status_code == 400
     assert "shop.yaml:7:" in answer.json()["problems"][0]
@@ -138,7 +138,7 @@ async def test_a_hub_that_is_added_takes_registrations_at_once(daemon: Daemon, d
     assert daemon.api is not None
     host, port = daemon.api.address
     url = f"http://{host}:{port}/second/installations/i1"
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         assert (await client.get(url)).status_code == 401
         policy = "{ name: all, rights: [Manage], key: k }"
         (directory / "second.yaml").write_text(f"hubs: {{ second: {{ access_policies: [{policy}] }} }}")
@@ -149,7 +149,7 @@ async def test_a_hub_that_is_added_takes_registrations_at_once(daemon: Daemon, d
 
 async def test_files_that_change_are_noticed(daemon: Daemon, directory: Path) -> None:
     (directory / "shop.yaml").write_text(backend("shop"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while "shop" not in sources(daemon):
             await asyncio.sleep(0.05)
 
@@ -201,7 +201,7 @@ async def test_a_configuration_that_is_deleted_is_refused_and_the_events_go_on(d
 async def test_reloads_asked_for_at_once_are_done_one_after_the_other(daemon: Daemon, directory: Path) -> None:
     (directory / "shop.yaml").write_text(backend("shop"))
     host, port = daemon.admin.address
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         answers = await asyncio.gather(*(client.post(f"http://{host}:{port}/-/reload") for _ in range(5)))
     assert [answer.json() for answer in answers] == [{"applied": True, "problems": []}] * 5
     assert await post(daemon, "/in/shop", "1") == 202

@@ -49,7 +49,7 @@ class Hub:
         self._clock = clock
         self._max_pending = max_pending
         self._max_in_flight = max_in_flight
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._leaving: dict[asyncio.Task[None], Bulkhead[Push] | Bulkhead[Notification]] = {}
         self.bulkheads: dict[tuple[str, Platform], Bulkhead[Push]] = {}
         self.remotes: dict[str, Bulkhead[Notification]] = {}
         self._add(hubs, senders, remotes or {})
@@ -86,12 +86,13 @@ class Hub:
     async def close(self) -> None:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._store.close)
-            for bulkhead in self.bulkheads.values():
-                stack.push_async_callback(bulkhead.close)
+            for pushes in self.bulkheads.values():
+                stack.push_async_callback(pushes.close)
             for remote in self.remotes.values():
                 stack.push_async_callback(remote.close)
-            for task in self._leaving:
+            for task, bulkhead in self._leaving.items():
                 task.cancel()
+                stack.push_async_callback(bulkhead.close)
 
     def exchange(
         self,
@@ -113,8 +114,8 @@ class Hub:
         self._add(hubs, senders, remotes)
         for bulkhead in leaving:
             task = asyncio.create_task(bulkhead.close_when_idle())
-            self._leaving.add(task)
-            task.add_done_callback(self._leaving.discard)
+            self._leaving[task] = bulkhead
+            task.add_done_callback(self._leaving.pop)
 
     def _add(
         self,

@@ -252,3 +252,25 @@ async def test_draining_then_closing_leaves_nothing_half_done(tmp_path: Path) ->
     assert await again.start() == 0
     assert again.hub.pending == 0
     await again.stop()
+
+
+@pytest.mark.parametrize("answered", [True, False])
+async def test_clients_of_a_hub_taken_away_are_closed_when_they_have_finished_or_with_the_hub(
+    tmp_path: Path, answered: bool
+) -> None:
+    running = Running(tmp_path / "hub.db")
+    await running.start()
+    await running.hub.put_installation(HUB, installation("ann", templates=False))
+    running.fcm.hold()
+    await running.hub.send(notification(content=GOOGLE))
+    await running.fcm.received(1)
+    running.hub.exchange(gone=[HUB], hubs=[], senders={}, remotes={})
+    assert running.hub.bulkheads == {}
+    await running.store.called("lease", 2)
+    assert not running.fcm.closed
+    if answered:
+        running.fcm.let_go()
+        await running.observer.until_ended(1)
+        assert running.observer.states == {(HUB, State.COMPLETED): 1}
+    await running.stop()
+    assert running.fcm.closed

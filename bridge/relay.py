@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from connectors.base import OutMessage, Publisher
-from connectors.errors import SourceError
+from connectors.errors import PublishError, SourceError
 from hub.errors import StoreError
 from hub.store.base import DeadLetter
 
@@ -68,24 +68,29 @@ class Relay:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _send_some(self) -> bool:
-        waiting = await self._store.dead_letters(limit=_BATCH, relay=self._name)
-        if waiting:
-            await self._publisher.publish(self._messages(waiting))
-            await self._store.relayed([number for number, _, _ in waiting])
-        return bool(waiting)
+        letters = await self._store.dead_letters(limit=_BATCH, relay=self._name)
+        waiting = {number: self._message(number, letter) for number, _, letter in letters}
+        if not waiting:
+            return False
+        try:
+            await self._publisher.publish(list(waiting.values()))
+        except PublishError as error:  # the broker has those already, and would get them with every try
+            published = [number for number, message in waiting.items() if message.id in error.published]
+            if published:
+                await self._store.relayed(published)
+            raise
+        await self._store.relayed(list(waiting))
+        return True
 
-    def _messages(self, waiting: Sequence[tuple[int, float, DeadLetter]]) -> list[OutMessage]:
-        """The original bytes and headers, and beside them why they came here; the id is the same on every try."""
-        return [
-            OutMessage(
-                id=f"{self._name}-{number}",
-                body=letter.body,
-                destination=self._destination,
-                content_type=letter.content_type,
-                headers={**letter.headers, **_why(letter)},
-            )
-            for number, _, letter in waiting
-        ]
+    def _message(self, number: int, letter: DeadLetter) -> OutMessage:
+        """The original bytes and headers, and beside them why they came here."""
+        return OutMessage(
+            id=f"{self._name}-{number}",
+            body=letter.body,
+            destination=self._destination,
+            content_type=letter.content_type,
+            headers={**letter.headers, **_why(letter)},
+        )
 
 
 def _why(letter: DeadLetter) -> dict[str, str]:

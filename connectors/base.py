@@ -131,7 +131,8 @@ class Publisher(Protocol):
     async def publish(self, messages: Sequence[OutMessage]) -> None:
         """Return when the broker has confirmed every message.
 
-        Raises: PublishError: some may have arrived; publish all again under the same ids. NotConnectedError.
+        Raises: PublishError: those it names are confirmed; publish the others again under the same ids, though some may
+        have arrived. NotConnectedError.
         """
 
     async def close(self) -> None:

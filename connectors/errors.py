@@ -35,4 +35,11 @@ class AuthenticationError(SourceError):
 
 
 class PublishError(SourceError):
-    """The broker did not confirm a message in time, or returned it; publishing it again is right."""
+    """The broker did not confirm a message in time, or returned it; publishing it again is right.
+
+    `published` are the ids of those that it confirmed all the same.
+    """
+
+    def __init__(self, message: str, *, published: frozenset[str] = frozenset()) -> None:
+        super().__init__(message)
+        self.published = published

@@ -55,16 +55,20 @@ class AmqpPublisher:
             raise NotConnectedError(f"{self.name}: not connected")
         channel = self._channel.check()
         outcomes = [self._send(channel, message) for message in messages]
-        await self._all(outcomes, channel)
-        problems = [
-            f"{each.id}: {problem}"
-            for each, outcome in zip(messages, outcomes, strict=True)
-            if (problem := outcome.result())
+        timeout = self._settings.confirm_timeout
+        in_time = await channel.done(asyncio.gather(*outcomes), timeout=timeout)
+        answers = [
+            (each.id, outcome.result()) for each, outcome in zip(messages, outcomes, strict=True) if outcome.done()
         ]
+        published = frozenset(id for id, problem in answers if problem is None)
+        if not in_time:
+            channel.check()
+            text = f"no confirm within {timeout:g} s; the broker may have the messages or not"
+            raise PublishError(f"{self.name}: {text}", published=published)
+        problems = [f"{id}: {problem}" for id, problem in answers if problem is not None]
         if problems:
-            raise PublishError(
-                f"{self.name}: {len(problems)} of {len(messages)} not published: {'; '.join(problems[:5])}"
-            )
+            text = f"{len(problems)} of {len(messages)} not published: {'; '.join(problems[:5])}"
+            raise PublishError(f"{self.name}: {text}", published=published)
 
     async def close(self) -> None:
         link, self._link = self._link, None
@@ -75,13 +79,6 @@ class AmqpPublisher:
     def _send(self, channel: "Channel", message: OutMessage) -> asyncio.Future[str | None]:
         channel.publish(self._settings.exchange, message)
         return self._confirms.publish(message.id)
-
-    async def _all(self, outcomes: Sequence[asyncio.Future[str | None]], channel: "Channel") -> None:
-        """Return when every outcome is known. Raises: NotConnectedError, PublishError for a timeout."""
-        timeout = self._settings.confirm_timeout
-        if not await channel.done(asyncio.gather(*outcomes), timeout=timeout):
-            channel.check()
-            raise PublishError(f"{self.name}: no confirm within {timeout:g} s; the broker may have the messages or not")
 
 
 def _listener(confirms: Confirms) -> Callable[[Any], None]:

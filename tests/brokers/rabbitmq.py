@@ -20,6 +20,7 @@ from typing import Any
 from tests.ports import free_ports
 
 START_TIMEOUT = 60.0  # seconds; 5 to 7 on an idle machine
+DOCKER_TIMEOUT = 20.0  # seconds; an engine that is starting or stuck lets its client wait
 PACKAGED_SCRIPTS = Path("/usr/lib/rabbitmq/bin")
 """The scripts themselves: the commands that Debian wraps around them change user and directory."""
 
@@ -202,11 +203,13 @@ def native_scripts() -> Path | None:
 
 
 def docker_answers() -> bool:
-    """Whether a Docker engine can be reached from here."""
-    return (
-        shutil.which("docker") is not None
-        and subprocess.run(["docker", "version"], capture_output=True).returncode == 0
-    )
+    """Whether a Docker engine can be reached from here, and soon."""
+    if shutil.which("docker") is None:
+        return False
+    try:
+        return subprocess.run(["docker", "version"], capture_output=True, timeout=DOCKER_TIMEOUT).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def _settings(directory: Path, *, port: int, epmd_port: int, dist_port: int) -> dict[str, str]:

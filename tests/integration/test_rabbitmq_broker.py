@@ -1,6 +1,8 @@
 """The test broker itself: what a session uses, and the container, keep port and data over an end of either kind."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -34,3 +36,12 @@ def test_a_missing_server_is_an_error_that_says_what_to_do(monkeypatch: pytest.M
     monkeypatch.setattr(backends, "native_scripts", lambda: None)
     with pytest.raises(BrokerError, match="make test"), backends.native():
         pass
+
+
+def test_a_docker_engine_that_does_not_answer_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = tmp_path / "docker"
+    client.write_text("#!/bin/sh\nexec sleep 60\n")
+    client.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(backends, "DOCKER_TIMEOUT", 0.1)
+    assert not backends.docker_answers()

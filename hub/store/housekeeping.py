@@ -11,12 +11,24 @@ SLICE = 500
 """Rows that one transaction drops, at most."""
 
 
+_FAILURES = 10_000
+"""Failures that one transaction drops, at most: a broadcast may have one for each phone there is."""
+
+
 def drop_ended(connection: sqlite3.Connection, *, before: float) -> int:
-    """Forget up to a slice of notifications that ended before; how many."""
+    """Forget up to a slice of notifications that ended before; how many were looked at, 0 when none is left."""
     rows = connection.execute("SELECT seq FROM notification WHERE ended_at < ? LIMIT ?", (before, SLICE)).fetchall()
-    connection.executemany("DELETE FROM failure WHERE notification = ?", rows)
-    connection.executemany("DELETE FROM page WHERE notification = ?", rows)
-    connection.executemany("DELETE FROM notification WHERE seq = ?", rows)
+    room = _FAILURES
+    for (seq,) in rows:
+        room -= connection.execute(
+            "DELETE FROM failure WHERE notification = :seq AND ordinal IN"
+            " (SELECT ordinal FROM failure WHERE notification = :seq LIMIT :room)",
+            {"seq": seq, "room": room},
+        ).rowcount
+        if not room:
+            break
+        connection.execute("DELETE FROM page WHERE notification = ?", (seq,))
+        connection.execute("DELETE FROM notification WHERE seq = ?", (seq,))
     return len(rows)
 
 

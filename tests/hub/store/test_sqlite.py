@@ -15,8 +15,8 @@ from pyroaring import BitMap
 from hub.errors import StoreError, StoreLockedError
 from hub.notification import Platform
 from hub.outcome import OutcomeName
-from hub.store import sqlite, tag_index
-from hub.store.base import Lane, PageResult, Store
+from hub.store import housekeeping, sqlite, tag_index
+from hub.store.base import Failed, Lane, PageResult, Store
 from hub.store.seen import SeenWindow
 from hub.store.sqlite import SqliteStore
 from tests.fakes.clock import FakeClock
@@ -263,6 +263,26 @@ async def test_a_notification_that_is_its_own_page_costs_one_insert_and_one_upda
         "UPDATE notification",
     ]
     assert [line for line in store.statements if line == "COMMIT"] == ["COMMIT"] * 3  # accept, read, record
+    await store.close()
+
+
+async def test_the_failures_of_a_broadcast_are_forgotten_a_few_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "_FAILURES", 10)
+    store = TracedStore(tmp_path / "hub.db")
+    await store.open()
+    failures = [Failed(ordinal=ordinal, outcome=OutcomeName.DROPPED, reason="x") for ordinal in range(35)]
+    counts = {Platform.FCM: {OutcomeName.DROPPED: 35}}
+    for _ in range(2):
+        result = await store.accept([arrival(notification())], lease=1, until=2e12)
+        await store.record([PageResult(work=result.work[0], counts=counts, failures=failures)])
+    store.statements.clear()
+    await store.housekeep(notifications_before=2e12, dead_letters_before=0, max_dead_letters=10**9)
+    assert store.statements.count("COMMIT") >= 70 // 10
+    with closing(sqlite3.connect(tmp_path / "hub.db")) as connection:
+        for table in ("notification", "failure"):
+            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
     await store.close()
 
 

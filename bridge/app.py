@@ -40,6 +40,9 @@ _FIXED = ("bridge.http.listen", "bridge.store", "bridge.log", "hub_api", "delive
 _HOUSEKEEPING = 300.0
 _NOTIFICATIONS_KEPT = 30 * 24 * 3600.0
 
+_MAX_TROUBLE = 200
+"""Characters shown of what a service said; they are not ours."""
+
 _log = structlog.get_logger("pushbridge")
 
 
@@ -152,12 +155,12 @@ class Daemon:
             lines.append(f"source {status.name}: {status.state.value}{detail}")
         lines += [f"relay {name}: failing: {detail}" for name, detail in self._relay_troubles.items() if detail]
         lines += [
-            f"push service {hub}/{platform.value}: breaker open"
+            f"push service {hub}/{platform.value}: breaker open: {bulkhead.trouble[:_MAX_TROUBLE]}"
             for (hub, platform), bulkhead in self.hub.bulkheads.items()
             if bulkhead.is_open
         ]
         lines += [
-            f"remote hub {hub}: {'breaker open' if remote.is_open else 'failing'}: {remote.trouble}"
+            f"remote hub {hub}: {'breaker open' if remote.is_open else 'failing'}: {remote.trouble[:_MAX_TROUBLE]}"
             for hub, remote in self.hub.remotes.items()
             if remote.trouble
         ]

@@ -197,6 +197,20 @@ async def test_a_source_that_is_refused_makes_the_process_unready_with_the_cause
     assert "canary" not in answer.text
 
 
+async def test_a_push_service_that_asks_everybody_to_wait_is_named_with_its_words_and_the_rest_is_ready(
+    services: PushServices, tmp_path: Path
+) -> None:
+    services.fcm.faults.answer(429, "QUOTA_EXCEEDED")
+    phone = services.add_phone("phone", "fcmv1")
+    async with running(Daemon(read(tmp_path, *configuration(services)))) as bench:
+        await bench.register(phone, "team:sales")
+        await bench.post("Eve joined sales")
+        await until(lambda: "breaker open" in bench.daemon.readiness()[1][-1])
+        ready, lines = bench.daemon.readiness()
+    assert ready
+    assert lines[-1] == "push service app/fcmv1: breaker open: QUOTA_EXCEEDED"
+
+
 async def test_a_store_that_fails_makes_the_process_unready_until_it_takes_the_batch(
     services: PushServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

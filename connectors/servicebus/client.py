@@ -25,7 +25,7 @@ from azure.servicebus.exceptions import (
 
 from connectors.errors import AuthenticationError, NotConnectedError, SourceError, TopologyError
 from connectors.servicebus.first_rule import with_first_rule
-from connectors.servicebus.settings import Connection, ServiceBusSettings
+from connectors.servicebus.settings import Connection, ServiceBusSettings, parts_of
 
 _EMULATOR_ADMINISTRATION_PORT = 5300
 _ADMINISTRATION_TIMEOUT = 10.0
@@ -72,7 +72,7 @@ def translated(what: str) -> Iterator[None]:
     except Exception as error:
         if _NOT_ALLOWED in str(error):  # the SDK has no class for it
             raise TopologyError(f"{what} and receive.sessions do not go together: {_first_line(error)}") from error
-        raise NotConnectedError(f"{what}: {type(error).__name__}: {_first_line(error)}") from error
+        raise NotConnectedError(f"{what}: {_described(error)}") from error
 
 
 class Client:
@@ -113,15 +113,15 @@ class Client:
         return self._administration
 
     async def close_administration(self) -> None:
-        """Begin anew with the next request."""
+        """Begin anew with the next request; never raises."""
         administration, self._administration = self._administration, None
         if administration is not None:
-            await administration.close()
+            with suppress(Exception):
+                await administration.close()
 
     async def close(self) -> None:
         """Close what is open; never raises."""
-        with suppress(Exception):
-            await self.close_administration()
+        await self.close_administration()
         with suppress(Exception):
             await self._messaging.close()
         if self._credential is not None:
@@ -172,10 +172,10 @@ def _connection_string(connection: Connection) -> str | None:
 def _administration_address(connection: Connection) -> str | None:
     if connection.administration is not None or connection.connection_string is None:
         return connection.administration
-    parts = dict(part.partition("=")[::2] for part in connection.connection_string.get_secret_value().split(";"))
-    if parts.get("UseDevelopmentEmulator") != "true":
+    parts = parts_of(connection.connection_string)
+    if parts.get("usedevelopmentemulator") != "true":
         return None
-    return f"http://{urlsplit(parts['Endpoint']).hostname}:{_EMULATOR_ADMINISTRATION_PORT}"
+    return f"http://{urlsplit(parts['endpoint']).hostname}:{_EMULATOR_ADMINISTRATION_PORT}"
 
 
 def _endpoint(connection: Connection) -> Mapping[str, Any]:
@@ -206,6 +206,12 @@ def _credential(connection: Connection) -> Any:
     assert credential.client_secret is not None
     secret = credential.client_secret.get_secret_value()
     return ClientSecretCredential(credential.tenant, credential.client_id, secret, transport=transport)
+
+
+def _described(error: Exception) -> str:
+    if isinstance(error, TimeoutError):  # of ours, and without a text
+        return "the broker does not answer"
+    return f"{type(error).__name__}: {_first_line(error)}"
 
 
 def _first_line(error: BaseException) -> str:

@@ -14,12 +14,18 @@ class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
+def parts_of(connection_string: SecretStr) -> Mapping[str, str]:
+    """What a connection string says, by names in lower case; as with the SDK, their case means nothing."""
+    text = connection_string.get_secret_value().strip().rstrip(";")
+    parts = [part.partition("=")[::2] for part in text.split(";")]
+    return {name.lower(): value for name, value in parts}
+
+
 def _checked_connection_string(value: SecretStr) -> SecretStr:
-    parts = dict(part.partition("=")[::2] for part in value.get_secret_value().strip().rstrip(";").split(";"))
-    given = {name.lower() for name, text in parts.items() if text}
-    if "endpoint" not in given or not ({"sharedaccesskeyname", "sharedaccesskey"} <= given) ^ (
-        "sharedaccesssignature" in given
-    ):
+    parts = parts_of(value)
+    given = {name for name, text in parts.items() if text}
+    signs = ({"sharedaccesskeyname", "sharedaccesskey"} <= given) ^ ("sharedaccesssignature" in given)
+    if given != parts.keys() or not signs or not re.match(r"[a-z]+://[^/\s]", parts.get("endpoint", "")):
         raise ValueError(
             "not a Service Bus connection string; write "
             "Endpoint=sb://NAME.servicebus.windows.net/;SharedAccessKeyName=NAME;SharedAccessKey=KEY"
@@ -231,6 +237,10 @@ class ServiceBusSettings(_Settings):
             raise ValueError("a dead-letter queue has no sessions; leave out receive.sessions")
         if new is not None and not self.dead_letter and new.requires_session != (sessions is not None):
             raise ValueError("create_if_missing.requires_session: true and receive.sessions go together")
+        only = None if self.connection.connection_string is None else parts_of(self.connection.connection_string)
+        entity = self.topic if self.queue is None else self.queue.name
+        if only is not None and only.get("entitypath", entity) != entity:
+            raise ValueError(f"the connection_string is for {only['entitypath']!r} only, by its EntityPath")
         return self
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from connectors.base import Answer, Backlog, Message
-from connectors.errors import NotConnectedError
+from connectors.errors import NotConnectedError, TopologyError
 from connectors.servicebus.settings import ServiceBusSettings
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class ServiceBusSource:
 
         settings, receive = self._settings, self._settings.receive
         what = f"{self.name}: the {settings.path}"
+        self.notes = ()
         try:
             with translated(what):
                 self._client = Client(settings)
@@ -76,6 +77,9 @@ class ServiceBusSource:
                         max_wait=receive.max_wait,
                     )
                     await self._workers.start()
+        except TopologyError as error:
+            await self.close()
+            raise TopologyError("; ".join([str(error), *self.notes])) from error
         except BaseException:
             await self.close()
             raise

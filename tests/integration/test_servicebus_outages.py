@@ -139,6 +139,21 @@ async def test_a_broker_that_falls_silent_is_found_out(
     harness.broker.faults.silent = False
 
 
+@pytest.mark.filterwarnings("ignore:unclosed <StreamWriter:ResourceWarning")  # the SDK forgets what it cannot close
+async def test_a_broker_that_falls_silent_is_found_out_where_there_are_sessions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("connectors.servicebus.sessions._ANSWER_TIMEOUT", 1.0)
+    receive = {"max_wait": 1, "sessions": {"concurrent": 2}}
+    async with new_harness(QueueSettings(requires_session=True), receive=receive) as harness:
+        source = await harness.connect()
+        harness.broker.faults.silent = True
+        assert (
+            str(await failure_of(source)) == "hr: the subscription 'bridge' of topic 'hr': the broker does not answer"
+        )
+        harness.broker.faults.silent = False
+
+
 @pytest.mark.parametrize("applied", [True, False])
 async def test_a_settlement_that_is_not_answered_is_unknown_and_comes_again_unless_it_was_done(
     harness: ServiceBusHarness, applied: bool, monkeypatch: pytest.MonkeyPatch

@@ -154,6 +154,12 @@ async def test_without_create_if_missing_a_subscription_has_to_exist(broker: Ser
         await connected(broker)
 
 
+async def test_what_cannot_be_created_for_want_of_a_way_to_do_so_says_why_it_is_missing(broker: ServiceBus) -> None:
+    own = {"connection_string": broker.connection_string, "administration": "http://127.0.0.1:9"}
+    with pytest.raises(TopologyError, match=r"does not exist.*; the subscription .* could not be checked"):
+        await connected(broker, connection=own, subscription=creating())
+
+
 async def test_a_filter_that_the_broker_refuses_leaves_nothing_half_made_behind(broker: ServiceBus) -> None:
     with pytest.raises(TopologyError, match="refuses to create the subscription 'bridge' of topic 'hr'"):
         await connected(broker, subscription=creating(rules={"good": {"sql": "a = 1"}, "bad": {"sql": "amount >"}}))

@@ -80,6 +80,12 @@ def test_an_id_that_is_no_text_is_one_here() -> None:
     assert read(data=[b""], properties=Properties(message_id=number)).id == str(number)
 
 
+def test_a_key_and_a_content_type_that_are_no_text_are_text_here() -> None:
+    number: Any = 7
+    odd = read(data=[b""], properties=Properties(content_type=number), message_annotations={b"x-opt-partition-key": 5})
+    assert (odd.content_type, odd.key) == ("7", "5")
+
+
 def test_a_time_that_is_no_date_is_none() -> None:
     assert read(data=[b""], message_annotations={b"x-opt-enqueued-time": 10**20}).enqueued_at is None
 

@@ -36,6 +36,7 @@ def test_a_dead_letter_queue_is_a_source_like_another() -> None:
     [
         BY_STRING,
         {"connection_string": "Endpoint=sb://x;SharedAccessSignature=SharedAccessSignature sr=x&sig=y&se=1;"},
+        {"connection_string": CONNECTION_STRING + ";EntityPath=postings;\n"},
         NAMESPACE | {"credential": "managed_identity"},
         NAMESPACE | {"credential": {"managed_identity": True, "client_id": "c"}},
         NAMESPACE | {"credential": APP},
@@ -64,6 +65,9 @@ SESSIONS: dict[str, Any] = {"sessions": {}}
         ({"connection": NAMESPACE | {"credential": APP | {"managed_identity": True}}}, "has no tenant"),
         ({"connection": {"connection_string": "Endpoint=sb://x"}}, "not a Service Bus connection string"),
         ({"connection": {"connection_string": "amqps://x"}}, "not a Service Bus connection string"),
+        ({"connection": {"connection_string": CONNECTION_STRING + ";;x"}}, "not a Service Bus connection string"),
+        ({"connection": {"connection_string": CONNECTION_STRING.replace("sb://", "")}}, "not a Service Bus connection"),
+        ({"connection": {"connection_string": CONNECTION_STRING + ";EntityPath=orders"}}, "for 'orders' only"),
         ({"connection": BY_STRING | {"administration": "5300"}}, "not the address of an administration interface"),
         ({"connection": BY_STRING | {"endpoint": "https://gateway"}}, "not an address"),
         ({"connection": BY_STRING | {"ca_file": Path("nowhere.pem")}}, "there is no file"),

@@ -17,7 +17,7 @@ from azure.servicebus.aio.management import ServiceBusAdministrationClient
 from sandbox.servicebus import ServiceBus
 from tests.sandbox.servicebus.together import Stage
 
-WAIT = 5.0
+WAIT = 20.0
 """Seconds that a receive may take before a test has failed."""
 
 Handler = TypeVar("Handler", ServiceBusSender, ServiceBusReceiver)
@@ -126,7 +126,7 @@ async def connected(
 def connected_to(broker: ServiceBus, **options: Any) -> AbstractAsyncContextManager[Bus]:
     """Clients for our stand-in."""
     string = broker.connection_string
-    return connected(string, string, short_lock=timedelta(seconds=2), **options)
+    return connected(string, string, short_lock=timedelta(seconds=5), **options)
 
 
 async def receive(receiver: ServiceBusReceiver, count: int = 1) -> list[ServiceBusReceivedMessage]:

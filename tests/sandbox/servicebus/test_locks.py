@@ -34,7 +34,7 @@ async def test_a_renewed_lock_holds_for_its_whole_duration_again(bus: Bus) -> No
     await sender.send_messages(ServiceBusMessage("x"))
     (message,) = await receive(receiver)
     for _ in range(3):
-        await asyncio.sleep(bus.short_lock.total_seconds() * 0.6)
+        await asyncio.sleep(bus.short_lock.total_seconds() * 0.4)
         await receiver.renew_message_lock(message)
     await receiver.complete_message(message)
     assert await receiver.peek_messages(sequence_number=1) == []

@@ -58,7 +58,7 @@ class Daemon:
         console: Callable[["Daemon"], Sequence[BaseRoute]] = lambda daemon: (),
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.settings = settings
+        self.settings = self._started_by = settings
         self._config_hash = config_hash
         self.reloader = None if reload is None else reload(self)
         self.trail = Trail()
@@ -193,7 +193,7 @@ class Daemon:
         self.metrics.reloaded(ok=applied)
 
     def _tell_what_takes_a_restart(self, settings: Settings) -> None:
-        kept = [part for part in _FIXED if attrgetter(part)(settings) != attrgetter(part)(self.settings)]
+        kept = [part for part in _FIXED if attrgetter(part)(settings) != attrgetter(part)(self._started_by)]
         if self.api is None and any(hub.remote is None for hub in settings.hubs.values()):
             kept.append("hubs (there was no listener for their API)")
         if kept:

@@ -53,20 +53,16 @@ rules:
         wns: { payload: "<t a='{{ data.a }}'>{{ data.b }}</t>" }
 """
 
+hostile = st.sampled_from(
+    ["a || b", "a)", "$UserId:{x}", "everyone", "<b>&", "]]>", "'", "\r\nx: y", "\0", "{{ data }}", "9" * 30, "‮", "😀"]
+)
+plain = st.sampled_from(["a", "c9", 7, 10**25, 5e-324, 1.7e308, None])
 values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=10)
-    | st.sampled_from(
-        ["a || b", "a)", "$UserId:{x}", "everyone", "<b>&", "]]>", "'", "\r\nx: y", "\0", "{{ data }}", "9" * 30]
-    )
-    | st.sampled_from([10**25, 5e-324, 1.7e308, "a", "c9", "‮", "😀"]),
+    plain | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=10),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
     max_leaves=6,
 )
-objects = st.dictionaries(st.sampled_from(["a", "b", "c", "id", "type"]), values, max_size=5)
+objects = st.dictionaries(st.sampled_from(["a", "b", "c", "id", "type"]), hostile | plain | values, max_size=5)
 escaped = st.sampled_from(["1", "<a/>", "<![CDATA[<]]>", "&lt;", "&#0;", "&#x1F600;", "</b>", "||", "9" * 80])
 
 

@@ -43,7 +43,9 @@ def letting_go() -> Iterator[None]:
         yield
     except Exception as error:
         link: BaseException | None = error
-        while link is not None:
+        seen: set[int] = set()  # one that was raised from itself would have no end
+        while link is not None and id(link) not in seen:
+            seen.add(id(link))
             clear_frames(link.__traceback__)
             link = link.__cause__ or link.__context__
         raise

@@ -78,10 +78,8 @@ class Parcel:
 
 @dataclass(slots=True)
 class Load:
-    """A batch made ready: parcels to be sent, pieces that found every door closed, pieces that a defect stopped.
-
-    The pieces come with the time when they are due again.
-    """
+    """A batch made ready: parcels to be sent, pieces that found every door closed with the time when they are due again,
+    and pieces that a defect stopped."""
 
     parcels: list[Parcel] = field(default_factory=list)
     untried: list[tuple[Work, float]] = field(default_factory=list)

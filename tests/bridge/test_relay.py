@@ -132,20 +132,6 @@ async def test_what_was_confirmed_beside_what_was_not_is_not_published_again() -
 
 
 @in_virtual_time
-async def test_letters_that_were_confirmed_beside_one_that_was_not_are_marked_and_go_out_once() -> None:
-    refused = PublishError("1 of 3 not published", published=frozenset(["orders-1", "orders-3"]))
-    bench = Bench(FakePublisher(publish_errors=[refused]), LETTER, LETTER, LETTER)
-    await bench.run_for(0.1)
-    assert bench.store.marked == [1, 3]
-    await bench.run_for(3)
-    assert [[message.id for message in batch] for batch in bench.publisher.published] == [
-        ["orders-1", "orders-2", "orders-3"],
-        ["orders-2"],
-    ]
-    assert bench.store.letters == {}
-
-
-@in_virtual_time
 async def test_a_letter_that_could_not_be_marked_goes_out_again_under_the_same_id() -> None:
     bench = Bench(FakePublisher(), LETTER)
     bench.store.errors["relayed"] = StoreError("disk full")

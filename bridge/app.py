@@ -160,6 +160,11 @@ class Daemon:
             if bulkhead.is_open
         ]
         lines += [
+            f"push service {hub}/{platform.value}: refused: {bulkhead.doubt.reason[:_MAX_TROUBLE]}"
+            for (hub, platform), bulkhead in self.hub.bulkheads.items()
+            if bulkhead.doubt.reason
+        ]
+        lines += [
             f"remote hub {hub}: {'breaker open' if remote.is_open else 'failing'}: {remote.trouble[:_MAX_TROUBLE]}"
             for hub, remote in self.hub.remotes.items()
             if remote.trouble

@@ -61,7 +61,7 @@ class Bulkhead(Generic[T]):
         self._failures = 0
         self._pause = _FIRST_PAUSE
         self._reserved = dict.fromkeys(Lane, 0)
-        self._doubt = Doubt()
+        self.doubt = Doubt()
         self._idle = asyncio.Event()
         self.closed_until = 0.0
         self.throttled_until = 0.0
@@ -106,7 +106,7 @@ class Bulkhead(Generic[T]):
             if not any(self._reserved.values()):
                 self._idle.set()
             self.in_flight -= len(pushes)
-        results = self._doubt.weigh(results)
+        results = self.doubt.weigh(results)
         self._learn(results)
         return results
 

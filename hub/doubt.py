@@ -27,6 +27,8 @@ class Doubt:
     def __init__(self) -> None:
         self._taken = 0.0
         self._doubted = 0.0
+        self.reason = ""
+        """What was last said and not believed; empty while all is believed."""
 
     def weigh(self, results: Sequence[SendResult]) -> Sequence[SendResult]:
         """The results of a batch; those not to be believed are the fault of the credential, and touch no registration."""
@@ -38,9 +40,13 @@ class Doubt:
         self._doubted += doubted
         is_believed = self._doubted < _SUSPECT or self._doubted <= _NEARLY_ALL * self._taken
         self._forget()
+        if is_believed:
+            self.reason = ""
         if is_believed or not doubted:
             return results
-        return [_our_fault(result) if result.doubtful else result for result in results]
+        weighed = [_our_fault(result) if result.doubtful else result for result in results]
+        self.reason = next(result.reason for result in weighed if result.doubtful)
+        return weighed
 
     def _forget(self) -> None:
         total = self._taken + self._doubted

@@ -21,6 +21,8 @@ from bridge.listener import ListenError
 from hub.errors import StoreError
 from hub.installation import Installation, Template
 from hub.notification import Platform
+from hub.outcome import OutcomeName, Reaction
+from hub.senders.base import SendResult
 from hub.store.sqlite import SqliteStore
 from sandbox.phones import VirtualPhone
 from sandbox.sas import shared_access_signature
@@ -209,6 +211,19 @@ async def test_a_push_service_that_asks_everybody_to_wait_is_named_with_its_word
         ready, lines = bench.daemon.readiness()
     assert ready
     assert lines[-1] == "push service app/fcmv1: breaker open: QUOTA_EXCEEDED"
+
+
+async def test_a_push_service_that_calls_every_channel_wrong_is_named_and_the_rest_is_ready(
+    services: PushServices, tmp_path: Path
+) -> None:
+    wrong = SendResult(
+        reaction=Reaction.GONE, outcome=OutcomeName.WRONG_CHANNEL, reason="SENDER_ID_MISMATCH", doubtful=True
+    )
+    async with running(Daemon(read(tmp_path, *configuration(services)))) as bench:
+        bench.daemon.hub.bulkheads["app", Platform.FCM].doubt.weigh([wrong] * 20)
+        await until(lambda: bench.daemon.readiness()[0])
+        _, lines = bench.daemon.readiness()
+    assert lines[-1].startswith("push service app/fcmv1: refused: SENDER_ID_MISMATCH for nearly every phone")
 
 
 async def test_a_store_that_fails_makes_the_process_unready_until_it_takes_the_batch(

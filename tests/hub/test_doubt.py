@@ -58,6 +58,11 @@ def test_a_service_that_took_everything_until_now_is_doubted_when_a_whole_page_i
 
 def test_once_pushes_are_taken_wrong_channels_are_believed_again() -> None:
     doubt = Doubt()
-    doubt.weigh([WRONG] * 1000)
+    assert doubt.reason == ""
+    (*_, last) = doubt.weigh([WRONG] * 1000)
+    assert doubt.reason == last.reason
+    doubt.weigh([GONE])
+    assert doubt.reason == last.reason
     doubt.weigh([DELIVERED] * 20)
+    assert doubt.reason == ""
     assert gone(doubt.weigh([WRONG])) == 1

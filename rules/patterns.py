@@ -98,6 +98,7 @@ def _pattern(node: Node, problems: Problems) -> Test:
             return _operators(entries, problems)
         case dict() as entries:
             _check_unmixed(entries, problems)
+            _doubt_fields(entries, problems)
             return _fields(entries, problems)
         case list() as items:
             return _alternatives(node, items, problems)
@@ -109,6 +110,20 @@ def _pattern(node: Node, problems: Problems) -> Test:
 
 def _are_operators(entries: dict[str, Node]) -> bool:
     return bool(entries) and entries.keys() <= OPERATORS.keys()
+
+
+def _doubt_fields(entries: dict[str, Node], problems: Problems) -> None:
+    """A mistyped operator is a field that no event has: the rule would never fire, and nobody would hear of it."""
+    if not OPERATORS.keys().isdisjoint(entries):
+        return
+    meant = {name: _OPERATORS_ELSEWHERE.get(name) or _near_operator(name) for name in entries}
+    if all(meant.values()):
+        for name, hint in meant.items():
+            problems.warn(entries[name], f"taken for a field named {name}, as no operator is", hint)
+
+
+def _near_operator(name: str) -> str:
+    return did_you_mean(name, _MISTAKABLE, all_if_few=False, cutoff=0.8)
 
 
 def _check_unmixed(entries: dict[str, Node], problems: Problems) -> None:
@@ -336,6 +351,17 @@ OPERATORS: Mapping[str, Callable[[Node, Problems], Test]] = {
     "cidr": _textual(_cidr),
     "any": _some,
     "all": _every,
+}
+_MISTAKABLE = OPERATORS.keys() - {"not", "any", "all", "glob"}  # many a field is named nearly so: note, call, global
+_OPERATORS_ELSEWHERE: Mapping[str, str] = {
+    **dict.fromkeys(("eq", "equals"), "for equality write the value itself"),
+    **dict.fromkeys(("in", "one_of"), "for one of several write a list of them"),
+    **dict.fromkeys(("ne", "neq", "anything-but"), "did you mean not?"),
+    "ge": "did you mean gte?",
+    "le": "did you mean lte?",
+    **dict.fromkeys(("starts_with", "startswith"), "did you mean prefix?"),
+    **dict.fromkeys(("ends_with", "endswith"), "did you mean suffix?"),
+    **dict.fromkeys(("regex", "matches", "wildcard"), "did you mean glob?"),
 }
 _ON_WHOLE = frozenset({"not", "exists", "any", "all"})
 """These look at an array as a whole; the others at one element, the same for all of them."""

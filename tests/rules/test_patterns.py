@@ -184,6 +184,27 @@ def test_a_pattern_that_cannot_be_is_reported_at_its_place(pattern: str, problem
     assert shown(problems, tmp_path) == [f"rules.yaml:{problem}"]
 
 
+@pytest.mark.parametrize(
+    ("pattern", "warning"),
+    [
+        ("{ gtee: 5 }", "warning: taken for a field named gtee, as no operator is (did you mean gte?)"),
+        (
+            "{ in: [a, b] }",
+            "warning: taken for a field named in, as no operator is (for one of several write a list of them)",
+        ),
+        ("{ note: x }", None),
+        ("{ state: open, regex: x }", None),
+    ],
+)
+def test_a_field_named_like_an_operator_is_doubted(pattern: str, warning: str | None, tmp_path: Path) -> None:
+    root, _ = document(f"match: {{ data: {{ a: {pattern} }} }}", tmp_path)
+    problems = Problems()
+    compile_match(root.find(("match",)), problems)
+    assert [text.partition(": ")[2].partition(": ")[2] for text in shown(problems, tmp_path)] == [warning] * bool(
+        warning
+    )
+
+
 @pytest.mark.parametrize("glob", ["*a*a*a*a*b", "*aaaaaaaab*", "?*?*?*?*b", "*[ab]*[!b]*[ab]*c", "[z-a]*["])
 def test_a_glob_has_an_answer_for_any_text(glob: str, tmp_path: Path) -> None:
     """It would take years if each star tried each place."""

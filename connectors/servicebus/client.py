@@ -4,12 +4,16 @@ The pure Python AMQP of the SDK is used: with uAMQP it does not confirm settleme
 supervisor is who tries again; two loops of retries would multiply.
 """
 
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
 from traceback import clear_frames
 from typing import Any
 from urllib.parse import urlsplit
 
+import certifi
 from azure.core.exceptions import ClientAuthenticationError
 from azure.core.pipeline.transport import AsyncioRequestsTransport
 from azure.core.rest import HttpRequest
@@ -85,7 +89,11 @@ class Client:
         connection = settings.connection
         self._credential = _credential(connection)
         self._messaging: ServiceBusClient = self._open(
-            ServiceBusClient, retry_total=0, uamqp_transport=False, **_endpoint(connection), **_verification(connection)
+            ServiceBusClient,
+            retry_total=0,
+            uamqp_transport=False,
+            ssl_context=_trusting(connection.ca_file or Path(certifi.where())),
+            **_endpoint(connection),
         )
         self._administration: ServiceBusAdministrationClient | None = None
 
@@ -184,6 +192,19 @@ def _endpoint(connection: Connection) -> Mapping[str, Any]:
     if connection.endpoint is None:
         return {}
     return {"custom_endpoint_address": connection.endpoint, "transport_type": TransportType.Amqp}
+
+
+def _trusting(ca_file: Path) -> ssl.SSLContext:
+    """A TLS context, the same for as long as the file is."""
+    return _context(ca_file, ca_file.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _context(ca_file: Path, changed: int) -> ssl.SSLContext:
+    """Shared by all connections: the SDK would make one for each, and lets half a megabyte go in a circle with it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(ca_file)
+    return context
 
 
 def _verification(connection: Connection) -> Mapping[str, Any]:

@@ -54,6 +54,25 @@ async def test_a_broker_that_is_not_there_is_no_connection(harness: ServiceBusHa
 
 
 @pytest.mark.parametrize("sessions", [False, True])
+async def test_neither_idle_sessions_nor_connections_that_end_leave_tls_contexts_to_the_garbage_collector(
+    sessions: bool,
+) -> None:
+    receive: dict[str, Any] = {"sessions": {"concurrent": 2}} if sessions else {}
+    async with new_harness(QueueSettings(requires_session=sessions), receive=receive) as harness:
+        await harness.connect()
+        gc.collect()
+        gc.disable()
+        try:
+            before = tls_contexts()
+            for _ in range(3):
+                await harness.source.close()
+                await harness.source.connect()
+            assert tls_contexts() <= before
+        finally:
+            gc.enable()
+
+
+@pytest.mark.parametrize("sessions", [False, True])
 async def test_an_attempt_that_fails_leaves_nothing_to_the_garbage_collector_however_long_the_outage(
     harness: ServiceBusHarness, sessions: bool
 ) -> None:

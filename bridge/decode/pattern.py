@@ -114,8 +114,8 @@ def _is_sure(item: _Item, following: Sequence[_Item]) -> bool:
 
 def _are_disjoint(one: str, other: str) -> bool:
     """Whether no character is taken by both; known of opposites, and where one of them takes only a few."""
-    if one.swapcase() == other != one:
-        return True  # \\w and \\W
+    if len(one) == 2 and one.swapcase() == other != one:
+        return True  # \\w and \\W; of sets it is not so
     for few, many in ((one, other), (other, one)):
         members = _members(few)
         if members:

@@ -54,6 +54,8 @@ def test_a_row_of_characters_whose_repeats_have_one_end_is_plain(pattern: str) -
         r"\s+.*",
         r"a*b*a*c",
         r"[^x]+[^y]+z",
+        r"[^x]+[^X]+y",
+        r"[a\d]+[A\D]+x",
         r".*a{1000}",
         r"(?=a+b)a+",
     ],

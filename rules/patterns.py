@@ -123,7 +123,7 @@ def _doubt_fields(entries: dict[str, Node], problems: Problems) -> None:
 
 
 def _near_operator(name: str) -> str:
-    return did_you_mean(name, _MISTAKABLE, all_if_few=False, cutoff=0.8)
+    return did_you_mean(name, _MISTAKABLE, all_if_few=False, cutoff=0.85)
 
 
 def _check_unmixed(entries: dict[str, Node], problems: Problems) -> None:
@@ -352,13 +352,15 @@ OPERATORS: Mapping[str, Callable[[Node, Problems], Test]] = {
     "any": _some,
     "all": _every,
 }
-_MISTAKABLE = OPERATORS.keys() - {"not", "any", "all", "glob"}  # many a field is named nearly so: note, call, global
+_MISTAKABLE = ("prefix", "suffix", "between", "exists", "cidr")
+"""Many a field is named nearly like the others: note, call, global, late, get."""
+
 _OPERATORS_ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(("eq", "equals"), "for equality write the value itself"),
     **dict.fromkeys(("in", "one_of"), "for one of several write a list of them"),
     **dict.fromkeys(("ne", "neq", "anything-but"), "did you mean not?"),
-    "ge": "did you mean gte?",
-    "le": "did you mean lte?",
+    **dict.fromkeys(("ge", "gteq"), "did you mean gte?"),
+    **dict.fromkeys(("le", "lteq"), "did you mean lte?"),
     **dict.fromkeys(("starts_with", "startswith"), "did you mean prefix?"),
     **dict.fromkeys(("ends_with", "endswith"), "did you mean suffix?"),
     **dict.fromkeys(("regex", "matches", "wildcard"), "did you mean glob?"),

@@ -187,12 +187,14 @@ def test_a_pattern_that_cannot_be_is_reported_at_its_place(pattern: str, problem
 @pytest.mark.parametrize(
     ("pattern", "warning"),
     [
-        ("{ gtee: 5 }", "warning: taken for a field named gtee, as no operator is (did you mean gte?)"),
+        ("{ prefx: a }", "warning: taken for a field named prefx, as no operator is (did you mean prefix?)"),
+        ("{ ge: 5 }", "warning: taken for a field named ge, as no operator is (did you mean gte?)"),
         (
             "{ in: [a, b] }",
             "warning: taken for a field named in, as no operator is (for one of several write a list of them)",
         ),
         ("{ note: x }", None),
+        *((f"{{ {name}: x }}", None) for name in ("late", "gate", "get", "alt", "let", "exit")),
         ("{ state: open, regex: x }", None),
     ],
 )

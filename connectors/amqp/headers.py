@@ -25,8 +25,10 @@ def carried(headers: Mapping[str, Any], *, frame_max: int) -> dict[str, Any]:
     AMQP has one frame for all of them, and a connection that sends a larger one is closed: of too many the largest are
     left out.
     """
-    fitting = {_harmless(name): value for name, value in headers.items() if is_short(name)}
-    left_out = [name for name in headers if not is_short(name)]
+    fitting = {_harmless(name): value for name, value in headers.items()}
+    left_out = [name for name in fitting if not is_short(name)]
+    for name in left_out:
+        del fitting[name]
     room = frame_max - _FRAME - _MAX_LIST - sum(map(_size, fitting, fitting.values()))
     for name in sorted(fitting, key=lambda name: _size(name, fitting[name]), reverse=True):
         if room >= 0:

@@ -24,6 +24,11 @@ def test_a_name_that_amqp_cannot_write_is_left_out_and_told() -> None:
     assert carried({name: "v", "b": "w", "k" * 255: "x"}, frame_max=FRAME) == {"b": "w", "k" * 255: "x", LEFT_OUT: name}
 
 
+def test_a_name_that_gets_too_long_by_its_new_beginning_is_left_out_too() -> None:
+    name = "x-first-death-" + "q" * 241
+    assert carried({name: "v", "b": "w"}, frame_max=FRAME) == {"b": "w", LEFT_OUT: f"original-{name}"}
+
+
 def test_of_more_than_a_frame_takes_the_largest_are_left_out() -> None:
     headers = {"small": "s", "huge": "h" * 200_000, "large": "l" * 60_000, "larger": "ä" * 40_000}
     kept = carried(headers, frame_max=FRAME)

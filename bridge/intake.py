@@ -102,8 +102,11 @@ class Intake:
         self._stopping = True
         for inlet in self:
             inlet.supervisor.stop()
+        clock = asyncio.get_running_loop().time
+        ends_at = clock() + seconds
         async with self._one_at_a_time:
-            await asyncio.gather(*(inlet.stop(seconds) for inlet in self))
+            left = max(0.0, ends_at - clock())
+            await asyncio.gather(*(inlet.stop(left) for inlet in self))
 
 
 def _wiring(name: str, source: SourceSettings, settings: Settings) -> _Wiring:

@@ -25,9 +25,10 @@ def settings(directory: Path, *names: str, path: str = "/in") -> Settings:
 
 
 class Bench:
-    """An intake over scripted sources, whose batches take ten seconds to the store."""
+    """An intake over scripted sources, whose batches take so many seconds to the store."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, takes: float = 8) -> None:
+        self._takes = takes
         self.sources: list[ScriptedSource] = []
         self.tasks: list[asyncio.Task[None]] = []
         self.exchanges = 0
@@ -44,7 +45,7 @@ class Bench:
         return Inlet(source=self.sources[-1], supervisor=supervisor)
 
     async def _handle(self, messages: Sequence[Message]) -> Sequence[tuple[Message, Answer]]:
-        await asyncio.sleep(8)
+        await asyncio.sleep(self._takes)
         return [(message, ACK) for message in messages]
 
     def _start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
@@ -93,3 +94,18 @@ async def test_a_stop_in_the_middle_of_an_exchange_leaves_no_source_running(tmp_
     with pytest.raises(StoppingError):
         await bench.intake.apply(settings(tmp_path, "d"), between=bench.exchanged)
     assert len(bench.tasks) == 2
+
+
+@in_virtual_time
+async def test_a_stop_takes_no_longer_for_an_exchange_under_way(tmp_path: Path) -> None:
+    bench = Bench(takes=3600)
+    await bench.intake.apply(settings(tmp_path, "a", "b"), between=bench.exchanged)
+    await asyncio.sleep(1)
+    exchanging = asyncio.create_task(bench.intake.apply(settings(tmp_path, "b"), between=bench.exchanged))
+    await asyncio.sleep(1)
+    began = asyncio.get_running_loop().time()
+    await bench.intake.stop(20)
+    assert asyncio.get_running_loop().time() - began <= 20
+    with pytest.raises(StoppingError):
+        await exchanging
+    assert all(task.done() for task in bench.tasks)

@@ -116,7 +116,7 @@ class Daemon:
                 helpers.append(self._start(self.reloader.run(), "reload"))
             stack.push_async_callback(_end, helpers)
             stack.push_async_callback(self._stop_intake)
-            await self.intake.apply(self.settings, between=self._exchange_rules)
+            await self.intake.apply(self.settings, between=self._rules_exchange(self.settings, self._config_hash))
             self._exchange_apps()  # until now every request was told that it is too early
             self.metrics.reloaded(ok=True)
             _log.info("started", admin="{}:{}".format(*self.admin.address), sources=list(self.settings.sources))
@@ -180,14 +180,14 @@ class Daemon:
         Raises: StoppingError, and whatever building a part may raise: then the old configuration is in force.
         """
         self._tell_what_takes_a_restart(settings)
-        exchange_hubs = self._hubs_exchange(settings)
+        exchange_hubs, exchange_rules = self._hubs_exchange(settings), self._rules_exchange(settings, config_hash)
 
         def between() -> None:
-            self.settings, self._config_hash = settings, config_hash
+            self.settings = settings
             self.metrics.know(**_names(settings))
             self._relay_troubles.clear()  # a relay that stays tells of its trouble with its next try
             exchange_hubs()
-            self._exchange_rules()
+            exchange_rules()
 
         stopped, started = await self.intake.apply(settings, between=between)
         self._exchange_apps()
@@ -214,8 +214,8 @@ class Daemon:
             self.hub.exchange, gone=gone, hubs=list(local), senders=senders_of(local), remotes=remotes_of(changed)
         )
 
-    def _exchange_rules(self) -> None:
-        self.pipeline.exchange(routes_of(self.settings), self.settings.rules, config_hash=self._config_hash)
+    def _rules_exchange(self, settings: Settings, config_hash: str) -> Callable[[], None]:
+        return partial(self.pipeline.exchange, routes_of(settings), settings.rules, config_hash=config_hash)
 
     def _exchange_apps(self) -> None:
         token = self.settings.bridge.http.admin_token

@@ -154,15 +154,16 @@ async def test_files_that_change_are_noticed(daemon: Daemon, directory: Path) ->
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.parametrize("part", ["senders_of", "remotes_of", "routes_of"])
 async def test_what_cannot_be_applied_leaves_the_old_configuration_in_force_and_the_next_one_counts(
-    daemon: Daemon, directory: Path, monkeypatch: pytest.MonkeyPatch
+    daemon: Daemon, directory: Path, part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, settings = sources(daemon), daemon.settings
     (directory / "hr.yaml").write_text(backend("hr").replace("hr-rule", "other-rule"))
     (directory / "second.yaml").write_text("hubs: { second: {} }")
     (directory / "base.yaml").write_text(BASE.replace("app: {}", "app: { default: true }"))
     with monkeypatch.context() as patched:
-        patched.setattr("bridge.app.senders_of", lambda hubs: 1 / 0)
+        patched.setattr(f"bridge.app.{part}", lambda settings: 1 / 0)
         assert not await reload(daemon)
     assert (sources(daemon), daemon.settings) == (before, settings)
     assert value(daemon, "pushbridge_config_last_reload_successful") == 0

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from hub.bulkhead import Bulkhead
@@ -223,9 +224,13 @@ class Dispatcher:
         """Whole notifications to the hubs elsewhere, pushes to the phones registered here; each on its own."""
         assert self._group is not None
         local = {hub for hub, _ in self._bulkheads}
+        spelled = {hub.lower(): hub for hub in (*local, *self._remotes)}
         here: list[Work] = []
         elsewhere: dict[str, list[Work]] = {}
         for piece in work:
+            hub = spelled.get(piece.notification.hub.lower())
+            if hub is not None and hub != piece.notification.hub:  # it waited while the configuration changed
+                piece.notification = replace(piece.notification, hub=hub)
             is_elsewhere = piece.page is None and piece.notification.hub not in local
             (elsewhere.setdefault(piece.notification.hub, []) if is_elsewhere else here).append(piece)
         for pieces in elsewhere.values():

@@ -13,7 +13,8 @@ from hub.engine import Hub, wire_id
 from hub.errors import CapacityError, NotFoundError, StoreError, WithdrawnError
 from hub.installation import Registration
 from hub.notification import NativeContent, Platform
-from hub.outcome import OutcomeName, State
+from hub.outcome import OutcomeName, Reaction, State
+from hub.senders.base import SendResult
 from tests.fakes.clock import FakeClock
 from tests.fakes.observer import FakeObserver
 from tests.fakes.senders import FakeSender
@@ -23,6 +24,7 @@ from tests.hub.examples import HUB, arrival, arrivals, installation, notificatio
 FCM = Platform.FCM
 GOOGLE = NativeContent(platform=FCM, payload=b"{}")
 APPLE = NativeContent(platform=Platform.APNS, payload=b"{}")
+UNAVAILABLE = SendResult(reaction=Reaction.RETRY, outcome=OutcomeName.PNS_UNAVAILABLE)
 
 
 class Running:
@@ -208,6 +210,25 @@ async def test_a_hub_whose_name_is_spelled_otherwise_since_is_still_the_same(tmp
     assert after.observer.states == {(HUB, State.COMPLETED): 1}
     assert after.fcm.push_channels == ["token of ann"]
     await after.stop()
+
+
+async def test_what_waits_for_a_hub_that_is_spelled_otherwise_from_now_on_goes_out_by_it(tmp_path: Path) -> None:
+    running = Running(tmp_path / "hub.db", hub=HUB.upper())
+    await running.start()
+    await running.hub.put_installation(HUB.upper(), installation("ann", templates=False))
+    running.fcm.answer = UNAVAILABLE
+    await running.hub.accept(arrivals([notification(hub=HUB.upper(), content=GOOGLE)]))
+    await running.observer.until(lambda: running.observer.retries.total() == 1)
+    running.hub.bulkheads[HUB.upper(), FCM].closed_until = running.clock() + 1
+    await running.hub.accept(arrivals([notification(hub=HUB.upper(), content=GOOGLE)]))
+    await running.store.called("release")
+    now = FakeSender(FCM)
+    running.hub.exchange(gone=[HUB.upper()], hubs=[HUB], senders={(HUB, FCM): now}, remotes={})
+    running.clock.advance(2)
+    await running.observer.until_ended(2)
+    assert running.observer.states == {(HUB, State.COMPLETED): 2}
+    assert now.push_channels == ["token of ann"] * 2
+    await running.stop()
 
 
 async def test_a_platform_without_credential_shows_in_the_outcome(running: Running) -> None:

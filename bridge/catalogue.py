@@ -38,6 +38,7 @@ class Catalogue:
         self.registry = CollectorRegistry()
         self._prefix = prefix
         self._metrics: list[tuple[Counter | Gauge | BatchHistogram, list[tuple[str, ...] | Named]]] = []
+        self._gauged: dict[Gauge, set[tuple[str, ...]]] = {}
 
     def counter(self, name: str, documentation: str, **labels: LabelValues) -> Counter:
         """Without its `_total`, which the library adds."""
@@ -54,12 +55,21 @@ class Catalogue:
         return self._kept(histogram, labels)
 
     def know(self, names: Mapping[Named, Iterable[str]]) -> None:
-        """Have a series for all that a configuration names; those of an earlier one stay."""
+        """Have a series for all that a configuration names.
+
+        Of what an earlier one named, counts stay and gauges go: a source that was taken away is not down.
+        """
         known = {named: tuple(values) for named, values in names.items()}
         for metric, labels in self._metrics:
-            if labels:
-                for values in product(*(known[each] if isinstance(each, Named) else each for each in labels)):
-                    metric.labels(*values)
+            if not labels:
+                continue
+            series = list(product(*(known[each] if isinstance(each, Named) else each for each in labels)))
+            for values in series:
+                metric.labels(*values)
+            if isinstance(metric, Gauge):
+                for gone in self._gauged.get(metric, set()).difference(series):
+                    metric.remove(*gone)
+                self._gauged[metric] = set(series)
 
     async def exposition(self) -> bytes:
         """All of it as Prometheus reads it (text format 0.0.4), one family after the other: events go on meanwhile."""

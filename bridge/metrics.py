@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from enum import Enum
 
-from prometheus_client import Gauge, GCCollector, Info, PlatformCollector, ProcessCollector, disable_created_metrics
+from prometheus_client import GCCollector, Info, PlatformCollector, ProcessCollector, disable_created_metrics
 
 from bridge.catalogue import Catalogue, Named
 from bridge.errors import Reason, Stage
@@ -79,7 +79,7 @@ class Metrics:
         Info("pushbridge_build", "Version of the daemon.", registry=self.registry).info({"version": version})
         self._rules: frozenset[str] = frozenset()
         self._rebuilds_told: dict[str, int] = {}
-        self._shown: dict[Gauge, set[tuple[str, ...]]] = {}
+        self._inhabited: set[tuple[str, Platform]] = set()
         self._list_intake()
         self._list_queue()
         self._list_delivery()
@@ -223,7 +223,7 @@ class Metrics:
     def know(
         self, *, sources: Sequence[str], rules: Sequence[str], hubs: Sequence[str], remotes: Sequence[str] = ()
     ) -> None:
-        """Have a zero for all that a configuration names; what an earlier one named stays.
+        """Have a zero for all that a configuration names; of what an earlier one named, counts stay and gauges go.
 
         `remotes` are those of the `hubs` that are elsewhere.
         """
@@ -327,9 +327,10 @@ class Metrics:
     # What is asked for before a scrape
 
     def set_sources(self, statuses: Sequence[SourceStatus]) -> None:
-        self._show(self._lag, {(status.name,): status.backlog or 0 for status in statuses})
-        self._show(self._oldest_unacked, {(status.name,): status.unsettled_since for status in statuses})
-        self._show(self._source_up, {(status.name,): _is_up(status) for status in statuses})
+        for status in statuses:
+            self._lag.labels(status.name).set(status.backlog or 0)
+            self._oldest_unacked.labels(status.name).set(status.unsettled_since)
+            self._source_up.labels(status.name).set(_is_up(status))
 
     def set_queues(self, states: Mapping[Lane, QueueState], capacity: int) -> None:
         for lane, state in states.items():
@@ -340,27 +341,24 @@ class Metrics:
             self._queue_capacity.labels(lane.value).set(capacity)
 
     def set_devices(self, counts: Mapping[tuple[str, Platform], int]) -> None:
-        self._show(self._devices, {(hub, platform.value): count for (hub, platform), count in counts.items()})
+        for hub, platform in self._inhabited - counts.keys():  # the last phone is gone
+            self._devices.labels(hub, platform.value).set(0)
+        for (hub, platform), count in counts.items():
+            self._devices.labels(hub, platform.value).set(count)
+        self._inhabited = set(counts)
 
     def set_bulkheads(self, bulkheads: Mapping[tuple[str, Platform], Bulkhead[Push]]) -> None:
         in_flight = dict.fromkeys(Platform, 0)
-        for (_, platform), bulkhead in bulkheads.items():
+        for (hub, platform), bulkhead in bulkheads.items():
             in_flight[platform] += bulkhead.in_flight
-        self._show(self._in_flight, {(platform.value,): count for platform, count in in_flight.items()})
-        named = {(platform.value, hub): bulkhead for (hub, platform), bulkhead in bulkheads.items()}
-        self._show(self._circuit, {labels: bulkhead.is_open for labels, bulkhead in named.items()})
-        self._show(self._throttled_until, {labels: bulkhead.throttled_until for labels, bulkhead in named.items()})
+            self._circuit.labels(platform.value, hub).set(bulkhead.is_open)
+            self._throttled_until.labels(platform.value, hub).set(bulkhead.throttled_until)
+        for platform, count in in_flight.items():
+            self._in_flight.labels(platform.value).set(count)
 
     def set_remotes(self, remotes: Mapping[str, Bulkhead[Notification]]) -> None:
-        self._show(self._remote_circuit, {(hub,): bulkhead.is_open for hub, bulkhead in remotes.items()})
-
-    def _show(self, gauge: Gauge, values: Mapping[tuple[str, ...], float]) -> None:
-        """These, and 0 for what another configuration took away since: its backlog or breaker would alarm for ever."""
-        for labels in self._shown.get(gauge, set()) - values.keys():
-            gauge.labels(*labels).set(0)
-        for labels, value in values.items():
-            gauge.labels(*labels).set(value)
-        self._shown[gauge] = set(values)
+        for hub, bulkhead in remotes.items():
+            self._remote_circuit.labels(hub).set(bulkhead.is_open)
 
 
 def _is_up(status: SourceStatus) -> bool:

@@ -309,12 +309,17 @@ def test_queues_phones_and_breakers_are_told_when_asked() -> None:
     assert value(told, "pushbridge_pns_requests_in_flight", platform="apns") == 0
 
 
-def test_what_a_configuration_took_away_is_in_no_trouble_any_more() -> None:
+def test_gauges_of_what_a_configuration_took_away_go_and_its_counts_stay() -> None:
+    """A source that nobody wants any more is not down, and its last backlog is none."""
     told = metrics()
     clock = FakeClock()
     bulkhead, elsewhere = Bulkhead(FakeSender(Platform.WNS), clock=clock), Bulkhead(ScriptedOutlet(), clock=clock)
     bulkhead.closed_until = bulkhead.throttled_until = elsewhere.closed_until = clock() + 30
-    status = SourceStatus("orders", state=SourceState.RUNNING, backlog=7, unsettled_since=12.5)
+    told.set_sources([SourceStatus("orders", state=SourceState.RUNNING, backlog=7, unsettled_since=12.5)])
+    told.set_bulkheads({("app", Platform.WNS): bulkhead})
+    told.set_remotes({"desk": elsewhere})
+    told.set_devices({("app", Platform.WNS): 8})
+    told.passed([passage(End.ACCEPTED)])
     gauges: dict[str, dict[str, str]] = {
         "ingest_lag_messages": {"source": "orders"},
         "ingest_oldest_unacked_timestamp_seconds": {"source": "orders"},
@@ -324,13 +329,24 @@ def test_what_a_configuration_took_away_is_in_no_trouble_any_more() -> None:
         "remote_circuit_open": {"hub": "desk"},
         "devices": {"hub": "app", "platform": "wns"},
     }
-    for there in (True, False):
-        told.set_sources([status] if there else [])
-        told.set_bulkheads({("app", Platform.WNS): bulkhead} if there else {})
-        told.set_remotes({"desk": elsewhere} if there else {})
-        told.set_devices({("app", Platform.WNS): 8} if there else {})
-        for name, labels in gauges.items():
-            assert (value(told, f"pushbridge_{name}", **labels) > 0) == there, name
+    for name, labels in gauges.items():
+        assert value(told, f"pushbridge_{name}", **labels) > 0, name
+    told.source_changed(SourceStatus("orders", state=SourceState.STOPPED))
+    told.know(sources=["bank"], rules=["paid"], hubs=["kiosk"])
+    for name, labels in gauges.items():
+        assert told.registry.get_sample_value(f"pushbridge_{name}", labels) is None, name
+    assert value(told, "pushbridge_source_up", source="bank") == 0
+    assert value(told, "pushbridge_ingest_messages_total", source="orders", outcome="accepted") == 1
+    told.know(sources=SOURCES, rules=["paid"], hubs=HUBS, remotes=REMOTES)
+    for name, labels in gauges.items():
+        assert value(told, f"pushbridge_{name}", **labels) == 0, name
+
+
+def test_a_hub_without_phones_any_more_has_none() -> None:
+    told = metrics()
+    for counts in ({("app", Platform.WNS): 8}, {}):
+        told.set_devices(counts)
+        assert value(told, "pushbridge_devices", hub="app", platform="wns") == counts.get(("app", Platform.WNS), 0)
 
 
 def test_the_store_is_timed_and_its_failures_are_counted() -> None:

@@ -186,7 +186,7 @@ def _filled(tree: Any, event: Event) -> Any:
 def _json_value(expression: Expression, event: Event) -> orjson.Fragment:
     value = expression.evaluate(event)
     try:
-        return orjson.Fragment(text_of(value) if isinstance(value, float) else json_of(value))
+        return orjson.Fragment(text_of(value) if isinstance(value, int | float) else json_of(value))
     except RenderError as error:
         raise RenderError(f"{expression.text} {error}") from None
 

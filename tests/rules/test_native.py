@@ -38,6 +38,7 @@ def content(platform: Platform, text: str, data: Any, directory: Path) -> Native
         (Platform.APNS, "{ payload: { a: '{{ data.list }}', b: [ 'x{{ data.n }}' ] } }", b'{"a":[1,2],"b":["x7"]}'),
         (Platform.APNS, "{ payload: { a: '{{ data.none }}', b: true, c: 1.5 } }", b'{"a":null,"b":true,"c":1.5}'),
         (Platform.APNS, "{ payload: { a: '{{ data.f }}' } }", b'{"a":0.1}'),
+        (Platform.APNS, "{ payload: { a: '{{ data.long }}' } }", b'{"a":123456789012345678901}'),
         (Platform.APNS, """{ payload: '{"aps":{"alert":"{{ data.s }}"}}' }""", b'{"aps":{"alert":"a\\"b<&"}}'),
         (Platform.APNS, "{ payload: { aps: { content-available: 1 } } }", b'{"aps":{"content-available":1}}'),
         (
@@ -53,7 +54,7 @@ def content(platform: Platform, text: str, data: Any, directory: Path) -> Native
 def test_a_payload_is_filled_and_values_are_escaped(
     platform: Platform, text: str, payload: bytes, tmp_path: Path
 ) -> None:
-    data = {"s": 'a"b<&', "n": 7, "list": [1, 2], "none": None, "f": 0.1}
+    data = {"s": 'a"b<&', "n": 7, "list": [1, 2], "none": None, "f": 0.1, "long": 123456789012345678901}
     assert content(platform, text, data, tmp_path).payload == payload
 
 
@@ -88,7 +89,7 @@ def test_a_character_that_xml_cannot_hold_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "value, problem", [(2**64, "cannot be written as JSON"), (float("nan"), "is not a finite number")]
+    "value, problem", [([2**64], "cannot be written as JSON"), (float("nan"), "is not a finite number")]
 )
 def test_a_value_that_json_cannot_hold_is_named(value: Any, problem: str, tmp_path: Path) -> None:
     with pytest.raises(RenderError, match=rf"^data\.x {problem}"):

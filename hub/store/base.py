@@ -215,8 +215,8 @@ class Store(Protocol):
         """Give leased work back untried, due at once or at `due_at`."""
 
     async def set_back(self, seconds: float) -> None:
-        """The clock was set back by so much: move due times and leases with it, but for notifications scheduled for a
-        time of their own."""
+        """The clock was set back by so much: move due times with it, but for notifications scheduled for a time of their
+        own. Leases are left to who holds and renews them."""
 
     async def expand(self, work: Work, audience: Audience, *, started_at: float) -> None:
         """Turn a notification into pages, due at once; the lease ends."""

@@ -150,12 +150,15 @@ def take_over(connection: sqlite3.Connection, *, now: float) -> int:
 
 
 def set_back(connection: sqlite3.Connection, seconds: float) -> None:
-    """Move due times with a clock that was set back: a wait of a minute stays one, whatever the clock says."""
+    """Move due times with a clock that was set back: a wait of a minute stays one, whatever the clock says.
+
+    Leases stay: one that was given since, by the new clock, would be over, and its work pushed by two.
+    """
     connection.execute(
-        "UPDATE notification SET due_at = due_at - ? WHERE due_at IS NOT NULL AND state != ?",
+        "UPDATE notification SET due_at = due_at - ? WHERE due_at IS NOT NULL AND lease = 0 AND state != ?",
         (seconds, State.SCHEDULED.value),
     )
-    connection.execute("UPDATE page SET due_at = due_at - ? WHERE due_at IS NOT NULL", (seconds,))
+    connection.execute("UPDATE page SET due_at = due_at - ? WHERE due_at IS NOT NULL AND lease = 0", (seconds,))
 
 
 def expand(connection: sqlite3.Connection, work: Work, audience: Audience, *, started_at: float) -> bool:

@@ -163,7 +163,7 @@ class Leasing(Suite):
     ) -> None:
         at = datetime.fromtimestamp(clock() + 60, UTC)
         scheduled, waiting, postponed = notification(schedule_at=at), notification(), notification()
-        leased, expanded, later = await take(store, clock, notification(), notification(), postponed)
+        expanded, later = await take(store, clock, notification(), postponed)
         await store.release([later], due_at=clock() + 30)
         await store.expand(expanded, Audience(pages=[(Platform.FCM, BitMap([1]))]), started_at=clock())
         await enqueue(store, clock, scheduled, waiting)
@@ -173,11 +173,18 @@ class Leasing(Suite):
         assert ids(await lease_pages(store, clock, HUB)) == ids([expanded])
         clock.advance(30)
         assert ids(await lease(store, clock)) == [postponed.id]
-        clock.advance(LEASE - 30)
-        again, given_out_before = await lease(store, clock)
-        assert {again.notification.id, given_out_before.notification.id} == {leased.notification.id, waiting.id}
-        clock.advance(7200)
+        clock.advance(7200 + 30)
         assert scheduled.id in ids(await lease(store, clock))
+
+    async def test_who_holds_a_lease_keeps_it_when_the_clock_is_set_back(self, store: Store, clock: FakeClock) -> None:
+        before = await take(store, clock, notification())
+        clock.advance(-7200)
+        since = await take(store, clock, notification())  # until the clock is looked at
+        await store.set_back(7200)
+        assert not await lease(store, clock)
+        await store.renew([*before, *since], until=clock() + LEASE)
+        clock.advance(LEASE)
+        assert sorted(ids(await lease(store, clock))) == sorted(ids([*before, *since]))
 
     async def test_what_a_process_left_before_the_clock_was_set_back_is_due_when_the_store_is_opened(
         self, stores: Stores, store: Store, clock: FakeClock

@@ -96,13 +96,16 @@ WHOLE = HEAD + b"Content-Length: 5\r\n\r\nhello"
 async def test_a_request_that_does_not_come_to_its_end_is_not_waited_for(
     before: bytes, begun: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listening_to, "REQUEST_TIME", 0.1)
     async with listening(echo) as listener:
         listener.config.timeout_keep_alive = 3600
-        reader, writer = await asyncio.open_connection(*listener.address)
         if before:
+            reader, writer = await asyncio.open_connection(*listener.address)
             writer.write(before)
             await reader.readuntil(b"hello")
+            monkeypatch.setattr(listening_to, "REQUEST_TIME", 0.1)
+        else:
+            monkeypatch.setattr(listening_to, "REQUEST_TIME", 0.1)
+            reader, writer = await asyncio.open_connection(*listener.address)
         writer.write(begun)
         assert b"200 OK" not in await everything(reader)
         writer.close()
@@ -111,8 +114,11 @@ async def test_a_request_that_does_not_come_to_its_end_is_not_waited_for(
 async def test_a_request_that_came_with_the_one_before_is_not_waited_for_either(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(listening_to, "REQUEST_TIME", 0.1)
-    async with listening(echo) as listener:
+    async def echo_once(scope: Scope, receive: Receive, send: Send) -> None:
+        monkeypatch.setattr(listening_to, "REQUEST_TIME", 0.1)  # for the next one
+        await echo(scope, receive, send)
+
+    async with listening(echo_once) as listener:
         listener.config.timeout_keep_alive = 3600
         reader, writer = await asyncio.open_connection(*listener.address)
         writer.write(WHOLE + WHOLE[:-1])
@@ -129,7 +135,7 @@ async def test_a_connection_on_which_nothing_is_asked_is_not_kept(monkeypatch: p
 
 
 async def test_an_answer_may_take_longer_than_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening_to, "REQUEST_TIME", 0.1)
+    monkeypatch.setattr(listening_to, "REQUEST_TIME", 1)
     entered, go_on = asyncio.Event(), asyncio.Event()
 
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
@@ -137,14 +143,16 @@ async def test_an_answer_may_take_longer_than_a_request(monkeypatch: pytest.Monk
         await go_on.wait()
         await echo(scope, receive, send)
 
-    async with listening(slow) as listener, httpx.AsyncClient(trust_env=False, timeout=60) as client:
-        asking = asyncio.create_task(client.post(url(listener), content="hello"))
+    async with listening(slow) as listener:
+        asking, asked = await asyncio.open_connection(*listener.address)
+        asked.write(WHOLE)
         await entered.wait()
         reader, writer = await asyncio.open_connection(*listener.address)
         await everything(reader)  # begun later, and given up by now
-        writer.close()
         go_on.set()
-        assert (await asking).text == "hello"
+        await asking.readuntil(b"hello")
+        writer.close()
+        asked.close()
 
 
 async def everything(reader: asyncio.StreamReader) -> bytes:

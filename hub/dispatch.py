@@ -356,6 +356,8 @@ class Dispatcher:
             bulkhead.set_back(seconds)
         for remote in self._remotes.values():
             remote.set_back(seconds)
+        self._pushing.set_back(seconds)
+        self._forwarding.set_back(seconds)
         await self._insist("set_back", lambda: self._store.set_back(seconds))
 
     async def _insist(self, operation: str, call: Callable[[], Awaitable[T]]) -> T:

@@ -51,6 +51,10 @@ class Forwarding:
         self._clock = clock
         self._since = clock()
 
+    def set_back(self, seconds: float) -> None:
+        """The clock was set back by so much."""
+        self._since -= seconds
+
     async def hand_over(self, work: Sequence[Work]) -> Handover:
         """Hand over notifications of one hub, those that its bulkhead admits; of a hub that is nowhere, none."""
         bulkhead = self._remotes.get(work[0].notification.hub)

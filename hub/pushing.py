@@ -107,6 +107,10 @@ class Pushing:
         self._done = done
         self._since = clock()
 
+    def set_back(self, seconds: float) -> None:
+        """The clock was set back by so much."""
+        self._since -= seconds
+
     @property
     def ended_before(self) -> float:
         """What could be pushed since before this moment has waited its whole age, and we were there to push it."""

@@ -1,6 +1,7 @@
 """What was accepted reaches every phone it is for, once if at all possible, whatever fails on the way."""
 
 import asyncio
+import math
 import zlib
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -65,10 +66,11 @@ class Delivery:
             (HUB, sender.platform): Bulkhead(sender, clock=clock) for sender in (self.apns, self.fcm, self.wns)
         }
         self.elsewhere = FakeOutlet()
+        self.remotes = {"elsewhere": Bulkhead(self.elsewhere, clock=clock)}
         self.dispatcher = Dispatcher(
             store,
             self.bulkheads,
-            remotes={"elsewhere": Bulkhead(self.elsewhere, clock=clock)},
+            remotes=self.remotes,
             observer=self.observer,
             policy=POLICY,
             slots=slots,
@@ -928,6 +930,21 @@ async def test_a_clock_set_back_leaves_what_is_under_way_to_who_has_it(delivery:
     await delivery.observer.until_ended(1)
     assert len(delivery.fcm.pushes) == 1
     assert delivery.observer.lost == {}
+
+
+@pytest.mark.parametrize("hub", [HUB, "elsewhere"])
+async def test_what_finds_its_door_closed_waits_no_longer_because_the_clock_was_set_back(
+    delivery: Delivery, hub: str
+) -> None:
+    await delivery.store.put_installations(HUB, [installation("ann", "news", templates=False)])
+    delivery.clock.advance(-7200)
+    await delivery.store.called("set_back")
+    delivery.bulkheads[HUB, FCM].closed_until = delivery.remotes["elsewhere"].closed_until = math.inf
+    await delivery.accept(notification("news", content=GOOGLE, hub=hub))
+    await delivery.store.called("release")
+    await delivery.later(POLICY.max_age + 1)
+    await delivery.observer.until_ended(1)
+    assert delivery.observer.states == {(hub, State.ABANDONED): 1}
 
 
 # Draining

@@ -1,5 +1,6 @@
 """The way of a batch, from messages to settlements; everything else in the bridge serves this."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -216,11 +217,16 @@ class Pipeline:
 
 
 async def _tell(tell: Callable[[Sequence[Passage]], None], passages: Sequence[Passage]) -> None:
-    """Tell of a batch in slices, as others wait for their turn."""
+    """Tell of a batch in slices, as others wait for their turn; of all of it, though the source is rebuilt meanwhile."""
     turn = Turn()
-    for start in range(0, len(passages), _TOLD):
-        tell(passages[start : start + _TOLD])
-        await turn.pass_on()
+    while passages:
+        now, passages = passages[:_TOLD], passages[_TOLD:]
+        tell(now)
+        try:
+            await turn.pass_on()
+        except asyncio.CancelledError:
+            tell(passages)
+            raise
 
 
 def _any_lost(passages: Sequence[Passage]) -> bool:

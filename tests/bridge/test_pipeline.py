@@ -286,6 +286,27 @@ async def test_telling_of_a_long_batch_lets_the_event_loop_have_its_turns(
     assert [id for part in told for id in part] == ids
 
 
+async def test_a_batch_in_the_store_is_told_of_whole_though_its_connection_ends_meanwhile(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def slow(passages: Sequence[Passage]) -> None:
+        be_busy()
+        told.extend(passage.event_id for passage in passages)
+
+    monkeypatch.setattr(bench.told, "passed", slow)
+    ids = [f"{number}" for number in range(300)]
+    handling = asyncio.create_task(bench.handle(*map(paid, ids)))
+    while not told:
+        await asyncio.sleep(0)
+    assert len(told) < len(ids)
+    handling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await handling
+    assert told == ids
+
+
 def be_busy() -> None:
     """Have the event loop for as long as anybody may."""
     until = time.perf_counter() + SLICE

@@ -38,7 +38,7 @@ class Catalogue:
         self.registry = CollectorRegistry()
         self._prefix = prefix
         self._metrics: list[tuple[Counter | Gauge | BatchHistogram, list[tuple[str, ...] | Named]]] = []
-        self._gauged: dict[Gauge, set[tuple[str, ...]]] = {}
+        self._gauge_series: dict[Gauge, set[tuple[str, ...]]] = {}
 
     def counter(self, name: str, documentation: str, **labels: LabelValues) -> Counter:
         """Without its `_total`, which the library adds."""
@@ -67,9 +67,9 @@ class Catalogue:
             for values in series:
                 metric.labels(*values)
             if isinstance(metric, Gauge):
-                for gone in self._gauged.get(metric, set()).difference(series):
+                for gone in self._gauge_series.get(metric, set()).difference(series):
                     metric.remove(*gone)
-                self._gauged[metric] = set(series)
+                self._gauge_series[metric] = set(series)
 
     async def exposition(self) -> bytes:
         """All of it as Prometheus reads it (text format 0.0.4), one family after the other: events go on meanwhile."""

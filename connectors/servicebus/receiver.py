@@ -126,9 +126,9 @@ class Receiver:
                 ours.setdefault(delivery, answer)  # of two answers the first counts
         if not ours:
             return
-        self._check()
         asked_at = time.monotonic()
         try:
+            self._check()
             with translated(f"{self._source}: settling"):
                 await self._settle_all(ours, timeout=SETTLE_TIMEOUT)
         except SourceError:

@@ -75,7 +75,6 @@ class ApnsSettings:
 DELIVERED: Final = SendResult(reaction=Reaction.DELIVERED, outcome=OutcomeName.SUCCESS)
 """One for all: Apple's id of a push is the push's own."""
 
-
 REASONS: Final[Mapping[str, Meaning]] = {
     "BadCollapseId": FORMAT,
     "BadDeviceToken": BAD_CHANNEL,

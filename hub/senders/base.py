@@ -39,8 +39,7 @@ class SendResult:
     last knew the channel to be dead (APNs 410): the engine compares it with the time of registration.
     `new_push_channel` replaces the one used (ADM). `lane_wide` says that the verdict is about the credential or the
     whole app, not this channel: the lane pauses or stops. `doubtful` says of a dead channel that a wrong topic, key or
-    environment of ours would get the same answer. `timed_out` tells a deadline that passed
-    from a connection that broke.
+    environment of ours would get the same answer. `timed_out` tells a deadline that passed from a connection that broke.
     """
 
     reaction: Reaction

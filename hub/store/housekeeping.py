@@ -10,7 +10,6 @@ from hub.store.tag_index import TagChanges
 SLICE = 500
 """Rows that one transaction drops, at most."""
 
-
 _FAILURES = 10_000
 """Failures that one transaction drops, at most: a broadcast may have one for each phone there is."""
 

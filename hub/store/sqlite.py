@@ -275,9 +275,8 @@ class SqliteStore:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-            connection.execute(
-                "PRAGMA cache_size = -8192"
-            )  # KiB: a larger one only doubles what the system caches anyway
+            # KiB: a larger one only doubles what the system caches anyway
+            connection.execute("PRAGMA cache_size = -8192")
             connection.execute("PRAGMA wal_autocheckpoint = 4000")
             connection.execute("PRAGMA temp_store = MEMORY")
         except BaseException:

@@ -331,7 +331,7 @@ async def test_a_black_hole_swallows_pings_and_ends_the_connection_when_it_is_ov
 async def test_answers_can_be_late(
     services: PushServices, client: Http2Client, path: str, headers: dict[str, str]
 ) -> None:
-    services.apns.faults.latency(iter([0.05, 0.0]).__next__)
+    services.apns.faults.latency(iter([0.5, 0.0]).__next__)
     late, quick = client.open(path, headers, BODY), client.open(path, headers, BODY)
     answered: list[object] = []
     for answer in (late, quick):

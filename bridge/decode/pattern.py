@@ -26,7 +26,7 @@ class PatternTimeoutError(Exception):
 
 
 def compile_pattern(pattern: str) -> FullMatch:
-    """The language is that of `re`, whoever does the work, as near as can be. Raises: ValueError, in words for who wrote the pattern."""
+    """The language is that of `re`, whoever does the work. Raises: ValueError, in words for who wrote the pattern."""
     try:
         full_match = re.compile(pattern).fullmatch
     except (re.error, RecursionError, OverflowError) as error:

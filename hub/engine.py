@@ -187,6 +187,10 @@ class Hub:
         return wire_id(notification.id, self._clock())
 
     async def _accept_now(self, arrivals: Sequence[Arrival]) -> AcceptanceResult:
+        """To its end, though the caller is cancelled: what is in the store is leased to us, and nobody else delivers it."""
+        return await asyncio.shield(self._commit(arrivals))
+
+    async def _commit(self, arrivals: Sequence[Arrival]) -> AcceptanceResult:
         until = self._clock() + LEASE
         result = await self._store.accept(arrivals, lease=self._dispatcher.free_slots, until=until)
         accepted = sum(

@@ -105,6 +105,19 @@ async def test_what_is_withdrawn_while_the_store_fails_is_not_accepted(running: 
     assert not (await running.hub.accept([arrival(notification(), event_id="e-1")])).duplicates
 
 
+async def test_what_is_in_the_store_is_delivered_at_once_though_its_source_was_lost_meanwhile(running: Running) -> None:
+    """It is leased to this process: else it would wait for the end of that lease."""
+    await running.hub.put_installation(HUB, installation("ann", templates=False))
+    accepting = asyncio.ensure_future(running.hub.accept([arrival(notification(content=GOOGLE), event_id="e-1")]))
+    await running.store.called("accept", 1)
+    accepting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await accepting
+    async with asyncio.timeout(30):
+        await running.observer.until_ended(1)
+    assert running.fcm.push_channels == ["token of ann"]
+
+
 async def test_a_send_is_known_by_its_wire_id_and_saying_it_twice_is_saying_it_once(running: Running) -> None:
     await running.hub.put_installation(HUB, installation("ann", templates=False))
     given = notification(content=GOOGLE)

@@ -1,7 +1,9 @@
 """What all tests share: the brokers of a session, started when the first test asks for one."""
 
+from asyncio.selector_events import BaseSelectorEventLoop
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -36,6 +38,27 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     by_file = Counter(nodeid.partition("::")[0] for nodeid in config.stash.get(_NOT_RUN, []))
     for file, count in by_file.items():
         terminalreporter.write_line(f"NOT RUN {file}: {count} that need a Docker engine, and none answers")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def connections_to_closed_servers_end() -> Iterator[None]:
+    """asyncio leaves a connection open that it accepts in the moment in which its server closes (Python 3.11 to 3.13).
+
+    The warning of that would come with some later garbage collection and fail the test that happens to run.
+    """
+    accept = BaseSelectorEventLoop._accept_connection2  # type: ignore[attr-defined]
+
+    async def accept_or_close(
+        loop: Any, factory: Any, connection: Any, extra: Any, context: Any, server: Any, *more: Any
+    ) -> None:
+        if server is not None and not server.sockets:
+            connection.close()
+        else:
+            await accept(loop, factory, connection, extra, context, server, *more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BaseSelectorEventLoop, "_accept_connection2", accept_or_close)
+        yield
 
 
 @pytest.fixture(scope="session")

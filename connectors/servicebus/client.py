@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from traceback import clear_frames
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,23 +35,25 @@ _ADMINISTRATION_TIMEOUT = 10.0
 _NOT_ALLOWED = "amqp:not-allowed"
 
 
-@contextmanager
-def letting_go() -> Iterator[None]:
+class letting_go:  # noqa: N801 - reads like `suppress`; a generator would have its exception's traceback put back
     """Have an exception hold nothing of what the SDK was doing when it came.
 
     Its frames hold the connection, and that them, in a circle with half a megabyte of TLS context, so that every
     attempt of a long outage would leave that much until the collector comes by, which it does seldom here.
+
+    The frames are let go of, not cleared: the SDK raises one error of a connection in all who use it, and to clear the
+    frame of a coroutine that has caught it and goes on would end that, and hang.
     """
-    try:
-        yield
-    except Exception as error:
-        link: BaseException | None = error
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        link = error
         seen: set[int] = set()  # one that was raised from itself would have no end
-        while link is not None and id(link) not in seen:
+        while isinstance(error, Exception) and link is not None and id(link) not in seen:
             seen.add(id(link))
-            clear_frames(link.__traceback__)
+            link.__traceback__ = None
             link = link.__cause__ or link.__context__
-        raise
 
 
 @contextmanager

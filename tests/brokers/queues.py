@@ -42,6 +42,7 @@ def put(url: str, queue: str, messages: Iterable[tuple[bytes, Mapping[str, Any]]
     """
     waiting: dict[int, tuple[bytes, Mapping[str, Any]]] = {}  # by delivery tag, in order
     tags = count_from(1)
+    finished = False
 
     def send(channel: Any, message: tuple[bytes, Mapping[str, Any]]) -> None:
         body, properties = message
@@ -54,8 +55,7 @@ def put(url: str, queue: str, messages: Iterable[tuple[bytes, Mapping[str, Any]]
         channel.confirm_delivery(lambda frame: on_confirm(channel, frame.method))
         for message in messages:
             send(channel, message)
-        if not waiting:
-            connection.close()
+        finish_if_confirmed()
 
     def on_confirm(channel: Any, confirm: Any) -> None:
         tag = confirm.delivery_tag
@@ -63,24 +63,28 @@ def put(url: str, queue: str, messages: Iterable[tuple[bytes, Mapping[str, Any]]
         if isinstance(confirm, pika.spec.Basic.Nack):
             for message in answered:
                 send(channel, message)
-        if not waiting:
+        finish_if_confirmed()
+
+    def finish_if_confirmed() -> None:
+        nonlocal finished
+        if not waiting and not finished:
+            finished = True
             connection.close()
 
     def on_return(_: Any, method: Any, *__: Any) -> None:
         raise UnroutableError([method.reply_text])
 
-    def on_close(_: Any, reason: BaseException) -> None:
-        if waiting:
+    def on_close(closed: Any, reason: BaseException) -> None:
+        if closed is connection:
+            connection.ioloop.stop()
+        if not finished:
             raise reason
-
-    def on_open_error(_: Any, error: BaseException) -> None:
-        raise error
 
     connection: Any = pika.SelectConnection(
         pika.URLParameters(url),
         on_open_callback=lambda opened: opened.channel(on_open_callback=on_channel),
-        on_open_error_callback=on_open_error,
-        on_close_callback=lambda *_: connection.ioloop.stop(),
+        on_open_error_callback=on_close,
+        on_close_callback=on_close,
     )
     try:
         connection.ioloop.start()

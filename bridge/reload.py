@@ -22,10 +22,10 @@ _log = structlog.get_logger("pushbridge")
 
 
 class Reloadable(Protocol):
-    """What takes a new configuration; it raises nothing for what a configuration says."""
+    """What takes a new configuration, whole or not at all."""
 
     async def apply(self, settings: Settings, *, config_hash: str) -> None:
-        """Run by it from now on."""
+        """Run by it from now on; when this raises anything, the old one is in force."""
 
 
 class Reloaded(NamedTuple):

@@ -2,6 +2,7 @@
 
 import math
 import re
+import threading
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -27,19 +28,26 @@ class XmlReader:
     """
 
     def __init__(self, *, root: str | None, types: Mapping[str, ValueType]) -> None:
-        self._parser = _parser(_Builder(root, types), encoding=None)
-        self._utf8_parser = _parser(_Builder(root, types), encoding="utf-8")
+        self._parsers = _Parsers(root, types)
 
     def __call__(self, body: bytes, content_type: str | None = None) -> Any:
         """Raises: EventError."""
-        parser = self._parser
+        parser = self._parsers.own
         if declared_charset(content_type) is not None:
-            body, parser = text_of(body, content_type).encode(), self._utf8_parser
+            body, parser = text_of(body, content_type).encode(), self._parsers.utf8
         try:
             return etree.fromstring(body, parser)
         except etree.XMLSyntaxError as error:
             # Not chained: libxml2's message quotes the document.
             raise EventError(Reason.DECODE, f"not XML: {_kind(error)} at line {error.lineno or 1}") from None
+
+
+class _Parsers(threading.local):
+    """Parsers of one thread: a document that waits for the parser of another thread would hold the event loop."""
+
+    def __init__(self, root: str | None, types: Mapping[str, ValueType]) -> None:
+        self.own = _parser(_Builder(root, types), encoding=None)
+        self.utf8 = _parser(_Builder(root, types), encoding="utf-8")
 
 
 def _parser(builder: Any, *, encoding: str | None) -> etree.XMLParser:

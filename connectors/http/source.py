@@ -23,6 +23,9 @@ MAX_EVENTS = 5000
 IDLE_WAIT = 1.0
 """How long `receive` waits for a request, in seconds."""
 
+_LARGE = 16 * 1024
+"""Bytes of a batch above which to take it apart would hold the event loop for milliseconds."""
+
 _RETRY_AFTER = {"retry-after": "5"}
 _CREDENTIALS = frozenset(
     ["authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "aeg-sas-key", "aeg-sas-token"]
@@ -134,7 +137,7 @@ class HttpSource:
             return _refusal(413, f"the body is over the limit of {self._settings.limits.body} bytes")
         if mode is Mode.EVENT_GRID_VALIDATION:
             return self._validation(body)
-        parts = parts_of(mode, request.headers, body, limit=MAX_EVENTS)
+        parts = await _parts(mode, request.headers, body)
         if len(parts) > MAX_EVENTS:
             return _refusal(413, f"the batch has more than {MAX_EVENTS} events")
         if not self._connected:
@@ -197,6 +200,13 @@ class HttpSource:
         if code is None:
             return _refusal(400, "no validationCode in a subscription validation event")
         return _json(200, {"validationResponse": code})
+
+
+async def _parts(mode: Mode, headers: Mapping[str, str], body: bytes) -> list[Part]:
+    """As `parts_of`; a large batch is taken apart beside the event loop."""
+    if mode.is_batch and len(body) > _LARGE:
+        return await asyncio.to_thread(parts_of, mode, headers, body, limit=MAX_EVENTS)
+    return parts_of(mode, headers, body, limit=MAX_EVENTS)
 
 
 async def _body(request: Request, limit: int) -> bytes | None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bridge.decode import Decoded
+from bridge.offload import Offload
 from bridge.pipeline import End, Passage, Pipeline
 from bridge.turn import SLICE
 from bridge.wiring import route_of
@@ -54,7 +55,13 @@ class Bench:
         self.told = FakePassages()
         self.routes = {name: route_of(name, source, settings) for name, source in settings.sources.items()}
         self.pipeline = Pipeline(
-            self.routes, settings.rules, self.hub, observer=self.told, config_hash="c0ffee", clock=lambda: NOW
+            self.routes,
+            settings.rules,
+            self.hub,
+            observer=self.told,
+            config_hash="c0ffee",
+            clock=lambda: NOW,
+            offload=Offload(limit=0.5),
         )
 
     async def handle(self, *messages: Message) -> list[Answer]:
@@ -359,3 +366,34 @@ async def test_a_message_that_is_lost_while_the_store_fails_is_not_accepted_any_
 async def test_a_batch_that_is_lost_as_a_whole_asks_nothing_of_the_store(bench: Bench) -> None:
     assert await bench.handle(message("{}", is_lost=lambda: True)) == [NACK]
     assert bench.hub.batches == []
+
+
+LARGE = " " * 20_000
+
+
+async def test_a_large_body_that_takes_too_long_is_a_dead_letter_and_the_others_go_on(bench: Bench) -> None:
+    def decode(message: Message) -> Decoded:
+        while message.id == "endless":
+            pass
+        return Decoded(data={"id": message.id, "kind": "paid", "customer": "4711", "amount": 1})
+
+    bench.decode_with(decode)
+    large = [message(LARGE, id=id) for id in ("one", "endless", "two")]
+    assert [answer.reason for answer in await bench.handle(*large)] == ["", "too_large", ""]
+    one, endless, two = bench.hub.arrivals
+    assert [len(one.notifications), len(endless.notifications), len(two.notifications)] == [2, 0, 2]
+    (letter,) = endless.dead_letters
+    assert letter.detail == "reading and matching the body of 20000 bytes takes longer than 0.5 s"
+    assert letter.body == LARGE.encode()
+
+
+async def test_a_defect_that_meets_a_large_body_is_told_of_like_any_other(bench: Bench) -> None:
+    def decode(message: Message) -> Decoded:
+        raise ZeroDivisionError
+
+    bench.decode_with(decode)
+    (answer,) = await bench.handle(message(LARGE, id="m"))
+    assert answer.reason == "crash"
+    assert [(what, type(error)) for what, error in bench.told.crashes] == [
+        ("decode of 'm' from orders", ZeroDivisionError)
+    ]

@@ -12,6 +12,7 @@ from typing import Any
 from rules.errors import MappingError, RenderError
 from rules.event import Event
 from rules.expressions import Names
+from rules.headers import with_headers
 from rules.render import Text
 
 MAP_NAMES: Names = {"data": attrgetter("data"), "meta": attrgetter("meta")}
@@ -41,6 +42,9 @@ class Given:
     message_id: str | None = None
     position: str | None = None
     enqueued_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "meta", with_headers(self.meta))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

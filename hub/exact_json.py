@@ -36,13 +36,25 @@ def plain(number: int | float | Decimal) -> str:
     return format(decimal if decimal else decimal.copy_abs(), "f")
 
 
-def dumps(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
+def dumps(value: Any, default: Callable[[Any], Any] | None = None, *, wide: bool = False) -> bytes:
     """Compact JSON with plain decimals; `default` makes JSON-like values of others, as in orjson.
 
-    Raises: TypeError: an integer beyond 64 bits, half of a surrogate pair, too deep; ValueError: see `plain`.
+    `wide` also writes integers beyond 64 bits, which many readers cannot hold.
+
+    Raises: TypeError: such an integer, half of a surrogate pair, too deep; ValueError: see `plain`.
     """
-    written = orjson.dumps(value, default=_default(default))
-    return orjson.dumps(_plain_numbers(value), default=_default(default)) if _DOUBTFUL.search(written) else written
+    try:
+        written = orjson.dumps(value, default=_default(default))
+    except TypeError:
+        if not wide:
+            raise
+    else:
+        if not _DOUBTFUL.search(written):
+            return written
+    try:
+        return orjson.dumps(_plain_numbers(value, wide=wide), default=_default(default))
+    except RecursionError as error:
+        raise TypeError("nested too deep") from error
 
 
 def loads(body: bytes) -> Any:
@@ -60,6 +72,7 @@ def loads(body: bytes) -> Any:
         raise orjson.JSONDecodeError("nested too deep", text, 0) from error
 
 
+_WIDE_BITS = 64
 _MAX_BITS = 1400  # more than MAX_DIGITS digits
 _FLOAT_DIGITS = 16  # a float holds any number of fewer
 _DIGITS_AS_ZEROS = bytes.maketrans(b".123456789", b"0000000000")
@@ -91,13 +104,15 @@ def _default(default: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
     return plain_or_default
 
 
-def _plain_numbers(value: Any) -> Any:
+def _plain_numbers(value: Any, *, wide: bool) -> Any:
     match value:
         case float():
             return orjson.Fragment(plain(value))
+        case int() if wide and value.bit_length() >= _WIDE_BITS:
+            return orjson.Fragment(plain(value))
         case dict() | Mapping():
-            return {key: _plain_numbers(entry) for key, entry in value.items()}
+            return {key: _plain_numbers(entry, wide=wide) for key, entry in value.items()}
         case list() | tuple():
-            return [_plain_numbers(item) for item in value]
+            return [_plain_numbers(item, wide=wide) for item in value]
         case _:
             return value

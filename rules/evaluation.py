@@ -112,8 +112,8 @@ def _present(read: Evaluate) -> Evaluate:
 
 def _default(node: nodes.Filter, names: Names, *, lenient: bool) -> Evaluate:
     """Jinja's `default(default_value='', boolean=false)`; null counts as missing. The fallback is read when needed."""
-    arguments = dict(zip(("default_value", "boolean"), node.args, strict=False))
-    arguments.update({keyword.key: keyword.value for keyword in node.kwargs})
+    arguments: dict[str, nodes.Expr] = dict(zip(("default_value", "boolean"), node.args, strict=False))
+    arguments.update({str(keyword.key): keyword.value for keyword in node.kwargs})
     assert node.node is not None
     value_of = evaluator(node.node, names, lenient=True)
     fallback_of = evaluator(arguments.get("default_value", nodes.Const("")), names, lenient=lenient)

@@ -114,16 +114,26 @@ class _Lexer(Lexer):
                 yield line, kind, text
 
         for token in super().wrap(noted(), name, filename):
-            yield Token(token.lineno, "float", Decimal(written.replace("_", ""))) if token.type == "float" else token
+            if token.type == "float":
+                value: Any = Decimal(written.replace("_", ""))
+                yield Token(token.lineno, token.type, value)
+            else:
+                yield token
 
 
 class _Environment(Environment):
+    """Jinja's grammar with decimals."""
+
+    def __init__(self) -> None:
+        super().__init__(keep_trailing_newline=True)
+        self._lexer = _Lexer(self)
+
     @property
     def lexer(self) -> Lexer:
-        return _Lexer(self)
+        return self._lexer
 
 
-_ENVIRONMENT = _Environment(keep_trailing_newline=True)
+_ENVIRONMENT = _Environment()
 
 
 def split(text: str) -> Iterator[tuple[int, str, bool]]:
@@ -168,7 +178,7 @@ def _parse(text: str) -> nodes.Expr:
         raise ExpressionError(_lowered(error.message), hint=hint) from error
     except RecursionError as error:
         raise ExpressionError(f"nested deeper than {MAX_DEPTH} levels") from error
-    except ValueError as error:  # more digits than Python makes an integer of
+    except (ValueError, ArithmeticError) as error:  # more digits than Python makes an integer of, or such an exponent
         raise ExpressionError("a number is out of range") from error
     return tree
 

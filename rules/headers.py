@@ -14,6 +14,7 @@ class Headers(dict[str, Any]):
     """
 
     __slots__ = ("_by_lower",)
+    _by_lower: dict[str, str]
 
     def __missing__(self, name: str) -> Any:
         return self[self._spelled(name)]

@@ -10,8 +10,8 @@ from operator import attrgetter
 from typing import Any
 
 from rules.errors import MappingError, RenderError
+from rules.evaluation import Names
 from rules.event import Event
-from rules.expressions import Names
 from rules.headers import with_headers
 from rules.render import Text
 

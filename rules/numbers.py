@@ -94,7 +94,9 @@ def ordered(compare: Callable[[Any, Any], bool], left: Any, right: Any) -> bool:
 
 def add(left: Any, right: Any) -> Any:
     """A sum; texts and lists are joined. Raises: TypeError, RenderError."""
-    if isinstance(left, str | list) and type(left) is type(right):
+    if isinstance(left, str) and isinstance(right, str):
+        return left + right
+    if isinstance(left, list) and isinstance(right, list):
         return left + right
     return _calculated(int.__add__, _EXACT.add, left, right)
 

@@ -26,7 +26,7 @@ from rules import numbers
 from rules.errors import TypeClashError
 from rules.event import MISSING, Event
 from rules.expressions import EVENT_NAMES
-from rules.node import Node, Scalar
+from rules.node import Node
 from rules.problems import Problems, did_you_mean
 
 Test = Callable[[Any], bool]
@@ -104,7 +104,7 @@ def _pattern(node: Node, problems: Problems) -> Test:
         case scalar:
             if isinstance(scalar, str) and "{{" in scalar:
                 problems.add(node, "a pattern is constant", "compare values of an event in `when`")
-            return _on_elements(_equal_number(node) if numbers.is_number(scalar) else _equal(scalar))
+            return _on_elements(_equal(node))
 
 
 def _are_operators(entries: dict[str, Node]) -> bool:
@@ -203,23 +203,21 @@ def _decided(questions: Iterable[tuple[Test, Any]], *, by: bool) -> bool:
     return not by
 
 
-def _equal(expected: Scalar) -> Test:
-    match expected:
-        case None | bool():
-            return lambda value: value is expected
-        case str():
-            return lambda value: isinstance(value, str) and value == expected
-        case _:
-            return lambda value: numbers.equal(value, expected)
+def _equal(node: Node) -> Test:
+    match node.value:
+        case str() as text:
+            return lambda value: isinstance(value, str) and value == text
+        case int() | float() as number if numbers.is_number(number):
+            return _equal_number(node)
+        case scalar:
+            return lambda value: value is scalar
 
 
 def _equal_number(node: Node) -> Test:
-    bound, near = _number_in(node)
+    exact, near = _number_in(node)
 
     def test(value: Any) -> bool:
-        if near is not None and type(value) is float:
-            return value == near
-        return numbers.equal(value, bound)
+        return value == near if near is not None and type(value) is float else numbers.equal(value, exact)
 
     return test
 
@@ -233,8 +231,10 @@ def _number_in(node: Node) -> tuple[int | Decimal, int | float | None]:
     value = node.value
     if isinstance(value, int):
         return value, value if abs(value) <= numbers.EXACT_FLOATS else None
-    written = Decimal(node.text or repr(value))
     assert isinstance(value, float)
+    if not value or not isfinite(value):  # an infinite one was reported as the file was read
+        return 0, 0
+    written = Decimal(node.text or repr(value))
     return written, value if numbers.exact(value) == written else None
 
 

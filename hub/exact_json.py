@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from math import isfinite
 from typing import Any
 
 import orjson
@@ -24,13 +23,19 @@ def plain(number: int | float | Decimal) -> str:
 
     Raises: ValueError: not finite, or beyond MAX_DIGITS.
     """
-    if isinstance(number, int):
+    if isinstance(number, float):
+        text = repr(number)
+        if number and "e" not in text and "n" not in text:  # nan, inf
+            return text
+        decimal = Decimal(text)
+    elif isinstance(number, int):
         if number.bit_length() > _MAX_BITS:
             raise ValueError("is a number too large to write out")
         return str(number)
-    if not (number.is_finite() if isinstance(number, Decimal) else isfinite(number)):
+    else:
+        decimal = number
+    if not decimal.is_finite():
         raise ValueError("is not a finite number")
-    decimal = number if isinstance(number, Decimal) else Decimal(repr(number))
     if abs(decimal.adjusted()) > MAX_DIGITS:
         raise ValueError("is a number too large to write out")
     return format(decimal if decimal else decimal.copy_abs(), "f")

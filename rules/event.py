@@ -32,4 +32,5 @@ class Event:
     trace: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "meta", with_headers(self.meta))
+        if (meta := with_headers(self.meta)) is not self.meta:
+            object.__setattr__(self, "meta", meta)

@@ -46,6 +46,6 @@ class Headers(dict[str, Any]):
 def with_headers(meta: Mapping[str, Any]) -> Mapping[str, Any]:
     """The properties of a message, their `headers` found without regard to case."""
     headers = meta.get("headers")
-    if isinstance(headers, Mapping) and not isinstance(headers, Headers):
-        return {**meta, "headers": Headers(headers)}
-    return meta
+    if type(headers) is Headers or not isinstance(headers, Mapping):
+        return meta
+    return {**meta, "headers": Headers(headers)}

@@ -44,7 +44,8 @@ class Given:
     enqueued_at: datetime | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "meta", with_headers(self.meta))
+        if (meta := with_headers(self.meta)) is not self.meta:
+            object.__setattr__(self, "meta", meta)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ def text_of(value: Any) -> str:
         return "true"
     if value is False:
         return "false"
-    if isinstance(value, int | float | Decimal):
+    if isinstance(value, (int, float, Decimal)):
         try:
             return plain(value)
         except ValueError as error:

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-MAX_DIGITS = 400
+MAX_DIGITS = 700
 """Digits before the point or behind it: 1E+999999999 is twelve characters, and a gigabyte when written out."""
 
 
@@ -78,7 +78,7 @@ def loads(body: bytes) -> Any:
 
 
 _WIDE_BITS = 64
-_MAX_BITS = 1400  # more than MAX_DIGITS digits
+_MAX_BITS = 2400  # more than MAX_DIGITS digits
 _FLOAT_DIGITS = 16  # a float holds any number of fewer
 _DIGITS_AS_ZEROS = bytes.maketrans(b".123456789", b"0000000000")
 _MAY_ROUND = re.compile(

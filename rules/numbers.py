@@ -4,7 +4,7 @@ A number is the decimal value of its shortest text, exactly: the float 19.95 is 
 `true` is no number. Patterns, expressions, filters and texts all ask here, so they cannot disagree.
 
 Sums, differences and products are exact. A quotient has 28 significant digits, half of the last one to the even digit.
-`//` and `%` round down, as for Python's integers. No result is beyond 308 digits before the point and 400 behind it.
+`//` and `%` round down, as for Python's integers. No result is beyond 308 digits before the point and 700 behind it.
 """
 
 import decimal

@@ -54,6 +54,7 @@ _NODES = (
     nodes.List,
     nodes.Tuple,
     nodes.Filter,
+    nodes.Keyword,
     nodes.Test,
     nodes.Compare,
     nodes.Operand,

@@ -42,13 +42,15 @@ def _trim(value: Any, chars: str | None = None) -> str:
     return text_of(value).strip(chars)
 
 
-def _truncate(value: Any, length: int, killwords: bool = True, end: str = _ELLIPSIS, leeway: int = 0) -> str:
-    """At most `length` characters and `leeway`, as one line of a screen has; without `killwords` no word is cut."""
+def _truncate(value: Any, length: int, killwords: bool | None = None, end: str = _ELLIPSIS, leeway: int = 0) -> str:
+    """At most `length` characters, and `leeway`; `killwords` false cuts no word, true keeps a space before `end`."""
     text = text_of(value)
     if len(text) <= length + leeway:
         return text
     kept = text[: max(length - len(end), 0)]
-    return (kept.rstrip() if killwords else kept.rsplit(" ", 1)[0]) + end
+    if killwords is None:
+        return kept.rstrip() + end
+    return (kept if killwords else kept.rsplit(" ", 1)[0]) + end
 
 
 def _mask(value: Any, shown: int = 4) -> str:

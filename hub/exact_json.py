@@ -49,7 +49,7 @@ def dumps(value: Any, default: Callable[[Any], Any] | None = None, *, wide: bool
     Raises: TypeError: such an integer, half of a surrogate pair, too deep; ValueError: see `plain`.
     """
     try:
-        written = orjson.dumps(value, default=_default(default))
+        written = _dumps(value, default)
     except TypeError:
         if not wide:
             raise
@@ -57,7 +57,7 @@ def dumps(value: Any, default: Callable[[Any], Any] | None = None, *, wide: bool
         if not _DOUBTFUL.search(written):
             return written
     try:
-        return orjson.dumps(_plain_numbers(value, wide=wide), default=_default(default))
+        return _dumps(_plain_numbers(value, wide=wide), default)
     except RecursionError as error:
         raise TypeError("nested too deep") from error
 
@@ -86,8 +86,8 @@ _MAY_ROUND = re.compile(
 )
 """An integer that may exceed 64 bits, or a fraction of many digits. Each run of digits is looked at once."""
 
-_DOUBTFUL = re.compile(rb"[0-9]e[+-]?[0-9]|null")
-"""An exponent, or what orjson writes for a number that is not finite; texts may hold both."""
+_DOUBTFUL = re.compile(rb"[0-9]e[+-]?[0-9]|-0\.0|null")
+"""An exponent, a zero with a sign, or what orjson writes for a number that is not finite; texts may hold both."""
 
 
 def _float_or_decimal(text: str) -> float | Decimal:
@@ -98,7 +98,7 @@ def _float_or_decimal(text: str) -> float | Decimal:
     return value if Decimal(repr(value)) == decimal else decimal
 
 
-def _default(default: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
+def _dumps(value: Any, default: Callable[[Any], Any] | None) -> bytes:
     def plain_or_default(value: Any) -> Any:
         if isinstance(value, Decimal):
             return orjson.Fragment(plain(value))
@@ -106,7 +106,12 @@ def _default(default: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
             raise TypeError(f"{type(value).__name__} has no JSON")
         return default(value)
 
-    return plain_or_default
+    try:
+        return orjson.dumps(value, default=plain_or_default)
+    except TypeError as error:
+        if isinstance(error.__cause__, ValueError):  # orjson says only that a default failed
+            raise error.__cause__ from None
+        raise
 
 
 def _plain_numbers(value: Any, *, wide: bool) -> Any:

@@ -13,7 +13,7 @@ from jinja2 import nodes
 from rules import numbers
 from rules.errors import MissingValueError, RenderError
 from rules.event import MISSING
-from rules.filters import FILTERS
+from rules.filters import FILTERS, is_absent
 
 Evaluate = Callable[[Any], Any]
 Names = Mapping[str, Callable[[Any], Any]]
@@ -111,7 +111,7 @@ def _present(read: Evaluate) -> Evaluate:
 
 
 def _default(node: nodes.Filter, names: Names, *, lenient: bool) -> Evaluate:
-    """Jinja's `default(default_value='', boolean=false)`; null counts as missing. The fallback is read when needed."""
+    """The filter `default`, whose fallback is read only when it is needed: it may be missing itself."""
     arguments: dict[str, nodes.Expr] = dict(zip(("default_value", "boolean"), node.args, strict=False))
     arguments.update({str(keyword.key): keyword.value for keyword in node.kwargs})
     assert node.node is not None
@@ -121,9 +121,7 @@ def _default(node: nodes.Filter, names: Names, *, lenient: bool) -> Evaluate:
 
     def default(scope: Any) -> Any:
         value = value_of(scope)
-        if value is MISSING or value is None or (not value and boolean_of(scope)):
-            return fallback_of(scope)
-        return value
+        return fallback_of(scope) if is_absent(value, boolean_of(scope)) else value
 
     return default
 

@@ -21,9 +21,13 @@ _MASK = "••••"
 _ELLIPSIS = "…"
 
 
+def is_absent(value: Any, boolean: bool) -> bool:
+    """Whether `default` stands in for a value: it is missing or null or, if `boolean`, anything that counts as false."""
+    return value is MISSING or value is None or (boolean and not value)
+
+
 def _default(value: Any, default_value: Any = "", boolean: bool = False) -> Any:
-    """The signature only: a fallback is read when it is needed, which is the expression's to decide."""
-    raise NotImplementedError
+    return default_value if is_absent(value, boolean) else value
 
 
 def _lower(value: Any) -> str:

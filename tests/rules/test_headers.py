@@ -49,11 +49,10 @@ def test_a_rule_finds_a_header(rule: str, headers: dict[str, Any], tmp_path: Pat
 
 @pytest.mark.parametrize("headers", [LOWER, MIXED], ids=["HTTP", "AMQP"])
 def test_a_map_finds_a_header(headers: dict[str, Any]) -> None:
-    texts = {
-        "id": compile_text("{{ meta.headers['X-GitHub-Delivery'] }}", MAP_NAMES),
-        "type": compile_text("git.{{ meta.headers['x-GitHub-event'] }}", MAP_NAMES),
-    }
-    mapped = EventMap(origin="bank", **texts).event(Given(data={}, meta={"headers": headers}), now=NOW)
+    id_ = compile_text("{{ meta.headers['X-GitHub-Delivery'] }}", MAP_NAMES)
+    type_ = compile_text("git.{{ meta.headers['x-GitHub-event'] }}", MAP_NAMES)
+    given = Given(data={}, meta={"headers": headers})
+    mapped = EventMap(origin="bank", id=id_, type=type_).event(given, now=NOW)
     assert (mapped.id, mapped.type) == ("72d3162e", "git.push")
     assert mapped.meta == {"headers": headers}
 
@@ -62,6 +61,6 @@ def test_the_exact_name_comes_first_and_then_the_first_one() -> None:
     headers = Headers({"tenant": 1, "Tenant": 2, "TENANT": None})
     assert [headers[name] for name in ("tenant", "Tenant", "TENANT", "tEnAnT")] == [1, 2, None, 1]
     assert [headers.get(name) for name in ("Tenant", "tEnAnT", "other")] == [2, 1, None]
-    assert ("tenAnt" in headers, "other" in headers, 5 in headers) == (True, False, False)
+    assert ("tenAnt" in headers, "other" in headers) == (True, False)
     with pytest.raises(KeyError):
         headers["other"]

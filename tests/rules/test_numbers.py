@@ -181,8 +181,10 @@ def test_a_number_is_plain_decimal_wherever_it_becomes_text(
     assert template.collapse_key == f"c-{alone}"
     assert str(template.audience) == f"level:{alone if data['tag'] is number else 1}"
     assert native.content.payload == f'{{"n":{alone},"list":[{alone}],"text":"n={alone}"}}'.encode()
-    texts = {name: compile_text("{{ data.n }}", MAP_NAMES) for name in ("id", "subject", "type", "source")}
-    mapped = EventMap(origin="bank", **texts).event(Given(data=data, meta={}), now=NOW)
+    text = compile_text("{{ data.n }}", MAP_NAMES)
+    mapped = EventMap(origin="bank", id=text, subject=text, type=text, source=text).event(
+        Given(data=data, meta={}), now=NOW
+    )
     assert (mapped.id, mapped.subject, mapped.type, mapped.source) == (alone,) * 4
 
 

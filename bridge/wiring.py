@@ -11,6 +11,7 @@ from connectors.base import Message, Publisher, Settlement, Source
 from hub.api.access import AccessPolicy, HubAccess, Right
 from rules.errors import MappingError
 from rules.event import Event
+from rules.headers import Headers
 from rules.mapping import Given
 
 
@@ -54,7 +55,7 @@ def route_of(name: str, source: SourceSettings, settings: Settings) -> Route:
     def to_event(message: Message, decoded: Decoded, now: datetime) -> Event:
         given = Given(
             data=decoded.data,
-            meta={**message.properties, **decoded.attributes, "headers": message.headers},
+            meta={**message.properties, **decoded.attributes, "headers": Headers(message.headers)},
             id=decoded.id,
             source=decoded.source,
             type=decoded.type,

@@ -3,6 +3,7 @@
 RuleError                   root; nobody raises it as such
 ├── ExpressionError         a text of the configuration that cannot be compiled: report it where it stands
 ├── RenderError             this event cannot fill a text: it costs the rule, not the event
+│   ├── MissingValueError   a path that an expression needs ends early
 │   └── UnsafeTagError      a value that may not become part of a tag: as above, with a reason of its own
 ├── TypeClashError          a pattern compares values of different kinds: the rule counts as not matched, with an error
 └── MappingError            this message cannot become an event: reject it whole
@@ -26,6 +27,10 @@ class ExpressionError(RuleError):
 
 class RenderError(RuleError):
     """An event cannot fill a text; the message names the variable or the expression."""
+
+
+class MissingValueError(RenderError):
+    """An event has no value at a path; the message is the path."""
 
 
 class UnsafeTagError(RenderError):

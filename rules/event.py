@@ -5,6 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from rules.headers import with_headers
+
+MISSING = object()
+"""What reading an event gives where there is no value."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
@@ -12,8 +17,8 @@ class Event:
 
     `origin` is the configured name of the source it came from (what a rule's `source:` names); `source` is the
     CloudEvents attribute. `data` is JSON-like: dict, list, str, int, float, bool, None, Decimal. `meta` holds the
-    broker's properties, with application headers under `headers`. `trace` is a W3C traceparent or
-    empty. `time` is aware UTC.
+    broker's properties, with application headers under `headers`, whose names compare without case. `trace` is a W3C
+    traceparent or empty. `time` is aware UTC.
     """
 
     id: str
@@ -25,3 +30,7 @@ class Event:
     data: Any = None
     meta: Mapping[str, Any] = field(default_factory=dict)
     trace: str = ""
+
+    def __post_init__(self) -> None:
+        if (meta := with_headers(self.meta)) is not self.meta:
+            object.__setattr__(self, "meta", meta)

@@ -1,32 +1,30 @@
 """Expressions of `when` and `{{ }}`: Jinja's, cut down to what reads an event and cannot do anything else.
 
-What is left of Jinja is a list of node kinds: names of the event, fields, constants, comparisons, arithmetic, and the
-filters and tests listed here. No call, no attribute of a Python object, no statement. The sandbox stays around it as a
-second wall. A plain path such as `data.customer.id` is read directly, without Jinja: it is the common case, and
-costs a tenth.
+What is left of Jinja is its grammar and a list of node kinds: names of the event, fields, constants, comparisons,
+arithmetic, and the filters and tests listed here. No call, no attribute of a Python object, no statement. Jinja parses,
+and `evaluation` turns the nodes into functions. A plain path such as `data.customer.id` is read directly: it is the
+common case.
 """
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
-from math import isfinite
 from operator import attrgetter
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateSyntaxError, Undefined, UndefinedError, nodes
+from jinja2 import Environment, TemplateSyntaxError, nodes
+from jinja2.lexer import Lexer, Token
 from jinja2.parser import Parser
-from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from rules.errors import ExpressionError, RenderError
+from rules import numbers
+from rules.errors import ExpressionError, MissingValueError, RenderError
+from rules.evaluation import COMPARING_TESTS, TESTS, Evaluate, Names, Path, constant_of, evaluator, path_of, path_reader
+from rules.event import MISSING
 from rules.filters import FILTERS
 from rules.text import rfc3339
-
-Names = Mapping[str, Callable[[Any], Any]]
-"""What an expression may name, and how each is read from the thing it is evaluated on."""
 
 EVENT_NAMES: Names = {
     "id": attrgetter("id"),
@@ -41,12 +39,12 @@ EVENT_NAMES: Names = {
 }
 
 MAX_DEPTH = 40
-"""How deep an expression may nest: Python compiles what Jinja makes of it, and stops at 200 parentheses."""
+"""How deep an expression may nest: each level is a call when it is evaluated."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 """Half of a pair, as an escape can write it; no encoding can."""
 
-_TESTS = ("defined", "undefined", "none", "string", "number", "boolean", "mapping", "sequence", "in", "eq", "ne")
+_TESTS = (*TESTS, *COMPARING_TESTS)
 _NODES = (
     nodes.Name,
     nodes.Const,
@@ -56,6 +54,7 @@ _NODES = (
     nodes.List,
     nodes.Tuple,
     nodes.Filter,
+    nodes.Keyword,
     nodes.Test,
     nodes.Compare,
     nodes.Operand,
@@ -87,7 +86,7 @@ class Expression:
     text: str
     evaluate: Callable[[Any], Any]
     """The value for an event. Raises: RenderError, naming what is missing; null is a value, not missing."""
-    path: tuple[str | int, ...] | None = None
+    path: Path | None = None
 
 
 def compile_expression(text: str, names: Names = EVENT_NAMES) -> Expression:
@@ -95,47 +94,47 @@ def compile_expression(text: str, names: Names = EVENT_NAMES) -> Expression:
     shown = " ".join(text.split())
     tree = _parse(text)
     _check(tree, names, depth=0)
-    path = _path(tree)
+    path = path_of(tree)
     if path is not None:
-        return Expression(shown, _path_reader(path, names), path)
-    return Expression(shown, _jinja_reader(tree, shown, names))
+        return Expression(shown, path_reader(path, names), path)
+    return Expression(shown, _reader(evaluator(tree, names), shown))
 
 
-class _Environment(ImmutableSandboxedEnvironment):
-    """Jinja over plain data: `a.b` and `a['b']` both mean the field b, and nothing else has fields."""
+class _Lexer(Lexer):
+    """Jinja's, but 19.95 is the decimal as written, not the float nearest to it."""
 
-    intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%"})
+    def wrap(
+        self, stream: Iterable[tuple[int, str, str]], name: str | None = None, filename: str | None = None
+    ) -> Iterator[Token]:
+        written = ""
 
-    def getitem(self, obj: Any, argument: Any) -> Any:
-        if isinstance(obj, Undefined):
-            return obj  # so that `default` covers a field of a missing object too
-        if isinstance(obj, Mapping | list | str):
-            try:
-                return obj[argument]
-            except (LookupError, TypeError):
-                pass
-        return self.undefined(obj=obj, name=argument)
+        def noted() -> Iterator[tuple[int, str, str]]:
+            nonlocal written
+            for line, kind, text in stream:
+                written = text
+                yield line, kind, text
 
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        return self.getitem(obj, attribute)
-
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        if operator in "*%" and (isinstance(left, str | list) or isinstance(right, str | list)):
-            raise RenderError(f"{operator} is for numbers")  # repeating or formatting text could fill the memory
-        if isinstance(left, Decimal) and isinstance(right, float):
-            right = Decimal(str(right))
-        elif isinstance(left, float) and isinstance(right, Decimal):
-            left = Decimal(str(left))
-        result = super().call_binop(context, operator, left, right)
-        if isinstance(result, float) and not isfinite(result):
-            raise RenderError("a number is out of range")  # JSON has no way to say it
-        return result
+        for token in super().wrap(noted(), name, filename):
+            if token.type == "float":
+                value: Any = Decimal(written.replace("_", ""))
+                yield Token(token.lineno, token.type, value)
+            else:
+                yield token
 
 
-_ENVIRONMENT = _Environment(undefined=StrictUndefined, keep_trailing_newline=True)
-_ENVIRONMENT.globals.clear()
-_ENVIRONMENT.filters = dict(FILTERS)
-_ENVIRONMENT.tests = {name: _ENVIRONMENT.tests[name] for name in _TESTS}
+class _Environment(Environment):
+    """Jinja's grammar with decimals."""
+
+    def __init__(self) -> None:
+        super().__init__(keep_trailing_newline=True)
+        self._lexer = _Lexer(self)
+
+    @property
+    def lexer(self) -> Lexer:
+        return self._lexer
+
+
+_ENVIRONMENT = _Environment()
 
 
 def split(text: str) -> Iterator[tuple[int, str, bool]]:
@@ -180,6 +179,8 @@ def _parse(text: str) -> nodes.Expr:
         raise ExpressionError(_lowered(error.message), hint=hint) from error
     except RecursionError as error:
         raise ExpressionError(f"nested deeper than {MAX_DEPTH} levels") from error
+    except (ValueError, ArithmeticError) as error:  # more digits than Python makes an integer of, or such an exponent
+        raise ExpressionError("a number is out of range") from error
     return tree
 
 
@@ -191,14 +192,31 @@ def _check(node: nodes.Node, names: Names, *, depth: int) -> None:
     match node:
         case nodes.Const(value=str() as text) if _SURROGATE.search(text):
             raise ExpressionError("half of a surrogate pair is no character")
+        case nodes.Const(value=value) if numbers.is_number(value):
+            _check_number(value)
         case nodes.Name(name=name) if name not in names:
             raise _unknown("name", name, names)
         case nodes.Filter():
             _check_filter(node)
-        case nodes.Test(name=name) if name not in _TESTS:
-            raise _unknown("test", name, _TESTS)
+        case nodes.Test():
+            _check_test(node)
     for child in node.iter_child_nodes():
         _check(child, names, depth=depth + 1)
+
+
+def _check_number(value: Any) -> None:
+    try:
+        numbers.bounded(value)
+    except RenderError as error:
+        raise ExpressionError(str(error)) from None
+
+
+def _check_test(node: nodes.Test) -> None:
+    if node.name not in _TESTS:
+        raise _unknown("test", node.name, _TESTS)
+    wanted = 1 if node.name in COMPARING_TESTS else 0
+    if len(node.args) != wanted or node.kwargs or node.dyn_args is not None or node.dyn_kwargs is not None:
+        raise ExpressionError(f"the test {node.name} takes {'one value' if wanted else 'no arguments'}")
 
 
 def _check_filter(node: nodes.Filter) -> None:
@@ -208,7 +226,7 @@ def _check_filter(node: nodes.Filter) -> None:
     if node.node is None or node.dyn_args is not None or node.dyn_kwargs is not None:
         raise ExpressionError(f"{node.name} takes plain arguments only")
     arguments = [*node.args, *(keyword.value for keyword in node.kwargs)]
-    if node.name != "default" and not all(isinstance(argument, nodes.Const) for argument in arguments):
+    if node.name != "default" and any(constant_of(argument) is MISSING for argument in arguments):
         raise ExpressionError(f"the arguments of {node.name} are constants")
     try:
         inspect.signature(function).bind(None, *node.args, **{str(word.key): word.value for word in node.kwargs})
@@ -222,77 +240,18 @@ def _unknown(kind: str, name: str, known: Mapping[str, Any] | tuple[str, ...]) -
     return ExpressionError(f"there is no {kind} {name!r}", hint=hint)
 
 
-def _path(node: nodes.Node) -> tuple[str | int, ...] | None:
-    match node:
-        case nodes.Name(name=name):
-            return (name,)
-        case nodes.Getattr(node=inner, attr=attr):
-            key: str | int = attr
-        case nodes.Getitem(node=inner, arg=nodes.Const(value=str() | int() as key)):
-            pass
-        case _:
-            return None
-    parent = _path(inner)
-    return None if parent is None else (*parent, key)
-
-
-def _path_reader(path: tuple[str | int, ...], names: Names) -> Callable[[Any], Any]:
-    root, fields = names[str(path[0])], path[1:]
-    missing = f"{'.'.join(map(str, path))} is missing"
-
+def _reader(evaluate: Evaluate, shown: str) -> Evaluate:
     def read(scope: Any) -> Any:
-        value = root(scope)
         try:
-            for field in fields:
-                value = value[field]
-        except (LookupError, TypeError):
-            raise RenderError(missing) from None
-        return value
-
-    return read
-
-
-def _jinja_reader(tree: nodes.Expr, shown: str, names: Names) -> Callable[[Any], Any]:
-    roots = {name.name: names[name.name] for name in _names(tree)}
-    required = [_path_reader(path, names) for path in _required_paths(tree)]
-    # As Environment.compile_expression does it: assign the expression, then look at what was assigned.
-    body = nodes.Template([nodes.Assign(nodes.Name("result", "store"), tree, lineno=1)], lineno=1)
-    template = _ENVIRONMENT.from_string(body)
-    render = template.root_render_func
-
-    def read(scope: Any) -> Any:
-        context = template.new_context({name: root(scope) for name, root in roots.items()})
-        try:
-            for _ in render(context):
-                pass  # an assignment yields nothing; running the generator is what assigns
-            value = context.vars["result"]
-            if isinstance(value, Undefined):
-                str(value)  # raises UndefinedError
-        except UndefinedError:
-            for reader in required:
-                reader(scope)  # the first that is missing says so by its whole path
-            raise RenderError(f"{shown}: a value is missing") from None
+            return evaluate(scope)
+        except MissingValueError:
+            raise  # the path says it all
         except RenderError as error:
             raise RenderError(f"{shown}: {error}") from None
         except Exception as error:  # whatever an operator raises for this event's values: the event cannot be trusted
             raise RenderError(f"{shown}: {type(error).__name__}") from None  # its text may hold values
-        return value
 
     return read
-
-
-def _names(tree: nodes.Expr) -> list[nodes.Name]:
-    return [tree] if isinstance(tree, nodes.Name) else list(tree.find_all(nodes.Name))
-
-
-def _required_paths(node: nodes.Node) -> list[tuple[str | int, ...]]:
-    """The outermost paths in an expression, but for those that `default` stands in for."""
-    path = _path(node)
-    if path is not None:
-        return [path]
-    if isinstance(node, nodes.Filter) and node.name == "default":
-        return [path for argument in node.args for path in _required_paths(argument)]
-    return [path for child in node.iter_child_nodes() for path in _required_paths(child)]
 
 
 def _lowered(message: str | None) -> str:

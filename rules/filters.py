@@ -1,21 +1,33 @@
-"""The filters that `{{ }}` and `when` offer: pure, and none makes more than a little text out of a little."""
+"""The filters that `{{ }}` and `when` offer: pure, and none makes more than a little text out of a little.
+
+A filter of Jinja's name does what Jinja's does and takes its arguments by the same names. These differ on purpose:
+null has no text, and a value that is no number fails `int` and `float` unless their `default` is given; `truncate` keeps
+to its length; numbers are exact decimals.
+"""
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
+from math import isfinite
 from typing import Any
-from urllib.parse import quote
 
-from jinja2 import Undefined
+from jinja2.filters import do_title, do_urlencode
 
+from rules import numbers
 from rules.errors import RenderError
+from rules.event import MISSING
 from rules.text import text_of
 
 _MASK = "••••"
 _ELLIPSIS = "…"
 
 
-def _default(value: Any, fallback: Any) -> Any:
-    return fallback if isinstance(value, Undefined) or value is None else value
+def is_absent(value: Any, boolean: bool) -> bool:
+    """Whether `default` stands in for a value: it is missing or null or, if `boolean`, anything that counts as false."""
+    return value is MISSING or value is None or (boolean and not value)
+
+
+def _default(value: Any, default_value: Any = "", boolean: bool = False) -> Any:
+    return default_value if is_absent(value, boolean) else value
 
 
 def _lower(value: Any) -> str:
@@ -27,16 +39,22 @@ def _upper(value: Any) -> str:
 
 
 def _title(value: Any) -> str:
-    return text_of(value).title()
+    return do_title(text_of(value))
 
 
-def _trim(value: Any) -> str:
-    return text_of(value).strip()
+def _trim(value: Any, chars: str | None = None) -> str:
+    return text_of(value).strip(chars)
 
 
-def _truncate(value: Any, length: int) -> str:
+def _truncate(value: Any, length: int, killwords: bool | None = None, end: str = _ELLIPSIS, leeway: int = 0) -> str:
+    """At most `length` characters, and `leeway`; `killwords` false cuts no word, true keeps a space before `end`."""
     text = text_of(value)
-    return text if len(text) <= length else text[: max(length - 1, 0)].rstrip() + _ELLIPSIS
+    if len(text) <= length + leeway:
+        return text
+    kept = text[: max(length - len(end), 0)]
+    if killwords is None:
+        return kept.rstrip() + end
+    return (kept if killwords else kept.rsplit(" ", 1)[0]) + end
 
 
 def _mask(value: Any, shown: int = 4) -> str:
@@ -45,8 +63,8 @@ def _mask(value: Any, shown: int = 4) -> str:
     return _MASK + text[-shown:] if 0 < shown < len(text) else _MASK
 
 
-def _replace(value: Any, old: str, new: str) -> str:
-    return text_of(value).replace(old, new)
+def _replace(value: Any, old: str, new: str, count: int | None = None) -> str:
+    return text_of(value).replace(text_of(old), text_of(new), -1 if count is None else count)
 
 
 def _basename(value: Any) -> str:
@@ -54,37 +72,70 @@ def _basename(value: Any) -> str:
 
 
 def _urlencode(value: Any) -> str:
-    return quote(text_of(value), safe="")
+    """A text for the path of a URL, whose `/` stay; of an object its fields as a query."""
+    if isinstance(value, Mapping):
+        return do_urlencode({name: text_of(entry) for name, entry in value.items()})
+    return do_urlencode(text_of(value))
 
 
 def _string(value: Any) -> str:
     return text_of(value)
 
 
-def _number(value: Any) -> Decimal:
+def _number(value: Any) -> int | Decimal:
     try:
-        number = Decimal(text_of(value).strip())
+        number = numbers.exact(value) if numbers.is_number(value) else Decimal(text_of(value).strip())
     except InvalidOperation:
         raise RenderError("is not a number") from None
-    if not number.is_finite() or abs(number.adjusted()) > 30:
-        raise RenderError("is out of range")
+    if not numbers.is_finite(number):
+        raise RenderError("is not a finite number")
+    if abs(number.adjusted() if isinstance(number, Decimal) else 0) > numbers.MAX_EXPONENT:
+        raise RenderError("is a number too large to write out")
     return number
 
 
-def _int(value: Any) -> int:
-    return int(_number(value))
+def _int(value: Any, default: Any = MISSING, base: int = 10) -> Any:
+    if isinstance(value, str) and base != 10:
+        return _or_default(lambda: _based(value, base), default)
+    return _or_default(lambda: int(_number(value)), default)
 
 
-def _float(value: Any) -> float:
-    return float(_number(value))
+def _based(text: str, base: int) -> int:
+    try:
+        return int(numbers.bounded(int(text, base)))
+    except ValueError:
+        raise RenderError("is not a number") from None
 
 
-def _round(value: Any, digits: int = 0) -> Decimal:
-    return round(_number(value), digits)
+def _float(value: Any, default: Any = MISSING) -> Any:
+    return _or_default(lambda: _nearest_float(_number(value)), default)
 
 
-def _abs(value: Any) -> Decimal:
-    return abs(_number(value))
+def _nearest_float(number: int | Decimal) -> float:
+    try:
+        nearest = float(number)
+    except OverflowError:
+        nearest = float("inf")
+    if not isfinite(nearest):
+        raise RenderError("is a number too large for a float")
+    return nearest
+
+
+def _or_default(convert: Callable[[], Any], default: Any) -> Any:
+    try:
+        return convert()
+    except RenderError:
+        if default is MISSING:
+            raise
+        return default
+
+
+def _round(value: Any, precision: int = 0, method: str = "common") -> int | Decimal:
+    return numbers.rounded(_number(value), precision, method)
+
+
+def _abs(value: Any) -> int | Decimal:
+    return abs(number) if isinstance(number := _number(value), int) else number.copy_abs()
 
 
 def _length(value: Any) -> int:
@@ -97,8 +148,21 @@ def _items(value: Any) -> list[Any]:
     return value
 
 
-def _join(value: Any, separator: str = ", ") -> str:
-    return separator.join(map(text_of, _items(value)))
+def _join(value: Any, d: str = "", attribute: str | int | None = None) -> str:
+    items = _items(value)
+    if attribute is not None:
+        items = [_attribute(item, attribute) for item in items]
+    return text_of(d).join(map(text_of, items))
+
+
+def _attribute(item: Any, path: str | int) -> Any:
+    """The value at a path with dots, as Jinja reads `attribute`; a whole number is an index."""
+    try:
+        for name in str(path).split("."):
+            item = item[int(name) if name.isdecimal() else name]
+    except (LookupError, TypeError):
+        raise RenderError(f"has an element without {path}") from None
+    return item
 
 
 def _first(value: Any) -> Any:
@@ -111,9 +175,7 @@ def _last(value: Any) -> Any:
 
 def _end(value: Any, index: int) -> Any:
     items = _items(value)
-    if not items:
-        raise RenderError("is an empty list")
-    return items[index]
+    return items[index] if items else MISSING
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {

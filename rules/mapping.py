@@ -10,8 +10,9 @@ from operator import attrgetter
 from typing import Any
 
 from rules.errors import MappingError, RenderError
+from rules.evaluation import Names
 from rules.event import Event
-from rules.expressions import Names
+from rules.headers import with_headers
 from rules.render import Text
 
 MAP_NAMES: Names = {"data": attrgetter("data"), "meta": attrgetter("meta")}
@@ -41,6 +42,10 @@ class Given:
     message_id: str | None = None
     position: str | None = None
     enqueued_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if (meta := with_headers(self.meta)) is not self.meta:
+            object.__setattr__(self, "meta", meta)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

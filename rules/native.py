@@ -20,6 +20,7 @@ from rules.errors import RenderError
 from rules.event import Event
 from rules.expressions import Expression
 from rules.node import Node
+from rules.numbers import is_number
 from rules.problems import Problems
 from rules.reading import fields, template
 from rules.render import MAX_TEXT, Text, renderer
@@ -186,7 +187,7 @@ def _filled(tree: Any, event: Event) -> Any:
 def _json_value(expression: Expression, event: Event) -> orjson.Fragment:
     value = expression.evaluate(event)
     try:
-        return orjson.Fragment(text_of(value) if isinstance(value, int | float) else json_of(value))
+        return orjson.Fragment(text_of(value) if is_number(value) else json_of(value))
     except RenderError as error:
         raise RenderError(f"{expression.text} {error}") from None
 

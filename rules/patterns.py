@@ -18,22 +18,21 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fnmatch import translate
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from math import isfinite
 from typing import Any
 
+from rules import numbers
 from rules.errors import TypeClashError
-from rules.event import Event
+from rules.event import MISSING, Event
 from rules.expressions import EVENT_NAMES
-from rules.node import Node, Scalar
+from rules.node import Node
 from rules.problems import Problems, did_you_mean
 
 Test = Callable[[Any], bool]
 """Whether a value, or MISSING, matches. Raises: TypeClashError."""
 
 Path = tuple[str, ...]
-
-MISSING = object()
-"""What a test is given where there is no value."""
 
 _ATTRIBUTES = ("id", "source", "type", "subject", "time", "data", "meta")
 
@@ -105,7 +104,7 @@ def _pattern(node: Node, problems: Problems) -> Test:
         case scalar:
             if isinstance(scalar, str) and "{{" in scalar:
                 problems.add(node, "a pattern is constant", "compare values of an event in `when`")
-            return _on_elements(_equal(scalar))
+            return _on_elements(_equal(node))
 
 
 def _are_operators(entries: dict[str, Node]) -> bool:
@@ -204,21 +203,39 @@ def _decided(questions: Iterable[tuple[Test, Any]], *, by: bool) -> bool:
     return not by
 
 
-def _equal(expected: Scalar) -> Test:
-    match expected:
-        case None | bool():
-            return lambda value: value is expected
-        case str():
-            return lambda value: isinstance(value, str) and value == expected
-        case int() | float() as number:
-            decimal = Decimal(str(number))
-            return lambda value: (
-                value == decimal if isinstance(value, Decimal) else _is_number(value) and value == number
-            )
+def _equal(node: Node) -> Test:
+    match node.value:
+        case str() as text:
+            return lambda value: isinstance(value, str) and value == text
+        case int() | float() as number if numbers.is_number(number):
+            return _equal_number(node)
+        case scalar:
+            return lambda value: value is scalar
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+def _equal_number(node: Node) -> Test:
+    exact, near = _number_in(node)
+
+    def test(value: Any) -> bool:
+        return value == near if near is not None and type(value) is float else numbers.equal(value, exact)
+
+    return test
+
+
+def _number_in(node: Node) -> tuple[int | Decimal, int | float | None]:
+    """The number as written (19.95, not the float nearest to it), and one that a float compares with directly.
+
+    The direct comparison is the usual case and takes a tenth of the time. It says the same wherever the number is
+    itself a float, or an integer that one holds.
+    """
+    value = node.value
+    if isinstance(value, int):
+        return value, value if abs(value) <= numbers.EXACT_FLOATS else None
+    assert isinstance(value, float)
+    if not value or not isfinite(value):  # an infinite one was reported as the file was read
+        return 0, 0
+    written = Decimal(node.text or repr(value))
+    return written, value if numbers.exact(value) == written else None
 
 
 def _clash(value: Any, expected: str) -> bool:
@@ -235,15 +252,18 @@ def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Node, Problems], 
         bound = node.value
         if isinstance(bound, str):
             return lambda value: compare(value, bound) if isinstance(value, str) else _clash(value, "text")
-        if not isinstance(bound, int | float) or isinstance(bound, bool):
+        if not numbers.is_number(bound):
             problems.add(node, "expected a number or a text to compare with")
             return lambda value: False
-        decimal = Decimal(str(bound))  # 0.95 as written, not the float nearest to it
+        exact, near = _number_in(node)
 
         def test(value: Any) -> bool:
-            if isinstance(value, Decimal):
-                return compare(value, decimal)
-            return compare(value, bound) if _is_number(value) else _clash(value, "a number")
+            kind = type(value)
+            if kind is int or (kind is Decimal and value.is_finite()):
+                return compare(value, exact)
+            if kind is not float or not isfinite(value):
+                return _clash(value, "a number")
+            return compare(value if near is not None else numbers.exact(value), exact if near is None else near)
 
         return test
 
@@ -260,7 +280,7 @@ def _between(node: Node, problems: Problems) -> Test:
             problems.add(node, "expected two numbers, or two texts")
         case (str() as first, str() as last) if first > last:
             problems.add(node, "nothing is between these: the first is above the second")
-        case (int() | float() as first, int() | float() as last) if first > last:
+        case (int() | float(), int() | float()) if _number_in(low)[0] > _number_in(high)[0]:
             problems.add(node, "nothing is between these: the first is above the second")
     return _conjunction([_ordered(operator.ge)(low, problems), _ordered(operator.le)(high, problems)])
 
@@ -297,15 +317,31 @@ def _glob(pattern: str) -> Callable[[str], bool]:
 
 
 def _cidr(network_text: str) -> Callable[[str], bool]:
-    network = ip_network(network_text)
+    """Whether an address is in a network. IPv4 written as IPv6 is IPv4 on both sides (RFC 4291, section 2.5.5.2).
+
+    The zone of an address (`fe80::1%eth0`) plays no part. What is no address is a clash, and so not in `not: {cidr}`
+    either: nothing passes a list of forbidden networks because of its spelling.
+    """
+    network = _plain_network(ip_network(network_text))
 
     def test(text: str) -> bool:
         try:
-            return ip_address(text) in network
+            address = ip_address(text.strip())
         except ValueError:
             raise TypeClashError("expected an IP address") from None
+        return (getattr(address, "ipv4_mapped", None) or address) in network
 
     return test
+
+
+def _plain_network(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped is None or network.prefixlen < _MAPPED_BITS:
+        return network
+    return IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
+
+
+_MAPPED_BITS = 96
 
 
 def _not(node: Node, problems: Problems) -> Test:

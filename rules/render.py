@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rules.errors import ExpressionError, RenderError
-from rules.expressions import EVENT_NAMES, Expression, Names, compile_expression, split
+from rules.evaluation import Names
+from rules.expressions import EVENT_NAMES, Expression, compile_expression, split
 from rules.text import text_of
 
 MAX_TEXT = 65_536

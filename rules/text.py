@@ -3,19 +3,14 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from math import isfinite
 from typing import Any
 
-import orjson
-
+from hub.exact_json import dumps, plain
 from rules.errors import RenderError
-
-_MAX_EXPONENT = 100
-"""A decimal such as 1E+999999999 is nine characters of input and a gigabyte when written out."""
 
 
 def text_of(value: Any) -> str:
-    """Numbers and booleans as JSON spells them, decimals never with an exponent, lists and objects as JSON.
+    """Numbers in plain decimals with the digits they have, booleans as JSON spells them, lists and objects as JSON.
 
     Raises: RenderError: null has no text (`default` gives it one), and neither has what JSON cannot hold.
     """
@@ -25,14 +20,11 @@ def text_of(value: Any) -> str:
         return "true"
     if value is False:
         return "false"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float):
-        if not isfinite(value):  # no body holds one, but a header of AMQP may
-            raise RenderError("is not a finite number")
-        return str(value)
-    if isinstance(value, Decimal):
-        return _decimal_text(value)
+    if isinstance(value, (int, float, Decimal)):
+        try:
+            return plain(value)
+        except ValueError as error:
+            raise RenderError(str(error)) from None
     if isinstance(value, datetime):
         return rfc3339(value)
     if isinstance(value, Mapping | list | tuple):
@@ -43,16 +35,13 @@ def text_of(value: Any) -> str:
 
 
 def json_of(value: Any) -> bytes:
-    """Compact JSON; decimals, which it has no type for, become numbers where a float holds them exactly, else text.
-
-    A number that is not finite is null within a list or an object.
-
-    Raises: RenderError.
-    """
+    """Compact JSON; its numbers are plain decimals with every digit. Raises: RenderError."""
     try:
-        return orjson.dumps(value, default=_plain)
+        return dumps(value, _json_like)
     except TypeError as error:  # an integer beyond 64 bits, half a surrogate pair, too deep
         raise RenderError("cannot be written as JSON") from error
+    except ValueError as error:
+        raise RenderError(str(error)) from error
 
 
 def rfc3339(time: datetime) -> str:
@@ -60,16 +49,5 @@ def rfc3339(time: datetime) -> str:
     return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _decimal_text(value: Decimal) -> str:
-    if not value.is_finite() or abs(value.adjusted()) > _MAX_EXPONENT:
-        raise RenderError("is a number too large to write out")
-    return format(value, "f")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return dict(value)
-    text = text_of(value)
-    if isinstance(value, Decimal) and Decimal(repr(float(value))) == value:
-        return float(value)
-    return text
+def _json_like(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else text_of(value)

@@ -1,11 +1,12 @@
 """A send's body and headers turned to content (Notification Hubs REST API, "Send a native/template notification")."""
 
 from collections.abc import Mapping
-
-import orjson
+from decimal import Decimal
+from typing import Any
 
 from hub.api.request import json_object
 from hub.errors import InvalidRequestError
+from hub.exact_json import dumps, plain
 from hub.fcm_body import v1_body
 from hub.notification import Content, NativeContent, Platform, TemplateContent
 from hub.template_bodies import xml_root
@@ -45,18 +46,27 @@ def format_of(given: str, headers: Mapping[str, str], body: bytes) -> str:
 
 
 def template_content(body: bytes) -> TemplateContent:
-    """A flat JSON object; numbers and truth values become their JSON text, nested ones too, and null is left out.
+    """A flat JSON object; numbers become plain decimal text, truth values and nested ones their JSON text.
+
+    Null is left out.
 
     Raises: InvalidRequestError.
     """
     properties = json_object(body)
     return TemplateContent(
-        properties={
-            name: value if isinstance(value, str) else orjson.dumps(value).decode()
-            for name, value in properties.items()
-            if value is not None
-        }
+        properties={name: _property(name, value) for name, value in properties.items() if value is not None}
     )
+
+
+def _property(name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    try:
+        if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+            return plain(value)
+        return dumps(value, wide=True).decode()
+    except (TypeError, ValueError) as error:
+        raise InvalidRequestError(f"The property {name[:120]!r} cannot be written as text: {error}") from error
 
 
 def native_content(platform: Platform, headers: Mapping[str, str], body: bytes) -> Content:

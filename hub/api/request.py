@@ -8,6 +8,7 @@ import orjson
 from starlette.requests import Request
 
 from hub.errors import InvalidRequestError, PayloadTooLargeError
+from hub.exact_json import loads
 
 MAX_BODY = 64 * 1024
 """Bytes (Notification Hubs, "Quotas")."""
@@ -34,9 +35,9 @@ async def read_body(request: Request) -> bytes:
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """Raises: InvalidRequestError."""
+    """The object that a body is; its numbers keep their digits. Raises: InvalidRequestError."""
     try:
-        document = orjson.loads(body)
+        document = loads(body)
     except orjson.JSONDecodeError as error:
         raise InvalidRequestError(f"The body is no JSON: {error}") from error
     if not isinstance(document, dict):

@@ -1,4 +1,5 @@
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -55,6 +56,35 @@ def test_integers_are_exact_however_long_they_are(number: int) -> None:
     value = read_json(b'\xef\xbb\xbf{"id": %d, "text": "%d", "small": -7}' % (number, number))
     assert value == {"id": number, "text": str(number), "small": -7}
     assert type(value["id"]) is int
+
+
+@pytest.mark.parametrize(
+    "text, number",
+    [
+        ("19.95", 19.95),
+        ("0.30000000000000004", 0.30000000000000004),
+        ("-1.7976931348623157e308", -1.7976931348623157e308),
+        ("5e-324", 5e-324),
+        ("9007199254740993.5", Decimal("9007199254740993.5")),
+        ("-9007199254740993.25", Decimal("-9007199254740993.25")),
+        ("0.1234567890123456789", Decimal("0.1234567890123456789")),
+        ("12345678901234567890.1", Decimal("12345678901234567890.1")),
+        ("1234567890123456789e3", Decimal("1234567890123456789e3")),
+        ("12345678901234567E-3", Decimal("12345678901234.567")),
+        ("1234567890123456789", 1234567890123456789),
+        ("100000000000000000000000.0", 1e23),
+    ],
+)
+def test_fractions_are_exact_however_long_they_are(text: str, number: float | Decimal) -> None:
+    (value,) = read_json(f"[{text}]".encode())
+    assert (value, type(value)) == (number, type(number))
+    assert read_json(f'{{"text": "{text}", "n": {text}}}'.encode()) == {"text": text, "n": number}
+
+
+def test_a_text_of_digits_is_read_in_one_pass() -> None:
+    """Looking for long numbers takes a time that grows with the body, not with its square."""
+    digits = b"1" * 2_000_000
+    assert read_json(b'["' + digits + b'", "' + b"1." * 1_000_000 + b'"]')[0] == digits.decode()
 
 
 @pytest.mark.parametrize("pair", [(b"[", b"]"), (b'{"a":', b"}")], ids=["arrays", "objects"])

@@ -69,7 +69,7 @@ EVENT = event(
         ("data.text | mask(0)", "••••"),
         ("data.text | replace('l', 'L')", "HeLLo"),
         ("data.path | basename", "report.pdf"),
-        ("'a b/ü' | urlencode", "a%20b%2F%C3%BC"),
+        ("'a b/ü' | urlencode", "a%20b/%C3%BC"),
         ("data.items | join('-')", "a-b"),
         ("data.items | first", "a"),
         ("data.items | last", "b"),

@@ -102,6 +102,67 @@ def answer(pattern: str, data: Any, directory: Path) -> bool | str:
         ("{ data: { a: { cidr: [192.168.0.0/16, '2001:db8::/32'] } } }", {"a": "2001:db8::1"}, True),
         ("{ data: { a: { cidr: 10.0.0.0/8 } } }", {"a": "11.1.2.3"}, False),
         ("{ data: { a: { cidr: 10.0.0.0/8 } } }", {"a": "10.1.2"}, CLASH),
+        *(
+            (
+                f"{{ data: {{ a: {{ {'not: { ' * negated}cidr: '{network}'{' }' * negated} }} }} }}",
+                {"a": address},
+                answer,
+            )
+            for network, address, inside in (
+                # IPv4 written as IPv6 is IPv4, on either side (RFC 4291, section 2.5.5.2)
+                ("10.0.0.0/8", "::ffff:10.1.2.3", True),
+                ("10.0.0.0/8", "::FFFF:0A01:0203", True),
+                ("10.0.0.0/8", "0:0:0:0:0:ffff:10.1.2.3", True),
+                ("10.0.0.0/8", "::ffff:11.1.2.3", False),
+                ("::ffff:10.0.0.0/104", "10.1.2.3", True),
+                ("::ffff:10.0.0.0/104", "::ffff:10.1.2.3", True),
+                ("::ffff:10.0.0.0/104", "11.1.2.3", False),
+                ("::ffff:0:0/96", "192.0.2.1", True),
+                ("::ffff:10.1.2.3", "10.1.2.3", True),
+                ("2001:db8::/32", "::ffff:10.1.2.3", False),
+                ("::/0", "10.1.2.3", False),
+                ("::/0", "::ffff:10.1.2.3", False),
+                ("::/0", "2001:db8::1", True),
+                ("::/96", "::10.1.2.3", True),  # IPv4-compatible addresses are IPv6
+                ("10.0.0.0/8", "::10.1.2.3", False),
+                # a zone says on which link an address is, not which address
+                ("fe80::/10", "fe80::1%eth0", True),
+                ("10.0.0.0/8", "::ffff:10.1.2.3%eth0", True),
+                ("10.0.0.0/8", " 10.1.2.3\n", True),
+                # what is no address is in no network, and not outside of one either
+                *(
+                    ("10.0.0.0/8", text, CLASH)
+                    for text in (
+                        "010.1.2.3",
+                        "10.1.2.3:443",
+                        "10.1",
+                        "0x0a010203",
+                        "167838211",
+                        "1٠.1.2.3",
+                        "",
+                        "x",
+                        "fe80::1%",
+                    )
+                ),
+            )
+            for negated in (False, True)
+            for answer in (inside if inside == CLASH else inside is not negated,)
+        ),
+        ("{ data: { a: { not: { cidr: 10.0.0.0/8 } } } }", {"a": ["192.0.2.1", "::ffff:10.1.2.3"]}, False),
+        ("{ data: { a: { not: { cidr: [192.168.0.0/16, 10.0.0.0/8] } } } }", {"a": "::ffff:192.168.0.1"}, False),
+        ("{ data: { a: { not: { cidr: 10.0.0.0/8 } } } }", {"a": 167838211}, CLASH),
+        # numbers
+        ("{ data: { a: 19.95 } }", {"a": Decimal("19.950")}, True),
+        ("{ data: { a: 1e23 } }", {"a": 10**23}, True),
+        ("{ data: { a: 9007199254740993 } }", {"a": 9007199254740992.0}, False),
+        ("{ data: { a: { gt: 9007199254740992.0 } } }", {"a": 2**53 + 1}, True),
+        ("{ data: { a: { lt: 0.1234567890123456789 } } }", {"a": Decimal("0.1234567890123456788")}, True),
+        ("{ data: { a: { gte: 1 } } }", {"a": Decimal("1E+999999999")}, True),
+        ("{ data: { a: { gte: 1 } } }", {"a": float("nan")}, CLASH),
+        ("{ data: { a: { not: { gte: 1 } } } }", {"a": float("nan")}, CLASH),
+        ("{ data: { a: { gte: 1 } } }", {"a": Decimal("sNaN")}, CLASH),
+        ("{ data: { a: 1 } }", {"a": Decimal("sNaN")}, False),
+        ("{ data: { a: { lt: 1 } } }", {"a": float("-inf")}, CLASH),
         # arrays
         ("{ data: { a: x } }", {"a": ["w", "x"]}, True),
         ("{ data: { a: x } }", {"a": []}, False),

@@ -72,6 +72,48 @@ async def test_a_template_send_takes_properties_as_text(
     assert notification.platforms is None
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("19.95", "19.95"),
+        ("0.00001", "0.00001"),
+        ("1e-7", "0.0000001"),
+        ("1e16", "10000000000000000"),
+        ("1E+21", "1000000000000000000000"),
+        ("-2.5e-9", "-0.0000000025"),
+        ("-0.0", "0.0"),
+        ("9007199254740993.25", "9007199254740993.25"),
+        ("12345678901234567890123", "12345678901234567890123"),
+        ("-9223372036854775809", "-9223372036854775809"),
+        ("false", "false"),
+        ('"1e16"', "1e16"),
+        ('{"a":[1e16,{"b":1e-7}],"c":null}', '{"a":[10000000000000000,{"b":0.0000001}],"c":null}'),
+        ("[12345678901234567890123, 0.1234567890123456789]", "[12345678901234567890123,0.1234567890123456789]"),
+    ],
+)
+async def test_a_number_becomes_a_property_in_plain_decimals(
+    client: httpx.AsyncClient, service: FakeHubService, value: str, text: str
+) -> None:
+    body = f'{{"p":{value}}}'.encode()
+    content = (await sent(client, service, body, ServiceBusNotification_Format="template")).content
+    assert content == TemplateContent(properties={"p": text})
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("1e400", "infinity"),
+        ("1e999999999", "infinity"),
+        ("NaN", "no JSON"),
+        ("[" * 300 + "1e16" + "]" * 300, "cannot be written"),
+        ("[" * 1000 + "]" * 1000 + ',"n":0.12345678901234567890', "nested too deep"),
+    ],
+)
+async def test_a_property_that_has_no_text_is_refused(client: httpx.AsyncClient, value: str, reason: str) -> None:
+    answer = await refused(client, f'{{"p":{value}}}'.encode(), ServiceBusNotification_Format="template")
+    assert reason in answer
+
+
 @pytest.mark.parametrize("tags", [None, "", "  ", "undefined"])
 async def test_no_tags_are_everyone(client: httpx.AsyncClient, service: FakeHubService, tags: str | None) -> None:
     headers = {} if tags is None else {"ServiceBusNotification_Tags": tags}

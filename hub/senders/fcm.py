@@ -1,6 +1,6 @@
 """Firebase Cloud Messaging, HTTP v1 over HTTP/2 (Firebase, "REST Resource: projects.messages" and "ErrorCode")."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Self
@@ -11,6 +11,7 @@ from hub.notification import Platform, Priority
 from hub.outcome import OutcomeName, Reaction
 from hub.senders.base import PUSH_ID_HEADER, Push, SendResult
 from hub.senders.exchange import Builder, json_object, send_authorized
+from hub.senders.hints import fcm_key, fcm_priority, fcm_text, fcm_ttl
 from hub.senders.meanings import (
     BAD_CHANNEL,
     CREDENTIALS,
@@ -170,11 +171,48 @@ def _is_about_one_target(details: Sequence[Mapping[str, Any]]) -> bool:
     return "device" in subjects or "topic" in subjects
 
 
-def body_parts(push: Push, *, now: datetime) -> tuple[bytes, bytes] | SendResult:
-    """The request's body before and behind the registration token, or why the payload cannot be sent.
+_PUSH_ID: Final = 36
+"""Bytes of a push id: a UUID."""
 
-    Priority, time to live and collapse key go into `message.android` where the payload does not set them. One payload
-    may never name a target: it goes to the phones of the audience and to nobody else.
+_CAMEL: Final = {"collapse_key": "collapseKey"}
+"""Fields of `message.android` that the JSON of protocol buffers may write in two ways."""
+
+_FIT: Final[Mapping[str, Callable[[object], str | None]]] = {
+    "priority": fcm_priority,
+    "ttl": lambda value: fcm_ttl(value, MAX_TTL),
+    "collapse_key": fcm_text,
+    "collapseKey": fcm_text,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BodyParts:
+    """A request's body around what is each push's own: `head`, registration token, `middle`, push id as tag, `tail`.
+
+    Without `is_tagged` the body ends with `middle`.
+    """
+
+    head: bytes
+    middle: bytes
+    tail: bytes = b""
+    is_tagged: bool = False
+
+    def body_for(self, push: Push) -> bytes:
+        """The whole body."""
+        token = orjson.dumps(push.push_channel)
+        if self.is_tagged:
+            return b"".join((self.head, token, self.middle, orjson.dumps(push.id), self.tail))
+        return self.head + token + self.middle
+
+
+def body_parts(push: Push, *, now: datetime) -> BodyParts | SendResult:
+    """The request's body but for token and tag, or why the payload cannot be sent.
+
+    Priority, time to live and collapse key go into `message.android` where the payload does not set them, and are made
+    to fit. A notification that is shown has a tag too: the collapse key, else the push id, so that a push that is sent
+    again replaces itself on the screen. (A default `collapse_key` would not do: FCM keeps four of them for each phone.)
+    A hint that would make the payload too large is left out. One payload may never name a target: it goes to the phones
+    of the audience and to nobody else.
     """
     envelope = json_object(push.payload)
     message = envelope.get("message")
@@ -183,20 +221,72 @@ def body_parts(push: Push, *, now: datetime) -> tuple[bytes, bytes] | SendResult
     targets = [name for name in TARGETS if name in message]
     if targets:
         return malformed(f"message.{targets[0]} cannot be given: the hub sends to the audience's own tokens")
-    android = message.setdefault("android", {})
+    android = message.pop("android", None)
+    android = {} if android is None else android  # null is as good as absent in the JSON of protocol buffers
     if not isinstance(android, dict):
         return malformed("message.android has to be a JSON object")
-    android.setdefault("priority", "high" if push.priority is Priority.HIGH else "normal")
+    given = _fit_given(android)
+    room = MAX_PAYLOAD - sum(map(_size, (message.get("data"), message.get("notification"), given)))
+    if room < 0:
+        return refused(OutcomeName.INVALID_NOTIFICATION_SIZE, f"more than {MAX_PAYLOAD} bytes of keys and values")
+    key = fcm_key(push.collapse_key)
+    for name, value in _derived(push, key, now).items():
+        cost = len(name) + _size(value)
+        if not given.keys() & {name, _CAMEL.get(name, name)} and cost <= room:
+            given[name] = value
+            room -= cost
+    return _serialized(envelope, message, given, key, room)
+
+
+def _fit_given(android: Mapping[str, Any]) -> dict[str, Any]:
+    """The payload's own `message.android`, each hint in it made to fit or left out."""
+    given = {}
+    for name, value in android.items():
+        fit = _FIT.get(name)
+        kept = value if fit is None else fit(value)
+        if fit is None or kept is not None:
+            given[name] = kept
+    notification = given.get("notification")
+    if isinstance(notification, dict) and "tag" in notification:
+        tag = fcm_text(notification["tag"])
+        rest = {name: value for name, value in notification.items() if name != "tag"}
+        given["notification"] = rest if tag is None else {**rest, "tag": tag}
+    return given
+
+
+def _derived(push: Push, key: str | None, now: datetime) -> dict[str, str]:
+    """The hints of a push as fields of `message.android`, the most important first."""
+    derived = {"priority": "high" if push.priority is Priority.HIGH else "normal"}
     if push.expires_at is not None:
         seconds = int((push.expires_at - now).total_seconds())
-        android.setdefault("ttl", f"{min(max(seconds, 0), MAX_TTL)}s")
-    if push.collapse_key and "collapseKey" not in android:
-        android.setdefault("collapse_key", push.collapse_key)
-    if sum(_size(message.get(name)) for name in ("data", "notification", "android")) > MAX_PAYLOAD:
-        return refused(OutcomeName.INVALID_NOTIFICATION_SIZE, f"more than {MAX_PAYLOAD} bytes of keys and values")
-    rest = {name: value for name, value in envelope.items() if name != "message"}
-    tail = b"," + orjson.dumps(rest)[1:] if rest else b"}"
-    return b'{"message":{"token":', b"," + orjson.dumps(message)[1:] + tail
+        derived["ttl"] = f"{min(max(seconds, 0), MAX_TTL)}s"
+    if key is not None:
+        derived["collapse_key"] = key
+    return derived
+
+
+def _serialized(
+    envelope: Mapping[str, Any], message: Mapping[str, Any], android: Mapping[str, Any], key: str | None, room: int
+) -> BodyParts:
+    """The body with `android.notification.tag` as its last field, if there is to be one and room for it."""
+    notification = android.get("notification")
+    is_shown = bool(message.get("notification") or notification)
+    notification = {} if notification is None else notification
+    cost = (
+        len("tag") + (_PUSH_ID if key is None else _size(key)) + ("notification" not in android) * len("notification")
+    )
+    is_tagged = is_shown and isinstance(notification, dict) and "tag" not in notification and cost <= room
+    if is_tagged:
+        rest = {name: value for name, value in android.items() if name != "notification"}
+        android = {**rest, "notification": {**notification, "tag": key or ""}}
+    text = orjson.dumps({**message, "android": android} if android else message)
+    others = {name: value for name, value in envelope.items() if name != "message"}
+    tail = b"," + orjson.dumps(others)[1:] if others else b"}"
+    head = b'{"message":{"token":'
+    if is_tagged and key is None:
+        empty = b'""}}}'
+        return BodyParts(head=head, middle=b"," + text[1 : -len(empty)], tail=empty[2:] + tail, is_tagged=True)
+    return BodyParts(head=head, middle=(b"," + text[1:] if len(text) > 2 else b"}") + tail)
 
 
 def _size(value: object) -> int:
@@ -219,7 +309,7 @@ class FcmRequests:
         self._lines = [f"authorization: Bearer {token}".encode(), b"content-type: application/json"]
         self._now = now
         self._last: Push | None = None
-        self._parts: tuple[bytes, bytes] | SendResult = (b"", b"")
+        self._parts: BodyParts | SendResult = BodyParts(head=b"", middle=b"")
 
     def request_for(self, push: Push) -> Request | SendResult:
         """The request, or why there cannot be one. FCM has no headers of its own: those of the push are not sent."""
@@ -235,9 +325,8 @@ class FcmRequests:
             self._parts = body_parts(push, now=self._now)
         if isinstance(self._parts, SendResult):
             return self._parts
-        head, tail = self._parts
         lines = [*self._lines, f"{PUSH_ID_HEADER}: {push.id}".encode()]
-        return Request(self._url, lines, head + orjson.dumps(push.push_channel) + tail)
+        return Request(self._url, lines, self._parts.body_for(push))
 
 
 class FcmSender:

@@ -52,7 +52,7 @@ def shown(entry: Entry) -> Shown:
 
 
 def on_screen(received: Iterable[Shown]) -> list[Shown]:
-    """What a person sees after all these came, oldest first: a notification that replaces another takes its end of the list."""
+    """What a person sees after all these came, oldest first; a notification that replaces another is the newest."""
     screen: dict[object, Shown] = {}
     for number, one in enumerate(received):
         if not one.hidden:
@@ -64,14 +64,15 @@ def on_screen(received: Iterable[Shown]) -> list[Shown]:
 
 def _identity(entry: Entry) -> tuple[str, ...]:
     """What the platform replaces a notification by: the collapse id (Apple), the tag (Android), tag and group (Windows)."""
+    found: tuple[str, ...]
     match entry.service:
         case "apns":
-            parts = (entry.headers.get("apns-collapse-id", ""),)
+            found = (entry.headers.get("apns-collapse-id", ""),)
         case "fcmv1":
-            parts = (_android_tag(entry.payload),)
+            found = (_android_tag(entry.payload),)
         case _:
-            parts = (entry.headers.get("x-wns-tag", ""), entry.headers.get("x-wns-group", ""))
-    return parts if parts[0] else ()
+            found = (entry.headers.get("x-wns-tag", ""), entry.headers.get("x-wns-group", ""))
+    return found if found[0] else ()
 
 
 def _android_tag(payload: bytes) -> str:

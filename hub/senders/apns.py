@@ -170,7 +170,8 @@ def headers_for(push: Push, *, topic: str) -> list[bytes] | SendResult:
         if push.expires_at is not None:
             seconds = min(max(int(push.expires_at.timestamp()), 0), MAX_APNS_EXPIRATION)
             fields.setdefault("apns-expiration", str(seconds))
-        if key := collapse_id(push.collapse_key):
+        # Push types but alerts show nothing that could be replaced.
+        if key := collapse_id(push.collapse_key) or (push_type == "alert" and push.collapse_id):
             fields.setdefault("apns-collapse-id", key)
         lines = field_lines(fields)
     except HeaderError as error:
@@ -184,11 +185,7 @@ def headers_for(push: Push, *, topic: str) -> list[bytes] | SendResult:
 
 
 class ApnsRequests:
-    """Makes the requests of a batch: pure, but that it remembers the header lines of the push before.
-
-    An alert without a collapse id gets its push id for one: a push that is sent again replaces itself on the screen.
-    Other push types show nothing that could be replaced.
-    """
+    """Makes the requests of a batch: pure, but that it remembers the header lines of the push before."""
 
     def __init__(self, *, url: str, topic: str, token: str) -> None:
         self._url = url
@@ -196,7 +193,6 @@ class ApnsRequests:
         self._common = [f"authorization: bearer {token}".encode(), b"content-type: application/json"]
         self._last: Push | None = None
         self._lines: list[bytes] | SendResult = []
-        self._replaces_itself = False
 
     def request_for(self, push: Push) -> Request | SendResult:
         """The request, or why there cannot be one."""
@@ -207,22 +203,18 @@ class ApnsRequests:
             or push.headers is not last.headers
             or push.expires_at is not last.expires_at
             or push.collapse_key != last.collapse_key
+            or push.collapse_id != last.collapse_id
             or push.priority is not last.priority
         ):
             self._last = push
             lines = headers_for(push, topic=self._topic)
             self._lines = lines if isinstance(lines, SendResult) else [*self._common, *lines]
-            self._replaces_itself = not isinstance(lines, SendResult) and _lacks_collapse_id(lines)
         if isinstance(self._lines, SendResult):
             return self._lines
         if not (push.push_channel.isascii() and push.push_channel.isalnum()):
             # Refused here and not taken for dead: only Apple's word ends a registration.
             return refused(OutcomeName.BAD_CHANNEL, "BadDeviceToken: letters and digits only")
-        id_ = push.id.encode()
-        lines = [*self._lines, b"apns-id: " + id_]
-        if self._replaces_itself:
-            lines.append(b"apns-collapse-id: " + id_)
-        return Request(self._url + push.push_channel, lines, push.payload)
+        return Request(self._url + push.push_channel, [*self._lines, b"apns-id: " + push.id.encode()], push.payload)
 
 
 class ApnsSender:
@@ -260,11 +252,6 @@ class ApnsSender:
         if "ExpiredProviderToken" in reasons:
             self._token.expire(token)
         return results
-
-
-def _lacks_collapse_id(lines: Sequence[bytes]) -> bool:
-    """Whether these are the lines of an alert that says nothing of what it replaces."""
-    return b"apns-push-type: alert" in lines and not any(line.startswith(b"apns-collapse-id:") for line in lines)
 
 
 def _is_stale(result: SendResult) -> bool:

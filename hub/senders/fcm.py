@@ -171,12 +171,6 @@ def _is_about_one_target(details: Sequence[Mapping[str, Any]]) -> bool:
     return "device" in subjects or "topic" in subjects
 
 
-_PUSH_ID: Final = 36
-"""Bytes of a push id: a UUID."""
-
-_CAMEL: Final = {"collapse_key": "collapseKey"}
-"""Fields of `message.android` that the JSON of protocol buffers may write in two ways."""
-
 _FIT: Final[Mapping[str, Callable[[object], str | None]]] = {
     "priority": fcm_priority,
     "ttl": lambda value: fcm_ttl(value, MAX_TTL),
@@ -185,34 +179,14 @@ _FIT: Final[Mapping[str, Callable[[object], str | None]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BodyParts:
-    """A request's body around what is each push's own: `head`, registration token, `middle`, push id as tag, `tail`.
-
-    Without `is_tagged` the body ends with `middle`.
-    """
-
-    head: bytes
-    middle: bytes
-    tail: bytes = b""
-    is_tagged: bool = False
-
-    def body_for(self, push: Push) -> bytes:
-        """The whole body."""
-        token = orjson.dumps(push.push_channel)
-        if self.is_tagged:
-            return b"".join((self.head, token, self.middle, orjson.dumps(push.id), self.tail))
-        return self.head + token + self.middle
-
-
-def body_parts(push: Push, *, now: datetime) -> BodyParts | SendResult:
-    """The request's body but for token and tag, or why the payload cannot be sent.
+def body_parts(push: Push, *, now: datetime) -> tuple[bytes, bytes] | SendResult:
+    """The request's body before and behind the registration token, or why the payload cannot be sent.
 
     Priority, time to live and collapse key go into `message.android` where the payload does not set them, and are made
-    to fit. A notification that is shown has a tag too: the collapse key, else the push id, so that a push that is sent
-    again replaces itself on the screen. (A default `collapse_key` would not do: FCM keeps four of them for each phone.)
-    A hint that would make the payload too large is left out. One payload may never name a target: it goes to the phones
-    of the audience and to nobody else.
+    to fit. A notification that is shown has a tag too: the collapse key, else the collapse id, so that a push that is
+    sent again replaces itself on the screen. The collapse id is no `collapse_key`: FCM keeps four of those for a phone
+    that is away. A hint that would make the payload too large is left out. One payload may never name a target: it goes
+    to the phones of the audience and to nobody else.
     """
     envelope = json_object(push.payload)
     message = envelope.get("message")
@@ -225,17 +199,17 @@ def body_parts(push: Push, *, now: datetime) -> BodyParts | SendResult:
     android = {} if android is None else android  # null is as good as absent in the JSON of protocol buffers
     if not isinstance(android, dict):
         return malformed("message.android has to be a JSON object")
-    given = _fit_given(android)
-    room = MAX_PAYLOAD - sum(map(_size, (message.get("data"), message.get("notification"), given)))
+    android = _fit_given(android)
+    room = MAX_PAYLOAD - sum(map(_size, (message.get("data"), message.get("notification"), android)))
     if room < 0:
         return refused(OutcomeName.INVALID_NOTIFICATION_SIZE, f"more than {MAX_PAYLOAD} bytes of keys and values")
-    key = fcm_key(push.collapse_key)
-    for name, value in _derived(push, key, now).items():
-        cost = len(name) + _size(value)
-        if not given.keys() & {name, _CAMEL.get(name, name)} and cost <= room:
-            given[name] = value
-            room -= cost
-    return _serialized(envelope, message, given, key, room)
+    _put_hints(push, message, android, room=room, now=now)
+    if android:
+        message["android"] = android
+    rest = {name: value for name, value in envelope.items() if name != "message"}
+    tail = b"," + orjson.dumps(rest)[1:] if rest else b"}"
+    text = orjson.dumps(message)
+    return b'{"message":{"token":', (b"," + text[1:] if message else b"}") + tail
 
 
 def _fit_given(android: Mapping[str, Any]) -> dict[str, Any]:
@@ -254,39 +228,27 @@ def _fit_given(android: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _derived(push: Push, key: str | None, now: datetime) -> dict[str, str]:
-    """The hints of a push as fields of `message.android`, the most important first."""
-    derived = {"priority": "high" if push.priority is Priority.HIGH else "normal"}
+def _put_hints(push: Push, message: Mapping[str, Any], android: dict[str, Any], *, room: int, now: datetime) -> None:
+    """Put into `android` what it does not say yet and has room for, the most important first."""
+    key = fcm_key(push.collapse_key)
+    hints = {"priority": "high" if push.priority is Priority.HIGH else "normal"}
     if push.expires_at is not None:
         seconds = int((push.expires_at - now).total_seconds())
-        derived["ttl"] = f"{min(max(seconds, 0), MAX_TTL)}s"
-    if key is not None:
-        derived["collapse_key"] = key
-    return derived
-
-
-def _serialized(
-    envelope: Mapping[str, Any], message: Mapping[str, Any], android: Mapping[str, Any], key: str | None, room: int
-) -> BodyParts:
-    """The body with `android.notification.tag` as its last field, if there is to be one and room for it."""
-    notification = android.get("notification")
-    is_shown = bool(message.get("notification") or notification)
-    notification = {} if notification is None else notification
-    cost = (
-        len("tag") + (_PUSH_ID if key is None else _size(key)) + ("notification" not in android) * len("notification")
-    )
-    is_tagged = is_shown and isinstance(notification, dict) and "tag" not in notification and cost <= room
-    if is_tagged:
-        rest = {name: value for name, value in android.items() if name != "notification"}
-        android = {**rest, "notification": {**notification, "tag": key or ""}}
-    text = orjson.dumps({**message, "android": android} if android else message)
-    others = {name: value for name, value in envelope.items() if name != "message"}
-    tail = b"," + orjson.dumps(others)[1:] if others else b"}"
-    head = b'{"message":{"token":'
-    if is_tagged and key is None:
-        empty = b'""}}}'
-        return BodyParts(head=head, middle=b"," + text[1 : -len(empty)], tail=empty[2:] + tail, is_tagged=True)
-    return BodyParts(head=head, middle=(b"," + text[1:] if len(text) > 2 else b"}") + tail)
+        hints["ttl"] = f"{min(max(seconds, 0), MAX_TTL)}s"
+    if key is not None and "collapseKey" not in android:
+        hints["collapse_key"] = key
+    for name, value in hints.items():
+        cost = _size({name: value})
+        if name not in android and cost <= room:
+            android[name] = value
+            room -= cost
+    tag = key or push.collapse_id
+    shown = android.get("notification")
+    if tag and (message.get("notification") or shown) and isinstance(shown, dict | None):
+        shown = shown or {}
+        cost = _size({"tag": tag}) + ("notification" not in android) * len("notification")
+        if "tag" not in shown and cost <= room:
+            android["notification"] = {**shown, "tag": tag}
 
 
 def _size(value: object) -> int:
@@ -309,7 +271,7 @@ class FcmRequests:
         self._lines = [f"authorization: Bearer {token}".encode(), b"content-type: application/json"]
         self._now = now
         self._last: Push | None = None
-        self._parts: BodyParts | SendResult = BodyParts(head=b"", middle=b"")
+        self._parts: tuple[bytes, bytes] | SendResult = (b"", b"")
 
     def request_for(self, push: Push) -> Request | SendResult:
         """The request, or why there cannot be one. FCM has no headers of its own: those of the push are not sent."""
@@ -319,6 +281,7 @@ class FcmRequests:
             or push.payload is not last.payload
             or push.expires_at is not last.expires_at
             or push.collapse_key != last.collapse_key
+            or push.collapse_id != last.collapse_id
             or push.priority is not last.priority
         ):
             self._last = push
@@ -326,7 +289,8 @@ class FcmRequests:
         if isinstance(self._parts, SendResult):
             return self._parts
         lines = [*self._lines, f"{PUSH_ID_HEADER}: {push.id}".encode()]
-        return Request(self._url, lines, self._parts.body_for(push))
+        head, tail = self._parts
+        return Request(self._url, lines, head + orjson.dumps(push.push_channel) + tail)
 
 
 class FcmSender:

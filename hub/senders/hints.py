@@ -3,6 +3,7 @@
 import re
 from base64 import b32encode
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
@@ -29,6 +30,7 @@ def collapse_id(key: str | None) -> str | None:
     return _fitted(key, _HEADER_SAFE, MAX_COLLAPSE_ID)
 
 
+@lru_cache(maxsize=1024)  # a page has one, and hashing costs more than looking it up
 def wns_tag(key: str | None) -> str | None:
     """As `collapse_id`, for `X-WNS-Tag` and `X-WNS-Group`: up to 16 letters and digits."""
     return _fitted(key, _TAG, MAX_WNS_TAG)

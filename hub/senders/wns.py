@@ -111,8 +111,8 @@ def _words(status: int, said: str, headers: Mapping[str, str]) -> str:
 def request_for(push: Push, *, token: str, allowed_hosts: Sequence[str], now: datetime) -> Request | SendResult:
     """The request, or why there cannot be one. A header given with the push wins over what would be derived.
 
-    A hint that WNS would refuse is made to fit or left out. A toast without a tag gets one made of its push id: a push
-    that is sent again replaces itself on the screen. A collapse key is a toast's or a tile's tag; badges replace each
+    A hint that WNS would refuse is made to fit or left out. A toast without a tag gets one made of its collapse id: a
+    push that is sent again replaces itself on the screen. A collapse key is a toast's or a tile's tag; badges replace each
     other anyhow, and a raw notification is not shown.
     """
     if not is_allowed(push.push_channel, allowed_hosts):
@@ -138,12 +138,12 @@ def request_for(push: Push, *, token: str, allowed_hosts: Sequence[str], now: da
 
 
 def _put_tag(fields: dict[str, str], kind: str, push: Push) -> None:
-    key = wns_tag(push.collapse_key)
-    if kind == "wns/toast":
-        fields["x-wns-tag"] = key or wns_tag(push.id) or ""
-        fields.setdefault("x-wns-group", _GROUP)
-    elif kind == "wns/tile" and key:
-        fields["x-wns-tag"] = key
+    is_toast = kind == "wns/toast"
+    tag = wns_tag(push.collapse_key) or (is_toast and wns_tag(push.collapse_id))
+    if tag and (is_toast or kind == "wns/tile"):
+        fields["x-wns-tag"] = tag
+        if is_toast:
+            fields.setdefault("x-wns-group", _GROUP)
 
 
 def is_allowed(channel: str, allowed_hosts: Sequence[str]) -> bool:

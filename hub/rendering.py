@@ -66,8 +66,8 @@ class Rendering:
         """A push for each target, in order; None where its template cannot be filled any more.
 
         The id is a UUID made of the notification's id and the registration's ordinal, so every try has the same. The
-        collapse id begins alike and ends with the template's id: one phone shows what each of its templates makes, and
-        phones with the same template share it.
+        collapse id begins alike and ends with the template's id: a phone shows what each of its templates makes, and
+        pushes that share a payload share the collapse id. A payload filled with push variables has the push's id.
         """
         id_ = notification.id
         prefix = f"{id_[:8]}-{id_[8:12]}-{id_[12:16]}-{id_[16:20]}-"
@@ -81,12 +81,14 @@ class Rendering:
             if rendered is None:
                 made.append(None)
                 continue
-            collapse_id = collapse_ids.get(target.template)
+            push_id = f"{prefix}{target.ordinal:012x}"
+            is_own = target.template is not None and rendered is not shared.get((target.template, target.platform))
+            collapse_id = push_id if is_own else collapse_ids.get(target.template)
             if collapse_id is None:
                 collapse_id = collapse_ids[target.template] = f"{prefix}{target.template:x}"
             made.append(
                 Push(
-                    id=f"{prefix}{target.ordinal:012x}",
+                    id=push_id,
                     push_channel=target.push_channel,
                     payload=rendered.payload,
                     headers=rendered.headers,

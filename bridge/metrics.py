@@ -17,7 +17,7 @@ from bridge.pipeline import End, Passage
 from bridge.supervisor import SourceState, SourceStatus
 from hub.bulkhead import Bulkhead
 from hub.notification import Notification, Platform
-from hub.outcome import DELIVERY_LABELS, OutcomeName, State
+from hub.outcome import DELIVERY_LABELS, OutcomeName, State, Unreached
 from hub.senders.base import Push
 from hub.store.base import Lane, QueueState
 
@@ -162,6 +162,18 @@ class Metrics:
         )
         self._notifications = counter(
             "notifications", "Notifications that ended.", hub=Named.HUBS, outcome=ENDED.values()
+        )
+        self._unreached = counter(
+            "notifications_unreached",
+            "Notifications that ended and that no phone got, by cause.",
+            hub=Named.HUBS,
+            reason=_values(Unreached),
+        )
+        self._properties_missing = counter(
+            "template_properties_missing",
+            "Notifications that lacked a property of a template, once for each template.",
+            hub=Named.HUBS,
+            platform=platforms,
         )
         self._deliveries = counter(
             "pns_deliveries",
@@ -316,6 +328,12 @@ class Metrics:
     def ended(self, counts: Mapping[tuple[str, State], int]) -> None:
         for (hub, state), count in counts.items():
             self._notifications.labels(hub, ENDED[state]).inc(count)
+
+    def unreached(self, hub: str, why: Unreached) -> None:
+        self._unreached.labels(hub, why.value).inc()
+
+    def properties_missing(self, hub: str, platform: Platform) -> None:
+        self._properties_missing.labels(hub, platform.value).inc()
 
     def store_failed(self, operation: str) -> None:
         self._store_errors.labels("sqlite", operation).inc()

@@ -8,6 +8,8 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any
 
+from hub.outcome import DELIVERY_LABELS, OutcomeName
+
 REMOVED = "[removed]"
 
 _CREDENTIAL = re.compile(
@@ -18,6 +20,9 @@ _PERSONAL = re.compile(r"bod(?:y|ies)|data|handles?|payloads?")
 _CONNECTION_STRING = re.compile(r"(?i)connection_?string")
 _PUSH_CHANNEL = re.compile(r"(?i)push_?channel")
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+
+_COUNTED = frozenset([*(outcome.value for outcome in OutcomeName), *DELIVERY_LABELS.values()])
+"""Names of outcomes: some sound like credentials (`InvalidToken`), and a number under one is how often it was seen."""
 
 _MAX_DEPTH = 8
 
@@ -43,7 +48,8 @@ def redact(event: Mapping[str, Any]) -> dict[str, Any]:
     By the words of a field's name, at any depth: credentials (`password`, `apiKey`, `connection_string`, ...) are
     removed; push channels, payloads and bodies become a fingerprint, which is short but the same for the same value,
     so that lines about one phone can be found. In any text, user names and passwords in URLs, and what follows
-    `SharedAccessKey=`, `?token=` (the push channel of a WNS URL) or `Bearer` and their like, are removed.
+    `SharedAccessKey=`, `?token=` (the push channel of a WNS URL) or `Bearer` and their like, are removed. A whole number
+    under the name of an outcome (`InvalidCredentials`) is a count and stays.
     """
     return _mapping(event, 0)
 
@@ -57,8 +63,10 @@ def fingerprint(value: object) -> str:
 def _mapping(fields: Mapping[Any, Any], depth: int) -> dict[str, Any]:
     shown = {}
     for key, value in fields.items():
+        if isinstance(key, Enum):
+            key = key.value
         name, treatment = _name(str(key))
-        if treatment is _SHOW or value is None:
+        if treatment is _SHOW or value is None or (type(value) is int and key in _COUNTED):
             shown[name] = _value(value, depth)
         else:
             shown[name] = REMOVED if treatment is _Treatment.REMOVE else fingerprint(value)

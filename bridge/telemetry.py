@@ -2,7 +2,7 @@
 
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -11,12 +11,30 @@ from bridge.metrics import Metrics
 from bridge.pipeline import End, Passage
 from bridge.supervisor import SourceState, SourceStatus
 from bridge.trail import Trail
-from hub.notification import Everyone, Notification, Platform
-from hub.outcome import OutcomeName, State
+from hub.notification import Everyone, Notification, Platform, TemplateContent
+from hub.outcome import ENDED_WELL, OutcomeName, State, Unreached
 from hub.store.base import Lane
 
 _MAX_REASON = 200
 """Characters of what a service said: its words are not ours, and their length neither."""
+
+_MAX_NAMES = 20
+"""Properties of a template or a notification that a line names."""
+
+_WHY: Mapping[Unreached, str] = {
+    Unreached.NO_REGISTRATION: "the hub has no registration",
+    Unreached.NO_TAG: "no registration matches the audience",
+    Unreached.NO_TEMPLATE: "phones match the audience, and none of them has registered a template",
+    Unreached.NO_NATIVE: "phones match the audience, and have templates only, which a native payload does not reach",
+    Unreached.OTHER_PLATFORM: "the phones that match the audience are of platforms that this notification is not for",
+    Unreached.GONE: "the registrations of this audience were deleted, have expired, or their push channels are dead",
+    Unreached.NO_CREDENTIAL: "no push service of these phones takes a credential of this hub: see the key hubs",
+    Unreached.EXPIRED: "every push was given up before a push service took it",
+    Unreached.REFUSED: "no push service took a push: see the warning of each platform",
+}
+
+_ORDINARY = frozenset([Unreached.NO_REGISTRATION, Unreached.NO_TAG, Unreached.OTHER_PLATFORM, Unreached.GONE])
+"""What happens with nothing wrong: a customer without the app, a phone of the other make. The others need somebody."""
 
 _log = structlog.get_logger("pushbridge")
 
@@ -68,9 +86,40 @@ class Telemetry:
         self._metrics.targeted(broadcast=isinstance(notification.audience, Everyone), count=sum(counts.values()))
         self._trail.targeted(notification, counts)
 
-    def pushed(self, notification: Notification, platform: Platform, outcomes: Mapping[OutcomeName, int]) -> None:
+    def pushed(
+        self,
+        notification: Notification,
+        platform: Platform,
+        outcomes: Mapping[OutcomeName, int],
+        *,
+        reason: str = "",
+    ) -> None:
+        """A line for each platform; a warning, which says how many and why, if one of its pushes ended badly."""
         self._trail.pushed(notification, platform, outcomes)
-        _log.info("pushed", **_about(notification), platform=platform.value, outcomes=_counts(outcomes))
+        failed = sum(count for outcome, count in outcomes.items() if outcome not in ENDED_WELL)
+        said = {"platform": platform.value, "outcomes": _counts(outcomes)}
+        if failed:
+            _log.warning("pushed", **_about(notification), **said, failed=failed, reason=reason[:_MAX_REASON])
+        else:
+            _log.info("pushed", **_about(notification), **said)
+
+    def unreached(self, notification: Notification, why: Unreached) -> None:
+        self._metrics.unreached(notification.hub, why)
+        level = _log.info if why in _ORDINARY else _log.warning
+        level("nobody reached", **_about(notification), reason=why.value, detail=_WHY[why])
+
+    def properties_missing(self, notification: Notification, platform: Platform, names: Collection[str]) -> None:
+        self._metrics.properties_missing(notification.hub, platform)
+        content = notification.content
+        given = sorted(content.properties) if isinstance(content, TemplateContent) else []
+        _log.warning(
+            "template property missing",
+            **_about(notification),
+            platform=platform.value,
+            missing=sorted(names)[:_MAX_NAMES],
+            given=given[:_MAX_NAMES],
+            detail="a template asks for what the notification has not, and the phone shows nothing in its place",
+        )
 
     def retried(
         self,

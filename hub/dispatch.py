@@ -61,7 +61,7 @@ class Dispatcher:
         self._bulkheads = bulkheads
         self._observer = observer
         self._clock = clock
-        self._rendering = Rendering(store)
+        self._rendering = Rendering(store, on_missing=observer.properties_missing)
         self._remotes = remotes or {}
         self._pushing = Pushing(
             bulkheads, self._rendering, policy=policy, observer=observer, clock=clock, done=self._done
@@ -329,6 +329,8 @@ class Dispatcher:
         self.pending += sum(len(result.retries) - 1 for result in batch)
         if recorded.ended:
             self._observer.ended(recorded.ended)
+        for notification, why in recorded.unreached:
+            self._observer.unreached(notification, why)
         if recorded.lost:
             self._observer.lease_lost(batch[0].work.lane, recorded.lost)
 

@@ -44,15 +44,16 @@ class Text:
 class Property:
     """A property of the message: `$` as it is or its first `length` characters, `.` clipped with an ellipsis,
     `%` percent-encoded, `#` to be written as a number. `name` is in lower case; characters are Unicode code points.
+    `default` None, which is empty too, says that the author counts on the property.
     """
 
     sigil: str
     name: str
-    default: str = ""
+    default: str | None = None
     length: int | None = None
 
     def evaluate(self, values: Mapping[str, str]) -> str:
-        value = values.get(self.name, self.default)
+        value = values.get(self.name, self.default or "")
         if self.sigil == "%":
             return quote(value, safe="")
         if self.length is None or len(value) <= self.length:
@@ -73,6 +74,11 @@ class Expression:
     def names(self) -> frozenset[str]:
         """The properties used, in lower case."""
         return frozenset(term.name for term in self.terms if isinstance(term, Property))
+
+    @property
+    def needed(self) -> frozenset[str]:
+        """Those of `names` that have no default in some term."""
+        return frozenset(term.name for term in self.terms if isinstance(term, Property) and term.default is None)
 
     def evaluate(self, values: Mapping[str, str]) -> str:
         """The text for these properties, whose names are in lower case; a missing one is its default, else empty."""
@@ -142,7 +148,7 @@ class _Parser:
         return Property(
             sigil,
             function["name"].lower(),
-            (function["default"] or "").replace(r"\}", "}"),
+            None if function["default"] is None else function["default"].replace(r"\}", "}"),
             None if length is None else int(length),
         )
 

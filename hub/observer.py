@@ -1,10 +1,10 @@
 """Whom the hub tells what it does: metrics, logs and the live page listen here; the hub knows none of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from hub.notification import Notification, Platform
-from hub.outcome import OutcomeName, State
+from hub.outcome import OutcomeName, State, Unreached
 from hub.store.base import Lane
 
 
@@ -14,8 +14,22 @@ class Observer(Protocol):
     def targeted(self, notification: Notification, counts: Mapping[Platform, int]) -> None:
         """An audience was found: pushes to be made by platform, all zero when nobody was there."""
 
-    def pushed(self, notification: Notification, platform: Platform, outcomes: Mapping[OutcomeName, int]) -> None:
-        """Pushes of one notification came to their end, with these outcomes."""
+    def pushed(
+        self,
+        notification: Notification,
+        platform: Platform,
+        outcomes: Mapping[OutcomeName, int],
+        *,
+        reason: str = "",
+    ) -> None:
+        """Pushes of one notification came to their end, with these outcomes; most that ended badly did so for `reason`."""
+
+    def unreached(self, notification: Notification, why: Unreached) -> None:
+        """A notification came to its end, and no phone got it."""
+
+    def properties_missing(self, notification: Notification, platform: Platform, names: Collection[str]) -> None:
+        """A template of the platform uses properties, without a default, that the notification has not; told once for
+        each notification and template. Names are in lower case."""
 
     def forwarded(self, notification: Notification, outcome: OutcomeName, *, reason: str, due_at: float | None) -> None:
         """A hub elsewhere answered to a notification, `reason` in its words; at `due_at` it will be handed over again.

@@ -52,6 +52,26 @@ class OutcomeName(Enum):
     __hash__ = object.__hash__  # members are singletons; Enum's own hash runs Python code for each look-up
 
 
+ENDED_WELL = frozenset([OutcomeName.SUCCESS, OutcomeName.REFRESH_TOKEN, OutcomeName.SKIPPED])
+"""Outcomes that need no warning: the phone got the push, this one or another for the same push channel."""
+
+
+class Unreached(Enum):
+    """Why a notification reached nobody; the label `reason` of `pushbridge_notifications_unreached_total`."""
+
+    NO_REGISTRATION = "no_registration"  # the hub has no live registration
+    NO_TAG = "no_tag"  # no registration matches the tags
+    NO_TEMPLATE = "no_template"  # phones match, and none of them has registered a template
+    NO_NATIVE = "no_native"  # phones match, and have registered templates only
+    OTHER_PLATFORM = "other_platform"  # phones match, of platforms that the notification is not for
+    GONE = "gone"  # the phones that matched have expired, were deleted, or their push channels are dead
+    NO_CREDENTIAL = "no_credential"  # no push service takes our credential, or none is configured
+    EXPIRED = "expired"  # every push was given up before a service took it
+    REFUSED = "refused"  # the push services took none of the pushes
+
+    __hash__ = object.__hash__  # members are singletons; Enum's own hash runs Python code for each look-up
+
+
 class State(Enum):
     """States of a notification (Notification Hubs REST API, notification details)."""
 
@@ -128,3 +148,19 @@ def final_state(counts: Mapping[Platform, Mapping[OutcomeName, int]]) -> State:
     if not names:
         return State.NO_TARGET_FOUND
     return State.ABANDONED if names == {OutcomeName.ABANDONED} else State.COMPLETED
+
+
+_DEAD = frozenset([OutcomeName.BAD_CHANNEL, OutcomeName.EXPIRED_CHANNEL, OutcomeName.WRONG_CHANNEL])
+
+
+def why_unreached(counts: Mapping[Platform, Mapping[OutcomeName, int]]) -> Unreached | None:
+    """Why none of a notification's pushes reached a phone; None when one did."""
+    names = {name for by_outcome in counts.values() for name, count in by_outcome.items() if count}
+    names.discard(OutcomeName.SKIPPED)
+    if names & ENDED_WELL:
+        return None
+    if names <= _DEAD:
+        return Unreached.GONE
+    if names == {OutcomeName.INVALID_CREDENTIALS}:
+        return Unreached.NO_CREDENTIAL
+    return Unreached.EXPIRED if names == {OutcomeName.ABANDONED} else Unreached.REFUSED

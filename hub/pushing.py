@@ -4,7 +4,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from pyroaring import BitMap
@@ -12,7 +12,7 @@ from pyroaring import BitMap
 from hub.bulkhead import Bulkhead
 from hub.notification import Platform
 from hub.observer import Observer
-from hub.outcome import OutcomeName, Reaction
+from hub.outcome import OutcomeName, Reaction, Unreached
 from hub.rendering import Rendering
 from hub.retry import RetryPolicy
 from hub.senders.base import Push, SendResult, all_delivered
@@ -51,6 +51,8 @@ class _Run:
     retries: list[tuple[Platform, int, SendResult]] = field(default_factory=list)
     parked: dict[Platform, list[int]] = field(default_factory=dict)
     gone: Counter[Platform] = field(default_factory=Counter)
+    reasons: dict[Platform, Counter[str]] = field(default_factory=dict)
+    nobody: Unreached | None = None
 
     @property
     def untried(self) -> bool:
@@ -164,6 +166,7 @@ class Pushing:
         """Put the pushes of one piece into the parcels of their bulkheads; what cannot be sent ends or is parked here."""
         notification = run.work.notification
         if run.work.page is None:
+            run.nobody = audience.nobody
             run.ordinals = [target.ordinal for target in audience.targets]
             for platform, doubles in audience.skipped.items():
                 run.count(platform, OutcomeName.SKIPPED, len(doubles))
@@ -255,7 +258,9 @@ class Pushing:
                 outcome = result.outcome if reaction is Reaction.CONFIG else OutcomeName.ABANDONED
                 self._end(run, target, outcome, result.reason or result.outcome.value)
             else:
-                run.retries.append((target.platform, target.ordinal, result))
+                reason = _without_handle(result.reason, target)
+                said = result if reason is result.reason else replace(result, reason=reason)
+                run.retries.append((target.platform, target.ordinal, said))
         else:
             gone = reaction is Reaction.GONE
             # Of a phone that has registered since its channel was read, the service has said nothing.
@@ -274,6 +279,8 @@ class Pushing:
         gone_since: float | None = None,
     ) -> None:
         run.count(target.platform, outcome)
+        reason = _without_handle(reason, target)
+        run.reasons.setdefault(target.platform, Counter())[reason] += 1
         if gone:
             run.gone[target.platform] += 1
         run.failures.append(
@@ -285,7 +292,9 @@ class Pushing:
         work = run.work
         now = self._clock()
         for platform, counts in run.counts.items():
-            self._observer.pushed(work.notification, platform, counts)
+            reasons = run.reasons.get(platform)
+            reason = reasons.most_common(1)[0][0] if reasons else ""
+            self._observer.pushed(work.notification, platform, counts, reason=reason)
             delivered = counts.get(OutcomeName.SUCCESS)
             if delivered:
                 self._observer.delivered(platform, now - work.accepted_at, delivered)
@@ -295,6 +304,7 @@ class Pushing:
             PageResult(
                 work=work,
                 counts=run.counts,
+                nobody=run.nobody,
                 ordinals=BitMap(run.ordinals) if work.page is None else None,
                 failures=run.failures,
                 retries=self._retry_pages(run, now) if run.retries or run.parked else (),
@@ -325,6 +335,12 @@ class Pushing:
             due_at = self._reopens_at(run, platform)
             pages.append(RetryPage(platform=platform, ordinals=BitMap(parked), due_at=due_at, attempt=run.work.attempt))
         return pages
+
+
+def _without_handle(reason: str, target: Target) -> str:
+    """A service's words, which go into logs and feedback, without the push channel that they may repeat."""
+    channel = target.push_channel
+    return reason.replace(channel, "[push channel]") if channel and channel in reason else reason
 
 
 def _seconds(moment: datetime | None) -> float | None:

@@ -22,6 +22,7 @@ from hub.outcome import OutcomeName, Reaction
 from hub.remote_settings import RemoteSettings
 from hub.senders.base import SendResult
 from hub.senders.headers import HeaderError, field_lines, given_fields
+from hub.senders.hints import fit_headers
 from hub.senders.meanings import CREDENTIALS, FORMAT, OUR_BUG, SERVER_ERROR, SIZE, THROTTLED, UNAVAILABLE, Meaning
 from hub.senders.results import malformed, retry_after, unreachable
 from hub.senders.transport import Request, Transport
@@ -124,8 +125,11 @@ def request_for(notification: Notification, settings: RemoteSettings, *, authori
 
 
 def _native_fields(content: NativeContent) -> dict[str, str]:
-    """The headers given with a payload, and those that its platform needs. Raises: HeaderError."""
-    fields = given_fields(content.headers, allowed=_NATIVE_HEADERS)
+    """The headers given with a payload, hints among them made to fit, and those that its platform needs.
+
+    Raises: HeaderError.
+    """
+    fields = fit_headers(given_fields(content.headers, allowed=_NATIVE_HEADERS))
     fields["content-type"] = "application/json;charset=utf-8"
     if content.platform is Platform.WNS:
         kind = fields.setdefault("x-wns-type", type_of(content.payload))

@@ -1,7 +1,7 @@
 """From targets to pushes: templates compiled once, rendered once for all phones that would get the same."""
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -14,6 +14,8 @@ from hub.store.base import StoredTemplate, Target
 from hub.templates import CompiledTemplate, Rendered, compile_template
 
 _COMPILED_KEPT = 4096
+_TOLD_KEPT = 4096
+"""Pairs of notification and template that are remembered as told of; a broadcast comes in many pages."""
 
 _Key = tuple[int, Platform]
 
@@ -27,8 +29,16 @@ class Templates(Protocol):
 class Rendering:
     """Makes the pushes of notifications; keeps the templates used last, compiled."""
 
-    def __init__(self, store: Templates) -> None:
+    def __init__(
+        self,
+        store: Templates,
+        *,
+        on_missing: Callable[[Notification, Platform, Collection[str]], None] = lambda *_: None,
+    ) -> None:
+        """`on_missing` hears, once for each notification and template, of the properties that a template lacks."""
         self._store = store
+        self._on_missing = on_missing
+        self._told: OrderedDict[tuple[str, _Key], None] = OrderedDict()
         self._compiled: OrderedDict[_Key, CompiledTemplate | None] = OrderedDict()
 
     async def prepare(self, targets: Sequence[Target]) -> None:
@@ -55,28 +65,37 @@ class Rendering:
     def pushes(self, notification: Notification, targets: Sequence[Target]) -> list[Push | None]:
         """A push for each target, in order; None where its template cannot be filled any more.
 
-        The id is a UUID made of the notification's id and the registration's ordinal, so every try has the same.
+        The id is a UUID made of the notification's id and the registration's ordinal, so every try has the same. The
+        collapse id begins alike and ends with the template's id: a phone shows what each of its templates makes, and
+        pushes that share a payload share the collapse id. A payload filled with push variables has the push's id.
         """
         id_ = notification.id
         prefix = f"{id_[:8]}-{id_[8:12]}-{id_[12:16]}-{id_[16:20]}-"
         content = notification.content
         native = Rendered(content.payload, content.headers) if isinstance(content, NativeContent) else None
         shared: dict[_Key, Rendered] = {}
+        collapse_ids: dict[int | None, str] = {None: prefix.rstrip("-")}
         made: list[Push | None] = []
         for target in targets:
             rendered = native or self._rendered(notification, target, shared)
             if rendered is None:
                 made.append(None)
                 continue
+            push_id = f"{prefix}{target.ordinal:012x}"
+            is_own = target.template is not None and rendered is not shared.get((target.template, target.platform))
+            collapse_id = push_id if is_own else collapse_ids.get(target.template)
+            if collapse_id is None:
+                collapse_id = collapse_ids[target.template] = f"{prefix}{target.template:x}"
             made.append(
                 Push(
-                    id=f"{prefix}{target.ordinal:012x}",
+                    id=push_id,
                     push_channel=target.push_channel,
                     payload=rendered.payload,
                     headers=rendered.headers,
                     priority=notification.priority,
                     expires_at=notification.expires_at,
                     collapse_key=notification.collapse_key,
+                    collapse_id=collapse_id,
                 )
             )
         return made
@@ -94,10 +113,22 @@ class Rendering:
         properties = notification.content.properties
         variables = target.push_variables or {}
         if any(name.lower() in compiled.names for name in variables):
-            return _filled(compiled, properties, variables)
+            own = _filled(compiled, properties, variables)
+            self._tell_missing(notification, key, own)
+            return own
         if ready is None:
             ready = shared[key] = _filled(compiled, properties, {})
+            self._tell_missing(notification, key, ready)
         return ready
+
+    def _tell_missing(self, notification: Notification, key: _Key, rendered: Rendered) -> None:
+        told = (notification.id, key)
+        if not rendered.missing or told in self._told:
+            return
+        self._told[told] = None
+        if len(self._told) > _TOLD_KEPT:
+            self._told.popitem(last=False)
+        self._on_missing(notification, key[1], rendered.missing)
 
 
 def _compiled(stored: StoredTemplate | None, platform: Platform) -> CompiledTemplate | None:

@@ -25,11 +25,15 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A filled template: the payload for the push service, its headers, and Apple's expiry (a date or `0`)."""
+    """A filled template: the payload for the push service, its headers, and Apple's expiry (a date or `0`).
+
+    `missing` are the properties, in lower case, that were to be filled in and are nowhere; each is empty.
+    """
 
     payload: bytes
     headers: Mapping[str, str]
     expiry: str | None = None
+    missing: frozenset[str] = frozenset()
 
 
 class CompiledTemplate:
@@ -39,7 +43,7 @@ class CompiledTemplate:
     filled alike, so one `render` serves them all.
     """
 
-    __slots__ = ("_constant_headers", "_expiry", "_headers", "_pieces", "names")
+    __slots__ = ("_constant_headers", "_expiry", "_headers", "_needed", "_pieces", "names")
 
     def __init__(
         self, pieces: Sequence[Piece], headers: Mapping[str, str | Expression], expiry: str | Expression | None
@@ -51,6 +55,7 @@ class CompiledTemplate:
         expressions = [piece.expression for piece in pieces if isinstance(piece, Slot)]
         expressions += [value for value in (*headers.values(), expiry) if isinstance(value, Expression)]
         self.names: frozenset[str] = frozenset().union(*(expression.names for expression in expressions))
+        self._needed: frozenset[str] = frozenset().union(*(expression.needed for expression in expressions))
 
     def render(self, properties: Mapping[str, str], push_variables: Mapping[str, str]) -> Rendered:
         """Fill in the message's properties, else the phone's push variables, else defaults; names compare without case.
@@ -66,7 +71,7 @@ class CompiledTemplate:
             ]
         )
         expiry = self._expiry.evaluate(values) if isinstance(self._expiry, Expression) else self._expiry
-        return Rendered(payload, self._filled_headers(values), expiry)
+        return Rendered(payload, self._filled_headers(values), expiry, self._needed - values.keys())
 
     def _filled_headers(self, values: Mapping[str, str]) -> Mapping[str, str]:
         # Pushes of one template share this object when they can: senders keep work for it.

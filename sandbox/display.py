@@ -1,7 +1,7 @@
 """What a phone's screen makes of a payload, as each platform does it (pure)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,11 +16,16 @@ TITLELESS_TOAST = "toasttext01"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What came of one push on one phone; `raw` is the payload. It is on the screen unless `hidden` says why not."""
+    """What came of one push on one phone; `raw` is the payload. It is on the screen unless `hidden` says why not.
+
+    `replaces` is what the platform knows a notification by: a later one with the same replaces it on the screen. Empty
+    replaces nothing.
+    """
 
     push_id: str
     at: datetime
     raw: bytes
+    replaces: tuple[str, ...] = ()
     title: str = ""
     subtitle: str = ""
     body: str = ""
@@ -38,11 +43,44 @@ def shown(entry: Entry) -> Shown:
         push_id=entry.push_id,
         at=entry.at,
         raw=entry.payload,
+        replaces=_identity(entry),
         title=texts.title,
         subtitle=texts.subtitle,
         body=texts.body,
         hidden=hidden,
     )
+
+
+def on_screen(received: Iterable[Shown]) -> list[Shown]:
+    """What a person sees after all these came, oldest first; a notification that replaces another is the newest."""
+    screen: dict[object, Shown] = {}
+    for number, one in enumerate(received):
+        if not one.hidden:
+            identity = one.replaces or number
+            screen.pop(identity, None)
+            screen[identity] = one
+    return list(screen.values())
+
+
+def _identity(entry: Entry) -> tuple[str, ...]:
+    """What the platform replaces a notification by: the collapse id (Apple), the tag (Android), tag and group (Windows)."""
+    found: tuple[str, ...]
+    match entry.service:
+        case "apns":
+            found = (entry.headers.get("apns-collapse-id", ""),)
+        case "fcmv1":
+            found = (_android_tag(entry.payload),)
+        case _:
+            found = (entry.headers.get("x-wns-tag", ""), entry.headers.get("x-wns-group", ""))
+    return found if found[0] else ()
+
+
+def _android_tag(payload: bytes) -> str:
+    try:
+        android = _mapping(_mapping(_json(payload), "message"), "android")
+        return str(_mapping(android, "notification").get("tag") or "")
+    except _HiddenError:
+        return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import httpx
 
-from sandbox.display import Shown, shown
+from sandbox.display import Shown, on_screen, shown
 from sandbox.errors import RegistrationError
 from sandbox.journal import Entry, Journal
 
@@ -32,8 +32,8 @@ class VirtualPhone:
 
     @property
     def screen(self) -> list[Shown]:
-        """What of it all a person would see."""
-        return [one for one in self.received if not one.hidden]
+        """What of it all a person would see: nothing that is hidden, and nothing that was replaced since."""
+        return on_screen(self.received)
 
     def watch(self, journal: Journal) -> Callable[[], None]:
         """Receive from now on; calling the result switches the phone off."""

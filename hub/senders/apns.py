@@ -15,6 +15,7 @@ from hub.senders.apns_token import ProviderToken
 from hub.senders.base import Push, SendResult
 from hub.senders.exchange import json_object, post, send_renewing
 from hub.senders.headers import HeaderError, field_lines, given_fields
+from hub.senders.hints import MAX_APNS_EXPIRATION, collapse_id, fit_headers
 from hub.senders.meanings import (
     BAD_CHANNEL,
     CHANNEL_THROTTLED,
@@ -40,7 +41,6 @@ HOSTS: Final = {"production": "https://api.push.apple.com", "sandbox": "https://
 
 MAX_PAYLOAD: Final = 4096  # bytes
 MAX_VOIP_PAYLOAD: Final = 5120
-MAX_COLLAPSE_ID: Final = 64  # bytes
 TOO_MANY_REQUESTS_PAUSE: Final = 60.0  # seconds; Apple names no time for a device that gets too much
 
 TOPIC_SUFFIXES: Final[Mapping[str, str]] = {
@@ -155,24 +155,27 @@ def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
 def headers_for(push: Push, *, topic: str) -> list[bytes] | SendResult:
     """The header lines that a push shares with others of its page, or why it cannot be sent.
 
-    A header given with the push wins over what would be derived. `apns-priority` is left out where it is Apple's default.
+    A header given with the push wins over what would be derived. A hint that Apple would refuse is made to fit or left
+    out. `apns-priority` is left out where it is Apple's default.
     """
     try:
-        fields = given_fields(push.headers, allowed=("apns-",))
+        fields = fit_headers(given_fields(push.headers, allowed=("apns-",)))
         fields.pop("apns-id", None)  # a push has one id on every try
         push_type = fields.setdefault("apns-push-type", "background" if _is_silent(push.payload) else "alert")
         fields.setdefault("apns-topic", topic + TOPIC_SUFFIXES.get(push_type, ""))
         if push_type == "background" or push.priority is Priority.NORMAL:
             fields.setdefault("apns-priority", "5")
+        if push_type == "background" and fields["apns-priority"] == "10":
+            fields["apns-priority"] = "5"  # Apple calls 10 an error for a background push
         if push.expires_at is not None:
-            fields.setdefault("apns-expiration", str(int(push.expires_at.timestamp())))
-        if push.collapse_key:
-            fields.setdefault("apns-collapse-id", push.collapse_key)
+            seconds = min(max(int(push.expires_at.timestamp()), 0), MAX_APNS_EXPIRATION)
+            fields.setdefault("apns-expiration", str(seconds))
+        # Push types but alerts show nothing that could be replaced.
+        if key := collapse_id(push.collapse_key) or (push_type == "alert" and push.collapse_id):
+            fields.setdefault("apns-collapse-id", key)
         lines = field_lines(fields)
     except HeaderError as error:
         return malformed(str(error))
-    if len(fields.get("apns-collapse-id", "").encode()) > MAX_COLLAPSE_ID:
-        return malformed(f"BadCollapseId: more than {MAX_COLLAPSE_ID} bytes")
     limit = MAX_VOIP_PAYLOAD if push_type == "voip" else MAX_PAYLOAD
     if len(push.payload) > limit:
         return refused(OutcomeName.INVALID_NOTIFICATION_SIZE, f"PayloadTooLarge: more than {limit} bytes")
@@ -200,6 +203,7 @@ class ApnsRequests:
             or push.headers is not last.headers
             or push.expires_at is not last.expires_at
             or push.collapse_key != last.collapse_key
+            or push.collapse_id != last.collapse_id
             or push.priority is not last.priority
         ):
             self._last = push

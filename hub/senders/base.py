@@ -18,8 +18,10 @@ class Push:
 
     `id` is a lower-case UUID in canonical form, the same on every try. `payload` is the service's JSON or XML as UTF-8
     bytes without the handle (FCM: the `{"message": {...}}` object; the sender puts the token in). `headers` are the
-    service's own by their wire names. `expires_at` None leaves the time to live to the service. Many pushes of one
-    page share one `payload` and one `headers` object: a sender may keep per-object work for as long as it holds them.
+    service's own by their wire names. `expires_at` None leaves the time to live to the service. `collapse_key` is what
+    somebody asked for; without one a push that is shown carries `collapse_id`, the same on every try, so that a repeated
+    push replaces itself on the screen. Many pushes of one page share one `payload`, `headers` and `collapse_id` object:
+    a sender may keep per-object work for as long as it holds them.
     """
 
     id: str
@@ -29,6 +31,7 @@ class Push:
     priority: Priority = Priority.HIGH
     expires_at: datetime | None = None
     collapse_key: str | None = None
+    collapse_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

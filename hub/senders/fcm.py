@@ -1,6 +1,6 @@
 """Firebase Cloud Messaging, HTTP v1 over HTTP/2 (Firebase, "REST Resource: projects.messages" and "ErrorCode")."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Self
@@ -11,6 +11,7 @@ from hub.notification import Platform, Priority
 from hub.outcome import OutcomeName, Reaction
 from hub.senders.base import PUSH_ID_HEADER, Push, SendResult
 from hub.senders.exchange import Builder, json_object, send_authorized
+from hub.senders.hints import fcm_key, fcm_priority, fcm_text, fcm_ttl
 from hub.senders.meanings import (
     BAD_CHANNEL,
     CREDENTIALS,
@@ -170,11 +171,22 @@ def _is_about_one_target(details: Sequence[Mapping[str, Any]]) -> bool:
     return "device" in subjects or "topic" in subjects
 
 
+_FIT: Final[Mapping[str, Callable[[object], str | None]]] = {
+    "priority": fcm_priority,
+    "ttl": lambda value: fcm_ttl(value, MAX_TTL),
+    "collapse_key": fcm_text,
+    "collapseKey": fcm_text,
+}
+
+
 def body_parts(push: Push, *, now: datetime) -> tuple[bytes, bytes] | SendResult:
     """The request's body before and behind the registration token, or why the payload cannot be sent.
 
-    Priority, time to live and collapse key go into `message.android` where the payload does not set them. One payload
-    may never name a target: it goes to the phones of the audience and to nobody else.
+    Priority, time to live and collapse key go into `message.android` where the payload does not set them, and are made
+    to fit. A notification that is shown has a tag too: the collapse key, else the collapse id, so that a push that is
+    sent again replaces itself on the screen. The collapse id is no `collapse_key`: FCM keeps four of those for a phone
+    that is away. A hint that would make the payload too large is left out. One payload may never name a target: it goes
+    to the phones of the audience and to nobody else.
     """
     envelope = json_object(push.payload)
     message = envelope.get("message")
@@ -183,20 +195,60 @@ def body_parts(push: Push, *, now: datetime) -> tuple[bytes, bytes] | SendResult
     targets = [name for name in TARGETS if name in message]
     if targets:
         return malformed(f"message.{targets[0]} cannot be given: the hub sends to the audience's own tokens")
-    android = message.setdefault("android", {})
+    android = message.pop("android", None)
+    android = {} if android is None else android  # null is as good as absent in the JSON of protocol buffers
     if not isinstance(android, dict):
         return malformed("message.android has to be a JSON object")
-    android.setdefault("priority", "high" if push.priority is Priority.HIGH else "normal")
-    if push.expires_at is not None:
-        seconds = int((push.expires_at - now).total_seconds())
-        android.setdefault("ttl", f"{min(max(seconds, 0), MAX_TTL)}s")
-    if push.collapse_key and "collapseKey" not in android:
-        android.setdefault("collapse_key", push.collapse_key)
-    if sum(_size(message.get(name)) for name in ("data", "notification", "android")) > MAX_PAYLOAD:
+    android = _fit_given(android)
+    room = MAX_PAYLOAD - sum(map(_size, (message.get("data"), message.get("notification"), android)))
+    if room < 0:
         return refused(OutcomeName.INVALID_NOTIFICATION_SIZE, f"more than {MAX_PAYLOAD} bytes of keys and values")
+    _put_hints(push, message, android, room=room, now=now)
+    if android:
+        message["android"] = android
     rest = {name: value for name, value in envelope.items() if name != "message"}
     tail = b"," + orjson.dumps(rest)[1:] if rest else b"}"
-    return b'{"message":{"token":', b"," + orjson.dumps(message)[1:] + tail
+    text = orjson.dumps(message)
+    return b'{"message":{"token":', (b"," + text[1:] if message else b"}") + tail
+
+
+def _fit_given(android: Mapping[str, Any]) -> dict[str, Any]:
+    """The payload's own `message.android`, each hint in it made to fit or left out."""
+    given = {}
+    for name, value in android.items():
+        fit = _FIT.get(name)
+        kept = value if fit is None else fit(value)
+        if fit is None or kept is not None:
+            given[name] = kept
+    notification = given.get("notification")
+    if isinstance(notification, dict) and "tag" in notification:
+        tag = fcm_text(notification["tag"])
+        rest = {name: value for name, value in notification.items() if name != "tag"}
+        given["notification"] = rest if tag is None else {**rest, "tag": tag}
+    return given
+
+
+def _put_hints(push: Push, message: Mapping[str, Any], android: dict[str, Any], *, room: int, now: datetime) -> None:
+    """Put into `android` what it does not say yet and has room for, the most important first."""
+    key = fcm_key(push.collapse_key)
+    hints = {"priority": "high" if push.priority is Priority.HIGH else "normal"}
+    if push.expires_at is not None:
+        seconds = int((push.expires_at - now).total_seconds())
+        hints["ttl"] = f"{min(max(seconds, 0), MAX_TTL)}s"
+    if key is not None and "collapseKey" not in android:
+        hints["collapse_key"] = key
+    for name, value in hints.items():
+        cost = _size({name: value})
+        if name not in android and cost <= room:
+            android[name] = value
+            room -= cost
+    tag = key or push.collapse_id
+    shown = android.get("notification")
+    if tag and (message.get("notification") or shown) and isinstance(shown, dict | None):
+        shown = shown or {}
+        cost = _size({"tag": tag}) + ("notification" not in android) * len("notification")
+        if "tag" not in shown and cost <= room:
+            android["notification"] = {**shown, "tag": tag}
 
 
 def _size(value: object) -> int:
@@ -229,14 +281,15 @@ class FcmRequests:
             or push.payload is not last.payload
             or push.expires_at is not last.expires_at
             or push.collapse_key != last.collapse_key
+            or push.collapse_id != last.collapse_id
             or push.priority is not last.priority
         ):
             self._last = push
             self._parts = body_parts(push, now=self._now)
         if isinstance(self._parts, SendResult):
             return self._parts
-        head, tail = self._parts
         lines = [*self._lines, f"{PUSH_ID_HEADER}: {push.id}".encode()]
+        head, tail = self._parts
         return Request(self._url, lines, head + orjson.dumps(push.push_channel) + tail)
 
 

@@ -12,7 +12,9 @@ class HeaderError(ValueError):
 
 
 def given_fields(headers: Mapping[str, str], *, allowed: tuple[str, ...]) -> dict[str, str]:
-    """The caller's headers by lower-case name, checked; `allowed` are beginnings of names. Empty values are left out.
+    """The caller's headers by lower-case name, checked; `allowed` are beginnings of names. Blank values are left out.
+
+    Spaces around a value are not part of it (RFC 9110, 5.5), and HTTP/2 refuses them (RFC 9113, 8.2.1).
 
     Raises: HeaderError: names the header.
     """
@@ -21,19 +23,22 @@ def given_fields(headers: Mapping[str, str], *, allowed: tuple[str, ...]) -> dic
         key = name.lower()
         if not _NAME.fullmatch(key) or not key.startswith(allowed):
             raise HeaderError(f"the header {name!r} cannot be set; allowed are {', '.join(allowed)}")
-        if value:
-            fields[key] = value
+        if bare := value.strip(" \t"):
+            fields[key] = bare
     return fields
 
 
 def field_lines(fields: Mapping[str, str]) -> list[bytes]:
     """Lines for the transport; UTF-8.
 
-    Raises: HeaderError: a control character, whoever put it there.
+    Raises: HeaderError: a control character, or a character that UTF-8 has not.
     """
     lines = []
     for name, value in fields.items():
         if _CONTROL.search(value):
             raise HeaderError(f"the header {name!r} has a control character in its value")
-        lines.append(f"{name}: {value}".encode())
+        try:
+            lines.append(f"{name}: {value}".encode())
+        except UnicodeEncodeError as error:
+            raise HeaderError(f"the header {name!r} has a lone surrogate in its value") from error
     return lines

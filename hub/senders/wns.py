@@ -14,6 +14,7 @@ from hub.outcome import OutcomeName, Reaction
 from hub.senders.base import PUSH_ID_HEADER, Push, SendResult
 from hub.senders.exchange import Builder, send_authorized
 from hub.senders.headers import HeaderError, field_lines, given_fields
+from hub.senders.hints import MAX_WNS_TTL, fit_headers, wns_tag
 from hub.senders.meanings import (
     BAD_CHANNEL,
     CHANNEL_THROTTLED,
@@ -42,7 +43,8 @@ CONNECTIONS: Final = 100  # to one host; HTTP/1.1 carries one request at a time
 
 _CHANNEL = re.compile(r"https://([A-Za-z0-9.-]+)(?::[0-9]{1,5})?(?:[/?][!-~]*)?")
 _ROOT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*<(toast|tile|badge)[\s/>]", re.DOTALL)
-_TAG = re.compile(r"[A-Za-z0-9]{1,16}")
+_GROUP: Final = "pushbridge"
+"""`X-WNS-Group` of toasts whose tag is ours or a rule's: a toast is replaced by one with the same tag and group."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,26 +109,41 @@ def _words(status: int, said: str, headers: Mapping[str, str]) -> str:
 
 
 def request_for(push: Push, *, token: str, allowed_hosts: Sequence[str], now: datetime) -> Request | SendResult:
-    """The request, or why there cannot be one. A header given with the push wins over what would be derived."""
+    """The request, or why there cannot be one. A header given with the push wins over what would be derived.
+
+    A hint that WNS would refuse is made to fit or left out. A toast without a tag gets one made of its collapse id: a
+    push that is sent again replaces itself on the screen. A collapse key is a toast's or a tile's tag; badges replace each
+    other anyhow, and a raw notification is not shown.
+    """
     if not is_allowed(push.push_channel, allowed_hosts):
         # Not taken for dead: WNS has not said so, and a mistake in `allowed_hosts` must not end every registration.
         return refused(OutcomeName.BAD_CHANNEL, "the channel is not at an allowed host, or no https URI")
     try:
-        fields = given_fields(push.headers, allowed=("x-wns-", "content-type", "ms-cv"))
-        kind = fields.setdefault("x-wns-type", type_of(push.payload))
-        fields.setdefault("content-type", "application/octet-stream" if kind.lower() == "wns/raw" else "text/xml")
+        fields = fit_headers(given_fields(push.headers, allowed=("x-wns-", "content-type", "ms-cv")))
+        kind = fields.setdefault("x-wns-type", type_of(push.payload)).lower()
+        fields.setdefault("content-type", "application/octet-stream" if kind == "wns/raw" else "text/xml")
         fields["x-wns-requestforstatus"] = "true"  # without it a dropped notification looks like a delivered one
         fields.setdefault("x-wns-priority", "1" if push.priority is Priority.HIGH else "2")
         if push.expires_at is not None:
-            fields.setdefault("x-wns-ttl", str(max(0, int((push.expires_at - now).total_seconds()))))
-        if push.collapse_key and _TAG.fullmatch(push.collapse_key):
-            fields.setdefault("x-wns-tag", push.collapse_key)
+            seconds = min(max(0, int((push.expires_at - now).total_seconds())), MAX_WNS_TTL)
+            fields.setdefault("x-wns-ttl", str(seconds))
+        if "x-wns-tag" not in fields:
+            _put_tag(fields, kind, push)
         lines = field_lines({"authorization": f"Bearer {token}", PUSH_ID_HEADER: push.id, **fields})
     except HeaderError as error:
         return malformed(str(error))
     if len(push.payload) > MAX_PAYLOAD:
         return refused(OutcomeName.INVALID_NOTIFICATION_SIZE, f"more than {MAX_PAYLOAD} bytes")
     return Request(push.push_channel, lines, push.payload)
+
+
+def _put_tag(fields: dict[str, str], kind: str, push: Push) -> None:
+    is_toast = kind == "wns/toast"
+    tag = wns_tag(push.collapse_key) or (is_toast and wns_tag(push.collapse_id))
+    if tag and (is_toast or kind == "wns/tile"):
+        fields["x-wns-tag"] = tag
+        if is_toast:
+            fields.setdefault("x-wns-group", _GROUP)
 
 
 def is_allowed(channel: str, allowed_hosts: Sequence[str]) -> bool:

@@ -5,11 +5,12 @@ are fetched and tried one by one. Else roaring bitmaps of whole tags are joined,
 reading them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Set
 
 from pyroaring import BitMap
 
 from hub.notification import Audience, Content, Everyone, NativeContent, Platform
+from hub.outcome import Unreached
 from hub.tags import And, Not, Or, Tag, TagExpression, tag_key
 
 
@@ -70,6 +71,31 @@ def kinds_for(content: Content, platforms: frozenset[Platform] | None) -> dict[P
     return {
         platform: kind_key("template", platform) for platform in Platform if platforms is None or platform in platforms
     }
+
+
+Kind = tuple[Platform, bool]
+"""A platform, and whether its registration has a template."""
+
+
+def why_nobody(content: Content, platforms: frozenset[Platform] | None, live: Set[Kind]) -> Unreached:
+    """Why none of the live registrations that match an audience, by their kinds, receives this content."""
+    if isinstance(content, NativeContent):
+        is_near = any(platform is content.platform for platform, _ in live)
+        return Unreached.NO_NATIVE if is_near else Unreached.OTHER_PLATFORM
+    is_near = any(platforms is None or platform in platforms for platform, _ in live)
+    return Unreached.NO_TEMPLATE if is_near else Unreached.OTHER_PLATFORM
+
+
+def wanted_tags(expression: TagExpression) -> Iterator[str]:
+    """Keys of the tags that an expression asks for, those it asks to be absent left out."""
+    match expression:
+        case Tag(name):
+            yield tag_key(name)
+        case And(operands) | Or(operands):
+            for operand in operands:
+                yield from wanted_tags(operand)
+        case Not():
+            return
 
 
 def pages_of(ordinals: BitMap, size: int) -> list[BitMap]:

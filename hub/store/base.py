@@ -13,7 +13,7 @@ from pyroaring import BitMap
 
 from hub.installation import Installation, Registration
 from hub.notification import Notification, Platform
-from hub.outcome import NotificationDetails, OutcomeName, State
+from hub.outcome import NotificationDetails, OutcomeName, State, Unreached
 
 PAGE_SIZE = 1000
 """Registrations in one page, at most: the unit of leasing, recording and of what a crash may repeat."""
@@ -109,11 +109,13 @@ class Audience:
     """Who a notification reaches. Small: `targets` at hand. Large: `pages`, (platform, ordinals) each, not yet read.
 
     `skipped` are native registrations left out because another of the audience names the same push channel.
+    `nobody` says why there is neither a target nor a page.
     """
 
     targets: Sequence[Target] = ()
     pages: Sequence[tuple[Platform, BitMap]] = ()
     skipped: Mapping[Platform, BitMap] = field(default_factory=dict)
+    nobody: Unreached | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,13 +151,14 @@ class PageResult:
     """What became of one piece of work. `counts` are final outcomes by platform; retries are in neither count.
 
     `state` is for a notification that was handed on whole and has no counts: elsewhere they say the state. With
-    `dead_letter` it could not be handed on.
+    `dead_letter` it could not be handed on. `nobody` says why its audience was empty.
     """
 
     work: Work
     counts: Mapping[Platform, Mapping[OutcomeName, int]]
     state: State | None = None
     dead_letter: DeadLetter | None = None
+    nobody: Unreached | None = None
     ordinals: BitMap | None = None
     failures: Sequence[Failed] = ()
     retries: Sequence[RetryPage] = ()
@@ -164,11 +167,15 @@ class PageResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """`ended` counts the notifications whose last page this was; `lost` the results refused for a lost lease."""
+    """`ended` counts the notifications whose last page this was; `lost` the results refused for a lost lease.
+
+    `unreached` are those of the ended that no phone got, with the cause; each is told once, however often it was tried.
+    """
 
     ended: Mapping[tuple[str, State], int]
     lost: int
     gone: int
+    unreached: Sequence[tuple[Notification, Unreached]] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

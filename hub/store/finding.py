@@ -2,16 +2,19 @@
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache, partial
 from typing import Any
 
 import orjson
 from pyroaring import BitMap
 
 from hub.notification import Everyone, NativeContent, Notification, Platform
-from hub.store.audience import driving_tags, kind_key, kinds_for, matching, pages_of
+from hub.outcome import Unreached
+from hub.store.audience import Kind, driving_tags, kind_key, kinds_for, matching, pages_of, wanted_tags, why_nobody
 from hub.store.base import PAGE_SIZE, Audience, StoredTemplate, Target
 from hub.store.hubs import known_hub_id
-from hub.store.tag_index import FOLD_AT, few, members
+from hub.store.tag_index import FOLD_AT, few, is_known, members
 from hub.tags import Tag, TagExpression, matches, tag_key
 
 _TARGET_COLUMNS = (
@@ -24,7 +27,15 @@ def audience_of(connection: sqlite3.Connection, notification: Notification, *, n
     """Who the notification reaches now; by single registrations where few tags lead to all of them, else by bitmaps."""
     hub = known_hub_id(connection, notification.hub)
     if hub is None:
-        return Audience()
+        is_for_all = isinstance(notification.audience, Everyone)
+        return Audience(nobody=Unreached.NO_REGISTRATION if is_for_all else Unreached.NO_TAG)
+    audience = _audience_in(connection, hub, notification, now)
+    if audience.targets or audience.pages:
+        return audience
+    return replace(audience, nobody=_why_nobody(connection, hub, notification, now))
+
+
+def _audience_in(connection: sqlite3.Connection, hub: int, notification: Notification, now: float) -> Audience:
     native = isinstance(notification.content, NativeContent)
     kinds = kinds_for(notification.content, notification.platforms)
     if not isinstance(notification.audience, Everyone):
@@ -103,6 +114,60 @@ def _from_bitmaps(
         wanted = BitMap.union(BitMap(), *by_platform.values())
         return Audience(targets=[_target(row) for row in _rows(connection, wanted, now)], skipped=skipped)
     return Audience(pages=_paged(by_platform), skipped=skipped)
+
+
+def _why_nobody(connection: sqlite3.Connection, hub: int, notification: Notification, now: float) -> Unreached:
+    """Asked only of an empty audience: which registrations match, whatever their kind, and whether they live."""
+    audience = notification.audience
+    driver = None if isinstance(audience, Everyone) else driving_tags(audience)
+    tags = None if driver is None else few(connection, hub, driver, FOLD_AT)
+    if tags is not None and not isinstance(audience, Everyone):
+        found, live = _kinds_of_candidates(connection, tags, audience, now)
+    else:
+        found, live = _kinds_by_bitmaps(connection, hub, notification, now)
+    if live:
+        return why_nobody(notification.content, notification.platforms, live)
+    if found:
+        return Unreached.GONE
+    if isinstance(audience, Everyone):
+        return Unreached.NO_REGISTRATION
+    # The index forgets the phones that are gone at once, and never a tag that a phone has carried.
+    once_carried = (key for key in wanted_tags(audience) if is_known(connection, hub, key))
+    return Unreached.GONE if any(not members(connection, hub, key) for key in once_carried) else Unreached.NO_TAG
+
+
+def _kinds_of_candidates(
+    connection: sqlite3.Connection, tags: Sequence[int], expression: TagExpression, now: float
+) -> tuple[bool, set[Kind]]:
+    """Whether registrations with these tags match, and the kinds of those that live."""
+    found, live = False, set[Kind]()
+    for tag in tags:
+        for platform, is_template, is_alive, carried in connection.execute(
+            "SELECT r.platform, r.template_name IS NOT NULL,"
+            " r.dead_at IS NULL AND (r.expires_at IS NULL OR r.expires_at > ?), r.tags"
+            " FROM tag_row m JOIN registration r ON r.ordinal = m.ordinal WHERE m.tag = ?",
+            (now, tag),
+        ):
+            if matches(expression, frozenset(tag_key(one) for one in orjson.loads(carried))):
+                found = True
+                if is_alive:
+                    live.add((_PLATFORMS[platform], bool(is_template)))
+    return found, live
+
+
+def _kinds_by_bitmaps(
+    connection: sqlite3.Connection, hub: int, notification: Notification, now: float
+) -> tuple[bool, set[Kind]]:
+    """As `_kinds_of_candidates`, by whole tags: a kind lives if one of up to a page of its registrations does."""
+    found, live = False, set[Kind]()
+    of_tag = lru_cache(maxsize=None)(partial(members, connection, hub))
+    for platform in Platform:
+        for kind in ("native", "template"):
+            matched = matching(notification.audience, of_tag, of_tag(kind_key(kind, platform)))
+            found = found or bool(matched)
+            if matched and _rows(connection, matched[:PAGE_SIZE], now):
+                live.add((platform, kind == "template"))
+    return found, live
 
 
 def targets(connection: sqlite3.Connection, ordinals: BitMap, *, now: float) -> list[Target]:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import orjson
 
 from hub.errors import NotFoundError
-from hub.notification import Platform
-from hub.outcome import NotificationDetails, OutcomeName, State, final_state
+from hub.notification import Notification, Platform
+from hub.outcome import NotificationDetails, OutcomeName, State, Unreached, final_state, why_unreached
 from hub.store.base import PageResult, Recorded, RetryPage, Work
 from hub.store.hubs import hub_id, known_hub_id
 from hub.store.letters import insert_dead_letters
@@ -23,22 +23,26 @@ def record(connection: sqlite3.Connection, results: Sequence[PageResult], *, now
     for result in results:
         is_plain = result.work.page is None and not result.retries and not result.failures
         (plain if is_plain else rest).append(result)
-    ended = _end_at_once(connection, plain, now)
+    unreached: list[tuple[Notification, Unreached]] = []
+    ended = _end_at_once(connection, plain, now, unreached)
     lost = len(plain) - ended.total()
     gone = 0
     for result in rest:
-        state = _record_one(connection, result, now)
+        state = _record_one(connection, result, now, unreached)
         if state is None:
             lost += 1
             continue
         if state is not State.PROCESSING:
             ended[result.work.notification.hub, state] += 1
         gone += _record_failures(connection, result, now)
-    return Recorded(ended=ended, lost=lost, gone=gone)
+    return Recorded(ended=ended, lost=lost, gone=gone, unreached=unreached)
 
 
 def _end_at_once(
-    connection: sqlite3.Connection, results: Sequence[PageResult], now: float
+    connection: sqlite3.Connection,
+    results: Sequence[PageResult],
+    now: float,
+    unreached: list[tuple[Notification, Unreached]],
 ) -> Counter[tuple[str, State]]:
     """The common case, in one statement: a notification that was its own page and went well. Returns those that ended."""
     ended = Counter[tuple[str, State]]()
@@ -60,12 +64,16 @@ def _end_at_once(
         )
         if cursor.rowcount:
             ended[result.work.notification.hub, state] += 1
+            if result.nobody is not None:
+                unreached.append((result.work.notification, result.nobody))
             if result.dead_letter is not None:
                 insert_dead_letters(connection, [result.dead_letter], now)
     return ended
 
 
-def _record_one(connection: sqlite3.Connection, result: PageResult, now: float) -> State | None:
+def _record_one(
+    connection: sqlite3.Connection, result: PageResult, now: float, unreached: list[tuple[Notification, Unreached]]
+) -> State | None:
     """The notification's state with this; None when the lease was lost."""
     work = result.work
     if work.page is None:
@@ -90,7 +98,10 @@ def _record_one(connection: sqlite3.Connection, result: PageResult, now: float) 
     ).fetchone()
     pages_open = open_before + len(result.retries) - (work.page is not None)
     counts = _merged(orjson.loads(kept) if kept else {}, result.counts)
-    state = State.PROCESSING if pages_open else final_state(_named(counts))
+    named = _named(counts)
+    state = State.PROCESSING if pages_open else final_state(named)
+    if not pages_open and (why := why_unreached(named)):
+        unreached.append((work.notification, why))
     connection.execute(
         "UPDATE notification SET pages_open = ?, counts = ?, state = ?, ended_at = ? WHERE seq = ?",
         (pages_open, orjson.dumps(counts).decode(), state.value, None if pages_open else now, work.seq),

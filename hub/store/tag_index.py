@@ -91,6 +91,11 @@ def members(connection: sqlite3.Connection, hub: int, key: str) -> BitMap:
     return result
 
 
+def is_known(connection: sqlite3.Connection, hub: int, key: str) -> bool:
+    """Whether a registration carries the tag, or ever did."""
+    return connection.execute("SELECT 1 FROM tag WHERE hub = ? AND key = ?", (hub, key)).fetchone() is not None
+
+
 def few(connection: sqlite3.Connection, hub: int, keys: frozenset[str], limit: int) -> list[int] | None:
     """Ids of the tags that exist among `keys` if all are kept as rows, `limit` in sum at most; else None."""
     tags = []

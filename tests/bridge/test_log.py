@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from bridge.errors import Stage
 from bridge.log import configure
 from bridge.redaction import REMOVED, fingerprint, redact
+from hub.outcome import DELIVERY_LABELS, OutcomeName
 
 
 @pytest.fixture(autouse=True)
@@ -160,6 +161,43 @@ def test_what_is_about_a_person_becomes_a_fingerprint(name: str) -> None:
 )
 def test_other_names_are_shown(name: str) -> None:
     assert redact({name: "plain"}) == {name: "plain"}
+
+
+@pytest.mark.parametrize("outcome", OutcomeName)
+def test_how_often_an_outcome_was_seen_is_shown_whatever_its_name(outcome: OutcomeName, stream: io.StringIO) -> None:
+    configure("info", stream)
+    for counts in ({outcome.value: 3}, {outcome: 3}):
+        structlog.get_logger().info("pushed", outcomes=counts)
+    assert [line["outcomes"] for line in lines(stream)] == [{outcome.value: 3}] * 2
+    assert redact({"by_label": {DELIVERY_LABELS[outcome]: 3}}) == {"by_label": {DELIVERY_LABELS[outcome]: 3}}
+    assert redact({"outcome": outcome}) == {"outcome": outcome.value}
+
+
+NOT_COUNTS: list[dict[str, Any]] = [
+    {"credentials": "abc"},
+    {"credentials": 12345},
+    {"token": 12345},
+    {"tokens": 3},
+    {"password": 1234},
+    {"key": 42},
+    {"InvalidToken": "abc"},
+    {"InvalidToken": "12345"},
+    {"InvalidToken": b"abc"},
+    {"InvalidToken": 12.5},
+    {"InvalidToken": ["abc"]},
+    {"InvalidToken": {"value": 5}},
+    {"WrongToken": True},
+    {"invalidtoken": 5},
+    {"NewInvalidToken": 5},
+    {"token": {"InvalidToken": 5}},
+]
+
+
+@pytest.mark.parametrize("fields", NOT_COUNTS, ids=str)
+def test_only_a_whole_number_under_the_exact_name_of_an_outcome_is_a_count(fields: dict[str, Any]) -> None:
+    (name,) = fields
+    assert redact(fields) == {name: REMOVED}
+    assert redact({"outcomes": fields}) == {"outcomes": {name: REMOVED}}
 
 
 def test_a_missing_secret_is_shown_as_missing() -> None:

@@ -1,5 +1,6 @@
 """What is written of an event: one id on every line, and nothing of what it or a phone holds."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,8 +16,8 @@ from bridge.telemetry import Telemetry
 from bridge.trail import Trail
 from connectors.base import Message
 from hub.errors import StoreError
-from hub.notification import EVERYONE, Platform
-from hub.outcome import OutcomeName, State
+from hub.notification import EVERYONE, Platform, TemplateContent
+from hub.outcome import ENDED_WELL, OutcomeName, State, Unreached
 from hub.store.base import DeadLetter, Lane
 from rules.decision import Decision, Intent
 from rules.event import Event
@@ -64,6 +65,8 @@ def everything(telemetry: Telemetry) -> list[EventDict]:
         telemetry.retried(HELLO, Platform.APNS, {OutcomeName.THROTTLED: 1}, reason="TooManyRequests", due_at=1e9)
         telemetry.forwarded(HELLO, OutcomeName.PNS_UNAVAILABLE, reason="HTTP 503", due_at=1e9)
         telemetry.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
+        telemetry.unreached(HELLO, Unreached.NO_TEMPLATE)
+        telemetry.properties_missing(HELLO, Platform.APNS, ["titel"])
         telemetry.ended({("app", State.COMPLETED): 1})
         telemetry.gone("app", Platform.APNS, 1)
         telemetry.lease_lost(Lane.SINGLE, 1)
@@ -139,12 +142,13 @@ def test_a_repetition_warns_of_nothing(telemetry: Telemetry) -> None:
 
 
 def test_the_outcome_says_of_whom_and_of_what(telemetry: Telemetry) -> None:
+    outcomes = {OutcomeName.SUCCESS: 2, OutcomeName.BAD_CHANNEL: 1}
     with capture_logs() as lines:
-        telemetry.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 2, OutcomeName.BAD_CHANNEL: 1})
+        telemetry.pushed(HELLO, Platform.APNS, outcomes, reason="BadDeviceToken")
     assert lines == [
         {
             "event": "pushed",
-            "log_level": "info",
+            "log_level": "warning",
             "event_id": "e-1",
             "notification_id": HELLO.id,
             "source": "orders",
@@ -152,8 +156,52 @@ def test_the_outcome_says_of_whom_and_of_what(telemetry: Telemetry) -> None:
             "hub": "app",
             "platform": "apns",
             "outcomes": {"Success": 2, "BadChannel": 1},
+            "failed": 1,
+            "reason": "BadDeviceToken",
         }
     ]
+
+
+@pytest.mark.parametrize("outcome", OutcomeName)
+def test_every_outcome_but_the_good_ones_is_a_warning_that_says_how_many(
+    telemetry: Telemetry, outcome: OutcomeName
+) -> None:
+    with capture_logs() as lines:
+        telemetry.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 5, outcome: 3}, reason="x" * 10_000)
+    (line,) = lines
+    if outcome in ENDED_WELL:
+        assert (line["log_level"], line.get("failed"), line.get("reason")) == ("info", None, None)
+    else:
+        assert (line["log_level"], line["failed"], line["reason"]) == ("warning", 3, "x" * 200)
+
+
+@pytest.mark.parametrize("why", Unreached)
+def test_a_notification_that_reached_nobody_is_a_line_and_a_count(telemetry: Telemetry, why: Unreached) -> None:
+    with capture_logs() as lines:
+        telemetry.unreached(HELLO, why)
+    (line,) = lines
+    assert (line["event"], line["event_id"], line["rule"], line["reason"]) == (
+        "nobody reached",
+        "e-1",
+        "paid",
+        why.value,
+    )
+    ordinary = why.value in ("no_registration", "no_tag", "other_platform", "gone")
+    assert line["log_level"] == ("info" if ordinary else "warning")
+    value = telemetry._metrics.registry.get_sample_value
+    for each in Unreached:
+        labels = {"hub": "app", "reason": each.value}
+        assert value("pushbridge_notifications_unreached_total", labels) == (each is why)
+
+
+def test_a_missing_property_is_named_beside_those_that_are_there(telemetry: Telemetry) -> None:
+    content = TemplateContent(properties={"title": "canary", "text": "canary"})
+    with capture_logs() as lines:
+        telemetry.properties_missing(replace(HELLO, content=content), Platform.FCM, {"titel", "body"})
+    (line,) = lines
+    assert (line["log_level"], line["event"]) == ("warning", "template property missing")
+    assert (line["missing"], line["given"], line["platform"]) == (["body", "titel"], ["text", "title"], "fcmv1")
+    assert "canary" not in str(line)
 
 
 def test_a_retry_is_a_warning_that_says_how_many_why_and_when_next(telemetry: Telemetry) -> None:
@@ -252,6 +300,8 @@ def test_everything_told_is_counted_and_shown_as_well(telemetry: Telemetry) -> N
         "pushbridge_end_to_end_seconds_count": {"platform": "apns"},
         "pushbridge_notifications_total": {"hub": "app", "outcome": "completed"},
         "pushbridge_audience_devices_count": {"kind": "expression"},
+        "pushbridge_notifications_unreached_total": {"hub": "app", "reason": "no_template"},
+        "pushbridge_template_properties_missing_total": {"hub": "app", "platform": "apns"},
         "pushbridge_store_errors_total": {"engine": "sqlite", "op": "accept"},
     }.items():
         assert registry.get_sample_value(name, labels) == 1, name

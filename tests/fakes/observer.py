@@ -2,10 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from hub.notification import Notification, Platform
-from hub.outcome import OutcomeName, State
+from hub.outcome import OutcomeName, State, Unreached
 from hub.store.base import Lane
 
 
@@ -14,6 +14,9 @@ class FakeObserver:
 
     def __init__(self) -> None:
         self.audiences: list[tuple[Notification, Mapping[Platform, int]]] = []
+        self.reasons: list[str] = []
+        self.nobody: list[tuple[str, Unreached]] = []
+        self.missing: list[tuple[str, Platform, list[str]]] = []
         self.outcomes = Counter[tuple[Platform, OutcomeName]]()
         self.handovers: list[tuple[Notification, OutcomeName, bool]] = []
         self.answers = Counter[tuple[str, Platform, OutcomeName]]()
@@ -43,8 +46,25 @@ class FakeObserver:
         self.audiences.append((notification, counts))
         self._news.set()
 
-    def pushed(self, notification: Notification, platform: Platform, outcomes: Mapping[OutcomeName, int]) -> None:
+    def pushed(
+        self,
+        notification: Notification,
+        platform: Platform,
+        outcomes: Mapping[OutcomeName, int],
+        *,
+        reason: str = "",
+    ) -> None:
+        if reason:
+            self.reasons.append(reason)
         self.outcomes.update({(platform, outcome): count for outcome, count in outcomes.items()})
+        self._news.set()
+
+    def unreached(self, notification: Notification, why: Unreached) -> None:
+        self.nobody.append((notification.id, why))
+        self._news.set()
+
+    def properties_missing(self, notification: Notification, platform: Platform, names: Collection[str]) -> None:
+        self.missing.append((notification.id, platform, sorted(names)))
         self._news.set()
 
     def forwarded(self, notification: Notification, outcome: OutcomeName, *, reason: str, due_at: float | None) -> None:

@@ -1,6 +1,7 @@
 """Pushes are rendered once for all who get the same, and each as its own template and platform say."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -103,6 +104,45 @@ async def test_the_id_of_a_push_is_a_uuid_the_same_on_every_try_and_unique_for_e
         "01234567-89ab-cdef-0123-010000000000",
     ]
     assert [push.id for push in again if push] == [ids[2], ids[0]]
+
+
+async def test_pushes_that_share_a_payload_share_a_collapse_id_and_no_others_do() -> None:
+    """Else a repeated push would not replace itself, or one notification another, or one template of a phone the other."""
+    templates = Templates(t1=template(MESSAGE), t2=template(MESSAGE), t3=template(NAMED))
+    targets = [
+        *(target(1, 1), target(2, 1), target(3, 2)),
+        *(target(4, 3), target(5, 3, push_variables={"name": "Ann"}), target(6, 3, push_variables={"name": "Bob"})),
+    ]
+    one, other = notification(), notification()
+    once = [push.collapse_id for push in await pushes(templates, one, *targets) if push]
+    again = [push.collapse_id for push in await pushes(templates, one, *reversed(targets)) if push]
+    assert again[::-1] == once
+    assert once[0] is once[1]
+    assert len(set(once)) == 5
+    assert not set(once) & {push.collapse_id for push in await pushes(templates, other, *targets) if push}
+    content = NativeContent(platform=Platform.FCM, payload=b"{}")
+    natives = [await pushes(templates, replace(each, content=content), target(1, None)) for each in (one, one, other)]
+    first, repeated, another = [push.collapse_id for (push,) in natives if push]
+    assert first == repeated != another
+
+
+async def test_a_broadcast_of_many_pages_tells_once_of_a_property_that_a_template_lacks() -> None:
+    told: list[tuple[str, Platform, list[str]]] = []
+    made = Rendering(
+        Templates(t1=template(NAMED), t2=template(MESSAGE)),
+        on_missing=lambda notification, platform, names: told.append((notification.id, platform, sorted(names))),
+    )
+    phones = [
+        target(1),
+        target(2, push_variables={"other": "x"}),
+        target(3, push_variables={"name": "Ann"}),
+        target(4, 2),
+    ]
+    await made.prepare(phones)
+    one, other = notification(), notification()
+    for given in (one, one, other, one):
+        made.pushes(given, phones)
+    assert told == [(one.id, Platform.FCM, ["name"]), (other.id, Platform.FCM, ["name"])]
 
 
 async def test_a_native_payload_goes_as_it_is_with_its_headers() -> None:

@@ -9,7 +9,7 @@ import os
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -20,6 +20,7 @@ import orjson
 import pytest
 
 from sandbox.journal import Entry
+from sandbox.phones import VirtualPhone
 from sandbox.services import PushServices
 from tests.brokers import queues
 from tests.brokers.rabbitmq import RabbitMq
@@ -66,6 +67,7 @@ class Life:
 class Witness:
     """What was seen. `leased` counts by event the dead processes that had it in hand.
 
+    `repeats` and `shown_twice` are by platform: pushes repeated, and repeats that left a second alert on the screen.
     `redelivered` counts the messages that were handed out again after their event had been accepted.
     """
 
@@ -73,15 +75,21 @@ class Witness:
     kills: int = 0
     kills_in_flight: int = 0
     leased: Counter[str] = field(default_factory=Counter)
-    repeats: int = 0
+    repeats: Counter[str] = field(default_factory=Counter)
+    shown_twice: Counter[str] = field(default_factory=Counter)
     redelivered: int = 0
 
     def __str__(self) -> str:
         return (
             f"{self.identity.value}: {self.kills_in_flight} of {self.kills} kills with pushes in flight,"
-            f" {self.leased.total()} pages in hand at kills, {self.repeats} pushes repeated,"
+            f" {self.leased.total()} pages in hand at kills, {self.repeats.total()} pushes repeated"
+            f" ({_listed(self.repeats)}), {self.shown_twice.total()} of them shown twice ({_listed(self.shown_twice)}),"
             f" {self.redelivered} messages redelivered after acceptance"
         )
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{platform} {counts[platform]}" for platform in sorted(set(PHONES)))
 
 
 @pytest.mark.timeout(600)  # a minute and a half on two idle cores
@@ -112,7 +120,8 @@ async def _run(identity: Identity, rabbitmq: RabbitMq, directory: Path, rng: ran
         Daemon(directory, _configuration(relay.port, queue, services, identity)) as daemon,
     ):
         await daemon.start()  # the queue is there from now on
-        await daemon.register(*_installations(services))
+        phones = [services.add_phone(f"phone-{number}", platform) for number, platform in enumerate(PHONES)]
+        await daemon.register(*_installations(phones))
         assert await daemon.terminate() == 0
         await asyncio.to_thread(queues.put, rabbitmq.url, queue, _messages(identity))
 
@@ -130,10 +139,13 @@ async def _run(identity: Identity, rabbitmq: RabbitMq, directory: Path, rng: ran
         assert await daemon.terminate() == 0
         assert await asyncio.to_thread(queues.count, rabbitmq.url, queue, expected=0) == 0
 
-        witness.repeats = len(services.journal) - MESSAGES
+        _count_repeats(phones, witness)
+        assert witness.repeats.total() == len(services.journal) - MESSAGES
         witness.redelivered = sum(line.get("end") == "suppressed" for line in daemon.log())
         _assert_accepted_once(daemon)
         _assert_repeats_explained(services, witness)
+        assert all(witness.repeats[platform] for platform in PHONES), f"a platform had no repeated push: {witness}"
+        assert not witness.shown_twice.total(), witness
         assert witness.kills == KILLS
         assert witness.kills_in_flight >= 40
         assert witness.redelivered, "no redelivery was seen: nothing was tested of what it must not do"
@@ -165,7 +177,7 @@ def _configuration(port: int, queue: str, services: PushServices, identity: Iden
     }
 
 
-def _installations(services: PushServices) -> list[Mapping[str, Any]]:
+def _installations(phones: Sequence[VirtualPhone]) -> list[Mapping[str, Any]]:
     bodies = {
         "apns": '{"aps": {"alert": "$(text)"}}',
         "fcmv1": '{"message": {"notification": {"body": "$(text)"}}}',
@@ -173,13 +185,13 @@ def _installations(services: PushServices) -> list[Mapping[str, Any]]:
     }
     return [
         {
-            "installationId": f"phone-{number}",
-            "platform": platform,
-            "pushChannel": services.add_phone(f"phone-{number}", platform).handle,
+            "installationId": phone.name,
+            "platform": phone.platform,
+            "pushChannel": phone.handle,
             "tags": [f"customer:{number}"],
-            "templates": {"text": {"body": bodies[platform]}},
+            "templates": {"text": {"body": bodies[phone.platform]}},
         }
-        for number, platform in enumerate(PHONES)
+        for number, phone in enumerate(phones)
     ]
 
 
@@ -269,6 +281,16 @@ def _number(entry: Entry) -> int:
     found = _NUMBER.search(entry.payload)
     assert found is not None, entry
     return int(found[1])
+
+
+def _count_repeats(phones: Sequence[VirtualPhone], witness: Witness) -> None:
+    """What each phone got more often than once, and what of it a person sees more often than once."""
+    for phone in phones:
+        received = Counter(one.body for one in phone.received)
+        seen = Counter(one.body for one in phone.screen)
+        assert seen.keys() == received.keys(), "a notification took another one's place"
+        witness.repeats[phone.platform] += received.total() - len(received)
+        witness.shown_twice[phone.platform] += seen.total() - len(seen)
 
 
 def _assert_accepted_once(daemon: Daemon) -> None:

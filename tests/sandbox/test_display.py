@@ -1,12 +1,13 @@
 """What a screen shows of a payload, platform by platform."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.display import Shown, shown
+from sandbox.display import Shown, on_screen, shown
 from sandbox.journal import Entry
 
 
@@ -79,6 +80,46 @@ def test_what_is_not_shown_says_why(service: str, payload: bytes, why: str) -> N
 @pytest.mark.parametrize("kind", ["wns/tile", "wns/badge", "wns/raw"])
 def test_only_a_toast_is_a_notification(kind: str) -> None:
     assert screen("wns", toast("<text>x</text>"), kind).hidden == f"{kind} is no toast"
+
+
+def pushed(service: str, title: str, **identity: str) -> Entry:
+    """A push with a title; `identity` are the headers or, on Android, the fields it is known by."""
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    payload = toast(f"<text>{title}</text>")
+    headers = {name.replace("_", "-"): value for name, value in identity.items()}
+    if service == "apns":
+        payload = json.dumps({"aps": {"alert": title}} if title else {"aps": {"content-available": 1}}).encode()
+    elif service == "fcmv1":
+        android = {"notification": identity} if "tag" in identity else identity
+        payload = json.dumps({"message": {"notification": {"title": title}, "android": android}}).encode()
+    else:
+        headers = {"x-wns-type": "wns/toast", **headers}
+    return Entry(seq=1, at=at, service=service, push_id="p", handle="h", status=200, payload=payload, headers=headers)
+
+
+SCREENS = [
+    ("apns", [("a", {}), ("b", {})], ["a", "b"]),
+    ("apns", [("a", {"apns_collapse_id": "1"}), ("b", {"apns_collapse_id": "1"})], ["b"]),
+    ("apns", [("a", {"apns_collapse_id": "1"}), ("b", {"apns_collapse_id": "2"})], ["a", "b"]),
+    ("apns", [("a", {"apns_collapse_id": "1"}), ("", {"apns_collapse_id": "1"})], ["a"]),
+    ("apns", [(title, {"apns_collapse_id": id_}) for title, id_ in ("a1", "b2", "c1")], ["b", "c"]),
+    ("fcmv1", [("a", {}), ("b", {})], ["a", "b"]),
+    ("fcmv1", [("a", {"tag": "1"}), ("b", {"tag": "1"})], ["b"]),
+    ("fcmv1", [("a", {"tag": "1"}), ("b", {"tag": "2"})], ["a", "b"]),
+    ("fcmv1", [("a", {"collapse_key": "1"}), ("b", {"collapse_key": "1"})], ["a", "b"]),
+    ("wns", [("a", {}), ("b", {})], ["a", "b"]),
+    ("wns", [("a", {"x_wns_tag": "1"}), ("b", {"x_wns_tag": "1"})], ["b"]),
+    ("wns", [("a", {"x_wns_tag": "1", "x_wns_group": "g"}), ("b", {"x_wns_tag": "1", "x_wns_group": "h"})], ["a", "b"]),
+    ("wns", [("a", {"x_wns_group": "g"}), ("b", {"x_wns_group": "g"})], ["a", "b"]),
+]
+
+
+@pytest.mark.parametrize(("service", "pushes", "seen"), SCREENS)
+def test_a_notification_replaces_the_one_it_is_known_by(
+    service: str, pushes: list[tuple[str, dict[str, str]]], seen: list[str]
+) -> None:
+    received = [shown(pushed(service, title, **identity)) for title, identity in pushes]
+    assert [one.title or one.body for one in on_screen(received)] == seen
 
 
 @given(service=st.sampled_from(["apns", "wns"]), payload=st.binary() | st.text().map(str.encode))

@@ -3,108 +3,20 @@
 import asyncio
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from hub.notification import Platform
 from hub.outcome import OutcomeName, Reaction
-from hub.senders.apns import ApnsSender, ApnsSettings
-from hub.senders.base import Push, Sender, SendResult
-from hub.senders.fcm import FcmSender, FcmSettings
-from hub.senders.wns import WnsSender, WnsSettings
-from sandbox.service import PushService
+from hub.senders.apns import ApnsSender
+from hub.senders.base import SendResult
+from hub.senders.fcm import FcmSender
+from hub.senders.wns import WnsSender
 from sandbox.services import PushServices
 from tests.hub.senders.keys import p256_key, pem_of
-
-PAYLOADS = {
-    Platform.APNS: b'{"aps":{"alert":{"title":"Deposit","body":"1,234.56 EUR"}}}',
-    Platform.FCM: b'{"message":{"notification":{"title":"Deposit","body":"1,234.56 EUR"}}}',
-    Platform.WNS: b"<toast><visual><binding template='ToastGeneric'><text>Deposit</text></binding></visual></toast>",
-}
-
-
-class Lane:
-    """A sender, the stand-in it sends to, and pushes for phones that the stand-in knows."""
-
-    def __init__(self, services: PushServices, sender: Sender) -> None:
-        self.services = services
-        self.sender = sender
-        self.service: PushService = {"apns": services.apns, "fcmv1": services.fcm, "wns": services.wns}[
-            sender.platform.value
-        ]
-
-    def pushes(self, count: int, *, first: int = 0) -> list[Push]:
-        return [self.push(first + number) for number in range(count)]
-
-    def push(self, number: int) -> Push:
-        channel = self.services.make_handle(self.sender.platform.value, number)
-        self.service.register(channel)
-        return Push(id=str(uuid.uuid4()), push_channel=channel, payload=PAYLOADS[self.sender.platform])
-
-    def taken(self) -> Counter[str]:
-        """How often the service took each push."""
-        return Counter(entry.push_id for entry in self.services.journal.accepted())
-
-
-@pytest.fixture
-async def services(tmp_path: Path) -> AsyncIterator[PushServices]:
-    async with PushServices(tmp_path) as running:
-        yield running
-
-
-def apns_settings(services: PushServices) -> ApnsSettings:
-    credential = services.apns_credential
-    return ApnsSettings(
-        key=credential.key_file.read_text(),
-        key_id=credential.key_id,
-        team_id=credential.team_id,
-        topic=credential.topic,
-        endpoint=credential.endpoint,
-        ca_file=str(services.ca_file),
-    )
-
-
-def fcm_settings(services: PushServices) -> FcmSettings:
-    credential = services.fcm_credential
-    return FcmSettings.from_service_account(
-        credential.service_account_file.read_text(), endpoint=credential.endpoint, ca_file=str(services.ca_file)
-    )
-
-
-def wns_settings(services: PushServices) -> WnsSettings:
-    credential = services.wns_credential
-    return WnsSettings(
-        tenant=credential.tenant,
-        client_id=credential.client_id,
-        client_secret=credential.client_secret,
-        token_url=credential.token_url,
-        allowed_hosts=(credential.allowed_host,),
-        ca_file=str(services.ca_file),
-    )
-
-
-@pytest.fixture
-async def apns(services: PushServices) -> AsyncIterator[Lane]:
-    sender = ApnsSender(apns_settings(services))
-    yield Lane(services, sender)
-    await sender.close()
-
-
-@pytest.fixture
-async def fcm(services: PushServices) -> AsyncIterator[Lane]:
-    sender = FcmSender(fcm_settings(services))
-    yield Lane(services, sender)
-    await sender.close()
-
-
-@pytest.fixture
-async def wns(services: PushServices) -> AsyncIterator[Lane]:
-    sender = WnsSender(wns_settings(services))
-    yield Lane(services, sender)
-    await sender.close()
+from tests.hub.senders.lanes import Lane, apns_settings, fcm_settings, wns_settings
 
 
 @pytest.fixture(params=["apns", "fcm", "wns"])
@@ -216,9 +128,9 @@ async def test_apns_begins_with_one_stream_and_no_stream_is_refused(apns: Lane) 
 async def test_apns_slowed_down_to_one_stream_by_an_error_comes_up_again(apns: Lane) -> None:
     apns.services.apns.slow_after_errors = True
     pushes = apns.pushes(400)
-    pushes[50] = replace(pushes[50], headers={"apns-priority": "7"})
+    pushes[50] = replace(pushes[50], headers={"apns-push-type": "unknown"})
     results = await apns.sender.send(pushes, deadline=60)
-    assert results[50].reason == "BadPriority"
+    assert results[50].reason == "InvalidPushType"
     assert all_delivered([*results[:50], *results[51:]])
 
 

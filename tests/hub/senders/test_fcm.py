@@ -156,7 +156,7 @@ def body_of(push: Push) -> Any:
         (replace(PUSH, priority=Priority.NORMAL), {"priority": "normal"}),
         (
             replace(PUSH, expires_at=NOW + timedelta(seconds=90), collapse_key="k"),
-            {"priority": "high", "ttl": "90s", "collapse_key": "k"},
+            {"priority": "high", "ttl": "90s", "collapse_key": "k", "notification": {"tag": "k"}},
         ),
         (replace(PUSH, expires_at=NOW - timedelta(seconds=1)), {"priority": "high", "ttl": "0s"}),
         (replace(PUSH, expires_at=NOW + timedelta(days=400)), {"priority": "high", "ttl": "2419200s"}),
@@ -205,7 +205,7 @@ def test_the_payload_s_other_members_stay(payload: bytes) -> None:
         (b'{"message":{"fid":"t"}}', "InvalidNotificationFormat", "message.fid"),
         (b'{"message":{"\\u0074oken":"t"}}', "InvalidNotificationFormat", "message.token"),
         (b'{"message":{"android":[]}}', "InvalidNotificationFormat", "android"),
-        (orjson.dumps({"message": {"data": {"k": "x" * 4090}}}), "InvalidNotificationSize", "4096"),
+        (orjson.dumps({"message": {"data": {"k": "x" * 4096}}}), "InvalidNotificationSize", "4096"),
     ],
 )
 def test_a_payload_that_google_or_we_refuse_is_not_sent(payload: bytes, outcome: str, words: str) -> None:
@@ -241,6 +241,7 @@ def test_what_pushes_do_not_share_is_not_carried_from_one_to_the_next() -> None:
         replace(PUSH, priority=Priority.NORMAL),
         replace(PUSH, expires_at=NOW),
         replace(PUSH, collapse_key="k"),
+        replace(PUSH, collapse_id="i"),
         replace(PUSH, payload=b"{}"),
         PUSH,
     ]

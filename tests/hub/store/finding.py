@@ -1,11 +1,17 @@
 """How stores find audiences: every tag expression, at every size, by whichever route."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import pytest
 from pyroaring import BitMap
 
-from hub.installation import Registration
+from hub.installation import Installation, Registration
 from hub.notification import EVERYONE, Audience, NativeContent, Notification, Platform
+from hub.outcome import Unreached
 from hub.store.base import PAGE_SIZE, Store
+from tests.fakes.clock import START, FakeClock
 from tests.hub.examples import GREETING, HUB, installation, notification
 from tests.hub.store.harness import Suite
 from tests.hub.store.registering import channels, found, native
@@ -20,6 +26,44 @@ async def register(store: Store, count: int, *tags: str, template: bool = True) 
     await store.put_installations(
         HUB, [installation(f"p{number:05d}", *tags, templates=template) for number in range(count)]
     )
+
+
+def of_apns(audience: str | Audience) -> Notification:
+    return notification(audience, platforms=frozenset([Platform.APNS]))
+
+
+NEWS = installation("ann", "news")
+BARE = installation("bob", "news", templates=False)
+IPHONE = installation("eve", "news", platform=Platform.APNS, push_channel="AB", templates=False)
+EXPIRED = replace(installation("old", "past"), expires_at=datetime.fromtimestamp(START + 1, UTC))
+DELETED = installation("deleted", "once")
+TEMPLATE_ONLY = Registration(
+    registration_id="r", platform=Platform.FCM, push_channel="z", tags=("only",), template_name="t", template=GREETING
+)
+PHONES = [NEWS, IPHONE, EXPIRED, DELETED]
+
+NOBODY = [
+    (PHONES, notification("sports"), Unreached.NO_TAG),
+    (PHONES, notification("news && only"), Unreached.NO_TAG),
+    (PHONES, notification("!news && !only && !past"), Unreached.NO_TAG),
+    (PHONES, notification("past"), Unreached.GONE),
+    (PHONES, notification("past && !news"), Unreached.GONE),
+    (PHONES, notification("once"), Unreached.GONE),
+    (PHONES, notification("once || sports"), Unreached.GONE),
+    (PHONES, notification("$InstallationId:{deleted}"), Unreached.GONE),
+    (PHONES, of_apns("news && !x"), Unreached.NO_TEMPLATE),
+    (PHONES, of_apns("!only && !past"), Unreached.NO_TEMPLATE),
+    (PHONES, of_apns(EVERYONE), Unreached.NO_TEMPLATE),
+    ([BARE], notification("news"), Unreached.NO_TEMPLATE),
+    ([BARE], notification("!only"), Unreached.NO_TEMPLATE),
+    ([NEWS], of_apns("news"), Unreached.OTHER_PLATFORM),
+    ([NEWS], of_apns("!only"), Unreached.OTHER_PLATFORM),
+    ([NEWS], for_apns("news"), Unreached.OTHER_PLATFORM),
+    ([NEWS], for_apns(EVERYONE), Unreached.OTHER_PLATFORM),
+    ([NEWS], native("only"), Unreached.NO_NATIVE),
+    ([], native("!news"), Unreached.NO_NATIVE),
+]
+"""Phones, what is sent, and why nobody gets it."""
 
 
 class Finding(Suite):
@@ -165,6 +209,29 @@ class Finding(Suite):
         pair = [installation(name, "news", push_channel="same") for name in ("ann", "bob")]
         await store.put_installations(HUB, pair)
         assert await channels(store, "news") == ["same", "same"]
+
+    @pytest.mark.parametrize(("phones", "given", "why"), NOBODY)
+    async def test_an_audience_that_is_empty_says_why(
+        self, store: Store, clock: FakeClock, phones: Sequence[Installation], given: Notification, why: Unreached
+    ) -> None:
+        await store.put_installations(HUB, phones)
+        await store.put_registration(HUB, TEMPLATE_ONLY)
+        await store.delete_installation(HUB, "deleted")
+        clock.advance(2)
+        (audience,) = await store.audiences([given])
+        assert (list(audience.targets), list(audience.pages), audience.nobody) == ([], [], why)
+
+    async def test_an_audience_that_is_not_empty_has_nothing_to_say(self, store: Store) -> None:
+        await register(store, 2, "news")
+        for audience in ("news", "!sports", EVERYONE):
+            (chosen,) = await store.audiences([notification(audience)])
+            assert chosen.nobody is None
+
+    @pytest.mark.parametrize("audience", ["news", "!sports", EVERYONE], ids=str)
+    async def test_a_hub_without_phones_reaches_nobody(self, store: Store, audience: str | Audience) -> None:
+        (chosen,) = await store.audiences([notification(audience)])
+        is_for_all = audience is EVERYONE
+        assert chosen.nobody is (Unreached.NO_REGISTRATION if is_for_all else Unreached.NO_TAG)
 
     async def test_live_registrations_are_counted_by_hub_and_platform(self, store: Store) -> None:
         await register(store, 3, "news")

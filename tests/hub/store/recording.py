@@ -1,9 +1,12 @@
 """How stores keep what became of work."""
 
+from collections.abc import Mapping
+
+import pytest
 from pyroaring import BitMap
 
 from hub.notification import Platform
-from hub.outcome import OutcomeName, State
+from hub.outcome import OutcomeName, State, Unreached
 from hub.store.base import Audience, Failed, PageResult, RetryPage, Store
 from tests.fakes.clock import FakeClock
 from tests.hub.examples import HUB, installation, notification
@@ -11,6 +14,20 @@ from tests.hub.store.harness import LEASE, Suite, lease, lease_pages, take, went
 
 SUCCESS, SKIPPED, ABANDONED = OutcomeName.SUCCESS, OutcomeName.SKIPPED, OutcomeName.ABANDONED
 GONE = OutcomeName.EXPIRED_CHANNEL
+
+
+UNREACHED = [
+    ({SUCCESS: 1}, {GONE: 1}, None),
+    ({GONE: 1}, {SUCCESS: 1}, None),
+    ({GONE: 1}, {OutcomeName.BAD_CHANNEL: 1}, Unreached.GONE),
+    ({GONE: 1}, {}, Unreached.GONE),
+    ({}, {}, Unreached.GONE),
+    ({ABANDONED: 1}, {ABANDONED: 2}, Unreached.EXPIRED),
+    ({OutcomeName.INVALID_CREDENTIALS: 1}, {}, Unreached.NO_CREDENTIAL),
+    ({OutcomeName.INVALID_CREDENTIALS: 1}, {GONE: 1}, Unreached.REFUSED),
+    ({OutcomeName.INVALID_NOTIFICATION_SIZE: 1}, {SKIPPED: 1}, Unreached.REFUSED),
+]
+"""Outcomes of two pages, and why the notification reached nobody."""
 
 
 class Recording(Suite):
@@ -97,6 +114,34 @@ class Recording(Suite):
         assert (await store.record([went_well(third, platform=Platform.APNS)])).ended == {(HUB, State.COMPLETED): 1}
         details = await store.details(HUB, work.notification.id)
         assert details.counts == {Platform.FCM: {SUCCESS: 2}, Platform.APNS: {SKIPPED: 2, SUCCESS: 1}}
+
+    @pytest.mark.parametrize(("first", "second", "why"), UNREACHED)
+    async def test_a_notification_whose_last_page_reached_nobody_says_why_once(
+        self,
+        store: Store,
+        clock: FakeClock,
+        first: Mapping[OutcomeName, int],
+        second: Mapping[OutcomeName, int],
+        why: Unreached | None,
+    ) -> None:
+        (work,) = await take(store, clock, notification())
+        audience = Audience(pages=[(Platform.FCM, BitMap([1])), (Platform.APNS, BitMap([2]))])
+        await store.expand(work, audience, started_at=clock())
+        one, other = await lease_pages(store, clock, HUB, Platform.FCM, Platform.APNS)
+        recorded = await store.record([PageResult(work=one, counts={Platform.FCM: first})])
+        assert recorded.unreached == []
+        result = PageResult(work=other, counts={Platform.APNS: second})
+        told = (await store.record([result])).unreached
+        assert [(given.id, why) for given, why in told] == ([(work.notification.id, why)] if why else [])
+        assert (await store.record([result])).unreached == []
+
+    async def test_an_empty_audience_is_told_with_its_cause_unless_the_lease_was_lost(
+        self, store: Store, clock: FakeClock
+    ) -> None:
+        (work,) = await take(store, clock, notification())
+        result = PageResult(work=work, counts={}, nobody=Unreached.NO_TAG)
+        recorded = await store.record([result, result])
+        assert [(given.id, why) for given, why in recorded.unreached] == [(work.notification.id, Unreached.NO_TAG)]
 
     async def test_a_result_under_a_lost_lease_changes_nothing(self, store: Store, clock: FakeClock) -> None:
         await store.put_installations(HUB, [installation("ann", "news")])

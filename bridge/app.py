@@ -8,12 +8,13 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from importlib.metadata import version
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypedDict
 
 import structlog
 from starlette.routing import BaseRoute
 
 from bridge.config import Settings, SourceSettings
+from bridge.health import Part, process_part, push_parts, relay_parts, remote_parts, source_parts, store_part
 from bridge.intake import Inlet, Intake
 from bridge.listener import Exchangeable, Listener
 from bridge.metrics import Metrics
@@ -25,7 +26,7 @@ from bridge.server import Observed, admin_app
 from bridge.supervisor import SourceStatus, Supervisor
 from bridge.telemetry import Telemetry
 from bridge.trail import Trail
-from bridge.wiring import access_of, letters_publisher, routes_of, source_of
+from bridge.wiring import access_of, letters_publisher, possible_dead_letters, routes_of, source_of
 from hub.api.app import create_app
 from hub.engine import Hub
 from hub.errors import StoreError
@@ -39,9 +40,6 @@ _FIXED = ("bridge.http.listen", "bridge.store", "bridge.log", "hub_api", "delive
 
 _HOUSEKEEPING = 300.0
 _NOTIFICATIONS_KEPT = 30 * 24 * 3600.0
-
-_MAX_TROUBLE = 200
-"""Characters shown of what a service said; they are not ours."""
 
 _log = structlog.get_logger("pushbridge")
 
@@ -143,33 +141,16 @@ class Daemon:
         _log.info("stopped", unfinished=self.hub.in_hand)
         return not self._failed
 
-    def readiness(self) -> tuple[bool, list[str]]:
-        """Whether events flow, and a line for the store, each source, and whatever else is in trouble, with its cause."""
-        trouble = self.hub.store_trouble
-        ready = trouble is None and not self._stop.is_set()
-        lines = ["process: stopping"] if self._stop.is_set() else []
-        lines.append("store: ok" if trouble is None else f"store: failing: {trouble}")
-        for status in self._statuses:
-            ready = ready and status.ready
-            detail = f": {status.detail}" if status.detail else ""
-            lines.append(f"source {status.name}: {status.state.value}{detail}")
-        lines += [f"relay {name}: failing: {detail}" for name, detail in self._relay_troubles.items() if detail]
-        lines += [
-            f"push service {hub}/{platform.value}: breaker open: {bulkhead.trouble[:_MAX_TROUBLE]}"
-            for (hub, platform), bulkhead in self.hub.bulkheads.items()
-            if bulkhead.is_open
+    def health(self) -> list[Part]:
+        """How each part of the process fares."""
+        return [
+            process_part(stopping=self._stop.is_set()),
+            store_part(self.hub.store_trouble),
+            *source_parts(self._statuses),
+            *relay_parts(self._relay_troubles),
+            *push_parts(self.hub.bulkheads),
+            *remote_parts(self.hub.remotes),
         ]
-        lines += [
-            f"push service {hub}/{platform.value}: refused: {bulkhead.doubt.reason[:_MAX_TROUBLE]}"
-            for (hub, platform), bulkhead in self.hub.bulkheads.items()
-            if bulkhead.doubt.reason
-        ]
-        lines += [
-            f"remote hub {hub}: {'breaker open' if remote.is_open else 'failing'}: {remote.trouble[:_MAX_TROUBLE]}"
-            for hub, remote in self.hub.remotes.items()
-            if remote.trouble
-        ]
-        return ready, lines
 
     async def apply(self, settings: Settings, *, config_hash: str) -> None:
         """Run by another configuration from now on; what both say alike goes on untouched.
@@ -224,7 +205,7 @@ class Daemon:
             [*self._console(self), *reloads],
             self.intake.routes,
             metrics=self.metrics,
-            readiness=self.readiness,
+            health=self.health,
             before_scrape=self._before_scrape,
             token=None if token is None else token.get_secret_value(),
         )
@@ -305,13 +286,22 @@ class Daemon:
             self.metrics.set_devices(await self.store.registrations_by_platform())
 
 
-def _names(settings: Settings) -> dict[str, list[str]]:
+class _Names(TypedDict):
+    sources: list[str]
+    rules: list[str]
+    hubs: list[str]
+    remotes: list[str]
+    dead_letters: list[tuple[str, str, str]]
+
+
+def _names(settings: Settings) -> _Names:
     """What a configuration names, for the metrics."""
     return {
         "sources": list(settings.sources),
         "rules": [rule.name for rule in settings.rules.rules],
         "hubs": list(settings.hubs),
         "remotes": [name for name, hub in settings.hubs.items() if hub.remote is not None],
+        "dead_letters": possible_dead_letters(settings),
     }
 
 

@@ -12,19 +12,23 @@ from enum import Enum
 from prometheus_client import GCCollector, Info, PlatformCollector, ProcessCollector, disable_created_metrics
 
 from bridge.catalogue import Catalogue, Named
-from bridge.errors import Reason, Stage
 from bridge.pipeline import End, Passage
 from bridge.supervisor import SourceState, SourceStatus
 from hub.bulkhead import Bulkhead
 from hub.notification import Notification, Platform
 from hub.outcome import DELIVERY_LABELS, OutcomeName, State, Unreached
 from hub.senders.base import Push
-from hub.store.base import Lane, QueueState
+from hub.store.base import DeadLetter, Lane, QueueState
 
 MAX_RULES = 200
 """Rules with series of their own; the others share `_other`."""
 
+MAX_DEAD_LETTER_RULES = 100
+"""Rules with dead-letter series of their own, the first by name; each has them for each of its sources."""
+
 OTHER = "_other"
+NONE = "_none"
+"""The label `rule` of a dead letter that is no rule's."""
 
 INGEST = {
     End.ACCEPTED: "accepted",
@@ -69,6 +73,7 @@ class Metrics:
         rules: Sequence[str],
         hubs: Sequence[str],
         remotes: Sequence[str] = (),
+        dead_letters: Sequence[tuple[str, str, str]] = (),
     ) -> None:
         # A second series for each counter, which nobody asks for; the function is untyped upstream.
         disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -78,13 +83,14 @@ class Metrics:
             collector(registry=self.registry)
         Info("pushbridge_build", "Version of the daemon.", registry=self.registry).info({"version": version})
         self._rules: frozenset[str] = frozenset()
+        self._dead_letter_rules: frozenset[str] = frozenset()
         self._rebuilds_told: dict[str, int] = {}
         self._inhabited: set[tuple[str, Platform]] = set()
         self._list_intake()
         self._list_queue()
         self._list_delivery()
         self._list_process()
-        self.know(sources=sources, rules=rules, hubs=hubs, remotes=remotes)
+        self.know(sources=sources, rules=rules, hubs=hubs, remotes=remotes, dead_letters=dead_letters)
 
     def _list_intake(self) -> None:
         counter, gauge = self._catalogue.counter, self._catalogue.gauge
@@ -120,8 +126,9 @@ class Metrics:
         self._dead_letters = counter(
             "dead_letters",
             "Messages, or one rule's share of them, that ended as dead letters.",
-            stage=_values(Stage),
-            reason=_values(Reason),
+            source=(),
+            rule=(),
+            reason=(),
         )
 
     def _list_queue(self) -> None:
@@ -233,11 +240,18 @@ class Metrics:
         self.http_in_flight = gauge("http_requests_in_flight", "Requests being answered.")
 
     def know(
-        self, *, sources: Sequence[str], rules: Sequence[str], hubs: Sequence[str], remotes: Sequence[str] = ()
+        self,
+        *,
+        sources: Sequence[str],
+        rules: Sequence[str],
+        hubs: Sequence[str],
+        remotes: Sequence[str] = (),
+        dead_letters: Sequence[tuple[str, str, str]] = (),
     ) -> None:
         """Have a zero for all that a configuration names; of what an earlier one named, counts stay and gauges go.
 
-        `remotes` are those of the `hubs` that are elsewhere.
+        `remotes` are those of the `hubs` that are elsewhere. `dead_letters` are the triples of source, rule (empty: none)
+        and reason that can happen.
         """
         self._rules = frozenset(sorted(rules)[:MAX_RULES])
         self._catalogue.know(
@@ -248,6 +262,9 @@ class Metrics:
                 Named.REMOTES: remotes,
             }
         )
+        self._dead_letter_rules = frozenset(sorted({rule for _, rule, _ in dead_letters if rule})[:MAX_DEAD_LETTER_RULES])
+        for source, rule, reason in dead_letters:
+            self._dead_letters.labels(source, self._dead_letter_rule(rule), reason)
 
     def reloaded(self, *, ok: bool) -> None:
         """A configuration was read and applied, or was not valid."""
@@ -267,14 +284,23 @@ class Metrics:
         taken = Counter((passage.message.source, INGEST[passage.end]) for passage in passages)
         matched = Counter(self._rule(rule) for passage in fresh for rule in passage.decision.matched)
         failed = Counter(self._rule(rule) for passage in fresh for rule in passage.decision.errors)
-        letters = Counter((letter.stage, letter.reason) for passage in fresh for letter in passage.dead_letters)
         for (source, outcome), count in taken.items():
             self._ingest.labels(source, outcome).inc(count)
         for outcome, rules in (("match", matched), ("error", failed)):
             for rule, count in rules.items():
                 self._rule_evaluations.labels(rule, outcome).inc(count)
-        for (stage, reason), count in letters.items():
-            self._dead_letters.labels(stage, reason).inc(count)
+
+    def dead_lettered(self, letters: Sequence[DeadLetter]) -> None:
+        """Dead letters are in the store, by whatever part they were made."""
+        for (source, rule, reason), count in Counter(
+            (letter.source, self._dead_letter_rule(letter.rule), letter.reason) for letter in letters
+        ).items():
+            self._dead_letters.labels(source, rule, reason).inc(count)
+
+    def _dead_letter_rule(self, name: str) -> str:
+        if not name:
+            return NONE
+        return name if name in self._dead_letter_rules else OTHER
 
     def given_up(self, passages: Sequence[Passage]) -> None:
         """A broker took messages back, as their locks ran out or the connection was lost."""

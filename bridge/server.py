@@ -14,15 +14,17 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bridge.health import PATHS, Part, is_ready, lines, parts_at
 from bridge.metrics import Metrics
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1"})
 _LOOPBACK_NAMES = _LOOPBACK | {"localhost"}
 _ONLY_HERE = "only from this machine, unless bridge.http.admin_token is set\n"
 _OPEN_PATHS = frozenset({"/livez", "/readyz"})
+_OPEN_BELOW = "/readyz/"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-Readiness = Callable[[], tuple[bool, Sequence[str]]]
+Health = Callable[[], Sequence[Part]]
 
 
 def admin_app(
@@ -30,7 +32,7 @@ def admin_app(
     public: Sequence[Route],
     *,
     metrics: Metrics,
-    readiness: Readiness,
+    health: Health,
     before_scrape: Callable[[], Awaitable[None]],
     token: str | None,
 ) -> ASGIApp:
@@ -43,8 +45,15 @@ def admin_app(
         return PlainTextResponse("ok\n")
 
     async def readyz(request: Request) -> Response:
-        ready, lines = readiness()
-        return PlainTextResponse("".join(f"{line}\n" for line in lines), 200 if ready else 503)
+        parts = health()
+        return _told(lines(parts), ready=is_ready(parts))
+
+    async def readyz_part(request: Request) -> Response:
+        """Of the parts asked for: 200 if all of them work, else 503; 404 if there are none."""
+        parts = parts_at(health(), request.path_params["part"])
+        if not parts:
+            return PlainTextResponse(f"no such part; there are {', '.join(PATHS)}\n", 404)
+        return _told([part.line for part in parts], ready=all(part.ok for part in parts))
 
     async def scrape(request: Request) -> Response:
         await before_scrape()
@@ -54,6 +63,7 @@ def admin_app(
         routes=[
             Route("/livez", livez),
             Route("/readyz", readyz),
+            Route("/readyz/{part:path}", readyz_part),
             Route("/metrics", scrape),
             *public,
             *routes,
@@ -61,6 +71,10 @@ def admin_app(
     )
     open_paths = _OPEN_PATHS | {route.path for route in public}
     return Observed(_Guarded(app, token=token, open_paths=open_paths), metrics, app.routes)
+
+
+def _told(told: Sequence[str], *, ready: bool) -> Response:
+    return PlainTextResponse("".join(f"{line}\n" for line in told), 200 if ready else 503)
 
 
 class _Guarded:
@@ -72,12 +86,15 @@ class _Guarded:
         self._open_paths = open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in self._open_paths:
+        if scope["type"] == "http" and not self._is_open(scope["path"]):
             refusal = self._refusal(Headers(scope=scope), scope)
             if refusal is not None:
                 await refusal(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+    def _is_open(self, path: str) -> bool:
+        return path in self._open_paths or path.startswith(_OPEN_BELOW)
 
     def _refusal(self, headers: Headers, scope: Scope) -> Response | None:
         """Why not, or None. A browser that some other site has told to ask comes from this machine, but not from us."""
@@ -160,6 +177,8 @@ class Observed:
         known = self._patterns.get(path)
         if known is not None:
             return known
+        if self._patterns and path.startswith(_OPEN_BELOW):
+            return "/readyz/{part}"
         parts = path.strip("/").split("/")
         if not self._patterns and len(parts) > 1 and parts[1].lower() in ("installations", "messages", "registrations"):
             return f"/{{hub}}/{parts[1].lower()}" + ("/{id}" if len(parts) > 2 else "")

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 import structlog
 
-from bridge.metrics import Metrics
+from bridge.metrics import REMOTE, Metrics
 from bridge.pipeline import End, Passage
 from bridge.supervisor import SourceState, SourceStatus
 from bridge.trail import Trail
 from hub.notification import Everyone, Notification, Platform, TemplateContent
 from hub.outcome import ENDED_WELL, OutcomeName, State, Unreached
-from hub.store.base import Lane
+from hub.store.base import DeadLetter, Lane
 
 _MAX_REASON = 200
 """Characters of what a service said: its words are not ours, and their length neither."""
@@ -55,17 +55,8 @@ class Telemetry:
         self._metrics.passed(passages)
         self._trail.passed(passages, now=self._clock())
         for passage in passages:
-            if passage.end is not End.SUPPRESSED:
-                for letter in passage.dead_letters:
-                    _log.warning(
-                        "dead letter",
-                        event_id=letter.event_id,
-                        source=letter.source,
-                        rule=letter.rule,
-                        stage=letter.stage,
-                        reason=letter.reason,
-                        detail=letter.detail,
-                    )
+            if passage.end is not End.SUPPRESSED and passage.dead_letters:
+                self.dead_lettered(passage.dead_letters)
             _log.info("event taken", **_received(passage), end=passage.end.value, rules=passage.decision.matched)
 
     def given_up(self, passages: Sequence[Passage]) -> None:
@@ -155,6 +146,39 @@ class Telemetry:
             **({} if due_at is None else {"due_at": _instant(due_at)}),
         )
 
+    def deferred(
+        self, notification: Notification, platform: Platform | None, *, reason: str, due_at: float
+    ) -> None:
+        _log.warning(
+            "deferred: breaker open",
+            **_about(notification),
+            platform=_service(platform),
+            reason=reason[:_MAX_REASON],
+            due_at=_instant(due_at),
+        )
+
+    def breaker_opened(self, hub: str, platform: Platform | None, *, cause: str, until: float) -> None:
+        _log.warning(
+            "breaker open", hub=hub, platform=_service(platform), cause=cause[:_MAX_REASON], until=_instant(until)
+        )
+
+    def breaker_closed(self, hub: str, platform: Platform | None, *, seconds: float) -> None:
+        _log.info("breaker closed", hub=hub, platform=_service(platform), open_for_seconds=round(seconds, 1))
+
+    def dead_lettered(self, letters: Sequence[DeadLetter]) -> None:
+        """Dead letters of any part: one line each, and counted."""
+        self._metrics.dead_lettered(letters)
+        for letter in letters:
+            _log.warning(
+                "dead letter",
+                event_id=letter.event_id,
+                source=letter.source,
+                rule=letter.rule,
+                stage=letter.stage,
+                reason=letter.reason,
+                detail=letter.detail,
+            )
+
     def answered(
         self, hub: str, platform: Platform, seconds: float, results: Mapping[OutcomeName, int], timed_out: int
     ) -> None:
@@ -198,6 +222,10 @@ def _about(notification: Notification) -> dict[str, str]:
         "rule": notification.rule,
         "hub": notification.hub,
     }
+
+
+def _service(platform: Platform | None) -> str:
+    return REMOTE if platform is None else platform.value
 
 
 def _counts(outcomes: Mapping[OutcomeName, int]) -> dict[str, int]:

@@ -82,6 +82,26 @@ def route_of(name: str, source: SourceSettings, settings: Settings) -> Route:
     )
 
 
+_OF_A_MESSAGE = (Reason.DECODE, Reason.TOO_LARGE, Reason.MAP, Reason.CRASH)
+_OF_A_RULE = (Reason.TAG_UNSAFE, Reason.RENDER)
+_OF_A_REMOTE_HUB = (Reason.HUB_REJECT, Reason.EXPIRED)
+
+
+def possible_dead_letters(settings: Settings) -> list[tuple[str, str, str]]:
+    """Source, rule (empty: the message as a whole) and reason of each kind of dead letter that can happen."""
+    found: list[tuple[str, str, str]] = []
+    for name, source in settings.sources.items():
+        kept = source.on_no_match == "dead_letter"
+        found += [(name, "", reason.value) for reason in (*_OF_A_MESSAGE, *([Reason.NO_MATCH] if kept else ()))]
+    for rule in settings.rules.rules:
+        if rule.push is not None:
+            is_remote = settings.hubs[rule.push.hub].remote is not None
+            reasons = (*_OF_A_RULE, *(_OF_A_REMOTE_HUB if is_remote else ()))
+            sources = settings.sources if rule.sources is None else rule.sources
+            found += [(name, rule.name, reason.value) for name in sources for reason in reasons]
+    return found
+
+
 def access_of(hub: HubSettings) -> HubAccess:
     policies = [
         AccessPolicy(

@@ -33,6 +33,16 @@ T = TypeVar("T")
 C = TypeVar("C", contravariant=True)
 
 
+class BreakerListener(Protocol):
+    """Hears of a breaker, once when it opens and once when it closes; returns at once and never raises."""
+
+    def opened(self, cause: str, until: float) -> None:
+        """Nothing is let through until `until`, in seconds since 1970 UTC, and then a few at a time."""
+
+    def closed(self, seconds: float) -> None:
+        """The service works again, so many seconds after the breaker opened."""
+
+
 class Outlet(Protocol[C]):
     """What is behind a bulkhead: a sender of pushes, or a hub elsewhere that takes whole notifications."""
 
@@ -52,9 +62,18 @@ class Bulkhead(Generic[T]):
     `closed_until`, and after that a few at a time until one goes well.
     """
 
-    def __init__(self, sender: Outlet[T], *, single: int = 2000, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        sender: Outlet[T],
+        *,
+        single: int = 2000,
+        clock: Callable[[], float] = time.time,
+        listener: BreakerListener | None = None,
+    ) -> None:
         self._sender = sender
         self._clock = clock
+        self._listener = listener
+        self._opened_at: float | None = None
         # Broadcasts are bounded by the pages leased; one that was leased goes out whole.
         self._most = _PUSHES_EACH * single
         self._room = {Lane.SINGLE: single, Lane.BROADCAST: _PAGES + 1}
@@ -68,6 +87,11 @@ class Bulkhead(Generic[T]):
         self.in_flight = 0
         self.trouble = ""
         """What the service last said that concerns everybody, or what kept us from it; empty once something went well."""
+
+    @property
+    def opened_at(self) -> float | None:
+        """Since when the breaker is open, None while it is closed."""
+        return self._opened_at
 
     @property
     def is_open(self) -> bool:
@@ -144,6 +168,19 @@ class Bulkhead(Generic[T]):
         if self._failures >= _TRIPS_AFTER and now >= self.closed_until:
             self.closed_until = now + self._pause
             self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+        self._tell(now)
+
+    def _tell(self, now: float) -> None:
+        if self.is_open == (self._opened_at is not None):
+            return
+        if self.is_open:
+            self._opened_at = now
+            if self._listener is not None:
+                self._listener.opened(self.trouble, self.closed_until)
+        else:
+            opened_at, self._opened_at = self._opened_at, None
+            if self._listener is not None and opened_at is not None:
+                self._listener.closed(max(0.0, now - opened_at))
 
     def _stop(self, result: SendResult, now: float) -> None:
         if result.reaction is Reaction.THROTTLED:

@@ -329,6 +329,8 @@ class Dispatcher:
         self.pending += sum(len(result.retries) - 1 for result in batch)
         if recorded.ended:
             self._observer.ended(recorded.ended)
+        if recorded.dead_letters:
+            self._observer.dead_lettered(recorded.dead_letters)
         for notification, why in recorded.unreached:
             self._observer.unreached(notification, why)
         if recorded.lost:

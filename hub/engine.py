@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from hub.bulkhead import Bulkhead, Outlet
@@ -17,6 +18,7 @@ from hub.retry import RetryPolicy
 from hub.senders.base import Push, Sender
 from hub.senders.unconfigured import Unconfigured
 from hub.store.base import AcceptanceResult, Arrival, Store
+from hub.store.health import StoreHealth, StoreTrouble, watched
 
 _STORE_BACKOFF = (0.05, 5.0)
 _COUNT_EVERY = 1.0
@@ -44,7 +46,8 @@ class Hub:
         max_in_flight: int = 2000,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._store = store
+        self._store_health = StoreHealth(clock=clock)
+        self._store = store = watched(store, self._store_health)
         self._observer = observer
         self._clock = clock
         self._max_pending = max_pending
@@ -62,8 +65,6 @@ class Hub:
             slots=2 * max_in_flight,
             clock=clock,
         )
-        self.store_trouble: str | None = None
-        """What the store said when it last refused a batch, None since it takes them again."""
 
     async def open(self) -> int:
         """Open the store; how many pieces of work a dead process had left under way. Raises: StoreError."""
@@ -126,9 +127,19 @@ class Hub:
         for hub in hubs:
             for platform in Platform:
                 sender = senders.get((hub, platform)) or Unconfigured(platform)
-                self.bulkheads[hub, platform] = Bulkhead(sender, single=self._max_in_flight, clock=self._clock)
+                listener = _Breaker(self._observer, hub, platform)
+                self.bulkheads[hub, platform] = Bulkhead(
+                    sender, single=self._max_in_flight, clock=self._clock, listener=listener
+                )
         for hub, remote in remotes.items():
-            self.remotes[hub] = Bulkhead(remote, single=self._max_in_flight, clock=self._clock)
+            self.remotes[hub] = Bulkhead(
+                remote, single=self._max_in_flight, clock=self._clock, listener=_Breaker(self._observer, hub, None)
+            )
+
+    @property
+    def store_trouble(self) -> StoreTrouble | None:
+        """An operation that the store fails to do, None while it does all."""
+        return self._store_health.trouble
 
     # Notifications
 
@@ -166,14 +177,12 @@ class Hub:
             try:
                 result = await self._accept_now(arrivals)
             except StoreError as error:
-                self.store_trouble = str(error)
                 self._observer.store_failed("accept", error)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, longest)
                 if withdrawn():
                     raise WithdrawnError("withdrawn while the store failed") from error
             else:
-                self.store_trouble = None
                 return result
 
     async def send(self, notification: Notification) -> str:
@@ -245,11 +254,29 @@ class Hub:
             before = self.pending
             try:
                 counted = await self._store.pending()
+                if self.store_trouble is not None:
+                    await self._store.probe()
+                    self._store_health.writes_again()
             except StoreError as error:
                 self._observer.store_failed("count", error)
                 continue
             # what came and went meanwhile may be in the count or not: the next one puts that right
             self._dispatcher.pending = max(0, counted + self.pending - before)
+
+
+@dataclass(frozen=True, slots=True)
+class _Breaker:
+    """Tells the observer whose breaker it is."""
+
+    observer: Observer
+    hub: str
+    platform: Platform | None
+
+    def opened(self, cause: str, until: float) -> None:
+        self.observer.breaker_opened(self.hub, self.platform, cause=cause, until=until)
+
+    def closed(self, seconds: float) -> None:
+        self.observer.breaker_closed(self.hub, self.platform, seconds=seconds)
 
 
 def wire_id(notification_id: str, accepted_at: float) -> str:

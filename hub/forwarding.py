@@ -72,22 +72,26 @@ class Forwarding:
             elif bulkhead.admit(Lane.SINGLE):
                 admitted.append(piece)
             else:
-                reopens_at = max(now + _PARKED, bulkhead.closed_until)
-                handover.postpone(piece, min(reopens_at, self._gives_up_at(piece)))
+                due_at = min(max(now + _PARKED, bulkhead.closed_until), self._gives_up_at(piece))
+                handover.postpone(piece, due_at)
+                if bulkhead.is_open and not piece.was_deferred:
+                    self._observer.deferred(piece.notification, None, reason=bulkhead.trouble, due_at=due_at)
         if admitted:
             results = await bulkhead.send(Lane.SINGLE, [piece.notification for piece in admitted])
             for piece, result in zip(admitted, results, strict=True):
-                self._take(handover, piece, result)
+                self._take(handover, bulkhead, piece, result)
         return handover
 
-    def _take(self, handover: Handover, piece: Work, result: SendResult) -> None:
+    def _take(
+        self, handover: Handover, bulkhead: Bulkhead[Notification], piece: Work, result: SendResult
+    ) -> None:
         if result.reaction is Reaction.DELIVERED:
             handover.ended.append(
                 PageResult(work=piece, counts={}, state=State.COMPLETED, started_at=handover.started_at)
             )
             self._observer.forwarded(piece.notification, result.outcome, reason=result.reason, due_at=None)
         elif result.reaction in _AGAIN or result.lane_wide:
-            due_at = self._due_at(piece, result)
+            due_at = min(max(self._due_at(piece, result), bulkhead.closed_until), self._gives_up_at(piece))
             handover.postpone(piece, due_at)
             self._observer.forwarded(piece.notification, result.outcome, reason=result.reason, due_at=due_at)
         else:

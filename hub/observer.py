@@ -5,7 +5,7 @@ from typing import Protocol
 
 from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName, State, Unreached
-from hub.store.base import Lane
+from hub.store.base import DeadLetter, Lane
 
 
 class Observer(Protocol):
@@ -58,6 +58,23 @@ class Observer(Protocol):
         due_at: float,
     ) -> None:
         """Pushes of one notification or page will be tried again together at `due_at`; most of them for `reason`."""
+
+    def deferred(
+        self, notification: Notification, platform: Platform | None, *, reason: str, due_at: float
+    ) -> None:
+        """A notification was not attempted and waits until `due_at`; told once, when it waits for the first time.
+
+        `platform` is None for a hub elsewhere.
+        """
+
+    def breaker_opened(self, hub: str, platform: Platform | None, *, cause: str, until: float) -> None:
+        """A push service, or with None a hub elsewhere, gets nothing until `until`, and then a few at a time."""
+
+    def breaker_closed(self, hub: str, platform: Platform | None, *, seconds: float) -> None:
+        """It works again, after so many seconds."""
+
+    def dead_lettered(self, letters: Sequence[DeadLetter]) -> None:
+        """The hub made dead letters, and they are in the store."""
 
     def claimed(self, lane: Lane, count: int, waited: Sequence[float]) -> None:
         """Work was leased, each piece so many seconds after it was accepted or due."""

@@ -137,7 +137,9 @@ class Pushing:
                 load.broken.append(piece)
                 continue
             if run.untried:
-                load.untried.append((piece, max(self._reopens_at(run, platform) for platform in run.parked)))
+                due_at = max(self._reopens_at(run, platform) for platform in run.parked)
+                load.untried.append((piece, due_at))
+                self._tell_deferred(run, due_at)
                 continue
             if piece.page is None:
                 counts: dict[Platform, int] = {}
@@ -216,6 +218,16 @@ class Pushing:
         # What was begun waits for a hub that was taken out of the configuration as for a service that is away.
         closed_until = self._clock() + _ABSENT if bulkhead is None else bulkhead.closed_until
         return min(max(self._clock() + SATURATED, closed_until), run.waits_until)
+
+    def _tell_deferred(self, run: _Run, due_at: float) -> None:
+        """Say once of a notification that it waits for a breaker; a service that is only busy is no news."""
+        work = run.work
+        if work.page is not None or work.was_deferred:
+            return
+        for platform in run.parked:
+            bulkhead = self._bulkheads.get((work.notification.hub, platform))
+            if bulkhead is not None and bulkhead.is_open:
+                self._observer.deferred(work.notification, platform, reason=bulkhead.trouble, due_at=due_at)
 
     async def send(self, parcel: Parcel) -> None:
         """Each bulkhead on its own: a piece is ready when the last of those it needs has answered."""
@@ -326,6 +338,9 @@ class Pushing:
                 self._policy.next_try(attempt, now=now, gives_up_at=run.gives_up_at, retry_after=longest)
                 or run.gives_up_at
             )
+            bulkhead = self._bulkheads.get((run.work.notification.hub, platform))
+            if bulkhead is not None:  # before that it would only find the breaker open
+                due_at = min(max(due_at, bulkhead.closed_until), max(due_at, run.gives_up_at))
             ordinals = BitMap([ordinal for ordinal, _ in members])
             pages.append(RetryPage(platform=platform, ordinals=ordinals, due_at=due_at, attempt=attempt))
             ((reason, _),) = Counter(result.reason for _, result in members).most_common(1)
@@ -334,6 +349,7 @@ class Pushing:
         for platform, parked in run.parked.items():
             due_at = self._reopens_at(run, platform)
             pages.append(RetryPage(platform=platform, ordinals=BitMap(parked), due_at=due_at, attempt=run.work.attempt))
+            self._tell_deferred(run, due_at)
         return pages
 
 

@@ -70,7 +70,8 @@ class Work:
 
     `lease` is the fence: a record under a lease that was given to somebody else since is refused. `attempt` counts the
     tries made before. Notifications accepted and leased in one go carry no `ordinals`: their audience is found when
-    they are dispatched.
+    they are dispatched. `due_at` is when it was due, 0 for what was leased with its acceptance: what is due later than it
+    was accepted was deferred before.
     """
 
     seq: int
@@ -82,6 +83,13 @@ class Work:
     platform: Platform | None = None
     ordinals: BitMap | None = None
     attempt: int = 0
+    due_at: float = 0.0
+
+    @property
+    def was_deferred(self) -> bool:
+        """Whether this waited for another time than its own, and so has been told of."""
+        schedule_at = self.notification.schedule_at
+        return self.due_at > max(self.accepted_at, 0.0 if schedule_at is None else schedule_at.timestamp())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,13 +177,14 @@ class PageResult:
 class Recorded:
     """`ended` counts the notifications whose last page this was; `lost` the results refused for a lost lease.
 
-    `unreached` are those of the ended that no phone got, with the cause; each is told once, however often it was tried.
+    `dead_letters` are those of the results that were recorded. `unreached` are those of the ended that no phone got, with the cause; each is told once, however often it was tried.
     """
 
     ended: Mapping[tuple[str, State], int]
     lost: int
     gone: int
     unreached: Sequence[tuple[Notification, Unreached]] = ()
+    dead_letters: Sequence[DeadLetter] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,6 +270,9 @@ class Store(Protocol):
 
     async def pending(self) -> int:
         """Notifications and pages that are not done."""
+
+    async def probe(self) -> None:
+        """A durable write that changes nothing. Raises: StoreError."""
 
     async def queue_states(self) -> Mapping[Lane, QueueState]: ...
 

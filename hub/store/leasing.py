@@ -14,7 +14,7 @@ from hub.store.hubs import hub_id, known_hub_id
 from hub.store.notifications import COLUMNS, notification_of
 
 _SELECT_PAGES = (
-    f"SELECT {COLUMNS}, p.lease, p.id, p.platform, p.ordinals, p.attempt"
+    f"SELECT {COLUMNS}, p.lease, p.id, p.platform, p.ordinals, p.attempt, p.due_at"
     " FROM page p JOIN notification n ON n.seq = p.notification JOIN hub h ON h.id = n.hub"
 )
 
@@ -89,7 +89,7 @@ def _lease_notifications(
     connection: sqlite3.Connection, limit: int, *, fence: int, until: float, now: float
 ) -> tuple[list[Work], int]:
     rows = connection.execute(
-        f"SELECT {COLUMNS}, n.lease FROM notification n JOIN hub h ON h.id = n.hub"
+        f"SELECT {COLUMNS}, n.lease, n.due_at FROM notification n JOIN hub h ON h.id = n.hub"
         " WHERE n.due_at <= ? ORDER BY n.due_at, n.seq LIMIT ?",
         (now, limit),
     ).fetchall()
@@ -97,7 +97,10 @@ def _lease_notifications(
         "UPDATE notification SET due_at = ?, lease = ?, state = ? WHERE seq = ?",
         [(until, fence, State.PROCESSING.value, row[0]) for row in rows],
     )
-    work = [Work(seq=row[0], lease=fence, notification=notification_of(row), accepted_at=row[15]) for row in rows]
+    work = [
+        Work(seq=row[0], lease=fence, notification=notification_of(row), accepted_at=row[15], due_at=row[17])
+        for row in rows
+    ]
     return work, sum(row[16] != 0 for row in rows)
 
 
@@ -118,6 +121,7 @@ def _lease_rows(
             platform=Platform(row[18]),
             ordinals=BitMap.deserialize(row[19]),
             attempt=row[20],
+            due_at=row[21],
         )
         for row in rows
     ]

@@ -9,6 +9,8 @@ from hub.store.base import DeadLetter
 
 
 def insert_dead_letters(connection: sqlite3.Connection, letters: Sequence[DeadLetter], now: float) -> None:
+    if not letters:
+        return
     connection.executemany(
         "INSERT INTO dead_letter (at, source, event_id, rule, stage, reason, detail, body, content_type, headers, tries,"
         " trace, config_hash, relay) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -9,7 +9,7 @@ import orjson
 from hub.errors import NotFoundError
 from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails, OutcomeName, State, Unreached, final_state, why_unreached
-from hub.store.base import PageResult, Recorded, RetryPage, Work
+from hub.store.base import DeadLetter, PageResult, Recorded, RetryPage, Work
 from hub.store.hubs import hub_id, known_hub_id
 from hub.store.letters import insert_dead_letters
 from hub.store.notifications import TEMPLATE, moment, platforms_of
@@ -24,7 +24,8 @@ def record(connection: sqlite3.Connection, results: Sequence[PageResult], *, now
         is_plain = result.work.page is None and not result.retries and not result.failures
         (plain if is_plain else rest).append(result)
     unreached: list[tuple[Notification, Unreached]] = []
-    ended = _end_at_once(connection, plain, now, unreached)
+    letters: list[DeadLetter] = []
+    ended = _end_at_once(connection, plain, now, unreached, letters)
     lost = len(plain) - ended.total()
     gone = 0
     for result in rest:
@@ -35,7 +36,8 @@ def record(connection: sqlite3.Connection, results: Sequence[PageResult], *, now
         if state is not State.PROCESSING:
             ended[result.work.notification.hub, state] += 1
         gone += _record_failures(connection, result, now)
-    return Recorded(ended=ended, lost=lost, gone=gone, unreached=unreached)
+    insert_dead_letters(connection, letters, now)
+    return Recorded(ended=ended, lost=lost, gone=gone, unreached=unreached, dead_letters=letters)
 
 
 def _end_at_once(
@@ -43,6 +45,7 @@ def _end_at_once(
     results: Sequence[PageResult],
     now: float,
     unreached: list[tuple[Notification, Unreached]],
+    letters: list[DeadLetter],
 ) -> Counter[tuple[str, State]]:
     """The common case, in one statement: a notification that was its own page and went well. Returns those that ended."""
     ended = Counter[tuple[str, State]]()
@@ -67,7 +70,7 @@ def _end_at_once(
             if result.nobody is not None:
                 unreached.append((result.work.notification, result.nobody))
             if result.dead_letter is not None:
-                insert_dead_letters(connection, [result.dead_letter], now)
+                letters.append(result.dead_letter)
     return ended
 
 

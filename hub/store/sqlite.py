@@ -31,7 +31,7 @@ from hub.store.base import (
     Target,
     Work,
 )
-from hub.store.schema import migrate
+from hub.store.schema import migrate, rewrite_version
 from hub.store.seen import SeenWindow
 from hub.store.writer import GroupWriter
 
@@ -228,6 +228,9 @@ class SqliteStore:
 
     async def pending(self) -> int:
         return await self._read(waiting.pending)
+
+    async def probe(self) -> None:
+        await self._write(rewrite_version)
 
     async def queue_states(self) -> Mapping[Lane, QueueState]:
         return await self._read(lambda connection: waiting.queue_states(connection, now=self._clock()))

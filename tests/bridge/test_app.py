@@ -17,6 +17,8 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from bridge.app import Daemon
+from bridge.health import is_ready
+from bridge.health import lines as lines_of
 from bridge.listener import ListenError
 from hub.errors import StoreError
 from hub.installation import Installation, Template
@@ -123,8 +125,14 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.005)
 
 
+def readiness(daemon: Daemon) -> tuple[bool, list[str]]:
+    """Whether the process is ready, and the lines that say so."""
+    parts = daemon.health()
+    return is_ready(parts), lines_of(parts)
+
+
 async def until_started(daemon: Daemon) -> None:
-    await until(lambda: daemon.readiness() == (True, ["store: ok", "source hr: running", "source cloud: running"]))
+    await until(lambda: readiness(daemon) == (True, ["store: ok", "source hr: running", "source cloud: running"]))
 
 
 async def test_an_event_that_is_posted_arrives_on_the_phones_it_is_for(services: PushServices, tmp_path: Path) -> None:
@@ -177,13 +185,14 @@ async def test_one_id_is_on_every_line_of_an_event_and_nothing_secret_is_on_any(
 
 async def test_readiness_has_a_line_for_the_store_and_for_each_source(services: PushServices, tmp_path: Path) -> None:
     async with running(Daemon(read(tmp_path, *configuration(services)))) as bench:
-        await until(lambda: bench.daemon.readiness()[0])
+        await until(lambda: "source hr: running" in readiness(bench.daemon)[1])
+        await until(lambda: "source cloud: running" in readiness(bench.daemon)[1])
         answer = await bench.client.get("/readyz")
     assert answer.status_code == 200
     assert answer.text.splitlines() == ["store: ok", "source hr: running", "source cloud: running"]
 
 
-async def test_a_source_that_is_refused_makes_the_process_unready_with_the_cause(
+async def test_a_source_that_is_refused_is_named_with_the_cause_and_the_rest_is_ready(
     services: PushServices, tmp_path: Path
 ) -> None:
     listening = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
@@ -191,9 +200,21 @@ async def test_a_source_that_is_refused_makes_the_process_unready_with_the_cause
     broker = {"amqp": {"url": f"amqp://guest:canary@127.0.0.1:{port}", "queue": {"name": "q"}}, "map": {"id": "1"}}
     sections = [*configuration(services)[:-1], section("sources", {"shop": broker})]
     async with listening, running(Daemon(read(tmp_path, *sections))) as bench:
-        await until(lambda: "cannot connect" in bench.daemon.readiness()[1][-1])
+        await until(lambda: "cannot connect" in readiness(bench.daemon)[1][-1])
         answer = await bench.client.get("/readyz")
-    assert answer.status_code == 503
+        statuses = {
+            part: (await bench.client.get(f"/readyz/{part}")).status_code
+            for part in ("store", "sources", "sources/shop", "sources/hr", "push-services/app/fcmv1", "sources/nosuch")
+        }
+    assert answer.status_code == 200
+    assert statuses == {
+        "store": 200,
+        "sources": 503,
+        "sources/shop": 503,
+        "sources/hr": 200,
+        "push-services/app/fcmv1": 200,
+        "sources/nosuch": 404,
+    }
     assert answer.text.splitlines()[0] == "store: ok"
     assert f"source shop: connecting: cannot connect to 127.0.0.1:{port}" in answer.text
     assert "canary" not in answer.text
@@ -207,10 +228,10 @@ async def test_a_push_service_that_asks_everybody_to_wait_is_named_with_its_word
     async with running(Daemon(read(tmp_path, *configuration(services)))) as bench:
         await bench.register(phone, "team:sales")
         await bench.post("Eve joined sales")
-        await until(lambda: "breaker open" in bench.daemon.readiness()[1][-1])
-        ready, lines = bench.daemon.readiness()
+        await until(lambda: "breaker open" in readiness(bench.daemon)[1][-1])
+        ready, lines = readiness(bench.daemon)
     assert ready
-    assert lines[-1] == "push service app/fcmv1: breaker open: QUOTA_EXCEEDED"
+    assert lines[-1].startswith("push service app/fcmv1: breaker open: QUOTA_EXCEEDED (since ")
 
 
 async def test_a_push_service_that_calls_every_channel_wrong_is_named_and_the_rest_is_ready(
@@ -221,8 +242,8 @@ async def test_a_push_service_that_calls_every_channel_wrong_is_named_and_the_re
     )
     async with running(Daemon(read(tmp_path, *configuration(services)))) as bench:
         bench.daemon.hub.bulkheads["app", Platform.FCM].doubt.weigh([wrong] * 20)
-        await until(lambda: bench.daemon.readiness()[0])
-        _, lines = bench.daemon.readiness()
+        await until(lambda: readiness(bench.daemon)[0])
+        _, lines = readiness(bench.daemon)
     assert lines[-1].startswith("push service app/fcmv1: refused: SENDER_ID_MISMATCH for nearly every phone")
 
 
@@ -238,11 +259,17 @@ async def test_a_store_that_fails_makes_the_process_unready_until_it_takes_the_b
 
             patched.setattr(bench.daemon.store, "accept", fail)
             posting = asyncio.create_task(bench.post("Max joined sales"))
-            await until(lambda: not bench.daemon.readiness()[0])
-            assert bench.daemon.readiness()[1][0] == "store: failing: disk full"
-            assert not posting.done()
-        assert (await posting).status_code == 202
-        assert bench.daemon.readiness()[0]
+            await until(lambda: not readiness(bench.daemon)[0])
+            assert readiness(bench.daemon)[1][0].startswith("store: failing: accept: disk full (since ")
+            refused = await posting
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+            started = time.monotonic()
+            assert (await bench.post("Max joined sales")).status_code == 503
+            assert time.monotonic() - started < 2
+        async with asyncio.timeout(60):
+            while (await bench.post("Max joined sales")).status_code != 202:
+                await asyncio.sleep(0.05)
+        assert readiness(bench.daemon)[0]
 
 
 async def test_what_a_dead_process_left_under_way_is_taken_up(services: PushServices, tmp_path: Path) -> None:
@@ -332,7 +359,7 @@ async def test_a_signal_ends_it_in_good_order_and_it_is_unready_meanwhile(
     await until_started(daemon)
     async with client_of(daemon) as client:
         os.kill(os.getpid(), number)
-        await until(lambda: not daemon.readiness()[0])
+        await until(lambda: not readiness(daemon)[0])
         answer = await client.get("/readyz")
     assert (answer.status_code, answer.text.splitlines()[0]) == (503, "process: stopping")
     assert await process

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from bridge.errors import Reason, Stage
 from bridge.histogram import BatchHistogram
 from bridge.metrics import ENDED, INGEST, MAX_RULES, Metrics
 from bridge.pipeline import End, Passage
@@ -48,7 +48,10 @@ REMOTES = ["desk"]
 
 
 def metrics(rules: Sequence[str] = ("paid",), hubs: Sequence[str] = HUBS) -> Metrics:
-    return Metrics(version="1.2.3", sources=SOURCES, rules=rules, hubs=hubs, remotes=REMOTES)
+    dead_letters = [("orders", "", "decode"), ("orders", "paid", "render")]
+    return Metrics(
+        version="1.2.3", sources=SOURCES, rules=rules, hubs=hubs, remotes=REMOTES, dead_letters=dead_letters
+    )
 
 
 def families(of: Metrics) -> Iterator[Metric]:
@@ -105,7 +108,7 @@ def test_no_series_tells_when_another_was_created() -> None:
 def test_no_label_can_hold_what_has_no_bounds() -> None:
     labels = {name for family in families(metrics()) for sample in family.samples for name in sample.labels}
     assert labels == {
-        *("source", "outcome", "rule", "stage", "reason", "hub", "platform", "kind", "queue", "state", "credential"),
+        *("source", "outcome", "rule", "reason", "hub", "platform", "kind", "queue", "state", "credential"),
         *("engine", "op", "le", "version"),
     }
 
@@ -122,7 +125,7 @@ COMBINATIONS: dict[str, Any] = {
     "source_up": product(SOURCES),
     "source_rebuilds_total": product(SOURCES),
     "rule_evaluations_total": product(["match", "error"], ["paid", "_other"]),
-    "dead_letters_total": product([reason.value for reason in Reason], [stage.value for stage in Stage]),
+    "dead_letters_total": [("decode", "_none", "orders"), ("render", "paid", "orders")],
     "devices": product(HUBS, PLATFORMS),
     "remote_sends_total": product(REMOTES, DELIVERIES),
     "remote_circuit_open": product(REMOTES),
@@ -184,12 +187,14 @@ def test_messages_are_counted_by_their_end_and_those_seen_before_count_for_nothi
     told.passed([passage(End.ACCEPTED, decision=decision, dead_letters=[LETTER]), passage(End.NO_MATCH)])
     told.passed([passage(End.SUPPRESSED, decision=decision, dead_letters=[LETTER])])
     told.passed([passage(End.DEAD_LETTER, dead_letters=[LETTER])])
+    told.dead_lettered([LETTER, replace(LETTER, rule="paid"), replace(LETTER, rule="unknown")])
     for outcome in ("accepted", "filtered", "duplicate", "malformed"):
         assert value(told, "pushbridge_ingest_messages_total", source="orders", outcome=outcome) == 1
     assert value(told, "pushbridge_rule_evaluations_total", rule="paid", outcome="match") == 1
     assert value(told, "pushbridge_rule_evaluations_total", rule="paid", outcome="error") == 1
     assert value(told, "pushbridge_rule_evaluations_total", rule="_other", outcome="error") == 1
-    assert value(told, "pushbridge_dead_letters_total", stage="rule", reason="render") == 2
+    for rule in ("_none", "paid", "_other"):
+        assert value(told, "pushbridge_dead_letters_total", source="orders", rule=rule, reason="render") == 1
 
 
 def test_rebuilds_are_counted_once_however_often_a_source_pauses() -> None:

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from bridge.config import Listen
+from bridge.health import Part
 from bridge.metrics import Metrics
 from bridge.server import Observed, admin_app
 
@@ -31,7 +32,7 @@ class Admin:
             [Route("/", _hello), Route("/boom", _boom)],
             [Route("/in/orders", _hello, methods=["POST"])],
             metrics=self.metrics,
-            readiness=self._readiness,
+            health=self._health,
             before_scrape=self._before_scrape,
             token=token,
         )
@@ -43,8 +44,9 @@ class Admin:
     def requests(self, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value("pushbridge_http_requests_total", labels)
 
-    def _readiness(self) -> tuple[bool, Sequence[str]]:
-        return self.ready, ["store: ok", "source orders: running"]
+    def _health(self) -> list[Part]:
+        store = Part(kind="store", ok=self.ready, state="ok" if self.ready else "failing", required=True)
+        return [store, Part(kind="source", name="orders", ok=False, state="connecting", detail="refused")]
 
     async def _before_scrape(self) -> None:
         self.scrapes += 1
@@ -69,11 +71,32 @@ async def test_liveness_only_says_that_the_loop_turns() -> None:
     assert (answer.status_code, answer.text) == (200, "ok\n")
 
 
-@pytest.mark.parametrize("ready, status", [(True, 200), (False, 503)])
-async def test_readiness_has_a_line_for_each_part(ready: bool, status: int) -> None:
+@pytest.mark.parametrize("ready, status, store", [(True, 200, "ok"), (False, 503, "failing")])
+async def test_readiness_has_a_line_for_each_part_and_is_that_of_the_process(
+    ready: bool, status: int, store: str
+) -> None:
     async with Admin(ready=ready).client() as client:
         answer = await client.get("/readyz")
-    assert (answer.status_code, answer.text) == (status, "store: ok\nsource orders: running\n")
+    assert (answer.status_code, answer.text) == (status, f"store: {store}\nsource orders: connecting: refused\n")
+
+
+PARTS = {
+    "store": (200, "store: ok\n"),
+    "sources": (503, "source orders: connecting: refused\n"),
+    "sources/orders": (503, "source orders: connecting: refused\n"),
+    "sources/nosuch": (404, None),
+    "nosuch": (404, None),
+    "": (404, None),
+}
+
+
+@pytest.mark.parametrize("path, told", PARTS.items(), ids=PARTS)
+async def test_each_part_can_be_asked_by_itself_from_anywhere(path: str, told: tuple[int, str | None]) -> None:
+    status, text = told
+    async with Admin().client("10.0.0.7") as client:
+        answer = await client.get(f"http://localhost/readyz/{path}")
+    assert answer.status_code == status
+    assert text is None or answer.text == text
 
 
 async def test_a_scrape_is_what_prometheus_reads_with_gauges_asked_for_just_before() -> None:

@@ -89,7 +89,9 @@ async def test_acceptance_waits_for_the_store_and_loses_nothing(running: Running
     running.store.failures["accept"] = 4
     accepting = asyncio.ensure_future(running.hub.accept([arrival(notification(), event_id="e-1")]))
     await running.store.called("accept", 2)
-    assert running.hub.store_trouble == "accept fails in a test"
+    trouble = running.hub.store_trouble
+    assert trouble is not None
+    assert (trouble.operation, trouble.cause) == ("accept", "accept fails in a test")
     result = await accepting
     assert not result.duplicates
     assert running.hub.store_trouble is None

@@ -66,8 +66,8 @@ class Daemon:
             )
 
     async def until_ready(self) -> None:
-        """Return when `/readyz` says so."""
-        await self.until_readiness(lambda status, lines: status == httpx.codes.OK)
+        """Return when `/readyz` says so, and each source takes messages."""
+        await self.until_readiness(lambda status, lines: status == httpx.codes.OK and all(map(_flows, lines)))
 
     async def until_readiness(self, holds: Callable[[int, Sequence[str]], bool]) -> Sequence[str]:
         """The lines of `/readyz`, as soon as `holds` is true of its status and lines."""
@@ -149,6 +149,11 @@ class Daemon:
     def _running(self) -> asyncio.subprocess.Process:
         assert self._process is not None, "not started"
         return self._process
+
+
+def _flows(line: str) -> bool:
+    """Whether a line of `/readyz` is about anything but a source that takes no messages."""
+    return not line.startswith("source ") or line.split(": ")[1] in ("running", "paused")
 
 
 def authorization(url: str) -> str:

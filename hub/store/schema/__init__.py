@@ -12,6 +12,12 @@ def migrations() -> list[tuple[int, str]]:
     return sorted((int(entry.name[:4]), entry.read_text(encoding="utf-8")) for entry in found)
 
 
+def rewrite_version(connection: sqlite3.Connection) -> None:
+    """Write the version that is there already: a commit to disk that changes nothing."""
+    (current,) = connection.execute("PRAGMA user_version").fetchone()
+    connection.execute(f"PRAGMA user_version = {current}")
+
+
 def migrate(connection: sqlite3.Connection) -> int:
     """Bring the database to the newest version and return that; the version lives in SQLite's `user_version`.
 

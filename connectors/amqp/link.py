@@ -7,11 +7,14 @@ channel that has closed stays closed and says why.
 import asyncio
 import re
 from collections.abc import Callable
+from struct import Struct
 from typing import Any, Self
 
 import pika
 from pika import exceptions as pika_errors
+from pika import spec
 from pika.adapters.asyncio_connection import AsyncioConnection
+from pika.frame import Header
 
 from connectors.amqp.headers import carried, is_short
 from connectors.base import OutMessage
@@ -25,6 +28,28 @@ REPLY_TIMEOUT = 10.0
 
 CLOSE_TIMEOUT = 3.0
 """Seconds for an orderly end; after them the socket is closed as it is."""
+
+_HEADER_FRAME = bytes([spec.FRAME_HEADER])
+_HEADER = Struct(">BHIHHQ")
+"""Of a frame: type, channel, size; of a content header: class, weight, body size (AMQP 0-9-1, section 4.2.6.1)."""
+
+
+class _Connection(AsyncioConnection):
+    """Hands on the properties of a message as the bytes they came in; `properties.py` says why."""
+
+    def _read_frame(self) -> Any:
+        received = self._frame_buffer
+        if received[:1] != _HEADER_FRAME:
+            return super()._read_frame()
+        if len(received) < _HEADER.size:
+            return 0, None
+        _, channel, size, _, _, body_size = _HEADER.unpack_from(received)
+        end = spec.FRAME_HEADER_SIZE + size
+        if end >= len(received):
+            return 0, None
+        if received[end] != spec.FRAME_END:
+            raise pika_errors.InvalidFrameError("Invalid FRAME_END marker")
+        return end + 1, Header(channel, body_size, received[_HEADER.size : end])
 
 
 class RefusedError(NotConnectedError):
@@ -131,7 +156,7 @@ class Link:
             _resolve(closed, None)
 
         link = cls(
-            AsyncioConnection(
+            _Connection(
                 parameters,
                 on_open_callback=lambda _: _resolve(opened, None),
                 on_open_error_callback=failed,

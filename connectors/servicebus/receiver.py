@@ -10,6 +10,7 @@ from datetime import datetime
 from azure.servicebus import ServiceBusMessageState, ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusReceiver
 
+import connectors.servicebus.envelope  # noqa: F401 - makes the SDK leave to us what senders wrote
 from connectors.base import NACK, Answer, Message, Settlement
 from connectors.errors import NotConnectedError, SourceError
 from connectors.servicebus.appetite import Appetite

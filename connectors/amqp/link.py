@@ -19,6 +19,7 @@ from pika.frame import Header
 from connectors.amqp.headers import carried, is_short
 from connectors.base import OutMessage
 from connectors.errors import AuthenticationError, NotConnectedError, PublishError, SourceError
+from connectors.logs import quieten
 
 OPEN_TIMEOUT = 10.0
 """Seconds for TCP, TLS and AMQP together; `blocked_connection_timeout` does not bound connecting."""
@@ -137,6 +138,7 @@ class Link:
 
         Raises: NotConnectedError, AuthenticationError.
         """
+        quieten("pika")
         try:
             parameters = pika.URLParameters(url)
         except OSError as unreadable:
@@ -204,7 +206,7 @@ def _resolve(future: asyncio.Future[Any], result: Any) -> None:
 def _channel_error(reason: BaseException) -> NotConnectedError:
     if isinstance(reason, pika_errors.ChannelClosedByBroker):
         return RefusedError(f"{reason.reply_text} ({reason.reply_code})", code=reason.reply_code)
-    return NotConnectedError(f"the channel is closed: {reason}")
+    return NotConnectedError(f"the channel is closed: {_words(reason)}")
 
 
 def _connection_error(error: BaseException, address: str) -> SourceError:
@@ -218,7 +220,18 @@ def _connection_error(error: BaseException, address: str) -> SourceError:
         return AuthenticationError(f"{address} refuses the user or the virtual host: {error}")
     if isinstance(error, pika_errors.AuthenticationError):
         return AuthenticationError(f"{address} offers no way to log in that is supported: {error}")
-    return NotConnectedError(f"cannot connect to {address}: {_root(error)!r}")
+    return NotConnectedError(f"cannot connect to {address}: {_words(error)}")
+
+
+def _words(error: BaseException) -> str:
+    """What an operator reads of it: `Connection refused`, not how Python shows the object."""
+    if isinstance(error, pika_errors.ConnectionClosed):
+        return f"{error.reply_text} ({error.reply_code})"
+    root = _root(error)
+    if isinstance(root, OSError) and root.strerror:
+        return root.strerror
+    text = " ".join(map(str, root.args))
+    return f"{type(root).__name__}: {text}" if text else type(root).__name__
 
 
 def _root(error: BaseException) -> BaseException:

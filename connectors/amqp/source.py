@@ -45,7 +45,7 @@ class AmqpSource:
         self._counted_at = float("-inf")
 
     async def connect(self) -> None:
-        """As the contract says; the queue, its dead-letter queue and its bindings are created if missing."""
+        """As the contract says; what is missing and to be created is created, and the queue is bound."""
         # pika costs time and memory, so only a process that consumes from RabbitMQ imports it
         from connectors.amqp.link import Link, RefusedError
         from connectors.amqp.topology import ensure
@@ -58,7 +58,7 @@ class AmqpSource:
             blocked_timeout=receive.blocked_timeout,
         )
         try:
-            await ensure(self._link, self._settings)
+            await ensure(self._link, self._settings, source=self.name)
             self._inspection = await self._link.channel()
             self._channel = await self._link.channel()
             raw = self._channel.raw

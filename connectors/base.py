@@ -11,7 +11,6 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Protocol
 
-
 MAX_DEPTH = 64
 """How deep values of a message may be nested: what walks them later may recurse."""
 
@@ -37,9 +36,10 @@ class Message:
     properties by their own names in snake case (message_id, content_type, routing_key, ...), `headers` the
     application's, with the type that the publisher gave them: str, bytes, int, float, bool, None, Decimal, list, dict,
     and times as text (ISO 8601). `unreadable` says which part of the message could not be read and is empty when all
-    could be: a message with such a part is a dead letter. `receipt` is for `settle` of the same source only; nobody else looks into it. `is_lost` says whether
-    the broker has meanwhile given the message to somebody else (a lock ran out, the connection ended): it is asked
-    before work on it is made durable, and a message that is lost is given up, as it comes again.
+    could be: a message with such a part is a dead letter. `receipt` is for `settle` of the same source only; nobody
+    else looks into it. `is_lost` says whether the broker has meanwhile given the message to somebody else (a lock ran
+    out, the connection ended): it is asked before work on it is made durable, and a message that is lost is given up,
+    as it comes again.
     """
 
     source: str

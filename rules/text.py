@@ -16,7 +16,7 @@ _MAX_EXPONENT = 100
 
 
 def text_of(value: Any) -> str:
-    """Numbers and booleans as JSON spells them, decimals never with an exponent, lists and objects as JSON, bytes as base64.
+    """Numbers and booleans as JSON spells them, decimals never with an exponent, lists and objects as JSON, bytes base64.
 
     Raises: RenderError: null has no text (`default` gives it one), and neither has what JSON cannot hold.
     """

@@ -4,7 +4,15 @@ Importing this package does not import pika: that happens with the first `connec
 """
 
 from connectors.amqp.publisher import AmqpPublisher
-from connectors.amqp.settings import AmqpPublisherSettings, AmqpSettings, Binding, Consumption, NewExchange, NewQueue, Queue
+from connectors.amqp.settings import (
+    AmqpPublisherSettings,
+    AmqpSettings,
+    Binding,
+    Consumption,
+    NewExchange,
+    NewQueue,
+    Queue,
+)
 from connectors.amqp.source import AmqpSource
 
 __all__ = [

@@ -35,7 +35,7 @@ _HEADER = Struct(">BHIHHQ")
 """Of a frame: type, channel, size; of a content header: class, weight, body size (AMQP 0-9-1, section 4.2.6.1)."""
 
 
-class _Connection(AsyncioConnection):
+class _Connection(AsyncioConnection):  # type: ignore[misc]  # pika is not typed
     """Hands on the properties of a message as the bytes they came in; `properties.py` says why."""
 
     def _read_frame(self) -> Any:

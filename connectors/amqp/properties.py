@@ -4,12 +4,12 @@ A publisher fills that frame, and the broker passes it on as it came. pika decod
 that it cannot decode ends the connection, and where numbers lose what is behind the point. So it is decoded here.
 """
 
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from struct import Struct
-from struct import error as StructError
 from typing import Any
 
 from connectors.base import MAX_DEPTH
@@ -29,9 +29,10 @@ _MORE_FLAGS = 1
 class BasicProperties:
     """What a publisher said of a message.
 
-    `values` are the properties that are set, `headers` the entries of the table: str, bytes (what is not UTF-8), int, float, bool, None, Decimal, list and dict. A time is text (ISO 8601), or its raw number when that
-    is no date. A table or list nested deeper than MAX_DEPTH is the bytes that it came in. `unreadable` says what could
-    not be read, and is empty when all could.
+    `values` are the properties that are set, `headers` the entries of the table: str, bytes (what is not UTF-8), int,
+    float, bool, None, Decimal, list and dict. A time is text (ISO 8601), or its raw number when that is no date. A
+    table or list nested deeper than MAX_DEPTH is the bytes that it came in. `unreadable` says what could not be read,
+    and is empty when all could.
 
     Not frozen: one is made for every message.
     """
@@ -51,7 +52,7 @@ def read_properties(frame: bytes) -> BasicProperties:
     problems: list[str] = []
     try:
         _read(frame, read, problems)
-    except (IndexError, StructError, _UnreadableError):
+    except (IndexError, struct.error, _UnreadableError):
         problems.append(f"the properties end in the middle of a value, after {len(frame)} bytes")
     if problems:
         read.unreadable = "; ".join(problems[:_MAX_PROBLEMS])
@@ -86,7 +87,7 @@ def _read(frame: bytes, read: BasicProperties, problems: list[str]) -> None:
 
 
 def _read_headers(frame: bytes, at: int, headers: dict[str, Any], problems: list[str]) -> int:
-    (size,) = _LENGTH(frame, at)
+    size: int = _LENGTH(frame, at)[0]
     at += 4
     _read_table(frame, at, min(at + size, len(frame)), headers, 1, problems)
     if at + size > len(frame):
@@ -94,9 +95,7 @@ def _read_headers(frame: bytes, at: int, headers: dict[str, Any], problems: list
     return at + size
 
 
-def _read_table(
-    frame: bytes, at: int, end: int, table: dict[str, Any], depth: int, problems: list[str]
-) -> None:
+def _read_table(frame: bytes, at: int, end: int, table: dict[str, Any], depth: int, problems: list[str]) -> None:
     """Add the entries between `at` and `end`, up to the first that cannot be read."""
     name = ""
     try:
@@ -107,17 +106,17 @@ def _read_table(
             if at >= end:
                 raise _UnreadableError("ends before its value")
             table[name], at = _value(frame, at, end, depth, problems)
-    except (IndexError, StructError):
+    except (IndexError, struct.error):
         problems.append(f"header {name!r} ends in the middle of its value")
     except _UnreadableError as error:
         problems.append(f"header {name!r} {error}")
 
 
 def _value(frame: bytes, at: int, end: int, depth: int, problems: list[str]) -> tuple[Any, int]:
-    """The value that begins at `at`, and the index behind it. Raises: _UnreadableError, IndexError, StructError."""
+    """The value that begins at `at`, and the index behind it. Raises: _UnreadableError, IndexError, struct.error."""
     kind = frame[at]
     at += 1
-    if kind == _LONG_STRING or kind == _BINARY:
+    if kind in (_LONG_STRING, _BINARY):
         (size,) = _LENGTH(frame, at)
         at += 4
         behind: int = at + size
@@ -140,7 +139,7 @@ def _value(frame: bytes, at: int, end: int, depth: int, problems: list[str]) -> 
         return (numbers[0] if convert is None else convert(*numbers)), behind
     if kind == _VOID:
         return None, at
-    if kind == _TABLE or kind == _ARRAY:
+    if kind in (_TABLE, _ARRAY):
         return _container(frame, kind, at, end, depth + 1, problems)
     raise _UnreadableError(f"is of a type that AMQP 0-9-1 does not have (0x{kind:02x})")
 
@@ -163,7 +162,7 @@ def _container(frame: bytes, kind: int, at: int, end: int, depth: int, problems:
             while at < inside:
                 item, at = _value(frame, at, inside, depth, problems)
                 value.append(item)
-        except (IndexError, StructError):
+        except (IndexError, struct.error):
             problems.append("a list in the headers ends in the middle of a value")
         except _UnreadableError as error:
             problems.append(f"an item of a list in the headers {error}")

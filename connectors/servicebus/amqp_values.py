@@ -5,12 +5,11 @@ ends the connection over what it cannot read: the broker then hands out the same
 used up. So what a sender wrote is decoded here.
 """
 
-import decimal
+import struct
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from struct import Struct
-from struct import error as StructError
 from typing import Any
 from uuid import UUID
 
@@ -46,7 +45,7 @@ class Values:
         """
         try:
             return self._read(at, 1)
-        except (IndexError, StructError):
+        except (IndexError, struct.error):
             raise _cut() from None
 
     def _read(self, at: int, depth: int) -> tuple[Any, int]:
@@ -175,7 +174,7 @@ def skip_content(data: bytes, code: int, at: int) -> int:
             end = at + 4 + _SIZE(data, at)[0]
         else:
             raise UnreadableError(f"a value is of a type that AMQP 1.0 does not have (0x{code:02x})")
-    except (IndexError, StructError):
+    except (IndexError, struct.error):
         raise _cut() from None
     if end > len(data):
         raise _cut()
@@ -195,7 +194,9 @@ def _slice(data: bytes, at: int, size: int) -> bytes:
 def _key(key: Any) -> str:
     if isinstance(key, str | bytes):
         return shown(key)
-    return {None: "null", True: "true", False: "false"}[key] if key is None or isinstance(key, bool) else str(key)
+    if key is None or isinstance(key, bool):
+        return "null" if key is None else str(key).lower()
+    return str(key)
 
 
 def _time(milliseconds: int) -> str | int:
@@ -228,7 +229,7 @@ def _decimal(content: bytes) -> Decimal:
         coefficient = 0  # not canonical, and zero by the standard
     exponent = (number >> shift) & ((1 << exponent_width) - 1)
     bias = 3 * 2 ** (exponent_width - 2) // 2 + digits - 2
-    return Decimal(decimal.DecimalTuple(sign, tuple(map(int, str(coefficient))), exponent - bias))
+    return Decimal((sign, tuple(map(int, str(coefficient))), exponent - bias))
 
 
 MAX_CONSTANTS = 65536

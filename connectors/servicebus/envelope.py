@@ -2,10 +2,14 @@
 
 The SDK decodes a delivery while it reads from the connection, and one value that it cannot decode ends the connection.
 So its decoder of payloads is replaced, in the two modules that use it: for deliveries, and for messages looked at.
-`message.py` reads the rest. Messages that come from no entity, such as answers to management requests, are the SDK's.
+`message.py` reads the rest. Messages that come from no entity, such as answers to management requests, are the SDK's,
+and so is all that others in this process do with it: ours is what happens within a function under `content_is_ours`.
 """
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from azure.servicebus._pyamqp import _decode
 from azure.servicebus._pyamqp.aio import _receiver_async
@@ -18,6 +22,10 @@ HEADER, DELIVERY_ANNOTATIONS, MESSAGE_ANNOTATIONS = 0x70, 0x71, 0x72
 SECTION = b"\x00\x53"
 """Begins every section: a described value, and a descriptor of one byte (part 3, section 3.2)."""
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_content_is_ours: ContextVar[bool] = ContextVar("_content_is_ours", default=False)
 _SEQUENCE_NUMBER = b"x-opt-sequence-number"
 _decode_by_sdk = _decode.decode_payload
 
@@ -29,8 +37,24 @@ class Envelope(Message):
     rest: int
 
 
+def content_is_ours(function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+    """What the function receives through the SDK, and what tasks that begin in it receive, is decoded by us."""
+
+    @wraps(function)
+    async def run(*arguments: P.args, **named: P.kwargs) -> T:
+        token = _content_is_ours.set(True)
+        try:
+            return await function(*arguments, **named)
+        finally:
+            _content_is_ours.reset(token)
+
+    return run
+
+
 def decode_delivery(buffer: memoryview) -> Message:
     """Stands in for the SDK's `decode_payload`. Raises: what that raises, for what comes from no entity."""
+    if not _content_is_ours.get():
+        return _decode_by_sdk(buffer)
     payload = bytes(buffer)
     envelope = _envelope(payload)
     if envelope.message_annotations and _SEQUENCE_NUMBER in envelope.message_annotations:
@@ -61,5 +85,6 @@ def _envelope(payload: bytes) -> Envelope:
     return envelope
 
 
-_receiver_async.decode_payload = decode_delivery
-_pyamqp_transport.decode_payload = decode_delivery
+for _module in (_receiver_async, _pyamqp_transport):
+    assert hasattr(_module, "decode_payload"), "this version of azure-servicebus decodes payloads in another place"
+    setattr(_module, "decode_payload", decode_delivery)  # noqa: B010 - the modules do not export what they import

@@ -4,7 +4,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
@@ -60,7 +60,7 @@ def message_from(
     Service Bus counts failed deliveries, we count deliveries. `headers` are the application properties, among them the
     reason and description of a dead letter.
     """
-    envelope: Envelope = received._message  # the SDK keeps it without offering it; it is what `envelope.py` made
+    envelope = cast("Envelope", received._message)  # the SDK keeps what `envelope.py` made, without offering it
     bare = read_bare_message(envelope.payload, envelope.rest)
     properties, headers = bare.properties, bare.application_properties
     annotations = envelope.message_annotations or {}

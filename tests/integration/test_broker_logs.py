@@ -29,7 +29,9 @@ def rabbit(port: int, **changes: Any) -> dict[str, Any]:
 
 def bus(port: int) -> dict[str, Any]:
     emulator = f"Endpoint=sb://127.0.0.1:{port};{SAS};UseDevelopmentEmulator=true;"
-    return {"servicebus": {"connection": {"connection_string": emulator}, "queue": {"name": "q", "create_if_missing": {}}}}
+    return {
+        "servicebus": {"connection": {"connection_string": emulator}, "queue": {"name": "q", "create_if_missing": {}}}
+    }
 
 
 def bus_in_tls(port: int) -> dict[str, Any]:

@@ -285,9 +285,7 @@ async def test_exchange_and_bindings_are_created_if_missing(harness: AmqpHarness
     await source.close()
 
 
-async def test_what_is_created_is_named_in_the_log_once(
-    harness: AmqpHarness, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_what_is_created_is_named_in_the_log_once(harness: AmqpHarness, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "pushbridge")
     bind = [{"exchange": f"{harness.queue}.shop", "type": "topic", "key": "#", "create_if_missing": {}}]
     source = AmqpSource("bound", settings(harness.broker.url, harness.queue, bind=bind))

@@ -173,7 +173,9 @@ async def test_what_is_created_is_named_in_the_log_once(
 
 
 async def test_a_misspelt_topic_is_named_and_not_created(broker: ServiceBus) -> None:
-    with pytest.raises(TopologyError, match=r"topic 'hrr' does not exist.*topic: \{ name: hrr, create_if_missing: \{\} \}"):
+    with pytest.raises(
+        TopologyError, match=r"topic 'hrr' does not exist.*topic: \{ name: hrr, create_if_missing: \{\} \}"
+    ):
         await connected(broker, topic="hrr", subscription=creating())
     with pytest.raises(EntityNotFoundError):
         broker.create_subscription("hrr", "any")

@@ -67,7 +67,13 @@ REFUSED_BY_RABBITMQ: list[tuple[bytes, Any]] = [
 ]
 """The same for other brokers: RabbitMQ 3.10 closes the connection of a publisher who sends one."""
 
-NAMES = [("plain", "plain"), ("Zürich".encode(), "Zürich"), (b"\xff\xfe", "\\xff\\xfe"), (b"", ""), (b"n" * 255, "n" * 255)]
+NAMES: list[tuple[str | bytes, str]] = [
+    ("plain", "plain"),
+    ("Zürich".encode(), "Zürich"),
+    (b"\xff\xfe", "\\xff\\xfe"),
+    (b"", ""),
+    (b"n" * 255, "n" * 255),
+]
 
 UNREADABLE: list[tuple[bytes, str]] = [
     (b"Z\x00", "header 'h' is of a type that AMQP 0-9-1 does not have (0x5a)"),

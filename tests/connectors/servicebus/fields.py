@@ -44,9 +44,10 @@ def application_properties(entries: bytes, count: int) -> bytes:
     return encode_described(0x74, struct.pack(">BII", 0xD1, len(entries) + 4, count) + entries)
 
 
+PLAIN: list[Any] = [True, False, 0.75, 19.95, "", "Zürich", "x" * 300, [], {}, [1, "a", None]]
 FIELDS: list[tuple[bytes, Any]] = [
     (encode(None), None),
-    *((encode(value), value) for value in (True, False, 0.75, 19.95, "", "Zürich", "x" * 300, [], {}, [1, "a", None])),
+    *((encode(each), each) for each in PLAIN),
     (b"\x56\x01", True),
     (b"\x43", 0),
     (b"\x44", 0),

@@ -13,13 +13,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.base import Message
-from connectors.servicebus.envelope import decode_delivery
+from connectors.servicebus.envelope import content_is_ours, decode_delivery
 from connectors.servicebus.message import message_from, read_bare_message
 from sandbox.servicebus.amqp.encoding import encode, encode_described
 from sandbox.servicebus.amqp.types import Symbol, Timestamp, UInt
 from tests.connectors.servicebus.fields import FIELDS, UNREADABLE, application_properties, decimal_of, nested
 
 NOTHING = encode_described(0x75, encode(b""))
+
+
+def delivered(payload: bytes) -> Any:
+    """What our decoder hands to the SDK."""
+
+    async def decode() -> Any:
+        return decode_delivery(memoryview(payload))
+
+    decoding: Any = content_is_ours(decode)()
+    with pytest.raises(StopIteration) as done:
+        decoding.send(None)
+    return done.value.value
 
 
 def read(
@@ -31,7 +43,9 @@ def read(
     **annotations: Any,
 ) -> Message:
     """A message of these sections, through the SDK; without a number, no broker has handed it out."""
-    annotated = {Symbol(f"x-opt-{key.replace('_', '-')}"): each for key, each in ({"sequence_number": 1} | annotations).items()}
+    annotated = {
+        Symbol(f"x-opt-{key.replace('_', '-')}"): each for key, each in ({"sequence_number": 1} | annotations).items()
+    }
     payload = (
         encode_described(0x70, encode(header or []))
         + encode_described(0x72, encode(annotated))
@@ -39,13 +53,18 @@ def read(
         + headers
         + body
     )
-    received = ServiceBusReceivedMessage(message=decode_delivery(memoryview(payload)), receiver=object())
+    received = ServiceBusReceivedMessage(message=delivered(payload), receiver=object())
     return message_from(received, source="hr", receipt="receipt", is_lost=lambda: False)
 
 
 def test_the_sdk_uses_our_decoder_for_what_it_receives_and_looks_at() -> None:
-    assert _receiver_async.decode_payload is decode_delivery
-    assert _pyamqp_transport.decode_payload is decode_delivery
+    for module in (_receiver_async, _pyamqp_transport):
+        assert vars(module)["decode_payload"] is decode_delivery
+
+
+def test_what_others_in_the_process_receive_is_for_the_sdk_to_decode() -> None:
+    annotations = encode_described(0x72, encode({Symbol("x-opt-sequence-number"): 1}))
+    assert decode_delivery(memoryview(annotations + encode_described(0x75, encode(b"body")))).data == [b"body"]
 
 
 def test_a_message_carries_what_its_sender_and_the_broker_said() -> None:
@@ -53,7 +72,17 @@ def test_a_message_carries_what_its_sender_and_the_broker_said() -> None:
     message = read(
         encode_described(0x75, encode(b"a")) + encode_described(0x75, encode(b"b")),
         header=[None, None, UInt(60_000), None, UInt(2)],
-        properties=["m-1", b"u", None, "posting.debit", None, "c-1", Symbol("application/json"), *[None] * 3, "account-7"],
+        properties=[
+            "m-1",
+            b"u",
+            None,
+            "posting.debit",
+            None,
+            "c-1",
+            Symbol("application/json"),
+            *[None] * 3,
+            "account-7",
+        ],
         headers=encode_described(0x74, encode(given)),
         sequence_number=41,
         enqueue_sequence_number=40,
@@ -82,7 +111,13 @@ def test_a_message_carries_what_its_sender_and_the_broker_said() -> None:
 
 def test_a_message_without_anything_is_a_message() -> None:
     message = read()
-    assert (message.body, message.id, message.position, message.key, message.enqueued_at) == (b"", None, "1", None, None)
+    assert (message.body, message.id, message.position, message.key, message.enqueued_at) == (
+        b"",
+        None,
+        "1",
+        None,
+        None,
+    )
     assert (message.headers, message.properties, message.delivery_count) == ({}, {"sequence_number": 1}, 1)
 
 
@@ -129,13 +164,18 @@ def test_what_cannot_be_read_of_a_body_is_named_and_kept_as_it_came(field: bytes
     list_of_it = b"\xd0" + (len(field) + 4).to_bytes(4) + (1).to_bytes(4) + field
     body = encode_described(section, field if section == 0x77 else list_of_it)
     message = read(body, properties=["m-1"], headers=encode_described(0x74, encode({"h": 1})))
-    assert (message.body, message.id, message.headers, message.unreadable) == (body, "m-1", {"h": 1}, f"body: {problem}")
+    assert (message.body, message.id, message.headers, message.unreadable) == (
+        body,
+        "m-1",
+        {"h": 1},
+        f"body: {problem}",
+    )
 
 
 def test_an_annotation_of_a_sender_that_cannot_be_read_costs_nothing() -> None:
     entries = encode(Symbol("x-opt-sequence-number")) + encode(7) + encode(Symbol("deep")) + nested("map", 300)
     section = encode_described(0x72, b"\xd1" + (len(entries) + 4).to_bytes(4) + (4).to_bytes(4) + entries)
-    received = ServiceBusReceivedMessage(message=decode_delivery(memoryview(section + NOTHING)), receiver=object())
+    received = ServiceBusReceivedMessage(message=delivered(section + NOTHING), receiver=object())
     message = message_from(received, source="hr", receipt="", is_lost=lambda: False)
     assert (message.position, message.unreadable) == ("7", "")
 

@@ -17,7 +17,9 @@ from hub.errors import WithdrawnError
 from hub.store.base import AcceptanceResult, Arrival, DeadLetter
 from rules.decision import Decision
 from rules.engine import RuleSet
+from rules.errors import RenderError
 from rules.event import Event
+from rules.text import text_of
 
 _TOLD = 50
 """Messages that are told of in one go: counting, showing and logging one takes 25 µs (measured)."""
@@ -163,6 +165,8 @@ class Pipeline:
         now = self._clock()
         try:
             passage.stage = Stage.DECODE
+            if message.unreadable:
+                raise EventError(Reason.DECODE, message.unreadable)
             decoded = route.decode(message)
             passage.stage = Stage.MAP
             passage.event = route.to_event(message, decoded, now)
@@ -231,7 +235,7 @@ class Pipeline:
             detail=detail,
             body=message.body,
             content_type=message.content_type,
-            headers={name: str(value) for name, value in message.headers.items()},
+            headers={name: _header_text(value) for name, value in message.headers.items()},
             tries=message.delivery_count,
             trace="" if passage.event is None else passage.event.trace,
             config_hash=self._config_hash,
@@ -264,6 +268,14 @@ async def _tell(tell: Callable[[Sequence[Passage]], None], passages: Sequence[Pa
 
 def _is_large(message: Message) -> bool:
     return len(message.body) > _LARGE
+
+
+def _header_text(value: object) -> str:
+    """A header as text that keeps its digits; what has no text, such as null, as Python shows it."""
+    try:
+        return text_of(value)
+    except RenderError:
+        return str(value)
 
 
 def _any_lost(passages: Sequence[Passage]) -> bool:

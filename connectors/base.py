@@ -11,6 +11,9 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Protocol
 
+MAX_DEPTH = 64
+"""How deep values of a message may be nested: what walks them later may recurse."""
+
 
 class Settlement(Enum):
     """How one message is settled; the broker's own words stay in its connector."""
@@ -31,9 +34,12 @@ class Message:
     `id` is the id the publisher set, or None. `position` is where the broker keeps it (topic/partition/offset, sequence
     number), stable over redeliveries, or None where the broker has no such thing. `properties` are the broker's
     properties by their own names in snake case (message_id, content_type, routing_key, ...), `headers` the
-    application's. `receipt` is for `settle` of the same source only; nobody else looks into it. `is_lost` says whether
-    the broker has meanwhile given the message to somebody else (a lock ran out, the connection ended): it is asked
-    before work on it is made durable, and a message that is lost is given up, as it comes again.
+    application's, with the type that the publisher gave them: str, bytes, int, float, bool, None, Decimal, list, dict,
+    and times as text (ISO 8601). `unreadable` says which part of the message could not be read and is empty when all
+    could be: a message with such a part is a dead letter. `receipt` is for `settle` of the same source only; nobody
+    else looks into it. `is_lost` says whether the broker has meanwhile given the message to somebody else (a lock ran
+    out, the connection ended): it is asked before work on it is made durable, and a message that is lost is given up,
+    as it comes again.
     """
 
     source: str
@@ -46,6 +52,7 @@ class Message:
     key: str | None = None
     enqueued_at: datetime | None = None
     delivery_count: int = 1
+    unreadable: str = ""
     receipt: Any = None
     is_lost: Callable[[], bool] = field(default=_never, repr=False, compare=False)
 

@@ -1,5 +1,6 @@
 """How a value of an event is spelled as text."""
 
+from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -10,7 +11,7 @@ from rules.errors import RenderError
 
 
 def text_of(value: Any) -> str:
-    """Numbers in plain decimals with the digits they have, booleans as JSON spells them, lists and objects as JSON.
+    """Numbers in plain decimals with the digits they have, booleans, lists and objects as JSON, bytes in base64.
 
     Raises: RenderError: null has no text (`default` gives it one), and neither has what JSON cannot hold.
     """
@@ -29,6 +30,8 @@ def text_of(value: Any) -> str:
         return rfc3339(value)
     if isinstance(value, Mapping | list | tuple):
         return json_of(value).decode()
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
     if value is None:
         raise RenderError("is null")
     return str(value)

@@ -135,8 +135,9 @@ def _subscription(settings: Settings) -> str:
     """The path of the subscription that the bridge creates, as the broker calls it."""
     source = settings.sources["employees"].servicebus
     assert source is not None
+    assert source.topic is not None
     assert source.subscription is not None
-    return f"{source.topic}/Subscriptions/{source.subscription.name}"
+    return f"{source.topic.name}/Subscriptions/{source.subscription.name}"
 
 
 async def _is_quiet(changed: asyncio.Event) -> bool:

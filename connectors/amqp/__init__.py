@@ -4,7 +4,15 @@ Importing this package does not import pika: that happens with the first `connec
 """
 
 from connectors.amqp.publisher import AmqpPublisher
-from connectors.amqp.settings import AmqpPublisherSettings, AmqpSettings, Binding, Consumption, NewQueue, Queue
+from connectors.amqp.settings import (
+    AmqpPublisherSettings,
+    AmqpSettings,
+    Binding,
+    Consumption,
+    NewExchange,
+    NewQueue,
+    Queue,
+)
 from connectors.amqp.source import AmqpSource
 
 __all__ = [
@@ -14,6 +22,7 @@ __all__ = [
     "AmqpSource",
     "Binding",
     "Consumption",
+    "NewExchange",
     "NewQueue",
     "Queue",
 ]

@@ -7,15 +7,19 @@ channel that has closed stays closed and says why.
 import asyncio
 import re
 from collections.abc import Callable
+from struct import Struct
 from typing import Any, Self
 
 import pika
 from pika import exceptions as pika_errors
+from pika import spec
 from pika.adapters.asyncio_connection import AsyncioConnection
+from pika.frame import Header
 
 from connectors.amqp.headers import carried, is_short
 from connectors.base import OutMessage
 from connectors.errors import AuthenticationError, NotConnectedError, PublishError, SourceError
+from connectors.logs import quieten
 
 OPEN_TIMEOUT = 10.0
 """Seconds for TCP, TLS and AMQP together; `blocked_connection_timeout` does not bound connecting."""
@@ -25,6 +29,28 @@ REPLY_TIMEOUT = 10.0
 
 CLOSE_TIMEOUT = 3.0
 """Seconds for an orderly end; after them the socket is closed as it is."""
+
+_HEADER_FRAME = bytes([spec.FRAME_HEADER])
+_HEADER = Struct(">BHIHHQ")
+"""Of a frame: type, channel, size; of a content header: class, weight, body size (AMQP 0-9-1, section 4.2.6.1)."""
+
+
+class _Connection(AsyncioConnection):  # type: ignore[misc]  # pika is not typed
+    """Hands on the properties of a message as the bytes they came in; `properties.py` says why."""
+
+    def _read_frame(self) -> Any:
+        received = self._frame_buffer
+        if received[:1] != _HEADER_FRAME:
+            return super()._read_frame()
+        if len(received) < _HEADER.size:
+            return 0, None
+        _, channel, size, _, _, body_size = _HEADER.unpack_from(received)
+        end = spec.FRAME_HEADER_SIZE + size
+        if end >= len(received):
+            return 0, None
+        if received[end] != spec.FRAME_END:
+            raise pika_errors.InvalidFrameError("Invalid FRAME_END marker")
+        return end + 1, Header(channel, body_size, received[_HEADER.size : end])
 
 
 class RefusedError(NotConnectedError):
@@ -112,6 +138,7 @@ class Link:
 
         Raises: NotConnectedError, AuthenticationError.
         """
+        quieten("pika")
         try:
             parameters = pika.URLParameters(url)
         except OSError as unreadable:
@@ -131,7 +158,7 @@ class Link:
             _resolve(closed, None)
 
         link = cls(
-            AsyncioConnection(
+            _Connection(
                 parameters,
                 on_open_callback=lambda _: _resolve(opened, None),
                 on_open_error_callback=failed,
@@ -179,7 +206,7 @@ def _resolve(future: asyncio.Future[Any], result: Any) -> None:
 def _channel_error(reason: BaseException) -> NotConnectedError:
     if isinstance(reason, pika_errors.ChannelClosedByBroker):
         return RefusedError(f"{reason.reply_text} ({reason.reply_code})", code=reason.reply_code)
-    return NotConnectedError(f"the channel is closed: {reason}")
+    return NotConnectedError(f"the channel is closed: {_words(reason)}")
 
 
 def _connection_error(error: BaseException, address: str) -> SourceError:
@@ -193,7 +220,18 @@ def _connection_error(error: BaseException, address: str) -> SourceError:
         return AuthenticationError(f"{address} refuses the user or the virtual host: {error}")
     if isinstance(error, pika_errors.AuthenticationError):
         return AuthenticationError(f"{address} offers no way to log in that is supported: {error}")
-    return NotConnectedError(f"cannot connect to {address}: {_root(error)!r}")
+    return NotConnectedError(f"cannot connect to {address}: {_words(error)}")
+
+
+def _words(error: BaseException) -> str:
+    """What an operator reads of it: `Connection refused`, not how Python shows the object."""
+    if isinstance(error, pika_errors.ConnectionClosed):
+        return f"{error.reply_text} ({error.reply_code})"
+    root = _root(error)
+    if isinstance(root, OSError) and root.strerror:
+        return root.strerror
+    text = " ".join(map(str, root.args))
+    return f"{type(root).__name__}: {text}" if text else type(root).__name__
 
 
 def _root(error: BaseException) -> BaseException:

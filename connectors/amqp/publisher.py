@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from connectors.amqp.confirms import Confirms
+from connectors.amqp.properties import read_properties
 from connectors.amqp.settings import AmqpPublisherSettings
 from connectors.base import OutMessage
 from connectors.errors import NotConnectedError, PublishError
@@ -41,7 +42,9 @@ class AmqpPublisher:
             channel = await self._link.channel()
             confirms = self._confirms = Confirms()
             channel.raw.add_on_return_callback(
-                lambda _, method, properties, body: confirms.returned(properties.message_id, method.reply_text)
+                lambda _, method, properties, body: confirms.returned(
+                    read_properties(properties).values["message_id"], method.reply_text
+                )
             )
             await channel.call(channel.raw.confirm_delivery, ack_nack_callback=_listener(confirms))
             self._channel = channel

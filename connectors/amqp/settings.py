@@ -81,12 +81,22 @@ class Queue(_Settings):
     create_if_missing: NewQueue | None = None
 
 
+class NewExchange(_Settings):
+    """How a missing exchange is created, with the type of its binding; an existing one is never altered."""
+
+    durable: bool = True
+
+
 class Binding(_Settings):
-    """An exchange that feeds the queue, created (durable) if missing; `key` is the routing key or pattern."""
+    """An exchange that feeds the queue; `key` is the routing key or pattern.
+
+    Without `create_if_missing` the exchange has to exist: a misspelt one is an error, and not a new exchange.
+    """
 
     exchange: Name
     type: Literal["direct", "fanout", "topic", "headers"] = "topic"
     key: str = Field(default="", max_length=127)
+    create_if_missing: NewExchange | None = None
 
 
 class Consumption(_Settings):

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from connectors.amqp.properties import read_properties
 from connectors.amqp.settings import AmqpSettings
 from connectors.amqp.unsettled import Unsettled
 from connectors.base import Answer, Backlog, Message, Settlement
 from connectors.errors import NotConnectedError, TopologyError
+from connectors.values import shown
 
 if TYPE_CHECKING:
     from connectors.amqp.link import Channel, Link
@@ -19,8 +21,6 @@ IDLE_WAIT = 1.0
 
 BACKLOG_AGE = 1.0
 """Seconds for which one count of the queue answers `backlog`."""
-
-_PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 class AmqpSource:
@@ -38,14 +38,14 @@ class AmqpSource:
         self._link: Link | None = None
         self._channel: Channel | None = None
         self._inspection: Channel | None = None
-        self._arrived: deque[tuple[Any, Any, bytes]] = deque()  # pika's method, properties, and the body
+        self._arrived: deque[tuple[Any, bytes, bytes]] = deque()  # pika's method, the properties' bytes, the body
         self._unsettled = Unsettled()
         self._arrival: asyncio.Future[None] | None = None
         self._backlog = Backlog()
         self._counted_at = float("-inf")
 
     async def connect(self) -> None:
-        """As the contract says; the queue, its dead-letter queue and its bindings are created if missing."""
+        """As the contract says; what is missing and to be created is created, and the queue is bound."""
         # pika costs time and memory, so only a process that consumes from RabbitMQ imports it
         from connectors.amqp.link import Link, RefusedError
         from connectors.amqp.topology import ensure
@@ -58,7 +58,7 @@ class AmqpSource:
             blocked_timeout=receive.blocked_timeout,
         )
         try:
-            await ensure(self._link, self._settings)
+            await ensure(self._link, self._settings, source=self.name)
             self._inspection = await self._link.channel()
             self._channel = await self._link.channel()
             raw = self._channel.raw
@@ -123,12 +123,12 @@ class AmqpSource:
             raise NotConnectedError(f"{self.name}: not connected")
         return self._channel.check()
 
-    def _consumer(self) -> Callable[[Any, Any, Any, bytes], None]:
+    def _consumer(self) -> Callable[[Any, Any, bytes, bytes], None]:
         """What pika calls for each delivery of the connection that begins; a late one of an earlier goes nowhere."""
         arrived = self._arrived = deque()
         unsettled = self._unsettled = Unsettled()
 
-        def on_message(_: Any, method: Any, properties: Any, body: bytes) -> None:
+        def on_message(_: Any, method: Any, properties: bytes, body: bytes) -> None:
             unsettled.add(method.delivery_tag)
             arrived.append((method, properties, body))
             if self._arrival is not None and not self._arrival.done():
@@ -136,40 +136,24 @@ class AmqpSource:
 
         return on_message
 
-    def _message(self, method: Any, properties: Any, body: bytes, *, is_lost: Callable[[], bool]) -> Message:
-        known = {name: _plain(value) for name, value in vars(properties).items() if value is not None}
-        known["exchange"] = method.exchange
-        known["routing_key"] = method.routing_key
-        headers = known.pop("headers", {})
+    def _message(self, method: Any, frame: bytes, body: bytes, *, is_lost: Callable[[], bool]) -> Message:
+        read = read_properties(frame)
+        properties, headers = read.values, read.headers
+        properties["exchange"] = shown(method.exchange)
+        properties["routing_key"] = shown(method.routing_key)
         return Message(
             source=self.name,
             body=body,
-            id=known.get("message_id"),
-            content_type=known.get("content_type"),
+            id=properties.get("message_id"),
+            content_type=properties.get("content_type"),
             headers=headers,
-            properties=known,
-            enqueued_at=_time(known.get("timestamp")),
+            properties=properties,
+            enqueued_at=_time(properties.get("timestamp")),
             delivery_count=_delivery_count(headers.get("x-delivery-count"), method.redelivered),
+            unreadable=read.unreadable,
             receipt=(self._epoch, method.delivery_tag),
             is_lost=is_lost,
         )
-
-
-def _plain(value: Any) -> Any:
-    """A property or header as plain data: text that is not UTF-8 arrives as bytes, a timestamp as a datetime."""
-    if type(value) in _PLAIN:
-        return value
-    if isinstance(value, int):
-        return int(value)  # pika's own 64-bit type
-    if isinstance(value, dict):
-        return {_plain(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_plain(each) for each in value]
-    if isinstance(value, bytes):
-        return value.decode(errors="replace")
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return value  # a Decimal
 
 
 def _time(timestamp: int | None) -> datetime | None:

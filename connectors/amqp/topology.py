@@ -8,8 +8,11 @@ import re
 from typing import Any, NamedTuple
 
 from connectors.amqp.link import Link, RefusedError
-from connectors.amqp.settings import AmqpSettings, Binding
+from connectors.amqp.settings import AmqpSettings, Binding, NewExchange
 from connectors.errors import TopologyError
+from connectors.logs import entity_created
+
+_CREATE_EXCHANGE = "; is it spelt right? create it, or write create_if_missing: {} beside it in bind"
 
 ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED = 403, 404, 406
 
@@ -19,15 +22,19 @@ class _Difference(NamedTuple):
     sides: str
 
 
-async def ensure(link: Link, settings: AmqpSettings) -> None:
-    """See to it that the queue is there and bound.
+async def ensure(link: Link, settings: AmqpSettings, *, source: str) -> None:
+    """See to it that the queue is there and bound; a log line names what is created for `source`.
 
     A queue that we create, or would have created so, dead-letters to the exchange `<queue>.dlx` and through it to the
-    queue `<queue>.dead-letter`. Nothing is created when the queue turns out to differ.
+    queue `<queue>.dead-letter`. Nothing is created when the queue turns out to differ, or an exchange is missing that
+    is not to be created.
 
     Raises: TopologyError, NotConnectedError.
     """
     queue, new = settings.queue.name, settings.queue.create_if_missing
+    for binding in settings.bind:
+        if binding.create_if_missing is None:
+            await require_exchange(link, binding.exchange, advice=_CREATE_EXCHANGE)
     if new is None:
         await _require_queue(link, queue)
     else:
@@ -36,20 +43,19 @@ async def ensure(link: Link, settings: AmqpSettings) -> None:
         if new.type == "quorum":
             arguments["x-delivery-limit"] = new.delivery_limit
         missing = await _missing_queue(link, queue, durable=new.durable, arguments=arguments)
-        await _ensure_queue(link, dead_letter, durable=True, arguments={"x-queue-type": new.type})
-        await _ensure_binding(link, dead_letter, Binding(exchange=exchange, type="fanout"))
+        await _ensure_queue(link, source, dead_letter, durable=True, arguments={"x-queue-type": new.type})
+        fanout = Binding(exchange=exchange, type="fanout", create_if_missing=NewExchange())
+        await _ensure_binding(link, source, dead_letter, fanout)
         if missing:  # last, so that it never rejects into nothing
-            await _create(
-                link, f"queue {queue!r}", "queue_declare", queue=queue, durable=new.durable, arguments=arguments
-            )
+            await _declare_queue(link, source, queue, durable=new.durable, arguments=arguments)
     for binding in settings.bind:
-        await _ensure_binding(link, queue, binding)
+        await _ensure_binding(link, source, queue, binding)
 
 
-async def require_exchange(link: Link, exchange: str) -> None:
-    """Raises: TopologyError when there is no such exchange."""
+async def require_exchange(link: Link, exchange: str, *, advice: str = "") -> None:
+    """Raises: TopologyError when there is no such exchange; `advice` is appended to its text."""
     if not await _exists(link, "exchange_declare", exchange=exchange):
-        raise TopologyError(f"exchange {exchange!r} does not exist")
+        raise TopologyError(f"exchange {exchange!r} does not exist{advice}")
 
 
 async def _require_queue(link: Link, queue: str) -> None:
@@ -57,9 +63,14 @@ async def _require_queue(link: Link, queue: str) -> None:
         raise TopologyError(f"queue {queue!r} does not exist; create it, or say create_if_missing")
 
 
-async def _ensure_queue(link: Link, queue: str, **settings: Any) -> None:
+async def _ensure_queue(link: Link, source: str, queue: str, **settings: Any) -> None:
     if await _missing_queue(link, queue, **settings):
-        await _create(link, f"queue {queue!r}", "queue_declare", queue=queue, **settings)
+        await _declare_queue(link, source, queue, **settings)
+
+
+async def _declare_queue(link: Link, source: str, queue: str, **settings: Any) -> None:
+    await _create(link, f"queue {queue!r}", "queue_declare", queue=queue, **settings)
+    entity_created(source, f"queue {queue!r}")
 
 
 async def _missing_queue(link: Link, queue: str, **settings: Any) -> bool:
@@ -72,12 +83,13 @@ async def _missing_queue(link: Link, queue: str, **settings: Any) -> bool:
     return False
 
 
-async def _ensure_binding(link: Link, queue: str, binding: Binding) -> None:
+async def _ensure_binding(link: Link, source: str, queue: str, binding: Binding) -> None:
     """Bind, after creating the exchange if missing. Of an existing exchange only the type matters to us."""
-    what = f"exchange {binding.exchange!r}"
-    declaration = {"exchange": binding.exchange, "exchange_type": binding.type, "durable": True}
-    if not await _exists(link, "exchange_declare", exchange=binding.exchange):
+    what, new = f"exchange {binding.exchange!r}", binding.create_if_missing
+    declaration = {"exchange": binding.exchange, "exchange_type": binding.type, "durable": new is None or new.durable}
+    if new is not None and not await _exists(link, "exchange_declare", exchange=binding.exchange):
         await _create(link, what, "exchange_declare", **declaration)
+        entity_created(source, f"{binding.type} {what}")
     else:
         difference = await _difference(link, "exchange_declare", **declaration)
         if difference is not None and difference.setting == "type":

@@ -11,12 +11,14 @@ from connectors.servicebus.settings import (
     LockRenewal,
     NewQueue,
     NewSubscription,
+    NewTopic,
     Queue,
     Reception,
     Sas,
     ServiceBusSettings,
     Sessions,
     Subscription,
+    Topic,
 )
 from connectors.servicebus.source import ServiceBusSource
 
@@ -28,6 +30,7 @@ __all__ = [
     "LockRenewal",
     "NewQueue",
     "NewSubscription",
+    "NewTopic",
     "Queue",
     "Reception",
     "Sas",
@@ -35,4 +38,5 @@ __all__ = [
     "ServiceBusSource",
     "Sessions",
     "Subscription",
+    "Topic",
 ]

@@ -56,6 +56,6 @@ class Counter:
             assert settings.topic is not None
             assert settings.subscription is not None
             properties = await administration.get_subscription_runtime_properties(
-                settings.topic, settings.subscription.name
+                settings.topic.name, settings.subscription.name
             )
         return int(getattr(properties, "dead_letter_message_count" if settings.dead_letter else "active_message_count"))

@@ -5,7 +5,7 @@ supervisor is who tries again; two loops of retries would multiply.
 """
 
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import certifi
-from azure.core.exceptions import ClientAuthenticationError
+from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError, ServiceResponseError
 from azure.core.pipeline.transport import AsyncioRequestsTransport
 from azure.core.rest import HttpRequest
 from azure.servicebus import ServiceBusSubQueue, TransportType
@@ -27,10 +27,11 @@ from azure.servicebus.exceptions import (
 )
 
 from connectors.errors import AuthenticationError, NotConnectedError, SourceError, TopologyError
+from connectors.logs import quieten
 from connectors.servicebus.first_rule import with_first_rule
 from connectors.servicebus.settings import Connection, ServiceBusSettings, parts_of
 
-_EMULATOR_ADMINISTRATION_PORT = 5300
+_EMULATOR_PORT, _EMULATOR_ADMINISTRATION_PORT = 5672, 5300
 _ADMINISTRATION_TIMEOUT = 10.0
 _NOT_ALLOWED = "amqp:not-allowed"
 
@@ -57,8 +58,8 @@ class letting_go:  # noqa: N801 - reads like `suppress`; a generator would have 
 
 
 @contextmanager
-def translated(what: str) -> Iterator[None]:
-    """Let only our exceptions out of a block that calls the SDK.
+def translated(what: str, *, missing: str = "create it, or say create_if_missing") -> Iterator[None]:
+    """Let only our exceptions out of a block that calls the SDK; `missing` is the advice when the entity is not there.
 
     After idle times and lost links the SDK is known to raise whatever its insides make of it, AttributeError among
     them, so anything at all is a lost connection.
@@ -71,9 +72,7 @@ def translated(what: str) -> Iterator[None]:
     except (ServiceBusAuthenticationError, ServiceBusAuthorizationError, ClientAuthenticationError) as error:
         raise AuthenticationError(f"{what}: the credentials are refused: {_first_line(error)}") from error
     except MessagingEntityNotFoundError as error:
-        raise TopologyError(
-            f"{what} does not exist; create it, or say create_if_missing: {_first_line(error)}"
-        ) from error
+        raise TopologyError(f"{what} does not exist; {missing}: {_first_line(error)}") from error
     except MessagingEntityDisabledError as error:
         raise TopologyError(f"{what} is disabled: {_first_line(error)}") from error
     except Exception as error:
@@ -86,6 +85,7 @@ class Client:
     """Both clients of one connection: for messages, and for what is administered over HTTP."""
 
     def __init__(self, settings: ServiceBusSettings) -> None:
+        quieten("azure", "urllib3")
         self._settings = settings
         connection = settings.connection
         self._credential = _credential(connection)
@@ -107,7 +107,7 @@ class Client:
             return self._messaging.get_queue_receiver(settings.queue.name, **options)
         assert settings.topic is not None
         assert settings.subscription is not None
-        return self._messaging.get_subscription_receiver(settings.topic, settings.subscription.name, **options)
+        return self._messaging.get_subscription_receiver(settings.topic.name, settings.subscription.name, **options)
 
     @property
     def administration(self) -> ServiceBusAdministrationClient:
@@ -115,7 +115,7 @@ class Client:
         if self._administration is None:
             connection = self._settings.connection
             transport = _Transport(
-                _administration_address(connection),
+                _administration_addresses(connection),
                 connection_timeout=_ADMINISTRATION_TIMEOUT,
                 read_timeout=_ADMINISTRATION_TIMEOUT,
                 **_verification(connection),
@@ -149,25 +149,34 @@ class Client:
 class _Transport(AsyncioRequestsTransport):  # type: ignore[misc]  # the SDK resolves its name lazily: untyped
     """Requests in a thread: the client would else want an HTTP library that nothing here uses.
 
-    The administration client insists on https, and on the address of the messaging endpoint; the emulator offers
-    plain HTTP on another port. With an `address`, requests go there. The option `first_rule`, which the client passes
-    through, is put into the description that is sent (see `first_rule.py`).
+    The administration client insists on https, and on the address of the messaging endpoint; an emulator offers plain
+    HTTP, on a port of its own or not. With `addresses`, requests go to the first of them that answers. The option
+    `first_rule`, which the client passes through, is put into the description that is sent (see `first_rule.py`).
     """
 
-    def __init__(self, address: str | None, **options: Any) -> None:
+    def __init__(self, addresses: Sequence[str], **options: Any) -> None:
         super().__init__(**options)
-        self._address = None if address is None else urlsplit(address)
+        self._addresses = tuple(addresses)
 
     async def send(self, request: Any, *, first_rule: str | None = None, **options: Any) -> Any:
         if first_rule is not None:
             headers = {name: text for name, text in request.headers.items() if name.lower() != "content-length"}
             described = with_first_rule(request.content, first_rule)
             request = HttpRequest(request.method, request.url, headers=headers, content=described)
-        if self._address is not None:
-            request.url = (
-                urlsplit(request.url)._replace(scheme=self._address.scheme, netloc=self._address.netloc).geturl()
-            )
+        for address in self._addresses[:-1]:
+            with suppress(ServiceRequestError, ServiceResponseError):  # not HTTP, or nothing at all
+                answer = await super().send(_at(address, request), **options)
+                self._addresses = (address,)
+                return answer
+        if self._addresses:
+            request = _at(self._addresses[-1], request)
         return await super().send(request, **options)
+
+
+def _at(address: str, request: Any) -> Any:
+    parts = urlsplit(address)
+    request.url = urlsplit(request.url)._replace(scheme=parts.scheme, netloc=parts.netloc).geturl()
+    return request
 
 
 def _connection_string(connection: Connection) -> str | None:
@@ -180,13 +189,28 @@ def _connection_string(connection: Connection) -> str | None:
     return f"Endpoint=sb://{connection.namespace}/;SharedAccessKeyName={name};SharedAccessKey={key}"
 
 
-def _administration_address(connection: Connection) -> str | None:
-    if connection.administration is not None or connection.connection_string is None:
-        return connection.administration
+def _administration_addresses(connection: Connection) -> Sequence[str]:
+    """Where to administer, most likely first; none where the SDK knows it.
+
+    Microsoft's emulator has a port for it beside 5672; a stand-in with one port for all is asked there.
+    """
+    if connection.administration is not None:
+        return [connection.administration]
+    if connection.connection_string is None:
+        return []
     parts = parts_of(connection.connection_string)
     if parts.get("usedevelopmentemulator") != "true":
-        return None
-    return f"http://{urlsplit(parts['endpoint']).hostname}:{_EMULATOR_ADMINISTRATION_PORT}"
+        return []
+    endpoint = urlsplit(parts["endpoint"])
+    ports = [_EMULATOR_ADMINISTRATION_PORT, endpoint.port or _EMULATOR_PORT]
+    if ports[1] != _EMULATOR_PORT:
+        ports.reverse()
+    return [f"http://{endpoint.hostname}:{port}" for port in dict.fromkeys(ports)]
+
+
+def described_administration(connection: Connection) -> str:
+    """The addresses that are asked, for messages."""
+    return " and ".join(_administration_addresses(connection)) or f"https://{connection.namespace or 'the namespace'}"
 
 
 def _endpoint(connection: Connection) -> Mapping[str, Any]:

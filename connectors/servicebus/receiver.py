@@ -14,6 +14,7 @@ from connectors.base import NACK, Answer, Message, Settlement
 from connectors.errors import NotConnectedError, SourceError
 from connectors.servicebus.appetite import Appetite
 from connectors.servicebus.client import translated
+from connectors.servicebus.envelope import content_is_ours
 from connectors.servicebus.locks import GONE, Lock, Renewal
 from connectors.servicebus.message import message_from
 
@@ -78,6 +79,7 @@ class Receiver:
         """Whether it holds a session no more."""
         return self._session_lock is not None and self._session_lock.is_lost()
 
+    @content_is_ours
     async def open(self) -> None:
         """Raises: what the SDK raises; `OperationTimeoutError` when there is no session to be had."""
         await self._sdk.__aenter__()
@@ -87,6 +89,7 @@ class Receiver:
             self._session_lock = Lock(session.locked_until_utc, session.renew_lock, max_age=self._max_lock_age)
             self._renewal.hold(self._session_lock)
 
+    @content_is_ours
     async def pull(self, limit: int, wait: float) -> list[Message]:
         """Up to `limit` messages; waits `wait` seconds for a first one.
 
@@ -140,6 +143,7 @@ class Receiver:
                 self._forget(delivery)
         self._round_trip = time.monotonic() - asked_at
 
+    @content_is_ours
     async def waiting(self) -> int:
         """How many messages can be received or are locked, of the entity or of the session that is held.
 
@@ -155,6 +159,7 @@ class Receiver:
             start = (peeked[-1].sequence_number or start) + 1
         return 0
 
+    @content_is_ours
     async def close(self) -> None:
         """Give back what is not settled and disconnect; never raises, and takes a few seconds at most."""
         unsettled = dict.fromkeys(self._unsettled, NACK)
@@ -192,10 +197,12 @@ class Receiver:
         if delivery.lock is not self._session_lock:
             self._renewal.release(delivery.lock)
 
+    @content_is_ours
     async def _renew(self, received: ServiceBusReceivedMessage) -> datetime:
         self._requests += 1
         return await self._sdk.renew_message_lock(received)
 
+    @content_is_ours
     async def _settle_all(self, answers: Mapping[Delivery, Answer], *, timeout: float) -> None:
         """Settle one, then all others side by side, until one fails.
 

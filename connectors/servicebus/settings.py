@@ -91,8 +91,8 @@ class Connection(_Settings):
     """The namespace and who we are: a connection string, or `namespace` with a `credential` or a `sas` policy.
 
     `endpoint` is dialled, by AMQP in TLS, instead of the namespace at port 5671: a gateway, or a stand-in. Topology is
-    administered at `administration` instead of the namespace; for `UseDevelopmentEmulator=true` that is port 5300
-    unless told. `ca_file` replaces the public roots.
+    administered at `administration` instead of the namespace; for `UseDevelopmentEmulator=true` that is the port of the
+    endpoint or 5300, whichever answers. `ca_file` replaces the public roots.
     """
 
     connection_string: Annotated[Secret, AfterValidator(_checked_connection_string)] | None = None
@@ -175,8 +175,24 @@ class Queue(_Settings):
     create_if_missing: NewQueue | None = None
 
 
+class NewTopic(_Settings):
+    """A missing topic is created with Azure's defaults."""
+
+
+class Topic(_Settings):
+    """The topic of the subscription; a text is its name alone. Without `create_if_missing` it has to exist."""
+
+    name: EntityName
+    create_if_missing: NewTopic | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spell_out(cls, value: object) -> object:
+        return {"name": value} if isinstance(value, str) else value
+
+
 class Subscription(_Settings):
-    """The subscription to receive from. With `create_if_missing` the topic is created as well, with Azure's defaults."""
+    """The subscription to receive from. Without `create_if_missing` it has to exist and is taken as it is."""
 
     name: ShortName
     create_if_missing: NewSubscription | None = None
@@ -221,7 +237,7 @@ class ServiceBusSettings(_Settings):
 
     connection: Connection
     queue: Queue | None = None
-    topic: EntityName | None = None
+    topic: Topic | None = None
     subscription: Subscription | None = None
     dead_letter: bool = False
     receive: Reception = Reception()
@@ -233,12 +249,14 @@ class ServiceBusSettings(_Settings):
         if (self.topic is None) != (self.subscription is None):
             raise ValueError("topic and subscription go together")
         sessions, new = self.receive.sessions, self.create_if_missing
+        if self.topic is not None and self.topic.create_if_missing is not None and new is None:
+            raise ValueError("a new topic has no subscriptions; say create_if_missing at subscription too")
         if self.dead_letter and sessions is not None:
             raise ValueError("a dead-letter queue has no sessions; leave out receive.sessions")
         if new is not None and not self.dead_letter and new.requires_session != (sessions is not None):
             raise ValueError("create_if_missing.requires_session: true and receive.sessions go together")
         only = None if self.connection.connection_string is None else parts_of(self.connection.connection_string)
-        entity = self.topic if self.queue is None else self.queue.name
+        entity = (self.topic or self.queue).name  # type: ignore[union-attr]  # one of them is there
         if only is not None and only.get("entitypath", entity) != entity:
             raise ValueError(f"the connection_string is for {only['entitypath']!r} only, by its EntityPath")
         return self
@@ -257,6 +275,7 @@ class ServiceBusSettings(_Settings):
         if self.queue is not None:
             path = f"queue {self.queue.name!r}"
         else:
+            assert self.topic is not None
             assert self.subscription is not None
-            path = f"subscription {self.subscription.name!r} of topic {self.topic!r}"
+            path = f"subscription {self.subscription.name!r} of topic {self.topic.name!r}"
         return f"dead-letter queue of {path}" if self.dead_letter else path

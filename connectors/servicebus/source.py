@@ -22,6 +22,8 @@ IDLE_WAIT = 1.0
 BACKLOG_AGE = 5.0
 """Seconds for which one count of the entity answers `backlog`."""
 
+_NOT_CREATED = "it could not be created, or was deleted"
+
 
 class ServiceBusSource:
     """Receives in peek-lock mode, by one receiver or several sessions; asks for no more than there is room for.
@@ -59,10 +61,10 @@ class ServiceBusSource:
         what = f"{self.name}: the {settings.path}"
         self.notes = ()
         try:
-            with translated(what):
+            with translated(what, **({} if settings.create_if_missing is None else {"missing": _NOT_CREATED})):
                 self._client = Client(settings)
                 if settings.create_if_missing is not None:
-                    self.notes = await ensure(self._client.administration, settings)
+                    self.notes = await ensure(self._client.administration, settings, source=self.name)
                 self._counter = Counter(self._client, settings, self._look)
                 self._renewal = Renewal()
                 self._renewing = asyncio.create_task(self._renewal.run())

@@ -14,9 +14,10 @@ from azure.servicebus.aio.management import ServiceBusAdministrationClient
 from azure.servicebus.management import CorrelationRuleFilter, SqlRuleFilter, TrueRuleFilter
 
 from connectors.errors import TopologyError
-from connectors.servicebus.client import letting_go
+from connectors.logs import entity_created
+from connectors.servicebus.client import described_administration, letting_go
 from connectors.servicebus.first_rule import first_rule
-from connectors.servicebus.settings import Correlation, Filter, NewQueue, NewSubscription, ServiceBusSettings
+from connectors.servicebus.settings import Correlation, Filter, NewQueue, NewSubscription, ServiceBusSettings, Topic
 
 DEFAULT_RULE = "$Default"
 """The rule that every subscription is created with: it lets everything through."""
@@ -36,10 +37,14 @@ _CORRELATION = {
 }
 
 
-async def ensure(administration: ServiceBusAdministrationClient, settings: ServiceBusSettings) -> tuple[str, ...]:
+async def ensure(
+    administration: ServiceBusAdministrationClient, settings: ServiceBusSettings, *, source: str
+) -> tuple[str, ...]:
     """See to it that the entity is there, and return what is different about it, or why that is not known.
 
-    Raises: TopologyError: the broker refuses to create what is missing.
+    A log line names what is created for `source`.
+
+    Raises: TopologyError: the broker refuses to create what is missing, or the topic is missing and not to be created.
     """
     new = settings.create_if_missing
     if new is None:
@@ -48,43 +53,66 @@ async def ensure(administration: ServiceBusAdministrationClient, settings: Servi
         with letting_go():
             if settings.queue is not None:
                 assert isinstance(new, NewQueue)
-                return await _ensure_queue(administration, settings.queue.name, new)
+                return await _ensure_queue(administration, source, settings.queue.name, new)
             assert isinstance(new, NewSubscription)
             assert settings.topic is not None
             assert settings.subscription is not None
-            return await _ensure_subscription(administration, settings.topic, settings.subscription.name, new)
+            return await _ensure_subscription(administration, source, settings.topic, settings.subscription.name, new)
     except (AzureError, DeserializationError) as error:
         reason = str(error).partition("\n")[0][:300]
         if getattr(error, "status_code", None) == 400:
             raise TopologyError(f"the broker refuses to create the {settings.path}: {reason}") from error
-        return (f"the {settings.path} could not be checked and is used as it is: {reason}",)
+        where = described_administration(settings.connection)
+        return (
+            f"the {settings.path} could not be checked and is used as it is: {reason}"
+            f" (administration was asked at {where}; connection.administration names another address)",
+        )
 
 
-async def _ensure_queue(administration: ServiceBusAdministrationClient, name: str, new: NewQueue) -> tuple[str, ...]:
+async def _ensure_queue(
+    administration: ServiceBusAdministrationClient, source: str, name: str, new: NewQueue
+) -> tuple[str, ...]:
     try:
         present = await administration.get_queue(name)
     except ResourceNotFoundError:
         with suppress(ResourceExistsError):  # somebody was quicker
             await administration.create_queue(name, **_properties(new))
+            entity_created(source, f"queue {name!r}")
             return ()
         present = await administration.get_queue(name)
     return tuple(_differences(new, present))
 
 
 async def _ensure_subscription(
-    administration: ServiceBusAdministrationClient, topic: str, name: str, new: NewSubscription
+    administration: ServiceBusAdministrationClient, source: str, wanted: Topic, name: str, new: NewSubscription
 ) -> tuple[str, ...]:
+    topic = wanted.name
     try:
         present = await administration.get_subscription(topic, name)
     except ResourceNotFoundError:
-        with suppress(ResourceExistsError):
-            await administration.create_topic(topic)
+        await _ensure_topic(administration, source, wanted)
         with suppress(ResourceExistsError):
             await _create_subscription(administration, topic, name, new)
+            entity_created(source, f"subscription {name!r} of topic {topic!r}")
             return ()
         present = await administration.get_subscription(topic, name)
     rules = {rule.name: rule.filter async for rule in administration.list_rules(topic, name)}
     return (*_differences(new, present), *_rule_differences(new, rules))
+
+
+async def _ensure_topic(administration: ServiceBusAdministrationClient, source: str, topic: Topic) -> None:
+    """Raises: TopologyError: it is missing, and not to be created."""
+    try:
+        await administration.get_topic(topic.name)
+    except ResourceNotFoundError:
+        if topic.create_if_missing is None:
+            raise TopologyError(
+                f"topic {topic.name!r} does not exist; is it spelt right? create it, or write"
+                f" topic: {{ name: {topic.name}, create_if_missing: {{}} }}"
+            ) from None
+        with suppress(ResourceExistsError):  # somebody was quicker
+            await administration.create_topic(topic.name)
+            entity_created(source, f"topic {topic.name!r}")
 
 
 async def _create_subscription(

@@ -50,14 +50,14 @@ class Content:
         """The fields of the properties that are set, by their names in the standard."""
         if not self.properties_section:
             return {}
-        fields = decode(self.properties_section)[0].value
+        fields = _readable(self.properties_section, list)
         return {name: value for name, value in zip(_PROPERTIES, fields, strict=False) if value is not None}
 
     @cached_property
     def application_properties(self) -> Mapping[str, Any]:
         """The sender's own."""
         section = self.application_properties_section
-        return decode(section)[0].value if section else {}
+        return _readable(section, dict) if section else {}
 
     @property
     def session_id(self) -> str | None:
@@ -142,10 +142,8 @@ def read_content(data: bytes) -> Content:
             annotations = _valued(data, start, dict)
         elif code == PROPERTIES:
             properties = data[start:end]
-            _valued(data, start, list)
         elif code == APPLICATION_PROPERTIES:
             application_properties = data[start:end]
-            _valued(data, start, dict)
         start = end
     return Content(
         header=header,
@@ -191,6 +189,14 @@ def _section(data: bytes, start: int) -> int:
     if len(data) - start < 4 or data[start : start + 2] != b"\x00\x53" or not HEADER <= data[start + 2] <= 0x78:
         raise DecodeError("a message consists of sections, and these bytes begin none")
     return data[start + 2]
+
+
+def _readable(section: bytes, kind: type) -> Any:
+    """The content of a section that goes out as it came; of one that cannot be read, nothing is known here."""
+    try:
+        return _valued(section, 0, kind)
+    except DecodeError:
+        return kind()
 
 
 def _valued(data: bytes, start: int, kind: type) -> Any:

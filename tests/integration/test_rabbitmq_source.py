@@ -100,7 +100,7 @@ async def test_a_message_carries_what_its_publisher_said(harness: AmqpHarness) -
     assert message.body == b"\x00\xff"
     assert (message.id, message.content_type, message.source) == ("m-1", "application/json", "orders")
     assert message.enqueued_at == datetime.fromtimestamp(1_772_000_000, UTC)
-    assert message.headers == {"trace": "t", "raw": "\ufffd", "count": 3, "nested": {"list": [True, None]}}
+    assert message.headers == {"trace": "t", "raw": b"\xff", "count": 3, "nested": {"list": [True, None]}}
     expected = {"message_id": "m-1", "correlation_id": "c-1", "type": "order.shipped", "exchange": ""}
     assert expected.items() <= message.properties.items()
     assert message.properties["routing_key"] == harness.queue
@@ -271,7 +271,8 @@ async def test_without_create_if_missing_a_queue_is_taken_as_it_is(harness: Amqp
 
 async def test_exchange_and_bindings_are_created_if_missing(harness: AmqpHarness) -> None:
     exchange = f"{harness.queue}.shop"
-    bind = [{"exchange": exchange, "type": "topic", "key": key} for key in ("order.shipped.#", "order.lost")]
+    new = {"exchange": exchange, "type": "topic", "create_if_missing": {}}
+    bind = [new | {"key": key} for key in ("order.shipped.#", "order.lost")]
     source = AmqpSource("bound", settings(harness.broker.url, harness.queue, bind=bind))
     await source.connect()
     with queues.channel(harness.broker.url) as channel:
@@ -282,6 +283,38 @@ async def test_exchange_and_bindings_are_created_if_missing(harness: AmqpHarness
     assert bodies_of(messages) == [b"order.lost", b"order.shipped.today"]
     assert {message.properties["exchange"] for message in messages} == {exchange}
     await source.close()
+
+
+async def test_what_is_created_is_named_in_the_log_once(harness: AmqpHarness, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "pushbridge")
+    bind = [{"exchange": f"{harness.queue}.shop", "type": "topic", "key": "#", "create_if_missing": {}}]
+    source = AmqpSource("bound", settings(harness.broker.url, harness.queue, bind=bind))
+    for _ in range(2):
+        await source.connect()
+        await source.close()
+    assert [record.getMessage() for record in caplog.records if record.name == "pushbridge"] == [
+        f"source bound: created {what} at the broker"
+        for what in (
+            f"queue '{harness.queue}.dead-letter'",
+            f"fanout exchange '{harness.queue}.dlx'",
+            f"queue '{harness.queue}'",
+            f"topic exchange '{harness.queue}.shop'",
+        )
+    ]
+
+
+async def test_a_misspelt_exchange_is_named_and_nothing_is_created(
+    harness: AmqpHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "pushbridge")
+    exchange = f"{harness.queue}.shpo"
+    source = AmqpSource("bound", settings(harness.broker.url, harness.queue, bind=[{"exchange": exchange}]))
+    with pytest.raises(TopologyError, match=f"exchange '{exchange}' does not exist.* write create_if_missing: {{}}"):
+        await source.connect()
+    for declare, name in (("exchange_declare", exchange), ("queue_declare", harness.queue)):
+        with queues.channel(harness.broker.url) as channel, pytest.raises(ChannelClosedByBroker, match="no "):
+            getattr(channel, declare)(name, passive=True)
+    assert [record for record in caplog.records if record.name == "pushbridge"] == []
 
 
 async def test_an_exchange_of_another_type_is_reported_and_one_with_other_options_is_its_owners(

@@ -40,7 +40,9 @@ def creating(**new: Any) -> dict[str, Any]:
 
 
 async def connected(broker: ServiceBus, **changes: Any) -> tuple[str, ...]:
-    """The notes of a source with these settings."""
+    """The notes of a source with these settings; a topic is created for a subscription that is to be."""
+    if "create_if_missing" in (changes.get("subscription") or {}):
+        changes = {"topic": {"name": TOPIC, "create_if_missing": {}}} | changes
     source = ServiceBusSource("hr", settings(broker, **changes))
     await source.connect()
     await source.close()
@@ -147,6 +149,52 @@ async def test_a_subscription_with_other_settings_is_reported_and_used_as_it_is(
     assert harness.queue.settings == before
     await harness.publish([b"used"])
     assert bodies_of(await take(source, 1)) == [b"used"]
+
+
+CREATED: list[tuple[dict[str, Any], list[str]]] = [
+    ({"subscription": creating()}, ["topic 'hr'", "subscription 'bridge' of topic 'hr'"]),
+    (
+        {"queue": {"name": "orders", "create_if_missing": {}}, "topic": None, "subscription": None},
+        ["queue 'orders'"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "entities"), CREATED)
+async def test_what_is_created_is_named_in_the_log_once(
+    broker: ServiceBus, changes: dict[str, Any], entities: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "pushbridge")
+    for _ in range(2):
+        await connected(broker, **changes)
+    assert [record.getMessage() for record in caplog.records if record.name == "pushbridge"] == [
+        f"source hr: created {entity} at the broker" for entity in entities
+    ]
+
+
+async def test_a_misspelt_topic_is_named_and_not_created(broker: ServiceBus) -> None:
+    with pytest.raises(
+        TopologyError, match=r"topic 'hrr' does not exist.*topic: \{ name: hrr, create_if_missing: \{\} \}"
+    ):
+        await connected(broker, topic="hrr", subscription=creating())
+    with pytest.raises(EntityNotFoundError):
+        broker.create_subscription("hrr", "any")
+
+
+@pytest.mark.parametrize("changes", [changes for changes, _ in CREATED])
+async def test_what_is_missing_is_created_with_the_connection_string_alone(
+    broker: ServiceBus, changes: dict[str, Any]
+) -> None:
+    alone = {"connection_string": broker.connection_string}
+    assert await connected(broker, connection=alone, **changes) == ()
+
+
+async def test_what_could_not_be_created_does_not_blame_its_reader(broker: ServiceBus) -> None:
+    own = {"connection_string": broker.connection_string, "administration": "http://127.0.0.1:9"}
+    with pytest.raises(TopologyError) as refused:
+        await connected(broker, connection=own, subscription=creating())
+    assert "say create_if_missing" not in str(refused.value)
+    assert "administration was asked at http://127.0.0.1:9; connection.administration names" in str(refused.value)
 
 
 async def test_without_create_if_missing_a_subscription_has_to_exist(broker: ServiceBus) -> None:

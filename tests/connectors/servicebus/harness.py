@@ -12,10 +12,13 @@ from connectors.base import Message
 from connectors.errors import SourceError
 from connectors.servicebus import ServiceBusSettings, ServiceBusSource
 from sandbox.servicebus import QueueSettings, ServiceBus
+from sandbox.servicebus.amqp.performatives import Disposition, Transfer
+from sandbox.servicebus.amqp.types import UInt
 from sandbox.servicebus.message import Message as Received
 from sandbox.servicebus.queue import MessageQueue
 from sandbox.servicebus.service_bus import wall_clock
 from tests.connectors.behaviour import PATIENCE, take
+from tests.sandbox.servicebus.raw import raw_client
 
 TOPIC, SUBSCRIPTION = "hr", "bridge"
 PATH = f"{TOPIC}/Subscriptions/{SUBSCRIPTION}"
@@ -66,6 +69,15 @@ class ServiceBusHarness:
             self._sender = client.get_topic_sender(TOPIC)
             self._open.push_async_callback(self._sender.close)
         await self._sender.send_messages(list(messages))
+
+    async def send_raw(self, *payloads: bytes) -> None:
+        """Send messages that are encoded already, byte for byte."""
+        async with raw_client(self.broker) as client:
+            client.open()
+            client.attach(TOPIC, handle=1, receives=False)
+            for number, payload in enumerate(payloads):
+                client.say(Transfer(UInt(1), UInt(number), b"%d" % number), payload)
+                await client.next(Disposition)
 
     async def lose_connection(self) -> None:
         self.broker.cut()

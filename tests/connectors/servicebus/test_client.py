@@ -5,7 +5,8 @@ import weakref
 
 import pytest
 
-from connectors.servicebus.client import letting_go
+from connectors.servicebus import Connection as Settings
+from connectors.servicebus.client import _administration_addresses, letting_go
 
 
 class Connection:
@@ -49,3 +50,35 @@ async def test_who_has_caught_the_same_error_before_goes_on() -> None:
     with pytest.raises(ValueError), letting_go():
         raise shared
     assert await asyncio.wait_for(other, 45) == "goes on"
+
+
+SIGNED = "SharedAccessKeyName=NAME;SharedAccessKey=KEY"
+
+
+@pytest.mark.parametrize(
+    ("settings", "addresses"),
+    [
+        ({"connection_string": f"Endpoint=sb://acme.servicebus.windows.net/;{SIGNED}"}, []),
+        (
+            {"connection_string": f"Endpoint=sb://localhost;{SIGNED};UseDevelopmentEmulator=true;"},
+            ["http://localhost:5300", "http://localhost:5672"],
+        ),
+        (
+            {"connection_string": f"Endpoint=sb://localhost:5672;{SIGNED};UseDevelopmentEmulator=true;"},
+            ["http://localhost:5300", "http://localhost:5672"],
+        ),
+        (
+            {"connection_string": f"Endpoint=sb://127.0.0.1:7000;{SIGNED};UseDevelopmentEmulator=true;"},
+            ["http://127.0.0.1:7000", "http://127.0.0.1:5300"],
+        ),
+        (
+            {
+                "connection_string": f"Endpoint=sb://localhost;{SIGNED};UseDevelopmentEmulator=true;",
+                "administration": "http://h:1",
+            },
+            ["http://h:1"],
+        ),
+    ],
+)
+def test_an_emulator_is_administered_where_it_may_answer(settings: dict[str, str], addresses: list[str]) -> None:
+    assert _administration_addresses(Settings.model_validate(settings)) == addresses

@@ -140,7 +140,7 @@ async def _run(identity: Identity, rabbitmq: RabbitMq, directory: Path, rng: ran
         assert await asyncio.to_thread(queues.count, rabbitmq.url, queue, expected=0) == 0
 
         _count_repeats(phones, witness)
-        assert witness.repeats.total() == len(services.journal) - MESSAGES
+        assert witness.repeats.total() == len(services.journal) - MESSAGES, services.journal.counts()
         witness.redelivered = sum(line.get("end") == "suppressed" for line in daemon.log())
         _assert_accepted_once(daemon)
         _assert_repeats_explained(services, witness)

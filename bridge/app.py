@@ -45,19 +45,23 @@ _log = structlog.get_logger("pushbridge")
 
 
 class Daemon:
-    """One process, from its configuration. `running()` is a context: inside it everything runs, after it nothing does."""
+    """One process, from its configuration. `running()` is a context: inside it everything runs, after it nothing does.
+
+    `config` names where the settings were read from, for the log.
+    """
 
     def __init__(
         self,
         settings: Settings,
         *,
+        config: str = "",
         config_hash: str = "",
         reload: Callable[["Daemon"], Reloader] | None = None,
         console: Callable[["Daemon"], Sequence[BaseRoute]] = lambda daemon: (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.settings = self._started_by = settings
-        self._config_hash = config_hash
+        self._config, self._config_hash = config, config_hash
         self.reloader = None if reload is None else reload(self)
         self.trail = Trail()
         self._clock = clock
@@ -117,7 +121,7 @@ class Daemon:
             await self.intake.apply(self.settings, between=self._rules_exchange(self.settings, self._config_hash))
             self._exchange_apps()  # until now every request was told that it is too early
             self.metrics.reloaded(ok=True)
-            _log.info("started", admin="{}:{}".format(*self.admin.address), sources=list(self.settings.sources))
+            self._tell_started()
             try:
                 yield
             finally:
@@ -140,6 +144,21 @@ class Daemon:
             await asyncio.sleep(self.settings.bridge.shutdown.delay)
         _log.info("stopped", unfinished=self.hub.in_hand)
         return not self._failed
+
+    def _tell_started(self) -> None:
+        """One line for whoever looks for this process: what it runs, and where it can be reached."""
+        _log.info(
+            "started",
+            version=version("pushbridge"),
+            config=self._config,
+            config_hash=self._config_hash,
+            store=str(self.settings.store_path),
+            admin=_address(self.admin),
+            hub_api=None if self.api is None else _address(self.api),
+            sources=list(self.settings.sources),
+            hubs=list(self.settings.hubs),
+            rules=len(self.settings.rules.rules),
+        )
 
     def health(self) -> list[Part]:
         """How each part of the process fares."""
@@ -213,7 +232,7 @@ class Daemon:
         self._api_app.app = Observed(create_app(self.hub, local), self.metrics, ())
 
     def _inlet(self, name: str, source_settings: SourceSettings, settings: Settings) -> Inlet:
-        source = source_of(name, source_settings)
+        source = source_of(name, source_settings, store_fails=lambda: self.hub.store_trouble is not None)
         supervisor = Supervisor(
             source,
             self.pipeline.handle,
@@ -303,6 +322,11 @@ def _names(settings: Settings) -> _Names:
         "remotes": [name for name, hub in settings.hubs.items() if hub.remote is not None],
         "dead_letters": possible_dead_letters(settings),
     }
+
+
+def _address(listener: Listener) -> str:
+    host, port = listener.address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -58,6 +58,7 @@ def run(config: Config) -> None:
     try:
         daemon = Daemon(
             settings,
+            config=str(config),
             config_hash=config_hash,
             console=console,
             reload=lambda daemon: Reloader(config, daemon, config_hash=config_hash, told=daemon.reloaded),

@@ -146,9 +146,7 @@ class Telemetry:
             **({} if due_at is None else {"due_at": _instant(due_at)}),
         )
 
-    def deferred(
-        self, notification: Notification, platform: Platform | None, *, reason: str, due_at: float
-    ) -> None:
+    def deferred(self, notification: Notification, platform: Platform | None, *, reason: str, due_at: float) -> None:
         _log.warning(
             "deferred: breaker open",
             **_about(notification),

@@ -1,5 +1,6 @@
 """From a configuration to the parts of the process; building them connects to nothing."""
 
+from collections.abc import Callable
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -15,12 +16,12 @@ from rules.headers import Headers
 from rules.mapping import Given
 
 
-def source_of(name: str, settings: SourceSettings) -> Source:
-    """The source that is configured."""
+def source_of(name: str, settings: SourceSettings, *, store_fails: Callable[[], bool] = lambda: False) -> Source:
+    """The source that is configured; `store_fails` says whether what it takes could not be kept at the moment."""
     if settings.http is not None:
         from connectors.http import HttpSource
 
-        return HttpSource(name, settings.http)
+        return HttpSource(name, settings.http, store_fails=store_fails)
     if settings.servicebus is not None:
         from connectors.servicebus import ServiceBusSource
 
@@ -79,6 +80,7 @@ def route_of(name: str, source: SourceSettings, settings: Settings) -> Route:
         keep_undecodable=source.decode.on_error == "dead_letter",
         native=target is not None and target.native,
         relay=name if target is not None and target.amqp is not None else None,
+        sender_waits=source.http is not None,
     )
 
 

@@ -59,9 +59,7 @@ class Observer(Protocol):
     ) -> None:
         """Pushes of one notification or page will be tried again together at `due_at`; most of them for `reason`."""
 
-    def deferred(
-        self, notification: Notification, platform: Platform | None, *, reason: str, due_at: float
-    ) -> None:
+    def deferred(self, notification: Notification, platform: Platform | None, *, reason: str, due_at: float) -> None:
         """A notification was not attempted and waits until `due_at`; told once, when it waits for the first time.
 
         `platform` is None for a hub elsewhere.

@@ -94,7 +94,7 @@ class Show:
     async def _until_subscribed(self) -> None:
         """Wait for the bridge to be ready: what is sent to a topic before it has a subscription there is for nobody."""
         while True:
-            answer = await self._client.get(f"{self.page_url}readyz")
+            answer = await self._client.get(f"{self.page_url}readyz/sources")
             if answer.status_code == httpx.codes.OK:
                 return
             await asyncio.sleep(_AGAIN)

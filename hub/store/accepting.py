@@ -65,14 +65,14 @@ def _duplicates(
 ) -> set[int]:
     """Indices of arrivals seen before, in the store or earlier in the batch; the others are remembered.
 
-    An arrival that notifies nobody is not remembered: repeating it does no harm, and a dead letter that was mended has to
-    come through when the broker hands it out again. One without an event id (a send through the API) is known by its
+    An arrival that notifies nobody is not remembered, unless it says so: repeating it does no harm, and a dead letter
+    that was mended has to come through when the broker hands it out again. One without an event id (a send through the API) is known by its
     notification alone.
     """
     keyed = [
         (index, seen_key(arrival.source, arrival.event_id))
         for index, arrival in enumerate(arrivals)
-        if arrival.event_id and arrival.notifications
+        if arrival.event_id and (arrival.notifications or arrival.remember)
     ]
     if not keyed:
         return set()

@@ -54,14 +54,15 @@ class DeadLetter:
 class Arrival:
     """All that one event caused. An event seen before causes nothing: its notifications and dead letters are dropped.
 
-    `source` and `event_id` together are what an event is known by; without an `event_id`, or without notifications, it
-    is never taken for a repetition.
+    `source` and `event_id` together are what an event is known by; without an `event_id` it is never taken for a
+    repetition, and without notifications only if `remember`.
     """
 
     source: str
     event_id: str
     notifications: Sequence[Notification] = ()
     dead_letters: Sequence[DeadLetter] = ()
+    remember: bool = False
 
 
 @dataclass(slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import base64
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import httpx
 import pytest

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName, State, Unreached
-from hub.store.base import Lane
+from hub.store.base import DeadLetter, Lane
 
 
 class FakeObserver:
@@ -24,6 +24,9 @@ class FakeObserver:
         self.deliveries: list[tuple[Platform, float, int]] = []
         self.retries = Counter[tuple[Platform, OutcomeName]]()
         self.retry_lines: list[tuple[str, float]] = []
+        self.deferrals: list[tuple[str, Platform | None, str, float]] = []
+        self.breakers: list[tuple[str, Platform | None, str | None]] = []
+        self.letters: list[DeadLetter] = []
         self.claims = Counter[Lane]()
         self.waits: list[float] = []
         self.lost = Counter[Lane]()
@@ -93,6 +96,22 @@ class FakeObserver:
     ) -> None:
         self.retries.update({(platform, outcome): count for outcome, count in outcomes.items()})
         self.retry_lines.append((reason, due_at))
+        self._news.set()
+
+    def deferred(self, notification: Notification, platform: Platform | None, *, reason: str, due_at: float) -> None:
+        self.deferrals.append((notification.id, platform, reason, due_at))
+        self._news.set()
+
+    def breaker_opened(self, hub: str, platform: Platform | None, *, cause: str, until: float) -> None:
+        self.breakers.append((hub, platform, cause))
+        self._news.set()
+
+    def breaker_closed(self, hub: str, platform: Platform | None, *, seconds: float) -> None:
+        self.breakers.append((hub, platform, None))
+        self._news.set()
+
+    def dead_lettered(self, letters: Sequence[DeadLetter]) -> None:
+        self.letters += letters
         self._news.set()
 
     def claimed(self, lane: Lane, count: int, waited: Sequence[float]) -> None:

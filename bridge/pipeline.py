@@ -13,6 +13,7 @@ from bridge.errors import EventError, Reason, Stage
 from bridge.turn import Turn
 from connectors.base import ACK, NACK, Answer, Message, Settlement
 from hub.errors import WithdrawnError
+from hub.identity import joined
 from hub.store.base import AcceptanceResult, Arrival, DeadLetter
 from rules.decision import Decision
 from rules.engine import RuleSet
@@ -238,7 +239,7 @@ def _arrival(passage: Passage) -> Arrival:
     return Arrival(
         # An id is unique within the event's own source (CloudEvents 1.0, section 3.1.1). What never became an event has
         # no identity to be known again by; its dead letter may repeat.
-        source=passage.message.source if event is None else f"{passage.message.source}\0{event.source}",
+        source=passage.message.source if event is None else joined(passage.message.source, event.source),
         event_id="" if event is None else event.id,
         notifications=[intent.notification for intent in passage.decision.intents],
         dead_letters=passage.dead_letters,

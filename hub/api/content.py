@@ -51,12 +51,17 @@ def template_content(body: bytes) -> TemplateContent:
     """
     properties = json_object(body)
     return TemplateContent(
-        properties={
-            name: value if isinstance(value, str) else orjson.dumps(value).decode()
-            for name, value in properties.items()
-            if value is not None
-        }
+        properties={name: _property(name, value) for name, value in properties.items() if value is not None}
     )
+
+
+def _property(name: str, value: object) -> str:
+    if isinstance(value, str):
+        return value
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError as error:  # it writes less depth than it reads
+        raise InvalidRequestError(f"The property {name[:60]!r} is nested too deep: {error}") from error
 
 
 def native_content(platform: Platform, headers: Mapping[str, str], body: bytes) -> Content:

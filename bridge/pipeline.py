@@ -18,6 +18,7 @@ from hub.store.base import AcceptanceResult, Arrival, DeadLetter
 from rules.decision import Decision
 from rules.engine import RuleSet
 from rules.event import Event
+from rules.mapping import MAX_ATTRIBUTE
 
 _TOLD = 50
 """Messages that are told of in one go: counting, showing and logging one takes 25 µs (measured)."""
@@ -67,10 +68,10 @@ class Passage:
 
     @property
     def event_id(self) -> str:
-        """The event's id, or of what never became an event, the best that names it."""
+        """The event's id, or of what never became an event, the best that names it, cut where an id would be too long."""
         if self.event is not None:
             return self.event.id
-        return self.message.id or self.message.position or ""
+        return (self.message.id or self.message.position or "")[:MAX_ATTRIBUTE]
 
 
 class PassageObserver(Protocol):

@@ -19,7 +19,9 @@ from bridge.metrics import Metrics
 _LOOPBACK = frozenset({"127.0.0.1", "::1"})
 _LOOPBACK_NAMES = _LOOPBACK | {"localhost"}
 _ONLY_HERE = "only from this machine, unless bridge.http.admin_token is set\n"
-_OPEN_PATHS = frozenset({"/livez", "/readyz"})
+OPEN_PATHS = frozenset({"/livez", "/readyz"})
+"""Health: asked for by machines that have no token."""
+
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 Readiness = Callable[[], tuple[bool, Sequence[str]]]
@@ -59,7 +61,7 @@ def admin_app(
             *routes,
         ]
     )
-    open_paths = _OPEN_PATHS | {route.path for route in public}
+    open_paths = OPEN_PATHS | {route.path for route in public}
     return Observed(_Guarded(app, token=token, open_paths=open_paths), metrics, app.routes)
 
 

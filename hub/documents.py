@@ -79,7 +79,9 @@ def check_installation_id(id: str) -> None:
     if not id:
         raise InvalidRequestError("the path names no installation: its id is empty")
     if len(id) > MAX_ID_LENGTH:
-        raise InvalidRequestError(f"an installation's id of {len(id)} characters is too long, {MAX_ID_LENGTH} are allowed")
+        raise InvalidRequestError(
+            f"an installation's id of {len(id)} characters is too long, {MAX_ID_LENGTH} are allowed"
+        )
     if "\ufffd" in id:
         # The server puts it in place of what it cannot decode, so several ids would be one.
         raise InvalidRequestError("the installation's id in the path is not UTF-8")
@@ -156,9 +158,7 @@ def _platform(text: str) -> Platform:
     return _PLATFORMS[name]
 
 
-def _templates(
-    given: Mapping[str, Any], platform: Platform, own: str | None, max_tags: int
-) -> dict[str, Template]:
+def _templates(given: Mapping[str, Any], platform: Platform, own: str | None, max_tags: int) -> dict[str, Template]:
     templates = {}
     for name, document in given.items():
         where = f"templates.{name[:60]}"
@@ -236,7 +236,9 @@ def _own_service_tag(given: Mapping[str, Any], user_id: str | None) -> str | Non
     """
     if user_id is not None:
         return user_tag(user_id)
-    return next((tag.strip() for tag in _list(given, "tags") if isinstance(tag, str) and _names_user(tag.strip())), None)
+    return next(
+        (tag.strip() for tag in _list(given, "tags") if isinstance(tag, str) and _names_user(tag.strip())), None
+    )
 
 
 def _check_service_tag(tag: str, own: str | None, name: str) -> None:

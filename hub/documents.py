@@ -48,7 +48,7 @@ def installation_from_document(id: str, document: Mapping[str, Any], *, max_tags
     check_installation_id(id)
     if given.get("installationid", id) != id:
         raise InvalidRequestError(
-            f"installationId {given['installationid']!r:.80} is not the id in the path, {id[:60]!r}"
+            f"installationId {_found(given['installationid'])} is not the id in the path, {id[:60]!r}"
         )
     if given.get("secondarytiles"):
         raise InvalidRequestError("secondaryTiles are not supported yet")
@@ -283,23 +283,34 @@ def _optional_text(given: Mapping[str, Any], name: str) -> str | None:
 
 def _checked_text(value: Any, name: str) -> str:
     if not isinstance(value, str):
-        raise InvalidRequestError(f"{name}: expected a text, found {value!r:.60}")
+        raise InvalidRequestError(f"{name}: expected a text, found {_found(value)}")
     return value
 
 
 def _list(given: Mapping[str, Any], name: str) -> list[Any]:
     value = given.get(name.lower(), [])
     if not isinstance(value, list):
-        raise InvalidRequestError(f"{name}: expected a list of texts, found {value!r:.60}")
+        raise InvalidRequestError(f"{name}: expected a list of texts, found {_found(value)}")
     return value
 
 
 def _object(given: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     value = given.get(name.lower(), {})
     if not isinstance(value, Mapping):
-        raise InvalidRequestError(f"{name}: expected an object, found {value!r:.60}")
+        raise InvalidRequestError(f"{name}: expected an object, found {_found(value)}")
     return value
 
 
 def _texts(given: Mapping[str, Any], name: str) -> dict[str, str]:
     return {key: _checked_text(value, f"{name}.{key[:60]}") for key, value in given.items() if value is not None}
+
+
+def _found(value: Any) -> str:
+    """A value for a complaint; of what may be nested, since even its text cannot always be made, the kind alone."""
+    match value:
+        case list():
+            return f"a list of {len(value)}"
+        case Mapping():
+            return f"an object of {len(value)}"
+        case _:
+            return repr(value)[:60]

@@ -7,6 +7,10 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token (RFC 9110, 5.6.2)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
+MAX_GIVEN = 4096
+"""Bytes of the caller's headers, names and values: a service may answer more by closing a connection that others share."""
+
+
 class HeaderError(ValueError):
     """A header that is not sent: its name or value cannot be, or it is not the caller's to set."""
 
@@ -16,6 +20,9 @@ def given_fields(headers: Mapping[str, str], *, allowed: tuple[str, ...]) -> dic
 
     Raises: HeaderError: names the header.
     """
+    size = sum(len(name) + len(value.encode("utf-8", "surrogatepass")) for name, value in headers.items())
+    if size > MAX_GIVEN:
+        raise HeaderError(f"headers of {size} bytes are too large, {MAX_GIVEN} are allowed")
     fields = {}
     for name, value in headers.items():
         key = name.lower()

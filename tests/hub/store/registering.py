@@ -282,11 +282,6 @@ class Registering(Suite):
         assert await channels(store, "news") == ["token of ann"]
         assert await channels(store, native("!sports")) == ["token of ann"]
 
-
-async def clean(store: Store) -> None:
-    """Keep house, of the registry alone."""
-    await store.housekeep(notifications_before=0, dead_letters_before=0, max_dead_letters=10**9)
-
     @pytest.mark.parametrize(
         ("before", "after", "reached"),
         [
@@ -346,3 +341,8 @@ async def clean(store: Store) -> None:
             await store.delete_installation(HUB, one)
             await store.put_installations(HUB, phones[1:])
             assert await channels(store, "news") == [phones[1].push_channel]
+
+
+async def clean(store: Store) -> None:
+    """Keep house, of the registry alone."""
+    await store.housekeep(notifications_before=0, dead_letters_before=0, max_dead_letters=10**9)

@@ -54,8 +54,8 @@ class DeadLetter:
 class Arrival:
     """All that one event caused. An event seen before causes nothing: its notifications and dead letters are dropped.
 
-    `source` and `event_id` together are what an event is known by; without an `event_id`, or without notifications, it
-    is never taken for a repetition.
+    `source` and `event_id` together are what an event is known by; a source of several texts is one that `joined` of
+    `hub.identity` made. Without an `event_id`, or without notifications, an event is never taken for a repetition.
     """
 
     source: str
@@ -102,6 +102,8 @@ class Target:
     template: int | None
     push_variables: Mapping[str, str] | None
     registered_at: float
+    tags: str = "[]"
+    """A JSON array, as the store has it: only those of pages under way are asked for again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,6 +85,22 @@ async def test_the_id_is_the_one_the_sender_set(headers: dict[str, str], id: str
     assert response.json().get("id") == id
 
 
+@pytest.mark.parametrize("header", ["ce-id", "idempotency-key", "x-message-id"])
+async def test_an_id_that_is_too_long_is_refused_with_its_length(header: str) -> None:
+    async with posted_to() as (_, client):
+        response = await client.post("/in", content=b"x", headers={header: "k" * 1025})
+    assert response.status_code == 400
+    assert response.json() == {"detail": "an id of 1025 characters is too long, 1024 are allowed"}
+
+
+async def test_a_page_is_refused_before_its_credentials_are_looked_at() -> None:
+    """A browser sends those it has kept with what any page posts."""
+    auth = {"basic": {"username": "u", "password": "p"}}
+    async with posted_to(auth=auth) as (_, client):
+        response = await client.post("/in", content=b"x", auth=("u", "p"), headers={"origin": "https://evil.example"})
+    assert response.status_code == 403
+
+
 @pytest.mark.parametrize(
     "answer, status, content",
     [
@@ -452,6 +468,9 @@ def settings_error(**settings: Any) -> str:
         ({"limits": {"body": 0}}, "limits.body"),
         ({"limits": {"in_flight": 0}}, "limits.in_flight"),
         ({"handshake": {"allow_origins": []}}, "handshake.allow_origins"),
+        ({"allow_origins": ["app.example.com"]}, "not an origin"),
+        ({"allow_origins": ["https://app.example.com/page"]}, "not an origin"),
+        ({"allow_origins": ["*"]}, "not an origin"),
         ({"answer_timeout": "soon"}, "not a duration"),
         ({"fromat": "plain"}, "fromat"),
     ],

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from bridge.listener import Listener
 from bridge.supervisor import SourceState, SourceStatus
 from hub.bulkhead import Bulkhead
 from hub.notification import Notification, Platform
@@ -69,6 +70,19 @@ def source_parts(statuses: Iterable[SourceStatus]) -> list[Part]:
     ]
 
 
+def listener_parts(listeners: Iterable[Listener]) -> list[Part]:
+    """The listeners, of which one at its limit turns connections away."""
+    return [
+        Part(
+            kind="listener",
+            name=listener.name,
+            ok=not listener.admission.trouble,
+            state=listener.admission.trouble or "ok",
+        )
+        for listener in listeners
+    ]
+
+
 def relay_parts(troubles: Mapping[str, str]) -> list[Part]:
     """What sends dead letters on, by source; `troubles` are empty where all is well."""
     return [
@@ -123,6 +137,7 @@ PATHS: Mapping[str, str] = {
     "process": "process",
     "store": "store",
     "sources": "source",
+    "listeners": "listener",
     "relays": "relay",
     "push-services": "push service",
     "remote-hubs": "remote hub",

@@ -22,6 +22,7 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from rules.errors import ExpressionError, RenderError
+from rules.event import Opaque
 from rules.filters import FILTERS
 from rules.text import rfc3339
 
@@ -114,6 +115,10 @@ class _Environment(ImmutableSandboxedEnvironment):
                 return obj[argument]
             except (LookupError, TypeError):
                 pass
+        if is_alone(obj, argument):
+            return obj
+        if isinstance(obj, Opaque):
+            raise RenderError(f"the data is {obj.kind}, which is not read")
         return self.undefined(obj=obj, name=argument)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
@@ -238,7 +243,6 @@ def _path(node: nodes.Node) -> tuple[str | int, ...] | None:
 
 def _path_reader(path: tuple[str | int, ...], names: Names) -> Callable[[Any], Any]:
     root, fields = names[str(path[0])], path[1:]
-    missing = f"{'.'.join(map(str, path))} is missing"
 
     def read(scope: Any) -> Any:
         value = root(scope)
@@ -246,10 +250,35 @@ def _path_reader(path: tuple[str | int, ...], names: Names) -> Callable[[Any], A
             for field in fields:
                 value = value[field]
         except (LookupError, TypeError):
-            raise RenderError(missing) from None
+            return _read_slowly(path, root(scope))
         return value
 
     return read
+
+
+def _read_slowly(path: tuple[str | int, ...], value: Any) -> Any:
+    """A path where a step failed: a record taken for a list of one, or the reason why there is nothing to read."""
+    for depth, field in enumerate(path[1:], start=1):
+        try:
+            value = value[field]
+        except (LookupError, TypeError):
+            if is_alone(value, field):
+                continue
+            shown = ".".join(map(str, path[:depth]))
+            if isinstance(value, Opaque):
+                raise RenderError(f"{shown} is {value.kind}, which is not read") from None
+            if isinstance(value, list) and isinstance(field, str) and any(isinstance(each, Mapping) for each in value):
+                raise RenderError(
+                    f"{shown} is a list of {len(value)}: write {shown}[0] or {shown} | first for one of them; "
+                    "name it in decode.lists if a single one is to be a list too"
+                ) from None
+            raise RenderError(f"{'.'.join(map(str, path))} is missing") from None
+    return value
+
+
+def is_alone(value: Any, field: Any) -> bool:
+    """Whether the first or the last of a list is asked of a record that stands alone, as XML has a list of one."""
+    return isinstance(value, Mapping) and type(field) is int and field in (0, -1)
 
 
 def _jinja_reader(tree: nodes.Expr, shown: str, names: Names) -> Callable[[Any], Any]:

@@ -1,6 +1,6 @@
 """The filters that `{{ }}` and `when` offer: pure, and none makes more than a little text out of a little."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import quote
@@ -8,6 +8,7 @@ from urllib.parse import quote
 from jinja2 import Undefined
 
 from rules.errors import RenderError
+from rules.event import Opaque
 from rules.text import text_of
 
 _MASK = "••••"
@@ -88,13 +89,16 @@ def _abs(value: Any) -> Decimal:
 
 
 def _length(value: Any) -> int:
-    return len(value) if isinstance(value, list | tuple | Mapping) else len(text_of(value))
+    return len(text_of(value)) if isinstance(value, str) else len(_items(value))
 
 
-def _items(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise RenderError("is not a list")
-    return value
+def _items(value: Any) -> Sequence[Any]:
+    """The elements; what is no list is a list of one, as XML has it: nothing there tells one element from a list."""
+    if isinstance(value, list | tuple):
+        return value
+    if isinstance(value, Undefined) or value is None or isinstance(value, Opaque):
+        text_of(value)  # raises
+    return [value]
 
 
 def _join(value: Any, separator: str = ", ") -> str:

@@ -22,7 +22,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from rules.errors import TypeClashError
-from rules.event import Event
+from rules.event import Event, Opaque
 from rules.expressions import EVENT_NAMES
 from rules.node import Node, Scalar
 from rules.problems import Problems, did_you_mean
@@ -141,6 +141,8 @@ def _fields(entries: dict[str, Node], problems: Problems) -> Test:
     def test(value: Any) -> bool:
         if isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101 - dict first is five times as fast
             return _all((field_test, value.get(name, MISSING)) for name, field_test in fields)
+        if isinstance(value, Opaque):
+            raise TypeClashError(f"{value.kind} is not read")
         return bool(fields) and _all((field_test, MISSING) for _, field_test in fields)
 
     return _on_elements(test)

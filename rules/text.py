@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from rules.errors import RenderError
+from rules.event import Opaque
 
 _MAX_EXPONENT = 100
 """A decimal such as 1E+999999999 is nine characters of input and a gigabyte when written out."""
@@ -39,6 +40,8 @@ def text_of(value: Any) -> str:
         return json_of(value).decode()
     if value is None:
         raise RenderError("is null")
+    if isinstance(value, Opaque):
+        raise RenderError(f"is {value.kind}, which is not read")
     return str(value)
 
 

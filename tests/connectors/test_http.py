@@ -143,7 +143,7 @@ async def test_a_batch_may_be_received_in_several_goes() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"[{", b'{"id": "no array"}', b'[{"id": "e"},]', b"[{}", b"[{}]]", b"[{} {}]", b'["\xff"]', b"", b"[" * 100_000],
+    [b"[{", b'{"id": "no array"}', b'[{"id": "e"},]', b"[{}", b"[{}]]", b"[{} {}]", b'[\xff"x"]', b"", b"[" * 100_000],
     ids=["broken", "no array", "comma at the end", "no end", "two ends", "no comma", "no UTF-8", "nothing", "deep"],
 )
 async def test_a_batch_that_cannot_be_taken_apart_is_one_message_with_its_bytes(body: bytes) -> None:
@@ -191,7 +191,7 @@ async def test_a_batch_of_too_many_events_is_refused() -> None:
         ({"Content-Type": "application/json"}, 415),
         ({"Content-Type": "text/plain", "aeg-event-type": "Notification"}, 415),
         ({}, 415),
-        ({"Content-Type": "application/cloudevents+json", "Content-Encoding": "gzip"}, 415),
+        ({"Content-Type": "application/cloudevents+json", "Content-Encoding": "br"}, 415),
     ],
 )
 async def test_a_cloudevents_source_takes_only_requests_that_carry_an_event(

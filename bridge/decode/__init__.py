@@ -3,7 +3,7 @@
 from bridge.decode.base import Decoded, Decoder, DecodeSettings
 from bridge.decode.readers import reader_for
 from bridge.decode.trace import trace_from
-from bridge.decode.wrapping import unwrapped
+from bridge.decode.wrapping import may_be_wrapped, unwrapped
 from bridge.errors import EventError, Reason
 from connectors.base import Message
 
@@ -23,7 +23,7 @@ def decoder_for(settings: DecodeSettings) -> Decoder:
         size = len(message.body)
         if size > max_body:
             raise EventError(Reason.TOO_LARGE, f"the body has {size} bytes, the limit is {max_body}")
-        return decode(unwrapped(message, limit=max_body))
+        return decode(unwrapped(message, limit=max_body) if may_be_wrapped(message) else message)
 
     return decode_bounded
 

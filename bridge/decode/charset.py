@@ -29,6 +29,7 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
+_MARK_BEGINS = (b"\xef", b"\xff", b"\xfe")
 _BY_ZEROS: Mapping[tuple[bool, ...], str] = {
     (False, True, True, True): "utf-32-le",
     (True, True, True, False): "utf-32-be",
@@ -95,11 +96,11 @@ def text_of(body: bytes, content_type: str | None, encoding: str | None = None) 
 
 def byte_order(body: bytes) -> str | None:
     """The encoding by a byte order mark, or by where the zero bytes of the first two characters are (RFC 4627, 3)."""
+    if body[:1] not in _MARK_BEGINS and b"\0" not in body[:4]:
+        return None
     for mark, charset in _BYTE_ORDER_MARKS:
         if body.startswith(mark):
             return charset
-    if b"\0" not in body[:4]:
-        return None
     return _BY_ZEROS.get(tuple(byte == 0 for byte in body[:4]))
 
 

@@ -9,8 +9,17 @@ from connectors.compression import CodingError, UnpackedTooLargeError, gunzipped
 
 _SERIALIZATION = b"http://schemas.microsoft.com/2003/10/Serialization/"
 _MAX_LAYERS = 4
-_SUSPECT = frozenset(b"\x1f\x40")
+_SUSPECT = (b"\x1f", b"\x40")
 """The first bytes of gzip and of a serialized value: no other body is looked at twice."""
+
+
+def may_be_wrapped(message: Message) -> bool:
+    """Whether it is worth to look: of most bodies one byte says that nothing wraps them."""
+    return (
+        message.body[:1] in _SUSPECT
+        or "content_encoding" in message.properties
+        or "content-encoding" in message.headers
+    )
 
 
 def unwrapped(message: Message, *, limit: int) -> Message:
@@ -28,8 +37,6 @@ def unwrapped(message: Message, *, limit: int) -> Message:
         if coding is not None and isinstance(coding, str):
             body = unpacked(body, coding, limit=limit)
         for _ in range(_MAX_LAYERS):
-            if not body or body[0] not in _SUSPECT:
-                break
             if is_gzip(body):
                 body = gunzipped(body, limit=limit)
             elif _is_serialized(body):

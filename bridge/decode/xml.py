@@ -14,6 +14,7 @@ from bridge.errors import EventError, Reason
 
 _XSI = "{http://www.w3.org/2001/XMLSchema-instance}"
 _NIL = _XSI + "nil"
+_COMMON = (b"utf-8", b"UTF-8")
 _DECLARED = re.compile(rb"""\s*<\?xml\s[^>]*?\bencoding\s*=\s*["']([\w.:-]+)["']""", re.ASCII)
 
 
@@ -55,7 +56,9 @@ class XmlReader:
         """The document, where its encoding is not for the parser to find out."""
         if declared_charset(content_type) is not None or byte_order(body) is not None:
             return text_of(body, content_type, self._encoding)
-        declared = _DECLARED.match(body[:200])
+        declared = _DECLARED.match(body, 0, 200)
+        if self._encoding is None and (declared is None or declared[1] in _COMMON):
+            return None
         charset = None if declared is None else charset_named(declared[1].decode())
         if charset is not None and charset.startswith(("utf-16", "utf-32")):
             return body.decode() if _is_utf_8(body) else text_of(body, None, self._encoding)
@@ -112,9 +115,9 @@ class _Element:
         self.text: list[str] = []
         self.is_nil = False
 
-    def add(self, name: str, value: Any, *, in_list: bool = False) -> None:
+    def add(self, name: str, value: Any) -> None:
         if name not in self.members:
-            self.members[name] = [value] if in_list else value
+            self.members[name] = value
         elif isinstance(earlier := self.members[name], list):
             earlier.append(value)
         else:
@@ -150,9 +153,9 @@ class _Builder:
         element = _Element(name)
         self._open.append(element)
         for key, value in attributes.items():
-            if key.startswith(_XSI):
-                element.is_nil = element.is_nil or (key == _NIL and value.strip() in ("true", "1"))
-            else:
+            if key == _NIL:
+                element.is_nil = value.strip() in ("true", "1")
+            elif not key.startswith(_XSI):
                 member = "@" + _local(key)
                 element.add(member, self._typed(member, value))
 
@@ -173,12 +176,14 @@ class _Builder:
             value = element.members
         else:
             value = None if element.is_nil and not text else self._typed("", text)
-        is_in_list = bool(self._list_names) and self._is_in_list(element)
+        is_listed = self._list_names and self._is_listed(element)
         self._open.pop()
-        if self._open:
-            self._open[-1].add(element.name, value, in_list=is_in_list)
-        else:
+        if not self._open:
             self._value = value
+        elif is_listed:
+            self._open[-1].members.setdefault(element.name, []).append(value)
+        else:
+            self._open[-1].add(element.name, value)
 
     def close(self) -> Any:
         """Called after every document, a broken one too: hands out the value and forgets the document."""
@@ -190,7 +195,7 @@ class _Builder:
     def _path(self) -> str:
         return "/".join([element.name for element in self._open[1:]])
 
-    def _is_in_list(self, element: _Element) -> bool:
+    def _is_listed(self, element: _Element) -> bool:
         if element.name in self._list_names:
             self._unmet.discard(element.name)
             return True

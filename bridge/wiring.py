@@ -1,6 +1,7 @@
 """From a configuration to the parts of the process; building them connects to nothing."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -51,7 +52,8 @@ def routes_of(settings: Settings) -> dict[str, Route]:
 
 def route_of(name: str, source: SourceSettings, settings: Settings) -> Route:
     """How the messages of a source become events, and what becomes of those that do not."""
-    event_map = source.event_map(name, ZoneInfo(settings.bridge.timezone))
+    timezone = ZoneInfo(settings.bridge.timezone)
+    event_map = source.event_map(name, timezone)
 
     def to_event(message: Message, decoded: Decoded, now: datetime) -> Event:
         given = Given(
@@ -74,7 +76,7 @@ def route_of(name: str, source: SourceSettings, settings: Settings) -> Route:
 
     target = settings.dead_letter.sources.get(name)
     return Route(
-        decode=decoder_for(source.decode_settings),
+        decode=decoder_for(replace(source.decode_settings, timezone=timezone)),
         to_event=to_event,
         on_no_match=Settlement.REJECT if source.on_no_match == "dead_letter" else Settlement.ACK,
         keep_undecodable=source.decode.on_error == "dead_letter",

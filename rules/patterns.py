@@ -24,7 +24,7 @@ from typing import Any
 
 from rules import numbers
 from rules.errors import TypeClashError
-from rules.event import MISSING, Event
+from rules.event import MISSING, Event, Opaque
 from rules.expressions import EVENT_NAMES
 from rules.node import Node
 from rules.problems import Problems, did_you_mean
@@ -140,6 +140,8 @@ def _fields(entries: dict[str, Node], problems: Problems) -> Test:
     def test(value: Any) -> bool:
         if isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101 - dict first is five times as fast
             return _all((field_test, value.get(name, MISSING)) for name, field_test in fields)
+        if isinstance(value, Opaque):
+            raise TypeClashError(f"{value.kind} is not read")
         return bool(fields) and _all((field_test, MISSING) for _, field_test in fields)
 
     return _on_elements(test)

@@ -16,6 +16,10 @@ MAX_ID = 1024
 _ID_HEADERS = ("ce-id", "idempotency-key", "x-message-id")
 _SPACE = " \t\n\r"
 _SPACE_RUN = re.compile(f"[{_SPACE}]*")
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"|[][{}]', re.DOTALL)
+_BYTES_KEPT = "surrogateescape"
+"""How bytes that are not UTF-8 pass through: only the event that holds them is refused for them."""
+
 _DECODER = json.JSONDecoder(parse_int=float)  # an int of too many digits would be an error
 
 
@@ -69,7 +73,7 @@ def parts_of(mode: Mode, headers: Mapping[str, str], body: bytes, *, limit: int)
     content_type = headers.get("content-type")
     if mode.is_batch and (elements := _elements(body, limit + 1)) is not None:
         one = STRUCTURED_TYPE if mode is Mode.BATCH else content_type
-        return [Part(body=text.encode(), content_type=one, id=_id(event)) for text, event in elements]
+        return [Part(body=text.encode(errors=_BYTES_KEPT), content_type=one, id=_id(event)) for text, event in elements]
     return [Part(body=body, content_type=content_type, id=id_in(headers))]
 
 
@@ -93,7 +97,7 @@ def _media_type(headers: Mapping[str, str]) -> str:
 def _elements(body: bytes, most: int) -> list[tuple[str, Any]] | None:
     """The first elements of a JSON array, each as it is written and what it says; None for what is no array."""
     try:
-        return list(islice(_walk(body.decode("utf-8-sig")), most))
+        return list(islice(_walk(body.decode("utf-8-sig", _BYTES_KEPT)), most))
     except (ValueError, RecursionError):
         return None
 
@@ -107,12 +111,32 @@ def _walk(text: str) -> Iterator[tuple[str, Any]]:
         raise ValueError("no array")
     goes_on = not text.startswith("]", at := _behind_space(text, at + 1))
     while goes_on:
-        value, end = _DECODER.raw_decode(text, at)
+        try:
+            value, end = _DECODER.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            value, end = None, _end_of_object(text, at)  # decoding refuses this one; the others are whole
         yield text[at:end], value
         if goes_on := text.startswith(",", at := _behind_space(text, end)):
             at = _behind_space(text, at + 1)
     if text[at:].rstrip(_SPACE) != "]":
         raise ValueError("the array has no end, or is not all")
+
+
+def _end_of_object(text: str, at: int) -> int:
+    """Where the object that begins here ends, by its brackets alone. Raises: ValueError: no object, or it never ends."""
+    if text[at : at + 1] != "{":
+        raise ValueError("no object")
+    open_brackets: list[str] = []
+    for token in _STRING_OR_BRACKET.finditer(text, at):
+        match token[0]:
+            case "{" | "[" as bracket:
+                open_brackets.append(bracket)
+            case "}" | "]" as bracket:
+                if open_brackets.pop() != ("{" if bracket == "}" else "["):
+                    raise ValueError("brackets that do not match")
+                if not open_brackets:
+                    return token.end()
+    raise ValueError("an object without an end")
 
 
 def _behind_space(text: str, at: int) -> int:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from connectors.base import NACK, Answer, Backlog, Message, Settlement
+from connectors.compression import SUPPORTED, CodingError, UnpackedTooLargeError, UnsupportedCodingError, unpacked
 from connectors.errors import NotConnectedError
 from connectors.http.auth import challenge, is_authorized
 from connectors.http.modes import MAX_ID, Mode, Part, cloudevents_mode, id_in, parts_of, validation_code
@@ -146,8 +147,6 @@ class HttpSource:
         mode = Mode.PLAIN if settings.format == "plain" else cloudevents_mode(request.headers)
         if mode is None:
             return _refusal(415, "not a CloudEvent: send application/cloudevents+json, a batch of it, or ce- headers")
-        if request.headers.get("content-encoding", "identity") != "identity":
-            return _refusal(415, "compressed bodies are not taken", {"accept-encoding": "identity"})
         if self._store_fails():
             return _refusal(503, _FAILING, _RETRY_AFTER)
         id = id_in(request.headers)
@@ -172,23 +171,33 @@ class HttpSource:
         body = await _body(request, self._settings.limits.body)
         if body is None:
             return _refusal(413, f"the body is over the limit of {self._settings.limits.body} bytes")
+        headers = {name: value for name, value in request.headers.items() if name not in _CREDENTIALS}
+        try:
+            body = unpacked(body, headers.pop("content-encoding", ""), limit=self._settings.limits.body)
+        except UnsupportedCodingError as error:
+            return _refusal(415, str(error), {"accept-encoding": ", ".join(SUPPORTED)})
+        except UnpackedTooLargeError as error:
+            return _refusal(413, str(error))
+        except CodingError:
+            headers["content-encoding"] = request.headers["content-encoding"]  # decoding refuses it and keeps the bytes
         if mode is Mode.EVENT_GRID_VALIDATION:
             return self._validation(body)
-        parts = await _parts(mode, request.headers, body)
+        parts = await _parts(mode, headers, body)
         if len(parts) > MAX_EVENTS:
             return _refusal(413, f"the batch has more than {MAX_EVENTS} events")
         if not self._connected:
             return _refusal(503, "not taking events at the moment", _RETRY_AFTER)
-        answers = await self._settlements(parts, request, is_batch=mode.is_batch)
+        answers = await self._settlements(parts, headers, is_batch=mode.is_batch)
         results = [_result(part.id, answer) for part, answer in zip(parts, answers, strict=True)]
         return _json(_status(answers), {"results": results} if mode.is_batch else results[0])
 
-    async def _settlements(self, parts: Sequence[Part], request: Request, *, is_batch: bool) -> Sequence[Answer]:
+    async def _settlements(
+        self, parts: Sequence[Part], headers: Mapping[str, str], *, is_batch: bool
+    ) -> Sequence[Answer]:
         """Hand the events to `receive` and wait until all are settled; whoever stops waiting takes them back.
 
         Raises: _StoreFailsError.
         """
-        headers = {name: value for name, value in request.headers.items() if name not in _CREDENTIALS}
         loop = asyncio.get_running_loop()
         futures: list[asyncio.Future[Answer]] = [loop.create_future() for _ in parts]
         for part, future in zip(parts, futures, strict=True):

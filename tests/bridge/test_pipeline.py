@@ -24,9 +24,9 @@ NOW = datetime(2027, 1, 15, 8, 0, tzinfo=UTC)
 
 SOURCES = """
 sources:
-  orders: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, decode: { max_body: 1KiB }, map: { id: "{{ data.id }}" } }
+  orders: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, decode: {max_body: 1KiB}, map: { id: "{{ data.id }}" } }
   strict: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, map: { id: "{{ data.id }}" }, on_no_match: dead_letter }
-  lenient: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, map: { id: "{{ data.id }}" }, decode: { on_error: ack } }
+  lenient: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, map: { id: "{{ data.id }}" }, decode: {on_error: ack} }
   broker: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, map: { id: "{{ data.id }}" }, on_no_match: dead_letter }
   deaf: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, map: { id: "{{ data.id }}" }, decode: { on_error: ack } }
   sent-on: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, map: { id: "{{ data.id }}" } }

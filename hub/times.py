@@ -1,4 +1,4 @@
-"""Text and numbers to a point in time: the one reader for maps, decoders, patterns and the hub API.
+"""Text and numbers to a point in time: the one reader for maps, decoders and the hub API.
 
 A time is read in the form it is written in, or refused:
 
@@ -10,7 +10,9 @@ A time is read in the form it is written in, or refused:
     /Date(1705313472000+0100)/     .NET's JSON, OData 2
 
 The number of digits tells a compact date from an epoch: no epoch of the range has 8 or 14 digits, and one of 12 digits
-is above every date of 12 digits before the year 6311. Ten digits that could be YYYYMMDDhh as well are refused.
+is above every date of 12 digits before the year 6311. Ten digits that could be YYYYMMDDhh of 1990 to 2099 as well, one
+in a hundred of the seconds of 2033 to 2036, are refused. The year of a date without hyphens is one of 1900 to 2099, or
+9999, which SAP writes for "no end": so most of YYMMDDhhmmss is refused, and not taken for another year.
 """
 
 import re
@@ -28,7 +30,7 @@ _OFFSET = r"(?P<offset>[Zz]|[+-]\d\d(?::?\d\d)?)"
 _CLOCK = r"(?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<fraction>\d+))?)?"
 _BASIC_CLOCK = r"(?P<hour>\d\d)(?:(?P<minute>\d\d)(?:(?P<second>\d\d)(?:[.,](?P<fraction>\d+))?)?)?"
 _DAY = r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)"
-_BASIC_DAY = r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)"
+_BASIC_DAY = r"(?P<year>(?:19|20)\d\d|9999)(?P<month>\d\d)(?P<day>\d\d)"
 _WEEK = r"(?P<year>\d{4})-?W(?P<week>\d\d)(?:-?(?P<weekday>[1-7]))?"
 _ZONE = rf"(?: ?{_OFFSET}(?:\[[\w/+-]+\])?| ?(?P<utc>UTC|GMT))?"  # in brackets the zone's name besides (RFC 9557)
 
@@ -46,7 +48,7 @@ _ISO_8601 = tuple(
     )
 )
 _COMPACT = re.compile(
-    rf"{_BASIC_DAY}(?:(?P<hour>\d\d)(?P<minute>\d\d)(?:(?P<second>\d\d)(?:\.(?P<fraction>\d+))?)?)?{_OFFSET}?", re.ASCII
+    rf"{_BASIC_DAY}(?:(?P<hour>\d\d)(?P<minute>\d\d)(?:(?P<second>\d\d)(?:[.,](?P<fraction>\d+))?)?)?{_ZONE}", re.ASCII
 )
 _NUMBER = re.compile(r"\d+(?:\.\d*)?(?:[eE]\+?\d{1,2})?", re.ASCII)
 _DOT_NET = re.compile(r"\\?/Date\((?P<milliseconds>-?\d{1,15})(?:[+-]\d{4})?\)\\?/", re.ASCII)
@@ -57,9 +59,13 @@ _HTTP = re.compile(
     r" (?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d))? (?:(?P<offset>[+-]\d{4})|(?P<utc>GMT|UTC?|Z))",
     re.ASCII | re.IGNORECASE,
 )
-_NOTHING = re.compile(r"|0(?:0{7}(?:0{4}|0{6})?)?(?:\.0*)?|(?:0000-00-00|0001-01-01)(?:[T ]00:00(?::00(?:\.0+)?)?Z?)?")
+_NOTHING = re.compile(
+    r"|0(?:0{7}(?:0{4}|0{6})?)?(?:\.0*)?"
+    r"|(?:0000-00-00|0001-01-01)(?:[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+-]00:00)?)?"
+    r"|\\?/Date\(-62135596800000(?:[+-]0000)?\)\\?/"
+)
 _OUTSIDE = "not a time: outside the years 1 to 9999"
-_WITH_HOUR = re.compile(r"\d{4}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])(?:\.0*)?", re.ASCII)
+_WITH_HOUR = re.compile(r"(?:199\d|20\d\d)(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])(?:\.0*)?", re.ASCII)
 _MAX_LENGTH = 64
 
 
@@ -100,11 +106,11 @@ def parse_day(value: Any, timezone: tzinfo = UTC) -> date:
     read = _read(value)
     if isinstance(read, dict) and (_is_local(read) or not _has_clock(read)):
         return _day(read)
-    return (
-        (_in_utc(read, timezone) if isinstance(read, datetime) else _instant(read, timezone))
-        .astimezone(timezone)
-        .date()
-    )
+    instant = _in_utc(read, timezone) if isinstance(read, datetime) else _instant(read, timezone)
+    try:
+        return instant.astimezone(timezone).date()
+    except OverflowError:
+        raise ValueError(_OUTSIDE) from None
 
 
 def is_no_time(value: Any) -> bool:
@@ -149,7 +155,7 @@ def _text(value: Any) -> str:
     number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
     if not number.is_finite() or abs(number.adjusted()) > _MAX_LENGTH:
         raise ValueError("not a time: a number out of range")
-    return format(number, "f")
+    return str(int(number)) if number == number.to_integral_value() else format(number, "f")
 
 
 def _from_epoch(text: str) -> datetime | None:

@@ -14,7 +14,16 @@ import structlog
 from starlette.routing import BaseRoute
 
 from bridge.config import Settings, SourceSettings
-from bridge.health import Part, process_part, push_parts, relay_parts, remote_parts, source_parts, store_part
+from bridge.health import (
+    Part,
+    configuration_part,
+    process_part,
+    push_parts,
+    relay_parts,
+    remote_parts,
+    source_parts,
+    store_part,
+)
 from bridge.intake import Inlet, Intake
 from bridge.listener import Exchangeable, Listener
 from bridge.metrics import Metrics
@@ -68,6 +77,7 @@ class Daemon:
         self._relay_troubles: dict[str, str] = {}
         self._stop = asyncio.Event()
         self._failed = False
+        self._loaded_at = clock()
         self._drain_until = 0.0  # by the loop's clock
         local = {name: hub for name, hub in settings.hubs.items() if hub.remote is None}
         self.metrics = Metrics(version=version("pushbridge"), **_names(settings))
@@ -165,6 +175,7 @@ class Daemon:
         return [
             process_part(stopping=self._stop.is_set()),
             store_part(self.hub.store_trouble),
+            configuration_part(None if self.reloader is None else self.reloader.refusal, loaded_at=self._loaded_at),
             *source_parts(self._statuses),
             *relay_parts(self._relay_troubles),
             *push_parts(self.hub.bulkheads),
@@ -184,6 +195,7 @@ class Daemon:
 
         def between() -> None:
             self.settings = settings
+            self._loaded_at = self._clock()
             self.metrics.know(**_names(settings))
             self._relay_troubles.clear()  # a relay that stays tells of its trouble with its next try
             exchange_hubs()

@@ -17,6 +17,7 @@ from bridge import descriptors
 from bridge.config import Settings, SourceSettings
 from bridge.health import (
     Part,
+    configuration_part,
     listener_parts,
     process_part,
     push_parts,
@@ -81,6 +82,7 @@ class Daemon:
         self._relay_troubles: dict[str, str] = {}
         self._stop = asyncio.Event()
         self._failed = False
+        self._loaded_at = clock()
         self._drain_until = 0.0  # by the loop's clock
         local = {name: hub for name, hub in settings.hubs.items() if hub.remote is None}
         self.metrics = Metrics(version=version("pushbridge"), **_names(settings))
@@ -196,6 +198,7 @@ class Daemon:
         return [
             process_part(stopping=self._stop.is_set()),
             store_part(self.hub.store_trouble),
+            configuration_part(None if self.reloader is None else self.reloader.refusal, loaded_at=self._loaded_at),
             *source_parts(self._statuses),
             *listener_parts(filter(None, (self.admin, self.api))),
             *relay_parts(self._relay_troubles),
@@ -216,6 +219,7 @@ class Daemon:
 
         def between() -> None:
             self.settings = settings
+            self._loaded_at = self._clock()
             self.metrics.know(**_names(settings))
             self._relay_troubles.clear()  # a relay that stays tells of its trouble with its next try
             exchange_hubs()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bridge.listener import Listener
+from bridge.reload import Refusal
 from bridge.supervisor import SourceState, SourceStatus
 from hub.bulkhead import Bulkhead
 from hub.notification import Notification, Platform
@@ -13,6 +14,8 @@ from hub.store.health import StoreTrouble
 
 _MAX_TROUBLE = 200
 """Characters shown of what a service said; the words are not ours."""
+
+_MAX_MISTAKE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,8 @@ class Part:
     since: float | None = None
     until: float | None = None
     required: bool = False
+    mistake: str = ""
+    """What is wrong in a configuration, for who may administer: `line`, which anybody may read, leaves it out."""
 
     @property
     def line(self) -> str:
@@ -53,6 +58,23 @@ def store_part(trouble: StoreTrouble | None) -> Part:
         return Part(kind="store", required=True)
     detail = f"{trouble.operation}: {trouble.cause}"
     return Part(kind="store", ok=False, state="failing", detail=detail, since=trouble.since, required=True)
+
+
+def configuration_part(refusal: Refusal | None, *, loaded_at: float) -> Part:
+    """The configuration: in force since it was loaded, or refused, while the one before stays in force."""
+    if refusal is None:
+        return Part(kind="configuration", since=loaded_at)
+    count = len(refusal.mistakes)
+    detail = "1 mistake" if count == 1 else f"{count} mistakes"
+    mistake = refusal.mistakes[0] if count else ""
+    return Part(
+        kind="configuration",
+        ok=False,
+        state="refused",
+        detail=detail,
+        since=refusal.since,
+        mistake=mistake[:_MAX_MISTAKE],
+    )
 
 
 def source_parts(statuses: Iterable[SourceStatus]) -> list[Part]:
@@ -136,6 +158,7 @@ def parts_at(parts: Sequence[Part], path: str) -> list[Part]:
 PATHS: Mapping[str, str] = {
     "process": "process",
     "store": "store",
+    "configuration": "configuration",
     "sources": "source",
     "listeners": "listener",
     "relays": "relay",

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 from bridge.check import check
 from bridge.config import Settings
 from bridge.watch import ConfigWatch, fingerprint
+from rules.problems import Severity
 
 _LOOK_EVERY = 1.0
 
@@ -35,17 +37,35 @@ class Reloaded(NamedTuple):
     complaints: Sequence[str]
 
 
+class Refusal(NamedTuple):
+    """Since when a configuration is refused, in seconds since 1970 UTC, and what mistakes were found last."""
+
+    since: float
+    mistakes: Sequence[str]
+
+
 class Reloader:
     """Applies the configuration at `path` whenever its files change, on SIGHUP, and on `POST /-/reload`.
 
     `config_hash` is the fingerprint of what is in force. `told` hears after each try whether it was valid and applied.
+    `refusal` is None once a try went well.
     """
 
-    def __init__(self, path: Path, target: Reloadable, *, config_hash: str, told: Callable[[bool], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        target: Reloadable,
+        *,
+        config_hash: str,
+        told: Callable[[bool], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._path = path
         self._target = target
         self._told = told
+        self._clock = clock
         self._watch = ConfigWatch(path, read=config_hash)
+        self.refusal: Refusal | None = None
         self._asked = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
 
@@ -73,12 +93,18 @@ class Reloader:
             try:
                 settings, problems = await asyncio.to_thread(check, self._path)
                 complaints = [str(problem) for problem in problems]
+                mistakes = [str(problem) for problem in problems if problem.severity is Severity.ERROR]
                 if settings is not None:
                     await self._target.apply(settings, config_hash=config_hash)
             except Exception as error:  # whatever it is, the events go on by the old one
-                settings, complaints = None, [f"could not be applied: {type(error).__name__}: {error}"]
+                settings = None
+                complaints = mistakes = [f"could not be applied: {type(error).__name__}: {error}"]
             applied = settings is not None
-            if not applied:
+            if applied:
+                self.refusal = None
+            else:
+                since = self._clock() if self.refusal is None else self.refusal.since
+                self.refusal = Refusal(since, mistakes)
                 _log.error("configuration refused", problems=complaints)
             self._told(applied)
             return Reloaded(applied, complaints)

@@ -77,6 +77,11 @@ class Telemetry:
 
     # The hub
 
+    def sent(self, notification: Notification) -> None:
+        """A send of the hub API, which no event caused."""
+        self._trail.sent(notification, now=self._clock())
+        _log.info("send taken", **_about(notification))
+
     def targeted(self, notification: Notification, counts: Mapping[Platform, int]) -> None:
         self._metrics.targeted(broadcast=isinstance(notification.audience, Everyone), count=sum(counts.values()))
         self._trail.targeted(notification, counts)

@@ -1,4 +1,4 @@
-"""The way each of the latest events took, kept in memory for the live page and the demo's summary."""
+"""The way of each of the latest events and sends of the hub API, kept in memory for the page and the demo's summary."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -7,25 +7,38 @@ from datetime import datetime
 from typing import Any
 
 from bridge.pipeline import End, Passage
-from hub.notification import Everyone, Notification, Platform
+from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import OutcomeName
+
+HUB_API = "hub API"
+"""The source that an entry names when no event caused it."""
+
+_MAX_TEXT = 500
+"""Characters that are told of any text: an id may have 64 KiB, and a page shows a hundred events."""
+
+_MAX_ITEMS = 50
+"""Rules, notifications and dead letters that are told of one event."""
 
 
 @dataclass(slots=True)
 class Step:
     """One notification of an event: whom it is for, and its pushes by platform and outcome as they are answered."""
 
-    notification: Notification
+    id: str
+    rule: str
+    hub: str
+    expression: str
+    schedule_at: datetime | None
     targeted: dict[str, int] | None = None
     outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        audience = self.notification.audience
         return {
-            "id": self.notification.id,
-            "rule": self.notification.rule,
-            "hub": self.notification.hub,
-            "expression": "everyone" if isinstance(audience, Everyone) else str(audience),
+            "id": self.id,
+            "rule": self.rule,
+            "hub": self.hub,
+            "expression": self.expression,
+            "schedule_at": None if self.schedule_at is None else self.schedule_at.isoformat(),
             "targeted": None if self.targeted is None else sum(self.targeted.values()),
             "pushes": self.targeted or {},
             "outcomes": self.outcomes,
@@ -34,7 +47,10 @@ class Step:
 
 @dataclass(slots=True)
 class Entry:
-    """One event, from receipt to outcome. Of its dead letters it keeps rule, stage, reason and detail, never the body."""
+    """One event or send of the hub API, from receipt to outcome.
+
+    Of its dead letters it keeps rule, stage, reason and detail, never the body.
+    """
 
     number: int
     id: str
@@ -49,7 +65,9 @@ class Entry:
     dead_letters: Sequence[Mapping[str, str]]
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON types; nothing of the event's content is in it."""
+        """As JSON types, within bounds; nothing of the event's content is in it. `more` counts what was left out."""
+        letters = list(self.dead_letters[:_MAX_ITEMS])
+        more = max(0, len(self.steps) - _MAX_ITEMS) + max(0, len(self.dead_letters) - _MAX_ITEMS)
         return {
             "number": self.number,
             "id": self.id,
@@ -59,9 +77,10 @@ class Entry:
             "end": self.end.value,
             "reason": self.reason,
             "detail": self.detail,
-            "rules": list(self.rules),
-            "notifications": [step.as_dict() for step in self.steps],
-            "dead_letters": list(self.dead_letters),
+            "rules": list(self.rules[:_MAX_ITEMS]),
+            "notifications": [step.as_dict() for step in self.steps[:_MAX_ITEMS]],
+            "dead_letters": letters,
+            "more": more,
         }
 
 
@@ -96,6 +115,29 @@ class Trail:
         for passage in passages[-self._size :]:
             self._add(passage, now)
 
+    def sent(self, notification: Notification, *, now: datetime) -> None:
+        """A send of the hub API is in the store. One that is repeated is the entry it was."""
+        if notification.id in self._steps:
+            return
+        content = notification.content
+        kind = f"native {content.platform.value}" if isinstance(content, NativeContent) else "template"
+        self._count += 1
+        self._keep(
+            Entry(
+                number=self._count,
+                id=notification.id,
+                source=HUB_API,
+                type=kind,
+                received_at=now,
+                end=End.ACCEPTED,
+                reason="",
+                detail="",
+                rules=(),
+                steps=[self._step_of(notification)],
+                dead_letters=(),
+            )
+        )
+
     def targeted(self, notification: Notification, counts: Mapping[Platform, int]) -> None:
         """An audience was found."""
         self._changed(
@@ -123,34 +165,37 @@ class Trail:
         is_new = passage.end is not End.SUPPRESSED
         entry = Entry(
             number=self._count,
-            id=passage.event_id,
+            id=_bounded(passage.event_id),
             source=passage.message.source,
-            type="" if event is None else event.type,
+            type="" if event is None else _bounded(event.type),
             received_at=now,
             end=passage.end,
             reason="" if passage.reason is None else passage.reason.value,
-            detail=passage.detail,
+            detail=_bounded(passage.detail),
             rules=passage.decision.matched,
             steps=[self._step_of(intent.notification) for intent in passage.decision.intents if is_new],
             dead_letters=[
-                {"rule": letter.rule, "stage": letter.stage, "reason": letter.reason, "detail": letter.detail}
+                {"rule": letter.rule, "stage": letter.stage, "reason": letter.reason, "detail": _bounded(letter.detail)}
                 for letter in passage.dead_letters
                 if is_new
             ],
         )
+        self._keep(entry)
+
+    def _keep(self, entry: Entry) -> None:
         self._entries[entry.number] = entry
         for step in entry.steps:
-            self._steps[step.notification.id] = (entry, step)
+            self._steps[step.id] = (entry, step)
         if len(self._entries) > self._size:
             _, oldest = self._entries.popitem(last=False)
             for step in oldest.steps:
-                self._steps.pop(step.notification.id, None)
+                self._steps.pop(step.id, None)
         self._tell(entry)
 
     def _step_of(self, notification: Notification) -> Step:
         """The step that was told of early, else a new one."""
         known = notification.id in self._early
-        return self._early.pop(notification.id) if known else Step(notification)
+        return self._early.pop(notification.id) if known else _step(notification)
 
     def _changed(self, notification: Notification, change: Callable[[Step], None]) -> None:
         """Apply a change; work accepted and leased at once may be dispatched before its batch is told of."""
@@ -162,7 +207,7 @@ class Trail:
             return
         early = self._early.get(notification.id)
         if early is None:
-            early = self._early[notification.id] = Step(notification)
+            early = self._early[notification.id] = _step(notification)
             if len(self._early) > self._size:
                 self._early.popitem(last=False)
         change(early)
@@ -170,3 +215,17 @@ class Trail:
     def _tell(self, entry: Entry) -> None:
         for listener in self._listeners:
             listener(entry)
+
+
+def _step(notification: Notification) -> Step:
+    return Step(
+        id=notification.id,
+        rule=_bounded(notification.rule),
+        hub=notification.hub,
+        expression=_bounded(str(notification.audience)),
+        schedule_at=notification.schedule_at,
+    )
+
+
+def _bounded(text: str) -> str:
+    return text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "…"

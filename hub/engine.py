@@ -192,7 +192,7 @@ class Hub:
         """
         if not self.room:
             raise CapacityError(f"{self.pending} notifications wait already", retry_after=1.0)
-        await self._accept_now([Arrival(source="", event_id="", notifications=[notification])])
+        await asyncio.shield(self._commit_send(notification))
         return wire_id(notification.id, self._clock())
 
     async def _accept_now(self, arrivals: Sequence[Arrival]) -> AcceptanceResult:
@@ -208,6 +208,10 @@ class Hub:
         if accepted:
             self._dispatcher.submit(result.work, accepted=accepted)
         return result
+
+    async def _commit_send(self, notification: Notification) -> None:
+        await self._commit([Arrival(source="", event_id="", notifications=[notification])])
+        self._observer.sent(notification)
 
     async def details(self, hub: str, notification_id: str) -> NotificationDetails:
         """By the wire id, or its first 32 hex digits. Raises: NotFoundError."""

@@ -1,8 +1,11 @@
 // The page listens to one stream of server-sent events and draws what it says. Whatever comes from an event is put in as
-// text, never as markup.
+// text, never as markup, by `put`.
 
 const SHOWN_EVENTS = 100
 const RECONNECT_AFTER = 3_000 // milliseconds, as browsers wait
+const SILENCE = 6_000 // milliseconds; a daemon that lives says something every two seconds
+const SHOWN_CAUSES = 3
+const SHOWN_NAMES = 3
 const SHOWN_BANNERS = { apns: 3, fcmv1: 3, wns: 2 } // as many as there is room for
 
 const SERVICES = { apns: 'APNs', fcmv1: 'FCM', wns: 'WNS' }
@@ -10,10 +13,25 @@ const ENDS = { no_match: 'no match', suppressed: 'seen before', dead_letter: 'de
 const END_TONES = { no_match: 'quiet', suppressed: 'quiet', dead_letter: 'bad' }
 const OUTCOME_TONES = { Success: 'good', RefreshToken: 'good', Skipped: 'quiet', NoTargets: 'quiet' }
 
+// How parts of the process are called, in the order of the strip; `down` is what is said of those that do not work.
+const GROUPS = {
+  process: { title: 'Process', isSingle: true },
+  source: { title: 'Sources', down: 'down' },
+  'push service': { title: 'Push services', down: 'in trouble' },
+  'remote hub': { title: 'Remote hubs', down: 'in trouble' },
+  relay: { title: 'Dead-letter relays', down: 'in trouble' },
+  store: { title: 'Store', isSingle: true },
+  configuration: { title: 'Configuration', isSingle: true },
+}
+const STATES = { 'breaker open': 'breaker open, nothing is sent', degraded: 'refused, needs an operator' }
+
 const byId = (id) => document.getElementById(id)
 const events = new Map() // by number
 const rows = new Map() // of events, by number
 const devices = new Map() // by the phone's id
+const groups = new Map() // of the strip, by the kind of their parts
+let trouble = 0 // parts that do not work
+let lastHeard = 0
 let shownEnd = ''
 
 /** A copy of a template's element, and its named parts. */
@@ -29,7 +47,118 @@ function chip(text, tone) {
   element.className = 'chip'
   element.dataset.tone = tone
   element.textContent = text
+  element.title = text
   return element
+}
+
+// Text
+
+// Controls, lone surrogates, and what turns the direction of a text or breaks it without a trace.
+const UNSEEN = /[\p{Cs}\u{0}-\u{8}\u{b}\u{c}\u{e}-\u{1f}\u{7f}-\u{9f}\u{ad}\u{200b}\u{200e}\u{200f}\u{202a}-\u{202e}\u{2060}-\u{206f}\u{feff}]/gu
+// Scripts that put no spaces between words break between any two characters.
+const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u
+const SHORT = /^[\p{L}\p{N}]{1,5}[.,:;]?$/u
+
+function visible(text) {
+  return text.replace(UNSEEN, (unseen) => `[U+${unseen.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}]`)
+}
+
+/** Text whose lines break between words only: a word that is longer than a line ends in an ellipsis. */
+function put(element, text) {
+  const words = visible(text).split(/(\s+)/).filter(Boolean).map((word) => {
+    if (/^\s/.test(word) || SHORT.test(word) || UNSPACED.test(word)) return word
+    const whole = document.createElement('span')
+    whole.className = 'word'
+    whole.textContent = word
+    if (word.length > 10) whole.title = word
+    return whole
+  })
+  element.replaceChildren(...words)
+}
+
+// Health
+
+function drawHealth(parts) {
+  const down = parts.filter((part) => !part.ok)
+  const news = []
+  let previous = null
+  for (const [kind, words] of Object.entries(GROUPS)) {
+    const ours = parts.filter((part) => part.kind === kind)
+    if (!ours.length || (kind === 'process' && ours[0].ok)) {
+      groups.get(kind)?.element.remove()
+      groups.delete(kind)
+      continue
+    }
+    if (!groups.has(kind)) addGroup(kind, words, previous)
+    const group = groups.get(kind)
+    const isDown = drawGroup(group, words, ours)
+    if (isDown) news.push(`${words.title}: ${group.parts.headline.textContent}`)
+    previous = group.element
+  }
+  trouble = down.length
+  announce(news.join('. '))
+  setConnection('live')
+}
+
+function addGroup(kind, words, previous) {
+  const group = stamp(words.isSingle ? 'single' : 'group')
+  group.element.dataset.kind = kind
+  put(group.parts.title, words.title)
+  group.parts.all?.setAttribute('aria-label', words.title)
+  if (previous) previous.after(group.element)
+  else byId('parts').prepend(group.element)
+  groups.set(kind, group)
+}
+
+/** In place, so that a list somebody reads stays open; whether something is wrong. */
+function drawGroup({ element, parts: places }, words, parts) {
+  const down = parts.filter((part) => !part.ok)
+  element.dataset.tone = !down.length ? 'good' : down.every((part) => part.state === 'connecting') ? 'waiting' : 'bad'
+  put(places.headline, headlineOf(words, parts, down))
+  const causes = down.slice(0, SHOWN_CAUSES).map(lineOf)
+  if (down.length > SHOWN_CAUSES) causes.push(line(`and ${(down.length - SHOWN_CAUSES).toLocaleString()} more`, 'bad'))
+  places.causes.replaceChildren(...causes)
+  places.all?.replaceChildren(...down.map(lineOf), ...parts.filter((part) => part.ok).map(lineOf))
+  return down.length > 0
+}
+
+function headlineOf(words, parts, down) {
+  if (words.isSingle) {
+    const [part] = parts
+    if (part.kind === 'configuration') return part.ok ? `loaded ${moment(part.since)}` : 'last reload failed'
+    return part.ok ? 'ok' : part.state
+  }
+  if (!down.length) return `${parts.length.toLocaleString()} ok`
+  const names = down.slice(0, SHOWN_NAMES).map(nameOf).join(', ')
+  const more = down.length > SHOWN_NAMES ? ` and ${(down.length - SHOWN_NAMES).toLocaleString()} more` : ''
+  return `${down.length.toLocaleString()} of ${parts.length.toLocaleString()} ${words.down}: ${names}${more}`
+}
+
+function nameOf({ kind, name }) {
+  if (kind !== 'push service') return name
+  const end = name.lastIndexOf('/')
+  const platform = name.slice(end + 1)
+  return `${SERVICES[platform] ?? platform} of ${name.slice(0, end)}`
+}
+
+function lineOf(part) {
+  const state = part.kind === 'configuration' && !part.ok ? 'the one before stays in force' : STATES[part.state] ?? part.state
+  const cause = [nameOf(part), state, part.detail, part.mistake].filter(Boolean).join(': ')
+  const since = part.since && !part.ok ? `since ${moment(part.since)}` : ''
+  const until = part.until ? part.until * 1000 > Date.now() ? `until ${moment(part.until)}` : 'a few are tried now' : ''
+  return line([cause, since, until].filter(Boolean).join(', '), part.ok ? 'good' : 'bad')
+}
+
+function line(text, tone) {
+  const element = document.createElement('li')
+  element.dataset.tone = tone
+  put(element, text)
+  return element
+}
+
+/** To those who do not see the strip, and only when it says something else than before. */
+function announce(news) {
+  if (byId('news').textContent !== news) byId('news').textContent = news
 }
 
 // Events
@@ -66,14 +195,15 @@ function eventRow(event) {
   element.dataset.number = event.number
   element.dataset.end = event.end
   element.dataset.tone = END_TONES[event.end] ?? 'good'
-  parts.source.textContent = event.source
+  put(parts.source, event.source)
   parts.time.textContent = clock(event.received_at, true)
   parts.time.dateTime = event.received_at
-  parts.id.textContent = event.id || 'no id'
-  parts.type.textContent = event.type
+  put(parts.id, event.id || 'no id')
+  put(parts.type, event.type)
   const ways = event.notifications.map(wayRow)
   const failed = event.dead_letters.map((letter) => endRow('dead_letter', letter))
   parts.ways.append(...ways, ...failed)
+  if (event.more) parts.ways.append(endRow('', { detail: `and ${event.more.toLocaleString()} more` }))
   if (!ways.length && !failed.length) parts.ways.append(endRow(event.end, event))
   return element
 }
@@ -81,14 +211,16 @@ function eventRow(event) {
 function wayRow(notification) {
   const { element, parts } = stamp('way')
   const { targeted, pushes, outcomes } = notification
+  const isRemote = 'remote' in outcomes
+  const isLater = notification.schedule_at !== null && new Date(notification.schedule_at) > Date.now()
   const counts = {}
   for (const byName of Object.values(outcomes)) {
     for (const [name, count] of Object.entries(byName)) counts[name] = (counts[name] ?? 0) + count
   }
   const ended = Object.values(counts).reduce((sum, count) => sum + count, 0)
-  parts.rule.textContent = notification.rule
-  parts.expression.textContent = notification.expression
-  parts.audience.textContent = targeted === null ? 'looking' : targeted === 0 ? 'nobody' : targeted.toLocaleString()
+  put(parts.rule, notification.rule || 'none')
+  put(parts.expression, notification.expression)
+  put(parts.audience, audienceOf(notification, isRemote, isLater))
   for (const [platform, count] of Object.entries(pushes)) {
     if (count) parts.pushed.append(chip(`${SERVICES[platform] ?? platform} ${count.toLocaleString()}`, 'plain'))
   }
@@ -96,12 +228,19 @@ function wayRow(notification) {
     parts.outcome.append(chip(`${count.toLocaleString()} ${name}`, OUTCOME_TONES[name] ?? 'bad'))
   }
   if (targeted === 0) parts.outcome.append(chip('NoTargetFound', 'quiet'))
-  else if (targeted === null || ended < targeted) parts.outcome.append(chip('under way', 'waiting'))
+  else if (isLater && !ended) parts.outcome.append(chip('scheduled', 'quiet'))
+  else if (!isRemote && (targeted === null || ended < targeted)) parts.outcome.append(chip('under way', 'waiting'))
   const [, , audience, pushed, outcome] = element.children
-  audience.dataset.tone = targeted === null ? 'waiting' : targeted ? 'good' : 'quiet'
-  pushed.dataset.tone = targeted ? 'good' : (audience.dataset.tone)
+  audience.dataset.tone = targeted || isRemote ? 'good' : targeted === 0 || isLater ? 'quiet' : 'waiting'
+  pushed.dataset.tone = audience.dataset.tone
   outcome.dataset.tone = parts.outcome.lastElementChild.dataset.tone
   return element
+}
+
+function audienceOf({ targeted, schedule_at: at }, isRemote, isLater) {
+  if (targeted) return targeted.toLocaleString()
+  if (targeted === 0) return 'nobody'
+  return isRemote ? 'remote' : isLater ? `at ${moment(new Date(at) / 1000)}` : 'looking'
 }
 
 /** How an event, or one rule's share of it, ended before anybody was notified. */
@@ -110,8 +249,9 @@ function endRow(end, { rule, reason, detail }) {
   element.dataset.tone = END_TONES[end] ?? 'quiet'
   parts.word.dataset.tone = element.dataset.tone
   parts.word.textContent = reason ? `${ENDS[end] ?? end}: ${reason}` : ENDS[end] ?? end
-  parts.detail.textContent = [rule && `rule ${rule}`, detail].filter(Boolean).join(': ')
-  if (end === 'no_match' && !detail) parts.detail.textContent = 'no rule is for this event'
+  parts.word.hidden = !parts.word.textContent
+  put(parts.detail, [rule && `rule ${rule}`, detail].filter(Boolean).join(': '))
+  if (end === 'no_match' && !detail) put(parts.detail, 'no rule is for this event')
   return element
 }
 
@@ -139,11 +279,11 @@ function drawPhones(phones) {
 function addDevice(phone) {
   const { element, parts } = stamp('phone')
   element.dataset.platform = phone.platform
-  parts.name.textContent = phone.name
+  put(parts.name, phone.name)
   parts.service.textContent = SERVICES[phone.platform] ?? phone.platform
   for (const tag of [`user ${phone.user}`, ...phone.tags]) {
     const item = document.createElement('li')
-    item.textContent = tag
+    put(item, tag)
     parts.tags.append(item)
   }
   const banners = element.querySelector('.banners')
@@ -166,9 +306,9 @@ function drawScreen(banners, screen) {
 function bannerOf(notification, key) {
   const { element, parts } = stamp('banner')
   element.dataset.key = key
-  parts.title.textContent = notification.title
-  parts.subtitle.textContent = notification.subtitle
-  parts.body.textContent = notification.body
+  put(parts.title, notification.title)
+  put(parts.subtitle, notification.subtitle)
+  put(parts.body, notification.body)
   parts.when.dateTime = notification.at
   parts.when.textContent = ago(notification.at)
   return element
@@ -179,6 +319,13 @@ function bannerOf(notification, key) {
 function clock(time, withSeconds = false) {
   const options = { hour: '2-digit', minute: '2-digit', second: withSeconds ? '2-digit' : undefined, hourCycle: 'h23' }
   return new Date(time).toLocaleTimeString([], options)
+}
+
+/** Of seconds since 1970: the time of today, or day and time. */
+function moment(seconds) {
+  const time = new Date(seconds * 1000)
+  const isToday = time.toDateString() === new Date().toDateString()
+  return isToday ? clock(time, true) : `${time.toLocaleDateString()} ${clock(time)}`
 }
 
 function ago(time) {
@@ -197,6 +344,7 @@ function draw(message) {
   byId('count').textContent = message.count.toLocaleString()
   drawEvents(message.events)
   if ('phones' in message) drawPhones(message.phones)
+  if ('health' in message) drawHealth(message.health)
 }
 
 function forget() {
@@ -207,23 +355,57 @@ function forget() {
   byId('devices').replaceChildren()
 }
 
+/** Of the daemon and the connection to it: green only while both are well. */
 function setConnection(state) {
-  byId('connection').dataset.state = state
-  byId('connection').textContent = state
+  const isTrouble = state === 'live' && trouble > 0
+  const text = isTrouble ? `${trouble.toLocaleString()} in trouble` : state
+  byId('connection').dataset.state = isTrouble ? 'trouble' : state
+  if (byId('connection').textContent !== text) byId('connection').textContent = text
+  document.title = isTrouble ? `(${trouble}) pushbridge` : state === 'live' ? 'pushbridge' : '(!) pushbridge'
+  byId('lost').hidden = state !== 'connection lost'
+  byId('health').toggleAttribute('data-stale', state === 'connection lost')
 }
 
+function setLost() {
+  if (byId('connection').dataset.state === 'connection lost') return
+  const since = lastHeard ? `since ${moment(lastHeard / 1000)}: the page shows what was true then` : 'yet'
+  put(byId('lost'), `No word from the daemon ${since}. The page connects again by itself.`)
+  setConnection('connection lost')
+  announce(byId('lost').textContent)
+}
+
+let stream = null
+let connectedAt = 0
+
 function connect() {
-  const stream = new EventSource('/api/live') // it connects again by itself, unless somebody else answers
-  stream.addEventListener('open', () => setConnection('live'))
-  stream.addEventListener('error', () => {
-    setConnection('reconnecting')
-    if (stream.readyState === EventSource.CLOSED) setTimeout(connect, RECONNECT_AFTER)
+  stream?.close()
+  stream = new EventSource('/api/live') // it connects again by itself, unless somebody else answers
+  connectedAt = Date.now()
+  stream.addEventListener('error', ({ target }) => {
+    setLost()
+    if (target === stream && stream.readyState === EventSource.CLOSED) setTimeout(connect, RECONNECT_AFTER)
   })
   stream.addEventListener('snapshot', ({ data }) => {
+    hear()
     forget() // after a restart of the daemon, events are numbered anew
     draw(JSON.parse(data))
   })
-  stream.addEventListener('update', ({ data }) => draw(JSON.parse(data)))
+  stream.addEventListener('update', ({ data }) => {
+    hear()
+    draw(JSON.parse(data))
+  })
+  stream.addEventListener('alive', hear)
+}
+
+function hear() {
+  lastHeard = Date.now()
+}
+
+/** A daemon that hangs, and a network that is gone, close no connection. */
+function watch() {
+  if (stream.readyState === EventSource.CLOSED || Date.now() - Math.max(lastHeard, connectedAt) < SILENCE) return
+  setLost()
+  connect()
 }
 
 byId('filter').addEventListener('click', ({ target }) => {
@@ -233,6 +415,7 @@ byId('filter').addEventListener('click', ({ target }) => {
   applyFilter()
 })
 setInterval(tick, 10_000)
+setInterval(watch, 1_000)
 
 // What scrolls has to be reachable by keyboard, and what does not scroll is no stop on the way.
 new ResizeObserver(([{ target }]) => {

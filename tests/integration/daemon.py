@@ -147,6 +147,11 @@ class Daemon:
                 answer.raise_for_status()
 
     @property
+    def pid(self) -> int:
+        """Of the process that runs."""
+        return self._running.pid
+
+    @property
     def _running(self) -> asyncio.subprocess.Process:
         assert self._process is not None, "not started"
         return self._process

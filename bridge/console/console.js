@@ -23,7 +23,7 @@ const GROUPS = {
   store: { title: 'Store', isSingle: true },
   configuration: { title: 'Configuration', isSingle: true },
 }
-const STATES = { 'breaker open': 'breaker open, nothing is sent', degraded: 'refused, needs an operator' }
+const STATES = { 'breaker open': 'breaker open, nothing is sent', degraded: 'needs an operator' }
 
 const byId = (id) => document.getElementById(id)
 const events = new Map() // by number

@@ -7,7 +7,9 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,17 @@ import pytest
 from bridge.app import Daemon
 from bridge.check import check
 from bridge.console.live import SHOWN, Viewer
-from bridge.console.phones import Phone, Shown
+from bridge.console.phones import Phone, PhoneFeed, Shown
 from bridge.console.routes import console
+from bridge.health import Part
 from bridge.pipeline import Passage
+from bridge.reload import Reloader
 from bridge.trail import Trail
+from bridge.watch import fingerprint
 from connectors.base import Message
+from sandbox.sas import shared_access_signature
 
+HOUR = timedelta(hours=1)
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 CONFIGURATION = """
 bridge: {{ http: {{ listen: "127.0.0.1:0"{token} }} }}
@@ -37,13 +44,20 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 @asynccontextmanager
-async def running(directory: Path, *, token: str = "") -> AsyncIterator[tuple[Daemon, httpx.AsyncClient]]:
-    """A daemon with one source and no hub, as `pushbridge run` has it, and a client of its admin listener."""
+async def running(
+    directory: Path, *, token: str = "", more: str = "", phones: PhoneFeed | None = None
+) -> AsyncIterator[tuple[Daemon, httpx.AsyncClient]]:
+    """A daemon as `pushbridge run` has it, with one source and `more`, and a client of its admin listener."""
     configuration = directory / "c.yaml"
-    configuration.write_text(CONFIGURATION.format(token=f", admin_token: {token}" if token else ""))
+    configuration.write_text(CONFIGURATION.format(token=f", admin_token: {token}" if token else "") + more)
+    config_hash = fingerprint(configuration)
     settings, problems = check(configuration, {})
     assert settings is not None, problems
-    daemon = Daemon(settings, console=console)
+    daemon = Daemon(
+        settings,
+        console=partial(console, phones=phones),
+        reload=lambda daemon: Reloader(configuration, daemon, config_hash=config_hash, told=daemon.reloaded),
+    )
     async with (
         daemon.running(),
         httpx.AsyncClient(base_url="http://{}:{}".format(*daemon.admin.address), trust_env=False) as client,
@@ -109,7 +123,7 @@ async def test_without_virtual_phones_there_are_none(tmp_path: Path) -> None:
         assert (await client.get("/api/phones")).json() == {"phones": None}
 
 
-@pytest.mark.parametrize("path", ["/", "/console.js", "/api/trail", "/api/phones", "/api/live"])
+@pytest.mark.parametrize("path", ["/", "/console.js", "/api/trail", "/api/health", "/api/phones", "/api/live"])
 async def test_with_a_token_only_who_shows_it_sees_the_console(path: str, tmp_path: Path) -> None:
     def basic(password: str) -> str:
         return "Basic " + base64.b64encode(f"anybody:{password}".encode()).decode()
@@ -143,8 +157,8 @@ async def test_who_looks_on_does_not_hold_up_the_end(tmp_path: Path) -> None:
         await anext(messages)
         started = time.monotonic()
         await daemon.admin.close()
-        assert time.monotonic() - started < 10  # the next sign of life would be after fifteen
-        assert [message async for message in messages] == []
+        assert time.monotonic() - started < 10
+        assert [name async for name, _ in messages if name == "snapshot"] == []
 
 
 async def test_a_browser_that_leaves_is_forgotten(tmp_path: Path) -> None:
@@ -155,6 +169,79 @@ async def test_a_browser_that_leaves_is_forgotten(tmp_path: Path) -> None:
         async with asyncio.timeout(60):
             while daemon.trail._listeners:
                 await asyncio.sleep(0.01)
+
+
+HUB_KEY = "canary-hub-key"
+HUB = f"""
+hub_api: {{ listen: "127.0.0.1:0" }}
+hubs: {{ app: {{ access_policies: [ {{ name: Full, rights: [Listen, Send, Manage], key: {HUB_KEY} }} ] }} }}
+"""
+APPLE = {"aps": {"alert": "hi"}}
+SENDS: list[tuple[dict[str, str], object, str, str]] = [
+    ({"format": "template", "tags": "team:hr || vip"}, {"title": "hi"}, "template", "team:hr || vip"),
+    ({"format": "template"}, {"title": "hi"}, "template", "everyone"),
+    ({"format": "apple", "tags": "team:hr"}, APPLE, "native apns", "team:hr"),
+    ({"format": "apple"}, APPLE, "native apns", "everyone"),
+    ({"format": "fcmv1"}, {"message": {}}, "native fcmv1", "everyone"),
+]
+
+
+@pytest.mark.parametrize(("headers", "body", "kind", "expression"), SENDS)
+async def test_a_send_of_the_hub_api_is_in_the_trail(
+    headers: dict[str, str], body: object, kind: str, expression: str, tmp_path: Path
+) -> None:
+    async with running(tmp_path, more=HUB) as (daemon, client):
+        assert daemon.api is not None
+        url = "http://{}:{}/app/messages?api-version=2015-01".format(*daemon.api.address)
+        token = shared_access_signature(url, key_name="Full", key=HUB_KEY, expires_at=datetime.now(UTC) + HOUR)
+        named = {f"servicebusnotification-{name}": value for name, value in headers.items()}
+        answer = await client.post(url, json=body, headers={"authorization": token, **named})
+        assert answer.status_code == 201, answer.text
+        while not (events := (await client.get("/api/trail")).json()["events"]) or (
+            events[0]["notifications"][0]["targeted"] is None
+        ):
+            await asyncio.sleep(0.01)
+    (entry,) = events
+    assert answer.headers["location"].split("/messages/")[1].startswith(entry["id"])
+    assert (entry["source"], entry["type"], entry["end"]) == ("hub API", kind, "accepted")
+    (step,) = entry["notifications"]
+    assert (step["hub"], step["expression"], step["targeted"]) == ("app", expression, 0)
+
+
+async def test_a_change_of_health_is_told_within_a_second_and_only_then() -> None:
+    part = Part(kind="source", name="hr")
+    parts = [part]
+    messages = Viewer(Trail(), None, health=lambda: parts).messages(asyncio.Event())
+    assert [told["name"] for told in _content(await anext(messages))["health"]] == ["hr"]
+    parts = [replace(part, ok=False, state="degraded", detail="x" * 10_000, since=1.0)]
+    started = time.monotonic()
+    (told,) = _content(await anext(messages))["health"]
+    assert time.monotonic() - started < 1
+    assert (told["ok"], told["state"], told["since"], len(told["detail"])) == (False, "degraded", 1.0, 300)
+    assert (await anext(messages)).startswith("event: alive\n")  # silence, and a sign of life
+    await messages.aclose()
+
+
+async def test_a_configuration_that_is_refused_is_told_with_its_first_mistake(tmp_path: Path) -> None:
+    async def told(client: httpx.AsyncClient) -> dict[str, Any]:
+        parts = (await client.get("/api/health")).json()["health"]
+        return next(part for part in parts if part["kind"] == "configuration")
+
+    async with running(tmp_path) as (_, client):
+        good = (tmp_path / "c.yaml").read_text()
+        assert (before := await told(client))["ok"]
+        (tmp_path / "c.yaml").write_text(good + "nonsense: 1\nhubs: 2\n")
+        assert (await client.post("/-/reload")).status_code == 400
+        refused = await told(client)
+        assert (refused["ok"], refused["state"], refused["detail"]) == (False, "refused", "2 mistakes")
+        assert "nonsense" in refused["mistake"]
+        assert refused["since"] > before["since"]
+        readiness = await client.get("/readyz")  # open to all: the mistake may quote what it was found in
+        assert (readiness.status_code, "nonsense" in readiness.text) == (200, False)
+        assert "configuration: refused: 2 mistakes" in readiness.text
+        (tmp_path / "c.yaml").write_text(good)
+        assert (await client.post("/-/reload")).status_code == 200
+        assert (await told(client))["ok"]
 
 
 def passage(number: int) -> Passage:

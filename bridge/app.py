@@ -13,10 +13,12 @@ from typing import Any, TypedDict
 import structlog
 from starlette.routing import BaseRoute
 
+from bridge import descriptors
 from bridge.config import Settings, SourceSettings
 from bridge.health import (
     Part,
     configuration_part,
+    listener_parts,
     process_part,
     push_parts,
     relay_parts,
@@ -31,7 +33,7 @@ from bridge.pipeline import Pipeline
 from bridge.relay import Relay
 from bridge.reload import Reloader
 from bridge.senders import remotes_of, senders_of
-from bridge.server import Observed, admin_app
+from bridge.server import OPEN_PATHS, Observed, admin_app
 from bridge.supervisor import SourceStatus, Supervisor
 from bridge.telemetry import Telemetry
 from bridge.trail import Trail
@@ -44,11 +46,14 @@ from hub.store.seen import SeenWindow
 from hub.store.sqlite import SqliteStore
 from rules.engine import RuleSet
 
-_FIXED = ("bridge.http.listen", "bridge.store", "bridge.log", "hub_api", "delivery")
+_FIXED = ("bridge.http.listen", "bridge.http.connections", "bridge.store", "bridge.log", "hub_api", "delivery")
 """Parts that a process keeps from its start to its end."""
 
 _HOUSEKEEPING = 300.0
 _NOTIFICATIONS_KEPT = 30 * 24 * 3600.0
+
+_ADMIN_SHARE = 1 / 3
+"""Of the open files that connections may take; the rest is for the hub API, which a phone of everybody may reach."""
 
 _log = structlog.get_logger("pushbridge")
 
@@ -103,8 +108,25 @@ class Daemon:
         self.intake = Intake(self._inlet, start=self._start)
         self._console = console
         self._admin_app, self._api_app = (Exchangeable(crashed=self.telemetry.crashed) for _ in range(2))
-        self.admin = Listener(self._admin_app, settings.bridge.http.listen)
-        self.api = Listener(self._api_app, settings.hub_api.listen, tls=settings.hub_api.tls) if local else None
+        files, http, hub_api = descriptors.limit(), settings.bridge.http, settings.hub_api
+        self.admin = Listener(
+            self._admin_app,
+            http.listen,
+            name="bridge.http",
+            limits=http.connections.limits(descriptors.share(files, _ADMIN_SHARE)),
+            always=OPEN_PATHS,
+        )
+        self.api = (
+            Listener(
+                self._api_app,
+                hub_api.listen,
+                tls=hub_api.tls,
+                name="hub_api",
+                limits=hub_api.connections.limits(descriptors.share(files, 1 - _ADMIN_SHARE)),
+            )
+            if local
+            else None
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -132,6 +154,7 @@ class Daemon:
             self._exchange_apps()  # until now every request was told that it is too early
             self.metrics.reloaded(ok=True)
             self._tell_started()
+            self._tell_lowered_limits()
             try:
                 yield
             finally:
@@ -177,6 +200,7 @@ class Daemon:
             store_part(self.hub.store_trouble),
             configuration_part(None if self.reloader is None else self.reloader.refusal, loaded_at=self._loaded_at),
             *source_parts(self._statuses),
+            *listener_parts(filter(None, (self.admin, self.api))),
             *relay_parts(self._relay_troubles),
             *push_parts(self.hub.bulkheads),
             *remote_parts(self.hub.remotes),
@@ -215,6 +239,19 @@ class Daemon:
             kept.append("hubs (there was no listener for their API)")
         if kept:
             _log.warning("takes a restart", parts=kept)
+
+    def _tell_lowered_limits(self) -> None:
+        """Say which listeners the limit of open files leaves fewer connections than their settings do."""
+        http, hub_api = self.settings.bridge.http, self.settings.hub_api
+        for listener, connections in ((self.admin, http.connections), (self.api, hub_api.connections)):
+            if listener is not None and listener.admission.limits.total < connections.max:
+                _log.warning(
+                    "fewer connections than configured: the limit of open files is too low",
+                    listener=listener.name,
+                    configured=connections.max,
+                    allowed=listener.admission.limits.total,
+                    open_files=descriptors.limit(),
+                )
 
     def _hubs_exchange(self, settings: Settings) -> Callable[[], None]:
         """Clients for the hubs that are new or differ, and the exchange; those gone or replaced finish what they have."""

@@ -193,6 +193,14 @@ def _check_listeners(plain: Mapping[str, Any], context: Mapping[str, Any], root:
         problems.add(root.find(("hub_api", "listen")), "bridge.http listens there already")
     if not hub_api.listen.is_loopback and hub_api.tls is None:
         problems.warn(root.find(("hub_api",)), "keys and handles cross the network in clear", "give hub_api.tls")
+    if not admin.listen.is_loopback:
+        for name, source in _entries(root, "sources").items():
+            if "http" in _entries(source) and "auth" not in _entries(source, "http"):
+                problems.warn(
+                    root.find(("sources", name, "http")),
+                    "whoever reaches bridge.http.listen can post events",
+                    "give the source an auth",
+                )
     if not admin.listen.is_loopback and admin.admin_token is None:
         problems.warn(root.find(("bridge", "http")), "whoever reaches it can manage it", "give an admin_token")
 

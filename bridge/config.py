@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from bridge.connections import ConnectionLimits
 from bridge.credentials import Apns, Fcm, Remote, Tls, Wns
 from bridge.decode import DecodeSettings
 from bridge.decode.base import ValueType
@@ -55,11 +56,34 @@ def _listen(value: object) -> Listen:
 ListenOn = Annotated[Listen, BeforeValidator(_listen)]
 
 
+class Connections(Section):
+    """Limits of a listener: connections in all and of one client, and the seconds of a request's header and between two.
+
+    The limit of open files lowers `max`; one client never has more than half of all.
+    """
+
+    max: int = Field(default=2000, ge=1)
+    max_per_client: int = Field(default=500, ge=1)
+    header_timeout: Positive = 10.0
+    idle_timeout: Positive = 5.0
+
+    def limits(self, allowed: int) -> ConnectionLimits:
+        """Where open files allow `allowed` connections."""
+        total = min(self.max, allowed)
+        return ConnectionLimits(
+            total=total,
+            per_client=min(self.max_per_client, max(1, total // 2)),
+            head=self.header_timeout,
+            idle=self.idle_timeout,
+        )
+
+
 class AdminListener(Section):
     """Health, metrics, the console and HTTP sources. Without a token only loopback may ask for more than health."""
 
     listen: ListenOn = Listen("127.0.0.1", 8080)
     admin_token: Secret | None = None
+    connections: Connections = Connections()
 
 
 def _sqlite_url(url: str) -> str:
@@ -288,6 +312,7 @@ class HubApi(Section):
 
     listen: ListenOn = Listen("127.0.0.1", 8443)
     tls: Tls | None = None
+    connections: Connections = Connections()
 
 
 class DeadLetterStore(Section):

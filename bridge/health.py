@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bridge.reload import Refusal
+from bridge.listener import Listener
 from bridge.supervisor import SourceState, SourceStatus
 from hub.bulkhead import Bulkhead
 from hub.notification import Notification, Platform
@@ -91,6 +92,19 @@ def source_parts(statuses: Iterable[SourceStatus]) -> list[Part]:
     ]
 
 
+def listener_parts(listeners: Iterable[Listener]) -> list[Part]:
+    """The listeners, of which one at its limit turns connections away."""
+    return [
+        Part(
+            kind="listener",
+            name=listener.name,
+            ok=not listener.admission.trouble,
+            state=listener.admission.trouble or "ok",
+        )
+        for listener in listeners
+    ]
+
+
 def relay_parts(troubles: Mapping[str, str]) -> list[Part]:
     """What sends dead letters on, by source; `troubles` are empty where all is well."""
     return [
@@ -146,6 +160,7 @@ PATHS: Mapping[str, str] = {
     "store": "store",
     "configuration": "configuration",
     "sources": "source",
+    "listeners": "listener",
     "relays": "relay",
     "push-services": "push service",
     "remote-hubs": "remote hub",

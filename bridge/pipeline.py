@@ -14,11 +14,13 @@ from bridge.offload import Offload, TimeLimitError
 from bridge.turn import Turn
 from connectors.base import ACK, NACK, Answer, Message, Settlement
 from hub.errors import WithdrawnError
+from hub.identity import joined
 from hub.store.base import AcceptanceResult, Arrival, DeadLetter
 from rules.decision import Decision
 from rules.engine import RuleSet
 from rules.errors import RenderError
 from rules.event import Event
+from rules.mapping import MAX_ATTRIBUTE
 from rules.text import text_of
 
 _TOLD = 50
@@ -76,10 +78,10 @@ class Passage:
 
     @property
     def event_id(self) -> str:
-        """The event's id, or of what never became an event, the best that names it."""
+        """The event's id, or of what never became an event, the best that names it, cut where an id would be too long."""
         if self.event is not None:
             return self.event.id
-        return self.message.id or self.message.position or ""
+        return (self.message.id or self.message.position or "")[:MAX_ATTRIBUTE]
 
 
 class PassageObserver(Protocol):
@@ -250,7 +252,7 @@ class Pipeline:
         return Arrival(
             # An id is unique within the event's own source (CloudEvents 1.0, section 3.1.1). What never became an event has
             # no identity to be known again by; its dead letter may repeat.
-            source=passage.message.source if event is None else f"{passage.message.source}\0{event.source}",
+            source=passage.message.source if event is None else joined(passage.message.source, event.source),
             event_id="" if event is None else event.id,
             notifications=[intent.notification for intent in passage.decision.intents],
             dead_letters=passage.dead_letters,

@@ -57,6 +57,10 @@ class Telemetry:
         for passage in passages:
             if passage.end is not End.SUPPRESSED and passage.dead_letters:
                 self.dead_lettered(passage.dead_letters)
+            if passage.end is End.DEAD_LETTER and not passage.dead_letters:
+                reason = "" if passage.reason is None else passage.reason.value
+                _log.warning("event refused", **_received(passage), reason=reason, detail=passage.detail)
+                continue
             _log.info("event taken", **_received(passage), end=passage.end.value, rules=passage.decision.matched)
 
     def given_up(self, passages: Sequence[Passage]) -> None:

@@ -7,6 +7,9 @@ from hub.errors import InvalidRequestError
 
 _QUOTED_T = re.compile(r"'T'")
 _ZONE_NAME = re.compile(r"\s*\([^)]*\)$")
+_LONGEST = 200
+"""Characters; the longest form, of JavaScript with the name of its zone, has about eighty."""
+
 _FORMATS = (
     "%a %b %d %Y %H:%M:%S GMT%z",  # a JavaScript Date turned to text
     "%m/%d/%Y %H:%M:%S",  # .NET and Java headers
@@ -20,6 +23,8 @@ def parse_date(text: str) -> datetime:
 
     Raises: InvalidRequestError.
     """
+    if len(text) > _LONGEST:
+        raise InvalidRequestError(f"{text[:60]!r}… of {len(text)} characters is no date; {_LONGEST} are allowed")
     plain = _ZONE_NAME.sub("", _QUOTED_T.sub("T", text.strip()))
     try:
         parsed = _parse(plain)

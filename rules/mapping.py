@@ -18,6 +18,9 @@ from rules.render import Text
 MAP_NAMES: Names = {"data": attrgetter("data"), "meta": attrgetter("meta")}
 """What the texts of a `map` may use."""
 
+MAX_ATTRIBUTE = 1024
+"""Characters of an event's id, source, type and subject: they stand in logs, in the store and in keys."""
+
 _EPOCH = re.compile(r"\d{9,19}(\.\d{1,9})?")  # eight digits are a date
 _SCALES = ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3))
 """Seconds stay below 1e11 until the year 5138; what is larger counts milli-, micro- or nanoseconds."""
@@ -70,14 +73,14 @@ class EventMap:
         position; else a random one, by which a redelivery cannot be known. Without any other word the type is the name
         of the source, and the time is that of arrival at the broker, or `now`.
 
-        Raises: MappingError: a property is missing, or is not what it is mapped to.
+        Raises: MappingError: a property is missing, is not what it is mapped to, or is longer than MAX_ATTRIBUTE.
         """
         return Event(
-            id=self._filled("id", self.id, given) or _identity(given),
+            id=_bounded("id", self._filled("id", self.id, given) or _identity(given)),
             origin=self.origin,
-            source=self._filled("source", self.source, given) or given.source or f"/{self.origin}",
-            type=self._filled("type", self.type, given) or given.type or self.origin,
-            subject=self._filled("subject", self.subject, given) or given.subject or "",
+            source=_bounded("source", self._filled("source", self.source, given) or given.source or f"/{self.origin}"),
+            type=_bounded("type", self._filled("type", self.type, given) or given.type or self.origin),
+            subject=_bounded("subject", self._filled("subject", self.subject, given) or given.subject or ""),
             time=self._time(given) or given.time or given.enqueued_at or now,
             data=given.data,
             meta=given.meta,
@@ -123,6 +126,12 @@ def parse_time(text: str, timezone: tzinfo = UTC) -> datetime:
 def _from_epoch(epoch: Decimal) -> datetime:
     scale = next((scale for above, scale in _SCALES if epoch >= above), 1.0)
     return datetime.fromtimestamp(float(epoch) * scale, UTC)
+
+
+def _bounded(attribute: str, text: str) -> str:
+    if len(text) > MAX_ATTRIBUTE:
+        raise MappingError(f"the {attribute} of {len(text)} characters is too long, {MAX_ATTRIBUTE} are allowed")
+    return text
 
 
 def _identity(given: Given) -> str:

@@ -20,6 +20,7 @@ const GROUPS = {
   'push service': { title: 'Push services', down: 'in trouble' },
   'remote hub': { title: 'Remote hubs', down: 'in trouble' },
   relay: { title: 'Dead-letter relays', down: 'in trouble' },
+  listener: { title: 'Listeners', down: 'in trouble' },
   store: { title: 'Store', isSingle: true },
   configuration: { title: 'Configuration', isSingle: true },
 }

@@ -14,6 +14,7 @@ from bridge.demo.events import SampleEvent, first_events, later_events
 from bridge.demo.expected import CHANCE, NEWS, differences, is_complete, uncompleted
 from bridge.demo.phones import HUB, Cast
 from bridge.demo.summary import event_summary, phone_summary, subscription_summary
+from connectors.http.settings import HttpSettings
 from sandbox.journal import Journal
 from sandbox.servicebus import ServiceBus
 
@@ -122,13 +123,21 @@ class Show:
             answer = await self._client.post(
                 self.page_url.rstrip("/") + source.path,
                 content=event.body.encode(),
-                headers={"content-type": event.content_type},
+                headers={"content-type": event.content_type, "authorization": f"Bearer {bearer_token(source)}"},
             )
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 break
             await asyncio.sleep(_AGAIN)
         if answer.status_code == httpx.codes.ACCEPTED:
             self._taken.add(event.id)
+
+
+def bearer_token(source: HttpSettings | None) -> str:
+    """What a sender shows to a source of the demo."""
+    assert source is not None
+    assert source.auth is not None
+    assert source.auth.bearer is not None
+    return source.auth.bearer.get_secret_value()
 
 
 def _subscription(settings: Settings) -> str:

@@ -10,6 +10,9 @@ from typing import Any
 
 STRUCTURED_TYPE = "application/cloudevents+json"
 BATCH_TYPE = "application/cloudevents-batch+json"
+MAX_ID = 1024
+"""Characters of an id that a message or a result carries; the event of a longer one is refused as it is mapped."""
+
 _ID_HEADERS = ("ce-id", "idempotency-key", "x-message-id")
 _SPACE = " \t\n\r"
 _SPACE_RUN = re.compile(f"[{_SPACE}]*")
@@ -67,8 +70,12 @@ def parts_of(mode: Mode, headers: Mapping[str, str], body: bytes, *, limit: int)
     if mode.is_batch and (elements := _elements(body, limit + 1)) is not None:
         one = STRUCTURED_TYPE if mode is Mode.BATCH else content_type
         return [Part(body=text.encode(), content_type=one, id=_id(event)) for text, event in elements]
-    id = next((headers[name] for name in _ID_HEADERS if headers.get(name)), None)
-    return [Part(body=body, content_type=content_type, id=id)]
+    return [Part(body=body, content_type=content_type, id=id_in(headers))]
+
+
+def id_in(headers: Mapping[str, str]) -> str | None:
+    """The id that a sender gives in a header, however long it is."""
+    return next((headers[name] for name in _ID_HEADERS if headers.get(name)), None)
 
 
 def validation_code(body: bytes) -> str | None:
@@ -115,6 +122,8 @@ def _behind_space(text: str, at: int) -> int:
 
 
 def _id(event: Any) -> str | None:
-    """What an event calls itself, unless no UTF-8 can hold it: decoding refuses that event."""
+    """What an event calls itself, unless it is too long, or no UTF-8 can hold it: such an event is refused later."""
     id = event.get("id") if isinstance(event, dict) else None
-    return id if isinstance(id, str) and not any("\ud800" <= character <= "\udfff" for character in id) else None
+    if not isinstance(id, str) or len(id) > MAX_ID:
+        return None
+    return None if any("\ud800" <= character <= "\udfff" for character in id) else id

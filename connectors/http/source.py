@@ -15,7 +15,8 @@ from starlette.routing import Route
 from connectors.base import NACK, Answer, Backlog, Message, Settlement
 from connectors.errors import NotConnectedError
 from connectors.http.auth import challenge, is_authorized
-from connectors.http.modes import Mode, Part, cloudevents_mode, parts_of, validation_code
+from connectors.http.modes import MAX_ID, Mode, Part, cloudevents_mode, id_in, parts_of, validation_code
+from connectors.http.origin import consent, is_preflight, is_refused
 from connectors.http.settings import HttpSettings
 
 MAX_EVENTS = 5000
@@ -55,7 +56,7 @@ class HttpSource:
         400  rejected, and not kept: it cannot be read; sending it again will not help
         503  not now (too many in flight, not connected, shutting down, not settled in time): the sender repeats it,
              and the event's identity makes the repetition harmless
-        401 405 413 415  refused at the door: nothing of it is kept
+        401 403 405 413 415  refused at the door: nothing of it is kept
 
     A batch is several messages and one answer, with a result for each event. A single event that has to come again
     makes it 503, as senders repeat batches whole (Event Grid: "all or none"). What cannot be read in a batch is kept as a
@@ -126,9 +127,18 @@ class HttpSource:
             raise NotConnectedError(f"source {self.name} is closed")
 
     async def _respond(self, request: Request) -> Response:
+        if is_preflight(request.headers) or request.method != "OPTIONS":
+            if is_refused(request.headers, self._settings.allow_origins):
+                return _refusal(403, "web pages of this origin may not post here: allow_origins does not list it")
+            if request.method == "OPTIONS":
+                return Response(status_code=204, headers=consent(request.headers))
+            answer = await self._answer(request)
+            answer.headers.update(consent(request.headers))
+            return answer
+        return self._consent(request)
+
+    async def _answer(self, request: Request) -> Response:
         settings = self._settings
-        if request.method == "OPTIONS":
-            return self._consent(request)
         if settings.auth is not None and not is_authorized(request, settings.auth):
             return _refusal(
                 401, "wrong or missing credentials", {"www-authenticate": challenge(settings.auth, self.name)}
@@ -140,6 +150,9 @@ class HttpSource:
             return _refusal(415, "compressed bodies are not taken", {"accept-encoding": "identity"})
         if self._store_fails():
             return _refusal(503, _FAILING, _RETRY_AFTER)
+        id = id_in(request.headers)
+        if id is not None and len(id) > MAX_ID:
+            return _refusal(400, f"an id of {len(id)} characters is too long, {MAX_ID} are allowed")
         if self._requests >= settings.limits.in_flight:
             return _refusal(503, "too many requests in flight", _RETRY_AFTER)
         self._requests += 1

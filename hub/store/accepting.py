@@ -66,8 +66,8 @@ def _duplicates(
     """Indices of arrivals seen before, in the store or earlier in the batch; the others are remembered.
 
     An arrival that notifies nobody is not remembered, unless it says so: repeating it does no harm, and a dead letter
-    that was mended has to come through when the broker hands it out again. One without an event id (a send through the API) is known by its
-    notification alone.
+    that was mended has to come through when the broker hands it out again. One without an event id (a send through the
+    API) is known by its notification alone.
     """
     keyed = [
         (index, seen_key(arrival.source, arrival.event_id))

@@ -54,8 +54,9 @@ class DeadLetter:
 class Arrival:
     """All that one event caused. An event seen before causes nothing: its notifications and dead letters are dropped.
 
-    `source` and `event_id` together are what an event is known by; without an `event_id` it is never taken for a
-    repetition, and without notifications only if `remember`.
+    `source` and `event_id` together are what an event is known by; a source of several texts is one that `joined` of
+    `hub.identity` made. Without an `event_id` an event is never taken for a repetition, and without notifications only
+    if `remember`.
     """
 
     source: str
@@ -111,6 +112,8 @@ class Target:
     template: int | None
     push_variables: Mapping[str, str] | None
     registered_at: float
+    tags: str = "[]"
+    """A JSON array, as the store has it: only those of pages under way are asked for again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +181,8 @@ class PageResult:
 class Recorded:
     """`ended` counts the notifications whose last page this was; `lost` the results refused for a lost lease.
 
-    `dead_letters` are those of the results that were recorded. `unreached` are those of the ended that no phone got, with the cause; each is told once, however often it was tried.
+    `dead_letters` are those of the results that were recorded. `unreached` are those of the ended that no phone got, with
+    the cause; each is told once, however often it was tried.
     """
 
     ended: Mapping[tuple[str, State], int]

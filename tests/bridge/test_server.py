@@ -244,6 +244,23 @@ async def test_a_site_that_a_browser_of_this_machine_shows_may_not_administer(he
     assert answer.status_code == 403
 
 
+@pytest.mark.parametrize(
+    "headers, status",
+    [
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}, 403),
+        ({"sec-fetch-site": "same-site", "sec-fetch-mode": "cors"}, 403),
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}, 200),
+        ({"sec-fetch-site": "same-origin", "sec-fetch-mode": "cors"}, 200),
+        ({"sec-fetch-site": "none", "sec-fetch-mode": "navigate"}, 200),
+    ],
+)
+async def test_what_a_browser_asks_for_another_site_is_refused_but_for_a_link(
+    headers: dict[str, str], status: int
+) -> None:
+    async with Admin().client() as client:
+        assert (await client.get("/", headers=headers)).status_code == status
+
+
 async def test_our_own_page_may() -> None:
     async with Admin().client() as client:
         answer = await client.get("/", headers={"origin": "http://localhost"})

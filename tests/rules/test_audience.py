@@ -54,6 +54,15 @@ def test_values_fill_holes_in_tags(text: str, audience: str) -> None:
     assert tags(text)(event({"id": "c9", "n": 7})) == parse(audience)
 
 
+@pytest.mark.parametrize(
+    "text, column", [("$UſerId:{x}", 1), ("a || $İnstallationId:{x}", 6), ("{{ data.id }} && $InstallatıonId:{x}", 18)]
+)
+def test_a_service_tag_in_letters_that_only_look_alike_is_refused_with_its_column(text: str, column: int) -> None:
+    with pytest.raises(ExpressionError) as error:
+        tags(text)
+    assert error.value.column == column
+
+
 def test_users_installations_and_everyone_have_words_of_their_own() -> None:
     subject = event({"id": "a=b@c"})
     assert compile_user("{{ data.id }}")(subject) == Tag("$UserId:{a=b@c}")

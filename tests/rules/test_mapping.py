@@ -82,6 +82,18 @@ def test_a_message_that_lacks_a_property_is_refused_with_its_name(texts: dict[st
     assert str(refusal.value) == message
 
 
+@pytest.mark.parametrize("attribute", ["id", "source", "type", "subject"])
+@pytest.mark.parametrize("length", [1024, 1025, 65_536])
+def test_an_attribute_has_a_longest_length(attribute: str, length: int) -> None:
+    given = Given(data={"text": "x" * length}, meta={})
+    if length <= 1024:
+        assert getattr(event_map(**{attribute: "{{ data.text }}"}).event(given, now=NOW), attribute) == "x" * length
+        return
+    with pytest.raises(MappingError) as refusal:
+        event_map(**{attribute: "{{ data.text }}"}).event(given, now=NOW)
+    assert str(refusal.value) == f"the {attribute} of {length} characters is too long, 1024 are allowed"
+
+
 @pytest.mark.parametrize(
     "text, time",
     [

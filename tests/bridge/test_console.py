@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
@@ -28,9 +28,7 @@ from bridge.reload import Reloader
 from bridge.trail import Trail
 from bridge.watch import fingerprint
 from connectors.base import Message
-from sandbox.sas import shared_access_signature
 
-HOUR = timedelta(hours=1)
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 CONFIGURATION = """
 bridge: {{ http: {{ listen: "127.0.0.1:0"{token} }} }}
@@ -167,43 +165,6 @@ async def test_a_browser_that_leaves_is_forgotten(tmp_path: Path) -> None:
         async with asyncio.timeout(60):
             while daemon.trail._listeners:
                 await asyncio.sleep(0.01)
-
-
-HUB_KEY = "canary-hub-key"
-HUB = f"""
-hub_api: {{ listen: "127.0.0.1:0" }}
-hubs: {{ app: {{ access_policies: [ {{ name: Full, rights: [Listen, Send, Manage], key: {HUB_KEY} }} ] }} }}
-"""
-APPLE = {"aps": {"alert": "hi"}}
-SENDS: list[tuple[dict[str, str], object, str, str]] = [
-    ({"format": "template", "tags": "team:hr || vip"}, {"title": "hi"}, "template", "team:hr || vip"),
-    ({"format": "template"}, {"title": "hi"}, "template", "everyone"),
-    ({"format": "apple", "tags": "team:hr"}, APPLE, "native apns", "team:hr"),
-    ({"format": "apple"}, APPLE, "native apns", "everyone"),
-    ({"format": "fcmv1"}, {"message": {}}, "native fcmv1", "everyone"),
-]
-
-
-@pytest.mark.parametrize(("headers", "body", "kind", "expression"), SENDS)
-async def test_a_send_of_the_hub_api_is_in_the_trail(
-    headers: dict[str, str], body: object, kind: str, expression: str, tmp_path: Path
-) -> None:
-    async with running(tmp_path, more=HUB) as (daemon, client):
-        assert daemon.api is not None
-        url = "http://{}:{}/app/messages?api-version=2015-01".format(*daemon.api.address)
-        token = shared_access_signature(url, key_name="Full", key=HUB_KEY, expires_at=datetime.now(UTC) + HOUR)
-        named = {f"servicebusnotification-{name}": value for name, value in headers.items()}
-        answer = await client.post(url, json=body, headers={"authorization": token, **named})
-        assert answer.status_code == 201, answer.text
-        while not (events := (await client.get("/api/trail")).json()["events"]) or (
-            events[0]["notifications"][0]["targeted"] is None
-        ):
-            await asyncio.sleep(0.01)
-    (entry,) = events
-    assert answer.headers["location"].split("/messages/")[1].startswith(entry["id"])
-    assert (entry["source"], entry["type"], entry["end"]) == ("hub API", kind, "accepted")
-    (step,) = entry["notifications"]
-    assert (step["hub"], step["expression"], step["targeted"]) == ("app", expression, 0)
 
 
 async def test_a_change_of_health_is_told_within_a_second_and_only_then() -> None:

@@ -47,8 +47,7 @@ function chip(text, tone) {
   const element = document.createElement('span')
   element.className = 'chip'
   element.dataset.tone = tone
-  element.textContent = text
-  element.title = text
+  put(element, text)
   return element
 }
 

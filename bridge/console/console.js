@@ -20,10 +20,11 @@ const GROUPS = {
   'push service': { title: 'Push services', down: 'in trouble' },
   'remote hub': { title: 'Remote hubs', down: 'in trouble' },
   relay: { title: 'Dead-letter relays', down: 'in trouble' },
+  listener: { title: 'Listeners', down: 'in trouble' },
   store: { title: 'Store', isSingle: true },
   configuration: { title: 'Configuration', isSingle: true },
 }
-const STATES = { 'breaker open': 'breaker open, nothing is sent', degraded: 'refused, needs an operator' }
+const STATES = { 'breaker open': 'breaker open, nothing is sent', degraded: 'needs an operator' }
 
 const byId = (id) => document.getElementById(id)
 const events = new Map() // by number
@@ -46,8 +47,7 @@ function chip(text, tone) {
   const element = document.createElement('span')
   element.className = 'chip'
   element.dataset.tone = tone
-  element.textContent = text
-  element.title = text
+  put(element, text)
   return element
 }
 

@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from bridge.app import Daemon
+from bridge.console.routes import console
 from bridge.health import is_ready
 from bridge.health import lines as lines_of
 from bridge.listener import ListenError
@@ -133,6 +134,45 @@ def readiness(daemon: Daemon) -> tuple[bool, list[str]]:
 
 async def until_started(daemon: Daemon) -> None:
     await until(lambda: readiness(daemon) == (True, ["store: ok", "source hr: running", "source cloud: running"]))
+
+
+FCM_MESSAGE = {"message": {"notification": {"title": "hi"}}}
+
+
+@pytest.mark.parametrize(
+    ("format_name", "body", "tags", "kind", "expression"),
+    [
+        ("template", {"title": "hi"}, "team:sales || vip", "template", "team:sales || vip"),
+        ("template", {"title": "hi"}, "", "template", "everyone"),
+        ("template", {"title": "hi"}, "$InstallationId:{anna}", "template", "$InstallationId:{anna}"),
+        ("fcmv1", FCM_MESSAGE, "team:sales", "native fcmv1", "team:sales"),
+        ("fcmv1", FCM_MESSAGE, "", "native fcmv1", "everyone"),
+    ],
+)
+async def test_a_send_of_the_hub_api_is_among_the_recent_events(
+    format_name: str, body: object, tags: str, kind: str, expression: str, services: PushServices, tmp_path: Path
+) -> None:
+    anna = services.add_phone("anna", "fcmv1")
+    async with running(Daemon(read(tmp_path, *configuration(services)), console=console)) as bench:
+        await bench.register(anna, "team:sales")
+        assert bench.daemon.api is not None
+        url = "http://{}:{}/app/messages?api-version=2015-01".format(*bench.daemon.api.address)
+        expires_at = datetime.now(UTC) + timedelta(minutes=5)
+        headers = {
+            "authorization": shared_access_signature(url, key_name="Full", key=HUB_KEY, expires_at=expires_at),
+            "servicebusnotification-format": format_name,
+        }
+        answer = await bench.client.post(
+            url, json=body, headers=headers | ({"servicebusnotification-tags": tags} if tags else {})
+        )
+        assert answer.status_code == 201, answer.text
+        await until(lambda: len(anna.received) == 1 and bench.daemon.hub.pending == 0)
+        (entry,) = (await bench.client.get("/api/trail")).json()["events"]
+    assert answer.headers["location"].split("/messages/")[1].startswith(entry["id"])
+    assert (entry["source"], entry["type"], entry["end"]) == ("hub API", kind, "accepted")
+    (step,) = entry["notifications"]
+    assert (step["hub"], step["expression"], step["targeted"]) == ("app", expression, 1)
+    assert step["outcomes"] == {"fcmv1": {"Success": 1}}
 
 
 async def test_an_event_that_is_posted_arrives_on_the_phones_it_is_for(services: PushServices, tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,13 @@ import pytest
 from bridge.app import Daemon
 from bridge.check import check
 from bridge.console.live import SHOWN, Viewer
-from bridge.console.phones import Phone, Shown
+from bridge.console.phones import Phone, PhoneFeed, Shown
 from bridge.console.routes import console
+from bridge.health import Part
 from bridge.pipeline import Passage
+from bridge.reload import Reloader
 from bridge.trail import Trail
+from bridge.watch import fingerprint
 from connectors.base import Message
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -37,13 +42,20 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 @asynccontextmanager
-async def running(directory: Path, *, token: str = "") -> AsyncIterator[tuple[Daemon, httpx.AsyncClient]]:
-    """A daemon with one source and no hub, as `pushbridge run` has it, and a client of its admin listener."""
+async def running(
+    directory: Path, *, token: str = "", more: str = "", phones: PhoneFeed | None = None
+) -> AsyncIterator[tuple[Daemon, httpx.AsyncClient]]:
+    """A daemon as `pushbridge run` has it, with one source and `more`, and a client of its admin listener."""
     configuration = directory / "c.yaml"
-    configuration.write_text(CONFIGURATION.format(token=f", admin_token: {token}" if token else ""))
+    configuration.write_text(CONFIGURATION.format(token=f", admin_token: {token}" if token else "") + more)
+    config_hash = fingerprint(configuration)
     settings, problems = check(configuration, {})
     assert settings is not None, problems
-    daemon = Daemon(settings, console=console)
+    daemon = Daemon(
+        settings,
+        console=partial(console, phones=phones),
+        reload=lambda daemon: Reloader(configuration, daemon, config_hash=config_hash, told=daemon.reloaded),
+    )
     async with (
         daemon.running(),
         httpx.AsyncClient(base_url="http://{}:{}".format(*daemon.admin.address), trust_env=False) as client,
@@ -107,7 +119,7 @@ async def test_without_virtual_phones_there_are_none(tmp_path: Path) -> None:
         assert (await client.get("/api/phones")).json() == {"phones": None}
 
 
-@pytest.mark.parametrize("path", ["/", "/console.js", "/api/trail", "/api/phones", "/api/live"])
+@pytest.mark.parametrize("path", ["/", "/console.js", "/api/trail", "/api/health", "/api/phones", "/api/live"])
 async def test_with_a_token_only_who_shows_it_sees_the_console(path: str, tmp_path: Path) -> None:
     def basic(password: str) -> str:
         return "Basic " + base64.b64encode(f"anybody:{password}".encode()).decode()
@@ -141,8 +153,8 @@ async def test_who_looks_on_does_not_hold_up_the_end(tmp_path: Path) -> None:
         await anext(messages)
         started = time.monotonic()
         await daemon.admin.close()
-        assert time.monotonic() - started < 10  # the next sign of life would be after fifteen
-        assert [message async for message in messages] == []
+        assert time.monotonic() - started < 10
+        assert [name async for name, _ in messages if name == "snapshot"] == []
 
 
 async def test_a_browser_that_leaves_is_forgotten(tmp_path: Path) -> None:
@@ -153,6 +165,42 @@ async def test_a_browser_that_leaves_is_forgotten(tmp_path: Path) -> None:
         async with asyncio.timeout(60):
             while daemon.trail._listeners:
                 await asyncio.sleep(0.01)
+
+
+async def test_a_change_of_health_is_told_within_a_second_and_only_then() -> None:
+    part = Part(kind="source", name="hr")
+    parts = [part]
+    messages = Viewer(Trail(), None, health=lambda: parts).messages(asyncio.Event())
+    assert [told["name"] for told in _content(await anext(messages))["health"]] == ["hr"]
+    parts = [replace(part, ok=False, state="degraded", detail="x" * 10_000, since=1.0)]
+    started = time.monotonic()
+    (told,) = _content(await anext(messages))["health"]
+    assert time.monotonic() - started < 1
+    assert (told["ok"], told["state"], told["since"], len(told["detail"])) == (False, "degraded", 1.0, 300)
+    assert (await anext(messages)).startswith("event: alive\n")  # silence, and a sign of life
+    await messages.aclose()
+
+
+async def test_a_configuration_that_is_refused_is_told_with_its_first_mistake(tmp_path: Path) -> None:
+    async def told(client: httpx.AsyncClient) -> dict[str, Any]:
+        parts = (await client.get("/api/health")).json()["health"]
+        return next(part for part in parts if part["kind"] == "configuration")
+
+    async with running(tmp_path) as (_, client):
+        good = (tmp_path / "c.yaml").read_text()
+        assert (before := await told(client))["ok"]
+        (tmp_path / "c.yaml").write_text(good + "nonsense: 1\nhubs: 2\n")
+        assert (await client.post("/-/reload")).status_code == 400
+        refused = await told(client)
+        assert (refused["ok"], refused["state"], refused["detail"]) == (False, "refused", "2 mistakes")
+        assert "nonsense" in refused["mistake"]
+        assert refused["since"] > before["since"]
+        readiness = await client.get("/readyz")  # open to all: the mistake may quote what it was found in
+        assert (readiness.status_code, "nonsense" in readiness.text) == (200, False)
+        assert "configuration: refused: 2 mistakes" in readiness.text
+        (tmp_path / "c.yaml").write_text(good)
+        assert (await client.post("/-/reload")).status_code == 200
+        assert (await told(client))["ok"]
 
 
 def passage(number: int) -> Passage:

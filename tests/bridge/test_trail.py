@@ -5,11 +5,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from bridge.errors import Reason
 from bridge.pipeline import End, Passage
-from bridge.trail import Entry, Trail
+from bridge.trail import HUB_API, Entry, Trail
 from connectors.base import Message
-from hub.notification import EVERYONE, Notification, Platform
+from hub.notification import EVERYONE, NativeContent, Notification, Platform
 from hub.outcome import OutcomeName
 from hub.store.base import DeadLetter
 from rules.decision import Decision, Intent
@@ -62,12 +64,14 @@ def test_an_event_is_shown_from_receipt_to_outcome() -> None:
                     "rule": "paid",
                     "hub": "main",
                     "expression": "customer:1 && vip",
+                    "schedule_at": None,
                     "targeted": 3,
                     "pushes": {"apns": 2, "fcmv1": 1},
                     "outcomes": {"apns": {"Success": 2}, "fcmv1": {"ExpiredChannel": 1}},
                 }
             ],
             "dead_letters": [],
+            "more": 0,
         }
     ]
 
@@ -81,6 +85,54 @@ def test_work_may_be_dispatched_before_its_batch_is_told_of() -> None:
     late.targeted(HELLO, {Platform.APNS: 1})
     late.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
     assert entries(early) == entries(late)
+
+
+@pytest.mark.parametrize(
+    ("send", "kind", "expression"),
+    [
+        (notification("team:hr"), "template", "team:hr"),
+        (notification("$InstallationId:{a-1}"), "template", "$InstallationId:{a-1}"),
+        (notification(EVERYONE), "template", "everyone"),
+        (notification("vip", content=NativeContent(platform=Platform.APNS, payload=b"canary")), "native apns", "vip"),
+        (notification(EVERYONE, content=NativeContent(platform=Platform.WNS, payload=b"")), "native wns", "everyone"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+@pytest.mark.parametrize("is_dispatched_early", [False, True])
+def test_a_send_of_the_api_is_shown_like_an_event(
+    send: Notification, kind: str, expression: str, is_dispatched_early: bool
+) -> None:
+    trail = Trail()
+    if not is_dispatched_early:
+        trail.sent(send, now=NOW)
+    trail.targeted(send, {Platform.APNS: 2})
+    if is_dispatched_early:
+        trail.sent(send, now=NOW)
+    trail.pushed(send, Platform.APNS, {OutcomeName.SUCCESS: 1, OutcomeName.BAD_CHANNEL: 1})
+    trail.sent(send, now=NOW)  # repeated with the same idempotency key
+    (entry,) = entries(trail)
+    assert (entry["source"], entry["id"], entry["type"], entry["end"]) == (HUB_API, send.id, kind, "accepted")
+    (step,) = entry["notifications"]
+    assert (step["expression"], step["targeted"]) == (expression, 2)
+    assert step["outcomes"] == {"apns": {"Success": 1, "BadChannel": 1}}
+    assert trail.count == 1
+    assert "canary" not in str(entry)
+
+
+def test_what_an_entry_tells_is_bounded_and_says_how_much_it_left_out() -> None:
+    long = "x" * 65_536
+    letters = [
+        DeadLetter(source="orders", event_id="1", rule="r", stage="rule", reason="render", detail=long, body=b"")
+    ]
+    trail = Trail()
+    trail.passed(
+        [passage(long, *(notification(f"tag:{'y' * 100}") for _ in range(60)), detail=long, dead_letters=letters * 70)],
+        now=NOW,
+    )
+    (entry,) = entries(trail)
+    assert (len(entry["id"]), entry["id"][-1]) == (500, "…")
+    assert (len(entry["notifications"]), len(entry["dead_letters"]), entry["more"]) == (50, 50, 30)
+    assert len(str(entry)) < 100_000
 
 
 def test_a_broadcast_and_an_audience_not_known_yet_are_called_so() -> None:
@@ -128,7 +180,7 @@ def test_the_oldest_goes_when_a_new_one_comes_and_the_count_goes_on() -> None:
     assert trail.count == 9
 
 
-def test_what_is_told_of_forgotten_events_and_of_sends_by_the_api_is_bounded_too() -> None:
+def test_what_is_told_of_forgotten_events_and_of_sends_before_a_restart_is_bounded_too() -> None:
     trail = Trail(size=3)
     trail.passed([passage("1", HELLO), passage("2"), passage("3"), passage("4")], now=NOW)
     trail.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})

@@ -23,6 +23,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from rules.errors import ExpressionError, RenderError
 from rules.filters import FILTERS
+from rules.foreign import expression_cure
 from rules.text import rfc3339
 
 Names = Mapping[str, Callable[[Any], Any]]
@@ -92,6 +93,15 @@ class Expression:
 
 def compile_expression(text: str, names: Names = EVENT_NAMES) -> Expression:
     """Compile one bare expression. Raises: ExpressionError."""
+    try:
+        return _compiled(text, names)
+    except ExpressionError as error:
+        cure = expression_cure(text)
+        error.hint = "; ".join(filter(None, (error.hint, cure))) if error.hint.startswith("written") else cure or error.hint
+        raise
+
+
+def _compiled(text: str, names: Names) -> Expression:
     shown = " ".join(text.split())
     tree = _parse(text)
     _check(tree, names, depth=0)

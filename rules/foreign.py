@@ -67,7 +67,7 @@ _TABLE: Mapping[str, str] = {
 }  # fmt: skip
 _OPERATORS = {word: cure for cure, words in _TABLE.items() for word in words.split()} | {"notexists": "write { exists: false }"}
 _FIELDS_TOO = frozenset(
-    "after before bool count each element empty ends equal every exclude excludes exact filter from has include is length"
+    "contains includes must filter should after before bool count each element empty ends equal every exclude excludes exact filter from has include is length"
     " len less like match max maximum min minimum missing mod more must nested null number over pattern present range script"
     " should since size some starts term terms type under undefined until where within above below begins subnet either"
     " iprange ipaddress unless greater bool".split()
@@ -102,6 +102,11 @@ def operator_cure(name: str, *, inside_field: bool = True, value: object = None)
         if word in _COMMON_FIELDS or not inside_field:
             return ""
     return cure
+
+
+def may_be_field(name: str) -> bool:
+    """Whether data may well have a field of this name."""
+    return name.isalpha() and name in _FIELDS_TOO
 
 
 def _is_condition(word: str, value: object) -> bool:

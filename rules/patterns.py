@@ -25,7 +25,7 @@ from typing import Any
 from rules.errors import TypeClashError
 from rules.event import Event
 from rules.expressions import EVENT_NAMES
-from rules.foreign import comparison_cure, folded, operator_cure
+from rules.foreign import comparison_cure, folded, may_be_field, operator_cure
 from rules.node import Node, Scalar
 from rules.problems import Problems, did_you_mean
 
@@ -142,8 +142,8 @@ def _doubt_fields(entries: dict[str, Node], problems: Problems) -> None:
         if _fields_above(entry)[:1] not in (["data"], ["meta"]):
             problems.add(entry, "this attribute is text, which has no fields", hint, mark=entry.key_mark)
         elif hint and (all(meant.values()) or _is_no_field(name)):
-            use = f"{hint}; a field of this name is asked for in `when`"
-            problems.warn(entry, f"taken for a field named {name}, as no operator is", use, mark=entry.key_mark)
+            hint += "; a field of this name is asked for in `when`" if may_be_field(name) else ""
+            problems.warn(entry, f"taken for a field named {name}, as no operator is", hint)
 
 
 def _meant(name: str, entry: Node) -> str:
@@ -170,8 +170,8 @@ def _is_no_field(name: str) -> bool:
 
 def _fields_above(entry: Node) -> list[str]:
     """The names on the way from `match` to an entry, its own among them, without operators and places in lists."""
-    path = re.sub(r"\[\d+\]", "", entry.key.partition(".match.")[2])
-    return [name for name in path.split(".") if name not in OPERATORS]
+    path = re.sub(r"\[\d+\]", "", entry.key)
+    return [name for name in re.split(r"(?:^|\.)match\.", path, maxsplit=1)[-1].split(".") if name not in OPERATORS]
 
 
 def _doubt_scalar(node: Node, problems: Problems) -> None:
@@ -184,7 +184,7 @@ def _doubt_scalar(node: Node, problems: Problems) -> None:
             problems.warn(node, "compared as a text, for equality", cure)
         elif len(text) > 1 and (text[0] == "*" or text[-1] == "*"):
             problems.warn(node, "compared as a text, for equality: * is a star", "for any text write { glob: … }")
-    elif type(text) is int and re.match(r"[-+]?0\d", node.written):
+    elif type(text) is int and _fields_above(node)[:1] in (["data"], ["meta"]) and re.match(r"[-+]?0\d", node.written):
         problems.warn(node, f"is the number {text}, which the text {node.written} does not equal", "quote it for the text")
 
 
@@ -299,7 +299,7 @@ def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Node, Problems], 
             _doubt_number(node, problems)
             return lambda value: compare(value, bound) if isinstance(value, str) else _clash(value, "text")
         if not isinstance(bound, int | float) or isinstance(bound, bool):
-            hint = "between: [10, 20] has two bounds" if isinstance(bound, list) else ""
+            hint = "between: [10, 20] has two bounds" if isinstance(bound, list) and len(bound) == 2 else ""
             problems.add(node, "expected a number or a text to compare with", hint)
             return lambda value: False
         decimal = Decimal(str(bound))  # 0.95 as written, not the float nearest to it
@@ -361,11 +361,11 @@ def _textual(test_for: Callable[[str], Callable[[str], bool]]) -> Callable[[Node
 
 
 def _textual_cure(node: Node, item: Node) -> str:
-    """EventBridge puts the case inside of the operator, we put the operator inside of the case; numbers want quotes."""
+    """EventBridge puts the case inside of the operator, we put the operator inside of the case."""
     if isinstance(item.value, dict):
         name = node.key.rpartition(".")[2].partition("[")[0]
         return f"write {{ ignore_case: {{ {name}: … }} }}" if any("ignore" in folded(key) for key in item.value) else ""
-    return f'write "{item.written}"' if isinstance(item.value, int | float) else ""
+    return ""
 
 
 def _ignore_case(node: Node, problems: Problems) -> Test:

@@ -63,9 +63,13 @@ class Problems:
             hint = did_you_mean(name, (*known, *later), all_if_few=False) or did_you_mean(name, known)
             self.add(node, "unknown key", hint, mark=node.key_mark)
 
-    def add_at(self, mark: Mark, key: str, message: str) -> None:
+    def add_at(self, mark: Mark, key: str, message: str, hint: str = "") -> None:
         """Complain about what is no value yet: a file, or a line of YAML."""
-        self._found.append(Problem(mark=mark, key=key, message=message))
+        self._found.append(Problem(mark=mark, key=key, message=message, hint=hint))
+
+    def warn_at(self, mark: Mark, key: str, message: str, hint: str = "") -> None:
+        """As `add_at`, of what will work, but perhaps not as meant."""
+        self._found.append(Problem(mark=mark, key=key, message=message, hint=hint, severity=Severity.WARNING))
 
     def about(self, key: str) -> bool:
         """Whether something was said about the value at `key` already."""

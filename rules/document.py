@@ -127,7 +127,7 @@ class _Reader:
         self._problems.add_at(self._mark(mark) if mark else start, "", f"not YAML: {message}", cure)
 
     def _root(self, composed: yaml.Node | None, start: Mark) -> Node | None:
-        if composed is None:
+        if composed is None or (isinstance(composed, yaml.ScalarNode) and not composed.value and not composed.style):
             kind = "has nothing but comments" if any(map(str.strip, self._lines)) else "is empty"
             self._problems.warn_at(start, "", f"this file {kind}: nothing is taken in and nothing is sent by it")
             return Node(key="", mark=start, key_mark=start, value={})

@@ -46,6 +46,10 @@ def syntax_cure(message: str, lines: Sequence[str], line: int, column: int, open
         glued = _GLUED.match(candidate)
         if glued is not None and not glued[2].startswith("//"):
             return f"a space is missing behind the colon in line {number + 1}: write {glued[1]}: {glued[2].strip()[:40]}"
+    if "another document" in message:
+        return "one document a file: leave out ---"
+    if "flow node" in message:
+        return f"a value, or the closing bracket, is missing for the line {(line if opened is None else opened) + 1}"
     if "flow mapping" in message:
         return f"a comma or the closing }} is missing for the {{ in line {(line if opened is None else opened) + 1}, or {_NEEDS_QUOTES}"
     if "flow sequence" in message:

@@ -309,3 +309,33 @@ def _lowered(message: str | None) -> str:
     """A message of Jinja as part of ours, without its offset: the column says that."""
     message = re.sub(r" at \d+$", "", message or "not an expression")
     return message[0].lower() + message[1:].rstrip(".")
+
+
+def paths_in(text: str) -> list[tuple[str | int, ...]]:
+    """The outermost paths that an expression reads, as far as their keys are constants; none of one that is refused."""
+    try:
+        return _paths_below(_parse(text))
+    except ExpressionError:
+        return []
+
+
+def _paths_below(node: nodes.Node) -> list[tuple[str | int, ...]]:
+    path = _path(node)
+    if path is not None:
+        return [path]
+    return [path for child in node.iter_child_nodes() for path in _paths_below(child)]
+
+
+def ordered_texts(text: str) -> list[str]:
+    """The constant texts that an expression compares by order; none of one that is refused."""
+    try:
+        tree = _parse(text)
+    except ExpressionError:
+        return []
+    compares = [tree] if isinstance(tree, nodes.Compare) else list(tree.find_all(nodes.Compare))
+    found = []
+    for compare in compares:
+        sides = [compare.expr, *(operand.expr for operand in compare.ops)]
+        if all(operand.op in ("gt", "gteq", "lt", "lteq") for operand in compare.ops):
+            found += [side.value for side in sides if isinstance(side, nodes.Const) and isinstance(side.value, str)]
+    return found

@@ -172,7 +172,8 @@ def split(text: str) -> Iterator[tuple[int, str, bool]]:
                 yield offset, token, False
             offset += len(token)
     except TemplateSyntaxError as error:
-        raise ExpressionError(_lowered(error.message), column=offset + 1) from error
+        cure = expression_cure(text[hole_at:].partition("}}")[0]) if in_hole else ""
+        raise ExpressionError(_lowered(error.message), column=offset + 1, hint=cure) from error
     if in_hole:
         raise ExpressionError("this {{ is never closed", column=hole_at - 1)
 

@@ -137,7 +137,7 @@ _NO_CALL = "there are no calls; "
 _METHODS: Mapping[str, str] = {
     **dict.fromkeys(("startswith", "beginswith", "hasprefix"), "write match: { … { prefix: … } }, or data.x[:2] == 'ab'"),
     **dict.fromkeys(("endswith", "hassuffix"), "write match: { … { suffix: … } }, or data.x[-2:] == 'ab'"),
-    **dict.fromkeys(("contains", "includes", "indexof", "has", "strpos", "instr", "anyof"), "write 'a' in data.x"),
+    **dict.fromkeys(("contains", "includes", "indexof", "strpos", "instr", "anyof"), "write 'a' in data.x"),
     **dict.fromkeys(("tolower", "tolowercase", "lower", "lcase", "downcase", "lowercase"), "write data.x | lower"),
     **dict.fromkeys(("toupper", "touppercase", "upper", "ucase", "upcase", "uppercase"), "write data.x | upper"),
     **dict.fromkeys(("length", "len", "size", "count"), "write data.x | length"),
@@ -146,7 +146,7 @@ _METHODS: Mapping[str, str] = {
     **dict.fromkeys(("str", "tostring", "text"), "write data.x | string"),
     **dict.fromkeys(("tonumber", "parseint", "parsefloat", "double", "decimal", "todouble", "toint"), "write data.x | number"),
     **dict.fromkeys(("coalesce", "ifnull", "isnull", "nvl", "get", "getordefault"), "write data.x | default(0)"),
-    **dict.fromkeys(("exists", "defined", "isdefined", "isset", "present"), "write data.x is defined"),
+    **dict.fromkeys(("exists", "has", "haskey", "defined", "isdefined", "isset", "present"), "write data.x is defined"),
     **dict.fromkeys(("matches", "match", "test", "regex", "regexmatch", "regexpmatch", "search", "like"),
                     'write match: { … { glob: "*…*" } }'),
     **dict.fromkeys(("isnone", "isempty"), "write data.x is none"),

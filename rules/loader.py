@@ -192,7 +192,7 @@ class _Reader:
         priority = choice(entries["priority"], _PRIORITIES, self._problems) if "priority" in entries else None
         ttl = span(entries["ttl"], self._problems) if "ttl" in entries else None
         if ttl is not None and re.fullmatch(r"\d+", entries["ttl"].written) and entries["ttl"].text != "0":
-            self._problems.warn(entries["ttl"], f"{ttl.total_seconds():.0f} s", f"write the unit: {spelled(ttl)}")
+            self._problems.warn(entries["ttl"], "a number alone counts seconds", f"write the unit: {spelled(ttl)}")
         if ttl == timedelta():
             self._problems.add(entries["ttl"], "is over before anything is sent")
         if scope.is_remote:

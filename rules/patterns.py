@@ -15,7 +15,7 @@ true nor false: where nothing else decides, it is an error. So the order of keys
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fnmatch import translate
@@ -58,7 +58,8 @@ MATCH_ALL = Match(lambda event: True)
 def compile_match(node: Node, problems: Problems) -> Match:
     """Compile a rule's `match`, reporting every mistake in it."""
     if not isinstance(node.value, dict):
-        problems.add(node, "expected keys such as type and data")
+        hint = "a condition in words stands in `when`" if isinstance(node.value, str) else ""
+        problems.add(node, "expected keys such as type and data", hint)
         return MATCH_ALL
     tests: list[tuple[Callable[[Event], Any], Test]] = []
     required: dict[Path, frozenset[str]] = {}
@@ -115,8 +116,7 @@ def _pattern(node: Node, problems: Problems) -> Test:
             return _operators(entries, problems)
         case dict() as entries:
             _check_unmixed(entries, problems)
-            _doubt_fields(entries, problems)
-            return _fields(entries, problems)
+            return _fields(entries, problems, doubted=_doubt_fields(entries, problems))
         case list() as items:
             return _alternatives(node, items, problems)
         case scalar:
@@ -128,27 +128,33 @@ def _are_operators(entries: dict[str, Node]) -> bool:
     return bool(entries) and entries.keys() <= OPERATORS.keys()
 
 
-def _doubt_fields(entries: dict[str, Node], problems: Problems) -> None:
+def _doubt_fields(entries: dict[str, Node], problems: Problems) -> set[str]:
     """A mistyped operator, or one of another language, is a field that no event has: the rule would never fire.
 
     What cannot be a field (`$or`, `>=`, `equals-ignore-case`) is doubted wherever it stands; a word that could be one
     only where all the words beside it are operators too. The attributes of an event are texts: they have no fields.
+    Returns the names that are doubted: what stands under them is not looked at.
     """
+    doubted: set[str] = set()
     if not OPERATORS.keys().isdisjoint(entries):
-        return
+        return doubted
     meant = {name: _meant(name, entry) for name, entry in entries.items()}
     for name, hint in meant.items():
         entry = entries[name]
         if _fields_above(entry)[:1] not in (["data"], ["meta"]):
             problems.add(entry, "this attribute is text, which has no fields", hint, mark=entry.key_mark)
+            doubted.add(name)
         elif hint and (all(meant.values()) or _is_no_field(name)):
             hint += "; a field of this name is asked for in `when`" if may_be_field(name) else ""
             problems.warn(entry, f"taken for a field named {name}, as no operator is", hint)
+            doubted.add(name)
+    return doubted
 
 
 def _meant(name: str, entry: Node) -> str:
     """What to write instead of a word that looks like an operator; empty for one that looks like a field."""
-    inside_field = len(_fields_above(entry)) > 2
+    above = _fields_above(entry)
+    inside_field = len(above) > 2 or above[:1] not in (["data"], ["meta"])
     own = _own_operator(name) if inside_field or not name[:1].isalpha() else ""
     return own or operator_cure(name, inside_field=inside_field, value=entry.value) or _near_operator(name)
 
@@ -197,8 +203,8 @@ def _check_unmixed(entries: dict[str, Node], problems: Problems) -> None:
             problems.add(entry, f"no operator, but it stands beside {operators[0]}", hint, mark=entry.key_mark)
 
 
-def _fields(entries: dict[str, Node], problems: Problems) -> Test:
-    fields = [(name, _pattern(entry, problems)) for name, entry in entries.items()]
+def _fields(entries: dict[str, Node], problems: Problems, doubted: Collection[str]) -> Test:
+    fields = [(name, _pattern(entry, Problems() if name in doubted else problems)) for name, entry in entries.items()]
 
     def test(value: Any) -> bool:
         if isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101 - dict first is five times as fast

@@ -3,7 +3,7 @@
 Standards: Apple, "Sending notification requests to APNs" and "Generating a remote notification"; Firebase, "REST Resource:
 projects.messages"; Microsoft, "Push notification service request and response headers". A text with holes is not known
 before there is an event, so nothing is said of it. What a service refuses is an error; what it takes and the phone then
-does not show as meant is a warning, and so is a word that a newer service may know.
+does not show as meant is a warning, and so is a header that a newer service may know.
 """
 
 import re
@@ -133,7 +133,7 @@ def _check_apns_header(name: str, node: Node, headers: Mapping[str, Node], probl
             problems.add(node, "seconds since 1970: this push has expired", "push.ttl counts from now: ttl: 6h")
         case "apns-collapse-id" if len(text.encode()) > MAX_COLLAPSE_ID:
             size = len(text.encode())
-            problems.add(node, f"{size} bytes, APNs takes {MAX_COLLAPSE_ID}", "push.collapse is cut to fit")
+            problems.add(node, f"{size} bytes, APNs takes {MAX_COLLAPSE_ID}", "push.collapse is made to fit")
         case "apns-id":
             problems.warn(node, "the hub sets it: a push keeps its id on every try", mark=node.key_mark)
         case "apns-topic":

@@ -66,7 +66,7 @@ def keys_cure(node: Node, model: type[BaseModel]) -> str:
 def kind_cure(kind: str, node: Node) -> str:
     """Where a list is expected and an object, or a text of several words, stands."""
     match kind, node.value:
-        case ("tuple_type" | "list_type" | "frozen_set_type"), dict():
+        case (("tuple_type" | "list_type" | "frozen_set_type"), dict()):
             return "write a list: [ { … } ]"
         case "frozen_set_type" | "tuple_type" | "list_type", str() if " " in node.text or "," in node.text:
             return f"write a list: [{', '.join(re.split(r'[,;]? +|,', node.written))}]"

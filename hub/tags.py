@@ -142,7 +142,7 @@ def unsafe_reason(text: str, *, in_service_tag: bool = False) -> str:
 def _shown(character: str) -> str:
     if character == " ":
         return "a space"
-    return f"{character!r}" if character.isascii() else f"{ascii(character)} ({character if character.isprintable() else '?'})"
+    return repr(character) if character.isascii() else ascii(character)
 
 
 def user_tag(user_id: str) -> str:

@@ -40,9 +40,7 @@ def files_of(path: Path) -> list[Path]:
     """The files that a configuration consists of, in the order in which they are read."""
     if not path.is_dir():
         return [path]
-    return sorted(
-        file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES and not file.name.startswith(".")
-    )
+    return sorted(file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES and not file.name.startswith("."))
 
 
 def _merged(documents: list[Node], problems: Problems) -> Node:

@@ -97,7 +97,9 @@ def compile_expression(text: str, names: Names = EVENT_NAMES) -> Expression:
         return _compiled(text, names)
     except ExpressionError as error:
         cure = expression_cure(text)
-        error.hint = "; ".join(filter(None, (error.hint, cure))) if error.hint.startswith("written") else cure or error.hint
+        error.hint = (
+            "; ".join(filter(None, (error.hint, cure))) if error.hint.startswith("written") else cure or error.hint
+        )
         raise
 
 

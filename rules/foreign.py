@@ -31,15 +31,16 @@ _WHEN = "write it in `when`"
 _ELEMENT = "write { any: … } for some element, { all: … } for every one"
 
 _TABLE: Mapping[str, str] = {
-    _EQUALITY: "eq equal equals equalto is isequalto stringequals stringeq numberequals boolequals term matchphrase matchexact"
-    " exact = ==",
+    _EQUALITY: "eq equal equals equalto is isequalto stringequals stringeq numberequals boolequals term matchphrase"
+    " matchexact exact = ==",
     _ONE_OF: "in isin oneof anyof stringin numberin terms inlist valuein containsanyof",
     _NOT: "ne neq noteq notequal notequals notequalto isnot isnt anythingbut nin notin noneof nor mustnot stringnotin"
     " numbernotin unless exclude excludes != <> !",
     _IGNORE_CASE: "equalsignorecase ignorecase eqic ieq iequals insensitive caseinsensitive equalsfold equalfold eqfold"
     " stringequalsignorecase icase",
     _GLOB: "regex regexp matches wildcard like ilike similarto rlike pattern fuzzy match stringlike =~ ~ ~=",
-    _PREFIX: "startswith beginswith begins stringstartswith stringbeginswith hasprefix starts matchphraseprefix matchboolprefix",
+    _PREFIX: "startswith beginswith begins stringstartswith stringbeginswith hasprefix starts matchphraseprefix"
+    " matchboolprefix",
     _SUFFIX: "endswith ends stringendswith hassuffix",
     _CONTAINS: "contains includes include has icontains stringcontains containsall containsany containstext arraycontains"
     " substring elementin querystring",
@@ -49,8 +50,8 @@ _TABLE: Mapping[str, str] = {
     "did you mean gte?": "ge gteq gtoreq atleast greaterthanorequal greaterthanorequals greaterthanorequalto"
     " numbergreaterthanorequals min minimum from since >=",
     "did you mean lt?": "lessthan less numberlessthan below before under islessthan <",
-    "did you mean lte?": "le lteq ltoreq atmost lessthanorequal lessthanorequals lessthanorequalto numberlessthanorequals max"
-    " maximum until <=",
+    "did you mean lte?": "le lteq ltoreq atmost lessthanorequal lessthanorequals lessthanorequalto numberlessthanorequals"
+    " max maximum until <=",
     _NUMBERS: "numeric range number",
     _BETWEEN: "btw numberinrange inrange within isbetween",
     _OUTSIDE: "notbetween numbernotinrange notinrange",
@@ -65,22 +66,22 @@ _TABLE: Mapping[str, str] = {
     _WHEN: "mod where jsonschema script bitsallset",
     _ELEMENT: "elemmatch nested each foreach",
 }  # fmt: skip
-_OPERATORS = {word: cure for cure, words in _TABLE.items() for word in words.split()} | {"notexists": "write { exists: false }"}
+_OPERATORS = {word: cure for cure, words in _TABLE.items() for word in words.split()}
+_OPERATORS["notexists"] = "write { exists: false }"
 _FIELDS_TOO = frozenset(
-    "contains includes must filter should after before bool count each element empty ends equal every exclude excludes exact filter from has include is length"
-    " len less like match max maximum min minimum missing mod more must nested null number over pattern present range script"
-    " should since size some starts term terms type under undefined until where within above below begins subnet either"
-    " iprange ipaddress unless greater bool".split()
+    "contains includes must filter should after before bool count each element empty ends equal every exclude"
+    " excludes exact from has include is length len less like match max maximum min minimum missing mod more"
+    " nested null number over pattern present range script since size some starts term terms type under undefined"
+    " until where within above below begins subnet either iprange ipaddress unless greater".split()  # noqa: SIM905 - a table of words
 )
 """Words that data may well use for a field of its own: without `$` they are doubted only inside of another field."""
-
 _COMMON_FIELDS = frozenset(
-    "type size length len count min max minimum maximum number from since until before after pattern over under more less"
-    " ends starts is subnet ipaddress iprange script empty above below every each some include exclude where mod within"
-    " bool element".split()
+    "type size length len count min max minimum maximum number from since until before after pattern over under"
+    " more less ends starts is subnet ipaddress iprange script empty above below every each some include exclude"
+    " where mod within bool element".split()  # noqa: SIM905 - a table of words
 )
 """Of those, the ones that are so common as fields inside of fields that only `$` or the value's form tells."""
-_ARRAYS_ASK = frozenset("must should mustnot filter or and nor bool".split())
+_ARRAYS_ASK = frozenset({"must", "should", "mustnot", "filter", "or", "and", "nor", "bool"})
 
 
 def folded(name: str) -> str:
@@ -98,10 +99,8 @@ def operator_cure(name: str, *, inside_field: bool = True, value: object = None)
     cure = _OPERATORS.get(word, "")
     if not cure or name.startswith("$") or not word.isalnum():
         return cure
-    if word in _FIELDS_TOO and not _is_condition(word, value):
-        if word in _COMMON_FIELDS or not inside_field:
-            return ""
-    return cure
+    is_field = word in _COMMON_FIELDS or (word in _FIELDS_TOO and not inside_field)
+    return "" if is_field and not _is_condition(word, value) else cure
 
 
 def may_be_field(name: str) -> bool:
@@ -133,6 +132,7 @@ def comparison_cure(text: str) -> str:
 
 
 _LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
+_PATTERN = 'a pattern does this: match: { … { glob: "*…*" } }'
 _NO_CALL = "there are no calls; "
 _METHODS: Mapping[str, str] = {
     **dict.fromkeys(("startswith", "beginswith", "hasprefix"), "write match: { … { prefix: … } }, or data.x[:2] == 'ab'"),
@@ -141,10 +141,10 @@ _METHODS: Mapping[str, str] = {
     **dict.fromkeys(("tolower", "tolowercase", "lower", "lcase", "downcase", "lowercase"), "write data.x | lower"),
     **dict.fromkeys(("toupper", "touppercase", "upper", "ucase", "upcase", "uppercase"), "write data.x | upper"),
     **dict.fromkeys(("length", "len", "size", "count"), "write data.x | length"),
-    **dict.fromkeys(("trim", "strip", "replace", "join", "first", "last", "round", "abs", "int", "float", "title", "truncate",
-                     "default", "number", "string"), "write a filter: data.x | {}"),
+    **dict.fromkeys(("trim", "strip", "replace", "join", "first", "last", "round", "abs", "int", "float", "title",
+                     "truncate", "default", "number", "string"), "write a filter: data.x | {}"),
     **dict.fromkeys(("str", "tostring", "text"), "write data.x | string"),
-    **dict.fromkeys(("tonumber", "parseint", "parsefloat", "double", "decimal", "todouble", "toint"), "write data.x | number"),
+    **dict.fromkeys(("tonumber", "parseint", "parsefloat", "double", "decimal", "toint"), "write data.x | number"),
     **dict.fromkeys(("coalesce", "ifnull", "isnull", "nvl", "get", "getordefault"), "write data.x | default(0)"),
     **dict.fromkeys(("exists", "has", "haskey", "defined", "isdefined", "isset", "present"), "write data.x is defined"),
     **dict.fromkeys(("matches", "match", "test", "regex", "regexmatch", "regexpmatch", "search", "like"),
@@ -161,20 +161,21 @@ _EXPRESSION_CURES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\|\|", 0, "write or"),
         (r"!==|<>", 0, "write !="),
         (r"===", 0, "write =="),
-        (r"=~|!~|~=", 0, 'a pattern does this: match: { … { glob: "*…*" } }'),
+        (r"=~|!~|~=", 0, _PATTERN),
         (r"(?<![=!<>~])=(?![=~])", 0, "write == to compare"),
         (r"\?\?|\?:", 0, "write | default(x)"),
         (r"\?\.", 0, "write . alone; default covers what is missing on the way"),
         (r"!(?![=~])", 0, "write not"),
         (r"\?(?![.?:])", 0, "write a if condition else b"),
-        (r"\b(?:not\s+)?(?:i?like|rlike|matches|similar\s+to|regexp?)\b(?!\s*\()", re.I, 'a pattern does this: match: { … { glob: "*…*" } }'),
+        (r"\b(?:not\s+)?(?:i?like|rlike|matches|similar\s+to|regexp?)\b(?!\s*\()", re.I, _PATTERN),
         (r"\b(?:contains|includes)\b(?!\s*\()", re.I, "write 'a' in data.x"),
         (r"\b(?:starts_?with|begins_?with)\b(?!\s*\()", re.I, "a pattern does this: match: { … { prefix: … } }"),
         (r"\bends_?with\b(?!\s*\()", re.I, "a pattern does this: match: { … { suffix: … } }"),
         (r"\bbetween\b", re.I, "write 10 <= data.x <= 20"),
         (r"\bis\s+not\s+(?:null|nil|empty|set|missing|undef)\b", re.I, "write is not none"),
         (r"\bis\s+(?!not\b)(?:null|nil|empty|unset|missing|undef)\b", re.I, "write is none"),
-        (r"(?<![.\w])(?<!is )(?<!is not )(?<!IS )(?<!IS NOT )(?:null|nil|undefined|NULL|Null|NONE|Nil)\b(?!\s*\()", 0, "write is none"),
+        (r"(?<![.\w])(?<!is )(?<!is not )(?<!IS )(?<!IS NOT )(?:null|nil|undefined|NULL|Null|NONE|Nil)\b(?!\s*\()", 0,
+         "write is none"),
         (r"(?<![.\w])TRUE\b", 0, "write true"),
         (r"(?<![.\w])FALSE\b", 0, "write false"),
         (r"(?<![.\w])(?:yes|on)\b", re.I, "write true"),
@@ -245,6 +246,6 @@ def placeholder(text: str) -> tuple[int, str, str] | None:
     found = _PLACEHOLDER.search(text)
     if found is None:
         return None
-    name = next(value for value in found.groupdict().values() if value is not None)
-    path = name if re.match(rf"(?:{_NAMES})\b", name) else f"data.{name}"
+    kind, name = next((kind, value) for kind, value in found.groupdict().items() if value is not None)
+    path = name if kind == "shell" or name.startswith(("data.", "meta.")) else f"data.{name}"
     return found.start(), found[0], f"write {{{{ {path} }}}}"

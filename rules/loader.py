@@ -39,7 +39,7 @@ _EVERYONE = re.compile(r"(?:^|[\s()!&|])everyone(?:$|[\s()!&|])", re.IGNORECASE)
 
 _BROADCASTS = frozenset(
     "all everybody anyone anybody broadcast any _all all-users allusers all_users all-devices alldevices all_devices"
-    " all-phones everything alle tous todos true".split()
+    " all-phones everything alle tous todos true".split()  # noqa: SIM905 - a table of words
 )
 """What somebody writes who means everyone; they are tags as any other."""
 
@@ -112,9 +112,9 @@ class _Reader:
             self._problems.add(node, "name is missing")
             return None
         name = self._name(entries["name"])
-        stop = "stop" in entries and flag(entries["stop"], self._problems) is True
+        stop = flag(entries["stop"], self._problems) if "stop" in entries else False
         push = self._push(name, entries) if "push" in entries else None
-        if "push" not in entries and not stop and not _has_later(node, _LATER_RULE_KEYS):
+        if "push" not in entries and stop is False and not _has_later(node, _LATER_RULE_KEYS):
             self._problems.add(node, "this rule does nothing", "give it a push, or stop: true")
         return Rule(
             name=name,
@@ -122,7 +122,7 @@ class _Reader:
             match=compile_match(entries["match"], self._problems) if "match" in entries else MATCH_ALL,
             when=self._when(entries["when"]) if "when" in entries else None,
             push=push,
-            stop=stop,
+            stop=stop is True,
         )
 
     def _name(self, node: Node) -> str:

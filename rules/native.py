@@ -134,7 +134,7 @@ def fcm_name(name: str) -> str:
 _FCM_MAPS = (("data",), ("android", "data"), ("apns", "headers"), ("webpush", "data"), ("webpush", "headers"))
 _FCM_TEXTS = frozenset(
     "title body image icon color sound tag click_action body_loc_key title_loc_key channel_id ticker event_time"
-    " collapse_key priority ttl restricted_package_name analytics_label link body_loc_args title_loc_args".split()
+    " collapse_key priority ttl restricted_package_name analytics_label link body_loc_args title_loc_args".split()  # noqa: SIM905 - a table of words
 )
 
 
@@ -146,7 +146,8 @@ def is_fcm_text(path: Path) -> bool:
     below = tuple(map(fcm_name, path[1:]))
     if below[:-1] in _FCM_MAPS:
         return True
-    return below[:2] not in (("apns", "payload"), ("webpush", "notification")) and below[-1:] != () and below[-1] in _FCM_TEXTS
+    is_foreign = below[:2] in (("apns", "payload"), ("webpush", "notification"))
+    return bool(below) and not is_foreign and below[-1] in _FCM_TEXTS
 
 
 def _no_json(constant: str) -> float:

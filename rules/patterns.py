@@ -191,7 +191,9 @@ def _doubt_scalar(node: Node, problems: Problems) -> None:
         elif len(text) > 1 and (text[0] == "*" or text[-1] == "*"):
             problems.warn(node, "compared as a text, for equality: * is a star", "for any text write { glob: … }")
     elif type(text) is int and _fields_above(node)[:1] in (["data"], ["meta"]) and re.match(r"[-+]?0\d", node.written):
-        problems.warn(node, f"is the number {text}, which the text {node.written} does not equal", "quote it for the text")
+        problems.warn(
+            node, f"is the number {text}, which the text {node.written} does not equal", "quote it for the text"
+        )
 
 
 def _check_unmixed(entries: dict[str, Node], problems: Problems) -> None:

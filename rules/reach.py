@@ -84,7 +84,12 @@ def _check_texts(rule: Mapping[str, Node], sources: Mapping[str, Produced], prob
             found = None if key == "to" else _foreign(str(node.value))
             if found is not None:
                 hint = f"{found[2]}; to show it as it is, write {{{{ '{found[1]}' }}}}"
-                problems.warn(node, f"{found[1]} is no placeholder here, and is sent as it stands", hint, mark=node.at(found[0] + 1))
+                problems.warn(
+                    node,
+                    f"{found[1]} is no placeholder here, and is sent as it stands",
+                    hint,
+                    mark=node.at(found[0] + 1),
+                )
 
 
 def _texts_below(node: Node | None) -> Iterator[Node]:
@@ -136,9 +141,7 @@ def _check_expression(
             problems.warn(node, *found, mark=mark)
 
 
-def _missing(
-    path: Sequence[str | int], sources: Mapping[str, Produced], *, is_certain: bool
-) -> tuple[str, str] | None:
+def _missing(path: Sequence[str | int], sources: Mapping[str, Produced], *, is_certain: bool) -> tuple[str, str] | None:
     """What no source (or, where the rule takes all of each, some source) brings at a path, and the cure."""
     faults = [fault for name, made in sources.items() if (fault := _fault(path, name, made)) is not None]
     if not faults or (len(faults) < len(sources) and not is_certain):
@@ -339,7 +342,9 @@ def _check_stopped(
                 name = stop["name"].written if "name" in stop else "an earlier rule"
                 mark = rule["name"].mark if "name" in rule else node.mark
                 hint = "put this rule above it"
-                problems.warn(node, f"never fires: {name} stops at every event that this rule is about", hint, mark=mark)
+                problems.warn(
+                    node, f"never fires: {name} stops at every event that this rule is about", hint, mark=mark
+                )
                 return
 
 
@@ -363,7 +368,7 @@ def _covers(before: Node, after: Node) -> bool:
     """Whether all that `after` matches, `before` matches too, as far as their forms say so."""
     match before.value, after.value:
         case dict() as wide, dict() as narrow if wide.keys() <= OPERATORS.keys() or narrow.keys() <= OPERATORS.keys():
-            return before.plain() == after.plain()
+            return bool(before.plain() == after.plain())
         case dict() as wide, dict() as narrow:
             return all(name in narrow and _covers(entry, narrow[name]) for name, entry in wide.items())
         case list() as wide_items, list() as narrow_items:

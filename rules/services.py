@@ -168,7 +168,9 @@ def _check_aps(node: Node, aps: Mapping[str, Node], push_type: str | None, probl
         problems.warn(badge, "the phone takes a whole number only", "write badge: 3, without quotes")
     level = aps.get("interruption-level")
     if level is not None and not _has_hole(level) and level.value not in _LEVELS:
-        problems.warn(level, f"expected one of {', '.join(_LEVELS)}", did_you_mean(level.text, _LEVELS, all_if_few=False))
+        problems.warn(
+            level, f"expected one of {', '.join(_LEVELS)}", did_you_mean(level.text, _LEVELS, all_if_few=False)
+        )
     if push_type == "background":
         shown = next((aps[key] for key in ("alert", "sound") if key in aps), None)
         if shown is not None:
@@ -217,7 +219,9 @@ def _check_fcm(payload: Node, problems: Problems) -> None:
         problems.add(message, "expected an object", "write message: { notification: { title: … } }")
         return
     _check_object(payload, _REQUEST, problems)
-    size = sum(_value_size(message.value[name]) for name in ("data", "notification", "android") if name in message.value)
+    size = sum(
+        _value_size(message.value[name]) for name in ("data", "notification", "android") if name in message.value
+    )
     _check_size(size, MAX_FCM, message, problems)
     apns = message.value.get("apns")
     if apns is not None and isinstance(apns.value, dict):
@@ -310,14 +314,19 @@ def _map(node: Node, problems: Problems) -> None:
         if entry.value is None:
             problems.add(entry, "is null, and FCM takes texts only", "leave the key out", mark=entry.key_mark)
         elif isinstance(entry.value, dict | list):
-            problems.add(entry, "FCM takes texts only here", "write one text of JSON: '{ \"a\": \"{{ data.a }}\" }'")
+            problems.add(entry, "FCM takes texts only here", 'write one text of JSON: \'{ "a": "{{ data.a }}" }\'')
 
 
 def _data(node: Node, problems: Problems) -> None:
     _map(node, problems)
     for key, entry in node.value.items() if isinstance(node.value, dict) else ():
         if key in ("from", "message_type", "google", "gcm") or key.startswith(("google.", "gcm.")):
-            problems.add(entry, "FCM keeps this key for itself and refuses the message", "give it another name", mark=entry.key_mark)
+            problems.add(
+                entry,
+                "FCM keeps this key for itself and refuses the message",
+                "give it another name",
+                mark=entry.key_mark,
+            )
         elif key.startswith(("google", "gcm")):
             problems.warn(entry, "FCM keeps keys that begin so for itself", "give it another name", mark=entry.key_mark)
 
@@ -434,7 +443,11 @@ def _check_wns_type(payload: Node, headers: Mapping[str, Node], problems: Proble
     root = re.match(r"\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*<([\w:-]+)", text, re.DOTALL)
     if said in _WNS_ROOTS and not _has_hole_first(text) and (root is None or root[1] != said):
         found = f"<{root[1]}>" if root else "no XML"
-        cure = f"write X-WNS-Type: wns/{root[1]}" if root and root[1] in _WNS_ROOTS else f"begin with <{said}>, or say wns/raw"
+        cure = (
+            f"write X-WNS-Type: wns/{root[1]}"
+            if root and root[1] in _WNS_ROOTS
+            else f"begin with <{said}>, or say wns/raw"
+        )
         problems.add(headers["x-wns-type"], f"the payload is {found}, and WNS takes <{said}> for this type", cure)
 
 

@@ -19,13 +19,18 @@ def syntax_cure(message: str, lines: Sequence[str], line: int, column: int, open
     began, if the parser named one. Empty if all that can be said is the message.
     """
     text = lines[line] if line < len(lines) else ""
+    first = (line if opened is None else opened) + 1
     if "escape" in message:
         return r"in double quotes \\ begins an escape: put the text in single quotes, or write \\\\"
     if "\t" in text[: column + 1] and not text[:column].strip():
         return "indent with spaces, never with tabs"
     if "quoted scalar" in message or "document separator" in message:
-        return f"the quote that opens in line {(line if opened is None else opened) + 1} is never closed"
-    near = [(number, lines[number]) for number in (line, line - 1, opened) if number is not None and 0 <= number < len(lines)]
+        return f"the quote that opens in line {first} is never closed"
+    near = [
+        (number, lines[number])
+        for number in (line, line - 1, opened)
+        if number is not None and 0 <= number < len(lines)
+    ]
     for _, candidate in near:
         if "{{" in _QUOTED.sub("", candidate).partition(" #")[0]:
             return QUOTE_HOLE
@@ -45,15 +50,17 @@ def syntax_cure(message: str, lines: Sequence[str], line: int, column: int, open
     for number, candidate in near:
         glued = _GLUED.match(candidate)
         if glued is not None and not glued[2].startswith("//"):
-            return f"a space is missing behind the colon in line {number + 1}: write {glued[1]}: {glued[2].strip()[:40]}"
+            return (
+                f"a space is missing behind the colon in line {number + 1}: write {glued[1]}: {glued[2].strip()[:40]}"
+            )
     if "another document" in message:
         return "one document a file: leave out ---"
     if "flow node" in message:
-        return f"a value, or the closing bracket, is missing for the line {(line if opened is None else opened) + 1}"
+        return f"a value, or the closing bracket, is missing for the line {first}"
     if "flow mapping" in message:
-        return f"a comma or the closing }} is missing for the {{ in line {(line if opened is None else opened) + 1}, or {_NEEDS_QUOTES}"
+        return f"a comma or the closing }} is missing for the {{ in line {first}, or {_NEEDS_QUOTES}"
     if "flow sequence" in message:
-        return f"a comma or the closing ] is missing for the [ in line {(line if opened is None else opened) + 1}, or {_NEEDS_QUOTES}"
+        return f"a comma or the closing ] is missing for the [ in line {first}, or {_NEEDS_QUOTES}"
     if "block" in message or "expected key" in message or "expected <" in message:
         return "keys beside each other begin in the same column, and what belongs to a key begins further right"
     return ""

@@ -129,7 +129,9 @@ def test_an_operator_of_another_language_is_named_with_ours(
 )
 def test_a_field_may_have_a_name_like_an_operator(match: str, tmp_path: Path) -> None:
     found = said(tmp_path, f"match: {match}")
-    allowed = ["taken for a field named in"] if "in: stock" in match else ["compared as a text"] if "'< x'" in match else []
+    allowed = (
+        ["taken for a field named in"] if "in: stock" in match else ["compared as a text"] if "'< x'" in match else []
+    )
     assert [line for line in found if not any(word in line for word in allowed)] == []
 
 
@@ -200,9 +202,11 @@ def test_an_expression_of_another_language_is_named_with_ours(expression: str, c
     quoted = expression.replace('"', '\\"')
     (found,) = said(tmp_path, f'when: "{quoted}"')
     assert cure in found.partition("(")[2]
-    (found,) = complaints(tmp_path, RULE.format(rule="platforms: [apns]").replace("a: b", f'a: "{{{{ {quoted} }}}}"')) if (
-        "{{" not in expression
-    ) else (found,)
+    (found,) = (
+        complaints(tmp_path, RULE.format(rule="platforms: [apns]").replace("a: b", f'a: "{{{{ {quoted} }}}}"'))
+        if ("{{" not in expression)
+        else (found,)
+    )
     assert cure in found.partition("(")[2]
 
 

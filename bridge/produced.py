@@ -11,13 +11,13 @@ from rules.reach import Produced
 from rules.render import Text, compile_text
 
 AMQP_META = frozenset(
-    "content_type content_encoding delivery_mode priority correlation_id reply_to expiration message_id timestamp type"
-    " user_id app_id cluster_id exchange routing_key headers".split()  # noqa: SIM905 - a table of words
+    "content_type content_encoding delivery_mode priority correlation_id reply_to expiration message_id timestamp type"  # noqa: SIM905 - a table
+    " user_id app_id cluster_id exchange routing_key headers".split()
 )
 SERVICEBUS_META = frozenset(
-    "message_id to subject reply_to correlation_id content_type content_encoding reply_to_group_id session_id"
+    "message_id to subject reply_to correlation_id content_type content_encoding reply_to_group_id session_id"  # noqa: SIM905 - a table
     " sequence_number enqueued_sequence_number partition_key dead_letter_source enqueued_time time_to_live"
-    " dead_letter_reason dead_letter_error_description headers".split()  # noqa: SIM905 - a table of words
+    " dead_letter_reason dead_letter_error_description headers".split()
 )
 HTTP_META = frozenset({"path", "content_type", "message_id", "headers"})
 

@@ -14,7 +14,7 @@ from decimal import Decimal
 from difflib import get_close_matches
 from math import isfinite
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, Undefined, UndefinedError, nodes
 from jinja2.parser import Parser
@@ -314,12 +314,26 @@ def _lowered(message: str | None) -> str:
     return message[0].lower() + message[1:].rstrip(".")
 
 
-def paths_in(text: str) -> list[tuple[str | int, ...]]:
-    """The outermost paths that an expression reads, as far as their keys are constants; none of one that is refused."""
+class Readings(NamedTuple):
+    """What an expression reads: its outermost paths, as far as their keys are constants, and the constant texts that it
+    compares by order."""
+
+    paths: tuple[tuple[str | int, ...], ...] = ()
+    ordered_texts: tuple[str, ...] = ()
+
+
+def readings_of(text: str) -> Readings:
+    """What an expression reads; nothing, of one that is refused."""
+    if _PLAIN_PATH.fullmatch(text):
+        return Readings((tuple(text.strip().split(".")),))
     try:
-        return _paths_below(_parse(text))
+        tree = _parse(text)
     except ExpressionError:
-        return []
+        return Readings()
+    return Readings(tuple(_paths_below(tree)), tuple(_ordered_texts(tree)))
+
+
+_PLAIN_PATH = re.compile(r"\s*[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\s*")
 
 
 def _paths_below(node: nodes.Node) -> list[tuple[str | int, ...]]:
@@ -329,16 +343,8 @@ def _paths_below(node: nodes.Node) -> list[tuple[str | int, ...]]:
     return [path for child in node.iter_child_nodes() for path in _paths_below(child)]
 
 
-def ordered_texts(text: str) -> list[str]:
-    """The constant texts that an expression compares by order; none of one that is refused."""
-    try:
-        tree = _parse(text)
-    except ExpressionError:
-        return []
-    compares = [tree] if isinstance(tree, nodes.Compare) else list(tree.find_all(nodes.Compare))
-    found = []
-    for compare in compares:
+def _ordered_texts(tree: nodes.Node) -> Iterator[str]:
+    for compare in [tree] if isinstance(tree, nodes.Compare) else tree.find_all(nodes.Compare):
         sides = [compare.expr, *(operand.expr for operand in compare.ops)]
         if all(operand.op in ("gt", "gteq", "lt", "lteq") for operand in compare.ops):
-            found += [side.value for side in sides if isinstance(side, nodes.Const) and isinstance(side.value, str)]
-    return found
+            yield from (side.value for side in sides if isinstance(side, nodes.Const) and isinstance(side.value, str))

@@ -69,16 +69,16 @@ _TABLE: Mapping[str, str] = {
 _OPERATORS = {word: cure for cure, words in _TABLE.items() for word in words.split()}
 _OPERATORS["notexists"] = "write { exists: false }"
 _FIELDS_TOO = frozenset(
-    "contains includes must filter should after before bool count each element empty ends equal every exclude"
+    "contains includes must filter should after before bool count each element empty ends equal every exclude"  # noqa: SIM905 - a table
     " excludes exact from has include is length len less like match max maximum min minimum missing mod more"
     " nested null number over pattern present range script since size some starts term terms type under undefined"
-    " until where within above below begins subnet either iprange ipaddress unless greater".split()  # noqa: SIM905 - a table of words
+    " until where within above below begins subnet either iprange ipaddress unless greater".split()
 )
 """Words that data may well use for a field of its own: without `$` they are doubted only inside of another field."""
 _COMMON_FIELDS = frozenset(
-    "type size length len count min max minimum maximum number from since until before after pattern over under"
+    "type size length len count min max minimum maximum number from since until before after pattern over under"  # noqa: SIM905 - a table
     " more less ends starts is subnet ipaddress iprange script empty above below every each some include exclude"
-    " where mod within bool element".split()  # noqa: SIM905 - a table of words
+    " where mod within bool element".split()
 )
 """Of those, the ones that are so common as fields inside of fields that only `$` or the value's form tells."""
 _ARRAYS_ASK = frozenset({"must", "should", "mustnot", "filter", "or", "and", "nor", "bool"})

@@ -38,8 +38,8 @@ _EVERYONE = re.compile(r"(?:^|[\s()!&|])everyone(?:$|[\s()!&|])", re.IGNORECASE)
 """As a word of an expression, where it would be a tag that nobody has."""
 
 _BROADCASTS = frozenset(
-    "all everybody anyone anybody broadcast any _all all-users allusers all_users all-devices alldevices all_devices"
-    " all-phones everything alle tous todos true".split()  # noqa: SIM905 - a table of words
+    "all everybody anyone anybody broadcast any _all all-users allusers all_users all-devices alldevices all_devices"  # noqa: SIM905 - a table
+    " all-phones everything alle tous todos true".split()
 )
 """What somebody writes who means everyone; they are tags as any other."""
 

@@ -133,8 +133,8 @@ def fcm_name(name: str) -> str:
 
 _FCM_MAPS = (("data",), ("android", "data"), ("apns", "headers"), ("webpush", "data"), ("webpush", "headers"))
 _FCM_TEXTS = frozenset(
-    "title body image icon color sound tag click_action body_loc_key title_loc_key channel_id ticker event_time"
-    " collapse_key priority ttl restricted_package_name analytics_label link body_loc_args title_loc_args".split()  # noqa: SIM905 - a table of words
+    "title body image icon color sound tag click_action body_loc_key title_loc_key channel_id ticker event_time"  # noqa: SIM905 - a table
+    " collapse_key priority ttl restricted_package_name analytics_label link body_loc_args title_loc_args".split()
 )
 
 

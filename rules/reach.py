@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from rules.errors import ExpressionError
-from rules.expressions import Expression, ordered_texts, paths_in, split
+from rules.expressions import Expression, readings_of, split
 from rules.foreign import placeholder
 from rules.node import Node
 from rules.patterns import OPERATORS
@@ -39,7 +39,7 @@ def check_reach(rules: Node | None, produced: Mapping[str, Produced], problems: 
     """Warn of what rules ask for in vain; `rules` is the section as written, with or without mistakes."""
     if rules is None or not isinstance(rules.value, list):
         return
-    earlier: list[dict[str, Node]] = []
+    earlier: dict[str | None, list[dict[str, Node]]] = {}  # rules that stop, by the one type they are about
     for node in rules.value:
         if not isinstance(node.value, dict):
             continue
@@ -47,9 +47,11 @@ def check_reach(rules: Node | None, produced: Mapping[str, Produced], problems: 
         sources = _sources_of(rule, produced)
         _check_texts(rule, sources, problems)
         _check_match(rule, sources, problems)
-        _check_stopped(node, rule, earlier, problems)
+        types = _types_of(rule)
+        candidates = [*earlier.get(None, ()), *(stop for one in types for stop in earlier.get(one, ()))]
+        _check_stopped(node, rule, candidates, problems)
         if "stop" in rule and rule["stop"].value is True:
-            earlier.append(rule)
+            earlier.setdefault(next(iter(types)) if len(types) == 1 else None, []).append(rule)
 
 
 def check_map(texts: Node, produced: Produced, problems: Problems) -> None:
@@ -112,6 +114,8 @@ def _foreign(text: str) -> tuple[int, str, str] | None:
 
 
 def _pieces(text: str) -> list[tuple[int, str, bool]]:
+    if "{{" not in text:
+        return [(0, text, False)]
     try:
         return list(split(text))
     except ExpressionError:
@@ -128,11 +132,12 @@ def _check_expression(
     text: str, node: Node, sources: Mapping[str, Produced], *, is_certain: bool, problems: Problems, offset: int = 0
 ) -> None:
     mark = node.at(offset + 1)
-    for constant in ordered_texts(text):
+    readings = readings_of(text)
+    for constant in readings.ordered_texts:
         if _NUMBER.fullmatch(constant):
             hint = f"write {constant.strip()} without quotes; data.x | number makes a number of text"
             problems.warn(node, f"'{constant}' is text, which no number is compared with", hint, mark=mark)
-    for path in dict.fromkeys(paths_in(text)):
+    for path in dict.fromkeys(readings.paths):
         if path[-1] == "length" and len(path) > 2 and path[0] == "data":
             shown = ".".join(map(str, path[:-1]))
             problems.warn(node, "length is taken for a field", f"for the length write {shown} | length", mark=mark)
@@ -346,6 +351,15 @@ def _check_stopped(
                     node, f"never fires: {name} stops at every event that this rule is about", hint, mark=mark
                 )
                 return
+
+
+def _types_of(rule: Mapping[str, Node]) -> frozenset[str]:
+    """The types that a rule's `match` names as they are; none where it names them in another way, or not at all."""
+    match = rule.get("match")
+    node = match.value.get("type") if match is not None and isinstance(match.value, dict) else None
+    items = [] if node is None else node.value if isinstance(node.value, list) else [node]
+    texts = [item.value for item in items if isinstance(item.value, str)]
+    return frozenset(texts) if len(texts) == len(items) else frozenset()
 
 
 def _covers_when(before: Node | None, after: Node | None) -> bool:

@@ -144,6 +144,26 @@ def is_service_tag_value(text: str) -> bool:
     return is_tag_safe(text.replace("=", "_"))
 
 
+def unsafe_reason(text: str, *, in_service_tag: bool = False) -> str:
+    """Why `text` cannot be, or become part of, a tag (or an id): is empty, is too long, or the first character that is
+    not allowed. One character is named, never the text, which may be secret. Empty for a text that can.
+    """
+    if not text:
+        return "is empty"
+    if len(text) > MAX_TAG_LENGTH:
+        return f"has {len(text)} characters, {MAX_TAG_LENGTH} are allowed"
+    strange = next((c for c in text if not _TAG.fullmatch(c) and not (in_service_tag and c == "=")), None)
+    if strange is None:
+        return ""
+    return f"holds {_shown(strange)}, which {'an id' if in_service_tag else 'a tag'} may not hold"
+
+
+def _shown(character: str) -> str:
+    if character == " ":
+        return "a space"
+    return repr(character) if character.isascii() else ascii(character)
+
+
 def user_tag(user_id: str) -> str:
     """The tag on every registration of a user; for an expression, ask `is_service_tag_value` before."""
     return f"$UserId:{{{user_id}}}"

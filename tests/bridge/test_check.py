@@ -22,7 +22,7 @@ def test_every_mistake_is_named_with_its_place_its_key_and_what_was_meant(name: 
     assert "canary" not in found
 
 
-@pytest.mark.parametrize("text", ["", "rules: []", "{}", "bridge:\nsources:\nrules:\n"])
+@pytest.mark.parametrize("text", ["rules: []", "{}", "bridge:\nsources:\nrules:\n"])
 def test_what_is_not_said_has_a_default(text: str, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text(text)
     settings, problems = check(tmp_path / "c.yaml", environ={})

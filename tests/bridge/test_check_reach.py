@@ -181,7 +181,12 @@ def test_the_map_of_a_source_is_held_against_its_own_messages(tmp_path: Path) ->
 
 
 def test_the_names_under_meta_are_those_that_messages_have() -> None:
-    every = dict.fromkeys(vars(BasicProperties()), "1") | {"headers": {"a": 1}, "timestamp": 1, "priority": 1}
+    every = dict.fromkeys(vars(BasicProperties()), "1") | {
+        "headers": {"a": 1},
+        "timestamp": 1,
+        "priority": 1,
+        "delivery_mode": 2,
+    }
     source = AmqpSource("q", AmqpSettings.model_validate({"url": "amqp://x", "queue": {"name": "q"}}))
     method = SimpleNamespace(exchange="e", routing_key="k", redelivered=False, delivery_tag=1)
     frame = b"".join(BasicProperties(**cast(Any, every)).encode())

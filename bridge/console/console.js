@@ -82,7 +82,7 @@ function drawHealth(parts) {
   const down = parts.filter((part) => !part.ok)
   const news = []
   let previous = null
-  for (const kind of new Set([...Object.keys(GROUPS), ...parts.map((part) => part.kind)])) {
+  for (const kind of new Set([...Object.keys(GROUPS), ...groups.keys(), ...parts.map((part) => part.kind)])) {
     const words = GROUPS[kind] ?? { title: kind, down: 'in trouble' }
     const ours = parts.filter((part) => part.kind === kind)
     if (!ours.length || (kind === 'process' && ours[0].ok)) {

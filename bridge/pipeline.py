@@ -318,7 +318,8 @@ def _answer_to_sender(passage: Passage) -> Answer:
 
 
 def _is_large(message: Message) -> bool:
-    return len(message.body) > _LARGE
+    """Whether reading a message may take long: what is compressed is larger than it looks."""
+    return len(message.body) > _LARGE or bool(message.properties.get("content_encoding"))
 
 
 def _header_text(value: object) -> str:

@@ -82,7 +82,8 @@ function drawHealth(parts) {
   const down = parts.filter((part) => !part.ok)
   const news = []
   let previous = null
-  for (const [kind, words] of Object.entries(GROUPS)) {
+  for (const kind of new Set([...Object.keys(GROUPS), ...groups.keys(), ...parts.map((part) => part.kind)])) {
+    const words = GROUPS[kind] ?? { title: kind, down: 'in trouble' }
     const ours = parts.filter((part) => part.kind === kind)
     if (!ours.length || (kind === 'process' && ours[0].ok)) {
       groups.get(kind)?.element.remove()
@@ -113,13 +114,18 @@ function addGroup(kind, words, previous) {
 /** In place, so that a list somebody reads stays open; whether something is wrong. */
 function drawGroup({ element, parts: places }, words, parts) {
   const down = parts.filter((part) => !part.ok)
-  element.dataset.tone = !down.length ? 'good' : down.every((part) => part.state === 'connecting') ? 'waiting' : 'bad'
+  element.dataset.tone = !down.length ? 'good' : down.every(isStarting) ? 'waiting' : 'bad'
   put(places.headline, headlineOf(words, parts, down))
   const causes = down.slice(0, SHOWN_CAUSES).map(lineOf)
   if (down.length > SHOWN_CAUSES) causes.push(line(`and ${(down.length - SHOWN_CAUSES).toLocaleString()} more`, 'bad'))
   places.causes.replaceChildren(...causes)
   places.all?.replaceChildren(...down.map(lineOf), ...parts.filter((part) => part.ok).map(lineOf))
   return down.length > 0
+}
+
+/** Not connected for the first time yet, and nothing is known to be wrong. */
+function isStarting({ state, since }) {
+  return state === 'connecting' && !since
 }
 
 function headlineOf(words, parts, down) {
@@ -142,7 +148,8 @@ function nameOf({ kind, name }) {
 }
 
 function lineOf(part) {
-  const state = part.kind === 'configuration' && !part.ok ? 'the one before stays in force' : STATES[part.state] ?? part.state
+  const isSaid = GROUPS[part.kind]?.isSingle && part.detail // in the headline
+  const state = part.kind === 'configuration' ? 'the one before stays in force' : isSaid ? '' : STATES[part.state] ?? part.state
   const cause = [nameOf(part), state, part.detail, part.mistake].filter(Boolean).join(': ')
   const since = part.since && !part.ok ? `since ${moment(part.since)}` : ''
   const until = part.until ? part.until * 1000 > Date.now() ? `until ${moment(part.until)}` : 'a few are tried now' : ''

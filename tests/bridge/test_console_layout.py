@@ -266,7 +266,6 @@ async def test_every_text_stands_out_from_what_is_behind_it(
         await page.wait_for("document.querySelectorAll('#trail > li').length === 13")
         await page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
         assert await page.evaluate(FAINT) == {}
-        await page.evaluate("document.getAnimations().forEach((each) => each.finish())")
 
 
 async def test_what_would_hide_or_turn_round_a_text_is_spelt_out(page_of_hostile: Page) -> None:

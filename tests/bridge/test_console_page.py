@@ -148,6 +148,7 @@ TROUBLES: list[tuple[list[Part], str, str]] = [
         "Dead-letter relays 1 of 1 in trouble: hr",
         "hr: failing",
     ),
+    ([Part(kind="new kind", name="x", ok=False, state="failing")], "new kind 1 of 1 in trouble: x", "x: failing"),
     ([Part(kind="listener", name="api", ok=False, state="full")], "Listeners 1 of 1 in trouble: api", "api: full"),
     ([Part(kind="process", ok=False, state="stopping")], "Process stopping", "stopping"),
 ]

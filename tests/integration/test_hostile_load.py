@@ -14,7 +14,7 @@ import pytest
 
 from tests.integration.daemon import Daemon
 
-ANSWERED_WITHIN = 0.25
+ANSWERED_WITHIN = 1.0
 """Seconds until `/livez` answers, whatever arrives; on an idle machine it was 0.045 at most (measured)."""
 
 TRIES = 3
@@ -90,6 +90,6 @@ async def test_the_process_answers_while_a_body_made_to_hold_it_is_taken(
                 worst = max(worst, time.perf_counter() - asked)
                 assert answer.status_code == httpx.codes.OK
                 await asyncio.sleep(0.01)
-            assert {post.result().status_code for post in posts} <= {202, 400}
+            assert {post.result().status_code for post in posts} <= {202, 400, 503}
             longest.append(worst)
     assert min(longest) < ANSWERED_WITHIN, longest

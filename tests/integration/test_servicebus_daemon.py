@@ -90,8 +90,8 @@ async def test_a_subscription_with_other_settings_is_told_in_readiness_and_used(
         Daemon(tmp_path, configuration({"postings": servicebus(harness.broker, subscription=new)})) as daemon,
     ):
         await daemon.launch()
-        lines = await daemon.until_readiness(lambda status, _: status == 200)
-        assert "source postings: running: max_delivery_count: configured 3, at the broker 10" in lines
+        line = "source postings: running: max_delivery_count: configured 3, at the broker 10"
+        await daemon.until_readiness(lambda status, lines: status == 200 and line in lines)
         await harness.send(debit(1))
         await harness.until(completed=1)
 

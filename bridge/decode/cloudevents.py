@@ -81,21 +81,21 @@ class CloudEventsDecoder:
             body = base64.b64decode(encoded, validate=True)
         except (TypeError, ValueError) as error:
             raise _refused("data_base64 is not base64") from error
-        if content_type:
-            return self._data(body, content_type)
-        try:
-            return self._data(body, None)
-        except EventError:
-            return Opaque("binary data without a content type")  # section 3.1.1: the data need not be JSON
+        return self._data(body, content_type)
 
     def _data(self, body: bytes, content_type: str | None) -> Any:
         """What a body holds; one of a type that is not read stays opaque, and costs the rules that read it."""
         if not body:
             return None
         kind = _kind(content_type)
-        return (
-            Opaque(f"binary data{_of_type(content_type)}") if kind is None else self._reader(kind)(body, content_type)
-        )
+        if kind is None:
+            return Opaque(f"binary data{_of_type(content_type)}")
+        try:
+            return self._reader(kind)(body, content_type)
+        except EventError:
+            if content_type:
+                raise
+            return Opaque("binary data without a content type")  # it need not be JSON (JSON format, section 3.1.1)
 
     def _reader(self, kind: _Kind) -> Reader:
         reader = self._readers.get(kind)

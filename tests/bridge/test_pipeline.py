@@ -453,3 +453,17 @@ async def test_a_sender_that_waits_is_told_what_became_of_its_event(
 async def test_what_failed_over_http_is_remembered_so_that_a_repetition_is_kept_once(bench: Bench) -> None:
     await bench.handle(message(rule_fails("1"), "posted"), message(rule_fails("1"), "orders"))
     assert [arrival.remember for arrival in bench.hub.arrivals] == [True, False]
+
+
+async def test_what_found_no_rule_over_http_may_find_one_the_next_time(bench: Bench) -> None:
+    await bench.handle(message(b'{"id": "1"}', "posted"))
+    (arrival,) = bench.hub.arrivals
+    assert not arrival.remember
+
+
+async def test_what_cannot_be_read_in_a_repeated_batch_is_known_by_its_bytes(bench: Bench) -> None:
+    await bench.handle(*(message(body, "posted", is_alone=False) for body in (b"{", b"{", b"[")))
+    one, same, other = bench.hub.arrivals
+    assert one.remember
+    assert (one.source, one.event_id) == (same.source, same.event_id)
+    assert one.event_id != other.event_id

@@ -179,7 +179,7 @@ class Daemon:
         return not self._failed
 
     def _tell_started(self) -> None:
-        """One line for whoever looks for this process: what it runs, and where it can be reached."""
+        """Log what the process runs, and the addresses of its listeners."""
         _log.info(
             "started",
             version=version("pushbridge"),

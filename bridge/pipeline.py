@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum
 from functools import partial
+from hashlib import blake2b
 from typing import Any, Protocol
 
 from bridge.decode import Decoded, Decoder
@@ -248,16 +249,23 @@ class Pipeline:
         )
 
     def _arrival(self, passage: Passage) -> Arrival:
-        event = passage.event
+        event, source = passage.event, passage.message.source
+        # A sender that repeats an event adds no dead letter; one that found no rule may find one the next time.
+        remember = bool(passage.dead_letters) and self._routes[source].sender_waits
+        if event is None:
+            # It has no identity to be known again by, but the bytes that a sender may repeat.
+            digest = (
+                blake2b(passage.message.body, digest_size=16, usedforsecurity=False).hexdigest() if remember else ""
+            )
+            return Arrival(source=source, event_id=digest, dead_letters=passage.dead_letters, remember=remember)
         return Arrival(
-            # An id is unique within the event's own source (CloudEvents 1.0, section 3.1.1). What never became an event has
-            # no identity to be known again by; its dead letter may repeat.
-            source=passage.message.source if event is None else joined(passage.message.source, event.source),
-            event_id="" if event is None else event.id,
+            source=joined(
+                source, event.source
+            ),  # an id is unique within the event's own (CloudEvents 1.0, section 3.1.1)
+            event_id=event.id,
             notifications=[intent.notification for intent in passage.decision.intents],
             dead_letters=passage.dead_letters,
-            # Its sender was told that the event is taken, with what failed, and does not mean it twice.
-            remember=event is not None and self._routes[passage.message.source].sender_waits,
+            remember=remember,
         )
 
     def _answer(self, passage: Passage) -> Answer:

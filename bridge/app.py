@@ -49,7 +49,7 @@ from rules.engine import RuleSet
 _FIXED = ("bridge.http.listen", "bridge.http.connections", "bridge.store", "bridge.log", "hub_api", "delivery")
 """Parts that a process keeps from its start to its end."""
 
-_HOUSEKEEPING = 300.0
+_HOUSEKEEPING, _HOUSEKEEPING_AGAIN = 300.0, 5.0
 _NOTIFICATIONS_KEPT = 30 * 24 * 3600.0
 
 _ADMIN_SHARE = 1 / 3
@@ -296,7 +296,7 @@ class Daemon:
             target = settings.dead_letter.sources[name].amqp
             assert target is not None  # else there is no publisher
             observe = self._relay_troubles.__setitem__
-            relay = Relay(name, publisher, self.store, destination=target.key, observe=observe)
+            relay = Relay(name, publisher, self.hub.store, destination=target.key, observe=observe)
         return Inlet(source=source, supervisor=supervisor, relay=relay)
 
     @property
@@ -329,20 +329,27 @@ class Daemon:
         return max(0.0, self._drain_until - asyncio.get_running_loop().time())
 
     async def _housekeep(self) -> None:
-        """Forget what is past its time."""
+        """Forget what is past its time; where the store fails, soon again, so that readiness tells of it until it works."""
         while True:
             await asyncio.sleep(_HOUSEKEEPING)
-            now, letters = self._clock(), self.settings.dead_letter.default.store
-            try:
-                await self.store.housekeep(
-                    notifications_before=now - _NOTIFICATIONS_KEPT,
-                    dead_letters_before=now - letters.retention,
-                    max_dead_letters=letters.max_rows,
-                )
-            except StoreError as error:
-                self.telemetry.store_failed("write", error)
-            except Exception as error:  # the events go on, whatever became of those past their time
-                self.telemetry.crashed("housekeeping", error)
+            with self.hub.health.repeating("housekeep"):
+                while not await self._forget():
+                    await self.hub.health.pause(_HOUSEKEEPING_AGAIN)
+
+    async def _forget(self) -> bool:
+        """Whether the store did it, or never will."""
+        now, letters = self._clock(), self.settings.dead_letter.default.store
+        try:
+            await self.hub.store.housekeep(
+                notifications_before=now - _NOTIFICATIONS_KEPT,
+                dead_letters_before=now - letters.retention,
+                max_dead_letters=letters.max_rows,
+            )
+        except StoreError:
+            return False
+        except Exception as error:  # the events go on, whatever became of those past their time
+            self.telemetry.crashed("housekeeping", error)
+        return True
 
     async def _before_scrape(self) -> None:
         """Gauges that are asked for, not told."""
@@ -350,8 +357,8 @@ class Daemon:
         self.metrics.set_bulkheads(self.hub.bulkheads)
         self.metrics.set_remotes(self.hub.remotes)
         with suppress(StoreError):
-            self.metrics.set_queues(await self.store.queue_states(), self.hub.max_pending)
-            self.metrics.set_devices(await self.store.registrations_by_platform())
+            self.metrics.set_queues(await self.hub.store.queue_states(), self.hub.max_pending)
+            self.metrics.set_devices(await self.hub.store.registrations_by_platform())
 
 
 class _Names(TypedDict):

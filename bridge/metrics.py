@@ -19,6 +19,7 @@ from hub.notification import Notification, Platform
 from hub.outcome import DELIVERY_LABELS, OutcomeName, State, Unreached
 from hub.senders.base import Push
 from hub.store.base import DeadLetter, Lane, QueueState
+from hub.store.health import OPERATIONS
 
 MAX_RULES = 200
 """Rules with series of their own; the others share `_other`."""
@@ -47,7 +48,7 @@ ENDED = {
 """The label `outcome` of `pushbridge_notifications_total`, by a notification's state."""
 
 _ENGINES = ("sqlite",)
-_STORE_OPERATIONS = ("accept", "count", "expand", "lease", "read", "record", "release", "renew", "set_back", "write")
+_STORE_OPERATIONS = sorted({*OPERATIONS.values()})
 REMOTE = "remote"
 """The label `platform` of what is handed over to a hub elsewhere."""
 

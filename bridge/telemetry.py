@@ -48,6 +48,7 @@ class Telemetry:
         self._metrics = metrics
         self._trail = trail
         self._clock = clock
+        self._store_failures: set[tuple[str, str]] = set()
 
     # The pipeline
 
@@ -66,7 +67,11 @@ class Telemetry:
     def given_up(self, passages: Sequence[Passage]) -> None:
         self._metrics.given_up(passages)
         for passage in passages:
-            _log.warning("message given up", **_received(passage), detail="the broker took it back: it comes again")
+            _log.warning(
+                "message given up",
+                **_received(passage),
+                detail="it was taken back before it was stored: it comes again",
+            )
 
     # The supervisors
 
@@ -169,8 +174,9 @@ class Telemetry:
             "breaker open", hub=hub, platform=_service(platform), cause=cause[:_MAX_REASON], until=_instant(until)
         )
 
-    def breaker_closed(self, hub: str, platform: Platform | None, *, seconds: float) -> None:
-        _log.info("breaker closed", hub=hub, platform=_service(platform), open_for_seconds=round(seconds, 1))
+    def breaker_closed(self, hub: str, platform: Platform | None, *, seconds: float, why: str) -> None:
+        facts = {"cause": why, "open_for_seconds": round(seconds, 1)}
+        _log.info("breaker closed", hub=hub, platform=_service(platform), **facts)
 
     def dead_lettered(self, letters: Sequence[DeadLetter]) -> None:
         """Dead letters of any part: one line each, and counted."""
@@ -211,8 +217,15 @@ class Telemetry:
         _log.info("push channels gone", hub=hub, platform=platform.value, count=count)
 
     def store_failed(self, operation: str, error: Exception) -> None:
+        """A line for each operation and cause, until everything works again; all failures are counted."""
         self._metrics.store_failed(operation)
-        _log.error("store failed", operation=operation, error=str(error))
+        if (operation, str(error)) not in self._store_failures:
+            self._store_failures.add((operation, str(error)))
+            _log.error("store failed", operation=operation, error=str(error))
+
+    def store_recovered(self, seconds: float) -> None:
+        self._store_failures.clear()
+        _log.info("store works again", failed_for_seconds=round(seconds, 1))
 
     def crashed(self, what: str, error: Exception) -> None:
         while isinstance(error, ExceptionGroup):  # of a TaskGroup: what failed first is what matters

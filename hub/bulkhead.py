@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from hub.doubt import Doubt
-from hub.outcome import Reaction
+from hub.outcome import OutcomeName, Reaction
 from hub.senders.base import SendResult, all_delivered
 from hub.store.base import Lane
 
@@ -34,13 +34,16 @@ C = TypeVar("C", contravariant=True)
 
 
 class BreakerListener(Protocol):
-    """Hears of a breaker, once when it opens and once when it closes; returns at once and never raises."""
+    """Hears of a breaker, once when it opens and once when it closes; returns at once and never raises.
+
+    A cause of another kind, while the breaker is open, is told as another opening.
+    """
 
     def opened(self, cause: str, until: float) -> None:
         """Nothing is let through until `until`, in seconds since 1970 UTC, and then a few at a time."""
 
-    def closed(self, seconds: float) -> None:
-        """The service works again, so many seconds after the breaker opened."""
+    def closed(self, seconds: float, why: str) -> None:
+        """Everything goes through again, so many seconds after the breaker opened."""
 
 
 class Outlet(Protocol[C]):
@@ -59,7 +62,8 @@ class Bulkhead(Generic[T]):
     `single` bounds the notifications of the single lane that have pushes here, so that a service which does not answer
     holds its share of the work and no more; one notification may be many pushes. The breaker opens when the service
     fails many times in a row, asks everybody to wait, or refuses our credential. It then lets nothing through until
-    `closed_until`, and after that a few at a time until one goes well.
+    `closed_until`, and after that a few at a time until one goes well. What the service says is told without the
+    `secret_of` what was sent, which the service may repeat.
     """
 
     def __init__(
@@ -69,11 +73,15 @@ class Bulkhead(Generic[T]):
         single: int = 2000,
         clock: Callable[[], float] = time.time,
         listener: BreakerListener | None = None,
+        secret_of: Callable[[T], str] = lambda item: "",
     ) -> None:
         self._sender = sender
         self._clock = clock
         self._listener = listener
+        self._secret_of = secret_of
         self._opened_at: float | None = None
+        self._cause: OutcomeName | None = None
+        self._told: OutcomeName | None = None
         # Broadcasts are bounded by the pages leased; one that was leased goes out whole.
         self._most = _PUSHES_EACH * single
         self._room = {Lane.SINGLE: single, Lane.BROADCAST: _PAGES + 1}
@@ -97,6 +105,11 @@ class Bulkhead(Generic[T]):
     def is_open(self) -> bool:
         """Whether the breaker is open: pushes are parked instead of sent."""
         return self._failures >= _TRIPS_AFTER or self._clock() < self.closed_until
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing at all is let through, until `closed_until`; an open breaker lets a few through after that."""
+        return self._clock() < self.closed_until
 
     def admit(self, lane: Lane, wanted: int = 1) -> int:
         """Reserve places for up to `wanted` pushes of one notification, to be used by `send`; the rest has to be parked."""
@@ -131,13 +144,30 @@ class Bulkhead(Generic[T]):
                 self._idle.set()
             self.in_flight -= len(pushes)
         results = self.doubt.weigh(results)
-        self._learn(results)
+        self._learn(pushes, results)
         return results
 
     def set_back(self, seconds: float) -> None:
         """The clock was set back by so much."""
         self.closed_until -= seconds
         self.throttled_until -= seconds
+        if self._opened_at is not None:
+            self._opened_at -= seconds
+
+    def look(self) -> None:
+        """Tell if the breaker has opened or closed; a pause may end without another push."""
+        if not self.is_open:
+            self._end_opening("the service works")
+        elif self._told is not self._cause and self.is_paused:
+            self._told = self._cause
+            self._opened_at = self._clock() if self._opened_at is None else self._opened_at
+            if self._listener is not None:
+                self._listener.opened(self.trouble, self.closed_until)
+
+    def retire(self) -> None:
+        """Another takes its place: nothing more is told of this one."""
+        self._end_opening("the configuration has changed")
+        self._listener = None
 
     async def close(self) -> None:
         """May be called twice."""
@@ -150,11 +180,12 @@ class Bulkhead(Generic[T]):
             await self._idle.wait()
         await self.close()
 
-    def _learn(self, results: Sequence[SendResult]) -> None:
+    def _learn(self, items: Sequence[T], results: Sequence[SendResult]) -> None:
         now = self._clock()
-        for result in results[:1] if all_delivered(results) else results:
+        for item, result in zip(items, results[:1] if all_delivered(results) else results, strict=False):
             if result.reaction is Reaction.RETRY or result.lane_wide:
-                self.trouble = result.reason or result.outcome.value
+                self.trouble = self._told_words(item, result.reason) or result.outcome.value
+                self._cause = result.outcome
             if result.reaction is Reaction.RETRY:
                 self._failures += 1
             elif result.lane_wide:
@@ -168,19 +199,16 @@ class Bulkhead(Generic[T]):
         if self._failures >= _TRIPS_AFTER and now >= self.closed_until:
             self.closed_until = now + self._pause
             self._pause = min(self._pause * 2, _LONGEST_PAUSE)
-        self._tell(now)
+        self.look()
 
-    def _tell(self, now: float) -> None:
-        if self.is_open == (self._opened_at is not None):
-            return
-        if self.is_open:
-            self._opened_at = now
-            if self._listener is not None:
-                self._listener.opened(self.trouble, self.closed_until)
-        else:
-            opened_at, self._opened_at = self._opened_at, None
-            if self._listener is not None and opened_at is not None:
-                self._listener.closed(max(0.0, now - opened_at))
+    def _told_words(self, item: T, words: str) -> str:
+        secret = self._secret_of(item)
+        return words.replace(secret, "[push channel]") if secret and secret in words else words
+
+    def _end_opening(self, why: str) -> None:
+        opened_at, self._opened_at, self._told = self._opened_at, None, None
+        if self._listener is not None and opened_at is not None:
+            self._listener.closed(max(0.0, self._clock() - opened_at), why)
 
     def _stop(self, result: SendResult, now: float) -> None:
         if result.reaction is Reaction.THROTTLED:

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
@@ -23,7 +24,8 @@ from hub.pushing import SATURATED, Pushing
 from hub.rendering import Rendering
 from hub.retry import RetryPolicy
 from hub.senders.base import Push
-from hub.store.base import Audience, Lane, PageResult, Store, Target, Work
+from hub.store.base import Audience, Lane, PageResult, Target, Work
+from hub.store.health import StoreHealth
 from hub.tags import matches, tag_key
 
 LEASE = 60.0
@@ -51,7 +53,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        store: Store,
+        health: StoreHealth,
         bulkheads: Mapping[tuple[str, Platform], Bulkhead[Push]],
         *,
         remotes: Mapping[str, Bulkhead[Notification]] | None = None,
@@ -60,7 +62,8 @@ class Dispatcher:
         slots: int = 4000,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._store = store
+        self._health = health
+        self._store = store = health.store
         self._bulkheads = bulkheads
         self._observer = observer
         self._clock = clock
@@ -126,10 +129,8 @@ class Dispatcher:
             async with asyncio.timeout(seconds):
                 await self._idle.wait()
         except TimeoutError:
-            try:
+            with suppress(StoreError):  # then whoever opens the store next frees it
                 await self._store.release(list(self._in_hand.values()))
-            except StoreError as error:  # then whoever opens the store next frees it
-                self._observer.store_failed("release", error)
 
     # Getting work
 
@@ -141,8 +142,8 @@ class Dispatcher:
             try:
                 if await some():
                     continue
-            except StoreError as error:
-                self._observer.store_failed("lease", error)
+            except StoreError:
+                pass  # it was told, and is tried again
             try:
                 async with asyncio.timeout(_POLL):
                     await wake.wait()
@@ -192,8 +193,8 @@ class Dispatcher:
                     self._take_leased(work, Lane.BROADCAST)
                     for page in work:
                         await self._guarded(self._push, [page])
-            except StoreError as error:
-                self._observer.store_failed("lease", error)
+            except StoreError:
+                pass  # it was told, and is tried again
 
     async def _stray_pages(self) -> Sequence[Work]:
         if self._draining or self._owed:
@@ -305,6 +306,11 @@ class Dispatcher:
         for platform, ordinals in audience.pages:
             counts[platform] += len(ordinals)
         self._observer.targeted(piece.notification, counts)
+        for platform in counts:
+            bulkhead = self._bulkheads.get((piece.notification.hub, platform))
+            if bulkhead is not None and bulkhead.is_paused:  # until then its pages are not even leased
+                due_at, reason = bulkhead.closed_until, bulkhead.trouble
+                self._observer.deferred(piece.notification, platform, reason=reason, due_at=due_at)
         self._drop([piece])
         self._wake[Lane.BROADCAST].set()
 
@@ -377,14 +383,14 @@ class Dispatcher:
         pause, longest = _STORE_BACKOFF
         debt = object()
         try:
-            while True:
-                try:
-                    return await call()
-                except StoreError as error:
-                    self._owed.add(debt)
-                    self._observer.store_failed(operation, error)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, longest)
+            with self._health.repeating(operation):
+                while True:
+                    try:
+                        return await call()
+                    except StoreError:
+                        self._owed.add(debt)
+                    await self._health.pause(pause)
+                    pause = min(pause * 2, longest)
         finally:
             self._owed.discard(debt)
 

@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from hub.bulkhead import Bulkhead, Outlet
 from hub.dispatch import LEASE, Dispatcher
@@ -18,11 +19,13 @@ from hub.retry import RetryPolicy
 from hub.senders.base import Push, Sender
 from hub.senders.unconfigured import Unconfigured
 from hub.store.base import AcceptanceResult, Arrival, Store
-from hub.store.health import StoreHealth, StoreTrouble, watched
+from hub.store.health import STALLED, StoreHealth, StoreTrouble
 
 _STORE_BACKOFF = (0.05, 5.0)
 _COUNT_EVERY = 1.0
 _ID_DIGITS = 32
+
+T = TypeVar("T")
 
 
 class Hub:
@@ -46,8 +49,8 @@ class Hub:
         max_in_flight: int = 2000,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._store_health = StoreHealth(clock=clock)
-        self._store = store = watched(store, self._store_health)
+        self.health = StoreHealth(store, observer=observer, clock=clock)
+        self.store = self.health.store
         self._observer = observer
         self._clock = clock
         self._max_pending = max_pending
@@ -57,7 +60,7 @@ class Hub:
         self.remotes: dict[str, Bulkhead[Notification]] = {}
         self._add(hubs, senders, remotes or {})
         self._dispatcher = Dispatcher(
-            store,
+            self.health,
             self.bulkheads,
             remotes=self.remotes,
             observer=observer,
@@ -68,9 +71,9 @@ class Hub:
 
     async def open(self) -> int:
         """Open the store; how many pieces of work a dead process had left under way. Raises: StoreError."""
-        freed = await self._store.open()
-        await self._store.spell_hubs({*(hub for hub, _ in self.bulkheads), *self.remotes})
-        self._dispatcher.pending = await self._store.pending()
+        freed = await self.store.open()
+        await self.store.spell_hubs({*(hub for hub, _ in self.bulkheads), *self.remotes})
+        self._dispatcher.pending = await self.store.pending()
         self._dispatcher.behind = self.pending > 0
         return freed
 
@@ -79,6 +82,7 @@ class Hub:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._dispatcher.run())
             group.create_task(self._count())
+            group.create_task(self.health.watch())
 
     async def drain(self, seconds: float) -> None:
         """Finish what is under way within `seconds`; what is not done then goes back to the store."""
@@ -86,7 +90,7 @@ class Hub:
 
     async def close(self) -> None:
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(self._store.close)
+            stack.push_async_callback(self.store.close)
             for pushes in self.bulkheads.values():
                 stack.push_async_callback(pushes.close)
             for remote in self.remotes.values():
@@ -114,6 +118,7 @@ class Hub:
         leaving += [self.remotes.pop(hub) for hub in gone if hub in self.remotes]
         self._add(hubs, senders, remotes)
         for bulkhead in leaving:
+            bulkhead.retire()
             task = asyncio.create_task(bulkhead.close_when_idle())
             self._leaving[task] = bulkhead
             task.add_done_callback(self._leaving.pop)
@@ -129,7 +134,11 @@ class Hub:
                 sender = senders.get((hub, platform)) or Unconfigured(platform)
                 listener = _Breaker(self._observer, hub, platform)
                 self.bulkheads[hub, platform] = Bulkhead(
-                    sender, single=self._max_in_flight, clock=self._clock, listener=listener
+                    sender,
+                    single=self._max_in_flight,
+                    clock=self._clock,
+                    listener=listener,
+                    secret_of=lambda push: push.push_channel,
                 )
         for hub, remote in remotes.items():
             self.remotes[hub] = Bulkhead(
@@ -139,7 +148,7 @@ class Hub:
     @property
     def store_trouble(self) -> StoreTrouble | None:
         """An operation that the store fails to do, None while it does all."""
-        return self._store_health.trouble
+        return self.health.trouble
 
     # Notifications
 
@@ -173,17 +182,15 @@ class Hub:
         Raises: WithdrawnError.
         """
         pause, longest = _STORE_BACKOFF
-        while True:
-            try:
-                result = await self._accept_now(arrivals)
-            except StoreError as error:
-                self._observer.store_failed("accept", error)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, longest)
-                if withdrawn():
-                    raise WithdrawnError("withdrawn while the store failed") from error
-            else:
-                return result
+        with self.health.repeating("accept"):
+            while True:
+                try:
+                    return await self._accept_now(arrivals)
+                except StoreError as error:
+                    await self.health.pause(pause)
+                    pause = min(pause * 2, longest)
+                    if withdrawn():
+                        raise WithdrawnError("withdrawn while the store failed") from error
 
     async def send(self, notification: Notification) -> str:
         """Take one notification of the API; its wire id, once it is durable.
@@ -192,7 +199,7 @@ class Hub:
         """
         if not self.room:
             raise CapacityError(f"{self.pending} notifications wait already", retry_after=1.0)
-        await asyncio.shield(self._commit_send(notification))
+        await self._write(lambda: asyncio.shield(self._commit_send(notification)))
         return wire_id(notification.id, self._clock())
 
     async def _accept_now(self, arrivals: Sequence[Arrival]) -> AcceptanceResult:
@@ -201,7 +208,7 @@ class Hub:
 
     async def _commit(self, arrivals: Sequence[Arrival]) -> AcceptanceResult:
         until = self._clock() + LEASE
-        result = await self._store.accept(arrivals, lease=self._dispatcher.free_slots, until=until)
+        result = await self.store.accept(arrivals, lease=self._dispatcher.free_slots, until=until)
         accepted = sum(
             len(arrival.notifications) for index, arrival in enumerate(arrivals) if index not in result.duplicates
         )
@@ -218,51 +225,60 @@ class Hub:
         digits = notification_id[:_ID_DIGITS].lower()
         if len(digits) != _ID_DIGITS or not set(digits) <= set("0123456789abcdef"):
             raise NotFoundError(f"notification {notification_id!r} not found")
-        return await self._store.details(hub, digits)
+        return await _in_time(self.store.details(hub, digits))
 
     # Registry
 
     async def put_installation(self, hub: str, installation: Installation) -> None:
-        await self._store.put_installations(hub, [installation])
+        await self._write(lambda: self.store.put_installations(hub, [installation]))
 
     async def put_installations(self, hub: str, installations: Sequence[Installation]) -> None:
         """Many in one transaction."""
-        await self._store.put_installations(hub, installations)
+        await self.store.put_installations(hub, installations)
 
     async def get_installation(self, hub: str, installation_id: str) -> Installation:
         """Raises: NotFoundError."""
-        return await self._store.get_installation(hub, installation_id)
+        return await _in_time(self.store.get_installation(hub, installation_id))
 
     async def delete_installation(self, hub: str, installation_id: str) -> None:
         """An unknown id is fine: afterwards there is none."""
-        await self._store.delete_installation(hub, installation_id)
+        await self._write(lambda: self.store.delete_installation(hub, installation_id))
 
     async def put_registration(
         self, hub: str, registration: Registration, *, if_match: int | None = None
     ) -> Registration:
         """Raises: NotFoundError, PreconditionError (both only with `if_match`)."""
-        return await self._store.put_registration(hub, registration, if_match=if_match)
+        return await self._write(lambda: self.store.put_registration(hub, registration, if_match=if_match))
 
     async def get_registration(self, hub: str, registration_id: str) -> Registration:
         """Raises: NotFoundError."""
-        return await self._store.get_registration(hub, registration_id)
+        return await _in_time(self.store.get_registration(hub, registration_id))
 
     async def delete_registration(self, hub: str, registration_id: str, *, if_match: int | None = None) -> None:
         """Raises: NotFoundError, PreconditionError."""
-        await self._store.delete_registration(hub, registration_id, if_match=if_match)
+        await self._write(lambda: self.store.delete_registration(hub, registration_id, if_match=if_match))
+
+    async def _write(self, write: Callable[[], Awaitable[T]]) -> T:
+        """For a client that waits. Raises: StoreError: at once while the store fails, and soon when it hangs."""
+        if self.store_trouble is not None:
+            raise StoreError(self.store_trouble.cause)
+        return await _in_time(write())
 
     async def _count(self) -> None:
-        """Keep `room` honest: what is added and ends here is known at once, but leases are lost and rows dropped too."""
+        """Tell of breakers whose pause is over, and keep `room` honest, each second.
+
+        What is added and ends here is known at once, but leases are lost and rows dropped too.
+        """
         while True:
             await asyncio.sleep(_COUNT_EVERY)
+            for bulkhead in self.bulkheads.values():
+                bulkhead.look()
+            for remote in self.remotes.values():
+                remote.look()
             before = self.pending
             try:
-                counted = await self._store.pending()
-                if self.store_trouble is not None:
-                    await self._store.probe()
-                    self._store_health.writes_again()
-            except StoreError as error:
-                self._observer.store_failed("count", error)
+                counted = await self.store.pending()
+            except StoreError:
                 continue
             # what came and went meanwhile may be in the count or not: the next one puts that right
             self._dispatcher.pending = max(0, counted + self.pending - before)
@@ -279,8 +295,17 @@ class _Breaker:
     def opened(self, cause: str, until: float) -> None:
         self.observer.breaker_opened(self.hub, self.platform, cause=cause, until=until)
 
-    def closed(self, seconds: float) -> None:
-        self.observer.breaker_closed(self.hub, self.platform, seconds=seconds)
+    def closed(self, seconds: float, why: str) -> None:
+        self.observer.breaker_closed(self.hub, self.platform, seconds=seconds, why=why)
+
+
+async def _in_time(answer: Awaitable[T]) -> T:
+    """Raises: StoreError: no answer for so long that the client should come again; it may still be done."""
+    try:
+        async with asyncio.timeout(STALLED):
+            return await answer
+    except TimeoutError:
+        raise StoreError(f"no answer for {STALLED:g} s") from None
 
 
 def wire_id(notification_id: str, accepted_at: float) -> str:

@@ -71,8 +71,8 @@ class Observer(Protocol):
     def breaker_opened(self, hub: str, platform: Platform | None, *, cause: str, until: float) -> None:
         """A push service, or with None a hub elsewhere, gets nothing until `until`, and then a few at a time."""
 
-    def breaker_closed(self, hub: str, platform: Platform | None, *, seconds: float) -> None:
-        """It works again, after so many seconds."""
+    def breaker_closed(self, hub: str, platform: Platform | None, *, seconds: float, why: str) -> None:
+        """Everything goes through again, after so many seconds: it works, or the configuration has changed."""
 
     def dead_lettered(self, letters: Sequence[DeadLetter]) -> None:
         """The hub made dead letters, and they are in the store."""
@@ -90,7 +90,10 @@ class Observer(Protocol):
         """Push services said of so many pushes that their channels are dead."""
 
     def store_failed(self, operation: str, error: Exception) -> None:
-        """The store could not do it; it is tried again."""
+        """The store could not do it, at this try."""
+
+    def store_recovered(self, seconds: float) -> None:
+        """The store does everything again, so many seconds after the first failure."""
 
     def crashed(self, what: str, error: Exception) -> None:
         """A defect of ours, in work named by `what`; the work is tried again when its lease ends."""

@@ -1,90 +1,188 @@
-"""Whether the store does what it is asked, operation by operation: readiness and the page say so."""
+"""Whether a store does what it is asked for: which operations fail, since when and why, and whether it works again."""
 
+import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from itertools import count
+from typing import Any, Protocol, cast
 
 from hub.errors import StoreError
 from hub.store.base import Store
 
-_FORGOTTEN_AFTER = 6.0
-"""Seconds after which a failure is over that did not repeat, once the store writes again: longer than any retry waits."""
+OPERATIONS: Mapping[str, str] = {
+    "accept": "accept",
+    "pending": "count",
+    "lease": "lease",
+    "lease_pages": "lease",
+    "lease_strays": "lease",
+    "renew": "renew",
+    "release": "release",
+    "set_back": "set_back",
+    "expand": "expand",
+    "record": "record",
+    **dict.fromkeys(("audiences", "targets", "templates", "get_installation", "get_registration", "details"), "read"),
+    **dict.fromkeys(("queue_states", "registrations_by_platform", "dead_letters"), "read"),
+    **dict.fromkeys(("put_installations", "delete_installation", "put_registration", "delete_registration"), "write"),
+    **dict.fromkeys(("relayed", "spell_hubs", "housekeep"), "write"),
+}
+"""What each method of a store is called in metrics and messages."""
+
+STALLED = 5.0
+"""Seconds after which a call without an answer counts as a failure: the disk hangs, or another program has the file."""
+
+_QUICK = frozenset(["accept", "pending", "lease", "lease_pages", "renew", "release", "record"])
+"""Methods that take milliseconds; an import or a deletion of old rows may take as long as it needs."""
+
+_LOOK_EVERY = 0.5
+_STALE = 2.0
+"""Seconds after which a failure that has not come again may be past; whoever tries in place tries more often."""
 
 
-@dataclass(frozen=True, slots=True)
+class HealthObserver(Protocol):
+    def store_failed(self, operation: str, error: Exception) -> None:
+        """The store could not do it; returns at once and never raises."""
+
+    def store_recovered(self, seconds: float) -> None:
+        """Everything works again, so many seconds after the first failure; returns at once and never raises."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreTrouble:
-    """An operation that fails; times are seconds since 1970 UTC."""
+    """`since` is when the store began to fail, in seconds since 1970 UTC; the others tell of the latest failure."""
 
     operation: str
     cause: str
     since: float
-    last: float
+
+
+@dataclass(slots=True)
+class _Failure:
+    error: Exception
+    failed_at: float
 
 
 class StoreHealth:
-    """Remembers which operations fail. One that succeeds mends itself, and says nothing of the others."""
+    """Watches a store: all calls go through `store`, which is the one given but for that.
 
-    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+    A failing method counts until the same method works. A failure that nothing will repeat (a request of the API, which
+    was answered) counts until a probe could write.
+    """
+
+    def __init__(self, store: Store, *, observer: HealthObserver, clock: Callable[[], float] = time.time) -> None:
+        self.store = cast(Store, _Watched(store, self))
+        self._unwatched = store
+        self._observer = observer
         self._clock = clock
-        self._troubles: dict[str, StoreTrouble] = {}
+        self._since = 0.0
+        self._failing: dict[str, _Failure] = {}
+        self._under_way: dict[int, tuple[str, float]] = {}
+        self._stalled: set[int] = set()
+        self._repeated: Counter[str] = Counter()
+        self._numbers = count()
+        self._worth_a_try = asyncio.Event()
 
     @property
     def trouble(self) -> StoreTrouble | None:
-        """The failure that lasts longest, None while all is well."""
-        return min(self._troubles.values(), key=lambda trouble: trouble.since) if self._troubles else None
+        """What fails, None while everything works."""
+        if not self._failing:
+            return None
+        method, failure = max(self._failing.items(), key=lambda item: item[1].failed_at)
+        return StoreTrouble(operation=OPERATIONS[method], cause=str(failure.error), since=self._since)
 
-    def failed(self, operation: str, error: StoreError) -> None:
-        """An operation could not be done."""
-        now = self._clock()
-        before = self._troubles.get(operation)
-        since = now if before is None else before.since
-        self._troubles[operation] = StoreTrouble(operation, str(error), since, now)
+    @contextmanager
+    def repeating(self, operation: str) -> Iterator[None]:
+        """While an operation, or a method, is repeated until it works, only that says that it works again."""
+        self._repeated[operation] += 1
+        try:
+            yield
+        finally:
+            self._repeated[operation] -= 1
 
-    def succeeded(self, operation: str) -> None:
-        """An operation was done."""
-        if self._troubles:
-            self._troubles.pop(operation, None)
+    async def pause(self, seconds: float) -> None:
+        """Wait before another try, and no longer than until the store could be written to again."""
+        self._worth_a_try.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._worth_a_try.wait()
+        except TimeoutError:
+            pass
 
-    def writes_again(self) -> None:
-        """The store took a write that was made to try it: failures that do not repeat are over."""
-        now = self._clock()
-        for operation, trouble in list(self._troubles.items()):
-            if abs(now - trouble.last) > _FORGOTTEN_AFTER:
-                del self._troubles[operation]
+    async def watch(self) -> None:
+        """Until cancelled: notice calls that hang, and probe a store that fails."""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            self._look_for_stalls()
+            if self._failing and not self._stalled:
+                await self._probe()
 
+    async def call(self, method: str, work: Callable[[], Awaitable[Any]]) -> Any:
+        """Do `work`, and note how it went."""
+        number = next(self._numbers)
+        self._under_way[number] = (method, time.monotonic())
+        try:
+            answer = await work()
+        except StoreError as error:
+            self._failed(method, error)
+            raise
+        finally:
+            del self._under_way[number]
+            self._stalled.discard(number)
+        if self._failing:
+            self._works({method})
+        return answer
 
-def watched(store: Store, health: StoreHealth) -> Store:
-    """The same store; what becomes of each of its operations is told to `health`."""
-    return cast(Store, _Watched(store, health))
+    def _failed(self, method: str, error: Exception) -> None:
+        if not self._failing:
+            self._since = self._clock()
+        self._failing[method] = _Failure(error, time.monotonic())
+        self._observer.store_failed(OPERATIONS[method], error)
+
+    def _works(self, methods: set[str]) -> None:
+        for method in methods & self._failing.keys():
+            del self._failing[method]
+            if not self._failing:
+                self._observer.store_recovered(max(0.0, self._clock() - self._since))
+
+    def _look_for_stalls(self) -> None:
+        now = time.monotonic()
+        for number, (method, started) in self._under_way.items():
+            if method in _QUICK and number not in self._stalled and now - started >= STALLED:
+                self._stalled.add(number)
+                self._failed(method, StoreError(f"no answer for {STALLED:g} s"))
+
+    async def _probe(self) -> None:
+        try:
+            await self._unwatched.probe()
+        except StoreError:
+            return  # nothing new: what failed has told of it
+        self._worth_a_try.set()
+        now = time.monotonic()
+        self._works(
+            {
+                method
+                for method, failure in self._failing.items()
+                if not (self._repeated[method] or self._repeated[OPERATIONS[method]])
+                and now - failure.failed_at > _STALE
+            }
+        )
 
 
 class _Watched:
-    """Passes every call on. The contract has thirty methods, and here all of them mean the same."""
+    """A store whose operations are noted."""
 
     def __init__(self, store: Store, health: StoreHealth) -> None:
         self._store = store
         self._health = health
 
     def __getattr__(self, name: str) -> Any:
-        if name in _NO_OPERATIONS:
-            return getattr(self._store, name)
-        operation = _watched(self._store, name, self._health)
-        setattr(self, name, operation)
-        return operation
+        attribute = getattr(self._store, name)
+        if name not in OPERATIONS:
+            return attribute
 
+        async def noted(*args: Any, **kwargs: Any) -> Any:
+            return await self._health.call(name, lambda: attribute(*args, **kwargs))
 
-_NO_OPERATIONS = frozenset(("open", "close"))
-
-
-def _watched(store: Store, name: str, health: StoreHealth) -> Callable[..., Awaitable[Any]]:
-    async def call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            result = await getattr(store, name)(*args, **kwargs)
-        except StoreError as error:
-            health.failed(name, error)
-            raise
-        health.succeeded(name)
-        return result
-
-    return call
+        return noted

@@ -186,7 +186,7 @@ async def test_the_page_says_what_is_in_trouble_and_why_without_a_reload(
 
 
 async def test_brokers_push_services_store_and_configuration_that_fail_are_all_on_the_page(
-    page: Page, tmp_path: Path
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     more = f"""
   away:
@@ -200,7 +200,11 @@ hubs: {{ shop: {{ access_policies: [ {{ name: Full, rights: [Send], key: canary-
             "document.querySelector('[data-kind=source] [data-part=headline]')?.textContent.includes('away')"
         )
         assert await page.evaluate("document.querySelector('#connection').textContent") == "1 in trouble"
-        daemon.hub._store_health.failed("accept", StoreError("database or disk is full"))
+
+        async def fail(*_: object, **__: object) -> None:
+            raise StoreError("database or disk is full")
+
+        monkeypatch.setattr(daemon.store, "pending", fail)  # counted each second, so it goes on failing
         bulkhead = daemon.hub.bulkheads["shop", Platform.APNS]
         bulkhead.closed_until, bulkhead.trouble = time.time() + 60, "InvalidProviderToken"
         (tmp_path / "c.yaml").write_text("nonsense: 1")

@@ -115,7 +115,7 @@ def test_a_message_that_is_given_up_is_a_warning_that_names_event_and_message(te
             "source": "orders",
             "message_id": "m-1",
             "position": "p-1",
-            "detail": "the broker took it back: it comes again",
+            "detail": "it was taken back before it was stored: it comes again",
         }
     ]
 
@@ -133,6 +133,23 @@ def test_a_dead_letter_is_a_warning_with_everything_needed_to_find_it(telemetry:
         "reason": "render",
         "detail": "data.x is missing",
     }
+
+
+def test_a_store_that_fails_is_a_line_for_each_operation_and_cause_until_it_works_again(telemetry: Telemetry) -> None:
+    with capture_logs() as lines:
+        for _ in range(2):
+            for _ in range(100):
+                telemetry.store_failed("accept", StoreError("disk full"))
+                telemetry.store_failed("record", StoreError("disk full"))
+            telemetry.store_failed("record", StoreError("disk I/O error"))
+            telemetry.store_recovered(61.25)
+    said = [(line["event"], line.get("operation"), line.get("error"), line.get("failed_for_seconds")) for line in lines]
+    assert said == 2 * [
+        ("store failed", "accept", "disk full", None),
+        ("store failed", "record", "disk full", None),
+        ("store failed", "record", "disk I/O error", None),
+        ("store works again", None, None, 61.2),
+    ]
 
 
 def test_a_repetition_warns_of_nothing(telemetry: Telemetry) -> None:

@@ -34,6 +34,7 @@ class FakeObserver:
         self.states = Counter[tuple[str, State]]()
         self.dead_channels = Counter[tuple[str, Platform]]()
         self.store_failures: list[str] = []
+        self.store_recoveries: list[float] = []
         self.crashes: list[Exception] = []
         self._news = asyncio.Event()
 
@@ -111,7 +112,7 @@ class FakeObserver:
         self.breakers.append((hub, platform, cause))
         self._news.set()
 
-    def breaker_closed(self, hub: str, platform: Platform | None, *, seconds: float) -> None:
+    def breaker_closed(self, hub: str, platform: Platform | None, *, seconds: float, why: str) -> None:
         self.breakers.append((hub, platform, None))
         self._news.set()
 
@@ -138,6 +139,10 @@ class FakeObserver:
 
     def store_failed(self, operation: str, error: Exception) -> None:
         self.store_failures.append(operation)
+        self._news.set()
+
+    def store_recovered(self, seconds: float) -> None:
+        self.store_recoveries.append(seconds)
         self._news.set()
 
     def crashed(self, what: str, error: Exception) -> None:

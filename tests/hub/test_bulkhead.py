@@ -25,7 +25,15 @@ class Door:
     def __init__(self, *, single: int = 2000) -> None:
         self.clock = FakeClock()
         self.sender = FakeSender(Platform.FCM)
-        self.bulkhead = Bulkhead(self.sender, single=single, clock=self.clock)
+        self.told: list[tuple[str, float]] = []
+        """As it opened, why and until when; as it closed, why and after how long."""
+        self.bulkhead = Bulkhead(self.sender, single=single, clock=self.clock, listener=self)
+
+    def opened(self, cause: str, until: float) -> None:
+        self.told.append((cause, until))
+
+    def closed(self, seconds: float, why: str) -> None:
+        self.told.append((why, seconds))
 
     def admitted(self, count: int, lane: Lane = Lane.SINGLE) -> int:
         """How many of so many pushes get a place; the places are taken."""
@@ -203,3 +211,79 @@ async def test_closing_closes_the_sender() -> None:
     door = Door()
     await door.bulkhead.close()
     assert door.sender.closed
+
+
+WORKS = "the service works"
+TELLING: dict[str, tuple[list[list[SendResult] | float], list[str]]] = {
+    # answers of batches, and seconds that pass between them: what is told
+    "all is well": ([[DELIVERED], 10.0, [GONE]], []),
+    "fewer failures than count": ([[UNAVAILABLE] * (TRIPS_AFTER - 1), [DELIVERED]], []),
+    "failures in a row, then a success": (
+        [[UNAVAILABLE] * TRIPS_AFTER, 1.0, [DELIVERED]],
+        ["ServiceUnavailable", WORKS],
+    ),
+    "a wrong key, mended": ([[WRONG_KEY], 60.0, [DELIVERED]], ["InvalidProviderToken", WORKS]),
+    "a wrong key, many times": ([[WRONG_KEY], 60.0, [WRONG_KEY], 60.0, [WRONG_KEY]], ["InvalidProviderToken"]),
+    "a quota": ([[replace(QUOTA, reason="Q", retry_after=30.0)], 30.0, [DROPPED]], ["Q", WORKS]),
+    "another cause": ([[UNAVAILABLE] * TRIPS_AFTER, 1.0, [WRONG_KEY]], ["ServiceUnavailable", "InvalidProviderToken"]),
+    "open twice": (
+        [[WRONG_KEY], 60.0, [DELIVERED], [WRONG_KEY]],
+        ["InvalidProviderToken", WORKS, "InvalidProviderToken"],
+    ),
+    "no word from the service": ([[replace(QUOTA, reason="")]], ["Throttled"]),
+}
+
+
+@pytest.mark.parametrize("steps, told", TELLING.values(), ids=TELLING)
+async def test_a_breaker_tells_once_as_it_opens_and_once_as_it_closes(
+    steps: list[list[SendResult] | float], told: list[str]
+) -> None:
+    door = Door()
+    for step in steps:
+        if isinstance(step, list):
+            await door.answer(*step)
+        else:
+            door.clock.advance(step)
+            door.bulkhead.look()
+    assert [said for said, _ in door.told] == told
+
+
+async def test_what_is_told_of_a_breaker_is_until_when_and_for_how_long() -> None:
+    door = Door()
+    opened_at = door.clock()
+    await door.answer(WRONG_KEY)
+    door.clock.advance(75)
+    await door.answer(DELIVERED)
+    assert door.told == [("InvalidProviderToken", opened_at + 60), (WORKS, 75)]
+
+
+async def test_a_pause_that_ends_without_another_push_is_told_too() -> None:
+    door = Door()
+    assert door.admitted(2) == 2
+    door.sender.answer = WRONG_KEY
+    await door.send(1)
+    door.sender.answer = DELIVERED
+    await door.send(1)  # was under way already, and went well
+    assert door.bulkhead.is_open
+    door.clock.advance(60)
+    door.bulkhead.look()
+    assert not door.bulkhead.is_open
+    assert [said for said, _ in door.told] == ["InvalidProviderToken", WORKS]
+
+
+async def test_a_breaker_that_another_configuration_replaces_is_told_as_closed_and_tells_nothing_more() -> None:
+    door = Door()
+    assert door.admitted(1) == 1
+    await door.answer(WRONG_KEY)
+    door.bulkhead.retire()
+    door.sender.answer = WRONG_KEY
+    await door.send(1)
+    assert [said for said, _ in door.told] == ["InvalidProviderToken", "the configuration has changed"]
+
+
+async def test_a_service_that_repeats_a_push_channel_is_quoted_without_it() -> None:
+    sender = FakeSender(Platform.WNS, lambda push: replace(WRONG_KEY, reason=f"{push.push_channel} is not yours"))
+    bulkhead = Bulkhead(sender, secret_of=lambda push: push.push_channel)
+    assert bulkhead.admit(Lane.SINGLE) == 1
+    await bulkhead.send(Lane.SINGLE, [Push(id="1", push_channel="https://wns/secret", payload=b"")])
+    assert bulkhead.trouble == "[push channel] is not yours"

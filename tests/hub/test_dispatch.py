@@ -22,6 +22,7 @@ from hub.rendering import Rendering
 from hub.retry import RetryPolicy
 from hub.senders.base import Push, SendResult
 from hub.store.base import PAGE_SIZE, Lane, Target
+from hub.store.health import StoreHealth
 from tests.fakes.clock import FakeClock
 from tests.fakes.observer import FakeObserver
 from tests.fakes.senders import DELIVERED, DROPPED, GONE, UNAVAILABLE, WRONG_KEY, FakeSender
@@ -68,7 +69,7 @@ class Delivery:
         self.elsewhere = FakeOutlet()
         self.remotes = {"elsewhere": Bulkhead(self.elsewhere, clock=clock)}
         self.dispatcher = Dispatcher(
-            store,
+            StoreHealth(store, observer=self.observer),
             self.bulkheads,
             remotes=self.remotes,
             observer=self.observer,
@@ -532,6 +533,18 @@ async def test_a_wrong_key_stops_its_platform_touches_no_registration_and_all_go
     await delivery.observer.until_ended(2)
     for given in (first, second):
         assert (await delivery.details(given)).counts == {FCM: {SUCCESS: 3}}
+
+
+async def test_a_broadcast_that_finds_its_service_closed_is_told_as_deferred(delivery: Delivery) -> None:
+    await register(delivery, 2 * PAGE_SIZE + 500, "news")
+    bulkhead = delivery.bulkheads[HUB, FCM]
+    bulkhead.closed_until, bulkhead.trouble = delivery.clock() + 60, "QUOTA_EXCEEDED"
+    given = notification("news", content=GOOGLE)
+    await delivery.accept(given)
+    await delivery.observer.until(lambda: bool(delivery.observer.deferrals))
+    assert delivery.observer.deferrals == [(given.id, FCM, "QUOTA_EXCEEDED", bulkhead.closed_until)]
+    await delivery.later(60)
+    await delivery.observer.until_ended(1)
 
 
 async def test_a_key_that_stays_wrong_is_told_as_such_in_the_end(delivery: Delivery) -> None:

@@ -22,6 +22,7 @@ from hub.outcome import OutcomeName, Reaction, State
 from hub.retry import RetryPolicy
 from hub.senders.base import SendResult
 from hub.store.base import DeadLetter, Work
+from hub.store.health import StoreHealth
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.observer import FakeObserver
 from tests.fakes.outlets import ScriptedOutlet
@@ -266,7 +267,7 @@ class Process:
         self.phones = FakeSender(Platform.FCM)
         self.elsewhere, self.other = ScriptedOutlet(), ScriptedOutlet()
         self.dispatcher = Dispatcher(
-            store,
+            StoreHealth(store, observer=self.observer),
             {(HUB, Platform.FCM): Bulkhead(self.phones, clock=clock)},
             remotes={
                 ELSEWHERE: Bulkhead(self.elsewhere, clock=clock),

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sqlite3
+import stat
 import sys
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -335,3 +336,46 @@ async def test_transactions_are_timed(tmp_path: Path) -> None:
     await store.close()
     assert [operation for operation, _ in seen] == ["write"]
     assert 0 < seen[0][1] < 60
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o777])
+async def test_files_of_the_store_are_for_their_owner_alone_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    store = SqliteStore(tmp_path / "new" / "deep" / "hub.db")
+    before = os.umask(umask)
+    try:
+        await store.open()
+        await store.accept([arrival(notification())], lease=WHOLE, until=LEASE)
+        modes = modes_below(tmp_path)
+    finally:
+        os.umask(before)
+    await store.close()
+    assert modes == {
+        "new": 0o700,
+        "deep": 0o700,
+        **dict.fromkeys(["hub.db", "hub.db-wal", "hub.db-shm", "hub.db.lock"], 0o600),
+    }
+
+
+@pytest.mark.parametrize("name", ["hub.db", "hub.db-wal", "hub.db-shm", "hub.db.lock"])
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o666, 0o601])
+async def test_a_file_that_others_could_read_is_tightened_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, mode: int
+) -> None:
+    tmp_path.chmod(0o755)
+    first = SqliteStore(tmp_path / "hub.db")
+    await first.open()
+    await first.close()
+    (tmp_path / name).touch()
+    (tmp_path / name).chmod(mode)
+    store = SqliteStore(tmp_path / "hub.db")
+    await store.open()
+    await store.accept([arrival(notification())], lease=WHOLE, until=LEASE)
+    assert set(modes_below(tmp_path).values()) == {0o600}
+    await store.close()
+    told = [record.getMessage() for record in caplog.records if record.name == "pushbridge.store"]
+    assert told == [f"readable by others until now: {tmp_path / name}"]
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755, "a directory that was there keeps its mode"
+
+
+def modes_below(directory: Path) -> dict[str, int]:
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in directory.rglob("*")}

@@ -14,7 +14,16 @@ import structlog
 from starlette.routing import BaseRoute
 
 from bridge.config import Settings, SourceSettings
-from bridge.health import Part, process_part, push_parts, relay_parts, remote_parts, source_parts, store_part
+from bridge.health import (
+    Part,
+    configuration_part,
+    process_part,
+    push_parts,
+    relay_parts,
+    remote_parts,
+    source_parts,
+    store_part,
+)
 from bridge.intake import Inlet, Intake
 from bridge.listener import Exchangeable, Listener
 from bridge.metrics import Metrics
@@ -30,6 +39,7 @@ from bridge.wiring import access_of, letters_publisher, possible_dead_letters, r
 from hub.api.app import create_app
 from hub.engine import Hub
 from hub.errors import StoreError
+from hub.notification import Platform
 from hub.retry import RetryPolicy
 from hub.store.seen import SeenWindow
 from hub.store.sqlite import SqliteStore
@@ -61,6 +71,7 @@ class Daemon:
         self.reloader = None if reload is None else reload(self)
         self.trail = Trail()
         self._clock = clock
+        self._started_at = clock()
         self._relay_troubles: dict[str, str] = {}
         self._stop = asyncio.Event()
         self._failed = False
@@ -148,8 +159,9 @@ class Daemon:
             store_part(self.hub.store_trouble),
             *source_parts(self._statuses),
             *relay_parts(self._relay_troubles),
-            *push_parts(self.hub.bulkheads),
+            *push_parts(self.hub.bulkheads, _configured(self.settings)),
             *remote_parts(self.hub.remotes),
+            configuration_part(None if self.reloader is None else self.reloader.last, started_at=self._started_at),
         ]
 
     async def apply(self, settings: Settings, *, config_hash: str) -> None:
@@ -284,6 +296,11 @@ class Daemon:
         with suppress(StoreError):
             self.metrics.set_queues(await self.store.queue_states(), self.hub.max_pending)
             self.metrics.set_devices(await self.store.registrations_by_platform())
+
+
+def _configured(settings: Settings) -> set[tuple[str, Platform]]:
+    """The push services that hubs have credentials for."""
+    return {(name, platform) for name, hub in settings.hubs.items() for platform in hub.platforms.configured}
 
 
 class _Names(TypedDict):

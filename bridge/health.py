@@ -1,9 +1,11 @@
 """How the parts of the process fare, in one list: readiness, its parts and the page say the same."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
+from bridge.reload import Reloaded
 from bridge.supervisor import SourceState, SourceStatus
 from hub.bulkhead import Bulkhead
 from hub.notification import Notification, Platform
@@ -13,13 +15,19 @@ from hub.store.health import StoreTrouble
 _MAX_TROUBLE = 200
 """Characters shown of what a service said; the words are not ours."""
 
+_MAX_NOTES = 10
+"""Mistakes of a refused configuration that are shown."""
+
+_MAX_NOTE = 500
+"""Characters shown of one of these."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """One part of the process. Times are seconds since 1970 UTC, None where there is none.
 
     `kind` and `name` are its address below `/readyz`. `ok` is False while it does not do its work. A part that is not
-    `required` leaves the process ready: others go on without it.
+    `required` leaves the process ready: others go on without it. `notes` are for administrators, and not in `line`.
     """
 
     kind: str
@@ -30,6 +38,20 @@ class Part:
     since: float | None = None
     until: float | None = None
     required: bool = False
+    notes: Sequence[str] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The part as JSON types, `notes` included."""
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "ok": self.ok,
+            "state": self.state,
+            "detail": self.detail,
+            "since": None if self.since is None else _instant(self.since),
+            "until": None if self.until is None else _instant(self.until),
+            "notes": list(self.notes),
+        }
 
     @property
     def line(self) -> str:
@@ -77,10 +99,14 @@ def relay_parts(troubles: Mapping[str, str]) -> list[Part]:
     ]
 
 
-def push_parts(bulkheads: Mapping[tuple[str, Platform], Bulkhead[Push]]) -> list[Part]:
-    """The push services of each hub that has a credential for them, or is in trouble."""
+def push_parts(
+    bulkheads: Mapping[tuple[str, Platform], Bulkhead[Push]], configured: Container[tuple[str, Platform]]
+) -> list[Part]:
+    """The push services of each hub that has a credential for them."""
     return [
-        _outlet(bulkhead, "push service", f"{hub}/{platform.value}") for (hub, platform), bulkhead in bulkheads.items()
+        _outlet(bulkhead, "push service", f"{hub}/{platform.value}")
+        for (hub, platform), bulkhead in bulkheads.items()
+        if (hub, platform) in configured
     ]
 
 
@@ -101,6 +127,23 @@ def _outlet(bulkhead: Bulkhead[Push] | Bulkhead[Notification], kind: str, name: 
     if trouble:
         return Part(kind=kind, name=name, ok=False, state="failing", detail=trouble)
     return Part(kind=kind, name=name)
+
+
+def configuration_part(last: Reloaded | None, *, started_at: float) -> Part:
+    """The configuration: refused while the files that were read last are not the ones in force."""
+    if last is None:
+        return Part(kind="configuration", since=started_at)
+    if last.applied:
+        return Part(kind="configuration", since=last.at)
+    mistakes = len(last.complaints)
+    return Part(
+        kind="configuration",
+        ok=False,
+        state="refused",
+        detail=f"{mistakes} {'mistake' if mistakes == 1 else 'mistakes'}, which the log names; the one before is in force",
+        since=last.at,
+        notes=[complaint[:_MAX_NOTE] for complaint in last.complaints[:_MAX_NOTES]],
+    )
 
 
 def is_ready(parts: Sequence[Part]) -> bool:
@@ -126,6 +169,7 @@ PATHS: Mapping[str, str] = {
     "relays": "relay",
     "push-services": "push service",
     "remote-hubs": "remote hub",
+    "configuration": "configuration",
 }
 """The first part of a path below `/readyz`, and what kind of parts it names."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -29,22 +30,34 @@ class Reloadable(Protocol):
 
 
 class Reloaded(NamedTuple):
-    """Whether a configuration is in force now, and every mistake and warning it had."""
+    """Whether a configuration is in force now, every mistake and warning it had, and when, in seconds since 1970 UTC."""
 
     applied: bool
     complaints: Sequence[str]
+    at: float
 
 
 class Reloader:
     """Applies the configuration at `path` whenever its files change, on SIGHUP, and on `POST /-/reload`.
 
-    `config_hash` is the fingerprint of what is in force. `told` hears after each try whether it was valid and applied.
+    `config_hash` is the fingerprint of what is in force. `told` hears after each try whether it was valid and applied;
+    `last` is what became of the latest.
     """
 
-    def __init__(self, path: Path, target: Reloadable, *, config_hash: str, told: Callable[[bool], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        target: Reloadable,
+        *,
+        config_hash: str,
+        told: Callable[[bool], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._path = path
         self._target = target
         self._told = told
+        self._clock = clock
+        self.last: Reloaded | None = None
         self._watch = ConfigWatch(path, read=config_hash)
         self._asked = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
@@ -81,7 +94,8 @@ class Reloader:
             if not applied:
                 _log.error("configuration refused", problems=complaints)
             self._told(applied)
-            return Reloaded(applied, complaints)
+            self.last = Reloaded(applied, complaints, self._clock())
+            return self.last
 
     async def _reload(self, request: Request) -> Response:
         result = await self.reload()

@@ -192,12 +192,16 @@ class Hub:
         """
         if not self.room:
             raise CapacityError(f"{self.pending} notifications wait already", retry_after=1.0)
-        await self._accept_now([Arrival(source="", event_id="", notifications=[notification])])
+        await asyncio.shield(self._commit_send(notification))
         return wire_id(notification.id, self._clock())
 
     async def _accept_now(self, arrivals: Sequence[Arrival]) -> AcceptanceResult:
         """To its end, though the caller is cancelled: what is in the store is leased to us, and nobody else delivers it."""
         return await asyncio.shield(self._commit(arrivals))
+
+    async def _commit_send(self, notification: Notification) -> None:
+        result = await self._commit([Arrival(source="", event_id="", notifications=[notification])])
+        self._observer.send_accepted(notification, repeated=notification.id in result.known)
 
     async def _commit(self, arrivals: Sequence[Arrival]) -> AcceptanceResult:
         until = self._clock() + LEASE

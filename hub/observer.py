@@ -11,6 +11,12 @@ from hub.store.base import DeadLetter, Lane
 class Observer(Protocol):
     """Every method returns at once and never raises; all are called on the event loop."""
 
+    def send_accepted(self, notification: Notification, *, repeated: bool) -> None:
+        """A send of the API is in the store; one that is `repeated` has the id of an earlier one, and causes nothing.
+
+        Its audience may be told of before.
+        """
+
     def targeted(self, notification: Notification, counts: Mapping[Platform, int]) -> None:
         """An audience was found: pushes to be made by platform, all zero when nobody was there."""
 

@@ -1,20 +1,34 @@
-"""The live feed of the page: what changed, told to each browser at most ten times a second."""
+"""The live feed of the page: what changed, told to each browser at most ten times a second, in a flood once a second."""
 
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 from bridge.console.phones import PhoneFeed
+from bridge.health import Part
 from bridge.trail import Entry, Trail
 
 SHOWN = 100
 """Events that a browser is told of at once, the latest ones: more than it shows."""
 
 _INTERVAL = 0.1
-_KEEP_ALIVE = 15.0
-"""Seconds of silence before a comment shows that the connection lives (HTML Standard, section 9.2.7)."""
+_INTERVAL_EACH = 0.01
+"""Seconds between two messages at least, and for each event that the first of them tells of."""
+
+_LOOK_EVERY = 0.5
+"""Seconds between two looks at the health of the parts, which do not all tell when they change."""
+
+_BEAT = 5.0
+"""Seconds of silence before a message that says nothing: the page takes three of them missing for a lost connection."""
+
+Health = Callable[[], Sequence[Part]]
+
+
+def health_as_dict(health: Health) -> dict[str, Any]:
+    """All parts as JSON types."""
+    return {"health": [part.as_dict() for part in health()]}
 
 
 def trail_as_dict(trail: Trail, entries: Sequence[Entry]) -> dict[str, Any]:
@@ -30,9 +44,11 @@ def phones_as_dict(phones: PhoneFeed | None) -> dict[str, Any]:
 class Viewer:
     """One browser that looks on. Changes are collected by event, so a burst costs it one message and little memory."""
 
-    def __init__(self, trail: Trail, phones: PhoneFeed | None) -> None:
+    def __init__(self, trail: Trail, phones: PhoneFeed | None, health: Health) -> None:
         self._trail = trail
         self._phones = phones
+        self._health = health
+        self._told_health: dict[str, Any] = {}
         self._changed: OrderedDict[int, Entry] = OrderedDict()
         self._phones_changed = False
         self._woken = asyncio.Event()
@@ -40,25 +56,30 @@ class Viewer:
     async def messages(self, closing: asyncio.Event) -> AsyncGenerator[str, None]:
         """Server-sent events until `closing` is set: a `snapshot` of everything, then an `update` for what changed.
 
-        A browser that comes back after a break gets a snapshot again, so nothing has to be remembered for it.
+        In silence a `beat` comes now and then. A browser that comes back after a break gets a snapshot again, so nothing
+        has to be remembered for it.
         """
         unsubscribe = [self._trail.subscribe(self._on_entry)]
         if self._phones is not None:
             unsubscribe.append(self._phones.subscribe(self._on_phones))
         watch = asyncio.create_task(closing.wait())
         watch.add_done_callback(lambda _: self._woken.set())
+        clock = asyncio.get_running_loop().time
         try:
-            snapshot = trail_as_dict(self._trail, self._trail.entries()[-SHOWN:]) | phones_as_dict(self._phones)
-            yield _message("snapshot", snapshot)
+            yield _message("snapshot", self._everything())
+            told_at = clock()
             while True:
-                is_change = await self._waited()
+                await self._wait(_LOOK_EVERY)
                 if closing.is_set():
                     return
-                if is_change:
-                    yield _message("update", self._taken())
-                    await asyncio.sleep(_INTERVAL)
-                else:
-                    yield ":\n\n"
+                events = len(self._changed)
+                if update := self._taken():
+                    yield _message("update", update)
+                    told_at = clock()
+                    await asyncio.sleep(max(_INTERVAL, events * _INTERVAL_EACH))
+                elif clock() - told_at >= _BEAT:
+                    yield _message("beat", {})
+                    told_at = clock()
         finally:
             watch.cancel()
             for end in unsubscribe:
@@ -74,23 +95,33 @@ class Viewer:
         self._phones_changed = True
         self._woken.set()
 
-    async def _waited(self) -> bool:
-        """Wait for a change; False if there was none for so long that the browser should hear something."""
+    async def _wait(self, seconds: float) -> None:
+        """Wait for a change, but no longer."""
         try:
-            async with asyncio.timeout(_KEEP_ALIVE):
+            async with asyncio.timeout(seconds):
                 await self._woken.wait()
         except TimeoutError:
-            return False
-        return True
+            pass
+
+    def _everything(self) -> dict[str, Any]:
+        self._told_health = health_as_dict(self._health)
+        events = trail_as_dict(self._trail, self._trail.entries()[-SHOWN:])
+        return events | phones_as_dict(self._phones) | self._told_health
 
     def _taken(self) -> dict[str, Any]:
-        """What changed since it was taken last."""
+        """What changed since it was taken last; empty if nothing did."""
         self._woken.clear()
-        update = trail_as_dict(self._trail, list(self._changed.values()))
-        self._changed.clear()
+        update: dict[str, Any] = {}
+        if self._changed:
+            update |= trail_as_dict(self._trail, list(self._changed.values()))
+            self._changed.clear()
         if self._phones_changed:
             self._phones_changed = False
             update |= phones_as_dict(self._phones)
+        health = health_as_dict(self._health)
+        if health != self._told_health:
+            self._told_health = health
+            update |= health
         return update
 
 

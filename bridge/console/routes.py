@@ -9,7 +9,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from bridge.app import Daemon
-from bridge.console.live import Viewer, as_json, phones_as_dict, trail_as_dict
+from bridge.console.live import Viewer, as_json, health_as_dict, phones_as_dict, trail_as_dict
 from bridge.console.phones import PhoneFeed
 
 _DIRECTORY = Path(__file__).parent
@@ -30,7 +30,10 @@ _DATA_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff
 
 
 def console(daemon: Daemon, phones: PhoneFeed | None = None) -> Sequence[Route]:
-    """The page at `/`, `/api/trail` and `/api/phones` as JSON, and `/api/live`, which tells of changes as they happen."""
+    """The page at `/`; as JSON `/api/health`, `/api/trail` and `/api/phones`; and `/api/live`, which tells of changes."""
+
+    async def health(request: Request) -> Response:
+        return _json(health_as_dict(daemon.health))
 
     async def trail(request: Request) -> Response:
         return _json(trail_as_dict(daemon.trail, daemon.trail.entries()))
@@ -39,11 +42,12 @@ def console(daemon: Daemon, phones: PhoneFeed | None = None) -> Sequence[Route]:
         return _json(phones_as_dict(phones))
 
     async def live(request: Request) -> Response:
-        messages = Viewer(daemon.trail, phones).messages(daemon.admin.closing)
+        messages = Viewer(daemon.trail, phones, daemon.health).messages(daemon.admin.closing)
         return StreamingResponse(messages, headers=_DATA_HEADERS, media_type="text/event-stream")
 
     return [
         *(_file(path, name, media_type) for path, (name, media_type) in _FILES.items()),
+        Route("/api/health", health),
         Route("/api/trail", trail),
         Route("/api/phones", all_phones),
         Route("/api/live", live),

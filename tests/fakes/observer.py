@@ -13,6 +13,7 @@ class FakeObserver:
     """What the hub told, added up."""
 
     def __init__(self) -> None:
+        self.sends: list[tuple[Notification, bool]] = []
         self.audiences: list[tuple[Notification, Mapping[Platform, int]]] = []
         self.reasons: list[str] = []
         self.nobody: list[tuple[str, Unreached]] = []
@@ -41,6 +42,10 @@ class FakeObserver:
 
     async def until_ended(self, count: int) -> None:
         await self.until(lambda: self.states.total() >= count)
+
+    def send_accepted(self, notification: Notification, *, repeated: bool) -> None:
+        self.sends.append((notification, repeated))
+        self._news.set()
 
     def targeted(self, notification: Notification, counts: Mapping[Platform, int]) -> None:
         self.audiences.append((notification, counts))

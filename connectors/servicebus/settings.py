@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -180,7 +180,10 @@ class NewTopic(_Settings):
 
 
 class Topic(_Settings):
-    """The topic of the subscription; a text is its name alone. Without `create_if_missing` it has to exist."""
+    """The topic of the subscription. Without `create_if_missing` it has to exist.
+
+    A text is its name alone: such a topic is created with a subscription that says `create_if_missing`.
+    """
 
     name: EntityName
     create_if_missing: NewTopic | None = None
@@ -241,6 +244,16 @@ class ServiceBusSettings(_Settings):
     subscription: Subscription | None = None
     dead_letter: bool = False
     receive: Reception = Reception()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _create_topic_with_subscription(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or not isinstance(value.get("topic"), str):
+            return value
+        subscription = value.get("subscription")
+        if not isinstance(subscription, dict) or subscription.get("create_if_missing") is None:
+            return value
+        return {**value, "topic": {"name": value["topic"], "create_if_missing": {}}}
 
     @model_validator(mode="after")
     def _check_entity(self) -> Self:

@@ -40,9 +40,7 @@ def creating(**new: Any) -> dict[str, Any]:
 
 
 async def connected(broker: ServiceBus, **changes: Any) -> tuple[str, ...]:
-    """The notes of a source with these settings; a topic is created for a subscription that is to be."""
-    if "create_if_missing" in (changes.get("subscription") or {}):
-        changes = {"topic": {"name": TOPIC, "create_if_missing": {}}} | changes
+    """The notes of a source with these settings."""
     source = ServiceBusSource("hr", settings(broker, **changes))
     await source.connect()
     await source.close()
@@ -172,11 +170,11 @@ async def test_what_is_created_is_named_in_the_log_once(
     ]
 
 
-async def test_a_misspelt_topic_is_named_and_not_created(broker: ServiceBus) -> None:
+async def test_a_topic_that_is_not_to_be_created_is_named_when_it_is_missing(broker: ServiceBus) -> None:
     with pytest.raises(
         TopologyError, match=r"topic 'hrr' does not exist.*topic: \{ name: hrr, create_if_missing: \{\} \}"
     ):
-        await connected(broker, topic="hrr", subscription=creating())
+        await connected(broker, topic={"name": "hrr"}, subscription=creating())
     with pytest.raises(EntityNotFoundError):
         broker.create_subscription("hrr", "any")
 

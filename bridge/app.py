@@ -161,8 +161,14 @@ class Daemon:
             *relay_parts(self._relay_troubles),
             *push_parts(self.hub.bulkheads, _configured(self.settings)),
             *remote_parts(self.hub.remotes),
-            configuration_part(None if self.reloader is None else self.reloader.last, started_at=self._started_at),
+            self._configuration_part,
         ]
+
+    @property
+    def _configuration_part(self) -> Part:
+        if self.reloader is None:
+            return configuration_part(None, at=self._started_at)
+        return configuration_part(self.reloader.last, at=self.reloader.last_at)
 
     async def apply(self, settings: Settings, *, config_hash: str) -> None:
         """Run by another configuration from now on; what both say alike goes on untouched.

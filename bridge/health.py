@@ -129,19 +129,17 @@ def _outlet(bulkhead: Bulkhead[Push] | Bulkhead[Notification], kind: str, name: 
     return Part(kind=kind, name=name)
 
 
-def configuration_part(last: Reloaded | None, *, started_at: float) -> Part:
-    """The configuration: refused while the files that were read last are not the ones in force."""
-    if last is None:
-        return Part(kind="configuration", since=started_at)
-    if last.applied:
-        return Part(kind="configuration", since=last.at)
+def configuration_part(last: Reloaded | None, *, at: float) -> Part:
+    """The configuration, as read last at the time `at`: refused while what was read is not what is in force."""
+    if last is None or last.applied:
+        return Part(kind="configuration", since=at)
     mistakes = len(last.complaints)
     return Part(
         kind="configuration",
         ok=False,
         state="refused",
         detail=f"{mistakes} {'mistake' if mistakes == 1 else 'mistakes'}, which the log names; the one before is in force",
-        since=last.at,
+        since=at,
         notes=[complaint[:_MAX_NOTE] for complaint in last.complaints[:_MAX_NOTES]],
     )
 

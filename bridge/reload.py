@@ -30,18 +30,17 @@ class Reloadable(Protocol):
 
 
 class Reloaded(NamedTuple):
-    """Whether a configuration is in force now, every mistake and warning it had, and when, in seconds since 1970 UTC."""
+    """Whether a configuration is in force now, and every mistake and warning it had."""
 
     applied: bool
     complaints: Sequence[str]
-    at: float
 
 
 class Reloader:
     """Applies the configuration at `path` whenever its files change, on SIGHUP, and on `POST /-/reload`.
 
-    `config_hash` is the fingerprint of what is in force. `told` hears after each try whether it was valid and applied;
-    `last` is what became of the latest.
+    `config_hash` is the fingerprint of what is in force. `told` hears after each try whether it was valid and applied.
+    `last` is what became of the latest try, and `last_at` its time (seconds since 1970 UTC; the start, before the first).
     """
 
     def __init__(
@@ -58,6 +57,7 @@ class Reloader:
         self._told = told
         self._clock = clock
         self.last: Reloaded | None = None
+        self.last_at = clock()
         self._watch = ConfigWatch(path, read=config_hash)
         self._asked = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
@@ -94,7 +94,7 @@ class Reloader:
             if not applied:
                 _log.error("configuration refused", problems=complaints)
             self._told(applied)
-            self.last = Reloaded(applied, complaints, self._clock())
+            self.last, self.last_at = Reloaded(applied, complaints), self._clock()
             return self.last
 
     async def _reload(self, request: Request) -> Response:

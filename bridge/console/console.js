@@ -33,6 +33,7 @@ const KINDS = [
     none: 'none configured',
   },
   { kind: 'remote hub', label: 'Hubs elsewhere', one: 'Hub', down: 'in trouble', well: 'ok' },
+  { kind: 'listener', label: 'Listeners', one: 'Listener', down: 'in trouble', well: 'ok' },
   { kind: 'store', label: 'Store' },
   { kind: 'relay', label: 'Dead letters to brokers', one: 'Dead letters of', down: 'in trouble', well: 'ok' },
   { kind: 'configuration', label: 'Configuration' },
@@ -76,7 +77,7 @@ const SPACELESS = ['Han', 'Hiragana', 'Katakana', 'Thai', 'Lao', 'Khmer', 'Myanm
   .map((script) => `\\p{Script=${script}}`).join('')
 const IS_SPACELESS = new RegExp(`^[${SPACELESS}]`, 'u')
 const PIECES = new RegExp(`\\s+|[${SPACELESS}]+|[^\\s${SPACELESS}]+`, 'gu')
-const LONG = 14 // characters of a word from which on it may find no room
+const LONG = 9 // characters of a word from which on it may find no room
 
 /** Put a text in so that no word is broken: one that finds no room ends in an ellipsis, and a title has the whole. */
 function put(element, text, clean = visible) {

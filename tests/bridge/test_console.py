@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import itertools
 import json
 import re
 import time
@@ -17,9 +18,11 @@ import pytest
 
 from bridge.app import Daemon
 from bridge.check import check
+from bridge.console import live as live_feed
 from bridge.console.live import SHOWN, Viewer
 from bridge.console.phones import Phone, Shown
 from bridge.console.routes import console
+from bridge.health import Part
 from bridge.pipeline import Passage
 from bridge.trail import Trail
 from connectors.base import Message
@@ -109,7 +112,7 @@ async def test_without_virtual_phones_there_are_none(tmp_path: Path) -> None:
         assert (await client.get("/api/phones")).json() == {"phones": None}
 
 
-@pytest.mark.parametrize("path", ["/", "/console.js", "/api/trail", "/api/phones", "/api/live"])
+@pytest.mark.parametrize("path", ["/", "/console.js", "/api/health", "/api/trail", "/api/phones", "/api/live"])
 async def test_with_a_token_only_who_shows_it_sees_the_console(path: str, tmp_path: Path) -> None:
     def basic(password: str) -> str:
         return "Basic " + base64.b64encode(f"anybody:{password}".encode()).decode()
@@ -157,6 +160,10 @@ async def test_a_browser_that_leaves_is_forgotten(tmp_path: Path) -> None:
                 await asyncio.sleep(0.01)
 
 
+def no_parts() -> list[Part]:
+    return []
+
+
 def passage(number: int) -> Passage:
     return Passage(Message(source="hr", body=b"", id=str(number)))
 
@@ -178,7 +185,7 @@ class _Phones:
 
 async def test_a_flood_is_told_in_few_messages_and_from_its_end() -> None:
     trail = Trail()
-    messages = Viewer(trail, None).messages(asyncio.Event())
+    messages = Viewer(trail, None, no_parts).messages(asyncio.Event())
     await anext(messages)
     for batch in range(50):
         trail.passed([passage(100 * batch + index) for index in range(100)], now=NOW)
@@ -190,7 +197,7 @@ async def test_a_flood_is_told_in_few_messages_and_from_its_end() -> None:
 
 async def test_a_browser_gets_at_most_ten_updates_a_second() -> None:
     trail = Trail()
-    messages = Viewer(trail, None).messages(asyncio.Event())
+    messages = Viewer(trail, None, no_parts).messages(asyncio.Event())
     await anext(messages)
     started = time.monotonic()
     for number in range(4):
@@ -200,9 +207,50 @@ async def test_a_browser_gets_at_most_ten_updates_a_second() -> None:
     await messages.aclose()
 
 
+async def test_in_a_flood_a_browser_gets_one_update_a_second_with_the_latest_events() -> None:
+    trail = Trail()
+    messages = Viewer(trail, None, no_parts).messages(asyncio.Event())
+    await anext(messages)
+
+    async def flood() -> None:
+        for batch in itertools.count():
+            trail.passed([passage(50 * batch + index) for index in range(50)], now=NOW)
+            await asyncio.sleep(0.01)
+
+    flooding = asyncio.create_task(flood())
+    started = time.monotonic()
+    sizes = [len(_content(await anext(messages))["events"]) for _ in range(4)]
+    flooding.cancel()
+    assert time.monotonic() - started >= 2
+    assert sizes[1:] == [SHOWN] * 3
+    await messages.aclose()
+
+
+async def test_a_browser_is_told_of_health_at_once_and_when_it_changes_and_of_silence_by_a_beat(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live_feed, "_BEAT", 1.2)
+    parts = [Part(kind="store")]
+    messages = Viewer(Trail(), None, lambda: parts).messages(asyncio.Event())
+    assert _content(await anext(messages))["health"] == [parts[0].as_dict()]
+    parts[0] = Part(kind="store", ok=False, state="failing", detail="accept: disk I/O error", since=0.0)
+    update = _content(await anext(messages))
+    assert update == {"health": [parts[0].as_dict()]}
+    assert update["health"][0]["since"] == "1970-01-01T00:00:00Z"
+    assert (await anext(messages)).startswith("event: beat\n")
+    await messages.aclose()
+
+
+async def test_health_as_data_is_what_readiness_says(tmp_path: Path) -> None:
+    async with running(tmp_path) as (daemon, client):
+        told = (await client.get("/api/health")).json()["health"]
+        assert told == [part.as_dict() for part in daemon.health()]
+        assert {part["kind"] for part in told} == {"process", "store", "source", "configuration"}
+
+
 async def test_phones_are_told_when_they_change_and_not_with_every_event() -> None:
     trail, phones = Trail(), _Phones()
-    messages = Viewer(trail, phones).messages(asyncio.Event())
+    messages = Viewer(trail, phones, no_parts).messages(asyncio.Event())
     snapshot = _content(await anext(messages))
     assert [phone["screen"][0]["title"] for phone in snapshot["phones"]] == [HOSTILE]
     trail.passed([passage(1)], now=NOW)
@@ -210,7 +258,7 @@ async def test_phones_are_told_when_they_change_and_not_with_every_event() -> No
     assert phones.tell is not None
     phones.tell()
     update = _content(await anext(messages))
-    assert (update["events"], len(update["phones"])) == ([], 1)
+    assert ("events" in update, len(update["phones"])) == (False, 1)
     await messages.aclose()
     assert phones.tell is None
 
@@ -218,7 +266,7 @@ async def test_phones_are_told_when_they_change_and_not_with_every_event() -> No
 async def test_any_text_fits_into_a_message() -> None:
     trail = Trail()
     trail.passed([Passage(Message(source="hr", body=b"", id="\ud800\n\n\u2028data: x"))], now=NOW)
-    messages = Viewer(trail, None).messages(asyncio.Event())
+    messages = Viewer(trail, None, no_parts).messages(asyncio.Event())
     message = await anext(messages)
     assert message.count("\n") == 3
     assert _content(message)["events"][0]["id"] == "\ud800\n\n\u2028data: x"

@@ -5,12 +5,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from bridge.errors import Reason
 from bridge.pipeline import End, Passage
 from bridge.trail import Entry, Trail
 from connectors.base import Message
-from hub.notification import EVERYONE, Notification, Platform
-from hub.outcome import OutcomeName
+from hub.notification import EVERYONE, NativeContent, Notification, Platform
+from hub.outcome import OutcomeName, Unreached
 from hub.store.base import DeadLetter
 from rules.decision import Decision, Intent
 from rules.event import Event
@@ -44,10 +46,11 @@ def test_an_event_is_shown_from_receipt_to_outcome() -> None:
     trail.targeted(HELLO, {Platform.APNS: 2, Platform.FCM: 1})
     trail.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
     trail.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
-    trail.pushed(HELLO, Platform.FCM, {OutcomeName.EXPIRED_CHANNEL: 1})
+    trail.pushed(HELLO, Platform.FCM, {OutcomeName.EXPIRED_CHANNEL: 1}, reason="UNREGISTERED")
     assert entries(trail) == [
         {
             "number": 1,
+            "kind": "event",
             "id": "1",
             "source": "orders",
             "type": "order.paid",
@@ -65,9 +68,13 @@ def test_an_event_is_shown_from_receipt_to_outcome() -> None:
                     "targeted": 3,
                     "pushes": {"apns": 2, "fcmv1": 1},
                     "outcomes": {"apns": {"Success": 2}, "fcmv1": {"ExpiredChannel": 1}},
+                    "waits": {},
+                    "reason": "UNREGISTERED",
+                    "unreached": "",
                 }
             ],
             "dead_letters": [],
+            "left_out": 0,
         }
     ]
 
@@ -149,3 +156,92 @@ def test_listeners_hear_of_what_is_new_and_of_what_changed_until_they_leave() ->
     leave()
     trail.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
     assert len(heard) == 3
+
+
+APPLE = NativeContent(platform=Platform.APNS, payload=b"{}")
+SENDS = [
+    # notification, type, expression
+    (notification(), "template send", "everyone"),
+    (notification("vip && !left"), "template send", "vip && !left"),
+    (notification("$InstallationId:{4711}", content=APPLE), "native apns send", "$InstallationId:{4711}"),
+]
+
+
+@pytest.mark.parametrize("send, type, expression", SENDS)
+def test_a_send_of_the_hub_api_is_shown_like_an_event(send: Notification, type: str, expression: str) -> None:
+    trail = Trail()
+    trail.targeted(send, {Platform.APNS: 1})  # it may be dispatched before it is told of
+    trail.sent(send, repeated=False, now=NOW)
+    trail.pushed(send, Platform.APNS, {OutcomeName.SUCCESS: 1})
+    (entry,) = entries(trail)
+    (step,) = entry["notifications"]
+    assert (entry["kind"], entry["source"], entry["id"]) == ("send", "hub API", send.id)
+    assert (entry["type"], entry["end"]) == (type, "accepted")
+    assert (step["hub"], step["expression"], step["outcomes"]) == ("main", expression, {"apns": {"Success": 1}})
+    assert "hello" not in str(entry)
+
+
+def test_a_send_with_an_id_that_was_sent_before_is_seen_before_and_waits_for_nothing() -> None:
+    trail = Trail()
+    trail.sent(HELLO, repeated=False, now=NOW)
+    trail.sent(HELLO, repeated=True, now=NOW)
+    trail.targeted(HELLO, {Platform.APNS: 1})
+    first, second = entries(trail)
+    assert (first["end"], first["notifications"][0]["targeted"]) == ("accepted", 1)
+    assert (second["end"], second["notifications"]) == ("suppressed", [])
+
+
+def test_what_waits_says_why_and_until_when_and_no_longer_when_it_has_come_to_its_end() -> None:
+    trail = Trail()
+    trail.passed([passage("1", HELLO)], now=NOW)
+    trail.postponed(HELLO, Platform.APNS, reason="InvalidProviderToken", until=NOW.timestamp())
+    trail.postponed(HELLO, Platform.FCM, reason="UNAVAILABLE", until=NOW.timestamp())
+    trail.pushed(HELLO, Platform.FCM, {OutcomeName.SUCCESS: 1})
+    (step,) = entries(trail)[0]["notifications"]
+    assert step["waits"] == {"apns": {"reason": "InvalidProviderToken", "until": "2027-01-15T08:00:00+00:00"}}
+
+
+def test_what_goes_to_a_hub_elsewhere_is_shown_until_that_hub_has_it() -> None:
+    trail = Trail()
+    trail.sent(HELLO, repeated=False, now=NOW)
+    trail.postponed(HELLO, None, reason="503", until=NOW.timestamp())
+    (step,) = entries(trail)[0]["notifications"]
+    assert (step["waits"]["remote"]["reason"], step["outcomes"]) == ("503", {})
+    trail.forwarded(HELLO, OutcomeName.SUCCESS)
+    (step,) = entries(trail)[0]["notifications"]
+    assert (step["waits"], step["outcomes"]) == ({}, {"remote": {"Success": 1}})
+
+
+def test_why_nobody_was_reached_is_shown() -> None:
+    trail = Trail()
+    trail.passed([passage("1", HELLO)], now=NOW)
+    trail.targeted(HELLO, {})
+    trail.unreached(HELLO, Unreached.NO_TEMPLATE)
+    (step,) = entries(trail)[0]["notifications"]
+    assert (step["targeted"], step["unreached"]) == (0, "no_template")
+
+
+LONG = "x" * 65_536
+
+
+def long_letter() -> DeadLetter:
+    return DeadLetter(source="orders", event_id=LONG, rule=LONG, stage="rule", reason="render", detail=LONG, body=b"")
+
+
+TOO_MUCH = {
+    "a long id": passage(LONG),
+    "a long name of a rule": passage("1", notification(rule=LONG)),
+    "a long tag expression": passage("1", notification(" || ".join(f"{number}" * 40 for number in range(20)))),
+    "a long detail": passage("1", detail=LONG),
+    "long dead letters": passage("1", dead_letters=[long_letter()] * 1_000),
+    "many notifications": passage("1", *(notification() for _ in range(5_000))),
+}
+
+
+@pytest.mark.parametrize("passed", TOO_MUCH.values(), ids=TOO_MUCH)
+def test_however_much_an_event_holds_little_is_kept_and_told(passed: Passage) -> None:
+    trail = Trail()
+    trail.passed([passed], now=NOW)
+    (entry,) = entries(trail)
+    assert len(str(entry)) < 100_000
+    assert entry["left_out"] == max(0, len(passed.decision.intents) - 50) + max(0, len(passed.dead_letters) - 50)

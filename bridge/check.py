@@ -47,7 +47,15 @@ _EXPECTED: Mapping[str, str] = {
 _COMPILED = ("defaults", "rules")
 """Sections that are not settings."""
 
-_CONSOLE_PATHS = ("/console.css", "/console.js", "/console.svg", "/api/health", "/api/trail", "/api/phones", "/api/live")
+_CONSOLE_PATHS = (
+    "/console.css",
+    "/console.js",
+    "/console.svg",
+    "/api/health",
+    "/api/trail",
+    "/api/phones",
+    "/api/live",
+)
 _OWN_PATHS = ("/livez", "/readyz", "/metrics", "/admin", "/-", *_CONSOLE_PATHS)
 """What the admin listener serves itself, beside HTTP sources."""
 

@@ -113,11 +113,12 @@ function readable(text) {
 // Health
 
 function drawHealth() {
-  const kinds = KINDS.map((kind) => summaryOf(kind, parts.filter((part) => part.kind === kind.kind))).filter(Boolean)
+  const all = [...KINDS, ...furtherKinds()].map((kind) => [kind, parts.filter((part) => part.kind === kind.kind)])
+  const kinds = all.map(([kind, mine]) => summaryOf(kind, mine)).filter(Boolean)
   if (connection !== 'live') for (const kind of kinds) kind.tone = 'quiet' // nothing is known of now
   byId('kinds').replaceChildren(...kinds.map(kindRow))
   const bad = parts.filter((part) => toneOf(part) === 'bad')
-  const troubles = KINDS.flatMap((kind) => troublesOf(kind, parts.filter((part) => part.kind === kind.kind)))
+  const troubles = all.flatMap(([kind, mine]) => troublesOf(kind, mine))
   if (connection === 'reconnecting') troubles.unshift(lostRow())
   const focused = document.activeElement?.dataset.more
   byId('troubles').replaceChildren(...troubles)
@@ -135,6 +136,12 @@ function drawHealth() {
   document.title = state === 'live' ? 'pushbridge' : `${word} \u2013 pushbridge`
   const said = kinds.filter(({ tone }) => tone === 'bad' || tone === 'waiting')
   setText(byId('announcement'), said.map(({ label, text }) => `${label}: ${text}.`).join(' '))
+}
+
+/** Kinds of parts that this page knows nothing of, by their own words. */
+function furtherKinds() {
+  const unknown = new Set(parts.map(({ kind }) => kind).filter((kind) => !KINDS.some((one) => one.kind === kind)))
+  return [...unknown].map((kind) => ({ kind, label: kind[0].toUpperCase() + kind.slice(1), down: 'in trouble', well: 'ok' }))
 }
 
 /** Only when it differs: what is set is read out. */

@@ -34,6 +34,7 @@ async def test_the_demo_shows_its_phones_and_the_way_of_each_event(page: Page, t
         phones = await page.evaluate(texts(".device figcaption strong"))
         assert sorted(phones) == ["Anna's PC", "Anna's iPhone", "Ben's Android", "Maria's Android", "Maria's PC"]
         iphone = '[aria-label="Notifications on Anna\'s iPhone"] .title'
+        await page.wait_for(f"{texts(iphone)}.includes('HR')")
         assert set(await page.evaluate(texts(iphone))) == {"Welcome", "Card debit CHF 720.55", "HR"}
         toast = '[aria-label="Notifications on Anna\'s PC"] .title'
         assert "HR" in await page.evaluate(texts(toast))
@@ -41,7 +42,7 @@ async def test_the_demo_shows_its_phones_and_the_way_of_each_event(page: Page, t
         assert [text for text in way if text] == [
             *("hr", "12345/joined", "hr.employee.joined"),
             "".join(await page.evaluate(texts("#trail > li:last-child .way"))),
-            *("employee-joined", "team:hr", "3"),
+            *("employee-joined", "hub demo", "team:hr", "3"),
             *await page.evaluate(texts("#trail > li:last-child [data-part=pushed]")),
             "3 Success",
         ]
@@ -101,6 +102,14 @@ class Proxy:
     async def __aexit__(self, *exception: object) -> None:
         self._server.close()
         await self._relay.__aexit__(*exception)
+
+    def stall(self) -> None:
+        """Keep connections open and pass nothing on."""
+        self._relay.stall()
+
+    def flow(self) -> None:
+        """End of `stall`."""
+        self._relay.flow()
 
     async def hang_up(self) -> None:
         """Break what goes through it off."""

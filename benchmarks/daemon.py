@@ -161,7 +161,7 @@ def running(config: Path) -> Iterator[Daemon]:
 def _await_ready(process: subprocess.Popen[bytes], admin: str, deadline: float) -> None:
     while True:
         try:
-            if httpx.get(f"{admin}/readyz", timeout=1).status_code == 200:
+            if httpx.get(f"{admin}/readyz/sources", timeout=1).status_code == 200:
                 return
         except httpx.TransportError:
             pass

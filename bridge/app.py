@@ -13,10 +13,12 @@ from typing import Any, TypedDict
 import structlog
 from starlette.routing import BaseRoute
 
+from bridge import descriptors
 from bridge.config import Settings, SourceSettings
 from bridge.health import (
     Part,
     configuration_part,
+    listener_parts,
     process_part,
     push_parts,
     relay_parts,
@@ -31,7 +33,7 @@ from bridge.pipeline import Pipeline
 from bridge.relay import Relay
 from bridge.reload import Reloader
 from bridge.senders import remotes_of, senders_of
-from bridge.server import Observed, admin_app
+from bridge.server import OPEN_PATHS, Observed, admin_app
 from bridge.supervisor import SourceStatus, Supervisor
 from bridge.telemetry import Telemetry
 from bridge.trail import Trail
@@ -39,42 +41,48 @@ from bridge.wiring import access_of, letters_publisher, possible_dead_letters, r
 from hub.api.app import create_app
 from hub.engine import Hub
 from hub.errors import StoreError
-from hub.notification import Platform
 from hub.retry import RetryPolicy
 from hub.store.seen import SeenWindow
 from hub.store.sqlite import SqliteStore
 from rules.engine import RuleSet
 
-_FIXED = ("bridge.http.listen", "bridge.store", "bridge.log", "hub_api", "delivery")
+_FIXED = ("bridge.http.listen", "bridge.http.connections", "bridge.store", "bridge.log", "hub_api", "delivery")
 """Parts that a process keeps from its start to its end."""
 
 _HOUSEKEEPING = 300.0
 _NOTIFICATIONS_KEPT = 30 * 24 * 3600.0
 
+_ADMIN_SHARE = 1 / 3
+"""Of the open files that connections may take; the rest is for the hub API, which a phone of everybody may reach."""
+
 _log = structlog.get_logger("pushbridge")
 
 
 class Daemon:
-    """One process, from its configuration. `running()` is a context: inside it everything runs, after it nothing does."""
+    """One process, from its configuration. `running()` is a context: inside it everything runs, after it nothing does.
+
+    `config` names where the settings were read from, for the log.
+    """
 
     def __init__(
         self,
         settings: Settings,
         *,
+        config: str = "",
         config_hash: str = "",
         reload: Callable[["Daemon"], Reloader] | None = None,
         console: Callable[["Daemon"], Sequence[BaseRoute]] = lambda daemon: (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.settings = self._started_by = settings
-        self._config_hash = config_hash
+        self._config, self._config_hash = config, config_hash
         self.reloader = None if reload is None else reload(self)
         self.trail = Trail()
         self._clock = clock
-        self._started_at = clock()
         self._relay_troubles: dict[str, str] = {}
         self._stop = asyncio.Event()
         self._failed = False
+        self._loaded_at = clock()
         self._drain_until = 0.0  # by the loop's clock
         local = {name: hub for name, hub in settings.hubs.items() if hub.remote is None}
         self.metrics = Metrics(version=version("pushbridge"), **_names(settings))
@@ -100,8 +108,25 @@ class Daemon:
         self.intake = Intake(self._inlet, start=self._start)
         self._console = console
         self._admin_app, self._api_app = (Exchangeable(crashed=self.telemetry.crashed) for _ in range(2))
-        self.admin = Listener(self._admin_app, settings.bridge.http.listen)
-        self.api = Listener(self._api_app, settings.hub_api.listen, tls=settings.hub_api.tls) if local else None
+        files, http, hub_api = descriptors.limit(), settings.bridge.http, settings.hub_api
+        self.admin = Listener(
+            self._admin_app,
+            http.listen,
+            name="bridge.http",
+            limits=http.connections.limits(descriptors.share(files, _ADMIN_SHARE)),
+            always=OPEN_PATHS,
+        )
+        self.api = (
+            Listener(
+                self._api_app,
+                hub_api.listen,
+                tls=hub_api.tls,
+                name="hub_api",
+                limits=hub_api.connections.limits(descriptors.share(files, 1 - _ADMIN_SHARE)),
+            )
+            if local
+            else None
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -128,7 +153,8 @@ class Daemon:
             await self.intake.apply(self.settings, between=self._rules_exchange(self.settings, self._config_hash))
             self._exchange_apps()  # until now every request was told that it is too early
             self.metrics.reloaded(ok=True)
-            _log.info("started", admin="{}:{}".format(*self.admin.address), sources=list(self.settings.sources))
+            self._tell_started()
+            self._tell_lowered_limits()
             try:
                 yield
             finally:
@@ -152,23 +178,33 @@ class Daemon:
         _log.info("stopped", unfinished=self.hub.in_hand)
         return not self._failed
 
+    def _tell_started(self) -> None:
+        """One line for whoever looks for this process: what it runs, and where it can be reached."""
+        _log.info(
+            "started",
+            version=version("pushbridge"),
+            config=self._config,
+            config_hash=self._config_hash,
+            store=str(self.settings.store_path),
+            admin=_address(self.admin),
+            hub_api=None if self.api is None else _address(self.api),
+            sources=list(self.settings.sources),
+            hubs=list(self.settings.hubs),
+            rules=len(self.settings.rules.rules),
+        )
+
     def health(self) -> list[Part]:
         """How each part of the process fares."""
         return [
             process_part(stopping=self._stop.is_set()),
             store_part(self.hub.store_trouble),
+            configuration_part(None if self.reloader is None else self.reloader.refusal, loaded_at=self._loaded_at),
             *source_parts(self._statuses),
+            *listener_parts(filter(None, (self.admin, self.api))),
             *relay_parts(self._relay_troubles),
-            *push_parts(self.hub.bulkheads, _configured(self.settings)),
+            *push_parts(self.hub.bulkheads),
             *remote_parts(self.hub.remotes),
-            self._configuration_part,
         ]
-
-    @property
-    def _configuration_part(self) -> Part:
-        if self.reloader is None:
-            return configuration_part(None, at=self._started_at)
-        return configuration_part(self.reloader.last, at=self.reloader.last_at)
 
     async def apply(self, settings: Settings, *, config_hash: str) -> None:
         """Run by another configuration from now on; what both say alike goes on untouched.
@@ -183,6 +219,7 @@ class Daemon:
 
         def between() -> None:
             self.settings = settings
+            self._loaded_at = self._clock()
             self.metrics.know(**_names(settings))
             self._relay_troubles.clear()  # a relay that stays tells of its trouble with its next try
             exchange_hubs()
@@ -202,6 +239,19 @@ class Daemon:
             kept.append("hubs (there was no listener for their API)")
         if kept:
             _log.warning("takes a restart", parts=kept)
+
+    def _tell_lowered_limits(self) -> None:
+        """Say which listeners the limit of open files leaves fewer connections than their settings do."""
+        http, hub_api = self.settings.bridge.http, self.settings.hub_api
+        for listener, connections in ((self.admin, http.connections), (self.api, hub_api.connections)):
+            if listener is not None and listener.admission.limits.total < connections.max:
+                _log.warning(
+                    "fewer connections than configured: the limit of open files is too low",
+                    listener=listener.name,
+                    configured=connections.max,
+                    allowed=listener.admission.limits.total,
+                    open_files=descriptors.limit(),
+                )
 
     def _hubs_exchange(self, settings: Settings) -> Callable[[], None]:
         """Clients for the hubs that are new or differ, and the exchange; those gone or replaced finish what they have."""
@@ -231,7 +281,7 @@ class Daemon:
         self._api_app.app = Observed(create_app(self.hub, local), self.metrics, ())
 
     def _inlet(self, name: str, source_settings: SourceSettings, settings: Settings) -> Inlet:
-        source = source_of(name, source_settings)
+        source = source_of(name, source_settings, store_fails=lambda: self.hub.store_trouble is not None)
         supervisor = Supervisor(
             source,
             self.pipeline.handle,
@@ -304,11 +354,6 @@ class Daemon:
             self.metrics.set_devices(await self.store.registrations_by_platform())
 
 
-def _configured(settings: Settings) -> set[tuple[str, Platform]]:
-    """The push services that hubs have credentials for."""
-    return {(name, platform) for name, hub in settings.hubs.items() for platform in hub.platforms.configured}
-
-
 class _Names(TypedDict):
     sources: list[str]
     rules: list[str]
@@ -326,6 +371,11 @@ def _names(settings: Settings) -> _Names:
         "remotes": [name for name, hub in settings.hubs.items() if hub.remote is not None],
         "dead_letters": possible_dead_letters(settings),
     }
+
+
+def _address(listener: Listener) -> str:
+    host, port = listener.address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:

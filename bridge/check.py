@@ -4,6 +4,7 @@ import gc
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from difflib import get_close_matches
 from inspect import isclass
 from pathlib import Path
 from types import UnionType
@@ -12,11 +13,15 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from bridge import cures
 from bridge.config import AdminListener, HubApi, HubSettings, Sections, Settings, default_hub
+from bridge.produced import produced_by
 from rules.document import load_document
-from rules.loader import LATER_PLATFORMS, HubScope, Scope, load_rules
+from rules.loader import LATER_PLATFORMS, PLATFORMS, HubScope, Scope, load_rules
 from rules.node import Mark, Node
 from rules.problems import Problem, Problems, Severity, did_you_mean
+from rules.reach import Produced, check_map, check_reach
+from rules.services import check_native
 
 _LATER: Mapping[tuple[str, ...], tuple[str, ...]] = {
     (): ("registration", "sinks", "templates", "windows"),
@@ -47,15 +52,7 @@ _EXPECTED: Mapping[str, str] = {
 _COMPILED = ("defaults", "rules")
 """Sections that are not settings."""
 
-_CONSOLE_PATHS = (
-    "/console.css",
-    "/console.js",
-    "/console.svg",
-    "/api/health",
-    "/api/trail",
-    "/api/phones",
-    "/api/live",
-)
+_CONSOLE_PATHS = ("/console.css", "/console.js", "/console.svg", "/api/trail", "/api/phones", "/api/live")
 _OWN_PATHS = ("/livez", "/readyz", "/metrics", "/admin", "/-", *_CONSOLE_PATHS)
 """What the admin listener serves itself, beside HTTP sources."""
 
@@ -80,6 +77,8 @@ def _read(path: Path, problems: Problems, environ: Mapping[str, str]) -> Setting
         return None
     if root is None or not isinstance(root.value, dict):
         return None
+    root = _as_meant(root, problems)
+    assert isinstance(root.value, dict)
     sections = dict(root.value)
     rules, defaults = sections.pop("rules", None), sections.pop("defaults", None)
     plain = {name: _plain(name, node) for name, node in sections.items() if node.value is not None}
@@ -89,6 +88,8 @@ def _read(path: Path, problems: Problems, environ: Mapping[str, str]) -> Setting
     _check_dead_letters(root, problems)
     directory = path if path.is_dir() else path.parent
     context = {"directory": directory}
+    _check_natives(rules, problems)
+    _check_reach(rules, plain, root, context, problems)
     _check_listeners(plain, context, root, problems)
     try:
         checked = Sections.model_validate(plain, context=context)
@@ -97,6 +98,44 @@ def _read(path: Path, problems: Problems, environ: Mapping[str, str]) -> Setting
             _report(details, root, problems)
         return None
     return Settings(**dict(checked), rules=rule_set, directory=directory)
+
+
+def _as_meant(root: Node, problems: Problems) -> Node:
+    """The document with a misspelt section under the name that was meant: said once, and read like any other.
+
+    Else each rule that names a source would be a mistake of its own under `source:` for `sources:`.
+    """
+    assert isinstance(root.value, dict)
+    known = (*Sections.model_fields, *_COMPILED)
+    later = _LATER[()]
+    meant: dict[str, Node] = {}
+    for name, node in root.value.items():
+        section = name
+        if name not in known and name not in later:
+            close = get_close_matches(name.casefold(), (*known, *later), n=1)
+            if close and close[0] in known and close[0] not in root.value and close[0] not in meant:
+                section = close[0]
+                problems.unknown_key(name, node, known, later)
+        meant[section] = node
+    return Node(key=root.key, mark=root.mark, key_mark=root.key_mark, value=meant)
+
+
+def _check_natives(rules: Node | None, problems: Problems) -> None:
+    for rule in rules.value if rules is not None and isinstance(rules.value, list) else ():
+        for name, native in _entries(rule, "push", "native").items():
+            if name in PLATFORMS:
+                check_native(PLATFORMS[name], native, problems)
+
+
+def _check_reach(
+    rules: Node | None, plain: Mapping[str, Any], root: Node, context: Mapping[str, Any], problems: Problems
+) -> None:
+    sources = _mapping(plain.get("sources"))
+    produced: dict[str, Produced] = {name: produced_by(name, source, context) for name, source in sources.items()}
+    for name, source in _entries(root, "sources").items():
+        if "map" in _entries(source):
+            check_map(_entries(source)["map"], produced[name], problems)
+    check_reach(rules, produced, problems)
 
 
 @contextmanager
@@ -132,6 +171,8 @@ def _scope(plain: Mapping[str, Any]) -> Scope:
             for name, hub in hubs.items()
         },
         default_hub=default_hub(hubs),
+        sources_are_known=isinstance(plain.get("sources", {}), dict),
+        hubs_are_known=isinstance(plain.get("hubs", {}), dict),
     )
 
 
@@ -201,6 +242,14 @@ def _check_listeners(plain: Mapping[str, Any], context: Mapping[str, Any], root:
         problems.add(root.find(("hub_api", "listen")), "bridge.http listens there already")
     if not hub_api.listen.is_loopback and hub_api.tls is None:
         problems.warn(root.find(("hub_api",)), "keys and handles cross the network in clear", "give hub_api.tls")
+    if not admin.listen.is_loopback:
+        for name, source in _entries(root, "sources").items():
+            if "http" in _entries(source) and "auth" not in _entries(source, "http"):
+                problems.warn(
+                    root.find(("sources", name, "http")),
+                    "whoever reaches bridge.http.listen can post events",
+                    "give the source an auth",
+                )
     if not admin.listen.is_loopback and admin.admin_token is None:
         problems.warn(root.find(("bridge", "http")), "whoever reaches it can manage it", "give an admin_token")
 
@@ -220,7 +269,7 @@ def _report(details: ErrorDetails, root: Node, problems: Problems) -> None:
         case "missing":
             problems.add(node, f"{location[-1]} is missing", mark=node.key_mark)
         case "value_error":
-            problems.add(node, str(context["error"]))
+            problems.add(node, str(context["error"]), _value_cure(str(context["error"]), node))
         case "string_too_short" | "too_short":
             problems.add(node, "is empty")
         case "literal_error":
@@ -229,17 +278,37 @@ def _report(details: ErrorDetails, root: Node, problems: Problems) -> None:
             problems.add(node, f"expected {context['expected']}", hint)
         case "model_type" | "model_attributes_type":
             _, known = _keys_at(location)
-            problems.add(node, f"expected keys such as {', '.join(known[:3])}")
+            hint = cures.keys_cure(node, _model_at(location))
+            problems.add(node, f"expected keys such as {', '.join(known[:3])}", hint)
         case "mapping_type" | "dict_type":
-            problems.add(node, "expected keys")
+            problems.add(node, "expected keys", cures.section_cure(node.value))
+        case "bool_type" | "bool_parsing":
+            problems.add(node, "expected true or false", cures.flag_cure(node.text))
+        case "string_pattern_mismatch" if (form := cures.form_of(str(location[-1]))) is not None:
+            problems.add(node, form, cures.path_cure(node.text) if location[-1] == "path" else "")
         case kind if kind in _EXPECTED:
-            problems.add(node, f"expected {_EXPECTED[kind]}")
+            problems.add(node, f"expected {_EXPECTED[kind]}", cures.kind_cure(kind, node))
         case _:
             problems.add(node, details["msg"].replace("Input should", "should").replace("String should", "should"))
 
 
+def _value_cure(message: str, node: Node) -> str:
+    if message.startswith("not a duration"):
+        return cures.duration_cure(node.text)
+    return cures.size_cure(node.text) if message.startswith("not a size") else ""
+
+
 def _keys_at(location: list[int | str]) -> tuple[tuple[str, ...], list[str]]:
     """The place as _LATER names it, and the keys that may stand there."""
+    pattern, model = _place_of(location)
+    return pattern, [*model.model_fields, *(_COMPILED if model is Sections else ())]
+
+
+def _model_at(location: list[int | str]) -> type[BaseModel]:
+    return _place_of(location)[1]
+
+
+def _place_of(location: list[int | str]) -> tuple[tuple[str, ...], type[BaseModel]]:
     model: type[BaseModel] = Sections
     pattern: list[str] = []
     in_collection = False
@@ -252,8 +321,7 @@ def _keys_at(location: list[int | str]) -> tuple[tuple[str, ...], list[str]]:
         annotation = model.model_fields[str(part)].annotation
         in_collection = get_origin(annotation) not in (None, Union, UnionType)
         model = _model_in(annotation) or model
-    known = [*model.model_fields, *(_COMPILED if model is Sections else ())]
-    return tuple(pattern), known
+    return tuple(pattern), model
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

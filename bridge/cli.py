@@ -46,8 +46,9 @@ def run(config: Config) -> None:
     _print_problems(problems)
     if settings is None:
         raise typer.Exit(MISTAKES)
-    from bridge import log
+    from bridge import descriptors, log
 
+    descriptors.raise_limit()
     log.configure(settings.bridge.log.level, json=settings.bridge.log.format == "json")
     from bridge.app import Daemon
     from bridge.console.routes import console
@@ -58,6 +59,7 @@ def run(config: Config) -> None:
     try:
         daemon = Daemon(
             settings,
+            config=str(config),
             config_hash=config_hash,
             console=console,
             reload=lambda daemon: Reloader(config, daemon, config_hash=config_hash, told=daemon.reloaded),

@@ -11,9 +11,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from bridge.connections import ConnectionLimits
 from bridge.credentials import Apns, Fcm, Remote, Tls, Wns
 from bridge.decode import DecodeSettings
 from bridge.decode.base import ValueType
+from bridge.decode.charset import charset_named
 from bridge.decode.pattern import compile_pattern
 from bridge.log import Level
 from bridge.section import Secret, Section, form
@@ -55,11 +57,34 @@ def _listen(value: object) -> Listen:
 ListenOn = Annotated[Listen, BeforeValidator(_listen)]
 
 
+class Connections(Section):
+    """Limits of a listener: connections in all and of one client, and the seconds of a request's header and between two.
+
+    The limit of open files lowers `max`; one client never has more than half of all.
+    """
+
+    max: int = Field(default=2000, ge=1)
+    max_per_client: int = Field(default=500, ge=1)
+    header_timeout: Positive = 10.0
+    idle_timeout: Positive = 5.0
+
+    def limits(self, allowed: int) -> ConnectionLimits:
+        """Where open files allow `allowed` connections."""
+        total = min(self.max, allowed)
+        return ConnectionLimits(
+            total=total,
+            per_client=min(self.max_per_client, max(1, total // 2)),
+            head=self.header_timeout,
+            idle=self.idle_timeout,
+        )
+
+
 class AdminListener(Section):
     """Health, metrics, the console and HTTP sources. Without a token only loopback may ask for more than health."""
 
     listen: ListenOn = Listen("127.0.0.1", 8080)
     admin_token: Secret | None = None
+    connections: Connections = Connections()
 
 
 def _sqlite_url(url: str) -> str:
@@ -131,14 +156,28 @@ def _pattern(pattern: str) -> str:
     return pattern
 
 
+def _encoding(name: str) -> str:
+    if (charset := charset_named(name)) is None:
+        raise ValueError("not an encoding that is supported; write latin-1, cp1252, cp1141, utf-16 or such")
+    return charset
+
+
 class Decode(Section):
-    """How bodies are read. `pattern` is for text, `root` and `types` are for XML; all three serve CloudEvents' data too."""
+    """How bodies are read.
+
+    `pattern` is for text, `root` and `lists` are for XML, `types` for both; all four serve CloudEvents' data too.
+    `encoding` is that of bodies which do not say theirs.
+    """
 
     format: Literal["json", "xml", "text", "cloudevents"] | None = None
     """Unless set, JSON; for an HTTP source of that format, CloudEvents."""
     pattern: Annotated[str, AfterValidator(_pattern)] | None = None
     root: str | None = None
     types: Mapping[str, ValueType] = Field(default_factory=dict)
+    lists: tuple[
+        Annotated[str, form(r"[^\s@/.]+([/.][^\s@/.]+)*", "the name or path of an element, such as Lines.Line")], ...
+    ] = ()
+    encoding: Annotated[str, AfterValidator(_encoding)] | None = None
     max_body: Annotated[Size, Field(gt=0)] = 1024 * 1024
     on_error: Literal["dead_letter", "ack"] = "dead_letter"
 
@@ -146,8 +185,16 @@ class Decode(Section):
     def _check_format(self) -> Self:
         if self.pattern is not None and self.format in ("json", "xml"):
             raise ValueError("pattern is for format: text")
-        if (self.root is not None or self.types) and self.format in (None, "json", "text"):
-            raise ValueError("root and types are for format: xml")
+        if self.types and (self.format in (None, "json") or (self.format == "text" and self.pattern is None)):
+            raise ValueError("types are for format: xml, and for the groups of a text's pattern")
+        if self.format == "text" and self.pattern is not None:
+            groups = re.compile(self.pattern).groupindex
+            if strangers := sorted(self.types.keys() - groups.keys()):
+                raise ValueError(
+                    f"types: the pattern has no group {strangers[0]}; it has {', '.join(groups) or 'none'}"
+                )
+        if (self.root is not None or self.lists) and self.format in (None, "json", "text"):
+            raise ValueError("root and lists are for format: xml")
         return self
 
 
@@ -198,13 +245,15 @@ class SourceSettings(Section):
 
     @property
     def decode_settings(self) -> DecodeSettings:
-        """`decode` as the decoders take it."""
+        """`decode` as the decoders take it, but for the time zone of the process."""
         is_cloudevents = self.http is not None and self.http.format == "cloudevents"
         return DecodeSettings(
             format=self.decode.format or ("cloudevents" if is_cloudevents else "json"),
             pattern=self.decode.pattern,
             root=self.decode.root,
             types=self.decode.types,
+            lists=self.decode.lists,
+            encoding=self.decode.encoding,
             max_body=self.decode.max_body,
         )
 
@@ -288,6 +337,7 @@ class HubApi(Section):
 
     listen: ListenOn = Listen("127.0.0.1", 8443)
     tls: Tls | None = None
+    connections: Connections = Connections()
 
 
 class DeadLetterStore(Section):

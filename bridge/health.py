@@ -1,11 +1,11 @@
 """How the parts of the process fare, in one list: readiness, its parts and the page say the same."""
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
-from bridge.reload import Reloaded
+from bridge.listener import Listener
+from bridge.reload import Refusal
 from bridge.supervisor import SourceState, SourceStatus
 from hub.bulkhead import Bulkhead
 from hub.notification import Notification, Platform
@@ -15,11 +15,7 @@ from hub.store.health import StoreTrouble
 _MAX_TROUBLE = 200
 """Characters shown of what a service said; the words are not ours."""
 
-_MAX_NOTES = 10
-"""Mistakes of a refused configuration that are shown."""
-
-_MAX_NOTE = 500
-"""Characters shown of one of these."""
+_MAX_MISTAKE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +23,7 @@ class Part:
     """One part of the process. Times are seconds since 1970 UTC, None where there is none.
 
     `kind` and `name` are its address below `/readyz`. `ok` is False while it does not do its work. A part that is not
-    `required` leaves the process ready: others go on without it. `notes` are for administrators, and not in `line`.
+    `required` leaves the process ready: others go on without it.
     """
 
     kind: str
@@ -38,20 +34,8 @@ class Part:
     since: float | None = None
     until: float | None = None
     required: bool = False
-    notes: Sequence[str] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """The part as JSON types, `notes` included."""
-        return {
-            "kind": self.kind,
-            "name": self.name,
-            "ok": self.ok,
-            "state": self.state,
-            "detail": self.detail,
-            "since": None if self.since is None else _instant(self.since),
-            "until": None if self.until is None else _instant(self.until),
-            "notes": list(self.notes),
-        }
+    mistake: str = ""
+    """What is wrong in a configuration, for who may administer: `line`, which anybody may read, leaves it out."""
 
     @property
     def line(self) -> str:
@@ -76,6 +60,23 @@ def store_part(trouble: StoreTrouble | None) -> Part:
     return Part(kind="store", ok=False, state="failing", detail=detail, since=trouble.since, required=True)
 
 
+def configuration_part(refusal: Refusal | None, *, loaded_at: float) -> Part:
+    """The configuration: in force since it was loaded, or refused, while the one before stays in force."""
+    if refusal is None:
+        return Part(kind="configuration", since=loaded_at)
+    count = len(refusal.mistakes)
+    detail = "1 mistake" if count == 1 else f"{count} mistakes"
+    mistake = refusal.mistakes[0] if count else ""
+    return Part(
+        kind="configuration",
+        ok=False,
+        state="refused",
+        detail=detail,
+        since=refusal.since,
+        mistake=mistake[:_MAX_MISTAKE],
+    )
+
+
 def source_parts(statuses: Iterable[SourceStatus]) -> list[Part]:
     """The sources in their order."""
     return [
@@ -91,6 +92,19 @@ def source_parts(statuses: Iterable[SourceStatus]) -> list[Part]:
     ]
 
 
+def listener_parts(listeners: Iterable[Listener]) -> list[Part]:
+    """The listeners, of which one at its limit turns connections away."""
+    return [
+        Part(
+            kind="listener",
+            name=listener.name,
+            ok=not listener.admission.trouble,
+            state=listener.admission.trouble or "ok",
+        )
+        for listener in listeners
+    ]
+
+
 def relay_parts(troubles: Mapping[str, str]) -> list[Part]:
     """What sends dead letters on, by source; `troubles` are empty where all is well."""
     return [
@@ -99,14 +113,10 @@ def relay_parts(troubles: Mapping[str, str]) -> list[Part]:
     ]
 
 
-def push_parts(
-    bulkheads: Mapping[tuple[str, Platform], Bulkhead[Push]], configured: Container[tuple[str, Platform]]
-) -> list[Part]:
-    """The push services of each hub that has a credential for them."""
+def push_parts(bulkheads: Mapping[tuple[str, Platform], Bulkhead[Push]]) -> list[Part]:
+    """The push services of each hub that has a credential for them, or is in trouble."""
     return [
-        _outlet(bulkhead, "push service", f"{hub}/{platform.value}")
-        for (hub, platform), bulkhead in bulkheads.items()
-        if (hub, platform) in configured
+        _outlet(bulkhead, "push service", f"{hub}/{platform.value}") for (hub, platform), bulkhead in bulkheads.items()
     ]
 
 
@@ -129,21 +139,6 @@ def _outlet(bulkhead: Bulkhead[Push] | Bulkhead[Notification], kind: str, name: 
     return Part(kind=kind, name=name)
 
 
-def configuration_part(last: Reloaded | None, *, at: float) -> Part:
-    """The configuration, as read last at the time `at`: refused while what was read is not what is in force."""
-    if last is None or last.applied:
-        return Part(kind="configuration", since=at)
-    mistakes = len(last.complaints)
-    return Part(
-        kind="configuration",
-        ok=False,
-        state="refused",
-        detail=f"{mistakes} {'mistake' if mistakes == 1 else 'mistakes'}, which the log names; the one before is in force",
-        since=at,
-        notes=[complaint[:_MAX_NOTE] for complaint in last.complaints[:_MAX_NOTES]],
-    )
-
-
 def is_ready(parts: Sequence[Part]) -> bool:
     """Whether the process takes what is sent to it: each part that it cannot do without works."""
     return all(part.ok for part in parts if part.required)
@@ -163,11 +158,12 @@ def parts_at(parts: Sequence[Part], path: str) -> list[Part]:
 PATHS: Mapping[str, str] = {
     "process": "process",
     "store": "store",
+    "configuration": "configuration",
     "sources": "source",
+    "listeners": "listener",
     "relays": "relay",
     "push-services": "push service",
     "remote-hubs": "remote hub",
-    "configuration": "configuration",
 }
 """The first part of a path below `/readyz`, and what kind of parts it names."""
 

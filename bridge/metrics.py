@@ -262,7 +262,9 @@ class Metrics:
                 Named.REMOTES: remotes,
             }
         )
-        self._dead_letter_rules = frozenset(sorted({rule for _, rule, _ in dead_letters if rule})[:MAX_DEAD_LETTER_RULES])
+        self._dead_letter_rules = frozenset(
+            sorted({rule for _, rule, _ in dead_letters if rule})[:MAX_DEAD_LETTER_RULES]
+        )
         for source, rule, reason in dead_letters:
             self._dead_letters.labels(source, self._dead_letter_rule(rule), reason)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from bridge.decode import Decoded, Decoder
 from bridge.errors import EventError, Reason, Stage
@@ -14,11 +14,13 @@ from bridge.offload import Offload, TimeLimitError
 from bridge.turn import Turn
 from connectors.base import ACK, NACK, Answer, Message, Settlement
 from hub.errors import WithdrawnError
+from hub.identity import joined
 from hub.store.base import AcceptanceResult, Arrival, DeadLetter
 from rules.decision import Decision
 from rules.engine import RuleSet
 from rules.errors import RenderError
 from rules.event import Event
+from rules.mapping import MAX_ATTRIBUTE
 from rules.text import text_of
 
 _TOLD = 50
@@ -46,7 +48,8 @@ class Route:
 
     `on_no_match` says what an event is that no rule matches: done, or a dead letter. What cannot be decoded is a dead
     letter, or only counted when not `keep_undecodable`. `native` dead-letters with the
-    broker's own means besides keeping the row; `relay` names the publisher that sends dead letters on.
+    broker's own means besides keeping the row; `relay` names the publisher that sends dead letters on. A sender that
+    `sender_waits` for its answer (HTTP) has the message still: what cannot be read is refused and not kept.
     """
 
     decode: Decoder
@@ -55,6 +58,7 @@ class Route:
     keep_undecodable: bool = True
     native: bool = False
     relay: str | None = None
+    sender_waits: bool = False
 
 
 @dataclass(slots=True)
@@ -74,10 +78,10 @@ class Passage:
 
     @property
     def event_id(self) -> str:
-        """The event's id, or of what never became an event, the best that names it."""
+        """The event's id, or of what never became an event, the best that names it, cut where an id would be too long."""
         if self.event is not None:
             return self.event.id
-        return self.message.id or self.message.position or ""
+        return (self.message.id or self.message.position or "")[:MAX_ATTRIBUTE]
 
 
 class PassageObserver(Protocol):
@@ -149,7 +153,7 @@ class Pipeline:
         """Take to the store what is still ours, however often the store fails meanwhile; return that."""
         while ours := [passage for passage in passages if not passage.message.is_lost()]:
             try:
-                arrivals = [_arrival(passage) for passage in ours]
+                arrivals = [self._arrival(passage) for passage in ours]
                 result = await self._hub.accept(arrivals, withdrawn=partial(_any_lost, ours))
             except WithdrawnError:
                 continue
@@ -174,7 +178,8 @@ class Pipeline:
             passage.decision = self._rules.route(passage.event, now=now)
         except EventError as error:
             self._reject(passage, error.reason, error.detail)
-            if error.reason is Reason.DECODE and not route.keep_undecodable:
+            is_refused = route.sender_waits and message.is_alone
+            if is_refused or (error.reason is Reason.DECODE and not route.keep_undecodable):
                 passage.dead_letters = ()
         except Exception as error:
             self._reject(passage, Reason.CRASH, f"{type(error).__name__} while handling the message: a defect of ours")
@@ -242,7 +247,22 @@ class Pipeline:
             relay=self._routes[message.source].relay,
         )
 
+    def _arrival(self, passage: Passage) -> Arrival:
+        event = passage.event
+        return Arrival(
+            # An id is unique within the event's own source (CloudEvents 1.0, section 3.1.1). What never became an event has
+            # no identity to be known again by; its dead letter may repeat.
+            source=passage.message.source if event is None else joined(passage.message.source, event.source),
+            event_id="" if event is None else event.id,
+            notifications=[intent.notification for intent in passage.decision.intents],
+            dead_letters=passage.dead_letters,
+            # Its sender was told that the event is taken, with what failed, and does not mean it twice.
+            remember=event is not None and self._routes[passage.message.source].sender_waits,
+        )
+
     def _answer(self, passage: Passage) -> Answer:
+        if self._routes[passage.message.source].sender_waits:
+            return _answer_to_sender(passage)
         if passage.end is not End.DEAD_LETTER:
             return ACK
         assert passage.reason is not None
@@ -266,8 +286,40 @@ async def _tell(tell: Callable[[Sequence[Passage]], None], passages: Sequence[Pa
             raise
 
 
+def _answer_to_sender(passage: Passage) -> Answer:
+    """What became of a message whose sender waits to hear of it; rejected is what is not kept here."""
+    told: dict[str, Any] = {"id": passage.event_id} if passage.event_id else {}
+    reason = "" if passage.reason is None else passage.reason.value
+    match passage.end:
+        case End.SUPPRESSED:
+            told["outcome"] = "duplicate"
+        case End.NO_MATCH:
+            told["outcome"] = "no_rule"
+        case End.DEAD_LETTER if not passage.dead_letters:
+            told |= {"outcome": "rejected", "reason": reason, "detail": passage.detail}
+            settlement = Settlement.REJECT if passage.message.is_alone else Settlement.ACK
+            return Answer(settlement=settlement, reason=reason, detail=passage.detail, told=told)
+        case End.DEAD_LETTER:
+            told |= {"outcome": "dead_letter", "reason": reason, "detail": passage.detail}
+        case End.ACCEPTED:
+            told |= {
+                "outcome": "accepted",
+                "rules": list(passage.decision.matched),
+                "notifications": [
+                    {"id": intent.notification.id, "rule": intent.rule} for intent in passage.decision.intents
+                ],
+            }
+    if passage.end is not End.SUPPRESSED and passage.decision.failures:
+        told["failures"] = [
+            {"rule": failure.rule, "reason": failure.reason.value, "detail": failure.detail}
+            for failure in passage.decision.failures
+        ]
+    return Answer(settlement=Settlement.ACK, reason=reason, detail=passage.detail, told=told)
+
+
 def _is_large(message: Message) -> bool:
-    return len(message.body) > _LARGE
+    """Whether reading a message may take long: what is compressed is larger than it looks."""
+    return len(message.body) > _LARGE or bool(message.properties.get("content_encoding"))
 
 
 def _header_text(value: object) -> str:
@@ -280,15 +332,3 @@ def _header_text(value: object) -> str:
 
 def _any_lost(passages: Sequence[Passage]) -> bool:
     return any(passage.message.is_lost() for passage in passages)
-
-
-def _arrival(passage: Passage) -> Arrival:
-    event = passage.event
-    return Arrival(
-        # An id is unique within the event's own source (CloudEvents 1.0, section 3.1.1). What never became an event has
-        # no identity to be known again by; its dead letter may repeat.
-        source=passage.message.source if event is None else f"{passage.message.source}\0{event.source}",
-        event_id="" if event is None else event.id,
-        notifications=[intent.notification for intent in passage.decision.intents],
-        dead_letters=passage.dead_letters,
-    )

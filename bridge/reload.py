@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 from bridge.check import check
 from bridge.config import Settings
 from bridge.watch import ConfigWatch, fingerprint
+from rules.problems import Severity
 
 _LOOK_EVERY = 1.0
 
@@ -36,11 +37,18 @@ class Reloaded(NamedTuple):
     complaints: Sequence[str]
 
 
+class Refusal(NamedTuple):
+    """Since when a configuration is refused, in seconds since 1970 UTC, and what mistakes were found last."""
+
+    since: float
+    mistakes: Sequence[str]
+
+
 class Reloader:
     """Applies the configuration at `path` whenever its files change, on SIGHUP, and on `POST /-/reload`.
 
     `config_hash` is the fingerprint of what is in force. `told` hears after each try whether it was valid and applied.
-    `last` is what became of the latest try, and `last_at` its time (seconds since 1970 UTC; the start, before the first).
+    `refusal` is None once a try went well.
     """
 
     def __init__(
@@ -56,9 +64,8 @@ class Reloader:
         self._target = target
         self._told = told
         self._clock = clock
-        self.last: Reloaded | None = None
-        self.last_at = clock()
         self._watch = ConfigWatch(path, read=config_hash)
+        self.refusal: Refusal | None = None
         self._asked = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
 
@@ -86,16 +93,21 @@ class Reloader:
             try:
                 settings, problems = await asyncio.to_thread(check, self._path)
                 complaints = [str(problem) for problem in problems]
+                mistakes = [str(problem) for problem in problems if problem.severity is Severity.ERROR]
                 if settings is not None:
                     await self._target.apply(settings, config_hash=config_hash)
             except Exception as error:  # whatever it is, the events go on by the old one
-                settings, complaints = None, [f"could not be applied: {type(error).__name__}: {error}"]
+                settings = None
+                complaints = mistakes = [f"could not be applied: {type(error).__name__}: {error}"]
             applied = settings is not None
-            if not applied:
+            if applied:
+                self.refusal = None
+            else:
+                since = self._clock() if self.refusal is None else self.refusal.since
+                self.refusal = Refusal(since, mistakes)
                 _log.error("configuration refused", problems=complaints)
             self._told(applied)
-            self.last, self.last_at = Reloaded(applied, complaints), self._clock()
-            return self.last
+            return Reloaded(applied, complaints)
 
     async def _reload(self, request: Request) -> Response:
         result = await self.reload()

@@ -20,7 +20,9 @@ from bridge.metrics import Metrics
 _LOOPBACK = frozenset({"127.0.0.1", "::1"})
 _LOOPBACK_NAMES = _LOOPBACK | {"localhost"}
 _ONLY_HERE = "only from this machine, unless bridge.http.admin_token is set\n"
-_OPEN_PATHS = frozenset({"/livez", "/readyz"})
+OPEN_PATHS = frozenset({"/livez", "/readyz"})
+"""Health: asked for by machines that have no token."""
+
 _OPEN_BELOW = "/readyz/"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -69,7 +71,7 @@ def admin_app(
             *routes,
         ]
     )
-    open_paths = _OPEN_PATHS | {route.path for route in public}
+    open_paths = OPEN_PATHS | {route.path for route in public}
     return Observed(_Guarded(app, token=token, open_paths=open_paths), metrics, app.routes)
 
 
@@ -98,8 +100,7 @@ class _Guarded:
 
     def _refusal(self, headers: Headers, scope: Scope) -> Response | None:
         """Why not, or None. A browser that some other site has told to ask comes from this machine, but not from us."""
-        origin = headers.get("origin")
-        if origin is not None and _split(origin).netloc != headers.get("host"):
+        if _is_from_another_site(headers, scope["method"]):
             return PlainTextResponse("not from another site\n", 403)
         if self._token is None:
             client = scope.get("client")
@@ -111,6 +112,15 @@ class _Guarded:
         for challenge in ("Bearer", 'Basic realm="pushbridge", charset="UTF-8"'):
             refusal.headers.append("www-authenticate", challenge)
         return refusal
+
+
+def _is_from_another_site(headers: Headers, method: str) -> bool:
+    """Whether another site's page asks; a link that a user follows to our page may come from anywhere."""
+    origin = headers.get("origin")
+    if origin is not None:
+        return _split(origin).netloc != headers.get("host")
+    is_link = method in ("GET", "HEAD") and headers.get("sec-fetch-mode") == "navigate"
+    return headers.get("sec-fetch-site") in ("cross-site", "same-site") and not is_link
 
 
 def _hostname(headers: Headers) -> str:

@@ -57,6 +57,10 @@ class Telemetry:
         for passage in passages:
             if passage.end is not End.SUPPRESSED and passage.dead_letters:
                 self.dead_lettered(passage.dead_letters)
+            if passage.end is End.DEAD_LETTER and not passage.dead_letters:
+                reason = "" if passage.reason is None else passage.reason.value
+                _log.warning("event refused", **_received(passage), reason=reason, detail=passage.detail)
+                continue
             _log.info("event taken", **_received(passage), end=passage.end.value, rules=passage.decision.matched)
 
     def given_up(self, passages: Sequence[Passage]) -> None:
@@ -73,8 +77,10 @@ class Telemetry:
 
     # The hub
 
-    def send_accepted(self, notification: Notification, *, repeated: bool) -> None:
-        self._trail.sent(notification, repeated=repeated, now=self._clock())
+    def sent(self, notification: Notification) -> None:
+        """A send of the hub API, which no event caused."""
+        self._trail.sent(notification, now=self._clock())
+        _log.info("send taken", **_about(notification))
 
     def targeted(self, notification: Notification, counts: Mapping[Platform, int]) -> None:
         self._metrics.targeted(broadcast=isinstance(notification.audience, Everyone), count=sum(counts.values()))
@@ -89,7 +95,7 @@ class Telemetry:
         reason: str = "",
     ) -> None:
         """A line for each platform; a warning, which says how many and why, if one of its pushes ended badly."""
-        self._trail.pushed(notification, platform, outcomes, reason=reason)
+        self._trail.pushed(notification, platform, outcomes)
         failed = sum(count for outcome, count in outcomes.items() if outcome not in ENDED_WELL)
         said = {"platform": platform.value, "outcomes": _counts(outcomes)}
         if failed:
@@ -99,7 +105,6 @@ class Telemetry:
 
     def unreached(self, notification: Notification, why: Unreached) -> None:
         self._metrics.unreached(notification.hub, why)
-        self._trail.unreached(notification, why)
         level = _log.info if why in _ORDINARY else _log.warning
         level("nobody reached", **_about(notification), reason=why.value, detail=_WHY[why])
 
@@ -126,7 +131,6 @@ class Telemetry:
         due_at: float,
     ) -> None:
         self._metrics.retried(platform, outcomes)
-        self._trail.postponed(notification, platform, reason=reason, until=due_at)
         _log.warning(
             "pushes to be tried again",
             **_about(notification),
@@ -139,10 +143,8 @@ class Telemetry:
     def forwarded(self, notification: Notification, outcome: OutcomeName, *, reason: str, due_at: float | None) -> None:
         ended = due_at is None
         self._metrics.forwarded(notification.hub, outcome, ended=ended)
-        if due_at is None:
-            self._trail.forwarded(notification, outcome, reason=reason)
-        else:
-            self._trail.postponed(notification, None, reason=reason or outcome.value, until=due_at)
+        if ended:
+            self._trail.forwarded(notification, outcome)
         level = _log.info if outcome is OutcomeName.SUCCESS else _log.warning
         level(
             "handed over",
@@ -153,10 +155,7 @@ class Telemetry:
             **({} if due_at is None else {"due_at": _instant(due_at)}),
         )
 
-    def deferred(
-        self, notification: Notification, platform: Platform | None, *, reason: str, due_at: float
-    ) -> None:
-        self._trail.postponed(notification, platform, reason=reason, until=due_at)
+    def deferred(self, notification: Notification, platform: Platform | None, *, reason: str, due_at: float) -> None:
         _log.warning(
             "deferred: breaker open",
             **_about(notification),

@@ -1,5 +1,7 @@
 """From a configuration to the parts of the process; building them connects to nothing."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -15,12 +17,12 @@ from rules.headers import Headers
 from rules.mapping import Given
 
 
-def source_of(name: str, settings: SourceSettings) -> Source:
-    """The source that is configured."""
+def source_of(name: str, settings: SourceSettings, *, store_fails: Callable[[], bool] = lambda: False) -> Source:
+    """The source that is configured; `store_fails` says whether what it takes could not be kept at the moment."""
     if settings.http is not None:
         from connectors.http import HttpSource
 
-        return HttpSource(name, settings.http)
+        return HttpSource(name, settings.http, store_fails=store_fails)
     if settings.servicebus is not None:
         from connectors.servicebus import ServiceBusSource
 
@@ -50,7 +52,8 @@ def routes_of(settings: Settings) -> dict[str, Route]:
 
 def route_of(name: str, source: SourceSettings, settings: Settings) -> Route:
     """How the messages of a source become events, and what becomes of those that do not."""
-    event_map = source.event_map(name, ZoneInfo(settings.bridge.timezone))
+    timezone = ZoneInfo(settings.bridge.timezone)
+    event_map = source.event_map(name, timezone)
 
     def to_event(message: Message, decoded: Decoded, now: datetime) -> Event:
         given = Given(
@@ -73,12 +76,13 @@ def route_of(name: str, source: SourceSettings, settings: Settings) -> Route:
 
     target = settings.dead_letter.sources.get(name)
     return Route(
-        decode=decoder_for(source.decode_settings),
+        decode=decoder_for(replace(source.decode_settings, timezone=timezone)),
         to_event=to_event,
         on_no_match=Settlement.REJECT if source.on_no_match == "dead_letter" else Settlement.ACK,
         keep_undecodable=source.decode.on_error == "dead_letter",
         native=target is not None and target.native,
         relay=name if target is not None and target.amqp is not None else None,
+        sender_waits=source.http is not None,
     )
 
 

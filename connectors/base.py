@@ -39,7 +39,8 @@ class Message:
     could be: a message with such a part is a dead letter. `receipt` is for `settle` of the same source only; nobody
     else looks into it. `is_lost` says whether the broker has meanwhile given the message to somebody else (a lock ran
     out, the connection ended): it is asked before work on it is made durable, and a message that is lost is given up,
-    as it comes again.
+    as it comes again. One that `is_alone` has an answer of its own; the messages of a batch over HTTP share one, and
+    none of them can be refused by itself.
     """
 
     source: str
@@ -55,6 +56,7 @@ class Message:
     unreadable: str = ""
     receipt: Any = None
     is_lost: Callable[[], bool] = field(default=_never, repr=False, compare=False)
+    is_alone: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +64,13 @@ class Answer:
     """How to settle a message and, for sources whose sender waits for an answer (HTTP), what became of it.
 
     `reason` is a value of the closed set of dead-letter reasons, empty when nothing went wrong; `detail` is for people.
+    `told` is JSON-like, for the sender; None where no sender waits.
     """
 
     settlement: Settlement
     reason: str = ""
     detail: str = ""
+    told: Mapping[str, Any] | None = None
 
 
 ACK = Answer(settlement=Settlement.ACK)

@@ -4,9 +4,13 @@ import re
 from datetime import UTC, datetime
 
 from hub.errors import InvalidRequestError
+from hub.times import parse_time
 
 _QUOTED_T = re.compile(r"'T'")
 _ZONE_NAME = re.compile(r"\s*\([^)]*\)$")
+_LONGEST = 200
+"""Characters; the longest form, of JavaScript with the name of its zone, has about eighty."""
+
 _FORMATS = (
     "%a %b %d %Y %H:%M:%S GMT%z",  # a JavaScript Date turned to text
     "%m/%d/%Y %H:%M:%S",  # .NET and Java headers
@@ -14,27 +18,28 @@ _FORMATS = (
 
 
 def parse_date(text: str) -> datetime:
-    """The instant meant, in UTC; ISO 8601 in all its shortened forms, or what some SDKs write instead of it.
+    """The instant meant, in UTC: in one of the forms of `hub/times.py`, or what some SDKs write instead.
 
     A date without a zone is UTC. Fractions of a second beyond microseconds are cut.
 
     Raises: InvalidRequestError.
     """
+    if len(text) > _LONGEST:
+        raise InvalidRequestError(f"{text[:60]!r}… of {len(text)} characters is no date; {_LONGEST} are allowed")
     plain = _ZONE_NAME.sub("", _QUOTED_T.sub("T", text.strip()))
     try:
-        parsed = _parse(plain)
-        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
+        return parse_time(_sdk_date(plain) or plain)
+    except ValueError as error:
         raise InvalidRequestError(f"{text[:60]!r} is no date; write it like 2030-01-31T12:00:00Z") from error
 
 
-def _parse(text: str) -> datetime:
+def _sdk_date(text: str) -> datetime | None:
     for pattern in _FORMATS:
         try:
             return datetime.strptime(text, pattern)
         except ValueError:
             continue
-    return datetime.fromisoformat(text)
+    return None
 
 
 def format_date(moment: datetime) -> str:

@@ -12,16 +12,19 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+import orjson
+
 from hub.bulkhead import Bulkhead
 from hub.errors import StoreError
 from hub.forwarding import Forwarding
-from hub.notification import Notification, Platform
+from hub.notification import Everyone, Notification, Platform
 from hub.observer import Observer
 from hub.pushing import SATURATED, Pushing
 from hub.rendering import Rendering
 from hub.retry import RetryPolicy
 from hub.senders.base import Push
-from hub.store.base import Audience, Lane, PageResult, Store, Work
+from hub.store.base import Audience, Lane, PageResult, Store, Target, Work
+from hub.tags import matches, tag_key
 
 LEASE = 60.0
 """Seconds a lease lasts; longer than any send, and renewed at half of it."""
@@ -285,7 +288,8 @@ class Dispatcher:
             if piece.ordinals is None:
                 audiences.append(next(found))
             else:
-                audiences.append(Audience(targets=await self._store.targets(piece.notification.hub, piece.ordinals)))
+                targets = await self._store.targets(piece.notification.hub, piece.ordinals)
+                audiences.append(Audience(targets=[target for target in targets if _is_still_meant(piece, target)]))
         await self._rendering.prepare([target for audience in audiences for target in audience.targets])
         return audiences
 
@@ -383,6 +387,17 @@ class Dispatcher:
                 pause = min(pause * 2, longest)
         finally:
             self._owed.discard(debt)
+
+
+def _is_still_meant(page: Work, target: Target) -> bool:
+    """Whether the audience of a page still includes a registration that was put again since the audience was found.
+
+    A phone may have been signed out, or be another user's by now: what was meant for the one is not for the other.
+    """
+    audience = page.notification.audience
+    if isinstance(audience, Everyone) or not (page.attempt or target.registered_at >= page.accepted_at):
+        return True
+    return matches(audience, frozenset(map(tag_key, orjson.loads(target.tags))))
 
 
 def _key(page: Work) -> tuple[str, Platform]:

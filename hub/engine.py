@@ -199,10 +199,6 @@ class Hub:
         """To its end, though the caller is cancelled: what is in the store is leased to us, and nobody else delivers it."""
         return await asyncio.shield(self._commit(arrivals))
 
-    async def _commit_send(self, notification: Notification) -> None:
-        result = await self._commit([Arrival(source="", event_id="", notifications=[notification])])
-        self._observer.send_accepted(notification, repeated=notification.id in result.known)
-
     async def _commit(self, arrivals: Sequence[Arrival]) -> AcceptanceResult:
         until = self._clock() + LEASE
         result = await self._store.accept(arrivals, lease=self._dispatcher.free_slots, until=until)
@@ -212,6 +208,10 @@ class Hub:
         if accepted:
             self._dispatcher.submit(result.work, accepted=accepted)
         return result
+
+    async def _commit_send(self, notification: Notification) -> None:
+        await self._commit([Arrival(source="", event_id="", notifications=[notification])])
+        self._observer.sent(notification)
 
     async def details(self, hub: str, notification_id: str) -> NotificationDetails:
         """By the wire id, or its first 32 hex digits. Raises: NotFoundError."""

@@ -17,7 +17,12 @@ from urllib.parse import quote
 
 from hub.errors import TemplateError
 
-_FIRST = frozenset("$.%#{")
+EXPRESSION_BEGINS = frozenset("$.%#{")
+"""A text that begins with another character is a literal."""
+
+_SHOWN = 200
+"""Characters of a wrong expression that a complaint quotes."""
+
 _FUNCTION = re.compile(
     r"""(?P<sigil>[$.%\#]) \( \s* (?P<name>[A-Za-z0-9_]{1,120}) \s*
         (?: :\{ (?P<default>(?:\\.|[^\\}])*) \} \s* )?
@@ -92,7 +97,7 @@ def parse_value(text: str, *, where: str) -> str | Expression:
 
     Raises: TemplateError: `text` begins like an expression and is none.
     """
-    if not text or text[0] not in _FIRST:
+    if not text or text[0] not in EXPRESSION_BEGINS:
         return text
     return _Parser(text, where).value()
 
@@ -114,7 +119,7 @@ class _Parser:
         while self._take_plus():
             terms.append(self._term())
         if self._at < self._end:
-            self._fail(f"expected + before {self._text[self._at : self._end]!r}")
+            self._fail(f"expected + before {_shown(self._text[self._at : self._end])}")
         is_number = any(isinstance(term, Property) and term.sigil == "#" for term in terms)
         if is_number and (self._is_composite or len(terms) > 1):
             self._fail("#(…) stands alone, it cannot be joined with other terms")
@@ -125,7 +130,7 @@ class _Parser:
         # The service's own validator counts what is left, so {''} is refused although {'' + $(p)} is not.
         if self._end - self._at < _SHORTEST_TERM:
             rest = self._text[self._at : self._end]
-            self._fail(f"expected $(property) or a 'text', found {repr(rest) if rest else 'the end'}")
+            self._fail(f"expected $(property) or a 'text', found {_shown(rest) if rest else 'the end'}")
         if self._text[self._at] in "'\"":
             quoted = _QUOTED.match(self._text, self._at, self._end)
             if quoted is None:
@@ -157,12 +162,12 @@ class _Parser:
         if rest.startswith("$body"):
             return "$body is reserved"
         if rest[0] not in "$.%#":
-            return f"expected $(property) or a 'text', found {rest!r}"
+            return f"expected $(property) or a 'text', found {_shown(rest)}"
         if rest[1] != "(":
             return f"expected ( right after {rest[0]}"
         if ")" not in rest:
             return "expected )"
-        return f"expected {rest[0]}(property), where a property is 1 to 120 of A-Z a-z 0-9 _, found {rest!r}"
+        return f"expected {rest[0]}(property), where a property is 1 to 120 of A-Z a-z 0-9 _, found {_shown(rest)}"
 
     def _take_plus(self) -> bool:
         after_term = self._at
@@ -181,7 +186,11 @@ class _Parser:
 
     def _fail(self, message: str) -> NoReturn:
         raise TemplateError(
-            f"{self._where}: {self._text!r} is no expression: {message}. Text that begins with $ . % # or {{ has to be"
-            " one; a space before it sends it as it stands",
+            f"{self._where[:_SHOWN]}: {_shown(self._text)} is no expression: {message}. Text that begins with $ . % # or {{"
+            " has to be one; a space before it sends it as it stands",
             where=self._where,
         )
+
+
+def _shown(text: str) -> str:
+    return repr(text) if len(text) <= _SHOWN else f"{text[:_SHOWN]!r}… of {len(text)} characters"

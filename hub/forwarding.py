@@ -82,9 +82,7 @@ class Forwarding:
                 self._take(handover, bulkhead, piece, result)
         return handover
 
-    def _take(
-        self, handover: Handover, bulkhead: Bulkhead[Notification], piece: Work, result: SendResult
-    ) -> None:
+    def _take(self, handover: Handover, bulkhead: Bulkhead[Notification], piece: Work, result: SendResult) -> None:
         if result.reaction is Reaction.DELIVERED:
             handover.ended.append(
                 PageResult(work=piece, counts={}, state=State.COMPLETED, started_at=handover.started_at)

@@ -6,6 +6,9 @@ from datetime import datetime
 
 from hub.notification import Platform
 
+MAX_ID_LENGTH = 256
+"""Characters of an installation's id; SDKs use GUIDs."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:

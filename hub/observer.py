@@ -11,11 +11,8 @@ from hub.store.base import DeadLetter, Lane
 class Observer(Protocol):
     """Every method returns at once and never raises; all are called on the event loop."""
 
-    def send_accepted(self, notification: Notification, *, repeated: bool) -> None:
-        """A send of the API is in the store; one that is `repeated` has the id of an earlier one, and causes nothing.
-
-        Its audience may be told of before.
-        """
+    def sent(self, notification: Notification) -> None:
+        """A send of the API is in the store; one that is repeated under the same id is told again."""
 
     def targeted(self, notification: Notification, counts: Mapping[Platform, int]) -> None:
         """An audience was found: pushes to be made by platform, all zero when nobody was there."""
@@ -65,9 +62,7 @@ class Observer(Protocol):
     ) -> None:
         """Pushes of one notification or page will be tried again together at `due_at`; most of them for `reason`."""
 
-    def deferred(
-        self, notification: Notification, platform: Platform | None, *, reason: str, due_at: float
-    ) -> None:
+    def deferred(self, notification: Notification, platform: Platform | None, *, reason: str, due_at: float) -> None:
         """A notification was not attempted and waits until `due_at`; told once, when it waits for the first time.
 
         `platform` is None for a hub elsewhere.

@@ -151,7 +151,7 @@ def _filled(compiled: CompiledTemplate, properties: Mapping[str, str], push_vari
     if not expiry:
         return rendered
     try:
-        seconds = expiry if expiry.isascii() and expiry.isdigit() else str(int(parse_date(expiry).timestamp()))
+        seconds = expiry if expiry == "0" else str(int(parse_date(expiry).timestamp()))
     except InvalidRequestError:
         return rendered
     return replace(rendered, headers={**rendered.headers, "apns-expiration": seconds})

@@ -1,7 +1,8 @@
 """Tags and tag expressions (Notification Hubs, "Routing and tag expressions").
 
 A tag is up to 120 letters, digits and `_ @ # . : -`, compared without case. Two service tags are set by the hub itself:
-`$InstallationId:{id}` and `$UserId:{id}`, where the braces are part of the tag. An expression joins tags:
+`$InstallationId:{id}` and `$UserId:{id}`, where the braces are part of the tag, and the word before the id is ASCII.
+Phones cannot set a service tag; their ids are compared letter by letter. An expression joins tags:
 
     expression := and ( '||' and )*
     and        := unary ( '&&' unary )*
@@ -20,7 +21,9 @@ MAX_NESTING = 32
 """How deep `!` and parentheses may go: deeper text is no longer an audience somebody meant."""
 
 _TAG = re.compile(r"[\w@#.:-]+")
-_SERVICE_TAG = re.compile(r"\$(?P<kind>InstallationId|UserId):(?P<brace>\{?)(?P<value>[\w@#.:=-]*)", re.IGNORECASE)
+_SERVICE_TAG = re.compile(r"\$(?P<kind>(?ai:InstallationId|UserId)):(?P<brace>\{?)(?P<value>[\w@#.:=-]*)")
+"""The kind is ASCII without case: Unicode's rules would take `ſ` for `s`, and `İ` for `i`."""
+
 _SPACE = re.compile(r"\s*")
 _KINDS = {"installationid": "InstallationId", "userid": "UserId"}
 
@@ -111,8 +114,24 @@ def matches(expression: TagExpression, tags: frozenset[str]) -> bool:
 
 
 def tag_key(name: str) -> str:
-    """What tags are compared by: Unicode's full case folding, so that `ΟΔΟΣ` and `οδος` are one tag."""
-    return name.casefold()
+    """What tags are compared by: Unicode's full case folding, so that `ΟΔΟΣ` and `οδος` are one tag.
+
+    A service tag addresses one user or one phone, so its id is compared letter by letter: `straße` and `STRASSE`, or `k`
+    and the Kelvin sign, are two ids.
+    """
+    return _id_key(name) if name.startswith("$") else name.casefold()
+
+
+def _id_key(name: str) -> str:
+    if name.isascii():
+        return name.lower()
+    return "".join([_lower(character) for character in name])
+
+
+def _lower(character: str) -> str:
+    """The small letter of a pair; a letter whose small one belongs to another capital, as the Kelvin sign's, stays."""
+    lower = character.lower()
+    return lower if lower.upper() == character else character
 
 
 def is_tag_safe(text: str) -> bool:
@@ -123,6 +142,26 @@ def is_tag_safe(text: str) -> bool:
 def is_service_tag_value(text: str) -> bool:
     """Whether `text` can stand between the braces of a service tag: as `is_tag_safe`, and `=` too."""
     return is_tag_safe(text.replace("=", "_"))
+
+
+def unsafe_reason(text: str, *, in_service_tag: bool = False) -> str:
+    """Why `text` cannot be, or become part of, a tag (or an id): is empty, is too long, or the first character that is
+    not allowed. One character is named, never the text, which may be secret. Empty for a text that can.
+    """
+    if not text:
+        return "is empty"
+    if len(text) > MAX_TAG_LENGTH:
+        return f"has {len(text)} characters, {MAX_TAG_LENGTH} are allowed"
+    strange = next((c for c in text if not _TAG.fullmatch(c) and not (in_service_tag and c == "=")), None)
+    if strange is None:
+        return ""
+    return f"holds {_shown(strange)}, which {'an id' if in_service_tag else 'a tag'} may not hold"
+
+
+def _shown(character: str) -> str:
+    if character == " ":
+        return "a space"
+    return repr(character) if character.isascii() else ascii(character)
 
 
 def user_tag(user_id: str) -> str:

@@ -11,7 +11,7 @@ import orjson
 from lxml import etree
 
 from hub.errors import TemplateError
-from hub.expressions import Expression, parse_value
+from hub.expressions import EXPRESSION_BEGINS, Expression, parse_value
 from hub.xml_text import escape_xml
 
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[][{},]')
@@ -22,7 +22,10 @@ _XML_TOKEN = re.compile(
     r"""|(?P<start><(?:[^<>"']|"[^"]*"|'[^']*')*>)|(?P<text>[^<]+)""",
     re.DOTALL,
 )
-_XML_ATTRIBUTE = re.compile(r"""(?P<name>[^\s"'=<]+)\s*=\s*(?P<value>"[^"]*"|'[^']*')""")
+_XML_ATTRIBUTE = re.compile(r"""(?<=[\s"'])(?P<name>[^\s"'=<]+)\s*=\s*(?P<value>"[^"]*"|'[^']*')""")
+"""Looked for behind a space or a quote: tried from each letter of a long name, it took the square of its length."""
+
+_XML_MAY_BEGIN = EXPRESSION_BEGINS | {"&"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,10 @@ def _json_slots(body: str) -> Iterator[tuple[int, int, Slot]]:
             case text if _JSON_COLON.match(body, token.end()):
                 path[-1] = orjson.loads(text)
             case text:
-                value = parse_value(orjson.loads(text), where=_json_path(path))
+                literal = orjson.loads(text)
+                if literal[:1] not in EXPRESSION_BEGINS:
+                    continue  # most texts, whose path nobody needs: it may be a thousand steps
+                value = parse_value(literal, where=_json_path(path))
                 if isinstance(value, Expression):
                     yield *token.span(), Slot(value, _json_number if value.is_number else orjson.dumps)
 
@@ -120,6 +126,8 @@ def _xml_slots(body: str) -> Iterator[tuple[int, int, Slot]]:
     for at, token in enumerate(tokens):
         if token["start"]:
             for attribute in _XML_ATTRIBUTE.finditer(body, *token.span()):
+                if attribute["value"][1:2] not in _XML_MAY_BEGIN:
+                    continue
                 value = _xml_value(f"<v v={attribute['value']}/>", attribute["name"])
                 if value:
                     yield attribute.start("value") + 1, attribute.end("value") - 1, Slot(value, _xml_text)

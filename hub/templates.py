@@ -19,7 +19,7 @@ WNS_TYPES = {"toast": "wns/toast", "tile": "wns/tile", "badge": "wns/badge"}
 """What `X-WNS-Type` says for each root element."""
 
 _HEADER_PREFIX = {Platform.APNS: "apns-", Platform.WNS: "X-WNS-"}
-_HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,100}")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
 
 
@@ -106,7 +106,7 @@ def _compile_headers(headers: Mapping[str, str], platform: Platform) -> dict[str
     prefix = _HEADER_PREFIX.get(platform)
     compiled: dict[str, str | Expression] = {}
     for name, text in headers.items():
-        where = f"header {name}"
+        where = f"header {name[:60]}"
         if prefix is None:
             raise TemplateError(f"{where}: templates for {platform.value} have no headers", where=where)
         if not name.lower().startswith(prefix.lower()) or not _HEADER_NAME.fullmatch(name):
@@ -149,7 +149,7 @@ def _compile_wns(body: str, headers: dict[str, str | Expression]) -> list[Piece]
     if wns_type is None:
         if root not in WNS_TYPES:
             raise TemplateError(
-                f"header X-WNS-Type: needed for a root element {root!r}; it is derived for toast, tile and badge",
+                f"header X-WNS-Type: needed for a root element {root[:60]!r}; it is derived for toast, tile and badge",
                 where="header X-WNS-Type",
             )
         headers["X-WNS-Type"] = WNS_TYPES[root]

@@ -20,13 +20,14 @@ from hub.tags import (
     TagExpression,
     installation_tag,
     is_service_tag_value,
-    is_tag_safe,
     parse,
+    unsafe_reason,
     user_tag,
 )
 from rules.errors import ExpressionError, UnsafeTagError
 from rules.event import Event
 from rules.expressions import split
+from rules.foreign import placeholder
 from rules.render import Piece, compile_text, renderer
 from rules.text import text_of
 
@@ -55,7 +56,9 @@ def compile_tags(text: str, max_tags: MaxTags) -> AudienceFor:
     try:
         expression = parse(stencil.text, max_tags=max_tags)
     except TagError as error:
-        raise ExpressionError(stencil.shown(str(error)), column=stencil.column(error.column)) from error
+        column = stencil.column(error.column)
+        hint = _literal_cure(text, column) if str(error).startswith(("expected", "only")) else ""
+        raise ExpressionError(stencil.shown(str(error)), column=column, hint=hint) from error
     return _filled(expression, stencil)
 
 
@@ -63,7 +66,10 @@ def _service_tag(text: str, tag_for: Callable[[str], str]) -> AudienceFor:
     id_text = compile_text(text)
     if id_text.constant is not None:
         if not is_service_tag_value(id_text.constant):
-            raise ExpressionError("an id is letters, digits and - _ @ # . : =")
+            reason = unsafe_reason(id_text.constant, in_service_tag=True)
+            foreign = placeholder(id_text.constant)
+            hint = foreign[2] if foreign else f"this one {reason}"
+            raise ExpressionError("an id is letters, digits and - _ @ # . : =", hint=hint)
         constant = Tag(tag_for(id_text.constant))
         return lambda event: constant
     render = id_text.render
@@ -71,7 +77,7 @@ def _service_tag(text: str, tag_for: Callable[[str], str]) -> AudienceFor:
     def audience(event: Event) -> Audience:
         value = render(event)
         if not is_service_tag_value(value):
-            raise UnsafeTagError(f"{text} is empty, too long, or holds what an id may not hold")
+            raise UnsafeTagError(f"{text} {_with_cure(value, in_service_tag=True)}")
         return Tag(tag_for(value))
 
     return audience
@@ -143,13 +149,42 @@ def _filled_tag(name: str, stencil: _Stencil) -> Callable[[Event], TagExpression
 
 def _safe_part(value: Any) -> str:
     text = text_of(value)
-    if not is_tag_safe(text):
-        raise UnsafeTagError("is empty, too long, or holds what a tag may not hold")
+    if reason := _with_cure(text):
+        raise UnsafeTagError(reason)
     return text
 
 
 def _safe_id(value: Any) -> str:
     text = text_of(value)
-    if not is_service_tag_value(text):
-        raise UnsafeTagError("is empty, too long, or holds what an id may not hold")
+    if reason := _with_cure(text, in_service_tag=True):
+        raise UnsafeTagError(reason)
     return text
+
+
+def _with_cure(text: str, *, in_service_tag: bool = False) -> str:
+    """Why a value cannot be part of a tag, and what to do about it; empty for one that can."""
+    reason = unsafe_reason(text, in_service_tag=in_service_tag)
+    if reason == "is empty":
+        return f"{reason}: default gives it a value"
+    if not reason.startswith("holds "):
+        return reason
+    strange = next(c for c in text if unsafe_reason(c, in_service_tag=in_service_tag))
+    shown = repr(strange) if strange.isprintable() else ascii(strange)
+    return f"{reason}: | replace({shown}, '-') makes it one, in the tags of the phones too"
+
+
+def _literal_cure(text: str, column: int) -> str:
+    """What was likely meant where a tag expression cannot be read on."""
+    if column > len(text):
+        return ""
+    foreign = placeholder(text)
+    at = text[column - 1 : column]
+    if foreign is not None:
+        return foreign[2]
+    if at in "/+*%,;=?\\~'\"" and at:
+        return f"a tag may not hold {at}: write - or : in its place, in the tags of the phones too"
+    if re.search(r"\b(and|or|not)\b", text, re.IGNORECASE):
+        return "write && for and, || for or, ! for not"
+    if re.match(r"\w", at) and text[: column - 1].endswith(" "):
+        return "a tag has no spaces; two tags are joined by && or ||"
+    return ""

@@ -16,26 +16,31 @@ import yaml
 
 from rules.node import Mark, Node, Scalar
 from rules.problems import Problems
+from rules.yaml_cures import QUOTE_HOLE, lost_behind_hash, syntax_cure
 
 
 def load_document(path: Path, problems: Problems, environ: Mapping[str, str] = os.environ) -> Node | None:
-    """Read one file, or all `*.yaml` of a directory merged by key; None when nothing could be read.
+    """Read one file, or all `*.yaml` and `*.yml` of a directory merged by key; None when nothing could be read.
 
     In a directory the top-level sections of the files are joined: their entries by key, `rules` one after the other in
     the order of the file names. Whatever is said twice is a problem, but for `version`.
     """
     files = files_of(path)
     if not files:
-        problems.add_at(Mark(str(path), 1, 1), "", "no *.yaml file in this directory")
+        below = "sub-directories are not read" if any(path.glob("*/*.y*ml")) else ""
+        problems.add_at(Mark(str(path), 1, 1), "", "no *.yaml or *.yml file in this directory", below)
     documents = [node for file in files if (node := _Reader(file, problems, environ).read()) is not None]
     return _merged(documents, problems) if documents else None
+
+
+_SUFFIXES = (".yaml", ".yml")
 
 
 def files_of(path: Path) -> list[Path]:
     """The files that a configuration consists of, in the order in which they are read."""
     if not path.is_dir():
         return [path]
-    return sorted(file for file in path.glob("*.yaml") if not file.name.startswith("."))
+    return sorted(file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES and not file.name.startswith("."))
 
 
 def _merged(documents: list[Node], problems: Problems) -> Node:
@@ -79,25 +84,25 @@ class _Reader:
         self._environ = environ
         self._open: set[int] = set()
         self._values_left = 0
+        self._lines: list[str] = []
 
     def read(self) -> Node | None:
         """The root of the document: always a mapping."""
         start = Mark(str(self._file), 1, 1)
         try:
-            text = self._file.read_text(encoding="utf-8-sig")
+            content = self._file.read_bytes()
+            text = content.decode("utf-8-sig")
+            self._lines = text.splitlines()
             loader = _Loader(text)
             loader.yaml_implicit_resolvers = {}  # every scalar arrives as text: _scalar decides what it is
             self._values_left = max(len(text), _MAX_VALUES)
             return self._root(loader.get_single_node(), start)
         except OSError as error:
             self._problems.add_at(start, "", f"cannot be read: {error.strerror}")
-        except UnicodeDecodeError:
-            self._problems.add_at(start, "", "is not UTF-8")
+        except UnicodeDecodeError as error:
+            self._not_utf8(content, error)
         except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            where = self._mark(mark) if mark else start
-            message = ", ".join(part for part in (error.problem, error.context) if part)
-            self._problems.add_at(where, "", f"not YAML: {message}")
+            self._not_yaml(error, start)
         except yaml.YAMLError:
             self._problems.add_at(start, "", "not YAML: a character that YAML does not allow")
         except RecursionError:
@@ -106,12 +111,31 @@ class _Reader:
             self._problems.add_at(start, "", "too many values: aliases of aliases multiply")
         return None
 
+    def _not_utf8(self, content: bytes, error: UnicodeDecodeError) -> None:
+        before = content[: error.start].decode("utf-8", "replace")
+        where = Mark(str(self._file), before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1)
+        is_utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+        self._problems.add_at(where, "", "is UTF-16" if is_utf16 else "is not UTF-8", "save the file as UTF-8")
+
+    def _not_yaml(self, error: yaml.MarkedYAMLError, start: Mark) -> None:
+        mark = error.problem_mark or error.context_mark
+        message = ", ".join(part for part in (error.problem, error.context) if part)
+        opened = error.context_mark.line if error.context_mark else None
+        cure = syntax_cure(message, self._lines, mark.line, mark.column, opened) if mark else ""
+        self._problems.add_at(self._mark(mark) if mark else start, "", f"not YAML: {message}", cure)
+
     def _root(self, composed: yaml.Node | None, start: Mark) -> Node | None:
-        if composed is None:
+        if composed is None or (isinstance(composed, yaml.ScalarNode) and not composed.value and not composed.style):
+            kind = "has nothing but comments" if any(map(str.strip, self._lines)) else "is empty"
+            self._problems.warn_at(start, "", f"this file {kind}: nothing is taken in and nothing is sent by it")
             return Node(key="", mark=start, key_mark=start, value={})
         if isinstance(composed, yaml.MappingNode):
             return self._node(composed, "", start)
-        self._problems.add_at(self._mark(composed.start_mark), "", "expected keys such as sources and rules")
+        line = self._line(composed.start_mark)
+        glued = re.match(r"\s*(\w+):(?=\S)", line) if isinstance(composed, yaml.ScalarNode) else None
+        is_list = isinstance(composed, yaml.SequenceNode)
+        cure = f"a space is missing behind {glued[1]}:" if glued else "begin with rules: or sources:" if is_list else ""
+        self._problems.add_at(self._mark(composed.start_mark), "", "expected keys such as sources and rules", cure)
         return None
 
     def _node(self, node: yaml.Node, key: str, key_mark: Mark) -> Node:
@@ -120,12 +144,15 @@ class _Reader:
             raise _TooManyValuesError
         mark = self._mark(node.start_mark)
         if not node.tag.startswith(_OWN_TAGS):
-            self._problems.add_at(mark, key, f"YAML tags such as {node.tag} have no meaning here")
+            cure = _NOT_A_TAG if key.rpartition(".")[2] in ("when", "to") else ""
+            self._problems.add_at(mark, key, f"YAML tags such as {node.tag} have no meaning here", cure)
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, key, mark, key_mark)
         if id(node) in self._open:
             self._problems.add_at(key_mark, key, "an alias may not stand inside of what it stands for")
             return Node(key=key, mark=mark, key_mark=key_mark, value=None)
+        if isinstance(node, yaml.MappingNode) and self._stands_at(node.start_mark, "{{"):
+            return self._unquoted_hole(node, key, mark, key_mark)
         self._open.add(id(node))
         value: list[Node] | dict[str, Node]
         if isinstance(node, yaml.MappingNode):
@@ -154,6 +181,26 @@ class _Reader:
                 entries[name] = entry
         return entries
 
+    def _unquoted_hole(self, node: yaml.MappingNode, key: str, mark: Mark, key_mark: Mark) -> Node:
+        """`{{ data.id }}` without quotes, which YAML takes for an object in an object: said once, and read as meant."""
+        self._problems.add_at(mark, key, "an object whose key is an object, as YAML reads it", QUOTE_HOLE)
+        start, end = node.start_mark, node.end_mark
+        text = self._line(start)[start.column : end.column] if start.line == end.line else ""
+        return Node(key=key, mark=mark, key_mark=key_mark, value=text, text=text, written=text, in_line=True)
+
+    def _stands_at(self, mark: Any, text: str) -> bool:
+        return self._line(mark).startswith(text, mark.column)
+
+    def _line(self, mark: Any) -> str:
+        return self._lines[mark.line] if mark.line < len(self._lines) else ""
+
+    def _check_comment(self, node: yaml.ScalarNode, key: str, mark: Mark) -> None:
+        """Complain of an unquoted value whose rest is taken for a comment."""
+        line = self._line(node.end_mark)
+        if "#" in line and (lost := lost_behind_hash(line, node.end_mark.column, is_empty=not node.value)):
+            message = f"everything from {lost[:40]} on is taken for a comment"
+            self._problems.warn_at(mark, key, message, "put the whole text in quotes")
+
     def _scalar(self, node: yaml.ScalarNode, key: str, mark: Mark, key_mark: Mark) -> Node:
         written = str(node.value)
         one_line = node.start_mark.line == node.end_mark.line
@@ -161,6 +208,8 @@ class _Reader:
         in_line = one_line and node.end_mark.column - node.start_mark.column == len(written) + 2 * quotes
         start = mark.moved(quotes) if in_line else mark
         text = _PLACEHOLDER.sub(lambda found: self._filled(found, key, start, written), written)
+        if not node.style:
+            self._check_comment(node, key, start)
         value = text if node.style else _plain_value(text, substituted=text != written)
         if isinstance(value, float) and not isfinite(value):
             self._problems.add_at(start, key, "a number out of range")
@@ -186,7 +235,9 @@ class _Reader:
             return value or default or ""
         if kind == "file" and name:
             return self._content(Path(name), key, place)
-        self._problems.add_at(place, key, "write ${env:NAME}, ${env:NAME:-default} or ${file:/path}, and $${ for ${")
+        hint = "a value of the event is {{ data.id }}, without the $" if found[0].startswith("${{") else ""
+        message = "write ${env:NAME}, ${env:NAME:-default} or ${file:/path}, and $${ for ${"
+        self._problems.add_at(place, key, message, hint)
         return ""
 
     def _content(self, path: Path, key: str, place: Mark) -> str:
@@ -202,6 +253,9 @@ class _Reader:
 
     def _mark(self, mark: Any) -> Mark:
         return Mark(str(self._file), mark.line + 1, mark.column + 1)
+
+
+_NOT_A_TAG = "a text that begins with ! stands in quotes; an expression of when has not instead"
 
 
 class _TooManyValuesError(Exception):

@@ -12,7 +12,7 @@ from jinja2 import nodes
 
 from rules import numbers
 from rules.errors import MissingValueError, RenderError
-from rules.event import MISSING
+from rules.event import MISSING, Opaque
 from rules.filters import FILTERS, is_absent
 
 Evaluate = Callable[[Any], Any]
@@ -40,7 +40,6 @@ def path_of(node: nodes.Node) -> Path | None:
 def path_reader(path: Path, names: Names) -> Evaluate:
     """What reads the value at a path. It raises MissingValueError with the whole path."""
     root, fields = names[str(path[0])], path[1:]
-    missing = f"{'.'.join(map(str, path))} is missing"
 
     def read(scope: Any) -> Any:
         value = root(scope)
@@ -48,10 +47,35 @@ def path_reader(path: Path, names: Names) -> Evaluate:
             for field in fields:
                 value = value[field]
         except (LookupError, TypeError):
-            raise MissingValueError(missing) from None
+            return _read_slowly(path, root(scope))
         return value
 
     return read
+
+
+def _read_slowly(path: Path, value: Any) -> Any:
+    """A path where a step failed: a record taken for a list of one, or the reason why there is nothing to read."""
+    for depth, field in enumerate(path[1:], start=1):
+        try:
+            value = value[field]
+        except (LookupError, TypeError):
+            if _is_alone(value, field):
+                continue
+            shown = ".".join(map(str, path[:depth]))
+            if isinstance(value, Opaque):
+                raise RenderError(f"{shown} is {value.kind}, which is not read") from None
+            if isinstance(value, list) and isinstance(field, str) and any(isinstance(each, Mapping) for each in value):
+                raise MissingValueError(
+                    f"{shown} is a list of {len(value)}: write {shown}[0] or {shown} | first for one of them; "
+                    "name it in decode.lists if a single one is to be a list too"
+                ) from None
+            raise MissingValueError(f"{'.'.join(map(str, path))} is missing") from None
+    return value
+
+
+def _is_alone(value: Any, field: Any) -> bool:
+    """Whether the first or the last of a list is asked of a record that stands alone, as XML has a list of one."""
+    return isinstance(value, Mapping) and type(field) is int and field in (0, -1)
 
 
 def evaluator(node: nodes.Node, names: Names, *, lenient: bool = False) -> Evaluate:
@@ -165,6 +189,10 @@ def _item(holder: Any, key: Any) -> Any:
             return holder[key]
         except (LookupError, TypeError):
             pass
+    if _is_alone(holder, key):
+        return holder
+    if isinstance(holder, Opaque):
+        raise RenderError(f"the data is {holder.kind}, which is not read")
     return MISSING
 
 

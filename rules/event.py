@@ -11,14 +11,22 @@ MISSING = object()
 """What reading an event gives where there is no value."""
 
 
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """Data that nothing here can read, protobuf for example: it costs the rules that read it, not the event."""
+
+    kind: str
+    """What it is, in words: `binary data of the type application/protobuf`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One event, decoded and mapped.
 
     `origin` is the configured name of the source it came from (what a rule's `source:` names); `source` is the
-    CloudEvents attribute. `data` is JSON-like: dict, list, str, int, float, bool, None, Decimal. `meta` holds the
-    broker's properties, with application headers under `headers`, whose names compare without case. `trace` is a W3C
-    traceparent or empty. `time` is aware UTC.
+    CloudEvents attribute. `data` is JSON-like (dict, list, str, int, float, bool, None, Decimal) or Opaque. `meta` holds
+    the broker's properties, with application headers under `headers`, whose names compare without case. `trace` is a
+    W3C traceparent or empty. `time` is aware UTC.
     """
 
     id: str

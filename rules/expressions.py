@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
 from jinja2.lexer import Lexer, Token
@@ -24,6 +24,7 @@ from rules.errors import ExpressionError, MissingValueError, RenderError
 from rules.evaluation import COMPARING_TESTS, TESTS, Evaluate, Names, Path, constant_of, evaluator, path_of, path_reader
 from rules.event import MISSING
 from rules.filters import FILTERS
+from rules.foreign import expression_cure
 from rules.text import rfc3339
 
 EVENT_NAMES: Names = {
@@ -91,6 +92,17 @@ class Expression:
 
 def compile_expression(text: str, names: Names = EVENT_NAMES) -> Expression:
     """Compile one bare expression. Raises: ExpressionError."""
+    try:
+        return _compiled(text, names)
+    except ExpressionError as error:
+        cure = expression_cure(text)
+        error.hint = (
+            "; ".join(filter(None, (error.hint, cure))) if error.hint.startswith("written") else cure or error.hint
+        )
+        raise
+
+
+def _compiled(text: str, names: Names) -> Expression:
     shown = " ".join(text.split())
     tree = _parse(text)
     _check(tree, names, depth=0)
@@ -161,7 +173,8 @@ def split(text: str) -> Iterator[tuple[int, str, bool]]:
                 yield offset, token, False
             offset += len(token)
     except TemplateSyntaxError as error:
-        raise ExpressionError(_lowered(error.message), column=offset + 1) from error
+        cure = expression_cure(text[hole_at:].partition("}}")[0]) if in_hole else ""
+        raise ExpressionError(_lowered(error.message), column=offset + 1, hint=cure) from error
     if in_hole:
         raise ExpressionError("this {{ is never closed", column=hole_at - 1)
 
@@ -258,3 +271,39 @@ def _lowered(message: str | None) -> str:
     """A message of Jinja as part of ours, without its offset: the column says that."""
     message = re.sub(r" at \d+$", "", message or "not an expression")
     return message[0].lower() + message[1:].rstrip(".")
+
+
+class Readings(NamedTuple):
+    """What an expression reads: its outermost paths, as far as their keys are constants, and the constant texts that it
+    compares by order."""
+
+    paths: tuple[tuple[str | int, ...], ...] = ()
+    ordered_texts: tuple[str, ...] = ()
+
+
+def readings_of(text: str) -> Readings:
+    """What an expression reads; nothing, of one that is refused."""
+    if _PLAIN_PATH.fullmatch(text):
+        return Readings((tuple(text.strip().split(".")),))
+    try:
+        tree = _parse(text)
+    except ExpressionError:
+        return Readings()
+    return Readings(tuple(_paths_below(tree)), tuple(_ordered_texts(tree)))
+
+
+_PLAIN_PATH = re.compile(r"\s*[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\s*")
+
+
+def _paths_below(node: nodes.Node) -> list[tuple[str | int, ...]]:
+    path = path_of(node)
+    if path is not None:
+        return [path]
+    return [path for child in node.iter_child_nodes() for path in _paths_below(child)]
+
+
+def _ordered_texts(tree: nodes.Node) -> Iterator[str]:
+    for compare in [tree] if isinstance(tree, nodes.Compare) else tree.find_all(nodes.Compare):
+        sides = [compare.expr, *(operand.expr for operand in compare.ops)]
+        if all(operand.op in ("gt", "gteq", "lt", "lteq") for operand in compare.ops):
+            yield from (side.value for side in sides if isinstance(side, nodes.Const) and isinstance(side.value, str))

@@ -5,7 +5,7 @@ null has no text, and a value that is no number fails `int` and `float` unless t
 to its length; numbers are exact decimals.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from math import isfinite
 from typing import Any
@@ -14,7 +14,7 @@ from jinja2.filters import do_title, do_urlencode
 
 from rules import numbers
 from rules.errors import RenderError
-from rules.event import MISSING
+from rules.event import MISSING, Opaque
 from rules.text import text_of
 
 _MASK = "••••"
@@ -139,13 +139,16 @@ def _abs(value: Any) -> int | Decimal:
 
 
 def _length(value: Any) -> int:
-    return len(value) if isinstance(value, list | tuple | Mapping) else len(text_of(value))
+    return len(text_of(value)) if isinstance(value, str) else len(_items(value))
 
 
-def _items(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise RenderError("is not a list")
-    return value
+def _items(value: Any) -> Sequence[Any]:
+    """The elements; what is no list is a list of one, as XML has it: nothing there tells one element from a list."""
+    if isinstance(value, list | tuple):
+        return value
+    if value is MISSING or value is None or isinstance(value, Opaque):
+        text_of(value)  # raises
+    return [value]
 
 
 def _join(value: Any, d: str = "", attribute: str | int | None = None) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from rules.event import Event
 from rules.expressions import EVENT_NAMES
-from rules.patterns import Path
+from rules.patterns import IGNORE_CASE, Path
 
 _FEW = 4
 """As many rules at one text are not worth looking for a more telling path: fewer paths in use cost less."""
@@ -89,6 +89,9 @@ def _telling_path(required: Mapping[Path, frozenset[str]], population: Counter[t
 
 
 def _reader(path: Path) -> Callable[[Event], Sequence[str]]:
+    if path[-1] == IGNORE_CASE:
+        read_exact = _reader(path[:-1])
+        return lambda event: tuple(text.casefold() for text in read_exact(event))
     root, fields = EVENT_NAMES[path[0]], path[1:]
 
     def read(event: Event) -> Sequence[str]:

@@ -16,9 +16,10 @@ from rules.expressions import compile_expression
 from rules.native import Native, compile_native
 from rules.node import Node
 from rules.patterns import MATCH_ALL, compile_match
-from rules.problems import Problems
+from rules.problems import Problems, did_you_mean
 from rules.push import PushPlan
 from rules.reading import choice, complain, fields, flag, span, template, word, words
+from rules.units import spelled
 
 PLATFORMS: Mapping[str, Platform] = {"apns": Platform.APNS, "fcm": Platform.FCM, "wns": Platform.WNS}
 """The platforms by the names that a configuration uses."""
@@ -35,6 +36,12 @@ _PRIORITIES = {priority.value: priority for priority in Priority}
 _PROPERTY_NAME = re.compile(r"[A-Za-z0-9_]{1,120}")
 _EVERYONE = re.compile(r"(?:^|[\s()!&|])everyone(?:$|[\s()!&|])", re.IGNORECASE)
 """As a word of an expression, where it would be a tag that nobody has."""
+
+_BROADCASTS = frozenset(
+    "all everybody anyone anybody broadcast any _all all-users allusers all_users all-devices alldevices all_devices"  # noqa: SIM905 - a table
+    " all-phones everything alle tous todos true".split()
+)
+"""What somebody writes who means everyone; they are tags as any other."""
 
 _NAME = re.compile(r"[\w.:/-]{1,120}")
 """Rule names are labels of metrics and lines of logs."""
@@ -59,6 +66,9 @@ class Scope:
     sources: frozenset[str]
     hubs: Mapping[str, HubScope]
     default_hub: str | None = None
+    sources_are_known: bool = True
+    """False where the section is a mistake itself, which is said of it: what rules name cannot be looked up then."""
+    hubs_are_known: bool = True
 
 
 def load_rules(rules: Node | None, defaults: Node | None, scope: Scope, problems: Problems) -> RuleSet:
@@ -67,9 +77,12 @@ def load_rules(rules: Node | None, defaults: Node | None, scope: Scope, problems
     if rules is None or rules.value is None:
         return RuleSet()
     if not isinstance(rules.value, list):
-        problems.add(rules, "expected a list of rules")
+        hint = "begin each rule with - name: …" if isinstance(rules.value, dict) and rules.value else ""
+        problems.add(rules, "expected a list of rules", hint)
         return RuleSet()
-    return RuleSet([rule for node in rules.value if (rule := reader.rule(node)) is not None])
+    compiled = [rule for node in rules.value if (rule := reader.rule(node)) is not None]
+    reader.complain_of_names()
+    return RuleSet(compiled)
 
 
 class _Reader:
@@ -79,6 +92,8 @@ class _Reader:
         self._scope = scope
         self._problems = problems
         self._names: dict[str, Node] = {}
+        self._unknown: dict[tuple[str, str], list[Node]] = {}
+        self._hubless: Node | None = None
         self._sources = {source: source for source in sorted(scope.sources)}
         self._hubs = {hub: hub for hub in scope.hubs}
         entries = {} if defaults is None else fields(defaults, problems, _DEFAULT_KEYS, _LATER_RULE_KEYS)
@@ -97,9 +112,9 @@ class _Reader:
             self._problems.add(node, "name is missing")
             return None
         name = self._name(entries["name"])
-        stop = "stop" in entries and flag(entries["stop"], self._problems) is True
+        stop = flag(entries["stop"], self._problems) if "stop" in entries else False
         push = self._push(name, entries) if "push" in entries else None
-        if "push" not in entries and not stop and not _has_later(node, _LATER_RULE_KEYS):
+        if "push" not in entries and stop is False and not _has_later(node, _LATER_RULE_KEYS):
             self._problems.add(node, "this rule does nothing", "give it a push, or stop: true")
         return Rule(
             name=name,
@@ -107,7 +122,7 @@ class _Reader:
             match=compile_match(entries["match"], self._problems) if "match" in entries else MATCH_ALL,
             when=self._when(entries["when"]) if "when" in entries else None,
             push=push,
-            stop=stop,
+            stop=stop is True,
         )
 
     def _name(self, node: Node) -> str:
@@ -123,10 +138,33 @@ class _Reader:
         return name
 
     def _rule_sources(self, node: Node) -> frozenset[str]:
-        chosen = (choice(item, self._sources, self._problems) for item in words(node, self._problems))
+        chosen = (self._named("source", item, self._sources) for item in words(node, self._problems))
         return frozenset(source for source in chosen if source is not None)
 
+    def _named(self, kind: str, node: Node, known: Mapping[str, str]) -> str | None:
+        """A source or a hub by its name; an unknown one is complained of once, however many rules name it."""
+        text = word(node, self._problems)
+        if text is not None and text not in known:
+            self._unknown.setdefault((kind, text), []).append(node)
+        return None if text is None else known.get(text)
+
+    def complain_of_names(self) -> None:
+        """Complain of each source and hub that rules name and nothing defines."""
+        known = {"source": self._sources, "hub": self._hubs}
+        sections = {"source": self._scope.sources_are_known, "hub": self._scope.hubs_are_known}
+        for (kind, name), nodes in self._unknown.items():
+            if not sections[kind]:
+                continue  # the section itself is the mistake
+            listed = ", ".join(known[kind]) or "nothing"
+            others = f"; {len(nodes) - 1} more of the rules name it" if len(nodes) > 1 else ""
+            hint = did_you_mean(name, known[kind], all_if_few=False) + others
+            self._problems.add(nodes[0], f"{nodes[0].written!r} is not one of: {listed}", hint.removeprefix("; "))
+
     def _when(self, node: Node) -> Callable[[Event], Any] | None:
+        if isinstance(node.value, list):
+            expression = " and ".join(item.written or "…" for item in node.value)
+            self._problems.add(node, "expected a text", f"write one expression: {expression}")
+            return None
         text = word(node, self._problems)
         try:
             return None if text is None else compile_expression(text).evaluate
@@ -153,6 +191,8 @@ class _Reader:
         collapse = template(entries["collapse"], self._problems) if "collapse" in entries else None
         priority = choice(entries["priority"], _PRIORITIES, self._problems) if "priority" in entries else None
         ttl = span(entries["ttl"], self._problems) if "ttl" in entries else None
+        if ttl is not None and re.fullmatch(r"\d+", entries["ttl"].written) and entries["ttl"].text != "0":
+            self._problems.warn(entries["ttl"], "a number alone counts seconds", f"write the unit: {spelled(ttl)}")
         if ttl == timedelta():
             self._problems.add(entries["ttl"], "is over before anything is sent")
         if scope.is_remote:
@@ -173,8 +213,9 @@ class _Reader:
 
     def _hub(self, push: Node, node: Node | None) -> str | None:
         if node is not None:
-            return choice(node, self._hubs, self._problems)
-        if self._scope.default_hub is None:
+            return self._named("hub", node, self._hubs)
+        if self._scope.default_hub is None and self._hubless is None and self._scope.hubs_are_known:
+            self._hubless = push
             message = "no hub is the default one" if self._hubs else "there is no hub to push through"
             hint = "give push.hub, or one of hubs default: true" if self._hubs else "add one under hubs"
             self._problems.add(push, message, hint, mark=push.key_mark)
@@ -208,9 +249,19 @@ class _Reader:
     def _audience(self, node: Node, scope: HubScope) -> AudienceFor | None:
         if isinstance(node.value, dict):
             return self._service_audience(node)
+        if isinstance(node.value, list):
+            tags = " || ".join(item.written or "…" for item in node.value)
+            self._problems.add(node, "expected a text", f'write one expression: "{tags}"; && where all are asked for')
+            return None
         text = word(node, self._problems)
         if text is None or text.strip() == "everyone":
             return None if text is None else everyone
+        if text.strip().casefold() in _BROADCASTS:
+            message = f"only phones that carry the tag {text.strip()} are meant"
+            self._problems.warn(node, message, "for all phones write to: everyone")
+        if text.strip() in ("*", "**", "%", "_"):
+            self._problems.add(node, "this is no tag", "for all phones write to: everyone")
+            return None
         if _EVERYONE.search(text):
             self._problems.add(node, "everyone stands alone, in lower case", "to: everyone")
             return None

@@ -1,26 +1,25 @@
 """`map`: what a source's messages hold, as an event with CloudEvents names."""
 
-import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from decimal import Decimal
 from operator import attrgetter
 from typing import Any
 
+from hub.times import is_no_time, parse_time
 from rules.errors import MappingError, RenderError
 from rules.evaluation import Names
 from rules.event import Event
 from rules.headers import with_headers
 from rules.render import Text
+from rules.text import text_of
 
 MAP_NAMES: Names = {"data": attrgetter("data"), "meta": attrgetter("meta")}
 """What the texts of a `map` may use."""
 
-_EPOCH = re.compile(r"\d{9,19}(\.\d{1,9})?")  # eight digits are a date
-_SCALES = ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3))
-"""Seconds stay below 1e11 until the year 5138; what is larger counts milli-, micro- or nanoseconds."""
+MAX_ATTRIBUTE = 1024
+"""Characters of an event's id, source, type and subject: they stand in logs, in the store and in keys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +51,8 @@ class Given:
 class EventMap:
     """The `map` of the source called `origin`, compiled with MAP_NAMES; what it does not name is taken as given.
 
-    A `time` without an offset is in `timezone`.
+    A `time` without an offset is in `timezone`. `subject` and `time` are optional: where theirs is null, empty, or for
+    `time` a date of zeros, the event is taken as if they were not mapped.
     """
 
     origin: str
@@ -70,14 +70,14 @@ class EventMap:
         position; else a random one, by which a redelivery cannot be known. Without any other word the type is the name
         of the source, and the time is that of arrival at the broker, or `now`.
 
-        Raises: MappingError: a property is missing, or is not what it is mapped to.
+        Raises: MappingError: a property is missing, is not what it is mapped to, or is longer than MAX_ATTRIBUTE.
         """
         return Event(
-            id=self._filled("id", self.id, given) or _identity(given),
+            id=_bounded("id", self._filled("id", self.id, given) or _identity(given)),
             origin=self.origin,
-            source=self._filled("source", self.source, given) or given.source or f"/{self.origin}",
-            type=self._filled("type", self.type, given) or given.type or self.origin,
-            subject=self._filled("subject", self.subject, given) or given.subject or "",
+            source=_bounded("source", self._filled("source", self.source, given) or given.source or f"/{self.origin}"),
+            type=_bounded("type", self._filled("type", self.type, given) or given.type or self.origin),
+            subject=_bounded("subject", self._subject(given) or given.subject or ""),
             time=self._time(given) or given.time or given.enqueued_at or now,
             data=given.data,
             meta=given.meta,
@@ -95,34 +95,38 @@ class EventMap:
             raise MappingError(f"map.{attribute} is empty")
         return filled
 
-    def _time(self, given: Given) -> datetime | None:
-        text = self._filled("time", self.time, given)
+    def _optional(self, attribute: str, text: Text | None, given: Given) -> Any:
+        """The value of a text that is one hole and nothing else, else the text; null and empty are no mistake."""
         if text is None:
             return None
         try:
-            return parse_time(text, self.timezone)
+            return text.holes[0].evaluate(given) if len(text.pieces) == len(text.holes) == 1 else text.render(given)
+        except RenderError as error:
+            raise MappingError(f"map.{attribute}: {error}") from error
+
+    def _subject(self, given: Given) -> str:
+        value = self._optional("subject", self.subject, given)
+        if value is None:
+            return ""
+        try:
+            return text_of(value)
+        except RenderError as error:
+            raise MappingError(f"map.subject: {error}") from error
+
+    def _time(self, given: Given) -> datetime | None:
+        value = self._optional("time", self.time, given)
+        if is_no_time(value):
+            return None
+        try:
+            return parse_time(value, self.timezone)
         except ValueError as error:
             raise MappingError(f"map.time: {error}") from None
 
 
-def parse_time(text: str, timezone: tzinfo = UTC) -> datetime:
-    """A time as systems write it: RFC 3339 and most of ISO 8601, or an epoch in seconds down to nanoseconds.
-
-    What has no offset is in `timezone`. The result is in UTC. Raises: ValueError.
-    """
-    text = text.strip()
-    try:
-        if _EPOCH.fullmatch(text):
-            return _from_epoch(Decimal(text))
-        time = datetime.fromisoformat(text.upper())
-        return (time if time.tzinfo else time.replace(tzinfo=timezone)).astimezone(UTC)
-    except (ValueError, OverflowError, OSError):
-        raise ValueError("not a time; RFC 3339 and epochs are understood") from None
-
-
-def _from_epoch(epoch: Decimal) -> datetime:
-    scale = next((scale for above, scale in _SCALES if epoch >= above), 1.0)
-    return datetime.fromtimestamp(float(epoch) * scale, UTC)
+def _bounded(attribute: str, text: str) -> str:
+    if len(text) > MAX_ATTRIBUTE:
+        raise MappingError(f"the {attribute} of {len(text)} characters is too long, {MAX_ATTRIBUTE} are allowed")
+    return text
 
 
 def _identity(given: Given) -> str:

@@ -21,6 +21,7 @@ from rules.event import Event
 from rules.expressions import Expression
 from rules.node import Node
 from rules.numbers import is_number
+from rules.patterns import Path
 from rules.problems import Problems
 from rules.reading import fields, template
 from rules.render import MAX_TEXT, Text, renderer
@@ -64,7 +65,8 @@ def compile_native(platform: Platform, node: Node, problems: Problems) -> Native
 def _headers(platform: Platform, node: Node, problems: Problems) -> tuple[tuple[str, Callable[[Event], str]], ...]:
     prefix = _HEADER_PREFIX.get(platform)
     if prefix is None:
-        problems.add(node, "this platform has no headers for a payload", mark=node.key_mark)
+        hint = "what FCM is told stands in message.android, .apns and .webpush" if node.value else ""
+        problems.add(node, "this platform has no headers for a payload", hint, mark=node.key_mark)
         return ()
     if not isinstance(node.value, dict):
         problems.add(node, "expected headers by name")
@@ -72,7 +74,9 @@ def _headers(platform: Platform, node: Node, problems: Problems) -> tuple[tuple[
     headers = []
     for name, entry in node.value.items():
         if not name.lower().startswith(prefix) or not _HEADER_NAME.fullmatch(name):
-            problems.add(entry, f"expected a header beginning with {prefix}", mark=entry.key_mark)
+            other = next((there.value for there, begin in _HEADER_PREFIX.items() if name.lower().startswith(begin)), "")
+            hint = f"this is a header of {other}" if other and not name.lower().startswith(prefix) else ""
+            problems.add(entry, f"expected a header beginning with {prefix}", hint, mark=entry.key_mark)
         elif (text := template(entry, problems)) is not None:
             headers.append((name, renderer(text.pieces, _header_value)))
     return tuple(headers)
@@ -89,15 +93,10 @@ def _payload(platform: Platform, node: Node, problems: Problems) -> Callable[[Ev
     text = node.value
     if isinstance(text, str) and platform is Platform.WNS and not text.lstrip().startswith(("{", "[")):
         return _xml(text, node, problems) if text.lstrip().startswith("<") else _raw(node, problems)
-    if isinstance(text, str):
-        try:
-            node = _node_of(json.loads(text, parse_constant=_no_json, parse_float=_finite), node)
-        except ValueError as error:
-            problems.add(node, f"not JSON: {error}")
-            return None
-        except RecursionError:
-            problems.add(node, "nested too deep")
-            return None
+    parsed = payload_node(node, problems)
+    if parsed is None:
+        return None
+    node = parsed
     if not isinstance(node.value, dict):
         problems.add(node, "expected an object, or a text that is one in JSON")
         return None
@@ -106,13 +105,50 @@ def _payload(platform: Platform, node: Node, problems: Problems) -> Callable[[Ev
             node, "expected the key message, which holds all the others", "FCM HTTP v1, projects.messages.send"
         )
         return None
-    tree = _tree(node, problems)
+    tree = _tree(node, problems, is_fcm_text if platform is Platform.FCM else None)
     try:
         json_of(tree)
     except RenderError as error:
         problems.add(node, str(error))
         return None
     return _json(tree)
+
+
+def payload_node(node: Node, problems: Problems) -> Node | None:
+    """A JSON payload as nodes, also where it is written as one text; None after complaining."""
+    if not isinstance(node.value, str):
+        return node
+    try:
+        return _node_of(json.loads(node.value, parse_constant=_no_json, parse_float=_finite), node)
+    except ValueError as error:
+        problems.add(node, f"not JSON: {error}")
+    except RecursionError:
+        problems.add(node, "nested too deep")
+    return None
+
+
+def fcm_name(name: str) -> str:
+    """The name of a field of FCM in snake case: JSON of protocol buffers takes camel case too."""
+    return re.sub(r"[A-Z]", lambda letter: f"_{letter[0].lower()}", name)
+
+
+_FCM_MAPS = (("data",), ("android", "data"), ("apns", "headers"), ("webpush", "data"), ("webpush", "headers"))
+_FCM_TEXTS = frozenset(
+    "title body image icon color sound tag click_action body_loc_key title_loc_key channel_id ticker event_time"  # noqa: SIM905 - a table
+    " collapse_key priority ttl restricted_package_name analytics_label link body_loc_args title_loc_args".split()
+)
+
+
+def is_fcm_text(path: Path) -> bool:
+    """Whether a value at a path below the payload has to be text for FCM, which refuses a number or a boolean there.
+
+    `apns.payload` and `webpush.notification` are for other services: in them values keep their types.
+    """
+    below = tuple(map(fcm_name, path[1:]))
+    if below[:-1] in _FCM_MAPS:
+        return True
+    is_foreign = below[:2] in (("apns", "payload"), ("webpush", "notification"))
+    return bool(below) and not is_foreign and below[-1] in _FCM_TEXTS
 
 
 def _no_json(constant: str) -> float:
@@ -136,21 +172,32 @@ def _node_of(value: Any, node: Node) -> Node:
     return Node(key=node.key, mark=node.mark, key_mark=node.key_mark, value=value, text=str(value))
 
 
-def _tree(node: Node, problems: Problems) -> Any:
-    """The value of a node, with a Text for each string that has holes."""
+def _tree(node: Node, problems: Problems, is_text: Callable[[Path], bool] | None, path: Path = ()) -> Any:
+    """The value of a node, with a Text for each string that has holes; where `is_text`, numbers and booleans are texts."""
     match node.value:
         case dict() as entries:
             for key, entry in entries.items():
                 if "{{" in key:
                     problems.add(entry, "a key has no holes", mark=entry.key_mark)
-            return {key: _tree(entry, problems) for key, entry in entries.items()}
+            return {key: _tree(entry, problems, is_text, (*path, key)) for key, entry in entries.items()}
         case list() as items:
-            return [_tree(item, problems) for item in items]
+            return [_tree(item, problems, is_text, path) for item in items]
         case str() as string:
             text = template(node, problems)
-            return text if text is not None and text.holes else string
+            if text is None or not text.holes:
+                return string
+            return _AlwaysText(text) if is_text is not None and is_text(path) else text
+        case bool() | int() | float() as scalar if is_text is not None and is_text(path):
+            return text_of(scalar) if isinstance(scalar, bool) else node.text
         case scalar:
             return scalar
+
+
+@dataclass(frozen=True, slots=True)
+class _AlwaysText:
+    """A text that stays one when it is a single hole: the service takes no other type there."""
+
+    text: Text
 
 
 def _json(tree: Any) -> Callable[[Event], bytes]:
@@ -167,7 +214,7 @@ def _has_holes(tree: Any) -> bool:
         case list():
             return any(map(_has_holes, tree))
         case _:
-            return isinstance(tree, Text)
+            return isinstance(tree, Text | _AlwaysText)
 
 
 def _filled(tree: Any, event: Event) -> Any:
@@ -176,6 +223,8 @@ def _filled(tree: Any, event: Event) -> Any:
             return {key: _filled(value, event) for key, value in tree.items()}
         case list():
             return [_filled(value, event) for value in tree]
+        case _AlwaysText(text):
+            return text.render(event)
         case Text(pieces=(Expression() as whole,)):
             return _json_value(whole, event)
         case Text():

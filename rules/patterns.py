@@ -6,6 +6,7 @@ What a pattern says of a value:
     [open, held]              one of these: a list is OR
     {state: open, by: ann}    an object with these fields: keys are AND
     {gte: 100, lt: 500}       all of these operators: see OPERATORS
+    {ignore_case: acme}       equal but for case
 
 An array matches when one of its elements does, and then that same element satisfies everything said of it. A field that
 is missing matches nothing but `exists: false`. A comparison between kinds, such as text with `gte: 100`, is neither
@@ -14,7 +15,7 @@ true nor false: where nothing else decides, it is an error. So the order of keys
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fnmatch import translate
@@ -24,8 +25,9 @@ from typing import Any
 
 from rules import numbers
 from rules.errors import TypeClashError
-from rules.event import MISSING, Event
+from rules.event import MISSING, Event, Opaque
 from rules.expressions import EVENT_NAMES
+from rules.foreign import comparison_cure, folded, may_be_field, operator_cure
 from rules.node import Node
 from rules.problems import Problems, did_you_mean
 
@@ -33,6 +35,9 @@ Test = Callable[[Any], bool]
 """Whether a value, or MISSING, matches. Raises: TypeClashError."""
 
 Path = tuple[str, ...]
+
+IGNORE_CASE = "\0ignore_case"
+"""The end of a required path whose texts are case-folded: so are the texts of an event to be compared with them."""
 
 _ATTRIBUTES = ("id", "source", "type", "subject", "time", "data", "meta")
 
@@ -52,19 +57,28 @@ MATCH_ALL = Match(lambda event: True)
 def compile_match(node: Node, problems: Problems) -> Match:
     """Compile a rule's `match`, reporting every mistake in it."""
     if not isinstance(node.value, dict):
-        problems.add(node, "expected keys such as type and data")
+        hint = "a condition in words stands in `when`" if isinstance(node.value, str) else ""
+        problems.add(node, "expected keys such as type and data", hint)
         return MATCH_ALL
     tests: list[tuple[Callable[[Event], Any], Test]] = []
     required: dict[Path, frozenset[str]] = {}
     for name, entry in node.value.items():
         if name not in _ATTRIBUTES:
-            problems.unknown_key(name, entry, _ATTRIBUTES)
+            _complain_of_attribute(name, entry, problems)
             continue
         if name not in ("data", "meta"):
             _check_texts(entry, problems)
         tests.append((EVENT_NAMES[name], _pattern(entry, problems)))
         required.update(_required(entry, (name,)))
     return Match(lambda event: _all((test, _or_missing(read(event))) for read, test in tests), required)
+
+
+def _complain_of_attribute(name: str, entry: Node, problems: Problems) -> None:
+    hint = operator_cure(name) or _own_operator(name)
+    if hint:
+        problems.add(entry, "no attribute of an event", hint, mark=entry.key_mark)
+    else:
+        problems.unknown_key(name, entry, _ATTRIBUTES)
 
 
 def _check_texts(node: Node, problems: Problems) -> None:
@@ -80,6 +94,10 @@ def _or_missing(attribute: Any) -> Any:
 
 def _required(node: Node, path: Path) -> Iterable[tuple[Path, frozenset[str]]]:
     match node.value:
+        case {"ignore_case": Node(value=str() | list()) as folded_node, **others} if others.keys() <= OPERATORS.keys():
+            for (*_, last), texts in _required(folded_node, path):
+                if last == path[-1]:
+                    yield (*path, IGNORE_CASE), frozenset(map(str.casefold, texts))
         case dict() as entries if not _are_operators(entries):
             for name, entry in entries.items():
                 yield from _required(entry, (*path, name))
@@ -97,13 +115,11 @@ def _pattern(node: Node, problems: Problems) -> Test:
             return _operators(entries, problems)
         case dict() as entries:
             _check_unmixed(entries, problems)
-            _doubt_fields(entries, problems)
-            return _fields(entries, problems)
+            return _fields(entries, problems, doubted=_doubt_fields(entries, problems))
         case list() as items:
             return _alternatives(node, items, problems)
-        case scalar:
-            if isinstance(scalar, str) and "{{" in scalar:
-                problems.add(node, "a pattern is constant", "compare values of an event in `when`")
+        case _:
+            _doubt_scalar(node, problems)
             return _on_elements(_equal(node))
 
 
@@ -111,35 +127,91 @@ def _are_operators(entries: dict[str, Node]) -> bool:
     return bool(entries) and entries.keys() <= OPERATORS.keys()
 
 
-def _doubt_fields(entries: dict[str, Node], problems: Problems) -> None:
-    """A mistyped operator is a field that no event has: the rule would never fire, and nobody would hear of it."""
+def _doubt_fields(entries: dict[str, Node], problems: Problems) -> set[str]:
+    """A mistyped operator, or one of another language, is a field that no event has: the rule would never fire.
+
+    What cannot be a field (`$or`, `>=`, `equals-ignore-case`) is doubted wherever it stands; a word that could be one
+    only where all the words beside it are operators too. The attributes of an event are texts: they have no fields.
+    Returns the names that are doubted: what stands under them is not looked at.
+    """
+    doubted: set[str] = set()
     if not OPERATORS.keys().isdisjoint(entries):
-        return
-    meant = {name: _OPERATORS_ELSEWHERE.get(name) or _near_operator(name) for name in entries}
-    if all(meant.values()):
-        for name, hint in meant.items():
-            problems.warn(entries[name], f"taken for a field named {name}, as no operator is", hint)
+        return doubted
+    meant = {name: _meant(name, entry) for name, entry in entries.items()}
+    for name, hint in meant.items():
+        entry = entries[name]
+        if _fields_above(entry)[:1] not in (["data"], ["meta"]):
+            problems.add(entry, "this attribute is text, which has no fields", hint, mark=entry.key_mark)
+            doubted.add(name)
+        elif hint and (all(meant.values()) or _is_no_field(name)):
+            hint += "; a field of this name is asked for in `when`" if may_be_field(name) else ""
+            problems.warn(entry, f"taken for a field named {name}, as no operator is", hint)
+            doubted.add(name)
+    return doubted
+
+
+def _meant(name: str, entry: Node) -> str:
+    """What to write instead of a word that looks like an operator; empty for one that looks like a field."""
+    above = _fields_above(entry)
+    inside_field = len(above) > 2 or above[:1] not in (["data"], ["meta"])
+    own = _own_operator(name) if inside_field or not name[:1].isalpha() else ""
+    return own or operator_cure(name, inside_field=inside_field, value=entry.value) or _near_operator(name)
+
+
+def _own_operator(name: str) -> str:
+    """A hint for an operator of ours in another spelling, such as `$gte`, `GTE` or `ignoreCase`."""
+    own = {folded(operator): operator for operator in OPERATORS}.get(folded(name))
+    return "" if own is None or own == name else f"did you mean {own}?"
 
 
 def _near_operator(name: str) -> str:
     return did_you_mean(name, _MISTAKABLE, all_if_few=False, cutoff=0.85)
 
 
+def _is_no_field(name: str) -> bool:
+    """Whether a word says by its form that it is an operator: `$or`, `>=`, `anything-but`."""
+    return name.startswith("$") or not any(character.isalnum() for character in name) or "-" in name
+
+
+def _fields_above(entry: Node) -> list[str]:
+    """The names on the way from `match` to an entry, its own among them, without operators and places in lists."""
+    path = re.sub(r"\[\d+\]", "", entry.key)
+    return [name for name in re.split(r"(?:^|\.)match\.", path, maxsplit=1)[-1].split(".") if name not in OPERATORS]
+
+
+def _doubt_scalar(node: Node, problems: Problems) -> None:
+    """Texts that equal what they say and nothing else, where more was meant."""
+    text = node.value
+    if isinstance(text, str):
+        if "{{" in text:
+            problems.add(node, "a pattern is constant", "compare values of an event in `when`")
+        elif cure := comparison_cure(text):
+            problems.warn(node, "compared as a text, for equality", cure)
+        elif len(text) > 1 and (text[0] == "*" or text[-1] == "*"):
+            problems.warn(node, "compared as a text, for equality: * is a star", "for any text write { glob: … }")
+    elif type(text) is int and _fields_above(node)[:1] in (["data"], ["meta"]) and re.match(r"[-+]?0\d", node.written):
+        problems.warn(
+            node, f"is the number {text}, which the text {node.written} does not equal", "quote it for the text"
+        )
+
+
 def _check_unmixed(entries: dict[str, Node], problems: Problems) -> None:
     operators = [name for name in entries if name in OPERATORS]
     for name, entry in entries.items():
         if operators and name not in OPERATORS:
-            close = did_you_mean(name, OPERATORS, all_if_few=False)
+            close = _own_operator(name) or operator_cure(name) or did_you_mean(name, OPERATORS, all_if_few=False)
             hint = close or f"use `when` for a field named {operators[0]}"
             problems.add(entry, f"no operator, but it stands beside {operators[0]}", hint, mark=entry.key_mark)
 
 
-def _fields(entries: dict[str, Node], problems: Problems) -> Test:
-    fields = [(name, _pattern(entry, problems)) for name, entry in entries.items()]
+def _fields(entries: dict[str, Node], problems: Problems, doubted: Collection[str]) -> Test:
+    fields = [(name, _pattern(entry, Problems() if name in doubted else problems)) for name, entry in entries.items()]
 
     def test(value: Any) -> bool:
         if isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101 - dict first is five times as fast
             return _all((field_test, value.get(name, MISSING)) for name, field_test in fields)
+        if isinstance(value, Opaque):
+            raise TypeClashError(f"{value.kind} is not read")
         return bool(fields) and _all((field_test, MISSING) for _, field_test in fields)
 
     return _on_elements(test)
@@ -251,9 +323,11 @@ def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Node, Problems], 
     def compile_ordered(node: Node, problems: Problems) -> Test:
         bound = node.value
         if isinstance(bound, str):
+            _doubt_number(node, problems)
             return lambda value: compare(value, bound) if isinstance(value, str) else _clash(value, "text")
         if not numbers.is_number(bound):
-            problems.add(node, "expected a number or a text to compare with")
+            hint = "between: [10, 20] has two bounds" if isinstance(bound, list) and len(bound) == 2 else ""
+            problems.add(node, "expected a number or a text to compare with", hint)
             return lambda value: False
         exact, near = _number_in(node)
 
@@ -268,6 +342,19 @@ def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Node, Problems], 
         return test
 
     return compile_ordered
+
+
+def _doubt_number(node: Node, problems: Problems) -> None:
+    """A number in quotes is text, and text compares character by character: "9" is above "100"."""
+    if _NUMBER_LIKE.fullmatch(node.text):
+        number = re.sub(r"[\s_,'’]", "", node.text)
+        problems.warn(
+            node, "a text, which no number is compared with, and 9 is above 100 in text",
+            f"write {number}; `types` of the source's decode makes numbers of text",
+        )  # fmt: skip
+
+
+_NUMBER_LIKE = re.compile(r"\s*[-+]?\d{1,3}([_,'’ ]\d{3})+(\.\d+)?\s*|\s*[-+]?\d+(\.\d+)?([eE][-+]?\d+)?\s*")
 
 
 def _between(node: Node, problems: Problems) -> Test:
@@ -292,7 +379,7 @@ def _textual(test_for: Callable[[str], Callable[[str], bool]]) -> Callable[[Node
         tests: list[Callable[[str], bool]] = []
         for item in node.value if isinstance(node.value, list) else [node]:
             if not isinstance(item.value, str):
-                problems.add(item, "expected a text, or a list of texts")
+                problems.add(item, "expected a text, or a list of texts", _textual_cure(node, item))
                 continue
             try:
                 tests.append(test_for(item.value))
@@ -301,6 +388,41 @@ def _textual(test_for: Callable[[str], Callable[[str], bool]]) -> Callable[[Node
         return lambda value: any(test(value) for test in tests) if isinstance(value, str) else _clash(value, "text")
 
     return compile_textual
+
+
+def _textual_cure(node: Node, item: Node) -> str:
+    """EventBridge puts the case inside of the operator, we put the operator inside of the case."""
+    if isinstance(item.value, dict):
+        name = node.key.rpartition(".")[2].partition("[")[0]
+        return f"write {{ ignore_case: {{ {name}: … }} }}" if any("ignore" in folded(key) for key in item.value) else ""
+    return ""
+
+
+def _ignore_case(node: Node, problems: Problems) -> Test:
+    """Equality, or the operators on text, by Unicode's full case folding: `STRASSE` equals `straße`."""
+    match node.value:
+        case dict() as entries if entries and entries.keys() <= _TEXTUAL.keys():
+            tests = [_textual(_folding(_TEXTUAL[name]))(entry, problems) for name, entry in entries.items()]
+            return _conjunction(tests)
+        case dict() as entries:
+            strange = next((name for name in entries if name not in _TEXTUAL), "")
+            hint = f"write {{ {strange}: {{ ignore_case: … }} }}" if strange in _ON_WHOLE - {"exists"} else ""
+            problems.add(node, f"expected a text, a list of texts, or one of {', '.join(_TEXTUAL)}", hint)
+            return lambda value: False
+        case list() as items if any(isinstance(item.value, dict) for item in items):
+            tests = [_ignore_case(item, problems) for item in items]
+            return lambda value: _any((test, value) for test in tests)
+        case []:
+            problems.add(node, "an empty list matches nothing")
+    return _textual(_folding(lambda expected: lambda text: text == expected))(node, problems)
+
+
+def _folding(test_for: Callable[[str], Callable[[str], bool]]) -> Callable[[str], Callable[[str], bool]]:
+    def folding(text: str) -> Callable[[str], bool]:
+        test = test_for(text.casefold())
+        return lambda value: test(value.casefold())
+
+    return folding
 
 
 def _prefix(prefix: str) -> Callable[[str], bool]:
@@ -373,10 +495,14 @@ def _every(node: Node, problems: Problems) -> Test:
     return every
 
 
+_TEXTUAL: Mapping[str, Callable[[str], Callable[[str], bool]]] = {"prefix": _prefix, "suffix": _suffix, "glob": _glob}
+"""The operators that `ignore_case` may hold."""
+
 OPERATORS: Mapping[str, Callable[[Node, Problems], Test]] = {
     "prefix": _textual(_prefix),
     "suffix": _textual(_suffix),
     "glob": _textual(_glob),
+    "ignore_case": _ignore_case,
     "not": _not,
     "gt": _ordered(operator.gt),
     "gte": _ordered(operator.ge),
@@ -388,18 +514,8 @@ OPERATORS: Mapping[str, Callable[[Node, Problems], Test]] = {
     "any": _some,
     "all": _every,
 }
-_MISTAKABLE = ("prefix", "suffix", "between", "exists", "cidr")
+_MISTAKABLE = ("prefix", "suffix", "between", "exists", "cidr", "ignore_case")
 """Many a field is named nearly like the others: note, call, global, late, get."""
 
-_OPERATORS_ELSEWHERE: Mapping[str, str] = {
-    **dict.fromkeys(("eq", "equals"), "for equality write the value itself"),
-    **dict.fromkeys(("in", "one_of"), "for one of several write a list of them"),
-    **dict.fromkeys(("ne", "neq", "anything-but"), "did you mean not?"),
-    **dict.fromkeys(("ge", "gteq"), "did you mean gte?"),
-    **dict.fromkeys(("le", "lteq"), "did you mean lte?"),
-    **dict.fromkeys(("starts_with", "startswith"), "did you mean prefix?"),
-    **dict.fromkeys(("ends_with", "endswith"), "did you mean suffix?"),
-    **dict.fromkeys(("regex", "matches", "wildcard"), "did you mean glob?"),
-}
 _ON_WHOLE = frozenset({"not", "exists", "any", "all"})
 """These look at an array as a whole; the others at one element, the same for all of them."""

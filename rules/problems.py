@@ -46,21 +46,30 @@ class Problems:
         """Complain about a value, at its own place unless told another."""
         self._found.append(Problem(mark=mark or node.mark, key=node.key, message=message, hint=hint))
 
-    def warn(self, node: Node, message: str, hint: str = "") -> None:
-        """Say what will work, but perhaps not as meant."""
-        self._found.append(Problem(mark=node.mark, key=node.key, message=message, hint=hint, severity=Severity.WARNING))
+    def warn(self, node: Node, message: str, hint: str = "", *, mark: Mark | None = None) -> None:
+        """Say what will work, but perhaps not as meant, at the value's own place unless told another."""
+        severity = Severity.WARNING
+        self._found.append(Problem(mark=mark or node.mark, key=node.key, message=message, hint=hint, severity=severity))
 
     def unknown_key(self, name: str, node: Node, known: Iterable[str], later: Iterable[str] = ()) -> None:
         """Complain that the key `name` of a value is not one of the `known`, or is one of a `later` version."""
+        known = tuple(known)
+        before, colon, after = name.partition(":")
         if name in later:
             self.add(node, NOT_YET, mark=node.key_mark)
+        elif colon and before in known and node.value is None:
+            self.add(node, "a space is missing behind the colon", f"write {before}: {after}", mark=node.key_mark)
         else:
             hint = did_you_mean(name, (*known, *later), all_if_few=False) or did_you_mean(name, known)
             self.add(node, "unknown key", hint, mark=node.key_mark)
 
-    def add_at(self, mark: Mark, key: str, message: str) -> None:
+    def add_at(self, mark: Mark, key: str, message: str, hint: str = "") -> None:
         """Complain about what is no value yet: a file, or a line of YAML."""
-        self._found.append(Problem(mark=mark, key=key, message=message))
+        self._found.append(Problem(mark=mark, key=key, message=message, hint=hint))
+
+    def warn_at(self, mark: Mark, key: str, message: str, hint: str = "") -> None:
+        """As `add_at`, of what will work, but perhaps not as meant."""
+        self._found.append(Problem(mark=mark, key=key, message=message, hint=hint, severity=Severity.WARNING))
 
     def about(self, key: str) -> bool:
         """Whether something was said about the value at `key` already."""

@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hashlib import blake2b
 
+from hub.identity import digest_of, joined
 from hub.notification import Content, Notification, Platform, Priority, TemplateContent
 from rules.audience import AudienceFor
 from rules.event import Event
 from rules.native import Native
 
-_ID_BYTES = 16
 _GENERATION = ""
 """Would tell a replayed event from its first run; nothing is replayed under another id yet."""
 
@@ -65,5 +64,4 @@ def notification_id(event: Event, rule: str, content: Content) -> str:
     An id is unique within its `source` (CloudEvents 1.0, section 3.1.1), so that is part of it.
     """
     platform = "" if isinstance(content, TemplateContent) else content.platform.value
-    identity = "\0".join((event.origin, event.source, event.id, rule, platform, _GENERATION))
-    return blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=_ID_BYTES).hexdigest()
+    return digest_of(joined(event.origin, event.source, event.id, rule, platform, _GENERATION)).hex()

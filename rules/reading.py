@@ -8,7 +8,7 @@ from rules.errors import ExpressionError
 from rules.node import Node
 from rules.problems import NOT_YET, Problems, did_you_mean
 from rules.render import Text, compile_text
-from rules.units import duration
+from rules.units import duration, nearest_duration
 
 ChoiceT = TypeVar("ChoiceT")
 
@@ -33,8 +33,16 @@ def word(node: Node, problems: Problems) -> str | None:
     """A text; a number or boolean is taken as it was written."""
     if isinstance(node.value, str | int | float):
         return node.text
-    problems.add(node, "expected a text")
+    problems.add(node, "expected a text", _text_cure(node))
     return None
+
+
+def _text_cure(node: Node) -> str:
+    """`[{{ data.id }}]` without quotes is a list, and `a: b` on a line of its own an object."""
+    match node.value:
+        case [Node(value=str() as only)] if "{{" in only:
+            return f'write "{only}"'
+    return ""
 
 
 def words(node: Node, problems: Problems) -> list[Node]:
@@ -49,7 +57,9 @@ def flag(node: Node, problems: Problems) -> bool | None:
     """true or false."""
     if isinstance(node.value, bool):
         return node.value
-    problems.add(node, "expected true or false")
+    meant = {"true": "true", "yes": "true", "on": "true", "false": "false", "no": "false", "off": "false"}
+    cure = meant.get(node.text.casefold(), "")
+    problems.add(node, "expected true or false", f"write {cure}, without quotes" if cure else "")
     return None
 
 
@@ -73,7 +83,8 @@ def span(node: Node, problems: Problems) -> timedelta | None:
     try:
         return duration(node.text)
     except ValueError as error:
-        problems.add(node, str(error))
+        nearest = nearest_duration(node.text)
+        problems.add(node, str(error), f"write {nearest}" if nearest else "")
         return None
 
 

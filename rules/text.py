@@ -8,6 +8,7 @@ from typing import Any
 
 from hub.exact_json import dumps, plain
 from rules.errors import RenderError
+from rules.event import Opaque
 
 
 def text_of(value: Any) -> str:
@@ -34,6 +35,8 @@ def text_of(value: Any) -> str:
         return b64encode(value).decode()
     if value is None:
         raise RenderError("is null")
+    if isinstance(value, Opaque):
+        raise RenderError(f"is {value.kind}, which is not read")
     return str(value)
 
 

@@ -1,58 +1,39 @@
 // The page listens to one stream of server-sent events and draws what it says. Whatever comes from an event is put in as
-// text, never as markup.
+// text, never as markup, by `put`.
 
 const SHOWN_EVENTS = 100
-const SHOWN_TROUBLES = 3 // of each kind; the others are in the list of all parts
-const ANIMATED_EVENTS = 10 // more at a time just appear
 const RECONNECT_AFTER = 3_000 // milliseconds, as browsers wait
-const SILENCE = 15_000 // milliseconds without a word, which would have come after five seconds: the connection is dead
+const SILENCE = 6_000 // milliseconds; a daemon that lives says something every two seconds
+const SHOWN_CAUSES = 3
+const SHOWN_NAMES = 3
 const SHOWN_BANNERS = { apns: 3, fcmv1: 3, wns: 2 } // as many as there is room for
 
-const SERVICES = { apns: 'APNs', fcmv1: 'FCM', wns: 'WNS', remote: 'hub' }
+const SERVICES = { apns: 'APNs', fcmv1: 'FCM', wns: 'WNS' }
 const ENDS = { no_match: 'no match', suppressed: 'seen before', dead_letter: 'dead letter' }
 const END_TONES = { no_match: 'quiet', suppressed: 'quiet', dead_letter: 'bad' }
 const OUTCOME_TONES = { Success: 'good', RefreshToken: 'good', Skipped: 'quiet', NoTargets: 'quiet' }
-const TONES = ['bad', 'waiting', 'good', 'quiet'] // what matters most first
-const UNREACHED = {
-  no_registration: 'the hub has no registration',
-  no_tag: 'no registration has these tags',
-  no_template: 'these phones have registered no template',
-  no_native: 'these phones have registered templates only',
-  other_platform: 'these phones are of other platforms',
-  gone: 'these phones are gone',
-  no_credential: 'no push service takes a credential of the hub',
-  expired: 'given up before a push service took it',
-  refused: 'the push services took none',
-}
 
-const KINDS = [
-  { kind: 'process', label: 'Process' },
-  { kind: 'source', label: 'Sources', one: 'Source', down: 'down', well: 'running', none: 'none configured' },
-  {
-    kind: 'push service', label: 'Push services', one: 'Push service', down: 'in trouble', well: 'ok',
-    none: 'none configured',
-  },
-  { kind: 'remote hub', label: 'Hubs elsewhere', one: 'Hub', down: 'in trouble', well: 'ok' },
-  { kind: 'listener', label: 'Listeners', one: 'Listener', down: 'in trouble', well: 'ok' },
-  { kind: 'store', label: 'Store' },
-  { kind: 'relay', label: 'Dead letters to brokers', one: 'Dead letters of', down: 'in trouble', well: 'ok' },
-  { kind: 'configuration', label: 'Configuration' },
-]
-const STATES = { connecting: 'not connected', degraded: 'needs an operator' }
-const NOT_YET = 'not connected yet' // what is said of a source in the first moments of a process
+// How parts of the process are called, in the order of the strip; `down` is what is said of those that do not work.
+const GROUPS = {
+  process: { title: 'Process', isSingle: true },
+  source: { title: 'Sources', down: 'down' },
+  'push service': { title: 'Push services', down: 'in trouble' },
+  'remote hub': { title: 'Remote hubs', down: 'in trouble' },
+  relay: { title: 'Dead-letter relays', down: 'in trouble' },
+  listener: { title: 'Listeners', down: 'in trouble' },
+  store: { title: 'Store', isSingle: true },
+  configuration: { title: 'Configuration', isSingle: true },
+}
+const STATES = { 'breaker open': 'breaker open, nothing is sent', degraded: 'needs an operator' }
 
 const byId = (id) => document.getElementById(id)
 const events = new Map() // by number
 const rows = new Map() // of events, by number
 const devices = new Map() // by the phone's id
-let shown = ''
-let isPaused = false
-let parts = [] // of the process, as told last
-let connection = 'connecting'
-let lostAt = null
-let heardAt = Date.now()
-let pending = nothing()
-let isDrawing = false
+const groups = new Map() // of the strip, by the kind of their parts
+let trouble = 0 // parts that do not work
+let lastHeard = 0
+let shownEnd = ''
 
 /** A copy of a template's element, and its named parts. */
 function stamp(template) {
@@ -72,180 +53,119 @@ function chip(text, tone) {
 
 // Text
 
-const CONTROLS = /[\p{Cc}\p{Cs}\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]/gu
-const SPACELESS = ['Han', 'Hiragana', 'Katakana', 'Thai', 'Lao', 'Khmer', 'Myanmar'] // scripts without spaces between words
-  .map((script) => `\\p{Script=${script}}`).join('')
-const IS_SPACELESS = new RegExp(`^[${SPACELESS}]`, 'u')
-const PIECES = new RegExp(`\\s+|[${SPACELESS}]+|[^\\s${SPACELESS}]+`, 'gu')
-const LONG = 9 // characters of a word from which on it may find no room
+// Controls, lone surrogates, and what turns the direction of a text or breaks it without a trace.
+const UNSEEN = /[\p{Cs}\u{0}-\u{8}\u{b}\u{c}\u{e}-\u{1f}\u{7f}-\u{9f}\u{ad}\u{200b}\u{200e}\u{200f}\u{202a}-\u{202e}\u{2060}-\u{206f}\u{feff}]/gu
+// Scripts that put no spaces between words break between any two characters.
+const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u
+const SHORT = /^[\p{L}\p{N}]{1,5}[.,:;]?$/u
 
-/** Put a text in so that no word is broken: one that finds no room ends in an ellipsis, and a title has the whole. */
-function put(element, text, clean = visible) {
-  const pieces = clean(text).match(PIECES) ?? []
-  element.dir = 'auto'
-  element.classList.add('text')
-  element.replaceChildren(...pieces.map((piece) => {
-    if (/^\s/u.test(piece)) return ' '
-    if (IS_SPACELESS.test(piece)) return piece // a line may end after nearly every character
-    const word = document.createElement('span')
-    word.className = 'word'
-    word.textContent = piece
-    return word
-  }))
-  if (pieces.some((piece) => piece.length > LONG)) element.title = element.textContent
-  else element.removeAttribute('title')
-}
-
-/** Characters that would show nothing, or turn the text around them, by a sign of their own. */
 function visible(text) {
-  return text.replace(CONTROLS, (character) => {
-    const code = character.codePointAt(0)
-    if (code < 0x20) return String.fromCodePoint(0x2400 + code)
-    return `\u27e8U+${code.toString(16).toUpperCase().padStart(4, '0')}\u27e9`
-  })
+  return text.replace(UNSEEN, (unseen) => `[U+${unseen.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}]`)
 }
 
-/** A text as a phone shows it. */
-function readable(text) {
-  return text.replace(/[\t\n\r\u2028\u2029]/gu, ' ').replace(CONTROLS, '')
+/** Text whose lines break between words only: a word that is longer than a line ends in an ellipsis. */
+function put(element, text) {
+  const words = visible(text).split(/(\s+)/).filter(Boolean).map((word) => {
+    if (/^\s/.test(word) || SHORT.test(word) || UNSPACED.test(word)) return word
+    const whole = document.createElement('span')
+    whole.className = 'word'
+    whole.textContent = word
+    if (word.length > 10) whole.title = word
+    return whole
+  })
+  element.replaceChildren(...words)
 }
 
 // Health
 
-function drawHealth() {
-  const all = [...KINDS, ...furtherKinds()].map((kind) => [kind, parts.filter((part) => part.kind === kind.kind)])
-  const kinds = all.map(([kind, mine]) => summaryOf(kind, mine)).filter(Boolean)
-  if (connection !== 'live') for (const kind of kinds) kind.tone = 'quiet' // nothing is known of now
-  byId('kinds').replaceChildren(...kinds.map(kindRow))
-  const bad = parts.filter((part) => toneOf(part) === 'bad')
-  const troubles = all.flatMap(([kind, mine]) => troublesOf(kind, mine))
-  if (connection === 'reconnecting') troubles.unshift(lostRow())
-  const focused = document.activeElement?.dataset.more
-  byId('troubles').replaceChildren(...troubles)
-  if (focused) (byId('troubles').querySelector(`[data-more="${focused}"]`) ?? byId('parts-title')).focus()
-  byId('troubles').hidden = troubles.length === 0
-  byId('parts').hidden = parts.length === 0
-  put(byId('parts-title'), `All ${parts.length.toLocaleString()} parts`)
-  byId('all-parts').replaceChildren(...parts.map(partRow))
-  byId('health').dataset.connection = connection
-
-  const state = connection === 'live' && bad.length ? 'trouble' : connection
-  const word = state === 'trouble' ? `${bad.length.toLocaleString()} in trouble` : state
-  byId('connection').dataset.state = state
-  setText(byId('connection'), word)
-  document.title = state === 'live' ? 'pushbridge' : `${word} \u2013 pushbridge`
-  const said = kinds.filter(({ tone }) => tone === 'bad' || tone === 'waiting')
-  setText(byId('announcement'), said.map(({ label, text }) => `${label}: ${text}.`).join(' '))
-}
-
-/** Kinds of parts that this page knows nothing of, by their own words. */
-function furtherKinds() {
-  const unknown = new Set(parts.map(({ kind }) => kind).filter((kind) => !KINDS.some((one) => one.kind === kind)))
-  return [...unknown].map((kind) => ({ kind, label: kind[0].toUpperCase() + kind.slice(1), down: 'in trouble', well: 'ok' }))
-}
-
-/** Only when it differs: what is set is read out. */
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text
-}
-
-function toneOf(part) {
-  if (!part.ok) return part.detail === NOT_YET ? 'waiting' : 'bad'
-  return part.state === 'paused' ? 'waiting' : part.state === 'stopped' ? 'quiet' : 'good'
-}
-
-/** One kind of parts in a few words, however many there are; null where there is nothing to say. */
-function summaryOf({ kind, label, down, well, none }, mine) {
-  const tones = mine.map(toneOf)
-  const tone = TONES.find((one) => tones.includes(one)) ?? 'quiet'
-  if (!down) {
-    const [part] = mine
-    if (!part || (kind === 'process' && part.ok)) return null
-    const since = kind === 'configuration' ? `in force since ${moment(part.since)}` : part.state
-    return { label, tone, text: part.ok ? since : STATES[part.state] ?? part.state }
+function drawHealth(parts) {
+  const down = parts.filter((part) => !part.ok)
+  const news = []
+  let previous = null
+  for (const kind of new Set([...Object.keys(GROUPS), ...groups.keys(), ...parts.map((part) => part.kind)])) {
+    const words = GROUPS[kind] ?? { title: kind, down: 'in trouble' }
+    const ours = parts.filter((part) => part.kind === kind)
+    if (!ours.length || (kind === 'process' && ours[0].ok)) {
+      groups.get(kind)?.element.remove()
+      groups.delete(kind)
+      continue
+    }
+    if (!groups.has(kind)) addGroup(kind, words, previous)
+    const group = groups.get(kind)
+    const isDown = drawGroup(group, words, ours)
+    if (isDown) news.push(`${words.title}: ${group.parts.headline.textContent}`)
+    previous = group.element
   }
-  if (!mine.length) return none ? { label, tone, text: none } : null
-  const unwell = mine.filter((part, index) => tones[index] === 'bad')
-  const waiting = mine.filter((part, index) => tones[index] === 'waiting')
-  const said = []
-  if (unwell.length) said.push(`${unwell.length} of ${mine.length} ${down}: ${namesOf(unwell)}`)
-  if (waiting.length) said.push(`${waiting.length} ${waiting[0].ok ? waiting[0].state : 'connecting'}: ${namesOf(waiting)}`)
-  if (!said.length) {
-    const stopped = mine.filter((part) => part.state === 'stopped').length
-    if (mine.length > stopped || !stopped) said.push(`${mine.length - stopped} ${well}`)
-    if (stopped) said.push(`${stopped} stopped`)
+  trouble = down.length
+  announce(news.join('. '))
+  setConnection('live')
+}
+
+function addGroup(kind, words, previous) {
+  const group = stamp(words.isSingle ? 'single' : 'group')
+  group.element.dataset.kind = kind
+  put(group.parts.title, words.title)
+  group.parts.all?.setAttribute('aria-label', words.title)
+  if (previous) previous.after(group.element)
+  else byId('parts').prepend(group.element)
+  groups.set(kind, group)
+}
+
+/** In place, so that a list somebody reads stays open; whether something is wrong. */
+function drawGroup({ element, parts: places }, words, parts) {
+  const down = parts.filter((part) => !part.ok)
+  element.dataset.tone = !down.length ? 'good' : down.every(isStarting) ? 'waiting' : 'bad'
+  put(places.headline, headlineOf(words, parts, down))
+  const causes = down.slice(0, SHOWN_CAUSES).map(lineOf)
+  if (down.length > SHOWN_CAUSES) causes.push(line(`and ${(down.length - SHOWN_CAUSES).toLocaleString()} more`, 'bad'))
+  places.causes.replaceChildren(...causes)
+  places.all?.replaceChildren(...down.map(lineOf), ...parts.filter((part) => part.ok).map(lineOf))
+  return down.length > 0
+}
+
+/** Not connected for the first time yet, and nothing is known to be wrong. */
+function isStarting({ state, since }) {
+  return state === 'connecting' && !since
+}
+
+function headlineOf(words, parts, down) {
+  if (words.isSingle) {
+    const [part] = parts
+    if (part.kind === 'configuration') return part.ok ? `loaded ${moment(part.since)}` : 'last reload failed'
+    return part.ok ? 'ok' : part.state
   }
-  return { label, tone, text: said.join('; ') }
+  if (!down.length) return `${parts.length.toLocaleString()} ok`
+  const names = down.slice(0, SHOWN_NAMES).map(nameOf).join(', ')
+  const more = down.length > SHOWN_NAMES ? ` and ${(down.length - SHOWN_NAMES).toLocaleString()} more` : ''
+  return `${down.length.toLocaleString()} of ${parts.length.toLocaleString()} ${words.down}: ${names}${more}`
 }
 
-function namesOf(some) {
-  const names = some.slice(0, SHOWN_TROUBLES).map(nameOf)
-  const more = some.length - names.length
-  return names.join(', ') + (more ? ` and ${more} more` : '')
-}
-
-/** `app/apns` is APNs of app. */
 function nameOf({ kind, name }) {
   if (kind !== 'push service') return name
-  const [hub, platform] = name.split('/')
-  return `${hub}/${SERVICES[platform] ?? platform}`
+  const end = name.lastIndexOf('/')
+  const platform = name.slice(end + 1)
+  return `${SERVICES[platform] ?? platform} of ${name.slice(0, end)}`
 }
 
-function kindRow({ label, tone, text }) {
-  const { element, parts } = stamp('kind')
+function lineOf(part) {
+  const isSaid = GROUPS[part.kind]?.isSingle && part.detail // in the headline
+  const state = part.kind === 'configuration' ? 'the one before stays in force' : isSaid ? '' : STATES[part.state] ?? part.state
+  const cause = [nameOf(part), state, part.detail, part.mistake].filter(Boolean).join(': ')
+  const since = part.since && !part.ok ? `since ${moment(part.since)}` : ''
+  const until = part.until ? part.until * 1000 > Date.now() ? `until ${moment(part.until)}` : 'a few are tried now' : ''
+  return line([cause, since, until].filter(Boolean).join(', '), part.ok ? 'good' : 'bad')
+}
+
+function line(text, tone) {
+  const element = document.createElement('li')
   element.dataset.tone = tone
-  parts.label.textContent = label
-  put(parts.text, text)
+  put(element, text)
   return element
 }
 
-function troublesOf({ kind, label }, mine) {
-  const unwell = mine.filter((part) => toneOf(part) === 'bad').concat(mine.filter((part) => toneOf(part) === 'waiting'))
-  const told = unwell.slice(0, SHOWN_TROUBLES).map(partRow)
-  if (unwell.length > told.length) {
-    const row = document.createElement('li')
-    const more = document.createElement('button')
-    more.type = 'button'
-    more.className = 'more'
-    more.dataset.more = kind
-    more.textContent = `${unwell.length - told.length} more: ${label}`
-    more.addEventListener('click', () => {
-      byId('parts').open = true
-      byId('all-parts').focus()
-    })
-    row.append(more)
-    told.push(row)
-  }
-  return told
-}
-
-function partRow(part) {
-  const { element, parts } = stamp('part')
-  const kind = KINDS.find((one) => one.kind === part.kind)
-  element.dataset.tone = parts.state.dataset.tone = toneOf(part)
-  put(parts.name, [kind?.one ?? kind?.label ?? part.kind, nameOf(part)].filter(Boolean).join(' '))
-  put(parts.state, STATES[part.state] ?? part.state)
-  put(parts.detail, part.detail)
-  put(parts.times, [
-    part.since && `since ${moment(part.since)}`,
-    part.until && `next try ${moment(part.until)}`,
-  ].filter(Boolean).join(', '))
-  for (const note of part.notes) {
-    const item = document.createElement('li')
-    put(item, note)
-    parts.notes.append(item)
-  }
-  return element
-}
-
-function lostRow() {
-  const { element, parts } = stamp('part')
-  element.dataset.tone = parts.state.dataset.tone = 'bad'
-  parts.name.textContent = 'This page'
-  parts.state.textContent = 'no connection'
-  put(parts.detail, 'the daemon does not answer; what stands here is from before')
-  put(parts.times, `since ${moment(lostAt)}`)
-  return element
+/** To those who do not see the strip, and only when it says something else than before. */
+function announce(news) {
+  if (byId('news').textContent !== news) byId('news').textContent = news
 }
 
 // Events
@@ -257,7 +177,7 @@ function drawEvents(changed) {
     if (rows.has(event.number)) {
       rows.get(event.number).replaceWith(row)
     } else {
-      if (changed.length <= ANIMATED_EVENTS) row.classList.add('new')
+      row.classList.add('new')
       insertRow(event.number, row)
     }
     rows.set(event.number, row)
@@ -281,57 +201,53 @@ function eventRow(event) {
   const { element, parts } = stamp('event')
   element.dataset.number = event.number
   element.dataset.end = event.end
-  element.dataset.kind = event.kind
+  element.dataset.tone = END_TONES[event.end] ?? 'good'
   put(parts.source, event.source)
   parts.time.textContent = clock(event.received_at, true)
   parts.time.dateTime = event.received_at
   put(parts.id, event.id || 'no id')
   put(parts.type, event.type)
-  const ways = event.notifications.map((notification) => wayRow(notification, event))
+  const ways = event.notifications.map(wayRow)
   const failed = event.dead_letters.map((letter) => endRow('dead_letter', letter))
   parts.ways.append(...ways, ...failed)
+  if (event.more) parts.ways.append(endRow('', { detail: `and ${event.more.toLocaleString()} more` }))
   if (!ways.length && !failed.length) parts.ways.append(endRow(event.end, event))
-  if (event.left_out) parts.ways.append(endRow('', { detail: `and ${event.left_out.toLocaleString()} more, not shown` }))
-  const tones = [...parts.ways.children].map((row) => row.dataset.tone)
-  element.dataset.tone = TONES.find((tone) => tones.includes(tone)) ?? 'good'
   return element
 }
 
-function wayRow(notification, event) {
+function wayRow(notification) {
   const { element, parts } = stamp('way')
-  const { targeted, pushes, outcomes, waits, unreached } = notification
-  const isRemote = 'remote' in outcomes || 'remote' in waits
+  const { targeted, pushes, outcomes } = notification
+  const isRemote = 'remote' in outcomes
+  const isLater = notification.schedule_at !== null && new Date(notification.schedule_at) > Date.now()
   const counts = {}
   for (const byName of Object.values(outcomes)) {
     for (const [name, count] of Object.entries(byName)) counts[name] = (counts[name] ?? 0) + count
   }
   const ended = Object.values(counts).reduce((sum, count) => sum + count, 0)
-  const hasEnded = isRemote ? 'remote' in outcomes : targeted === 0 || (targeted !== null && ended >= targeted)
-  put(parts.rule, event.kind === 'send' ? 'no rule' : notification.rule)
-  put(parts.hub, `hub ${notification.hub}`)
+  put(parts.rule, notification.rule || 'none')
   put(parts.expression, notification.expression)
-  const audience = targeted === null ? 'looking' : targeted === 0 ? 'nobody' : targeted.toLocaleString()
-  put(parts.audience, isRemote ? 'known there' : audience)
+  put(parts.audience, audienceOf(notification, isRemote, isLater))
   for (const [platform, count] of Object.entries(pushes)) {
     if (count) parts.pushed.append(chip(`${SERVICES[platform] ?? platform} ${count.toLocaleString()}`, 'plain'))
   }
-  if (isRemote) parts.pushed.append(chip('handed over', 'plain'))
   for (const [name, count] of Object.entries(counts)) {
     parts.outcome.append(chip(`${count.toLocaleString()} ${name}`, OUTCOME_TONES[name] ?? 'bad'))
   }
-  for (const platform of Object.keys(waits)) {
-    parts.outcome.append(chip(`${SERVICES[platform] ?? platform} waits`, 'waiting'))
-  }
   if (targeted === 0) parts.outcome.append(chip('NoTargetFound', 'quiet'))
-  else if (!hasEnded && !Object.keys(waits).length) parts.outcome.append(chip('under way', 'waiting'))
-  const why = Object.values(waits).flatMap(({ reason, until }) => [reason, `next try ${moment(until)}`])
-  put(parts.reason, [notification.reason, UNREACHED[unreached] ?? unreached, ...why].filter(Boolean).join('; '))
-  const [, , audienceStep, pushedStep, outcomeStep] = element.children
-  const tones = [...parts.outcome.children].map((one) => one.dataset.tone)
-  audienceStep.dataset.tone = isRemote || targeted ? 'good' : targeted === null ? 'waiting' : 'quiet'
-  pushedStep.dataset.tone = audienceStep.dataset.tone
-  element.dataset.tone = outcomeStep.dataset.tone = TONES.find((tone) => tones.includes(tone)) ?? 'quiet'
+  else if (isLater && !ended) parts.outcome.append(chip('scheduled', 'quiet'))
+  else if (!isRemote && (targeted === null || ended < targeted)) parts.outcome.append(chip('under way', 'waiting'))
+  const [, , audience, pushed, outcome] = element.children
+  audience.dataset.tone = targeted || isRemote ? 'good' : targeted === 0 || isLater ? 'quiet' : 'waiting'
+  pushed.dataset.tone = audience.dataset.tone
+  outcome.dataset.tone = parts.outcome.lastElementChild.dataset.tone
   return element
+}
+
+function audienceOf({ targeted, schedule_at: at }, isRemote, isLater) {
+  if (targeted) return targeted.toLocaleString()
+  if (targeted === 0) return 'nobody'
+  return isRemote ? 'remote' : isLater ? `at ${moment(new Date(at) / 1000)}` : 'looking'
 }
 
 /** How an event, or one rule's share of it, ended before anybody was notified. */
@@ -339,25 +255,22 @@ function endRow(end, { rule, reason, detail }) {
   const { element, parts } = stamp('end')
   element.dataset.tone = END_TONES[end] ?? 'quiet'
   parts.word.dataset.tone = element.dataset.tone
-  put(parts.word, reason ? `${ENDS[end] ?? end}: ${reason}` : ENDS[end] ?? end)
-  parts.word.hidden = !end
+  parts.word.textContent = reason ? `${ENDS[end] ?? end}: ${reason}` : ENDS[end] ?? end
+  parts.word.hidden = !parts.word.textContent
   put(parts.detail, [rule && `rule ${rule}`, detail].filter(Boolean).join(': '))
   if (end === 'no_match' && !detail) put(parts.detail, 'no rule is for this event')
   return element
 }
 
 function applyFilter() {
-  let count = 0
+  let shown = 0
   for (const [number, row] of rows) {
-    row.hidden = !isShown(events.get(number))
-    count += !row.hidden
+    const event = events.get(number)
+    const isShown = !shownEnd || event.end === shownEnd || (shownEnd === 'dead_letter' && event.dead_letters.length > 0)
+    row.hidden = !isShown
+    shown += isShown
   }
-  byId('empty').hidden = count > 0
-}
-
-function isShown(event) {
-  if (!shown || event.kind === shown || event.end === shown) return true
-  return shown === 'dead_letter' && event.dead_letters.length > 0
+  byId('empty').hidden = shown > 0
 }
 
 // Phones
@@ -400,9 +313,9 @@ function drawScreen(banners, screen) {
 function bannerOf(notification, key) {
   const { element, parts } = stamp('banner')
   element.dataset.key = key
-  put(parts.title, notification.title, readable)
-  put(parts.subtitle, notification.subtitle, readable)
-  put(parts.body, notification.body, readable)
+  put(parts.title, notification.title)
+  put(parts.subtitle, notification.subtitle)
+  put(parts.body, notification.body)
   parts.when.dateTime = notification.at
   parts.when.textContent = ago(notification.at)
   return element
@@ -415,11 +328,11 @@ function clock(time, withSeconds = false) {
   return new Date(time).toLocaleTimeString([], options)
 }
 
-/** A time of today by the clock, else with its date. */
-function moment(time) {
-  const is = new Date(time)
-  const isToday = is.toDateString() === new Date().toDateString()
-  return isToday ? clock(is, true) : `${is.toLocaleDateString()} ${clock(is, true)}`
+/** Of seconds since 1970: the time of today, or day and time. */
+function moment(seconds) {
+  const time = new Date(seconds * 1000)
+  const isToday = time.toDateString() === new Date().toDateString()
+  return isToday ? clock(time, true) : `${time.toLocaleDateString()} ${clock(time)}`
 }
 
 function ago(time) {
@@ -434,42 +347,11 @@ function tick() {
 
 // The stream
 
-/** What was told and is not drawn yet. A burst, or all that comes while nobody looks, is drawn once. */
-function nothing() {
-  return { isAnew: false, count: null, events: new Map(), phones: undefined }
-}
-
-function take(message, isAnew) {
-  heardAt = Date.now()
-  if ('health' in message) parts = message.health
-  if (isAnew) setConnection('live')
-  else if ('health' in message) drawHealth()
-  if (isAnew) pending = { ...nothing(), isAnew }
-  if ('phones' in message) pending.phones = message.phones
-  pending.count = message.count ?? pending.count
-  for (const event of message.events ?? []) pending.events.set(event.number, event)
-  for (const number of [...pending.events.keys()].slice(0, -SHOWN_EVENTS)) pending.events.delete(number)
-  if (!isDrawing) {
-    isDrawing = true
-    requestAnimationFrame(drawPending)
-  }
-}
-
-function drawPending() {
-  isDrawing = false
-  if (pending.phones !== undefined && !pending.isAnew) drawPhones(pending.phones)
-  if (isPaused) {
-    if (!pending.isAnew) pending.phones = undefined
-    byId('pause').textContent = pending.events.size ? `Resume, ${pending.events.size} new` : 'Resume'
-    return
-  }
-  if (pending.isAnew) { // after a restart of the daemon, events are numbered anew
-    forget()
-    if (pending.phones !== undefined) drawPhones(pending.phones)
-  }
-  if (pending.count !== null) byId('count').textContent = pending.count.toLocaleString()
-  drawEvents([...pending.events.values()])
-  pending = nothing()
+function draw(message) {
+  byId('count').textContent = message.count.toLocaleString()
+  drawEvents(message.events)
+  if ('phones' in message) drawPhones(message.phones)
+  if ('health' in message) drawHealth(message.health)
 }
 
 function forget() {
@@ -480,48 +362,67 @@ function forget() {
   byId('devices').replaceChildren()
 }
 
+/** Of the daemon and the connection to it: green only while both are well. */
 function setConnection(state) {
-  if (state === 'reconnecting' && connection !== state) lostAt = Date.now()
-  connection = state
-  drawHealth()
+  const isTrouble = state === 'live' && trouble > 0
+  const text = isTrouble ? `${trouble.toLocaleString()} in trouble` : state
+  byId('connection').dataset.state = isTrouble ? 'trouble' : state
+  if (byId('connection').textContent !== text) byId('connection').textContent = text
+  document.title = isTrouble ? `(${trouble}) pushbridge` : state === 'live' ? 'pushbridge' : '(!) pushbridge'
+  byId('lost').hidden = state !== 'connection lost'
+  byId('health').toggleAttribute('data-stale', state === 'connection lost')
 }
 
+function setLost() {
+  if (byId('connection').dataset.state === 'connection lost') return
+  const since = lastHeard ? `since ${moment(lastHeard / 1000)}: the page shows what was true then` : 'yet'
+  put(byId('lost'), `No word from the daemon ${since}. The page connects again by itself.`)
+  setConnection('connection lost')
+  announce(byId('lost').textContent)
+}
+
+let stream = null
+let connectedAt = 0
+
 function connect() {
-  const stream = new EventSource('/api/live') // it connects again by itself, unless somebody else answers
-  heardAt = Date.now()
-  let again = null
-  const renew = (after) => {
-    stream.close()
-    clearInterval(watch)
-    again ??= setTimeout(connect, after)
-  }
-  const watch = setInterval(() => { // a connection that leads nowhere breaks without a word
-    if (Date.now() - heardAt < SILENCE) return
-    setConnection('reconnecting')
-    renew(0)
-  }, 1_000)
-  stream.addEventListener('error', () => {
-    setConnection('reconnecting')
-    if (stream.readyState === EventSource.CLOSED) renew(RECONNECT_AFTER)
+  stream?.close()
+  stream = new EventSource('/api/live') // it connects again by itself, unless somebody else answers
+  connectedAt = Date.now()
+  stream.addEventListener('error', ({ target }) => {
+    setLost()
+    if (target === stream && stream.readyState === EventSource.CLOSED) setTimeout(connect, RECONNECT_AFTER)
   })
-  stream.addEventListener('snapshot', ({ data }) => take(JSON.parse(data), true))
-  stream.addEventListener('update', ({ data }) => take(JSON.parse(data), false))
-  stream.addEventListener('beat', () => { heardAt = Date.now() })
+  stream.addEventListener('snapshot', ({ data }) => {
+    hear()
+    forget() // after a restart of the daemon, events are numbered anew
+    draw(JSON.parse(data))
+  })
+  stream.addEventListener('update', ({ data }) => {
+    hear()
+    draw(JSON.parse(data))
+  })
+  stream.addEventListener('alive', hear)
+}
+
+function hear() {
+  lastHeard = Date.now()
+}
+
+/** A daemon that hangs, and a network that is gone, close no connection. */
+function watch() {
+  if (stream.readyState === EventSource.CLOSED || Date.now() - Math.max(lastHeard, connectedAt) < SILENCE) return
+  setLost()
+  connect()
 }
 
 byId('filter').addEventListener('click', ({ target }) => {
   if (target.dataset.end === undefined) return
-  shown = target.dataset.end
+  shownEnd = target.dataset.end
   for (const button of byId('filter').children) button.setAttribute('aria-pressed', button === target)
   applyFilter()
 })
-byId('pause').addEventListener('click', ({ target }) => {
-  isPaused = !isPaused
-  target.setAttribute('aria-pressed', isPaused)
-  target.textContent = isPaused ? 'Resume' : 'Pause'
-  drawPending()
-})
 setInterval(tick, 10_000)
+setInterval(watch, 1_000)
 
 // What scrolls has to be reachable by keyboard, and what does not scroll is no stop on the way.
 new ResizeObserver(([{ target }]) => {

@@ -1,9 +1,11 @@
-"""The live feed of the page: what changed, told to each browser at most ten times a second, in a flood once a second."""
+"""The live feed of the page: what changed, told to each browser at most ten times a second."""
 
 import asyncio
 import json
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 from bridge.console.phones import PhoneFeed
@@ -14,21 +16,14 @@ SHOWN = 100
 """Events that a browser is told of at once, the latest ones: more than it shows."""
 
 _INTERVAL = 0.1
-_INTERVAL_EACH = 0.01
-"""Seconds between two messages at least, and for each event that the first of them tells of."""
-
 _LOOK_EVERY = 0.5
-"""Seconds between two looks at the health of the parts, which do not all tell when they change."""
+"""Seconds after which the health of the parts, which tells of no changes itself, is looked at again."""
 
-_BEAT = 5.0
-"""Seconds of silence before a message that says nothing: the page takes three of them missing for a lost connection."""
+_ALIVE_EVERY = 2.0
+"""Seconds of silence before a browser hears that the process lives: a connection alone does not show that it does."""
 
-Health = Callable[[], Sequence[Part]]
-
-
-def health_as_dict(health: Health) -> dict[str, Any]:
-    """All parts as JSON types."""
-    return {"health": [part.as_dict() for part in health()]}
+_MAX_DETAIL = 300
+"""Characters told of the cause of a trouble."""
 
 
 def trail_as_dict(trail: Trail, entries: Sequence[Entry]) -> dict[str, Any]:
@@ -41,10 +36,20 @@ def phones_as_dict(phones: PhoneFeed | None) -> dict[str, Any]:
     return {"phones": None if phones is None else [phone.as_dict() for phone in phones.phones()]}
 
 
-class Viewer:
-    """One browser that looks on. Changes are collected by event, so a burst costs it one message and little memory."""
+def health_as_dict(parts: Sequence[Part]) -> dict[str, Any]:
+    """How the parts of the process fare, as JSON types."""
+    return {"health": [asdict(part) | {"detail": part.detail[:_MAX_DETAIL]} for part in parts]}
 
-    def __init__(self, trail: Trail, phones: PhoneFeed | None, health: Health) -> None:
+
+class Viewer:
+    """One browser that looks on; `health` is asked twice a second.
+
+    Changes are collected by event, so a burst costs it one message and little memory.
+    """
+
+    def __init__(
+        self, trail: Trail, phones: PhoneFeed | None, *, health: Callable[[], Sequence[Part]] = tuple[Part, ...]
+    ) -> None:
         self._trail = trail
         self._phones = phones
         self._health = health
@@ -56,30 +61,31 @@ class Viewer:
     async def messages(self, closing: asyncio.Event) -> AsyncGenerator[str, None]:
         """Server-sent events until `closing` is set: a `snapshot` of everything, then an `update` for what changed.
 
-        In silence a `beat` comes now and then. A browser that comes back after a break gets a snapshot again, so nothing
-        has to be remembered for it.
+        While nothing changes, `alive` comes every two seconds (HTML Standard, section 9.2.7: no event without data).
+        A browser that comes back after a break gets a snapshot again, so nothing has to be remembered for it.
         """
+        loop = asyncio.get_running_loop()
         unsubscribe = [self._trail.subscribe(self._on_entry)]
         if self._phones is not None:
             unsubscribe.append(self._phones.subscribe(self._on_phones))
         watch = asyncio.create_task(closing.wait())
         watch.add_done_callback(lambda _: self._woken.set())
-        clock = asyncio.get_running_loop().time
         try:
-            yield _message("snapshot", self._everything())
-            told_at = clock()
+            self._told_health = health_as_dict(self._health())
+            events = trail_as_dict(self._trail, self._trail.entries()[-SHOWN:])
+            yield _message("snapshot", events | phones_as_dict(self._phones) | self._told_health)
+            silent_since = loop.time()
             while True:
-                await self._wait(_LOOK_EVERY)
+                await self._wait()
                 if closing.is_set():
                     return
-                events = len(self._changed)
                 if update := self._taken():
                     yield _message("update", update)
-                    told_at = clock()
-                    await asyncio.sleep(max(_INTERVAL, events * _INTERVAL_EACH))
-                elif clock() - told_at >= _BEAT:
-                    yield _message("beat", {})
-                    told_at = clock()
+                    silent_since = loop.time()
+                    await asyncio.sleep(_INTERVAL)
+                elif loop.time() - silent_since >= _ALIVE_EVERY:
+                    yield _message("alive", {})
+                    silent_since = loop.time()
         finally:
             watch.cancel()
             for end in unsubscribe:
@@ -95,30 +101,23 @@ class Viewer:
         self._phones_changed = True
         self._woken.set()
 
-    async def _wait(self, seconds: float) -> None:
-        """Wait for a change, but no longer."""
-        try:
-            async with asyncio.timeout(seconds):
+    async def _wait(self) -> None:
+        """Wait for a change, but not past the time when health is to be looked at."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_EVERY):
                 await self._woken.wait()
-        except TimeoutError:
-            pass
-
-    def _everything(self) -> dict[str, Any]:
-        self._told_health = health_as_dict(self._health)
-        events = trail_as_dict(self._trail, self._trail.entries()[-SHOWN:])
-        return events | phones_as_dict(self._phones) | self._told_health
 
     def _taken(self) -> dict[str, Any]:
         """What changed since it was taken last; empty if nothing did."""
+        health = health_as_dict(self._health())
+        if not self._woken.is_set() and health == self._told_health:
+            return {}
         self._woken.clear()
-        update: dict[str, Any] = {}
-        if self._changed:
-            update |= trail_as_dict(self._trail, list(self._changed.values()))
-            self._changed.clear()
+        update = trail_as_dict(self._trail, list(self._changed.values()))
+        self._changed.clear()
         if self._phones_changed:
             self._phones_changed = False
             update |= phones_as_dict(self._phones)
-        health = health_as_dict(self._health)
         if health != self._told_health:
             self._told_health = health
             update |= health

@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-_MAX_TEXT = 500
-"""Characters of a text that the page is told: a screen shows fewer."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
@@ -23,9 +20,9 @@ class Shown:
         return {
             "push_id": self.push_id,
             "at": self.at.isoformat(),
-            "title": self.title[:_MAX_TEXT],
-            "subtitle": self.subtitle[:_MAX_TEXT],
-            "body": self.body[:_MAX_TEXT],
+            "title": self.title,
+            "subtitle": self.subtitle,
+            "body": self.body,
         }
 
 

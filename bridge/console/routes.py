@@ -30,25 +30,25 @@ _DATA_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff
 
 
 def console(daemon: Daemon, phones: PhoneFeed | None = None) -> Sequence[Route]:
-    """The page at `/`; as JSON `/api/health`, `/api/trail` and `/api/phones`; and `/api/live`, which tells of changes."""
-
-    async def health(request: Request) -> Response:
-        return _json(health_as_dict(daemon.health))
+    """The page at `/`; `/api/trail`, `/api/health` and `/api/phones` as JSON; `/api/live` tells of changes."""
 
     async def trail(request: Request) -> Response:
         return _json(trail_as_dict(daemon.trail, daemon.trail.entries()))
+
+    async def health(request: Request) -> Response:
+        return _json(health_as_dict(daemon.health()))
 
     async def all_phones(request: Request) -> Response:
         return _json(phones_as_dict(phones))
 
     async def live(request: Request) -> Response:
-        messages = Viewer(daemon.trail, phones, daemon.health).messages(daemon.admin.closing)
+        messages = Viewer(daemon.trail, phones, health=daemon.health).messages(daemon.admin.closing)
         return StreamingResponse(messages, headers=_DATA_HEADERS, media_type="text/event-stream")
 
     return [
         *(_file(path, name, media_type) for path, (name, media_type) in _FILES.items()),
-        Route("/api/health", health),
         Route("/api/trail", trail),
+        Route("/api/health", health),
         Route("/api/phones", all_phones),
         Route("/api/live", live),
     ]

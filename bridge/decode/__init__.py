@@ -3,6 +3,7 @@
 from bridge.decode.base import Decoded, Decoder, DecodeSettings
 from bridge.decode.readers import reader_for
 from bridge.decode.trace import trace_from
+from bridge.decode.wrapping import may_be_wrapped, unwrapped
 from bridge.errors import EventError, Reason
 from connectors.base import Message
 
@@ -12,8 +13,8 @@ __all__ = ["DecodeSettings", "Decoded", "Decoder", "decoder_for"]
 def decoder_for(settings: DecodeSettings) -> Decoder:
     """The decoder of a source; making it compiles the pattern and imports what the format needs.
 
-    The decoder raises EventError with the reason `too_large` for a body over the limit and `decode` for anything that
-    is not what the format says; details name positions and kinds, never values.
+    The decoder raises EventError with the reason `too_large` for a body over the limit, packed or unpacked, and
+    `decode` for anything that is not what the format says; details name positions and kinds, never values.
     """
     decode = _decoder_of_format(settings)
     max_body = settings.max_body
@@ -22,7 +23,7 @@ def decoder_for(settings: DecodeSettings) -> Decoder:
         size = len(message.body)
         if size > max_body:
             raise EventError(Reason.TOO_LARGE, f"the body has {size} bytes, the limit is {max_body}")
-        return decode(message)
+        return decode(unwrapped(message, limit=max_body) if may_be_wrapped(message) else message)
 
     return decode_bounded
 

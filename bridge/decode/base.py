@@ -1,14 +1,14 @@
 """The contract of decoding: a message in, its content and what it says about itself out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Literal
 
 from connectors.base import Message
 
 Format = Literal["json", "xml", "text", "cloudevents"]
-ValueType = Literal["decimal", "int", "float", "bool", "datetime"]
+ValueType = Literal["decimal", "int", "float", "bool", "datetime", "date"]
 
 MAX_DEPTH = 64
 """How deep data may be nested: everything that walks it later may recurse."""
@@ -19,15 +19,20 @@ class DecodeSettings:
     """How the bodies of a source are read.
 
     `pattern` (text) is a regular expression with named groups. `root` (XML) is the local name the root element must
-    have. `types` (XML) says what the text of an element or attribute means, by its name (`Amount`, `@currency`) or by
-    its path below the root (`Lines/Line/Price`); a path wins over a name. All three also apply to the data of a
-    CloudEvent of that kind. `max_body` is in bytes.
+    have. `types` says what a text means: of an element or attribute (XML) by its name (`Amount`, `@currency`) or by
+    its path below the root (`Lines/Line/Price`), where a path wins over a name; of a pattern's group by its name.
+    `lists` (XML) names the elements that always are lists, in the same way, or by a path with dots. All four also apply
+    to the data of a CloudEvent of that kind. `encoding` is that of bodies which do not say theirs; a time without an
+    offset is in `timezone`. `max_body` is in bytes, and holds once more for what was unpacked.
     """
 
     format: Format = "json"
     pattern: str | None = None
     root: str | None = None
     types: Mapping[str, ValueType] = field(default_factory=dict)
+    lists: Sequence[str] = ()
+    encoding: str | None = None
+    timezone: tzinfo = UTC
     max_body: int = 1024 * 1024
 
 
@@ -35,9 +40,10 @@ class DecodeSettings:
 class Decoded:
     """What a message holds; the fields but `data` and `trace` are None or empty unless the format carries them.
 
-    `data` is JSON-like: dict, list, str, int, float, bool, None, Decimal. The CloudEvents attributes have their own
-    names; `attributes` holds the others (`dataschema`, `datacontenttype`, extensions) as str, int or bool. A
-    CloudEvent is identified by `source` and `id` together. `trace` is a valid W3C traceparent or empty.
+    `data` is JSON-like (dict, list, str, int, float, bool, None, Decimal), or `Opaque` where it cannot be read. The
+    CloudEvents attributes have their own names; `attributes` holds the others (`dataschema`, `datacontenttype`,
+    extensions), JSON-like. A CloudEvent is identified by `source` and `id` together. `trace` is a valid W3C traceparent
+    or empty.
 
     Not frozen: one is made for every message, and freezing triples the cost of making it.
     """

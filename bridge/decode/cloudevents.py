@@ -12,15 +12,17 @@ from urllib.parse import unquote
 
 from bridge.decode.base import Decoded, DecodeSettings, Reader
 from bridge.decode.eventgrid import is_eventgrid, read_eventgrid
-from bridge.decode.instants import parse_instant
 from bridge.decode.json import read_json
 from bridge.decode.readers import reader_for
 from bridge.decode.trace import trace_from
 from bridge.errors import EventError, Reason
 from connectors.base import Message
+from hub.times import parse_rfc3339, parse_time
+from rules.event import Opaque
 
 _NAMED = frozenset(["specversion", "id", "source", "type", "subject", "time", "data", "data_base64"])
-_ATTRIBUTE_NAME = re.compile(r"[a-z0-9]+")
+_VERSION = re.compile(r"\d{1,3}(\.\d{1,3}){0,2}", re.ASCII)
+_TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}", re.ASCII)
 _HTTP_PREFIX = "ce-"
 _AMQP_PREFIXES = ("cloudevents:", "cloudevents_")
 
@@ -49,25 +51,29 @@ class CloudEventsDecoder:
             return _event(attributes, data, message)
         if is_eventgrid(message):
             return read_eventgrid(message)
+        if b'"specversion"' in message.body:
+            return self._structured(message)  # brokers often carry no content type, or that of any JSON
         raise _refused("no CloudEvent: neither a content type application/cloudevents+json nor ce- headers")
 
     def _structured(self, message: Message) -> Decoded:
         """JSON Event Format 1.0: attributes and data are members of one object."""
-        event = read_json(message.body)
+        event = read_json(message.body, message.content_type, self._settings.encoding)
         if not isinstance(event, dict):
-            raise _refused("a structured CloudEvent is a JSON object")
+            raise _refused("no CloudEvent: a structured one is a JSON object")
         content_type = event.get("datacontenttype")
         if content_type is not None and not isinstance(content_type, str):
             raise _refused("the attribute datacontenttype is not text")
+        if not isinstance(event.get("time"), str | None):
+            raise _refused("the attribute time is not text")
         return _event(event, self._structured_data(event, content_type), message)
 
     def _structured_data(self, event: Mapping[str, Any], content_type: str | None) -> Any:
         encoded = event.get("data_base64")
         if encoded is None:
             data = event.get("data")
-            if isinstance(data, str) and _kind(content_type) != "json":
+            if isinstance(data, str) and (kind := _kind(content_type)) not in ("json", None):
                 # The string is the text of the data (section 3.1.1), which JSON has already decoded.
-                return self._data(data.encode(), f"{_media_type(content_type)}; charset=utf-8")
+                return self._reader(kind)(data.encode(), f"{_media_type(content_type)}; charset=utf-8")
             return data
         if event.get("data") is not None:
             raise _refused("a CloudEvent with both data and data_base64")
@@ -75,33 +81,50 @@ class CloudEventsDecoder:
             body = base64.b64decode(encoded, validate=True)
         except (TypeError, ValueError) as error:
             raise _refused("data_base64 is not base64") from error
-        return self._data(body, content_type)
+        if content_type:
+            return self._data(body, content_type)
+        try:
+            return self._data(body, None)
+        except EventError:
+            return Opaque("binary data without a content type")  # section 3.1.1: the data need not be JSON
 
     def _data(self, body: bytes, content_type: str | None) -> Any:
+        """What a body holds; one of a type that is not read stays opaque, and costs the rules that read it."""
         if not body:
             return None
         kind = _kind(content_type)
-        if kind is None:
-            raise _refused("data of a content type that is neither JSON nor XML nor text")
+        return (
+            Opaque(f"binary data{_of_type(content_type)}") if kind is None else self._reader(kind)(body, content_type)
+        )
+
+    def _reader(self, kind: _Kind) -> Reader:
         reader = self._readers.get(kind)
         if reader is None:
             reader = self._readers[kind] = reader_for(kind, self._settings)
-        return reader(body, content_type)
+        return reader
 
 
 def _event(attributes: Mapping[str, Any], data: Any, message: Message) -> Decoded:
-    """Checks the attributes (CloudEvents 1.0, section 3); the trace of the event wins over that of its last hop."""
-    if attributes.get("specversion") != "1.0":
-        raise _refused("the attribute specversion is not 1.0")
-    others = {name: _other(name, value) for name, value in attributes.items() if name not in _NAMED}
+    """Checks what identifies an event (CloudEvents 1.0, section 3.1); an optional attribute that is empty is none.
+
+    The trace of the event wins over that of its last hop.
+    """
+    if (version := attributes.get("specversion")) != "1.0":
+        shown = f"{version}, " if isinstance(version, str) and _VERSION.fullmatch(version) else ""
+        raise _refused(
+            f"the attribute specversion is not 1.0: {shown or 'it is missing or no version, '}only 1.0 is read"
+        )
+    others = {
+        name: value for name, value in attributes.items() if name not in _NAMED and value is not None and value != ""
+    }
     return Decoded(
         id=_required(attributes, "id"),
         source=_required(attributes, "source"),
         type=_required(attributes, "type"),
-        subject=None if attributes.get("subject") is None else _required(attributes, "subject"),
-        time=_time(attributes),
+        subject=_required(attributes, "subject") if attributes.get("subject") not in (None, "") else None,
+        time=_time(attributes.get("time")),
         data=data,
-        attributes={name: value for name, value in others.items() if value is not None},
+        attributes=others,
         trace=trace_from(others) or trace_from(message.headers),
     )
 
@@ -113,23 +136,15 @@ def _required(attributes: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _time(attributes: Mapping[str, Any]) -> datetime | None:
-    if attributes.get("time") is None:
+def _time(value: Any) -> datetime | None:
+    """RFC 3339 text, or a native timestamp: a time, or what an AMQP client makes of one (AMQP binding, 3.1.3.2)."""
+    if value is None or value == "":
         return None
     try:
-        return parse_instant(_required(attributes, "time"))
-    except ValueError:
+        return parse_rfc3339(value) if isinstance(value, str) else parse_time(value)
+    except ValueError as error:
         # Not chained: the message of a failed conversion quotes the value.
-        raise _refused("the attribute time is not an RFC 3339 time") from None
-
-
-def _other(name: str, value: Any) -> Any:
-    """An extension: text, integer or truth value; null is as good as absent (JSON Event Format, section 2.2)."""
-    if _ATTRIBUTE_NAME.fullmatch(name) is None:
-        raise _refused("an attribute name with other characters than a-z and 0-9")
-    if value is not None and not isinstance(value, (str, int)):
-        raise _refused(f"the attribute {name[:20]} is neither text nor an integer nor a truth value")
-    return value
+        raise _refused(f"the attribute time is {error}") from None
 
 
 def _binary_attributes(headers: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,6 +171,11 @@ def _unescaped(value: str) -> str:
 
 def _media_type(content_type: str | None) -> str:
     return (content_type or "").partition(";")[0].strip().lower()
+
+
+def _of_type(content_type: str | None) -> str:
+    media_type = _media_type(content_type)
+    return f" of the type {media_type}" if _TYPE.fullmatch(media_type) else ""
 
 
 def _kind(content_type: str | None) -> _Kind | None:

@@ -1,14 +1,15 @@
 """The Event Grid event schema (Azure Event Grid documentation, "Azure Event Grid event schema")."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from bridge.decode.base import Decoded
-from bridge.decode.instants import parse_instant
 from bridge.decode.json import read_json
 from bridge.decode.trace import trace_from
 from bridge.errors import EventError, Reason
 from connectors.base import Message
+from hub.times import is_no_time, parse_time
 
 EVENT_TYPE_HEADER = "aeg-event-type"
 
@@ -21,27 +22,34 @@ def is_eventgrid(message: Message) -> bool:
 def read_eventgrid(message: Message) -> Decoded:
     """One event by its CloudEvents names: topic becomes source, eventType type, eventTime time, dataVersion stays.
 
+    Only what identifies an event is required: `id`, `topic` and `eventType`. System events have empty subjects.
+
     Raises: EventError.
     """
-    event = read_json(message.body)
+    event = read_json(message.body, message.content_type)
     if not isinstance(event, dict):
         raise EventError(Reason.DECODE, "an Event Grid event is a JSON object")
-    try:
-        time = parse_instant(_text(event, "eventTime"))
-    except ValueError:
-        # Not chained: the message of a failed conversion quotes the value.
-        raise EventError(Reason.DECODE, "eventTime is not an RFC 3339 time") from None
     version = event.get("dataVersion")
     return Decoded(
         id=_text(event, "id"),
         source=_text(event, "topic"),
         type=_text(event, "eventType"),
-        subject=_text(event, "subject"),
-        time=time,
+        subject=_text(event, "subject") if event.get("subject") else None,
+        time=_time(event.get("eventTime")),
         data=event.get("data"),
         attributes={"dataversion": version} if isinstance(version, str) and version else {},
         trace=trace_from(message.headers),
     )
+
+
+def _time(value: Any) -> datetime | None:
+    """Event Grid's times are in UTC, whether they say so or not."""
+    if is_no_time(value):
+        return None
+    try:
+        return parse_time(value)
+    except ValueError as error:
+        raise EventError(Reason.DECODE, f"eventTime is {error}") from None
 
 
 def _text(event: Mapping[str, Any], name: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from bridge.decode.base import MAX_DEPTH
+from bridge.decode.charset import byte_order, charset_named, declared_charset, seen, text_of
 from bridge.errors import EventError, Reason
 from hub.exact_json import loads
 
@@ -13,13 +14,13 @@ MAX_CONTAINERS = 250_000
 """Objects and arrays of one body: nothing else runs while the library makes them, 30 ms for as many (measured)."""
 
 
-def read_json(body: bytes, content_type: str | None = None) -> Any:
+def read_json(body: bytes, content_type: str | None = None, encoding: str | None = None) -> Any:
     """The value a JSON text holds.
 
-    Always UTF-8, whatever `content_type` declares (RFC 8259, section 8.1); a byte order mark is passed over. NaN,
-    infinities and lone surrogates are refused. Of repeated names the last one counts. Numbers are exact, up to 308
-    digits before the point: one may be the id that tells two events apart. A body with more than MAX_CONTAINERS opening
-    brackets is refused.
+    UTF-8 is tried first, whatever `content_type` declares (RFC 8259, section 8.1), then what the bytes, the content type
+    or `encoding` (a setting) name; a byte order mark is passed over. NaN, infinities and lone surrogates are refused. Of
+    repeated names the last one counts. Numbers are exact, up to 308 digits before the point: one may be the id that tells
+    two events apart. A body with more than MAX_CONTAINERS opening brackets is refused.
 
     Raises: EventError.
     """
@@ -29,6 +30,8 @@ def read_json(body: bytes, content_type: str | None = None) -> Any:
     try:
         value = loads(body.removeprefix(codecs.BOM_UTF8))
     except orjson.JSONDecodeError as error:
+        if (recoded := _in_utf_8(body, content_type, encoding)) is not None:
+            return read_json(recoded)
         raise EventError(Reason.DECODE, _complaint(body, error)) from error
     # Fewer brackets than levels allowed, the usual case, need no walk.
     if brackets > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
@@ -36,11 +39,36 @@ def read_json(body: bytes, content_type: str | None = None) -> Any:
     return value
 
 
+class JsonReader:
+    """Reads JSON of a source whose bodies may be in `encoding`."""
+
+    def __init__(self, *, encoding: str) -> None:
+        self._encoding = encoding
+
+    def __call__(self, body: bytes, content_type: str | None = None) -> Any:
+        """As `read_json`. Raises: EventError."""
+        return read_json(body, content_type, self._encoding)
+
+
+def _in_utf_8(body: bytes, content_type: str | None, encoding: str | None) -> bytes | None:
+    """A body that is no JSON in UTF-8, in UTF-8, if there is a word that it is of another encoding."""
+    sure = byte_order(body)
+    declared = None if content_type is None else charset_named(declared_charset(content_type) or "")
+    if sure is None and encoding is None and (declared is None or declared == "utf-8"):
+        return None
+    try:
+        recoded = text_of(body, None if declared is None else content_type, encoding).encode()
+    except (EventError, UnicodeEncodeError):
+        return None
+    return None if recoded in (body, body.removeprefix(codecs.BOM_UTF8)) else recoded
+
+
 def _complaint(body: bytes, error: orjson.JSONDecodeError) -> str:
     try:
         body.decode()
     except UnicodeDecodeError as bad:
-        return f"not UTF-8 at byte {bad.start}"
+        cure = seen(body) or "; if the body is in another encoding, decode.encoding names it, such as latin-1 or cp1252"
+        return f"not UTF-8 at byte {bad.start} (0x{body[bad.start]:02x}){cure}"
     return f"not JSON: {error.msg} at line {error.lineno} column {error.colno}"
 
 

@@ -1,9 +1,13 @@
 """Plain text bodies, taken apart by a pattern."""
 
+from collections.abc import Mapping
+from datetime import UTC, tzinfo
 from typing import Any
 
+from bridge.decode.base import ValueType
 from bridge.decode.charset import text_of
 from bridge.decode.pattern import PatternTimeoutError, compile_pattern
+from bridge.decode.types import TypedText
 from bridge.errors import EventError, Reason
 
 MAX_MATCHED = 64 * 1024
@@ -13,16 +17,26 @@ MAX_MATCHED = 64 * 1024
 class TextReader:
     """Reads a text, stripped of white space around it, into the named groups of a pattern that matches all of it.
 
-    Groups that took no part in the match are left out. Without a pattern, the data is the text.
+    Groups that took no part in the match are left out. What a group means is said by `types`, by its name. Without a
+    pattern, the data is the text. `encoding` is that of bodies which do not say theirs.
     """
 
-    def __init__(self, *, pattern: str | None) -> None:
+    def __init__(
+        self,
+        *,
+        pattern: str | None,
+        types: Mapping[str, ValueType] | None = None,
+        encoding: str | None = None,
+        timezone: tzinfo = UTC,
+    ) -> None:
         """Raises: ValueError: not a pattern."""
         self._full_match = None if pattern is None else compile_pattern(pattern)
+        self._types = {name: TypedText(kind, timezone) for name, kind in (types or {}).items()}
+        self._encoding = encoding
 
     def __call__(self, body: bytes, content_type: str | None) -> Any:
         """Raises: EventError."""
-        text = text_of(body, content_type).strip()
+        text = text_of(body, content_type, self._encoding).strip()
         if self._full_match is None:
             return text
         if len(text) > MAX_MATCHED:
@@ -37,4 +51,5 @@ class TextReader:
             ) from None
         if groups is None:
             raise EventError(Reason.DECODE, f"the text of {len(text)} characters does not match the source's pattern")
-        return {name: value for name, value in groups.items() if value is not None}
+        found = {name: value for name, value in groups.items() if value is not None}
+        return found | {name: read(name, found[name]) for name, read in self._types.items() if name in found}

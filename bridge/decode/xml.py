@@ -1,20 +1,22 @@
 """XML bodies, as dicts."""
 
-import math
 import re
 import threading
-from collections.abc import Callable, Mapping
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
+from datetime import UTC, tzinfo
 from typing import Any
 
 from lxml import etree
 
 from bridge.decode.base import MAX_DEPTH, ValueType
-from bridge.decode.charset import declared_charset, text_of
-from bridge.decode.instants import parse_instant
+from bridge.decode.charset import byte_order, charset_named, declared_charset, seen, text_of
+from bridge.decode.types import TypedText
 from bridge.errors import EventError, Reason
 
 _XSI = "{http://www.w3.org/2001/XMLSchema-instance}"
+_NIL = _XSI + "nil"
+_COMMON = (b"utf-8", b"UTF-8")
+_DECLARED = re.compile(rb"""\s*<\?xml\s[^>]*?\bencoding\s*=\s*["']([\w.:-]+)["']""", re.ASCII)
 
 
 class XmlReader:
@@ -22,32 +24,73 @@ class XmlReader:
 
     Elements and attributes go by their local names. An element with neither attributes nor children is its text, any
     other a dict: attributes as `@name`, children by name (repeated ones as a list), text beside them as `#text`.
-    White space around text is dropped. Attributes of XML Schema instances (`xsi:type`, ...) are for validators and are
-    left out. A document type declaration is refused, so there are no entities to expand and no file or host to reach.
-    A charset of the content type wins over the encoding that the document declares (RFC 7303, section 3.2).
+    White space around text is dropped. An element without a value, `xsi:nil` by whatever prefix, is null (its other
+    attributes stay, beside a `#text` that is null); an empty one is empty text, and null where `types` gives it a type.
+    Other attributes of XML Schema instances (`xsi:type`, ...) are for validators and are left out. What `lists` names is
+    a list, of none, one or many: a path is an empty list in a parent that has none, a name that occurs nowhere in the
+    root. A document type declaration is refused, so there are no entities to expand and no file or host to reach.
+    A byte order mark wins over a charset of the content type, and that over the encoding that the document declares
+    (RFC 7303, section 3.2). A declaration that cannot be true is passed over: a document that can be read as far as its
+    declaration is not in UTF-16. `encoding` is tried where nothing else says.
     """
 
-    def __init__(self, *, root: str | None, types: Mapping[str, ValueType]) -> None:
-        self._parsers = _Parsers(root, types)
+    def __init__(
+        self,
+        *,
+        root: str | None,
+        types: Mapping[str, ValueType],
+        lists: Sequence[str] = (),
+        encoding: str | None = None,
+        timezone: tzinfo = UTC,
+    ) -> None:
+        self._encoding = encoding
+        typed = {key: TypedText(kind, timezone) for key, kind in types.items()}
+        self._parsers = _Parsers(root, typed, lists)
 
     def __call__(self, body: bytes, content_type: str | None = None) -> Any:
         """Raises: EventError."""
-        parser = self._parsers.own
-        if declared_charset(content_type) is not None:
-            body, parser = text_of(body, content_type).encode(), self._parsers.utf8
-        try:
-            return etree.fromstring(body, parser)
-        except etree.XMLSyntaxError as error:
-            # Not chained: libxml2's message quotes the document.
-            raise EventError(Reason.DECODE, f"not XML: {_kind(error)} at line {error.lineno or 1}") from None
+        text = self._text(body, content_type)
+        return _parsed(body, self._parsers.own) if text is None else _parsed(text.encode(), self._parsers.utf8)
+
+    def _text(self, body: bytes, content_type: str | None) -> str | None:
+        """The document, where its encoding is not for the parser to find out."""
+        if declared_charset(content_type) is not None or byte_order(body) is not None:
+            return text_of(body, content_type, self._encoding)
+        declared = _DECLARED.match(body, 0, 200)
+        if self._encoding is None and (declared is None or declared[1] in _COMMON):
+            return None
+        charset = None if declared is None else charset_named(declared[1].decode())
+        if charset is not None and charset.startswith(("utf-16", "utf-32")):
+            return body.decode() if _is_utf_8(body) else text_of(body, None, self._encoding)
+        if self._encoding is None or charset not in (None, "utf-8") or _is_utf_8(body):
+            return None
+        return text_of(body, None, self._encoding)
+
+
+def _parsed(body: bytes, parser: etree.XMLParser) -> Any:
+    try:
+        return etree.fromstring(body, parser)
+    except etree.XMLSyntaxError as error:
+        kind = _kind(error)
+        hint = "; decode.encoding names the encoding of a body that does not" if kind == "invalid encoding" else ""
+        # Not chained: libxml2's message quotes the document.
+        raise EventError(Reason.DECODE, f"not XML: {kind} at line {error.lineno or 1}{seen(body) or hint}") from None
+
+
+def _is_utf_8(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class _Parsers(threading.local):
     """Parsers of one thread: a document that waits for the parser of another thread would hold the event loop."""
 
-    def __init__(self, root: str | None, types: Mapping[str, ValueType]) -> None:
-        self.own = _parser(_Builder(root, types), encoding=None)
-        self.utf8 = _parser(_Builder(root, types), encoding="utf-8")
+    def __init__(self, root: str | None, types: Mapping[str, TypedText], lists: Sequence[str]) -> None:
+        self.own = _parser(_Builder(root, types, lists), encoding=None)
+        self.utf8 = _parser(_Builder(root, types, lists), encoding="utf-8")
 
 
 def _parser(builder: Any, *, encoding: str | None) -> etree.XMLParser:
@@ -72,12 +115,13 @@ def _kind(error: etree.XMLSyntaxError) -> str:
 class _Element:
     """An element that is still open."""
 
-    __slots__ = ("members", "name", "text")
+    __slots__ = ("is_nil", "members", "name", "text")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.members: dict[str, Any] = {}
         self.text: list[str] = []
+        self.is_nil = False
 
     def add(self, name: str, value: Any) -> None:
         if name not in self.members:
@@ -91,10 +135,17 @@ class _Element:
 class _Builder:
     """A parser target (lxml, "The target parser interface"): builds the data as the parser reads, without a tree."""
 
-    def __init__(self, root: str | None, types: Mapping[str, ValueType]) -> None:
+    def __init__(self, root: str | None, types: Mapping[str, TypedText], lists: Sequence[str]) -> None:
         self._root = root
-        self._by_name = {key: (kind, _READ[kind]) for key, kind in types.items() if "/" not in key}
-        self._by_path = {key: (kind, _READ[kind]) for key, kind in types.items() if "/" in key}
+        self._by_name = {key: read for key, read in types.items() if "/" not in key}
+        self._by_path = {key: read for key, read in types.items() if "/" in key}
+        self._list_names = frozenset(lists)
+        self._list_paths: dict[str, set[str]] = {}  # names by the path of their parent
+        for path in lists:
+            parent, slash, name = path.replace(".", "/").rpartition("/")
+            if slash:
+                self._list_paths.setdefault(parent, set()).add(name)
+        self._unmet = set(self._list_names)
         self._open: list[_Element] = []
         self._value: Any = None
 
@@ -110,7 +161,9 @@ class _Builder:
         element = _Element(name)
         self._open.append(element)
         for key, value in attributes.items():
-            if not key.startswith(_XSI):
+            if key == _NIL:
+                element.is_nil = value.strip() in ("true", "1")
+            elif not key.startswith(_XSI):
                 member = "@" + _local(key)
                 element.add(member, self._typed(member, value))
 
@@ -120,24 +173,51 @@ class _Builder:
     def end(self, tag: str) -> None:
         element = self._open[-1]
         text = "".join(element.text).strip()
+        if self._list_names:
+            self._add_empty_lists(element, text)
         value: Any
         if element.members:
             if text:
                 element.members["#text"] = self._typed("", text)
+            elif element.is_nil and all(name.startswith("@") for name in element.members):
+                element.members["#text"] = None
             value = element.members
         else:
-            value = self._typed("", text)
+            value = None if element.is_nil and not text else self._typed("", text)
+        is_listed = self._list_names and self._is_listed(element)
         self._open.pop()
-        if self._open:
-            self._open[-1].add(element.name, value)
-        else:
+        if not self._open:
             self._value = value
+        elif is_listed:
+            self._open[-1].members.setdefault(element.name, []).append(value)
+        else:
+            self._open[-1].add(element.name, value)
 
     def close(self) -> Any:
         """Called after every document, a broken one too: hands out the value and forgets the document."""
         value, self._value = self._value, None
         self._open.clear()
+        self._unmet = set(self._list_names)
         return value
+
+    def _path(self) -> str:
+        return "/".join([element.name for element in self._open[1:]])
+
+    def _is_listed(self, element: _Element) -> bool:
+        if element.name in self._list_names:
+            self._unmet.discard(element.name)
+            return True
+        return element.name in self._list_paths.get(self._path().rpartition("/")[0], ()) and len(self._open) > 1
+
+    def _add_empty_lists(self, element: _Element, text: str) -> None:
+        """What is listed and did not occur in the innermost element; one that is text or null stays as it is."""
+        if element.is_nil or (text and not element.members):
+            return
+        names = self._list_paths.get(self._path(), set()) if self._list_paths else set()
+        if len(self._open) == 1:
+            names = names | {name for name in self._unmet if not re.search("[./]", name)}
+        for name in names:
+            element.members.setdefault(name, [])
 
     def _typed(self, attribute: str, text: str) -> Any:
         """The text of the innermost open element, or of its attribute, as its type says."""
@@ -146,61 +226,10 @@ class _Builder:
         key = attribute or self._open[-1].name
         typed = self._by_name.get(key)
         if self._by_path:
-            names = [element.name for element in self._open[1:]]
-            path = "/".join([*names, attribute] if attribute else names)
+            path = "/".join([part for part in (self._path(), attribute) if part])
             key, typed = (path, self._by_path[path]) if path in self._by_path else (key, typed)
-        if typed is None:
-            return text
-        kind, read = typed
-        try:
-            return read(text.strip())
-        except ValueError:
-            # Not chained: the message of a failed conversion quotes the value.
-            raise EventError(Reason.DECODE, f"{key} is not of the type {kind}") from None
+        return text if typed is None else typed(key, text)
 
 
 def _local(name: str) -> str:
     return name.rpartition("}")[2]
-
-
-def _decimal(text: str) -> Decimal:
-    return Decimal(_lexical(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)", text))
-
-
-def _int(text: str) -> int:
-    return int(_lexical(r"[+-]?[0-9]+", text))
-
-
-def _float(text: str) -> float:
-    value = float(_lexical(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?", text))
-    if not math.isfinite(value):
-        raise ValueError("not finite")
-    return value
-
-
-def _bool(text: str) -> bool:
-    return _lexical("true|false|1|0", text) in ("true", "1")
-
-
-def _datetime(text: str) -> str:
-    """RFC 3339 text in UTC: data stays JSON-like, and instants compare as text."""
-    return parse_instant(text).isoformat().replace("+00:00", "Z")
-
-
-def _lexical(pattern: str, text: str) -> str:
-    """The text if it is a number or truth value as XML Schema writes it (Part 2, section 3.2).
-
-    Python alone would take more: underscores, digits of other scripts, NaN.
-    """
-    if len(text) > 64 or re.fullmatch(pattern, text) is None:
-        raise ValueError("not in the lexical space")
-    return text
-
-
-_READ: Mapping[ValueType, Callable[[str], Any]] = {
-    "decimal": _decimal,
-    "int": _int,
-    "float": _float,
-    "bool": _bool,
-    "datetime": _datetime,
-}

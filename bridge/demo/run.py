@@ -22,7 +22,7 @@ from bridge.check import check
 from bridge.config import Settings
 from bridge.console.routes import console
 from bridge.demo.phones import Cast
-from bridge.demo.show import Show
+from bridge.demo.show import Show, bearer_token
 from bridge.demo.summary import as_text
 from bridge.errors import BridgeError
 from sandbox.servicebus import ServiceBus
@@ -38,7 +38,8 @@ _WELCOME = """
 pushbridge demo
 
   Look here        {page}
-  Post an event    curl -H 'Content-Type: text/plain' -d "Employee Id '777' has joined." {page}in/hr
+  Post an event    curl -H 'Authorization: Bearer {token}' -H 'Content-Type: text/plain' \\
+                     -d "Employee Id '777' has joined." {page}in/hr
   Send to a topic  {bus}
   Phones register  {hub}
 
@@ -79,7 +80,8 @@ async def demo(
             daemon = Daemon(settings, console=partial(console, phones=cast))
             async with daemon.running(), httpx.AsyncClient(trust_env=False, timeout=30) as client:
                 show = Show(daemon, cast, client, journal=services.journal, broker=broker, hub_key=hub_key)
-                say(_WELCOME.format(page=show.page_url, bus=broker.connection_string, hub=show.hub_url))
+                token = bearer_token(settings.sources["hr"].http)
+                say(_WELCOME.format(page=show.page_url, bus=broker.connection_string, hub=show.hub_url, token=token))
                 if exit_after is None:
                     say("  Ctrl-C ends it and leaves nothing behind.\n")
                     await _until(stop, show.go_on(), closing)

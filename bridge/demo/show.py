@@ -14,6 +14,7 @@ from bridge.demo.events import SampleEvent, first_events, later_events
 from bridge.demo.expected import CHANCE, NEWS, differences, is_complete, uncompleted
 from bridge.demo.phones import HUB, Cast
 from bridge.demo.summary import event_summary, phone_summary, subscription_summary
+from connectors.http.settings import HttpSettings
 from sandbox.journal import Journal
 from sandbox.servicebus import ServiceBus
 
@@ -94,7 +95,7 @@ class Show:
     async def _until_subscribed(self) -> None:
         """Wait for the bridge to be ready: what is sent to a topic before it has a subscription there is for nobody."""
         while True:
-            answer = await self._client.get(f"{self.page_url}readyz")
+            answer = await self._client.get(f"{self.page_url}readyz/sources")
             if answer.status_code == httpx.codes.OK:
                 return
             await asyncio.sleep(_AGAIN)
@@ -122,13 +123,21 @@ class Show:
             answer = await self._client.post(
                 self.page_url.rstrip("/") + source.path,
                 content=event.body.encode(),
-                headers={"content-type": event.content_type},
+                headers={"content-type": event.content_type, "authorization": f"Bearer {bearer_token(source)}"},
             )
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 break
             await asyncio.sleep(_AGAIN)
         if answer.status_code == httpx.codes.ACCEPTED:
             self._taken.add(event.id)
+
+
+def bearer_token(source: HttpSettings | None) -> str:
+    """What a sender shows to a source of the demo."""
+    assert source is not None
+    assert source.auth is not None
+    assert source.auth.bearer is not None
+    return source.auth.bearer.get_secret_value()
 
 
 def _subscription(settings: Settings) -> str:

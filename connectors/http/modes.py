@@ -10,9 +10,16 @@ from typing import Any
 
 STRUCTURED_TYPE = "application/cloudevents+json"
 BATCH_TYPE = "application/cloudevents-batch+json"
+MAX_ID = 1024
+"""Characters of an id that a message or a result carries; the event of a longer one is refused as it is mapped."""
+
 _ID_HEADERS = ("ce-id", "idempotency-key", "x-message-id")
 _SPACE = " \t\n\r"
 _SPACE_RUN = re.compile(f"[{_SPACE}]*")
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"|[][{}]', re.DOTALL)
+_BYTES_KEPT = "surrogateescape"
+"""How bytes that are not UTF-8 pass through: only the event that holds them is refused for them."""
+
 _DECODER = json.JSONDecoder(parse_int=float)  # an int of too many digits would be an error
 
 
@@ -66,9 +73,13 @@ def parts_of(mode: Mode, headers: Mapping[str, str], body: bytes, *, limit: int)
     content_type = headers.get("content-type")
     if mode.is_batch and (elements := _elements(body, limit + 1)) is not None:
         one = STRUCTURED_TYPE if mode is Mode.BATCH else content_type
-        return [Part(body=text.encode(), content_type=one, id=_id(event)) for text, event in elements]
-    id = next((headers[name] for name in _ID_HEADERS if headers.get(name)), None)
-    return [Part(body=body, content_type=content_type, id=id)]
+        return [Part(body=text.encode(errors=_BYTES_KEPT), content_type=one, id=_id(event)) for text, event in elements]
+    return [Part(body=body, content_type=content_type, id=id_in(headers))]
+
+
+def id_in(headers: Mapping[str, str]) -> str | None:
+    """The id that a sender gives in a header, however long it is."""
+    return next((headers[name] for name in _ID_HEADERS if headers.get(name)), None)
 
 
 def validation_code(body: bytes) -> str | None:
@@ -86,7 +97,7 @@ def _media_type(headers: Mapping[str, str]) -> str:
 def _elements(body: bytes, most: int) -> list[tuple[str, Any]] | None:
     """The first elements of a JSON array, each as it is written and what it says; None for what is no array."""
     try:
-        return list(islice(_walk(body.decode("utf-8-sig")), most))
+        return list(islice(_walk(body.decode("utf-8-sig", _BYTES_KEPT)), most))
     except (ValueError, RecursionError):
         return None
 
@@ -100,12 +111,32 @@ def _walk(text: str) -> Iterator[tuple[str, Any]]:
         raise ValueError("no array")
     goes_on = not text.startswith("]", at := _behind_space(text, at + 1))
     while goes_on:
-        value, end = _DECODER.raw_decode(text, at)
+        try:
+            value, end = _DECODER.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            value, end = None, _end_of_object(text, at)  # decoding refuses this one; the others are whole
         yield text[at:end], value
         if goes_on := text.startswith(",", at := _behind_space(text, end)):
             at = _behind_space(text, at + 1)
     if text[at:].rstrip(_SPACE) != "]":
         raise ValueError("the array has no end, or is not all")
+
+
+def _end_of_object(text: str, at: int) -> int:
+    """Where the object that begins here ends, by its brackets alone. Raises: ValueError: no object, or it never ends."""
+    if text[at : at + 1] != "{":
+        raise ValueError("no object")
+    open_brackets: list[str] = []
+    for token in _STRING_OR_BRACKET.finditer(text, at):
+        match token[0]:
+            case "{" | "[" as bracket:
+                open_brackets.append(bracket)
+            case "}" | "]" as bracket:
+                if open_brackets.pop() != ("{" if bracket == "}" else "["):
+                    raise ValueError("brackets that do not match")
+                if not open_brackets:
+                    return token.end()
+    raise ValueError("an object without an end")
 
 
 def _behind_space(text: str, at: int) -> int:
@@ -115,6 +146,8 @@ def _behind_space(text: str, at: int) -> int:
 
 
 def _id(event: Any) -> str | None:
-    """What an event calls itself, unless no UTF-8 can hold it: decoding refuses that event."""
+    """What an event calls itself, unless it is too long, or no UTF-8 can hold it: such an event is refused later."""
     id = event.get("id") if isinstance(event, dict) else None
-    return id if isinstance(id, str) and not any("\ud800" <= character <= "\udfff" for character in id) else None
+    if not isinstance(id, str) or len(id) > MAX_ID:
+        return None
+    return None if any("\ud800" <= character <= "\udfff" for character in id) else id

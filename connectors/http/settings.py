@@ -1,13 +1,24 @@
 """What a configuration says about a source that is posted to."""
 
+import re
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from connectors.duration import Duration
 from connectors.size import Size
 
 Secret = Annotated[SecretStr, Field(min_length=1)]
+
+
+def _origin(text: str) -> str:
+    if re.fullmatch(r"https?://[^/\s@?#]+", text.lower()) is None:
+        raise ValueError("not an origin; write scheme and host, such as https://app.example.com")
+    return text.lower()
+
+
+Origin = Annotated[str, AfterValidator(_origin)]
+"""Of a web page (RFC 6454), in small letters as browsers write it."""
 
 
 class _Settings(BaseModel):
@@ -59,7 +70,8 @@ class HttpSettings(_Settings):
     """Where a source is posted to, and what it takes.
 
     `cloudevents` takes structured, binary and batched CloudEvents and the Event Grid schema; `plain` takes any body.
-    Without a `handshake`, senders that ask for consent get none. `answer_timeout` is in seconds, below the 30 that
+    Without a `handshake`, senders that ask for consent get none. `allow_origins` are the web pages that may post, such
+    as `https://app.example.com`; without it no browser may. `answer_timeout` is in seconds, below the 30 that
     Event Grid waits.
     """
 
@@ -68,4 +80,5 @@ class HttpSettings(_Settings):
     auth: Auth | None = None
     limits: Limits = Limits()
     handshake: Handshake | None = None
+    allow_origins: tuple[Origin, ...] = ()
     answer_timeout: Annotated[Duration, Field(gt=0)] = 25.0

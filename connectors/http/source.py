@@ -5,6 +5,7 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 from starlette.requests import ClientDisconnect, Request
@@ -12,9 +13,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from connectors.base import NACK, Answer, Backlog, Message, Settlement
+from connectors.compression import SUPPORTED, CodingError, UnpackedTooLargeError, UnsupportedCodingError, unpacked
 from connectors.errors import NotConnectedError
 from connectors.http.auth import challenge, is_authorized
-from connectors.http.modes import Mode, Part, cloudevents_mode, parts_of, validation_code
+from connectors.http.modes import MAX_ID, Mode, Part, cloudevents_mode, id_in, parts_of, validation_code
+from connectors.http.origin import consent, is_preflight, is_refused
 from connectors.http.settings import HttpSettings
 
 MAX_EVENTS = 5000
@@ -26,6 +29,10 @@ IDLE_WAIT = 1.0
 _LARGE = 16 * 1024
 """Bytes of a batch above which to take it apart would hold the event loop for milliseconds."""
 
+_LOOK_EVERY = 0.25
+"""Seconds between two looks, while a request waits, whether the store fails."""
+
+_FAILING = "events cannot be stored at the moment; send it again"
 _RETRY_AFTER = {"retry-after": "5"}
 _CREDENTIALS = frozenset(
     ["authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "aeg-sas-key", "aeg-sas-token"]
@@ -36,27 +43,42 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class _StoreFailsError(Exception):
+    """What waits cannot be kept at the moment."""
+
+
 class HttpSource:
     """Messages from HTTP requests; the process's server mounts `route()`.
 
     A request is answered once its message is settled, that is, once everything it caused is in the store:
 
-        202  accepted
-        400  rejected, kept as a dead letter here; sending it again will not help
+        202  taken: `outcome` says whether it was accepted (with its rules and notifications), found no rule, was a
+             duplicate, or is kept as a dead letter; what of it failed is under `failures`, and kept
+        400  rejected, and not kept: it cannot be read; sending it again will not help
         503  not now (too many in flight, not connected, shutting down, not settled in time): the sender repeats it,
              and the event's identity makes the repetition harmless
-        401 405 413 415  refused at the door: nothing of it is kept
+        401 403 405 413 415  refused at the door: nothing of it is kept
 
     A batch is several messages and one answer, with a result for each event. A single event that has to come again
-    makes it 503, as senders repeat batches whole (Event Grid: "all or none"). It is 400 only if every event was
-    rejected: the sender would otherwise dead-letter those that were accepted, and the rejected ones are kept here.
+    makes it 503, as senders repeat batches whole (Event Grid: "all or none"). What cannot be read in a batch is kept as a
+    dead letter: a sender that was told 400 would dead-letter the good events with it.
+
+    While `store_fails`, requests are answered with 503 at once, those that wait too.
     """
 
-    def __init__(self, name: str, settings: HttpSettings, *, now: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: HttpSettings,
+        *,
+        now: Callable[[], datetime] = _utc_now,
+        store_fails: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.name = name
         self.notes: Sequence[str] = ()
         self._settings = settings
         self._now = now
+        self._store_fails = store_fails
         self._connected = False
         self._requests = 0
         self._waiting: OrderedDict[asyncio.Future[Answer], Message] = OrderedDict()
@@ -106,9 +128,18 @@ class HttpSource:
             raise NotConnectedError(f"source {self.name} is closed")
 
     async def _respond(self, request: Request) -> Response:
+        if is_preflight(request.headers) or request.method != "OPTIONS":
+            if is_refused(request.headers, self._settings.allow_origins):
+                return _refusal(403, "web pages of this origin may not post here: allow_origins does not list it")
+            if request.method == "OPTIONS":
+                return Response(status_code=204, headers=consent(request.headers))
+            answer = await self._answer(request)
+            answer.headers.update(consent(request.headers))
+            return answer
+        return self._consent(request)
+
+    async def _answer(self, request: Request) -> Response:
         settings = self._settings
-        if request.method == "OPTIONS":
-            return self._consent(request)
         if settings.auth is not None and not is_authorized(request, settings.auth):
             return _refusal(
                 401, "wrong or missing credentials", {"www-authenticate": challenge(settings.auth, self.name)}
@@ -116,8 +147,11 @@ class HttpSource:
         mode = Mode.PLAIN if settings.format == "plain" else cloudevents_mode(request.headers)
         if mode is None:
             return _refusal(415, "not a CloudEvent: send application/cloudevents+json, a batch of it, or ce- headers")
-        if request.headers.get("content-encoding", "identity") != "identity":
-            return _refusal(415, "compressed bodies are not taken", {"accept-encoding": "identity"})
+        if self._store_fails():
+            return _refusal(503, _FAILING, _RETRY_AFTER)
+        id = id_in(request.headers)
+        if id is not None and len(id) > MAX_ID:
+            return _refusal(400, f"an id of {len(id)} characters is too long, {MAX_ID} are allowed")
         if self._requests >= settings.limits.in_flight:
             return _refusal(503, "too many requests in flight", _RETRY_AFTER)
         self._requests += 1
@@ -126,6 +160,8 @@ class HttpSource:
                 return await self._take(request, mode)
         except TimeoutError:
             return _refusal(503, "not settled in time; send it again", _RETRY_AFTER)
+        except _StoreFailsError:
+            return _refusal(503, _FAILING, _RETRY_AFTER)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody is there to read it
         finally:
@@ -135,34 +171,55 @@ class HttpSource:
         body = await _body(request, self._settings.limits.body)
         if body is None:
             return _refusal(413, f"the body is over the limit of {self._settings.limits.body} bytes")
+        headers = {name: value for name, value in request.headers.items() if name not in _CREDENTIALS}
+        try:
+            body = unpacked(body, headers.pop("content-encoding", ""), limit=self._settings.limits.body)
+        except UnsupportedCodingError as error:
+            return _refusal(415, str(error), {"accept-encoding": ", ".join(SUPPORTED)})
+        except UnpackedTooLargeError as error:
+            return _refusal(413, str(error))
+        except CodingError:
+            headers["content-encoding"] = request.headers["content-encoding"]  # decoding refuses it and keeps the bytes
         if mode is Mode.EVENT_GRID_VALIDATION:
             return self._validation(body)
-        parts = await _parts(mode, request.headers, body)
+        parts = await _parts(mode, headers, body)
         if len(parts) > MAX_EVENTS:
             return _refusal(413, f"the batch has more than {MAX_EVENTS} events")
         if not self._connected:
             return _refusal(503, "not taking events at the moment", _RETRY_AFTER)
-        answers = await self._settlements(parts, request)
+        answers = await self._settlements(parts, headers, is_batch=mode.is_batch)
         results = [_result(part.id, answer) for part, answer in zip(parts, answers, strict=True)]
         return _json(_status(answers), {"results": results} if mode.is_batch else results[0])
 
-    async def _settlements(self, parts: Sequence[Part], request: Request) -> Sequence[Answer]:
-        """Hand the events to `receive` and wait until all are settled; whoever stops waiting takes them back."""
-        headers = {name: value for name, value in request.headers.items() if name not in _CREDENTIALS}
+    async def _settlements(
+        self, parts: Sequence[Part], headers: Mapping[str, str], *, is_batch: bool
+    ) -> Sequence[Answer]:
+        """Hand the events to `receive` and wait until all are settled; whoever stops waiting takes them back.
+
+        Raises: _StoreFailsError.
+        """
         loop = asyncio.get_running_loop()
         futures: list[asyncio.Future[Answer]] = [loop.create_future() for _ in parts]
         for part, future in zip(parts, futures, strict=True):
-            self._waiting[future] = self._message(part, headers, future)
+            self._waiting[future] = self._message(part, headers, future, is_alone=not is_batch)
         self._unsettled.update(futures)
         self._arrived.set()
         try:
-            return await asyncio.gather(*futures)
+            waiting: set[asyncio.Future[Answer]] = set(futures)
+            while waiting:
+                _, waiting = await asyncio.wait(waiting, timeout=_LOOK_EVERY)
+                if waiting and self._store_fails():
+                    raise _StoreFailsError
+            return [future.result() for future in futures]
         finally:
             self._unsettled.difference_update(futures)
             for future in futures:
                 self._waiting.pop(future, None)
+                future.cancel()  # what is not in the store yet is given up: its sender comes again
 
-    def _message(self, part: Part, headers: Mapping[str, str], receipt: asyncio.Future[Answer]) -> Message:
+    def _message(
+        self, part: Part, headers: Mapping[str, str], receipt: asyncio.Future[Answer], *, is_alone: bool
+    ) -> Message:
         properties = {"path": self._settings.path, "content_type": part.content_type, "message_id": part.id}
         return Message(
             source=self.name,
@@ -173,6 +230,8 @@ class HttpSource:
             properties={name: value for name, value in properties.items() if value is not None},
             enqueued_at=self._now(),
             receipt=receipt,
+            is_lost=receipt.cancelled,
+            is_alone=is_alone,
         )
 
     def _consent(self, request: Request) -> Response:
@@ -225,23 +284,18 @@ async def _body(request: Request, limit: int) -> bytes | None:
 
 
 def _status(answers: Sequence[Answer]) -> int:
-    if any(answer.settlement is Settlement.NACK for answer in answers):
+    settlements = {answer.settlement for answer in answers}
+    if Settlement.NACK in settlements:
         return 503
-    return 400 if answers and all(map(_is_rejected, answers)) else 202
+    return 400 if Settlement.REJECT in settlements else 202
 
 
-def _is_rejected(answer: Answer) -> bool:
-    """A reason says that something went wrong, also where the message is acknowledged since its dead letter is kept."""
-    return answer.settlement is Settlement.REJECT or bool(answer.reason)
-
-
-def _result(id: str | None, answer: Answer) -> dict[str, str]:
-    result = {} if id is None else {"id": id}
+def _result(id: str | None, answer: Answer) -> Mapping[str, Any]:
+    """What became of an event; its id is that which the event is known by, or else the sender's."""
+    result: dict[str, Any] = {} if id is None else {"id": id}
     if answer.settlement is Settlement.NACK:
         return result | {"outcome": "again"}
-    if _is_rejected(answer):
-        return result | {"outcome": "rejected", "reason": answer.reason, "detail": answer.detail}
-    return result | {"outcome": "accepted"}
+    return {**result, **(answer.told or {"outcome": "accepted"})}
 
 
 def _json(status: int, content: object) -> Response:

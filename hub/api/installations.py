@@ -10,7 +10,7 @@ from hub.api.errors import XML
 from hub.api.gate import Gate
 from hub.api.request import json_object, read_body, url_of
 from hub.api.service import HubService
-from hub.documents import document_of, installation_from_document
+from hub.documents import check_installation_id, document_of, installation_from_document
 
 
 class Installations:
@@ -30,7 +30,7 @@ class Installations:
 
     async def put(self, request: Request) -> Response:
         hub, access = self._gate.admit(request, Right.LISTEN)
-        id = request.path_params["id"]
+        id = _id(request)
         document = json_object(await read_body(request))
         await self._service.put_installation(hub, installation_from_document(id, document, max_tags=access.max_tags))
         # 200 even when it is new: two SDKs take 201 for a failure.
@@ -38,10 +38,17 @@ class Installations:
 
     async def get(self, request: Request) -> Response:
         hub, _ = self._gate.admit(request, Right.LISTEN)
-        installation = await self._service.get_installation(hub, request.path_params["id"])
+        installation = await self._service.get_installation(hub, _id(request))
         return Response(orjson.dumps(document_of(installation)), media_type="application/json; charset=utf-8")
 
     async def delete(self, request: Request) -> Response:
         hub, _ = self._gate.admit(request, Right.LISTEN)
-        await self._service.delete_installation(hub, request.path_params["id"])
+        await self._service.delete_installation(hub, _id(request))
         return Response(status_code=204)
+
+
+def _id(request: Request) -> str:
+    """Raises: InvalidRequestError."""
+    id: str = request.path_params["id"]
+    check_installation_id(id)
+    return id

@@ -68,7 +68,9 @@ def _refuse_other_sends(request: Request) -> None:
 
 def _notification_id(hub: str, key: str) -> str:
     if len(key) > _MAX_IDEMPOTENCY_KEY:
-        raise InvalidRequestError(f"An Idempotency-Key has up to {_MAX_IDEMPOTENCY_KEY} characters")
+        raise InvalidRequestError(
+            f"An Idempotency-Key of {len(key)} characters is too long, {_MAX_IDEMPOTENCY_KEY} are allowed"
+        )
     return hashlib.sha256(f"{hub}\n{key}".encode()).hexdigest()[:32] if key else secrets.token_hex(16)
 
 

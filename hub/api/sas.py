@@ -87,7 +87,7 @@ def _covers(resource: str, hosts: Collection[str], path: str) -> bool:
         return False
     if parts.scheme and parts.scheme not in _RESOURCE_SCHEMES:
         return False
-    covered = _segments(unquote(parts.path))
+    covered = _segments(unquote(parts.path).lower())  # what was encoded twice has its capitals only now
     return parts.hostname in {host.lower() for host in hosts} and _segments(path.lower())[: len(covered)] == covered
 
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token (RFC 9110, 5.6.2)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
+MAX_LINES = 4096
+"""Bytes of all header lines of a push: a service may answer more by closing a connection that others share."""
+
 
 class HeaderError(ValueError):
     """A header that is not sent: its name or value cannot be, or it is not the caller's to set."""
@@ -31,7 +34,7 @@ def given_fields(headers: Mapping[str, str], *, allowed: tuple[str, ...]) -> dic
 def field_lines(fields: Mapping[str, str]) -> list[bytes]:
     """Lines for the transport; UTF-8.
 
-    Raises: HeaderError: a control character, or a character that UTF-8 has not.
+    Raises: HeaderError: a control character, a character that UTF-8 has not, or too many bytes.
     """
     lines = []
     for name, value in fields.items():
@@ -41,4 +44,7 @@ def field_lines(fields: Mapping[str, str]) -> list[bytes]:
             lines.append(f"{name}: {value}".encode())
         except UnicodeEncodeError as error:
             raise HeaderError(f"the header {name!r} has a lone surrogate in its value") from error
+    size = sum(map(len, lines))
+    if size > MAX_LINES:
+        raise HeaderError(f"headers of {size} bytes are too large, {MAX_LINES} are allowed")
     return lines

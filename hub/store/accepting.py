@@ -29,7 +29,6 @@ def accept(
     insert_dead_letters(connection, [letter for arrival in fresh for letter in arrival.dead_letters], now)
     notifications = [notification for arrival in fresh for notification in arrival.notifications]
     known = _known(connection, notifications)
-    repeated: set[str] = set()
     (seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM notification").fetchone()
     hubs: dict[str, int] = {}
     rows: list[tuple[Any, ...]] = []
@@ -37,7 +36,6 @@ def accept(
     for notification in notifications:
         key = bytes.fromhex(notification.id)
         if key in known:
-            repeated.add(notification.id)
             continue
         known.add(key)
         seq += 1
@@ -59,7 +57,7 @@ def accept(
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         rows,
     )
-    return AcceptanceResult(duplicates=frozenset(duplicates), work=work, known=frozenset(repeated))
+    return AcceptanceResult(duplicates=frozenset(duplicates), work=work)
 
 
 def _duplicates(
@@ -67,14 +65,14 @@ def _duplicates(
 ) -> set[int]:
     """Indices of arrivals seen before, in the store or earlier in the batch; the others are remembered.
 
-    An arrival that notifies nobody is not remembered: repeating it does no harm, and a dead letter that was mended has to
-    come through when the broker hands it out again. One without an event id (a send through the API) is known by its
-    notification alone.
+    An arrival that notifies nobody is not remembered, unless it says so: repeating it does no harm, and a dead letter
+    that was mended has to come through when the broker hands it out again. One without an event id (a send through the
+    API) is known by its notification alone.
     """
     keyed = [
         (index, seen_key(arrival.source, arrival.event_id))
         for index, arrival in enumerate(arrivals)
-        if arrival.event_id and arrival.notifications
+        if arrival.event_id and (arrival.notifications or arrival.remember)
     ]
     if not keyed:
         return set()

@@ -60,7 +60,7 @@ def _evaluate(expression: TagExpression, members: Callable[[str], BitMap], every
 
 
 def kind_key(kind: str, platform: Platform) -> str:
-    """The index keeps kinds as tags that no tag can collide with: `%` is not in the tag alphabet."""
+    """The index keeps kinds as tags that no tag can collide with: neither tags nor template names begin with `%`."""
     return f"%{kind}:{platform.value}"
 
 

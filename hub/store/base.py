@@ -54,14 +54,16 @@ class DeadLetter:
 class Arrival:
     """All that one event caused. An event seen before causes nothing: its notifications and dead letters are dropped.
 
-    `source` and `event_id` together are what an event is known by; without an `event_id`, or without notifications, it
-    is never taken for a repetition.
+    `source` and `event_id` together are what an event is known by; a source of several texts is one that `joined` of
+    `hub.identity` made. Without an `event_id` an event is never taken for a repetition, and without notifications only
+    if `remember`.
     """
 
     source: str
     event_id: str
     notifications: Sequence[Notification] = ()
     dead_letters: Sequence[DeadLetter] = ()
+    remember: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,14 +96,10 @@ class Work:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptanceResult:
-    """`duplicates` are indices of arrivals seen before; `work` is what was leased to the caller with the same commit.
-
-    `known` are ids of notifications that the store had before: they cause nothing.
-    """
+    """`duplicates` are indices of arrivals seen before; `work` is what was leased to the caller with the same commit."""
 
     duplicates: frozenset[int]
     work: Sequence[Work]
-    known: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -114,6 +112,8 @@ class Target:
     template: int | None
     push_variables: Mapping[str, str] | None
     registered_at: float
+    tags: str = "[]"
+    """A JSON array, as the store has it: only those of pages under way are asked for again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +181,8 @@ class PageResult:
 class Recorded:
     """`ended` counts the notifications whose last page this was; `lost` the results refused for a lost lease.
 
-    `dead_letters` are those of the results that were recorded. `unreached` are those of the ended that no phone got, with the cause; each is told once, however often it was tried.
+    `dead_letters` are those of the results that were recorded. `unreached` are those of the ended that no phone got, with
+    the cause; each is told once, however often it was tried.
     """
 
     ended: Mapping[tuple[str, State], int]

@@ -219,4 +219,4 @@ def _paged(by_platform: Mapping[Platform, BitMap]) -> list[tuple[Platform, BitMa
 
 
 def _target(row: tuple[Any, ...]) -> Target:
-    return Target(row[0], _PLATFORMS[row[1]], row[2], row[3], orjson.loads(row[4]) if row[4] else None, row[5])
+    return Target(row[0], _PLATFORMS[row[1]], row[2], row[3], orjson.loads(row[4]) if row[4] else None, row[5], row[7])

@@ -8,7 +8,7 @@ from typing import Any, cast
 from hub.errors import StoreError
 from hub.store.base import Store
 
-_FORGOTTEN_AFTER = 15.0
+_FORGOTTEN_AFTER = 6.0
 """Seconds after which a failure is over that did not repeat, once the store writes again: longer than any retry waits."""
 
 

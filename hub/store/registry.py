@@ -10,15 +10,16 @@ from typing import Any
 
 import orjson
 
-from hub.errors import NotFoundError, PreconditionError
+from hub.errors import InvalidRequestError, NotFoundError, PreconditionError
 from hub.installation import Installation, Registration, Template
 from hub.notification import Platform
 from hub.store.audience import kind_key
 from hub.store.hubs import hub_id, known_hub_id
 from hub.store.tag_index import TagChanges, members
-from hub.tags import tag_key
+from hub.tags import installation_tag, tag_key
 
 _PLATFORMS = {platform.value: platform for platform in Platform}
+_MOVED = "another user registered this push channel"
 
 
 # Writing
@@ -31,16 +32,70 @@ def put_installations(
     *,
     now: float,
 ) -> None:
-    """Create or replace documents and their registrations; what a document no longer has is dropped."""
+    """Create or replace documents and their registrations; what a document no longer has is dropped.
+
+    A push channel that another user's installation had is this one's from now on: that installation no longer reaches it.
+
+    Raises: InvalidRequestError: an id that tags cannot tell from the id of another installation.
+    """
     number = hub_id(connection, hub)
     changes = TagChanges()
+    ids: dict[str, str] = {}
     for installation, registrations in installations:
+        _check_id(connection, number, installation.id, ids)
         connection.execute(
             "INSERT OR REPLACE INTO installation (hub, id, document, updated_at, expires_at) VALUES (?, ?, ?, ?, ?)",
             (number, installation.id, _document(installation), now, _seconds(installation.expires_at)),
         )
         _replace_derived(connection, number, installation.id, registrations, changes, now)
+        _take_from_other_users(connection, number, installation, registrations, changes, now)
     changes.apply(connection, number)
+
+
+def _check_id(connection: sqlite3.Connection, hub: int, installation_id: str, ids: dict[str, str]) -> None:
+    """Two ids that compare alike would share `$InstallationId:{id}`, and each phone what is meant for the other.
+
+    `ids` are those of the same transaction, by key.
+    """
+    key = tag_key(installation_tag(installation_id))
+    rows = connection.execute(
+        "SELECT DISTINCT r.installation_id FROM tag t JOIN tag_row m ON m.tag = t.id JOIN registration r"
+        " ON r.ordinal = m.ordinal WHERE t.hub = ? AND t.key = ? AND r.installation_id != ?",
+        (hub, key, installation_id),
+    )
+    known = [ids.setdefault(key, installation_id), *(other for (other,) in rows)]
+    if any(other != installation_id and tag_key(installation_tag(other)) == key for other in known):
+        raise InvalidRequestError(
+            f"installationId {installation_id!r} differs from one that is registered in case only, and ids compare without"
+        )
+
+
+def _take_from_other_users(
+    connection: sqlite3.Connection,
+    hub: int,
+    installation: Installation,
+    registrations: Sequence[Registration],
+    changes: TagChanges,
+    now: float,
+) -> None:
+    """Hide what other users' installations registered for this push channel: the phone is this user's now."""
+    user = _user_of(registrations[0].tags) if registrations else None
+    rows = connection.execute(
+        "SELECT ordinal, template_name, platform, tags FROM registration WHERE hub = ? AND push_channel = ?"
+        " AND platform = ? AND dead_at IS NULL AND installation_id != ?",
+        (hub, installation.push_channel, installation.platform.value, installation.id),
+    ).fetchall()
+    for ordinal, template_name, platform, tags in rows:
+        if _user_of(orjson.loads(tags)) != user:
+            unindex(changes, ordinal, template_name, platform, tags)
+            connection.execute(
+                "UPDATE registration SET dead_at = ?, dead_reason = ? WHERE ordinal = ?", (now, _MOVED, ordinal)
+            )
+
+
+def _user_of(tags: Iterable[str]) -> str | None:
+    """The key of the tag that names the user of a registration, if one does."""
+    return next((key for key in map(tag_key, tags) if key.startswith("$userid:")), None)
 
 
 def _replace_derived(

@@ -1,9 +1,10 @@
 """Events seen before, in SQL: a table a bucket of time, dropped whole when the window has passed."""
 
-import hashlib
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from hub.identity import digest_of, joined
 
 _BUCKETS_IN_WINDOW = 6
 """More buckets keep less beyond the window, fewer make each look-up cheaper: an event is sought in all of them."""
@@ -20,8 +21,8 @@ class SeenWindow:
 
 
 def seen_key(source: str, event_id: str) -> bytes:
-    """16 bytes: short enough to keep by the million, long enough that no two events share them."""
-    return hashlib.blake2b(f"{source}\0{event_id}".encode(), digest_size=16, usedforsecurity=False).digest()
+    """What an event is remembered by; `source` is one text, or several that `joined` made one."""
+    return digest_of(f"{source}\0{joined(event_id)}")
 
 
 def seen_among(connection: sqlite3.Connection, keys: Sequence[bytes], *, window: SeenWindow, now: float) -> set[bytes]:

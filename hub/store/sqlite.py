@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import logging
 import os
 import sqlite3
 import time
@@ -39,6 +40,9 @@ _MINIMUM_VERSION = (3, 37, 0)  # STRICT tables; RETURNING came with 3.35
 _BUSY = 10.0
 """Seconds that a statement waits for another program, a backup for instance, to let go of the file."""
 
+_MODE = 0o600
+_log = logging.getLogger("pushbridge.store")
+
 _DEAD_REGISTRATIONS_KEPT = 30 * 24 * 3600.0
 
 T = TypeVar("T")
@@ -75,8 +79,9 @@ class SqliteStore:
         if sqlite3.sqlite_version_info < _MINIMUM_VERSION:
             raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or newer is needed")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = _lock_beside(self._path)
+            _keep_private(self._path)
             await asyncio.to_thread(self._migrate)
             self._reader = await asyncio.to_thread(self._connect)
             await asyncio.to_thread(self._writer.start)
@@ -311,12 +316,32 @@ def _read_now(connection: sqlite3.Connection, job: Callable[[sqlite3.Connection]
         raise StoreError(f"{type(error).__name__}: {error}") from error
 
 
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, _MODE)
+
+
+def _keep_private(path: Path) -> None:
+    """Create the database for its owner alone, as SQLite creates its other files like it; tighten what is there.
+
+    It holds push channels and bodies.
+    """
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, _MODE))
+    for file in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", ".lock"))):
+        try:
+            mode = file.stat().st_mode
+            if mode & 0o077:
+                file.chmod(_MODE)
+                _log.warning("readable by others until now: %s", file)
+        except FileNotFoundError:
+            pass
+
+
 def _lock_beside(path: Path) -> IO[bytes]:
     """An exclusive lock that ends with the process, however it ends.
 
     Raises: StoreLockedError: somebody else has it.
     """
-    file = open(f"{path}.lock", "ab")  # noqa: SIM115 - held for the life of the store
+    file = open(f"{path}.lock", "ab", opener=_private)  # noqa: SIM115 - held for the life of the store
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

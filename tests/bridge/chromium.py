@@ -69,6 +69,12 @@ class Page:
         async with asyncio.timeout(seconds):
             await self.evaluate(watch)
 
+    async def press(self, key: str) -> None:
+        """Press a key and let it go; `key` by its name in DOM (`Enter`)."""
+        text = {"text": "\r"} if key == "Enter" else {}
+        await self._call("Input.dispatchKeyEvent", type="keyDown", key=key, code=key, windowsVirtualKeyCode=13, **text)
+        await self._call("Input.dispatchKeyEvent", type="keyUp", key=key, code=key, windowsVirtualKeyCode=13)
+
     async def screenshot(self, path: Path) -> None:
         answer = await self._call("Page.captureScreenshot", format="png")
         path.write_bytes(base64.b64decode(answer["data"]))

@@ -61,3 +61,10 @@ class FakeStates:
 
     def crashed(self, what: str, error: Exception) -> None:
         self.crashes.append((what, error))
+
+
+def complaints(directory: Path, text: str | bytes) -> list[str]:
+    """What `check` says of a configuration, without the directory."""
+    file = directory / "c.yaml"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return [str(problem).replace(f"{directory}/", "") for problem in check(file, environ={})[1]]

@@ -22,7 +22,7 @@ def test_every_mistake_is_named_with_its_place_its_key_and_what_was_meant(name: 
     assert "canary" not in found
 
 
-@pytest.mark.parametrize("text", ["", "rules: []", "{}", "bridge:\nsources:\nrules:\n"])
+@pytest.mark.parametrize("text", ["rules: []", "{}", "bridge:\nsources:\nrules:\n"])
 def test_what_is_not_said_has_a_default(text: str, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text(text)
     settings, problems = check(tmp_path / "c.yaml", environ={})
@@ -77,3 +77,14 @@ def test_a_mistake_elsewhere_does_not_hide_those_in_rules(tmp_path: Path) -> Non
     )
     _, problems = check(tmp_path / "c.yaml", environ={})
     assert [problem.key for problem in problems] == ["brigde", "hubs.a.tire", "rules[0].push"]
+
+
+@pytest.mark.parametrize("to, column", [("$UſerId:{x}", 34), ("a || $İnstallationId:{x}", 39)])
+def test_a_service_tag_in_letters_that_only_look_alike_is_named_with_its_place(
+    to: str, column: int, tmp_path: Path
+) -> None:
+    (tmp_path / "c.yaml").write_text(
+        f'hubs: {{ app: {{}} }}\nrules: [ {{ name: r, push: {{ to: "{to}", with: {{ a: b }} }} }} ]'
+    )
+    _, (problem,) = check(tmp_path / "c.yaml", environ={})
+    assert f"c.yaml:2:{column}: rules[0].push.to: only $InstallationId" in str(problem)

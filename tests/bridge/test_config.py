@@ -161,6 +161,9 @@ def test_an_http_source_of_cloudevents_decodes_them_unless_told_otherwise(tmp_pa
         "pattern": "x",
         "root": None,
         "types": {},
+        "lists": (),
+        "encoding": None,
+        "timezone": UTC,
         "max_body": 1_048_576,
     }
 

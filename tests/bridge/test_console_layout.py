@@ -1,10 +1,6 @@
-"""The page at every width, with the fonts of the machine, and whatever an event or a part of the process holds.
+"""How the page looks in a real browser with the fonts of this machine: no word is broken, and nothing leaves its place."""
 
-No word is broken, nothing overlaps, the page does not scroll sideways, and every text can be told from its background.
-"""
-
-import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,273 +8,280 @@ from typing import Any
 import pytest
 
 from bridge.app import Daemon
+from bridge.console.phones import Phone, Shown
 from bridge.errors import Reason
 from bridge.health import Part
 from bridge.pipeline import End
 from connectors.base import Message
-from hub.notification import NativeContent, Notification, Platform
-from hub.outcome import OutcomeName, Unreached
+from hub.notification import EVERYONE, Notification, Platform
+from hub.outcome import OutcomeName
 from hub.store.base import DeadLetter
 from rules.decision import Decision, Intent
 from rules.event import Event
 from tests.bridge.chromium import Page, chromium
-from tests.bridge.demo_process import running_demo
 from tests.bridge.examples import passage_of
 from tests.bridge.test_console import HOSTILE, running
 from tests.hub.examples import notification
 
-NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-WIDTHS = [1280, 390, 1920, 1600, 1440, 1024, 768, 320]
-GERMAN = "Donaudampfschifffahrtsgesellschaftskapitänswitwenrentenauszahlungsbestätigung"
+NOW = datetime(2027, 1, 15, 8, 0, tzinfo=UTC)
+SIZES = [(1600, 900), (1280, 900), (1024, 800), (768, 900), (390, 844), (320, 640)]
+UUID = "3f2b8c1e-9d47-4a5f-8b60-c1d2e3f4a5b6"
+COMPOUND = "Rechtsschutzversicherungsgesellschaftenbeitragsrückerstattung"
+RTL = "\u202egnp.tpircs\u202c שלום עולם مرحبا بالعالم"
+CONTROLS = "a\x00b\x07c\x1b[31md\x7fe\u0085f\u200bg\u00adh\ud800i"
 
-TEXTS = {
-    "a number": "4711",
-    "two words": "employee joined",
-    "hyphens": "budget-approval-requested-by-the-department-for-marketing-and-communication",
-    "slashes": "/subscriptions/0b1f6471-1bf0-4dda-aec3-111122223333/resourceGroups/acme-production-westeurope",
-    "a UUID": "0b1f6471-1bf0-4dda-aec3-111122223333",
-    "dots": "com.acme.logistics.warehouse.shipment.delayed.by.customs.v1",
-    "a German compound": GERMAN,
-    "German compounds": f"{GERMAN} und {GERMAN}",
-    "64 KiB": "x" * 65_536,
-    "64 KiB of words": "ab-cd " * 10_000,
-    "markup": HOSTILE,
-    "right to left": "הזמנה 4711 שולמה بطلب ٤٧١١",
-    "an override": "invoice\u202etxt.exe\u2066 \u202e",
-    "control characters": "a\x00b\x1b[31mc\x7f\x85 d",
-    "line and paragraph separators": "a\nb\r\nc\u2028d\u2029e",
-    "invisible": "pay\u200bments\u00ad\ufeff\u200e",
-    "lone surrogates": "\ud800 and \udfff",
-    "Chinese": "订单已付款并且正在由仓库准备发货请耐心等待后续通知谢谢" * 3,
-    "Thai": "คำสั่งซื้อของคุณได้รับการชำระเงินแล้วและกำลังเตรียมจัดส่ง" * 2,
-    "emoji": "👩‍👩‍👧‍👦" * 30,
-    "combining marks": "Z" + "\u0335\u0321\u0337" * 60,
-    "full width": "ＡＢＣＤＥＦＧＨＩＪＫＬＭＮＯＰＱＲＳＴＵＶＷＸＹＺ" * 3,
-    "a no-break space": "a\u00a0" * 60,
-}
-
-WORDS = """
+SPLIT_WORDS = """(() => {
+  const split = []
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
-  const words = []
   while (walker.nextNode()) {
     const node = walker.currentNode
-    if (!node.parentElement.checkVisibility() || node.parentElement.closest('.label, .skip')) continue
-    for (const match of node.data.matchAll(/[^\\s\\p{Script=Han}\\p{Script=Thai}]+/gu)) {
+    for (const { 0: word, index } of node.data.matchAll(/\\S+/g)) {
       const range = document.createRange()
-      range.setStart(node, match.index)
-      range.setEnd(node, match.index + match[0].length)
-      words.push({ word: match[0], element: node.parentElement, rectangles: [...range.getClientRects()] })
+      range.setStart(node, index)
+      range.setEnd(node, index + word.length)
+      const tops = [...range.getClientRects()].filter(({ width }) => width > 0).map(({ top }) => top)
+      const isUnspaced = /[\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}]/u.test(word)
+      if (!isUnspaced && Math.max(...tops) - Math.min(...tops) > 4) split.push(word.slice(0, 80))
     }
   }
-"""
+  return split
+})()"""
+"""Words that stand on more than one line; those of scripts without spaces between words may."""
 
-BROKEN = f"""(() => {{ {WORDS}
-  const isBroken = ({{ rectangles }}) => {{
-    const shown = rectangles.filter((one) => one.width > 0)
-    return shown.some((one) => one.top >= shown[0].bottom || one.bottom <= shown[0].top)
-  }}
-  return words.filter(isBroken).map(({{ word }}) => word.slice(0, 80))
-}})()"""
-"""Words of which a part stands on another line."""
+CUT_CHIPS = """[...document.querySelectorAll('#trail .way .chip, #trail .way .chip .word')]
+  .filter((element) => element.scrollWidth > element.clientWidth).map((element) => element.textContent)"""
+"""Numbers and outcomes that cannot be read whole."""
 
-CUT_WITHOUT_A_TITLE = """[...document.querySelectorAll('.text')]
-  .filter((one) => one.checkVisibility() && one.scrollWidth > one.clientWidth + 1 && !one.closest('[title]'))
-  .map((one) => one.textContent.slice(0, 80))"""
+UNTITLED = """[...document.querySelectorAll('.word')].filter((word) => word.scrollWidth > word.clientWidth && !word.title)
+  .map((word) => word.textContent)"""
+"""Words that end in an ellipsis and do not say how they go on."""
 
-OVERLAPPING = """(() => {
-  const shown = [...document.querySelectorAll('#health .text, #health strong, .heading :is(h2, button), .stages span,'
-    + ' #trail .text, #trail time, .bar > :not(.label), figcaption .text')]
-    .filter((one) => one.checkVisibility() && !one.closest('.label'))
-    .map((one) => ({ one, box: one.getBoundingClientRect() })).filter(({ box }) => box.width && box.height)
-  const found = []
-  for (const [index, a] of shown.entries()) {
-    for (const b of shown.slice(index + 1)) {
-      if (a.one.contains(b.one) || b.one.contains(a.one)) continue
-      const isScrolled = a.one.closest('#all-parts') !== b.one.closest('#all-parts')
-      const wide = Math.min(a.box.right, b.box.right) - Math.max(a.box.left, b.box.left)
-      const high = Math.min(a.box.bottom, b.box.bottom) - Math.max(a.box.top, b.box.top)
-      if (!isScrolled && wide > 1 && high > 2) found.push([a.one.textContent.slice(0, 40), b.one.textContent.slice(0, 40)])
-    }
+OUTSIDE = """(() => {
+  const outside = []
+  for (const element of document.querySelectorAll('body *')) {
+    if (element.closest('.devices, .unseen, .skip, template') || !element.getClientRects().length) continue
+    if (getComputedStyle(element).clipPath !== 'none') continue
+    const { left, right } = element.getBoundingClientRect()
+    if (left < -0.5 || right > document.documentElement.clientWidth + 0.5) outside.push(element.outerHTML.slice(0, 100))
   }
-  return found
+  return outside
 })()"""
 
-OUTSIDE = """[...document.querySelectorAll('#health *, #trail *, .heading *, .bar *')]
-  .filter((one) => one.checkVisibility() && !one.closest('.label'))
-  .filter((one) => one.getBoundingClientRect().right > document.documentElement.clientWidth + 1
-    && getComputedStyle(one).display !== 'inline')
-  .map((one) => one.outerHTML.slice(0, 120))"""
-"""What reaches over the page's edge. Words that find no room do, in a box that cuts them."""
+OVERLAPS = """(() => {
+  const boxes = []
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+  while (walker.nextNode()) {
+    const node = walker.currentNode
+    const parent = node.parentElement
+    if (!node.data.trim() || parent.closest('.devices, .all, .unseen, .skip')) continue
+    if ([parent, parent.parentElement].some((element) => getComputedStyle(element).clipPath !== 'none')) continue
+    const range = document.createRange()
+    range.selectNodeContents(node)
+    const clip = parent.closest('.word, .chip')?.getBoundingClientRect()
+    for (const rect of range.getClientRects()) {
+      const right = clip ? Math.min(rect.right, clip.right) : rect.right
+      const { left, top, bottom } = rect
+      if (right - left > 1) boxes.push({ left, right, top, bottom, text: node.data.slice(0, 40), node })
+    }
+  }
+  const overlaps = []
+  boxes.forEach((one, index) => {
+    for (const other of boxes.slice(index + 1)) {
+      if (one.node === other.node) continue
+      const across = Math.min(one.right, other.right) - Math.max(one.left, other.left)
+      const down = Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top)
+      if (across > 2 && down > 4) overlaps.push(`${one.text} | ${other.text}`)
+    }
+  })
+  return overlaps.slice(0, 10)
+})()"""
 
-SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+PAGE_SCROLLS = "document.scrollingElement.scrollWidth > document.scrollingElement.clientWidth"
 
-FAINT = f"""(() => {{ {WORDS}
-  const context = new OffscreenCanvas(1, 1).getContext('2d', {{ willReadFrequently: true }})
-  const rgba = (color) => {{
-    context.clearRect(0, 0, 1, 1)
-    context.fillStyle = color
-    context.fillRect(0, 0, 1, 1)
-    return [...context.getImageData(0, 0, 1, 1).data]
-  }}
-  const behind = (element) => {{
-    const [red, green, blue, alpha] = rgba(getComputedStyle(element).backgroundColor)
-    return alpha === 255 ? [red, green, blue] : behind(element.parentElement)
-  }}
-  const luminance = (color) => {{
-    const [red, green, blue] = color.map((part) => part / 255)
-      .map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
+FAINT = """(() => {
+  const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true })
+  const over = (color, below) => {
+    canvas.fillStyle = below
+    canvas.fillRect(0, 0, 1, 1)
+    canvas.fillStyle = color
+    canvas.fillRect(0, 0, 1, 1)
+    const [red, green, blue] = canvas.getImageData(0, 0, 1, 1).data
+    return `rgb(${red}, ${green}, ${blue})`
+  }
+  const luminance = (color) => {
+    const [red, green, blue] = color.match(/[\\d.]+/g).map((part) => {
+      const value = part / 255
+      return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4
+    })
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-  }}
-  const contrast = (element) => {{
-    const [one, other] = [rgba(getComputedStyle(element).color).slice(0, 3), behind(element)].map(luminance)
-    return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05)
-  }}
-  return words.filter(({{ element }}) => !element.closest('.device') && contrast(element) < 4.5)
-    .map(({{ word, element }}) => `${{word}}: ${{contrast(element).toFixed(2)}}`)
-}})()"""
-"""Words whose contrast is below that of WCAG 2.2, success criterion 1.4.3, level AA."""
+  }
+  const faint = {}
+  for (const element of document.querySelectorAll('body *')) {
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim())
+    if (!own || !element.getClientRects().length || element.closest('.screen, .skip, template')) continue
+    const line = []
+    for (let at = element; at; at = at.parentElement) line.unshift(getComputedStyle(at).backgroundColor)
+    const below = line.reduce((color, next) => over(next, color), 'white')
+    const [light, dark] = [luminance(over(getComputedStyle(element).color, below)), luminance(below)].sort((a, b) => b - a)
+    const contrast = (light + 0.05) / (dark + 0.05)
+    if (contrast < 4.5) faint[element.textContent.slice(0, 40)] = contrast
+  }
+  return faint
+})()"""
+"""Texts whose contrast is below 4.5 to 1 (WCAG 2.2, 1.4.3), beside those on a phone's screen."""
 
 
-@pytest.fixture
-async def page(tmp_path: Path) -> AsyncIterator[Page]:
-    async with chromium(tmp_path / "profile") as page:
-        yield page
+class _Phones:
+    """Phones of all platforms, with long texts on their screens."""
+
+    def phones(self) -> Sequence[Phone]:
+        shown = [
+            Shown(push_id="1", at=NOW, title=f"Freigabe: {COMPOUND}", subtitle=UUID, body=f"{COMPOUND} and some words"),
+            Shown(push_id="2", at=NOW, title=HOSTILE, body=f"{RTL} {CONTROLS} https://example.org/{'path/' * 30}"),
+        ]
+        return [
+            Phone(
+                id=f"{platform}{number}",
+                name=f"Hannelore-Maria's {platform}",
+                platform=platform,
+                user=UUID,
+                tags=(f"team:{COMPOUND}", "role:manager"),
+                screen=shown,
+            )
+            for platform in ("apns", "fcmv1", "wns")
+            for number in range(2)
+        ]
+
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        return lambda: None
 
 
-async def faults(page: Page) -> dict[str, Any]:
-    """What is wrong with the layout; all empty when nothing is."""
-    checks = {"broken": BROKEN, "no title": CUT_WITHOUT_A_TITLE, "overlapping": OVERLAPPING, "outside": OUTSIDE}
-    found = {name: await page.evaluate(check) for name, check in checks.items()}
-    return {name: some for name, some in found.items() if some} | (
-        {"sideways": sideways} if (sideways := await page.evaluate(SIDEWAYS)) else {}
+def event(daemon: Daemon, id: str, *notifications: Notification, source: str = "orders", **changes: Any) -> None:
+    rules = tuple(one.rule for one in notifications)
+    decision = Decision(tuple(Intent(rule=one.rule, notification=one) for one in notifications), matched=rules)
+    made = Event(id=id, origin=source, source="/shop", type=f"com.example.{source}.changed", time=NOW, data={})
+    passage = passage_of(Message(source=source, body=b""), event=made, decision=decision, **changes)
+    daemon.trail.passed([passage], now=NOW)
+
+
+def outcomes(daemon: Daemon, sent: Notification, *names: OutcomeName) -> None:
+    daemon.trail.targeted(sent, dict.fromkeys(Platform, 1_234_567))
+    for platform in Platform:
+        daemon.trail.pushed(sent, platform, dict.fromkeys(names, 1_234_567 // len(names)))
+
+
+def fill(daemon: Daemon) -> None:
+    """All that the list of recent events may have to show."""
+    joined = notification("team:hr", rule="employee-joined")
+    event(daemon, "12345/joined", joined, source="hr")
+    outcomes(daemon, joined, OutcomeName.SUCCESS)
+    long = notification(
+        "(team:human-resources || role:branch-manager) && !$UserId:{maria.magdalena@example.org}",
+        rule="budget-approval-requested-for-branch-managers",
     )
-
-
-def way_of(daemon: Daemon, text: str, **changes: Any) -> None:
-    """An event, and a send of the API, that hold a text wherever they can."""
-    letter = DeadLetter(source="hr", event_id=text, rule=text, stage="rule", reason="render", detail=text, body=b"")
-    event = Event(id=text, origin="hr", source="/hr", type=text, time=NOW, data={})
-    sends: Sequence[Notification] = [
-        notification("team:hr && (role:manager || !role:contractor)", rule=text),
-        notification("$UserId:{anna.maria.von-und-zu.hohenlohe-schillingsfürst@example.com}", rule=text),
-    ]
-    daemon.trail.passed(
-        [
-            passage_of(
-                Message(source="hr", body=b""),
-                event=event,
-                decision=Decision(tuple(Intent(rule=one.rule, notification=one) for one in sends), matched=(text,)),
-                dead_letters=[letter],
-            ),
-            passage_of(Message(source="hr", body=b"", id=text), end=End.NO_MATCH),
-            passage_of(
-                Message(source="hr", body=b"", id=text),
-                end=End.DEAD_LETTER,
-                reason=Reason.DECODE,
-                detail=text,
-                dead_letters=[letter],
-            ),
-        ],
-        now=NOW,
+    event(daemon, UUID, long, source="human-resources-europe")
+    outcomes(daemon, long, OutcomeName.ABANDONED, OutcomeName.TOKEN_PROVIDER_INTERFACE_ERROR, OutcomeName.SUCCESS)
+    compound = notification(f"team:{COMPOUND}", rule=COMPOUND)
+    event(daemon, COMPOUND, compound, source=COMPOUND)
+    for hostile in (HOSTILE, RTL, CONTROLS, "x" * 65_536, "y " * 30_000, "会議の予定が変更されました" * 9, "Z̸̢̛" * 300):
+        event(daemon, hostile, notification(rule=hostile), source=hostile[:200])
+    send = notification(EVERYONE, schedule_at=datetime(2090, 1, 1, tzinfo=UTC))
+    daemon.trail.sent(send, now=NOW)
+    event(daemon, "p-1002", end=End.NO_MATCH)
+    detail = f"orders.{COMPOUND}.value is missing; see https://example.org/{'path/' * 30}"
+    letter = DeadLetter(
+        source="orders", event_id="1", rule=COMPOUND, stage="rule", reason="render", detail=detail, body=b""
     )
-    api = notification(rule="", content=NativeContent(platform=Platform.APNS, payload=b"{}"), hub="acme-central-europe")
-    daemon.trail.sent(api, repeated=False, now=NOW)
-    for one in (*sends, api):
-        daemon.trail.targeted(one, {Platform.APNS: 1_234_567, Platform.FCM: 2_345_678, Platform.WNS: 12})
-    for outcome in OutcomeName:
-        daemon.trail.pushed(sends[0], Platform.APNS, {outcome: 1_234}, reason=text)
-    daemon.trail.postponed(sends[1], Platform.FCM, reason=text, until=NOW.timestamp())
-    nobody, remote = notification("vip"), notification("vip")
-    for one in (nobody, remote):
-        daemon.trail.sent(one, repeated=False, now=NOW)
-    daemon.trail.targeted(nobody, {})
-    daemon.trail.unreached(nobody, Unreached.NO_TEMPLATE)
-    daemon.trail.forwarded(remote, OutcomeName.INVALID_NOTIFICATION_FORMAT, reason=text)
+    event(daemon, "p-1003", end=End.DEAD_LETTER, reason=Reason.RENDER, detail=detail, dead_letters=[letter])
 
 
-def many_parts(*texts: str) -> list[Part]:
-    """Fifty sources, twenty hubs and all else, nearly all of them in trouble, each for the next reason of `texts`."""
-    reasons = itertools.cycle(text[:1_000] for text in texts)
-    long = "department-of-logistics-and-customs-" + "x" * 60
-
-    def trouble(kind: str, name: str = "", *, state: str = "failing", **changes: Any) -> Part:
-        return Part(kind=kind, name=name, ok=False, state=state, detail=next(reasons), since=0.0, **changes)
-
-    return [
-        trouble("process", state="stopping"),
-        trouble("store"),
-        *(
-            trouble("source", f"{long}-{number}" if number % 3 else f"s{number}", state="connecting")
-            for number in range(31)
-        ),
-        *(Part(kind="source", name=f"s{number}", state="running") for number in range(31, 50)),
-        trouble("relay", long),
-        *(
-            trouble("push service", f"{hub}/{platform.value}", state="breaker open", until=NOW.timestamp())
-            for hub in ("acme", *(f"{long}-{number}" for number in range(19)))
-            for platform in Platform
-        ),
-        trouble("remote hub", long),
-        trouble("configuration", state="refused", notes=[text[:500] for text in texts]),
-        trouble("of another time", long, state="of which this page knows nothing"),
-    ]
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-async def test_the_demo_breaks_no_word(page: Page, tmp_path: Path, width: int) -> None:
-    async with running_demo(temporary=tmp_path / "t") as demo:
-        await page.open(demo.page_url, size=(width, 900))
-        await page.wait_for("document.querySelectorAll('.banner').length >= 8")
-        await page.wait_for("document.querySelectorAll('#trail > li').length >= 5")
-        assert await faults(page) == {}
-        assert await page.evaluate("document.querySelectorAll('#trail .chip').length") > 5
+CAUSE = f"connection refused by rabbitmq-{UUID}.messaging.svc.cluster.local:5671: {COMPOUND}"
+PARTS = [
+    Part(kind="process"),
+    Part(kind="store", ok=False, state="failing", detail="accept: database or disk is full", since=1.8e9),
+    Part(
+        kind="configuration",
+        ok=False,
+        state="refused",
+        detail="2 mistakes",
+        since=1.8e9,
+        mistake=f"{UUID}/c.yaml:5:2: no",
+    ),
+    *(
+        Part(kind="source", name=f"{COMPOUND}-{n}" if n % 2 else f"s{n}", ok=n > 20, state="connecting", detail=CAUSE)
+        for n in range(50)
+    ),
+    *(
+        Part(
+            kind="push service",
+            name=f"hub-{hub}/{platform.value}",
+            ok=hub > 3,
+            state="breaker open",
+            detail="InvalidProviderToken",
+            since=1.8e9,
+            until=9e9,
+        )
+        for hub in range(20)
+        for platform in Platform
+    ),
+    Part(kind="remote hub", name="elsewhere", ok=False, state="failing", detail=CAUSE),
+    Part(kind="relay", name="orders", ok=False, state="failing", detail=CAUSE),
+]
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-async def test_whatever_an_event_or_a_part_holds_breaks_no_word_and_no_layout(
-    page: Page, tmp_path: Path, width: int
+@pytest.mark.parametrize("has_phones", [True, False], ids=["phones", "no phones"])
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: str(size[0]))
+async def test_no_word_is_broken_and_nothing_leaves_its_place(
+    size: tuple[int, int], has_phones: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running(tmp_path) as (daemon, client):
-        daemon.health = lambda: many_parts(*TEXTS.values())  # type: ignore[method-assign]
-        await page.open(str(client.base_url), size=(width, 900))
-        for text in TEXTS.values():
-            way_of(daemon, text)
-        await page.wait_for(f"document.querySelector('#count').textContent === '{6 * len(TEXTS)}'")
-        await page.wait_for("document.querySelector('#kinds').textContent.includes('31 of 50 down')")
-        await page.evaluate("document.querySelector('#parts').open = true")
-        assert await faults(page) == {}
-        assert await page.evaluate("document.querySelectorAll('#health img, #trail img').length") == 0
-        troubles = await page.evaluate("document.querySelectorAll('#troubles > li').length")
-        assert troubles == 14  # three of each kind, and how many more
+    async with (
+        running(tmp_path, phones=_Phones() if has_phones else None) as (daemon, client),
+        chromium(tmp_path / "profile") as page,
+    ):
+        monkeypatch.setattr(daemon, "health", lambda: PARTS)
+        fill(daemon)
+        await page.open(str(client.base_url), size=size)
+        await page.wait_for("document.querySelectorAll('#trail > li').length === 13")
+        await page.wait_for("document.querySelector('#connection').dataset.state === 'trouble'")
+        for is_open in (False, True):
+            await page.evaluate(
+                f"for (const each of document.querySelectorAll('details')) each.open = {str(is_open).lower()}"
+            )
+            assert await page.evaluate(SPLIT_WORDS) == []
+            assert await page.evaluate(CUT_CHIPS) == []
+            assert await page.evaluate(UNTITLED) == []
+            assert await page.evaluate(OUTSIDE) == []
+            assert await page.evaluate(OVERLAPS) == []
+            assert await page.evaluate(PAGE_SCROLLS) is False
 
 
 @pytest.mark.parametrize("color_scheme", ["light", "dark"])
-async def test_every_text_can_be_told_from_its_background(page: Page, tmp_path: Path, color_scheme: str) -> None:
-    async with running(tmp_path) as (daemon, client):
-        well = [Part(kind="store"), Part(kind="source", state="paused"), Part(kind="source", state="stopped")]
-        daemon.health = lambda: [*many_parts("no route to host"), *well]  # type: ignore[method-assign]
-        way_of(daemon, "order-4711")
-        await page.open(str(client.base_url), size=(1280, 900), color_scheme=color_scheme)
-        await page.wait_for("document.querySelectorAll('#trail > li').length === 6")
-        await page.evaluate("document.querySelector('#parts').open = true")
-        assert await page.evaluate(FAINT) == []
+async def test_every_text_stands_out_from_what_is_behind_it(
+    color_scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, phones=_Phones()) as (daemon, client), chromium(tmp_path / "profile") as page:
+        monkeypatch.setattr(daemon, "health", lambda: PARTS)
+        fill(daemon)
+        await page.open(str(client.base_url), color_scheme=color_scheme)
+        await page.wait_for("document.querySelectorAll('#trail > li').length === 13")
+        await page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+        assert await page.evaluate(FAINT) == {}
 
 
-SHOWN = {
-    "an override": "invoice⟨U+202E⟩txt.exe⟨U+2066⟩ ⟨U+202E⟩",
-    "control characters": "a␀b␛[31mc⟨U+007F⟩⟨U+0085⟩ d",
-    "line and paragraph separators": "a␊b␍␊c⟨U+2028⟩d⟨U+2029⟩e",
-    "invisible": "pay⟨U+200B⟩ments⟨U+00AD⟩⟨U+FEFF⟩⟨U+200E⟩",
-    "lone surrogates": "⟨U+D800⟩ and ⟨U+DFFF⟩",
-    "markup": HOSTILE,
-    "64 KiB": "x" * 200 + "…",
-}
+async def test_what_would_hide_or_turn_round_a_text_is_spelt_out(page_of_hostile: Page) -> None:
+    shown = await page_of_hostile.evaluate("[...document.querySelectorAll('#trail .id')].map((id) => id.textContent)")
+    assert "[U+202E]gnp.tpircs[U+202C] שלום עולם مرحبا بالعالم" in shown
+    assert "a[U+0000]b[U+0007]c[U+001B][31md[U+007F]e[U+0085]f[U+200B]g[U+00AD]h[U+D800]i" in shown
+    assert HOSTILE in shown
+    assert max(map(len, shown)) <= 500 * len("[U+0000]")
+    assert await page_of_hostile.evaluate("document.querySelectorAll('#trail img, #trail script').length") == 0
+    assert await page_of_hostile.evaluate("document.querySelectorAll('*').length") < 20_000
 
 
-@pytest.mark.parametrize("name", SHOWN)
-async def test_what_would_not_be_seen_is_shown_by_a_sign_of_its_own(page: Page, tmp_path: Path, name: str) -> None:
-    async with running(tmp_path) as (daemon, client):
-        daemon.trail.passed([passage_of(Message(source="hr", body=b"", id=TEXTS[name]), end=End.NO_MATCH)], now=NOW)
+@pytest.fixture
+async def page_of_hostile(tmp_path: Path) -> Any:
+    async with running(tmp_path) as (daemon, client), chromium(tmp_path / "profile") as page:
+        fill(daemon)
         await page.open(str(client.base_url))
-        await page.wait_for("document.querySelector('#trail .id')")
-        assert await page.evaluate("document.querySelector('#trail .id').textContent") == SHOWN[name]
+        await page.wait_for("document.querySelectorAll('#trail > li').length === 13")
+        yield page

@@ -164,20 +164,18 @@ def test_a_required_attribute_that_is_missing_or_empty_is_named(mode: Any, missi
     [
         ([], "JSON object"),
         ("x", "JSON object"),
-        (MINIMAL | {"specversion": "0.3"}, "specversion is not 1.0"),
+        (MINIMAL | {"specversion": "0.3"}, "specversion is not 1.0: 0.3, only 1.0 is read"),
         (MINIMAL | {"id": 5}, "id is missing, empty or not text"),
         (MINIMAL | {"subject": 5}, "subject is missing, empty or not text"),
         (MINIMAL | {"time": "yesterday"}, "time is not an RFC 3339 time"),
         (MINIMAL | {"time": "2018-04-05T17:31:00"}, "time is not an RFC 3339 time"),
-        (MINIMAL | {"time": 5}, "time is missing, empty or not text"),
+        (MINIMAL | {"time": 5}, "time is not text"),
+        (MINIMAL | {"time": "20180405T173100Z"}, "time is not an RFC 3339 time"),
+        (MINIMAL | {"specversion": "a secret"}, "specversion is not 1.0: it is missing or no version"),
         (MINIMAL | {"datacontenttype": 5}, "datacontenttype is not text"),
-        (MINIMAL | {"datacontenttype": "image/png", "data_base64": "AAAA"}, "neither JSON nor XML nor text"),
         (MINIMAL | {"data_base64": "?"}, "data_base64 is not base64"),
         (MINIMAL | {"data_base64": 5}, "data_base64 is not base64"),
         (MINIMAL | {"data": 1, "data_base64": "AAAA"}, "both data and data_base64"),
-        (MINIMAL | {"Upper": "x"}, "attribute name"),
-        (MINIMAL | {"nested": {"a": 1}}, "attribute nested is neither"),
-        (MINIMAL | {"float": 1.5}, "attribute float is neither"),
     ],
 )
 def test_an_event_against_the_specification_is_refused(event: Any, complaint: str) -> None:
@@ -226,8 +224,11 @@ def test_an_event_of_the_event_grid_schema_gets_cloudevents_names() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["id", "topic", "subject", "eventType", "eventTime"])
-@pytest.mark.parametrize("value", [None, "", 5])
+@pytest.mark.parametrize(
+    "name, value",
+    [(name, value) for name in ("id", "topic", "eventType") for value in (None, "", 5)]
+    + [("subject", 5), ("eventTime", 5), ("eventTime", "x"), ("eventTime", [])],
+)
 def test_an_event_grid_event_with_a_part_missing_is_refused_by_name(name: str, value: Any) -> None:
     with pytest.raises(EventError, match=name):
         eventgrid(BLOB | {name: value})

@@ -33,7 +33,9 @@ def test_what_json_wrote_is_read_back(value: Any) -> None:
         (b"1" * 400, "not JSON: .*infinity"),
         (b'"\\ud800"', "not JSON: .*surrogate"),
         (b'{"a": "\xff"}', "not UTF-8 at byte 7"),
-        ('{"a": 1}'.encode("utf-16"), "not UTF-8 at byte 0"),
+        (b'{"a": "\xff"}', "decode.encoding names it"),
+        (b"\x80\x04\x95", "begins like a Python pickle"),
+        (b"\xff\xfe{", "not UTF-8 at byte 0"),
         (b"[" * 5000, "not JSON: .*(depth limit|recursion depth)"),
     ],
 )

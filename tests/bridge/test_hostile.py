@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -78,7 +79,7 @@ def notifications_of(message: Message) -> list[Notification]:
     """What goes out for a message, which came to its end in our own words."""
     pipeline, hub, told = way()
     before = len(told.passages)
-    asyncio.run(pipeline.handle([message]))
+    asyncio.run(pipeline.handle([replace(message, is_alone=False)]))  # alone it would be refused, and not kept
     assert told.crashes == []
     (passage,) = told.passages[before:]
     arrival = hub.arrivals[-1]

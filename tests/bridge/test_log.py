@@ -53,6 +53,16 @@ def test_a_line_is_one_json_object_with_time_level_and_context(stream: io.String
     }
 
 
+@pytest.mark.parametrize("text", ["a\n{}", "a\r\nb", '","level":"error', "\x1b[2J", "a\0b", "\ud800"])
+def test_a_value_cannot_become_another_line_or_member(text: str, stream: io.StringIO) -> None:
+    configure("info", stream)
+    structlog.get_logger().info("event accepted", event_id=text)
+    written = stream.getvalue()
+    assert written.count("\n") == 1
+    assert not any(character < " " for character in written.rstrip("\n"))
+    assert (json.loads(written)["event_id"], json.loads(written)["level"]) == (text, "info")
+
+
 def test_what_is_below_the_level_is_not_written(stream: io.StringIO) -> None:
     configure("warning", stream)
     structlog.get_logger().info("no")

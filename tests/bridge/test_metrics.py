@@ -49,9 +49,7 @@ REMOTES = ["desk"]
 
 def metrics(rules: Sequence[str] = ("paid",), hubs: Sequence[str] = HUBS) -> Metrics:
     dead_letters = [("orders", "", "decode"), ("orders", "paid", "render")]
-    return Metrics(
-        version="1.2.3", sources=SOURCES, rules=rules, hubs=hubs, remotes=REMOTES, dead_letters=dead_letters
-    )
+    return Metrics(version="1.2.3", sources=SOURCES, rules=rules, hubs=hubs, remotes=REMOTES, dead_letters=dead_letters)
 
 
 def families(of: Metrics) -> Iterator[Metric]:

@@ -24,13 +24,14 @@ NOW = datetime(2027, 1, 15, 8, 0, tzinfo=UTC)
 
 SOURCES = """
 sources:
-  orders: { http: { path: /in/orders }, decode: { max_body: 1KiB }, map: { id: "{{ data.id }}" } }
-  strict: { http: { path: /in/strict }, map: { id: "{{ data.id }}" }, on_no_match: dead_letter }
-  lenient: { http: { path: /in/lenient }, map: { id: "{{ data.id }}" }, decode: { on_error: ack } }
+  orders: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, decode: {max_body: 1KiB}, map: { id: "{{ data.id }}" } }
+  strict: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, map: { id: "{{ data.id }}" }, on_no_match: dead_letter }
+  lenient: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, map: { id: "{{ data.id }}" }, decode: {on_error: ack} }
   broker: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, map: { id: "{{ data.id }}" }, on_no_match: dead_letter }
   deaf: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, map: { id: "{{ data.id }}" }, decode: { on_error: ack } }
   sent-on: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, map: { id: "{{ data.id }}" } }
-  cloud: { http: { path: /in/cloud, format: cloudevents } }
+  cloud: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, decode: { format: cloudevents } }
+  posted: { http: { path: /in/posted }, map: { id: "{{ data.id }}" } }
 dead_letter:
   sources:
     broker: { native: true }
@@ -397,3 +398,58 @@ async def test_a_defect_that_meets_a_large_body_is_told_of_like_any_other(bench:
     assert [(what, type(error)) for what, error in bench.told.crashes] == [
         ("decode of 'm' from orders", ZeroDivisionError)
     ]
+
+
+def rule_fails(id: str) -> bytes:
+    """Matches both rules, and neither can be filled."""
+    return b'{"id": "%s", "kind": "paid", "customer": "a || b"}' % id.encode()
+
+
+POSTED: dict[str, tuple[bytes, bool, Settlement, dict[str, Any], int]] = {
+    "a rule fires": (
+        b'{"id": "1", "kind": "paid", "customer": "4711", "amount": 1}',
+        True,
+        Settlement.ACK,
+        {"id": "1", "outcome": "accepted", "rules": ["to-customer", "with-amount"]},
+        0,
+    ),
+    "no rule": (b'{"id": "1"}', True, Settlement.ACK, {"id": "1", "outcome": "no_rule"}, 0),
+    "one rule fails": (
+        b'{"id": "1", "kind": "paid", "customer": "4711"}',
+        True,
+        Settlement.ACK,
+        {"id": "1", "outcome": "accepted", "failures": [("with-amount", "render")]},
+        1,
+    ),
+    "every rule fails": (
+        rule_fails("1"),
+        True,
+        Settlement.ACK,
+        {"outcome": "dead_letter", "failures": [("to-customer", "tag_unsafe"), ("with-amount", "render")]},
+        2,
+    ),
+    "no JSON": (b"{", True, Settlement.REJECT, {"outcome": "rejected", "reason": "decode"}, 0),
+    "no id": (b"{}", True, Settlement.REJECT, {"outcome": "rejected", "reason": "map"}, 0),
+    "no JSON, in a batch": (b"{", False, Settlement.ACK, {"outcome": "dead_letter", "reason": "decode"}, 1),
+}
+
+
+@pytest.mark.parametrize("body, is_alone, settlement, told, letters", POSTED.values(), ids=POSTED)
+async def test_a_sender_that_waits_is_told_what_became_of_its_event(
+    bench: Bench, body: bytes, is_alone: bool, settlement: Settlement, told: dict[str, Any], letters: int
+) -> None:
+    (answer,) = await bench.handle(message(body, "posted", is_alone=is_alone))
+    assert answer.settlement is settlement
+    assert answer.told is not None
+    found = dict(answer.told)
+    if "failures" in found:
+        found["failures"] = [(failure["rule"], failure["reason"]) for failure in found["failures"]]
+    assert found | told == found
+    (arrival,) = bench.hub.arrivals
+    assert len(arrival.dead_letters) == letters
+    assert [one["id"] for one in found.get("notifications", ())] == [one.id for one in arrival.notifications]
+
+
+async def test_what_failed_over_http_is_remembered_so_that_a_repetition_is_kept_once(bench: Bench) -> None:
+    await bench.handle(message(rule_fails("1"), "posted"), message(rule_fails("1"), "orders"))
+    assert [arrival.remember for arrival in bench.hub.arrivals] == [True, False]

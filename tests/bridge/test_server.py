@@ -2,7 +2,7 @@
 
 import base64
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -242,6 +242,23 @@ async def test_a_site_that_a_browser_of_this_machine_shows_may_not_administer(he
     async with Admin().client() as client:
         answer = await client.get("/", headers=headers)
     assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "headers, status",
+    [
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}, 403),
+        ({"sec-fetch-site": "same-site", "sec-fetch-mode": "cors"}, 403),
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}, 200),
+        ({"sec-fetch-site": "same-origin", "sec-fetch-mode": "cors"}, 200),
+        ({"sec-fetch-site": "none", "sec-fetch-mode": "navigate"}, 200),
+    ],
+)
+async def test_what_a_browser_asks_for_another_site_is_refused_but_for_a_link(
+    headers: dict[str, str], status: int
+) -> None:
+    async with Admin().client() as client:
+        assert (await client.get("/", headers=headers)).status_code == status
 
 
 async def test_our_own_page_may() -> None:

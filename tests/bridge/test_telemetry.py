@@ -292,7 +292,7 @@ def test_everything_told_is_counted_and_shown_as_well(telemetry: Telemetry) -> N
     for name, labels in {
         "pushbridge_ingest_messages_total": {"source": "orders", "outcome": "accepted"},
         "pushbridge_ingest_messages_given_up_total": {"source": "orders"},
-        "pushbridge_dead_letters_total": {"stage": "rule", "reason": "render"},
+        "pushbridge_dead_letters_total": {"source": "orders", "rule": "_other", "reason": "render"},
         "pushbridge_queue_claims_total": {"queue": "single"},
         "pushbridge_queue_lease_expirations_total": {"queue": "single"},
         "pushbridge_pns_deliveries_total": {"hub": "app", "platform": "apns", "outcome": "success"},

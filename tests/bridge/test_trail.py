@@ -9,10 +9,10 @@ import pytest
 
 from bridge.errors import Reason
 from bridge.pipeline import End, Passage
-from bridge.trail import Entry, Trail
+from bridge.trail import HUB_API, Entry, Trail
 from connectors.base import Message
 from hub.notification import EVERYONE, NativeContent, Notification, Platform
-from hub.outcome import OutcomeName, Unreached
+from hub.outcome import OutcomeName
 from hub.store.base import DeadLetter
 from rules.decision import Decision, Intent
 from rules.event import Event
@@ -46,11 +46,10 @@ def test_an_event_is_shown_from_receipt_to_outcome() -> None:
     trail.targeted(HELLO, {Platform.APNS: 2, Platform.FCM: 1})
     trail.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
     trail.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
-    trail.pushed(HELLO, Platform.FCM, {OutcomeName.EXPIRED_CHANNEL: 1}, reason="UNREGISTERED")
+    trail.pushed(HELLO, Platform.FCM, {OutcomeName.EXPIRED_CHANNEL: 1})
     assert entries(trail) == [
         {
             "number": 1,
-            "kind": "event",
             "id": "1",
             "source": "orders",
             "type": "order.paid",
@@ -65,16 +64,14 @@ def test_an_event_is_shown_from_receipt_to_outcome() -> None:
                     "rule": "paid",
                     "hub": "main",
                     "expression": "customer:1 && vip",
+                    "schedule_at": None,
                     "targeted": 3,
                     "pushes": {"apns": 2, "fcmv1": 1},
                     "outcomes": {"apns": {"Success": 2}, "fcmv1": {"ExpiredChannel": 1}},
-                    "waits": {},
-                    "reason": "UNREGISTERED",
-                    "unreached": "",
                 }
             ],
             "dead_letters": [],
-            "left_out": 0,
+            "more": 0,
         }
     ]
 
@@ -88,6 +85,54 @@ def test_work_may_be_dispatched_before_its_batch_is_told_of() -> None:
     late.targeted(HELLO, {Platform.APNS: 1})
     late.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
     assert entries(early) == entries(late)
+
+
+@pytest.mark.parametrize(
+    ("send", "kind", "expression"),
+    [
+        (notification("team:hr"), "template", "team:hr"),
+        (notification("$InstallationId:{a-1}"), "template", "$InstallationId:{a-1}"),
+        (notification(EVERYONE), "template", "everyone"),
+        (notification("vip", content=NativeContent(platform=Platform.APNS, payload=b"canary")), "native apns", "vip"),
+        (notification(EVERYONE, content=NativeContent(platform=Platform.WNS, payload=b"")), "native wns", "everyone"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+@pytest.mark.parametrize("is_dispatched_early", [False, True])
+def test_a_send_of_the_api_is_shown_like_an_event(
+    send: Notification, kind: str, expression: str, is_dispatched_early: bool
+) -> None:
+    trail = Trail()
+    if not is_dispatched_early:
+        trail.sent(send, now=NOW)
+    trail.targeted(send, {Platform.APNS: 2})
+    if is_dispatched_early:
+        trail.sent(send, now=NOW)
+    trail.pushed(send, Platform.APNS, {OutcomeName.SUCCESS: 1, OutcomeName.BAD_CHANNEL: 1})
+    trail.sent(send, now=NOW)  # repeated with the same idempotency key
+    (entry,) = entries(trail)
+    assert (entry["source"], entry["id"], entry["type"], entry["end"]) == (HUB_API, send.id, kind, "accepted")
+    (step,) = entry["notifications"]
+    assert (step["expression"], step["targeted"]) == (expression, 2)
+    assert step["outcomes"] == {"apns": {"Success": 1, "BadChannel": 1}}
+    assert trail.count == 1
+    assert "canary" not in str(entry)
+
+
+def test_what_an_entry_tells_is_bounded_and_says_how_much_it_left_out() -> None:
+    long = "x" * 65_536
+    letters = [
+        DeadLetter(source="orders", event_id="1", rule="r", stage="rule", reason="render", detail=long, body=b"")
+    ]
+    trail = Trail()
+    trail.passed(
+        [passage(long, *(notification(f"tag:{'y' * 100}") for _ in range(60)), detail=long, dead_letters=letters * 70)],
+        now=NOW,
+    )
+    (entry,) = entries(trail)
+    assert (len(entry["id"]), entry["id"][-1]) == (500, "…")
+    assert (len(entry["notifications"]), len(entry["dead_letters"]), entry["more"]) == (50, 50, 30)
+    assert len(str(entry)) < 100_000
 
 
 def test_a_broadcast_and_an_audience_not_known_yet_are_called_so() -> None:
@@ -135,7 +180,7 @@ def test_the_oldest_goes_when_a_new_one_comes_and_the_count_goes_on() -> None:
     assert trail.count == 9
 
 
-def test_what_is_told_of_forgotten_events_and_of_sends_by_the_api_is_bounded_too() -> None:
+def test_what_is_told_of_forgotten_events_and_of_sends_before_a_restart_is_bounded_too() -> None:
     trail = Trail(size=3)
     trail.passed([passage("1", HELLO), passage("2"), passage("3"), passage("4")], now=NOW)
     trail.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
@@ -156,92 +201,3 @@ def test_listeners_hear_of_what_is_new_and_of_what_changed_until_they_leave() ->
     leave()
     trail.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
     assert len(heard) == 3
-
-
-APPLE = NativeContent(platform=Platform.APNS, payload=b"{}")
-SENDS = [
-    # notification, type, expression
-    (notification(), "template send", "everyone"),
-    (notification("vip && !left"), "template send", "vip && !left"),
-    (notification("$InstallationId:{4711}", content=APPLE), "native apns send", "$InstallationId:{4711}"),
-]
-
-
-@pytest.mark.parametrize("send, type, expression", SENDS)
-def test_a_send_of_the_hub_api_is_shown_like_an_event(send: Notification, type: str, expression: str) -> None:
-    trail = Trail()
-    trail.targeted(send, {Platform.APNS: 1})  # it may be dispatched before it is told of
-    trail.sent(send, repeated=False, now=NOW)
-    trail.pushed(send, Platform.APNS, {OutcomeName.SUCCESS: 1})
-    (entry,) = entries(trail)
-    (step,) = entry["notifications"]
-    assert (entry["kind"], entry["source"], entry["id"]) == ("send", "hub API", send.id)
-    assert (entry["type"], entry["end"]) == (type, "accepted")
-    assert (step["hub"], step["expression"], step["outcomes"]) == ("main", expression, {"apns": {"Success": 1}})
-    assert "hello" not in str(entry)
-
-
-def test_a_send_with_an_id_that_was_sent_before_is_seen_before_and_waits_for_nothing() -> None:
-    trail = Trail()
-    trail.sent(HELLO, repeated=False, now=NOW)
-    trail.sent(HELLO, repeated=True, now=NOW)
-    trail.targeted(HELLO, {Platform.APNS: 1})
-    first, second = entries(trail)
-    assert (first["end"], first["notifications"][0]["targeted"]) == ("accepted", 1)
-    assert (second["end"], second["notifications"]) == ("suppressed", [])
-
-
-def test_what_waits_says_why_and_until_when_and_no_longer_when_it_has_come_to_its_end() -> None:
-    trail = Trail()
-    trail.passed([passage("1", HELLO)], now=NOW)
-    trail.postponed(HELLO, Platform.APNS, reason="InvalidProviderToken", until=NOW.timestamp())
-    trail.postponed(HELLO, Platform.FCM, reason="UNAVAILABLE", until=NOW.timestamp())
-    trail.pushed(HELLO, Platform.FCM, {OutcomeName.SUCCESS: 1})
-    (step,) = entries(trail)[0]["notifications"]
-    assert step["waits"] == {"apns": {"reason": "InvalidProviderToken", "until": "2027-01-15T08:00:00+00:00"}}
-
-
-def test_what_goes_to_a_hub_elsewhere_is_shown_until_that_hub_has_it() -> None:
-    trail = Trail()
-    trail.sent(HELLO, repeated=False, now=NOW)
-    trail.postponed(HELLO, None, reason="503", until=NOW.timestamp())
-    (step,) = entries(trail)[0]["notifications"]
-    assert (step["waits"]["remote"]["reason"], step["outcomes"]) == ("503", {})
-    trail.forwarded(HELLO, OutcomeName.SUCCESS)
-    (step,) = entries(trail)[0]["notifications"]
-    assert (step["waits"], step["outcomes"]) == ({}, {"remote": {"Success": 1}})
-
-
-def test_why_nobody_was_reached_is_shown() -> None:
-    trail = Trail()
-    trail.passed([passage("1", HELLO)], now=NOW)
-    trail.targeted(HELLO, {})
-    trail.unreached(HELLO, Unreached.NO_TEMPLATE)
-    (step,) = entries(trail)[0]["notifications"]
-    assert (step["targeted"], step["unreached"]) == (0, "no_template")
-
-
-LONG = "x" * 65_536
-
-
-def long_letter() -> DeadLetter:
-    return DeadLetter(source="orders", event_id=LONG, rule=LONG, stage="rule", reason="render", detail=LONG, body=b"")
-
-
-TOO_MUCH = {
-    "a long id": passage(LONG),
-    "a long name of a rule": passage("1", notification(rule=LONG)),
-    "a long tag expression": passage("1", notification(" || ".join(f"{number}" * 40 for number in range(20)))),
-    "a long detail": passage("1", detail=LONG),
-    "long dead letters": passage("1", dead_letters=[long_letter()] * 1_000),
-    "many notifications": passage("1", *(notification() for _ in range(5_000))),
-}
-
-
-@pytest.mark.parametrize("passed", TOO_MUCH.values(), ids=TOO_MUCH)
-def test_however_much_an_event_holds_little_is_kept_and_told(passed: Passage) -> None:
-    trail = Trail()
-    trail.passed([passed], now=NOW)
-    (entry,) = entries(trail)
-    assert len(str(entry)) < 100_000
-    assert entry["left_out"] == max(0, len(passed.decision.intents) - 50) + max(0, len(passed.dead_letters) - 50)

@@ -2,7 +2,10 @@
 
 import asyncio
 import base64
+import gzip
 import json
+import time
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -18,8 +21,10 @@ from connectors.errors import NotConnectedError
 from connectors.http import HttpSettings, HttpSource
 
 NOW = datetime(2026, 3, 2, 20, 50, tzinfo=UTC)
-REJECTED = Answer(settlement=Settlement.REJECT, reason="decode", detail="not JSON at line 1")
-DEAD_LETTERED = Answer(settlement=Settlement.ACK, reason="map", detail="no property accountId")
+TOLD_REJECTED = {"outcome": "rejected", "reason": "decode", "detail": "not JSON at line 1"}
+TOLD_DEAD_LETTER = {"outcome": "dead_letter", "reason": "map", "detail": "no property accountId"}
+REJECTED = Answer(settlement=Settlement.REJECT, reason="decode", told=TOLD_REJECTED)
+DEAD_LETTERED = Answer(settlement=Settlement.ACK, reason="map", told=TOLD_DEAD_LETTER)
 BATCH = "application/cloudevents-batch+json; charset=utf-8"
 EVENT = {"specversion": "1.0", "id": "e1", "source": "/s", "type": "t"}
 
@@ -85,12 +90,28 @@ async def test_the_id_is_the_one_the_sender_set(headers: dict[str, str], id: str
     assert response.json().get("id") == id
 
 
+@pytest.mark.parametrize("header", ["ce-id", "idempotency-key", "x-message-id"])
+async def test_an_id_that_is_too_long_is_refused_with_its_length(header: str) -> None:
+    async with posted_to() as (_, client):
+        response = await client.post("/in", content=b"x", headers={header: "k" * 1025})
+    assert response.status_code == 400
+    assert response.json() == {"detail": "an id of 1025 characters is too long, 1024 are allowed"}
+
+
+async def test_a_page_is_refused_before_its_credentials_are_looked_at() -> None:
+    """A browser sends those it has kept with what any page posts."""
+    auth = {"basic": {"username": "u", "password": "p"}}
+    async with posted_to(auth=auth) as (_, client):
+        response = await client.post("/in", content=b"x", auth=("u", "p"), headers={"origin": "https://evil.example"})
+    assert response.status_code == 403
+
+
 @pytest.mark.parametrize(
     "answer, status, content",
     [
         (ACK, 202, {"outcome": "accepted"}),
-        (REJECTED, 400, {"outcome": "rejected", "reason": "decode", "detail": "not JSON at line 1"}),
-        (DEAD_LETTERED, 400, {"outcome": "rejected", "reason": "map", "detail": "no property accountId"}),
+        (REJECTED, 400, TOLD_REJECTED),
+        (DEAD_LETTERED, 202, TOLD_DEAD_LETTER),
         (NACK, 503, {"outcome": "again"}),
     ],
 )
@@ -107,10 +128,10 @@ async def test_a_request_is_answered_by_how_its_message_was_settled(
     "answers, status",
     [
         ([ACK, ACK], 202),
-        ([ACK, REJECTED], 202),
-        ([REJECTED, DEAD_LETTERED], 400),
+        ([ACK, DEAD_LETTERED], 202),
+        ([DEAD_LETTERED, DEAD_LETTERED], 202),
         ([ACK, NACK], 503),
-        ([REJECTED, NACK], 503),
+        ([DEAD_LETTERED, NACK], 503),
         ([], 202),
     ],
 )
@@ -119,11 +140,13 @@ async def test_a_batch_is_one_answer_with_a_result_for_each_event(answers: list[
     async with posted_to(format="cloudevents") as (source, client):
         request = client.post("/in", json=events, headers={"Content-Type": BATCH})
         response, messages = await exchange(source, request, *answers)
-    outcomes = {ACK: "accepted", NACK: "again", REJECTED: "rejected", DEAD_LETTERED: "rejected"}
+    outcomes = [{ACK.reason: "accepted"}.get(answer.reason, "dead_letter") for answer in answers]
+    outcomes = ["again" if answer is NACK else told for answer, told in zip(answers, outcomes, strict=True)]
     assert response.status_code == status
     assert [(result["id"], result["outcome"]) for result in response.json()["results"]] == [
-        (f"e{n}", outcomes[answer]) for n, answer in enumerate(answers)
+        (f"e{n}", told) for n, told in enumerate(outcomes)
     ]
+    assert not any(message.is_alone for message in messages)
     assert [json.loads(message.body) for message in messages] == events
     assert {message.content_type for message in messages} <= {"application/cloudevents+json"}
 
@@ -143,7 +166,7 @@ async def test_a_batch_may_be_received_in_several_goes() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"[{", b'{"id": "no array"}', b'[{"id": "e"},]', b"[{}", b"[{}]]", b"[{} {}]", b'["\xff"]', b"", b"[" * 100_000],
+    [b"[{", b'{"id": "no array"}', b'[{"id": "e"},]', b"[{}", b"[{}]]", b"[{} {}]", b'[\xff"x"]', b"", b"[" * 100_000],
     ids=["broken", "no array", "comma at the end", "no end", "two ends", "no comma", "no UTF-8", "nothing", "deep"],
 )
 async def test_a_batch_that_cannot_be_taken_apart_is_one_message_with_its_bytes(body: bytes) -> None:
@@ -191,7 +214,7 @@ async def test_a_batch_of_too_many_events_is_refused() -> None:
         ({"Content-Type": "application/json"}, 415),
         ({"Content-Type": "text/plain", "aeg-event-type": "Notification"}, 415),
         ({}, 415),
-        ({"Content-Type": "application/cloudevents+json", "Content-Encoding": "gzip"}, 415),
+        ({"Content-Type": "application/cloudevents+json", "Content-Encoding": "br"}, 415),
     ],
 )
 async def test_a_cloudevents_source_takes_only_requests_that_carry_an_event(
@@ -452,6 +475,9 @@ def settings_error(**settings: Any) -> str:
         ({"limits": {"body": 0}}, "limits.body"),
         ({"limits": {"in_flight": 0}}, "limits.in_flight"),
         ({"handshake": {"allow_origins": []}}, "handshake.allow_origins"),
+        ({"allow_origins": ["app.example.com"]}, "not an origin"),
+        ({"allow_origins": ["https://app.example.com/page"]}, "not an origin"),
+        ({"allow_origins": ["*"]}, "not an origin"),
         ({"answer_timeout": "soon"}, "not a duration"),
         ({"fromat": "plain"}, "fromat"),
     ],
@@ -472,3 +498,94 @@ def test_secrets_are_not_shown() -> None:
 )
 def test_sizes_are_bytes_or_text_with_a_unit(text: str | int, size: int) -> None:
     assert HttpSettings.model_validate({"path": "/in", "limits": {"body": text}}).limits.body == size
+
+
+async def test_while_the_store_fails_a_request_is_told_at_once_to_come_again() -> None:
+    fails = False
+    source = HttpSource("web", HttpSettings(path="/in"), store_fails=lambda: fails)
+    await source.connect()
+    transport = httpx.ASGITransport(Starlette(routes=[source.route()]))
+    async with httpx.AsyncClient(transport=transport, base_url="http://bridge") as client:
+        waiting_post = asyncio.create_task(client.post("/in", content=b"x"))
+        (message,) = await source.receive(1)
+        assert not message.is_lost()
+        fails = True
+        started = time.monotonic()
+        answers = [await waiting_post, await client.post("/in", content=b"y")]
+        assert time.monotonic() - started < 5
+        assert [(answer.status_code, answer.headers["retry-after"]) for answer in answers] == [(503, "5")] * 2
+        assert message.is_lost(), "its sender comes again"
+        fails = False
+        again = asyncio.create_task(client.post("/in", content=b"x"))
+        (message,) = await source.receive(1)
+        await source.settle([(message, ACK)])
+        assert (await again).status_code == 202
+
+
+@pytest.mark.parametrize(
+    "coding, body",
+    [
+        ("gzip", gzip.compress(b'{"a": 1}')),
+        ("deflate", zlib.compress(b'{"a": 1}')),
+        ("gzip, gzip", gzip.compress(gzip.compress(b'{"a": 1}'))),
+        ("identity", b'{"a": 1}'),
+    ],
+)
+async def test_a_compressed_body_is_unpacked(coding: str, body: bytes) -> None:
+    async with posted_to() as (source, client):
+        request = client.post("/in", content=body, headers={"Content-Encoding": coding})
+        response, (message,) = await exchange(source, request, ACK)
+    assert (response.status_code, message.body) == (202, b'{"a": 1}')
+    assert "content-encoding" not in message.headers
+
+
+async def test_a_compressed_batch_is_unpacked_before_it_is_taken_apart() -> None:
+    async with posted_to(format="cloudevents") as (source, client):
+        content = gzip.compress(json.dumps([EVENT, EVENT | {"id": "e2"}]).encode())
+        request = client.post("/in", content=content, headers={"Content-Type": BATCH, "Content-Encoding": "gzip"})
+        _, messages = await exchange(source, request, ACK, ACK)
+    assert [message.id for message in messages] == ["e1", "e2"]
+
+
+@pytest.mark.parametrize(
+    "coding, body, status, detail",
+    [
+        ("br", b"x", 415, "content encoding br is not supported: send gzip or deflate, or none"),
+        ("zstd", b"x", 415, "content encoding zstd is not supported: send gzip or deflate, or none"),
+        ("gzip", gzip.compress(b" " * 100_000), 413, "the unpacked body has more than 65536 bytes, which is the limit"),
+    ],
+)
+async def test_a_compressed_body_that_is_not_taken_is_refused_by_name(
+    coding: str, body: bytes, status: int, detail: str
+) -> None:
+    async with posted_to(limits={"body": 65_536}) as (_, client):
+        response = await client.post("/in", content=body, headers={"Content-Encoding": coding})
+    assert (response.status_code, response.json()) == (status, {"detail": detail})
+    assert response.headers.get("accept-encoding") == ("gzip, deflate" if status == 415 else None)
+
+
+async def test_a_damaged_body_is_a_message_with_its_bytes() -> None:
+    async with posted_to() as (source, client):
+        request = client.post("/in", content=b"no gzip", headers={"Content-Encoding": "gzip"})
+        response, (message,) = await exchange(source, request, REJECTED)
+    assert (response.status_code, message.body, message.headers["content-encoding"]) == (400, b"no gzip", "gzip")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b'{"id": 1,}',
+        b'{"text": "\xff"}',
+        b'{"text": "]}{", }',
+        b'{"a": ' + b"[" * 5000 + b"]" * 5000 + b"}",
+        b"{'a': 1}",
+    ],
+    ids=["comma", "no UTF-8", "brackets in text", "deep", "quotes"],
+)
+async def test_one_bad_event_of_a_batch_costs_only_itself(bad: bytes) -> None:
+    first, last = json.dumps(EVENT).encode(), json.dumps(EVENT | {"id": "e2"}).encode()
+    async with posted_to(format="cloudevents") as (source, client):
+        request = client.post("/in", content=b"[%s,%s, %s]" % (first, bad, last), headers={"Content-Type": BATCH})
+        response, messages = await exchange(source, request, ACK, DEAD_LETTERED, ACK)
+    assert [message.body for message in messages] == [first, bad, last]
+    assert response.status_code == 202

@@ -6,14 +6,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName, State, Unreached
-from hub.store.base import Lane
+from hub.store.base import DeadLetter, Lane
 
 
 class FakeObserver:
     """What the hub told, added up."""
 
     def __init__(self) -> None:
-        self.sends: list[tuple[Notification, bool]] = []
+        self.sends: list[Notification] = []
         self.audiences: list[tuple[Notification, Mapping[Platform, int]]] = []
         self.reasons: list[str] = []
         self.nobody: list[tuple[str, Unreached]] = []
@@ -25,6 +25,9 @@ class FakeObserver:
         self.deliveries: list[tuple[Platform, float, int]] = []
         self.retries = Counter[tuple[Platform, OutcomeName]]()
         self.retry_lines: list[tuple[str, float]] = []
+        self.deferrals: list[tuple[str, Platform | None, str, float]] = []
+        self.breakers: list[tuple[str, Platform | None, str | None]] = []
+        self.letters: list[DeadLetter] = []
         self.claims = Counter[Lane]()
         self.waits: list[float] = []
         self.lost = Counter[Lane]()
@@ -43,8 +46,8 @@ class FakeObserver:
     async def until_ended(self, count: int) -> None:
         await self.until(lambda: self.states.total() >= count)
 
-    def send_accepted(self, notification: Notification, *, repeated: bool) -> None:
-        self.sends.append((notification, repeated))
+    def sent(self, notification: Notification) -> None:
+        self.sends.append(notification)
         self._news.set()
 
     def targeted(self, notification: Notification, counts: Mapping[Platform, int]) -> None:
@@ -98,6 +101,22 @@ class FakeObserver:
     ) -> None:
         self.retries.update({(platform, outcome): count for outcome, count in outcomes.items()})
         self.retry_lines.append((reason, due_at))
+        self._news.set()
+
+    def deferred(self, notification: Notification, platform: Platform | None, *, reason: str, due_at: float) -> None:
+        self.deferrals.append((notification.id, platform, reason, due_at))
+        self._news.set()
+
+    def breaker_opened(self, hub: str, platform: Platform | None, *, cause: str, until: float) -> None:
+        self.breakers.append((hub, platform, cause))
+        self._news.set()
+
+    def breaker_closed(self, hub: str, platform: Platform | None, *, seconds: float) -> None:
+        self.breakers.append((hub, platform, None))
+        self._news.set()
+
+    def dead_lettered(self, letters: Sequence[DeadLetter]) -> None:
+        self.letters += letters
         self._news.set()
 
     def claimed(self, lane: Lane, count: int, waited: Sequence[float]) -> None:

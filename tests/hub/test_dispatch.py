@@ -297,6 +297,43 @@ async def test_a_phone_that_registers_anew_while_its_old_channel_is_found_dead_s
     assert await channels(delivery.store, given) == ["new token"]
 
 
+@pytest.mark.parametrize("change", ["tag", "user", "gone"])
+@pytest.mark.parametrize("retried", [True, False])
+async def test_a_page_does_not_reach_a_phone_that_its_audience_no_longer_means(
+    delivery: Delivery, change: str, retried: bool
+) -> None:
+    """A large audience is found long before its last page is pushed."""
+    count = PAGE_SIZE + 1
+    everyone = [replace(installation(name, "news", templates=False), user_id="ann") for name in phones(count)]
+    await delivery.store.put_installations(HUB, everyone)
+    changed, given = everyone[0], notification("news" if change == "tag" else "$UserId:{ann}", content=GOOGLE)
+
+    async def change_it() -> None:
+        match change:
+            case "tag":
+                await delivery.store.put_installations(HUB, [replace(changed, tags=("sports",))])
+            case "user":
+                await delivery.store.put_installations(HUB, [replace(changed, user_id="bob")])
+            case _:
+                await delivery.store.delete_installation(HUB, changed.id)
+
+    if retried:
+        delivery.fcm.answer = lambda push: UNAVAILABLE if push.push_channel == changed.push_channel else DELIVERED
+        await delivery.accept(given)
+        await delivery.fcm.received(count)
+        await change_it()
+        delivery.fcm.answer = DELIVERED
+        await delivery.later(FIRST_WAIT)
+    else:
+        (piece,) = (await delivery.store.accept(arrivals([given]), lease=1, until=delivery.clock() + LEASE)).work
+        (found,) = await delivery.store.audiences([given])
+        await change_it()
+        await delivery.store.expand(piece, found, started_at=delivery.clock())
+    await delivery.observer.until_ended(1)
+    assert delivery.fcm.push_channels.count(changed.push_channel) == int(retried)
+    assert len(set(delivery.fcm.push_channels)) == count - (not retried)
+
+
 async def test_a_topic_that_is_wrong_for_every_phone_hides_none(delivery: Delivery) -> None:
     everyone = await register(delivery, PAGE_SIZE + 500)
     delivery.fcm.answer = replace(GONE, reason="DeviceTokenNotForTopic", doubtful=True)

@@ -1,8 +1,10 @@
 """Installation documents: what SDKs send, what comes back, which registrations follow, what is refused."""
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import pytest
 
 from hub.documents import document_of, installation_from_document, registrations_of
@@ -144,7 +146,15 @@ def test_registrations_are_one_native_and_one_for_each_template() -> None:
         ({"pushChannel": "aab"}, "hex"),
         ({"platform": "wns", "pushChannel": "http://wns.example"}, "https://"),
         ({"userId": "a b"}, "userId 'a b'"),
-        ({"userId": "x" * 121}, "userId"),
+        ({"userId": "x" * 121}, "has 121 characters"),
+        ({"templates": {"": GREET}}, "a template's name of 0 characters"),
+        ({"templates": {"x" * 201: GREET}}, "a template's name of 201 characters"),
+        ({"templates": {"$InstallationId:{i2}": GREET}}, "set by the hub"),
+        ({"templates": {"$userid:{ann}": GREET}, "userId": "ann"}, "set by the hub"),
+        ({"templates": {"$Other": GREET}}, "set by the hub"),
+        ({"templates": {" $UserId:{bob}": GREET}}, "set by the hub"),
+        ({"templates": {"%native:apns": GREET}}, "set by the hub"),
+        ({"templates": {"a\0b": GREET}}, "control characters"),
         ({"expirationTime": "soon"}, "no date"),
         ({"expirationTime": 5}, "expirationTime: expected a text"),
         ({"secondaryTiles": {"t": {}}}, "not supported yet"),
@@ -164,8 +174,17 @@ def test_a_document_that_cannot_be_used_is_refused_with_the_reason(members: dict
         ({"tags": "a"}, "expected a list"),
         ({"tags": [1]}, "expected a text"),
         ({"tags": ["ok", "bad tag!"]}, "'bad tag!'"),
-        ({"tags": ["x" * 121]}, "not allowed"),
+        ({"tags": ["x" * 121]}, "121 characters"),
         ({"tags": ["$InstallationId:{i2}"]}, "set by the hub"),
+        ({"tags": ["$InstallationId:{i1}"]}, "set by the hub"),
+        ({"tags": ["$Other:{x}"]}, "set by the hub"),
+        ({"tags": ["$"]}, "set by the hub"),
+        ({"tags": ["$İnstallationId:{i2}"]}, "set by the hub"),
+        ({"tags": ["$UserId:{ann}", "$UserId:{bob}"]}, "another user"),
+        ({"templates": {"t": GREET | {"tags": ["$InstallationId:{i2}"]}}}, "templates.t: .*set by the hub"),
+        ({"templates": {"t": GREET | {"tags": ["$UserId:{bob}"]}}}, "templates.t: .*another user"),
+        ({"templates": {"t": GREET | {"tags": ["$UserId:{bob}"]}}, "userId": "ann"}, "templates.t: .*another user"),
+        ({"templates": {"t": GREET | {"tags": ["$UſerId:{bob}"]}}}, "templates.t: .*set by the hub"),
         ({"tags": ["$UserId:{bob}"], "userId": "ann"}, "another user"),
         ({"tags": [f"t{number}" for number in range(61)]}, "61 tags are too many"),
         ({"tags": [f"{number:0>119}é" for number in range(60)]}, None),
@@ -195,6 +214,42 @@ def test_tags_are_checked(members: dict[str, Any], complaint: str | None) -> Non
 def test_templates_are_compiled_when_registered(template: Any, kind: type[Exception], complaint: str) -> None:
     with pytest.raises(kind, match=complaint):
         installation(templates={"greet": template})
+
+
+WNS = {"platform": "wns", "pushChannel": "https://x.notify.windows.com/"}
+NESTED: Any = orjson.loads("[" * 1000 + "]" * 1000)
+HARD: dict[str, dict[str, Any]] = {
+    "a deep platform": {"platform": NESTED},
+    "a deep id": {"installationId": NESTED},
+    "deep tags": {"tags": [NESTED]},
+    "a deep push variable": {"pushVariables": {"v": NESTED}},
+    "a deep template": {"templates": {"t": NESTED}},
+    "an element with a long name": {
+        **WNS,
+        "templates": {"t": {"body": f"<{'a' * 49_000}/>", "headers": {"X-WNS-Type": "wns/raw"}}},
+    },
+    "many texts in deep arrays": {
+        "templates": {"t": {"body": '{"a":' + "[" * 900 + ",".join(['"x"'] * 12_000) + "]" * 900 + "}"}}
+    },
+    "many values in XML": {**WNS, "templates": {"t": {"body": f"<toast>{'<a>$(a)</a>' * 5000}</toast>"}}},
+    "a date that opens many times": {"expirationTime": "(" * 60_000},
+    "a template's expiry that opens many times": {"templates": {"t": GREET | {"expiry": "(" * 60_000}}},
+    "an expression that never ends": {"templates": {"t": {"body": '{"a":"$(a:{' + "\\\\" * 25_000 + '"}'}}},
+    "a header with a long name": {"templates": {"t": GREET | {"headers": {"apns-" + "x" * 60_000: "1"}}}},
+    "a key that is long": {"templates": {"t": {"body": '{"' + "k" * 60_000 + '":"$5"}'}}},
+}
+
+
+@pytest.mark.parametrize("members", HARD.values(), ids=HARD)
+def test_a_document_that_is_hard_to_read_takes_no_time_and_few_words(members: dict[str, Any]) -> None:
+    """Whoever may register could else hold up the process; the worst of these took 22 s."""
+    started, complaint = time.process_time(), ""
+    try:
+        installation(**members)
+    except InvalidRequestError as error:
+        complaint = str(error)
+    assert time.process_time() - started < 0.5
+    assert len(complaint) < 1000
 
 
 def test_the_number_of_tags_allowed_can_be_set() -> None:

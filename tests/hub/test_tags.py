@@ -92,6 +92,17 @@ def test_an_expression_becomes_its_tree(text: str, tree: TagExpression) -> None:
         ("$UserId:{a", 11, "expected }"),
         ("a || " + "x" * 121, 6, "121 characters"),
         ("$UserId:{" + "x" * 121 + "}", 1, "121 characters"),
+        ("$UſerId:{x}", 1, "only $InstallationId"),
+        ("a || $İnstallationId:{x}", 6, "only $InstallationId"),
+        ("$InstallatıonId:{x}", 1, "only $InstallationId"),
+        ("$InſtallationId:x && a", 1, "only $InstallationId"),
+        ("＄UserId:{x}", 1, "expected a tag"),
+        ("$UserId：{x}", 1, "only $InstallationId"),
+        ("$UserId:｛x｝", 9, "expected an id"),
+        ("a\u200b", 2, r"before '\u200b'"),
+        ("e\u0301", 2, "before '\u0301'"),
+        ("a ¦¦ b", 3, "before '¦'"),
+        ("\ud800", 1, "expected a tag"),
         ("(" * 5000 + "a" + ")" * 5000, 34, "nested deeper than 32"),
         ("!" * 5000 + "a", 34, "nested deeper than 32"),
     ],
@@ -142,6 +153,74 @@ def test_any_text_parses_or_is_refused_in_our_own_words_with_a_column(text: str)
         assert parse(str(expression)) == expression
     else:
         assert 1 <= refusal.column <= len(text) + 1
+
+
+KINDS = [
+    "$UserId:",
+    "$InstallationId:",
+    "$USERID:",
+    "$UſerId:",
+    "$İnstallationId:",
+    "$InstallatıonId:",
+    "$",
+    "＄UserId:",
+]
+CONFUSING = [
+    "{",
+    "}",
+    "ſ",
+    "İ",
+    "ı",
+    "\u212a",
+    "ß",
+    "ẞ",
+    "ǅ",
+    "ﬁ",
+    "｛",
+    "\u0301",
+    "\u200b",
+    "\u202e",
+    "\ufeff",
+    "\xa0",
+]
+
+
+@given(
+    st.lists(st.sampled_from([*KINDS, *CONFUSING, "a", "K", "||", "&&", "!", "(", ")", " "]), max_size=12).map("".join)
+)
+def test_any_confusing_text_parses_or_is_refused_in_our_own_words_with_a_column(text: str) -> None:
+    refusal = None
+    try:
+        expression = parse(text)
+    except TagError as error:
+        refusal = error
+    if refusal is None:
+        assert parse(str(expression)) == expression
+    else:
+        assert 1 <= refusal.column <= len(text) + 1
+    assert valid_tag(text) is False or tag_key(text).startswith("$") is (text[0] == "$")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("$UserId:{Ann}", "$USERID:{ann}", True),
+        ("$UserId:{ÖLAF}", "$UserId:{ölaf}", True),
+        ("$UserId:{ДЖО}", "$UserId:{джо}", True),
+        ("$UserId:{straße}", "$UserId:{strasse}", False),
+        ("$UserId:{STRASSE}", "$UserId:{straße}", False),
+        ("$UserId:{\u212aim}", "$UserId:{kim}", False),
+        ("$UserId:{ſam}", "$UserId:{sam}", False),
+        ("$UserId:{İda}", "$UserId:{ida}", False),
+        ("$UserId:{ıda}", "$UserId:{Ida}", False),
+        ("$UserId:{ﬁn}", "$UserId:{fin}", False),
+        ("$UserId:{ａnn}", "$UserId:{ann}", False),
+        ("$UserId:{\u2126}", "$UserId:{ω}", False),
+        ("$UserId:{Σ}", "$UserId:{ς}", False),
+    ],
+)
+def test_ids_in_service_tags_are_compared_letter_by_letter(one: str, other: str, alike: bool) -> None:
+    assert (tag_key(one) == tag_key(other)) is alike
 
 
 TREES: st.SearchStrategy[TagExpression] = st.recursive(

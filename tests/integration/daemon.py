@@ -40,7 +40,8 @@ class Daemon:
         self.database_file = directory / "pushbridge.db"
         self.output_file, self.error_file = directory / "stdout", directory / "stderr"
         bridge = {"http": {"listen": f"127.0.0.1:{admin}"}, **config.get("bridge", {})}
-        whole = {"hub_api": {"listen": f"127.0.0.1:{hub_api}"}, **config, "bridge": bridge}
+        api = {"listen": f"127.0.0.1:{hub_api}", **config.get("hub_api", {})}
+        whole = {**config, "hub_api": api, "bridge": bridge}
         self.config_file.write_text(json.dumps(whole, indent=2))  # JSON is YAML
         self._process: asyncio.subprocess.Process | None = None
 
@@ -144,6 +145,11 @@ class Daemon:
                     headers={"Authorization": authorization(url)},
                 )
                 answer.raise_for_status()
+
+    @property
+    def pid(self) -> int:
+        """Of the process that runs."""
+        return self._running.pid
 
     @property
     def _running(self) -> asyncio.subprocess.Process:

@@ -62,7 +62,8 @@ def test_a_rule_that_cannot_render_costs_only_itself(tmp_path: Path) -> None:
         Failure(
             rule="unsafe",
             reason=FailureReason.TAG_UNSAFE,
-            detail="data.tag is empty, too long, or holds what a tag may not hold",
+            detail="data.tag holds a space, which a tag may not hold:"
+            " | replace(' ', '-') makes it one, in the tags of the phones too",
         ),
         Failure(rule="lacking", reason=FailureReason.RENDER, detail="data.nope is missing"),
     )

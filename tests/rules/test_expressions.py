@@ -98,7 +98,7 @@ def test_an_expression_gives(text: str, value: Any) -> None:
         ("data.huge | int", "data.huge | int: is a number too large to write out"),
         ("data.text > 5", "data.text > 5: TypeError"),
         ("data.n / 0", "data.n / 0: ZeroDivisionError"),
-        ("data.text | first", "data.text | first: is not a list"),
+        ("data.nothing | first", "data.nothing | first: is null"),
         ("data.n * 1e308 * 10", "data.n * 1e308 * 10: a number is out of range"),
         ("data.text * 1000000", "data.text * 1000000: * is for numbers"),
         ("data.text % data.n", "data.text % data.n: % is for numbers"),

@@ -81,7 +81,6 @@ def of_jinja(expression: str) -> Any:
         "data.list | last",
         "data.list | length",
         "data.words | length",
-        "data.query | length",
         "data.list | join",
         "data.list | join(', ')",
         "data.numbers | join('|')",

@@ -16,9 +16,14 @@ from tests.rules.support import NOW, event
 
 HERE = Mark("", 1, 1)
 
-VALUES = st.sampled_from(["a", "b", "c", 1, 2.5, True, None])
+VALUES = st.sampled_from(["a", "b", "c", "A", "B", 1, 2.5, True, None])
 LEAVES = VALUES | st.lists(VALUES, min_size=1, max_size=3)
-OPERATORS = st.fixed_dictionaries({"prefix": st.just("a")}) | st.fixed_dictionaries({"not": st.just("b")})
+FOLDED = st.sampled_from(["A", "b", ["a", "C"]])
+OPERATORS = (
+    st.fixed_dictionaries({"prefix": st.just("a")})
+    | st.fixed_dictionaries({"not": st.just("b")})
+    | st.fixed_dictionaries({"ignore_case": FOLDED}, optional={"prefix": st.just("a")})
+)
 FIELDS = st.dictionaries(st.sampled_from("xyz"), LEAVES | OPERATORS, max_size=3)
 PATTERNS = st.fixed_dictionaries(
     {},
@@ -86,3 +91,10 @@ def test_ten_thousand_rules_of_one_type_are_told_apart_by_another_field() -> Non
         for number in range(10_000)
     ]
     assert list(Index(keys).candidates(event({"id": "77"}))) == [77]
+
+
+def test_rules_that_ignore_case_are_found_by_their_texts() -> None:
+    patterns = [{"data": {"x": {"ignore_case": text}}} for text in ("ACME", "Straße", "other")]
+    keys = [Key(sources=None, required=compile_match(node(pattern), Problems()).required) for pattern in patterns]
+    index = Index(keys)
+    assert [list(index.candidates(event({"x": text}))) for text in ("acme", "STRASSE", "none")] == [[0], [1], []]

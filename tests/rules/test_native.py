@@ -1,6 +1,7 @@
 """`push.native`: payloads as they go to a service, with values that stay values."""
 
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,8 @@ def test_a_payload_may_not_grow_without_end(tmp_path: Path) -> None:
         (
             Platform.FCM,
             "{ payload: { message: {} }, headers: { a: b } }",
-            "1:37: native.headers: this platform has no headers for a payload",
+            "1:37: native.headers: this platform has no headers for a payload"
+            " (what FCM is told stands in message.android, .apns and .webpush)",
         ),
         (
             Platform.APNS,
@@ -180,3 +182,49 @@ def test_a_payload_may_not_grow_without_end(tmp_path: Path) -> None:
 )
 def test_a_payload_that_cannot_be_is_reported(platform: Platform, text: str, problem: str, tmp_path: Path) -> None:
     assert compiled(platform, text, tmp_path)[1] == [f"rules.yaml:{problem}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "payload"),
+    [
+        ("data: { n: '{{ data.n }}', b: '{{ data.b }}' }", {"data": {"n": "7", "b": "true"}}),
+        ("data: { d: '{{ data.d }}' }", {"data": {"d": "19.95"}}),
+        ("data: { n: 7, b: true, f: 1.50 }", {"data": {"n": "7", "b": "true", "f": "1.50"}}),
+        ("data: { s: '{{ data.list }}' }", {"data": {"s": "[1,2]"}}),
+        ("notification: { title: '{{ data.n }}', body: 2026 }", {"notification": {"title": "7", "body": "2026"}}),
+        (
+            "android: { collapseKey: '{{ data.n }}', data: { n: '{{ data.n }}' }, notification: { title: '{{ data.n }}',"
+            " notification_count: '{{ data.n }}', title_loc_args: ['{{ data.n }}'], sticky: true } }",
+            {
+                "android": {
+                    "collapseKey": "7",
+                    "data": {"n": "7"},
+                    "notification": {"title": "7", "notification_count": 7, "title_loc_args": ["7"], "sticky": True},
+                }
+            },
+        ),
+        (
+            "apns: { headers: { apns-priority: 5 }, payload: { aps: { badge: '{{ data.n }}' }, title: '{{ data.n }}' } }",
+            {"apns": {"headers": {"apns-priority": "5"}, "payload": {"aps": {"badge": 7}, "title": 7}}},
+        ),
+        (
+            "webpush: { headers: { TTL: '{{ data.n }}' }, data: { n: 1 }, notification: { title: 1, n: '{{ data.n }}' } }",
+            {"webpush": {"headers": {"TTL": "7"}, "data": {"n": "1"}, "notification": {"title": 1, "n": 7}}},
+        ),
+    ],
+)
+def test_what_fcm_wants_as_text_is_text(text: str, payload: Any, tmp_path: Path) -> None:
+    data = {"n": 7, "b": True, "d": Decimal("19.95"), "list": [1, 2]}
+    sent = content(Platform.FCM, f"{{ payload: {{ message: {{ {text} }} }} }}", data, tmp_path)
+    assert orjson.loads(sent.payload) == {"message": payload}
+
+
+def test_json_text_is_read_the_same(tmp_path: Path) -> None:
+    text = """{ payload: '{"message": {"data": {"n": "{{ data.n }}", "b": true, "i": 5}}}' }"""
+    sent = content(Platform.FCM, text, {"n": 7}, tmp_path)
+    assert orjson.loads(sent.payload) == {"message": {"data": {"n": "7", "b": "true", "i": "5"}}}
+
+
+def test_null_is_no_text_of_fcm(tmp_path: Path) -> None:
+    with pytest.raises(RenderError, match=r"^data\.n is null"):
+        content(Platform.FCM, "{ payload: { message: { data: { n: '{{ data.n }}' } } } }", {"n": None}, tmp_path)

@@ -30,6 +30,30 @@ def answer(pattern: str, data: Any, directory: Path) -> bool | str:
 @pytest.mark.parametrize(
     "pattern, data, expected",
     [
+        # equality but for case
+        ("{ data: { a: { ignore_case: acme } } }", {"a": "ACME"}, True),
+        ("{ data: { a: { ignore_case: ACME } } }", {"a": "acme"}, True),
+        ("{ data: { a: { ignore_case: [Acme, b] } } }", {"a": "B"}, True),
+        ("{ data: { a: { ignore_case: acme } } }", {"a": "acmes"}, False),
+        ("{ data: { a: { ignore_case: straße } } }", {"a": "STRASSE"}, True),
+        ("{ data: { a: { ignore_case: ΟΔΟΣ } } }", {"a": "οδος"}, True),
+        ("{ data: { a: { ignore_case: { prefix: Ac } } } }", {"a": "aCME"}, True),
+        ("{ data: { a: { ignore_case: { prefix: [x, AC], suffix: me } } } }", {"a": "ACME"}, True),
+        ("{ data: { a: { ignore_case: { prefix: AC, suffix: x } } } }", {"a": "ACME"}, False),
+        ("{ data: { a: { ignore_case: { glob: '*.PDF' } } } }", {"a": "x.Pdf"}, True),
+        ("{ data: { a: { ignore_case: [x, { prefix: AC }] } } }", {"a": "acme"}, True),
+        ("{ data: { a: { ignore_case: acme } } }", {"a": ["x", "ACME"]}, True),
+        ("{ data: { a: { not: { ignore_case: [b2b, test] } } } }", {"a": "TEST"}, False),
+        ("{ data: { a: { not: { ignore_case: [b2b, test] } } } }", {"a": "shop"}, True),
+        ("{ data: { a: { any: { ignore_case: x } } } }", {"a": ["X", "y"]}, True),
+        ("{ data: { a: { all: { ignore_case: x } } } }", {"a": ["X", "x"]}, True),
+        ("{ data: { a: { all: { ignore_case: x } } } }", {"a": ["X", "y"]}, False),
+        ("{ data: { a: { ignore_case: ACME, prefix: a } } }", {"a": "acme"}, True),
+        ("{ data: { a: { ignore_case: ACME, prefix: a } } }", {"a": "Acme"}, False),
+        ("{ data: { a: { ignore_case: acme } } }", {}, False),
+        ("{ data: { a: { ignore_case: acme } } }", {"a": None}, False),
+        ("{ data: { a: { ignore_case: acme } } }", {"a": 5}, CLASH),
+        ("{ subject: { ignore_case: ACCOUNT/7 } }", {}, True),
         # equality
         ("{ data: { a: x } }", {"a": "x"}, True),
         ("{ data: { a: x } }", {"a": "X"}, False),
@@ -236,6 +260,13 @@ def test_a_pattern_says_what_it_looks_like(pattern: str, data: Any, expected: bo
             "{ data: { a: '{{ data.b }}' } }",
             "1:22: match.data.a: a pattern is constant (compare values of an event in `when`)",
         ),
+        (
+            "{ data: { a: { ignore_case: { not: x } } } }",
+            "1:36: match.data.a.ignore_case: expected a text, a list of texts, or one of prefix, suffix, glob"
+            " (write { not: { ignore_case: … } })",
+        ),
+        ("{ data: { a: { ignore_case: [] } } }", "1:36: match.data.a.ignore_case: an empty list matches nothing"),
+        ("{ data: { a: { ignore_case: 5 } } }", "1:36: match.data.a.ignore_case: expected a text, or a list of texts"),
     ],
 )
 def test_a_pattern_that_cannot_be_is_reported_at_its_place(pattern: str, problem: str, tmp_path: Path) -> None:

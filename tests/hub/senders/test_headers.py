@@ -33,3 +33,18 @@ def test_a_header_that_is_not_the_callers_is_refused(name: str) -> None:
 
 def test_names_are_lower_case_and_empty_values_left_out() -> None:
     assert given_fields({"Apns-Topic": "a", "APNS-Priority": ""}, allowed=("apns-",)) == {"apns-topic": "a"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"apns-a": "x" * 4096},
+        {"apns-" + "x" * 4092: "y"},
+        {"apns-a": "é" * 2048},
+        {f"apns-{n}": "x" * 100 for n in range(40)},
+    ],
+)
+def test_headers_that_a_service_might_close_the_connection_for_are_refused(headers: dict[str, str]) -> None:
+    with pytest.raises(HeaderError, match="bytes are too large, 4096 are allowed"):
+        field_lines(given_fields(headers, allowed=("apns-",)))
+    assert field_lines({"apns-a": "x" * 4088}) == [b"apns-a: " + b"x" * 4088]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pyroaring import BitMap
 
-from hub.errors import NotFoundError, PreconditionError
+from hub.errors import InvalidRequestError, NotFoundError, PreconditionError
 from hub.installation import Installation, Registration, Template
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import OutcomeName
@@ -281,6 +281,66 @@ class Registering(Suite):
         assert (await store.registrations_by_platform())[HUB, Platform.FCM] == 2
         assert await channels(store, "news") == ["token of ann"]
         assert await channels(store, native("!sports")) == ["token of ann"]
+
+    @pytest.mark.parametrize(
+        ("before", "after", "reached"),
+        [
+            ("ann", "bob", False),
+            ("ann", None, False),
+            (None, "bob", False),
+            ("ann", "ANN", True),
+            ("ann", "ann", True),
+            (None, None, True),
+        ],
+    )
+    async def test_a_channel_that_another_user_registers_is_the_other_user_s_alone(
+        self, store: Store, before: str | None, after: str | None, reached: bool
+    ) -> None:
+        first, second = (
+            replace(installation(name, name, push_channel="same"), user_id=user)
+            for name, user in (("first", before), ("second", after))
+        )
+        await store.put_installations(HUB, [first])
+        await store.put_installations(HUB, [second])
+        assert await channels(store, "first") == (["same"] if reached else [])
+        assert await channels(store, "second") == ["same"]
+        assert (await store.get_installation(HUB, "first")).push_channel_expired is not reached
+        await store.put_installations(HUB, [first])
+        assert await channels(store, "first") == ["same"]
+        assert await channels(store, "second") == (["same"] if reached else [])
+
+    async def test_a_channel_of_another_hub_or_platform_stays(self, store: Store) -> None:
+        ann = replace(installation("ann", "news", push_channel="AB"), user_id="ann")
+        bob = replace(installation("bob", "news", push_channel="AB", platform=Platform.WNS), user_id="bob")
+        await store.put_installations(HUB, [ann])
+        await store.put_installations(HUB, [bob])
+        await store.put_installations("other", [replace(ann, id="eve", user_id="eve")])
+        assert await channels(store, "news") == ["AB", "AB"]
+
+    @pytest.mark.parametrize("together", [True, False])
+    @pytest.mark.parametrize(
+        ("one", "other", "taken"),
+        [("phone", "PHONE", False), ("Élan", "éLAN", False), ("straße", "strasse", True), ("a", "a}", True)],
+    )
+    async def test_ids_that_one_tag_would_mean_are_not_both_taken(
+        self, store: Store, one: str, other: str, taken: bool, together: bool
+    ) -> None:
+        phones = [installation(name, "news") for name in (one, other)]
+        batches = [phones] if together else [[phone] for phone in phones]
+        refused = None
+        try:
+            for batch in batches:
+                await store.put_installations(HUB, batch)
+        except InvalidRequestError as error:
+            refused = error
+        assert (refused is None) is taken
+        expected = phones if taken else [] if together else phones[:1]
+        assert await channels(store, "news") == sorted(phone.push_channel for phone in expected)
+        if refused is not None and not together:
+            await store.put_installations(HUB, phones[:1])  # the first one may come again
+            await store.delete_installation(HUB, one)
+            await store.put_installations(HUB, phones[1:])
+            assert await channels(store, "news") == [phones[1].push_channel]
 
 
 async def clean(store: Store) -> None:

@@ -1,0 +1,101 @@
+"""How many connections a listener takes, in all and from one client; counting only, no I/O."""
+
+import ipaddress
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+SPARE = 32
+"""Connections over the limit that are still answered, with 503, at once; health is answered as ever."""
+
+_SPARE_OF_ONE = SPARE // 4
+_TOLD_FOR = 10.0
+"""Seconds for which readiness tells of a refusal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionLimits:
+    """`total` and `per_client` count connections; `head` and `idle` are in seconds.
+
+    A client is an IPv4 address or an IPv6 network of 64 bits. `head` is the time from a connection's or request's first
+    moment to the end of its header, `idle` that between two requests.
+    """
+
+    total: int = 2000
+    per_client: int = 500
+    head: float = 10.0
+    idle: float = 5.0
+
+
+class Standing(Enum):
+    """What becomes of a connection."""
+
+    ADMITTED = auto()
+    REFUSED = auto()
+    """It is over a limit: it is answered 503."""
+    CLOSED = auto()
+    """So many are over a limit that it is closed unanswered."""
+
+
+class Admission:
+    """Admits connections up to the limits. Each one that was not CLOSED has to `leave`."""
+
+    def __init__(self, limits: ConnectionLimits, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.limits = limits
+        self._clock = clock
+        self._clients = Counter[str]()
+        self._spare = Counter[str]()
+        self._refused = 0
+        self._refused_at = -_TOLD_FOR
+
+    @property
+    def open(self) -> int:
+        """Connections within the limits."""
+        return self._clients.total()
+
+    @property
+    def trouble(self) -> str:
+        """What is refused at the moment, and why; empty if nothing is."""
+        if self._clock() - self._refused_at >= _TOLD_FOR:
+            return ""
+        return (
+            f"at its limit: {self.open} of {self.limits.total} connections are open, {self.limits.per_client} are allowed"
+            f" for one client, and {self._refused} were refused"
+        )
+
+    def admit(self, address: str) -> Standing:
+        """What becomes of a connection from `address`, which counts from now on."""
+        client = client_of(address)
+        if self._clients[client] < self.limits.per_client and self.open < self.limits.total:
+            self._clients[client] += 1
+            return Standing.ADMITTED
+        now = self._clock()
+        self._refused = self._refused + 1 if now - self._refused_at < _TOLD_FOR else 1
+        self._refused_at = now
+        if self._spare[client] < _SPARE_OF_ONE and self._spare.total() < SPARE:
+            self._spare[client] += 1
+            return Standing.REFUSED
+        return Standing.CLOSED
+
+    def leave(self, address: str, standing: Standing) -> None:
+        """The connection has ended."""
+        counted = self._clients if standing is Standing.ADMITTED else self._spare
+        client = client_of(address)
+        counted[client] -= 1
+        if not counted[client]:
+            del counted[client]
+
+
+def client_of(address: str) -> str:
+    """Who is counted: who has one IPv6 address has all of its network."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(ip, ipaddress.IPv4Address):
+        return str(ip)
+    if ip.ipv4_mapped is not None:
+        return str(ip.ipv4_mapped)
+    return str(ipaddress.ip_network((ip, 64), strict=False))

@@ -1,0 +1,76 @@
+"""What the texts of a body mean, as `types` says: XML and the groups of a pattern have nothing but text."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, tzinfo
+from decimal import Decimal
+from typing import Any
+
+from bridge.decode.base import ValueType
+from bridge.errors import EventError, Reason
+from hub.times import is_no_time, parse_day, parse_time
+
+
+class TypedText:
+    """Reads texts as a type of `types`; a time without an offset is in `timezone`."""
+
+    def __init__(self, kind: ValueType, timezone: tzinfo = UTC) -> None:
+        self._kind = kind
+        self._timezone = timezone
+        self._read: Callable[[str], Any] = {"datetime": self._datetime, "date": self._date}.get(kind) or _READ[kind]
+
+    def __call__(self, name: str, text: str) -> Any:
+        """The value; an empty text is null, and so is a date of zeros. Raises: EventError, which names `name`."""
+        text = text.strip()
+        if not text:
+            return None
+        try:
+            return self._read(text)
+        except ValueError as error:
+            detail = str(error) if self._kind in ("datetime", "date") else ""
+            # Not chained: the message of a failed conversion quotes the value.
+            raise EventError(
+                Reason.DECODE, f"{name} is not of the type {self._kind}{detail and f' ({detail})'}"
+            ) from None
+
+    def _datetime(self, text: str) -> str | None:
+        """RFC 3339 text in UTC: data stays JSON-like."""
+        if is_no_time(text):
+            return None
+        return parse_time(text, self._timezone).isoformat().replace("+00:00", "Z")
+
+    def _date(self, text: str) -> str | None:
+        return None if is_no_time(text) else parse_day(text, self._timezone).isoformat()
+
+
+def _decimal(text: str) -> Decimal:
+    return Decimal(_lexical(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)", text))
+
+
+def _int(text: str) -> int:
+    return int(_lexical(r"[+-]?[0-9]+", text))
+
+
+def _float(text: str) -> float:
+    value = float(_lexical(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?", text))
+    if not math.isfinite(value):
+        raise ValueError("not finite")
+    return value
+
+
+def _bool(text: str) -> bool:
+    return _lexical("true|false|1|0", text) in ("true", "1")
+
+
+def _lexical(pattern: str, text: str) -> str:
+    """The text if it is a number or truth value as XML Schema writes it (Part 2, section 3.2).
+
+    Python alone would take more: underscores, digits of other scripts, NaN.
+    """
+    if len(text) > 64 or re.fullmatch(pattern, text) is None:
+        raise ValueError("not in the lexical space")
+    return text
+
+
+_READ: Mapping[ValueType, Callable[[str], Any]] = {"decimal": _decimal, "int": _int, "float": _float, "bool": _bool}

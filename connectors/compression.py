@@ -1,0 +1,95 @@
+"""Content codings of bodies (RFC 9110, section 8.4), undone within a bound."""
+
+import base64
+import binascii
+import zlib
+
+SUPPORTED = ("gzip", "deflate")
+"""What a sender may compress with; `base64` and `identity` are undone as well."""
+
+_UNSUPPORTED = frozenset(["br", "zstd", "compress", "x-compress", "lz4", "snappy", "bzip2", "dcb", "dcz"])
+_GZIP_MAGIC = b"\x1f\x8b\x08"
+_MAX_CODINGS = 4
+
+
+class CodingError(ValueError):
+    """A body that is not what its content coding says."""
+
+
+class UnsupportedCodingError(CodingError):
+    """A content coding that this program does not undo."""
+
+
+class UnpackedTooLargeError(CodingError):
+    """A body that grows beyond the limit as it is unpacked; nothing beyond the limit was held."""
+
+
+def unpacked(body: bytes, content_encoding: str, *, limit: int) -> bytes:
+    """The body without its codings, which are undone from the last to the first; at most `limit` bytes.
+
+    What is no coding at all is passed over: senders write a charset there, such as `utf-8`.
+
+    Raises: UnsupportedCodingError, UnpackedTooLargeError, CodingError: not of its coding, or cut off.
+    """
+    if not body:
+        return body
+    codings = [coding.strip().lower() for coding in content_encoding.split(",")]
+    if len(codings) > _MAX_CODINGS:
+        raise CodingError(f"{len(codings)} content encodings, {_MAX_CODINGS} are allowed")
+    for coding in reversed(codings):
+        if coding in ("gzip", "x-gzip"):
+            body = gunzipped(body, limit=limit)
+        elif coding == "deflate":
+            body = _inflated(body, limit)
+        elif coding == "base64":
+            body = _from_base64(body)
+        elif coding in _UNSUPPORTED:
+            raise UnsupportedCodingError(
+                f"content encoding {coding} is not supported: send {' or '.join(SUPPORTED)}, or none"
+            )
+    return body
+
+
+def is_gzip(body: bytes) -> bool:
+    """Whether a body begins as gzip does; no text in UTF-8 and no JSON or XML begins so."""
+    return body.startswith(_GZIP_MAGIC)
+
+
+def gunzipped(body: bytes, *, limit: int) -> bytes:
+    """All members of a gzip body (RFC 1952, section 2.2). Raises: UnpackedTooLargeError, CodingError."""
+    parts: list[bytes] = []
+    size = 0
+    while body:
+        member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        part = _decompressed(member, body, "gzip", limit, limit - size)
+        size += len(part)
+        parts.append(part)
+        body = member.unused_data.lstrip(b"\0")  # some writers pad
+    return b"".join(parts)
+
+
+def _inflated(body: bytes, limit: int) -> bytes:
+    """`deflate` is the zlib format; some senders leave its header out (RFC 9110, section 8.4.1.2)."""
+    has_header = len(body) > 1 and body[0] & 0x0F == 8 and int.from_bytes(body[:2], "big") % 31 == 0
+    return _decompressed(
+        zlib.decompressobj(wbits=zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS), body, "deflate", limit, limit
+    )
+
+
+def _decompressed(member: "zlib._Decompress", body: bytes, coding: str, limit: int, room: int) -> bytes:
+    try:
+        part = member.decompress(body, room + 1)
+    except zlib.error:
+        raise CodingError(f"content encoding {coding}: the body is not {coding}, or is damaged") from None
+    if len(part) > room:
+        raise UnpackedTooLargeError(f"the unpacked body has more than {limit} bytes, which is the limit")
+    if not member.eof:
+        raise CodingError(f"content encoding {coding}: the body is cut off")
+    return part
+
+
+def _from_base64(body: bytes) -> bytes:
+    try:
+        return base64.b64decode(b"".join(body.split()), validate=True)
+    except binascii.Error:
+        raise CodingError("content encoding base64: the body is not base64") from None

@@ -1,0 +1,170 @@
+"""YAML and settings as a new user writes them: one complaint for each mistake, and the cure is in it."""
+
+from pathlib import Path
+
+import pytest
+
+from bridge.check import check
+from bridge.watch import fingerprint
+from rules.problems import Severity
+from tests.bridge.examples import complaints
+
+SOURCES = """sources:
+  hr:
+    http: { path: /in/hr }
+    map:
+      id: x
+"""
+RULES = """hubs: { app: {} }
+rules:
+  - name: r
+"""
+QUEUE = "sources: { a: { amqp: { url: 'amqp://x', queue: { name: q, create_if_missing: VALUE } }, map: { id: x } } }"
+PUSH = "    push: { to: x, with: { a: b } }\n"
+
+
+def rule(text: str) -> str:
+    return RULES + "".join(f"    {line}\n" for line in text.split("\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "cure"),
+    [
+        (SOURCES.replace("id: x", "id: {{ data.id }}"), "stands in quotes"),
+        (SOURCES.replace("id: x", "id: {{ data.id }}/{{ data.nr }}"), "stands in quotes"),
+        (SOURCES.replace("id: x", "{ id: {{ data.id }} }"), "stands in quotes"),
+        (SOURCES.replace("id: x", "id: nr: {{ data.id }}"), "stands in quotes"),
+        (rule("push: { to: team:{{ data.x }}, with: { a: b } }"), "stands in quotes"),
+        (rule("push: { to: {{ data.x }}, with: { a: b } }"), "stands in quotes"),
+        (rule("push:\n  to: {{ data.x }}\n  with: { a: b }"), "stands in quotes"),
+        (rule("push:\n  to: { user: {{ data.x }} }\n  with: { a: b }"), "stands in quotes"),
+        (rule('match: { type: "\\d+" }\nstop: true'), "single quotes"),
+        (rule("when: a && b\nstop: true"), "write and"),
+        (rule("when: !data.x\nstop: true"), "not instead"),
+        (rule("when: [data.a, data.b]\nstop: true"), "data.a and data.b"),
+        (rule("push: { to: [a, b], with: { a: b } }"), '"a || b"'),
+        (rule("push: { to: [a], with: { a: b } }"), "write one expression"),
+        (rule("push: { to: '{a}', with: { a: b } }"), "{{ data.a }}"),
+        (rule("match: { type: *x }\nstop: true"), "begins with *"),
+        (rule("match: { type: *.x }\nstop: true"), "begins with *"),
+        (rule("match: { type: @x }\nstop: true"), "begins with @"),
+        (rule("match: { type: %x }\nstop: true"), "begins with %"),
+        (rule("\tstop: true"), "spaces, never with tabs"),
+        (RULES + "\tstop: true\n", "spaces, never with tabs"),
+        (rule("stop:true"), "write stop: true"),
+        (rule("match: { type:x }\nstop: true"), "write type: x"),
+        (rule("stop: yes"), "write true"),
+        (rule('stop: "true"'), "write true, without quotes"),
+        (rule("push: { to: x, with: { a: Order #12 } }"), "taken for a comment"),
+        (rule("push:\n  to: x\n  with:\n    a: Order #{{ data.n }}"), "taken for a comment"),
+        (rule("push:\n  to: x\n  with:\n    a: Order #12"), "taken for a comment"),
+        (rule("push:\n  to: x\n  with:\n    a: Hello: you"), "stands in quotes"),
+        (rule("push: { to: x, with: { a: 'it's' } }"), "needs double quotes"),
+        (rule("push: { to: x, with: { a: Hi: you } }"), "needs double quotes"),
+        (rule('push: { to: "x, with: { a: b } }'), "line 4 is never closed"),
+        (rule("push: { to: x, with: { a: b }"), "closing }"),
+        (rule("push: { to: x, with: { a: b }, ttl: 5 minutes }"), "write 5m"),
+        (rule("push: { to: x, with: { a: b }, ttl: PT5M }"), "write 5m"),
+        (rule("push: { to: x, with: { a: b }, ttl: 1h30 }"), "write 1h30m"),
+        (rule("push: { to: x, with: { a: b }, ttl: 2 weeks }"), "write 14d"),
+        (rule("push: { to: x, with: { a: '${{ data.x }}' } }"), "without the $"),
+        ("hubs: { app: {} }\nrules: { r: { stop: true } }\n", "begin each rule with -"),
+        ("version:1\n", "a space is missing"),
+        ("- name: r\n", "rules: or sources:"),
+        ("rules: []\n---\nrules: []\n", "leave out ---"),
+        (b"\xff\xfer\x00u\x00", "save the file as UTF-8"),
+        (b"bridge: { name: caf\xe9 }", "save the file as UTF-8"),
+        ("sources: { a: { http: { path: in/x }, map: { id: x } } }", "write /in/x"),
+        ("sources: { a: { http: { path: /in/x/ }, map: { id: x } } }", "write /in/x"),
+        ("sources: { a: { http: { path: 'https://h/in/x' }, map: { id: x } } }", "write /in/x"),
+        ("sources: { a: { http: { path: /in/x, limits: { body: 10 mb } }, map: { id: x } } }", "write 10MB"),
+        ("sources: { a: { http: { path: /in/x }, decode: { max_body: 5M }, map: { id: x } } }", "write 5MB"),
+        ("dead_letter: { default: { store: { retention: 30 days } } }", "write 30d"),
+        ("delivery: { retry: { max_age: '00:30:00' } }", "write 30m"),
+        *(
+            (QUEUE.replace("VALUE", value), cure)
+            for value, cure in (("true", "write {}"), ("yes", "write {}"), ("false", "leave the key out"))
+        ),
+        ("hubs: { app: { access_policies: { name: p, rights: [Send], key: k } } }", "write a list"),
+        ("sources: [ { name: hr } ]", "NAME: { … }"),
+    ],
+)
+def test_a_slip_is_one_complaint_with_its_cure(text: str | bytes, cure: str, tmp_path: Path) -> None:
+    (found,) = complaints(tmp_path, text)
+    assert cure in found
+
+
+@pytest.mark.parametrize(
+    ("text", "mistakes"),
+    [
+        (SOURCES.replace("sources:", "source:") + RULES + "    source: hr\n" + PUSH, ["source"]),
+        (SOURCES.replace("sources:", "Sources:") + RULES + "    source: hr\n" + PUSH, ["Sources"]),
+        (RULES.replace("hubs:", "hub:") + PUSH, ["hub"]),
+        (RULES.replace("rules:", "rule:") + PUSH, ["rule"]),
+        ("default: { push: { ttl: 1h } }\n" + RULES + PUSH, ["default"]),
+        ("sources: []\n" + RULES + "    source: hr\n" + PUSH, ["sources"]),
+        ("sources: text\n" + RULES + "    source: hr\n" + PUSH, ["sources"]),
+        ("hubs: []\n" + RULES.partition("\n")[2] + PUSH, ["hubs"]),
+        (RULES.partition("\n")[2] + PUSH + "  - name: s\n" + PUSH, ["rules[0].push"]),
+        ("hubs: { a: {}, b: {} }\n" + RULES.partition("\n")[2] + PUSH + "  - name: s\n" + PUSH, ["rules[0].push"]),
+        (
+            SOURCES + RULES + "    source: hrr\n" + PUSH + "  - name: s\n    source: [hr, hrr]\n" + PUSH,
+            ["rules[0].source"],
+        ),
+        (
+            (RULES + PUSH + "  - name: s\n" + PUSH).replace("{ to", "{ hub: ap, to"),
+            ["rules[0].push.hub"],
+        ),
+        ("source: { hr: { htp: {} } }", ["source", "source.hr.htp"]),
+    ],
+)
+def test_a_mistake_is_said_once_however_much_follows_from_it(text: str, mistakes: list[str], tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(text)
+    _, problems = check(tmp_path / "c.yaml", environ={})
+    assert [problem.key for problem in problems] == mistakes
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("", "is empty"), ("\n \n", "is empty"), ("# rules: []\n", "nothing but comments"), ("---\n", "nothing but")],
+)
+def test_a_file_that_says_nothing_is_warned_of(text: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(text)
+    settings, (problem,) = check(tmp_path / "c.yaml", environ={})
+    assert words in problem.message
+    assert problem.severity is Severity.WARNING
+    assert settings is not None
+
+
+def test_files_of_either_ending_are_one_configuration(tmp_path: Path) -> None:
+    before = fingerprint(tmp_path)
+    (tmp_path / "a.yaml").write_text("\ufeffhubs: { app: {} }", encoding="utf-8")
+    (tmp_path / "b.yml").write_text("rules: [ { name: r, match: { type: a }, stop: true } ]")
+    (tmp_path / "c.YML").write_text("rules: [ { name: s, stop: true } ]")
+    (tmp_path / "README.md").write_text("- no YAML: [")
+    settings, problems = check(tmp_path, environ={})
+    assert problems == []
+    assert settings is not None
+    assert [one.name for one in settings.rules.rules] == ["r", "s"]
+    assert fingerprint(tmp_path) != before
+
+
+@pytest.mark.parametrize(("file", "words"), [("x.txt", "no *.yaml or *.yml file"), ("sub/x.yaml", "are not read")])
+def test_a_directory_without_a_configuration_is_a_complaint(file: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("rules: []")
+    settings, (problem,) = check(tmp_path, environ={})
+    assert words in str(problem)
+    assert settings is None
+
+
+def test_comments_and_texts_as_they_are_meant_are_clean(tmp_path: Path) -> None:
+    text = (
+        rule(
+            "stop: true # yes, it stops\n#commented: out\npush: #all\n"
+            "  to: x #1 below\n  with: { a: 'Order #12', b: on, c: no, d: 0123, e: 22:00, f: '{{ data.x }}' }"
+        )
+        .replace(" #1 below", " # 1 below")
+        .replace("push: #all", "push: # all")
+    )
+    assert complaints(tmp_path, text) == []

@@ -1,0 +1,128 @@
+"""What a push service refuses by its own documents is found before anything is sent; what depends on an event is not."""
+
+from pathlib import Path
+
+import pytest
+
+from hub.senders import apns, fcm, hints, wns
+from rules import services
+from tests.bridge.examples import complaints
+
+CONFIG = """
+sources: {{ js: {{ http: {{ path: /in/js }}, map: {{ id: "{{{{ data.id }}}}" }} }} }}
+hubs: {{ app: {{}} }}
+rules:
+  - {{ name: r, push: {{ to: x, native: {{ {native} }} }} }}
+"""
+APNS = "apns: {{ payload: {{ aps: {{ alert: hi }} }}, headers: {{ {0} }} }}"
+SILENT = "apns: {{ payload: {{ aps: {{ content-available: 1 }} }}, headers: {{ {0} }} }}"
+PAYLOAD = "apns: {{ payload: {0} }}"
+FCM = "fcm: {{ payload: {{ message: {{ {0} }} }} }}"
+WNS = "wns: {{ payload: '<toast/>', headers: {{ {0} }} }}"
+
+
+def said(directory: Path, native: str) -> list[str]:
+    return complaints(directory, CONFIG.format(native=native))
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "key", "message"),
+    [
+        (APNS, "apns-priority: 7", "apns.headers.apns-priority", "10 (at once), 5"),
+        (APNS, "apns-push-type: foo", "apns.headers.apns-push-type", "known: alert"),
+        (APNS, "apns-push-type: backgroud", "apns.headers.apns-push-type", "did you mean background?"),
+        (SILENT, "apns-push-type: background, apns-priority: 10", "apns.headers.apns-priority", "priority 5"),
+        (SILENT, "apns-priority: 10", "apns.headers.apns-priority", "priority 5"),
+        (APNS, "apns-push-type: voip, apns-priority: 5", "apns.headers.apns-priority", "priority 10"),
+        (APNS, "apns-push-type: background", "apns.payload.aps.alert", "shows nothing"),
+        (APNS, "apns-expiration: 6h", "apns.headers.apns-expiration", "ttl: 6h"),
+        (APNS, "apns-expiration: 300", "apns.headers.apns-expiration", "has expired"),
+        (APNS, f"apns-collapse-id: {'x' * 65}", "apns.headers.apns-collapse-id", "65 bytes"),
+        (APNS, f"apns-collapse-id: {'ä' * 33}", "apns.headers.apns-collapse-id", "66 bytes"),
+        (APNS, "apns-topic: com.example.voip", "apns.headers.apns-topic", "apns-push-type: voip"),
+        (APNS, "apns-push-type: voip, apns-topic: com.example", "apns.headers.apns-topic", "ends with .voip"),
+        (APNS, "apns-expiry: 3", "apns.headers.apns-expiry", "did you mean apns-expiration?"),
+        (APNS, "apns-id: x", "apns.headers.apns-id", "the hub sets it"),
+        (APNS, "X-WNS-Type: wns/toast", "apns.headers.X-WNS-Type", "a header of wns"),
+        (PAYLOAD, "{{ alert: hi }}", "apns.payload", "aps is missing"),
+        (PAYLOAD, '\'{{"alert": "hi"}}\'', "apns.payload", "aps is missing"),
+        (PAYLOAD, "{{ aps: hi }}", "apns.payload.aps", "expected an object"),
+        (PAYLOAD, "{{ aps: {{ content_available: 1 }} }}", "apns.payload.aps.content_available", "content-available?"),
+        (PAYLOAD, "{{ aps: {{ content-available: true }} }}", "apns.payload.aps.content-available", "number 1"),
+        (PAYLOAD, '{{ aps: {{ badge: "3" }} }}', "apns.payload.aps.badge", "without quotes"),
+        (PAYLOAD, f"{{{{ aps: {{{{ alert: {'x' * 4100} }}}} }}}}", "apns.payload", "takes 4096"),
+        (FCM, "token: x", "fcm.payload.message.token", "push.to"),
+        (FCM, "topic: news", "fcm.payload.message.topic", "push.to"),
+        (FCM, "condition: x", "fcm.payload.message.condition", "push.to"),
+        (FCM, 'token: "{{{{ data.t }}}}"', "fcm.payload.message.token", "push.to"),
+        (FCM, "data: {{ from: x }}", "fcm.payload.message.data.from", "another name"),
+        (FCM, "data: {{ message_type: x }}", "fcm.payload.message.data.message_type", "another name"),
+        (FCM, "data: {{ google.x: x }}", "fcm.payload.message.data.google.x", "another name"),
+        (FCM, "data: {{ gcm.x: x }}", "fcm.payload.message.data.gcm.x", "another name"),
+        (FCM, "data: {{ a: {{ b: c }} }}", "fcm.payload.message.data.a", "texts only"),
+        (FCM, "data: {{ a: }}", "fcm.payload.message.data.a", "is null"),
+        (FCM, "android: {{ priority: urgent }}", "fcm.payload.message.android.priority", "normal, high"),
+        (FCM, "android: {{ ttl: 3600 }}", "fcm.payload.message.android.ttl", '"3600s"'),
+        (FCM, "android: {{ ttl: 6h }}", "fcm.payload.message.android.ttl", "3600s"),
+        (FCM, "android: {{ ttl: 3000000s }}", "fcm.payload.message.android.ttl", "four weeks"),
+        (FCM, "android: {{ data: {{ from: x }} }}", "fcm.payload.message.android.data.from", "another name"),
+        (FCM, "notification: {{ sound: x }}", "fcm.payload.message.notification.sound", "android.notification.sound"),
+        (FCM, "notification: {{ titel: x }}", "fcm.payload.message.notification.titel", "did you mean title?"),
+        (FCM, "priority: high", "fcm.payload.message.priority", "push.priority"),
+        (
+            FCM,
+            "android: {{ notification: {{ color: red }} }}",
+            "fcm.payload.message.android.notification.color",
+            "#ff8800",
+        ),
+        (FCM, f"data: {{{{ a: {'x' * 4100} }}}}", "fcm.payload.message", "takes 4096"),
+        (FCM, "apns: {{ headers: {{ apns-priority: 7 }} }}", "fcm.payload.message.apns.headers.apns-priority", "10"),
+        (FCM, "apns: {{ payload: {{ alert: x }} }}", "fcm.payload.message.apns.payload", "aps is missing"),
+        (FCM, "webpush: {{ headers: {{ Urgency: soon }} }}", "fcm.payload.message.webpush.headers.Urgency", "very-low"),
+        (WNS, "X-WNS-Type: wns/badge", "wns.headers.X-WNS-Type", "wns/toast"),
+        (WNS, "X-WNS-Type: toast", "wns.headers.X-WNS-Type", "write wns/toast"),
+        (WNS, "X-WNS-Cache-Policy: none", "wns.headers.X-WNS-Cache-Policy", "no-cache"),
+        (WNS, "X-WNS-Tag: order-1", "wns.headers.X-WNS-Tag", "16 letters"),
+        (WNS, f"X-WNS-Group: {'g' * 17}", "wns.headers.X-WNS-Group", "16 letters"),
+        (WNS, "X-WNS-TTL: 5m", "wns.headers.X-WNS-TTL", "seconds"),
+        (WNS, "X-WNS-PRIORITY: 5", "wns.headers.X-WNS-PRIORITY", "1 (high) to 4"),
+        (WNS, "apns-priority: 5", "wns.headers.apns-priority", "a header of apns"),
+        ("wns: {{ payload: raw, headers: {{ {0} }} }}", "X-WNS-Type: wns/toast", "wns.headers.X-WNS-Type", "wns/raw"),
+        ("wns: {{ payload: '<toast>{0}</toast>' }}", "x" * 5000, "wns.payload", "takes 5000"),
+        ("fcm: {{ payload: {{ message: {{}} }}, headers: {{ {0} }} }}", "a: b", "fcm.headers", "message.android"),
+    ],
+)
+def test_what_is_sure_to_be_refused_is_named_once(form: str, text: str, key: str, message: str, tmp_path: Path) -> None:
+    native = form.format(text.format()) if "{" in text and text.count("{") % 2 == 0 else form.format(text)
+    (found,) = said(tmp_path, native)
+    assert f": rules[0].push.native.{key}: " in found
+    assert message in found
+
+
+@pytest.mark.parametrize(
+    "native",
+    [
+        'apns: { payload: { aps: {} }, headers: { apns-priority: "{{ data.p }}", apns-expiration: "{{ data.e }}" } }',
+        "apns: { payload: { aps: { alert: hi } }, headers: { apns-priority: 5, apns-expiration: 0, apns-collapse-id: a } }",
+        'apns: { payload: { caller: "{{ data.c }}" }, headers: { apns-push-type: voip } }',
+        'apns: { payload: { caller: x }, headers: { apns-push-type: "{{ data.t }}" } }',
+        "apns: { payload: { aps: { content-available: 1, badge: 3 } }, headers: { apns-push-type: background } }",
+        'apns: { payload: { aps: { badge: "{{ data.n }}" }, app: { any: [1] } } }',
+        "apns: { payload: { aps: {} }, headers: { apns-push-type: location, apns-topic: com.example.location-query } }",
+        'fcm: { payload: { message: { data: { n: "{{ data.n }}", b: true, i: 5, f: 1.50 } } } }',
+        "fcm: { payload: { message: { android: { priority: HIGH, ttl: 3.5s, notification: { channelId: c } } } } }",
+        'fcm: { payload: { message: { android: { ttl: "{{ data.s }}s", priority: "{{ data.p }}" } } } }',
+        """fcm: { payload: '{"message": {"notification": {"title": "x"}, "fcmOptions": {"analyticsLabel": "a"}}}' }""",
+        "wns: { payload: '<toast/>', headers: { X-WNS-Type: wns/toast, X-WNS-Tag: a1, X-WNS-TTL: 60, X-WNS-PRIORITY: 1 } }",
+        "wns: { payload: '<?xml version=\"1.0\"?><!-- c --><badge/>', headers: { x-wns-type: wns/badge } }",
+        "wns: { payload: '<toast/>', headers: { X-WNS-Type: wns/raw, X-WNS-Cache-Policy: no-cache } }",
+    ],
+)
+def test_what_a_service_takes_is_clean(native: str, tmp_path: Path) -> None:
+    assert complaints(tmp_path, CONFIG.format(native="@").replace("@", native)) == []
+
+
+def test_the_limits_are_those_of_the_senders() -> None:
+    assert (services.MAX_APNS, services.MAX_VOIP) == (apns.MAX_PAYLOAD, apns.MAX_VOIP_PAYLOAD)
+    assert (services.MAX_COLLAPSE_ID, services._WITH_SUFFIX) == (hints.MAX_COLLAPSE_ID, apns.TOPIC_SUFFIXES)
+    assert (services.MAX_FCM, services.MAX_TTL, services.MAX_WNS) == (fcm.MAX_PAYLOAD, fcm.MAX_TTL, wns.MAX_PAYLOAD)

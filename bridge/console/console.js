@@ -264,7 +264,9 @@ function wayRow(notification) {
   put(parts.reason, reasonOf(notification))
   if (targeted === 0) parts.outcome.append(chip('NoTargetFound', 'quiet'))
   else if (isLater && !ended) parts.outcome.append(chip('scheduled', 'quiet'))
-  else if (Object.keys(waits).length === 0 && !isRemote && (targeted === null || ended < targeted)) parts.outcome.append(chip('under way', 'waiting'))
+  else if (!isRemote && !Object.keys(waits).length && (targeted === null || ended < targeted)) {
+    parts.outcome.append(chip('under way', 'waiting'))
+  }
   const [, , audience, pushed, outcome] = element.children
   audience.dataset.tone = targeted || isRemote ? 'good' : targeted === 0 || isLater ? 'quiet' : 'waiting'
   pushed.dataset.tone = audience.dataset.tone

@@ -41,6 +41,7 @@ from bridge.wiring import access_of, letters_publisher, possible_dead_letters, r
 from hub.api.app import create_app
 from hub.engine import Hub
 from hub.errors import StoreError
+from hub.notification import Platform
 from hub.retry import RetryPolicy
 from hub.store.seen import SeenWindow
 from hub.store.sqlite import SqliteStore
@@ -202,7 +203,7 @@ class Daemon:
             *source_parts(self._statuses),
             *listener_parts(filter(None, (self.admin, self.api))),
             *relay_parts(self._relay_troubles),
-            *push_parts(self.hub.bulkheads),
+            *push_parts(self.hub.bulkheads, _configured(self.settings)),
             *remote_parts(self.hub.remotes),
         ]
 
@@ -359,6 +360,11 @@ class Daemon:
         with suppress(StoreError):
             self.metrics.set_queues(await self.hub.store.queue_states(), self.hub.max_pending)
             self.metrics.set_devices(await self.hub.store.registrations_by_platform())
+
+
+def _configured(settings: Settings) -> set[tuple[str, Platform]]:
+    """The push services that hubs have credentials for."""
+    return {(name, platform) for name, hub in settings.hubs.items() for platform in hub.platforms.configured}
 
 
 class _Names(TypedDict):

@@ -1,6 +1,6 @@
 """How the parts of the process fare, in one list: readiness, its parts and the page say the same."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -113,11 +113,12 @@ def relay_parts(troubles: Mapping[str, str]) -> list[Part]:
     ]
 
 
-def push_parts(bulkheads: Mapping[tuple[str, Platform], Bulkhead[Push]]) -> list[Part]:
-    """The push services of each hub that has a credential for them, or is in trouble."""
-    return [
-        _outlet(bulkhead, "push service", f"{hub}/{platform.value}") for (hub, platform), bulkhead in bulkheads.items()
-    ]
+def push_parts(
+    bulkheads: Mapping[tuple[str, Platform], Bulkhead[Push]], configured: Container[tuple[str, Platform]]
+) -> list[Part]:
+    """The push services that a hub has a credential for (`configured`), or that are in trouble."""
+    parts = {key: _outlet(bulkhead, "push service", f"{key[0]}/{key[1].value}") for key, bulkhead in bulkheads.items()}
+    return [part for key, part in parts.items() if key in configured or not part.ok]
 
 
 def remote_parts(remotes: Mapping[str, Bulkhead[Notification]]) -> list[Part]:

@@ -100,7 +100,7 @@ class Telemetry:
         reason: str = "",
     ) -> None:
         """A line for each platform; a warning, which says how many and why, if one of its pushes ended badly."""
-        self._trail.pushed(notification, platform, outcomes)
+        self._trail.pushed(notification, platform, outcomes, reason=reason)
         failed = sum(count for outcome, count in outcomes.items() if outcome not in ENDED_WELL)
         said = {"platform": platform.value, "outcomes": _counts(outcomes)}
         if failed:
@@ -110,6 +110,7 @@ class Telemetry:
 
     def unreached(self, notification: Notification, why: Unreached) -> None:
         self._metrics.unreached(notification.hub, why)
+        self._trail.unreached(notification, why)
         level = _log.info if why in _ORDINARY else _log.warning
         level("nobody reached", **_about(notification), reason=why.value, detail=_WHY[why])
 
@@ -136,6 +137,7 @@ class Telemetry:
         due_at: float,
     ) -> None:
         self._metrics.retried(platform, outcomes)
+        self._trail.put_off(notification, platform, reason=reason, until=due_at)
         _log.warning(
             "pushes to be tried again",
             **_about(notification),
@@ -148,8 +150,10 @@ class Telemetry:
     def forwarded(self, notification: Notification, outcome: OutcomeName, *, reason: str, due_at: float | None) -> None:
         ended = due_at is None
         self._metrics.forwarded(notification.hub, outcome, ended=ended)
-        if ended:
-            self._trail.forwarded(notification, outcome)
+        if due_at is None:
+            self._trail.forwarded(notification, outcome, reason=reason)
+        else:
+            self._trail.put_off(notification, None, reason=reason or outcome.value, until=due_at)
         level = _log.info if outcome is OutcomeName.SUCCESS else _log.warning
         level(
             "handed over",
@@ -161,6 +165,7 @@ class Telemetry:
         )
 
     def deferred(self, notification: Notification, platform: Platform | None, *, reason: str, due_at: float) -> None:
+        self._trail.put_off(notification, platform, reason=reason, until=due_at)
         _log.warning(
             "deferred: breaker open",
             **_about(notification),

@@ -4,11 +4,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
+from bridge.metrics import REMOTE
 from bridge.pipeline import End, Passage
 from hub.notification import NativeContent, Notification, Platform
-from hub.outcome import OutcomeName
+from hub.outcome import OutcomeName, Unreached
 
 HUB_API = "hub API"
 """The source that an entry names when no event caused it."""
@@ -20,9 +21,20 @@ _MAX_ITEMS = 50
 """Rules, notifications and dead letters that are told of one event."""
 
 
+class Wait(NamedTuple):
+    """Why pushes are put off, and until when, in seconds since 1970 UTC."""
+
+    reason: str
+    until: float
+
+
 @dataclass(slots=True)
 class Step:
-    """One notification of an event: whom it is for, and its pushes by platform and outcome as they are answered."""
+    """One notification of an event: whom it is for, and its pushes by platform and outcome as they are answered.
+
+    `waits` has by platform why pushes were put off and until when; `reason` is what was last said of pushes that ended
+    badly, `unreached` why no phone got the notification. A hub elsewhere stands for a platform as `remote`.
+    """
 
     id: str
     rule: str
@@ -31,6 +43,9 @@ class Step:
     schedule_at: datetime | None
     targeted: dict[str, int] | None = None
     outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
+    waits: dict[str, Wait] = field(default_factory=dict)
+    reason: str = ""
+    unreached: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -42,6 +57,9 @@ class Step:
             "targeted": None if self.targeted is None else sum(self.targeted.values()),
             "pushes": self.targeted or {},
             "outcomes": self.outcomes,
+            "waits": {platform: wait._asdict() for platform, wait in self.waits.items()},
+            "reason": self.reason,
+            "unreached": self.unreached,
         }
 
 
@@ -116,9 +134,7 @@ class Trail:
             self._add(passage, now)
 
     def sent(self, notification: Notification, *, now: datetime) -> None:
-        """A send of the hub API is in the store. One that is repeated is the entry it was."""
-        if notification.id in self._steps:
-            return
+        """A send of the hub API is in the store."""
         content = notification.content
         kind = f"native {content.platform.value}" if isinstance(content, NativeContent) else "template"
         self._count += 1
@@ -145,19 +161,40 @@ class Trail:
             lambda step: setattr(step, "targeted", {platform.value: count for platform, count in counts.items()}),
         )
 
-    def pushed(self, notification: Notification, platform: Platform, outcomes: Mapping[OutcomeName, int]) -> None:
-        """Pushes came to their end."""
+    def pushed(
+        self, notification: Notification, platform: Platform, outcomes: Mapping[OutcomeName, int], *, reason: str = ""
+    ) -> None:
+        """Pushes came to their end; most that ended badly did so for `reason`."""
 
         def count(step: Step) -> None:
             mine = step.outcomes.setdefault(platform.value, {})
             for outcome, number in outcomes.items():
                 mine[outcome.value] = mine.get(outcome.value, 0) + number
+            step.waits.pop(platform.value, None)
+            step.reason = _bounded(reason) or step.reason
 
         self._changed(notification, count)
 
-    def forwarded(self, notification: Notification, outcome: OutcomeName) -> None:
+    def put_off(self, notification: Notification, platform: Platform | None, *, reason: str, until: float) -> None:
+        """Pushes will be tried at `until`, or with None the handover to a hub elsewhere: again, or for the first time."""
+        wait = Wait(_bounded(reason), until)
+        self._changed(
+            notification, lambda step: step.waits.update({REMOTE if platform is None else platform.value: wait})
+        )
+
+    def unreached(self, notification: Notification, why: Unreached) -> None:
+        """It came to its end, and no phone got it."""
+        self._changed(notification, lambda step: setattr(step, "unreached", why.value))
+
+    def forwarded(self, notification: Notification, outcome: OutcomeName, *, reason: str = "") -> None:
         """A hub elsewhere has it, or will not have it."""
-        self._changed(notification, lambda step: step.outcomes.update({"remote": {outcome.value: 1}}))
+
+        def end(step: Step) -> None:
+            step.outcomes[REMOTE] = {outcome.value: 1}
+            step.waits.pop(REMOTE, None)
+            step.reason = _bounded(reason)
+
+        self._changed(notification, end)
 
     def _add(self, passage: Passage, now: datetime) -> None:
         self._count += 1

@@ -217,8 +217,9 @@ class Hub:
         return result
 
     async def _commit_send(self, notification: Notification) -> None:
-        await self._commit([Arrival(source="", event_id="", notifications=[notification])])
-        self._observer.sent(notification)
+        result = await self._commit([Arrival(source="", event_id="", notifications=[notification])])
+        if notification.id not in result.repeated:
+            self._observer.sent(notification)
 
     async def details(self, hub: str, notification_id: str) -> NotificationDetails:
         """By the wire id, or its first 32 hex digits. Raises: NotFoundError."""

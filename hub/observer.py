@@ -12,7 +12,7 @@ class Observer(Protocol):
     """Every method returns at once and never raises; all are called on the event loop."""
 
     def sent(self, notification: Notification) -> None:
-        """A send of the API is in the store; one that is repeated under the same id is told again."""
+        """A send of the API is in the store; one that is repeated under the same id is not told again."""
 
     def targeted(self, notification: Notification, counts: Mapping[Platform, int]) -> None:
         """An audience was found: pushes to be made by platform, all zero when nobody was there."""

@@ -8,10 +8,24 @@ const SHOWN_CAUSES = 3
 const SHOWN_NAMES = 3
 const SHOWN_BANNERS = { apns: 3, fcmv1: 3, wns: 2 } // as many as there is room for
 
-const SERVICES = { apns: 'APNs', fcmv1: 'FCM', wns: 'WNS' }
+const ANIMATED_EVENTS = 10 // more at a time just appear
+
+const SERVICES = { apns: 'APNs', fcmv1: 'FCM', wns: 'WNS', remote: 'hub' }
 const ENDS = { no_match: 'no match', suppressed: 'seen before', dead_letter: 'dead letter' }
 const END_TONES = { no_match: 'quiet', suppressed: 'quiet', dead_letter: 'bad' }
 const OUTCOME_TONES = { Success: 'good', RefreshToken: 'good', Skipped: 'quiet', NoTargets: 'quiet' }
+const TONES = ['bad', 'waiting', 'good', 'quiet'] // what matters most first
+const UNREACHED = {
+  no_registration: 'the hub has no registration',
+  no_tag: 'no registration has these tags',
+  no_template: 'these phones have registered no template',
+  no_native: 'these phones have registered templates only',
+  other_platform: 'these phones are of other platforms',
+  gone: 'these phones are gone',
+  no_credential: 'no push service takes a credential of the hub',
+  expired: 'given up before a push service took it',
+  refused: 'the push services took none',
+}
 
 // How parts of the process are called, in the order of the strip; `down` is what is said of those that do not work.
 const GROUPS = {
@@ -34,6 +48,9 @@ const groups = new Map() // of the strip, by the kind of their parts
 let trouble = 0 // parts that do not work
 let lastHeard = 0
 let shownEnd = ''
+let isPaused = false
+let isDrawing = false
+let pending = nothing() // told and not drawn yet
 
 /** A copy of a template's element, and its named parts. */
 function stamp(template) {
@@ -177,7 +194,7 @@ function drawEvents(changed) {
     if (rows.has(event.number)) {
       rows.get(event.number).replaceWith(row)
     } else {
-      row.classList.add('new')
+      if (changed.length <= ANIMATED_EVENTS) row.classList.add('new')
       insertRow(event.number, row)
     }
     rows.set(event.number, row)
@@ -201,7 +218,6 @@ function eventRow(event) {
   const { element, parts } = stamp('event')
   element.dataset.number = event.number
   element.dataset.end = event.end
-  element.dataset.tone = END_TONES[event.end] ?? 'good'
   put(parts.source, event.source)
   parts.time.textContent = clock(event.received_at, true)
   parts.time.dateTime = event.received_at
@@ -212,13 +228,20 @@ function eventRow(event) {
   parts.ways.append(...ways, ...failed)
   if (event.more) parts.ways.append(endRow('', { detail: `and ${event.more.toLocaleString()} more` }))
   if (!ways.length && !failed.length) parts.ways.append(endRow(event.end, event))
+  element.dataset.tone = worst([...parts.ways.children])
   return element
+}
+
+/** The tone that matters most. */
+function worst(elements) {
+  const tones = elements.map((element) => element.dataset.tone)
+  return TONES.find((tone) => tones.includes(tone)) ?? 'quiet'
 }
 
 function wayRow(notification) {
   const { element, parts } = stamp('way')
-  const { targeted, pushes, outcomes } = notification
-  const isRemote = 'remote' in outcomes
+  const { targeted, pushes, outcomes, waits } = notification
+  const isRemote = 'remote' in outcomes || 'remote' in waits
   const isLater = notification.schedule_at !== null && new Date(notification.schedule_at) > Date.now()
   const counts = {}
   for (const byName of Object.values(outcomes)) {
@@ -226,6 +249,7 @@ function wayRow(notification) {
   }
   const ended = Object.values(counts).reduce((sum, count) => sum + count, 0)
   put(parts.rule, notification.rule || 'none')
+  put(parts.hub, `hub ${notification.hub}`)
   put(parts.expression, notification.expression)
   put(parts.audience, audienceOf(notification, isRemote, isLater))
   for (const [platform, count] of Object.entries(pushes)) {
@@ -234,14 +258,26 @@ function wayRow(notification) {
   for (const [name, count] of Object.entries(counts)) {
     parts.outcome.append(chip(`${count.toLocaleString()} ${name}`, OUTCOME_TONES[name] ?? 'bad'))
   }
+  for (const platform of Object.keys(waits)) {
+    parts.outcome.append(chip(`${SERVICES[platform] ?? platform} waits`, 'waiting'))
+  }
+  put(parts.reason, reasonOf(notification))
   if (targeted === 0) parts.outcome.append(chip('NoTargetFound', 'quiet'))
   else if (isLater && !ended) parts.outcome.append(chip('scheduled', 'quiet'))
-  else if (!isRemote && (targeted === null || ended < targeted)) parts.outcome.append(chip('under way', 'waiting'))
+  else if (!isRemote && !Object.keys(waits).length && (targeted === null || ended < targeted)) {
+    parts.outcome.append(chip('under way', 'waiting'))
+  }
   const [, , audience, pushed, outcome] = element.children
   audience.dataset.tone = targeted || isRemote ? 'good' : targeted === 0 || isLater ? 'quiet' : 'waiting'
   pushed.dataset.tone = audience.dataset.tone
-  outcome.dataset.tone = parts.outcome.lastElementChild.dataset.tone
+  element.dataset.tone = outcome.dataset.tone = worst([...parts.outcome.children])
   return element
+}
+
+/** Why pushes ended badly, why nobody was reached, and what the others wait for. */
+function reasonOf({ reason, unreached, waits }) {
+  const waiting = Object.values(waits).flatMap((wait) => [wait.reason, `next try ${moment(wait.until)}`])
+  return [...new Set([reason, UNREACHED[unreached] ?? unreached, ...waiting])].filter(Boolean).join('; ')
 }
 
 function audienceOf({ targeted, schedule_at: at }, isRemote, isLater) {
@@ -347,11 +383,34 @@ function tick() {
 
 // The stream
 
-function draw(message) {
-  byId('count').textContent = message.count.toLocaleString()
-  drawEvents(message.events)
-  if ('phones' in message) drawPhones(message.phones)
+/** Health is drawn at once; the rest with the next frame, so that what nobody looks at is drawn once for all. */
+function draw(message, isAnew) {
   if ('health' in message) drawHealth(message.health)
+  if (isAnew) pending = { ...nothing(), isAnew }
+  pending.count = message.count
+  if ('phones' in message) pending.phones = message.phones
+  for (const event of message.events) {
+    pending.events.delete(event.number)
+    pending.events.set(event.number, event)
+  }
+  for (const number of [...pending.events.keys()].slice(0, -SHOWN_EVENTS)) pending.events.delete(number)
+  if (!isDrawing) requestAnimationFrame(drawPending)
+  isDrawing = true
+}
+
+function nothing() {
+  return { isAnew: false, count: 0, phones: undefined, events: new Map() }
+}
+
+function drawPending() {
+  isDrawing = false
+  byId('pause').textContent = !isPaused ? 'Pause' : pending.events.size ? `Resume, ${pending.events.size} new` : 'Resume'
+  if (isPaused) return
+  if (pending.isAnew) forget() // after a restart of the daemon, events are numbered anew
+  byId('count').textContent = pending.count.toLocaleString()
+  drawEvents([...pending.events.values()])
+  if (pending.phones !== undefined) drawPhones(pending.phones)
+  pending = { ...nothing(), count: pending.count }
 }
 
 function forget() {
@@ -394,12 +453,11 @@ function connect() {
   })
   stream.addEventListener('snapshot', ({ data }) => {
     hear()
-    forget() // after a restart of the daemon, events are numbered anew
-    draw(JSON.parse(data))
+    draw(JSON.parse(data), true)
   })
   stream.addEventListener('update', ({ data }) => {
     hear()
-    draw(JSON.parse(data))
+    draw(JSON.parse(data), false)
   })
   stream.addEventListener('alive', hear)
 }
@@ -420,6 +478,11 @@ byId('filter').addEventListener('click', ({ target }) => {
   shownEnd = target.dataset.end
   for (const button of byId('filter').children) button.setAttribute('aria-pressed', button === target)
   applyFilter()
+})
+byId('pause').addEventListener('click', ({ target }) => {
+  isPaused = !isPaused
+  target.setAttribute('aria-pressed', isPaused)
+  drawPending()
 })
 setInterval(tick, 10_000)
 setInterval(watch, 1_000)

@@ -1,4 +1,4 @@
-"""The live feed of the page: what changed, told to each browser at most ten times a second."""
+"""The live feed of the page: what changed, told to each browser at most ten times a second, in a flood once."""
 
 import asyncio
 import json
@@ -16,6 +16,9 @@ SHOWN = 100
 """Events that a browser is told of at once, the latest ones: more than it shows."""
 
 _INTERVAL = 0.1
+_INTERVAL_EACH = 0.01
+"""Seconds between two messages at least, and for each event that the first tells of: in a flood, one a second."""
+
 _LOOK_EVERY = 0.5
 """Seconds after which the health of the parts, which tells of no changes itself, is looked at again."""
 
@@ -79,10 +82,11 @@ class Viewer:
                 await self._wait()
                 if closing.is_set():
                     return
+                told_of = len(self._changed)
                 if update := self._taken():
                     yield _message("update", update)
                     silent_since = loop.time()
-                    await asyncio.sleep(_INTERVAL)
+                    await asyncio.sleep(max(_INTERVAL, told_of * _INTERVAL_EACH))
                 elif loop.time() - silent_since >= _ALIVE_EVERY:
                     yield _message("alive", {})
                     silent_since = loop.time()

@@ -15,6 +15,7 @@ from sandbox.services import PushServices
 
 HUB = "demo"
 POLICY = "DefaultListenSharedAccessSignature"
+SENDING_POLICY = "DefaultSendSharedAccessSignature"
 
 _LATEST = 20
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -12,14 +13,18 @@ from bridge.config import Settings
 from bridge.demo import backend
 from bridge.demo.events import SampleEvent, first_events, later_events
 from bridge.demo.expected import CHANCE, NEWS, differences, is_complete, uncompleted
-from bridge.demo.phones import HUB, Cast
+from bridge.demo.phones import HUB, SENDING_POLICY, Cast
 from bridge.demo.summary import event_summary, phone_summary, subscription_summary
 from connectors.http.settings import HttpSettings
 from sandbox.journal import Journal
+from sandbox.sas import shared_access_signature
 from sandbox.servicebus import ServiceBus
 
 _PAUSE = 4.0
 """Seconds between the events that come after the first ones."""
+
+_SEND_PAUSE = 13.0
+"""Seconds between sends of the hub API, which come between those events."""
 
 _QUIET = 1.0
 """Seconds in which nothing more may come after all that was expected has."""
@@ -71,6 +76,7 @@ class Show:
                 backend.send(all_news, self._broker.connection_string, ca_file=self._broker.ca_file, pause=_PAUSE)
             )
             systems.create_task(self._post_later_events())
+            systems.create_task(self._send_now_and_then())
 
     def summary(self) -> dict[str, Any]:
         """What became of the events and what each phone received, whether that was right, and what differs if not."""
@@ -114,6 +120,23 @@ class Show:
         for event in later_events():
             await asyncio.sleep(_PAUSE)
             await self._post(event)
+
+    async def _send_now_and_then(self) -> None:
+        """Push through the hub API, as a system does that knows no event bridge."""
+        url = f"{self.hub_url}/messages"
+        while True:
+            await asyncio.sleep(_SEND_PAUSE)
+            expires_at = datetime.now(UTC) + timedelta(minutes=5)
+            token = shared_access_signature(url, key_name=SENDING_POLICY, key=self._hub_key, expires_at=expires_at)
+            await self._client.post(
+                url,
+                json={"title": "Canteen", "body": "Lunch is served."},
+                headers={
+                    "authorization": token,
+                    "ServiceBusNotification-Format": "template",
+                    "ServiceBusNotification-Tags": "team:hr",
+                },
+            )
 
     async def _post(self, event: SampleEvent) -> None:
         """Post an event, again while the source says that it cannot take it now."""

@@ -29,6 +29,7 @@ def accept(
     insert_dead_letters(connection, [letter for arrival in fresh for letter in arrival.dead_letters], now)
     notifications = [notification for arrival in fresh for notification in arrival.notifications]
     known = _known(connection, notifications)
+    repeated: set[str] = set()
     (seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM notification").fetchone()
     hubs: dict[str, int] = {}
     rows: list[tuple[Any, ...]] = []
@@ -36,6 +37,7 @@ def accept(
     for notification in notifications:
         key = bytes.fromhex(notification.id)
         if key in known:
+            repeated.add(notification.id)
             continue
         known.add(key)
         seq += 1
@@ -57,7 +59,7 @@ def accept(
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         rows,
     )
-    return AcceptanceResult(duplicates=frozenset(duplicates), work=work)
+    return AcceptanceResult(duplicates=frozenset(duplicates), work=work, repeated=frozenset(repeated))
 
 
 def _duplicates(

@@ -96,10 +96,14 @@ class Work:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptanceResult:
-    """`duplicates` are indices of arrivals seen before; `work` is what was leased to the caller with the same commit."""
+    """`duplicates` are indices of arrivals seen before; `work` is what was leased to the caller with the same commit.
+
+    `repeated` are ids of notifications that the store had before: they cause nothing.
+    """
 
     duplicates: frozenset[int]
     work: Sequence[Work]
+    repeated: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import itertools
 import json
 import re
 import time
@@ -243,6 +244,26 @@ async def test_a_browser_gets_at_most_ten_updates_a_second() -> None:
         trail.passed([passage(number)], now=NOW)
         await anext(messages)
     assert time.monotonic() - started >= 0.3
+    await messages.aclose()
+
+
+async def test_in_a_flood_a_browser_gets_one_update_a_second_with_the_latest_events() -> None:
+    trail = Trail()
+    messages = Viewer(trail, None).messages(asyncio.Event())
+    await anext(messages)
+
+    async def flood() -> None:
+        for batch in itertools.count():
+            trail.passed([passage(50 * batch + index) for index in range(50)], now=NOW)
+            await asyncio.sleep(0.01)
+
+    flooding = asyncio.create_task(flood())
+    await anext(messages)  # the first comes at once, with as many as there were then
+    started = time.monotonic()
+    sizes = [len(_content(await anext(messages))["events"]) for _ in range(3)]
+    flooding.cancel()
+    assert time.monotonic() - started >= 2
+    assert sizes == [SHOWN] * 3
     await messages.aclose()
 
 

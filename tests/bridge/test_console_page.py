@@ -47,7 +47,7 @@ async def test_the_demo_shows_its_phones_and_the_way_of_each_event(page: Page, t
         assert [text for text in way if text] == [
             *("hr", "12345/joined", "hr.employee.joined"),
             "".join(await page.evaluate(texts("#trail > li:last-child .way"))),
-            *("employee-joined", "team:hr", "3"),
+            *("employee-joined", "hub demo", "team:hr", "3"),
             *await page.evaluate(texts("#trail > li:last-child [data-part=pushed]")),
             "3 Success",
         ]

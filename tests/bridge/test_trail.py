@@ -12,7 +12,7 @@ from bridge.pipeline import End, Passage
 from bridge.trail import HUB_API, Entry, Trail
 from connectors.base import Message
 from hub.notification import EVERYONE, NativeContent, Notification, Platform
-from hub.outcome import OutcomeName
+from hub.outcome import OutcomeName, Unreached
 from hub.store.base import DeadLetter
 from rules.decision import Decision, Intent
 from rules.event import Event
@@ -46,7 +46,7 @@ def test_an_event_is_shown_from_receipt_to_outcome() -> None:
     trail.targeted(HELLO, {Platform.APNS: 2, Platform.FCM: 1})
     trail.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
     trail.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
-    trail.pushed(HELLO, Platform.FCM, {OutcomeName.EXPIRED_CHANNEL: 1})
+    trail.pushed(HELLO, Platform.FCM, {OutcomeName.EXPIRED_CHANNEL: 1}, reason="UNREGISTERED")
     assert entries(trail) == [
         {
             "number": 1,
@@ -68,6 +68,9 @@ def test_an_event_is_shown_from_receipt_to_outcome() -> None:
                     "targeted": 3,
                     "pushes": {"apns": 2, "fcmv1": 1},
                     "outcomes": {"apns": {"Success": 2}, "fcmv1": {"ExpiredChannel": 1}},
+                    "waits": {},
+                    "reason": "UNREGISTERED",
+                    "unreached": "",
                 }
             ],
             "dead_letters": [],
@@ -109,7 +112,6 @@ def test_a_send_of_the_api_is_shown_like_an_event(
     if is_dispatched_early:
         trail.sent(send, now=NOW)
     trail.pushed(send, Platform.APNS, {OutcomeName.SUCCESS: 1, OutcomeName.BAD_CHANNEL: 1})
-    trail.sent(send, now=NOW)  # repeated with the same idempotency key
     (entry,) = entries(trail)
     assert (entry["source"], entry["id"], entry["type"], entry["end"]) == (HUB_API, send.id, kind, "accepted")
     (step,) = entry["notifications"]
@@ -201,3 +203,33 @@ def test_listeners_hear_of_what_is_new_and_of_what_changed_until_they_leave() ->
     leave()
     trail.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
     assert len(heard) == 3
+
+
+def test_what_waits_says_why_and_until_when_until_it_has_come_to_its_end() -> None:
+    trail = Trail()
+    trail.passed([passage("1", HELLO)], now=NOW)
+    trail.put_off(HELLO, Platform.APNS, reason="InvalidProviderToken", until=1.0)
+    trail.put_off(HELLO, Platform.FCM, reason="UNAVAILABLE", until=2.0)
+    trail.pushed(HELLO, Platform.FCM, {OutcomeName.SUCCESS: 1})
+    (step,) = entries(trail)[0]["notifications"]
+    assert step["waits"] == {"apns": {"reason": "InvalidProviderToken", "until": 1.0}}
+
+
+def test_what_goes_to_a_hub_elsewhere_is_shown_until_that_hub_has_it() -> None:
+    trail = Trail()
+    trail.sent(HELLO, now=NOW)
+    trail.put_off(HELLO, None, reason="x" * 65_536, until=1.0)
+    (step,) = entries(trail)[0]["notifications"]
+    assert (len(step["waits"]["remote"]["reason"]), step["outcomes"]) == (500, {})
+    trail.forwarded(HELLO, OutcomeName.SUCCESS)
+    (step,) = entries(trail)[0]["notifications"]
+    assert (step["waits"], step["outcomes"]) == ({}, {"remote": {"Success": 1}})
+
+
+def test_why_nobody_was_reached_is_shown() -> None:
+    trail = Trail()
+    trail.passed([passage("1", HELLO)], now=NOW)
+    trail.targeted(HELLO, {})
+    trail.unreached(HELLO, Unreached.NO_TEMPLATE)
+    (step,) = entries(trail)[0]["notifications"]
+    assert (step["targeted"], step["unreached"]) == (0, "no_template")

@@ -145,6 +145,23 @@ async def test_an_id_that_nobody_has_is_not_found(running: Running, name: str) -
         await running.hub.details(HUB, name)
 
 
+async def test_a_send_is_told_of_once_it_is_in_the_store_and_not_again(running: Running) -> None:
+    send = notification(content=GOOGLE)
+    for _ in range(2):
+        await running.hub.send(send)
+    await running.hub.accept([arrival(notification(content=GOOGLE))])  # an event is told of by the bridge
+    assert running.observer.sends == [send]
+
+
+async def test_a_send_is_told_of_though_its_caller_has_gone(running: Running) -> None:
+    send = notification(content=GOOGLE)
+    sending = asyncio.ensure_future(running.hub.send(send))
+    await asyncio.sleep(0)
+    sending.cancel()
+    async with asyncio.timeout(10):
+        await running.observer.until(lambda: running.observer.sends == [send])
+
+
 async def test_a_send_that_the_store_refuses_is_told_and_not_taken(running: Running) -> None:
     running.store.failures["accept"] = 1
     with pytest.raises(StoreError):

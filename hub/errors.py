@@ -8,6 +8,7 @@ HubError                    root; nobody raises it as such
 ├── NotFoundError           no such hub, installation, registration or notification (404)
 ├── PreconditionError       an ETag that does not match (412)
 ├── WithdrawnError          nobody wants any more what a failing store kept waiting: nothing happened
+├── FilledTooLargeError     a template came to more than any push service takes: that push is not sent
 ├── CapacityError           the queue is full: try again after `retry_after` seconds (429)
 └── StoreError              the store could not do it: nothing happened, try the same again
     └── StoreLockedError    another process holds this store: only an operator can help
@@ -52,6 +53,10 @@ class PreconditionError(HubError):
 
 class WithdrawnError(HubError):
     """What waited for a failing store was withdrawn; nothing of it was accepted."""
+
+
+class FilledTooLargeError(HubError):
+    """A template that was filled came to more than any push service takes."""
 
 
 class CapacityError(HubError):

@@ -15,10 +15,13 @@ from dataclasses import dataclass
 from typing import NoReturn
 from urllib.parse import quote
 
-from hub.errors import TemplateError
+from hub.errors import FilledTooLargeError, TemplateError
 
 EXPRESSION_BEGINS = frozenset("$.%#{")
 """A text that begins with another character is a literal."""
+
+MAX_FILLED = 16 * 1024
+"""What a template may come to, in bytes or characters; services take 5,120 at most."""
 
 _SHOWN = 200
 """Characters of a wrong expression that a complaint quotes."""
@@ -59,6 +62,8 @@ class Property:
 
     def evaluate(self, values: Mapping[str, str]) -> str:
         value = values.get(self.name, self.default or "")
+        if len(value) > MAX_FILLED and (self.length is None or self.length > MAX_FILLED):
+            raise FilledTooLargeError  # before it is encoded: the same value may stand in a template hundreds of times
         if self.sigil == "%":
             return quote(value, safe="")
         if self.length is None or len(value) <= self.length:
@@ -86,10 +91,20 @@ class Expression:
         return frozenset(term.name for term in self.terms if isinstance(term, Property) and term.default is None)
 
     def evaluate(self, values: Mapping[str, str]) -> str:
-        """The text for these properties, whose names are in lower case; a missing one is its default, else empty."""
+        """The text for these properties, whose names are in lower case; a missing one is its default, else empty.
+
+        Raises: FilledTooLargeError: longer than MAX_FILLED.
+        """
         if len(self.terms) == 1:
             return self.terms[0].evaluate(values)
-        return "".join([term.evaluate(values) for term in self.terms])
+        texts: list[str] = []
+        size = 0
+        for term in self.terms:
+            texts.append(term.evaluate(values))
+            size += len(texts[-1])
+            if size > MAX_FILLED:
+                raise FilledTooLargeError
+        return "".join(texts)
 
 
 def parse_value(text: str, *, where: str) -> str | Expression:

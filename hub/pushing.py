@@ -179,8 +179,8 @@ class Pushing:
             return
         by_platform: dict[Platform, list[tuple[Target, Push]]] = {}
         for target, push in zip(audience.targets, self._rendering.pushes(notification, audience.targets), strict=True):
-            if push is None:
-                self._end(run, target, OutcomeName.INVALID_NOTIFICATION_FORMAT, "the template is not valid any more")
+            if isinstance(push, SendResult):
+                self._end(run, target, push.outcome, push.reason)
                 continue
             mine = by_platform.get(target.platform)
             if mine is None:

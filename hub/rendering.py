@@ -1,21 +1,39 @@
 """From targets to pushes: templates compiled once, rendered once for all phones that would get the same."""
 
+import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from hub.dates import parse_date
-from hub.errors import InvalidRequestError, TemplateError
+from hub.errors import FilledTooLargeError, InvalidRequestError, TemplateError
+from hub.expressions import MAX_FILLED
 from hub.installation import Template
 from hub.notification import NativeContent, Notification, Platform
-from hub.senders.base import Push
+from hub.outcome import OutcomeName, Reaction
+from hub.senders.base import Push, SendResult
 from hub.store.base import StoredTemplate, Target
 from hub.templates import CompiledTemplate, Rendered, compile_template
 
 _COMPILED_KEPT = 4096
 _TOLD_KEPT = 4096
 """Pairs of notification and template that are remembered as told of; a broadcast comes in many pages."""
+
+_SLICE = 0.005
+"""Seconds of compiling after which others get their turn."""
+
+_GONE = SendResult(
+    reaction=Reaction.DROP,
+    outcome=OutcomeName.INVALID_NOTIFICATION_FORMAT,
+    reason="the template is not valid any more",
+)
+_TOO_LARGE = SendResult(
+    reaction=Reaction.DROP,
+    outcome=OutcomeName.INVALID_NOTIFICATION_SIZE,
+    reason=f"the template, filled, has more than {MAX_FILLED} bytes",
+)
 
 _Key = tuple[int, Platform]
 
@@ -54,16 +72,20 @@ class Rendering:
         if not missing:
             return
         stored = await self._store.templates(sorted({template for template, _ in missing}))
+        turn_ends_at = time.perf_counter() + _SLICE
         for template, platform in missing:
             self._compiled[template, platform] = _compiled(stored.get(template), platform)
+            if time.perf_counter() > turn_ends_at:  # each phone may have brought a template of its own
+                await asyncio.sleep(0)
+                turn_ends_at = time.perf_counter() + _SLICE
 
     def trim(self) -> None:
         """Forget templates not used for long; call when no pushes are being made."""
         while len(self._compiled) > _COMPILED_KEPT:
             self._compiled.popitem(last=False)
 
-    def pushes(self, notification: Notification, targets: Sequence[Target]) -> list[Push | None]:
-        """A push for each target, in order; None where its template cannot be filled any more.
+    def pushes(self, notification: Notification, targets: Sequence[Target]) -> list[Push | SendResult]:
+        """A push for each target, in order, or why there is none: its template is gone, or comes to too much.
 
         The id is a UUID made of the notification's id and the registration's ordinal, so every try has the same. The
         collapse id begins alike and ends with the template's id: a phone shows what each of its templates makes, and
@@ -73,13 +95,13 @@ class Rendering:
         prefix = f"{id_[:8]}-{id_[8:12]}-{id_[12:16]}-{id_[16:20]}-"
         content = notification.content
         native = Rendered(content.payload, content.headers) if isinstance(content, NativeContent) else None
-        shared: dict[_Key, Rendered] = {}
+        shared: dict[_Key, Rendered | SendResult] = {}
         collapse_ids: dict[int | None, str] = {None: prefix.rstrip("-")}
-        made: list[Push | None] = []
+        made: list[Push | SendResult] = []
         for target in targets:
             rendered = native or self._rendered(notification, target, shared)
-            if rendered is None:
-                made.append(None)
+            if isinstance(rendered, SendResult):
+                made.append(rendered)
                 continue
             push_id = f"{prefix}{target.ordinal:012x}"
             is_own = target.template is not None and rendered is not shared.get((target.template, target.platform))
@@ -100,7 +122,9 @@ class Rendering:
             )
         return made
 
-    def _rendered(self, notification: Notification, target: Target, shared: dict[_Key, Rendered]) -> Rendered | None:
+    def _rendered(
+        self, notification: Notification, target: Target, shared: dict[_Key, Rendered | SendResult]
+    ) -> Rendered | SendResult:
         assert target.template is not None
         key = (target.template, target.platform)
         ready = shared.get(key)
@@ -108,7 +132,7 @@ class Rendering:
             return ready
         compiled = self._compiled[key]
         if compiled is None:
-            return None
+            return _GONE
         assert not isinstance(notification.content, NativeContent)
         properties = notification.content.properties
         variables = target.push_variables or {}
@@ -121,9 +145,9 @@ class Rendering:
             self._tell_missing(notification, key, ready)
         return ready
 
-    def _tell_missing(self, notification: Notification, key: _Key, rendered: Rendered) -> None:
+    def _tell_missing(self, notification: Notification, key: _Key, rendered: Rendered | SendResult) -> None:
         told = (notification.id, key)
-        if not rendered.missing or told in self._told:
+        if isinstance(rendered, SendResult) or not rendered.missing or told in self._told:
             return
         self._told[told] = None
         if len(self._told) > _TOLD_KEPT:
@@ -141,12 +165,17 @@ def _compiled(stored: StoredTemplate | None, platform: Platform) -> CompiledTemp
         return None
 
 
-def _filled(compiled: CompiledTemplate, properties: Mapping[str, str], push_variables: Mapping[str, str]) -> Rendered:
+def _filled(
+    compiled: CompiledTemplate, properties: Mapping[str, str], push_variables: Mapping[str, str]
+) -> Rendered | SendResult:
     """The template filled, its expiry among the headers as APNs wants it: seconds since 1970, `0` for "now or never".
 
     An expression may have come to no date; then the notification's own expiry stands.
     """
-    rendered = compiled.render(properties, push_variables)
+    try:
+        rendered = compiled.render(properties, push_variables)
+    except FilledTooLargeError:
+        return _TOO_LARGE
     expiry = rendered.expiry
     if not expiry:
         return rendered

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hub.dates import parse_date
-from hub.errors import InvalidRequestError, TemplateError
-from hub.expressions import Expression, parse_value
+from hub.errors import FilledTooLargeError, InvalidRequestError, TemplateError
+from hub.expressions import MAX_FILLED, Expression, parse_value
 from hub.fcm_body import v1_body
 from hub.installation import Template
 from hub.notification import Platform
@@ -17,6 +17,12 @@ from hub.template_bodies import Piece, Slot, json_pieces, raw_pieces, xml_pieces
 
 WNS_TYPES = {"toast": "wns/toast", "tile": "wns/tile", "badge": "wns/badge"}
 """What `X-WNS-Type` says for each root element."""
+
+MAX_BODY = 16 * 1024
+"""Bytes of a template's body: three times what the most generous service takes, for expressions are longer than values."""
+
+MAX_TERMS = 500
+"""Properties and quoted texts in one template; each is looked up for every send."""
 
 _HEADER_PREFIX = {Platform.APNS: "apns-", Platform.WNS: "X-WNS-"}
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,100}")
@@ -61,17 +67,24 @@ class CompiledTemplate:
         """Fill in the message's properties, else the phone's push variables, else defaults; names compare without case.
 
         A property that nobody has is empty, as in the service: the message is sent all the same.
+
+        Raises: FilledTooLargeError: the payload has more than MAX_FILLED bytes, which no service takes.
         """
         values = {name.lower(): value for name, value in push_variables.items()}
         values |= {name.lower(): value for name, value in properties.items()}
-        payload = b"".join(
-            [
-                piece if isinstance(piece, bytes) else piece.encode(piece.expression.evaluate(values))
-                for piece in self._pieces
-            ]
-        )
+        payload = self._filled_payload(values)
         expiry = self._expiry.evaluate(values) if isinstance(self._expiry, Expression) else self._expiry
         return Rendered(payload, self._filled_headers(values), expiry, self._needed - values.keys())
+
+    def _filled_payload(self, values: Mapping[str, str]) -> bytes:
+        filled: list[bytes] = []
+        size = 0
+        for piece in self._pieces:
+            filled.append(piece if isinstance(piece, bytes) else piece.encode(piece.expression.evaluate(values)))
+            size += len(filled[-1])
+            if size > MAX_FILLED:
+                raise FilledTooLargeError
+        return b"".join(filled)
 
     def _filled_headers(self, values: Mapping[str, str]) -> Mapping[str, str]:
         # Pushes of one template share this object when they can: senders keep work for it.
@@ -91,6 +104,9 @@ def compile_template(template: Template, platform: Platform) -> CompiledTemplate
 
     Raises: TemplateError.
     """
+    size = len(template.body.encode())
+    if size > MAX_BODY:
+        raise TemplateError(f"body: it has {size} bytes, {MAX_BODY} are allowed", where="body")
     headers = _compile_headers(template.headers, platform)
     match platform:
         case Platform.APNS:
@@ -99,6 +115,12 @@ def compile_template(template: Template, platform: Platform) -> CompiledTemplate
             pieces = _compile_fcm(template.body)
         case Platform.WNS:
             pieces = _compile_wns(template.body, headers)
+    expressions = [piece.expression for piece in pieces if isinstance(piece, Slot)]
+    terms = sum(len(expression.terms) for expression in expressions)
+    if terms > MAX_TERMS:
+        raise TemplateError(
+            f"body: its expressions have {terms} properties and quoted texts, {MAX_TERMS} are allowed", where="body"
+        )
     return CompiledTemplate(pieces, headers, _compile_expiry(template.expiry, platform))
 
 

@@ -720,7 +720,7 @@ async def test_a_notification_that_a_defect_stops_costs_only_itself_and_ends_wit
     good, bad, better = (notification("news", content=GOOGLE) for _ in range(3))
     pushes = Rendering.pushes
 
-    def defective(self: Rendering, given: Notification, targets: Sequence[Target]) -> list[Push | None]:
+    def defective(self: Rendering, given: Notification, targets: Sequence[Target]) -> list[Push | SendResult]:
         if given.id == bad.id:
             raise ZeroDivisionError
         return pushes(self, given, targets)

@@ -1,5 +1,6 @@
 """Pushes are rendered once for all who get the same, and each as its own template and platform say."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -8,8 +9,9 @@ import pytest
 
 from hub import rendering
 from hub.notification import NativeContent, Notification, Platform, Priority, TemplateContent
+from hub.outcome import OutcomeName
 from hub.rendering import Rendering
-from hub.senders.base import Push
+from hub.senders.base import Push, SendResult
 from hub.store.base import StoredTemplate, Target
 from tests.hub.examples import notification
 
@@ -44,19 +46,22 @@ def target(
     return Target(ordinal, platform, f"token {ordinal}", number, push_variables, 0.0)
 
 
-async def pushes(templates: Templates, given: Notification, *targets: Target) -> list[Push | None]:
+async def results(templates: Templates, given: Notification, *targets: Target) -> list[Push | SendResult]:
     made = Rendering(templates)
     await made.prepare(targets)
     return made.pushes(given, targets)
 
 
-def payload(push: Push | None) -> bytes:
-    assert push is not None
+async def pushes(templates: Templates, given: Notification, *targets: Target) -> list[Push]:
+    made = await results(templates, given, *targets)
+    return [push for push in made if isinstance(push, Push)]
+
+
+def payload(push: Push) -> bytes:
     return push.payload
 
 
-def headers(push: Push | None) -> Mapping[str, str]:
-    assert push is not None
+def headers(push: Push) -> Mapping[str, str]:
     return push.headers
 
 
@@ -155,7 +160,6 @@ async def test_a_native_payload_goes_as_it_is_with_its_headers() -> None:
     )
     templates = Templates()
     (push,) = await pushes(templates, given, target(1, None, platform=Platform.WNS))
-    assert push is not None
     assert (push.payload, push.headers) == (b"<toast/>", {"X-WNS-Type": "wns/toast"})
     assert (push.priority, push.collapse_key, push.expires_at) == (
         Priority.NORMAL,
@@ -174,9 +178,38 @@ async def test_a_template_that_is_not_valid_any_more_makes_no_push_and_the_other
     stored: StoredTemplate | None,
 ) -> None:
     templates = Templates(t2=template(MESSAGE), **({} if stored is None else {"t1": stored}))
-    broken, whole = await pushes(templates, notification(), target(1, 1), target(2, 2))
-    assert broken is None
-    assert whole is not None
+    broken, whole = await results(templates, notification(), target(1, 1), target(2, 2))
+    assert isinstance(broken, SendResult)
+    assert broken.outcome is OutcomeName.INVALID_NOTIFICATION_FORMAT
+    assert isinstance(whole, Push)
+
+
+def json_template(*values: str) -> StoredTemplate:
+    return template(json.dumps({"message": {"data": {f"k{n}": value for n, value in enumerate(values)}}}))
+
+
+GROWING = {
+    "one place": (json_template("$(t)"), "x" * 20_000),
+    "many places": (json_template(*["$(t)"] * 400), "x" * 100),
+    "one expression": (json_template("{" + "+".join(["$(t)"] * 400) + "}"), "x" * 100),
+    "percent encoding": (json_template("%(t)"), "é" * 6_000),
+    "a length that is none": (json_template("$(t, 99999)"), "x" * 20_000),
+    "letters that JSON escapes": (json_template(*["$(t)"] * 400), "\x01" * 10),
+    "a header": (template(ALERT, {"apns-thread-id": "$(t)"}), "x" * 20_000),
+}
+
+
+@pytest.mark.parametrize("stored, value", GROWING.values(), ids=GROWING)
+async def test_a_template_that_comes_to_more_than_any_service_takes_makes_no_push_and_the_others_do(
+    stored: StoredTemplate, value: str
+) -> None:
+    given = notification(content=TemplateContent(properties={"t": value, "title": "t"}))
+    platform = Platform.APNS if stored.headers else Platform.FCM
+    templates = Templates(t1=stored, t2=template(MESSAGE))
+    large, whole = await results(templates, given, target(1, 1, platform=platform), target(2, 2))
+    assert isinstance(large, SendResult)
+    assert large.outcome is OutcomeName.INVALID_NOTIFICATION_SIZE
+    assert isinstance(whole, Push)
 
 
 @pytest.mark.parametrize(

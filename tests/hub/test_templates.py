@@ -321,6 +321,10 @@ def test_headers_without_expressions_are_one_shared_object() -> None:
         (Platform.FCM, "{}", {}, "body"),
         (Platform.FCM, '{"message":"$(m)"}', {}, "body"),
         (Platform.FCM, "nothing", {}, "body"),
+        (Platform.APNS, '{"aps":{"alert":"%s"}}' % ("x" * 16_384), {}, "body"),
+        (Platform.APNS, '{"aps":{"alert":[' + ",".join(['"$(t)"'] * 501) + "]}}", {}, "body"),
+        (Platform.WNS, "<toast>%s</toast>" % ("<text>$(t)</text>" * 501), {}, "body"),
+        (Platform.APNS, '{"aps":{"alert":"{' + "+".join(["$(t)"] * 501) + '}"}}', {}, "body"),
     ],
 )
 def test_a_template_that_its_service_would_refuse_is_refused(

@@ -521,6 +521,29 @@ async def test_xml_with_entities_is_no_template_and_no_notification(world: World
     assert (await world.send("nobody", format="windows", body=body.encode())).status_code == 400
 
 
+# Templates that come to more than any service takes
+
+
+def _large(number: int) -> dict[str, Any]:
+    """A template of its own for each phone, so that each is filled by itself."""
+    return {"t": {"body": json.dumps({"aps": {"alert": f"{number}"}, "more": ["$(title)"] * 450})}}
+
+
+async def test_templates_that_grow_a_large_value_hold_nothing_and_others_are_reached(world: World) -> None:
+    tag, honest = f"t-{uuid4().hex[:8]}", world.handle()
+    for number in range(40):
+        put = await world.put(f"{tag}-{number}", pushChannel=world.handle(), tags=[tag], templates=_large(number))
+        assert put.status_code == 200, put.text
+    small = {"t": {"body": '{"aps": {"alert": "$(title, 20)"}}'}}
+    await world.put(f"{tag}-honest", pushChannel=honest, tags=[tag], templates=small)
+    before = await world.daemon.metrics()
+    assert await world.ended(await world.send(tag, body=json.dumps({"title": "x" * 60_000}).encode())) == "Completed"
+    after = await world.daemon.metrics()
+    assert world.reached(honest) == 1
+    assert after["process_cpu_seconds_total"] - before["process_cpu_seconds_total"] < 3
+    assert after["process_resident_memory_bytes"] - before["process_resident_memory_bytes"] < 100_000_000
+
+
 # A2: connections that ask nothing
 
 

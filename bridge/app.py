@@ -34,7 +34,7 @@ from bridge.relay import Relay
 from bridge.reload import Reloader
 from bridge.senders import remotes_of, senders_of
 from bridge.server import OPEN_PATHS, Observed, admin_app
-from bridge.supervisor import SourceStatus, Supervisor
+from bridge.supervisor import SourceState, SourceStatus, Supervisor
 from bridge.telemetry import Telemetry
 from bridge.trail import Trail
 from bridge.wiring import access_of, letters_publisher, possible_dead_letters, routes_of, source_of
@@ -282,7 +282,12 @@ class Daemon:
         self._api_app.app = Observed(create_app(self.hub, local), self.metrics, ())
 
     def _inlet(self, name: str, source_settings: SourceSettings, settings: Settings) -> Inlet:
-        source = source_of(name, source_settings, store_fails=lambda: self.hub.store_trouble is not None)
+        source = source_of(
+            name,
+            source_settings,
+            store_fails=lambda: self.hub.store_trouble is not None,
+            has_room=lambda: supervisor.status.state is not SourceState.PAUSED,
+        )
         supervisor = Supervisor(
             source,
             self.pipeline.handle,

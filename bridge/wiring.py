@@ -17,12 +17,18 @@ from rules.headers import Headers
 from rules.mapping import Given
 
 
-def source_of(name: str, settings: SourceSettings, *, store_fails: Callable[[], bool] = lambda: False) -> Source:
-    """The source that is configured; `store_fails` says whether what it takes could not be kept at the moment."""
+def source_of(
+    name: str,
+    settings: SourceSettings,
+    *,
+    store_fails: Callable[[], bool] = lambda: False,
+    has_room: Callable[[], bool] = lambda: True,
+) -> Source:
+    """The source that is configured; `store_fails` and `has_room` say whether what it takes can be kept at the moment."""
     if settings.http is not None:
         from connectors.http import HttpSource
 
-        return HttpSource(name, settings.http, store_fails=store_fails)
+        return HttpSource(name, settings.http, store_fails=store_fails, has_room=has_room)
     if settings.servicebus is not None:
         from connectors.servicebus import ServiceBusSource
 

@@ -18,6 +18,9 @@ from rules.event import MISSING, Opaque
 from rules.text import text_of
 
 _MASK = "••••"
+_MAX_REPLACED = 1024 * 1024
+"""Characters that `replace` may make a text grow to: `truncate` may follow it, or another `replace`."""
+
 _ELLIPSIS = "…"
 
 
@@ -64,7 +67,12 @@ def _mask(value: Any, shown: int = 4) -> str:
 
 
 def _replace(value: Any, old: str, new: str, count: int | None = None) -> str:
-    return text_of(value).replace(text_of(old), text_of(new), -1 if count is None else count)
+    text, old, new = text_of(value), text_of(old), text_of(new)
+    found = (text.count(old) if old else len(text) + 1) if len(new) > len(old) else 0
+    size = len(text) + (min(found, count) if count is not None and count >= 0 else found) * (len(new) - len(old))
+    if found and size > _MAX_REPLACED:
+        raise RenderError(f"would have {size} characters after replace, {_MAX_REPLACED} are allowed")
+    return text.replace(old, new, -1 if count is None else count)
 
 
 def _basename(value: Any) -> str:
@@ -203,4 +211,5 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "upper": _upper,
     "urlencode": _urlencode,
 }
-"""By name. Their arguments are constants, but for `default`: so no event can make a filter's result large."""
+"""By name. Their arguments are constants, but for `default`, and what `replace` adds has a bound: no event can make a
+result large."""

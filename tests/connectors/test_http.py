@@ -234,6 +234,13 @@ async def test_the_headers_of_a_binary_event_go_with_the_message() -> None:
     assert (message.headers["ce-id"], message.headers["ce-type"]) == ("e1", "t")
 
 
+async def test_of_headers_that_are_sent_twice_the_first_one_counts() -> None:
+    async with posted_to(format="cloudevents") as (source, client):
+        sent = [("ce-specversion", "1.0"), ("ce-id", "e1"), ("ce-id", "e2"), ("ce-type", "t"), ("ce-source", "/s")]
+        _, (message,) = await exchange(source, client.post("/in", content=b"x", headers=sent), ACK)
+    assert (message.id, message.headers["ce-id"]) == ("e1", "e1")
+
+
 async def test_an_event_grid_delivery_is_taken_apart() -> None:
     async with posted_to(format="cloudevents") as (source, client):
         request = client.post("/in", json=[{"id": "a"}, {"id": "b"}], headers={"aeg-event-type": "Notification"})
@@ -500,9 +507,15 @@ def test_sizes_are_bytes_or_text_with_a_unit(text: str | int, size: int) -> None
     assert HttpSettings.model_validate({"path": "/in", "limits": {"body": text}}).limits.body == size
 
 
-async def test_while_the_store_fails_a_request_is_told_at_once_to_come_again() -> None:
+@pytest.mark.parametrize("trouble", ["the store fails", "there is no room"])
+async def test_while_nothing_can_be_kept_a_request_is_told_at_once_to_come_again(trouble: str) -> None:
     fails = False
-    source = HttpSource("web", HttpSettings(path="/in"), store_fails=lambda: fails)
+    source = HttpSource(
+        "web",
+        HttpSettings(path="/in"),
+        store_fails=lambda: fails and trouble == "the store fails",
+        has_room=lambda: not (fails and trouble == "there is no room"),
+    )
     await source.connect()
     transport = httpx.ASGITransport(Starlette(routes=[source.route()]))
     async with httpx.AsyncClient(transport=transport, base_url="http://bridge") as client:

@@ -155,12 +155,14 @@ def test_a_filter_differs_from_jinjas_where_the_manual_says_so(expression: str, 
         ("data.list | join(attribute='name')", "has an element without name"),
         ("data.none_in_it | first", "a value is missing"),
         ("data.f | round(1, 'up')", "is rounded by common, ceil or floor only"),
+        ("data.x | replace('x', '123456789012')", "would have 1200000 characters after replace, 1048576 are allowed"),
+        ("data.x | replace('', '1234567890123')", "would have 1400013 characters after replace, 1048576 are allowed"),
         ("9e308 | float", "is a number too large for a float"),
     ],
 )
 def test_a_filter_without_an_answer_says_why(expression: str, message: str) -> None:
     with pytest.raises(RenderError) as failure:
-        compile_expression(expression).evaluate(event({**DATA, "nothing": None, "yes": True}))
+        compile_expression(expression).evaluate(event({**DATA, "nothing": None, "yes": True, "x": "x" * 100_000}))
     assert str(failure.value) == f"{expression}: {message}"
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 import zlib
 
 SUPPORTED = ("gzip", "deflate")
@@ -10,6 +11,9 @@ SUPPORTED = ("gzip", "deflate")
 _UNSUPPORTED = frozenset(["br", "zstd", "compress", "x-compress", "lz4", "snappy", "bzip2", "dcb", "dcz"])
 _GZIP_MAGIC = b"\x1f\x8b\x08"
 _MAX_CODINGS = 4
+_MAX_MEMBERS = 1000
+_PIECE = 16 * 1024
+_PADDING = re.compile(rb"\0+")
 
 
 class CodingError(ValueError):
@@ -58,13 +62,21 @@ def is_gzip(body: bytes) -> bool:
 def gunzipped(body: bytes, *, limit: int) -> bytes:
     """All members of a gzip body (RFC 1952, section 2.2). Raises: UnpackedTooLargeError, CodingError."""
     parts: list[bytes] = []
-    size = 0
-    while body:
+    view = memoryview(body)
+    at = size = members = 0
+    while at < len(body):
+        members += 1
+        if members > _MAX_MEMBERS:
+            raise CodingError(f"content encoding gzip: the body has more than {_MAX_MEMBERS} members")
         member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-        part = _decompressed(member, body, "gzip", limit, limit - size)
-        size += len(part)
-        parts.append(part)
-        body = member.unused_data.lstrip(b"\0")  # some writers pad
+        while at < len(body) and not member.eof:
+            piece = view[at : at + _PIECE]  # what is behind a member is copied
+            parts.append(_inflate(member, piece, "gzip", limit, limit - size))
+            size += len(parts[-1])
+            at += len(piece) - len(member.unused_data)
+        _check_whole(member, "gzip")
+        padding = _PADDING.match(body, at)  # some writers pad
+        at = at if padding is None else padding.end()
     return b"".join(parts)
 
 
@@ -77,15 +89,24 @@ def _inflated(body: bytes, limit: int) -> bytes:
 
 
 def _decompressed(member: "zlib._Decompress", body: bytes, coding: str, limit: int, room: int) -> bytes:
+    whole = _inflate(member, body, coding, limit, room)
+    _check_whole(member, coding)
+    return whole
+
+
+def _inflate(member: "zlib._Decompress", piece: bytes | memoryview, coding: str, limit: int, room: int) -> bytes:
     try:
-        part = member.decompress(body, room + 1)
+        part = member.decompress(piece, room + 1)
     except zlib.error:
         raise CodingError(f"content encoding {coding}: the body is not {coding}, or is damaged") from None
     if len(part) > room:
         raise UnpackedTooLargeError(f"the unpacked body has more than {limit} bytes, which is the limit")
+    return part
+
+
+def _check_whole(member: "zlib._Decompress", coding: str) -> None:
     if not member.eof:
         raise CodingError(f"content encoding {coding}: the body is cut off")
-    return part
 
 
 def _from_base64(body: bytes) -> bytes:

@@ -30,9 +30,10 @@ _LARGE = 16 * 1024
 """Bytes of a batch above which to take it apart would hold the event loop for milliseconds."""
 
 _LOOK_EVERY = 0.25
-"""Seconds between two looks, while a request waits, whether the store fails."""
+"""Seconds between two looks, while a request waits, whether it can be taken at all."""
 
 _FAILING = "events cannot be stored at the moment; send it again"
+_FULL = "too many notifications wait for push services; send it again"
 _RETRY_AFTER = {"retry-after": "5"}
 _CREDENTIALS = frozenset(
     ["authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "aeg-sas-key", "aeg-sas-token"]
@@ -43,8 +44,8 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class _StoreFailsError(Exception):
-    """What waits cannot be kept at the moment."""
+class _NotNowError(Exception):
+    """What waits cannot be kept at the moment; the text says why."""
 
 
 class HttpSource:
@@ -63,7 +64,7 @@ class HttpSource:
     makes it 503, as senders repeat batches whole (Event Grid: "all or none"). What cannot be read in a batch is kept as a
     dead letter: a sender that was told 400 would dead-letter the good events with it.
 
-    While `store_fails`, requests are answered with 503 at once, those that wait too.
+    While `store_fails`, and while nothing `has_room`, requests are answered with 503 at once, those that wait too.
     """
 
     def __init__(
@@ -73,12 +74,14 @@ class HttpSource:
         *,
         now: Callable[[], datetime] = _utc_now,
         store_fails: Callable[[], bool] = lambda: False,
+        has_room: Callable[[], bool] = lambda: True,
     ) -> None:
         self.name = name
         self.notes: Sequence[str] = ()
         self._settings = settings
         self._now = now
         self._store_fails = store_fails
+        self._has_room = has_room
         self._connected = False
         self._requests = 0
         self._waiting: OrderedDict[asyncio.Future[Answer], Message] = OrderedDict()
@@ -123,6 +126,12 @@ class HttpSource:
         """The path of this source; other methods than POST and OPTIONS get a 405."""
         return Route(self._settings.path, self._respond, methods=["POST", "OPTIONS"])
 
+    def _not_now(self) -> str:
+        """Why nothing can be taken at the moment; empty if it can."""
+        if self._store_fails():
+            return _FAILING
+        return "" if self._has_room() else _FULL
+
     def _check_connected(self) -> None:
         if not self._connected:
             raise NotConnectedError(f"source {self.name} is closed")
@@ -147,8 +156,8 @@ class HttpSource:
         mode = Mode.PLAIN if settings.format == "plain" else cloudevents_mode(request.headers)
         if mode is None:
             return _refusal(415, "not a CloudEvent: send application/cloudevents+json, a batch of it, or ce- headers")
-        if self._store_fails():
-            return _refusal(503, _FAILING, _RETRY_AFTER)
+        if not_now := self._not_now():
+            return _refusal(503, not_now, _RETRY_AFTER)
         id = id_in(request.headers)
         if id is not None and len(id) > MAX_ID:
             return _refusal(400, f"an id of {len(id)} characters is too long, {MAX_ID} are allowed")
@@ -160,8 +169,8 @@ class HttpSource:
                 return await self._take(request, mode)
         except TimeoutError:
             return _refusal(503, "not settled in time; send it again", _RETRY_AFTER)
-        except _StoreFailsError:
-            return _refusal(503, _FAILING, _RETRY_AFTER)
+        except _NotNowError as error:
+            return _refusal(503, str(error), _RETRY_AFTER)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody is there to read it
         finally:
@@ -171,9 +180,12 @@ class HttpSource:
         body = await _body(request, self._settings.limits.body)
         if body is None:
             return _refusal(413, f"the body is over the limit of {self._settings.limits.body} bytes")
-        headers = {name: value for name, value in request.headers.items() if name not in _CREDENTIALS}
+        headers: dict[str, str] = {}
+        for name, value in request.headers.items():
+            if name not in _CREDENTIALS:
+                headers.setdefault(name, value)  # of several the first one counts, as everywhere
         try:
-            body = unpacked(body, headers.pop("content-encoding", ""), limit=self._settings.limits.body)
+            body = await _unpacked(body, headers.pop("content-encoding", ""), limit=self._settings.limits.body)
         except UnsupportedCodingError as error:
             return _refusal(415, str(error), {"accept-encoding": ", ".join(SUPPORTED)})
         except UnpackedTooLargeError as error:
@@ -196,7 +208,7 @@ class HttpSource:
     ) -> Sequence[Answer]:
         """Hand the events to `receive` and wait until all are settled; whoever stops waiting takes them back.
 
-        Raises: _StoreFailsError.
+        Raises: _NotNowError.
         """
         loop = asyncio.get_running_loop()
         futures: list[asyncio.Future[Answer]] = [loop.create_future() for _ in parts]
@@ -208,8 +220,8 @@ class HttpSource:
             waiting: set[asyncio.Future[Answer]] = set(futures)
             while waiting:
                 _, waiting = await asyncio.wait(waiting, timeout=_LOOK_EVERY)
-                if waiting and self._store_fails():
-                    raise _StoreFailsError
+                if waiting and (not_now := self._not_now()):
+                    raise _NotNowError(not_now)
             return [future.result() for future in futures]
         finally:
             self._unsettled.difference_update(futures)
@@ -259,6 +271,11 @@ class HttpSource:
         if code is None:
             return _refusal(400, "no validationCode in a subscription validation event")
         return _json(200, {"validationResponse": code})
+
+
+async def _unpacked(body: bytes, coding: str, *, limit: int) -> bytes:
+    """As `unpacked`, beside the event loop: a small body may come to a large one."""
+    return await asyncio.to_thread(unpacked, body, coding, limit=limit) if coding else body
 
 
 async def _parts(mode: Mode, headers: Mapping[str, str], body: bytes) -> list[Part]:

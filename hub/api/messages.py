@@ -59,11 +59,13 @@ class Messages:
 
 
 def _refuse_other_sends(request: Request) -> None:
-    # Taken for an ordinary send, either would go to the whole hub.
-    if has_flag(request, "direct"):
+    # Taken for an ordinary send, each of the first two would go to the whole hub, and the last at once.
+    if has_flag(request, "direct") or header(request, "ServiceBusNotification-DeviceHandle"):
         raise InvalidRequestError("Direct sends are not supported yet; send to the tag $InstallationId:{id}")
     if has_flag(request, "test") or has_flag(request, "debug"):
         raise InvalidRequestError("Test sends are not supported yet; send to a tag and read the message's details")
+    if header(request, "ServiceBusNotification-ScheduleTime"):
+        raise InvalidRequestError("Scheduled sends are not supported yet; send it when it is due")
 
 
 def _notification_id(hub: str, key: str) -> str:

@@ -46,8 +46,14 @@ def json_object(body: bytes) -> dict[str, Any]:
 
 
 def header(request: Request, name: str) -> str:
-    """A header's text, empty when it is missing; UTF-8 where it is that, else Latin-1."""
-    text = request.headers.get(name, "")
+    """A header's text, empty when it is missing; UTF-8 where it is that, else Latin-1.
+
+    Raises: InvalidRequestError: it is there twice, and a proxy may have read the other one.
+    """
+    texts = request.headers.getlist(name)
+    if len(texts) > 1:
+        raise InvalidRequestError(f"The header {name} is there {len(texts)} times")
+    text = texts[0] if texts else ""
     try:
         return text.encode("latin-1").decode()
     except UnicodeDecodeError:

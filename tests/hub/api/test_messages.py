@@ -245,6 +245,38 @@ async def test_a_direct_or_test_send_never_becomes_a_broadcast(
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "kind"),
+    [
+        ("ServiceBusNotification_DeviceHandle", "ab" * 32, "Direct"),
+        ("ServiceBusNotification_ScheduleTime", "2030-01-31T12:00:00Z", "Scheduled"),
+    ],
+)
+async def test_a_send_for_one_device_or_for_later_never_goes_to_all_now(
+    client: httpx.AsyncClient, service: FakeHubService, name: str, value: str, kind: str
+) -> None:
+    assert f"{kind} sends are not supported yet" in await refused(client, b"{}", **{name: value})
+    assert not service.notifications
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("ServiceBusNotification-Tags", ("boss", "all")),
+        ("ServiceBusNotification-Tags", ("boss", "")),
+        ("ServiceBusNotification-Format", ("apple", "template")),
+        ("Idempotency-Key", ("1", "2")),
+    ],
+)
+async def test_a_header_that_is_there_twice_is_refused(
+    client: httpx.AsyncClient, service: FakeHubService, name: str, values: tuple[str, str]
+) -> None:
+    answer = await client.post("/h1/messages", content=b"{}", headers=[(name, value) for value in values])
+    assert answer.status_code == 400
+    assert f"The header {name} is there 2 times" in answer.text
+    assert not service.notifications
+
+
+@pytest.mark.parametrize(
     ("query", "version"),
     [
         ("api-version=2015-04", "2015-04"),

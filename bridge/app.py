@@ -28,7 +28,7 @@ from bridge.health import (
 )
 from bridge.intake import Inlet, Intake
 from bridge.listener import Exchangeable, Listener
-from bridge.metrics import Metrics
+from bridge.metrics import ADMIN_LISTENER, API_LISTENER, Metrics
 from bridge.pipeline import Pipeline
 from bridge.relay import Relay
 from bridge.reload import Reloader
@@ -113,17 +113,19 @@ class Daemon:
         self.admin = Listener(
             self._admin_app,
             http.listen,
-            name="bridge.http",
+            name=ADMIN_LISTENER,
             limits=http.connections.limits(descriptors.share(files, _ADMIN_SHARE)),
             always=OPEN_PATHS,
+            on_refused=partial(self.metrics.connection_refused, ADMIN_LISTENER),
         )
         self.api = (
             Listener(
                 self._api_app,
                 hub_api.listen,
                 tls=hub_api.tls,
-                name="hub_api",
+                name=API_LISTENER,
                 limits=hub_api.connections.limits(descriptors.share(files, 1 - _ADMIN_SHARE)),
+                on_refused=partial(self.metrics.connection_refused, API_LISTENER),
             )
             if local
             else None

@@ -39,12 +39,29 @@ class Standing(Enum):
     """So many are over a limit that it is closed unanswered."""
 
 
-class Admission:
-    """Admits connections up to the limits. Each one that was not CLOSED has to `leave`."""
+class Limit(Enum):
+    """The limit that a connection was over; the values are labels of a metric."""
 
-    def __init__(self, limits: ConnectionLimits, *, clock: Callable[[], float] = time.monotonic) -> None:
+    TOTAL = "total"
+    PER_CLIENT = "per_client"
+
+
+class Admission:
+    """Admits connections up to the limits. Each one that was not CLOSED has to `leave`.
+
+    `on_refused` hears of each that was not ADMITTED.
+    """
+
+    def __init__(
+        self,
+        limits: ConnectionLimits,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        on_refused: Callable[[Limit], None] = lambda _: None,
+    ) -> None:
         self.limits = limits
         self._clock = clock
+        self._on_refused = on_refused
         self._clients = Counter[str]()
         self._spare = Counter[str]()
         self._refused = 0
@@ -68,9 +85,11 @@ class Admission:
     def admit(self, address: str) -> Standing:
         """What becomes of a connection from `address`, which counts from now on."""
         client = client_of(address)
-        if self._clients[client] < self.limits.per_client and self.open < self.limits.total:
+        is_client_full = self._clients[client] >= self.limits.per_client
+        if not is_client_full and self.open < self.limits.total:
             self._clients[client] += 1
             return Standing.ADMITTED
+        self._on_refused(Limit.PER_CLIENT if is_client_full else Limit.TOTAL)
         now = self._clock()
         self._refused = self._refused + 1 if now - self._refused_at < _TOLD_FOR else 1
         self._refused_at = now

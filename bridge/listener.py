@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from bridge.config import Listen
-from bridge.connections import Admission, ConnectionLimits, Standing
+from bridge.connections import Admission, ConnectionLimits, Limit, Standing
 from bridge.credentials import Tls
 from bridge.errors import BridgeError
 
@@ -63,6 +63,7 @@ class Listener(uvicorn.Server):
         name: str = "listener",
         limits: ConnectionLimits = ConnectionLimits(),
         always: frozenset[str] = frozenset(),
+        on_refused: Callable[[Limit], None] = lambda _: None,
     ) -> None:
         super().__init__(
             uvicorn.Config(
@@ -86,7 +87,7 @@ class Listener(uvicorn.Server):
         )
         self.closing = asyncio.Event()
         """Set when it begins to close; a response without an end watches it."""
-        self.admission = Admission(limits)
+        self.admission = Admission(limits, on_refused=on_refused)
         self.name = name
         self.address = listen
         """Where it listens; with port 0, once it is open, what the system chose."""

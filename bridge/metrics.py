@@ -12,6 +12,7 @@ from enum import Enum
 from prometheus_client import GCCollector, Info, PlatformCollector, ProcessCollector, disable_created_metrics
 
 from bridge.catalogue import Catalogue, Named
+from bridge.connections import Limit
 from bridge.pipeline import End, Passage
 from bridge.supervisor import SourceState, SourceStatus
 from hub.bulkhead import Bulkhead
@@ -49,6 +50,9 @@ ENDED = {
 
 _ENGINES = ("sqlite",)
 _STORE_OPERATIONS = sorted({*OPERATIONS.values()})
+ADMIN_LISTENER, API_LISTENER = "bridge.http", "hub_api"
+"""The listeners, by the keys of their settings: the label `listener`."""
+
 REMOTE = "remote"
 """The label `platform` of what is handed over to a hub elsewhere."""
 
@@ -239,6 +243,12 @@ class Metrics:
         self.http_requests = counter("http_requests", "Requests answered.", route=(), method=(), code=())
         self.http_seconds = histogram("http_request_duration_seconds", "Time to answer a request.", _REQUEST, route=())
         self.http_in_flight = gauge("http_requests_in_flight", "Requests being answered.")
+        self._connections_refused = counter(
+            "http_connections_refused",
+            "Connections over a limit of a listener: answered 503, or closed.",
+            listener=(ADMIN_LISTENER, API_LISTENER),
+            limit=_values(Limit),
+        )
 
     def know(
         self,
@@ -268,6 +278,10 @@ class Metrics:
         )
         for source, rule, reason in dead_letters:
             self._dead_letters.labels(source, self._dead_letter_rule(rule), reason)
+
+    def connection_refused(self, listener: str, limit: Limit) -> None:
+        """A connection was over a limit of one of the two listeners."""
+        self._connections_refused.labels(listener, limit.value).inc()
 
     def reloaded(self, *, ok: bool) -> None:
         """A configuration was read and applied, or was not valid."""

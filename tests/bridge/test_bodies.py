@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import random
 import struct
 import zlib
 from dataclasses import replace
@@ -187,6 +188,7 @@ def chars(text: str, record: int, size: str) -> bytes:
 HELLO = '{"name": "Zürich"}'
 LONG = json.dumps({"name": "Zürich", "filler": "x" * 70_000}, ensure_ascii=False)
 MIDDLE = json.dumps({"name": "Zürich", "filler": "x" * 300}, ensure_ascii=False)
+NOISY = json.dumps({"name": "Zürich", "filler": base64.b64encode(random.Random(1).randbytes(60_000)).decode()}).encode()
 RAW = zlib.compressobj(wbits=-15)
 RAW_DEFLATE = RAW.compress(HELLO.encode()) + RAW.flush()
 
@@ -200,6 +202,8 @@ RAW_DEFLATE = RAW.compress(HELLO.encode()) + RAW.flush()
         (gzip.compress(HELLO.encode()), {"headers": {"content-encoding": "gzip"}}),
         (gzip.compress(HELLO.encode()), {}),
         (gzip.compress(HELLO[:5].encode()) + gzip.compress(HELLO[5:].encode()), {}),
+        (gzip.compress(b"") * 999 + gzip.compress(HELLO.encode()), {}),
+        (b"".join(gzip.compress(part) + bytes(20_000) for part in (NOISY[:30_000], NOISY[30_000:])), {}),
         (gzip.compress(gzip.compress(HELLO.encode())), {"properties": {"content_encoding": "gzip, gzip"}}),
         (zlib.compress(HELLO.encode()), {"properties": {"content_encoding": "deflate"}}),
         (RAW_DEFLATE, {"properties": {"content_encoding": "deflate"}}),
@@ -348,6 +352,7 @@ def test_decode_encoding_names_what_nothing_else_does(
             "content encoding br is not supported: send gzip",
         ),
         (JSON, b"{}", {"properties": {"content_encoding": "gzip"}}, Reason.DECODE, "the body is not gzip"),
+        (JSON, gzip.compress(b"") * 1001, {}, Reason.DECODE, "gzip: the body has more than 1000 members"),
         (JSON, gzip.compress(b"{}" * 50)[:-9], {}, Reason.DECODE, "the body is cut off"),
         (
             JSON,

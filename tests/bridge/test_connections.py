@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from bridge import descriptors
 from bridge.config import Connections, Listen
-from bridge.connections import SPARE, Admission, ConnectionLimits, Standing, client_of
+from bridge.connections import SPARE, Admission, ConnectionLimits, Limit, Standing, client_of
 from bridge.credentials import Tls
 from bridge.listener import Listener
 from sandbox.tls import Authority
@@ -61,6 +61,14 @@ def test_connections_over_the_limit_are_answered_up_to_a_few_and_then_closed() -
     for _ in range(SPARE // 4):
         admission.leave("a", REFUSED)
     assert admission.admit("a") is REFUSED
+
+
+def test_each_refusal_is_told_with_the_limit_it_was_over() -> None:
+    told: list[Limit] = []
+    admission = Admission(ConnectionLimits(total=2, per_client=1), on_refused=told.append)
+    for client in ("a", "a", "b", "c", "b"):
+        admission.admit(client)
+    assert told == [Limit.PER_CLIENT, Limit.TOTAL, Limit.PER_CLIENT]
 
 
 def test_trouble_is_told_for_ten_seconds_after_the_last_refusal() -> None:

@@ -108,7 +108,7 @@ def test_no_label_can_hold_what_has_no_bounds() -> None:
     labels = {name for family in families(metrics()) for sample in family.samples for name in sample.labels}
     assert labels == {
         *("source", "outcome", "rule", "reason", "hub", "platform", "kind", "queue", "state", "credential"),
-        *("engine", "op", "le", "version"),
+        *("engine", "op", "le", "version", "listener", "limit"),
     }
 
 
@@ -123,6 +123,7 @@ COMBINATIONS: dict[str, Any] = {
     "ingest_oldest_unacked_timestamp_seconds": product(SOURCES),
     "source_up": product(SOURCES),
     "source_rebuilds_total": product(SOURCES),
+    "http_connections_refused_total": product(["total", "per_client"], ["bridge.http", "hub_api"]),
     "rule_evaluations_total": product(["match", "error"], ["paid", "_other"]),
     "dead_letters_total": [("decode", "_none", "orders"), ("render", "paid", "orders")],
     "devices": product(HUBS, PLATFORMS),

@@ -595,6 +595,8 @@ async def test_a_thousand_and_a_half_idle_connections_take_neither_health_nor_pu
             assert ready.status_code == 200
             assert any(line.startswith("listener hub_api: at its limit") for line in ready.text.splitlines())
             assert (await client.get(f"{daemon.url}/livez")).status_code == 200
+            refused = 'pushbridge_http_connections_refused_total{limit="per_client",listener="hub_api"}'
+            assert (await daemon.metrics())[refused] > 0
             event = {"id": uuid4().hex, "user": user, "title": "t"}
             assert (await client.post(f"{daemon.url}/in/plain", json=event)).status_code == 202
             await services.journal.wait_for(lambda entry: entry.handle == phone and entry.accepted)

@@ -27,6 +27,7 @@ _HUB_S_OWN = ("$", "%")
 """How tags begin that no phone sets: service tags, and the index's own keys (`hub/store/audience.py`)."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_WNS_CHANNEL = re.compile(r"([^/?#]*)([^#]*)")
 _APNS_TOKEN = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 _PLATFORMS = {
     "apns": Platform.APNS,
@@ -132,7 +133,8 @@ def registrations_of(installation: Installation) -> list[Registration]:
 
 
 def canonical_push_channel(platform: Platform, text: str) -> str:
-    """The handle as it is stored and compared: APNs tokens in upper-case hex, WNS a URL, FCM as it came.
+    """The handle as it is stored and compared: APNs tokens in upper-case hex, WNS a URL with its host in lower
+    case and without default port and fragment, FCM as it came. So one phone cannot be registered as two by its spelling.
 
     Raises: InvalidRequestError.
     """
@@ -144,6 +146,8 @@ def canonical_push_channel(platform: Platform, text: str) -> str:
         case Platform.WNS:
             if not text.lower().startswith("https://"):
                 raise InvalidRequestError("pushChannel: a WNS channel is an https:// URL")
+            host, path = _WNS_CHANNEL.match(text, len("https://")).groups()  # type: ignore[union-attr]  # it matches any text
+            return f"https://{host.lower().removesuffix(':443')}{'/' if path.startswith('?') else ''}{path}"
         case Platform.FCM:
             pass
     return text

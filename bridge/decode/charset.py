@@ -115,7 +115,7 @@ def _claimed(content_type: str | None, encoding: str | None) -> str | None:
         return None
     name = charset_named(declared)
     if name is None and encoding is None:
-        shown = f" {declared}" if re.fullmatch(r"[\w.-]{1,40}", declared, re.ASCII) else ""
+        shown = f": {declared}" if re.fullmatch(r"[\w.-]{1,40}", declared, re.ASCII) else ""
         raise EventError(
             Reason.DECODE,
             f"the content type declares a charset that is not supported{shown}; decode.encoding names another",

@@ -6,7 +6,8 @@ import json
 import re
 import resource
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -232,6 +233,28 @@ async def test_a_handle_that_another_user_had_is_the_new_user_s_alone(world: Wor
     templates = {"t": {"body": APNS_TEMPLATE}}
     for user in ("ann", "bob"):
         await world.put(f"{user}-{name}", pushChannel=phone, userId=f"{user}-{name}", templates=templates)
+    assert await world.ended(await world.send(f"$UserId:{{ann-{name}}}")) == "NoTargetFound"
+    assert world.reached(phone) == 0
+    assert await world.ended(await world.send(f"$UserId:{{bob-{name}}}")) == "Completed"
+    assert world.reached(phone) == 1
+
+
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "scheme in capitals": lambda channel: channel.replace("https:", "HTTPS:"),
+    "a fragment": lambda channel: f"{channel}#other",
+    "no slash": lambda channel: channel.replace("/?", "?"),
+}
+
+
+@pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
+async def test_a_channel_spelled_in_another_way_is_the_same_phone(world: World, spell: Callable[[str], str]) -> None:
+    name = uuid4().hex[:8]
+    phone = world.services.add_phone(f"phone-{name}", "wns").handle
+    body = "<toast><visual><binding template='ToastText01'><text>$(title)</text></binding></visual></toast>"
+    for user, channel in (("ann", spell(phone)), ("bob", phone)):
+        more: dict[str, Any] = {"userId": f"{user}-{name}", "templates": {"t": {"body": body}}}
+        put = await world.put(f"{user}-{name}", platform="wns", pushChannel=channel, **more)
+        assert put.status_code == 200, put.text
     assert await world.ended(await world.send(f"$UserId:{{ann-{name}}}")) == "NoTargetFound"
     assert world.reached(phone) == 0
     assert await world.ended(await world.send(f"$UserId:{{bob-{name}}}")) == "Completed"
@@ -542,6 +565,31 @@ async def test_templates_that_grow_a_large_value_hold_nothing_and_others_are_rea
     assert world.reached(honest) == 1
     assert after["process_cpu_seconds_total"] - before["process_cpu_seconds_total"] < 3
     assert after["process_resident_memory_bytes"] - before["process_resident_memory_bytes"] < 100_000_000
+
+
+async def test_while_push_services_are_so_slow_that_nothing_has_room_a_sender_is_told_at_once(tmp_path: Path) -> None:
+    async with PushServices(tmp_path) as services, httpx.AsyncClient(timeout=START_TIMEOUT) as client:
+        config = {**configuration(services), "bridge": {"store": {"max_pending": 3}}}
+        async with Daemon(tmp_path, config) as daemon:
+            await daemon.start()
+            world = World(daemon, services, client)
+            await world.put("p", pushChannel=world.handle(), userId="ann", templates={"t": {"body": APNS_TEMPLATE}})
+            services.apns.faults.hold()
+
+            async def post() -> httpx.Response:
+                event = {"id": uuid4().hex, "user": "ann", "title": "t"}
+                return await client.post(f"{daemon.url}/in/plain", json=event)
+
+            began = time.monotonic()
+            while (refused := await post()).status_code == 202:
+                pass
+            assert time.monotonic() - began < 10, "it was 25 s for each request"
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+            assert refused.json() == {"detail": "too many notifications wait for push services; send it again"}
+            services.apns.faults.release()
+            async with asyncio.timeout(START_TIMEOUT):
+                while (await post()).status_code != 202:
+                    await asyncio.sleep(0.1)
 
 
 # A2: connections that ask nothing

@@ -153,7 +153,19 @@ def lines(parts: Sequence[Part]) -> list[str]:
 def parts_at(parts: Sequence[Part], path: str) -> list[Part]:
     """The parts at a path below `/readyz`: `store`, `sources`, `sources/NAME`, `push-services/HUB/PLATFORM`, ..."""
     kind, _, name = path.strip("/").partition("/")
-    return [part for part in parts if PATHS.get(kind) == part.kind and (not name or part.name == name)]
+    names = (name, f"{name}v1") if name.endswith("/fcm") else (name,)  # `fcm`, as in the configuration
+    return [part for part in parts if PATHS.get(kind) == part.kind and (not name or part.name in names)]
+
+
+def missing_at(parts: Sequence[Part], path: str) -> str:
+    """What is wrong with a path that no part is at, and what there is; empty for a kind of which there are none."""
+    kind, _, name = path.strip("/").partition("/")
+    if kind not in PATHS:
+        return f"no such part; there are {', '.join(PATHS)}"
+    if not name:
+        return ""
+    names = [part.name for part in parts_at(parts, kind) if part.name]
+    return f"no {PATHS[kind]} of that name; there are {', '.join(names) or 'none'}"
 
 
 PATHS: Mapping[str, str] = {

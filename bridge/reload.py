@@ -16,7 +16,8 @@ from starlette.routing import BaseRoute, Route
 from bridge.check import check
 from bridge.config import Settings
 from bridge.watch import ConfigWatch, fingerprint
-from rules.problems import Severity
+from rules.document import EMPTY_FILE
+from rules.problems import Problem, Severity
 
 _LOOK_EVERY = 1.0
 
@@ -94,6 +95,8 @@ class Reloader:
                 settings, problems = await asyncio.to_thread(check, self._path)
                 complaints = [str(problem) for problem in problems]
                 mistakes = [str(problem) for problem in problems if problem.severity is Severity.ERROR]
+                if settings is not None and (mistakes := _cut_off(self._path, settings, problems)):
+                    settings, complaints = None, [*mistakes, *complaints]
                 if settings is not None:
                     await self._target.apply(settings, config_hash=config_hash)
             except Exception as error:  # whatever it is, the events go on by the old one
@@ -112,3 +115,13 @@ class Reloader:
     async def _reload(self, request: Request) -> Response:
         result = await self.reload()
         return JSONResponse({"applied": result.applied, "problems": result.complaints}, 200 if result.applied else 400)
+
+
+def _cut_off(path: Path, settings: Settings, problems: Sequence[Problem]) -> list[str]:
+    """Mistakes of a reload alone: nothing is left of a file that a full disk cut off, and nothing stops all that runs."""
+    empty = [str(problem.mark.file) for problem in problems if problem.message.startswith(EMPTY_FILE)]
+    if empty:
+        return [f"{file}: {EMPTY_FILE}; was it cut off? (one that is not needed can be removed)" for file in empty]
+    if not settings.sources and not settings.hubs:
+        return [f"{path}: has no source and no hub, which would stop all that runs (to mean that, stop the process)"]
+    return []

@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bridge.health import PATHS, Part, is_ready, lines, parts_at
+from bridge.health import Part, is_ready, lines, missing_at, parts_at
 from bridge.metrics import Metrics
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1"})
@@ -51,11 +51,12 @@ def admin_app(
         return _told(lines(parts), ready=is_ready(parts))
 
     async def readyz_part(request: Request) -> Response:
-        """Of the parts asked for: 200 if all of them work, else 503; 404 if there are none."""
-        parts = parts_at(health(), request.path_params["part"])
-        if not parts:
-            return PlainTextResponse(f"no such part; there are {', '.join(PATHS)}\n", 404)
-        return _told([part.line for part in parts], ready=all(part.ok for part in parts))
+        """Of the parts asked for: 200 if all of them work, else 503; 404 if there is none of that name."""
+        path, known = request.path_params["part"], health()
+        parts = parts_at(known, path)
+        if not parts and (missing := missing_at(known, path)):
+            return PlainTextResponse(f"{missing}\n", 404)
+        return _told([part.line for part in parts] or ["none"], ready=all(part.ok for part in parts))
 
     async def scrape(request: Request) -> Response:
         await before_scrape()

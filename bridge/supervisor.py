@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -26,6 +27,12 @@ _PAUSED_AFTER = 1.0
 
 _WATCH_EVERY = 5.0
 
+_VARYING = re.compile(r"\b(?=[\w-]*\d)[\w-]+")
+"""Words with a digit: ports, times, the identities that a broker gives each of its errors."""
+
+_MAX_TOLD = 20
+"""Causes of one trouble that are told."""
+
 
 class SourceState(Enum):
     """How a source fares; `ready` ones count for readiness."""
@@ -42,6 +49,7 @@ class SourceState(Enum):
 class SourceStatus:
     """What is known of a source; times are seconds since 1970 UTC.
 
+    `since` tells when the source became ready, or when the trouble began, however often its cause changes meanwhile.
     `backlog` is None when the broker does not tell; `unsettled_since` is 0 while no message is being handled; `rebuilds`
     are connections after the first.
     """
@@ -63,7 +71,7 @@ class SourceStatus:
 
 class SourceObserver(Protocol):
     def source_changed(self, status: SourceStatus) -> None:
-        """A source came into another state; returns at once and never raises."""
+        """A source came into another state, or its trouble has a new cause; returns at once and never raises."""
 
     def crashed(self, what: str, error: Exception) -> None:
         """A defect of ours, in work named by `what`; the source is built again."""
@@ -98,6 +106,7 @@ class Supervisor:
         self._interruptible: asyncio.Timeout | None = None
         self._connections = 0
         self._connected_at: float | None = None
+        self._told: set[tuple[SourceState, str]] = set()
         self.status = SourceStatus(source.name, since=clock(), last_progress=clock())
 
     async def run(self) -> None:
@@ -228,9 +237,22 @@ class Supervisor:
         self.status.last_progress = self._clock()
 
     def _become(self, state: SourceState, detail: str) -> None:
-        if (state, detail) != (self.status.state, self.status.detail):
-            self.status.state, self.status.detail, self.status.since = state, detail, self._clock()
-            self._observer.source_changed(self.status)
+        """Take the state over, and tell of it unless it was told already in the same trouble.
+
+        A broker that is down has several words for it by turns, and numbers that are others with every try.
+        """
+        status = self.status
+        if (state, detail) == (status.state, status.detail):
+            return
+        was_ready = status.ready
+        status.state, status.detail = state, detail
+        if was_ready or status.ready:
+            status.since = self._clock()
+            self._told.clear()
+        cause = (state, _VARYING.sub("#", detail))
+        if cause not in self._told and len(self._told) < _MAX_TOLD:
+            self._told.add(cause)
+            self._observer.source_changed(status)
 
     async def _wait(self, seconds: float) -> None:
         """Sleep, but not beyond `stop`."""

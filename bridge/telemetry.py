@@ -154,9 +154,10 @@ class Telemetry:
             self._trail.forwarded(notification, outcome, reason=reason)
         else:
             self._trail.put_off(notification, None, reason=reason or outcome.value, until=due_at)
-        level = _log.info if outcome is OutcomeName.SUCCESS else _log.warning
+        taken = outcome is OutcomeName.SUCCESS
+        level = _log.info if taken else _log.warning
         level(
-            "handed over",
+            "handed over" if taken else "not handed over" if ended else "to be handed over again",
             **_about(notification),
             outcome=outcome.value,
             ended=ended,

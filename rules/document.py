@@ -33,6 +33,9 @@ def load_document(path: Path, problems: Problems, environ: Mapping[str, str] = o
     return _merged(documents, problems) if documents else None
 
 
+EMPTY_FILE = "this file is empty"
+"""How the warning of a file begins that holds nothing, not even a comment."""
+
 _SUFFIXES = (".yaml", ".yml")
 
 
@@ -126,8 +129,8 @@ class _Reader:
 
     def _root(self, composed: yaml.Node | None, start: Mark) -> Node | None:
         if composed is None or (isinstance(composed, yaml.ScalarNode) and not composed.value and not composed.style):
-            kind = "has nothing but comments" if any(map(str.strip, self._lines)) else "is empty"
-            self._problems.warn_at(start, "", f"this file {kind}: nothing is taken in and nothing is sent by it")
+            subject = "this file has nothing but comments" if any(map(str.strip, self._lines)) else EMPTY_FILE
+            self._problems.warn_at(start, "", f"{subject}: nothing is taken in and nothing is sent by it")
             return Node(key="", mark=start, key_mark=start, value={})
         if isinstance(composed, yaml.MappingNode):
             return self._node(composed, "", start)

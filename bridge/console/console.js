@@ -276,7 +276,11 @@ function wayRow(notification) {
 
 /** Why pushes ended badly, why nobody was reached, and what the others wait for. */
 function reasonOf({ reason, unreached, waits }) {
-  const waiting = Object.values(waits).flatMap((wait) => [wait.reason, `next try ${moment(wait.until)}`])
+  const all = Object.entries(waits)
+  const waiting = all.flatMap(([platform, wait]) => {
+    const next = `next try ${moment(wait.until)}`
+    return all.length > 1 ? `${SERVICES[platform] ?? platform}: ${wait.reason}, ${next}` : [wait.reason, next]
+  })
   return [...new Set([reason, UNREACHED[unreached] ?? unreached, ...waiting])].filter(Boolean).join('; ')
 }
 

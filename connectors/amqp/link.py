@@ -223,6 +223,9 @@ def _connection_error(error: BaseException, address: str) -> SourceError:
     return NotConnectedError(f"cannot connect to {address}: {_words(error)}")
 
 
+_IS_IT_AMQP = "is the broker up, is this its port for AMQP, and is amqp:// (without TLS) or amqps:// (with) right?"
+
+
 def _words(error: BaseException) -> str:
     """What an operator reads of it: `Connection refused`, not how Python shows the object."""
     if isinstance(error, pika_errors.ConnectionClosed):
@@ -231,6 +234,12 @@ def _words(error: BaseException) -> str:
     if isinstance(root, OSError) and root.strerror:
         return root.strerror
     text = " ".join(map(str, root.args))
+    if isinstance(root, pika_errors.IncompatibleProtocolError) and "StreamLostError" in text:
+        return f"the connection was closed before the server spoke AMQP; {_IS_IT_AMQP}"
+    if "Timeout while setting up" in text:
+        return f"no answer in time; {_IS_IT_AMQP}"
+    if isinstance(root, pika_errors.StreamLostError):  # of a system's error it has no more than how Python shows it
+        return re.sub(r"\w+\(-?\d+, ['\"](.*)['\"]\)$", r"\1", text)
     return f"{type(root).__name__}: {text}" if text else type(root).__name__
 
 

@@ -98,6 +98,12 @@ def pushes_wait(daemon: Daemon, sent: Notification) -> None:
     daemon.trail.put_off(sent, Platform.APNS, reason="ServiceUnavailable", until=NOW.timestamp())
 
 
+def two_services_wait(daemon: Daemon, sent: Notification) -> None:
+    daemon.trail.targeted(sent, {Platform.APNS: 3, Platform.WNS: 1})
+    daemon.trail.put_off(sent, Platform.WNS, reason="HTTP 500", until=NOW.timestamp())
+    daemon.trail.put_off(sent, Platform.APNS, reason="BadTopic", until=NOW.timestamp())
+
+
 def nobody_is_reached(daemon: Daemon, sent: Notification) -> None:
     daemon.trail.targeted(sent, {})
     daemon.trail.unreached(sent, Unreached.NO_TEMPLATE)
@@ -119,6 +125,7 @@ WAYS: list[tuple[Callable[[Daemon, Notification], None], str, str, str, str]] = 
     # what happens; the row's tone, audience, outcome, and what the reason says
     (pushes_fail, "bad", "3", "3 WrongToken", "DeviceTokenNotForTopic"),
     (pushes_wait, "waiting", "3", "APNs waits", "ServiceUnavailable; next try "),
+    (two_services_wait, "waiting", "4", "WNS waitsAPNs waits", "WNS: HTTP 500, next try "),
     (nobody_is_reached, "quiet", "nobody", "NoTargetFound", "these phones have registered no template"),
     (waits_for_a_hub_elsewhere, "waiting", "remote", "hub waits", "503 from elsewhere; next try "),
     (refused_by_a_hub_elsewhere, "bad", "remote", "1 InvalidNotificationFormat", "400: no template"),

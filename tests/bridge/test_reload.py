@@ -199,6 +199,32 @@ async def test_a_configuration_that_is_deleted_is_refused_and_the_events_go_on(d
     assert await post(daemon, "/in/hr", "1") == 202
 
 
+NOTHING_LEFT = {
+    "one of the files is empty": {"hr.yaml": ""},
+    "one of the files is blank": {"hr.yaml": " \n\n"},
+    "all are empty": dict.fromkeys(("base.yaml", "account.yaml", "hr.yaml", "finance.yaml"), ""),
+    "all are commented out": dict.fromkeys(("base.yaml", "account.yaml", "hr.yaml", "finance.yaml"), "# later\n"),
+    "all are empty mappings": dict.fromkeys(("base.yaml", "account.yaml", "hr.yaml", "finance.yaml"), "{}\n"),
+}
+
+
+@pytest.mark.parametrize("files", NOTHING_LEFT.values(), ids=NOTHING_LEFT)
+async def test_files_that_were_cut_off_are_refused_and_the_events_go_on(
+    files: dict[str, str], daemon: Daemon, directory: Path
+) -> None:
+    before = sources(daemon)
+    for name, text in files.items():
+        (directory / name).write_text(text)
+    host, port = daemon.admin.address
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+        answer = await client.post(f"http://{host}:{port}/-/reload")
+    assert answer.status_code == 400
+    assert str(directory) in answer.json()["problems"][0]
+    assert sources(daemon) == before
+    assert value(daemon, "pushbridge_config_last_reload_successful") == 0
+    assert await post(daemon, "/in/hr", "1") == 202
+
+
 async def test_reloads_asked_for_at_once_are_done_one_after_the_other(daemon: Daemon, directory: Path) -> None:
     (directory / "shop.yaml").write_text(backend("shop"))
     host, port = daemon.admin.address

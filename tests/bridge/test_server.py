@@ -46,7 +46,8 @@ class Admin:
 
     def _health(self) -> list[Part]:
         store = Part(kind="store", ok=self.ready, state="ok" if self.ready else "failing", required=True)
-        return [store, Part(kind="source", name="orders", ok=False, state="connecting", detail="refused")]
+        source = Part(kind="source", name="orders", ok=False, state="connecting", detail="refused")
+        return [store, source, Part(kind="push service", name="app/fcmv1")]
 
     async def _before_scrape(self) -> None:
         self.scrapes += 1
@@ -84,7 +85,12 @@ PARTS = {
     "store": (200, "store: ok\n"),
     "sources": (503, "source orders: connecting: refused\n"),
     "sources/orders": (503, "source orders: connecting: refused\n"),
-    "sources/nosuch": (404, None),
+    "push-services/app/fcm": (200, "push service app/fcmv1: ok\n"),
+    "push-services/app/fcmv1": (200, "push service app/fcmv1: ok\n"),
+    "push-services/app/apns": (404, "no push service of that name; there are app/fcmv1\n"),
+    "relays": (200, "none\n"),
+    "relays/orders": (404, "no relay of that name; there are none\n"),
+    "sources/nosuch": (404, "no source of that name; there are orders\n"),
     "nosuch": (404, None),
     "": (404, None),
 }

@@ -100,6 +100,38 @@ async def test_a_broker_that_is_away_is_asked_with_growing_pauses_of_half_a_minu
     assert bench.source.closes == 13
 
 
+BY_TURNS = {
+    "two words for one cause": ["it closed the connection", "Connection reset by peer"],
+    "another number with every try": [
+        f"refused. TrackingId:{number}f-2b_G{number}, port {number}" for number in range(9)
+    ],
+}
+
+
+@pytest.mark.parametrize("words", BY_TURNS.values(), ids=BY_TURNS)
+@in_virtual_time
+async def test_one_trouble_is_told_once_for_each_cause_and_its_beginning_stays(words: Sequence[str]) -> None:
+    errors = [NotConnectedError(word) for _ in range(9) for word in words]
+    bench = Bench(ScriptedSource(connects=[None, *errors, None, *errors, None], receives=[GONE, GONE, END]))
+    running = asyncio.create_task(bench.run())
+    await asyncio.sleep(100)
+    status = bench.supervisor.status
+    assert (status.state, status.detail in words) == (SourceState.CONNECTING, True)
+    assert status.since == 0, "the connection was lost then"
+    await running
+    told = len(set(words)) if len(words) == 2 else 1
+    one_trouble = [SourceState.CONNECTING] * (1 + told)
+    running_again = [SourceState.RUNNING]
+    assert bench.states == [
+        *running_again,
+        *one_trouble,
+        *running_again,
+        *one_trouble,
+        *running_again,
+        SourceState.STOPPED,
+    ]
+
+
 @in_virtual_time
 async def test_tries_that_never_connected_are_no_rebuilds() -> None:
     bench = Bench(ScriptedSource(connects=[GONE, GONE, None, GONE], receives=[GONE, END]))

@@ -69,6 +69,7 @@ async def test_a_rabbitmq_that_breaks_off_is_told_in_our_words_only(rabbitmq: Ra
             await daemon.until_readiness(lambda _, lines: any("orders: running" in line for line in lines))
             await daemon.terminate()
     assert {line["event"] for line in loud(daemon)} <= {"source"}
+    assert not [line["detail"] for line in loud(daemon) if "Error" in line["detail"]]
     for name in (queue, f"{queue}.dead-letter"):
         queues.delete(rabbitmq.url, name)
 

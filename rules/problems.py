@@ -71,9 +71,9 @@ class Problems:
         """As `add_at`, of what will work, but perhaps not as meant."""
         self._found.append(Problem(mark=mark, key=key, message=message, hint=hint, severity=Severity.WARNING))
 
-    def about(self, key: str) -> bool:
-        """Whether something was said about the value at `key` already."""
-        return any(problem.key == key for problem in self._found)
+    def is_mistaken(self, key: str) -> bool:
+        """Whether a mistake of the value at `key` was named already; a warning of it is none."""
+        return any(problem.key == key and problem.severity is Severity.ERROR for problem in self._found)
 
     def sorted(self) -> list[Problem]:
         """All complaints by place, each once."""

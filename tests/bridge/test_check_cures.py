@@ -124,6 +124,25 @@ def test_a_mistake_is_said_once_however_much_follows_from_it(text: str, mistakes
     assert [problem.key for problem in problems] == mistakes
 
 
+TWO_KINDS = "amqp: { url: 'amqp://x', queue: { name: q } }, http: { path: /in/x }"
+LISTENERS = "bridge: { http: { listen: '0.0.0.0:8080', admin_token: t } }\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "mistake"),
+    [
+        (f"sources: {{ a: {{ {TWO_KINDS} }} }}", "sources.a", "write one of amqp, http and servicebus"),
+        (LISTENERS + "sources: { a: { http: [ x ], map: { id: x } } }", "sources.a.http", "expected keys such as"),
+    ],
+)
+def test_a_warning_of_a_value_does_not_hide_its_mistake(text: str, key: str, mistake: str, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(text)
+    settings, problems = check(tmp_path / "c.yaml", environ={})
+    assert settings is None
+    (found,) = (problem for problem in problems if problem.severity is Severity.ERROR)
+    assert (found.key, mistake in found.message) == (key, True)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [("", "is empty"), ("\n \n", "is empty"), ("# rules: []\n", "nothing but comments"), ("---\n", "nothing but")],

@@ -13,13 +13,15 @@ SOURCES = """sources:
   hr:
     http: { path: /in/hr }
     map:
-      id: x
+      id: "{{ data.x }}"
 """
 RULES = """hubs: { app: {} }
 rules:
   - name: r
 """
-QUEUE = "sources: { a: { amqp: { url: 'amqp://x', queue: { name: q, create_if_missing: VALUE } }, map: { id: x } } }"
+QUEUE = """sources:
+  a: { amqp: { url: 'amqp://x', queue: { name: q, create_if_missing: VALUE } }, map: { id: '{{ data }}' } }
+"""
 PUSH = "    push: { to: x, with: { a: b } }\n"
 
 
@@ -30,10 +32,10 @@ def rule(text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "cure"),
     [
-        (SOURCES.replace("id: x", "id: {{ data.id }}"), "stands in quotes"),
-        (SOURCES.replace("id: x", "id: {{ data.id }}/{{ data.nr }}"), "stands in quotes"),
-        (SOURCES.replace("id: x", "{ id: {{ data.id }} }"), "stands in quotes"),
-        (SOURCES.replace("id: x", "id: nr: {{ data.id }}"), "stands in quotes"),
+        (SOURCES.replace('id: "{{ data.x }}"', "id: {{ data.id }}"), "stands in quotes"),
+        (SOURCES.replace('id: "{{ data.x }}"', "id: {{ data.id }}/{{ data.nr }}"), "stands in quotes"),
+        (SOURCES.replace('id: "{{ data.x }}"', "{ id: {{ data.id }} }"), "stands in quotes"),
+        (SOURCES.replace('id: "{{ data.x }}"', "id: nr: {{ data.id }}"), "stands in quotes"),
         (rule("push: { to: team:{{ data.x }}, with: { a: b } }"), "stands in quotes"),
         (rule("push: { to: {{ data.x }}, with: { a: b } }"), "stands in quotes"),
         (rule("push:\n  to: {{ data.x }}\n  with: { a: b }"), "stands in quotes"),
@@ -43,6 +45,8 @@ def rule(text: str) -> str:
         (rule("when: !data.x\nstop: true"), "not instead"),
         (rule("when: [data.a, data.b]\nstop: true"), "data.a and data.b"),
         (rule("push: { to: [a, b], with: { a: b } }"), '"a || b"'),
+        (rule("push: { to: a & b, with: { a: b } }"), "write &&"),
+        (rule("push: { to: a | b, with: { a: b } }"), "|| for or"),
         (rule("push: { to: [a], with: { a: b } }"), "write one expression"),
         (rule("push: { to: '{a}', with: { a: b } }"), "{{ data.a }}"),
         (rule("match: { type: *x }\nstop: true"), "begins with *"),
@@ -74,11 +78,17 @@ def rule(text: str) -> str:
         ("rules: []\n---\nrules: []\n", "leave out ---"),
         (b"\xff\xfer\x00u\x00", "save the file as UTF-8"),
         (b"bridge: { name: caf\xe9 }", "save the file as UTF-8"),
-        ("sources: { a: { http: { path: in/x }, map: { id: x } } }", "write /in/x"),
-        ("sources: { a: { http: { path: /in/x/ }, map: { id: x } } }", "write /in/x"),
-        ("sources: { a: { http: { path: 'https://h/in/x' }, map: { id: x } } }", "write /in/x"),
-        ("sources: { a: { http: { path: /in/x, limits: { body: 10 mb } }, map: { id: x } } }", "write 10MB"),
-        ("sources: { a: { http: { path: /in/x }, decode: { max_body: 5M }, map: { id: x } } }", "write 5MB"),
+        ("sources: { a: { http: { path: in/x }, map: { id: '{{ data }}' } } }", "write /in/x"),
+        ("sources: { a: { http: { path: /in/x/ }, map: { id: '{{ data }}' } } }", "write /in/x"),
+        ("sources: { a: { http: { path: 'https://h/in/x' }, map: { id: '{{ data }}' } } }", "write /in/x"),
+        (
+            "sources: { a: { http: { path: /in/x, limits: { body: 10 mb } }, map: { id: '{{ data }}' } } }",
+            "write 10MB",
+        ),
+        (
+            "sources: { a: { http: { path: /in/x }, decode: { max_body: 5M }, map: { id: '{{ data }}' } } }",
+            "write 5MB",
+        ),
         ("dead_letter: { default: { store: { retention: 30 days } } }", "write 30d"),
         ("delivery: { retry: { max_age: '00:30:00' } }", "write 30m"),
         *(
@@ -132,7 +142,7 @@ LISTENERS = "bridge: { http: { listen: '0.0.0.0:8080', admin_token: t } }\n"
     ("text", "key", "mistake"),
     [
         (f"sources: {{ a: {{ {TWO_KINDS} }} }}", "sources.a", "write one of amqp, http and servicebus"),
-        (LISTENERS + "sources: { a: { http: [ x ], map: { id: x } } }", "sources.a.http", "expected keys such as"),
+        (LISTENERS + "sources: { a: { http: [ x ] } }", "sources.a.http", "expected keys such as"),
     ],
 )
 def test_a_warning_of_a_value_does_not_hide_its_mistake(text: str, key: str, mistake: str, tmp_path: Path) -> None:

@@ -199,6 +199,47 @@ async def test_a_configuration_that_is_deleted_is_refused_and_the_events_go_on(d
     assert await post(daemon, "/in/hr", "1") == 202
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("", "hr.yaml:1:1: nothing is left"), (" \n\n", "nothing is left"), ("# People\n", "nothing is left")],
+)
+async def test_a_file_that_was_cut_off_is_refused_and_what_it_held_stays(
+    content: str, words: str, daemon: Daemon, directory: Path
+) -> None:
+    (directory / "hr.yaml").write_text(content)
+    assert daemon.reloader is not None
+    result = await daemon.reloader.reload()
+    assert (result.applied, words in result.complaints[-1]) == (False, True)
+    assert daemon.reloader.refusal is not None
+    assert words in daemon.reloader.refusal.mistakes[0]
+    assert value(daemon, "pushbridge_config_last_reload_successful") == 0
+    assert await post(daemon, "/in/hr", "1") == 202
+    (directory / "hr.yaml").unlink()
+    assert await reload(daemon), "who deletes it means it"
+    assert await post(daemon, "/in/hr", "2") == 404
+
+
+async def test_a_file_that_never_held_anything_is_in_nobodys_way(daemon: Daemon, directory: Path) -> None:
+    (directory / "later.yaml").write_text("# to be written\n")
+    assert await reload(daemon)
+    (directory / "shop.yaml").write_text(backend("shop"))
+    assert await reload(daemon)
+    assert await post(daemon, "/in/shop", "1") == 202
+    (directory / "later.yaml").write_text("")
+    assert await reload(daemon)
+
+
+async def test_a_configuration_without_anything_to_do_is_refused_while_one_is_in_force(
+    daemon: Daemon, directory: Path
+) -> None:
+    for file in directory.glob("*.yaml"):
+        file.write_text("sources:\nrules:\nhubs:\n")
+    assert daemon.reloader is not None
+    applied, complaints = await daemon.reloader.reload()
+    assert (applied, "neither sources nor rules nor hubs are left" in complaints[-1]) == (False, True)
+    assert await post(daemon, "/in/hr", "1") == 202
+
+
 async def test_reloads_asked_for_at_once_are_done_one_after_the_other(daemon: Daemon, directory: Path) -> None:
     (directory / "shop.yaml").write_text(backend("shop"))
     host, port = daemon.admin.address

@@ -295,6 +295,8 @@ def _report(details: ErrorDetails, root: Node, problems: Problems) -> None:
 def _value_cure(message: str, node: Node) -> str:
     if message.startswith("not a duration"):
         return cures.duration_cure(node.text)
+    if message.startswith("not a regular expression"):
+        return cures.pattern_cure(message)
     return cures.size_cure(node.text) if message.startswith("not a size") else ""
 
 

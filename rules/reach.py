@@ -175,6 +175,8 @@ def _fault(path: Sequence[str | int], name: str, made: Produced) -> tuple[str, s
     if len(path) < 2 or not isinstance(path[1], str):
         return None
     match path[0]:
+        case "id" | "origin" | "source" | "type" | "subject" | "time" | "trace":
+            return f"{path[0]} is text, which has no field {path[1]}", "the body is data: write data.x"
         case "data" if made.is_text:
             return f"the data of {name} is one text, which has no field {path[1]}", "decode.pattern makes fields of it"
         case "data" if made.fields is not None and path[1] not in made.fields:

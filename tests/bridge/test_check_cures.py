@@ -91,6 +91,11 @@ def rule(text: str) -> str:
         ),
         ("dead_letter: { default: { store: { retention: 30 days } } }", "write 30d"),
         ("delivery: { retry: { max_age: '00:30:00' } }", "write 30m"),
+        ("sources: { a: { amqp: { url: 'amqp://x', queue: q }, map: { id: '{{ data }}' } } }", "write { name: … }"),
+        ("sources: { a: { http: { path: /in/a, auth: s3cret }, map: { id: '{{ data }}' } } }", "write { bearer: … }"),
+        ("sources: { a: { http: /in/a, map: { id: '{{ data }}' } } }", "write { path: … }"),
+        ("sources: { a: { http: { path: /in/a }, decode: xml, map: { id: '{{ data }}' } } }", "write { format: … }"),
+        (SOURCES + "    decode: { format: text, pattern: '(?<x>.+)' }\n", "(?P<name>…)"),
         *(
             (QUEUE.replace("VALUE", value), cure)
             for value, cure in (("true", "write {}"), ("yes", "write {}"), ("false", "leave the key out"))

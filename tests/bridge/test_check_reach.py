@@ -57,6 +57,9 @@ def said(directory: Path, *rules: str, config: str = CONFIG) -> list[str]:
             "no group idd",
         ),
         ('source: hr, push: { to: x, with: { a: "{{ data.id.x }}" } }', "push.with.a", "is text, which has no field x"),
+        (f'source: shop, when: "time.year > 2000", {PUSH}', "when", "time is text, which has no field year"),
+        ('push: { to: x, with: { a: "{{ source.name }}" } }', "push.with.a", "source is text, which has no field name"),
+        ('push: { to: "a:{{ subject.nr }}", with: { a: b } }', "push.to", "subject is text, which has no field nr"),
         (f'source: line, when: "data.id == 1", {PUSH}', "when", "one text, which has no field id"),
         ('source: [hr, shop], push: { to: x, with: { a: "{{ data.nr }}" } }', "push.with.a", "no group nr"),
         # what a broker does not say

@@ -258,7 +258,7 @@ def _report(details: ErrorDetails, root: Node, problems: Problems) -> None:
     """One complaint of pydantic, in our words and at its place."""
     location = [part for part in details["loc"] if part != "[key]"]
     node = root.find(location)
-    if problems.about(node.key) and details["type"] not in ("extra_forbidden", "missing"):
+    if problems.is_mistaken(node.key) and details["type"] not in ("extra_forbidden", "missing"):
         return  # a substitution that failed left an empty text, for which nobody needs a second complaint
     context = details.get("ctx", {})
     match details["type"]:
@@ -295,6 +295,8 @@ def _report(details: ErrorDetails, root: Node, problems: Problems) -> None:
 def _value_cure(message: str, node: Node) -> str:
     if message.startswith("not a duration"):
         return cures.duration_cure(node.text)
+    if message.startswith("not a regular expression"):
+        return cures.pattern_cure(message)
     return cures.size_cure(node.text) if message.startswith("not a size") else ""
 
 

@@ -60,7 +60,30 @@ def keys_cure(node: Node, model: type[BaseModel]) -> str:
         return f"write {{ {needed[0]}: … }}" if needed else "write {} for its defaults"
     if node.value is False or node.text.casefold() in ("no", "off"):
         return "leave the key out"
+    if isinstance(node.value, str) and node.text:
+        key = _ALONE.get(node.key.rpartition(".")[2], "")
+        return f"write {{ {key}: … }}" if key in model.model_fields else ""
     return "write its keys without -" if isinstance(node.value, list) else ""
+
+
+_ALONE: Mapping[str, str] = {
+    "queue": "name",
+    "subscription": "name",
+    "auth": "bearer",
+    "basic": "username",
+    "connection": "connection_string",
+    "http": "path",
+    "amqp": "url",
+    "decode": "format",
+    "map": "id",
+    "store": "url",
+}
+"""What a text alone is likely meant for, by the key under which others stand."""
+
+
+def pattern_cure(message: str) -> str:
+    """A named group as .NET, Java and JavaScript write it."""
+    return "write a named group as (?P<name>…)" if "unknown extension ?<" in message else ""
 
 
 def kind_cure(kind: str, node: Node) -> str:

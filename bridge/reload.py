@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from bridge.check import check
 from bridge.config import Settings
 from bridge.watch import ConfigWatch, fingerprint
-from rules.document import EMPTY_FILE
+from rules.document import files_of, says_nothing
 from rules.problems import Problem, Severity
 
 _LOOK_EVERY = 1.0
@@ -48,6 +48,8 @@ class Refusal(NamedTuple):
 class Reloader:
     """Applies the configuration at `path` whenever its files change, on SIGHUP, and on `POST /-/reload`.
 
+    What was cut off while it was written is not taken for the wish to stop everything: a file that had something in it and
+    has nothing now is a mistake, and so is a configuration without sources, rules and hubs.
     `config_hash` is the fingerprint of what is in force. `told` hears after each try whether it was valid and applied.
     `refusal` is None once a try went well.
     """
@@ -66,6 +68,8 @@ class Reloader:
         self._told = told
         self._clock = clock
         self._watch = ConfigWatch(path, read=config_hash)
+        self._in_force = _files_of(path)
+        """The files that said something when they were read last."""
         self.refusal: Refusal | None = None
         self._asked = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
@@ -95,10 +99,12 @@ class Reloader:
                 settings, problems = await asyncio.to_thread(check, self._path)
                 complaints = [str(problem) for problem in problems]
                 mistakes = [str(problem) for problem in problems if problem.severity is Severity.ERROR]
-                if settings is not None and (mistakes := _cut_off(self._path, settings, problems)):
-                    settings, complaints = None, [*mistakes, *complaints]
+                if settings is not None and (lost := self._lost(settings, problems)):
+                    settings = None
+                    complaints, mistakes = [*complaints, *lost], lost
                 if settings is not None:
                     await self._target.apply(settings, config_hash=config_hash)
+                    self._in_force = _files_of(self._path) - _silent(problems)
             except Exception as error:  # whatever it is, the events go on by the old one
                 settings = None
                 complaints = mistakes = [f"could not be applied: {type(error).__name__}: {error}"]
@@ -112,16 +118,25 @@ class Reloader:
             self._told(applied)
             return Reloaded(applied, complaints)
 
+    def _lost(self, settings: Settings, problems: Sequence[Problem]) -> list[str]:
+        """What is not there any more though its file is: as after a full disk, or a copy that was cut off."""
+        said = "nothing is left of what this file held, and all of it stays in force (delete the file if that is meant)"
+        lost = [f"{file}:1:1: {said}" for file in sorted(self._in_force & _silent(problems))]
+        if not lost and not (settings.sources or settings.rules.rules or settings.hubs):
+            lost = [f"{self._path}: neither sources nor rules nor hubs are left (stop the daemon if that is meant)"]
+        return lost
+
     async def _reload(self, request: Request) -> Response:
         result = await self.reload()
         return JSONResponse({"applied": result.applied, "problems": result.complaints}, 200 if result.applied else 400)
 
 
-def _cut_off(path: Path, settings: Settings, problems: Sequence[Problem]) -> list[str]:
-    """Mistakes of a reload alone: nothing is left of a file that a full disk cut off, and nothing stops all that runs."""
-    empty = [str(problem.mark.file) for problem in problems if problem.message.startswith(EMPTY_FILE)]
-    if empty:
-        return [f"{file}: {EMPTY_FILE}; was it cut off? (one that is not needed can be removed)" for file in empty]
-    if not settings.sources and not settings.hubs:
-        return [f"{path}: has no source and no hub, which would stop all that runs (to mean that, stop the process)"]
-    return []
+def _files_of(path: Path) -> frozenset[str]:
+    try:
+        return frozenset(map(str, files_of(path)))
+    except OSError:  # gone this moment: the next reading says so
+        return frozenset()
+
+
+def _silent(problems: Sequence[Problem]) -> frozenset[str]:
+    return frozenset(problem.mark.file for problem in problems if says_nothing(problem))

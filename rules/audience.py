@@ -27,7 +27,7 @@ from hub.tags import (
 from rules.errors import ExpressionError, UnsafeTagError
 from rules.event import Event
 from rules.expressions import split
-from rules.foreign import placeholder
+from rules.foreign import placeholder_cure
 from rules.render import Piece, compile_text, renderer
 from rules.text import text_of
 
@@ -67,8 +67,7 @@ def _service_tag(text: str, tag_for: Callable[[str], str]) -> AudienceFor:
     if id_text.constant is not None:
         if not is_service_tag_value(id_text.constant):
             reason = unsafe_reason(id_text.constant, in_service_tag=True)
-            foreign = placeholder(id_text.constant)
-            hint = foreign[2] if foreign else f"this one {reason}"
+            hint = placeholder_cure(id_text.constant) or f"this one {reason}"
             raise ExpressionError("an id is letters, digits and - _ @ # . : =", hint=hint)
         constant = Tag(tag_for(id_text.constant))
         return lambda event: constant
@@ -177,13 +176,12 @@ def _literal_cure(text: str, column: int) -> str:
     """What was likely meant where a tag expression cannot be read on."""
     if column > len(text):
         return ""
-    foreign = placeholder(text)
     at = text[column - 1 : column]
-    if foreign is not None:
-        return foreign[2]
+    if foreign := placeholder_cure(text):
+        return foreign
     if at in "/+*%,;=?\\~'\"" and at:
         return f"a tag may not hold {at}: write - or : in its place, in the tags of the phones too"
-    if re.search(r"\b(and|or|not)\b", text, re.IGNORECASE):
+    if re.search(r"\b(and|or|not)\b|(?<!&)&(?!&)|(?<!\|)\|(?!\|)", text, re.IGNORECASE):
         return "write && for and, || for or, ! for not"
     if re.match(r"\w", at) and text[: column - 1].endswith(" "):
         return "a tag has no spaces; two tags are joined by && or ||"

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from rules.node import Mark, Node, Scalar
-from rules.problems import Problems
+from rules.problems import Problem, Problems
 from rules.yaml_cures import QUOTE_HOLE, lost_behind_hash, syntax_cure
 
 
@@ -33,9 +33,6 @@ def load_document(path: Path, problems: Problems, environ: Mapping[str, str] = o
     return _merged(documents, problems) if documents else None
 
 
-EMPTY_FILE = "this file is empty"
-"""How the warning of a file begins that holds nothing, not even a comment."""
-
 _SUFFIXES = (".yaml", ".yml")
 
 
@@ -44,6 +41,15 @@ def files_of(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     return sorted(file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES and not file.name.startswith("."))
+
+
+_SAYS_NOTHING = ": nothing is taken in and nothing is sent by it"
+_NOT_ON_RELOAD = "a daemon that runs by what it held does not take it"
+
+
+def says_nothing(problem: Problem) -> bool:
+    """Whether a problem is that its file has nothing in it."""
+    return problem.message.endswith(_SAYS_NOTHING)
 
 
 def _merged(documents: list[Node], problems: Problems) -> Node:
@@ -129,8 +135,8 @@ class _Reader:
 
     def _root(self, composed: yaml.Node | None, start: Mark) -> Node | None:
         if composed is None or (isinstance(composed, yaml.ScalarNode) and not composed.value and not composed.style):
-            subject = "this file has nothing but comments" if any(map(str.strip, self._lines)) else EMPTY_FILE
-            self._problems.warn_at(start, "", f"{subject}: nothing is taken in and nothing is sent by it")
+            kind = "has nothing but comments" if any(map(str.strip, self._lines)) else "is empty"
+            self._problems.warn_at(start, "", f"this file {kind}{_SAYS_NOTHING}", _NOT_ON_RELOAD)
             return Node(key="", mark=start, key_mark=start, value={})
         if isinstance(composed, yaml.MappingNode):
             return self._node(composed, "", start)

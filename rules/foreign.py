@@ -6,7 +6,7 @@ the callers decide, and take the cure from here.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 _EQUALITY = "for equality write the value itself"
 _ONE_OF = "for one of several write a list of them"
@@ -241,11 +241,17 @@ _PLACEHOLDER = re.compile(
 )
 
 
-def placeholder(text: str) -> tuple[int, str, str] | None:
-    """The first placeholder of another language in a text: (offset, as written, cure); None if there is none."""
-    found = _PLACEHOLDER.search(text)
-    if found is None:
-        return None
-    kind, name = next((kind, value) for kind, value in found.groupdict().items() if value is not None)
-    path = name if kind == "shell" or name.startswith(("data.", "meta.")) else f"data.{name}"
-    return found.start(), found[0], f"write {{{{ {path} }}}}"
+def placeholders(text: str) -> Iterator[tuple[int, str, str]]:
+    """Each placeholder of another language in a text, once: (offset, as written, cure)."""
+    known: set[str] = set()
+    for found in _PLACEHOLDER.finditer(text):
+        if found[0] not in known:
+            known.add(found[0])
+            kind, name = next((kind, value) for kind, value in found.groupdict().items() if value is not None)
+            path = name if kind == "shell" or name.startswith(("data.", "meta.")) else f"data.{name}"
+            yield found.start(), found[0], f"write {{{{ {path} }}}}"
+
+
+def placeholder_cure(text: str) -> str:
+    """What to write instead of the first placeholder of another language in a text; empty if there is none."""
+    return next((cure for _, _, cure in placeholders(text)), "")

@@ -30,6 +30,14 @@ _RULE_KEYS = ("name", "source", "match", "when", "push", "platforms", "stop")
 _LATER_RULE_KEYS = ("also", "cancel", "dedupe", "inhibit", "order", "quiet_hours", "remind", "schedule", "throttle")
 _PUSH_KEYS = ("to", "with", "native", "priority", "collapse", "ttl", "hub")
 _LATER_PUSH_KEYS = ("devices", "interruption", "locale", "tag_policy", "template")
+_PUSH_CURES = {
+    name: f"what templates are filled with stands under with: {{ {name}: … }}"
+    for name in ("title", "subtitle", "body", "message", "text", "alert", "content", "data", "properties")
+}
+_RULE_CURES = {
+    **dict.fromkeys(("if", "condition", "conditions", "expression", "where", "filter"), "did you mean when?"),
+    **dict.fromkeys(("enabled", "disabled"), "comment the rule out, or delete it"),
+}
 _DEFAULT_KEYS = ("push", "platforms")
 _DEFAULT_PUSH_KEYS = ("priority", "collapse", "ttl", "hub")
 _PRIORITIES = {priority.value: priority for priority in Priority}
@@ -104,7 +112,7 @@ class _Reader:
         )
 
     def rule(self, node: Node) -> Rule | None:
-        own = fields(node, self._problems, _RULE_KEYS, _LATER_RULE_KEYS)
+        own = fields(node, self._problems, _RULE_KEYS, _LATER_RULE_KEYS, _RULE_CURES)
         if not isinstance(node.value, dict):
             return None
         entries = {**self._defaults, **own}
@@ -174,7 +182,7 @@ class _Reader:
 
     def _push(self, rule: str, rule_entries: dict[str, Node]) -> PushPlan | None:
         node = rule_entries["push"]
-        entries = {**self._push_defaults, **fields(node, self._problems, _PUSH_KEYS, _LATER_PUSH_KEYS)}
+        entries = {**self._push_defaults, **fields(node, self._problems, _PUSH_KEYS, _LATER_PUSH_KEYS, _PUSH_CURES)}
         hub = self._hub(node, entries.get("hub"))
         scope = self._scope.hubs.get(hub or "", HubScope())
         platforms = self._platforms(rule_entries["platforms"], scope) if "platforms" in rule_entries else None

@@ -235,7 +235,20 @@ def _operators(entries: dict[str, Node], problems: Problems) -> Test:
         tests.append(OPERATORS[name](node, problems))
     if on_element:
         on_whole.append(_on_elements(_conjunction(on_element)))
+    _doubt_bounds(entries, problems)
     return _conjunction(on_whole)
+
+
+def _doubt_bounds(entries: dict[str, Node], problems: Problems) -> None:
+    """Bounds that shut each other out: one value, or one element of an array, has to keep to both."""
+    for low in entries.keys() & {"gt", "gte"}:
+        for high in entries.keys() & {"lt", "lte"}:
+            lowest, highest = entries[low].value, entries[high].value
+            if type(lowest) not in (int, float) or type(highest) not in (int, float):
+                continue
+            if lowest > highest or (lowest == highest and (low, high) != ("gte", "lte")):  # type: ignore[operator] # numbers
+                hint = "either of them is a list: [ { lt: 10 }, { gt: 20 } ]"
+                problems.warn(entries[low], f"nothing is {low} {lowest} and {high} {highest} at once", hint)
 
 
 def _conjunction(tests: list[Test]) -> Test:

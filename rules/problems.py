@@ -51,7 +51,9 @@ class Problems:
         severity = Severity.WARNING
         self._found.append(Problem(mark=mark or node.mark, key=node.key, message=message, hint=hint, severity=severity))
 
-    def unknown_key(self, name: str, node: Node, known: Iterable[str], later: Iterable[str] = ()) -> None:
+    def unknown_key(
+        self, name: str, node: Node, known: Iterable[str], later: Iterable[str] = (), *, cure: str = ""
+    ) -> None:
         """Complain that the key `name` of a value is not one of the `known`, or is one of a `later` version."""
         known = tuple(known)
         before, colon, after = name.partition(":")
@@ -60,7 +62,7 @@ class Problems:
         elif colon and before in known and node.value is None:
             self.add(node, "a space is missing behind the colon", f"write {before}: {after}", mark=node.key_mark)
         else:
-            hint = did_you_mean(name, (*known, *later), all_if_few=False) or did_you_mean(name, known)
+            hint = cure or did_you_mean(name, (*known, *later), all_if_few=False) or did_you_mean(name, known)
             self.add(node, "unknown key", hint, mark=node.key_mark)
 
     def add_at(self, mark: Mark, key: str, message: str, hint: str = "") -> None:
@@ -71,9 +73,9 @@ class Problems:
         """As `add_at`, of what will work, but perhaps not as meant."""
         self._found.append(Problem(mark=mark, key=key, message=message, hint=hint, severity=Severity.WARNING))
 
-    def about(self, key: str) -> bool:
-        """Whether something was said about the value at `key` already."""
-        return any(problem.key == key for problem in self._found)
+    def is_mistaken(self, key: str) -> bool:
+        """Whether a mistake of the value at `key` was named already; a warning of it is none."""
+        return any(problem.key == key and problem.severity is Severity.ERROR for problem in self._found)
 
     def sorted(self) -> list[Problem]:
         """All complaints by place, each once."""

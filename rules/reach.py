@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from hub.times import is_no_time, parse_time
 from rules.errors import ExpressionError
 from rules.expressions import Expression, readings_of, split
-from rules.foreign import placeholder
+from rules.foreign import placeholders
 from rules.node import Node
 from rules.patterns import OPERATORS
 from rules.problems import Problems, did_you_mean
@@ -55,10 +56,28 @@ def check_reach(rules: Node | None, produced: Mapping[str, Produced], problems: 
 
 
 def check_map(texts: Node, produced: Produced, problems: Problems) -> None:
-    """Warn of what the `map` of a source reads of its messages in vain."""
-    for node in texts.value.values() if isinstance(texts.value, dict) else ():
+    """Warn of what the `map` of a source reads of its messages in vain, and of an `id` that tells none from another."""
+    for key, node in texts.value.items() if isinstance(texts.value, dict) else ():
         if isinstance(node.value, str):
             _check_text(node, {"this source": produced}, is_certain=True, problems=problems)
+            _check_foreign(node, "stands for itself", problems)
+        if key == "id" and isinstance(node.value, str | int | float) and node.text and _is_constant(node.text):
+            message = "is the same for every message: all but the first are taken for repetitions of it, and dropped"
+            problems.warn(node, message, 'name what tells them apart, such as "{{ data.id }}"')
+        if key == "time" and isinstance(node.value, str) and _is_constant(node.value):
+            _check_time(node, problems)
+
+
+def _is_constant(text: str) -> bool:
+    return not any(is_hole for _, _, is_hole in _pieces(text)) and "{{" not in text
+
+
+def _check_time(node: Node, problems: Problems) -> None:
+    """A time that no message changes has to be one, else each is refused."""
+    try:
+        is_no_time(node.text) or parse_time(node.text)
+    except ValueError as error:
+        problems.add(node, f"{error}; with it every message is refused", 'a field is meant by "{{ data.time }}"')
 
 
 def _sources_of(rule: Mapping[str, Node], produced: Mapping[str, Produced]) -> Mapping[str, Produced]:
@@ -83,15 +102,8 @@ def _check_texts(rule: Mapping[str, Node], sources: Mapping[str, Produced], prob
     for key in ("to", "with", "collapse", "native"):
         for node in _texts_below(push.value.get(key)):
             _check_text(node, sources, is_certain=is_certain, problems=problems)
-            found = None if key == "to" else _foreign(str(node.value))
-            if found is not None:
-                hint = f"{found[2]}; to show it as it is, write {{{{ '{found[1]}' }}}}"
-                problems.warn(
-                    node,
-                    f"{found[1]} is no placeholder here, and is sent as it stands",
-                    hint,
-                    mark=node.at(found[0] + 1),
-                )
+            if key != "to":
+                _check_foreign(node, "is sent as it stands", problems)
 
 
 def _texts_below(node: Node | None) -> Iterator[Node]:
@@ -106,11 +118,16 @@ def _texts_below(node: Node | None) -> Iterator[Node]:
             yield node
 
 
-def _foreign(text: str) -> tuple[int, str, str] | None:
-    for offset, piece, is_hole in _pieces(text):
-        if not is_hole and (found := placeholder(piece)) is not None:
-            return offset + found[0], found[1], found[2]
-    return None
+def _check_foreign(node: Node, consequence: str, problems: Problems) -> None:
+    known: set[str] = set()
+    for offset, piece, is_hole in _pieces(str(node.value)):
+        for at, written, cure in () if is_hole else placeholders(piece):
+            if written not in known:
+                known.add(written)
+                hint = f"{cure}; to show it as it is, write {{{{ '{written}' }}}}"
+                problems.warn(
+                    node, f"{written} is no placeholder here, and {consequence}", hint, mark=node.at(offset + at + 1)
+                )
 
 
 def _pieces(text: str) -> list[tuple[int, str, bool]]:
@@ -158,6 +175,8 @@ def _fault(path: Sequence[str | int], name: str, made: Produced) -> tuple[str, s
     if len(path) < 2 or not isinstance(path[1], str):
         return None
     match path[0]:
+        case "id" | "origin" | "source" | "type" | "subject" | "time" | "trace":
+            return f"{path[0]} is text, which has no field {path[1]}", "the body is data: write data.x"
         case "data" if made.is_text:
             return f"the data of {name} is one text, which has no field {path[1]}", "decode.pattern makes fields of it"
         case "data" if made.fields is not None and path[1] not in made.fields:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
+from types import MappingProxyType
 from typing import TypeVar
 
 from rules.errors import ExpressionError
@@ -13,10 +14,17 @@ from rules.units import duration, nearest_duration
 ChoiceT = TypeVar("ChoiceT")
 
 
-def fields(node: Node, problems: Problems, known: Iterable[str], later: Collection[str] = ()) -> dict[str, Node]:
+def fields(
+    node: Node,
+    problems: Problems,
+    known: Iterable[str],
+    later: Collection[str] = (),
+    cures: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Node]:
     """The entries of a mapping that has only `known` keys; keys of a `later` version are complained of as such.
 
-    An entry left empty is as if not written.
+    `cures` say of unknown keys what was likely meant, where it is not the one that is spelt alike. An entry
+    left empty is as if not written.
     """
     if not isinstance(node.value, dict):
         if node.value is not None:
@@ -25,7 +33,7 @@ def fields(node: Node, problems: Problems, known: Iterable[str], later: Collecti
     known = tuple(known)
     for name, entry in node.value.items():
         if name not in known:
-            problems.unknown_key(name, entry, known, later)
+            problems.unknown_key(name, entry, known, later, cure=cures.get(name.casefold(), ""))
     return {name: entry for name, entry in node.value.items() if name in known and entry.value is not None}
 
 

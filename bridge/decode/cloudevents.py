@@ -26,6 +26,12 @@ _TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}", re.ASCII)
 _HTTP_PREFIX = "ce-"
 _AMQP_PREFIXES = ("cloudevents:", "cloudevents_")
 
+_BATCH = (
+    "a batch of CloudEvents in one message, which is settled as one: send each event as a message of its own"
+    " (HTTP sources take batches)"
+)
+"""The AMQP binding (section 1.3) has structured and binary mode only."""
+
 _Kind = Literal["json", "xml", "text"]
 
 
@@ -41,8 +47,10 @@ class CloudEventsDecoder:
         media_type = _media_type(message.content_type)
         if media_type == "application/cloudevents+json":
             return self._structured(message)
+        if media_type == "application/cloudevents-batch+json":
+            raise _refused(_BATCH)
         if media_type.startswith("application/cloudevents"):
-            raise _refused("a CloudEvents format other than one JSON event")
+            raise _refused(f"the CloudEvents format {media_type[:60]!a} is not read: send application/cloudevents+json")
         attributes = _binary_attributes(message.headers)
         if attributes:
             data = self._data(message.body, message.content_type)
@@ -58,6 +66,8 @@ class CloudEventsDecoder:
     def _structured(self, message: Message) -> Decoded:
         """JSON Event Format 1.0: attributes and data are members of one object."""
         event = read_json(message.body, message.content_type, self._settings.encoding)
+        if isinstance(event, list):
+            raise _refused(_BATCH)
         if not isinstance(event, dict):
             raise _refused("no CloudEvent: a structured one is a JSON object")
         content_type = event.get("datacontenttype")

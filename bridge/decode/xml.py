@@ -14,7 +14,13 @@ from bridge.decode.types import TypedText
 from bridge.errors import EventError, Reason
 
 _XSI = "{http://www.w3.org/2001/XMLSchema-instance}"
-_NIL = _XSI + "nil"
+_ODATA = (
+    "{http://schemas.microsoft.com/ado/2007/08/dataservices/metadata}",
+    "{http://docs.oasis-open.org/odata/ns/metadata}",
+)
+_NIL = frozenset([_XSI + "nil", *(namespace + "null" for namespace in _ODATA)])
+"""What says that an element is null: XML Schema's attribute, and that of OData in Atom, version 2 to 4."""
+_TYPE = frozenset(namespace + "type" for namespace in _ODATA)
 _COMMON = (b"utf-8", b"UTF-8")
 _DECLARED = re.compile(rb"""\s*<\?xml\s[^>]*?\bencoding\s*=\s*["']([\w.:-]+)["']""", re.ASCII)
 
@@ -24,9 +30,10 @@ class XmlReader:
 
     Elements and attributes go by their local names. An element with neither attributes nor children is its text, any
     other a dict: attributes as `@name`, children by name (repeated ones as a list), text beside them as `#text`.
-    White space around text is dropped. An element without a value, `xsi:nil` by whatever prefix, is null (its other
-    attributes stay, beside a `#text` that is null); an empty one is empty text, and null where `types` gives it a type.
-    Other attributes of XML Schema instances (`xsi:type`, ...) are for validators and are left out. What `lists` names is
+    White space around text is dropped. An element without a value, `xsi:nil` or OData's `m:null` by whatever prefix, is
+    null (its other attributes stay, but for OData's `m:type`, beside a `#text` that is null); an empty one is empty text,
+    and null where `types` gives it a type. Other attributes of XML Schema instances (`xsi:type`, ...) are for validators
+    and are left out. What `lists` names is
     a list, of none, one or many: a path is an empty list in a parent that has none, a name that occurs nowhere in the
     root. A document type declaration is refused, so there are no entities to expand and no file or host to reach.
     A byte order mark wins over a charset of the content type, and that over the encoding that the document declares
@@ -160,10 +167,9 @@ class _Builder:
             raise EventError(Reason.DECODE, f"XML nested deeper than {MAX_DEPTH} levels")
         element = _Element(name)
         self._open.append(element)
+        element.is_nil = any(value.strip() in ("true", "1") for key, value in attributes.items() if key in _NIL)
         for key, value in attributes.items():
-            if key == _NIL:
-                element.is_nil = value.strip() in ("true", "1")
-            elif not key.startswith(_XSI):
+            if key not in _NIL and not key.startswith(_XSI) and not (element.is_nil and key in _TYPE):
                 member = "@" + _local(key)
                 element.add(member, self._typed(member, value))
 

@@ -13,13 +13,15 @@ SOURCES = """sources:
   hr:
     http: { path: /in/hr }
     map:
-      id: x
+      id: "{{ data.x }}"
 """
 RULES = """hubs: { app: {} }
 rules:
   - name: r
 """
-QUEUE = "sources: { a: { amqp: { url: 'amqp://x', queue: { name: q, create_if_missing: VALUE } }, map: { id: x } } }"
+QUEUE = """sources:
+  a: { amqp: { url: 'amqp://x', queue: { name: q, create_if_missing: VALUE } }, map: { id: '{{ data }}' } }
+"""
 PUSH = "    push: { to: x, with: { a: b } }\n"
 
 
@@ -30,10 +32,10 @@ def rule(text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "cure"),
     [
-        (SOURCES.replace("id: x", "id: {{ data.id }}"), "stands in quotes"),
-        (SOURCES.replace("id: x", "id: {{ data.id }}/{{ data.nr }}"), "stands in quotes"),
-        (SOURCES.replace("id: x", "{ id: {{ data.id }} }"), "stands in quotes"),
-        (SOURCES.replace("id: x", "id: nr: {{ data.id }}"), "stands in quotes"),
+        (SOURCES.replace('id: "{{ data.x }}"', "id: {{ data.id }}"), "stands in quotes"),
+        (SOURCES.replace('id: "{{ data.x }}"', "id: {{ data.id }}/{{ data.nr }}"), "stands in quotes"),
+        (SOURCES.replace('id: "{{ data.x }}"', "{ id: {{ data.id }} }"), "stands in quotes"),
+        (SOURCES.replace('id: "{{ data.x }}"', "id: nr: {{ data.id }}"), "stands in quotes"),
         (rule("push: { to: team:{{ data.x }}, with: { a: b } }"), "stands in quotes"),
         (rule("push: { to: {{ data.x }}, with: { a: b } }"), "stands in quotes"),
         (rule("push:\n  to: {{ data.x }}\n  with: { a: b }"), "stands in quotes"),
@@ -43,6 +45,12 @@ def rule(text: str) -> str:
         (rule("when: !data.x\nstop: true"), "not instead"),
         (rule("when: [data.a, data.b]\nstop: true"), "data.a and data.b"),
         (rule("push: { to: [a, b], with: { a: b } }"), '"a || b"'),
+        (rule("push: { to: x, with: { a: b }, title: c }"), "under with: { title: … }"),
+        (rule("push: { to: x, with: { a: b }, Body: c }"), "under with: { body: … }"),
+        (rule("if: data.x\nstop: true"), "did you mean when?"),
+        (rule("enabled: false\nstop: true"), "comment the rule out"),
+        (rule("push: { to: a & b, with: { a: b } }"), "write &&"),
+        (rule("push: { to: a | b, with: { a: b } }"), "|| for or"),
         (rule("push: { to: [a], with: { a: b } }"), "write one expression"),
         (rule("push: { to: '{a}', with: { a: b } }"), "{{ data.a }}"),
         (rule("match: { type: *x }\nstop: true"), "begins with *"),
@@ -74,13 +82,24 @@ def rule(text: str) -> str:
         ("rules: []\n---\nrules: []\n", "leave out ---"),
         (b"\xff\xfer\x00u\x00", "save the file as UTF-8"),
         (b"bridge: { name: caf\xe9 }", "save the file as UTF-8"),
-        ("sources: { a: { http: { path: in/x }, map: { id: x } } }", "write /in/x"),
-        ("sources: { a: { http: { path: /in/x/ }, map: { id: x } } }", "write /in/x"),
-        ("sources: { a: { http: { path: 'https://h/in/x' }, map: { id: x } } }", "write /in/x"),
-        ("sources: { a: { http: { path: /in/x, limits: { body: 10 mb } }, map: { id: x } } }", "write 10MB"),
-        ("sources: { a: { http: { path: /in/x }, decode: { max_body: 5M }, map: { id: x } } }", "write 5MB"),
+        ("sources: { a: { http: { path: in/x }, map: { id: '{{ data }}' } } }", "write /in/x"),
+        ("sources: { a: { http: { path: /in/x/ }, map: { id: '{{ data }}' } } }", "write /in/x"),
+        ("sources: { a: { http: { path: 'https://h/in/x' }, map: { id: '{{ data }}' } } }", "write /in/x"),
+        (
+            "sources: { a: { http: { path: /in/x, limits: { body: 10 mb } }, map: { id: '{{ data }}' } } }",
+            "write 10MB",
+        ),
+        (
+            "sources: { a: { http: { path: /in/x }, decode: { max_body: 5M }, map: { id: '{{ data }}' } } }",
+            "write 5MB",
+        ),
         ("dead_letter: { default: { store: { retention: 30 days } } }", "write 30d"),
         ("delivery: { retry: { max_age: '00:30:00' } }", "write 30m"),
+        ("sources: { a: { amqp: { url: 'amqp://x', queue: q }, map: { id: '{{ data }}' } } }", "write { name: … }"),
+        ("sources: { a: { http: { path: /in/a, auth: s3cret }, map: { id: '{{ data }}' } } }", "write { bearer: … }"),
+        ("sources: { a: { http: /in/a, map: { id: '{{ data }}' } } }", "write { path: … }"),
+        ("sources: { a: { http: { path: /in/a }, decode: xml, map: { id: '{{ data }}' } } }", "write { format: … }"),
+        (SOURCES + "    decode: { format: text, pattern: '(?<x>.+)' }\n", "(?P<name>…)"),
         *(
             (QUEUE.replace("VALUE", value), cure)
             for value, cure in (("true", "write {}"), ("yes", "write {}"), ("false", "leave the key out"))
@@ -122,6 +141,25 @@ def test_a_mistake_is_said_once_however_much_follows_from_it(text: str, mistakes
     (tmp_path / "c.yaml").write_text(text)
     _, problems = check(tmp_path / "c.yaml", environ={})
     assert [problem.key for problem in problems] == mistakes
+
+
+TWO_KINDS = "amqp: { url: 'amqp://x', queue: { name: q } }, http: { path: /in/x }"
+LISTENERS = "bridge: { http: { listen: '0.0.0.0:8080', admin_token: t } }\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "mistake"),
+    [
+        (f"sources: {{ a: {{ {TWO_KINDS} }} }}", "sources.a", "write one of amqp, http and servicebus"),
+        (LISTENERS + "sources: { a: { http: [ x ] } }", "sources.a.http", "expected keys such as"),
+    ],
+)
+def test_a_warning_of_a_value_does_not_hide_its_mistake(text: str, key: str, mistake: str, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(text)
+    settings, problems = check(tmp_path / "c.yaml", environ={})
+    assert settings is None
+    (found,) = (problem for problem in problems if problem.severity is Severity.ERROR)
+    assert (found.key, mistake in found.message) == (key, True)
 
 
 @pytest.mark.parametrize(

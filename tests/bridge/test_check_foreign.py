@@ -119,6 +119,7 @@ def test_an_operator_of_another_language_is_named_with_ours(
         "{ data: { shirt: { size: L } } }",
         "{ data: { state: open, like: 5 } }",
         "{ data: { in: stock } }",
+        "{ data: { a: { gte: 5, lte: 5 }, b: { gt: 1, lt: 1.5 }, c: [ { lt: 10 }, { gt: 20 } ] } }",
         "{ data: { post: { contains: x, author: ann } } }",
         "{ data: { range: 5, filter: on, should: x } }",
         "{ data: { price: { min: 3, max: 5 } } }",
@@ -147,6 +148,8 @@ def test_a_field_may_have_a_name_like_an_operator(match: str, tmp_path: Path) ->
         ('{ data: { a: { gte: "100" } } }', "write 100"),
         ('{ data: { a: { lt: "1_000" } } }', "write 1000"),
         ('{ data: { a: { between: ["1", "9"] } } }', "write 1"),
+        ("{ data: { a: { gte: 100, lt: 50 } } }", "nothing is gte 100 and lt 50 at once"),
+        ("{ data: { a: { any: { gt: 5, lte: 5 } } } }", "nothing is gt 5 and lte 5 at once"),
         ("{ data: { pin: 0123 } }", "quote it"),
     ],
 )

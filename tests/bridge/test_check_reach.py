@@ -57,6 +57,9 @@ def said(directory: Path, *rules: str, config: str = CONFIG) -> list[str]:
             "no group idd",
         ),
         ('source: hr, push: { to: x, with: { a: "{{ data.id.x }}" } }', "push.with.a", "is text, which has no field x"),
+        (f'source: shop, when: "time.year > 2000", {PUSH}', "when", "time is text, which has no field year"),
+        ('push: { to: x, with: { a: "{{ source.name }}" } }', "push.with.a", "source is text, which has no field name"),
+        ('push: { to: "a:{{ subject.nr }}", with: { a: b } }', "push.to", "subject is text, which has no field nr"),
         (f'source: line, when: "data.id == 1", {PUSH}', "when", "one text, which has no field id"),
         ('source: [hr, shop], push: { to: x, with: { a: "{{ data.nr }}" } }', "push.with.a", "no group nr"),
         # what a broker does not say
@@ -178,6 +181,45 @@ def test_the_map_of_a_source_is_held_against_its_own_messages(tmp_path: Path) ->
         "sources.hr.map.id: warning: the pattern of this source has no group nr (known: id, what)",
         "sources.hr.map.id: warning: no message of this source has meta.paht (did you mean path?)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("map_", "said"),
+    [
+        ("id: x", "id: warning: is the same for every message"),
+        ("id: 5", "id: warning: is the same for every message"),
+        ('id: "${env:NAME:-x}"', "id: warning: is the same for every message"),
+        ("id: 'a/{data.id}'", "id: warning: is the same for every message"),
+        (
+            "id: 'a/{data.id}'",
+            "id: warning: {data.id} is no placeholder here, and stands for itself (write {{ data.id }}",
+        ),
+        ("id: '{{ data.id }}', type: 'x.$(kind)'", "type: warning: $(kind) is no placeholder here"),
+        ("id: '{{ data.id }}', subject: $.nr", "subject: warning: $.nr is no placeholder here"),
+        ("id: '{{ data.id }}', time: data.bookedAt", "time: not a time: "),
+        ("id: '{{ data.id }}', time: $.bookedAt", "time: not a time: "),
+    ],
+)
+def test_a_map_that_says_the_same_of_every_message_is_doubted(map_: str, said: str, tmp_path: Path) -> None:
+    source = f"sources: {{ s: {{ http: {{ path: /in/s }}, map: {{ {map_} }} }} }}"
+    found = [line for line in complaints(tmp_path, source) if f"sources.s.map.{said}" in line]
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    "map_", ["id: '{{ data.id }}', time: ''", "id: '{{ data.id }}', time: 2026-01-15", "id: '{{ data }}/1'"]
+)
+def test_a_map_that_may_be_meant_is_clean(map_: str, tmp_path: Path) -> None:
+    assert complaints(tmp_path, f"sources: {{ s: {{ http: {{ path: /in/s }}, map: {{ {map_} }} }} }}") == []
+
+
+def test_each_placeholder_of_a_text_is_named_once_at_its_place(tmp_path: Path) -> None:
+    text = "Hi $(name), {{ data.x }} {nr} of %total% for $(name), {{ data.y }} {nr}"
+    found = said(tmp_path, f"source: shop, push: {{ to: x, with: {{ a: '{text}' }} }}")
+    named = [line.partition("warning: ")[2].partition(" is no placeholder")[0] for line in found]
+    assert named == ["$(name)", "{nr}", "%total%"]
+    columns = [int(line.split(":")[2]) for line in found]
+    assert [column - columns[0] for column in columns] == [text.index(one) - text.index("$(name)") for one in named]
 
 
 def test_the_names_under_meta_are_those_that_messages_have() -> None:

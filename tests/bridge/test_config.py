@@ -131,7 +131,8 @@ def test_settings_are_in_seconds_and_bytes_whatever_the_file_says(tmp_path: Path
         """
         bridge: { shutdown: { delay: 3s, drain: 1m }, store: { url: "sqlite:////var/lib/x.db" } }
         delivery: { retry: { max_age: 1h, backoff: { base: 500ms, cap: 2m } } }
-        sources: { s: { http: { path: /in/s, limits: { body: 64KiB } }, decode: { max_body: 1MiB }, map: { id: x } } }
+        sources:
+          s: { http: { path: /in/s, limits: { body: 64KiB } }, decode: { max_body: 1MiB }, map: { id: "{{ data }}" } }
         """,
         tmp_path,
     )

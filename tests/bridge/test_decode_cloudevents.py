@@ -162,7 +162,7 @@ def test_a_required_attribute_that_is_missing_or_empty_is_named(mode: Any, missi
 @pytest.mark.parametrize(
     "event, complaint",
     [
-        ([], "JSON object"),
+        ([], "a batch of CloudEvents"),
         ("x", "JSON object"),
         (MINIMAL | {"specversion": "0.3"}, "specversion is not 1.0: 0.3, only 1.0 is read"),
         (MINIMAL | {"id": 5}, "id is missing, empty or not text"),
@@ -187,10 +187,12 @@ def test_an_event_against_the_specification_is_refused(event: Any, complaint: st
 @pytest.mark.parametrize(
     "content_type, complaint",
     [
-        ("application/cloudevents-batch+json", "other than one JSON event"),
-        ("application/cloudevents+avro", "other than one JSON event"),
-        ("application/json", "no CloudEvent"),
-        (None, "no CloudEvent"),
+        ("application/cloudevents-batch+json", "a batch of CloudEvents in one message.*send each event as a message"),
+        ("Application/CloudEvents-Batch+JSON; charset=utf-8", "a batch of CloudEvents in one message"),
+        ("application/cloudevents+json", "a batch of CloudEvents in one message"),
+        ("application/json", "a batch of CloudEvents in one message"),
+        (None, "a batch of CloudEvents in one message"),
+        ("application/cloudevents+avro", r"'application/cloudevents\+avro' is not read: send application/cloudevents"),
     ],
 )
 def test_a_message_that_is_no_single_event_is_refused(content_type: str | None, complaint: str) -> None:

@@ -30,6 +30,13 @@ plain = XmlReader(root=None, types={})
         ('<a xmlns:p="urn:y" b="1" p:b="2"/>', {"@b": ["1", "2"]}),
         ('<a xmlns:i="http://www.w3.org/2001/XMLSchema-instance"><b i:type="x">1</b><c i:nil="true"/></a>',
          {"b": "1", "c": None}),
+        *(
+            (f'<a xmlns:m="{odata}"><b m:null="true"/><c m:type="Edm.Int32" m:null="true" /><d m:null="false">1</d></a>',
+             {"b": None, "c": None, "d": "1"})
+            for odata in ("http://schemas.microsoft.com/ado/2007/08/dataservices/metadata",
+                          "http://docs.oasis-open.org/odata/ns/metadata")
+        ),
+        ('<a xmlns:m="urn:x"><b m:null="true"/></a>', {"b": {"@null": "true"}}),
         ("<a><!-- no --><?pi no?>1<![CDATA[<2>&]]></a>", "1<2>&"),
         ("<a>&lt;&#65;&amp;</a>", "<A&"),
         ('<?xml version="1.0"?>\n<a>1</a>\n<!-- end -->', "1"),

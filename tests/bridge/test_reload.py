@@ -199,29 +199,44 @@ async def test_a_configuration_that_is_deleted_is_refused_and_the_events_go_on(d
     assert await post(daemon, "/in/hr", "1") == 202
 
 
-NOTHING_LEFT = {
-    "one of the files is empty": {"hr.yaml": ""},
-    "one of the files is blank": {"hr.yaml": " \n\n"},
-    "all are empty": dict.fromkeys(("base.yaml", "account.yaml", "hr.yaml", "finance.yaml"), ""),
-    "all are commented out": dict.fromkeys(("base.yaml", "account.yaml", "hr.yaml", "finance.yaml"), "# later\n"),
-    "all are empty mappings": dict.fromkeys(("base.yaml", "account.yaml", "hr.yaml", "finance.yaml"), "{}\n"),
-}
-
-
-@pytest.mark.parametrize("files", NOTHING_LEFT.values(), ids=NOTHING_LEFT)
-async def test_files_that_were_cut_off_are_refused_and_the_events_go_on(
-    files: dict[str, str], daemon: Daemon, directory: Path
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("", "hr.yaml:1:1: nothing is left"), (" \n\n", "nothing is left"), ("# People\n", "nothing is left")],
+)
+async def test_a_file_that_was_cut_off_is_refused_and_what_it_held_stays(
+    content: str, words: str, daemon: Daemon, directory: Path
 ) -> None:
-    before = sources(daemon)
-    for name, text in files.items():
-        (directory / name).write_text(text)
-    host, port = daemon.admin.address
-    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
-        answer = await client.post(f"http://{host}:{port}/-/reload")
-    assert answer.status_code == 400
-    assert str(directory) in answer.json()["problems"][0]
-    assert sources(daemon) == before
+    (directory / "hr.yaml").write_text(content)
+    assert daemon.reloader is not None
+    result = await daemon.reloader.reload()
+    assert (result.applied, words in result.complaints[-1]) == (False, True)
+    assert daemon.reloader.refusal is not None
+    assert words in daemon.reloader.refusal.mistakes[0]
     assert value(daemon, "pushbridge_config_last_reload_successful") == 0
+    assert await post(daemon, "/in/hr", "1") == 202
+    (directory / "hr.yaml").unlink()
+    assert await reload(daemon), "who deletes it means it"
+    assert await post(daemon, "/in/hr", "2") == 404
+
+
+async def test_a_file_that_never_held_anything_is_in_nobodys_way(daemon: Daemon, directory: Path) -> None:
+    (directory / "later.yaml").write_text("# to be written\n")
+    assert await reload(daemon)
+    (directory / "shop.yaml").write_text(backend("shop"))
+    assert await reload(daemon)
+    assert await post(daemon, "/in/shop", "1") == 202
+    (directory / "later.yaml").write_text("")
+    assert await reload(daemon)
+
+
+async def test_a_configuration_without_anything_to_do_is_refused_while_one_is_in_force(
+    daemon: Daemon, directory: Path
+) -> None:
+    for file in directory.glob("*.yaml"):
+        file.write_text("sources:\nrules:\nhubs:\n")
+    assert daemon.reloader is not None
+    applied, complaints = await daemon.reloader.reload()
+    assert (applied, "neither sources nor rules nor hubs are left" in complaints[-1]) == (False, True)
     assert await post(daemon, "/in/hr", "1") == 202
 
 

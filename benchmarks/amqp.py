@@ -16,8 +16,8 @@ import pika
 import uvloop
 from pika.adapters.asyncio_connection import AsyncioConnection
 
-from connectors.amqp import AmqpPublisher, AmqpPublisherSettings, AmqpSettings, AmqpSource
 from connectors.base import ACK, OutMessage
+from connectors.rabbitmq import AmqpPublisher, AmqpPublisherSettings, AmqpSettings, AmqpSource
 from tests.brokers import queues
 from tests.brokers.rabbitmq import native
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from benchmarks import daemon, plain_libcurl
 from benchmarks.nginx import FastPushService
 from benchmarks.pinning import MEASURED
-from connectors.amqp import AmqpPublisher, AmqpPublisherSettings
 from connectors.base import OutMessage
+from connectors.rabbitmq import AmqpPublisher, AmqpPublisherSettings
 from hub.installation import Installation, Template
 from hub.notification import Platform
 from hub.store.sqlite import SqliteStore

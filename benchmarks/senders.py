@@ -22,9 +22,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from benchmarks.nginx import FastPushService, fast_push_service
 from benchmarks.pinning import MEASURED, OTHERS
-from hub.senders.apns import ApnsRequests, ApnsSender, ApnsSettings
-from hub.senders.base import Push
-from hub.senders.transport import Request, Transport
+from hub.platforms.apns.sender import ApnsRequests, ApnsSender, ApnsSettings
+from hub.platforms.base import Push
+from hub.transport.client import Request, Transport
 
 PAGE = 1000
 PAYLOAD = b'{"aps":{"alert":{"title":"Deposit","body":"You received 1,234.56 EUR from Contoso"},"sound":"default"}}'

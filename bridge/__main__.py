@@ -1,5 +1,5 @@
 """`python -m bridge` is `pushbridge`."""
 
-from bridge.cli import main
+from bridge.cli.main import main
 
 main()

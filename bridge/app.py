@@ -14,8 +14,7 @@ import structlog
 from starlette.routing import BaseRoute
 
 from bridge import descriptors
-from bridge.config import Settings, SourceSettings
-from bridge.health import (
+from bridge.admin.health import (
     Part,
     configuration_part,
     listener_parts,
@@ -26,23 +25,24 @@ from bridge.health import (
     source_parts,
     store_part,
 )
-from bridge.intake import Inlet, Intake
-from bridge.listener import Exchangeable, Listener
-from bridge.metrics import ADMIN_LISTENER, API_LISTENER, Metrics
-from bridge.pipeline import Pipeline
-from bridge.relay import Relay
-from bridge.reload import Reloader
+from bridge.admin.listener import Exchangeable, Listener
+from bridge.admin.server import OPEN_PATHS, Observed, admin_app
+from bridge.config.models import Settings, SourceSettings
+from bridge.config.reload import Reloader
+from bridge.intake.manager import Inlet, Intake
+from bridge.intake.pipeline import Pipeline
+from bridge.intake.publishing import Relay
+from bridge.intake.supervisor import SourceState, SourceStatus, Supervisor
+from bridge.observe.metrics import ADMIN_LISTENER, API_LISTENER, Metrics
+from bridge.observe.recent import Trail
+from bridge.observe.telemetry import Telemetry
 from bridge.senders import remotes_of, senders_of
-from bridge.server import OPEN_PATHS, Observed, admin_app
-from bridge.supervisor import SourceState, SourceStatus, Supervisor
-from bridge.telemetry import Telemetry
-from bridge.trail import Trail
 from bridge.wiring import access_of, letters_publisher, possible_dead_letters, routes_of, source_of
 from hub.api.app import create_app
+from hub.delivery.retry import RetryPolicy
 from hub.engine import Hub
 from hub.errors import StoreError
 from hub.notification import Platform
-from hub.retry import RetryPolicy
 from hub.store.seen import SeenWindow
 from hub.store.sqlite import SqliteStore
 from rules.engine import RuleSet

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from bridge.config import HubSettings
-from bridge.credentials import Apns, Fcm, Wns
-from hub.bulkhead import Outlet
+from bridge.config.credentials import Apns, Fcm, Wns
+from bridge.config.models import HubSettings
+from hub.delivery.bulkhead import Outlet
+from hub.delivery.remote_settings import RemoteSettings
 from hub.notification import Notification, Platform
-from hub.remote_settings import RemoteSettings
-from hub.senders.base import Sender
+from hub.platforms.base import Sender
 
 
 def senders_of(hubs: Mapping[str, HubSettings]) -> dict[tuple[str, Platform], Sender]:
@@ -32,7 +32,7 @@ def remotes_of(hubs: Mapping[str, HubSettings]) -> dict[str, Outlet[Notification
     remotes: dict[str, Outlet[Notification]] = {}
     for name, hub in hubs.items():
         if hub.remote is not None:
-            from hub.remote import RemoteHub
+            from hub.delivery.remote import RemoteHub
 
             settings = RemoteSettings.from_connection_string(
                 hub.remote.connection_string.get_secret_value(),
@@ -44,7 +44,7 @@ def remotes_of(hubs: Mapping[str, HubSettings]) -> dict[str, Outlet[Notification
 
 
 def _apns(apns: Apns) -> Sender:
-    from hub.senders.apns import ApnsSender, ApnsSettings
+    from hub.platforms.apns.sender import ApnsSender, ApnsSettings
 
     return ApnsSender(
         ApnsSettings(
@@ -60,14 +60,14 @@ def _apns(apns: Apns) -> Sender:
 
 
 def _fcm(fcm: Fcm) -> Sender:
-    from hub.senders.fcm import FcmSender, FcmSettings
+    from hub.platforms.fcm.sender import FcmSender, FcmSettings
 
     account = fcm.service_account.get_secret_value()
     return FcmSender(FcmSettings.from_service_account(account, endpoint=fcm.endpoint, ca_file=_text(fcm.ca_file)))
 
 
 def _wns(wns: Wns) -> Sender:
-    from hub.senders.wns import WnsSender, WnsSettings
+    from hub.platforms.wns.sender import WnsSender, WnsSettings
 
     hosts = [host.removeprefix(".") for host in wns.allowed_hosts]
     return WnsSender(

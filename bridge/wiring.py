@@ -5,10 +5,10 @@ from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from bridge.config import HubSettings, Settings, SourceSettings
+from bridge.config.models import HubSettings, Settings, SourceSettings
 from bridge.decode import Decoded, decoder_for
 from bridge.errors import EventError, Reason
-from bridge.pipeline import Route
+from bridge.intake.pipeline import Route
 from connectors.base import Message, Publisher, Settlement, Source
 from hub.api.access import AccessPolicy, HubAccess, Right
 from rules.errors import MappingError
@@ -34,7 +34,7 @@ def source_of(
 
         return ServiceBusSource(name, settings.servicebus)
     assert settings.amqp is not None  # checked when the configuration was read
-    from connectors.amqp import AmqpSource
+    from connectors.rabbitmq import AmqpSource
 
     return AmqpSource(name, settings.amqp)
 
@@ -44,7 +44,7 @@ def letters_publisher(name: str, settings: Settings) -> Publisher | None:
     target, source = settings.dead_letter.sources.get(name), settings.sources[name]
     if target is None or target.amqp is None or source.amqp is None:
         return None
-    from connectors.amqp import AmqpPublisher, AmqpPublisherSettings
+    from connectors.rabbitmq import AmqpPublisher, AmqpPublisherSettings
 
     return AmqpPublisher(
         f"{name}-dead-letters", AmqpPublisherSettings(url=source.amqp.url, exchange=target.amqp.exchange)

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from hub.bulkhead import Bulkhead, Outlet
-from hub.dispatch import LEASE, Dispatcher
+from hub.delivery.bulkhead import Bulkhead, Outlet
+from hub.delivery.dispatch import LEASE, Dispatcher
+from hub.delivery.retry import RetryPolicy
 from hub.errors import CapacityError, NotFoundError, StoreError, WithdrawnError
 from hub.installation import Installation, Registration
 from hub.notification import Notification, Platform
 from hub.observer import Observer
 from hub.outcome import NotificationDetails
-from hub.retry import RetryPolicy
-from hub.senders.base import Push, Sender
-from hub.senders.unconfigured import Unconfigured
+from hub.platforms.base import Push, Sender
+from hub.platforms.no_credential import Unconfigured
 from hub.store.base import AcceptanceResult, Arrival, Store
 from hub.store.health import STALLED, StoreHealth, StoreTrouble
 

@@ -24,10 +24,10 @@ from hub.tags import (
     unsafe_reason,
     user_tag,
 )
+from rules.advice.foreign import placeholder_cure
 from rules.errors import ExpressionError, UnsafeTagError
 from rules.event import Event
 from rules.expressions import split
-from rules.foreign import placeholder_cure
 from rules.render import Piece, compile_text, renderer
 from rules.text import text_of
 

@@ -8,8 +8,8 @@ from typing import Any
 from rules.decision import Decision, Failure, FailureReason, Intent
 from rules.errors import RenderError, TypeClashError, UnsafeTagError
 from rules.event import Event
-from rules.index import Index, Key
-from rules.patterns import MATCH_ALL, Match
+from rules.match.index import Index, Key
+from rules.match.patterns import MATCH_ALL, Match
 from rules.push import PushPlan
 
 

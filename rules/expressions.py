@@ -20,11 +20,11 @@ from jinja2.lexer import Lexer, Token
 from jinja2.parser import Parser
 
 from rules import numbers
+from rules.advice.foreign import expression_cure
 from rules.errors import ExpressionError, MissingValueError, RenderError
 from rules.evaluation import COMPARING_TESTS, TESTS, Evaluate, Names, Path, constant_of, evaluator, path_of, path_reader
 from rules.event import MISSING
 from rules.filters import FILTERS
-from rules.foreign import expression_cure
 from rules.text import rfc3339
 
 EVENT_NAMES: Names = {

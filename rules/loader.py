@@ -13,9 +13,9 @@ from rules.engine import Rule, RuleSet
 from rules.errors import ExpressionError
 from rules.event import Event
 from rules.expressions import compile_expression
+from rules.match.patterns import MATCH_ALL, compile_match
 from rules.native import Native, compile_native
 from rules.node import Node
-from rules.patterns import MATCH_ALL, compile_match
 from rules.problems import Problems, did_you_mean
 from rules.push import PushPlan
 from rules.reading import choice, complain, fields, flag, span, template, word, words

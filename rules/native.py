@@ -19,9 +19,9 @@ from hub.notification import NativeContent, Platform
 from rules.errors import RenderError
 from rules.event import Event
 from rules.expressions import Expression
+from rules.match.patterns import Path
 from rules.node import Node
 from rules.numbers import is_number
-from rules.patterns import Path
 from rules.problems import Problems
 from rules.reading import fields, template
 from rules.render import MAX_TEXT, Text, renderer

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from bridge.console.phones import Phone, Shown
+from bridge.admin.console.phones import Phone, Shown
 from sandbox.journal import Journal
 from sandbox.phones import VirtualPhone
 from sandbox.sas import shared_access_signature

@@ -16,15 +16,15 @@ from typing import Any
 import httpx
 import orjson
 
-from bridge import log
+from bridge.admin.console.routes import console
 from bridge.app import Daemon
-from bridge.check import check
-from bridge.config import Settings
-from bridge.console.routes import console
+from bridge.config.load import check
+from bridge.config.models import Settings
 from bridge.demo.phones import Cast
 from bridge.demo.show import Show, bearer_token
 from bridge.demo.summary import as_text
 from bridge.errors import BridgeError
+from bridge.observe import log
 from sandbox.servicebus import ServiceBus
 from sandbox.services import PushServices
 

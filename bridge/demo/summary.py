@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bridge.demo.phones import Role
-from bridge.trail import Entry
+from bridge.observe.recent import Entry
 from sandbox.journal import Journal
 from sandbox.phones import VirtualPhone
 from sandbox.servicebus import EntityNotFoundError, ServiceBus

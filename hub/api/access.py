@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from hub.documents import MAX_TAGS
 from hub.notification import Platform
+from hub.registry.documents import MAX_TAGS
 from hub.tags import MaxTags
 
 

@@ -13,11 +13,11 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.api.access import AccessPolicy, HubAccess
-from hub.api.errors import ApiError, response_for
 from hub.api.gate import Gate
-from hub.api.installations import Installations
-from hub.api.messages import Messages
+from hub.api.resources.installations import Installations
+from hub.api.resources.messages import Messages
 from hub.api.service import HubService
+from hub.api.wire.errors import ApiError, response_for
 from hub.errors import HubError
 
 _TRACKING_ID = re.compile(r"[A-Za-z0-9_.{}-]{1,64}")

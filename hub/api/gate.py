@@ -6,9 +6,9 @@ from datetime import datetime
 from starlette.requests import Request
 
 from hub.api.access import AccessPolicy, HubAccess, Right
-from hub.api.errors import ForbiddenError
 from hub.api.request import hostname
 from hub.api.sas import authenticate
+from hub.api.wire.errors import ForbiddenError
 from hub.errors import NotFoundError
 
 

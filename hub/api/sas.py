@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable
 from urllib.parse import unquote, urlsplit
 
 from hub.api.access import AccessPolicy
-from hub.api.errors import UnauthorizedError
+from hub.api.wire.errors import UnauthorizedError
 
 CLOCK_SKEW = 300
 """Seconds that the clock of whoever signed may be behind ours."""

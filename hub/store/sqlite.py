@@ -13,11 +13,11 @@ from typing import IO, TypeVar
 
 from pyroaring import BitMap
 
-from hub.documents import registrations_of
 from hub.errors import StoreError, StoreLockedError
 from hub.installation import Installation, Registration
 from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails
+from hub.registry.documents import registrations_of
 from hub.store import accepting, finding, housekeeping, hubs, leasing, letters, recording, registry, waiting
 from hub.store.base import (
     AcceptanceResult,

@@ -6,10 +6,10 @@ from typing import Any
 
 import yaml
 
-from bridge.check import check
-from bridge.config import Settings
-from bridge.pipeline import Passage
-from bridge.supervisor import SourceState, SourceStatus
+from bridge.config.load import check
+from bridge.config.models import Settings
+from bridge.intake.pipeline import Passage
+from bridge.intake.supervisor import SourceState, SourceStatus
 from connectors.base import Message
 
 

@@ -16,16 +16,16 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
+from bridge.admin.console.routes import console
+from bridge.admin.health import is_ready
+from bridge.admin.health import lines as lines_of
+from bridge.admin.listener import ListenError
 from bridge.app import Daemon
-from bridge.console.routes import console
-from bridge.health import is_ready
-from bridge.health import lines as lines_of
-from bridge.listener import ListenError
 from hub.errors import StoreError
 from hub.installation import Installation, Template
 from hub.notification import Platform
 from hub.outcome import OutcomeName, Reaction
-from hub.senders.base import SendResult
+from hub.platforms.base import SendResult
 from hub.store.sqlite import SqliteStore
 from sandbox.phones import VirtualPhone
 from sandbox.sas import shared_access_signature

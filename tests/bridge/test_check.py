@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.check import check
-from bridge.watch import fingerprint
+from bridge.config.load import check
+from bridge.config.watch import fingerprint
 from rules.problems import Severity
 
 CONFIGS = Path(__file__).parent / "configs"

@@ -7,9 +7,9 @@ from typing import Any, cast
 import pytest
 from pika import BasicProperties
 
-from bridge.produced import AMQP_META, HTTP_META, SERVICEBUS_META
-from connectors.amqp import AmqpSource
-from connectors.amqp.settings import AmqpSettings
+from bridge.config.produced import AMQP_META, HTTP_META, SERVICEBUS_META
+from connectors.rabbitmq import AmqpSource
+from connectors.rabbitmq.settings import AmqpSettings
 from connectors.servicebus import message as servicebus
 from tests.bridge.examples import complaints
 

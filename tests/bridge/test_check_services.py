@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from hub.senders import apns, fcm, hints, wns
-from rules import services
+from hub.platforms import hints
+from hub.platforms.apns import sender as apns
+from hub.platforms.fcm import sender as fcm
+from hub.platforms.wns import sender as wns
+from rules.advice import services
 from tests.bridge.examples import complaints
 
 CONFIG = """

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from bridge.cli import app
+from bridge.cli.main import app
 
 VALID = """
 sources: { hr: { http: { path: /in/hr, format: cloudevents } } }
@@ -149,7 +149,7 @@ def test_a_part_that_failed_while_running_costs_the_exit_code(
             return went_well
 
     monkeypatch.setattr("bridge.app.Daemon", Ended)
-    monkeypatch.setattr("bridge.log.configure", lambda *_, **__: None)
+    monkeypatch.setattr("bridge.observe.log.configure", lambda *_, **__: None)
     assert invoked("run", config(VALID)).exit_code == code
 
 

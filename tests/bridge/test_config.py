@@ -11,15 +11,15 @@ from zoneinfo import ZoneInfo
 import pytest
 
 import rules
-from bridge.check import check
-from bridge.config import Settings
+from bridge.config.load import check
+from bridge.config.models import Settings
 from bridge.decode import decoder_for
 from connectors.base import Message
 from hub.notification import Platform, TemplateContent
 from hub.tags import MaxTags
 from rules.mapping import Given
 from sandbox.tls import Authority
-from tests.hub.senders.keys import p256_key, pem_of, rsa_key
+from tests.hub.platforms.keys import p256_key, pem_of, rsa_key
 
 EXAMPLES = (Path(rules.__file__).parent.parent / "examples.yaml").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"(?:^#>.*\n)+", EXAMPLES, re.MULTILINE)

@@ -12,10 +12,10 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp
 
 from bridge import descriptors
-from bridge.config import Connections, Listen
-from bridge.connections import SPARE, Admission, ConnectionLimits, Limit, Standing, client_of
-from bridge.credentials import Tls
-from bridge.listener import Listener
+from bridge.admin.connections import SPARE, Admission, ConnectionLimits, Limit, Standing, client_of
+from bridge.admin.listener import Listener
+from bridge.config.credentials import Tls
+from bridge.config.models import Connections, Listen
 from sandbox.tls import Authority
 from tests.bridge.test_listener import everything
 from tests.fakes.clock import FakeClock

@@ -18,16 +18,16 @@ from typing import Any
 import httpx
 import pytest
 
+from bridge.admin.console.live import SHOWN, Viewer
+from bridge.admin.console.phones import Phone, PhoneFeed, Shown
+from bridge.admin.console.routes import console
+from bridge.admin.health import Part
 from bridge.app import Daemon
-from bridge.check import check
-from bridge.console.live import SHOWN, Viewer
-from bridge.console.phones import Phone, PhoneFeed, Shown
-from bridge.console.routes import console
-from bridge.health import Part
-from bridge.pipeline import Passage
-from bridge.reload import Reloader
-from bridge.trail import Trail
-from bridge.watch import fingerprint
+from bridge.config.load import check
+from bridge.config.reload import Reloader
+from bridge.config.watch import fingerprint
+from bridge.intake.pipeline import Passage
+from bridge.observe.recent import Trail
 from connectors.base import Message
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)

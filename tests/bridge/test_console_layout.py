@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from bridge.admin.console.phones import Phone, Shown
+from bridge.admin.health import Part
 from bridge.app import Daemon
-from bridge.console.phones import Phone, Shown
 from bridge.errors import Reason
-from bridge.health import Part
-from bridge.pipeline import End
+from bridge.intake.pipeline import End
 from connectors.base import Message
 from hub.notification import EVERYONE, Notification, Platform
 from hub.outcome import OutcomeName

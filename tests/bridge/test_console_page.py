@@ -10,7 +10,7 @@ from typing import Self
 
 import pytest
 
-from bridge.health import Part
+from bridge.admin.health import Part
 from hub.errors import StoreError
 from hub.notification import Platform
 from tests.bridge.chromium import Page, chromium
@@ -92,7 +92,7 @@ async def test_a_daemon_that_hangs_and_keeps_the_connection_is_noticed(
         await page.wait_for("document.querySelector('#connection').textContent === 'live'")
         await asyncio.sleep(7)  # longer than a page waits: a quiet daemon is no silent one
         assert await page.evaluate("document.querySelector('#connection').textContent") == "live"
-        monkeypatch.setattr("bridge.console.live._ALIVE_EVERY", float("inf"))
+        monkeypatch.setattr("bridge.admin.console.live._ALIVE_EVERY", float("inf"))
         await page.wait_for("document.querySelector('#connection').textContent === 'connection lost'", seconds=20)
         await page.wait_for("document.querySelector('#connection').textContent === 'live'")  # it connected again
 

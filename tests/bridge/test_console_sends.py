@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bridge.admin.console.routes import console
+from bridge.admin.health import Part
 from bridge.app import Daemon
-from bridge.console.routes import console
-from bridge.health import Part
 from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName, Unreached
 from sandbox.sas import shared_access_signature

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from bridge.pipeline import End, Pipeline
+from bridge.intake.pipeline import End, Pipeline
 from bridge.wiring import routes_of
 from connectors.base import Message
 from hub.notification import NativeContent, Notification, Platform, TemplateContent

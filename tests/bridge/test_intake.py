@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from bridge.config import Settings, SourceSettings
+from bridge.config.models import Settings, SourceSettings
 from bridge.errors import StoppingError
-from bridge.intake import Inlet, Intake
-from bridge.supervisor import Supervisor
+from bridge.intake.manager import Inlet, Intake
+from bridge.intake.supervisor import Supervisor
 from connectors.base import ACK, Answer, Message
 from tests.bridge.examples import FakeStates, read
 from tests.fakes.sources import ScriptedSource

@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bridge import listener as listening_to
-from bridge.config import Listen
-from bridge.listener import Exchangeable, Listener, ListenError
+from bridge.admin import listener as listening_to
+from bridge.admin.listener import Exchangeable, Listener, ListenError
+from bridge.config.models import Listen
 
 ANY_PORT = Listen("127.0.0.1", 0)
 HELLO = PlainTextResponse("hello")

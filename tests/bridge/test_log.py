@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import Stage
-from bridge.log import configure
-from bridge.redaction import REMOVED, fingerprint, redact
+from bridge.observe.log import configure
+from bridge.observe.redaction import REMOVED, fingerprint, redact
 from hub.outcome import DELIVERY_LABELS, OutcomeName
 
 

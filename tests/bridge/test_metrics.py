@@ -15,13 +15,13 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from bridge.histogram import BatchHistogram
-from bridge.metrics import ENDED, INGEST, MAX_RULES, Metrics
-from bridge.pipeline import End, Passage
-from bridge.supervisor import SourceState, SourceStatus
-from bridge.turn import Turn
+from bridge.intake.pipeline import End, Passage
+from bridge.intake.supervisor import SourceState, SourceStatus
+from bridge.observe.histogram import BatchHistogram
+from bridge.observe.metrics import ENDED, INGEST, MAX_RULES, Metrics
+from bridge.slices import Turn
 from connectors.base import Message
-from hub.bulkhead import Bulkhead
+from hub.delivery.bulkhead import Bulkhead
 from hub.notification import Platform
 from hub.outcome import DELIVERY_LABELS, OutcomeName, State
 from hub.store.base import DeadLetter, Lane, QueueState, Store

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from bridge.offload import Offload, TimeLimitError
+from bridge.intake.offload import Offload, TimeLimitError
 
 
 def for_ever() -> None:

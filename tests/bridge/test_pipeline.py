@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from bridge.decode import Decoded
-from bridge.offload import Offload
-from bridge.pipeline import End, Passage, Pipeline
-from bridge.turn import SLICE
+from bridge.intake.offload import Offload
+from bridge.intake.pipeline import End, Passage, Pipeline
+from bridge.slices import SLICE
 from bridge.wiring import route_of
 from connectors.base import ACK, NACK, Answer, Message, Settlement
 from hub.errors import StoreError

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bridge.check import check
+from bridge.config.load import check
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 SAMPLE = README.partition("```yaml\n")[2].partition("```")[0].replace("${file:/run/secrets/rabbit}", "amqp://rabbit/")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from bridge.relay import Relay
+from bridge.intake.publishing import Relay
 from connectors.base import OutMessage
 from connectors.errors import NotConnectedError, PublishError
 from hub.errors import StoreError

@@ -9,11 +9,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from bridge.app import Daemon
-from bridge.check import check
-from bridge.config import Settings
-from bridge.intake import Inlet
-from bridge.reload import Reloader
-from bridge.watch import ConfigWatch, fingerprint
+from bridge.config.load import check
+from bridge.config.models import Settings
+from bridge.config.reload import Reloader
+from bridge.config.watch import ConfigWatch, fingerprint
+from bridge.intake.manager import Inlet
 from connectors.base import Source
 from hub.errors import StoreError
 
@@ -182,7 +182,7 @@ async def test_a_defect_in_reading_costs_the_reload_and_not_the_process(
         raise OSError("stale file handle")
 
     assert daemon.reloader is not None
-    monkeypatch.setattr("bridge.reload.check", broken)
+    monkeypatch.setattr("bridge.config.reload.check", broken)
     result = await daemon.reloader.reload()
     assert result == (False, ["could not be applied: OSError: stale file handle"])
     assert await post(daemon, "/in/hr", "1") == 202
@@ -252,7 +252,7 @@ async def test_reloads_asked_for_at_once_are_done_one_after_the_other(daemon: Da
 async def test_events_that_wait_for_the_store_outlast_reloads_of_everything_else(
     daemon: Daemon, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.intake._STOP_TIMEOUT", 0.1)
+    monkeypatch.setattr("bridge.intake.manager._STOP_TIMEOUT", 0.1)
     with monkeypatch.context() as patched:
 
         async def fail(*_: object, **__: object) -> None:

@@ -12,10 +12,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from bridge.config import Listen
-from bridge.health import Part
-from bridge.metrics import Metrics
-from bridge.server import Observed, admin_app
+from bridge.admin.health import Part
+from bridge.admin.server import Observed, admin_app
+from bridge.config.models import Listen
+from bridge.observe.metrics import Metrics
 
 ANY_PORT = Listen("127.0.0.1", 0)
 TOKEN = "s3cret-ü"

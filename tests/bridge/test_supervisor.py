@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge.supervisor import MAX_BATCH, SourceState, Supervisor
+from bridge.intake.supervisor import MAX_BATCH, SourceState, Supervisor
 from connectors.base import ACK, Answer, Message
 from connectors.errors import AuthenticationError, NotConnectedError, SourceClosedError, TopologyError
 from tests.bridge.examples import FakeStates

@@ -9,11 +9,11 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from bridge.errors import Reason
-from bridge.metrics import Metrics
-from bridge.pipeline import End, Passage
-from bridge.supervisor import SourceState, SourceStatus
-from bridge.telemetry import Telemetry
-from bridge.trail import Trail
+from bridge.intake.pipeline import End, Passage
+from bridge.intake.supervisor import SourceState, SourceStatus
+from bridge.observe.metrics import Metrics
+from bridge.observe.recent import Trail
+from bridge.observe.telemetry import Telemetry
 from connectors.base import Message
 from hub.errors import StoreError
 from hub.notification import EVERYONE, Platform, TemplateContent

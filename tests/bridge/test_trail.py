@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bridge.errors import Reason
-from bridge.pipeline import End, Passage
-from bridge.trail import HUB_API, Entry, Trail
+from bridge.intake.pipeline import End, Passage
+from bridge.observe.recent import HUB_API, Entry, Trail
 from connectors.base import Message
 from hub.notification import EVERYONE, NativeContent, Notification, Platform
 from hub.outcome import OutcomeName, Unreached

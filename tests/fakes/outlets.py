@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from hub.notification import Notification
-from hub.senders.base import SendResult
+from hub.platforms.base import SendResult
 from tests.fakes.senders import DELIVERED
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from hub.notification import Platform
 from hub.outcome import OutcomeName, Reaction
-from hub.senders.base import Push, SendResult
+from hub.platforms.base import Push, SendResult
 
 DELIVERED = SendResult(reaction=Reaction.DELIVERED, outcome=OutcomeName.SUCCESS)
 UNAVAILABLE = SendResult(reaction=Reaction.RETRY, outcome=OutcomeName.PNS_UNAVAILABLE, reason="ServiceUnavailable")

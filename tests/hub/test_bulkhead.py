@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from hub.bulkhead import Bulkhead
+from hub.delivery.bulkhead import Bulkhead
 from hub.notification import Platform
 from hub.outcome import OutcomeName, Reaction
-from hub.senders.base import Push, SendResult
+from hub.platforms.base import Push, SendResult
 from hub.store.base import PAGE_SIZE, Lane
 from tests.fakes.clock import FakeClock
 from tests.fakes.senders import DELIVERED, DROPPED, GONE, UNAVAILABLE, WRONG_KEY, FakeSender

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from hub import dispatch
-from hub.bulkhead import Bulkhead
-from hub.dispatch import LEASE, Dispatcher
+from hub.content.rendering import Rendering
+from hub.delivery import dispatch
+from hub.delivery.bulkhead import Bulkhead
+from hub.delivery.dispatch import LEASE, Dispatcher
+from hub.delivery.retry import RetryPolicy
 from hub.installation import Registration, Template
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import NotificationDetails, OutcomeName, Reaction, State
-from hub.rendering import Rendering
-from hub.retry import RetryPolicy
-from hub.senders.base import Push, SendResult
+from hub.platforms.base import Push, SendResult
 from hub.store.base import PAGE_SIZE, Lane, Target
 from hub.store.health import StoreHealth
 from tests.fakes.clock import FakeClock

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from hub.doubt import Doubt
+from hub.delivery.guard import Doubt
 from hub.outcome import OutcomeName, Reaction
-from hub.senders.base import SendResult
+from hub.platforms.base import SendResult
 from tests.fakes.senders import DELIVERED, DROPPED, GONE, UNAVAILABLE
 
 WRONG = replace(GONE, outcome=OutcomeName.WRONG_CHANNEL, reason="DeviceTokenNotForTopic", doubtful=True)

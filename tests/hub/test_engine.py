@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from hub import dispatch, engine
+from hub import engine
+from hub.delivery import dispatch
 from hub.engine import Hub, wire_id
 from hub.errors import CapacityError, NotFoundError, StoreError, WithdrawnError
 from hub.installation import Registration
 from hub.notification import NativeContent, Platform
 from hub.outcome import OutcomeName, Reaction, State
-from hub.senders.base import SendResult
+from hub.platforms.base import SendResult
 from tests.fakes.clock import FakeClock
 from tests.fakes.observer import FakeObserver
 from tests.fakes.senders import FakeSender

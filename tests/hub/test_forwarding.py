@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub import dispatch
-from hub.bulkhead import Bulkhead
-from hub.dispatch import LEASE, Dispatcher
-from hub.forwarding import Forwarding, Handover
+from hub.delivery import dispatch
+from hub.delivery.bulkhead import Bulkhead
+from hub.delivery.dispatch import LEASE, Dispatcher
+from hub.delivery.forwarding import Forwarding, Handover
+from hub.delivery.retry import RetryPolicy
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import OutcomeName, Reaction, State
-from hub.retry import RetryPolicy
-from hub.senders.base import SendResult
+from hub.platforms.base import SendResult
 from hub.store.base import DeadLetter, Work
 from hub.store.health import StoreHealth
 from tests.fakes.clock import START, FakeClock

@@ -7,10 +7,10 @@ from typing import Any
 import orjson
 import pytest
 
-from hub.documents import document_of, installation_from_document, registrations_of
 from hub.errors import InvalidRequestError, TagError, TemplateError
 from hub.installation import Installation
 from hub.notification import Platform
+from hub.registry.documents import document_of, installation_from_document, registrations_of
 
 MINIMAL = {"installationId": "i1", "platform": "apns", "pushChannel": "aabb"}
 GREET = {"body": '{"aps":{"alert":"$(m)"}}'}

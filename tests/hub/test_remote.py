@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.api.access import AccessPolicy, Right
-from hub.api.content import native_content, template_content
 from hub.api.sas import authenticate
+from hub.api.wire.content import native_content, template_content
+from hub.delivery.remote import RemoteHub, request_for, signature, verdict
+from hub.delivery.remote_settings import RemoteSettings
 from hub.notification import NativeContent, Notification, Platform, TemplateContent
 from hub.outcome import OutcomeName, Reaction
-from hub.remote import RemoteHub, request_for, signature, verdict
-from hub.remote_settings import RemoteSettings
-from hub.senders.base import SendResult
+from hub.platforms.base import SendResult
 from tests.fakes.clock import START, FakeClock
 from tests.hub.examples import notification
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hub import rendering
+from hub.content import rendering
+from hub.content.rendering import Rendering
 from hub.notification import NativeContent, Notification, Platform, Priority, TemplateContent
 from hub.outcome import OutcomeName
-from hub.rendering import Rendering
-from hub.senders.base import Push, SendResult
+from hub.platforms.base import Push, SendResult
 from hub.store.base import StoredTemplate, Target
 from tests.hub.examples import notification
 

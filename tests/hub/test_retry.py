@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.retry import RetryPolicy
+from hub.delivery.retry import RetryPolicy
 
 POLICY = RetryPolicy(base=2.0, cap=120.0, max_age=1800.0)
 NOW = 1_000_000.0

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
+from hub.content.templates import CompiledTemplate, compile_template
 from hub.errors import TemplateError
 from hub.installation import Template
 from hub.notification import Platform
-from hub.templates import CompiledTemplate, compile_template
 
 PROPERTIES = {
     "m": "abcdef",

@@ -7,13 +7,13 @@ from uuid import uuid4
 
 import pytest
 
-from connectors.amqp import AmqpSettings, AmqpSource
 from connectors.base import ACK, Message
+from connectors.rabbitmq import AmqpSettings, AmqpSource
 from tests.brokers import queues
 from tests.brokers.rabbitmq import RabbitMq
 from tests.brokers.raw_amqp import RawPublisher, entry, nested, short, with_headers, with_properties
-from tests.connectors.amqp.fields import FIELDS, NAMES
 from tests.connectors.behaviour import bodies, bodies_of, take
+from tests.connectors.rabbitmq.fields import FIELDS, NAMES
 from tests.integration.daemon import HUB, KEY, KEY_NAME, Daemon
 
 GOOD = bodies(20)

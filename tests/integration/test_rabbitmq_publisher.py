@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import pytest
 
-from connectors.amqp import AmqpPublisher, AmqpPublisherSettings
 from connectors.base import OutMessage
 from connectors.errors import AuthenticationError, NotConnectedError, PublishError, TopologyError
+from connectors.rabbitmq import AmqpPublisher, AmqpPublisherSettings
 from tests.brokers import queues
 from tests.brokers.rabbitmq import RabbitMq
 from tests.brokers.relay import Relay

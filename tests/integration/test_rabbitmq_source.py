@@ -10,9 +10,9 @@ from uuid import uuid4
 import pytest
 from pika.exceptions import ChannelClosedByBroker
 
-from connectors.amqp import AmqpSettings, AmqpSource, source
 from connectors.base import ACK, NACK, Message
 from connectors.errors import AuthenticationError, NotConnectedError, TopologyError
+from connectors.rabbitmq import AmqpSettings, AmqpSource, source
 from tests.brokers import queues
 from tests.brokers.rabbitmq import RabbitMq
 from tests.brokers.relay import Relay
@@ -422,7 +422,7 @@ async def test_a_connection_closed_by_the_operator_is_rebuilt(harness: AmqpHarne
 async def test_a_silent_network_is_noticed_by_the_heartbeat_and_closing_does_not_wait_for_it(
     harness: AmqpHarness, relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("connectors.amqp.link.CLOSE_TIMEOUT", 600)
+    monkeypatch.setattr("connectors.rabbitmq.connection.CLOSE_TIMEOUT", 600)
     source = AmqpSource("orders", settings(behind(relay), harness.queue, receive={"heartbeat": 1}))
     await source.connect()
     relay.stall()
@@ -436,7 +436,7 @@ async def test_a_silent_network_is_noticed_by_the_heartbeat_and_closing_does_not
 async def test_closing_a_connection_that_went_silent_takes_seconds_at_most(
     harness: AmqpHarness, relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("connectors.amqp.link.CLOSE_TIMEOUT", 0.1)
+    monkeypatch.setattr("connectors.rabbitmq.connection.CLOSE_TIMEOUT", 0.1)
     await harness.source.connect()
     relay.stall()
     async with asyncio.timeout(PATIENCE):  # two missed heartbeats would be a minute

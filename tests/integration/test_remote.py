@@ -22,9 +22,9 @@ import orjson
 import pytest
 import pytest_asyncio
 
+from hub.delivery.remote import RemoteHub
+from hub.delivery.remote_settings import RemoteSettings
 from hub.notification import Notification, TemplateContent
-from hub.remote import RemoteHub
-from hub.remote_settings import RemoteSettings
 from hub.tags import parse
 from sandbox.exchange import Answer, Exchange
 from sandbox.faults import Faults

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from rules.engine import Rule, RuleSet
 from rules.errors import TypeClashError
 from rules.event import Event
-from rules.index import Index, Key
+from rules.match.index import Index, Key
+from rules.match.patterns import compile_match
 from rules.node import Mark, Node
-from rules.patterns import compile_match
 from rules.problems import Problems
 from tests.rules.support import NOW, event
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rules.errors import TypeClashError
-from rules.patterns import compile_match
+from rules.match.patterns import compile_match
 from rules.problems import Problems
 from tests.rules.support import document, event, shown
 

@@ -9,7 +9,7 @@ import rules
 from hub.notification import Platform
 from rules.filters import FILTERS
 from rules.loader import HubScope, Scope
-from rules.patterns import OPERATORS
+from rules.match.patterns import OPERATORS
 from tests.rules.support import load
 
 README = (Path(rules.__file__).parent / "README.md").read_text(encoding="utf-8")

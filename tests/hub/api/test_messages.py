@@ -6,7 +6,7 @@ import httpx
 import pytest
 from lxml import etree
 
-from hub.api.details import details_xml
+from hub.api.resources.details import details_xml
 from hub.errors import CapacityError
 from hub.notification import EVERYONE, NativeContent, Notification, Platform, TemplateContent
 from hub.outcome import NotificationDetails, OutcomeName, State

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.documents import registrations_of
 from hub.installation import Installation
 from hub.notification import EVERYONE, Audience, Content, Everyone, NativeContent, Platform, TemplateContent
+from hub.registry.documents import registrations_of
 from hub.store import finding, registry, tag_index
 from hub.store.audience import driving_tags
 from hub.store.schema import migrate

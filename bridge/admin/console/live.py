@@ -1,0 +1,137 @@
+"""The live feed of the page: what changed, told to each browser at most ten times a second, in a flood once."""
+
+import asyncio
+import json
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+from bridge.admin.console.phones import PhoneFeed
+from bridge.admin.health import Part
+from bridge.observe.recent import Entry, Trail
+
+SHOWN = 100
+"""Events that a browser is told of at once, the latest ones: more than it shows."""
+
+_INTERVAL = 0.1
+_INTERVAL_EACH = 0.01
+"""Seconds between two messages at least, and for each event that the first tells of: in a flood, one a second."""
+
+_LOOK_EVERY = 0.5
+"""Seconds after which the health of the parts, which tells of no changes itself, is looked at again."""
+
+_ALIVE_EVERY = 2.0
+"""Seconds of silence before a browser hears that the process lives: a connection alone does not show that it does."""
+
+_MAX_DETAIL = 300
+"""Characters told of the cause of a trouble."""
+
+
+def trail_as_dict(trail: Trail, entries: Sequence[Entry]) -> dict[str, Any]:
+    """`entries` of a trail as JSON types, with how many events there were in all."""
+    return {"count": trail.count, "events": [entry.as_dict() for entry in entries]}
+
+
+def phones_as_dict(phones: PhoneFeed | None) -> dict[str, Any]:
+    """All phones as JSON types; None where there is nobody to ask."""
+    return {"phones": None if phones is None else [phone.as_dict() for phone in phones.phones()]}
+
+
+def health_as_dict(parts: Sequence[Part]) -> dict[str, Any]:
+    """How the parts of the process fare, as JSON types."""
+    return {"health": [asdict(part) | {"detail": part.detail[:_MAX_DETAIL]} for part in parts]}
+
+
+class Viewer:
+    """One browser that looks on; `health` is asked twice a second.
+
+    Changes are collected by event, so a burst costs it one message and little memory.
+    """
+
+    def __init__(
+        self, trail: Trail, phones: PhoneFeed | None, *, health: Callable[[], Sequence[Part]] = tuple[Part, ...]
+    ) -> None:
+        self._trail = trail
+        self._phones = phones
+        self._health = health
+        self._told_health: dict[str, Any] = {}
+        self._changed: OrderedDict[int, Entry] = OrderedDict()
+        self._phones_changed = False
+        self._woken = asyncio.Event()
+
+    async def messages(self, closing: asyncio.Event) -> AsyncGenerator[str, None]:
+        """Server-sent events until `closing` is set: a `snapshot` of everything, then an `update` for what changed.
+
+        While nothing changes, `alive` comes every two seconds (HTML Standard, section 9.2.7: no event without data).
+        A browser that comes back after a break gets a snapshot again, so nothing has to be remembered for it.
+        """
+        loop = asyncio.get_running_loop()
+        unsubscribe = [self._trail.subscribe(self._on_entry)]
+        if self._phones is not None:
+            unsubscribe.append(self._phones.subscribe(self._on_phones))
+        watch = asyncio.create_task(closing.wait())
+        watch.add_done_callback(lambda _: self._woken.set())
+        try:
+            self._told_health = health_as_dict(self._health())
+            events = trail_as_dict(self._trail, self._trail.entries()[-SHOWN:])
+            yield _message("snapshot", events | phones_as_dict(self._phones) | self._told_health)
+            silent_since = loop.time()
+            while True:
+                await self._wait()
+                if closing.is_set():
+                    return
+                told_of = len(self._changed)
+                if update := self._taken():
+                    yield _message("update", update)
+                    silent_since = loop.time()
+                    await asyncio.sleep(max(_INTERVAL, told_of * _INTERVAL_EACH))
+                elif loop.time() - silent_since >= _ALIVE_EVERY:
+                    yield _message("alive", {})
+                    silent_since = loop.time()
+        finally:
+            watch.cancel()
+            for end in unsubscribe:
+                end()
+
+    def _on_entry(self, entry: Entry) -> None:
+        self._changed[entry.number] = entry
+        if len(self._changed) > SHOWN:
+            self._changed.popitem(last=False)
+        self._woken.set()
+
+    def _on_phones(self) -> None:
+        self._phones_changed = True
+        self._woken.set()
+
+    async def _wait(self) -> None:
+        """Wait for a change, but not past the time when health is to be looked at."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_EVERY):
+                await self._woken.wait()
+
+    def _taken(self) -> dict[str, Any]:
+        """What changed since it was taken last; empty if nothing did."""
+        health = health_as_dict(self._health())
+        if not self._woken.is_set() and health == self._told_health:
+            return {}
+        self._woken.clear()
+        update = trail_as_dict(self._trail, list(self._changed.values()))
+        self._changed.clear()
+        if self._phones_changed:
+            self._phones_changed = False
+            update |= phones_as_dict(self._phones)
+        if health != self._told_health:
+            self._told_health = health
+            update |= health
+        return update
+
+
+def as_json(content: dict[str, Any]) -> str:
+    """One line of ASCII, whatever text an event held."""
+    return json.dumps(content, separators=(",", ":"))
+
+
+def _message(name: str, content: dict[str, Any]) -> str:
+    return f"event: {name}\ndata: {as_json(content)}\n\n"

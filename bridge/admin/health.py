@@ -1,0 +1,185 @@
+"""How the parts of the process fare, in one list: readiness, its parts and the page say the same."""
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from bridge.admin.listener import Listener
+from bridge.config.reload import Refusal
+from bridge.intake.supervisor import SourceState, SourceStatus
+from hub.delivery.bulkhead import Bulkhead
+from hub.notification import Notification, Platform
+from hub.platforms.base import Push
+from hub.store.health import StoreTrouble
+
+_MAX_TROUBLE = 200
+"""Characters shown of what a service said; the words are not ours."""
+
+_MAX_MISTAKE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One part of the process. Times are seconds since 1970 UTC, None where there is none.
+
+    `kind` and `name` are its address below `/readyz`. `ok` is False while it does not do its work. A part that is not
+    `required` leaves the process ready: others go on without it.
+    """
+
+    kind: str
+    name: str = ""
+    ok: bool = True
+    state: str = "ok"
+    detail: str = ""
+    since: float | None = None
+    until: float | None = None
+    required: bool = False
+    mistake: str = ""
+    """What is wrong in a configuration, for who may administer: `line`, which anybody may read, leaves it out."""
+
+    @property
+    def line(self) -> str:
+        """The part in words, its cause last."""
+        subject = f"{self.kind} {self.name}" if self.name else self.kind
+        detail = f": {self.detail}" if self.detail else ""
+        times = {"since": self.since, "until": self.until}
+        told = ", ".join(f"{name} {_instant(time)}" for name, time in times.items() if time is not None)
+        return f"{subject}: {self.state}{detail}" + (f" ({told})" if told else "")
+
+
+def process_part(*, stopping: bool) -> Part:
+    """The process itself."""
+    return Part(kind="process", ok=not stopping, state="stopping" if stopping else "ok", required=True)
+
+
+def store_part(trouble: StoreTrouble | None) -> Part:
+    """The store, which fails while one of its operations does."""
+    if trouble is None:
+        return Part(kind="store", required=True)
+    detail = f"{trouble.operation}: {trouble.cause}"
+    return Part(kind="store", ok=False, state="failing", detail=detail, since=trouble.since, required=True)
+
+
+def configuration_part(refusal: Refusal | None, *, loaded_at: float) -> Part:
+    """The configuration: in force since it was loaded, or refused, while the one before stays in force."""
+    if refusal is None:
+        return Part(kind="configuration", since=loaded_at)
+    count = len(refusal.mistakes)
+    detail = "1 mistake" if count == 1 else f"{count} mistakes"
+    mistake = refusal.mistakes[0] if count else ""
+    return Part(
+        kind="configuration",
+        ok=False,
+        state="refused",
+        detail=detail,
+        since=refusal.since,
+        mistake=mistake[:_MAX_MISTAKE],
+    )
+
+
+def source_parts(statuses: Iterable[SourceStatus]) -> list[Part]:
+    """The sources in their order."""
+    return [
+        Part(
+            kind="source",
+            name=status.name,
+            ok=status.ready,
+            state=status.state.value,
+            detail=status.detail,
+            since=None if status.state is SourceState.RUNNING else status.since,
+        )
+        for status in statuses
+    ]
+
+
+def listener_parts(listeners: Iterable[Listener]) -> list[Part]:
+    """The listeners, of which one at its limit turns connections away."""
+    return [
+        Part(
+            kind="listener",
+            name=listener.name,
+            ok=not listener.admission.trouble,
+            state=listener.admission.trouble or "ok",
+        )
+        for listener in listeners
+    ]
+
+
+def relay_parts(troubles: Mapping[str, str]) -> list[Part]:
+    """What sends dead letters on, by source; `troubles` are empty where all is well."""
+    return [
+        Part(kind="relay", name=name, ok=not trouble, state="failing" if trouble else "ok", detail=trouble)
+        for name, trouble in troubles.items()
+    ]
+
+
+def push_parts(
+    bulkheads: Mapping[tuple[str, Platform], Bulkhead[Push]], configured: Container[tuple[str, Platform]]
+) -> list[Part]:
+    """The push services that a hub has a credential for (`configured`), or that are in trouble."""
+    parts = {key: _outlet(bulkhead, "push service", f"{key[0]}/{key[1].value}") for key, bulkhead in bulkheads.items()}
+    return [part for key, part in parts.items() if key in configured or not part.ok]
+
+
+def remote_parts(remotes: Mapping[str, Bulkhead[Notification]]) -> list[Part]:
+    """The hubs that are elsewhere."""
+    return [_outlet(bulkhead, "remote hub", hub) for hub, bulkhead in remotes.items()]
+
+
+def _outlet(bulkhead: Bulkhead[Push] | Bulkhead[Notification], kind: str, name: str) -> Part:
+    trouble = bulkhead.trouble[:_MAX_TROUBLE]
+    if bulkhead.is_open:
+        until = bulkhead.closed_until or None
+        return Part(
+            kind=kind, name=name, ok=False, state="breaker open", detail=trouble, since=bulkhead.opened_at, until=until
+        )
+    if bulkhead.doubt.reason:
+        return Part(kind=kind, name=name, ok=False, state="refused", detail=bulkhead.doubt.reason[:_MAX_TROUBLE])
+    if trouble:
+        return Part(kind=kind, name=name, ok=False, state="failing", detail=trouble)
+    return Part(kind=kind, name=name)
+
+
+def is_ready(parts: Sequence[Part]) -> bool:
+    """Whether the process takes what is sent to it: each part that it cannot do without works."""
+    return all(part.ok for part in parts if part.required)
+
+
+def lines(parts: Sequence[Part]) -> list[str]:
+    """A line for each part that has something to say: of push services and relays only those in trouble."""
+    return [part.line for part in parts if not part.ok or part.kind in ("store", "source")]
+
+
+def parts_at(parts: Sequence[Part], path: str) -> list[Part]:
+    """The parts at a path below `/readyz`: `store`, `sources`, `sources/NAME`, `push-services/HUB/PLATFORM`, ..."""
+    kind, _, name = path.strip("/").partition("/")
+    names = (name, f"{name}v1") if name.endswith("/fcm") else (name,)  # `fcm`, as in the configuration
+    return [part for part in parts if PATHS.get(kind) == part.kind and (not name or part.name in names)]
+
+
+def missing_at(parts: Sequence[Part], path: str) -> str:
+    """What is wrong with a path that no part is at, and what there is; empty for a kind of which there are none."""
+    kind, _, name = path.strip("/").partition("/")
+    if kind not in PATHS:
+        return f"no such part; there are {', '.join(PATHS)}"
+    if not name:
+        return ""
+    names = [part.name for part in parts_at(parts, kind) if part.name]
+    return f"no {PATHS[kind]} of that name; there are {', '.join(names) or 'none'}"
+
+
+PATHS: Mapping[str, str] = {
+    "process": "process",
+    "store": "store",
+    "configuration": "configuration",
+    "sources": "source",
+    "listeners": "listener",
+    "relays": "relay",
+    "push-services": "push service",
+    "remote-hubs": "remote hub",
+}
+"""The first part of a path below `/readyz`, and what kind of parts it names."""
+
+
+def _instant(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

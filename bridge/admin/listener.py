@@ -1,0 +1,326 @@
+"""How the process listens: an HTTP server in its own loop, that nobody can hold up."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import h11
+import structlog
+import uvicorn
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from bridge.admin.connections import Admission, ConnectionLimits, Limit, Standing
+from bridge.config.credentials import Tls
+from bridge.config.models import Listen
+from bridge.errors import BridgeError
+
+REQUEST_TIME = 60.0
+"""Seconds that a client has to send a request, headers and body; who drips it in only holds a connection."""
+
+
+_MAX_HEAD = 16 * 1024
+"""Bytes of a request's header, all lines together."""
+
+_REFUSED_HEAD = 2.0
+"""Seconds that a connection over the limit has for its header: it holds one of few places."""
+
+_TLS_GOODBYE = 2.0
+"""Seconds that a client has to take part in the end of TLS."""
+
+_WARN_EVERY = 60.0
+_BACKLOG = 2048
+_NO_DESCRIPTOR = 0.1
+"""Seconds until the next look for connections when one could not be accepted."""
+
+_TOO_MANY = "too many connections\n"
+_RETRY_AFTER = {"retry-after": "5"}
+
+_log = structlog.get_logger("pushbridge")
+
+
+class ListenError(BridgeError):
+    """An address cannot be listened on: another process has it, or it is not ours."""
+
+
+class Listener(uvicorn.Server):
+    """A uvicorn server inside our own loop: it starts when told, leaves signals alone and stops quickly.
+
+    Over the limits a connection is answered 503 or closed; requests for `always` are answered all the same. It accepts
+    connections itself, because uvicorn counts one only after its TLS handshake, and who never begins one never.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        listen: Listen,
+        *,
+        tls: Tls | None = None,
+        name: str = "listener",
+        limits: ConnectionLimits = ConnectionLimits(),
+        always: frozenset[str] = frozenset(),
+        on_refused: Callable[[Limit], None] = lambda _: None,
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=_Impatient,
+                host=listen.host,
+                port=listen.port,
+                ws="none",
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+                timeout_keep_alive=limits.idle,  # type: ignore[arg-type]  # a number of seconds for call_later
+                timeout_graceful_shutdown=1,
+                forwarded_allow_ips=["127.0.0.1", "::1"],  # not what the environment says
+                ssl_certfile=None if tls is None else tls.cert,
+                ssl_keyfile=None if tls is None else tls.key,
+                ssl_ca_certs=None if tls is None or tls.ca is None else str(tls.ca),
+                ssl_cert_reqs=2 if tls is not None and tls.ca is not None else 0,
+            )
+        )
+        self.closing = asyncio.Event()
+        """Set when it begins to close; a response without an end watches it."""
+        self.admission = Admission(limits, on_refused=on_refused)
+        self.name = name
+        self.address = listen
+        """Where it listens; with port 0, once it is open, what the system chose."""
+        self._listen = listen
+        self._always = always
+        self._serving: asyncio.Task[None] | None = None
+        self._accepting: asyncio.Task[None] | None = None
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self._warned_at = -_WARN_EVERY
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals belong to the process, not to one of its listeners."""
+        yield
+
+    async def open(self) -> None:
+        """Return when connections are taken. Raises: ListenError."""
+        bound = await asyncio.to_thread(self._bind)  # a host's name may have to be looked up
+        self.address = Listen(*bound.getsockname()[:2])
+        self._serving = asyncio.create_task(self.serve(sockets=[bound]), name=f"listener {self._listen.port}")
+        while not self.started:
+            if self._serving.done():
+                self._serving.result()
+                raise ListenError(f"cannot listen on {self._listen.host}:{self._listen.port}")
+            await asyncio.sleep(0.005)
+
+    def _bind(self) -> socket.socket:
+        """Bound here, since uvicorn ends the process when it cannot. Raises: ListenError."""
+        host, port = self._listen
+        try:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            bound = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+            bound.setblocking(False)
+            return bound
+        except OSError as error:
+            raise ListenError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, but with our own way to accept."""
+        assert sockets is not None
+        self.servers = []
+        self._accepting = asyncio.create_task(self._accept(sockets[0]), name=f"{self.name} accepting")
+        self.started = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's; connections that are not yet made end."""
+        tasks = [task for task in (self._accepting, *self._handshakes) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await super().shutdown(sockets)
+
+    async def _accept(self, bound: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, (address, *_) = await loop.sock_accept(bound)
+            except OSError as error:  # no descriptor is left, or who came has gone
+                self._warn("connections cannot be accepted", error=str(error))
+                await asyncio.sleep(_NO_DESCRIPTOR)
+                continue
+            standing = self.admission.admit(address)
+            if standing is not Standing.ADMITTED:
+                self._warn("connections refused", detail=self.admission.trouble)
+            if standing is Standing.CLOSED:
+                connection.close()
+            else:
+                task = asyncio.create_task(self._connect(connection, address, standing))
+                self._handshakes.add(task)
+                task.add_done_callback(self._handshakes.discard)
+            await asyncio.sleep(0)  # many at once leave others their turn
+
+    async def _connect(self, connection: socket.socket, address: str, standing: Standing) -> None:
+        """From an accepted connection to its protocol, which says when it ends."""
+        head_time = self.admission.limits.head if standing is Standing.ADMITTED else _REFUSED_HEAD
+        secure = {"ssl_handshake_timeout": head_time, "ssl_shutdown_timeout": _TLS_GOODBYE} if self.config.ssl else {}
+
+        def protocol() -> asyncio.Protocol:
+            made = _Impatient(self.config, self.server_state, self.lifespan.state)
+            made.head_time = head_time
+            if standing is not Standing.ADMITTED:
+                made.app = _Refusing(made.app, self._always)
+            made.on_lost = partial(self.admission.leave, address, standing)
+            return made
+
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.connect_accepted_socket(protocol, connection, ssl=self.config.ssl, **secure)
+        except OSError:  # a handshake that failed (SSLError) or took too long; the loop has closed the connection
+            self.admission.leave(address, standing)
+
+    def _warn(self, event: str, **more: str) -> None:
+        """Not for each connection: who floods a listener shall not flood the log."""
+        now = asyncio.get_running_loop().time()
+        if now - self._warned_at >= _WARN_EVERY:
+            self._warned_at = now
+            _log.warning(event, listener=self.name, **more)
+
+    async def close(self) -> None:
+        """Finish requests under way, for a second at most."""
+        self.closing.set()
+        self.should_exit = True
+        if self._serving is not None:
+            await self._serving
+
+
+class Exchangeable:
+    """An application that can be replaced while it serves; requests under way finish with the one they began with.
+
+    A defect of ours costs its request, and is told to `crashed` without the text it may have quoted.
+    """
+
+    def __init__(self, *, crashed: Callable[[str, Exception], None]) -> None:
+        self.app: ASGIApp = PlainTextResponse("not ready\n", 503)
+        self._crashed = crashed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def noting(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noting)
+        except Exception as error:
+            self._crashed(f"a request of the method {scope.get('method')}", error)
+            if not started:
+                await PlainTextResponse("a defect of ours\n", 500)(scope, receive, send)
+
+
+class _Refusing:
+    """Answers 503 on a connection over the limit, but for `always`; each such connection carries one request."""
+
+    def __init__(self, app: ASGIApp, always: frozenset[str]) -> None:
+        self._app = app
+        self._always = always
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def closing(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+            await send(message)
+
+        app = self._app if scope["path"] in self._always else PlainTextResponse(_TOO_MANY, 503, _RETRY_AFTER)
+        await app(scope, receive, closing)
+
+
+class _Connection(h11.Connection):
+    """Takes no request whose end can be read in two ways (RFC 9112, section 6.3): a proxy may read the other one."""
+
+    def next_event(self) -> Any:
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            names = {name for name, _ in event.headers}
+            if event.http_version not in (b"1.0", b"1.1"):
+                raise h11.RemoteProtocolError("HTTP/1.0 and HTTP/1.1 are understood", error_status_hint=505)
+            if b"transfer-encoding" in names and (b"content-length" in names or event.http_version == b"1.0"):
+                raise h11.RemoteProtocolError("Transfer-Encoding stands alone, and not in HTTP/1.0")
+        return event
+
+
+class _Impatient(H11Protocol):
+    """Closes a connection on which a request was begun and not ended in time; uvicorn itself would wait for ever.
+
+    The header of a request has a shorter time of its own, and so has a connection's first byte.
+    """
+
+    head_time = ConnectionLimits().head
+    """Seconds until the end of a request's header, from the moment it, or its connection, began."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        size = self.config.h11_max_incomplete_event_size
+        self.conn = _Connection(h11.SERVER, _MAX_HEAD if size is None else size)
+        self.on_lost: Callable[[], None] = lambda: None
+        self._patience: asyncio.TimerHandle | None = None
+        self._head_patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._wait()
+        self._wait_for_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.more_body and not self.cycle.response_complete:
+            self._wait_no_more()
+        elif self._patience is None:
+            self._wait()
+        self._look_at_head()
+
+    def on_response_complete(self) -> None:
+        self._wait_no_more()  # until the next request begins, uvicorn's own time to keep alive counts
+        super().on_response_complete()
+        if self.cycle.more_body:  # of this one, answered early, or of the next, which was here already
+            self._wait()
+        self._look_at_head()
+
+    def send_400_response(self, msg: str) -> None:
+        """Only where an answer is due: what was answered already, and then went wrong, is closed."""
+        if self.cycle is not None:
+            self.cycle.disconnected = not self.cycle.response_complete
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wait_no_more()
+        self._wait_for_head_no_more()
+        super().connection_lost(exc)
+        self.on_lost()
+
+    def _wait(self) -> None:
+        self._patience = self.loop.call_later(REQUEST_TIME, self.transport.abort)
+
+    def _wait_no_more(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _look_at_head(self) -> None:
+        if self.conn.their_state is not h11.IDLE:
+            self._wait_for_head_no_more()
+        elif self.conn.trailing_data[0] and self._head_patience is None:
+            self._wait_for_head()
+
+    def _wait_for_head(self) -> None:
+        self._head_patience = self.loop.call_later(self.head_time, self.transport.abort)
+
+    def _wait_for_head_no_more(self) -> None:
+        if self._head_patience is not None:
+            self._head_patience.cancel()
+            self._head_patience = None

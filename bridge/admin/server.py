@@ -1,0 +1,196 @@
+"""What the admin listener serves: health, metrics, console and HTTP sources, and to whom."""
+
+import base64
+import hmac
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from urllib.parse import SplitResult, urlsplit
+
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bridge.admin.health import Part, is_ready, lines, missing_at, parts_at
+from bridge.observe.metrics import Metrics
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1"})
+_LOOPBACK_NAMES = _LOOPBACK | {"localhost"}
+_ONLY_HERE = "only from this machine, unless bridge.http.admin_token is set\n"
+OPEN_PATHS = frozenset({"/livez", "/readyz"})
+"""Health: asked for by machines that have no token."""
+
+_OPEN_BELOW = "/readyz/"
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+Health = Callable[[], Sequence[Part]]
+
+
+def admin_app(
+    routes: Sequence[BaseRoute],
+    public: Sequence[Route],
+    *,
+    metrics: Metrics,
+    health: Health,
+    before_scrape: Callable[[], Awaitable[None]],
+    token: str | None,
+) -> ASGIApp:
+    """Health for all, `public` routes by their own rules, everything else for whoever may administer.
+
+    That is who shows the token; without a token, who comes from this machine.
+    """
+
+    async def livez(request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def readyz(request: Request) -> Response:
+        parts = health()
+        return _told(lines(parts), ready=is_ready(parts))
+
+    async def readyz_part(request: Request) -> Response:
+        """Of the parts asked for: 200 if all of them work, else 503; 404 if there is none of that name."""
+        path, known = request.path_params["part"], health()
+        parts = parts_at(known, path)
+        if not parts and (missing := missing_at(known, path)):
+            return PlainTextResponse(f"{missing}\n", 404)
+        return _told([part.line for part in parts] or ["none"], ready=all(part.ok for part in parts))
+
+    async def scrape(request: Request) -> Response:
+        await before_scrape()
+        return Response(await metrics.exposition(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+    app = Starlette(
+        routes=[
+            Route("/livez", livez),
+            Route("/readyz", readyz),
+            Route("/readyz/{part:path}", readyz_part),
+            Route("/metrics", scrape),
+            *public,
+            *routes,
+        ]
+    )
+    open_paths = OPEN_PATHS | {route.path for route in public}
+    return Observed(_Guarded(app, token=token, open_paths=open_paths), metrics, app.routes)
+
+
+def _told(told: Sequence[str], *, ready: bool) -> Response:
+    return PlainTextResponse("".join(f"{line}\n" for line in told), 200 if ready else 503)
+
+
+class _Guarded:
+    """Lets only administrators beyond the open paths."""
+
+    def __init__(self, app: ASGIApp, *, token: str | None, open_paths: frozenset[str]) -> None:
+        self._app = app
+        self._token = token
+        self._open_paths = open_paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._is_open(scope["path"]):
+            refusal = self._refusal(Headers(scope=scope), scope)
+            if refusal is not None:
+                await refusal(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _is_open(self, path: str) -> bool:
+        return path in self._open_paths or path.startswith(_OPEN_BELOW)
+
+    def _refusal(self, headers: Headers, scope: Scope) -> Response | None:
+        """Why not, or None. A browser that some other site has told to ask comes from this machine, but not from us."""
+        if _is_from_another_site(headers, scope["method"]):
+            return PlainTextResponse("not from another site\n", 403)
+        if self._token is None:
+            client = scope.get("client")
+            is_ours = client is not None and client[0] in _LOOPBACK and _hostname(headers) in _LOOPBACK_NAMES
+            return None if is_ours else PlainTextResponse(_ONLY_HERE, 403)
+        if hmac.compare_digest(_shown_token(headers.get("authorization", "").encode("latin-1")), self._token.encode()):
+            return None
+        refusal = PlainTextResponse("a token is needed\n", 401)
+        for challenge in ("Bearer", 'Basic realm="pushbridge", charset="UTF-8"'):
+            refusal.headers.append("www-authenticate", challenge)
+        return refusal
+
+
+def _is_from_another_site(headers: Headers, method: str) -> bool:
+    """Whether another site's page asks; a link that a user follows to our page may come from anywhere."""
+    origin = headers.get("origin")
+    if origin is not None:
+        return _split(origin).netloc != headers.get("host")
+    is_link = method in ("GET", "HEAD") and headers.get("sec-fetch-mode") == "navigate"
+    return headers.get("sec-fetch-site") in ("cross-site", "same-site") and not is_link
+
+
+def _hostname(headers: Headers) -> str:
+    """The name that was asked for: another than ours is DNS rebinding."""
+    return _split(f"//{headers.get('host', '')}").hostname or ""
+
+
+def _split(url: str) -> SplitResult:
+    """Its parts, all empty of what is no URL."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
+
+
+def _shown_token(authorization: bytes) -> bytes:
+    """The token of a bearer (RFC 6750), or the password of whatever user (RFC 7617), since a browser can show no other."""
+    scheme, _, credentials = authorization.partition(b" ")
+    match scheme.lower():
+        case b"bearer":
+            return credentials
+        case b"basic":
+            try:
+                return base64.b64decode(credentials, validate=True).partition(b":")[2]
+            except ValueError:
+                return b""
+        case _:
+            return b""
+
+
+class Observed:
+    """Counts and times requests by the pattern of their route, never by their path."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, routes: Sequence[BaseRoute]) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._patterns = {route.path: route.path for route in routes if isinstance(route, Route)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 500
+        started = time.perf_counter()
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        self._metrics.http_in_flight.inc()
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            self._metrics.http_in_flight.dec()
+            route = self._pattern(scope["path"])
+            method = scope["method"] if scope["method"] in _METHODS else "_other"
+            self._metrics.http_requests.labels(route, method, str(status)).inc()
+            self._metrics.http_seconds.observe((route,), time.perf_counter() - started)
+
+    def _pattern(self, path: str) -> str:
+        """The admin paths are literal; the hub API's begin with a hub's name and a kind of resource."""
+        known = self._patterns.get(path)
+        if known is not None:
+            return known
+        if self._patterns and path.startswith(_OPEN_BELOW):
+            return "/readyz/{part}"
+        parts = path.strip("/").split("/")
+        if not self._patterns and len(parts) > 1 and parts[1].lower() in ("installations", "messages", "registrations"):
+            return f"/{{hub}}/{parts[1].lower()}" + ("/{id}" if len(parts) > 2 else "")
+        return "_other"

@@ -1,0 +1,1 @@
+"""The command line: read `main` first; each command has a file."""

@@ -1,0 +1,1 @@
+"""The configuration: read `load` first; `models` has every key, `reload` exchanges what is in force."""

@@ -1,0 +1,332 @@
+"""Reading a configuration and finding every mistake in it."""
+
+import gc
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from difflib import get_close_matches
+from inspect import isclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from bridge.config import cures
+from bridge.config.models import AdminListener, HubApi, HubSettings, Sections, Settings, default_hub
+from bridge.config.produced import produced_by
+from rules.advice.reach import Produced, check_map, check_reach
+from rules.advice.services import check_native
+from rules.document import load_document
+from rules.loader import LATER_PLATFORMS, PLATFORMS, HubScope, Scope, load_rules
+from rules.node import Mark, Node
+from rules.problems import Problem, Problems, Severity, did_you_mean
+
+_LATER: Mapping[tuple[str, ...], tuple[str, ...]] = {
+    (): ("registration", "sinks", "templates", "windows"),
+    ("bridge",): ("tracing",),
+    ("bridge", "watchdog"): ("action",),
+    ("sources", "*"): ("dedupe", "kafka", "order", "rate"),
+    ("sources", "*", "amqp", "receive"): ("concurrency",),
+    ("sources", "*", "http", "auth"): ("entra",),
+    ("sources", "*", "servicebus", "receive", "lock_renewal"): ("on_lost",),
+    ("sources", "*", "decode"): ("schema",),
+    ("hubs", "*", "platforms"): LATER_PLATFORMS,
+    ("dead_letter", "sources", "*"): ("kafka", "servicebus"),
+    ("delivery",): ("poison", "rate"),
+    ("delivery", "retry"): ("jitter",),
+}
+"""Keys of the language that a later version will do, by where they stand."""
+
+_EXPECTED: Mapping[str, str] = {
+    **dict.fromkeys(("string_type", "string_sub_type"), "a text"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing", "finite_number"), "a number"),
+    **dict.fromkeys(("tuple_type", "frozen_set_type", "list_type"), "a list"),
+    "path_type": "the name of a file",
+}
+"""What a value of another kind should have been, by pydantic's name of the complaint."""
+
+_COMPILED = ("defaults", "rules")
+"""Sections that are not settings."""
+
+_CONSOLE_PATHS = ("/console.css", "/console.js", "/console.svg", "/api/trail", "/api/phones", "/api/live")
+_OWN_PATHS = ("/livez", "/readyz", "/metrics", "/admin", "/-", *_CONSOLE_PATHS)
+"""What the admin listener serves itself, beside HTTP sources."""
+
+
+def check(path: Path, environ: Mapping[str, str] = os.environ) -> tuple[Settings | None, list[Problem]]:
+    """The settings that a file or directory holds, and every problem in it by place; no settings if one is an error.
+
+    Nothing is connected to, opened or created.
+    """
+    problems = Problems()
+    with _garbage_collection_paused():
+        settings = _read(path, problems, environ)
+    found = problems.sorted()
+    return (None if any(problem.severity is Severity.ERROR for problem in found) else settings), found
+
+
+def _read(path: Path, problems: Problems, environ: Mapping[str, str]) -> Settings | None:
+    try:
+        root = load_document(path, problems, environ)
+    except OSError as error:  # a directory that is not ours to list
+        problems.add_at(Mark(str(path), 1, 1), "", f"cannot be read: {error.strerror}")
+        return None
+    if root is None or not isinstance(root.value, dict):
+        return None
+    root = _as_meant(root, problems)
+    assert isinstance(root.value, dict)
+    sections = dict(root.value)
+    rules, defaults = sections.pop("rules", None), sections.pop("defaults", None)
+    plain = {name: _plain(name, node) for name, node in sections.items() if node.value is not None}
+    rule_set = load_rules(rules, defaults, _scope(plain), problems)
+    _check_hubs(root, problems)
+    _check_sources(root, problems)
+    _check_dead_letters(root, problems)
+    directory = path if path.is_dir() else path.parent
+    context = {"directory": directory}
+    _check_natives(rules, problems)
+    _check_reach(rules, plain, root, context, problems)
+    _check_listeners(plain, context, root, problems)
+    try:
+        checked = Sections.model_validate(plain, context=context)
+    except ValidationError as error:
+        for details in error.errors(include_url=False, include_input=False):
+            _report(details, root, problems)
+        return None
+    return Settings(**dict(checked), rules=rule_set, directory=directory)
+
+
+def _as_meant(root: Node, problems: Problems) -> Node:
+    """The document with a misspelt section under the name that was meant: said once, and read like any other.
+
+    Else each rule that names a source would be a mistake of its own under `source:` for `sources:`.
+    """
+    assert isinstance(root.value, dict)
+    known = (*Sections.model_fields, *_COMPILED)
+    later = _LATER[()]
+    meant: dict[str, Node] = {}
+    for name, node in root.value.items():
+        section = name
+        if name not in known and name not in later:
+            close = get_close_matches(name.casefold(), (*known, *later), n=1)
+            if close and close[0] in known and close[0] not in root.value and close[0] not in meant:
+                section = close[0]
+                problems.unknown_key(name, node, known, later)
+        meant[section] = node
+    return Node(key=root.key, mark=root.mark, key_mark=root.key_mark, value=meant)
+
+
+def _check_natives(rules: Node | None, problems: Problems) -> None:
+    for rule in rules.value if rules is not None and isinstance(rules.value, list) else ():
+        for name, native in _entries(rule, "push", "native").items():
+            if name in PLATFORMS:
+                check_native(PLATFORMS[name], native, problems)
+
+
+def _check_reach(
+    rules: Node | None, plain: Mapping[str, Any], root: Node, context: Mapping[str, Any], problems: Problems
+) -> None:
+    sources = _mapping(plain.get("sources"))
+    produced: dict[str, Produced] = {name: produced_by(name, source, context) for name, source in sources.items()}
+    for name, source in _entries(root, "sources").items():
+        if "map" in _entries(source):
+            check_map(_entries(source)["map"], produced[name], problems)
+    check_reach(rules, produced, problems)
+
+
+@contextmanager
+def _garbage_collection_paused() -> Iterator[None]:
+    """All that is made while reading stays: looking for garbage in it took three quarters of the time (measured)."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _plain(section: str, node: Node) -> Any:
+    """As the models take it: a source or hub that says nothing is one that is named, and no key left empty."""
+    plain = node.plain()
+    if section in ("sources", "hubs") and isinstance(node.value, dict):
+        return {name: plain.get(name, {}) for name in node.value}
+    return plain
+
+
+def _scope(plain: Mapping[str, Any]) -> Scope:
+    """What rules may refer to; a hub with a mistake in it is still a hub."""
+    hubs = {name: _hub(value) for name, value in _mapping(plain.get("hubs")).items()}
+    return Scope(
+        sources=frozenset(_mapping(plain.get("sources"))),
+        hubs={
+            name: HubScope(
+                platforms=hub.platforms.configured, max_tags=hub.tier.max_tags, is_remote=hub.remote is not None
+            )
+            for name, hub in hubs.items()
+        },
+        default_hub=default_hub(hubs),
+        sources_are_known=isinstance(plain.get("sources", {}), dict),
+        hubs_are_known=isinstance(plain.get("hubs", {}), dict),
+    )
+
+
+def _hub(plain: Any) -> HubSettings:
+    try:
+        return HubSettings.model_validate(plain)
+    except ValidationError:
+        return HubSettings(default=_mapping(plain).get("default") is True)
+
+
+def _mapping(plain: Any) -> Mapping[str, Any]:
+    return plain if isinstance(plain, dict) else {}
+
+
+def _entries(root: Node, *path: str) -> Mapping[str, Node]:
+    """The entries at `path`; none where something else stands."""
+    node = root
+    for part in path:
+        if not isinstance(node.value, dict) or part not in node.value:
+            return {}
+        node = node.value[part]
+    return node.value if isinstance(node.value, dict) else {}
+
+
+def _check_hubs(root: Node, problems: Problems) -> None:
+    marks = [hub.find(("default",)) for hub in _entries(root, "hubs").values()]
+    for mark in [mark for mark in marks if mark.value is True][1:]:
+        problems.add(mark, "another hub is the default one already")
+
+
+def _check_sources(root: Node, problems: Problems) -> None:
+    paths: dict[str, str] = {}
+    for name, source in _entries(root, "sources").items():
+        http = _entries(source, "http")
+        if "path" in http and isinstance(path := http["path"].value, str):
+            if path in paths:
+                problems.add(http["path"], f"the source {paths[path]} has this path already")
+            if any(path == own or path.startswith(f"{own}/") for own in _OWN_PATHS):
+                problems.add(http["path"], "this path is one of the process's own", "/in/… is free")
+            paths.setdefault(path, name)
+        is_supported = "http" in _entries(source) or "amqp" in _entries(source)
+        formats = [_entries(source, part).get("format") for part in ("http", "decode")]
+        has_ids = any(format_ is not None and format_.value == "cloudevents" for format_ in formats)
+        if is_supported and not has_ids and "id" not in _entries(source, "map"):
+            problems.warn(
+                source, "a message without an id that comes twice is taken twice", "map.id names what tells it apart"
+            )
+
+
+def _check_dead_letters(root: Node, problems: Problems) -> None:
+    sources = _entries(root, "sources")
+    for name, target in _entries(root, "dead_letter", "sources").items():
+        if name not in sources:
+            problems.add(target, "there is no such source", did_you_mean(name, sources), mark=target.key_mark)
+        elif "http" in _entries(sources[name]):
+            problems.add(target, "HTTP has no place for dead letters; they are in the store", mark=target.key_mark)
+
+
+def _check_listeners(plain: Mapping[str, Any], context: Mapping[str, Any], root: Node, problems: Problems) -> None:
+    """Their sections by themselves: a mistake in another one hides nothing here."""
+    try:
+        admin = AdminListener.model_validate(_mapping(plain.get("bridge")).get("http", {}), context=context)
+        hub_api = HubApi.model_validate(plain.get("hub_api", {}), context=context)
+    except ValidationError:
+        return  # which is told of with all others
+    if admin.listen == hub_api.listen and admin.listen.port:
+        problems.add(root.find(("hub_api", "listen")), "bridge.http listens there already")
+    if not hub_api.listen.is_loopback and hub_api.tls is None:
+        problems.warn(root.find(("hub_api",)), "keys and handles cross the network in clear", "give hub_api.tls")
+    if not admin.listen.is_loopback:
+        for name, source in _entries(root, "sources").items():
+            if "http" in _entries(source) and "auth" not in _entries(source, "http"):
+                problems.warn(
+                    root.find(("sources", name, "http")),
+                    "whoever reaches bridge.http.listen can post events",
+                    "give the source an auth",
+                )
+    if not admin.listen.is_loopback and admin.admin_token is None:
+        problems.warn(root.find(("bridge", "http")), "whoever reaches it can manage it", "give an admin_token")
+
+
+def _report(details: ErrorDetails, root: Node, problems: Problems) -> None:
+    """One complaint of pydantic, in our words and at its place."""
+    location = [part for part in details["loc"] if part != "[key]"]
+    node = root.find(location)
+    if problems.is_mistaken(node.key) and details["type"] not in ("extra_forbidden", "missing"):
+        return  # a substitution that failed left an empty text, for which nobody needs a second complaint
+    context = details.get("ctx", {})
+    match details["type"]:
+        case "extra_forbidden":
+            name = str(location[-1])
+            pattern, known = _keys_at(location[:-1])
+            problems.unknown_key(name, node, known, _LATER.get(pattern, ()))
+        case "missing":
+            problems.add(node, f"{location[-1]} is missing", mark=node.key_mark)
+        case "value_error":
+            problems.add(node, str(context["error"]), _value_cure(str(context["error"]), node))
+        case "string_too_short" | "too_short":
+            problems.add(node, "is empty")
+        case "literal_error":
+            choices = [choice.strip("'") for choice in context["expected"].replace(" or ", ", ").split(", ")]
+            hint = did_you_mean(str(node.written), choices, all_if_few=False)
+            problems.add(node, f"expected {context['expected']}", hint)
+        case "model_type" | "model_attributes_type":
+            _, known = _keys_at(location)
+            hint = cures.keys_cure(node, _model_at(location))
+            problems.add(node, f"expected keys such as {', '.join(known[:3])}", hint)
+        case "mapping_type" | "dict_type":
+            problems.add(node, "expected keys", cures.section_cure(node.value))
+        case "bool_type" | "bool_parsing":
+            problems.add(node, "expected true or false", cures.flag_cure(node.text))
+        case "string_pattern_mismatch" if (form := cures.form_of(str(location[-1]))) is not None:
+            problems.add(node, form, cures.path_cure(node.text) if location[-1] == "path" else "")
+        case kind if kind in _EXPECTED:
+            problems.add(node, f"expected {_EXPECTED[kind]}", cures.kind_cure(kind, node))
+        case _:
+            problems.add(node, details["msg"].replace("Input should", "should").replace("String should", "should"))
+
+
+def _value_cure(message: str, node: Node) -> str:
+    if message.startswith("not a duration"):
+        return cures.duration_cure(node.text)
+    if message.startswith("not a regular expression"):
+        return cures.pattern_cure(message)
+    return cures.size_cure(node.text) if message.startswith("not a size") else ""
+
+
+def _keys_at(location: list[int | str]) -> tuple[tuple[str, ...], list[str]]:
+    """The place as _LATER names it, and the keys that may stand there."""
+    pattern, model = _place_of(location)
+    return pattern, [*model.model_fields, *(_COMPILED if model is Sections else ())]
+
+
+def _model_at(location: list[int | str]) -> type[BaseModel]:
+    return _place_of(location)[1]
+
+
+def _place_of(location: list[int | str]) -> tuple[tuple[str, ...], type[BaseModel]]:
+    model: type[BaseModel] = Sections
+    pattern: list[str] = []
+    in_collection = False
+    for part in location:
+        if in_collection:
+            pattern.append("*")
+            in_collection = False
+            continue
+        pattern.append(str(part))
+        annotation = model.model_fields[str(part)].annotation
+        in_collection = get_origin(annotation) not in (None, Union, UnionType)
+        model = _model_in(annotation) or model
+    return tuple(pattern), model
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isclass(annotation) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((model for argument in get_args(annotation) if (model := _model_in(argument)) is not None), None)

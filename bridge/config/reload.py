@@ -1,0 +1,142 @@
+"""Another configuration without a restart: validate, build, exchange, and keep the old one on any mistake."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from bridge.config.load import check
+from bridge.config.models import Settings
+from bridge.config.watch import ConfigWatch, fingerprint
+from rules.document import files_of, says_nothing
+from rules.problems import Problem, Severity
+
+_LOOK_EVERY = 1.0
+
+_log = structlog.get_logger("pushbridge")
+
+
+class Reloadable(Protocol):
+    """What takes a new configuration, whole or not at all."""
+
+    async def apply(self, settings: Settings, *, config_hash: str) -> None:
+        """Run by it from now on; when this raises anything, the old one is in force."""
+
+
+class Reloaded(NamedTuple):
+    """Whether a configuration is in force now, and every mistake and warning it had."""
+
+    applied: bool
+    complaints: Sequence[str]
+
+
+class Refusal(NamedTuple):
+    """Since when a configuration is refused, in seconds since 1970 UTC, and what mistakes were found last."""
+
+    since: float
+    mistakes: Sequence[str]
+
+
+class Reloader:
+    """Applies the configuration at `path` whenever its files change, on SIGHUP, and on `POST /-/reload`.
+
+    What was cut off while it was written is not taken for the wish to stop everything: a file that had something in it and
+    has nothing now is a mistake, and so is a configuration without sources, rules and hubs.
+    `config_hash` is the fingerprint of what is in force. `told` hears after each try whether it was valid and applied.
+    `refusal` is None once a try went well.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        target: Reloadable,
+        *,
+        config_hash: str,
+        told: Callable[[bool], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._path = path
+        self._target = target
+        self._told = told
+        self._clock = clock
+        self._watch = ConfigWatch(path, read=config_hash)
+        self._in_force = _files_of(path)
+        """The files that said something when they were read last."""
+        self.refusal: Refusal | None = None
+        self._asked = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
+
+    @property
+    def routes(self) -> Sequence[BaseRoute]:
+        """`POST /-/reload`: 200, or 400 with every mistake."""
+        return [Route("/-/reload", self._reload, methods=["POST"])]
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        with suppress(NotImplementedError, AttributeError):  # no such signal on this system
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._asked.set)
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_EVERY):
+                    await self._asked.wait()
+            if self._asked.is_set() or await asyncio.to_thread(self._watch.changed):
+                self._asked.clear()
+                await self.reload()
+
+    async def reload(self) -> Reloaded:
+        """Read and check it; the old one stays in force unless the new one is valid and could be applied."""
+        async with self._one_at_a_time:
+            self._watch.read = config_hash = await asyncio.to_thread(fingerprint, self._path)
+            try:
+                settings, problems = await asyncio.to_thread(check, self._path)
+                complaints = [str(problem) for problem in problems]
+                mistakes = [str(problem) for problem in problems if problem.severity is Severity.ERROR]
+                if settings is not None and (lost := self._lost(settings, problems)):
+                    settings = None
+                    complaints, mistakes = [*complaints, *lost], lost
+                if settings is not None:
+                    await self._target.apply(settings, config_hash=config_hash)
+                    self._in_force = _files_of(self._path) - _silent(problems)
+            except Exception as error:  # whatever it is, the events go on by the old one
+                settings = None
+                complaints = mistakes = [f"could not be applied: {type(error).__name__}: {error}"]
+            applied = settings is not None
+            if applied:
+                self.refusal = None
+            else:
+                since = self._clock() if self.refusal is None else self.refusal.since
+                self.refusal = Refusal(since, mistakes)
+                _log.error("configuration refused", problems=complaints)
+            self._told(applied)
+            return Reloaded(applied, complaints)
+
+    def _lost(self, settings: Settings, problems: Sequence[Problem]) -> list[str]:
+        """What is not there any more though its file is: as after a full disk, or a copy that was cut off."""
+        said = "nothing is left of what this file held, and all of it stays in force (delete the file if that is meant)"
+        lost = [f"{file}:1:1: {said}" for file in sorted(self._in_force & _silent(problems))]
+        if not lost and not (settings.sources or settings.rules.rules or settings.hubs):
+            lost = [f"{self._path}: neither sources nor rules nor hubs are left (stop the daemon if that is meant)"]
+        return lost
+
+    async def _reload(self, request: Request) -> Response:
+        result = await self.reload()
+        return JSONResponse({"applied": result.applied, "problems": result.complaints}, 200 if result.applied else 400)
+
+
+def _files_of(path: Path) -> frozenset[str]:
+    try:
+        return frozenset(map(str, files_of(path)))
+    except OSError:  # gone this moment: the next reading says so
+        return frozenset()
+
+
+def _silent(problems: Sequence[Problem]) -> frozenset[str]:
+    return frozenset(problem.mark.file for problem in problems if says_nothing(problem))

@@ -1,0 +1,1 @@
+"""From a broker's message to the store: read `pipeline` first."""

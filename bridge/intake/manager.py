@@ -1,0 +1,113 @@
+"""The sources that run: built from a configuration, and made those of another one without touching what stays."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.routing import Route
+
+from bridge.config.models import DeadLetterTarget, Settings, SourceSettings
+from bridge.errors import StoppingError
+from bridge.intake.publishing import Relay
+from bridge.intake.supervisor import Supervisor
+from connectors.base import Source
+
+_STOP_TIMEOUT = 10.0
+"""Seconds that a source of an earlier configuration has to settle what it has taken."""
+
+Start = Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wiring:
+    """What a running source is connected by. Anything else of its settings changes between two batches."""
+
+    connector: object
+    dead_letters: DeadLetterTarget | None
+    stall_after: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Inlet:
+    """One source as it runs: `route` is where it is posted to, `relay` sends its dead letters on."""
+
+    source: Source
+    supervisor: Supervisor
+    relay: Relay | None = None
+    tasks: list["asyncio.Task[None]"] = field(default_factory=list)
+
+    @property
+    def route(self) -> Route | None:
+        """The path of a source that is posted to."""
+        return self.source.route() if hasattr(self.source, "route") else None
+
+    async def stop(self, seconds: float) -> None:
+        """Take no more and settle the batch under way, within `seconds`."""
+        self.supervisor.stop()
+        if self.tasks:
+            await asyncio.wait(self.tasks[:1], timeout=seconds)
+        for task in self.tasks:
+            task.cancel()
+        for task in self.tasks:
+            with suppress(asyncio.CancelledError, Exception):  # whoever started it hears of its failure
+                await task
+
+
+class Intake:
+    """All inlets of the process. `build` makes one, connecting to nothing; `start` runs a part of it as a task."""
+
+    def __init__(self, build: Callable[[str, SourceSettings, Settings], Inlet], *, start: Start) -> None:
+        self._build = build
+        self._start = start
+        self._inlets: dict[str, tuple[_Wiring, Inlet]] = {}
+        self._stopping = False
+        self._one_at_a_time = asyncio.Lock()
+
+    def __iter__(self) -> Iterator[Inlet]:
+        return (inlet for _, inlet in self._inlets.values())
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """The paths that are posted to at the moment."""
+        return [route for inlet in self if (route := inlet.route) is not None]
+
+    async def apply(self, settings: Settings, *, between: Callable[[], None]) -> tuple[list[str], list[str]]:
+        """Run the sources of `settings`: names of those stopped and of those started; all others go on untouched.
+
+        `between` is called when what goes has stopped and before what comes has started: the moment to exchange what
+        all of them share.
+
+        Raises: StoppingError, and whatever building a source may raise: in either case nothing was exchanged.
+        """
+        async with self._one_at_a_time:
+            wanted = {name: _wiring(name, source, settings) for name, source in settings.sources.items()}
+            leaving = [name for name, (wiring, _) in self._inlets.items() if wanted.get(name) != wiring]
+            arriving = [name for name in wanted if name not in self._inlets or name in leaving]
+            new = {name: self._build(name, settings.sources[name], settings) for name in arriving}
+            await asyncio.gather(*(self._inlets.pop(name)[1].stop(_STOP_TIMEOUT) for name in leaving))
+            if self._stopping:
+                raise StoppingError("the process is stopping")
+            between()
+            for name, inlet in new.items():
+                self._inlets[name] = (wanted[name], inlet)
+                inlet.tasks.append(self._start(inlet.supervisor.run(), f"source {name}"))
+                if inlet.relay is not None:
+                    inlet.tasks.append(self._start(inlet.relay.run(), f"relay {name}"))
+            return leaving, arriving
+
+    async def stop(self, seconds: float) -> None:
+        """Stop all, side by side and for good; what an exchange under way is stopping is stopped when it is."""
+        self._stopping = True
+        for inlet in self:
+            inlet.supervisor.stop()
+        clock = asyncio.get_running_loop().time
+        ends_at = clock() + seconds
+        async with self._one_at_a_time:
+            left = max(0.0, ends_at - clock())
+            await asyncio.gather(*(inlet.stop(left) for inlet in self))
+
+
+def _wiring(name: str, source: SourceSettings, settings: Settings) -> _Wiring:
+    return _Wiring(source.connector, settings.dead_letter.sources.get(name), settings.bridge.watchdog.stall_after)

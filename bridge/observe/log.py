@@ -1,0 +1,131 @@
+"""Structured logs: one JSON object a line, with secrets and personal data taken out on the way.
+
+Modules log through `structlog.get_logger()`; libraries that use `logging` (pika, uvicorn) come out the same way.
+"""
+
+import asyncio
+import io
+import json as stdlib_json
+import logging
+import sys
+import time
+from collections.abc import Mapping, MutableMapping
+from functools import lru_cache
+from typing import Any, Literal, TextIO
+
+import orjson
+import structlog
+
+from bridge.observe.redaction import redact
+
+Level = Literal["debug", "info", "warning", "error"]
+
+_LEVELS: Mapping[Level, int] = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+
+_TALKATIVE = ("azure", "pika", "httpx", "httpcore", "h2", "hpack", "asyncio", "uvicorn.error")
+"""Libraries that log every step at `info`: heard from `warning` on, unless the level is `debug`."""
+
+
+def configure(level: Level = "info", stream: TextIO | None = None, *, json: bool = True) -> None:
+    """Send all logs from `level` on to `stream` (standard output unless given), one line each.
+
+    A line has `timestamp` (ISO 8601, UTC), `level`, `event` (the message) and the context given. `json=False` writes
+    for people instead, with the same things taken out. Call it before anything logs: a logger keeps the configuration
+    of its first use.
+    """
+    threshold = _LEVELS[level]
+    stream = stream or sys.stdout
+    if isinstance(stream, io.TextIOWrapper):
+        # JSON is UTF-8 whatever the locale is (RFC 8259, section 8.1), and no character may cost a line.
+        stream.reconfigure(encoding="utf-8" if json else None, errors="backslashreplace")
+    shared: list[structlog.typing.Processor] = [
+        structlog.processors.format_exc_info,
+        _redacted,
+        structlog.processors.add_log_level,
+        _stamped,
+    ]
+    renderer: structlog.typing.Processor = _as_json if json else structlog.dev.ConsoleRenderer(colors=stream.isatty())
+    writer = _TickWriter(stream)
+    structlog.configure(
+        processors=[*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=lambda *_: writer,
+        cache_logger_on_first_use=True,
+    )
+    _route_stdlib(threshold, stream, shared, renderer)
+
+
+class _TickWriter:
+    """Writes the lines of one turn of the event loop together: a batch of events is one system call, not hundreds.
+
+    Outside of a loop each line is written at once.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lines: list[str] = []
+
+    def msg(self, line: str) -> None:
+        self._lines.append(line)
+        if len(self._lines) > 1:
+            return  # the turn's first line has asked for the flush
+        try:
+            asyncio.get_running_loop().call_soon(self.flush)
+        except RuntimeError:
+            self.flush()
+
+    log = debug = info = warning = error = critical = exception = fatal = warn = failure = err = msg
+
+    def flush(self) -> None:
+        lines, self._lines = self._lines, []
+        self._stream.write("\n".join(lines) + "\n")
+        self._stream.flush()
+
+
+def _route_stdlib(
+    threshold: int, stream: TextIO, shared: list[structlog.typing.Processor], renderer: structlog.typing.Processor
+) -> None:
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(threshold)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(threshold if threshold <= logging.DEBUG else max(threshold, logging.WARNING))
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logger = logging.getLogger(name)
+        logger.handlers = []
+        logger.propagate = True
+
+
+def _redacted(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return redact(event)
+
+
+def _stamped(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    second, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    event["timestamp"] = f"{_to_the_second(second)}.{nanoseconds // 1000:06d}Z"
+    return event
+
+
+@lru_cache(maxsize=2)
+def _to_the_second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+
+
+def _as_json(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
+    try:
+        return orjson.dumps(event).decode()
+    except orjson.JSONEncodeError:
+        # Text with lone surrogates, integers beyond 64 bits: rare, and a log line never fails.
+        return stdlib_json.dumps(event, default=str)

@@ -1,0 +1,173 @@
+"""A RabbitMQ queue as a source of messages."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from connectors.base import Answer, Backlog, Message, Settlement
+from connectors.errors import NotConnectedError, TopologyError
+from connectors.rabbitmq.properties import read_properties
+from connectors.rabbitmq.settings import AmqpSettings
+from connectors.rabbitmq.unsettled import Unsettled
+from connectors.values import shown
+
+if TYPE_CHECKING:
+    from connectors.rabbitmq.connection import Channel, Link
+
+IDLE_WAIT = 1.0
+"""Seconds that `receive` waits for a first message."""
+
+BACKLOG_AGE = 1.0
+"""Seconds for which one count of the queue answers `backlog`."""
+
+
+class AmqpSource:
+    """Consumes one queue over one connection; the prefetch is the credit.
+
+    A receipt is (epoch, delivery tag). A delivery tag lives and dies with its channel, and a tag of an earlier one
+    would close the present one; so each connection is an epoch, and receipts of others are passed over.
+    """
+
+    def __init__(self, name: str, settings: AmqpSettings) -> None:
+        self.name = name
+        self.notes: Sequence[str] = ()
+        self._settings = settings
+        self._epoch = 0
+        self._link: Link | None = None
+        self._channel: Channel | None = None
+        self._inspection: Channel | None = None
+        self._arrived: deque[tuple[Any, bytes, bytes]] = deque()  # pika's method, the properties' bytes, the body
+        self._unsettled = Unsettled()
+        self._arrival: asyncio.Future[None] | None = None
+        self._backlog = Backlog()
+        self._counted_at = float("-inf")
+
+    async def connect(self) -> None:
+        """As the contract says; what is missing and to be created is created, and the queue is bound."""
+        # pika costs time and memory, so only a process that consumes from RabbitMQ imports it
+        from connectors.rabbitmq.connection import Link, RefusedError
+        from connectors.rabbitmq.topology import ensure
+
+        queue, receive = self._settings.queue.name, self._settings.receive
+        self._link = await Link.open(
+            self._settings.url.get_secret_value(),
+            name=self.name,
+            heartbeat=receive.heartbeat,
+            blocked_timeout=receive.blocked_timeout,
+        )
+        try:
+            await ensure(self._link, self._settings, source=self.name)
+            self._inspection = await self._link.channel()
+            self._channel = await self._link.channel()
+            raw = self._channel.raw
+            await self._channel.call(raw.basic_qos, prefetch_count=receive.prefetch)  # gone with every channel
+            await self._channel.call(raw.basic_consume, queue=queue, on_message_callback=self._consumer())
+        except RefusedError as refused:
+            await self.close()
+            raise TopologyError(f"{self.name}: cannot consume from {queue!r}: {refused}") from refused
+        except BaseException:
+            await self.close()
+            raise
+
+    async def receive(self, limit: int) -> Sequence[Message]:
+        channel = self._open_channel()
+        if not self._arrived:
+            self._arrival = asyncio.get_running_loop().create_future()
+            await channel.done(self._arrival, timeout=IDLE_WAIT)
+            self._open_channel()
+        # no await from here on: a message taken off the queue is returned
+        is_lost = channel.closed.done
+        return [self._message(*self._arrived.popleft(), is_lost=is_lost) for _ in range(min(limit, len(self._arrived)))]
+
+    async def settle(self, settled: Sequence[tuple[Message, Answer]]) -> None:
+        """As the contract says; AMQP does not confirm a settlement, so it is sent, not known to have arrived."""
+        ours: dict[int, Settlement] = {}
+        for message, answer in settled:
+            epoch, tag = message.receipt
+            if epoch == self._epoch:
+                ours.setdefault(tag, answer.settlement)  # of two answers the first counts
+        if not ours:
+            return
+        channel = self._open_channel()
+        for tag, settlement in ours.items():
+            if settlement is not Settlement.ACK and self._unsettled.remove(tag):
+                channel.send(channel.raw.basic_reject, tag, requeue=settlement is Settlement.NACK)
+        acknowledged = [tag for tag, settlement in ours.items() if settlement is Settlement.ACK]
+        for tag, multiple in self._unsettled.acknowledge(acknowledged):
+            channel.send(channel.raw.basic_ack, tag, multiple)
+
+    async def backlog(self) -> Backlog:
+        """What waits in the queue and here; what other consumers hold is not counted."""
+        now = asyncio.get_running_loop().time()
+        if now - self._counted_at >= BACKLOG_AGE:
+            self._open_channel()
+            assert self._inspection is not None  # opened before the channel
+            declare = self._inspection.raw.queue_declare
+            counted = await self._inspection.call(declare, queue=self._settings.queue.name, passive=True)
+            self._backlog = Backlog(messages=counted.message_count + len(self._unsettled))
+            self._counted_at = now
+        return self._backlog
+
+    async def close(self) -> None:
+        link, self._link = self._link, None
+        self._channel = self._inspection = None
+        self._epoch += 1
+        self._counted_at = float("-inf")
+        if link is not None:
+            await link.close()
+
+    def _open_channel(self) -> "Channel":
+        if self._channel is None:
+            raise NotConnectedError(f"{self.name}: not connected")
+        return self._channel.check()
+
+    def _consumer(self) -> Callable[[Any, Any, bytes, bytes], None]:
+        """What pika calls for each delivery of the connection that begins; a late one of an earlier goes nowhere."""
+        arrived = self._arrived = deque()
+        unsettled = self._unsettled = Unsettled()
+
+        def on_message(_: Any, method: Any, properties: bytes, body: bytes) -> None:
+            unsettled.add(method.delivery_tag)
+            arrived.append((method, properties, body))
+            if self._arrival is not None and not self._arrival.done():
+                self._arrival.set_result(None)
+
+        return on_message
+
+    def _message(self, method: Any, frame: bytes, body: bytes, *, is_lost: Callable[[], bool]) -> Message:
+        read = read_properties(frame)
+        properties, headers = read.values, read.headers
+        properties["exchange"] = shown(method.exchange)
+        properties["routing_key"] = shown(method.routing_key)
+        return Message(
+            source=self.name,
+            body=body,
+            id=properties.get("message_id"),
+            content_type=properties.get("content_type"),
+            headers=headers,
+            properties=properties,
+            enqueued_at=_time(properties.get("timestamp")),
+            delivery_count=_delivery_count(headers.get("x-delivery-count"), method.redelivered),
+            unreadable=read.unreadable,
+            receipt=(self._epoch, method.delivery_tag),
+            is_lost=is_lost,
+        )
+
+
+def _time(timestamp: int | None) -> datetime | None:
+    """The publisher's clock in seconds; None for what is no date, such as milliseconds."""
+    if timestamp is None:
+        return None
+    try:
+        return datetime.fromtimestamp(timestamp, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _delivery_count(earlier: Any, redelivered: bool) -> int:
+    """Quorum queues count earlier deliveries in a header; of others we know only whether there was one."""
+    if type(earlier) is int:
+        return earlier + 1
+    return 2 if redelivered else 1

@@ -1,0 +1,1 @@
+"""Resources of the hub API, a file each."""

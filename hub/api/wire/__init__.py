@@ -1,0 +1,1 @@
+"""Bodies and errors as the wire contract writes them."""

@@ -1,0 +1,1 @@
+"""Template language, bodies of templates and their rendering: read `templates` first."""

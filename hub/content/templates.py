@@ -1,0 +1,178 @@
+"""Templates: compiled when registered, filled for every send (Notification Hubs, "Templates").
+
+Filling is done for every send, so all that can be is decided when compiling.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hub.content.bodies import Piece, Slot, json_pieces, raw_pieces, xml_pieces, xml_root
+from hub.content.expressions import MAX_FILLED, Expression, parse_value
+from hub.dates import parse_date
+from hub.errors import FilledTooLargeError, InvalidRequestError, TemplateError
+from hub.installation import Template
+from hub.notification import Platform
+from hub.platforms.fcm.body import v1_body
+
+WNS_TYPES = {"toast": "wns/toast", "tile": "wns/tile", "badge": "wns/badge"}
+"""What `X-WNS-Type` says for each root element."""
+
+MAX_BODY = 16 * 1024
+"""Bytes of a template's body: three times what the most generous service takes, for expressions are longer than values."""
+
+MAX_TERMS = 500
+"""Properties and quoted texts in one template; each is looked up for every send."""
+
+_HEADER_PREFIX = {Platform.APNS: "apns-", Platform.WNS: "X-WNS-"}
+_HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,100}")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A filled template: the payload for the push service, its headers, and Apple's expiry (a date or `0`).
+
+    `missing` are the properties, in lower case, that were to be filled in and are nowhere; each is empty.
+    """
+
+    payload: bytes
+    headers: Mapping[str, str]
+    expiry: str | None = None
+    missing: frozenset[str] = frozenset()
+
+
+class CompiledTemplate:
+    """A template ready to be filled; made by `compile_template`.
+
+    `names` are the properties it uses, in lower case. Registrations whose push variables share no name with them are
+    filled alike, so one `render` serves them all.
+    """
+
+    __slots__ = ("_constant_headers", "_expiry", "_headers", "_needed", "_pieces", "names")
+
+    def __init__(
+        self, pieces: Sequence[Piece], headers: Mapping[str, str | Expression], expiry: str | Expression | None
+    ) -> None:
+        self._pieces = pieces
+        self._headers = headers
+        self._constant_headers = {name: value for name, value in headers.items() if isinstance(value, str)}
+        self._expiry = expiry
+        expressions = [piece.expression for piece in pieces if isinstance(piece, Slot)]
+        expressions += [value for value in (*headers.values(), expiry) if isinstance(value, Expression)]
+        self.names: frozenset[str] = frozenset().union(*(expression.names for expression in expressions))
+        self._needed: frozenset[str] = frozenset().union(*(expression.needed for expression in expressions))
+
+    def render(self, properties: Mapping[str, str], push_variables: Mapping[str, str]) -> Rendered:
+        """Fill in the message's properties, else the phone's push variables, else defaults; names compare without case.
+
+        A property that nobody has is empty, as in the service: the message is sent all the same.
+
+        Raises: FilledTooLargeError: the payload has more than MAX_FILLED bytes, which no service takes.
+        """
+        values = {name.lower(): value for name, value in push_variables.items()}
+        values |= {name.lower(): value for name, value in properties.items()}
+        payload = self._filled_payload(values)
+        expiry = self._expiry.evaluate(values) if isinstance(self._expiry, Expression) else self._expiry
+        return Rendered(payload, self._filled_headers(values), expiry, self._needed - values.keys())
+
+    def _filled_payload(self, values: Mapping[str, str]) -> bytes:
+        filled: list[bytes] = []
+        size = 0
+        for piece in self._pieces:
+            filled.append(piece if isinstance(piece, bytes) else piece.encode(piece.expression.evaluate(values)))
+            size += len(filled[-1])
+            if size > MAX_FILLED:
+                raise FilledTooLargeError
+        return b"".join(filled)
+
+    def _filled_headers(self, values: Mapping[str, str]) -> Mapping[str, str]:
+        # Pushes of one template share this object when they can: senders keep work for it.
+        if len(self._constant_headers) == len(self._headers):
+            return self._constant_headers
+        return {
+            name: value if isinstance(value, str) else _CONTROLS.sub(" ", value.evaluate(values))
+            for name, value in self._headers.items()
+        }
+
+
+def compile_template(template: Template, platform: Platform) -> CompiledTemplate:
+    """Check a template as the service does when it is registered, and make it ready to be filled.
+
+    The body is JSON for APNs and FCM, XML for WNS, and for another type than toast, tile and badge JSON or text too.
+    `X-WNS-Type` is derived from the root element when it is not given. An FCM body may lack the `message` around it.
+
+    Raises: TemplateError.
+    """
+    size = len(template.body.encode())
+    if size > MAX_BODY:
+        raise TemplateError(f"body: it has {size} bytes, {MAX_BODY} are allowed", where="body")
+    headers = _compile_headers(template.headers, platform)
+    match platform:
+        case Platform.APNS:
+            pieces = json_pieces(template.body)
+        case Platform.FCM:
+            pieces = _compile_fcm(template.body)
+        case Platform.WNS:
+            pieces = _compile_wns(template.body, headers)
+    expressions = [piece.expression for piece in pieces if isinstance(piece, Slot)]
+    terms = sum(len(expression.terms) for expression in expressions)
+    if terms > MAX_TERMS:
+        raise TemplateError(
+            f"body: its expressions have {terms} properties and quoted texts, {MAX_TERMS} are allowed", where="body"
+        )
+    return CompiledTemplate(pieces, headers, _compile_expiry(template.expiry, platform))
+
+
+def _compile_headers(headers: Mapping[str, str], platform: Platform) -> dict[str, str | Expression]:
+    prefix = _HEADER_PREFIX.get(platform)
+    compiled: dict[str, str | Expression] = {}
+    for name, text in headers.items():
+        where = f"header {name[:60]}"
+        if prefix is None:
+            raise TemplateError(f"{where}: templates for {platform.value} have no headers", where=where)
+        if not name.lower().startswith(prefix.lower()) or not _HEADER_NAME.fullmatch(name):
+            raise TemplateError(f"{where}: headers for {platform.value} begin with {prefix}", where=where)
+        if _CONTROLS.search(text):
+            raise TemplateError(f"{where}: a header has no control characters", where=where)
+        compiled[name] = parse_value(text, where=where)
+    return compiled
+
+
+def _compile_expiry(text: str | None, platform: Platform) -> str | Expression | None:
+    if text is None:
+        return None
+    if platform is not Platform.APNS:
+        raise TemplateError("expiry: only templates for apns have one", where="expiry")
+    expiry = parse_value(text, where="expiry")
+    if isinstance(expiry, str) and expiry != "0":
+        try:
+            parse_date(expiry)
+        except InvalidRequestError as error:
+            raise TemplateError(f"expiry: {error}", where="expiry") from error
+    return expiry
+
+
+def _compile_fcm(body: str) -> list[Piece]:
+    try:
+        message = v1_body(body)
+    except InvalidRequestError as error:
+        raise TemplateError(f"body: {error}", where="body") from error
+    return json_pieces(message)
+
+
+def _compile_wns(body: str, headers: dict[str, str | Expression]) -> list[Piece]:
+    wns_type = next((value for name, value in headers.items() if name.lower() == "x-wns-type"), None)
+    if not body.lstrip().startswith("<"):
+        if wns_type is None or wns_type in WNS_TYPES.values():
+            raise TemplateError("body: templates for wns are XML, or have the header X-WNS-Type: wns/raw", where="body")
+        return raw_pieces(body)
+    root = xml_root(body)
+    if wns_type is None:
+        if root not in WNS_TYPES:
+            raise TemplateError(
+                f"header X-WNS-Type: needed for a root element {root[:60]!r}; it is derived for toast, tile and badge",
+                where="header X-WNS-Type",
+            )
+        headers["X-WNS-Type"] = WNS_TYPES[root]
+    return xml_pieces(body)

@@ -1,0 +1,1 @@
+"""From taken work to recorded results: read `dispatch` first."""

@@ -1,0 +1,220 @@
+"""What keeps one push service's trouble from the others: a budget and a breaker for each (hub, platform)."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Generic, Protocol, TypeVar
+
+from hub.delivery.guard import Doubt
+from hub.outcome import OutcomeName, Reaction
+from hub.platforms.base import SendResult, all_delivered
+from hub.store.base import Lane
+
+_TRIPS_AFTER = 20
+"""Failures in a row, without one success between, that open the breaker."""
+
+_PROBE = 10
+"""Pushes let through at a time when the pause is over, until one succeeds."""
+
+_PUSHES_EACH = 10
+"""Pushes under way for each notification that the limit allows, at most: a bound on memory, not on pace."""
+
+_PAGES = 3
+"""Broadcast pages under way at a time: one being answered, one being sent, one being read."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+_CONFIG_PAUSE = 60.0
+_THROTTLED_PAUSE = 30.0
+_LONGEST_WAIT = 3600.0
+"""Seconds after which a few are let through, whatever a service has asked for."""
+
+
+T = TypeVar("T")
+C = TypeVar("C", contravariant=True)
+
+
+class BreakerListener(Protocol):
+    """Hears of a breaker, once when it opens and once when it closes; returns at once and never raises.
+
+    A cause of another kind, while the breaker is open, is told as another opening.
+    """
+
+    def opened(self, cause: str, until: float) -> None:
+        """Nothing is let through until `until`, in seconds since 1970 UTC, and then a few at a time."""
+
+    def closed(self, seconds: float, why: str) -> None:
+        """Everything goes through again, so many seconds after the breaker opened."""
+
+
+class Outlet(Protocol[C]):
+    """What is behind a bulkhead: a sender of pushes, or a hub elsewhere that takes whole notifications."""
+
+    async def send(self, items: Sequence[C], /) -> Sequence[SendResult]:
+        """One result an item, in order; never raises for what the other side answers."""
+
+    async def close(self) -> None:
+        """May be called twice."""
+
+
+class Bulkhead(Generic[T]):
+    """A sender with a limit on what is under way for each lane, and a breaker before it.
+
+    `single` bounds the notifications of the single lane that have pushes here, so that a service which does not answer
+    holds its share of the work and no more; one notification may be many pushes. The breaker opens when the service
+    fails many times in a row, asks everybody to wait, or refuses our credential. It then lets nothing through until
+    `closed_until`, and after that a few at a time until one goes well. What the service says is told without the
+    `secret_of` what was sent, which the service may repeat.
+    """
+
+    def __init__(
+        self,
+        sender: Outlet[T],
+        *,
+        single: int = 2000,
+        clock: Callable[[], float] = time.time,
+        listener: BreakerListener | None = None,
+        secret_of: Callable[[T], str] = lambda item: "",
+    ) -> None:
+        self._sender = sender
+        self._clock = clock
+        self._listener = listener
+        self._secret_of = secret_of
+        self._opened_at: float | None = None
+        self._cause: OutcomeName | None = None
+        self._told: OutcomeName | None = None
+        # Broadcasts are bounded by the pages leased; one that was leased goes out whole.
+        self._most = _PUSHES_EACH * single
+        self._room = {Lane.SINGLE: single, Lane.BROADCAST: _PAGES + 1}
+        self._failures = 0
+        self._pause = _FIRST_PAUSE
+        self._reserved = dict.fromkeys(Lane, 0)
+        self.doubt = Doubt()
+        self._idle = asyncio.Event()
+        self.closed_until = 0.0
+        self.throttled_until = 0.0
+        self.in_flight = 0
+        self.trouble = ""
+        """What the service last said that concerns everybody, or what kept us from it; empty once something went well."""
+
+    @property
+    def opened_at(self) -> float | None:
+        """Since when the breaker is open, None while it is closed."""
+        return self._opened_at
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the breaker is open: pushes are parked instead of sent."""
+        return self._failures >= _TRIPS_AFTER or self._clock() < self.closed_until
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing at all is let through, until `closed_until`; an open breaker lets a few through after that."""
+        return self._clock() < self.closed_until
+
+    def admit(self, lane: Lane, wanted: int = 1) -> int:
+        """Reserve places for up to `wanted` pushes of one notification, to be used by `send`; the rest has to be parked."""
+        if self._room[lane] <= 0 or self._clock() < self.closed_until:
+            return 0
+        reserved = self._reserved[lane]
+        if lane is Lane.SINGLE and reserved and reserved + wanted > self._most:
+            return 0
+        if self._failures >= _TRIPS_AFTER:
+            wanted = min(wanted, _PROBE - sum(self._reserved.values()))
+            if wanted <= 0:
+                return 0
+        self._room[lane] -= 1
+        self._reserved[lane] += wanted
+        return wanted
+
+    def pages_wanted(self, held: int) -> int:
+        """How many broadcast pages may be leased beside the `held` ones; one at a time while the breaker probes."""
+        if self._clock() < self.closed_until:
+            return 0
+        return max(0, (1 if self._failures >= _TRIPS_AFTER else _PAGES) - held)
+
+    async def send(self, lane: Lane, pushes: Sequence[T], *, seats: int | None = None) -> Sequence[SendResult]:
+        """The sender's results for pushes that were admitted, in as many calls as `seats` says: one each unless it does."""
+        self.in_flight += len(pushes)
+        try:
+            results = await self._sender.send(pushes)
+        finally:
+            self._room[lane] += len(pushes) if seats is None else seats
+            self._reserved[lane] -= len(pushes)
+            if not any(self._reserved.values()):
+                self._idle.set()
+            self.in_flight -= len(pushes)
+        results = self.doubt.weigh(results)
+        self._learn(pushes, results)
+        return results
+
+    def set_back(self, seconds: float) -> None:
+        """The clock was set back by so much."""
+        self.closed_until -= seconds
+        self.throttled_until -= seconds
+        if self._opened_at is not None:
+            self._opened_at -= seconds
+
+    def look(self) -> None:
+        """Tell if the breaker has opened or closed; a pause may end without another push."""
+        if not self.is_open:
+            self._end_opening("the service works")
+        elif self._told is not self._cause and self.is_paused:
+            self._told = self._cause
+            self._opened_at = self._clock() if self._opened_at is None else self._opened_at
+            if self._listener is not None:
+                self._listener.opened(self.trouble, self.closed_until)
+
+    def retire(self) -> None:
+        """Another takes its place: nothing more is told of this one."""
+        self._end_opening("the configuration has changed")
+        self._listener = None
+
+    async def close(self) -> None:
+        """May be called twice."""
+        await self._sender.close()
+
+    async def close_when_idle(self) -> None:
+        """Close once everything under way is answered, which takes no longer than a push's deadline."""
+        self._idle.clear()
+        if any(self._reserved.values()):
+            await self._idle.wait()
+        await self.close()
+
+    def _learn(self, items: Sequence[T], results: Sequence[SendResult]) -> None:
+        now = self._clock()
+        for item, result in zip(items, results[:1] if all_delivered(results) else results, strict=False):
+            if result.reaction is Reaction.RETRY or result.lane_wide:
+                self.trouble = self._told_words(item, result.reason) or result.outcome.value
+                self._cause = result.outcome
+            if result.reaction is Reaction.RETRY:
+                self._failures += 1
+            elif result.lane_wide:
+                self._stop(result, now)
+            elif result.reaction is not Reaction.THROTTLED:
+                # Any verdict on a single channel, dead ones included, shows a service that works.
+                self._failures = 0
+                self._pause = _FIRST_PAUSE
+                if now >= self.closed_until:  # else it is why the breaker is open
+                    self.trouble = ""
+        if self._failures >= _TRIPS_AFTER and now >= self.closed_until:
+            self.closed_until = now + self._pause
+            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+        self.look()
+
+    def _told_words(self, item: T, words: str) -> str:
+        secret = self._secret_of(item)
+        return words.replace(secret, "[push channel]") if secret and secret in words else words
+
+    def _end_opening(self, why: str) -> None:
+        opened_at, self._opened_at, self._told = self._opened_at, None, None
+        if self._listener is not None and opened_at is not None:
+            self._listener.closed(max(0.0, self._clock() - opened_at), why)
+
+    def _stop(self, result: SendResult, now: float) -> None:
+        if result.reaction is Reaction.THROTTLED:
+            until = now + (_THROTTLED_PAUSE if result.retry_after is None else result.retry_after)
+            self.throttled_until = max(self.throttled_until, until)
+        else:
+            until = now + _CONFIG_PAUSE
+        self.closed_until = max(self.closed_until, min(until, now + _LONGEST_WAIT))
+        self._failures = max(self._failures, _TRIPS_AFTER)  # afterwards a few go first

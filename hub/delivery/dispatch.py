@@ -1,0 +1,411 @@
+"""Leased work to audiences, to pushes, to records: everything between acceptance and outcome.
+
+Work arrives two ways: notifications leased as they were accepted (`submit`), and what is due in the store, leased a batch
+at a time. A batch finds its audiences together, is pushed by all senders it needs side by side, and each piece is recorded
+as soon as its last push was answered, together with whatever else is ready by then.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TypeVar
+
+import orjson
+
+from hub.content.rendering import Rendering
+from hub.delivery.bulkhead import Bulkhead
+from hub.delivery.forwarding import Forwarding
+from hub.delivery.pushing import SATURATED, Pushing
+from hub.delivery.retry import RetryPolicy
+from hub.errors import StoreError
+from hub.notification import Everyone, Notification, Platform
+from hub.observer import Observer
+from hub.platforms.base import Push
+from hub.store.base import Audience, Lane, PageResult, Target, Work
+from hub.store.health import StoreHealth
+from hub.tags import matches, tag_key
+
+LEASE = 60.0
+"""Seconds a lease lasts; longer than any send, and renewed at half of it."""
+
+_BATCH = 256
+"""Pieces of work that find their audiences together: what of it runs on the loop stays within a few milliseconds."""
+
+_STRAYS_EVERY = 15.0
+"""Seconds between two looks for pages that nobody serves any more; a few at a time, because nothing waits for them."""
+
+_STRAYS = 16
+_POLL = 0.25
+_CLOCK_EVERY = 1.0
+_SLEWED = 0.5
+"""Seconds that the clock may go back without anybody minding."""
+
+_STORE_BACKOFF = (0.05, 2.0)
+
+T = TypeVar("T")
+
+
+class Dispatcher:
+    """Works on what is due until it is drained. Run `run` as a task; everything else may be called meanwhile."""
+
+    def __init__(
+        self,
+        health: StoreHealth,
+        bulkheads: Mapping[tuple[str, Platform], Bulkhead[Push]],
+        *,
+        remotes: Mapping[str, Bulkhead[Notification]] | None = None,
+        observer: Observer,
+        policy: RetryPolicy = RetryPolicy(),
+        slots: int = 4000,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._health = health
+        self._store = store = health.store
+        self._bulkheads = bulkheads
+        self._observer = observer
+        self._clock = clock
+        self._rendering = Rendering(store, on_missing=observer.properties_missing)
+        self._remotes = remotes or {}
+        self._pushing = Pushing(
+            bulkheads, self._rendering, policy=policy, observer=observer, clock=clock, done=self._done
+        )
+        self._forwarding = Forwarding(self._remotes, policy=policy, observer=observer, clock=clock)
+        self._slots = slots
+        self._wake = {lane: asyncio.Event() for lane in Lane}
+        self._submitted: list[Work] = []
+        self._in_hand: dict[int, Work] = {}
+        self._results: list[PageResult] = []
+        self._recordable = asyncio.Event()
+        self._draining = False
+        self._crowded_until = 0.0  # by the monotonic clock
+        self._owed: set[object] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._group: asyncio.TaskGroup | None = None
+        self.pending = 0
+        """Notifications and pages that the store holds and that are not done."""
+        self.behind = False
+        """Whether the store holds due work that no slot was free for: what is accepted now has to queue behind it."""
+
+    @property
+    def free_slots(self) -> int:
+        """How many notifications may be leased with their acceptance."""
+        return 0 if self._draining or self.behind else max(0, self._slots)
+
+    @property
+    def in_hand(self) -> int:
+        """Pieces of work leased to us and not yet recorded."""
+        return len(self._in_hand)
+
+    def submit(self, work: Sequence[Work], *, accepted: int) -> None:
+        """Take what was leased with its acceptance; `accepted` says how many there were with those that stayed behind."""
+        self.pending += accepted
+        if len(work) < accepted:
+            self.behind = True
+        if work:
+            self._take(work)
+            self._observer.claimed(Lane.SINGLE, len(work), ())
+            self._submitted.extend(work)
+        self._wake[Lane.SINGLE].set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            group.create_task(self._feed(Lane.SINGLE, self._start_singles))
+            group.create_task(self._feed(Lane.BROADCAST, self._start_pages))
+            group.create_task(self._end_strays())
+            group.create_task(self._record_all())
+            group.create_task(self._renew_all())
+            group.create_task(self._follow_clock())
+
+    async def drain(self, seconds: float) -> None:
+        """Take nothing new, finish what is under way, and give back what is not done in time."""
+        self._draining = True
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            with suppress(StoreError):  # then whoever opens the store next frees it
+                await self._store.release(list(self._in_hand.values()))
+
+    # Getting work
+
+    async def _feed(self, lane: Lane, some: Callable[[], Awaitable[bool]]) -> None:
+        """Start batches as long as there is room and something is due; wait for either."""
+        wake = self._wake[lane]
+        while True:
+            wake.clear()  # before looking: what is told while we look is not missed
+            try:
+                if await some():
+                    continue
+            except StoreError:
+                pass  # it was told, and is tried again
+            try:
+                async with asyncio.timeout(_POLL):
+                    await wake.wait()
+            except TimeoutError:
+                self._rendering.trim()
+
+    async def _start_singles(self) -> bool:
+        """Start one batch, of what was submitted before what is due in the store; whether there was any."""
+        if self._submitted:
+            batch, self._submitted = self._submitted[:_BATCH], self._submitted[_BATCH:]
+            self._start(batch)
+            await asyncio.sleep(0)
+            return True
+        room = min(self._slots, _BATCH)
+        if self._draining or self._owed or room <= 0 or time.monotonic() < self._crowded_until:
+            return False
+        work = await self._store.lease(room, until=self._clock() + LEASE)
+        self.behind = len(work) == room
+        self._take_leased(work, Lane.SINGLE)
+        if work:
+            self._start(work)
+        return bool(work)
+
+    async def _start_pages(self) -> bool:
+        """Start as many broadcast pages as each bulkhead has room for; whether there was any."""
+        held = Counter(_key(piece) for piece in self._in_hand.values() if piece.lane is Lane.BROADCAST)
+        wanted = {
+            key: pages for key, bulkhead in self._bulkheads.items() if (pages := bulkhead.pages_wanted(held[key]))
+        }
+        if self._draining or self._owed or not wanted:
+            return False
+        work = await self._store.lease_pages(wanted, until=self._clock() + LEASE)
+        self._take_leased(work, Lane.BROADCAST)
+        for page in work:  # each on its own, so that one is read while another is answered
+            self._start([page])
+        return bool(work)
+
+    async def _end_strays(self) -> None:
+        """End the pages of hubs that were taken out of the configuration, when they would end if their service stayed away.
+
+        Until then they wait: the hub may come back, by a mistake that is mended or a restart with the right file.
+        """
+        while True:
+            await asyncio.sleep(_STRAYS_EVERY)
+            try:
+                while work := await self._stray_pages():
+                    self._take_leased(work, Lane.BROADCAST)
+                    for page in work:
+                        await self._guarded(self._push, [page])
+            except StoreError:
+                pass  # it was told, and is tried again
+
+    async def _stray_pages(self) -> Sequence[Work]:
+        if self._draining or self._owed:
+            return ()
+        until = self._clock() + LEASE
+        return await self._store.lease_strays(
+            list(self._bulkheads), _STRAYS, begun_before=self._pushing.ended_before, until=until
+        )
+
+    def _take_leased(self, work: Sequence[Work], lane: Lane) -> None:
+        if work:
+            now = self._clock()
+            self._take(work)
+            self._observer.claimed(lane, len(work), [now - piece.accepted_at for piece in work])
+
+    def _take(self, work: Sequence[Work]) -> None:
+        for piece in work:
+            self._slots -= piece.lane is Lane.SINGLE
+            self._in_hand[id(piece)] = piece
+        self._idle.clear()
+
+    def _drop(self, work: Iterable[Work]) -> None:
+        for piece in work:
+            if self._in_hand.pop(id(piece), None) is not None:
+                self._slots += piece.lane is Lane.SINGLE
+                self._wake[piece.lane].set()
+        if not self._in_hand:
+            self._idle.set()
+
+    def _start(self, work: Sequence[Work]) -> None:
+        """Whole notifications to the hubs elsewhere, pushes to the phones registered here; each on its own."""
+        assert self._group is not None
+        local = {hub for hub, _ in self._bulkheads}
+        spelled = {hub.lower(): hub for hub in (*local, *self._remotes)}
+        here: list[Work] = []
+        elsewhere: dict[str, list[Work]] = {}
+        for piece in work:
+            hub = spelled.get(piece.notification.hub.lower())
+            if hub is not None and hub != piece.notification.hub:  # it waited while the configuration changed
+                piece.notification = replace(piece.notification, hub=hub)
+            is_elsewhere = piece.page is None and piece.notification.hub not in local
+            (elsewhere.setdefault(piece.notification.hub, []) if is_elsewhere else here).append(piece)
+        for pieces in elsewhere.values():
+            self._group.create_task(self._guarded(self._forward, pieces))
+        if here:
+            self._group.create_task(self._guarded(self._push, here))
+
+    async def _guarded(self, deliver: Callable[[Sequence[Work]], Awaitable[None]], work: Sequence[Work]) -> None:
+        """A defect costs its batch some time, never the process: the leases run out and the work is tried again."""
+        try:
+            await deliver(work)
+        except Exception as error:
+            self._observer.crashed(f"a batch of {len(work)} notifications", error)
+            self._drop(work)
+
+    # A batch, from work to results
+
+    async def _forward(self, work: Sequence[Work]) -> None:
+        handover = await self._forwarding.hand_over(work)
+        for result in handover.ended:
+            self._done(result)
+        for due_at, pieces in handover.again.items():
+            await self._postpone(pieces, due_at)
+
+    async def _push(self, work: Sequence[Work]) -> None:
+        started_at = self._clock()
+        audiences = await self._insist("read", lambda: self._audiences(work))
+        large = [pair for pair in zip(work, audiences, strict=True) if pair[1].pages]
+        small = [pair for pair in zip(work, audiences, strict=True) if not pair[1].pages]
+        # Nothing is awaited between reserving places in a bulkhead and handing it the pushes: no place is lost.
+        async with asyncio.TaskGroup() as group:
+            for piece, audience in large:
+                group.create_task(self._expand(piece, audience, started_at))
+            load = self._pushing.load(small, started_at=started_at)
+            self._drop(load.broken)
+            for piece, due_at in load.untried:
+                group.create_task(self._postpone([piece], due_at))
+            for parcel in load.parcels:
+                group.create_task(self._pushing.send(parcel))
+        crowded = sum(piece.page is None for piece, _ in load.untried)
+        if crowded > len(work) / 2:
+            # To lease more now would be to lease more of the same.
+            self.behind = True
+            self._crowded_until = time.monotonic() + SATURATED
+
+    async def _audiences(self, work: Sequence[Work]) -> Sequence[Audience]:
+        """Whom each piece is for: a page has its registrations, a notification's are looked for."""
+        fresh = [piece for piece in work if piece.ordinals is None]
+        found = iter(await self._store.audiences([piece.notification for piece in fresh]) if fresh else ())
+        audiences = []
+        for piece in work:
+            if piece.ordinals is None:
+                audiences.append(next(found))
+            else:
+                targets = await self._store.targets(piece.notification.hub, piece.ordinals)
+                audiences.append(Audience(targets=[target for target in targets if _is_still_meant(piece, target)]))
+        await self._rendering.prepare([target for audience in audiences for target in audience.targets])
+        return audiences
+
+    async def _postpone(self, pieces: Sequence[Work], due_at: float) -> None:
+        """Put what found every door closed back as it is: no row more, however often that happens."""
+        await self._insist("release", lambda: self._store.release(pieces, due_at=due_at))
+        self._drop(pieces)
+
+    async def _expand(self, piece: Work, audience: Audience, started_at: float) -> None:
+        await self._insist("expand", lambda: self._store.expand(piece, audience, started_at=started_at))
+        self.pending += len(audience.pages) - 1
+        counts = Counter[Platform]()
+        for platform, ordinals in audience.pages:
+            counts[platform] += len(ordinals)
+        self._observer.targeted(piece.notification, counts)
+        for platform in counts:
+            bulkhead = self._bulkheads.get((piece.notification.hub, platform))
+            if bulkhead is not None and bulkhead.is_paused:  # until then its pages are not even leased
+                due_at, reason = bulkhead.closed_until, bulkhead.trouble
+                self._observer.deferred(piece.notification, platform, reason=reason, due_at=due_at)
+        self._drop([piece])
+        self._wake[Lane.BROADCAST].set()
+
+    # Results
+
+    def _done(self, result: PageResult) -> None:
+        self._results.append(result)
+        self._recordable.set()
+
+    async def _record_all(self) -> None:
+        while True:
+            await self._recordable.wait()
+            self._recordable.clear()
+            batch, self._results = self._results, []
+            if batch:
+                await self._record(batch)
+
+    async def _record(self, batch: Sequence[PageResult]) -> None:
+        try:
+            recorded = await self._insist("record", lambda: self._store.record(batch))
+        except Exception as error:
+            self._observer.crashed(f"recording {len(batch)} results", error)
+            return
+        finally:
+            self._drop(result.work for result in batch)
+        self.pending += sum(len(result.retries) - 1 for result in batch)
+        if recorded.ended:
+            self._observer.ended(recorded.ended)
+        if recorded.dead_letters:
+            self._observer.dead_lettered(recorded.dead_letters)
+        for notification, why in recorded.unreached:
+            self._observer.unreached(notification, why)
+        if recorded.lost:
+            self._observer.lease_lost(batch[0].work.lane, recorded.lost)
+
+    async def _renew_all(self) -> None:
+        """Push forward the leases of what is still under way."""
+        while True:
+            await asyncio.sleep(LEASE / 2)
+            if self._in_hand:
+                await self._insist("renew", self._renew)
+
+    async def _renew(self) -> None:
+        await self._store.renew(list(self._in_hand.values()), until=self._clock() + LEASE)
+
+    async def _follow_clock(self) -> None:
+        latest = self._clock()
+        while True:
+            await asyncio.sleep(_CLOCK_EVERY)
+            before, latest = latest, self._clock()
+            if before - latest > _SLEWED:
+                await self._set_back(before - latest)
+
+    async def _set_back(self, seconds: float) -> None:
+        """Take all that waits along with the clock, or it would wait for as much longer."""
+        for bulkhead in self._bulkheads.values():
+            bulkhead.set_back(seconds)
+        for remote in self._remotes.values():
+            remote.set_back(seconds)
+        self._pushing.set_back(seconds)
+        self._forwarding.set_back(seconds)
+        await self._insist("set_back", lambda: self._store.set_back(seconds))
+
+    async def _insist(self, operation: str, call: Callable[[], Awaitable[T]]) -> T:
+        """In place until the store does it: giving up would push everything again.
+
+        Meanwhile nothing more is leased. Our own leases may have run out with the store away, and what it is owed has
+        to reach it before it gives that work out again.
+        """
+        pause, longest = _STORE_BACKOFF
+        debt = object()
+        try:
+            with self._health.repeating(operation):
+                while True:
+                    try:
+                        return await call()
+                    except StoreError:
+                        self._owed.add(debt)
+                    await self._health.pause(pause)
+                    pause = min(pause * 2, longest)
+        finally:
+            self._owed.discard(debt)
+
+
+def _is_still_meant(page: Work, target: Target) -> bool:
+    """Whether the audience of a page still includes a registration that was put again since the audience was found.
+
+    A phone may have been signed out, or be another user's by now: what was meant for the one is not for the other.
+    """
+    audience = page.notification.audience
+    if isinstance(audience, Everyone) or not (page.attempt or target.registered_at >= page.accepted_at):
+        return True
+    return matches(audience, frozenset(map(tag_key, orjson.loads(target.tags))))
+
+
+def _key(page: Work) -> tuple[str, Platform]:
+    assert page.platform is not None
+    return page.notification.hub, page.platform

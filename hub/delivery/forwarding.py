@@ -1,0 +1,149 @@
+"""Notifications of hubs that are elsewhere: handed over whole, tried again from the store, never given up silently."""
+
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import orjson
+
+from hub.delivery.bulkhead import Bulkhead
+from hub.delivery.retry import RetryPolicy
+from hub.notification import Everyone, Notification, TemplateContent
+from hub.observer import Observer
+from hub.outcome import OutcomeName, Reaction, State
+from hub.platforms.base import SendResult
+from hub.store.base import DeadLetter, Lane, PageResult, Work
+
+_PARKED = 1.0
+_GRAIN = 0.25
+
+_AGAIN = (Reaction.RETRY, Reaction.THROTTLED)
+
+
+@dataclass(slots=True)
+class Handover:
+    """What became of a batch: pieces that ended, and by due time those to be handed over again."""
+
+    started_at: float
+    ended: list[PageResult] = field(default_factory=list)
+    again: dict[float, list[Work]] = field(default_factory=dict)
+
+    def postpone(self, piece: Work, due_at: float) -> None:
+        """Due times are rounded up, so that a thousand pieces are not a thousand transactions."""
+        self.again.setdefault(math.ceil(due_at / _GRAIN) * _GRAIN, []).append(piece)
+
+
+class Forwarding:
+    """The outbox's way out. A notification keeps its id, which the other side knows a repetition by."""
+
+    def __init__(
+        self,
+        remotes: Mapping[str, Bulkhead[Notification]],
+        *,
+        policy: RetryPolicy,
+        observer: Observer,
+        clock: Callable[[], float],
+    ) -> None:
+        self._remotes = remotes
+        self._policy = policy
+        self._observer = observer
+        self._clock = clock
+        self._since = clock()
+
+    def set_back(self, seconds: float) -> None:
+        """The clock was set back by so much."""
+        self._since -= seconds
+
+    async def hand_over(self, work: Sequence[Work]) -> Handover:
+        """Hand over notifications of one hub, those that its bulkhead admits; of a hub that is nowhere, none."""
+        bulkhead = self._remotes.get(work[0].notification.hub)
+        admitted = []
+        now = self._clock()
+        handover = Handover(started_at=now)
+        if bulkhead is None:
+            for piece in work:
+                self._end(handover, piece, OutcomeName.ABANDONED, "hub_reject", "not configured any more")
+            return handover
+        for piece in work:
+            if now >= self._gives_up_at(piece):
+                detail = ": ".join(filter(None, ("not taken in time", bulkhead.trouble)))
+                self._end(handover, piece, OutcomeName.ABANDONED, "expired", detail)
+            elif bulkhead.admit(Lane.SINGLE):
+                admitted.append(piece)
+            else:
+                due_at = min(max(now + _PARKED, bulkhead.closed_until), self._gives_up_at(piece))
+                handover.postpone(piece, due_at)
+                if bulkhead.is_open and not piece.was_deferred:
+                    self._observer.deferred(piece.notification, None, reason=bulkhead.trouble, due_at=due_at)
+        if admitted:
+            results = await bulkhead.send(Lane.SINGLE, [piece.notification for piece in admitted])
+            for piece, result in zip(admitted, results, strict=True):
+                self._take(handover, bulkhead, piece, result)
+        return handover
+
+    def _take(self, handover: Handover, bulkhead: Bulkhead[Notification], piece: Work, result: SendResult) -> None:
+        if result.reaction is Reaction.DELIVERED:
+            handover.ended.append(
+                PageResult(work=piece, counts={}, state=State.COMPLETED, started_at=handover.started_at)
+            )
+            self._observer.forwarded(piece.notification, result.outcome, reason=result.reason, due_at=None)
+        elif result.reaction in _AGAIN or result.lane_wide:
+            due_at = min(max(self._due_at(piece, result), bulkhead.closed_until), self._gives_up_at(piece))
+            handover.postpone(piece, due_at)
+            self._observer.forwarded(piece.notification, result.outcome, reason=result.reason, due_at=due_at)
+        else:
+            self._end(handover, piece, result.outcome, "hub_reject", result.reason)
+
+    def _due_at(self, piece: Work, result: SendResult) -> float:
+        """When to try again: the wait grows with the age, which doubles it about each time, and never outlives it all."""
+        now = self._clock()
+        window = min(self._policy.cap, max(self._policy.base, now - _began_at(piece)))
+        wait = random.uniform(0.5, 1.0) * window if result.retry_after is None else result.retry_after
+        return min(now + wait, self._gives_up_at(piece))
+
+    def _gives_up_at(self, piece: Work) -> float:
+        # Nobody was there before this process: what waited for it, tried or not, is not given up for that.
+        began_at = max(_began_at(piece), self._since)
+        expires_at = piece.notification.expires_at
+        return self._policy.gives_up_at(began_at, None if expires_at is None else expires_at.timestamp())
+
+    def _end(self, handover: Handover, piece: Work, outcome: OutcomeName, reason: str, detail: str) -> None:
+        """A notification that the other side will not have is kept as a dead letter, so that it is not just gone."""
+        notification = piece.notification
+        handover.ended.append(
+            PageResult(
+                work=piece,
+                counts={},
+                state=State.ABANDONED,
+                started_at=handover.started_at,
+                dead_letter=DeadLetter(
+                    source=notification.source,
+                    event_id=notification.event_id,
+                    rule=notification.rule,
+                    stage="hub",
+                    reason=reason,
+                    detail=f"hub {notification.hub}: {detail}",
+                    body=_body(notification),
+                    content_type="application/json",
+                    headers=_headers(notification),
+                ),
+            )
+        )
+        self._observer.forwarded(notification, outcome, reason=detail, due_at=None)
+
+
+def _began_at(piece: Work) -> float:
+    """Since when it could have been handed over: what is scheduled does not age while it waits for its time."""
+    schedule_at = piece.notification.schedule_at
+    return piece.accepted_at if schedule_at is None else max(piece.accepted_at, schedule_at.timestamp())
+
+
+def _body(notification: Notification) -> bytes:
+    content = notification.content
+    return orjson.dumps(dict(content.properties)) if isinstance(content, TemplateContent) else content.payload
+
+
+def _headers(notification: Notification) -> dict[str, str]:
+    audience = "everyone" if isinstance(notification.audience, Everyone) else str(notification.audience)
+    return {"notification-id": notification.id, "audience": audience}

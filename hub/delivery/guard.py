@@ -1,0 +1,65 @@
+"""Whether push channels are dead, or we are wrong: services say the same of both."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from hub.outcome import OutcomeName, Reaction
+from hub.platforms.base import SendResult, all_delivered
+
+_MEMORY: Final = 100.0
+"""Verdicts that are remembered; what came before weighs less and less."""
+
+_SUSPECT: Final = 20
+"""Channels called wrong from which on it is asked how many were not."""
+
+_NEARLY_ALL: Final = 9
+"""Channels called wrong for each push taken from which on it is not the channels."""
+
+
+class Doubt:
+    """Listens to one service and credential; believes that channels are wrong unless it is said of nearly all of them.
+
+    A wrong topic, a key of another project or the other environment makes every channel look wrong, and a broadcast
+    would hide every phone of the hub.
+    """
+
+    def __init__(self) -> None:
+        self._taken = 0.0
+        self._doubted = 0.0
+        self.reason = ""
+        """What was last said and not believed; empty while all is believed."""
+
+    def weigh(self, results: Sequence[SendResult]) -> Sequence[SendResult]:
+        """The results of a batch; those not to be believed are the fault of the credential, and touch no registration."""
+        taken, doubted = len(results), 0
+        if not all_delivered(results):
+            taken = sum(result.reaction is Reaction.DELIVERED for result in results)
+            doubted = sum(result.doubtful for result in results)
+        self._taken += taken
+        self._doubted += doubted
+        is_believed = self._doubted < _SUSPECT or self._doubted <= _NEARLY_ALL * self._taken
+        self._forget()
+        if is_believed:
+            self.reason = ""
+        if is_believed or not doubted:
+            return results
+        weighed = [_our_fault(result) if result.doubtful else result for result in results]
+        self.reason = next(result.reason for result in weighed if result.doubtful)
+        return weighed
+
+    def _forget(self) -> None:
+        total = self._taken + self._doubted
+        if total > _MEMORY:
+            self._taken *= _MEMORY / total
+            self._doubted *= _MEMORY / total
+
+
+def _our_fault(result: SendResult) -> SendResult:
+    return replace(
+        result,
+        reaction=Reaction.CONFIG,
+        outcome=OutcomeName.INVALID_CREDENTIALS,
+        reason=f"{result.reason} for nearly every phone: is it our topic, key or environment?",
+        gone_since=None,
+    )

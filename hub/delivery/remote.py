@@ -1,0 +1,189 @@
+"""A hub elsewhere: an Azure Notification Hub, or a central pushbridge (Notification Hubs REST API, "Send notification").
+
+This process keeps rules and the durable outbox; registry and delivery are the other's. A notification is handed over as a
+whole, with its id as `Idempotency-Key`: a central pushbridge takes the same key once, however often it is sent. Azure does
+not know that header, so there a repetition after a crash is a second notification.
+"""
+
+import base64
+import hashlib
+import hmac
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+from urllib.parse import quote
+from xml.sax.saxutils import unescape
+
+import orjson
+
+from hub.delivery.remote_settings import RemoteSettings
+from hub.notification import Everyone, NativeContent, Notification, Platform, TemplateContent
+from hub.outcome import OutcomeName, Reaction
+from hub.platforms.base import SendResult
+from hub.platforms.headers import HeaderError, field_lines, given_fields
+from hub.platforms.hints import fit_headers
+from hub.platforms.results import malformed, retry_after, unreachable
+from hub.platforms.verdict_classes import (
+    CREDENTIALS,
+    FORMAT,
+    OUR_BUG,
+    SERVER_ERROR,
+    SIZE,
+    THROTTLED,
+    UNAVAILABLE,
+    Meaning,
+)
+from hub.platforms.wns.sender import type_of
+from hub.transport.client import Request, Transport
+
+API_VERSION: Final = "2020-06"
+TOKEN_LIFETIME: Final = 3600  # seconds
+CONNECTIONS: Final = 32  # neither Azure nor pushbridge is known to offer HTTP/2, and HTTP/1.1 is one request at a time
+
+_RENEW_BEFORE: Final = 300  # seconds
+_MAX_DETAIL: Final = 200  # characters of the other's words that are kept
+_FORMATS: Final[Mapping[Platform, str]] = {
+    Platform.APNS: "apple",
+    Platform.FCM: "fcmv1",
+    Platform.WNS: "windows",
+}
+_NATIVE_HEADERS: Final = ("apns-", "x-wns-")
+_DETAIL: Final = re.compile(r"<Detail>(.*?)(?:\.?TrackingId:|</Detail>)", re.DOTALL)
+_STATUSES: Final[Mapping[int, Meaning]] = {
+    400: FORMAT,
+    401: CREDENTIALS,
+    403: CREDENTIALS,
+    404: CREDENTIALS,  # there is no such hub
+    408: UNAVAILABLE,
+    410: CREDENTIALS,
+    413: SIZE,
+    429: THROTTLED,
+    503: UNAVAILABLE,
+}
+
+
+class RemoteHub:
+    """Hands notifications over; one result each, as a push service's sender gives them for pushes."""
+
+    def __init__(self, settings: RemoteSettings, *, clock: Callable[[], float] = time.time) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._transport = Transport(ca_file=settings.ca_file, http2=False, connections=CONNECTIONS)
+        self._token = ""
+        self._token_ends = 0.0
+
+    async def send(self, notifications: Sequence[Notification], *, deadline: float = 30.0) -> Sequence[SendResult]:
+        """In order; never raises for what the other answers. Nothing is repeated here."""
+        authorization = self._authorization()
+        requests = [
+            request_for(notification, self._settings, authorization=authorization) for notification in notifications
+        ]
+        responses = iter(
+            await self._transport.post_many(
+                (request for request in requests if not isinstance(request, SendResult)), deadline=deadline
+            )
+        )
+        results = []
+        for request in requests:
+            if isinstance(request, SendResult):
+                results.append(request)
+                continue
+            response = next(responses)
+            answered = response.status != 0
+            results.append(
+                verdict(response.status, response.headers, response.body) if answered else unreachable(response)
+            )
+        return results
+
+    async def close(self) -> None:
+        """End what is under way. May be called twice."""
+        await self._transport.close()
+
+    def _authorization(self) -> str:
+        """One signature for an hour: it is for the hub, not for a request."""
+        now = self._clock()
+        if now > self._token_ends - _RENEW_BEFORE:
+            self._token_ends = now + TOKEN_LIFETIME
+            self._token = signature(self._settings, int(self._token_ends))
+        return self._token
+
+
+def request_for(notification: Notification, settings: RemoteSettings, *, authorization: str) -> Request | SendResult:
+    """The request, or why there cannot be one. It does not carry `platforms`, `priority` and `collapse_key`."""
+    fields = {"authorization": authorization, "idempotency-key": notification.id}
+    if not isinstance(notification.audience, Everyone):
+        fields["servicebusnotification-tags"] = str(notification.audience)
+    if notification.expires_at is not None:
+        fields["servicebusnotification-apns-expiry"] = f"{notification.expires_at:%Y-%m-%dT%H:%M:%SZ}"
+    content = notification.content
+    try:
+        if isinstance(content, TemplateContent):
+            body = orjson.dumps(dict(content.properties))
+            fields["servicebusnotification-format"] = "template"
+            fields["content-type"] = "application/json;charset=utf-8"
+        else:
+            body = content.payload
+            fields["servicebusnotification-format"] = _FORMATS[content.platform]
+            fields |= _native_fields(content)
+        lines = field_lines(fields)
+    except HeaderError as error:
+        return malformed(str(error))
+    url = f"{settings.endpoint}/{quote(settings.hub, safe='')}/messages?api-version={API_VERSION}"
+    return Request(url, lines, body)
+
+
+def _native_fields(content: NativeContent) -> dict[str, str]:
+    """The headers given with a payload, hints among them made to fit, and those that its platform needs.
+
+    Raises: HeaderError.
+    """
+    fields = fit_headers(given_fields(content.headers, allowed=_NATIVE_HEADERS))
+    fields["content-type"] = "application/json;charset=utf-8"
+    if content.platform is Platform.WNS:
+        kind = fields.setdefault("x-wns-type", type_of(content.payload))
+        is_raw = kind.strip().lower() == "wns/raw"
+        fields["content-type"] = "application/octet-stream" if is_raw else "application/xml"
+    return fields
+
+
+def signature(settings: RemoteSettings, expires_at: int) -> str:
+    """A shared access signature for the hub (Azure Notification Hubs, "Security"); `expires_at` in seconds since 1970.
+
+    Spaces are percent-encoded: a `+` would be read as one.
+    """
+    resource = quote(f"{settings.endpoint}/{settings.hub}".lower(), safe="")
+    digest = hmac.digest(settings.key.encode(), f"{resource}\n{expires_at}".encode(), hashlib.sha256)
+    signed = quote(base64.b64encode(digest), safe="")
+    return f"SharedAccessSignature sr={resource}&sig={signed}&se={expires_at}&skn={quote(settings.key_name, safe='')}"
+
+
+def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
+    """What the other's answer means for a notification; 403 with `Retry-After` is how older services throttle."""
+    if status in (200, 201, 202):
+        return SendResult(reaction=Reaction.DELIVERED, outcome=OutcomeName.SUCCESS)
+    wait = retry_after(headers)
+    if status == 403 and wait is not None:
+        reaction, outcome = THROTTLED
+    elif status in _STATUSES:
+        reaction, outcome = _STATUSES[status]
+    elif status >= 500:
+        reaction, outcome = SERVER_ERROR
+    elif status >= 400:
+        reaction, outcome = OUR_BUG
+    else:  # a redirect, or a success that no hub answers with: something else lives there
+        reaction, outcome = CREDENTIALS
+    return SendResult(
+        reaction=reaction,
+        outcome=outcome,
+        reason=_words(status, body),
+        retry_after=wait,
+        lane_wide=reaction in (Reaction.CONFIG, Reaction.THROTTLED),
+    )
+
+
+def _words(status: int, body: bytes) -> str:
+    """The status, and what the service's error document adds to it; a proxy's page adds nothing."""
+    found = _DETAIL.search(body.decode("utf-8", "replace"))
+    detail = "" if found is None else " ".join(unescape(found[1]).split())[:_MAX_DETAIL]
+    return f"HTTP {status}: {detail}" if detail else f"HTTP {status}"

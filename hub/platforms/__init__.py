@@ -1,0 +1,1 @@
+"""Push services, a folder each: read `base` first."""

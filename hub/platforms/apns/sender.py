@@ -1,0 +1,273 @@
+"""Apple Push Notification service over HTTP/2 (Apple, "Sending notification requests to APNs").
+
+Token authentication only. A push costs one request over the shared transport; what all pushes of a page have in common
+is worked out once.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from hub.notification import Platform, Priority
+from hub.outcome import OutcomeName, Reaction
+from hub.platforms.apns.token import ProviderToken
+from hub.platforms.base import Push, SendResult
+from hub.platforms.headers import HeaderError, field_lines, given_fields
+from hub.platforms.hints import MAX_APNS_EXPIRATION, collapse_id, fit_headers
+from hub.platforms.results import malformed, refused, retry_after
+from hub.platforms.verdict_classes import (
+    BAD_CHANNEL,
+    CHANNEL_THROTTLED,
+    CREDENTIALS,
+    EXPIRED_CHANNEL,
+    FORMAT,
+    OUR_BUG,
+    SERVER_ERROR,
+    SIZE,
+    STALE_TOKEN,
+    THROTTLED,
+    UNAVAILABLE,
+    UNKNOWN,
+    UNREACHABLE,
+    WRONG_CHANNEL,
+    WRONG_TOKEN,
+    Meaning,
+)
+from hub.transport.client import Request, Transport
+from hub.transport.http_send import json_object, post, send_renewing
+
+HOSTS: Final = {"production": "https://api.push.apple.com", "sandbox": "https://api.sandbox.push.apple.com"}
+
+MAX_PAYLOAD: Final = 4096  # bytes
+MAX_VOIP_PAYLOAD: Final = 5120
+TOO_MANY_REQUESTS_PAUSE: Final = 60.0  # seconds; Apple names no time for a device that gets too much
+
+TOPIC_SUFFIXES: Final[Mapping[str, str]] = {
+    "voip": ".voip",
+    "complication": ".complication",
+    "controls": ".push-type.controls",
+    "fileprovider": ".pushkit.fileprovider",
+    "liveactivity": ".push-type.liveactivity",
+    "location": ".location-query",
+    "pushtotalk": ".voip-ptt",
+    "widgets": ".push-type.widgets",
+}
+"""What `apns-push-type` puts behind the bundle id in `apns-topic`; types not named put nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApnsSettings:
+    """A key of a team and the app it pushes to. `key` is the PEM text of the `.p8` file, `topic` the bundle id.
+
+    `endpoint` replaces Apple's host of the environment (`https://host:port`), `ca_file` the trusted roots.
+    """
+
+    key: str = field(repr=False)
+    key_id: str
+    team_id: str
+    topic: str
+    environment: Literal["production", "sandbox"] = "production"
+    endpoint: str | None = None
+    ca_file: str | None = None
+
+
+DELIVERED: Final = SendResult(reaction=Reaction.DELIVERED, outcome=OutcomeName.SUCCESS)
+"""One for all: Apple's id of a push is the push's own."""
+
+REASONS: Final[Mapping[str, Meaning]] = {
+    "BadCollapseId": FORMAT,
+    "BadDeviceToken": BAD_CHANNEL,
+    "BadExpirationDate": FORMAT,
+    "BadMessageId": FORMAT,
+    "BadPriority": FORMAT,
+    "BadTopic": CREDENTIALS,
+    "DeviceTokenNotForTopic": WRONG_CHANNEL,
+    "DuplicateHeaders": FORMAT,
+    "IdleTimeout": UNREACHABLE,
+    "InvalidPushType": FORMAT,
+    "MissingDeviceToken": (Reaction.DROP, OutcomeName.BAD_CHANNEL),
+    "MissingTopic": CREDENTIALS,
+    "PayloadEmpty": FORMAT,
+    "TopicDisallowed": CREDENTIALS,
+    "BadCertificate": CREDENTIALS,
+    "BadCertificateEnvironment": CREDENTIALS,
+    "ExpiredProviderToken": STALE_TOKEN,
+    "InvalidProviderToken": CREDENTIALS,
+    "MissingProviderToken": CREDENTIALS,
+    "UnrelatedKeyIdInToken": WRONG_TOKEN,
+    "BadEnvironmentKeyIdInToken": WRONG_TOKEN,
+    "Forbidden": CREDENTIALS,
+    "BadPath": OUR_BUG,
+    "MethodNotAllowed": OUR_BUG,
+    "Unregistered": EXPIRED_CHANNEL,
+    "ExpiredToken": EXPIRED_CHANNEL,
+    "PayloadTooLarge": SIZE,
+    "TooManyRequests": CHANNEL_THROTTLED,
+    "TooManyProviderTokenUpdates": THROTTLED,
+    "InternalServerError": SERVER_ERROR,
+    "ServiceUnavailable": UNAVAILABLE,
+    "Shutdown": UNAVAILABLE,
+}
+"""Apple, "Handling notification responses from APNs"; the reason decides, the status only where there is none."""
+
+_WITHOUT_REASON: Final[Mapping[int, Meaning]] = {
+    403: CREDENTIALS,
+    404: OUR_BUG,
+    405: OUR_BUG,
+    410: EXPIRED_CHANNEL,
+    413: SIZE,
+    429: CHANNEL_THROTTLED,
+    500: SERVER_ERROR,
+    503: UNAVAILABLE,
+}
+
+_STALE: Final = {"ExpiredProviderToken", "UnrelatedKeyIdInToken"}
+"""Sent once more over a new connection: on the old one Apple goes on refusing."""
+
+_DOUBTFUL: Final = {"BadDeviceToken", "DeviceTokenNotForTopic"}
+_SPOILS_CONNECTION: Final = _STALE | {"InvalidProviderToken", "IdleTimeout", "Shutdown"}
+_SHOWN: Final = {"alert", "badge", "sound"}
+
+
+def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
+    """What an answer means for its push."""
+    if status == 200:
+        return DELIVERED
+    answer = json_object(body)
+    reason = str(answer.get("reason", ""))
+    reaction, outcome = REASONS.get(reason) or _WITHOUT_REASON.get(status, UNKNOWN)
+    wait = retry_after(headers)
+    if wait is None and outcome is OutcomeName.CHANNEL_THROTTLED:
+        wait = TOO_MANY_REQUESTS_PAUSE
+    return SendResult(
+        reaction=reaction,
+        outcome=outcome,
+        reason=reason or f"HTTP {status}",
+        pns_id=headers.get("apns-id", ""),
+        retry_after=wait,
+        gone_since=_moment(answer.get("timestamp")) if reaction is Reaction.GONE else None,
+        lane_wide=reaction is Reaction.CONFIG or outcome is OutcomeName.THROTTLED,
+        doubtful=reason in _DOUBTFUL,
+    )
+
+
+def headers_for(push: Push, *, topic: str) -> list[bytes] | SendResult:
+    """The header lines that a push shares with others of its page, or why it cannot be sent.
+
+    A header given with the push wins over what would be derived. A hint that Apple would refuse is made to fit or left
+    out. `apns-priority` is left out where it is Apple's default.
+    """
+    try:
+        fields = fit_headers(given_fields(push.headers, allowed=("apns-",)))
+        fields.pop("apns-id", None)  # a push has one id on every try
+        push_type = fields.setdefault("apns-push-type", "background" if _is_silent(push.payload) else "alert")
+        fields.setdefault("apns-topic", topic + TOPIC_SUFFIXES.get(push_type, ""))
+        if push_type == "background" or push.priority is Priority.NORMAL:
+            fields.setdefault("apns-priority", "5")
+        if push_type == "background" and fields["apns-priority"] == "10":
+            fields["apns-priority"] = "5"  # Apple calls 10 an error for a background push
+        if push.expires_at is not None:
+            seconds = min(max(int(push.expires_at.timestamp()), 0), MAX_APNS_EXPIRATION)
+            fields.setdefault("apns-expiration", str(seconds))
+        # Push types but alerts show nothing that could be replaced.
+        if key := collapse_id(push.collapse_key) or (push_type == "alert" and push.collapse_id):
+            fields.setdefault("apns-collapse-id", key)
+        lines = field_lines(fields)
+    except HeaderError as error:
+        return malformed(str(error))
+    limit = MAX_VOIP_PAYLOAD if push_type == "voip" else MAX_PAYLOAD
+    if len(push.payload) > limit:
+        return refused(OutcomeName.INVALID_NOTIFICATION_SIZE, f"PayloadTooLarge: more than {limit} bytes")
+    if not push.payload:
+        return malformed("PayloadEmpty")
+    return lines
+
+
+class ApnsRequests:
+    """Makes the requests of a batch: pure, but that it remembers the header lines of the push before."""
+
+    def __init__(self, *, url: str, topic: str, token: str) -> None:
+        self._url = url
+        self._topic = topic
+        self._common = [f"authorization: bearer {token}".encode(), b"content-type: application/json"]
+        self._last: Push | None = None
+        self._lines: list[bytes] | SendResult = []
+
+    def request_for(self, push: Push) -> Request | SendResult:
+        """The request, or why there cannot be one."""
+        last = self._last
+        if (
+            last is None
+            or push.payload is not last.payload
+            or push.headers is not last.headers
+            or push.expires_at is not last.expires_at
+            or push.collapse_key != last.collapse_key
+            or push.collapse_id != last.collapse_id
+            or push.priority is not last.priority
+        ):
+            self._last = push
+            lines = headers_for(push, topic=self._topic)
+            self._lines = lines if isinstance(lines, SendResult) else [*self._common, *lines]
+        if isinstance(self._lines, SendResult):
+            return self._lines
+        if not (push.push_channel.isascii() and push.push_channel.isalnum()):
+            # Refused here and not taken for dead: only Apple's word ends a registration.
+            return refused(OutcomeName.BAD_CHANNEL, "BadDeviceToken: letters and digits only")
+        return Request(self._url + push.push_channel, [*self._lines, b"apns-id: " + push.id.encode()], push.payload)
+
+
+class ApnsSender:
+    """APNs for one key and one app.
+
+    Raises: ValueError: the key is unusable, see `ProviderToken`.
+    """
+
+    platform = Platform.APNS
+
+    def __init__(self, settings: ApnsSettings) -> None:
+        self._topic = settings.topic
+        self._url = f"{settings.endpoint or HOSTS[settings.environment]}/3/device/"
+        self._token = ProviderToken(key=settings.key, key_id=settings.key_id, team_id=settings.team_id)
+        self._transport = Transport(ca_file=settings.ca_file)
+
+    async def send(self, pushes: Sequence[Push], *, deadline: float = 10.0) -> Sequence[SendResult]:
+        """See `Sender.send`."""
+        return await send_renewing(pushes, self._send, _is_stale, deadline=deadline)
+
+    async def close(self) -> None:
+        """See `Sender.close`."""
+        await self._transport.close()
+
+    async def _send(self, pushes: Sequence[Push], deadline: float) -> list[SendResult]:
+        generation = self._transport.generation
+        token = self._token.current()
+        requests = ApnsRequests(url=self._url, topic=self._topic, token=token)
+        results = await post(self._transport, pushes, requests.request_for, verdict, deadline=deadline)
+        reasons = {result.reason for result in results if result is not DELIVERED}
+        if not reasons.isdisjoint(_SPOILS_CONNECTION):
+            self._transport.renew(since=generation)
+        if "TooManyProviderTokenUpdates" in reasons:
+            self._token.refuse_update(token)
+        if "ExpiredProviderToken" in reasons:
+            self._token.expire(token)
+        return results
+
+
+def _is_stale(result: SendResult) -> bool:
+    return result.reason in _STALE
+
+
+def _is_silent(payload: bytes) -> bool:
+    """Whether a payload wakes the app without showing anything: it is to go as a background push."""
+    if b'"content-available"' not in payload:
+        return False
+    aps = json_object(payload).get("aps")
+    return isinstance(aps, dict) and aps.get("content-available") == 1 and aps.keys().isdisjoint(_SHOWN)
+
+
+def _moment(milliseconds: object) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC) if isinstance(milliseconds, int) else None
+    except (ValueError, OverflowError, OSError):  # no year that there is: as good as not said
+        return None

@@ -1,0 +1,325 @@
+"""Firebase Cloud Messaging, HTTP v1 over HTTP/2 (Firebase, "REST Resource: projects.messages" and "ErrorCode")."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final, Self
+
+import orjson
+
+from hub.notification import Platform, Priority
+from hub.outcome import OutcomeName, Reaction
+from hub.platforms.base import PUSH_ID_HEADER, Push, SendResult
+from hub.platforms.fcm.service_account import ServiceAccountAssertion
+from hub.platforms.hints import fcm_key, fcm_priority, fcm_text, fcm_ttl
+from hub.platforms.results import malformed, refused, retry_after
+from hub.platforms.verdict_classes import (
+    BAD_CHANNEL,
+    CREDENTIALS,
+    FORMAT,
+    SERVER_ERROR,
+    SIZE,
+    STALE_TOKEN,
+    THROTTLED,
+    UNAVAILABLE,
+    UNKNOWN,
+    WRONG_CHANNEL,
+    Meaning,
+)
+from hub.transport.client import Request, Transport
+from hub.transport.http_send import Builder, json_object, send_authorized
+from hub.transport.oauth import AccessTokens
+
+ENDPOINT: Final = "https://fcm.googleapis.com"
+SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
+
+MAX_PAYLOAD: Final = 4096  # bytes of keys and values
+MAX_TTL: Final = 2_419_200  # seconds, four weeks
+QUOTA_PAUSE: Final = 60.0  # seconds; what Google asks for after a 429 that names no time
+SERVER_PAUSE: Final = 10.0  # seconds; likewise after a 500
+STREAMS: Final = 100  # requests at once on a connection; Google's own SDK stays at this
+CONNECTIONS: Final = 10
+
+TARGETS: Final = ("token", "topic", "condition", "fid")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FcmSettings:
+    """A service account that may send to a project; `private_key` is PEM text.
+
+    `endpoint` replaces Google's host (`https://host:port`), `ca_file` the trusted roots for it and for `token_uri`.
+    """
+
+    project_id: str
+    client_email: str
+    private_key: str = field(repr=False)
+    private_key_id: str = ""
+    token_uri: str = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
+    endpoint: str | None = None
+    ca_file: str | None = None
+
+    @classmethod
+    def from_service_account(cls, text: str, *, endpoint: str | None = None, ca_file: str | None = None) -> Self:
+        """From the JSON key file that the Google Cloud console hands out.
+
+        Raises: ValueError: names what is missing.
+        """
+        try:
+            account = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            raise ValueError(f"the service account is no JSON: {error}") from error
+        needed = ("project_id", "client_email", "private_key")
+        account = account if isinstance(account, dict) else {}
+        missing = [name for name in needed if not isinstance(account.get(name), str) or not account[name]]
+        if missing:
+            raise ValueError(f"the service account lacks {', '.join(missing)}; use the JSON key file as downloaded")
+        optional = {name: str(account[name]) for name in ("private_key_id", "token_uri") if account.get(name)}
+        return cls(**{name: account[name] for name in needed}, **optional, endpoint=endpoint, ca_file=ca_file)
+
+
+ERROR_CODES: Final[Mapping[str, Meaning]] = {
+    "UNREGISTERED": BAD_CHANNEL,
+    "SENDER_ID_MISMATCH": (Reaction.GONE, OutcomeName.INVALID_CREDENTIALS),
+    "QUOTA_EXCEEDED": THROTTLED,
+    "THIRD_PARTY_AUTH_ERROR": CREDENTIALS,
+    "APNS_AUTH_ERROR": CREDENTIALS,
+    "INTERNAL": SERVER_ERROR,
+    "UNAVAILABLE": UNAVAILABLE,
+    "UNSPECIFIED_ERROR": UNKNOWN,
+}
+"""By `FcmError.errorCode`; `INVALID_ARGUMENT` has several meanings, see `_invalid_argument`."""
+
+_WITHOUT_CODE: Final[Mapping[int, Meaning]] = {
+    401: STALE_TOKEN,
+    403: CREDENTIALS,
+    404: CREDENTIALS,  # a wrong project or path: no word about the phone
+    429: THROTTLED,
+    500: SERVER_ERROR,
+    502: SERVER_ERROR,
+    503: UNAVAILABLE,
+    504: SERVER_ERROR,
+}
+_PAUSES: Final[Mapping[OutcomeName, float]] = {
+    OutcomeName.THROTTLED: QUOTA_PAUSE,
+    OutcomeName.CHANNEL_THROTTLED: QUOTA_PAUSE,
+    OutcomeName.PNS_SERVER_ERROR: SERVER_PAUSE,
+}
+_ONE_PLATFORM: Final = {"THIRD_PARTY_AUTH_ERROR", "APNS_AUTH_ERROR"}  # a key inside the Firebase project, not ours
+
+
+def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
+    """What an answer means for its push."""
+    answer = json_object(body)
+    if status == 200:
+        return SendResult(reaction=Reaction.DELIVERED, outcome=OutcomeName.SUCCESS, pns_id=str(answer.get("name", "")))
+    error = answer.get("error")
+    error = error if isinstance(error, dict) else {}
+    details = _objects(error.get("details"))
+    code = _error_code(details)
+    if code in ERROR_CODES:
+        reaction, outcome = ERROR_CODES[code]
+    elif status == 400:
+        reaction, outcome = _invalid_argument(str(error.get("message", "")), details)
+    else:
+        reaction, outcome = _WITHOUT_CODE.get(status, UNKNOWN)
+    if outcome is OutcomeName.THROTTLED and _is_about_one_target(details):
+        outcome = OutcomeName.CHANNEL_THROTTLED
+    wait = retry_after(headers)
+    return SendResult(
+        reaction=reaction,
+        outcome=outcome,
+        reason=code or str(error.get("status") or f"HTTP {status}"),
+        retry_after=_PAUSES.get(outcome) if wait is None else wait,
+        doubtful=reaction is Reaction.GONE and code != "UNREGISTERED",
+        lane_wide=(reaction is Reaction.CONFIG and code not in _ONE_PLATFORM) or outcome is OutcomeName.THROTTLED,
+    )
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _error_code(details: Sequence[Mapping[str, Any]]) -> str:
+    codes = (detail.get("errorCode") for detail in details if str(detail.get("@type", "")).endswith("fcm.v1.FcmError"))
+    return str(next(codes, None) or "")
+
+
+def _invalid_argument(message: str, details: Sequence[Mapping[str, Any]]) -> Meaning:
+    """Google has one code for a bad token, a bad field and a big message; fields say it best, then the words do."""
+    fields = {
+        str(violation.get("field")) for detail in details for violation in _objects(detail.get("fieldViolations"))
+    }
+    words = message.lower()
+    if fields:
+        return BAD_CHANNEL if fields == {"message.token"} else FORMAT
+    if "too big" in words:
+        return SIZE
+    if "package name" in words:
+        return WRONG_CHANNEL
+    if "registration token" in words:
+        return BAD_CHANNEL
+    return FORMAT
+
+
+def _is_about_one_target(details: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a `google.rpc.QuotaFailure` names the quota of a device or a topic, not the project's."""
+    subjects = " ".join(
+        f"{violation.get('subject', '')} {violation.get('description', '')}".lower()
+        for detail in details
+        for violation in _objects(detail.get("violations"))
+    )
+    return "device" in subjects or "topic" in subjects
+
+
+_FIT: Final[Mapping[str, Callable[[object], str | None]]] = {
+    "priority": fcm_priority,
+    "ttl": lambda value: fcm_ttl(value, MAX_TTL),
+    "collapse_key": fcm_text,
+    "collapseKey": fcm_text,
+}
+
+
+def body_parts(push: Push, *, now: datetime) -> tuple[bytes, bytes] | SendResult:
+    """The request's body before and behind the registration token, or why the payload cannot be sent.
+
+    Priority, time to live and collapse key go into `message.android` where the payload does not set them, and are made
+    to fit. A notification that is shown has a tag too: the collapse key, else the collapse id, so that a push that is
+    sent again replaces itself on the screen. The collapse id is no `collapse_key`: FCM keeps four of those for a phone
+    that is away. A hint that would make the payload too large is left out. One payload may never name a target: it goes
+    to the phones of the audience and to nobody else.
+    """
+    envelope = json_object(push.payload)
+    message = envelope.get("message")
+    if not isinstance(message, dict):
+        return malformed('the payload has to be a JSON object {"message": {...}}')
+    targets = [name for name in TARGETS if name in message]
+    if targets:
+        return malformed(f"message.{targets[0]} cannot be given: the hub sends to the audience's own tokens")
+    android = message.pop("android", None)
+    android = {} if android is None else android  # null is as good as absent in the JSON of protocol buffers
+    if not isinstance(android, dict):
+        return malformed("message.android has to be a JSON object")
+    android = _fit_given(android)
+    room = MAX_PAYLOAD - sum(map(_size, (message.get("data"), message.get("notification"), android)))
+    if room < 0:
+        return refused(OutcomeName.INVALID_NOTIFICATION_SIZE, f"more than {MAX_PAYLOAD} bytes of keys and values")
+    _put_hints(push, message, android, room=room, now=now)
+    if android:
+        message["android"] = android
+    rest = {name: value for name, value in envelope.items() if name != "message"}
+    tail = b"," + orjson.dumps(rest)[1:] if rest else b"}"
+    text = orjson.dumps(message)
+    return b'{"message":{"token":', (b"," + text[1:] if message else b"}") + tail
+
+
+def _fit_given(android: Mapping[str, Any]) -> dict[str, Any]:
+    """The payload's own `message.android`, each hint in it made to fit or left out."""
+    given = {}
+    for name, value in android.items():
+        fit = _FIT.get(name)
+        kept = value if fit is None else fit(value)
+        if fit is None or kept is not None:
+            given[name] = kept
+    notification = given.get("notification")
+    if isinstance(notification, dict) and "tag" in notification:
+        tag = fcm_text(notification["tag"])
+        rest = {name: value for name, value in notification.items() if name != "tag"}
+        given["notification"] = rest if tag is None else {**rest, "tag": tag}
+    return given
+
+
+def _put_hints(push: Push, message: Mapping[str, Any], android: dict[str, Any], *, room: int, now: datetime) -> None:
+    """Put into `android` what it does not say yet and has room for, the most important first."""
+    key = fcm_key(push.collapse_key)
+    hints = {"priority": "high" if push.priority is Priority.HIGH else "normal"}
+    if push.expires_at is not None:
+        seconds = int((push.expires_at - now).total_seconds())
+        hints["ttl"] = f"{min(max(seconds, 0), MAX_TTL)}s"
+    if key is not None and "collapseKey" not in android:
+        hints["collapse_key"] = key
+    for name, value in hints.items():
+        cost = _size({name: value})
+        if name not in android and cost <= room:
+            android[name] = value
+            room -= cost
+    tag = key or push.collapse_id
+    shown = android.get("notification")
+    if tag and (message.get("notification") or shown) and isinstance(shown, dict | None):
+        shown = shown or {}
+        cost = _size({"tag": tag}) + ("notification" not in android) * len("notification")
+        if "tag" not in shown and cost <= room:
+            android["notification"] = {**shown, "tag": tag}
+
+
+def _size(value: object) -> int:
+    match value:
+        case None:
+            return 0
+        case dict():
+            return sum(_size(name) + _size(one) for name, one in value.items())
+        case list():
+            return sum(map(_size, value))
+        case _:
+            return len(str(value).encode())
+
+
+class FcmRequests:
+    """Makes the requests of a batch: pure, but that it remembers the body of the push before."""
+
+    def __init__(self, *, url: str, token: str, now: datetime) -> None:
+        self._url = url
+        self._lines = [f"authorization: Bearer {token}".encode(), b"content-type: application/json"]
+        self._now = now
+        self._last: Push | None = None
+        self._parts: tuple[bytes, bytes] | SendResult = (b"", b"")
+
+    def request_for(self, push: Push) -> Request | SendResult:
+        """The request, or why there cannot be one. FCM has no headers of its own: those of the push are not sent."""
+        last = self._last
+        if (
+            last is None
+            or push.payload is not last.payload
+            or push.expires_at is not last.expires_at
+            or push.collapse_key != last.collapse_key
+            or push.collapse_id != last.collapse_id
+            or push.priority is not last.priority
+        ):
+            self._last = push
+            self._parts = body_parts(push, now=self._now)
+        if isinstance(self._parts, SendResult):
+            return self._parts
+        lines = [*self._lines, f"{PUSH_ID_HEADER}: {push.id}".encode()]
+        head, tail = self._parts
+        return Request(self._url, lines, head + orjson.dumps(push.push_channel) + tail)
+
+
+class FcmSender:
+    """FCM for one service account and project.
+
+    Raises: ValueError: the private key is unusable.
+    """
+
+    platform = Platform.FCM
+
+    def __init__(self, settings: FcmSettings) -> None:
+        self._url = f"{settings.endpoint or ENDPOINT}/v1/projects/{settings.project_id}/messages:send"
+        assertion = ServiceAccountAssertion(
+            client_email=settings.client_email,
+            private_key=settings.private_key,
+            private_key_id=settings.private_key_id,
+            audience=settings.token_uri,
+            scope=SCOPE,
+        )
+        self._tokens = AccessTokens(settings.token_uri, assertion.form, ca_file=settings.ca_file)
+        self._transport = Transport(ca_file=settings.ca_file, connections=CONNECTIONS, streams=STREAMS)
+
+    async def send(self, pushes: Sequence[Push], *, deadline: float = 10.0) -> Sequence[SendResult]:
+        """See `Sender.send`."""
+        return await send_authorized(self._transport, self._tokens, pushes, self._builder, verdict, deadline=deadline)
+
+    async def close(self) -> None:
+        """See `Sender.close`."""
+        await self._transport.close()
+
+    def _builder(self, token: str) -> Builder:
+        return FcmRequests(url=self._url, token=token, now=datetime.now(UTC)).request_for

@@ -1,0 +1,1 @@
+"""Installations and the registrations derived from them."""

@@ -1,0 +1,320 @@
+"""Installation documents: JSON to `Installation` and back, and the registrations derived from one.
+
+Notification Hubs REST API, "Create or overwrite an installation". Property names compare without case, unknown
+properties and nulls are passed over, because the SDKs differ in both.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from hub.content.templates import compile_template
+from hub.dates import format_date, parse_date
+from hub.errors import InvalidRequestError, TagError, TemplateError
+from hub.installation import MAX_ID_LENGTH, Installation, Registration, Template
+from hub.notification import Platform
+from hub.tags import MAX_TAG_LENGTH, installation_tag, is_service_tag_value, tag_key, user_tag, valid_tag
+
+MAX_TAGS = 60
+MAX_TAG_BYTES = 8000
+"""All tags of one list together, in UTF-8: the service's own bound, whatever the number of tags."""
+
+_MAX_TEMPLATE_NAME = 200
+_NEVER = "9999-12-31T23:59:59.9999999Z"
+_LAST_YEAR = 9999
+_HUB_S_OWN = ("$", "%")
+"""How tags begin that no phone sets: service tags, and the index's own keys (`hub/store/audience.py`)."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_WNS_CHANNEL = re.compile(r"([^/?#]*)([^#]*)")
+_APNS_TOKEN = re.compile(r"(?:[0-9A-Fa-f]{2})+")
+_PLATFORMS = {
+    "apns": Platform.APNS,
+    "fcmv1": Platform.FCM,
+    # Google's legacy API is gone; its tokens are FCM v1's tokens.
+    "gcm": Platform.FCM,
+    "fcm": Platform.FCM,
+    "wns": Platform.WNS,
+}
+_NOT_YET = frozenset({"mpns", "adm", "baidu", "browser", "xiaomi"})
+
+
+def installation_from_document(id: str, document: Mapping[str, Any], *, max_tags: int = MAX_TAGS) -> Installation:
+    """The installation that a client put under `id`, checked: tags, templates and push channel are fit to be used.
+
+    Raises: InvalidRequestError, and its children for tags and templates.
+    """
+    given = _folded(document)
+    check_installation_id(id)
+    if given.get("installationid", id) != id:
+        raise InvalidRequestError(
+            f"installationId {_found(given['installationid'])} is not the id in the path, {id[:60]!r}"
+        )
+    if given.get("secondarytiles"):
+        raise InvalidRequestError("secondaryTiles are not supported yet")
+    platform = _platform(_text(given, "platform"))
+    user_id = _optional_text(given, "userId")
+    if user_id is not None and not is_service_tag_value(user_id):
+        raise InvalidRequestError(
+            f"userId {user_id[:60]!r} has {len(user_id)} characters; up to {MAX_TAG_LENGTH} are allowed, of letters,"
+            " digits and -_@#.:="
+        )
+    own = _own_service_tag(given, user_id)
+    tags = _tags(given, "tags", own, max_tags)
+    expires_at = parse_date(given["expirationtime"]) if _optional_text(given, "expirationTime") else None
+    return Installation(
+        id=id,
+        platform=platform,
+        push_channel=canonical_push_channel(platform, _text(given, "pushChannel")),
+        user_id=user_id,
+        tags=tags,
+        templates=_templates(_object(given, "templates"), platform, own, max_tags),
+        push_variables=_texts(_object(given, "pushVariables"), "pushVariables"),
+        expires_at=None if expires_at is None or expires_at.year == _LAST_YEAR else expires_at,
+    )
+
+
+def check_installation_id(id: str) -> None:
+    """Any text that a URL can hold in UTF-8, up to MAX_ID_LENGTH characters. Raises: InvalidRequestError."""
+    if not id:
+        raise InvalidRequestError("the path names no installation: its id is empty")
+    if len(id) > MAX_ID_LENGTH:
+        raise InvalidRequestError(
+            f"an installation's id of {len(id)} characters is too long, {MAX_ID_LENGTH} are allowed"
+        )
+    if "\ufffd" in id:
+        # The server puts it in place of what it cannot decode, so several ids would be one.
+        raise InvalidRequestError("the installation's id in the path is not UTF-8")
+
+
+def document_of(installation: Installation) -> dict[str, Any]:
+    """The document as the service answers it: its order, empty members left out, no service tags."""
+    document = {
+        "installationId": installation.id,
+        "pushChannel": installation.push_channel,
+        "pushChannelExpired": installation.push_channel_expired,
+        "platform": installation.platform.value,
+        "expirationTime": format_date(installation.expires_at) if installation.expires_at else _NEVER,
+        "userId": installation.user_id,
+        "tags": [tag for tag in installation.tags if not tag.startswith("$")],
+        "pushVariables": dict(installation.push_variables),
+        "templates": {name: _template_document(name, template) for name, template in installation.templates.items()},
+    }
+    return {name: value for name, value in document.items() if value or value is False}
+
+
+def registrations_of(installation: Installation) -> list[Registration]:
+    """One native registration and one for each template; `registration_id` is left empty for the store to fill."""
+    tags = [installation_tag(installation.id)]
+    if installation.user_id:
+        tags.append(user_tag(installation.user_id))
+    native = Registration(
+        registration_id="",
+        platform=installation.platform,
+        push_channel=installation.push_channel,
+        tags=_distinct([*tags, *installation.tags]),
+        push_variables=installation.push_variables,
+        installation_id=installation.id,
+        expires_at=installation.expires_at,
+    )
+    return [
+        native,
+        *(
+            replace(
+                native,
+                tags=_distinct([*native.tags, *template.tags, name]),
+                template_name=name,
+                template=template,
+            )
+            for name, template in installation.templates.items()
+        ),
+    ]
+
+
+def canonical_push_channel(platform: Platform, text: str) -> str:
+    """The handle as it is stored and compared: APNs tokens in upper-case hex, WNS a URL with its host in lower
+    case and without default port and fragment, FCM as it came. So one phone cannot be registered as two by its spelling.
+
+    Raises: InvalidRequestError.
+    """
+    match platform:
+        case Platform.APNS:
+            if not _APNS_TOKEN.fullmatch(text):
+                raise InvalidRequestError("pushChannel: an APNs device token is an even number of hex digits")
+            return text.upper()
+        case Platform.WNS:
+            if not text.lower().startswith("https://"):
+                raise InvalidRequestError("pushChannel: a WNS channel is an https:// URL")
+            host, path = _WNS_CHANNEL.match(text, len("https://")).groups()  # type: ignore[union-attr]  # it matches any text
+            return f"https://{host.lower().removesuffix(':443')}{'/' if path.startswith('?') else ''}{path}"
+        case Platform.FCM:
+            pass
+    return text
+
+
+def _platform(text: str) -> Platform:
+    name = text.lower()
+    if name in _NOT_YET:
+        raise InvalidRequestError(f"platform {name} is not supported yet; supported are {', '.join(_PLATFORMS)}")
+    if name not in _PLATFORMS:
+        raise InvalidRequestError(f"unknown platform {text[:60]!r}; supported are {', '.join(_PLATFORMS)}")
+    return _PLATFORMS[name]
+
+
+def _templates(given: Mapping[str, Any], platform: Platform, own: str | None, max_tags: int) -> dict[str, Template]:
+    templates = {}
+    for name, document in given.items():
+        where = f"templates.{name[:60]}"
+        _check_template_name(name, where)
+        if not isinstance(document, Mapping):
+            raise TemplateError(f"{where}: expected an object with a body", where=where)
+        try:
+            templates[name] = _template(name, _folded(document), own, max_tags)
+            compile_template(templates[name], platform)
+        except TagError as error:
+            raise TagError(f"{where}: {error}") from error
+        except TemplateError as error:
+            raise TemplateError(f"{where}: {error}", where=f"{where}: {error.where}") from error
+        except InvalidRequestError as error:
+            raise TemplateError(f"{where}: {error}", where=where) from error
+    return templates
+
+
+def _check_template_name(name: str, where: str) -> None:
+    """A template's name becomes a tag without the alphabet of tags; it must be none of those that only the hub sets."""
+    if not name or len(name) > _MAX_TEMPLATE_NAME:
+        raise TemplateError(
+            f"{where}: a template's name of {len(name)} characters; it has 1 to {_MAX_TEMPLATE_NAME}", where=where
+        )
+    if name.lstrip()[:1] in _HUB_S_OWN or _CONTROL.search(name):
+        raise TemplateError(
+            f"{where}: a template's name becomes a tag, and tags that begin with $ or % are set by the hub; a name has no"
+            " control characters either",
+            where=where,
+        )
+
+
+def _template(name: str, given: Mapping[str, Any], service_tag: str | None, max_tags: int) -> Template:
+    # The name, which `document_of` adds, comes back when a client sends what it has read; it need not be a valid tag.
+    own = [tag for tag in _list(given, "tags") if not isinstance(tag, str) or tag_key(tag) != tag_key(name)]
+    return Template(
+        body=_text(given, "body"),
+        headers=_texts(_object(given, "headers"), "headers"),
+        expiry=_optional_text(given, "expiry"),
+        tags=_tags({"tags": own}, "tags", service_tag, max_tags),
+    )
+
+
+def _template_document(name: str, template: Template) -> dict[str, Any]:
+    document = {
+        "body": template.body,
+        "headers": dict(template.headers),
+        "expiry": template.expiry,
+        "tags": list(_distinct([*template.tags, name])),
+    }
+    return {key: value for key, value in document.items() if value}
+
+
+def _tags(given: Mapping[str, Any], name: str, service_tag: str | None, max_tags: int) -> tuple[str, ...]:
+    texts = [_checked_text(tag, name).strip() for tag in _list(given, name)]
+    tags = _distinct(text for text in texts if text)
+    for tag in tags:
+        _check_service_tag(tag, service_tag, name)
+    invalid = [tag for tag in tags if not valid_tag(tag)]
+    if invalid:
+        shown = ", ".join(_shown(tag) for tag in invalid[:5])
+        raise TagError(f"{name}: not allowed: {shown}; a tag is up to {MAX_TAG_LENGTH} letters, digits and _ @ # . : -")
+    if len(tags) > max_tags:
+        raise TagError(f"{name}: {len(tags)} tags are too many, {max_tags} are allowed")
+    if sum(len(tag.encode()) for tag in tags) > MAX_TAG_BYTES:
+        raise TagError(f"{name}: all tags together may have {MAX_TAG_BYTES} bytes")
+    return tags
+
+
+def _own_service_tag(given: Mapping[str, Any], user_id: str | None) -> str | None:
+    """The one service tag that may stand in a list of tags: that of the installation's own user.
+
+    A document without a userId may name its user by such a tag among its own tags, as SDKs do for registrations. It may
+    claim any user anyway (the wire contract trusts whoever has the right Listen), so this is no more.
+    """
+    if user_id is not None:
+        return user_tag(user_id)
+    return next(
+        (tag.strip() for tag in _list(given, "tags") if isinstance(tag, str) and _names_user(tag.strip())), None
+    )
+
+
+def _check_service_tag(tag: str, own: str | None, name: str) -> None:
+    """A phone with the service tag of another phone or user would receive what is meant for that one alone."""
+    if not tag.startswith("$") or (own is not None and tag_key(tag) == tag_key(own)):
+        return
+    if _names_user(tag):
+        raise TagError(f"{name}: {_shown(tag)} names another user than userId does")
+    raise TagError(f"{name}: {_shown(tag)} begins with $, and such a tag is set by the hub alone")
+
+
+def _names_user(tag: str) -> bool:
+    return tag_key(tag).startswith("$userid:")
+
+
+def _shown(tag: str) -> str:
+    return repr(tag) if len(tag) <= MAX_TAG_LENGTH else f"{tag[:60]!r}… of {len(tag)} characters"
+
+
+def _distinct(tags: Iterable[str]) -> tuple[str, ...]:
+    """Without repetitions that differ in case only; the first spelling stays."""
+    by_key: dict[str, str] = {}
+    for tag in tags:
+        by_key.setdefault(tag_key(tag), tag)
+    return tuple(by_key.values())
+
+
+def _folded(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.lower(): value for name, value in document.items() if value is not None}
+
+
+def _text(given: Mapping[str, Any], name: str) -> str:
+    text = _optional_text(given, name)
+    if text is None:
+        raise InvalidRequestError(f"{name} is missing")
+    return text
+
+
+def _optional_text(given: Mapping[str, Any], name: str) -> str | None:
+    return _checked_text(given.get(name.lower(), ""), name) or None
+
+
+def _checked_text(value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        raise InvalidRequestError(f"{name}: expected a text, found {_found(value)}")
+    return value
+
+
+def _list(given: Mapping[str, Any], name: str) -> list[Any]:
+    value = given.get(name.lower(), [])
+    if not isinstance(value, list):
+        raise InvalidRequestError(f"{name}: expected a list of texts, found {_found(value)}")
+    return value
+
+
+def _object(given: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = given.get(name.lower(), {})
+    if not isinstance(value, Mapping):
+        raise InvalidRequestError(f"{name}: expected an object, found {_found(value)}")
+    return value
+
+
+def _texts(given: Mapping[str, Any], name: str) -> dict[str, str]:
+    return {key: _checked_text(value, f"{name}.{key[:60]}") for key, value in given.items() if value is not None}
+
+
+def _found(value: Any) -> str:
+    """A value for a complaint; of what may be nested, since even its text cannot always be made, the kind alone."""
+    match value:
+        case list():
+            return f"a list of {len(value)}"
+        case Mapping():
+            return f"an object of {len(value)}"
+        case _:
+            return repr(value)[:60]

@@ -1,1 +1,0 @@
-"""Push services, one a file. Read `base.py` first."""

@@ -1,0 +1,1 @@
+"""What `check` knows of rules that cannot do what their author meant."""

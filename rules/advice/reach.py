@@ -1,0 +1,414 @@
+"""What rules ask for that no event brings: fields that a source never has, types that its map never makes, rules that
+stand behind one that stops. Such a rule compiles and never fires, or fails with every event; each is a warning.
+
+What a source makes is known as far as its settings say. Where they leave something open, nothing is said.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from hub.times import is_no_time, parse_time
+from rules.advice.foreign import placeholders
+from rules.errors import ExpressionError
+from rules.expressions import Expression, readings_of, split
+from rules.match.patterns import OPERATORS
+from rules.node import Node
+from rules.problems import Problems, did_you_mean
+from rules.render import Text
+
+_ATTRIBUTES = ("type", "source", "subject")
+_NUMBER = re.compile(r"\s*[-+]?\d+(\.\d+)?\s*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Produced:
+    """What the events of one source are. None, or a missing attribute, says that it is not known.
+
+    `fields` are the names that data has, `is_text` says that data is one text, `meta` are the names of the broker's
+    properties, and `attributes` are the texts that make `type`, `source` and `subject`.
+    """
+
+    fields: frozenset[str] | None = None
+    is_text: bool = False
+    meta: frozenset[str] | None = None
+    attributes: Mapping[str, Text] = field(default_factory=dict)
+
+
+def check_reach(rules: Node | None, produced: Mapping[str, Produced], problems: Problems) -> None:
+    """Warn of what rules ask for in vain; `rules` is the section as written, with or without mistakes."""
+    if rules is None or not isinstance(rules.value, list):
+        return
+    earlier: dict[str | None, list[dict[str, Node]]] = {}  # rules that stop, by the one type they are about
+    for node in rules.value:
+        if not isinstance(node.value, dict):
+            continue
+        rule = node.value
+        sources = _sources_of(rule, produced)
+        _check_texts(rule, sources, problems)
+        _check_match(rule, sources, problems)
+        types = _types_of(rule)
+        candidates = [*earlier.get(None, ()), *(stop for one in types for stop in earlier.get(one, ()))]
+        _check_stopped(node, rule, candidates, problems)
+        if "stop" in rule and rule["stop"].value is True:
+            earlier.setdefault(next(iter(types)) if len(types) == 1 else None, []).append(rule)
+
+
+def check_map(texts: Node, produced: Produced, problems: Problems) -> None:
+    """Warn of what the `map` of a source reads of its messages in vain, and of an `id` that tells none from another."""
+    for key, node in texts.value.items() if isinstance(texts.value, dict) else ():
+        if isinstance(node.value, str):
+            _check_text(node, {"this source": produced}, is_certain=True, problems=problems)
+            _check_foreign(node, "stands for itself", problems)
+        if key == "id" and isinstance(node.value, str | int | float) and node.text and _is_constant(node.text):
+            message = "is the same for every message: all but the first are taken for repetitions of it, and dropped"
+            problems.warn(node, message, 'name what tells them apart, such as "{{ data.id }}"')
+        if key == "time" and isinstance(node.value, str) and _is_constant(node.value):
+            _check_time(node, problems)
+
+
+def _is_constant(text: str) -> bool:
+    return not any(is_hole for _, _, is_hole in _pieces(text)) and "{{" not in text
+
+
+def _check_time(node: Node, problems: Problems) -> None:
+    """A time that no message changes has to be one, else each is refused."""
+    try:
+        is_no_time(node.text) or parse_time(node.text)
+    except ValueError as error:
+        problems.add(node, f"{error}; with it every message is refused", 'a field is meant by "{{ data.time }}"')
+
+
+def _sources_of(rule: Mapping[str, Node], produced: Mapping[str, Produced]) -> Mapping[str, Produced]:
+    if "source" not in rule or rule["source"].value is None:
+        return produced
+    node = rule["source"]
+    names = [item.text for item in (node.value if isinstance(node.value, list) else [node])]
+    return {name: produced[name] for name in names if name in produced}
+
+
+# Texts and expressions
+
+
+def _check_texts(rule: Mapping[str, Node], sources: Mapping[str, Produced], problems: Problems) -> None:
+    """A rule with neither `match` nor `when` takes every event of its sources: each of them has to bring all fields."""
+    is_certain = "match" not in rule and "when" not in rule
+    when, push = rule.get("when"), rule.get("push")
+    if when is not None and isinstance(when.value, str):
+        _check_expression(when.value, when, sources, is_certain=False, problems=problems)
+    if push is None or not isinstance(push.value, dict):
+        return
+    for key in ("to", "with", "collapse", "native"):
+        for node in _texts_below(push.value.get(key)):
+            _check_text(node, sources, is_certain=is_certain, problems=problems)
+            if key != "to":
+                _check_foreign(node, "is sent as it stands", problems)
+
+
+def _texts_below(node: Node | None) -> Iterator[Node]:
+    match None if node is None else node.value:
+        case dict() as entries:
+            for entry in entries.values():
+                yield from _texts_below(entry)
+        case list() as items:
+            for item in items:
+                yield from _texts_below(item)
+        case str() if node is not None:
+            yield node
+
+
+def _check_foreign(node: Node, consequence: str, problems: Problems) -> None:
+    known: set[str] = set()
+    for offset, piece, is_hole in _pieces(str(node.value)):
+        for at, written, cure in () if is_hole else placeholders(piece):
+            if written not in known:
+                known.add(written)
+                hint = f"{cure}; to show it as it is, write {{{{ '{written}' }}}}"
+                problems.warn(
+                    node, f"{written} is no placeholder here, and {consequence}", hint, mark=node.at(offset + at + 1)
+                )
+
+
+def _pieces(text: str) -> list[tuple[int, str, bool]]:
+    if "{{" not in text:
+        return [(0, text, False)]
+    try:
+        return list(split(text))
+    except ExpressionError:
+        return []
+
+
+def _check_text(node: Node, sources: Mapping[str, Produced], *, is_certain: bool, problems: Problems) -> None:
+    for offset, piece, is_hole in _pieces(str(node.value)):
+        if is_hole:
+            _check_expression(piece, node, sources, is_certain=is_certain, problems=problems, offset=offset)
+
+
+def _check_expression(
+    text: str, node: Node, sources: Mapping[str, Produced], *, is_certain: bool, problems: Problems, offset: int = 0
+) -> None:
+    mark = node.at(offset + 1)
+    readings = readings_of(text)
+    for constant in readings.ordered_texts:
+        if _NUMBER.fullmatch(constant):
+            hint = f"write {constant.strip()} without quotes; data.x | number makes a number of text"
+            problems.warn(node, f"'{constant}' is text, which no number is compared with", hint, mark=mark)
+    for path in dict.fromkeys(readings.paths):
+        if path[-1] == "length" and len(path) > 2 and path[0] == "data":
+            shown = ".".join(map(str, path[:-1]))
+            problems.warn(node, "length is taken for a field", f"for the length write {shown} | length", mark=mark)
+        found = _missing(path, sources, is_certain=is_certain)
+        if found is not None:
+            problems.warn(node, *found, mark=mark)
+
+
+def _missing(path: Sequence[str | int], sources: Mapping[str, Produced], *, is_certain: bool) -> tuple[str, str] | None:
+    """What no source (or, where the rule takes all of each, some source) brings at a path, and the cure."""
+    faults = [fault for name, made in sources.items() if (fault := _fault(path, name, made)) is not None]
+    if not faults or (len(faults) < len(sources) and not is_certain):
+        return None
+    return faults[0]
+
+
+def _fault(path: Sequence[str | int], name: str, made: Produced) -> tuple[str, str] | None:
+    if len(path) < 2 or not isinstance(path[1], str):
+        return None
+    match path[0]:
+        case "id" | "origin" | "source" | "type" | "subject" | "time" | "trace":
+            return f"{path[0]} is text, which has no field {path[1]}", "the body is data: write data.x"
+        case "data" if made.is_text:
+            return f"the data of {name} is one text, which has no field {path[1]}", "decode.pattern makes fields of it"
+        case "data" if made.fields is not None and path[1] not in made.fields:
+            known = did_you_mean(path[1], made.fields) or "decode.pattern has no named group"
+            return f"the pattern of {name} has no group {path[1]}", known
+        case "data" if made.fields is not None and len(path) > 2 and isinstance(path[2], str):
+            return f"the group {path[1]} of {name} is text, which has no field {path[2]}", ""
+        case "meta" if made.meta is not None and path[1] not in made.meta:
+            hint = did_you_mean(path[1], made.meta, all_if_few=False)
+            return f"no message of {name} has meta.{path[1]}", hint or f"a header is meta.headers['{path[1]}']"
+    return None
+
+
+# Patterns
+
+
+def _check_match(rule: Mapping[str, Node], sources: Mapping[str, Produced], problems: Problems) -> None:
+    match = rule.get("match")
+    if match is None or not isinstance(match.value, dict) or not sources:
+        return
+    for root in ("data", "meta"):
+        for name, node in _asked(match.value.get(root)):
+            fault = _missing((root, name), sources, is_certain=False)
+            if fault is not None and not _asks_for_nothing(node):
+                problems.warn(node, *fault, mark=node.key_mark)
+    for attribute in _ATTRIBUTES:
+        if attribute in match.value:
+            _check_attribute(attribute, match.value[attribute], rule, sources, problems)
+
+
+def _asked(node: Node | None) -> Iterator[tuple[str, Node]]:
+    """The fields that a pattern asks for, at the top and in the alternatives of a list."""
+    match None if node is None else node.value:
+        case dict() as entries if entries.keys() <= OPERATORS.keys():
+            for name in ("any", "all", "not"):
+                yield from _asked(entries.get(name))
+        case dict() as entries:
+            yield from entries.items()
+        case list() as items:
+            for item in items:
+                yield from _asked(item)
+
+
+def _asks_for_nothing(node: Node) -> bool:
+    """Whether a pattern is content with a missing field."""
+    items = node.value if isinstance(node.value, list) else [node]
+    return any(isinstance(i.value, dict) and "exists" in i.value and i.value["exists"].value is False for i in items)
+
+
+def _check_attribute(
+    attribute: str, node: Node, rule: Mapping[str, Node], sources: Mapping[str, Produced], problems: Problems
+) -> None:
+    made = {name: one.attributes.get(attribute) for name, one in sources.items()}
+    items = node.value if isinstance(node.value, list) else [node]
+    if None in made.values():
+        known: dict[str, Text] = {name: text for name, text in made.items() if text is not None}
+    else:
+        known = {name: text for name, text in made.items() if text is not None}
+        for item in items:
+            if not any(_can_match(item, text) for text in known.values()):
+                problems.warn(item, f"no event has this {attribute}", _what_is_made(attribute, known, item.text))
+        if not any(_can_match(item, text) for item in items for text in known.values()):
+            return
+    named = rule.get("source")
+    if named is not None and isinstance(named.value, list):
+        for source in named.value:
+            text = known.get(source.text)
+            if text is not None and not any(_can_match(item, text) for item in items):
+                hint = _what_is_made(attribute, {source.text: text}, "")
+                problems.warn(source, f"no event of this source has the {attribute} that match asks for", hint)
+
+
+def _what_is_made(attribute: str, known: Mapping[str, Text], meant: str) -> str:
+    constants = [text.constant for text in known.values() if text.constant]
+    close = did_you_mean(meant, constants, all_if_few=False) if meant else ""
+    shown = "; ".join(f"{attribute} of {name} is {_shown(text)}" for name, text in list(known.items())[:3])
+    return f"{close} {shown}".strip()
+
+
+def _shown(text: Text) -> str:
+    if text.constant == "":
+        return "empty: its map does not say it"
+    return "".join(piece if isinstance(piece, str) else f"{{{{ {piece.text} }}}}" for piece in text.pieces)
+
+
+def _can_match(node: Node, made: Text) -> bool:
+    """Whether a text that `made` makes can match a pattern; in doubt it can."""
+    if made.constant == "":  # an attribute that is empty is missing
+        return isinstance(node.value, dict) and (_asks_for_nothing(node) or not node.value.keys() <= OPERATORS.keys())
+    match node.value:
+        case str() as text:
+            return _makes(made, text)
+        case list() as items:
+            return any(_can_match(item, made) for item in items)
+        case {"exists": Node(value=False)}:
+            return False
+        case dict() as entries:
+            return all(_can_operator(name, entry, made) for name, entry in entries.items())
+        case _:
+            return True
+
+
+def _can_operator(name: str, node: Node, made: Text) -> bool:
+    if name in ("any", "all"):
+        return _can_match(node, made)
+    folded = name == "ignore_case"
+    if folded and isinstance(node.value, dict):
+        return all(_can_operator(inner, entry, _folded(made)) for inner, entry in _folded_entries(node.value))
+    wanted = [item.value for item in (node.value if isinstance(node.value, list) else [node])]
+    texts = [text for text in wanted if isinstance(text, str)]
+    if len(texts) < len(wanted) or not texts:
+        return True
+    match name:
+        case "prefix":
+            return any(_agree(_head(made), text, bool(made.holes)) for text in texts)
+        case "suffix":
+            return any(_agree(_tail(made)[::-1], text[::-1], bool(made.holes)) for text in texts)
+        case "glob" if made.constant is not None:
+            return any(fnmatchcase(made.constant, text) for text in texts)
+        case "glob":
+            return any(_agree(_head(made), re.split(r"[*?\[]", text)[0], True) for text in texts)
+        case "ignore_case":
+            return any(_makes(_folded(made), text.casefold()) for text in texts)
+        case _:
+            return True
+
+
+def _agree(made: str, wanted: str, is_open: bool) -> bool:
+    """Whether a text that begins with `made`, and goes on in any way if it `is_open`, can begin with `wanted`."""
+    return made.startswith(wanted) or (is_open and wanted.startswith(made))
+
+
+def _head(made: Text) -> str:
+    return made.pieces[0] if made.pieces and isinstance(made.pieces[0], str) else ""
+
+
+def _tail(made: Text) -> str:
+    return made.pieces[-1] if made.pieces and isinstance(made.pieces[-1], str) else ""
+
+
+def _folded(made: Text) -> Text:
+    return Text(tuple(_fold(piece) for piece in made.pieces), made.render)
+
+
+def _fold(piece: str | Expression) -> str | Expression:
+    return piece.casefold() if isinstance(piece, str) else Expression("data", piece.evaluate)
+
+
+def _folded_entries(entries: Mapping[str, Node]) -> Iterable[tuple[str, Node]]:
+    for name, node in entries.items():
+        items = node.value if isinstance(node.value, list) else [node]
+        folded = [
+            Node(key=item.key, mark=item.mark, key_mark=item.key_mark, value=item.value.casefold())
+            if isinstance(item.value, str)
+            else item
+            for item in items
+        ]
+        yield name, Node(key=node.key, mark=node.mark, key_mark=node.key_mark, value=folded)
+
+
+_FILTERED = re.compile(r"[\w.\[\]'\"-]+(?:\s*\|\s*\w+(?:\([^()]*\))?)*?\s*\|\s*(lower|upper)\s*")
+
+
+def _makes(made: Text, wanted: str) -> bool:
+    pattern = "".join(re.escape(piece) if isinstance(piece, str) else _any_of(piece) for piece in made.pieces)
+    return re.fullmatch(pattern, wanted, re.DOTALL) is not None
+
+
+def _any_of(expression: Expression) -> str:
+    """What an expression can give: anything, but no capitals behind `| lower`."""
+    filtered = _FILTERED.fullmatch(expression.text)
+    if filtered is None:
+        return ".*"
+    return "[^A-Z]*" if filtered[1] == "lower" else "[^a-z]*"
+
+
+# Rules behind one that stops
+
+
+def _check_stopped(
+    node: Node, rule: Mapping[str, Node], earlier: Sequence[Mapping[str, Node]], problems: Problems
+) -> None:
+    for stop in earlier:
+        if _covers_source(stop.get("source"), rule.get("source")) and _covers_when(stop.get("when"), rule.get("when")):
+            before, after = stop.get("match"), rule.get("match")
+            if before is None or before.value is None or (after is not None and _covers(before, after)):
+                name = stop["name"].written if "name" in stop else "an earlier rule"
+                mark = rule["name"].mark if "name" in rule else node.mark
+                hint = "put this rule above it"
+                problems.warn(
+                    node, f"never fires: {name} stops at every event that this rule is about", hint, mark=mark
+                )
+                return
+
+
+def _types_of(rule: Mapping[str, Node]) -> frozenset[str]:
+    """The types that a rule's `match` names as they are; none where it names them in another way, or not at all."""
+    match = rule.get("match")
+    node = match.value.get("type") if match is not None and isinstance(match.value, dict) else None
+    items = [] if node is None else node.value if isinstance(node.value, list) else [node]
+    texts = [item.value for item in items if isinstance(item.value, str)]
+    return frozenset(texts) if len(texts) == len(items) else frozenset()
+
+
+def _covers_when(before: Node | None, after: Node | None) -> bool:
+    if before is None or before.value is None:
+        return True
+    return after is not None and " ".join(after.text.split()) == " ".join(before.text.split())
+
+
+def _covers_source(before: Node | None, after: Node | None) -> bool:
+    if before is None or before.value is None:
+        return True
+    return after is not None and _names(after) <= _names(before)
+
+
+def _names(node: Node) -> frozenset[str]:
+    return frozenset(item.text for item in (node.value if isinstance(node.value, list) else [node]))
+
+
+def _covers(before: Node, after: Node) -> bool:
+    """Whether all that `after` matches, `before` matches too, as far as their forms say so."""
+    match before.value, after.value:
+        case dict() as wide, dict() as narrow if wide.keys() <= OPERATORS.keys() or narrow.keys() <= OPERATORS.keys():
+            return bool(before.plain() == after.plain())
+        case dict() as wide, dict() as narrow:
+            return all(name in narrow and _covers(entry, narrow[name]) for name, entry in wide.items())
+        case list() as wide_items, list() as narrow_items:
+            return all(any(_covers(wide_item, item) for wide_item in wide_items) for item in narrow_items)
+        case list() as wide_items, _:
+            return any(_covers(wide_item, after) for wide_item in wide_items)
+        case (dict(), _) | (_, dict() | list()):
+            return False
+        case wide_value, narrow_value:
+            return type(wide_value) is type(narrow_value) and wide_value == narrow_value

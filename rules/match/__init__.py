@@ -1,0 +1,1 @@
+"""Patterns of a rule's `match`, and the index over them: read `patterns` first."""

@@ -1,0 +1,120 @@
+"""Which rules can match an event, found without trying each.
+
+Every rule is filed once: under its source, and there under one path where an event has to have a certain text
+(`type: …`, or an equality deeper in the data). An event is looked up under the few paths in use, so what it costs
+grows with the rules it finds, not with those there are. What cannot be filed so, because it has only ranges or globs,
+is a candidate for every event of its source.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rules.event import Event
+from rules.expressions import EVENT_NAMES
+from rules.match.patterns import IGNORE_CASE, Path
+
+_FEW = 4
+"""As many rules at one text are not worth looking for a more telling path: fewer paths in use cost less."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """What the index knows of a rule: its sources (None: all), and texts of which an event needs one at each path."""
+
+    sources: frozenset[str] | None
+    required: Mapping[Path, frozenset[str]]
+
+
+class Index:
+    """Finds rules by their positions in the sequence it was built from."""
+
+    def __init__(self, keys: Sequence[Key]) -> None:
+        by_source: defaultdict[str, list[int]] = defaultdict(list)
+        everywhere: list[int] = []
+        for position, key in enumerate(keys):
+            if key.sources is None:
+                everywhere.append(position)
+            for source in key.sources or ():
+                by_source[source].append(position)
+        self._everywhere = _Shelf(keys, everywhere)
+        self._shelves = {source: _Shelf(keys, positions) for source, positions in by_source.items()}
+
+    def candidates(self, event: Event) -> Sequence[int]:
+        """Positions of the rules that can match, ascending; every rule that does match is among them."""
+        found = self._everywhere.find(event)
+        shelf = self._shelves.get(event.origin)
+        if shelf is not None:
+            found = found | shelf.find(event) if found else shelf.find(event)
+        return sorted(found) if len(found) > 1 else tuple(found)
+
+
+class _Shelf:
+    """The rules of one source."""
+
+    def __init__(self, keys: Sequence[Key], positions: Sequence[int]) -> None:
+        population = Counter(
+            (path, text) for position in positions for path, texts in keys[position].required.items() for text in texts
+        )
+        filed: defaultdict[Path, defaultdict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
+        unfiled: set[int] = set()
+        for position in positions:
+            path = _telling_path(keys[position].required, population)
+            if path is None:
+                unfiled.add(position)
+                continue
+            for text in keys[position].required[path]:
+                filed[path][text].add(position)
+        self._unfiled = frozenset(unfiled)
+        self._filed = [
+            (_reader(path), {text: frozenset(found) for text, found in texts.items()}) for path, texts in filed.items()
+        ]
+
+    def find(self, event: Event) -> frozenset[int]:
+        found = self._unfiled
+        for read, filed in self._filed:
+            for text in read(event):
+                at_text = filed.get(text)
+                if at_text is not None:
+                    found = found | at_text if found else at_text
+        return found
+
+
+def _telling_path(required: Mapping[Path, frozenset[str]], population: Counter[tuple[Path, str]]) -> Path | None:
+    if not required:
+        return None
+    crowds = {path: sum(population[path, text] for text in texts) for path, texts in required.items()}
+    return next((path for path, crowd in crowds.items() if crowd <= _FEW), min(crowds, key=crowds.__getitem__))
+
+
+def _reader(path: Path) -> Callable[[Event], Sequence[str]]:
+    if path[-1] == IGNORE_CASE:
+        read_exact = _reader(path[:-1])
+        return lambda event: tuple(text.casefold() for text in read_exact(event))
+    root, fields = EVENT_NAMES[path[0]], path[1:]
+
+    def read(event: Event) -> Sequence[str]:
+        value = root(event)
+        for depth, name in enumerate(fields):
+            if isinstance(value, list):
+                return tuple(_texts_in(value, fields[depth:]))
+            if not isinstance(value, (dict, Mapping)):
+                return ()
+            value = value.get(name)
+        if isinstance(value, str):
+            return (value,)
+        return tuple(_texts_in(value, ()))
+
+    return read
+
+
+def _texts_in(value: Any, fields: Path) -> Iterator[str]:
+    """All texts at a path, arrays on the way opened: a pattern matches an array by any of its elements."""
+    if isinstance(value, list):
+        for element in value:
+            yield from _texts_in(element, fields)
+    elif isinstance(value, str) and not fields:
+        yield value
+    elif isinstance(value, Mapping) and fields:
+        yield from _texts_in(value.get(fields[0]), fields[1:])

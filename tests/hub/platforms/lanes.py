@@ -1,0 +1,72 @@
+"""The senders, each with the stand-in of its push service."""
+
+import uuid
+from collections import Counter
+
+from hub.notification import Platform
+from hub.platforms.apns.sender import ApnsSettings
+from hub.platforms.base import Push, Sender
+from hub.platforms.fcm.sender import FcmSettings
+from hub.platforms.wns.sender import WnsSettings
+from sandbox.service import PushService
+from sandbox.services import PushServices
+
+PAYLOADS = {
+    Platform.APNS: b'{"aps":{"alert":{"title":"Deposit","body":"1,234.56 EUR"}}}',
+    Platform.FCM: b'{"message":{"notification":{"title":"Deposit","body":"1,234.56 EUR"}}}',
+    Platform.WNS: b"<toast><visual><binding template='ToastGeneric'><text>Deposit</text></binding></visual></toast>",
+}
+
+
+class Lane:
+    """A sender, the stand-in it sends to, and pushes for phones that the stand-in knows."""
+
+    def __init__(self, services: PushServices, sender: Sender) -> None:
+        self.services = services
+        self.sender = sender
+        self.service: PushService = {"apns": services.apns, "fcmv1": services.fcm, "wns": services.wns}[
+            sender.platform.value
+        ]
+
+    def pushes(self, count: int, *, first: int = 0) -> list[Push]:
+        return [self.push(first + number) for number in range(count)]
+
+    def push(self, number: int) -> Push:
+        channel = self.services.make_handle(self.sender.platform.value, number)
+        self.service.register(channel)
+        return Push(id=str(uuid.uuid4()), push_channel=channel, payload=PAYLOADS[self.sender.platform])
+
+    def taken(self) -> Counter[str]:
+        """How often the service took each push."""
+        return Counter(entry.push_id for entry in self.services.journal.accepted())
+
+
+def apns_settings(services: PushServices) -> ApnsSettings:
+    credential = services.apns_credential
+    return ApnsSettings(
+        key=credential.key_file.read_text(),
+        key_id=credential.key_id,
+        team_id=credential.team_id,
+        topic=credential.topic,
+        endpoint=credential.endpoint,
+        ca_file=str(services.ca_file),
+    )
+
+
+def fcm_settings(services: PushServices) -> FcmSettings:
+    credential = services.fcm_credential
+    return FcmSettings.from_service_account(
+        credential.service_account_file.read_text(), endpoint=credential.endpoint, ca_file=str(services.ca_file)
+    )
+
+
+def wns_settings(services: PushServices) -> WnsSettings:
+    credential = services.wns_credential
+    return WnsSettings(
+        tenant=credential.tenant,
+        client_id=credential.client_id,
+        client_secret=credential.client_secret,
+        token_url=credential.token_url,
+        allowed_hosts=(credential.allowed_host,),
+        ca_file=str(services.ca_file),
+    )

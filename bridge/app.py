@@ -25,16 +25,16 @@ from bridge.admin.health import (
     source_parts,
     store_part,
 )
-from bridge.admin.listener import Exchangeable, Listener
-from bridge.admin.server import OPEN_PATHS, Observed, admin_app
+from bridge.admin.listener import Listener, SwappableApp
+from bridge.admin.server import OPEN_PATHS, RequestMetrics, admin_app
 from bridge.config.models import Settings, SourceSettings
 from bridge.config.reload import Reloader
-from bridge.intake.manager import Inlet, Intake
+from bridge.intake.manager import RunningSource, SourceManager
 from bridge.intake.pipeline import Pipeline
 from bridge.intake.publishing import Relay
 from bridge.intake.supervisor import SourceState, SourceStatus, Supervisor
 from bridge.observe.metrics import ADMIN_LISTENER, API_LISTENER, Metrics
-from bridge.observe.recent import Trail
+from bridge.observe.recent import RecentEvents
 from bridge.observe.telemetry import Telemetry
 from bridge.senders import remotes_of, senders_of
 from bridge.wiring import access_of, letters_publisher, possible_dead_letters, routes_of, source_of
@@ -78,7 +78,7 @@ class Daemon:
         self.settings = self._started_by = settings
         self._config, self._config_hash = config, config_hash
         self.reloader = None if reload is None else reload(self)
-        self.trail = Trail()
+        self.trail = RecentEvents()
         self._clock = clock
         self._relay_troubles: dict[str, str] = {}
         self._stop = asyncio.Event()
@@ -106,9 +106,9 @@ class Daemon:
             max_in_flight=settings.delivery.max_in_flight,
         )
         self.pipeline = Pipeline({}, RuleSet(), self.hub, observer=self.telemetry)
-        self.intake = Intake(self._inlet, start=self._start)
+        self.intake = SourceManager(self._inlet, start=self._start)
         self._console = console
-        self._admin_app, self._api_app = (Exchangeable(crashed=self.telemetry.crashed) for _ in range(2))
+        self._admin_app, self._api_app = (SwappableApp(crashed=self.telemetry.crashed) for _ in range(2))
         files, http, hub_api = descriptors.limit(), settings.bridge.http, settings.hub_api
         self.admin = Listener(
             self._admin_app,
@@ -223,7 +223,7 @@ class Daemon:
         def between() -> None:
             self.settings = settings
             self._loaded_at = self._clock()
-            self.metrics.know(**_names(settings))
+            self.metrics.declare(**_names(settings))
             self._relay_troubles.clear()  # a relay that stays tells of its trouble with its next try
             exchange_hubs()
             exchange_rules()
@@ -281,9 +281,9 @@ class Daemon:
             token=None if token is None else token.get_secret_value(),
         )
         local = {name: access_of(hub) for name, hub in self.settings.hubs.items() if hub.remote is None}
-        self._api_app.app = Observed(create_app(self.hub, local), self.metrics, ())
+        self._api_app.app = RequestMetrics(create_app(self.hub, local), self.metrics, ())
 
-    def _inlet(self, name: str, source_settings: SourceSettings, settings: Settings) -> Inlet:
+    def _inlet(self, name: str, source_settings: SourceSettings, settings: Settings) -> RunningSource:
         source = source_of(
             name,
             source_settings,
@@ -295,7 +295,7 @@ class Daemon:
             self.pipeline.handle,
             room=lambda: self.hub.room,
             observer=self.telemetry,
-            excused=lambda: self.hub.store_trouble is not None,
+            watchdog_suspended=lambda: self.hub.store_trouble is not None,
             stall_after=settings.bridge.watchdog.stall_after,
         )
         publisher = letters_publisher(name, settings)
@@ -305,7 +305,7 @@ class Daemon:
             assert target is not None  # else there is no publisher
             observe = self._relay_troubles.__setitem__
             relay = Relay(name, publisher, self.hub.store, destination=target.key, observe=observe)
-        return Inlet(source=source, supervisor=supervisor, relay=relay)
+        return RunningSource(source=source, supervisor=supervisor, relay=relay)
 
     @property
     def _statuses(self) -> list[SourceStatus]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bridge.config.credentials import Apns, Fcm, Wns
 from bridge.config.models import HubSettings
-from hub.delivery.bulkhead import Outlet
+from hub.delivery.bulkhead import Destination
 from hub.delivery.remote_settings import RemoteSettings
 from hub.notification import Notification, Platform
 from hub.platforms.base import Sender
@@ -27,9 +27,9 @@ def senders_of(hubs: Mapping[str, HubSettings]) -> dict[tuple[str, Platform], Se
     return senders
 
 
-def remotes_of(hubs: Mapping[str, HubSettings]) -> dict[str, Outlet[Notification]]:
+def remotes_of(hubs: Mapping[str, HubSettings]) -> dict[str, Destination[Notification]]:
     """A client for each hub that is elsewhere; building them connects to nothing."""
-    remotes: dict[str, Outlet[Notification]] = {}
+    remotes: dict[str, Destination[Notification]] = {}
     for name, hub in hubs.items():
         if hub.remote is not None:
             from hub.delivery.remote import RemoteHub

@@ -7,14 +7,14 @@ SLICE = 0.005
 """Seconds after which the others get their turn."""
 
 
-class Turn:
+class TimeSlice:
     """The time that somebody has had the event loop for; call `pass_on` between two steps of the work."""
 
     def __init__(self, seconds: float = SLICE) -> None:
         self._seconds = seconds
         self._ends_at = time.perf_counter() + seconds
 
-    async def pass_on(self) -> None:
+    async def yield_if_spent(self) -> None:
         """Let everything else run, if the time is over."""
         if time.perf_counter() > self._ends_at:
             await asyncio.sleep(0)

@@ -1,6 +1,6 @@
 """One broker a file: how to receive a batch, settle it, publish with confirmation. Read `base.py` first."""
 
-from connectors.base import ACK, NACK, Answer, Backlog, Message, OutMessage, Publisher, Settlement, Source
+from connectors.base import ACK, NACK, Backlog, Disposition, Message, OutMessage, Publisher, Settlement, Source
 from connectors.errors import (
     AuthenticationError,
     NotConnectedError,
@@ -13,9 +13,9 @@ from connectors.errors import (
 __all__ = [
     "ACK",
     "NACK",
-    "Answer",
     "AuthenticationError",
     "Backlog",
+    "Disposition",
     "Message",
     "NotConnectedError",
     "OutMessage",

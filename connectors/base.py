@@ -60,7 +60,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Disposition:
     """How to settle a message and, for sources whose sender waits for an answer (HTTP), what became of it.
 
     `reason` is a value of the closed set of dead-letter reasons, empty when nothing went wrong; `detail` is for people.
@@ -73,8 +73,8 @@ class Answer:
     told: Mapping[str, Any] | None = None
 
 
-ACK = Answer(settlement=Settlement.ACK)
-NACK = Answer(settlement=Settlement.NACK)
+ACK = Disposition(settlement=Settlement.ACK)
+NACK = Disposition(settlement=Settlement.NACK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +120,7 @@ class Source(Protocol):
         Raises: NotConnectedError, SourceClosedError.
         """
 
-    async def settle(self, settled: Sequence[tuple[Message, Answer]]) -> None:
+    async def settle(self, settled: Sequence[tuple[Message, Disposition]]) -> None:
         """Tell the broker; messages of an earlier connection are passed over.
 
         Raises: NotConnectedError: assume redelivery of whatever was not settled.

@@ -5,7 +5,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from connectors.base import Answer, Backlog, Message, Settlement
+from connectors.base import Backlog, Disposition, Message, Settlement
 from connectors.errors import NotConnectedError, SourceClosedError
 
 IDLE_WAIT = 1.0
@@ -25,7 +25,7 @@ class MemorySource:
         self.name = name
         self.notes: Sequence[str] = ()
         self.acknowledged: list[Message] = []
-        self.rejected: list[tuple[Message, Answer]] = []
+        self.rejected: list[tuple[Message, Disposition]] = []
         self._waiting = deque(enumerate(messages))
         self._added = len(self._waiting)
         self._out: dict[int, Message] = {}  # handed out and not settled, by number
@@ -61,7 +61,7 @@ class MemorySource:
                 return []
         return [self._hand_out() for _ in range(self._ready(limit))]
 
-    async def settle(self, settled: Sequence[tuple[Message, Answer]]) -> None:
+    async def settle(self, settled: Sequence[tuple[Message, Disposition]]) -> None:
         for message, answer in settled:
             epoch, number = message.receipt
             if epoch != self._epoch or number not in self._out:

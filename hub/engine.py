@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from hub.delivery.bulkhead import Bulkhead, Outlet
+from hub.delivery.bulkhead import Bulkhead, Destination
 from hub.delivery.dispatch import LEASE, Dispatcher
 from hub.delivery.retry import RetryPolicy
 from hub.errors import CapacityError, NotFoundError, StoreError, WithdrawnError
@@ -17,8 +17,8 @@ from hub.notification import Notification, Platform
 from hub.observer import Observer
 from hub.outcome import NotificationDetails
 from hub.platforms.base import Push, Sender
-from hub.platforms.no_credential import Unconfigured
-from hub.store.base import AcceptanceResult, Arrival, Store
+from hub.platforms.no_credential import NoCredential
+from hub.store.base import AcceptanceResult, Ingest, Store
 from hub.store.health import STALLED, StoreHealth, StoreTrouble
 
 _STORE_BACKOFF = (0.05, 5.0)
@@ -42,7 +42,7 @@ class Hub:
         senders: Mapping[tuple[str, Platform], Sender],
         *,
         hubs: Sequence[str],
-        remotes: Mapping[str, Outlet[Notification]] | None = None,
+        remotes: Mapping[str, Destination[Notification]] | None = None,
         observer: Observer,
         policy: RetryPolicy = RetryPolicy(),
         max_pending: int = 100_000,
@@ -105,7 +105,7 @@ class Hub:
         gone: Sequence[str],
         hubs: Sequence[str],
         senders: Mapping[tuple[str, Platform], Sender],
-        remotes: Mapping[str, Outlet[Notification]],
+        remotes: Mapping[str, Destination[Notification]],
     ) -> None:
         """Take away the hubs that are `gone`, and add others; a hub in both gets new clients.
 
@@ -127,11 +127,11 @@ class Hub:
         self,
         hubs: Sequence[str],
         senders: Mapping[tuple[str, Platform], Sender],
-        remotes: Mapping[str, Outlet[Notification]],
+        remotes: Mapping[str, Destination[Notification]],
     ) -> None:
         for hub in hubs:
             for platform in Platform:
-                sender = senders.get((hub, platform)) or Unconfigured(platform)
+                sender = senders.get((hub, platform)) or NoCredential(platform)
                 listener = _Breaker(self._observer, hub, platform)
                 self.bulkheads[hub, platform] = Bulkhead(
                     sender,
@@ -172,7 +172,7 @@ class Hub:
         return self._max_pending
 
     async def accept(
-        self, arrivals: Sequence[Arrival], *, withdrawn: Callable[[], bool] = lambda: False
+        self, arrivals: Sequence[Ingest], *, withdrawn: Callable[[], bool] = lambda: False
     ) -> AcceptanceResult:
         """Take a batch of events in one transaction; returns when it is durable.
 
@@ -202,11 +202,11 @@ class Hub:
         await self._write(lambda: asyncio.shield(self._commit_send(notification)))
         return wire_id(notification.id, self._clock())
 
-    async def _accept_now(self, arrivals: Sequence[Arrival]) -> AcceptanceResult:
+    async def _accept_now(self, arrivals: Sequence[Ingest]) -> AcceptanceResult:
         """To its end, though the caller is cancelled: what is in the store is leased to us, and nobody else delivers it."""
         return await asyncio.shield(self._commit(arrivals))
 
-    async def _commit(self, arrivals: Sequence[Arrival]) -> AcceptanceResult:
+    async def _commit(self, arrivals: Sequence[Ingest]) -> AcceptanceResult:
         until = self._clock() + LEASE
         result = await self.store.accept(arrivals, lease=self._dispatcher.free_slots, until=until)
         accepted = sum(
@@ -217,7 +217,7 @@ class Hub:
         return result
 
     async def _commit_send(self, notification: Notification) -> None:
-        result = await self._commit([Arrival(source="", event_id="", notifications=[notification])])
+        result = await self._commit([Ingest(source="", event_id="", notifications=[notification])])
         if notification.id not in result.repeated:
             self._observer.sent(notification)
 

@@ -52,7 +52,7 @@ def compile_installation(text: str) -> AudienceFor:
 
 def compile_tags(text: str, max_tags: MaxTags) -> AudienceFor:
     """A tag expression whose tags may have holes. Raises: ExpressionError, with the column in `text`."""
-    stencil = _Stencil(text)
+    stencil = _TagTemplate(text)
     try:
         expression = parse(stencil.text, max_tags=max_tags)
     except TagError as error:
@@ -82,7 +82,7 @@ def _service_tag(text: str, tag_for: Callable[[str], str]) -> AudienceFor:
     return audience
 
 
-class _Stencil:
+class _TagTemplate:
     """A tag expression with a word in place of each hole, so that the parser of the hub can read it."""
 
     def __init__(self, text: str) -> None:
@@ -112,7 +112,7 @@ class _Stencil:
         return self.pattern.sub("{{…}}", message)
 
 
-def _filled(expression: TagExpression, stencil: _Stencil) -> Callable[[Event], TagExpression]:
+def _filled(expression: TagExpression, stencil: _TagTemplate) -> Callable[[Event], TagExpression]:
     """What fills the holes of an expression; parts without holes are made once."""
     if stencil.pattern.search(str(expression)) is None:
         return lambda event: expression
@@ -127,7 +127,7 @@ def _filled(expression: TagExpression, stencil: _Stencil) -> Callable[[Event], T
             return lambda event: join(tuple([fill(event) for fill in fills]))
 
 
-def _filled_tag(name: str, stencil: _Stencil) -> Callable[[Event], TagExpression]:
+def _filled_tag(name: str, stencil: _TagTemplate) -> Callable[[Event], TagExpression]:
     literals = stencil.pattern.split(name)
     expressions = [stencil.expressions[int(number)] for number in literals[1::2]]
     pieces: list[Piece] = [literals[0]]

@@ -68,7 +68,7 @@ class Listener(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=_Impatient,
+                http=_RequestTimeout,
                 host=listen.host,
                 port=listen.port,
                 ws="none",
@@ -166,7 +166,7 @@ class Listener(uvicorn.Server):
         secure = {"ssl_handshake_timeout": head_time, "ssl_shutdown_timeout": _TLS_GOODBYE} if self.config.ssl else {}
 
         def protocol() -> asyncio.Protocol:
-            made = _Impatient(self.config, self.server_state, self.lifespan.state)
+            made = _RequestTimeout(self.config, self.server_state, self.lifespan.state)
             made.head_time = head_time
             if standing is not Standing.ADMITTED:
                 made.app = _Refusing(made.app, self._always)
@@ -194,7 +194,7 @@ class Listener(uvicorn.Server):
             await self._serving
 
 
-class Exchangeable:
+class SwappableApp:
     """An application that can be replaced while it serves; requests under way finish with the one they began with.
 
     A defect of ours costs its request, and is told to `crashed` without the text it may have quoted.
@@ -251,7 +251,7 @@ class _Connection(h11.Connection):
         return event
 
 
-class _Impatient(H11Protocol):
+class _RequestTimeout(H11Protocol):
     """Closes a connection on which a request was begun and not ended in time; uvicorn itself would wait for ever.
 
     The header of a request has a shorter time of its own, and so has a connection's first byte.

@@ -73,14 +73,14 @@ def admin_app(
         ]
     )
     open_paths = OPEN_PATHS | {route.path for route in public}
-    return Observed(_Guarded(app, token=token, open_paths=open_paths), metrics, app.routes)
+    return RequestMetrics(_AdminAuth(app, token=token, open_paths=open_paths), metrics, app.routes)
 
 
 def _told(told: Sequence[str], *, ready: bool) -> Response:
     return PlainTextResponse("".join(f"{line}\n" for line in told), 200 if ready else 503)
 
 
-class _Guarded:
+class _AdminAuth:
     """Lets only administrators beyond the open paths."""
 
     def __init__(self, app: ASGIApp, *, token: str | None, open_paths: frozenset[str]) -> None:
@@ -152,7 +152,7 @@ def _shown_token(authorization: bytes) -> bytes:
             return b""
 
 
-class Observed:
+class RequestMetrics:
     """Counts and times requests by the pattern of their route, never by their path."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, routes: Sequence[BaseRoute]) -> None:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bridge.demo.phones import Role
+from bridge.demo.phones import DemoPhone
 from sandbox.phones import VirtualPhone
 
 Text = tuple[str, str]
@@ -34,12 +34,12 @@ EXPECTED: Mapping[str, Mapping[str, Text]] = {
 """By phone and event. What is not here must not be shown; the debit p-1002 is below its threshold and is for nobody."""
 
 
-def is_complete(devices: Sequence[tuple[Role, VirtualPhone]]) -> bool:
+def is_complete(devices: Sequence[tuple[DemoPhone, VirtualPhone]]) -> bool:
     """Whether every phone has received as many pushes as it should, or more."""
     return all(len(phone.received) >= len(EXPECTED[role.id]) for role, phone in devices)
 
 
-def differences(devices: Sequence[tuple[Role, VirtualPhone]]) -> list[str]:
+def differences(devices: Sequence[tuple[DemoPhone, VirtualPhone]]) -> list[str]:
     """A sentence for everything that a phone got and should not have, or should have got and did not."""
     found = []
     for role, phone in devices:

@@ -21,7 +21,7 @@ _LATEST = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Role:
+class DemoPhone:
     """One device: whose it is, and the tags it registers with."""
 
     id: str
@@ -32,23 +32,23 @@ class Role:
 
 
 ROLES = (
-    Role(
+    DemoPhone(
         id="anna-iphone",
         name="Anna's iPhone",
         platform="apns",
         user="anna",
         tags=("team:hr", "customer:4711", "topic:debits"),
     ),
-    Role(
+    DemoPhone(
         id="ben-android",
         name="Ben's Android",
         platform="fcmv1",
         user="ben",
         tags=("team:hr", "customer:4712", "topic:debits"),
     ),
-    Role(id="maria-android", name="Maria's Android", platform="fcmv1", user="maria", tags=("role:manager",)),
-    Role(id="anna-pc", name="Anna's PC", platform="wns", user="anna", tags=("team:hr", "customer:4711")),
-    Role(id="maria-pc", name="Maria's PC", platform="wns", user="maria", tags=("role:manager",)),
+    DemoPhone(id="maria-android", name="Maria's Android", platform="fcmv1", user="maria", tags=("role:manager",)),
+    DemoPhone(id="anna-pc", name="Anna's PC", platform="wns", user="anna", tags=("team:hr", "customer:4711")),
+    DemoPhone(id="maria-pc", name="Maria's PC", platform="wns", user="maria", tags=("role:manager",)),
 )
 
 TEMPLATES: Mapping[str, Mapping[str, Any]] = {
@@ -63,10 +63,10 @@ TEMPLATES: Mapping[str, Mapping[str, Any]] = {
 """What each platform's app registers as its template."""
 
 
-class Cast:
+class DemoPhones:
     """All phones of the demo, switched on; the page asks it what they show."""
 
-    def __init__(self, services: PushServices, roles: Sequence[Role] = ROLES) -> None:
+    def __init__(self, services: PushServices, roles: Sequence[DemoPhone] = ROLES) -> None:
         self._journal: Journal = services.journal
         self.devices = [(role, services.add_phone(role.id, role.platform)) for role in roles]
 

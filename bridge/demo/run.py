@@ -20,8 +20,8 @@ from bridge.admin.console.routes import console
 from bridge.app import Daemon
 from bridge.config.load import check
 from bridge.config.models import Settings
-from bridge.demo.phones import Cast
-from bridge.demo.show import Show, bearer_token
+from bridge.demo.phones import DemoPhones
+from bridge.demo.show import DemoRun, bearer_token
 from bridge.demo.summary import as_text
 from bridge.errors import BridgeError
 from bridge.observe import log
@@ -76,10 +76,10 @@ async def demo(
             }
             settings = _settings(configuration, environ)
             log.configure(settings.bridge.log.level, sys.stderr, json=settings.bridge.log.format == "json")
-            cast = Cast(services)
+            cast = DemoPhones(services)
             daemon = Daemon(settings, console=partial(console, phones=cast))
             async with daemon.running(), httpx.AsyncClient(trust_env=False, timeout=30) as client:
-                show = Show(daemon, cast, client, journal=services.journal, broker=broker, hub_key=hub_key)
+                show = DemoRun(daemon, cast, client, journal=services.journal, broker=broker, hub_key=hub_key)
                 token = bearer_token(settings.sources["hr"].http)
                 say(_WELCOME.format(page=show.page_url, bus=broker.connection_string, hub=show.hub_url, token=token))
                 if exit_after is None:

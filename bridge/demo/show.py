@@ -13,7 +13,7 @@ from bridge.config.models import Settings
 from bridge.demo import backend
 from bridge.demo.events import SampleEvent, first_events, later_events
 from bridge.demo.expected import CHANCE, NEWS, differences, is_complete, uncompleted
-from bridge.demo.phones import HUB, SENDING_POLICY, Cast
+from bridge.demo.phones import HUB, SENDING_POLICY, DemoPhones
 from bridge.demo.summary import event_summary, phone_summary, subscription_summary
 from connectors.http.settings import HttpSettings
 from sandbox.journal import Journal
@@ -33,13 +33,13 @@ _AGAIN = 0.1
 """Seconds until an event that could not be taken is posted again, or readiness is asked for again."""
 
 
-class Show:
+class DemoRun:
     """One performance in front of a daemon that runs; everything goes over the network, as it would from elsewhere."""
 
     def __init__(
         self,
         daemon: Daemon,
-        cast: Cast,
+        cast: DemoPhones,
         client: httpx.AsyncClient,
         *,
         journal: Journal,

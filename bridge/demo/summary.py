@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from bridge.demo.phones import Role
+from bridge.demo.phones import DemoPhone
 from bridge.observe.recent import Entry
 from sandbox.journal import Journal
 from sandbox.phones import VirtualPhone
@@ -58,7 +58,7 @@ def subscription_summary(broker: ServiceBus, path: str) -> dict[str, Any]:
     }
 
 
-def phone_summary(role: Role, phone: VirtualPhone) -> dict[str, Any]:
+def phone_summary(role: DemoPhone, phone: VirtualPhone) -> dict[str, Any]:
     """One phone, and all that it received."""
     return {
         "id": role.id,

@@ -30,7 +30,7 @@ class _Wiring:
 
 
 @dataclass(slots=True, kw_only=True)
-class Inlet:
+class RunningSource:
     """One source as it runs: `route` is where it is posted to, `relay` sends its dead letters on."""
 
     source: Source
@@ -55,17 +55,17 @@ class Inlet:
                 await task
 
 
-class Intake:
+class SourceManager:
     """All inlets of the process. `build` makes one, connecting to nothing; `start` runs a part of it as a task."""
 
-    def __init__(self, build: Callable[[str, SourceSettings, Settings], Inlet], *, start: Start) -> None:
+    def __init__(self, build: Callable[[str, SourceSettings, Settings], RunningSource], *, start: Start) -> None:
         self._build = build
         self._start = start
-        self._inlets: dict[str, tuple[_Wiring, Inlet]] = {}
+        self._inlets: dict[str, tuple[_Wiring, RunningSource]] = {}
         self._stopping = False
         self._one_at_a_time = asyncio.Lock()
 
-    def __iter__(self) -> Iterator[Inlet]:
+    def __iter__(self) -> Iterator[RunningSource]:
         return (inlet for _, inlet in self._inlets.values())
 
     @property

@@ -12,11 +12,11 @@ from typing import Any, Protocol
 from bridge.decode import Decoded, Decoder
 from bridge.errors import EventError, Reason, Stage
 from bridge.intake.offload import Offload, TimeLimitError
-from bridge.slices import Turn
-from connectors.base import ACK, NACK, Answer, Message, Settlement
+from bridge.slices import TimeSlice
+from connectors.base import ACK, NACK, Disposition, Message, Settlement
 from hub.errors import WithdrawnError
 from hub.identity import joined
-from hub.store.base import AcceptanceResult, Arrival, DeadLetter
+from hub.store.base import AcceptanceResult, DeadLetter, Ingest
 from rules.decision import Decision
 from rules.engine import RuleSet
 from rules.errors import RenderError
@@ -34,7 +34,7 @@ _LARGE = 16 * 1024
 _REJECT = Settlement.REJECT
 
 
-class End(Enum):
+class EventOutcome(Enum):
     """What became of an event; every event has exactly one."""
 
     ACCEPTED = "accepted"
@@ -63,13 +63,13 @@ class Route:
 
 
 @dataclass(slots=True)
-class Passage:
+class InFlightEvent:
     """One message on its way: what was made of it so far, for whoever tells about it."""
 
     message: Message
     event: Event | None = None
     decision: Decision = field(default_factory=Decision)
-    end: End = End.ACCEPTED
+    end: EventOutcome = EventOutcome.ACCEPTED
     stage: Stage = Stage.RECEIVE
     reason: Reason | None = None
     detail: str = ""
@@ -86,10 +86,10 @@ class Passage:
 
 
 class PassageObserver(Protocol):
-    def passed(self, passages: Sequence[Passage]) -> None:
+    def passed(self, passages: Sequence[InFlightEvent]) -> None:
         """These, of one batch, are in the store; returns at once and never raises."""
 
-    def given_up(self, passages: Sequence[Passage]) -> None:
+    def given_up(self, passages: Sequence[InFlightEvent]) -> None:
         """The broker took these back before they were in the store: they come again; returns at once, never raises."""
 
     def crashed(self, what: str, error: Exception) -> None:
@@ -99,7 +99,7 @@ class PassageObserver(Protocol):
 class Accepting(Protocol):
     """What the pipeline asks of the hub."""
 
-    async def accept(self, arrivals: Sequence[Arrival], *, withdrawn: Callable[[], bool]) -> AcceptanceResult:
+    async def accept(self, arrivals: Sequence[Ingest], *, withdrawn: Callable[[], bool]) -> AcceptanceResult:
         """Durable when it returns. Raises: WithdrawnError, when `withdrawn` came true while the store failed."""
 
 
@@ -129,13 +129,13 @@ class Pipeline:
         self._rules = rules
         self._config_hash = config_hash
 
-    async def handle(self, messages: Sequence[Message]) -> list[tuple[Message, Answer]]:
+    async def handle(self, messages: Sequence[Message]) -> list[tuple[Message, Disposition]]:
         """Take a batch all the way and return how to settle each message: nothing before it is durable.
 
         A message that the broker has taken back by then is given up: it comes again.
         """
         passages = []
-        turn = Turn()
+        turn = TimeSlice()
         for message in messages:
             passage = await self._route_beside(message) if _is_large(message) else self._route(message)
             if passage.crash is not None:
@@ -143,14 +143,14 @@ class Pipeline:
                     f"{passage.stage.value} of {passage.event_id!r} from {message.source}", passage.crash
                 )
             passages.append(passage)
-            await turn.pass_on()
+            await turn.yield_if_spent()
         accepted = await self._accept(passages)
         answers = {id(passage): self._answer(passage) for passage in accepted}
         await _tell(self._observer.passed, accepted)
         await _tell(self._observer.given_up, [passage for passage in passages if id(passage) not in answers])
         return [(passage.message, answers.get(id(passage), NACK)) for passage in passages]
 
-    async def _accept(self, passages: Sequence[Passage]) -> Sequence[Passage]:
+    async def _accept(self, passages: Sequence[InFlightEvent]) -> Sequence[InFlightEvent]:
         """Take to the store what is still ours, however often the store fails meanwhile; return that."""
         while ours := [passage for passage in passages if not passage.message.is_lost()]:
             try:
@@ -159,14 +159,14 @@ class Pipeline:
             except WithdrawnError:
                 continue
             for index in result.duplicates:
-                ours[index].end = End.SUPPRESSED
+                ours[index].end = EventOutcome.SUPPRESSED
             return ours
         return ()
 
-    def _route(self, message: Message) -> Passage:
+    def _route(self, message: Message) -> InFlightEvent:
         """Decode, map and route one message; whatever it holds, the next one gets its turn."""
         route = self._routes[message.source]
-        passage = Passage(message, native=route.native)
+        passage = InFlightEvent(message, native=route.native)
         now = self._clock()
         try:
             passage.stage = Stage.DECODE
@@ -189,10 +189,10 @@ class Pipeline:
             self._conclude(passage, route)
         return passage
 
-    async def _route_beside(self, message: Message) -> Passage:
+    async def _route_beside(self, message: Message) -> InFlightEvent:
         """Route a message that may take long, while others have the event loop."""
 
-        def work() -> Passage:
+        def work() -> InFlightEvent:
             passage = self._route(message)
             if passage.event is not None:  # to let go of a million values takes its time too, and has it here
                 passage.event = replace(passage.event, data=None)
@@ -201,7 +201,7 @@ class Pipeline:
         try:
             return await self._offload.run(work)
         except TimeLimitError:
-            passage = Passage(message, native=self._routes[message.source].native, stage=Stage.RULE)
+            passage = InFlightEvent(message, native=self._routes[message.source].native, stage=Stage.RULE)
             self._reject(
                 passage,
                 Reason.TOO_LARGE,
@@ -209,7 +209,7 @@ class Pipeline:
             )
             return passage
 
-    def _conclude(self, passage: Passage, route: Route) -> None:
+    def _conclude(self, passage: InFlightEvent, route: Route) -> None:
         """Name the event's end by what the rules decided; a rule that failed costs only itself."""
         decision = passage.decision
         if decision.failures:
@@ -219,18 +219,18 @@ class Pipeline:
             ]
             if not decision.intents:
                 first = decision.failures[0]
-                passage.end, passage.reason = End.DEAD_LETTER, Reason(first.reason.value)
+                passage.end, passage.reason = EventOutcome.DEAD_LETTER, Reason(first.reason.value)
                 passage.detail = f"rule {first.rule}: {first.detail}"
         elif not decision.matched:
-            passage.end = End.NO_MATCH
+            passage.end = EventOutcome.NO_MATCH
             if route.on_no_match is _REJECT:
                 self._reject(passage, Reason.NO_MATCH, "no rule matches this event")
 
-    def _reject(self, passage: Passage, reason: Reason, detail: str) -> None:
-        passage.end, passage.reason, passage.detail = End.DEAD_LETTER, reason, detail
+    def _reject(self, passage: InFlightEvent, reason: Reason, detail: str) -> None:
+        passage.end, passage.reason, passage.detail = EventOutcome.DEAD_LETTER, reason, detail
         passage.dead_letters = [self._dead_letter(passage, reason, detail)]
 
-    def _dead_letter(self, passage: Passage, reason: Reason, detail: str, *, rule: str = "") -> DeadLetter:
+    def _dead_letter(self, passage: InFlightEvent, reason: Reason, detail: str, *, rule: str = "") -> DeadLetter:
         message = passage.message
         return DeadLetter(
             source=message.source,
@@ -248,7 +248,7 @@ class Pipeline:
             relay=self._routes[message.source].relay,
         )
 
-    def _arrival(self, passage: Passage) -> Arrival:
+    def _arrival(self, passage: InFlightEvent) -> Ingest:
         event, source = passage.event, passage.message.source
         # A sender that repeats an event adds no dead letter; one that found no rule may find one the next time.
         remember = bool(passage.dead_letters) and self._routes[source].sender_waits
@@ -257,8 +257,8 @@ class Pipeline:
             digest = (
                 blake2b(passage.message.body, digest_size=16, usedforsecurity=False).hexdigest() if remember else ""
             )
-            return Arrival(source=source, event_id=digest, dead_letters=passage.dead_letters, remember=remember)
-        return Arrival(
+            return Ingest(source=source, event_id=digest, dead_letters=passage.dead_letters, remember=remember)
+        return Ingest(
             # An id is unique within the event's own source (CloudEvents 1.0, section 3.1.1).
             source=joined(source, event.source),
             event_id=event.id,
@@ -267,48 +267,48 @@ class Pipeline:
             remember=remember,
         )
 
-    def _answer(self, passage: Passage) -> Answer:
+    def _answer(self, passage: InFlightEvent) -> Disposition:
         if self._routes[passage.message.source].sender_waits:
             return _answer_to_sender(passage)
-        if passage.end is not End.DEAD_LETTER:
+        if passage.end is not EventOutcome.DEAD_LETTER:
             return ACK
         assert passage.reason is not None
         # What is not kept is not for the broker to keep either.
         native = passage.native and passage.dead_letters
-        return Answer(
+        return Disposition(
             settlement=_REJECT if native else Settlement.ACK, reason=passage.reason.value, detail=passage.detail
         )
 
 
-async def _tell(tell: Callable[[Sequence[Passage]], None], passages: Sequence[Passage]) -> None:
+async def _tell(tell: Callable[[Sequence[InFlightEvent]], None], passages: Sequence[InFlightEvent]) -> None:
     """Tell of a batch in slices, as others wait for their turn; of all of it, though the source is rebuilt meanwhile."""
-    turn = Turn()
+    turn = TimeSlice()
     while passages:
         now, passages = passages[:_TOLD], passages[_TOLD:]
         tell(now)
         try:
-            await turn.pass_on()
+            await turn.yield_if_spent()
         except asyncio.CancelledError:
             tell(passages)
             raise
 
 
-def _answer_to_sender(passage: Passage) -> Answer:
+def _answer_to_sender(passage: InFlightEvent) -> Disposition:
     """What became of a message whose sender waits to hear of it; rejected is what is not kept here."""
     told: dict[str, Any] = {"id": passage.event_id} if passage.event_id else {}
     reason = "" if passage.reason is None else passage.reason.value
     match passage.end:
-        case End.SUPPRESSED:
+        case EventOutcome.SUPPRESSED:
             told["outcome"] = "duplicate"
-        case End.NO_MATCH:
+        case EventOutcome.NO_MATCH:
             told["outcome"] = "no_rule"
-        case End.DEAD_LETTER if not passage.dead_letters:
+        case EventOutcome.DEAD_LETTER if not passage.dead_letters:
             told |= {"outcome": "rejected", "reason": reason, "detail": passage.detail}
             settlement = Settlement.REJECT if passage.message.is_alone else Settlement.ACK
-            return Answer(settlement=settlement, reason=reason, detail=passage.detail, told=told)
-        case End.DEAD_LETTER:
+            return Disposition(settlement=settlement, reason=reason, detail=passage.detail, told=told)
+        case EventOutcome.DEAD_LETTER:
             told |= {"outcome": "dead_letter", "reason": reason, "detail": passage.detail}
-        case End.ACCEPTED:
+        case EventOutcome.ACCEPTED:
             told |= {
                 "outcome": "accepted",
                 "rules": list(passage.decision.matched),
@@ -316,12 +316,12 @@ def _answer_to_sender(passage: Passage) -> Answer:
                     {"id": intent.notification.id, "rule": intent.rule} for intent in passage.decision.intents
                 ],
             }
-    if passage.end is not End.SUPPRESSED and passage.decision.failures:
+    if passage.end is not EventOutcome.SUPPRESSED and passage.decision.failures:
         told["failures"] = [
             {"rule": failure.rule, "reason": failure.reason.value, "detail": failure.detail}
             for failure in passage.decision.failures
         ]
-    return Answer(settlement=Settlement.ACK, reason=reason, detail=passage.detail, told=told)
+    return Disposition(settlement=Settlement.ACK, reason=reason, detail=passage.detail, told=told)
 
 
 def _is_large(message: Message) -> bool:
@@ -336,5 +336,5 @@ def _header_text(value: object) -> str:
         return str(value)
 
 
-def _any_lost(passages: Sequence[Passage]) -> bool:
+def _any_lost(passages: Sequence[InFlightEvent]) -> bool:
     return any(passage.message.is_lost() for passage in passages)

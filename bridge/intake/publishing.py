@@ -24,7 +24,7 @@ class Letters(Protocol):
     ) -> Sequence[tuple[int, float, DeadLetter]]:
         """(id, when, letter): those that `relay` has yet to send on, oldest first. Raises: StoreError."""
 
-    async def relayed(self, ids: Sequence[int]) -> None:
+    async def published(self, ids: Sequence[int]) -> None:
         """These were sent on. Raises: StoreError."""
 
 
@@ -77,9 +77,9 @@ class Relay:
         except PublishError as error:  # the broker has those already, and would get them with every try
             published = [number for number, message in waiting.items() if message.id in error.published]
             if published:
-                await self._store.relayed(published)
+                await self._store.published(published)
             raise
-        await self._store.relayed(list(waiting))
+        await self._store.published(list(waiting))
         return True
 
     def _message(self, number: int, letter: DeadLetter) -> OutMessage:

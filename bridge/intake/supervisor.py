@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from connectors.base import Answer, Message, Source
+from connectors.base import Disposition, Message, Source
 from connectors.errors import AuthenticationError, NotConnectedError, SourceClosedError, SourceError, TopologyError
 
 MAX_BATCH = 500
@@ -87,11 +87,11 @@ class Supervisor:
     def __init__(
         self,
         source: Source,
-        handle: Callable[[Sequence[Message]], Awaitable[Sequence[tuple[Message, Answer]]]],
+        handle: Callable[[Sequence[Message]], Awaitable[Sequence[tuple[Message, Disposition]]]],
         *,
         room: Callable[[], int],
         observer: SourceObserver,
-        excused: Callable[[], bool] = lambda: False,
+        watchdog_suspended: Callable[[], bool] = lambda: False,
         stall_after: float = 120.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -99,7 +99,7 @@ class Supervisor:
         self._handle = handle
         self._room = room
         self._observer = observer
-        self._excused = excused
+        self._excused = watchdog_suspended
         self._stall_after = stall_after
         self._clock = clock
         self._stopping = asyncio.Event()

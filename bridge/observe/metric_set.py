@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from bridge.observe.histogram import BatchHistogram
-from bridge.slices import Turn
+from bridge.slices import TimeSlice
 
 _SLICE = 0.002
 """Seconds of writing at a time; the largest family, of twenty hubs, adds 3 ms (measured)."""
@@ -31,7 +31,7 @@ LabelValues = Iterable[str] | Named
 """All values of a label; none of them where only the traffic can tell."""
 
 
-class Catalogue:
+class MetricSet:
     """Makes metrics. Each label is a keyword argument with its values, and every combination of them has a series."""
 
     def __init__(self, prefix: str) -> None:
@@ -54,7 +54,7 @@ class Catalogue:
         self.registry.register(histogram)
         return self._kept(histogram, labels)
 
-    def know(self, names: Mapping[Named, Iterable[str]]) -> None:
+    def declare(self, names: Mapping[Named, Iterable[str]]) -> None:
         """Have a series for all that a configuration names.
 
         Of what an earlier one named, counts stay and gauges go: a source that was taken away is not down.
@@ -74,11 +74,11 @@ class Catalogue:
     async def exposition(self) -> bytes:
         """All of it as Prometheus reads it (text format 0.0.4), one family after the other: events go on meanwhile."""
         parts = []
-        turn = Turn(_SLICE)
+        turn = TimeSlice(_SLICE)
         for family in self.registry.collect():
-            await turn.pass_on()  # to collect a family takes about as long as to write it
+            await turn.yield_if_spent()  # to collect a family takes about as long as to write it
             parts.append(generate_latest(_Only(family)))
-            await turn.pass_on()
+            await turn.yield_if_spent()
         return b"".join(parts)
 
     def _kept(self, metric: Metric, labels: Mapping[str, LabelValues]) -> Metric:

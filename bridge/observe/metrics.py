@@ -12,9 +12,9 @@ from enum import Enum
 from prometheus_client import GCCollector, Info, PlatformCollector, ProcessCollector, disable_created_metrics
 
 from bridge.admin.connections import Limit
-from bridge.intake.pipeline import End, Passage
+from bridge.intake.pipeline import EventOutcome, InFlightEvent
 from bridge.intake.supervisor import SourceState, SourceStatus
-from bridge.observe.metric_set import Catalogue, Named
+from bridge.observe.metric_set import MetricSet, Named
 from hub.delivery.bulkhead import Bulkhead
 from hub.notification import Notification, Platform
 from hub.outcome import DELIVERY_LABELS, OutcomeName, State, Unreached
@@ -33,10 +33,10 @@ NONE = "_none"
 """The label `rule` of a dead letter that is no rule's."""
 
 INGEST = {
-    End.ACCEPTED: "accepted",
-    End.SUPPRESSED: "duplicate",
-    End.DEAD_LETTER: "malformed",
-    End.NO_MATCH: "filtered",
+    EventOutcome.ACCEPTED: "accepted",
+    EventOutcome.SUPPRESSED: "duplicate",
+    EventOutcome.DEAD_LETTER: "malformed",
+    EventOutcome.NO_MATCH: "filtered",
 }
 """The label `outcome` of `pushbridge_ingest_messages_total`, by an event's end."""
 
@@ -82,7 +82,7 @@ class Metrics:
     ) -> None:
         # A second series for each counter, which nobody asks for; the function is untyped upstream.
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        self._catalogue = Catalogue("pushbridge_")
+        self._catalogue = MetricSet("pushbridge_")
         self.registry = self._catalogue.registry
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
@@ -95,7 +95,7 @@ class Metrics:
         self._list_queue()
         self._list_delivery()
         self._list_process()
-        self.know(sources=sources, rules=rules, hubs=hubs, remotes=remotes, dead_letters=dead_letters)
+        self.declare(sources=sources, rules=rules, hubs=hubs, remotes=remotes, dead_letters=dead_letters)
 
     def _list_intake(self) -> None:
         counter, gauge = self._catalogue.counter, self._catalogue.gauge
@@ -250,7 +250,7 @@ class Metrics:
             limit=_values(Limit),
         )
 
-    def know(
+    def declare(
         self,
         *,
         sources: Sequence[str],
@@ -265,7 +265,7 @@ class Metrics:
         and reason that can happen.
         """
         self._rules = frozenset(sorted(rules)[:MAX_RULES])
-        self._catalogue.know(
+        self._catalogue.declare(
             {
                 Named.SOURCES: sources,
                 Named.RULES: [OTHER, *sorted(self._rules)],
@@ -295,9 +295,9 @@ class Metrics:
 
     # What is told as it happens
 
-    def passed(self, passages: Sequence[Passage]) -> None:
+    def passed(self, passages: Sequence[InFlightEvent]) -> None:
         """A batch of events is in the store."""
-        fresh = [passage for passage in passages if passage.end is not End.SUPPRESSED]
+        fresh = [passage for passage in passages if passage.end is not EventOutcome.SUPPRESSED]
         taken = Counter((passage.message.source, INGEST[passage.end]) for passage in passages)
         matched = Counter(self._rule(rule) for passage in fresh for rule in passage.decision.matched)
         failed = Counter(self._rule(rule) for passage in fresh for rule in passage.decision.errors)
@@ -319,7 +319,7 @@ class Metrics:
             return NONE
         return name if name in self._dead_letter_rules else OTHER
 
-    def given_up(self, passages: Sequence[Passage]) -> None:
+    def given_up(self, passages: Sequence[InFlightEvent]) -> None:
         """A broker took messages back, as their locks ran out or the connection was lost."""
         for source, count in Counter(passage.message.source for passage in passages).items():
             self._given_up.labels(source).inc(count)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from bridge.intake.pipeline import End, Passage
+from bridge.intake.pipeline import EventOutcome, InFlightEvent
 from bridge.observe.metrics import REMOTE
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import OutcomeName, Unreached
@@ -29,7 +29,7 @@ class Wait(NamedTuple):
 
 
 @dataclass(slots=True)
-class Step:
+class NotificationRecord:
     """One notification of an event: whom it is for, and its pushes by platform and outcome as they are answered.
 
     `waits` has by platform why pushes were put off and until when; `reason` is what was last said of pushes that ended
@@ -75,11 +75,11 @@ class Entry:
     source: str
     type: str
     received_at: datetime
-    end: End
+    end: EventOutcome
     reason: str
     detail: str
     rules: Sequence[str]
-    steps: list[Step]
+    steps: list[NotificationRecord]
     dead_letters: Sequence[Mapping[str, str]]
 
     def as_dict(self) -> dict[str, Any]:
@@ -102,15 +102,15 @@ class Entry:
         }
 
 
-class Trail:
+class RecentEvents:
     """Bounded: the oldest entry goes when a new one comes. `subscribe` hears of every entry that is new or changed."""
 
     def __init__(self, *, size: int = 500) -> None:
         self._size = size
         self._count = 0
         self._entries: OrderedDict[int, Entry] = OrderedDict()
-        self._steps: dict[str, tuple[Entry, Step]] = {}
-        self._early: OrderedDict[str, Step] = OrderedDict()
+        self._steps: dict[str, tuple[Entry, NotificationRecord]] = {}
+        self._early: OrderedDict[str, NotificationRecord] = OrderedDict()
         self._listeners: list[Callable[[Entry], None]] = []
 
     @property
@@ -127,7 +127,7 @@ class Trail:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    def passed(self, passages: Sequence[Passage], *, now: datetime) -> None:
+    def passed(self, passages: Sequence[InFlightEvent], *, now: datetime) -> None:
         """A batch is in the store. Of a batch larger than the trail only the end is kept."""
         self._count += max(0, len(passages) - self._size)
         for passage in passages[-self._size :]:
@@ -145,7 +145,7 @@ class Trail:
                 source=HUB_API,
                 type=kind,
                 received_at=now,
-                end=End.ACCEPTED,
+                end=EventOutcome.ACCEPTED,
                 reason="",
                 detail="",
                 rules=(),
@@ -166,7 +166,7 @@ class Trail:
     ) -> None:
         """Pushes came to their end; most that ended badly did so for `reason`."""
 
-        def count(step: Step) -> None:
+        def count(step: NotificationRecord) -> None:
             mine = step.outcomes.setdefault(platform.value, {})
             for outcome, number in outcomes.items():
                 mine[outcome.value] = mine.get(outcome.value, 0) + number
@@ -189,17 +189,17 @@ class Trail:
     def forwarded(self, notification: Notification, outcome: OutcomeName, *, reason: str = "") -> None:
         """A hub elsewhere has it, or will not have it."""
 
-        def end(step: Step) -> None:
+        def end(step: NotificationRecord) -> None:
             step.outcomes[REMOTE] = {outcome.value: 1}
             step.waits.pop(REMOTE, None)
             step.reason = _bounded(reason)
 
         self._changed(notification, end)
 
-    def _add(self, passage: Passage, now: datetime) -> None:
+    def _add(self, passage: InFlightEvent, now: datetime) -> None:
         self._count += 1
         event = passage.event
-        is_new = passage.end is not End.SUPPRESSED
+        is_new = passage.end is not EventOutcome.SUPPRESSED
         entry = Entry(
             number=self._count,
             id=_bounded(passage.event_id),
@@ -229,12 +229,12 @@ class Trail:
                 self._steps.pop(step.id, None)
         self._tell(entry)
 
-    def _step_of(self, notification: Notification) -> Step:
+    def _step_of(self, notification: Notification) -> NotificationRecord:
         """The step that was told of early, else a new one."""
         known = notification.id in self._early
         return self._early.pop(notification.id) if known else _step(notification)
 
-    def _changed(self, notification: Notification, change: Callable[[Step], None]) -> None:
+    def _changed(self, notification: Notification, change: Callable[[NotificationRecord], None]) -> None:
         """Apply a change; work accepted and leased at once may be dispatched before its batch is told of."""
         known = self._steps.get(notification.id)
         if known is not None:
@@ -254,8 +254,8 @@ class Trail:
             listener(entry)
 
 
-def _step(notification: Notification) -> Step:
-    return Step(
+def _step(notification: Notification) -> NotificationRecord:
+    return NotificationRecord(
         id=notification.id,
         rule=_bounded(notification.rule),
         hub=notification.hub,

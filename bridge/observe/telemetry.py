@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import structlog
 
-from bridge.intake.pipeline import End, Passage
+from bridge.intake.pipeline import EventOutcome, InFlightEvent
 from bridge.intake.supervisor import SourceState, SourceStatus
 from bridge.observe.metrics import REMOTE, Metrics
-from bridge.observe.recent import Trail
+from bridge.observe.recent import RecentEvents
 from hub.notification import Everyone, Notification, Platform, TemplateContent
 from hub.outcome import ENDED_WELL, OutcomeName, State, Unreached
 from hub.store.base import DeadLetter, Lane
@@ -43,7 +43,7 @@ class Telemetry:
     """Implements the observers of all parts. One event id goes through all lines of an event, from receipt to outcome."""
 
     def __init__(
-        self, metrics: Metrics, trail: Trail, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self, metrics: Metrics, trail: RecentEvents, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self._metrics = metrics
         self._trail = trail
@@ -52,19 +52,19 @@ class Telemetry:
 
     # The pipeline
 
-    def passed(self, passages: Sequence[Passage]) -> None:
+    def passed(self, passages: Sequence[InFlightEvent]) -> None:
         self._metrics.passed(passages)
         self._trail.passed(passages, now=self._clock())
         for passage in passages:
-            if passage.end is not End.SUPPRESSED and passage.dead_letters:
+            if passage.end is not EventOutcome.SUPPRESSED and passage.dead_letters:
                 self.dead_lettered(passage.dead_letters)
-            if passage.end is End.DEAD_LETTER and not passage.dead_letters:
+            if passage.end is EventOutcome.DEAD_LETTER and not passage.dead_letters:
                 reason = "" if passage.reason is None else passage.reason.value
                 _log.warning("event refused", **_received(passage), reason=reason, detail=passage.detail)
                 continue
             _log.info("event taken", **_received(passage), end=passage.end.value, rules=passage.decision.matched)
 
-    def given_up(self, passages: Sequence[Passage]) -> None:
+    def given_up(self, passages: Sequence[InFlightEvent]) -> None:
         self._metrics.given_up(passages)
         for passage in passages:
             _log.warning(
@@ -262,7 +262,7 @@ def _instant(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
-def _received(passage: Passage) -> dict[str, str]:
+def _received(passage: InFlightEvent) -> dict[str, str]:
     """Which event it is, and what its broker calls the message."""
     message = passage.message
     broker = {"message_id": message.id, "position": message.position}

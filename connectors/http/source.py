@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from connectors.base import NACK, Answer, Backlog, Message, Settlement
+from connectors.base import NACK, Backlog, Disposition, Message, Settlement
 from connectors.compression import SUPPORTED, CodingError, UnpackedTooLargeError, UnsupportedCodingError, unpacked
 from connectors.errors import NotConnectedError
 from connectors.http.auth import challenge, is_authorized
@@ -84,8 +84,8 @@ class HttpSource:
         self._has_room = has_room
         self._connected = False
         self._requests = 0
-        self._waiting: OrderedDict[asyncio.Future[Answer], Message] = OrderedDict()
-        self._unsettled: set[asyncio.Future[Answer]] = set()
+        self._waiting: OrderedDict[asyncio.Future[Disposition], Message] = OrderedDict()
+        self._unsettled: set[asyncio.Future[Disposition]] = set()
         self._arrived = asyncio.Event()
 
     async def connect(self) -> None:
@@ -101,10 +101,10 @@ class HttpSource:
         self._check_connected()
         return [self._waiting.popitem(last=False)[1] for _ in range(min(limit, len(self._waiting)))]
 
-    async def settle(self, settled: Sequence[tuple[Message, Answer]]) -> None:
+    async def settle(self, settled: Sequence[tuple[Message, Disposition]]) -> None:
         """Answer the requests; those that nobody waits for any more are passed over."""
         for message, answer in settled:
-            future: asyncio.Future[Answer] = message.receipt
+            future: asyncio.Future[Disposition] = message.receipt
             if not future.done():
                 future.set_result(answer)
 
@@ -205,19 +205,19 @@ class HttpSource:
 
     async def _settlements(
         self, parts: Sequence[Part], headers: Mapping[str, str], *, is_batch: bool
-    ) -> Sequence[Answer]:
+    ) -> Sequence[Disposition]:
         """Hand the events to `receive` and wait until all are settled; whoever stops waiting takes them back.
 
         Raises: _NotNowError.
         """
         loop = asyncio.get_running_loop()
-        futures: list[asyncio.Future[Answer]] = [loop.create_future() for _ in parts]
+        futures: list[asyncio.Future[Disposition]] = [loop.create_future() for _ in parts]
         for part, future in zip(parts, futures, strict=True):
             self._waiting[future] = self._message(part, headers, future, is_alone=not is_batch)
         self._unsettled.update(futures)
         self._arrived.set()
         try:
-            waiting: set[asyncio.Future[Answer]] = set(futures)
+            waiting: set[asyncio.Future[Disposition]] = set(futures)
             while waiting:
                 _, waiting = await asyncio.wait(waiting, timeout=_LOOK_EVERY)
                 if waiting and (not_now := self._not_now()):
@@ -230,7 +230,7 @@ class HttpSource:
                 future.cancel()  # what is not in the store yet is given up: its sender comes again
 
     def _message(
-        self, part: Part, headers: Mapping[str, str], receipt: asyncio.Future[Answer], *, is_alone: bool
+        self, part: Part, headers: Mapping[str, str], receipt: asyncio.Future[Disposition], *, is_alone: bool
     ) -> Message:
         properties = {"path": self._settings.path, "content_type": part.content_type, "message_id": part.id}
         return Message(
@@ -300,14 +300,14 @@ async def _body(request: Request, limit: int) -> bytes | None:
     return b"".join(chunks)
 
 
-def _status(answers: Sequence[Answer]) -> int:
+def _status(answers: Sequence[Disposition]) -> int:
     settlements = {answer.settlement for answer in answers}
     if Settlement.NACK in settlements:
         return 503
     return 400 if Settlement.REJECT in settlements else 202
 
 
-def _result(id: str | None, answer: Answer) -> Mapping[str, Any]:
+def _result(id: str | None, answer: Disposition) -> Mapping[str, Any]:
     """What became of an event; its id is that which the event is known by, or else the sender's."""
     result: dict[str, Any] = {} if id is None else {"id": id}
     if answer.settlement is Settlement.NACK:

@@ -125,7 +125,7 @@ class Channel:
         return awaited.done()
 
 
-class Link:
+class Connection:
     """An open connection."""
 
     def __init__(self, connection: Any, closed: asyncio.Future[None]) -> None:

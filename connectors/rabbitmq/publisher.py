@@ -11,7 +11,7 @@ from connectors.rabbitmq.properties import read_properties
 from connectors.rabbitmq.settings import AmqpPublisherSettings
 
 if TYPE_CHECKING:
-    from connectors.rabbitmq.connection import Channel, Link
+    from connectors.rabbitmq.connection import Channel, Connection
 
 
 class AmqpPublisher:
@@ -20,17 +20,17 @@ class AmqpPublisher:
     def __init__(self, name: str, settings: AmqpPublisherSettings) -> None:
         self.name = name
         self._settings = settings
-        self._link: Link | None = None
+        self._link: Connection | None = None
         self._channel: Channel | None = None
         self._confirms = Confirms()
 
     async def connect(self) -> None:
         """As the contract says; the exchange has to exist."""
-        from connectors.rabbitmq.connection import Link  # pika, only where it is used
+        from connectors.rabbitmq.connection import Connection  # pika, only where it is used
         from connectors.rabbitmq.topology import require_exchange
 
         settings = self._settings
-        self._link = await Link.open(
+        self._link = await Connection.open(
             settings.url.get_secret_value(),
             name=self.name,
             heartbeat=settings.heartbeat,

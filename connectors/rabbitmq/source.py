@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from connectors.base import Answer, Backlog, Message, Settlement
+from connectors.base import Backlog, Disposition, Message, Settlement
 from connectors.errors import NotConnectedError, TopologyError
 from connectors.rabbitmq.properties import read_properties
 from connectors.rabbitmq.settings import AmqpSettings
@@ -14,7 +14,7 @@ from connectors.rabbitmq.unsettled import Unsettled
 from connectors.values import shown
 
 if TYPE_CHECKING:
-    from connectors.rabbitmq.connection import Channel, Link
+    from connectors.rabbitmq.connection import Channel, Connection
 
 IDLE_WAIT = 1.0
 """Seconds that `receive` waits for a first message."""
@@ -35,7 +35,7 @@ class AmqpSource:
         self.notes: Sequence[str] = ()
         self._settings = settings
         self._epoch = 0
-        self._link: Link | None = None
+        self._link: Connection | None = None
         self._channel: Channel | None = None
         self._inspection: Channel | None = None
         self._arrived: deque[tuple[Any, bytes, bytes]] = deque()  # pika's method, the properties' bytes, the body
@@ -47,11 +47,11 @@ class AmqpSource:
     async def connect(self) -> None:
         """As the contract says; what is missing and to be created is created, and the queue is bound."""
         # pika costs time and memory, so only a process that consumes from RabbitMQ imports it
-        from connectors.rabbitmq.connection import Link, RefusedError
+        from connectors.rabbitmq.connection import Connection, RefusedError
         from connectors.rabbitmq.topology import ensure
 
         queue, receive = self._settings.queue.name, self._settings.receive
-        self._link = await Link.open(
+        self._link = await Connection.open(
             self._settings.url.get_secret_value(),
             name=self.name,
             heartbeat=receive.heartbeat,
@@ -81,7 +81,7 @@ class AmqpSource:
         is_lost = channel.closed.done
         return [self._message(*self._arrived.popleft(), is_lost=is_lost) for _ in range(min(limit, len(self._arrived)))]
 
-    async def settle(self, settled: Sequence[tuple[Message, Answer]]) -> None:
+    async def settle(self, settled: Sequence[tuple[Message, Disposition]]) -> None:
         """As the contract says; AMQP does not confirm a settlement, so it is sent, not known to have arrived."""
         ours: dict[int, Settlement] = {}
         for message, answer in settled:

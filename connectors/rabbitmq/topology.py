@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from connectors.errors import TopologyError
 from connectors.logs import entity_created
-from connectors.rabbitmq.connection import Link, RefusedError
+from connectors.rabbitmq.connection import Connection, RefusedError
 from connectors.rabbitmq.settings import AmqpSettings, Binding, NewExchange
 
 _CREATE_EXCHANGE = "; is it spelt right? create it, or write create_if_missing: {} beside it in bind"
@@ -22,7 +22,7 @@ class _Difference(NamedTuple):
     sides: str
 
 
-async def ensure(link: Link, settings: AmqpSettings, *, source: str) -> None:
+async def ensure(link: Connection, settings: AmqpSettings, *, source: str) -> None:
     """See to it that the queue is there and bound; a log line names what is created for `source`.
 
     A queue that we create, or would have created so, dead-letters to the exchange `<queue>.dlx` and through it to the
@@ -52,28 +52,28 @@ async def ensure(link: Link, settings: AmqpSettings, *, source: str) -> None:
         await _ensure_binding(link, source, queue, binding)
 
 
-async def require_exchange(link: Link, exchange: str, *, advice: str = "") -> None:
+async def require_exchange(link: Connection, exchange: str, *, advice: str = "") -> None:
     """Raises: TopologyError when there is no such exchange; `advice` is appended to its text."""
     if not await _exists(link, "exchange_declare", exchange=exchange):
         raise TopologyError(f"exchange {exchange!r} does not exist{advice}")
 
 
-async def _require_queue(link: Link, queue: str) -> None:
+async def _require_queue(link: Connection, queue: str) -> None:
     if not await _exists(link, "queue_declare", queue=queue):
         raise TopologyError(f"queue {queue!r} does not exist; create it, or say create_if_missing")
 
 
-async def _ensure_queue(link: Link, source: str, queue: str, **settings: Any) -> None:
+async def _ensure_queue(link: Connection, source: str, queue: str, **settings: Any) -> None:
     if await _missing_queue(link, queue, **settings):
         await _declare_queue(link, source, queue, **settings)
 
 
-async def _declare_queue(link: Link, source: str, queue: str, **settings: Any) -> None:
+async def _declare_queue(link: Connection, source: str, queue: str, **settings: Any) -> None:
     await _create(link, f"queue {queue!r}", "queue_declare", queue=queue, **settings)
     entity_created(source, f"queue {queue!r}")
 
 
-async def _missing_queue(link: Link, queue: str, **settings: Any) -> bool:
+async def _missing_queue(link: Connection, queue: str, **settings: Any) -> bool:
     """Whether the queue is missing. Raises: TopologyError when it exists with other settings."""
     if not await _exists(link, "queue_declare", queue=queue):
         return True
@@ -83,7 +83,7 @@ async def _missing_queue(link: Link, queue: str, **settings: Any) -> bool:
     return False
 
 
-async def _ensure_binding(link: Link, source: str, queue: str, binding: Binding) -> None:
+async def _ensure_binding(link: Connection, source: str, queue: str, binding: Binding) -> None:
     """Bind, after creating the exchange if missing. Of an existing exchange only the type matters to us."""
     what, new = f"exchange {binding.exchange!r}", binding.create_if_missing
     declaration = {"exchange": binding.exchange, "exchange_type": binding.type, "durable": new is None or new.durable}
@@ -98,7 +98,7 @@ async def _ensure_binding(link: Link, source: str, queue: str, binding: Binding)
     await _create(link, f"the binding of {queue!r} to {what}", "queue_bind", **bound)
 
 
-async def _exists(link: Link, verb: str, **name: str) -> bool:
+async def _exists(link: Connection, verb: str, **name: str) -> bool:
     try:
         await _ask(link, verb, passive=True, **name)
     except RefusedError as refused:
@@ -108,14 +108,14 @@ async def _exists(link: Link, verb: str, **name: str) -> bool:
     return True
 
 
-async def _create(link: Link, what: str, verb: str, **arguments: Any) -> None:
+async def _create(link: Connection, what: str, verb: str, **arguments: Any) -> None:
     try:
         await _ask(link, verb, **arguments)
     except RefusedError as refused:
         raise TopologyError(f"the broker refuses to create {what}: {refused}") from refused
 
 
-async def _difference(link: Link, verb: str, **arguments: Any) -> _Difference | None:
+async def _difference(link: Connection, verb: str, **arguments: Any) -> _Difference | None:
     """What the broker finds different in a thing that exists; None also when we may use but not declare it."""
     try:
         await _ask(link, verb, **arguments)
@@ -148,7 +148,7 @@ def _mismatch(what: str, difference: _Difference, advice: str) -> TopologyError:
     return TopologyError(text, differences=(difference.sides,))
 
 
-async def _ask(link: Link, verb: str, **arguments: Any) -> None:
+async def _ask(link: Connection, verb: str, **arguments: Any) -> None:
     """Ask once on a channel of its own. Raises: RefusedError, NotConnectedError."""
     channel = await link.channel()
     await channel.call(getattr(channel.raw, verb), **arguments)

@@ -4,7 +4,7 @@ _BRISK = 0.1
 """Seconds, beyond two round trips, within which an answer counts as having been waiting already."""
 
 
-class Appetite:
+class FetchSizer:
     """Grows while there is a backlog, so that batches are large; small otherwise, so that nobody waits for company.
 
     The SDK returns a request at once when it is filled, and else 0.2 to 0.4 seconds after the first message. Asked for
@@ -14,7 +14,7 @@ class Appetite:
     def __init__(self) -> None:
         self.size = 1
 
-    def fed(self, asked: int, got: int, *, seconds: float, round_trip: float) -> None:
+    def observe(self, asked: int, got: int, *, seconds: float, round_trip: float) -> None:
         """`asked` were asked for and `got` came within `seconds`; `round_trip` is what a question to the broker takes."""
         if got < asked:
             self.size = 1

@@ -10,9 +10,9 @@ from datetime import datetime
 from azure.servicebus import ServiceBusMessageState, ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusReceiver
 
-from connectors.base import NACK, Answer, Message, Settlement
+from connectors.base import NACK, Disposition, Message, Settlement
 from connectors.errors import NotConnectedError, SourceError
-from connectors.servicebus.appetite import Appetite
+from connectors.servicebus.appetite import FetchSizer
 from connectors.servicebus.client import translated
 from connectors.servicebus.envelope import content_is_ours
 from connectors.servicebus.locks import GONE, Lock, Renewal
@@ -55,7 +55,7 @@ class Receiver:
         self._max_lock_age = max_lock_age
         self._renewal = renewal
         self._session_lock: Lock | None = None
-        self._appetite = Appetite()
+        self._appetite = FetchSizer()
         self._round_trip = 0.0
         self._unsettled: dict[Delivery, None] = {}
         self._requests = 0
@@ -106,7 +106,7 @@ class Receiver:
         except Exception:
             self._is_broken = True
             raise
-        self._appetite.fed(asked, len(received), seconds=time.monotonic() - asked_at, round_trip=self._round_trip)
+        self._appetite.observe(asked, len(received), seconds=time.monotonic() - asked_at, round_trip=self._round_trip)
         if received and self._session_lock is not None:
             self._session_lock.touch()
         messages = [self._take(each) for each in received]
@@ -116,14 +116,14 @@ class Receiver:
             )
         return messages
 
-    async def settle(self, settled: Sequence[tuple[Delivery, Answer]]) -> None:
+    async def settle(self, settled: Sequence[tuple[Delivery, Disposition]]) -> None:
         """Settle side by side, as each waits for the broker's word; what is settled or lost already is passed over.
 
         A receiver of a session that fails in this has lost the session; whether anything more is lost, the next tells.
 
         Raises: NotConnectedError: without sessions.
         """
-        ours: dict[Delivery, Answer] = {}
+        ours: dict[Delivery, Disposition] = {}
         for delivery, answer in settled:
             if delivery in self._unsettled:
                 ours.setdefault(delivery, answer)  # of two answers the first counts
@@ -203,7 +203,7 @@ class Receiver:
         return await self._sdk.renew_message_lock(received)
 
     @content_is_ours
-    async def _settle_all(self, answers: Mapping[Delivery, Answer], *, timeout: float) -> None:
+    async def _settle_all(self, answers: Mapping[Delivery, Disposition], *, timeout: float) -> None:
         """Settle one, then all others side by side, until one fails.
 
         Over a lost connection each settlement that is under way when the first one fails would have the SDK open a new
@@ -225,7 +225,7 @@ class Receiver:
             self._is_broken = True
             raise
 
-    async def _settle(self, delivery: Delivery, answer: Answer) -> None:
+    async def _settle(self, delivery: Delivery, answer: Disposition) -> None:
         received = delivery.received
         try:
             match answer.settlement:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from connectors.base import Answer, Backlog, Message
+from connectors.base import Backlog, Disposition, Message
 from connectors.errors import NotConnectedError, TopologyError
 from connectors.servicebus.settings import ServiceBusSettings
 
@@ -107,9 +107,9 @@ class ServiceBusSource:
         taken, self._arrived = self._arrived[:limit], self._arrived[limit:]
         return taken
 
-    async def settle(self, settled: Sequence[tuple[Message, Answer]]) -> None:
+    async def settle(self, settled: Sequence[tuple[Message, Disposition]]) -> None:
         """As the contract says; the broker confirms each settlement, but for a lock that is lost the end is unknown."""
-        by_receiver: defaultdict[Receiver, list[tuple[Delivery, Answer]]] = defaultdict(list)
+        by_receiver: defaultdict[Receiver, list[tuple[Delivery, Disposition]]] = defaultdict(list)
         for message, answer in settled:
             by_receiver[message.receipt.receiver].append((message.receipt, answer))
         try:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
-from hub.delivery.guard import Doubt
+from hub.delivery.guard import MassInvalidationGuard
 from hub.outcome import OutcomeName, Reaction
 from hub.platforms.base import SendResult, all_delivered
 from hub.store.base import Lane
@@ -46,7 +46,7 @@ class BreakerListener(Protocol):
         """Everything goes through again, so many seconds after the breaker opened."""
 
 
-class Outlet(Protocol[C]):
+class Destination(Protocol[C]):
     """What is behind a bulkhead: a sender of pushes, or a hub elsewhere that takes whole notifications."""
 
     async def send(self, items: Sequence[C], /) -> Sequence[SendResult]:
@@ -68,7 +68,7 @@ class Bulkhead(Generic[T]):
 
     def __init__(
         self,
-        sender: Outlet[T],
+        sender: Destination[T],
         *,
         single: int = 2000,
         clock: Callable[[], float] = time.time,
@@ -88,7 +88,7 @@ class Bulkhead(Generic[T]):
         self._failures = 0
         self._pause = _FIRST_PAUSE
         self._reserved = dict.fromkeys(Lane, 0)
-        self.doubt = Doubt()
+        self.doubt = MassInvalidationGuard()
         self._idle = asyncio.Event()
         self.closed_until = 0.0
         self.throttled_until = 0.0
@@ -132,13 +132,13 @@ class Bulkhead(Generic[T]):
             return 0
         return max(0, (1 if self._failures >= _TRIPS_AFTER else _PAGES) - held)
 
-    async def send(self, lane: Lane, pushes: Sequence[T], *, seats: int | None = None) -> Sequence[SendResult]:
+    async def send(self, lane: Lane, pushes: Sequence[T], *, size: int | None = None) -> Sequence[SendResult]:
         """The sender's results for pushes that were admitted, in as many calls as `seats` says: one each unless it does."""
         self.in_flight += len(pushes)
         try:
             results = await self._sender.send(pushes)
         finally:
-            self._room[lane] += len(pushes) if seats is None else seats
+            self._room[lane] += len(pushes) if size is None else size
             self._reserved[lane] -= len(pushes)
             if not any(self._reserved.values()):
                 self._idle.set()

@@ -17,8 +17,8 @@ import orjson
 
 from hub.content.rendering import Rendering
 from hub.delivery.bulkhead import Bulkhead
-from hub.delivery.forwarding import Forwarding
-from hub.delivery.pushing import SATURATED, Pushing
+from hub.delivery.forwarding import RemoteDelivery
+from hub.delivery.pushing import SATURATED, PushDelivery
 from hub.delivery.retry import RetryPolicy
 from hub.errors import StoreError
 from hub.notification import Everyone, Notification, Platform
@@ -69,10 +69,10 @@ class Dispatcher:
         self._clock = clock
         self._rendering = Rendering(store, on_missing=observer.properties_missing)
         self._remotes = remotes or {}
-        self._pushing = Pushing(
+        self._pushing = PushDelivery(
             bulkheads, self._rendering, policy=policy, observer=observer, clock=clock, done=self._done
         )
-        self._forwarding = Forwarding(self._remotes, policy=policy, observer=observer, clock=clock)
+        self._forwarding = RemoteDelivery(self._remotes, policy=policy, observer=observer, clock=clock)
         self._slots = slots
         self._wake = {lane: asyncio.Event() for lane in Lane}
         self._submitted: list[Work] = []
@@ -270,12 +270,12 @@ class Dispatcher:
                 group.create_task(self._expand(piece, audience, started_at))
             load = self._pushing.load(small, started_at=started_at)
             self._drop(load.broken)
-            for piece, due_at in load.untried:
+            for piece, due_at in load.not_attempted:
                 group.create_task(self._postpone([piece], due_at))
             for parcel in load.parcels:
                 group.create_task(self._pushing.send(parcel))
-        crowded = sum(piece.page is None for piece, _ in load.untried)
-        if crowded > len(work) / 2:
+        saturated = sum(piece.page is None for piece, _ in load.not_attempted)
+        if saturated > len(work) / 2:
             # To lease more now would be to lease more of the same.
             self.behind = True
             self._crowded_until = time.monotonic() + SATURATED

@@ -22,7 +22,7 @@ _AGAIN = (Reaction.RETRY, Reaction.THROTTLED)
 
 
 @dataclass(slots=True)
-class Handover:
+class RemoteResult:
     """What became of a batch: pieces that ended, and by due time those to be handed over again."""
 
     started_at: float
@@ -34,7 +34,7 @@ class Handover:
         self.again.setdefault(math.ceil(due_at / _GRAIN) * _GRAIN, []).append(piece)
 
 
-class Forwarding:
+class RemoteDelivery:
     """The outbox's way out. A notification keeps its id, which the other side knows a repetition by."""
 
     def __init__(
@@ -55,12 +55,12 @@ class Forwarding:
         """The clock was set back by so much."""
         self._since -= seconds
 
-    async def hand_over(self, work: Sequence[Work]) -> Handover:
+    async def hand_over(self, work: Sequence[Work]) -> RemoteResult:
         """Hand over notifications of one hub, those that its bulkhead admits; of a hub that is nowhere, none."""
         bulkhead = self._remotes.get(work[0].notification.hub)
         admitted = []
         now = self._clock()
-        handover = Handover(started_at=now)
+        handover = RemoteResult(started_at=now)
         if bulkhead is None:
             for piece in work:
                 self._end(handover, piece, OutcomeName.ABANDONED, "hub_reject", "not configured any more")
@@ -82,7 +82,7 @@ class Forwarding:
                 self._take(handover, bulkhead, piece, result)
         return handover
 
-    def _take(self, handover: Handover, bulkhead: Bulkhead[Notification], piece: Work, result: SendResult) -> None:
+    def _take(self, handover: RemoteResult, bulkhead: Bulkhead[Notification], piece: Work, result: SendResult) -> None:
         if result.reaction is Reaction.DELIVERED:
             handover.ended.append(
                 PageResult(work=piece, counts={}, state=State.COMPLETED, started_at=handover.started_at)
@@ -108,7 +108,7 @@ class Forwarding:
         expires_at = piece.notification.expires_at
         return self._policy.gives_up_at(began_at, None if expires_at is None else expires_at.timestamp())
 
-    def _end(self, handover: Handover, piece: Work, outcome: OutcomeName, reason: str, detail: str) -> None:
+    def _end(self, handover: RemoteResult, piece: Work, outcome: OutcomeName, reason: str, detail: str) -> None:
         """A notification that the other side will not have is kept as a dead letter, so that it is not just gone."""
         notification = piece.notification
         handover.ended.append(

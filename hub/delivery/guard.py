@@ -17,7 +17,7 @@ _NEARLY_ALL: Final = 9
 """Channels called wrong for each push taken from which on it is not the channels."""
 
 
-class Doubt:
+class MassInvalidationGuard:
     """Listens to one service and credential; believes that channels are wrong unless it is said of nearly all of them.
 
     A wrong topic, a key of another project or the other environment makes every channel look wrong, and a broadcast
@@ -35,7 +35,7 @@ class Doubt:
         taken, doubted = len(results), 0
         if not all_delivered(results):
             taken = sum(result.reaction is Reaction.DELIVERED for result in results)
-            doubted = sum(result.doubtful for result in results)
+            doubted = sum(result.suspect for result in results)
         self._taken += taken
         self._doubted += doubted
         is_believed = self._doubted < _SUSPECT or self._doubted <= _NEARLY_ALL * self._taken
@@ -44,8 +44,8 @@ class Doubt:
             self.reason = ""
         if is_believed or not doubted:
             return results
-        weighed = [_our_fault(result) if result.doubtful else result for result in results]
-        self.reason = next(result.reason for result in weighed if result.doubtful)
+        weighed = [_our_fault(result) if result.suspect else result for result in results]
+        self.reason = next(result.reason for result in weighed if result.suspect)
         return weighed
 
     def _forget(self) -> None:

@@ -34,7 +34,7 @@ Outcomes = dict[Platform, dict[OutcomeName, int]]
 
 
 @dataclass(slots=True)
-class _Run:
+class _PendingPage:
     """One piece of work on its way: what is still out, and what came back.
 
     It may wait for a try until `waits_until`; what fails after `gives_up_at` is not tried again.
@@ -49,15 +49,15 @@ class _Run:
     counts: Outcomes = field(default_factory=dict)
     failures: list[Failed] = field(default_factory=list)
     retries: list[tuple[Platform, int, SendResult]] = field(default_factory=list)
-    parked: dict[Platform, list[int]] = field(default_factory=dict)
+    deferred: dict[Platform, list[int]] = field(default_factory=dict)
     gone: Counter[Platform] = field(default_factory=Counter)
     reasons: dict[Platform, Counter[str]] = field(default_factory=dict)
     nobody: Unreached | None = None
 
     @property
-    def untried(self) -> bool:
+    def not_attempted(self) -> bool:
         """Nothing of it was sent and nothing ended: it can go back as it is."""
-        return bool(self.parked) and not self.waiting and not self.counts
+        return bool(self.deferred) and not self.waiting and not self.counts
 
     def count(self, platform: Platform, outcome: OutcomeName, by: int = 1) -> None:
         # Plain dictionaries, here and below: most count one push, and a Counter costs more than the counting.
@@ -69,28 +69,28 @@ class _Run:
 
 
 @dataclass(slots=True)
-class Parcel:
+class SendBatch:
     """Pushes that one bulkhead takes together, of so many (`seats`) notifications or pages, and whom each is for."""
 
     bulkhead: Bulkhead[Push]
     hub: str
     platform: Platform
-    seats: int = 0
+    size: int = 0
     pushes: list[Push] = field(default_factory=list)
-    owners: list[tuple[_Run, Target]] = field(default_factory=list)
+    owners: list[tuple[_PendingPage, Target]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
-class Load:
+class BatchPlan:
     """A batch made ready: parcels to be sent, pieces that found every door closed with the time when they are due again,
     and pieces that a defect stopped."""
 
-    parcels: list[Parcel] = field(default_factory=list)
-    untried: list[tuple[Work, float]] = field(default_factory=list)
+    parcels: list[SendBatch] = field(default_factory=list)
+    not_attempted: list[tuple[Work, float]] = field(default_factory=list)
     broken: list[Work] = field(default_factory=list)
 
 
-class Pushing:
+class PushDelivery:
     """Loads batches and sends their parcels; `done` is told each piece's result as soon as its last push is answered."""
 
     def __init__(
@@ -121,13 +121,13 @@ class Pushing:
         now, age = self._clock(), self._policy.max_age
         return now - age if now - age >= self._since else -math.inf
 
-    def load(self, batch: Sequence[tuple[Work, Audience]], *, started_at: float) -> Load:
+    def load(self, batch: Sequence[tuple[Work, Audience]], *, started_at: float) -> BatchPlan:
         """Put the pushes for these audiences into parcels; places for them are reserved, so each parcel has to be sent.
 
         What cannot be pushed at all is done already. The templates of all targets were prepared.
         """
-        load = Load()
-        parcels: dict[tuple[str, Platform], list[Parcel]] = {}
+        load = BatchPlan()
+        parcels: dict[tuple[str, Platform], list[SendBatch]] = {}
         for piece, audience in batch:
             run = self._run_for(piece, started_at)
             try:
@@ -136,9 +136,9 @@ class Pushing:
                 self._observer.crashed(f"notification {piece.notification.id}", error)
                 load.broken.append(piece)
                 continue
-            if run.untried:
-                due_at = max(self._reopens_at(run, platform) for platform in run.parked)
-                load.untried.append((piece, due_at))
+            if run.not_attempted:
+                due_at = max(self._reopens_at(run, platform) for platform in run.deferred)
+                load.not_attempted.append((piece, due_at))
                 self._tell_deferred(run, due_at)
                 continue
             if piece.page is None:
@@ -151,20 +151,22 @@ class Pushing:
         load.parcels = [parcel for each in parcels.values() for parcel in each]
         return load
 
-    def _run_for(self, piece: Work, started_at: float) -> _Run:
+    def _run_for(self, piece: Work, started_at: float) -> _PendingPage:
         notification = piece.notification
         began_at = max(piece.accepted_at, _seconds(notification.schedule_at) or 0.0)
         expires_at = _seconds(notification.expires_at)
         # The age bounds how often a push is repeated. What was never tried, because nobody was there, gets its one try.
         waits_from = began_at if piece.attempt else max(began_at, self._since)
-        return _Run(
+        return _PendingPage(
             piece,
             started_at,
             waits_until=self._policy.gives_up_at(waits_from, expires_at),
             gives_up_at=self._policy.gives_up_at(began_at, expires_at),
         )
 
-    def _fill(self, run: _Run, audience: Audience, parcels: dict[tuple[str, Platform], list[Parcel]]) -> None:
+    def _fill(
+        self, run: _PendingPage, audience: Audience, parcels: dict[tuple[str, Platform], list[SendBatch]]
+    ) -> None:
         """Put the pushes of one piece into the parcels of their bulkheads; what cannot be sent ends or is parked here."""
         notification = run.work.notification
         if run.work.page is None:
@@ -191,55 +193,55 @@ class Pushing:
 
     def _place(
         self,
-        run: _Run,
+        run: _PendingPage,
         platform: Platform,
         pairs: Sequence[tuple[Target, Push]],
-        parcels: dict[tuple[str, Platform], list[Parcel]],
+        parcels: dict[tuple[str, Platform], list[SendBatch]],
     ) -> None:
         """Put the pushes that one bulkhead admits into its last parcel, and park the others."""
         key = (run.work.notification.hub, platform)
         bulkhead = self._bulkheads.get(key)
         admitted = 0 if bulkhead is None else bulkhead.admit(run.work.lane, len(pairs))
         if admitted < len(pairs):
-            run.parked[platform] = [target.ordinal for target, _ in pairs[admitted:]]
+            run.deferred[platform] = [target.ordinal for target, _ in pairs[admitted:]]
         if bulkhead is not None and admitted:
             placed = pairs[:admitted]
             mine = parcels.setdefault(key, [])
             if not mine or len(mine[-1].pushes) + admitted > _CHUNK:
-                mine.append(Parcel(bulkhead, *key))
+                mine.append(SendBatch(bulkhead, *key))
             parcel = mine[-1]
-            parcel.seats += 1
+            parcel.size += 1
             parcel.pushes += [push for _, push in placed]
             parcel.owners += [(run, target) for target, _ in placed]
             run.waiting += admitted
 
-    def _reopens_at(self, run: _Run, platform: Platform) -> float:
+    def _reopens_at(self, run: _PendingPage, platform: Platform) -> float:
         bulkhead = self._bulkheads.get((run.work.notification.hub, platform))
         # What was begun waits for a hub that was taken out of the configuration as for a service that is away.
         closed_until = self._clock() + _ABSENT if bulkhead is None else bulkhead.closed_until
         return min(max(self._clock() + SATURATED, closed_until), run.waits_until)
 
-    def _tell_deferred(self, run: _Run, due_at: float) -> None:
+    def _tell_deferred(self, run: _PendingPage, due_at: float) -> None:
         """Say once of a notification that it waits for a breaker; a service that is only busy is no news."""
         work = run.work
         if work.page is not None or work.was_deferred:
             return
-        for platform in run.parked:
+        for platform in run.deferred:
             bulkhead = self._bulkheads.get((work.notification.hub, platform))
             if bulkhead is not None and bulkhead.is_open:
                 self._observer.deferred(work.notification, platform, reason=bulkhead.trouble, due_at=due_at)
 
-    async def send(self, parcel: Parcel) -> None:
+    async def send(self, parcel: SendBatch) -> None:
         """Each bulkhead on its own: a piece is ready when the last of those it needs has answered."""
         started = time.perf_counter()
         try:
             lane = parcel.owners[0][0].work.lane
-            results = await parcel.bulkhead.send(lane, parcel.pushes, seats=parcel.seats)
+            results = await parcel.bulkhead.send(lane, parcel.pushes, size=parcel.size)
         except Exception as error:  # a sender's defect is its own platform's trouble, like that of its service
             self._observer.crashed(f"the sender for {parcel.platform.value} of hub {parcel.hub}", error)
             results = [_SENDER_CRASHED] * len(parcel.pushes)
         elapsed = time.perf_counter() - started
-        if parcel.seats == 1 and all_delivered(results):
+        if parcel.size == 1 and all_delivered(results):
             run, _ = parcel.owners[0]
             run.count(parcel.platform, results[0].outcome, len(results))
             run.waiting -= len(results)
@@ -258,7 +260,7 @@ class Pushing:
                 self._finish(run)
         self._observer.answered(parcel.hub, parcel.platform, elapsed, tally, timeouts)
 
-    def _take_result(self, run: _Run, target: Target, result: SendResult) -> None:
+    def _take_result(self, run: _PendingPage, target: Target, result: SendResult) -> None:
         reaction = result.reaction
         if reaction is Reaction.DELIVERED:
             run.count(target.platform, result.outcome)
@@ -282,7 +284,7 @@ class Pushing:
 
     def _end(
         self,
-        run: _Run,
+        run: _PendingPage,
         target: Target,
         outcome: OutcomeName,
         reason: str,
@@ -299,7 +301,7 @@ class Pushing:
             Failed(ordinal=target.ordinal, outcome=outcome, reason=reason, gone=gone, gone_since=gone_since)
         )
 
-    def _finish(self, run: _Run) -> None:
+    def _finish(self, run: _PendingPage) -> None:
         """Hand a piece whose pushes are all answered to the recorder, and tell what became of it."""
         work = run.work
         now = self._clock()
@@ -319,12 +321,12 @@ class Pushing:
                 nobody=run.nobody,
                 ordinals=BitMap(run.ordinals) if work.page is None else None,
                 failures=run.failures,
-                retries=self._retry_pages(run, now) if run.retries or run.parked else (),
+                retries=self._retry_pages(run, now) if run.retries or run.deferred else (),
                 started_at=run.started_at,
             )
         )
 
-    def _retry_pages(self, run: _Run, now: float) -> list[RetryPage]:
+    def _retry_pages(self, run: _PendingPage, now: float) -> list[RetryPage]:
         """What is to be tried again, told and as pages: those told to wait apart from the others, parked ones untried."""
         groups: dict[tuple[Platform, bool], list[tuple[int, SendResult]]] = {}
         for platform, ordinal, result in run.retries:
@@ -346,9 +348,11 @@ class Pushing:
             ((reason, _),) = Counter(result.reason for _, result in members).most_common(1)
             outcomes = Counter(result.outcome for _, result in members)
             self._observer.retried(run.work.notification, platform, outcomes, reason=reason, due_at=due_at)
-        for platform, parked in run.parked.items():
+        for platform, deferred in run.deferred.items():
             due_at = self._reopens_at(run, platform)
-            pages.append(RetryPage(platform=platform, ordinals=BitMap(parked), due_at=due_at, attempt=run.work.attempt))
+            pages.append(
+                RetryPage(platform=platform, ordinals=BitMap(deferred), due_at=due_at, attempt=run.work.attempt)
+            )
             self._tell_deferred(run, due_at)
         return pages
 

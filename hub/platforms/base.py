@@ -53,7 +53,7 @@ class SendResult:
     gone_since: datetime | None = None
     new_push_channel: str | None = None
     lane_wide: bool = False
-    doubtful: bool = False
+    suspect: bool = False
     timed_out: bool = False
 
 

@@ -13,7 +13,7 @@ _RESULT = SendResult(
 )
 
 
-class Unconfigured:
+class NoCredential:
     """Ends every push as InvalidCredentials, so that a phone of a platform nobody set up shows in the outcome."""
 
     def __init__(self, platform: Platform) -> None:

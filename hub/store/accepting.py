@@ -6,7 +6,7 @@ from typing import Any
 
 from hub.notification import Notification
 from hub.outcome import State
-from hub.store.base import AcceptanceResult, Arrival, Work
+from hub.store.base import AcceptanceResult, Ingest, Work
 from hub.store.hubs import hub_id
 from hub.store.letters import insert_dead_letters
 from hub.store.notifications import columns_of, seconds
@@ -15,7 +15,7 @@ from hub.store.seen import SeenWindow, remember, seen_among, seen_key
 
 def accept(
     connection: sqlite3.Connection,
-    arrivals: Sequence[Arrival],
+    arrivals: Sequence[Ingest],
     *,
     lease: int,
     fence: int,
@@ -62,9 +62,7 @@ def accept(
     return AcceptanceResult(duplicates=frozenset(duplicates), work=work, repeated=frozenset(repeated))
 
 
-def _duplicates(
-    connection: sqlite3.Connection, arrivals: Sequence[Arrival], window: SeenWindow, now: float
-) -> set[int]:
+def _duplicates(connection: sqlite3.Connection, arrivals: Sequence[Ingest], window: SeenWindow, now: float) -> set[int]:
     """Indices of arrivals seen before, in the store or earlier in the batch; the others are remembered.
 
     An arrival that notifies nobody is not remembered, unless it says so: repeating it does no harm, and a dead letter

@@ -51,7 +51,7 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
+class Ingest:
     """All that one event caused. An event seen before causes nothing: its notifications and dead letters are dropped.
 
     `source` and `event_id` together are what an event is known by; a source of several texts is one that `joined` of
@@ -218,7 +218,7 @@ class Store(Protocol):
     async def spell_hubs(self, names: Collection[str]) -> None:
         """Say these hubs so from now on; their names compare without case."""
 
-    async def accept(self, arrivals: Sequence[Arrival], *, lease: int, until: float) -> AcceptanceResult:
+    async def accept(self, arrivals: Sequence[Ingest], *, lease: int, until: float) -> AcceptanceResult:
         """Take a batch in one transaction: seen marks, notifications, dead letters, and a lease on the first `lease`
         notifications that are due. Raises: StoreError."""
 
@@ -293,7 +293,7 @@ class Store(Protocol):
     ) -> Sequence[tuple[int, float, DeadLetter]]:
         """(id, when, letter), newest first; with `relay`, those it has yet to send on, oldest first."""
 
-    async def relayed(self, ids: Sequence[int]) -> None:
+    async def published(self, ids: Sequence[int]) -> None:
         """These dead letters were sent on."""
 
     async def housekeep(

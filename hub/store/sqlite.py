@@ -21,9 +21,9 @@ from hub.registry.documents import registrations_of
 from hub.store import accepting, finding, housekeeping, hubs, leasing, letters, recording, registry, waiting
 from hub.store.base import (
     AcceptanceResult,
-    Arrival,
     Audience,
     DeadLetter,
+    Ingest,
     Lane,
     PageResult,
     QueueState,
@@ -115,7 +115,7 @@ class SqliteStore:
     async def spell_hubs(self, names: Collection[str]) -> None:
         await self._write(lambda connection: hubs.spell_hubs(connection, names))
 
-    async def accept(self, arrivals: Sequence[Arrival], *, lease: int, until: float) -> AcceptanceResult:
+    async def accept(self, arrivals: Sequence[Ingest], *, lease: int, until: float) -> AcceptanceResult:
         fence = self._next_fence()
         return await self._write(
             lambda connection: accepting.accept(
@@ -246,7 +246,7 @@ class SqliteStore:
     ) -> Sequence[tuple[int, float, DeadLetter]]:
         return await self._read(lambda connection: letters.dead_letters(connection, limit=limit, relay=relay))
 
-    async def relayed(self, ids: Sequence[int]) -> None:
+    async def published(self, ids: Sequence[int]) -> None:
         await self._write(lambda connection: letters.mark_relayed(connection, ids))
 
     async def housekeep(

@@ -38,8 +38,8 @@ class Index:
                 everywhere.append(position)
             for source in key.sources or ():
                 by_source[source].append(position)
-        self._everywhere = _Shelf(keys, everywhere)
-        self._shelves = {source: _Shelf(keys, positions) for source, positions in by_source.items()}
+        self._everywhere = SourceIndex(keys, everywhere)
+        self._shelves = {source: SourceIndex(keys, positions) for source, positions in by_source.items()}
 
     def candidates(self, event: Event) -> Sequence[int]:
         """Positions of the rules that can match, ascending; every rule that does match is among them."""
@@ -50,7 +50,7 @@ class Index:
         return sorted(found) if len(found) > 1 else tuple(found)
 
 
-class _Shelf:
+class SourceIndex:
     """The rules of one source."""
 
     def __init__(self, keys: Sequence[Key], positions: Sequence[int]) -> None:

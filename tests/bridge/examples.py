@@ -8,7 +8,7 @@ import yaml
 
 from bridge.config.load import check
 from bridge.config.models import Settings
-from bridge.intake.pipeline import Passage
+from bridge.intake.pipeline import InFlightEvent
 from bridge.intake.supervisor import SourceState, SourceStatus
 from connectors.base import Message
 
@@ -26,23 +26,23 @@ def section(name: str, content: object) -> str:
     return str(yaml.safe_dump({name: content}))
 
 
-def passage_of(message: Message, **changes: Any) -> Passage:
+def passage_of(message: Message, **changes: Any) -> InFlightEvent:
     """A message on its way."""
-    return Passage(message, **changes)
+    return InFlightEvent(message, **changes)
 
 
 class FakePassages:
     """Hears what became of messages, and of defects."""
 
     def __init__(self) -> None:
-        self.passages: list[Passage] = []
-        self.returned: list[Passage] = []
+        self.passages: list[InFlightEvent] = []
+        self.returned: list[InFlightEvent] = []
         self.crashes: list[tuple[str, Exception]] = []
 
-    def passed(self, passages: Sequence[Passage]) -> None:
+    def passed(self, passages: Sequence[InFlightEvent]) -> None:
         self.passages += passages
 
-    def given_up(self, passages: Sequence[Passage]) -> None:
+    def given_up(self, passages: Sequence[InFlightEvent]) -> None:
         self.returned += passages
 
     def crashed(self, what: str, error: Exception) -> None:

@@ -279,7 +279,7 @@ async def test_a_push_service_that_calls_every_channel_wrong_is_named_and_the_re
     services: PushServices, tmp_path: Path
 ) -> None:
     wrong = SendResult(
-        reaction=Reaction.GONE, outcome=OutcomeName.WRONG_CHANNEL, reason="SENDER_ID_MISMATCH", doubtful=True
+        reaction=Reaction.GONE, outcome=OutcomeName.WRONG_CHANNEL, reason="SENDER_ID_MISMATCH", suspect=True
     )
     async with running(Daemon(read(tmp_path, *configuration(services)))) as bench:
         bench.daemon.hub.bulkheads["app", Platform.FCM].doubt.weigh([wrong] * 20)

@@ -157,7 +157,7 @@ def test_reading_a_configuration_imports_neither_clients_of_brokers_nor_of_push_
     config: Callable[[str], Path],
 ) -> None:
     program = (
-        "import sys; from bridge.cli import app\n"
+        "import sys; from bridge.cli.main import app\n"
         "try: app(['check', sys.argv[1]])\n"
         "except SystemExit: pass\n"
         "print(sorted({'pika', 'pycurl', 'cryptography', 'uvicorn', 'uvloop', 'prometheus_client'} & set(sys.modules)))"

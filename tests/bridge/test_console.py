@@ -26,8 +26,8 @@ from bridge.app import Daemon
 from bridge.config.load import check
 from bridge.config.reload import Reloader
 from bridge.config.watch import fingerprint
-from bridge.intake.pipeline import Passage
-from bridge.observe.recent import Trail
+from bridge.intake.pipeline import InFlightEvent
+from bridge.observe.recent import RecentEvents
 from connectors.base import Message
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -171,7 +171,7 @@ async def test_a_browser_that_leaves_is_forgotten(tmp_path: Path) -> None:
 async def test_a_change_of_health_is_told_within_a_second_and_only_then() -> None:
     part = Part(kind="source", name="hr")
     parts = [part]
-    messages = Viewer(Trail(), None, health=lambda: parts).messages(asyncio.Event())
+    messages = Viewer(RecentEvents(), None, health=lambda: parts).messages(asyncio.Event())
     assert [told["name"] for told in _content(await anext(messages))["health"]] == ["hr"]
     parts = [replace(part, ok=False, state="degraded", detail="x" * 10_000, since=1.0)]
     started = time.monotonic()
@@ -204,8 +204,8 @@ async def test_a_configuration_that_is_refused_is_told_with_its_first_mistake(tm
         assert (await told(client))["ok"]
 
 
-def passage(number: int) -> Passage:
-    return Passage(Message(source="hr", body=b"", id=str(number)))
+def passage(number: int) -> InFlightEvent:
+    return InFlightEvent(Message(source="hr", body=b"", id=str(number)))
 
 
 class _Phones:
@@ -224,7 +224,7 @@ class _Phones:
 
 
 async def test_a_flood_is_told_in_few_messages_and_from_its_end() -> None:
-    trail = Trail()
+    trail = RecentEvents()
     messages = Viewer(trail, None).messages(asyncio.Event())
     await anext(messages)
     for batch in range(50):
@@ -236,7 +236,7 @@ async def test_a_flood_is_told_in_few_messages_and_from_its_end() -> None:
 
 
 async def test_a_browser_gets_at_most_ten_updates_a_second() -> None:
-    trail = Trail()
+    trail = RecentEvents()
     messages = Viewer(trail, None).messages(asyncio.Event())
     await anext(messages)
     started = time.monotonic()
@@ -248,7 +248,7 @@ async def test_a_browser_gets_at_most_ten_updates_a_second() -> None:
 
 
 async def test_in_a_flood_a_browser_gets_one_update_a_second_with_the_latest_events() -> None:
-    trail = Trail()
+    trail = RecentEvents()
     messages = Viewer(trail, None).messages(asyncio.Event())
     await anext(messages)
 
@@ -268,7 +268,7 @@ async def test_in_a_flood_a_browser_gets_one_update_a_second_with_the_latest_eve
 
 
 async def test_phones_are_told_when_they_change_and_not_with_every_event() -> None:
-    trail, phones = Trail(), _Phones()
+    trail, phones = RecentEvents(), _Phones()
     messages = Viewer(trail, phones).messages(asyncio.Event())
     snapshot = _content(await anext(messages))
     assert [phone["screen"][0]["title"] for phone in snapshot["phones"]] == [HOSTILE]
@@ -283,8 +283,8 @@ async def test_phones_are_told_when_they_change_and_not_with_every_event() -> No
 
 
 async def test_any_text_fits_into_a_message() -> None:
-    trail = Trail()
-    trail.passed([Passage(Message(source="hr", body=b"", id="\ud800\n\n\u2028data: x"))], now=NOW)
+    trail = RecentEvents()
+    trail.passed([InFlightEvent(Message(source="hr", body=b"", id="\ud800\n\n\u2028data: x"))], now=NOW)
     messages = Viewer(trail, None).messages(asyncio.Event())
     message = await anext(messages)
     assert message.count("\n") == 3

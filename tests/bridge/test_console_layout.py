@@ -11,7 +11,7 @@ from bridge.admin.console.phones import Phone, Shown
 from bridge.admin.health import Part
 from bridge.app import Daemon
 from bridge.errors import Reason
-from bridge.intake.pipeline import End
+from bridge.intake.pipeline import EventOutcome
 from connectors.base import Message
 from hub.notification import EVERYONE, Notification, Platform
 from hub.outcome import OutcomeName
@@ -187,12 +187,12 @@ def fill(daemon: Daemon) -> None:
         event(daemon, hostile, notification(rule=hostile), source=hostile[:200])
     send = notification(EVERYONE, schedule_at=datetime(2090, 1, 1, tzinfo=UTC))
     daemon.trail.sent(send, now=NOW)
-    event(daemon, "p-1002", end=End.NO_MATCH)
+    event(daemon, "p-1002", end=EventOutcome.NO_MATCH)
     detail = f"orders.{COMPOUND}.value is missing; see https://example.org/{'path/' * 30}"
     letter = DeadLetter(
         source="orders", event_id="1", rule=COMPOUND, stage="rule", reason="render", detail=detail, body=b""
     )
-    event(daemon, "p-1003", end=End.DEAD_LETTER, reason=Reason.RENDER, detail=detail, dead_letters=[letter])
+    event(daemon, "p-1003", end=EventOutcome.DEAD_LETTER, reason=Reason.RENDER, detail=detail, dead_letters=[letter])
 
 
 CAUSE = f"connection refused by rabbitmq-{UUID}.messaging.svc.cluster.local:5671: {COMPOUND}"

@@ -22,7 +22,7 @@ import bridge.demo
 from bridge.demo.backend import news
 from bridge.demo.events import first_events, later_events
 from bridge.demo.expected import CHANCE, EXPECTED, NEWS, differences, is_complete, uncompleted
-from bridge.demo.phones import ROLES, Role
+from bridge.demo.phones import ROLES, DemoPhone
 from rules.document import load_document
 from rules.problems import Problems
 from sandbox.display import Shown
@@ -262,7 +262,7 @@ def test_later_events_are_never_the_same_twice() -> None:
     assert not set(ids) & {event.id for event in first_events()}
 
 
-def _device(id: str, received: list[tuple[str, str]]) -> tuple[Role, VirtualPhone]:
+def _device(id: str, received: list[tuple[str, str]]) -> tuple[DemoPhone, VirtualPhone]:
     role = next(role for role in ROLES if role.id == id)
     phone = VirtualPhone(name=id, platform=role.platform, handle="")
     at = datetime(2026, 1, 1, tzinfo=UTC)

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from bridge.intake.pipeline import End, Pipeline
+from bridge.intake.pipeline import EventOutcome, Pipeline
 from bridge.wiring import routes_of
 from connectors.base import Message
 from hub.notification import NativeContent, Notification, Platform, TemplateContent
@@ -87,7 +87,7 @@ def notifications_of(message: Message) -> list[Notification]:
         assert letter.body == message.body
         assert letter.reason != "crash"
         assert letter.detail.isprintable()
-    assert bool(arrival.dead_letters) >= (passage.end is End.DEAD_LETTER)
+    assert bool(arrival.dead_letters) >= (passage.end is EventOutcome.DEAD_LETTER)
     return list(arrival.notifications)
 
 

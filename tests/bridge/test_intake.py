@@ -9,9 +9,9 @@ import pytest
 
 from bridge.config.models import Settings, SourceSettings
 from bridge.errors import StoppingError
-from bridge.intake.manager import Inlet, Intake
+from bridge.intake.manager import RunningSource, SourceManager
 from bridge.intake.supervisor import Supervisor
-from connectors.base import ACK, Answer, Message
+from connectors.base import ACK, Disposition, Message
 from tests.bridge.examples import FakeStates, read
 from tests.fakes.sources import ScriptedSource
 from tests.fakes.virtual_time import in_virtual_time
@@ -32,19 +32,19 @@ class Bench:
         self.sources: list[ScriptedSource] = []
         self.tasks: list[asyncio.Task[None]] = []
         self.exchanges = 0
-        self.intake = Intake(self._build, start=self._start)
+        self.intake = SourceManager(self._build, start=self._start)
 
     def exchanged(self) -> None:
         self.exchanges += 1
 
-    def _build(self, name: str, source: SourceSettings, settings: Settings) -> Inlet:
+    def _build(self, name: str, source: SourceSettings, settings: Settings) -> RunningSource:
         if name == "broken":
             raise ValueError("it cannot be built")
         self.sources.append(ScriptedSource(name, receives=[BATCH]))
         supervisor = Supervisor(self.sources[-1], self._handle, room=lambda: 10, observer=FakeStates())
-        return Inlet(source=self.sources[-1], supervisor=supervisor)
+        return RunningSource(source=self.sources[-1], supervisor=supervisor)
 
-    async def _handle(self, messages: Sequence[Message]) -> Sequence[tuple[Message, Answer]]:
+    async def _handle(self, messages: Sequence[Message]) -> Sequence[tuple[Message, Disposition]]:
         await asyncio.sleep(self._takes)
         return [(message, ACK) for message in messages]
 

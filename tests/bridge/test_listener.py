@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bridge.admin import listener as listening_to
-from bridge.admin.listener import Exchangeable, Listener, ListenError
+from bridge.admin.listener import Listener, ListenError, SwappableApp
 from bridge.config.models import Listen
 
 ANY_PORT = Listen("127.0.0.1", 0)
@@ -168,7 +168,7 @@ async def everything(reader: asyncio.StreamReader) -> bytes:
 
 async def test_a_defect_costs_its_request_and_is_told_without_the_text() -> None:
     told: list[tuple[str, Exception]] = []
-    app = Exchangeable(crashed=lambda what, error: told.append((what, error)))
+    app = SwappableApp(crashed=lambda what, error: told.append((what, error)))
     error = ZeroDivisionError("canary")
 
     async def broken(scope: Scope, receive: Receive, send: Send) -> None:

@@ -15,11 +15,11 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from bridge.intake.pipeline import End, Passage
+from bridge.intake.pipeline import EventOutcome, InFlightEvent
 from bridge.intake.supervisor import SourceState, SourceStatus
 from bridge.observe.histogram import BatchHistogram
 from bridge.observe.metrics import ENDED, INGEST, MAX_RULES, Metrics
-from bridge.slices import Turn
+from bridge.slices import TimeSlice
 from connectors.base import Message
 from hub.delivery.bulkhead import Bulkhead
 from hub.notification import Platform
@@ -87,10 +87,10 @@ async def test_a_scrape_is_all_of_it_and_lets_the_event_loop_have_its_turns(monk
     many = metrics(hubs=[f"hub-{n}" for n in range(20)])
     passes = [0]
 
-    async def counted(turn: Turn) -> None:
+    async def counted(turn: TimeSlice) -> None:
         passes[0] += 1
 
-    monkeypatch.setattr(Turn, "pass_on", counted)
+    monkeypatch.setattr(TimeSlice, "pass_on", counted)
     assert ours(await many.exposition()) == ours(generate_latest(many.registry))
     assert passes[0] >= 2 * len(list(families(many)))
 
@@ -167,7 +167,7 @@ def test_twenty_hubs_and_ten_thousand_rules_stay_within_the_budget_of_series() -
     assert sum(counts.values()) < 5000
 
 
-def passage(end: End, source: str = "orders", **changes: Any) -> Passage:
+def passage(end: EventOutcome, source: str = "orders", **changes: Any) -> InFlightEvent:
     return passage_of(Message(source=source, body=b""), end=end, **changes)
 
 
@@ -177,9 +177,11 @@ LETTER = DeadLetter(source="orders", event_id="1", stage="rule", reason="render"
 def test_messages_are_counted_by_their_end_and_those_seen_before_count_for_nothing_else() -> None:
     told = metrics()
     decision = Decision(matched=("paid",), errors=("unknown", "paid"))
-    told.passed([passage(End.ACCEPTED, decision=decision, dead_letters=[LETTER]), passage(End.NO_MATCH)])
-    told.passed([passage(End.SUPPRESSED, decision=decision, dead_letters=[LETTER])])
-    told.passed([passage(End.DEAD_LETTER, dead_letters=[LETTER])])
+    told.passed(
+        [passage(EventOutcome.ACCEPTED, decision=decision, dead_letters=[LETTER]), passage(EventOutcome.NO_MATCH)]
+    )
+    told.passed([passage(EventOutcome.SUPPRESSED, decision=decision, dead_letters=[LETTER])])
+    told.passed([passage(EventOutcome.DEAD_LETTER, dead_letters=[LETTER])])
     told.dead_lettered([LETTER, replace(LETTER, rule="paid"), replace(LETTER, rule="unknown")])
     for outcome in ("accepted", "filtered", "duplicate", "malformed"):
         assert value(told, "pushbridge_ingest_messages_total", source="orders", outcome=outcome) == 1
@@ -277,7 +279,7 @@ def test_work_is_counted_from_claim_to_end() -> None:
 def test_every_state_in_which_a_notification_ends_has_a_label() -> None:
     open_states = {State.ENQUEUED, State.SCHEDULED, State.PROCESSING, State.UNKNOWN}
     assert set(ENDED) == set(State) - open_states
-    assert set(INGEST) == set(End)
+    assert set(INGEST) == set(EventOutcome)
 
 
 def test_queues_phones_and_breakers_are_told_when_asked() -> None:
@@ -317,7 +319,7 @@ def test_gauges_of_what_a_configuration_took_away_go_and_its_counts_stay() -> No
     told.set_bulkheads({("app", Platform.WNS): bulkhead})
     told.set_remotes({"desk": elsewhere})
     told.set_devices({("app", Platform.WNS): 8})
-    told.passed([passage(End.ACCEPTED)])
+    told.passed([passage(EventOutcome.ACCEPTED)])
     gauges: dict[str, dict[str, str]] = {
         "ingest_lag_messages": {"source": "orders"},
         "ingest_oldest_unacked_timestamp_seconds": {"source": "orders"},
@@ -330,12 +332,12 @@ def test_gauges_of_what_a_configuration_took_away_go_and_its_counts_stay() -> No
     for name, labels in gauges.items():
         assert value(told, f"pushbridge_{name}", **labels) > 0, name
     told.source_changed(SourceStatus("orders", state=SourceState.STOPPED))
-    told.know(sources=["bank"], rules=["paid"], hubs=["kiosk"])
+    told.declare(sources=["bank"], rules=["paid"], hubs=["kiosk"])
     for name, labels in gauges.items():
         assert told.registry.get_sample_value(f"pushbridge_{name}", labels) is None, name
     assert value(told, "pushbridge_source_up", source="bank") == 0
     assert value(told, "pushbridge_ingest_messages_total", source="orders", outcome="accepted") == 1
-    told.know(sources=SOURCES, rules=["paid"], hubs=HUBS, remotes=REMOTES)
+    told.declare(sources=SOURCES, rules=["paid"], hubs=HUBS, remotes=REMOTES)
     for name, labels in gauges.items():
         assert value(told, f"pushbridge_{name}", **labels) == 0, name
 

@@ -12,10 +12,10 @@ import pytest
 
 from bridge.decode import Decoded
 from bridge.intake.offload import Offload
-from bridge.intake.pipeline import End, Passage, Pipeline
+from bridge.intake.pipeline import EventOutcome, InFlightEvent, Pipeline
 from bridge.slices import SLICE
 from bridge.wiring import route_of
-from connectors.base import ACK, NACK, Answer, Message, Settlement
+from connectors.base import ACK, NACK, Disposition, Message, Settlement
 from hub.errors import StoreError
 from tests.bridge.examples import FakePassages, read
 from tests.fakes.accepting import FakeAccepting
@@ -65,7 +65,7 @@ class Bench:
             offload=Offload(limit=0.5),
         )
 
-    async def handle(self, *messages: Message) -> list[Answer]:
+    async def handle(self, *messages: Message) -> list[Disposition]:
         settled = await self.pipeline.handle(messages)
         assert [message for message, _ in settled] == list(messages)
         return [answer for _, answer in settled]
@@ -154,60 +154,68 @@ async def test_a_rule_that_fails_leaves_the_notifications_of_the_others(bench: B
     (arrival,) = bench.hub.arrivals
     assert [notification.rule for notification in arrival.notifications] == ["with-amount"]
     assert [(letter.rule, letter.body) for letter in arrival.dead_letters] == [("to-customer", unsafe.body)]
-    assert bench.told.passages[0].end is End.ACCEPTED
+    assert bench.told.passages[0].end is EventOutcome.ACCEPTED
 
 
 async def test_an_event_of_which_every_rule_fails_is_a_dead_letter_for_each(bench: Bench) -> None:
     (answer,) = await bench.handle(message('{"id": "1", "kind": "paid", "customer": "a b"}'))
     assert [letter.rule for letter in bench.hub.arrivals[0].dead_letters] == ["to-customer", "with-amount"]
-    assert bench.told.passages[0].end is End.DEAD_LETTER
+    assert bench.told.passages[0].end is EventOutcome.DEAD_LETTER
     assert answer.reason == "tag_unsafe"
     assert answer.detail.startswith("rule to-customer: ")
 
 
 ENDS = {
-    "accepted": (paid("1"), End.ACCEPTED, 2, 0),
-    "accepted in part": (paid("1", customer="a b"), End.ACCEPTED, 1, 1),
-    "no rule matches": (message('{"id": "1"}'), End.NO_MATCH, 0, 0),
-    "no rule matches, and that is a mistake": (message('{"id": "1"}', "strict"), End.DEAD_LETTER, 0, 1),
-    "undecodable": (message("{"), End.DEAD_LETTER, 0, 1),
-    "undecodable, and nobody cares": (message("{", "lenient"), End.DEAD_LETTER, 0, 0),
-    "unmappable, which is never nobody's care": (message("{}", "lenient"), End.DEAD_LETTER, 0, 1),
+    "accepted": (paid("1"), EventOutcome.ACCEPTED, 2, 0),
+    "accepted in part": (paid("1", customer="a b"), EventOutcome.ACCEPTED, 1, 1),
+    "no rule matches": (message('{"id": "1"}'), EventOutcome.NO_MATCH, 0, 0),
+    "no rule matches, and that is a mistake": (message('{"id": "1"}', "strict"), EventOutcome.DEAD_LETTER, 0, 1),
+    "undecodable": (message("{"), EventOutcome.DEAD_LETTER, 0, 1),
+    "undecodable, and nobody cares": (message("{", "lenient"), EventOutcome.DEAD_LETTER, 0, 0),
+    "unmappable, which is never nobody's care": (message("{}", "lenient"), EventOutcome.DEAD_LETTER, 0, 1),
 }
 
 
 @pytest.mark.parametrize("given, end, notifications, letters", ENDS.values(), ids=ENDS)
 async def test_an_event_has_exactly_one_end(
-    bench: Bench, given: Message, end: End, notifications: int, letters: int
+    bench: Bench, given: Message, end: EventOutcome, notifications: int, letters: int
 ) -> None:
     await bench.handle(given)
     (passage,), (arrival,) = bench.told.passages, bench.hub.arrivals
     assert passage.end is end
     assert (len(arrival.notifications), len(arrival.dead_letters)) == (notifications, letters)
-    assert (passage.reason is not None) == (end is End.DEAD_LETTER)
+    assert (passage.reason is not None) == (end is EventOutcome.DEAD_LETTER)
 
 
 async def test_a_repeated_event_is_suppressed_and_acknowledged(bench: Bench) -> None:
     assert await bench.handle(paid("1"), paid("1")) == [ACK, ACK]
     assert await bench.handle(paid("1")) == [ACK]
-    assert [passage.end for passage in bench.told.passages] == [End.ACCEPTED, End.SUPPRESSED, End.SUPPRESSED]
+    assert [passage.end for passage in bench.told.passages] == [
+        EventOutcome.ACCEPTED,
+        EventOutcome.SUPPRESSED,
+        EventOutcome.SUPPRESSED,
+    ]
 
 
 async def test_what_never_became_an_event_is_never_taken_for_a_repetition(bench: Bench) -> None:
     await bench.handle(message("{", id="m-1"), message("{", id="m-1"))
-    assert [passage.end for passage in bench.told.passages] == [End.DEAD_LETTER, End.DEAD_LETTER]
+    assert [passage.end for passage in bench.told.passages] == [EventOutcome.DEAD_LETTER, EventOutcome.DEAD_LETTER]
 
 
 async def test_cloudevents_of_one_id_from_two_sources_are_two_events(bench: Bench) -> None:
     await bench.handle(cloud_event("/shop"), cloud_event("/bank"), cloud_event("/shop"))
-    assert [passage.end for passage in bench.told.passages] == [End.ACCEPTED, End.ACCEPTED, End.SUPPRESSED]
+    assert [passage.end for passage in bench.told.passages] == [
+        EventOutcome.ACCEPTED,
+        EventOutcome.ACCEPTED,
+        EventOutcome.SUPPRESSED,
+    ]
     ids = {notification.id for arrival in bench.hub.arrivals[:2] for notification in arrival.notifications}
     assert len(ids) == 2
 
 
 async def test_one_id_at_two_of_our_sources_is_two_events(bench: Bench) -> None:
     await bench.handle(paid("1"), paid("1", source="strict"))
-    assert [passage.end for passage in bench.told.passages] == [End.ACCEPTED, End.ACCEPTED]
+    assert [passage.end for passage in bench.told.passages] == [EventOutcome.ACCEPTED, EventOutcome.ACCEPTED]
 
 
 SETTLEMENTS = {
@@ -284,7 +292,7 @@ async def test_telling_of_a_long_batch_lets_the_event_loop_have_its_turns(
 ) -> None:
     told: list[list[str]] = []
 
-    def slow(passages: Sequence[Passage]) -> None:
+    def slow(passages: Sequence[InFlightEvent]) -> None:
         be_busy()
         told.append([passage.event_id for passage in passages])
 
@@ -299,7 +307,7 @@ async def test_a_batch_in_the_store_is_told_of_whole_though_its_connection_ends_
 ) -> None:
     told: list[str] = []
 
-    def slow(passages: Sequence[Passage]) -> None:
+    def slow(passages: Sequence[InFlightEvent]) -> None:
         be_busy()
         told.extend(passage.event_id for passage in passages)
 
@@ -338,7 +346,7 @@ async def test_rules_may_be_exchanged_between_batches(bench: Bench, tmp_path: Pa
     ruleless = read(tmp_path, SOURCES, "hubs: { app: {} }\nrules: []").rules
     bench.pipeline.exchange(bench.routes, ruleless, config_hash="another")
     await bench.handle(paid("2"))
-    assert [passage.end for passage in bench.told.passages] == [End.ACCEPTED, End.NO_MATCH]
+    assert [passage.end for passage in bench.told.passages] == [EventOutcome.ACCEPTED, EventOutcome.NO_MATCH]
 
 
 async def test_a_message_that_the_broker_took_back_is_given_up_and_costs_the_others_nothing(bench: Bench) -> None:

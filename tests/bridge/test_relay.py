@@ -45,7 +45,7 @@ class LetterStore:
         self.asked.append(relay)
         return [(number, 0.0, letter) for number, letter in self.letters.items()][:limit]
 
-    async def relayed(self, ids: Sequence[int]) -> None:
+    async def published(self, ids: Sequence[int]) -> None:
         self._fail("relayed")
         self.marked += ids
         for number in ids:

@@ -13,7 +13,7 @@ from bridge.config.load import check
 from bridge.config.models import Settings
 from bridge.config.reload import Reloader
 from bridge.config.watch import ConfigWatch, fingerprint
-from bridge.intake.manager import Inlet
+from bridge.intake.manager import RunningSource
 from connectors.base import Source
 from hub.errors import StoreError
 
@@ -276,7 +276,7 @@ async def test_events_that_wait_for_the_store_outlast_reloads_of_everything_else
     assert sorted(ends) == [("account", "accepted"), ("hr", "accepted"), ("shop", "accepted")]
 
 
-def of(daemon: Daemon) -> list[Inlet]:
+def of(daemon: Daemon) -> list[RunningSource]:
     """The inlets that are posted to in this test."""
     return [inlet for inlet in daemon.intake if inlet.source.name in ("hr", "account")]
 

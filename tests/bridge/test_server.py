@@ -13,7 +13,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from bridge.admin.health import Part
-from bridge.admin.server import Observed, admin_app
+from bridge.admin.server import RequestMetrics, admin_app
 from bridge.config.models import Listen
 from bridge.observe.metrics import Metrics
 
@@ -226,7 +226,7 @@ HUB_PATHS = {
 async def test_paths_of_the_hub_api_are_counted_without_hub_and_id(path: str, route: str) -> None:
     admin = Admin()
 
-    async with client_of(Observed(PlainTextResponse("ok"), admin.metrics, ())) as client:
+    async with client_of(RequestMetrics(PlainTextResponse("ok"), admin.metrics, ())) as client:
         await client.get(path)
     assert admin.requests(route=route, method="GET", code="200") == 1
 

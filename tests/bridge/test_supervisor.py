@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bridge.intake.supervisor import MAX_BATCH, SourceState, Supervisor
-from connectors.base import ACK, Answer, Message
+from connectors.base import ACK, Disposition, Message
 from connectors.errors import AuthenticationError, NotConnectedError, SourceClosedError, TopologyError
 from tests.bridge.examples import FakeStates
 from tests.fakes.sources import ScriptedSource, silence
@@ -19,7 +19,7 @@ GONE = NotConnectedError("the network is gone")
 END = SourceClosedError("the end")
 
 
-async def done(messages: Sequence[Message]) -> list[tuple[Message, Answer]]:
+async def done(messages: Sequence[Message]) -> list[tuple[Message, Disposition]]:
     return [(message, ACK) for message in messages]
 
 
@@ -30,19 +30,19 @@ class Bench:
         self,
         source: ScriptedSource,
         *,
-        handle: Callable[[Sequence[Message]], Awaitable[Sequence[tuple[Message, Answer]]]] = done,
+        handle: Callable[[Sequence[Message]], Awaitable[Sequence[tuple[Message, Disposition]]]] = done,
         stall_after: float = 120.0,
     ) -> None:
         self.source = source
         self.room = 1_000_000
-        self.excused = False
+        self.watchdog_suspended = False
         self.told = FakeStates()
         self.supervisor = Supervisor(
             source,
             handle,
             room=lambda: self.room,
             observer=self.told,
-            excused=lambda: self.excused,
+            watchdog_suspended=lambda: self.watchdog_suspended,
             stall_after=stall_after,
             clock=asyncio.get_running_loop().time,
         )
@@ -217,11 +217,11 @@ async def test_a_backlog_that_moves_is_no_stall_however_long_it_is() -> None:
 @in_virtual_time
 async def test_a_stall_that_is_our_own_doing_is_excused_and_counted_from_its_end() -> None:
     bench = Bench(ScriptedSource(backlog=7))
-    bench.excused = True
+    bench.watchdog_suspended = True
     running = asyncio.create_task(bench.run())
     await asyncio.sleep(1000)
     assert bench.states == [SourceState.RUNNING]
-    bench.excused = False
+    bench.watchdog_suspended = False
     await asyncio.sleep(110)
     assert bench.states == [SourceState.RUNNING]
     await asyncio.sleep(20)
@@ -250,7 +250,7 @@ async def test_without_room_messages_wait_at_the_broker_which_is_a_pause_and_no_
 
 @in_virtual_time
 async def test_being_full_for_a_moment_is_no_news() -> None:
-    async def handle(messages: Sequence[Message]) -> list[tuple[Message, Answer]]:
+    async def handle(messages: Sequence[Message]) -> list[tuple[Message, Disposition]]:
         bench.room = 0
         asyncio.get_running_loop().call_later(0.5, make_room)
         return await done(messages)
@@ -307,7 +307,7 @@ async def test_stop_ends_a_pause_between_tries_at_once(error: Exception) -> None
 
 @in_virtual_time
 async def test_stop_lets_the_batch_under_way_be_settled_and_takes_no_more() -> None:
-    async def handle(messages: Sequence[Message]) -> list[tuple[Message, Answer]]:
+    async def handle(messages: Sequence[Message]) -> list[tuple[Message, Disposition]]:
         await asyncio.sleep(10)
         return await done(messages)
 
@@ -387,7 +387,7 @@ async def test_an_unexpected_exception_costs_a_rebuild_and_is_told_without_its_t
 
 @in_virtual_time
 async def test_status_tells_since_when_messages_are_unsettled_and_what_waits() -> None:
-    async def handle(messages: Sequence[Message]) -> list[tuple[Message, Answer]]:
+    async def handle(messages: Sequence[Message]) -> list[tuple[Message, Disposition]]:
         assert bench.supervisor.status.unsettled_since == 3
         await asyncio.sleep(20)
         return await done(messages)

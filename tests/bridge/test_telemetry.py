@@ -9,10 +9,10 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from bridge.errors import Reason
-from bridge.intake.pipeline import End, Passage
+from bridge.intake.pipeline import EventOutcome, InFlightEvent
 from bridge.intake.supervisor import SourceState, SourceStatus
 from bridge.observe.metrics import Metrics
-from bridge.observe.recent import Trail
+from bridge.observe.recent import RecentEvents
 from bridge.observe.telemetry import Telemetry
 from connectors.base import Message
 from hub.errors import StoreError
@@ -42,10 +42,10 @@ LETTER = DeadLetter(
 @pytest.fixture
 def telemetry() -> Telemetry:
     metrics = Metrics(version="1", sources=["orders"], rules=["paid"], hubs=["app"])
-    return Telemetry(metrics, Trail(), clock=lambda: NOW)
+    return Telemetry(metrics, RecentEvents(), clock=lambda: NOW)
 
 
-def passage(end: End = End.ACCEPTED, **changes: Any) -> Passage:
+def passage(end: EventOutcome = EventOutcome.ACCEPTED, **changes: Any) -> InFlightEvent:
     decision = Decision((Intent(rule="paid", notification=HELLO),), matched=("paid", "late"))
     return passage_of(
         MESSAGE, **{"event": EVENT, "decision": decision, "end": end, "dead_letters": [LETTER], **changes}
@@ -122,7 +122,7 @@ def test_a_message_that_is_given_up_is_a_warning_that_names_event_and_message(te
 
 def test_a_dead_letter_is_a_warning_with_everything_needed_to_find_it(telemetry: Telemetry) -> None:
     with capture_logs() as lines:
-        telemetry.passed([passage(End.DEAD_LETTER, reason=Reason.RENDER)])
+        telemetry.passed([passage(EventOutcome.DEAD_LETTER, reason=Reason.RENDER)])
     assert lines[0] == {
         "event": "dead letter",
         "log_level": "warning",
@@ -154,7 +154,7 @@ def test_a_store_that_fails_is_a_line_for_each_operation_and_cause_until_it_work
 
 def test_a_repetition_warns_of_nothing(telemetry: Telemetry) -> None:
     with capture_logs() as lines:
-        telemetry.passed([passage(End.SUPPRESSED)])
+        telemetry.passed([passage(EventOutcome.SUPPRESSED)])
     assert [(line["event"], line["end"]) for line in lines] == [("event taken", "suppressed")]
 
 

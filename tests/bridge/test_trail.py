@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bridge.errors import Reason
-from bridge.intake.pipeline import End, Passage
-from bridge.observe.recent import HUB_API, Entry, Trail
+from bridge.intake.pipeline import EventOutcome, InFlightEvent
+from bridge.observe.recent import HUB_API, Entry, RecentEvents
 from connectors.base import Message
 from hub.notification import EVERYONE, NativeContent, Notification, Platform
 from hub.outcome import OutcomeName, Unreached
@@ -22,7 +22,9 @@ from tests.hub.examples import notification
 NOW = datetime(2027, 1, 15, 8, 0, tzinfo=UTC)
 
 
-def passage(id: str, *notifications: Notification, end: End = End.ACCEPTED, **changes: Any) -> Passage:
+def passage(
+    id: str, *notifications: Notification, end: EventOutcome = EventOutcome.ACCEPTED, **changes: Any
+) -> InFlightEvent:
     rules = tuple(one.rule for one in notifications)
     return passage_of(
         Message(source="orders", body=b"canary"),
@@ -33,7 +35,7 @@ def passage(id: str, *notifications: Notification, end: End = End.ACCEPTED, **ch
     )
 
 
-def entries(trail: Trail) -> Sequence[dict[str, Any]]:
+def entries(trail: RecentEvents) -> Sequence[dict[str, Any]]:
     return [entry.as_dict() for entry in trail.entries()]
 
 
@@ -41,7 +43,7 @@ HELLO = notification("customer:1 && vip", rule="paid", event_id="1")
 
 
 def test_an_event_is_shown_from_receipt_to_outcome() -> None:
-    trail = Trail()
+    trail = RecentEvents()
     trail.passed([passage("1", HELLO)], now=NOW)
     trail.targeted(HELLO, {Platform.APNS: 2, Platform.FCM: 1})
     trail.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
@@ -80,7 +82,7 @@ def test_an_event_is_shown_from_receipt_to_outcome() -> None:
 
 
 def test_work_may_be_dispatched_before_its_batch_is_told_of() -> None:
-    early, late = Trail(), Trail()
+    early, late = RecentEvents(), RecentEvents()
     early.targeted(HELLO, {Platform.APNS: 1})
     early.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
     early.passed([passage("1", HELLO)], now=NOW)
@@ -105,7 +107,7 @@ def test_work_may_be_dispatched_before_its_batch_is_told_of() -> None:
 def test_a_send_of_the_api_is_shown_like_an_event(
     send: Notification, kind: str, expression: str, is_dispatched_early: bool
 ) -> None:
-    trail = Trail()
+    trail = RecentEvents()
     if not is_dispatched_early:
         trail.sent(send, now=NOW)
     trail.targeted(send, {Platform.APNS: 2})
@@ -126,7 +128,7 @@ def test_what_an_entry_tells_is_bounded_and_says_how_much_it_left_out() -> None:
     letters = [
         DeadLetter(source="orders", event_id="1", rule="r", stage="rule", reason="render", detail=long, body=b"")
     ]
-    trail = Trail()
+    trail = RecentEvents()
     trail.passed(
         [passage(long, *(notification(f"tag:{'y' * 100}") for _ in range(60)), detail=long, dead_letters=letters * 70)],
         now=NOW,
@@ -138,7 +140,7 @@ def test_what_an_entry_tells_is_bounded_and_says_how_much_it_left_out() -> None:
 
 
 def test_a_broadcast_and_an_audience_not_known_yet_are_called_so() -> None:
-    trail = Trail()
+    trail = RecentEvents()
     trail.passed([passage("1", replace(HELLO, audience=EVERYONE))], now=NOW)
     (step,) = entries(trail)[0]["notifications"]
     assert (step["expression"], step["targeted"], step["outcomes"]) == ("everyone", None, {})
@@ -148,8 +150,8 @@ def test_a_dead_letter_shows_why_and_never_what() -> None:
     letter = DeadLetter(
         source="orders", event_id="1", rule="paid", stage="rule", reason="render", detail="d", body=b"canary"
     )
-    trail = Trail()
-    rejected = passage("1", end=End.DEAD_LETTER, reason=Reason.RENDER, detail="d", dead_letters=[letter])
+    trail = RecentEvents()
+    rejected = passage("1", end=EventOutcome.DEAD_LETTER, reason=Reason.RENDER, detail="d", dead_letters=[letter])
     trail.passed([rejected], now=NOW)
     (entry,) = entries(trail)
     assert (entry["end"], entry["reason"], entry["detail"]) == ("dead_letter", "render", "d")
@@ -158,16 +160,18 @@ def test_a_dead_letter_shows_why_and_never_what() -> None:
 
 
 def test_what_never_became_an_event_is_shown_by_what_the_broker_calls_it() -> None:
-    trail = Trail()
-    broken = passage_of(Message(source="orders", body=b"{", id="m-1"), end=End.DEAD_LETTER, reason=Reason.DECODE)
+    trail = RecentEvents()
+    broken = passage_of(
+        Message(source="orders", body=b"{", id="m-1"), end=EventOutcome.DEAD_LETTER, reason=Reason.DECODE
+    )
     trail.passed([broken], now=NOW)
     (entry,) = entries(trail)
     assert (entry["id"], entry["type"]) == ("m-1", "")
 
 
 def test_a_repetition_is_an_entry_of_its_own_and_takes_nothing_from_the_first() -> None:
-    trail = Trail()
-    trail.passed([passage("1", HELLO), passage("1", HELLO, end=End.SUPPRESSED)], now=NOW)
+    trail = RecentEvents()
+    trail.passed([passage("1", HELLO), passage("1", HELLO, end=EventOutcome.SUPPRESSED)], now=NOW)
     trail.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
     first, second = entries(trail)
     assert first["notifications"][0]["outcomes"] == {"apns": {"Success": 1}}
@@ -175,7 +179,7 @@ def test_a_repetition_is_an_entry_of_its_own_and_takes_nothing_from_the_first() 
 
 
 def test_the_oldest_goes_when_a_new_one_comes_and_the_count_goes_on() -> None:
-    trail = Trail(size=3)
+    trail = RecentEvents(size=3)
     for batch in (["1", "2"], ["3", "4"], ["5", "6", "7", "8", "9"]):
         trail.passed([passage(id) for id in batch], now=NOW)
     assert [(entry.number, entry.id) for entry in trail.entries()] == [(7, "7"), (8, "8"), (9, "9")]
@@ -183,7 +187,7 @@ def test_the_oldest_goes_when_a_new_one_comes_and_the_count_goes_on() -> None:
 
 
 def test_what_is_told_of_forgotten_events_and_of_sends_before_a_restart_is_bounded_too() -> None:
-    trail = Trail(size=3)
+    trail = RecentEvents(size=3)
     trail.passed([passage("1", HELLO), passage("2"), passage("3"), passage("4")], now=NOW)
     trail.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
     sends = [notification() for _ in range(10)]
@@ -194,7 +198,7 @@ def test_what_is_told_of_forgotten_events_and_of_sends_before_a_restart_is_bound
 
 
 def test_listeners_hear_of_what_is_new_and_of_what_changed_until_they_leave() -> None:
-    trail = Trail()
+    trail = RecentEvents()
     heard: list[Entry] = []
     leave = trail.subscribe(heard.append)
     trail.passed([passage("1", HELLO), passage("2")], now=NOW)
@@ -206,7 +210,7 @@ def test_listeners_hear_of_what_is_new_and_of_what_changed_until_they_leave() ->
 
 
 def test_what_waits_says_why_and_until_when_until_it_has_come_to_its_end() -> None:
-    trail = Trail()
+    trail = RecentEvents()
     trail.passed([passage("1", HELLO)], now=NOW)
     trail.put_off(HELLO, Platform.APNS, reason="InvalidProviderToken", until=1.0)
     trail.put_off(HELLO, Platform.FCM, reason="UNAVAILABLE", until=2.0)
@@ -216,7 +220,7 @@ def test_what_waits_says_why_and_until_when_until_it_has_come_to_its_end() -> No
 
 
 def test_what_goes_to_a_hub_elsewhere_is_shown_until_that_hub_has_it() -> None:
-    trail = Trail()
+    trail = RecentEvents()
     trail.sent(HELLO, now=NOW)
     trail.put_off(HELLO, None, reason="x" * 65_536, until=1.0)
     (step,) = entries(trail)[0]["notifications"]
@@ -227,7 +231,7 @@ def test_what_goes_to_a_hub_elsewhere_is_shown_until_that_hub_has_it() -> None:
 
 
 def test_why_nobody_was_reached_is_shown() -> None:
-    trail = Trail()
+    trail = RecentEvents()
     trail.passed([passage("1", HELLO)], now=NOW)
     trail.targeted(HELLO, {})
     trail.unreached(HELLO, Unreached.NO_TEMPLATE)

@@ -8,10 +8,10 @@ from typing import Protocol
 
 import pytest
 
-from connectors.base import ACK, NACK, Answer, Message, Settlement, Source
+from connectors.base import ACK, NACK, Disposition, Message, Settlement, Source
 from connectors.errors import NotConnectedError
 
-REJECT = Answer(settlement=Settlement.REJECT, reason="decode", detail="said by a test")
+REJECT = Disposition(settlement=Settlement.REJECT, reason="decode", detail="said by a test")
 PATIENCE = 45.0  # seconds; far more than anything here takes
 
 

@@ -16,15 +16,15 @@ import pytest
 from pydantic import ValidationError
 from starlette.applications import Starlette
 
-from connectors.base import ACK, NACK, Answer, Message, Settlement
+from connectors.base import ACK, NACK, Disposition, Message, Settlement
 from connectors.errors import NotConnectedError
 from connectors.http import HttpSettings, HttpSource
 
 NOW = datetime(2026, 3, 2, 20, 50, tzinfo=UTC)
 TOLD_REJECTED = {"outcome": "rejected", "reason": "decode", "detail": "not JSON at line 1"}
 TOLD_DEAD_LETTER = {"outcome": "dead_letter", "reason": "map", "detail": "no property accountId"}
-REJECTED = Answer(settlement=Settlement.REJECT, reason="decode", told=TOLD_REJECTED)
-DEAD_LETTERED = Answer(settlement=Settlement.ACK, reason="map", told=TOLD_DEAD_LETTER)
+REJECTED = Disposition(settlement=Settlement.REJECT, reason="decode", told=TOLD_REJECTED)
+DEAD_LETTERED = Disposition(settlement=Settlement.ACK, reason="map", told=TOLD_DEAD_LETTER)
 BATCH = "application/cloudevents-batch+json; charset=utf-8"
 EVENT = {"specversion": "1.0", "id": "e1", "source": "/s", "type": "t"}
 
@@ -39,7 +39,7 @@ async def posted_to(**settings: Any) -> AsyncIterator[tuple[HttpSource, httpx.As
     await source.close()
 
 
-async def settle_each(source: HttpSource, answers: Sequence[Answer]) -> list[Message]:
+async def settle_each(source: HttpSource, answers: Sequence[Disposition]) -> list[Message]:
     """Receive as many messages as there are answers, and settle them so."""
     messages: list[Message] = []
     while len(messages) < len(answers):
@@ -49,7 +49,7 @@ async def settle_each(source: HttpSource, answers: Sequence[Answer]) -> list[Mes
 
 
 async def exchange(
-    source: HttpSource, request: Awaitable[httpx.Response], *answers: Answer
+    source: HttpSource, request: Awaitable[httpx.Response], *answers: Disposition
 ) -> tuple[httpx.Response, list[Message]]:
     response, messages = await asyncio.gather(request, settle_each(source, answers))
     return response, messages
@@ -116,7 +116,7 @@ async def test_a_page_is_refused_before_its_credentials_are_looked_at() -> None:
     ],
 )
 async def test_a_request_is_answered_by_how_its_message_was_settled(
-    answer: Answer, status: int, content: dict[str, str]
+    answer: Disposition, status: int, content: dict[str, str]
 ) -> None:
     async with posted_to() as (source, client):
         response, _ = await exchange(source, client.post("/in", content=b"x"), answer)
@@ -135,7 +135,7 @@ async def test_a_request_is_answered_by_how_its_message_was_settled(
         ([], 202),
     ],
 )
-async def test_a_batch_is_one_answer_with_a_result_for_each_event(answers: list[Answer], status: int) -> None:
+async def test_a_batch_is_one_answer_with_a_result_for_each_event(answers: list[Disposition], status: int) -> None:
     events = [EVENT | {"id": f"e{n}", "data": {"n": n}} for n in range(len(answers))]
     async with posted_to(format="cloudevents") as (source, client):
         request = client.post("/in", json=events, headers={"Content-Type": BATCH})

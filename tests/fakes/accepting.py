@@ -4,21 +4,21 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from hub.errors import WithdrawnError
-from hub.store.base import AcceptanceResult, Arrival
+from hub.store.base import AcceptanceResult, Ingest
 
 
 class FakeAccepting:
     """`batches` are the arrivals as they came. While `held`, nothing is durable; `error` is raised by the next call."""
 
     def __init__(self) -> None:
-        self.batches: list[Sequence[Arrival]] = []
+        self.batches: list[Sequence[Ingest]] = []
         self.error: Exception | None = None
         self._seen: set[tuple[str, str]] = set()
         self._open = asyncio.Event()
         self._open.set()
 
     @property
-    def arrivals(self) -> list[Arrival]:
+    def arrivals(self) -> list[Ingest]:
         return [arrival for batch in self.batches for arrival in batch]
 
     def hold(self) -> None:
@@ -27,7 +27,7 @@ class FakeAccepting:
     def let_go(self) -> None:
         self._open.set()
 
-    async def accept(self, arrivals: Sequence[Arrival], *, withdrawn: Callable[[], bool]) -> AcceptanceResult:
+    async def accept(self, arrivals: Sequence[Ingest], *, withdrawn: Callable[[], bool]) -> AcceptanceResult:
         self.batches.append(arrivals)
         error, self.error = self.error, None
         if error is not None:
@@ -39,7 +39,7 @@ class FakeAccepting:
             duplicates=frozenset(index for index, arrival in enumerate(arrivals) if self._is_known(arrival)), work=()
         )
 
-    def _is_known(self, arrival: Arrival) -> bool:
+    def _is_known(self, arrival: Ingest) -> bool:
         identity = (arrival.source, arrival.event_id)
         known = bool(arrival.event_id) and identity in self._seen
         self._seen.add(identity)

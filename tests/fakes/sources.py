@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
-from connectors.base import Answer, Backlog, Message
+from connectors.base import Backlog, Disposition, Message
 
 Step = Sequence[Message] | Exception | Callable[[], Awaitable[Sequence[Message]]]
 
@@ -38,7 +38,7 @@ class ScriptedSource:
         self.connects: list[float] = []
         """When it was connected, or should have been."""
         self.limits: list[int] = []
-        self.settled: list[Sequence[tuple[Message, Answer]]] = []
+        self.settled: list[Sequence[tuple[Message, Disposition]]] = []
         self.closes = 0
         self.black_hole = False
         """Whether connecting never comes to an end."""
@@ -62,7 +62,7 @@ class ScriptedSource:
             raise step
         return await step() if callable(step) else step
 
-    async def settle(self, settled: Sequence[tuple[Message, Answer]]) -> None:
+    async def settle(self, settled: Sequence[tuple[Message, Disposition]]) -> None:
         _raise(self._settles)
         self.settled.append(settled)
 

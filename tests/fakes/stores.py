@@ -8,7 +8,7 @@ from pyroaring import BitMap
 
 from hub.errors import StoreError
 from hub.notification import Notification, Platform
-from hub.store.base import AcceptanceResult, Arrival, Audience, PageResult, Recorded, Target, Work
+from hub.store.base import AcceptanceResult, Audience, Ingest, PageResult, Recorded, Target, Work
 from hub.store.sqlite import SqliteStore
 
 
@@ -43,7 +43,7 @@ class FlakyStore(SqliteStore):
             self.failures[operation] -= 1
             raise StoreError(f"{operation} fails in a test")
 
-    async def accept(self, arrivals: Sequence[Arrival], *, lease: int, until: float) -> AcceptanceResult:
+    async def accept(self, arrivals: Sequence[Ingest], *, lease: int, until: float) -> AcceptanceResult:
         self._call("accept")
         return await super().accept(arrivals, lease=lease, until=until)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from hub.installation import Installation, Template
 from hub.notification import EVERYONE, Audience, Notification, Platform, TemplateContent
-from hub.store.base import Arrival
+from hub.store.base import Ingest
 from hub.tags import parse
 
 HUB = "main"
@@ -38,11 +38,11 @@ def notification(audience: str | Audience = EVERYONE, **changes: Any) -> Notific
     return replace(greeting, **changes)
 
 
-def arrival(*notifications: Notification, event_id: str = "", source: str = "orders") -> Arrival:
+def arrival(*notifications: Notification, event_id: str = "", source: str = "orders") -> Ingest:
     """An event that caused these; with an id of its own unless said."""
-    return Arrival(source=source, event_id=event_id or uuid.uuid4().hex, notifications=notifications)
+    return Ingest(source=source, event_id=event_id or uuid.uuid4().hex, notifications=notifications)
 
 
-def arrivals(notifications: Sequence[Notification]) -> list[Arrival]:
+def arrivals(notifications: Sequence[Notification]) -> list[Ingest]:
     """An event for each."""
     return [arrival(one) for one in notifications]

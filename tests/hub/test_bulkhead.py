@@ -39,10 +39,10 @@ class Door:
         """How many of so many pushes get a place; the places are taken."""
         return sum(self.bulkhead.admit(lane) for _ in range(count))
 
-    async def send(self, count: int, lane: Lane = Lane.SINGLE, *, seats: int | None = None) -> Sequence[SendResult]:
+    async def send(self, count: int, lane: Lane = Lane.SINGLE, *, size: int | None = None) -> Sequence[SendResult]:
         """Send what has a place already."""
         pushes = [Push(id=str(number), push_channel=f"token {number}", payload=b"") for number in range(count)]
-        return await self.bulkhead.send(lane, pushes, seats=seats)
+        return await self.bulkhead.send(lane, pushes, size=size)
 
     async def answer(self, *results: SendResult) -> None:
         """The service answers one batch so."""
@@ -197,7 +197,7 @@ async def test_a_notification_of_many_pushes_takes_one_place() -> None:
     door = Door(single=2)
     assert door.bulkhead.admit(Lane.SINGLE, 5) == 5
     assert door.admitted(3) == 1
-    await door.send(5, seats=1)
+    await door.send(5, size=1)
     assert door.admitted(3) == 1
 
 

@@ -337,7 +337,7 @@ async def test_a_page_does_not_reach_a_phone_that_its_audience_no_longer_means(
 
 async def test_a_topic_that_is_wrong_for_every_phone_hides_none(delivery: Delivery) -> None:
     everyone = await register(delivery, PAGE_SIZE + 500)
-    delivery.fcm.answer = replace(GONE, reason="DeviceTokenNotForTopic", doubtful=True)
+    delivery.fcm.answer = replace(GONE, reason="DeviceTokenNotForTopic", suspect=True)
     given = notification(content=GOOGLE)
     await delivery.deliver(given)
     assert (await delivery.details(given)).counts == {FCM: {OutcomeName.INVALID_CREDENTIALS: len(everyone)}}
@@ -688,8 +688,8 @@ async def test_a_push_that_found_its_door_closed_has_not_been_tried(delivery: De
     await delivery.dispatcher.drain(60)
     assert not await lease(delivery.store, delivery.clock)
     delivery.clock.advance(20)
-    (parked,) = await lease(delivery.store, delivery.clock)
-    assert (parked.notification, parked.attempt, parked.page) == (given, 0, None)
+    (deferred,) = await lease(delivery.store, delivery.clock)
+    assert (deferred.notification, deferred.attempt, deferred.page) == (given, 0, None)
 
 
 async def test_a_defect_of_one_sender_is_its_own_platforms_trouble(crashing: Delivery) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hub.delivery import dispatch
 from hub.delivery.bulkhead import Bulkhead
 from hub.delivery.dispatch import LEASE, Dispatcher
-from hub.delivery.forwarding import Forwarding, Handover
+from hub.delivery.forwarding import RemoteDelivery, RemoteResult
 from hub.delivery.retry import RetryPolicy
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import OutcomeName, Reaction, State
@@ -53,7 +53,7 @@ class Outbox:
         self.outlet = ScriptedOutlet(*script)
         self.bulkhead = Bulkhead(self.outlet, single=single, clock=self.clock)
         self.observer = FakeObserver()
-        self.forwarding = Forwarding(
+        self.forwarding = RemoteDelivery(
             {ELSEWHERE: self.bulkhead}, policy=POLICY, observer=self.observer, clock=self.clock
         )
 
@@ -64,7 +64,7 @@ class Outbox:
             for seq, one in enumerate(notifications, start=1)
         ]
 
-    async def hand_over(self, *notifications: Notification) -> Handover:
+    async def hand_over(self, *notifications: Notification) -> RemoteResult:
         return await self.forwarding.hand_over(self.work(*notifications))
 
     async def fail(self, result: SendResult, times: int = TRIPS_AFTER) -> None:
@@ -73,13 +73,13 @@ class Outbox:
         await self.hand_over(*(letter() for _ in range(times)))
 
 
-def due_times(handover: Handover) -> list[float]:
+def due_times(handover: RemoteResult) -> list[float]:
     """Of the pieces to be handed over again, in the order of acceptance."""
     found = [(piece.seq, due_at) for due_at, pieces in handover.again.items() for piece in pieces]
     return [due_at for _, due_at in sorted(found)]
 
 
-def dead_letter(handover: Handover) -> DeadLetter:
+def dead_letter(handover: RemoteResult) -> DeadLetter:
     """The one that is to be kept."""
     (ended,) = handover.ended
     assert ended.state is State.ABANDONED

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 import pytest
 from azure.servicebus import ServiceBusMessage
 
-from connectors.base import ACK, Answer, Message, Settlement
+from connectors.base import ACK, Disposition, Message, Settlement
 from connectors.errors import NotConnectedError
 from connectors.servicebus import ServiceBusSource
 from sandbox.servicebus import QueueSettings, conditions
@@ -38,7 +38,7 @@ async def publish(harness: ServiceBusHarness, sessions: Sequence[str], each: int
         await harness.send(*(ServiceBusMessage(b"%d" % number, session_id=session) for number in range(each)))
 
 
-async def drained(source: ServiceBusSource, count: int, *, answer: Answer = ACK) -> Mapping[str, list[int]]:
+async def drained(source: ServiceBusSource, count: int, *, answer: Disposition = ACK) -> Mapping[str, list[int]]:
     """Receive and settle until `count` messages came: their numbers by session."""
     came: defaultdict[str, list[int]] = defaultdict(list)
     async with asyncio.timeout(PATIENCE):
@@ -180,7 +180,7 @@ async def test_a_poison_message_in_a_session_is_dead_lettered_and_the_session_go
 ) -> None:
     await publish(harness, ["a"], 5)
     source = await harness.connect()
-    poison = Answer(settlement=Settlement.REJECT, reason="decode", detail="not JSON at byte 0")
+    poison = Disposition(settlement=Settlement.REJECT, reason="decode", detail="not JSON at byte 0")
     came: list[int] = []
     while len(came) < 5:
         messages = await some(source)

@@ -8,7 +8,7 @@ import pytest
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 
-from connectors.base import ACK, NACK, Answer, Settlement
+from connectors.base import ACK, NACK, Disposition, Settlement
 from sandbox.servicebus import QueueSettings
 from sandbox.servicebus.service_bus import wall_clock
 from tests.connectors.behaviour import PATIENCE, SourceBehaviour, bodies, bodies_of, take
@@ -115,7 +115,7 @@ async def test_a_rejected_message_is_dead_lettered_with_its_reason_within_bounds
     source = await harness.connect()
     await harness.publish([b"poison", b"fine"])
     poison, fine = await take(source, 2)
-    answer = Answer(settlement=Settlement.REJECT, reason="decode" * 1000, detail="é" * 5000)
+    answer = Disposition(settlement=Settlement.REJECT, reason="decode" * 1000, detail="é" * 5000)
     await source.settle([(poison, answer), (fine, ACK)])
     (dead,) = await harness.dead_letters(1)
     assert (dead.body, dead.properties["dead_letter_reason"]) == (b"poison", ("decode" * 1000)[:1024])
@@ -127,7 +127,7 @@ async def test_the_dead_letter_queue_is_emptied_like_any_other(harness: ServiceB
     source = await harness.connect()
     await harness.publish([b"poison"])
     (poison,) = await take(source, 1)
-    await source.settle([(poison, Answer(settlement=Settlement.REJECT, reason="decode"))])
+    await source.settle([(poison, Disposition(settlement=Settlement.REJECT, reason="decode"))])
     dead_letters = harness.another(dead_letter=True)
     await dead_letters.connect()
     (dead,) = await take(dead_letters, 1)

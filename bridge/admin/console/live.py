@@ -10,7 +10,7 @@ from typing import Any
 
 from bridge.admin.console.phones import PhoneFeed
 from bridge.admin.health import Part
-from bridge.observe.recent import Entry, Trail
+from bridge.observe.recent import Entry, RecentEvents
 
 SHOWN = 100
 """Events that a browser is told of at once, the latest ones: more than it shows."""
@@ -29,7 +29,7 @@ _MAX_DETAIL = 300
 """Characters told of the cause of a trouble."""
 
 
-def trail_as_dict(trail: Trail, entries: Sequence[Entry]) -> dict[str, Any]:
+def trail_as_dict(trail: RecentEvents, entries: Sequence[Entry]) -> dict[str, Any]:
     """`entries` of a trail as JSON types, with how many events there were in all."""
     return {"count": trail.count, "events": [entry.as_dict() for entry in entries]}
 
@@ -51,7 +51,7 @@ class Viewer:
     """
 
     def __init__(
-        self, trail: Trail, phones: PhoneFeed | None, *, health: Callable[[], Sequence[Part]] = tuple[Part, ...]
+        self, trail: RecentEvents, phones: PhoneFeed | None, *, health: Callable[[], Sequence[Part]] = tuple[Part, ...]
     ) -> None:
         self._trail = trail
         self._phones = phones

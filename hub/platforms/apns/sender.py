@@ -148,7 +148,7 @@ def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
         retry_after=wait,
         gone_since=_moment(answer.get("timestamp")) if reaction is Reaction.GONE else None,
         lane_wide=reaction is Reaction.CONFIG or outcome is OutcomeName.THROTTLED,
-        doubtful=reason in _DOUBTFUL,
+        suspect=reason in _DOUBTFUL,
     )
 
 

@@ -130,7 +130,7 @@ def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
         outcome=outcome,
         reason=code or str(error.get("status") or f"HTTP {status}"),
         retry_after=_PAUSES.get(outcome) if wait is None else wait,
-        doubtful=reaction is Reaction.GONE and code != "UNREGISTERED",
+        suspect=reaction is Reaction.GONE and code != "UNREGISTERED",
         lane_wide=(reaction is Reaction.CONFIG and code not in _ONE_PLATFORM) or outcome is OutcomeName.THROTTLED,
     )
 

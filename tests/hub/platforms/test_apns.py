@@ -89,8 +89,8 @@ def test_an_answer_without_a_reason_is_judged_by_its_status(
 
 
 def test_what_a_wrong_topic_or_environment_of_ours_would_bring_too_is_doubtful() -> None:
-    doubtful = {reason for reason in REASONS if verdict(400, {}, orjson.dumps({"reason": reason})).doubtful}
-    assert doubtful == {"BadDeviceToken", "DeviceTokenNotForTopic"}
+    suspect = {reason for reason in REASONS if verdict(400, {}, orjson.dumps({"reason": reason})).suspect}
+    assert suspect == {"BadDeviceToken", "DeviceTokenNotForTopic"}
 
 
 def test_a_push_that_apple_took_is_delivered() -> None:

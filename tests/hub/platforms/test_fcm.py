@@ -92,7 +92,7 @@ def test_each_answer_of_googles_has_its_verdict(
 
 def test_what_a_wrong_project_of_ours_would_bring_too_is_doubtful() -> None:
     for status, body, reaction, *_ in ROWS:
-        assert verdict(status, {}, body).doubtful == (reaction == "gone" and b"UNREGISTERED" not in body)
+        assert verdict(status, {}, body).suspect == (reaction == "gone" and b"UNREGISTERED" not in body)
 
 
 def test_a_message_that_google_took_keeps_its_name() -> None:

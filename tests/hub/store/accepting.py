@@ -6,7 +6,7 @@ import pytest
 
 from hub.notification import EVERYONE, NativeContent, Notification, Platform, Priority, TemplateContent
 from hub.outcome import State
-from hub.store.base import Arrival, DeadLetter, Lane, Store
+from hub.store.base import DeadLetter, Ingest, Lane, Store
 from hub.store.seen import SeenWindow
 from tests.fakes.clock import FakeClock
 from tests.hub.examples import HUB, arrival, arrivals, notification
@@ -121,13 +121,13 @@ class Accepting(Suite):
 
     async def test_an_event_without_id_is_never_a_repetition(self, store: Store, clock: FakeClock) -> None:
         for _ in range(2):
-            nameless = Arrival(source="orders", event_id="", notifications=[notification()])
+            nameless = Ingest(source="orders", event_id="", notifications=[notification()])
             result = await store.accept([nameless, nameless], lease=0, until=0)
             assert not result.duplicates
         assert await store.pending() == 2  # the notifications had ids
 
     async def test_an_event_without_effects_is_not_remembered(self, store: Store, clock: FakeClock) -> None:
-        await store.accept([Arrival(source="orders", event_id="a")], lease=0, until=0)
+        await store.accept([Ingest(source="orders", event_id="a")], lease=0, until=0)
         result = await store.accept([arrival(notification(), event_id="a")], lease=0, until=0)
         assert not result.duplicates
 
@@ -169,7 +169,7 @@ class Accepting(Suite):
 
     async def test_a_notification_that_the_store_has_is_not_taken_twice(self, store: Store, clock: FakeClock) -> None:
         one = notification()
-        twice = [Arrival(source="", event_id="", notifications=[one, one])] * 2
+        twice = [Ingest(source="", event_id="", notifications=[one, one])] * 2
         for expected in (1, 0):
             result = await store.accept(twice, lease=WHOLE, until=clock() + LEASE)
             assert len(result.work) == expected
@@ -178,7 +178,7 @@ class Accepting(Suite):
     async def test_a_batch_that_fails_leaves_nothing_behind(self, store: Store, clock: FakeClock) -> None:
         good = arrival(notification(), event_id="good")
         bad = arrival(notification(id="not hex"), event_id="bad")
-        letter = Arrival(source="orders", event_id="letter", dead_letters=[dead_letter()])
+        letter = Ingest(source="orders", event_id="letter", dead_letters=[dead_letter()])
         with pytest.raises(ValueError):
             await store.accept([good, letter, bad], lease=WHOLE, until=clock() + LEASE)
         assert await store.pending() == 0
@@ -190,7 +190,7 @@ class Accepting(Suite):
         letters = [dead_letter(f"e-{number}") for number in range(3)]
         for letter in letters:
             await store.accept(
-                [Arrival(source="orders", event_id=letter.event_id, dead_letters=[letter])], lease=0, until=0
+                [Ingest(source="orders", event_id=letter.event_id, dead_letters=[letter])], lease=0, until=0
             )
             clock.advance(1)
         kept = await store.dead_letters()
@@ -199,7 +199,7 @@ class Accepting(Suite):
         assert [letter for _, _, letter in await store.dead_letters(limit=1)] == letters[2:]
 
     async def test_the_dead_letter_of_an_event_seen_before_is_dropped(self, store: Store, clock: FakeClock) -> None:
-        with_letter = Arrival(
+        with_letter = Ingest(
             source="orders", event_id="a", notifications=[notification()], dead_letters=[dead_letter("a")]
         )
         await store.accept([with_letter], lease=0, until=0)
@@ -210,8 +210,8 @@ class Accepting(Suite):
     async def test_an_event_that_was_only_a_dead_letter_comes_through_when_it_is_sent_again(
         self, store: Store, clock: FakeClock
     ) -> None:
-        await store.accept([Arrival(source="orders", event_id="a", dead_letters=[dead_letter()])], lease=0, until=0)
-        mended = Arrival(source="orders", event_id="a", notifications=[notification()])
+        await store.accept([Ingest(source="orders", event_id="a", dead_letters=[dead_letter()])], lease=0, until=0)
+        mended = Ingest(source="orders", event_id="a", notifications=[notification()])
         result = await store.accept([mended], lease=1, until=clock() + 60)
         assert not result.duplicates
         assert len(result.work) == 1
@@ -220,10 +220,10 @@ class Accepting(Suite):
         self, store: Store, clock: FakeClock
     ) -> None:
         letters = [dead_letter(f"e-{number}", relay="bus" if number % 2 else None) for number in range(6)]
-        await store.accept([Arrival(source="orders", event_id="a", dead_letters=letters)], lease=0, until=0)
+        await store.accept([Ingest(source="orders", event_id="a", dead_letters=letters)], lease=0, until=0)
         waiting = await store.dead_letters(relay="bus")
         assert [letter.event_id for _, _, letter in waiting] == ["e-1", "e-3", "e-5"]
         assert not await store.dead_letters(relay="another")
-        await store.relayed([id for id, _, _ in waiting[:2]])
+        await store.published([id for id, _, _ in waiting[:2]])
         assert [letter.event_id for _, _, letter in await store.dead_letters(relay="bus")] == ["e-5"]
         assert len(await store.dead_letters()) == 6

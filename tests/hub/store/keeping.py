@@ -6,7 +6,7 @@ from pyroaring import BitMap
 from hub.errors import NotFoundError
 from hub.notification import EVERYONE, NativeContent, Platform
 from hub.outcome import OutcomeName, State
-from hub.store.base import Arrival, Audience, Failed, Lane, PageResult, QueueState, RetryPage, Store
+from hub.store.base import Audience, Failed, Ingest, Lane, PageResult, QueueState, RetryPage, Store
 from tests.fakes.clock import FakeClock
 from tests.hub.examples import HUB, notification
 from tests.hub.store.accepting import dead_letter
@@ -90,7 +90,7 @@ class Keeping(Suite):
     ) -> None:
         for number in range(10):
             letters = [dead_letter(f"e-{number}-{index}") for index in range(100)]
-            await store.accept([Arrival(source="orders", event_id="", dead_letters=letters)], lease=0, until=0)
+            await store.accept([Ingest(source="orders", event_id="", dead_letters=letters)], lease=0, until=0)
             clock.advance(1)
         await store.housekeep(notifications_before=0, dead_letters_before=clock() - 8, max_dead_letters=10**9)
         assert len(await store.dead_letters(limit=10**6)) == 800

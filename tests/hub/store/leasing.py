@@ -115,7 +115,7 @@ class Leasing(Suite):
         (scheduled,) = await lease(store, clock)
         await store.expand(scheduled, Audience(pages=[fcm]), started_at=clock())
 
-        async def strays(*served: tuple[str, Platform], begun_before: float, limit: int = 9) -> list[tuple[str, str]]:
+        async def orphaned(*served: tuple[str, Platform], begun_before: float, limit: int = 9) -> list[tuple[str, str]]:
             pages = await store.lease_strays(served, limit, begun_before=begun_before, until=clock() + LEASE)
             await store.release(pages)
             assert {page.lane for page in pages} <= {Lane.BROADCAST}
@@ -123,13 +123,13 @@ class Leasing(Suite):
 
         begun = clock() - 5
         ours = [(HUB, Platform.APNS), (HUB, Platform.FCM)]
-        assert await strays(*ours, begun_before=clock()) == []
-        assert await strays(*ours[:1], begun_before=begun - 1) == [(brief.id, "Platform.FCM")]
+        assert await orphaned(*ours, begun_before=clock()) == []
+        assert await orphaned(*ours[:1], begun_before=begun - 1) == [(brief.id, "Platform.FCM")]
         of_fcm = sorted((one.id, "Platform.FCM") for one in (forever, brief))
-        assert await strays(*ours[:1], ("other", Platform.FCM), begun_before=begun) == of_fcm
-        assert len(await strays(begun_before=begun)) == 4
-        assert len(await strays(begun_before=clock())) == 5
-        assert len(await strays(begun_before=clock(), limit=3)) == 3
+        assert await orphaned(*ours[:1], ("other", Platform.FCM), begun_before=begun) == of_fcm
+        assert len(await orphaned(begun_before=begun)) == 4
+        assert len(await orphaned(begun_before=clock())) == 5
+        assert len(await orphaned(begun_before=clock(), limit=3)) == 3
 
     async def test_the_lease_of_a_page_is_fenced_renewed_and_given_back_like_any(
         self, stores: Stores, store: Store, clock: FakeClock

@@ -33,7 +33,8 @@ class Hub:
 
     `open`, then `run` as a task; `drain` before that task is cancelled, then `close`. `max_pending` bounds the
     notifications and pages that wait in the store: over it `room` is 0 and `send` refuses. `max_in_flight` bounds the
-    single pushes under way for each hub and platform. `hubs` are those kept here, `remotes` those that are elsewhere.
+    single pushes under way for each hub and platform. `hubs` are those kept here, `remotes` those that are elsewhere; their
+    names are in lower case wherever the hub is given one.
     """
 
     def __init__(
@@ -72,7 +73,6 @@ class Hub:
     async def open(self) -> int:
         """Open the store; how many pieces of work a dead process had left under way. Raises: StoreError."""
         freed = await self.store.open()
-        await self.store.spell_hubs({*(hub for hub, _ in self.bulkheads), *self.remotes})
         self._dispatcher.pending = await self.store.pending()
         self._dispatcher.behind = self.pending > 0
         return freed
@@ -144,6 +144,17 @@ class Hub:
             self.remotes[hub] = Bulkhead(
                 remote, single=self._max_in_flight, clock=self._clock, listener=_Breaker(self._observer, hub, None)
             )
+
+    async def housekeep(
+        self, *, notifications_before: float, dead_letters_before: float, max_dead_letters: int
+    ) -> None:
+        """Drop what is past its time, and end what waits for hubs that are no more. Raises: StoreError."""
+        await self._dispatcher.end_orphans()
+        await self.store.housekeep(
+            notifications_before=notifications_before,
+            dead_letters_before=dead_letters_before,
+            max_dead_letters=max_dead_letters,
+        )
 
     @property
     def store_trouble(self) -> StoreTrouble | None:

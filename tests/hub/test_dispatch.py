@@ -118,7 +118,6 @@ async def store(tmp_path: Path, clock: FakeClock) -> AsyncIterator[FlakyStore]:
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     """The waits that are real time."""
     monkeypatch.setattr(dispatch, "_POLL", 0.003)
-    monkeypatch.setattr(dispatch, "_STRAYS_EVERY", 0.01)
     monkeypatch.setattr(dispatch, "_CLOCK_EVERY", 0.003)
     monkeypatch.setattr(dispatch, "_STORE_BACKOFF", (0.001, 0.01))
 
@@ -754,10 +753,10 @@ async def test_a_defect_in_the_way_to_another_hub_costs_no_push_and_no_place(cra
 async def test_a_notification_for_a_hub_that_is_not_configured_any_more_ends(delivery: Delivery) -> None:
     await register(delivery, 1, "news")
     await delivery.store.put_installations("removed", [installation("eve", "news", templates=False)])
-    stray = notification("news", hub="removed", content=GOOGLE)
-    await delivery.deliver(stray, notification("news", content=GOOGLE))
+    removed = notification("news", hub="removed", content=GOOGLE)
+    await delivery.deliver(removed, notification("news", content=GOOGLE))
     assert delivery.fcm.push_channels == [f"token of {phones(1)[0]}"]
-    assert (await delivery.store.details("removed", stray.id)).state is State.ABANDONED
+    assert (await delivery.store.details("removed", removed.id)).state is State.ABANDONED
     ((_, _, kept),) = await delivery.store.dead_letters()
     assert (kept.reason, kept.detail) == ("hub_reject", "hub removed: not configured any more")
 
@@ -769,7 +768,7 @@ async def test_a_broadcast_waits_for_a_hub_taken_away_and_goes_on_when_it_is_bac
     bulkhead = delivery.bulkheads.pop((HUB, FCM))
     await delivery.accept(notification(content=GOOGLE))
     await delivery.later(POLICY.max_age - 1)
-    await delivery.store.called("lease_strays", 2)
+    await delivery.dispatcher.end_orphans()
     assert await delivery.store.pending() == 2
     delivery.bulkheads[HUB, FCM] = bulkhead
     await delivery.observer.until_ended(1)
@@ -787,6 +786,7 @@ async def test_a_broadcast_whose_hub_stays_away_ends_and_makes_room(
     bulkhead = delivery.bulkheads.pop((HUB, FCM))
     delivery.fcm.let_go()
     await delivery.later(POLICY.max_age)
+    await delivery.dispatcher.end_orphans()
     await delivery.observer.until_ended(1)
     pushed = len(delivery.fcm.pushes)
     assert bulkhead.in_flight == 0
@@ -807,10 +807,12 @@ async def test_a_broadcast_left_by_a_process_before_waits_for_its_hub_too(store:
     delivery = Delivery(store, clock)
     del delivery.bulkheads[HUB, FCM]
     async for _ in run(delivery):
+        await store.called("lease_pages")
         clock.advance(POLICY.max_age - 1)
-        await store.called("lease_strays", 2)
+        await delivery.dispatcher.end_orphans()
         assert delivery.observer.claims == {}
         clock.advance(1)
+        await delivery.dispatcher.end_orphans()
         await delivery.observer.until_ended(1)
     assert (await delivery.details(given)).counts == {FCM: {ABANDONED: PAGE_SIZE + 1}}
 

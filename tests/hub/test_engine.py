@@ -1,8 +1,9 @@
 """The hub takes notifications whatever the store says, within its bounds, and delivers them."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -230,12 +231,15 @@ async def test_what_was_left_by_a_process_before_goes_first(tmp_path: Path) -> N
     await after.hub.close()
 
 
-async def test_a_hub_whose_name_is_spelled_otherwise_since_is_still_the_same(tmp_path: Path) -> None:
-    before = Running(tmp_path / "hub.db", hub=HUB.upper())
+async def test_a_hub_that_an_older_version_knew_in_capitals_is_still_the_same(tmp_path: Path) -> None:
+    before = Running(tmp_path / "hub.db")
     await before.hub.open()
-    await before.hub.put_installation(HUB.upper(), installation("ann", templates=False))
-    await before.hub.accept(arrivals([notification(hub=HUB.upper(), content=GOOGLE)]))
+    await before.hub.put_installation(HUB, installation("ann", templates=False))
+    await before.hub.accept(arrivals([notification(content=GOOGLE)]))
     await before.hub.close()
+    with closing(sqlite3.connect(tmp_path / "hub.db", isolation_level=None)) as connection:
+        connection.execute("UPDATE hub SET name = ?", (HUB.upper(),))
+        connection.execute("PRAGMA user_version = 1")
 
     after = Running(tmp_path / "hub.db")
     await after.start()
@@ -243,25 +247,6 @@ async def test_a_hub_whose_name_is_spelled_otherwise_since_is_still_the_same(tmp
     assert after.observer.states == {(HUB, State.COMPLETED): 1}
     assert after.fcm.push_channels == ["token of ann"]
     await after.stop()
-
-
-async def test_what_waits_for_a_hub_that_is_spelled_otherwise_from_now_on_goes_out_by_it(tmp_path: Path) -> None:
-    running = Running(tmp_path / "hub.db", hub=HUB.upper())
-    await running.start()
-    await running.hub.put_installation(HUB.upper(), installation("ann", templates=False))
-    running.fcm.answer = UNAVAILABLE
-    await running.hub.accept(arrivals([notification(hub=HUB.upper(), content=GOOGLE)]))
-    await running.observer.until(lambda: running.observer.retries.total() == 1)
-    running.hub.bulkheads[HUB.upper(), FCM].closed_until = running.clock() + 1
-    await running.hub.accept(arrivals([notification(hub=HUB.upper(), content=GOOGLE)]))
-    await running.store.called("release")
-    now = FakeSender(FCM)
-    running.hub.exchange(gone=[HUB.upper()], hubs=[HUB], senders={(HUB, FCM): now}, remotes={})
-    running.clock.advance(2)
-    await running.observer.until_ended(2)
-    assert running.observer.states == {(HUB, State.COMPLETED): 2}
-    assert now.push_channels == ["token of ann"] * 2
-    await running.stop()
 
 
 async def test_a_platform_without_credential_shows_in_the_outcome(running: Running) -> None:

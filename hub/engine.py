@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from hub.delivery.bulkhead import Bulkhead, Destination
-from hub.delivery.dispatch import LEASE, Dispatcher
+from hub.delivery.dispatch import Dispatcher, Timing
 from hub.delivery.retry import RetryPolicy
 from hub.errors import CapacityError, NotFoundError, StoreError, WithdrawnError
 from hub.installation import Installation, Registration
@@ -21,8 +21,6 @@ from hub.platforms.no_credential import NoCredential
 from hub.store.base import AcceptanceResult, Ingest, Store
 from hub.store.health import STALLED, StoreHealth, StoreTrouble
 
-_STORE_BACKOFF = (0.05, 5.0)
-_COUNT_EVERY = 1.0
 _ID_DIGITS = 32
 
 T = TypeVar("T")
@@ -49,11 +47,13 @@ class Hub:
         max_pending: int = 100_000,
         max_in_flight: int = 2000,
         clock: Callable[[], float] = time.time,
+        timing: Timing = Timing(),
     ) -> None:
         self.health = StoreHealth(store, observer=observer, clock=clock)
         self.store = self.health.store
         self._observer = observer
         self._clock = clock
+        self._timing = timing
         self._max_pending = max_pending
         self._max_in_flight = max_in_flight
         self._leaving: dict[asyncio.Task[None], Bulkhead[Push] | Bulkhead[Notification]] = {}
@@ -68,6 +68,7 @@ class Hub:
             policy=policy,
             slots=2 * max_in_flight,
             clock=clock,
+            timing=timing,
         )
 
     async def open(self) -> int:
@@ -192,7 +193,7 @@ class Hub:
 
         Raises: WithdrawnError.
         """
-        pause, longest = _STORE_BACKOFF
+        pause, longest = self._timing.accept_backoff
         with self.health.repeating("accept"):
             while True:
                 try:
@@ -218,7 +219,7 @@ class Hub:
         return await asyncio.shield(self._commit(arrivals))
 
     async def _commit(self, arrivals: Sequence[Ingest]) -> AcceptanceResult:
-        until = self._clock() + LEASE
+        until = self._clock() + self._timing.lease
         result = await self.store.accept(arrivals, lease=self._dispatcher.free_slots, until=until)
         accepted = sum(
             len(arrival.notifications) for index, arrival in enumerate(arrivals) if index not in result.duplicates
@@ -282,7 +283,7 @@ class Hub:
         What is added and ends here is known at once, but leases are lost and rows dropped too.
         """
         while True:
-            await asyncio.sleep(_COUNT_EVERY)
+            await asyncio.sleep(self._timing.count_every)
             for bulkhead in self.bulkheads.values():
                 bulkhead.look()
             for remote in self.remotes.values():

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TypeVar
 
 import orjson
@@ -27,25 +28,32 @@ from hub.store.base import Audience, Lane, PageResult, Target, Work
 from hub.store.health import StoreHealth
 from hub.tags import matches, tag_key
 
-LEASE = 60.0
-"""Seconds a lease lasts; longer than any send, and renewed at half of it."""
-
 _BATCH = 256
 """Pieces of work that find their audiences together: what of it runs on the loop stays within a few milliseconds."""
 
 _ORPHANS = 16
 """Pages that no service takes any more and that end together: a few at a time, because nothing waits for them."""
 
-_POLL = 0.25
-"""Seconds between two looks for work that has become due: retries, scheduled notifications, leases that ran out."""
-
-_CLOCK_EVERY = 1.0
 _SLEWED = 0.5
 """Seconds that the clock may go back without anybody minding."""
 
-_STORE_BACKOFF = (0.05, 2.0)
-
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Seconds of real time that a hub waits; of the backoffs, the first wait and the longest."""
+
+    lease: float = 60.0
+    """How long a lease lasts: longer than any send, and renewed at half of it."""
+    poll: float = 0.25
+    """Between two looks for work that has become due: retries, scheduled notifications, leases that ran out."""
+    count_every: float = 1.0
+    """Between two counts of what waits in the store."""
+    clock_every: float = 1.0
+    """Between two looks at whether the clock was set back."""
+    accept_backoff: tuple[float, float] = (0.05, 5.0)
+    record_backoff: tuple[float, float] = (0.05, 2.0)
 
 
 class Dispatcher:
@@ -61,12 +69,14 @@ class Dispatcher:
         policy: RetryPolicy = RetryPolicy(),
         slots: int = 4000,
         clock: Callable[[], float] = time.time,
+        timing: Timing = Timing(),
     ) -> None:
         self._health = health
         self._store = store = health.store
         self._bulkheads = bulkheads
         self._observer = observer
         self._clock = clock
+        self._timing = timing
         self._rendering = Rendering(store, on_missing=observer.properties_missing)
         self._remotes = remotes or {}
         self._pushing = PushDelivery(
@@ -140,7 +150,10 @@ class Dispatcher:
         assert self._group is not None
         while not (self._draining or self._owed):
             work = await self._store.lease_orphans(
-                list(self._bulkheads), _ORPHANS, begun_before=self._pushing.ended_before, until=self._clock() + LEASE
+                list(self._bulkheads),
+                _ORPHANS,
+                begun_before=self._pushing.ended_before,
+                until=self._clock() + self._timing.lease,
             )
             if not work:
                 return
@@ -161,7 +174,7 @@ class Dispatcher:
             wake.clear()  # before looking: what is told while we look is not missed
             is_time = time.monotonic() >= look_at
             if is_time:
-                look_at = time.monotonic() + _POLL
+                look_at = time.monotonic() + self._timing.poll
             try:
                 if await some(is_time):
                     continue
@@ -188,7 +201,7 @@ class Dispatcher:
             return False
         if not (is_time or self.behind):
             return False
-        work = await self._store.lease(room, until=self._clock() + LEASE)
+        work = await self._store.lease(room, until=self._clock() + self._timing.lease)
         self.behind = len(work) == room
         self._take_leased(work, Lane.SINGLE)
         if work:
@@ -203,7 +216,7 @@ class Dispatcher:
         }
         if self._draining or self._owed or not wanted:
             return False
-        work = await self._store.lease_pages(wanted, until=self._clock() + LEASE)
+        work = await self._store.lease_pages(wanted, until=self._clock() + self._timing.lease)
         self._take_leased(work, Lane.BROADCAST)
         for page in work:  # each on its own, so that one is read while another is answered
             self._start([page])
@@ -350,17 +363,17 @@ class Dispatcher:
     async def _renew_all(self) -> None:
         """Push forward the leases of what is still under way."""
         while True:
-            await asyncio.sleep(LEASE / 2)
+            await asyncio.sleep(self._timing.lease / 2)
             if self._in_hand:
                 await self._insist("renew", self._renew)
 
     async def _renew(self) -> None:
-        await self._store.renew(list(self._in_hand.values()), until=self._clock() + LEASE)
+        await self._store.renew(list(self._in_hand.values()), until=self._clock() + self._timing.lease)
 
     async def _follow_clock(self) -> None:
         latest = self._clock()
         while True:
-            await asyncio.sleep(_CLOCK_EVERY)
+            await asyncio.sleep(self._timing.clock_every)
             before, latest = latest, self._clock()
             if before - latest > _SLEWED:
                 await self._set_back(before - latest)
@@ -381,7 +394,7 @@ class Dispatcher:
         Meanwhile nothing more is leased. Our own leases may have run out with the store away, and what it is owed has
         to reach it before it gives that work out again.
         """
-        pause, longest = _STORE_BACKOFF
+        pause, longest = self._timing.record_backoff
         debt = object()
         try:
             with self._health.repeating(operation):

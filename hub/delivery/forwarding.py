@@ -9,6 +9,7 @@ import orjson
 
 from hub.delivery.bulkhead import Bulkhead
 from hub.delivery.retry import RetryPolicy
+from hub.facts import PushesDeferred, RemoteAnswered
 from hub.notification import Everyone, Notification, TemplateContent
 from hub.observer import Observer
 from hub.outcome import OutcomeName, Reaction, State
@@ -75,7 +76,11 @@ class RemoteDelivery:
                 due_at = min(max(now + _PARKED, bulkhead.closed_until), self._gives_up_at(piece))
                 handover.postpone(piece, due_at)
                 if bulkhead.is_open and not piece.was_deferred:
-                    self._observer.deferred(piece.notification, None, reason=bulkhead.trouble, due_at=due_at)
+                    self._observer.observe(
+                        PushesDeferred(
+                            notification=piece.notification, platform=None, reason=bulkhead.trouble, due_at=due_at
+                        )
+                    )
         if admitted:
             results = await bulkhead.send(Lane.SINGLE, [piece.notification for piece in admitted])
             for piece, result in zip(admitted, results, strict=True):
@@ -87,11 +92,11 @@ class RemoteDelivery:
             handover.ended.append(
                 PageResult(work=piece, counts={}, state=State.COMPLETED, started_at=handover.started_at)
             )
-            self._observer.forwarded(piece.notification, result.outcome, reason=result.reason, due_at=None)
+            self._tell(piece, result.outcome, result.reason, due_at=None)
         elif result.reaction in _AGAIN or result.lane_wide:
             due_at = min(max(self._due_at(piece, result), bulkhead.closed_until), self._gives_up_at(piece))
             handover.postpone(piece, due_at)
-            self._observer.forwarded(piece.notification, result.outcome, reason=result.reason, due_at=due_at)
+            self._tell(piece, result.outcome, result.reason, due_at=due_at)
         else:
             self._end(handover, piece, result.outcome, "hub_reject", result.reason)
 
@@ -130,7 +135,11 @@ class RemoteDelivery:
                 ),
             )
         )
-        self._observer.forwarded(notification, outcome, reason=detail, due_at=None)
+        self._tell(piece, outcome, detail, due_at=None)
+
+    def _tell(self, piece: Work, outcome: OutcomeName, reason: str, *, due_at: float | None) -> None:
+        notification = piece.notification
+        self._observer.observe(RemoteAnswered(notification=notification, outcome=outcome, reason=reason, due_at=due_at))
 
 
 def _began_at(piece: Work) -> float:

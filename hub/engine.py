@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from hub.acceptance import Ingest
 from hub.delivery.bulkhead import Bulkhead, Destination
 from hub.delivery.dispatch import LEASE, Dispatcher
 from hub.delivery.retry import RetryPolicy
@@ -19,7 +20,7 @@ from hub.observer import Observer
 from hub.outcome import NotificationDetails
 from hub.platforms.base import Push, Sender
 from hub.platforms.no_credential import NoCredential
-from hub.store.base import AcceptanceResult, Ingest, Store
+from hub.store.base import AcceptanceResult, Store
 from hub.store.health import STALLED, StoreHealth, StoreTrouble
 
 _STORE_BACKOFF = (0.05, 5.0)

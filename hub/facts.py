@@ -6,9 +6,10 @@ A fact is of a batch, a page or a notification, never of one push that went well
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from hub.acceptance import DeadLetter
 from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName, State, Unreached
-from hub.store.base import DeadLetter, Lane
+from hub.work import Lane
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,10 +14,11 @@ from bridge.intake.offload import Offload, TimeLimitError
 from bridge.observe.facts import EventOutcome, EventsStored, InFlightEvent, IntakeObserver, MessagesGivenUp
 from bridge.slices import TimeSlice
 from connectors.base import ACK, NACK, Disposition, Message, Settlement
+from hub.acceptance import DeadLetter, Ingest
 from hub.errors import WithdrawnError
 from hub.facts import Crashed
 from hub.identity import joined
-from hub.store.base import AcceptanceResult, DeadLetter, Ingest
+from hub.store.base import AcceptanceResult
 from rules.engine import RuleSet
 from rules.errors import RenderError
 from rules.event import Event

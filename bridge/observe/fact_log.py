@@ -17,6 +17,7 @@ from bridge.observe.facts import (
 )
 from bridge.observe.metrics import REMOTE
 from bridge.observe.telemetry import Takes
+from hub.acceptance import DeadLetter
 from hub.facts import (
     BreakerClosed,
     BreakerOpened,
@@ -37,25 +38,12 @@ from hub.facts import (
 )
 from hub.notification import Notification, Platform, TemplateContent
 from hub.outcome import ENDED_WELL, OutcomeName, Unreached
-from hub.store.base import DeadLetter
 
 _MAX_REASON = 200
 """Characters of what a service said: its words are not ours, and their length neither."""
 
 _MAX_NAMES = 20
 """Properties of a template or a notification that a line names."""
-
-_WHY: Mapping[Unreached, str] = {
-    Unreached.NO_REGISTRATION: "the hub has no registration",
-    Unreached.NO_TAG: "no registration matches the audience",
-    Unreached.NO_TEMPLATE: "phones match the audience, and none of them has registered a template",
-    Unreached.NO_NATIVE: "phones match the audience, and have templates only, which a native payload does not reach",
-    Unreached.OTHER_PLATFORM: "the phones that match the audience are of platforms that this notification is not for",
-    Unreached.GONE: "the registrations of this audience were deleted, have expired, or their push channels are dead",
-    Unreached.NO_CREDENTIAL: "no push service of these phones takes a credential of this hub: see the key hubs",
-    Unreached.EXPIRED: "every push was given up before a push service took it",
-    Unreached.REFUSED: "no push service took a push: see the warning of each platform",
-}
 
 _ORDINARY = frozenset([Unreached.NO_REGISTRATION, Unreached.NO_TAG, Unreached.OTHER_PLATFORM, Unreached.GONE])
 """What happens with nothing wrong: a customer without the app, a phone of the other make. The others need somebody."""
@@ -173,7 +161,7 @@ class FactLog:
 
     def _notification_unreached(self, fact: NotificationUnreached) -> None:
         level = _log.info if fact.why in _ORDINARY else _log.warning
-        level("nobody reached", **_about(fact.notification), reason=fact.why.value, detail=_WHY[fact.why])
+        level("nobody reached", **_about(fact.notification), reason=fact.why.value, detail=fact.why.meaning)
 
     def _channels_gone(self, fact: ChannelsGone) -> None:
         _log.info("push channels gone", hub=fact.hub, platform=fact.platform.value, count=fact.count)

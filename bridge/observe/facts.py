@@ -5,25 +5,25 @@ The lowest floor of the bridge's rooms: the intake reports these facts, and metr
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Protocol
 
 from bridge.errors import Reason, Stage
 from connectors.base import Message
+from hub.acceptance import DeadLetter
+from hub.explained import Explained
 from hub.facts import Crashed, HubFact
-from hub.store.base import DeadLetter
 from rules.decision import Decision
 from rules.event import Event
 from rules.mapping import MAX_ATTRIBUTE
 
 
-class EventOutcome(Enum):
+class EventOutcome(Explained):
     """What became of an event; every event has exactly one."""
 
-    ACCEPTED = "accepted"
-    NO_MATCH = "no_match"
-    SUPPRESSED = "suppressed"
-    DEAD_LETTER = "dead_letter"
+    ACCEPTED = "accepted", "A rule fired, or several did, and their notifications are in the store."
+    NO_MATCH = "no_match", "No rule matched the event, and its source does not keep such events."
+    SUPPRESSED = "suppressed", "The event was seen before: nothing of it was done again."
+    DEAD_LETTER = "dead_letter", "Nothing became of the event: a dead letter, or the answer to its sender, says why."
 
 
 @dataclass(slots=True)
@@ -49,15 +49,15 @@ class InFlightEvent:
         return (self.message.id or self.message.position or "")[:MAX_ATTRIBUTE]
 
 
-class SourceState(Enum):
+class SourceState(Explained):
     """How a source fares; `ready` ones count for readiness."""
 
-    CONNECTING = "connecting"
-    RUNNING = "running"
-    PAUSED = "paused"  # there is no room for more: messages wait at the broker
-    DEGRADED = "degraded"  # only an operator can help: credentials or settings are refused
-    STALLED = "stalled"  # a backlog, and nothing moves: being rebuilt
-    STOPPED = "stopped"
+    CONNECTING = "connecting", "The source has no connection, and tries to make one."
+    RUNNING = "running", "Messages of the source can flow."
+    PAUSED = "paused", "There is no room for more notifications: messages wait at the broker."
+    DEGRADED = "degraded", "Credentials or settings are refused: only an operator can help."
+    STALLED = "stalled", "Messages wait at the broker and none comes: the connection is built again."
+    STOPPED = "stopped", "The source was taken away, or the process is stopping."
 
 
 @dataclass(slots=True)

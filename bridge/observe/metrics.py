@@ -15,6 +15,7 @@ from bridge.admin.connections import Limit
 from bridge.observe.facts import EventOutcome, EventsStored, MessagesGivenUp, SourceChanged, SourceState, SourceStatus
 from bridge.observe.metric_set import MetricSet, Named
 from bridge.observe.telemetry import Takes
+from hub.acceptance import DeadLetter
 from hub.delivery.bulkhead import Bulkhead
 from hub.facts import (
     AudienceFound,
@@ -33,8 +34,9 @@ from hub.facts import (
 from hub.notification import Everyone, Notification, Platform
 from hub.outcome import DELIVERY_LABELS, OutcomeName, State, Unreached
 from hub.platforms.base import Push
-from hub.store.base import DeadLetter, Lane, QueueState
+from hub.store.base import QueueState
 from hub.store.health import OPERATIONS
+from hub.work import Lane
 
 MAX_RULES = 200
 """Rules with series of their own; the others share `_other`."""

@@ -35,9 +35,10 @@ from hub.facts import (
 from hub.notification import Everyone, Notification, Platform
 from hub.observer import Observer
 from hub.platforms.base import Push
-from hub.store.base import Audience, Lane, PageResult, Target, Work
+from hub.store.base import Audience, PageResult, Target, Work
 from hub.store.health import StoreHealth
 from hub.tags import matches, tag_key
+from hub.work import Lane
 
 LEASE = 60.0
 """Seconds a lease lasts; longer than any send, and renewed at half of it."""

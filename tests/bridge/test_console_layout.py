@@ -13,10 +13,10 @@ from bridge.app import Daemon
 from bridge.errors import Reason
 from bridge.observe.facts import EventOutcome, EventsStored
 from connectors.base import Message
+from hub.acceptance import DeadLetter
 from hub.facts import AudienceFound, PushesEnded, SendAccepted
 from hub.notification import EVERYONE, Notification, Platform
 from hub.outcome import OutcomeName
-from hub.store.base import DeadLetter
 from rules.decision import Decision, Intent
 from rules.event import Event
 from tests.bridge.chromium import Page, chromium

@@ -20,6 +20,7 @@ from bridge.observe.histogram import BatchHistogram
 from bridge.observe.metrics import ENDED, INGEST, MAX_RULES, Metrics
 from bridge.slices import TimeSlice
 from connectors.base import Message
+from hub.acceptance import DeadLetter
 from hub.delivery.bulkhead import Bulkhead
 from hub.errors import StoreError
 from hub.facts import (
@@ -35,8 +36,9 @@ from hub.facts import (
 )
 from hub.notification import EVERYONE, Platform
 from hub.outcome import DELIVERY_LABELS, OutcomeName, State
-from hub.store.base import DeadLetter, Lane, QueueState, Store
+from hub.store.base import QueueState, Store
 from hub.store.health import OPERATIONS
+from hub.work import Lane
 from rules.decision import Decision
 from tests.bridge.examples import passage_of, take
 from tests.fakes.clock import FakeClock

@@ -23,6 +23,7 @@ from bridge.observe.metrics import Metrics
 from bridge.observe.recent import RecentEvents
 from bridge.observe.telemetry import Telemetry
 from connectors.base import Message
+from hub.acceptance import DeadLetter
 from hub.errors import StoreError
 from hub.facts import (
     AudienceFound,
@@ -43,7 +44,7 @@ from hub.facts import (
 )
 from hub.notification import EVERYONE, Platform, TemplateContent
 from hub.outcome import ENDED_WELL, OutcomeName, State, Unreached
-from hub.store.base import DeadLetter, Lane
+from hub.work import Lane
 from rules.decision import Decision, Intent
 from rules.event import Event
 from tests.bridge.examples import passage_of

@@ -11,10 +11,10 @@ from bridge.errors import Reason
 from bridge.observe.facts import EventOutcome, EventsStored, InFlightEvent
 from bridge.observe.recent import HUB_API, Entry, RecentEvents
 from connectors.base import Message
+from hub.acceptance import DeadLetter
 from hub.facts import AudienceFound, NotificationUnreached, PushesDeferred, PushesEnded, RemoteAnswered, SendAccepted
 from hub.notification import EVERYONE, NativeContent, Notification, Platform
 from hub.outcome import OutcomeName, Unreached
-from hub.store.base import DeadLetter
 from rules.decision import Decision, Intent
 from rules.event import Event
 from tests.bridge.examples import passage_of, take

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 
+from hub.acceptance import DeadLetter
 from hub.facts import (
     AudienceFound,
     BreakerClosed,
@@ -29,7 +30,7 @@ from hub.facts import (
 )
 from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName, State, Unreached
-from hub.store.base import DeadLetter, Lane
+from hub.work import Lane
 
 
 class FakeObserver:

@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from hub.acceptance import Ingest
 from hub.delivery.bulkhead import Bulkhead, Destination
 from hub.delivery.dispatch import Dispatcher, Timing
 from hub.delivery.retry import RetryPolicy
 from hub.errors import CapacityError, NotFoundError, StoreError, WithdrawnError
+from hub.facts import BreakerClosed, BreakerOpened, SendAccepted
 from hub.installation import Installation, Registration
 from hub.notification import Notification, Platform
 from hub.observer import Observer
 from hub.outcome import NotificationDetails
 from hub.platforms.base import Push, Sender
 from hub.platforms.no_credential import NoCredential
-from hub.store.base import AcceptanceResult, Ingest, Store
+from hub.store.base import AcceptanceResult, Store
 from hub.store.health import STALLED, StoreHealth, StoreTrouble
 
 _ID_DIGITS = 32
@@ -231,7 +233,7 @@ class Hub:
     async def _commit_send(self, notification: Notification) -> None:
         result = await self._commit([Ingest(source="", event_id="", notifications=[notification])])
         if notification.id not in result.repeated:
-            self._observer.sent(notification)
+            self._observer.observe(SendAccepted(notification=notification))
 
     async def details(self, hub: str, notification_id: str) -> NotificationDetails:
         """By the wire id, or its first 32 hex digits. Raises: NotFoundError."""
@@ -306,10 +308,10 @@ class _Breaker:
     platform: Platform | None
 
     def opened(self, cause: str, until: float) -> None:
-        self.observer.breaker_opened(self.hub, self.platform, cause=cause, until=until)
+        self.observer.observe(BreakerOpened(hub=self.hub, platform=self.platform, cause=cause, until=until))
 
     def closed(self, seconds: float, why: str) -> None:
-        self.observer.breaker_closed(self.hub, self.platform, seconds=seconds, why=why)
+        self.observer.observe(BreakerClosed(hub=self.hub, platform=self.platform, seconds=seconds, why=why))
 
 
 async def _in_time(answer: Awaitable[T]) -> T:

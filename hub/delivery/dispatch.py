@@ -8,7 +8,7 @@ as soon as its last push was answered, together with whatever else is ready by t
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -21,12 +21,24 @@ from hub.delivery.forwarding import RemoteDelivery
 from hub.delivery.pushing import SATURATED, PushDelivery
 from hub.delivery.retry import RetryPolicy
 from hub.errors import StoreError
+from hub.facts import (
+    AudienceFound,
+    Crashed,
+    DeadLettersStored,
+    LeasesLost,
+    NotificationsEnded,
+    NotificationUnreached,
+    PropertiesMissing,
+    PushesDeferred,
+    WorkLeased,
+)
 from hub.notification import Everyone, Notification, Platform
 from hub.observer import Observer
 from hub.platforms.base import Push
-from hub.store.base import Audience, Lane, PageResult, Target, Work
+from hub.store.base import Audience, PageResult, Target, Work
 from hub.store.health import StoreHealth
 from hub.tags import matches, tag_key
+from hub.work import Lane
 
 _BATCH = 256
 """Pieces of work that find their audiences together: what of it runs on the loop stays within a few milliseconds."""
@@ -77,7 +89,7 @@ class Dispatcher:
         self._observer = observer
         self._clock = clock
         self._timing = timing
-        self._rendering = Rendering(store, on_missing=observer.properties_missing)
+        self._rendering = Rendering(store, on_missing=self._tell_missing)
         self._remotes = remotes or {}
         self._pushing = PushDelivery(
             bulkheads, self._rendering, policy=policy, observer=observer, clock=clock, done=self._done
@@ -117,7 +129,7 @@ class Dispatcher:
             self.behind = True
         if work:
             self._take(work)
-            self._observer.claimed(Lane.SINGLE, len(work), ())
+            self._observer.observe(WorkLeased(lane=Lane.SINGLE, count=len(work)))
             self._submitted.extend(work)
         self._wake[Lane.SINGLE].set()
 
@@ -226,7 +238,8 @@ class Dispatcher:
         if work:
             now = self._clock()
             self._take(work)
-            self._observer.claimed(lane, len(work), [now - piece.accepted_at for piece in work])
+            waited = [now - piece.accepted_at for piece in work]
+            self._observer.observe(WorkLeased(lane=lane, count=len(work), waited=waited))
 
     def _take(self, work: Sequence[Work]) -> None:
         for piece in work:
@@ -261,7 +274,7 @@ class Dispatcher:
         try:
             await deliver(work)
         except Exception as error:
-            self._observer.crashed(f"a batch of {len(work)} notifications", error)
+            self._observer.observe(Crashed(work=f"a batch of {len(work)} notifications", error=error))
             self._drop(work)
 
     # A batch, from work to results
@@ -319,14 +332,19 @@ class Dispatcher:
         counts = Counter[Platform]()
         for platform, ordinals in audience.pages:
             counts[platform] += len(ordinals)
-        self._observer.targeted(piece.notification, counts)
+        self._observer.observe(AudienceFound(notification=piece.notification, counts=counts))
         for platform in counts:
             bulkhead = self._bulkheads.get((piece.notification.hub, platform))
             if bulkhead is not None and bulkhead.is_paused:  # until then its pages are not even leased
                 due_at, reason = bulkhead.closed_until, bulkhead.trouble
-                self._observer.deferred(piece.notification, platform, reason=reason, due_at=due_at)
+                self._observer.observe(
+                    PushesDeferred(notification=piece.notification, platform=platform, reason=reason, due_at=due_at)
+                )
         self._drop([piece])
         self._wake[Lane.BROADCAST].set()
+
+    def _tell_missing(self, notification: Notification, platform: Platform, names: Collection[str]) -> None:
+        self._observer.observe(PropertiesMissing(notification=notification, platform=platform, names=names))
 
     # Results
 
@@ -346,19 +364,19 @@ class Dispatcher:
         try:
             recorded = await self._insist("record", lambda: self._store.record(batch))
         except Exception as error:
-            self._observer.crashed(f"recording {len(batch)} results", error)
+            self._observer.observe(Crashed(work=f"recording {len(batch)} results", error=error))
             return
         finally:
             self._drop(result.work for result in batch)
         self.pending += sum(len(result.retries) - 1 for result in batch)
         if recorded.ended:
-            self._observer.ended(recorded.ended)
+            self._observer.observe(NotificationsEnded(counts=recorded.ended))
         if recorded.dead_letters:
-            self._observer.dead_lettered(recorded.dead_letters)
+            self._observer.observe(DeadLettersStored(dead_letters=recorded.dead_letters))
         for notification, why in recorded.unreached:
-            self._observer.unreached(notification, why)
+            self._observer.observe(NotificationUnreached(notification=notification, why=why))
         if recorded.lost:
-            self._observer.lease_lost(batch[0].work.lane, recorded.lost)
+            self._observer.observe(LeasesLost(lane=batch[0].work.lane, count=recorded.lost))
 
     async def _renew_all(self) -> None:
         """Push forward the leases of what is still under way."""

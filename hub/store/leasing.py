@@ -9,9 +9,10 @@ from pyroaring import BitMap
 
 from hub.notification import Platform
 from hub.outcome import OutcomeName, State
-from hub.store.base import Audience, Lane, Work
+from hub.store.base import Audience, Work
 from hub.store.hubs import hub_id, known_hub_id
 from hub.store.notifications import COLUMNS, notification_of
+from hub.work import Lane
 
 _SELECT_PAGES = (
     f"SELECT {COLUMNS}, p.lease, p.id, p.platform, p.ordinals, p.attempt, p.due_at"

@@ -13,29 +13,19 @@ from typing import IO, TypeVar
 
 from pyroaring import BitMap
 
+from hub.acceptance import DeadLetter, Ingest
 from hub.errors import StoreError, StoreLockedError
 from hub.installation import Installation, Registration
 from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails
 from hub.registry.documents import registrations_of
 from hub.store import accepting, finding, housekeeping, leasing, letters, recording, registry, waiting
-from hub.store.base import (
-    AcceptanceResult,
-    Audience,
-    DeadLetter,
-    Ingest,
-    Lane,
-    PageResult,
-    QueueState,
-    Recorded,
-    StoredTemplate,
-    Target,
-    Work,
-)
+from hub.store.base import AcceptanceResult, Audience, PageResult, QueueState, Recorded, StoredTemplate, Target, Work
 from hub.store.files import create_private, make_private
 from hub.store.schema import migrate, rewrite_version
 from hub.store.seen import SeenWindow
 from hub.store.writer import GroupWriter
+from hub.work import Lane
 
 _MINIMUM_VERSION = (3, 37, 0)  # STRICT tables; RETURNING came with 3.35
 _BUSY = 10.0

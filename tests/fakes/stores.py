@@ -6,9 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 from pyroaring import BitMap
 
+from hub.acceptance import Ingest
 from hub.errors import StoreError
 from hub.notification import Notification, Platform
-from hub.store.base import AcceptanceResult, Audience, Ingest, PageResult, Recorded, Target, Work
+from hub.store.base import AcceptanceResult, Audience, PageResult, Recorded, Target, Work
 from hub.store.sqlite import SqliteStore
 
 

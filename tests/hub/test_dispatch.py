@@ -20,8 +20,9 @@ from hub.installation import Registration, Template
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import NotificationDetails, OutcomeName, Reaction, State
 from hub.platforms.base import Push, SendResult
-from hub.store.base import PAGE_SIZE, Lane, Target
+from hub.store.base import PAGE_SIZE, Target
 from hub.store.health import StoreHealth
+from hub.work import Lane
 from tests.fakes.clock import FakeClock
 from tests.fakes.observer import FakeObserver
 from tests.fakes.senders import DELIVERED, DROPPED, GONE, UNAVAILABLE, WRONG_KEY, FakeSender

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hub.acceptance import DeadLetter
 from hub.delivery.bulkhead import Bulkhead
 from hub.delivery.dispatch import Dispatcher, Timing
 from hub.delivery.forwarding import RemoteDelivery, RemoteResult
@@ -20,7 +21,7 @@ from hub.delivery.retry import RetryPolicy
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import OutcomeName, Reaction, State
 from hub.platforms.base import SendResult
-from hub.store.base import DeadLetter, Work
+from hub.store.base import Work
 from hub.store.health import StoreHealth
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.observer import FakeObserver

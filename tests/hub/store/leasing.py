@@ -6,7 +6,8 @@ from pyroaring import BitMap
 
 from hub.notification import Platform
 from hub.outcome import State
-from hub.store.base import Audience, Lane, PageResult, RetryPage, Store
+from hub.store.base import Audience, PageResult, RetryPage, Store
+from hub.work import Lane
 from tests.fakes.clock import FakeClock
 from tests.hub.examples import HUB, notification
 from tests.hub.store.harness import LEASE, Stores, Suite, enqueue, ids, lease, lease_pages, take, went_well

@@ -12,7 +12,7 @@ from hub.delivery.retry import RetryPolicy
 from hub.notification import Everyone, Notification, TemplateContent
 from hub.observer import Observer
 from hub.outcome import OutcomeName, Reaction, State
-from hub.platforms.base import SendResult
+from hub.push import DELIVERED, SendResult
 from hub.store.base import DeadLetter, Lane, PageResult, Work
 
 _PARKED = 1.0
@@ -39,7 +39,7 @@ class RemoteDelivery:
 
     def __init__(
         self,
-        remotes: Mapping[str, Bulkhead[Notification]],
+        remotes: Mapping[str, Bulkhead[Sequence[Notification]]],
         *,
         policy: RetryPolicy,
         observer: Observer,
@@ -77,12 +77,14 @@ class RemoteDelivery:
                 if bulkhead.is_open and not piece.was_deferred:
                     self._observer.deferred(piece.notification, None, reason=bulkhead.trouble, due_at=due_at)
         if admitted:
-            results = await bulkhead.send(Lane.SINGLE, [piece.notification for piece in admitted])
-            for piece, result in zip(admitted, results, strict=True):
-                self._take(handover, bulkhead, piece, result)
+            verdict = await bulkhead.send(Lane.SINGLE, [piece.notification for piece in admitted])
+            for position, piece in enumerate(admitted):
+                self._take(handover, bulkhead, piece, verdict.exceptions.get(position, DELIVERED))
         return handover
 
-    def _take(self, handover: RemoteResult, bulkhead: Bulkhead[Notification], piece: Work, result: SendResult) -> None:
+    def _take(
+        self, handover: RemoteResult, bulkhead: Bulkhead[Sequence[Notification]], piece: Work, result: SendResult
+    ) -> None:
         if result.reaction is Reaction.DELIVERED:
             handover.ended.append(
                 PageResult(work=piece, counts={}, state=State.COMPLETED, started_at=handover.started_at)

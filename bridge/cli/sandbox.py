@@ -16,16 +16,36 @@ def sandbox(
     queue: Annotated[list[str] | None, typer.Option(help="Create this queue; may be repeated.")] = None,
     topic: Annotated[list[str] | None, typer.Option(help="Create this topic; may be repeated.")] = None,
     tls: Annotated[Path | None, typer.Option(help="Directory for the CA certificate that TLS clients trust.")] = None,
+    push: Annotated[
+        bool, typer.Option("--push", help="Run APNs, FCM and WNS too, and print a hub that sends to them.")
+    ] = False,
+    push_port: Annotated[
+        int,
+        typer.Option(min=0, max=65532, help="Ports of APNs, FCM, WNS and the journal, from this one on; 0 for any."),
+    ] = 9443,
+    directory: Annotated[
+        Path, typer.Option(help="Where the credentials of the push services are written once, and kept.")
+    ] = Path("pushbridge-sandbox"),
 ) -> None:
-    """Run a Service Bus compatible broker on this machine until Ctrl-C."""
+    """Run a Service Bus compatible broker on this machine until Ctrl-C, and with --push the push services."""
     import sqlite3
 
+    from bridge.admin.listener import ListenError
     from bridge.cli.stand_ins import serve
     from sandbox.errors import SandboxError
 
-    serving = serve(port=port, state=state, config=config, queues=queue or (), topics=topic or (), tls=tls)
+    serving = serve(
+        port=port,
+        state=state,
+        config=config,
+        queues=queue or (),
+        topics=topic or (),
+        tls=tls,
+        push=directory if push else None,
+        push_port=push_port,
+    )
     try:
         run_loop(serving)
-    except (OSError, sqlite3.Error, SandboxError) as error:
+    except (OSError, sqlite3.Error, SandboxError, ListenError) as error:
         typer.echo(f"pushbridge: {error}", err=True)
         raise typer.Exit(Exit.CANNOT_START) from error

@@ -18,7 +18,7 @@ from hub.observer import Observer
 from hub.outcome import NotificationDetails
 from hub.platforms.base import Push, Sender
 from hub.platforms.no_credential import NoCredential
-from hub.store.base import AcceptanceResult, Ingest, Store
+from hub.store.base import AcceptanceResult, AuditEntry, Ingest, Store
 from hub.store.health import STALLED, StoreHealth, StoreTrouble
 
 _STORE_BACKOFF = (0.05, 5.0)
@@ -192,14 +192,16 @@ class Hub:
                     if withdrawn():
                         raise WithdrawnError("withdrawn while the store failed") from error
 
-    async def send(self, notification: Notification) -> str:
+    async def send(self, notification: Notification, *, audit: AuditEntry | None = None) -> str:
         """Take one notification of the API; its wire id, once it is durable.
 
-        The same id again is the same notification. Raises: CapacityError; StoreError: not taken.
+        The same id again is the same notification. `audit` is written with it, for an operator's send.
+
+        Raises: CapacityError; StoreError: not taken.
         """
         if not self.room:
             raise CapacityError(f"{self.pending} notifications wait already", retry_after=1.0)
-        await self._write(lambda: asyncio.shield(self._commit_send(notification)))
+        await self._write(lambda: asyncio.shield(self._commit_send(notification, audit)))
         return wire_id(notification.id, self._clock())
 
     async def _accept_now(self, arrivals: Sequence[Ingest]) -> AcceptanceResult:
@@ -216,8 +218,8 @@ class Hub:
             self._dispatcher.submit(result.work, accepted=accepted)
         return result
 
-    async def _commit_send(self, notification: Notification) -> None:
-        result = await self._commit([Ingest(source="", event_id="", notifications=[notification])])
+    async def _commit_send(self, notification: Notification, audit: AuditEntry | None) -> None:
+        result = await self._commit([Ingest(source="", event_id="", notifications=[notification], audit=audit)])
         if notification.id not in result.repeated:
             self._observer.sent(notification)
 

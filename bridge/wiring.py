@@ -34,9 +34,9 @@ def source_of(
 
         return ServiceBusSource(name, settings.servicebus)
     assert settings.amqp is not None  # checked when the configuration was read
-    from connectors.rabbitmq import AmqpSource
+    from connectors.rabbitmq import RabbitMqSource
 
-    return AmqpSource(name, settings.amqp)
+    return RabbitMqSource(name, settings.amqp)
 
 
 def letters_publisher(name: str, settings: Settings) -> Publisher | None:
@@ -44,10 +44,10 @@ def letters_publisher(name: str, settings: Settings) -> Publisher | None:
     target, source = settings.dead_letter.sources.get(name), settings.sources[name]
     if target is None or target.amqp is None or source.amqp is None:
         return None
-    from connectors.rabbitmq import AmqpPublisher, AmqpPublisherSettings
+    from connectors.rabbitmq import RabbitMqPublisher, RabbitMqPublisherSettings
 
-    return AmqpPublisher(
-        f"{name}-dead-letters", AmqpPublisherSettings(url=source.amqp.url, exchange=target.amqp.exchange)
+    return RabbitMqPublisher(
+        f"{name}-dead-letters", RabbitMqPublisherSettings(url=source.amqp.url, exchange=target.amqp.exchange)
     )
 
 

@@ -21,7 +21,7 @@ from bridge.decode.pattern import compile_pattern
 from bridge.observe.log import Level
 from connectors.duration import Duration
 from connectors.http.settings import HttpSettings
-from connectors.rabbitmq.settings import AmqpSettings
+from connectors.rabbitmq.settings import RabbitMqSettings
 from connectors.servicebus.settings import ServiceBusSettings
 from connectors.size import Size
 from hub.notification import Platform
@@ -223,7 +223,7 @@ class Map(Section):
 class SourceSettings(Section):
     """Where events come from, by one kind of connector, and how they are read."""
 
-    amqp: AmqpSettings | None = None
+    amqp: RabbitMqSettings | None = None
     http: HttpSettings | None = None
     servicebus: ServiceBusSettings | None = None
     decode: Decode = Decode()
@@ -237,7 +237,7 @@ class SourceSettings(Section):
         return self
 
     @property
-    def connector(self) -> AmqpSettings | HttpSettings | ServiceBusSettings:
+    def connector(self) -> RabbitMqSettings | HttpSettings | ServiceBusSettings:
         """The settings of whichever kind of connector it is."""
         chosen = self.amqp or self.http or self.servicebus
         assert chosen is not None  # checked when the configuration was read

@@ -112,7 +112,7 @@ class Consumption(_Settings):
     blocked_timeout: Annotated[Duration, Field(gt=0)] = 120.0
 
 
-class AmqpSettings(_Settings):
+class RabbitMqSettings(_Settings):
     """A RabbitMQ queue as a source of messages."""
 
     url: Url
@@ -121,7 +121,7 @@ class AmqpSettings(_Settings):
     receive: Consumption = Consumption()
 
 
-class AmqpPublisherSettings(_Settings):
+class RabbitMqPublisherSettings(_Settings):
     """A RabbitMQ exchange to publish to; the default exchange routes by queue name. `confirm_timeout` is per call."""
 
     url: Url

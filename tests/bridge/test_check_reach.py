@@ -8,8 +8,8 @@ import pytest
 from pika import BasicProperties
 
 from bridge.config.produced import AMQP_META, HTTP_META, SERVICEBUS_META
-from connectors.rabbitmq import AmqpSource
-from connectors.rabbitmq.settings import AmqpSettings
+from connectors.rabbitmq import RabbitMqSource
+from connectors.rabbitmq.settings import RabbitMqSettings
 from connectors.servicebus import message as servicebus
 from tests.bridge.examples import complaints
 
@@ -229,7 +229,7 @@ def test_the_names_under_meta_are_those_that_messages_have() -> None:
         "priority": 1,
         "delivery_mode": 2,
     }
-    source = AmqpSource("q", AmqpSettings.model_validate({"url": "amqp://x", "queue": {"name": "q"}}))
+    source = RabbitMqSource("q", RabbitMqSettings.model_validate({"url": "amqp://x", "queue": {"name": "q"}}))
     method = SimpleNamespace(exchange="e", routing_key="k", redelivered=False, delivery_tag=1)
     frame = b"".join(BasicProperties(**cast(Any, every)).encode())
     message = source._message(method, frame, b"", is_lost=lambda: False)

@@ -175,7 +175,7 @@ def _events_configuration(directory: Path, endpoint: str, service: FastPushServi
         ca_file=service.ca_file,
         sources={
             "bank": {
-                "amqp": {
+                "rabbitmq": {
                     "url": url,
                     "queue": {"name": QUEUE, "create_if_missing": {"type": "quorum"}},
                     "receive": {"prefetch": 2000},

@@ -121,6 +121,15 @@ class RabbitMqSettings(_Settings):
     receive: Consumption = Consumption()
 
 
+class DeadLetterExchange(_Settings):
+    """An exchange of the source's own broker, and the routing key."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    exchange: str = Field(max_length=127)
+    key: str = Field(max_length=127)
+
+
 class RabbitMqPublisherSettings(_Settings):
     """A RabbitMQ exchange to publish to; the default exchange routes by queue name. `confirm_timeout` is per call."""
 

@@ -108,7 +108,9 @@ async def test_rules_and_dead_letters_see_what_was_sent_and_only_the_unreadable_
     configuration = {
         "hubs": {HUB: {"access_policies": [{"name": KEY_NAME, "rights": ["Listen", "Send", "Manage"], "key": KEY}]}},
         "rules": rules + kept,
-        "sources": {"orders": {"amqp": {"url": rabbitmq.url, "queue": {"name": queue}}, "decode": {"format": "json"}}},
+        "sources": {
+            "orders": {"rabbitmq": {"url": rabbitmq.url, "queue": {"name": queue}}, "decode": {"format": "json"}}
+        },
     }
     with RawPublisher(rabbitmq.port) as publisher:
         publisher.publish(queue, b"{}", with_headers(entry("h", nested("F", 300))))

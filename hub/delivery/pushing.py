@@ -12,6 +12,7 @@ from pyroaring import BitMap
 from hub.content.rendering import Rendering
 from hub.delivery.bulkhead import Bulkhead
 from hub.delivery.retry import RetryPolicy
+from hub.facts import AudienceFound, ChannelsGone, Crashed, PageAnswered, PushesDeferred, PushesEnded, PushesRetried
 from hub.notification import Platform
 from hub.observer import Observer
 from hub.outcome import OutcomeName, Reaction, Unreached
@@ -133,7 +134,7 @@ class PushDelivery:
             try:
                 self._fill(run, audience, parcels)
             except Exception as error:
-                self._observer.crashed(f"notification {piece.notification.id}", error)
+                self._observer.observe(Crashed(work=f"notification {piece.notification.id}", error=error))
                 load.broken.append(piece)
                 continue
             if run.not_attempted:
@@ -145,7 +146,7 @@ class PushDelivery:
                 counts: dict[Platform, int] = {}
                 for target in audience.targets:
                     counts[target.platform] = counts.get(target.platform, 0) + 1
-                self._observer.targeted(piece.notification, counts)
+                self._observer.observe(AudienceFound(notification=piece.notification, counts=counts))
             if not run.waiting:
                 self._finish(run)
         load.parcels = [parcel for each in parcels.values() for parcel in each]
@@ -229,7 +230,10 @@ class PushDelivery:
         for platform in run.deferred:
             bulkhead = self._bulkheads.get((work.notification.hub, platform))
             if bulkhead is not None and bulkhead.is_open:
-                self._observer.deferred(work.notification, platform, reason=bulkhead.trouble, due_at=due_at)
+                reason = bulkhead.trouble
+                self._observer.observe(
+                    PushesDeferred(notification=work.notification, platform=platform, reason=reason, due_at=due_at)
+                )
 
     async def send(self, parcel: SendBatch) -> None:
         """Each bulkhead on its own: a piece is ready when the last of those it needs has answered."""
@@ -238,7 +242,8 @@ class PushDelivery:
             lane = parcel.owners[0][0].work.lane
             results = await parcel.bulkhead.send(lane, parcel.pushes, size=parcel.size)
         except Exception as error:  # a sender's defect is its own platform's trouble, like that of its service
-            self._observer.crashed(f"the sender for {parcel.platform.value} of hub {parcel.hub}", error)
+            what = f"the sender for {parcel.platform.value} of hub {parcel.hub}"
+            self._observer.observe(Crashed(work=what, error=error))
             results = [_SENDER_CRASHED] * len(parcel.pushes)
         elapsed = time.perf_counter() - started
         if parcel.size == 1 and all_delivered(results):
@@ -247,7 +252,7 @@ class PushDelivery:
             run.waiting -= len(results)
             if not run.waiting:
                 self._finish(run)
-            self._observer.answered(parcel.hub, parcel.platform, elapsed, {results[0].outcome: len(results)}, 0)
+            self._tell_answered(parcel, elapsed, {results[0].outcome: len(results)})
             return
         tally = Counter[OutcomeName]()
         timeouts = 0
@@ -258,7 +263,16 @@ class PushDelivery:
             run.waiting -= 1
             if not run.waiting:
                 self._finish(run)
-        self._observer.answered(parcel.hub, parcel.platform, elapsed, tally, timeouts)
+        self._tell_answered(parcel, elapsed, tally, timed_out=timeouts)
+
+    def _tell_answered(
+        self, parcel: SendBatch, seconds: float, outcomes: Mapping[OutcomeName, int], *, timed_out: int = 0
+    ) -> None:
+        self._observer.observe(
+            PageAnswered(
+                hub=parcel.hub, platform=parcel.platform, seconds=seconds, outcomes=outcomes, timed_out=timed_out
+            )
+        )
 
     def _take_result(self, run: _PendingPage, target: Target, result: SendResult) -> None:
         reaction = result.reaction
@@ -308,12 +322,17 @@ class PushDelivery:
         for platform, counts in run.counts.items():
             reasons = run.reasons.get(platform)
             reason = reasons.most_common(1)[0][0] if reasons else ""
-            self._observer.pushed(work.notification, platform, counts, reason=reason)
-            delivered = counts.get(OutcomeName.SUCCESS)
-            if delivered:
-                self._observer.delivered(platform, now - work.accepted_at, delivered)
+            self._observer.observe(
+                PushesEnded(
+                    notification=work.notification,
+                    platform=platform,
+                    outcomes=counts,
+                    seconds=now - work.accepted_at,
+                    reason=reason,
+                )
+            )
         for platform, count in run.gone.items():
-            self._observer.gone(work.notification.hub, platform, count)
+            self._observer.observe(ChannelsGone(hub=work.notification.hub, platform=platform, count=count))
         self._done(
             PageResult(
                 work=work,
@@ -347,7 +366,15 @@ class PushDelivery:
             pages.append(RetryPage(platform=platform, ordinals=ordinals, due_at=due_at, attempt=attempt))
             ((reason, _),) = Counter(result.reason for _, result in members).most_common(1)
             outcomes = Counter(result.outcome for _, result in members)
-            self._observer.retried(run.work.notification, platform, outcomes, reason=reason, due_at=due_at)
+            self._observer.observe(
+                PushesRetried(
+                    notification=run.work.notification,
+                    platform=platform,
+                    outcomes=outcomes,
+                    reason=reason,
+                    due_at=due_at,
+                )
+            )
         for platform, deferred in run.deferred.items():
             due_at = self._reopens_at(run, platform)
             pages.append(

@@ -4,12 +4,12 @@ Times are in seconds, sizes in bytes, whatever unit the file uses. Secrets are n
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, create_model, model_validator
 
 from bridge.admin.connections import ConnectionLimits
 from bridge.config.credentials import Apns, Fcm, Remote, Tls, Wns
@@ -19,11 +19,10 @@ from bridge.decode.base import ValueType
 from bridge.decode.charset import charset_named
 from bridge.decode.pattern import compile_pattern
 from bridge.observe.log import Level
+from connectors.connector import Connector, DeadLetterRoute
 from connectors.duration import Duration
-from connectors.http.settings import HttpSettings
-from connectors.rabbitmq.settings import AmqpSettings
-from connectors.servicebus.settings import ServiceBusSettings
 from connectors.size import Size
+from connectors.table import CONNECTORS
 from hub.notification import Platform
 from hub.tags import MaxTags
 from rules.engine import RuleSet
@@ -220,33 +219,65 @@ class Map(Section):
     time: MapText | None = None
 
 
-class SourceSettings(Section):
-    """Where events come from, by one kind of connector, and how they are read."""
+_ROUTES: Mapping[str, DeadLetterRoute[Any, Any]] = {
+    key: connector.dead_letters for key, connector in CONNECTORS.items() if connector.dead_letters is not None
+}
 
-    amqp: AmqpSettings | None = None
-    http: HttpSettings | None = None
-    servicebus: ServiceBusSettings | None = None
+if TYPE_CHECKING:
+
+    class _ConnectorKeys(Section): ...
+
+    class _DeadLetterKeys(Section): ...
+
+else:
+    _ConnectorKeys = create_model(
+        "_ConnectorKeys",
+        __base__=Section,
+        **{
+            connector.key: (connector.settings | None, Field(default=None, description=connector.doc))
+            for connector in CONNECTORS.values()
+        },
+    )
+    _DeadLetterKeys = create_model(
+        "_DeadLetterKeys",
+        __base__=Section,
+        **{key: (route.place | None, Field(default=None, description=route.doc)) for key, route in _ROUTES.items()},
+    )
+
+
+def _one_of(names: Iterable[str]) -> str:
+    *names, last = names
+    return f"{', '.join(names)} and {last}" if names else last
+
+
+class SourceSettings(_ConnectorKeys):
+    """Where events come from, by one connector, and how they are read; each connector of the table has a key here."""
+
     decode: Decode = Decode()
     map: Map = Map()
     on_no_match: Literal["ack", "dead_letter"] = "ack"
 
     @model_validator(mode="after")
     def _check_kind(self) -> Self:
-        if sum(kind is not None for kind in (self.amqp, self.http, self.servicebus)) != 1:
-            raise ValueError("write one of amqp, http and servicebus")
+        if sum(getattr(self, key) is not None for key in CONNECTORS) != 1:
+            raise ValueError(f"write one of {_one_of(CONNECTORS)}")
         return self
 
     @property
-    def connector(self) -> AmqpSettings | HttpSettings | ServiceBusSettings:
-        """The settings of whichever kind of connector it is."""
-        chosen = self.amqp or self.http or self.servicebus
-        assert chosen is not None  # checked when the configuration was read
-        return chosen
+    def connector(self) -> Connector[Any]:
+        """The connector whose key is written."""
+        return next(connector for key, connector in CONNECTORS.items() if getattr(self, key) is not None)
+
+    @property
+    def connector_settings(self) -> BaseModel:
+        """What stands at the connector's key."""
+        settings: BaseModel = getattr(self, self.connector.key)
+        return settings
 
     @property
     def decode_settings(self) -> DecodeSettings:
         """`decode` as the decoders take it, but for the time zone of the process."""
-        is_cloudevents = self.http is not None and self.http.format == "cloudevents"
+        is_cloudevents = self.connector.brings_cloudevents(self.connector_settings)
         return DecodeSettings(
             format=self.decode.format or ("cloudevents" if is_cloudevents else "json"),
             pattern=self.decode.pattern,
@@ -353,24 +384,25 @@ class DeadLetterDefault(Section):
     store: DeadLetterStore = DeadLetterStore()
 
 
-class DeadLetterAmqp(Section):
-    """An exchange of the source's own broker, and the routing key."""
-
-    exchange: Annotated[str, Field(max_length=127)]
-    key: Annotated[str, Field(max_length=127)]
-
-
-class DeadLetterTarget(Section):
-    """Where dead letters of one source go: the broker's own way, or an exchange of it."""
+class DeadLetterTarget(_DeadLetterKeys):
+    """Where dead letters of one source go: the broker's own way, or a place of the broker that is named here."""
 
     native: bool = False
-    amqp: DeadLetterAmqp | None = None
 
     @model_validator(mode="after")
     def _check_one(self) -> Self:
-        if self.native == (self.amqp is not None):
-            raise ValueError("write either native: true or amqp")
+        places = [key for key in _ROUTES if getattr(self, key) is not None]
+        if self.native + len(places) != 1:
+            raise ValueError(f"write either native: true or {' or '.join(_ROUTES)}")
         return self
+
+    @property
+    def place(self) -> tuple[DeadLetterRoute[Any, Any], BaseModel] | None:
+        """The route and what stands at its connector's key; None for the broker's own way."""
+        for key, route in _ROUTES.items():
+            if (place := getattr(self, key)) is not None:
+                return route, place
+        return None
 
 
 class DeadLetter(Section):

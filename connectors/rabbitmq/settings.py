@@ -112,7 +112,7 @@ class Consumption(_Settings):
     blocked_timeout: Annotated[Duration, Field(gt=0)] = 120.0
 
 
-class AmqpSettings(_Settings):
+class RabbitMqSettings(_Settings):
     """A RabbitMQ queue as a source of messages."""
 
     url: Url
@@ -121,7 +121,16 @@ class AmqpSettings(_Settings):
     receive: Consumption = Consumption()
 
 
-class AmqpPublisherSettings(_Settings):
+class DeadLetterExchange(_Settings):
+    """An exchange of the source's own broker, and the routing key."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    exchange: str = Field(max_length=127)
+    key: str = Field(max_length=127)
+
+
+class RabbitMqPublisherSettings(_Settings):
     """A RabbitMQ exchange to publish to; the default exchange routes by queue name. `confirm_timeout` is per call."""
 
     url: Url

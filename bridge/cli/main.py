@@ -14,6 +14,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from bridge.cli.schema import schema
+
 app = typer.Typer(
     name="pushbridge",
     help="Turns the events of an enterprise's systems into push notifications.",
@@ -134,6 +136,9 @@ def sandbox(
     except (OSError, sqlite3.Error, SandboxError) as error:
         typer.echo(f"pushbridge: {error}", err=True)
         raise typer.Exit(CANNOT_START) from error
+
+
+app.command()(schema)
 
 
 @app.command()

@@ -14,6 +14,7 @@ import structlog
 from starlette.routing import BaseRoute
 
 from bridge import descriptors
+from bridge.admin.connections import limits_of
 from bridge.admin.health import (
     Part,
     configuration_part,
@@ -34,7 +35,15 @@ from bridge.intake.pipeline import Pipeline
 from bridge.intake.publishing import Relay
 from bridge.intake.supervisor import Supervisor
 from bridge.observe.fact_log import FactLog
-from bridge.observe.facts import SourceState, SourceStatus
+from bridge.observe.facts import (
+    ConfigurationApplied,
+    ConfigurationRefused,
+    ConnectionRefused,
+    Limit,
+    SourceState,
+    SourceStatus,
+    Started,
+)
 from bridge.observe.metrics import ADMIN_LISTENER, API_LISTENER, Metrics
 from bridge.observe.recent import RecentEvents
 from bridge.observe.telemetry import Telemetry
@@ -117,9 +126,9 @@ class Daemon:
             self._admin_app,
             http.listen,
             name=ADMIN_LISTENER,
-            limits=http.connections.limits(descriptors.share(files, _ADMIN_SHARE)),
+            limits=limits_of(http.connections, allowed=descriptors.share(files, _ADMIN_SHARE)),
             always=OPEN_PATHS,
-            on_refused=partial(self.metrics.connection_refused, ADMIN_LISTENER),
+            on_refused=partial(self._connection_refused, ADMIN_LISTENER),
         )
         self.api = (
             Listener(
@@ -127,8 +136,8 @@ class Daemon:
                 hub_api.listen,
                 tls=hub_api.tls,
                 name=API_LISTENER,
-                limits=hub_api.connections.limits(descriptors.share(files, 1 - _ADMIN_SHARE)),
-                on_refused=partial(self.metrics.connection_refused, API_LISTENER),
+                limits=limits_of(hub_api.connections, allowed=descriptors.share(files, 1 - _ADMIN_SHARE)),
+                on_refused=partial(self._connection_refused, API_LISTENER),
             )
             if local
             else None
@@ -158,8 +167,7 @@ class Daemon:
             stack.push_async_callback(self._stop_intake)
             await self.intake.apply(self.settings, between=self._rules_exchange(self.settings, self._config_hash))
             self._exchange_apps()  # until now every request was told that it is too early
-            self.metrics.reloaded(ok=True)
-            self._tell_started()
+            self.telemetry.observe(self._started())
             self._tell_lowered_limits()
             try:
                 yield
@@ -184,11 +192,10 @@ class Daemon:
         _log.info("stopped", unfinished=self.hub.in_hand)
         return not self._failed
 
-    def _tell_started(self) -> None:
-        """Log what the process runs, and the addresses of its listeners."""
-        _log.info(
-            "started",
+    def _started(self) -> Started:
+        return Started(
             version=version("pushbridge"),
+            revision=self.settings.bridge.revision,
             config=self._config,
             config_hash=self._config_hash,
             store=str(self.settings.store_path),
@@ -233,11 +240,15 @@ class Daemon:
 
         stopped, started = await self.intake.apply(settings, between=between)
         self._exchange_apps()
-        _log.info("configuration applied", config_hash=config_hash, stopped=stopped, started=started)
+        revision = settings.bridge.revision
+        self.telemetry.observe(
+            ConfigurationApplied(revision=revision, config_hash=config_hash, stopped=stopped, started=started)
+        )
 
     def reloaded(self, applied: bool) -> None:
-        """A configuration was read again, for whoever watches."""
-        self.metrics.reloaded(ok=applied)
+        """A configuration was read again: one that is applied has been reported by then."""
+        if not applied:
+            self.telemetry.observe(ConfigurationRefused())
 
     def _tell_what_takes_a_restart(self, settings: Settings) -> None:
         kept = [part for part in _FIXED if attrgetter(part)(settings) != attrgetter(part)(self._started_by)]
@@ -329,6 +340,9 @@ class Daemon:
 
     def _crashed(self, work: str, error: Exception) -> None:
         self.telemetry.observe(Crashed(work=work, error=error))
+
+    def _connection_refused(self, listener: str, limit: Limit) -> None:
+        self.telemetry.observe(ConnectionRefused(listener=listener, limit=limit))
 
     async def _stop_intake(self) -> None:
         """Take no more, and let the batches under way be settled."""

@@ -11,14 +11,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from bridge.admin.connections import ConnectionLimits
 from bridge.config.credentials import Apns, Fcm, Remote, Tls, Wns
 from bridge.config.section import Secret, Section, form
 from bridge.decode import DecodeSettings
 from bridge.decode.base import ValueType
 from bridge.decode.charset import charset_named
 from bridge.decode.pattern import compile_pattern
-from bridge.observe.log import Level
 from connectors.duration import Duration
 from connectors.http.settings import HttpSettings
 from connectors.rabbitmq.settings import AmqpSettings
@@ -67,16 +65,6 @@ class Connections(Section):
     max_per_client: int = Field(default=500, ge=1)
     header_timeout: Positive = 10.0
     idle_timeout: Positive = 5.0
-
-    def limits(self, allowed: int) -> ConnectionLimits:
-        """Where open files allow `allowed` connections."""
-        total = min(self.max, allowed)
-        return ConnectionLimits(
-            total=total,
-            per_client=min(self.max_per_client, max(1, total // 2)),
-            head=self.header_timeout,
-            idle=self.idle_timeout,
-        )
 
 
 class AdminListener(Section):
@@ -132,17 +120,26 @@ def _timezone(name: str) -> str:
     return name
 
 
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
 class Log(Section):
     """What is logged, and how: JSON lines for machines, or `console` for people."""
 
-    level: Level = "info"
+    level: LogLevel = "info"
     format: Literal["json", "console"] = "json"
 
 
 class BridgeSettings(Section):
-    """The process. Times of events that have no offset are in `timezone`."""
+    """The process. Times of events that have no offset are in `timezone`.
+
+    `revision` names the state of the configuration's repository, such as a commit: the log and a metric repeat it.
+    """
 
     name: Annotated[str, form(r"[\w.-]{1,100}", "a name of letters, digits, '.', '_' and '-'")] = "pushbridge"
+    revision: Annotated[
+        str, form(r"[\w.:/+-]{0,100}", "at most 100 letters, digits and '.', '_', ':', '/', '+', '-'")
+    ] = ""
     timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
     http: AdminListener = AdminListener()
     store: StoreSettings = StoreSettings()

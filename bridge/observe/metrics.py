@@ -11,8 +11,19 @@ from enum import Enum
 
 from prometheus_client import GCCollector, Info, PlatformCollector, ProcessCollector, disable_created_metrics
 
-from bridge.admin.connections import Limit
-from bridge.observe.facts import EventOutcome, EventsStored, MessagesGivenUp, SourceChanged, SourceState, SourceStatus
+from bridge.observe.facts import (
+    ConfigurationApplied,
+    ConfigurationRefused,
+    ConnectionRefused,
+    EventOutcome,
+    EventsStored,
+    Limit,
+    MessagesGivenUp,
+    SourceChanged,
+    SourceState,
+    SourceStatus,
+    Started,
+)
 from bridge.observe.metric_set import MetricSet, Named
 from bridge.observe.telemetry import Takes
 from hub.acceptance import DeadLetter
@@ -102,7 +113,11 @@ class Metrics:
         self.registry = self._catalogue.registry
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
-        Info("pushbridge_build", "Version of the daemon.", registry=self.registry).info({"version": version})
+        self._version = version
+        self._build = Info(
+            "pushbridge_build", "What runs: version, revision and configuration.", registry=self.registry
+        )
+        self._build.info({"version": version, "revision": "", "config_hash": ""})
         self._rules: frozenset[str] = frozenset()
         self._dead_letter_rules: frozenset[str] = frozenset()
         self._rebuilds_counted: dict[str, int] = {}
@@ -123,6 +138,10 @@ class Metrics:
             WorkLeased: self._work_leased,
             LeasesExpired: self._leases_expired,
             StoreFailed: self._store_failed,
+            ConnectionRefused: self._connection_refused,
+            Started: self._in_force,
+            ConfigurationApplied: self._in_force,
+            ConfigurationRefused: self._configuration_refused,
         }
         self._list_intake()
         self._list_queue()
@@ -312,16 +331,6 @@ class Metrics:
         for source, rule, reason in dead_letters:
             self._dead_letters.labels(source, self._dead_letter_rule(rule), reason)
 
-    def connection_refused(self, listener: str, limit: Limit) -> None:
-        """A connection was over a limit of one of the two listeners."""
-        self._connections_refused.labels(listener, limit.value).inc()
-
-    def reloaded(self, *, ok: bool) -> None:
-        """A configuration was read and applied, or was not valid."""
-        self._config_ok.set(ok)
-        if ok:
-            self._config_at.set_to_current_time()
-
     async def exposition(self) -> bytes:
         """A scrape, in slices."""
         return await self._catalogue.exposition()
@@ -422,6 +431,17 @@ class Metrics:
     def transaction(self, operation: str, seconds: float) -> None:
         """Called from the store's threads."""
         self._store_seconds.observe(("sqlite", operation), seconds)
+
+    def _connection_refused(self, fact: ConnectionRefused) -> None:
+        self._connections_refused.labels(fact.listener, fact.limit.value).inc()
+
+    def _in_force(self, fact: Started | ConfigurationApplied) -> None:
+        self._build.info({"version": self._version, "revision": fact.revision, "config_hash": fact.config_hash})
+        self._config_ok.set(1)
+        self._config_at.set_to_current_time()
+
+    def _configuration_refused(self, fact: ConfigurationRefused) -> None:
+        self._config_ok.set(0)
 
     # What is asked for before a scrape
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from textwrap import fill
 from typing import Any
 
-from bridge.observe.facts import EventOutcome, SourceState
+from bridge.observe.facts import EventOutcome, Limit, SourceState
 from bridge.observe.metrics import ENDED, INGEST
 from hub.acceptance import Reason, Stage
 from hub.explained import Explained
@@ -77,6 +77,11 @@ SECTIONS: Sequence[Section] = (
         title="How a source fares",
         where="The field `state` of the log line `source`.",
         names=SourceState,
+    ),
+    Section(
+        title="Why a connection is refused",
+        where="The label `limit` of `pushbridge_http_connections_refused_total`.",
+        names=Limit,
     ),
 )
 

@@ -15,7 +15,16 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from bridge.observe.facts import EventOutcome, EventsStored, InFlightEvent, SourceChanged, SourceState, SourceStatus
+from bridge.observe.facts import (
+    ConfigurationApplied,
+    ConfigurationRefused,
+    EventOutcome,
+    EventsStored,
+    InFlightEvent,
+    SourceChanged,
+    SourceState,
+    SourceStatus,
+)
 from bridge.observe.histogram import BatchHistogram
 from bridge.observe.metrics import ENDED, INGEST, MAX_RULES, Metrics
 from bridge.slices import TimeSlice
@@ -122,7 +131,7 @@ def test_no_label_can_hold_what_has_no_bounds() -> None:
     labels = {name for family in families(metrics()) for sample in family.samples for name in sample.labels}
     assert labels == {
         *("source", "outcome", "rule", "reason", "hub", "platform", "kind", "queue", "state", "credential"),
-        *("engine", "op", "le", "version", "listener", "limit"),
+        *("engine", "op", "le", "version", "revision", "config_hash", "listener", "limit"),
     }
 
 
@@ -392,8 +401,20 @@ def test_the_store_is_timed_and_its_failures_are_counted() -> None:
     assert value(told, "pushbridge_store_errors_total", engine="sqlite", op="accept") == 1
 
 
-def test_the_version_is_told() -> None:
-    assert value(metrics(), "pushbridge_build_info", version="1.2.3") == 1
+def test_what_runs_is_one_series_with_version_revision_and_configuration() -> None:
+    told = metrics()
+    assert value(told, "pushbridge_build_info", version="1.2.3", revision="", config_hash="") == 1
+    for config_hash in ("aaa", "bbb"):
+        take(told, ConfigurationApplied(revision="v7", config_hash=config_hash, stopped=[], started=[]))
+    assert series(told, "pushbridge_build_info") == {("bbb", "v7", "1.2.3")}
+
+
+def test_a_refused_configuration_is_told_until_another_is_applied() -> None:
+    told = metrics()
+    applied = ConfigurationApplied(revision="", config_hash="aaa", stopped=[], started=[])
+    for fact, ok in ((applied, 1), (ConfigurationRefused(), 0), (applied, 1)):
+        take(told, fact)
+        assert value(told, "pushbridge_config_last_reload_successful") == ok
 
 
 BUCKETS = (0.01, 0.1, 1.0, 10.0)

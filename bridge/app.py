@@ -368,7 +368,7 @@ class Daemon:
         """Whether the store did it, or never will."""
         now, letters = self._clock(), self.settings.dead_letter.default.store
         try:
-            await self.hub.store.housekeep(
+            await self.hub.housekeep(
                 notifications_before=now - _NOTIFICATIONS_KEPT,
                 dead_letters_before=now - letters.retention,
                 max_dead_letters=letters.max_rows,

@@ -169,9 +169,6 @@ class Store(Protocol):
         May be tried again. Raises: StoreError: names the database.
         """
 
-    async def spell_hubs(self, names: Collection[str]) -> None:
-        """Say these hubs so from now on; their names compare without case."""
-
     async def accept(self, arrivals: Sequence[Ingest], *, lease: int, until: float) -> AcceptanceResult:
         """Take a batch in one transaction: seen marks, notifications, dead letters, and a lease on the first `lease`
         notifications that are due. Raises: StoreError."""
@@ -182,7 +179,7 @@ class Store(Protocol):
     async def lease_pages(self, wanted: Mapping[tuple[str, Platform], int], *, until: float) -> Sequence[Work]:
         """Due pages of the broadcast lane: for each (hub, platform) up to as many as wanted, oldest first."""
 
-    async def lease_strays(
+    async def lease_orphans(
         self, served: Collection[tuple[str, Platform]], limit: int, *, begun_before: float, until: float
     ) -> Sequence[Work]:
         """Due pages of the broadcast lane for a (hub, platform) that is not `served`, if their notification was due

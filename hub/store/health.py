@@ -19,7 +19,7 @@ OPERATIONS: Mapping[str, str] = {
     "pending": "count",
     "lease": "lease",
     "lease_pages": "lease",
-    "lease_strays": "lease",
+    "lease_orphans": "lease",
     "renew": "renew",
     "release": "release",
     "set_back": "set_back",
@@ -28,7 +28,7 @@ OPERATIONS: Mapping[str, str] = {
     **dict.fromkeys(("audiences", "targets", "templates", "get_installation", "get_registration", "details"), "read"),
     **dict.fromkeys(("queue_states", "registrations_by_platform", "dead_letters"), "read"),
     **dict.fromkeys(("put_installations", "delete_installation", "put_registration", "delete_registration"), "write"),
-    **dict.fromkeys(("published", "spell_hubs", "housekeep"), "write"),
+    **dict.fromkeys(("published", "housekeep"), "write"),
 }
 """What each method of a store is called in metrics and messages."""
 

@@ -56,11 +56,11 @@ class FlakyStore(SqliteStore):
         self._call("lease_pages")
         return await super().lease_pages(wanted, until=until)
 
-    async def lease_strays(
+    async def lease_orphans(
         self, served: Collection[tuple[str, Platform]], limit: int, *, begun_before: float, until: float
     ) -> Sequence[Work]:
-        self._call("lease_strays")
-        return await super().lease_strays(served, limit, begun_before=begun_before, until=until)
+        self._call("lease_orphans")
+        return await super().lease_orphans(served, limit, begun_before=begun_before, until=until)
 
     async def renew(self, pieces: Sequence[Work], *, until: float) -> None:
         self._call("renew")

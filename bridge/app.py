@@ -44,7 +44,8 @@ from bridge.observe.facts import (
     SourceStatus,
     Started,
 )
-from bridge.observe.metrics import ADMIN_LISTENER, API_LISTENER, Metrics
+from bridge.observe.metrics import Metrics
+from bridge.observe.process_metrics import ADMIN_LISTENER, API_LISTENER
 from bridge.observe.recent import RecentEvents
 from bridge.observe.telemetry import Telemetry
 from bridge.senders import remotes_of, senders_of
@@ -103,7 +104,7 @@ class Daemon:
         self.store = SqliteStore(
             settings.store_path,
             window=SeenWindow(seconds=settings.bridge.store.seen_window),
-            observe=self.metrics.transaction,
+            observe=self.metrics.queue.transaction,
             expired=lambda lane, count: self.telemetry.observe(LeasesExpired(lane=lane, count=count)),
         )
         retry = settings.delivery.retry
@@ -381,12 +382,12 @@ class Daemon:
 
     async def _before_scrape(self) -> None:
         """Gauges that are asked for, not told."""
-        self.metrics.set_sources(self._statuses)
-        self.metrics.set_bulkheads(self.hub.bulkheads)
-        self.metrics.set_remotes(self.hub.remotes)
+        self.metrics.intake.set_sources(self._statuses)
+        self.metrics.delivery.set_bulkheads(self.hub.bulkheads)
+        self.metrics.delivery.set_remotes(self.hub.remotes)
         with suppress(StoreError):
-            self.metrics.set_queues(await self.hub.store.queue_states(), self.hub.max_pending)
-            self.metrics.set_devices(await self.hub.store.registrations_by_platform())
+            self.metrics.queue.set_queues(await self.hub.store.queue_states(), self.hub.max_pending)
+            self.metrics.delivery.set_devices(await self.hub.store.registrations_by_platform())
 
 
 def _configured(settings: Settings) -> set[tuple[str, Platform]]:

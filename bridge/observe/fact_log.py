@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import structlog
 
 from bridge.observe.facts import (
+    REMOTE,
     ConfigurationApplied,
     EventOutcome,
     EventsStored,
@@ -17,7 +18,6 @@ from bridge.observe.facts import (
     SourceState,
     Started,
 )
-from bridge.observe.metrics import REMOTE
 from bridge.observe.telemetry import Takes
 from hub.acceptance import DeadLetter
 from hub.facts import (

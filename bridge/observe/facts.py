@@ -16,6 +16,9 @@ from rules.decision import Decision
 from rules.event import Event
 from rules.mapping import MAX_ATTRIBUTE
 
+REMOTE = "remote"
+"""What a remote hub is called where a platform is named."""
+
 
 class EventOutcome(Explained):
     """What became of an event; every event has exactly one."""

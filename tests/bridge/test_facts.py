@@ -38,6 +38,12 @@ def test_a_taker_takes_each_fact_by_the_method_that_is_for_it(taker: Taker) -> N
     assert set(taker.takes) <= set(FACTS)
 
 
+def test_no_fact_is_taken_by_two_parts_of_the_metrics() -> None:
+    metrics = Metrics(version="1", sources=[], rules=[], hubs=[])
+    parts = (metrics.intake, metrics.queue, metrics.delivery, metrics.process)
+    assert len(metrics.takes) == sum(len(part.takes) for part in parts)
+
+
 class Noting:
     def __init__(self, name: str, said: list[str], *kinds: type[Any]) -> None:
         self.takes = {kind: lambda fact: said.append(f"{name} {type(fact).__name__}") for kind in kinds}

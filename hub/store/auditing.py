@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from hub.store.base import AuditEntry
+from hub.acceptance import AuditEntry
 
 
 def insert_audit(connection: sqlite3.Connection, entries: Iterable[AuditEntry], *, now: float) -> None:

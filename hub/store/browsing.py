@@ -11,13 +11,12 @@ from typing import Any, TypeVar
 import orjson
 from pyroaring import BitMap
 
+from hub.acceptance import AuditEntry, DeadLetter
 from hub.errors import InvalidRequestError, NotFoundError
 from hub.notification import Audience, Platform
 from hub.outcome import State
 from hub.store.audience import kind_key, matching
 from hub.store.base import (
-    AuditEntry,
-    DeadLetter,
     Device,
     DeviceRegistration,
     KeptAudit,

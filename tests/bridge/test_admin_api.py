@@ -15,9 +15,9 @@ from jsonschema import Draft202012Validator
 
 from bridge.admin.api.routes import OPERATIONS, routes
 from bridge.app import Daemon
+from hub.acceptance import DeadLetter, Ingest
 from hub.installation import Installation, Template
 from hub.notification import Platform
-from hub.store.base import DeadLetter, Ingest
 from tests.bridge.examples import read
 from tests.hub.examples import installation, notification
 

@@ -15,9 +15,9 @@ from typer.testing import CliRunner, Result
 
 from bridge.app import Daemon
 from bridge.cli.main import app
+from hub.acceptance import Ingest
 from hub.api.access import AccessPolicy, Right
 from hub.api.sas import authenticate
-from hub.store.base import Ingest
 from tests.bridge.examples import read
 from tests.bridge.test_admin_api import CONFIGURATION, TOKEN, letter, phone
 

@@ -20,11 +20,12 @@ from bridge.admin.api.operation import (
     moment,
     place_in,
 )
+from hub.acceptance import AuditEntry
 from hub.api.wire.content import native_content, template_content
 from hub.errors import InvalidRequestError, NotFoundError
 from hub.notification import EVERYONE, Audience, Content, NativeContent, Notification, Platform
 from hub.outcome import State
-from hub.store.base import AuditEntry, KeptNotification
+from hub.store.base import KeptNotification
 from hub.tags import Tag, installation_tag
 
 _LIST = "notifications"

@@ -32,7 +32,9 @@ from bridge.config.reload import Reloader
 from bridge.intake.manager import RunningSource, SourceManager
 from bridge.intake.pipeline import Pipeline
 from bridge.intake.publishing import Relay
-from bridge.intake.supervisor import SourceState, SourceStatus, Supervisor
+from bridge.intake.supervisor import Supervisor
+from bridge.observe.fact_log import FactLog
+from bridge.observe.facts import SourceState, SourceStatus
 from bridge.observe.metrics import ADMIN_LISTENER, API_LISTENER, Metrics
 from bridge.observe.recent import RecentEvents
 from bridge.observe.telemetry import Telemetry
@@ -42,6 +44,7 @@ from hub.api.app import create_app
 from hub.delivery.retry import RetryPolicy
 from hub.engine import Hub
 from hub.errors import StoreError
+from hub.facts import Crashed, LeasesExpired
 from hub.notification import Platform
 from hub.store.seen import SeenWindow
 from hub.store.sqlite import SqliteStore
@@ -87,12 +90,12 @@ class Daemon:
         self._drain_until = 0.0  # by the loop's clock
         local = {name: hub for name, hub in settings.hubs.items() if hub.remote is None}
         self.metrics = Metrics(version=version("pushbridge"), **_names(settings))
-        self.telemetry = Telemetry(self.metrics, self.trail)
+        self.telemetry = Telemetry(self.metrics, self.trail, FactLog())
         self.store = SqliteStore(
             settings.store_path,
             window=SeenWindow(seconds=settings.bridge.store.seen_window),
             observe=self.metrics.transaction,
-            expired=self.telemetry.lease_expired,
+            expired=lambda lane, count: self.telemetry.observe(LeasesExpired(lane=lane, count=count)),
         )
         retry = settings.delivery.retry
         self.hub = Hub(
@@ -108,7 +111,7 @@ class Daemon:
         self.pipeline = Pipeline({}, RuleSet(), self.hub, observer=self.telemetry)
         self.intake = SourceManager(self._inlet, start=self._start)
         self._console = console
-        self._admin_app, self._api_app = (SwappableApp(crashed=self.telemetry.crashed) for _ in range(2))
+        self._admin_app, self._api_app = (SwappableApp(crashed=self._crashed) for _ in range(2))
         files, http, hub_api = descriptors.limit(), settings.bridge.http, settings.hub_api
         self.admin = Listener(
             self._admin_app,
@@ -320,9 +323,12 @@ class Daemon:
     def _on_end(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception):
-            self.telemetry.crashed(task.get_name(), error)
+            self._crashed(task.get_name(), error)
             self._failed = True
             self._stop.set()
+
+    def _crashed(self, work: str, error: Exception) -> None:
+        self.telemetry.observe(Crashed(work=work, error=error))
 
     async def _stop_intake(self) -> None:
         """Take no more, and let the batches under way be settled."""
@@ -348,7 +354,7 @@ class Daemon:
         """Whether the store did it, or never will."""
         now, letters = self._clock(), self.settings.dead_letter.default.store
         try:
-            await self.hub.store.housekeep(
+            await self.hub.housekeep(
                 notifications_before=now - _NOTIFICATIONS_KEPT,
                 dead_letters_before=now - letters.retention,
                 max_dead_letters=letters.max_rows,
@@ -356,7 +362,7 @@ class Daemon:
         except StoreError:
             return False
         except Exception as error:  # the events go on, whatever became of those past their time
-            self.telemetry.crashed("housekeeping", error)
+            self._crashed("housekeeping", error)
         return True
 
     async def _before_scrape(self) -> None:

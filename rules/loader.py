@@ -209,7 +209,7 @@ class _Reader:
             return None
         return PushPlan(
             rule=rule,
-            hub=hub,
+            hub=hub.lower(),  # as its section is from here on: names of hubs compare without case
             audience=audience,
             properties=properties,
             natives=natives,

@@ -198,7 +198,12 @@ def _entries(root: Node, *path: str) -> Mapping[str, Node]:
 
 
 def _check_hubs(root: Node, problems: Problems) -> None:
-    marks = [hub.find(("default",)) for hub in _entries(root, "hubs").values()]
+    hubs = _entries(root, "hubs")
+    first: dict[str, str] = {}
+    for name, hub in hubs.items():
+        if (same := first.setdefault(name.lower(), name)) != name:
+            problems.add(hub, f"the same hub as {same}: names of hubs compare without case", mark=hub.key_mark)
+    marks = [hub.find(("default",)) for hub in hubs.values()]
     for mark in [mark for mark in marks if mark.value is True][1:]:
         problems.add(mark, "another hub is the default one already")
 

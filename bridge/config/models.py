@@ -412,6 +412,9 @@ Name = Annotated[
 ]
 """Of a source or a hub: it becomes a metric label, and a hub's a path segment."""
 
+HubName = Annotated[Name, AfterValidator(str.lower)]
+"""Names of hubs compare without case, as in a URL's path: from here on each is in lower case."""
+
 
 class Sections(Section):
     """The sections of a configuration, but for `rules` and `defaults`, which are compiled (`rules/loader.py`)."""
@@ -419,7 +422,7 @@ class Sections(Section):
     version: Literal[1] = 1
     bridge: BridgeSettings = BridgeSettings()
     sources: Mapping[Name, SourceSettings] = Field(default_factory=dict)
-    hubs: Mapping[Name, HubSettings] = Field(default_factory=dict)
+    hubs: Mapping[HubName, HubSettings] = Field(default_factory=dict)
     hub_api: HubApi = HubApi()
     dead_letter: DeadLetter = DeadLetter()
     delivery: Delivery = Delivery()

@@ -4,9 +4,10 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from hub.acceptance import Ingest
 from hub.notification import Notification
 from hub.outcome import State
-from hub.store.base import AcceptanceResult, Ingest, Work
+from hub.store.base import AcceptanceResult, Work
 from hub.store.hubs import hub_id
 from hub.store.letters import insert_dead_letters
 from hub.store.notifications import columns_of, seconds

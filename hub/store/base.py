@@ -6,64 +6,18 @@ nothing and may be repeated as it is. Reads see every write that returned before
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Protocol
 
 from pyroaring import BitMap
 
+from hub.acceptance import DeadLetter, Ingest
 from hub.installation import Installation, Registration
 from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails, OutcomeName, State, Unreached
+from hub.work import Lane
 
 PAGE_SIZE = 1000
 """Registrations in one page, at most: the unit of leasing, recording and of what a crash may repeat."""
-
-
-class Lane(Enum):
-    """Single pushes and broadcasts wait in lanes of their own, so that neither delays the other."""
-
-    SINGLE = "single"
-    BROADCAST = "broadcast"
-
-    __hash__ = object.__hash__  # members are singletons; Enum's own hash runs Python code for each look-up
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadLetter:
-    """A message, or one rule's share of it, that could not become a notification; `body` is the original bytes.
-
-    `relay` names the publisher that has yet to send it on, None when the store is its last place.
-    """
-
-    source: str
-    event_id: str
-    stage: str
-    reason: str
-    detail: str
-    body: bytes
-    rule: str = ""
-    content_type: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    tries: int = 1
-    trace: str = ""
-    config_hash: str = ""
-    relay: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ingest:
-    """All that one event caused. An event seen before causes nothing: its notifications and dead letters are dropped.
-
-    `source` and `event_id` together are what an event is known by; a source of several texts is one that `joined` of
-    `hub.identity` made. Without an `event_id` an event is never taken for a repetition, and without notifications only
-    if `remember`.
-    """
-
-    source: str
-    event_id: str
-    notifications: Sequence[Notification] = ()
-    dead_letters: Sequence[DeadLetter] = ()
-    remember: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -215,9 +169,6 @@ class Store(Protocol):
         May be tried again. Raises: StoreError: names the database.
         """
 
-    async def spell_hubs(self, names: Collection[str]) -> None:
-        """Say these hubs so from now on; their names compare without case."""
-
     async def accept(self, arrivals: Sequence[Ingest], *, lease: int, until: float) -> AcceptanceResult:
         """Take a batch in one transaction: seen marks, notifications, dead letters, and a lease on the first `lease`
         notifications that are due. Raises: StoreError."""
@@ -228,7 +179,7 @@ class Store(Protocol):
     async def lease_pages(self, wanted: Mapping[tuple[str, Platform], int], *, until: float) -> Sequence[Work]:
         """Due pages of the broadcast lane: for each (hub, platform) up to as many as wanted, oldest first."""
 
-    async def lease_strays(
+    async def lease_orphans(
         self, served: Collection[tuple[str, Platform]], limit: int, *, begun_before: float, until: float
     ) -> Sequence[Work]:
         """Due pages of the broadcast lane for a (hub, platform) that is not `served`, if their notification was due

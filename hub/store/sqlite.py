@@ -13,29 +13,19 @@ from typing import IO, TypeVar
 
 from pyroaring import BitMap
 
+from hub.acceptance import DeadLetter, Ingest
 from hub.errors import StoreError, StoreLockedError
 from hub.installation import Installation, Registration
 from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails
 from hub.registry.documents import registrations_of
-from hub.store import accepting, finding, housekeeping, hubs, leasing, letters, recording, registry, waiting
-from hub.store.base import (
-    AcceptanceResult,
-    Audience,
-    DeadLetter,
-    Ingest,
-    Lane,
-    PageResult,
-    QueueState,
-    Recorded,
-    StoredTemplate,
-    Target,
-    Work,
-)
+from hub.store import accepting, finding, housekeeping, leasing, letters, recording, registry, waiting
+from hub.store.base import AcceptanceResult, Audience, PageResult, QueueState, Recorded, StoredTemplate, Target, Work
 from hub.store.files import create_private, make_private
 from hub.store.schema import migrate, rewrite_version
 from hub.store.seen import SeenWindow
 from hub.store.writer import GroupWriter
+from hub.work import Lane
 
 _MINIMUM_VERSION = (3, 37, 0)  # STRICT tables; RETURNING came with 3.35
 _BUSY = 10.0
@@ -112,9 +102,6 @@ class SqliteStore:
 
     # Work
 
-    async def spell_hubs(self, names: Collection[str]) -> None:
-        await self._write(lambda connection: hubs.spell_hubs(connection, names))
-
     async def accept(self, arrivals: Sequence[Ingest], *, lease: int, until: float) -> AcceptanceResult:
         fence = self._next_fence()
         return await self._write(
@@ -130,6 +117,8 @@ class SqliteStore:
         )
 
     async def lease(self, limit: int, *, until: float) -> Sequence[Work]:
+        if not await self._read(lambda connection: leasing.is_due(connection, now=self._clock())):
+            return ()  # most looks find nothing: the writer is not asked for that
         fence = self._next_fence()
         leased, expired = await self._write(
             lambda connection: leasing.lease(connection, limit, fence=fence, until=until, now=self._clock())
@@ -139,6 +128,8 @@ class SqliteStore:
         return leased
 
     async def lease_pages(self, wanted: Mapping[tuple[str, Platform], int], *, until: float) -> Sequence[Work]:
+        if not await self._read(lambda connection: leasing.are_pages_due(connection, wanted, now=self._clock())):
+            return ()
         fence = self._next_fence()
         leased, expired = await self._write(
             lambda connection: leasing.lease_pages(connection, wanted, fence=fence, until=until, now=self._clock())
@@ -147,12 +138,12 @@ class SqliteStore:
             self._expired(Lane.BROADCAST, expired)
         return leased
 
-    async def lease_strays(
+    async def lease_orphans(
         self, served: Collection[tuple[str, Platform]], limit: int, *, begun_before: float, until: float
     ) -> Sequence[Work]:
         fence = self._next_fence()
         leased, expired = await self._write(
-            lambda connection: leasing.lease_strays(
+            lambda connection: leasing.lease_orphans(
                 connection, served, limit, begun_before=begun_before, fence=fence, until=until, now=self._clock()
             )
         )

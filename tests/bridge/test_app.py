@@ -21,6 +21,7 @@ from bridge.admin.health import is_ready
 from bridge.admin.health import lines as lines_of
 from bridge.admin.listener import ListenError
 from bridge.app import Daemon
+from bridge.observe.facts import Fact, SourceChanged
 from hub.errors import StoreError
 from hub.installation import Installation, Template
 from hub.notification import Platform
@@ -373,9 +374,12 @@ async def test_on_the_way_out_intake_ends_first_and_the_store_last(
     noted(daemon.api, "close", "hub API")
     noted(daemon.hub, "drain", "drain")
     noted(daemon.store, "close", "store")
-    monkeypatch.setattr(
-        daemon.telemetry, "source_changed", lambda status: order.append(f"{status.name} {status.state.value}")
-    )
+
+    def heard(fact: Fact) -> None:
+        if isinstance(fact, SourceChanged):
+            order.append(f"{fact.status.name} {fact.status.state.value}")
+
+    monkeypatch.setattr(daemon.telemetry, "observe", heard)
     async with daemon.running():
         await until_started(daemon)
         order.clear()

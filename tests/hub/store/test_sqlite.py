@@ -17,9 +17,10 @@ from hub.errors import StoreError, StoreLockedError
 from hub.notification import Platform
 from hub.outcome import OutcomeName
 from hub.store import housekeeping, sqlite, tag_index
-from hub.store.base import Failed, Lane, PageResult, Store
+from hub.store.base import Failed, PageResult, Store
 from hub.store.seen import SeenWindow
 from hub.store.sqlite import SqliteStore
+from hub.work import Lane
 from tests.fakes.clock import FakeClock
 from tests.hub.examples import HUB, arrival, arrivals, installation, notification
 from tests.hub.store.behaviour import StoreBehaviour

@@ -20,7 +20,7 @@ from hub.observer import Observer
 from hub.outcome import NotificationDetails
 from hub.platforms.base import Sender
 from hub.platforms.no_credential import NoCredential
-from hub.push import PushPage
+from hub.push import PushPage, host_of
 from hub.store.base import AcceptanceResult, Store
 from hub.store.health import STALLED, StoreHealth, StoreTrouble
 
@@ -143,6 +143,7 @@ class Hub:
                     clock=self._clock,
                     listener=listener,
                     secret_of=lambda page, position: page.push_channels[position],
+                    host_of=lambda page, position: host_of(page.push_channels[position]),
                 )
         for hub, remote in remotes.items():
             self.remotes[hub] = Bulkhead(

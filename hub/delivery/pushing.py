@@ -124,7 +124,7 @@ class PushDelivery:
                 plan.broken.append(piece)
                 continue
             if pending.not_attempted:
-                due_at = max(self._reopens_at(pending, platform) for platform in pending.deferred)
+                due_at = max(self._reopens_at(pending, *where) for where in pending.deferred)
                 plan.not_attempted.append((piece, due_at))
                 self._report_deferred(pending, due_at)
                 continue
@@ -180,12 +180,15 @@ class PushDelivery:
         """Put the pushes that one bulkhead admits into its last page, and defer the others."""
         key = (pending.work.notification.hub, platform)
         bulkhead = self._bulkheads.get(key)
-        page, targets = pushes.page, pushes.targets
-        admitted = 0 if bulkhead is None else bulkhead.admit(pending.work.lane, len(page))
+        if bulkhead is None:
+            pending.defer(platform, "", pushes.targets)
+            return
+        page, targets = self._at_open_hosts(pending, platform, bulkhead, pushes)
+        admitted = bulkhead.admit(pending.work.lane, len(page)) if len(page) else 0
         if admitted < len(page):
-            pending.deferred[platform] = [target.ordinal for target in targets[admitted:]]
+            pending.defer(platform, "", targets[admitted:])
             page, targets = page.select(range(admitted)), targets[:admitted]
-        if bulkhead is None or not admitted:
+        if not admitted:
             return
         mine = sends.setdefault(key, [])
         if mine and len(mine[-1].page) + admitted <= _CHUNK:
@@ -195,10 +198,21 @@ class PushDelivery:
         mine[-1].owners.append((pending, targets))
         pending.unanswered += admitted
 
-    def _reopens_at(self, pending: PendingPage, platform: Platform) -> float:
+    def _at_open_hosts(
+        self, pending: PendingPage, platform: Platform, bulkhead: Bulkhead[PushPage], pushes: RenderedPage
+    ) -> tuple[PushPage, Sequence[Target]]:
+        """The pushes whose hosts take any; those of hosts with an open breaker are deferred, each host's by itself."""
+        allowed, waiting = bulkhead.split_by_host(pushes.page)
+        if not waiting:
+            return pushes.page, pushes.targets
+        for host, positions in waiting.items():
+            pending.defer(platform, host, [pushes.targets[position] for position in positions])
+        return pushes.page.select(allowed), [pushes.targets[position] for position in allowed]
+
+    def _reopens_at(self, pending: PendingPage, platform: Platform, host: str) -> float:
         bulkhead = self._bulkheads.get((pending.work.notification.hub, platform))
         # What was begun waits for a hub that was taken out of the configuration as for a service that is away.
-        closed_until = self._clock() + _ABSENT if bulkhead is None else bulkhead.closed_until
+        closed_until = self._clock() + _ABSENT if bulkhead is None else bulkhead.closed_until_at(host)
         return min(max(self._clock() + SATURATED, closed_until), pending.waits_until)
 
     def _report_deferred(self, pending: PendingPage, due_at: float) -> None:
@@ -206,10 +220,10 @@ class PushDelivery:
         work = pending.work
         if work.page is not None or work.was_deferred:
             return
-        for platform in pending.deferred:
+        for platform, host in pending.deferred:
             bulkhead = self._bulkheads.get((work.notification.hub, platform))
-            if bulkhead is not None and bulkhead.is_open:
-                reason = bulkhead.trouble
+            if bulkhead is not None and bulkhead.is_open_at(host):
+                reason = bulkhead.cause
                 self._observer.observe(
                     PushesDeferred(notification=work.notification, platform=platform, reason=reason, due_at=due_at)
                 )
@@ -343,12 +357,13 @@ class PushDelivery:
     def _deferred_pages(self, pending: PendingPage) -> list[RetryPage]:
         """What was not attempted, as pages of the same try."""
         pages = []
-        for platform, deferred in pending.deferred.items():
-            due_at = self._reopens_at(pending, platform)
+        for (platform, host), deferred in pending.deferred.items():
+            due_at = self._reopens_at(pending, platform, host)
             pages.append(
                 RetryPage(platform=platform, ordinals=BitMap(deferred), due_at=due_at, attempt=pending.work.attempt)
             )
-            self._report_deferred(pending, due_at)
+        if pages:
+            self._report_deferred(pending, max(page.due_at for page in pages))
         return pages
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from hub.acceptance import Ingest
+from hub.acceptance import AuditEntry, Ingest
 from hub.delivery.bulkhead import Bulkhead, Destination
 from hub.delivery.dispatch import Dispatcher, Timing
 from hub.delivery.retry import RetryPolicy
@@ -208,14 +208,16 @@ class Hub:
                     if withdrawn():
                         raise WithdrawnError("withdrawn while the store failed") from error
 
-    async def send(self, notification: Notification) -> str:
+    async def send(self, notification: Notification, *, audit: AuditEntry | None = None) -> str:
         """Take one notification of the API; its wire id, once it is durable.
 
-        The same id again is the same notification. Raises: CapacityError; StoreError: not taken.
+        The same id again is the same notification. `audit` is written with it, for an operator's send.
+
+        Raises: CapacityError; StoreError: not taken.
         """
         if not self.room:
             raise CapacityError(f"{self.pending} notifications wait already", retry_after=1.0)
-        await self._write(lambda: asyncio.shield(self._commit_send(notification)))
+        await self._write(lambda: asyncio.shield(self._commit_send(notification, audit)))
         return wire_id(notification.id, self._clock())
 
     async def _accept_now(self, arrivals: Sequence[Ingest]) -> AcceptanceResult:
@@ -232,8 +234,8 @@ class Hub:
             self._dispatcher.submit(result.work, accepted=accepted)
         return result
 
-    async def _commit_send(self, notification: Notification) -> None:
-        result = await self._commit([Ingest(source="", event_id="", notifications=[notification])])
+    async def _commit_send(self, notification: Notification, audit: AuditEntry | None) -> None:
+        result = await self._commit([Ingest(source="", event_id="", notifications=[notification], audit=audit)])
         if notification.id not in result.repeated:
             self._observer.observe(SendAccepted(notification=notification))
 

@@ -78,7 +78,7 @@ class Hub:
         """Open the store; how many pieces of work a dead process had left under way. Raises: StoreError."""
         freed = await self.store.open()
         self._dispatcher.pending = await self.store.pending()
-        self._dispatcher.behind = self.pending > 0
+        self._dispatcher.has_backlog = self.pending > 0
         return freed
 
     async def run(self) -> None:

@@ -62,12 +62,12 @@ class Bulkhead(Generic[B]):
 
     `single` bounds the notifications of the single lane that have pushes here, so that a service which does not answer
     holds its share of the work and no more; one notification may be many pushes. The breaker opens when the service
-    fails many times in a row, asks everybody to wait, or refuses our credential. It then lets nothing through until
-    `closed_until`, and after that a few at a time until one goes well. What the service says is told without the
+    fails many times in a row, asks for a wait, or refuses our credential. It then lets nothing through until
+    `closed_until`, and after that a few at a time until one goes well. What the service says is reported without the
     `secret_of` what was sent at a position, which the service may repeat.
 
     Where push channels are addresses, `host_of` says at which host a position is: what fails there opens the breaker of
-    that host alone. A credential that is refused, and a wait that everybody is asked for, close the whole service.
+    that host alone. A credential that is refused, and a wait that is asked of all pushes, close the whole service.
     """
 
     def __init__(

@@ -223,7 +223,7 @@ class RuleReader:
             return None
         return PushPlan(
             rule=rule,
-            hub=hub,
+            hub=hub.lower(),  # as its section is from here on: names of hubs compare without case
             audience=audience,
             properties=properties,
             natives=natives,

@@ -4,12 +4,12 @@ Times are in seconds, sizes in bytes, whatever unit the file uses. Secrets are n
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, create_model, model_validator
 
 from bridge.admin.connections import ConnectionLimits
 from bridge.config.credentials import Apns, Fcm, Remote, Tls, Wns
@@ -19,11 +19,10 @@ from bridge.decode.base import ValueType
 from bridge.decode.charset import charset_named
 from bridge.decode.pattern import compile_pattern
 from bridge.observe.log import Level
+from connectors.connector import Connector, DeadLetterRoute
 from connectors.duration import Duration
-from connectors.http.settings import HttpSettings
-from connectors.rabbitmq.settings import AmqpSettings
-from connectors.servicebus.settings import ServiceBusSettings
 from connectors.size import Size
+from connectors.table import CONNECTORS
 from hub.notification import Platform
 from hub.tags import MaxTags
 from rules.engine import RuleSet
@@ -157,7 +156,7 @@ class BridgeSettings(Section):
     """The process. Times of events that have no offset are in `timezone`."""
 
     name: Annotated[str, form(r"[\w.-]{1,100}", "a name of letters, digits, '.', '_' and '-'")] = "pushbridge"
-    """What this process calls itself in User-Agent headers, logs and dead letters."""
+    """What status and tools call this process, to tell it from others."""
     timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
     """IANA zone of times in events that come without an offset."""
     http: AdminListener = AdminListener()
@@ -253,15 +252,40 @@ class Map(Section):
     """When it happened; else the time at which the broker took the message."""
 
 
-class SourceSettings(Section):
-    """Where events come from, by one kind of connector, and how they are read."""
+_ROUTES: Mapping[str, DeadLetterRoute[Any, Any]] = {
+    key: connector.dead_letters for key, connector in CONNECTORS.items() if connector.dead_letters is not None
+}
 
-    amqp: AmqpSettings | None = None
-    """A RabbitMQ queue that messages are consumed from."""
-    http: HttpSettings | None = None
-    """A path of the admin listener that events are posted to."""
-    servicebus: ServiceBusSettings | None = None
-    """An Azure Service Bus queue or subscription that messages are received from."""
+if TYPE_CHECKING:
+
+    class _ConnectorKeys(Section): ...
+
+    class _DeadLetterKeys(Section): ...
+
+else:
+    _ConnectorKeys = create_model(
+        "_ConnectorKeys",
+        __base__=Section,
+        **{
+            connector.key: (connector.settings | None, Field(default=None, description=connector.doc))
+            for connector in CONNECTORS.values()
+        },
+    )
+    _DeadLetterKeys = create_model(
+        "_DeadLetterKeys",
+        __base__=Section,
+        **{key: (route.place | None, Field(default=None, description=route.doc)) for key, route in _ROUTES.items()},
+    )
+
+
+def _one_of(names: Iterable[str]) -> str:
+    *names, last = names
+    return f"{', '.join(names)} and {last}" if names else last
+
+
+class SourceSettings(_ConnectorKeys):
+    """Where events come from, by one connector, and how they are read; each connector of the table has a key here."""
+
     decode: Decode = Decode()
     """How the bytes of a message become data."""
     map: Map = Map()
@@ -271,21 +295,25 @@ class SourceSettings(Section):
 
     @model_validator(mode="after")
     def _check_kind(self) -> Self:
-        if sum(kind is not None for kind in (self.amqp, self.http, self.servicebus)) != 1:
-            raise ValueError("write one of amqp, http and servicebus")
+        if sum(getattr(self, key) is not None for key in CONNECTORS) != 1:
+            raise ValueError(f"write one of {_one_of(CONNECTORS)}")
         return self
 
     @property
-    def connector(self) -> AmqpSettings | HttpSettings | ServiceBusSettings:
-        """The settings of whichever kind of connector it is."""
-        chosen = self.amqp or self.http or self.servicebus
-        assert chosen is not None  # checked when the configuration was read
-        return chosen
+    def connector(self) -> Connector[Any]:
+        """The connector whose key is written."""
+        return next(connector for key, connector in CONNECTORS.items() if getattr(self, key) is not None)
+
+    @property
+    def connector_settings(self) -> BaseModel:
+        """What stands at the connector's key."""
+        settings: BaseModel = getattr(self, self.connector.key)
+        return settings
 
     @property
     def decode_settings(self) -> DecodeSettings:
         """`decode` as the decoders take it, but for the time zone of the process."""
-        is_cloudevents = self.http is not None and self.http.format == "cloudevents"
+        is_cloudevents = self.connector.brings_cloudevents(self.connector_settings)
         return DecodeSettings(
             format=self.decode.format or ("cloudevents" if is_cloudevents else "json"),
             pattern=self.decode.pattern,
@@ -411,28 +439,26 @@ class DeadLetterDefault(Section):
     """They are kept in the database, with these limits."""
 
 
-class DeadLetterAmqp(Section):
-    """An exchange of the source's own broker, and the routing key."""
-
-    exchange: Annotated[str, Field(max_length=127)]
-    """Where the source's broker is to publish them; empty for the default exchange."""
-    key: Annotated[str, Field(max_length=127)]
-    """The routing key that they get."""
-
-
-class DeadLetterTarget(Section):
-    """Where dead letters of one source go: the broker's own way, or an exchange of it."""
+class DeadLetterTarget(_DeadLetterKeys):
+    """Where dead letters of one source go: the broker's own way, or a place of the broker that is named here."""
 
     native: bool = False
     """The broker dead-letters the message in its own way."""
-    amqp: DeadLetterAmqp | None = None
-    """They are published to an exchange of the source's broker."""
 
     @model_validator(mode="after")
     def _check_one(self) -> Self:
-        if self.native == (self.amqp is not None):
-            raise ValueError("write either native: true or amqp")
+        places = [key for key in _ROUTES if getattr(self, key) is not None]
+        if self.native + len(places) != 1:
+            raise ValueError(f"write either native: true or {' or '.join(_ROUTES)}")
         return self
+
+    @property
+    def place(self) -> tuple[DeadLetterRoute[Any, Any], BaseModel] | None:
+        """The route and what stands at its connector's key; None for the broker's own way."""
+        for key, route in _ROUTES.items():
+            if (place := getattr(self, key)) is not None:
+                return route, place
+        return None
 
 
 class DeadLetter(Section):
@@ -482,6 +508,9 @@ Name = Annotated[
 ]
 """Of a source or a hub: it becomes a metric label, and a hub's a path segment."""
 
+HubName = Annotated[Name, AfterValidator(str.lower)]
+"""Names of hubs compare without case, as in a URL's path: from here on each is in lower case."""
+
 
 TAKES_A_RESTART = ("bridge.http.listen", "bridge.http.connections", "bridge.store", "bridge.log", "hub_api", "delivery")
 """What a process keeps from its start to its end; a reload takes up everything else."""
@@ -496,7 +525,7 @@ class Sections(Section):
     """The process: its name, listener, database and log."""
     sources: Mapping[Name, SourceSettings] = Field(default_factory=dict)
     """Where events come from, each under a name that rules and metrics use."""
-    hubs: Mapping[Name, HubSettings] = Field(default_factory=dict)
+    hubs: Mapping[HubName, HubSettings] = Field(default_factory=dict)
     """The notification hubs, one for each mobile app, by name."""
     hub_api: HubApi = HubApi()
     """The listener that speaks the Azure Notification Hubs protocol."""

@@ -125,7 +125,7 @@ class Consumption(_Settings):
     """How long the broker may block publishing for an alarm of its own."""
 
 
-class AmqpSettings(_Settings):
+class RabbitMqSettings(_Settings):
     """A RabbitMQ queue as a source of messages."""
 
     url: Url
@@ -138,7 +138,18 @@ class AmqpSettings(_Settings):
     """How much is taken at a time, and when a peer counts as gone."""
 
 
-class AmqpPublisherSettings(_Settings):
+class DeadLetterExchange(_Settings):
+    """An exchange of the source's own broker, and the routing key."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    exchange: str = Field(max_length=127)
+    """Where the source's broker is to publish them; empty for the default exchange."""
+    key: str = Field(max_length=127)
+    """The routing key that they get."""
+
+
+class RabbitMqPublisherSettings(_Settings):
     """A RabbitMQ exchange to publish to; the default exchange routes by queue name. `confirm_timeout` is per call."""
 
     url: Url

@@ -147,7 +147,7 @@ class BridgeSettings(Section):
     """The process. Times of events that have no offset are in `timezone`."""
 
     name: Annotated[str, form(r"[\w.-]{1,100}", "a name of letters, digits, '.', '_' and '-'")] = "pushbridge"
-    """What this process calls itself in User-Agent headers, logs and dead letters."""
+    """What status and tools call this process, to tell it from others."""
     revision: Annotated[
         str, form(r"[\w.:/+-]{0,100}", "at most 100 letters, digits and '.', '_', ':', '/', '+', '-'")
     ] = ""

@@ -33,7 +33,7 @@ from hub.facts import (
 )
 from hub.notification import Everyone, Notification, Platform
 from hub.outcome import DELIVERY_LABELS, OutcomeName, State, Unreached
-from hub.platforms.base import Push
+from hub.push import PushPage
 from hub.store.base import QueueState
 from hub.store.health import OPERATIONS
 from hub.work import Lane
@@ -446,7 +446,7 @@ class Metrics:
             self._devices.labels(hub, platform.value).set(count)
         self._inhabited = set(counts)
 
-    def set_bulkheads(self, bulkheads: Mapping[tuple[str, Platform], Bulkhead[Push]]) -> None:
+    def set_bulkheads(self, bulkheads: Mapping[tuple[str, Platform], Bulkhead[PushPage]]) -> None:
         in_flight = dict.fromkeys(Platform, 0)
         for (hub, platform), bulkhead in bulkheads.items():
             in_flight[platform] += bulkhead.in_flight
@@ -455,7 +455,7 @@ class Metrics:
         for platform, count in in_flight.items():
             self._in_flight.labels(platform.value).set(count)
 
-    def set_remotes(self, remotes: Mapping[str, Bulkhead[Notification]]) -> None:
+    def set_remotes(self, remotes: Mapping[str, Bulkhead[Sequence[Notification]]]) -> None:
         for hub, bulkhead in remotes.items():
             self._remote_circuit.labels(hub).set(bulkhead.is_open)
 

@@ -28,7 +28,7 @@ from bridge.admin.health import (
 )
 from bridge.admin.listener import Listener, SwappableApp
 from bridge.admin.server import OPEN_PATHS, RequestMetrics, admin_app
-from bridge.config.models import Settings, SourceSettings
+from bridge.config.models import TAKES_A_RESTART, Settings, SourceSettings
 from bridge.config.reload import Reloader
 from bridge.intake.manager import RunningSource, SourceManager
 from bridge.intake.pipeline import Pipeline
@@ -50,9 +50,6 @@ from hub.notification import Platform
 from hub.store.seen import SeenWindow
 from hub.store.sqlite import SqliteStore
 from rules.engine import RuleSet
-
-_FIXED = ("bridge.http.listen", "bridge.http.connections", "bridge.store", "bridge.log", "hub_api", "delivery")
-"""Parts that a process keeps from its start to its end."""
 
 _HOUSEKEEPING, _HOUSEKEEPING_AGAIN = 300.0, 5.0
 _NOTIFICATIONS_KEPT = 30 * 24 * 3600.0
@@ -241,7 +238,7 @@ class Daemon:
         self.metrics.reloaded(ok=applied)
 
     def _tell_what_takes_a_restart(self, settings: Settings) -> None:
-        kept = [part for part in _FIXED if attrgetter(part)(settings) != attrgetter(part)(self._started_by)]
+        kept = [part for part in TAKES_A_RESTART if attrgetter(part)(settings) != attrgetter(part)(self._started_by)]
         if self.api is None and any(hub.remote is None for hub in settings.hubs.values()):
             kept.append("hubs (there was no listener for their API)")
         if kept:

@@ -1,4 +1,4 @@
-"""What can be configured, section by section; `bridge/check.py` reads a file into it.
+"""What can be configured, section by section; `load` reads a file into it.
 
 Times are in seconds, sizes in bytes, whatever unit the file uses. Secrets are never shown.
 """
@@ -63,9 +63,13 @@ class Connections(Section):
     """
 
     max: int = Field(default=2000, ge=1)
+    """Connections in all; the system's limit of open files may lower it."""
     max_per_client: int = Field(default=500, ge=1)
+    """Connections of one address, never more than half of all."""
     header_timeout: Positive = 10.0
+    """How long a request's line and headers may take to arrive."""
     idle_timeout: Positive = 5.0
+    """How long an open connection may stay without a request."""
 
     def limits(self, allowed: int) -> ConnectionLimits:
         """Where open files allow `allowed` connections."""
@@ -82,8 +86,11 @@ class AdminListener(Section):
     """Health, metrics, the console and HTTP sources. Without a token only loopback may ask for more than health."""
 
     listen: ListenOn = Listen("127.0.0.1", 8080)
+    """Address and port of health, metrics, console and HTTP sources."""
     admin_token: Secret | None = None
+    """The bearer token for everything but health; without one only loopback may ask."""
     connections: Connections = Connections()
+    """Limits against clients that open too many or too slow requests."""
 
 
 def _sqlite_url(url: str) -> str:
@@ -101,7 +108,9 @@ class StoreSettings(Section):
     """
 
     url: Annotated[str, AfterValidator(_sqlite_url)] = "sqlite:///pushbridge.db"
+    """The database: sqlite:/// and a file, relative to the configuration unless it begins with a fourth slash."""
     max_pending: int = Field(default=100_000, ge=1)
+    """Notifications waiting to be sent; over it no source is read any further."""
     seen_window: Positive = 86_400.0
     """How long a repeated event is known as such."""
 
@@ -114,13 +123,16 @@ class Shutdown(Section):
     """On SIGTERM: `delay` until intake stops, so that balancers notice, then up to `drain` to finish what is under way."""
 
     delay: NotNegative = 0.0
+    """Time between SIGTERM and the end of intake, so that load balancers notice."""
     drain: NotNegative = 20.0
+    """Time to finish the work begun, before the process exits."""
 
 
 class Watchdog(Section):
     """A source with a backlog that has not moved for `stall_after` is rebuilt."""
 
     stall_after: Positive = 120.0
+    """A source with a backlog that stands still for so long is connected again."""
 
 
 def _timezone(name: str) -> str:
@@ -135,19 +147,28 @@ class Log(Section):
     """What is logged, and how: JSON lines for machines, or `console` for people."""
 
     level: Level = "info"
+    """The least important lines that are written."""
     format: Literal["json", "console"] = "json"
+    """JSON lines for machines, or console for people."""
 
 
 class BridgeSettings(Section):
     """The process. Times of events that have no offset are in `timezone`."""
 
     name: Annotated[str, form(r"[\w.-]{1,100}", "a name of letters, digits, '.', '_' and '-'")] = "pushbridge"
+    """What this process calls itself in User-Agent headers, logs and dead letters."""
     timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
+    """IANA zone of times in events that come without an offset."""
     http: AdminListener = AdminListener()
+    """The listener for operators and for sources that are posted to."""
     store: StoreSettings = StoreSettings()
+    """The durable database of notifications, registrations and dead letters."""
     shutdown: Shutdown = Shutdown()
+    """How the process ends after SIGTERM."""
     watchdog: Watchdog = Watchdog()
+    """When a source that stands still is rebuilt."""
     log: Log = Log()
+    """How much is logged, and in which form."""
 
 
 def _pattern(pattern: str) -> str:
@@ -171,14 +192,21 @@ class Decode(Section):
     format: Literal["json", "xml", "text", "cloudevents"] | None = None
     """Unless set, JSON; for an HTTP source of that format, CloudEvents."""
     pattern: Annotated[str, AfterValidator(_pattern)] | None = None
+    """A regular expression whose named groups become the fields of data; for text."""
     root: str | None = None
+    """The name that the document element has to have; for XML."""
     types: Mapping[str, ValueType] = Field(default_factory=dict)
+    """The kind of value at an element's path or a group, for what else is text."""
     lists: tuple[
         Annotated[str, form(r"[^\s@/.]+([/.][^\s@/.]+)*", "the name or path of an element, such as Lines.Line")], ...
     ] = ()
+    """Elements that always make a list, even where one comes alone; for XML."""
     encoding: Annotated[str, AfterValidator(_encoding)] | None = None
+    """The charset of bodies that do not name theirs."""
     max_body: Annotated[Size, Field(gt=0)] = 1024 * 1024
+    """Bodies larger than this are refused."""
     on_error: Literal["dead_letter", "ack"] = "dead_letter"
+    """Where a body goes that cannot be read: to the dead letters, or nowhere."""
 
     @model_validator(mode="after")
     def _check_format(self) -> Self:
@@ -213,10 +241,15 @@ class Map(Section):
     """How a message becomes an event: texts over `data` and `meta`."""
 
     id: MapText | None = None
+    """What tells one event from another; an event that comes again under it is taken once."""
     source: MapText | None = None
+    """Who the event is from, in CloudEvents' sense; else the source's name."""
     type: MapText | None = None
+    """What happened, for rules to match; else the name of the source."""
     subject: MapText | None = None
+    """What it happened to, such as order/4711."""
     time: MapText | None = None
+    """When it happened; else the time at which the broker took the message."""
 
 
 _ROUTES: Mapping[str, DeadLetterRoute[Any, Any]] = {
@@ -254,8 +287,11 @@ class SourceSettings(_ConnectorKeys):
     """Where events come from, by one connector, and how they are read; each connector of the table has a key here."""
 
     decode: Decode = Decode()
+    """How the bytes of a message become data."""
     map: Map = Map()
+    """How data and properties of a message make an event."""
     on_no_match: Literal["ack", "dead_letter"] = "ack"
+    """What becomes of an event that no rule fits: it is settled, or kept as a dead letter."""
 
     @model_validator(mode="after")
     def _check_kind(self) -> Self:
@@ -306,6 +342,7 @@ class Tier(Section):
     """Limits of a hub. `max_tags_per_expression` replaces the wire contract's 20, 10 and 6 by one number."""
 
     max_tags_per_expression: int | None = Field(default=None, ge=1, le=1000)
+    """One limit of tags in an expression, for the wire contract's 20, 10 and 6."""
 
     @property
     def max_tags(self) -> MaxTags:
@@ -318,17 +355,24 @@ class AccessPolicySettings(Section):
     """A shared access rule of the wire API; a signature by either key is good."""
 
     name: Annotated[str, Field(min_length=1, max_length=256)]
+    """What clients give as SharedAccessKeyName."""
     rights: Annotated[frozenset[Literal["Listen", "Send", "Manage"]], Field(min_length=1)]
+    """What a holder of the key may do: Listen registers, Send notifies, Manage does all."""
     key: Secret
+    """The secret that signs tokens."""
     secondary_key: Secret | None = None
+    """Another secret that is good as well, so that keys can be changed one after the other."""
 
 
 class Platforms(Section):
     """Credentials for the push services; a platform without is not sent to."""
 
     apns: Apns | None = None
+    """Credentials for Apple's service."""
     fcm: Fcm | None = None
+    """Credentials for Firebase Cloud Messaging."""
     wns: Wns | None = None
+    """Credentials for the Windows service."""
 
     @property
     def configured(self) -> frozenset[Platform]:
@@ -344,10 +388,15 @@ class HubSettings(Section):
     """
 
     default: bool = False
+    """Rules that name no hub push through this one."""
     tier: Tier = Tier()
+    """Limits of what senders may ask for."""
     access_policies: tuple[AccessPolicySettings, ...] = ()
+    """Who may use the wire API, and for what."""
     platforms: Platforms = Platforms()
+    """Credentials for the push services that its phones use."""
     remote: Remote | None = None
+    """Its phones are registered and pushed to by another hub over REST."""
 
     @model_validator(mode="after")
     def _check_policies(self) -> Self:
@@ -367,27 +416,34 @@ class HubApi(Section):
     """The listener of the wire protocol."""
 
     listen: ListenOn = Listen("127.0.0.1", 8443)
+    """Address and port where phones register and back ends send."""
     tls: Tls | None = None
+    """Certificate and key of the listener; without them requests are in clear."""
     connections: Connections = Connections()
+    """Limits against clients that open too many or too slow requests."""
 
 
 class DeadLetterStore(Section):
     """Dead letters kept in the store, until they are too old or too many."""
 
     retention: Positive = 30 * 86_400.0
+    """How long one is kept."""
     max_rows: int = Field(default=1_000_000, ge=1)
+    """How many are kept; the oldest make place."""
 
 
 class DeadLetterDefault(Section):
     """Where dead letters go unless their source says otherwise."""
 
     store: DeadLetterStore = DeadLetterStore()
+    """They are kept in the database, with these limits."""
 
 
 class DeadLetterTarget(_DeadLetterKeys):
     """Where dead letters of one source go: the broker's own way, or a place of the broker that is named here."""
 
     native: bool = False
+    """The broker dead-letters the message in its own way."""
 
     @model_validator(mode="after")
     def _check_one(self) -> Self:
@@ -409,14 +465,18 @@ class DeadLetter(Section):
     """What becomes of messages that cannot be used."""
 
     default: DeadLetterDefault = DeadLetterDefault()
+    """Where messages go unless their source says otherwise."""
     sources: Mapping[str, DeadLetterTarget] = Field(default_factory=dict)
+    """Another place for messages of the sources named."""
 
 
 class Backoff(Section):
     """The n-th retry comes up to `base` * 2^(n-1) after the failure, `cap` at most (full jitter)."""
 
     base: Positive = 2.0
+    """The longest wait before the first new try; it doubles with each."""
     cap: Positive = 120.0
+    """No wait is longer than this."""
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:
@@ -429,14 +489,18 @@ class Retry(Section):
     """Pushes are tried again until `max_age` after acceptance, or until their own time to live has passed."""
 
     max_age: Positive = 1_800.0
+    """A push is given up when its event was accepted so long ago."""
     backoff: Backoff = Backoff()
+    """How long to wait between tries."""
 
 
 class Delivery(Section):
     """How pushes go out; `max_in_flight` bounds the single pushes under way for each hub and platform."""
 
     retry: Retry = Retry()
+    """How long and how often a push is tried again."""
     max_in_flight: int = Field(default=2_000, ge=1)
+    """Single pushes under way at once, for each hub and push service."""
 
 
 Name = Annotated[
@@ -448,16 +512,27 @@ HubName = Annotated[Name, AfterValidator(str.lower)]
 """Names of hubs compare without case, as in a URL's path: from here on each is in lower case."""
 
 
+TAKES_A_RESTART = ("bridge.http.listen", "bridge.http.connections", "bridge.store", "bridge.log", "hub_api", "delivery")
+"""What a process keeps from its start to its end; a reload takes up everything else."""
+
+
 class Sections(Section):
     """The sections of a configuration, but for `rules` and `defaults`, which are compiled (`rules/loader.py`)."""
 
     version: Literal[1] = 1
+    """The version of this language; there is one so far."""
     bridge: BridgeSettings = BridgeSettings()
+    """The process: its name, listener, database and log."""
     sources: Mapping[Name, SourceSettings] = Field(default_factory=dict)
+    """Where events come from, each under a name that rules and metrics use."""
     hubs: Mapping[HubName, HubSettings] = Field(default_factory=dict)
+    """The notification hubs, one for each mobile app, by name."""
     hub_api: HubApi = HubApi()
+    """The listener that speaks the Azure Notification Hubs protocol."""
     dead_letter: DeadLetter = DeadLetter()
+    """What becomes of messages that cannot be used."""
     delivery: Delivery = Delivery()
+    """How pushes go out."""
 
 
 class Settings(Sections):

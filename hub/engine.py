@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from hub.acceptance import AuditEntry, Ingest
+from hub.backoff import Backoff
 from hub.delivery.bulkhead import Bulkhead, Destination
 from hub.delivery.dispatch import Dispatcher, Timing
 from hub.delivery.retry import RetryPolicy
@@ -197,14 +198,14 @@ class Hub:
 
         Raises: WithdrawnError.
         """
-        pause, longest = self._timing.accept_backoff
+        first, longest = self._timing.accept_backoff
+        backoff = Backoff(first=first, longest=longest)
         with self.health.repeating("accept"):
             while True:
                 try:
                     return await self._accept_now(arrivals)
                 except StoreError as error:
-                    await self.health.pause(pause)
-                    pause = min(pause * 2, longest)
+                    await self.health.pause(backoff.next())
                     if withdrawn():
                         raise WithdrawnError("withdrawn while the store failed") from error
 

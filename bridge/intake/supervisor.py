@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from bridge.observe.facts import IntakeObserver, SourceChanged, SourceState, SourceStatus
 from connectors.base import Disposition, Message, Source
 from connectors.errors import AuthenticationError, NotConnectedError, SourceClosedError, SourceError, TopologyError
+from hub.backoff import Backoff
 from hub.facts import Crashed
 
 MAX_BATCH = 500
@@ -67,16 +68,17 @@ class Supervisor:
 
     async def run(self) -> None:
         """Until the source ends or `stop` is called; never raises for what a broker does."""
-        pause = _FIRST_PAUSE
+        backoff = Backoff(first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
         while not self._stopping.is_set():
             self._connected_at = None
+            only_an_operator_helps = False
             try:
                 await self._live()
             except SourceClosedError:
                 break
             except (AuthenticationError, TopologyError) as error:
                 self._become(SourceState.DEGRADED, str(error))
-                pause = _OPERATOR_PAUSE
+                only_an_operator_helps = True
             except _StalledError:
                 self._become(SourceState.STALLED, f"a backlog, and no progress for {self._stall_after:g} s: rebuilding")
             except SourceError as error:
@@ -85,9 +87,9 @@ class Supervisor:
                 self._become(SourceState.CONNECTING, f"{type(error).__name__}: a defect of ours")
                 self._observer.observe(Crashed(work=f"source {self.status.name}", error=error))
             if self._connected_at is not None and self._clock() - self._connected_at > _LONGEST_PAUSE:
-                pause = _FIRST_PAUSE
+                backoff.reset()
+            pause = _OPERATOR_PAUSE if only_an_operator_helps else backoff.next()
             await self._wait(pause * random.uniform(0.5, 1.0))
-            pause = min(pause * 2, _LONGEST_PAUSE)
         self._become(SourceState.STOPPED, "")
 
     def stop(self) -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence, Sized
 from typing import Generic, Protocol, TypeVar
 
+from hub.backoff import Backoff
 from hub.delivery.guard import MassInvalidationGuard
 from hub.delivery.hosts import HostBreakers
 from hub.outcome import OutcomeName, Reaction
@@ -93,7 +94,7 @@ class Bulkhead(Generic[B]):
         self._most = _PUSHES_EACH * single
         self._room = {Lane.SINGLE: single, Lane.BROADCAST: _PAGES + 1}
         self._failures = 0
-        self._pause = _FIRST_PAUSE
+        self._backoff = Backoff(first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
         self._reserved = dict.fromkeys(Lane, 0)
         self.doubt = MassInvalidationGuard()
         self._idle = asyncio.Event()
@@ -240,8 +241,7 @@ class Bulkhead(Generic[B]):
             following = position + 1
         self._learn_delivered(batch, range(following, len(verdict)), now)
         if self._failures >= _TRIPS_AFTER and now >= self.closed_until:
-            self.closed_until = now + self._pause
-            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+            self.closed_until = now + self._backoff.next()
         self.look()
 
     def _learn_delivered(self, batch: B, positions: range, now: float) -> None:
@@ -267,7 +267,7 @@ class Bulkhead(Generic[B]):
             # Any verdict on a single channel, dead ones included, shows a service that works.
             self._hosts.succeeded(host)
             self._failures = 0
-            self._pause = _FIRST_PAUSE
+            self._backoff.reset()
             if now >= self.closed_until:  # else it is why the breaker is open
                 self.trouble = ""
 

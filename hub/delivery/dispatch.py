@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import orjson
 
+from hub.backoff import Backoff
 from hub.content.rendering import Rendering
 from hub.delivery.bulkhead import Bulkhead
 from hub.delivery.forwarding import RemoteDelivery
@@ -412,7 +413,8 @@ class Dispatcher:
         Until then nothing more is leased. Our own leases may have run out while the store was away, and results have to
         reach the store before it gives that work out again.
         """
-        pause, longest = self._timing.record_backoff
+        first, longest = self._timing.record_backoff
+        backoff = Backoff(first=first, longest=longest)
         entry = object()
         try:
             with self._health.repeating(operation):
@@ -421,8 +423,7 @@ class Dispatcher:
                         return await call()
                     except StoreError:
                         self._store_backlog.add(entry)
-                    await self._health.pause(pause)
-                    pause = min(pause * 2, longest)
+                    await self._health.pause(backoff.next())
         finally:
             self._store_backlog.discard(entry)
 

@@ -14,6 +14,7 @@ import structlog
 from starlette.routing import BaseRoute
 
 from bridge import descriptors
+from bridge.admin.api.routes import routes as api_routes
 from bridge.admin.connections import limits_of
 from bridge.admin.health import (
     Part,
@@ -89,14 +90,14 @@ class Daemon:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.settings = self._started_by = settings
-        self._config, self._config_hash = config, config_hash
+        self.config, self.config_hash = config, config_hash
         self.reloader = None if reload is None else reload(self)
         self.trail = RecentEvents()
         self._clock = clock
         self._relay_troubles: dict[str, str] = {}
         self._stop = asyncio.Event()
         self._failed = False
-        self._loaded_at = clock()
+        self.loaded_at = clock()
         self._drain_until = 0.0  # by the loop's clock
         local = {name: hub for name, hub in settings.hubs.items() if hub.remote is None}
         self.metrics = Metrics(version=version("pushbridge"), **_names(settings))
@@ -166,7 +167,7 @@ class Daemon:
                 helpers.append(self._start(self.reloader.run(), "reload"))
             stack.push_async_callback(_end, helpers)
             stack.push_async_callback(self._stop_intake)
-            await self.intake.apply(self.settings, between=self._rules_exchange(self.settings, self._config_hash))
+            await self.intake.apply(self.settings, between=self._rules_exchange(self.settings, self.config_hash))
             self._exchange_apps()  # until now every request was told that it is too early
             self.telemetry.observe(self._started())
             self._tell_lowered_limits()
@@ -197,8 +198,8 @@ class Daemon:
         return Started(
             version=version("pushbridge"),
             revision=self.settings.bridge.revision,
-            config=self._config,
-            config_hash=self._config_hash,
+            config=self.config,
+            config_hash=self.config_hash,
             store=str(self.settings.store_path),
             admin=_address(self.admin),
             hub_api=None if self.api is None else _address(self.api),
@@ -212,7 +213,7 @@ class Daemon:
         return [
             process_part(stopping=self._stop.is_set()),
             store_part(self.hub.store_trouble),
-            configuration_part(None if self.reloader is None else self.reloader.refusal, loaded_at=self._loaded_at),
+            configuration_part(None if self.reloader is None else self.reloader.refusal, loaded_at=self.loaded_at),
             *source_parts(self._statuses),
             *listener_parts(filter(None, (self.admin, self.api))),
             *relay_parts(self._relay_troubles),
@@ -232,8 +233,8 @@ class Daemon:
         exchange_hubs, exchange_rules = self._hubs_exchange(settings), self._rules_exchange(settings, config_hash)
 
         def between() -> None:
-            self.settings = settings
-            self._loaded_at = self._clock()
+            self.settings, self.config_hash = settings, config_hash
+            self.loaded_at = self._clock()
             self.metrics.declare(**_names(settings))
             self._relay_troubles.clear()  # a relay that stays tells of its trouble with its next try
             exchange_hubs()
@@ -288,7 +289,7 @@ class Daemon:
         token = self.settings.bridge.http.admin_token
         reloads = [] if self.reloader is None else self.reloader.routes
         self._admin_app.app = admin_app(
-            [*self._console(self), *reloads],
+            [*api_routes(self, has_token=token is not None), *self._console(self), *reloads],
             self.intake.routes,
             metrics=self.metrics,
             health=self.health,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from hub.acceptance import Ingest
+from hub.acceptance import AuditEntry, Ingest
 from hub.delivery.bulkhead import Bulkhead, Destination
 from hub.delivery.dispatch import Dispatcher, Timing
 from hub.delivery.retry import RetryPolicy
@@ -18,8 +18,9 @@ from hub.installation import Installation, Registration
 from hub.notification import Notification, Platform
 from hub.observer import Observer
 from hub.outcome import NotificationDetails
-from hub.platforms.base import Push, Sender
+from hub.platforms.base import Sender
 from hub.platforms.no_credential import NoCredential
+from hub.push import PushPage
 from hub.store.base import AcceptanceResult, Store
 from hub.store.health import STALLED, StoreHealth, StoreTrouble
 
@@ -43,7 +44,7 @@ class Hub:
         senders: Mapping[tuple[str, Platform], Sender],
         *,
         hubs: Sequence[str],
-        remotes: Mapping[str, Destination[Notification]] | None = None,
+        remotes: Mapping[str, Destination[Sequence[Notification]]] | None = None,
         observer: Observer,
         policy: RetryPolicy = RetryPolicy(),
         max_pending: int = 100_000,
@@ -58,9 +59,9 @@ class Hub:
         self._timing = timing
         self._max_pending = max_pending
         self._max_in_flight = max_in_flight
-        self._leaving: dict[asyncio.Task[None], Bulkhead[Push] | Bulkhead[Notification]] = {}
-        self.bulkheads: dict[tuple[str, Platform], Bulkhead[Push]] = {}
-        self.remotes: dict[str, Bulkhead[Notification]] = {}
+        self._leaving: dict[asyncio.Task[None], Bulkhead[PushPage] | Bulkhead[Sequence[Notification]]] = {}
+        self.bulkheads: dict[tuple[str, Platform], Bulkhead[PushPage]] = {}
+        self.remotes: dict[str, Bulkhead[Sequence[Notification]]] = {}
         self._add(hubs, senders, remotes or {})
         self._dispatcher = Dispatcher(
             self.health,
@@ -108,14 +109,14 @@ class Hub:
         gone: Sequence[str],
         hubs: Sequence[str],
         senders: Mapping[tuple[str, Platform], Sender],
-        remotes: Mapping[str, Destination[Notification]],
+        remotes: Mapping[str, Destination[Sequence[Notification]]],
     ) -> None:
         """Take away the hubs that are `gone`, and add others; a hub in both gets new clients.
 
         Old clients close when what they have under way is answered. Pages that wait for a hub which is no more go on
         waiting, in case it comes back, and end as abandoned when pushes for a service that stays away would.
         """
-        leaving: list[Bulkhead[Push] | Bulkhead[Notification]] = [
+        leaving: list[Bulkhead[PushPage] | Bulkhead[Sequence[Notification]]] = [
             self.bulkheads.pop(key) for key in list(self.bulkheads) if key[0] in gone
         ]
         leaving += [self.remotes.pop(hub) for hub in gone if hub in self.remotes]
@@ -130,7 +131,7 @@ class Hub:
         self,
         hubs: Sequence[str],
         senders: Mapping[tuple[str, Platform], Sender],
-        remotes: Mapping[str, Destination[Notification]],
+        remotes: Mapping[str, Destination[Sequence[Notification]]],
     ) -> None:
         for hub in hubs:
             for platform in Platform:
@@ -141,7 +142,7 @@ class Hub:
                     single=self._max_in_flight,
                     clock=self._clock,
                     listener=listener,
-                    secret_of=lambda push: push.push_channel,
+                    secret_of=lambda page, position: page.push_channels[position],
                 )
         for hub, remote in remotes.items():
             self.remotes[hub] = Bulkhead(
@@ -206,14 +207,16 @@ class Hub:
                     if withdrawn():
                         raise WithdrawnError("withdrawn while the store failed") from error
 
-    async def send(self, notification: Notification) -> str:
+    async def send(self, notification: Notification, *, audit: AuditEntry | None = None) -> str:
         """Take one notification of the API; its wire id, once it is durable.
 
-        The same id again is the same notification. Raises: CapacityError; StoreError: not taken.
+        The same id again is the same notification. `audit` is written with it, for an operator's send.
+
+        Raises: CapacityError; StoreError: not taken.
         """
         if not self.room:
             raise CapacityError(f"{self.pending} notifications wait already", retry_after=1.0)
-        await self._write(lambda: asyncio.shield(self._commit_send(notification)))
+        await self._write(lambda: asyncio.shield(self._commit_send(notification, audit)))
         return wire_id(notification.id, self._clock())
 
     async def _accept_now(self, arrivals: Sequence[Ingest]) -> AcceptanceResult:
@@ -230,8 +233,8 @@ class Hub:
             self._dispatcher.submit(result.work, accepted=accepted)
         return result
 
-    async def _commit_send(self, notification: Notification) -> None:
-        result = await self._commit([Ingest(source="", event_id="", notifications=[notification])])
+    async def _commit_send(self, notification: Notification, audit: AuditEntry | None) -> None:
+        result = await self._commit([Ingest(source="", event_id="", notifications=[notification], audit=audit)])
         if notification.id not in result.repeated:
             self._observer.observe(SendAccepted(notification=notification))
 

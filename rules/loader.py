@@ -15,7 +15,7 @@ from rules.event import Event
 from rules.expressions import compile_expression
 from rules.match.patterns import MATCH_ALL, compile_match
 from rules.native import Native, compile_native
-from rules.node import Node
+from rules.node import Mark, Node, RuleNodes
 from rules.problems import Problems, did_you_mean
 from rules.push import PushPlan
 from rules.reading import choice, complain, fields, flag, span, template, word, words
@@ -81,25 +81,31 @@ class Scope:
 
 def load_rules(rules: Node | None, defaults: Node | None, scope: Scope, problems: Problems) -> RuleSet:
     """Compile all rules, reporting every mistake; what is returned is whole only if there was none."""
-    reader = _Reader(defaults, scope, problems)
-    if rules is None or rules.value is None:
-        return RuleSet()
-    if not isinstance(rules.value, list):
-        hint = "begin each rule with - name: …" if isinstance(rules.value, dict) and rules.value else ""
-        problems.add(rules, "expected a list of rules", hint)
-        return RuleSet()
-    compiled = [rule for node in rules.value if (rule := reader.rule(node)) is not None]
-    reader.complain_of_names()
-    return RuleSet(compiled)
+    reader = RuleReader(defaults, scope, problems)
+    for node in rules_in(rules, problems):
+        reader.read(node)
+    return reader.rule_set()
 
 
-class _Reader:
+def rules_in(section: Node | None, problems: Problems) -> Iterable[Node]:
+    """The rules of the section, one at a time; none after complaining."""
+    if section is None or section.value is None:
+        return ()
+    if isinstance(section.value, list | RuleNodes):
+        return section.value
+    hint = "begin each rule with - name: …" if isinstance(section.value, dict) and section.value else ""
+    problems.add(section, "expected a list of rules", hint)
+    return ()
+
+
+class RuleReader:
     """Reads one rule after the other, on top of the defaults."""
 
     def __init__(self, defaults: Node | None, scope: Scope, problems: Problems) -> None:
         self._scope = scope
         self._problems = problems
-        self._names: dict[str, Node] = {}
+        self._rules: list[Rule] = []
+        self._names: dict[str, Mark] = {}
         self._unknown: dict[tuple[str, str], list[Node]] = {}
         self._hubless: Node | None = None
         self._sources = {source: source for source in sorted(scope.sources)}
@@ -111,7 +117,18 @@ class _Reader:
             {} if push is None else fields(push, problems, _DEFAULT_PUSH_KEYS, (*_LATER_PUSH_KEYS, "to", "with"))
         )
 
-    def rule(self, node: Node) -> Rule | None:
+    def read(self, node: Node) -> None:
+        """Compile one rule, reporting every mistake in it."""
+        rule = self._rule(node)
+        if rule is not None:
+            self._rules.append(rule)
+
+    def rule_set(self) -> RuleSet:
+        """All rules that were read, after complaining of the names in them that nothing defines."""
+        self._complain_of_names()
+        return RuleSet(self._rules)
+
+    def _rule(self, node: Node) -> Rule | None:
         own = fields(node, self._problems, _RULE_KEYS, _LATER_RULE_KEYS, _RULE_CURES)
         if not isinstance(node.value, dict):
             return None
@@ -138,11 +155,11 @@ class _Reader:
         if name is None:
             return ""
         if name in self._names:
-            first = self._names[name].mark
+            first = self._names[name]
             self._problems.add(node, f"another rule is called {node.written}", f"at {first.file}:{first.line}")
         elif not _NAME.fullmatch(name):
             self._problems.add(node, "a name is letters, digits and _ . : / - up to 120, without spaces")
-        self._names.setdefault(name, node)
+        self._names.setdefault(name, node.mark)
         return name
 
     def _rule_sources(self, node: Node) -> frozenset[str]:
@@ -156,7 +173,7 @@ class _Reader:
             self._unknown.setdefault((kind, text), []).append(node)
         return None if text is None else known.get(text)
 
-    def complain_of_names(self) -> None:
+    def _complain_of_names(self) -> None:
         """Complain of each source and hub that rules name and nothing defines."""
         known = {"source": self._sources, "hub": self._hubs}
         sections = {"source": self._scope.sources_are_known, "hub": self._scope.hubs_are_known}

@@ -16,10 +16,11 @@ from pydantic_core import ErrorDetails
 from bridge.config import cures
 from bridge.config.models import AdminListener, HubApi, HubSettings, Sections, Settings, default_hub
 from bridge.config.produced import produced_by
-from rules.advice.reach import Produced, check_map, check_reach
+from rules.advice.reach import Produced, ReachCheck, check_map
 from rules.advice.services import check_native
 from rules.document import load_document
-from rules.loader import LATER_PLATFORMS, PLATFORMS, HubScope, Scope, load_rules
+from rules.engine import RuleSet
+from rules.loader import LATER_PLATFORMS, PLATFORMS, HubScope, RuleReader, Scope, rules_in
 from rules.node import Mark, Node
 from rules.problems import Problem, Problems, Severity, did_you_mean
 
@@ -82,14 +83,14 @@ def _read(path: Path, problems: Problems, environ: Mapping[str, str]) -> Setting
     sections = dict(root.value)
     rules, defaults = sections.pop("rules", None), sections.pop("defaults", None)
     plain = {name: _plain(name, node) for name, node in sections.items() if node.value is not None}
-    rule_set = load_rules(rules, defaults, _scope(plain), problems)
+    directory = path if path.is_dir() else path.parent
+    context = {"directory": directory}
+    rule_set = _rules(
+        rules, RuleReader(defaults, _scope(plain), problems), _reach(plain, root, context, problems), problems
+    )
     _check_hubs(root, problems)
     _check_sources(root, problems)
     _check_dead_letters(root, problems)
-    directory = path if path.is_dir() else path.parent
-    context = {"directory": directory}
-    _check_natives(rules, problems)
-    _check_reach(rules, plain, root, context, problems)
     _check_listeners(plain, context, root, problems)
     try:
         checked = Sections.model_validate(plain, context=context)
@@ -120,22 +121,24 @@ def _as_meant(root: Node, problems: Problems) -> Node:
     return Node(key=root.key, mark=root.mark, key_mark=root.key_mark, value=meant)
 
 
-def _check_natives(rules: Node | None, problems: Problems) -> None:
-    for rule in rules.value if rules is not None and isinstance(rules.value, list) else ():
+def _rules(rules: Node | None, reader: RuleReader, reach: ReachCheck, problems: Problems) -> RuleSet:
+    """Everything that is asked of a rule, while there are nodes of it."""
+    for rule in rules_in(rules, problems):
+        reader.read(rule)
+        reach.check(rule)
         for name, native in _entries(rule, "push", "native").items():
             if name in PLATFORMS:
                 check_native(PLATFORMS[name], native, problems)
+    return reader.rule_set()
 
 
-def _check_reach(
-    rules: Node | None, plain: Mapping[str, Any], root: Node, context: Mapping[str, Any], problems: Problems
-) -> None:
+def _reach(plain: Mapping[str, Any], root: Node, context: Mapping[str, Any], problems: Problems) -> ReachCheck:
     sources = _mapping(plain.get("sources"))
     produced: dict[str, Produced] = {name: produced_by(name, source, context) for name, source in sources.items()}
     for name, source in _entries(root, "sources").items():
         if "map" in _entries(source):
             check_map(_entries(source)["map"], produced[name], problems)
-    check_reach(rules, produced, problems)
+    return ReachCheck(produced, problems)
 
 
 @contextmanager

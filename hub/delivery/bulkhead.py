@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sized
 from typing import Generic, Protocol, TypeVar
 
 from hub.delivery.guard import MassInvalidationGuard
 from hub.outcome import OutcomeName, Reaction
-from hub.platforms.base import SendResult, all_delivered
+from hub.push import DELIVERED, PageVerdict, SendResult
 from hub.work import Lane
 
 _TRIPS_AFTER = 20
@@ -29,7 +29,7 @@ _LONGEST_WAIT = 3600.0
 """Seconds after which a few are let through, whatever a service has asked for."""
 
 
-T = TypeVar("T")
+B = TypeVar("B", bound=Sized)
 C = TypeVar("C", contravariant=True)
 
 
@@ -47,33 +47,33 @@ class BreakerListener(Protocol):
 
 
 class Destination(Protocol[C]):
-    """What is behind a bulkhead: a sender of pushes, or a hub elsewhere that takes whole notifications."""
+    """What is behind a bulkhead: a sender that takes pages of pushes, or a remote hub that takes whole notifications."""
 
-    async def send(self, items: Sequence[C], /) -> Sequence[SendResult]:
-        """One result an item, in order; never raises for what the other side answers."""
+    async def send(self, batch: C, /) -> PageVerdict:
+        """A verdict on each of the batch; never raises for what the other side answers."""
 
     async def close(self) -> None:
         """May be called twice."""
 
 
-class Bulkhead(Generic[T]):
+class Bulkhead(Generic[B]):
     """A sender with a limit on what is under way for each lane, and a breaker before it.
 
     `single` bounds the notifications of the single lane that have pushes here, so that a service which does not answer
     holds its share of the work and no more; one notification may be many pushes. The breaker opens when the service
     fails many times in a row, asks everybody to wait, or refuses our credential. It then lets nothing through until
     `closed_until`, and after that a few at a time until one goes well. What the service says is told without the
-    `secret_of` what was sent, which the service may repeat.
+    `secret_of` what was sent at a position, which the service may repeat.
     """
 
     def __init__(
         self,
-        sender: Destination[T],
+        sender: Destination[B],
         *,
         single: int = 2000,
         clock: Callable[[], float] = time.time,
         listener: BreakerListener | None = None,
-        secret_of: Callable[[T], str] = lambda item: "",
+        secret_of: Callable[[B, int], str] = lambda batch, position: "",
     ) -> None:
         self._sender = sender
         self._clock = clock
@@ -132,20 +132,21 @@ class Bulkhead(Generic[T]):
             return 0
         return max(0, (1 if self._failures >= _TRIPS_AFTER else _PAGES) - held)
 
-    async def send(self, lane: Lane, pushes: Sequence[T], *, size: int | None = None) -> Sequence[SendResult]:
-        """The sender's results for pushes that were admitted, in as many calls as `seats` says: one each unless it does."""
-        self.in_flight += len(pushes)
+    async def send(self, lane: Lane, batch: B, *, size: int | None = None) -> PageVerdict:
+        """The verdict on what was admitted in `size` calls of `admit`: one for each of the batch unless it is given."""
+        count = len(batch)
+        self.in_flight += count
         try:
-            results = await self._sender.send(pushes)
+            verdict = await self._sender.send(batch)
         finally:
-            self._room[lane] += len(pushes) if size is None else size
-            self._reserved[lane] -= len(pushes)
+            self._room[lane] += count if size is None else size
+            self._reserved[lane] -= count
             if not any(self._reserved.values()):
                 self._idle.set()
-            self.in_flight -= len(pushes)
-        results = self.doubt.weigh(results)
-        self._learn(pushes, results)
-        return results
+            self.in_flight -= count
+        verdict = self.doubt.weigh(verdict)
+        self._learn(batch, verdict)
+        return verdict
 
     def set_back(self, seconds: float) -> None:
         """The clock was set back by so much."""
@@ -180,29 +181,38 @@ class Bulkhead(Generic[T]):
             await self._idle.wait()
         await self.close()
 
-    def _learn(self, items: Sequence[T], results: Sequence[SendResult]) -> None:
+    def _learn(self, batch: B, verdict: PageVerdict) -> None:
         now = self._clock()
-        for item, result in zip(items, results[:1] if all_delivered(results) else results, strict=False):
-            if result.reaction is Reaction.RETRY or result.lane_wide:
-                self.trouble = self._told_words(item, result.reason) or result.outcome.value
-                self._cause = result.outcome
-            if result.reaction is Reaction.RETRY:
-                self._failures += 1
-            elif result.lane_wide:
-                self._stop(result, now)
-            elif result.reaction is not Reaction.THROTTLED:
-                # Any verdict on a single channel, dead ones included, shows a service that works.
-                self._failures = 0
-                self._pause = _FIRST_PAUSE
-                if now >= self.closed_until:  # else it is why the breaker is open
-                    self.trouble = ""
+        following = 0
+        for position, result in verdict.exceptions.items():
+            if position > following:  # pushes between two exceptions went well
+                self._learn_one(batch, following, DELIVERED, now)
+            self._learn_one(batch, position, result, now)
+            following = position + 1
+        if following < len(verdict):
+            self._learn_one(batch, following, DELIVERED, now)
         if self._failures >= _TRIPS_AFTER and now >= self.closed_until:
             self.closed_until = now + self._pause
             self._pause = min(self._pause * 2, _LONGEST_PAUSE)
         self.look()
 
-    def _told_words(self, item: T, words: str) -> str:
-        secret = self._secret_of(item)
+    def _learn_one(self, batch: B, position: int, result: SendResult, now: float) -> None:
+        if result.reaction is Reaction.RETRY or result.lane_wide:
+            self.trouble = self._without_secret(batch, position, result.reason) or result.outcome.value
+            self._cause = result.outcome
+        if result.reaction is Reaction.RETRY:
+            self._failures += 1
+        elif result.lane_wide:
+            self._stop(result, now)
+        elif result.reaction is not Reaction.THROTTLED:
+            # Any verdict on a single channel, dead ones included, shows a service that works.
+            self._failures = 0
+            self._pause = _FIRST_PAUSE
+            if now >= self.closed_until:  # else it is why the breaker is open
+                self.trouble = ""
+
+    def _without_secret(self, batch: B, position: int, words: str) -> str:
+        secret = self._secret_of(batch, position)
         return words.replace(secret, "[push channel]") if secret and secret in words else words
 
     def _end_opening(self, why: str) -> None:

@@ -34,7 +34,7 @@ from hub.facts import (
 )
 from hub.notification import Everyone, Notification, Platform
 from hub.observer import Observer
-from hub.platforms.base import Push
+from hub.push import PushPage
 from hub.store.base import Audience, PageResult, Target, Work
 from hub.store.health import StoreHealth
 from hub.tags import matches, tag_key
@@ -74,9 +74,9 @@ class Dispatcher:
     def __init__(
         self,
         health: StoreHealth,
-        bulkheads: Mapping[tuple[str, Platform], Bulkhead[Push]],
+        bulkheads: Mapping[tuple[str, Platform], Bulkhead[PushPage]],
         *,
-        remotes: Mapping[str, Bulkhead[Notification]] | None = None,
+        remotes: Mapping[str, Bulkhead[Sequence[Notification]]] | None = None,
         observer: Observer,
         policy: RetryPolicy = RetryPolicy(),
         slots: int = 4000,
@@ -295,13 +295,13 @@ class Dispatcher:
         async with asyncio.TaskGroup() as group:
             for piece, audience in large:
                 group.create_task(self._expand(piece, audience, started_at))
-            load = self._pushing.load(small, started_at=started_at)
-            self._drop(load.broken)
-            for piece, due_at in load.not_attempted:
+            plan = self._pushing.plan(small, started_at=started_at)
+            self._drop(plan.broken)
+            for piece, due_at in plan.not_attempted:
                 group.create_task(self._postpone([piece], due_at))
-            for parcel in load.parcels:
-                group.create_task(self._pushing.send(parcel))
-        saturated = sum(piece.page is None for piece, _ in load.not_attempted)
+            for send in plan.sends:
+                group.create_task(self._pushing.send(send))
+        saturated = sum(piece.page is None for piece, _ in plan.not_attempted)
         if saturated > len(work) / 2:
             # To lease more now would be to lease more of the same.
             self.behind = True

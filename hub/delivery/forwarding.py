@@ -14,7 +14,7 @@ from hub.facts import PushesDeferred, RemoteAnswered
 from hub.notification import Everyone, Notification, TemplateContent
 from hub.observer import Observer
 from hub.outcome import OutcomeName, Reaction, State
-from hub.platforms.base import SendResult
+from hub.push import DELIVERED, SendResult
 from hub.store.base import PageResult, Work
 from hub.work import Lane
 
@@ -42,7 +42,7 @@ class RemoteDelivery:
 
     def __init__(
         self,
-        remotes: Mapping[str, Bulkhead[Notification]],
+        remotes: Mapping[str, Bulkhead[Sequence[Notification]]],
         *,
         policy: RetryPolicy,
         observer: Observer,
@@ -84,12 +84,14 @@ class RemoteDelivery:
                         )
                     )
         if admitted:
-            results = await bulkhead.send(Lane.SINGLE, [piece.notification for piece in admitted])
-            for piece, result in zip(admitted, results, strict=True):
-                self._take(handover, bulkhead, piece, result)
+            verdict = await bulkhead.send(Lane.SINGLE, [piece.notification for piece in admitted])
+            for position, piece in enumerate(admitted):
+                self._take(handover, bulkhead, piece, verdict.exceptions.get(position, DELIVERED))
         return handover
 
-    def _take(self, handover: RemoteResult, bulkhead: Bulkhead[Notification], piece: Work, result: SendResult) -> None:
+    def _take(
+        self, handover: RemoteResult, bulkhead: Bulkhead[Sequence[Notification]], piece: Work, result: SendResult
+    ) -> None:
         if result.reaction is Reaction.DELIVERED:
             handover.ended.append(
                 PageResult(work=piece, counts={}, state=State.COMPLETED, started_at=handover.started_at)

@@ -10,8 +10,8 @@ from typing import Final
 import orjson
 
 from hub.outcome import OutcomeName, Reaction
-from hub.platforms.base import SendResult
-from hub.platforms.results import retry_after
+from hub.push import SendResult
+from hub.transport.answers import retry_after
 
 _PATIENCE: Final = 10.0  # seconds; a push's own deadline may end the wait before
 _EARLY: Final = 300.0  # seconds before its end that a token is replaced

@@ -26,7 +26,7 @@ from hub.errors import StoreError
 from hub.installation import Installation, Template
 from hub.notification import Platform
 from hub.outcome import OutcomeName, Reaction
-from hub.platforms.base import SendResult
+from hub.push import PageVerdict, SendResult
 from hub.store.sqlite import SqliteStore
 from sandbox.phones import VirtualPhone
 from sandbox.sas import shared_access_signature
@@ -283,7 +283,7 @@ async def test_a_push_service_that_calls_every_channel_wrong_is_named_and_the_re
         reaction=Reaction.GONE, outcome=OutcomeName.WRONG_CHANNEL, reason="SENDER_ID_MISMATCH", suspect=True
     )
     async with running(Daemon(read(tmp_path, *configuration(services)))) as bench:
-        bench.daemon.hub.bulkheads["app", Platform.FCM].doubt.weigh([wrong] * 20)
+        bench.daemon.hub.bulkheads["app", Platform.FCM].doubt.weigh(PageVerdict.of([wrong] * 20))
         await until(lambda: readiness(bench.daemon)[0])
         _, lines = readiness(bench.daemon)
     assert lines[-1].startswith("push service app/fcmv1: refused: SENDER_ID_MISMATCH for nearly every phone")

@@ -12,19 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from hub.content.rendering import Rendering
+from hub.content.rendering import RenderedPushes, Rendering
 from hub.delivery.bulkhead import Bulkhead
 from hub.delivery.dispatch import Dispatcher, Timing
 from hub.delivery.retry import RetryPolicy
 from hub.installation import Registration, Template
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import NotificationDetails, OutcomeName, Reaction, State
-from hub.platforms.base import Push, SendResult
+from hub.push import PageVerdict, PushPage, SendResult
 from hub.store.base import PAGE_SIZE, Target
 from hub.store.health import StoreHealth
 from hub.work import Lane
 from tests.fakes.clock import FakeClock
 from tests.fakes.observer import FakeObserver
+from tests.fakes.pushes import Push
 from tests.fakes.senders import DELIVERED, DROPPED, GONE, UNAVAILABLE, WRONG_KEY, FakeSender
 from tests.fakes.stores import FlakyStore
 from tests.hub.examples import HUB, arrivals, installation, notification
@@ -48,11 +49,11 @@ class FakeOutlet:
         self.taken: list[Notification] = []
         self.defect: Exception | None = None
 
-    async def send(self, items: Sequence[Notification], /) -> Sequence[SendResult]:
+    async def send(self, batch: Sequence[Notification], /) -> PageVerdict:
         if self.defect is not None:
             raise self.defect
-        self.taken += items
-        return [DELIVERED] * len(items)
+        self.taken += batch
+        return PageVerdict(delivered=len(batch))
 
     async def close(self) -> None: ...
 
@@ -637,11 +638,11 @@ async def test_single_pushes_do_not_wait_for_a_broadcast(delivery: Delivery, mon
     await delivery.store.put_installations(HUB, [installation("ann", "one-time-code", templates=False)])
     send, busy = delivery.fcm.send, asyncio.Event()
 
-    async def slow_for_pages(pushes: Sequence[Push], *, deadline: float = 10.0) -> Sequence[SendResult]:
-        results = await send(pushes, deadline=deadline)
-        if len(pushes) > 1:
+    async def slow_for_pages(page: PushPage, *, deadline: float = 10.0) -> PageVerdict:
+        verdict = await send(page, deadline=deadline)
+        if len(page) > 1:
             await busy.wait()
-        return results
+        return verdict
 
     monkeypatch.setattr(delivery.fcm, "send", slow_for_pages)
     await delivery.accept(notification(content=GOOGLE))
@@ -733,14 +734,14 @@ async def test_a_notification_that_a_defect_stops_costs_only_itself_and_ends_wit
 ) -> None:
     await register(crashing, 1, "news")
     good, bad, better = (notification("news", content=GOOGLE) for _ in range(3))
-    pushes = Rendering.pushes
+    pages = Rendering.pages
 
-    def defective(self: Rendering, given: Notification, targets: Sequence[Target]) -> list[Push | SendResult]:
+    def defective(self: Rendering, given: Notification, targets: Sequence[Target]) -> RenderedPushes:
         if given.id == bad.id:
             raise ZeroDivisionError
-        return pushes(self, given, targets)
+        return pages(self, given, targets)
 
-    monkeypatch.setattr(Rendering, "pushes", defective)
+    monkeypatch.setattr(Rendering, "pages", defective)
     await crashing.accept(good, bad, better)
     await crashing.observer.until_ended(2)
     assert len(crashing.fcm.pushes) == 2

@@ -16,7 +16,7 @@ from hub.errors import CapacityError, NotFoundError, StoreError, WithdrawnError
 from hub.installation import Registration
 from hub.notification import NativeContent, Platform
 from hub.outcome import OutcomeName, Reaction, State
-from hub.platforms.base import SendResult
+from hub.push import SendResult
 from tests.fakes.clock import FakeClock
 from tests.fakes.observer import FakeObserver
 from tests.fakes.senders import FakeSender

@@ -20,7 +20,7 @@ from hub.delivery.forwarding import RemoteDelivery, RemoteResult
 from hub.delivery.retry import RetryPolicy
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import OutcomeName, Reaction, State
-from hub.platforms.base import SendResult
+from hub.push import SendResult
 from hub.store.base import Work
 from hub.store.health import StoreHealth
 from tests.fakes.clock import START, FakeClock

@@ -29,11 +29,10 @@ from bridge.admin.health import (
 )
 from bridge.admin.listener import Listener, SwappableApp
 from bridge.admin.server import OPEN_PATHS, RequestMetrics, admin_app
-from bridge.config.models import Settings, SourceSettings
+from bridge.config.models import TAKES_A_RESTART, Settings, SourceSettings
 from bridge.config.reload import Reloader
 from bridge.intake.manager import RunningSource, SourceManager
 from bridge.intake.pipeline import Pipeline
-from bridge.intake.publishing import Relay
 from bridge.intake.supervisor import Supervisor
 from bridge.observe.fact_log import FactLog
 from bridge.observe.facts import (
@@ -50,7 +49,8 @@ from bridge.observe.process_metrics import ADMIN_LISTENER, API_LISTENER
 from bridge.observe.recent import RecentEvents
 from bridge.observe.telemetry import Telemetry
 from bridge.senders import remotes_of, senders_of
-from bridge.wiring import access_of, letters_publisher, possible_dead_letters, routes_of, source_of
+from bridge.wiring import access_of, possible_dead_letters, relay_of, routes_of, source_of
+from connectors.connector import Capacity
 from hub.api.app import create_app
 from hub.delivery.retry import RetryPolicy
 from hub.engine import Hub
@@ -60,9 +60,6 @@ from hub.notification import Platform
 from hub.store.seen import SeenWindow
 from hub.store.sqlite import SqliteStore
 from rules.engine import RuleSet
-
-_FIXED = ("bridge.http.listen", "bridge.http.connections", "bridge.store", "bridge.log", "hub_api", "delivery")
-"""Parts that a process keeps from its start to its end."""
 
 _HOUSEKEEPING, _HOUSEKEEPING_AGAIN = 300.0, 5.0
 _NOTIFICATIONS_KEPT = 30 * 24 * 3600.0
@@ -253,7 +250,7 @@ class Daemon:
             self.telemetry.observe(ConfigurationRefused())
 
     def _tell_what_takes_a_restart(self, settings: Settings) -> None:
-        kept = [part for part in _FIXED if attrgetter(part)(settings) != attrgetter(part)(self._started_by)]
+        kept = [part for part in TAKES_A_RESTART if attrgetter(part)(settings) != attrgetter(part)(self._started_by)]
         if self.api is None and any(hub.remote is None for hub in settings.hubs.values()):
             kept.append("hubs (there was no listener for their API)")
         if kept:
@@ -303,8 +300,10 @@ class Daemon:
         source = source_of(
             name,
             source_settings,
-            store_fails=lambda: self.hub.store_trouble is not None,
-            has_room=lambda: supervisor.status.state is not SourceState.PAUSED,
+            Capacity(
+                store_fails=lambda: self.hub.store_trouble is not None,
+                has_room=lambda: supervisor.status.state is not SourceState.PAUSED,
+            ),
         )
         supervisor = Supervisor(
             source,
@@ -314,13 +313,7 @@ class Daemon:
             watchdog_suspended=lambda: self.hub.store_trouble is not None,
             stall_after=settings.bridge.watchdog.stall_after,
         )
-        publisher = letters_publisher(name, settings)
-        relay = None
-        if publisher is not None:
-            target = settings.dead_letter.sources[name].amqp
-            assert target is not None  # else there is no publisher
-            observe = self._relay_troubles.__setitem__
-            relay = Relay(name, publisher, self.hub.store, destination=target.key, observe=observe)
+        relay = relay_of(name, settings, self.hub.store, observe=self._relay_troubles.__setitem__)
         return RunningSource(source=source, supervisor=supervisor, relay=relay)
 
     @property

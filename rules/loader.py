@@ -8,6 +8,7 @@ from typing import Any
 
 from hub.notification import Platform, Priority
 from hub.tags import MaxTags
+from rules import language
 from rules.audience import AudienceFor, compile_installation, compile_tags, compile_user, everyone
 from rules.engine import Rule, RuleSet
 from rules.errors import ExpressionError
@@ -26,9 +27,7 @@ PLATFORMS: Mapping[str, Platform] = {"apns": Platform.APNS, "fcm": Platform.FCM,
 
 LATER_PLATFORMS = ("adm", "baidu", "huawei", "mpns", "webpush", "xiaomi")
 
-_RULE_KEYS = ("name", "source", "match", "when", "push", "platforms", "stop")
 _LATER_RULE_KEYS = ("also", "cancel", "dedupe", "inhibit", "order", "quiet_hours", "remind", "schedule", "throttle")
-_PUSH_KEYS = ("to", "with", "native", "priority", "collapse", "ttl", "hub")
 _LATER_PUSH_KEYS = ("devices", "interruption", "locale", "tag_policy", "template")
 _PUSH_CURES = {
     name: f"what templates are filled with stands under with: {{ {name}: … }}"
@@ -38,8 +37,6 @@ _RULE_CURES = {
     **dict.fromkeys(("if", "condition", "conditions", "expression", "where", "filter"), "did you mean when?"),
     **dict.fromkeys(("enabled", "disabled"), "comment the rule out, or delete it"),
 }
-_DEFAULT_KEYS = ("push", "platforms")
-_DEFAULT_PUSH_KEYS = ("priority", "collapse", "ttl", "hub")
 _PRIORITIES = {priority.value: priority for priority in Priority}
 _PROPERTY_NAME = re.compile(r"[A-Za-z0-9_]{1,120}")
 _EVERYONE = re.compile(r"(?:^|[\s()!&|])everyone(?:$|[\s()!&|])", re.IGNORECASE)
@@ -110,11 +107,11 @@ class RuleReader:
         self._hubless: Node | None = None
         self._sources = {source: source for source in sorted(scope.sources)}
         self._hubs = {hub: hub for hub in scope.hubs}
-        entries = {} if defaults is None else fields(defaults, problems, _DEFAULT_KEYS, _LATER_RULE_KEYS)
+        entries = {} if defaults is None else fields(defaults, problems, language.DEFAULTS, _LATER_RULE_KEYS)
         push = entries.pop("push", None)
         self._defaults = entries
         self._push_defaults = (
-            {} if push is None else fields(push, problems, _DEFAULT_PUSH_KEYS, (*_LATER_PUSH_KEYS, "to", "with"))
+            {} if push is None else fields(push, problems, language.DEFAULT_PUSH, (*_LATER_PUSH_KEYS, "to", "with"))
         )
 
     def read(self, node: Node) -> None:
@@ -129,7 +126,7 @@ class RuleReader:
         return RuleSet(self._rules)
 
     def _rule(self, node: Node) -> Rule | None:
-        own = fields(node, self._problems, _RULE_KEYS, _LATER_RULE_KEYS, _RULE_CURES)
+        own = fields(node, self._problems, language.RULE, _LATER_RULE_KEYS, _RULE_CURES)
         if not isinstance(node.value, dict):
             return None
         entries = {**self._defaults, **own}
@@ -199,7 +196,7 @@ class RuleReader:
 
     def _push(self, rule: str, rule_entries: dict[str, Node]) -> PushPlan | None:
         node = rule_entries["push"]
-        entries = {**self._push_defaults, **fields(node, self._problems, _PUSH_KEYS, _LATER_PUSH_KEYS, _PUSH_CURES)}
+        entries = {**self._push_defaults, **fields(node, self._problems, language.PUSH, _LATER_PUSH_KEYS, _PUSH_CURES)}
         hub = self._hub(node, entries.get("hub"))
         scope = self._scope.hubs.get(hub or "", HubScope())
         platforms = self._platforms(rule_entries["platforms"], scope) if "platforms" in rule_entries else None
@@ -293,7 +290,7 @@ class RuleReader:
         return self._compiled(node, lambda: compile_tags(text, scope.max_tags))
 
     def _service_audience(self, node: Node) -> AudienceFor | None:
-        entries = fields(node, self._problems, ("user", "installation"))
+        entries = fields(node, self._problems, language.AUDIENCE)
         if not entries and node.value:
             return None
         if len(entries) != 1:

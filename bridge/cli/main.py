@@ -6,6 +6,7 @@ from bridge.cli.check import check
 from bridge.cli.demo import demo
 from bridge.cli.run import run
 from bridge.cli.sandbox import sandbox
+from bridge.cli.schema import schema
 from bridge.cli.version import version
 
 app = typer.Typer(
@@ -16,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for _command in (run, check, demo, sandbox, version):
+for _command in (run, check, schema, demo, sandbox, version):
     app.command()(_command)
 
 

@@ -308,7 +308,7 @@ class Daemon:
         supervisor = Supervisor(
             source,
             self.pipeline.handle,
-            room=lambda: self.hub.room,
+            capacity=lambda: self.hub.room,
             observer=self.telemetry,
             watchdog_suspended=lambda: self.hub.store_trouble is not None,
             stall_after=settings.bridge.watchdog.stall_after,

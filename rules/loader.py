@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from hub.notification import Platform, Priority
+from hub.platforms.table import services
 from hub.tags import MaxTags
 from rules.audience import AudienceFor, compile_installation, compile_tags, compile_user, everyone
 from rules.engine import Rule, RuleSet
@@ -21,7 +22,7 @@ from rules.push import PushPlan
 from rules.reading import choice, complain, fields, flag, span, template, word, words
 from rules.units import spelled
 
-PLATFORMS: Mapping[str, Platform] = {"apns": Platform.APNS, "fcm": Platform.FCM, "wns": Platform.WNS}
+PLATFORMS: Mapping[str, Platform] = {each.name: each.platform for each in services()}
 """The platforms by the names that a configuration uses."""
 
 LATER_PLATFORMS = ("adm", "baidu", "huawei", "mpns", "webpush", "xiaomi")

@@ -6,13 +6,13 @@ Times are in seconds, sizes in bytes, whatever unit the file uses. Secrets are n
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, create_model, model_validator
 
 from bridge.admin.connections import ConnectionLimits
-from bridge.config.credentials import Apns, Fcm, Remote, Tls, Wns
+from bridge.config.credentials import Remote, Tls
 from bridge.config.section import Secret, Section, form
 from bridge.decode import DecodeSettings
 from bridge.decode.base import ValueType
@@ -25,6 +25,8 @@ from connectors.rabbitmq.settings import AmqpSettings
 from connectors.servicebus.settings import ServiceBusSettings
 from connectors.size import Size
 from hub.notification import Platform
+from hub.platforms.settings import PlatformSettings
+from hub.platforms.table import services
 from hub.tags import MaxTags
 from rules.engine import RuleSet
 from rules.errors import ExpressionError
@@ -292,18 +294,30 @@ class AccessPolicySettings(Section):
     secondary_key: Secret | None = None
 
 
-class Platforms(Section):
+class _Platforms(Section):
     """Credentials for the push services; a platform without is not sent to."""
 
-    apns: Apns | None = None
-    fcm: Fcm | None = None
-    wns: Wns | None = None
+    @property
+    def settings(self) -> Mapping[Platform, PlatformSettings]:
+        """By platform, for those that have credentials."""
+        given = {each.platform: getattr(self, each.name) for each in services()}
+        return {platform: settings for platform, settings in given.items() if settings is not None}
 
     @property
     def configured(self) -> frozenset[Platform]:
         """The platforms that have credentials."""
-        all_of = {Platform.APNS: self.apns, Platform.FCM: self.fcm, Platform.WNS: self.wns}
-        return frozenset(platform for platform, credentials in all_of.items() if credentials is not None)
+        return frozenset(self.settings)
+
+
+if TYPE_CHECKING:
+    Platforms = _Platforms
+else:  # a key for each push service of the table
+    Platforms = create_model(
+        "Platforms",
+        __base__=_Platforms,
+        __doc__=_Platforms.__doc__,
+        **{each.name: (each.settings | None, None) for each in services()},
+    )
 
 
 class HubSettings(Section):

@@ -18,6 +18,7 @@ from bridge.observe.metric_set import MetricSet, Named
 from hub.delivery.bulkhead import Bulkhead
 from hub.notification import Notification, Platform
 from hub.outcome import DELIVERY_LABELS, OutcomeName, State, Unreached
+from hub.platforms.table import services
 from hub.push import PushPage
 from hub.store.base import DeadLetter, Lane, QueueState
 from hub.store.health import OPERATIONS
@@ -164,7 +165,7 @@ class Metrics:
 
     def _list_delivery(self) -> None:
         counter, gauge, histogram = self._catalogue.counter, self._catalogue.gauge, self._catalogue.histogram
-        platforms = _values(Platform)
+        platforms = tuple(each.platform.value for each in services())
         self._devices = gauge("devices", "Live registrations.", hub=Named.HUBS, platform=platforms)
         self._audience = histogram(
             "audience_devices",
@@ -409,7 +410,7 @@ class Metrics:
         self._inhabited = set(counts)
 
     def set_bulkheads(self, bulkheads: Mapping[tuple[str, Platform], Bulkhead[PushPage]]) -> None:
-        in_flight = dict.fromkeys(Platform, 0)
+        in_flight = dict.fromkeys((each.platform for each in services()), 0)
         for (hub, platform), bulkhead in bulkheads.items():
             in_flight[platform] += bulkhead.in_flight
             self._circuit.labels(platform.value, hub).set(bulkhead.is_open)

@@ -165,8 +165,8 @@ def event(daemon: Daemon, id: str, *notifications: Notification, source: str = "
 
 
 def outcomes(daemon: Daemon, sent: Notification, *names: OutcomeName) -> None:
-    daemon.trail.targeted(sent, dict.fromkeys(Platform, 1_234_567))
-    for platform in Platform:
+    daemon.trail.targeted(sent, dict.fromkeys(Platform.declared(), 1_234_567))
+    for platform in Platform.declared():
         daemon.trail.pushed(sent, platform, dict.fromkeys(names, 1_234_567 // len(names)))
 
 
@@ -222,7 +222,7 @@ PARTS = [
             until=9e9,
         )
         for hub in range(20)
-        for platform in Platform
+        for platform in Platform.declared()
     ),
     Part(kind="remote hub", name="elsewhere", ok=False, state="failing", detail=CAUSE),
     Part(kind="relay", name="orders", ok=False, state="failing", detail=CAUSE),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from bridge.admin.listener import Listener
 from bridge.config.reload import Refusal
-from bridge.intake.supervisor import SourceState, SourceStatus
+from bridge.observe.facts import SourceState, SourceStatus
 from hub.delivery.bulkhead import Bulkhead
 from hub.notification import Notification, Platform
 from hub.platforms.table import services

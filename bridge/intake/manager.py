@@ -110,4 +110,6 @@ class SourceManager:
 
 
 def _wiring(name: str, source: SourceSettings, settings: Settings) -> _Wiring:
-    return _Wiring(source.connector, settings.dead_letter.sources.get(name), settings.bridge.watchdog.stall_after)
+    return _Wiring(
+        source.connector_settings, settings.dead_letter.sources.get(name), settings.bridge.watchdog.stall_after
+    )

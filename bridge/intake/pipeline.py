@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from enum import Enum
 from functools import partial
 from hashlib import blake2b
 from typing import Any, Protocol
@@ -12,16 +11,17 @@ from typing import Any, Protocol
 from bridge.decode import Decoded, Decoder
 from bridge.errors import EventError, Reason, Stage
 from bridge.intake.offload import Offload, TimeLimitError
+from bridge.observe.facts import EventOutcome, EventsStored, InFlightEvent, IntakeObserver, MessagesGivenUp
 from bridge.slices import TimeSlice
 from connectors.base import ACK, NACK, Disposition, Message, Settlement
+from hub.acceptance import DeadLetter, Ingest
 from hub.errors import WithdrawnError
+from hub.facts import Crashed
 from hub.identity import joined
-from hub.store.base import AcceptanceResult, DeadLetter, Ingest
-from rules.decision import Decision
+from hub.store.base import AcceptanceResult
 from rules.engine import RuleSet
 from rules.errors import RenderError
 from rules.event import Event
-from rules.mapping import MAX_ATTRIBUTE
 from rules.text import text_of
 
 _TOLD = 50
@@ -32,15 +32,6 @@ _LARGE = 16 * 1024
 (measured), and a thread 0.1 ms."""
 
 _REJECT = Settlement.REJECT
-
-
-class EventOutcome(Enum):
-    """What became of an event; every event has exactly one."""
-
-    ACCEPTED = "accepted"
-    NO_MATCH = "no_match"
-    SUPPRESSED = "suppressed"
-    DEAD_LETTER = "dead_letter"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,40 +53,6 @@ class Route:
     sender_waits: bool = False
 
 
-@dataclass(slots=True)
-class InFlightEvent:
-    """One message on its way: what was made of it so far, for whoever tells about it."""
-
-    message: Message
-    event: Event | None = None
-    decision: Decision = field(default_factory=Decision)
-    end: EventOutcome = EventOutcome.ACCEPTED
-    stage: Stage = Stage.RECEIVE
-    reason: Reason | None = None
-    detail: str = ""
-    dead_letters: Sequence[DeadLetter] = ()
-    native: bool = False
-    crash: Exception | None = None
-
-    @property
-    def event_id(self) -> str:
-        """The event's id, or of what never became an event, the best that names it, cut where an id would be too long."""
-        if self.event is not None:
-            return self.event.id
-        return (self.message.id or self.message.position or "")[:MAX_ATTRIBUTE]
-
-
-class PassageObserver(Protocol):
-    def passed(self, passages: Sequence[InFlightEvent]) -> None:
-        """These, of one batch, are in the store; returns at once and never raises."""
-
-    def given_up(self, passages: Sequence[InFlightEvent]) -> None:
-        """The broker took these back before they were in the store: they come again; returns at once, never raises."""
-
-    def crashed(self, what: str, error: Exception) -> None:
-        """A defect of ours met the message named by `what`, which becomes a dead letter."""
-
-
 class Accepting(Protocol):
     """What the pipeline asks of the hub."""
 
@@ -112,7 +69,7 @@ class Pipeline:
         rules: RuleSet,
         hub: Accepting,
         *,
-        observer: PassageObserver,
+        observer: IntakeObserver,
         config_hash: str = "",
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         offload: Offload | None = None,
@@ -139,16 +96,27 @@ class Pipeline:
         for message in messages:
             passage = await self._route_beside(message) if _is_large(message) else self._route(message)
             if passage.crash is not None:
-                self._observer.crashed(
-                    f"{passage.stage.value} of {passage.event_id!r} from {message.source}", passage.crash
-                )
+                work = f"{passage.stage.value} of {passage.event_id!r} from {message.source}"
+                self._observer.observe(Crashed(work=work, error=passage.crash))
             passages.append(passage)
             await turn.yield_if_spent()
         accepted = await self._accept(passages)
         answers = {id(passage): self._answer(passage) for passage in accepted}
-        await _tell(self._observer.passed, accepted)
-        await _tell(self._observer.given_up, [passage for passage in passages if id(passage) not in answers])
+        await self._tell(EventsStored, accepted)
+        await self._tell(MessagesGivenUp, [passage for passage in passages if id(passage) not in answers])
         return [(passage.message, answers.get(id(passage), NACK)) for passage in passages]
+
+    async def _tell(self, kind: type[EventsStored | MessagesGivenUp], events: Sequence[InFlightEvent]) -> None:
+        """Report a batch in slices, as others wait for their turn; all of it, though the source is rebuilt by then."""
+        turn = TimeSlice()
+        while events:
+            now, events = events[:_TOLD], events[_TOLD:]
+            self._observer.observe(kind(events=now))
+            try:
+                await turn.yield_if_spent()
+            except asyncio.CancelledError:
+                self._observer.observe(kind(events=events))
+                raise
 
     async def _accept(self, passages: Sequence[InFlightEvent]) -> Sequence[InFlightEvent]:
         """Take to the store what is still ours, however often the store fails meanwhile; return that."""
@@ -159,7 +127,7 @@ class Pipeline:
             except WithdrawnError:
                 continue
             for index in result.duplicates:
-                ours[index].end = EventOutcome.SUPPRESSED
+                ours[index].outcome = EventOutcome.SUPPRESSED
             return ours
         return ()
 
@@ -219,15 +187,15 @@ class Pipeline:
             ]
             if not decision.intents:
                 first = decision.failures[0]
-                passage.end, passage.reason = EventOutcome.DEAD_LETTER, Reason(first.reason.value)
+                passage.outcome, passage.reason = EventOutcome.DEAD_LETTER, Reason(first.reason.value)
                 passage.detail = f"rule {first.rule}: {first.detail}"
         elif not decision.matched:
-            passage.end = EventOutcome.NO_MATCH
+            passage.outcome = EventOutcome.NO_MATCH
             if route.on_no_match is _REJECT:
                 self._reject(passage, Reason.NO_MATCH, "no rule matches this event")
 
     def _reject(self, passage: InFlightEvent, reason: Reason, detail: str) -> None:
-        passage.end, passage.reason, passage.detail = EventOutcome.DEAD_LETTER, reason, detail
+        passage.outcome, passage.reason, passage.detail = EventOutcome.DEAD_LETTER, reason, detail
         passage.dead_letters = [self._dead_letter(passage, reason, detail)]
 
     def _dead_letter(self, passage: InFlightEvent, reason: Reason, detail: str, *, rule: str = "") -> DeadLetter:
@@ -270,7 +238,7 @@ class Pipeline:
     def _answer(self, passage: InFlightEvent) -> Disposition:
         if self._routes[passage.message.source].sender_waits:
             return _answer_to_sender(passage)
-        if passage.end is not EventOutcome.DEAD_LETTER:
+        if passage.outcome is not EventOutcome.DEAD_LETTER:
             return ACK
         assert passage.reason is not None
         # What is not kept is not for the broker to keep either.
@@ -280,24 +248,11 @@ class Pipeline:
         )
 
 
-async def _tell(tell: Callable[[Sequence[InFlightEvent]], None], passages: Sequence[InFlightEvent]) -> None:
-    """Tell of a batch in slices, as others wait for their turn; of all of it, though the source is rebuilt meanwhile."""
-    turn = TimeSlice()
-    while passages:
-        now, passages = passages[:_TOLD], passages[_TOLD:]
-        tell(now)
-        try:
-            await turn.yield_if_spent()
-        except asyncio.CancelledError:
-            tell(passages)
-            raise
-
-
 def _answer_to_sender(passage: InFlightEvent) -> Disposition:
     """What became of a message whose sender waits to hear of it; rejected is what is not kept here."""
     told: dict[str, Any] = {"id": passage.event_id} if passage.event_id else {}
     reason = "" if passage.reason is None else passage.reason.value
-    match passage.end:
+    match passage.outcome:
         case EventOutcome.SUPPRESSED:
             told["outcome"] = "duplicate"
         case EventOutcome.NO_MATCH:
@@ -316,7 +271,7 @@ def _answer_to_sender(passage: InFlightEvent) -> Disposition:
                     {"id": intent.notification.id, "rule": intent.rule} for intent in passage.decision.intents
                 ],
             }
-    if passage.end is not EventOutcome.SUPPRESSED and passage.decision.failures:
+    if passage.outcome is not EventOutcome.SUPPRESSED and passage.decision.failures:
         told["failures"] = [
             {"rule": failure.rule, "reason": failure.reason.value, "detail": failure.detail}
             for failure in passage.decision.failures

@@ -6,8 +6,8 @@ from typing import Protocol
 
 from connectors.base import OutMessage, Publisher
 from connectors.errors import PublishError, SourceError
+from hub.acceptance import DeadLetter
 from hub.errors import StoreError
-from hub.store.base import DeadLetter
 
 _BATCH = 100
 _IDLE, _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 1.0, 30.0

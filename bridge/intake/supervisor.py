@@ -6,12 +6,11 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from enum import Enum
-from typing import Protocol
 
+from bridge.observe.facts import IntakeObserver, SourceChanged, SourceState, SourceStatus
 from connectors.base import Disposition, Message, Source
 from connectors.errors import AuthenticationError, NotConnectedError, SourceClosedError, SourceError, TopologyError
+from hub.facts import Crashed
 
 MAX_BATCH = 500
 """Messages taken to the store in one transaction at most."""
@@ -34,49 +33,6 @@ _MAX_TOLD = 20
 """Causes of one trouble that are told."""
 
 
-class SourceState(Enum):
-    """How a source fares; `ready` ones count for readiness."""
-
-    CONNECTING = "connecting"
-    RUNNING = "running"
-    PAUSED = "paused"  # there is no room for more: messages wait at the broker
-    DEGRADED = "degraded"  # only an operator can help: credentials or settings are refused
-    STALLED = "stalled"  # a backlog, and nothing moves: being rebuilt
-    STOPPED = "stopped"
-
-
-@dataclass(slots=True)
-class SourceStatus:
-    """What is known of a source; times are seconds since 1970 UTC.
-
-    `since` tells when the source became ready, or when the trouble began, however often its cause changes meanwhile.
-    `backlog` is None when the broker does not tell; `unsettled_since` is 0 while no message is being handled; `rebuilds`
-    are connections after the first.
-    """
-
-    name: str
-    state: SourceState = SourceState.CONNECTING
-    detail: str = "not connected yet"
-    since: float = 0.0
-    last_progress: float = 0.0
-    backlog: int | None = None
-    rebuilds: int = 0
-    unsettled_since: float = 0.0
-
-    @property
-    def ready(self) -> bool:
-        """Whether its messages flow, or wait for no other reason than that there is no room."""
-        return self.state in (SourceState.RUNNING, SourceState.PAUSED, SourceState.STOPPED)
-
-
-class SourceObserver(Protocol):
-    def source_changed(self, status: SourceStatus) -> None:
-        """A source came into another state, or its trouble has a new cause; returns at once and never raises."""
-
-    def crashed(self, what: str, error: Exception) -> None:
-        """A defect of ours, in work named by `what`; the source is built again."""
-
-
 class _StalledError(Exception):
     """The watchdog found a backlog that does not move."""
 
@@ -90,7 +46,7 @@ class Supervisor:
         handle: Callable[[Sequence[Message]], Awaitable[Sequence[tuple[Message, Disposition]]]],
         *,
         room: Callable[[], int],
-        observer: SourceObserver,
+        observer: IntakeObserver,
         watchdog_suspended: Callable[[], bool] = lambda: False,
         stall_after: float = 120.0,
         clock: Callable[[], float] = time.time,
@@ -127,7 +83,7 @@ class Supervisor:
                 self._become(SourceState.CONNECTING, str(error))
             except Exception as error:  # its text may hold what the message held, and status is shown
                 self._become(SourceState.CONNECTING, f"{type(error).__name__}: a defect of ours")
-                self._observer.crashed(f"source {self.status.name}", error)
+                self._observer.observe(Crashed(work=f"source {self.status.name}", error=error))
             if self._connected_at is not None and self._clock() - self._connected_at > _LONGEST_PAUSE:
                 pause = _FIRST_PAUSE
             await self._wait(pause * random.uniform(0.5, 1.0))
@@ -252,7 +208,7 @@ class Supervisor:
         cause = (state, _VARYING.sub("#", detail))
         if cause not in self._told and len(self._told) < _MAX_TOLD:
             self._told.add(cause)
-            self._observer.source_changed(status)
+            self._observer.observe(SourceChanged(status=status))
 
     async def _wait(self, seconds: float) -> None:
         """Sleep, but not beyond `stop`."""

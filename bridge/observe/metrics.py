@@ -6,22 +6,38 @@ error's text.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 
 from prometheus_client import GCCollector, Info, PlatformCollector, ProcessCollector, disable_created_metrics
 
 from bridge.admin.connections import Limit
-from bridge.intake.pipeline import EventOutcome, InFlightEvent
-from bridge.intake.supervisor import SourceState, SourceStatus
+from bridge.observe.facts import EventOutcome, EventsStored, MessagesGivenUp, SourceChanged, SourceState, SourceStatus
 from bridge.observe.metric_set import MetricSet, Named
+from bridge.observe.telemetry import Takes
+from hub.acceptance import DeadLetter
 from hub.delivery.bulkhead import Bulkhead
-from hub.notification import Notification, Platform
+from hub.facts import (
+    AudienceFound,
+    DeadLettersStored,
+    LeasesExpired,
+    NotificationsEnded,
+    NotificationUnreached,
+    PageAnswered,
+    PropertiesMissing,
+    PushesEnded,
+    PushesRetried,
+    RemoteAnswered,
+    StoreFailed,
+    WorkLeased,
+)
+from hub.notification import Everyone, Notification, Platform
 from hub.outcome import DELIVERY_LABELS, OutcomeName, State, Unreached
 from hub.platforms.table import services
 from hub.push import PushPage
-from hub.store.base import DeadLetter, Lane, QueueState
+from hub.store.base import QueueState
 from hub.store.health import OPERATIONS
+from hub.work import Lane
 
 MAX_RULES = 200
 """Rules with series of their own; the others share `_other`."""
@@ -90,8 +106,25 @@ class Metrics:
         Info("pushbridge_build", "Version of the daemon.", registry=self.registry).info({"version": version})
         self._rules: frozenset[str] = frozenset()
         self._dead_letter_rules: frozenset[str] = frozenset()
-        self._rebuilds_told: dict[str, int] = {}
+        self._rebuilds_counted: dict[str, int] = {}
         self._inhabited: set[tuple[str, Platform]] = set()
+        self.takes: Takes = {
+            EventsStored: self._events_stored,
+            MessagesGivenUp: self._messages_given_up,
+            SourceChanged: self._source_changed,
+            AudienceFound: self._audience_found,
+            PropertiesMissing: self._properties_missing_in,
+            PageAnswered: self._page_answered,
+            PushesEnded: self._pushes_ended,
+            PushesRetried: self._pushes_retried,
+            RemoteAnswered: self._remote_answered,
+            NotificationUnreached: self._notification_unreached,
+            NotificationsEnded: self._notifications_ended,
+            DeadLettersStored: self._dead_letters_stored,
+            WorkLeased: self._work_leased,
+            LeasesExpired: self._leases_expired,
+            StoreFailed: self._store_failed,
+        }
         self._list_intake()
         self._list_queue()
         self._list_delivery()
@@ -294,24 +327,26 @@ class Metrics:
         """A scrape, in slices."""
         return await self._catalogue.exposition()
 
-    # What is told as it happens
+    # Facts, as they happen
 
-    def passed(self, passages: Sequence[InFlightEvent]) -> None:
-        """A batch of events is in the store."""
-        fresh = [passage for passage in passages if passage.end is not EventOutcome.SUPPRESSED]
-        taken = Counter((passage.message.source, INGEST[passage.end]) for passage in passages)
-        matched = Counter(self._rule(rule) for passage in fresh for rule in passage.decision.matched)
-        failed = Counter(self._rule(rule) for passage in fresh for rule in passage.decision.errors)
+    def _events_stored(self, fact: EventsStored) -> None:
+        fresh = [event for event in fact.events if event.outcome is not EventOutcome.SUPPRESSED]
+        taken = Counter((event.message.source, INGEST[event.outcome]) for event in fact.events)
+        matched = Counter(self._rule(rule) for event in fresh for rule in event.decision.matched)
+        failed = Counter(self._rule(rule) for event in fresh for rule in event.decision.errors)
         for (source, outcome), count in taken.items():
             self._ingest.labels(source, outcome).inc(count)
         for outcome, rules in (("match", matched), ("error", failed)):
             for rule, count in rules.items():
                 self._rule_evaluations.labels(rule, outcome).inc(count)
+        self._count_dead_letters(letter for event in fresh for letter in event.dead_letters)
 
-    def dead_lettered(self, letters: Sequence[DeadLetter]) -> None:
-        """Dead letters are in the store, by whatever part they were made."""
+    def _dead_letters_stored(self, fact: DeadLettersStored) -> None:
+        self._count_dead_letters(fact.dead_letters)
+
+    def _count_dead_letters(self, dead_letters: Iterable[DeadLetter]) -> None:
         for (source, rule, reason), count in Counter(
-            (letter.source, self._dead_letter_rule(letter.rule), letter.reason) for letter in letters
+            (letter.source, self._dead_letter_rule(letter.rule), letter.reason) for letter in dead_letters
         ).items():
             self._dead_letters.labels(source, rule, reason).inc(count)
 
@@ -320,67 +355,70 @@ class Metrics:
             return NONE
         return name if name in self._dead_letter_rules else OTHER
 
-    def given_up(self, passages: Sequence[InFlightEvent]) -> None:
-        """A broker took messages back, as their locks ran out or the connection was lost."""
-        for source, count in Counter(passage.message.source for passage in passages).items():
+    def _messages_given_up(self, fact: MessagesGivenUp) -> None:
+        for source, count in Counter(event.message.source for event in fact.events).items():
             self._given_up.labels(source).inc(count)
 
     def _rule(self, name: str) -> str:
         return name if name in self._rules else OTHER
 
-    def source_changed(self, status: SourceStatus) -> None:
+    def _source_changed(self, fact: SourceChanged) -> None:
+        status = fact.status
         self._source_up.labels(status.name).set(_is_up(status))
-        told = self._rebuilds_told.get(status.name, 0)
-        # One that was replaced by another configuration begins anew.
-        self._source_rebuilds.labels(status.name).inc(status.rebuilds - (told if told <= status.rebuilds else 0))
-        self._rebuilds_told[status.name] = status.rebuilds
+        counted = self._rebuilds_counted.get(status.name, 0)
+        # A source that another configuration replaced counts from 0.
+        self._source_rebuilds.labels(status.name).inc(status.rebuilds - (counted if counted <= status.rebuilds else 0))
+        self._rebuilds_counted[status.name] = status.rebuilds
 
-    def targeted(self, *, broadcast: bool, count: int) -> None:
-        self._audience.observe(("broadcast" if broadcast else "expression",), count)
+    def _audience_found(self, fact: AudienceFound) -> None:
+        kind = "broadcast" if isinstance(fact.notification.audience, Everyone) else "expression"
+        self._audience.observe((kind,), sum(fact.counts.values()))
 
-    def answered(
-        self, hub: str, platform: Platform, seconds: float, results: Mapping[OutcomeName, int], timed_out: int
-    ) -> None:
+    def _page_answered(self, fact: PageAnswered) -> None:
         """Deadlines that passed are `timeout` here; the wire contract knows them as unreachable."""
-        counts = Counter(timeout=timed_out, unreachable=-timed_out)
-        for outcome, count in results.items():
+        platform = fact.platform.value
+        counts = Counter(timeout=fact.timed_out, unreachable=-fact.timed_out)
+        for outcome, count in fact.outcomes.items():
             counts[DELIVERY_LABELS[outcome]] += count
         for label, count in counts.items():
-            self._deliveries.labels(hub, platform.value, label).inc(count)
-        self._request_seconds.observe((platform.value,), seconds, sum(results.values()))
+            self._deliveries.labels(fact.hub, platform, label).inc(count)
+        self._request_seconds.observe((platform,), fact.seconds, sum(fact.outcomes.values()))
 
-    def forwarded(self, hub: str, outcome: OutcomeName, *, ended: bool) -> None:
-        self._handovers.labels(hub, DELIVERY_LABELS[outcome]).inc()
-        if not ended:
-            self._retries.labels(REMOTE, DELIVERY_LABELS[outcome]).inc()
+    def _pushes_ended(self, fact: PushesEnded) -> None:
+        succeeded = fact.outcomes.get(OutcomeName.SUCCESS)
+        if succeeded:
+            self._end_to_end.observe((fact.platform.value,), fact.seconds, succeeded)
 
-    def delivered(self, platform: Platform, seconds: float, count: int) -> None:
-        self._end_to_end.observe((platform.value,), seconds, count)
+    def _pushes_retried(self, fact: PushesRetried) -> None:
+        for outcome, count in fact.outcomes.items():
+            self._retries.labels(fact.platform.value, DELIVERY_LABELS[outcome]).inc(count)
 
-    def retried(self, platform: Platform, outcomes: Mapping[OutcomeName, int]) -> None:
-        for outcome, count in outcomes.items():
-            self._retries.labels(platform.value, DELIVERY_LABELS[outcome]).inc(count)
+    def _remote_answered(self, fact: RemoteAnswered) -> None:
+        outcome = DELIVERY_LABELS[fact.outcome]
+        self._handovers.labels(fact.notification.hub, outcome).inc()
+        if fact.due_at is not None:
+            self._retries.labels(REMOTE, outcome).inc()
 
-    def claimed(self, lane: Lane, count: int, waited: Sequence[float]) -> None:
-        self._claims.labels(lane.value).inc(count)
-        for seconds in waited:
-            self._queue_wait.observe((lane.value,), seconds)
+    def _work_leased(self, fact: WorkLeased) -> None:
+        self._claims.labels(fact.lane.value).inc(fact.count)
+        for seconds in fact.waited:
+            self._queue_wait.observe((fact.lane.value,), seconds)
 
-    def lease_expired(self, lane: Lane, count: int) -> None:
-        self._expirations.labels(lane.value).inc(count)
+    def _leases_expired(self, fact: LeasesExpired) -> None:
+        self._expirations.labels(fact.lane.value).inc(fact.count)
 
-    def ended(self, counts: Mapping[tuple[str, State], int]) -> None:
-        for (hub, state), count in counts.items():
+    def _notifications_ended(self, fact: NotificationsEnded) -> None:
+        for (hub, state), count in fact.counts.items():
             self._notifications.labels(hub, ENDED[state]).inc(count)
 
-    def unreached(self, hub: str, why: Unreached) -> None:
-        self._unreached.labels(hub, why.value).inc()
+    def _notification_unreached(self, fact: NotificationUnreached) -> None:
+        self._unreached.labels(fact.notification.hub, fact.why.value).inc()
 
-    def properties_missing(self, hub: str, platform: Platform) -> None:
-        self._properties_missing.labels(hub, platform.value).inc()
+    def _properties_missing_in(self, fact: PropertiesMissing) -> None:
+        self._properties_missing.labels(fact.notification.hub, fact.platform.value).inc()
 
-    def store_failed(self, operation: str) -> None:
-        self._store_errors.labels("sqlite", operation).inc()
+    def _store_failed(self, fact: StoreFailed) -> None:
+        self._store_errors.labels("sqlite", fact.operation).inc()
 
     def transaction(self, operation: str, seconds: float) -> None:
         """Called from the store's threads."""

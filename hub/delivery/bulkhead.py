@@ -8,7 +8,7 @@ from typing import Generic, Protocol, TypeVar
 from hub.delivery.guard import MassInvalidationGuard
 from hub.outcome import OutcomeName, Reaction
 from hub.push import DELIVERED, PageVerdict, SendResult
-from hub.store.base import Lane
+from hub.work import Lane
 
 _TRIPS_AFTER = 20
 """Failures in a row, without one success between, that open the breaker."""

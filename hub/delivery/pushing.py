@@ -13,6 +13,7 @@ from hub.content.rendering import RenderedPage, Rendering
 from hub.delivery.bulkhead import Bulkhead
 from hub.delivery.pending import PendingPage, without_push_channel
 from hub.delivery.retry import RetryPolicy
+from hub.facts import AudienceFound, ChannelsGone, Crashed, PageAnswered, PushesDeferred, PushesEnded, PushesRetried
 from hub.notification import Platform
 from hub.observer import Observer
 from hub.outcome import OutcomeName, Reaction
@@ -119,7 +120,7 @@ class PushDelivery:
             try:
                 self._fill(pending, audience, sends)
             except Exception as error:
-                self._observer.crashed(f"notification {piece.notification.id}", error)
+                self._observer.observe(Crashed(work=f"notification {piece.notification.id}", error=error))
                 plan.broken.append(piece)
                 continue
             if pending.not_attempted:
@@ -128,7 +129,7 @@ class PushDelivery:
                 self._report_deferred(pending, due_at)
                 continue
             if piece.page is None:
-                self._observer.targeted(piece.notification, _by_platform(audience))
+                self._observer.observe(AudienceFound(notification=piece.notification, counts=_by_platform(audience)))
             if not pending.unanswered:
                 self._finish(pending)
         plan.sends = [send for each in sends.values() for send in each]
@@ -207,7 +208,10 @@ class PushDelivery:
         for platform in pending.deferred:
             bulkhead = self._bulkheads.get((work.notification.hub, platform))
             if bulkhead is not None and bulkhead.is_open:
-                self._observer.deferred(work.notification, platform, reason=bulkhead.trouble, due_at=due_at)
+                reason = bulkhead.trouble
+                self._observer.observe(
+                    PushesDeferred(notification=work.notification, platform=platform, reason=reason, due_at=due_at)
+                )
 
     # From pages to results
 
@@ -218,7 +222,7 @@ class PushDelivery:
             lane = send.owners[0][0].work.lane
             verdict = await send.bulkhead.send(lane, send.page, size=len(send.owners))
         except Exception as error:  # a sender's defect is its own platform's trouble, like that of its service
-            self._observer.crashed(f"the sender for {send.platform.value} of hub {send.hub}", error)
+            self._observer.observe(Crashed(work=f"the sender for {send.platform.value} of hub {send.hub}", error=error))
             verdict = PageVerdict(exceptions=dict.fromkeys(range(len(send.page)), _SENDER_CRASHED))
         elapsed = time.perf_counter() - started
         for pending, delivered, others in send.results(verdict):
@@ -233,7 +237,9 @@ class PushDelivery:
         if verdict.delivered:
             outcomes[OutcomeName.SUCCESS] += verdict.delivered
         timeouts = sum(result.timed_out for result in verdict.exceptions.values())
-        self._observer.answered(send.hub, send.platform, elapsed, outcomes, timeouts)
+        self._observer.observe(
+            PageAnswered(hub=send.hub, platform=send.platform, seconds=elapsed, outcomes=outcomes, timed_out=timeouts)
+        )
 
     def _take_result(self, pending: PendingPage, target: Target, result: SendResult) -> None:
         """Decide what becomes of a push: it ends, or is tried again."""
@@ -266,12 +272,17 @@ class PushDelivery:
         work = pending.work
         now = self._clock()
         for platform, counts in pending.counts.items():
-            self._observer.pushed(work.notification, platform, counts, reason=pending.main_reason(platform))
-            delivered = counts.get(OutcomeName.SUCCESS)
-            if delivered:
-                self._observer.delivered(platform, now - work.accepted_at, delivered)
+            self._observer.observe(
+                PushesEnded(
+                    notification=work.notification,
+                    platform=platform,
+                    outcomes=counts,
+                    seconds=now - work.accepted_at,
+                    reason=pending.main_reason(platform),
+                )
+            )
         for platform, count in pending.gone.items():
-            self._observer.gone(work.notification.hub, platform, count)
+            self._observer.observe(ChannelsGone(hub=work.notification.hub, platform=platform, count=count))
         retries = [*self._retry_pages(pending, now), *self._deferred_pages(pending)]
         self._done(
             PageResult(
@@ -299,7 +310,15 @@ class PushDelivery:
             pages.append(RetryPage(platform=platform, ordinals=ordinals, due_at=due_at, attempt=attempt))
             ((reason, _),) = Counter(result.reason for _, result in members).most_common(1)
             outcomes = Counter(result.outcome for _, result in members)
-            self._observer.retried(pending.work.notification, platform, outcomes, reason=reason, due_at=due_at)
+            self._observer.observe(
+                PushesRetried(
+                    notification=pending.work.notification,
+                    platform=platform,
+                    outcomes=outcomes,
+                    reason=reason,
+                    due_at=due_at,
+                )
+            )
         return pages
 
     def _due_at(self, pending: PendingPage, platform: Platform, now: float, retry_after: float | None) -> float:

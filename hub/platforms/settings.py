@@ -51,6 +51,7 @@ class PlatformSettings(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, coerce_numbers_to_str=True)
 
     ca_file: CaFile | None = None
+    """Certificates to trust in place of the system's."""
 
     @abstractmethod
     def sender(self) -> Sender:

@@ -272,7 +272,7 @@ async def test_events_that_wait_for_the_store_outlast_reloads_of_everything_else
     assert await going == 404  # it was told to come again, and found the path gone
     assert await post(daemon, "/in/elsewhere", "1") == 202
     assert await post(daemon, "/in/shop2", "1") == 202
-    ends = [(entry.source, entry.end.value) for entry in daemon.trail.entries()]
+    ends = [(entry.source, entry.outcome.value) for entry in daemon.trail.entries()]
     assert sorted(ends) == [("account", "accepted"), ("hr", "accepted"), ("shop", "accepted")]
 
 

@@ -134,16 +134,16 @@ class Daemon:
         samples = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
         return {name: float(value) for name, _, value in samples}
 
-    async def register(self, *installations: Mapping[str, Any]) -> None:
-        """Put installations into the hub, over its API."""
+    async def register(self, *installations: Mapping[str, Any], hub: str = HUB, key: str = KEY) -> None:
+        """Put installations into a hub, over its API."""
         async with httpx.AsyncClient(timeout=START_TIMEOUT) as client:
             for installation in installations:
-                url = f"{self.hub_url}/{HUB}/installations/{installation['installationId']}"
+                url = f"{self.hub_url}/{hub}/installations/{installation['installationId']}"
                 answer = await client.put(
                     url,
                     params={"api-version": "2020-06"},
                     json=installation,
-                    headers={"Authorization": authorization(url)},
+                    headers={"Authorization": authorization(url, key=key)},
                 )
                 answer.raise_for_status()
 
@@ -163,10 +163,10 @@ def _flows(line: str) -> bool:
     return not line.startswith("source ") or line.split(": ")[1] in ("running", "paused")
 
 
-def authorization(url: str) -> str:
+def authorization(url: str, *, key: str = KEY) -> str:
     """The Authorization header for a request to the hub API."""
     expires_at = datetime.now(UTC) + timedelta(minutes=30)
-    return shared_access_signature(url, key_name=KEY_NAME, key=KEY, expires_at=expires_at)
+    return shared_access_signature(url, key_name=KEY_NAME, key=key, expires_at=expires_at)
 
 
 def hubs(services: PushServices) -> dict[str, Any]:

@@ -104,6 +104,18 @@ def test_check_knows_its_keys_and_names_its_mistakes(tmp_path: Path) -> None:
     assert f"hubs.{HUB}.platforms.pigeon.ring: is empty" in said
 
 
+def test_the_schema_and_the_reference_have_its_keys() -> None:
+    schema = orjson.loads(_run("schema").stdout)
+    assert "Credentials for Pigeon post;" in str(schema)
+    assert "The ring that the pigeons of this hub wear." in str(schema)
+    assert "'enum': ['apns', 'fcm', 'wns', 'pigeon']" in str(schema)
+    assert "hubs.NAME.platforms.pigeon" in _run("schema", "--reference").stdout
+
+
 def _check(file: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tests.pigeon", "check", str(file)]
+    return _run("check", str(file))
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.pigeon", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)

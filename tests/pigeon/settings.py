@@ -10,7 +10,9 @@ class PigeonSettings(PlatformSettings):
     """Pigeons land in `loft`, a file, a line each."""
 
     ring: Secret
+    """The ring that the pigeons of this hub wear."""
     loft: Path
+    """The file where pigeons land."""
 
     def sender(self) -> Sender:
         """See `PlatformSettings.sender`."""

@@ -36,11 +36,17 @@ class ApnsSettings(PlatformSettings):
     """
 
     key: Annotated[Secret, AfterValidator(_signing_key)]
+    """The text of the .p8 file that signs provider tokens."""
     key_id: AppleId
+    """Apple's ten characters for that .p8 file."""
     team_id: AppleId
+    """Apple's ten characters for the developer account."""
     topic: Annotated[str, Field(min_length=1)]
+    """The bundle id of the app."""
     environment: Literal["production", "sandbox"] = "production"
+    """Which of Apple's two services the device tokens are from."""
     endpoint: Url | None = None
+    """An address in place of Apple's, such as a stand-in."""
 
     @property
     def origin(self) -> str:

@@ -55,7 +55,9 @@ class FcmSettings(PlatformSettings):
     """
 
     service_account: Annotated[Secret, AfterValidator(_service_account)]
+    """The text of the JSON file that Firebase makes."""
     endpoint: Url | None = None
+    """An address in place of Google's, such as a stand-in."""
 
     @property
     def origin(self) -> str:

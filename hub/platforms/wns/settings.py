@@ -17,10 +17,15 @@ class WnsSettings(PlatformSettings):
     """
 
     tenant: Annotated[str, Field(min_length=1)]
+    """The directory of the app registration in Entra ID."""
     client_id: Annotated[str, Field(min_length=1)]
+    """The app registration."""
     client_secret: Secret
+    """The password of the app registration."""
     token_url: Url | None = None
+    """Where access tokens are asked for, if not at Entra ID."""
     allowed_hosts: Annotated[tuple[str, ...], Field(min_length=1)] = ("notify.windows.com",)
+    """Channels elsewhere are refused, as a phone may register any address."""
 
     @property
     def token_address(self) -> str:

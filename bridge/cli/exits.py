@@ -1,0 +1,17 @@
+"""Exit codes: one table for all commands.
+
+0 done · 1 the configuration has mistakes, or the demo did not go as intended · 2 wrong arguments · 3 could not start (store
+locked or unreadable, address in use) · 4 a part failed while running, which the log names.
+"""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """How a command ended."""
+
+    DONE = 0
+    MISTAKES = 1
+    WRONG_ARGUMENTS = 2
+    CANNOT_START = 3
+    FAILED = 4

@@ -19,10 +19,12 @@ import pycurl
 import uvloop
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from pydantic import SecretStr
 
 from benchmarks.nginx import FastPushService, fast_push_service
 from benchmarks.pinning import MEASURED, OTHERS
-from hub.platforms.apns.sender import ApnsSender, ApnsSettings, requests_for
+from hub.platforms.apns.sender import ApnsSender, requests_for
+from hub.platforms.apns.settings import ApnsSettings
 from hub.push import PushGroup, PushPage
 from hub.transport.client import Transport
 from hub.transport.requests import RequestGroup
@@ -107,7 +109,12 @@ async def measure(service: FastPushService, *, count: int, rounds: int) -> None:
     key = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     ca_file = str(service.ca_file)
     settings = ApnsSettings(
-        key=key.decode(), key_id="K" * 10, team_id="T" * 10, topic=TOPIC, endpoint=service.url, ca_file=ca_file
+        key=SecretStr(key.decode()),
+        key_id="K" * 10,
+        team_id="T" * 10,
+        topic=TOPIC,
+        endpoint=service.url,
+        ca_file=service.ca_file,
     )
     plain, transport, sender = PlainLoop(ca_file), Transport(ca_file=ca_file), ApnsSender(settings)
     ways: dict[str, Callable[[PushPage], Awaitable[object]]] = {

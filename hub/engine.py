@@ -135,7 +135,7 @@ class Hub:
         remotes: Mapping[str, Destination[Sequence[Notification]]],
     ) -> None:
         for hub in hubs:
-            for platform in Platform:
+            for platform in Platform.declared():
                 sender = senders.get((hub, platform)) or NoCredential(platform)
                 listener = _Breaker(self._observer, hub, platform)
                 self.bulkheads[hub, platform] = Bulkhead(

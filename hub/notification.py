@@ -1,21 +1,62 @@
 """What goes into the hub: a notification, who it is for and what it says."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from typing import ClassVar, Final
 
 from hub.tags import TagExpression
 
 
-class Platform(Enum):
-    """The push services, by the names used in installations (Notification Hubs REST API)."""
+class Platform:
+    """A push service by its name in installations (Notification Hubs REST API), which the store keeps and metrics show.
 
-    APNS = "apns"
-    FCM = "fcmv1"
-    WNS = "wns"
+    There is one object for each name, so platforms compare by identity. `declared` has those of the table of push
+    services (`hub/platforms/table.py`); a stored name whose service was taken out of the table is a platform as well.
+    """
 
-    __hash__ = object.__hash__  # members are singletons; Enum's own hash runs Python code for each look-up
+    __slots__ = ("value",)
+
+    value: str
+    _declared: ClassVar[dict[str, "Platform"]] = {}
+
+    # The services that code and tests mention by name; one more service needs no name here.
+    APNS: ClassVar["Platform"]
+    FCM: ClassVar["Platform"]
+    WNS: ClassVar["Platform"]
+
+    def __new__(cls, name: str) -> "Platform":
+        return PLATFORM_NAMED[name]
+
+    def __reduce__(self) -> tuple[type["Platform"], tuple[str]]:
+        return Platform, (self.value,)
+
+    def __repr__(self) -> str:
+        return f"Platform({self.value!r})"
+
+    @classmethod
+    def declare(cls, platform: "Platform") -> None:
+        """Make it one of `declared`; the table of push services does so for each line it has."""
+        cls._declared[platform.value] = platform
+
+    @classmethod
+    def declared(cls) -> Collection["Platform"]:
+        """The platforms that can be registered and sent to, in the order of the table."""
+        return cls._declared.values()
+
+
+class _PlatformByName(dict[str, Platform]):
+    def __missing__(self, name: str) -> Platform:
+        platform = self[name] = object.__new__(Platform)
+        platform.value = name
+        return platform
+
+
+PLATFORM_NAMED: Final[Mapping[str, Platform]] = _PlatformByName()
+"""`PLATFORM_NAMED[name]` is `Platform(name)`, at the speed of a dictionary: the store asks once a registration."""
+
+Platform.APNS, Platform.FCM, Platform.WNS = map(Platform, ("apns", "fcmv1", "wns"))
 
 
 class Priority(Enum):

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hub.platforms.table import services
+
 TEXT: Mapping[str, Any] = {"type": ["string", "number", "boolean"]}
 _NAMES: Mapping[str, Any] = {"anyOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1}]}
 _DURATION: Mapping[str, Any] = {"type": ["string", "number"], "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d)?)+$|\$\{"}
-_PLATFORM_NAMES: Mapping[str, Any] = {"enum": ["apns", "fcm", "wns"]}
+_PLATFORM_NAMES: Mapping[str, Any] = {"enum": [each.name for each in services()]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +108,7 @@ RULE: Mapping[str, Key] = {
     "platforms": Key(
         says="Only phones of these push services are notified.",
         schema={"anyOf": [_PLATFORM_NAMES, {"type": "array", "items": _PLATFORM_NAMES, "minItems": 1}]},
-        type="list of apns, fcm, wns",
+        type=f"list of {', '.join(each.name for each in services())}",
         default="all of them",
     ),
     "stop": Key(
@@ -140,7 +142,7 @@ def _property(key: Key) -> dict[str, Any]:
     if key.below is not None and not key.entry:
         schema = schema_of(key.below)
     elif key.below is not None:
-        entries = {name: schema_of(key.below) for name in ("apns", "fcm", "wns")}
+        entries = {name: schema_of(key.below) for name in (each.name for each in services())}
         schema = {"type": "object", "properties": entries, "additionalProperties": False}
     if key.below is AUDIENCE:
         schema = {"anyOf": [TEXT, schema]}

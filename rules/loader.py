@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from hub.notification import Platform, Priority
+from hub.platforms.table import services
 from hub.tags import MaxTags
 from rules import language
 from rules.audience import AudienceFor, compile_installation, compile_tags, compile_user, everyone
@@ -22,7 +23,7 @@ from rules.render import Text, compile_text
 from rules.units import spelled
 from rules.when import When
 
-PLATFORMS: Mapping[str, Platform] = {"apns": Platform.APNS, "fcm": Platform.FCM, "wns": Platform.WNS}
+PLATFORMS: Mapping[str, Platform] = {each.name: each.platform for each in services()}
 """The platforms by the names that a configuration uses."""
 
 LATER_PLATFORMS = ("adm", "baidu", "huawei", "mpns", "webpush", "xiaomi")

@@ -16,6 +16,8 @@ import orjson
 from lxml import etree
 
 from hub.notification import NativeContent, Platform
+from hub.platforms.table import services, traits_of
+from hub.platforms.traits import PayloadKind
 from rules import language
 from rules.errors import RenderError
 from rules.event import Event
@@ -28,7 +30,6 @@ from rules.reading import fields, template
 from rules.render import MAX_TEXT, Text, renderer
 from rules.text import json_of, text_of
 
-_HEADER_PREFIX = {Platform.APNS: "apns-", Platform.WNS: "x-wns-"}
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
@@ -64,9 +65,10 @@ def compile_native(platform: Platform, node: Node, problems: Problems) -> Native
 
 
 def _headers(platform: Platform, node: Node, problems: Problems) -> tuple[tuple[str, Callable[[Event], str]], ...]:
-    prefix = _HEADER_PREFIX.get(platform)
-    if prefix is None:
-        hint = "what FCM is told stands in message.android, .apns and .webpush" if node.value else ""
+    traits = traits_of(platform)
+    prefix = traits.header_prefix.lower()
+    if not prefix:
+        hint = traits.header_advice if node.value else ""
         problems.add(node, "this platform has no headers for a payload", hint, mark=node.key_mark)
         return ()
     if not isinstance(node.value, dict):
@@ -75,12 +77,17 @@ def _headers(platform: Platform, node: Node, problems: Problems) -> tuple[tuple[
     headers = []
     for name, entry in node.value.items():
         if not name.lower().startswith(prefix) or not _HEADER_NAME.fullmatch(name):
-            other = next((there.value for there, begin in _HEADER_PREFIX.items() if name.lower().startswith(begin)), "")
+            other = _service_of(name.lower())
             hint = f"this is a header of {other}" if other and not name.lower().startswith(prefix) else ""
             problems.add(entry, f"expected a header beginning with {prefix}", hint, mark=entry.key_mark)
         elif (text := template(entry, problems)) is not None:
             headers.append((name, renderer(text.pieces, _header_value)))
     return tuple(headers)
+
+
+def _service_of(header: str) -> str:
+    prefixes = {each.header_prefix.lower(): each.platform.value for each in services() if each.header_prefix}
+    return next((name for prefix, name in prefixes.items() if header.startswith(prefix)), "")
 
 
 def _header_value(value: Any) -> str:
@@ -91,8 +98,8 @@ def _header_value(value: Any) -> str:
 
 
 def _payload(platform: Platform, node: Node, problems: Problems) -> Callable[[Event], bytes] | None:
-    text = node.value
-    if isinstance(text, str) and platform is Platform.WNS and not text.lstrip().startswith(("{", "[")):
+    traits, text = traits_of(platform), node.value
+    if isinstance(text, str) and traits.payload is PayloadKind.XML and not text.lstrip().startswith(("{", "[")):
         return _xml(text, node, problems) if text.lstrip().startswith("<") else _raw(node, problems)
     parsed = payload_node(node, problems)
     if parsed is None:
@@ -101,12 +108,11 @@ def _payload(platform: Platform, node: Node, problems: Problems) -> Callable[[Ev
     if not isinstance(node.value, dict):
         problems.add(node, "expected an object, or a text that is one in JSON")
         return None
-    if platform is Platform.FCM and "message" not in node.value:
-        problems.add(
-            node, "expected the key message, which holds all the others", "FCM HTTP v1, projects.messages.send"
-        )
+    root = traits.payload_root
+    if root and root not in node.value:
+        problems.add(node, f"expected the key {root}, which holds all the others", traits.payload_reference)
         return None
-    tree = _tree(node, problems, is_fcm_text if platform is Platform.FCM else None)
+    tree = _tree(node, problems, traits.wants_text)
     try:
         json_of(tree)
     except RenderError as error:
@@ -126,30 +132,6 @@ def payload_node(node: Node, problems: Problems) -> Node | None:
     except RecursionError:
         problems.add(node, "nested too deep")
     return None
-
-
-def fcm_name(name: str) -> str:
-    """The name of a field of FCM in snake case: JSON of protocol buffers takes camel case too."""
-    return re.sub(r"[A-Z]", lambda letter: f"_{letter[0].lower()}", name)
-
-
-_FCM_MAPS = (("data",), ("android", "data"), ("apns", "headers"), ("webpush", "data"), ("webpush", "headers"))
-_FCM_TEXTS = frozenset(
-    "title body image icon color sound tag click_action body_loc_key title_loc_key channel_id ticker event_time"  # noqa: SIM905 - a table
-    " collapse_key priority ttl restricted_package_name analytics_label link body_loc_args title_loc_args".split()
-)
-
-
-def is_fcm_text(path: Path) -> bool:
-    """Whether a value at a path below the payload has to be text for FCM, which refuses a number or a boolean there.
-
-    `apns.payload` and `webpush.notification` are for other services: in them values keep their types.
-    """
-    below = tuple(map(fcm_name, path[1:]))
-    if below[:-1] in _FCM_MAPS:
-        return True
-    is_foreign = below[:2] in (("apns", "payload"), ("webpush", "notification"))
-    return bool(below) and not is_foreign and below[-1] in _FCM_TEXTS
 
 
 def _no_json(constant: str) -> float:

@@ -9,6 +9,7 @@ from bridge.config.reload import Refusal
 from bridge.observe.facts import SourceState, SourceStatus
 from hub.delivery.bulkhead import Bulkhead
 from hub.notification import Notification, Platform
+from hub.platforms.table import services
 from hub.push import PushPage
 from hub.store.health import StoreTrouble
 
@@ -153,7 +154,8 @@ def lines(parts: Sequence[Part]) -> list[str]:
 def parts_at(parts: Sequence[Part], path: str) -> list[Part]:
     """The parts at a path below `/readyz`: `store`, `sources`, `sources/NAME`, `push-services/HUB/PLATFORM`, ..."""
     kind, _, name = path.strip("/").partition("/")
-    names = (name, f"{name}v1") if name.endswith("/fcm") else (name,)  # `fcm`, as in the configuration
+    hub, slash, service = name.rpartition("/")  # by the name in the configuration too
+    names = (name, *(f"{hub}{slash}{each.platform.value}" for each in services() if each.name == service))
     return [part for part in parts if PATHS.get(kind) == part.kind and (not name or part.name in names)]
 
 

@@ -21,26 +21,6 @@ from connectors.duration import seconds
 from connectors.size import byte_count
 from rules.units import spelled
 
-_DESCRIBED: Mapping[str, str] = {
-    "hubs.NAME.platforms.apns.key": "The text of the .p8 file that signs provider tokens.",
-    "hubs.NAME.platforms.apns.key_id": "Apple's ten characters for that .p8 file.",
-    "hubs.NAME.platforms.apns.team_id": "Apple's ten characters for the developer account.",
-    "hubs.NAME.platforms.apns.topic": "The bundle id of the app.",
-    "hubs.NAME.platforms.apns.environment": "Which of Apple's two services the device tokens are from.",
-    "hubs.NAME.platforms.apns.endpoint": "An address in place of Apple's, such as a stand-in.",
-    "hubs.NAME.platforms.apns.ca_file": "Certificates to trust in place of the system's.",
-    "hubs.NAME.platforms.fcm.service_account": "The text of the JSON file that Firebase makes.",
-    "hubs.NAME.platforms.fcm.endpoint": "An address in place of Google's, such as a stand-in.",
-    "hubs.NAME.platforms.fcm.ca_file": "Certificates to trust in place of the system's.",
-    "hubs.NAME.platforms.wns.tenant": "The directory of the app registration in Entra ID.",
-    "hubs.NAME.platforms.wns.client_id": "The app registration.",
-    "hubs.NAME.platforms.wns.client_secret": "The password of the app registration.",
-    "hubs.NAME.platforms.wns.token_url": "Where access tokens are asked for, if not at Entra ID.",
-    "hubs.NAME.platforms.wns.allowed_hosts": "Channels elsewhere are refused, as a phone may register any address.",
-    "hubs.NAME.platforms.wns.ca_file": "Certificates to trust in place of the system's.",
-}
-"""Of settings whose classes do not say it themselves yet."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyOfModel:
@@ -83,7 +63,7 @@ def keys_of(model: type[BaseModel], above: str = "") -> list[KeyOfModel]:
         keys.append(
             KeyOfModel(
                 path=path,
-                says=field.description or says.get(name, "") or _DESCRIBED.get(path, ""),
+                says=field.description or says.get(name, ""),
                 annotation=field.annotation,
                 constraints=tuple(field.metadata),
                 required=field.is_required(),

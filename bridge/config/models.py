@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, create_model, model_validator
 
-from bridge.config.credentials import Apns, Fcm, Remote, Tls, Wns
+from bridge.config.credentials import Remote, Tls
 from bridge.config.section import Secret, Section, form
 from bridge.decode import DecodeSettings
 from bridge.decode.base import ValueType
@@ -22,6 +22,8 @@ from connectors.duration import Duration
 from connectors.size import Size
 from connectors.table import CONNECTORS
 from hub.notification import Platform
+from hub.platforms.settings import PlatformSettings
+from hub.platforms.table import services
 from hub.tags import MaxTags
 from rules.engine import RuleSet
 from rules.errors import ExpressionError
@@ -359,21 +361,39 @@ class AccessPolicySettings(Section):
     """Another secret that is good as well, so that keys can be changed one after the other."""
 
 
-class Platforms(Section):
+class _Platforms(Section):
     """Credentials for the push services; a platform without is not sent to."""
 
-    apns: Apns | None = None
-    """Credentials for Apple's service."""
-    fcm: Fcm | None = None
-    """Credentials for Firebase Cloud Messaging."""
-    wns: Wns | None = None
-    """Credentials for the Windows service."""
+    @property
+    def settings(self) -> Mapping[Platform, PlatformSettings]:
+        """By platform, for those that have credentials."""
+        given = {each.platform: getattr(self, each.name) for each in services()}
+        return {platform: settings for platform, settings in given.items() if settings is not None}
 
     @property
     def configured(self) -> frozenset[Platform]:
         """The platforms that have credentials."""
-        all_of = {Platform.APNS: self.apns, Platform.FCM: self.fcm, Platform.WNS: self.wns}
-        return frozenset(platform for platform, credentials in all_of.items() if credentials is not None)
+        return frozenset(self.settings)
+
+
+if TYPE_CHECKING:
+    Platforms = _Platforms
+else:  # a key for each push service of the table
+    Platforms = create_model(
+        "Platforms",
+        __base__=_Platforms,
+        __doc__=_Platforms.__doc__,
+        **{
+            each.name: (
+                each.settings | None,
+                Field(
+                    default=None,
+                    description=f"Credentials for {each.title}; without them none of its phones is sent to.",
+                ),
+            )
+            for each in services()
+        },
+    )
 
 
 class HubSettings(Section):

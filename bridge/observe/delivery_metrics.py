@@ -19,6 +19,7 @@ from hub.facts import (
 )
 from hub.notification import Everyone, Platform
 from hub.outcome import DELIVERY_LABELS, OutcomeName, State, Unreached
+from hub.platforms.table import services
 
 ENDED = {
     State.COMPLETED: "completed",
@@ -49,7 +50,7 @@ class DeliveryMetrics:
     def __init__(self, metrics: MetricSet) -> None:
         counter, gauge, histogram = metrics.counter, metrics.gauge, metrics.histogram
         self._inhabited: set[tuple[str, Platform]] = set()
-        platforms = values_of(Platform)
+        platforms = tuple(each.platform.value for each in services())
         self._devices = gauge("devices", "Live registrations.", hub=Named.HUBS, platform=platforms)
         self._audience = histogram(
             "audience_devices",
@@ -137,7 +138,7 @@ class DeliveryMetrics:
         self._inhabited = set(counts)
 
     def set_bulkheads(self, bulkheads: Mapping[tuple[str, Platform], Breaker]) -> None:
-        in_flight = dict.fromkeys(Platform, 0)
+        in_flight = dict.fromkeys((each.platform for each in services()), 0)
         for (hub, platform), bulkhead in bulkheads.items():
             in_flight[platform] += bulkhead.in_flight
             self._circuit.labels(platform.value, hub).set(bulkhead.is_open)

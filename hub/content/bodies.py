@@ -99,26 +99,11 @@ def _is_json(body: str) -> bool:
 
 
 def xml_pieces(body: str) -> list[Piece]:
-    """XML that `xml_root` has checked, with slots for attribute values and texts of leaf elements.
+    """XML that is well-formed, with slots for attribute values and texts of leaf elements.
 
     Raises: TemplateError.
     """
     return _cut(body, _xml_slots(body))
-
-
-def xml_root(body: str) -> str:
-    """The local name of the root element of well-formed XML in UTF-8. Raises: TemplateError."""
-    # Without a document type there are no entities to expand; the words may not even be in a comment.
-    if "<!DOCTYPE" in body:
-        raise TemplateError("body: a document type is not allowed", where="body")
-    try:
-        root = etree.fromstring(body.encode(), etree.XMLParser(resolve_entities=False, no_network=True))
-    except etree.XMLSyntaxError as error:
-        raise TemplateError(f"body: it is no XML: {error}", where="body") from error
-    encoding = root.getroottree().docinfo.encoding
-    if encoding and encoding.lower() != "utf-8":
-        raise TemplateError(f"body: it is sent as UTF-8 and says {encoding}", where="body")
-    return etree.QName(root).localname
 
 
 def _xml_slots(body: str) -> Iterator[tuple[int, int, Slot]]:

@@ -4,19 +4,17 @@ Filling is done for every send, so all that can be is decided when compiling.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hub.content.bodies import Piece, Slot, json_pieces, raw_pieces, xml_pieces, xml_root
+from hub.content.bodies import Piece, Slot, json_pieces, raw_pieces, xml_pieces
 from hub.content.expressions import MAX_FILLED, Expression, parse_value
 from hub.dates import parse_date
 from hub.errors import FilledTooLargeError, InvalidRequestError, TemplateError
 from hub.installation import Template
 from hub.notification import Platform
-from hub.platforms.fcm.body import v1_body
-
-WNS_TYPES = {"toast": "wns/toast", "tile": "wns/tile", "badge": "wns/badge"}
-"""What `X-WNS-Type` says for each root element."""
+from hub.platforms.table import services, traits_of
+from hub.platforms.traits import PayloadKind, Traits, template_error
 
 MAX_BODY = 16 * 1024
 """Bytes of a template's body: three times what the most generous service takes, for expressions are longer than values."""
@@ -24,9 +22,14 @@ MAX_BODY = 16 * 1024
 MAX_TERMS = 500
 """Properties and quoted texts in one template; each is looked up for every send."""
 
-_HEADER_PREFIX = {Platform.APNS: "apns-", Platform.WNS: "X-WNS-"}
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,100}")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
+
+_PIECES: Mapping[PayloadKind, Callable[[str], list[Piece]]] = {
+    PayloadKind.JSON: json_pieces,
+    PayloadKind.XML: xml_pieces,
+    PayloadKind.RAW: raw_pieces,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,51 +102,51 @@ class CompiledTemplate:
 def compile_template(template: Template, platform: Platform) -> CompiledTemplate:
     """Check a template as the service does when it is registered, and make it ready to be filled.
 
-    The body is JSON for APNs and FCM, XML for WNS, and for another type than toast, tile and badge JSON or text too.
-    `X-WNS-Type` is derived from the root element when it is not given. An FCM body may lack the `message` around it.
+    What a body and its headers have to be is for the traits of the platform to say.
 
     Raises: TemplateError.
     """
     size = len(template.body.encode())
     if size > MAX_BODY:
         raise TemplateError(f"body: it has {size} bytes, {MAX_BODY} are allowed", where="body")
-    headers = _compile_headers(template.headers, platform)
-    match platform:
-        case Platform.APNS:
-            pieces = json_pieces(template.body)
-        case Platform.FCM:
-            pieces = _compile_fcm(template.body)
-        case Platform.WNS:
-            pieces = _compile_wns(template.body, headers)
+    traits = traits_of(platform)
+    headers = _compile_headers(template.headers, traits)
+    try:
+        checked = traits.template_body(template.body, headers)
+    except InvalidRequestError as error:
+        raise template_error(error) from error
+    headers.update(checked.headers)
+    pieces = _PIECES[checked.kind](checked.text)
     expressions = [piece.expression for piece in pieces if isinstance(piece, Slot)]
     terms = sum(len(expression.terms) for expression in expressions)
     if terms > MAX_TERMS:
         raise TemplateError(
             f"body: its expressions have {terms} properties and quoted texts, {MAX_TERMS} are allowed", where="body"
         )
-    return CompiledTemplate(pieces, headers, _compile_expiry(template.expiry, platform))
+    return CompiledTemplate(pieces, headers, _compile_expiry(template.expiry, traits))
 
 
-def _compile_headers(headers: Mapping[str, str], platform: Platform) -> dict[str, str | Expression]:
-    prefix = _HEADER_PREFIX.get(platform)
+def _compile_headers(headers: Mapping[str, str], traits: Traits) -> dict[str, str | Expression]:
+    prefix, name_of_platform = traits.header_prefix, traits.platform.value
     compiled: dict[str, str | Expression] = {}
     for name, text in headers.items():
         where = f"header {name[:60]}"
-        if prefix is None:
-            raise TemplateError(f"{where}: templates for {platform.value} have no headers", where=where)
+        if not prefix:
+            raise TemplateError(f"{where}: templates for {name_of_platform} have no headers", where=where)
         if not name.lower().startswith(prefix.lower()) or not _HEADER_NAME.fullmatch(name):
-            raise TemplateError(f"{where}: headers for {platform.value} begin with {prefix}", where=where)
+            raise TemplateError(f"{where}: headers for {name_of_platform} begin with {prefix}", where=where)
         if _CONTROLS.search(text):
             raise TemplateError(f"{where}: a header has no control characters", where=where)
         compiled[name] = parse_value(text, where=where)
     return compiled
 
 
-def _compile_expiry(text: str | None, platform: Platform) -> str | Expression | None:
+def _compile_expiry(text: str | None, traits: Traits) -> str | Expression | None:
     if text is None:
         return None
-    if platform is not Platform.APNS:
-        raise TemplateError("expiry: only templates for apns have one", where="expiry")
+    if not traits.has_expiry:
+        names = ", ".join(each.platform.value for each in services() if each.has_expiry)
+        raise TemplateError(f"expiry: only templates for {names} have one", where="expiry")
     expiry = parse_value(text, where="expiry")
     if isinstance(expiry, str) and expiry != "0":
         try:
@@ -151,28 +154,3 @@ def _compile_expiry(text: str | None, platform: Platform) -> str | Expression | 
         except InvalidRequestError as error:
             raise TemplateError(f"expiry: {error}", where="expiry") from error
     return expiry
-
-
-def _compile_fcm(body: str) -> list[Piece]:
-    try:
-        message = v1_body(body)
-    except InvalidRequestError as error:
-        raise TemplateError(f"body: {error}", where="body") from error
-    return json_pieces(message)
-
-
-def _compile_wns(body: str, headers: dict[str, str | Expression]) -> list[Piece]:
-    wns_type = next((value for name, value in headers.items() if name.lower() == "x-wns-type"), None)
-    if not body.lstrip().startswith("<"):
-        if wns_type is None or wns_type in WNS_TYPES.values():
-            raise TemplateError("body: templates for wns are XML, or have the header X-WNS-Type: wns/raw", where="body")
-        return raw_pieces(body)
-    root = xml_root(body)
-    if wns_type is None:
-        if root not in WNS_TYPES:
-            raise TemplateError(
-                f"header X-WNS-Type: needed for a root element {root[:60]!r}; it is derived for toast, tile and badge",
-                where="header X-WNS-Type",
-            )
-        headers["X-WNS-Type"] = WNS_TYPES[root]
-    return xml_pieces(body)

@@ -18,11 +18,12 @@ from xml.sax.saxutils import unescape
 import orjson
 
 from hub.delivery.remote_settings import RemoteSettings
-from hub.notification import Everyone, NativeContent, Notification, Platform, TemplateContent
+from hub.notification import Everyone, NativeContent, Notification, TemplateContent
 from hub.outcome import OutcomeName, Reaction
 from hub.platforms.headers import HeaderError, field_lines, given_fields
 from hub.platforms.hints import fit_headers
 from hub.platforms.results import malformed
+from hub.platforms.table import services, traits_of
 from hub.platforms.verdict_classes import (
     CREDENTIALS,
     FORMAT,
@@ -33,7 +34,6 @@ from hub.platforms.verdict_classes import (
     UNAVAILABLE,
     Meaning,
 )
-from hub.platforms.wns.sender import type_of
 from hub.push import PageVerdict, SendResult
 from hub.transport.answers import retry_after
 from hub.transport.client import Transport
@@ -46,12 +46,6 @@ CONNECTIONS: Final = 32  # neither Azure nor pushbridge is known to offer HTTP/2
 
 _RENEW_BEFORE: Final = 300  # seconds
 _MAX_DETAIL: Final = 200  # characters of the other's words that are kept
-_FORMATS: Final[Mapping[Platform, str]] = {
-    Platform.APNS: "apple",
-    Platform.FCM: "fcmv1",
-    Platform.WNS: "windows",
-}
-_NATIVE_HEADERS: Final = ("apns-", "x-wns-")
 _DETAIL: Final = re.compile(r"<Detail>(.*?)(?:\.?TrackingId:|</Detail>)", re.DOTALL)
 _STATUSES: Final[Mapping[int, Meaning]] = {
     400: FORMAT,
@@ -115,7 +109,7 @@ def request_for(
             fields["content-type"] = "application/json;charset=utf-8"
         else:
             body = content.payload
-            fields["servicebusnotification-format"] = _FORMATS[content.platform]
+            fields["servicebusnotification-format"] = traits_of(content.platform).wire_format
             fields |= _native_fields(content)
         lines = field_lines(fields)
     except HeaderError as error:
@@ -129,13 +123,10 @@ def _native_fields(content: NativeContent) -> dict[str, str]:
 
     Raises: HeaderError.
     """
-    fields = fit_headers(given_fields(content.headers, allowed=_NATIVE_HEADERS))
-    fields["content-type"] = "application/json;charset=utf-8"
-    if content.platform is Platform.WNS:
-        kind = fields.setdefault("x-wns-type", type_of(content.payload))
-        is_raw = kind.strip().lower() == "wns/raw"
-        fields["content-type"] = "application/octet-stream" if is_raw else "application/xml"
-    return fields
+    traits = traits_of(content.platform)
+    allowed = tuple(each.header_prefix.lower() for each in services() if each.header_prefix)
+    fields = fit_headers(given_fields(content.headers, allowed=allowed), traits.hints)
+    return traits.remote_fields(fields, content.payload)
 
 
 def signature(settings: RemoteSettings, expires_at: int) -> str:

@@ -14,6 +14,7 @@ from hub.dates import format_date, parse_date
 from hub.errors import InvalidRequestError, TagError, TemplateError
 from hub.installation import MAX_ID_LENGTH, Installation, Registration, Template
 from hub.notification import Platform
+from hub.platforms.table import services, traits_of
 from hub.tags import MAX_TAG_LENGTH, installation_tag, is_service_tag_value, tag_key, user_tag, valid_tag
 
 MAX_TAGS = 60
@@ -27,16 +28,6 @@ _HUB_S_OWN = ("$", "%")
 """How tags begin that no phone sets: service tags, and the index's own keys (`hub/store/audience.py`)."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_WNS_CHANNEL = re.compile(r"([^/?#]*)([^#]*)")
-_APNS_TOKEN = re.compile(r"(?:[0-9A-Fa-f]{2})+")
-_PLATFORMS = {
-    "apns": Platform.APNS,
-    "fcmv1": Platform.FCM,
-    # Google's legacy API is gone; its tokens are FCM v1's tokens.
-    "gcm": Platform.FCM,
-    "fcm": Platform.FCM,
-    "wns": Platform.WNS,
-}
 _NOT_YET = frozenset({"mpns", "adm", "baidu", "browser", "xiaomi"})
 
 
@@ -66,7 +57,7 @@ def installation_from_document(id: str, document: Mapping[str, Any], *, max_tags
     return Installation(
         id=id,
         platform=platform,
-        push_channel=canonical_push_channel(platform, _text(given, "pushChannel")),
+        push_channel=traits_of(platform).push_channel(_text(given, "pushChannel")),
         user_id=user_id,
         tags=tags,
         templates=_templates(_object(given, "templates"), platform, own, max_tags),
@@ -132,34 +123,15 @@ def registrations_of(installation: Installation) -> list[Registration]:
     ]
 
 
-def canonical_push_channel(platform: Platform, text: str) -> str:
-    """The handle as it is stored and compared: APNs tokens in upper-case hex, WNS a URL with its host in lower
-    case and without default port and fragment, FCM as it came. So one phone cannot be registered as two by its spelling.
-
-    Raises: InvalidRequestError.
-    """
-    match platform:
-        case Platform.APNS:
-            if not _APNS_TOKEN.fullmatch(text):
-                raise InvalidRequestError("pushChannel: an APNs device token is an even number of hex digits")
-            return text.upper()
-        case Platform.WNS:
-            if not text.lower().startswith("https://"):
-                raise InvalidRequestError("pushChannel: a WNS channel is an https:// URL")
-            host, path = _WNS_CHANNEL.match(text, len("https://")).groups()  # type: ignore[union-attr]  # it matches any text
-            return f"https://{host.lower().removesuffix(':443')}{'/' if path.startswith('?') else ''}{path}"
-        case Platform.FCM:
-            pass
-    return text
-
-
 def _platform(text: str) -> Platform:
     name = text.lower()
+    known = {name: each.platform for each in services() for name in (each.platform.value, *each.other_names)}
+    if name in known:
+        return known[name]
+    supported = ", ".join(known)
     if name in _NOT_YET:
-        raise InvalidRequestError(f"platform {name} is not supported yet; supported are {', '.join(_PLATFORMS)}")
-    if name not in _PLATFORMS:
-        raise InvalidRequestError(f"unknown platform {text[:60]!r}; supported are {', '.join(_PLATFORMS)}")
-    return _PLATFORMS[name]
+        raise InvalidRequestError(f"platform {name} is not supported yet; supported are {supported}")
+    raise InvalidRequestError(f"unknown platform {text[:60]!r}; supported are {supported}")
 
 
 def _templates(given: Mapping[str, Any], platform: Platform, own: str | None, max_tags: int) -> dict[str, Template]:

@@ -69,7 +69,9 @@ def kinds_for(content: Content, platforms: frozenset[Platform] | None) -> dict[P
     if isinstance(content, NativeContent):
         return {content.platform: kind_key("native", content.platform)}
     return {
-        platform: kind_key("template", platform) for platform in Platform if platforms is None or platform in platforms
+        platform: kind_key("template", platform)
+        for platform in Platform.declared()
+        if platforms is None or platform in platforms
     }
 
 

@@ -56,7 +56,9 @@ def _devices_of(
 ) -> ListPage[Device]:
     """A document with several matching registrations is listed once, at the first of them."""
     of_tag = lru_cache(maxsize=None)(partial(members, connection, hub))
-    everyone = BitMap.union(BitMap(), *(of_tag(kind_key(kind, p)) for kind in ("native", "template") for p in Platform))
+    everyone = BitMap.union(
+        BitMap(), *(of_tag(kind_key(kind, p)) for kind in ("native", "template") for p in Platform.declared())
+    )
     matched = matching(audience, of_tag, everyone)
     start = matched.rank(after)
     found: list[Device] = []

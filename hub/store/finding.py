@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from pyroaring import BitMap
 
-from hub.notification import Everyone, NativeContent, Notification, Platform
+from hub.notification import PLATFORM_NAMED, Everyone, NativeContent, Notification, Platform
 from hub.outcome import Unreached
 from hub.store.audience import Kind, driving_tags, kind_key, kinds_for, matching, pages_of, wanted_tags, why_nobody
 from hub.store.base import PAGE_SIZE, Audience, StoredTemplate, Target
@@ -20,7 +20,6 @@ from hub.tags import Tag, TagExpression, matches, tag_key
 _TARGET_COLUMNS = (
     "r.ordinal, r.platform, r.push_channel, r.template, r.push_variables, r.registered_at, r.sibling, r.tags"
 )
-_PLATFORMS = {platform.value: platform for platform in Platform}
 
 
 def audience_of(connection: sqlite3.Connection, notification: Notification, *, now: float) -> Audience:
@@ -67,7 +66,7 @@ def _from_candidates(
     chosen = [
         row
         for row in rows.values()
-        if _PLATFORMS[row[1]] in platforms
+        if PLATFORM_NAMED[row[1]] in platforms
         and (single or matches(expression, frozenset(tag_key(tag) for tag in orjson.loads(row[7]))))
     ]
     chosen.sort()
@@ -79,7 +78,7 @@ def _from_candidates(
         return Audience(targets=[_target(row) for row in chosen], skipped=skipped)
     by_platform: dict[Platform, BitMap] = {}
     for row in chosen:
-        by_platform.setdefault(_PLATFORMS[row[1]], BitMap()).add(row[0])
+        by_platform.setdefault(PLATFORM_NAMED[row[1]], BitMap()).add(row[0])
     return Audience(pages=_paged(by_platform), skipped=skipped)
 
 
@@ -151,7 +150,7 @@ def _kinds_of_candidates(
             if matches(expression, frozenset(tag_key(one) for one in orjson.loads(carried))):
                 found = True
                 if is_alive:
-                    live.add((_PLATFORMS[platform], bool(is_template)))
+                    live.add((PLATFORM_NAMED[platform], bool(is_template)))
     return found, live
 
 
@@ -161,7 +160,7 @@ def _kinds_by_bitmaps(
     """As `_kinds_of_candidates`, by whole tags: a kind lives if one of up to a page of its registrations does."""
     found, live = False, set[Kind]()
     of_tag = lru_cache(maxsize=None)(partial(members, connection, hub))
-    for platform in Platform:
+    for platform in Platform.declared():
         for kind in ("native", "template"):
             matched = matching(notification.audience, of_tag, of_tag(kind_key(kind, platform)))
             found = found or bool(matched)
@@ -209,7 +208,7 @@ def _doubles(rows: Iterable[tuple[Any, ...]]) -> dict[Platform, BitMap]:
         if row[6]:
             channel = (row[1], row[2])
             if channel in seen:
-                doubles.setdefault(_PLATFORMS[row[1]], BitMap()).add(row[0])
+                doubles.setdefault(PLATFORM_NAMED[row[1]], BitMap()).add(row[0])
             seen.add(channel)
     return doubles
 
@@ -219,4 +218,6 @@ def _paged(by_platform: Mapping[Platform, BitMap]) -> list[tuple[Platform, BitMa
 
 
 def _target(row: tuple[Any, ...]) -> Target:
-    return Target(row[0], _PLATFORMS[row[1]], row[2], row[3], orjson.loads(row[4]) if row[4] else None, row[5], row[7])
+    return Target(
+        row[0], PLATFORM_NAMED[row[1]], row[2], row[3], orjson.loads(row[4]) if row[4] else None, row[5], row[7]
+    )

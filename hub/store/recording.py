@@ -187,7 +187,7 @@ def details(connection: sqlite3.Connection, hub: str, notification_id: str) -> N
     if format_ != TEMPLATE:
         meant = frozenset([Platform(format_)])
     else:
-        meant = frozenset(Platform) if platforms is None else platforms_of(platforms)
+        meant = frozenset(Platform.declared()) if platforms is None else platforms_of(platforms)
     return NotificationDetails(
         notification_id=notification_id,
         state=State(state),
@@ -196,6 +196,6 @@ def details(connection: sqlite3.Connection, hub: str, notification_id: str) -> N
         ended_at=None if ended_at is None else moment(ended_at),
         body=content.decode("utf-8", "replace"),
         tags=audience or "",
-        platforms=tuple(platform for platform in Platform if platform in meant),
+        platforms=tuple(platform for platform in Platform.declared() if platform in meant),
         counts=_named(orjson.loads(counts)) if counts else {},
     )

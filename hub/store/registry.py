@@ -12,13 +12,12 @@ import orjson
 
 from hub.errors import InvalidRequestError, NotFoundError, PreconditionError
 from hub.installation import Installation, Registration, Template
-from hub.notification import Platform
+from hub.notification import PLATFORM_NAMED, Platform
 from hub.store.audience import kind_key
 from hub.store.hubs import hub_id, known_hub_id
 from hub.store.tag_index import TagChanges, members
 from hub.tags import installation_tag, tag_key
 
-_PLATFORMS = {platform.value: platform for platform in Platform}
 _MOVED = "another user registered this push channel"
 
 
@@ -296,8 +295,8 @@ def unindex(changes: TagChanges, ordinal: int, template_name: str | None, platfo
     for tag in orjson.loads(tags):
         changes.remove(tag_key(tag), ordinal)
     kind = "native" if template_name is None else "template"
-    changes.remove(kind_key(kind, _PLATFORMS[platform]), ordinal)
-    changes.remove(kind_key("sibling", _PLATFORMS[platform]), ordinal)
+    changes.remove(kind_key(kind, PLATFORM_NAMED[platform]), ordinal)
+    changes.remove(kind_key("sibling", PLATFORM_NAMED[platform]), ordinal)
 
 
 def _flag_siblings(
@@ -354,7 +353,7 @@ def get_registration(connection: sqlite3.Connection, hub: str, registration_id: 
     platform, push_channel, tags, name, body, headers, expiry, variables, installation_id, etag, expires_at = row
     return Registration(
         registration_id=registration_id,
-        platform=_PLATFORMS[platform],
+        platform=PLATFORM_NAMED[platform],
         push_channel=push_channel,
         tags=tuple(orjson.loads(tags)),
         template_name=name,
@@ -369,7 +368,7 @@ def get_registration(connection: sqlite3.Connection, hub: str, registration_id: 
 def registrations_by_platform(connection: sqlite3.Connection) -> dict[tuple[str, Platform], int]:
     counts: dict[tuple[str, Platform], int] = {}
     for hub, name in connection.execute("SELECT id, name FROM hub").fetchall():
-        for platform in Platform:
+        for platform in Platform.declared():
             live = sum(len(members(connection, hub, kind_key(kind, platform))) for kind in ("native", "template"))
             counts[name, platform] = live
     return counts
@@ -401,7 +400,7 @@ def installation_of(installation_id: str, document: str, *, expired: bool) -> In
     expires_at = kept["expires_at"]
     return Installation(
         id=installation_id,
-        platform=_PLATFORMS[kept["platform"]],
+        platform=PLATFORM_NAMED[kept["platform"]],
         push_channel=kept["push_channel"],
         user_id=kept["user_id"],
         tags=tuple(kept["tags"]),

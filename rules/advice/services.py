@@ -13,7 +13,8 @@ from typing import Any
 import orjson
 
 from hub.notification import Platform
-from rules.native import fcm_name, payload_node
+from hub.platforms.fcm.body import fcm_name
+from rules.native import payload_node
 from rules.node import Node
 from rules.problems import Problems, did_you_mean
 

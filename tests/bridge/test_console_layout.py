@@ -166,8 +166,8 @@ def event(daemon: Daemon, id: str, *notifications: Notification, source: str = "
 
 
 def outcomes(daemon: Daemon, sent: Notification, *names: OutcomeName) -> None:
-    take(daemon.trail, AudienceFound(notification=sent, counts=dict.fromkeys(Platform, 1_234_567)))
-    for platform in Platform:
+    take(daemon.trail, AudienceFound(notification=sent, counts=dict.fromkeys(Platform.declared(), 1_234_567)))
+    for platform in Platform.declared():
         take(
             daemon.trail,
             PushesEnded(
@@ -233,7 +233,7 @@ PARTS = [
             until=9e9,
         )
         for hub in range(20)
-        for platform in Platform
+        for platform in Platform.declared()
     ),
     Part(kind="remote hub", name="elsewhere", ok=False, state="failing", detail=CAUSE),
     Part(kind="relay", name="orders", ok=False, state="failing", detail=CAUSE),

@@ -65,7 +65,7 @@ class Delivery:
         self.store = store
         self.clock = clock
         self.observer = FakeObserver()
-        self.apns, self.fcm, self.wns = (FakeSender(platform) for platform in Platform)
+        self.apns, self.fcm, self.wns = (FakeSender(platform) for platform in Platform.declared())
         self.bulkheads = {
             (HUB, sender.platform): Bulkhead(sender, clock=clock) for sender in (self.apns, self.fcm, self.wns)
         }

@@ -18,7 +18,10 @@ NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
 SCOPE = Scope(
     sources=frozenset({"bank", "hr"}),
-    hubs={"app": HubScope(platforms=frozenset(Platform)), "apple-only": HubScope(platforms=frozenset({Platform.APNS}))},
+    hubs={
+        "app": HubScope(platforms=frozenset(Platform.declared())),
+        "apple-only": HubScope(platforms=frozenset({Platform.APNS})),
+    },
     default_hub="app",
 )
 

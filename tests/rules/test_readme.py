@@ -16,7 +16,7 @@ README = (Path(rules.__file__).parent / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
 SCOPE = Scope(
     sources=frozenset({"core-banking"}),
-    hubs={"app": HubScope(platforms=frozenset(Platform))},
+    hubs={"app": HubScope(platforms=frozenset(Platform.declared()))},
     default_hub="app",
 )
 

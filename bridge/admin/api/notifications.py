@@ -23,14 +23,15 @@ from bridge.admin.api.operation import (
 from hub.acceptance import AuditEntry
 from hub.api.wire.content import native_content, template_content
 from hub.errors import InvalidRequestError, NotFoundError
-from hub.notification import EVERYONE, Audience, Content, NativeContent, Notification, Platform
+from hub.notification import EVERYONE, Audience, Content, NativeContent, Notification
 from hub.outcome import State
+from hub.platforms.table import services
 from hub.store.base import KeptNotification
 from hub.tags import Tag, installation_tag
 
 _LIST = "notifications"
 _DIGITS = 32
-_PLATFORMS = {platform.value: platform for platform in Platform} | {"fcm": Platform.FCM}
+_PLATFORMS = {name: each.platform for each in services() for name in (each.platform.value, each.name)}
 
 
 class NotificationSummary(Model):

@@ -2,22 +2,18 @@
 
 from collections.abc import Iterator, Mapping
 
-from hub.api.wire.content import WIRE_NAMES
 from hub.content.xml_text import escape_xml
 from hub.dates import format_date
 from hub.notification import Platform
 from hub.outcome import NotificationDetails, OutcomeName, State
+from hub.platforms.table import services
 
 _NAMESPACES = (
     'xmlns="http://schemas.microsoft.com/netservices/2010/10/servicebus/connect"'
     ' xmlns:i="http://www.w3.org/2001/XMLSchema-instance"'
 )
-_COUNTS = (
-    (Platform.APNS, "ApnsOutcomeCounts"),
-    (Platform.WNS, "WnsOutcomeCounts"),
-    (Platform.FCM, "FcmV1OutcomeCounts"),
-)
-"""In the order of the data contract: .NET passes over a member that comes too late."""
+_MEMBERS = ("ApnsOutcomeCounts", "WnsOutcomeCounts", "FcmV1OutcomeCounts")
+"""In the order of the data contract, those that it does not know last: .NET passes over a member that comes too late."""
 
 
 def details_xml(details: NotificationDetails, *, location: str, is_java: bool) -> str:
@@ -33,13 +29,24 @@ def details_xml(details: NotificationDetails, *, location: str, is_java: bool) -
         "EndTime": format_date(details.ended_at) if details.ended_at else "",
         "NotificationBody": details.body,
         "Tags": details.tags,
-        "TargetPlatforms": ",".join(WIRE_NAMES[platform] for platform in details.platforms),
+        "TargetPlatforms": ",".join(_wire_name(platform) for platform in details.platforms),
     }
     texts = [f"<{name}>{escape_xml(text)}</{name}>" for name, text in members.items() if text]
-    counts = [
-        f"<{name}>{''.join(_outcomes(details.counts[of]))}</{name}>" for of, name in _COUNTS if details.counts.get(of)
-    ]
+    counts = [f"<{name}>{''.join(_outcomes(counted))}</{name}>" for name, counted in _members(details)]
     return f"<NotificationDetails {_NAMESPACES}>{''.join([*texts, *counts])}</NotificationDetails>"
+
+
+def _wire_name(platform: Platform) -> str:
+    return next((each.wire_format for each in services() if each.platform is platform), platform.value)
+
+
+def _members(details: NotificationDetails) -> list[tuple[str, Mapping[OutcomeName, int]]]:
+    found = [
+        (each.counts_element, details.counts[each.platform])
+        for each in services()
+        if each.counts_element and details.counts.get(each.platform)
+    ]
+    return sorted(found, key=lambda member: _MEMBERS.index(member[0]) if member[0] in _MEMBERS else len(_MEMBERS))
 
 
 def _outcomes(counts: Mapping[OutcomeName, int]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from hub.api.gate import Gate
 from hub.api.request import has_flag, header, read_body, url_of
 from hub.api.resources.details import details_xml
 from hub.api.service import HubService
-from hub.api.wire.content import FORMATS, TEMPLATE, format_of, native_content, template_content
+from hub.api.wire.content import format_of, native_content, platform_of, template_content
 from hub.api.wire.errors import XML
 from hub.dates import parse_date
 from hub.errors import InvalidRequestError, TagError
@@ -87,11 +87,9 @@ def _audience(tags: str, max_tags: MaxTags) -> Audience:
 
 def _content(request: Request, body: bytes, access: HubAccess) -> Content:
     format_name = format_of(header(request, "ServiceBusNotification-Format"), request.headers, body)
-    targets = access.platforms if format_name == TEMPLATE else access.platforms & {FORMATS[format_name]}
-    if not targets:
+    platform = platform_of(format_name)
+    if not access.platforms or (platform is not None and platform not in access.platforms):
         raise InvalidRequestError(
             f"There are no target applications for the format {format_name}: the hub has no credential for it"
         )
-    if format_name == TEMPLATE:
-        return template_content(body)
-    return native_content(FORMATS[format_name], request.headers, body)
+    return template_content(body) if platform is None else native_content(platform, request.headers, body)

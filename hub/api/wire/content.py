@@ -5,25 +5,23 @@ from decimal import Decimal
 from typing import Any
 
 from hub.api.request import json_object
-from hub.content.bodies import xml_root
-from hub.content.templates import WNS_TYPES
 from hub.errors import InvalidRequestError
 from hub.exact_json import dumps, plain
-from hub.notification import Content, NativeContent, Platform, TemplateContent
-from hub.platforms.fcm.body import v1_body
+from hub.notification import Content, Platform, TemplateContent
+from hub.platforms.table import services, traits_of
+from hub.platforms.traits import PayloadKind
 
 TEMPLATE = "template"
-FORMATS = {
-    "apple": Platform.APNS,
-    "fcmv1": Platform.FCM,
-    # Google's legacy API is gone; what its bodies still mean goes out by FCM v1.
-    "gcm": Platform.FCM,
-    "windows": Platform.WNS,
-}
-WIRE_NAMES = {Platform.APNS: "apple", Platform.FCM: "fcmv1", Platform.WNS: "windows"}
-"""The format as the service names it in its answers."""
-
 _NOT_YET = frozenset({"windowsphone", "adm", "baidu", "browser", "xiaomi", "nokiax"})
+
+
+def platform_of(format_name: str) -> Platform | None:
+    """The platform of a native send's format in lower case; None for a format that is none."""
+    return _platforms().get(format_name)
+
+
+def _platforms() -> dict[str, Platform]:
+    return {name: each.platform for each in services() for name in (each.wire_format, *each.other_formats)}
 
 
 def format_of(given: str, headers: Mapping[str, str], body: bytes) -> str:
@@ -34,10 +32,11 @@ def format_of(given: str, headers: Mapping[str, str], body: bytes) -> str:
     Raises: InvalidRequestError: unknown.
     """
     name = given.strip().lower()
-    known = ", ".join((*FORMATS, TEMPLATE))
-    if name in _NOT_YET:
+    formats = _platforms()
+    known = ", ".join((*formats, TEMPLATE))
+    if name in _NOT_YET and name not in formats:
         raise InvalidRequestError(f"The format {name} is not supported yet; supported are {known}")
-    if name and name != TEMPLATE and name not in FORMATS:
+    if name and name != TEMPLATE and name not in formats:
         raise InvalidRequestError(f"Unknown format {given[:60]!r}; supported are {known}")
     if name:
         return name
@@ -74,39 +73,7 @@ def native_content(platform: Platform, headers: Mapping[str, str], body: bytes) 
 
     Raises: InvalidRequestError.
     """
-    match platform:
-        case Platform.APNS:
-            json_object(body)
-            own = _beginning("apns-", headers)
-            if "x-apns-priority" in headers:
-                own.setdefault("apns-priority", headers["x-apns-priority"])
-            return NativeContent(platform=platform, payload=body, headers=own)
-        case Platform.FCM:
-            return NativeContent(platform=platform, payload=v1_body(_text(body)).encode())
-        case Platform.WNS:
-            own = _beginning("x-wns-", headers)
-            if "x-wns-type" not in own:
-                own["x-wns-type"] = _wns_type(headers, body)
-            elif own["x-wns-type"].strip().lower() != "wns/raw":
-                xml_root(_text(body))
-            return NativeContent(platform=platform, payload=body, headers=own)
-
-
-def _wns_type(headers: Mapping[str, str], body: bytes) -> str:
-    if headers.get("content-type", "").startswith("application/octet-stream"):
-        return "wns/raw"
-    root = xml_root(_text(body))
-    if root not in WNS_TYPES:
-        raise InvalidRequestError(f"X-WNS-Type is missing, and {root!r} is neither toast, tile nor badge")
-    return WNS_TYPES[root]
-
-
-def _beginning(prefix: str, headers: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in headers.items() if name.startswith(prefix)}
-
-
-def _text(body: bytes) -> str:
-    try:
-        return body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidRequestError(f"The body is not UTF-8: {error}") from error
+    traits = traits_of(platform)
+    if traits.payload is PayloadKind.JSON and not traits.payload_root:
+        json_object(body)
+    return traits.native_content(headers, body)

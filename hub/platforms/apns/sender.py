@@ -5,16 +5,18 @@ is worked out once.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import repeat
-from typing import Final, Literal
+from typing import Final
 
 from hub.notification import Platform, Priority
 from hub.outcome import OutcomeName, Reaction
+from hub.platforms.apns.hints import HINTS, MAX_EXPIRATION
+from hub.platforms.apns.settings import ApnsSettings
 from hub.platforms.apns.token import ProviderToken
+from hub.platforms.apns.traits import MAX_PAYLOAD, MAX_VOIP_PAYLOAD, TOPIC_SUFFIXES, is_silent
 from hub.platforms.headers import HeaderError, field_lines, given_fields
-from hub.platforms.hints import MAX_APNS_EXPIRATION, collapse_id, fit_headers
+from hub.platforms.hints import collapse_id, fit_headers
 from hub.platforms.results import malformed, refused
 from hub.platforms.verdict_classes import (
     BAD_CHANNEL,
@@ -40,40 +42,7 @@ from hub.transport.client import Transport
 from hub.transport.http_send import Refused, post, send_renewing
 from hub.transport.requests import RequestGroup
 
-HOSTS: Final = {"production": "https://api.push.apple.com", "sandbox": "https://api.sandbox.push.apple.com"}
-
-MAX_PAYLOAD: Final = 4096  # bytes
-MAX_VOIP_PAYLOAD: Final = 5120
 TOO_MANY_REQUESTS_PAUSE: Final = 60.0  # seconds; Apple names no time for a device that gets too much
-
-TOPIC_SUFFIXES: Final[Mapping[str, str]] = {
-    "voip": ".voip",
-    "complication": ".complication",
-    "controls": ".push-type.controls",
-    "fileprovider": ".pushkit.fileprovider",
-    "liveactivity": ".push-type.liveactivity",
-    "location": ".location-query",
-    "pushtotalk": ".voip-ptt",
-    "widgets": ".push-type.widgets",
-}
-"""What `apns-push-type` puts behind the bundle id in `apns-topic`; types not named put nothing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApnsSettings:
-    """A key of a team and the app it pushes to. `key` is the PEM text of the `.p8` file, `topic` the bundle id.
-
-    `endpoint` replaces Apple's host of the environment (`https://host:port`), `ca_file` the trusted roots.
-    """
-
-    key: str = field(repr=False)
-    key_id: str
-    team_id: str
-    topic: str
-    environment: Literal["production", "sandbox"] = "production"
-    endpoint: str | None = None
-    ca_file: str | None = None
-
 
 REASONS: Final[Mapping[str, Meaning]] = {
     "BadCollapseId": FORMAT,
@@ -127,7 +96,6 @@ _STALE: Final = {"ExpiredProviderToken", "UnrelatedKeyIdInToken"}
 
 _DOUBTFUL: Final = {"BadDeviceToken", "DeviceTokenNotForTopic"}
 _SPOILS_CONNECTION: Final = _STALE | {"InvalidProviderToken", "IdleTimeout", "Shutdown"}
-_SHOWN: Final = {"alert", "badge", "sound"}
 _PATH: Final = "/3/device/"
 _NO_TOKEN: Final = refused(OutcomeName.BAD_CHANNEL, "BadDeviceToken: letters and digits only")
 
@@ -161,16 +129,16 @@ def headers_for(group: PushGroup, *, topic: str) -> list[bytes] | SendResult:
     out. `apns-priority` is left out where it is Apple's default.
     """
     try:
-        fields = fit_headers(given_fields(group.headers, allowed=("apns-",)))
+        fields = fit_headers(given_fields(group.headers, allowed=("apns-",)), HINTS)
         fields.pop("apns-id", None)  # a push has one id on every try
-        push_type = fields.setdefault("apns-push-type", "background" if _is_silent(group.payload) else "alert")
+        push_type = fields.setdefault("apns-push-type", "background" if is_silent(group.payload) else "alert")
         fields.setdefault("apns-topic", topic + TOPIC_SUFFIXES.get(push_type, ""))
         if push_type == "background" or group.priority is Priority.NORMAL:
             fields.setdefault("apns-priority", "5")
         if push_type == "background" and fields["apns-priority"] == "10":
             fields["apns-priority"] = "5"  # Apple calls 10 an error for a background push
         if group.expires_at is not None:
-            seconds = min(max(int(group.expires_at.timestamp()), 0), MAX_APNS_EXPIRATION)
+            seconds = min(max(int(group.expires_at.timestamp()), 0), MAX_EXPIRATION)
             fields.setdefault("apns-expiration", str(seconds))
         # Push types but alerts show nothing that could be replaced.
         if key := collapse_id(group.collapse_key) or (push_type == "alert" and group.collapse_id):
@@ -222,9 +190,11 @@ class ApnsSender:
 
     def __init__(self, settings: ApnsSettings) -> None:
         self._topic = settings.topic
-        self._origin = settings.endpoint or HOSTS[settings.environment]
-        self._token = ProviderToken(key=settings.key, key_id=settings.key_id, team_id=settings.team_id)
-        self._transport = Transport(ca_file=settings.ca_file)
+        self._origin = settings.origin
+        self._token = ProviderToken(
+            key=settings.key.get_secret_value(), key_id=settings.key_id, team_id=settings.team_id
+        )
+        self._transport = Transport(ca_file=settings.roots)
 
     async def send(self, page: PushPage, *, deadline: float = 10.0) -> PageVerdict:
         """See `Sender.send`."""
@@ -251,14 +221,6 @@ class ApnsSender:
 
 def _is_stale(result: SendResult) -> bool:
     return result.reason in _STALE
-
-
-def _is_silent(payload: bytes) -> bool:
-    """Whether a payload wakes the app without showing anything: it is to go as a background push."""
-    if b'"content-available"' not in payload:
-        return False
-    aps = json_object(payload).get("aps")
-    return isinstance(aps, dict) and aps.get("content-available") == 1 and aps.keys().isdisjoint(_SHOWN)
 
 
 def _moment(milliseconds: object) -> datetime | None:

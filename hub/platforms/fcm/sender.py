@@ -1,18 +1,20 @@
 """Firebase Cloud Messaging, HTTP v1 over HTTP/2 (Firebase, "REST Resource: projects.messages" and "ErrorCode")."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import repeat
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import orjson
 
 from hub.notification import Platform, Priority
 from hub.outcome import OutcomeName, Reaction
 from hub.platforms.base import PUSH_ID_HEADER
+from hub.platforms.fcm.body import TARGETS
+from hub.platforms.fcm.hints import HINTS, MAX_TTL, fcm_key, fcm_text
 from hub.platforms.fcm.service_account import ServiceAccountAssertion
-from hub.platforms.hints import fcm_key, fcm_priority, fcm_text, fcm_ttl
+from hub.platforms.fcm.settings import FcmSettings
+from hub.platforms.fcm.traits import MAX_PAYLOAD
 from hub.platforms.results import malformed, refused
 from hub.platforms.verdict_classes import (
     BAD_CHANNEL,
@@ -34,51 +36,12 @@ from hub.transport.http_send import Refused, send_authorized
 from hub.transport.oauth import AccessTokens
 from hub.transport.requests import RequestGroup
 
-ENDPOINT: Final = "https://fcm.googleapis.com"
 SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
 
-MAX_PAYLOAD: Final = 4096  # bytes of keys and values
-MAX_TTL: Final = 2_419_200  # seconds, four weeks
 QUOTA_PAUSE: Final = 60.0  # seconds; what Google asks for after a 429 that names no time
 SERVER_PAUSE: Final = 10.0  # seconds; likewise after a 500
 STREAMS: Final = 100  # requests at once on a connection; Google's own SDK stays at this
 CONNECTIONS: Final = 10
-
-TARGETS: Final = ("token", "topic", "condition", "fid")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FcmSettings:
-    """A service account that may send to a project; `private_key` is PEM text.
-
-    `endpoint` replaces Google's host (`https://host:port`), `ca_file` the trusted roots for it and for `token_uri`.
-    """
-
-    project_id: str
-    client_email: str
-    private_key: str = field(repr=False)
-    private_key_id: str = ""
-    token_uri: str = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
-    endpoint: str | None = None
-    ca_file: str | None = None
-
-    @classmethod
-    def from_service_account(cls, text: str, *, endpoint: str | None = None, ca_file: str | None = None) -> Self:
-        """From the JSON key file that the Google Cloud console hands out.
-
-        Raises: ValueError: names what is missing.
-        """
-        try:
-            account = orjson.loads(text)
-        except orjson.JSONDecodeError as error:
-            raise ValueError(f"the service account is no JSON: {error}") from error
-        needed = ("project_id", "client_email", "private_key")
-        account = account if isinstance(account, dict) else {}
-        missing = [name for name in needed if not isinstance(account.get(name), str) or not account[name]]
-        if missing:
-            raise ValueError(f"the service account lacks {', '.join(missing)}; use the JSON key file as downloaded")
-        optional = {name: str(account[name]) for name in ("private_key_id", "token_uri") if account.get(name)}
-        return cls(**{name: account[name] for name in needed}, **optional, endpoint=endpoint, ca_file=ca_file)
 
 
 ERROR_CODES: Final[Mapping[str, Meaning]] = {
@@ -174,14 +137,6 @@ def _is_about_one_target(details: Sequence[Mapping[str, Any]]) -> bool:
     return "device" in subjects or "topic" in subjects
 
 
-_FIT: Final[Mapping[str, Callable[[object], str | None]]] = {
-    "priority": fcm_priority,
-    "ttl": lambda value: fcm_ttl(value, MAX_TTL),
-    "collapse_key": fcm_text,
-    "collapseKey": fcm_text,
-}
-
-
 def body_parts(group: PushGroup, *, now: datetime) -> tuple[bytes, bytes] | SendResult:
     """The request's body before and behind the registration token, or why the payload cannot be sent.
 
@@ -219,7 +174,7 @@ def _fit_given(android: Mapping[str, Any]) -> dict[str, Any]:
     """The payload's own `message.android`, each hint in it made to fit or left out."""
     given = {}
     for name, value in android.items():
-        fit = _FIT.get(name)
+        fit = HINTS.get(name)
         kept = value if fit is None else fit(value)
         if fit is None or kept is not None:
             given[name] = kept
@@ -297,17 +252,18 @@ class FcmSender:
     platform = Platform.FCM
 
     def __init__(self, settings: FcmSettings) -> None:
-        self._origin = settings.endpoint or ENDPOINT
-        self._path = f"/v1/projects/{settings.project_id}/messages:send"
+        account = settings.account
+        self._origin = settings.origin
+        self._path = f"/v1/projects/{account.project_id}/messages:send"
         assertion = ServiceAccountAssertion(
-            client_email=settings.client_email,
-            private_key=settings.private_key,
-            private_key_id=settings.private_key_id,
-            audience=settings.token_uri,
+            client_email=account.client_email,
+            private_key=account.private_key,
+            private_key_id=account.private_key_id,
+            audience=account.token_uri,
             scope=SCOPE,
         )
-        self._tokens = AccessTokens(settings.token_uri, assertion.form, ca_file=settings.ca_file)
-        self._transport = Transport(ca_file=settings.ca_file, connections=CONNECTIONS, streams=STREAMS)
+        self._tokens = AccessTokens(account.token_uri, assertion.form, ca_file=settings.roots)
+        self._transport = Transport(ca_file=settings.roots, connections=CONNECTIONS, streams=STREAMS)
 
     async def send(self, page: PushPage, *, deadline: float = 10.0) -> PageVerdict:
         """See `Sender.send`."""

@@ -29,7 +29,7 @@ class ServiceAccountAssertion:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._claims = {"iss": client_email, "scope": scope, "aud": audience}
-        self._key = _rsa_key(private_key)
+        self._key = rsa_key(private_key)
         self._key_id = private_key_id
         self._clock = clock
 
@@ -41,7 +41,8 @@ class ServiceAccountAssertion:
         return {"grant_type": GRANT_TYPE, "assertion": assertion}
 
 
-def _rsa_key(pem: str) -> RSAPrivateKey:
+def rsa_key(pem: str) -> RSAPrivateKey:
+    """The key in PEM text. Raises: ValueError."""
     try:
         key = load_pem_private_key(pem.encode(), password=None)
     except (ValueError, TypeError) as error:

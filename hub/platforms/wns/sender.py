@@ -5,7 +5,6 @@ The push channel is a URI, so it is the endpoint: tokens go only to hosts that a
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import repeat
 from typing import Final
@@ -14,7 +13,7 @@ from hub.notification import Platform, Priority
 from hub.outcome import OutcomeName, Reaction
 from hub.platforms.base import PUSH_ID_HEADER
 from hub.platforms.headers import HeaderError, field_lines, given_fields
-from hub.platforms.hints import MAX_WNS_TTL, fit_headers, wns_tag
+from hub.platforms.hints import fit_headers
 from hub.platforms.results import malformed, refused
 from hub.platforms.verdict_classes import (
     BAD_CHANNEL,
@@ -31,6 +30,9 @@ from hub.platforms.verdict_classes import (
     WRONG_TOKEN,
     Meaning,
 )
+from hub.platforms.wns.hints import HINTS, MAX_TTL, wns_tag
+from hub.platforms.wns.settings import WnsSettings
+from hub.platforms.wns.traits import MAX_PAYLOAD, is_allowed, type_of
 from hub.push import PageVerdict, PushGroup, PushPage, SendResult
 from hub.transport.answers import retry_after
 from hub.transport.client import Transport
@@ -38,34 +40,14 @@ from hub.transport.http_send import Refused, send_authorized
 from hub.transport.oauth import AccessTokens
 from hub.transport.requests import RequestGroup
 
-TOKEN_URL: Final = "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token"  # noqa: S105 - an address
 SCOPE: Final = "https://wns.windows.com/.default"
 
-MAX_PAYLOAD: Final = 5000  # bytes
 CHANNEL_PAUSE: Final = 600.0  # seconds for a channel that is throttled and no time named
 CONNECTIONS: Final = 100  # to one host; HTTP/1.1 carries one request at a time
 
-_CHANNEL = re.compile(r"https://([A-Za-z0-9.-]+)(?::[0-9]{1,5})?(?:[/?][!-~]*)?")
 _ORIGIN = re.compile(r"https://[^/?]+")
-_ROOT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*<(toast|tile|badge)[\s/>]", re.DOTALL)
 _GROUP: Final = "pushbridge"
 """`X-WNS-Group` of toasts whose tag is ours or a rule's: a toast is replaced by one with the same tag and group."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WnsSettings:
-    """An app registered in Microsoft Entra.
-
-    `allowed_hosts` are the hosts a channel may be at: one that begins with a dot stands for all below it.
-    `token_url` replaces Entra's, `ca_file` the trusted roots for it and for the channels.
-    """
-
-    tenant: str
-    client_id: str
-    client_secret: str = field(repr=False)
-    token_url: str | None = None
-    allowed_hosts: tuple[str, ...] = (".notify.windows.com",)
-    ca_file: str | None = None
 
 
 _FOREIGN: Final = refused(OutcomeName.BAD_CHANNEL, "the channel is not at an allowed host, or no https URI")
@@ -123,13 +105,13 @@ def headers_for(group: PushGroup, *, token: str, now: datetime) -> list[bytes] |
     collapse key is a toast's or a tile's tag; badges replace each other anyhow, and a raw notification is not shown.
     """
     try:
-        fields = fit_headers(given_fields(group.headers, allowed=("x-wns-", "content-type", "ms-cv")))
+        fields = fit_headers(given_fields(group.headers, allowed=("x-wns-", "content-type", "ms-cv")), HINTS)
         kind = fields.setdefault("x-wns-type", type_of(group.payload)).lower()
         fields.setdefault("content-type", "application/octet-stream" if kind == "wns/raw" else "text/xml")
         fields["x-wns-requestforstatus"] = "true"  # without it a dropped notification looks like a delivered one
         fields.setdefault("x-wns-priority", "1" if group.priority is Priority.HIGH else "2")
         if group.expires_at is not None:
-            seconds = min(max(0, int((group.expires_at - now).total_seconds())), MAX_WNS_TTL)
+            seconds = min(max(0, int((group.expires_at - now).total_seconds())), MAX_TTL)
             fields.setdefault("x-wns-ttl", str(seconds))
         if "x-wns-tag" not in fields:
             _put_tag(fields, kind, group)
@@ -181,39 +163,24 @@ def _origin_of(channel: str) -> str:
     return match[0].lower()
 
 
-def is_allowed(channel: str, allowed_hosts: Sequence[str]) -> bool:
-    """Whether a channel is an https URI at one of these hosts; in doubt it is not (no user, no odd characters)."""
-    match = _CHANNEL.fullmatch(channel)
-    if match is None:
-        return False
-    host = match[1].lower()
-    return any(host.endswith(one) if one.startswith(".") else host == one for one in map(str.lower, allowed_hosts))
-
-
-def type_of(payload: bytes) -> str:
-    """What `X-WNS-Type` has to say of a payload: raw unless its root element is toast, tile or badge."""
-    root = _ROOT.match(payload)
-    return f"wns/{root[1].decode()}" if root else "wns/raw"
-
-
 class WnsSender:
     """WNS for one app."""
 
     platform = Platform.WNS
 
     def __init__(self, settings: WnsSettings) -> None:
-        self._allowed_hosts = settings.allowed_hosts
+        self._allowed_hosts = settings.channel_hosts
         self._tokens = AccessTokens(
-            settings.token_url or TOKEN_URL.format(tenant=settings.tenant),
+            settings.token_address,
             lambda: {
                 "grant_type": "client_credentials",
                 "client_id": settings.client_id,
-                "client_secret": settings.client_secret,
+                "client_secret": settings.client_secret.get_secret_value(),
                 "scope": SCOPE,
             },
-            ca_file=settings.ca_file,
+            ca_file=settings.roots,
         )
-        self._transport = Transport(ca_file=settings.ca_file, http2=False, connections=CONNECTIONS, answer_headers=True)
+        self._transport = Transport(ca_file=settings.roots, http2=False, connections=CONNECTIONS, answer_headers=True)
 
     async def send(self, page: PushPage, *, deadline: float = 10.0) -> PageVerdict:
         """See `Sender.send`."""

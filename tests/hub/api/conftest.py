@@ -27,7 +27,7 @@ HUBS = {
             policy("send", Right.SEND),
             policy("manage", Right.MANAGE),
         ),
-        platforms=frozenset(Platform),
+        platforms=frozenset(Platform.declared()),
     ),
     "apple": HubAccess(policies=(policy("full", *Right),), platforms=frozenset({Platform.APNS})),
     "none": HubAccess(policies=(policy("full", *Right),), platforms=frozenset()),

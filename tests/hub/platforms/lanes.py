@@ -4,11 +4,13 @@ import uuid
 from collections import Counter
 from collections.abc import Sequence
 
+from pydantic import SecretStr
+
 from hub.notification import Platform
-from hub.platforms.apns.sender import ApnsSettings
+from hub.platforms.apns.settings import ApnsSettings
 from hub.platforms.base import Sender
-from hub.platforms.fcm.sender import FcmSettings
-from hub.platforms.wns.sender import WnsSettings
+from hub.platforms.fcm.settings import FcmSettings
+from hub.platforms.wns.settings import WnsSettings
 from hub.push import SendResult
 from sandbox.service import PushService
 from sandbox.services import PushServices
@@ -51,19 +53,21 @@ class Lane:
 def apns_settings(services: PushServices) -> ApnsSettings:
     credential = services.apns_credential
     return ApnsSettings(
-        key=credential.key_file.read_text(),
+        key=SecretStr(credential.key_file.read_text()),
         key_id=credential.key_id,
         team_id=credential.team_id,
         topic=credential.topic,
         endpoint=credential.endpoint,
-        ca_file=str(services.ca_file),
+        ca_file=services.ca_file,
     )
 
 
 def fcm_settings(services: PushServices) -> FcmSettings:
     credential = services.fcm_credential
-    return FcmSettings.from_service_account(
-        credential.service_account_file.read_text(), endpoint=credential.endpoint, ca_file=str(services.ca_file)
+    return FcmSettings(
+        service_account=SecretStr(credential.service_account_file.read_text()),
+        endpoint=credential.endpoint,
+        ca_file=services.ca_file,
     )
 
 
@@ -72,8 +76,8 @@ def wns_settings(services: PushServices) -> WnsSettings:
     return WnsSettings(
         tenant=credential.tenant,
         client_id=credential.client_id,
-        client_secret=credential.client_secret,
+        client_secret=SecretStr(credential.client_secret),
         token_url=credential.token_url,
         allowed_hosts=(credential.allowed_host,),
-        ca_file=str(services.ca_file),
+        ca_file=services.ca_file,
     )

@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+import orjson
 import pytest
+from pydantic import SecretStr
 
 from hub.notification import Platform
 from hub.outcome import OutcomeName, Reaction
@@ -164,7 +166,7 @@ async def test_an_apns_token_that_stays_stale_stops_the_lane(apns: Lane) -> None
 
 
 async def test_a_foreign_apns_key_stops_the_lane_and_touches_no_phone(services: PushServices) -> None:
-    sender = ApnsSender(replace(apns_settings(services), key=pem_of(p256_key())))
+    sender = ApnsSender(apns_settings(services).model_copy(update={"key": SecretStr(pem_of(p256_key()))}))
     results = await (lane := Lane(services, sender)).send(lane.pushes(20))
     assert {(result.reaction, result.reason, result.lane_wide) for result in results} == {
         (Reaction.CONFIG, "InvalidProviderToken", True)
@@ -210,9 +212,11 @@ async def test_a_service_that_never_takes_the_access_token_stops_the_lane(oauth:
 
 
 async def test_a_refused_credential_stops_the_lane_and_nothing_is_sent(services: PushServices) -> None:
+    fcm = fcm_settings(services)
+    account = orjson.loads(fcm.service_account.get_secret_value()) | {"client_email": "somebody@else.example"}
     for sender in (
-        FcmSender(replace(fcm_settings(services), client_email="somebody@else.example")),
-        WnsSender(replace(wns_settings(services), client_secret="wrong")),
+        FcmSender(fcm.model_copy(update={"service_account": SecretStr(orjson.dumps(account).decode())})),
+        WnsSender(wns_settings(services).model_copy(update={"client_secret": SecretStr("wrong")})),
     ):
         results = await (lane := Lane(services, sender)).send(lane.pushes(3))
         assert {(result.reaction, result.outcome, result.lane_wide) for result in results} == {

@@ -8,13 +8,16 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from hub.notification import Priority
 from hub.outcome import OutcomeName, Reaction
-from hub.platforms.apns.sender import REASONS, ApnsSettings, headers_for, requests_for, verdict
+from hub.platforms.apns.sender import REASONS, headers_for, requests_for, verdict
+from hub.platforms.apns.settings import ApnsSettings
 from hub.push import SendResult
 from tests.fakes.pushes import Push, page_of
 from tests.fakes.requests import Request, requests_in
+from tests.hub.platforms.keys import p256_key, pem_of
 
 TOKEN = "0A" * 32
 PUSH = Push(id="6f1c9a3e-1111-4222-8333-000000000001", push_channel=TOKEN, payload=b'{"aps":{"alert":"hello"}}')
@@ -263,4 +266,5 @@ def test_what_pushes_do_not_share_is_not_carried_from_one_to_the_next() -> None:
 
 
 def test_the_key_stays_out_of_sight() -> None:
-    assert "PRIVATE" not in repr(ApnsSettings(key="PRIVATE", key_id="K", team_id="T", topic="t"))
+    settings = ApnsSettings(key=SecretStr(pem_of(p256_key())), key_id="K" * 10, team_id="T" * 10, topic="t")
+    assert "PRIVATE" not in repr(settings)

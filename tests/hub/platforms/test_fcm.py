@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from hub.notification import Priority
 from hub.outcome import OutcomeName, Reaction
-from hub.platforms.fcm.sender import FcmSettings, requests_for, verdict
+from hub.platforms.fcm.sender import requests_for, verdict
 from hub.platforms.fcm.service_account import ServiceAccountAssertion
+from hub.platforms.fcm.settings import ServiceAccount
 from hub.push import SendResult
 from tests.fakes.pushes import Push, page_of
 from tests.fakes.requests import Request, requests_in
@@ -252,7 +253,7 @@ def test_what_pushes_do_not_share_is_not_carried_from_one_to_the_next() -> None:
 
 def test_settings_come_from_the_key_file() -> None:
     account = {"project_id": "p", "client_email": "e", "private_key": "PRIVATE", "token_uri": "https://t", "type": "x"}
-    settings = FcmSettings.from_service_account(orjson.dumps(account).decode())
+    settings = ServiceAccount.from_json(orjson.dumps(account).decode())
     assert (settings.project_id, settings.client_email, settings.token_uri) == ("p", "e", "https://t")
     assert "PRIVATE" not in repr(settings)
 
@@ -263,7 +264,7 @@ def test_settings_come_from_the_key_file() -> None:
 )
 def test_a_key_file_that_is_none_is_refused_with_what_to_do(text: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        FcmSettings.from_service_account(text)
+        ServiceAccount.from_json(text)
 
 
 def test_an_assertion_is_signed_for_an_hour() -> None:

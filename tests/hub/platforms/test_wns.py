@@ -6,10 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from hub.notification import Priority
 from hub.outcome import OutcomeName, Reaction
-from hub.platforms.wns.sender import WnsSettings, is_allowed, requests_for, verdict
+from hub.platforms.wns.sender import requests_for, verdict
+from hub.platforms.wns.settings import WnsSettings
+from hub.platforms.wns.traits import is_allowed
 from hub.push import SendResult
 from tests.fakes.pushes import Push, page_of
 from tests.fakes.requests import Request, requests_in
@@ -199,4 +202,4 @@ def test_a_push_that_may_not_go_out_is_dropped_and_its_channel_lives_on(push: Pu
 
 
 def test_the_secret_stays_out_of_sight() -> None:
-    assert "hush" not in repr(WnsSettings(tenant="t", client_id="c", client_secret="hush"))
+    assert "hush" not in repr(WnsSettings(tenant="t", client_id="c", client_secret=SecretStr("hush")))

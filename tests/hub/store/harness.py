@@ -59,7 +59,7 @@ async def lease_pages(
     store: Store, clock: FakeClock, hub: str, *platforms: Platform, limit: int = WHOLE
 ) -> Sequence[Work]:
     """What is due of the broadcast lane, on all platforms unless said."""
-    wanted = {(hub, platform): limit for platform in platforms or Platform}
+    wanted = {(hub, platform): limit for platform in platforms or Platform.declared()}
     return await store.lease_pages(wanted, until=clock() + LEASE)
 
 

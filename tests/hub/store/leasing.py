@@ -125,8 +125,8 @@ class Leasing(Suite):
         begun = clock() - 5
         ours = [(HUB, Platform.APNS), (HUB, Platform.FCM)]
         assert await orphaned(*ours, begun_before=clock()) == []
-        assert await orphaned(*ours[:1], begun_before=begun - 1) == [(brief.id, "Platform.FCM")]
-        of_fcm = sorted((one.id, "Platform.FCM") for one in (forever, brief))
+        assert await orphaned(*ours[:1], begun_before=begun - 1) == [(brief.id, str(Platform.FCM))]
+        of_fcm = sorted((one.id, str(Platform.FCM)) for one in (forever, brief))
         assert await orphaned(*ours[:1], ("other", Platform.FCM), begun_before=begun) == of_fcm
         assert len(await orphaned(begun_before=begun)) == 4
         assert len(await orphaned(begun_before=clock())) == 5

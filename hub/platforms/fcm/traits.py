@@ -1,0 +1,36 @@
+"""FCM as the rest of the house knows it (Firebase, "REST Resource: projects.messages")."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from hub.notification import NativeContent, Platform
+from hub.platforms.fcm.body import is_fcm_text, v1_body
+from hub.platforms.fcm.settings import FcmSettings
+from hub.platforms.traits import PayloadKind, TemplateBody, Traits, text_of
+
+MAX_PAYLOAD: Final = 4096  # bytes of keys and values
+
+
+class FcmTraits(Traits):
+    """A push channel is a registration token. Tokens and bodies of Google's legacy API, which is gone, go by HTTP v1."""
+
+    name = "fcm"
+    title = "FCM"
+    platform = Platform.FCM
+    settings = FcmSettings
+    wire_format = "fcmv1"
+    other_names = ("gcm", "fcm")
+    other_formats = ("gcm",)
+    counts_element = "FcmV1OutcomeCounts"
+    payload_root = "message"
+    payload_reference = "FCM HTTP v1, projects.messages.send"
+    header_advice = "what FCM is told stands in message.android, .apns and .webpush"
+    wants_text = staticmethod(is_fcm_text)
+
+    def template_body(self, body: str, headers: Mapping[str, Any]) -> TemplateBody:
+        """See `Traits.template_body`; the `message` around it may be missing."""
+        return TemplateBody(text=v1_body(body), kind=PayloadKind.JSON)
+
+    def native_content(self, headers: Mapping[str, str], body: bytes) -> NativeContent:
+        """See `Traits.native_content`."""
+        return NativeContent(platform=self.platform, payload=v1_body(text_of(body)).encode())

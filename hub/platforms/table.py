@@ -1,0 +1,41 @@
+"""The push services that there are: a line each, and a folder beside this file."""
+
+from collections.abc import Collection
+
+from hub.notification import Platform
+from hub.platforms.apns.traits import ApnsTraits
+from hub.platforms.fcm.traits import FcmTraits
+from hub.platforms.traits import Traits
+from hub.platforms.wns.traits import WnsTraits
+
+_TRAITS: dict[Platform, Traits] = {}
+
+
+def register(traits: Traits) -> None:
+    """Add a service; before `bridge.config` is imported, which makes a section of each that is there.
+
+    Raises: ValueError: another service has one of its names.
+    """
+    for other in _TRAITS.values():
+        if traits.platform is other.platform or traits.name == other.name or traits.wire_format == other.wire_format:
+            raise ValueError(f"the push service {other.title} has a name of {traits.title} already")
+    _TRAITS[traits.platform] = traits
+    Platform.declare(traits.platform)
+
+
+for _line in (
+    ApnsTraits(),
+    FcmTraits(),
+    WnsTraits(),
+):
+    register(_line)
+
+
+def services() -> Collection[Traits]:
+    """All of them, in the order of the table."""
+    return _TRAITS.values()
+
+
+def traits_of(platform: Platform) -> Traits:
+    """Raises: KeyError: its service was taken out of the table."""
+    return _TRAITS[platform]

@@ -1,0 +1,107 @@
+"""What the rest of the house asks about a push service, beside sending: each service's folder has one `Traits`.
+
+`hub/platforms/table.py` lists them. No other part knows a service by its name.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from hub.errors import InvalidRequestError, TemplateError
+from hub.notification import NativeContent, Platform
+from hub.platforms.hints import Hints
+from hub.platforms.settings import PlatformSettings
+from hub.platforms.xml_payload import xml_root
+
+JSON_CONTENT_TYPE = "application/json;charset=utf-8"
+
+
+class PayloadKind(Enum):
+    """How values are escaped in a payload. RAW is any text: JSON where it is JSON, else one value."""
+
+    JSON = "json"
+    XML = "xml"
+    RAW = "raw"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateBody:
+    """A template's body that its service takes; `headers` are those that follow from the body."""
+
+    text: str
+    kind: PayloadKind
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Traits:
+    """One push service. A subclass sets what differs; what it leaves out is right for a service that takes plain JSON.
+
+    `name` is the key in `hubs.NAME.platforms`, in `push.native` and `platforms` of rules. `title` is for people.
+    `platform` is stored, and the label of metrics. `other_names` are further spellings of the platform in
+    installations, `other_formats` of `wire_format` in `ServiceBusNotification-Format`. `counts_element` holds its
+    outcomes in NotificationDetails; services that the wire contract does not know have none. `header_prefix` is
+    empty for a service without headers of its own. `payload_root` is a key that a JSON payload has to have, by the
+    document `payload_reference`. `header_advice` says what to write for headers where there are none. `has_expiry`
+    says that templates may have an expiry. `hints` are the headers whose values are made to fit.
+    """
+
+    name: str
+    title: str
+    platform: Platform
+    settings: type[PlatformSettings]
+    wire_format: str
+    other_names: Sequence[str] = ()
+    other_formats: Sequence[str] = ()
+    counts_element: str = ""
+    payload: PayloadKind = PayloadKind.JSON
+    payload_root: str = ""
+    payload_reference: str = ""
+    header_prefix: str = ""
+    header_advice: str = ""
+    has_expiry: bool = False
+    hints: Hints = {}  # noqa: RUF012 - read only, as the attributes of all traits are
+    wants_text: Callable[[tuple[str, ...]], bool] | None = None
+    """Whether a value at a path of a JSON payload has to be a text, as its service refuses a number there."""
+
+    def push_channel(self, text: str) -> str:
+        """The handle as it is stored and compared: one phone cannot be registered as two by its spelling.
+
+        Raises: InvalidRequestError.
+        """
+        return text
+
+    def template_body(self, body: str, headers: Mapping[str, Any]) -> TemplateBody:
+        """Check a template's body as the service does when it is registered; `headers` may hold expressions.
+
+        Raises: TemplateError, InvalidRequestError.
+        """
+        if self.payload is PayloadKind.XML:
+            xml_root(body)
+        return TemplateBody(text=body, kind=self.payload)
+
+    def native_content(self, headers: Mapping[str, str], body: bytes) -> NativeContent:
+        """The body of a native send that is known to be JSON where the payload is; `headers` of the request in lower case.
+
+        Raises: InvalidRequestError.
+        """
+        prefix = self.header_prefix.lower()
+        own = {name: value for name, value in headers.items() if prefix and name.startswith(prefix)}
+        return NativeContent(platform=self.platform, payload=body, headers=own)
+
+    def remote_fields(self, fields: Mapping[str, str], payload: bytes) -> dict[str, str]:
+        """Headers of a native send to a hub elsewhere: the payload's own `fields`, and those that the hub needs."""
+        return {**fields, "content-type": JSON_CONTENT_TYPE}
+
+
+def text_of(body: bytes) -> str:
+    """Raises: InvalidRequestError: no UTF-8."""
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidRequestError(f"The body is not UTF-8: {error}") from error
+
+
+def template_error(error: InvalidRequestError) -> TemplateError:
+    """A complaint of a body as one of a template's body."""
+    return error if isinstance(error, TemplateError) else TemplateError(f"body: {error}", where="body")

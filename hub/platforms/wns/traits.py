@@ -1,0 +1,104 @@
+"""WNS as the rest of the house knows it (Microsoft, "Push notification service request and response headers")."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from hub.errors import InvalidRequestError, TemplateError
+from hub.notification import NativeContent, Platform
+from hub.platforms.traits import PayloadKind, TemplateBody, Traits, text_of
+from hub.platforms.wns.hints import HINTS
+from hub.platforms.wns.settings import WnsSettings
+from hub.platforms.xml_payload import xml_root
+
+MAX_PAYLOAD: Final = 5000  # bytes
+
+TYPES: Final = {"toast": "wns/toast", "tile": "wns/tile", "badge": "wns/badge"}
+"""What `X-WNS-Type` says for each root element."""
+
+_CHANNEL = re.compile(r"https://([A-Za-z0-9.-]+)(?::[0-9]{1,5})?(?:[/?][!-~]*)?")
+_HOST_AND_PATH = re.compile(r"([^/?#]*)([^#]*)")
+_ROOT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*<(toast|tile|badge)[\s/>]", re.DOTALL)
+
+
+def is_allowed(channel: str, allowed_hosts: Sequence[str]) -> bool:
+    """Whether a channel is an https URI at one of these hosts; in doubt it is not (no user, no odd characters)."""
+    match = _CHANNEL.fullmatch(channel)
+    if match is None:
+        return False
+    host = match[1].lower()
+    return any(host.endswith(one) if one.startswith(".") else host == one for one in map(str.lower, allowed_hosts))
+
+
+def type_of(payload: bytes) -> str:
+    """What `X-WNS-Type` has to say of a payload: raw unless its root element is toast, tile or badge."""
+    root = _ROOT.match(payload)
+    return f"wns/{root[1].decode()}" if root else "wns/raw"
+
+
+class WnsTraits(Traits):
+    """A push channel is a URL, kept with its host in lower case and without default port and fragment."""
+
+    name = "wns"
+    title = "WNS"
+    platform = Platform.WNS
+    settings = WnsSettings
+    wire_format = "windows"
+    counts_element = "WnsOutcomeCounts"
+    payload = PayloadKind.XML
+    header_prefix = "X-WNS-"
+    hints = HINTS
+
+    def push_channel(self, text: str) -> str:
+        """See `Traits.push_channel`."""
+        if not text.lower().startswith("https://"):
+            raise InvalidRequestError("pushChannel: a WNS channel is an https:// URL")
+        host, path = _HOST_AND_PATH.match(text, len("https://")).groups()  # type: ignore[union-attr]  # it matches any text
+        return f"https://{host.lower().removesuffix(':443')}{'/' if path.startswith('?') else ''}{path}"
+
+    def template_body(self, body: str, headers: Mapping[str, Any]) -> TemplateBody:
+        """See `Traits.template_body`: XML, and for another type than toast, tile and badge JSON or text too.
+
+        `X-WNS-Type` is derived from the root element when it is not given.
+        """
+        wns_type = next((value for name, value in headers.items() if name.lower() == "x-wns-type"), None)
+        if not body.lstrip().startswith("<"):
+            if wns_type is None or wns_type in TYPES.values():
+                raise TemplateError(
+                    "body: templates for wns are XML, or have the header X-WNS-Type: wns/raw", where="body"
+                )
+            return TemplateBody(text=body, kind=PayloadKind.RAW)
+        root = xml_root(body)
+        if wns_type is not None:
+            return TemplateBody(text=body, kind=PayloadKind.XML)
+        if root not in TYPES:
+            raise TemplateError(
+                f"header X-WNS-Type: needed for a root element {root[:60]!r}; it is derived for toast, tile and badge",
+                where="header X-WNS-Type",
+            )
+        return TemplateBody(text=body, kind=PayloadKind.XML, headers={"X-WNS-Type": TYPES[root]})
+
+    def native_content(self, headers: Mapping[str, str], body: bytes) -> NativeContent:
+        """See `Traits.native_content`."""
+        own = dict(super().native_content(headers, body).headers)
+        if "x-wns-type" not in own:
+            own["x-wns-type"] = _type_said(headers, body)
+        elif own["x-wns-type"].strip().lower() != "wns/raw":
+            xml_root(text_of(body))
+        return NativeContent(platform=self.platform, payload=body, headers=own)
+
+    def remote_fields(self, fields: Mapping[str, str], payload: bytes) -> dict[str, str]:
+        """See `Traits.remote_fields`."""
+        kind = fields.get("x-wns-type") or type_of(payload)
+        is_raw = kind.strip().lower() == "wns/raw"
+        content_type = "application/octet-stream" if is_raw else "application/xml"
+        return {**fields, "x-wns-type": kind, "content-type": content_type}
+
+
+def _type_said(headers: Mapping[str, str], body: bytes) -> str:
+    if headers.get("content-type", "").startswith("application/octet-stream"):
+        return "wns/raw"
+    root = xml_root(text_of(body))
+    if root not in TYPES:
+        raise InvalidRequestError(f"X-WNS-Type is missing, and {root!r} is neither toast, tile nor badge")
+    return TYPES[root]

@@ -1,0 +1,28 @@
+"""Sends pigeons: a line of JSON in a file for each."""
+
+import orjson
+
+from hub.push import DELIVERED, PageVerdict, PushPage
+from tests.fakes.pushes import pushes_of
+from tests.pigeon.settings import PigeonSettings
+from tests.pigeon.traits import PigeonTraits
+
+
+class PigeonSender:
+    """Pigeons of one ring."""
+
+    platform = PigeonTraits.platform
+
+    def __init__(self, settings: PigeonSettings) -> None:
+        self._loft = settings.loft
+
+    async def send(self, page: PushPage, *, deadline: float = 10.0) -> PageVerdict:
+        """See `Sender.send`."""
+        pushes = pushes_of(page)
+        with self._loft.open("ab") as loft:
+            for push in pushes:
+                loft.write(orjson.dumps({"to": push.push_channel, "says": orjson.loads(push.payload)}) + b"\n")
+        return PageVerdict.of(DELIVERED for _ in pushes)
+
+    async def close(self) -> None:
+        """Nothing to close."""

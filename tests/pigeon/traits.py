@@ -1,0 +1,24 @@
+"""A service whose channels are names of lofts, and whose payloads are JSON."""
+
+from hub.errors import InvalidRequestError
+from hub.notification import Platform
+from hub.platforms.traits import Traits
+from tests.pigeon.settings import PigeonSettings
+
+
+class PigeonTraits(Traits):
+    """A push channel is `loft:NAME`, in lower case."""
+
+    name = "pigeon"
+    title = "Pigeon post"
+    platform = Platform("carrierpigeon")
+    settings = PigeonSettings
+    wire_format = "pigeon"
+    counts_element = "PigeonOutcomeCounts"
+    header_prefix = "pigeon-"
+
+    def push_channel(self, text: str) -> str:
+        """See `Traits.push_channel`."""
+        if not text.lower().startswith("loft:"):
+            raise InvalidRequestError("pushChannel: a pigeon flies to loft:NAME")
+        return text.lower()

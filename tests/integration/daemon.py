@@ -27,7 +27,7 @@ KEY_NAME, KEY = "Full", "only-for-these-tests"
 
 
 class Daemon:
-    """`python -m bridge run` on `config`: `async with Daemon(directory, config) as daemon`, which kills what still runs.
+    """`python -m MODULE run` on `config`: `async with Daemon(directory, config) as daemon`, which kills what still runs.
 
     Everything is in `directory`: configuration, database, standard output (the log) and standard error, the last two
     over all starts. Listeners that `config` leaves out get ports that were free just now, the same over restarts.

@@ -21,7 +21,7 @@ from hub.observer import Observer
 from hub.outcome import NotificationDetails
 from hub.platforms.base import Sender
 from hub.platforms.no_credential import NoCredential
-from hub.push import PushPage
+from hub.push import PushPage, host_of
 from hub.store.base import AcceptanceResult, Store
 from hub.store.health import STALLED, StoreHealth, StoreTrouble
 
@@ -79,7 +79,7 @@ class Hub:
         """Open the store; how many pieces of work a dead process had left under way. Raises: StoreError."""
         freed = await self.store.open()
         self._dispatcher.pending = await self.store.pending()
-        self._dispatcher.behind = self.pending > 0
+        self._dispatcher.has_backlog = self.pending > 0
         return freed
 
     async def run(self) -> None:
@@ -144,6 +144,7 @@ class Hub:
                     clock=self._clock,
                     listener=listener,
                     secret_of=lambda page, position: page.push_channels[position],
+                    host_of=lambda page, position: host_of(page.push_channels[position]),
                 )
         for hub, remote in remotes.items():
             self.remotes[hub] = Bulkhead(

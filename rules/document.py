@@ -29,29 +29,53 @@ from rules.yaml_events import (
     unpacked,
 )
 
+Paths = Path | Sequence[Path]
+"""Where a configuration is: one file or directory, or several."""
 
-def load_document(path: Path, problems: Problems, environ: Mapping[str, str] = os.environ) -> Node | None:
-    """Read one file, or all `*.yaml` and `*.yml` of a directory merged by key; None when nothing could be read.
 
-    In a directory the top-level sections of the files are joined: their entries by key, `rules` one after the other in
-    the order of the file names. Whatever is said twice is a problem, but for `version`.
+def load_document(
+    paths: Paths, problems: Problems, environ: Mapping[str, str] = os.environ, *, no_secrets: bool = False
+) -> Node | None:
+    """Read the files of a configuration merged by key; None when nothing could be read.
+
+    The top-level sections of the files are joined: their entries by key, `rules` one after the other in the order of
+    `files_of`. Whatever is said twice is a problem, but for `version`. With `no_secrets` neither the environment nor a
+    file is looked at: what they would fill in is taken for right.
     """
-    files = files_of(path)
-    if not files:
-        below = "sub-directories are not read" if any(path.glob("*/*.y*ml")) else ""
-        problems.add_at(Mark(str(path), 1, 1), "", "no *.yaml or *.yml file in this directory", below)
-    documents = [node for file in files if (node := _Reader(file, problems, environ).read()) is not None]
+    for path in _each(paths):
+        if not files_of(path):
+            problems.add_at(Mark(str(path), 1, 1), "", "no *.yaml or *.yml file in this directory")
+    readers = [_Reader(file, problems, None if no_secrets else environ) for file in files_of(paths)]
+    documents = [node for reader in readers if (node := reader.read()) is not None]
     return _merged(documents, problems) if documents else None
 
 
 _SUFFIXES = (".yaml", ".yml")
 
 
-def files_of(path: Path) -> list[Path]:
-    """The files that a configuration consists of, in the order in which they are read."""
-    if not path.is_dir():
-        return [path]
-    return sorted(file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES and not file.name.startswith("."))
+def _each(paths: Paths) -> Sequence[Path]:
+    return [paths] if isinstance(paths, Path) else paths
+
+
+def shown(paths: Paths) -> str:
+    """The paths as they were given."""
+    return " ".join(map(str, _each(paths)))
+
+
+def files_of(paths: Paths) -> list[Path]:
+    """The files that a configuration consists of, each once, in the order in which they are read.
+
+    Of a directory these are its `*.yaml` and `*.yml` and those of its sub-directories, by their names; not what begins with
+    a dot, as the directories do in which Kubernetes keeps the versions of a mounted configuration.
+    """
+    files = [file for path in _each(paths) for file in (_below(path) if path.is_dir() else [path])]
+    return list({file.resolve(): file for file in reversed(files)}.values())[::-1]
+
+
+def _below(directory: Path) -> list[Path]:
+    entries = sorted(entry for entry in directory.iterdir() if not entry.name.startswith("."))
+    files = [entry for entry in entries if entry.suffix.lower() in _SUFFIXES and not entry.is_dir()]
+    return files + [file for entry in entries if entry.is_dir() for file in _below(entry)]
 
 
 _SAYS_NOTHING = ": nothing is taken in and nothing is sent by it"
@@ -98,7 +122,7 @@ def _said_twice(first: Node, second: Node, problems: Problems) -> None:
 class _Reader:
     """One file into nodes."""
 
-    def __init__(self, file: Path, problems: Problems, environ: Mapping[str, str]) -> None:
+    def __init__(self, file: Path, problems: Problems, environ: Mapping[str, str] | None) -> None:
         self._file = file
         self._problems = problems
         self._environ = environ
@@ -227,7 +251,11 @@ class _Reader:
             return "${"
         place = start.moved(found.start())
         kind, name, default = found["kind"], found["name"], found["default"]
-        if kind == "env" and name:
+        if self._environ is None and kind and name:
+            if default is None:
+                self._problems.withhold(key)
+            return default or "withheld"
+        if kind == "env" and name and self._environ is not None:
             value = self._environ.get(name)
             if value is None and default is None:
                 self._problems.add_at(place, key, f"the environment variable {name} is not set")

@@ -8,7 +8,10 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-Config = Annotated[Path, typer.Argument(help="A YAML file, or a directory of them.", show_default=False)]
+Config = Annotated[
+    list[Path],
+    typer.Argument(help="YAML files, and directories of them with their sub-directories; merged.", show_default=False),
+]
 
 T = TypeVar("T")
 

@@ -39,7 +39,7 @@ def run(config: Config) -> None:
     try:
         daemon = Daemon(
             settings,
-            config=str(config),
+            config=" ".join(map(str, config)),
             config_hash=config_hash,
             console=console,
             reload=lambda daemon: Reloader(config, daemon, config_hash=config_hash, told=daemon.reloaded),

@@ -21,7 +21,7 @@ from connectors.connector import Connector
 from connectors.table import CONNECTORS, LATER
 from rules.advice.reach import Produced, ReachCheck, check_map
 from rules.advice.services import check_native
-from rules.document import load_document
+from rules.document import Paths, load_document
 from rules.engine import RuleSet
 from rules.loader import LATER_PLATFORMS, PLATFORMS, HubScope, RuleReader, Scope, rules_in
 from rules.node import Mark, Node
@@ -57,26 +57,35 @@ _EXPECTED: Mapping[str, str] = {
 _COMPILED = ("defaults", "rules")
 """Sections that are not settings."""
 
-_CONSOLE_PATHS = ("/console.css", "/console.js", "/console.svg", "/api/trail", "/api/phones", "/api/live")
-_OWN_PATHS = ("/livez", "/readyz", "/metrics", "/admin", "/-", *_CONSOLE_PATHS)
+_CONSOLE_PATHS = (
+    "/console.css",
+    "/console.js",
+    "/console.svg",
+    *(f"/api/{name}" for name in ("trail", "health", "phones", "live")),
+)
+_OWN_PATHS = ("/livez", "/readyz", "/metrics", "/admin", "/api/v1", "/-", *_CONSOLE_PATHS)
 """What the admin listener serves itself, beside HTTP sources."""
 
 
-def check(path: Path, environ: Mapping[str, str] = os.environ) -> tuple[Settings | None, list[Problem]]:
-    """The settings that a file or directory holds, and every problem in it by place; no settings if one is an error.
+def check(
+    paths: Paths, environ: Mapping[str, str] = os.environ, *, no_secrets: bool = False
+) -> tuple[Settings | None, list[Problem]]:
+    """The settings that files and directories hold, and every problem in them by place; no settings if one is an error.
 
-    Nothing is connected to, opened or created.
+    Nothing is connected to, opened or created. Relative paths begin at the first of `paths`. With `no_secrets` what
+    `${env:NAME}` and `${file:/path}` would fill in is taken for right; there are no settings then unless all can be known.
     """
     problems = Problems()
     with _garbage_collection_paused():
-        settings = _read(path, problems, environ)
+        settings = _read(paths, problems, environ, no_secrets=no_secrets)
     found = problems.sorted()
     return (None if any(problem.severity is Severity.ERROR for problem in found) else settings), found
 
 
-def _read(path: Path, problems: Problems, environ: Mapping[str, str]) -> Settings | None:
+def _read(paths: Paths, problems: Problems, environ: Mapping[str, str], *, no_secrets: bool) -> Settings | None:
+    path = paths if isinstance(paths, Path) else paths[0]
     try:
-        root = load_document(path, problems, environ)
+        root = load_document(paths, problems, environ, no_secrets=no_secrets)
     except OSError as error:  # a directory that is not ours to list
         problems.add_at(Mark(str(path), 1, 1), "", f"cannot be read: {error.strerror}")
         return None

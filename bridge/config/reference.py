@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 
 from bridge.config.keys import KeyOfModel, all_keys, spelled_default, type_in_words
+from bridge.config.produced import META
+from connectors.table import CONNECTORS
 from rules.language import DEFAULTS, RULE, Key
 
 _HEAD = """# Configuration
@@ -36,7 +38,38 @@ def _lines() -> Iterator[str]:
     for name, keys, path in (("rules", RULE, "rules[]"), ("defaults", DEFAULTS, "defaults")):
         yield from ("", f"## {name}", "", "| Key | Type | Default | Meaning | Reload |", "|---|---|---|---|---|")
         yield from _rows(keys, path)
-    yield ""
+    yield from _meta()
+    yield _XML
+
+
+_XML = """
+## The data of XML
+
+The document element is not part of the path: its elements and attributes are the fields of `data`.
+
+| XML | data |
+|---|---|
+| an element with neither attributes nor elements in it | its text, under its name without the prefix |
+| an element with some | an object under its name |
+| elements of one name | a list; `decode.lists` names those that are a list even where one comes alone |
+| an attribute | a field of its name with `@` before it |
+| an element with attributes, and text beside them | an object, with the text in `#text` |
+| an empty element | an empty text; null where `decode.types` gives it a type, or where it has `xsi:nil` or `m:null` |
+| text | text, unless `decode.types` makes it a number, a decimal or a boolean |
+"""
+
+
+def _meta() -> Iterator[str]:
+    yield from (
+        "",
+        "## meta",
+        "",
+        "What a rule and `map` find under `meta`, which a message has only if it was sent with it.",
+    )
+    kinds = {"every connector": META, **{f"`{name}`": connector.meta for name, connector in CONNECTORS.items()}}
+    for kind, names in kinds.items():
+        yield from ("", f"### of {kind}", "", "| Name | Meaning |", "|---|---|")
+        yield from (f"| `meta.{name}` | {says} |" for name, says in names.items())
 
 
 def _row(key: KeyOfModel) -> str:

@@ -16,6 +16,7 @@ from bridge.config.models import Sections
 from connectors.duration import seconds
 from connectors.servicebus.settings import Credential, Topic
 from connectors.size import byte_count
+from connectors.table import CONNECTORS
 from rules import language
 
 _PLACEHOLDER = {"type": "string", "pattern": r"\$\{"}
@@ -64,6 +65,9 @@ class _Schemas:
                 **(schema if key.required else _or_null(schema)),
                 **({} if default is None else {"default": default}),
             }
+        for connector in CONNECTORS.values():
+            for old in connector.old_keys if connector.key in properties else ():
+                properties[old] = {**properties[connector.key], "deprecated": True}
         required = [key.name for key in keys if key.required]
         return {"type": "object", "properties": properties, "additionalProperties": False, "required": required}
 

@@ -36,7 +36,7 @@ class RetryPolicy:
         """When to try again after `attempt` tries, None for never.
 
         What the service asked for (`retry_after`, seconds) wins over the backoff: never earlier, and a little later so
-        that not everybody comes back at once.
+        that not all come back at once.
         """
         window = doubled(attempt, first=self.base, longest=self.cap)
         wait = jitter() * window if retry_after is None else retry_after + jitter() * min(window, 1.0)

@@ -187,7 +187,7 @@ def test_files_of_either_ending_are_one_configuration(tmp_path: Path) -> None:
     assert fingerprint(tmp_path) != before
 
 
-@pytest.mark.parametrize(("file", "words"), [("x.txt", "no *.yaml or *.yml file"), ("sub/x.yaml", "are not read")])
+@pytest.mark.parametrize(("file", "words"), [("x.txt", "no *.yaml or *.yml file"), (".sub/x.yaml", "no *.yaml")])
 def test_a_directory_without_a_configuration_is_a_complaint(file: str, words: str, tmp_path: Path) -> None:
     (tmp_path / file).parent.mkdir(exist_ok=True)
     (tmp_path / file).write_text("rules: []")

@@ -79,7 +79,7 @@ NACK = Disposition(settlement=Settlement.NACK)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutMessage:
-    """A message to publish. `destination` is what the publisher routes by (AMQP: the routing key)."""
+    """A message to publish. `destination` is what the publisher routes by (RabbitMQ: the routing key)."""
 
     id: str
     body: bytes

@@ -1,4 +1,4 @@
-"""HTTP requests as messages: webhooks, CloudEvents, Event Grid. Read `source.py` first."""
+"""HTTP requests as messages: webhooks, CloudEvents, Event Grid; read `source.py` first, `entry.py` is how it is found."""
 
 from connectors.http.settings import Auth, BasicAuth, Handshake, HttpSettings, Limits
 from connectors.http.source import HttpSource

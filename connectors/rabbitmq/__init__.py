@@ -1,4 +1,4 @@
-"""RabbitMQ, through AMQP 0-9-1 and pika; read `source.py` first.
+"""RabbitMQ, through AMQP 0-9-1 and pika; read `source.py` first; `entry.py` is how the program finds it.
 
 Importing this package does not import pika: that happens with the first `connect`.
 """

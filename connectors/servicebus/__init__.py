@@ -1,4 +1,4 @@
-"""Azure Service Bus, through AMQP 1.0 and the Azure SDK; read `source.py` first.
+"""Azure Service Bus, through AMQP 1.0 and the Azure SDK; read `source.py` first; `entry.py` is how the program finds it.
 
 Importing this package does not import the SDK: that happens with the first `connect`.
 """

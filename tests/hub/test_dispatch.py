@@ -19,7 +19,7 @@ from hub.delivery.retry import RetryPolicy
 from hub.installation import Registration, Template
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import NotificationDetails, OutcomeName, Reaction, State
-from hub.push import PageVerdict, PushPage, SendResult
+from hub.push import PageVerdict, PushPage, SendResult, host_of
 from hub.store.base import PAGE_SIZE, Target
 from hub.store.health import StoreHealth
 from hub.work import Lane
@@ -67,7 +67,10 @@ class Delivery:
         self.observer = FakeObserver()
         self.apns, self.fcm, self.wns = (FakeSender(platform) for platform in Platform.declared())
         self.bulkheads = {
-            (HUB, sender.platform): Bulkhead(sender, clock=clock) for sender in (self.apns, self.fcm, self.wns)
+            (HUB, sender.platform): Bulkhead(
+                sender, clock=clock, host_of=lambda page, position: host_of(page.push_channels[position])
+            )
+            for sender in (self.apns, self.fcm, self.wns)
         }
         self.elsewhere = FakeOutlet()
         self.remotes = {"elsewhere": Bulkhead(self.elsewhere, clock=clock)}
@@ -631,6 +634,27 @@ async def test_a_large_audience_survives_an_outage_without_a_row_more_for_each_t
         await delivery.later(5)
     assert sorted(delivery.fcm.push_channels[tried:]) == everyone
     assert (await delivery.details(given)).counts == {FCM: {SUCCESS: len(everyone)}}
+
+
+async def test_a_host_that_is_away_costs_the_phones_of_other_hosts_nothing_and_its_own_get_their_push_later(
+    delivery: Delivery,
+) -> None:
+    channels = [f"https://{host}.example/{number}" for number in range(30) for host in ("bad", "good")]
+    made = [installation(channel, "news", push_channel=channel, templates=False) for channel in channels]
+    await delivery.store.put_installations(HUB, made)
+    delivery.fcm.answer = lambda push: UNAVAILABLE if "bad" in push.push_channel else DELIVERED
+    first, second = notification("news", content=GOOGLE), notification("news", content=GOOGLE)
+    await delivery.accept(first)
+    await delivery.fcm.received(60)
+    await delivery.observer.until(lambda: delivery.bulkheads[HUB, FCM].is_open)
+    await delivery.accept(second)
+    assert {push.push_channel for push in (await delivery.fcm.received(90))[60:]} == set(channels[1::2])
+    delivery.fcm.answer = DELIVERED
+    while delivery.observer.states.total() < 2:
+        await delivery.store.looked()
+        await delivery.later(5)
+    for given in (first, second):
+        assert (await delivery.details(given)).counts == {FCM: {SUCCESS: 60}}
 
 
 async def test_single_pushes_do_not_wait_for_a_broadcast(delivery: Delivery, monkeypatch: pytest.MonkeyPatch) -> None:

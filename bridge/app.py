@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from importlib.metadata import version
@@ -29,8 +29,9 @@ from bridge.admin.health import (
 )
 from bridge.admin.listener import Listener, SwappableApp
 from bridge.admin.server import OPEN_PATHS, RequestMetrics, admin_app
-from bridge.config.models import TAKES_A_RESTART, Settings, SourceSettings
+from bridge.config.models import TAKES_A_RESTART, HubSettings, Settings, SourceSettings
 from bridge.config.reload import Reloader
+from bridge.housekeeping import Housekeeping
 from bridge.intake.manager import RunningSource, SourceManager
 from bridge.intake.pipeline import Pipeline
 from bridge.intake.supervisor import Supervisor
@@ -60,9 +61,6 @@ from hub.notification import Platform
 from hub.store.seen import SeenWindow
 from hub.store.sqlite import SqliteStore
 from rules.engine import RuleSet
-
-_HOUSEKEEPING, _HOUSEKEEPING_AGAIN = 300.0, 5.0
-_NOTIFICATIONS_KEPT = 30 * 24 * 3600.0
 
 _ADMIN_SHARE = 1 / 3
 """Of the open files that connections may take; the rest is for the hub API, which a phone of everybody may reach."""
@@ -99,47 +97,59 @@ class Daemon:
         local = {name: hub for name, hub in settings.hubs.items() if hub.remote is None}
         self.metrics = Metrics(version=version("pushbridge"), **_names(settings))
         self.telemetry = Telemetry(self.metrics, self.trail, FactLog())
-        self.store = SqliteStore(
-            settings.store_path,
-            window=SeenWindow(seconds=settings.bridge.store.seen_window),
-            observe=self.metrics.queue.transaction,
-            expired=lambda lane, count: self.telemetry.observe(LeasesExpired(lane=lane, count=count)),
-        )
-        retry = settings.delivery.retry
-        self.hub = Hub(
-            self.store,
-            senders_of(local),
-            hubs=list(local),
-            remotes=remotes_of(settings.hubs),
-            observer=self.telemetry,
-            policy=RetryPolicy(base=retry.backoff.base, cap=retry.backoff.cap, max_age=retry.max_age),
-            max_pending=settings.bridge.store.max_pending,
-            max_in_flight=settings.delivery.max_in_flight,
+        self.store = self._build_store()
+        self.hub = self._build_hub(local)
+        self._housekeeping = Housekeeping(
+            self.hub, kept=lambda: self.settings.dead_letter.default.store, observer=self.telemetry, clock=clock
         )
         self.pipeline = Pipeline({}, RuleSet(), self.hub, observer=self.telemetry)
         self.intake = SourceManager(self._inlet, start=self._start)
         self._console = console
         self._admin_app, self._api_app = (SwappableApp(crashed=self._crashed) for _ in range(2))
-        files, http, hub_api = descriptors.limit(), settings.bridge.http, settings.hub_api
-        self.admin = Listener(
+        self.admin = self._build_admin_listener()
+        self.api = self._build_api_listener() if local else None
+
+    def _build_store(self) -> SqliteStore:
+        return SqliteStore(
+            self.settings.store_path,
+            window=SeenWindow(seconds=self.settings.bridge.store.seen_window),
+            observe=self.metrics.queue.transaction,
+            expired=lambda lane, count: self.telemetry.observe(LeasesExpired(lane=lane, count=count)),
+        )
+
+    def _build_hub(self, local: Mapping[str, HubSettings]) -> Hub:
+        retry = self.settings.delivery.retry
+        return Hub(
+            self.store,
+            senders_of(local),
+            hubs=list(local),
+            remotes=remotes_of(self.settings.hubs),
+            observer=self.telemetry,
+            policy=RetryPolicy(base=retry.backoff.base, cap=retry.backoff.cap, max_age=retry.max_age),
+            max_pending=self.settings.bridge.store.max_pending,
+            max_in_flight=self.settings.delivery.max_in_flight,
+        )
+
+    def _build_admin_listener(self) -> Listener:
+        http = self.settings.bridge.http
+        return Listener(
             self._admin_app,
             http.listen,
             name=ADMIN_LISTENER,
-            limits=limits_of(http.connections, allowed=descriptors.share(files, _ADMIN_SHARE)),
+            limits=limits_of(http.connections, allowed=descriptors.share(descriptors.limit(), _ADMIN_SHARE)),
             always=OPEN_PATHS,
             on_refused=partial(self._connection_refused, ADMIN_LISTENER),
         )
-        self.api = (
-            Listener(
-                self._api_app,
-                hub_api.listen,
-                tls=hub_api.tls,
-                name=API_LISTENER,
-                limits=limits_of(hub_api.connections, allowed=descriptors.share(files, 1 - _ADMIN_SHARE)),
-                on_refused=partial(self._connection_refused, API_LISTENER),
-            )
-            if local
-            else None
+
+    def _build_api_listener(self) -> Listener:
+        hub_api = self.settings.hub_api
+        return Listener(
+            self._api_app,
+            hub_api.listen,
+            tls=hub_api.tls,
+            name=API_LISTENER,
+            limits=limits_of(hub_api.connections, allowed=descriptors.share(descriptors.limit(), 1 - _ADMIN_SHARE)),
+            on_refused=partial(self._connection_refused, API_LISTENER),
         )
 
     @asynccontextmanager
@@ -159,7 +169,7 @@ class Daemon:
             for listener in filter(None, (self.api, self.admin)):
                 await listener.open()
                 stack.push_async_callback(listener.close)
-            helpers = [self._start(self._housekeep(), "housekeeping")]
+            helpers = [self._start(self._housekeeping.run(), "housekeeping")]
             if self.reloader is not None:
                 helpers.append(self._start(self.reloader.run(), "reload"))
             stack.push_async_callback(_end, helpers)
@@ -350,29 +360,6 @@ class Daemon:
     def _drain_left(self) -> float:
         """Seconds of `shutdown.drain` that are left: one allowance for everything that is under way."""
         return max(0.0, self._drain_until - asyncio.get_running_loop().time())
-
-    async def _housekeep(self) -> None:
-        """Forget what is past its time; where the store fails, soon again, so that readiness tells of it until it works."""
-        while True:
-            await asyncio.sleep(_HOUSEKEEPING)
-            with self.hub.health.repeating("housekeep"):
-                while not await self._forget():
-                    await self.hub.health.pause(_HOUSEKEEPING_AGAIN)
-
-    async def _forget(self) -> bool:
-        """Whether the store did it, or never will."""
-        now, letters = self._clock(), self.settings.dead_letter.default.store
-        try:
-            await self.hub.housekeep(
-                notifications_before=now - _NOTIFICATIONS_KEPT,
-                dead_letters_before=now - letters.retention,
-                max_dead_letters=letters.max_rows,
-            )
-        except StoreError:
-            return False
-        except Exception as error:  # the events go on, whatever became of those past their time
-            self._crashed("housekeeping", error)
-        return True
 
     async def _before_scrape(self) -> None:
         """Gauges that are asked for, not told."""

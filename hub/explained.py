@@ -7,6 +7,7 @@ from typing import Self
 class Explained(enum.Enum):
     """Members are written `NAME = "value", "What it means."`; `docs/outcomes.md` is made of them."""
 
+    _value_: str
     meaning: str
 
     def __new__(cls, value: str, meaning: str = "") -> Self:
@@ -17,6 +18,6 @@ class Explained(enum.Enum):
 
     @enum.property
     def value(self) -> str:
-        return str(self._value_)
+        return self._value_
 
     __hash__ = object.__hash__  # members are singletons; Enum's own hash runs Python code for each look-up

@@ -1,0 +1,50 @@
+"""Forgets, every few minutes, what is past its time."""
+
+import asyncio
+from collections.abc import Callable
+
+from bridge.config.models import DeadLetterStore
+from hub.engine import Hub
+from hub.errors import StoreError
+from hub.facts import Crashed
+from hub.observer import Observer
+
+_EVERY, _AGAIN = 300.0, 5.0
+"""Seconds between two times, and until the next try where the store failed."""
+
+_NOTIFICATIONS_DeadLetterStore = 30 * 24 * 3600.0
+
+
+class Housekeeping:
+    """`kept` says, each time, how long and how many dead letters are kept."""
+
+    def __init__(
+        self, hub: Hub, *, kept: Callable[[], DeadLetterStore], observer: Observer, clock: Callable[[], float]
+    ) -> None:
+        self._hub = hub
+        self._kept = kept
+        self._observer = observer
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Until cancelled; where the store fails, soon again, so that readiness tells of the store until it works."""
+        while True:
+            await asyncio.sleep(_EVERY)
+            with self._hub.health.repeating("housekeep"):
+                while not await self._forget():
+                    await self._hub.health.pause(_AGAIN)
+
+    async def _forget(self) -> bool:
+        """Whether the store did it, or never will."""
+        now, dead_letters = self._clock(), self._kept()
+        try:
+            await self._hub.housekeep(
+                notifications_before=now - _NOTIFICATIONS_DeadLetterStore,
+                dead_letters_before=now - dead_letters.retention,
+                max_dead_letters=dead_letters.max_rows,
+            )
+        except StoreError:
+            return False
+        except Exception as error:  # events go on, even if what is past its time stays
+            self._observer.observe(Crashed(work="housekeeping", error=error))
+        return True

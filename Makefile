@@ -18,8 +18,9 @@ test: $(VENV)/.installed-dev ## install and start what the tests need, run them 
 	@deploy/servers.sh rabbitmq-server chromium
 	$(BIN)/python -m pytest
 
-reference: $(VENV)/.installed-dev ## docs/configuration.md, from the settings
+reference: $(VENV)/.installed-dev ## docs/configuration.md and docs/outcomes.md, from the code
 	$(VENV)/bin/pushbridge schema --reference > docs/configuration.md
+	$(VENV)/bin/python -m bridge.observe.outcomes > docs/outcomes.md
 
 lint: $(VENV)/.installed-dev ## ruff: mistakes and format
 	$(BIN)/ruff check .

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute
 
 from bridge import descriptors
 from bridge.admin.api.routes import routes as api_routes
+from bridge.admin.connections import limits_of
 from bridge.admin.health import (
     Part,
     configuration_part,
@@ -34,8 +35,17 @@ from bridge.intake.manager import RunningSource, SourceManager
 from bridge.intake.pipeline import Pipeline
 from bridge.intake.supervisor import Supervisor
 from bridge.observe.fact_log import FactLog
-from bridge.observe.facts import SourceState, SourceStatus
-from bridge.observe.metrics import ADMIN_LISTENER, API_LISTENER, Metrics
+from bridge.observe.facts import (
+    ConfigurationApplied,
+    ConfigurationRefused,
+    ConnectionRefused,
+    Limit,
+    SourceState,
+    SourceStatus,
+    Started,
+)
+from bridge.observe.metrics import Metrics
+from bridge.observe.process_metrics import ADMIN_LISTENER, API_LISTENER
 from bridge.observe.recent import RecentEvents
 from bridge.observe.telemetry import Telemetry
 from bridge.senders import remotes_of, senders_of
@@ -92,7 +102,7 @@ class Daemon:
         self.store = SqliteStore(
             settings.store_path,
             window=SeenWindow(seconds=settings.bridge.store.seen_window),
-            observe=self.metrics.transaction,
+            observe=self.metrics.queue.transaction,
             expired=lambda lane, count: self.telemetry.observe(LeasesExpired(lane=lane, count=count)),
         )
         retry = settings.delivery.retry
@@ -115,9 +125,9 @@ class Daemon:
             self._admin_app,
             http.listen,
             name=ADMIN_LISTENER,
-            limits=http.connections.limits(descriptors.share(files, _ADMIN_SHARE)),
+            limits=limits_of(http.connections, allowed=descriptors.share(files, _ADMIN_SHARE)),
             always=OPEN_PATHS,
-            on_refused=partial(self.metrics.connection_refused, ADMIN_LISTENER),
+            on_refused=partial(self._connection_refused, ADMIN_LISTENER),
         )
         self.api = (
             Listener(
@@ -125,8 +135,8 @@ class Daemon:
                 hub_api.listen,
                 tls=hub_api.tls,
                 name=API_LISTENER,
-                limits=hub_api.connections.limits(descriptors.share(files, 1 - _ADMIN_SHARE)),
-                on_refused=partial(self.metrics.connection_refused, API_LISTENER),
+                limits=limits_of(hub_api.connections, allowed=descriptors.share(files, 1 - _ADMIN_SHARE)),
+                on_refused=partial(self._connection_refused, API_LISTENER),
             )
             if local
             else None
@@ -156,8 +166,7 @@ class Daemon:
             stack.push_async_callback(self._stop_intake)
             await self.intake.apply(self.settings, between=self._rules_exchange(self.settings, self.config_hash))
             self._exchange_apps()  # until now every request was told that it is too early
-            self.metrics.reloaded(ok=True)
-            self._tell_started()
+            self.telemetry.observe(self._started())
             self._tell_lowered_limits()
             try:
                 yield
@@ -182,11 +191,10 @@ class Daemon:
         _log.info("stopped", unfinished=self.hub.in_hand)
         return not self._failed
 
-    def _tell_started(self) -> None:
-        """Log what the process runs, and the addresses of its listeners."""
-        _log.info(
-            "started",
+    def _started(self) -> Started:
+        return Started(
             version=version("pushbridge"),
+            revision=self.settings.bridge.revision,
             config=self.config,
             config_hash=self.config_hash,
             store=str(self.settings.store_path),
@@ -231,11 +239,15 @@ class Daemon:
 
         stopped, started = await self.intake.apply(settings, between=between)
         self._exchange_apps()
-        _log.info("configuration applied", config_hash=config_hash, stopped=stopped, started=started)
+        revision = settings.bridge.revision
+        self.telemetry.observe(
+            ConfigurationApplied(revision=revision, config_hash=config_hash, stopped=stopped, started=started)
+        )
 
     def reloaded(self, applied: bool) -> None:
-        """A configuration was read again, for whoever watches."""
-        self.metrics.reloaded(ok=applied)
+        """A configuration was read again: one that is applied has been reported by then."""
+        if not applied:
+            self.telemetry.observe(ConfigurationRefused())
 
     def _tell_what_takes_a_restart(self, settings: Settings) -> None:
         kept = [part for part in TAKES_A_RESTART if attrgetter(part)(settings) != attrgetter(part)(self._started_by)]
@@ -296,7 +308,7 @@ class Daemon:
         supervisor = Supervisor(
             source,
             self.pipeline.handle,
-            room=lambda: self.hub.room,
+            capacity=lambda: self.hub.room,
             observer=self.telemetry,
             watchdog_suspended=lambda: self.hub.store_trouble is not None,
             stall_after=settings.bridge.watchdog.stall_after,
@@ -323,6 +335,9 @@ class Daemon:
 
     def _crashed(self, work: str, error: Exception) -> None:
         self.telemetry.observe(Crashed(work=work, error=error))
+
+    def _connection_refused(self, listener: str, limit: Limit) -> None:
+        self.telemetry.observe(ConnectionRefused(listener=listener, limit=limit))
 
     async def _stop_intake(self) -> None:
         """Take no more, and let the batches under way be settled."""
@@ -361,12 +376,12 @@ class Daemon:
 
     async def _before_scrape(self) -> None:
         """Gauges that are asked for, not told."""
-        self.metrics.set_sources(self._statuses)
-        self.metrics.set_bulkheads(self.hub.bulkheads)
-        self.metrics.set_remotes(self.hub.remotes)
+        self.metrics.intake.set_sources(self._statuses)
+        self.metrics.delivery.set_bulkheads(self.hub.bulkheads)
+        self.metrics.delivery.set_remotes(self.hub.remotes)
         with suppress(StoreError):
-            self.metrics.set_queues(await self.hub.store.queue_states(), self.hub.max_pending)
-            self.metrics.set_devices(await self.hub.store.registrations_by_platform())
+            self.metrics.queue.set_queues(await self.hub.store.queue_states(), self.hub.max_pending)
+            self.metrics.delivery.set_devices(await self.hub.store.registrations_by_platform())
 
 
 def _configured(settings: Settings) -> set[tuple[str, Platform]]:

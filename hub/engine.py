@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from hub.acceptance import AuditEntry, Ingest
+from hub.backoff import Backoff
 from hub.delivery.bulkhead import Bulkhead, Destination
 from hub.delivery.dispatch import Dispatcher, Timing
 from hub.delivery.retry import RetryPolicy
@@ -20,7 +21,7 @@ from hub.observer import Observer
 from hub.outcome import NotificationDetails
 from hub.platforms.base import Sender
 from hub.platforms.no_credential import NoCredential
-from hub.push import PushPage
+from hub.push import PushPage, host_of
 from hub.store.base import AcceptanceResult, Store
 from hub.store.health import STALLED, StoreHealth, StoreTrouble
 
@@ -78,7 +79,7 @@ class Hub:
         """Open the store; how many pieces of work a dead process had left under way. Raises: StoreError."""
         freed = await self.store.open()
         self._dispatcher.pending = await self.store.pending()
-        self._dispatcher.behind = self.pending > 0
+        self._dispatcher.has_backlog = self.pending > 0
         return freed
 
     async def run(self) -> None:
@@ -143,6 +144,7 @@ class Hub:
                     clock=self._clock,
                     listener=listener,
                     secret_of=lambda page, position: page.push_channels[position],
+                    host_of=lambda page, position: host_of(page.push_channels[position]),
                 )
         for hub, remote in remotes.items():
             self.remotes[hub] = Bulkhead(
@@ -196,14 +198,14 @@ class Hub:
 
         Raises: WithdrawnError.
         """
-        pause, longest = self._timing.accept_backoff
+        first, longest = self._timing.accept_backoff
+        backoff = Backoff(first=first, longest=longest)
         with self.health.repeating("accept"):
             while True:
                 try:
                     return await self._accept_now(arrivals)
                 except StoreError as error:
-                    await self.health.pause(pause)
-                    pause = min(pause * 2, longest)
+                    await self.health.pause(backoff.next())
                     if withdrawn():
                         raise WithdrawnError("withdrawn while the store failed") from error
 

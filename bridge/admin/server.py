@@ -186,15 +186,15 @@ class RequestMetrics:
                 status = message["status"]
             await send(message)
 
-        self._metrics.http_in_flight.inc()
+        self._metrics.process.http_in_flight.inc()
         try:
             await self._app(scope, receive, noting)
         finally:
-            self._metrics.http_in_flight.dec()
+            self._metrics.process.http_in_flight.dec()
             route = scope.get(PATTERN) or self._pattern(scope["path"])
             method = scope["method"] if scope["method"] in _METHODS else "_other"
-            self._metrics.http_requests.labels(route, method, str(status)).inc()
-            self._metrics.http_seconds.observe((route,), time.perf_counter() - started)
+            self._metrics.process.http_requests.labels(route, method, str(status)).inc()
+            self._metrics.process.http_seconds.observe((route,), time.perf_counter() - started)
 
     def _pattern(self, path: str) -> str:
         """The admin paths are literal; the hub API's begin with a hub's name and a kind of resource."""

@@ -3,10 +3,16 @@
 import typer
 
 from bridge.cli.check import check
+from bridge.cli.dead_letters import dead_letters
 from bridge.cli.demo import demo
+from bridge.cli.devices import devices
+from bridge.cli.events import events
 from bridge.cli.run import run
 from bridge.cli.sandbox import sandbox
 from bridge.cli.schema import schema
+from bridge.cli.send import send
+from bridge.cli.status import status
+from bridge.cli.token import token
 from bridge.cli.version import version
 
 app = typer.Typer(
@@ -17,8 +23,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for _command in (run, check, schema, demo, sandbox, version):
+for _command in (run, check, schema, demo, sandbox, status, send, token, version):
     app.command()(_command)
+for _name, _group in (("events", events), ("dead-letters", dead_letters), ("devices", devices)):
+    app.add_typer(_group, name=_name)
 
 
 def main() -> None:

@@ -57,8 +57,13 @@ _EXPECTED: Mapping[str, str] = {
 _COMPILED = ("defaults", "rules")
 """Sections that are not settings."""
 
-_CONSOLE_PATHS = ("/console.css", "/console.js", "/console.svg", "/api/trail", "/api/phones", "/api/live")
-_OWN_PATHS = ("/livez", "/readyz", "/metrics", "/admin", "/-", *_CONSOLE_PATHS)
+_CONSOLE_PATHS = (
+    "/console.css",
+    "/console.js",
+    "/console.svg",
+    *(f"/api/{name}" for name in ("trail", "health", "phones", "live")),
+)
+_OWN_PATHS = ("/livez", "/readyz", "/metrics", "/admin", "/api/v1", "/-", *_CONSOLE_PATHS)
 """What the admin listener serves itself, beside HTTP sources."""
 
 

@@ -11,14 +11,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, create_model, model_validator
 
-from bridge.admin.connections import ConnectionLimits
 from bridge.config.credentials import Apns, Fcm, Remote, Tls, Wns
 from bridge.config.section import Secret, Section, form
 from bridge.decode import DecodeSettings
 from bridge.decode.base import ValueType
 from bridge.decode.charset import charset_named
 from bridge.decode.pattern import compile_pattern
-from bridge.observe.log import Level
 from connectors.connector import Connector, DeadLetterRoute
 from connectors.duration import Duration
 from connectors.size import Size
@@ -70,16 +68,6 @@ class Connections(Section):
     """How long a request's line and headers may take to arrive."""
     idle_timeout: Positive = 5.0
     """How long an open connection may stay without a request."""
-
-    def limits(self, allowed: int) -> ConnectionLimits:
-        """Where open files allow `allowed` connections."""
-        total = min(self.max, allowed)
-        return ConnectionLimits(
-            total=total,
-            per_client=min(self.max_per_client, max(1, total // 2)),
-            head=self.header_timeout,
-            idle=self.idle_timeout,
-        )
 
 
 class AdminListener(Section):
@@ -143,10 +131,13 @@ def _timezone(name: str) -> str:
     return name
 
 
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
 class Log(Section):
     """What is logged, and how: JSON lines for machines, or `console` for people."""
 
-    level: Level = "info"
+    level: LogLevel = "info"
     """The least important lines that are written."""
     format: Literal["json", "console"] = "json"
     """JSON lines for machines, or console for people."""
@@ -157,6 +148,10 @@ class BridgeSettings(Section):
 
     name: Annotated[str, form(r"[\w.-]{1,100}", "a name of letters, digits, '.', '_' and '-'")] = "pushbridge"
     """What status and tools call this process, to tell it from others."""
+    revision: Annotated[
+        str, form(r"[\w.:/+-]{0,100}", "at most 100 letters, digits and '.', '_', ':', '/', '+', '-'")
+    ] = ""
+    """The state of the configuration's repository, such as a commit, which the log and a metric repeat."""
     timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
     """IANA zone of times in events that come without an offset."""
     http: AdminListener = AdminListener()

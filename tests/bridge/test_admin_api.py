@@ -18,7 +18,7 @@ from bridge.app import Daemon
 from hub.acceptance import DeadLetter, Ingest
 from hub.installation import Installation, Template
 from hub.notification import Platform
-from tests.bridge.examples import read
+from tests.bridge.examples import complaints, read
 from tests.hub.examples import installation, notification
 
 TOKEN = "canary-admin-token"
@@ -360,6 +360,12 @@ async def test_a_store_that_fails_is_a_problem_with_the_time_to_come_again(
     answer = await api.http.get("/api/v1/dead-letters")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert answer.json()["detail"] == "the store cannot do it now: the store is closed"
+
+
+@pytest.mark.parametrize("path", ["/api/v1", "/api/v1/status", "/api/health"])
+def test_no_source_takes_a_path_of_the_api_and_its_authorization_away(tmp_path: Path, path: str) -> None:
+    (complaint,) = complaints(tmp_path, f"sources: {{ hr: {{ http: {{ path: {path}, format: cloudevents }} }} }}")
+    assert "this path is one of the process's own" in complaint
 
 
 async def test_requests_are_counted_by_their_route_whatever_ids_are_in_the_path(api: Api) -> None:

@@ -27,13 +27,14 @@ KEY_NAME, KEY = "Full", "only-for-these-tests"
 
 
 class Daemon:
-    """`python -m bridge run` on `config`: `async with Daemon(directory, config) as daemon`, which kills what still runs.
+    """`python -m MODULE run` on `config`: `async with Daemon(directory, config) as daemon`, which kills what still runs.
 
     Everything is in `directory`: configuration, database, standard output (the log) and standard error, the last two
     over all starts. Listeners that `config` leaves out get ports that were free just now, the same over restarts.
     """
 
-    def __init__(self, directory: Path, config: Mapping[str, Any]) -> None:
+    def __init__(self, directory: Path, config: Mapping[str, Any], *, module: str = "bridge") -> None:
+        self._module = module
         admin, hub_api = free_ports(2)
         self.url, self.hub_url = f"http://127.0.0.1:{admin}", f"http://127.0.0.1:{hub_api}"
         self.config_file = directory / "pushbridge.yaml"
@@ -63,7 +64,7 @@ class Daemon:
         """Start, and return when there is a process."""
         with self.output_file.open("ab") as output, self.error_file.open("ab") as errors:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "bridge", "run", str(self.config_file), stdout=output, stderr=errors
+                sys.executable, "-m", self._module, "run", str(self.config_file), stdout=output, stderr=errors
             )
 
     async def until_ready(self) -> None:

@@ -7,7 +7,8 @@ never shown in a complaint.
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from math import isfinite
 from pathlib import Path
 
@@ -193,7 +194,7 @@ class _Reader:
             case (kind, _, _, _, entries) if kind == MAPPING:
                 value = self._mapping(entries, key)
             case (kind, _, _, _, items) if kind == SEQUENCE and key == "rules":
-                value = RuleNodes([self._maker(item, f"rules[{index}]") for index, item in enumerate(items)])
+                value = RuleNodes([partial(self._rule, item, index) for index, item in enumerate(items)])
             case (kind, _, _, _, items) if kind == SEQUENCE:
                 value = [self._node(item, f"{key}[{index}]", self._mark(item)) for index, item in enumerate(items)]
             case _:
@@ -201,12 +202,9 @@ class _Reader:
                 value = None
         return Node(key=key, mark=mark, key_mark=key_mark, value=value)
 
-    def _maker(self, item: bytes | Written, key: str) -> Callable[[], Node]:
-        def make() -> Node:
-            written = unpacked(item)
-            return self._node(written, key, self._mark(written))
-
-        return make
+    def _rule(self, item: bytes | Written, index: int) -> Node:
+        written = unpacked(item)
+        return self._node(written, f"rules[{index}]", self._mark(written))
 
     def _mapping(self, written: Sequence[WrittenEntry], parent: str) -> dict[str, Node]:
         entries: dict[str, Node] = {}

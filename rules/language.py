@@ -1,15 +1,12 @@
 """The keys of `rules` and `defaults`, what each means and takes: for the reader, the schema and the reference."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
-
-from hub.platforms.table import services
 
 TEXT: Mapping[str, Any] = {"type": ["string", "number", "boolean"]}
 _NAMES: Mapping[str, Any] = {"anyOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1}]}
 _DURATION: Mapping[str, Any] = {"type": ["string", "number"], "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d)?)+$|\$\{"}
-_PLATFORM_NAMES: Mapping[str, Any] = {"enum": [each.name for each in services()]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +23,8 @@ class Key:
     required: bool = False
     below: "Mapping[str, Key] | None" = None
     entry: bool = False
+    names_platforms: bool = False
+    """Whether a push service or a list of them stands there."""
 
 
 AUDIENCE: Mapping[str, Key] = {
@@ -107,8 +106,9 @@ RULE: Mapping[str, Key] = {
     "push": Key(says="What is said, and to whom, when an event fits.", schema={}, type="object", below=PUSH),
     "platforms": Key(
         says="Only phones of these push services are notified.",
-        schema={"anyOf": [_PLATFORM_NAMES, {"type": "array", "items": _PLATFORM_NAMES, "minItems": 1}]},
-        type=f"list of {', '.join(each.name for each in services())}",
+        schema={},
+        type="push service or list",
+        names_platforms=True,
         default="all of them",
     ),
     "stop": Key(
@@ -127,22 +127,25 @@ DEFAULTS: Mapping[str, Key] = {
 }
 
 
-def schema_of(keys: Mapping[str, Key]) -> dict[str, Any]:
-    """JSON Schema 2020-12 of an object with these keys; one left empty is as if not written."""
+def schema_of(keys: Mapping[str, Key], platforms: Collection[str]) -> dict[str, Any]:
+    """JSON Schema 2020-12 of an object with these keys, where there are these push services."""
     return {
         "type": "object",
-        "properties": {name: _property(key) for name, key in keys.items()},
+        "properties": {name: _property(key, platforms) for name, key in keys.items()},
         "additionalProperties": False,
         "required": [name for name, key in keys.items() if key.required],
     }
 
 
-def _property(key: Key) -> dict[str, Any]:
+def _property(key: Key, platforms: Collection[str]) -> dict[str, Any]:
     schema: Mapping[str, Any] = key.schema
-    if key.below is not None and not key.entry:
-        schema = schema_of(key.below)
+    if key.names_platforms:
+        name = {"enum": list(platforms)}
+        schema = {"anyOf": [name, {"type": "array", "items": name, "minItems": 1}]}
+    elif key.below is not None and not key.entry:
+        schema = schema_of(key.below, platforms)
     elif key.below is not None:
-        entries = {name: schema_of(key.below) for name in (each.name for each in services())}
+        entries = {name: schema_of(key.below, platforms) for name in platforms}
         schema = {"type": "object", "properties": entries, "additionalProperties": False}
     if key.below is AUDIENCE:
         schema = {"anyOf": [TEXT, schema]}

@@ -5,6 +5,7 @@ is missing, PyYAML's parser says the same. Lines and columns count from 1.
 """
 
 import marshal
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,7 +47,7 @@ def compose(text: str) -> Written | None:
 
 def unpacked(item: bytes | Written) -> Written:
     """A rule, which is packed unless an alias stands for all of them."""
-    written: Written = marshal.loads(item) if isinstance(item, bytes) else item  # noqa: S302 - packed in this process
+    written: Written = marshal.loads(zlib.decompress(item)) if isinstance(item, bytes) else item  # noqa: S302 - packed in this process
     return written
 
 
@@ -141,7 +142,7 @@ class _Composer:
         items: list[Any] = []
         while not isinstance(event := self._parser.get_event(), yaml.SequenceEndEvent):
             item = self._value(event, depth + 1)
-            items.append(marshal.dumps(item) if packed else item)
+            items.append(zlib.compress(marshal.dumps(item), 1) if packed else item)
         return tuple(items)
 
     def _entries(self, depth: int, *, is_root: bool) -> tuple[Sequence[WrittenEntry], Any]:

@@ -18,6 +18,7 @@ from connectors.servicebus.settings import Credential, Topic
 from connectors.size import byte_count
 from connectors.table import CONNECTORS
 from rules import language
+from rules.loader import PLATFORMS
 
 _PLACEHOLDER = {"type": "string", "pattern": r"\$\{"}
 _TEXT = {"type": ["string", "number"]}
@@ -32,12 +33,12 @@ def json_schema() -> dict[str, Any]:
     """The schema of a whole configuration file; in a directory each file may have some of the sections."""
     schemas = _Schemas()
     document = schemas.object_of(Sections)
-    rules = {"type": "array", "items": language.schema_of(language.RULE)}
+    rules = {"type": "array", "items": language.schema_of(language.RULE, PLATFORMS)}
     document["properties"] |= {
         "rules": {"description": "What is pushed, to whom, for which events; in order.", **_or_null(rules)},
         "defaults": {
             "description": "What all rules have unless they say otherwise.",
-            **_or_null(language.schema_of(language.DEFAULTS)),
+            **_or_null(language.schema_of(language.DEFAULTS, PLATFORMS)),
         },
     }
     return {

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from rules.engine import Rule, RuleSet
 from rules.event import MISSING
 from rules.explain import Explanation, RuleResult
-from rules.match.patterns import compile_match
 from rules.loader import load_rules
+from rules.match.patterns import compile_match
 from rules.problems import Problems
 from tests.rules.support import NOW, SCOPE, document, event, load
 from tests.rules.test_index import DATA, PATTERNS, node

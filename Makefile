@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types contracts bench check
+.PHONY: help reference demo test lint types contracts bench check
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,10 @@ demo: $(VENV)/.installed ## run the main job on embedded defaults, phones on a p
 test: $(VENV)/.installed-dev ## install and start what the tests need, run them all
 	@deploy/servers.sh rabbitmq-server chromium
 	$(BIN)/python -m pytest
+
+reference: $(VENV)/.installed-dev ## docs/configuration.md and docs/outcomes.md, from the code
+	$(VENV)/bin/pushbridge schema --reference > docs/configuration.md
+	$(VENV)/bin/python -m bridge.observe.outcomes > docs/outcomes.md
 
 lint: $(VENV)/.installed-dev ## ruff: mistakes and format
 	$(BIN)/ruff check .

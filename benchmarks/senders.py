@@ -12,7 +12,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 
 import pycurl
@@ -22,9 +22,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from benchmarks.nginx import FastPushService, fast_push_service
 from benchmarks.pinning import MEASURED, OTHERS
-from hub.platforms.apns.sender import ApnsRequests, ApnsSender, ApnsSettings
-from hub.platforms.base import Push
-from hub.transport.client import Request, Transport
+from hub.platforms.apns.sender import ApnsSender, ApnsSettings, requests_for
+from hub.push import PushGroup, PushPage
+from hub.transport.client import Transport
+from hub.transport.requests import RequestGroup
 
 PAGE = 1000
 PAYLOAD = b'{"aps":{"alert":{"title":"Deposit","body":"You received 1,234.56 EUR from Contoso"},"sound":"default"}}'
@@ -41,16 +42,17 @@ class PlainLoop:
         self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, 1)
         self._free = [_easy(ca_file) for _ in range(256)]
 
-    async def send(self, requests: Iterable[Request]) -> None:
-        waiting = iter(requests)
+    async def send(self, groups: Iterable[RequestGroup]) -> None:
+        waiting = _each(groups)
         under_way = 0
         sending = True
         while sending or under_way:
             while self._free and (request := next(waiting, None)):
                 curl = self._free.pop()
-                curl.setopt(pycurl.URL, request.url)
-                curl.setopt(pycurl.HTTPHEADER, request.headers)
-                curl.setopt(pycurl.POSTFIELDS, request.body)
+                url, headers, body = request
+                curl.setopt(pycurl.URL, url)
+                curl.setopt(pycurl.HTTPHEADER, headers)
+                curl.setopt(pycurl.POSTFIELDS, body)
                 self._multi.add_handle(curl)
                 under_way += 1
             sending = not self._free
@@ -79,38 +81,40 @@ def _easy(ca_file: str) -> pycurl.Curl:
     return curl
 
 
-def _requests(service: FastPushService, pushes: Sequence[Push]) -> Iterator[Request]:
-    builder = ApnsRequests(url=f"{service.url}/3/device/", topic=TOPIC, token=TOKEN)
-    for push in pushes:
-        request = builder.request_for(push)
-        assert isinstance(request, Request)
-        yield request
+def _groups(service: FastPushService, page: PushPage) -> Iterator[RequestGroup]:
+    for group in requests_for(page, origin=service.url, topic=TOPIC, token=TOKEN):
+        assert isinstance(group, RequestGroup)
+        yield group
+
+
+def _each(groups: Iterable[RequestGroup]) -> Iterator[tuple[str, list[bytes], bytes]]:
+    """URL, headers and body of each request."""
+    for group in groups:
+        prefix = group.origin + group.path
+        for tail, id_, body in zip(group.tails, group.ids, group.bodies, strict=False):
+            yield prefix + tail, [*group.headers, f"{group.id_name}: {id_}".encode()], body
 
 
 async def measure(service: FastPushService, *, count: int, rounds: int) -> None:
     """Print microseconds of CPU a push, of each."""
-    headers: dict[str, str] = {}
-    pushes = [
-        Push(
-            id=f"00000000-0000-4000-8000-{number:012x}",
-            push_channel=f"{number:064X}",
-            payload=PAYLOAD,
-            headers=headers,
-        )
-        for number in range(count)
-    ]
+    group = PushGroup(payload=PAYLOAD)
+    pages = []
+    for first in range(0, count, PAGE):
+        numbers = range(first, min(first + PAGE, count))
+        channels = [f"{number:064X}" for number in numbers]
+        ids = [f"00000000-0000-4000-8000-{number:012x}" for number in numbers]
+        pages.append(PushPage(channels, ids, [(group, len(numbers))]))
     key = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     ca_file = str(service.ca_file)
     settings = ApnsSettings(
         key=key.decode(), key_id="K" * 10, team_id="T" * 10, topic=TOPIC, endpoint=service.url, ca_file=ca_file
     )
     plain, transport, sender = PlainLoop(ca_file), Transport(ca_file=ca_file), ApnsSender(settings)
-    ways: dict[str, Callable[[Sequence[Push]], Awaitable[object]]] = {
-        "plain loop": lambda page: plain.send(_requests(service, page)),
-        "Transport.post_many": lambda page: transport.post_many(_requests(service, page), deadline=10),
+    ways: dict[str, Callable[[PushPage], Awaitable[object]]] = {
+        "plain loop": lambda page: plain.send(_groups(service, page)),
+        "Transport.post": lambda page: transport.post(_groups(service, page), deadline=10),
         "ApnsSender.send": lambda page: sender.send(page),
     }
-    pages = [pushes[first : first + PAGE] for first in range(0, count, PAGE)]
     costs: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(rounds):
         for way, send in ways.items():

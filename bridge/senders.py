@@ -1,6 +1,6 @@
 """From the credentials of a configuration to the senders that use them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bridge.config.credentials import Apns, Fcm, Wns
@@ -27,9 +27,9 @@ def senders_of(hubs: Mapping[str, HubSettings]) -> dict[tuple[str, Platform], Se
     return senders
 
 
-def remotes_of(hubs: Mapping[str, HubSettings]) -> dict[str, Destination[Notification]]:
+def remotes_of(hubs: Mapping[str, HubSettings]) -> dict[str, Destination[Sequence[Notification]]]:
     """A client for each hub that is elsewhere; building them connects to nothing."""
-    remotes: dict[str, Destination[Notification]] = {}
+    remotes: dict[str, Destination[Sequence[Notification]]] = {}
     for name, hub in hubs.items():
         if hub.remote is not None:
             from hub.delivery.remote import RemoteHub

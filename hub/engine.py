@@ -8,21 +8,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from hub.acceptance import AuditEntry, Ingest
+from hub.backoff import Backoff
 from hub.delivery.bulkhead import Bulkhead, Destination
-from hub.delivery.dispatch import LEASE, Dispatcher
+from hub.delivery.dispatch import Dispatcher, Timing
 from hub.delivery.retry import RetryPolicy
 from hub.errors import CapacityError, NotFoundError, StoreError, WithdrawnError
+from hub.facts import BreakerClosed, BreakerOpened, SendAccepted
 from hub.installation import Installation, Registration
 from hub.notification import Notification, Platform
 from hub.observer import Observer
 from hub.outcome import NotificationDetails
-from hub.platforms.base import Push, Sender
+from hub.platforms.base import Sender
 from hub.platforms.no_credential import NoCredential
-from hub.store.base import AcceptanceResult, Ingest, Store
+from hub.push import PushPage, host_of
+from hub.store.base import AcceptanceResult, Store
 from hub.store.health import STALLED, StoreHealth, StoreTrouble
 
-_STORE_BACKOFF = (0.05, 5.0)
-_COUNT_EVERY = 1.0
 _ID_DIGITS = 32
 
 T = TypeVar("T")
@@ -33,7 +35,8 @@ class Hub:
 
     `open`, then `run` as a task; `drain` before that task is cancelled, then `close`. `max_pending` bounds the
     notifications and pages that wait in the store: over it `room` is 0 and `send` refuses. `max_in_flight` bounds the
-    single pushes under way for each hub and platform. `hubs` are those kept here, `remotes` those that are elsewhere.
+    single pushes under way for each hub and platform. `hubs` are those kept here, `remotes` those that are elsewhere; their
+    names are in lower case wherever the hub is given one.
     """
 
     def __init__(
@@ -42,22 +45,24 @@ class Hub:
         senders: Mapping[tuple[str, Platform], Sender],
         *,
         hubs: Sequence[str],
-        remotes: Mapping[str, Destination[Notification]] | None = None,
+        remotes: Mapping[str, Destination[Sequence[Notification]]] | None = None,
         observer: Observer,
         policy: RetryPolicy = RetryPolicy(),
         max_pending: int = 100_000,
         max_in_flight: int = 2000,
         clock: Callable[[], float] = time.time,
+        timing: Timing = Timing(),
     ) -> None:
         self.health = StoreHealth(store, observer=observer, clock=clock)
         self.store = self.health.store
         self._observer = observer
         self._clock = clock
+        self._timing = timing
         self._max_pending = max_pending
         self._max_in_flight = max_in_flight
-        self._leaving: dict[asyncio.Task[None], Bulkhead[Push] | Bulkhead[Notification]] = {}
-        self.bulkheads: dict[tuple[str, Platform], Bulkhead[Push]] = {}
-        self.remotes: dict[str, Bulkhead[Notification]] = {}
+        self._leaving: dict[asyncio.Task[None], Bulkhead[PushPage] | Bulkhead[Sequence[Notification]]] = {}
+        self.bulkheads: dict[tuple[str, Platform], Bulkhead[PushPage]] = {}
+        self.remotes: dict[str, Bulkhead[Sequence[Notification]]] = {}
         self._add(hubs, senders, remotes or {})
         self._dispatcher = Dispatcher(
             self.health,
@@ -67,14 +72,14 @@ class Hub:
             policy=policy,
             slots=2 * max_in_flight,
             clock=clock,
+            timing=timing,
         )
 
     async def open(self) -> int:
         """Open the store; how many pieces of work a dead process had left under way. Raises: StoreError."""
         freed = await self.store.open()
-        await self.store.spell_hubs({*(hub for hub, _ in self.bulkheads), *self.remotes})
         self._dispatcher.pending = await self.store.pending()
-        self._dispatcher.behind = self.pending > 0
+        self._dispatcher.has_backlog = self.pending > 0
         return freed
 
     async def run(self) -> None:
@@ -105,14 +110,14 @@ class Hub:
         gone: Sequence[str],
         hubs: Sequence[str],
         senders: Mapping[tuple[str, Platform], Sender],
-        remotes: Mapping[str, Destination[Notification]],
+        remotes: Mapping[str, Destination[Sequence[Notification]]],
     ) -> None:
         """Take away the hubs that are `gone`, and add others; a hub in both gets new clients.
 
         Old clients close when what they have under way is answered. Pages that wait for a hub which is no more go on
         waiting, in case it comes back, and end as abandoned when pushes for a service that stays away would.
         """
-        leaving: list[Bulkhead[Push] | Bulkhead[Notification]] = [
+        leaving: list[Bulkhead[PushPage] | Bulkhead[Sequence[Notification]]] = [
             self.bulkheads.pop(key) for key in list(self.bulkheads) if key[0] in gone
         ]
         leaving += [self.remotes.pop(hub) for hub in gone if hub in self.remotes]
@@ -127,7 +132,7 @@ class Hub:
         self,
         hubs: Sequence[str],
         senders: Mapping[tuple[str, Platform], Sender],
-        remotes: Mapping[str, Destination[Notification]],
+        remotes: Mapping[str, Destination[Sequence[Notification]]],
     ) -> None:
         for hub in hubs:
             for platform in Platform:
@@ -138,12 +143,24 @@ class Hub:
                     single=self._max_in_flight,
                     clock=self._clock,
                     listener=listener,
-                    secret_of=lambda push: push.push_channel,
+                    secret_of=lambda page, position: page.push_channels[position],
+                    host_of=lambda page, position: host_of(page.push_channels[position]),
                 )
         for hub, remote in remotes.items():
             self.remotes[hub] = Bulkhead(
                 remote, single=self._max_in_flight, clock=self._clock, listener=_Breaker(self._observer, hub, None)
             )
+
+    async def housekeep(
+        self, *, notifications_before: float, dead_letters_before: float, max_dead_letters: int
+    ) -> None:
+        """Drop what is past its time, and end what waits for hubs that are no more. Raises: StoreError."""
+        await self._dispatcher.end_orphans()
+        await self.store.housekeep(
+            notifications_before=notifications_before,
+            dead_letters_before=dead_letters_before,
+            max_dead_letters=max_dead_letters,
+        )
 
     @property
     def store_trouble(self) -> StoreTrouble | None:
@@ -181,25 +198,27 @@ class Hub:
 
         Raises: WithdrawnError.
         """
-        pause, longest = _STORE_BACKOFF
+        first, longest = self._timing.accept_backoff
+        backoff = Backoff(first=first, longest=longest)
         with self.health.repeating("accept"):
             while True:
                 try:
                     return await self._accept_now(arrivals)
                 except StoreError as error:
-                    await self.health.pause(pause)
-                    pause = min(pause * 2, longest)
+                    await self.health.pause(backoff.next())
                     if withdrawn():
                         raise WithdrawnError("withdrawn while the store failed") from error
 
-    async def send(self, notification: Notification) -> str:
+    async def send(self, notification: Notification, *, audit: AuditEntry | None = None) -> str:
         """Take one notification of the API; its wire id, once it is durable.
 
-        The same id again is the same notification. Raises: CapacityError; StoreError: not taken.
+        The same id again is the same notification. `audit` is written with it, for an operator's send.
+
+        Raises: CapacityError; StoreError: not taken.
         """
         if not self.room:
             raise CapacityError(f"{self.pending} notifications wait already", retry_after=1.0)
-        await self._write(lambda: asyncio.shield(self._commit_send(notification)))
+        await self._write(lambda: asyncio.shield(self._commit_send(notification, audit)))
         return wire_id(notification.id, self._clock())
 
     async def _accept_now(self, arrivals: Sequence[Ingest]) -> AcceptanceResult:
@@ -207,7 +226,7 @@ class Hub:
         return await asyncio.shield(self._commit(arrivals))
 
     async def _commit(self, arrivals: Sequence[Ingest]) -> AcceptanceResult:
-        until = self._clock() + LEASE
+        until = self._clock() + self._timing.lease
         result = await self.store.accept(arrivals, lease=self._dispatcher.free_slots, until=until)
         accepted = sum(
             len(arrival.notifications) for index, arrival in enumerate(arrivals) if index not in result.duplicates
@@ -216,10 +235,10 @@ class Hub:
             self._dispatcher.submit(result.work, accepted=accepted)
         return result
 
-    async def _commit_send(self, notification: Notification) -> None:
-        result = await self._commit([Ingest(source="", event_id="", notifications=[notification])])
+    async def _commit_send(self, notification: Notification, audit: AuditEntry | None) -> None:
+        result = await self._commit([Ingest(source="", event_id="", notifications=[notification], audit=audit)])
         if notification.id not in result.repeated:
-            self._observer.sent(notification)
+            self._observer.observe(SendAccepted(notification=notification))
 
     async def details(self, hub: str, notification_id: str) -> NotificationDetails:
         """By the wire id, or its first 32 hex digits. Raises: NotFoundError."""
@@ -271,7 +290,7 @@ class Hub:
         What is added and ends here is known at once, but leases are lost and rows dropped too.
         """
         while True:
-            await asyncio.sleep(_COUNT_EVERY)
+            await asyncio.sleep(self._timing.count_every)
             for bulkhead in self.bulkheads.values():
                 bulkhead.look()
             for remote in self.remotes.values():
@@ -294,10 +313,10 @@ class _Breaker:
     platform: Platform | None
 
     def opened(self, cause: str, until: float) -> None:
-        self.observer.breaker_opened(self.hub, self.platform, cause=cause, until=until)
+        self.observer.observe(BreakerOpened(hub=self.hub, platform=self.platform, cause=cause, until=until))
 
     def closed(self, seconds: float, why: str) -> None:
-        self.observer.breaker_closed(self.hub, self.platform, seconds=seconds, why=why)
+        self.observer.observe(BreakerClosed(hub=self.hub, platform=self.platform, seconds=seconds, why=why))
 
 
 async def _in_time(answer: Awaitable[T]) -> T:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from hub.explained import Explained
 from hub.notification import Platform
 
 
@@ -21,68 +22,88 @@ class Reaction(Enum):
     __hash__ = object.__hash__  # members are singletons; Enum's own hash runs Python code for each look-up
 
 
-class OutcomeName(Enum):
+class OutcomeName(Explained):
     """Outcome names of the Notification Hubs REST API (notification details, PNS feedback)."""
 
-    SUCCESS = "Success"
-    ABANDONED = "AbandonedNotificationMessages"
-    BAD_CHANNEL = "BadChannel"
-    CHANNEL_DISCONNECTED = "ChannelDisconnected"
-    CHANNEL_THROTTLED = "ChannelThrottled"
-    DROPPED = "Dropped"
-    EXPIRED_CHANNEL = "ExpiredChannel"
-    INVALID_CREDENTIALS = "InvalidCredentials"
-    INVALID_NOTIFICATION_FORMAT = "InvalidNotificationFormat"
-    INVALID_NOTIFICATION_SIZE = "InvalidNotificationSize"
-    INVALID_TOKEN = "InvalidToken"  # noqa: S105 - a name of the wire contract
-    NO_TARGETS = "NoTargets"
-    PNS_INTERFACE_ERROR = "PnsInterfaceError"
-    PNS_SERVER_ERROR = "PnsServerError"
-    PNS_UNAVAILABLE = "PnsUnavailable"
-    PNS_UNREACHABLE = "PnsUnreachable"
-    REFRESH_TOKEN = "RefreshToken"  # noqa: S105
-    SKIPPED = "Skipped"
-    THROTTLED = "Throttled"
-    TOKEN_PROVIDER_INTERFACE_ERROR = "TokenProviderInterfaceError"  # noqa: S105
-    TOKEN_PROVIDER_UNREACHABLE = "TokenProviderUnreachable"  # noqa: S105
-    UNKNOWN_ERROR = "UnknownError"
-    WRONG_CHANNEL = "WrongChannel"
-    WRONG_TOKEN = "WrongToken"  # noqa: S105
-
-    __hash__ = object.__hash__  # members are singletons; Enum's own hash runs Python code for each look-up
+    SUCCESS = "Success", "The push service took the push."
+    ABANDONED = (
+        "AbandonedNotificationMessages",
+        "The push was given up before a push service took it: its time had passed.",
+    )
+    BAD_CHANNEL = "BadChannel", "The push service does not know the push channel."
+    CHANNEL_DISCONNECTED = (
+        "ChannelDisconnected",
+        "The phone is not connected, and the push service keeps nothing for it.",
+    )
+    CHANNEL_THROTTLED = "ChannelThrottled", "The push service takes nothing more for this phone for now."
+    DROPPED = "Dropped", "The push service took the push and dropped it."
+    EXPIRED_CHANNEL = "ExpiredChannel", "The push channel has expired: the app was removed, or has another channel now."
+    INVALID_CREDENTIALS = "InvalidCredentials", "The push service refuses the hub's credential."
+    INVALID_NOTIFICATION_FORMAT = (
+        "InvalidNotificationFormat",
+        "The push service does not take a payload or a header of this form.",
+    )
+    INVALID_NOTIFICATION_SIZE = "InvalidNotificationSize", "The payload is larger than the push service takes."
+    INVALID_TOKEN = "InvalidToken", "The push service refuses the access token made from the hub's credential."
+    NO_TARGETS = "NoTargets", "There was no phone left to push to."
+    PNS_INTERFACE_ERROR = "PnsInterfaceError", "The push service gave an answer that is not of its protocol."
+    PNS_SERVER_ERROR = "PnsServerError", "The push service failed with an error of its own."
+    PNS_UNAVAILABLE = "PnsUnavailable", "The push service says that it is not available for now."
+    PNS_UNREACHABLE = "PnsUnreachable", "There was no connection to the push service, or no answer in time."
+    REFRESH_TOKEN = "RefreshToken", "The push service took the push and named another push channel for the phone."
+    SKIPPED = "Skipped", "Another registration of the audience names the same push channel, and got the push."
+    THROTTLED = "Throttled", "The push service takes nothing more from this hub for now."
+    TOKEN_PROVIDER_INTERFACE_ERROR = (
+        "TokenProviderInterfaceError",
+        "The service that gives access tokens gave an answer that is not of its protocol.",
+    )
+    TOKEN_PROVIDER_UNREACHABLE = (
+        "TokenProviderUnreachable",
+        "There was no connection to the service that gives access tokens, or no answer in time.",
+    )
+    UNKNOWN_ERROR = (
+        "UnknownError",
+        "The push service's answer has no name in the wire contract, or a defect of this program met the push.",
+    )
+    WRONG_CHANNEL = "WrongChannel", "The push channel belongs to another app, or to another environment of the service."
+    WRONG_TOKEN = "WrongToken", "The push channel belongs to another app than the hub's credential."
 
 
 ENDED_WELL = frozenset([OutcomeName.SUCCESS, OutcomeName.REFRESH_TOKEN, OutcomeName.SKIPPED])
 """Outcomes that need no warning: the phone got the push, this one or another for the same push channel."""
 
 
-class Unreached(Enum):
-    """Why a notification reached nobody; the label `reason` of `pushbridge_notifications_unreached_total`."""
+class Unreached(Explained):
+    """Why a notification reached nobody; the label `reason` of `pushbridge_notifications_unreached_total`.
 
-    NO_REGISTRATION = "no_registration"  # the hub has no live registration
-    NO_TAG = "no_tag"  # no registration matches the tags
-    NO_TEMPLATE = "no_template"  # phones match, and none of them has registered a template
-    NO_NATIVE = "no_native"  # phones match, and have registered templates only
-    OTHER_PLATFORM = "other_platform"  # phones match, of platforms that the notification is not for
-    GONE = "gone"  # the phones that matched have expired, were deleted, or their push channels are dead
-    NO_CREDENTIAL = "no_credential"  # no push service takes our credential, or none is configured
-    EXPIRED = "expired"  # every push was given up before a service took it
-    REFUSED = "refused"  # the push services took none of the pushes
+    The meanings are clauses: the log line of such a notification has them as its `detail`.
+    """
 
-    __hash__ = object.__hash__  # members are singletons; Enum's own hash runs Python code for each look-up
+    NO_REGISTRATION = "no_registration", "the hub has no registration"
+    NO_TAG = "no_tag", "no registration matches the audience"
+    NO_TEMPLATE = "no_template", "phones match the audience, and none of them has registered a template"
+    NO_NATIVE = "no_native", "phones match the audience, and have templates only, which a native payload does not reach"
+    OTHER_PLATFORM = (
+        "other_platform",
+        "the phones that match the audience are of platforms that this notification is not for",
+    )
+    GONE = "gone", "the registrations of this audience were deleted, have expired, or their push channels are dead"
+    NO_CREDENTIAL = "no_credential", "no push service of these phones takes a credential of this hub: see the key hubs"
+    EXPIRED = "expired", "every push was given up before a push service took it"
+    REFUSED = "refused", "no push service took a push: see the warning of each platform"
 
 
-class State(Enum):
+class State(Explained):
     """States of a notification (Notification Hubs REST API, notification details)."""
 
-    ENQUEUED = "Enqueued"
-    SCHEDULED = "Scheduled"
-    PROCESSING = "Processing"
-    COMPLETED = "Completed"
-    NO_TARGET_FOUND = "NoTargetFound"
-    ABANDONED = "Abandoned"
-    CANCELLED = "Cancelled"
-    UNKNOWN = "Unknown"
+    ENQUEUED = "Enqueued", "The notification is in the store and waits for its turn."
+    SCHEDULED = "Scheduled", "The notification waits for its time."
+    PROCESSING = "Processing", "Pushes of the notification are being made."
+    COMPLETED = "Completed", "Every push has an outcome; see the outcomes for which."
+    NO_TARGET_FOUND = "NoTargetFound", "No phone was there to push to."
+    ABANDONED = "Abandoned", "Every push, or the send to a remote hub, was given up."
+    CANCELLED = "Cancelled", "The notification was cancelled before its time."
+    UNKNOWN = "Unknown", "Nothing is known of the notification."
 
 
 DELIVERY_LABELS: Mapping[OutcomeName, str] = {

@@ -1,7 +1,8 @@
 """Text with values in it: `Order {{ data.orderNo }} is on its way`, compiled once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from rules.errors import ExpressionError, RenderError
@@ -58,6 +59,17 @@ def compile_text(text: str, names: Names = EVENT_NAMES, mark: Mark = NOWHERE) ->
 
     Raises: ExpressionError, with the column in `text`.
     """
+    compiled = _compiled_for_events(text) if names is EVENT_NAMES else _compiled(text, names)
+    return compiled if mark is NOWHERE else replace(compiled, mark=mark)
+
+
+@lru_cache(maxsize=4096)
+def _compiled_for_events(text: str) -> Text:
+    """Rules say the same again and again: what they share is made once."""
+    return _compiled(text, EVENT_NAMES)
+
+
+def _compiled(text: str, names: Names) -> Text:
     pieces: list[Piece] = []
     for offset, piece, is_hole in split(text):
         if not is_hole:
@@ -67,7 +79,7 @@ def compile_text(text: str, names: Names = EVENT_NAMES, mark: Mark = NOWHERE) ->
             pieces.append(compile_expression(piece, names))
         except ExpressionError as error:
             raise ExpressionError(str(error), column=offset + error.column, hint=error.hint) from error
-    return Text(tuple(pieces), renderer(tuple(pieces)), mark)
+    return Text(tuple(pieces), renderer(tuple(pieces)))
 
 
 def _can_fill(hole: Expression, event: Any) -> bool:
@@ -96,6 +108,7 @@ def renderer(pieces: tuple[Piece, ...], spell: Callable[[Any], str] = text_of) -
     return render
 
 
+@lru_cache(maxsize=4096)
 def _filler(expression: Expression, spell: Callable[[Any], str]) -> Callable[[Any], str]:
     evaluate, shown = expression.evaluate, expression.text
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 from bridge.admin.listener import Listener
 from bridge.config.reload import Refusal
-from bridge.intake.supervisor import SourceState, SourceStatus
+from bridge.observe.facts import SourceState, SourceStatus
 from hub.delivery.bulkhead import Bulkhead
 from hub.notification import Notification, Platform
-from hub.platforms.base import Push
+from hub.push import PushPage
 from hub.store.health import StoreTrouble
 
 _MAX_TROUBLE = 200
@@ -114,22 +114,22 @@ def relay_parts(troubles: Mapping[str, str]) -> list[Part]:
 
 
 def push_parts(
-    bulkheads: Mapping[tuple[str, Platform], Bulkhead[Push]], configured: Container[tuple[str, Platform]]
+    bulkheads: Mapping[tuple[str, Platform], Bulkhead[PushPage]], configured: Container[tuple[str, Platform]]
 ) -> list[Part]:
     """The push services that a hub has a credential for (`configured`), or that are in trouble."""
     parts = {key: _outlet(bulkhead, "push service", f"{key[0]}/{key[1].value}") for key, bulkhead in bulkheads.items()}
     return [part for key, part in parts.items() if key in configured or not part.ok]
 
 
-def remote_parts(remotes: Mapping[str, Bulkhead[Notification]]) -> list[Part]:
+def remote_parts(remotes: Mapping[str, Bulkhead[Sequence[Notification]]]) -> list[Part]:
     """The hubs that are elsewhere."""
     return [_outlet(bulkhead, "remote hub", hub) for hub, bulkhead in remotes.items()]
 
 
-def _outlet(bulkhead: Bulkhead[Push] | Bulkhead[Notification], kind: str, name: str) -> Part:
-    trouble = bulkhead.trouble[:_MAX_TROUBLE]
+def _outlet(bulkhead: Bulkhead[PushPage] | Bulkhead[Sequence[Notification]], kind: str, name: str) -> Part:
+    trouble = bulkhead.cause[:_MAX_TROUBLE]
     if bulkhead.is_open:
-        until = bulkhead.closed_until or None
+        until = bulkhead.reopens_at or None
         return Part(
             kind=kind, name=name, ok=False, state="breaker open", detail=trouble, since=bulkhead.opened_at, until=until
         )

@@ -3,13 +3,21 @@
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from bridge.intake.pipeline import EventOutcome, InFlightEvent
-from bridge.observe.metrics import REMOTE
+from bridge.observe.facts import REMOTE, EventOutcome, EventsStored, InFlightEvent
+from bridge.observe.telemetry import Takes
+from hub.facts import (
+    AudienceFound,
+    NotificationUnreached,
+    PushesDeferred,
+    PushesEnded,
+    PushesRetried,
+    RemoteAnswered,
+    SendAccepted,
+)
 from hub.notification import NativeContent, Notification, Platform
-from hub.outcome import OutcomeName, Unreached
 
 HUB_API = "hub API"
 """The source that an entry names when no event caused it."""
@@ -75,28 +83,28 @@ class Entry:
     source: str
     type: str
     received_at: datetime
-    end: EventOutcome
+    outcome: EventOutcome
     reason: str
     detail: str
     rules: Sequence[str]
-    steps: list[NotificationRecord]
+    notifications: list[NotificationRecord]
     dead_letters: Sequence[Mapping[str, str]]
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON types, within bounds; nothing of the event's content is in it. `more` counts what was left out."""
         letters = list(self.dead_letters[:_MAX_ITEMS])
-        more = max(0, len(self.steps) - _MAX_ITEMS) + max(0, len(self.dead_letters) - _MAX_ITEMS)
+        more = max(0, len(self.notifications) - _MAX_ITEMS) + max(0, len(self.dead_letters) - _MAX_ITEMS)
         return {
             "number": self.number,
             "id": self.id,
             "source": self.source,
             "type": self.type,
             "received_at": self.received_at.isoformat(),
-            "end": self.end.value,
+            "end": self.outcome.value,
             "reason": self.reason,
             "detail": self.detail,
             "rules": list(self.rules[:_MAX_ITEMS]),
-            "notifications": [step.as_dict() for step in self.steps[:_MAX_ITEMS]],
+            "notifications": [record.as_dict() for record in self.notifications[:_MAX_ITEMS]],
             "dead_letters": letters,
             "more": more,
         }
@@ -105,13 +113,24 @@ class Entry:
 class RecentEvents:
     """Bounded: the oldest entry goes when a new one comes. `subscribe` hears of every entry that is new or changed."""
 
-    def __init__(self, *, size: int = 500) -> None:
+    def __init__(self, *, size: int = 500, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._size = size
+        self._clock = clock
         self._count = 0
         self._entries: OrderedDict[int, Entry] = OrderedDict()
-        self._steps: dict[str, tuple[Entry, NotificationRecord]] = {}
+        self._records: dict[str, tuple[Entry, NotificationRecord]] = {}
         self._early: OrderedDict[str, NotificationRecord] = OrderedDict()
         self._listeners: list[Callable[[Entry], None]] = []
+        self.takes: Takes = {
+            EventsStored: self._events_stored,
+            SendAccepted: self._send_accepted,
+            AudienceFound: self._audience_found,
+            PushesEnded: self._pushes_ended,
+            PushesRetried: self._pushes_retried,
+            PushesDeferred: self._pushes_deferred,
+            RemoteAnswered: self._remote_answered,
+            NotificationUnreached: self._notification_unreached,
+        }
 
     @property
     def count(self) -> int:
@@ -127,14 +146,15 @@ class RecentEvents:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    def passed(self, passages: Sequence[InFlightEvent], *, now: datetime) -> None:
-        """A batch is in the store. Of a batch larger than the trail only the end is kept."""
-        self._count += max(0, len(passages) - self._size)
-        for passage in passages[-self._size :]:
-            self._add(passage, now)
+    def _events_stored(self, fact: EventsStored) -> None:
+        """Of a batch larger than what is kept, only the end is kept."""
+        now = self._clock()
+        self._count += max(0, len(fact.events) - self._size)
+        for event in fact.events[-self._size :]:
+            self._add(event, now)
 
-    def sent(self, notification: Notification, *, now: datetime) -> None:
-        """A send of the hub API is in the store."""
+    def _send_accepted(self, fact: SendAccepted) -> None:
+        notification = fact.notification
         content = notification.content
         kind = f"native {content.platform.value}" if isinstance(content, NativeContent) else "template"
         self._count += 1
@@ -144,76 +164,78 @@ class RecentEvents:
                 id=notification.id,
                 source=HUB_API,
                 type=kind,
-                received_at=now,
-                end=EventOutcome.ACCEPTED,
+                received_at=self._clock(),
+                outcome=EventOutcome.ACCEPTED,
                 reason="",
                 detail="",
                 rules=(),
-                steps=[self._step_of(notification)],
+                notifications=[self._record_of(notification)],
                 dead_letters=(),
             )
         )
 
-    def targeted(self, notification: Notification, counts: Mapping[Platform, int]) -> None:
-        """An audience was found."""
-        self._changed(
-            notification,
-            lambda step: setattr(step, "targeted", {platform.value: count for platform, count in counts.items()}),
-        )
+    def _audience_found(self, fact: AudienceFound) -> None:
+        targeted = {platform.value: count for platform, count in fact.counts.items()}
+        self._change(fact.notification, lambda record: setattr(record, "targeted", targeted))
 
-    def pushed(
-        self, notification: Notification, platform: Platform, outcomes: Mapping[OutcomeName, int], *, reason: str = ""
-    ) -> None:
-        """Pushes came to their end; most that ended badly did so for `reason`."""
+    def _pushes_ended(self, fact: PushesEnded) -> None:
+        platform = fact.platform.value
 
-        def count(step: NotificationRecord) -> None:
-            mine = step.outcomes.setdefault(platform.value, {})
-            for outcome, number in outcomes.items():
+        def count(record: NotificationRecord) -> None:
+            mine = record.outcomes.setdefault(platform, {})
+            for outcome, number in fact.outcomes.items():
                 mine[outcome.value] = mine.get(outcome.value, 0) + number
-            step.waits.pop(platform.value, None)
-            step.reason = _bounded(reason) or step.reason
+            record.waits.pop(platform, None)
+            record.reason = _bounded(fact.reason) or record.reason
 
-        self._changed(notification, count)
+        self._change(fact.notification, count)
 
-    def put_off(self, notification: Notification, platform: Platform | None, *, reason: str, until: float) -> None:
-        """Pushes will be tried at `until`, or with None the handover to a hub elsewhere: again, or for the first time."""
+    def _pushes_retried(self, fact: PushesRetried) -> None:
+        self._wait(fact.notification, fact.platform, fact.reason, fact.due_at)
+
+    def _pushes_deferred(self, fact: PushesDeferred) -> None:
+        self._wait(fact.notification, fact.platform, fact.reason, fact.due_at)
+
+    def _wait(self, notification: Notification, platform: Platform | None, reason: str, until: float) -> None:
+        """Pushes will be tried at `until`, or with None a send to a remote hub: again, or for the first time."""
         wait = Wait(_bounded(reason), until)
-        self._changed(
-            notification, lambda step: step.waits.update({REMOTE if platform is None else platform.value: wait})
+        self._change(
+            notification, lambda record: record.waits.update({REMOTE if platform is None else platform.value: wait})
         )
 
-    def unreached(self, notification: Notification, why: Unreached) -> None:
-        """It came to its end, and no phone got it."""
-        self._changed(notification, lambda step: setattr(step, "unreached", why.value))
+    def _remote_answered(self, fact: RemoteAnswered) -> None:
+        if fact.due_at is not None:
+            self._wait(fact.notification, None, fact.reason or fact.outcome.value, fact.due_at)
+            return
 
-    def forwarded(self, notification: Notification, outcome: OutcomeName, *, reason: str = "") -> None:
-        """A hub elsewhere has it, or will not have it."""
+        def end(record: NotificationRecord) -> None:
+            record.outcomes[REMOTE] = {fact.outcome.value: 1}
+            record.waits.pop(REMOTE, None)
+            record.reason = _bounded(fact.reason)
 
-        def end(step: NotificationRecord) -> None:
-            step.outcomes[REMOTE] = {outcome.value: 1}
-            step.waits.pop(REMOTE, None)
-            step.reason = _bounded(reason)
+        self._change(fact.notification, end)
 
-        self._changed(notification, end)
+    def _notification_unreached(self, fact: NotificationUnreached) -> None:
+        self._change(fact.notification, lambda record: setattr(record, "unreached", fact.why.value))
 
-    def _add(self, passage: InFlightEvent, now: datetime) -> None:
+    def _add(self, taken: InFlightEvent, now: datetime) -> None:
         self._count += 1
-        event = passage.event
-        is_new = passage.end is not EventOutcome.SUPPRESSED
+        event = taken.event
+        is_new = taken.outcome is not EventOutcome.SUPPRESSED
         entry = Entry(
             number=self._count,
-            id=_bounded(passage.event_id),
-            source=passage.message.source,
+            id=_bounded(taken.event_id),
+            source=taken.message.source,
             type="" if event is None else _bounded(event.type),
             received_at=now,
-            end=passage.end,
-            reason="" if passage.reason is None else passage.reason.value,
-            detail=_bounded(passage.detail),
-            rules=passage.decision.matched,
-            steps=[self._step_of(intent.notification) for intent in passage.decision.intents if is_new],
+            outcome=taken.outcome,
+            reason="" if taken.reason is None else taken.reason.value,
+            detail=_bounded(taken.detail),
+            rules=taken.decision.matched,
+            notifications=[self._record_of(intent.notification) for intent in taken.decision.intents if is_new],
             dead_letters=[
                 {"rule": letter.rule, "stage": letter.stage, "reason": letter.reason, "detail": _bounded(letter.detail)}
-                for letter in passage.dead_letters
+                for letter in taken.dead_letters
                 if is_new
             ],
         )
@@ -221,40 +243,40 @@ class RecentEvents:
 
     def _keep(self, entry: Entry) -> None:
         self._entries[entry.number] = entry
-        for step in entry.steps:
-            self._steps[step.id] = (entry, step)
+        for record in entry.notifications:
+            self._records[record.id] = (entry, record)
         if len(self._entries) > self._size:
             _, oldest = self._entries.popitem(last=False)
-            for step in oldest.steps:
-                self._steps.pop(step.id, None)
-        self._tell(entry)
+            for record in oldest.notifications:
+                self._records.pop(record.id, None)
+        self._notify(entry)
 
-    def _step_of(self, notification: Notification) -> NotificationRecord:
-        """The step that was told of early, else a new one."""
+    def _record_of(self, notification: Notification) -> NotificationRecord:
+        """The record that was told of early, else a new one."""
         known = notification.id in self._early
-        return self._early.pop(notification.id) if known else _step(notification)
+        return self._early.pop(notification.id) if known else _record(notification)
 
-    def _changed(self, notification: Notification, change: Callable[[NotificationRecord], None]) -> None:
+    def _change(self, notification: Notification, change: Callable[[NotificationRecord], None]) -> None:
         """Apply a change; work accepted and leased at once may be dispatched before its batch is told of."""
-        known = self._steps.get(notification.id)
+        known = self._records.get(notification.id)
         if known is not None:
-            entry, step = known
-            change(step)
-            self._tell(entry)
+            entry, record = known
+            change(record)
+            self._notify(entry)
             return
         early = self._early.get(notification.id)
         if early is None:
-            early = self._early[notification.id] = _step(notification)
+            early = self._early[notification.id] = _record(notification)
             if len(self._early) > self._size:
                 self._early.popitem(last=False)
         change(early)
 
-    def _tell(self, entry: Entry) -> None:
+    def _notify(self, entry: Entry) -> None:
         for listener in self._listeners:
             listener(entry)
 
 
-def _step(notification: Notification) -> NotificationRecord:
+def _record(notification: Notification) -> NotificationRecord:
     return NotificationRecord(
         id=notification.id,
         rule=_bounded(notification.rule),

@@ -13,7 +13,7 @@ from hub.errors import NotFoundError
 
 
 class Gate:
-    """Knows the hubs and their policies; names of hubs compare without case.
+    """Knows the hubs, by names in lower case, and their policies; a path names them in any case.
 
     `policies` hold for every hub. `hosts` are names that tokens may be made out to besides the one that was called,
     for servers behind a proxy that changes it.
@@ -27,17 +27,18 @@ class Gate:
         hosts: Collection[str],
         clock: Callable[[], datetime],
     ) -> None:
-        self._hubs = {name.lower(): (name, access) for name, access in hubs.items()}
+        self._hubs = hubs
         self._policies = tuple(policies)
         self._hosts = frozenset(hosts)
         self._clock = clock
 
     def admit(self, request: Request, right: Right) -> tuple[str, HubAccess]:
-        """The hub that was asked for, by its configured name.
+        """The hub that was asked for, by its name in lower case.
 
         Raises: UnauthorizedError, ForbiddenError, NotFoundError: a good token for a hub that does not exist.
         """
-        name, access = self._hubs.get(request.path_params["hub"].lower(), ("", None))
+        name = request.path_params["hub"].lower()
+        access = self._hubs.get(name)
         policy = authenticate(
             request.headers.get("authorization"),
             policies=(*(access.policies if access else ()), *self._policies),

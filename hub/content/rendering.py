@@ -1,10 +1,10 @@
-"""From targets to pushes: templates compiled once, rendered once for all phones that would get the same."""
+"""From targets to pages of pushes: templates compiled once, rendered once for all phones that would get the same."""
 
 import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from hub.content.expressions import MAX_FILLED
@@ -14,7 +14,7 @@ from hub.errors import FilledTooLargeError, InvalidRequestError, TemplateError
 from hub.installation import Template
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import OutcomeName, Reaction
-from hub.platforms.base import Push, SendResult
+from hub.push import PushGroup, PushPage, SendResult
 from hub.store.base import StoredTemplate, Target
 
 _COMPILED_KEPT = 4096
@@ -36,6 +36,22 @@ _TOO_LARGE = SendResult(
 )
 
 _Key = tuple[int, Platform]
+
+
+@dataclass(slots=True)
+class RenderedPage:
+    """Pushes of one platform, and by position whom each is for."""
+
+    page: PushPage = field(default_factory=PushPage)
+    targets: list[Target] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class RenderedPushes:
+    """The pushes of a notification by platform, and the targets for which there is none, each with the reason."""
+
+    pages: dict[Platform, RenderedPage] = field(default_factory=dict)
+    unsendable: list[tuple[Target, SendResult]] = field(default_factory=list)
 
 
 class Templates(Protocol):
@@ -84,66 +100,59 @@ class Rendering:
         while len(self._compiled) > _COMPILED_KEPT:
             self._compiled.popitem(last=False)
 
-    def pushes(self, notification: Notification, targets: Sequence[Target]) -> list[Push | SendResult]:
-        """A push for each target, in order, or why there is none: its template is gone, or comes to too much.
+    def pages(self, notification: Notification, targets: Sequence[Target]) -> RenderedPushes:
+        """A push for each target, grouped by what pushes share; none where a template is gone or comes to too much.
 
         The id is a UUID made of the notification's id and the registration's ordinal, so every try has the same. The
         collapse id begins alike and ends with the template's id: a phone shows what each of its templates makes, and
         pushes that share a payload share the collapse id. A payload filled with push variables has the push's id.
         """
-        id_ = notification.id
-        prefix = f"{id_[:8]}-{id_[8:12]}-{id_[12:16]}-{id_[16:20]}-"
-        content = notification.content
-        native = Rendered(content.payload, content.headers) if isinstance(content, NativeContent) else None
-        shared: dict[_Key, Rendered | SendResult] = {}
-        collapse_ids: dict[int | None, str] = {None: prefix.rstrip("-")}
-        made: list[Push | SendResult] = []
+        made = RenderedPushes()
+        alike: dict[tuple[int | None, Platform], list[Target]] = {}
         for target in targets:
-            rendered = native or self._rendered(notification, target, shared)
-            if isinstance(rendered, SendResult):
-                made.append(rendered)
+            if target.push_variables and self._has_own_payload(notification, target):
+                self._add_own(made, notification, target)
                 continue
-            push_id = f"{prefix}{target.ordinal:012x}"
-            is_own = target.template is not None and rendered is not shared.get((target.template, target.platform))
-            collapse_id = push_id if is_own else collapse_ids.get(target.template)
-            if collapse_id is None:
-                collapse_id = collapse_ids[target.template] = f"{prefix}{target.template:x}"
-            made.append(
-                Push(
-                    id=push_id,
-                    push_channel=target.push_channel,
-                    payload=rendered.payload,
-                    headers=rendered.headers,
-                    priority=notification.priority,
-                    expires_at=notification.expires_at,
-                    collapse_key=notification.collapse_key,
-                    collapse_id=collapse_id,
-                )
-            )
+            key = (target.template, target.platform)
+            mine = alike.get(key)
+            if mine is None:
+                alike[key] = [target]
+            else:
+                mine.append(target)
+        for members in alike.values():
+            self._add_alike(made, notification, members)
         return made
 
+    def _has_own_payload(self, notification: Notification, target: Target) -> bool:
+        """Whether a target's push variables fill something of its template."""
+        if target.template is None or isinstance(notification.content, NativeContent):
+            return False
+        compiled = self._compiled[target.template, target.platform]
+        return compiled is not None and any(name.lower() in compiled.names for name in target.push_variables or ())
+
+    def _add_own(self, made: RenderedPushes, notification: Notification, target: Target) -> None:
+        rendered = self._rendered(notification, target, target.push_variables or {})
+        _add(made, notification, [target], rendered, f"{_id_prefix(notification)}{target.ordinal:012x}")
+
+    def _add_alike(self, made: RenderedPushes, notification: Notification, targets: Sequence[Target]) -> None:
+        prefix, template = _id_prefix(notification), targets[0].template
+        collapse_id = prefix.rstrip("-") if template is None else f"{prefix}{template:x}"
+        _add(made, notification, targets, self._rendered(notification, targets[0], {}), collapse_id)
+
     def _rendered(
-        self, notification: Notification, target: Target, shared: dict[_Key, Rendered | SendResult]
+        self, notification: Notification, target: Target, push_variables: Mapping[str, str]
     ) -> Rendered | SendResult:
+        content = notification.content
+        if isinstance(content, NativeContent):
+            return Rendered(content.payload, content.headers)
         assert target.template is not None
         key = (target.template, target.platform)
-        ready = shared.get(key)
-        if ready is not None and not target.push_variables:
-            return ready
         compiled = self._compiled[key]
         if compiled is None:
             return _GONE
-        assert not isinstance(notification.content, NativeContent)
-        properties = notification.content.properties
-        variables = target.push_variables or {}
-        if any(name.lower() in compiled.names for name in variables):
-            own = _filled(compiled, properties, variables)
-            self._tell_missing(notification, key, own)
-            return own
-        if ready is None:
-            ready = shared[key] = _filled(compiled, properties, {})
-            self._tell_missing(notification, key, ready)
-        return ready
+        rendered = _filled(compiled, content.properties, push_variables)
+        self._tell_missing(notification, key, rendered)
+        return rendered
 
     def _tell_missing(self, notification: Notification, key: _Key, rendered: Rendered | SendResult) -> None:
         told = (notification.id, key)
@@ -153,6 +162,42 @@ class Rendering:
         if len(self._told) > _TOLD_KEPT:
             self._told.popitem(last=False)
         self._on_missing(notification, key[1], rendered.missing)
+
+
+def _id_prefix(notification: Notification) -> str:
+    id_ = notification.id
+    return f"{id_[:8]}-{id_[8:12]}-{id_[12:16]}-{id_[16:20]}-"
+
+
+def _add(
+    made: RenderedPushes,
+    notification: Notification,
+    targets: Sequence[Target],
+    rendered: Rendered | SendResult,
+    collapse_id: str,
+) -> None:
+    """Put pushes that share what was rendered into the page of their platform."""
+    if isinstance(rendered, SendResult):
+        made.unsendable += [(target, rendered) for target in targets]
+        return
+    group = PushGroup(
+        payload=rendered.payload,
+        headers=rendered.headers,
+        priority=notification.priority,
+        expires_at=notification.expires_at,
+        collapse_key=notification.collapse_key,
+        collapse_id=collapse_id,
+    )
+    mine = made.pages.get(targets[0].platform)
+    if mine is None:
+        mine = made.pages[targets[0].platform] = RenderedPage()
+    prefix = _id_prefix(notification)
+    mine.page.add(
+        group,
+        [target.push_channel for target in targets],
+        [f"{prefix}{target.ordinal:012x}" for target in targets],
+    )
+    mine.targets += targets
 
 
 def _compiled(stored: StoredTemplate | None, platform: Platform) -> CompiledTemplate | None:

@@ -2,13 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from typing import Generic, Protocol, TypeVar
 
+from hub.backoff import Backoff
 from hub.delivery.guard import MassInvalidationGuard
+from hub.delivery.hosts import HostBreakers
 from hub.outcome import OutcomeName, Reaction
-from hub.platforms.base import SendResult, all_delivered
-from hub.store.base import Lane
+from hub.push import DELIVERED, PageVerdict, SendResult
+from hub.work import Lane
 
 _TRIPS_AFTER = 20
 """Failures in a row, without one success between, that open the breaker."""
@@ -29,14 +31,14 @@ _LONGEST_WAIT = 3600.0
 """Seconds after which a few are let through, whatever a service has asked for."""
 
 
-T = TypeVar("T")
+B = TypeVar("B", bound=Sized)
 C = TypeVar("C", contravariant=True)
 
 
 class BreakerListener(Protocol):
     """Hears of a breaker, once when it opens and once when it closes; returns at once and never raises.
 
-    A cause of another kind, while the breaker is open, is told as another opening.
+    A cause of another kind, or another host, while the breaker is open, is reported as another opening.
     """
 
     def opened(self, cause: str, until: float) -> None:
@@ -47,46 +49,52 @@ class BreakerListener(Protocol):
 
 
 class Destination(Protocol[C]):
-    """What is behind a bulkhead: a sender of pushes, or a hub elsewhere that takes whole notifications."""
+    """What is behind a bulkhead: a sender that takes pages of pushes, or a remote hub that takes whole notifications."""
 
-    async def send(self, items: Sequence[C], /) -> Sequence[SendResult]:
-        """One result an item, in order; never raises for what the other side answers."""
+    async def send(self, batch: C, /) -> PageVerdict:
+        """A verdict on each of the batch; never raises for what the other side answers."""
 
     async def close(self) -> None:
         """May be called twice."""
 
 
-class Bulkhead(Generic[T]):
+class Bulkhead(Generic[B]):
     """A sender with a limit on what is under way for each lane, and a breaker before it.
 
     `single` bounds the notifications of the single lane that have pushes here, so that a service which does not answer
     holds its share of the work and no more; one notification may be many pushes. The breaker opens when the service
-    fails many times in a row, asks everybody to wait, or refuses our credential. It then lets nothing through until
-    `closed_until`, and after that a few at a time until one goes well. What the service says is told without the
-    `secret_of` what was sent, which the service may repeat.
+    fails many times in a row, asks for a wait, or refuses our credential. It then lets nothing through until
+    `closed_until`, and after that a few at a time until one goes well. What the service says is reported without the
+    `secret_of` what was sent at a position, which the service may repeat.
+
+    Where push channels are addresses, `host_of` says at which host a position is: what fails there opens the breaker of
+    that host alone. A credential that is refused, and a wait that is asked of all pushes, close the whole service.
     """
 
     def __init__(
         self,
-        sender: Destination[T],
+        sender: Destination[B],
         *,
         single: int = 2000,
         clock: Callable[[], float] = time.time,
         listener: BreakerListener | None = None,
-        secret_of: Callable[[T], str] = lambda item: "",
+        secret_of: Callable[[B, int], str] = lambda batch, position: "",
+        host_of: Callable[[B, int], str] = lambda batch, position: "",
     ) -> None:
         self._sender = sender
         self._clock = clock
         self._listener = listener
         self._secret_of = secret_of
+        self._host_of = host_of
+        self._hosts = HostBreakers()
         self._opened_at: float | None = None
         self._cause: OutcomeName | None = None
-        self._told: OutcomeName | None = None
+        self._reported: OutcomeName | str | None = None
         # Broadcasts are bounded by the pages leased; one that was leased goes out whole.
         self._most = _PUSHES_EACH * single
         self._room = {Lane.SINGLE: single, Lane.BROADCAST: _PAGES + 1}
         self._failures = 0
-        self._pause = _FIRST_PAUSE
+        self._backoff = Backoff(first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
         self._reserved = dict.fromkeys(Lane, 0)
         self.doubt = MassInvalidationGuard()
         self._idle = asyncio.Event()
@@ -94,7 +102,7 @@ class Bulkhead(Generic[T]):
         self.throttled_until = 0.0
         self.in_flight = 0
         self.trouble = ""
-        """What the service last said that concerns everybody, or what kept us from it; empty once something went well."""
+        """What the service last said that concerns all pushes, or what kept us from it; empty once something went well."""
 
     @property
     def opened_at(self) -> float | None:
@@ -103,7 +111,21 @@ class Bulkhead(Generic[T]):
 
     @property
     def is_open(self) -> bool:
-        """Whether the breaker is open: pushes are parked instead of sent."""
+        """Whether a breaker is open, the service's or that of a host: its pushes are deferred instead of sent."""
+        return self._is_service_open or bool(self._hosts.open_host)
+
+    @property
+    def reopens_at(self) -> float:
+        """Until when the breaker that is open lets nothing through; in the past while it probes."""
+        return self.closed_until if self._is_service_open else self._hosts.reopens_at(self._hosts.open_host)
+
+    @property
+    def cause(self) -> str:
+        """What is wrong with the service, else with one of its hosts; empty once something went well."""
+        return self.trouble or self._hosts.trouble
+
+    @property
+    def _is_service_open(self) -> bool:
         return self._failures >= _TRIPS_AFTER or self._clock() < self.closed_until
 
     @property
@@ -112,7 +134,7 @@ class Bulkhead(Generic[T]):
         return self._clock() < self.closed_until
 
     def admit(self, lane: Lane, wanted: int = 1) -> int:
-        """Reserve places for up to `wanted` pushes of one notification, to be used by `send`; the rest has to be parked."""
+        """Reserve places for up to `wanted` pushes of one notification, to be used by `send`; the rest is deferred."""
         if self._room[lane] <= 0 or self._clock() < self.closed_until:
             return 0
         reserved = self._reserved[lane]
@@ -126,46 +148,76 @@ class Bulkhead(Generic[T]):
         self._reserved[lane] += wanted
         return wanted
 
+    def split_by_host(self, batch: B) -> tuple[Sequence[int], Mapping[str, Sequence[int]]]:
+        """The positions whose hosts take pushes now, and by host those that have to wait for its breaker."""
+        if not self._hosts:
+            return range(len(batch)), {}
+        by_host: dict[str, list[int]] = {}
+        for position in range(len(batch)):
+            by_host.setdefault(self._host_of(batch, position), []).append(position)
+        allowed: list[int] = []
+        waiting: dict[str, list[int]] = {}
+        for host, positions in by_host.items():
+            count = self._hosts.let_through(host, len(positions), self._clock())
+            allowed += positions[:count]
+            if count < len(positions):
+                waiting[host] = positions[count:]
+        return sorted(allowed), waiting
+
+    def is_open_at(self, host: str) -> bool:
+        """Whether a breaker keeps pushes from a host: its own, or the service's."""
+        return self._is_service_open or self._clock() < self._hosts.reopens_at(host)
+
+    def closed_until_at(self, host: str) -> float:
+        """Until when nothing goes to a host, or to the whole service."""
+        return max(self.closed_until, self._hosts.reopens_at(host))
+
     def pages_wanted(self, held: int) -> int:
         """How many broadcast pages may be leased beside the `held` ones; one at a time while the breaker probes."""
         if self._clock() < self.closed_until:
             return 0
         return max(0, (1 if self._failures >= _TRIPS_AFTER else _PAGES) - held)
 
-    async def send(self, lane: Lane, pushes: Sequence[T], *, size: int | None = None) -> Sequence[SendResult]:
-        """The sender's results for pushes that were admitted, in as many calls as `seats` says: one each unless it does."""
-        self.in_flight += len(pushes)
+    async def send(self, lane: Lane, batch: B, *, size: int | None = None) -> PageVerdict:
+        """The verdict on what was admitted in `size` calls of `admit`: one for each of the batch unless it is given."""
+        count = len(batch)
+        self.in_flight += count
         try:
-            results = await self._sender.send(pushes)
+            verdict = await self._sender.send(batch)
         finally:
-            self._room[lane] += len(pushes) if size is None else size
-            self._reserved[lane] -= len(pushes)
+            self._room[lane] += count if size is None else size
+            self._reserved[lane] -= count
             if not any(self._reserved.values()):
                 self._idle.set()
-            self.in_flight -= len(pushes)
-        results = self.doubt.weigh(results)
-        self._learn(pushes, results)
-        return results
+            self.in_flight -= count
+        verdict = self.doubt.weigh(verdict)
+        self._learn(batch, verdict)
+        return verdict
 
     def set_back(self, seconds: float) -> None:
         """The clock was set back by so much."""
         self.closed_until -= seconds
         self.throttled_until -= seconds
+        self._hosts.set_back(seconds)
         if self._opened_at is not None:
             self._opened_at -= seconds
 
     def look(self) -> None:
-        """Tell if the breaker has opened or closed; a pause may end without another push."""
+        """Report if a breaker has opened or all have closed; a pause may end without another push."""
+        now = self._clock()
+        self._hosts.forget(now)
         if not self.is_open:
             self._end_opening("the service works")
-        elif self._told is not self._cause and self.is_paused:
-            self._told = self._cause
-            self._opened_at = self._clock() if self._opened_at is None else self._opened_at
+            return
+        cause = self._cause if self._is_service_open else self._hosts.open_host
+        if self._reported != cause and now < self.reopens_at:
+            self._reported = cause
+            self._opened_at = now if self._opened_at is None else self._opened_at
             if self._listener is not None:
-                self._listener.opened(self.trouble, self.closed_until)
+                self._listener.opened(self.cause, self.reopens_at)
 
     def retire(self) -> None:
-        """Another takes its place: nothing more is told of this one."""
+        """Another takes its place: nothing more is reported of this one."""
         self._end_opening("the configuration has changed")
         self._listener = None
 
@@ -180,33 +232,51 @@ class Bulkhead(Generic[T]):
             await self._idle.wait()
         await self.close()
 
-    def _learn(self, items: Sequence[T], results: Sequence[SendResult]) -> None:
+    def _learn(self, batch: B, verdict: PageVerdict) -> None:
         now = self._clock()
-        for item, result in zip(items, results[:1] if all_delivered(results) else results, strict=False):
-            if result.reaction is Reaction.RETRY or result.lane_wide:
-                self.trouble = self._told_words(item, result.reason) or result.outcome.value
-                self._cause = result.outcome
-            if result.reaction is Reaction.RETRY:
-                self._failures += 1
-            elif result.lane_wide:
-                self._stop(result, now)
-            elif result.reaction is not Reaction.THROTTLED:
-                # Any verdict on a single channel, dead ones included, shows a service that works.
-                self._failures = 0
-                self._pause = _FIRST_PAUSE
-                if now >= self.closed_until:  # else it is why the breaker is open
-                    self.trouble = ""
+        following = 0
+        for position, result in verdict.exceptions.items():
+            self._learn_delivered(batch, range(following, position), now)
+            self._learn_one(batch, position, result, now)
+            following = position + 1
+        self._learn_delivered(batch, range(following, len(verdict)), now)
         if self._failures >= _TRIPS_AFTER and now >= self.closed_until:
-            self.closed_until = now + self._pause
-            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+            self.closed_until = now + self._backoff.next()
         self.look()
 
-    def _told_words(self, item: T, words: str) -> str:
-        secret = self._secret_of(item)
+    def _learn_delivered(self, batch: B, positions: range, now: float) -> None:
+        if not positions:
+            return
+        for position in positions if self._hosts else positions[:1]:
+            self._learn_one(batch, position, DELIVERED, now)
+
+    def _learn_one(self, batch: B, position: int, result: SendResult, now: float) -> None:
+        host = self._host_of(batch, position)
+        if result.reaction is Reaction.RETRY or result.lane_wide:
+            words = self._without_secret(batch, position, result.reason) or result.outcome.value
+            if host and not result.lane_wide:
+                self._hosts.failed(host, words, now)
+                return
+            self.trouble = words
+            self._cause = result.outcome
+        if result.reaction is Reaction.RETRY:
+            self._failures += 1
+        elif result.lane_wide:
+            self._stop(result, now)
+        elif result.reaction is not Reaction.THROTTLED:
+            # Any verdict on a single channel, dead ones included, shows a service that works.
+            self._hosts.succeeded(host)
+            self._failures = 0
+            self._backoff.reset()
+            if now >= self.closed_until:  # else it is why the breaker is open
+                self.trouble = ""
+
+    def _without_secret(self, batch: B, position: int, words: str) -> str:
+        secret = self._secret_of(batch, position)
         return words.replace(secret, "[push channel]") if secret and secret in words else words
 
     def _end_opening(self, why: str) -> None:
-        opened_at, self._opened_at, self._told = self._opened_at, None, None
+        opened_at, self._opened_at, self._reported = self._opened_at, None, None
         if self._listener is not None and opened_at is not None:
             self._listener.closed(max(0.0, self._clock() - opened_at), why)
 

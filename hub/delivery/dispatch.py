@@ -8,66 +8,89 @@ as soon as its last push was answered, together with whatever else is ready by t
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 import orjson
 
+from hub.backoff import Backoff
 from hub.content.rendering import Rendering
 from hub.delivery.bulkhead import Bulkhead
 from hub.delivery.forwarding import RemoteDelivery
 from hub.delivery.pushing import SATURATED, PushDelivery
 from hub.delivery.retry import RetryPolicy
 from hub.errors import StoreError
+from hub.facts import (
+    AudienceFound,
+    Crashed,
+    DeadLettersStored,
+    LeasesLost,
+    NotificationsEnded,
+    NotificationUnreached,
+    PropertiesMissing,
+    PushesDeferred,
+    WorkLeased,
+)
 from hub.notification import Everyone, Notification, Platform
 from hub.observer import Observer
-from hub.platforms.base import Push
-from hub.store.base import Audience, Lane, PageResult, Target, Work
+from hub.push import PushPage
+from hub.store.base import Audience, PageResult, Target, Work
 from hub.store.health import StoreHealth
 from hub.tags import matches, tag_key
-
-LEASE = 60.0
-"""Seconds a lease lasts; longer than any send, and renewed at half of it."""
+from hub.work import Lane
 
 _BATCH = 256
 """Pieces of work that find their audiences together: what of it runs on the loop stays within a few milliseconds."""
 
-_STRAYS_EVERY = 15.0
-"""Seconds between two looks for pages that nobody serves any more; a few at a time, because nothing waits for them."""
+_ORPHANS = 16
+"""Pages that no service takes any more and that end together: a few at a time, because nothing waits for them."""
 
-_STRAYS = 16
-_POLL = 0.25
-_CLOCK_EVERY = 1.0
 _SLEWED = 0.5
 """Seconds that the clock may go back without anybody minding."""
-
-_STORE_BACKOFF = (0.05, 2.0)
 
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Seconds of real time that a hub waits; of the backoffs, the first wait and the longest."""
+
+    lease: float = 60.0
+    """How long a lease lasts: longer than any send, and renewed at half of it."""
+    poll: float = 0.25
+    """Between two looks for work that has become due: retries, scheduled notifications, leases that ran out."""
+    count_every: float = 1.0
+    """Between two counts of what waits in the store."""
+    clock_every: float = 1.0
+    """Between two looks at whether the clock was set back."""
+    accept_backoff: tuple[float, float] = (0.05, 5.0)
+    record_backoff: tuple[float, float] = (0.05, 2.0)
+
+
 class Dispatcher:
-    """Works on what is due until it is drained. Run `run` as a task; everything else may be called meanwhile."""
+    """Works on what is due until it is drained. Run `run` as a task; everything else may be called at any time."""
 
     def __init__(
         self,
         health: StoreHealth,
-        bulkheads: Mapping[tuple[str, Platform], Bulkhead[Push]],
+        bulkheads: Mapping[tuple[str, Platform], Bulkhead[PushPage]],
         *,
-        remotes: Mapping[str, Bulkhead[Notification]] | None = None,
+        remotes: Mapping[str, Bulkhead[Sequence[Notification]]] | None = None,
         observer: Observer,
         policy: RetryPolicy = RetryPolicy(),
         slots: int = 4000,
         clock: Callable[[], float] = time.time,
+        timing: Timing = Timing(),
     ) -> None:
         self._health = health
         self._store = store = health.store
         self._bulkheads = bulkheads
         self._observer = observer
         self._clock = clock
-        self._rendering = Rendering(store, on_missing=observer.properties_missing)
+        self._timing = timing
+        self._rendering = Rendering(store, on_missing=self._tell_missing)
         self._remotes = remotes or {}
         self._pushing = PushDelivery(
             bulkheads, self._rendering, policy=policy, observer=observer, clock=clock, done=self._done
@@ -80,20 +103,20 @@ class Dispatcher:
         self._results: list[PageResult] = []
         self._recordable = asyncio.Event()
         self._draining = False
-        self._crowded_until = 0.0  # by the monotonic clock
-        self._owed: set[object] = set()
+        self._saturated_until = 0.0  # by the monotonic clock
+        self._store_backlog: set[object] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self._group: asyncio.TaskGroup | None = None
         self.pending = 0
         """Notifications and pages that the store holds and that are not done."""
-        self.behind = False
-        """Whether the store holds due work that no slot was free for: what is accepted now has to queue behind it."""
+        self.has_backlog = False
+        """Whether the store holds due work that no slot was free for: what is accepted now queues behind that work."""
 
     @property
     def free_slots(self) -> int:
         """How many notifications may be leased with their acceptance."""
-        return 0 if self._draining or self.behind else max(0, self._slots)
+        return 0 if self._draining or self.has_backlog else max(0, self._slots)
 
     @property
     def in_hand(self) -> int:
@@ -101,13 +124,13 @@ class Dispatcher:
         return len(self._in_hand)
 
     def submit(self, work: Sequence[Work], *, accepted: int) -> None:
-        """Take what was leased with its acceptance; `accepted` says how many there were with those that stayed behind."""
+        """Take what was leased with its acceptance; `accepted` says how many there were with those left in the store."""
         self.pending += accepted
         if len(work) < accepted:
-            self.behind = True
+            self.has_backlog = True
         if work:
             self._take(work)
-            self._observer.claimed(Lane.SINGLE, len(work), ())
+            self._observer.observe(WorkLeased(lane=Lane.SINGLE, count=len(work)))
             self._submitted.extend(work)
         self._wake[Lane.SINGLE].set()
 
@@ -117,7 +140,6 @@ class Dispatcher:
             self._group = group
             group.create_task(self._feed(Lane.SINGLE, self._start_singles))
             group.create_task(self._feed(Lane.BROADCAST, self._start_pages))
-            group.create_task(self._end_strays())
             group.create_task(self._record_all())
             group.create_task(self._renew_all())
             group.create_task(self._follow_clock())
@@ -132,83 +154,93 @@ class Dispatcher:
             with suppress(StoreError):  # then whoever opens the store next frees it
                 await self._store.release(list(self._in_hand.values()))
 
+    async def end_orphans(self) -> None:
+        """End the pages of hubs that were taken out of the configuration, once their notification has exceeded its age.
+
+        Until then they wait: the hub may come back, by a mistake that is mended or a restart with the right file. Only
+        while `run` does. Raises: StoreError.
+        """
+        assert self._group is not None
+        while not (self._draining or self._store_backlog):
+            work = await self._store.lease_orphans(
+                list(self._bulkheads),
+                _ORPHANS,
+                begun_before=self._pushing.ended_before,
+                until=self._clock() + self._timing.lease,
+            )
+            if not work:
+                return
+            self._take_leased(work, Lane.BROADCAST)
+            # Tasks of ours: who asks may be cancelled, and what was leased still comes to its end.
+            await asyncio.wait([self._group.create_task(self._guarded(self._push, [page])) for page in work])
+
     # Getting work
 
-    async def _feed(self, lane: Lane, some: Callable[[], Awaitable[bool]]) -> None:
-        """Start batches as long as there is room and something is due; wait for either."""
+    async def _feed(self, lane: Lane, some: Callable[[bool], Awaitable[bool]]) -> None:
+        """Start batches as long as there is room and something is due; wait for either.
+
+        `some` gets whether it is time to look for work that has become due.
+        """
         wake = self._wake[lane]
+        look_at = 0.0  # by the monotonic clock
         while True:
-            wake.clear()  # before looking: what is told while we look is not missed
+            wake.clear()  # before looking: a wake-up during the look is not missed
+            is_time = time.monotonic() >= look_at
+            if is_time:
+                look_at = time.monotonic() + self._timing.poll
             try:
-                if await some():
+                if await some(is_time):
                     continue
             except StoreError:
-                pass  # it was told, and is tried again
+                pass  # reported, and tried again
             try:
-                async with asyncio.timeout(_POLL):
+                async with asyncio.timeout(look_at - time.monotonic()):
                     await wake.wait()
             except TimeoutError:
                 self._rendering.trim()
 
-    async def _start_singles(self) -> bool:
-        """Start one batch, of what was submitted before what is due in the store; whether there was any."""
+    async def _start_singles(self, is_time: bool) -> bool:
+        """Start one batch, of what was submitted before what is due in the store; whether there was any.
+
+        Between two looks the store holds due work only if acceptance or a full batch left some behind.
+        """
         if self._submitted:
             batch, self._submitted = self._submitted[:_BATCH], self._submitted[_BATCH:]
             self._start(batch)
             await asyncio.sleep(0)
             return True
         room = min(self._slots, _BATCH)
-        if self._draining or self._owed or room <= 0 or time.monotonic() < self._crowded_until:
+        if self._draining or self._store_backlog or room <= 0 or time.monotonic() < self._saturated_until:
             return False
-        work = await self._store.lease(room, until=self._clock() + LEASE)
-        self.behind = len(work) == room
+        if not (is_time or self.has_backlog):
+            return False
+        work = await self._store.lease(room, until=self._clock() + self._timing.lease)
+        self.has_backlog = len(work) == room
         self._take_leased(work, Lane.SINGLE)
         if work:
             self._start(work)
         return bool(work)
 
-    async def _start_pages(self) -> bool:
+    async def _start_pages(self, _: bool) -> bool:
         """Start as many broadcast pages as each bulkhead has room for; whether there was any."""
         held = Counter(_key(piece) for piece in self._in_hand.values() if piece.lane is Lane.BROADCAST)
         wanted = {
             key: pages for key, bulkhead in self._bulkheads.items() if (pages := bulkhead.pages_wanted(held[key]))
         }
-        if self._draining or self._owed or not wanted:
+        if self._draining or self._store_backlog or not wanted:
             return False
-        work = await self._store.lease_pages(wanted, until=self._clock() + LEASE)
+        work = await self._store.lease_pages(wanted, until=self._clock() + self._timing.lease)
         self._take_leased(work, Lane.BROADCAST)
         for page in work:  # each on its own, so that one is read while another is answered
             self._start([page])
         return bool(work)
 
-    async def _end_strays(self) -> None:
-        """End the pages of hubs that were taken out of the configuration, when they would end if their service stayed away.
-
-        Until then they wait: the hub may come back, by a mistake that is mended or a restart with the right file.
-        """
-        while True:
-            await asyncio.sleep(_STRAYS_EVERY)
-            try:
-                while work := await self._stray_pages():
-                    self._take_leased(work, Lane.BROADCAST)
-                    for page in work:
-                        await self._guarded(self._push, [page])
-            except StoreError:
-                pass  # it was told, and is tried again
-
-    async def _stray_pages(self) -> Sequence[Work]:
-        if self._draining or self._owed:
-            return ()
-        until = self._clock() + LEASE
-        return await self._store.lease_strays(
-            list(self._bulkheads), _STRAYS, begun_before=self._pushing.ended_before, until=until
-        )
-
     def _take_leased(self, work: Sequence[Work], lane: Lane) -> None:
         if work:
             now = self._clock()
             self._take(work)
-            self._observer.claimed(lane, len(work), [now - piece.accepted_at for piece in work])
+            waited = [now - piece.accepted_at for piece in work]
+            self._observer.observe(WorkLeased(lane=lane, count=len(work), waited=waited))
 
     def _take(self, work: Sequence[Work]) -> None:
         for piece in work:
@@ -225,19 +257,15 @@ class Dispatcher:
             self._idle.set()
 
     def _start(self, work: Sequence[Work]) -> None:
-        """Whole notifications to the hubs elsewhere, pushes to the phones registered here; each on its own."""
+        """Whole notifications to remote hubs, pushes to the phones registered here; each on its own."""
         assert self._group is not None
         local = {hub for hub, _ in self._bulkheads}
-        spelled = {hub.lower(): hub for hub in (*local, *self._remotes)}
         here: list[Work] = []
-        elsewhere: dict[str, list[Work]] = {}
+        remote: dict[str, list[Work]] = {}
         for piece in work:
-            hub = spelled.get(piece.notification.hub.lower())
-            if hub is not None and hub != piece.notification.hub:  # it waited while the configuration changed
-                piece.notification = replace(piece.notification, hub=hub)
-            is_elsewhere = piece.page is None and piece.notification.hub not in local
-            (elsewhere.setdefault(piece.notification.hub, []) if is_elsewhere else here).append(piece)
-        for pieces in elsewhere.values():
+            is_remote = piece.page is None and piece.notification.hub not in local
+            (remote.setdefault(piece.notification.hub, []) if is_remote else here).append(piece)
+        for pieces in remote.values():
             self._group.create_task(self._guarded(self._forward, pieces))
         if here:
             self._group.create_task(self._guarded(self._push, here))
@@ -247,7 +275,7 @@ class Dispatcher:
         try:
             await deliver(work)
         except Exception as error:
-            self._observer.crashed(f"a batch of {len(work)} notifications", error)
+            self._observer.observe(Crashed(work=f"a batch of {len(work)} notifications", error=error))
             self._drop(work)
 
     # A batch, from work to results
@@ -261,24 +289,24 @@ class Dispatcher:
 
     async def _push(self, work: Sequence[Work]) -> None:
         started_at = self._clock()
-        audiences = await self._insist("read", lambda: self._audiences(work))
+        audiences = await self._retry_until_stored("read", lambda: self._audiences(work))
         large = [pair for pair in zip(work, audiences, strict=True) if pair[1].pages]
         small = [pair for pair in zip(work, audiences, strict=True) if not pair[1].pages]
         # Nothing is awaited between reserving places in a bulkhead and handing it the pushes: no place is lost.
         async with asyncio.TaskGroup() as group:
             for piece, audience in large:
                 group.create_task(self._expand(piece, audience, started_at))
-            load = self._pushing.load(small, started_at=started_at)
-            self._drop(load.broken)
-            for piece, due_at in load.not_attempted:
+            plan = self._pushing.plan(small, started_at=started_at)
+            self._drop(plan.broken)
+            for piece, due_at in plan.not_attempted:
                 group.create_task(self._postpone([piece], due_at))
-            for parcel in load.parcels:
-                group.create_task(self._pushing.send(parcel))
-        saturated = sum(piece.page is None for piece, _ in load.not_attempted)
+            for send in plan.sends:
+                group.create_task(self._pushing.send(send))
+        saturated = sum(piece.page is None for piece, _ in plan.not_attempted)
         if saturated > len(work) / 2:
             # To lease more now would be to lease more of the same.
-            self.behind = True
-            self._crowded_until = time.monotonic() + SATURATED
+            self.has_backlog = True
+            self._saturated_until = time.monotonic() + SATURATED
 
     async def _audiences(self, work: Sequence[Work]) -> Sequence[Audience]:
         """Whom each piece is for: a page has its registrations, a notification's are looked for."""
@@ -295,24 +323,29 @@ class Dispatcher:
         return audiences
 
     async def _postpone(self, pieces: Sequence[Work], due_at: float) -> None:
-        """Put what found every door closed back as it is: no row more, however often that happens."""
-        await self._insist("release", lambda: self._store.release(pieces, due_at=due_at))
+        """Put work that found every breaker open back as it is: no row more, however often that happens."""
+        await self._retry_until_stored("release", lambda: self._store.release(pieces, due_at=due_at))
         self._drop(pieces)
 
     async def _expand(self, piece: Work, audience: Audience, started_at: float) -> None:
-        await self._insist("expand", lambda: self._store.expand(piece, audience, started_at=started_at))
+        await self._retry_until_stored("expand", lambda: self._store.expand(piece, audience, started_at=started_at))
         self.pending += len(audience.pages) - 1
         counts = Counter[Platform]()
         for platform, ordinals in audience.pages:
             counts[platform] += len(ordinals)
-        self._observer.targeted(piece.notification, counts)
+        self._observer.observe(AudienceFound(notification=piece.notification, counts=counts))
         for platform in counts:
             bulkhead = self._bulkheads.get((piece.notification.hub, platform))
             if bulkhead is not None and bulkhead.is_paused:  # until then its pages are not even leased
                 due_at, reason = bulkhead.closed_until, bulkhead.trouble
-                self._observer.deferred(piece.notification, platform, reason=reason, due_at=due_at)
+                self._observer.observe(
+                    PushesDeferred(notification=piece.notification, platform=platform, reason=reason, due_at=due_at)
+                )
         self._drop([piece])
         self._wake[Lane.BROADCAST].set()
+
+    def _tell_missing(self, notification: Notification, platform: Platform, names: Collection[str]) -> None:
+        self._observer.observe(PropertiesMissing(notification=notification, platform=platform, names=names))
 
     # Results
 
@@ -330,36 +363,36 @@ class Dispatcher:
 
     async def _record(self, batch: Sequence[PageResult]) -> None:
         try:
-            recorded = await self._insist("record", lambda: self._store.record(batch))
+            recorded = await self._retry_until_stored("record", lambda: self._store.record(batch))
         except Exception as error:
-            self._observer.crashed(f"recording {len(batch)} results", error)
+            self._observer.observe(Crashed(work=f"recording {len(batch)} results", error=error))
             return
         finally:
             self._drop(result.work for result in batch)
         self.pending += sum(len(result.retries) - 1 for result in batch)
         if recorded.ended:
-            self._observer.ended(recorded.ended)
+            self._observer.observe(NotificationsEnded(counts=recorded.ended))
         if recorded.dead_letters:
-            self._observer.dead_lettered(recorded.dead_letters)
+            self._observer.observe(DeadLettersStored(dead_letters=recorded.dead_letters))
         for notification, why in recorded.unreached:
-            self._observer.unreached(notification, why)
+            self._observer.observe(NotificationUnreached(notification=notification, why=why))
         if recorded.lost:
-            self._observer.lease_lost(batch[0].work.lane, recorded.lost)
+            self._observer.observe(LeasesLost(lane=batch[0].work.lane, count=recorded.lost))
 
     async def _renew_all(self) -> None:
         """Push forward the leases of what is still under way."""
         while True:
-            await asyncio.sleep(LEASE / 2)
+            await asyncio.sleep(self._timing.lease / 2)
             if self._in_hand:
-                await self._insist("renew", self._renew)
+                await self._retry_until_stored("renew", self._renew)
 
     async def _renew(self) -> None:
-        await self._store.renew(list(self._in_hand.values()), until=self._clock() + LEASE)
+        await self._store.renew(list(self._in_hand.values()), until=self._clock() + self._timing.lease)
 
     async def _follow_clock(self) -> None:
         latest = self._clock()
         while True:
-            await asyncio.sleep(_CLOCK_EVERY)
+            await asyncio.sleep(self._timing.clock_every)
             before, latest = latest, self._clock()
             if before - latest > _SLEWED:
                 await self._set_back(before - latest)
@@ -372,27 +405,27 @@ class Dispatcher:
             remote.set_back(seconds)
         self._pushing.set_back(seconds)
         self._forwarding.set_back(seconds)
-        await self._insist("set_back", lambda: self._store.set_back(seconds))
+        await self._retry_until_stored("set_back", lambda: self._store.set_back(seconds))
 
-    async def _insist(self, operation: str, call: Callable[[], Awaitable[T]]) -> T:
-        """In place until the store does it: giving up would push everything again.
+    async def _retry_until_stored(self, operation: str, call: Callable[[], Awaitable[T]]) -> T:
+        """Call in place until the store does it: giving up would push everything again.
 
-        Meanwhile nothing more is leased. Our own leases may have run out with the store away, and what it is owed has
-        to reach it before it gives that work out again.
+        Until then nothing more is leased. Our own leases may have run out while the store was away, and results have to
+        reach the store before it gives that work out again.
         """
-        pause, longest = _STORE_BACKOFF
-        debt = object()
+        first, longest = self._timing.record_backoff
+        backoff = Backoff(first=first, longest=longest)
+        entry = object()
         try:
             with self._health.repeating(operation):
                 while True:
                     try:
                         return await call()
                     except StoreError:
-                        self._owed.add(debt)
-                    await self._health.pause(pause)
-                    pause = min(pause * 2, longest)
+                        self._store_backlog.add(entry)
+                    await self._health.pause(backoff.next())
         finally:
-            self._owed.discard(debt)
+            self._store_backlog.discard(entry)
 
 
 def _is_still_meant(page: Work, target: Target) -> bool:

@@ -1,4 +1,4 @@
-"""Notifications of hubs that are elsewhere: handed over whole, tried again from the store, never given up silently."""
+"""Notifications of remote hubs: handed over whole, tried again from the store, never given up silently."""
 
 import math
 import random
@@ -7,15 +7,18 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from hub.acceptance import DeadLetter, Reason, Stage
 from hub.delivery.bulkhead import Bulkhead
 from hub.delivery.retry import RetryPolicy
+from hub.facts import PushesDeferred, RemoteAnswered
 from hub.notification import Everyone, Notification, TemplateContent
 from hub.observer import Observer
 from hub.outcome import OutcomeName, Reaction, State
-from hub.platforms.base import SendResult
-from hub.store.base import DeadLetter, Lane, PageResult, Work
+from hub.push import DELIVERED, SendResult
+from hub.store.base import PageResult, Work
+from hub.work import Lane
 
-_PARKED = 1.0
+_DEFERRED = 1.0
 _GRAIN = 0.25
 
 _AGAIN = (Reaction.RETRY, Reaction.THROTTLED)
@@ -39,7 +42,7 @@ class RemoteDelivery:
 
     def __init__(
         self,
-        remotes: Mapping[str, Bulkhead[Notification]],
+        remotes: Mapping[str, Bulkhead[Sequence[Notification]]],
         *,
         policy: RetryPolicy,
         observer: Observer,
@@ -63,37 +66,43 @@ class RemoteDelivery:
         handover = RemoteResult(started_at=now)
         if bulkhead is None:
             for piece in work:
-                self._end(handover, piece, OutcomeName.ABANDONED, "hub_reject", "not configured any more")
+                self._end(handover, piece, OutcomeName.ABANDONED, Reason.HUB_REJECT, "not configured any more")
             return handover
         for piece in work:
             if now >= self._gives_up_at(piece):
                 detail = ": ".join(filter(None, ("not taken in time", bulkhead.trouble)))
-                self._end(handover, piece, OutcomeName.ABANDONED, "expired", detail)
+                self._end(handover, piece, OutcomeName.ABANDONED, Reason.EXPIRED, detail)
             elif bulkhead.admit(Lane.SINGLE):
                 admitted.append(piece)
             else:
-                due_at = min(max(now + _PARKED, bulkhead.closed_until), self._gives_up_at(piece))
+                due_at = min(max(now + _DEFERRED, bulkhead.closed_until), self._gives_up_at(piece))
                 handover.postpone(piece, due_at)
                 if bulkhead.is_open and not piece.was_deferred:
-                    self._observer.deferred(piece.notification, None, reason=bulkhead.trouble, due_at=due_at)
+                    self._observer.observe(
+                        PushesDeferred(
+                            notification=piece.notification, platform=None, reason=bulkhead.trouble, due_at=due_at
+                        )
+                    )
         if admitted:
-            results = await bulkhead.send(Lane.SINGLE, [piece.notification for piece in admitted])
-            for piece, result in zip(admitted, results, strict=True):
-                self._take(handover, bulkhead, piece, result)
+            verdict = await bulkhead.send(Lane.SINGLE, [piece.notification for piece in admitted])
+            for position, piece in enumerate(admitted):
+                self._take(handover, bulkhead, piece, verdict.exceptions.get(position, DELIVERED))
         return handover
 
-    def _take(self, handover: RemoteResult, bulkhead: Bulkhead[Notification], piece: Work, result: SendResult) -> None:
+    def _take(
+        self, handover: RemoteResult, bulkhead: Bulkhead[Sequence[Notification]], piece: Work, result: SendResult
+    ) -> None:
         if result.reaction is Reaction.DELIVERED:
             handover.ended.append(
                 PageResult(work=piece, counts={}, state=State.COMPLETED, started_at=handover.started_at)
             )
-            self._observer.forwarded(piece.notification, result.outcome, reason=result.reason, due_at=None)
+            self._tell(piece, result.outcome, result.reason, due_at=None)
         elif result.reaction in _AGAIN or result.lane_wide:
             due_at = min(max(self._due_at(piece, result), bulkhead.closed_until), self._gives_up_at(piece))
             handover.postpone(piece, due_at)
-            self._observer.forwarded(piece.notification, result.outcome, reason=result.reason, due_at=due_at)
+            self._tell(piece, result.outcome, result.reason, due_at=due_at)
         else:
-            self._end(handover, piece, result.outcome, "hub_reject", result.reason)
+            self._end(handover, piece, result.outcome, Reason.HUB_REJECT, result.reason)
 
     def _due_at(self, piece: Work, result: SendResult) -> float:
         """When to try again: the wait grows with the age, which doubles it about each time, and never outlives it all."""
@@ -103,12 +112,12 @@ class RemoteDelivery:
         return min(now + wait, self._gives_up_at(piece))
 
     def _gives_up_at(self, piece: Work) -> float:
-        # Nobody was there before this process: what waited for it, tried or not, is not given up for that.
+        # No process was there before this one: work that waited for it, tried or not, is not given up for that.
         began_at = max(_began_at(piece), self._since)
         expires_at = piece.notification.expires_at
         return self._policy.gives_up_at(began_at, None if expires_at is None else expires_at.timestamp())
 
-    def _end(self, handover: RemoteResult, piece: Work, outcome: OutcomeName, reason: str, detail: str) -> None:
+    def _end(self, handover: RemoteResult, piece: Work, outcome: OutcomeName, reason: Reason, detail: str) -> None:
         """A notification that the other side will not have is kept as a dead letter, so that it is not just gone."""
         notification = piece.notification
         handover.ended.append(
@@ -121,8 +130,8 @@ class RemoteDelivery:
                     source=notification.source,
                     event_id=notification.event_id,
                     rule=notification.rule,
-                    stage="hub",
-                    reason=reason,
+                    stage=Stage.HUB.value,
+                    reason=reason.value,
                     detail=f"hub {notification.hub}: {detail}",
                     body=_body(notification),
                     content_type="application/json",
@@ -130,7 +139,11 @@ class RemoteDelivery:
                 ),
             )
         )
-        self._observer.forwarded(notification, outcome, reason=detail, due_at=None)
+        self._tell(piece, outcome, detail, due_at=None)
+
+    def _tell(self, piece: Work, outcome: OutcomeName, reason: str, *, due_at: float | None) -> None:
+        notification = piece.notification
+        self._observer.observe(RemoteAnswered(notification=notification, outcome=outcome, reason=reason, due_at=due_at))
 
 
 def _began_at(piece: Work) -> float:

@@ -1,11 +1,10 @@
 """Whether push channels are dead, or we are wrong: services say the same of both."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from hub.outcome import OutcomeName, Reaction
-from hub.platforms.base import SendResult, all_delivered
+from hub.push import PageVerdict, SendResult
 
 _MEMORY: Final = 100.0
 """Verdicts that are remembered; what came before weighs less and less."""
@@ -30,12 +29,12 @@ class MassInvalidationGuard:
         self.reason = ""
         """What was last said and not believed; empty while all is believed."""
 
-    def weigh(self, results: Sequence[SendResult]) -> Sequence[SendResult]:
-        """The results of a batch; those not to be believed are the fault of the credential, and touch no registration."""
-        taken, doubted = len(results), 0
-        if not all_delivered(results):
-            taken = sum(result.reaction is Reaction.DELIVERED for result in results)
-            doubted = sum(result.suspect for result in results)
+    def weigh(self, verdict: PageVerdict) -> PageVerdict:
+        """The verdict on a page; results not to be believed are the fault of the credential, and touch no registration."""
+        taken, doubted = verdict.delivered, 0
+        for result in verdict.exceptions.values():
+            taken += result.reaction is Reaction.DELIVERED
+            doubted += result.suspect
         self._taken += taken
         self._doubted += doubted
         is_believed = self._doubted < _SUSPECT or self._doubted <= _NEARLY_ALL * self._taken
@@ -43,10 +42,13 @@ class MassInvalidationGuard:
         if is_believed:
             self.reason = ""
         if is_believed or not doubted:
-            return results
-        weighed = [_our_fault(result) if result.suspect else result for result in results]
-        self.reason = next(result.reason for result in weighed if result.suspect)
-        return weighed
+            return verdict
+        weighed = {
+            position: _our_fault(result) if result.suspect else result
+            for position, result in verdict.exceptions.items()
+        }
+        self.reason = next(result.reason for result in weighed.values() if result.suspect)
+        return PageVerdict(delivered=verdict.delivered, exceptions=weighed)
 
     def _forget(self) -> None:
         total = self._taken + self._doubted

@@ -1,4 +1,4 @@
-"""A hub elsewhere: an Azure Notification Hub, or a central pushbridge (Notification Hubs REST API, "Send notification").
+"""A remote hub: an Azure Notification Hub, or a central pushbridge (Notification Hubs REST API, "Send notification").
 
 This process keeps rules and the durable outbox; registry and delivery are the other's. A notification is handed over as a
 whole, with its id as `Idempotency-Key`: a central pushbridge takes the same key once, however often it is sent. Azure does
@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 from urllib.parse import quote
 from xml.sax.saxutils import unescape
@@ -20,10 +20,9 @@ import orjson
 from hub.delivery.remote_settings import RemoteSettings
 from hub.notification import Everyone, NativeContent, Notification, Platform, TemplateContent
 from hub.outcome import OutcomeName, Reaction
-from hub.platforms.base import SendResult
 from hub.platforms.headers import HeaderError, field_lines, given_fields
 from hub.platforms.hints import fit_headers
-from hub.platforms.results import malformed, retry_after, unreachable
+from hub.platforms.results import malformed
 from hub.platforms.verdict_classes import (
     CREDENTIALS,
     FORMAT,
@@ -35,7 +34,11 @@ from hub.platforms.verdict_classes import (
     Meaning,
 )
 from hub.platforms.wns.sender import type_of
-from hub.transport.client import Request, Transport
+from hub.push import PageVerdict, SendResult
+from hub.transport.answers import retry_after
+from hub.transport.client import Transport
+from hub.transport.http_send import Refused, post
+from hub.transport.requests import RequestGroup
 
 API_VERSION: Final = "2020-06"
 TOKEN_LIFETIME: Final = 3600  # seconds
@@ -64,7 +67,7 @@ _STATUSES: Final[Mapping[int, Meaning]] = {
 
 
 class RemoteHub:
-    """Hands notifications over; one result each, as a push service's sender gives them for pushes."""
+    """Hands notifications over; a verdict on them, as a push service's sender gives it on a page of pushes."""
 
     def __init__(self, settings: RemoteSettings, *, clock: Callable[[], float] = time.time) -> None:
         self._settings = settings
@@ -73,32 +76,18 @@ class RemoteHub:
         self._token = ""
         self._token_ends = 0.0
 
-    async def send(self, notifications: Sequence[Notification], *, deadline: float = 30.0) -> Sequence[SendResult]:
-        """In order; never raises for what the other answers. Nothing is repeated here."""
-        authorization = self._authorization()
-        requests = [
-            request_for(notification, self._settings, authorization=authorization) for notification in notifications
-        ]
-        responses = iter(
-            await self._transport.post_many(
-                (request for request in requests if not isinstance(request, SendResult)), deadline=deadline
-            )
-        )
-        results = []
-        for request in requests:
-            if isinstance(request, SendResult):
-                results.append(request)
-                continue
-            response = next(responses)
-            answered = response.status != 0
-            results.append(
-                verdict(response.status, response.headers, response.body) if answered else unreachable(response)
-            )
-        return results
+    async def send(self, notifications: Sequence[Notification], *, deadline: float = 30.0) -> PageVerdict:
+        """Never raises for what the other side answers. Nothing is repeated here."""
+        return await post(self._transport, self._requests(notifications), verdict, deadline=deadline)
 
     async def close(self) -> None:
         """End what is under way. May be called twice."""
         await self._transport.close()
+
+    def _requests(self, notifications: Sequence[Notification]) -> Iterator[RequestGroup | Refused]:
+        authorization = self._authorization()
+        for position, notification in enumerate(notifications):
+            yield request_for(notification, self._settings, position=position, authorization=authorization)
 
     def _authorization(self) -> str:
         """One signature for an hour: it is for the hub, not for a request."""
@@ -109,9 +98,11 @@ class RemoteHub:
         return self._token
 
 
-def request_for(notification: Notification, settings: RemoteSettings, *, authorization: str) -> Request | SendResult:
+def request_for(
+    notification: Notification, settings: RemoteSettings, *, position: int = 0, authorization: str
+) -> RequestGroup | Refused:
     """The request, or why there cannot be one. It does not carry `platforms`, `priority` and `collapse_key`."""
-    fields = {"authorization": authorization, "idempotency-key": notification.id}
+    fields = {"authorization": authorization}
     if not isinstance(notification.audience, Everyone):
         fields["servicebusnotification-tags"] = str(notification.audience)
     if notification.expires_at is not None:
@@ -128,9 +119,9 @@ def request_for(notification: Notification, settings: RemoteSettings, *, authori
             fields |= _native_fields(content)
         lines = field_lines(fields)
     except HeaderError as error:
-        return malformed(str(error))
-    url = f"{settings.endpoint}/{quote(settings.hub, safe='')}/messages?api-version={API_VERSION}"
-    return Request(url, lines, body)
+        return Refused([position], malformed(str(error)))
+    path = f"/{quote(settings.hub, safe='')}/messages?api-version={API_VERSION}"
+    return RequestGroup(settings.endpoint, [position], path, [""], lines, "idempotency-key", [notification.id], [body])
 
 
 def _native_fields(content: NativeContent) -> dict[str, str]:

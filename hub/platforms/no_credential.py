@@ -1,10 +1,8 @@
 """The sender of a platform that a hub has no credential for."""
 
-from collections.abc import Sequence
-
 from hub.notification import Platform
 from hub.outcome import OutcomeName, Reaction
-from hub.platforms.base import Push, SendResult
+from hub.push import PageVerdict, PushPage, SendResult
 
 _RESULT = SendResult(
     reaction=Reaction.DROP,
@@ -14,14 +12,14 @@ _RESULT = SendResult(
 
 
 class NoCredential:
-    """Ends every push as InvalidCredentials, so that a phone of a platform nobody set up shows in the outcome."""
+    """Ends every push as InvalidCredentials, so that a phone of a platform without credential shows in the outcome."""
 
     def __init__(self, platform: Platform) -> None:
         self.platform = platform
 
-    async def send(self, pushes: Sequence[Push], *, deadline: float = 10.0) -> Sequence[SendResult]:
+    async def send(self, page: PushPage, *, deadline: float = 10.0) -> PageVerdict:
         """The same result for each."""
-        return [_RESULT] * len(pushes)
+        return PageVerdict(exceptions=dict.fromkeys(range(len(page)), _RESULT))
 
     async def close(self) -> None:
         """Nothing to close."""

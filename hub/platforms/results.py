@@ -1,13 +1,7 @@
-"""Results that every sender gives in the same way."""
-
-import math
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+"""Results of pushes that are not sent; every sender gives them in the same way."""
 
 from hub.outcome import OutcomeName, Reaction
-from hub.platforms.base import SendResult
-from hub.transport.client import Response
+from hub.push import SendResult
 
 
 def refused(outcome: OutcomeName, reason: str) -> SendResult:
@@ -18,26 +12,3 @@ def refused(outcome: OutcomeName, reason: str) -> SendResult:
 def malformed(reason: str) -> SendResult:
     """As `refused`, for a payload or a header that cannot be."""
     return refused(OutcomeName.INVALID_NOTIFICATION_FORMAT, reason)
-
-
-def unreachable(response: Response) -> SendResult:
-    """No answer: the service may or may not have taken the push."""
-    return SendResult(
-        reaction=Reaction.RETRY,
-        outcome=OutcomeName.PNS_UNREACHABLE,
-        reason=response.failure,
-        timed_out=response.timed_out,
-    )
-
-
-def retry_after(headers: Mapping[str, str], *, now: datetime | None = None) -> float | None:
-    """Seconds to wait by the field `retry-after`, a number or a date (RFC 9110, 10.2.3); None without a usable one."""
-    text = headers.get("retry-after", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text)
-    try:
-        until = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    until = until.replace(tzinfo=UTC) if until.tzinfo is None else until
-    return max(0.0, math.ceil((until - (now or datetime.now(UTC))).total_seconds()))

@@ -7,9 +7,11 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from hub.errors import StoreError
+from hub.facts import StoreFailed, StoreRecovered
+from hub.observer import Observer
 from hub.store.base import Store
 
 OPERATIONS: Mapping[str, str] = {
@@ -17,7 +19,7 @@ OPERATIONS: Mapping[str, str] = {
     "pending": "count",
     "lease": "lease",
     "lease_pages": "lease",
-    "lease_strays": "lease",
+    "lease_orphans": "lease",
     "renew": "renew",
     "release": "release",
     "set_back": "set_back",
@@ -25,8 +27,9 @@ OPERATIONS: Mapping[str, str] = {
     "record": "record",
     **dict.fromkeys(("audiences", "targets", "templates", "get_installation", "get_registration", "details"), "read"),
     **dict.fromkeys(("queue_states", "registrations_by_platform", "dead_letters"), "read"),
+    **dict.fromkeys(("devices", "device", "notifications", "notification", "letters", "letter", "audit"), "read"),
     **dict.fromkeys(("put_installations", "delete_installation", "put_registration", "delete_registration"), "write"),
-    **dict.fromkeys(("relayed", "spell_hubs", "housekeep"), "write"),
+    **dict.fromkeys(("published", "drop_dead_letters", "housekeep"), "write"),
 }
 """What each method of a store is called in metrics and messages."""
 
@@ -39,14 +42,6 @@ _QUICK = frozenset(["accept", "pending", "lease", "lease_pages", "renew", "relea
 _LOOK_EVERY = 0.5
 _STALE = 2.0
 """Seconds after which a failure that has not come again may be past; whoever tries in place tries more often."""
-
-
-class HealthObserver(Protocol):
-    def store_failed(self, operation: str, error: Exception) -> None:
-        """The store could not do it; returns at once and never raises."""
-
-    def store_recovered(self, seconds: float) -> None:
-        """Everything works again, so many seconds after the first failure; returns at once and never raises."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +66,7 @@ class StoreHealth:
     was answered) counts until a probe could write.
     """
 
-    def __init__(self, store: Store, *, observer: HealthObserver, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: Store, *, observer: Observer, clock: Callable[[], float] = time.time) -> None:
         self.store = cast(Store, _Watched(store, self))
         self._unwatched = store
         self._observer = observer
@@ -138,13 +133,13 @@ class StoreHealth:
         if not self._failing:
             self._since = self._clock()
         self._failing[method] = _Failure(error, time.monotonic())
-        self._observer.store_failed(OPERATIONS[method], error)
+        self._observer.observe(StoreFailed(operation=OPERATIONS[method], error=error))
 
     def _works(self, methods: set[str]) -> None:
         for method in methods & self._failing.keys():
             del self._failing[method]
             if not self._failing:
-                self._observer.store_recovered(max(0.0, self._clock() - self._since))
+                self._observer.observe(StoreRecovered(seconds=max(0.0, self._clock() - self._since)))
 
     def _look_for_stalls(self) -> None:
         now = time.monotonic()

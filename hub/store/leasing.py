@@ -9,14 +9,37 @@ from pyroaring import BitMap
 
 from hub.notification import Platform
 from hub.outcome import OutcomeName, State
-from hub.store.base import Audience, Lane, Work
+from hub.store.base import Audience, Work
 from hub.store.hubs import hub_id, known_hub_id
 from hub.store.notifications import COLUMNS, notification_of
+from hub.work import Lane
 
 _SELECT_PAGES = (
     f"SELECT {COLUMNS}, p.lease, p.id, p.platform, p.ordinals, p.attempt, p.due_at"
     " FROM page p JOIN notification n ON n.seq = p.notification JOIN hub h ON h.id = n.hub"
 )
+
+
+def is_due(connection: sqlite3.Connection, *, now: float) -> bool:
+    """Whether work of the single lane is due."""
+    (due,) = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM notification WHERE due_at <= :now)"
+        " OR EXISTS (SELECT 1 FROM page WHERE lane = :lane AND due_at <= :now)",
+        {"now": now, "lane": Lane.SINGLE.value},
+    ).fetchone()
+    return bool(due)
+
+
+def are_pages_due(connection: sqlite3.Connection, wanted: Iterable[tuple[str, Platform]], *, now: float) -> bool:
+    """Whether a page of the broadcast lane is due for one of these hubs and platforms."""
+    lane = Lane.BROADCAST.value
+    if not connection.execute("SELECT 1 FROM page WHERE lane = ? AND due_at <= ? LIMIT 1", (lane, now)).fetchone():
+        return False
+    of_one = "SELECT 1 FROM page WHERE lane = ? AND hub = ? AND platform = ? AND due_at <= ? LIMIT 1"
+    return any(
+        connection.execute(of_one, (lane, known_hub_id(connection, hub), platform.value, now)).fetchone()
+        for hub, platform in wanted
+    )
 
 
 def lease(
@@ -58,7 +81,7 @@ def lease_pages(
     return _lease_rows(connection, Lane.BROADCAST, rows, fence=fence, until=until)
 
 
-def lease_strays(
+def lease_orphans(
     connection: sqlite3.Connection,
     served: Collection[tuple[str, Platform]],
     limit: int,
@@ -68,7 +91,7 @@ def lease_strays(
     until: float,
     now: float,
 ) -> tuple[list[Work], int]:
-    """Due pages of the broadcast lane that nobody serves and that are at their end, and how many leases had run out."""
+    """Due pages of the broadcast lane that no service takes and that are at their end, and how many leases had run out."""
     known = {(known_hub_id(connection, hub), platform.value) for hub, platform in served}
     waiting = connection.execute(
         "SELECT DISTINCT hub, platform FROM page WHERE lane = ? AND due_at IS NOT NULL", (Lane.BROADCAST.value,)

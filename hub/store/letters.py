@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from hub.store.base import DeadLetter
+from hub.acceptance import DeadLetter
 
 
 def insert_dead_letters(connection: sqlite3.Connection, letters: Sequence[DeadLetter], now: float) -> None:

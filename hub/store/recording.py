@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 
+from hub.acceptance import DeadLetter
 from hub.errors import NotFoundError
 from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails, OutcomeName, State, Unreached, final_state, why_unreached
-from hub.store.base import DeadLetter, PageResult, Recorded, RetryPage, Work
+from hub.store.base import PageResult, Recorded, RetryPage, Work
 from hub.store.hubs import hub_id, known_hub_id
 from hub.store.letters import insert_dead_letters
 from hub.store.notifications import TEMPLATE, moment, platforms_of

@@ -13,18 +13,33 @@ from typing import IO, TypeVar
 
 from pyroaring import BitMap
 
+from hub.acceptance import DeadLetter, Ingest
 from hub.errors import StoreError, StoreLockedError
 from hub.installation import Installation, Registration
+from hub.notification import Audience as AudienceExpression
 from hub.notification import Notification, Platform
-from hub.outcome import NotificationDetails
+from hub.outcome import NotificationDetails, State
 from hub.registry.documents import registrations_of
-from hub.store import accepting, finding, housekeeping, hubs, leasing, letters, recording, registry, waiting
+from hub.store import (
+    accepting,
+    auditing,
+    browsing,
+    finding,
+    housekeeping,
+    leasing,
+    letters,
+    recording,
+    registry,
+    waiting,
+)
 from hub.store.base import (
     AcceptanceResult,
     Audience,
-    DeadLetter,
-    Ingest,
-    Lane,
+    Device,
+    KeptAudit,
+    KeptLetter,
+    KeptNotification,
+    ListPage,
     PageResult,
     QueueState,
     Recorded,
@@ -36,6 +51,7 @@ from hub.store.files import create_private, make_private
 from hub.store.schema import migrate, rewrite_version
 from hub.store.seen import SeenWindow
 from hub.store.writer import GroupWriter
+from hub.work import Lane
 
 _MINIMUM_VERSION = (3, 37, 0)  # STRICT tables; RETURNING came with 3.35
 _BUSY = 10.0
@@ -44,6 +60,8 @@ _BUSY = 10.0
 _log = logging.getLogger("pushbridge.store")
 
 _DEAD_REGISTRATIONS_KEPT = 30 * 24 * 3600.0
+_AUDIT_KEPT = 400 * 24 * 3600.0
+"""Seconds: what operators did stays for more than a year."""
 
 T = TypeVar("T")
 
@@ -112,9 +130,6 @@ class SqliteStore:
 
     # Work
 
-    async def spell_hubs(self, names: Collection[str]) -> None:
-        await self._write(lambda connection: hubs.spell_hubs(connection, names))
-
     async def accept(self, arrivals: Sequence[Ingest], *, lease: int, until: float) -> AcceptanceResult:
         fence = self._next_fence()
         return await self._write(
@@ -130,6 +145,8 @@ class SqliteStore:
         )
 
     async def lease(self, limit: int, *, until: float) -> Sequence[Work]:
+        if not await self._read(lambda connection: leasing.is_due(connection, now=self._clock())):
+            return ()  # most looks find nothing: the writer is not asked for that
         fence = self._next_fence()
         leased, expired = await self._write(
             lambda connection: leasing.lease(connection, limit, fence=fence, until=until, now=self._clock())
@@ -139,6 +156,8 @@ class SqliteStore:
         return leased
 
     async def lease_pages(self, wanted: Mapping[tuple[str, Platform], int], *, until: float) -> Sequence[Work]:
+        if not await self._read(lambda connection: leasing.are_pages_due(connection, wanted, now=self._clock())):
+            return ()
         fence = self._next_fence()
         leased, expired = await self._write(
             lambda connection: leasing.lease_pages(connection, wanted, fence=fence, until=until, now=self._clock())
@@ -147,12 +166,12 @@ class SqliteStore:
             self._expired(Lane.BROADCAST, expired)
         return leased
 
-    async def lease_strays(
+    async def lease_orphans(
         self, served: Collection[tuple[str, Platform]], limit: int, *, begun_before: float, until: float
     ) -> Sequence[Work]:
         fence = self._next_fence()
         leased, expired = await self._write(
-            lambda connection: leasing.lease_strays(
+            lambda connection: leasing.lease_orphans(
                 connection, served, limit, begun_before=begun_before, fence=fence, until=until, now=self._clock()
             )
         )
@@ -261,10 +280,61 @@ class SqliteStore:
             ),
             lambda connection: housekeeping.drop_dead(connection, before=dead_before),
             lambda connection: housekeeping.drop_expired(connection, now=now),
+            lambda connection: housekeeping.drop_audit(connection, before=now - _AUDIT_KEPT),
         ):
             dropped = True
             while dropped:  # a slice a transaction: others get their turn in between
                 dropped = bool(await self._write(drop))
+
+    # For operators
+
+    async def devices(
+        self, hub: str, *, audience: AudienceExpression | None = None, after: str = "", limit: int
+    ) -> ListPage[Device]:
+        return await self._read(
+            lambda connection: browsing.devices(
+                connection, hub, audience=audience, after=after, limit=limit, now=self._clock()
+            )
+        )
+
+    async def device(self, hub: str, installation_id: str) -> Device:
+        return await self._read(lambda connection: browsing.device(connection, hub, installation_id, now=self._clock()))
+
+    async def notifications(
+        self,
+        *,
+        hub: str | None = None,
+        state: State | None = None,
+        event_id: str | None = None,
+        after: str = "",
+        limit: int,
+    ) -> ListPage[KeptNotification]:
+        return await self._read(
+            lambda connection: browsing.notifications(
+                connection, hub=hub, state=state, event_id=event_id, after=after, limit=limit
+            )
+        )
+
+    async def notification(self, notification_id: str) -> KeptNotification:
+        return await self._read(lambda connection: browsing.notification(connection, notification_id))
+
+    async def letters(
+        self, *, source: str | None = None, reason: str | None = None, after: str = "", limit: int
+    ) -> ListPage[KeptLetter]:
+        return await self._read(
+            lambda connection: browsing.letters(connection, source=source, reason=reason, after=after, limit=limit)
+        )
+
+    async def letter(self, letter_id: int) -> KeptLetter:
+        return await self._read(lambda connection: browsing.letter(connection, letter_id))
+
+    async def drop_dead_letters(self, ids: Sequence[int], *, actor: str) -> Sequence[int]:
+        return await self._write(
+            lambda connection: auditing.drop_dead_letters(connection, ids, actor=actor, now=self._clock())
+        )
+
+    async def audit(self, *, after: str = "", limit: int) -> ListPage[KeptAudit]:
+        return await self._read(lambda connection: browsing.audit(connection, after=after, limit=limit))
 
     # Threads
 

@@ -3,7 +3,8 @@
 import sqlite3
 from collections import defaultdict
 
-from hub.store.base import Lane, QueueState
+from hub.store.base import QueueState
+from hub.work import Lane
 
 
 def pending(connection: sqlite3.Connection) -> int:

@@ -2,21 +2,23 @@
 
 A push costs what libcurl needs and little more, because everything here is done for many requests at once: easy handles
 are set up once and reused, requests are made as handles become free, completions are read in bulk, a batch has one timer
-and one future. libcurl calls Python only for bodies of answers and, where asked for, headers: a plain 200 has neither.
+and one future. libcurl calls Python only for bodies of answers and, where asked for, headers: a plain 200 has neither,
+and is only counted.
 """
 
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import pycurl
 
 from hub.transport.curl_multi import EventedMulti, Failed
+from hub.transport.pool import Feed, OriginPool
+from hub.transport.requests import Answers, RequestGroup, Response
 
 _SLICE: Final = 48  # requests started before the loop has a turn: 1 to 3 ms of CPU
 _TURN: Final = 16  # requests started for one batch before another has a turn
@@ -29,54 +31,29 @@ _DNS_CACHE: Final = 5  # seconds; a burst asks once, a later connection may land
 _URL, _HTTPHEADER, _POSTFIELDS = pycurl.URL, pycurl.HTTPHEADER, pycurl.POSTFIELDS  # looked up once: the hot path
 _RESPONSE_CODE, _RETRY_AFTER = pycurl.RESPONSE_CODE, pycurl.RETRY_AFTER
 
-_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
-
-
-class Request(NamedTuple):
-    """A POST; `headers` are whole lines (`b"name: value"`), checked by the caller."""
-
-    url: str
-    headers: Sequence[bytes]
-    body: bytes
-
-
-class Response(NamedTuple):
-    """What came back; `status` 0 means that no answer came, and `failure` says why.
-
-    `headers` have lower-case names: all of them if the transport was told so, else only `retry-after`, and that only
-    if the status is not 200; it is in seconds, whichever form the service used (RFC 9110, 10.2.3).
-    `timed_out` tells a deadline that passed from a connection that broke.
-    """
-
-    status: int
-    headers: Mapping[str, str] = _NO_HEADERS
-    body: bytes = b""
-    failure: str = ""
-    timed_out: bool = False
-
-
-_OK: Final = Response(200)
 _TIMED_OUT: Final = Response(0, failure="no answer within the deadline", timed_out=True)
 _CLOSED: Final = Response(0, failure="the transport was closed")
 
 
 @dataclass(slots=True, eq=False)
 class _Batch:
-    """The requests of one call; `open` of them are under way."""
+    """The requests of one call: groups not yet read, `waiting` requests for a connection, `open` ones under way."""
 
-    requests: Iterator[Request]
+    groups: Iterator[RequestGroup]
     done: asyncio.Future[None]
-    responses: list[Response] = field(default_factory=list)
+    others: dict[int, Response] = field(default_factory=dict)
+    plain: int = 0
+    waiting: int = 0
     open: int = 0
-    exhausted: bool = False
+    is_read: bool = False
 
     def end_if_answered(self) -> None:
-        if self.exhausted and not self.open and not self.done.done():
+        if self.is_read and not self.waiting and not self.open and not self.done.done():
             self.done.set_result(None)
 
 
 @dataclass(slots=True, eq=False)
-class _Slot:
+class _Handle:
     """An easy handle with its constant options set, and the request it carries; `batch` None means idle."""
 
     curl: Any
@@ -84,8 +61,9 @@ class _Slot:
     header_lines: list[bytes] = field(default_factory=list)
     body: bytes | None = None
     batch: _Batch | None = None
-    index: int = 0
+    position: int = 0
     multi: EventedMulti | None = None
+    pool: OriginPool | None = None
 
     def connecting(self, _fd: int, _purpose: int) -> int:
         if self.multi is not None:
@@ -96,12 +74,16 @@ class _Slot:
 class Transport:
     """POSTs batches of requests; connections open with the first.
 
-    HTTP/2 where the peer offers it: up to `connections` to a host, each with up to `streams` requests at once; a lower
+    HTTP/2 where the peer offers it: up to `connections` to an origin, each with up to `streams` requests at once; a lower
     limit of the peer is obeyed (RFC 9113, 5.1.2), and the next connection is opened when those there are full. With
     `http2=False` it is HTTP/1.1, one request at a time on each connection. `answer_headers` asks for all headers of
     answers. Redirects are not followed, proxies of the environment not used (`proxy` names one). Nothing is repeated here;
     libcurl itself repeats, on a fresh connection, what a dying one has not taken (REFUSED_STREAM, above a GOAWAY's last
     stream, a reused connection found closed).
+
+    Each origin has connections of its own, so that one that does not answer holds up no other. There are connections to up
+    to `origins` at a time: requests to one more take the place of the origin that is idle the longest, or wait for one to
+    become idle. What has been idle for `close_after` seconds is closed.
     """
 
     def __init__(
@@ -113,6 +95,8 @@ class Transport:
         streams: int = 1000,
         answer_headers: bool = False,
         proxy: str = "",
+        origins: int = 256,
+        close_after: float = _MAX_IDLE,
     ) -> None:
         self._ca_file = ca_file or ssl.get_default_verify_paths().cafile
         self._http2 = http2
@@ -120,29 +104,39 @@ class Transport:
         self._streams = streams
         self._answer_headers = answer_headers
         self._proxy = proxy
-        self._slots: dict[Any, _Slot] = {}
-        self._idle: list[_Slot] = []
-        self._waiting: deque[_Batch] = deque()  # batches with requests not yet started
-        self._multis: list[EventedMulti] = []  # these take new requests; HTTP/2: one connection each
-        self._retired: list[EventedMulti] = []  # these only finish what they have
+        self._origins = origins
+        self._close_after = close_after
+        self._handles: dict[Any, _Handle] = {}
+        self._free: list[_Handle] = []
+        self._reading: deque[_Batch] = deque()  # batches with groups not yet read
+        self._pools: dict[str, OriginPool] = {}
+        self._hungry: deque[OriginPool] = deque()  # pools with requests that wait, and perhaps room
+        self._idle_since: dict[str, float] = {}  # origins, the one that is idle the longest first
+        self._blocked: dict[str, list[tuple[_Batch, RequestGroup]]] = {}  # origins that wait for a pool
         self._next_feed: asyncio.Handle | None = None
+        self._next_closing: asyncio.TimerHandle | None = None
         self._closed = False
         self.generation = 0
         """Counts the renewals; see `renew`."""
 
-    async def post_many(self, requests: Iterable[Request], *, deadline: float) -> list[Response]:
-        """One response a request, in order, at most `deadline` seconds later; what has not answered then is given up.
+    @property
+    def open_origins(self) -> int:
+        """To how many origins there are connections."""
+        return len(self._pools)
 
-        `requests` may be a generator: it is read as connections have room, and may not raise. Batches under way take
-        turns, so a small one does not wait for a large one.
+    async def post(self, groups: Iterable[RequestGroup], *, deadline: float) -> Answers:
+        """An answer to every request, at most `deadline` seconds later; what has not answered then is given up.
+
+        `groups` may be a generator: it is read a few at a time, so that the loop has its turns, and may not raise. Batches
+        under way take turns, so a small one does not wait for a large one.
         """
         loop = asyncio.get_running_loop()
-        batch = _Batch(iter(requests), loop.create_future())
+        batch = _Batch(iter(groups), loop.create_future())
         if self._closed:
             self._give_up(batch, _CLOSED)
-            return batch.responses
+            return Answers(0, batch.others)
         timer = loop.call_later(deadline, self._expire, batch, min(_SILENCE, deadline / 2))
-        self._waiting.append(batch)
+        self._reading.append(batch)
         self._feed()
         try:
             await batch.done
@@ -150,7 +144,7 @@ class Transport:
             timer.cancel()
             if batch.done.cancelled():
                 self._give_up(batch, _CLOSED)
-        return batch.responses
+        return Answers(batch.plain, batch.others)
 
     def renew(self, *, since: int) -> None:
         """Use new connections from now on; the old ones close when what is under way on them has finished.
@@ -158,159 +152,260 @@ class Transport:
         Does nothing if `generation` is no longer `since`: many callers may see the same trouble and ask for this once.
         """
         if since == self.generation:
-            self._retire(list(self._multis))
+            self.generation += 1
+            for pool in self._pools.values():
+                pool.retire(pool.multis)
 
     async def close(self) -> None:
         """Close all connections; requests under way end with a failure. May be called twice."""
         self._closed = True
-        for batch in {*self._waiting, *(slot.batch for slot in self._slots.values() if slot.batch)}:
+        batches = {*self._reading, *(handle.batch for handle in self._handles.values() if handle.batch)}
+        batches |= {feed.batch for pool in self._pools.values() for feed in pool.waiting}
+        batches |= {batch for waiting in self._blocked.values() for batch, _ in waiting}
+        for batch in batches:
             self._give_up(batch, _CLOSED)
-        if self._next_feed is not None:
-            self._next_feed.cancel()
-        self._retire(list(self._multis))
-        for slot in self._idle:
-            slot.curl.close()
-        self._idle.clear()
-        self._slots.clear()
+        for timer in (self._next_feed, self._next_closing):
+            if timer is not None:
+                timer.cancel()
+        for pool in self._pools.values():
+            pool.retire(pool.multis)
+        self._pools.clear()
+        for handle in self._free:
+            handle.curl.close()
+        self._free.clear()
+        self._handles.clear()
+
+    # Starting requests
 
     def _feed(self) -> None:
-        """Start waiting requests where there is room, batches by turns, no more than a slice at a time."""
+        """Read groups and start requests where there is room, batches and origins by turns, a slice at a time."""
         self._next_feed = None
         used = []
-        room = _SLICE
-        while room and self._waiting and (multi := self._multi_with_room()):
-            batch = self._waiting[0]
-            turn = min(room, _TURN, multi.room)
-            started = self._start(batch, turn, multi)
-            room -= started
+        room = _SLICE - self._read(_TURN)
+        while room > 0 and self._hungry:
+            pool = self._hungry.popleft()
+            multi = pool.multi_with_room() if pool.waiting else None
+            if multi is None:
+                pool.is_queued = False
+                continue
+            room -= self._start_turn(pool, multi, min(room, _TURN, multi.room))
             used.append(multi)
-            if started == turn:
-                self._waiting.rotate(-1)
-            else:
-                self._waiting.popleft()
-                batch.exhausted = True
-                batch.end_if_answered()
+            self._hungry.append(pool)
         for multi in dict.fromkeys(used):
             multi.start()
         self._feed_soon()
 
     def _feed_soon(self) -> None:
-        if self._waiting and self._next_feed is None and self._multi_with_room():
+        if self._next_feed is None and (self._reading or self._hungry):
             self._next_feed = asyncio.get_running_loop().call_soon(self._feed)
 
-    def _multi_with_room(self) -> EventedMulti | None:
-        for multi in self._multis:
-            if multi.room > 0:
-                return multi
-        if self._http2 and len(self._multis) < self._connections and not any(multi.is_new for multi in self._multis):
-            self._multis.append(EventedMulti(self._finish, connections=1, streams=self._streams, cautious=True))
-            return self._multis[-1]
-        if not self._multis:
-            self._multis.append(EventedMulti(self._finish, connections=self._connections, streams=1, cautious=False))
-            return self._multis[-1]
-        return None
+    def _read(self, limit: int) -> int:
+        """Let the requests of up to `limit` groups wait at their origins; how many groups that were."""
+        read = 0
+        while read < limit and self._reading:
+            batch = self._reading.popleft()
+            group = next(batch.groups, None)
+            if group is None:
+                batch.is_read = True
+                batch.end_if_answered()
+                continue
+            read += 1
+            self._reading.append(batch)
+            batch.waiting += len(group.ids)
+            self._offer(batch, group)
+        return read
 
-    def _start(self, batch: _Batch, limit: int, multi: EventedMulti) -> int:
-        responses, idle, add = batch.responses, self._idle, multi.add
+    def _offer(self, batch: _Batch, group: RequestGroup) -> None:
+        pool = self._pools.get(group.origin) or self._open_pool(group.origin)
+        if pool is None:
+            self._blocked.setdefault(group.origin, []).append((batch, group))
+            return
+        self._idle_since.pop(group.origin, None)
+        pool.add(batch, group)
+        self._queue(pool)
+
+    def _queue(self, pool: OriginPool) -> None:
+        if pool.waiting and not pool.is_queued:
+            pool.is_queued = True
+            self._hungry.append(pool)
+
+    def _start_turn(self, pool: OriginPool, multi: EventedMulti, limit: int) -> int:
+        """Start up to `limit` requests of the batch whose turn it is; how many were started."""
+        feed = pool.waiting[0]
         started = 0
-        for url, headers, body in islice(batch.requests, limit):
-            slot = idle.pop() if idle else self._new_slot()
-            curl = slot.curl
-            curl.setopt(_URL, url)
-            curl.setopt(_HTTPHEADER, headers)
-            if slot.body is not body:  # the phones of a page share it
+        while started < limit and (group := feed.next_group()) is not None:
+            started += self._start(feed, group, limit - started, pool, multi)
+        if feed.left or feed.groups:
+            pool.waiting.rotate(-1)
+        else:
+            pool.waiting.popleft()
+        return started
+
+    def _start(self, feed: Feed, group: RequestGroup, limit: int, pool: OriginPool, multi: EventedMulti) -> int:
+        batch, free, add = feed.batch, self._free, multi.add
+        prefix, shared, id_name = group.origin + group.path, group.headers, group.id_name
+        started = min(limit, feed.left)
+        for position, tail, id_, body in islice(feed.rows, started):
+            handle = free.pop() if free else self._new_handle()
+            curl = handle.curl
+            curl.setopt(_URL, prefix + tail)
+            curl.setopt(_HTTPHEADER, [*shared, f"{id_name}: {id_}".encode()])
+            if handle.body is not body:  # the phones of a page share it
                 curl.setopt(_POSTFIELDS, body)
-                slot.body = body
-            slot.batch = batch
-            slot.index = len(responses)
-            slot.multi = multi
-            responses.append(_TIMED_OUT)
+                handle.body = body
+            handle.batch = batch
+            handle.position = position
+            handle.multi = multi
+            handle.pool = pool
             add(curl)
-            started += 1
+        feed.left -= started
+        batch.waiting -= started
         batch.open += started
         multi.in_flight += started
         return started
 
-    def _finish(self, multi: EventedMulti, answered: Sequence[Any], failed: Sequence[Failed]) -> None:
-        slots, remove = self._slots, multi.remove
+    # Answers
+
+    def _finish(self, pool: OriginPool, multi: EventedMulti, answered: Sequence[Any], failed: Sequence[Failed]) -> None:
+        handles, remove = self._handles, multi.remove
         for curl in answered:
             remove(curl)
-            slot = slots[curl]
+            handle = handles[curl]
             status = curl.getinfo(_RESPONSE_CODE)
-            plain = status == 200 and not slot.chunks and not slot.header_lines
-            self._settle(slot, _OK if plain else self._response(slot, status))
+            is_plain = status == 200 and not handle.chunks and not handle.header_lines
+            self._settle(handle, None if is_plain else self._response(handle, status))
         for curl, code, words in failed:
             remove(curl)
             timed_out = code == pycurl.E_OPERATION_TIMEDOUT
-            self._settle(slots[curl], Response(0, failure=words or f"libcurl error {code}", timed_out=timed_out))
+            self._settle(handles[curl], Response(0, failure=words or f"libcurl error {code}", timed_out=timed_out))
         multi.in_flight -= len(answered) + len(failed)
+        loop = asyncio.get_running_loop()
+        if pool.is_retired(multi) and not multi.in_flight:
+            loop.call_soon(pool.close_finished)  # not while it calls us
+        if pool.is_idle:
+            loop.call_soon(self._rest, pool)
+        self._queue(pool)
         self._feed_soon()
-        if multi in self._retired and not multi.in_flight:
-            asyncio.get_running_loop().call_soon(self._close_finished)  # not while it calls us
 
-    def _settle(self, slot: _Slot, response: Response) -> None:
-        batch = slot.batch
+    def _settle(self, handle: _Handle, response: Response | None) -> None:
+        """A request has its answer; None for a plain one."""
+        batch = handle.batch
         assert batch is not None
-        slot.batch = slot.multi = None
-        slot.chunks.clear()
-        slot.header_lines.clear()
-        self._idle.append(slot)
-        batch.responses[slot.index] = response
+        handle.batch = handle.multi = handle.pool = None
+        self._free.append(handle)
+        if response is None:
+            batch.plain += 1
+        else:
+            handle.chunks.clear()
+            handle.header_lines.clear()
+            batch.others[handle.position] = response
         batch.open -= 1
         if not batch.open:
             batch.end_if_answered()
 
-    def _response(self, slot: _Slot, status: int) -> Response:
-        headers = _fields(slot.header_lines)
-        if status != 200 and (retry_after := slot.curl.getinfo(_RETRY_AFTER)):
+    def _response(self, handle: _Handle, status: int) -> Response:
+        headers = _fields(handle.header_lines)
+        if status != 200 and (retry_after := handle.curl.getinfo(_RETRY_AFTER)):
             headers["retry-after"] = str(retry_after)
-        return Response(status, headers, b"".join(slot.chunks))
+        return Response(status, headers, b"".join(handle.chunks))
 
     def _expire(self, batch: _Batch, silence: float) -> None:
-        suspects = self._give_up(batch, _TIMED_OUT) & set(self._multis)
         since = asyncio.get_running_loop().time() - silence
         # It may be a black hole, and libcurl would go on using it. Slowness alone is no reason to connect again.
-        self._retire([multi for multi in suspects if multi.answered_at < since])
+        for multi, pool in self._give_up(batch, _TIMED_OUT).items():
+            if multi.answered_at < since and not pool.is_retired(multi):
+                self.generation += 1
+                pool.retire([multi])
         self._feed_soon()
 
-    def _give_up(self, batch: _Batch, response: Response) -> set[EventedMulti]:
+    def _give_up(self, batch: _Batch, response: Response) -> dict[EventedMulti, OriginPool]:
         """End what is under way of a batch (HTTP/2: by RST_STREAM, so the peer frees the stream) and what is not begun.
 
         Returns where something was under way.
         """
-        multis = set()
-        for slot in self._slots.values():
-            if slot.batch is batch and slot.multi is not None:
-                slot.multi.remove(slot.curl)
-                slot.multi.in_flight -= 1
-                multis.add(slot.multi)
-                self._settle(slot, response)
-        batch.responses.extend(response for _ in batch.requests)
-        if batch in self._waiting:
-            self._waiting.remove(batch)
-        batch.exhausted = True
-        batch.end_if_answered()
-        self._close_finished()
-        for multi in multis:
+        used: dict[EventedMulti, OriginPool] = {}
+        for handle in self._handles.values():
+            if handle.batch is batch and handle.multi is not None and handle.pool is not None:
+                handle.multi.remove(handle.curl)
+                handle.multi.in_flight -= 1
+                used[handle.multi] = handle.pool
+                self._settle(handle, response)
+        self._withdraw(batch, response)
+        pools = dict.fromkeys(used.values())
+        for pool in pools:
+            pool.close_finished()
+        for multi in used:
             if multi.in_flight:
                 multi.start()  # what waited inside for a stream may have one now
-        return multis
+        for pool in pools:
+            self._queue(pool)
+            if pool.is_idle:
+                self._rest(pool)
+        return used
 
-    def _retire(self, multis: Iterable[EventedMulti]) -> None:
-        self.generation += 1
-        for multi in multis:
-            self._multis.remove(multi)
-            self._retired.append(multi)
-        self._close_finished()
+    def _withdraw(self, batch: _Batch, response: Response) -> None:
+        """Answer what is not begun of a batch."""
+        unstarted = [position for pool in self._pools.values() for position in pool.withdraw(batch)]
+        for origin, waiting in list(self._blocked.items()):
+            unstarted += [position for each, group in waiting if each is batch for position in group.positions]
+            if kept := [pair for pair in waiting if pair[0] is not batch]:
+                self._blocked[origin] = kept
+            else:
+                del self._blocked[origin]
+        unstarted += [position for group in batch.groups for position in group.positions]
+        batch.others.update(dict.fromkeys(unstarted, response))
+        if batch in self._reading:
+            self._reading.remove(batch)
+        batch.is_read = True
+        batch.waiting = 0
+        batch.end_if_answered()
 
-    def _close_finished(self) -> None:
-        for multi in [multi for multi in self._retired if not multi.in_flight]:
-            multi.close()
-            self._retired.remove(multi)
+    # Origins
 
-    def _new_slot(self) -> _Slot:
+    def _open_pool(self, origin: str) -> OriginPool | None:
+        """A pool for an origin, in the place of one that is idle if need be; None if all are at work."""
+        if len(self._pools) >= self._origins:
+            if not self._idle_since:
+                return None
+            self._close_pool(next(iter(self._idle_since)))
+        pool = OriginPool(origin, self._finish, http2=self._http2, connections=self._connections, streams=self._streams)
+        self._pools[origin] = pool
+        return pool
+
+    def _close_pool(self, origin: str) -> None:
+        pool = self._pools.pop(origin)
+        self._idle_since.pop(origin, None)
+        pool.retire(pool.multis)
+
+    def _rest(self, pool: OriginPool) -> None:
+        """A pool may have become idle: give its place to an origin that waits, or note the time."""
+        if self._pools.get(pool.origin) is not pool or not pool.is_idle or self._closed:
+            return
+        loop = asyncio.get_running_loop()
+        self._idle_since.pop(pool.origin, None)
+        self._idle_since[pool.origin] = loop.time()
+        if self._blocked:
+            for batch, group in self._blocked.pop(next(iter(self._blocked))):
+                self._offer(batch, group)
+            self._feed_soon()
+        if self._next_closing is None:
+            self._next_closing = loop.call_later(self._close_after, self._close_idle)
+
+    def _close_idle(self) -> None:
+        self._next_closing = None
+        loop = asyncio.get_running_loop()
+        before = loop.time() - self._close_after
+        for origin in [origin for origin, since in self._idle_since.items() if since <= before]:
+            self._close_pool(origin)
+        if self._idle_since:
+            oldest = next(iter(self._idle_since.values()))
+            self._next_closing = loop.call_at(oldest + self._close_after, self._close_idle)
+
+    # Handles
+
+    def _new_handle(self) -> _Handle:
         curl = pycurl.Curl()
-        slot = _Slot(curl)
+        handle = _Handle(curl)
         curl.setopt(pycurl.POST, 1)
         version = pycurl.CURL_HTTP_VERSION_2TLS if self._http2 else pycurl.CURL_HTTP_VERSION_1_1
         curl.setopt(pycurl.HTTP_VERSION, version)
@@ -329,12 +424,12 @@ class Transport:
         curl.setopt(pycurl.TCP_KEEPINTVL, _KEEPALIVE)
         curl.setopt(pycurl.MAXAGE_CONN, _MAX_IDLE)
         curl.setopt(pycurl.MAXFILESIZE, _MAX_ANSWER)
-        curl.setopt(pycurl.SOCKOPTFUNCTION, slot.connecting)
-        curl.setopt(pycurl.WRITEFUNCTION, slot.chunks.append)
+        curl.setopt(pycurl.SOCKOPTFUNCTION, handle.connecting)
+        curl.setopt(pycurl.WRITEFUNCTION, handle.chunks.append)
         if self._answer_headers:
-            curl.setopt(pycurl.HEADERFUNCTION, slot.header_lines.append)
-        self._slots[curl] = slot
-        return slot
+            curl.setopt(pycurl.HEADERFUNCTION, handle.header_lines.append)
+        self._handles[curl] = handle
+        return handle
 
 
 def _fields(lines: Iterable[bytes]) -> dict[str, str]:

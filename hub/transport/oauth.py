@@ -10,8 +10,8 @@ from typing import Final
 import orjson
 
 from hub.outcome import OutcomeName, Reaction
-from hub.platforms.base import SendResult
-from hub.platforms.results import retry_after
+from hub.push import SendResult
+from hub.transport.answers import retry_after
 
 _PATIENCE: Final = 10.0  # seconds; a push's own deadline may end the wait before
 _EARLY: Final = 300.0  # seconds before its end that a token is replaced
@@ -21,7 +21,7 @@ _TOKEN: Final = re.compile(r"[!-~]+")  # it becomes part of a header
 
 
 class AccessTokens:
-    """The access token of one credential. `form` makes the fields of the token request, anew for each.
+    """The access token of one credential. `form` makes the fields of each token request.
 
     However many pushes need a token at once, it is asked for once, and they share what comes of it.
     """
@@ -63,7 +63,7 @@ class AccessTokens:
             self._good_until = float("-inf")
 
     async def _ask(self) -> tuple[str | SendResult, float]:
-        """The provider's answer, and until when it is good: a token for its time, a failure for nobody who comes later."""
+        """The provider's answer, and until when it is good: a token for its time, a failure for no later caller."""
         import httpx  # only who needs a token pays for it: httpx is a third of the time to start
 
         try:

@@ -1,6 +1,7 @@
 """Doubts about patterns: what compiles and was likely meant otherwise, and mistakes of spelling with their cure."""
 
 import re
+from functools import lru_cache
 
 from rules.advice.foreign import comparison_cure, folded, may_be_field, operator_cure
 from rules.node import Node
@@ -69,6 +70,7 @@ def own_operator(name: str) -> str:
     return "" if own is None or own == name else f"did you mean {own}?"
 
 
+@lru_cache(maxsize=1024)
 def _near_operator(name: str) -> str:
     return did_you_mean(name, _MISTAKABLE, all_if_few=False, cutoff=0.85)
 

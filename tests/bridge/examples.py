@@ -1,6 +1,5 @@
 """Small configurations, and doubles of what tells of them, for the tests of the bridge's core."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +7,18 @@ import yaml
 
 from bridge.config.load import check
 from bridge.config.models import Settings
-from bridge.intake.pipeline import InFlightEvent
-from bridge.intake.supervisor import SourceState, SourceStatus
+from bridge.observe.facts import (
+    EventsStored,
+    Fact,
+    InFlightEvent,
+    IntakeFact,
+    MessagesGivenUp,
+    SourceChanged,
+    SourceState,
+)
+from bridge.observe.telemetry import Taker, Telemetry
 from connectors.base import Message
+from hub.facts import Crashed
 
 
 def read(directory: Path, *sections: str) -> Settings:
@@ -31,36 +39,30 @@ def passage_of(message: Message, **changes: Any) -> InFlightEvent:
     return InFlightEvent(message, **changes)
 
 
-class FakePassages:
-    """Hears what became of messages, and of defects."""
+def take(taker: Taker, fact: Fact) -> None:
+    """Have one taker take a fact."""
+    Telemetry(taker).observe(fact)
+
+
+class FakeIntakeObserver:
+    """Keeps the facts of the intake: the events stored and given up, the states of sources and why, the defects."""
 
     def __init__(self) -> None:
-        self.passages: list[InFlightEvent] = []
-        self.returned: list[InFlightEvent] = []
-        self.crashes: list[tuple[str, Exception]] = []
-
-    def passed(self, passages: Sequence[InFlightEvent]) -> None:
-        self.passages += passages
-
-    def given_up(self, passages: Sequence[InFlightEvent]) -> None:
-        self.returned += passages
-
-    def crashed(self, what: str, error: Exception) -> None:
-        self.crashes.append((what, error))
-
-
-class FakeStates:
-    """Hears in which states a source was, and why."""
-
-    def __init__(self) -> None:
+        self.stored: list[InFlightEvent] = []
+        self.given_up: list[InFlightEvent] = []
         self.states: list[tuple[SourceState, str]] = []
         self.crashes: list[tuple[str, Exception]] = []
 
-    def source_changed(self, status: SourceStatus) -> None:
-        self.states.append((status.state, status.detail))
-
-    def crashed(self, what: str, error: Exception) -> None:
-        self.crashes.append((what, error))
+    def observe(self, fact: IntakeFact) -> None:
+        match fact:
+            case EventsStored():
+                self.stored += fact.events
+            case MessagesGivenUp():
+                self.given_up += fact.events
+            case SourceChanged():
+                self.states.append((fact.status.state, fact.status.detail))
+            case Crashed():
+                self.crashes.append((fact.work, fact.error))
 
 
 def complaints(directory: Path, text: str | bytes) -> list[str]:

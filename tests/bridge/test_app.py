@@ -21,11 +21,12 @@ from bridge.admin.health import is_ready
 from bridge.admin.health import lines as lines_of
 from bridge.admin.listener import ListenError
 from bridge.app import Daemon
+from bridge.observe.facts import Fact, SourceChanged
 from hub.errors import StoreError
 from hub.installation import Installation, Template
 from hub.notification import Platform
 from hub.outcome import OutcomeName, Reaction
-from hub.platforms.base import SendResult
+from hub.push import PageVerdict, SendResult
 from hub.store.sqlite import SqliteStore
 from sandbox.phones import VirtualPhone
 from sandbox.sas import shared_access_signature
@@ -239,7 +240,7 @@ async def test_a_source_that_is_refused_is_named_with_the_cause_and_the_rest_is_
 ) -> None:
     listening = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
-    broker = {"amqp": {"url": f"amqp://guest:canary@127.0.0.1:{port}", "queue": {"name": "q"}}, "map": {"id": "1"}}
+    broker = {"rabbitmq": {"url": f"amqp://guest:canary@127.0.0.1:{port}", "queue": {"name": "q"}}, "map": {"id": "1"}}
     sections = [*configuration(services)[:-1], section("sources", {"shop": broker})]
     async with listening, running(Daemon(read(tmp_path, *sections))) as bench:
         await until(lambda: "cannot connect" in readiness(bench.daemon)[1][-1])
@@ -282,7 +283,7 @@ async def test_a_push_service_that_calls_every_channel_wrong_is_named_and_the_re
         reaction=Reaction.GONE, outcome=OutcomeName.WRONG_CHANNEL, reason="SENDER_ID_MISMATCH", suspect=True
     )
     async with running(Daemon(read(tmp_path, *configuration(services)))) as bench:
-        bench.daemon.hub.bulkheads["app", Platform.FCM].doubt.weigh([wrong] * 20)
+        bench.daemon.hub.bulkheads["app", Platform.FCM].doubt.weigh(PageVerdict.of([wrong] * 20))
         await until(lambda: readiness(bench.daemon)[0])
         _, lines = readiness(bench.daemon)
     assert lines[-1].startswith("push service app/fcmv1: refused: SENDER_ID_MISMATCH for nearly every phone")
@@ -373,9 +374,12 @@ async def test_on_the_way_out_intake_ends_first_and_the_store_last(
     noted(daemon.api, "close", "hub API")
     noted(daemon.hub, "drain", "drain")
     noted(daemon.store, "close", "store")
-    monkeypatch.setattr(
-        daemon.telemetry, "source_changed", lambda status: order.append(f"{status.name} {status.state.value}")
-    )
+
+    def heard(fact: Fact) -> None:
+        if isinstance(fact, SourceChanged):
+            order.append(f"{fact.status.name} {fact.status.state.value}")
+
+    monkeypatch.setattr(daemon.telemetry, "observe", heard)
     async with daemon.running():
         await until_started(daemon)
         order.clear()

@@ -41,6 +41,32 @@ def test_a_hub_that_says_nothing_is_a_hub(tmp_path: Path) -> None:
     assert list(settings.hubs) == ["app"]
 
 
+def test_a_hub_is_known_in_lower_case_and_rules_name_it_as_its_section_does(tmp_path: Path) -> None:
+    rules = "rules: [ { name: r, push: { to: x, with: { a: b }, hub: NAME } } ]"
+    (tmp_path / "c.yaml").write_text("hubs: { MyApp: {} }\n" + rules.replace("NAME", "MyApp"))
+    settings, problems = check(tmp_path / "c.yaml", environ={})
+    assert problems == []
+    assert settings is not None
+    assert list(settings.hubs) == ["myapp"]
+    (rule,) = settings.rules.rules
+    assert rule.push is not None
+    assert rule.push.hub == "myapp"
+    (tmp_path / "c.yaml").write_text("hubs: { MyApp: {} }\n" + rules.replace("NAME", "myapp"))
+    _, problems = check(tmp_path / "c.yaml", environ={})
+    assert [str(problem).replace(f"{tmp_path}/", "") for problem in problems] == [
+        "c.yaml:2:57: rules[0].push.hub: 'myapp' is not one of: MyApp (did you mean MyApp?)"
+    ]
+
+
+def test_a_second_spelling_of_a_hub_is_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("hubs:\n  app: { default: true }\n  other:\n  App:")
+    settings, problems = check(tmp_path / "c.yaml", environ={})
+    assert settings is None
+    assert [str(problem).replace(f"{tmp_path}/", "") for problem in problems] == [
+        "c.yaml:4:3: hubs.App: the same hub as app: names of hubs compare without case"
+    ]
+
+
 def test_a_configuration_that_is_not_there_is_a_complaint(tmp_path: Path) -> None:
     settings, problems = check(tmp_path / "c.yaml", environ={})
     assert settings is None

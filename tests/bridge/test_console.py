@@ -26,9 +26,10 @@ from bridge.app import Daemon
 from bridge.config.load import check
 from bridge.config.reload import Reloader
 from bridge.config.watch import fingerprint
-from bridge.intake.pipeline import InFlightEvent
+from bridge.observe.facts import EventsStored, InFlightEvent
 from bridge.observe.recent import RecentEvents
 from connectors.base import Message
+from tests.bridge.examples import take
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 CONFIGURATION = """
@@ -228,7 +229,7 @@ async def test_a_flood_is_told_in_few_messages_and_from_its_end() -> None:
     messages = Viewer(trail, None).messages(asyncio.Event())
     await anext(messages)
     for batch in range(50):
-        trail.passed([passage(100 * batch + index) for index in range(100)], now=NOW)
+        take(trail, EventsStored(events=[passage(100 * batch + index) for index in range(100)]))
     update = _content(await anext(messages))
     assert update["count"] == 5000
     assert [event["id"] for event in update["events"]] == [str(number) for number in range(5000 - SHOWN, 5000)]
@@ -241,7 +242,7 @@ async def test_a_browser_gets_at_most_ten_updates_a_second() -> None:
     await anext(messages)
     started = time.monotonic()
     for number in range(4):
-        trail.passed([passage(number)], now=NOW)
+        take(trail, EventsStored(events=[passage(number)]))
         await anext(messages)
     assert time.monotonic() - started >= 0.3
     await messages.aclose()
@@ -254,7 +255,7 @@ async def test_in_a_flood_a_browser_gets_one_update_a_second_with_the_latest_eve
 
     async def flood() -> None:
         for batch in itertools.count():
-            trail.passed([passage(50 * batch + index) for index in range(50)], now=NOW)
+            take(trail, EventsStored(events=[passage(50 * batch + index) for index in range(50)]))
             await asyncio.sleep(0.01)
 
     flooding = asyncio.create_task(flood())
@@ -272,7 +273,7 @@ async def test_phones_are_told_when_they_change_and_not_with_every_event() -> No
     messages = Viewer(trail, phones).messages(asyncio.Event())
     snapshot = _content(await anext(messages))
     assert [phone["screen"][0]["title"] for phone in snapshot["phones"]] == [HOSTILE]
-    trail.passed([passage(1)], now=NOW)
+    take(trail, EventsStored(events=[passage(1)]))
     assert "phones" not in _content(await anext(messages))
     assert phones.tell is not None
     phones.tell()
@@ -284,7 +285,7 @@ async def test_phones_are_told_when_they_change_and_not_with_every_event() -> No
 
 async def test_any_text_fits_into_a_message() -> None:
     trail = RecentEvents()
-    trail.passed([InFlightEvent(Message(source="hr", body=b"", id="\ud800\n\n\u2028data: x"))], now=NOW)
+    take(trail, EventsStored(events=[InFlightEvent(Message(source="hr", body=b"", id="\ud800\n\n\u2028data: x"))]))
     messages = Viewer(trail, None).messages(asyncio.Event())
     message = await anext(messages)
     assert message.count("\n") == 3

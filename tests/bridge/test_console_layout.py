@@ -11,15 +11,16 @@ from bridge.admin.console.phones import Phone, Shown
 from bridge.admin.health import Part
 from bridge.app import Daemon
 from bridge.errors import Reason
-from bridge.intake.pipeline import EventOutcome
+from bridge.observe.facts import EventOutcome, EventsStored
 from connectors.base import Message
+from hub.acceptance import DeadLetter
+from hub.facts import AudienceFound, PushesEnded, SendAccepted
 from hub.notification import EVERYONE, Notification, Platform
 from hub.outcome import OutcomeName
-from hub.store.base import DeadLetter
 from rules.decision import Decision, Intent
 from rules.event import Event
 from tests.bridge.chromium import Page, chromium
-from tests.bridge.examples import passage_of
+from tests.bridge.examples import passage_of, take
 from tests.bridge.test_console import HOSTILE, running
 from tests.hub.examples import notification
 
@@ -161,13 +162,21 @@ def event(daemon: Daemon, id: str, *notifications: Notification, source: str = "
     decision = Decision(tuple(Intent(rule=one.rule, notification=one) for one in notifications), matched=rules)
     made = Event(id=id, origin=source, source="/shop", type=f"com.example.{source}.changed", time=NOW, data={})
     passage = passage_of(Message(source=source, body=b""), event=made, decision=decision, **changes)
-    daemon.trail.passed([passage], now=NOW)
+    take(daemon.trail, EventsStored(events=[passage]))
 
 
 def outcomes(daemon: Daemon, sent: Notification, *names: OutcomeName) -> None:
-    daemon.trail.targeted(sent, dict.fromkeys(Platform, 1_234_567))
+    take(daemon.trail, AudienceFound(notification=sent, counts=dict.fromkeys(Platform, 1_234_567)))
     for platform in Platform:
-        daemon.trail.pushed(sent, platform, dict.fromkeys(names, 1_234_567 // len(names)))
+        take(
+            daemon.trail,
+            PushesEnded(
+                notification=sent,
+                platform=platform,
+                outcomes=dict.fromkeys(names, 1_234_567 // len(names)),
+                seconds=0.1,
+            ),
+        )
 
 
 def fill(daemon: Daemon) -> None:
@@ -186,13 +195,15 @@ def fill(daemon: Daemon) -> None:
     for hostile in (HOSTILE, RTL, CONTROLS, "x" * 65_536, "y " * 30_000, "会議の予定が変更されました" * 9, "Z̸̢̛" * 300):
         event(daemon, hostile, notification(rule=hostile), source=hostile[:200])
     send = notification(EVERYONE, schedule_at=datetime(2090, 1, 1, tzinfo=UTC))
-    daemon.trail.sent(send, now=NOW)
-    event(daemon, "p-1002", end=EventOutcome.NO_MATCH)
+    take(daemon.trail, SendAccepted(notification=send))
+    event(daemon, "p-1002", outcome=EventOutcome.NO_MATCH)
     detail = f"orders.{COMPOUND}.value is missing; see https://example.org/{'path/' * 30}"
     letter = DeadLetter(
         source="orders", event_id="1", rule=COMPOUND, stage="rule", reason="render", detail=detail, body=b""
     )
-    event(daemon, "p-1003", end=EventOutcome.DEAD_LETTER, reason=Reason.RENDER, detail=detail, dead_letters=[letter])
+    event(
+        daemon, "p-1003", outcome=EventOutcome.DEAD_LETTER, reason=Reason.RENDER, detail=detail, dead_letters=[letter]
+    )
 
 
 CAUSE = f"connection refused by rabbitmq-{UUID}.messaging.svc.cluster.local:5671: {COMPOUND}"

@@ -9,12 +9,13 @@ import pytest
 from bridge.admin.console.routes import console
 from bridge.admin.health import Part
 from bridge.app import Daemon
+from hub.facts import AudienceFound, NotificationUnreached, PushesDeferred, PushesEnded, RemoteAnswered, SendAccepted
 from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName, Unreached
 from sandbox.sas import shared_access_signature
 from sandbox.services import PushServices
 from tests.bridge.chromium import Page, chromium
-from tests.bridge.examples import read
+from tests.bridge.examples import read, take
 from tests.bridge.test_app import HUB_KEY, configuration
 from tests.bridge.test_app import running as running_bench
 from tests.bridge.test_console import running
@@ -89,36 +90,62 @@ async def test_a_send_of_the_hub_api_is_shown_once_from_receipt_to_outcome(
 
 
 def pushes_fail(daemon: Daemon, sent: Notification) -> None:
-    daemon.trail.targeted(sent, {Platform.APNS: 3})
-    daemon.trail.pushed(sent, Platform.APNS, {OutcomeName.WRONG_TOKEN: 3}, reason="DeviceTokenNotForTopic")
+    take(daemon.trail, AudienceFound(notification=sent, counts={Platform.APNS: 3}))
+    take(
+        daemon.trail,
+        PushesEnded(
+            notification=sent,
+            platform=Platform.APNS,
+            outcomes={OutcomeName.WRONG_TOKEN: 3},
+            reason="DeviceTokenNotForTopic",
+            seconds=0.1,
+        ),
+    )
 
 
 def pushes_wait(daemon: Daemon, sent: Notification) -> None:
-    daemon.trail.targeted(sent, {Platform.APNS: 3})
-    daemon.trail.put_off(sent, Platform.APNS, reason="ServiceUnavailable", until=NOW.timestamp())
+    take(daemon.trail, AudienceFound(notification=sent, counts={Platform.APNS: 3}))
+    take(
+        daemon.trail,
+        PushesDeferred(notification=sent, platform=Platform.APNS, reason="ServiceUnavailable", due_at=NOW.timestamp()),
+    )
 
 
 def two_services_wait(daemon: Daemon, sent: Notification) -> None:
-    daemon.trail.targeted(sent, {Platform.APNS: 3, Platform.WNS: 1})
-    daemon.trail.put_off(sent, Platform.WNS, reason="HTTP 500", until=NOW.timestamp())
-    daemon.trail.put_off(sent, Platform.APNS, reason="BadTopic", until=NOW.timestamp())
+    take(daemon.trail, AudienceFound(notification=sent, counts={Platform.APNS: 3, Platform.WNS: 1}))
+    take(
+        daemon.trail,
+        PushesDeferred(notification=sent, platform=Platform.WNS, reason="HTTP 500", due_at=NOW.timestamp()),
+    )
+    take(
+        daemon.trail,
+        PushesDeferred(notification=sent, platform=Platform.APNS, reason="BadTopic", due_at=NOW.timestamp()),
+    )
 
 
 def nobody_is_reached(daemon: Daemon, sent: Notification) -> None:
-    daemon.trail.targeted(sent, {})
-    daemon.trail.unreached(sent, Unreached.NO_TEMPLATE)
+    take(daemon.trail, AudienceFound(notification=sent, counts={}))
+    take(daemon.trail, NotificationUnreached(notification=sent, why=Unreached.NO_TEMPLATE))
 
 
 def waits_for_a_hub_elsewhere(daemon: Daemon, sent: Notification) -> None:
-    daemon.trail.put_off(sent, None, reason="503 from elsewhere", until=NOW.timestamp())
+    take(
+        daemon.trail,
+        PushesDeferred(notification=sent, platform=None, reason="503 from elsewhere", due_at=NOW.timestamp()),
+    )
 
 
 def refused_by_a_hub_elsewhere(daemon: Daemon, sent: Notification) -> None:
-    daemon.trail.forwarded(sent, OutcomeName.INVALID_NOTIFICATION_FORMAT, reason="400: no template")
+    take(
+        daemon.trail,
+        RemoteAnswered(
+            notification=sent, outcome=OutcomeName.INVALID_NOTIFICATION_FORMAT, reason="400: no template", due_at=None
+        ),
+    )
 
 
 def taken_by_a_hub_elsewhere(daemon: Daemon, sent: Notification) -> None:
-    daemon.trail.forwarded(sent, OutcomeName.SUCCESS)
+    take(daemon.trail, RemoteAnswered(notification=sent, outcome=OutcomeName.SUCCESS, reason="", due_at=None))
 
 
 WAYS: list[tuple[Callable[[Daemon, Notification], None], str, str, str, str]] = [
@@ -147,7 +174,7 @@ async def test_what_became_of_a_notification_is_shown_with_its_reason(
 ) -> None:
     sent = notification("vip")
     async with running(tmp_path) as (daemon, client):
-        daemon.trail.sent(sent, now=NOW)
+        take(daemon.trail, SendAccepted(notification=sent))
         happens(daemon, sent)
         await page.open(str(client.base_url))
         await page.wait_for(f"{text('outcome')} === {outcome!r}")
@@ -166,7 +193,7 @@ async def test_the_list_stands_still_on_request_and_health_goes_on(
         await page.open(str(client.base_url))
         await page.wait_for("document.querySelector('#connection').textContent === 'live'")
         await page.evaluate("document.querySelector('#pause').click()")
-        daemon.trail.sent(notification(), now=NOW)
+        take(daemon.trail, SendAccepted(notification=notification()))
         await page.wait_for("document.querySelector('#pause').textContent === 'Resume, 1 new'")
         assert await page.evaluate("document.querySelectorAll('#trail > li').length") == 0
         parts = [Part(kind="store", ok=False, state="failing")]

@@ -15,12 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from bridge.intake.pipeline import EventOutcome, Pipeline
+from bridge.intake.pipeline import Pipeline
+from bridge.observe.facts import EventOutcome
 from bridge.wiring import routes_of
 from connectors.base import Message
 from hub.notification import NativeContent, Notification, Platform, TemplateContent
 from hub.tags import MaxTags, TagExpression, parse
-from tests.bridge.examples import FakePassages, read
+from tests.bridge.examples import FakeIntakeObserver, read
 from tests.fakes.accepting import FakeAccepting
 
 CONFIGURATION = """
@@ -68,26 +69,26 @@ escaped = st.sampled_from(["1", "<a/>", "<![CDATA[<]]>", "&lt;", "&#0;", "&#x1F6
 
 
 @cache
-def way() -> tuple[Pipeline, FakeAccepting, FakePassages]:
+def way() -> tuple[Pipeline, FakeAccepting, FakeIntakeObserver]:
     with TemporaryDirectory() as directory:
         settings = read(Path(directory), CONFIGURATION)
-    hub, told = FakeAccepting(), FakePassages()
+    hub, told = FakeAccepting(), FakeIntakeObserver()
     return Pipeline(routes_of(settings), settings.rules, hub, observer=told), hub, told
 
 
 def notifications_of(message: Message) -> list[Notification]:
     """What goes out for a message, which came to its end in our own words."""
     pipeline, hub, told = way()
-    before = len(told.passages)
+    before = len(told.stored)
     asyncio.run(pipeline.handle([replace(message, is_alone=False)]))  # alone it would be refused, and not kept
     assert told.crashes == []
-    (passage,) = told.passages[before:]
+    (passage,) = told.stored[before:]
     arrival = hub.arrivals[-1]
     for letter in arrival.dead_letters:
         assert letter.body == message.body
         assert letter.reason != "crash"
         assert letter.detail.isprintable()
-    assert bool(arrival.dead_letters) >= (passage.end is EventOutcome.DEAD_LETTER)
+    assert bool(arrival.dead_letters) >= (passage.outcome is EventOutcome.DEAD_LETTER)
     return list(arrival.notifications)
 
 

@@ -12,7 +12,7 @@ from bridge.errors import StoppingError
 from bridge.intake.manager import RunningSource, SourceManager
 from bridge.intake.supervisor import Supervisor
 from connectors.base import ACK, Disposition, Message
-from tests.bridge.examples import FakeStates, read
+from tests.bridge.examples import FakeIntakeObserver, read
 from tests.fakes.sources import ScriptedSource
 from tests.fakes.virtual_time import in_virtual_time
 
@@ -41,7 +41,7 @@ class Bench:
         if name == "broken":
             raise ValueError("it cannot be built")
         self.sources.append(ScriptedSource(name, receives=[BATCH]))
-        supervisor = Supervisor(self.sources[-1], self._handle, room=lambda: 10, observer=FakeStates())
+        supervisor = Supervisor(self.sources[-1], self._handle, capacity=lambda: 10, observer=FakeIntakeObserver())
         return RunningSource(source=self.sources[-1], supervisor=supervisor)
 
     async def _handle(self, messages: Sequence[Message]) -> Sequence[tuple[Message, Disposition]]:

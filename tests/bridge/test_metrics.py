@@ -15,22 +15,47 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from bridge.intake.pipeline import EventOutcome, InFlightEvent
-from bridge.intake.supervisor import SourceState, SourceStatus
+from bridge.observe.delivery_metrics import ENDED
+from bridge.observe.facts import (
+    ConfigurationApplied,
+    ConfigurationRefused,
+    EventOutcome,
+    EventsStored,
+    InFlightEvent,
+    SourceChanged,
+    SourceState,
+    SourceStatus,
+)
 from bridge.observe.histogram import BatchHistogram
-from bridge.observe.metrics import ENDED, INGEST, MAX_RULES, Metrics
+from bridge.observe.intake_metrics import INGEST, MAX_RULES
+from bridge.observe.metrics import Metrics
 from bridge.slices import TimeSlice
 from connectors.base import Message
+from hub.acceptance import DeadLetter
 from hub.delivery.bulkhead import Bulkhead
-from hub.notification import Platform
+from hub.errors import StoreError
+from hub.facts import (
+    AudienceFound,
+    DeadLettersStored,
+    LeasesExpired,
+    NotificationsEnded,
+    PageAnswered,
+    PushesEnded,
+    PushesRetried,
+    StoreFailed,
+    WorkLeased,
+)
+from hub.notification import EVERYONE, Platform
 from hub.outcome import DELIVERY_LABELS, OutcomeName, State
-from hub.store.base import DeadLetter, Lane, QueueState, Store
+from hub.store.base import QueueState, Store
 from hub.store.health import OPERATIONS
+from hub.work import Lane
 from rules.decision import Decision
-from tests.bridge.examples import passage_of
+from tests.bridge.examples import passage_of, take
 from tests.fakes.clock import FakeClock
 from tests.fakes.outlets import ScriptedOutlet
 from tests.fakes.senders import FakeSender
+from tests.hub.examples import notification
 
 BASE_UNITS = ("seconds", "bytes", "ratio", "messages", "devices", "info")
 STATES_AND_COUNTS = {
@@ -90,7 +115,7 @@ async def test_a_scrape_is_all_of_it_and_lets_the_event_loop_have_its_turns(monk
     async def counted(turn: TimeSlice) -> None:
         passes[0] += 1
 
-    monkeypatch.setattr(TimeSlice, "pass_on", counted)
+    monkeypatch.setattr(TimeSlice, "yield_if_spent", counted)
     assert ours(await many.exposition()) == ours(generate_latest(many.registry))
     assert passes[0] >= 2 * len(list(families(many)))
 
@@ -108,7 +133,7 @@ def test_no_label_can_hold_what_has_no_bounds() -> None:
     labels = {name for family in families(metrics()) for sample in family.samples for name in sample.labels}
     assert labels == {
         *("source", "outcome", "rule", "reason", "hub", "platform", "kind", "queue", "state", "credential"),
-        *("engine", "op", "le", "version", "listener", "limit"),
+        *("engine", "op", "le", "version", "revision", "config_hash", "listener", "limit"),
     }
 
 
@@ -168,28 +193,35 @@ def test_twenty_hubs_and_ten_thousand_rules_stay_within_the_budget_of_series() -
 
 
 def passage(end: EventOutcome, source: str = "orders", **changes: Any) -> InFlightEvent:
-    return passage_of(Message(source=source, body=b""), end=end, **changes)
+    return passage_of(Message(source=source, body=b""), outcome=end, **changes)
 
 
+HELLO = notification("customer:1", hub="app")
 LETTER = DeadLetter(source="orders", event_id="1", stage="rule", reason="render", detail="d", body=b"")
 
 
 def test_messages_are_counted_by_their_end_and_those_seen_before_count_for_nothing_else() -> None:
     told = metrics()
     decision = Decision(matched=("paid",), errors=("unknown", "paid"))
-    told.passed(
-        [passage(EventOutcome.ACCEPTED, decision=decision, dead_letters=[LETTER]), passage(EventOutcome.NO_MATCH)]
+    take(
+        told,
+        EventsStored(
+            events=[
+                passage(EventOutcome.ACCEPTED, decision=decision, dead_letters=[LETTER]),
+                passage(EventOutcome.NO_MATCH),
+            ]
+        ),
     )
-    told.passed([passage(EventOutcome.SUPPRESSED, decision=decision, dead_letters=[LETTER])])
-    told.passed([passage(EventOutcome.DEAD_LETTER, dead_letters=[LETTER])])
-    told.dead_lettered([LETTER, replace(LETTER, rule="paid"), replace(LETTER, rule="unknown")])
+    take(told, EventsStored(events=[passage(EventOutcome.SUPPRESSED, decision=decision, dead_letters=[LETTER])]))
+    take(told, EventsStored(events=[passage(EventOutcome.DEAD_LETTER, dead_letters=[LETTER])]))
+    take(told, DeadLettersStored(dead_letters=[LETTER, replace(LETTER, rule="paid"), replace(LETTER, rule="unknown")]))
     for outcome in ("accepted", "filtered", "duplicate", "malformed"):
         assert value(told, "pushbridge_ingest_messages_total", source="orders", outcome=outcome) == 1
     assert value(told, "pushbridge_rule_evaluations_total", rule="paid", outcome="match") == 1
     assert value(told, "pushbridge_rule_evaluations_total", rule="paid", outcome="error") == 1
     assert value(told, "pushbridge_rule_evaluations_total", rule="_other", outcome="error") == 1
-    for rule in ("_none", "paid", "_other"):
-        assert value(told, "pushbridge_dead_letters_total", source="orders", rule=rule, reason="render") == 1
+    for rule, count in (("_none", 3), ("paid", 1), ("_other", 1)):
+        assert value(told, "pushbridge_dead_letters_total", source="orders", rule=rule, reason="render") == count
 
 
 def test_rebuilds_are_counted_once_however_often_a_source_pauses() -> None:
@@ -205,28 +237,30 @@ def test_rebuilds_are_counted_once_however_often_a_source_pauses() -> None:
         (SourceState.RUNNING, 2),
     ]:
         status.state, status.rebuilds = state, rebuilds
-        told.source_changed(status)
+        take(told, SourceChanged(status=status))
     assert value(told, "pushbridge_source_rebuilds_total", source="orders") == 2
 
 
 def test_a_source_that_another_configuration_replaced_goes_on_counting() -> None:
     told = metrics()
     for rebuilds in (0, 1, 2, 0, 1):
-        told.source_changed(SourceStatus("orders", state=SourceState.RUNNING, rebuilds=rebuilds))
+        take(told, SourceChanged(status=SourceStatus("orders", state=SourceState.RUNNING, rebuilds=rebuilds)))
     assert value(told, "pushbridge_source_rebuilds_total", source="orders") == 3
 
 
 @pytest.mark.parametrize("state", SourceState)
 def test_a_source_is_up_while_its_messages_can_flow(state: SourceState) -> None:
     told = metrics()
-    told.source_changed(SourceStatus("orders", state=state))
+    take(told, SourceChanged(status=SourceStatus("orders", state=state)))
     up = state in (SourceState.RUNNING, SourceState.PAUSED)
     assert value(told, "pushbridge_source_up", source="orders") == up
 
 
 def test_what_sources_hold_is_told_when_asked() -> None:
     told = metrics()
-    told.set_sources([SourceStatus("orders", backlog=7, unsettled_since=12.5), SourceStatus("bank", backlog=None)])
+    told.intake.set_sources(
+        [SourceStatus("orders", backlog=7, unsettled_since=12.5), SourceStatus("bank", backlog=None)]
+    )
     assert value(told, "pushbridge_ingest_lag_messages", source="orders") == 7
     assert value(told, "pushbridge_ingest_lag_messages", source="bank") == 0
     assert value(told, "pushbridge_ingest_oldest_unacked_timestamp_seconds", source="orders") == 12.5
@@ -235,7 +269,7 @@ def test_what_sources_hold_is_told_when_asked() -> None:
 def test_answers_are_counted_by_label_and_deadlines_apart_from_the_unreachable() -> None:
     told = metrics()
     results = {OutcomeName.SUCCESS: 5, OutcomeName.PNS_UNREACHABLE: 4, OutcomeName.BAD_CHANNEL: 1}
-    told.answered("app", Platform.FCM, 0.2, results, 3)
+    take(told, PageAnswered(hub="app", platform=Platform.FCM, seconds=0.2, outcomes=results, timed_out=3))
     counts = {"success": 5, "unreachable": 1, "timeout": 3, "invalid_token": 1}
     for outcome, count in counts.items():
         assert value(told, "pushbridge_pns_deliveries_total", hub="app", platform="fcmv1", outcome=outcome) == count
@@ -245,26 +279,40 @@ def test_answers_are_counted_by_label_and_deadlines_apart_from_the_unreachable()
 def test_deadlines_are_taken_off_the_unreachable_once_though_two_outcomes_carry_that_label() -> None:
     told = metrics()
     results = {OutcomeName.PNS_UNREACHABLE: 1, OutcomeName.TOKEN_PROVIDER_UNREACHABLE: 4}
-    told.answered("app", Platform.WNS, 0.2, results, 3)
+    take(told, PageAnswered(hub="app", platform=Platform.WNS, seconds=0.2, outcomes=results, timed_out=3))
     assert value(told, "pushbridge_pns_deliveries_total", hub="app", platform="wns", outcome="unreachable") == 2
     assert value(told, "pushbridge_pns_deliveries_total", hub="app", platform="wns", outcome="timeout") == 3
 
 
 def test_deliveries_are_known_to_be_within_the_ten_seconds_that_were_promised() -> None:
     told = metrics()
-    told.delivered(Platform.APNS, 10.0, 3)
-    told.delivered(Platform.APNS, 10.1, 2)
+    take(told, PushesEnded(notification=HELLO, platform=Platform.APNS, outcomes={OutcomeName.SUCCESS: 3}, seconds=10.0))
+    take(told, PushesEnded(notification=HELLO, platform=Platform.APNS, outcomes={OutcomeName.SUCCESS: 2}, seconds=10.1))
     assert value(told, "pushbridge_end_to_end_seconds_bucket", platform="apns", le="10.0") == 3
     assert value(told, "pushbridge_end_to_end_seconds_count", platform="apns") == 5
 
 
 def test_work_is_counted_from_claim_to_end() -> None:
     told = metrics()
-    told.claimed(Lane.SINGLE, 3, [0.5, 2.0])
-    told.lease_expired(Lane.BROADCAST, 2)
-    told.retried(Platform.APNS, {OutcomeName.THROTTLED: 4})
-    told.targeted(broadcast=True, count=1000)
-    told.ended({("app", State.COMPLETED): 2, ("app", State.NO_TARGET_FOUND): 1, ("desk", State.ABANDONED): 1})
+    take(told, WorkLeased(lane=Lane.SINGLE, count=3, waited=[0.5, 2.0]))
+    take(told, LeasesExpired(lane=Lane.BROADCAST, count=2))
+    take(
+        told,
+        PushesRetried(
+            notification=HELLO,
+            platform=Platform.APNS,
+            outcomes={OutcomeName.THROTTLED: 4},
+            reason="TooManyRequests",
+            due_at=0.0,
+        ),
+    )
+    take(told, AudienceFound(notification=notification(EVERYONE), counts={Platform.APNS: 1000}))
+    take(
+        told,
+        NotificationsEnded(
+            counts={("app", State.COMPLETED): 2, ("app", State.NO_TARGET_FOUND): 1, ("desk", State.ABANDONED): 1}
+        ),
+    )
     assert value(told, "pushbridge_queue_claims_total", queue="single") == 3
     assert value(told, "pushbridge_queue_wait_seconds_sum", queue="single") == 2.5
     assert value(told, "pushbridge_queue_lease_expirations_total", queue="broadcast") == 2
@@ -284,16 +332,16 @@ def test_every_state_in_which_a_notification_ends_has_a_label() -> None:
 
 def test_queues_phones_and_breakers_are_told_when_asked() -> None:
     told = metrics()
-    told.set_queues({Lane.SINGLE: QueueState(ready=1, leased=2, delayed=3, oldest_ready=4.5)}, 100)
-    told.set_devices({("app", Platform.WNS): 8})
+    told.queue.set_queues({Lane.SINGLE: QueueState(ready=1, leased=2, delayed=3, oldest_ready=4.5)}, 100)
+    told.delivery.set_devices({("app", Platform.WNS): 8})
     clock = FakeClock()
     bulkhead = Bulkhead(FakeSender(Platform.WNS), clock=clock)
     bulkhead.closed_until = bulkhead.throttled_until = clock() + 30
     bulkhead.in_flight = 5
-    told.set_bulkheads({("app", Platform.WNS): bulkhead})
+    told.delivery.set_bulkheads({("app", Platform.WNS): bulkhead})
     elsewhere = Bulkhead(ScriptedOutlet(), clock=clock)
     elsewhere.closed_until = clock() + 30
-    told.set_remotes({"desk": elsewhere})
+    told.delivery.set_remotes({"desk": elsewhere})
     assert value(told, "pushbridge_remote_circuit_open", hub="desk") == 1
     for state, count in {"ready": 1, "leased": 2, "delayed": 3}.items():
         assert value(told, "pushbridge_queue_messages", queue="single", state=state) == count
@@ -315,11 +363,11 @@ def test_gauges_of_what_a_configuration_took_away_go_and_its_counts_stay() -> No
     clock = FakeClock()
     bulkhead, elsewhere = Bulkhead(FakeSender(Platform.WNS), clock=clock), Bulkhead(ScriptedOutlet(), clock=clock)
     bulkhead.closed_until = bulkhead.throttled_until = elsewhere.closed_until = clock() + 30
-    told.set_sources([SourceStatus("orders", state=SourceState.RUNNING, backlog=7, unsettled_since=12.5)])
-    told.set_bulkheads({("app", Platform.WNS): bulkhead})
-    told.set_remotes({"desk": elsewhere})
-    told.set_devices({("app", Platform.WNS): 8})
-    told.passed([passage(EventOutcome.ACCEPTED)])
+    told.intake.set_sources([SourceStatus("orders", state=SourceState.RUNNING, backlog=7, unsettled_since=12.5)])
+    told.delivery.set_bulkheads({("app", Platform.WNS): bulkhead})
+    told.delivery.set_remotes({"desk": elsewhere})
+    told.delivery.set_devices({("app", Platform.WNS): 8})
+    take(told, EventsStored(events=[passage(EventOutcome.ACCEPTED)]))
     gauges: dict[str, dict[str, str]] = {
         "ingest_lag_messages": {"source": "orders"},
         "ingest_oldest_unacked_timestamp_seconds": {"source": "orders"},
@@ -331,7 +379,7 @@ def test_gauges_of_what_a_configuration_took_away_go_and_its_counts_stay() -> No
     }
     for name, labels in gauges.items():
         assert value(told, f"pushbridge_{name}", **labels) > 0, name
-    told.source_changed(SourceStatus("orders", state=SourceState.STOPPED))
+    take(told, SourceChanged(status=SourceStatus("orders", state=SourceState.STOPPED)))
     told.declare(sources=["bank"], rules=["paid"], hubs=["kiosk"])
     for name, labels in gauges.items():
         assert told.registry.get_sample_value(f"pushbridge_{name}", labels) is None, name
@@ -345,20 +393,32 @@ def test_gauges_of_what_a_configuration_took_away_go_and_its_counts_stay() -> No
 def test_a_hub_without_phones_any_more_has_none() -> None:
     told = metrics()
     for counts in ({("app", Platform.WNS): 8}, {}):
-        told.set_devices(counts)
+        told.delivery.set_devices(counts)
         assert value(told, "pushbridge_devices", hub="app", platform="wns") == counts.get(("app", Platform.WNS), 0)
 
 
 def test_the_store_is_timed_and_its_failures_are_counted() -> None:
     told = metrics()
-    told.transaction("write", 0.003)
-    told.store_failed("accept")
+    told.queue.transaction("write", 0.003)
+    take(told, StoreFailed(operation="accept", error=StoreError("disk full")))
     assert value(told, "pushbridge_store_transaction_seconds_bucket", engine="sqlite", op="write", le="0.005") == 1
     assert value(told, "pushbridge_store_errors_total", engine="sqlite", op="accept") == 1
 
 
-def test_the_version_is_told() -> None:
-    assert value(metrics(), "pushbridge_build_info", version="1.2.3") == 1
+def test_what_runs_is_one_series_with_version_revision_and_configuration() -> None:
+    told = metrics()
+    assert value(told, "pushbridge_build_info", version="1.2.3", revision="", config_hash="") == 1
+    for config_hash in ("aaa", "bbb"):
+        take(told, ConfigurationApplied(revision="v7", config_hash=config_hash, stopped=[], started=[]))
+    assert series(told, "pushbridge_build_info") == {("bbb", "v7", "1.2.3")}
+
+
+def test_a_refused_configuration_is_told_until_another_is_applied() -> None:
+    told = metrics()
+    applied = ConfigurationApplied(revision="", config_hash="aaa", stopped=[], started=[])
+    for fact, ok in ((applied, 1), (ConfigurationRefused(), 0), (applied, 1)):
+        take(told, fact)
+        assert value(told, "pushbridge_config_last_reload_successful") == ok
 
 
 BUCKETS = (0.01, 0.1, 1.0, 10.0)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,31 +12,32 @@ import pytest
 
 from bridge.decode import Decoded
 from bridge.intake.offload import Offload
-from bridge.intake.pipeline import EventOutcome, InFlightEvent, Pipeline
+from bridge.intake.pipeline import Pipeline
+from bridge.observe.facts import EventOutcome, EventsStored
 from bridge.slices import SLICE
 from bridge.wiring import route_of
 from connectors.base import ACK, NACK, Disposition, Message, Settlement
 from hub.errors import StoreError
-from tests.bridge.examples import FakePassages, read
+from tests.bridge.examples import FakeIntakeObserver, read
 from tests.fakes.accepting import FakeAccepting
 
 NOW = datetime(2027, 1, 15, 8, 0, tzinfo=UTC)
 
 SOURCES = """
 sources:
-  orders: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, decode: {max_body: 1KiB}, map: { id: "{{ data.id }}" } }
-  strict: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, map: { id: "{{ data.id }}" }, on_no_match: dead_letter }
-  lenient: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, map: { id: "{{ data.id }}" }, decode: {on_error: ack} }
-  broker: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, map: { id: "{{ data.id }}" }, on_no_match: dead_letter }
-  deaf: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, map: { id: "{{ data.id }}" }, decode: { on_error: ack } }
-  sent-on: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, map: { id: "{{ data.id }}" } }
-  cloud: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, decode: { format: cloudevents } }
+  orders: { rabbitmq: {url: "amqp://127.0.0.1", queue: {name: q}}, decode: {max_body: 1KiB}, map: { id: "{{ data.id }}" } }
+  strict: { rabbitmq: {url: "amqp://127.0.0.1", queue: {name: q}}, map: { id: "{{ data.id }}" }, on_no_match: dead_letter }
+  lenient: { rabbitmq: {url: "amqp://127.0.0.1", queue: {name: q}}, map: { id: "{{ data.id }}" }, decode: {on_error: ack} }
+  broker: { rabbitmq: {url: "amqp://127.0.0.1", queue: {name: q}}, map: { id: "{{ data.id }}" }, on_no_match: dead_letter }
+  deaf: { rabbitmq: {url: "amqp://127.0.0.1", queue: {name: q}}, map: { id: "{{ data.id }}" }, decode: { on_error: ack } }
+  sent-on: { rabbitmq: {url: "amqp://127.0.0.1", queue: {name: q}}, map: { id: "{{ data.id }}" } }
+  cloud: { rabbitmq: {url: "amqp://127.0.0.1", queue: {name: q}}, decode: { format: cloudevents } }
   posted: { http: { path: /in/posted }, map: { id: "{{ data.id }}" } }
 dead_letter:
   sources:
     broker: { native: true }
     deaf: { native: true }
-    sent-on: { amqp: { exchange: dead, key: letters } }
+    sent-on: { rabbitmq: { exchange: dead, key: letters } }
 """
 RULES = """
 hubs: { app: {} }
@@ -53,7 +54,7 @@ class Bench:
     def __init__(self, directory: Path) -> None:
         settings = read(directory, SOURCES, RULES)
         self.hub = FakeAccepting()
-        self.told = FakePassages()
+        self.told = FakeIntakeObserver()
         self.routes = {name: route_of(name, source, settings) for name, source in settings.sources.items()}
         self.pipeline = Pipeline(
             self.routes,
@@ -154,13 +155,13 @@ async def test_a_rule_that_fails_leaves_the_notifications_of_the_others(bench: B
     (arrival,) = bench.hub.arrivals
     assert [notification.rule for notification in arrival.notifications] == ["with-amount"]
     assert [(letter.rule, letter.body) for letter in arrival.dead_letters] == [("to-customer", unsafe.body)]
-    assert bench.told.passages[0].end is EventOutcome.ACCEPTED
+    assert bench.told.stored[0].outcome is EventOutcome.ACCEPTED
 
 
 async def test_an_event_of_which_every_rule_fails_is_a_dead_letter_for_each(bench: Bench) -> None:
     (answer,) = await bench.handle(message('{"id": "1", "kind": "paid", "customer": "a b"}'))
     assert [letter.rule for letter in bench.hub.arrivals[0].dead_letters] == ["to-customer", "with-amount"]
-    assert bench.told.passages[0].end is EventOutcome.DEAD_LETTER
+    assert bench.told.stored[0].outcome is EventOutcome.DEAD_LETTER
     assert answer.reason == "tag_unsafe"
     assert answer.detail.startswith("rule to-customer: ")
 
@@ -181,8 +182,8 @@ async def test_an_event_has_exactly_one_end(
     bench: Bench, given: Message, end: EventOutcome, notifications: int, letters: int
 ) -> None:
     await bench.handle(given)
-    (passage,), (arrival,) = bench.told.passages, bench.hub.arrivals
-    assert passage.end is end
+    (passage,), (arrival,) = bench.told.stored, bench.hub.arrivals
+    assert passage.outcome is end
     assert (len(arrival.notifications), len(arrival.dead_letters)) == (notifications, letters)
     assert (passage.reason is not None) == (end is EventOutcome.DEAD_LETTER)
 
@@ -190,7 +191,7 @@ async def test_an_event_has_exactly_one_end(
 async def test_a_repeated_event_is_suppressed_and_acknowledged(bench: Bench) -> None:
     assert await bench.handle(paid("1"), paid("1")) == [ACK, ACK]
     assert await bench.handle(paid("1")) == [ACK]
-    assert [passage.end for passage in bench.told.passages] == [
+    assert [passage.outcome for passage in bench.told.stored] == [
         EventOutcome.ACCEPTED,
         EventOutcome.SUPPRESSED,
         EventOutcome.SUPPRESSED,
@@ -199,12 +200,12 @@ async def test_a_repeated_event_is_suppressed_and_acknowledged(bench: Bench) -> 
 
 async def test_what_never_became_an_event_is_never_taken_for_a_repetition(bench: Bench) -> None:
     await bench.handle(message("{", id="m-1"), message("{", id="m-1"))
-    assert [passage.end for passage in bench.told.passages] == [EventOutcome.DEAD_LETTER, EventOutcome.DEAD_LETTER]
+    assert [passage.outcome for passage in bench.told.stored] == [EventOutcome.DEAD_LETTER, EventOutcome.DEAD_LETTER]
 
 
 async def test_cloudevents_of_one_id_from_two_sources_are_two_events(bench: Bench) -> None:
     await bench.handle(cloud_event("/shop"), cloud_event("/bank"), cloud_event("/shop"))
-    assert [passage.end for passage in bench.told.passages] == [
+    assert [passage.outcome for passage in bench.told.stored] == [
         EventOutcome.ACCEPTED,
         EventOutcome.ACCEPTED,
         EventOutcome.SUPPRESSED,
@@ -215,7 +216,7 @@ async def test_cloudevents_of_one_id_from_two_sources_are_two_events(bench: Benc
 
 async def test_one_id_at_two_of_our_sources_is_two_events(bench: Bench) -> None:
     await bench.handle(paid("1"), paid("1", source="strict"))
-    assert [passage.end for passage in bench.told.passages] == [EventOutcome.ACCEPTED, EventOutcome.ACCEPTED]
+    assert [passage.outcome for passage in bench.told.stored] == [EventOutcome.ACCEPTED, EventOutcome.ACCEPTED]
 
 
 SETTLEMENTS = {
@@ -263,7 +264,7 @@ async def test_nothing_is_settled_before_the_store_has_it(bench: Bench) -> None:
     for _ in range(10):
         await asyncio.sleep(0)
     assert not handling.done()
-    assert bench.told.passages == []
+    assert bench.told.stored == []
     bench.hub.let_go()
     assert await handling == [ACK]
 
@@ -272,7 +273,7 @@ async def test_a_store_that_gives_up_settles_nothing(bench: Bench) -> None:
     bench.hub.error = StoreError("disk full")
     with pytest.raises(StoreError):
         await bench.handle(paid("1"))
-    assert bench.told.passages == []
+    assert bench.told.stored == []
     assert await bench.handle(paid("1")) == [ACK]
 
 
@@ -292,11 +293,11 @@ async def test_telling_of_a_long_batch_lets_the_event_loop_have_its_turns(
 ) -> None:
     told: list[list[str]] = []
 
-    def slow(passages: Sequence[InFlightEvent]) -> None:
+    def slow(fact: EventsStored) -> None:
         be_busy()
-        told.append([passage.event_id for passage in passages])
+        told.append([passage.event_id for passage in fact.events])
 
-    monkeypatch.setattr(bench.told, "passed", slow)
+    monkeypatch.setattr(bench.told, "observe", slow)
     ids = [f"{number}" for number in range(500)]
     assert await turns_during(bench.handle(*map(paid, ids))) >= len(told) >= 5
     assert [id for part in told for id in part] == ids
@@ -307,11 +308,11 @@ async def test_a_batch_in_the_store_is_told_of_whole_though_its_connection_ends_
 ) -> None:
     told: list[str] = []
 
-    def slow(passages: Sequence[InFlightEvent]) -> None:
+    def slow(fact: EventsStored) -> None:
         be_busy()
-        told.extend(passage.event_id for passage in passages)
+        told.extend(passage.event_id for passage in fact.events)
 
-    monkeypatch.setattr(bench.told, "passed", slow)
+    monkeypatch.setattr(bench.told, "observe", slow)
     ids = [f"{number}" for number in range(300)]
     handling = asyncio.create_task(bench.handle(*map(paid, ids)))
     while not told:
@@ -346,7 +347,7 @@ async def test_rules_may_be_exchanged_between_batches(bench: Bench, tmp_path: Pa
     ruleless = read(tmp_path, SOURCES, "hubs: { app: {} }\nrules: []").rules
     bench.pipeline.exchange(bench.routes, ruleless, config_hash="another")
     await bench.handle(paid("2"))
-    assert [passage.end for passage in bench.told.passages] == [EventOutcome.ACCEPTED, EventOutcome.NO_MATCH]
+    assert [passage.outcome for passage in bench.told.stored] == [EventOutcome.ACCEPTED, EventOutcome.NO_MATCH]
 
 
 async def test_a_message_that_the_broker_took_back_is_given_up_and_costs_the_others_nothing(bench: Bench) -> None:
@@ -354,8 +355,8 @@ async def test_a_message_that_the_broker_took_back_is_given_up_and_costs_the_oth
     gone = message(body % "gone", is_lost=lambda: True)
     assert await bench.handle(message(body % "a"), gone, message(body % "b")) == [ACK, NACK, ACK]
     assert [arrival.event_id for arrival in bench.hub.arrivals] == ["a", "b"]
-    assert [passage.event_id for passage in bench.told.passages] == ["a", "b"]
-    assert [passage.event_id for passage in bench.told.returned] == ["gone"]
+    assert [passage.event_id for passage in bench.told.stored] == ["a", "b"]
+    assert [passage.event_id for passage in bench.told.given_up] == ["gone"]
 
 
 async def test_a_message_that_is_lost_while_the_store_fails_is_not_accepted_any_more(bench: Bench) -> None:
@@ -368,8 +369,8 @@ async def test_a_message_that_is_lost_while_the_store_fails_is_not_accepted_any_
     bench.hub.let_go()
     assert await handling == [NACK, ACK]
     assert [arrival.event_id for arrival in bench.hub.batches[-1]] == ["b"]
-    assert [passage.event_id for passage in bench.told.passages] == ["b"]
-    assert [passage.event_id for passage in bench.told.returned] == ["a"]
+    assert [passage.event_id for passage in bench.told.stored] == ["b"]
+    assert [passage.event_id for passage in bench.told.given_up] == ["a"]
 
 
 async def test_a_batch_that_is_lost_as_a_whole_asks_nothing_of_the_store(bench: Bench) -> None:

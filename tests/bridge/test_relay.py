@@ -8,8 +8,8 @@ import pytest
 from bridge.intake.publishing import Relay
 from connectors.base import OutMessage
 from connectors.errors import NotConnectedError, PublishError
+from hub.acceptance import DeadLetter
 from hub.errors import StoreError
-from hub.store.base import DeadLetter
 from tests.fakes.publishers import FakePublisher
 from tests.fakes.virtual_time import in_virtual_time
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from bridge.intake.supervisor import MAX_BATCH, SourceState, Supervisor
+from bridge.intake.supervisor import MAX_BATCH, Supervisor
+from bridge.observe.facts import SourceState
 from connectors.base import ACK, Disposition, Message
 from connectors.errors import AuthenticationError, NotConnectedError, SourceClosedError, TopologyError
-from tests.bridge.examples import FakeStates
+from tests.bridge.examples import FakeIntakeObserver
 from tests.fakes.sources import ScriptedSource, silence
 from tests.fakes.virtual_time import in_virtual_time
 
@@ -36,11 +37,11 @@ class Bench:
         self.source = source
         self.room = 1_000_000
         self.watchdog_suspended = False
-        self.told = FakeStates()
+        self.told = FakeIntakeObserver()
         self.supervisor = Supervisor(
             source,
             handle,
-            room=lambda: self.room,
+            capacity=lambda: self.room,
             observer=self.told,
             watchdog_suspended=lambda: self.watchdog_suspended,
             stall_after=stall_after,

@@ -9,16 +9,42 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from bridge.errors import Reason
-from bridge.intake.pipeline import EventOutcome, InFlightEvent
-from bridge.intake.supervisor import SourceState, SourceStatus
+from bridge.observe.fact_log import FactLog
+from bridge.observe.facts import (
+    EventOutcome,
+    EventsStored,
+    InFlightEvent,
+    MessagesGivenUp,
+    SourceChanged,
+    SourceState,
+    SourceStatus,
+)
 from bridge.observe.metrics import Metrics
 from bridge.observe.recent import RecentEvents
 from bridge.observe.telemetry import Telemetry
 from connectors.base import Message
+from hub.acceptance import DeadLetter
 from hub.errors import StoreError
+from hub.facts import (
+    AudienceFound,
+    ChannelsGone,
+    Crashed,
+    LeasesExpired,
+    LeasesLost,
+    NotificationsEnded,
+    NotificationUnreached,
+    PageAnswered,
+    PropertiesMissing,
+    PushesEnded,
+    PushesRetried,
+    RemoteAnswered,
+    StoreFailed,
+    StoreRecovered,
+    WorkLeased,
+)
 from hub.notification import EVERYONE, Platform, TemplateContent
 from hub.outcome import ENDED_WELL, OutcomeName, State, Unreached
-from hub.store.base import DeadLetter, Lane
+from hub.work import Lane
 from rules.decision import Decision, Intent
 from rules.event import Event
 from tests.bridge.examples import passage_of
@@ -40,46 +66,70 @@ LETTER = DeadLetter(
 
 
 @pytest.fixture
-def telemetry() -> Telemetry:
-    metrics = Metrics(version="1", sources=["orders"], rules=["paid"], hubs=["app"])
-    return Telemetry(metrics, RecentEvents(), clock=lambda: NOW)
+def metrics() -> Metrics:
+    return Metrics(version="1", sources=["orders"], rules=["paid"], hubs=["app"])
+
+
+@pytest.fixture
+def recent() -> RecentEvents:
+    return RecentEvents(clock=lambda: NOW)
+
+
+@pytest.fixture
+def telemetry(metrics: Metrics, recent: RecentEvents) -> Telemetry:
+    return Telemetry(metrics, recent, FactLog())
 
 
 def passage(end: EventOutcome = EventOutcome.ACCEPTED, **changes: Any) -> InFlightEvent:
     decision = Decision((Intent(rule="paid", notification=HELLO),), matched=("paid", "late"))
     return passage_of(
-        MESSAGE, **{"event": EVENT, "decision": decision, "end": end, "dead_letters": [LETTER], **changes}
+        MESSAGE, **{"event": EVENT, "decision": decision, "outcome": end, "dead_letters": [LETTER], **changes}
     )
 
 
 def everything(telemetry: Telemetry) -> list[EventDict]:
     """Tell all there is to tell."""
     with capture_logs() as lines:
-        telemetry.passed([passage()])
-        telemetry.given_up([passage()])
-        telemetry.source_changed(SourceStatus("orders", state=SourceState.STALLED, detail="no progress"))
-        telemetry.targeted(HELLO, {Platform.APNS: 1})
-        telemetry.claimed(Lane.SINGLE, 1, [0.1])
-        telemetry.answered("app", Platform.APNS, 0.1, {OutcomeName.SUCCESS: 1}, 0)
-        telemetry.delivered(Platform.APNS, 0.1, 1)
-        telemetry.retried(HELLO, Platform.APNS, {OutcomeName.THROTTLED: 1}, reason="TooManyRequests", due_at=1e9)
-        telemetry.forwarded(HELLO, OutcomeName.PNS_UNAVAILABLE, reason="HTTP 503", due_at=1e9)
-        telemetry.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
-        telemetry.unreached(HELLO, Unreached.NO_TEMPLATE)
-        telemetry.properties_missing(HELLO, Platform.APNS, ["titel"])
-        telemetry.ended({("app", State.COMPLETED): 1})
-        telemetry.gone("app", Platform.APNS, 1)
-        telemetry.lease_lost(Lane.SINGLE, 1)
-        telemetry.lease_expired(Lane.SINGLE, 1)
-        telemetry.store_failed("accept", StoreError("disk full"))
-        telemetry.crashed("hub", ZeroDivisionError("canary"))
+        telemetry.observe(EventsStored(events=[passage()]))
+        telemetry.observe(MessagesGivenUp(events=[passage()]))
+        telemetry.observe(SourceChanged(status=SourceStatus("orders", state=SourceState.STALLED, detail="no progress")))
+        telemetry.observe(AudienceFound(notification=HELLO, counts={Platform.APNS: 1}))
+        telemetry.observe(WorkLeased(lane=Lane.SINGLE, count=1, waited=[0.1]))
+        telemetry.observe(
+            PageAnswered(hub="app", platform=Platform.APNS, seconds=0.1, outcomes={OutcomeName.SUCCESS: 1}, timed_out=0)
+        )
+        telemetry.observe(
+            PushesRetried(
+                notification=HELLO,
+                platform=Platform.APNS,
+                outcomes={OutcomeName.THROTTLED: 1},
+                reason="TooManyRequests",
+                due_at=1e9,
+            )
+        )
+        telemetry.observe(
+            RemoteAnswered(notification=HELLO, outcome=OutcomeName.PNS_UNAVAILABLE, reason="HTTP 503", due_at=1e9)
+        )
+        telemetry.observe(
+            PushesEnded(notification=HELLO, platform=Platform.APNS, outcomes={OutcomeName.SUCCESS: 1}, seconds=0.1)
+        )
+        telemetry.observe(NotificationUnreached(notification=HELLO, why=Unreached.NO_TEMPLATE))
+        telemetry.observe(PropertiesMissing(notification=HELLO, platform=Platform.APNS, names=["titel"]))
+        telemetry.observe(NotificationsEnded(counts={("app", State.COMPLETED): 1}))
+        telemetry.observe(ChannelsGone(hub="app", platform=Platform.APNS, count=1))
+        telemetry.observe(LeasesLost(lane=Lane.SINGLE, count=1))
+        telemetry.observe(LeasesExpired(lane=Lane.SINGLE, count=1))
+        telemetry.observe(StoreFailed(operation="accept", error=StoreError("disk full")))
+        telemetry.observe(Crashed(work="hub", error=ZeroDivisionError("canary")))
     return lines
 
 
 def test_one_event_id_is_on_every_line_from_receipt_to_outcome(telemetry: Telemetry) -> None:
     with capture_logs() as lines:
-        telemetry.passed([passage()])
-        telemetry.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
+        telemetry.observe(EventsStored(events=[passage()]))
+        telemetry.observe(
+            PushesEnded(notification=HELLO, platform=Platform.APNS, outcomes={OutcomeName.SUCCESS: 1}, seconds=0.1)
+        )
     assert [(line["event"], line["event_id"]) for line in lines] == [
         ("dead letter", "e-1"),
         ("event taken", "e-1"),
@@ -89,7 +139,7 @@ def test_one_event_id_is_on_every_line_from_receipt_to_outcome(telemetry: Teleme
 
 def test_receipt_says_what_the_broker_calls_the_message_and_which_rules_matched(telemetry: Telemetry) -> None:
     with capture_logs() as lines:
-        telemetry.passed([passage(dead_letters=())])
+        telemetry.observe(EventsStored(events=[passage(dead_letters=())]))
     assert lines == [
         {
             "event": "event taken",
@@ -106,7 +156,7 @@ def test_receipt_says_what_the_broker_calls_the_message_and_which_rules_matched(
 
 def test_a_message_that_is_given_up_is_a_warning_that_names_event_and_message(telemetry: Telemetry) -> None:
     with capture_logs() as lines:
-        telemetry.given_up([passage()])
+        telemetry.observe(MessagesGivenUp(events=[passage()]))
     assert lines == [
         {
             "event": "message given up",
@@ -122,7 +172,7 @@ def test_a_message_that_is_given_up_is_a_warning_that_names_event_and_message(te
 
 def test_a_dead_letter_is_a_warning_with_everything_needed_to_find_it(telemetry: Telemetry) -> None:
     with capture_logs() as lines:
-        telemetry.passed([passage(EventOutcome.DEAD_LETTER, reason=Reason.RENDER)])
+        telemetry.observe(EventsStored(events=[passage(EventOutcome.DEAD_LETTER, reason=Reason.RENDER)]))
     assert lines[0] == {
         "event": "dead letter",
         "log_level": "warning",
@@ -139,10 +189,10 @@ def test_a_store_that_fails_is_a_line_for_each_operation_and_cause_until_it_work
     with capture_logs() as lines:
         for _ in range(2):
             for _ in range(100):
-                telemetry.store_failed("accept", StoreError("disk full"))
-                telemetry.store_failed("record", StoreError("disk full"))
-            telemetry.store_failed("record", StoreError("disk I/O error"))
-            telemetry.store_recovered(61.25)
+                telemetry.observe(StoreFailed(operation="accept", error=StoreError("disk full")))
+                telemetry.observe(StoreFailed(operation="record", error=StoreError("disk full")))
+            telemetry.observe(StoreFailed(operation="record", error=StoreError("disk I/O error")))
+            telemetry.observe(StoreRecovered(seconds=61.25))
     said = [(line["event"], line.get("operation"), line.get("error"), line.get("failed_for_seconds")) for line in lines]
     assert said == 2 * [
         ("store failed", "accept", "disk full", None),
@@ -154,14 +204,18 @@ def test_a_store_that_fails_is_a_line_for_each_operation_and_cause_until_it_work
 
 def test_a_repetition_warns_of_nothing(telemetry: Telemetry) -> None:
     with capture_logs() as lines:
-        telemetry.passed([passage(EventOutcome.SUPPRESSED)])
+        telemetry.observe(EventsStored(events=[passage(EventOutcome.SUPPRESSED)]))
     assert [(line["event"], line["end"]) for line in lines] == [("event taken", "suppressed")]
 
 
 def test_the_outcome_says_of_whom_and_of_what(telemetry: Telemetry) -> None:
     outcomes = {OutcomeName.SUCCESS: 2, OutcomeName.BAD_CHANNEL: 1}
     with capture_logs() as lines:
-        telemetry.pushed(HELLO, Platform.APNS, outcomes, reason="BadDeviceToken")
+        telemetry.observe(
+            PushesEnded(
+                notification=HELLO, platform=Platform.APNS, outcomes=outcomes, reason="BadDeviceToken", seconds=0.1
+            )
+        )
     assert lines == [
         {
             "event": "pushed",
@@ -184,7 +238,15 @@ def test_every_outcome_but_the_good_ones_is_a_warning_that_says_how_many(
     telemetry: Telemetry, outcome: OutcomeName
 ) -> None:
     with capture_logs() as lines:
-        telemetry.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 5, outcome: 3}, reason="x" * 10_000)
+        telemetry.observe(
+            PushesEnded(
+                notification=HELLO,
+                platform=Platform.APNS,
+                outcomes={OutcomeName.SUCCESS: 5, outcome: 3},
+                reason="x" * 10_000,
+                seconds=0.1,
+            )
+        )
     (line,) = lines
     if outcome in ENDED_WELL:
         assert (line["log_level"], line.get("failed"), line.get("reason")) == ("info", None, None)
@@ -193,9 +255,11 @@ def test_every_outcome_but_the_good_ones_is_a_warning_that_says_how_many(
 
 
 @pytest.mark.parametrize("why", Unreached)
-def test_a_notification_that_reached_nobody_is_a_line_and_a_count(telemetry: Telemetry, why: Unreached) -> None:
+def test_a_notification_that_reached_nobody_is_a_line_and_a_count(
+    telemetry: Telemetry, metrics: Metrics, why: Unreached
+) -> None:
     with capture_logs() as lines:
-        telemetry.unreached(HELLO, why)
+        telemetry.observe(NotificationUnreached(notification=HELLO, why=why))
     (line,) = lines
     assert (line["event"], line["event_id"], line["rule"], line["reason"]) == (
         "nobody reached",
@@ -205,7 +269,7 @@ def test_a_notification_that_reached_nobody_is_a_line_and_a_count(telemetry: Tel
     )
     ordinary = why.value in ("no_registration", "no_tag", "other_platform", "gone")
     assert line["log_level"] == ("info" if ordinary else "warning")
-    value = telemetry._metrics.registry.get_sample_value
+    value = metrics.registry.get_sample_value
     for each in Unreached:
         labels = {"hub": "app", "reason": each.value}
         assert value("pushbridge_notifications_unreached_total", labels) == (each is why)
@@ -214,7 +278,11 @@ def test_a_notification_that_reached_nobody_is_a_line_and_a_count(telemetry: Tel
 def test_a_missing_property_is_named_beside_those_that_are_there(telemetry: Telemetry) -> None:
     content = TemplateContent(properties={"title": "canary", "text": "canary"})
     with capture_logs() as lines:
-        telemetry.properties_missing(replace(HELLO, content=content), Platform.FCM, {"titel", "body"})
+        telemetry.observe(
+            PropertiesMissing(
+                notification=replace(HELLO, content=content), platform=Platform.FCM, names={"titel", "body"}
+            )
+        )
     (line,) = lines
     assert (line["log_level"], line["event"]) == ("warning", "template property missing")
     assert (line["missing"], line["given"], line["platform"]) == (["body", "titel"], ["text", "title"], "fcmv1")
@@ -224,7 +292,15 @@ def test_a_missing_property_is_named_beside_those_that_are_there(telemetry: Tele
 def test_a_retry_is_a_warning_that_says_how_many_why_and_when_next(telemetry: Telemetry) -> None:
     outcomes = {OutcomeName.PNS_UNAVAILABLE: 998, OutcomeName.PNS_UNREACHABLE: 2}
     with capture_logs() as lines:
-        telemetry.retried(HELLO, Platform.APNS, outcomes, reason="ServiceUnavailable", due_at=NOW.timestamp())
+        telemetry.observe(
+            PushesRetried(
+                notification=HELLO,
+                platform=Platform.APNS,
+                outcomes=outcomes,
+                reason="ServiceUnavailable",
+                due_at=NOW.timestamp(),
+            )
+        )
     assert lines == [
         {
             "event": "pushes to be tried again",
@@ -244,9 +320,15 @@ def test_a_retry_is_a_warning_that_says_how_many_why_and_when_next(telemetry: Te
 
 def test_what_a_hub_elsewhere_did_not_take_is_a_warning_with_its_words_and_when_next(telemetry: Telemetry) -> None:
     with capture_logs() as lines:
-        telemetry.forwarded(HELLO, OutcomeName.SUCCESS, reason="", due_at=None)
-        telemetry.forwarded(HELLO, OutcomeName.PNS_UNAVAILABLE, reason="HTTP 503", due_at=NOW.timestamp())
-        telemetry.forwarded(HELLO, OutcomeName.ABANDONED, reason="not taken in time", due_at=None)
+        telemetry.observe(RemoteAnswered(notification=HELLO, outcome=OutcomeName.SUCCESS, reason="", due_at=None))
+        telemetry.observe(
+            RemoteAnswered(
+                notification=HELLO, outcome=OutcomeName.PNS_UNAVAILABLE, reason="HTTP 503", due_at=NOW.timestamp()
+            )
+        )
+        telemetry.observe(
+            RemoteAnswered(notification=HELLO, outcome=OutcomeName.ABANDONED, reason="not taken in time", due_at=None)
+        )
     keys = ("log_level", "event", "ended", "outcome", "reason", "due_at")
     assert [[line.get(key) for key in keys] for line in lines] == [
         ["info", "handed over", True, "Success", None, None],
@@ -265,8 +347,18 @@ def test_what_a_hub_elsewhere_did_not_take_is_a_warning_with_its_words_and_when_
 
 def test_what_a_service_says_is_cut(telemetry: Telemetry) -> None:
     with capture_logs() as lines:
-        telemetry.retried(HELLO, Platform.WNS, {OutcomeName.PNS_UNAVAILABLE: 1}, reason="x" * 10_000, due_at=0)
-        telemetry.forwarded(HELLO, OutcomeName.PNS_UNAVAILABLE, reason="x" * 10_000, due_at=0)
+        telemetry.observe(
+            PushesRetried(
+                notification=HELLO,
+                platform=Platform.WNS,
+                outcomes={OutcomeName.PNS_UNAVAILABLE: 1},
+                reason="x" * 10_000,
+                due_at=0,
+            )
+        )
+        telemetry.observe(
+            RemoteAnswered(notification=HELLO, outcome=OutcomeName.PNS_UNAVAILABLE, reason="x" * 10_000, due_at=0)
+        )
     assert [len(line["reason"]) for line in lines] == [200, 200]
 
 
@@ -283,7 +375,7 @@ LEVELS = {
 @pytest.mark.parametrize("state", SourceState)
 def test_a_source_that_does_not_run_is_a_warning_with_the_cause(telemetry: Telemetry, state: SourceState) -> None:
     with capture_logs() as lines:
-        telemetry.source_changed(SourceStatus("orders", state=state, detail="why"))
+        telemetry.observe(SourceChanged(status=SourceStatus("orders", state=state, detail="why")))
     assert lines == [
         {"event": "source", "log_level": LEVELS[state], "source": "orders", "state": state.value, "detail": "why"}
     ]
@@ -303,16 +395,20 @@ def test_a_defect_is_told_by_its_kind_and_place(telemetry: Telemetry) -> None:
         try:
             break_down()
         except ZeroDivisionError as error:
-            telemetry.crashed("hub", error)
-            telemetry.crashed("hub", ExceptionGroup("unhandled errors in a TaskGroup", [error, ValueError()]))
+            telemetry.observe(Crashed(work="hub", error=error))
+            telemetry.observe(
+                Crashed(work="hub", error=ExceptionGroup("unhandled errors in a TaskGroup", [error, ValueError()]))
+            )
     for line in lines:
         assert (line["event"], line["work"], line["error"]) == ("defect", "hub", "ZeroDivisionError")
         assert line["trace"].startswith("break_down:")
 
 
-def test_everything_told_is_counted_and_shown_as_well(telemetry: Telemetry) -> None:
+def test_everything_told_is_counted_and_shown_as_well(
+    telemetry: Telemetry, metrics: Metrics, recent: RecentEvents
+) -> None:
     everything(telemetry)
-    registry = telemetry._metrics.registry
+    registry = metrics.registry
     for name, labels in {
         "pushbridge_ingest_messages_total": {"source": "orders", "outcome": "accepted"},
         "pushbridge_ingest_messages_given_up_total": {"source": "orders"},
@@ -329,11 +425,11 @@ def test_everything_told_is_counted_and_shown_as_well(telemetry: Telemetry) -> N
         "pushbridge_store_errors_total": {"engine": "sqlite", "op": "accept"},
     }.items():
         assert registry.get_sample_value(name, labels) == 1, name
-    (entry,) = telemetry._trail.entries()
-    assert entry.steps[0].as_dict()["outcomes"] == {"apns": {"Success": 1}}
+    (entry,) = recent.entries()
+    assert entry.notifications[0].as_dict()["outcomes"] == {"apns": {"Success": 1}}
 
 
-def test_a_broadcast_is_counted_as_one(telemetry: Telemetry) -> None:
-    telemetry.targeted(notification(EVERYONE), {Platform.APNS: 10, Platform.FCM: 5})
-    sums = telemetry._metrics.registry.get_sample_value("pushbridge_audience_devices_sum", {"kind": "broadcast"})
+def test_a_broadcast_is_counted_as_one(telemetry: Telemetry, metrics: Metrics) -> None:
+    telemetry.observe(AudienceFound(notification=notification(EVERYONE), counts={Platform.APNS: 10, Platform.FCM: 5}))
+    sums = metrics.registry.get_sample_value("pushbridge_audience_devices_sum", {"kind": "broadcast"})
     assert sums == 15

@@ -8,29 +8,30 @@ from typing import Any
 import pytest
 
 from bridge.errors import Reason
-from bridge.intake.pipeline import EventOutcome, InFlightEvent
+from bridge.observe.facts import EventOutcome, EventsStored, InFlightEvent
 from bridge.observe.recent import HUB_API, Entry, RecentEvents
 from connectors.base import Message
+from hub.acceptance import DeadLetter
+from hub.facts import AudienceFound, NotificationUnreached, PushesDeferred, PushesEnded, RemoteAnswered, SendAccepted
 from hub.notification import EVERYONE, NativeContent, Notification, Platform
 from hub.outcome import OutcomeName, Unreached
-from hub.store.base import DeadLetter
 from rules.decision import Decision, Intent
 from rules.event import Event
-from tests.bridge.examples import passage_of
+from tests.bridge.examples import passage_of, take
 from tests.hub.examples import notification
 
 NOW = datetime(2027, 1, 15, 8, 0, tzinfo=UTC)
 
 
 def passage(
-    id: str, *notifications: Notification, end: EventOutcome = EventOutcome.ACCEPTED, **changes: Any
+    id: str, *notifications: Notification, outcome: EventOutcome = EventOutcome.ACCEPTED, **changes: Any
 ) -> InFlightEvent:
     rules = tuple(one.rule for one in notifications)
     return passage_of(
         Message(source="orders", body=b"canary"),
         event=Event(id=id, origin="orders", source="/shop", type="order.paid", time=NOW, data={"card": "canary"}),
         decision=Decision(tuple(Intent(rule=one.rule, notification=one) for one in notifications), matched=rules),
-        end=end,
+        outcome=outcome,
         **changes,
     )
 
@@ -43,12 +44,21 @@ HELLO = notification("customer:1 && vip", rule="paid", event_id="1")
 
 
 def test_an_event_is_shown_from_receipt_to_outcome() -> None:
-    trail = RecentEvents()
-    trail.passed([passage("1", HELLO)], now=NOW)
-    trail.targeted(HELLO, {Platform.APNS: 2, Platform.FCM: 1})
-    trail.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
-    trail.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
-    trail.pushed(HELLO, Platform.FCM, {OutcomeName.EXPIRED_CHANNEL: 1}, reason="UNREGISTERED")
+    trail = RecentEvents(clock=lambda: NOW)
+    take(trail, EventsStored(events=[passage("1", HELLO)]))
+    take(trail, AudienceFound(notification=HELLO, counts={Platform.APNS: 2, Platform.FCM: 1}))
+    take(trail, PushesEnded(notification=HELLO, platform=Platform.APNS, outcomes={OutcomeName.SUCCESS: 1}, seconds=0.1))
+    take(trail, PushesEnded(notification=HELLO, platform=Platform.APNS, outcomes={OutcomeName.SUCCESS: 1}, seconds=0.1))
+    take(
+        trail,
+        PushesEnded(
+            notification=HELLO,
+            platform=Platform.FCM,
+            outcomes={OutcomeName.EXPIRED_CHANNEL: 1},
+            reason="UNREGISTERED",
+            seconds=0.1,
+        ),
+    )
     assert entries(trail) == [
         {
             "number": 1,
@@ -82,13 +92,13 @@ def test_an_event_is_shown_from_receipt_to_outcome() -> None:
 
 
 def test_work_may_be_dispatched_before_its_batch_is_told_of() -> None:
-    early, late = RecentEvents(), RecentEvents()
-    early.targeted(HELLO, {Platform.APNS: 1})
-    early.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
-    early.passed([passage("1", HELLO)], now=NOW)
-    late.passed([passage("1", HELLO)], now=NOW)
-    late.targeted(HELLO, {Platform.APNS: 1})
-    late.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
+    early, late = RecentEvents(clock=lambda: NOW), RecentEvents(clock=lambda: NOW)
+    take(early, AudienceFound(notification=HELLO, counts={Platform.APNS: 1}))
+    take(early, PushesEnded(notification=HELLO, platform=Platform.APNS, outcomes={OutcomeName.SUCCESS: 1}, seconds=0.1))
+    take(early, EventsStored(events=[passage("1", HELLO)]))
+    take(late, EventsStored(events=[passage("1", HELLO)]))
+    take(late, AudienceFound(notification=HELLO, counts={Platform.APNS: 1}))
+    take(late, PushesEnded(notification=HELLO, platform=Platform.APNS, outcomes={OutcomeName.SUCCESS: 1}, seconds=0.1))
     assert entries(early) == entries(late)
 
 
@@ -107,13 +117,21 @@ def test_work_may_be_dispatched_before_its_batch_is_told_of() -> None:
 def test_a_send_of_the_api_is_shown_like_an_event(
     send: Notification, kind: str, expression: str, is_dispatched_early: bool
 ) -> None:
-    trail = RecentEvents()
+    trail = RecentEvents(clock=lambda: NOW)
     if not is_dispatched_early:
-        trail.sent(send, now=NOW)
-    trail.targeted(send, {Platform.APNS: 2})
+        take(trail, SendAccepted(notification=send))
+    take(trail, AudienceFound(notification=send, counts={Platform.APNS: 2}))
     if is_dispatched_early:
-        trail.sent(send, now=NOW)
-    trail.pushed(send, Platform.APNS, {OutcomeName.SUCCESS: 1, OutcomeName.BAD_CHANNEL: 1})
+        take(trail, SendAccepted(notification=send))
+    take(
+        trail,
+        PushesEnded(
+            notification=send,
+            platform=Platform.APNS,
+            outcomes={OutcomeName.SUCCESS: 1, OutcomeName.BAD_CHANNEL: 1},
+            seconds=0.1,
+        ),
+    )
     (entry,) = entries(trail)
     assert (entry["source"], entry["id"], entry["type"], entry["end"]) == (HUB_API, send.id, kind, "accepted")
     (step,) = entry["notifications"]
@@ -128,10 +146,16 @@ def test_what_an_entry_tells_is_bounded_and_says_how_much_it_left_out() -> None:
     letters = [
         DeadLetter(source="orders", event_id="1", rule="r", stage="rule", reason="render", detail=long, body=b"")
     ]
-    trail = RecentEvents()
-    trail.passed(
-        [passage(long, *(notification(f"tag:{'y' * 100}") for _ in range(60)), detail=long, dead_letters=letters * 70)],
-        now=NOW,
+    trail = RecentEvents(clock=lambda: NOW)
+    take(
+        trail,
+        EventsStored(
+            events=[
+                passage(
+                    long, *(notification(f"tag:{'y' * 100}") for _ in range(60)), detail=long, dead_letters=letters * 70
+                )
+            ]
+        ),
     )
     (entry,) = entries(trail)
     assert (len(entry["id"]), entry["id"][-1]) == (500, "…")
@@ -140,8 +164,8 @@ def test_what_an_entry_tells_is_bounded_and_says_how_much_it_left_out() -> None:
 
 
 def test_a_broadcast_and_an_audience_not_known_yet_are_called_so() -> None:
-    trail = RecentEvents()
-    trail.passed([passage("1", replace(HELLO, audience=EVERYONE))], now=NOW)
+    trail = RecentEvents(clock=lambda: NOW)
+    take(trail, EventsStored(events=[passage("1", replace(HELLO, audience=EVERYONE))]))
     (step,) = entries(trail)[0]["notifications"]
     assert (step["expression"], step["targeted"], step["outcomes"]) == ("everyone", None, {})
 
@@ -150,9 +174,9 @@ def test_a_dead_letter_shows_why_and_never_what() -> None:
     letter = DeadLetter(
         source="orders", event_id="1", rule="paid", stage="rule", reason="render", detail="d", body=b"canary"
     )
-    trail = RecentEvents()
-    rejected = passage("1", end=EventOutcome.DEAD_LETTER, reason=Reason.RENDER, detail="d", dead_letters=[letter])
-    trail.passed([rejected], now=NOW)
+    trail = RecentEvents(clock=lambda: NOW)
+    rejected = passage("1", outcome=EventOutcome.DEAD_LETTER, reason=Reason.RENDER, detail="d", dead_letters=[letter])
+    take(trail, EventsStored(events=[rejected]))
     (entry,) = entries(trail)
     assert (entry["end"], entry["reason"], entry["detail"]) == ("dead_letter", "render", "d")
     assert entry["dead_letters"] == [{"rule": "paid", "stage": "rule", "reason": "render", "detail": "d"}]
@@ -160,80 +184,80 @@ def test_a_dead_letter_shows_why_and_never_what() -> None:
 
 
 def test_what_never_became_an_event_is_shown_by_what_the_broker_calls_it() -> None:
-    trail = RecentEvents()
+    trail = RecentEvents(clock=lambda: NOW)
     broken = passage_of(
-        Message(source="orders", body=b"{", id="m-1"), end=EventOutcome.DEAD_LETTER, reason=Reason.DECODE
+        Message(source="orders", body=b"{", id="m-1"), outcome=EventOutcome.DEAD_LETTER, reason=Reason.DECODE
     )
-    trail.passed([broken], now=NOW)
+    take(trail, EventsStored(events=[broken]))
     (entry,) = entries(trail)
     assert (entry["id"], entry["type"]) == ("m-1", "")
 
 
 def test_a_repetition_is_an_entry_of_its_own_and_takes_nothing_from_the_first() -> None:
-    trail = RecentEvents()
-    trail.passed([passage("1", HELLO), passage("1", HELLO, end=EventOutcome.SUPPRESSED)], now=NOW)
-    trail.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
+    trail = RecentEvents(clock=lambda: NOW)
+    take(trail, EventsStored(events=[passage("1", HELLO), passage("1", HELLO, outcome=EventOutcome.SUPPRESSED)]))
+    take(trail, PushesEnded(notification=HELLO, platform=Platform.APNS, outcomes={OutcomeName.SUCCESS: 1}, seconds=0.1))
     first, second = entries(trail)
     assert first["notifications"][0]["outcomes"] == {"apns": {"Success": 1}}
     assert (second["end"], second["notifications"], second["dead_letters"]) == ("suppressed", [], [])
 
 
 def test_the_oldest_goes_when_a_new_one_comes_and_the_count_goes_on() -> None:
-    trail = RecentEvents(size=3)
+    trail = RecentEvents(size=3, clock=lambda: NOW)
     for batch in (["1", "2"], ["3", "4"], ["5", "6", "7", "8", "9"]):
-        trail.passed([passage(id) for id in batch], now=NOW)
+        take(trail, EventsStored(events=[passage(id) for id in batch]))
     assert [(entry.number, entry.id) for entry in trail.entries()] == [(7, "7"), (8, "8"), (9, "9")]
     assert trail.count == 9
 
 
 def test_what_is_told_of_forgotten_events_and_of_sends_before_a_restart_is_bounded_too() -> None:
-    trail = RecentEvents(size=3)
-    trail.passed([passage("1", HELLO), passage("2"), passage("3"), passage("4")], now=NOW)
-    trail.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
+    trail = RecentEvents(size=3, clock=lambda: NOW)
+    take(trail, EventsStored(events=[passage("1", HELLO), passage("2"), passage("3"), passage("4")]))
+    take(trail, PushesEnded(notification=HELLO, platform=Platform.APNS, outcomes={OutcomeName.SUCCESS: 1}, seconds=0.1))
     sends = [notification() for _ in range(10)]
     for send in sends:
-        trail.targeted(send, {Platform.APNS: 1})
+        take(trail, AudienceFound(notification=send, counts={Platform.APNS: 1}))
     assert [entry.id for entry in trail.entries()] == ["2", "3", "4"]
     assert len(trail._early) == 3
 
 
 def test_listeners_hear_of_what_is_new_and_of_what_changed_until_they_leave() -> None:
-    trail = RecentEvents()
+    trail = RecentEvents(clock=lambda: NOW)
     heard: list[Entry] = []
     leave = trail.subscribe(heard.append)
-    trail.passed([passage("1", HELLO), passage("2")], now=NOW)
-    trail.targeted(HELLO, {Platform.APNS: 1})
+    take(trail, EventsStored(events=[passage("1", HELLO), passage("2")]))
+    take(trail, AudienceFound(notification=HELLO, counts={Platform.APNS: 1}))
     assert [entry.id for entry in heard] == ["1", "2", "1"]
     leave()
-    trail.pushed(HELLO, Platform.APNS, {OutcomeName.SUCCESS: 1})
+    take(trail, PushesEnded(notification=HELLO, platform=Platform.APNS, outcomes={OutcomeName.SUCCESS: 1}, seconds=0.1))
     assert len(heard) == 3
 
 
 def test_what_waits_says_why_and_until_when_until_it_has_come_to_its_end() -> None:
-    trail = RecentEvents()
-    trail.passed([passage("1", HELLO)], now=NOW)
-    trail.put_off(HELLO, Platform.APNS, reason="InvalidProviderToken", until=1.0)
-    trail.put_off(HELLO, Platform.FCM, reason="UNAVAILABLE", until=2.0)
-    trail.pushed(HELLO, Platform.FCM, {OutcomeName.SUCCESS: 1})
+    trail = RecentEvents(clock=lambda: NOW)
+    take(trail, EventsStored(events=[passage("1", HELLO)]))
+    take(trail, PushesDeferred(notification=HELLO, platform=Platform.APNS, reason="InvalidProviderToken", due_at=1.0))
+    take(trail, PushesDeferred(notification=HELLO, platform=Platform.FCM, reason="UNAVAILABLE", due_at=2.0))
+    take(trail, PushesEnded(notification=HELLO, platform=Platform.FCM, outcomes={OutcomeName.SUCCESS: 1}, seconds=0.1))
     (step,) = entries(trail)[0]["notifications"]
     assert step["waits"] == {"apns": {"reason": "InvalidProviderToken", "until": 1.0}}
 
 
 def test_what_goes_to_a_hub_elsewhere_is_shown_until_that_hub_has_it() -> None:
-    trail = RecentEvents()
-    trail.sent(HELLO, now=NOW)
-    trail.put_off(HELLO, None, reason="x" * 65_536, until=1.0)
+    trail = RecentEvents(clock=lambda: NOW)
+    take(trail, SendAccepted(notification=HELLO))
+    take(trail, PushesDeferred(notification=HELLO, platform=None, reason="x" * 65_536, due_at=1.0))
     (step,) = entries(trail)[0]["notifications"]
     assert (len(step["waits"]["remote"]["reason"]), step["outcomes"]) == (500, {})
-    trail.forwarded(HELLO, OutcomeName.SUCCESS)
+    take(trail, RemoteAnswered(notification=HELLO, outcome=OutcomeName.SUCCESS, reason="", due_at=None))
     (step,) = entries(trail)[0]["notifications"]
     assert (step["waits"], step["outcomes"]) == ({}, {"remote": {"Success": 1}})
 
 
 def test_why_nobody_was_reached_is_shown() -> None:
-    trail = RecentEvents()
-    trail.passed([passage("1", HELLO)], now=NOW)
-    trail.targeted(HELLO, {})
-    trail.unreached(HELLO, Unreached.NO_TEMPLATE)
+    trail = RecentEvents(clock=lambda: NOW)
+    take(trail, EventsStored(events=[passage("1", HELLO)]))
+    take(trail, AudienceFound(notification=HELLO, counts={}))
+    take(trail, NotificationUnreached(notification=HELLO, why=Unreached.NO_TEMPLATE))
     (step,) = entries(trail)[0]["notifications"]
     assert (step["targeted"], step["unreached"]) == (0, "no_template")

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+from hub.acceptance import Ingest
 from hub.errors import WithdrawnError
-from hub.store.base import AcceptanceResult, Ingest
+from hub.store.base import AcceptanceResult
 
 
 class FakeAccepting:

@@ -2,15 +2,39 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
+from hub.acceptance import DeadLetter
+from hub.facts import (
+    AudienceFound,
+    BreakerClosed,
+    BreakerOpened,
+    ChannelsGone,
+    Crashed,
+    DeadLettersStored,
+    HubFact,
+    LeasesExpired,
+    LeasesLost,
+    NotificationsEnded,
+    NotificationUnreached,
+    PageAnswered,
+    PropertiesMissing,
+    PushesDeferred,
+    PushesEnded,
+    PushesRetried,
+    RemoteAnswered,
+    SendAccepted,
+    StoreFailed,
+    StoreRecovered,
+    WorkLeased,
+)
 from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName, State, Unreached
-from hub.store.base import DeadLetter, Lane
+from hub.work import Lane
 
 
 class FakeObserver:
-    """What the hub told, added up."""
+    """The facts of the hub, added up."""
 
     def __init__(self) -> None:
         self.sends: list[Notification] = []
@@ -31,6 +55,7 @@ class FakeObserver:
         self.claims = Counter[Lane]()
         self.waits: list[float] = []
         self.lost = Counter[Lane]()
+        self.expired = Counter[Lane]()
         self.states = Counter[tuple[str, State]]()
         self.dead_channels = Counter[tuple[str, Platform]]()
         self.store_failures: list[str] = []
@@ -39,7 +64,7 @@ class FakeObserver:
         self._news = asyncio.Event()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Return when the condition holds; it is looked at whenever something was told."""
+        """Return when the condition holds; it is looked at with each fact."""
         while not condition():
             self._news.clear()
             await self._news.wait()
@@ -47,104 +72,55 @@ class FakeObserver:
     async def until_ended(self, count: int) -> None:
         await self.until(lambda: self.states.total() >= count)
 
-    def sent(self, notification: Notification) -> None:
-        self.sends.append(notification)
+    def observe(self, fact: HubFact) -> None:
+        self._keep(fact)
         self._news.set()
 
-    def targeted(self, notification: Notification, counts: Mapping[Platform, int]) -> None:
-        self.audiences.append((notification, counts))
-        self._news.set()
-
-    def pushed(
-        self,
-        notification: Notification,
-        platform: Platform,
-        outcomes: Mapping[OutcomeName, int],
-        *,
-        reason: str = "",
-    ) -> None:
-        if reason:
-            self.reasons.append(reason)
-        self.outcomes.update({(platform, outcome): count for outcome, count in outcomes.items()})
-        self._news.set()
-
-    def unreached(self, notification: Notification, why: Unreached) -> None:
-        self.nobody.append((notification.id, why))
-        self._news.set()
-
-    def properties_missing(self, notification: Notification, platform: Platform, names: Collection[str]) -> None:
-        self.missing.append((notification.id, platform, sorted(names)))
-        self._news.set()
-
-    def forwarded(self, notification: Notification, outcome: OutcomeName, *, reason: str, due_at: float | None) -> None:
-        self.handovers.append((notification, outcome, due_at is None))
-        self._news.set()
-
-    def answered(
-        self, hub: str, platform: Platform, seconds: float, results: Mapping[OutcomeName, int], timed_out: int
-    ) -> None:
-        self.answers.update({(hub, platform, outcome): count for outcome, count in results.items()})
-        self.timeouts += timed_out
-        self._news.set()
-
-    def delivered(self, platform: Platform, seconds: float, count: int) -> None:
-        self.deliveries.append((platform, seconds, count))
-        self._news.set()
-
-    def retried(
-        self,
-        notification: Notification,
-        platform: Platform,
-        outcomes: Mapping[OutcomeName, int],
-        *,
-        reason: str,
-        due_at: float,
-    ) -> None:
-        self.retries.update({(platform, outcome): count for outcome, count in outcomes.items()})
-        self.retry_lines.append((reason, due_at))
-        self._news.set()
-
-    def deferred(self, notification: Notification, platform: Platform | None, *, reason: str, due_at: float) -> None:
-        self.deferrals.append((notification.id, platform, reason, due_at))
-        self._news.set()
-
-    def breaker_opened(self, hub: str, platform: Platform | None, *, cause: str, until: float) -> None:
-        self.breakers.append((hub, platform, cause))
-        self._news.set()
-
-    def breaker_closed(self, hub: str, platform: Platform | None, *, seconds: float, why: str) -> None:
-        self.breakers.append((hub, platform, None))
-        self._news.set()
-
-    def dead_lettered(self, letters: Sequence[DeadLetter]) -> None:
-        self.letters += letters
-        self._news.set()
-
-    def claimed(self, lane: Lane, count: int, waited: Sequence[float]) -> None:
-        self.claims[lane] += count
-        self.waits += waited
-        self._news.set()
-
-    def lease_lost(self, lane: Lane, count: int) -> None:
-        self.lost[lane] += count
-        self._news.set()
-
-    def ended(self, counts: Mapping[tuple[str, State], int]) -> None:
-        self.states.update(counts)
-        self._news.set()
-
-    def gone(self, hub: str, platform: Platform, count: int) -> None:
-        self.dead_channels[hub, platform] += count
-        self._news.set()
-
-    def store_failed(self, operation: str, error: Exception) -> None:
-        self.store_failures.append(operation)
-        self._news.set()
-
-    def store_recovered(self, seconds: float) -> None:
-        self.store_recoveries.append(seconds)
-        self._news.set()
-
-    def crashed(self, what: str, error: Exception) -> None:
-        self.crashes.append(error)
-        self._news.set()
+    def _keep(self, fact: HubFact) -> None:
+        match fact:
+            case SendAccepted():
+                self.sends.append(fact.notification)
+            case AudienceFound():
+                self.audiences.append((fact.notification, fact.counts))
+            case PropertiesMissing():
+                self.missing.append((fact.notification.id, fact.platform, sorted(fact.names)))
+            case PageAnswered():
+                self.answers.update({(fact.hub, fact.platform, name): count for name, count in fact.outcomes.items()})
+                self.timeouts += fact.timed_out
+            case PushesEnded():
+                self.reasons += filter(None, [fact.reason])
+                self.outcomes.update({(fact.platform, name): count for name, count in fact.outcomes.items()})
+                if succeeded := fact.outcomes.get(OutcomeName.SUCCESS):
+                    self.deliveries.append((fact.platform, fact.seconds, succeeded))
+            case PushesRetried():
+                self.retries.update({(fact.platform, name): count for name, count in fact.outcomes.items()})
+                self.retry_lines.append((fact.reason, fact.due_at))
+            case PushesDeferred():
+                self.deferrals.append((fact.notification.id, fact.platform, fact.reason, fact.due_at))
+            case RemoteAnswered():
+                self.handovers.append((fact.notification, fact.outcome, fact.due_at is None))
+            case NotificationUnreached():
+                self.nobody.append((fact.notification.id, fact.why))
+            case NotificationsEnded():
+                self.states.update(fact.counts)
+            case ChannelsGone():
+                self.dead_channels[fact.hub, fact.platform] += fact.count
+            case BreakerOpened():
+                self.breakers.append((fact.hub, fact.platform, fact.cause))
+            case BreakerClosed():
+                self.breakers.append((fact.hub, fact.platform, None))
+            case DeadLettersStored():
+                self.letters += fact.dead_letters
+            case WorkLeased():
+                self.claims[fact.lane] += fact.count
+                self.waits += fact.waited
+            case LeasesLost():
+                self.lost[fact.lane] += fact.count
+            case LeasesExpired():
+                self.expired[fact.lane] += fact.count
+            case StoreFailed():
+                self.store_failures.append(fact.operation)
+            case StoreRecovered():
+                self.store_recoveries.append(fact.seconds)
+            case Crashed():
+                self.crashes.append(fact.error)

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from hub.notification import Notification
-from hub.platforms.base import SendResult
+from hub.push import PageVerdict, SendResult
 from tests.fakes.senders import DELIVERED
 
 
@@ -19,9 +19,9 @@ class ScriptedOutlet:
         self.tries: list[Notification] = []
         self.closed = False
 
-    async def send(self, items: Sequence[Notification], /) -> Sequence[SendResult]:
-        self.tries += items
-        return [self.script.popleft() if self.script else DELIVERED for _ in items]
+    async def send(self, batch: Sequence[Notification], /) -> PageVerdict:
+        self.tries += batch
+        return PageVerdict.of([self.script.popleft() if self.script else DELIVERED for _ in batch])
 
     async def close(self) -> None:
         self.closed = True

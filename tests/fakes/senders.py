@@ -1,13 +1,15 @@
 """A push service in memory: it answers as it is told, when it is told."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from hub.notification import Platform
 from hub.outcome import OutcomeName, Reaction
-from hub.platforms.base import Push, SendResult
+from hub.push import DELIVERED, PageVerdict, PushPage, SendResult
+from tests.fakes.pushes import Push, pushes_of
 
-DELIVERED = SendResult(reaction=Reaction.DELIVERED, outcome=OutcomeName.SUCCESS)
+__all__ = ["DELIVERED", "DROPPED", "GONE", "UNAVAILABLE", "WRONG_KEY", "FakeSender"]
+
 UNAVAILABLE = SendResult(reaction=Reaction.RETRY, outcome=OutcomeName.PNS_UNAVAILABLE, reason="ServiceUnavailable")
 GONE = SendResult(reaction=Reaction.GONE, outcome=OutcomeName.EXPIRED_CHANNEL, reason="Unregistered")
 DROPPED = SendResult(reaction=Reaction.DROP, outcome=OutcomeName.INVALID_NOTIFICATION_FORMAT, reason="BadCollapseId")
@@ -52,12 +54,15 @@ class FakeSender:
             await self._news.wait_for(lambda: len(self.pushes) >= count)
         return self.pushes
 
-    async def send(self, pushes: Sequence[Push], *, deadline: float = 10.0) -> Sequence[SendResult]:
+    async def send(self, page: PushPage, *, deadline: float = 10.0) -> PageVerdict:
+        pushes = pushes_of(page)
         async with self._news:
-            self.batches.append(list(pushes))
+            self.batches.append(pushes)
             self._news.notify_all()
         await self._open.wait()
-        return [self.answer if isinstance(self.answer, SendResult) else self.answer(push) for push in pushes]
+        return PageVerdict.of(
+            self.answer if isinstance(self.answer, SendResult) else self.answer(push) for push in pushes
+        )
 
     async def close(self) -> None:
         self.closed = True

@@ -6,9 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 from pyroaring import BitMap
 
+from hub.acceptance import Ingest
 from hub.errors import StoreError
 from hub.notification import Notification, Platform
-from hub.store.base import AcceptanceResult, Audience, Ingest, PageResult, Recorded, Target, Work
+from hub.store.base import AcceptanceResult, Audience, PageResult, Recorded, Target, Work
 from hub.store.sqlite import SqliteStore
 
 
@@ -55,11 +56,11 @@ class FlakyStore(SqliteStore):
         self._call("lease_pages")
         return await super().lease_pages(wanted, until=until)
 
-    async def lease_strays(
+    async def lease_orphans(
         self, served: Collection[tuple[str, Platform]], limit: int, *, begun_before: float, until: float
     ) -> Sequence[Work]:
-        self._call("lease_strays")
-        return await super().lease_strays(served, limit, begun_before=begun_before, until=until)
+        self._call("lease_orphans")
+        return await super().lease_orphans(served, limit, begun_before=begun_before, until=until)
 
     async def renew(self, pieces: Sequence[Work], *, until: float) -> None:
         self._call("renew")

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from hub.acceptance import Ingest
 from hub.installation import Installation, Template
 from hub.notification import EVERYONE, Audience, Notification, Platform, TemplateContent
-from hub.store.base import Ingest
 from hub.tags import parse
 
 HUB = "main"

@@ -9,9 +9,11 @@ import pytest
 from hub.delivery.bulkhead import Bulkhead
 from hub.notification import Platform
 from hub.outcome import OutcomeName, Reaction
-from hub.platforms.base import Push, SendResult
-from hub.store.base import PAGE_SIZE, Lane
+from hub.push import SendResult
+from hub.store.base import PAGE_SIZE
+from hub.work import Lane
 from tests.fakes.clock import FakeClock
+from tests.fakes.pushes import Push, page_of, results_of
 from tests.fakes.senders import DELIVERED, DROPPED, GONE, UNAVAILABLE, WRONG_KEY, FakeSender
 
 TRIPS_AFTER = 20
@@ -42,7 +44,7 @@ class Door:
     async def send(self, count: int, lane: Lane = Lane.SINGLE, *, size: int | None = None) -> Sequence[SendResult]:
         """Send what has a place already."""
         pushes = [Push(id=str(number), push_channel=f"token {number}", payload=b"") for number in range(count)]
-        return await self.bulkhead.send(lane, pushes, size=size)
+        return results_of(await self.bulkhead.send(lane, page_of(pushes), size=size))
 
     async def answer(self, *results: SendResult) -> None:
         """The service answers one batch so."""
@@ -283,7 +285,7 @@ async def test_a_breaker_that_another_configuration_replaces_is_told_as_closed_a
 
 async def test_a_service_that_repeats_a_push_channel_is_quoted_without_it() -> None:
     sender = FakeSender(Platform.WNS, lambda push: replace(WRONG_KEY, reason=f"{push.push_channel} is not yours"))
-    bulkhead = Bulkhead(sender, secret_of=lambda push: push.push_channel)
+    bulkhead = Bulkhead(sender, secret_of=lambda page, position: page.push_channels[position])
     assert bulkhead.admit(Lane.SINGLE) == 1
-    await bulkhead.send(Lane.SINGLE, [Push(id="1", push_channel="https://wns/secret", payload=b"")])
+    await bulkhead.send(Lane.SINGLE, page_of([Push(id="1", push_channel="https://wns/secret", payload=b"")]))
     assert bulkhead.trouble == "[push channel] is not yours"

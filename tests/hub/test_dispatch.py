@@ -12,19 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from hub.content.rendering import Rendering
-from hub.delivery import dispatch
+from hub.content.rendering import RenderedPushes, Rendering
 from hub.delivery.bulkhead import Bulkhead
-from hub.delivery.dispatch import LEASE, Dispatcher
+from hub.delivery.dispatch import Dispatcher, Timing
 from hub.delivery.retry import RetryPolicy
 from hub.installation import Registration, Template
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import NotificationDetails, OutcomeName, Reaction, State
-from hub.platforms.base import Push, SendResult
-from hub.store.base import PAGE_SIZE, Lane, Target
+from hub.push import PageVerdict, PushPage, SendResult
+from hub.store.base import PAGE_SIZE, Target
 from hub.store.health import StoreHealth
+from hub.work import Lane
 from tests.fakes.clock import FakeClock
 from tests.fakes.observer import FakeObserver
+from tests.fakes.pushes import Push
 from tests.fakes.senders import DELIVERED, DROPPED, GONE, UNAVAILABLE, WRONG_KEY, FakeSender
 from tests.fakes.stores import FlakyStore
 from tests.hub.examples import HUB, arrivals, installation, notification
@@ -37,6 +38,8 @@ POLICY = RetryPolicy(base=2.0, cap=120.0, max_age=1800.0)
 FIRST_WAIT = 2.0  # seconds within which a first retry is due
 APPLE = NativeContent(platform=APNS, payload=b"{}")
 GOOGLE = NativeContent(platform=FCM, payload=b"{}")
+QUICK = Timing(poll=0.003, clock_every=0.003, record_backoff=(0.001, 0.01))
+LEASE = QUICK.lease
 
 
 class FakeOutlet:
@@ -46,11 +49,11 @@ class FakeOutlet:
         self.taken: list[Notification] = []
         self.defect: Exception | None = None
 
-    async def send(self, items: Sequence[Notification], /) -> Sequence[SendResult]:
+    async def send(self, batch: Sequence[Notification], /) -> PageVerdict:
         if self.defect is not None:
             raise self.defect
-        self.taken += items
-        return [DELIVERED] * len(items)
+        self.taken += batch
+        return PageVerdict(delivered=len(batch))
 
     async def close(self) -> None: ...
 
@@ -58,7 +61,7 @@ class FakeOutlet:
 class Delivery:
     """A dispatcher at work between a real store and push services that are played."""
 
-    def __init__(self, store: FlakyStore, clock: FakeClock, *, slots: int = 4000) -> None:
+    def __init__(self, store: FlakyStore, clock: FakeClock, *, slots: int = 4000, timing: Timing = QUICK) -> None:
         self.store = store
         self.clock = clock
         self.observer = FakeObserver()
@@ -76,6 +79,7 @@ class Delivery:
             policy=POLICY,
             slots=slots,
             clock=clock,
+            timing=timing,
         )
 
     async def accept(self, *notifications: Notification) -> None:
@@ -112,15 +116,6 @@ async def store(tmp_path: Path, clock: FakeClock) -> AsyncIterator[FlakyStore]:
     await store.open()
     yield store
     await store.close()
-
-
-@pytest.fixture(autouse=True)
-def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The waits that are real time."""
-    monkeypatch.setattr(dispatch, "_POLL", 0.003)
-    monkeypatch.setattr(dispatch, "_STRAYS_EVERY", 0.01)
-    monkeypatch.setattr(dispatch, "_CLOCK_EVERY", 0.003)
-    monkeypatch.setattr(dispatch, "_STORE_BACKOFF", (0.001, 0.01))
 
 
 @pytest.fixture
@@ -224,6 +219,27 @@ async def test_no_more_is_taken_than_there_are_slots_and_the_rest_queues_behind(
         await delivery.observer.until_ended(31)
         await store.looked()
         assert delivery.dispatcher.free_slots == slots
+
+
+async def test_an_acceptance_that_left_none_behind_causes_no_look_for_work(store: FlakyStore, clock: FakeClock) -> None:
+    delivery = Delivery(store, clock, timing=replace(QUICK, poll=3600))
+    await register(delivery, 1, "news")
+    async for _ in run(delivery):
+        await store.called("lease")  # the look that begins
+        for _ in range(3):
+            await delivery.deliver(notification("news", content=GOOGLE))
+        assert store.calls["lease"] == 1
+
+
+async def test_a_dispatcher_without_work_leaves_the_writer_alone(tmp_path: Path, clock: FakeClock) -> None:
+    written: list[float] = []
+    store = FlakyStore(tmp_path / "hub.db", clock=clock, observe=lambda _, seconds: written.append(seconds))
+    await store.open()
+    opening = len(written)
+    async for _ in run(Delivery(store, clock)):
+        await store.looked()
+    assert len(written) == opening
+    await store.close()
 
 
 async def test_a_scheduled_notification_goes_out_at_its_time(delivery: Delivery) -> None:
@@ -622,11 +638,11 @@ async def test_single_pushes_do_not_wait_for_a_broadcast(delivery: Delivery, mon
     await delivery.store.put_installations(HUB, [installation("ann", "one-time-code", templates=False)])
     send, busy = delivery.fcm.send, asyncio.Event()
 
-    async def slow_for_pages(pushes: Sequence[Push], *, deadline: float = 10.0) -> Sequence[SendResult]:
-        results = await send(pushes, deadline=deadline)
-        if len(pushes) > 1:
+    async def slow_for_pages(page: PushPage, *, deadline: float = 10.0) -> PageVerdict:
+        verdict = await send(page, deadline=deadline)
+        if len(page) > 1:
             await busy.wait()
-        return results
+        return verdict
 
     monkeypatch.setattr(delivery.fcm, "send", slow_for_pages)
     await delivery.accept(notification(content=GOOGLE))
@@ -718,14 +734,14 @@ async def test_a_notification_that_a_defect_stops_costs_only_itself_and_ends_wit
 ) -> None:
     await register(crashing, 1, "news")
     good, bad, better = (notification("news", content=GOOGLE) for _ in range(3))
-    pushes = Rendering.pushes
+    pages = Rendering.pages
 
-    def defective(self: Rendering, given: Notification, targets: Sequence[Target]) -> list[Push | SendResult]:
+    def defective(self: Rendering, given: Notification, targets: Sequence[Target]) -> RenderedPushes:
         if given.id == bad.id:
             raise ZeroDivisionError
-        return pushes(self, given, targets)
+        return pages(self, given, targets)
 
-    monkeypatch.setattr(Rendering, "pushes", defective)
+    monkeypatch.setattr(Rendering, "pages", defective)
     await crashing.accept(good, bad, better)
     await crashing.observer.until_ended(2)
     assert len(crashing.fcm.pushes) == 2
@@ -754,10 +770,10 @@ async def test_a_defect_in_the_way_to_another_hub_costs_no_push_and_no_place(cra
 async def test_a_notification_for_a_hub_that_is_not_configured_any_more_ends(delivery: Delivery) -> None:
     await register(delivery, 1, "news")
     await delivery.store.put_installations("removed", [installation("eve", "news", templates=False)])
-    stray = notification("news", hub="removed", content=GOOGLE)
-    await delivery.deliver(stray, notification("news", content=GOOGLE))
+    removed = notification("news", hub="removed", content=GOOGLE)
+    await delivery.deliver(removed, notification("news", content=GOOGLE))
     assert delivery.fcm.push_channels == [f"token of {phones(1)[0]}"]
-    assert (await delivery.store.details("removed", stray.id)).state is State.ABANDONED
+    assert (await delivery.store.details("removed", removed.id)).state is State.ABANDONED
     ((_, _, kept),) = await delivery.store.dead_letters()
     assert (kept.reason, kept.detail) == ("hub_reject", "hub removed: not configured any more")
 
@@ -769,7 +785,7 @@ async def test_a_broadcast_waits_for_a_hub_taken_away_and_goes_on_when_it_is_bac
     bulkhead = delivery.bulkheads.pop((HUB, FCM))
     await delivery.accept(notification(content=GOOGLE))
     await delivery.later(POLICY.max_age - 1)
-    await delivery.store.called("lease_strays", 2)
+    await delivery.dispatcher.end_orphans()
     assert await delivery.store.pending() == 2
     delivery.bulkheads[HUB, FCM] = bulkhead
     await delivery.observer.until_ended(1)
@@ -787,6 +803,7 @@ async def test_a_broadcast_whose_hub_stays_away_ends_and_makes_room(
     bulkhead = delivery.bulkheads.pop((HUB, FCM))
     delivery.fcm.let_go()
     await delivery.later(POLICY.max_age)
+    await delivery.dispatcher.end_orphans()
     await delivery.observer.until_ended(1)
     pushed = len(delivery.fcm.pushes)
     assert bulkhead.in_flight == 0
@@ -807,10 +824,12 @@ async def test_a_broadcast_left_by_a_process_before_waits_for_its_hub_too(store:
     delivery = Delivery(store, clock)
     del delivery.bulkheads[HUB, FCM]
     async for _ in run(delivery):
+        await store.called("lease_pages")
         clock.advance(POLICY.max_age - 1)
-        await store.called("lease_strays", 2)
+        await delivery.dispatcher.end_orphans()
         assert delivery.observer.claims == {}
         clock.advance(1)
+        await delivery.dispatcher.end_orphans()
         await delivery.observer.until_ended(1)
     assert (await delivery.details(given)).counts == {FCM: {ABANDONED: PAGE_SIZE + 1}}
 
@@ -928,11 +947,8 @@ async def test_work_whose_lease_ran_out_is_pushed_again_under_the_same_id_and_re
     assert (await delivery.details(given)).counts == {FCM: {SUCCESS: 1}}
 
 
-async def test_leases_of_what_is_under_way_are_renewed(
-    store: FlakyStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dispatch, "LEASE", 0.01)
-    delivery = Delivery(store, clock)
+async def test_leases_of_what_is_under_way_are_renewed(store: FlakyStore, clock: FakeClock) -> None:
+    delivery = Delivery(store, clock, timing=replace(QUICK, lease=0.01))
     await register(delivery, 1, "news")
     delivery.fcm.hold()
     store.failures["renew"] = 2

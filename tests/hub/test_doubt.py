@@ -7,10 +7,25 @@ import pytest
 
 from hub.delivery.guard import MassInvalidationGuard
 from hub.outcome import OutcomeName, Reaction
-from hub.platforms.base import SendResult
+from hub.push import PageVerdict, SendResult
+from tests.fakes.pushes import results_of
 from tests.fakes.senders import DELIVERED, DROPPED, GONE, UNAVAILABLE
 
 WRONG = replace(GONE, outcome=OutcomeName.WRONG_CHANNEL, reason="DeviceTokenNotForTopic", suspect=True)
+
+
+class Guard:
+    """The guard, told of results one by one."""
+
+    def __init__(self) -> None:
+        self.guard = MassInvalidationGuard()
+
+    @property
+    def reason(self) -> str:
+        return self.guard.reason
+
+    def weigh(self, results: Sequence[SendResult]) -> list[SendResult]:
+        return results_of(self.guard.weigh(PageVerdict.of(results)))
 
 
 def gone(results: Sequence[SendResult]) -> int:
@@ -18,7 +33,7 @@ def gone(results: Sequence[SendResult]) -> int:
 
 
 def test_a_page_whose_channels_are_all_called_wrong_is_the_credentials_fault() -> None:
-    weighed = MassInvalidationGuard().weigh([WRONG] * 1000)
+    weighed = Guard().weigh([WRONG] * 1000)
     assert {(result.reaction, result.outcome, result.lane_wide) for result in weighed} == {
         (Reaction.CONFIG, OutcomeName.INVALID_CREDENTIALS, False)
     }
@@ -26,7 +41,7 @@ def test_a_page_whose_channels_are_all_called_wrong_is_the_credentials_fault() -
 
 
 def test_a_few_wrong_channels_are_believed_though_nothing_else_was_said_yet() -> None:
-    doubt = MassInvalidationGuard()
+    doubt = Guard()
     assert sum(gone(doubt.weigh([WRONG])) for _ in range(19)) == 19
     assert gone(doubt.weigh([WRONG])) == 0
 
@@ -34,30 +49,30 @@ def test_a_few_wrong_channels_are_believed_though_nothing_else_was_said_yet() ->
 @pytest.mark.parametrize("taken, believed", [(0, False), (50, False), (99, False), (100, True), (900, True)])
 def test_it_takes_nearly_all_channels_to_be_called_wrong(taken: int, believed: bool) -> None:
     results = [*[WRONG] * (1000 - taken), *[DELIVERED] * taken]
-    assert gone(MassInvalidationGuard().weigh(results)) == (1000 - taken) * believed
+    assert gone(Guard().weigh(results)) == (1000 - taken) * believed
 
 
 def test_channels_that_the_service_knows_to_have_died_are_never_doubted() -> None:
     results = [GONE] * 1000
-    assert MassInvalidationGuard().weigh(results) is results
+    assert Guard().weigh(results) == results
 
 
 @pytest.mark.parametrize("other", [DROPPED, UNAVAILABLE])
 def test_what_was_not_taken_is_no_sign_that_the_credential_is_right(other: SendResult) -> None:
-    weighed = MassInvalidationGuard().weigh([*[other] * 500, *[WRONG] * 100])
+    weighed = Guard().weigh([*[other] * 500, *[WRONG] * 100])
     assert gone(weighed) == 0
     assert list(weighed[:500]) == [other] * 500
 
 
 def test_a_service_that_took_everything_until_now_is_doubted_when_a_whole_page_is_wrong() -> None:
-    doubt = MassInvalidationGuard()
+    doubt = Guard()
     for _ in range(100):
         assert doubt.weigh([DELIVERED] * 64) == [DELIVERED] * 64
     assert gone(doubt.weigh([WRONG] * 1000)) == 0
 
 
 def test_once_pushes_are_taken_wrong_channels_are_believed_again() -> None:
-    doubt = MassInvalidationGuard()
+    doubt = Guard()
     assert doubt.reason == ""
     (*_, last) = doubt.weigh([WRONG] * 1000)
     assert doubt.reason == last.reason

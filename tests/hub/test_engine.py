@@ -1,21 +1,22 @@
 """The hub takes notifications whatever the store says, within its bounds, and delivers them."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import closing, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from hub import engine
-from hub.delivery import dispatch
+from hub.delivery.dispatch import Timing
 from hub.engine import Hub, wire_id
 from hub.errors import CapacityError, NotFoundError, StoreError, WithdrawnError
 from hub.installation import Registration
 from hub.notification import NativeContent, Platform
 from hub.outcome import OutcomeName, Reaction, State
-from hub.platforms.base import SendResult
+from hub.push import SendResult
 from tests.fakes.clock import FakeClock
 from tests.fakes.observer import FakeObserver
 from tests.fakes.senders import FakeSender
@@ -25,24 +26,26 @@ from tests.hub.examples import HUB, arrival, arrivals, installation, notificatio
 FCM = Platform.FCM
 GOOGLE = NativeContent(platform=FCM, payload=b"{}")
 APPLE = NativeContent(platform=Platform.APNS, payload=b"{}")
+QUICK = Timing(poll=0.003, accept_backoff=(0.001, 0.01), count_every=0.005)
 UNAVAILABLE = SendResult(reaction=Reaction.RETRY, outcome=OutcomeName.PNS_UNAVAILABLE)
 
 
 class Running:
     """A hub with one push service that is played; not yet at work."""
 
-    def __init__(self, path: Path, *, max_pending: int = 100_000, hub: str = HUB) -> None:
+    def __init__(self, path: Path, *, max_pending: int = 100_000, timing: Timing = QUICK) -> None:
         self.clock = FakeClock()
         self.store = FlakyStore(path, clock=self.clock)
         self.observer = FakeObserver()
         self.fcm = FakeSender(FCM)
         self.hub = Hub(
             self.store,
-            {(hub, FCM): self.fcm},
-            hubs=[hub],
+            {(HUB, FCM): self.fcm},
+            hubs=[HUB],
             observer=self.observer,
             max_pending=max_pending,
             clock=self.clock,
+            timing=timing,
         )
         self._task: asyncio.Task[None] | None = None
 
@@ -57,14 +60,6 @@ class Running:
             with suppress(asyncio.CancelledError):
                 await self._task
         await self.hub.close()
-
-
-@pytest.fixture(autouse=True)
-def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The waits that are real time."""
-    monkeypatch.setattr(dispatch, "_POLL", 0.003)
-    monkeypatch.setattr(engine, "_STORE_BACKOFF", (0.001, 0.01))
-    monkeypatch.setattr(engine, "_COUNT_EVERY", 0.005)
 
 
 @pytest.fixture
@@ -170,11 +165,9 @@ async def test_a_send_that_the_store_refuses_is_told_and_not_taken(running: Runn
     assert await running.store.pending() == 0
 
 
-async def test_a_full_hub_refuses_sends_until_there_is_room_but_takes_what_was_received(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine, "_COUNT_EVERY", 3600)  # a count may be behind for a moment
-    running = Running(tmp_path / "hub.db", max_pending=3)
+async def test_a_full_hub_refuses_sends_until_there_is_room_but_takes_what_was_received(tmp_path: Path) -> None:
+    uncounted = replace(QUICK, count_every=3600)  # a count may be behind for a moment
+    running = Running(tmp_path / "hub.db", max_pending=3, timing=uncounted)
     await running.start()
     running.fcm.hold()
     await running.hub.put_installation(HUB, installation("ann", templates=False))
@@ -230,12 +223,16 @@ async def test_what_was_left_by_a_process_before_goes_first(tmp_path: Path) -> N
     await after.hub.close()
 
 
-async def test_a_hub_whose_name_is_spelled_otherwise_since_is_still_the_same(tmp_path: Path) -> None:
-    before = Running(tmp_path / "hub.db", hub=HUB.upper())
+async def test_a_hub_that_an_older_version_knew_in_capitals_is_still_the_same(tmp_path: Path) -> None:
+    before = Running(tmp_path / "hub.db")
     await before.hub.open()
-    await before.hub.put_installation(HUB.upper(), installation("ann", templates=False))
-    await before.hub.accept(arrivals([notification(hub=HUB.upper(), content=GOOGLE)]))
+    await before.hub.put_installation(HUB, installation("ann", templates=False))
+    await before.hub.accept(arrivals([notification(content=GOOGLE)]))
     await before.hub.close()
+    with closing(sqlite3.connect(tmp_path / "hub.db", isolation_level=None)) as connection:
+        connection.execute("UPDATE hub SET name = ?", (HUB.upper(),))
+        connection.execute("DROP TABLE audit")  # it came later
+        connection.execute("PRAGMA user_version = 1")
 
     after = Running(tmp_path / "hub.db")
     await after.start()
@@ -243,25 +240,6 @@ async def test_a_hub_whose_name_is_spelled_otherwise_since_is_still_the_same(tmp
     assert after.observer.states == {(HUB, State.COMPLETED): 1}
     assert after.fcm.push_channels == ["token of ann"]
     await after.stop()
-
-
-async def test_what_waits_for_a_hub_that_is_spelled_otherwise_from_now_on_goes_out_by_it(tmp_path: Path) -> None:
-    running = Running(tmp_path / "hub.db", hub=HUB.upper())
-    await running.start()
-    await running.hub.put_installation(HUB.upper(), installation("ann", templates=False))
-    running.fcm.answer = UNAVAILABLE
-    await running.hub.accept(arrivals([notification(hub=HUB.upper(), content=GOOGLE)]))
-    await running.observer.until(lambda: running.observer.retries.total() == 1)
-    running.hub.bulkheads[HUB.upper(), FCM].closed_until = running.clock() + 1
-    await running.hub.accept(arrivals([notification(hub=HUB.upper(), content=GOOGLE)]))
-    await running.store.called("release")
-    now = FakeSender(FCM)
-    running.hub.exchange(gone=[HUB.upper()], hubs=[HUB], senders={(HUB, FCM): now}, remotes={})
-    running.clock.advance(2)
-    await running.observer.until_ended(2)
-    assert running.observer.states == {(HUB, State.COMPLETED): 2}
-    assert now.push_channels == ["token of ann"] * 2
-    await running.stop()
 
 
 async def test_a_platform_without_credential_shows_in_the_outcome(running: Running) -> None:

@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.delivery import dispatch
+from hub.acceptance import DeadLetter
 from hub.delivery.bulkhead import Bulkhead
-from hub.delivery.dispatch import LEASE, Dispatcher
+from hub.delivery.dispatch import Dispatcher, Timing
 from hub.delivery.forwarding import RemoteDelivery, RemoteResult
 from hub.delivery.retry import RetryPolicy
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import OutcomeName, Reaction, State
-from hub.platforms.base import SendResult
-from hub.store.base import DeadLetter, Work
+from hub.push import SendResult
+from hub.store.base import Work
 from hub.store.health import StoreHealth
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.observer import FakeObserver
@@ -257,6 +257,9 @@ async def test_a_thousand_pieces_come_back_at_a_few_times() -> None:
 # With store and dispatcher
 
 
+QUICK = Timing(poll=0.003)
+
+
 class Process:
     """A dispatcher with a real store, one hub here and two elsewhere, one of which is scripted to fail."""
 
@@ -276,11 +279,12 @@ class Process:
             observer=self.observer,
             policy=POLICY,
             clock=clock,
+            timing=QUICK,
         )
 
     async def accept(self, *notifications: Notification) -> None:
         result = await self.store.accept(
-            arrivals(notifications), lease=self.dispatcher.free_slots, until=self.clock() + LEASE
+            arrivals(notifications), lease=self.dispatcher.free_slots, until=self.clock() + QUICK.lease
         )
         self.dispatcher.submit(result.work, accepted=len(notifications))
 
@@ -295,8 +299,7 @@ class Process:
 
 
 @pytest.fixture
-async def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Process]:
-    monkeypatch.setattr(dispatch, "_POLL", 0.003)  # real seconds
+async def process(tmp_path: Path) -> AsyncIterator[Process]:
     clock = FakeClock()
     store = FlakyStore(tmp_path / "hub.db", clock=clock)
     await store.open()

@@ -16,8 +16,10 @@ from hub.delivery.remote import RemoteHub, request_for, signature, verdict
 from hub.delivery.remote_settings import RemoteSettings
 from hub.notification import NativeContent, Notification, Platform, TemplateContent
 from hub.outcome import OutcomeName, Reaction
-from hub.platforms.base import SendResult
+from hub.push import SendResult
 from tests.fakes.clock import START, FakeClock
+from tests.fakes.pushes import results_of
+from tests.fakes.requests import Request, requests_in
 from tests.hub.examples import notification
 
 KEY = "canary+/="
@@ -100,8 +102,8 @@ def test_settings_do_not_show_their_key() -> None:
 
 def request(of: Notification, settings: RemoteSettings = SETTINGS) -> tuple[str, dict[str, str], bytes]:
     """URL, headers and body of the request that has to be possible."""
-    made = request_for(of, settings, authorization="SharedAccessSignature …")
-    assert not isinstance(made, SendResult)
+    (made,) = requests_in([request_for(of, settings, authorization="SharedAccessSignature …")])
+    assert isinstance(made, Request)
     headers = dict(line.decode().split(": ", 1) for line in made.headers)
     assert len(headers) == len(made.headers)
     return made.url, headers, made.body
@@ -193,7 +195,7 @@ def test_a_native_payload_goes_as_it_is_with_what_its_platform_needs(
     ],
 )
 def test_a_payload_cannot_bring_headers_that_are_not_its_own(headers: dict[str, str]) -> None:
-    refused = request_for(native(APNS, b"{}", **headers), SETTINGS, authorization="")
+    (refused,) = requests_in([request_for(native(APNS, b"{}", **headers), SETTINGS, authorization="")])
     assert isinstance(refused, SendResult)
     assert (refused.reaction, refused.outcome) == (Reaction.DROP, OutcomeName.INVALID_NOTIFICATION_FORMAT)
 
@@ -311,7 +313,7 @@ def test_every_answer_has_a_verdict(status: int, body: bytes) -> None:
 async def test_no_answer_is_tried_again() -> None:
     hub = RemoteHub(RemoteSettings(endpoint="https://127.0.0.1:1", hub="app", key_name="Send", key=KEY))
     bad = native(APNS, b"{}", Authorization="x")
-    first, second, third = await hub.send([notification(), bad, notification()], deadline=5)
+    first, second, third = results_of(await hub.send([notification(), bad, notification()], deadline=5))
     await hub.close()
     assert (first.reaction, first.outcome) == (Reaction.RETRY, OutcomeName.PNS_UNREACHABLE)
     assert second.reaction is Reaction.DROP

@@ -11,8 +11,9 @@ from hub.content import rendering
 from hub.content.rendering import Rendering
 from hub.notification import NativeContent, Notification, Platform, Priority, TemplateContent
 from hub.outcome import OutcomeName
-from hub.platforms.base import Push, SendResult
+from hub.push import SendResult
 from hub.store.base import StoredTemplate, Target
+from tests.fakes.pushes import Push, pushes_of
 from tests.hub.examples import notification
 
 ALERT = '{"aps":{"alert":"$(title)"}}'
@@ -49,7 +50,12 @@ def target(
 async def results(templates: Templates, given: Notification, *targets: Target) -> list[Push | SendResult]:
     made = Rendering(templates)
     await made.prepare(targets)
-    return made.pushes(given, targets)
+    rendered = made.pages(given, targets)
+    found: dict[int, Push | SendResult] = {target.ordinal: result for target, result in rendered.unsendable}
+    for each in rendered.pages.values():
+        pairs = zip(each.targets, pushes_of(each.page), strict=True)
+        found |= {target.ordinal: push for target, push in pairs}
+    return [found[target.ordinal] for target in targets]
 
 
 async def pushes(templates: Templates, given: Notification, *targets: Target) -> list[Push]:
@@ -146,7 +152,7 @@ async def test_a_broadcast_of_many_pages_tells_once_of_a_property_that_a_templat
     await made.prepare(phones)
     one, other = notification(), notification()
     for given in (one, one, other, one):
-        made.pushes(given, phones)
+        made.pages(given, phones)
     assert told == [(one.id, Platform.FCM, ["name"]), (other.id, Platform.FCM, ["name"])]
 
 

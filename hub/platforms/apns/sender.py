@@ -4,18 +4,18 @@ Token authentication only. A push costs one request over the shared transport; w
 is worked out once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import repeat
 from typing import Final, Literal
 
 from hub.notification import Platform, Priority
 from hub.outcome import OutcomeName, Reaction
 from hub.platforms.apns.token import ProviderToken
-from hub.platforms.base import Push, SendResult
 from hub.platforms.headers import HeaderError, field_lines, given_fields
 from hub.platforms.hints import MAX_APNS_EXPIRATION, collapse_id, fit_headers
-from hub.platforms.results import malformed, refused, retry_after
+from hub.platforms.results import malformed, refused
 from hub.platforms.verdict_classes import (
     BAD_CHANNEL,
     CHANNEL_THROTTLED,
@@ -34,8 +34,11 @@ from hub.platforms.verdict_classes import (
     WRONG_TOKEN,
     Meaning,
 )
-from hub.transport.client import Request, Transport
-from hub.transport.http_send import json_object, post, send_renewing
+from hub.push import DELIVERED, PageVerdict, PushGroup, PushPage, SendResult
+from hub.transport.answers import json_object, retry_after
+from hub.transport.client import Transport
+from hub.transport.http_send import Refused, post, send_renewing
+from hub.transport.requests import RequestGroup
 
 HOSTS: Final = {"production": "https://api.push.apple.com", "sandbox": "https://api.sandbox.push.apple.com"}
 
@@ -71,9 +74,6 @@ class ApnsSettings:
     endpoint: str | None = None
     ca_file: str | None = None
 
-
-DELIVERED: Final = SendResult(reaction=Reaction.DELIVERED, outcome=OutcomeName.SUCCESS)
-"""One for all: Apple's id of a push is the push's own."""
 
 REASONS: Final[Mapping[str, Meaning]] = {
     "BadCollapseId": FORMAT,
@@ -128,6 +128,8 @@ _STALE: Final = {"ExpiredProviderToken", "UnrelatedKeyIdInToken"}
 _DOUBTFUL: Final = {"BadDeviceToken", "DeviceTokenNotForTopic"}
 _SPOILS_CONNECTION: Final = _STALE | {"InvalidProviderToken", "IdleTimeout", "Shutdown"}
 _SHOWN: Final = {"alert", "badge", "sound"}
+_PATH: Final = "/3/device/"
+_NO_TOKEN: Final = refused(OutcomeName.BAD_CHANNEL, "BadDeviceToken: letters and digits only")
 
 
 def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
@@ -152,69 +154,62 @@ def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
     )
 
 
-def headers_for(push: Push, *, topic: str) -> list[bytes] | SendResult:
-    """The header lines that a push shares with others of its page, or why it cannot be sent.
+def headers_for(group: PushGroup, *, topic: str) -> list[bytes] | SendResult:
+    """The header lines that the pushes of a group share, or why they cannot be sent.
 
     A header given with the push wins over what would be derived. A hint that Apple would refuse is made to fit or left
     out. `apns-priority` is left out where it is Apple's default.
     """
     try:
-        fields = fit_headers(given_fields(push.headers, allowed=("apns-",)))
+        fields = fit_headers(given_fields(group.headers, allowed=("apns-",)))
         fields.pop("apns-id", None)  # a push has one id on every try
-        push_type = fields.setdefault("apns-push-type", "background" if _is_silent(push.payload) else "alert")
+        push_type = fields.setdefault("apns-push-type", "background" if _is_silent(group.payload) else "alert")
         fields.setdefault("apns-topic", topic + TOPIC_SUFFIXES.get(push_type, ""))
-        if push_type == "background" or push.priority is Priority.NORMAL:
+        if push_type == "background" or group.priority is Priority.NORMAL:
             fields.setdefault("apns-priority", "5")
         if push_type == "background" and fields["apns-priority"] == "10":
             fields["apns-priority"] = "5"  # Apple calls 10 an error for a background push
-        if push.expires_at is not None:
-            seconds = min(max(int(push.expires_at.timestamp()), 0), MAX_APNS_EXPIRATION)
+        if group.expires_at is not None:
+            seconds = min(max(int(group.expires_at.timestamp()), 0), MAX_APNS_EXPIRATION)
             fields.setdefault("apns-expiration", str(seconds))
         # Push types but alerts show nothing that could be replaced.
-        if key := collapse_id(push.collapse_key) or (push_type == "alert" and push.collapse_id):
+        if key := collapse_id(group.collapse_key) or (push_type == "alert" and group.collapse_id):
             fields.setdefault("apns-collapse-id", key)
         lines = field_lines(fields)
     except HeaderError as error:
         return malformed(str(error))
     limit = MAX_VOIP_PAYLOAD if push_type == "voip" else MAX_PAYLOAD
-    if len(push.payload) > limit:
+    if len(group.payload) > limit:
         return refused(OutcomeName.INVALID_NOTIFICATION_SIZE, f"PayloadTooLarge: more than {limit} bytes")
-    if not push.payload:
+    if not group.payload:
         return malformed("PayloadEmpty")
     return lines
 
 
-class ApnsRequests:
-    """Makes the requests of a batch: pure, but that it remembers the header lines of the push before."""
-
-    def __init__(self, *, url: str, topic: str, token: str) -> None:
-        self._url = url
-        self._topic = topic
-        self._common = [f"authorization: bearer {token}".encode(), b"content-type: application/json"]
-        self._last: Push | None = None
-        self._lines: list[bytes] | SendResult = []
-
-    def request_for(self, push: Push) -> Request | SendResult:
-        """The request, or why there cannot be one."""
-        last = self._last
-        if (
-            last is None
-            or push.payload is not last.payload
-            or push.headers is not last.headers
-            or push.expires_at is not last.expires_at
-            or push.collapse_key != last.collapse_key
-            or push.collapse_id != last.collapse_id
-            or push.priority is not last.priority
-        ):
-            self._last = push
-            lines = headers_for(push, topic=self._topic)
-            self._lines = lines if isinstance(lines, SendResult) else [*self._common, *lines]
-        if isinstance(self._lines, SendResult):
-            return self._lines
-        if not (push.push_channel.isascii() and push.push_channel.isalnum()):
+def requests_for(page: PushPage, *, origin: str, topic: str, token: str) -> Iterator[RequestGroup | Refused]:
+    """The requests of a page: a group each for what shares its header lines."""
+    common = [f"authorization: bearer {token}".encode(), b"content-type: application/json"]
+    for group, run in page.runs():
+        lines = headers_for(group, topic=topic)
+        if isinstance(lines, SendResult):
+            yield Refused(run, lines)
+            continue
+        positions: Sequence[int] = run
+        channels = page.push_channels[run.start : run.stop]
+        ids = page.ids[run.start : run.stop]
+        if not (all(channels) and _are_tokens("".join(channels))):
             # Refused here and not taken for dead: only Apple's word ends a registration.
-            return refused(OutcomeName.BAD_CHANNEL, "BadDeviceToken: letters and digits only")
-        return Request(self._url + push.push_channel, [*self._lines, b"apns-id: " + push.id.encode()], push.payload)
+            wrong = [position for position in run if not _are_tokens(page.push_channels[position])]
+            yield Refused(wrong, _NO_TOKEN)
+            positions = sorted(set(run).difference(wrong))
+            channels = [page.push_channels[position] for position in positions]
+            ids = [page.ids[position] for position in positions]
+        headers = [*common, *lines]
+        yield RequestGroup(origin, positions, _PATH, channels, headers, "apns-id", ids, repeat(group.payload))
+
+
+def _are_tokens(text: str) -> bool:
+    return text.isascii() and text.isalnum()
 
 
 class ApnsSender:
@@ -227,31 +222,31 @@ class ApnsSender:
 
     def __init__(self, settings: ApnsSettings) -> None:
         self._topic = settings.topic
-        self._url = f"{settings.endpoint or HOSTS[settings.environment]}/3/device/"
+        self._origin = settings.endpoint or HOSTS[settings.environment]
         self._token = ProviderToken(key=settings.key, key_id=settings.key_id, team_id=settings.team_id)
         self._transport = Transport(ca_file=settings.ca_file)
 
-    async def send(self, pushes: Sequence[Push], *, deadline: float = 10.0) -> Sequence[SendResult]:
+    async def send(self, page: PushPage, *, deadline: float = 10.0) -> PageVerdict:
         """See `Sender.send`."""
-        return await send_renewing(pushes, self._send, _is_stale, deadline=deadline)
+        return await send_renewing(page, self._send, _is_stale, deadline=deadline)
 
     async def close(self) -> None:
         """See `Sender.close`."""
         await self._transport.close()
 
-    async def _send(self, pushes: Sequence[Push], deadline: float) -> list[SendResult]:
+    async def _send(self, page: PushPage, deadline: float) -> PageVerdict:
         generation = self._transport.generation
         token = self._token.current()
-        requests = ApnsRequests(url=self._url, topic=self._topic, token=token)
-        results = await post(self._transport, pushes, requests.request_for, verdict, deadline=deadline)
-        reasons = {result.reason for result in results if result is not DELIVERED}
+        requests = requests_for(page, origin=self._origin, topic=self._topic, token=token)
+        said = await post(self._transport, requests, verdict, deadline=deadline)
+        reasons = {result.reason for result in said.exceptions.values()}
         if not reasons.isdisjoint(_SPOILS_CONNECTION):
             self._transport.renew(since=generation)
         if "TooManyProviderTokenUpdates" in reasons:
             self._token.refuse_update(token)
         if "ExpiredProviderToken" in reasons:
             self._token.expire(token)
-        return results
+        return said
 
 
 def _is_stale(result: SendResult) -> bool:

@@ -1,18 +1,19 @@
 """Firebase Cloud Messaging, HTTP v1 over HTTP/2 (Firebase, "REST Resource: projects.messages" and "ErrorCode")."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import repeat
 from typing import Any, Final, Self
 
 import orjson
 
 from hub.notification import Platform, Priority
 from hub.outcome import OutcomeName, Reaction
-from hub.platforms.base import PUSH_ID_HEADER, Push, SendResult
+from hub.platforms.base import PUSH_ID_HEADER
 from hub.platforms.fcm.service_account import ServiceAccountAssertion
 from hub.platforms.hints import fcm_key, fcm_priority, fcm_text, fcm_ttl
-from hub.platforms.results import malformed, refused, retry_after
+from hub.platforms.results import malformed, refused
 from hub.platforms.verdict_classes import (
     BAD_CHANNEL,
     CREDENTIALS,
@@ -26,9 +27,12 @@ from hub.platforms.verdict_classes import (
     WRONG_CHANNEL,
     Meaning,
 )
-from hub.transport.client import Request, Transport
-from hub.transport.http_send import Builder, json_object, send_authorized
+from hub.push import DELIVERED, PageVerdict, PushGroup, PushPage, SendResult
+from hub.transport.answers import json_object, retry_after
+from hub.transport.client import Transport
+from hub.transport.http_send import Refused, send_authorized
 from hub.transport.oauth import AccessTokens
+from hub.transport.requests import RequestGroup
 
 ENDPOINT: Final = "https://fcm.googleapis.com"
 SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
@@ -109,10 +113,9 @@ _ONE_PLATFORM: Final = {"THIRD_PARTY_AUTH_ERROR", "APNS_AUTH_ERROR"}  # a key in
 
 def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
     """What an answer means for its push."""
-    answer = json_object(body)
     if status == 200:
-        return SendResult(reaction=Reaction.DELIVERED, outcome=OutcomeName.SUCCESS, pns_id=str(answer.get("name", "")))
-    error = answer.get("error")
+        return DELIVERED
+    error = json_object(body).get("error")
     error = error if isinstance(error, dict) else {}
     details = _objects(error.get("details"))
     code = _error_code(details)
@@ -179,7 +182,7 @@ _FIT: Final[Mapping[str, Callable[[object], str | None]]] = {
 }
 
 
-def body_parts(push: Push, *, now: datetime) -> tuple[bytes, bytes] | SendResult:
+def body_parts(group: PushGroup, *, now: datetime) -> tuple[bytes, bytes] | SendResult:
     """The request's body before and behind the registration token, or why the payload cannot be sent.
 
     Priority, time to live and collapse key go into `message.android` where the payload does not set them, and are made
@@ -188,7 +191,7 @@ def body_parts(push: Push, *, now: datetime) -> tuple[bytes, bytes] | SendResult
     that is away. A hint that would make the payload too large is left out. One payload may never name a target: it goes
     to the phones of the audience and to nobody else.
     """
-    envelope = json_object(push.payload)
+    envelope = json_object(group.payload)
     message = envelope.get("message")
     if not isinstance(message, dict):
         return malformed('the payload has to be a JSON object {"message": {...}}')
@@ -203,7 +206,7 @@ def body_parts(push: Push, *, now: datetime) -> tuple[bytes, bytes] | SendResult
     room = MAX_PAYLOAD - sum(map(_size, (message.get("data"), message.get("notification"), android)))
     if room < 0:
         return refused(OutcomeName.INVALID_NOTIFICATION_SIZE, f"more than {MAX_PAYLOAD} bytes of keys and values")
-    _put_hints(push, message, android, room=room, now=now)
+    _put_hints(group, message, android, room=room, now=now)
     if android:
         message["android"] = android
     rest = {name: value for name, value in envelope.items() if name != "message"}
@@ -228,12 +231,14 @@ def _fit_given(android: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _put_hints(push: Push, message: Mapping[str, Any], android: dict[str, Any], *, room: int, now: datetime) -> None:
+def _put_hints(
+    group: PushGroup, message: Mapping[str, Any], android: dict[str, Any], *, room: int, now: datetime
+) -> None:
     """Put into `android` what it does not say yet and has room for, the most important first."""
-    key = fcm_key(push.collapse_key)
-    hints = {"priority": "high" if push.priority is Priority.HIGH else "normal"}
-    if push.expires_at is not None:
-        seconds = int((push.expires_at - now).total_seconds())
+    key = fcm_key(group.collapse_key)
+    hints = {"priority": "high" if group.priority is Priority.HIGH else "normal"}
+    if group.expires_at is not None:
+        seconds = int((group.expires_at - now).total_seconds())
         hints["ttl"] = f"{min(max(seconds, 0), MAX_TTL)}s"
     if key is not None and "collapseKey" not in android:
         hints["collapse_key"] = key
@@ -242,7 +247,7 @@ def _put_hints(push: Push, message: Mapping[str, Any], android: dict[str, Any], 
         if name not in android and cost <= room:
             android[name] = value
             room -= cost
-    tag = key or push.collapse_id
+    tag = key or group.collapse_id
     shown = android.get("notification")
     if tag and (message.get("notification") or shown) and isinstance(shown, dict | None):
         shown = shown or {}
@@ -263,34 +268,24 @@ def _size(value: object) -> int:
             return len(str(value).encode())
 
 
-class FcmRequests:
-    """Makes the requests of a batch: pure, but that it remembers the body of the push before."""
+def requests_for(
+    page: PushPage, *, origin: str, path: str, token: str, now: datetime
+) -> Iterator[RequestGroup | Refused]:
+    """The requests of a page. FCM has no headers of its own: those of the pushes are not sent."""
+    lines = [f"authorization: Bearer {token}".encode(), b"content-type: application/json"]
+    for group, run in page.runs():
+        parts = body_parts(group, now=now)
+        if isinstance(parts, SendResult):
+            yield Refused(run, parts)
+            continue
+        channels = page.push_channels[run.start : run.stop]
+        ids = page.ids[run.start : run.stop]
+        yield RequestGroup(origin, run, path, repeat(""), lines, PUSH_ID_HEADER, ids, _bodies(parts, channels))
 
-    def __init__(self, *, url: str, token: str, now: datetime) -> None:
-        self._url = url
-        self._lines = [f"authorization: Bearer {token}".encode(), b"content-type: application/json"]
-        self._now = now
-        self._last: Push | None = None
-        self._parts: tuple[bytes, bytes] | SendResult = (b"", b"")
 
-    def request_for(self, push: Push) -> Request | SendResult:
-        """The request, or why there cannot be one. FCM has no headers of its own: those of the push are not sent."""
-        last = self._last
-        if (
-            last is None
-            or push.payload is not last.payload
-            or push.expires_at is not last.expires_at
-            or push.collapse_key != last.collapse_key
-            or push.collapse_id != last.collapse_id
-            or push.priority is not last.priority
-        ):
-            self._last = push
-            self._parts = body_parts(push, now=self._now)
-        if isinstance(self._parts, SendResult):
-            return self._parts
-        lines = [*self._lines, f"{PUSH_ID_HEADER}: {push.id}".encode()]
-        head, tail = self._parts
-        return Request(self._url, lines, head + orjson.dumps(push.push_channel) + tail)
+def _bodies(parts: tuple[bytes, bytes], tokens: Sequence[str]) -> Iterator[bytes]:
+    head, tail = parts
+    return (head + orjson.dumps(token) + tail for token in tokens)
 
 
 class FcmSender:
@@ -302,7 +297,8 @@ class FcmSender:
     platform = Platform.FCM
 
     def __init__(self, settings: FcmSettings) -> None:
-        self._url = f"{settings.endpoint or ENDPOINT}/v1/projects/{settings.project_id}/messages:send"
+        self._origin = settings.endpoint or ENDPOINT
+        self._path = f"/v1/projects/{settings.project_id}/messages:send"
         assertion = ServiceAccountAssertion(
             client_email=settings.client_email,
             private_key=settings.private_key,
@@ -313,13 +309,15 @@ class FcmSender:
         self._tokens = AccessTokens(settings.token_uri, assertion.form, ca_file=settings.ca_file)
         self._transport = Transport(ca_file=settings.ca_file, connections=CONNECTIONS, streams=STREAMS)
 
-    async def send(self, pushes: Sequence[Push], *, deadline: float = 10.0) -> Sequence[SendResult]:
+    async def send(self, page: PushPage, *, deadline: float = 10.0) -> PageVerdict:
         """See `Sender.send`."""
-        return await send_authorized(self._transport, self._tokens, pushes, self._builder, verdict, deadline=deadline)
+        return await send_authorized(
+            self._transport, self._tokens, page, self._requests_for, verdict, deadline=deadline
+        )
 
     async def close(self) -> None:
         """See `Sender.close`."""
         await self._transport.close()
 
-    def _builder(self, token: str) -> Builder:
-        return FcmRequests(url=self._url, token=token, now=datetime.now(UTC)).request_for
+    def _requests_for(self, page: PushPage, token: str) -> Iterator[RequestGroup | Refused]:
+        return requests_for(page, origin=self._origin, path=self._path, token=token, now=datetime.now(UTC))

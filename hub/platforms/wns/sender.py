@@ -4,17 +4,18 @@ The push channel is a URI, so it is the endpoint: tokens go only to hosts that a
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import repeat
 from typing import Final
 
 from hub.notification import Platform, Priority
 from hub.outcome import OutcomeName, Reaction
-from hub.platforms.base import PUSH_ID_HEADER, Push, SendResult
+from hub.platforms.base import PUSH_ID_HEADER
 from hub.platforms.headers import HeaderError, field_lines, given_fields
 from hub.platforms.hints import MAX_WNS_TTL, fit_headers, wns_tag
-from hub.platforms.results import malformed, refused, retry_after
+from hub.platforms.results import malformed, refused
 from hub.platforms.verdict_classes import (
     BAD_CHANNEL,
     CHANNEL_THROTTLED,
@@ -30,9 +31,12 @@ from hub.platforms.verdict_classes import (
     WRONG_TOKEN,
     Meaning,
 )
-from hub.transport.client import Request, Transport
-from hub.transport.http_send import Builder, send_authorized
+from hub.push import PageVerdict, PushGroup, PushPage, SendResult
+from hub.transport.answers import retry_after
+from hub.transport.client import Transport
+from hub.transport.http_send import Refused, send_authorized
 from hub.transport.oauth import AccessTokens
+from hub.transport.requests import RequestGroup
 
 TOKEN_URL: Final = "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token"  # noqa: S105 - an address
 SCOPE: Final = "https://wns.windows.com/.default"
@@ -42,6 +46,7 @@ CHANNEL_PAUSE: Final = 600.0  # seconds for a channel that is throttled and no t
 CONNECTIONS: Final = 100  # to one host; HTTP/1.1 carries one request at a time
 
 _CHANNEL = re.compile(r"https://([A-Za-z0-9.-]+)(?::[0-9]{1,5})?(?:[/?][!-~]*)?")
+_ORIGIN = re.compile(r"https://[^/?]+")
 _ROOT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*<(toast|tile|badge)[\s/>]", re.DOTALL)
 _GROUP: Final = "pushbridge"
 """`X-WNS-Group` of toasts whose tag is ours or a rule's: a toast is replaced by one with the same tag and group."""
@@ -62,6 +67,8 @@ class WnsSettings:
     allowed_hosts: tuple[str, ...] = (".notify.windows.com",)
     ca_file: str | None = None
 
+
+_FOREIGN: Final = refused(OutcomeName.BAD_CHANNEL, "the channel is not at an allowed host, or no https URI")
 
 _STATUSES: Final[Mapping[int, Meaning]] = {
     400: FORMAT,
@@ -108,42 +115,70 @@ def _words(status: int, said: str, headers: Mapping[str, str]) -> str:
     return headers.get("x-wns-error-description") or said or f"HTTP {status}"
 
 
-def request_for(push: Push, *, token: str, allowed_hosts: Sequence[str], now: datetime) -> Request | SendResult:
-    """The request, or why there cannot be one. A header given with the push wins over what would be derived.
+def headers_for(group: PushGroup, *, token: str, now: datetime) -> list[bytes] | SendResult:
+    """The header lines that the pushes of a group share, or why they cannot be sent.
 
-    A hint that WNS would refuse is made to fit or left out. A toast without a tag gets one made of its collapse id: a
-    push that is sent again replaces itself on the screen. A collapse key is a toast's or a tile's tag; badges replace each
-    other anyhow, and a raw notification is not shown.
+    A header given with the push wins over what would be derived. A hint that WNS would refuse is made to fit or left out.
+    A toast without a tag gets one made of its collapse id: a push that is sent again replaces itself on the screen. A
+    collapse key is a toast's or a tile's tag; badges replace each other anyhow, and a raw notification is not shown.
     """
-    if not is_allowed(push.push_channel, allowed_hosts):
-        # Not taken for dead: WNS has not said so, and a mistake in `allowed_hosts` must not end every registration.
-        return refused(OutcomeName.BAD_CHANNEL, "the channel is not at an allowed host, or no https URI")
     try:
-        fields = fit_headers(given_fields(push.headers, allowed=("x-wns-", "content-type", "ms-cv")))
-        kind = fields.setdefault("x-wns-type", type_of(push.payload)).lower()
+        fields = fit_headers(given_fields(group.headers, allowed=("x-wns-", "content-type", "ms-cv")))
+        kind = fields.setdefault("x-wns-type", type_of(group.payload)).lower()
         fields.setdefault("content-type", "application/octet-stream" if kind == "wns/raw" else "text/xml")
         fields["x-wns-requestforstatus"] = "true"  # without it a dropped notification looks like a delivered one
-        fields.setdefault("x-wns-priority", "1" if push.priority is Priority.HIGH else "2")
-        if push.expires_at is not None:
-            seconds = min(max(0, int((push.expires_at - now).total_seconds())), MAX_WNS_TTL)
+        fields.setdefault("x-wns-priority", "1" if group.priority is Priority.HIGH else "2")
+        if group.expires_at is not None:
+            seconds = min(max(0, int((group.expires_at - now).total_seconds())), MAX_WNS_TTL)
             fields.setdefault("x-wns-ttl", str(seconds))
         if "x-wns-tag" not in fields:
-            _put_tag(fields, kind, push)
-        lines = field_lines({"authorization": f"Bearer {token}", PUSH_ID_HEADER: push.id, **fields})
+            _put_tag(fields, kind, group)
+        lines = field_lines({"authorization": f"Bearer {token}", **fields})
     except HeaderError as error:
         return malformed(str(error))
-    if len(push.payload) > MAX_PAYLOAD:
+    if len(group.payload) > MAX_PAYLOAD:
         return refused(OutcomeName.INVALID_NOTIFICATION_SIZE, f"more than {MAX_PAYLOAD} bytes")
-    return Request(push.push_channel, lines, push.payload)
+    return lines
 
 
-def _put_tag(fields: dict[str, str], kind: str, push: Push) -> None:
+def _put_tag(fields: dict[str, str], kind: str, group: PushGroup) -> None:
     is_toast = kind == "wns/toast"
-    tag = wns_tag(push.collapse_key) or (is_toast and wns_tag(push.collapse_id))
+    tag = wns_tag(group.collapse_key) or (is_toast and wns_tag(group.collapse_id))
     if tag and (is_toast or kind == "wns/tile"):
         fields["x-wns-tag"] = tag
         if is_toast:
             fields.setdefault("x-wns-group", _GROUP)
+
+
+def requests_for(
+    page: PushPage, *, token: str, allowed_hosts: Sequence[str], now: datetime
+) -> Iterator[RequestGroup | Refused]:
+    """The requests of a page: a group each for what shares header lines and the origin of its channels."""
+    for group, run in page.runs():
+        by_origin: dict[str, list[int]] = {}
+        elsewhere: list[int] = []
+        for position in run:
+            channel = page.push_channels[position]
+            allowed = is_allowed(channel, allowed_hosts)
+            (by_origin.setdefault(_origin_of(channel), []) if allowed else elsewhere).append(position)
+        if elsewhere:
+            # Not taken for dead: WNS has not said so, and a mistake in `allowed_hosts` must not end every registration.
+            yield Refused(elsewhere, _FOREIGN)
+        lines = headers_for(group, token=token, now=now)
+        for origin, positions in by_origin.items():
+            if isinstance(lines, SendResult):
+                yield Refused(positions, lines)
+                continue
+            tails = [page.push_channels[position][len(origin) :] for position in positions]
+            ids = [page.ids[position] for position in positions]
+            yield RequestGroup(origin, positions, "", tails, lines, PUSH_ID_HEADER, ids, repeat(group.payload))
+
+
+def _origin_of(channel: str) -> str:
+    """The origin of an allowed channel, which begins with it."""
+    match = _ORIGIN.match(channel)
+    assert match is not None
+    return match[0].lower()
 
 
 def is_allowed(channel: str, allowed_hosts: Sequence[str]) -> bool:
@@ -180,14 +215,15 @@ class WnsSender:
         )
         self._transport = Transport(ca_file=settings.ca_file, http2=False, connections=CONNECTIONS, answer_headers=True)
 
-    async def send(self, pushes: Sequence[Push], *, deadline: float = 10.0) -> Sequence[SendResult]:
+    async def send(self, page: PushPage, *, deadline: float = 10.0) -> PageVerdict:
         """See `Sender.send`."""
-        return await send_authorized(self._transport, self._tokens, pushes, self._builder, verdict, deadline=deadline)
+        return await send_authorized(
+            self._transport, self._tokens, page, self._requests_for, verdict, deadline=deadline
+        )
 
     async def close(self) -> None:
         """See `Sender.close`."""
         await self._transport.close()
 
-    def _builder(self, token: str) -> Builder:
-        now = datetime.now(UTC)
-        return lambda push: request_for(push, token=token, allowed_hosts=self._allowed_hosts, now=now)
+    def _requests_for(self, page: PushPage, token: str) -> Iterator[RequestGroup | Refused]:
+        return requests_for(page, token=token, allowed_hosts=self._allowed_hosts, now=datetime.now(UTC))

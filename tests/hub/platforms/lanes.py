@@ -2,14 +2,17 @@
 
 import uuid
 from collections import Counter
+from collections.abc import Sequence
 
 from hub.notification import Platform
 from hub.platforms.apns.sender import ApnsSettings
-from hub.platforms.base import Push, Sender
+from hub.platforms.base import Sender
 from hub.platforms.fcm.sender import FcmSettings
 from hub.platforms.wns.sender import WnsSettings
+from hub.push import SendResult
 from sandbox.service import PushService
 from sandbox.services import PushServices
+from tests.fakes.pushes import Push, page_of, results_of
 
 PAYLOADS = {
     Platform.APNS: b'{"aps":{"alert":{"title":"Deposit","body":"1,234.56 EUR"}}}',
@@ -27,6 +30,10 @@ class Lane:
         self.service: PushService = {"apns": services.apns, "fcmv1": services.fcm, "wns": services.wns}[
             sender.platform.value
         ]
+
+    async def send(self, pushes: Sequence[Push], *, deadline: float = 10.0) -> list[SendResult]:
+        """One result a push, in order."""
+        return results_of(await self.sender.send(page_of(pushes), deadline=deadline))
 
     def pushes(self, count: int, *, first: int = 0) -> list[Push]:
         return [self.push(first + number) for number in range(count)]

@@ -11,9 +11,9 @@ import pytest
 from hub.notification import Platform
 from hub.outcome import OutcomeName, Reaction
 from hub.platforms.apns.sender import ApnsSender
-from hub.platforms.base import SendResult
 from hub.platforms.fcm.sender import FcmSender
 from hub.platforms.wns.sender import WnsSender
+from hub.push import SendResult
 from sandbox.services import PushServices
 from tests.hub.platforms.keys import p256_key, pem_of
 from tests.hub.platforms.lanes import Lane, apns_settings, fcm_settings, wns_settings
@@ -35,7 +35,7 @@ def all_delivered(results: Sequence[SendResult]) -> bool:
 
 async def test_a_page_arrives_once_with_its_push_ids_and_payload(lane: Lane) -> None:
     pushes = lane.pushes(300)
-    assert all_delivered(await lane.sender.send(pushes))
+    assert all_delivered(await lane.send(pushes))
     assert lane.taken() == Counter(push.id for push in pushes)
     journal = {entry.push_id: entry for entry in lane.services.journal}
     assert all(journal[push.id].handle == push.push_channel for push in pushes)
@@ -44,7 +44,7 @@ async def test_a_page_arrives_once_with_its_push_ids_and_payload(lane: Lane) -> 
 async def test_a_dead_channel_is_gone_and_its_neighbours_are_not(lane: Lane) -> None:
     pushes = lane.pushes(5)
     lane.service.unregister(pushes[2].push_channel)
-    results = await lane.sender.send(pushes)
+    results = await lane.send(pushes)
     assert [result.reaction.value for result in results] == ["delivered", "delivered", "gone", "delivered", "delivered"]
     assert results[2].reason in ("Unregistered", "UNREGISTERED", "The channel has expired")
     assert not results[2].lane_wide
@@ -54,7 +54,7 @@ async def test_a_refusal_of_ours_leaves_the_order_as_it_was(lane: Lane) -> None:
     pushes = lane.pushes(6)
     pushes[0] = replace(pushes[0], payload=b"x" * 6000)
     pushes[4] = replace(pushes[4], headers={"apns-topic": "a\nb"}, payload=b"y" * 6000)
-    results = await lane.sender.send(pushes)
+    results = await lane.send(pushes)
     assert [result.reaction.value for result in results] == ["drop", *["delivered"] * 3, "drop", "delivered"]
     assert lane.taken() == Counter(pushes[index].id for index in (1, 2, 3, 5))
 
@@ -66,7 +66,7 @@ async def test_trouble_at_the_service_is_for_later(lane: Lane, status: int, reac
     if lane.sender.platform is Platform.WNS and status == 429:
         status = 406
     lane.service.faults.answer(status, retry_after=7, times=1)
-    results = await lane.sender.send(lane.pushes(3))
+    results = await lane.send(lane.pushes(3))
     troubled = [result for result in results if result.reaction is not Reaction.DELIVERED]
     assert [result.reaction for result in troubled] == [reaction]
     if not (lane.sender.platform is Platform.WNS and status == 500):
@@ -74,39 +74,39 @@ async def test_trouble_at_the_service_is_for_later(lane: Lane, status: int, reac
 
 
 async def test_a_stalled_service_costs_no_more_than_the_deadline(lane: Lane) -> None:
-    await lane.sender.send(lane.pushes(1))
+    await lane.send(lane.pushes(1))
     lane.service.faults.hold()
     loop = asyncio.get_running_loop()
     before = loop.time()
     pushes = lane.pushes(3, first=10)
-    results = await lane.sender.send(pushes, deadline=0.3)
+    results = await lane.send(pushes, deadline=0.3)
     assert loop.time() - before < 9  # without a deadline of its own it would be ten
     assert {(result.reaction, result.outcome, result.timed_out) for result in results} == {
         (Reaction.RETRY, OutcomeName.PNS_UNREACHABLE, True)
     }
     lane.service.faults.clear()
-    assert all_delivered(await lane.sender.send(pushes))
+    assert all_delivered(await lane.send(pushes))
 
 
 async def test_a_black_hole_is_left_with_the_first_deadline(lane: Lane) -> None:
-    await lane.sender.send(lane.pushes(1))
+    await lane.send(lane.pushes(1))
     lane.service.faults.black_hole()
-    assert all(result.timed_out for result in await lane.sender.send(lane.pushes(3), deadline=0.3))
+    assert all(result.timed_out for result in await lane.send(lane.pushes(3), deadline=0.3))
     lane.service.faults.silent = False
-    assert all_delivered(await lane.sender.send(lane.pushes(3)))
+    assert all_delivered(await lane.send(lane.pushes(3)))
 
 
 async def test_a_connection_reset_is_for_later_and_the_next_page_goes_through(lane: Lane) -> None:
     lane.service.faults.drop_connection(times=1, accepted=True)
-    results = await lane.sender.send(lane.pushes(3))
+    results = await lane.send(lane.pushes(3))
     assert {result.reaction for result in results} <= {Reaction.DELIVERED, Reaction.RETRY}
-    assert all_delivered(await lane.sender.send(lane.pushes(3)))
+    assert all_delivered(await lane.send(lane.pushes(3)))
 
 
 async def test_a_closed_sender_gives_pushes_back_for_later(lane: Lane) -> None:
-    await lane.sender.send(lane.pushes(1))
+    await lane.send(lane.pushes(1))
     await lane.sender.close()
-    results = await lane.sender.send(lane.pushes(2))
+    results = await lane.send(lane.pushes(2))
     assert {result.reaction for result in results} == {Reaction.RETRY}
 
 
@@ -115,12 +115,12 @@ async def test_nothing_is_lost_or_repeated_over_goaways(platform: str, apns: Lan
     lane = {"apns": apns, "fcm": fcm}[platform]
     lane.service.faults.goaway_after(250)
     pushes = lane.pushes(1500)
-    assert all_delivered(await lane.sender.send(pushes, deadline=60))
+    assert all_delivered(await lane.send(pushes, deadline=60))
     assert lane.taken() == Counter(push.id for push in pushes)
 
 
 async def test_apns_begins_with_one_stream_and_no_stream_is_refused(apns: Lane) -> None:
-    results = await apns.sender.send(apns.pushes(500), deadline=60)
+    results = await apns.send(apns.pushes(500), deadline=60)
     assert all_delivered(results)
     assert apns.service.connections == 1
 
@@ -129,7 +129,7 @@ async def test_apns_slowed_down_to_one_stream_by_an_error_comes_up_again(apns: L
     apns.services.apns.slow_after_errors = True
     pushes = apns.pushes(400)
     pushes[50] = replace(pushes[50], headers={"apns-push-type": "unknown"})
-    results = await apns.sender.send(pushes, deadline=60)
+    results = await apns.send(pushes, deadline=60)
     assert results[50].reason == "InvalidPushType"
     assert all_delivered([*results[:50], *results[51:]])
 
@@ -137,24 +137,24 @@ async def test_apns_slowed_down_to_one_stream_by_an_error_comes_up_again(apns: L
 async def test_a_flood_of_dead_tokens_costs_a_connection_and_no_living_phone(apns: Lane) -> None:
     pushes = apns.pushes(400)
     unknown = [replace(push, id=str(uuid.uuid4()), push_channel=push.push_channel[::-1]) for push in pushes[:250]]
-    results = await apns.sender.send([*unknown, *pushes], deadline=60)
+    results = await apns.send([*unknown, *pushes], deadline=60)
     assert Counter(result.outcome for result in results[:250]) == {OutcomeName.BAD_CHANNEL: 250}
     assert all_delivered(results[250:])
 
 
 @pytest.mark.parametrize("reason", ["ExpiredProviderToken", "UnrelatedKeyIdInToken"])
 async def test_apns_pushes_with_a_stale_token_go_once_more_over_a_new_connection(apns: Lane, reason: str) -> None:
-    await apns.sender.send(apns.pushes(1))
+    await apns.send(apns.pushes(1))
     apns.service.faults.answer(403, reason, times=3)
     pushes = apns.pushes(10)
-    assert all_delivered(await apns.sender.send(pushes))
+    assert all_delivered(await apns.send(pushes))
     assert sum(entry.reason == reason for entry in apns.services.journal) == 3
 
 
 async def test_an_apns_token_that_stays_stale_stops_the_lane(apns: Lane) -> None:
     apns.service.faults.answer(403, "ExpiredProviderToken")
     push = apns.push(1)
-    results = await apns.sender.send([push])
+    results = await apns.send([push])
     assert (results[0].reaction, results[0].outcome, results[0].lane_wide) == (
         Reaction.CONFIG,
         OutcomeName.INVALID_TOKEN,
@@ -165,7 +165,7 @@ async def test_an_apns_token_that_stays_stale_stops_the_lane(apns: Lane) -> None
 
 async def test_a_foreign_apns_key_stops_the_lane_and_touches_no_phone(services: PushServices) -> None:
     sender = ApnsSender(replace(apns_settings(services), key=pem_of(p256_key())))
-    results = await sender.send(Lane(services, sender).pushes(20))
+    results = await (lane := Lane(services, sender)).send(lane.pushes(20))
     assert {(result.reaction, result.reason, result.lane_wide) for result in results} == {
         (Reaction.CONFIG, "InvalidProviderToken", True)
     }
@@ -174,25 +174,25 @@ async def test_a_foreign_apns_key_stops_the_lane_and_touches_no_phone(services: 
 
 async def test_apns_refusing_a_token_update_pauses_the_lane_until_a_token_is_taken_again(apns: Lane) -> None:
     apns.service.faults.answer(429, "TooManyProviderTokenUpdates", times=1)
-    refused = await apns.sender.send(apns.pushes(1))
+    refused = await apns.send(apns.pushes(1))
     assert (refused[0].reaction, refused[0].outcome, refused[0].lane_wide) == (
         Reaction.THROTTLED,
         OutcomeName.THROTTLED,
         True,
     )
     # This connection had taken the newer token after all, so the one before, if it is young enough, is refused in turn.
-    await apns.sender.send(apns.pushes(1))
-    assert all_delivered(await apns.sender.send(apns.pushes(1)))
+    await apns.send(apns.pushes(1))
+    assert all_delivered(await apns.send(apns.pushes(1)))
 
 
 async def test_an_access_token_is_asked_for_once_and_again_when_it_is_stale(oauth: Lane) -> None:
     tokens = oauth.services.fcm.tokens if oauth.sender.platform is Platform.FCM else oauth.services.wns.tokens
     for _ in range(2):
-        await asyncio.gather(*(oauth.sender.send(oauth.pushes(5)) for _ in range(4)))
+        await asyncio.gather(*(oauth.send(oauth.pushes(5)) for _ in range(4)))
     assert tokens.issued == 1
     tokens.revoke_all()
     pushes = oauth.pushes(20)
-    assert all_delivered(await oauth.sender.send(pushes))
+    assert all_delivered(await oauth.send(pushes))
     assert tokens.issued == 2
     assert all(oauth.taken()[push.id] == 1 for push in pushes)
 
@@ -200,7 +200,7 @@ async def test_an_access_token_is_asked_for_once_and_again_when_it_is_stale(oaut
 async def test_a_service_that_never_takes_the_access_token_stops_the_lane(oauth: Lane) -> None:
     oauth.service.faults.answer(401)
     push = oauth.push(1)
-    results = await oauth.sender.send([push])
+    results = await oauth.send([push])
     assert (results[0].reaction, results[0].outcome, results[0].lane_wide) == (
         Reaction.CONFIG,
         OutcomeName.INVALID_TOKEN,
@@ -214,7 +214,7 @@ async def test_a_refused_credential_stops_the_lane_and_nothing_is_sent(services:
         FcmSender(replace(fcm_settings(services), client_email="somebody@else.example")),
         WnsSender(replace(wns_settings(services), client_secret="wrong")),
     ):
-        results = await sender.send(Lane(services, sender).pushes(3))
+        results = await (lane := Lane(services, sender)).send(lane.pushes(3))
         assert {(result.reaction, result.outcome, result.lane_wide) for result in results} == {
             (Reaction.CONFIG, OutcomeName.INVALID_CREDENTIALS, True)
         }
@@ -224,7 +224,7 @@ async def test_a_refused_credential_stops_the_lane_and_nothing_is_sent(services:
 
 async def test_a_wns_channel_elsewhere_never_sees_our_token(wns: Lane) -> None:
     push = replace(wns.push(1), push_channel=wns.push(1).push_channel.replace("127.0.0.1", "localhost"))
-    results = await wns.sender.send([push])
+    results = await wns.send([push])
     assert (results[0].reaction, results[0].outcome) == (Reaction.DROP, OutcomeName.BAD_CHANNEL)
     assert not len(wns.services.journal)
 
@@ -232,22 +232,22 @@ async def test_a_wns_channel_elsewhere_never_sees_our_token(wns: Lane) -> None:
 async def test_a_wns_channel_of_another_app_is_not_the_lane_s_fault(wns: Lane) -> None:
     push = wns.push(1)
     wns.services.wns.register(push.push_channel, app="another")
-    results = await wns.sender.send([push])
+    results = await wns.send([push])
     assert (results[0].outcome, results[0].lane_wide) == (OutcomeName.WRONG_TOKEN, False)
-    assert all_delivered(await wns.sender.send(wns.pushes(2, first=5)))
+    assert all_delivered(await wns.send(wns.pushes(2, first=5)))
 
 
 async def test_a_wns_toast_for_a_device_that_is_away_is_dropped(wns: Lane) -> None:
     push = wns.push(1)
     wns.services.wns.set_device(push.push_channel, "disconnected")
-    results = await wns.sender.send([push])
+    results = await wns.send([push])
     assert (results[0].reaction, results[0].outcome) == (Reaction.DROP, OutcomeName.CHANNEL_DISCONNECTED)
 
 
 async def test_the_fcm_quota_throttles_the_lane(fcm: Lane) -> None:
     fcm.services.fcm.quota_per_minute = 5
     fcm.services.fcm.quota_retry_after = 30
-    results = await fcm.sender.send(fcm.pushes(8))
+    results = await fcm.send(fcm.pushes(8))
     throttled = [result for result in results if result.reaction is not Reaction.DELIVERED]
     assert [(result.outcome, result.retry_after, result.lane_wide) for result in throttled] == [
         (OutcomeName.THROTTLED, 30.0, True)

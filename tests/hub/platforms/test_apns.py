@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from hub.notification import Priority
 from hub.outcome import OutcomeName, Reaction
-from hub.platforms.apns.sender import REASONS, ApnsRequests, ApnsSettings, headers_for, verdict
-from hub.platforms.base import Push, SendResult
-from hub.transport.client import Request
+from hub.platforms.apns.sender import REASONS, ApnsSettings, headers_for, requests_for, verdict
+from hub.push import SendResult
+from tests.fakes.pushes import Push, page_of
+from tests.fakes.requests import Request, requests_in
 
 TOKEN = "0A" * 32
 PUSH = Push(id="6f1c9a3e-1111-4222-8333-000000000001", push_channel=TOKEN, payload=b'{"aps":{"alert":"hello"}}')
@@ -131,8 +132,12 @@ def test_the_time_to_wait_is_apples_or_a_minute_for_a_device_that_gets_too_much(
     assert verdict(429, headers, orjson.dumps({"reason": reason})).retry_after == seconds
 
 
+def requests(*pushes: Push) -> list[Request | SendResult]:
+    return requests_in(requests_for(page_of(pushes), origin="https://apns", topic="t", token="jwt"))
+
+
 def lines_of(push: Push) -> dict[str, str]:
-    lines = headers_for(push, topic="com.example.app")
+    lines = headers_for(push.group, topic="com.example.app")
     assert isinstance(lines, list), lines
     return dict(line.decode().split(": ", 1) for line in lines)
 
@@ -214,20 +219,21 @@ def test_headers_are_derived_unless_given(push: Push, expected: dict[str, str]) 
     ],
 )
 def test_a_push_that_apple_would_refuse_is_not_sent(push: Push, outcome: OutcomeName, words: str) -> None:
-    refusal = ApnsRequests(url="https://apns/", topic="t", token="jwt").request_for(push)
+    sent, refusal = requests(PUSH, push)
+    assert isinstance(sent, Request)
     assert isinstance(refusal, SendResult)
     assert (refusal.reaction, refusal.outcome) == (Reaction.DROP, outcome)
     assert words in refusal.reason
 
 
 def test_the_limits_themselves_are_allowed() -> None:
-    assert isinstance(headers_for(replace(PUSH, payload=b" " * 4096, collapse_key="k" * 64), topic="t"), list)
+    assert isinstance(headers_for(replace(PUSH, payload=b" " * 4096, collapse_key="k" * 64).group, topic="t"), list)
     voip = replace(PUSH, payload=b" " * 5120, headers={"apns-push-type": "voip"})
-    assert isinstance(headers_for(voip, topic="t"), list)
+    assert isinstance(headers_for(voip.group, topic="t"), list)
 
 
 def test_a_request_carries_token_id_and_payload() -> None:
-    request = ApnsRequests(url="https://apns/3/device/", topic="t", token="jwt").request_for(PUSH)
+    (request,) = requests(PUSH)
     assert request == Request(
         f"https://apns/3/device/{TOKEN}",
         [
@@ -242,7 +248,6 @@ def test_a_request_carries_token_id_and_payload() -> None:
 
 
 def test_what_pushes_do_not_share_is_not_carried_from_one_to_the_next() -> None:
-    requests = ApnsRequests(url="https://apns/", topic="t", token="jwt")
     pushes = [
         PUSH,
         replace(PUSH, payload=SILENT),
@@ -254,9 +259,7 @@ def test_what_pushes_do_not_share_is_not_carried_from_one_to_the_next() -> None:
         replace(PUSH, payload=b" " * 5000),
         PUSH,
     ]
-    for push in pushes:
-        alone = ApnsRequests(url="https://apns/", topic="t", token="jwt").request_for(push)
-        assert requests.request_for(push) == alone
+    assert requests(*pushes) == [each for push in pushes for each in requests(push)]
 
 
 def test_the_key_stays_out_of_sight() -> None:

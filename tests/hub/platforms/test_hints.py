@@ -14,11 +14,11 @@ from hub.delivery.remote import request_for as remote_request
 from hub.delivery.remote_settings import RemoteSettings
 from hub.notification import EVERYONE, NativeContent, Notification, Platform
 from hub.outcome import Reaction
-from hub.platforms.base import Push
-from hub.platforms.fcm.sender import FcmRequests
+from hub.platforms.fcm.sender import requests_for as fcm_requests
 from hub.platforms.hints import MAX_COLLAPSE_ID, collapse_id, fcm_key, fit_headers, wns_tag
-from hub.platforms.wns.sender import request_for as wns_request
-from hub.transport.client import Request
+from hub.platforms.wns.sender import requests_for as wns_requests
+from tests.fakes.pushes import Push, page_of
+from tests.fakes.requests import Request, requests_in
 from tests.hub.platforms.lanes import Lane
 
 LONG = "order-" + "7" * 68
@@ -31,6 +31,18 @@ SILENT = b'{"aps":{"content-available":1}}'
 SHOWN = b'{"message":{"notification":{"title":"hello"}}}'
 TOAST = b'<toast><visual><binding template="ToastText01"><text id="1">hello</text></binding></visual></toast>'
 PUSH = Push(id="01234567-89ab-cdef-0123-000000000001", push_channel="x", payload=b"", collapse_id="0123-1")
+
+
+def fcm_request(push: Push) -> Request:
+    (made,) = requests_in(fcm_requests(page_of([push]), origin="https://fcm", path="/send", token="t", now=NOW))
+    assert isinstance(made, Request)
+    return made
+
+
+def wns_request(push: Push) -> Request:
+    (made,) = requests_in(wns_requests(page_of([push]), token="t", allowed_hosts=["h"], now=NOW))
+    assert isinstance(made, Request)
+    return made
 
 
 def android(fields: Mapping[str, Any], **message: Any) -> bytes:
@@ -62,7 +74,7 @@ KEYS = [
 async def test_a_collapse_key_of_any_text_reaches_every_phone(lanes: list[Lane], key: str) -> None:
     """The sandbox refuses what the services document: 64 bytes for Apple, 16 letters and digits for Windows."""
     for lane in lanes:
-        (result,) = await lane.sender.send([replace(lane.push(1), collapse_key=key)])
+        (result,) = await lane.send([replace(lane.push(1), collapse_key=key)])
         assert (lane.sender.platform, result.reaction, result.reason) == (
             lane.sender.platform,
             Reaction.DELIVERED,
@@ -122,31 +134,27 @@ WNS_HINTS = [
 async def test_a_header_that_only_hints_costs_no_iphone_its_push(
     apns: Lane, headers: Mapping[str, str], payload: bytes
 ) -> None:
-    (result,) = await apns.sender.send([replace(apns.push(1), headers=headers, payload=payload, expires_at=FAR)])
+    (result,) = await apns.send([replace(apns.push(1), headers=headers, payload=payload, expires_at=FAR)])
     assert (result.reaction, result.reason) == (Reaction.DELIVERED, "")
 
 
 @pytest.mark.parametrize(("payload",), FCM_HINTS, ids=lambda payload: payload.decode()[:60])
 async def test_a_field_that_only_hints_costs_no_android_its_push(fcm: Lane, payload: bytes) -> None:
     push = replace(fcm.push(1), payload=payload, collapse_key="k" * 60, expires_at=FAR)
-    (result,) = await fcm.sender.send([push])
+    (result,) = await fcm.send([push])
     assert (result.reaction, result.reason) == (Reaction.DELIVERED, "")
 
 
 @pytest.mark.parametrize(("headers",), WNS_HINTS, ids=ascii)
 async def test_a_header_that_only_hints_costs_no_pc_its_push(wns: Lane, headers: Mapping[str, str]) -> None:
     push = replace(wns.push(1), headers=headers, payload=TOAST, expires_at=FAR)
-    (result,) = await wns.sender.send([push])
+    (result,) = await wns.send([push])
     assert (result.reaction, result.reason) == (Reaction.DELIVERED, "")
 
 
 def test_a_time_to_live_beyond_what_fits_is_the_longest() -> None:
-    fcm = FcmRequests(url="u", token="t", now=NOW).request_for(replace(PUSH, payload=SHOWN, expires_at=FAR))
-    wns = wns_request(
-        replace(PUSH, push_channel="https://h/", payload=TOAST, expires_at=FAR), token="t", allowed_hosts=["h"], now=NOW
-    )
-    assert isinstance(fcm, Request)
-    assert isinstance(wns, Request)
+    fcm = fcm_request(replace(PUSH, payload=SHOWN, expires_at=FAR))
+    wns = wns_request(replace(PUSH, push_channel="https://h/", payload=TOAST, expires_at=FAR))
     assert orjson.loads(fcm.body)["message"]["android"]["ttl"] == "2419200s"
     assert b"x-wns-ttl: 2592000" in wns.headers
 
@@ -192,8 +200,7 @@ def test_what_is_left_of_any_hint_is_plain(fields: dict[str, str]) -> None:
 
 
 def tag_of(payload: bytes, **changes: Any) -> Any:
-    request = FcmRequests(url="u", token="t", now=NOW).request_for(replace(PUSH, payload=payload, **changes))
-    assert isinstance(request, Request)
+    request = fcm_request(replace(PUSH, payload=payload, **changes))
     return (orjson.loads(request.body)["message"].get("android", {}).get("notification") or {}).get("tag")
 
 
@@ -227,8 +234,7 @@ def test_a_tag_leaves_the_rest_of_the_message_as_it_was() -> None:
         webpush={"notification": {"tag": "own"}},
         data={"c": "d"},
     )
-    request = FcmRequests(url="u", token="t", now=NOW).request_for(replace(PUSH, payload=payload))
-    assert isinstance(request, Request)
+    request = fcm_request(replace(PUSH, payload=payload))
     message = orjson.loads(request.body)["message"]
     assert message.pop("token") == "x"
     assert message["android"].pop("priority") == "high"
@@ -257,9 +263,7 @@ WNS_TAGS = [
 def test_a_toast_has_a_tag_and_a_group_and_what_is_no_toast_has_none(
     payload: bytes, changes: Mapping[str, Any], expected: Mapping[str, str]
 ) -> None:
-    push = replace(PUSH, push_channel="https://h/", payload=payload, **changes)
-    request = wns_request(push, token="t", allowed_hosts=["h"], now=NOW)
-    assert isinstance(request, Request)
+    request = wns_request(replace(PUSH, push_channel="https://h/", payload=payload, **changes))
     fields = dict(line.decode().split(": ", 1) for line in request.headers)
     assert {name: value for name, value in fields.items() if name in ("x-wns-tag", "x-wns-group")} == expected
 
@@ -284,7 +288,7 @@ async def test_an_alert_has_a_collapse_id_and_what_shows_none_does_not(
     apns: Lane, payload: bytes, changes: Mapping[str, Any], expected: str | None
 ) -> None:
     push = replace(apns.push(1), payload=payload, collapse_id="0123-1", **changes)
-    await apns.sender.send([push])
+    await apns.send([push])
     (entry,) = apns.services.journal.of_push(push.id)
     assert entry.headers.get("apns-collapse-id") == expected
 
@@ -295,7 +299,7 @@ def test_hints_of_a_remote_hub_are_made_to_fit_too() -> None:
     )
     sent = Notification(id="0" * 32, hub="app", audience=EVERYONE, content=content)
     settings = RemoteSettings(endpoint="https://h", hub="app", key_name="n", key="k")
-    request = remote_request(sent, settings, authorization="a")
+    (request,) = requests_in([remote_request(sent, settings, authorization="a")])
     assert isinstance(request, Request)
     names = [line.split(b":")[0] for line in request.headers]
     assert f"apns-collapse-id: {collapse_id(LONG)}".encode() in request.headers

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.outcome import OutcomeName, Reaction
-from hub.platforms.base import SendResult
-from hub.platforms.results import retry_after
+from hub.push import SendResult
+from hub.transport.answers import retry_after
 from hub.transport.oauth import AccessTokens, token_from
 from sandbox.exchange import Answer, Exchange
 from sandbox.faults import Faults

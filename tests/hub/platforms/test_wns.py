@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from hub.notification import Priority
 from hub.outcome import OutcomeName, Reaction
-from hub.platforms.base import Push, SendResult
-from hub.platforms.wns.sender import WnsSettings, is_allowed, request_for, verdict
-from hub.transport.client import Request
+from hub.platforms.wns.sender import WnsSettings, is_allowed, requests_for, verdict
+from hub.push import SendResult
+from tests.fakes.pushes import Push, page_of
+from tests.fakes.requests import Request, requests_in
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 HOSTS = (".notify.windows.com",)
@@ -82,7 +83,12 @@ def test_the_service_s_own_words_are_the_reason() -> None:
 
 
 def request(push: Push) -> Request | SendResult:
-    return request_for(push, token="EgAa", allowed_hosts=HOSTS, now=NOW)
+    (made,) = requests(push)
+    return made
+
+
+def requests(*pushes: Push) -> list[Request | SendResult]:
+    return requests_in(requests_for(page_of(pushes), token="EgAa", allowed_hosts=HOSTS, now=NOW))
 
 
 def fields_of(push: Push) -> dict[str, str]:

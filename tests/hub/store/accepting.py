@@ -4,10 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from hub.acceptance import DeadLetter, Ingest
 from hub.notification import EVERYONE, NativeContent, Notification, Platform, Priority, TemplateContent
 from hub.outcome import State
-from hub.store.base import DeadLetter, Ingest, Lane, Store
+from hub.store.base import Store
 from hub.store.seen import SeenWindow
+from hub.work import Lane
 from tests.fakes.clock import FakeClock
 from tests.hub.examples import HUB, arrival, arrivals, notification
 from tests.hub.store.harness import LEASE, WHOLE, Stores, Suite, ids, lease

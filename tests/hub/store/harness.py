@@ -7,8 +7,9 @@ import pytest
 
 from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName
-from hub.store.base import Lane, PageResult, Store, Work
+from hub.store.base import PageResult, Store, Work
 from hub.store.seen import SeenWindow
+from hub.work import Lane
 from tests.fakes.clock import FakeClock
 from tests.hub.examples import arrivals
 

@@ -3,10 +3,12 @@
 import pytest
 from pyroaring import BitMap
 
+from hub.acceptance import Ingest
 from hub.errors import NotFoundError
 from hub.notification import EVERYONE, NativeContent, Platform
 from hub.outcome import OutcomeName, State
-from hub.store.base import Audience, Failed, Ingest, Lane, PageResult, QueueState, RetryPage, Store
+from hub.store.base import Audience, Failed, PageResult, QueueState, RetryPage, Store
+from hub.work import Lane
 from tests.fakes.clock import FakeClock
 from tests.hub.examples import HUB, notification
 from tests.hub.store.accepting import dead_letter

@@ -6,7 +6,8 @@ from pyroaring import BitMap
 
 from hub.notification import Platform
 from hub.outcome import State
-from hub.store.base import Audience, Lane, PageResult, RetryPage, Store
+from hub.store.base import Audience, PageResult, RetryPage, Store
+from hub.work import Lane
 from tests.fakes.clock import FakeClock
 from tests.hub.examples import HUB, notification
 from tests.hub.store.harness import LEASE, Stores, Suite, enqueue, ids, lease, lease_pages, take, went_well
@@ -116,7 +117,7 @@ class Leasing(Suite):
         await store.expand(scheduled, Audience(pages=[fcm]), started_at=clock())
 
         async def orphaned(*served: tuple[str, Platform], begun_before: float, limit: int = 9) -> list[tuple[str, str]]:
-            pages = await store.lease_strays(served, limit, begun_before=begun_before, until=clock() + LEASE)
+            pages = await store.lease_orphans(served, limit, begun_before=begun_before, until=clock() + LEASE)
             await store.release(pages)
             assert {page.lane for page in pages} <= {Lane.BROADCAST}
             return sorted((page.notification.id, str(page.platform)) for page in pages)

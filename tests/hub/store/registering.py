@@ -13,7 +13,7 @@ from hub.outcome import OutcomeName
 from hub.store.base import Failed, PageResult, Store, Target
 from tests.fakes.clock import FakeClock
 from tests.hub.examples import HUB, installation, notification
-from tests.hub.store.harness import Suite, enqueue, lease, take
+from tests.hub.store.harness import Suite, take
 
 DAY = 24 * 3600.0
 GONE = OutcomeName.EXPIRED_CHANNEL
@@ -75,21 +75,6 @@ class Registering(Suite):
             await store.get_installation("other", "ann")
         with pytest.raises(NotFoundError):
             await store.get_installation("nobody's", "ann")
-
-    async def test_a_hub_is_one_however_it_is_spelled_and_is_said_as_it_was_last(
-        self, store: Store, clock: FakeClock
-    ) -> None:
-        await store.put_installations(HUB, [installation("ann", "news")])
-        assert (await store.get_installation(HUB.upper(), "ann")).id == "ann"
-        for spelled in (HUB.upper(), HUB.title()):
-            await store.put_installations(spelled, [installation("bob", "news")])
-            assert (spelled, Platform.FCM) in await store.registrations_by_platform()
-        await enqueue(store, clock, notification("news", hub=HUB.upper()))
-        await store.spell_hubs([HUB, "another"])
-        (work,) = await lease(store, clock)
-        assert work.notification.hub == HUB
-        (audience,) = await store.audiences([work.notification])
-        assert len(audience.targets) == 2
 
     async def test_a_replaced_installation_keeps_its_ordinals_and_loses_what_it_no_longer_has(
         self, store: Store

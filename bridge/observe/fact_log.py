@@ -1,0 +1,268 @@
+"""A log line for each fact worth one; the lines of an event, from receipt to outcome, carry one event id."""
+
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import structlog
+
+from bridge.observe.facts import (
+    REMOTE,
+    ConfigurationApplied,
+    EventOutcome,
+    EventsStored,
+    InFlightEvent,
+    MessagesGivenUp,
+    SourceChanged,
+    SourceState,
+    Started,
+)
+from bridge.observe.telemetry import Takes
+from hub.acceptance import DeadLetter
+from hub.facts import (
+    BreakerClosed,
+    BreakerOpened,
+    ChannelsGone,
+    Crashed,
+    DeadLettersStored,
+    LeasesExpired,
+    LeasesLost,
+    NotificationUnreached,
+    PropertiesMissing,
+    PushesDeferred,
+    PushesEnded,
+    PushesRetried,
+    RemoteAnswered,
+    SendAccepted,
+    StoreFailed,
+    StoreRecovered,
+)
+from hub.notification import Notification, Platform, TemplateContent
+from hub.outcome import ENDED_WELL, OutcomeName, Unreached
+
+_MAX_REASON = 200
+"""Characters of what a service said: its words are not ours, and their length neither."""
+
+_MAX_NAMES = 20
+"""Properties of a template or a notification that a line names."""
+
+_ORDINARY = frozenset([Unreached.NO_REGISTRATION, Unreached.NO_TAG, Unreached.OTHER_PLATFORM, Unreached.GONE])
+"""What happens with nothing wrong: a customer without the app, a phone of the other make. The others need somebody."""
+
+_log = structlog.get_logger("pushbridge")
+
+
+class FactLog:
+    """Writes lines; a store that fails is a line for each operation and cause until everything works again."""
+
+    def __init__(self) -> None:
+        self._store_failures: set[tuple[str, str]] = set()
+        self.takes: Takes = {
+            EventsStored: self._events_stored,
+            MessagesGivenUp: self._messages_given_up,
+            SourceChanged: self._source_changed,
+            SendAccepted: self._send_accepted,
+            PropertiesMissing: self._properties_missing,
+            PushesEnded: self._pushes_ended,
+            PushesRetried: self._pushes_retried,
+            PushesDeferred: self._pushes_deferred,
+            RemoteAnswered: self._remote_answered,
+            NotificationUnreached: self._notification_unreached,
+            ChannelsGone: self._channels_gone,
+            BreakerOpened: self._breaker_opened,
+            BreakerClosed: self._breaker_closed,
+            DeadLettersStored: self._dead_letters_stored,
+            LeasesLost: self._leases_lost,
+            LeasesExpired: self._leases_expired,
+            StoreFailed: self._store_failed,
+            StoreRecovered: self._store_recovered,
+            Crashed: self._crashed,
+            Started: self._started,
+            ConfigurationApplied: self._configuration_applied,
+        }
+
+    # The process
+
+    def _started(self, fact: Started) -> None:
+        _log.info("started", **{name: getattr(fact, name) for name in Started.__slots__})
+
+    def _configuration_applied(self, fact: ConfigurationApplied) -> None:
+        _log.info(
+            "configuration applied",
+            revision=fact.revision,
+            config_hash=fact.config_hash,
+            stopped=fact.stopped,
+            started=fact.started,
+        )
+
+    # The intake
+
+    def _events_stored(self, fact: EventsStored) -> None:
+        for event in fact.events:
+            if event.outcome is not EventOutcome.SUPPRESSED and event.dead_letters:
+                _log_dead_letters(event.dead_letters)
+            if event.outcome is EventOutcome.DEAD_LETTER and not event.dead_letters:
+                reason = "" if event.reason is None else event.reason.value
+                _log.warning("event refused", **_received(event), reason=reason, detail=event.detail)
+                continue
+            _log.info("event taken", **_received(event), end=event.outcome.value, rules=event.decision.matched)
+
+    def _messages_given_up(self, fact: MessagesGivenUp) -> None:
+        for event in fact.events:
+            detail = "it was taken back before it was stored: it comes again"
+            _log.warning("message given up", **_received(event), detail=detail)
+
+    def _source_changed(self, fact: SourceChanged) -> None:
+        status = fact.status
+        level = _log.info if status.state in (SourceState.RUNNING, SourceState.STOPPED) else _log.warning
+        level("source", source=status.name, state=status.state.value, detail=status.detail)
+
+    # The hub
+
+    def _send_accepted(self, fact: SendAccepted) -> None:
+        _log.info("send taken", **_about(fact.notification))
+
+    def _properties_missing(self, fact: PropertiesMissing) -> None:
+        content = fact.notification.content
+        given = sorted(content.properties) if isinstance(content, TemplateContent) else []
+        _log.warning(
+            "template property missing",
+            **_about(fact.notification),
+            platform=fact.platform.value,
+            missing=sorted(fact.names)[:_MAX_NAMES],
+            given=given[:_MAX_NAMES],
+            detail="a template asks for what the notification has not, and the phone shows nothing in its place",
+        )
+
+    def _pushes_ended(self, fact: PushesEnded) -> None:
+        """A line for each platform; a warning, which says how many and why, if one of its pushes ended badly."""
+        failed = sum(count for outcome, count in fact.outcomes.items() if outcome not in ENDED_WELL)
+        said = {"platform": fact.platform.value, "outcomes": _counts(fact.outcomes)}
+        if failed:
+            reason = fact.reason[:_MAX_REASON]
+            _log.warning("pushed", **_about(fact.notification), **said, failed=failed, reason=reason)
+        else:
+            _log.info("pushed", **_about(fact.notification), **said)
+
+    def _pushes_retried(self, fact: PushesRetried) -> None:
+        _log.warning(
+            "pushes to be tried again",
+            **_about(fact.notification),
+            platform=fact.platform.value,
+            outcomes=_counts(fact.outcomes),
+            reason=fact.reason[:_MAX_REASON],
+            due_at=_instant(fact.due_at),
+        )
+
+    def _pushes_deferred(self, fact: PushesDeferred) -> None:
+        _log.warning(
+            "deferred: breaker open",
+            **_about(fact.notification),
+            platform=_service(fact.platform),
+            reason=fact.reason[:_MAX_REASON],
+            due_at=_instant(fact.due_at),
+        )
+
+    def _remote_answered(self, fact: RemoteAnswered) -> None:
+        ended = fact.due_at is None
+        is_taken = fact.outcome is OutcomeName.SUCCESS
+        level = _log.info if is_taken else _log.warning
+        level(
+            "handed over" if is_taken else "not handed over" if ended else "to be handed over again",
+            **_about(fact.notification),
+            outcome=fact.outcome.value,
+            ended=ended,
+            **({"reason": fact.reason[:_MAX_REASON]} if fact.reason else {}),
+            **({} if fact.due_at is None else {"due_at": _instant(fact.due_at)}),
+        )
+
+    def _notification_unreached(self, fact: NotificationUnreached) -> None:
+        level = _log.info if fact.why in _ORDINARY else _log.warning
+        level("nobody reached", **_about(fact.notification), reason=fact.why.value, detail=fact.why.meaning)
+
+    def _channels_gone(self, fact: ChannelsGone) -> None:
+        _log.info("push channels gone", hub=fact.hub, platform=fact.platform.value, count=fact.count)
+
+    def _breaker_opened(self, fact: BreakerOpened) -> None:
+        cause, until = fact.cause[:_MAX_REASON], _instant(fact.until)
+        _log.warning("breaker open", hub=fact.hub, platform=_service(fact.platform), cause=cause, until=until)
+
+    def _breaker_closed(self, fact: BreakerClosed) -> None:
+        said = {"cause": fact.why, "open_for_seconds": round(fact.seconds, 1)}
+        _log.info("breaker closed", hub=fact.hub, platform=_service(fact.platform), **said)
+
+    def _dead_letters_stored(self, fact: DeadLettersStored) -> None:
+        _log_dead_letters(fact.dead_letters)
+
+    def _leases_lost(self, fact: LeasesLost) -> None:
+        _log.warning("lease lost", queue=fact.lane.value, count=fact.count)
+
+    def _leases_expired(self, fact: LeasesExpired) -> None:
+        _log.warning("lease expired", queue=fact.lane.value, count=fact.count)
+
+    def _store_failed(self, fact: StoreFailed) -> None:
+        failure = (fact.operation, str(fact.error))
+        if failure not in self._store_failures:
+            self._store_failures.add(failure)
+            _log.error("store failed", operation=fact.operation, error=str(fact.error))
+
+    def _store_recovered(self, fact: StoreRecovered) -> None:
+        self._store_failures.clear()
+        _log.info("store works again", failed_for_seconds=round(fact.seconds, 1))
+
+    def _crashed(self, fact: Crashed) -> None:
+        error = fact.error
+        while isinstance(error, ExceptionGroup):  # of a TaskGroup: what failed first is what matters
+            error = error.exceptions[0]
+        _log.error("defect", work=fact.work, error=type(error).__name__, trace=_trace(error))
+
+
+def _log_dead_letters(dead_letters: Sequence[DeadLetter]) -> None:
+    for letter in dead_letters:
+        _log.warning(
+            "dead letter",
+            event_id=letter.event_id,
+            source=letter.source,
+            rule=letter.rule,
+            stage=letter.stage,
+            reason=letter.reason,
+            detail=letter.detail,
+        )
+
+
+def _about(notification: Notification) -> dict[str, str]:
+    """What names a notification on every line about it."""
+    return {
+        "event_id": notification.event_id,
+        "notification_id": notification.id,
+        "source": notification.source,
+        "rule": notification.rule,
+        "hub": notification.hub,
+    }
+
+
+def _service(platform: Platform | None) -> str:
+    return REMOTE if platform is None else platform.value
+
+
+def _counts(outcomes: Mapping[OutcomeName, int]) -> dict[str, int]:
+    return {outcome.value: count for outcome, count in outcomes.items()}
+
+
+def _instant(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def _received(event: InFlightEvent) -> dict[str, str]:
+    """Which event it is, and what its broker calls the message."""
+    message = event.message
+    broker = {"message_id": message.id, "position": message.position}
+    named = {name: value for name, value in broker.items() if value is not None}
+    return {"event_id": event.event_id, "source": message.source, **named}
+
+
+def _trace(error: Exception) -> str:
+    """Where it happened, without the values that an exception's text may hold."""
+    frames = traceback.extract_tb(error.__traceback__ or sys.exc_info()[2])
+    return " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames[-6:]))

@@ -1,0 +1,164 @@
+"""What intake and process do, as facts, and the words that the facts are made of; the hub's facts are in `hub.facts`.
+
+Intake, listeners and process report these facts; metrics, log and recent events take them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bridge.errors import Reason, Stage
+from connectors.base import Message
+from hub.acceptance import DeadLetter
+from hub.explained import Explained
+from hub.facts import Crashed, HubFact
+from rules.decision import Decision
+from rules.event import Event
+from rules.mapping import MAX_ATTRIBUTE
+
+REMOTE = "remote"
+"""What a remote hub is called where a platform is named."""
+
+
+class EventOutcome(Explained):
+    """What became of an event; every event has exactly one."""
+
+    ACCEPTED = "accepted", "A rule fired, or several did, and their notifications are in the store."
+    NO_MATCH = "no_match", "No rule matched the event, and its source does not keep such events."
+    SUPPRESSED = "suppressed", "The event was seen before: nothing of it was done again."
+    DEAD_LETTER = "dead_letter", "Nothing became of the event: a dead letter, or the answer to its sender, says why."
+
+
+@dataclass(slots=True)
+class InFlightEvent:
+    """One message in the pipeline, and what was made of it so far."""
+
+    message: Message
+    event: Event | None = None
+    decision: Decision = field(default_factory=Decision)
+    outcome: EventOutcome = EventOutcome.ACCEPTED
+    stage: Stage = Stage.RECEIVE
+    reason: Reason | None = None
+    detail: str = ""
+    dead_letters: Sequence[DeadLetter] = ()
+    native: bool = False
+    crash: Exception | None = None
+
+    @property
+    def event_id(self) -> str:
+        """The event's id, or of what never became an event, the best that names it, cut where an id would be too long."""
+        if self.event is not None:
+            return self.event.id
+        return (self.message.id or self.message.position or "")[:MAX_ATTRIBUTE]
+
+
+class SourceState(Explained):
+    """How a source fares; `ready` ones count for readiness."""
+
+    CONNECTING = "connecting", "The source has no connection, and tries to make one."
+    RUNNING = "running", "Messages of the source can flow."
+    PAUSED = "paused", "There is no room for more notifications: messages wait at the broker."
+    DEGRADED = "degraded", "Credentials or settings are refused: only an operator can help."
+    STALLED = "stalled", "Messages wait at the broker and none comes: the connection is built again."
+    STOPPED = "stopped", "The source was taken away, or the process is stopping."
+
+
+@dataclass(slots=True)
+class SourceStatus:
+    """What is known of a source; times are seconds since 1970 UTC.
+
+    `since` tells when the source became ready, or when the trouble began, however often its cause changes.
+    `backlog` is None when the broker does not tell; `unsettled_since` is 0 while no message is being handled; `rebuilds`
+    are connections after the first.
+    """
+
+    name: str
+    state: SourceState = SourceState.CONNECTING
+    detail: str = "not connected yet"
+    since: float = 0.0
+    last_progress: float = 0.0
+    backlog: int | None = None
+    rebuilds: int = 0
+    unsettled_since: float = 0.0
+
+    @property
+    def ready(self) -> bool:
+        """Whether its messages flow, or wait for no other reason than that there is no room."""
+        return self.state in (SourceState.RUNNING, SourceState.PAUSED, SourceState.STOPPED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsStored:
+    """These events of one batch are in the store, and each has its outcome."""
+
+    events: Sequence[InFlightEvent]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessagesGivenUp:
+    """The broker took these messages back before they were in the store: they come again."""
+
+    events: Sequence[InFlightEvent]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceChanged:
+    """A source came into another state, or its trouble has a new cause."""
+
+    status: SourceStatus
+
+
+class Limit(Explained):
+    """The limit that a connection was over."""
+
+    TOTAL = "total", "As many connections were open as the listener takes."
+    PER_CLIENT = "per_client", "The client had as many connections open as one client may have."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionRefused:
+    """A connection was over a limit of a listener, which is named by the key of its settings."""
+
+    listener: str
+    limit: Limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """Everything runs. Addresses are those that the listeners have, with the port that the system gave them."""
+
+    version: str
+    revision: str
+    config: str
+    config_hash: str
+    store: str
+    admin: str
+    hub_api: str | None
+    sources: Sequence[str]
+    hubs: Sequence[str]
+    rules: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurationApplied:
+    """Another configuration is in force; sources by name that were stopped and started for it."""
+
+    revision: str
+    config_hash: str
+    stopped: Sequence[str]
+    started: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurationRefused:
+    """A configuration was read and has mistakes: the one before stays in force."""
+
+
+IntakeFact = EventsStored | MessagesGivenUp | SourceChanged | Crashed
+ProcessFact = ConnectionRefused | Started | ConfigurationApplied | ConfigurationRefused
+Fact = HubFact | IntakeFact | ProcessFact
+
+
+class IntakeObserver(Protocol):
+    def observe(self, fact: IntakeFact) -> None:
+        """Returns at once and never raises."""

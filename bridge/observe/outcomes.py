@@ -1,0 +1,115 @@
+"""The closed table of outcomes, stages, reasons and states as a page: `python -m bridge.observe.outcomes`.
+
+`docs/outcomes.md` is this page. Code, metrics and log lines take their names from the same sets.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from textwrap import fill
+from typing import Any
+
+from bridge.observe.delivery_metrics import ENDED
+from bridge.observe.facts import EventOutcome, Limit, SourceState
+from bridge.observe.intake_metrics import INGEST
+from hub.acceptance import Reason, Stage
+from hub.explained import Explained
+from hub.outcome import DELIVERY_LABELS, OutcomeName, State, Unreached
+
+_INTRODUCTION = """# Outcomes, stages and reasons
+
+Each name below is one of a closed set: log lines, metrics, answers of the hub API and the console use no other. Every
+combination of metric labels that can happen exists from the start, so a zero is visible.
+
+<!-- Generated: python -m bridge.observe.outcomes > docs/outcomes.md -->
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """One closed set, and where its names are read; `labels` are the metric's spelling, where that differs."""
+
+    title: str
+    where: str
+    names: type[Explained]
+    labels: Mapping[Any, str] = field(default_factory=dict)
+
+
+SECTIONS: Sequence[Section] = (
+    Section(
+        title="What becomes of an event",
+        where="Each event has exactly one outcome: the field `end` of the log line `event taken` and of the console, and"
+        " the label `outcome` of `pushbridge_ingest_messages_total`.",
+        names=EventOutcome,
+        labels=INGEST,
+    ),
+    Section(
+        title="Where a dead letter was made",
+        where="The field `stage` of the log line `dead letter`.",
+        names=Stage,
+    ),
+    Section(
+        title="Why there is a dead letter",
+        where="The field `reason` of the log lines `dead letter` and `event refused`, and the label `reason` of"
+        " `pushbridge_dead_letters_total`.",
+        names=Reason,
+    ),
+    Section(
+        title="What becomes of a notification",
+        where="The state in the notification details of the hub API; of those that end, the label `outcome` of"
+        " `pushbridge_notifications_total`.",
+        names=State,
+        labels=ENDED,
+    ),
+    Section(
+        title="Why no phone got a notification",
+        where="The field `reason` of the log line `nobody reached`, and the label `reason` of"
+        " `pushbridge_notifications_unreached_total`.",
+        names=Unreached,
+    ),
+    Section(
+        title="What becomes of a push",
+        where="The field `outcomes` of the log line `pushed`, the counts in the notification details of the hub API, and"
+        " the label `outcome` of `pushbridge_pns_deliveries_total`. A deadline that passed is `PnsUnreachable`, with the"
+        " label `timeout`.",
+        names=OutcomeName,
+        labels=DELIVERY_LABELS,
+    ),
+    Section(
+        title="How a source fares",
+        where="The field `state` of the log line `source`.",
+        names=SourceState,
+    ),
+    Section(
+        title="Why a connection is refused",
+        where="The label `limit` of `pushbridge_http_connections_refused_total`.",
+        names=Limit,
+    ),
+)
+
+
+def page() -> str:
+    """All sections as Markdown."""
+    return "\n".join([_INTRODUCTION, *(line for section in SECTIONS for line in _lines(section))])
+
+
+def _lines(section: Section) -> Iterator[str]:
+    yield f"## {section.title}\n\n{fill(section.where, 120, break_on_hyphens=False)}\n"
+    columns = ["Name", *(["Label"] if section.labels else []), "Meaning"]
+    yield _row(columns)
+    yield _row(["---"] * len(columns))
+    for name in section.names:
+        label = [f"`{section.labels[name]}`" if name in section.labels else ""] if section.labels else []
+        yield _row([f"`{name.value}`", *label, _sentence(name.meaning)])
+    yield ""
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _sentence(meaning: str) -> str:
+    return f"{meaning[0].upper()}{meaning[1:].removesuffix('.')}."
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -1,0 +1,83 @@
+"""What is taken into the store with one event, and why a message or a part of one ends as a dead letter."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hub.explained import Explained
+from hub.notification import Notification
+
+
+class Stage(Explained):
+    """Where on its way a message was when it became a dead letter."""
+
+    RECEIVE = "receive", "The message was taken from its broker or its sender."
+    DECODE = "decode", "The body was being read."
+    MAP = "map", "The event's attributes were being made of the message, by the source's `map`."
+    RULE = "rule", "The rules were being tried, and the texts of those that matched were being filled."
+    HUB = "hub", "The notification was accepted and on its way to the phones, or to a remote hub."
+
+
+class Reason(Explained):
+    """Why a message, an event or one rule of it ended as a dead letter."""
+
+    DECODE = "decode", "The body is not what the source's format says."
+    SCHEMA = "schema", "The body was decoded, but does not have the shape that the source promises."
+    MAP = "map", "A property that the source's `map` needs is missing or of another kind."
+    NO_MATCH = "no_match", "No rule matched, and the source keeps such events: `on_no_match: dead_letter`."
+    TAG_UNSAFE = "tag_unsafe", "A rule matched, but a value meant for a tag holds what a tag may not hold."
+    RENDER = "render", "A rule matched, but a text of the rule could not be filled."
+    HUB_REJECT = "hub_reject", "The hub refused the notification; repeating the notification will not help."
+    EXPIRED = "expired", "The notification was too old by the time it was its turn."
+    LOCK_LOST = "lock_lost", "The broker took the message back too often before the message could be settled."
+    TOO_LARGE = "too_large", "The body is over the source's limit, or took too long to read and match."
+    CRASH = "crash", "A defect of this program met the message, or the process ended each time the message was taken."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A message, or one rule's share of it, that could not become a notification; `body` is the original bytes.
+
+    `relay` names the publisher that has yet to send it on, None when the store is its last place.
+    """
+
+    source: str
+    event_id: str
+    stage: str
+    reason: str
+    detail: str
+    body: bytes
+    rule: str = ""
+    content_type: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    tries: int = 1
+    trace: str = ""
+    config_hash: str = ""
+    relay: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """A change that an operator made: `actor` is who says to have made it, `action` a name such as `dead_letter.drop`,
+    `target` what was changed, `detail` more in words, without content and secrets."""
+
+    actor: str
+    action: str
+    target: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ingest:
+    """All that one event caused. An event seen before causes nothing: its notifications and dead letters are dropped.
+
+    `source` and `event_id` together are what an event is known by; a source of several texts is one that `joined` of
+    `hub.identity` made. Without an `event_id` an event is never taken for a repetition, and without notifications only
+    if `remember`. `audit` is written with what an operator caused, if that is not a repetition.
+    """
+
+    source: str
+    event_id: str
+    notifications: Sequence[Notification] = ()
+    dead_letters: Sequence[DeadLetter] = ()
+    remember: bool = False
+    audit: AuditEntry | None = None

@@ -1,0 +1,22 @@
+"""Closed sets of names, each with a sentence for whoever reads the name in a log line, a metric or an answer."""
+
+import enum
+from typing import Self
+
+
+class Explained(enum.Enum):
+    """Members are written `NAME = "value", "What it means."`; `docs/outcomes.md` is made of them."""
+
+    meaning: str
+
+    def __new__(cls, value: str, meaning: str = "") -> Self:
+        member = object.__new__(cls)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+    @enum.property
+    def value(self) -> str:
+        return str(self._value_)
+
+    __hash__ = object.__hash__  # members are singletons; Enum's own hash runs Python code for each look-up

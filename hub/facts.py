@@ -1,0 +1,227 @@
+"""What the hub does, as facts: frozen, in its own words, one class for each thing that an observer may hear of.
+
+A fact is of a batch, a page or a notification, never of one push that went well. Times are seconds since 1970 UTC.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from hub.acceptance import DeadLetter
+from hub.notification import Notification, Platform
+from hub.outcome import OutcomeName, State, Unreached
+from hub.work import Lane
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendAccepted:
+    """A send of the API is in the store; a send repeated under the same id is no fact."""
+
+    notification: Notification
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudienceFound:
+    """`counts` are the pushes to be made by platform, empty when the audience is."""
+
+    notification: Notification
+    counts: Mapping[Platform, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PropertiesMissing:
+    """A template of the platform uses properties, without a default, that the notification has not.
+
+    One fact for each notification and template. Names are in lower case.
+    """
+
+    notification: Notification
+    platform: Platform
+    names: Collection[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageAnswered:
+    """A sender answered a batch of pushes after `seconds`; every try counts, the last one or not.
+
+    Of the pushes that are PnsUnreachable, `timed_out` missed their deadline.
+    """
+
+    hub: str
+    platform: Platform
+    seconds: float
+    outcomes: Mapping[OutcomeName, int]
+    timed_out: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushesEnded:
+    """Pushes of one notification ended with these outcomes, `seconds` after its acceptance.
+
+    Most of the pushes that ended badly did so for `reason`.
+    """
+
+    notification: Notification
+    platform: Platform
+    outcomes: Mapping[OutcomeName, int]
+    seconds: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushesRetried:
+    """Pushes of one notification or page will be tried again together at `due_at`; most of them for `reason`."""
+
+    notification: Notification
+    platform: Platform
+    outcomes: Mapping[OutcomeName, int]
+    reason: str
+    due_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushesDeferred:
+    """A notification was not attempted and waits until `due_at`; a fact once, when the notification first waits.
+
+    `platform` is None for a remote hub.
+    """
+
+    notification: Notification
+    platform: Platform | None
+    reason: str
+    due_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteAnswered:
+    """A remote hub answered to a notification, `reason` in its words; at `due_at` the notification is sent again.
+
+    With None the notification has ended.
+    """
+
+    notification: Notification
+    outcome: OutcomeName
+    reason: str
+    due_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationUnreached:
+    """A notification ended, and no phone got it."""
+
+    notification: Notification
+    why: Unreached
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationsEnded:
+    """So many notifications of a hub ended in a state."""
+
+    counts: Mapping[tuple[str, State], int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelsGone:
+    """Push services said of so many pushes that their channels are dead."""
+
+    hub: str
+    platform: Platform
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerOpened:
+    """A push service, or with None a remote hub, gets nothing until `until`, and then a few pushes at a time."""
+
+    hub: str
+    platform: Platform | None
+    cause: str
+    until: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerClosed:
+    """A push service, or with None a remote hub, gets everything again, after so many seconds."""
+
+    hub: str
+    platform: Platform | None
+    seconds: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLettersStored:
+    """Dead letters of the hub are in the store."""
+
+    dead_letters: Sequence[DeadLetter]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkLeased:
+    """Work was leased; `waited` has for each piece the seconds since it was accepted or due, or nothing."""
+
+    lane: Lane
+    count: int
+    waited: Sequence[float] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeasesLost:
+    """Leases ended before their work was recorded: the work was given to somebody else."""
+
+    lane: Lane
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeasesExpired:
+    """Leases ran out, or were left by a dead process: the store gives their work again."""
+
+    lane: Lane
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFailed:
+    """The store could not do an operation, at this try."""
+
+    operation: str
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreRecovered:
+    """The store does everything again, so many seconds after the first failure."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crashed:
+    """A defect of this program met the work named by `work`; the work is tried again when its lease ends."""
+
+    work: str
+    error: Exception
+
+
+HubFact = (
+    SendAccepted
+    | AudienceFound
+    | PropertiesMissing
+    | PageAnswered
+    | PushesEnded
+    | PushesRetried
+    | PushesDeferred
+    | RemoteAnswered
+    | NotificationUnreached
+    | NotificationsEnded
+    | ChannelsGone
+    | BreakerOpened
+    | BreakerClosed
+    | DeadLettersStored
+    | WorkLeased
+    | LeasesLost
+    | LeasesExpired
+    | StoreFailed
+    | StoreRecovered
+    | Crashed
+)

@@ -1,0 +1,47 @@
+"""What the transport takes and gives: POSTs in groups of columns, answers as a count and exceptions."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class RequestGroup(NamedTuple):
+    """POSTs to one origin (`https://host[:port]`) that share their header lines.
+
+    `positions`, `tails`, `ids` and `bodies` have an entry a request, in order; `tails` and `bodies` may be made as they are
+    read. A request goes to `path` with its tail behind it. `headers` are whole lines (`b"name: value"`), checked by the
+    caller; the header `id_name` carries the request's id. `positions` are where the answers belong.
+    """
+
+    origin: str
+    positions: Sequence[int]
+    path: str
+    tails: Iterable[str]
+    headers: Sequence[bytes]
+    id_name: str
+    ids: Sequence[str]
+    bodies: Iterable[bytes]
+
+
+class Response(NamedTuple):
+    """What came back; `status` 0 means that no answer came, and `failure` says why.
+
+    `headers` have lower-case names: all of them if the transport was told so, else only `retry-after`, and that only
+    if the status is not 200; it is in seconds, whichever form the service used (RFC 9110, 10.2.3).
+    `timed_out` tells a deadline that passed from a connection that broke.
+    """
+
+    status: int
+    headers: Mapping[str, str] = _NO_HEADERS
+    body: bytes = b""
+    failure: str = ""
+    timed_out: bool = False
+
+
+class Answers(NamedTuple):
+    """`plain` requests were answered by a 200 with nothing in it; the other answers are here by position, in any order."""
+
+    plain: int
+    others: Mapping[int, Response]

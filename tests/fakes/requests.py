@@ -1,0 +1,45 @@
+"""Requests one by one, as tests read and write them; to the transport they are groups of columns."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from hub.push import SendResult
+from hub.transport.client import Transport
+from hub.transport.http_send import Refused
+from hub.transport.requests import RequestGroup, Response
+
+
+class Request(NamedTuple):
+    """A POST; `headers` are whole lines, that with the id last."""
+
+    url: str
+    headers: list[bytes]
+    body: bytes
+
+
+def requests_in(made: Iterable[RequestGroup | Refused]) -> list[Request | SendResult]:
+    """What becomes of each push, in order: a request, or why there is none."""
+    found: dict[int, Request | SendResult] = {}
+    for each in made:
+        if isinstance(each, Refused):
+            found |= dict.fromkeys(each.positions, each.result)
+            continue
+        for position, tail, id_, body in zip(each.positions, each.tails, each.ids, each.bodies, strict=False):
+            headers = [*each.headers, f"{each.id_name}: {id_}".encode()]
+            found[position] = Request(each.origin + each.path + tail, headers, body)
+    assert sorted(found) == list(range(len(found)))
+    return [found[position] for position in sorted(found)]
+
+
+async def post_each(transport: Transport, requests: Iterable[Request], *, deadline: float) -> list[Response]:
+    """A response a request, in order."""
+    answers = await transport.post(_groups(requests), deadline=deadline)
+    return [answers.others.get(position, Response(200)) for position in range(answers.plain + len(answers.others))]
+
+
+def _groups(requests: Iterable[Request]) -> Iterator[RequestGroup]:
+    for position, (url, headers, body) in enumerate(requests):
+        parts = urlsplit(url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        yield RequestGroup(origin, [position], url[len(origin) :], [""], headers, "x-id", [str(position)], [body])

@@ -87,31 +87,27 @@ class Expression:
     """A compiled expression; `path` is set when it is nothing but a path."""
 
     text: str
-    evaluate: Callable[[Any], Any] = field(repr=False)
+    evaluate: Callable[[Any], Any] = field(repr=False)  # compared: the same text over other names is another one
     """The value for an event. Raises: RenderError, naming what is missing; null is a value, not missing."""
     path: Path | None = None
 
 
 def compile_expression(text: str, names: Names = EVENT_NAMES) -> Expression:
     """Compile one bare expression. Raises: ExpressionError."""
-    return _compiled_for_events(text) if names is EVENT_NAMES else _compiled_or_cured(text, names)
-
-
-@lru_cache(maxsize=4096)
-def _compiled_for_events(text: str) -> Expression:
-    """Rules say the same again and again: what they share is made once."""
-    return _compiled_or_cured(text, EVENT_NAMES)
-
-
-def _compiled_or_cured(text: str, names: Names) -> Expression:
     try:
-        return _compiled(text, names)
+        return _of_event(text) if names is EVENT_NAMES else _compiled(text, names)
     except ExpressionError as error:
         cure = expression_cure(text)
         error.hint = (
             "; ".join(filter(None, (error.hint, cure))) if error.hint.startswith("written") else cure or error.hint
         )
         raise
+
+
+@lru_cache(maxsize=4096)
+def _of_event(text: str) -> Expression:
+    """Rules written alike share their expressions: each is parsed once."""
+    return _compiled(text, EVENT_NAMES)
 
 
 def _compiled(text: str, names: Names) -> Expression:

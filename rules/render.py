@@ -1,7 +1,7 @@
 """Text with values in it: `Order {{ data.orderNo }} is on its way`, compiled once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -59,17 +59,17 @@ def compile_text(text: str, names: Names = EVENT_NAMES, mark: Mark = NOWHERE) ->
 
     Raises: ExpressionError, with the column in `text`.
     """
-    compiled = _compiled_for_events(text) if names is EVENT_NAMES else _compiled(text, names)
-    return compiled if mark is NOWHERE else replace(compiled, mark=mark)
+    pieces, render = _compiled_for_events(text) if names is EVENT_NAMES else _compiled(text, names)
+    return Text(pieces, render, mark)
 
 
 @lru_cache(maxsize=4096)
-def _compiled_for_events(text: str) -> Text:
+def _compiled_for_events(text: str) -> tuple[tuple[Piece, ...], Callable[[Any], str]]:
     """Rules say the same again and again: what they share is made once."""
     return _compiled(text, EVENT_NAMES)
 
 
-def _compiled(text: str, names: Names) -> Text:
+def _compiled(text: str, names: Names) -> tuple[tuple[Piece, ...], Callable[[Any], str]]:
     pieces: list[Piece] = []
     for offset, piece, is_hole in split(text):
         if not is_hole:
@@ -79,7 +79,7 @@ def _compiled(text: str, names: Names) -> Text:
             pieces.append(compile_expression(piece, names))
         except ExpressionError as error:
             raise ExpressionError(str(error), column=offset + error.column, hint=error.hint) from error
-    return Text(tuple(pieces), renderer(tuple(pieces)))
+    return tuple(pieces), renderer(tuple(pieces))
 
 
 def _can_fill(hole: Expression, event: Any) -> bool:

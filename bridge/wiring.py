@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from bridge.config.models import HubSettings, Settings, SourceSettings
 from bridge.decode import Decoded, decoder_for
+from bridge.decode.mapping import Given
 from bridge.errors import EventError, Reason
 from bridge.intake.pipeline import Route
 from bridge.intake.publishing import Letters, Relay
@@ -16,7 +17,6 @@ from hub.api.access import AccessPolicy, HubAccess, Right
 from rules.errors import MappingError
 from rules.event import Event
 from rules.headers import Headers
-from rules.mapping import Given
 
 
 def source_of(name: str, settings: SourceSettings, capacity: Capacity) -> Source:

@@ -87,7 +87,7 @@ class Expression:
     """A compiled expression; `path` is set when it is nothing but a path."""
 
     text: str
-    evaluate: Callable[[Any], Any] = field(compare=False, repr=False)
+    evaluate: Callable[[Any], Any] = field(repr=False)  # compared: the same text over other names is another one
     """The value for an event. Raises: RenderError, naming what is missing; null is a value, not missing."""
     path: Path | None = None
 

@@ -16,6 +16,7 @@ from bridge.config.section import Secret, Section, form
 from bridge.decode import DecodeSettings
 from bridge.decode.base import ValueType
 from bridge.decode.charset import charset_named
+from bridge.decode.mapping import MAP_NAMES, EventMap
 from bridge.decode.pattern import compile_pattern
 from connectors.connector import Connector, DeadLetterRoute
 from connectors.duration import Duration
@@ -27,7 +28,6 @@ from hub.platforms.table import services
 from hub.tags import MaxTags
 from rules.engine import RuleSet
 from rules.errors import ExpressionError
-from rules.mapping import MAP_NAMES, EventMap
 from rules.render import Text, compile_text
 
 Positive = Annotated[Duration, Field(gt=0)]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from bridge.decode.mapping import MAX_ATTRIBUTE
 from bridge.errors import Reason, Stage
 from connectors.base import Message
 from hub.acceptance import DeadLetter
@@ -14,7 +15,6 @@ from hub.explained import Explained
 from hub.facts import Crashed, HubFact
 from rules.decision import Decision
 from rules.event import Event
-from rules.mapping import MAX_ATTRIBUTE
 
 REMOTE = "remote"
 """What a remote hub is called where a platform is named."""

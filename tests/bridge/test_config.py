@@ -14,11 +14,11 @@ import rules
 from bridge.config.load import check
 from bridge.config.models import Settings
 from bridge.decode import decoder_for
+from bridge.decode.mapping import Given
 from connectors.base import Message
 from connectors.http.settings import HttpSettings
 from hub.notification import Platform, TemplateContent
 from hub.tags import MaxTags
-from rules.mapping import Given
 from sandbox.tls import Authority
 from tests.hub.platforms.keys import p256_key, pem_of, rsa_key
 

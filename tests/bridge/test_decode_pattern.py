@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.decode.pattern import PatternTimeoutError, compile_pattern, is_plain
+from bridge.decode.pattern import PatternTimeoutError, compile_pattern
 from bridge.decode.text import MAX_MATCHED, TextReader
 from bridge.errors import EventError, Reason
 
@@ -34,34 +34,6 @@ def test_a_pattern_says_what_it_says_in_python(pattern: str, text: str) -> None:
     assert match is not None
     assert compile_pattern(pattern)(text) == match.groupdict()
     assert compile_pattern(pattern)(";" + text + "\n;") is None
-
-
-@pytest.mark.parametrize("pattern", [pattern for pattern, _ in PLAIN])
-def test_a_row_of_characters_whose_repeats_have_one_end_is_plain(pattern: str) -> None:
-    assert is_plain(pattern)
-
-
-@pytest.mark.parametrize(
-    "pattern",
-    [
-        *(pattern for pattern, _ in AMBIGUOUS),
-        r"(a+)+b",
-        r"(?:a|a)*b",
-        r"a?a?a?aaa",
-        r".*.*b",
-        r"\w+\d+x",
-        r".+ \d+x",
-        r"\s+.*",
-        r"a*b*a*c",
-        r"[^x]+[^y]+z",
-        r"[^x]+[^X]+y",
-        r"[a\d]+[A\D]+x",
-        r".*a{1000}",
-        r"(?=a+b)a+",
-    ],
-)
-def test_one_that_may_take_more_steps_than_the_text_has_characters_is_not(pattern: str) -> None:
-    assert not is_plain(pattern)
 
 
 @pytest.mark.parametrize(
@@ -109,11 +81,6 @@ def test_both_engines_agree(pattern: str, text: str) -> None:
     expected = re.fullmatch(pattern, text)
     assert (compile_pattern(f"(?P<all>{pattern})")(text) is not None) == (expected is not None)
     assert (compile_pattern(f"(?=)(?P<all>{pattern})")(text) is not None) == (expected is not None)
-
-
-@given(pattern=PATTERNS.filter(is_plain), unit=st.text("ab .1\n", min_size=1, max_size=3))
-def test_a_plain_pattern_has_an_answer_for_the_longest_text(pattern: str, unit: str) -> None:
-    compile_pattern(pattern)((unit * MAX_MATCHED)[: MAX_MATCHED - 1] + "!")
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # [[ may mean more to a Python of the future

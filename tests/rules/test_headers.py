@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from bridge.decode.mapping import MAP_NAMES, EventMap, Given
 from rules.headers import Headers
-from rules.mapping import MAP_NAMES, EventMap, Given
 from rules.render import compile_text
 from tests.rules.support import NOW, event, load
 

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.decode.mapping import MAP_NAMES, EventMap, Given
 from hub.notification import NativeContent, TemplateContent
 from rules.errors import ExpressionError, RenderError
 from rules.expressions import compile_expression
-from rules.mapping import MAP_NAMES, EventMap, Given
 from rules.render import compile_text
 from tests.rules.support import NOW, event, load
 

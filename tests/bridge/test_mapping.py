@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from bridge.decode.mapping import MAP_NAMES, EventMap, Given
 from rules.errors import MappingError
-from rules.mapping import MAP_NAMES, EventMap, Given
 from rules.render import compile_text
 from tests.rules.support import NOW
 

@@ -9,7 +9,7 @@ IN_PARALLEL := --numprocesses=$(WORKERS) --dist=loadfile
 STAND_IN := tests/sandbox/servicebus
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-servicebus fuzz lint types contracts bench check
+.PHONY: help reference demo test test-fast test-servicebus fuzz lint types contracts bench check
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ test-servicebus: $(VENV)/.installed-dev ## run the tests of the Service Bus stan
 
 fuzz: $(VENV)/.installed-dev ## run the property tests with many new examples
 	$(BIN)/python -m pytest $(IN_PARALLEL) --fast -m hypothesis --hypothesis-profile=fuzz --timeout=1800
+
+reference: $(VENV)/.installed-dev ## docs/configuration.md and docs/outcomes.md, from the code
+	$(VENV)/bin/pushbridge schema --reference > docs/configuration.md
+	$(VENV)/bin/python -m bridge.observe.outcomes > docs/outcomes.md
 
 lint: $(VENV)/.installed-dev ## ruff: mistakes and format
 	$(BIN)/ruff check .

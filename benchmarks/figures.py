@@ -16,7 +16,7 @@ from benchmarks import daemon, plain_libcurl
 from benchmarks.nginx import FastPushService
 from benchmarks.pinning import MEASURED
 from connectors.base import OutMessage
-from connectors.rabbitmq import AmqpPublisher, AmqpPublisherSettings
+from connectors.rabbitmq import RabbitMqPublisher, RabbitMqPublisherSettings
 from hub.installation import Installation, Template
 from hub.notification import Platform
 from hub.store.sqlite import SqliteStore
@@ -175,7 +175,7 @@ def _events_configuration(directory: Path, endpoint: str, service: FastPushServi
         ca_file=service.ca_file,
         sources={
             "bank": {
-                "amqp": {
+                "rabbitmq": {
                     "url": url,
                     "queue": {"name": QUEUE, "create_if_missing": {"type": "quorum"}},
                     "receive": {"prefetch": 2000},
@@ -204,7 +204,7 @@ def publish(url: str, count: int, *, first: int, phones: int) -> None:
 
 
 async def _publish(url: str, numbers: range, phones: int) -> None:
-    publisher = AmqpPublisher("bench", AmqpPublisherSettings.model_validate({"url": url}))
+    publisher = RabbitMqPublisher("bench", RabbitMqPublisherSettings.model_validate({"url": url}))
     await publisher.connect()
     for start in range(0, len(numbers), 1000):
         await publisher.publish([_message(number, phones) for number in numbers[start : start + 1000]])
@@ -213,7 +213,7 @@ async def _publish(url: str, numbers: range, phones: int) -> None:
 
 async def _publish_steadily(url: str, *, rate: int, count: int, phones: int) -> None:
     """A hundredth of a second's events every hundredth of a second."""
-    publisher = AmqpPublisher("bench", AmqpPublisherSettings.model_validate({"url": url}))
+    publisher = RabbitMqPublisher("bench", RabbitMqPublisherSettings.model_validate({"url": url}))
     await publisher.connect()
     chunk = max(1, rate // 100)
     started = time.perf_counter()

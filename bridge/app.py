@@ -14,6 +14,8 @@ import structlog
 from starlette.routing import BaseRoute
 
 from bridge import descriptors
+from bridge.admin.api.routes import routes as api_routes
+from bridge.admin.connections import limits_of
 from bridge.admin.health import (
     Part,
     configuration_part,
@@ -27,19 +29,28 @@ from bridge.admin.health import (
 )
 from bridge.admin.listener import Listener, SwappableApp
 from bridge.admin.server import OPEN_PATHS, RequestMetrics, admin_app
-from bridge.config.models import Settings, SourceSettings
+from bridge.config.models import TAKES_A_RESTART, Settings, SourceSettings
 from bridge.config.reload import Reloader
 from bridge.intake.manager import RunningSource, SourceManager
 from bridge.intake.pipeline import Pipeline
-from bridge.intake.publishing import Relay
 from bridge.intake.supervisor import Supervisor
 from bridge.observe.fact_log import FactLog
-from bridge.observe.facts import SourceState, SourceStatus
-from bridge.observe.metrics import ADMIN_LISTENER, API_LISTENER, Metrics
+from bridge.observe.facts import (
+    ConfigurationApplied,
+    ConfigurationRefused,
+    ConnectionRefused,
+    Limit,
+    SourceState,
+    SourceStatus,
+    Started,
+)
+from bridge.observe.metrics import Metrics
+from bridge.observe.process_metrics import ADMIN_LISTENER, API_LISTENER
 from bridge.observe.recent import RecentEvents
 from bridge.observe.telemetry import Telemetry
 from bridge.senders import remotes_of, senders_of
-from bridge.wiring import access_of, letters_publisher, possible_dead_letters, routes_of, source_of
+from bridge.wiring import access_of, possible_dead_letters, relay_of, routes_of, source_of
+from connectors.connector import Capacity
 from hub.api.app import create_app
 from hub.delivery.retry import RetryPolicy
 from hub.engine import Hub
@@ -49,9 +60,6 @@ from hub.notification import Platform
 from hub.store.seen import SeenWindow
 from hub.store.sqlite import SqliteStore
 from rules.engine import RuleSet
-
-_FIXED = ("bridge.http.listen", "bridge.http.connections", "bridge.store", "bridge.log", "hub_api", "delivery")
-"""Parts that a process keeps from its start to its end."""
 
 _HOUSEKEEPING, _HOUSEKEEPING_AGAIN = 300.0, 5.0
 _NOTIFICATIONS_KEPT = 30 * 24 * 3600.0
@@ -79,14 +87,14 @@ class Daemon:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.settings = self._started_by = settings
-        self._config, self._config_hash = config, config_hash
+        self.config, self.config_hash = config, config_hash
         self.reloader = None if reload is None else reload(self)
         self.trail = RecentEvents()
         self._clock = clock
         self._relay_troubles: dict[str, str] = {}
         self._stop = asyncio.Event()
         self._failed = False
-        self._loaded_at = clock()
+        self.loaded_at = clock()
         self._drain_until = 0.0  # by the loop's clock
         local = {name: hub for name, hub in settings.hubs.items() if hub.remote is None}
         self.metrics = Metrics(version=version("pushbridge"), **_names(settings))
@@ -94,7 +102,7 @@ class Daemon:
         self.store = SqliteStore(
             settings.store_path,
             window=SeenWindow(seconds=settings.bridge.store.seen_window),
-            observe=self.metrics.transaction,
+            observe=self.metrics.queue.transaction,
             expired=lambda lane, count: self.telemetry.observe(LeasesExpired(lane=lane, count=count)),
         )
         retry = settings.delivery.retry
@@ -117,9 +125,9 @@ class Daemon:
             self._admin_app,
             http.listen,
             name=ADMIN_LISTENER,
-            limits=http.connections.limits(descriptors.share(files, _ADMIN_SHARE)),
+            limits=limits_of(http.connections, allowed=descriptors.share(files, _ADMIN_SHARE)),
             always=OPEN_PATHS,
-            on_refused=partial(self.metrics.connection_refused, ADMIN_LISTENER),
+            on_refused=partial(self._connection_refused, ADMIN_LISTENER),
         )
         self.api = (
             Listener(
@@ -127,8 +135,8 @@ class Daemon:
                 hub_api.listen,
                 tls=hub_api.tls,
                 name=API_LISTENER,
-                limits=hub_api.connections.limits(descriptors.share(files, 1 - _ADMIN_SHARE)),
-                on_refused=partial(self.metrics.connection_refused, API_LISTENER),
+                limits=limits_of(hub_api.connections, allowed=descriptors.share(files, 1 - _ADMIN_SHARE)),
+                on_refused=partial(self._connection_refused, API_LISTENER),
             )
             if local
             else None
@@ -156,10 +164,9 @@ class Daemon:
                 helpers.append(self._start(self.reloader.run(), "reload"))
             stack.push_async_callback(_end, helpers)
             stack.push_async_callback(self._stop_intake)
-            await self.intake.apply(self.settings, between=self._rules_exchange(self.settings, self._config_hash))
+            await self.intake.apply(self.settings, between=self._rules_exchange(self.settings, self.config_hash))
             self._exchange_apps()  # until now every request was told that it is too early
-            self.metrics.reloaded(ok=True)
-            self._tell_started()
+            self.telemetry.observe(self._started())
             self._tell_lowered_limits()
             try:
                 yield
@@ -184,13 +191,12 @@ class Daemon:
         _log.info("stopped", unfinished=self.hub.in_hand)
         return not self._failed
 
-    def _tell_started(self) -> None:
-        """Log what the process runs, and the addresses of its listeners."""
-        _log.info(
-            "started",
+    def _started(self) -> Started:
+        return Started(
             version=version("pushbridge"),
-            config=self._config,
-            config_hash=self._config_hash,
+            revision=self.settings.bridge.revision,
+            config=self.config,
+            config_hash=self.config_hash,
             store=str(self.settings.store_path),
             admin=_address(self.admin),
             hub_api=None if self.api is None else _address(self.api),
@@ -204,7 +210,7 @@ class Daemon:
         return [
             process_part(stopping=self._stop.is_set()),
             store_part(self.hub.store_trouble),
-            configuration_part(None if self.reloader is None else self.reloader.refusal, loaded_at=self._loaded_at),
+            configuration_part(None if self.reloader is None else self.reloader.refusal, loaded_at=self.loaded_at),
             *source_parts(self._statuses),
             *listener_parts(filter(None, (self.admin, self.api))),
             *relay_parts(self._relay_troubles),
@@ -224,8 +230,8 @@ class Daemon:
         exchange_hubs, exchange_rules = self._hubs_exchange(settings), self._rules_exchange(settings, config_hash)
 
         def between() -> None:
-            self.settings = settings
-            self._loaded_at = self._clock()
+            self.settings, self.config_hash = settings, config_hash
+            self.loaded_at = self._clock()
             self.metrics.declare(**_names(settings))
             self._relay_troubles.clear()  # a relay that stays tells of its trouble with its next try
             exchange_hubs()
@@ -233,14 +239,18 @@ class Daemon:
 
         stopped, started = await self.intake.apply(settings, between=between)
         self._exchange_apps()
-        _log.info("configuration applied", config_hash=config_hash, stopped=stopped, started=started)
+        revision = settings.bridge.revision
+        self.telemetry.observe(
+            ConfigurationApplied(revision=revision, config_hash=config_hash, stopped=stopped, started=started)
+        )
 
     def reloaded(self, applied: bool) -> None:
-        """A configuration was read again, for whoever watches."""
-        self.metrics.reloaded(ok=applied)
+        """A configuration was read again: one that is applied has been reported by then."""
+        if not applied:
+            self.telemetry.observe(ConfigurationRefused())
 
     def _tell_what_takes_a_restart(self, settings: Settings) -> None:
-        kept = [part for part in _FIXED if attrgetter(part)(settings) != attrgetter(part)(self._started_by)]
+        kept = [part for part in TAKES_A_RESTART if attrgetter(part)(settings) != attrgetter(part)(self._started_by)]
         if self.api is None and any(hub.remote is None for hub in settings.hubs.values()):
             kept.append("hubs (there was no listener for their API)")
         if kept:
@@ -276,7 +286,7 @@ class Daemon:
         token = self.settings.bridge.http.admin_token
         reloads = [] if self.reloader is None else self.reloader.routes
         self._admin_app.app = admin_app(
-            [*self._console(self), *reloads],
+            [*api_routes(self, has_token=token is not None), *self._console(self), *reloads],
             self.intake.routes,
             metrics=self.metrics,
             health=self.health,
@@ -290,24 +300,20 @@ class Daemon:
         source = source_of(
             name,
             source_settings,
-            store_fails=lambda: self.hub.store_trouble is not None,
-            has_room=lambda: supervisor.status.state is not SourceState.PAUSED,
+            Capacity(
+                store_fails=lambda: self.hub.store_trouble is not None,
+                has_room=lambda: supervisor.status.state is not SourceState.PAUSED,
+            ),
         )
         supervisor = Supervisor(
             source,
             self.pipeline.handle,
-            room=lambda: self.hub.room,
+            capacity=lambda: self.hub.room,
             observer=self.telemetry,
             watchdog_suspended=lambda: self.hub.store_trouble is not None,
             stall_after=settings.bridge.watchdog.stall_after,
         )
-        publisher = letters_publisher(name, settings)
-        relay = None
-        if publisher is not None:
-            target = settings.dead_letter.sources[name].amqp
-            assert target is not None  # else there is no publisher
-            observe = self._relay_troubles.__setitem__
-            relay = Relay(name, publisher, self.hub.store, destination=target.key, observe=observe)
+        relay = relay_of(name, settings, self.hub.store, observe=self._relay_troubles.__setitem__)
         return RunningSource(source=source, supervisor=supervisor, relay=relay)
 
     @property
@@ -329,6 +335,9 @@ class Daemon:
 
     def _crashed(self, work: str, error: Exception) -> None:
         self.telemetry.observe(Crashed(work=work, error=error))
+
+    def _connection_refused(self, listener: str, limit: Limit) -> None:
+        self.telemetry.observe(ConnectionRefused(listener=listener, limit=limit))
 
     async def _stop_intake(self) -> None:
         """Take no more, and let the batches under way be settled."""
@@ -367,12 +376,12 @@ class Daemon:
 
     async def _before_scrape(self) -> None:
         """Gauges that are asked for, not told."""
-        self.metrics.set_sources(self._statuses)
-        self.metrics.set_bulkheads(self.hub.bulkheads)
-        self.metrics.set_remotes(self.hub.remotes)
+        self.metrics.intake.set_sources(self._statuses)
+        self.metrics.delivery.set_bulkheads(self.hub.bulkheads)
+        self.metrics.delivery.set_remotes(self.hub.remotes)
         with suppress(StoreError):
-            self.metrics.set_queues(await self.hub.store.queue_states(), self.hub.max_pending)
-            self.metrics.set_devices(await self.hub.store.registrations_by_platform())
+            self.metrics.queue.set_queues(await self.hub.store.queue_states(), self.hub.max_pending)
+            self.metrics.delivery.set_devices(await self.hub.store.registrations_by_platform())
 
 
 def _configured(settings: Settings) -> set[tuple[str, Platform]]:

@@ -9,7 +9,9 @@ from bridge.config.models import HubSettings, Settings, SourceSettings
 from bridge.decode import Decoded, decoder_for
 from bridge.errors import EventError, Reason
 from bridge.intake.pipeline import Route
-from connectors.base import Message, Publisher, Settlement, Source
+from bridge.intake.publishing import Letters, Relay
+from connectors.base import Message, Settlement, Source
+from connectors.connector import Capacity
 from hub.api.access import AccessPolicy, HubAccess, Right
 from rules.errors import MappingError
 from rules.event import Event
@@ -17,38 +19,19 @@ from rules.headers import Headers
 from rules.mapping import Given
 
 
-def source_of(
-    name: str,
-    settings: SourceSettings,
-    *,
-    store_fails: Callable[[], bool] = lambda: False,
-    has_room: Callable[[], bool] = lambda: True,
-) -> Source:
-    """The source that is configured; `store_fails` and `has_room` say whether what it takes can be kept at the moment."""
-    if settings.http is not None:
-        from connectors.http import HttpSource
-
-        return HttpSource(name, settings.http, store_fails=store_fails, has_room=has_room)
-    if settings.servicebus is not None:
-        from connectors.servicebus import ServiceBusSource
-
-        return ServiceBusSource(name, settings.servicebus)
-    assert settings.amqp is not None  # checked when the configuration was read
-    from connectors.rabbitmq import AmqpSource
-
-    return AmqpSource(name, settings.amqp)
+def source_of(name: str, settings: SourceSettings, capacity: Capacity) -> Source:
+    """The source that is configured."""
+    return settings.connector.make_source(name, settings.connector_settings, capacity)
 
 
-def letters_publisher(name: str, settings: Settings) -> Publisher | None:
+def relay_of(name: str, settings: Settings, store: Letters, *, observe: Callable[[str, str], None]) -> Relay | None:
     """What sends the dead letters of a source on to its broker, if they are to go there."""
     target, source = settings.dead_letter.sources.get(name), settings.sources[name]
-    if target is None or target.amqp is None or source.amqp is None:
+    if target is None or target.place is None:
         return None
-    from connectors.rabbitmq import AmqpPublisher, AmqpPublisherSettings
-
-    return AmqpPublisher(
-        f"{name}-dead-letters", AmqpPublisherSettings(url=source.amqp.url, exchange=target.amqp.exchange)
-    )
+    route, place = target.place
+    publisher = route.make_publisher(f"{name}-dead-letters", source.connector_settings, place)
+    return Relay(name, publisher, store, destination=route.destination(place), observe=observe)
 
 
 def routes_of(settings: Settings) -> dict[str, Route]:
@@ -87,8 +70,8 @@ def route_of(name: str, source: SourceSettings, settings: Settings) -> Route:
         on_no_match=Settlement.REJECT if source.on_no_match == "dead_letter" else Settlement.ACK,
         keep_undecodable=source.decode.on_error == "dead_letter",
         native=target is not None and target.native,
-        relay=name if target is not None and target.amqp is not None else None,
-        sender_waits=source.http is not None,
+        relay=name if target is not None and target.place is not None else None,
+        sender_waits=source.connector.is_posted_to,
     )
 
 

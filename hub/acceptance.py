@@ -56,12 +56,23 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """A change that an operator made: `actor` is who says to have made it, `action` a name such as `dead_letter.drop`,
+    `target` what was changed, `detail` more in words, without content and secrets."""
+
+    actor: str
+    action: str
+    target: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ingest:
     """All that one event caused. An event seen before causes nothing: its notifications and dead letters are dropped.
 
     `source` and `event_id` together are what an event is known by; a source of several texts is one that `joined` of
     `hub.identity` made. Without an `event_id` an event is never taken for a repetition, and without notifications only
-    if `remember`.
+    if `remember`. `audit` is written with what an operator caused, if that is not a repetition.
     """
 
     source: str
@@ -69,3 +80,4 @@ class Ingest:
     notifications: Sequence[Notification] = ()
     dead_letters: Sequence[DeadLetter] = ()
     remember: bool = False
+    audit: AuditEntry | None = None

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from hub.acceptance import Ingest
+from hub.acceptance import AuditEntry, Ingest
+from hub.backoff import Backoff
 from hub.delivery.bulkhead import Bulkhead, Destination
 from hub.delivery.dispatch import Dispatcher, Timing
 from hub.delivery.retry import RetryPolicy
@@ -20,7 +21,7 @@ from hub.observer import Observer
 from hub.outcome import NotificationDetails
 from hub.platforms.base import Sender
 from hub.platforms.no_credential import NoCredential
-from hub.push import PushPage
+from hub.push import PushPage, host_of
 from hub.store.base import AcceptanceResult, Store
 from hub.store.health import STALLED, StoreHealth, StoreTrouble
 
@@ -78,7 +79,7 @@ class Hub:
         """Open the store; how many pieces of work a dead process had left under way. Raises: StoreError."""
         freed = await self.store.open()
         self._dispatcher.pending = await self.store.pending()
-        self._dispatcher.behind = self.pending > 0
+        self._dispatcher.has_backlog = self.pending > 0
         return freed
 
     async def run(self) -> None:
@@ -143,6 +144,7 @@ class Hub:
                     clock=self._clock,
                     listener=listener,
                     secret_of=lambda page, position: page.push_channels[position],
+                    host_of=lambda page, position: host_of(page.push_channels[position]),
                 )
         for hub, remote in remotes.items():
             self.remotes[hub] = Bulkhead(
@@ -196,25 +198,27 @@ class Hub:
 
         Raises: WithdrawnError.
         """
-        pause, longest = self._timing.accept_backoff
+        first, longest = self._timing.accept_backoff
+        backoff = Backoff(first=first, longest=longest)
         with self.health.repeating("accept"):
             while True:
                 try:
                     return await self._accept_now(arrivals)
                 except StoreError as error:
-                    await self.health.pause(pause)
-                    pause = min(pause * 2, longest)
+                    await self.health.pause(backoff.next())
                     if withdrawn():
                         raise WithdrawnError("withdrawn while the store failed") from error
 
-    async def send(self, notification: Notification) -> str:
+    async def send(self, notification: Notification, *, audit: AuditEntry | None = None) -> str:
         """Take one notification of the API; its wire id, once it is durable.
 
-        The same id again is the same notification. Raises: CapacityError; StoreError: not taken.
+        The same id again is the same notification. `audit` is written with it, for an operator's send.
+
+        Raises: CapacityError; StoreError: not taken.
         """
         if not self.room:
             raise CapacityError(f"{self.pending} notifications wait already", retry_after=1.0)
-        await self._write(lambda: asyncio.shield(self._commit_send(notification)))
+        await self._write(lambda: asyncio.shield(self._commit_send(notification, audit)))
         return wire_id(notification.id, self._clock())
 
     async def _accept_now(self, arrivals: Sequence[Ingest]) -> AcceptanceResult:
@@ -231,8 +235,8 @@ class Hub:
             self._dispatcher.submit(result.work, accepted=accepted)
         return result
 
-    async def _commit_send(self, notification: Notification) -> None:
-        result = await self._commit([Ingest(source="", event_id="", notifications=[notification])])
+    async def _commit_send(self, notification: Notification, audit: AuditEntry | None) -> None:
+        result = await self._commit([Ingest(source="", event_id="", notifications=[notification], audit=audit)])
         if notification.id not in result.repeated:
             self._observer.observe(SendAccepted(notification=notification))
 

@@ -130,3 +130,11 @@ class PageVerdict:
 
     def __len__(self) -> int:
         return self.delivered + len(self.exceptions)
+
+
+def host_of(push_channel: str) -> str:
+    """The host of a push channel that is an address (WNS), in lower case; empty for one that is a token."""
+    scheme, separator, rest = push_channel.partition("://")
+    if not separator or scheme.lower() != "https":
+        return ""
+    return rest.partition("/")[0].partition("?")[0].lower()

@@ -6,6 +6,7 @@ anything.
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from hub.errors import TagError
@@ -50,6 +51,7 @@ def compile_installation(text: str) -> AudienceFor:
     return _service_tag(text, installation_tag)
 
 
+@lru_cache(maxsize=4096)
 def compile_tags(text: str, max_tags: MaxTags) -> AudienceFor:
     """A tag expression whose tags may have holes. Raises: ExpressionError, with the column in `text`."""
     stencil = _TagTemplate(text)

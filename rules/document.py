@@ -7,40 +7,75 @@ never shown in a complaint.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from rules.node import Mark, Node, Scalar
+from rules.node import Mark, Node, RuleNodes, Scalar
 from rules.problems import Problem, Problems
-from rules.yaml_cures import QUOTE_HOLE, lost_behind_hash, syntax_cure
+from rules.yaml_cures import QUOTE_HOLE, syntax_cure
+from rules.yaml_events import (
+    HOLE,
+    MAPPING,
+    SCALAR,
+    SEQUENCE,
+    TooDeepError,
+    TooManyValuesError,
+    Written,
+    WrittenEntry,
+    compose,
+    unpacked,
+)
+
+Paths = Path | Sequence[Path]
+"""Where a configuration is: one file or directory, or several."""
 
 
-def load_document(path: Path, problems: Problems, environ: Mapping[str, str] = os.environ) -> Node | None:
-    """Read one file, or all `*.yaml` and `*.yml` of a directory merged by key; None when nothing could be read.
+def load_document(
+    paths: Paths, problems: Problems, environ: Mapping[str, str] = os.environ, *, no_secrets: bool = False
+) -> Node | None:
+    """Read the files of a configuration merged by key; None when nothing could be read.
 
-    In a directory the top-level sections of the files are joined: their entries by key, `rules` one after the other in
-    the order of the file names. Whatever is said twice is a problem, but for `version`.
+    The top-level sections of the files are joined: their entries by key, `rules` one after the other in the order of
+    `files_of`. Whatever is said twice is a problem, but for `version`. With `no_secrets` neither the environment nor a
+    file is looked at: what they would fill in is taken for right.
     """
-    files = files_of(path)
-    if not files:
-        below = "sub-directories are not read" if any(path.glob("*/*.y*ml")) else ""
-        problems.add_at(Mark(str(path), 1, 1), "", "no *.yaml or *.yml file in this directory", below)
-    documents = [node for file in files if (node := _Reader(file, problems, environ).read()) is not None]
+    for path in _each(paths):
+        if not files_of(path):
+            problems.add_at(Mark(str(path), 1, 1), "", "no *.yaml or *.yml file in this directory")
+    readers = [_Reader(file, problems, None if no_secrets else environ) for file in files_of(paths)]
+    documents = [node for reader in readers if (node := reader.read()) is not None]
     return _merged(documents, problems) if documents else None
 
 
 _SUFFIXES = (".yaml", ".yml")
 
 
-def files_of(path: Path) -> list[Path]:
-    """The files that a configuration consists of, in the order in which they are read."""
-    if not path.is_dir():
-        return [path]
-    return sorted(file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES and not file.name.startswith("."))
+def _each(paths: Paths) -> Sequence[Path]:
+    return [paths] if isinstance(paths, Path) else paths
+
+
+def shown(paths: Paths) -> str:
+    """The paths as they were given."""
+    return " ".join(map(str, _each(paths)))
+
+
+def files_of(paths: Paths) -> list[Path]:
+    """The files that a configuration consists of, each once, in the order in which they are read.
+
+    Of a directory these are its `*.yaml` and `*.yml` and those of its sub-directories, by their names; not what begins with
+    a dot, as the directories do in which Kubernetes keeps the versions of a mounted configuration.
+    """
+    files = [file for path in _each(paths) for file in (_below(path) if path.is_dir() else [path])]
+    return list({file.resolve(): file for file in reversed(files)}.values())[::-1]
+
+
+def _below(directory: Path) -> list[Path]:
+    entries = sorted(entry for entry in directory.iterdir() if not entry.name.startswith("."))
+    files = [entry for entry in entries if entry.suffix.lower() in _SUFFIXES and not entry.is_dir()]
+    return files + [file for entry in entries if entry.is_dir() for file in _below(entry)]
 
 
 _SAYS_NOTHING = ": nothing is taken in and nothing is sent by it"
@@ -67,9 +102,9 @@ def _joined(first: Node, second: Node, problems: Problems) -> Node:
         case dict() as entries, dict() as more:
             for name in entries.keys() & more.keys():
                 _said_twice(entries[name], more[name], problems)
-            joined: dict[str, Node] | list[Node] = more | entries
-        case list() as items, list() as more_items if first.key == "rules":
-            joined = items + more_items
+            joined: dict[str, Node] | RuleNodes = more | entries
+        case RuleNodes() as rules, RuleNodes() as more_rules:
+            joined = rules + more_rules
         case None, _:
             return second
         case _:
@@ -87,13 +122,11 @@ def _said_twice(first: Node, second: Node, problems: Problems) -> None:
 class _Reader:
     """One file into nodes."""
 
-    def __init__(self, file: Path, problems: Problems, environ: Mapping[str, str]) -> None:
+    def __init__(self, file: Path, problems: Problems, environ: Mapping[str, str] | None) -> None:
         self._file = file
         self._problems = problems
         self._environ = environ
-        self._open: set[int] = set()
-        self._values_left = 0
-        self._lines: list[str] = []
+        self._name = str(file)
 
     def read(self) -> Node | None:
         """The root of the document: always a mapping."""
@@ -101,22 +134,18 @@ class _Reader:
         try:
             content = self._file.read_bytes()
             text = content.decode("utf-8-sig")
-            self._lines = text.splitlines()
-            loader = _Loader(text)
-            loader.yaml_implicit_resolvers = {}  # every scalar arrives as text: _scalar decides what it is
-            self._values_left = max(len(text), _MAX_VALUES)
-            return self._root(loader.get_single_node(), start)
+            return self._root(compose(text), text, start)
         except OSError as error:
             self._problems.add_at(start, "", f"cannot be read: {error.strerror}")
         except UnicodeDecodeError as error:
             self._not_utf8(content, error)
         except yaml.MarkedYAMLError as error:
-            self._not_yaml(error, start)
+            self._not_yaml(error, text.splitlines(), start)
         except yaml.YAMLError:
             self._problems.add_at(start, "", "not YAML: a character that YAML does not allow")
-        except RecursionError:
+        except TooDeepError:
             self._problems.add_at(start, "", "nested too deep")
-        except _TooManyValuesError:
+        except TooManyValuesError:
             self._problems.add_at(start, "", "too many values: aliases of aliases multiply")
         return None
 
@@ -126,100 +155,85 @@ class _Reader:
         is_utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
         self._problems.add_at(where, "", "is UTF-16" if is_utf16 else "is not UTF-8", "save the file as UTF-8")
 
-    def _not_yaml(self, error: yaml.MarkedYAMLError, start: Mark) -> None:
+    def _not_yaml(self, error: yaml.MarkedYAMLError, lines: Sequence[str], start: Mark) -> None:
         mark = error.problem_mark or error.context_mark
         message = ", ".join(part for part in (error.problem, error.context) if part)
         opened = error.context_mark.line if error.context_mark else None
-        cure = syntax_cure(message, self._lines, mark.line, mark.column, opened) if mark else ""
-        self._problems.add_at(self._mark(mark) if mark else start, "", f"not YAML: {message}", cure)
+        cure = syntax_cure(message, lines, mark.line, mark.column, opened) if mark else ""
+        where = Mark(str(self._file), mark.line + 1, mark.column + 1) if mark else start
+        self._problems.add_at(where, "", f"not YAML: {message}", cure)
 
-    def _root(self, composed: yaml.Node | None, start: Mark) -> Node | None:
-        if composed is None or (isinstance(composed, yaml.ScalarNode) and not composed.value and not composed.style):
-            kind = "has nothing but comments" if any(map(str.strip, self._lines)) else "is empty"
+    def _root(self, written: Written | None, text: str, start: Mark) -> Node | None:
+        if written is None or (written[0] == SCALAR and written[5] and not written[4]):
+            kind = "has nothing but comments" if text.strip() else "is empty"
             self._problems.warn_at(start, "", f"this file {kind}{_SAYS_NOTHING}", _NOT_ON_RELOAD)
             return Node(key="", mark=start, key_mark=start, value={})
-        if isinstance(composed, yaml.MappingNode):
-            return self._node(composed, "", start)
-        line = self._line(composed.start_mark)
-        glued = re.match(r"\s*(\w+):(?=\S)", line) if isinstance(composed, yaml.ScalarNode) else None
-        is_list = isinstance(composed, yaml.SequenceNode)
+        if written[0] == MAPPING:
+            return self._node(written, "", start)
+        line = text.splitlines()[written[1] - 1]
+        glued = re.match(r"\s*(\w+):(?=\S)", line) if written[0] == SCALAR else None
+        is_list = written[0] == SEQUENCE
         cure = f"a space is missing behind {glued[1]}:" if glued else "begin with rules: or sources:" if is_list else ""
-        self._problems.add_at(self._mark(composed.start_mark), "", "expected keys such as sources and rules", cure)
+        self._problems.add_at(self._mark(written), "", "expected keys such as sources and rules", cure)
         return None
 
-    def _node(self, node: yaml.Node, key: str, key_mark: Mark) -> Node:
-        self._values_left -= 1
-        if self._values_left < 0:
-            raise _TooManyValuesError
-        mark = self._mark(node.start_mark)
-        if not node.tag.startswith(_OWN_TAGS):
-            cure = _NOT_A_TAG if key.rpartition(".")[2] in ("when", "to") else ""
-            self._problems.add_at(mark, key, f"YAML tags such as {node.tag} have no meaning here", cure)
-        if isinstance(node, yaml.ScalarNode):
-            return self._scalar(node, key, mark, key_mark)
-        if id(node) in self._open:
-            self._problems.add_at(key_mark, key, "an alias may not stand inside of what it stands for")
-            return Node(key=key, mark=mark, key_mark=key_mark, value=None)
-        if isinstance(node, yaml.MappingNode) and self._stands_at(node.start_mark, "{{"):
-            return self._unquoted_hole(node, key, mark, key_mark)
-        self._open.add(id(node))
-        value: list[Node] | dict[str, Node]
-        if isinstance(node, yaml.MappingNode):
-            value = self._mapping(node, key)
-        else:
-            value = [
-                self._node(item, f"{key}[{index}]", self._mark(item.start_mark))
-                for index, item in enumerate(node.value)
-            ]
-        self._open.discard(id(node))
+    def _node(self, written: Written, key: str, key_mark: Mark) -> Node:
+        mark = self._mark(written)
+        match written:
+            case (kind, _, _, tag, *_) if tag is not None:
+                cure = _NOT_A_TAG if key.rpartition(".")[2] in ("when", "to") else ""
+                self._problems.add_at(mark, key, f"YAML tags such as {tag} have no meaning here", cure)
+        value: list[Node] | dict[str, Node] | RuleNodes | None
+        match written:
+            case (kind, _, _, _, text, plain, in_line, lost) if kind == SCALAR:
+                return self._scalar(text, plain, in_line, lost, key, mark, key_mark)
+            case (kind, _, _, _, text) if kind == HOLE:
+                self._problems.add_at(mark, key, "an object whose key is an object, as YAML reads it", QUOTE_HOLE)
+                return Node(key=key, mark=mark, key_mark=key_mark, value=text, text=text, written=text, in_line=True)
+            case (kind, _, _, _, entries) if kind == MAPPING:
+                value = self._mapping(entries, key)
+            case (kind, _, _, _, items) if kind == SEQUENCE and key == "rules":
+                value = RuleNodes([self._maker(item, f"rules[{index}]") for index, item in enumerate(items)])
+            case (kind, _, _, _, items) if kind == SEQUENCE:
+                value = [self._node(item, f"{key}[{index}]", self._mark(item)) for index, item in enumerate(items)]
+            case _:
+                self._problems.add_at(key_mark, key, "an alias may not stand inside of what it stands for")
+                value = None
         return Node(key=key, mark=mark, key_mark=key_mark, value=value)
 
-    def _mapping(self, node: yaml.MappingNode, parent: str) -> dict[str, Node]:
+    def _maker(self, item: bytes | Written, key: str) -> Callable[[], Node]:
+        def make() -> Node:
+            written = unpacked(item)
+            return self._node(written, key, self._mark(written))
+
+        return make
+
+    def _mapping(self, written: Sequence[WrittenEntry], parent: str) -> dict[str, Node]:
         entries: dict[str, Node] = {}
-        for key_node, value_node in node.value:
-            mark = self._mark(key_node.start_mark)
-            if not isinstance(key_node, yaml.ScalarNode):
+        for name, line, column, value in written:
+            mark = Mark(self._name, line, column)
+            if name is None:
                 self._problems.add_at(mark, parent, "a key has to be text")
                 continue
-            name = str(key_node.value)
             key = f"{parent}.{name}" if parent else name
-            entry = self._node(value_node, key, mark)
+            entry = self._node(value, key, mark)
             if name in entries:
                 _said_twice(entries[name], entry, self._problems)
             else:
                 entries[name] = entry
         return entries
 
-    def _unquoted_hole(self, node: yaml.MappingNode, key: str, mark: Mark, key_mark: Mark) -> Node:
-        """`{{ data.id }}` without quotes, which YAML takes for an object in an object: said once, and read as meant."""
-        self._problems.add_at(mark, key, "an object whose key is an object, as YAML reads it", QUOTE_HOLE)
-        start, end = node.start_mark, node.end_mark
-        text = self._line(start)[start.column : end.column] if start.line == end.line else ""
-        return Node(key=key, mark=mark, key_mark=key_mark, value=text, text=text, written=text, in_line=True)
-
-    def _stands_at(self, mark: Any, text: str) -> bool:
-        return self._line(mark).startswith(text, mark.column)
-
-    def _line(self, mark: Any) -> str:
-        return self._lines[mark.line] if mark.line < len(self._lines) else ""
-
-    def _check_comment(self, node: yaml.ScalarNode, key: str, mark: Mark) -> None:
-        """Complain of an unquoted value whose rest is taken for a comment."""
-        line = self._line(node.end_mark)
-        if "#" in line and (lost := lost_behind_hash(line, node.end_mark.column, is_empty=not node.value)):
+    def _scalar(
+        self, written: str, is_plain: bool, in_line: bool, lost: str, key: str, mark: Mark, key_mark: Mark
+    ) -> Node:
+        start = mark if is_plain or not in_line else mark.moved(1)
+        text = written
+        if "${" in written:
+            text = _PLACEHOLDER.sub(lambda found: self._filled(found, key, start, written), written)
+        if lost:
             message = f"everything from {lost[:40]} on is taken for a comment"
-            self._problems.warn_at(mark, key, message, "put the whole text in quotes")
-
-    def _scalar(self, node: yaml.ScalarNode, key: str, mark: Mark, key_mark: Mark) -> Node:
-        written = str(node.value)
-        one_line = node.start_mark.line == node.end_mark.line
-        quotes = 1 if node.style else 0  # a plain scalar's style is None or empty, as libyaml is there or not
-        in_line = one_line and node.end_mark.column - node.start_mark.column == len(written) + 2 * quotes
-        start = mark.moved(quotes) if in_line else mark
-        text = _PLACEHOLDER.sub(lambda found: self._filled(found, key, start, written), written)
-        if not node.style:
-            self._check_comment(node, key, start)
-        value = text if node.style else _plain_value(text, substituted=text != written)
+            self._problems.warn_at(start, key, message, "put the whole text in quotes")
+        value = _plain_value(text, substituted=text != written) if is_plain else text
         if isinstance(value, float) and not isfinite(value):
             self._problems.add_at(start, key, "a number out of range")
         return Node(
@@ -237,7 +251,11 @@ class _Reader:
             return "${"
         place = start.moved(found.start())
         kind, name, default = found["kind"], found["name"], found["default"]
-        if kind == "env" and name:
+        if self._environ is None and kind and name:
+            if default is None:
+                self._problems.withhold(key)
+            return default or "withheld"
+        if kind == "env" and name and self._environ is not None:
             value = self._environ.get(name)
             if value is None and default is None:
                 self._problems.add_at(place, key, f"the environment variable {name} is not set")
@@ -260,22 +278,13 @@ class _Reader:
             self._problems.add_at(place, key, "not the name of a file")
         return ""
 
-    def _mark(self, mark: Any) -> Mark:
-        return Mark(str(self._file), mark.line + 1, mark.column + 1)
+    def _mark(self, written: Written) -> Mark:
+        return Mark(self._name, written[1], written[2])
 
 
 _NOT_A_TAG = "a text that begins with ! stands in quotes; an expression of when has not instead"
 
 
-class _TooManyValuesError(Exception):
-    """A few lines of aliases can stand for more values than there is memory."""
-
-
-_MAX_VALUES = 100_000
-"""Values that aliases may make of a file; without aliases there are fewer values than characters."""
-
-_Loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
-_OWN_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
 _PLACEHOLDER = re.compile(r"\$\$\{|\$\{(?:(?P<kind>env|file):)?(?P<name>.*?)(?::-(?P<default>.*?))?\}", re.DOTALL)
 _INTEGER = re.compile(r"[-+]?[0-9]+|0x[0-9a-fA-F]+|0o[0-7]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")

@@ -8,6 +8,7 @@ from typing import Any
 
 from hub.notification import Platform, Priority
 from hub.tags import MaxTags
+from rules import language
 from rules.audience import AudienceFor, compile_installation, compile_tags, compile_user, everyone
 from rules.engine import Rule, RuleSet
 from rules.errors import ExpressionError
@@ -15,7 +16,7 @@ from rules.event import Event
 from rules.expressions import compile_expression
 from rules.match.patterns import MATCH_ALL, compile_match
 from rules.native import Native, compile_native
-from rules.node import Node
+from rules.node import Mark, Node, RuleNodes
 from rules.problems import Problems, did_you_mean
 from rules.push import PushPlan
 from rules.reading import choice, complain, fields, flag, span, template, word, words
@@ -26,9 +27,7 @@ PLATFORMS: Mapping[str, Platform] = {"apns": Platform.APNS, "fcm": Platform.FCM,
 
 LATER_PLATFORMS = ("adm", "baidu", "huawei", "mpns", "webpush", "xiaomi")
 
-_RULE_KEYS = ("name", "source", "match", "when", "push", "platforms", "stop")
 _LATER_RULE_KEYS = ("also", "cancel", "dedupe", "inhibit", "order", "quiet_hours", "remind", "schedule", "throttle")
-_PUSH_KEYS = ("to", "with", "native", "priority", "collapse", "ttl", "hub")
 _LATER_PUSH_KEYS = ("devices", "interruption", "locale", "tag_policy", "template")
 _PUSH_CURES = {
     name: f"what templates are filled with stands under with: {{ {name}: … }}"
@@ -38,8 +37,6 @@ _RULE_CURES = {
     **dict.fromkeys(("if", "condition", "conditions", "expression", "where", "filter"), "did you mean when?"),
     **dict.fromkeys(("enabled", "disabled"), "comment the rule out, or delete it"),
 }
-_DEFAULT_KEYS = ("push", "platforms")
-_DEFAULT_PUSH_KEYS = ("priority", "collapse", "ttl", "hub")
 _PRIORITIES = {priority.value: priority for priority in Priority}
 _PROPERTY_NAME = re.compile(r"[A-Za-z0-9_]{1,120}")
 _EVERYONE = re.compile(r"(?:^|[\s()!&|])everyone(?:$|[\s()!&|])", re.IGNORECASE)
@@ -81,38 +78,55 @@ class Scope:
 
 def load_rules(rules: Node | None, defaults: Node | None, scope: Scope, problems: Problems) -> RuleSet:
     """Compile all rules, reporting every mistake; what is returned is whole only if there was none."""
-    reader = _Reader(defaults, scope, problems)
-    if rules is None or rules.value is None:
-        return RuleSet()
-    if not isinstance(rules.value, list):
-        hint = "begin each rule with - name: …" if isinstance(rules.value, dict) and rules.value else ""
-        problems.add(rules, "expected a list of rules", hint)
-        return RuleSet()
-    compiled = [rule for node in rules.value if (rule := reader.rule(node)) is not None]
-    reader.complain_of_names()
-    return RuleSet(compiled)
+    reader = RuleReader(defaults, scope, problems)
+    for node in rules_in(rules, problems):
+        reader.read(node)
+    return reader.rule_set()
 
 
-class _Reader:
+def rules_in(section: Node | None, problems: Problems) -> Iterable[Node]:
+    """The rules of the section, one at a time; none after complaining."""
+    if section is None or section.value is None:
+        return ()
+    if isinstance(section.value, list | RuleNodes):
+        return section.value
+    hint = "begin each rule with - name: …" if isinstance(section.value, dict) and section.value else ""
+    problems.add(section, "expected a list of rules", hint)
+    return ()
+
+
+class RuleReader:
     """Reads one rule after the other, on top of the defaults."""
 
     def __init__(self, defaults: Node | None, scope: Scope, problems: Problems) -> None:
         self._scope = scope
         self._problems = problems
-        self._names: dict[str, Node] = {}
+        self._rules: list[Rule] = []
+        self._names: dict[str, Mark] = {}
         self._unknown: dict[tuple[str, str], list[Node]] = {}
         self._hubless: Node | None = None
         self._sources = {source: source for source in sorted(scope.sources)}
         self._hubs = {hub: hub for hub in scope.hubs}
-        entries = {} if defaults is None else fields(defaults, problems, _DEFAULT_KEYS, _LATER_RULE_KEYS)
+        entries = {} if defaults is None else fields(defaults, problems, language.DEFAULTS, _LATER_RULE_KEYS)
         push = entries.pop("push", None)
         self._defaults = entries
         self._push_defaults = (
-            {} if push is None else fields(push, problems, _DEFAULT_PUSH_KEYS, (*_LATER_PUSH_KEYS, "to", "with"))
+            {} if push is None else fields(push, problems, language.DEFAULT_PUSH, (*_LATER_PUSH_KEYS, "to", "with"))
         )
 
-    def rule(self, node: Node) -> Rule | None:
-        own = fields(node, self._problems, _RULE_KEYS, _LATER_RULE_KEYS, _RULE_CURES)
+    def read(self, node: Node) -> None:
+        """Compile one rule, reporting every mistake in it."""
+        rule = self._rule(node)
+        if rule is not None:
+            self._rules.append(rule)
+
+    def rule_set(self) -> RuleSet:
+        """All rules that were read, after complaining of the names in them that nothing defines."""
+        self._complain_of_names()
+        return RuleSet(self._rules)
+
+    def _rule(self, node: Node) -> Rule | None:
+        own = fields(node, self._problems, language.RULE, _LATER_RULE_KEYS, _RULE_CURES)
         if not isinstance(node.value, dict):
             return None
         entries = {**self._defaults, **own}
@@ -138,11 +152,11 @@ class _Reader:
         if name is None:
             return ""
         if name in self._names:
-            first = self._names[name].mark
+            first = self._names[name]
             self._problems.add(node, f"another rule is called {node.written}", f"at {first.file}:{first.line}")
         elif not _NAME.fullmatch(name):
             self._problems.add(node, "a name is letters, digits and _ . : / - up to 120, without spaces")
-        self._names.setdefault(name, node)
+        self._names.setdefault(name, node.mark)
         return name
 
     def _rule_sources(self, node: Node) -> frozenset[str]:
@@ -156,7 +170,7 @@ class _Reader:
             self._unknown.setdefault((kind, text), []).append(node)
         return None if text is None else known.get(text)
 
-    def complain_of_names(self) -> None:
+    def _complain_of_names(self) -> None:
         """Complain of each source and hub that rules name and nothing defines."""
         known = {"source": self._sources, "hub": self._hubs}
         sections = {"source": self._scope.sources_are_known, "hub": self._scope.hubs_are_known}
@@ -182,7 +196,7 @@ class _Reader:
 
     def _push(self, rule: str, rule_entries: dict[str, Node]) -> PushPlan | None:
         node = rule_entries["push"]
-        entries = {**self._push_defaults, **fields(node, self._problems, _PUSH_KEYS, _LATER_PUSH_KEYS, _PUSH_CURES)}
+        entries = {**self._push_defaults, **fields(node, self._problems, language.PUSH, _LATER_PUSH_KEYS, _PUSH_CURES)}
         hub = self._hub(node, entries.get("hub"))
         scope = self._scope.hubs.get(hub or "", HubScope())
         platforms = self._platforms(rule_entries["platforms"], scope) if "platforms" in rule_entries else None
@@ -276,7 +290,7 @@ class _Reader:
         return self._compiled(node, lambda: compile_tags(text, scope.max_tags))
 
     def _service_audience(self, node: Node) -> AudienceFor | None:
-        entries = fields(node, self._problems, ("user", "installation"))
+        entries = fields(node, self._problems, language.AUDIENCE)
         if not entries and node.value:
             return None
         if len(entries) != 1:

@@ -16,6 +16,7 @@ import orjson
 from lxml import etree
 
 from hub.notification import NativeContent, Platform
+from rules import language
 from rules.errors import RenderError
 from rules.event import Event
 from rules.expressions import Expression
@@ -53,7 +54,7 @@ class Native:
 
 def compile_native(platform: Platform, node: Node, problems: Problems) -> Native | None:
     """Compile `payload` and `headers` for one platform; None after complaining."""
-    entries = fields(node, problems, ("payload", "headers"))
+    entries = fields(node, problems, language.NATIVE)
     headers = _headers(platform, entries["headers"], problems) if "headers" in entries else ()
     if "payload" not in entries:
         problems.add(node, "payload is missing", mark=node.key_mark)

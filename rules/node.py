@@ -1,6 +1,6 @@
 """A value of the configuration that knows its place."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,27 @@ class Mark:
         return Mark(self.file, self.line, self.column + columns)
 
 
+class RuleNodes:
+    """The rules as written, each made when it is asked for: all of them together would take more memory than they do
+    compiled. Asked twice, a rule is made twice, and its complaints are the same.
+    """
+
+    def __init__(self, makers: Sequence[Callable[[], "Node"]]) -> None:
+        self._makers = makers
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+    def __getitem__(self, index: int) -> "Node":
+        return self._makers[index]()
+
+    def __iter__(self) -> Iterator["Node"]:
+        return (make() for make in self._makers)
+
+    def __add__(self, more: "RuleNodes") -> "RuleNodes":
+        return RuleNodes([*self._makers, *more._makers])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     """A value of the document. `key` is its path (`rules[2].push.to`), `mark` its place, `key_mark` that of its key.
@@ -31,7 +52,7 @@ class Node:
     key: str
     mark: Mark
     key_mark: Mark
-    value: "Scalar | list[Node] | dict[str, Node]" = field(repr=False)
+    value: "Scalar | list[Node] | dict[str, Node] | RuleNodes" = field(repr=False)
     text: str = field(default="", repr=False)
     written: str = ""
     in_line: bool = False
@@ -42,7 +63,7 @@ class Node:
         match self.value:
             case dict() as entries:
                 return {key: node.plain() for key, node in entries.items() if node.value is not None}
-            case list() as items:
+            case (list() | RuleNodes()) as items:
                 return [node.plain() for node in items]
             case scalar:
                 return scalar
@@ -58,7 +79,7 @@ class Node:
             match node.value:
                 case dict() as entries if part in entries:
                     node = entries[str(part)]
-                case list() as items if isinstance(part, int) and 0 <= part < len(items):
+                case (list() | RuleNodes()) as items if isinstance(part, int) and 0 <= part < len(items):
                     node = items[part]
                 case _:
                     break

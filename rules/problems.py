@@ -41,15 +41,28 @@ class Problems:
 
     def __init__(self) -> None:
         self._found: list[Problem] = []
+        self._mistaken: set[str] = set()
+        self._withheld: set[str] = set()
+
+    def withhold(self, key: str) -> None:
+        """Take the value at `key` for right: what it will be is not known where it is checked."""
+        self._withheld.add(key)
+
+    def _keep(self, problem: Problem) -> None:
+        if problem.key in self._withheld:
+            return
+        self._found.append(problem)
+        if problem.severity is Severity.ERROR:
+            self._mistaken.add(problem.key)
 
     def add(self, node: Node, message: str, hint: str = "", *, mark: Mark | None = None) -> None:
         """Complain about a value, at its own place unless told another."""
-        self._found.append(Problem(mark=mark or node.mark, key=node.key, message=message, hint=hint))
+        self._keep(Problem(mark=mark or node.mark, key=node.key, message=message, hint=hint))
 
     def warn(self, node: Node, message: str, hint: str = "", *, mark: Mark | None = None) -> None:
         """Say what will work, but perhaps not as meant, at the value's own place unless told another."""
         severity = Severity.WARNING
-        self._found.append(Problem(mark=mark or node.mark, key=node.key, message=message, hint=hint, severity=severity))
+        self._keep(Problem(mark=mark or node.mark, key=node.key, message=message, hint=hint, severity=severity))
 
     def unknown_key(
         self, name: str, node: Node, known: Iterable[str], later: Iterable[str] = (), *, cure: str = ""
@@ -67,15 +80,15 @@ class Problems:
 
     def add_at(self, mark: Mark, key: str, message: str, hint: str = "") -> None:
         """Complain about what is no value yet: a file, or a line of YAML."""
-        self._found.append(Problem(mark=mark, key=key, message=message, hint=hint))
+        self._keep(Problem(mark=mark, key=key, message=message, hint=hint))
 
     def warn_at(self, mark: Mark, key: str, message: str, hint: str = "") -> None:
         """As `add_at`, of what will work, but perhaps not as meant."""
-        self._found.append(Problem(mark=mark, key=key, message=message, hint=hint, severity=Severity.WARNING))
+        self._keep(Problem(mark=mark, key=key, message=message, hint=hint, severity=Severity.WARNING))
 
     def is_mistaken(self, key: str) -> bool:
         """Whether a mistake of the value at `key` was named already; a warning of it is none."""
-        return any(problem.key == key and problem.severity is Severity.ERROR for problem in self._found)
+        return key in self._mistaken
 
     def sorted(self) -> list[Problem]:
         """All complaints by place, each once."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from rules.errors import ExpressionError, RenderError
@@ -36,6 +37,16 @@ class Text:
 
 def compile_text(text: str, names: Names = EVENT_NAMES) -> Text:
     """Compile a text whose `{{ }}` may use `names`. Raises: ExpressionError, with the column in `text`."""
+    return _compiled_for_events(text) if names is EVENT_NAMES else _compiled(text, names)
+
+
+@lru_cache(maxsize=4096)
+def _compiled_for_events(text: str) -> Text:
+    """Rules say the same again and again: what they share is made once."""
+    return _compiled(text, EVENT_NAMES)
+
+
+def _compiled(text: str, names: Names) -> Text:
     pieces: list[Piece] = []
     for offset, piece, is_hole in split(text):
         if not is_hole:
@@ -66,6 +77,7 @@ def renderer(pieces: tuple[Piece, ...], spell: Callable[[Any], str] = text_of) -
     return render
 
 
+@lru_cache(maxsize=4096)
 def _filler(expression: Expression, spell: Callable[[Any], str]) -> Callable[[Any], str]:
     evaluate, shown = expression.evaluate, expression.text
 

@@ -83,7 +83,7 @@ class Journal:
         )
         self._entries.append(entry)
         if self._file is not None:
-            self._file.write(_line(entry))
+            self._file.write(line_of(entry))
         for key in (None, handle) if self._subscribers else ():
             for subscriber in tuple(self._subscribers.get(key, ())):
                 subscriber(entry)
@@ -99,6 +99,13 @@ class Journal:
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries)
+
+    def after(self, seq: int) -> Iterator[Entry]:
+        """The entries behind number `seq`; those that come while they are read included."""
+        index = seq
+        while index < len(self._entries):
+            yield self._entries[index]
+            index += 1
 
     def accepted(self) -> list[Entry]:
         """The pushes that were taken, repeats included."""
@@ -158,7 +165,7 @@ def read_journal(path: Path) -> Iterator[Entry]:
                 yield _entry(orjson.loads(line))
 
 
-def _line(entry: Entry) -> bytes:
+def line_of(entry: Entry) -> bytes:
     """An entry as a JSON line; the payload as text where it is UTF-8, else as base64."""
     fields: dict[str, Any] = {name: getattr(entry, name) for name in Entry.__slots__}
     payload: bytes = fields.pop("payload")

@@ -1,20 +1,15 @@
 """All push services of a sandbox together, with one CA, one journal, and the credentials a sender needs for them."""
 
-import functools
 import hashlib
 import itertools
 import json
-import secrets
-import string
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-
 from sandbox.apns import Apns
+from sandbox.credentials import Issued, pem, write_secret
 from sandbox.fcm import Fcm
 from sandbox.journal import Clock, Journal, utc_now
 from sandbox.phones import VirtualPhone
@@ -61,9 +56,11 @@ class WnsCredential:
 class PushServices:
     """APNs, FCM and WNS on loopback: `async with PushServices(directory) as services`.
 
-    `directory` has to exist. CA and credentials are made anew; the credential files and the endpoints are there
-    once started. Ports are free ones unless given. `journal_file` keeps the journal, see `Journal`. With
-    `accept_unknown` the services take pushes for handles that nobody registered.
+    `directory` has to exist. CA and credentials are new ones, with `keep` those that `directory` has already; the
+    credential files and the endpoints are there once started. Ports are free ones unless given. `journal_file` keeps the
+    journal, see `Journal`. With `accept_unknown` the services take pushes for handles that nobody registered.
+
+    Raises: SandboxError: what `keep` finds cannot be read.
     """
 
     def __init__(
@@ -76,26 +73,24 @@ class PushServices:
         journal_file: Path | None = None,
         keep_payload: bool = True,
         accept_unknown: bool = False,
+        keep: bool = False,
         clock: Clock = utc_now,
     ) -> None:
         self._directory = directory
         self._numbers = itertools.count(1)
         self._ports = (apns_port, fcm_port, wns_port)
+        self._issued = issued = Issued.kept(directory) if keep else Issued.made()
+        authority = Authority(directory, keep=keep)
         self.journal = Journal(path=journal_file, keep_payload=keep_payload, clock=clock)
-        authority = Authority(directory)
         self.ca_file = authority.ca_file
-        self._key_id, self._team_id = _identifier(), _identifier()
-        self._apns_key = ec.generate_private_key(ec.SECP256R1())
-        self._fcm_key = _rsa_key()
         self._project_id = "pushbridge-sandbox"
         self._client_email = f"sender@{self._project_id}.iam.gserviceaccount.com"
         self._tenant, self._client_id = "pushbridge-sandbox", "ms-app-pushbridge"
-        self._client_secret = secrets.token_urlsafe(24)
-        key = ProviderKey(team_id=self._team_id, public_key=self._apns_key.public_key())
+        key = ProviderKey(team_id=issued.team_id, public_key=issued.apns_key.public_key())
         self.apns = Apns(
             journal=self.journal,
             context=authority.server_context(Apns.versions),
-            keys={self._key_id: key},
+            keys={issued.key_id: key},
             topics=(TOPIC,),
             accept_unknown=accept_unknown,
             clock=clock,
@@ -105,8 +100,8 @@ class PushServices:
             context=authority.server_context(Fcm.versions),
             project_id=self._project_id,
             client_email=self._client_email,
-            key_id=self._key_id,
-            public_key=self._fcm_key.public_key(),
+            key_id=issued.key_id,
+            public_key=issued.fcm_key.public_key(),
             accept_unknown=accept_unknown,
             clock=clock,
         )
@@ -114,7 +109,7 @@ class PushServices:
             journal=self.journal,
             context=authority.server_context(Wns.versions),
             tenant=self._tenant,
-            apps={self._client_id: self._client_secret},
+            apps={self._client_id: issued.client_secret},
             accept_unknown=accept_unknown,
             clock=clock,
         )
@@ -145,22 +140,22 @@ class PushServices:
         account = {
             "type": "service_account",
             "project_id": self._project_id,
-            "private_key_id": self._key_id,
-            "private_key": _pem(self._fcm_key).decode(),
+            "private_key_id": self._issued.key_id,
+            "private_key": pem(self._issued.fcm_key).decode(),
             "client_email": self._client_email,
             "token_uri": self.fcm.token_url,
         }
-        _write_secret(self.apns_credential.key_file, _pem(self._apns_key))
-        _write_secret(self.fcm_credential.service_account_file, json.dumps(account, indent=2).encode())
+        write_secret(self.apns_credential.key_file, pem(self._issued.apns_key))
+        write_secret(self.fcm_credential.service_account_file, json.dumps(account, indent=2).encode())
 
     @property
     def apns_credential(self) -> ApnsCredential:
         """For token authentication at `apns`."""
         return ApnsCredential(
             endpoint=self.apns.url,
-            key_file=self._directory / f"AuthKey_{self._key_id}.p8",
-            key_id=self._key_id,
-            team_id=self._team_id,
+            key_file=self._directory / f"AuthKey_{self._issued.key_id}.p8",
+            key_id=self._issued.key_id,
+            team_id=self._issued.team_id,
             topic=TOPIC,
         )
 
@@ -179,7 +174,7 @@ class PushServices:
         return WnsCredential(
             tenant=self._tenant,
             client_id=self._client_id,
-            client_secret=self._client_secret,
+            client_secret=self._issued.client_secret,
             token_url=self.wns.token_url,
             allowed_host=HOST,
         )
@@ -210,24 +205,3 @@ class PushServices:
         service.register(phone.handle)
         phone.watch(self.journal)
         return phone
-
-
-@functools.cache
-def _rsa_key() -> rsa.RSAPrivateKey:
-    """One a process: making it takes longer than everything else in a start."""
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
-def _identifier() -> str:
-    """Ten characters, as Apple's key and team ids are."""
-    return "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(10))
-
-
-def _pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
-    encryption = serialization.NoEncryption()
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
-
-
-def _write_secret(path: Path, content: bytes) -> None:
-    path.touch(mode=0o600)
-    path.write_bytes(content)

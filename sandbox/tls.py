@@ -12,21 +12,38 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LIFETIME = timedelta(days=30)
+KEPT_FOR = timedelta(days=365)
+"""How long the certificate of an authority is good that is kept; one that ends within a month is made anew."""
 
 
 class Authority:
     """A throwaway CA with one server certificate for `127.0.0.1` and `localhost`, written into a directory.
 
-    Clients are given `ca_file`; nothing is added to any trust store. The CA's own key is never written.
+    Clients are given `ca_file`; nothing is added to any trust store. The CA's own key is never written. With `keep` the
+    directory's authority stays the one it is, so that clients which trust it need nothing new.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, keep: bool = False) -> None:
         self.ca_file = directory / "ca.pem"
         self._certificate_file = directory / "server.pem"
+        if not (keep and self._is_good()):
+            self._make(lifetime=KEPT_FOR if keep else LIFETIME)
+
+    def _is_good(self) -> bool:
+        """Whether the certificate is there, for another month at least."""
+        if not (self.ca_file.exists() and self._certificate_file.exists()):
+            return False
+        try:
+            certificate = x509.load_pem_x509_certificate(self._certificate_file.read_bytes())
+        except ValueError:
+            return False
+        return certificate.not_valid_after_utc - datetime.now(UTC) > LIFETIME
+
+    def _make(self, *, lifetime: timedelta) -> None:
         ca_key = ec.generate_private_key(ec.SECP256R1())
         ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "pushbridge sandbox CA")])
         ca = (
-            _builder(ca_name, issuer=ca_name, key=ca_key.public_key())
+            _builder(ca_name, issuer=ca_name, key=ca_key.public_key(), lifetime=lifetime)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_key_usage(ca=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
@@ -36,7 +53,7 @@ class Authority:
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
         names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         certificate = (
-            _builder(name, issuer=ca_name, key=key.public_key())
+            _builder(name, issuer=ca_name, key=key.public_key(), lifetime=lifetime)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(ca=False), critical=True)
@@ -62,7 +79,9 @@ class Authority:
         return context
 
 
-def _builder(subject: x509.Name, *, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, *, issuer: x509.Name, key: ec.EllipticCurvePublicKey, lifetime: timedelta
+) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
@@ -71,7 +90,7 @@ def _builder(subject: x509.Name, *, issuer: x509.Name, key: ec.EllipticCurvePubl
         .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + LIFETIME)
+        .not_valid_after(now + lifetime)
     )
 
 

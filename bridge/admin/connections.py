@@ -7,6 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from bridge.config.models import Connections
+from bridge.observe.facts import Limit
+
 SPARE = 32
 """Connections over the limit that are still answered, with 503, at once; health is answered as ever."""
 
@@ -29,6 +32,17 @@ class ConnectionLimits:
     idle: float = 5.0
 
 
+def limits_of(connections: Connections, *, allowed: int) -> ConnectionLimits:
+    """The limits that are configured, where open files allow `allowed` connections."""
+    total = min(connections.max, allowed)
+    return ConnectionLimits(
+        total=total,
+        per_client=min(connections.max_per_client, max(1, total // 2)),
+        head=connections.header_timeout,
+        idle=connections.idle_timeout,
+    )
+
+
 class Standing(Enum):
     """What becomes of a connection."""
 
@@ -37,13 +51,6 @@ class Standing(Enum):
     """It is over a limit: it is answered 503."""
     CLOSED = auto()
     """So many are over a limit that it is closed unanswered."""
-
-
-class Limit(Enum):
-    """The limit that a connection was over; the values are labels of a metric."""
-
-    TOTAL = "total"
-    PER_CLIENT = "per_client"
 
 
 class Admission:

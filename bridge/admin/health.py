@@ -127,9 +127,9 @@ def remote_parts(remotes: Mapping[str, Bulkhead[Sequence[Notification]]]) -> lis
 
 
 def _outlet(bulkhead: Bulkhead[PushPage] | Bulkhead[Sequence[Notification]], kind: str, name: str) -> Part:
-    trouble = bulkhead.trouble[:_MAX_TROUBLE]
+    trouble = bulkhead.cause[:_MAX_TROUBLE]
     if bulkhead.is_open:
-        until = bulkhead.closed_until or None
+        until = bulkhead.reopens_at or None
         return Part(
             kind=kind, name=name, ok=False, state="breaker open", detail=trouble, since=bulkhead.opened_at, until=until
         )

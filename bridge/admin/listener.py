@@ -14,10 +14,11 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from bridge.admin.connections import Admission, ConnectionLimits, Limit, Standing
+from bridge.admin.connections import Admission, ConnectionLimits, Standing
 from bridge.config.credentials import Tls
 from bridge.config.models import Listen
 from bridge.errors import BridgeError
+from bridge.observe.facts import Limit
 
 REQUEST_TIME = 60.0
 """Seconds that a client has to send a request, headers and body; who drips it in only holds a connection."""

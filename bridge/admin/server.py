@@ -14,6 +14,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bridge.admin.api.operation import PREFIX
+from bridge.admin.api.problems import problem_response
+from bridge.admin.api.routes import PATTERN
 from bridge.admin.health import Part, is_ready, lines, missing_at, parts_at
 from bridge.observe.metrics import Metrics
 
@@ -90,7 +93,7 @@ class _AdminAuth:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not self._is_open(scope["path"]):
-            refusal = self._refusal(Headers(scope=scope), scope)
+            refusal = _refusal_in(scope["path"], self._refusal(Headers(scope=scope), scope))
             if refusal is not None:
                 await refusal(scope, receive, send)
                 return
@@ -113,6 +116,16 @@ class _AdminAuth:
         for challenge in ("Bearer", 'Basic realm="pushbridge", charset="UTF-8"'):
             refusal.headers.append("www-authenticate", challenge)
         return refusal
+
+
+def _refusal_in(path: str, refusal: Response | None) -> Response | None:
+    """The same as a problem, where the API is asked."""
+    if refusal is None or not path.startswith(f"{PREFIX}/"):
+        return refusal
+    problem = problem_response(refusal.status_code, bytes(refusal.body).decode().strip())
+    for challenge in refusal.headers.getlist("www-authenticate"):
+        problem.headers.append("www-authenticate", challenge)
+    return problem
 
 
 def _is_from_another_site(headers: Headers, method: str) -> bool:
@@ -173,15 +186,15 @@ class RequestMetrics:
                 status = message["status"]
             await send(message)
 
-        self._metrics.http_in_flight.inc()
+        self._metrics.process.http_in_flight.inc()
         try:
             await self._app(scope, receive, noting)
         finally:
-            self._metrics.http_in_flight.dec()
-            route = self._pattern(scope["path"])
+            self._metrics.process.http_in_flight.dec()
+            route = scope.get(PATTERN) or self._pattern(scope["path"])
             method = scope["method"] if scope["method"] in _METHODS else "_other"
-            self._metrics.http_requests.labels(route, method, str(status)).inc()
-            self._metrics.http_seconds.observe((route,), time.perf_counter() - started)
+            self._metrics.process.http_requests.labels(route, method, str(status)).inc()
+            self._metrics.process.http_seconds.observe((route,), time.perf_counter() - started)
 
     def _pattern(self, path: str) -> str:
         """The admin paths are literal; the hub API's begin with a hub's name and a kind of resource."""

@@ -1,55 +1,51 @@
-"""`pushbridge sandbox`: a Service Bus compatible broker on this machine, for developing without a cloud account."""
+"""`pushbridge sandbox`: stand-ins of what the daemon talks to, for developing without a cloud account."""
 
-import asyncio
-import signal
-from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from sandbox.servicebus import EntityExistsError, ServiceBus
-from sandbox.tls import Authority
+from bridge.cli.exits import Exit
+from bridge.cli.process import run_loop
 
 
-async def serve(
-    *,
-    port: int,
-    state: Path | None,
-    config: Path | None,
-    queues: Sequence[str],
-    topics: Sequence[str],
-    tls: Path | None,
+def sandbox(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the broker; 0 for any.")] = 5672,
+    state: Annotated[Path | None, typer.Option(help="File that keeps entities and messages; else in memory.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Entities in the Config.json of Microsoft's emulator.")] = None,
+    queue: Annotated[list[str] | None, typer.Option(help="Create this queue; may be repeated.")] = None,
+    topic: Annotated[list[str] | None, typer.Option(help="Create this topic; may be repeated.")] = None,
+    tls: Annotated[Path | None, typer.Option(help="Directory for the CA certificate that TLS clients trust.")] = None,
+    push: Annotated[
+        bool, typer.Option("--push", help="Run APNs, FCM and WNS too, and print a hub that sends to them.")
+    ] = False,
+    push_port: Annotated[
+        int,
+        typer.Option(min=0, max=65532, help="Ports of APNs, FCM, WNS and the journal, from this one on; 0 for any."),
+    ] = 9443,
+    directory: Annotated[
+        Path, typer.Option(help="Where the credentials of the push services are written once, and kept.")
+    ] = Path("pushbridge-sandbox"),
 ) -> None:
-    """Run the broker until SIGTERM or Ctrl-C, and print what clients need; entities that are there already stay.
+    """Run a Service Bus compatible broker on this machine until Ctrl-C, and with --push the push services."""
+    import sqlite3
 
-    `tls` is a directory for the CA's certificate, made if missing.
+    from bridge.admin.listener import ListenError
+    from bridge.cli.stand_ins import serve
+    from sandbox.errors import SandboxError
 
-    Raises: OSError: the port is taken, or a file cannot be read; sqlite3.Error: the state file cannot be used;
-    EntityError: an entity cannot be.
-    """
-    stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        with suppress(NotImplementedError):  # Windows, where Ctrl-C cancels instead
-            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with ServiceBus(port=port, state_file=state, authority=_authority(tls)) as broker:
-        if config is not None:
-            broker.create_entities(config)
-        for name in queues:
-            with suppress(EntityExistsError):
-                broker.create_queue(name)
-        for name in topics:
-            with suppress(EntityExistsError):
-                broker.create_topic(name)
-        typer.echo(f"Service Bus stand-in on 127.0.0.1:{broker.port}, state {state or 'in memory'}")
-        typer.echo(f"connection string: {broker.connection_string}")
-        typer.echo(f"TLS and administration on the same port; trust {broker.ca_file}")
-        await stopped.wait()
-
-
-def _authority(directory: Path | None) -> Authority | None:
-    """A CA whose certificate is in `directory`; without one the broker makes its own for the while it runs."""
-    if directory is None:
-        return None
-    directory.mkdir(parents=True, exist_ok=True)
-    return Authority(directory)
+    serving = serve(
+        port=port,
+        state=state,
+        config=config,
+        queues=queue or (),
+        topics=topic or (),
+        tls=tls,
+        push=directory if push else None,
+        push_port=push_port,
+    )
+    try:
+        run_loop(serving)
+    except (OSError, sqlite3.Error, SandboxError, ListenError) as error:
+        typer.echo(f"pushbridge: {error}", err=True)
+        raise typer.Exit(Exit.CANNOT_START) from error

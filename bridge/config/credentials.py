@@ -97,16 +97,22 @@ class Remote(Section):
     """A hub elsewhere: an Azure Notification Hub, or one of a central pushbridge, called `hub` there (here's name else)."""
 
     connection_string: Annotated[Secret, AfterValidator(_connection_string)]
+    """That of the other hub or namespace, with a policy that may send."""
     hub: Annotated[str, form("[^/?#]{1,260}", "a hub's name, without / ? and #")] | None = None
+    """What the hub is called there, if not as here."""
     ca_file: CaFile | None = None
+    """Certificates to trust in place of the system's."""
 
 
 class Tls(Section):
     """Files in PEM, the key without a passphrase. With `ca`, clients have to show a certificate it signed."""
 
     cert: ExistingFile
+    """The certificate chain in PEM."""
     key: ExistingFile
+    """The private key in PEM, without a passphrase."""
     ca: CaFile | None = None
+    """Clients have to show a certificate that this one signed."""
 
     @model_validator(mode="after")
     def _check_pair(self) -> Self:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from connectors.table import CONNECTORS
 from rules.node import Node
 from rules.units import nearest_duration
 
@@ -72,8 +73,7 @@ _ALONE: Mapping[str, str] = {
     "auth": "bearer",
     "basic": "username",
     "connection": "connection_string",
-    "http": "path",
-    "amqp": "url",
+    **{spelling: kind.main_setting for kind in CONNECTORS.values() for spelling in (kind.key, *kind.old_keys)},
     "decode": "format",
     "map": "id",
     "store": "url",

@@ -16,10 +16,14 @@ from pydantic_core import ErrorDetails
 from bridge.config import cures
 from bridge.config.models import AdminListener, HubApi, HubSettings, Sections, Settings, default_hub
 from bridge.config.produced import produced_by
-from rules.advice.reach import Produced, check_map, check_reach
+from bridge.config.spellings import in_present_spelling
+from connectors.connector import Connector
+from connectors.table import CONNECTORS, LATER
+from rules.advice.reach import Produced, ReachCheck, check_map
 from rules.advice.services import check_native
-from rules.document import load_document
-from rules.loader import LATER_PLATFORMS, PLATFORMS, HubScope, Scope, load_rules
+from rules.document import Paths, load_document
+from rules.engine import RuleSet
+from rules.loader import LATER_PLATFORMS, PLATFORMS, HubScope, RuleReader, Scope, rules_in
 from rules.node import Mark, Node
 from rules.problems import Problem, Problems, Severity, did_you_mean
 
@@ -27,13 +31,14 @@ _LATER: Mapping[tuple[str, ...], tuple[str, ...]] = {
     (): ("registration", "sinks", "templates", "windows"),
     ("bridge",): ("tracing",),
     ("bridge", "watchdog"): ("action",),
-    ("sources", "*"): ("dedupe", "kafka", "order", "rate"),
-    ("sources", "*", "amqp", "receive"): ("concurrency",),
-    ("sources", "*", "http", "auth"): ("entra",),
-    ("sources", "*", "servicebus", "receive", "lock_renewal"): ("on_lost",),
+    ("sources", "*"): ("dedupe", "order", "rate", *LATER),
+    **{("sources", "*", key, *path): keys for key, kind in CONNECTORS.items() for path, keys in kind.later.items()},
     ("sources", "*", "decode"): ("schema",),
     ("hubs", "*", "platforms"): LATER_PLATFORMS,
-    ("dead_letter", "sources", "*"): ("kafka", "servicebus"),
+    ("dead_letter", "sources", "*"): (
+        *(key for key, kind in CONNECTORS.items() if kind.keeps_dead_letters and kind.dead_letters is None),
+        *LATER,
+    ),
     ("delivery",): ("poison", "rate"),
     ("delivery", "retry"): ("jitter",),
 }
@@ -52,44 +57,53 @@ _EXPECTED: Mapping[str, str] = {
 _COMPILED = ("defaults", "rules")
 """Sections that are not settings."""
 
-_CONSOLE_PATHS = ("/console.css", "/console.js", "/console.svg", "/api/trail", "/api/phones", "/api/live")
-_OWN_PATHS = ("/livez", "/readyz", "/metrics", "/admin", "/-", *_CONSOLE_PATHS)
+_CONSOLE_PATHS = (
+    "/console.css",
+    "/console.js",
+    "/console.svg",
+    *(f"/api/{name}" for name in ("trail", "health", "phones", "live")),
+)
+_OWN_PATHS = ("/livez", "/readyz", "/metrics", "/admin", "/api/v1", "/-", *_CONSOLE_PATHS)
 """What the admin listener serves itself, beside HTTP sources."""
 
 
-def check(path: Path, environ: Mapping[str, str] = os.environ) -> tuple[Settings | None, list[Problem]]:
-    """The settings that a file or directory holds, and every problem in it by place; no settings if one is an error.
+def check(
+    paths: Paths, environ: Mapping[str, str] = os.environ, *, no_secrets: bool = False
+) -> tuple[Settings | None, list[Problem]]:
+    """The settings that files and directories hold, and every problem in them by place; no settings if one is an error.
 
-    Nothing is connected to, opened or created.
+    Nothing is connected to, opened or created. Relative paths begin at the first of `paths`. With `no_secrets` what
+    `${env:NAME}` and `${file:/path}` would fill in is taken for right; there are no settings then unless all can be known.
     """
     problems = Problems()
     with _garbage_collection_paused():
-        settings = _read(path, problems, environ)
+        settings = _read(paths, problems, environ, no_secrets=no_secrets)
     found = problems.sorted()
     return (None if any(problem.severity is Severity.ERROR for problem in found) else settings), found
 
 
-def _read(path: Path, problems: Problems, environ: Mapping[str, str]) -> Settings | None:
+def _read(paths: Paths, problems: Problems, environ: Mapping[str, str], *, no_secrets: bool) -> Settings | None:
+    path = paths if isinstance(paths, Path) else paths[0]
     try:
-        root = load_document(path, problems, environ)
+        root = load_document(paths, problems, environ, no_secrets=no_secrets)
     except OSError as error:  # a directory that is not ours to list
         problems.add_at(Mark(str(path), 1, 1), "", f"cannot be read: {error.strerror}")
         return None
     if root is None or not isinstance(root.value, dict):
         return None
-    root = _as_meant(root, problems)
+    root = in_present_spelling(_as_meant(root, problems), problems)
     assert isinstance(root.value, dict)
     sections = dict(root.value)
     rules, defaults = sections.pop("rules", None), sections.pop("defaults", None)
     plain = {name: _plain(name, node) for name, node in sections.items() if node.value is not None}
-    rule_set = load_rules(rules, defaults, _scope(plain), problems)
+    directory = path if path.is_dir() else path.parent
+    context = {"directory": directory}
+    rule_set = _rules(
+        rules, RuleReader(defaults, _scope(plain), problems), _reach(plain, root, context, problems), problems
+    )
     _check_hubs(root, problems)
     _check_sources(root, problems)
     _check_dead_letters(root, problems)
-    directory = path if path.is_dir() else path.parent
-    context = {"directory": directory}
-    _check_natives(rules, problems)
-    _check_reach(rules, plain, root, context, problems)
     _check_listeners(plain, context, root, problems)
     try:
         checked = Sections.model_validate(plain, context=context)
@@ -120,22 +134,24 @@ def _as_meant(root: Node, problems: Problems) -> Node:
     return Node(key=root.key, mark=root.mark, key_mark=root.key_mark, value=meant)
 
 
-def _check_natives(rules: Node | None, problems: Problems) -> None:
-    for rule in rules.value if rules is not None and isinstance(rules.value, list) else ():
+def _rules(rules: Node | None, reader: RuleReader, reach: ReachCheck, problems: Problems) -> RuleSet:
+    """Everything that is asked of a rule, while there are nodes of it."""
+    for rule in rules_in(rules, problems):
+        reader.read(rule)
+        reach.check(rule)
         for name, native in _entries(rule, "push", "native").items():
             if name in PLATFORMS:
                 check_native(PLATFORMS[name], native, problems)
+    return reader.rule_set()
 
 
-def _check_reach(
-    rules: Node | None, plain: Mapping[str, Any], root: Node, context: Mapping[str, Any], problems: Problems
-) -> None:
+def _reach(plain: Mapping[str, Any], root: Node, context: Mapping[str, Any], problems: Problems) -> ReachCheck:
     sources = _mapping(plain.get("sources"))
     produced: dict[str, Produced] = {name: produced_by(name, source, context) for name, source in sources.items()}
     for name, source in _entries(root, "sources").items():
         if "map" in _entries(source):
             check_map(_entries(source)["map"], produced[name], problems)
-    check_reach(rules, produced, problems)
+    return ReachCheck(produced, problems)
 
 
 @contextmanager
@@ -211,17 +227,18 @@ def _check_hubs(root: Node, problems: Problems) -> None:
 def _check_sources(root: Node, problems: Problems) -> None:
     paths: dict[str, str] = {}
     for name, source in _entries(root, "sources").items():
-        http = _entries(source, "http")
-        if "path" in http and isinstance(path := http["path"].value, str):
-            if path in paths:
-                problems.add(http["path"], f"the source {paths[path]} has this path already")
-            if any(path == own or path.startswith(f"{own}/") for own in _OWN_PATHS):
-                problems.add(http["path"], "this path is one of the process's own", "/in/… is free")
-            paths.setdefault(path, name)
-        is_supported = "http" in _entries(source) or "amqp" in _entries(source)
-        formats = [_entries(source, part).get("format") for part in ("http", "decode")]
+        for key, kind in _connectors_of(source):
+            posted_to = _entries(source, key).get("path") if kind.is_posted_to else None
+            if posted_to is not None and isinstance(path := posted_to.value, str):
+                if path in paths:
+                    problems.add(posted_to, f"the source {paths[path]} has this path already")
+                if any(path == own or path.startswith(f"{own}/") for own in _OWN_PATHS):
+                    problems.add(posted_to, "this path is one of the process's own", "/in/… is free")
+                paths.setdefault(path, name)
+        repeats = any(not kind.has_position for _, kind in _connectors_of(source))
+        formats = [_entries(source, part).get("format") for part in (*CONNECTORS, "decode")]
         has_ids = any(format_ is not None and format_.value == "cloudevents" for format_ in formats)
-        if is_supported and not has_ids and "id" not in _entries(source, "map"):
+        if repeats and not has_ids and "id" not in _entries(source, "map"):
             problems.warn(
                 source, "a message without an id that comes twice is taken twice", "map.id names what tells it apart"
             )
@@ -232,8 +249,20 @@ def _check_dead_letters(root: Node, problems: Problems) -> None:
     for name, target in _entries(root, "dead_letter", "sources").items():
         if name not in sources:
             problems.add(target, "there is no such source", did_you_mean(name, sources), mark=target.key_mark)
-        elif "http" in _entries(sources[name]):
-            problems.add(target, "HTTP has no place for dead letters; they are in the store", mark=target.key_mark)
+            continue
+        for key, kind in _connectors_of(sources[name]):
+            if not kind.keeps_dead_letters and kind.dead_letters is None:
+                message = f"{kind.title} has no place for dead letters; they are in the store"
+                problems.add(target, message, mark=target.key_mark)
+                continue
+            for other, place in _entries(target).items():
+                if other in CONNECTORS and other != key:
+                    problems.add(place, f"the source is of {kind.title}", mark=place.key_mark)
+
+
+def _connectors_of(source: Node) -> list[tuple[str, Connector[Any]]]:
+    """The connectors whose keys stand in a source: one, or there is a mistake."""
+    return [(key, kind) for key, kind in CONNECTORS.items() if key in _entries(source)]
 
 
 def _check_listeners(plain: Mapping[str, Any], context: Mapping[str, Any], root: Node, problems: Problems) -> None:
@@ -249,12 +278,13 @@ def _check_listeners(plain: Mapping[str, Any], context: Mapping[str, Any], root:
         problems.warn(root.find(("hub_api",)), "keys and handles cross the network in clear", "give hub_api.tls")
     if not admin.listen.is_loopback:
         for name, source in _entries(root, "sources").items():
-            if "http" in _entries(source) and "auth" not in _entries(source, "http"):
-                problems.warn(
-                    root.find(("sources", name, "http")),
-                    "whoever reaches bridge.http.listen can post events",
-                    "give the source an auth",
-                )
+            for key, kind in _connectors_of(source):
+                if kind.is_posted_to and "auth" not in _entries(source, key):
+                    problems.warn(
+                        root.find(("sources", name, key)),
+                        "whoever reaches bridge.http.listen can post events",
+                        "give the source an auth",
+                    )
     if not admin.listen.is_loopback and admin.admin_token is None:
         problems.warn(root.find(("bridge", "http")), "whoever reaches it can manage it", "give an admin_token")
 

@@ -1,29 +1,26 @@
-"""What can be configured, section by section; `bridge/check.py` reads a file into it.
+"""What can be configured, section by section; `load` reads a file into it.
 
 Times are in seconds, sizes in bytes, whatever unit the file uses. Secrets are never shown.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, create_model, model_validator
 
-from bridge.admin.connections import ConnectionLimits
 from bridge.config.credentials import Apns, Fcm, Remote, Tls, Wns
 from bridge.config.section import Secret, Section, form
 from bridge.decode import DecodeSettings
 from bridge.decode.base import ValueType
 from bridge.decode.charset import charset_named
 from bridge.decode.pattern import compile_pattern
-from bridge.observe.log import Level
+from connectors.connector import Connector, DeadLetterRoute
 from connectors.duration import Duration
-from connectors.http.settings import HttpSettings
-from connectors.rabbitmq.settings import AmqpSettings
-from connectors.servicebus.settings import ServiceBusSettings
 from connectors.size import Size
+from connectors.table import CONNECTORS
 from hub.notification import Platform
 from hub.tags import MaxTags
 from rules.engine import RuleSet
@@ -64,27 +61,24 @@ class Connections(Section):
     """
 
     max: int = Field(default=2000, ge=1)
+    """Connections in all; the system's limit of open files may lower it."""
     max_per_client: int = Field(default=500, ge=1)
+    """Connections of one address, never more than half of all."""
     header_timeout: Positive = 10.0
+    """How long a request's line and headers may take to arrive."""
     idle_timeout: Positive = 5.0
-
-    def limits(self, allowed: int) -> ConnectionLimits:
-        """Where open files allow `allowed` connections."""
-        total = min(self.max, allowed)
-        return ConnectionLimits(
-            total=total,
-            per_client=min(self.max_per_client, max(1, total // 2)),
-            head=self.header_timeout,
-            idle=self.idle_timeout,
-        )
+    """How long an open connection may stay without a request."""
 
 
 class AdminListener(Section):
     """Health, metrics, the console and HTTP sources. Without a token only loopback may ask for more than health."""
 
     listen: ListenOn = Listen("127.0.0.1", 8080)
+    """Address and port of health, metrics, console and HTTP sources."""
     admin_token: Secret | None = None
+    """The bearer token for everything but health; without one only loopback may ask."""
     connections: Connections = Connections()
+    """Limits against clients that open too many or too slow requests."""
 
 
 def _sqlite_url(url: str) -> str:
@@ -102,7 +96,9 @@ class StoreSettings(Section):
     """
 
     url: Annotated[str, AfterValidator(_sqlite_url)] = "sqlite:///pushbridge.db"
+    """The database: sqlite:/// and a file, relative to the configuration unless it begins with a fourth slash."""
     max_pending: int = Field(default=100_000, ge=1)
+    """Notifications waiting to be sent; over it no source is read any further."""
     seen_window: Positive = 86_400.0
     """How long a repeated event is known as such."""
 
@@ -115,13 +111,16 @@ class Shutdown(Section):
     """On SIGTERM: `delay` until intake stops, so that balancers notice, then up to `drain` to finish what is under way."""
 
     delay: NotNegative = 0.0
+    """Time between SIGTERM and the end of intake, so that load balancers notice."""
     drain: NotNegative = 20.0
+    """Time to finish the work begun, before the process exits."""
 
 
 class Watchdog(Section):
     """A source with a backlog that has not moved for `stall_after` is rebuilt."""
 
     stall_after: Positive = 120.0
+    """A source with a backlog that stands still for so long is connected again."""
 
 
 def _timezone(name: str) -> str:
@@ -132,23 +131,39 @@ def _timezone(name: str) -> str:
     return name
 
 
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
 class Log(Section):
     """What is logged, and how: JSON lines for machines, or `console` for people."""
 
-    level: Level = "info"
+    level: LogLevel = "info"
+    """The least important lines that are written."""
     format: Literal["json", "console"] = "json"
+    """JSON lines for machines, or console for people."""
 
 
 class BridgeSettings(Section):
     """The process. Times of events that have no offset are in `timezone`."""
 
     name: Annotated[str, form(r"[\w.-]{1,100}", "a name of letters, digits, '.', '_' and '-'")] = "pushbridge"
+    """What status and tools call this process, to tell it from others."""
+    revision: Annotated[
+        str, form(r"[\w.:/+-]{0,100}", "at most 100 letters, digits and '.', '_', ':', '/', '+', '-'")
+    ] = ""
+    """The state of the configuration's repository, such as a commit, which the log and a metric repeat."""
     timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
+    """IANA zone of times in events that come without an offset."""
     http: AdminListener = AdminListener()
+    """The listener for operators and for sources that are posted to."""
     store: StoreSettings = StoreSettings()
+    """The durable database of notifications, registrations and dead letters."""
     shutdown: Shutdown = Shutdown()
+    """How the process ends after SIGTERM."""
     watchdog: Watchdog = Watchdog()
+    """When a source that stands still is rebuilt."""
     log: Log = Log()
+    """How much is logged, and in which form."""
 
 
 def _pattern(pattern: str) -> str:
@@ -172,14 +187,21 @@ class Decode(Section):
     format: Literal["json", "xml", "text", "cloudevents"] | None = None
     """Unless set, JSON; for an HTTP source of that format, CloudEvents."""
     pattern: Annotated[str, AfterValidator(_pattern)] | None = None
+    """A regular expression whose named groups become the fields of data; for text."""
     root: str | None = None
+    """The name that the document element has to have; for XML."""
     types: Mapping[str, ValueType] = Field(default_factory=dict)
+    """The kind of value at an element's path or a group, for what else is text."""
     lists: tuple[
         Annotated[str, form(r"[^\s@/.]+([/.][^\s@/.]+)*", "the name or path of an element, such as Lines.Line")], ...
     ] = ()
+    """Elements that always make a list, even where one comes alone; for XML."""
     encoding: Annotated[str, AfterValidator(_encoding)] | None = None
+    """The charset of bodies that do not name theirs."""
     max_body: Annotated[Size, Field(gt=0)] = 1024 * 1024
+    """Bodies larger than this are refused."""
     on_error: Literal["dead_letter", "ack"] = "dead_letter"
+    """Where a body goes that cannot be read: to the dead letters, or nowhere."""
 
     @model_validator(mode="after")
     def _check_format(self) -> Self:
@@ -214,39 +236,79 @@ class Map(Section):
     """How a message becomes an event: texts over `data` and `meta`."""
 
     id: MapText | None = None
+    """What tells one event from another; an event that comes again under it is taken once."""
     source: MapText | None = None
+    """Who the event is from, in CloudEvents' sense; else the source's name."""
     type: MapText | None = None
+    """What happened, for rules to match; else the name of the source."""
     subject: MapText | None = None
+    """What it happened to, such as order/4711."""
     time: MapText | None = None
+    """When it happened; else the time at which the broker took the message."""
 
 
-class SourceSettings(Section):
-    """Where events come from, by one kind of connector, and how they are read."""
+_ROUTES: Mapping[str, DeadLetterRoute[Any, Any]] = {
+    key: connector.dead_letters for key, connector in CONNECTORS.items() if connector.dead_letters is not None
+}
 
-    amqp: AmqpSettings | None = None
-    http: HttpSettings | None = None
-    servicebus: ServiceBusSettings | None = None
+if TYPE_CHECKING:
+
+    class _ConnectorKeys(Section): ...
+
+    class _DeadLetterKeys(Section): ...
+
+else:
+    _ConnectorKeys = create_model(
+        "_ConnectorKeys",
+        __base__=Section,
+        **{
+            connector.key: (connector.settings | None, Field(default=None, description=connector.doc))
+            for connector in CONNECTORS.values()
+        },
+    )
+    _DeadLetterKeys = create_model(
+        "_DeadLetterKeys",
+        __base__=Section,
+        **{key: (route.place | None, Field(default=None, description=route.doc)) for key, route in _ROUTES.items()},
+    )
+
+
+def _one_of(names: Iterable[str]) -> str:
+    *names, last = names
+    return f"{', '.join(names)} and {last}" if names else last
+
+
+class SourceSettings(_ConnectorKeys):
+    """Where events come from, by one connector, and how they are read; each connector of the table has a key here."""
+
     decode: Decode = Decode()
+    """How the bytes of a message become data."""
     map: Map = Map()
+    """How data and properties of a message make an event."""
     on_no_match: Literal["ack", "dead_letter"] = "ack"
+    """What becomes of an event that no rule fits: it is settled, or kept as a dead letter."""
 
     @model_validator(mode="after")
     def _check_kind(self) -> Self:
-        if sum(kind is not None for kind in (self.amqp, self.http, self.servicebus)) != 1:
-            raise ValueError("write one of amqp, http and servicebus")
+        if sum(getattr(self, key) is not None for key in CONNECTORS) != 1:
+            raise ValueError(f"write one of {_one_of(CONNECTORS)}")
         return self
 
     @property
-    def connector(self) -> AmqpSettings | HttpSettings | ServiceBusSettings:
-        """The settings of whichever kind of connector it is."""
-        chosen = self.amqp or self.http or self.servicebus
-        assert chosen is not None  # checked when the configuration was read
-        return chosen
+    def connector(self) -> Connector[Any]:
+        """The connector whose key is written."""
+        return next(connector for key, connector in CONNECTORS.items() if getattr(self, key) is not None)
+
+    @property
+    def connector_settings(self) -> BaseModel:
+        """What stands at the connector's key."""
+        settings: BaseModel = getattr(self, self.connector.key)
+        return settings
 
     @property
     def decode_settings(self) -> DecodeSettings:
         """`decode` as the decoders take it, but for the time zone of the process."""
-        is_cloudevents = self.http is not None and self.http.format == "cloudevents"
+        is_cloudevents = self.connector.brings_cloudevents(self.connector_settings)
         return DecodeSettings(
             format=self.decode.format or ("cloudevents" if is_cloudevents else "json"),
             pattern=self.decode.pattern,
@@ -275,6 +337,7 @@ class Tier(Section):
     """Limits of a hub. `max_tags_per_expression` replaces the wire contract's 20, 10 and 6 by one number."""
 
     max_tags_per_expression: int | None = Field(default=None, ge=1, le=1000)
+    """One limit of tags in an expression, for the wire contract's 20, 10 and 6."""
 
     @property
     def max_tags(self) -> MaxTags:
@@ -287,17 +350,24 @@ class AccessPolicySettings(Section):
     """A shared access rule of the wire API; a signature by either key is good."""
 
     name: Annotated[str, Field(min_length=1, max_length=256)]
+    """What clients give as SharedAccessKeyName."""
     rights: Annotated[frozenset[Literal["Listen", "Send", "Manage"]], Field(min_length=1)]
+    """What a holder of the key may do: Listen registers, Send notifies, Manage does all."""
     key: Secret
+    """The secret that signs tokens."""
     secondary_key: Secret | None = None
+    """Another secret that is good as well, so that keys can be changed one after the other."""
 
 
 class Platforms(Section):
     """Credentials for the push services; a platform without is not sent to."""
 
     apns: Apns | None = None
+    """Credentials for Apple's service."""
     fcm: Fcm | None = None
+    """Credentials for Firebase Cloud Messaging."""
     wns: Wns | None = None
+    """Credentials for the Windows service."""
 
     @property
     def configured(self) -> frozenset[Platform]:
@@ -313,10 +383,15 @@ class HubSettings(Section):
     """
 
     default: bool = False
+    """Rules that name no hub push through this one."""
     tier: Tier = Tier()
+    """Limits of what senders may ask for."""
     access_policies: tuple[AccessPolicySettings, ...] = ()
+    """Who may use the wire API, and for what."""
     platforms: Platforms = Platforms()
+    """Credentials for the push services that its phones use."""
     remote: Remote | None = None
+    """Its phones are registered and pushed to by another hub over REST."""
 
     @model_validator(mode="after")
     def _check_policies(self) -> Self:
@@ -336,55 +411,67 @@ class HubApi(Section):
     """The listener of the wire protocol."""
 
     listen: ListenOn = Listen("127.0.0.1", 8443)
+    """Address and port where phones register and back ends send."""
     tls: Tls | None = None
+    """Certificate and key of the listener; without them requests are in clear."""
     connections: Connections = Connections()
+    """Limits against clients that open too many or too slow requests."""
 
 
 class DeadLetterStore(Section):
     """Dead letters kept in the store, until they are too old or too many."""
 
     retention: Positive = 30 * 86_400.0
+    """How long one is kept."""
     max_rows: int = Field(default=1_000_000, ge=1)
+    """How many are kept; the oldest make place."""
 
 
 class DeadLetterDefault(Section):
     """Where dead letters go unless their source says otherwise."""
 
     store: DeadLetterStore = DeadLetterStore()
+    """They are kept in the database, with these limits."""
 
 
-class DeadLetterAmqp(Section):
-    """An exchange of the source's own broker, and the routing key."""
-
-    exchange: Annotated[str, Field(max_length=127)]
-    key: Annotated[str, Field(max_length=127)]
-
-
-class DeadLetterTarget(Section):
-    """Where dead letters of one source go: the broker's own way, or an exchange of it."""
+class DeadLetterTarget(_DeadLetterKeys):
+    """Where dead letters of one source go: the broker's own way, or a place of the broker that is named here."""
 
     native: bool = False
-    amqp: DeadLetterAmqp | None = None
+    """The broker dead-letters the message in its own way."""
 
     @model_validator(mode="after")
     def _check_one(self) -> Self:
-        if self.native == (self.amqp is not None):
-            raise ValueError("write either native: true or amqp")
+        places = [key for key in _ROUTES if getattr(self, key) is not None]
+        if self.native + len(places) != 1:
+            raise ValueError(f"write either native: true or {' or '.join(_ROUTES)}")
         return self
+
+    @property
+    def place(self) -> tuple[DeadLetterRoute[Any, Any], BaseModel] | None:
+        """The route and what stands at its connector's key; None for the broker's own way."""
+        for key, route in _ROUTES.items():
+            if (place := getattr(self, key)) is not None:
+                return route, place
+        return None
 
 
 class DeadLetter(Section):
     """What becomes of messages that cannot be used."""
 
     default: DeadLetterDefault = DeadLetterDefault()
+    """Where messages go unless their source says otherwise."""
     sources: Mapping[str, DeadLetterTarget] = Field(default_factory=dict)
+    """Another place for messages of the sources named."""
 
 
 class Backoff(Section):
     """The n-th retry comes up to `base` * 2^(n-1) after the failure, `cap` at most (full jitter)."""
 
     base: Positive = 2.0
+    """The longest wait before the first new try; it doubles with each."""
     cap: Positive = 120.0
+    """No wait is longer than this."""
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:
@@ -397,14 +484,18 @@ class Retry(Section):
     """Pushes are tried again until `max_age` after acceptance, or until their own time to live has passed."""
 
     max_age: Positive = 1_800.0
+    """A push is given up when its event was accepted so long ago."""
     backoff: Backoff = Backoff()
+    """How long to wait between tries."""
 
 
 class Delivery(Section):
     """How pushes go out; `max_in_flight` bounds the single pushes under way for each hub and platform."""
 
     retry: Retry = Retry()
+    """How long and how often a push is tried again."""
     max_in_flight: int = Field(default=2_000, ge=1)
+    """Single pushes under way at once, for each hub and push service."""
 
 
 Name = Annotated[
@@ -416,16 +507,27 @@ HubName = Annotated[Name, AfterValidator(str.lower)]
 """Names of hubs compare without case, as in a URL's path: from here on each is in lower case."""
 
 
+TAKES_A_RESTART = ("bridge.http.listen", "bridge.http.connections", "bridge.store", "bridge.log", "hub_api", "delivery")
+"""What a process keeps from its start to its end; a reload takes up everything else."""
+
+
 class Sections(Section):
     """The sections of a configuration, but for `rules` and `defaults`, which are compiled (`rules/loader.py`)."""
 
     version: Literal[1] = 1
+    """The version of this language; there is one so far."""
     bridge: BridgeSettings = BridgeSettings()
+    """The process: its name, listener, database and log."""
     sources: Mapping[Name, SourceSettings] = Field(default_factory=dict)
+    """Where events come from, each under a name that rules and metrics use."""
     hubs: Mapping[HubName, HubSettings] = Field(default_factory=dict)
+    """The notification hubs, one for each mobile app, by name."""
     hub_api: HubApi = HubApi()
+    """The listener that speaks the Azure Notification Hubs protocol."""
     dead_letter: DeadLetter = DeadLetter()
+    """What becomes of messages that cannot be used."""
     delivery: Delivery = Delivery()
+    """How pushes go out."""
 
 
 class Settings(Sections):

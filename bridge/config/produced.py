@@ -10,16 +10,8 @@ from bridge.config.models import SourceSettings
 from rules.advice.reach import Produced
 from rules.render import Text, compile_text
 
-AMQP_META = frozenset(
-    "content_type content_encoding delivery_mode priority correlation_id reply_to expiration message_id timestamp type"  # noqa: SIM905 - a table
-    " user_id app_id cluster_id exchange routing_key headers".split()
-)
-SERVICEBUS_META = frozenset(
-    "message_id to subject reply_to correlation_id content_type content_encoding reply_to_group_id session_id"  # noqa: SIM905 - a table
-    " sequence_number enqueued_sequence_number partition_key dead_letter_source enqueued_time time_to_live"
-    " dead_letter_reason dead_letter_error_description headers".split()
-)
-HTTP_META = frozenset({"path", "content_type", "message_id", "headers"})
+META: Mapping[str, str] = {"headers": "The headers of the message by their names, whose case does not matter."}
+"""Names under `meta` that the messages of all connectors have; those of one connector are in its entry."""
 
 
 def produced_by(name: str, plain: Any, context: Mapping[str, Any]) -> Produced:
@@ -42,12 +34,6 @@ def produced_by(name: str, plain: Any, context: Mapping[str, Any]) -> Produced:
     return Produced(
         fields=frozenset(re.compile(pattern).groupindex) if is_text and pattern is not None else None,
         is_text=is_text and pattern is None,
-        meta=_meta_of(source),
+        meta=frozenset({*source.connector.meta, *META}),
         attributes={**unmapped, **attributes},
     )
-
-
-def _meta_of(source: SourceSettings) -> frozenset[str]:
-    if source.amqp is not None:
-        return AMQP_META
-    return HTTP_META if source.http is not None else SERVICEBUS_META

@@ -5,7 +5,6 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import structlog
@@ -16,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 from bridge.config.load import check
 from bridge.config.models import Settings
 from bridge.config.watch import ConfigWatch, fingerprint
-from rules.document import files_of, says_nothing
+from rules.document import Paths, files_of, says_nothing, shown
 from rules.problems import Problem, Severity
 
 _LOOK_EVERY = 1.0
@@ -56,7 +55,7 @@ class Reloader:
 
     def __init__(
         self,
-        path: Path,
+        path: Paths,
         target: Reloadable,
         *,
         config_hash: str,
@@ -123,7 +122,9 @@ class Reloader:
         said = "nothing is left of what this file held, and all of it stays in force (delete the file if that is meant)"
         lost = [f"{file}:1:1: {said}" for file in sorted(self._in_force & _silent(problems))]
         if not lost and not (settings.sources or settings.rules.rules or settings.hubs):
-            lost = [f"{self._path}: neither sources nor rules nor hubs are left (stop the daemon if that is meant)"]
+            lost = [
+                f"{shown(self._path)}: neither sources nor rules nor hubs are left (stop the daemon if that is meant)"
+            ]
         return lost
 
     async def _reload(self, request: Request) -> Response:
@@ -131,7 +132,7 @@ class Reloader:
         return JSONResponse({"applied": result.applied, "problems": result.complaints}, 200 if result.applied else 400)
 
 
-def _files_of(path: Path) -> frozenset[str]:
+def _files_of(path: Paths) -> frozenset[str]:
     try:
         return frozenset(map(str, files_of(path)))
     except OSError:  # gone this moment: the next reading says so

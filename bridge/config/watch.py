@@ -3,14 +3,14 @@
 import hashlib
 from pathlib import Path
 
-from rules.document import files_of
+from rules.document import Paths, files_of
 
 
 class ConfigWatch:
     """Looks at a file, or at all of a directory, by content: whoever writes it, and also where a link is swapped as
     Kubernetes does with mounted configuration. `read` is the fingerprint of what was read last."""
 
-    def __init__(self, path: Path, *, read: str) -> None:
+    def __init__(self, path: Paths, *, read: str) -> None:
         self._path = path
         self.read = self._last = read
 
@@ -24,7 +24,7 @@ class ConfigWatch:
         return settled and now != self.read
 
 
-def fingerprint(path: Path) -> str:
+def fingerprint(path: Paths) -> str:
     """Twelve hex digits that tell one configuration from another; they go into logs and dead letters.
 
     Taken before the configuration is read, so that whatever changes from then on is a change.
@@ -33,7 +33,7 @@ def fingerprint(path: Path) -> str:
     try:
         files = files_of(path)
     except OSError:
-        files = [path]
+        files = [path] if isinstance(path, Path) else list(path)
     for file in files:
         try:
             content = file.read_bytes()

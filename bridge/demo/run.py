@@ -21,7 +21,7 @@ from bridge.app import Daemon
 from bridge.config.load import check
 from bridge.config.models import Settings
 from bridge.demo.phones import DemoPhones
-from bridge.demo.show import DemoRun, bearer_token
+from bridge.demo.show import DemoRun, bearer_token, http_settings
 from bridge.demo.summary import as_text
 from bridge.errors import BridgeError
 from bridge.observe import log
@@ -80,7 +80,7 @@ async def demo(
             daemon = Daemon(settings, console=partial(console, phones=cast))
             async with daemon.running(), httpx.AsyncClient(trust_env=False, timeout=30) as client:
                 show = DemoRun(daemon, cast, client, journal=services.journal, broker=broker, hub_key=hub_key)
-                token = bearer_token(settings.sources["hr"].http)
+                token = bearer_token(http_settings(settings, "hr"))
                 say(_WELCOME.format(page=show.page_url, bus=broker.connection_string, hub=show.hub_url, token=token))
                 if exit_after is None:
                     say("  Ctrl-C ends it and leaves nothing behind.\n")

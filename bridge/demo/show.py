@@ -16,6 +16,7 @@ from bridge.demo.expected import CHANCE, NEWS, differences, is_complete, uncompl
 from bridge.demo.phones import HUB, SENDING_POLICY, DemoPhones
 from bridge.demo.summary import event_summary, phone_summary, subscription_summary
 from connectors.http.settings import HttpSettings
+from connectors.servicebus.settings import ServiceBusSettings
 from sandbox.journal import Journal
 from sandbox.sas import shared_access_signature
 from sandbox.servicebus import ServiceBus
@@ -140,8 +141,7 @@ class DemoRun:
 
     async def _post(self, event: SampleEvent) -> None:
         """Post an event, again while the source says that it cannot take it now."""
-        source = self._daemon.settings.sources[event.source].http
-        assert source is not None
+        source = http_settings(self._daemon.settings, event.source)
         while True:
             answer = await self._client.post(
                 self.page_url.rstrip("/") + source.path,
@@ -155,9 +155,15 @@ class DemoRun:
             self._taken.add(event.id)
 
 
-def bearer_token(source: HttpSettings | None) -> str:
+def http_settings(settings: Settings, name: str) -> HttpSettings:
+    """The settings of a source of the demo that is posted to."""
+    source = settings.sources[name].connector_settings
+    assert isinstance(source, HttpSettings)
+    return source
+
+
+def bearer_token(source: HttpSettings) -> str:
     """What a sender shows to a source of the demo."""
-    assert source is not None
     assert source.auth is not None
     assert source.auth.bearer is not None
     return source.auth.bearer.get_secret_value()
@@ -165,8 +171,8 @@ def bearer_token(source: HttpSettings | None) -> str:
 
 def _subscription(settings: Settings) -> str:
     """The path of the subscription that the bridge creates, as the broker calls it."""
-    source = settings.sources["employees"].servicebus
-    assert source is not None
+    source = settings.sources["employees"].connector_settings
+    assert isinstance(source, ServiceBusSettings)
     assert source.topic is not None
     assert source.subscription is not None
     return f"{source.topic.name}/Subscriptions/{source.subscription.name}"

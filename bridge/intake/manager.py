@@ -56,22 +56,22 @@ class RunningSource:
 
 
 class SourceManager:
-    """All inlets of the process. `build` makes one, connecting to nothing; `start` runs a part of it as a task."""
+    """The sources that run. `build` makes one, connecting to nothing; `start` runs a part of it as a task."""
 
     def __init__(self, build: Callable[[str, SourceSettings, Settings], RunningSource], *, start: Start) -> None:
         self._build = build
         self._start = start
-        self._inlets: dict[str, tuple[_Wiring, RunningSource]] = {}
+        self._running: dict[str, tuple[_Wiring, RunningSource]] = {}
         self._stopping = False
         self._one_at_a_time = asyncio.Lock()
 
     def __iter__(self) -> Iterator[RunningSource]:
-        return (inlet for _, inlet in self._inlets.values())
+        return (source for _, source in self._running.values())
 
     @property
     def routes(self) -> Sequence[Route]:
         """The paths that are posted to at the moment."""
-        return [route for inlet in self if (route := inlet.route) is not None]
+        return [route for source in self if (route := source.route) is not None]
 
     async def apply(self, settings: Settings, *, between: Callable[[], None]) -> tuple[list[str], list[str]]:
         """Run the sources of `settings`: names of those stopped and of those started; all others go on untouched.
@@ -83,31 +83,33 @@ class SourceManager:
         """
         async with self._one_at_a_time:
             wanted = {name: _wiring(name, source, settings) for name, source in settings.sources.items()}
-            leaving = [name for name, (wiring, _) in self._inlets.items() if wanted.get(name) != wiring]
-            arriving = [name for name in wanted if name not in self._inlets or name in leaving]
+            leaving = [name for name, (wiring, _) in self._running.items() if wanted.get(name) != wiring]
+            arriving = [name for name in wanted if name not in self._running or name in leaving]
             new = {name: self._build(name, settings.sources[name], settings) for name in arriving}
-            await asyncio.gather(*(self._inlets.pop(name)[1].stop(_STOP_TIMEOUT) for name in leaving))
+            await asyncio.gather(*(self._running.pop(name)[1].stop(_STOP_TIMEOUT) for name in leaving))
             if self._stopping:
                 raise StoppingError("the process is stopping")
             between()
-            for name, inlet in new.items():
-                self._inlets[name] = (wanted[name], inlet)
-                inlet.tasks.append(self._start(inlet.supervisor.run(), f"source {name}"))
-                if inlet.relay is not None:
-                    inlet.tasks.append(self._start(inlet.relay.run(), f"relay {name}"))
+            for name, source in new.items():
+                self._running[name] = (wanted[name], source)
+                source.tasks.append(self._start(source.supervisor.run(), f"source {name}"))
+                if source.relay is not None:
+                    source.tasks.append(self._start(source.relay.run(), f"relay {name}"))
             return leaving, arriving
 
     async def stop(self, seconds: float) -> None:
         """Stop all, side by side and for good; what an exchange under way is stopping is stopped when it is."""
         self._stopping = True
-        for inlet in self:
-            inlet.supervisor.stop()
+        for source in self:
+            source.supervisor.stop()
         clock = asyncio.get_running_loop().time
         ends_at = clock() + seconds
         async with self._one_at_a_time:
             left = max(0.0, ends_at - clock())
-            await asyncio.gather(*(inlet.stop(left) for inlet in self))
+            await asyncio.gather(*(source.stop(left) for source in self))
 
 
 def _wiring(name: str, source: SourceSettings, settings: Settings) -> _Wiring:
-    return _Wiring(source.connector, settings.dead_letter.sources.get(name), settings.bridge.watchdog.stall_after)
+    return _Wiring(
+        source.connector_settings, settings.dead_letter.sources.get(name), settings.bridge.watchdog.stall_after
+    )

@@ -6,14 +6,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import Protocol
 
 from bridge.decode import Decoded, Decoder
 from bridge.errors import EventError, Reason, Stage
+from bridge.intake.disposition import disposition_for
 from bridge.intake.offload import Offload, TimeLimitError
 from bridge.observe.facts import EventOutcome, EventsStored, InFlightEvent, IntakeObserver, MessagesGivenUp
 from bridge.slices import TimeSlice
-from connectors.base import ACK, NACK, Disposition, Message, Settlement
+from connectors.base import NACK, Disposition, Message, Settlement
 from hub.acceptance import DeadLetter, Ingest
 from hub.errors import WithdrawnError
 from hub.facts import Crashed
@@ -24,8 +25,8 @@ from rules.errors import RenderError
 from rules.event import Event
 from rules.text import text_of
 
-_TOLD = 50
-"""Messages that are told of in one go: counting, showing and logging one takes 25 µs (measured)."""
+_REPORTED_TOGETHER = 50
+"""Messages that are reported in one fact: counting, showing and logging one takes 25 µs (measured)."""
 
 _LARGE = 16 * 1024
 """Bytes of a body above which it is read and matched beside the event loop: 16 KiB of nested arrays cost it 30 ms
@@ -91,39 +92,114 @@ class Pipeline:
 
         A message that the broker has taken back by then is given up: it comes again.
         """
-        passages = []
+        batch = []
         turn = TimeSlice()
         for message in messages:
-            passage = await self._route_beside(message) if _is_large(message) else self._route(message)
-            if passage.crash is not None:
-                work = f"{passage.stage.value} of {passage.event_id!r} from {message.source}"
-                self._observer.observe(Crashed(work=work, error=passage.crash))
-            passages.append(passage)
+            in_flight = await self._route_offloaded(message) if _is_large(message) else self._route(message)
+            if in_flight.crash is not None:
+                work = f"{in_flight.stage.value} of {in_flight.event_id!r} from {message.source}"
+                self._observer.observe(Crashed(work=work, error=in_flight.crash))
+            batch.append(in_flight)
             await turn.yield_if_spent()
-        accepted = await self._accept(passages)
-        answers = {id(passage): self._answer(passage) for passage in accepted}
-        await self._tell(EventsStored, accepted)
-        await self._tell(MessagesGivenUp, [passage for passage in passages if id(passage) not in answers])
-        return [(passage.message, answers.get(id(passage), NACK)) for passage in passages]
+        accepted = await self._accept(batch)
+        settled = {id(in_flight): self._disposition(in_flight) for in_flight in accepted}
+        await self._report(EventsStored, accepted)
+        await self._report(MessagesGivenUp, [in_flight for in_flight in batch if id(in_flight) not in settled])
+        return [(in_flight.message, settled.get(id(in_flight), NACK)) for in_flight in batch]
 
-    async def _tell(self, kind: type[EventsStored | MessagesGivenUp], events: Sequence[InFlightEvent]) -> None:
-        """Report a batch in slices, as others wait for their turn; all of it, though the source is rebuilt by then."""
-        turn = TimeSlice()
-        while events:
-            now, events = events[:_TOLD], events[_TOLD:]
-            self._observer.observe(kind(events=now))
-            try:
-                await turn.yield_if_spent()
-            except asyncio.CancelledError:
-                self._observer.observe(kind(events=events))
-                raise
+    def _route(self, message: Message) -> InFlightEvent:
+        """Decode, map and route one message; whatever it holds, the next one gets its turn."""
+        route = self._routes[message.source]
+        in_flight = InFlightEvent(message, native=route.native)
+        now = self._clock()
+        try:
+            in_flight.stage = Stage.DECODE
+            if message.unreadable:
+                raise EventError(Reason.DECODE, message.unreadable)
+            decoded = route.decode(message)
+            in_flight.stage = Stage.MAP
+            in_flight.event = route.to_event(message, decoded, now)
+            in_flight.stage = Stage.RULE
+            in_flight.decision = self._rules.route(in_flight.event, now=now)
+        except EventError as error:
+            self._reject(in_flight, error.reason, error.detail)
+            is_refused = route.sender_waits and message.is_alone
+            if is_refused or (error.reason is Reason.DECODE and not route.keep_undecodable):
+                in_flight.dead_letters = ()
+        except Exception as error:
+            self._reject(
+                in_flight, Reason.CRASH, f"{type(error).__name__} while handling the message: a defect of ours"
+            )
+            in_flight.crash = error
+        else:
+            self._conclude(in_flight, route)
+        return in_flight
 
-    async def _accept(self, passages: Sequence[InFlightEvent]) -> Sequence[InFlightEvent]:
+    async def _route_offloaded(self, message: Message) -> InFlightEvent:
+        """Route a message that may take long, while others have the event loop."""
+
+        def work() -> InFlightEvent:
+            in_flight = self._route(message)
+            if in_flight.event is not None:  # to let go of a million values takes its time too, and has it here
+                in_flight.event = replace(in_flight.event, data=None)
+            return in_flight
+
+        try:
+            return await self._offload.run(work)
+        except TimeLimitError:
+            in_flight = InFlightEvent(message, native=self._routes[message.source].native, stage=Stage.RULE)
+            self._reject(
+                in_flight,
+                Reason.TOO_LARGE,
+                f"reading and matching the body of {len(message.body)} bytes takes longer than {self._offload.limit:g} s",
+            )
+            return in_flight
+
+    def _conclude(self, in_flight: InFlightEvent, route: Route) -> None:
+        """Name the event's outcome by what the rules decided; a rule that failed costs only itself."""
+        decision = in_flight.decision
+        if decision.failures:
+            in_flight.dead_letters = [
+                self._dead_letter(in_flight, Reason(failure.reason.value), failure.detail, rule=failure.rule)
+                for failure in decision.failures
+            ]
+            if not decision.intents:
+                first = decision.failures[0]
+                in_flight.outcome, in_flight.reason = EventOutcome.DEAD_LETTER, Reason(first.reason.value)
+                in_flight.detail = f"rule {first.rule}: {first.detail}"
+        elif not decision.matched:
+            in_flight.outcome = EventOutcome.NO_MATCH
+            if route.on_no_match is _REJECT:
+                self._reject(in_flight, Reason.NO_MATCH, "no rule matches this event")
+
+    def _reject(self, in_flight: InFlightEvent, reason: Reason, detail: str) -> None:
+        in_flight.outcome, in_flight.reason, in_flight.detail = EventOutcome.DEAD_LETTER, reason, detail
+        in_flight.dead_letters = [self._dead_letter(in_flight, reason, detail)]
+
+    def _dead_letter(self, in_flight: InFlightEvent, reason: Reason, detail: str, *, rule: str = "") -> DeadLetter:
+        message = in_flight.message
+        return DeadLetter(
+            source=message.source,
+            event_id=in_flight.event_id,
+            rule=rule,
+            stage=in_flight.stage.value,
+            reason=reason.value,
+            detail=detail,
+            body=message.body,
+            content_type=message.content_type,
+            headers={name: _header_text(value) for name, value in message.headers.items()},
+            tries=message.delivery_count,
+            trace="" if in_flight.event is None else in_flight.event.trace,
+            config_hash=self._config_hash,
+            relay=self._routes[message.source].relay,
+        )
+
+    async def _accept(self, batch: Sequence[InFlightEvent]) -> Sequence[InFlightEvent]:
         """Take to the store what is still ours, however often the store fails meanwhile; return that."""
-        while ours := [passage for passage in passages if not passage.message.is_lost()]:
+        while ours := [in_flight for in_flight in batch if not in_flight.message.is_lost()]:
             try:
-                arrivals = [self._arrival(passage) for passage in ours]
-                result = await self._hub.accept(arrivals, withdrawn=partial(_any_lost, ours))
+                ingests = [self._ingest_for(in_flight) for in_flight in ours]
+                result = await self._hub.accept(ingests, withdrawn=partial(_any_lost, ours))
             except WithdrawnError:
                 continue
             for index in result.duplicates:
@@ -131,152 +207,39 @@ class Pipeline:
             return ours
         return ()
 
-    def _route(self, message: Message) -> InFlightEvent:
-        """Decode, map and route one message; whatever it holds, the next one gets its turn."""
-        route = self._routes[message.source]
-        passage = InFlightEvent(message, native=route.native)
-        now = self._clock()
-        try:
-            passage.stage = Stage.DECODE
-            if message.unreadable:
-                raise EventError(Reason.DECODE, message.unreadable)
-            decoded = route.decode(message)
-            passage.stage = Stage.MAP
-            passage.event = route.to_event(message, decoded, now)
-            passage.stage = Stage.RULE
-            passage.decision = self._rules.route(passage.event, now=now)
-        except EventError as error:
-            self._reject(passage, error.reason, error.detail)
-            is_refused = route.sender_waits and message.is_alone
-            if is_refused or (error.reason is Reason.DECODE and not route.keep_undecodable):
-                passage.dead_letters = ()
-        except Exception as error:
-            self._reject(passage, Reason.CRASH, f"{type(error).__name__} while handling the message: a defect of ours")
-            passage.crash = error
-        else:
-            self._conclude(passage, route)
-        return passage
-
-    async def _route_beside(self, message: Message) -> InFlightEvent:
-        """Route a message that may take long, while others have the event loop."""
-
-        def work() -> InFlightEvent:
-            passage = self._route(message)
-            if passage.event is not None:  # to let go of a million values takes its time too, and has it here
-                passage.event = replace(passage.event, data=None)
-            return passage
-
-        try:
-            return await self._offload.run(work)
-        except TimeLimitError:
-            passage = InFlightEvent(message, native=self._routes[message.source].native, stage=Stage.RULE)
-            self._reject(
-                passage,
-                Reason.TOO_LARGE,
-                f"reading and matching the body of {len(message.body)} bytes takes longer than {self._offload.limit:g} s",
-            )
-            return passage
-
-    def _conclude(self, passage: InFlightEvent, route: Route) -> None:
-        """Name the event's end by what the rules decided; a rule that failed costs only itself."""
-        decision = passage.decision
-        if decision.failures:
-            passage.dead_letters = [
-                self._dead_letter(passage, Reason(failure.reason.value), failure.detail, rule=failure.rule)
-                for failure in decision.failures
-            ]
-            if not decision.intents:
-                first = decision.failures[0]
-                passage.outcome, passage.reason = EventOutcome.DEAD_LETTER, Reason(first.reason.value)
-                passage.detail = f"rule {first.rule}: {first.detail}"
-        elif not decision.matched:
-            passage.outcome = EventOutcome.NO_MATCH
-            if route.on_no_match is _REJECT:
-                self._reject(passage, Reason.NO_MATCH, "no rule matches this event")
-
-    def _reject(self, passage: InFlightEvent, reason: Reason, detail: str) -> None:
-        passage.outcome, passage.reason, passage.detail = EventOutcome.DEAD_LETTER, reason, detail
-        passage.dead_letters = [self._dead_letter(passage, reason, detail)]
-
-    def _dead_letter(self, passage: InFlightEvent, reason: Reason, detail: str, *, rule: str = "") -> DeadLetter:
-        message = passage.message
-        return DeadLetter(
-            source=message.source,
-            event_id=passage.event_id,
-            rule=rule,
-            stage=passage.stage.value,
-            reason=reason.value,
-            detail=detail,
-            body=message.body,
-            content_type=message.content_type,
-            headers={name: _header_text(value) for name, value in message.headers.items()},
-            tries=message.delivery_count,
-            trace="" if passage.event is None else passage.event.trace,
-            config_hash=self._config_hash,
-            relay=self._routes[message.source].relay,
-        )
-
-    def _arrival(self, passage: InFlightEvent) -> Ingest:
-        event, source = passage.event, passage.message.source
+    def _ingest_for(self, in_flight: InFlightEvent) -> Ingest:
+        event, source = in_flight.event, in_flight.message.source
         # A sender that repeats an event adds no dead letter; one that found no rule may find one the next time.
-        remember = bool(passage.dead_letters) and self._routes[source].sender_waits
+        remember = bool(in_flight.dead_letters) and self._routes[source].sender_waits
         if event is None:
             # It has no identity to be known again by, but the bytes that a sender may repeat.
             digest = (
-                blake2b(passage.message.body, digest_size=16, usedforsecurity=False).hexdigest() if remember else ""
+                blake2b(in_flight.message.body, digest_size=16, usedforsecurity=False).hexdigest() if remember else ""
             )
-            return Ingest(source=source, event_id=digest, dead_letters=passage.dead_letters, remember=remember)
+            return Ingest(source=source, event_id=digest, dead_letters=in_flight.dead_letters, remember=remember)
         return Ingest(
             # An id is unique within the event's own source (CloudEvents 1.0, section 3.1.1).
             source=joined(source, event.source),
             event_id=event.id,
-            notifications=[intent.notification for intent in passage.decision.intents],
-            dead_letters=passage.dead_letters,
+            notifications=[intent.notification for intent in in_flight.decision.intents],
+            dead_letters=in_flight.dead_letters,
             remember=remember,
         )
 
-    def _answer(self, passage: InFlightEvent) -> Disposition:
-        if self._routes[passage.message.source].sender_waits:
-            return _answer_to_sender(passage)
-        if passage.outcome is not EventOutcome.DEAD_LETTER:
-            return ACK
-        assert passage.reason is not None
-        # What is not kept is not for the broker to keep either.
-        native = passage.native and passage.dead_letters
-        return Disposition(
-            settlement=_REJECT if native else Settlement.ACK, reason=passage.reason.value, detail=passage.detail
-        )
+    def _disposition(self, in_flight: InFlightEvent) -> Disposition:
+        return disposition_for(in_flight, sender_waits=self._routes[in_flight.message.source].sender_waits)
 
-
-def _answer_to_sender(passage: InFlightEvent) -> Disposition:
-    """What became of a message whose sender waits to hear of it; rejected is what is not kept here."""
-    told: dict[str, Any] = {"id": passage.event_id} if passage.event_id else {}
-    reason = "" if passage.reason is None else passage.reason.value
-    match passage.outcome:
-        case EventOutcome.SUPPRESSED:
-            told["outcome"] = "duplicate"
-        case EventOutcome.NO_MATCH:
-            told["outcome"] = "no_rule"
-        case EventOutcome.DEAD_LETTER if not passage.dead_letters:
-            told |= {"outcome": "rejected", "reason": reason, "detail": passage.detail}
-            settlement = Settlement.REJECT if passage.message.is_alone else Settlement.ACK
-            return Disposition(settlement=settlement, reason=reason, detail=passage.detail, told=told)
-        case EventOutcome.DEAD_LETTER:
-            told |= {"outcome": "dead_letter", "reason": reason, "detail": passage.detail}
-        case EventOutcome.ACCEPTED:
-            told |= {
-                "outcome": "accepted",
-                "rules": list(passage.decision.matched),
-                "notifications": [
-                    {"id": intent.notification.id, "rule": intent.rule} for intent in passage.decision.intents
-                ],
-            }
-    if passage.outcome is not EventOutcome.SUPPRESSED and passage.decision.failures:
-        told["failures"] = [
-            {"rule": failure.rule, "reason": failure.reason.value, "detail": failure.detail}
-            for failure in passage.decision.failures
-        ]
-    return Disposition(settlement=Settlement.ACK, reason=reason, detail=passage.detail, told=told)
+    async def _report(self, kind: type[EventsStored | MessagesGivenUp], events: Sequence[InFlightEvent]) -> None:
+        """Report a batch in slices, as others wait for their turn; all of it, though the source is rebuilt by then."""
+        turn = TimeSlice()
+        while events:
+            now, events = events[:_REPORTED_TOGETHER], events[_REPORTED_TOGETHER:]
+            self._observer.observe(kind(events=now))
+            try:
+                await turn.yield_if_spent()
+            except asyncio.CancelledError:
+                self._observer.observe(kind(events=events))
+                raise
 
 
 def _is_large(message: Message) -> bool:
@@ -291,5 +254,5 @@ def _header_text(value: object) -> str:
         return str(value)
 
 
-def _any_lost(passages: Sequence[InFlightEvent]) -> bool:
-    return any(passage.message.is_lost() for passage in passages)
+def _any_lost(batch: Sequence[InFlightEvent]) -> bool:
+    return any(in_flight.message.is_lost() for in_flight in batch)

@@ -7,6 +7,7 @@ from typing import Protocol
 from connectors.base import OutMessage, Publisher
 from connectors.errors import PublishError, SourceError
 from hub.acceptance import DeadLetter
+from hub.backoff import Backoff
 from hub.errors import StoreError
 
 _BATCH = 100
@@ -48,14 +49,14 @@ class Relay:
 
     async def run(self) -> None:
         """Until cancelled; a broker that is away is asked again, with backoff."""
-        pause = _FIRST_PAUSE
+        backoff = Backoff(first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
         while True:
             try:
                 await self._publisher.connect()
                 while True:
                     idle = not await self._send_some()
                     self._observe(self._name, "")
-                    pause = _FIRST_PAUSE
+                    backoff.reset()
                     if idle:
                         await asyncio.sleep(_IDLE)
             except (SourceError, StoreError) as error:
@@ -64,8 +65,7 @@ class Relay:
                 self._observe(self._name, f"{type(error).__name__}: a defect of ours")
             finally:
                 await self._publisher.close()
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            await asyncio.sleep(backoff.next())
 
     async def _send_some(self) -> bool:
         letters = await self._store.dead_letters(limit=_BATCH, relay=self._name)

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from bridge.observe.facts import IntakeObserver, SourceChanged, SourceState, SourceStatus
 from connectors.base import Disposition, Message, Source
 from connectors.errors import AuthenticationError, NotConnectedError, SourceClosedError, SourceError, TopologyError
+from hub.backoff import Backoff
 from hub.facts import Crashed
 
 MAX_BATCH = 500
@@ -29,8 +30,8 @@ _WATCH_EVERY = 5.0
 _VARYING = re.compile(r"\b(?=[\w-]*\d)[\w-]+")
 """Words with a digit: ports, times, the identities that a broker gives each of its errors."""
 
-_MAX_TOLD = 20
-"""Causes of one trouble that are told."""
+_MAX_REPORTED = 20
+"""Causes of one trouble that are reported."""
 
 
 class _StalledError(Exception):
@@ -38,14 +39,14 @@ class _StalledError(Exception):
 
 
 class Supervisor:
-    """One source's life. `handle` takes a batch to the store; `room` says how many more messages may come in."""
+    """One source's life. `handle` takes a batch to the store; `capacity` says how many more messages may come in."""
 
     def __init__(
         self,
         source: Source,
         handle: Callable[[Sequence[Message]], Awaitable[Sequence[tuple[Message, Disposition]]]],
         *,
-        room: Callable[[], int],
+        capacity: Callable[[], int],
         observer: IntakeObserver,
         watchdog_suspended: Callable[[], bool] = lambda: False,
         stall_after: float = 120.0,
@@ -53,30 +54,31 @@ class Supervisor:
     ) -> None:
         self._source = source
         self._handle = handle
-        self._room = room
+        self._capacity = capacity
         self._observer = observer
-        self._excused = watchdog_suspended
+        self._watchdog_suspended = watchdog_suspended
         self._stall_after = stall_after
         self._clock = clock
         self._stopping = asyncio.Event()
         self._interruptible: asyncio.Timeout | None = None
         self._connections = 0
         self._connected_at: float | None = None
-        self._told: set[tuple[SourceState, str]] = set()
+        self._reported: set[tuple[SourceState, str]] = set()
         self.status = SourceStatus(source.name, since=clock(), last_progress=clock())
 
     async def run(self) -> None:
         """Until the source ends or `stop` is called; never raises for what a broker does."""
-        pause = _FIRST_PAUSE
+        backoff = Backoff(first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
         while not self._stopping.is_set():
             self._connected_at = None
+            only_an_operator_helps = False
             try:
                 await self._live()
             except SourceClosedError:
                 break
             except (AuthenticationError, TopologyError) as error:
                 self._become(SourceState.DEGRADED, str(error))
-                pause = _OPERATOR_PAUSE
+                only_an_operator_helps = True
             except _StalledError:
                 self._become(SourceState.STALLED, f"a backlog, and no progress for {self._stall_after:g} s: rebuilding")
             except SourceError as error:
@@ -85,9 +87,9 @@ class Supervisor:
                 self._become(SourceState.CONNECTING, f"{type(error).__name__}: a defect of ours")
                 self._observer.observe(Crashed(work=f"source {self.status.name}", error=error))
             if self._connected_at is not None and self._clock() - self._connected_at > _LONGEST_PAUSE:
-                pause = _FIRST_PAUSE
+                backoff.reset()
+            pause = _OPERATOR_PAUSE if only_an_operator_helps else backoff.next()
             await self._wait(pause * random.uniform(0.5, 1.0))
-            pause = min(pause * 2, _LONGEST_PAUSE)
         self._become(SourceState.STOPPED, "")
 
     def stop(self) -> None:
@@ -134,9 +136,9 @@ class Supervisor:
 
     async def _consume(self) -> None:
         while not self._stopping.is_set():
-            limit = min(MAX_BATCH, self._room())
+            limit = min(MAX_BATCH, self._capacity())
             if limit <= 0:
-                await self._wait_for_room()
+                await self._wait_for_capacity()
                 continue
             messages: Sequence[Message] = ()
             async with self._until_stopped(None):
@@ -150,10 +152,10 @@ class Supervisor:
                 self.status.unsettled_since = 0.0
             self._progress()
 
-    async def _wait_for_room(self) -> None:
+    async def _wait_for_capacity(self) -> None:
         """A short wait is a busy process, and no news; one that lasts is."""
         full_since = self._clock()
-        while self._room() <= 0 and not self._stopping.is_set():
+        while self._capacity() <= 0 and not self._stopping.is_set():
             if self._clock() - full_since >= _PAUSED_AFTER:
                 self._become(SourceState.PAUSED, "no room: as many notifications wait as store.max_pending allows")
             await self._wait(_FULL_PAUSE)
@@ -176,7 +178,7 @@ class Supervisor:
         while True:
             await asyncio.sleep(min(_WATCH_EVERY, self._stall_after / 4))
             self.status.backlog = await self._backlog()
-            if not self.status.backlog or self.status.state is SourceState.PAUSED or self._excused():
+            if not self.status.backlog or self.status.state is SourceState.PAUSED or self._watchdog_suspended():
                 self._progress()
             elif self._clock() - self.status.last_progress > self._stall_after:
                 raise _StalledError
@@ -193,7 +195,7 @@ class Supervisor:
         self.status.last_progress = self._clock()
 
     def _become(self, state: SourceState, detail: str) -> None:
-        """Take the state over, and tell of it unless it was told already in the same trouble.
+        """Take the state over, and report the state unless it was reported in the same trouble.
 
         A broker that is down has several words for it by turns, and numbers that are others with every try.
         """
@@ -204,10 +206,10 @@ class Supervisor:
         status.state, status.detail = state, detail
         if was_ready or status.ready:
             status.since = self._clock()
-            self._told.clear()
+            self._reported.clear()
         cause = (state, _VARYING.sub("#", detail))
-        if cause not in self._told and len(self._told) < _MAX_TOLD:
-            self._told.add(cause)
+        if cause not in self._reported and len(self._reported) < _MAX_REPORTED:
+            self._reported.add(cause)
             self._observer.observe(SourceChanged(status=status))
 
     async def _wait(self, seconds: float) -> None:

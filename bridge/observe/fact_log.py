@@ -8,14 +8,16 @@ from datetime import UTC, datetime
 import structlog
 
 from bridge.observe.facts import (
+    REMOTE,
+    ConfigurationApplied,
     EventOutcome,
     EventsStored,
     InFlightEvent,
     MessagesGivenUp,
     SourceChanged,
     SourceState,
+    Started,
 )
-from bridge.observe.metrics import REMOTE
 from bridge.observe.telemetry import Takes
 from hub.acceptance import DeadLetter
 from hub.facts import (
@@ -76,7 +78,23 @@ class FactLog:
             StoreFailed: self._store_failed,
             StoreRecovered: self._store_recovered,
             Crashed: self._crashed,
+            Started: self._started,
+            ConfigurationApplied: self._configuration_applied,
         }
+
+    # The process
+
+    def _started(self, fact: Started) -> None:
+        _log.info("started", **{name: getattr(fact, name) for name in Started.__slots__})
+
+    def _configuration_applied(self, fact: ConfigurationApplied) -> None:
+        _log.info(
+            "configuration applied",
+            revision=fact.revision,
+            config_hash=fact.config_hash,
+            stopped=fact.stopped,
+            started=fact.started,
+        )
 
     # The intake
 

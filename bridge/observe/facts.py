@@ -1,6 +1,6 @@
-"""What the intake does, as facts, and the words that the facts are made of; the hub's own facts are in `hub.facts`.
+"""What intake and process do, as facts, and the words that the facts are made of; the hub's facts are in `hub.facts`.
 
-The lowest floor of the bridge's rooms: the intake reports these facts, and metrics, log and recent events take them.
+Intake, listeners and process report these facts; metrics, log and recent events take them.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,9 @@ from hub.facts import Crashed, HubFact
 from rules.decision import Decision
 from rules.event import Event
 from rules.mapping import MAX_ATTRIBUTE
+
+REMOTE = "remote"
+"""What a remote hub is called where a platform is named."""
 
 
 class EventOutcome(Explained):
@@ -105,8 +108,55 @@ class SourceChanged:
     status: SourceStatus
 
 
+class Limit(Explained):
+    """The limit that a connection was over."""
+
+    TOTAL = "total", "As many connections were open as the listener takes."
+    PER_CLIENT = "per_client", "The client had as many connections open as one client may have."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionRefused:
+    """A connection was over a limit of a listener, which is named by the key of its settings."""
+
+    listener: str
+    limit: Limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """Everything runs. Addresses are those that the listeners have, with the port that the system gave them."""
+
+    version: str
+    revision: str
+    config: str
+    config_hash: str
+    store: str
+    admin: str
+    hub_api: str | None
+    sources: Sequence[str]
+    hubs: Sequence[str]
+    rules: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurationApplied:
+    """Another configuration is in force; sources by name that were stopped and started for it."""
+
+    revision: str
+    config_hash: str
+    stopped: Sequence[str]
+    started: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurationRefused:
+    """A configuration was read and has mistakes: the one before stays in force."""
+
+
 IntakeFact = EventsStored | MessagesGivenUp | SourceChanged | Crashed
-Fact = HubFact | IntakeFact
+ProcessFact = ConnectionRefused | Started | ConfigurationApplied | ConfigurationRefused
+Fact = HubFact | IntakeFact | ProcessFact
 
 
 class IntakeObserver(Protocol):

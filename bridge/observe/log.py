@@ -11,16 +11,15 @@ import sys
 import time
 from collections.abc import Mapping, MutableMapping
 from functools import lru_cache
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
 
 import orjson
 import structlog
 
+from bridge.config.models import LogLevel
 from bridge.observe.redaction import redact
 
-Level = Literal["debug", "info", "warning", "error"]
-
-_LEVELS: Mapping[Level, int] = {
+_LEVELS: Mapping[LogLevel, int] = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
     "warning": logging.WARNING,
@@ -31,7 +30,7 @@ _TALKATIVE = ("azure", "pika", "httpx", "httpcore", "h2", "hpack", "asyncio", "u
 """Libraries that log every step at `info`: heard from `warning` on, unless the level is `debug`."""
 
 
-def configure(level: Level = "info", stream: TextIO | None = None, *, json: bool = True) -> None:
+def configure(level: LogLevel = "info", stream: TextIO | None = None, *, json: bool = True) -> None:
     """Send all logs from `level` on to `stream` (standard output unless given), one line each.
 
     A line has `timestamp` (ISO 8601, UTC), `level`, `event` (the message) and the context given. `json=False` writes

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from textwrap import fill
 from typing import Any
 
-from bridge.observe.facts import EventOutcome, SourceState
-from bridge.observe.metrics import ENDED, INGEST
+from bridge.observe.delivery_metrics import ENDED
+from bridge.observe.facts import EventOutcome, Limit, SourceState
+from bridge.observe.intake_metrics import INGEST
 from hub.acceptance import Reason, Stage
 from hub.explained import Explained
 from hub.outcome import DELIVERY_LABELS, OutcomeName, State, Unreached
@@ -77,6 +78,11 @@ SECTIONS: Sequence[Section] = (
         title="How a source fares",
         where="The field `state` of the log line `source`.",
         names=SourceState,
+    ),
+    Section(
+        title="Why a connection is refused",
+        where="The label `limit` of `pushbridge_http_connections_refused_total`.",
+        names=Limit,
     ),
 )
 

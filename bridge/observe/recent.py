@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from bridge.observe.facts import EventOutcome, EventsStored, InFlightEvent
-from bridge.observe.metrics import REMOTE
+from bridge.observe.facts import REMOTE, EventOutcome, EventsStored, InFlightEvent
 from bridge.observe.telemetry import Takes
 from hub.facts import (
     AudienceFound,

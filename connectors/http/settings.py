@@ -29,14 +29,18 @@ class BasicAuth(_Settings):
     """HTTP Basic (RFC 7617)."""
 
     username: Annotated[str, Field(min_length=1, pattern=r"^[^:]+$")]
+    """The name that a sender shows."""
     password: Secret
+    """The secret that goes with it."""
 
 
 class Auth(_Settings):
     """What a sender has to show: a bearer token (RFC 6750) or a name and password, one of the two."""
 
     bearer: Secret | None = None
+    """A token that a sender shows in its Authorization header."""
     basic: BasicAuth | None = None
+    """A name and a password instead (RFC 7617)."""
 
     @model_validator(mode="after")
     def _check_one(self) -> Self:
@@ -49,7 +53,9 @@ class Limits(_Settings):
     """`body` is in bytes for one request; `in_flight` counts requests that are being read or wait for their answer."""
 
     body: Annotated[Size, Field(gt=0)] = 1024 * 1024
+    """The largest request that is read."""
     in_flight: Annotated[int, Field(ge=1)] = 200
+    """Requests that are read or wait for their answer, at most."""
 
 
 class Handshake(_Settings):
@@ -60,7 +66,9 @@ class Handshake(_Settings):
     """
 
     allow_origins: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Hosts that may ask for deliveries, or * for all."""
     rate: Annotated[int, Field(ge=1)] | None = None
+    """Requests a minute that a sender is allowed; without it as many as it likes."""
 
     def allows(self, origin: str) -> bool:
         return "*" in self.allow_origins or origin.lower() in (allowed.lower() for allowed in self.allow_origins)
@@ -76,9 +84,16 @@ class HttpSettings(_Settings):
     """
 
     path: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)+$")]
+    """Where to post, below the admin listener."""
     format: Literal["cloudevents", "plain"] = "plain"
+    """CloudEvents and Event Grid in all their modes, or any body."""
     auth: Auth | None = None
+    """What a sender has to show; without it all may post."""
     limits: Limits = Limits()
+    """How large and how many requests may be."""
     handshake: Handshake | None = None
+    """Consent to web hooks that ask before they deliver."""
     allow_origins: tuple[Origin, ...] = ()
+    """Web pages whose scripts may post."""
     answer_timeout: Annotated[Duration, Field(gt=0)] = 25.0
+    """How long a request may wait for its events to be stored."""

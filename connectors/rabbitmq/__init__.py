@@ -3,26 +3,26 @@
 Importing this package does not import pika: that happens with the first `connect`.
 """
 
-from connectors.rabbitmq.publisher import AmqpPublisher
+from connectors.rabbitmq.publisher import RabbitMqPublisher
 from connectors.rabbitmq.settings import (
-    AmqpPublisherSettings,
-    AmqpSettings,
     Binding,
     Consumption,
     NewExchange,
     NewQueue,
     Queue,
+    RabbitMqPublisherSettings,
+    RabbitMqSettings,
 )
-from connectors.rabbitmq.source import AmqpSource
+from connectors.rabbitmq.source import RabbitMqSource
 
 __all__ = [
-    "AmqpPublisher",
-    "AmqpPublisherSettings",
-    "AmqpSettings",
-    "AmqpSource",
     "Binding",
     "Consumption",
     "NewExchange",
     "NewQueue",
     "Queue",
+    "RabbitMqPublisher",
+    "RabbitMqPublisherSettings",
+    "RabbitMqSettings",
+    "RabbitMqSource",
 ]

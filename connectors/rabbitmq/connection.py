@@ -1,7 +1,7 @@
 """One AMQP connection: pika's callbacks as awaitables, its exceptions as ours.
 
-Everything runs on the event loop that opened the link: pika is not thread-safe. Nothing here reconnects; a link or
-channel that has closed stays closed and says why.
+Everything runs on the event loop that opened the connection: pika is not thread-safe. Nothing here reconnects; a
+connection or channel that has closed stays closed and says why.
 """
 
 import asyncio
@@ -128,8 +128,8 @@ class Channel:
 class Connection:
     """An open connection."""
 
-    def __init__(self, connection: Any, closed: asyncio.Future[None]) -> None:
-        self._connection = connection
+    def __init__(self, pika_connection: Any, closed: asyncio.Future[None]) -> None:
+        self._pika = pika_connection
         self._closed = closed
 
     @classmethod
@@ -157,7 +157,7 @@ class Connection:
             _resolve(opened, error or NotConnectedError("connecting was given up"))
             _resolve(closed, None)
 
-        link = cls(
+        connection = cls(
             _Connection(
                 parameters,
                 on_open_callback=lambda _: _resolve(opened, None),
@@ -170,17 +170,17 @@ class Connection:
         try:
             error = await opened  # within OPEN_TIMEOUT, by pika's own clock
         except asyncio.CancelledError:
-            await link.close()
+            await connection.close()
             raise
         if error is not None:
             raise _connection_error(error, f"{parameters.host}:{parameters.port}") from error
-        return link
+        return connection
 
     async def channel(self) -> Channel:
         """Open a channel. Raises: NotConnectedError."""
         opened: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         try:
-            channel = Channel(self._connection.channel(on_open_callback=lambda raw: _resolve(opened, raw)))
+            channel = Channel(self._pika.channel(on_open_callback=lambda raw: _resolve(opened, raw)))
         except pika_errors.AMQPError as error:
             raise NotConnectedError(str(error)) from error
         await channel.reply(opened)
@@ -188,12 +188,12 @@ class Connection:
 
     async def close(self) -> None:
         """Close in good order, or at once when the peer does not answer; may be called twice, never raises."""
-        if not (self._connection.is_closing or self._connection.is_closed):
-            self._connection.close()
+        if not (self._pika.is_closing or self._pika.is_closed):
+            self._pika.close()
         await asyncio.wait({self._closed}, timeout=CLOSE_TIMEOUT)
         if not self._closed.done():
             # pika has no public abort, and a peer that went silent would keep the socket until two heartbeats passed
-            self._connection._terminate_stream(pika_errors.StreamLostError("no answer to an orderly close"))
+            self._pika._terminate_stream(pika_errors.StreamLostError("no answer to an orderly close"))
             await asyncio.wait({self._closed}, timeout=CLOSE_TIMEOUT)
 
 

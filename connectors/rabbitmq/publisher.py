@@ -8,19 +8,19 @@ from connectors.base import OutMessage
 from connectors.errors import NotConnectedError, PublishError
 from connectors.rabbitmq.confirms import Confirms
 from connectors.rabbitmq.properties import read_properties
-from connectors.rabbitmq.settings import AmqpPublisherSettings
+from connectors.rabbitmq.settings import RabbitMqPublisherSettings
 
 if TYPE_CHECKING:
     from connectors.rabbitmq.connection import Channel, Connection
 
 
-class AmqpPublisher:
+class RabbitMqPublisher:
     """Publishes persistent, mandatory messages with confirms; `OutMessage.destination` is the routing key."""
 
-    def __init__(self, name: str, settings: AmqpPublisherSettings) -> None:
+    def __init__(self, name: str, settings: RabbitMqPublisherSettings) -> None:
         self.name = name
         self._settings = settings
-        self._link: Connection | None = None
+        self._connection: Connection | None = None
         self._channel: Channel | None = None
         self._confirms = Confirms()
 
@@ -30,7 +30,7 @@ class AmqpPublisher:
         from connectors.rabbitmq.topology import require_exchange
 
         settings = self._settings
-        self._link = await Connection.open(
+        self._connection = await Connection.open(
             settings.url.get_secret_value(),
             name=self.name,
             heartbeat=settings.heartbeat,
@@ -38,8 +38,8 @@ class AmqpPublisher:
         )
         try:
             if settings.exchange:
-                await require_exchange(self._link, settings.exchange)
-            channel = await self._link.channel()
+                await require_exchange(self._connection, settings.exchange)
+            channel = await self._connection.channel()
             confirms = self._confirms = Confirms()
             channel.raw.add_on_return_callback(
                 lambda _, method, properties, body: confirms.returned(
@@ -74,10 +74,10 @@ class AmqpPublisher:
             raise PublishError(f"{self.name}: {text}", published=published)
 
     async def close(self) -> None:
-        link, self._link = self._link, None
+        connection, self._connection = self._connection, None
         self._channel = None
-        if link is not None:
-            await link.close()
+        if connection is not None:
+            await connection.close()
 
     def _send(self, channel: "Channel", message: OutMessage) -> asyncio.Future[str | None]:
         channel.publish(self._settings.exchange, message)

@@ -62,8 +62,11 @@ class NewQueue(_Settings):
     """
 
     type: Literal["quorum", "classic"] = "quorum"
+    """A replicated queue, or one on a single node."""
     durable: bool = True
+    """It survives a restart of the broker."""
     delivery_limit: int = Field(default=20, ge=1)
+    """How often a message is handed out before the broker dead-letters it."""
 
     @model_validator(mode="after")
     def _check_type(self) -> Self:
@@ -78,13 +81,16 @@ class Queue(_Settings):
     """The queue to consume from. Without `create_if_missing` it has to exist and is taken as it is."""
 
     name: Name
+    """The queue to consume from."""
     create_if_missing: NewQueue | None = None
+    """How to declare it where it does not exist; {} is all defaults."""
 
 
 class NewExchange(_Settings):
     """How a missing exchange is created, with the type of its binding; an existing one is never altered."""
 
     durable: bool = True
+    """It survives a restart of the broker."""
 
 
 class Binding(_Settings):
@@ -94,9 +100,13 @@ class Binding(_Settings):
     """
 
     exchange: Name
+    """The exchange whose messages come to the queue."""
     type: Literal["direct", "fanout", "topic", "headers"] = "topic"
+    """How the exchange chooses its queues."""
     key: str = Field(default="", max_length=127)
+    """The routing key, or a pattern of it with * and #."""
     create_if_missing: NewExchange | None = None
+    """How to declare the exchange where it does not exist."""
 
 
 class Consumption(_Settings):
@@ -108,20 +118,38 @@ class Consumption(_Settings):
     """
 
     prefetch: int = Field(default=500, ge=1, le=65535)
+    """Messages handed out and not yet settled, at most."""
     heartbeat: Annotated[Duration, Field(ge=1, le=3600)] = 30.0
+    """A connection that is silent for twice this is dead."""
     blocked_timeout: Annotated[Duration, Field(gt=0)] = 120.0
+    """How long the broker may block publishing for an alarm of its own."""
 
 
-class AmqpSettings(_Settings):
+class RabbitMqSettings(_Settings):
     """A RabbitMQ queue as a source of messages."""
 
     url: Url
+    """Where the broker is, with user, password and virtual host."""
     queue: Queue
+    """What is consumed."""
     bind: tuple[Binding, ...] = ()
+    """Exchanges that feed it."""
     receive: Consumption = Consumption()
+    """How much is taken at a time, and when a peer counts as gone."""
 
 
-class AmqpPublisherSettings(_Settings):
+class DeadLetterExchange(_Settings):
+    """An exchange of the source's own broker, and the routing key."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    exchange: str = Field(max_length=127)
+    """Where the source's broker is to publish them; empty for the default exchange."""
+    key: str = Field(max_length=127)
+    """The routing key that they get."""
+
+
+class RabbitMqPublisherSettings(_Settings):
     """A RabbitMQ exchange to publish to; the default exchange routes by queue name. `confirm_timeout` is per call."""
 
     url: Url

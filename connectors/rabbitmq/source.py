@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from connectors.base import Backlog, Disposition, Message, Settlement
 from connectors.errors import NotConnectedError, TopologyError
 from connectors.rabbitmq.properties import read_properties
-from connectors.rabbitmq.settings import AmqpSettings
+from connectors.rabbitmq.settings import RabbitMqSettings
 from connectors.rabbitmq.unsettled import Unsettled
 from connectors.values import shown
 
@@ -23,19 +23,19 @@ BACKLOG_AGE = 1.0
 """Seconds for which one count of the queue answers `backlog`."""
 
 
-class AmqpSource:
+class RabbitMqSource:
     """Consumes one queue over one connection; the prefetch is the credit.
 
     A receipt is (epoch, delivery tag). A delivery tag lives and dies with its channel, and a tag of an earlier one
     would close the present one; so each connection is an epoch, and receipts of others are passed over.
     """
 
-    def __init__(self, name: str, settings: AmqpSettings) -> None:
+    def __init__(self, name: str, settings: RabbitMqSettings) -> None:
         self.name = name
         self.notes: Sequence[str] = ()
         self._settings = settings
         self._epoch = 0
-        self._link: Connection | None = None
+        self._connection: Connection | None = None
         self._channel: Channel | None = None
         self._inspection: Channel | None = None
         self._arrived: deque[tuple[Any, bytes, bytes]] = deque()  # pika's method, the properties' bytes, the body
@@ -51,16 +51,16 @@ class AmqpSource:
         from connectors.rabbitmq.topology import ensure
 
         queue, receive = self._settings.queue.name, self._settings.receive
-        self._link = await Connection.open(
+        self._connection = await Connection.open(
             self._settings.url.get_secret_value(),
             name=self.name,
             heartbeat=receive.heartbeat,
             blocked_timeout=receive.blocked_timeout,
         )
         try:
-            await ensure(self._link, self._settings, source=self.name)
-            self._inspection = await self._link.channel()
-            self._channel = await self._link.channel()
+            await ensure(self._connection, self._settings, source=self.name)
+            self._inspection = await self._connection.channel()
+            self._channel = await self._connection.channel()
             raw = self._channel.raw
             await self._channel.call(raw.basic_qos, prefetch_count=receive.prefetch)  # gone with every channel
             await self._channel.call(raw.basic_consume, queue=queue, on_message_callback=self._consumer())
@@ -111,12 +111,12 @@ class AmqpSource:
         return self._backlog
 
     async def close(self) -> None:
-        link, self._link = self._link, None
+        connection, self._connection = self._connection, None
         self._channel = self._inspection = None
         self._epoch += 1
         self._counted_at = float("-inf")
-        if link is not None:
-            await link.close()
+        if connection is not None:
+            await connection.close()
 
     def _open_channel(self) -> "Channel":
         if self._channel is None:

@@ -60,9 +60,13 @@ class Credential(_Settings):
     """
 
     managed_identity: bool = False
+    """The identity of the machine is used."""
     tenant: Annotated[str, Field(min_length=1)] | None = None
+    """The directory of an app registration."""
     client_id: Annotated[str, Field(min_length=1)] | None = None
+    """The app registration, or which of several identities."""
     client_secret: Secret | None = None
+    """The password of the app registration."""
 
     @model_validator(mode="before")
     @classmethod
@@ -84,7 +88,9 @@ class Sas(_Settings):
     """A shared access policy; the right Listen is enough to receive, creating what is missing needs Manage."""
 
     name: Annotated[str, Field(min_length=1, max_length=256)]
+    """The shared access policy."""
     key: Secret
+    """Its primary or secondary secret."""
 
 
 class Connection(_Settings):
@@ -96,12 +102,19 @@ class Connection(_Settings):
     """
 
     connection_string: Annotated[Secret, AfterValidator(_checked_connection_string)] | None = None
+    """Namespace, policy and secret in one text, as the portal shows it."""
     namespace: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$")] | None = None
+    """The host, where no connection string is given."""
     credential: Credential | None = None
+    """An identity of Entra ID with the role Azure Service Bus Data Receiver."""
     sas: Sas | None = None
+    """A policy and its secret."""
     endpoint: Annotated[str, AfterValidator(_checked_endpoint)] | None = None
+    """HOST:PORT to dial in place of the namespace, such as a gateway."""
     administration: Annotated[str, AfterValidator(_checked_administration)] | None = None
+    """Where entities are created, if not at the namespace."""
     ca_file: ExistingFile | None = None
+    """Certificates to trust in place of the system's."""
 
     @model_validator(mode="after")
     def _check_one(self) -> Self:
@@ -118,14 +131,23 @@ class Correlation(_Settings):
     """Equality with every property given; `properties` are the application's. The cheapest kind of filter."""
 
     correlation_id: str | None = None
+    """Equal to the id that ties messages together."""
     message_id: str | None = None
+    """Equal to what the sender calls the message."""
     to: str | None = None
+    """Equal to the address it is meant for."""
     reply_to: str | None = None
+    """Equal to where answers go."""
     subject: str | None = None
+    """Equal to the label."""
     session_id: str | None = None
+    """Equal to the session it belongs to."""
     reply_to_session_id: str | None = None
+    """Equal to the session of answers."""
     content_type: str | None = None
+    """Equal to the media type of the body."""
     properties: Mapping[str, bool | int | float | str] = Field(default_factory=dict)
+    """Equal to these properties of the application."""
 
     @model_validator(mode="after")
     def _check_any(self) -> Self:
@@ -138,7 +160,9 @@ class Filter(_Settings):
     """Which messages of the topic are wanted: `correlation`, or the text of a `sql` filter, which the broker checks."""
 
     correlation: Correlation | None = None
+    """Equality with properties, the cheapest kind."""
     sql: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    """A condition in the broker's SQL dialect."""
 
     @model_validator(mode="after")
     def _check_one(self) -> Self:
@@ -149,9 +173,13 @@ class Filter(_Settings):
 
 class _NewEntity(_Settings):
     lock_duration: Annotated[Duration, Field(ge=1, le=300)] = 60.0
+    """How long a message is ours before the broker hands it out again."""
     max_delivery_count: int = Field(default=10, ge=1, le=2000)
+    """How often it is handed out before it is dead-lettered."""
     dead_letter_on_expiry: bool = False
+    """What outlives its time is dead-lettered, not dropped."""
     requires_session: bool = False
+    """Every message belongs to a session, and those of one come in order."""
 
 
 class NewQueue(_NewEntity):
@@ -165,14 +193,18 @@ class NewSubscription(_NewEntity):
     """
 
     filter: Filter | None = None
+    """The one condition that messages have to meet."""
     rules: Mapping[ShortName, Filter] = Field(default_factory=dict)
+    """Conditions by name; one of them is enough."""
 
 
 class Queue(_Settings):
     """The queue to receive from. Without `create_if_missing` it has to exist and is taken as it is."""
 
     name: EntityName
+    """The queue to receive from."""
     create_if_missing: NewQueue | None = None
+    """How to make it where it does not exist; {} is all defaults."""
 
 
 class NewTopic(_Settings):
@@ -186,7 +218,9 @@ class Topic(_Settings):
     """
 
     name: EntityName
+    """What the subscription is of."""
     create_if_missing: NewTopic | None = None
+    """Make it with Azure's defaults where it does not exist."""
 
     @model_validator(mode="before")
     @classmethod
@@ -198,20 +232,25 @@ class Subscription(_Settings):
     """The subscription to receive from. Without `create_if_missing` it has to exist and is taken as it is."""
 
     name: ShortName
+    """Which subscription of the topic to receive from."""
     create_if_missing: NewSubscription | None = None
+    """How to make it where it does not exist."""
 
 
 class LockRenewal(_Settings):
     """Locks of what is taken to the store are renewed for `max` after receipt; then the work is given up."""
 
     max: Annotated[Duration, Field(gt=0)] = 600.0
+    """Locks are renewed for so long after receipt, then the work is given up."""
 
 
 class Sessions(_Settings):
     """`concurrent` sessions are received from at a time; one that brings nothing for `idle` makes place for another."""
 
     concurrent: int = Field(default=8, ge=1, le=500)
+    """Sessions that are received from at a time."""
     idle: Annotated[Duration, Field(ge=1)] = 5.0
+    """One that brings nothing for so long makes place for another."""
 
 
 class Reception(_Settings):
@@ -223,10 +262,15 @@ class Reception(_Settings):
     """
 
     concurrency: int = Field(default=500, ge=1, le=5000)
+    """Messages locked and not yet settled, at most."""
     prefetch: int = Field(default=0, ge=0, le=5000)
+    """Messages fetched ahead; their locks run while they wait here."""
     max_wait: Annotated[Duration, Field(ge=1, le=60)] = 30.0
+    """How long one request for messages is left standing."""
     lock_renewal: LockRenewal = LockRenewal()
+    """How long messages are kept locked."""
     sessions: Sessions | None = None
+    """How sessions are received; only for entities that require them."""
 
     @model_validator(mode="after")
     def _check_prefetch(self) -> Self:
@@ -239,11 +283,17 @@ class ServiceBusSettings(_Settings):
     """A queue or subscription, or its dead-letter queue, as a source of messages."""
 
     connection: Connection
+    """Where the namespace is, and who we are."""
     queue: Queue | None = None
+    """The entity, unless it is a subscription."""
     topic: Topic | None = None
+    """The topic, with its subscription beside it."""
     subscription: Subscription | None = None
+    """Which of the topic's subscriptions."""
     dead_letter: bool = False
+    """Its dead-letter queue is read instead."""
     receive: Reception = Reception()
+    """How much is taken at a time."""
 
     @model_validator(mode="before")
     @classmethod

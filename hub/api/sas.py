@@ -10,7 +10,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Collection, Iterable
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from hub.api.access import AccessPolicy
 from hub.api.wire.errors import UnauthorizedError
@@ -56,6 +56,12 @@ def signature_for(key: str, resource: str, expiry: str) -> str:
     # A header is read as Latin-1, so this gives back the very bytes that were signed.
     signed = f"{resource}\n{expiry}".encode("latin-1", "replace")
     return base64.b64encode(hmac.digest(key.encode(), signed, hashlib.sha256)).decode()
+
+
+def token_for(policy: str, key: str, *, resource: str, expires_at: int) -> str:
+    """The header that a client sends; `resource` is percent-encoded, `expires_at` in seconds since 1970."""
+    signature = quote(signature_for(key, resource, str(expires_at)), safe="")
+    return f"SharedAccessSignature sr={resource}&sig={signature}&se={expires_at}&skn={quote(policy, safe='')}"
 
 
 def _fields(authorization: str) -> dict[str, str]:

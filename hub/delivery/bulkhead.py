@@ -2,10 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Mapping, Sequence, Sized
 from typing import Generic, Protocol, TypeVar
 
+from hub.backoff import Backoff
 from hub.delivery.guard import MassInvalidationGuard
+from hub.delivery.hosts import HostBreakers
 from hub.outcome import OutcomeName, Reaction
 from hub.push import DELIVERED, PageVerdict, SendResult
 from hub.work import Lane
@@ -36,7 +38,7 @@ C = TypeVar("C", contravariant=True)
 class BreakerListener(Protocol):
     """Hears of a breaker, once when it opens and once when it closes; returns at once and never raises.
 
-    A cause of another kind, while the breaker is open, is told as another opening.
+    A cause of another kind, or another host, while the breaker is open, is reported as another opening.
     """
 
     def opened(self, cause: str, until: float) -> None:
@@ -61,9 +63,12 @@ class Bulkhead(Generic[B]):
 
     `single` bounds the notifications of the single lane that have pushes here, so that a service which does not answer
     holds its share of the work and no more; one notification may be many pushes. The breaker opens when the service
-    fails many times in a row, asks everybody to wait, or refuses our credential. It then lets nothing through until
-    `closed_until`, and after that a few at a time until one goes well. What the service says is told without the
+    fails many times in a row, asks for a wait, or refuses our credential. It then lets nothing through until
+    `closed_until`, and after that a few at a time until one goes well. What the service says is reported without the
     `secret_of` what was sent at a position, which the service may repeat.
+
+    Where push channels are addresses, `host_of` says at which host a position is: what fails there opens the breaker of
+    that host alone. A credential that is refused, and a wait that is asked of all pushes, close the whole service.
     """
 
     def __init__(
@@ -74,19 +79,22 @@ class Bulkhead(Generic[B]):
         clock: Callable[[], float] = time.time,
         listener: BreakerListener | None = None,
         secret_of: Callable[[B, int], str] = lambda batch, position: "",
+        host_of: Callable[[B, int], str] = lambda batch, position: "",
     ) -> None:
         self._sender = sender
         self._clock = clock
         self._listener = listener
         self._secret_of = secret_of
+        self._host_of = host_of
+        self._hosts = HostBreakers()
         self._opened_at: float | None = None
         self._cause: OutcomeName | None = None
-        self._told: OutcomeName | None = None
+        self._reported: OutcomeName | str | None = None
         # Broadcasts are bounded by the pages leased; one that was leased goes out whole.
         self._most = _PUSHES_EACH * single
         self._room = {Lane.SINGLE: single, Lane.BROADCAST: _PAGES + 1}
         self._failures = 0
-        self._pause = _FIRST_PAUSE
+        self._backoff = Backoff(first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
         self._reserved = dict.fromkeys(Lane, 0)
         self.doubt = MassInvalidationGuard()
         self._idle = asyncio.Event()
@@ -94,7 +102,7 @@ class Bulkhead(Generic[B]):
         self.throttled_until = 0.0
         self.in_flight = 0
         self.trouble = ""
-        """What the service last said that concerns everybody, or what kept us from it; empty once something went well."""
+        """What the service last said that concerns all pushes, or what kept us from it; empty once something went well."""
 
     @property
     def opened_at(self) -> float | None:
@@ -103,7 +111,21 @@ class Bulkhead(Generic[B]):
 
     @property
     def is_open(self) -> bool:
-        """Whether the breaker is open: pushes are parked instead of sent."""
+        """Whether a breaker is open, the service's or that of a host: its pushes are deferred instead of sent."""
+        return self._is_service_open or bool(self._hosts.open_host)
+
+    @property
+    def reopens_at(self) -> float:
+        """Until when the breaker that is open lets nothing through; in the past while it probes."""
+        return self.closed_until if self._is_service_open else self._hosts.reopens_at(self._hosts.open_host)
+
+    @property
+    def cause(self) -> str:
+        """What is wrong with the service, else with one of its hosts; empty once something went well."""
+        return self.trouble or self._hosts.trouble
+
+    @property
+    def _is_service_open(self) -> bool:
         return self._failures >= _TRIPS_AFTER or self._clock() < self.closed_until
 
     @property
@@ -112,7 +134,7 @@ class Bulkhead(Generic[B]):
         return self._clock() < self.closed_until
 
     def admit(self, lane: Lane, wanted: int = 1) -> int:
-        """Reserve places for up to `wanted` pushes of one notification, to be used by `send`; the rest has to be parked."""
+        """Reserve places for up to `wanted` pushes of one notification, to be used by `send`; the rest is deferred."""
         if self._room[lane] <= 0 or self._clock() < self.closed_until:
             return 0
         reserved = self._reserved[lane]
@@ -125,6 +147,30 @@ class Bulkhead(Generic[B]):
         self._room[lane] -= 1
         self._reserved[lane] += wanted
         return wanted
+
+    def split_by_host(self, batch: B) -> tuple[Sequence[int], Mapping[str, Sequence[int]]]:
+        """The positions whose hosts take pushes now, and by host those that have to wait for its breaker."""
+        if not self._hosts:
+            return range(len(batch)), {}
+        by_host: dict[str, list[int]] = {}
+        for position in range(len(batch)):
+            by_host.setdefault(self._host_of(batch, position), []).append(position)
+        allowed: list[int] = []
+        waiting: dict[str, list[int]] = {}
+        for host, positions in by_host.items():
+            count = self._hosts.let_through(host, len(positions), self._clock())
+            allowed += positions[:count]
+            if count < len(positions):
+                waiting[host] = positions[count:]
+        return sorted(allowed), waiting
+
+    def is_open_at(self, host: str) -> bool:
+        """Whether a breaker keeps pushes from a host: its own, or the service's."""
+        return self._is_service_open or self._clock() < self._hosts.reopens_at(host)
+
+    def closed_until_at(self, host: str) -> float:
+        """Until when nothing goes to a host, or to the whole service."""
+        return max(self.closed_until, self._hosts.reopens_at(host))
 
     def pages_wanted(self, held: int) -> int:
         """How many broadcast pages may be leased beside the `held` ones; one at a time while the breaker probes."""
@@ -152,21 +198,26 @@ class Bulkhead(Generic[B]):
         """The clock was set back by so much."""
         self.closed_until -= seconds
         self.throttled_until -= seconds
+        self._hosts.set_back(seconds)
         if self._opened_at is not None:
             self._opened_at -= seconds
 
     def look(self) -> None:
-        """Tell if the breaker has opened or closed; a pause may end without another push."""
+        """Report if a breaker has opened or all have closed; a pause may end without another push."""
+        now = self._clock()
+        self._hosts.forget(now)
         if not self.is_open:
             self._end_opening("the service works")
-        elif self._told is not self._cause and self.is_paused:
-            self._told = self._cause
-            self._opened_at = self._clock() if self._opened_at is None else self._opened_at
+            return
+        cause = self._cause if self._is_service_open else self._hosts.open_host
+        if self._reported != cause and now < self.reopens_at:
+            self._reported = cause
+            self._opened_at = now if self._opened_at is None else self._opened_at
             if self._listener is not None:
-                self._listener.opened(self.trouble, self.closed_until)
+                self._listener.opened(self.cause, self.reopens_at)
 
     def retire(self) -> None:
-        """Another takes its place: nothing more is told of this one."""
+        """Another takes its place: nothing more is reported of this one."""
         self._end_opening("the configuration has changed")
         self._listener = None
 
@@ -185,20 +236,28 @@ class Bulkhead(Generic[B]):
         now = self._clock()
         following = 0
         for position, result in verdict.exceptions.items():
-            if position > following:  # pushes between two exceptions went well
-                self._learn_one(batch, following, DELIVERED, now)
+            self._learn_delivered(batch, range(following, position), now)
             self._learn_one(batch, position, result, now)
             following = position + 1
-        if following < len(verdict):
-            self._learn_one(batch, following, DELIVERED, now)
+        self._learn_delivered(batch, range(following, len(verdict)), now)
         if self._failures >= _TRIPS_AFTER and now >= self.closed_until:
-            self.closed_until = now + self._pause
-            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+            self.closed_until = now + self._backoff.next()
         self.look()
 
+    def _learn_delivered(self, batch: B, positions: range, now: float) -> None:
+        if not positions:
+            return
+        for position in positions if self._hosts else positions[:1]:
+            self._learn_one(batch, position, DELIVERED, now)
+
     def _learn_one(self, batch: B, position: int, result: SendResult, now: float) -> None:
+        host = self._host_of(batch, position)
         if result.reaction is Reaction.RETRY or result.lane_wide:
-            self.trouble = self._without_secret(batch, position, result.reason) or result.outcome.value
+            words = self._without_secret(batch, position, result.reason) or result.outcome.value
+            if host and not result.lane_wide:
+                self._hosts.failed(host, words, now)
+                return
+            self.trouble = words
             self._cause = result.outcome
         if result.reaction is Reaction.RETRY:
             self._failures += 1
@@ -206,8 +265,9 @@ class Bulkhead(Generic[B]):
             self._stop(result, now)
         elif result.reaction is not Reaction.THROTTLED:
             # Any verdict on a single channel, dead ones included, shows a service that works.
+            self._hosts.succeeded(host)
             self._failures = 0
-            self._pause = _FIRST_PAUSE
+            self._backoff.reset()
             if now >= self.closed_until:  # else it is why the breaker is open
                 self.trouble = ""
 
@@ -216,7 +276,7 @@ class Bulkhead(Generic[B]):
         return words.replace(secret, "[push channel]") if secret and secret in words else words
 
     def _end_opening(self, why: str) -> None:
-        opened_at, self._opened_at, self._told = self._opened_at, None, None
+        opened_at, self._opened_at, self._reported = self._opened_at, None, None
         if self._listener is not None and opened_at is not None:
             self._listener.closed(max(0.0, self._clock() - opened_at), why)
 

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import orjson
 
+from hub.backoff import Backoff
 from hub.content.rendering import Rendering
 from hub.delivery.bulkhead import Bulkhead
 from hub.delivery.forwarding import RemoteDelivery
@@ -69,7 +70,7 @@ class Timing:
 
 
 class Dispatcher:
-    """Works on what is due until it is drained. Run `run` as a task; everything else may be called meanwhile."""
+    """Works on what is due until it is drained. Run `run` as a task; everything else may be called at any time."""
 
     def __init__(
         self,
@@ -102,20 +103,20 @@ class Dispatcher:
         self._results: list[PageResult] = []
         self._recordable = asyncio.Event()
         self._draining = False
-        self._crowded_until = 0.0  # by the monotonic clock
-        self._owed: set[object] = set()
+        self._saturated_until = 0.0  # by the monotonic clock
+        self._store_backlog: set[object] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self._group: asyncio.TaskGroup | None = None
         self.pending = 0
         """Notifications and pages that the store holds and that are not done."""
-        self.behind = False
-        """Whether the store holds due work that no slot was free for: what is accepted now has to queue behind it."""
+        self.has_backlog = False
+        """Whether the store holds due work that no slot was free for: what is accepted now queues behind that work."""
 
     @property
     def free_slots(self) -> int:
         """How many notifications may be leased with their acceptance."""
-        return 0 if self._draining or self.behind else max(0, self._slots)
+        return 0 if self._draining or self.has_backlog else max(0, self._slots)
 
     @property
     def in_hand(self) -> int:
@@ -123,10 +124,10 @@ class Dispatcher:
         return len(self._in_hand)
 
     def submit(self, work: Sequence[Work], *, accepted: int) -> None:
-        """Take what was leased with its acceptance; `accepted` says how many there were with those that stayed behind."""
+        """Take what was leased with its acceptance; `accepted` says how many there were with those left in the store."""
         self.pending += accepted
         if len(work) < accepted:
-            self.behind = True
+            self.has_backlog = True
         if work:
             self._take(work)
             self._observer.observe(WorkLeased(lane=Lane.SINGLE, count=len(work)))
@@ -160,7 +161,7 @@ class Dispatcher:
         while `run` does. Raises: StoreError.
         """
         assert self._group is not None
-        while not (self._draining or self._owed):
+        while not (self._draining or self._store_backlog):
             work = await self._store.lease_orphans(
                 list(self._bulkheads),
                 _ORPHANS,
@@ -178,12 +179,12 @@ class Dispatcher:
     async def _feed(self, lane: Lane, some: Callable[[bool], Awaitable[bool]]) -> None:
         """Start batches as long as there is room and something is due; wait for either.
 
-        `some` is told whether it is time to look for what has become due.
+        `some` gets whether it is time to look for work that has become due.
         """
         wake = self._wake[lane]
         look_at = 0.0  # by the monotonic clock
         while True:
-            wake.clear()  # before looking: what is told while we look is not missed
+            wake.clear()  # before looking: a wake-up during the look is not missed
             is_time = time.monotonic() >= look_at
             if is_time:
                 look_at = time.monotonic() + self._timing.poll
@@ -191,7 +192,7 @@ class Dispatcher:
                 if await some(is_time):
                     continue
             except StoreError:
-                pass  # it was told, and is tried again
+                pass  # reported, and tried again
             try:
                 async with asyncio.timeout(look_at - time.monotonic()):
                     await wake.wait()
@@ -209,12 +210,12 @@ class Dispatcher:
             await asyncio.sleep(0)
             return True
         room = min(self._slots, _BATCH)
-        if self._draining or self._owed or room <= 0 or time.monotonic() < self._crowded_until:
+        if self._draining or self._store_backlog or room <= 0 or time.monotonic() < self._saturated_until:
             return False
-        if not (is_time or self.behind):
+        if not (is_time or self.has_backlog):
             return False
         work = await self._store.lease(room, until=self._clock() + self._timing.lease)
-        self.behind = len(work) == room
+        self.has_backlog = len(work) == room
         self._take_leased(work, Lane.SINGLE)
         if work:
             self._start(work)
@@ -226,7 +227,7 @@ class Dispatcher:
         wanted = {
             key: pages for key, bulkhead in self._bulkheads.items() if (pages := bulkhead.pages_wanted(held[key]))
         }
-        if self._draining or self._owed or not wanted:
+        if self._draining or self._store_backlog or not wanted:
             return False
         work = await self._store.lease_pages(wanted, until=self._clock() + self._timing.lease)
         self._take_leased(work, Lane.BROADCAST)
@@ -256,15 +257,15 @@ class Dispatcher:
             self._idle.set()
 
     def _start(self, work: Sequence[Work]) -> None:
-        """Whole notifications to the hubs elsewhere, pushes to the phones registered here; each on its own."""
+        """Whole notifications to remote hubs, pushes to the phones registered here; each on its own."""
         assert self._group is not None
         local = {hub for hub, _ in self._bulkheads}
         here: list[Work] = []
-        elsewhere: dict[str, list[Work]] = {}
+        remote: dict[str, list[Work]] = {}
         for piece in work:
-            is_elsewhere = piece.page is None and piece.notification.hub not in local
-            (elsewhere.setdefault(piece.notification.hub, []) if is_elsewhere else here).append(piece)
-        for pieces in elsewhere.values():
+            is_remote = piece.page is None and piece.notification.hub not in local
+            (remote.setdefault(piece.notification.hub, []) if is_remote else here).append(piece)
+        for pieces in remote.values():
             self._group.create_task(self._guarded(self._forward, pieces))
         if here:
             self._group.create_task(self._guarded(self._push, here))
@@ -288,7 +289,7 @@ class Dispatcher:
 
     async def _push(self, work: Sequence[Work]) -> None:
         started_at = self._clock()
-        audiences = await self._insist("read", lambda: self._audiences(work))
+        audiences = await self._retry_until_stored("read", lambda: self._audiences(work))
         large = [pair for pair in zip(work, audiences, strict=True) if pair[1].pages]
         small = [pair for pair in zip(work, audiences, strict=True) if not pair[1].pages]
         # Nothing is awaited between reserving places in a bulkhead and handing it the pushes: no place is lost.
@@ -304,8 +305,8 @@ class Dispatcher:
         saturated = sum(piece.page is None for piece, _ in plan.not_attempted)
         if saturated > len(work) / 2:
             # To lease more now would be to lease more of the same.
-            self.behind = True
-            self._crowded_until = time.monotonic() + SATURATED
+            self.has_backlog = True
+            self._saturated_until = time.monotonic() + SATURATED
 
     async def _audiences(self, work: Sequence[Work]) -> Sequence[Audience]:
         """Whom each piece is for: a page has its registrations, a notification's are looked for."""
@@ -322,12 +323,12 @@ class Dispatcher:
         return audiences
 
     async def _postpone(self, pieces: Sequence[Work], due_at: float) -> None:
-        """Put what found every door closed back as it is: no row more, however often that happens."""
-        await self._insist("release", lambda: self._store.release(pieces, due_at=due_at))
+        """Put work that found every breaker open back as it is: no row more, however often that happens."""
+        await self._retry_until_stored("release", lambda: self._store.release(pieces, due_at=due_at))
         self._drop(pieces)
 
     async def _expand(self, piece: Work, audience: Audience, started_at: float) -> None:
-        await self._insist("expand", lambda: self._store.expand(piece, audience, started_at=started_at))
+        await self._retry_until_stored("expand", lambda: self._store.expand(piece, audience, started_at=started_at))
         self.pending += len(audience.pages) - 1
         counts = Counter[Platform]()
         for platform, ordinals in audience.pages:
@@ -362,7 +363,7 @@ class Dispatcher:
 
     async def _record(self, batch: Sequence[PageResult]) -> None:
         try:
-            recorded = await self._insist("record", lambda: self._store.record(batch))
+            recorded = await self._retry_until_stored("record", lambda: self._store.record(batch))
         except Exception as error:
             self._observer.observe(Crashed(work=f"recording {len(batch)} results", error=error))
             return
@@ -383,7 +384,7 @@ class Dispatcher:
         while True:
             await asyncio.sleep(self._timing.lease / 2)
             if self._in_hand:
-                await self._insist("renew", self._renew)
+                await self._retry_until_stored("renew", self._renew)
 
     async def _renew(self) -> None:
         await self._store.renew(list(self._in_hand.values()), until=self._clock() + self._timing.lease)
@@ -404,27 +405,27 @@ class Dispatcher:
             remote.set_back(seconds)
         self._pushing.set_back(seconds)
         self._forwarding.set_back(seconds)
-        await self._insist("set_back", lambda: self._store.set_back(seconds))
+        await self._retry_until_stored("set_back", lambda: self._store.set_back(seconds))
 
-    async def _insist(self, operation: str, call: Callable[[], Awaitable[T]]) -> T:
-        """In place until the store does it: giving up would push everything again.
+    async def _retry_until_stored(self, operation: str, call: Callable[[], Awaitable[T]]) -> T:
+        """Call in place until the store does it: giving up would push everything again.
 
-        Meanwhile nothing more is leased. Our own leases may have run out with the store away, and what it is owed has
-        to reach it before it gives that work out again.
+        Until then nothing more is leased. Our own leases may have run out while the store was away, and results have to
+        reach the store before it gives that work out again.
         """
-        pause, longest = self._timing.record_backoff
-        debt = object()
+        first, longest = self._timing.record_backoff
+        backoff = Backoff(first=first, longest=longest)
+        entry = object()
         try:
             with self._health.repeating(operation):
                 while True:
                     try:
                         return await call()
                     except StoreError:
-                        self._owed.add(debt)
-                    await self._health.pause(pause)
-                    pause = min(pause * 2, longest)
+                        self._store_backlog.add(entry)
+                    await self._health.pause(backoff.next())
         finally:
-            self._owed.discard(debt)
+            self._store_backlog.discard(entry)
 
 
 def _is_still_meant(page: Work, target: Target) -> bool:

@@ -1,4 +1,4 @@
-"""Notifications of hubs that are elsewhere: handed over whole, tried again from the store, never given up silently."""
+"""Notifications of remote hubs: handed over whole, tried again from the store, never given up silently."""
 
 import math
 import random
@@ -18,7 +18,7 @@ from hub.push import DELIVERED, SendResult
 from hub.store.base import PageResult, Work
 from hub.work import Lane
 
-_PARKED = 1.0
+_DEFERRED = 1.0
 _GRAIN = 0.25
 
 _AGAIN = (Reaction.RETRY, Reaction.THROTTLED)
@@ -75,7 +75,7 @@ class RemoteDelivery:
             elif bulkhead.admit(Lane.SINGLE):
                 admitted.append(piece)
             else:
-                due_at = min(max(now + _PARKED, bulkhead.closed_until), self._gives_up_at(piece))
+                due_at = min(max(now + _DEFERRED, bulkhead.closed_until), self._gives_up_at(piece))
                 handover.postpone(piece, due_at)
                 if bulkhead.is_open and not piece.was_deferred:
                     self._observer.observe(
@@ -112,7 +112,7 @@ class RemoteDelivery:
         return min(now + wait, self._gives_up_at(piece))
 
     def _gives_up_at(self, piece: Work) -> float:
-        # Nobody was there before this process: what waited for it, tried or not, is not given up for that.
+        # No process was there before this one: work that waited for it, tried or not, is not given up for that.
         began_at = max(_began_at(piece), self._since)
         expires_at = piece.notification.expires_at
         return self._policy.gives_up_at(began_at, None if expires_at is None else expires_at.timestamp())

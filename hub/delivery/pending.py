@@ -1,6 +1,7 @@
 """A piece of work on its way: what is still out, and what came back."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hub.notification import Platform
@@ -16,7 +17,8 @@ class PendingPage:
     """One notification or page with its pushes under way.
 
     It may wait for a try until `waits_until`; what fails after `gives_up_at` is not tried again. `unanswered` counts the
-    pushes without a verdict. `deferred` pushes found a breaker open or a service busy, and were not attempted.
+    pushes without a verdict. `deferred` pushes, by platform and host, found a breaker open or a service busy: they were
+    not attempted.
     """
 
     work: Work
@@ -28,7 +30,7 @@ class PendingPage:
     counts: Outcomes = field(default_factory=dict)
     failures: list[Failed] = field(default_factory=list)
     retries: list[tuple[Platform, int, SendResult]] = field(default_factory=list)
-    deferred: dict[Platform, list[int]] = field(default_factory=dict)
+    deferred: dict[tuple[Platform, str], list[int]] = field(default_factory=dict)
     gone: Counter[Platform] = field(default_factory=Counter)
     reasons: dict[Platform, Counter[str]] = field(default_factory=dict)
     nobody: Unreached | None = None
@@ -46,6 +48,10 @@ class PendingPage:
             self.counts[platform] = {outcome: by}
         else:
             counts[outcome] = counts.get(outcome, 0) + by
+
+    def defer(self, platform: Platform, host: str, targets: Sequence[Target]) -> None:
+        """Pushes are not attempted; `host` is the one whose breaker is open, empty for the whole service."""
+        self.deferred.setdefault((platform, host), []).extend(target.ordinal for target in targets)
 
     def end(
         self,

@@ -124,12 +124,13 @@ class PushDelivery:
                 plan.broken.append(piece)
                 continue
             if pending.not_attempted:
-                due_at = max(self._reopens_at(pending, platform) for platform in pending.deferred)
+                due_at = max(self._reopens_at(pending, *where) for where in pending.deferred)
                 plan.not_attempted.append((piece, due_at))
                 self._report_deferred(pending, due_at)
                 continue
             if piece.page is None:
-                self._observer.observe(AudienceFound(notification=piece.notification, counts=_by_platform(audience)))
+                counts = _by_platform(audience)
+                self._observer.observe(AudienceFound(notification=piece.notification, counts=counts))
             if not pending.unanswered:
                 self._finish(pending)
         plan.sends = [send for each in sends.values() for send in each]
@@ -179,12 +180,15 @@ class PushDelivery:
         """Put the pushes that one bulkhead admits into its last page, and defer the others."""
         key = (pending.work.notification.hub, platform)
         bulkhead = self._bulkheads.get(key)
-        page, targets = pushes.page, pushes.targets
-        admitted = 0 if bulkhead is None else bulkhead.admit(pending.work.lane, len(page))
+        if bulkhead is None:
+            pending.defer(platform, "", pushes.targets)
+            return
+        page, targets = self._at_open_hosts(pending, platform, bulkhead, pushes)
+        admitted = bulkhead.admit(pending.work.lane, len(page)) if len(page) else 0
         if admitted < len(page):
-            pending.deferred[platform] = [target.ordinal for target in targets[admitted:]]
+            pending.defer(platform, "", targets[admitted:])
             page, targets = page.select(range(admitted)), targets[:admitted]
-        if bulkhead is None or not admitted:
+        if not admitted:
             return
         mine = sends.setdefault(key, [])
         if mine and len(mine[-1].page) + admitted <= _CHUNK:
@@ -194,10 +198,21 @@ class PushDelivery:
         mine[-1].owners.append((pending, targets))
         pending.unanswered += admitted
 
-    def _reopens_at(self, pending: PendingPage, platform: Platform) -> float:
+    def _at_open_hosts(
+        self, pending: PendingPage, platform: Platform, bulkhead: Bulkhead[PushPage], pushes: RenderedPage
+    ) -> tuple[PushPage, Sequence[Target]]:
+        """The pushes whose hosts take any; those of hosts with an open breaker are deferred, each host's by itself."""
+        allowed, waiting = bulkhead.split_by_host(pushes.page)
+        if not waiting:
+            return pushes.page, pushes.targets
+        for host, positions in waiting.items():
+            pending.defer(platform, host, [pushes.targets[position] for position in positions])
+        return pushes.page.select(allowed), [pushes.targets[position] for position in allowed]
+
+    def _reopens_at(self, pending: PendingPage, platform: Platform, host: str) -> float:
         bulkhead = self._bulkheads.get((pending.work.notification.hub, platform))
         # What was begun waits for a hub that was taken out of the configuration as for a service that is away.
-        closed_until = self._clock() + _ABSENT if bulkhead is None else bulkhead.closed_until
+        closed_until = self._clock() + _ABSENT if bulkhead is None else bulkhead.closed_until_at(host)
         return min(max(self._clock() + SATURATED, closed_until), pending.waits_until)
 
     def _report_deferred(self, pending: PendingPage, due_at: float) -> None:
@@ -205,10 +220,10 @@ class PushDelivery:
         work = pending.work
         if work.page is not None or work.was_deferred:
             return
-        for platform in pending.deferred:
+        for platform, host in pending.deferred:
             bulkhead = self._bulkheads.get((work.notification.hub, platform))
-            if bulkhead is not None and bulkhead.is_open:
-                reason = bulkhead.trouble
+            if bulkhead is not None and bulkhead.is_open_at(host):
+                reason = bulkhead.cause
                 self._observer.observe(
                     PushesDeferred(notification=work.notification, platform=platform, reason=reason, due_at=due_at)
                 )
@@ -222,7 +237,8 @@ class PushDelivery:
             lane = send.owners[0][0].work.lane
             verdict = await send.bulkhead.send(lane, send.page, size=len(send.owners))
         except Exception as error:  # a sender's defect is its own platform's trouble, like that of its service
-            self._observer.observe(Crashed(work=f"the sender for {send.platform.value} of hub {send.hub}", error=error))
+            what = f"the sender for {send.platform.value} of hub {send.hub}"
+            self._observer.observe(Crashed(work=what, error=error))
             verdict = PageVerdict(exceptions=dict.fromkeys(range(len(send.page)), _SENDER_CRASHED))
         elapsed = time.perf_counter() - started
         for pending, delivered, others in send.results(verdict):
@@ -233,12 +249,15 @@ class PushDelivery:
             pending.unanswered -= delivered + len(others)
             if not pending.unanswered:
                 self._finish(pending)
+        self._report_answered(send, elapsed, verdict)
+
+    def _report_answered(self, send: SendBatch, seconds: float, verdict: PageVerdict) -> None:
         outcomes = Counter(result.outcome for result in verdict.exceptions.values())
         if verdict.delivered:
             outcomes[OutcomeName.SUCCESS] += verdict.delivered
-        timeouts = sum(result.timed_out for result in verdict.exceptions.values())
+        timed_out = sum(result.timed_out for result in verdict.exceptions.values())
         self._observer.observe(
-            PageAnswered(hub=send.hub, platform=send.platform, seconds=elapsed, outcomes=outcomes, timed_out=timeouts)
+            PageAnswered(hub=send.hub, platform=send.platform, seconds=seconds, outcomes=outcomes, timed_out=timed_out)
         )
 
     def _take_result(self, pending: PendingPage, target: Target, result: SendResult) -> None:
@@ -338,12 +357,13 @@ class PushDelivery:
     def _deferred_pages(self, pending: PendingPage) -> list[RetryPage]:
         """What was not attempted, as pages of the same try."""
         pages = []
-        for platform, deferred in pending.deferred.items():
-            due_at = self._reopens_at(pending, platform)
+        for (platform, host), deferred in pending.deferred.items():
+            due_at = self._reopens_at(pending, platform, host)
             pages.append(
                 RetryPage(platform=platform, ordinals=BitMap(deferred), due_at=due_at, attempt=pending.work.attempt)
             )
-            self._report_deferred(pending, due_at)
+        if pages:
+            self._report_deferred(pending, max(page.due_at for page in pages))
         return pages
 
 

@@ -1,4 +1,4 @@
-"""A hub elsewhere: an Azure Notification Hub, or a central pushbridge (Notification Hubs REST API, "Send notification").
+"""A remote hub: an Azure Notification Hub, or a central pushbridge (Notification Hubs REST API, "Send notification").
 
 This process keeps rules and the durable outbox; registry and delivery are the other's. A notification is handed over as a
 whole, with its id as `Idempotency-Key`: a central pushbridge takes the same key once, however often it is sent. Azure does

@@ -1,4 +1,4 @@
-"""Where a hub elsewhere is, and the key to it; apart from its client, which needs libcurl."""
+"""Where a remote hub is, and the key to it; apart from its client, which needs libcurl."""
 
 import re
 from dataclasses import dataclass, field

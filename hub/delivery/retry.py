@@ -4,6 +4,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from hub.backoff import doubled
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
@@ -34,9 +36,9 @@ class RetryPolicy:
         """When to try again after `attempt` tries, None for never.
 
         What the service asked for (`retry_after`, seconds) wins over the backoff: never earlier, and a little later so
-        that not everybody comes back at once.
+        that not all come back at once.
         """
-        window = min(self.cap, self.base * 2.0 ** min(attempt - 1, 30))
+        window = doubled(attempt, first=self.base, longest=self.cap)
         wait = jitter() * window if retry_after is None else retry_after + jitter() * min(window, 1.0)
         due_at = now + wait
         return due_at if due_at < gives_up_at else None

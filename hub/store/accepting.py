@@ -7,6 +7,7 @@ from typing import Any
 from hub.acceptance import Ingest
 from hub.notification import Notification
 from hub.outcome import State
+from hub.store.auditing import insert_audit
 from hub.store.base import AcceptanceResult, Work
 from hub.store.hubs import hub_id
 from hub.store.letters import insert_dead_letters
@@ -60,6 +61,13 @@ def accept(
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         rows,
     )
+    audits = [
+        arrival.audit
+        for arrival in fresh
+        if arrival.audit is not None and any(one.id not in repeated for one in arrival.notifications)
+    ]
+    if audits:
+        insert_audit(connection, audits, now=now)
     return AcceptanceResult(duplicates=frozenset(duplicates), work=work, repeated=frozenset(repeated))
 
 

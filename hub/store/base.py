@@ -6,12 +6,13 @@ nothing and may be repeated as it is. Reads see every write that returned before
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from pyroaring import BitMap
 
-from hub.acceptance import DeadLetter, Ingest
+from hub.acceptance import AuditEntry, DeadLetter, Ingest
 from hub.installation import Installation, Registration
+from hub.notification import Audience as AudienceExpression
 from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails, OutcomeName, State, Unreached
 from hub.work import Lane
@@ -160,6 +161,83 @@ class QueueState:
     oldest_ready: float = 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceRegistration:
+    """How one registration of a device stands; `dead_at` None while its push channel lives."""
+
+    template: str | None
+    tags: tuple[str, ...]
+    registered_at: float
+    dead_at: float | None = None
+    dead_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """An installation as it is kept, and what derives from it."""
+
+    installation: Installation
+    updated_at: float
+    registrations: Sequence[DeviceRegistration] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptNotification:
+    """A notification without its content, of which `size` says the bytes. `audience` None is everyone; `format` is
+    `template` or a platform; `failures` are (outcome, reason, count), most first, known where one is asked for."""
+
+    id: str
+    hub: str
+    source: str
+    event_id: str
+    rule: str
+    audience: str | None
+    format: str
+    priority: str
+    size: int
+    state: State
+    accepted_at: float
+    schedule_at: float | None
+    expires_at: float | None
+    started_at: float | None
+    ended_at: float | None
+    counts: Mapping[str, Mapping[str, int]]
+    failures: Sequence[tuple[str, str, int]] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptLetter:
+    """A dead letter in its place; `size` are the bytes of its body, which is left out of lists."""
+
+    id: int
+    at: float
+    size: int
+    letter: DeadLetter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptAudit:
+    """A change in its place."""
+
+    id: int
+    at: float
+    entry: AuditEntry
+
+
+ListedT = TypeVar("ListedT")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListPage(Generic[ListedT]):
+    """A part of a list; `next` is the `after` of the part that follows, empty at the end.
+
+    With filters a part may hold fewer than were asked for, or none, and another may follow all the same.
+    """
+
+    items: Sequence[ListedT]
+    next: str = ""
+
+
 class Store(Protocol):
     """One database. Build it (no I/O), `open`, use, `close`."""
 
@@ -246,6 +324,45 @@ class Store(Protocol):
 
     async def published(self, ids: Sequence[int]) -> None:
         """These dead letters were sent on."""
+
+    # For operators: lists in parts of up to `limit`; `after` is empty, or what the part before gave as `next`. A list
+    # takes memory for one part alone. Raises: InvalidRequestError: `after` is none of this list.
+
+    async def devices(
+        self, hub: str, *, audience: AudienceExpression | None = None, after: str = "", limit: int
+    ) -> ListPage[Device]:
+        """All installations, by id; with `audience` those that it means and that live, the first registered first."""
+
+    async def device(self, hub: str, installation_id: str) -> Device:
+        """Raises: NotFoundError."""
+
+    async def notifications(
+        self,
+        *,
+        hub: str | None = None,
+        state: State | None = None,
+        event_id: str | None = None,
+        after: str = "",
+        limit: int,
+    ) -> ListPage[KeptNotification]:
+        """Newest first."""
+
+    async def notification(self, notification_id: str) -> KeptNotification:
+        """By its 32 hex digits, whatever its hub, with its failures. Raises: NotFoundError."""
+
+    async def letters(
+        self, *, source: str | None = None, reason: str | None = None, after: str = "", limit: int
+    ) -> ListPage[KeptLetter]:
+        """Dead letters, newest first, without bodies."""
+
+    async def letter(self, letter_id: int) -> KeptLetter:
+        """A dead letter with its body. Raises: NotFoundError."""
+
+    async def drop_dead_letters(self, ids: Sequence[int], *, actor: str) -> Sequence[int]:
+        """Forget these, and write an audit row for each, in one transaction; the ids of those that were there."""
+
+    async def audit(self, *, after: str = "", limit: int) -> ListPage[KeptAudit]:
+        """What operators changed, newest first."""
 
     async def housekeep(
         self, *, notifications_before: float, dead_letters_before: float, max_dead_letters: int

@@ -27,8 +27,9 @@ OPERATIONS: Mapping[str, str] = {
     "record": "record",
     **dict.fromkeys(("audiences", "targets", "templates", "get_installation", "get_registration", "details"), "read"),
     **dict.fromkeys(("queue_states", "registrations_by_platform", "dead_letters"), "read"),
+    **dict.fromkeys(("devices", "device", "notifications", "notification", "letters", "letter", "audit"), "read"),
     **dict.fromkeys(("put_installations", "delete_installation", "put_registration", "delete_registration"), "write"),
-    **dict.fromkeys(("published", "housekeep"), "write"),
+    **dict.fromkeys(("published", "drop_dead_letters", "housekeep"), "write"),
 }
 """What each method of a store is called in metrics and messages."""
 

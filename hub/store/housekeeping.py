@@ -41,6 +41,14 @@ def drop_dead_letters(connection: sqlite3.Connection, *, before: float, keep: in
     return cursor.rowcount
 
 
+def drop_audit(connection: sqlite3.Connection, *, before: float) -> int:
+    """Forget up to a slice of what operators did before; how many."""
+    cursor = connection.execute(
+        "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ? LIMIT ?)", (before, SLICE)
+    )
+    return cursor.rowcount
+
+
 def drop_dead(connection: sqlite3.Connection, *, before: float) -> int:
     """Forget up to a slice of registrations whose push channel died before, and documents left without any; how many."""
     rows = connection.execute(

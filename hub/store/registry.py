@@ -338,7 +338,7 @@ def get_installation(connection: sqlite3.Connection, hub: str, installation_id: 
         "SELECT 1 FROM registration WHERE hub = ? AND installation_id = ? AND dead_at IS NOT NULL LIMIT 1",
         (number, installation_id),
     ).fetchone()
-    return _installation(installation_id, found[0], expired=dead is not None)
+    return installation_of(installation_id, found[0], expired=dead is not None)
 
 
 def get_registration(connection: sqlite3.Connection, hub: str, registration_id: str, *, now: float) -> Registration:
@@ -395,7 +395,8 @@ def _document(installation: Installation) -> str:
     ).decode()
 
 
-def _installation(installation_id: str, document: str, *, expired: bool) -> Installation:
+def installation_of(installation_id: str, document: str, *, expired: bool) -> Installation:
+    """A document as it was put; `expired` says that its push channel is dead."""
     kept = orjson.loads(document)
     expires_at = kept["expires_at"]
     return Installation(

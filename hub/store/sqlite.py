@@ -16,11 +16,37 @@ from pyroaring import BitMap
 from hub.acceptance import DeadLetter, Ingest
 from hub.errors import StoreError, StoreLockedError
 from hub.installation import Installation, Registration
+from hub.notification import Audience as AudienceExpression
 from hub.notification import Notification, Platform
-from hub.outcome import NotificationDetails
+from hub.outcome import NotificationDetails, State
 from hub.registry.documents import registrations_of
-from hub.store import accepting, finding, housekeeping, leasing, letters, recording, registry, waiting
-from hub.store.base import AcceptanceResult, Audience, PageResult, QueueState, Recorded, StoredTemplate, Target, Work
+from hub.store import (
+    accepting,
+    auditing,
+    browsing,
+    finding,
+    housekeeping,
+    leasing,
+    letters,
+    recording,
+    registry,
+    waiting,
+)
+from hub.store.base import (
+    AcceptanceResult,
+    Audience,
+    Device,
+    KeptAudit,
+    KeptLetter,
+    KeptNotification,
+    ListPage,
+    PageResult,
+    QueueState,
+    Recorded,
+    StoredTemplate,
+    Target,
+    Work,
+)
 from hub.store.files import create_private, make_private
 from hub.store.schema import migrate, rewrite_version
 from hub.store.seen import SeenWindow
@@ -34,6 +60,8 @@ _BUSY = 10.0
 _log = logging.getLogger("pushbridge.store")
 
 _DEAD_REGISTRATIONS_KEPT = 30 * 24 * 3600.0
+_AUDIT_KEPT = 400 * 24 * 3600.0
+"""Seconds: what operators did stays for more than a year."""
 
 T = TypeVar("T")
 
@@ -252,10 +280,61 @@ class SqliteStore:
             ),
             lambda connection: housekeeping.drop_dead(connection, before=dead_before),
             lambda connection: housekeeping.drop_expired(connection, now=now),
+            lambda connection: housekeeping.drop_audit(connection, before=now - _AUDIT_KEPT),
         ):
             dropped = True
             while dropped:  # a slice a transaction: others get their turn in between
                 dropped = bool(await self._write(drop))
+
+    # For operators
+
+    async def devices(
+        self, hub: str, *, audience: AudienceExpression | None = None, after: str = "", limit: int
+    ) -> ListPage[Device]:
+        return await self._read(
+            lambda connection: browsing.devices(
+                connection, hub, audience=audience, after=after, limit=limit, now=self._clock()
+            )
+        )
+
+    async def device(self, hub: str, installation_id: str) -> Device:
+        return await self._read(lambda connection: browsing.device(connection, hub, installation_id, now=self._clock()))
+
+    async def notifications(
+        self,
+        *,
+        hub: str | None = None,
+        state: State | None = None,
+        event_id: str | None = None,
+        after: str = "",
+        limit: int,
+    ) -> ListPage[KeptNotification]:
+        return await self._read(
+            lambda connection: browsing.notifications(
+                connection, hub=hub, state=state, event_id=event_id, after=after, limit=limit
+            )
+        )
+
+    async def notification(self, notification_id: str) -> KeptNotification:
+        return await self._read(lambda connection: browsing.notification(connection, notification_id))
+
+    async def letters(
+        self, *, source: str | None = None, reason: str | None = None, after: str = "", limit: int
+    ) -> ListPage[KeptLetter]:
+        return await self._read(
+            lambda connection: browsing.letters(connection, source=source, reason=reason, after=after, limit=limit)
+        )
+
+    async def letter(self, letter_id: int) -> KeptLetter:
+        return await self._read(lambda connection: browsing.letter(connection, letter_id))
+
+    async def drop_dead_letters(self, ids: Sequence[int], *, actor: str) -> Sequence[int]:
+        return await self._write(
+            lambda connection: auditing.drop_dead_letters(connection, ids, actor=actor, now=self._clock())
+        )
+
+    async def audit(self, *, after: str = "", limit: int) -> ListPage[KeptAudit]:
+        return await self._read(lambda connection: browsing.audit(connection, after=after, limit=limit))
 
     # Threads
 

@@ -117,7 +117,7 @@ class EventedMulti:
             self._next_look = self._loop.call_later(_PAUSE, self._look)
 
     def _look(self) -> None:
-        """Read what has come, and what libcurl left behind in its TLS buffer: no event of the socket tells of that."""
+        """Read what has come, and what libcurl left behind in its TLS buffer: no event of the socket says so."""
         self._next_look = None
         resting, self._resting = self._resting, set()
         for fd in resting:

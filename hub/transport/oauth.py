@@ -21,7 +21,7 @@ _TOKEN: Final = re.compile(r"[!-~]+")  # it becomes part of a header
 
 
 class AccessTokens:
-    """The access token of one credential. `form` makes the fields of the token request, anew for each.
+    """The access token of one credential. `form` makes the fields of each token request.
 
     However many pushes need a token at once, it is asked for once, and they share what comes of it.
     """
@@ -63,7 +63,7 @@ class AccessTokens:
             self._good_until = float("-inf")
 
     async def _ask(self) -> tuple[str | SendResult, float]:
-        """The provider's answer, and until when it is good: a token for its time, a failure for nobody who comes later."""
+        """The provider's answer, and until when it is good: a token for its time, a failure for no later caller."""
         import httpx  # only who needs a token pays for it: httpx is a third of the time to start
 
         try:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from itertools import product
 
 from hub.times import is_no_time, parse_time
 from rules.advice.foreign import placeholders
@@ -36,23 +37,25 @@ class Produced:
     attributes: Mapping[str, Text] = field(default_factory=dict)
 
 
-def check_reach(rules: Node | None, produced: Mapping[str, Produced], problems: Problems) -> None:
-    """Warn of what rules ask for in vain; `rules` is the section as written, with or without mistakes."""
-    if rules is None or not isinstance(rules.value, list):
-        return
-    earlier: dict[str | None, list[dict[str, Node]]] = {}  # rules that stop, by the one type they are about
-    for node in rules.value:
+class ReachCheck:
+    """Warns of what rules ask for in vain, with or without mistakes in them; one rule after the other, in order."""
+
+    def __init__(self, produced: Mapping[str, Produced], problems: Problems) -> None:
+        self._produced = produced
+        self._problems = problems
+        self._stops = _Stops()
+
+    def check(self, node: Node) -> None:
+        """Warn of one rule."""
         if not isinstance(node.value, dict):
-            continue
+            return
         rule = node.value
-        sources = _sources_of(rule, produced)
-        _check_texts(rule, sources, problems)
-        _check_match(rule, sources, problems)
-        types = _types_of(rule)
-        candidates = [*earlier.get(None, ()), *(stop for one in types for stop in earlier.get(one, ()))]
-        _check_stopped(node, rule, candidates, problems)
+        sources = _sources_of(rule, self._produced)
+        _check_texts(rule, sources, self._problems)
+        _check_match(rule, sources, self._problems)
+        _check_stopped(node, rule, self._stops.before(rule), self._problems)
         if "stop" in rule and rule["stop"].value is True:
-            earlier.setdefault(next(iter(types)) if len(types) == 1 else None, []).append(rule)
+            self._stops.add(rule)
 
 
 def check_map(texts: Node, produced: Produced, problems: Problems) -> None:
@@ -357,7 +360,7 @@ def _any_of(expression: Expression) -> str:
 
 
 def _check_stopped(
-    node: Node, rule: Mapping[str, Node], earlier: Sequence[Mapping[str, Node]], problems: Problems
+    node: Node, rule: Mapping[str, Node], earlier: Iterable[Mapping[str, Node]], problems: Problems
 ) -> None:
     for stop in earlier:
         if _covers_source(stop.get("source"), rule.get("source")) and _covers_when(stop.get("when"), rule.get("when")):
@@ -372,13 +375,68 @@ def _check_stopped(
                 return
 
 
-def _types_of(rule: Mapping[str, Node]) -> frozenset[str]:
-    """The types that a rule's `match` names as they are; none where it names them in another way, or not at all."""
+class _Stops:
+    """The rules so far that stop, filed so that a rule is compared with the few that can stand in its way.
+
+    One that stops needs, of a rule that it keeps from firing, one of its own sources, its own `when`, and at each leaf of
+    its `match` one of the values there. It is filed under these, and of its leaves under the one with the fewest rules.
+    """
+
+    def __init__(self) -> None:
+        self._filed: dict[_Place, list[Mapping[str, Node]]] = {}
+
+    def add(self, rule: Mapping[str, Node]) -> None:
+        """File a rule that stops; of its nodes only those are kept that say which events it is about."""
+        rule = {key: node for key, node in rule.items() if key in ("name", "source", "match", "when")}
+        when = _when_of(rule)
+        leaves = _leaves_of(rule)
+        values = min(leaves, key=lambda values: self._crowd(when, values)) if leaves else (None,)
+        for source in _sources_named(rule) or (None,):
+            for value in values:
+                self._filed.setdefault((source, when, value), []).append(rule)
+
+    def _crowd(self, when: str | None, values: Sequence["_Leaf"]) -> int:
+        return sum(len(self._filed.get((None, when, value), ())) for value in values)
+
+    def before(self, rule: Mapping[str, Node]) -> Iterator[Mapping[str, Node]]:
+        """The rules that could stand in the way of this one, which comes after them."""
+        if not self._filed:
+            return
+        sources = {None, *sorted(_sources_named(rule))[:1]}
+        values = {None, *(value for leaf in _leaves_of(rule) for value in leaf)}
+        for place in product(sources, {None, _when_of(rule)}, values):
+            yield from self._filed.get(place, ())
+
+
+_Leaf = tuple[str, str]
+"""The path of a leaf of a `match`, and a value there in writing."""
+
+_Place = tuple[str | None, str | None, _Leaf | None]
+
+
+def _when_of(rule: Mapping[str, Node]) -> str | None:
+    when = rule.get("when")
+    return None if when is None or when.value is None else " ".join(when.text.split())
+
+
+def _sources_named(rule: Mapping[str, Node]) -> frozenset[str]:
+    source = rule.get("source")
+    return frozenset() if source is None or source.value is None else _names(source)
+
+
+def _leaves_of(rule: Mapping[str, Node]) -> list[tuple[_Leaf, ...]]:
+    """The values that a rule's `match` names at each of its leaves; a list without values is none."""
     match = rule.get("match")
-    node = match.value.get("type") if match is not None and isinstance(match.value, dict) else None
-    items = [] if node is None else node.value if isinstance(node.value, list) else [node]
-    texts = [item.value for item in items if isinstance(item.value, str)]
-    return frozenset(texts) if len(texts) == len(items) else frozenset()
+    return [] if match is None or match.value is None else [values for values in _leaves(match, "") if values]
+
+
+def _leaves(node: Node, path: str) -> Iterator[tuple[_Leaf, ...]]:
+    if isinstance(node.value, dict) and node.value and not node.value.keys() <= OPERATORS.keys():
+        for name, entry in node.value.items():
+            yield from _leaves(entry, f"{path}\0{name}")
+    elif node.value != {}:
+        items = node.value if isinstance(node.value, list) else [node]
+        yield tuple((path, repr(item.plain())) for item in items)
 
 
 def _covers_when(before: Node | None, after: Node | None) -> bool:

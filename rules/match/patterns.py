@@ -19,6 +19,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fnmatch import translate
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from math import isfinite
 from typing import Any
@@ -164,6 +165,7 @@ def _own_operator(name: str) -> str:
     return "" if own is None or own == name else f"did you mean {own}?"
 
 
+@lru_cache(maxsize=1024)
 def _near_operator(name: str) -> str:
     return did_you_mean(name, _MISTAKABLE, all_if_few=False, cutoff=0.85)
 

@@ -240,7 +240,7 @@ async def test_a_source_that_is_refused_is_named_with_the_cause_and_the_rest_is_
 ) -> None:
     listening = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
-    broker = {"amqp": {"url": f"amqp://guest:canary@127.0.0.1:{port}", "queue": {"name": "q"}}, "map": {"id": "1"}}
+    broker = {"rabbitmq": {"url": f"amqp://guest:canary@127.0.0.1:{port}", "queue": {"name": "q"}}, "map": {"id": "1"}}
     sections = [*configuration(services)[:-1], section("sources", {"shop": broker})]
     async with listening, running(Daemon(read(tmp_path, *sections))) as bench:
         await until(lambda: "cannot connect" in readiness(bench.daemon)[1][-1])

@@ -31,7 +31,7 @@ def push_text(
     directory: Path, decode: str, message: Message, text: str, *, match: str = "{}", map: str = "id: i"
 ) -> str:
     """What the one rule of a configuration says of a message, or why it fails. Raises: EventError."""
-    source = 's: {{ amqp: {{ url: "amqp://127.0.0.1", queue: {{ name: q }} }}, decode: {}, map: {{ {} }} }}'
+    source = 's: {{ rabbitmq: {{ url: "amqp://127.0.0.1", queue: {{ name: q }} }}, decode: {}, map: {{ {} }} }}'
     settings = read(
         directory,
         f"bridge: {{ timezone: Europe/Zurich }}\nsources:\n  {source.format(decode, map)}\n",

@@ -20,7 +20,7 @@ rules:
   - name: r
 """
 QUEUE = """sources:
-  a: { amqp: { url: 'amqp://x', queue: { name: q, create_if_missing: VALUE } }, map: { id: '{{ data }}' } }
+  a: { rabbitmq: { url: 'amqp://x', queue: { name: q, create_if_missing: VALUE } }, map: { id: '{{ data }}' } }
 """
 PUSH = "    push: { to: x, with: { a: b } }\n"
 
@@ -95,7 +95,7 @@ def rule(text: str) -> str:
         ),
         ("dead_letter: { default: { store: { retention: 30 days } } }", "write 30d"),
         ("delivery: { retry: { max_age: '00:30:00' } }", "write 30m"),
-        ("sources: { a: { amqp: { url: 'amqp://x', queue: q }, map: { id: '{{ data }}' } } }", "write { name: … }"),
+        ("sources: { a: { rabbitmq: { url: 'amqp://x', queue: q }, map: { id: '{{ data }}' } } }", "write { name: … }"),
         ("sources: { a: { http: { path: /in/a, auth: s3cret }, map: { id: '{{ data }}' } } }", "write { bearer: … }"),
         ("sources: { a: { http: /in/a, map: { id: '{{ data }}' } } }", "write { path: … }"),
         ("sources: { a: { http: { path: /in/a }, decode: xml, map: { id: '{{ data }}' } } }", "write { format: … }"),
@@ -143,14 +143,14 @@ def test_a_mistake_is_said_once_however_much_follows_from_it(text: str, mistakes
     assert [problem.key for problem in problems] == mistakes
 
 
-TWO_KINDS = "amqp: { url: 'amqp://x', queue: { name: q } }, http: { path: /in/x }"
+TWO_KINDS = "rabbitmq: { url: 'amqp://x', queue: { name: q } }, http: { path: /in/x }"
 LISTENERS = "bridge: { http: { listen: '0.0.0.0:8080', admin_token: t } }\n"
 
 
 @pytest.mark.parametrize(
     ("text", "key", "mistake"),
     [
-        (f"sources: {{ a: {{ {TWO_KINDS} }} }}", "sources.a", "write one of amqp, http and servicebus"),
+        (f"sources: {{ a: {{ {TWO_KINDS} }} }}", "sources.a", "write one of rabbitmq, http and servicebus"),
         (LISTENERS + "sources: { a: { http: [ x ] } }", "sources.a.http", "expected keys such as"),
     ],
 )
@@ -187,7 +187,7 @@ def test_files_of_either_ending_are_one_configuration(tmp_path: Path) -> None:
     assert fingerprint(tmp_path) != before
 
 
-@pytest.mark.parametrize(("file", "words"), [("x.txt", "no *.yaml or *.yml file"), ("sub/x.yaml", "are not read")])
+@pytest.mark.parametrize(("file", "words"), [("x.txt", "no *.yaml or *.yml file"), (".sub/x.yaml", "no *.yaml")])
 def test_a_directory_without_a_configuration_is_a_complaint(file: str, words: str, tmp_path: Path) -> None:
     (tmp_path / file).parent.mkdir(exist_ok=True)
     (tmp_path / file).write_text("rules: []")

@@ -7,10 +7,12 @@ from typing import Any, cast
 import pytest
 from pika import BasicProperties
 
-from bridge.config.produced import AMQP_META, HTTP_META, SERVICEBUS_META
-from connectors.rabbitmq import AmqpSource
-from connectors.rabbitmq.settings import AmqpSettings
+from connectors.http.entry import HTTP
+from connectors.rabbitmq import RabbitMqSource
+from connectors.rabbitmq.entry import RABBITMQ
+from connectors.rabbitmq.settings import RabbitMqSettings
 from connectors.servicebus import message as servicebus
+from connectors.servicebus.entry import SERVICE_BUS
 from tests.bridge.examples import complaints
 
 CONFIG = r"""
@@ -20,7 +22,7 @@ sources:
     decode: { format: text, pattern: '(?P<id>\d+) (?P<what>.+)' }
     map: { id: "{{ data.id }}", type: "hr.employee.{{ data.what | lower }}" }
   line: { http: { path: /in/line }, decode: { format: text }, map: { id: "{{ data }}" } }
-  shop: { amqp: { url: "amqp://x", queue: { name: q } }, map: { id: "{{ data.id }}", type: shop.order } }
+  shop: { rabbitmq: { url: "amqp://x", queue: { name: q } }, map: { id: "{{ data.id }}", type: shop.order } }
   cloud: { http: { path: /in/cloud, format: cloudevents } }
   bus: { servicebus: { connection: { namespace: a, credential: managed_identity }, queue: { name: q } } }
 hubs: { app: {} }
@@ -229,14 +231,14 @@ def test_the_names_under_meta_are_those_that_messages_have() -> None:
         "priority": 1,
         "delivery_mode": 2,
     }
-    source = AmqpSource("q", AmqpSettings.model_validate({"url": "amqp://x", "queue": {"name": "q"}}))
+    source = RabbitMqSource("q", RabbitMqSettings.model_validate({"url": "amqp://x", "queue": {"name": "q"}}))
     method = SimpleNamespace(exchange="e", routing_key="k", redelivered=False, delivery_tag=1)
     frame = b"".join(BasicProperties(**cast(Any, every)).encode())
     message = source._message(method, frame, b"", is_lost=lambda: False)
-    assert {*message.properties, "headers"} == AMQP_META
+    assert message.properties.keys() == RABBITMQ.meta.keys()
     assert {
         *servicebus._PROPERTIES,
         *servicebus._ANNOTATIONS.values(),
         *servicebus._DEAD_LETTER.values(),
-    } - {""} < SERVICEBUS_META
-    assert {"path", "content_type", "message_id"} < HTTP_META
+    } - {""} < SERVICE_BUS.meta.keys()
+    assert HTTP.meta.keys() == {"path", "content_type", "message_id"}

@@ -113,7 +113,7 @@ def test_the_version_is_that_of_the_distribution() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        *(["check"], ["run"], ["run", "a", "b"], ["chekc", "a"], ["check", "--fast", "a"]),
+        *(["check"], ["run"], ["run", "--fast", "a"], ["chekc", "a"], ["check", "--fast", "a"]),
         *(["demo", "--port", "65536"], ["demo", "--exit-after", "-1"], ["sandbox", "--port", "-1"]),
     ],
 )

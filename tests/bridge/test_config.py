@@ -15,6 +15,7 @@ from bridge.config.load import check
 from bridge.config.models import Settings
 from bridge.decode import decoder_for
 from connectors.base import Message
+from connectors.http.settings import HttpSettings
 from hub.notification import Platform, TemplateContent
 from hub.tags import MaxTags
 from rules.mapping import Given
@@ -141,8 +142,8 @@ def test_settings_are_in_seconds_and_bytes_whatever_the_file_says(tmp_path: Path
     retry = settings.delivery.retry
     assert (retry.max_age, retry.backoff.base, retry.backoff.cap) == (3600.0, 0.5, 120.0)
     source = settings.sources["s"]
-    assert source.http is not None
-    assert (source.http.limits.body, source.decode.max_body) == (65_536, 1_048_576)
+    assert isinstance(source.connector_settings, HttpSettings)
+    assert (source.connector_settings.limits.body, source.decode.max_body) == (65_536, 1_048_576)
 
 
 def test_a_tier_raises_all_three_limits_for_the_rules_of_its_hub(tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp
 
 from bridge import descriptors
-from bridge.admin.connections import SPARE, Admission, ConnectionLimits, Limit, Standing, client_of
+from bridge.admin.connections import SPARE, Admission, ConnectionLimits, Standing, client_of, limits_of
 from bridge.admin.listener import Listener
 from bridge.config.credentials import Tls
 from bridge.config.models import Connections, Listen
+from bridge.observe.facts import Limit
 from sandbox.tls import Authority
 from tests.bridge.test_listener import everything
 from tests.fakes.clock import FakeClock
@@ -99,7 +100,7 @@ def test_trouble_is_told_for_ten_seconds_after_the_last_refusal() -> None:
 def test_the_limit_of_open_files_lowers_what_is_configured(
     files: int, configured: Connections, total: int, per_client: int
 ) -> None:
-    limits = configured.limits(descriptors.share(files, 2 / 3))
+    limits = limits_of(configured, allowed=descriptors.share(files, 2 / 3))
     assert (limits.total, limits.per_client) == (total, per_client)
 
 

@@ -192,7 +192,7 @@ async def test_brokers_push_services_store_and_configuration_that_fail_are_all_o
 ) -> None:
     more = f"""
   away:
-    amqp: {{ url: "amqp://127.0.0.1:{free_ports(1)[0]}", queue: {{ name: orders }} }}
+    rabbitmq: {{ url: "amqp://127.0.0.1:{free_ports(1)[0]}", queue: {{ name: orders }} }}
 hub_api: {{ listen: "127.0.0.1:0" }}
 hubs: {{ shop: {{ access_policies: [ {{ name: Full, rights: [Send], key: canary-hub-key }} ] }} }}
 """

@@ -41,7 +41,7 @@ class Bench:
         if name == "broken":
             raise ValueError("it cannot be built")
         self.sources.append(ScriptedSource(name, receives=[BATCH]))
-        supervisor = Supervisor(self.sources[-1], self._handle, room=lambda: 10, observer=FakeIntakeObserver())
+        supervisor = Supervisor(self.sources[-1], self._handle, capacity=lambda: 10, observer=FakeIntakeObserver())
         return RunningSource(source=self.sources[-1], supervisor=supervisor)
 
     async def _handle(self, messages: Sequence[Message]) -> Sequence[tuple[Message, Disposition]]:

@@ -15,9 +15,20 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from bridge.observe.facts import EventOutcome, EventsStored, InFlightEvent, SourceChanged, SourceState, SourceStatus
+from bridge.observe.delivery_metrics import ENDED
+from bridge.observe.facts import (
+    ConfigurationApplied,
+    ConfigurationRefused,
+    EventOutcome,
+    EventsStored,
+    InFlightEvent,
+    SourceChanged,
+    SourceState,
+    SourceStatus,
+)
 from bridge.observe.histogram import BatchHistogram
-from bridge.observe.metrics import ENDED, INGEST, MAX_RULES, Metrics
+from bridge.observe.intake_metrics import INGEST, MAX_RULES
+from bridge.observe.metrics import Metrics
 from bridge.slices import TimeSlice
 from connectors.base import Message
 from hub.acceptance import DeadLetter
@@ -122,7 +133,7 @@ def test_no_label_can_hold_what_has_no_bounds() -> None:
     labels = {name for family in families(metrics()) for sample in family.samples for name in sample.labels}
     assert labels == {
         *("source", "outcome", "rule", "reason", "hub", "platform", "kind", "queue", "state", "credential"),
-        *("engine", "op", "le", "version", "listener", "limit"),
+        *("engine", "op", "le", "version", "revision", "config_hash", "listener", "limit"),
     }
 
 
@@ -247,7 +258,9 @@ def test_a_source_is_up_while_its_messages_can_flow(state: SourceState) -> None:
 
 def test_what_sources_hold_is_told_when_asked() -> None:
     told = metrics()
-    told.set_sources([SourceStatus("orders", backlog=7, unsettled_since=12.5), SourceStatus("bank", backlog=None)])
+    told.intake.set_sources(
+        [SourceStatus("orders", backlog=7, unsettled_since=12.5), SourceStatus("bank", backlog=None)]
+    )
     assert value(told, "pushbridge_ingest_lag_messages", source="orders") == 7
     assert value(told, "pushbridge_ingest_lag_messages", source="bank") == 0
     assert value(told, "pushbridge_ingest_oldest_unacked_timestamp_seconds", source="orders") == 12.5
@@ -319,16 +332,16 @@ def test_every_state_in_which_a_notification_ends_has_a_label() -> None:
 
 def test_queues_phones_and_breakers_are_told_when_asked() -> None:
     told = metrics()
-    told.set_queues({Lane.SINGLE: QueueState(ready=1, leased=2, delayed=3, oldest_ready=4.5)}, 100)
-    told.set_devices({("app", Platform.WNS): 8})
+    told.queue.set_queues({Lane.SINGLE: QueueState(ready=1, leased=2, delayed=3, oldest_ready=4.5)}, 100)
+    told.delivery.set_devices({("app", Platform.WNS): 8})
     clock = FakeClock()
     bulkhead = Bulkhead(FakeSender(Platform.WNS), clock=clock)
     bulkhead.closed_until = bulkhead.throttled_until = clock() + 30
     bulkhead.in_flight = 5
-    told.set_bulkheads({("app", Platform.WNS): bulkhead})
+    told.delivery.set_bulkheads({("app", Platform.WNS): bulkhead})
     elsewhere = Bulkhead(ScriptedOutlet(), clock=clock)
     elsewhere.closed_until = clock() + 30
-    told.set_remotes({"desk": elsewhere})
+    told.delivery.set_remotes({"desk": elsewhere})
     assert value(told, "pushbridge_remote_circuit_open", hub="desk") == 1
     for state, count in {"ready": 1, "leased": 2, "delayed": 3}.items():
         assert value(told, "pushbridge_queue_messages", queue="single", state=state) == count
@@ -350,10 +363,10 @@ def test_gauges_of_what_a_configuration_took_away_go_and_its_counts_stay() -> No
     clock = FakeClock()
     bulkhead, elsewhere = Bulkhead(FakeSender(Platform.WNS), clock=clock), Bulkhead(ScriptedOutlet(), clock=clock)
     bulkhead.closed_until = bulkhead.throttled_until = elsewhere.closed_until = clock() + 30
-    told.set_sources([SourceStatus("orders", state=SourceState.RUNNING, backlog=7, unsettled_since=12.5)])
-    told.set_bulkheads({("app", Platform.WNS): bulkhead})
-    told.set_remotes({"desk": elsewhere})
-    told.set_devices({("app", Platform.WNS): 8})
+    told.intake.set_sources([SourceStatus("orders", state=SourceState.RUNNING, backlog=7, unsettled_since=12.5)])
+    told.delivery.set_bulkheads({("app", Platform.WNS): bulkhead})
+    told.delivery.set_remotes({"desk": elsewhere})
+    told.delivery.set_devices({("app", Platform.WNS): 8})
     take(told, EventsStored(events=[passage(EventOutcome.ACCEPTED)]))
     gauges: dict[str, dict[str, str]] = {
         "ingest_lag_messages": {"source": "orders"},
@@ -380,20 +393,32 @@ def test_gauges_of_what_a_configuration_took_away_go_and_its_counts_stay() -> No
 def test_a_hub_without_phones_any_more_has_none() -> None:
     told = metrics()
     for counts in ({("app", Platform.WNS): 8}, {}):
-        told.set_devices(counts)
+        told.delivery.set_devices(counts)
         assert value(told, "pushbridge_devices", hub="app", platform="wns") == counts.get(("app", Platform.WNS), 0)
 
 
 def test_the_store_is_timed_and_its_failures_are_counted() -> None:
     told = metrics()
-    told.transaction("write", 0.003)
+    told.queue.transaction("write", 0.003)
     take(told, StoreFailed(operation="accept", error=StoreError("disk full")))
     assert value(told, "pushbridge_store_transaction_seconds_bucket", engine="sqlite", op="write", le="0.005") == 1
     assert value(told, "pushbridge_store_errors_total", engine="sqlite", op="accept") == 1
 
 
-def test_the_version_is_told() -> None:
-    assert value(metrics(), "pushbridge_build_info", version="1.2.3") == 1
+def test_what_runs_is_one_series_with_version_revision_and_configuration() -> None:
+    told = metrics()
+    assert value(told, "pushbridge_build_info", version="1.2.3", revision="", config_hash="") == 1
+    for config_hash in ("aaa", "bbb"):
+        take(told, ConfigurationApplied(revision="v7", config_hash=config_hash, stopped=[], started=[]))
+    assert series(told, "pushbridge_build_info") == {("bbb", "v7", "1.2.3")}
+
+
+def test_a_refused_configuration_is_told_until_another_is_applied() -> None:
+    told = metrics()
+    applied = ConfigurationApplied(revision="", config_hash="aaa", stopped=[], started=[])
+    for fact, ok in ((applied, 1), (ConfigurationRefused(), 0), (applied, 1)):
+        take(told, fact)
+        assert value(told, "pushbridge_config_last_reload_successful") == ok
 
 
 BUCKETS = (0.01, 0.1, 1.0, 10.0)

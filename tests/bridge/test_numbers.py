@@ -24,7 +24,7 @@ def decided(
 ) -> tuple[str, Decision]:
     """The event's id, and what the only rule says of a message."""
     rule = {"name": "r", "when": given.pop("when", "true"), "push": {"to": "everyone", **push}}
-    source = {"amqp": {"url": "amqp://127.0.0.1", "queue": {"name": "q"}}, "decode": dict(decode)}
+    source = {"rabbitmq": {"url": "amqp://127.0.0.1", "queue": {"name": "q"}}, "decode": dict(decode)}
     settings = read(
         directory,
         section("sources", {"s": {**source, "map": {"id": given.pop("id", "1")}}}),

@@ -25,19 +25,19 @@ NOW = datetime(2027, 1, 15, 8, 0, tzinfo=UTC)
 
 SOURCES = """
 sources:
-  orders: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, decode: {max_body: 1KiB}, map: { id: "{{ data.id }}" } }
-  strict: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, map: { id: "{{ data.id }}" }, on_no_match: dead_letter }
-  lenient: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, map: { id: "{{ data.id }}" }, decode: {on_error: ack} }
-  broker: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, map: { id: "{{ data.id }}" }, on_no_match: dead_letter }
-  deaf: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, map: { id: "{{ data.id }}" }, decode: { on_error: ack } }
-  sent-on: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, map: { id: "{{ data.id }}" } }
-  cloud: { amqp: { url: "amqp://127.0.0.1", queue: { name: q } }, decode: { format: cloudevents } }
+  orders: { rabbitmq: {url: "amqp://127.0.0.1", queue: {name: q}}, decode: {max_body: 1KiB}, map: { id: "{{ data.id }}" } }
+  strict: { rabbitmq: {url: "amqp://127.0.0.1", queue: {name: q}}, map: { id: "{{ data.id }}" }, on_no_match: dead_letter }
+  lenient: { rabbitmq: {url: "amqp://127.0.0.1", queue: {name: q}}, map: { id: "{{ data.id }}" }, decode: {on_error: ack} }
+  broker: { rabbitmq: {url: "amqp://127.0.0.1", queue: {name: q}}, map: { id: "{{ data.id }}" }, on_no_match: dead_letter }
+  deaf: { rabbitmq: {url: "amqp://127.0.0.1", queue: {name: q}}, map: { id: "{{ data.id }}" }, decode: { on_error: ack } }
+  sent-on: { rabbitmq: {url: "amqp://127.0.0.1", queue: {name: q}}, map: { id: "{{ data.id }}" } }
+  cloud: { rabbitmq: {url: "amqp://127.0.0.1", queue: {name: q}}, decode: { format: cloudevents } }
   posted: { http: { path: /in/posted }, map: { id: "{{ data.id }}" } }
 dead_letter:
   sources:
     broker: { native: true }
     deaf: { native: true }
-    sent-on: { amqp: { exchange: dead, key: letters } }
+    sent-on: { rabbitmq: { exchange: dead, key: letters } }
 """
 RULES = """
 hubs: { app: {} }

@@ -93,6 +93,25 @@ async def test_a_fourth_backend_flows_without_touching_the_other_three(daemon: D
     assert [entry.rules for entry in daemon.trail.entries()] == [("shop-rule",)]
 
 
+async def test_revision_and_hash_of_the_configuration_stand_in_the_log_and_in_a_metric(
+    daemon: Daemon, directory: Path
+) -> None:
+    def in_force() -> dict[str, str]:
+        (family,) = (family for family in daemon.metrics.registry.collect() if family.name == "pushbridge_build")
+        (sample,) = family.samples
+        return {name: sample.labels[name] for name in ("revision", "config_hash")}
+
+    before = in_force()
+    (directory / "revision.yaml").write_text("bridge: { revision: main/4f2c9e1 }\n")
+    with capture_logs() as lines:
+        assert await reload(daemon)
+    (applied,) = (line for line in lines if line["event"] == "configuration applied")
+    now = {"revision": "main/4f2c9e1", "config_hash": fingerprint(directory)}
+    assert {name: applied[name] for name in now} == in_force() == now
+    assert before == {"revision": "", "config_hash": before["config_hash"]}
+    assert before["config_hash"] not in ("", now["config_hash"])
+
+
 async def test_a_backend_taken_away_stops_and_the_others_go_on(daemon: Daemon, directory: Path) -> None:
     (directory / "hr.yaml").unlink()
     assert await reload(daemon)

@@ -41,7 +41,7 @@ class Bench:
         self.supervisor = Supervisor(
             source,
             handle,
-            room=lambda: self.room,
+            capacity=lambda: self.room,
             observer=self.told,
             watchdog_suspended=lambda: self.watchdog_suspended,
             stall_after=stall_after,

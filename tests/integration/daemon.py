@@ -27,13 +27,14 @@ KEY_NAME, KEY = "Full", "only-for-these-tests"
 
 
 class Daemon:
-    """`python -m bridge run` on `config`: `async with Daemon(directory, config) as daemon`, which kills what still runs.
+    """`python -m MODULE run` on `config`: `async with Daemon(directory, config) as daemon`, which kills what still runs.
 
     Everything is in `directory`: configuration, database, standard output (the log) and standard error, the last two
     over all starts. Listeners that `config` leaves out get ports that were free just now, the same over restarts.
     """
 
-    def __init__(self, directory: Path, config: Mapping[str, Any]) -> None:
+    def __init__(self, directory: Path, config: Mapping[str, Any], *, module: str = "bridge") -> None:
+        self._module = module
         admin, hub_api = free_ports(2)
         self.url, self.hub_url = f"http://127.0.0.1:{admin}", f"http://127.0.0.1:{hub_api}"
         self.config_file = directory / "pushbridge.yaml"
@@ -63,7 +64,7 @@ class Daemon:
         """Start, and return when there is a process."""
         with self.output_file.open("ab") as output, self.error_file.open("ab") as errors:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "bridge", "run", str(self.config_file), stdout=output, stderr=errors
+                sys.executable, "-m", self._module, "run", str(self.config_file), stdout=output, stderr=errors
             )
 
     async def until_ready(self) -> None:
@@ -133,16 +134,16 @@ class Daemon:
         samples = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
         return {name: float(value) for name, _, value in samples}
 
-    async def register(self, *installations: Mapping[str, Any]) -> None:
-        """Put installations into the hub, over its API."""
+    async def register(self, *installations: Mapping[str, Any], hub: str = HUB, key: str = KEY) -> None:
+        """Put installations into a hub, over its API."""
         async with httpx.AsyncClient(timeout=START_TIMEOUT) as client:
             for installation in installations:
-                url = f"{self.hub_url}/{HUB}/installations/{installation['installationId']}"
+                url = f"{self.hub_url}/{hub}/installations/{installation['installationId']}"
                 answer = await client.put(
                     url,
                     params={"api-version": "2020-06"},
                     json=installation,
-                    headers={"Authorization": authorization(url)},
+                    headers={"Authorization": authorization(url, key=key)},
                 )
                 answer.raise_for_status()
 
@@ -162,10 +163,10 @@ def _flows(line: str) -> bool:
     return not line.startswith("source ") or line.split(": ")[1] in ("running", "paused")
 
 
-def authorization(url: str) -> str:
+def authorization(url: str, *, key: str = KEY) -> str:
     """The Authorization header for a request to the hub API."""
     expires_at = datetime.now(UTC) + timedelta(minutes=30)
-    return shared_access_signature(url, key_name=KEY_NAME, key=KEY, expires_at=expires_at)
+    return shared_access_signature(url, key_name=KEY_NAME, key=key, expires_at=expires_at)
 
 
 def hubs(services: PushServices) -> dict[str, Any]:

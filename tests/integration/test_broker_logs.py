@@ -24,7 +24,7 @@ def configuration(source: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def rabbit(port: int, **changes: Any) -> dict[str, Any]:
-    return {"amqp": {"url": f"amqp://guest:guest@127.0.0.1:{port}/%2F", "queue": {"name": "q"}} | changes}
+    return {"rabbitmq": {"url": f"amqp://guest:guest@127.0.0.1:{port}/%2F", "queue": {"name": "q"}} | changes}
 
 
 def bus(port: int) -> dict[str, Any]:

@@ -136,11 +136,11 @@ def configuration(broker: RabbitMq, queue: str, services: PushServices) -> dict[
     return {
         "sources": {
             "orders": {
-                "amqp": {"url": broker.url, "queue": {"name": queue, "create_if_missing": {}}},
+                "rabbitmq": {"url": broker.url, "queue": {"name": queue, "create_if_missing": {}}},
                 "map": {"id": "{{ data.id }}"},
             },
             "partner": {
-                "amqp": {
+                "rabbitmq": {
                     "url": f"amqp://guest:{WRONG_PASSWORD}@127.0.0.1:{broker.port}/%2F",
                     "queue": {"name": "test.partner", "create_if_missing": {}},
                 }

@@ -158,7 +158,7 @@ def _configuration(port: int, queue: str, services: PushServices, identity: Iden
         "bridge": {"store": {"max_pending": IN_FLIGHT}},
         "sources": {
             "bank": {
-                "amqp": {
+                "rabbitmq": {
                     "url": url,
                     "queue": {"name": queue, "create_if_missing": {"delivery_limit": KILLS + 10}},
                     "receive": {"prefetch": 4 * IN_FLIGHT},

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from connectors.base import ACK, Message
-from connectors.rabbitmq import AmqpSettings, AmqpSource
+from connectors.rabbitmq import RabbitMqSettings, RabbitMqSource
 from tests.brokers import queues
 from tests.brokers.rabbitmq import RabbitMq
 from tests.brokers.raw_amqp import RawPublisher, entry, nested, short, with_headers, with_properties
@@ -49,7 +49,7 @@ async def test_a_message_with_any_properties_arrives_and_the_good_ones_behind_it
         queues.publish(rabbitmq.url, queue, GOOD)
 
     await asyncio.to_thread(publish)
-    source = AmqpSource("orders", AmqpSettings.model_validate({"url": rabbitmq.url, "queue": {"name": queue}}))
+    source = RabbitMqSource("orders", RabbitMqSettings.model_validate({"url": rabbitmq.url, "queue": {"name": queue}}))
     await source.connect()
     messages = await take(source, len(HOSTILE) + len(GOOD))
     assert bodies_of(messages)[len(HOSTILE) :] == GOOD
@@ -69,7 +69,7 @@ async def test_a_routing_key_of_any_bytes_is_text(rabbitmq: RabbitMq) -> None:
         channel.queue_bind(queue, "amq.topic", "#")
     with RawPublisher(rabbitmq.port) as publisher:
         publisher.publish(queue, b"", with_headers(b""), exchange="amq.topic", key=b"order.\xff")
-    source = AmqpSource("orders", AmqpSettings.model_validate({"url": rabbitmq.url, "queue": {"name": queue}}))
+    source = RabbitMqSource("orders", RabbitMqSettings.model_validate({"url": rabbitmq.url, "queue": {"name": queue}}))
     await source.connect()
     (message,) = await take(source, 1)
     await source.close()
@@ -108,7 +108,9 @@ async def test_rules_and_dead_letters_see_what_was_sent_and_only_the_unreadable_
     configuration = {
         "hubs": {HUB: {"access_policies": [{"name": KEY_NAME, "rights": ["Listen", "Send", "Manage"], "key": KEY}]}},
         "rules": rules + kept,
-        "sources": {"orders": {"amqp": {"url": rabbitmq.url, "queue": {"name": queue}}, "decode": {"format": "json"}}},
+        "sources": {
+            "orders": {"rabbitmq": {"url": rabbitmq.url, "queue": {"name": queue}}, "decode": {"format": "json"}}
+        },
     }
     with RawPublisher(rabbitmq.port) as publisher:
         publisher.publish(queue, b"{}", with_headers(entry("h", nested("F", 300))))

@@ -10,15 +10,15 @@ import pytest
 
 from connectors.base import OutMessage
 from connectors.errors import AuthenticationError, NotConnectedError, PublishError, TopologyError
-from connectors.rabbitmq import AmqpPublisher, AmqpPublisherSettings
+from connectors.rabbitmq import RabbitMqPublisher, RabbitMqPublisherSettings
 from tests.brokers import queues
 from tests.brokers.rabbitmq import RabbitMq
 from tests.brokers.relay import Relay
 from tests.connectors.behaviour import PATIENCE
 
 
-def publisher(url: str, **changes: Any) -> AmqpPublisher:
-    return AmqpPublisher("receipts", AmqpPublisherSettings.model_validate({"url": url} | changes))
+def publisher(url: str, **changes: Any) -> RabbitMqPublisher:
+    return RabbitMqPublisher("receipts", RabbitMqPublisherSettings.model_validate({"url": url} | changes))
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def queue(rabbitmq: RabbitMq) -> str:
 
 
 @pytest.fixture
-async def connected(rabbitmq: RabbitMq) -> AsyncIterator[AmqpPublisher]:
+async def connected(rabbitmq: RabbitMq) -> AsyncIterator[RabbitMqPublisher]:
     connected = publisher(rabbitmq.url, confirm_timeout="20s")
     await connected.connect()
     yield connected
@@ -41,18 +41,18 @@ def message(destination: str, number: int = 0) -> OutMessage:
 
 
 async def test_when_publish_returns_the_broker_has_every_message(
-    rabbitmq: RabbitMq, queue: str, connected: AmqpPublisher
+    rabbitmq: RabbitMq, queue: str, connected: RabbitMqPublisher
 ) -> None:
     await connected.publish([message(queue, number) for number in range(500)])
     assert queues.count(rabbitmq.url, queue, expected=500) == 500
 
 
-async def test_publishing_nothing_is_done_at_once(connected: AmqpPublisher) -> None:
+async def test_publishing_nothing_is_done_at_once(connected: RabbitMqPublisher) -> None:
     await connected.publish([])
 
 
 async def test_calls_at_the_same_time_get_their_own_confirms(
-    rabbitmq: RabbitMq, queue: str, connected: AmqpPublisher
+    rabbitmq: RabbitMq, queue: str, connected: RabbitMqPublisher
 ) -> None:
     calls = [connected.publish([message(queue, 10 * call + each) for each in range(10)]) for call in range(10)]
     unroutable = connected.publish([message("nowhere")])
@@ -63,7 +63,7 @@ async def test_calls_at_the_same_time_get_their_own_confirms(
 
 
 async def test_what_is_said_of_a_message_arrives_with_it(
-    rabbitmq: RabbitMq, queue: str, connected: AmqpPublisher
+    rabbitmq: RabbitMq, queue: str, connected: RabbitMqPublisher
 ) -> None:
     body = bytes(range(256)) * 4096  # several frames
     out = OutMessage(id="m-1", body=body, destination=queue, content_type="text/plain", headers={"reason": "decode"})
@@ -78,7 +78,7 @@ async def test_what_is_said_of_a_message_arrives_with_it(
 @pytest.mark.parametrize("name", ["CC", "BCC"])
 @pytest.mark.parametrize("copy_to", [list, str])
 async def test_a_header_of_the_original_sends_no_copies_elsewhere(
-    rabbitmq: RabbitMq, queue: str, connected: AmqpPublisher, name: str, copy_to: type
+    rabbitmq: RabbitMq, queue: str, connected: RabbitMqPublisher, name: str, copy_to: type
 ) -> None:
     other = f"{queue}.other"
     queues.declare(rabbitmq.url, other, {})
@@ -90,7 +90,7 @@ async def test_a_header_of_the_original_sends_no_copies_elsewhere(
 
 
 async def test_what_amqp_has_no_room_for_does_not_keep_the_message_back(
-    rabbitmq: RabbitMq, queue: str, connected: AmqpPublisher
+    rabbitmq: RabbitMq, queue: str, connected: RabbitMqPublisher
 ) -> None:
     headers = {"reason": "decode", "huge": "h" * 200_000, "ä" * 200: "long name"}
     many = {f"header-{number}": "v" * 100 for number in range(2000)}
@@ -107,7 +107,7 @@ async def test_what_amqp_has_no_room_for_does_not_keep_the_message_back(
 
 
 async def test_a_message_that_no_queue_takes_is_not_published_and_is_named(
-    rabbitmq: RabbitMq, queue: str, connected: AmqpPublisher
+    rabbitmq: RabbitMq, queue: str, connected: RabbitMqPublisher
 ) -> None:
     messages = [message(queue, 1), message("nowhere", 2), message(queue, 3)]
     with pytest.raises(PublishError, match="1 of 3 not published: m2: NO_ROUTE") as refused:
@@ -118,7 +118,7 @@ async def test_a_message_that_no_queue_takes_is_not_published_and_is_named(
 
 
 async def test_a_message_that_cannot_be_written_is_refused_and_the_next_is_not(
-    queue: str, connected: AmqpPublisher
+    queue: str, connected: RabbitMqPublisher
 ) -> None:
     with pytest.raises(PublishError, match="m0 cannot be sent"):
         await connected.publish([message("k" * 300)])

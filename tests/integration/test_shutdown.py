@@ -41,7 +41,7 @@ def configuration(url: str, queue: str, services: PushServices, **bridge: Any) -
     return {
         "bridge": bridge,
         "sources": {
-            "orders": {"amqp": {"url": url, "queue": {"name": queue, "create_if_missing": {}}}},
+            "orders": {"rabbitmq": {"url": url, "queue": {"name": queue, "create_if_missing": {}}}},
         },
         "rules": [{"name": "order", "push": {"to": "team:all", "with": {"text": "order {{ data.number }}"}}}],
         "hubs": hubs(services),

@@ -63,7 +63,7 @@ async def test_rabbitmq_hands_over_wrapped_bodies_and_a_bad_one_costs_itself(
     configuration = {
         "hubs": {HUB: {"access_policies": [POLICY]}},
         "rules": [RULE],
-        "sources": {"orders": {"amqp": {"url": rabbitmq.url, "queue": {"name": queue}}, "decode": decode}},
+        "sources": {"orders": {"rabbitmq": {"url": rabbitmq.url, "queue": {"name": queue}}, "decode": decode}},
     }
     async with Daemon(tmp_path, configuration) as daemon:
         await daemon.start()
@@ -94,7 +94,7 @@ async def test_a_cloudevent_of_rabbitmq_may_have_a_native_time_and_opaque_data(
         "rules": EVENT_RULES,
         "sources": {
             "orders": {
-                "amqp": {"url": rabbitmq.url, "queue": {"name": queue}},
+                "rabbitmq": {"url": rabbitmq.url, "queue": {"name": queue}},
                 "decode": {"format": "cloudevents"},
             }
         },

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rules import expressions
 from rules.errors import ExpressionError, RenderError, RuleError
 from rules.expressions import compile_expression
 from tests.rules.support import event
@@ -175,3 +176,10 @@ def test_any_sequence_of_words_has_a_value_or_is_refused_in_our_own_words(words:
 def test_any_text_has_a_value_or_is_refused_in_our_own_words(text: str) -> None:
     with suppress(RuleError):
         compile_expression(text).evaluate(EVENT)
+
+
+@given(text=st.text(alphabet="{}-+ a.|x\"'%#\n"))
+def test_a_text_is_split_alike_by_the_short_way_and_by_jinja(text: str) -> None:
+    """The short way takes plain holes only, and never says otherwise than the lexer whose grammar it is."""
+    if expressions._PLAIN_HOLES.fullmatch(text):
+        assert list(expressions.split(text)) == list(expressions._split_by_jinja(text))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
@@ -10,7 +10,9 @@ from starlette.routing import Route
 
 from bridge.admin.console.live import Viewer, as_json, health_as_dict, phones_as_dict, trail_as_dict
 from bridge.admin.console.phones import PhoneFeed
-from bridge.app import Daemon
+from bridge.admin.health import Part
+from bridge.admin.listener import Listener
+from bridge.observe.recent import RecentEvents
 
 _DIRECTORY = Path(__file__).parent
 _FILES = {
@@ -29,20 +31,32 @@ _PAGE_HEADERS = {
 _DATA_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
-def console(daemon: Daemon, phones: PhoneFeed | None = None) -> Sequence[Route]:
+class Process(Protocol):
+    """What the console shows."""
+
+    @property
+    def trail(self) -> RecentEvents: ...
+
+    @property
+    def admin(self) -> Listener: ...
+
+    def health(self) -> list[Part]: ...
+
+
+def console(process: Process, phones: PhoneFeed | None = None) -> Sequence[Route]:
     """The page at `/`; `/api/trail`, `/api/health` and `/api/phones` as JSON; `/api/live` tells of changes."""
 
     async def trail(request: Request) -> Response:
-        return _json(trail_as_dict(daemon.trail, daemon.trail.entries()))
+        return _json(trail_as_dict(process.trail, process.trail.entries()))
 
     async def health(request: Request) -> Response:
-        return _json(health_as_dict(daemon.health()))
+        return _json(health_as_dict(process.health()))
 
     async def all_phones(request: Request) -> Response:
         return _json(phones_as_dict(phones))
 
     async def live(request: Request) -> Response:
-        messages = Viewer(daemon.trail, phones, health=daemon.health).messages(daemon.admin.closing)
+        messages = Viewer(process.trail, phones, health=process.health).messages(process.admin.closing)
         return StreamingResponse(messages, headers=_DATA_HEADERS, media_type="text/event-stream")
 
     return [

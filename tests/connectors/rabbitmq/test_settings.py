@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from connectors.rabbitmq import AmqpPublisherSettings, AmqpSettings
+from connectors.rabbitmq import RabbitMqPublisherSettings, RabbitMqSettings
 
 URL = "amqp://bridge:canary@localhost/%2F"
 
 
-def settings(**changes: Any) -> AmqpSettings:
-    return AmqpSettings.model_validate({"url": URL, "queue": {"name": "push.orders"}} | changes)
+def settings(**changes: Any) -> RabbitMqSettings:
+    return RabbitMqSettings.model_validate({"url": URL, "queue": {"name": "push.orders"}} | changes)
 
 
 def test_the_documented_shape_is_understood() -> None:
@@ -63,7 +63,7 @@ def test_a_url_as_pika_takes_it_is_taken(rest: str) -> None:
 
 
 def test_the_password_is_not_shown() -> None:
-    publisher = AmqpPublisherSettings.model_validate({"url": URL})
+    publisher = RabbitMqPublisherSettings.model_validate({"url": URL})
     assert "canary" not in f"{settings()!r} {publisher!r} {settings().model_dump_json()}"
 
 

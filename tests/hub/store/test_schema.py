@@ -68,6 +68,26 @@ def test_a_step_that_fails_leaves_the_database_at_the_version_before(
     second.close()
 
 
+async def test_a_file_of_version_1_is_migrated_and_keeps_what_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "hub.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executescript(f"BEGIN;{migrations()[0][1]} PRAGMA user_version = 1; COMMIT;")
+        connection.execute(
+            "INSERT INTO dead_letter VALUES (7, 1.5, 'hr', 'e', 'r', 'map', 'map', 'no id', x'7b7d', NULL, '{}', 1, '', '',"
+            " NULL)"
+        )
+    store = SqliteStore(path)
+    await store.open()
+    (kept,) = (await store.letters(limit=10)).items
+    assert (kept.id, kept.at, kept.letter.source, kept.size) == (7, 1.5, "hr", 2)
+    assert await store.drop_dead_letters([7, 8], actor="ann") == [7]
+    (row,) = (await store.audit(limit=10)).items
+    assert (row.entry.actor, row.entry.action, row.entry.target) == ("ann", "dead_letter.drop", "7")
+    await store.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        assert version_of(connection) == len(migrations())
+
+
 async def test_a_database_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "hub.db"
     store = SqliteStore(path)

@@ -6,6 +6,8 @@ import signal
 import sqlite3
 import stat
 import sys
+import time
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +22,7 @@ from hub.store import housekeeping, sqlite, tag_index
 from hub.store.base import Failed, PageResult, Store
 from hub.store.seen import SeenWindow
 from hub.store.sqlite import SqliteStore
+from hub.tags import parse
 from hub.work import Lane
 from tests.fakes.clock import FakeClock
 from tests.hub.examples import HUB, arrival, arrivals, installation, notification
@@ -380,3 +383,51 @@ async def test_a_file_that_others_could_read_is_tightened_and_told(
 
 def modes_below(directory: Path) -> dict[str, int]:
     return {path.name: stat.S_IMODE(path.stat().st_mode) for path in directory.rglob("*")}
+
+
+async def test_a_list_of_a_million_devices_costs_the_same_at_its_end_as_at_its_start(tmp_path: Path) -> None:
+    path = tmp_path / "hub.db"
+    store = SqliteStore(path)
+    await store.open()
+    await store.put_installations(HUB, [installation("d0000000", "all")])
+    count, block = 1_000_000, 65_536
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executescript(
+            f"""
+            PRAGMA synchronous = OFF;
+            BEGIN;
+            CREATE TEMP TABLE n AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count - 1})
+              SELECT i FROM n;
+            INSERT INTO installation SELECT hub, printf('d%07d', i), document, updated_at, NULL FROM n, installation;
+            INSERT INTO registration (hub, registration_id, installation_id, platform, push_channel, template_name,
+              template, tags, etag, registered_at) SELECT r.hub, 'r' || i, printf('d%07d', i), platform, 'c' || i,
+              template_name, template, tags, 1, 0 FROM n, (SELECT * FROM registration WHERE template_name NOT NULL) r;
+            COMMIT;
+            """
+        )
+        (last,) = connection.execute("SELECT max(ordinal) FROM registration").fetchone()
+        tags = connection.execute("SELECT id FROM tag WHERE key IN ('all', '%template:fcmv1')").fetchall()
+        for (tag,) in tags:
+            connection.execute("UPDATE tag SET dense = 1 WHERE id = ?", (tag,))
+            for start in range(0, last + 1, block):
+                bitmap = BitMap(range(max(start, 3), min(start + block, last + 1)))
+                connection.execute("INSERT INTO tag_block VALUES (?, ?, ?)", (tag, start // block, bitmap.serialize()))
+    everyone = parse("all")
+    for audience, deep in ((None, "d0999000"), (everyone, str(last - 999))):
+        tracemalloc.start()
+        walked = 0
+        for after in ("", deep):
+            for _ in range(3):
+                started = time.perf_counter()
+                page = await store.devices(HUB, audience=audience, after=after, limit=500)
+                assert time.perf_counter() - started < 1.5  # it takes 0.03 s; all of them would take 20
+                walked += len(page.items)
+                after = page.next
+                if not after:
+                    break
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 16 * 1024 * 1024
+        assert walked == 1500 + 999
+        assert not after
+    await store.close()

@@ -1,6 +1,6 @@
-"""Messages a CPU-second through the AMQP source, beside pika alone on the same queue.
+"""Messages a CPU-second through the RabbitMQ source, beside pika alone on the same queue.
 
-    python -m benchmarks.amqp [--messages 100000]
+    python -m benchmarks.rabbitmq [--messages 100000]
 
 Both consume a quorum queue of 300-byte messages with a prefetch of 1,000 on uvloop; only the client's CPU counts. pika
 alone does nothing with a delivery but acknowledge every hundredth with all before it.
@@ -17,7 +17,7 @@ import uvloop
 from pika.adapters.asyncio_connection import AsyncioConnection
 
 from connectors.base import ACK, OutMessage
-from connectors.rabbitmq import AmqpPublisher, AmqpPublisherSettings, AmqpSettings, AmqpSource
+from connectors.rabbitmq import RabbitMqPublisher, RabbitMqPublisherSettings, RabbitMqSettings, RabbitMqSource
 from tests.brokers import queues
 from tests.brokers.rabbitmq import native
 
@@ -27,7 +27,7 @@ PREFETCH = 1000
 
 
 async def fill(url: str, messages: int) -> None:
-    publisher = AmqpPublisher("bench", AmqpPublisherSettings.model_validate({"url": url}))
+    publisher = RabbitMqPublisher("bench", RabbitMqPublisherSettings.model_validate({"url": url}))
     await publisher.connect()
     for first in range(0, messages, 1000):
         numbers = range(first, min(first + 1000, messages))
@@ -36,8 +36,9 @@ async def fill(url: str, messages: int) -> None:
 
 
 async def through_the_source(url: str, messages: int) -> None:
-    source = AmqpSource(
-        "bench", AmqpSettings.model_validate({"url": url, "queue": {"name": QUEUE}, "receive": {"prefetch": PREFETCH}})
+    source = RabbitMqSource(
+        "bench",
+        RabbitMqSettings.model_validate({"url": url, "queue": {"name": QUEUE}, "receive": {"prefetch": PREFETCH}}),
     )
     await source.connect()
     done = 0

@@ -1,0 +1,153 @@
+"""The latest events and sends, from receipt to outcome: kept in memory, and gone with the process."""
+
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from bridge.admin.api.operation import Call, Model, Operation, Paged, cursor_of, place_in
+from hub.errors import InvalidRequestError, NotFoundError
+
+_LIST = "events"
+
+
+class EventSummary(Model):
+    """One event, or a send of the hub API. `outcome` says how it ended here, `reason` and `detail` why when not well."""
+
+    number: int
+    id: str
+    source: str
+    type: str
+    received_at: datetime
+    outcome: str
+    reason: str
+    detail: str
+    rules: list[str]
+    notifications: int
+    dead_letters: int
+
+
+class Wait(Model):
+    """Why pushes are put off, and until when."""
+
+    reason: str
+    until: datetime
+
+
+class EventNotification(Model):
+    """One notification of an event: whom it is for, and its pushes by platform and outcome. `targeted` is None until its
+    audience is known; `unreached` says why no phone got it."""
+
+    id: str
+    rule: str
+    hub: str
+    expression: str
+    schedule_at: datetime | None
+    targeted: int | None
+    pushes: dict[str, int]
+    outcomes: dict[str, dict[str, int]]
+    waits: dict[str, Wait]
+    reason: str
+    unreached: str
+
+
+class EventDeadLetter(Model):
+    """A share of the event that could not become a notification."""
+
+    rule: str
+    stage: str
+    reason: str
+    detail: str
+
+
+class Event(Model):
+    """One event with all that is known of it; `more` counts notifications and dead letters left out of a long list."""
+
+    number: int
+    id: str
+    source: str
+    type: str
+    received_at: datetime
+    outcome: str
+    reason: str
+    detail: str
+    rules: list[str]
+    notifications: list[EventNotification]
+    dead_letters: list[EventDeadLetter]
+    more: int
+
+
+class Events(Model):
+    """Newest first."""
+
+    items: list[EventSummary]
+    next: str | None
+
+
+class EventQuery(Paged):
+    """Which events."""
+
+    source: str = ""
+    outcome: str = ""
+    id: str = ""
+
+
+async def _list(call: Call) -> Events:
+    query: EventQuery = call.query
+    after = place_in(_LIST, query.cursor)
+    if after and not (after.isascii() and after.isdigit()):
+        raise InvalidRequestError("cursor: not one of this list")
+    before = int(after) if after else None
+    wanted = {name: value for name in ("source", "outcome", "id") if (value := getattr(query, name))}
+    chosen = (
+        entry
+        for entry in map(_event, reversed(call.management.trail.entries()))
+        if (before is None or entry["number"] < before) and all(entry[name] == value for name, value in wanted.items())
+    )
+    found = list(islice(chosen, query.limit + 1))
+    items = [
+        EventSummary(
+            **entry | {name: len(entry[name]) for name in ("notifications", "dead_letters")},
+        )
+        for entry in (_without(entry, "more") for entry in found[: query.limit])
+    ]
+    return Events(items=items, next=cursor_of(_LIST, str(items[-1].number)) if len(found) > query.limit else None)
+
+
+async def _show(call: Call) -> Event:
+    number = call.path["number"]
+    for entry in call.management.trail.entries():
+        if str(entry.number) == number:
+            return Event(**_event(entry))
+    raise NotFoundError(f"event {number} is none of the latest {len(call.management.trail.entries())}")
+
+
+def _event(entry: Any) -> dict[str, Any]:
+    event: dict[str, Any] = entry.as_dict()
+    event["outcome"] = event.pop("end")
+    return event
+
+
+def _without(entry: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key != name}
+
+
+OPERATIONS = (
+    Operation(
+        name="listEvents",
+        method="GET",
+        path="/events",
+        summary="The latest events and sends of the hub API, newest first.",
+        run=_list,
+        answer=Events,
+        query=EventQuery,
+    ),
+    Operation(
+        name="showEvent",
+        method="GET",
+        path="/events/{number}",
+        summary="One of the latest events, with its notifications and dead letters.",
+        run=_show,
+        answer=Event,
+        missing="no event of that number is kept",
+    ),
+)

@@ -1,0 +1,262 @@
+"""Notifications and what became of them; an operator's own sends."""
+
+import secrets
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+import orjson
+from pydantic import AwareDatetime, Field, JsonValue, model_validator
+
+from bridge.admin.api.devices import local_hub, tags_of
+from bridge.admin.api.operation import (
+    Call,
+    Model,
+    Operation,
+    Paged,
+    cursor_of,
+    hub_named,
+    instant,
+    known,
+    moment,
+    place_in,
+)
+from hub.acceptance import AuditEntry
+from hub.api.wire.content import native_content, template_content
+from hub.errors import InvalidRequestError, NotFoundError
+from hub.notification import EVERYONE, Audience, Content, NativeContent, Notification, Platform
+from hub.outcome import State
+from hub.store.base import KeptNotification
+from hub.tags import Tag, installation_tag
+
+_LIST = "notifications"
+_DIGITS = 32
+_PLATFORMS = {platform.value: platform for platform in Platform} | {"fcm": Platform.FCM}
+
+
+class NotificationSummary(Model):
+    """One notification, without its content, of which `size` says the bytes.
+
+    `audience` is a tag expression or `everyone`, `format` is `template` or a platform; `outcomes` count pushes by platform.
+    """
+
+    id: str
+    hub: str
+    source: str
+    event_id: str
+    rule: str
+    audience: str
+    format: str
+    priority: str
+    size: int
+    state: str
+    accepted_at: datetime
+    schedule_at: datetime | None
+    expires_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    outcomes: dict[str, dict[str, int]]
+
+
+class Failure(Model):
+    """Pushes that ended alike, and not well."""
+
+    outcome: str
+    reason: str
+    count: int
+
+
+class NotificationModel(NotificationSummary):
+    """One with what its failures were, most first; of a broadcast the first 10,000 are looked at."""
+
+    failures: list[Failure]
+
+
+class Notifications(Model):
+    """Newest first. With filters a part may hold few, or none, and have a next one."""
+
+    items: list[NotificationSummary]
+    next: str | None
+
+
+class NotificationQuery(Paged):
+    """Which notifications."""
+
+    hub: str = ""
+    state: str = ""
+    event_id: str = ""
+
+
+class Native(Model):
+    """A payload as it goes to one push service: a JSON object, or text (XML of WNS); `headers` are that service's own."""
+
+    platform: str
+    payload: dict[str, JsonValue] | str
+    headers: dict[str, str] = Field(default_factory=dict)
+
+
+class Send(Model):
+    """Whom to tell what: one of device, tags and everyone; one of properties (for the templates of phones) and native."""
+
+    device: Annotated[str, Field(max_length=256, description="The id of one device.")] = ""
+    tags: Annotated[str, Field(max_length=4096, description="A tag expression.")] = ""
+    everyone: bool = False
+    properties: dict[str, JsonValue] | None = None
+    native: Native | None = None
+    expires_at: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _check_choices(self) -> Self:
+        if (bool(self.device), bool(self.tags), self.everyone).count(True) != 1:
+            raise ValueError("say to whom: one of device, tags and everyone")
+        if (self.properties is None) == (self.native is None):
+            raise ValueError("say what: one of properties and native")
+        return self
+
+
+class Sent(Model):
+    """It is in the store; `GET /api/v1/notifications/{id}` says what became of it."""
+
+    id: str
+    hub: str
+    audience: str
+
+
+def _summary(kept: KeptNotification) -> dict[str, Any]:
+    return {
+        "id": kept.id,
+        "hub": kept.hub,
+        "source": kept.source,
+        "event_id": kept.event_id,
+        "rule": kept.rule,
+        "audience": str(EVERYONE) if kept.audience is None else kept.audience,
+        "format": kept.format,
+        "priority": kept.priority,
+        "size": kept.size,
+        "state": kept.state.value,
+        "accepted_at": instant(kept.accepted_at),
+        "schedule_at": moment(kept.schedule_at),
+        "expires_at": moment(kept.expires_at),
+        "started_at": moment(kept.started_at),
+        "ended_at": moment(kept.ended_at),
+        "outcomes": {platform: dict(counts) for platform, counts in kept.counts.items()},
+    }
+
+
+async def _list(call: Call) -> Notifications:
+    query: NotificationQuery = call.query
+    states = {state.value.lower(): state for state in State}
+    if query.state and query.state.lower() not in states:
+        raise InvalidRequestError(
+            f"state: {query.state[:40]!r} is none; there are {known([state.value for state in State])}"
+        )
+    page = await call.management.hub.store.notifications(
+        hub=query.hub or None,
+        state=states.get(query.state.lower()),
+        event_id=query.event_id or None,
+        after=place_in(_LIST, query.cursor),
+        limit=query.limit,
+    )
+    return Notifications(
+        items=[NotificationSummary(**_summary(kept)) for kept in page.items], next=cursor_of(_LIST, page.next)
+    )
+
+
+async def _show(call: Call) -> NotificationModel:
+    digits = call.path["id"][:_DIGITS].lower()
+    if len(digits) != _DIGITS or not set(digits) <= set("0123456789abcdef"):
+        raise NotFoundError(
+            f"notification {call.path['id'][:100]!r} not found: an id begins with 32 hexadecimal digits"
+        )
+    kept = await call.management.hub.store.notification(digits)
+    return NotificationModel(
+        **_summary(kept),
+        failures=[Failure(outcome=outcome, reason=reason, count=count) for outcome, reason, count in kept.failures],
+    )
+
+
+async def _send(call: Call) -> Sent:
+    body: Send = call.body
+    settings = call.management.settings
+    hub = hub_named(call.management, call.path["hub"])
+    if hub is None:
+        raise NotFoundError(f"there is no hub {call.path['hub'][:100]!r}; there are {known(list(settings.hubs))}")
+    notification = Notification(
+        id=secrets.token_hex(16),
+        hub=hub,
+        audience=await _audience(call, body),
+        content=_content(body),
+        expires_at=body.expires_at,
+    )
+    content = notification.content
+    if settings.hubs[hub].remote is None:
+        having = settings.hubs[hub].platforms.configured
+        if not having or (isinstance(content, NativeContent) and content.platform not in having):
+            raise InvalidRequestError(
+                f"the hub {hub} has no credential for it; it has {known(sorted(platform.value for platform in having))}"
+            )
+    kind = f"native {content.platform.value}" if isinstance(content, NativeContent) else "template"
+    audit = AuditEntry(
+        actor=call.actor,
+        action="notification.send",
+        target=notification.id,
+        detail=f"{kind} to {notification.audience} of {hub}"[:1000],
+    )
+    await call.management.hub.send(notification, audit=audit)
+    return Sent(id=notification.id, hub=hub, audience=str(notification.audience))
+
+
+async def _audience(call: Call, body: Send) -> Audience:
+    """Raises: InvalidRequestError; NotFoundError: there is no such device."""
+    if body.everyone:
+        return EVERYONE
+    if body.tags:
+        return tags_of(body.tags, what="tags")
+    await call.management.hub.store.device(local_hub(call), body.device)
+    return Tag(installation_tag(body.device))
+
+
+def _content(body: Send) -> Content:
+    """Raises: InvalidRequestError."""
+    if body.native is None:
+        return template_content(orjson.dumps(body.properties))
+    platform = _PLATFORMS.get(body.native.platform.lower())
+    if platform is None:
+        raise InvalidRequestError(
+            f"native.platform: {body.native.platform[:40]!r} is none; there are {known(sorted(_PLATFORMS))}"
+        )
+    payload = body.native.payload
+    headers = {name.lower(): value for name, value in body.native.headers.items()}
+    return native_content(platform, headers, payload.encode() if isinstance(payload, str) else orjson.dumps(payload))
+
+
+OPERATIONS = (
+    Operation(
+        name="listNotifications",
+        method="GET",
+        path="/notifications",
+        summary="Notifications and their outcomes, newest first.",
+        run=_list,
+        answer=Notifications,
+        query=NotificationQuery,
+    ),
+    Operation(
+        name="showNotification",
+        method="GET",
+        path="/notifications/{id}",
+        summary="One notification, its outcomes, and what its failures were.",
+        run=_show,
+        answer=NotificationModel,
+        missing="no notification has that id",
+    ),
+    Operation(
+        name="send",
+        method="POST",
+        path="/hubs/{hub}/notifications",
+        summary="Send a notification to a device, a tag expression or everyone.",
+        run=_send,
+        answer=Sent,
+        body=Send,
+        status=201,
+        missing="there is no such hub or device",
+    ),
+)

@@ -1,0 +1,124 @@
+"""What an operation of the admin API is; routes and the OpenAPI document are both made from these."""
+
+import base64
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Protocol
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+
+from bridge.admin.health import Part
+from bridge.config.models import Settings
+from bridge.observe.recent import RecentEvents
+from hub.engine import Hub
+from hub.errors import InvalidRequestError
+
+PREFIX = "/api/v1"
+
+
+class Management(Protocol):
+    """What the API asks of the process."""
+
+    hub: Hub
+    trail: RecentEvents
+    settings: Settings
+    config: str
+    config_hash: str
+    loaded_at: float
+
+    def health(self) -> list[Part]: ...
+
+
+class Model(BaseModel):
+    """JSON of the API; a key that is not of it is a mistake."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class NoQuery(Model):
+    """Nothing can be asked for."""
+
+
+class Paged(Model):
+    """How a list is read: in parts, each of which says where the next one begins."""
+
+    limit: Annotated[int, Field(ge=1, le=500, description="How many at most.")] = 50
+    cursor: Annotated[str, Field(max_length=1024, description="The `next` of the part before.")] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request, checked: `path` has the names in the operation's path, `query` and `body` are of its models.
+
+    `has_token`: who asks has shown the admin token, not merely asked from this machine. `actor` is who says to ask.
+    """
+
+    management: Management
+    path: Mapping[str, str]
+    query: Any
+    body: Any
+    actor: str
+    has_token: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """A method at a path below `/api/v1`; what is no GET changes something, and needs the admin token.
+
+    `missing` says in the document what a 404 means, empty where there is none.
+    """
+
+    name: str
+    method: str
+    path: str
+    summary: str
+    run: Callable[[Call], Awaitable[Model]]
+    answer: type[Model]
+    query: type[Model] = NoQuery
+    body: type[Model] | None = None
+    status: int = 200
+    missing: str = ""
+
+    @property
+    def is_change(self) -> bool:
+        return self.method != "GET"
+
+
+def cursor_of(list_name: str, after: str) -> str | None:
+    """An opaque cursor to a place in a list; None at the list's end."""
+    return base64.urlsafe_b64encode(orjson.dumps([list_name, after])).decode() if after else None
+
+
+def place_in(list_name: str, cursor: str) -> str:
+    """The place that a cursor of this list means, empty for its start. Raises: InvalidRequestError."""
+    if not cursor:
+        return ""
+    try:
+        name, after = orjson.loads(base64.urlsafe_b64decode(cursor))
+    except (ValueError, TypeError):
+        name, after = "", ""
+    if name != list_name or not isinstance(after, str) or not after:
+        raise InvalidRequestError("cursor: not one of this list; begin without, and take the next of each answer")
+    return after
+
+
+def moment(seconds: float | None) -> datetime | None:
+    """An aware time, None for none."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def instant(seconds: float) -> datetime:
+    """An aware time."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def hub_named(management: Management, name: str) -> str | None:
+    """A hub as the configuration spells it; None: there is none. Names compare without case."""
+    return next((hub for hub in management.settings.hubs if hub.lower() == name.lower()), None)
+
+
+def known(names: Sequence[str]) -> str:
+    """Names in words."""
+    return ", ".join(names) or "none"

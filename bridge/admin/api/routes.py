@@ -1,0 +1,136 @@
+"""From a request to an operation and back: checks what comes in, and answers in JSON or with a problem."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cache
+
+import orjson
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from bridge.admin.api import audit, dead_letters, devices, events, notifications, status
+from bridge.admin.api.openapi import ACTOR_HEADER, document
+from bridge.admin.api.operation import PREFIX, Call, Management, Model, Operation
+from bridge.admin.api.problems import ProblemError, invalid, problem_response, response_for
+from hub.api.request import read_body
+from hub.errors import HubError
+
+OPERATIONS: Sequence[Operation] = (
+    *status.OPERATIONS,
+    *events.OPERATIONS,
+    *dead_letters.OPERATIONS,
+    *devices.OPERATIONS,
+    *notifications.OPERATIONS,
+    *audit.OPERATIONS,
+)
+
+DOCUMENT_PATH = f"{PREFIX}/openapi.json"
+PATTERN = "pushbridge.route"
+"""Where a request's scope says its route, for metrics: paths have ids."""
+
+_PATIENCE = 10.0
+"""Seconds that an answer may take; the store may be busy, or hang."""
+
+_MAX_ACTOR = 100
+_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+_READ_ONLY = "a change needs the admin token, and none is configured: set bridge.http.admin_token"
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def routes(management: Management, *, has_token: bool) -> list[Route]:
+    """All of `/api/v1`; who may ask at all is decided before, by the admin token if the listener `has_token`."""
+    by_path: dict[str, dict[str, Operation]] = defaultdict(dict)
+    for operation in OPERATIONS:
+        by_path[operation.path][operation.method] = operation
+    ordered = sorted(by_path.items(), key=lambda item: item[0].count("{"))  # `/dead-letters/drop` is no id
+    return [
+        Route(DOCUMENT_PATH, _document, methods=["GET"]),
+        *(_route(PREFIX + path, _endpoint(management, path, methods, has_token)) for path, methods in ordered),
+        _route(f"{PREFIX}/{{rest:path}}", _unknown),
+    ]
+
+
+def _route(path: str, endpoint: Endpoint) -> Route:
+    """An id may hold slashes, so a parameter that ends a path takes the rest of it."""
+    whole = f"{path[:-1]}:path}}" if path.endswith("/{id}") else path
+    methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+    return Route(whole, endpoint, methods=methods)
+
+
+async def _document(request: Request) -> Response:
+    return Response(_document_bytes(), headers=_HEADERS, media_type="application/json")
+
+
+@cache
+def _document_bytes() -> bytes:
+    return orjson.dumps(document(OPERATIONS))
+
+
+async def _unknown(request: Request) -> Response:
+    request.scope[PATTERN] = PREFIX
+    return problem_response(404, f"nothing is at {request.url.path[:200]}; {DOCUMENT_PATH} says what there is")
+
+
+def _endpoint(management: Management, path: str, methods: Mapping[str, Operation], has_token: bool) -> Endpoint:
+    async def answer(request: Request) -> Response:
+        request.scope[PATTERN] = PREFIX + path
+        operation = methods.get("GET" if request.method == "HEAD" else request.method)
+        if operation is None:
+            allowed = ", ".join(methods)
+            return problem_response(
+                405, f"{request.method} is not allowed here; {allowed} is", headers={"allow": allowed}
+            )
+        try:
+            call = await _call(management, operation, request, has_token)
+            async with asyncio.timeout(_PATIENCE):
+                result = await operation.run(call)
+        except ProblemError as error:
+            return problem_response(error.status, str(error), errors=error.errors)
+        except HubError as error:
+            return response_for(error)
+        except TimeoutError:
+            return problem_response(503, f"no answer for {_PATIENCE:g} s", headers={"retry-after": "5"})
+        return Response(result.model_dump_json(), operation.status, headers=_HEADERS, media_type="application/json")
+
+    return answer
+
+
+async def _call(management: Management, operation: Operation, request: Request, has_token: bool) -> Call:
+    """Raises: ProblemError; HubError: the body is too large."""
+    if operation.is_change and not has_token:
+        raise ProblemError(403, _READ_ONLY)
+    return Call(
+        management=management,
+        path=request.path_params,
+        query=_checked(operation.query, dict(request.query_params), what="query"),
+        body=None if operation.body is None else _checked(operation.body, _json(await read_body(request)), what="body"),
+        actor=_actor(request),
+        has_token=has_token,
+    )
+
+
+def _json(body: bytes) -> object:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise ProblemError(400, f"body: not JSON: {error}") from error
+
+
+def _checked(model: type[Model], content: object, *, what: str) -> Model:
+    """Raises: ProblemError."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise invalid(error, what=what, known=list(model.model_fields)) from error
+
+
+def _actor(request: Request) -> str:
+    """Who says to ask. Raises: ProblemError."""
+    actor = request.headers.get(ACTOR_HEADER, "admin").strip()
+    if not 0 < len(actor) <= _MAX_ACTOR or not actor.isprintable():
+        raise ProblemError(400, f"{ACTOR_HEADER}: write 1 to {_MAX_ACTOR} printable characters")
+    return actor

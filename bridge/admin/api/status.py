@@ -1,0 +1,96 @@
+"""How the process fares: what `/readyz` says in lines, as data."""
+
+from dataclasses import asdict
+from datetime import datetime
+from importlib.metadata import version
+
+from bridge.admin.api.operation import Call, Model, Operation, instant, moment
+from bridge.admin.health import Part, is_ready
+
+
+class PartModel(Model):
+    """One part of the process; `line` says it in words. A part that is not `required` leaves the process ready."""
+
+    kind: str
+    name: str
+    ok: bool
+    state: str
+    detail: str
+    since: datetime | None
+    until: datetime | None
+    required: bool
+    mistake: str
+    line: str
+
+
+class Configuration(Model):
+    """What is in force: the file it was read from, the fingerprint of its content, and since when."""
+
+    file: str
+    hash: str
+    loaded_at: datetime
+
+
+class HubModel(Model):
+    """One hub; `platforms` have a credential. A `remote` one is elsewhere."""
+
+    name: str
+    remote: bool
+    platforms: list[str]
+
+
+class Status(Model):
+    """The whole process. `pending` are the notifications and pages that wait, `max_pending` how many may."""
+
+    name: str
+    version: str
+    ready: bool
+    configuration: Configuration
+    pending: int
+    max_pending: int
+    sources: list[str]
+    rules: int
+    hubs: list[HubModel]
+    parts: list[PartModel]
+
+
+def part_model(part: Part) -> PartModel:
+    times = {"since": moment(part.since), "until": moment(part.until)}
+    return PartModel(**(asdict(part) | times), line=part.line)
+
+
+async def _status(call: Call) -> Status:
+    management, settings, parts = call.management, call.management.settings, call.management.health()
+    return Status(
+        name=settings.bridge.name,
+        version=version("pushbridge"),
+        ready=is_ready(parts),
+        configuration=Configuration(
+            file=management.config, hash=management.config_hash, loaded_at=instant(management.loaded_at)
+        ),
+        pending=management.hub.pending,
+        max_pending=management.hub.max_pending,
+        sources=list(settings.sources),
+        rules=len(settings.rules.rules),
+        hubs=[
+            HubModel(
+                name=name,
+                remote=hub.remote is not None,
+                platforms=sorted(platform.value for platform in hub.platforms.configured),
+            )
+            for name, hub in settings.hubs.items()
+        ],
+        parts=[part_model(part) for part in parts],
+    )
+
+
+OPERATIONS = (
+    Operation(
+        name="status",
+        method="GET",
+        path="/status",
+        summary="How the process and each of its parts fare, and which configuration is in force.",
+        run=_status,
+        answer=Status,
+    ),
+)

@@ -1,0 +1,166 @@
+"""Speaks the admin API: where the daemon is, its token, and what goes wrong on the way, for all client commands."""
+
+import getpass
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any, Self
+from urllib.parse import quote
+
+import typer
+
+from bridge.cli.exits import Exit
+from bridge.cli.process import print_problems
+
+if TYPE_CHECKING:
+    from bridge.config.models import Settings
+
+Url = Annotated[
+    str, typer.Option(envvar="PUSHBRIDGE_URL", help="The admin listener, else as the configuration has it.")
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(envvar="PUSHBRIDGE_TOKEN_FILE", help="File with the admin token, else from the configuration."),
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", envvar="PUSHBRIDGE_CONFIG", help="The daemon's configuration.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]
+
+_DEFAULT_URL = "http://127.0.0.1:8080"
+_ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a listener may be bound to
+_PART = 500
+_TIMEOUT = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where a daemon is asked; `token` empty for none."""
+
+    url: str
+    token: str
+
+
+def fail(message: str, code: Exit) -> typer.Exit:
+    """Print it on stderr; the exception to raise."""
+    typer.echo(f"pushbridge: {message}", err=True)
+    return typer.Exit(code)
+
+
+def settings_of(config: Path) -> "Settings":
+    """A configuration. Raises: typer.Exit: it has mistakes, which were printed."""
+    from bridge.config.load import check
+
+    settings, problems = check(config)
+    if settings is None:
+        print_problems(problems)
+        raise typer.Exit(Exit.MISTAKES)
+    return settings
+
+
+def target_of(url: str, token_file: Path | None, config: Path | None) -> Target:
+    """Each from its option, else from the configuration, else the default address and no token.
+
+    Raises: typer.Exit.
+    """
+    settings = settings_of(config) if config is not None and not (url and token_file) else None
+    token = ""
+    if token_file is not None:
+        try:
+            token = token_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise fail(f"{token_file}: cannot be read: {error}", Exit.MISTAKES) from error
+    elif settings is not None and settings.bridge.http.admin_token is not None:
+        token = settings.bridge.http.admin_token.get_secret_value()
+    if not url and settings is not None:
+        host, port = settings.bridge.http.listen
+        host = _ANY_HOST.get(host, host)
+        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return Target(url=(url or _DEFAULT_URL).rstrip("/"), token=token)
+
+
+class Client:
+    """`with Client(target) as client`; whatever goes wrong is printed, and ends the command with its exit code."""
+
+    def __init__(self, target: Target) -> None:
+        import httpx
+
+        headers = {"Pushbridge-Actor": _actor()}
+        if target.token:
+            headers["Authorization"] = b"Bearer " + target.token.encode()  # type: ignore[assignment]
+        self._url = target.url
+        try:
+            self._http = httpx.Client(
+                base_url=f"{target.url}/api/v1", headers=headers, timeout=_TIMEOUT, trust_env=False
+            )
+        except httpx.InvalidURL as error:
+            raise fail(f"{target.url}: not a URL: {error}", Exit.WRONG_ARGUMENTS) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def get(self, *path: str, **query: str | int) -> Any:
+        """What is at a path, given by its segments. Raises: typer.Exit."""
+        return self._request("GET", path, params={name: value for name, value in query.items() if value != ""})
+
+    def post(self, *path: str, body: Mapping[str, Any]) -> Any:
+        """Change something. Raises: typer.Exit."""
+        return self._request("POST", path, json=body)
+
+    def items(self, *path: str, limit: int, **query: str | int) -> Iterator[Any]:
+        """Up to `limit` entries of a list, part by part. Raises: typer.Exit."""
+        cursor = ""
+        while limit > 0:
+            part = self.get(*path, **query, limit=min(limit, _PART), cursor=cursor)
+            yield from part["items"]
+            limit -= len(part["items"])
+            cursor = part["next"] or ""
+            if not cursor:
+                return
+
+    def hub(self, name: str) -> str:
+        """The hub that is meant: the named one, else the only one there is. Raises: typer.Exit."""
+        if name:
+            return name
+        hubs = [hub["name"] for hub in self.get("status")["hubs"]]
+        if len(hubs) != 1:
+            raise fail(f"say --hub: there are {', '.join(hubs) or 'none'}", Exit.WRONG_ARGUMENTS)
+        return str(hubs[0])
+
+    def _request(self, method: str, path: tuple[str, ...], **more: Any) -> Any:
+        import httpx
+
+        where = "/".join(quote(segment, safe="") for segment in path)
+        try:
+            answer = self._http.request(method, f"/{where}", **more)
+            content = answer.json()
+        except (httpx.TransportError, httpx.UnsupportedProtocol) as error:
+            raise fail(
+                f"no daemon answers at {self._url}: {error} (say --url, or --config of the daemon)", Exit.CANNOT_START
+            ) from error
+        except ValueError as error:
+            raise fail(f"{self._url} is no admin listener of pushbridge", Exit.CANNOT_START) from error
+        if answer.is_success:
+            return content
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            raise fail("the daemon wants its admin token: say --token-file, or --config", Exit.REFUSED)
+        detail = content.get("detail", answer.text) if isinstance(content, dict) else answer.text
+        raise fail(str(detail), Exit.REFUSED)
+
+
+def _actor() -> str:
+    """Who asks, for the audit row: printable ASCII, as a header needs."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # no such user, as in a container
+        user = str(os.getuid()) if hasattr(os, "getuid") else "unknown"
+    return f"{user}@{socket.gethostname()}".encode("ascii", "replace").decode()[:100]

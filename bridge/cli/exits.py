@@ -1,0 +1,19 @@
+"""Exit codes: one table for all commands.
+
+0 done · 1 the configuration has mistakes, or the demo did not go as intended · 2 wrong arguments · 3 could not start (store
+locked or unreadable, address in use), or no daemon answers · 4 a part failed while running, which the log names, or
+`status` found the process not ready · 5 the daemon refused, and its answer says why
+"""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """How a command ended."""
+
+    DONE = 0
+    MISTAKES = 1
+    WRONG_ARGUMENTS = 2
+    CANNOT_START = 3
+    FAILED = 4
+    REFUSED = 5

@@ -1,0 +1,61 @@
+"""How client commands print: tables for people, JSON for scripts."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import typer
+
+
+def print_json(content: Any) -> None:
+    """Indented, and in the letters of the text."""
+    typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A row a line; what is too wide for a terminal is folded, and in a pipe nothing is."""
+    from rich.table import Table
+
+    table = Table(*columns, box=None, pad_edge=False, show_edge=False)
+    for row in rows:
+        table.add_row(*(_plain(value) for value in row))
+    _console().print(table)
+
+
+def print_fields(content: Mapping[str, object]) -> None:
+    """A name and its value a line; what is empty is left out."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, show_edge=False, show_header=False)
+    for name, value in content.items():
+        if value not in (None, "", [], {}):
+            table.add_row(_plain(name.replace("_", " ")), _plain(value))
+    _console().print(table)
+
+
+def counted(outcomes: Mapping[str, Mapping[str, int]]) -> str:
+    """Outcomes by platform in a cell."""
+    return ", ".join(
+        f"{platform} {name} {count}" for platform, counts in outcomes.items() for name, count in counts.items()
+    )
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    console = Console(highlight=False, emoji=False, markup=False)
+    if not console.is_terminal:
+        console.width = 10_000
+    return console
+
+
+def _plain(value: object) -> Any:
+    """Text as it is, without control characters: events are written by others, and a terminal obeys those."""
+    from rich.text import Text
+
+    if isinstance(value, bool):
+        value = "yes" if value else "no"
+    elif isinstance(value, list | dict):
+        value = ", ".join(map(str, value)) if isinstance(value, list) else json.dumps(value, ensure_ascii=False)
+    text = "" if value is None else str(value)
+    return Text("".join(character if character.isprintable() or character == "\n" else "�" for character in text))

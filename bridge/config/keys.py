@@ -1,0 +1,174 @@
+"""Every key of the configuration, as the models have it: for the schema and the reference.
+
+A key is described by the docstring below its field, in the class of the part that it sets.
+"""
+
+import ast
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from inspect import isclass
+from textwrap import dedent
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, SecretStr
+
+from bridge.config.models import TAKES_A_RESTART, Listen, Sections
+from connectors.duration import seconds
+from connectors.size import byte_count
+from rules.units import spelled
+
+_DESCRIBED: Mapping[str, str] = {
+    "hubs.NAME.platforms.apns.key": "The text of the .p8 file that signs provider tokens.",
+    "hubs.NAME.platforms.apns.key_id": "Apple's ten characters for that .p8 file.",
+    "hubs.NAME.platforms.apns.team_id": "Apple's ten characters for the developer account.",
+    "hubs.NAME.platforms.apns.topic": "The bundle id of the app.",
+    "hubs.NAME.platforms.apns.environment": "Which of Apple's two services the device tokens are from.",
+    "hubs.NAME.platforms.apns.endpoint": "An address in place of Apple's, such as a stand-in.",
+    "hubs.NAME.platforms.apns.ca_file": "Certificates to trust in place of the system's.",
+    "hubs.NAME.platforms.fcm.service_account": "The text of the JSON file that Firebase makes.",
+    "hubs.NAME.platforms.fcm.endpoint": "An address in place of Google's, such as a stand-in.",
+    "hubs.NAME.platforms.fcm.ca_file": "Certificates to trust in place of the system's.",
+    "hubs.NAME.platforms.wns.tenant": "The directory of the app registration in Entra ID.",
+    "hubs.NAME.platforms.wns.client_id": "The app registration.",
+    "hubs.NAME.platforms.wns.client_secret": "The password of the app registration.",
+    "hubs.NAME.platforms.wns.token_url": "Where access tokens are asked for, if not at Entra ID.",
+    "hubs.NAME.platforms.wns.allowed_hosts": "Channels elsewhere are refused, as a phone may register any address.",
+    "hubs.NAME.platforms.wns.ca_file": "Certificates to trust in place of the system's.",
+}
+"""Of settings whose classes do not say it themselves yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyOfModel:
+    """One key. `path` has NAME for a name that the configuration chooses and [] for an item of a list; `annotation` and
+    `constraints` say what may stand there, `default` is None where there is none."""
+
+    path: str
+    says: str
+    annotation: Any
+    constraints: Sequence[Any]
+    required: bool
+    default: Any
+
+    @property
+    def name(self) -> str:
+        """The key itself."""
+        return self.path.rpartition(".")[2]
+
+    @property
+    def reloads(self) -> bool:
+        """Whether a reload takes it up."""
+        return not any(self.path == part or self.path.startswith(f"{part}.") for part in TAKES_A_RESTART)
+
+
+def all_keys(model: type[BaseModel] = Sections, above: str = "") -> Iterator[KeyOfModel]:
+    """Every key of a model and of all below it, each behind the one that it stands under."""
+    for key in keys_of(model, above):
+        yield key
+        suffix, below = _model_below(key.annotation)
+        if below is not None:
+            yield from all_keys(below, f"{key.path}{suffix}")
+
+
+def keys_of(model: type[BaseModel], above: str = "") -> list[KeyOfModel]:
+    """The keys of one model, whose own path is `above`."""
+    says = _docstrings(model)
+    keys = []
+    for name, field in model.model_fields.items():
+        path = f"{above}.{name}" if above else name
+        keys.append(
+            KeyOfModel(
+                path=path,
+                says=field.description or says.get(name, "") or _DESCRIBED.get(path, ""),
+                annotation=field.annotation,
+                constraints=tuple(field.metadata),
+                required=field.is_required(),
+                default=None if field.is_required() else field.get_default(call_default_factory=True),
+            )
+        )
+    return keys
+
+
+@cache
+def _docstrings(model: type[BaseModel]) -> Mapping[str, str]:
+    """The texts below the fields of a class and of those above it."""
+    says: dict[str, str] = {}
+    for cls in reversed(model.__mro__):
+        if not issubclass(cls, BaseModel) or cls is BaseModel:
+            continue
+        try:
+            (tree,) = ast.parse(dedent(inspect.getsource(cls))).body
+        except (OSError, TypeError):  # made while running: its fields have to carry their descriptions
+            continue
+        assert isinstance(tree, ast.ClassDef)
+        for field, below in zip(tree.body, tree.body[1:], strict=False):
+            match field, below:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str() as text)):
+                    says[name] = " ".join(text.split())
+    return says
+
+
+def spelled_default(key: KeyOfModel) -> Any:
+    """A default as a file would have it; None where there is none to speak of."""
+    value = key.default
+    if isinstance(value, Listen):
+        return f"[{value.host}]:{value.port}" if ":" in value.host else f"{value.host}:{value.port}"
+    if value is None or isinstance(value, BaseModel | SecretStr) or value in ((), frozenset(), {}):
+        return None
+    if seconds in functions_of(key.annotation, key.constraints):
+        return spelled(timedelta(seconds=value))
+    if byte_count in functions_of(key.annotation, key.constraints):
+        return f"{value // 1024**2}MiB" if value % 1024**2 == 0 else value
+    return sorted(value) if isinstance(value, frozenset) else list(value) if isinstance(value, tuple) else value
+
+
+def functions_of(annotation: Any, constraints: Sequence[Any]) -> list[Any]:
+    """The validators of a field, also those that its type brings."""
+    found = [function for each in constraints if (function := getattr(each, "func", None)) is not None]
+    if get_origin(annotation) in (Annotated, Union, UnionType):
+        inner, *more = get_args(annotation)
+        found += functions_of(inner, more if get_origin(annotation) is Annotated else ())
+    return found
+
+
+def type_in_words(annotation: Any, constraints: Sequence[Any] = ()) -> str:
+    """What may stand at a key, for people."""
+    functions = functions_of(annotation, constraints)
+    if seconds in functions:
+        return "duration"
+    if byte_count in functions:
+        return "size"
+    arguments, origin = get_args(annotation), get_origin(annotation)
+    if origin is Annotated:
+        return type_in_words(arguments[0], arguments[1:])
+    if origin in (Union, UnionType):
+        kinds = [type_in_words(each) for each in arguments if each is not type(None)]
+        return " or ".join(dict.fromkeys(kinds))
+    if origin is Literal:
+        return ", ".join(map(str, arguments))
+    if origin in (tuple, list, frozenset):
+        inner = type_in_words(arguments[0])
+        return "list of objects" if inner == "object" else f"list of {inner}"
+    if origin is not None:
+        return "object by name" if type_in_words(arguments[1]) == "object" else f"{type_in_words(arguments[1])} by name"
+    if isclass(annotation) and issubclass(annotation, BaseModel):
+        return "object"
+    words = {bool: "true or false", int: "whole number", float: "number", Listen: "host:port", SecretStr: "secret text"}
+    return words.get(annotation, "file" if annotation.__name__ == "Path" else "text")
+
+
+def _model_below(annotation: Any) -> tuple[str, type[BaseModel] | None]:
+    """The model that stands under a key, and what its path has in between."""
+    if isclass(annotation) and issubclass(annotation, BaseModel):
+        return "", annotation
+    origin = get_origin(annotation)
+    for argument in get_args(annotation):
+        suffix, model = _model_below(argument)
+        if model is not None:
+            between = "" if origin in (Annotated, Union, UnionType) else "[]" if origin in (tuple, list) else ".NAME"
+            return f"{between}{suffix}", model
+    return "", None

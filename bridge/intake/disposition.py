@@ -1,0 +1,50 @@
+"""How a message is settled by what became of its event: pure, decided once the event is in the store."""
+
+from typing import Any
+
+from bridge.observe.facts import EventOutcome, InFlightEvent
+from connectors.base import ACK, Disposition, Settlement
+
+
+def disposition_for(in_flight: InFlightEvent, *, sender_waits: bool) -> Disposition:
+    """What its source does with the message; a sender that waits is told what became of the event."""
+    if sender_waits:
+        return _answer_to(in_flight)
+    if in_flight.outcome is not EventOutcome.DEAD_LETTER:
+        return ACK
+    assert in_flight.reason is not None
+    # What is not kept is not for the broker to keep either.
+    native = in_flight.native and in_flight.dead_letters
+    settlement = Settlement.REJECT if native else Settlement.ACK
+    return Disposition(settlement=settlement, reason=in_flight.reason.value, detail=in_flight.detail)
+
+
+def _answer_to(in_flight: InFlightEvent) -> Disposition:
+    """What became of a message whose sender waits to hear of it; rejected is what is not kept here."""
+    answer: dict[str, Any] = {"id": in_flight.event_id} if in_flight.event_id else {}
+    reason = "" if in_flight.reason is None else in_flight.reason.value
+    match in_flight.outcome:
+        case EventOutcome.SUPPRESSED:
+            answer["outcome"] = "duplicate"
+        case EventOutcome.NO_MATCH:
+            answer["outcome"] = "no_rule"
+        case EventOutcome.DEAD_LETTER if not in_flight.dead_letters:
+            answer |= {"outcome": "rejected", "reason": reason, "detail": in_flight.detail}
+            settlement = Settlement.REJECT if in_flight.message.is_alone else Settlement.ACK
+            return Disposition(settlement=settlement, reason=reason, detail=in_flight.detail, told=answer)
+        case EventOutcome.DEAD_LETTER:
+            answer |= {"outcome": "dead_letter", "reason": reason, "detail": in_flight.detail}
+        case EventOutcome.ACCEPTED:
+            answer |= {
+                "outcome": "accepted",
+                "rules": list(in_flight.decision.matched),
+                "notifications": [
+                    {"id": intent.notification.id, "rule": intent.rule} for intent in in_flight.decision.intents
+                ],
+            }
+    if in_flight.outcome is not EventOutcome.SUPPRESSED and in_flight.decision.failures:
+        answer["failures"] = [
+            {"rule": failure.rule, "reason": failure.reason.value, "detail": failure.detail}
+            for failure in in_flight.decision.failures
+        ]
+    return Disposition(settlement=Settlement.ACK, reason=reason, detail=in_flight.detail, told=answer)

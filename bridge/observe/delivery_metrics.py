@@ -1,0 +1,189 @@
+"""What is counted of notifications, phones and pushes."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Protocol
+
+from bridge.observe.facts import REMOTE
+from bridge.observe.metric_set import REQUEST_SECONDS, MetricSet, Named, values_of
+from bridge.observe.telemetry import Takes
+from hub.facts import (
+    AudienceFound,
+    NotificationsEnded,
+    NotificationUnreached,
+    PageAnswered,
+    PropertiesMissing,
+    PushesEnded,
+    PushesRetried,
+    RemoteAnswered,
+)
+from hub.notification import Everyone, Platform
+from hub.outcome import DELIVERY_LABELS, OutcomeName, State, Unreached
+
+ENDED = {
+    State.COMPLETED: "completed",
+    State.NO_TARGET_FOUND: "no_target",
+    State.ABANDONED: "expired",
+    State.CANCELLED: "cancelled",
+}
+"""The label `outcome` of `pushbridge_notifications_total`, by a notification's state."""
+
+_DELIVERIES = sorted({*DELIVERY_LABELS.values(), "timeout"})
+_AUDIENCE = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7)
+_END_TO_END = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
+
+
+class Breaker(Protocol):
+    """What is read of the bulkhead before a push service or a remote hub."""
+
+    in_flight: int
+    throttled_until: float
+
+    @property
+    def is_open(self) -> bool: ...
+
+
+class DeliveryMetrics:
+    """By hub and platform, the remote hubs included."""
+
+    def __init__(self, metrics: MetricSet) -> None:
+        counter, gauge, histogram = metrics.counter, metrics.gauge, metrics.histogram
+        self._inhabited: set[tuple[str, Platform]] = set()
+        platforms = values_of(Platform)
+        self._devices = gauge("devices", "Live registrations.", hub=Named.HUBS, platform=platforms)
+        self._audience = histogram(
+            "audience_devices",
+            "Registrations a notification reached.",
+            _AUDIENCE,
+            kind=("broadcast", "expression"),
+        )
+        self._notifications = counter(
+            "notifications", "Notifications that ended.", hub=Named.HUBS, outcome=ENDED.values()
+        )
+        self._unreached = counter(
+            "notifications_unreached",
+            "Notifications that ended and that no phone got, by cause.",
+            hub=Named.HUBS,
+            reason=values_of(Unreached),
+        )
+        self._properties_missing = counter(
+            "template_properties_missing",
+            "Notifications that lacked a property of a template, once for each template.",
+            hub=Named.HUBS,
+            platform=platforms,
+        )
+        self._deliveries = counter(
+            "pns_deliveries",
+            "Pushes answered, every try counted.",
+            hub=Named.HUBS,
+            platform=platforms,
+            outcome=_DELIVERIES,
+        )
+        self._request_seconds = histogram(
+            "pns_request_duration_seconds",
+            "From handing a batch of pushes to the sender to its last answer.",
+            REQUEST_SECONDS,
+            platform=platforms,
+        )
+        self._in_flight = gauge("pns_requests_in_flight", "Pushes under way.", platform=platforms)
+        self._retries = counter(
+            "pns_retries", "Pushes to be tried again.", platform=(*platforms, REMOTE), reason=_DELIVERIES
+        )
+        self._throttled_until = gauge(
+            "pns_throttled_until_timestamp_seconds",
+            "Until when the service asked everybody to wait.",
+            platform=platforms,
+            credential=Named.HUBS,
+        )
+        self._circuit = gauge(
+            "pns_circuit_open",
+            "1 while the breaker is open: pushes are parked.",
+            platform=platforms,
+            credential=Named.HUBS,
+        )
+        self._end_to_end = histogram(
+            "end_to_end_seconds",
+            "From acceptance to the service's answer, successes only.",
+            _END_TO_END,
+            platform=platforms,
+        )
+        self._handovers = counter(
+            "remote_sends",
+            "Notifications handed over to a hub elsewhere, every try counted.",
+            hub=Named.REMOTES,
+            outcome=_DELIVERIES,
+        )
+        self._remote_circuit = gauge(
+            "remote_circuit_open",
+            "1 while the breaker before a hub elsewhere is open: notifications wait.",
+            hub=Named.REMOTES,
+        )
+        self.takes: Takes = {
+            AudienceFound: self._audience_found,
+            PropertiesMissing: self._properties_missing_in,
+            PageAnswered: self._page_answered,
+            PushesEnded: self._pushes_ended,
+            PushesRetried: self._pushes_retried,
+            RemoteAnswered: self._remote_answered,
+            NotificationUnreached: self._notification_unreached,
+            NotificationsEnded: self._notifications_ended,
+        }
+
+    def set_devices(self, counts: Mapping[tuple[str, Platform], int]) -> None:
+        for hub, platform in self._inhabited - counts.keys():  # the last phone is gone
+            self._devices.labels(hub, platform.value).set(0)
+        for (hub, platform), count in counts.items():
+            self._devices.labels(hub, platform.value).set(count)
+        self._inhabited = set(counts)
+
+    def set_bulkheads(self, bulkheads: Mapping[tuple[str, Platform], Breaker]) -> None:
+        in_flight = dict.fromkeys(Platform, 0)
+        for (hub, platform), bulkhead in bulkheads.items():
+            in_flight[platform] += bulkhead.in_flight
+            self._circuit.labels(platform.value, hub).set(bulkhead.is_open)
+            self._throttled_until.labels(platform.value, hub).set(bulkhead.throttled_until)
+        for platform, count in in_flight.items():
+            self._in_flight.labels(platform.value).set(count)
+
+    def set_remotes(self, remotes: Mapping[str, Breaker]) -> None:
+        for hub, bulkhead in remotes.items():
+            self._remote_circuit.labels(hub).set(bulkhead.is_open)
+
+    def _audience_found(self, fact: AudienceFound) -> None:
+        kind = "broadcast" if isinstance(fact.notification.audience, Everyone) else "expression"
+        self._audience.observe((kind,), sum(fact.counts.values()))
+
+    def _properties_missing_in(self, fact: PropertiesMissing) -> None:
+        self._properties_missing.labels(fact.notification.hub, fact.platform.value).inc()
+
+    def _page_answered(self, fact: PageAnswered) -> None:
+        """Deadlines that passed are `timeout` here; the wire contract knows them as unreachable."""
+        platform = fact.platform.value
+        counts = Counter(timeout=fact.timed_out, unreachable=-fact.timed_out)
+        for outcome, count in fact.outcomes.items():
+            counts[DELIVERY_LABELS[outcome]] += count
+        for label, count in counts.items():
+            self._deliveries.labels(fact.hub, platform, label).inc(count)
+        self._request_seconds.observe((platform,), fact.seconds, sum(fact.outcomes.values()))
+
+    def _pushes_ended(self, fact: PushesEnded) -> None:
+        succeeded = fact.outcomes.get(OutcomeName.SUCCESS)
+        if succeeded:
+            self._end_to_end.observe((fact.platform.value,), fact.seconds, succeeded)
+
+    def _pushes_retried(self, fact: PushesRetried) -> None:
+        for outcome, count in fact.outcomes.items():
+            self._retries.labels(fact.platform.value, DELIVERY_LABELS[outcome]).inc(count)
+
+    def _remote_answered(self, fact: RemoteAnswered) -> None:
+        outcome = DELIVERY_LABELS[fact.outcome]
+        self._handovers.labels(fact.notification.hub, outcome).inc()
+        if fact.due_at is not None:
+            self._retries.labels(REMOTE, outcome).inc()
+
+    def _notification_unreached(self, fact: NotificationUnreached) -> None:
+        self._unreached.labels(fact.notification.hub, fact.why.value).inc()
+
+    def _notifications_ended(self, fact: NotificationsEnded) -> None:
+        for (hub, state), count in fact.counts.items():
+            self._notifications.labels(hub, ENDED[state]).inc(count)

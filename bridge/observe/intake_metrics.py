@@ -1,0 +1,144 @@
+"""What is counted of messages, sources, rules and dead letters."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from bridge.observe.facts import EventOutcome, EventsStored, MessagesGivenUp, SourceChanged, SourceState, SourceStatus
+from bridge.observe.metric_set import MetricSet, Named
+from bridge.observe.telemetry import Takes
+from hub.acceptance import DeadLetter
+from hub.facts import DeadLettersStored
+
+MAX_RULES = 200
+"""Rules with series of their own; the others share `_other`."""
+
+MAX_DEAD_LETTER_RULES = 100
+"""Rules with dead-letter series of their own, the first by name; each has them for each of its sources."""
+
+OTHER = "_other"
+NONE = "_none"
+"""The label `rule` of a dead letter that is no rule's."""
+
+INGEST = {
+    EventOutcome.ACCEPTED: "accepted",
+    EventOutcome.SUPPRESSED: "duplicate",
+    EventOutcome.DEAD_LETTER: "malformed",
+    EventOutcome.NO_MATCH: "filtered",
+}
+"""The label `outcome` of `pushbridge_ingest_messages_total`, by an event's end."""
+
+
+class IntakeMetrics:
+    """Rules beyond a bound share one series, so that the number of series has one too."""
+
+    def __init__(self, metrics: MetricSet) -> None:
+        counter, gauge = metrics.counter, metrics.gauge
+        self._rules: frozenset[str] = frozenset()
+        self._dead_letter_rules: frozenset[str] = frozenset()
+        self._rebuilds_counted: dict[str, int] = {}
+        self._ingest = counter(
+            "ingest_messages",
+            "Messages taken, by what became of them.",
+            source=Named.SOURCES,
+            outcome=INGEST.values(),
+        )
+        self._given_up = counter(
+            "ingest_messages_given_up",
+            "Messages that the broker took back before they were in the store; they come again.",
+            source=Named.SOURCES,
+        )
+        self._lag = gauge("ingest_lag_messages", "Messages that wait at the broker.", source=Named.SOURCES)
+        self._oldest_unacked = gauge(
+            "ingest_oldest_unacked_timestamp_seconds",
+            "When the oldest message not yet settled was taken, 0 when there is none.",
+            source=Named.SOURCES,
+        )
+        self._source_up = gauge(
+            "source_up",
+            "1 while messages of the source can flow, 0 while it connects, is refused or stalls.",
+            source=Named.SOURCES,
+        )
+        self._source_rebuilds = counter("source_rebuilds", "Connections of a source built again.", source=Named.SOURCES)
+        self._rule_evaluations = counter(
+            "rule_evaluations",
+            "Rules that matched, or could not be evaluated.",
+            rule=Named.RULES,
+            outcome=("match", "error"),
+        )
+        self._dead_letters = counter(
+            "dead_letters",
+            "Messages, or one rule's share of them, that ended as dead letters.",
+            source=(),
+            rule=(),
+            reason=(),
+        )
+        self.takes: Takes = {
+            EventsStored: self._events_stored,
+            MessagesGivenUp: self._messages_given_up,
+            SourceChanged: self._source_changed,
+            DeadLettersStored: self._dead_letters_stored,
+        }
+
+    def declare_rules(self, rules: Sequence[str]) -> Sequence[str]:
+        """Take over the rules of a configuration; returns the values of the label `rule`."""
+        self._rules = frozenset(sorted(rules)[:MAX_RULES])
+        return [OTHER, *sorted(self._rules)]
+
+    def declare_dead_letters(self, dead_letters: Sequence[tuple[str, str, str]]) -> None:
+        """Have a zero for each source, rule (empty: none) and reason of a dead letter that can happen."""
+        rules = sorted({rule for _, rule, _ in dead_letters if rule})
+        self._dead_letter_rules = frozenset(rules[:MAX_DEAD_LETTER_RULES])
+        for source, rule, reason in dead_letters:
+            self._dead_letters.labels(source, self._dead_letter_rule(rule), reason)
+
+    def set_sources(self, statuses: Sequence[SourceStatus]) -> None:
+        """Before a scrape."""
+        for status in statuses:
+            self._lag.labels(status.name).set(status.backlog or 0)
+            self._oldest_unacked.labels(status.name).set(status.unsettled_since)
+            self._source_up.labels(status.name).set(_is_up(status))
+
+    def _events_stored(self, fact: EventsStored) -> None:
+        fresh = [event for event in fact.events if event.outcome is not EventOutcome.SUPPRESSED]
+        taken = Counter((event.message.source, INGEST[event.outcome]) for event in fact.events)
+        matched = Counter(self._rule(rule) for event in fresh for rule in event.decision.matched)
+        failed = Counter(self._rule(rule) for event in fresh for rule in event.decision.errors)
+        for (source, outcome), count in taken.items():
+            self._ingest.labels(source, outcome).inc(count)
+        for outcome, rules in (("match", matched), ("error", failed)):
+            for rule, count in rules.items():
+                self._rule_evaluations.labels(rule, outcome).inc(count)
+        self._count_dead_letters(letter for event in fresh for letter in event.dead_letters)
+
+    def _dead_letters_stored(self, fact: DeadLettersStored) -> None:
+        self._count_dead_letters(fact.dead_letters)
+
+    def _count_dead_letters(self, dead_letters: Iterable[DeadLetter]) -> None:
+        for (source, rule, reason), count in Counter(
+            (letter.source, self._dead_letter_rule(letter.rule), letter.reason) for letter in dead_letters
+        ).items():
+            self._dead_letters.labels(source, rule, reason).inc(count)
+
+    def _messages_given_up(self, fact: MessagesGivenUp) -> None:
+        for source, count in Counter(event.message.source for event in fact.events).items():
+            self._given_up.labels(source).inc(count)
+
+    def _source_changed(self, fact: SourceChanged) -> None:
+        status = fact.status
+        self._source_up.labels(status.name).set(_is_up(status))
+        counted = self._rebuilds_counted.get(status.name, 0)
+        # A source that another configuration replaced counts from 0.
+        self._source_rebuilds.labels(status.name).inc(status.rebuilds - (counted if counted <= status.rebuilds else 0))
+        self._rebuilds_counted[status.name] = status.rebuilds
+
+    def _rule(self, name: str) -> str:
+        return name if name in self._rules else OTHER
+
+    def _dead_letter_rule(self, name: str) -> str:
+        if not name:
+            return NONE
+        return name if name in self._dead_letter_rules else OTHER
+
+
+def _is_up(status: SourceStatus) -> bool:
+    return status.ready and status.state is not SourceState.STOPPED

@@ -1,0 +1,54 @@
+"""What is counted of the process: its configuration, its listeners and their requests."""
+
+from prometheus_client import Info
+
+from bridge.observe.facts import ConfigurationApplied, ConfigurationRefused, ConnectionRefused, Limit, Started
+from bridge.observe.metric_set import REQUEST_SECONDS, MetricSet, values_of
+from bridge.observe.telemetry import Takes
+
+ADMIN_LISTENER, API_LISTENER = "bridge.http", "hub_api"
+"""The listeners, by the keys of their settings: the label `listener`."""
+
+
+class ProcessMetrics:
+    """The requests are counted by who answers them."""
+
+    def __init__(self, metrics: MetricSet, *, version: str) -> None:
+        counter, gauge, histogram = metrics.counter, metrics.gauge, metrics.histogram
+        self._version = version
+        self._build = Info(
+            "pushbridge_build", "What runs: version, revision and configuration.", registry=metrics.registry
+        )
+        self._build.info({"version": version, "revision": "", "config_hash": ""})
+        self._config_ok = gauge("config_last_reload_successful", "1 if the last configuration read was valid.")
+        self._config_at = gauge(
+            "config_last_reload_success_timestamp_seconds", "When a valid configuration was read last."
+        )
+        self.http_requests = counter("http_requests", "Requests answered.", route=(), method=(), code=())
+        self.http_seconds = histogram(
+            "http_request_duration_seconds", "Time to answer a request.", REQUEST_SECONDS, route=()
+        )
+        self.http_in_flight = gauge("http_requests_in_flight", "Requests being answered.")
+        self._connections_refused = counter(
+            "http_connections_refused",
+            "Connections over a limit of a listener: answered 503, or closed.",
+            listener=(ADMIN_LISTENER, API_LISTENER),
+            limit=values_of(Limit),
+        )
+        self.takes: Takes = {
+            ConnectionRefused: self._connection_refused,
+            Started: self._in_force,
+            ConfigurationApplied: self._in_force,
+            ConfigurationRefused: self._configuration_refused,
+        }
+
+    def _connection_refused(self, fact: ConnectionRefused) -> None:
+        self._connections_refused.labels(fact.listener, fact.limit.value).inc()
+
+    def _in_force(self, fact: Started | ConfigurationApplied) -> None:
+        self._build.info({"version": self._version, "revision": fact.revision, "config_hash": fact.config_hash})
+        self._config_ok.set(1)
+        self._config_at.set_to_current_time()
+
+    def _configuration_refused(self, fact: ConfigurationRefused) -> None:
+        self._config_ok.set(0)

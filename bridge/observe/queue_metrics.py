@@ -1,0 +1,74 @@
+"""What is counted of the queues and the store."""
+
+from collections.abc import Mapping
+
+from bridge.observe.metric_set import MetricSet, values_of
+from bridge.observe.telemetry import Takes
+from hub.facts import LeasesExpired, StoreFailed, WorkLeased
+from hub.store.base import QueueState
+from hub.store.health import OPERATIONS
+from hub.work import Lane
+
+_ENGINES = ("sqlite",)
+_STORE_OPERATIONS = sorted({*OPERATIONS.values()})
+_TRANSACTION = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+_WAIT = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0)
+
+
+class QueueMetrics:
+    """By queue and by operation of the store."""
+
+    def __init__(self, metrics: MetricSet) -> None:
+        counter, gauge, histogram = metrics.counter, metrics.gauge, metrics.histogram
+        lanes = values_of(Lane)
+        self._queue = gauge(
+            "queue_messages", "Notifications and pages that wait.", queue=lanes, state=("ready", "leased", "delayed")
+        )
+        self._queue_capacity = gauge("queue_capacity_messages", "How many may wait, over all queues.", queue=lanes)
+        self._queue_oldest = gauge(
+            "queue_oldest_ready_timestamp_seconds",
+            "Since when the oldest that is due has been due, 0 when none is.",
+            queue=lanes,
+        )
+        self._queue_wait = histogram(
+            "queue_wait_seconds", "From acceptance to the start of the work.", _WAIT, queue=lanes
+        )
+        self._claims = counter("queue_claims", "Pieces of work leased.", queue=lanes)
+        self._expirations = counter(
+            "queue_lease_expirations", "Leases that ran out, or were left by a dead process.", queue=lanes
+        )
+        self._store_errors = counter(
+            "store_errors", "Operations the store could not do.", engine=_ENGINES, op=_STORE_OPERATIONS
+        )
+        self._store_seconds = histogram(
+            "store_transaction_seconds", "Time of a transaction.", _TRANSACTION, engine=_ENGINES, op=("write",)
+        )
+        self.takes: Takes = {
+            WorkLeased: self._work_leased,
+            LeasesExpired: self._leases_expired,
+            StoreFailed: self._store_failed,
+        }
+
+    def transaction(self, operation: str, seconds: float) -> None:
+        """Called from the store's threads."""
+        self._store_seconds.observe(("sqlite", operation), seconds)
+
+    def set_queues(self, states: Mapping[Lane, QueueState], capacity: int) -> None:
+        """Before a scrape."""
+        for lane, state in states.items():
+            self._queue.labels(lane.value, "ready").set(state.ready)
+            self._queue.labels(lane.value, "leased").set(state.leased)
+            self._queue.labels(lane.value, "delayed").set(state.delayed)
+            self._queue_oldest.labels(lane.value).set(state.oldest_ready)
+            self._queue_capacity.labels(lane.value).set(capacity)
+
+    def _work_leased(self, fact: WorkLeased) -> None:
+        self._claims.labels(fact.lane.value).inc(fact.count)
+        for seconds in fact.waited:
+            self._queue_wait.observe((fact.lane.value,), seconds)
+
+    def _leases_expired(self, fact: LeasesExpired) -> None:
+        self._expirations.labels(fact.lane.value).inc(fact.count)
+
+    def _store_failed(self, fact: StoreFailed) -> None:
+        self._store_errors.labels("sqlite", fact.operation).inc()

@@ -1,0 +1,90 @@
+"""What the rest of the program knows of a connector: an entry, made in the connector's folder and listed in `table.py`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from connectors.base import Publisher, Source
+
+SettingsT = TypeVar("SettingsT", bound=BaseModel)
+PlaceT = TypeVar("PlaceT", bound=BaseModel)
+
+
+def _no() -> bool:
+    return False
+
+
+def _yes() -> bool:
+    return True
+
+
+def _never(_: BaseModel) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """Whether messages can be kept at the moment: a source with waiting senders asks before it takes a request in."""
+
+    store_fails: Callable[[], bool] = _no
+    has_room: Callable[[], bool] = _yes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetterRoute(Generic[SettingsT, PlaceT]):
+    """How the dead letters of a source go to a place of its own broker.
+
+    `place` is the class of what stands at `dead_letter.sources.NAME.KEY`, and `doc` says in one sentence what it is.
+    `destination` gives what the publisher routes by (`OutMessage.destination`).
+    """
+
+    doc: str
+    place: type[PlaceT]
+    make_publisher: Callable[[str, SettingsT, PlaceT], Publisher]
+    destination: Callable[[PlaceT], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connector(Generic[SettingsT]):
+    """One connector. Building an entry, a source or a publisher does no I/O and imports no broker client.
+
+    `key` is the connector's key in a source (`sources.NAME.KEY`), `title` the name that people read, and `doc` one
+    sentence for the reference. `old_keys` are earlier spellings of `key`, which stay accepted. `settings` is the class of
+    what stands at the key.
+
+    `meta` are the names that an event may have under `meta`, each with a sentence: they are `Message.properties`, and
+    `check` warns of rules that read others.
+    """
+
+    key: str
+    title: str
+    doc: str
+    settings: type[SettingsT]
+    make_source: Callable[[str, SettingsT, Capacity], Source]
+    meta: Mapping[str, str]
+    old_keys: tuple[str, ...] = ()
+
+    has_position: bool = False
+    """Whether each message has a `position`: a message that comes twice is then known as one without an id too."""
+
+    is_posted_to: bool = False
+    """Whether messages are requests to a path of the process's listener, whose senders wait for the answer.
+
+    The settings of such a connector have `path` and `auth`, and its source has `route()`.
+    """
+
+    keeps_dead_letters: bool = True
+    """Whether the broker has a dead-letter place of its own, for `Settlement.REJECT` (`native: true`)."""
+
+    dead_letters: DeadLetterRoute[SettingsT, Any] | None = None
+
+    brings_cloudevents: Callable[[SettingsT], bool] = _never
+    """Whether the settings say that bodies are CloudEvents; unless they do, only `decode.format` says so."""
+
+    main_setting: str = ""
+    """The setting that a text in the place of all settings is likely meant for."""
+
+    later: Mapping[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
+    """Keys that a later version will know, by the path of what they stand in, from the connector's key on."""

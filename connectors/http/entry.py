@@ -1,0 +1,36 @@
+"""HTTP in the table of connectors."""
+
+from collections.abc import Mapping
+
+from connectors.connector import Capacity, Connector
+from connectors.http.settings import HttpSettings
+from connectors.http.source import HttpSource
+
+META: Mapping[str, str] = {
+    "path": "The path that the request was posted to.",
+    "content_type": "The MIME type of the body; of an event in a batch, that of the event.",
+    "message_id": "The id from a header or the event itself, which identifies the event unless `map.id` does.",
+}
+
+
+def _source(name: str, settings: HttpSettings, capacity: Capacity) -> HttpSource:
+    return HttpSource(name, settings, store_fails=capacity.store_fails, has_room=capacity.has_room)
+
+
+def _brings_cloudevents(settings: HttpSettings) -> bool:
+    return settings.format == "cloudevents"
+
+
+HTTP = Connector(
+    key="http",
+    title="HTTP",
+    doc="Requests posted to a path of the process's listener: webhooks, CloudEvents, Event Grid.",
+    settings=HttpSettings,
+    make_source=_source,
+    meta=META,
+    is_posted_to=True,
+    keeps_dead_letters=False,
+    brings_cloudevents=_brings_cloudevents,
+    main_setting="path",
+    later={("auth",): ("entra",)},
+)

@@ -1,0 +1,22 @@
+"""Every connector, a line each: configuration, wiring, `check` and the reference find them here."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from connectors.connector import Connector
+from connectors.http.entry import HTTP
+from connectors.rabbitmq.entry import RABBITMQ
+from connectors.servicebus.entry import SERVICE_BUS
+
+CONNECTORS: Mapping[str, Connector[Any]] = {
+    connector.key: connector
+    for connector in (
+        RABBITMQ,
+        HTTP,
+        SERVICE_BUS,
+    )
+}
+"""By their keys."""
+
+LATER = ("kafka",)
+"""Keys of connectors that a later version will have."""

@@ -1,0 +1,386 @@
+"""The admin API of a running daemon: what it answers, to whom, and that its OpenAPI document says the same."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+from jsonschema import Draft202012Validator
+
+from bridge.admin.api.routes import OPERATIONS, routes
+from bridge.app import Daemon
+from hub.acceptance import DeadLetter, Ingest
+from hub.installation import Installation, Template
+from hub.notification import Platform
+from tests.bridge.examples import complaints, read
+from tests.hub.examples import installation, notification
+
+TOKEN = "canary-admin-token"
+CHANNEL = "canary-push-channel"
+HUB = "app"
+CONFIGURATION = """
+bridge: {{ http: {{ listen: "127.0.0.1:0"{token} }} }}
+hub_api: {{ listen: "127.0.0.1:0" }}
+sources:
+  hr:
+    http: {{ path: /in/hr }}
+    decode: {{ format: text, pattern: "(?P<who>.+) joined" }}
+    map: {{ id: "{{{{ data.who }}}}" }}
+hubs:
+  app:
+    platforms:
+      wns: {{ tenant: t, client_id: c, client_secret: canary-secret, token_url: "https://127.0.0.1:1/token" }}
+  spare: {{}}
+rules: [ {{ name: all, source: hr, push: {{ hub: app, to: "team:hr", with: {{ title: hello }} }} }} ]
+"""
+
+
+class Api:
+    """A client of the API that holds each answer against the document."""
+
+    def __init__(self, daemon: Daemon, http: httpx.AsyncClient, document: dict[str, Any]) -> None:
+        self.daemon = daemon
+        self.http = http
+        self.document = document
+
+    async def call(self, method: str, path: str, *, status: int = 200, **more: Any) -> Any:
+        """The JSON of an answer of that status, valid by the document."""
+        answer = await self.http.request(method, f"/api/v1{path}", **more)
+        assert answer.status_code == status, answer.text
+        media_type = answer.headers["content-type"]
+        schema = self._described(method, path)["responses"][str(status)]["content"][media_type]["schema"]
+        content = answer.json()
+        checked(content, schema, self.document)
+        assert not any(secret in answer.text for secret in (TOKEN, CHANNEL, "canary-secret", "canary value"))
+        assert answer.headers["cache-control"] == "no-store"
+        return content
+
+    async def get(self, path: str, *, status: int = 200, **query: Any) -> Any:
+        return await self.call("GET", path, status=status, params=query)
+
+    async def all_of(self, path: str, **query: Any) -> list[Any]:
+        """A whole list, part by part."""
+        items: list[Any] = []
+        while True:
+            part = await self.get(path, **query)
+            items += part["items"]
+            if part["next"] is None:
+                return items
+            query["cursor"] = part["next"]
+
+    def _described(self, method: str, path: str) -> dict[str, Any]:
+        found: list[dict[str, Any]] = [
+            operations[method.lower()]
+            for known, operations in sorted(self.document["paths"].items(), key=lambda item: item[0].count("{"))
+            if method.lower() in operations
+            and re.fullmatch(re.sub(r"\\{\w+\\}", ".+", re.escape(known)), f"/api/v1{path}")
+        ]
+        return found[0]
+
+
+def checked(content: object, schema: dict[str, Any], document: dict[str, Any]) -> None:
+    """Validate with the formats of times, with references into the document."""
+    whole = {**schema, "components": document["components"]}
+    Draft202012Validator(whole, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(content)
+
+
+@asynccontextmanager
+async def running(directory: Path, *, token: str | None = TOKEN) -> AsyncIterator[Api]:
+    text = CONFIGURATION.format(token="" if token is None else f", admin_token: {token}")
+    daemon = Daemon(read(directory, text), config="c.yaml", config_hash="abc")
+    headers = {} if token is None else {"authorization": f"Bearer {token}"}
+    url = "http://{}:{}"
+    async with daemon.running():
+        url = url.format(*daemon.admin.address)
+        async with httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=60) as http:
+            document = (await http.get("/api/v1/openapi.json")).raise_for_status().json()
+            yield Api(daemon, http, document)
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
+    async with running(tmp_path) as api:
+        yield api
+
+
+def phone(name: str, *tags: str, user: str | None = None) -> Installation:
+    return Installation(
+        id=name,
+        platform=Platform.WNS,
+        push_channel=f"{CHANNEL} of {name}",
+        user_id=user,
+        tags=tags,
+        templates={"t": Template(body="<toast><text>$(title)</text></toast>", headers={"X-WNS-Type": "wns/toast"})},
+        push_variables={"name": "canary value"},
+    )
+
+
+def letter(number: int, **changes: Any) -> DeadLetter:
+    given = {"source": "hr", "event_id": f"e{number}", "stage": "map", "reason": "map", "detail": "no id"}
+    return DeadLetter(**{**given, "body": b"body", **changes})
+
+
+async def keep(api: Api, *letters: DeadLetter) -> None:
+    await api.daemon.hub.store.accept([Ingest(source="hr", event_id="", dead_letters=letters)], lease=0, until=0)
+
+
+def test_every_route_is_in_the_document_and_nothing_else() -> None:
+    class Nothing:
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(name)
+
+    served = {route.path for route in routes(Nothing(), has_token=True)}
+    described = {f"/api/v1{operation.path}" for operation in OPERATIONS}
+    assert {path.replace(":path}", "}") for path in served} == described | {"/api/v1/openapi.json", "/api/v1/{rest}"}
+
+
+async def test_the_document_is_openapi_3_1_with_schemas_that_are_json_schemas(api: Api) -> None:
+    document = api.document
+    assert document["openapi"] == "3.1.0"
+    for schema in document["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+    references = set(re.findall(r'"#/components/schemas/(\w+)"', (await api.http.get("/api/v1/openapi.json")).text))
+    assert references <= document["components"]["schemas"].keys()
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            named = {parameter["name"] for parameter in operation["parameters"] if parameter["in"] == "path"}
+            assert named == set(re.findall(r"\{(\w+)\}", path))
+            assert operation["summary"].endswith(".")
+            for parameter in operation["parameters"]:
+                Draft202012Validator.check_schema(parameter["schema"])
+    names = [operation["operationId"] for operations in document["paths"].values() for operation in operations.values()]
+    assert len(names) == len(set(names))
+
+
+async def test_status_says_what_readiness_says_and_which_configuration_is_in_force(api: Api) -> None:
+    status = await api.get("/status")
+    assert (status["name"], status["ready"], status["rules"], status["sources"]) == ("pushbridge", True, 1, ["hr"])
+    assert (status["configuration"]["file"], status["configuration"]["hash"]) == ("c.yaml", "abc")
+    assert status["hubs"] == [
+        {"name": "app", "remote": False, "platforms": ["wns"]},
+        {"name": "spare", "remote": False, "platforms": []},
+    ]
+    assert {part["kind"] for part in status["parts"]} >= {"process", "store", "configuration", "source", "listener"}
+    readiness = (await api.http.get("/readyz")).text.splitlines()
+    assert set(readiness) <= {part["line"] for part in status["parts"]}
+    await api.daemon.apply(api.daemon.settings, config_hash="def")
+    assert (await api.get("/status"))["configuration"]["hash"] == "def"
+
+
+async def test_events_are_listed_newest_first_and_shown_with_what_became_of_them(api: Api) -> None:
+    for who in ("ann", "bob", "ann", "?"):
+        body = "no such line" if who == "?" else f"{who} joined"
+        while (await api.http.post("/in/hr", content=body)).status_code == 503:
+            await asyncio.sleep(0.01)
+    events = await api.all_of("/events", limit=1)
+    assert [(event["id"], event["outcome"]) for event in events[-3:]] == [
+        ("ann", "suppressed"),
+        ("bob", "accepted"),
+        ("ann", "accepted"),
+    ]
+    assert [event["number"] for event in events] == sorted((event["number"] for event in events), reverse=True)
+    (bob,) = await api.all_of("/events", id="bob")
+    assert (bob["source"], bob["rules"], bob["notifications"]) == ("hr", ["all"], 1)
+    shown = await api.get(f"/events/{bob['number']}")
+    assert [one["expression"] for one in shown["notifications"]] == ["team:hr"]
+    assert await api.all_of("/events", source="nobody") == []
+    assert "none of the latest" in (await api.get("/events/4711", status=404))["detail"]
+    assert (await api.get("/events", status=400, cursor="WyJldmVudHMiLCJ4Il0="))["detail"].startswith("cursor: ")
+
+
+async def test_dead_letters_are_listed_shown_and_dropped_with_an_audit_row(api: Api) -> None:
+    hostile = letter(2, body=b"\xff\x00", headers={"authorization": "Bearer canary-admin-token", "priority": "5"})
+    await keep(api, letter(1), hostile, letter(3, source="bank", reason="decode"))
+    letters = await api.all_of("/dead-letters", limit=1)
+    assert [(one["event_id"], one["source"], one["size"]) for one in letters] == [
+        ("e3", "bank", 4),
+        ("e2", "hr", 2),
+        ("e1", "hr", 4),
+    ]
+    assert [one["event_id"] for one in await api.all_of("/dead-letters", reason="map", source="hr")] == ["e2", "e1"]
+    shown = await api.get(f"/dead-letters/{letters[2]['id']}")
+    assert (shown["body"], shown["body_base64"], shown["withheld"]) == ("body", None, "")
+    binary = await api.get(f"/dead-letters/{letters[1]['id']}")
+    assert (binary["body"], binary["body_base64"]) == (None, "/wA=")
+    assert binary["headers"] == {"authorization": "[removed]", "priority": "5"}
+    ids = [letters[0]["id"], letters[1]["id"], 4711]
+    answer = await api.call(
+        "POST", "/dead-letters/drop", json={"ids": [*ids, ids[0]]}, headers={"Pushbridge-Actor": "ann@desk"}
+    )
+    assert answer == {"dropped": ids[:2], "missing": [4711]}
+    assert [one["event_id"] for one in await api.all_of("/dead-letters")] == ["e1"]
+    for missing in (str(ids[0]), "x", "9" * 40):
+        assert "not found" in (await api.get(f"/dead-letters/{missing}", status=404))["detail"]
+    rows = await api.all_of("/audit", limit=1)
+    assert [(row["actor"], row["action"], row["target"]) for row in rows] == [
+        ("ann@desk", "dead_letter.drop", str(ids[1])),
+        ("ann@desk", "dead_letter.drop", str(ids[0])),
+    ]
+
+
+async def test_devices_are_found_by_id_user_and_tags(api: Api) -> None:
+    phones = [phone("a/1", "team:hr", user="ann"), phone("b", "team:hr", user="ann"), phone("ü ?", "vip", user="bob e")]
+    await api.daemon.hub.put_installations(HUB, [installation("z"), *phones])
+    found = await api.all_of("/hubs/APP/devices", limit=1)
+    assert [one["id"] for one in found] == ["a/1", "b", "z", "ü ?"]
+    assert found[0]["push_channel"].startswith("sha256:")
+    for query, expected in (
+        ({"user": "ann"}, ["a/1", "b"]),
+        ({"user": "bob e"}, ["ü ?"]),
+        ({"tag": "team:hr || vip"}, ["a/1", "b", "ü ?"]),
+        ({"tag": "vip", "user": "ann"}, []),
+    ):
+        assert [one["id"] for one in await api.all_of("/hubs/app/devices", limit=1, **query)] == expected
+    for one in phones:
+        shown = await api.get(f"/hubs/app/devices/{quote(one.id, safe='')}")
+        assert (shown["id"], shown["templates"], shown["push_variables"]) == (one.id, ["t"], ["name"])
+        assert {registration["template"] for registration in shown["registrations"]} == {None, "t"}
+    assert (await api.get("/hubs/app/devices", status=400, tag="team:hr &&"))["detail"].startswith("tag, column 11: ")
+    assert (await api.get("/hubs/nope/devices", status=404))["detail"] == "there is no hub 'nope'; there are app, spare"
+    assert "'c'" in (await api.get("/hubs/app/devices/c", status=404))["detail"]
+    first = await api.get("/hubs/app/devices", limit=1)
+    assert "cursor" in (await api.get("/hubs/app/devices", status=400, cursor=first["next"], tag="vip"))["detail"]
+
+
+async def test_a_send_reaches_the_store_with_its_actor_and_is_found_with_its_outcome(api: Api) -> None:
+    await api.daemon.hub.put_installations(HUB, [phone("b", "team:hr")])
+    later = datetime.now(UTC).isoformat()
+    native = {"platform": "wns", "payload": "<toast/>", "headers": {"X-WNS-Type": "wns/toast"}}
+    for body, audience, format_ in (
+        ({"device": "b", "properties": {"title": "hi", "n": 1}}, "$InstallationId:{b}", "template"),
+        ({"tags": "team:hr && !vip", "native": native}, "team:hr && !vip", "wns"),
+        ({"everyone": True, "properties": {}, "expires_at": later}, "everyone", "template"),
+    ):
+        sent = await api.call("POST", "/hubs/APP/notifications", status=201, json=body)
+        assert (sent["hub"], sent["audience"]) == ("app", audience)
+        kept = await api.get(f"/notifications/{sent['id']}")
+        assert (kept["hub"], kept["audience"], kept["format"]) == ("app", audience, format_)
+        (row,) = (await api.get("/audit", limit=1))["items"]
+        assert (row["actor"], row["action"], row["target"]) == ("admin", "notification.send", sent["id"])
+        assert audience in row["detail"]
+    listed = await api.all_of("/notifications", limit=1, hub="app")
+    assert [one["audience"] for one in listed] == ["everyone", "team:hr && !vip", "$InstallationId:{b}"]
+    assert await api.all_of("/notifications", event_id="none") == []
+    assert (await api.get("/notifications", status=400, state="Done"))["detail"].startswith("state: 'Done' is none")
+    assert "32 hexadecimal" in (await api.get("/notifications/7", status=404))["detail"]
+    assert "not found" in (await api.get(f"/notifications/{'0' * 32}", status=404))["detail"]
+
+
+@pytest.mark.parametrize(
+    "body, status, detail",
+    [
+        ({"properties": {}}, 400, "body: say to whom: one of device, tags and everyone"),
+        ({"everyone": True, "tags": "a", "properties": {}}, 400, "body: say to whom: one of device, tags and everyone"),
+        ({"everyone": True}, 400, "body: say what: one of properties and native"),
+        ({"everyone": "perhaps", "properties": {}}, 400, "body: everyone: input should be a valid boolean"),
+        ({"everyone": True, "properties": {}, "at": 1}, 400, "body: at: unknown; there are device, tags, everyone"),
+        ({"tags": "a && ", "properties": {}}, 400, "tags, column "),
+        ({"device": "nobody", "properties": {}}, 404, "device 'nobody' not found"),
+        ({"everyone": True, "native": {"platform": "palm", "payload": {}}}, 400, "native.platform: 'palm' is none"),
+        (
+            {"everyone": True, "native": {"platform": "apns", "payload": {}}},
+            400,
+            "the hub app has no credential for it",
+        ),
+        ({"everyone": True, "native": {"platform": "wns", "payload": "<"}}, 400, ""),
+        ([], 400, "body: "),
+    ],
+)
+async def test_a_send_that_cannot_be_is_a_problem_that_says_why(
+    api: Api, body: object, status: int, detail: str
+) -> None:
+    problem = await api.call("POST", "/hubs/app/notifications", status=status, json=body)
+    assert problem["detail"].startswith(detail)
+    assert (await api.get("/notifications"))["items"] == (await api.get("/audit"))["items"] == []
+
+
+async def test_what_the_http_of_a_request_gets_wrong_is_a_problem_too(api: Api) -> None:
+    for method, path, status, detail, more in (
+        ("GET", "/nothing", 404, "nothing is at /api/v1/nothing", {}),
+        ("DELETE", "/status", 405, "DELETE is not allowed here; GET is", {}),
+        ("GET", "/dead-letters/drop", 405, "GET is not allowed here; POST is", {}),
+        ("POST", "/dead-letters/drop", 400, "body: not JSON", {"content": b"{"}),
+        ("POST", "/dead-letters/drop", 413, "The body has more than", {"content": b"1" * 70_000}),
+        ("POST", "/dead-letters/drop", 400, "body: ids: ", {"json": {"ids": []}}),
+        (
+            "POST",
+            "/dead-letters/drop",
+            400,
+            "Pushbridge-Actor: ",
+            {"json": {"ids": [1]}, "headers": {"Pushbridge-Actor": "x" * 101}},
+        ),
+        ("GET", "/events?limit=501", 400, "query: limit: input should be less than or equal to 500", {}),
+        ("GET", "/events?sourec=hr", 400, "query: sourec: unknown; there are limit, cursor, source", {}),
+    ):
+        answer = await api.http.request(method, f"/api/v1{path}", **more)
+        problem = answer.json()
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+        assert (problem["status"], problem["type"]) == (status, "about:blank")
+        assert problem["detail"].startswith(detail)
+        checked(problem, {"$ref": "#/components/schemas/Problem"}, api.document)
+
+
+async def test_without_its_token_nobody_reads_or_changes(api: Api) -> None:
+    for headers in ({"authorization": ""}, {"authorization": "Bearer wrong"}):
+        for method, path in (("GET", "/status"), ("GET", "/openapi.json"), ("POST", "/dead-letters/drop")):
+            answer = await api.http.request(method, f"/api/v1{path}", headers=headers)
+            assert (answer.status_code, answer.json()["detail"]) == (401, "a token is needed")
+            assert answer.headers.get_list("www-authenticate")[0] == "Bearer"
+    other = await api.http.get("/api/v1/status", headers={"origin": "https://evil.example"})
+    assert (other.status_code, other.json()["detail"]) == (403, "not from another site")
+
+
+async def test_where_no_token_is_configured_this_machine_reads_and_changes_nothing(tmp_path: Path) -> None:
+    async with running(tmp_path, token=None) as api:
+        await keep(api, letter(1))
+        ((kept),) = (await api.get("/dead-letters"))["items"]
+        shown = await api.get(f"/dead-letters/{kept['id']}")
+        assert (shown["body"], shown["body_base64"]) == (None, None)
+        assert "bridge.http.admin_token" in shown["withheld"]
+        for path, body in (
+            ("/dead-letters/drop", {"ids": [kept["id"]]}),
+            ("/hubs/app/notifications", {"everyone": True, "properties": {}}),
+        ):
+            problem = await api.call("POST", path, status=403, json=body)
+            assert "set bridge.http.admin_token" in problem["detail"]
+        assert len((await api.get("/dead-letters"))["items"]) == 1
+        assert (await api.get("/notifications"))["items"] == []
+
+
+async def test_a_store_that_fails_is_a_problem_with_the_time_to_come_again(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await api.daemon.store.close()
+    answer = await api.http.get("/api/v1/dead-letters")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert answer.json()["detail"] == "the store cannot do it now: the store is closed"
+
+
+@pytest.mark.parametrize("path", ["/api/v1", "/api/v1/status", "/api/health"])
+def test_no_source_takes_a_path_of_the_api_and_its_authorization_away(tmp_path: Path, path: str) -> None:
+    (complaint,) = complaints(tmp_path, f"sources: {{ hr: {{ http: {{ path: {path}, format: cloudevents }} }} }}")
+    assert "this path is one of the process's own" in complaint
+
+
+async def test_requests_are_counted_by_their_route_whatever_ids_are_in_the_path(api: Api) -> None:
+    await api.get("/hubs/app/devices/c", status=404)
+    await api.http.get("/api/v1/what/ever")
+    metrics = (await api.http.get("/metrics")).text
+    for route in ("/api/v1/hubs/{hub}/devices/{id}", "/api/v1"):
+        assert re.search(rf'pushbridge_http_requests_total{{.*route="{re.escape(route)}".*}} 1', metrics)
+
+
+async def test_lists_of_ten_thousand_are_whole_and_each_part_is_as_large_as_asked(api: Api) -> None:
+    store = api.daemon.hub.store
+    await store.put_installations("spare", [installation(f"d{number:05}", "all") for number in range(10_000)])
+    for query in ({}, {"tag": "all"}):
+        found = await api.all_of("/hubs/spare/devices", limit=500, **query)
+        assert [one["id"] for one in found] == [f"d{number:05}" for number in range(10_000)]
+    await store.accept([Ingest(source="s", event_id="", notifications=[notification(hub="spare")])], lease=0, until=0)
+    assert len(await api.all_of("/notifications", hub="spare")) == 1

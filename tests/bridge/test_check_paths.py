@@ -1,0 +1,106 @@
+"""`check` of several files and directories, without secrets, and with warnings that fail."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from bridge.cli.main import app
+from bridge.config.load import check
+from bridge.config.watch import fingerprint
+
+SOURCES = (
+    "sources: { erp: { http: { path: /in/erp, auth: { bearer: '${env:TOKEN}' } }, map: { id: '{{ data.id }}' } } }\n"
+)
+HUBS = "hubs: { app: {} }\n"
+RULES = "rules: [ { name: NAME, push: { to: everyone, with: { title: a } } } ]\n"
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["check", *arguments], env={"TOKEN": None})
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Path:
+    """Rules of all environments, and what differs between them."""
+    for name in ("rules/bank", "rules/.git", "env"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "rules" / "hr.yaml").write_text(RULES.replace("NAME", "hr"))
+    (tmp_path / "rules" / "bank" / "debit.yml").write_text(RULES.replace("NAME", "debit"))
+    (tmp_path / "rules" / ".git" / "old.yaml").write_text("this: is not read")
+    for name in ("dev", "prod"):
+        (tmp_path / "env" / f"{name}.yaml").write_text(SOURCES + HUBS)
+    return tmp_path
+
+
+def test_several_paths_and_sub_directories_are_one_configuration(layout: Path) -> None:
+    paths = [layout / "env" / "dev.yaml", layout / "rules"]
+    settings, problems = check(paths, {"TOKEN": "t"})
+    assert settings is not None, problems
+    assert [rule.name for rule in settings.rules.rules] == ["hr", "debit"]
+    assert settings.directory == layout / "env"
+    before = fingerprint(paths)
+    (layout / "rules" / "bank" / "debit.yml").write_text(RULES.replace("NAME", "credit"))
+    assert fingerprint(paths) != before
+
+
+def test_a_file_that_is_named_twice_is_read_once(layout: Path) -> None:
+    settings, problems = check([layout / "env" / "dev.yaml", layout / "env" / "dev.yaml"], {"TOKEN": "t"})
+    assert settings is not None, problems
+
+
+def test_what_two_paths_say_is_a_mistake_that_names_both(layout: Path) -> None:
+    _, problems = check(layout, {"TOKEN": "t"})
+    found = [str(problem).replace(f"{layout}/", "") for problem in problems]
+    assert "env/prod.yaml:1:12: sources.erp: duplicate key (first at env/dev.yaml:1)" in found
+
+
+def test_without_secrets_what_they_fill_in_is_taken_for_right(layout: Path) -> None:
+    paths = [str(layout / "env" / "dev.yaml"), str(layout / "rules")]
+    assert run(*paths).exit_code == 1
+    assert run("--no-secrets", *paths).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        "bridge: { http: { connections: { max: '${env:MAX}' } } }",
+        "bridge: { log: { level: '${env:LEVEL}' }, shutdown: { drain: '${env:DRAIN}' } }",
+        "hubs: { a: { platforms: { fcm: { service_account: '${file:missing.json}' } } } }",
+        "hubs: { a: { remote: { connection_string: '${env:HUB}' } } }",
+    ],
+)
+def test_what_a_secret_has_to_look_like_is_not_asked(section: str, tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(section)
+    result = run("--no-secrets", str(file))
+    assert (result.exit_code, result.output.endswith("valid, as far as can be said without secrets\n")) == (0, True)
+
+
+def test_without_secrets_every_other_mistake_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("hubs: { a: { platforms: { fcm: { service_account: '${file:x}', endpiont: x } } } }")
+    result = run("--no-secrets", str(file))
+    assert result.exit_code == 1
+    assert "endpiont: unknown key" in result.output
+
+
+def test_a_warning_fails_when_it_is_to(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("sources: { erp: { http: { path: /in/erp } } }")
+    assert run(str(file)).exit_code == 0
+    assert run("--strict", str(file)).exit_code == 1
+
+
+def test_what_was_understood_is_shown_with_defaults_and_without_secrets(tmp_path: Path) -> None:
+    file, again = tmp_path / "c.yaml", tmp_path / "again.yaml"
+    file.write_text(
+        "sources: { erp: { http: { path: /in/erp, auth: { bearer: canary } }, map: { id: '{{ data.id | upper }}' } } }\n"
+        "hubs: { app: { access_policies: [ { name: all, rights: [Send, Manage], key: canary } ] } }\n" + RULES
+    )
+    shown = run("--show", str(file)).output
+    assert "canary" not in shown
+    assert "key: (secret)" in shown
+    assert "answer_timeout: 25s" in shown
+    again.write_text(shown)
+    assert run("--show", str(again)).output == shown

@@ -1,0 +1,205 @@
+"""The client commands against a running daemon: what they print for people and for scripts, and how they end."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from structlog.testing import capture_logs
+from typer.testing import CliRunner, Result
+
+from bridge.app import Daemon
+from bridge.cli.main import app
+from hub.acceptance import Ingest
+from hub.api.access import AccessPolicy, Right
+from hub.api.sas import authenticate
+from tests.bridge.examples import read
+from tests.bridge.test_admin_api import CONFIGURATION, TOKEN, letter, phone
+
+
+class Shell:
+    """Runs commands against one daemon."""
+
+    def __init__(self, daemon: Daemon, directory: Path) -> None:
+        self.daemon = daemon
+        self.url = "http://{}:{}".format(*daemon.admin.address)
+        self.token_file = directory / "token"
+        self.token_file.write_text(f"{TOKEN}\n")
+        self.environment = {"PUSHBRIDGE_URL": self.url, "PUSHBRIDGE_TOKEN_FILE": str(self.token_file)}
+
+    async def run(self, *arguments: str, code: int = 0, **environment: str) -> Result:
+        given = {**self.environment, **environment}
+        result = await asyncio.to_thread(
+            CliRunner().invoke, app, arguments, env={k: v or None for k, v in given.items()}
+        )
+        assert result.exit_code == code, result.output
+        return result
+
+    async def json(self, *arguments: str, code: int = 0) -> Any:
+        return json.loads((await self.run(*arguments, "--json", code=code)).stdout)
+
+    async def error(self, *arguments: str, code: int, **environment: str) -> str:
+        """What is said on stderr: one line, and nothing on stdout."""
+        result = await self.run(*arguments, code=code, **environment)
+        assert result.stdout == ""
+        assert result.stderr.startswith("pushbridge: ")
+        assert result.stderr.count("\n") == 1
+        return result.stderr.removeprefix("pushbridge: ").rstrip()
+
+
+@asynccontextmanager
+async def running(directory: Path) -> AsyncIterator[Shell]:
+    daemon = Daemon(read(directory, CONFIGURATION.format(token=f", admin_token: {TOKEN}")), config="c.yaml")
+    with capture_logs():
+        async with daemon.running():
+            yield Shell(daemon, directory)
+
+
+@pytest.fixture
+async def shell(tmp_path: Path) -> AsyncIterator[Shell]:
+    async with running(tmp_path) as shell:
+        yield shell
+
+
+async def test_status_is_a_table_for_people_and_json_for_scripts(shell: Shell) -> None:
+    printed = (await shell.run("status")).stdout
+    assert printed.startswith("pushbridge     ready, version ")
+    assert any(line.split()[:3] == ["source", "hr", "running"] for line in printed.splitlines())
+    assert (await shell.json("status"))["ready"] is True
+
+
+async def test_status_of_a_process_that_is_not_ready_ends_with_a_code_of_its_own(shell: Shell) -> None:
+    shell.daemon._stop.set()
+    assert "not ready" in (await shell.run("status", code=4)).stdout
+    assert (await shell.json("status", code=4))["ready"] is False
+
+
+async def test_events_are_listed_and_shown_and_cannot_command_the_terminal(shell: Shell) -> None:
+    async with httpx.AsyncClient(base_url=shell.url, trust_env=False) as client:
+        while (await client.post("/in/hr", content="[red]\x1b[31mann joined")).status_code == 503:
+            await asyncio.sleep(0.01)
+    printed = (await shell.run("events", "list", "--source", "hr")).stdout
+    assert "[red]�[31mann" in printed
+    assert "\x1b" not in printed
+    (event,) = await shell.json("events", "list", "--limit", "1")
+    shown = (await shell.run("events", "show", str(event["number"]))).stdout
+    assert "team:hr" in shown
+    assert (await shell.json("events", "show", str(event["number"])))["notifications"][0]["rule"] == "all"
+    assert "none of the latest" in await shell.error("events", "show", "4711", code=5)
+
+
+async def test_dead_letters_are_listed_shown_and_dropped(shell: Shell) -> None:
+    letters = [letter(number, source="ab"[number % 2]) for number in range(6)]
+    await shell.daemon.hub.store.accept([Ingest(source="", event_id="", dead_letters=letters)], lease=0, until=0)
+    assert "no id" in (await shell.run("dead-letters", "list")).stdout
+    listed = await shell.json("dead-letters", "list", "--limit", "600")
+    ids = [str(one["id"]) for one in listed]
+    assert len(ids) == 6
+    assert "body" in (await shell.run("dead-letters", "show", ids[0])).stdout
+    assert (await shell.json("dead-letters", "show", ids[0]))["body"] == "body"
+    assert (await shell.run("dead-letters", "drop", ids[0])).stdout == "1 dropped\n"
+    assert (await shell.run("dead-letters", "drop", ids[0], code=5)).stdout == f"0 dropped; not there: {ids[0]}\n"
+    assert (await shell.run("dead-letters", "drop", "--all", "--source", "a")).stdout == "3 dropped\n"
+    assert {one["source"] for one in await shell.json("dead-letters", "list")} == {"b"}
+    for wrong in ([], ["1", "--all"], ["1", "--source", "a"]):
+        assert "say which" in await shell.error("dead-letters", "drop", *wrong, code=2)
+    (row, *_) = (await shell.daemon.hub.store.audit(limit=1)).items
+    assert "@" in row.entry.actor
+
+
+async def test_devices_are_listed_and_shown(shell: Shell) -> None:
+    await shell.daemon.hub.put_installations("app", [phone("a/b", "vip", user="ann"), phone("c")])
+    assert "say --hub: there are app, spare" in await shell.error("devices", "list", code=2)
+    listed = await shell.json("devices", "list", "--hub", "app")
+    assert [one["id"] for one in listed] == ["a/b", "c"]
+    for chosen in (["--user", "ann"], ["--tag", "vip && !x"], ["--limit", "1"]):
+        assert [one["id"] for one in await shell.json("devices", "list", "--hub", "app", *chosen)] == ["a/b"]
+    assert "a/b" in (await shell.run("devices", "list", "--hub", "app")).stdout
+    shown = (await shell.run("devices", "show", "a/b", "--hub", "app")).stdout
+    assert "native" in shown
+    assert (await shell.json("devices", "show", "a/b", "--hub", "app"))["user_id"] == "ann"
+    assert "'x' not found" in await shell.error("devices", "show", "x", "--hub", "app", code=5)
+
+
+async def test_a_notification_is_sent_to_a_device_tags_or_everyone(shell: Shell, tmp_path: Path) -> None:
+    await shell.daemon.hub.put_installations("app", [phone("b", "vip")])
+    toast = tmp_path / "toast.xml"
+    toast.write_text("<toast/>")
+    native = ["--native", "wns", "--payload", str(toast), "--header", "X-WNS-Type=wns/toast"]
+    for arguments, audience, format_ in (
+        (["--device", "b", "--with", "title=a=b"], "$InstallationId:{b}", "template"),
+        (["--to", "vip && !x", *native], "vip && !x", "wns"),
+        (["--everyone", "--with", "title=x"], None, "template"),
+    ):
+        sent = (await shell.run("send", "--hub", "app", *arguments)).stdout.strip()
+        kept = await shell.daemon.hub.store.notification(sent)
+        assert (kept.audience, kept.format) == (audience, format_)
+    assert (await shell.json("send", "--hub", "app", "--to", "vip", "--with", "a=b"))["audience"] == "vip"
+    for wrong, said in (
+        (["--with", "a=b"], "say to whom"),
+        (["--to", "a", "--everyone", "--with", "a=b"], "say to whom"),
+        (["--to", "a"], "say what"),
+        (["--to", "a", "--native", "wns"], "say what"),
+        (["--to", "a", "--with", "ab"], "--with 'ab': write NAME=TEXT"),
+        (["--to", "a", "--native", "wns", "--payload", str(tmp_path / "none")], "cannot be read"),
+    ):
+        assert said in await shell.error("send", "--hub", "app", *wrong, code=2)
+    assert "column" in await shell.error("send", "--hub", "app", "--to", "a &&", "--with", "a=b", code=5)
+
+
+async def test_the_daemon_is_found_by_options_environment_or_configuration(shell: Shell, tmp_path: Path) -> None:
+    host, port = shell.daemon.admin.address
+    config = tmp_path / "found.yaml"
+    config.write_text(f'bridge: {{ http: {{ listen: "{host}:{port}", admin_token: {TOKEN} }} }}')
+    nowhere = {"PUSHBRIDGE_URL": "", "PUSHBRIDGE_TOKEN_FILE": ""}
+    await shell.run("status", "--config", str(config), code=0, **nowhere)
+    await shell.run("status", code=0, PUSHBRIDGE_CONFIG=str(config), **nowhere)
+    await shell.run("status", "--url", f"{shell.url}/", "--token-file", str(shell.token_file), code=0, **nowhere)
+    assert "wants its admin token" in await shell.error("status", code=5, PUSHBRIDGE_TOKEN_FILE="")
+    assert "no daemon answers at http://127.0.0.1:1: " in await shell.error(
+        "status", "--url", "http://127.0.0.1:1", code=3
+    )
+    for url in ("nonsense", "http://[::1"):
+        await shell.run("status", "--url", url, code=3 if url == "nonsense" else 2)
+    assert "cannot be read" in await shell.error("status", "--token-file", str(tmp_path / "none"), code=1)
+    config.write_text("brigde: {}")
+    assert "did you mean bridge?" in (await shell.run("status", "--config", str(config), code=1, **nowhere)).stderr
+
+
+HUBS = """
+hubs:
+  app: { access_policies: [ { name: Full, rights: [Send], key: only-here }, { name: Two, rights: [Send], key: k } ] }
+  other: {}
+"""
+
+
+def test_a_token_is_made_from_the_configuration_alone_and_the_hub_api_takes_it(tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(HUBS)
+
+    def made(*arguments: str) -> Result:
+        return CliRunner().invoke(app, ["token", "--config", str(config), "--hub", "APP", *arguments])
+
+    result = made("--policy", "Full", "--host", "push.example.com", "--lifetime", "2h")
+    assert result.exit_code == 0
+    policies = [AccessPolicy(name="Full", rights=frozenset([Right.SEND]), keys=["only-here"])]
+    asked = {"policies": policies, "hosts": ["push.example.com"], "path": "/app/messages"}
+    now = time.time()
+    authenticate(result.stdout.strip(), **asked, now=now + 7000)  # type: ignore[arg-type]
+    with pytest.raises(Exception, match="expired"):
+        authenticate(result.stdout.strip(), **asked, now=now + 7600)  # type: ignore[arg-type]
+    assert json.loads(made("--policy", "Full", "--json").stdout)["policy"] == "Full"
+    for arguments, said in (
+        ((), "say --policy: there are Full, Two"),
+        (("--policy", "None"), "say --policy: there are Full, Two"),
+        (("--policy", "Full", "--lifetime", "soon"), "--lifetime 'soon': write a time"),
+    ):
+        refused = made(*arguments)
+        assert (refused.exit_code, refused.stdout) == (2, "")
+        assert said in refused.stderr
+    assert CliRunner().invoke(app, ["token"], env={"PUSHBRIDGE_CONFIG": None}).exit_code == 2

@@ -1,0 +1,64 @@
+"""A large configuration is read in seconds and in little memory."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+HEAD = """
+sources: { erp: { amqp: { url: amqp://localhost/, queue: { name: erp } }, map: { id: "{{ data.id }}" } } }
+hubs: { main: {} }
+rules:
+"""
+
+_MEASURE = """
+import gc, resource, sys, time
+from pathlib import Path
+from bridge.config.load import check
+
+def used():
+    return time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+gc.disable()
+check(Path(sys.argv[1]))
+seconds, megabytes = used()
+settings, problems = check(Path(sys.argv[2]))
+assert settings is not None, problems
+print(len(settings.rules.rules), used()[0] - seconds, used()[1] - megabytes)
+"""
+
+
+def measured(rules: list[str], directory: Path) -> tuple[int, float, int]:
+    """How many rules are read, in how many seconds of CPU, and in how many MB beside all that is imported."""
+    small, large = directory / "small.yaml", directory / "large.yaml"
+    small.write_text(HEAD + rules[0])
+    large.write_text(HEAD + "".join(rules))
+    command = [sys.executable, "-c", _MEASURE, str(small), str(large)]
+    number, seconds, megabytes = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    return int(number), float(seconds), int(megabytes)
+
+
+def test_ten_thousand_rules_take_four_seconds_and_sixty_megabytes_at_most(tmp_path: Path) -> None:
+    rules = [
+        f"""
+  - name: late-{number}
+    match: {{ type: order.{number}, data: {{ state: open }} }}
+    push:
+      to: "customer:{{{{ data.customer }}}}"
+      with: {{ title: "Order {{{{ data.number }}}}", body: "It is {number % 100} days late" }}
+"""
+        for number in range(10_000)
+    ]
+    number, seconds, megabytes = measured(rules, tmp_path)
+    assert number == 10_000
+    assert seconds < 4
+    assert megabytes <= 60
+
+
+def test_rules_that_stop_are_not_compared_with_each_other_one_by_one(tmp_path: Path) -> None:
+    rules = [
+        f"  - {{ name: r{number}, match: {{ data: {{ customer: c{number}, n: {{ gte: 3 }} }} }}, stop: true }}\n"
+        for number in range(3_000)
+    ]
+    number, seconds, _ = measured(rules, tmp_path)
+    assert number == 3_000
+    assert seconds < 2

@@ -1,0 +1,112 @@
+"""The schema and the reference: they say what `check` takes, and every key is described."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from typer.testing import CliRunner
+
+from bridge.cli.main import app
+from bridge.config.keys import all_keys
+from bridge.config.reference import reference
+from bridge.config.schema import json_schema
+from rules.document import load_document
+from rules.language import DEFAULTS, PUSH, RULE
+from rules.problems import Problems
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted((Path(__file__).parent / "configs").glob("*.yaml"))
+SCHEMA = json_schema()
+
+
+def mistakes(document: Any) -> list[str]:
+    """Where the schema finds a document wrong."""
+    return [error.json_path for error in Draft202012Validator(SCHEMA).iter_errors(document)]
+
+
+def plain(file: Path) -> Any:
+    root = load_document(file, Problems(), {})
+    assert root is not None
+    return root.plain()
+
+
+def test_the_schema_is_one() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize("file", [ROOT / "examples.yaml", ROOT / "bridge" / "demo" / "demo.yaml"], ids=lambda f: f.name)
+def test_what_works_is_taken_by_the_schema(file: Path, tmp_path: Path) -> None:
+    assert mistakes(plain(file)) == []
+    switched_on = tmp_path / file.name
+    switched_on.write_text(file.read_text().replace("\n#>", "\n"))
+    assert mistakes(plain(switched_on)) == []
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda f: f.stem)
+def test_an_unknown_key_that_check_names_is_marked_in_an_editor_too(file: Path) -> None:
+    found = Path(file.with_suffix(".problems")).read_text()
+    unknown = re.findall(r":\d+: ([^ :]+): (?:unknown key|known, but not supported)", found)
+    marked = {error.message for error in _all_errors(plain(file))}
+    for key in unknown:
+        name = key.rpartition(".")[2]
+        assert any(repr(name) in message for message in marked), (key, marked)
+
+
+def _all_errors(document: Any) -> list[Any]:
+    errors = list(Draft202012Validator(SCHEMA).iter_errors(document))
+    for error in errors:
+        errors += error.context or ()
+    return errors
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"sources": {"a": {"http": {"pth": "/in/a"}}}},
+        {"bridge": {"store": {"max_pending": 0}}},
+        {"bridge": {"shutdown": {"drain": "20 seconds"}}},
+        {"delivery": {"max_in_flight": "many"}},
+        {"hubs": {"a": {"default": "yes"}}},
+        {"rules": [{"name": "r", "push": {"to": "x", "with": {"a": "b"}, "priority": "urgent"}}]},
+        {"rules": [{"name": "r", "push": {"with": {"a": "b"}}}]},
+        {"rules": [{"push": {"to": "x"}}]},
+        {"rules": {"name": "r"}},
+    ],
+)
+def test_a_mistake_of_form_is_marked(document: Any) -> None:
+    assert mistakes(document) != []
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"hubs": {"a": None}, "rules": None},
+        {"bridge": {"store": {"max_pending": "${env:MAX:-7}"}, "shutdown": {"drain": 5}}},
+        {"sources": {"a": {"http": {"path": "/in/a", "limits": {"body": "64KiB"}}}}},
+    ],
+)
+def test_what_check_takes_is_not_marked(document: Any) -> None:
+    assert mistakes(document) == []
+
+
+def test_every_key_is_described_in_a_sentence_of_more_than_its_own_words() -> None:
+    described = {key.path: key.says for key in all_keys()}
+    described |= {f"rules.{name}": key.says for name, key in {**DEFAULTS, **PUSH, **RULE}.items()}
+    small = {"a", "an", "the", "of", "is", "it", "its", "for", "to", "in", "or", "and", "as", "by", "with"}
+    for path, says in described.items():
+        own = set(re.split(r"[._\[\]]+", path.lower()))
+        words = {word.rstrip("s") for word in re.findall(r"[a-z]+", says.lower())} - small
+        assert len(words - {word.rstrip("s") for word in own}) >= 2, (path, says)
+        assert says.endswith("."), (path, says)
+
+
+def test_the_reference_in_docs_is_current() -> None:
+    assert (ROOT / "docs" / "configuration.md").read_text() == reference(), "run: make reference"
+
+
+def test_the_command_prints_both() -> None:
+    runner = CliRunner()
+    assert runner.invoke(app, ["schema"]).output.startswith('{\n  "$schema": "https://json-schema.org/draft/2020-12/')
+    assert runner.invoke(app, ["schema", "--reference"]).output == reference()

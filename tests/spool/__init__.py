@@ -1,0 +1,1 @@
+"""A made-up connector: each file of a directory is a message. Read `entry.py`."""

@@ -1,34 +1,73 @@
 """An event in, a decision out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from rules.decision import Decision, Failure, FailureReason, Intent
 from rules.errors import RenderError, TypeClashError, UnsafeTagError
 from rules.event import Event
+from rules.explain import NOWHERE, Explanation, FailedCondition, Place, RuleResult
 from rules.match.index import Index, Key
 from rules.match.patterns import MATCH_ALL, Match
+from rules.node import Mark
 from rules.push import PushPlan
+from rules.when import When
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule, compiled. `sources` None means every source; `push` None is a rule that only stops."""
+    """One rule, compiled. `sources` None means every source; `push` None is a rule that only stops.
+
+    `key` is its path in the configuration and `mark` its place there; `source_mark` is the place of its sources.
+    """
 
     name: str
     sources: frozenset[str] | None = None
     match: Match = MATCH_ALL
-    when: Callable[[Event], Any] | None = None
+    when: When | None = None
     push: PushPlan | None = None
     stop: bool = False
+    key: str = field(default="", compare=False)
+    mark: Mark = field(default=NOWHERE, compare=False, repr=False)
+    source_mark: Mark = field(default=NOWHERE, compare=False, repr=False)
 
     def matches(self, event: Event) -> bool:
         """Raises: TypeClashError, RenderError: the question has no answer for this event."""
         if self.sources is not None and event.origin not in self.sources:
             return False
-        return self.match.test(event) and (self.when is None or bool(self.when(event)))
+        return self.match.test(event) and (self.when is None or bool(self.when.evaluate(event)))
+
+    def explain(self, event: Event) -> Explanation:
+        """What becomes of this rule for an event, were no other rule there."""
+        condition = self._failed_condition(event)
+        if condition is not None:
+            return self._explanation(RuleResult.ERROR if condition.error else RuleResult.NOT_MATCHED, condition)
+        if self.push is None:
+            return self._explanation(RuleResult.STOPPED)
+        condition = self.push.explain(event, f"{self.key}.push")
+        return self._explanation(RuleResult.FIRED if condition is None else RuleResult.FAILED, condition)
+
+    def not_reached(self, stopped_by: str) -> Explanation:
+        """What is said of this rule where one above it ended the evaluation."""
+        return Explanation(rule=self.name, place=self._place, result=RuleResult.NOT_REACHED, stopped_by=stopped_by)
+
+    @property
+    def _place(self) -> Place:
+        return Place(self.key, self.mark)
+
+    def _explanation(self, result: RuleResult, condition: FailedCondition | None = None) -> Explanation:
+        return Explanation(rule=self.name, place=self._place, result=result, condition=condition)
+
+    def _failed_condition(self, event: Event) -> FailedCondition | None:
+        if self.sources is not None and event.origin not in self.sources:
+            return FailedCondition(
+                place=Place(f"{self.key}.source", self.source_mark),
+                wanted=" or ".join(sorted(self.sources)),
+                seen={"origin": event.origin},
+            )
+        failed = self.match.explain(event, f"{self.key}.match")
+        return self.when.explain(event) if failed is None and self.when is not None else failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +111,20 @@ class RuleSet:
             if rule.stop:
                 break
         return Decision(tuple(intents), tuple(failures), tuple(matched), tuple(errors))
+
+    def explain(self, event: Event) -> list[Explanation]:
+        """What becomes of each rule for an event, in their order: it fires, or the first condition that fails.
+
+        Each rule is asked by itself, without the index. Seen values are data of the event. Never raises.
+        """
+        explanations: list[Explanation] = []
+        stopped_by = ""
+        for rule in self.rules:
+            explanation = rule.not_reached(stopped_by) if stopped_by else rule.explain(event)
+            explanations.append(explanation)
+            if rule.stop and explanation.result in _MATCHED:
+                stopped_by = rule.name
+        return explanations
+
+
+_MATCHED = (RuleResult.FIRED, RuleResult.FAILED, RuleResult.STOPPED)

@@ -7,7 +7,17 @@ from typing import Any
 
 from rules.headers import with_headers
 
-MISSING = object()
+
+class _Missing:
+    """The type of MISSING, which has a name in explanations."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING = _Missing()
 """What reading an event gives where there is no value."""
 
 

@@ -9,10 +9,10 @@ common case.
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import lru_cache, reduce
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ from rules.advice.foreign import expression_cure
 from rules.errors import ExpressionError, MissingValueError, RenderError
 from rules.evaluation import COMPARING_TESTS, TESTS, Evaluate, Names, Path, constant_of, evaluator, path_of, path_reader
 from rules.event import MISSING
+from rules.explain import step_to
 from rules.filters import FILTERS
 from rules.text import rfc3339
 
@@ -86,31 +87,27 @@ class Expression:
     """A compiled expression; `path` is set when it is nothing but a path."""
 
     text: str
-    evaluate: Callable[[Any], Any]
+    evaluate: Callable[[Any], Any] = field(compare=False, repr=False)
     """The value for an event. Raises: RenderError, naming what is missing; null is a value, not missing."""
     path: Path | None = None
 
 
 def compile_expression(text: str, names: Names = EVENT_NAMES) -> Expression:
     """Compile one bare expression. Raises: ExpressionError."""
-    return _compiled_for_events(text) if names is EVENT_NAMES else _compiled_or_cured(text, names)
-
-
-@lru_cache(maxsize=4096)
-def _compiled_for_events(text: str) -> Expression:
-    """Rules say the same again and again: what they share is made once."""
-    return _compiled_or_cured(text, EVENT_NAMES)
-
-
-def _compiled_or_cured(text: str, names: Names) -> Expression:
     try:
-        return _compiled(text, names)
+        return _of_event(text) if names is EVENT_NAMES else _compiled(text, names)
     except ExpressionError as error:
         cure = expression_cure(text)
         error.hint = (
             "; ".join(filter(None, (error.hint, cure))) if error.hint.startswith("written") else cure or error.hint
         )
         raise
+
+
+@lru_cache(maxsize=4096)
+def _of_event(text: str) -> Expression:
+    """Rules written alike share their expressions: each is parsed once."""
+    return _compiled(text, EVENT_NAMES)
 
 
 def _compiled(text: str, names: Names) -> Expression:
@@ -305,6 +302,41 @@ def _lowered(message: str | None) -> str:
     """A message of Jinja as part of ours, without its offset: the column says that."""
     message = re.sub(r" at \d+$", "", message or "not an expression")
     return message[0].lower() + message[1:].rstrip(".")
+
+
+def conjuncts(text: str) -> Iterator[tuple[int, str]]:
+    """The conditions that `and` joins in an expression, each with its column; the expression itself, if none does.
+
+    `text` is one that was compiled.
+    """
+    if not isinstance(_parse(text), nodes.And):
+        yield _stripped(text, 0)
+        return
+    offset = begin = depth = 0
+    for _, kind, piece in _ENVIRONMENT.lexer.tokeniter(text, None, None, "variable"):
+        if kind == "operator":
+            depth += (piece in "([{") - (piece in ")]}")
+        elif kind == "name" and piece == "and" and depth == 0:
+            yield _stripped(text[begin:offset], begin)
+            begin = offset + len(piece)
+        offset += len(piece)
+    yield _stripped(text[begin:], begin)
+
+
+def _stripped(text: str, offset: int) -> tuple[int, str]:
+    return offset + len(text) - len(text.lstrip()) + 1, " ".join(text.split())
+
+
+def seen_by(text: str, event: Any) -> dict[str, Any]:
+    """What an expression reads of an event: the value at each of its paths, MISSING where there is none."""
+    seen: dict[str, Any] = {}
+    for path in readings_of(text).paths:
+        try:
+            value = path_reader(path, EVENT_NAMES)(event)
+        except RenderError:
+            value = MISSING
+        seen[reduce(step_to, path[1:], str(path[0]))] = value
+    return seen
 
 
 class Readings(NamedTuple):

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 from hub.notification import Platform, Priority
 from hub.tags import MaxTags
@@ -12,7 +11,6 @@ from rules import language
 from rules.audience import AudienceFor, compile_installation, compile_tags, compile_user, everyone
 from rules.engine import Rule, RuleSet
 from rules.errors import ExpressionError
-from rules.event import Event
 from rules.expressions import compile_expression
 from rules.match.patterns import MATCH_ALL, compile_match
 from rules.native import Native, compile_native
@@ -20,7 +18,9 @@ from rules.node import Mark, Node, RuleNodes
 from rules.problems import Problems, did_you_mean
 from rules.push import PushPlan
 from rules.reading import choice, complain, fields, flag, span, template, word, words
+from rules.render import Text, compile_text
 from rules.units import spelled
+from rules.when import When
 
 PLATFORMS: Mapping[str, Platform] = {"apns": Platform.APNS, "fcm": Platform.FCM, "wns": Platform.WNS}
 """The platforms by the names that a configuration uses."""
@@ -145,6 +145,9 @@ class RuleReader:
             when=self._when(entries["when"]) if "when" in entries else None,
             push=push,
             stop=stop is True,
+            key=node.key,
+            mark=node.mark,
+            source_mark=entries["source"].mark if "source" in entries else node.mark,
         )
 
     def _name(self, node: Node) -> str:
@@ -182,14 +185,14 @@ class RuleReader:
             hint = did_you_mean(name, known[kind], all_if_few=False) + others
             self._problems.add(nodes[0], f"{nodes[0].written!r} is not one of: {listed}", hint.removeprefix("; "))
 
-    def _when(self, node: Node) -> Callable[[Event], Any] | None:
+    def _when(self, node: Node) -> When | None:
         if isinstance(node.value, list):
             expression = " and ".join(item.written or "…" for item in node.value)
             self._problems.add(node, "expected a text", f"write one expression: {expression}")
             return None
         text = word(node, self._problems)
         try:
-            return None if text is None else compile_expression(text).evaluate
+            return None if text is None else When(compile_expression(text), node)
         except ExpressionError as error:
             complain(error, node, self._problems)
             return None
@@ -225,11 +228,13 @@ class RuleReader:
             rule=rule,
             hub=hub.lower(),  # as its section is from here on: names of hubs compare without case
             audience=audience,
+            to=self._audience_text(entries["to"]),
+            mark=node.mark,
             properties=properties,
             natives=natives,
             platforms=platforms,
             priority=priority or Priority.HIGH,
-            collapse=None if collapse is None else collapse.render,
+            collapse=collapse,
             ttl=ttl,
         )
 
@@ -289,6 +294,11 @@ class RuleReader:
             return None
         return self._compiled(node, lambda: compile_tags(text, scope.max_tags))
 
+    def _audience_text(self, node: Node) -> Text:
+        """The text of an audience that was compiled, which may stand below `user` or `installation`."""
+        inner = next(iter(node.value.values())) if isinstance(node.value, dict) else node
+        return compile_text(inner.written, mark=inner.mark)  # what was filled in may be secret
+
     def _service_audience(self, node: Node) -> AudienceFor | None:
         entries = fields(node, self._problems, language.AUDIENCE)
         if not entries and node.value:
@@ -309,11 +319,11 @@ class RuleReader:
             complain(error, node, self._problems)
             return None
 
-    def _properties(self, node: Node) -> tuple[tuple[str, Callable[[Event], str]], ...]:
+    def _properties(self, node: Node) -> tuple[tuple[str, Text], ...]:
         if not isinstance(node.value, dict):
             self._problems.add(node, "expected properties by name")
             return ()
-        properties: dict[str, tuple[str, Callable[[Event], str]]] = {}
+        properties: dict[str, tuple[str, Text]] = {}
         for name, entry in node.value.items():
             if name.casefold() in properties:
                 self._problems.add(entry, "names compare without case: this one is there twice", mark=entry.key_mark)
@@ -323,7 +333,7 @@ class RuleReader:
                 )
             text = template(entry, self._problems)
             if text is not None:
-                properties[name.casefold()] = (name, text.render)
+                properties[name.casefold()] = (name, text)
         return tuple(properties.values())
 
     def _natives(self, node: Node, scope: HubScope) -> tuple[Native, ...]:

@@ -1,14 +1,20 @@
 """`push`: what a rule that fired says, and to whom."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from hub.identity import digest_of, joined
 from hub.notification import Content, Notification, Platform, Priority, TemplateContent
 from rules.audience import AudienceFor
+from rules.errors import RenderError
 from rules.event import Event
+from rules.explain import NOWHERE, FailedCondition, Place
+from rules.expressions import seen_by
 from rules.native import Native
+from rules.node import Mark
+from rules.render import Text
 
 _GENERATION = ""
 """Would tell a replayed event from its first run; nothing is replayed under another id yet."""
@@ -21,12 +27,15 @@ class PushPlan:
     rule: str
     hub: str
     audience: AudienceFor
-    properties: tuple[tuple[str, Callable[[Event], str]], ...] | None
+    to: Text
+    """The audience as written, for explanations alone; `audience` is what fills it."""
+    properties: tuple[tuple[str, Text], ...] | None
     natives: tuple[Native, ...]
     platforms: frozenset[Platform] | None
     priority: Priority
-    collapse: Callable[[Event], str] | None
+    collapse: Text | None
     ttl: timedelta | None
+    mark: Mark = field(default=NOWHERE, compare=False, repr=False)
 
     def notifications(self, event: Event, *, now: datetime) -> list[Notification]:
         """One for the templates, one for each native payload; all or, when a text cannot be filled, none.
@@ -35,10 +44,10 @@ class PushPlan:
         """
         contents: list[Content] = []
         if self.properties is not None:
-            contents.append(TemplateContent(properties={name: render(event) for name, render in self.properties}))
+            contents.append(TemplateContent(properties={name: text.render(event) for name, text in self.properties}))
         contents += [native.content(event) for native in self.natives]
         audience = self.audience(event)
-        collapse_key = None if self.collapse is None else self.collapse(event)
+        collapse_key = None if self.collapse is None else self.collapse.render(event)
         expires_at = None if self.ttl is None else now + self.ttl
         return [
             Notification(
@@ -56,6 +65,34 @@ class PushPlan:
             )
             for content in contents
         ]
+
+    def explain(self, event: Event, key: str) -> FailedCondition | None:
+        """The first text that an event cannot fill, in the order of `notifications`; `key` is the path of the push."""
+        try:
+            self.notifications(event, now=event.time)
+        except RenderError as failure:
+            error = str(failure)
+        else:
+            return None
+        for name, text in self.properties or ():
+            if (failed := text.explain(event, f"{key}.with.{name}")) is not None:
+                return failed
+        for native in self.natives:
+            if not _can_make(native.content, event):
+                place = Place(f"{key}.native.{native.platform.value}", self.mark)
+                return FailedCondition(place=place, wanted="a payload without gaps", seen={}, error=error)
+        if not _can_make(self.audience, event):
+            seen = {path: value for hole in self.to.holes for path, value in seen_by(hole.text, event).items()}
+            return FailedCondition(place=Place(f"{key}.to", self.to.mark), wanted=str(self.to), seen=seen, error=error)
+        return None if self.collapse is None else self.collapse.explain(event, f"{key}.collapse")
+
+
+def _can_make(make: Callable[[Event], Any], event: Event) -> bool:
+    try:
+        make(event)
+    except RenderError:
+        return False
+    return True
 
 
 def notification_id(event: Event, rule: str, content: Content) -> str:

@@ -102,7 +102,7 @@ def template(node: Node, problems: Problems) -> Text | None:
     if text is None:
         return None
     try:
-        return compile_text(text)
+        return compile_text(text, mark=node.mark)
     except ExpressionError as error:
         complain(error, node, problems)
         return None

@@ -1,13 +1,15 @@
 """Text with values in it: `Order {{ data.orderNo }} is on its way`, compiled once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from rules.errors import ExpressionError, RenderError
 from rules.evaluation import Names
-from rules.expressions import EVENT_NAMES, Expression, compile_expression, split
+from rules.explain import NOWHERE, FailedCondition, Place
+from rules.expressions import EVENT_NAMES, Expression, compile_expression, seen_by, split
+from rules.node import Mark
 from rules.text import text_of
 
 MAX_TEXT = 65_536
@@ -21,8 +23,25 @@ class Text:
     """A text with holes; `pieces` are literals and expressions in turn, `render` fills it for an event."""
 
     pieces: tuple[Piece, ...]
-    render: Callable[[Any], str]
+    render: Callable[[Any], str] = field(compare=False, repr=False)
     """Raises: RenderError: a value is missing or null, or the text grew beyond MAX_TEXT; never half a text."""
+    mark: Mark = field(default=NOWHERE, compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return "".join(piece if isinstance(piece, str) else f"{{{{ {piece.text} }}}}" for piece in self.pieces)
+
+    def explain(self, event: Any, key: str) -> FailedCondition | None:
+        """The first hole that an event cannot fill; the text itself, where it grows too long. `key` is its path."""
+        try:
+            self.render(event)
+        except RenderError as failure:
+            error = str(failure)
+        else:
+            return None
+        hole = next((hole for hole in self.holes if not _can_fill(hole, event)), None)
+        wanted = str(self) if hole is None else f"{{{{ {hole.text} }}}}"
+        seen = {} if hole is None else seen_by(hole.text, event)
+        return FailedCondition(place=Place(key, self.mark), wanted=wanted, seen=seen, error=error)
 
     @property
     def constant(self) -> str | None:
@@ -35,18 +54,22 @@ class Text:
         return tuple(piece for piece in self.pieces if not isinstance(piece, str))
 
 
-def compile_text(text: str, names: Names = EVENT_NAMES) -> Text:
-    """Compile a text whose `{{ }}` may use `names`. Raises: ExpressionError, with the column in `text`."""
-    return _compiled_for_events(text) if names is EVENT_NAMES else _compiled(text, names)
+def compile_text(text: str, names: Names = EVENT_NAMES, mark: Mark = NOWHERE) -> Text:
+    """Compile a text, which stands at `mark` and whose `{{ }}` may use `names`.
+
+    Raises: ExpressionError, with the column in `text`.
+    """
+    pieces, render = _compiled_for_events(text) if names is EVENT_NAMES else _compiled(text, names)
+    return Text(pieces, render, mark)
 
 
 @lru_cache(maxsize=4096)
-def _compiled_for_events(text: str) -> Text:
+def _compiled_for_events(text: str) -> tuple[tuple[Piece, ...], Callable[[Any], str]]:
     """Rules say the same again and again: what they share is made once."""
     return _compiled(text, EVENT_NAMES)
 
 
-def _compiled(text: str, names: Names) -> Text:
+def _compiled(text: str, names: Names) -> tuple[tuple[Piece, ...], Callable[[Any], str]]:
     pieces: list[Piece] = []
     for offset, piece, is_hole in split(text):
         if not is_hole:
@@ -56,7 +79,15 @@ def _compiled(text: str, names: Names) -> Text:
             pieces.append(compile_expression(piece, names))
         except ExpressionError as error:
             raise ExpressionError(str(error), column=offset + error.column, hint=error.hint) from error
-    return Text(tuple(pieces), renderer(tuple(pieces)))
+    return tuple(pieces), renderer(tuple(pieces))
+
+
+def _can_fill(hole: Expression, event: Any) -> bool:
+    try:
+        _filler(hole, text_of)(event)
+    except RenderError:
+        return False
+    return True
 
 
 def renderer(pieces: tuple[Piece, ...], spell: Callable[[Any], str] = text_of) -> Callable[[Any], str]:

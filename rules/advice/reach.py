@@ -14,7 +14,7 @@ from hub.times import is_no_time, parse_time
 from rules.advice.foreign import placeholders
 from rules.errors import ExpressionError
 from rules.expressions import Expression, readings_of, split
-from rules.match.patterns import OPERATORS
+from rules.match.doubts import OPERATORS
 from rules.node import Node
 from rules.problems import Problems, did_you_mean
 from rules.render import Text
@@ -213,7 +213,7 @@ def _check_match(rule: Mapping[str, Node], sources: Mapping[str, Produced], prob
 def _asked(node: Node | None) -> Iterator[tuple[str, Node]]:
     """The fields that a pattern asks for, at the top and in the alternatives of a list."""
     match None if node is None else node.value:
-        case dict() as entries if entries.keys() <= OPERATORS.keys():
+        case dict() as entries if entries.keys() <= OPERATORS:
             for name in ("any", "all", "not"):
                 yield from _asked(entries.get(name))
         case dict() as entries:
@@ -268,7 +268,7 @@ def _shown(text: Text) -> str:
 def _can_match(node: Node, made: Text) -> bool:
     """Whether a text that `made` makes can match a pattern; in doubt it can."""
     if made.constant == "":  # an attribute that is empty is missing
-        return isinstance(node.value, dict) and (_asks_for_nothing(node) or not node.value.keys() <= OPERATORS.keys())
+        return isinstance(node.value, dict) and (_asks_for_nothing(node) or not node.value.keys() <= OPERATORS)
     match node.value:
         case str() as text:
             return _makes(made, text)
@@ -431,7 +431,7 @@ def _leaves_of(rule: Mapping[str, Node]) -> list[tuple[_Leaf, ...]]:
 
 
 def _leaves(node: Node, path: str) -> Iterator[tuple[_Leaf, ...]]:
-    if isinstance(node.value, dict) and node.value and not node.value.keys() <= OPERATORS.keys():
+    if isinstance(node.value, dict) and node.value and not node.value.keys() <= OPERATORS:
         for name, entry in node.value.items():
             yield from _leaves(entry, f"{path}\0{name}")
     elif node.value != {}:
@@ -458,7 +458,7 @@ def _names(node: Node) -> frozenset[str]:
 def _covers(before: Node, after: Node) -> bool:
     """Whether all that `after` matches, `before` matches too, as far as their forms say so."""
     match before.value, after.value:
-        case dict() as wide, dict() as narrow if wide.keys() <= OPERATORS.keys() or narrow.keys() <= OPERATORS.keys():
+        case dict() as wide, dict() as narrow if wide.keys() <= OPERATORS or narrow.keys() <= OPERATORS:
             return bool(before.plain() == after.plain())
         case dict() as wide, dict() as narrow:
             return all(name in narrow and _covers(entry, narrow[name]) for name, entry in wide.items())

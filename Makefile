@@ -4,19 +4,32 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS ?= 2
+IN_PARALLEL := --numprocesses=$(WORKERS) --dist=loadfile
+STAND_IN := tests/sandbox/servicebus
 
 .DEFAULT_GOAL := help
-.PHONY: help reference demo test lint types contracts bench check
+.PHONY: help reference demo test test-fast test-servicebus fuzz lint types contracts bench check
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed ## run the main job on embedded defaults, phones on a page
 	$(BIN)/pushbridge demo
 
 test: $(VENV)/.installed-dev ## install and start what the tests need, run them all
 	@deploy/servers.sh rabbitmq-server chromium
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(STAND_IN) --if-changed=$(VENV)/.servicebus-passed
+	$(BIN)/python -m pytest $(IN_PARALLEL) --ignore=$(STAND_IN)
+
+test-fast: $(VENV)/.installed-dev ## run the tests that need no broker, browser or process
+	$(BIN)/python -m pytest $(IN_PARALLEL) --fast
+
+test-servicebus: $(VENV)/.installed-dev ## run the tests of the Service Bus stand-in
+	$(BIN)/python -m pytest $(STAND_IN)
+
+fuzz: $(VENV)/.installed-dev ## run the property tests with many new examples
+	$(BIN)/python -m pytest $(IN_PARALLEL) --fast -m hypothesis --hypothesis-profile=fuzz --timeout=1800
 
 reference: $(VENV)/.installed-dev ## docs/configuration.md and docs/outcomes.md, from the code
 	$(VENV)/bin/pushbridge schema --reference > docs/configuration.md

@@ -3,17 +3,22 @@
 from asyncio.selector_events import BaseSelectorEventLoop
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import selection
 from tests.brokers import rabbitmq as backends
 from tests.brokers.rabbitmq import RabbitMq
 
-settings.register_profile("suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "suite", deadline=None, derandomize=True, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("fuzz", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
-"""A slow machine is no failure, and the same tree passes or fails each time; `--hypothesis-profile=default` explores."""
+"""A slow machine is no failure, and the same tree passes or fails each time; `make fuzz` explores."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -23,21 +28,58 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="auto",
         help="installed servers, containers, or whichever is there, installed first (default: auto)",
     )
+    parser.addoption("--fast", action="store_true", help="only what needs no broker, no browser and no process")
+    parser.addoption(
+        "--if-changed",
+        type=Path,
+        metavar="STAMP",
+        help="leave out the tests of the Service Bus stand-in if they passed with its files as they are, as STAMP says",
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs a Docker engine where none answers; `pytest_terminal_summary` says so."""
-    for_docker = [item for item in items if item.get_closest_marker("docker")]
-    if for_docker and not backends.docker_answers():
-        items[:] = [item for item in items if item not in for_docker]
-        config.hook.pytest_deselected(items=for_docker)
-        config.stash[_NOT_RUN] = [item.nodeid for item in for_docker]
+    """Leave out what cannot or need not run; `pytest_terminal_summary` says so."""
+    by_reason = selection.left_out(items, fast=config.option.fast, if_changed=config.option.if_changed)
+    out = {item for chosen in by_reason.values() for item in chosen}
+    items[:] = [item for item in items if item not in out]
+    config.hook.pytest_deselected(items=list(out))
+    config.stash[_NOT_RUN] = {
+        f"{file}: {count} that {reason}"
+        for reason, chosen in by_reason.items()
+        for file, count in Counter(item.nodeid.partition("::")[0] for item in chosen).items()
+    }
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Hand what was left out to the process that reports, and remember with which files all passed."""
+    not_run = session.config.stash.get(_NOT_RUN, set())
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["not_run"] = sorted(not_run)
+    stamp: Path | None = session.config.option.if_changed
+    if stamp is None:
+        return
+    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and not_run:
+        session.exitstatus = pytest.ExitCode.OK
+    elif exitstatus == pytest.ExitCode.OK:
+        stamp.write_text(selection.digest())
+
+
+class NotRunByWorkers:
+    """Collects what the workers of pytest-xdist left out."""
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        node.config.stash.setdefault(_NOT_RUN, set()).update(getattr(node, "workeroutput", {}).get("not_run", ()))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(NotRunByWorkers())
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    by_file = Counter(nodeid.partition("::")[0] for nodeid in config.stash.get(_NOT_RUN, []))
-    for file, count in by_file.items():
-        terminalreporter.write_line(f"NOT RUN {file}: {count} that need a Docker engine, and none answers")
+    not_run: set[str] = config.stash.get(_NOT_RUN, set())
+    for line in sorted(not_run):
+        terminalreporter.write_line(f"NOT RUN {line}")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -70,4 +112,4 @@ def rabbitmq(request: pytest.FixtureRequest) -> Iterator[RabbitMq]:
         yield broker
 
 
-_NOT_RUN = pytest.StashKey[list[str]]()
+_NOT_RUN = pytest.StashKey[set[str]]()

@@ -24,6 +24,8 @@ from tests.bridge.examples import passage_of, take
 from tests.bridge.test_console import HOSTILE, running
 from tests.hub.examples import notification
 
+pytestmark = pytest.mark.browser
+
 NOW = datetime(2027, 1, 15, 8, 0, tzinfo=UTC)
 SIZES = [(1600, 900), (1280, 900), (1024, 800), (768, 900), (390, 844), (320, 640)]
 UUID = "3f2b8c1e-9d47-4a5f-8b60-c1d2e3f4a5b6"

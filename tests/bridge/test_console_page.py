@@ -19,6 +19,8 @@ from tests.bridge.test_console import HOSTILE, post, running
 from tests.brokers.relay import Relay
 from tests.ports import free_ports
 
+pytestmark = pytest.mark.browser
+
 
 @pytest.fixture
 async def page(tmp_path: Path) -> AsyncIterator[Page]:

@@ -21,6 +21,8 @@ from tests.bridge.test_app import running as running_bench
 from tests.bridge.test_console import running
 from tests.hub.examples import notification
 
+pytestmark = pytest.mark.browser
+
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 TITLE = '{"title": "hello"}'
 NATIVE = '{"message": {"notification": {"title": "hello"}}}'

@@ -29,6 +29,8 @@ from sandbox.display import Shown
 from sandbox.phones import VirtualPhone
 from tests.bridge.demo_process import Running, finished_demo, finished_demo_of, running_demo
 
+pytestmark = pytest.mark.processes
+
 DEMO = Path(bridge.demo.__file__).parent / "demo.yaml"
 EXAMPLES = Path(bridge.demo.__file__).parents[2] / "examples.yaml"
 

@@ -5,6 +5,10 @@ import subprocess
 import sys
 from importlib.metadata import distribution, packages_distributions
 
+import pytest
+
+pytestmark = pytest.mark.processes
+
 PACKAGES = ("bridge", "connectors", "rules", "hub", "sandbox")
 
 IMPORT_ALL = """

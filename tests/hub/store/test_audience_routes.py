@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.installation import Installation
@@ -124,7 +124,6 @@ class Registry:
         )
 
 
-@settings(max_examples=300, deadline=None)
 @given(steps, audiences, contents, platform_choices, st.integers(0, 6))
 def test_any_expression_over_any_registry_finds_what_trying_each_registration_would(
     played: Sequence[Put | Delete | Die],

@@ -1,0 +1,66 @@
+"""Which tests a run leaves out, and why: each is told at the end of the run, none is skipped in silence."""
+
+import os
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from tests.brokers import rabbitmq as backends
+
+ROOT = Path(__file__).parent.parent
+STAND_IN = "tests/sandbox/servicebus"
+"""The tests of the Service Bus stand-in itself."""
+
+BEARING_ON_IT = ("sandbox", STAND_IN, "connectors/servicebus", "pyproject.toml")
+"""A change of these may change how the tests of the stand-in come out: they are its code, its users and its client."""
+
+NOT_FAST = ("tests/integration/", f"{STAND_IN}/", "tests/brokers/")
+
+
+def digest(root: Path = ROOT, paths: Iterable[str] = BEARING_ON_IT) -> str:
+    """Of the names and contents of all files under `paths` but for what Python caches."""
+    state = sha256()
+    for path in paths:
+        under = root / path
+        files = [under] if under.is_file() else (file for file in under.rglob("*") if file.is_file())
+        for file in sorted(files):
+            if "__pycache__" not in file.parts:
+                content = file.read_bytes()
+                state.update(f"{file.relative_to(root)}\0{len(content)}\0".encode() + content)
+    return state.hexdigest()
+
+
+def left_out(
+    items: Iterable[pytest.Item], *, fast: bool, if_changed: Path | None, environ: Mapping[str, str] = os.environ
+) -> dict[str, list[pytest.Item]]:
+    """The tests that this run leaves out, by reason.
+
+    `if_changed` holds the digest with which the tests of the stand-in last passed. With `PUSHBRIDGE_TESTS=all`, as CI
+    sets it, they run whatever it says.
+    """
+    items = list(items)
+    found: dict[str, list[pytest.Item]] = {}
+    if any(item.get_closest_marker("docker") for item in items) and not backends.docker_answers():
+        found["need a Docker engine, and none answers"] = [item for item in items if item.get_closest_marker("docker")]
+    if fast:
+        found["need a broker, a browser or processes: make test runs them"] = [
+            item for item in items if not is_fast(item)
+        ]
+    is_unchanged = if_changed is not None and if_changed.exists() and if_changed.read_text() == digest()
+    if is_unchanged and environ.get("PUSHBRIDGE_TESTS") != "all":
+        why = f"passed with the same {', '.join(BEARING_ON_IT)}: PUSHBRIDGE_TESTS=all runs them"
+        found[why] = [item for item in items if item.nodeid.startswith(f"{STAND_IN}/")]
+    seen: set[pytest.Item] = set()
+    for reason, chosen in found.items():
+        found[reason] = [item for item in chosen if item not in seen]
+        seen.update(chosen)
+    return {reason: chosen for reason, chosen in found.items() if chosen}
+
+
+def is_fast(item: pytest.Item) -> bool:
+    """Whether a test runs in this process alone."""
+    needs = {"rabbitmq"} & set(getattr(item, "fixturenames", ()))
+    markers = any(item.get_closest_marker(name) for name in ("browser", "processes", "docker"))
+    return not (needs or markers or item.nodeid.startswith(NOT_FAST))

@@ -11,6 +11,7 @@ from typing import Any
 from bridge.admin.console.phones import PhoneFeed
 from bridge.admin.health import Part
 from bridge.observe.recent import Entry, RecentEvents
+from hub.platforms.table import services
 
 SHOWN = 100
 """Events that a browser is told of at once, the latest ones: more than it shows."""
@@ -42,6 +43,11 @@ def phones_as_dict(phones: PhoneFeed | None) -> dict[str, Any]:
 def health_as_dict(parts: Sequence[Part]) -> dict[str, Any]:
     """How the parts of the process fare, as JSON types."""
     return {"health": [asdict(part) | {"detail": part.detail[:_MAX_DETAIL]} for part in parts]}
+
+
+def services_as_dict() -> dict[str, Any]:
+    """What people call each push service, by its platform."""
+    return {"services": {each.platform.value: each.title for each in services()}}
 
 
 class Viewer:
@@ -76,7 +82,7 @@ class Viewer:
         try:
             self._told_health = health_as_dict(self._health())
             events = trail_as_dict(self._trail, self._trail.entries()[-SHOWN:])
-            yield _message("snapshot", events | phones_as_dict(self._phones) | self._told_health)
+            yield _message("snapshot", services_as_dict() | events | phones_as_dict(self._phones) | self._told_health)
             silent_since = loop.time()
             while True:
                 await self._wait()

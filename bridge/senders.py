@@ -7,6 +7,7 @@ from hub.delivery.bulkhead import Destination
 from hub.delivery.remote_settings import RemoteSettings
 from hub.notification import Notification, Platform
 from hub.platforms.base import Sender
+from hub.platforms.table import traits_of
 
 
 def senders_of(hubs: Mapping[str, HubSettings]) -> dict[tuple[str, Platform], Sender]:
@@ -17,7 +18,7 @@ def senders_of(hubs: Mapping[str, HubSettings]) -> dict[tuple[str, Platform], Se
     senders: dict[tuple[str, Platform], Sender] = {}
     for name, hub in hubs.items():
         for platform, settings in hub.platforms.settings.items():
-            senders[name, platform] = settings.sender()
+            senders[name, platform] = traits_of(platform).sender(settings)
     return senders
 
 

@@ -2,13 +2,10 @@
 
 import re
 import ssl
-from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo
-
-from hub.platforms.base import Sender
 
 Secret = Annotated[SecretStr, Field(min_length=1)]
 
@@ -42,7 +39,7 @@ CaFile = Annotated[Path, AfterValidator(_roots)]
 """Trusted roots in PEM. A relative path begins at the configuration's directory, which is in the context of validation."""
 
 
-class PlatformSettings(BaseModel, ABC):
+class PlatformSettings(BaseModel):
     """What one hub has to know to push through one service: credentials first.
 
     Keys are tried when the settings are read, so that one that only looks like a key stops nothing later.
@@ -52,13 +49,6 @@ class PlatformSettings(BaseModel, ABC):
 
     ca_file: CaFile | None = None
     """Certificates to trust in place of the system's."""
-
-    @abstractmethod
-    def sender(self) -> Sender:
-        """A sender with these credentials; building it connects to nothing.
-
-        Its module is imported here: a process without credentials has neither libcurl nor cryptography in its memory.
-        """
 
     @property
     def roots(self) -> str | None:

@@ -11,6 +11,7 @@ from typing import Any
 from hub.errors import InvalidRequestError, TemplateError
 from hub.notification import NativeContent, Platform
 from hub.platforms.advice import Complaints, Written
+from hub.platforms.base import Sender
 from hub.platforms.hints import Hints
 from hub.platforms.settings import PlatformSettings
 from hub.platforms.xml_payload import xml_root
@@ -64,6 +65,14 @@ class Traits:
     hints: Hints = {}  # noqa: RUF012 - read only, as the attributes of all traits are
     wants_text: Callable[[tuple[str, ...]], bool] | None = None
     """Whether a value at a path of a JSON payload has to be a text, as its service refuses a number there."""
+
+    def sender(self, settings: Any) -> Sender:
+        """A sender with credentials of the class `settings`; building it connects to nothing.
+
+        It imports its module when it is called: a process without credentials has neither libcurl nor cryptography in
+        its memory.
+        """
+        raise NotImplementedError
 
     def push_channel(self, text: str) -> str:
         """The handle as it is stored and compared: one phone cannot be registered as two by its spelling.

@@ -2,18 +2,17 @@
 
 import orjson
 
+from hub.notification import Platform
 from hub.push import DELIVERED, PageVerdict, PushPage
 from tests.fakes.pushes import pushes_of
 from tests.pigeon.settings import PigeonSettings
-from tests.pigeon.traits import PigeonTraits
 
 
 class PigeonSender:
     """Pigeons of one ring."""
 
-    platform = PigeonTraits.platform
-
-    def __init__(self, settings: PigeonSettings) -> None:
+    def __init__(self, platform: Platform, settings: PigeonSettings) -> None:
+        self.platform = platform
         self._loft = settings.loft
 
     async def send(self, page: PushPage, *, deadline: float = 10.0) -> PageVerdict:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from hub.platforms.base import Sender
 from hub.platforms.settings import PlatformSettings, Secret
 
 
@@ -13,9 +12,3 @@ class PigeonSettings(PlatformSettings):
     """The ring that the pigeons of this hub wear."""
     loft: Path
     """The file where pigeons land."""
-
-    def sender(self) -> Sender:
-        """See `PlatformSettings.sender`."""
-        from tests.pigeon.sender import PigeonSender
-
-        return PigeonSender(self)

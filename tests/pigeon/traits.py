@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from hub.errors import InvalidRequestError
 from hub.notification import Platform
 from hub.platforms.advice import Complaints, Written
+from hub.platforms.base import Sender
 from hub.platforms.traits import Traits
+from tests.pigeon.sender import PigeonSender
 from tests.pigeon.settings import PigeonSettings
 
 
@@ -19,6 +21,10 @@ class PigeonTraits(Traits):
     wire_format = "pigeon"
     counts_element = "PigeonOutcomeCounts"
     header_prefix = "pigeon-"
+
+    def sender(self, settings: PigeonSettings) -> Sender:
+        """See `Traits.sender`."""
+        return PigeonSender(self.platform, settings)
 
     def push_channel(self, text: str) -> str:
         """See `Traits.push_channel`."""

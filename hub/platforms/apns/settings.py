@@ -5,7 +5,6 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from hub.platforms.base import Sender
 from hub.platforms.settings import PlatformSettings, Secret, Url
 
 HOSTS: Final = {"production": "https://api.push.apple.com", "sandbox": "https://api.sandbox.push.apple.com"}
@@ -52,9 +51,3 @@ class ApnsSettings(PlatformSettings):
     def origin(self) -> str:
         """Scheme and host of the service."""
         return self.endpoint or HOSTS[self.environment]
-
-    def sender(self) -> Sender:
-        """See `PlatformSettings.sender`."""
-        from hub.platforms.apns.sender import ApnsSender
-
-        return ApnsSender(self)

@@ -10,6 +10,7 @@ from hub.platforms.advice import Complaints, Written
 from hub.platforms.apns.advice import advise
 from hub.platforms.apns.hints import HINTS
 from hub.platforms.apns.settings import ApnsSettings
+from hub.platforms.base import Sender
 from hub.platforms.traits import Traits
 
 _TOKEN: Final = re.compile(r"(?:[0-9A-Fa-f]{2})+")
@@ -27,6 +28,12 @@ class ApnsTraits(Traits):
     header_prefix = "apns-"
     has_expiry = True
     hints = HINTS
+
+    def sender(self, settings: ApnsSettings) -> Sender:
+        """See `Traits.sender`."""
+        from hub.platforms.apns.sender import ApnsSender
+
+        return ApnsSender(settings)
 
     def push_channel(self, text: str) -> str:
         """See `Traits.push_channel`."""

@@ -6,7 +6,6 @@ from typing import Annotated, Final, Self
 import orjson
 from pydantic import AfterValidator, SecretStr
 
-from hub.platforms.base import Sender
 from hub.platforms.settings import PlatformSettings, Secret, Url
 
 ENDPOINT: Final = "https://fcm.googleapis.com"
@@ -68,9 +67,3 @@ class FcmSettings(PlatformSettings):
     def account(self) -> ServiceAccount:
         """The service account, read."""
         return ServiceAccount.from_json(self.service_account.get_secret_value())
-
-    def sender(self) -> Sender:
-        """See `PlatformSettings.sender`."""
-        from hub.platforms.fcm.sender import FcmSender
-
-        return FcmSender(self)

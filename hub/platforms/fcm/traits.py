@@ -5,6 +5,7 @@ from typing import Any
 
 from hub.notification import NativeContent, Platform
 from hub.platforms.advice import Complaints, Written
+from hub.platforms.base import Sender
 from hub.platforms.fcm.advice import advise
 from hub.platforms.fcm.body import is_fcm_text, v1_body
 from hub.platforms.fcm.settings import FcmSettings
@@ -26,6 +27,12 @@ class FcmTraits(Traits):
     payload_reference = "FCM HTTP v1, projects.messages.send"
     header_advice = "what FCM is told stands in message.android, .apns and .webpush"
     wants_text = staticmethod(is_fcm_text)
+
+    def sender(self, settings: FcmSettings) -> Sender:
+        """See `Traits.sender`."""
+        from hub.platforms.fcm.sender import FcmSender
+
+        return FcmSender(settings)
 
     def template_body(self, body: str, headers: Mapping[str, Any]) -> TemplateBody:
         """See `Traits.template_body`; the `message` around it may be missing."""

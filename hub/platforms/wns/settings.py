@@ -4,7 +4,6 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from hub.platforms.base import Sender
 from hub.platforms.settings import PlatformSettings, Secret, Url
 
 TOKEN_URL: Final = "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token"  # noqa: S105 - an address
@@ -37,9 +36,3 @@ class WnsSettings(PlatformSettings):
         """The hosts that a channel may be at; one that begins with a dot stands for all below it."""
         hosts = [host.removeprefix(".") for host in self.allowed_hosts]
         return (*hosts, *(f".{host}" for host in hosts))
-
-    def sender(self) -> Sender:
-        """See `PlatformSettings.sender`."""
-        from hub.platforms.wns.sender import WnsSender
-
-        return WnsSender(self)

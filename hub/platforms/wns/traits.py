@@ -7,6 +7,7 @@ from typing import Any
 from hub.errors import InvalidRequestError, TemplateError
 from hub.notification import NativeContent, Platform
 from hub.platforms.advice import Complaints, Written
+from hub.platforms.base import Sender
 from hub.platforms.traits import PayloadKind, TemplateBody, Traits, text_of
 from hub.platforms.wns.advice import advise
 from hub.platforms.wns.hints import HINTS
@@ -29,6 +30,12 @@ class WnsTraits(Traits):
     payload = PayloadKind.XML
     header_prefix = "X-WNS-"
     hints = HINTS
+
+    def sender(self, settings: WnsSettings) -> Sender:
+        """See `Traits.sender`."""
+        from hub.platforms.wns.sender import WnsSender
+
+        return WnsSender(settings)
 
     def push_channel(self, text: str) -> str:
         """See `Traits.push_channel`."""

@@ -25,7 +25,7 @@ TOKEN = "canary-admin-token"
 CHANNEL = "canary-push-channel"
 HUB = "app"
 CONFIGURATION = """
-bridge: {{ http: {{ listen: "127.0.0.1:0"{token} }} }}
+bridge: {{ revision: r7, http: {{ listen: "127.0.0.1:0"{token} }} }}
 hub_api: {{ listen: "127.0.0.1:0" }}
 sources:
   hr:
@@ -161,7 +161,8 @@ async def test_the_document_is_openapi_3_1_with_schemas_that_are_json_schemas(ap
 async def test_status_says_what_readiness_says_and_which_configuration_is_in_force(api: Api) -> None:
     status = await api.get("/status")
     assert (status["name"], status["ready"], status["rules"], status["sources"]) == ("pushbridge", True, 1, ["hr"])
-    assert (status["configuration"]["file"], status["configuration"]["hash"]) == ("c.yaml", "abc")
+    in_force = status["configuration"]
+    assert (in_force["file"], in_force["revision"], in_force["hash"]) == ("c.yaml", "r7", "abc")
     assert status["hubs"] == [
         {"name": "app", "remote": False, "platforms": ["wns"]},
         {"name": "spare", "remote": False, "platforms": []},

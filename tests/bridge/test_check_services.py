@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from hub.platforms import hints
-from hub.platforms.apns import traits as apns
+from hub.platforms.apns import payload as apns
+from hub.platforms.fcm import body as fcm
 from hub.platforms.fcm import hints as fcm_hints
-from hub.platforms.fcm import traits as fcm
-from hub.platforms.wns import traits as wns
+from hub.platforms.wns import payload as wns
 from rules.advice import services
 from tests.bridge.examples import complaints
 

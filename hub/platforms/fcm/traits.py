@@ -1,14 +1,12 @@
 """FCM as the rest of the house knows it (Firebase, "REST Resource: projects.messages")."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from hub.notification import NativeContent, Platform
 from hub.platforms.fcm.body import is_fcm_text, v1_body
 from hub.platforms.fcm.settings import FcmSettings
 from hub.platforms.traits import PayloadKind, TemplateBody, Traits, text_of
-
-MAX_PAYLOAD: Final = 4096  # bytes of keys and values
 
 
 class FcmTraits(Traits):

@@ -31,8 +31,8 @@ from hub.platforms.verdict_classes import (
     Meaning,
 )
 from hub.platforms.wns.hints import HINTS, MAX_TTL, wns_tag
+from hub.platforms.wns.payload import MAX_PAYLOAD, is_allowed, type_of
 from hub.platforms.wns.settings import WnsSettings
-from hub.platforms.wns.traits import MAX_PAYLOAD, is_allowed, type_of
 from hub.push import PageVerdict, PushGroup, PushPage, SendResult
 from hub.transport.answers import retry_after
 from hub.transport.client import Transport

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from hub.notification import Platform, Priority
 from hub.platforms.table import services
+from hub.spelling import did_you_mean
 from hub.tags import MaxTags
 from rules import language
 from rules.audience import AudienceFor, compile_installation, compile_tags, compile_user, everyone
@@ -16,7 +17,7 @@ from rules.expressions import compile_expression
 from rules.match.patterns import MATCH_ALL, compile_match
 from rules.native import Native, compile_native
 from rules.node import Mark, Node, RuleNodes
-from rules.problems import Problems, did_you_mean
+from rules.problems import Problems
 from rules.push import PushPlan
 from rules.reading import choice, complain, fields, flag, span, template, word, words
 from rules.render import Text, compile_text

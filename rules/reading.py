@@ -5,9 +5,10 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import TypeVar
 
+from hub.spelling import did_you_mean
 from rules.errors import ExpressionError
 from rules.node import Node
-from rules.problems import NOT_YET, Problems, did_you_mean
+from rules.problems import NOT_YET, Problems
 from rules.render import Text, compile_text
 from rules.units import duration, nearest_duration
 

@@ -19,13 +19,14 @@ from bridge.config.produced import produced_by
 from bridge.config.spellings import in_present_spelling
 from connectors.connector import Connector
 from connectors.table import CONNECTORS, LATER
+from hub.spelling import did_you_mean
 from rules.advice.reach import Produced, ReachCheck, check_map
 from rules.advice.services import check_native
 from rules.document import Paths, load_document
 from rules.engine import RuleSet
 from rules.loader import LATER_PLATFORMS, PLATFORMS, HubScope, RuleReader, Scope, rules_in
 from rules.node import Mark, Node
-from rules.problems import Problem, Problems, Severity, did_you_mean
+from rules.problems import Problem, Problems, Severity
 
 _LATER: Mapping[tuple[str, ...], tuple[str, ...]] = {
     (): ("registration", "sinks", "templates", "windows"),

@@ -308,6 +308,6 @@ async def test_dead_letters_can_be_seen_alone_with_their_reason(page: Page, tmp_
         await post(client, "nonsense")
         await page.open(str(client.base_url))
         await page.wait_for("document.querySelectorAll('#trail > li').length === 2")
-        await page.evaluate("document.querySelector('[data-end=dead_letter]').click()")
+        await page.evaluate("document.querySelector('[data-outcome=dead_letter]').click()")
         assert await page.evaluate(texts("#trail > li:not([hidden]) .end .chip")) == ["dead letter: decode"]
         assert await page.evaluate(texts("#filter [aria-pressed=true]")) == ["Dead letters"]

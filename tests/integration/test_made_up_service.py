@@ -104,6 +104,22 @@ def test_check_knows_its_keys_and_names_its_mistakes(tmp_path: Path) -> None:
     assert f"hubs.{HUB}.platforms.pigeon.ring: is empty" in said
 
 
+def test_check_names_what_the_service_refuses(tmp_path: Path) -> None:
+    mistaken = config(tmp_path)
+    mistaken["rules"][0]["push"]["native"]["pigeon"] = {
+        "payload": {"cargo": "brick"},
+        "headers": {"Pigeon-Hurry": "now"},
+    }
+    file = tmp_path / "pushbridge.yaml"
+    file.write_bytes(orjson.dumps(mistaken))
+    found = _check(file)
+    said = found.stdout + found.stderr
+    assert found.returncode != 0
+    native = "rules[0].push.native.pigeon"
+    assert f"{native}.payload.cargo: a pigeon carries no brick (write a letter)" in said
+    assert f"{native}.headers.Pigeon-Hurry: warning: no pigeon hurries (write pigeon-speed: fast)" in said
+
+
 def test_the_schema_and_the_reference_have_its_keys() -> None:
     schema = orjson.loads(_run("schema").stdout)
     assert "Credentials for Pigeon post;" in str(schema)

@@ -46,8 +46,9 @@ const rows = new Map() // of events, by number
 const devices = new Map() // by the phone's id
 const groups = new Map() // of the strip, by the kind of their parts
 let trouble = 0 // parts that do not work
+let configuration = '' // which one is in force
 let lastHeard = 0
-let shownEnd = ''
+let shownOutcome = ''
 let isPaused = false
 let isDrawing = false
 let pending = nothing() // told and not drawn yet
@@ -95,7 +96,8 @@ function put(element, text) {
 
 // Health
 
-function drawHealth(parts) {
+function drawStatus({ parts, configuration: inForce }) {
+  configuration = inForce.hash && `as ${inForce.hash}`
   const down = parts.filter((part) => !part.ok)
   const news = []
   let previous = null
@@ -148,7 +150,8 @@ function isStarting({ state, since }) {
 function headlineOf(words, parts, down) {
   if (words.isSingle) {
     const [part] = parts
-    if (part.kind === 'configuration') return part.ok ? `loaded ${moment(part.since)}` : 'last reload failed'
+    if (part.kind === 'configuration' && !part.ok) return 'last reload failed'
+    if (part.kind === 'configuration') return ['loaded', moment(part.since), configuration].filter(Boolean).join(' ')
     return part.ok ? 'ok' : part.state
   }
   if (!down.length) return `${parts.length.toLocaleString()} ok`
@@ -169,7 +172,7 @@ function lineOf(part) {
   const state = part.kind === 'configuration' ? 'the one before stays in force' : isSaid ? '' : STATES[part.state] ?? part.state
   const cause = [nameOf(part), state, part.detail, part.mistake].filter(Boolean).join(': ')
   const since = part.since && !part.ok ? `since ${moment(part.since)}` : ''
-  const until = part.until ? part.until * 1000 > Date.now() ? `until ${moment(part.until)}` : 'a few are tried now' : ''
+  const until = part.until ? new Date(part.until) > Date.now() ? `until ${moment(part.until)}` : 'a few are tried now' : ''
   return line([cause, since, until].filter(Boolean).join(', '), part.ok ? 'good' : 'bad')
 }
 
@@ -217,7 +220,7 @@ function insertRow(number, row) {
 function eventRow(event) {
   const { element, parts } = stamp('event')
   element.dataset.number = event.number
-  element.dataset.end = event.end
+  element.dataset.outcome = event.outcome
   put(parts.source, event.source)
   parts.time.textContent = clock(event.received_at, true)
   parts.time.dateTime = event.received_at
@@ -227,7 +230,7 @@ function eventRow(event) {
   const failed = event.dead_letters.map((letter) => endRow('dead_letter', letter))
   parts.ways.append(...ways, ...failed)
   if (event.more) parts.ways.append(endRow('', { detail: `and ${event.more.toLocaleString()} more` }))
-  if (!ways.length && !failed.length) parts.ways.append(endRow(event.end, event))
+  if (!ways.length && !failed.length) parts.ways.append(endRow(event.outcome, event))
   element.dataset.tone = worst([...parts.ways.children])
   return element
 }
@@ -287,7 +290,7 @@ function reasonOf({ reason, unreached, waits }) {
 function audienceOf({ targeted, schedule_at: at }, isRemote, isLater) {
   if (targeted) return targeted.toLocaleString()
   if (targeted === 0) return 'nobody'
-  return isRemote ? 'remote' : isLater ? `at ${moment(new Date(at) / 1000)}` : 'looking'
+  return isRemote ? 'remote' : isLater ? `at ${moment(at)}` : 'looking'
 }
 
 /** How an event, or one rule's share of it, ended before anybody was notified. */
@@ -306,7 +309,7 @@ function applyFilter() {
   let shown = 0
   for (const [number, row] of rows) {
     const event = events.get(number)
-    const isShown = !shownEnd || event.end === shownEnd || (shownEnd === 'dead_letter' && event.dead_letters.length > 0)
+    const isShown = !shownOutcome || event.outcome === shownOutcome || (shownOutcome === 'dead_letter' && event.dead_letters.length > 0)
     row.hidden = !isShown
     shown += isShown
   }
@@ -368,9 +371,9 @@ function clock(time, withSeconds = false) {
   return new Date(time).toLocaleTimeString([], options)
 }
 
-/** Of seconds since 1970: the time of today, or day and time. */
-function moment(seconds) {
-  const time = new Date(seconds * 1000)
+/** The time of today, or day and time. */
+function moment(at) {
+  const time = new Date(at)
   const isToday = time.toDateString() === new Date().toDateString()
   return isToday ? clock(time, true) : `${time.toLocaleDateString()} ${clock(time)}`
 }
@@ -387,9 +390,9 @@ function tick() {
 
 // The stream
 
-/** Health is drawn at once; the rest with the next frame, so that what nobody looks at is drawn once for all. */
+/** The status is drawn at once; the rest with the next frame, so that what nobody looks at is drawn once for all. */
 function draw(message, isAnew) {
-  if ('health' in message) drawHealth(message.health)
+  if ('status' in message) drawStatus(message.status)
   if (isAnew) pending = { ...nothing(), isAnew }
   pending.count = message.count
   if ('phones' in message) pending.phones = message.phones
@@ -438,7 +441,7 @@ function setConnection(state) {
 
 function setLost() {
   if (byId('connection').dataset.state === 'connection lost') return
-  const since = lastHeard ? `since ${moment(lastHeard / 1000)}: the page shows what was true then` : 'yet'
+  const since = lastHeard ? `since ${moment(lastHeard)}: the page shows what was true then` : 'yet'
   put(byId('lost'), `No word from the daemon ${since}. The page connects again by itself.`)
   setConnection('connection lost')
   announce(byId('lost').textContent)
@@ -478,8 +481,8 @@ function watch() {
 }
 
 byId('filter').addEventListener('click', ({ target }) => {
-  if (target.dataset.end === undefined) return
-  shownEnd = target.dataset.end
+  if (target.dataset.outcome === undefined) return
+  shownOutcome = target.dataset.outcome
   for (const button of byId('filter').children) button.setAttribute('aria-pressed', button === target)
   applyFilter()
 })

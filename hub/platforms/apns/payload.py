@@ -1,7 +1,4 @@
-"""Payloads of APNs: their limits, and what their push type puts into the headers.
-
-Standard behind it: Apple, "Sending notification requests to APNs".
-"""
+"""Payloads of APNs: how large they may be, and how what is in them goes (Apple, "Generating a remote notification")."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -23,7 +20,8 @@ TOPIC_SUFFIXES: Final[Mapping[str, str]] = {
 }
 """What `apns-push-type` puts behind the bundle id in `apns-topic`; types not named put nothing."""
 
-_SHOWN: Final = {"alert", "badge", "sound"}
+SHOWN: Final = frozenset({"alert", "badge", "sound"})
+"""Keys of `aps` that a phone shows or plays."""
 
 
 def is_silent(payload: bytes) -> bool:
@@ -35,4 +33,4 @@ def is_silent(payload: bytes) -> bool:
     except orjson.JSONDecodeError:
         return False
     aps = parsed.get("aps") if isinstance(parsed, dict) else None
-    return isinstance(aps, dict) and aps.get("content-available") == 1 and aps.keys().isdisjoint(_SHOWN)
+    return isinstance(aps, dict) and aps.get("content-available") == 1 and aps.keys().isdisjoint(SHOWN)

@@ -6,6 +6,8 @@ from typing import Final
 
 from hub.errors import InvalidRequestError
 from hub.notification import NativeContent, Platform
+from hub.platforms.advice import Complaints, Written
+from hub.platforms.apns.advice import advise
 from hub.platforms.apns.hints import HINTS
 from hub.platforms.apns.settings import ApnsSettings
 from hub.platforms.traits import Traits
@@ -39,3 +41,7 @@ class ApnsTraits(Traits):
             return content
         own = {"apns-priority": headers["x-apns-priority"], **content.headers}
         return NativeContent(platform=self.platform, payload=body, headers=own)
+
+    def advise(self, payload: Written, headers: Mapping[str, Written], complaints: Complaints) -> None:
+        """See `Traits.advise`."""
+        advise(payload, headers, complaints)

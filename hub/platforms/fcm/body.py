@@ -8,6 +8,7 @@ import orjson
 from hub.errors import InvalidRequestError
 
 MAX_PAYLOAD: Final = 4096  # bytes of keys and values
+
 TARGETS = ("token", "topic", "condition", "fid")
 _LEGACY_ROOT = {"data", "notification"}
 _NOTIFICATION = {"title", "body", "image"}

@@ -6,7 +6,9 @@ from typing import Any
 
 from hub.errors import InvalidRequestError, TemplateError
 from hub.notification import NativeContent, Platform
+from hub.platforms.advice import Complaints, Written
 from hub.platforms.traits import PayloadKind, TemplateBody, Traits, text_of
+from hub.platforms.wns.advice import advise
 from hub.platforms.wns.hints import HINTS
 from hub.platforms.wns.payload import TYPES, type_of
 from hub.platforms.wns.settings import WnsSettings
@@ -72,6 +74,10 @@ class WnsTraits(Traits):
         is_raw = kind.strip().lower() == "wns/raw"
         content_type = "application/octet-stream" if is_raw else "application/xml"
         return {**fields, "x-wns-type": kind, "content-type": content_type}
+
+    def advise(self, payload: Written, headers: Mapping[str, Written], complaints: Complaints) -> None:
+        """See `Traits.advise`."""
+        advise(payload, headers, complaints)
 
 
 def _type_said(headers: Mapping[str, str], body: bytes) -> str:

@@ -37,9 +37,10 @@ from hub.facts import (
 from hub.notification import Everyone, Notification, Platform
 from hub.observer import Observer
 from hub.push import PushPage
-from hub.store.base import Audience, PageResult, Target, Work
+from hub.store.base import Audience, PageResult, Work
 from hub.store.health import StoreHealth
 from hub.tags import matches, tag_key
+from hub.target import Target
 from hub.work import Lane
 
 _BATCH = 256

@@ -19,7 +19,8 @@ from hub.notification import Platform
 from hub.observer import Observer
 from hub.outcome import OutcomeName, Reaction
 from hub.push import PageVerdict, PushPage, SendResult
-from hub.store.base import Audience, PageResult, RetryPage, Target, Work
+from hub.store.base import Audience, PageResult, RetryPage, Work
+from hub.target import Target
 
 SATURATED = 0.25
 """Seconds until work is looked at again that found a service busy with as much as it is allowed."""

@@ -20,8 +20,9 @@ from hub.installation import Registration, Template
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import NotificationDetails, OutcomeName, Reaction, State
 from hub.push import PageVerdict, PushPage, SendResult, host_of
-from hub.store.base import PAGE_SIZE, Target
+from hub.store.base import PAGE_SIZE
 from hub.store.health import StoreHealth
+from hub.target import Target
 from hub.work import Lane
 from tests.fakes.clock import FakeClock
 from tests.fakes.observer import FakeObserver

@@ -58,7 +58,6 @@ from hub.delivery.retry import RetryPolicy
 from hub.engine import Hub
 from hub.errors import StoreError
 from hub.facts import Crashed, LeasesExpired
-from hub.notification import Platform
 from hub.store.health import HealthTiming
 from hub.store.seen import SeenWindow
 from hub.store.sqlite import SqliteStore
@@ -238,7 +237,7 @@ class Daemon:
             *source_parts(self._statuses),
             *listener_parts(filter(None, (self.admin, self.api))),
             *relay_parts(self._relay_troubles),
-            *push_parts(self.hub.bulkheads, _configured(self.settings)),
+            *push_parts(self.hub.bulkheads),
             *remote_parts(self.hub.remotes),
         ]
 
@@ -383,11 +382,6 @@ class Daemon:
         with suppress(StoreError):
             self.metrics.queue.set_queues(await self.hub.store.queue_states(), self.hub.max_pending)
             self.metrics.delivery.set_devices(await self.hub.store.registrations_by_platform())
-
-
-def _configured(settings: Settings) -> set[tuple[str, Platform]]:
-    """The push services that hubs have credentials for."""
-    return {(name, platform) for name, hub in settings.hubs.items() for platform in hub.platforms.configured}
 
 
 class _Names(TypedDict):

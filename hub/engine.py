@@ -20,7 +20,6 @@ from hub.notification import Notification, Platform
 from hub.observer import Observer
 from hub.outcome import NotificationDetails
 from hub.platforms.base import Sender
-from hub.platforms.no_credential import NoCredential
 from hub.push import PushPage, host_of
 from hub.store.base import AcceptanceResult, Store
 from hub.store.health import HealthTiming, StoreHealth, StoreTrouble
@@ -64,11 +63,13 @@ class Hub:
         self._max_in_flight = max_in_flight
         self._leaving: dict[asyncio.Task[None], Bulkhead[PushPage] | Bulkhead[Sequence[Notification]]] = {}
         self.bulkheads: dict[tuple[str, Platform], Bulkhead[PushPage]] = {}
+        self.without_credential: set[tuple[str, Platform]] = set()
         self.remotes: dict[str, Bulkhead[Sequence[Notification]]] = {}
         self._add(hubs, senders, remotes or {})
         self._dispatcher = Dispatcher(
             self.health,
             self.bulkheads,
+            without_credential=self.without_credential,
             remotes=self.remotes,
             observer=observer,
             policy=policy,
@@ -122,6 +123,7 @@ class Hub:
         leaving: list[Bulkhead[PushPage] | Bulkhead[Sequence[Notification]]] = [
             self.bulkheads.pop(key) for key in list(self.bulkheads) if key[0] in gone
         ]
+        self.without_credential -= {key for key in self.without_credential if key[0] in gone}
         leaving += [self.remotes.pop(hub) for hub in gone if hub in self.remotes]
         self._add(hubs, senders, remotes)
         for bulkhead in leaving:
@@ -138,7 +140,10 @@ class Hub:
     ) -> None:
         for hub in hubs:
             for platform in Platform.declared():
-                sender = senders.get((hub, platform)) or NoCredential(platform)
+                sender = senders.get((hub, platform))
+                if sender is None:
+                    self.without_credential.add((hub, platform))
+                    continue
                 listener = _Breaker(self._observer, hub, platform)
                 self.bulkheads[hub, platform] = Bulkhead(
                     sender,

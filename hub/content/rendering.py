@@ -15,7 +15,7 @@ from hub.installation import Template
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import OutcomeName, Reaction
 from hub.push import PushGroup, PushPage, SendResult
-from hub.store.base import StoredTemplate, Target
+from hub.target import StoredTemplate, Target
 
 TEMPLATES_KEPT = 4096
 _TOLD_KEPT = 4096

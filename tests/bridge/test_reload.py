@@ -164,7 +164,7 @@ async def test_a_hub_that_is_added_takes_registrations_at_once(daemon: Daemon, d
         (directory / "second.yaml").write_text(f"hubs: {{ second: {{ access_policies: [{policy}] }} }}")
         (directory / "base.yaml").write_text(BASE.replace("app: {}", "app: { default: true }"))
         assert await reload(daemon)
-        assert {hub for hub, _ in daemon.hub.bulkheads} == {"app", "second"}
+        assert {hub for hub, _ in daemon.hub.without_credential} == {"app", "second"}
 
 
 async def test_files_that_change_are_noticed(daemon: Daemon, directory: Path) -> None:
@@ -190,7 +190,7 @@ async def test_what_cannot_be_applied_leaves_the_old_configuration_in_force_and_
     assert await post(daemon, "/in/hr", "1") == 202
     assert daemon.trail.entries()[-1].rules == ("hr-rule",)
     assert await reload(daemon)
-    assert {hub for hub, _ in daemon.hub.bulkheads} == {"app", "second"}
+    assert {hub for hub, _ in daemon.hub.without_credential} == {"app", "second"}
     assert await post(daemon, "/in/hr", "2") == 202
     assert daemon.trail.entries()[-1].rules == ("other-rule",)
 

@@ -11,7 +11,7 @@ from hub.content.rendering import Rendering
 from hub.notification import NativeContent, Notification, Platform, Priority, TemplateContent
 from hub.outcome import OutcomeName
 from hub.push import SendResult
-from hub.store.base import StoredTemplate, Target
+from hub.target import StoredTemplate, Target
 from tests.fakes.pushes import Push, pushes_of
 from tests.hub.examples import notification
 

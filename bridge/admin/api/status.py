@@ -1,11 +1,17 @@
 """How the process fares: what `/readyz` says in lines, as data."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from importlib.metadata import version
 
-from bridge.admin.api.operation import Call, Model, Operation, instant, moment
+from bridge.admin.api.operation import Call, Management, Model, Operation, instant, moment
 from bridge.admin.health import Part, is_ready
+from bridge.observe.recent import shown
+
+_VERSION = version("pushbridge")
+
+_MAX_DETAIL = 300
+"""Characters told of the cause of a trouble."""
 
 
 class PartModel(Model):
@@ -24,9 +30,10 @@ class PartModel(Model):
 
 
 class Configuration(Model):
-    """What is in force: the file it was read from, the fingerprint of its content, and since when."""
+    """What is in force: the file it was read from, `bridge.revision`, the fingerprint of its content, and since when."""
 
     file: str
+    revision: str
     hash: str
     loaded_at: datetime
 
@@ -54,19 +61,24 @@ class Status(Model):
     parts: list[PartModel]
 
 
-def part_model(part: Part) -> PartModel:
+def _part_model(part: Part) -> PartModel:
+    part = replace(part, detail=shown(part.detail, _MAX_DETAIL), mistake=shown(part.mistake))
     times = {"since": moment(part.since), "until": moment(part.until)}
     return PartModel(**(asdict(part) | times), line=part.line)
 
 
-async def _status(call: Call) -> Status:
-    management, settings, parts = call.management, call.management.settings, call.management.health()
+def status_of(management: Management) -> Status:
+    """The whole process, as the API and the live stream of the console show it."""
+    settings, parts = management.settings, management.health()
     return Status(
         name=settings.bridge.name,
-        version=version("pushbridge"),
+        version=_VERSION,
         ready=is_ready(parts),
         configuration=Configuration(
-            file=management.config, hash=management.config_hash, loaded_at=instant(management.loaded_at)
+            file=management.config,
+            revision=settings.bridge.revision,
+            hash=management.config_hash,
+            loaded_at=instant(management.loaded_at),
         ),
         pending=management.hub.pending,
         max_pending=management.hub.max_pending,
@@ -80,8 +92,12 @@ async def _status(call: Call) -> Status:
             )
             for name, hub in settings.hubs.items()
         ],
-        parts=[part_model(part) for part in parts],
+        parts=[_part_model(part) for part in parts],
     )
+
+
+async def _status(call: Call) -> Status:
+    return status_of(call.management)
 
 
 OPERATIONS = (

@@ -51,7 +51,8 @@ class ListenError(BridgeError):
 class Listener(uvicorn.Server):
     """A uvicorn server inside our own loop: it starts when told, leaves signals alone and stops quickly.
 
-    Over the limits a connection is answered 503 or closed; requests for `always` are answered all the same. It accepts
+    Over the limits a connection is answered 503 or closed; requests for `always` are answered all the same. A client has
+    `request_time` seconds for each request. The listener accepts
     connections itself, because uvicorn counts one only after its TLS handshake, and who never begins one never.
     """
 
@@ -65,6 +66,7 @@ class Listener(uvicorn.Server):
         limits: ConnectionLimits = ConnectionLimits(),
         always: frozenset[str] = frozenset(),
         on_refused: Callable[[Limit], None] = lambda _: None,
+        request_time: float = REQUEST_TIME,
     ) -> None:
         super().__init__(
             uvicorn.Config(
@@ -94,6 +96,7 @@ class Listener(uvicorn.Server):
         """Where it listens; with port 0, once it is open, what the system chose."""
         self._listen = listen
         self._always = always
+        self._request_time = request_time
         self._serving: asyncio.Task[None] | None = None
         self._accepting: asyncio.Task[None] | None = None
         self._handshakes: set[asyncio.Task[None]] = set()
@@ -169,6 +172,7 @@ class Listener(uvicorn.Server):
         def protocol() -> asyncio.Protocol:
             made = _RequestTimeout(self.config, self.server_state, self.lifespan.state)
             made.head_time = head_time
+            made.request_time = self._request_time
             if standing is not Standing.ADMITTED:
                 made.app = _Refusing(made.app, self._always)
             made.on_lost = partial(self.admission.leave, address, standing)
@@ -261,6 +265,9 @@ class _RequestTimeout(H11Protocol):
     head_time = ConnectionLimits().head
     """Seconds until the end of a request's header, from the moment it, or its connection, began."""
 
+    request_time = REQUEST_TIME
+    """Seconds until the end of a request's body, from that moment."""
+
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
         size = self.config.h11_max_incomplete_event_size
@@ -305,7 +312,7 @@ class _RequestTimeout(H11Protocol):
         self.on_lost()
 
     def _wait(self) -> None:
-        self._patience = self.loop.call_later(REQUEST_TIME, self.transport.abort)
+        self._patience = self.loop.call_later(self.request_time, self.transport.abort)
 
     def _wait_no_more(self) -> None:
         if self._patience is not None:

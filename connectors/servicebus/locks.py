@@ -11,9 +11,6 @@ from azure.servicebus.exceptions import MessageAlreadySettled, MessageLockLostEr
 GONE = (MessageLockLostError, SessionLockLostError, MessageAlreadySettled)
 """What the SDK raises when the broker knows nothing of a lock any more: what became of the message is unknown."""
 
-TICK = 1.0
-"""Seconds between looks at what is due."""
-
 _AT_ONCE = 50
 """Renewals under way at a time."""
 
@@ -22,7 +19,7 @@ class Lock:
     """One lock at the broker, of a message or of a session, for as long as somebody here relies on it.
 
     Its end is told in the broker's time, which is taken to be ours. `renew` extends it and returns the new end; that
-    is done for `max_age` seconds after `touch` was last called.
+    is done for `max_age` seconds after `touch` was last called. `tick` is the time between two looks of the `Renewal`.
     """
 
     def __init__(
@@ -31,11 +28,13 @@ class Lock:
         renew: Callable[[], Awaitable[datetime]],
         *,
         max_age: float,
+        tick: float = 1.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._until = until.timestamp()
         self._renew = renew
         self._max_age = max_age
+        self._tick = tick
         self._clock = clock
         self._touched = clock()
         self._period = max(self._until - self._touched, 0.0)
@@ -58,7 +57,7 @@ class Lock:
 
     def is_due(self) -> bool:
         """Whether it is time to renew it: two thirds of it are over, and nobody has relied on it for too long."""
-        now, left = self._clock(), max(self._period / 3, 2 * TICK)
+        now, left = self._clock(), max(self._period / 3, 2 * self._tick)
         return not self._is_lost and self._until - now < left and now < self._touched + self._max_age
 
     async def renew(self) -> None:
@@ -74,13 +73,14 @@ class Lock:
 
 
 class Renewal:
-    """Renews the locks it holds while `run` runs.
+    """Renews the locks it holds while `run` runs, and looks for those that are due every `tick` seconds.
 
     The SDK has a renewer too: it takes a task for each message, gives up after 300 seconds unless told, and does not
     call back when a link is lost. This one is one task, and a lock is asked for its state where that matters.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, tick: float = 1.0) -> None:
+        self._tick = tick
         self._locks: dict[Lock, None] = {}
         self._gate = asyncio.Semaphore(_AT_ONCE)
 
@@ -95,7 +95,7 @@ class Renewal:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(self._tick)
             await self.renew_due()
 
     async def renew_due(self) -> None:

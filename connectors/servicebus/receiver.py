@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,20 +17,16 @@ from connectors.servicebus.client import translated
 from connectors.servicebus.envelope import content_is_ours
 from connectors.servicebus.locks import GONE, Lock, Renewal
 from connectors.servicebus.message import message_from
+from connectors.servicebus.timing import Timing
 
 MAX_REASON, MAX_DESCRIPTION = 1024, 4096
 """Bytes of a dead letter's reason and description; more could push a message over the size limit."""
 
-SETTLE_TIMEOUT = 20.0
-"""Seconds for an answer; the SDK itself waits a minute and then asks again in another way."""
-
-PROBE_TIMEOUT = 10.0
 PEEKED = 100
 """Messages that are looked at with one request."""
 
 _PEEKS = 10
 _CLOSE_TIMEOUT = 5.0
-_MAX_REQUESTS = 8000
 
 
 @dataclass(slots=True, eq=False)
@@ -49,11 +45,22 @@ class Receiver:
     Nor do they run beside settlements if it can be helped: they share one socket, and reading holds the lock of writing.
     """
 
-    def __init__(self, sdk: ServiceBusReceiver, *, source: str, max_lock_age: float, renewal: Renewal) -> None:
+    def __init__(
+        self,
+        sdk: ServiceBusReceiver,
+        *,
+        source: str,
+        max_lock_age: float,
+        renewal: Renewal,
+        timing: Timing,
+        max_requests: int,
+    ) -> None:
         self._sdk = sdk
         self._source = source
         self._max_lock_age = max_lock_age
         self._renewal = renewal
+        self._timing = timing
+        self._max_requests = max_requests
         self._session_lock: Lock | None = None
         self._appetite = FetchSizer()
         self._round_trip = 0.0
@@ -68,11 +75,8 @@ class Receiver:
 
     @property
     def is_worn(self) -> bool:
-        """Whether it is time for a new one.
-
-        The SDK grants the broker 10,000 answers to management requests, renewals among them, and never more.
-        """
-        return self._requests > _MAX_REQUESTS
+        """Whether it is time for a new one: renewals too are requests that count."""
+        return self._requests > self._max_requests
 
     @property
     def is_lost(self) -> bool:
@@ -86,7 +90,7 @@ class Receiver:
         session = self._sdk.session
         if session is not None:
             assert session.locked_until_utc is not None  # the broker told when it accepted
-            self._session_lock = Lock(session.locked_until_utc, session.renew_lock, max_age=self._max_lock_age)
+            self._session_lock = self._lock(session.locked_until_utc, session.renew_lock)
             self._renewal.hold(self._session_lock)
 
     @content_is_ours
@@ -102,7 +106,7 @@ class Receiver:
             if not received and self._session_lock is None:
                 # is the silence one? the SDK goes deaf without a word when the link of its authentication is detached
                 self._requests += 1
-                await self._sdk.peek_messages(max_message_count=1, timeout=PROBE_TIMEOUT)
+                await self._sdk.peek_messages(max_message_count=1, timeout=self._timing.probe)
         except Exception:
             self._is_broken = True
             raise
@@ -133,7 +137,7 @@ class Receiver:
         try:
             self._check()
             with translated(f"{self._source}: settling"):
-                await self._settle_all(ours, timeout=SETTLE_TIMEOUT)
+                await self._settle_all(ours, timeout=self._timing.settle)
         except SourceError:
             if self._session_lock is None:
                 raise
@@ -186,11 +190,14 @@ class Receiver:
         if lock is None:
             until = received.locked_until_utc
             assert until is not None  # with peek-lock it is there
-            lock = Lock(until, lambda: self._renew(received), max_age=self._max_lock_age)
+            lock = self._lock(until, lambda: self._renew(received))
             self._renewal.hold(lock)
         delivery = Delivery(self, received, lock)
         self._unsettled[delivery] = None
         return message_from(received, source=self._source, receipt=delivery, is_lost=lock.is_lost)
+
+    def _lock(self, until: datetime, renew: Callable[[], Awaitable[datetime]]) -> Lock:
+        return Lock(until, renew, max_age=self._max_lock_age, tick=self._timing.tick)
 
     def _forget(self, delivery: Delivery) -> None:
         self._unsettled.pop(delivery, None)

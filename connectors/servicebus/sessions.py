@@ -10,15 +10,7 @@ from connectors.errors import SourceError
 from connectors.servicebus.client import translated
 from connectors.servicebus.receiver import PEEKED, Receiver
 from connectors.servicebus.settings import Sessions
-
-TURN = 60.0
-"""Seconds after which a session that never goes idle makes place for others, which would else never be served."""
-
-FIRST_WAIT = 1.0
-"""Seconds that the first requests for a session wait, so that connecting soon knows whether they are answered."""
-
-_ANSWER_TIMEOUT = 15.0
-"""Seconds beyond its own waiting time after which a request for a session counts as lost."""
+from connectors.servicebus.timing import Timing
 
 
 class SessionWorkers:
@@ -26,7 +18,7 @@ class SessionWorkers:
 
     A worker takes the next available session, hands out what it brings, and asks for more of it only when all of that
     is settled: so messages of a session are taken to the store in order even where some are given back. It leaves the
-    session when that has been idle for a while, or after a minute of work, and takes the next one. Deferred messages
+    session when that has been idle for a while, or after its turn, and takes the next one. Deferred messages
     stay where they are.
 
     A session lock that is lost ends with its session only. Anything else that goes wrong ends all, and the next call
@@ -34,13 +26,21 @@ class SessionWorkers:
     """
 
     def __init__(
-        self, new_receiver: Callable[[float], Receiver], settings: Sessions, *, what: str, credit: int, max_wait: float
+        self,
+        new_receiver: Callable[[float], Receiver],
+        settings: Sessions,
+        *,
+        what: str,
+        credit: int,
+        max_wait: float,
+        timing: Timing,
     ) -> None:
         self._new_receiver = new_receiver
         self._settings = settings
         self._what = what
         self._share = max(1, credit // settings.concurrent)
         self._max_wait = max_wait
+        self._timing = timing
         self._tasks: list[asyncio.Task[None]] = []
         self._serving: set[Receiver] = set()
         self._arrived: list[Message] = []
@@ -115,7 +115,7 @@ class SessionWorkers:
             raise self._failure
 
     async def _work(self) -> None:
-        wait = FIRST_WAIT
+        wait = self._timing.first_wait
         try:
             while True:
                 receiver = self._new_receiver(wait)
@@ -136,7 +136,7 @@ class SessionWorkers:
         """Whether there is a session to be served. Raises: SourceError."""
         try:
             with translated(self._what):
-                async with asyncio.timeout(wait + _ANSWER_TIMEOUT):
+                async with asyncio.timeout(wait + self._timing.session_answer):
                     await receiver.open()
         except SourceError as error:
             if not isinstance(error.__cause__, OperationTimeoutError | SessionLockLostError):
@@ -149,7 +149,7 @@ class SessionWorkers:
     async def _serve(self, receiver: Receiver) -> None:
         """Hand out messages of one session until it is idle, lost, or has had its turn. Raises: SourceError."""
         loop = asyncio.get_running_loop()
-        end_of_turn = loop.time() + TURN
+        end_of_turn = loop.time() + self._timing.session_turn
         while loop.time() < end_of_turn:
             try:
                 with translated(self._what):

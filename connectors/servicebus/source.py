@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from connectors.base import Backlog, Disposition, Message
 from connectors.errors import NotConnectedError, TopologyError
 from connectors.servicebus.settings import ServiceBusSettings
+from connectors.servicebus.timing import Timing
 
 if TYPE_CHECKING:
     from connectors.servicebus.backlog import Counter
@@ -16,11 +17,8 @@ if TYPE_CHECKING:
     from connectors.servicebus.receiver import Delivery, Receiver
     from connectors.servicebus.sessions import SessionWorkers
 
-IDLE_WAIT = 1.0
-"""Seconds that `receive` waits for a first message."""
-
-BACKLOG_AGE = 5.0
-"""Seconds for which one count of the entity answers `backlog`."""
+MAX_REQUESTS = 8000
+"""Management requests after which a receiver is replaced: the SDK grants the broker 10,000 answers, and never more."""
 
 _NOT_CREATED = "it could not be created, or was deleted"
 
@@ -33,10 +31,19 @@ class ServiceBusSource:
     messages come when they are due; messages that somebody has deferred do not come.
     """
 
-    def __init__(self, name: str, settings: ServiceBusSettings) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: ServiceBusSettings,
+        *,
+        timing: Timing = Timing(),
+        max_requests: int = MAX_REQUESTS,
+    ) -> None:
         self.name = name
         self.notes: Sequence[str] = ()
         self._settings = settings
+        self._timing = timing
+        self._max_requests = max_requests
         self._client: Client | None = None
         self._renewal: Renewal | None = None
         self._renewing: asyncio.Task[None] | None = None
@@ -66,7 +73,7 @@ class ServiceBusSource:
                 if settings.create_if_missing is not None:
                     self.notes = await ensure(self._client.administration, settings, source=self.name)
                 self._counter = Counter(self._client, settings, self._look)
-                self._renewal = Renewal()
+                self._renewal = Renewal(tick=self._timing.tick)
                 self._renewing = asyncio.create_task(self._renewal.run())
                 if receive.sessions is None:
                     self._receiver = await self._open_receiver()
@@ -77,6 +84,7 @@ class ServiceBusSource:
                         what=what,
                         credit=receive.concurrency,
                         max_wait=receive.max_wait,
+                        timing=self._timing,
                     )
                     await self._workers.start()
         except TopologyError as error:
@@ -88,17 +96,17 @@ class ServiceBusSource:
 
     async def receive(self, limit: int) -> Sequence[Message]:
         if self._workers is not None:
-            return await self._workers.take(limit, IDLE_WAIT)
+            return await self._workers.take(limit, self._timing.idle_wait)
         if self._receiver is None:
             raise NotConnectedError(f"{self.name}: not connected")
         if not self._arrived:
             if self._pull is None:
                 room = min(limit, self._settings.receive.concurrency - self._receiver.unsettled)
                 if room <= 0:
-                    await asyncio.sleep(IDLE_WAIT)
+                    await asyncio.sleep(self._timing.idle_wait)
                     return []
                 self._pull = asyncio.create_task(self._next(room))
-            await asyncio.wait({self._pull}, timeout=IDLE_WAIT)
+            await asyncio.wait({self._pull}, timeout=self._timing.idle_wait)
             if not self._pull.done():
                 return []  # it is left standing
             pull, self._pull = self._pull, None
@@ -123,7 +131,7 @@ class ServiceBusSource:
         if self._counter is None:
             raise NotConnectedError(f"{self.name}: not connected")
         now = asyncio.get_running_loop().time()
-        if now - self._counted_at >= BACKLOG_AGE:
+        if now - self._counted_at >= self._timing.backlog_age:
             self._backlog = Backlog(messages=await self._counter.count())
             self._counted_at = now
         return self._backlog
@@ -189,4 +197,6 @@ class ServiceBusSource:
             source=self.name,
             max_lock_age=self._settings.receive.lock_renewal.max,
             renewal=self._renewal,
+            timing=self._timing,
+            max_requests=self._max_requests,
         )

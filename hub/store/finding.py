@@ -23,24 +23,31 @@ _TARGET_COLUMNS = (
 )
 
 
-def audience_of(connection: sqlite3.Connection, notification: Notification, *, now: float) -> Audience:
-    """Who the notification reaches now; by single registrations where few tags lead to all of them, else by bitmaps."""
+def audience_of(
+    connection: sqlite3.Connection, notification: Notification, *, now: float, max_candidates: int = FOLD_AT
+) -> Audience:
+    """Who the notification reaches now; by single registrations where few tags lead to all of them, else by bitmaps.
+
+    `max_candidates` bounds the registrations that are tried one by one.
+    """
     hub = known_hub_id(connection, notification.hub)
     if hub is None:
         is_for_all = isinstance(notification.audience, Everyone)
         return Audience(nobody=Unreached.NO_REGISTRATION if is_for_all else Unreached.NO_TAG)
-    audience = _audience_in(connection, hub, notification, now)
+    audience = _audience_in(connection, hub, notification, now, max_candidates)
     if audience.targets or audience.pages:
         return audience
-    return replace(audience, nobody=_why_nobody(connection, hub, notification, now))
+    return replace(audience, nobody=_why_nobody(connection, hub, notification, now, max_candidates))
 
 
-def _audience_in(connection: sqlite3.Connection, hub: int, notification: Notification, now: float) -> Audience:
+def _audience_in(
+    connection: sqlite3.Connection, hub: int, notification: Notification, now: float, max_candidates: int
+) -> Audience:
     native = isinstance(notification.content, NativeContent)
     kinds = kinds_for(notification.content, notification.platforms)
     if not isinstance(notification.audience, Everyone):
         driver = driving_tags(notification.audience)
-        tags = None if driver is None else few(connection, hub, driver, FOLD_AT)
+        tags = None if driver is None else few(connection, hub, driver, max_candidates)
         if tags is not None:
             return _from_candidates(connection, tags, notification.audience, frozenset(kinds), native, now)
     return _from_bitmaps(connection, hub, notification, kinds, native, now)
@@ -116,7 +123,9 @@ def _from_bitmaps(
     return Audience(pages=_paged(by_platform), skipped=skipped)
 
 
-def _why_nobody(connection: sqlite3.Connection, hub: int, notification: Notification, now: float) -> Unreached:
+def _why_nobody(
+    connection: sqlite3.Connection, hub: int, notification: Notification, now: float, max_candidates: int
+) -> Unreached:
     """Asked only of an empty audience: which registrations match, whatever their kind, and whether they live."""
     audience = notification.audience
     driver = None if isinstance(audience, Everyone) else driving_tags(audience)

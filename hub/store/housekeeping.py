@@ -10,14 +10,17 @@ from hub.store.tag_index import TagChanges
 SLICE = 500
 """Rows that one transaction drops, at most."""
 
-_FAILURES = 10_000
+FAILURES = 10_000
 """Failures that one transaction drops, at most: a broadcast may have one for each phone there is."""
 
 
-def drop_ended(connection: sqlite3.Connection, *, before: float) -> int:
-    """Forget up to a slice of notifications that ended before; how many were looked at, 0 when none is left."""
+def drop_ended(connection: sqlite3.Connection, *, before: float, max_failures: int = FAILURES) -> int:
+    """Forget up to a slice of notifications that ended before; how many were looked at, 0 when none is left.
+
+    `max_failures` bounds the failures dropped with the notifications.
+    """
     rows = connection.execute("SELECT seq FROM notification WHERE ended_at < ? LIMIT ?", (before, SLICE)).fetchall()
-    room = _FAILURES
+    room = max_failures
     for (seq,) in rows:
         room -= connection.execute(
             "DELETE FROM failure WHERE notification = :seq AND ordinal IN"

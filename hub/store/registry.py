@@ -15,7 +15,7 @@ from hub.installation import Installation, Registration, Template
 from hub.notification import PLATFORM_NAMED, Platform
 from hub.store.audience import kind_key
 from hub.store.hubs import hub_id, known_hub_id
-from hub.store.tag_index import TagChanges, members
+from hub.store.tag_index import IndexShape, TagChanges, members
 from hub.tags import installation_tag, tag_key
 
 _MOVED = "another user registered this push channel"
@@ -30,6 +30,7 @@ def put_installations(
     installations: Iterable[tuple[Installation, Sequence[Registration]]],
     *,
     now: float,
+    shape: IndexShape = IndexShape(),
 ) -> None:
     """Create or replace documents and their registrations; what a document no longer has is dropped.
 
@@ -38,7 +39,7 @@ def put_installations(
     Raises: InvalidRequestError: an id that tags cannot tell from the id of another installation.
     """
     number = hub_id(connection, hub)
-    changes = TagChanges()
+    changes = TagChanges(shape)
     ids: dict[str, str] = {}
     for installation, registrations in installations:
         _check_id(connection, number, installation.id, ids)
@@ -163,10 +164,12 @@ def put_registration(
     return stored
 
 
-def delete_installation(connection: sqlite3.Connection, hub: str, installation_id: str, *, now: float) -> bool:
+def delete_installation(
+    connection: sqlite3.Connection, hub: str, installation_id: str, *, now: float, shape: IndexShape = IndexShape()
+) -> bool:
     """Whether there was one."""
     number = hub_id(connection, hub)
-    changes = TagChanges()
+    changes = TagChanges(shape)
     _replace_derived(connection, number, installation_id, (), changes, now)
     changes.apply(connection, number)
     cursor = connection.execute("DELETE FROM installation WHERE hub = ? AND id = ?", (number, installation_id))
@@ -193,7 +196,13 @@ def delete_registration(
 
 
 def mark_dead(
-    connection: sqlite3.Connection, ordinal: int, *, reason: str, gone_since: float | None, now: float
+    connection: sqlite3.Connection,
+    ordinal: int,
+    *,
+    reason: str,
+    gone_since: float | None,
+    now: float,
+    shape: IndexShape = IndexShape(),
 ) -> int:
     """Hide every registration of that one's push channel from audiences, unless registered after `gone_since`.
 
@@ -210,7 +219,7 @@ def mark_dead(
         " AND dead_at IS NULL AND (? IS NULL OR registered_at <= ?) RETURNING ordinal, template_name, platform, tags",
         (now, reason, hub, push_channel, platform, gone_since, gone_since),
     ).fetchall()
-    changes = TagChanges()
+    changes = TagChanges(shape)
     for dead, template_name, its_platform, tags in rows:
         unindex(changes, dead, template_name, its_platform, tags)
     changes.apply(connection, hub)

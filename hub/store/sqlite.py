@@ -53,7 +53,7 @@ from hub.target import StoredTemplate, Target
 from hub.work import Lane
 
 _MINIMUM_VERSION = (3, 37, 0)  # STRICT tables; RETURNING came with 3.35
-_BUSY = 10.0
+BUSY = 10.0
 """Seconds that a statement waits for another program, a backup for instance, to let go of the file."""
 
 _log = logging.getLogger("pushbridge.store")
@@ -69,7 +69,9 @@ class SqliteStore:
     """`Store` on a SQLite file that this process has to itself (a lock file beside it says so).
 
     `clock` gives seconds since 1970 UTC. `observe` is called with (operation, seconds) of each transaction, from the
-    store's threads; `expired` with the number of leases that ran out under a living process.
+    store's threads; `expired` with the number of leases that ran out under a living process. `busy` is in seconds: how
+    long a statement waits for another program to let go of the file. `failures_a_turn` bounds the failures that one
+    transaction of the housekeeping drops.
     """
 
     def __init__(
@@ -80,11 +82,15 @@ class SqliteStore:
         clock: Callable[[], float] = time.time,
         observe: Callable[[str, float], None] = lambda operation, seconds: None,
         expired: Callable[[Lane, int], None] = lambda lane, count: None,
+        busy: float = BUSY,
+        failures_a_turn: int = housekeeping.FAILURES,
     ) -> None:
         self._path = path
         self._window = window
         self._clock = clock
         self._expired = expired
+        self._busy = busy
+        self._failures_a_turn = failures_a_turn
         self._writer = GroupWriter(self._connect, observe=lambda seconds: observe("write", seconds))
         self._reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pushbridge-store-reader")
         self._reader: sqlite3.Connection | None = None
@@ -273,7 +279,9 @@ class SqliteStore:
         now = self._clock()
         dead_before = now - _DEAD_REGISTRATIONS_KEPT
         for drop in (
-            lambda connection: housekeeping.drop_ended(connection, before=notifications_before),
+            lambda connection: housekeeping.drop_ended(
+                connection, before=notifications_before, max_failures=self._failures_a_turn
+            ),
             lambda connection: housekeeping.drop_dead_letters(
                 connection, before=dead_letters_before, keep=max_dead_letters
             ),
@@ -348,7 +356,7 @@ class SqliteStore:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self._path, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=_BUSY
+            self._path, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=self._busy
         )
         try:
             connection.execute("PRAGMA journal_mode = WAL")

@@ -3,19 +3,27 @@
 import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from pyroaring import BitMap
 
 FOLD_AT = 4096
 """Rows of one tag from which on they are folded into its bitmaps."""
 
-_BLOCK_BITS = 16
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexShape:
+    """When rows become bitmaps, and how large those are; what was written in one shape is read in any other."""
+
+    fold_at: int = FOLD_AT
+    block_bits: int = 16
 
 
 class TagChanges:
     """What one transaction changes in the index of one hub; the last word on a (tag, ordinal) counts."""
 
-    def __init__(self) -> None:
+    def __init__(self, shape: IndexShape = IndexShape()) -> None:
+        self._shape = shape
         self._changes: dict[str, dict[int, bool]] = defaultdict(dict)
 
     def add(self, key: str, ordinal: int) -> None:
@@ -26,11 +34,11 @@ class TagChanges:
 
     def apply(self, connection: sqlite3.Connection, hub: int) -> None:
         for key, members in self._changes.items():
-            _change(connection, hub, key, members)
+            _change(connection, hub, key, members, self._shape)
         self._changes.clear()
 
 
-def _change(connection: sqlite3.Connection, hub: int, key: str, members: Mapping[int, bool]) -> None:
+def _change(connection: sqlite3.Connection, hub: int, key: str, members: Mapping[int, bool], shape: IndexShape) -> None:
     found = connection.execute("SELECT id, dense, row_count FROM tag WHERE hub = ? AND key = ?", (hub, key)).fetchone()
     if found is None:
         query = "INSERT INTO tag (hub, key, row_count) VALUES (?, ?, ?) RETURNING id"
@@ -44,19 +52,19 @@ def _change(connection: sqlite3.Connection, hub: int, key: str, members: Mapping
     if not dense:
         dropped = [(tag, ordinal) for ordinal, member in members.items() if not member]
         connection.executemany("DELETE FROM tag_row WHERE tag = ? AND ordinal = ?", dropped)
-    if row_count + len(members) > FOLD_AT:
-        _fold(connection, tag)
+    if row_count + len(members) > shape.fold_at:
+        _fold(connection, tag, shape)
 
 
-def _fold(connection: sqlite3.Connection, tag: int) -> None:
+def _fold(connection: sqlite3.Connection, tag: int, shape: IndexShape) -> None:
     """Move a tag's rows into its bitmaps, if there are as many as the count says: rows replaced were counted twice."""
     (rows,) = connection.execute("SELECT count(*) FROM tag_row WHERE tag = ?", (tag,)).fetchone()
-    if rows <= FOLD_AT:
+    if rows <= shape.fold_at:
         connection.execute("UPDATE tag SET row_count = ? WHERE id = ?", (rows, tag))
         return
     blocks: dict[int, BitMap] = {}
     for ordinal, member in connection.execute("SELECT ordinal, member FROM tag_row WHERE tag = ?", (tag,)):
-        block = ordinal >> _BLOCK_BITS
+        block = ordinal >> shape.block_bits
         if block not in blocks:
             blocks[block] = _block(connection, tag, block)
         if member:

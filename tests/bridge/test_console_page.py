@@ -86,16 +86,15 @@ async def test_a_page_that_a_proxy_told_to_go_away_comes_back_by_itself(page: Pa
         assert await page.evaluate("document.querySelector('#lost').hidden") is True
 
 
-async def test_a_daemon_that_hangs_and_keeps_the_connection_is_noticed(
-    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with running(tmp_path) as (_, client):
-        await page.open(str(client.base_url))
+async def test_a_daemon_that_hangs_and_keeps_the_connection_is_noticed(page: Page, tmp_path: Path) -> None:
+    async with running(tmp_path) as (_, client), Relay(client.base_url.port or 0) as relay:
+        await page.open(f"http://127.0.0.1:{relay.port}/")
         await page.wait_for("document.querySelector('#connection').textContent === 'live'")
         await asyncio.sleep(7)  # longer than a page waits: a quiet daemon is no silent one
         assert await page.evaluate("document.querySelector('#connection').textContent") == "live"
-        monkeypatch.setattr("bridge.admin.console.live._ALIVE_EVERY", float("inf"))
+        relay.stall()
         await page.wait_for("document.querySelector('#connection').textContent === 'connection lost'", seconds=20)
+        relay.flow()
         await page.wait_for("document.querySelector('#connection').textContent === 'live'")  # it connected again
 
 

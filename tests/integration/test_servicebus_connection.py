@@ -10,12 +10,12 @@ from connectors.errors import AuthenticationError, NotConnectedError
 from sandbox.servicebus import QueueSettings, ServiceBus
 from tests.connectors.behaviour import bodies, bodies_of, take
 from tests.connectors.servicebus.harness import SUBSCRIPTION, harness
-from tests.connectors.servicebus.quick import be_quick
+from tests.connectors.servicebus.quick import close_at_once
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    be_quick(monkeypatch)
+    close_at_once(monkeypatch)
 
 
 def in_tls(broker: ServiceBus) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import gc
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,12 +16,12 @@ from sandbox.servicebus.service_bus import wall_clock
 from tests.connectors.behaviour import bodies, bodies_of, take
 from tests.connectors.servicebus.harness import PATH, ServiceBusHarness, failure_of
 from tests.connectors.servicebus.harness import harness as new_harness
-from tests.connectors.servicebus.quick import be_impatient, be_quick
+from tests.connectors.servicebus.quick import IMPATIENT, QUICK, close_at_once
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    be_quick(monkeypatch)
+    close_at_once(monkeypatch)
 
 
 @pytest.fixture
@@ -138,20 +139,18 @@ async def test_a_connection_that_the_broker_closes_is_a_lost_one(harness: Servic
 
 
 async def test_a_client_that_has_gone_deaf_is_found_out(
-    harness: ServiceBusHarness, monkeypatch: pytest.MonkeyPatch
+    harness: ServiceBusHarness,
 ) -> None:
-    be_impatient(monkeypatch)
-    source = harness.another(receive={"max_wait": 1})
+    source = harness.another(receive={"max_wait": 1}, timing=IMPATIENT)
     await source.connect()
     harness.broker.detach()  # the links of the authentication too: the SDK then waits for them without end
     assert isinstance(await failure_of(source), NotConnectedError)
 
 
 async def test_a_broker_that_falls_silent_is_found_out(
-    harness: ServiceBusHarness, monkeypatch: pytest.MonkeyPatch
+    harness: ServiceBusHarness,
 ) -> None:
-    be_impatient(monkeypatch)
-    source = harness.another(receive={"max_wait": 1})
+    source = harness.another(receive={"max_wait": 1}, timing=IMPATIENT)
     await source.connect()
     harness.broker.faults.silent = True
     assert isinstance(await failure_of(source), NotConnectedError)
@@ -159,12 +158,10 @@ async def test_a_broker_that_falls_silent_is_found_out(
 
 
 @pytest.mark.filterwarnings("ignore:unclosed <StreamWriter:ResourceWarning")  # the SDK forgets what it cannot close
-async def test_a_broker_that_falls_silent_is_found_out_where_there_are_sessions(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("connectors.servicebus.sessions._ANSWER_TIMEOUT", 1.0)
+async def test_a_broker_that_falls_silent_is_found_out_where_there_are_sessions() -> None:
+    timing = replace(QUICK, session_answer=1.0)
     receive = {"max_wait": 1, "sessions": {"concurrent": 2}}
-    async with new_harness(QueueSettings(requires_session=True), receive=receive) as harness:
+    async with new_harness(QueueSettings(requires_session=True), receive=receive, timing=timing) as harness:
         source = await harness.connect()
         harness.broker.faults.silent = True
         assert (
@@ -175,9 +172,9 @@ async def test_a_broker_that_falls_silent_is_found_out_where_there_are_sessions(
 
 @pytest.mark.parametrize("applied", [True, False])
 async def test_a_settlement_that_is_not_answered_is_unknown_and_comes_again_unless_it_was_done(
-    harness: ServiceBusHarness, applied: bool, monkeypatch: pytest.MonkeyPatch
+    harness: ServiceBusHarness, applied: bool
 ) -> None:
-    be_impatient(monkeypatch)
+    harness.source = harness.another(timing=IMPATIENT)
     source = await harness.connect()
     await harness.publish(bodies(2))
     messages = await take(source, 2)

@@ -13,7 +13,7 @@ from tests.connectors.behaviour import bodies, bodies_of, take
 from tests.connectors.servicebus.fields import FIELDS, TOO_DEEP, UNREADABLE, application_properties, nested
 from tests.connectors.servicebus.harness import ServiceBusHarness, connection
 from tests.connectors.servicebus.harness import harness as new_harness
-from tests.connectors.servicebus.quick import be_quick
+from tests.connectors.servicebus.quick import close_at_once
 from tests.integration.daemon import HUB, KEY, KEY_NAME, Daemon
 from tests.integration.test_servicebus_daemon import configuration, debit, servicebus
 
@@ -38,7 +38,7 @@ HOSTILE: list[tuple[bytes, dict[str, Any]]] = [
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    be_quick(monkeypatch)
+    close_at_once(monkeypatch)
 
 
 @pytest.fixture

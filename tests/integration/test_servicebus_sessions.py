@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 from azure.servicebus import ServiceBusMessage
@@ -14,14 +15,14 @@ from sandbox.servicebus import QueueSettings, conditions
 from tests.connectors.behaviour import PATIENCE
 from tests.connectors.servicebus.harness import PATH, ServiceBusHarness, connection, failure_of
 from tests.connectors.servicebus.harness import harness as new_harness
-from tests.connectors.servicebus.quick import be_quick
+from tests.connectors.servicebus.quick import QUICK, close_at_once
 
 RECEIVE = {"concurrency": 40, "max_wait": 1, "sessions": {"concurrent": 4, "idle": 1}}
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    be_quick(monkeypatch)
+    close_at_once(monkeypatch)
 
 
 @pytest.fixture
@@ -133,10 +134,10 @@ async def test_an_idle_session_makes_place_for_others(harness: ServiceBusHarness
 
 
 async def test_a_session_that_is_never_idle_makes_place_after_its_turn(
-    harness: ServiceBusHarness, monkeypatch: pytest.MonkeyPatch
+    harness: ServiceBusHarness,
 ) -> None:
-    monkeypatch.setattr("connectors.servicebus.sessions.TURN", 0.5)
-    source = harness.another(receive={"sessions": {"concurrent": 1, "idle": 60}, "concurrency": 1})
+    receive = {"sessions": {"concurrent": 1, "idle": 60}, "concurrency": 1}
+    source = harness.another(receive=receive, timing=replace(QUICK, session_turn=0.5))
     await publish(harness, ["busy"], 2)
     await publish(harness, ["patient"], 1)
     await source.connect()

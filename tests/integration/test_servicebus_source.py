@@ -14,12 +14,12 @@ from sandbox.servicebus.service_bus import wall_clock
 from tests.connectors.behaviour import PATIENCE, SourceBehaviour, bodies, bodies_of, take
 from tests.connectors.servicebus.harness import PATH, SUBSCRIPTION, TOPIC, ServiceBusHarness
 from tests.connectors.servicebus.harness import harness as new_harness
-from tests.connectors.servicebus.quick import be_quick
+from tests.connectors.servicebus.quick import close_at_once
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    be_quick(monkeypatch)
+    close_at_once(monkeypatch)
 
 
 @pytest.fixture
@@ -186,11 +186,10 @@ async def test_who_may_not_administer_counts_by_looking(harness: ServiceBusHarne
 
 
 async def test_a_receiver_that_has_asked_much_is_replaced_before_it_is_not_answered_any_more(
-    harness: ServiceBusHarness, monkeypatch: pytest.MonkeyPatch
+    harness: ServiceBusHarness,
 ) -> None:
-    monkeypatch.setattr("connectors.servicebus.receiver._MAX_REQUESTS", 2)
     own = {"connection_string": harness.broker.connection_string, "administration": "http://127.0.0.1:9"}
-    source = harness.another(connection=own)
+    source = harness.another(connection=own, max_requests=2)
     await source.connect()
     for _ in range(4):
         await source.backlog()

@@ -15,12 +15,12 @@ from sandbox.servicebus.rules.rule import TrueFilter
 from tests.connectors.behaviour import bodies_of, take
 from tests.connectors.servicebus.harness import PATH, SUBSCRIPTION, TOPIC, ServiceBusHarness, settings
 from tests.connectors.servicebus.harness import harness as new_harness
-from tests.connectors.servicebus.quick import be_quick
+from tests.connectors.servicebus.quick import QUICK, close_at_once
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    be_quick(monkeypatch)
+    close_at_once(monkeypatch)
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def creating(**new: Any) -> dict[str, Any]:
 
 async def connected(broker: ServiceBus, **changes: Any) -> tuple[str, ...]:
     """The notes of a source with these settings."""
-    source = ServiceBusSource("hr", settings(broker, **changes))
+    source = ServiceBusSource("hr", settings(broker, **changes), timing=QUICK)
     await source.connect()
     await source.close()
     return tuple(source.notes)

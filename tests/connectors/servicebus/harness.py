@@ -11,6 +11,8 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 from connectors.base import Message
 from connectors.errors import SourceError
 from connectors.servicebus import ServiceBusSettings, ServiceBusSource
+from connectors.servicebus.source import MAX_REQUESTS
+from connectors.servicebus.timing import Timing
 from sandbox.servicebus import QueueSettings, ServiceBus
 from sandbox.servicebus.amqp.performatives import Disposition, Transfer
 from sandbox.servicebus.amqp.types import UInt
@@ -18,6 +20,7 @@ from sandbox.servicebus.message import Message as Received
 from sandbox.servicebus.queue import MessageQueue
 from sandbox.servicebus.service_bus import wall_clock
 from tests.connectors.behaviour import PATIENCE, take
+from tests.connectors.servicebus.quick import QUICK
 from tests.sandbox.servicebus.raw import raw_client
 
 TOPIC, SUBSCRIPTION = "hr", "bridge"
@@ -50,9 +53,9 @@ class ServiceBusHarness:
         """What the broker has of the subscription."""
         return self.broker.queue(PATH)
 
-    def another(self, **changes: Any) -> ServiceBusSource:
+    def another(self, *, timing: Timing = QUICK, max_requests: int = MAX_REQUESTS, **changes: Any) -> ServiceBusSource:
         """A source with other settings."""
-        source = ServiceBusSource("hr", settings(self.broker, **changes))
+        source = ServiceBusSource("hr", settings(self.broker, **changes), timing=timing, max_requests=max_requests)
         self._open.push_async_callback(source.close)
         return source
 

@@ -1,27 +1,22 @@
 """Waiting times for tests, which see locks and silences that are shorter than the cloud's."""
 
+from dataclasses import replace
+
 import pytest
 from azure.servicebus._pyamqp.aio import AMQPClientAsync
 
-from connectors.servicebus import locks, receiver, sessions, source
+from connectors.servicebus.timing import Timing
+
+QUICK = Timing(idle_wait=0.1, backlog_age=0.0, tick=0.1, first_wait=0.2)
+"""An idle answer, a fresh count and a look at the locks do not take their second."""
+
+IMPATIENT = replace(QUICK, settle=2.0, probe=1.0)
+"""An answer that does not come is not waited for for long; for tests that lose one, as a busy machine is slow."""
 
 
-def be_quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An idle answer, a fresh count and a look at the locks do not take their second; nor does the SDK to close.
-
-    It waits for its keep-alive to wake up, which a connection that lives for seconds does without.
-    """
-    monkeypatch.setattr(source, "IDLE_WAIT", 0.1)
-    monkeypatch.setattr(source, "BACKLOG_AGE", 0.0)
-    monkeypatch.setattr(locks, "TICK", 0.1)
-    monkeypatch.setattr(sessions, "FIRST_WAIT", 0.2)
+def close_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the SDK close without waiting for its keep-alive to wake up, which a short connection does without."""
     monkeypatch.setattr(AMQPClientAsync, "_keep_alive_async", _none)
-
-
-def be_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer that does not come is not waited for for long; for tests that lose one, as a busy machine is slow."""
-    monkeypatch.setattr(receiver, "SETTLE_TIMEOUT", 2.0)
-    monkeypatch.setattr(receiver, "PROBE_TIMEOUT", 1.0)
 
 
 async def _none(client: AMQPClientAsync) -> None:

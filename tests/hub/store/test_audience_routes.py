@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from hub.installation import Installation
 from hub.notification import EVERYONE, Audience, Content, Everyone, NativeContent, Platform, TemplateContent
 from hub.registry.documents import registrations_of
-from hub.store import finding, registry, tag_index
+from hub.store import finding, registry
 from hub.store.audience import driving_tags
 from hub.store.schema import migrate
+from hub.store.tag_index import IndexShape
 from hub.tags import And, Not, Or, Tag, TagExpression, matches, tag_key
 from tests.hub.examples import HUB, installation, notification
 
@@ -83,28 +84,31 @@ class Registry:
     """The registry under test, and the same in plain Python."""
 
     connection: sqlite3.Connection
+    shape: IndexShape
     alive: dict[str, Installation] = field(default_factory=dict)
 
     def play(self, step: Put | Delete | Die) -> None:
         match step:
             case Put(given):
                 pairs = [(one, registrations_of(one)) for one in given]
-                registry.put_installations(self.connection, HUB, pairs, now=NOW)
+                registry.put_installations(self.connection, HUB, pairs, now=NOW, shape=self.shape)
                 self.alive |= {one.id: one for one in given}
             case Delete(name):
-                registry.delete_installation(self.connection, HUB, name, now=NOW)
+                registry.delete_installation(self.connection, HUB, name, now=NOW, shape=self.shape)
                 self.alive.pop(name, None)
             case Die(name):
                 rows = self.connection.execute(
                     "SELECT ordinal FROM registration WHERE installation_id = ?", (name,)
                 ).fetchall()
                 for (ordinal,) in rows:
-                    registry.mark_dead(self.connection, ordinal, reason="", gone_since=None, now=NOW)
+                    registry.mark_dead(self.connection, ordinal, reason="", gone_since=None, now=NOW, shape=self.shape)
                 self.alive.pop(name, None)
 
-    def found(self, audience: Audience, content: Content, platforms: frozenset[Platform] | None) -> list[str]:
+    def found(
+        self, audience: Audience, content: Content, platforms: frozenset[Platform] | None, max_candidates: int
+    ) -> list[str]:
         given = notification(audience, content=content, platforms=platforms)
-        answer = finding.audience_of(self.connection, given, now=NOW)
+        answer = finding.audience_of(self.connection, given, now=NOW, max_candidates=max_candidates)
         return sorted(target.push_channel for target in answer.targets)
 
     def expected(self, audience: Audience, content: Content, platforms: frozenset[Platform] | None) -> list[str]:
@@ -132,20 +136,17 @@ def test_any_expression_over_any_registry_finds_what_trying_each_registration_wo
     platforms: frozenset[Platform] | None,
     fold_at: int,
 ) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tag_index, "FOLD_AT", fold_at)
-        patch.setattr(tag_index, "_BLOCK_BITS", 2)
-        connection = sqlite3.connect(":memory:", isolation_level=None)
-        try:
-            migrate(connection)
-            known = Registry(connection)
-            for step in played:
-                known.play(step)
-            for candidates_up_to in (-1, 10**6):  # by bitmaps alone; by candidates wherever tags are kept as rows
-                patch.setattr(finding, "FOLD_AT", candidates_up_to)
-                assert known.found(audience, content, platforms) == known.expected(audience, content, platforms)
-        finally:
-            connection.close()
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        migrate(connection)
+        known = Registry(connection, IndexShape(fold_at=fold_at, block_bits=2))
+        for step in played:
+            known.play(step)
+        for candidates_up_to in (-1, 10**6):  # by bitmaps alone; by candidates wherever tags are kept as rows
+            found = known.found(audience, content, platforms, candidates_up_to)
+            assert found == known.expected(audience, content, platforms)
+    finally:
+        connection.close()
 
 
 @given(expressions, st.sets(tag_names))

@@ -110,14 +110,13 @@ async def test_a_folder_that_cannot_be_made_is_told_with_its_name(tmp_path: Path
 
 
 async def test_a_store_that_another_program_is_writing_to_is_told_with_its_name_and_can_be_opened_later(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(sqlite, "_BUSY", 0.01)
     path = tmp_path / "hub.db"
     store, another = SqliteStore(path), SqliteStore(path)
     await store.open()
     await store.close()
-    store = SqliteStore(path)
+    store = SqliteStore(path, busy=0.01)
     with closing(sqlite3.connect(path, isolation_level=None)) as backup:
         backup.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match=r"cannot open .*hub\.db: .*locked"):
@@ -240,8 +239,8 @@ async def test_what_a_killed_process_had_leased_is_free_when_the_store_is_opened
 class TracedStore(SqliteStore):
     """Keeps the statements of all its connections."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, *, failures_a_turn: int = housekeeping.FAILURES) -> None:
+        super().__init__(path, failures_a_turn=failures_a_turn)
         self.statements: list[str] = []
 
     def _connect(self) -> sqlite3.Connection:
@@ -271,11 +270,8 @@ async def test_a_notification_that_is_its_own_page_costs_one_insert_and_one_upda
     await store.close()
 
 
-async def test_the_failures_of_a_broadcast_are_forgotten_a_few_at_a_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(housekeeping, "_FAILURES", 10)
-    store = TracedStore(tmp_path / "hub.db")
+async def test_the_failures_of_a_broadcast_are_forgotten_a_few_at_a_time(tmp_path: Path) -> None:
+    store = TracedStore(tmp_path / "hub.db", failures_a_turn=10)
     await store.open()
     failures = [Failed(ordinal=ordinal, outcome=OutcomeName.DROPPED, reason="x") for ordinal in range(35)]
     counts = {Platform.FCM: {OutcomeName.DROPPED: 35}}

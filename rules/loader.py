@@ -78,9 +78,16 @@ class Scope:
     hubs_are_known: bool = True
 
 
-def load_rules(rules: Node | None, defaults: Node | None, scope: Scope, problems: Problems) -> RuleSet:
+def load_rules(
+    rules: Node | None,
+    defaults: Node | None,
+    scope: Scope,
+    problems: Problems,
+    *,
+    seconds_in: Callable[[str], float],
+) -> RuleSet:
     """Compile all rules, reporting every mistake; what is returned is whole only if there was none."""
-    reader = RuleReader(defaults, scope, problems)
+    reader = RuleReader(defaults, scope, problems, seconds_in=seconds_in)
     for node in rules_in(rules, problems):
         reader.read(node)
     return reader.rule_set()
@@ -98,10 +105,16 @@ def rules_in(section: Node | None, problems: Problems) -> Iterable[Node]:
 
 
 class RuleReader:
-    """Reads one rule after the other, on top of the defaults."""
+    """Reads one rule after the other, on top of the defaults.
 
-    def __init__(self, defaults: Node | None, scope: Scope, problems: Problems) -> None:
+    `seconds_in` reads a text such as `1h30m` as all of the configuration does, and raises ValueError for other text.
+    """
+
+    def __init__(
+        self, defaults: Node | None, scope: Scope, problems: Problems, *, seconds_in: Callable[[str], float]
+    ) -> None:
         self._scope = scope
+        self._seconds_in = seconds_in
         self._problems = problems
         self._rules: list[Rule] = []
         self._names: dict[str, Mark] = {}
@@ -217,7 +230,7 @@ class RuleReader:
             )
         collapse = template(entries["collapse"], self._problems) if "collapse" in entries else None
         priority = choice(entries["priority"], _PRIORITIES, self._problems) if "priority" in entries else None
-        ttl = span(entries["ttl"], self._problems) if "ttl" in entries else None
+        ttl = span(entries["ttl"], self._problems, self._seconds_in) if "ttl" in entries else None
         if ttl is not None and re.fullmatch(r"\d+", entries["ttl"].written) and entries["ttl"].text != "0":
             self._problems.warn(entries["ttl"], "a number alone counts seconds", f"write the unit: {spelled(ttl)}")
         if ttl == timedelta():

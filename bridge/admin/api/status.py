@@ -30,7 +30,7 @@ class PartModel(Model):
 
 
 class Configuration(Model):
-    """What is in force, and since when: its file, its `bridge.revision` and the fingerprint of its content."""
+    """What is in force: the file it was read from, `bridge.revision`, the fingerprint of its content, and since when."""
 
     file: str
     revision: str

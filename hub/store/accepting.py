@@ -54,8 +54,16 @@ def accept(
             work.append(Work(seq=seq, lease=fence, notification=notification, accepted_at=now))
         rows.append(
             (
-                *(seq, key, hubs[notification.hub], *columns_of(notification)),
-                *(now, schedule_at, state.value, due, its_fence, configuration),
+                seq,
+                key,
+                hubs[notification.hub],
+                *columns_of(notification),
+                now,
+                schedule_at,
+                state.value,
+                due,
+                its_fence,
+                configuration,
             )
         )
     connection.executemany(

@@ -53,6 +53,7 @@ from bridge.observe.telemetry import Telemetry
 from bridge.senders import remotes_of, senders_of
 from bridge.wiring import access_of, possible_dead_letters, relay_of, routes_of, source_of
 from connectors.connector import Capacity
+from hub.acceptance import ConfigurationVersion
 from hub.api.app import create_app
 from hub.delivery.retry import RetryPolicy
 from hub.engine import Hub
@@ -303,7 +304,8 @@ class Daemon:
         )
 
     def _rules_exchange(self, settings: Settings, config_hash: str) -> Callable[[], None]:
-        return partial(self.pipeline.exchange, routes_of(settings), settings.rules, config_hash=config_hash)
+        version = ConfigurationVersion(revision=settings.bridge.revision, hash=config_hash)
+        return partial(self.pipeline.exchange, routes_of(settings), settings.rules, configuration=version)
 
     def _exchange_apps(self) -> None:
         token = self.settings.bridge.http.admin_token

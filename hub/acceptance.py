@@ -34,6 +34,18 @@ class Reason(Explained):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurationVersion:
+    """Which configuration decided: `revision` is its operator's own name for it, `hash` the fingerprint of its content."""
+
+    revision: str = ""
+    hash: str = ""
+
+
+NO_CONFIGURATION = ConfigurationVersion()
+"""Of what no configuration decided, such as a send through the API."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
     """A message, or one rule's share of it, that could not become a notification; `body` is the original bytes.
 
@@ -52,6 +64,7 @@ class DeadLetter:
     tries: int = 1
     trace: str = ""
     config_hash: str = ""
+    revision: str = ""
     relay: str | None = None
 
 
@@ -81,3 +94,4 @@ class Ingest:
     dead_letters: Sequence[DeadLetter] = ()
     remember: bool = False
     audit: AuditEntry | None = None
+    configuration: ConfigurationVersion = NO_CONFIGURATION

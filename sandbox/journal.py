@@ -47,10 +47,15 @@ class Journal:
     """Collects entries, optionally appends them to a file as JSON lines, and tells subscribers.
 
     A line is written out before the client gets its answer, so the file outlives any client and any crash of this
-    process. `keep_payload=False` keeps neither payloads nor headers, for load.
+    process. `keep_payload=False` keeps neither payloads nor headers, for load. `size` bounds the entries kept in memory:
+    the oldest goes when a new one comes; None keeps all.
     """
 
-    def __init__(self, *, path: Path | None = None, keep_payload: bool = True, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, *, path: Path | None = None, keep_payload: bool = True, size: int | None = None, clock: Clock = utc_now
+    ) -> None:
+        self.size = size
+        self._dropped = 0
         self._entries: list[Entry] = []
         self._keep_payload = keep_payload
         self._clock = clock
@@ -71,7 +76,7 @@ class Journal:
         """Number an entry, keep it, write it, tell it."""
         kept = self._keep_payload
         entry = Entry(
-            seq=len(self._entries) + 1,
+            seq=self.last + 1,
             at=self._clock(),
             service=service,
             push_id=push_id,
@@ -82,6 +87,9 @@ class Journal:
             headers={name: value for name, value in headers.items() if name != "authorization"} if kept else {},
         )
         self._entries.append(entry)
+        if self.size is not None and len(self._entries) > self.size:
+            del self._entries[0]
+            self._dropped += 1
         if self._file is not None:
             self._file.write(line_of(entry))
         for key in (None, handle) if self._subscribers else ():
@@ -100,12 +108,22 @@ class Journal:
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries)
 
+    @property
+    def first(self) -> int:
+        """The number of the oldest entry kept, or of the one to come where none is."""
+        return self._dropped + 1
+
+    @property
+    def last(self) -> int:
+        """The number of the newest entry, 0 before the first."""
+        return self._dropped + len(self._entries)
+
     def after(self, seq: int) -> Iterator[Entry]:
-        """The entries behind number `seq`; those that come while they are read included."""
-        index = seq
-        while index < len(self._entries):
-            yield self._entries[index]
-            index += 1
+        """The entries kept behind number `seq`; those that come while they are read included."""
+        while seq < self.last:
+            entry = self._entries[max(0, seq - self._dropped)]
+            seq = entry.seq
+            yield entry
 
     def accepted(self) -> list[Entry]:
         """The pushes that were taken, repeats included."""

@@ -2,6 +2,7 @@
 
 from itertools import islice
 
+import orjson
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -15,10 +16,11 @@ _FILTERS = ("service", "handle", "push_id")
 
 
 def journal_app(journal: Journal) -> ASGIApp:
-    """`GET /journal`: `{"entries": [...], "next": N}`, oldest first.
+    """`GET /journal`: `{"entries": [...], "next": N, "first": N, "size": N}`, oldest first.
 
     `?after=N` begins behind entry N, `limit` (100, up to 1000) ends it, `service`, `handle` and `push_id` choose. `next` is
-    the `after` of the next page.
+    the `after` of the next page. The last `size` entries are kept (null: all), the oldest of them is number `first`: an
+    `after` below `first - 1` has missed some.
     """
 
     async def read(request: Request) -> Response:
@@ -36,8 +38,9 @@ def journal_app(journal: Journal) -> ASGIApp:
             if all(getattr(entry, name) == value for name, value in wanted.items())
         )
         entries = list(islice(chosen, limit))
-        following = entries[-1].seq if len(entries) == limit else max(after, len(journal))
-        body = b'{"entries":[%b],"next":%d}\n' % (b",".join(line_of(entry).rstrip() for entry in entries), following)
+        following = entries[-1].seq if len(entries) == limit else max(after, journal.last)
+        facts = orjson.dumps({"next": following, "first": journal.first, "size": journal.size})
+        body = b'{"entries":[%b],%b\n' % (b",".join(line_of(entry).rstrip() for entry in entries), facts[1:])
         return Response(body, media_type="application/json")
 
     return Starlette(routes=[Route("/journal", read)])

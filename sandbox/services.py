@@ -58,7 +58,8 @@ class PushServices:
 
     `directory` has to exist. CA and credentials are new ones, with `keep` those that `directory` has already; the
     credential files and the endpoints are there once started. Ports are free ones unless given. `journal_file` keeps the
-    journal, see `Journal`. With `accept_unknown` the services take pushes for handles that nobody registered.
+    journal and `journal_size` bounds it, see `Journal`. With `accept_unknown` the services take pushes for handles that
+    were never registered.
 
     Raises: SandboxError: what `keep` finds cannot be read.
     """
@@ -72,6 +73,7 @@ class PushServices:
         wns_port: int = 0,
         journal_file: Path | None = None,
         keep_payload: bool = True,
+        journal_size: int | None = None,
         accept_unknown: bool = False,
         keep: bool = False,
         clock: Clock = utc_now,
@@ -81,7 +83,7 @@ class PushServices:
         self._ports = (apns_port, fcm_port, wns_port)
         self._issued = issued = Issued.kept(directory) if keep else Issued.made()
         authority = Authority(directory, keep=keep)
-        self.journal = Journal(path=journal_file, keep_payload=keep_payload, clock=clock)
+        self.journal = Journal(path=journal_file, keep_payload=keep_payload, size=journal_size, clock=clock)
         self.ca_file = authority.ca_file
         self._project_id = "pushbridge-sandbox"
         self._client_email = f"sender@{self._project_id}.iam.gserviceaccount.com"

@@ -9,6 +9,7 @@ from bridge.cli.dead_letters import dead_letters
 from bridge.cli.demo import demo
 from bridge.cli.devices import devices
 from bridge.cli.events import events
+from bridge.cli.notifications import notifications
 from bridge.cli.run import run
 from bridge.cli.sandbox import sandbox
 from bridge.cli.schema import schema
@@ -36,7 +37,12 @@ def _options(
 
 for _command in (run, check, schema, demo, sandbox, status, send, token, version):
     app.command()(_command)
-for _name, _group in (("events", events), ("dead-letters", dead_letters), ("devices", devices)):
+for _name, _group in (
+    ("events", events),
+    ("notifications", notifications),
+    ("devices", devices),
+    ("dead-letters", dead_letters),
+):
     app.add_typer(_group, name=_name)
 
 

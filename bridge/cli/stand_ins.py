@@ -22,6 +22,9 @@ from sandbox.tls import Authority
 POLICY = "Full"
 """The access policy of the printed hub."""
 
+_JOURNAL_SIZE = 10_000
+"""Entries of the journal that are kept: 50 MB, if all payloads are as large as a push service takes."""
+
 
 async def serve(
     *,
@@ -69,7 +72,15 @@ async def _serve_push(stack: AsyncExitStack, port: int, directory: Path) -> None
     key_file = _hub_key(directory)
     apns, fcm, wns, journal = range(port, port + 4) if port else (0, 0, 0, 0)
     services = await stack.enter_async_context(
-        PushServices(key_file.parent, apns_port=apns, fcm_port=fcm, wns_port=wns, accept_unknown=True, keep=True)
+        PushServices(
+            key_file.parent,
+            apns_port=apns,
+            fcm_port=fcm,
+            wns_port=wns,
+            accept_unknown=True,
+            keep=True,
+            journal_size=_JOURNAL_SIZE,
+        )
     )
     listener = Listener(journal_app(services.journal), Listen(HOST, journal), name="journal")
     await listener.open()
@@ -79,7 +90,7 @@ async def _serve_push(stack: AsyncExitStack, port: int, directory: Path) -> None
     )
     for platform in ("apns", "fcmv1", "wns"):
         typer.echo(f"  {platform} {services.make_handle(platform, 1)}")
-    typer.echo(f"what they were sent: http://{HOST}:{listener.address.port}/journal")
+    typer.echo(f"the last {_JOURNAL_SIZE:,} pushes they were sent: http://{HOST}:{listener.address.port}/journal")
     typer.echo("\n# A hub that sends to them, for the configuration of pushbridge:")
     typer.echo(hub_block(services, key_file))
 

@@ -153,7 +153,7 @@ class BridgeSettings(Section):
     revision: Annotated[
         str, form(r"[\w.:/+-]{0,100}", "at most 100 letters, digits and '.', '_', ':', '/', '+', '-'")
     ] = ""
-    """The state of the configuration's repository, such as a commit, which the log and a metric repeat."""
+    """A commit or the like, named by log, status, metric, notifications and dead letters."""
     timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
     """IANA zone of times in events that come without an offset."""
     http: AdminListener = AdminListener()

@@ -15,7 +15,7 @@ from bridge.intake.offload import Offload, TimeLimitError
 from bridge.observe.facts import EventOutcome, EventsStored, InFlightEvent, IntakeObserver, MessagesGivenUp
 from bridge.slices import TimeSlice
 from connectors.base import NACK, Disposition, Message, Settlement
-from hub.acceptance import DeadLetter, Ingest
+from hub.acceptance import NO_CONFIGURATION, ConfigurationVersion, DeadLetter, Ingest
 from hub.errors import WithdrawnError
 from hub.facts import Crashed
 from hub.identity import joined
@@ -71,7 +71,7 @@ class Pipeline:
         hub: Accepting,
         *,
         observer: IntakeObserver,
-        config_hash: str = "",
+        configuration: ConfigurationVersion = NO_CONFIGURATION,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         offload: Offload | None = None,
     ) -> None:
@@ -79,13 +79,13 @@ class Pipeline:
         self._observer = observer
         self._clock = clock
         self._offload = offload or Offload()
-        self.exchange(routes, rules, config_hash=config_hash)
+        self.exchange(routes, rules, configuration=configuration)
 
-    def exchange(self, routes: Mapping[str, Route], rules: RuleSet, *, config_hash: str) -> None:
+    def exchange(self, routes: Mapping[str, Route], rules: RuleSet, *, configuration: ConfigurationVersion) -> None:
         """Go by another configuration, from the next message on; one that is on its way ends by that it began with."""
         self._routes = routes
         self._rules = rules
-        self._config_hash = config_hash
+        self._configuration = configuration
 
     async def handle(self, messages: Sequence[Message]) -> list[tuple[Message, Disposition]]:
         """Take a batch all the way and return how to settle each message: nothing before it is durable.
@@ -110,7 +110,7 @@ class Pipeline:
     def _route(self, message: Message) -> InFlightEvent:
         """Decode, map and route one message; whatever it holds, the next one gets its turn."""
         route = self._routes[message.source]
-        in_flight = InFlightEvent(message, native=route.native)
+        in_flight = InFlightEvent(message, native=route.native, configuration=self._configuration)
         now = self._clock()
         try:
             in_flight.stage = Stage.DECODE
@@ -147,7 +147,12 @@ class Pipeline:
         try:
             return await self._offload.run(work)
         except TimeLimitError:
-            in_flight = InFlightEvent(message, native=self._routes[message.source].native, stage=Stage.RULE)
+            in_flight = InFlightEvent(
+                message,
+                native=self._routes[message.source].native,
+                stage=Stage.RULE,
+                configuration=self._configuration,
+            )
             self._reject(
                 in_flight,
                 Reason.TOO_LARGE,
@@ -190,7 +195,8 @@ class Pipeline:
             headers={name: _header_text(value) for name, value in message.headers.items()},
             tries=message.delivery_count,
             trace="" if in_flight.event is None else in_flight.event.trace,
-            config_hash=self._config_hash,
+            config_hash=in_flight.configuration.hash,
+            revision=in_flight.configuration.revision,
             relay=self._routes[message.source].relay,
         )
 
@@ -224,6 +230,7 @@ class Pipeline:
             notifications=[intent.notification for intent in in_flight.decision.intents],
             dead_letters=in_flight.dead_letters,
             remember=remember,
+            configuration=in_flight.configuration,
         )
 
     def _disposition(self, in_flight: InFlightEvent) -> Disposition:

@@ -103,5 +103,6 @@ def _why(letter: DeadLetter) -> dict[str, str]:
         "detail": letter.detail[:4096],
         "tries": str(letter.tries),
         "config-hash": letter.config_hash,
+        "revision": letter.revision,
     }
     return {DEAD_LETTER_HEADERS + name: fact for name, fact in facts.items() if fact}

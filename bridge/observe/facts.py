@@ -10,7 +10,7 @@ from typing import Protocol
 from bridge.decode.mapping import MAX_ATTRIBUTE
 from bridge.errors import Reason, Stage
 from connectors.base import Message
-from hub.acceptance import DeadLetter
+from hub.acceptance import NO_CONFIGURATION, ConfigurationVersion, DeadLetter
 from hub.explained import Explained
 from hub.facts import Crashed, HubFact
 from rules.decision import Decision
@@ -43,6 +43,7 @@ class InFlightEvent:
     dead_letters: Sequence[DeadLetter] = ()
     native: bool = False
     crash: Exception | None = None
+    configuration: ConfigurationVersion = NO_CONFIGURATION
 
     @property
     def event_id(self) -> str:

@@ -1,10 +1,10 @@
 """Acceptance in SQL; works inside the transaction of its caller."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from hub.acceptance import Ingest
+from hub.acceptance import NO_CONFIGURATION, ConfigurationVersion, Ingest
 from hub.notification import Notification
 from hub.outcome import State
 from hub.store.auditing import insert_audit
@@ -36,7 +36,7 @@ def accept(
     hubs: dict[str, int] = {}
     rows: list[tuple[Any, ...]] = []
     work: list[Work] = []
-    for notification in notifications:
+    for notification, configuration in _decided(connection, fresh):
         key = bytes.fromhex(notification.id)
         if key in known:
             repeated.add(notification.id)
@@ -53,12 +53,23 @@ def accept(
             state, due, its_fence = State.PROCESSING, until, fence
             work.append(Work(seq=seq, lease=fence, notification=notification, accepted_at=now))
         rows.append(
-            (seq, key, hubs[notification.hub], *columns_of(notification), now, schedule_at, state.value, due, its_fence)
+            (
+                seq,
+                key,
+                hubs[notification.hub],
+                *columns_of(notification),
+                now,
+                schedule_at,
+                state.value,
+                due,
+                its_fence,
+                configuration,
+            )
         )
     connection.executemany(
         "INSERT INTO notification (seq, id, hub, source, event_id, rule, audience, format, content, headers, platforms,"
-        " priority, collapse_key, expires_at, accepted_at, schedule_at, state, due_at, lease)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " priority, collapse_key, expires_at, accepted_at, schedule_at, state, due_at, lease, configuration)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         rows,
     )
     audits = [
@@ -69,6 +80,26 @@ def accept(
     if audits:
         insert_audit(connection, audits, now=now)
     return AcceptanceResult(duplicates=frozenset(duplicates), work=work, repeated=frozenset(repeated))
+
+
+def _decided(connection: sqlite3.Connection, arrivals: Sequence[Ingest]) -> Iterator[tuple[Notification, int | None]]:
+    """Each notification with the number of the configuration that decided; a batch has hardly ever more than one."""
+    version, number = NO_CONFIGURATION, None
+    for arrival in arrivals:
+        if arrival.notifications and arrival.configuration is not version:
+            version = arrival.configuration
+            number = None if version == NO_CONFIGURATION else _number_of(connection, version)
+        for notification in arrival.notifications:
+            yield notification, number
+
+
+def _number_of(connection: sqlite3.Connection, version: ConfigurationVersion) -> int:
+    key = (version.hash, version.revision)
+    row = connection.execute("SELECT id FROM configuration WHERE hash = ? AND revision = ?", key).fetchone()
+    if row is None:
+        add = "INSERT INTO configuration (hash, revision) VALUES (?, ?) RETURNING id"
+        row = connection.execute(add, key).fetchone()
+    return int(row[0])
 
 
 def _duplicates(connection: sqlite3.Connection, arrivals: Sequence[Ingest], window: SeenWindow, now: float) -> set[int]:

@@ -10,7 +10,7 @@ from typing import Generic, Protocol, TypeVar
 
 from pyroaring import BitMap
 
-from hub.acceptance import AuditEntry, DeadLetter, Ingest
+from hub.acceptance import NO_CONFIGURATION, AuditEntry, ConfigurationVersion, DeadLetter, Ingest
 from hub.installation import Installation, Registration
 from hub.notification import Audience as AudienceExpression
 from hub.notification import Notification, Platform
@@ -164,7 +164,8 @@ class Device:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptNotification:
     """A notification without its content, of which `size` says the bytes. `audience` None is everyone; `format` is
-    `template` or a platform; `failures` are (outcome, reason, count), most first, known where one is asked for."""
+    `template` or a platform; `failures` are (outcome, reason, count), most first, known where one is asked for.
+    Of before schema version 4 it is not known which configuration decided."""
 
     id: str
     hub: str
@@ -183,6 +184,7 @@ class KeptNotification:
     ended_at: float | None
     counts: Mapping[str, Mapping[str, int]]
     failures: Sequence[tuple[str, str, int]] = ()
+    configuration: ConfigurationVersion = NO_CONFIGURATION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

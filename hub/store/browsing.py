@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import orjson
 from pyroaring import BitMap
 
-from hub.acceptance import AuditEntry, DeadLetter
+from hub.acceptance import NO_CONFIGURATION, AuditEntry, ConfigurationVersion, DeadLetter
 from hub.errors import InvalidRequestError, NotFoundError
 from hub.notification import Audience, Platform
 from hub.outcome import State
@@ -122,9 +122,13 @@ def _device(connection: sqlite3.Connection, hub: int, installation_id: str, docu
 
 # Notifications
 
+_FROM_NOTIFICATION = (
+    "FROM notification n JOIN hub h ON h.id = n.hub LEFT JOIN configuration c ON c.id = n.configuration"
+)
 _NOTIFICATION = (
     "n.seq, n.id, h.name, n.source, n.event_id, n.rule, n.audience, n.format, n.priority, length(n.content), n.state,"
-    " n.accepted_at, n.schedule_at, n.expires_at, n.started_at, n.ended_at, n.counts"
+    " n.accepted_at, n.schedule_at, n.expires_at, n.started_at, n.ended_at, n.counts,"
+    " c.revision, c.hash"
 )
 
 
@@ -143,7 +147,7 @@ def notifications(
         return ListPage(items=())
     rows, following = _newest(
         connection,
-        f"SELECT {_NOTIFICATION} FROM notification n JOIN hub h ON h.id = n.hub",
+        f"SELECT {_NOTIFICATION} {_FROM_NOTIFICATION}",
         ("notification", "n.seq"),
         {"n.hub": number, "n.state": None if state is None else state.value, "n.event_id": event_id},
         after,
@@ -155,7 +159,7 @@ def notifications(
 def notification(connection: sqlite3.Connection, notification_id: str) -> KeptNotification:
     """By 32 hex digits, with what its failures were. Raises: NotFoundError."""
     row = connection.execute(
-        f"SELECT {_NOTIFICATION} FROM notification n JOIN hub h ON h.id = n.hub WHERE n.id = ?",
+        f"SELECT {_NOTIFICATION} {_FROM_NOTIFICATION} WHERE n.id = ?",
         (bytes.fromhex(notification_id),),
     ).fetchone()
     if row is None:
@@ -172,7 +176,8 @@ def _notification(row: Sequence[Any], failures: Sequence[tuple[str, str, int]] =
     _, key, hub, source, event_id, rule, audience, format_, priority, size, state, accepted, schedule, expires = row[
         :14
     ]
-    started, ended, counts = row[14:]
+    started, ended, counts, revision, config_hash = row[14:]
+    version = NO_CONFIGURATION if config_hash is None else ConfigurationVersion(revision=revision, hash=config_hash)
     return KeptNotification(
         id=key.hex(),
         hub=hub,
@@ -191,6 +196,7 @@ def _notification(row: Sequence[Any], failures: Sequence[tuple[str, str, int]] =
         ended_at=ended,
         counts=orjson.loads(counts) if counts else {},
         failures=failures,
+        configuration=version,
     )
 
 
@@ -198,7 +204,7 @@ def _notification(row: Sequence[Any], failures: Sequence[tuple[str, str, int]] =
 
 _LETTER = (
     "id, at, source, event_id, rule, stage, reason, detail, content_type, headers, tries, trace, config_hash, relay,"
-    " length(body)"
+    " length(body), revision"
 )
 
 
@@ -237,13 +243,14 @@ def _letter(row: Sequence[Any]) -> KeptLetter:
             stage=row[5],
             reason=row[6],
             detail=row[7],
-            body=row[15] or b"",
+            body=row[16] or b"",
             content_type=row[8],
             headers=orjson.loads(row[9]),
             tries=row[10],
             trace=row[11],
             config_hash=row[12],
             relay=row[13],
+            revision=row[15],
         ),
     )
 

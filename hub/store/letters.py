@@ -13,7 +13,7 @@ def insert_dead_letters(connection: sqlite3.Connection, letters: Sequence[DeadLe
         return
     connection.executemany(
         "INSERT INTO dead_letter (at, source, event_id, rule, stage, reason, detail, body, content_type, headers, tries,"
-        " trace, config_hash, relay) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " trace, config_hash, relay, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 now,
@@ -30,6 +30,7 @@ def insert_dead_letters(connection: sqlite3.Connection, letters: Sequence[DeadLe
                 letter.trace,
                 letter.config_hash,
                 letter.relay,
+                letter.revision,
             )
             for letter in letters
         ],
@@ -43,7 +44,7 @@ def dead_letters(
     order = "WHERE relay = :relay ORDER BY id" if relay is not None else "ORDER BY id DESC"
     rows = connection.execute(
         "SELECT id, at, source, event_id, rule, stage, reason, detail, body, content_type, headers, tries, trace,"
-        f" config_hash, relay FROM dead_letter {order} LIMIT :limit",
+        f" config_hash, relay, revision FROM dead_letter {order} LIMIT :limit",
         {"relay": relay, "limit": limit},
     )
     return [
@@ -64,6 +65,7 @@ def dead_letters(
                 trace=row[12],
                 config_hash=row[13],
                 relay=row[14],
+                revision=row[15],
             ),
         )
         for row in rows

@@ -39,6 +39,7 @@ hubs:
   spare: {{}}
 rules: [ {{ name: all, source: hr, push: {{ hub: app, to: "team:hr", with: {{ title: hello }} }} }} ]
 """
+VERSION = {"hash": "abc", "revision": "r7"}
 
 
 class Api:
@@ -93,7 +94,7 @@ def checked(content: object, schema: dict[str, Any], document: dict[str, Any]) -
 @asynccontextmanager
 async def running(directory: Path, *, token: str | None = TOKEN) -> AsyncIterator[Api]:
     text = CONFIGURATION.format(token="" if token is None else f", admin_token: {token}")
-    daemon = Daemon(read(directory, text), config="c.yaml", config_hash="abc")
+    daemon = Daemon(read(directory, text), config="c.yaml", config_hash=VERSION["hash"])
     headers = {} if token is None else {"authorization": f"Bearer {token}"}
     url = "http://{}:{}"
     async with daemon.running():
@@ -123,7 +124,8 @@ def phone(name: str, *tags: str, user: str | None = None) -> Installation:
 
 def letter(number: int, **changes: Any) -> DeadLetter:
     given = {"source": "hr", "event_id": f"e{number}", "stage": "map", "reason": "map", "detail": "no id"}
-    return DeadLetter(**{**given, "body": b"body", **changes})
+    version = {"config_hash": VERSION["hash"], "revision": VERSION["revision"]}
+    return DeadLetter(**{**given, **version, "body": b"body", **changes})
 
 
 async def keep(api: Api, *letters: DeadLetter) -> None:
@@ -172,6 +174,25 @@ async def test_status_says_what_readiness_says_and_which_configuration_is_in_for
     assert set(readiness) <= {part["line"] for part in status["parts"]}
     await api.daemon.apply(api.daemon.settings, config_hash="def")
     assert (await api.get("/status"))["configuration"]["hash"] == "def"
+
+
+async def test_what_was_decided_says_by_which_configuration(api: Api) -> None:
+    async def post(body: str) -> None:
+        while (await api.http.post("/in/hr", content=body)).status_code == 503:
+            await asyncio.sleep(0.01)
+
+    await post("ann joined")
+    await api.daemon.apply(api.daemon.settings, config_hash="def")
+    await post("bob joined")
+    await api.call("POST", "/hubs/app/notifications", status=201, json={"everyone": True, "properties": {}})
+    listed = await api.all_of("/notifications")
+    told = [(one["event_id"], one["config_hash"], one["revision"]) for one in listed]
+    assert told == [("", "", ""), ("bob", "def", VERSION["revision"]), ("ann", "abc", VERSION["revision"])]
+    assert (await api.get(f"/notifications/{listed[1]['id']}"))["config_hash"] == "def"
+    await keep(api, letter(1))
+    (kept,) = await api.all_of("/dead-letters")
+    shown = await api.get(f"/dead-letters/{kept['id']}")
+    assert (shown["config_hash"], shown["revision"]) == (VERSION["hash"], VERSION["revision"])
 
 
 async def test_events_are_listed_newest_first_and_shown_with_what_became_of_them(api: Api) -> None:

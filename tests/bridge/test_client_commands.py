@@ -21,7 +21,8 @@ from hub.acceptance import Ingest
 from hub.api.access import AccessPolicy, Right
 from hub.api.sas import authenticate
 from tests.bridge.examples import read
-from tests.bridge.test_admin_api import CONFIGURATION, TOKEN, letter, phone
+from tests.bridge.test_admin_api import CONFIGURATION, TOKEN, VERSION, letter, phone
+from tests.hub.examples import notification
 
 
 class Shell:
@@ -103,7 +104,9 @@ async def test_dead_letters_are_listed_shown_and_dropped(shell: Shell) -> None:
     listed = await shell.json("dead-letters", "list", "--limit", "600")
     ids = [str(one["id"]) for one in listed]
     assert len(ids) == 6
-    assert "body" in (await shell.run("dead-letters", "show", ids[0])).stdout
+    shown = (await shell.run("dead-letters", "show", ids[0])).stdout
+    assert "body" in shown
+    assert all(word in shown for word in VERSION.values())
     assert (await shell.json("dead-letters", "show", ids[0]))["body"] == "body"
     assert (await shell.run("dead-letters", "drop", ids[0])).stdout == "1 dropped\n"
     assert (await shell.run("dead-letters", "drop", ids[0], code=5)).stdout == f"0 dropped; not there: {ids[0]}\n"
@@ -113,6 +116,30 @@ async def test_dead_letters_are_listed_shown_and_dropped(shell: Shell) -> None:
         assert "say which" in await shell.error("dead-letters", "drop", *wrong, code=2)
     (row, *_) = (await shell.daemon.hub.store.audit(limit=1)).items
     assert "@" in row.entry.actor
+
+
+async def test_notifications_are_listed_and_shown_with_what_became_of_them(shell: Shell) -> None:
+    await shell.daemon.store.accept(
+        [
+            Ingest(source="hr", event_id="e1", notifications=[notification("team:x", hub="app", event_id="e1")]),
+            Ingest(source="hr", event_id="e2", notifications=[notification("team:y", hub="spare", event_id="e2")]),
+        ],
+        lease=0,
+        until=0,
+    )
+    assert "team:x" in (await shell.run("notifications", "list")).stdout
+    (one,) = await shell.json("notifications", "list", "--event", "e1")
+    assert (one["hub"], one["audience"]) == ("app", "team:x")
+    assert [each["event_id"] for each in await shell.json("notifications", "list", "--hub", "spare")] == ["e2"]
+    async with asyncio.timeout(30):
+        while (shown := await shell.json("notifications", "show", one["id"]))["state"] != "NoTargetFound":
+            await asyncio.sleep(0.05)
+    assert shown["failures"] == []
+    assert "NoTargetFound" in (await shell.run("notifications", "show", one["id"])).stdout
+    listed = await shell.json("notifications", "list", "--state", "notargetfound")
+    assert one["id"] in [each["id"] for each in listed]
+    assert "state: 'Done' is none" in await shell.error("notifications", "list", "--state", "Done", code=5)
+    assert "hexadecimal" in await shell.error("notifications", "show", "7", code=5)
 
 
 async def test_devices_are_listed_and_shown(shell: Shell) -> None:

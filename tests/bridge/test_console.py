@@ -37,7 +37,7 @@ from tests.bridge.examples import take
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 CONFIGURATION = """
-bridge: {{ http: {{ listen: "127.0.0.1:0"{token} }} }}
+bridge: {{ revision: main/4f2c9e1, http: {{ listen: "127.0.0.1:0"{token} }} }}
 sources:
   hr:
     http: {{ path: /in/hr }}
@@ -59,6 +59,7 @@ async def running(
     assert settings is not None, problems
     daemon = Daemon(
         settings,
+        config_hash=config_hash,
         console=partial(console, phones=phones),
         reload=lambda daemon: Reloader(configuration, daemon, config_hash=config_hash, told=daemon.reloaded),
     )

@@ -304,6 +304,17 @@ async def test_what_an_event_holds_never_becomes_markup(page: Page, tmp_path: Pa
         assert await page.evaluate("document.querySelectorAll('#trail img').length") == 0
 
 
+async def test_the_page_says_which_configuration_is_in_force(page: Page, tmp_path: Path) -> None:
+    async with running(tmp_path) as (daemon, client):
+        await page.open(str(client.base_url))
+        headline = "document.querySelector('[data-kind=configuration] [data-part=headline]')"
+        await page.wait_for(headline)
+        (said,) = await page.evaluate(texts("[data-kind=configuration] [data-part=headline]"))
+        assert said.endswith(f" as {daemon.config_hash}, revision main/4f2c9e1")
+        await daemon.apply(daemon.settings, config_hash="0123456789ab")
+        await page.wait_for(f"{headline}.textContent.endsWith(' as 0123456789ab, revision main/4f2c9e1')")
+
+
 async def test_dead_letters_can_be_seen_alone_with_their_reason(page: Page, tmp_path: Path) -> None:
     async with running(tmp_path) as (_, client):
         await post(client, "Anna joined")

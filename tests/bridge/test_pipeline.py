@@ -17,6 +17,7 @@ from bridge.observe.facts import EventOutcome, EventsStored
 from bridge.slices import SLICE
 from bridge.wiring import route_of
 from connectors.base import ACK, NACK, Disposition, Message, Settlement
+from hub.acceptance import ConfigurationVersion
 from hub.errors import StoreError
 from tests.bridge.examples import FakeIntakeObserver, read
 from tests.fakes.accepting import FakeAccepting
@@ -61,7 +62,7 @@ class Bench:
             settings.rules,
             self.hub,
             observer=self.told,
-            config_hash="c0ffee",
+            configuration=ConfigurationVersion(revision="v7", hash="c0ffee"),
             clock=lambda: NOW,
             offload=Offload(limit=0.5),
         )
@@ -118,7 +119,7 @@ async def test_a_bad_message_becomes_a_dead_letter_with_everything_needed_to_act
     (letter,) = arrival.dead_letters
     assert (letter.stage, letter.reason, letter.rule) == (stage, reason, rule)
     assert (letter.source, letter.body, letter.content_type) == ("orders", body, "application/json")
-    assert (letter.headers, letter.tries, letter.config_hash) == ({"x-tenant": "7"}, 3, "c0ffee")
+    assert (letter.headers, letter.tries, letter.config_hash, letter.revision) == ({"x-tenant": "7"}, 3, "c0ffee", "v7")
     assert letter.detail
     for good in (before, after):
         assert (len(good.notifications), good.dead_letters) == (2, ())
@@ -345,7 +346,7 @@ async def turns_during(work: Coroutine[Any, Any, object]) -> int:
 async def test_rules_may_be_exchanged_between_batches(bench: Bench, tmp_path: Path) -> None:
     await bench.handle(paid("1"))
     ruleless = read(tmp_path, SOURCES, "hubs: { app: {} }\nrules: []").rules
-    bench.pipeline.exchange(bench.routes, ruleless, config_hash="another")
+    bench.pipeline.exchange(bench.routes, ruleless, configuration=ConfigurationVersion(hash="another"))
     await bench.handle(paid("2"))
     assert [passage.outcome for passage in bench.told.stored] == [EventOutcome.ACCEPTED, EventOutcome.NO_MATCH]
 

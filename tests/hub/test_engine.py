@@ -231,7 +231,10 @@ async def test_a_hub_that_an_older_version_knew_in_capitals_is_still_the_same(tm
     await before.hub.close()
     with closing(sqlite3.connect(tmp_path / "hub.db", isolation_level=None)) as connection:
         connection.execute("UPDATE hub SET name = ?", (HUB.upper(),))
-        connection.execute("DROP TABLE audit")  # it came later
+        for later in ("audit", "configuration"):
+            connection.execute(f"DROP TABLE {later}")
+        connection.execute("ALTER TABLE notification DROP COLUMN configuration")
+        connection.execute("ALTER TABLE dead_letter DROP COLUMN revision")
         connection.execute("PRAGMA user_version = 1")
 
     after = Running(tmp_path / "hub.db")

@@ -85,7 +85,7 @@ async def test_a_push_arrives_and_stands_in_the_journal(tmp_path: Path, platform
             assert (entry["status"], entry["reason"], entry["seq"]) == (200, "", answer["next"])
             assert "it works" in entry["payload"]
             later = (await client.get(printed.journal, params={"after": answer["next"]})).json()
-            assert later == {"entries": [], "next": answer["next"]}
+            assert later == {"entries": [], "next": answer["next"], "first": 1, "size": 10_000}
             assert (await client.get(printed.journal, params={"limit": "many"})).status_code == 400
 
 

@@ -5,11 +5,13 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.journal import Entry, Journal, read_journal
+from sandbox.journal_app import journal_app
 
 
 def record(journal: Journal, handle: str = "h", *, push_id: str = "p", status: int = 200, reason: str = "") -> Entry:
@@ -31,6 +33,40 @@ def test_entries_are_numbered_timed_and_without_the_credential() -> None:
     assert (first.seq, second.seq, first.at) == (1, 2, now)
     assert first.headers == {"apns-topic": "t"}
     assert (len(journal), list(journal)) == (2, [first, second])
+
+
+def test_a_bounded_journal_keeps_the_newest_and_goes_on_counting() -> None:
+    journal = Journal(size=3)
+    first, *kept = [record(journal) for _ in range(4)]
+    assert (list(journal), len(journal)) == (kept, 3)
+    assert (journal.first, journal.last) == (2, 4)
+    assert list(journal.after(0)) == list(journal.after(first.seq)) == kept
+    assert list(journal.after(3)) == kept[-1:]
+    assert list(journal.after(4)) == list(journal.after(9)) == []
+
+
+def test_a_reader_that_is_overtaken_goes_on_with_the_oldest_that_is_kept() -> None:
+    journal = Journal(size=2)
+    record(journal)
+    reading = journal.after(0)
+    assert next(reading).seq == 1
+    for _ in range(4):
+        record(journal)
+    assert [entry.seq for entry in reading] == [4, 5]
+
+
+async def test_over_http_the_journal_says_how_much_it_keeps() -> None:
+    journal = Journal(size=3)
+    transport = httpx.ASGITransport(journal_app(journal))
+    async with httpx.AsyncClient(transport=transport, base_url="http://sandbox") as client:
+        assert (await client.get("/journal")).json() == {"entries": [], "next": 0, "first": 1, "size": 3}
+        for _ in range(5):
+            record(journal)
+        answer = (await client.get("/journal", params={"limit": 2})).json()
+        assert [entry["seq"] for entry in answer.pop("entries")] == [3, 4]
+        assert answer == {"next": 4, "first": 3, "size": 3}
+        answer = (await client.get("/journal", params={"after": answer["next"]})).json()
+        assert ([entry["seq"] for entry in answer["entries"]], answer["next"]) == ([5], 5)
 
 
 def test_questions_are_answered_by_handle_push_and_outcome() -> None:

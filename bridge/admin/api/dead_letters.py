@@ -35,6 +35,7 @@ class DeadLetterSummary(Model):
     tries: int
     trace: str
     config_hash: str
+    revision: str
     relay: str | None
 
 
@@ -93,6 +94,7 @@ def _summary(kept: KeptLetter) -> dict[str, Any]:
         "tries": letter.tries,
         "trace": letter.trace,
         "config_hash": letter.config_hash,
+        "revision": letter.revision,
         "relay": letter.relay,
     }
 

@@ -38,6 +38,7 @@ class NotificationSummary(Model):
     """One notification, without its content, of which `size` says the bytes.
 
     `audience` is a tag expression or `everyone`, `format` is `template` or a platform; `outcomes` count pushes by platform.
+    `config_hash` and `revision` say which configuration decided, and are empty for a send.
     """
 
     id: str
@@ -56,6 +57,8 @@ class NotificationSummary(Model):
     started_at: datetime | None
     ended_at: datetime | None
     outcomes: dict[str, dict[str, int]]
+    config_hash: str
+    revision: str
 
 
 class Failure(Model):
@@ -140,6 +143,8 @@ def _summary(kept: KeptNotification) -> dict[str, Any]:
         "started_at": moment(kept.started_at),
         "ended_at": moment(kept.ended_at),
         "outcomes": {platform: dict(counts) for platform, counts in kept.counts.items()},
+        "config_hash": kept.configuration.hash,
+        "revision": kept.configuration.revision,
     }
 
 

@@ -97,7 +97,7 @@ function put(element, text) {
 // Health
 
 function drawStatus({ parts, configuration: inForce }) {
-  configuration = inForce.hash && `as ${inForce.hash}`
+  configuration = [inForce.hash && `as ${inForce.hash}`, inForce.revision && `revision ${inForce.revision}`].filter(Boolean).join(', ')
   const down = parts.filter((part) => !part.ok)
   const news = []
   let previous = null

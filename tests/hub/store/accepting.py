@@ -50,6 +50,7 @@ def dead_letter(event_id: str = "e-1", *, relay: str | None = None, body: bytes 
         tries=2,
         trace="00-1-2-01",
         config_hash="abc",
+        revision="v7",
         relay=relay,
     )
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import pytest
 
-from hub.acceptance import AuditEntry, DeadLetter, Ingest
+from hub.acceptance import NO_CONFIGURATION, AuditEntry, ConfigurationVersion, DeadLetter, Ingest
 from hub.errors import InvalidRequestError, NotFoundError
 from hub.notification import EVERYONE, Platform
 from hub.outcome import OutcomeName, State
@@ -51,6 +51,17 @@ class Browsing(Suite):
         assert names(devices) == ["a", "b", "c"]
         assert devices[0].installation == installation("a")
         assert (await store.devices("nobody's", limit=limit)).items == ()
+
+    async def test_a_notification_says_which_configuration_decided_it(self, store: Store) -> None:
+        first, second = ConfigurationVersion(revision="v7", hash="abc"), ConfigurationVersion(revision="v8", hash="abc")
+        for batch in ([first, second, first], [NO_CONFIGURATION, second]):
+            arrivals = [
+                Ingest(source="s", event_id="", notifications=[notification()], configuration=one) for one in batch
+            ]
+            await store.accept(arrivals, lease=0, until=0)
+        listed = await all_of(lambda after: store.notifications(after=after, limit=2))
+        assert [one.configuration for one in listed] == [second, NO_CONFIGURATION, first, second, first]
+        assert (await store.notification(listed[0].id)).configuration == second
 
     @pytest.mark.parametrize("limit", [1, 2, 100])
     async def test_devices_of_an_audience_are_listed_once_each(self, store: Store, limit: int) -> None:

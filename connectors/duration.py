@@ -1,4 +1,7 @@
-"""Durations in settings: seconds as a number, or text with a unit as in `30s`, `500ms`, `1h30m`."""
+"""Durations in settings: seconds as a number, or text with a unit as in `30s`, `500ms`, `1h30m`.
+
+The configuration reads its own durations with this, and gives `seconds_in` to the rules.
+"""
 
 import re
 from typing import Annotated
@@ -14,11 +17,14 @@ def seconds(value: object) -> object:
 
     Raises: ValueError for text that is no duration.
     """
-    if not isinstance(value, str):
-        return value
-    if not re.fullmatch(f"(?:{_PART})+", value, re.ASCII):
+    return seconds_in(value) if isinstance(value, str) else value
+
+
+def seconds_in(text: str) -> float:
+    """The seconds that numbers with units stand for; a number alone is no duration. Raises: ValueError."""
+    if not re.fullmatch(f"(?:{_PART})+", text, re.ASCII):
         raise ValueError("not a duration; write seconds as a number, or text such as 500ms, 30s, 10m, 1h30m, 7d")
-    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(_PART, value, re.ASCII))
+    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(_PART, text, re.ASCII))
 
 
 Duration = Annotated[float, BeforeValidator(seconds)]

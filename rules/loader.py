@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from hub.notification import Platform, Priority
 from hub.platforms.table import services
+from hub.spelling import did_you_mean
 from hub.tags import MaxTags
 from rules import language
 from rules.audience import AudienceFor, compile_installation, compile_tags, compile_user, everyone
@@ -16,7 +17,7 @@ from rules.expressions import compile_expression
 from rules.match.patterns import MATCH_ALL, compile_match
 from rules.native import Native, compile_native
 from rules.node import Mark, Node, RuleNodes
-from rules.problems import Problems, did_you_mean
+from rules.problems import Problems
 from rules.push import PushPlan
 from rules.reading import choice, complain, fields, flag, span, template, word, words
 from rules.render import Text, compile_text
@@ -77,9 +78,16 @@ class Scope:
     hubs_are_known: bool = True
 
 
-def load_rules(rules: Node | None, defaults: Node | None, scope: Scope, problems: Problems) -> RuleSet:
+def load_rules(
+    rules: Node | None,
+    defaults: Node | None,
+    scope: Scope,
+    problems: Problems,
+    *,
+    seconds_in: Callable[[str], float],
+) -> RuleSet:
     """Compile all rules, reporting every mistake; what is returned is whole only if there was none."""
-    reader = RuleReader(defaults, scope, problems)
+    reader = RuleReader(defaults, scope, problems, seconds_in=seconds_in)
     for node in rules_in(rules, problems):
         reader.read(node)
     return reader.rule_set()
@@ -97,10 +105,16 @@ def rules_in(section: Node | None, problems: Problems) -> Iterable[Node]:
 
 
 class RuleReader:
-    """Reads one rule after the other, on top of the defaults."""
+    """Reads one rule after the other, on top of the defaults.
 
-    def __init__(self, defaults: Node | None, scope: Scope, problems: Problems) -> None:
+    `seconds_in` reads a text such as `1h30m` as all of the configuration does, and raises ValueError for other text.
+    """
+
+    def __init__(
+        self, defaults: Node | None, scope: Scope, problems: Problems, *, seconds_in: Callable[[str], float]
+    ) -> None:
         self._scope = scope
+        self._seconds_in = seconds_in
         self._problems = problems
         self._rules: list[Rule] = []
         self._names: dict[str, Mark] = {}
@@ -216,7 +230,7 @@ class RuleReader:
             )
         collapse = template(entries["collapse"], self._problems) if "collapse" in entries else None
         priority = choice(entries["priority"], _PRIORITIES, self._problems) if "priority" in entries else None
-        ttl = span(entries["ttl"], self._problems) if "ttl" in entries else None
+        ttl = span(entries["ttl"], self._problems, self._seconds_in) if "ttl" in entries else None
         if ttl is not None and re.fullmatch(r"\d+", entries["ttl"].written) and entries["ttl"].text != "0":
             self._problems.warn(entries["ttl"], "a number alone counts seconds", f"write the unit: {spelled(ttl)}")
         if ttl == timedelta():

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
-from xml.sax.saxutils import escape
 
 import orjson
 from lxml import etree
 
+from hub.characters import CONTROLS, escape_xml, fits_xml
 from hub.notification import NativeContent, Platform
 from hub.platforms.table import services, traits_of
 from hub.platforms.traits import PayloadKind
@@ -31,9 +31,6 @@ from rules.render import MAX_TEXT, Text, renderer
 from rules.text import json_of, text_of
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_NOT_XML = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
-"""What no XML document may hold, escaped or not (XML 1.0, section 2.2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +89,7 @@ def _service_of(header: str) -> str:
 
 def _header_value(value: Any) -> str:
     text = text_of(value)
-    if _CONTROL.search(text):
+    if CONTROLS.search(text):
         raise RenderError("holds a control character, which no header may")
     return text
 
@@ -267,9 +264,9 @@ def _encoded(render: Callable[[Event], str]) -> Callable[[Event], bytes]:
 
 def _xml_value(value: Any) -> str:
     text = text_of(value)
-    if _NOT_XML.search(text):
+    if not fits_xml(text):
         raise RenderError("holds a character that XML does not allow")
-    return escape(text, {'"': "&quot;", "'": "&apos;"})
+    return escape_xml(text)
 
 
 def _bounded(payload: bytes) -> bytes:

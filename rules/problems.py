@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import Enum
 
+from hub.spelling import did_you_mean
 from rules.node import Mark, Node
 
 NOT_YET = "known, but not supported by this version yet"
@@ -93,12 +93,3 @@ class Problems:
     def sorted(self) -> list[Problem]:
         """All complaints by place, each once."""
         return sorted(set(self._found), key=lambda problem: (problem.mark, problem.key, problem.message))
-
-
-def did_you_mean(word: str, known: Iterable[str], *, all_if_few: bool = True, cutoff: float = 0.6) -> str:
-    """A hint naming the known word nearest to `word`; when none is near, all of them if they are few."""
-    known = sorted(known)
-    close = get_close_matches(word, known, n=1, cutoff=cutoff)
-    if close:
-        return f"did you mean {close[0]}?"
-    return f"known: {', '.join(known)}" if all_if_few and 0 < len(known) <= 12 else ""

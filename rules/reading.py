@@ -1,17 +1,21 @@
 """Reading values off nodes: each function gives the value, or None after complaining."""
 
-from collections.abc import Collection, Iterable, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import timedelta
 from types import MappingProxyType
 from typing import TypeVar
 
+from hub.spelling import did_you_mean
 from rules.errors import ExpressionError
 from rules.node import Node
-from rules.problems import NOT_YET, Problems, did_you_mean
+from rules.problems import NOT_YET, Problems
 from rules.render import Text, compile_text
-from rules.units import duration, nearest_duration
+from rules.units import nearest_duration
 
 ChoiceT = TypeVar("ChoiceT")
+
+_LONGEST = timedelta(days=36_500)
 
 
 def fields(
@@ -86,14 +90,23 @@ def choice(
     return None
 
 
-def span(node: Node, problems: Problems) -> timedelta | None:
-    """A duration such as 30s or 6h."""
+def span(node: Node, problems: Problems, seconds_in: Callable[[str], float]) -> timedelta | None:
+    """A duration such as 30s or 6h, of at most a hundred years; a number alone counts seconds.
+
+    `seconds_in` reads a text with units and raises ValueError for other text.
+    """
+    is_number = re.fullmatch(r"\d{1,12}(\.\d+)?", node.text, re.ASCII)
     try:
-        return duration(node.text)
-    except ValueError as error:
-        nearest = nearest_duration(node.text)
-        problems.add(node, str(error), f"write {nearest}" if nearest else "")
-        return None
+        seconds = seconds_in(f"{node.text}s" if is_number else node.text)
+    except ValueError:
+        mistake = "not a duration; write a number and its unit, such as 30s, 10m, 1h30m or 7d"
+    else:
+        if seconds <= _LONGEST.total_seconds():
+            return timedelta(seconds=seconds)
+        mistake = "longer than a hundred years"
+    nearest = nearest_duration(node.text)
+    problems.add(node, mistake, f"write {nearest}" if nearest else "")
+    return None
 
 
 def template(node: Node, problems: Problems) -> Text | None:

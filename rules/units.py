@@ -1,24 +1,7 @@
-"""Durations as the configuration writes them: `30s`, `10m`, `24h`, `7d`, `1h30m`."""
+"""Durations written as the configuration has them: `30s`, `10m`, `24h`, `7d`, `1h30m`."""
 
 import re
 from datetime import timedelta
-
-_PART = r"(\d+(?:\.\d+)?)(ms|s|m|h|d)"
-_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_LONGEST = timedelta(days=36_500)
-
-
-def duration(text: str) -> timedelta:
-    """What a number and its unit stand for; a number alone counts seconds. Raises: ValueError."""
-    if re.fullmatch(r"\d{1,12}(\.\d+)?", text, re.ASCII):
-        text += "s"
-    if not re.fullmatch(f"(?:{_PART})+", text, re.ASCII):
-        raise ValueError("not a duration; write a number and its unit, such as 30s, 10m, 1h30m or 7d")
-    seconds = sum(float(number) * _SECONDS[unit] for number, unit in re.findall(_PART, text, re.ASCII))
-    if seconds > _LONGEST.total_seconds():
-        raise ValueError("longer than a hundred years")
-    return timedelta(seconds=seconds)
-
 
 _UNIT_WORDS = {
     **dict.fromkeys(("ms", "msec", "msecs", "millis", "millisecond", "milliseconds"), "ms"),
@@ -34,10 +17,10 @@ _NEXT_UNIT = {"d": "h", "h": "m", "m": "s", "s": "ms"}
 def spelled(span: timedelta) -> str:
     """A duration as the configuration writes it, in the largest units that say it whole: `1h30m`."""
     left, parts = int(span.total_seconds()), []
-    for unit in ("d", "h", "m", "s"):
-        number, left = divmod(left, _SECONDS[unit])  # type: ignore[assignment]
+    for unit, seconds in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        number, left = divmod(left, seconds)
         if number:
-            parts.append(f"{int(number)}{unit}")
+            parts.append(f"{number}{unit}")
     return "".join(parts) or "0s"
 
 

@@ -2,7 +2,6 @@
 
 import time
 from typing import Annotated
-from urllib.parse import quote
 
 import typer
 
@@ -24,7 +23,7 @@ def token(
     from pydantic import TypeAdapter, ValidationError
 
     from connectors.duration import Duration
-    from hub.api.sas import token_for
+    from hub.transport.sas import token_for
 
     if not config:
         raise fail("say --config: the key of the policy stands there", Exit.WRONG_ARGUMENTS)
@@ -37,8 +36,8 @@ def token(
     policies = {one.name: one for one in hubs[name].access_policies}
     chosen = policies[_chosen(policy, list(policies), "--policy")]
     expires_at = int(time.time() + seconds)
-    resource = quote(f"https://{host}/{name}".lower(), safe="")
-    made = token_for(chosen.name, chosen.key.get_secret_value(), resource=resource, expires_at=expires_at)
+    url = f"https://{host}/{name}"
+    made = token_for(chosen.name, chosen.key.get_secret_value(), url=url, expires_at=expires_at)
     if json:
         print_json({"token": made, "hub": name, "policy": chosen.name, "expires_at": expires_at})
     else:

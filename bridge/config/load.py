@@ -18,14 +18,16 @@ from bridge.config.models import AdminListener, HubApi, HubSettings, Sections, S
 from bridge.config.produced import produced_by
 from bridge.config.spellings import in_present_spelling
 from connectors.connector import Connector
+from connectors.duration import seconds_in
 from connectors.table import CONNECTORS, LATER
+from hub.spelling import did_you_mean
 from rules.advice.reach import Produced, ReachCheck, check_map
 from rules.advice.services import check_native
 from rules.document import Paths, load_document
 from rules.engine import RuleSet
 from rules.loader import LATER_PLATFORMS, PLATFORMS, HubScope, RuleReader, Scope, rules_in
 from rules.node import Mark, Node
-from rules.problems import Problem, Problems, Severity, did_you_mean
+from rules.problems import Problem, Problems, Severity
 
 _LATER: Mapping[tuple[str, ...], tuple[str, ...]] = {
     (): ("registration", "sinks", "templates", "windows"),
@@ -98,9 +100,8 @@ def _read(paths: Paths, problems: Problems, environ: Mapping[str, str], *, no_se
     plain = {name: _plain(name, node) for name, node in sections.items() if node.value is not None}
     directory = path if path.is_dir() else path.parent
     context = {"directory": directory}
-    rule_set = _rules(
-        rules, RuleReader(defaults, _scope(plain), problems), _reach(plain, root, context, problems), problems
-    )
+    reader = RuleReader(defaults, _scope(plain), problems, seconds_in=seconds_in)
+    rule_set = _rules(rules, reader, _reach(plain, root, context, problems), problems)
     _check_hubs(root, problems)
     _check_sources(root, problems)
     _check_dead_letters(root, problems)

@@ -28,7 +28,7 @@ def event_summary(entry: Entry, journal: Journal) -> dict[str, Any]:
         "id": event["id"],
         "source": event["source"],
         "type": event["type"],
-        "end": event["end"],
+        "end": event["outcome"],
         "rules_fired": event["rules"],
         "notifications": [
             {

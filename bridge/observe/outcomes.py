@@ -37,8 +37,8 @@ class Section:
 SECTIONS: Sequence[Section] = (
     Section(
         title="What becomes of an event",
-        where="Each event has exactly one outcome: the field `end` of the log line `event taken` and of the console, and"
-        " the label `outcome` of `pushbridge_ingest_messages_total`.",
+        where="Each event has exactly one outcome: the field `end` of the log line `event taken`, `outcome` of"
+        " the admin API and the console, and the label `outcome` of `pushbridge_ingest_messages_total`.",
         names=EventOutcome,
         labels=INGEST,
     ),

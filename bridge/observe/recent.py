@@ -1,5 +1,6 @@
 """The way of each of the latest events and sends of the hub API, kept in memory for the page and the demo's summary."""
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ HUB_API = "hub API"
 
 _MAX_TEXT = 500
 """Characters that are told of any text: an id may have 64 KiB, and a page shows a hundred events."""
+
+_LONE = re.compile("[\ud800-\udfff]")
 
 _MAX_ITEMS = 50
 """Rules, notifications and dead letters that are told of one event."""
@@ -100,7 +103,7 @@ class Entry:
             "source": self.source,
             "type": self.type,
             "received_at": self.received_at.isoformat(),
-            "end": self.outcome.value,
+            "outcome": self.outcome.value,
             "reason": self.reason,
             "detail": self.detail,
             "rules": list(self.rules[:_MAX_ITEMS]),
@@ -186,7 +189,7 @@ class RecentEvents:
             for outcome, number in fact.outcomes.items():
                 mine[outcome.value] = mine.get(outcome.value, 0) + number
             record.waits.pop(platform, None)
-            record.reason = _bounded(fact.reason) or record.reason
+            record.reason = shown(fact.reason) or record.reason
 
         self._change(fact.notification, count)
 
@@ -198,7 +201,7 @@ class RecentEvents:
 
     def _wait(self, notification: Notification, platform: Platform | None, reason: str, until: float) -> None:
         """Pushes will be tried at `until`, or with None a send to a remote hub: again, or for the first time."""
-        wait = Wait(_bounded(reason), until)
+        wait = Wait(shown(reason), until)
         self._change(
             notification, lambda record: record.waits.update({REMOTE if platform is None else platform.value: wait})
         )
@@ -211,7 +214,7 @@ class RecentEvents:
         def end(record: NotificationRecord) -> None:
             record.outcomes[REMOTE] = {fact.outcome.value: 1}
             record.waits.pop(REMOTE, None)
-            record.reason = _bounded(fact.reason)
+            record.reason = shown(fact.reason)
 
         self._change(fact.notification, end)
 
@@ -224,17 +227,17 @@ class RecentEvents:
         is_new = taken.outcome is not EventOutcome.SUPPRESSED
         entry = Entry(
             number=self._count,
-            id=_bounded(taken.event_id),
+            id=shown(taken.event_id),
             source=taken.message.source,
-            type="" if event is None else _bounded(event.type),
+            type="" if event is None else shown(event.type),
             received_at=now,
             outcome=taken.outcome,
             reason="" if taken.reason is None else taken.reason.value,
-            detail=_bounded(taken.detail),
+            detail=shown(taken.detail),
             rules=taken.decision.matched,
             notifications=[self._record_of(intent.notification) for intent in taken.decision.intents if is_new],
             dead_letters=[
-                {"rule": letter.rule, "stage": letter.stage, "reason": letter.reason, "detail": _bounded(letter.detail)}
+                {"rule": letter.rule, "stage": letter.stage, "reason": letter.reason, "detail": shown(letter.detail)}
                 for letter in taken.dead_letters
                 if is_new
             ],
@@ -279,12 +282,14 @@ class RecentEvents:
 def _record(notification: Notification) -> NotificationRecord:
     return NotificationRecord(
         id=notification.id,
-        rule=_bounded(notification.rule),
+        rule=shown(notification.rule),
         hub=notification.hub,
-        expression=_bounded(str(notification.audience)),
+        expression=shown(str(notification.audience)),
         schedule_at=notification.schedule_at,
     )
 
 
-def _bounded(text: str) -> str:
-    return text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "…"
+def shown(text: str, most: int = _MAX_TEXT) -> str:
+    """Up to `most` characters of a text that others wrote; JSON in UTF-8 can hold it, so a lone surrogate is spelt out."""
+    cut = text if len(text) <= most else text[: most - 1] + "…"
+    return cut if cut.isascii() else _LONE.sub(lambda found: f"[U+{ord(found[0]):04X}]", cut)

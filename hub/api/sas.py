@@ -1,19 +1,15 @@
-"""Shared access signatures (Azure Service Bus, "Shared Access Signature token"), as every SDK writes them.
+"""Shared access signatures as every SDK writes them; `hub/transport/sas.py` says what one is.
 
-    SharedAccessSignature sr={resource}&sig={signature}&se={expiry}&skn={policy}
-
-The signature is base64 of HMAC-SHA256 over `sr`, a newline and `se`, both exactly as sent, `sr` still percent-encoded.
 The SDKs differ in the order of the fields, in the spelling of `sr` and in how much of the URL it covers.
 """
 
-import base64
-import hashlib
 import hmac
 from collections.abc import Collection, Iterable
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from hub.api.access import AccessPolicy
 from hub.api.wire.errors import UnauthorizedError
+from hub.transport.sas import signature_for
 
 CLOCK_SKEW = 300
 """Seconds that the clock of whoever signed may be behind ours."""
@@ -49,19 +45,6 @@ def authenticate(
     if not _covers(resource, hosts, path):
         raise UnauthorizedError("InvalidAudience", "The token is made out to another host or hub")
     return policy
-
-
-def signature_for(key: str, resource: str, expiry: str) -> str:
-    """What `sig` is before it is percent-encoded; `resource` and `expiry` as they stand in the token."""
-    # A header is read as Latin-1, so this gives back the very bytes that were signed.
-    signed = f"{resource}\n{expiry}".encode("latin-1", "replace")
-    return base64.b64encode(hmac.digest(key.encode(), signed, hashlib.sha256)).decode()
-
-
-def token_for(policy: str, key: str, *, resource: str, expires_at: int) -> str:
-    """The header that a client sends; `resource` is percent-encoded, `expires_at` in seconds since 1970."""
-    signature = quote(signature_for(key, resource, str(expires_at)), safe="")
-    return f"SharedAccessSignature sr={resource}&sig={signature}&se={expires_at}&skn={quote(policy, safe='')}"
 
 
 def _fields(authorization: str) -> dict[str, str]:

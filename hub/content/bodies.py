@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import orjson
 from lxml import etree
 
+from hub.characters import escape_xml
 from hub.content.expressions import EXPRESSION_BEGINS, Expression, parse_value
-from hub.content.xml_text import escape_xml
 from hub.errors import TemplateError
 
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[][{},]')

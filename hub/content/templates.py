@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from hub.characters import CONTROLS
 from hub.content.bodies import Piece, Slot, json_pieces, raw_pieces, xml_pieces
 from hub.content.expressions import MAX_FILLED, Expression, parse_value
 from hub.dates import parse_date
@@ -23,7 +24,6 @@ MAX_TERMS = 500
 """Properties and quoted texts in one template; each is looked up for every send."""
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,100}")
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
 
 _PIECES: Mapping[PayloadKind, Callable[[str], list[Piece]]] = {
     PayloadKind.JSON: json_pieces,
@@ -94,7 +94,7 @@ class CompiledTemplate:
         if len(self._constant_headers) == len(self._headers):
             return self._constant_headers
         return {
-            name: value if isinstance(value, str) else _CONTROLS.sub(" ", value.evaluate(values))
+            name: value if isinstance(value, str) else CONTROLS.sub(" ", value.evaluate(values))
             for name, value in self._headers.items()
         }
 
@@ -135,7 +135,7 @@ def _compile_headers(headers: Mapping[str, str], traits: Traits) -> dict[str, st
             raise TemplateError(f"{where}: templates for {name_of_platform} have no headers", where=where)
         if not name.lower().startswith(prefix.lower()) or not _HEADER_NAME.fullmatch(name):
             raise TemplateError(f"{where}: headers for {name_of_platform} begin with {prefix}", where=where)
-        if _CONTROLS.search(text):
+        if CONTROLS.search(text):
             raise TemplateError(f"{where}: a header has no control characters", where=where)
         compiled[name] = parse_value(text, where=where)
     return compiled

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from hub.notification import Platform
 from hub.outcome import OutcomeName, Unreached
 from hub.push import SendResult
-from hub.store.base import Failed, Target, Work
+from hub.store.base import Failed, Work
+from hub.target import Target
 
 Outcomes = dict[Platform, dict[OutcomeName, int]]
 

@@ -5,9 +5,6 @@ whole, with its id as `Idempotency-Key`: a central pushbridge takes the same key
 not know that header, so there a repetition after a crash is a second notification.
 """
 
-import base64
-import hashlib
-import hmac
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,6 +36,7 @@ from hub.transport.answers import retry_after
 from hub.transport.client import Transport
 from hub.transport.http_send import Refused, post
 from hub.transport.requests import RequestGroup
+from hub.transport.sas import token_for
 
 API_VERSION: Final = "2020-06"
 TOKEN_LIFETIME: Final = 3600  # seconds
@@ -130,14 +128,9 @@ def _native_fields(content: NativeContent) -> dict[str, str]:
 
 
 def signature(settings: RemoteSettings, expires_at: int) -> str:
-    """A shared access signature for the hub (Azure Notification Hubs, "Security"); `expires_at` in seconds since 1970.
-
-    Spaces are percent-encoded: a `+` would be read as one.
-    """
-    resource = quote(f"{settings.endpoint}/{settings.hub}".lower(), safe="")
-    digest = hmac.digest(settings.key.encode(), f"{resource}\n{expires_at}".encode(), hashlib.sha256)
-    signed = quote(base64.b64encode(digest), safe="")
-    return f"SharedAccessSignature sr={resource}&sig={signed}&se={expires_at}&skn={quote(settings.key_name, safe='')}"
+    """A shared access signature for the hub (Azure Notification Hubs, "Security"); `expires_at` in seconds since 1970."""
+    url = f"{settings.endpoint}/{settings.hub}"
+    return token_for(settings.key_name, settings.key, url=url, expires_at=expires_at)
 
 
 def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Mapping
 
+from hub.characters import CONTROLS
+
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token (RFC 9110, 5.6.2)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 MAX_LINES = 4096
 """Bytes of all header lines of a push: a service may answer more by closing a connection that others share."""
@@ -38,7 +39,7 @@ def field_lines(fields: Mapping[str, str]) -> list[bytes]:
     """
     lines = []
     for name, value in fields.items():
-        if _CONTROL.search(value):
+        if CONTROLS.search(value):
             raise HeaderError(f"the header {name!r} has a control character in its value")
         try:
             lines.append(f"{name}: {value}".encode())

@@ -10,6 +10,7 @@ from typing import Any
 
 from hub.errors import InvalidRequestError, TemplateError
 from hub.notification import NativeContent, Platform
+from hub.platforms.advice import Complaints, Written
 from hub.platforms.hints import Hints
 from hub.platforms.settings import PlatformSettings
 from hub.platforms.xml_payload import xml_root
@@ -88,6 +89,12 @@ class Traits:
         prefix = self.header_prefix.lower()
         own = {name: value for name, value in headers.items() if prefix and name.startswith(prefix)}
         return NativeContent(platform=self.platform, payload=body, headers=own)
+
+    def advise(self, payload: Written, headers: Mapping[str, Written], complaints: Complaints) -> None:
+        """Complain of what the service is sure to refuse in a native payload that compiles; `headers` by lower-case name.
+
+        JSON comes as an object, also where it was written as one text; what is sent as XML comes as it was written.
+        """
 
     def remote_fields(self, fields: Mapping[str, str], payload: bytes) -> dict[str, str]:
         """Headers of a native send to a hub elsewhere: the payload's own `fields`, and those that the hub needs."""

@@ -15,6 +15,7 @@ from hub.installation import Installation, Registration
 from hub.notification import Audience as AudienceExpression
 from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails, OutcomeName, State, Unreached
+from hub.target import StoredTemplate, Target
 from hub.work import Lane
 
 PAGE_SIZE = 1000
@@ -61,20 +62,6 @@ class AcceptanceResult:
     repeated: frozenset[str] = frozenset()
 
 
-@dataclass(slots=True)
-class Target:
-    """One registration to push to; `template` is an id for `Store.templates`, None for a native registration."""
-
-    ordinal: int
-    platform: Platform
-    push_channel: str
-    template: int | None
-    push_variables: Mapping[str, str] | None
-    registered_at: float
-    tags: str = "[]"
-    """A JSON array, as the store has it: only those of pages under way are asked for again."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audience:
     """Who a notification reaches. Small: `targets` at hand. Large: `pages`, (platform, ordinals) each, not yet read.
@@ -87,13 +74,6 @@ class Audience:
     pages: Sequence[tuple[Platform, BitMap]] = ()
     skipped: Mapping[Platform, BitMap] = field(default_factory=dict)
     nobody: Unreached | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredTemplate:
-    body: str
-    headers: Mapping[str, str]
-    expiry: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,10 +12,11 @@ from pyroaring import BitMap
 from hub.notification import PLATFORM_NAMED, Everyone, NativeContent, Notification, Platform
 from hub.outcome import Unreached
 from hub.store.audience import Kind, driving_tags, kind_key, kinds_for, matching, pages_of, wanted_tags, why_nobody
-from hub.store.base import PAGE_SIZE, Audience, StoredTemplate, Target
+from hub.store.base import PAGE_SIZE, Audience
 from hub.store.hubs import known_hub_id
 from hub.store.tag_index import FOLD_AT, few, is_known, members
 from hub.tags import Tag, TagExpression, matches, tag_key
+from hub.target import StoredTemplate, Target
 
 _TARGET_COLUMNS = (
     "r.ordinal, r.platform, r.push_channel, r.template, r.push_variables, r.registered_at, r.sibling, r.tags"

@@ -43,14 +43,13 @@ from hub.store.base import (
     PageResult,
     QueueState,
     Recorded,
-    StoredTemplate,
-    Target,
     Work,
 )
 from hub.store.files import create_private, make_private
 from hub.store.schema import migrate, rewrite_version
 from hub.store.seen import SeenWindow
 from hub.store.writer import GroupWriter
+from hub.target import StoredTemplate, Target
 from hub.work import Lane
 
 _MINIMUM_VERSION = (3, 37, 0)  # STRICT tables; RETURNING came with 3.35

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import product
 
+from hub.spelling import did_you_mean
 from hub.times import is_no_time, parse_time
 from rules.advice.foreign import placeholders
 from rules.errors import ExpressionError
 from rules.expressions import Expression, readings_of, split
 from rules.match.doubts import OPERATORS
 from rules.node import Node
-from rules.problems import Problems, did_you_mean
+from rules.problems import Problems
 from rules.render import Text
 
 _ATTRIBUTES = ("type", "source", "subject")

@@ -3,9 +3,10 @@
 import re
 from functools import lru_cache
 
+from hub.spelling import did_you_mean
 from rules.advice.foreign import comparison_cure, folded, may_be_field, operator_cure
 from rules.node import Node
-from rules.problems import Problems, did_you_mean
+from rules.problems import Problems
 
 OPERATORS = frozenset(
     (

@@ -10,7 +10,7 @@ from typing import Self
 
 from sandbox.connection import Connection
 from sandbox.faults import Faults as HttpFaults
-from sandbox.http1 import Http1Connection
+from sandbox.server import Http1Connection
 from sandbox.servicebus import conditions
 from sandbox.servicebus.admin import Admin
 from sandbox.servicebus.amqp import AmqpError

@@ -376,7 +376,7 @@ async def test_a_store_that_fails_is_a_problem_with_the_time_to_come_again(
     assert answer.json()["detail"] == "the store cannot do it now: the store is closed"
 
 
-@pytest.mark.parametrize("path", ["/api/v1", "/api/v1/status", "/api/health"])
+@pytest.mark.parametrize("path", ["/api/v1", "/api/v1/status", "/api/live"])
 def test_no_source_takes_a_path_of_the_api_and_its_authorization_away(tmp_path: Path, path: str) -> None:
     (complaint,) = complaints(tmp_path, f"sources: {{ hr: {{ http: {{ path: {path}, format: cloudevents }} }} }}")
     assert "this path is one of the process's own" in complaint

@@ -168,9 +168,9 @@ async def test_a_send_of_the_hub_api_is_among_the_recent_events(
         )
         assert answer.status_code == 201, answer.text
         await until(lambda: len(anna.received) == 1 and bench.daemon.hub.pending == 0)
-        (entry,) = (await bench.client.get("/api/trail")).json()["events"]
+        entry = (await bench.client.get("/api/v1/events/1")).json()
     assert answer.headers["location"].split("/messages/")[1].startswith(entry["id"])
-    assert (entry["source"], entry["type"], entry["end"]) == ("hub API", kind, "accepted")
+    assert (entry["source"], entry["type"], entry["outcome"]) == ("hub API", kind, "accepted")
     (step,) = entry["notifications"]
     assert (step["hub"], step["expression"], step["targeted"]) == ("app", expression, 1)
     assert step["outcomes"] == {"fcmv1": {"Success": 1}}

@@ -4,12 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from hub.platforms import hints
-from hub.platforms.apns import traits as apns
-from hub.platforms.fcm import hints as fcm_hints
-from hub.platforms.fcm import traits as fcm
-from hub.platforms.wns import traits as wns
-from rules.advice import services
 from tests.bridge.examples import complaints
 
 CONFIG = """
@@ -124,13 +118,3 @@ def test_what_is_sure_to_be_refused_is_named_once(form: str, text: str, key: str
 )
 def test_what_a_service_takes_is_clean(native: str, tmp_path: Path) -> None:
     assert complaints(tmp_path, CONFIG.format(native="@").replace("@", native)) == []
-
-
-def test_the_limits_are_those_of_the_senders() -> None:
-    assert (services.MAX_APNS, services.MAX_VOIP) == (apns.MAX_PAYLOAD, apns.MAX_VOIP_PAYLOAD)
-    assert (services.MAX_COLLAPSE_ID, services._WITH_SUFFIX) == (hints.MAX_COLLAPSE_ID, apns.TOPIC_SUFFIXES)
-    assert (services.MAX_FCM, services.MAX_TTL, services.MAX_WNS) == (
-        fcm.MAX_PAYLOAD,
-        fcm_hints.MAX_TTL,
-        wns.MAX_PAYLOAD,
-    )

@@ -6,7 +6,7 @@ import itertools
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,17 +18,21 @@ from typing import Any
 import httpx
 import pytest
 
+from bridge.admin.api.status import status_of
 from bridge.admin.console.live import SHOWN, Viewer
 from bridge.admin.console.phones import Phone, PhoneFeed, Shown
 from bridge.admin.console.routes import console
 from bridge.admin.health import Part
 from bridge.app import Daemon
 from bridge.config.load import check
+from bridge.config.models import Settings
 from bridge.config.reload import Reloader
 from bridge.config.watch import fingerprint
 from bridge.observe.facts import EventsStored, InFlightEvent
 from bridge.observe.recent import RecentEvents
 from connectors.base import Message
+from hub.platforms.table import services
+from rules.engine import RuleSet
 from tests.bridge.examples import take
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -104,16 +108,28 @@ async def test_the_page_loads_nothing_from_elsewhere_and_runs_nothing_inline(tmp
         assert re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", script) == []
 
 
-async def test_the_trail_shows_the_way_of_each_event(tmp_path: Path) -> None:
+async def test_the_stream_and_the_api_show_events_and_status_in_one_shape(tmp_path: Path) -> None:
     async with running(tmp_path) as (_, client):
         await post(client, f"{HOSTILE} joined")
         await post(client, "nonsense")
-        trail = (await client.get("/api/trail")).json()
-    assert trail["count"] == 2
-    matched, broken = trail["events"]
-    assert (matched["id"], matched["source"], matched["type"], matched["end"]) == (HOSTILE, "hr", "joined", "no_match")
-    assert (broken["end"], broken["reason"]) == ("dead_letter", "decode")
+        async with client.stream("GET", "/api/live", timeout=30) as live:
+            _, snapshot = await anext(_messages(live))
+        listed = (await client.get("/api/v1/events")).json()["items"]
+        asked = [(await client.get(f"/api/v1/events/{event['number']}")).json() for event in reversed(listed)]
+        status = (await client.get("/api/v1/status")).json()
+    assert snapshot["events"] == asked
+    assert snapshot["status"] == status
+    assert snapshot["count"] == 2
+    matched, broken = asked
+    assert [matched[name] for name in ("id", "source", "type", "outcome")] == [HOSTILE, "hr", "joined", "no_match"]
+    assert (broken["outcome"], broken["reason"]) == ("dead_letter", "decode")
     assert broken["dead_letters"] == [], "what is refused is not kept"
+
+
+@pytest.mark.parametrize("path", ["/api/trail", "/api/health"])
+async def test_what_the_api_says_is_at_no_second_place(path: str, tmp_path: Path) -> None:
+    async with running(tmp_path) as (_, client):
+        assert (await client.get(path)).status_code == 404
 
 
 async def test_without_virtual_phones_there_are_none(tmp_path: Path) -> None:
@@ -121,7 +137,7 @@ async def test_without_virtual_phones_there_are_none(tmp_path: Path) -> None:
         assert (await client.get("/api/phones")).json() == {"phones": None}
 
 
-@pytest.mark.parametrize("path", ["/", "/console.js", "/api/trail", "/api/health", "/api/phones", "/api/live"])
+@pytest.mark.parametrize("path", ["/", "/console.js", "/api/phones", "/api/live"])
 async def test_with_a_token_only_who_shows_it_sees_the_console(path: str, tmp_path: Path) -> None:
     def basic(password: str) -> str:
         return "Basic " + base64.b64encode(f"anybody:{password}".encode()).decode()
@@ -136,6 +152,12 @@ async def test_with_a_token_only_who_shows_it_sees_the_console(path: str, tmp_pa
         assert [challenge.split()[0] for challenge in challenges] == ["Bearer", "Basic"]
 
 
+async def test_the_page_knows_no_push_service_by_its_title(tmp_path: Path) -> None:
+    async with running(tmp_path) as (_, client):
+        script = (await client.get("/console.js")).text
+    assert [each.title for each in services() if re.search(rf"\b{each.title}\b", script)] == []
+
+
 async def test_the_live_feed_tells_everything_and_then_what_changes(tmp_path: Path) -> None:
     async with running(tmp_path) as (_, client):
         await post(client, "1 joined")
@@ -144,6 +166,7 @@ async def test_the_live_feed_tells_everything_and_then_what_changes(tmp_path: Pa
             messages = _messages(live)
             name, first = await anext(messages)
             assert (name, [event["id"] for event in first["events"]], first["phones"]) == ("snapshot", ["1"], None)
+            assert first["services"] == {"apns": "APNs", "fcmv1": "FCM", "wns": "WNS"}
             await post(client, "2 joined")
             name, second = await anext(messages)
             assert (name, [event["id"] for event in second["events"]], second["count"]) == ("update", ["2"], 2)
@@ -171,21 +194,23 @@ async def test_a_browser_that_leaves_is_forgotten(tmp_path: Path) -> None:
 
 async def test_a_change_of_health_is_told_within_a_second_and_only_then() -> None:
     part = Part(kind="source", name="hr")
-    parts = [part]
-    messages = Viewer(RecentEvents(), None, health=lambda: parts).messages(asyncio.Event())
-    assert [told["name"] for told in _content(await anext(messages))["health"]] == ["hr"]
-    parts = [replace(part, ok=False, state="degraded", detail="x" * 10_000, since=1.0)]
+    process = _Process([part])
+    messages = Viewer(RecentEvents(), None, status=partial(status_of, process)).messages(asyncio.Event())
+    assert [told["name"] for told in _content(await anext(messages))["status"]["parts"]] == ["hr"]
+    process.parts = [replace(part, ok=False, state="degraded", detail="x" * 10_000, since=1.0)]
     started = time.monotonic()
-    (told,) = _content(await anext(messages))["health"]
+    (told,) = _content(await anext(messages))["status"]["parts"]
     assert time.monotonic() - started < 1
-    assert (told["ok"], told["state"], told["since"], len(told["detail"])) == (False, "degraded", 1.0, 300)
+    assert (told["ok"], told["state"], len(told["detail"])) == (False, "degraded", 300)
+    assert told["since"] == "1970-01-01T00:00:01Z"
+    process.hub.pending += 1  # with every event, and so no news
     assert (await anext(messages)).startswith("event: alive\n")  # silence, and a sign of life
     await messages.aclose()
 
 
 async def test_a_configuration_that_is_refused_is_told_with_its_first_mistake(tmp_path: Path) -> None:
     async def told(client: httpx.AsyncClient) -> dict[str, Any]:
-        parts = (await client.get("/api/health")).json()["health"]
+        parts = (await client.get("/api/v1/status")).json()["parts"]
         return next(part for part in parts if part["kind"] == "configuration")
 
     async with running(tmp_path) as (_, client):
@@ -209,6 +234,30 @@ def passage(number: int) -> InFlightEvent:
     return InFlightEvent(Message(source="hr", body=b"", id=str(number)))
 
 
+class _Hub:
+    pending = 0
+    max_pending = 10
+
+
+class _Process:
+    """As much of a process as its status asks for."""
+
+    def __init__(self, parts: Sequence[Part] = ()) -> None:
+        self.settings = Settings(rules=RuleSet(), directory=Path())
+        self.hub: Any = _Hub()
+        self.trail = RecentEvents()
+        self.config, self.config_hash, self.loaded_at = "c.yaml", "abc", 0.0
+        self.parts = list(parts)
+
+    def health(self) -> list[Part]:
+        return self.parts
+
+
+def feed(trail: RecentEvents, phones: PhoneFeed | None = None) -> AsyncGenerator[str, None]:
+    """What a browser is told of these, by a process of no parts."""
+    return Viewer(trail, phones, status=partial(status_of, _Process())).messages(asyncio.Event())
+
+
 class _Phones:
     """One phone that has no notifications."""
 
@@ -226,7 +275,7 @@ class _Phones:
 
 async def test_a_flood_is_told_in_few_messages_and_from_its_end() -> None:
     trail = RecentEvents()
-    messages = Viewer(trail, None).messages(asyncio.Event())
+    messages = feed(trail)
     await anext(messages)
     for batch in range(50):
         take(trail, EventsStored(events=[passage(100 * batch + index) for index in range(100)]))
@@ -238,7 +287,7 @@ async def test_a_flood_is_told_in_few_messages_and_from_its_end() -> None:
 
 async def test_a_browser_gets_at_most_ten_updates_a_second() -> None:
     trail = RecentEvents()
-    messages = Viewer(trail, None).messages(asyncio.Event())
+    messages = feed(trail)
     await anext(messages)
     started = time.monotonic()
     for number in range(4):
@@ -250,7 +299,7 @@ async def test_a_browser_gets_at_most_ten_updates_a_second() -> None:
 
 async def test_in_a_flood_a_browser_gets_one_update_a_second_with_the_latest_events() -> None:
     trail = RecentEvents()
-    messages = Viewer(trail, None).messages(asyncio.Event())
+    messages = feed(trail)
     await anext(messages)
 
     async def flood() -> None:
@@ -270,7 +319,7 @@ async def test_in_a_flood_a_browser_gets_one_update_a_second_with_the_latest_eve
 
 async def test_phones_are_told_when_they_change_and_not_with_every_event() -> None:
     trail, phones = RecentEvents(), _Phones()
-    messages = Viewer(trail, phones).messages(asyncio.Event())
+    messages = feed(trail, phones)
     snapshot = _content(await anext(messages))
     assert [phone["screen"][0]["title"] for phone in snapshot["phones"]] == [HOSTILE]
     take(trail, EventsStored(events=[passage(1)]))
@@ -286,10 +335,10 @@ async def test_phones_are_told_when_they_change_and_not_with_every_event() -> No
 async def test_any_text_fits_into_a_message() -> None:
     trail = RecentEvents()
     take(trail, EventsStored(events=[InFlightEvent(Message(source="hr", body=b"", id="\ud800\n\n\u2028data: x"))]))
-    messages = Viewer(trail, None).messages(asyncio.Event())
+    messages = feed(trail)
     message = await anext(messages)
     assert message.count("\n") == 3
-    assert _content(message)["events"][0]["id"] == "\ud800\n\n\u2028data: x"
+    assert _content(message)["events"][0]["id"] == "[U+D800]\n\n\u2028data: x"
     await messages.aclose()
 
 

@@ -66,7 +66,7 @@ def test_an_event_is_shown_from_receipt_to_outcome() -> None:
             "source": "orders",
             "type": "order.paid",
             "received_at": "2027-01-15T08:00:00+00:00",
-            "end": "accepted",
+            "outcome": "accepted",
             "reason": "",
             "detail": "",
             "rules": ["paid"],
@@ -133,7 +133,7 @@ def test_a_send_of_the_api_is_shown_like_an_event(
         ),
     )
     (entry,) = entries(trail)
-    assert (entry["source"], entry["id"], entry["type"], entry["end"]) == (HUB_API, send.id, kind, "accepted")
+    assert (entry["source"], entry["id"], entry["type"], entry["outcome"]) == (HUB_API, send.id, kind, "accepted")
     (step,) = entry["notifications"]
     assert (step["expression"], step["targeted"]) == (expression, 2)
     assert step["outcomes"] == {"apns": {"Success": 1, "BadChannel": 1}}
@@ -178,7 +178,7 @@ def test_a_dead_letter_shows_why_and_never_what() -> None:
     rejected = passage("1", outcome=EventOutcome.DEAD_LETTER, reason=Reason.RENDER, detail="d", dead_letters=[letter])
     take(trail, EventsStored(events=[rejected]))
     (entry,) = entries(trail)
-    assert (entry["end"], entry["reason"], entry["detail"]) == ("dead_letter", "render", "d")
+    assert (entry["outcome"], entry["reason"], entry["detail"]) == ("dead_letter", "render", "d")
     assert entry["dead_letters"] == [{"rule": "paid", "stage": "rule", "reason": "render", "detail": "d"}]
     assert "canary" not in str(entry)
 
@@ -199,7 +199,7 @@ def test_a_repetition_is_an_entry_of_its_own_and_takes_nothing_from_the_first() 
     take(trail, PushesEnded(notification=HELLO, platform=Platform.APNS, outcomes={OutcomeName.SUCCESS: 1}, seconds=0.1))
     first, second = entries(trail)
     assert first["notifications"][0]["outcomes"] == {"apns": {"Success": 1}}
-    assert (second["end"], second["notifications"], second["dead_letters"]) == ("suppressed", [], [])
+    assert (second["outcome"], second["notifications"], second["dead_letters"]) == ("suppressed", [], [])
 
 
 def test_the_oldest_goes_when_a_new_one_comes_and_the_count_goes_on() -> None:

@@ -9,8 +9,9 @@ from pyroaring import BitMap
 from hub.acceptance import Ingest
 from hub.errors import StoreError
 from hub.notification import Notification, Platform
-from hub.store.base import AcceptanceResult, Audience, PageResult, Recorded, Target, Work
+from hub.store.base import AcceptanceResult, Audience, PageResult, Recorded, Work
 from hub.store.sqlite import SqliteStore
+from hub.target import Target
 
 
 class FlakyStore(SqliteStore):

@@ -9,7 +9,8 @@ from hub.delivery.pushing import SendBatch
 from hub.notification import Platform
 from hub.outcome import OutcomeName, Reaction
 from hub.push import DELIVERED, PageVerdict, PushGroup, PushPage, SendResult
-from hub.store.base import Target, Work
+from hub.store.base import Work
+from hub.target import Target
 from tests.fakes.pushes import Push, page_of, pushes_of, results_of
 from tests.fakes.senders import DROPPED, GONE, FakeSender
 from tests.hub.examples import notification

@@ -76,6 +76,8 @@ async def test_its_phones_are_registered_and_reached_and_it_is_measured(tmp_path
             assert {"wire": 1} in found
             part = await client.get(f"{daemon.url}/readyz/push-services/{HUB}/pigeon")
             assert f"{HUB}/carrierpigeon" in part.text
+            async with client.stream("GET", f"{daemon.url}/api/live") as live:
+                assert '"carrierpigeon":"Pigeon post"' in await anext(live.aiter_text())
         measured = await daemon.metrics()
         name = "pushbridge_pns_deliveries_total"
         assert measured[f'{name}{{hub="{HUB}",outcome="success",platform="carrierpigeon"}}'] == 3
@@ -102,6 +104,22 @@ def test_check_knows_its_keys_and_names_its_mistakes(tmp_path: Path) -> None:
     assert mistaken.returncode != 0
     assert f"hubs.{HUB}.platforms.pigeon.rng: unknown key" in said
     assert f"hubs.{HUB}.platforms.pigeon.ring: is empty" in said
+
+
+def test_check_names_what_the_service_refuses(tmp_path: Path) -> None:
+    mistaken = config(tmp_path)
+    mistaken["rules"][0]["push"]["native"]["pigeon"] = {
+        "payload": {"cargo": "brick"},
+        "headers": {"Pigeon-Hurry": "now"},
+    }
+    file = tmp_path / "pushbridge.yaml"
+    file.write_bytes(orjson.dumps(mistaken))
+    found = _check(file)
+    said = found.stdout + found.stderr
+    assert found.returncode != 0
+    native = "rules[0].push.native.pigeon"
+    assert f"{native}.payload.cargo: a pigeon carries no brick (write a letter)" in said
+    assert f"{native}.headers.Pigeon-Hurry: warning: no pigeon hurries (write pigeon-speed: fast)" in said
 
 
 def test_the_schema_and_the_reference_have_its_keys() -> None:

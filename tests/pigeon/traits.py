@@ -1,7 +1,10 @@
 """A service whose channels are names of lofts, and whose payloads are JSON."""
 
+from collections.abc import Mapping
+
 from hub.errors import InvalidRequestError
 from hub.notification import Platform
+from hub.platforms.advice import Complaints, Written
 from hub.platforms.traits import Traits
 from tests.pigeon.settings import PigeonSettings
 
@@ -22,3 +25,12 @@ class PigeonTraits(Traits):
         if not text.lower().startswith("loft:"):
             raise InvalidRequestError("pushChannel: a pigeon flies to loft:NAME")
         return text.lower()
+
+    def advise(self, payload: Written, headers: Mapping[str, Written], complaints: Complaints) -> None:
+        """See `Traits.advise`."""
+        cargo = payload.value.get("cargo")
+        if cargo is not None and cargo.text == "brick":
+            complaints.add(cargo, "a pigeon carries no brick", "write a letter")
+        if "pigeon-hurry" in headers:
+            hurry = headers["pigeon-hurry"]
+            complaints.warn(hurry, "no pigeon hurries", "write pigeon-speed: fast", mark=hurry.key_mark)

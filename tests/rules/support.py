@@ -6,6 +6,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+from connectors.duration import seconds_in
 from hub.notification import Platform
 from rules.document import load_document
 from rules.engine import RuleSet
@@ -51,7 +52,7 @@ def load(text: str, directory: Path, scope: Scope = SCOPE) -> tuple[RuleSet, lis
     root = load_document(file, problems, {})
     assert root is not None
     assert isinstance(root.value, dict)
-    rules = load_rules(root.value.get("rules"), root.value.get("defaults"), scope, problems)
+    rules = load_rules(root.value.get("rules"), root.value.get("defaults"), scope, problems, seconds_in=seconds_in)
     return rules, shown(problems, directory)
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connectors.duration import seconds_in
 from rules.engine import Rule, RuleSet
 from rules.event import MISSING
 from rules.explain import Explanation, RuleResult
@@ -321,7 +322,7 @@ def test_explain_says_fired_exactly_when_route_yields_an_intent_of_the_rule(
         if number < len(stops):
             rule["stop"] = stops[number]
         listed.append(rule)
-    compiled = load_rules(node(listed), None, SCOPE, Problems())
+    compiled = load_rules(node(listed), None, SCOPE, Problems(), seconds_in=seconds_in)
     subject = event(data, type=type_)
     decision = compiled.route(subject, now=NOW)
     explained = compiled.explain(subject)

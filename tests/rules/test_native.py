@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -74,14 +74,15 @@ def test_a_value_cannot_add_a_header(value: str, tmp_path: Path) -> None:
 
 @settings(deadline=None)  # a busy machine is no failure
 @given(value=st.text(st.characters(exclude_categories=["Cs"]), max_size=50))
-def test_whatever_the_value_json_and_xml_keep_their_shape(value: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+@example(value='\t<a>\r\n"&')
+def test_json_and_xml_keep_their_shape_and_hold_the_value(value: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     directory = tmp_path_factory.getbasetemp()
     apns = content(Platform.APNS, "{ payload: { aps: { alert: 'a{{ data.x }}' } } }", {"x": value}, directory)
     assert orjson.loads(apns.payload) == {"aps": {"alert": f"a{value}"}}
     if not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]", value):
         wns = content(Platform.WNS, "{ payload: '<t a=\"{{ data.x }}\">{{ data.x }}</t>' }", {"x": value}, directory)
         root = etree.fromstring(wns.payload)
-        assert (root.tag, len(root), list(root.attrib)) == ("t", 0, ["a"])
+        assert (root.tag, len(root), dict(root.items()), root.text or "") == ("t", 0, {"a": value}, value)
 
 
 def test_a_character_that_xml_cannot_hold_is_refused(tmp_path: Path) -> None:

@@ -319,10 +319,17 @@ HEAD = b"POST / HTTP/1.1\r\nhost: x\r\n"
         (HEAD + b"no colon\r\n\r\n", b"HTTP/1.1 400 Bad Request"),
         (b"POST / HTTP/1.1\r\n\r\n", b"HTTP/1.1 400 Bad Request"),
         (b"GET /\r\n\r\n", b"HTTP/1.1 400 Bad Request"),
+        (b"GET / HTTP/1.0\r\nhost: x\r\n\r\n", b"HTTP/1.1 400 Bad Request"),
+        (b"GET / HTTP/1.1\nhost: x\n\n", b"HTTP/1.1 400 Bad Request"),
+        (HEAD + b"x: a\r\n b\r\n\r\n", b"HTTP/1.1 400 Bad Request"),
+        (HEAD + b"transfer-encoding: gzip\r\n\r\n", b"HTTP/1.1 501 Not Implemented"),
         (HEAD + b"x: " + b"y" * 20_000, b"HTTP/1.1 431 Request Header Fields Too Large"),
         (HEAD + b"content-length: 0\r\n\r\n" + HEAD, b"HTTP/1.1 401 Unauthorized"),
     ],
-    ids=["expect", "length", "digits", "colon", "host", "request line", "long head", "pipelining"],
+    ids=[
+        *("expect", "length", "digits", "colon", "host", "request line", "version", "line feeds", "folded header"),
+        *("unknown coding", "long head", "pipelining"),
+    ],
 )
 async def test_bad_http_is_answered_once_and_ends_the_connection(
     services: PushServices, sent: bytes, answer: bytes

@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Any
 
 from bridge.admin.api.operation import Call, Model, Operation, Paged, cursor_of, place_in
+from bridge.observe.recent import Entry
 from hub.errors import InvalidRequestError, NotFoundError
 
 _LIST = "events"
@@ -100,7 +101,7 @@ async def _list(call: Call) -> Events:
     wanted = {name: value for name in ("source", "outcome", "id") if (value := getattr(query, name))}
     chosen = (
         entry
-        for entry in map(_event, reversed(call.management.trail.entries()))
+        for entry in (kept.as_dict() for kept in reversed(call.management.trail.entries()))
         if (before is None or entry["number"] < before) and all(entry[name] == value for name, value in wanted.items())
     )
     found = list(islice(chosen, query.limit + 1))
@@ -117,14 +118,13 @@ async def _show(call: Call) -> Event:
     number = call.path["number"]
     for entry in call.management.trail.entries():
         if str(entry.number) == number:
-            return Event(**_event(entry))
+            return event_of(entry)
     raise NotFoundError(f"event {number} is none of the latest {len(call.management.trail.entries())}")
 
 
-def _event(entry: Any) -> dict[str, Any]:
-    event: dict[str, Any] = entry.as_dict()
-    event["outcome"] = event.pop("end")
-    return event
+def event_of(entry: Entry) -> Event:
+    """An entry as the API and the live stream of the console show it."""
+    return Event(**entry.as_dict())
 
 
 def _without(entry: dict[str, Any], name: str) -> dict[str, Any]:

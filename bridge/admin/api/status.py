@@ -1,11 +1,17 @@
 """How the process fares: what `/readyz` says in lines, as data."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from importlib.metadata import version
 
-from bridge.admin.api.operation import Call, Model, Operation, instant, moment
+from bridge.admin.api.operation import Call, Management, Model, Operation, instant, moment
 from bridge.admin.health import Part, is_ready
+from bridge.observe.recent import shown
+
+_VERSION = version("pushbridge")
+
+_MAX_DETAIL = 300
+"""Characters told of the cause of a trouble."""
 
 
 class PartModel(Model):
@@ -55,16 +61,18 @@ class Status(Model):
     parts: list[PartModel]
 
 
-def part_model(part: Part) -> PartModel:
+def _part_model(part: Part) -> PartModel:
+    part = replace(part, detail=shown(part.detail, _MAX_DETAIL), mistake=shown(part.mistake))
     times = {"since": moment(part.since), "until": moment(part.until)}
     return PartModel(**(asdict(part) | times), line=part.line)
 
 
-async def _status(call: Call) -> Status:
-    management, settings, parts = call.management, call.management.settings, call.management.health()
+def status_of(management: Management) -> Status:
+    """The whole process, as the API and the live stream of the console show it."""
+    settings, parts = management.settings, management.health()
     return Status(
         name=settings.bridge.name,
-        version=version("pushbridge"),
+        version=_VERSION,
         ready=is_ready(parts),
         configuration=Configuration(
             file=management.config,
@@ -84,8 +92,12 @@ async def _status(call: Call) -> Status:
             )
             for name, hub in settings.hubs.items()
         ],
-        parts=[part_model(part) for part in parts],
+        parts=[_part_model(part) for part in parts],
     )
+
+
+async def _status(call: Call) -> Status:
+    return status_of(call.management)
 
 
 OPERATIONS = (

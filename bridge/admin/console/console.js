@@ -6,11 +6,10 @@ const RECONNECT_AFTER = 3_000 // milliseconds, as browsers wait
 const SILENCE = 6_000 // milliseconds; a daemon that lives says something every two seconds
 const SHOWN_CAUSES = 3
 const SHOWN_NAMES = 3
-const SHOWN_BANNERS = { apns: 3, fcmv1: 3, wns: 2 } // as many as there is room for
+const SHOWN_BANNERS = { apns: 3, fcmv1: 3, wns: 2 } // as many as there is room for; one where the look is not known
 
 const ANIMATED_EVENTS = 10 // more at a time just appear
 
-const SERVICES = { apns: 'APNs', fcmv1: 'FCM', wns: 'WNS', remote: 'hub' }
 const ENDS = { no_match: 'no match', suppressed: 'seen before', dead_letter: 'dead letter' }
 const END_TONES = { no_match: 'quiet', suppressed: 'quiet', dead_letter: 'bad' }
 const OUTCOME_TONES = { Success: 'good', RefreshToken: 'good', Skipped: 'quiet', NoTargets: 'quiet' }
@@ -45,9 +44,11 @@ const events = new Map() // by number
 const rows = new Map() // of events, by number
 const devices = new Map() // by the phone's id
 const groups = new Map() // of the strip, by the kind of their parts
+let services = {} // what people call the push services, by platform
 let trouble = 0 // parts that do not work
+let configuration = '' // which one is in force
 let lastHeard = 0
-let shownEnd = ''
+let shownOutcome = ''
 let isPaused = false
 let isDrawing = false
 let pending = nothing() // told and not drawn yet
@@ -95,7 +96,8 @@ function put(element, text) {
 
 // Health
 
-function drawHealth(parts) {
+function drawStatus({ parts, configuration: inForce }) {
+  configuration = inForce.hash && `as ${inForce.hash}`
   const down = parts.filter((part) => !part.ok)
   const news = []
   let previous = null
@@ -148,7 +150,8 @@ function isStarting({ state, since }) {
 function headlineOf(words, parts, down) {
   if (words.isSingle) {
     const [part] = parts
-    if (part.kind === 'configuration') return part.ok ? `loaded ${moment(part.since)}` : 'last reload failed'
+    if (part.kind === 'configuration' && !part.ok) return 'last reload failed'
+    if (part.kind === 'configuration') return ['loaded', moment(part.since), configuration].filter(Boolean).join(' ')
     return part.ok ? 'ok' : part.state
   }
   if (!down.length) return `${parts.length.toLocaleString()} ok`
@@ -157,11 +160,15 @@ function headlineOf(words, parts, down) {
   return `${down.length.toLocaleString()} of ${parts.length.toLocaleString()} ${words.down}: ${names}${more}`
 }
 
+function titleOf(platform) {
+  return platform === 'remote' ? 'hub' : services[platform] ?? platform
+}
+
 function nameOf({ kind, name }) {
   if (kind !== 'push service') return name
   const end = name.lastIndexOf('/')
   const platform = name.slice(end + 1)
-  return `${SERVICES[platform] ?? platform} of ${name.slice(0, end)}`
+  return `${titleOf(platform)} of ${name.slice(0, end)}`
 }
 
 function lineOf(part) {
@@ -169,7 +176,7 @@ function lineOf(part) {
   const state = part.kind === 'configuration' ? 'the one before stays in force' : isSaid ? '' : STATES[part.state] ?? part.state
   const cause = [nameOf(part), state, part.detail, part.mistake].filter(Boolean).join(': ')
   const since = part.since && !part.ok ? `since ${moment(part.since)}` : ''
-  const until = part.until ? part.until * 1000 > Date.now() ? `until ${moment(part.until)}` : 'a few are tried now' : ''
+  const until = part.until ? new Date(part.until) > Date.now() ? `until ${moment(part.until)}` : 'a few are tried now' : ''
   return line([cause, since, until].filter(Boolean).join(', '), part.ok ? 'good' : 'bad')
 }
 
@@ -217,7 +224,7 @@ function insertRow(number, row) {
 function eventRow(event) {
   const { element, parts } = stamp('event')
   element.dataset.number = event.number
-  element.dataset.end = event.end
+  element.dataset.outcome = event.outcome
   put(parts.source, event.source)
   parts.time.textContent = clock(event.received_at, true)
   parts.time.dateTime = event.received_at
@@ -227,7 +234,7 @@ function eventRow(event) {
   const failed = event.dead_letters.map((letter) => endRow('dead_letter', letter))
   parts.ways.append(...ways, ...failed)
   if (event.more) parts.ways.append(endRow('', { detail: `and ${event.more.toLocaleString()} more` }))
-  if (!ways.length && !failed.length) parts.ways.append(endRow(event.end, event))
+  if (!ways.length && !failed.length) parts.ways.append(endRow(event.outcome, event))
   element.dataset.tone = worst([...parts.ways.children])
   return element
 }
@@ -253,13 +260,13 @@ function wayRow(notification) {
   put(parts.expression, notification.expression)
   put(parts.audience, audienceOf(notification, isRemote, isLater))
   for (const [platform, count] of Object.entries(pushes)) {
-    if (count) parts.pushed.append(chip(`${SERVICES[platform] ?? platform} ${count.toLocaleString()}`, 'plain'))
+    if (count) parts.pushed.append(chip(`${titleOf(platform)} ${count.toLocaleString()}`, 'plain'))
   }
   for (const [name, count] of Object.entries(counts)) {
     parts.outcome.append(chip(`${count.toLocaleString()} ${name}`, OUTCOME_TONES[name] ?? 'bad'))
   }
   for (const platform of Object.keys(waits)) {
-    parts.outcome.append(chip(`${SERVICES[platform] ?? platform} waits`, 'waiting'))
+    parts.outcome.append(chip(`${titleOf(platform)} waits`, 'waiting'))
   }
   put(parts.reason, reasonOf(notification))
   if (targeted === 0) parts.outcome.append(chip('NoTargetFound', 'quiet'))
@@ -279,7 +286,7 @@ function reasonOf({ reason, unreached, waits }) {
   const all = Object.entries(waits)
   const waiting = all.flatMap(([platform, wait]) => {
     const next = `next try ${moment(wait.until)}`
-    return all.length > 1 ? `${SERVICES[platform] ?? platform}: ${wait.reason}, ${next}` : [wait.reason, next]
+    return all.length > 1 ? `${titleOf(platform)}: ${wait.reason}, ${next}` : [wait.reason, next]
   })
   return [...new Set([reason, UNREACHED[unreached] ?? unreached, ...waiting])].filter(Boolean).join('; ')
 }
@@ -287,7 +294,7 @@ function reasonOf({ reason, unreached, waits }) {
 function audienceOf({ targeted, schedule_at: at }, isRemote, isLater) {
   if (targeted) return targeted.toLocaleString()
   if (targeted === 0) return 'nobody'
-  return isRemote ? 'remote' : isLater ? `at ${moment(new Date(at) / 1000)}` : 'looking'
+  return isRemote ? 'remote' : isLater ? `at ${moment(at)}` : 'looking'
 }
 
 /** How an event, or one rule's share of it, ended before anybody was notified. */
@@ -306,7 +313,7 @@ function applyFilter() {
   let shown = 0
   for (const [number, row] of rows) {
     const event = events.get(number)
-    const isShown = !shownEnd || event.end === shownEnd || (shownEnd === 'dead_letter' && event.dead_letters.length > 0)
+    const isShown = !shownOutcome || event.outcome === shownOutcome || (shownOutcome === 'dead_letter' && event.dead_letters.length > 0)
     row.hidden = !isShown
     shown += isShown
   }
@@ -327,7 +334,7 @@ function addDevice(phone) {
   const { element, parts } = stamp('phone')
   element.dataset.platform = phone.platform
   put(parts.name, phone.name)
-  parts.service.textContent = SERVICES[phone.platform] ?? phone.platform
+  parts.service.textContent = titleOf(phone.platform)
   for (const tag of [`user ${phone.user}`, ...phone.tags]) {
     const item = document.createElement('li')
     put(item, tag)
@@ -368,9 +375,9 @@ function clock(time, withSeconds = false) {
   return new Date(time).toLocaleTimeString([], options)
 }
 
-/** Of seconds since 1970: the time of today, or day and time. */
-function moment(seconds) {
-  const time = new Date(seconds * 1000)
+/** The time of today, or day and time. */
+function moment(at) {
+  const time = new Date(at)
   const isToday = time.toDateString() === new Date().toDateString()
   return isToday ? clock(time, true) : `${time.toLocaleDateString()} ${clock(time)}`
 }
@@ -387,9 +394,10 @@ function tick() {
 
 // The stream
 
-/** Health is drawn at once; the rest with the next frame, so that what nobody looks at is drawn once for all. */
+/** The status is drawn at once; the rest with the next frame, so that what nobody looks at is drawn once for all. */
 function draw(message, isAnew) {
-  if ('health' in message) drawHealth(message.health)
+  services = message.services ?? services
+  if ('status' in message) drawStatus(message.status)
   if (isAnew) pending = { ...nothing(), isAnew }
   pending.count = message.count
   if ('phones' in message) pending.phones = message.phones
@@ -438,7 +446,7 @@ function setConnection(state) {
 
 function setLost() {
   if (byId('connection').dataset.state === 'connection lost') return
-  const since = lastHeard ? `since ${moment(lastHeard / 1000)}: the page shows what was true then` : 'yet'
+  const since = lastHeard ? `since ${moment(lastHeard)}: the page shows what was true then` : 'yet'
   put(byId('lost'), `No word from the daemon ${since}. The page connects again by itself.`)
   setConnection('connection lost')
   announce(byId('lost').textContent)
@@ -478,8 +486,8 @@ function watch() {
 }
 
 byId('filter').addEventListener('click', ({ target }) => {
-  if (target.dataset.end === undefined) return
-  shownEnd = target.dataset.end
+  if (target.dataset.outcome === undefined) return
+  shownOutcome = target.dataset.outcome
   for (const button of byId('filter').children) button.setAttribute('aria-pressed', button === target)
   applyFilter()
 })

@@ -1,16 +1,20 @@
-"""The live feed of the page: what changed, told to each browser at most ten times a second, in a flood once."""
+"""The live feed of the page: what changed, told to each browser at most ten times a second, in a flood once.
+
+Events and status have the shapes of `/api/v1/events/{number}` and `/api/v1/status`.
+"""
 
 import asyncio
 import json
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from typing import Any
 
+from bridge.admin.api.events import event_of
+from bridge.admin.api.status import Status
 from bridge.admin.console.phones import PhoneFeed
-from bridge.admin.health import Part
 from bridge.observe.recent import Entry, RecentEvents
+from hub.platforms.table import services
 
 SHOWN = 100
 """Events that a browser is told of at once, the latest ones: more than it shows."""
@@ -20,18 +24,15 @@ _INTERVAL_EACH = 0.01
 """Seconds between two messages at least, and for each event that the first tells of: in a flood, one a second."""
 
 _LOOK_EVERY = 0.5
-"""Seconds after which the health of the parts, which tells of no changes itself, is looked at again."""
+"""Seconds after which the status, which tells of no changes itself, is looked at again."""
 
 _ALIVE_EVERY = 2.0
 """Seconds of silence before a browser hears that the process lives: a connection alone does not show that it does."""
 
-_MAX_DETAIL = 300
-"""Characters told of the cause of a trouble."""
 
-
-def trail_as_dict(trail: RecentEvents, entries: Sequence[Entry]) -> dict[str, Any]:
-    """`entries` of a trail as JSON types, with how many events there were in all."""
-    return {"count": trail.count, "events": [entry.as_dict() for entry in entries]}
+def events_as_dict(trail: RecentEvents, entries: Sequence[Entry]) -> dict[str, Any]:
+    """`entries` as JSON types, with how many events there were in all."""
+    return {"count": trail.count, "events": [event_of(entry).model_dump(mode="json") for entry in entries]}
 
 
 def phones_as_dict(phones: PhoneFeed | None) -> dict[str, Any]:
@@ -39,24 +40,22 @@ def phones_as_dict(phones: PhoneFeed | None) -> dict[str, Any]:
     return {"phones": None if phones is None else [phone.as_dict() for phone in phones.phones()]}
 
 
-def health_as_dict(parts: Sequence[Part]) -> dict[str, Any]:
-    """How the parts of the process fare, as JSON types."""
-    return {"health": [asdict(part) | {"detail": part.detail[:_MAX_DETAIL]} for part in parts]}
+def services_as_dict() -> dict[str, Any]:
+    """What people call each push service, by its platform."""
+    return {"services": {each.platform.value: each.title for each in services()}}
 
 
 class Viewer:
-    """One browser that looks on; `health` is asked twice a second.
+    """One browser that looks on; `status` is asked twice a second.
 
     Changes are collected by event, so a burst costs it one message and little memory.
     """
 
-    def __init__(
-        self, trail: RecentEvents, phones: PhoneFeed | None, *, health: Callable[[], Sequence[Part]] = tuple[Part, ...]
-    ) -> None:
+    def __init__(self, trail: RecentEvents, phones: PhoneFeed | None, *, status: Callable[[], Status]) -> None:
         self._trail = trail
         self._phones = phones
-        self._health = health
-        self._told_health: dict[str, Any] = {}
+        self._status = status
+        self._told_status: Status | None = None
         self._changed: OrderedDict[int, Entry] = OrderedDict()
         self._phones_changed = False
         self._woken = asyncio.Event()
@@ -74,9 +73,10 @@ class Viewer:
         watch = asyncio.create_task(closing.wait())
         watch.add_done_callback(lambda _: self._woken.set())
         try:
-            self._told_health = health_as_dict(self._health())
-            events = trail_as_dict(self._trail, self._trail.entries()[-SHOWN:])
-            yield _message("snapshot", events | phones_as_dict(self._phones) | self._told_health)
+            self._told_status = self._status()
+            events = events_as_dict(self._trail, self._trail.entries()[-SHOWN:])
+            told = events | phones_as_dict(self._phones) | _status_as_dict(self._told_status)
+            yield _message("snapshot", services_as_dict() | told)
             silent_since = loop.time()
             while True:
                 await self._wait()
@@ -106,26 +106,36 @@ class Viewer:
         self._woken.set()
 
     async def _wait(self) -> None:
-        """Wait for a change, but not past the time when health is to be looked at."""
+        """Wait for a change, but not past the time when the status is to be looked at."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_LOOK_EVERY):
                 await self._woken.wait()
 
     def _taken(self) -> dict[str, Any]:
         """What changed since it was taken last; empty if nothing did."""
-        health = health_as_dict(self._health())
-        if not self._woken.is_set() and health == self._told_health:
+        status = self._status()
+        is_news = self._told_status is None or _lasting(status) != _lasting(self._told_status)
+        if not self._woken.is_set() and not is_news:
             return {}
         self._woken.clear()
-        update = trail_as_dict(self._trail, list(self._changed.values()))
+        update = events_as_dict(self._trail, list(self._changed.values()))
         self._changed.clear()
         if self._phones_changed:
             self._phones_changed = False
             update |= phones_as_dict(self._phones)
-        if health != self._told_health:
-            self._told_health = health
-            update |= health
+        if is_news:
+            self._told_status = status
+            update |= _status_as_dict(status)
         return update
+
+
+def _lasting(status: Status) -> Status:
+    """What of a status makes news: `pending` changes with every event, and the page does not show the number."""
+    return status.model_copy(update={"pending": 0})
+
+
+def _status_as_dict(status: Status) -> dict[str, Any]:
+    return {"status": status.model_dump(mode="json")}
 
 
 def as_json(content: dict[str, Any]) -> str:

@@ -1,18 +1,19 @@
 """What the admin listener serves for the console: the page, and what the page asks for."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from bridge.admin.console.live import Viewer, as_json, health_as_dict, phones_as_dict, trail_as_dict
+from bridge.admin.api.operation import Management
+from bridge.admin.api.status import status_of
+from bridge.admin.console.live import Viewer, as_json, phones_as_dict
 from bridge.admin.console.phones import PhoneFeed
-from bridge.admin.health import Part
 from bridge.admin.listener import Listener
-from bridge.observe.recent import RecentEvents
 
 _DIRECTORY = Path(__file__).parent
 _FILES = {
@@ -31,38 +32,25 @@ _PAGE_HEADERS = {
 _DATA_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
-class Process(Protocol):
-    """What the console shows."""
+class Process(Management, Protocol):
+    """What the console shows: what the admin API does, until the listener closes."""
 
-    @property
-    def trail(self) -> RecentEvents: ...
-
-    @property
-    def admin(self) -> Listener: ...
-
-    def health(self) -> list[Part]: ...
+    admin: Listener
 
 
 def console(process: Process, phones: PhoneFeed | None = None) -> Sequence[Route]:
-    """The page at `/`; `/api/trail`, `/api/health` and `/api/phones` as JSON; `/api/live` tells of changes."""
-
-    async def trail(request: Request) -> Response:
-        return _json(trail_as_dict(process.trail, process.trail.entries()))
-
-    async def health(request: Request) -> Response:
-        return _json(health_as_dict(process.health()))
+    """The page at `/`; `/api/live` tells of changes in the shapes of `/api/v1`, and `/api/phones` shows virtual phones."""
 
     async def all_phones(request: Request) -> Response:
-        return _json(phones_as_dict(phones))
+        content = as_json(phones_as_dict(phones))
+        return Response(content, headers=_DATA_HEADERS, media_type="application/json")
 
     async def live(request: Request) -> Response:
-        messages = Viewer(process.trail, phones, health=process.health).messages(process.admin.closing)
+        messages = Viewer(process.trail, phones, status=partial(status_of, process)).messages(process.admin.closing)
         return StreamingResponse(messages, headers=_DATA_HEADERS, media_type="text/event-stream")
 
     return [
         *(_file(path, name, media_type) for path, (name, media_type) in _FILES.items()),
-        Route("/api/trail", trail),
-        Route("/api/health", health),
         Route("/api/phones", all_phones),
         Route("/api/live", live),
     ]
@@ -73,7 +61,3 @@ def _file(path: str, name: str, media_type: str) -> Route:
         return FileResponse(_DIRECTORY / name, headers=_PAGE_HEADERS, media_type=media_type)
 
     return Route(path, serve)
-
-
-def _json(content: dict[str, Any]) -> Response:
-    return Response(as_json(content), headers=_DATA_HEADERS, media_type="application/json")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from hub.content.xml_text import escape_xml
+from hub.characters import escape_xml
 from hub.dates import format_date
 from hub.notification import Platform
 from hub.outcome import NotificationDetails, OutcomeName, State

@@ -11,7 +11,7 @@ from datetime import datetime
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from hub.content.xml_text import escape_xml
+from hub.characters import escape_xml
 from hub.errors import (
     CapacityError,
     HubError,

@@ -7,6 +7,7 @@ from hub.errors import InvalidRequestError
 from hub.platforms.hints import Hints, bounded, collapse_id, one_of
 
 MAX_EXPIRATION: Final = 2**31 - 1  # seconds since 1970; Apple keeps a push 30 days, so a later time means nothing
+PRIORITIES: Final = ("10", "5", "1")
 
 
 def _expiration(text: str) -> str | None:
@@ -22,5 +23,5 @@ def _expiration(text: str) -> str | None:
 HINTS: Final[Hints] = {
     "apns-collapse-id": collapse_id,
     "apns-expiration": _expiration,
-    "apns-priority": one_of("10", "5", "1"),
+    "apns-priority": one_of(*PRIORITIES),
 }

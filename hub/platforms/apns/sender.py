@@ -12,9 +12,9 @@ from typing import Final
 from hub.notification import Platform, Priority
 from hub.outcome import OutcomeName, Reaction
 from hub.platforms.apns.hints import HINTS, MAX_EXPIRATION
+from hub.platforms.apns.payload import MAX_PAYLOAD, MAX_VOIP_PAYLOAD, TOPIC_SUFFIXES, is_silent
 from hub.platforms.apns.settings import ApnsSettings
 from hub.platforms.apns.token import ProviderToken
-from hub.platforms.apns.traits import MAX_PAYLOAD, MAX_VOIP_PAYLOAD, TOPIC_SUFFIXES, is_silent
 from hub.platforms.headers import HeaderError, field_lines, given_fields
 from hub.platforms.hints import collapse_id, fit_headers
 from hub.platforms.results import malformed, refused

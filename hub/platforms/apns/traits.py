@@ -4,43 +4,15 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-import orjson
-
 from hub.errors import InvalidRequestError
 from hub.notification import NativeContent, Platform
+from hub.platforms.advice import Complaints, Written
+from hub.platforms.apns.advice import advise
 from hub.platforms.apns.hints import HINTS
 from hub.platforms.apns.settings import ApnsSettings
 from hub.platforms.traits import Traits
 
-MAX_PAYLOAD: Final = 4096  # bytes
-MAX_VOIP_PAYLOAD: Final = 5120
-
-TOPIC_SUFFIXES: Final[Mapping[str, str]] = {
-    "voip": ".voip",
-    "complication": ".complication",
-    "controls": ".push-type.controls",
-    "fileprovider": ".pushkit.fileprovider",
-    "liveactivity": ".push-type.liveactivity",
-    "location": ".location-query",
-    "pushtotalk": ".voip-ptt",
-    "widgets": ".push-type.widgets",
-}
-"""What `apns-push-type` puts behind the bundle id in `apns-topic`; types not named put nothing."""
-
-_SHOWN: Final = {"alert", "badge", "sound"}
 _TOKEN: Final = re.compile(r"(?:[0-9A-Fa-f]{2})+")
-
-
-def is_silent(payload: bytes) -> bool:
-    """Whether a payload wakes the app without showing anything: it is to go as a background push."""
-    if b'"content-available"' not in payload:
-        return False
-    try:
-        parsed = orjson.loads(payload)
-    except orjson.JSONDecodeError:
-        return False
-    aps = parsed.get("aps") if isinstance(parsed, dict) else None
-    return isinstance(aps, dict) and aps.get("content-available") == 1 and aps.keys().isdisjoint(_SHOWN)
 
 
 class ApnsTraits(Traits):
@@ -69,3 +41,7 @@ class ApnsTraits(Traits):
             return content
         own = {"apns-priority": headers["x-apns-priority"], **content.headers}
         return NativeContent(platform=self.platform, payload=body, headers=own)
+
+    def advise(self, payload: Written, headers: Mapping[str, Written], complaints: Complaints) -> None:
+        """See `Traits.advise`."""
+        advise(payload, headers, complaints)

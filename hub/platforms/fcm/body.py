@@ -1,11 +1,13 @@
 """What a body has to be for FCM's HTTP v1 API (`projects.messages.send`), and what of the legacy API still fits it."""
 
 import re
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from hub.errors import InvalidRequestError
+
+MAX_PAYLOAD: Final = 4096  # bytes of keys and values
 
 TARGETS = ("token", "topic", "condition", "fid")
 _LEGACY_ROOT = {"data", "notification"}

@@ -10,11 +10,10 @@ import orjson
 from hub.notification import Platform, Priority
 from hub.outcome import OutcomeName, Reaction
 from hub.platforms.base import PUSH_ID_HEADER
-from hub.platforms.fcm.body import TARGETS
+from hub.platforms.fcm.body import MAX_PAYLOAD, TARGETS
 from hub.platforms.fcm.hints import HINTS, MAX_TTL, fcm_key, fcm_text
 from hub.platforms.fcm.service_account import ServiceAccountAssertion
 from hub.platforms.fcm.settings import FcmSettings
-from hub.platforms.fcm.traits import MAX_PAYLOAD
 from hub.platforms.results import malformed, refused
 from hub.platforms.verdict_classes import (
     BAD_CHANNEL,

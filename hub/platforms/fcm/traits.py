@@ -1,14 +1,14 @@
 """FCM as the rest of the house knows it (Firebase, "REST Resource: projects.messages")."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from hub.notification import NativeContent, Platform
+from hub.platforms.advice import Complaints, Written
+from hub.platforms.fcm.advice import advise
 from hub.platforms.fcm.body import is_fcm_text, v1_body
 from hub.platforms.fcm.settings import FcmSettings
 from hub.platforms.traits import PayloadKind, TemplateBody, Traits, text_of
-
-MAX_PAYLOAD: Final = 4096  # bytes of keys and values
 
 
 class FcmTraits(Traits):
@@ -34,3 +34,7 @@ class FcmTraits(Traits):
     def native_content(self, headers: Mapping[str, str], body: bytes) -> NativeContent:
         """See `Traits.native_content`."""
         return NativeContent(platform=self.platform, payload=v1_body(text_of(body)).encode())
+
+    def advise(self, payload: Written, headers: Mapping[str, Written], complaints: Complaints) -> None:
+        """See `Traits.advise`."""
+        advise(payload, headers, complaints)

@@ -4,13 +4,13 @@ import re
 from functools import lru_cache
 from typing import Final
 
+from hub.characters import CONTROLS
 from hub.platforms.hints import Hints, bounded, fitted_key, one_of
 
 MAX_TAG: Final = 16  # letters and digits
 MAX_TTL: Final = 2_592_000  # seconds; a channel lives 30 days, so a longer time means nothing
 
 _TAG = re.compile(r"[A-Za-z0-9]+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @lru_cache(maxsize=1024)  # a page has one, and hashing costs more than looking it up
@@ -30,5 +30,5 @@ HINTS: Final[Hints] = {
     "x-wns-suppresspopup": one_of("true", "false"),
     "x-wns-tag": wns_tag,
     "x-wns-ttl": _ttl,
-    "ms-cv": lambda text: None if _CONTROL.search(text) or not text.isascii() else text,
+    "ms-cv": lambda text: None if CONTROLS.search(text) or not text.isascii() else text,
 }

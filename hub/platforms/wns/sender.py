@@ -31,8 +31,8 @@ from hub.platforms.verdict_classes import (
     Meaning,
 )
 from hub.platforms.wns.hints import HINTS, MAX_TTL, wns_tag
+from hub.platforms.wns.payload import MAX_PAYLOAD, type_of
 from hub.platforms.wns.settings import WnsSettings
-from hub.platforms.wns.traits import MAX_PAYLOAD, is_allowed, type_of
 from hub.push import PageVerdict, PushGroup, PushPage, SendResult
 from hub.transport.answers import retry_after
 from hub.transport.client import Transport
@@ -45,6 +45,7 @@ SCOPE: Final = "https://wns.windows.com/.default"
 CHANNEL_PAUSE: Final = 600.0  # seconds for a channel that is throttled and no time named
 CONNECTIONS: Final = 100  # to one host; HTTP/1.1 carries one request at a time
 
+_CHANNEL = re.compile(r"https://([A-Za-z0-9.-]+)(?::[0-9]{1,5})?(?:[/?][!-~]*)?")
 _ORIGIN = re.compile(r"https://[^/?]+")
 _GROUP: Final = "pushbridge"
 """`X-WNS-Group` of toasts whose tag is ours or a rule's: a toast is replaced by one with the same tag and group."""
@@ -130,6 +131,15 @@ def _put_tag(fields: dict[str, str], kind: str, group: PushGroup) -> None:
         fields["x-wns-tag"] = tag
         if is_toast:
             fields.setdefault("x-wns-group", _GROUP)
+
+
+def is_allowed(channel: str, allowed_hosts: Sequence[str]) -> bool:
+    """Whether a channel is an https URI at one of these hosts; in doubt it is not (no user, no odd characters)."""
+    match = _CHANNEL.fullmatch(channel)
+    if match is None:
+        return False
+    host = match[1].lower()
+    return any(host.endswith(one) if one.startswith(".") else host == one for one in map(str.lower, allowed_hosts))
 
 
 def requests_for(

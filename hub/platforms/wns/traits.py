@@ -1,39 +1,20 @@
 """WNS as the rest of the house knows it (Microsoft, "Push notification service request and response headers")."""
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any
 
 from hub.errors import InvalidRequestError, TemplateError
 from hub.notification import NativeContent, Platform
+from hub.platforms.advice import Complaints, Written
 from hub.platforms.traits import PayloadKind, TemplateBody, Traits, text_of
+from hub.platforms.wns.advice import advise
 from hub.platforms.wns.hints import HINTS
+from hub.platforms.wns.payload import TYPES, type_of
 from hub.platforms.wns.settings import WnsSettings
 from hub.platforms.xml_payload import xml_root
 
-MAX_PAYLOAD: Final = 5000  # bytes
-
-TYPES: Final = {"toast": "wns/toast", "tile": "wns/tile", "badge": "wns/badge"}
-"""What `X-WNS-Type` says for each root element."""
-
-_CHANNEL = re.compile(r"https://([A-Za-z0-9.-]+)(?::[0-9]{1,5})?(?:[/?][!-~]*)?")
 _HOST_AND_PATH = re.compile(r"([^/?#]*)([^#]*)")
-_ROOT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*<(toast|tile|badge)[\s/>]", re.DOTALL)
-
-
-def is_allowed(channel: str, allowed_hosts: Sequence[str]) -> bool:
-    """Whether a channel is an https URI at one of these hosts; in doubt it is not (no user, no odd characters)."""
-    match = _CHANNEL.fullmatch(channel)
-    if match is None:
-        return False
-    host = match[1].lower()
-    return any(host.endswith(one) if one.startswith(".") else host == one for one in map(str.lower, allowed_hosts))
-
-
-def type_of(payload: bytes) -> str:
-    """What `X-WNS-Type` has to say of a payload: raw unless its root element is toast, tile or badge."""
-    root = _ROOT.match(payload)
-    return f"wns/{root[1].decode()}" if root else "wns/raw"
 
 
 class WnsTraits(Traits):
@@ -93,6 +74,10 @@ class WnsTraits(Traits):
         is_raw = kind.strip().lower() == "wns/raw"
         content_type = "application/octet-stream" if is_raw else "application/xml"
         return {**fields, "x-wns-type": kind, "content-type": content_type}
+
+    def advise(self, payload: Written, headers: Mapping[str, Written], complaints: Complaints) -> None:
+        """See `Traits.advise`."""
+        advise(payload, headers, complaints)
 
 
 def _type_said(headers: Mapping[str, str], body: bytes) -> str:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.api.access import AccessPolicy, Right
-from hub.api.sas import CLOCK_SKEW, authenticate, signature_for
+from hub.api.sas import CLOCK_SKEW, authenticate
 from hub.api.wire.errors import UnauthorizedError
+from hub.transport.sas import signature_for
 from tests.hub.api.signing import EXPIRY, KEY, OTHER_KEY, sign, token
 
 FULL = AccessPolicy(name="full", rights=frozenset(Right), keys=(KEY, OTHER_KEY))

@@ -10,9 +10,8 @@ from pydantic import SecretStr
 
 from hub.notification import Priority
 from hub.outcome import OutcomeName, Reaction
-from hub.platforms.wns.sender import requests_for, verdict
+from hub.platforms.wns.sender import is_allowed, requests_for, verdict
 from hub.platforms.wns.settings import WnsSettings
-from hub.platforms.wns.traits import is_allowed
 from hub.push import SendResult
 from tests.fakes.pushes import Push, page_of
 from tests.fakes.requests import Request, requests_in

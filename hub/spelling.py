@@ -1,0 +1,13 @@
+"""The nearest known word."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def did_you_mean(word: str, known: Iterable[str], *, all_if_few: bool = True, cutoff: float = 0.6) -> str:
+    """A hint naming the known word nearest to `word`; when none is near, all of them if they are few."""
+    known = sorted(known)
+    close = get_close_matches(word, known, n=1, cutoff=cutoff)
+    if close:
+        return f"did you mean {close[0]}?"
+    return f"known: {', '.join(known)}" if all_if_few and 0 < len(known) <= 12 else ""

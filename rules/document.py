@@ -75,8 +75,13 @@ def files_of(paths: Paths) -> list[Path]:
 
 def _below(directory: Path) -> list[Path]:
     entries = sorted(entry for entry in directory.iterdir() if not entry.name.startswith("."))
-    files = [entry for entry in entries if entry.suffix.lower() in _SUFFIXES and not entry.is_dir()]
+    files = [entry for entry in entries if entry.suffix.lower() in _SUFFIXES and _is_read(entry)]
     return files + [file for entry in entries if entry.is_dir() for file in _below(entry)]
+
+
+def _is_read(entry: Path) -> bool:
+    """A file, or a link to none, which is told of; not a pipe, which nothing may ever be written to."""
+    return entry.is_file() or not entry.exists()
 
 
 _SAYS_NOTHING = ": nothing is taken in and nothing is sent by it"

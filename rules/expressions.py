@@ -292,6 +292,8 @@ def _reader(evaluate: Evaluate, shown: str) -> Evaluate:
             raise  # the path says it all
         except RenderError as error:
             raise RenderError(f"{shown}: {error}") from None
+        except TypeError:
+            raise RenderError(f"{shown}: does not go with values of these kinds") from None
         except Exception as error:  # whatever an operator raises for this event's values: the event cannot be trusted
             raise RenderError(f"{shown}: {type(error).__name__}") from None  # its text may hold values
 

@@ -106,6 +106,8 @@ def _read(paths: Paths, problems: Problems, environ: Mapping[str, str], *, no_se
     _check_sources(root, problems)
     _check_dead_letters(root, problems)
     _check_listeners(plain, context, root, problems)
+    for name, node in sections.items():
+        _check_numbers(node, [name], problems)
     try:
         checked = Sections.model_validate(plain, context=context)
     except ValidationError as error:
@@ -288,6 +290,25 @@ def _check_listeners(plain: Mapping[str, Any], context: Mapping[str, Any], root:
                     )
     if not admin.listen.is_loopback and admin.admin_token is None:
         problems.warn(root.find(("bridge", "http")), "whoever reaches it can manage it", "give an admin_token")
+
+
+def _check_numbers(node: Node, location: list[int | str], problems: Problems) -> None:
+    """True and false are no numbers, though pydantic takes them for 1 and 0."""
+    match node.value:
+        case dict() as entries:
+            for name, entry in entries.items():
+                _check_numbers(entry, [*location, name], problems)
+        case list() as items:
+            for position, item in enumerate(items):
+                _check_numbers(item, [*location, position], problems)
+        case bool():
+            try:
+                field = _model_at(location[:-1]).model_fields[str(location[-1])]
+            except KeyError:
+                return  # an unknown key, which is told of by itself, or a name
+            kinds = {field.annotation, *get_args(field.annotation)}
+            if kinds & {int, float} and bool not in kinds:
+                problems.add(node, "expected a whole number" if int in kinds else "expected a time such as 30s")
 
 
 def _report(details: ErrorDetails, root: Node, problems: Problems) -> None:

@@ -149,7 +149,27 @@ def clash(value: Any, expected: str) -> bool:
     """
     if value is MISSING or value is None:
         return False
-    raise TypeClashError(f"expected {expected}, found {type(value).__name__}")
+    raise TypeClashError(f"expected {expected}, found {_kind(value)}")
+
+
+def _kind(value: Any) -> str:
+    """What a value is, in the words of JSON."""
+    match value:
+        case bool():
+            return "true or false"
+        case str():
+            return "text"
+        case int() | Decimal():
+            return "a number"
+        case float():
+            return "a number" if isfinite(value) else "no finite number"
+        case list():
+            return "a list"
+        case Mapping():
+            return "an object"
+        case Opaque():
+            return value.kind
+    return "no value of JSON"
 
 
 @dataclass(frozen=True, slots=True)

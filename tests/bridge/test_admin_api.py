@@ -351,6 +351,7 @@ async def test_what_the_http_of_a_request_gets_wrong_is_a_problem_too(api: Api) 
         ),
         ("GET", "/events?limit=501", 400, "query: limit: input should be less than or equal to 500", {}),
         ("GET", "/events?limit=1&limit=2", 400, "query: limit: is there 2 times", {}),
+        ("GET", "/events?outcome=Accepted", 400, "outcome: 'Accepted' is none; there are accepted, ", {}),
         ("GET", "/events?sourec=hr", 400, "query: sourec: unknown; there are limit, cursor, source", {}),
     ):
         answer = await api.http.request(method, f"/api/v1{path}", **more)

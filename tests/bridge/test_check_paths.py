@@ -1,5 +1,6 @@
 """`check` of several files and directories, without secrets, and with warnings that fail."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from typer.testing import CliRunner, Result
 from bridge.cli.main import app
 from bridge.config.load import check
 from bridge.config.watch import fingerprint
+from rules.document import files_of
 
 SOURCES = (
     "sources: { erp: { http: { path: /in/erp, auth: { bearer: '${env:TOKEN}' } }, map: { id: '{{ data.id }}' } } }\n"
@@ -91,6 +93,13 @@ def test_without_secrets_every_other_mistake_is_named(tmp_path: Path) -> None:
     result = run("--no-secrets", str(file))
     assert result.exit_code == 1
     assert "endpiont: unknown key" in result.output
+
+
+def test_a_pipe_in_a_directory_is_not_waited_for(layout: Path) -> None:
+    os.mkfifo(layout / "rules" / "pipe.yaml")
+    assert layout / "rules" / "pipe.yaml" not in files_of([layout / "rules"])
+    (layout / "rules" / "gone.yaml").symlink_to("nothing")
+    assert "gone.yaml:1:1: cannot be read: " in run(str(layout / "rules")).output
 
 
 def test_a_warning_fails_when_it_is_to(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_an_expression_gives(text: str, value: Any) -> None:
         ("data.nothing | upper", "data.nothing | upper: is null"),
         ("data.text | int", "data.text | int: is not a number"),
         ("data.huge | int", "data.huge | int: is a number too large to write out"),
-        ("data.text > 5", "data.text > 5: TypeError"),
+        ("data.text > 5", "data.text > 5: does not go with values of these kinds"),
         ("data.n / 0", "data.n / 0: ZeroDivisionError"),
         ("data.nothing | first", "data.nothing | first: is null"),
         ("data.n * 1e308 * 10", "data.n * 1e308 * 10: a number is out of range"),

@@ -4,7 +4,8 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from bridge.admin.api.operation import Call, Model, Operation, Paged, cursor_of, place_in
+from bridge.admin.api.operation import Call, Model, Operation, Paged, cursor_of, known, place_in
+from bridge.observe.facts import EventOutcome
 from bridge.observe.recent import Entry
 from hub.errors import InvalidRequestError, NotFoundError
 
@@ -97,6 +98,9 @@ async def _list(call: Call) -> Events:
     after = place_in(_LIST, query.cursor)
     if after and not (after.isascii() and after.isdigit()):
         raise InvalidRequestError("cursor: not one of this list")
+    outcomes = [outcome.value for outcome in EventOutcome]
+    if query.outcome and query.outcome not in outcomes:
+        raise InvalidRequestError(f"outcome: {query.outcome[:40]!r} is none; there are {known(outcomes)}")
     before = int(after) if after else None
     wanted = {name: value for name in ("source", "outcome", "id") if (value := getattr(query, name))}
     chosen = (

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from bridge.config.models import HubSettings, Settings, SourceSettings
 from bridge.decode import Decoded, decoder_for
-from bridge.decode.mapping import Given
+from bridge.decode.mapping import DecodedMessage
 from bridge.errors import EventError, Reason
 from bridge.intake.pipeline import Route
 from bridge.intake.publishing import Letters, Relay
@@ -45,7 +45,7 @@ def route_of(name: str, source: SourceSettings, settings: Settings) -> Route:
     event_map = source.event_map(name, timezone)
 
     def to_event(message: Message, decoded: Decoded, now: datetime) -> Event:
-        given = Given(
+        decoded_message = DecodedMessage(
             data=decoded.data,
             meta={**message.properties, **decoded.attributes, "headers": Headers(message.headers)},
             id=decoded.id,
@@ -59,7 +59,7 @@ def route_of(name: str, source: SourceSettings, settings: Settings) -> Route:
             enqueued_at=message.enqueued_at,
         )
         try:
-            return event_map.event(given, now=now)
+            return event_map.event(decoded_message, now=now)
         except MappingError as error:
             raise EventError(Reason.MAP, str(error)) from error
 

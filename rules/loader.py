@@ -10,7 +10,7 @@ from hub.platforms.table import services
 from hub.spelling import did_you_mean
 from hub.tags import MaxTags
 from rules import language
-from rules.audience import AudienceFor, compile_installation, compile_tags, compile_user, everyone
+from rules.audience import AudienceTemplate, PushAudience, compile_installation, compile_tags, compile_user, everyone
 from rules.engine import Rule, RuleSet
 from rules.errors import ExpressionError
 from rules.expressions import compile_expression
@@ -242,8 +242,7 @@ class RuleReader:
         return PushPlan(
             rule=rule,
             hub=hub.lower(),  # as its section is from here on: names of hubs compare without case
-            audience=audience,
-            to=self._audience_text(entries["to"]),
+            audience=PushAudience(audience, self._audience_text(entries["to"])),
             mark=node.mark,
             properties=properties,
             natives=natives,
@@ -288,7 +287,7 @@ class RuleReader:
         if platform is not None and scope.platforms and platform not in scope.platforms:
             self._problems.add(node, "the hub of this rule has no credentials for this platform", mark=node.key_mark)
 
-    def _audience(self, node: Node, scope: HubScope) -> AudienceFor | None:
+    def _audience(self, node: Node, scope: HubScope) -> AudienceTemplate | None:
         if isinstance(node.value, dict):
             return self._service_audience(node)
         if isinstance(node.value, list):
@@ -314,7 +313,7 @@ class RuleReader:
         inner = next(iter(node.value.values())) if isinstance(node.value, dict) else node
         return compile_text(inner.written, mark=inner.mark)  # what was filled in may be secret
 
-    def _service_audience(self, node: Node) -> AudienceFor | None:
+    def _service_audience(self, node: Node) -> AudienceTemplate | None:
         entries = fields(node, self._problems, language.AUDIENCE)
         if not entries and node.value:
             return None
@@ -327,7 +326,7 @@ class RuleReader:
             return None
         return self._compiled(entry, lambda: (compile_user if kind == "user" else compile_installation)(text))
 
-    def _compiled(self, node: Node, compile_: Callable[[], AudienceFor]) -> AudienceFor | None:
+    def _compiled(self, node: Node, compile_: Callable[[], AudienceTemplate]) -> AudienceTemplate | None:
         try:
             return compile_()
         except ExpressionError as error:

@@ -7,11 +7,10 @@ from typing import Any
 
 from hub.identity import digest_of, joined
 from hub.notification import Content, Notification, Platform, Priority, TemplateContent
-from rules.audience import AudienceFor
+from rules.audience import PushAudience
 from rules.errors import RenderError
 from rules.event import Event
 from rules.explain import NOWHERE, FailedCondition, Place
-from rules.expressions import seen_by
 from rules.native import Native
 from rules.node import Mark
 from rules.render import Text
@@ -26,9 +25,7 @@ class PushPlan:
 
     rule: str
     hub: str
-    audience: AudienceFor
-    to: Text
-    """The audience as written, for explanations alone; `audience` is what fills it."""
+    audience: PushAudience
     properties: tuple[tuple[str, Text], ...] | None
     natives: tuple[Native, ...]
     platforms: frozenset[Platform] | None
@@ -46,7 +43,7 @@ class PushPlan:
         if self.properties is not None:
             contents.append(TemplateContent(properties={name: text.render(event) for name, text in self.properties}))
         contents += [native.content(event) for native in self.natives]
-        audience = self.audience(event)
+        audience = self.audience.fill(event)
         collapse_key = None if self.collapse is None else self.collapse.render(event)
         expires_at = None if self.ttl is None else now + self.ttl
         return [
@@ -81,9 +78,8 @@ class PushPlan:
             if not _can_make(native.content, event):
                 place = Place(f"{key}.native.{native.platform.value}", self.mark)
                 return FailedCondition(place=place, wanted="a payload without gaps", seen={}, error=error)
-        if not _can_make(self.audience, event):
-            seen = {path: value for hole in self.to.holes for path, value in seen_by(hole.text, event).items()}
-            return FailedCondition(place=Place(f"{key}.to", self.to.mark), wanted=str(self.to), seen=seen, error=error)
+        if (failed := self.audience.explain(event, f"{key}.to")) is not None:
+            return failed
         return None if self.collapse is None else self.collapse.explain(event, f"{key}.collapse")
 
 

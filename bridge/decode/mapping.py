@@ -23,7 +23,7 @@ MAX_ATTRIBUTE = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
+class DecodedMessage:
     """What a message says of itself without a `map`; None where it says nothing.
 
     `id`, `source`, `type`, `subject` and `time` come with the format (CloudEvents), `message_id` and `enqueued_at` from
@@ -49,7 +49,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventMap:
-    """The `map` of the source called `origin`, compiled with MAP_NAMES; what it does not name is taken as given.
+    """The `map` of the source called `origin`, compiled with MAP_NAMES; what it does not name is taken from the message.
 
     A `time` without an offset is in `timezone`. `subject` and `time` are optional: where theirs is null, empty, or for
     `time` a date of zeros, the event is taken as if they were not mapped.
@@ -63,7 +63,7 @@ class EventMap:
     time: Text | None = None
     timezone: tzinfo = UTC
 
-    def event(self, given: Given, *, now: datetime) -> Event:
+    def event(self, message: DecodedMessage, *, now: datetime) -> Event:
         """The event that a message stands for.
 
         Its identity is the first there is of: `map.id`, the id its format gives, the broker's message id, the broker's
@@ -73,39 +73,41 @@ class EventMap:
         Raises: MappingError: a property is missing, is not what it is mapped to, or is longer than MAX_ATTRIBUTE.
         """
         return Event(
-            id=_bounded("id", self._filled("id", self.id, given) or _identity(given)),
+            id=_bounded("id", self._filled("id", self.id, message) or _identity(message)),
             origin=self.origin,
-            source=_bounded("source", self._filled("source", self.source, given) or given.source or f"/{self.origin}"),
-            type=_bounded("type", self._filled("type", self.type, given) or given.type or self.origin),
-            subject=_bounded("subject", self._subject(given) or given.subject or ""),
-            time=self._time(given) or given.time or given.enqueued_at or now,
-            data=given.data,
-            meta=given.meta,
-            trace=given.trace,
+            source=_bounded(
+                "source", self._filled("source", self.source, message) or message.source or f"/{self.origin}"
+            ),
+            type=_bounded("type", self._filled("type", self.type, message) or message.type or self.origin),
+            subject=_bounded("subject", self._subject(message) or message.subject or ""),
+            time=self._time(message) or message.time or message.enqueued_at or now,
+            data=message.data,
+            meta=message.meta,
+            trace=message.trace,
         )
 
-    def _filled(self, attribute: str, text: Text | None, given: Given) -> str | None:
+    def _filled(self, attribute: str, text: Text | None, message: DecodedMessage) -> str | None:
         if text is None:
             return None
         try:
-            filled = text.render(given)
+            filled = text.render(message)
         except RenderError as error:
             raise MappingError(f"map.{attribute}: {error}") from error
         if not filled:
             raise MappingError(f"map.{attribute} is empty")
         return filled
 
-    def _optional(self, attribute: str, text: Text | None, given: Given) -> Any:
-        """The value of a text that is one hole and nothing else, else the text; null and empty are no mistake."""
+    def _optional(self, attribute: str, text: Text | None, message: DecodedMessage) -> Any:
+        """The value of a text that is one placeholder and nothing else, else the text; null and empty are no mistake."""
         if text is None:
             return None
         try:
-            return text.holes[0].evaluate(given) if len(text.pieces) == len(text.holes) == 1 else text.render(given)
+            return text.holes[0].evaluate(message) if len(text.pieces) == len(text.holes) == 1 else text.render(message)
         except RenderError as error:
             raise MappingError(f"map.{attribute}: {error}") from error
 
-    def _subject(self, given: Given) -> str:
-        value = self._optional("subject", self.subject, given)
+    def _subject(self, message: DecodedMessage) -> str:
+        value = self._optional("subject", self.subject, message)
         if value is None:
             return ""
         try:
@@ -113,8 +115,8 @@ class EventMap:
         except RenderError as error:
             raise MappingError(f"map.subject: {error}") from error
 
-    def _time(self, given: Given) -> datetime | None:
-        value = self._optional("time", self.time, given)
+    def _time(self, message: DecodedMessage) -> datetime | None:
+        value = self._optional("time", self.time, message)
         if is_no_time(value):
             return None
         try:
@@ -129,5 +131,5 @@ def _bounded(attribute: str, text: str) -> str:
     return text
 
 
-def _identity(given: Given) -> str:
-    return given.id or given.message_id or given.position or secrets.token_hex(16)
+def _identity(message: DecodedMessage) -> str:
+    return message.id or message.message_id or message.position or secrets.token_hex(16)

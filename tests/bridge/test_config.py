@@ -14,7 +14,7 @@ import rules
 from bridge.config.load import check
 from bridge.config.models import Settings
 from bridge.decode import decoder_for
-from bridge.decode.mapping import Given
+from bridge.decode.mapping import DecodedMessage
 from connectors.base import Message
 from connectors.http.settings import HttpSettings
 from hub.notification import Platform, TemplateContent
@@ -117,7 +117,7 @@ def test_the_events_of_the_examples_fire_their_rules(
     configured = settings.sources[source]
     decoded = decoder_for(configured.decode_settings)(Message(source=source, body=body))
     event_map = configured.event_map(source, ZoneInfo(settings.bridge.timezone))
-    event = event_map.event(Given(data=decoded.data, meta={}), now=NOW)
+    event = event_map.event(DecodedMessage(data=decoded.data, meta={}), now=NOW)
     said = []
     for intent in settings.rules.route(event, now=NOW).intents:
         content = intent.notification.content

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bridge.decode.mapping import MAP_NAMES, EventMap, Given
+from bridge.decode.mapping import MAP_NAMES, DecodedMessage, EventMap
 from rules.errors import MappingError
 from rules.render import compile_text
 from tests.rules.support import NOW
@@ -29,7 +29,7 @@ def test_a_map_fills_an_event_from_anything() -> None:
         time="{{ data.at }}",
     )
     data = {"kind": "DEBIT", "account": 7, "at": "2026-03-02T11:00:00"}
-    event = mapped.event(Given(data=data, meta={"message_id": "m-1"}, trace="00-x"), now=NOW)
+    event = mapped.event(DecodedMessage(data=data, meta={"message_id": "m-1"}, trace="00-x"), now=NOW)
     assert (event.id, event.origin, event.source, event.type) == ("m-1", "bank", "/core", "bank.debit")
     assert (event.subject, event.time, event.trace) == ("account/7", TEN, "00-x")
     assert (event.data, event.meta) == (data, {"message_id": "m-1"})
@@ -45,24 +45,24 @@ def test_a_map_fills_an_event_from_anything() -> None:
     ],
 )
 def test_identity_is_the_first_there_is(texts: dict[str, str], given: dict[str, Any], identity: str) -> None:
-    assert event_map(**texts).event(Given(data={"id": "mapped"}, meta={}, **given), now=NOW).id == identity
+    assert event_map(**texts).event(DecodedMessage(data={"id": "mapped"}, meta={}, **given), now=NOW).id == identity
 
 
 def test_without_any_identity_every_message_is_an_event_of_its_own() -> None:
-    first, second = (event_map().event(Given(data={}, meta={}), now=NOW).id for _ in range(2))
+    first, second = (event_map().event(DecodedMessage(data={}, meta={}), now=NOW).id for _ in range(2))
     assert first != second
 
 
 def test_what_is_not_mapped_is_taken_as_given() -> None:
-    given = Given(data=None, meta={}, source="/s", type="t", subject="x", time=TEN, enqueued_at=NOW)
+    given = DecodedMessage(data=None, meta={}, source="/s", type="t", subject="x", time=TEN, enqueued_at=NOW)
     event = event_map().event(given, now=NOW)
     assert (event.source, event.type, event.subject, event.time) == ("/s", "t", "x", TEN)
 
 
 def test_without_any_word_the_source_names_the_event() -> None:
-    event = event_map().event(Given(data=None, meta={}, enqueued_at=TEN), now=NOW)
+    event = event_map().event(DecodedMessage(data=None, meta={}, enqueued_at=TEN), now=NOW)
     assert (event.source, event.type, event.subject, event.time) == ("/bank", "bank", "", TEN)
-    assert event_map().event(Given(data=None, meta={}), now=NOW).time == NOW
+    assert event_map().event(DecodedMessage(data=None, meta={}), now=NOW).time == NOW
 
 
 @pytest.mark.parametrize(
@@ -81,14 +81,14 @@ def test_without_any_word_the_source_names_the_event() -> None:
 )
 def test_a_message_that_lacks_a_property_is_refused_with_its_name(texts: dict[str, str], message: str) -> None:
     with pytest.raises(MappingError) as refusal:
-        event_map(**texts).event(Given(data={"none": None, "empty": ""}, meta={}), now=NOW)
+        event_map(**texts).event(DecodedMessage(data={"none": None, "empty": ""}, meta={}), now=NOW)
     assert str(refusal.value) == message
 
 
 @pytest.mark.parametrize("attribute", ["id", "source", "type", "subject"])
 @pytest.mark.parametrize("length", [1024, 1025, 65_536])
 def test_an_attribute_has_a_longest_length(attribute: str, length: int) -> None:
-    given = Given(data={"text": "x" * length}, meta={})
+    given = DecodedMessage(data={"text": "x" * length}, meta={})
     if length <= 1024:
         assert getattr(event_map(**{attribute: "{{ data.text }}"}).event(given, now=NOW), attribute) == "x" * length
         return
@@ -112,17 +112,17 @@ def test_an_attribute_has_a_longest_length(attribute: str, length: int) -> None:
     ],
 )
 def test_a_time_is_read_in_its_form_and_none_at_all_is_that_of_arrival(value: Any, time: datetime) -> None:
-    given = Given(data={"at": value}, meta={}, enqueued_at=NOW)
+    given = DecodedMessage(data={"at": value}, meta={}, enqueued_at=NOW)
     assert event_map(time="{{ data.at }}").event(given, now=NOW).time == time
 
 
 def test_a_time_may_be_put_together() -> None:
     """As SAP has it: a date (DATS) and a time of day (TIMS)."""
-    given = Given(data={"date": "20260302", "time": "110000"}, meta={})
+    given = DecodedMessage(data={"date": "20260302", "time": "110000"}, meta={})
     assert event_map(time="{{ data.date }}{{ data.time }}").event(given, now=NOW).time == TEN
 
 
 @pytest.mark.parametrize("value", [None, ""])
 def test_no_subject_is_no_mistake(value: Any) -> None:
-    event = event_map(subject="{{ data.name }}").event(Given(data={"name": value}, meta={}), now=NOW)
+    event = event_map(subject="{{ data.name }}").event(DecodedMessage(data={"name": value}, meta={}), now=NOW)
     assert event.subject == ""

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from hub.notification import EVERYONE
 from hub.tags import MaxTags, Tag, parse
-from rules.audience import AudienceFor, compile_installation, compile_tags, compile_user, everyone
+from rules.audience import AudienceTemplate, PushAudience, compile_installation, compile_tags, compile_user, everyone
 from rules.errors import ExpressionError, RenderError, UnsafeTagError
+from rules.render import compile_text
 from tests.rules.support import event
 
 HOSTILE = [
@@ -33,7 +34,7 @@ HOSTILE = [
 ]
 
 
-def tags(text: str) -> AudienceFor:
+def tags(text: str) -> AudienceTemplate:
     return compile_tags(text, MaxTags())
 
 
@@ -48,11 +49,11 @@ def tags(text: str) -> AudienceFor:
         ("{{ data.id | upper }}||{{ data.nope | default('x') }}", "C9 || x"),
         ("$UserId:{bob} && x:{{ data.id }}", "$UserId:{bob} && x:c9"),
         ("$UserId:{{ data.id }} && greet", "$UserId:{c9} && greet"),
-        ("hole0.{{ data.id }}", "hole0.c9"),
+        ("slot0.{{ data.id }}", "slot0.c9"),
     ],
 )
-def test_values_fill_holes_in_tags(text: str, audience: str) -> None:
-    assert tags(text)(event({"id": "c9", "n": 7})) == parse(audience)
+def test_values_fill_placeholders_in_tags(text: str, audience: str) -> None:
+    assert tags(text).fill(event({"id": "c9", "n": 7})) == parse(audience)
 
 
 @pytest.mark.parametrize(
@@ -66,33 +67,33 @@ def test_a_service_tag_in_letters_that_only_look_alike_is_refused_with_its_colum
 
 def test_users_installations_and_everyone_have_words_of_their_own() -> None:
     subject = event({"id": "a=b@c"})
-    assert compile_user("{{ data.id }}")(subject) == Tag("$UserId:{a=b@c}")
-    assert compile_installation("i-{{ data.id }}")(subject) == Tag("$InstallationId:{i-a=b@c}")
-    assert everyone(subject) is EVERYONE
+    assert compile_user("{{ data.id }}").fill(subject) == Tag("$UserId:{a=b@c}")
+    assert compile_installation("i-{{ data.id }}").fill(subject) == Tag("$InstallationId:{i-a=b@c}")
+    assert everyone.fill(subject) is EVERYONE
 
 
 @pytest.mark.parametrize("value", HOSTILE)
 @pytest.mark.parametrize("text", ["customer:{{ data.id }}", "{{ data.id }} && x", "{{ data.id | trim }}"])
 def test_a_hostile_value_cannot_widen_the_audience(text: str, value: str) -> None:
     if "trim" in text and value.strip() == "x":
-        assert tags(text)(event({"id": value})) == Tag("x")
+        assert tags(text).fill(event({"id": value})) == Tag("x")
         return
     with pytest.raises(UnsafeTagError):
-        tags(text)(event({"id": value}))
+        tags(text).fill(event({"id": value}))
 
 
 @pytest.mark.parametrize("value", [hostile for hostile in HOSTILE if hostile != "x=y"])
 @pytest.mark.parametrize("compile_", [compile_user, compile_installation])
-def test_a_hostile_id_cannot_leave_its_braces(compile_: Callable[[str], AudienceFor], value: str) -> None:
+def test_a_hostile_id_cannot_leave_its_braces(compile_: Callable[[str], AudienceTemplate], value: str) -> None:
     with pytest.raises(UnsafeTagError):
-        compile_("{{ data.id }}")(event({"id": value}))
+        compile_("{{ data.id }}").fill(event({"id": value}))
 
 
 @settings(deadline=None)  # a busy machine is no failure
 @given(value=st.text(max_size=130))
 def test_whatever_the_value_the_audience_is_one_tag_that_ends_in_it(value: str) -> None:
     try:
-        audience = tags("customer:{{ data.id }}")(event({"id": value}))
+        audience = tags("customer:{{ data.id }}").fill(event({"id": value}))
     except UnsafeTagError:
         return
     assert audience == Tag(f"customer:{value}")
@@ -100,19 +101,19 @@ def test_whatever_the_value_the_audience_is_one_tag_that_ends_in_it(value: str) 
 
 
 def test_a_tag_may_not_grow_beyond_its_limit() -> None:
-    assert tags("c:{{ data.id }}")(event({"id": "x" * 118})) == Tag("c:" + "x" * 118)
+    assert tags("c:{{ data.id }}").fill(event({"id": "x" * 118})) == Tag("c:" + "x" * 118)
     with pytest.raises(UnsafeTagError, match=r"the tag with data\.id has 121 characters"):
-        tags("c:{{ data.id }}")(event({"id": "x" * 119}))
+        tags("c:{{ data.id }}").fill(event({"id": "x" * 119}))
 
 
 def test_a_refusal_names_the_variable_and_not_its_value() -> None:
     with pytest.raises(UnsafeTagError, match=r"^data\.id holds a space, which a tag may not hold: "):
-        tags("customer:{{ data.id }}")(event({"id": "secret value"}))
+        tags("customer:{{ data.id }}").fill(event({"id": "secret value"}))
 
 
 def test_a_missing_value_is_no_audience() -> None:
     with pytest.raises(RenderError, match=r"data\.id is missing"):
-        tags("customer:{{ data.id }}")(event({}))
+        tags("customer:{{ data.id }}").fill(event({}))
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ def test_limits_are_those_of_the_hub() -> None:
     with pytest.raises(ExpressionError):
         tags(text)
     limits = MaxTags(only_or=30, only_and=30, mixed=30)
-    assert compile_tags(text, limits)(event()) == parse(text, max_tags=limits)
+    assert compile_tags(text, limits).fill(event()) == parse(text, max_tags=limits)
 
 
 def test_a_constant_id_is_checked_as_it_loads() -> None:
@@ -167,7 +168,7 @@ def test_a_constant_id_is_checked_as_it_loads() -> None:
 )
 def test_a_refusal_says_which_of_the_three_it_was_and_the_cure(value: str, reason: str) -> None:
     with pytest.raises(UnsafeTagError) as refusal:
-        compile_tags("shop:{{ data.id }}", MaxTags())(event({"id": value}))
+        compile_tags("shop:{{ data.id }}", MaxTags()).fill(event({"id": value}))
     assert str(refusal.value).startswith(f"data.id {reason}")
     assert not (len(value) > 1 and value in str(refusal.value))
 
@@ -183,11 +184,11 @@ def test_a_refusal_says_which_of_the_three_it_was_and_the_cure(value: str, reaso
     ],
 )
 def test_a_refused_id_says_which_of_the_three_it_was(
-    compile_id: Callable[[str], AudienceFor], value: str, reason: str
+    compile_id: Callable[[str], AudienceTemplate], value: str, reason: str
 ) -> None:
     with pytest.raises(UnsafeTagError, match=re.escape(reason)):
-        compile_id("{{ data.id }}")(event({"id": value}))
-    assert compile_id("{{ data.id }}")(event({"id": "a=b"}))
+        compile_id("{{ data.id }}").fill(event({"id": value}))
+    assert compile_id("{{ data.id }}").fill(event({"id": "a=b"}))
 
 
 @pytest.mark.parametrize(
@@ -214,3 +215,32 @@ def test_a_literal_that_is_no_id_says_why(text: str, hint: str) -> None:
     with pytest.raises(ExpressionError) as refusal:
         compile_user(text)
     assert hint in refusal.value.hint
+
+
+def test_audiences_that_say_the_same_are_equal() -> None:
+    one, same, other = (
+        tags(text) for text in ("a && !b:{{ data.id }}", "a&&! b:{{ data.id }}", "a && !b:{{ data.n }}")
+    )
+    assert one == same
+    assert one != other
+    assert str(one) == "a && !b:{{ data.id }}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a || (b && !pre-{{ data.id }})",
+        "!(a || {{ data.id }}) && c",
+        "$UserId:{{ data.id }}",
+        "a || $UserId:pre-{{ data.id }}",
+    ],
+)
+def test_an_audience_reads_as_it_is_written(text: str) -> None:
+    assert str(tags(text)) == text
+
+
+def test_what_was_filled_in_is_not_shown_where_a_tag_cannot_be_filled() -> None:
+    written = compile_text("${env:SECRET}:{{ data.id }}")
+    failed = PushAudience(tags("canary:{{ data.id }}"), written).explain(event({}), "rules[0].push.to")
+    assert failed is not None
+    assert (failed.wanted, failed.error) == (str(written), "data.id is missing")

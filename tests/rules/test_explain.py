@@ -196,6 +196,14 @@ def test_a_when_names_the_condition_that_fails_with_its_column(
             " | replace(' ', '-') makes it one, in the tags of the phones too",
         ),
         (
+            "{ to: 'a:{{ data.a }} && !(b || c:{{ data.t }})', with: { a: b } }",
+            {"a": 1, "t": None},
+            "to",
+            "c:{{ data.t }}",
+            {"data.t": None},
+            "data.t is null",
+        ),
+        (
             "{ to: { user: '{{ data.t }}' }, with: { a: b } }",
             {},
             "to",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bridge.decode.mapping import MAP_NAMES, EventMap, Given
+from bridge.decode.mapping import MAP_NAMES, DecodedMessage, EventMap
 from rules.headers import Headers
 from rules.render import compile_text
 from tests.rules.support import NOW, event, load
@@ -51,7 +51,7 @@ def test_a_rule_finds_a_header(rule: str, headers: dict[str, Any], tmp_path: Pat
 def test_a_map_finds_a_header(headers: dict[str, Any]) -> None:
     id_ = compile_text("{{ meta.headers['X-GitHub-Delivery'] }}", MAP_NAMES)
     type_ = compile_text("git.{{ meta.headers['x-GitHub-event'] }}", MAP_NAMES)
-    given = Given(data={}, meta={"headers": headers})
+    given = DecodedMessage(data={}, meta={"headers": headers})
     mapped = EventMap(origin="bank", id=id_, type=type_).event(given, now=NOW)
     assert (mapped.id, mapped.type) == ("72d3162e", "git.push")
     assert mapped.meta == {"headers": headers}

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.decode.mapping import MAP_NAMES, EventMap, Given
+from bridge.decode.mapping import MAP_NAMES, DecodedMessage, EventMap
 from hub.notification import NativeContent, TemplateContent
 from rules.errors import ExpressionError, RenderError
 from rules.expressions import compile_expression
@@ -183,7 +183,7 @@ def test_a_number_is_plain_decimal_wherever_it_becomes_text(
     assert native.content.payload == f'{{"n":{alone},"list":[{alone}],"text":"n={alone}"}}'.encode()
     text = compile_text("{{ data.n }}", MAP_NAMES)
     mapped = EventMap(origin="bank", id=text, subject=text, type=text, source=text).event(
-        Given(data=data, meta={}), now=NOW
+        DecodedMessage(data=data, meta={}), now=NOW
     )
     assert (mapped.id, mapped.subject, mapped.type, mapped.source) == (alone,) * 4
 

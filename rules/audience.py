@@ -1,4 +1,4 @@
-"""`to`: who a notification is for. Parsed as rules load; at run time values fill holes inside of tags, nothing else.
+"""`to`: who a notification is for. Parsed as rules load; at run time values fill placeholders inside of tags, nothing else.
 
 An operator can therefore come from the configuration only. A value that is not tag-safe is refused before it is part of
 anything.
@@ -33,7 +33,7 @@ from rules.render import Piece, compile_text, renderer
 from rules.text import text_of
 
 AudienceFor = Callable[[Event], Audience]
-"""The audience for an event. Raises: UnsafeTagError; RenderError, as any text with holes."""
+"""The audience for an event. Raises: UnsafeTagError; RenderError, as any text with placeholders."""
 
 
 def everyone(event: Event) -> Audience:
@@ -53,15 +53,15 @@ def compile_installation(text: str) -> AudienceFor:
 
 @lru_cache(maxsize=4096)
 def compile_tags(text: str, max_tags: MaxTags) -> AudienceFor:
-    """A tag expression whose tags may have holes. Raises: ExpressionError, with the column in `text`."""
-    stencil = _TagTemplate(text)
+    """A tag expression whose tags may have placeholders. Raises: ExpressionError, with the column in `text`."""
+    template = _TagTemplate(text)
     try:
-        expression = parse(stencil.text, max_tags=max_tags)
+        expression = parse(template.text, max_tags=max_tags)
     except TagError as error:
-        column = stencil.column(error.column)
+        column = template.column(error.column)
         hint = _literal_cure(text, column) if str(error).startswith(("expected", "only")) else ""
-        raise ExpressionError(stencil.shown(str(error)), column=column, hint=hint) from error
-    return _filled(expression, stencil)
+        raise ExpressionError(template.shown(str(error)), column=column, hint=hint) from error
+    return _filled(expression, template)
 
 
 def _service_tag(text: str, tag_for: Callable[[str], str]) -> AudienceFor:
@@ -85,22 +85,22 @@ def _service_tag(text: str, tag_for: Callable[[str], str]) -> AudienceFor:
 
 
 class _TagTemplate:
-    """A tag expression with a word in place of each hole, so that the parser of the hub can read it."""
+    """A tag expression with a word in place of each placeholder, so that the parser of the hub can read it."""
 
     def __init__(self, text: str) -> None:
         word = "hole"
         while word in text:
             word += "_"
-        self.expressions = compile_text(text).holes
+        self.expressions = compile_text(text).placeholders
         self.pattern = re.compile(rf"{word}(\d+)\.")
         self.text = ""
         self._starts: list[tuple[int, int]] = []
-        holes = 0
-        for offset, piece, is_hole in split(text):
-            self._starts.append((len(self.text), offset - len("{{") if is_hole else offset))
-            if is_hole:
-                self.text += f"{word}{holes}."
-                holes += 1
+        placeholders = 0
+        for offset, piece, is_placeholder in split(text):
+            self._starts.append((len(self.text), offset - len("{{") if is_placeholder else offset))
+            if is_placeholder:
+                self.text += f"{word}{placeholders}."
+                placeholders += 1
             else:
                 self.text += piece
 
@@ -114,24 +114,24 @@ class _TagTemplate:
         return self.pattern.sub("{{…}}", message)
 
 
-def _filled(expression: TagExpression, stencil: _TagTemplate) -> Callable[[Event], TagExpression]:
-    """What fills the holes of an expression; parts without holes are made once."""
-    if stencil.pattern.search(str(expression)) is None:
+def _filled(expression: TagExpression, template: _TagTemplate) -> Callable[[Event], TagExpression]:
+    """What fills the placeholders of an expression; parts without placeholders are made once."""
+    if template.pattern.search(str(expression)) is None:
         return lambda event: expression
     match expression:
         case Tag(name):
-            return _filled_tag(name, stencil)
+            return _filled_tag(name, template)
         case Not(operand):
-            fill = _filled(operand, stencil)
+            fill = _filled(operand, template)
             return lambda event: Not(fill(event))
         case And(operands) | Or(operands):
-            join, fills = type(expression), [_filled(operand, stencil) for operand in operands]
+            join, fills = type(expression), [_filled(operand, template) for operand in operands]
             return lambda event: join(tuple([fill(event) for fill in fills]))
 
 
-def _filled_tag(name: str, stencil: _TagTemplate) -> Callable[[Event], TagExpression]:
-    literals = stencil.pattern.split(name)
-    expressions = [stencil.expressions[int(number)] for number in literals[1::2]]
+def _filled_tag(name: str, template: _TagTemplate) -> Callable[[Event], TagExpression]:
+    literals = template.pattern.split(name)
+    expressions = [template.expressions[int(number)] for number in literals[1::2]]
     pieces: list[Piece] = [literals[0]]
     for expression, literal in zip(expressions, literals[2::2], strict=True):
         pieces += [expression, literal]

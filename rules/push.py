@@ -82,7 +82,7 @@ class PushPlan:
                 place = Place(f"{key}.native.{native.platform.value}", self.mark)
                 return FailedCondition(place=place, wanted="a payload without gaps", seen={}, error=error)
         if not _can_make(self.audience, event):
-            seen = {path: value for hole in self.to.holes for path, value in seen_by(hole.text, event).items()}
+            seen = {path: value for each in self.to.placeholders for path, value in seen_by(each.text, event).items()}
             return FailedCondition(place=Place(f"{key}.to", self.to.mark), wanted=str(self.to), seen=seen, error=error)
         return None if self.collapse is None else self.collapse.explain(event, f"{key}.collapse")
 

@@ -7,7 +7,7 @@ to know what to put there. Everything here is a function of the lines of a file 
 import re
 from collections.abc import Sequence
 
-QUOTE_HOLE = 'a text with {{ }} stands in quotes: "{{ data.id }}"'
+QUOTE_PLACEHOLDER = 'a text with {{ }} stands in quotes: "{{ data.id }}"'
 
 _NEEDS_QUOTES = "a text with , : ' { } [ ] in it needs double quotes"
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"\\\\]|\\\\.)*\"")
@@ -33,7 +33,7 @@ def syntax_cure(message: str, lines: Sequence[str], line: int, column: int, open
     ]
     for _, candidate in near:
         if "{{" in _QUOTED.sub("", candidate).partition(" #")[0]:
-            return QUOTE_HOLE
+            return QUOTE_PLACEHOLDER
     for number, candidate in near:
         if re.search(r"\s#[\w{$]", _QUOTED.sub("", candidate)):
             return f"everything from # on in line {number + 1} is taken for a comment: put the whole text in quotes"

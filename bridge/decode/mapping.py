@@ -96,11 +96,12 @@ class EventMap:
         return filled
 
     def _optional(self, attribute: str, text: Text | None, given: Given) -> Any:
-        """The value of a text that is one hole and nothing else, else the text; null and empty are no mistake."""
+        """The value of a text that is one placeholder and nothing else, else the text; null and empty are no mistake."""
         if text is None:
             return None
         try:
-            return text.holes[0].evaluate(given) if len(text.pieces) == len(text.holes) == 1 else text.render(given)
+            is_only = len(text.pieces) == len(text.placeholders) == 1
+            return text.placeholders[0].evaluate(given) if is_only else text.render(given)
         except RenderError as error:
             raise MappingError(f"map.{attribute}: {error}") from error
 

@@ -51,7 +51,7 @@ def tags(text: str) -> AudienceFor:
         ("hole0.{{ data.id }}", "hole0.c9"),
     ],
 )
-def test_values_fill_holes_in_tags(text: str, audience: str) -> None:
+def test_values_fill_placeholders_in_tags(text: str, audience: str) -> None:
     assert tags(text)(event({"id": "c9", "n": 7})) == parse(audience)
 
 

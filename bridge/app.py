@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from operator import attrgetter
@@ -32,7 +33,7 @@ from bridge.admin.server import OPEN_PATHS, RequestMetrics, admin_app
 from bridge.config.models import TAKES_A_RESTART, HubSettings, Settings, SourceSettings
 from bridge.config.reload import Reloader
 from bridge.housekeeping import Housekeeping
-from bridge.intake.manager import RunningSource, SourceManager
+from bridge.intake.manager import SOURCE_STOP, RunningSource, SourceManager
 from bridge.intake.pipeline import Pipeline
 from bridge.intake.supervisor import Supervisor
 from bridge.observe.fact_log import FactLog
@@ -57,7 +58,7 @@ from hub.delivery.retry import RetryPolicy
 from hub.engine import Hub
 from hub.errors import StoreError
 from hub.facts import Crashed, LeasesExpired
-from hub.notification import Platform
+from hub.store.health import HealthTiming
 from hub.store.seen import SeenWindow
 from hub.store.sqlite import SqliteStore
 from rules.engine import RuleSet
@@ -66,6 +67,15 @@ _ADMIN_SHARE = 1 / 3
 """Of the open files that connections may take; the rest is for the hub API, which a phone of everybody may reach."""
 
 _log = structlog.get_logger("pushbridge")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Seconds of real time that a process waits for its parts."""
+
+    store: HealthTiming = HealthTiming()
+    source_stop: float = SOURCE_STOP
+    """How long a source of an earlier configuration has to settle what the source has taken."""
 
 
 class Daemon:
@@ -83,12 +93,14 @@ class Daemon:
         reload: Callable[["Daemon"], Reloader] | None = None,
         console: Callable[["Daemon"], Sequence[BaseRoute]] = lambda daemon: (),
         clock: Callable[[], float] = time.time,
+        timing: Timing = Timing(),
     ) -> None:
         self.settings = self._started_by = settings
         self.config, self.config_hash = config, config_hash
         self.reloader = None if reload is None else reload(self)
         self.trail = RecentEvents()
         self._clock = clock
+        self._timing = timing
         self._relay_troubles: dict[str, str] = {}
         self._stop = asyncio.Event()
         self._failed = False
@@ -103,7 +115,7 @@ class Daemon:
             self.hub, kept=lambda: self.settings.dead_letter.default.store, observer=self.telemetry, clock=clock
         )
         self.pipeline = Pipeline({}, RuleSet(), self.hub, observer=self.telemetry)
-        self.intake = SourceManager(self._inlet, start=self._start)
+        self.intake = SourceManager(self._inlet, start=self._start, stop_timeout=timing.source_stop)
         self._console = console
         self._admin_app, self._api_app = (SwappableApp(crashed=self._crashed) for _ in range(2))
         self.admin = self._build_admin_listener()
@@ -128,6 +140,7 @@ class Daemon:
             policy=RetryPolicy(base=retry.backoff.base, cap=retry.backoff.cap, max_age=retry.max_age),
             max_pending=self.settings.bridge.store.max_pending,
             max_in_flight=self.settings.delivery.max_in_flight,
+            health_timing=self._timing.store,
         )
 
     def _build_admin_listener(self) -> Listener:
@@ -224,7 +237,7 @@ class Daemon:
             *source_parts(self._statuses),
             *listener_parts(filter(None, (self.admin, self.api))),
             *relay_parts(self._relay_troubles),
-            *push_parts(self.hub.bulkheads, _configured(self.settings)),
+            *push_parts(self.hub.bulkheads),
             *remote_parts(self.hub.remotes),
         ]
 
@@ -369,11 +382,6 @@ class Daemon:
         with suppress(StoreError):
             self.metrics.queue.set_queues(await self.hub.store.queue_states(), self.hub.max_pending)
             self.metrics.delivery.set_devices(await self.hub.store.registrations_by_platform())
-
-
-def _configured(settings: Settings) -> set[tuple[str, Platform]]:
-    """The push services that hubs have credentials for."""
-    return {(name, platform) for name, hub in settings.hubs.items() for platform in hub.platforms.configured}
 
 
 class _Names(TypedDict):

@@ -8,19 +8,23 @@ from dataclasses import replace
 from connectors.base import Backlog, Disposition, Message, Settlement
 from connectors.errors import NotConnectedError, SourceClosedError
 
-IDLE_WAIT = 1.0
-"""Seconds that `receive` waits for a first message."""
-
 
 class MemorySource:
     """Hands out `messages`, and again those that were not settled when the connection ended.
 
     It ends (SourceClosedError) when all are settled, unless `open_ended`: then more may be added at any time.
-    `acknowledged` and `rejected` hold what became of them, in order.
+    `acknowledged` and `rejected` hold what became of them, in order. `receive` waits `idle_wait` seconds for a first
+    message.
     """
 
     def __init__(
-        self, name: str, messages: Iterable[Message] = (), *, credit: int = 1000, open_ended: bool = False
+        self,
+        name: str,
+        messages: Iterable[Message] = (),
+        *,
+        credit: int = 1000,
+        open_ended: bool = False,
+        idle_wait: float = 1.0,
     ) -> None:
         self.name = name
         self.notes: Sequence[str] = ()
@@ -32,6 +36,7 @@ class MemorySource:
         self._deliveries: Counter[int] = Counter()
         self._credit = credit
         self._open_ended = open_ended
+        self._idle_wait = idle_wait
         self._epoch = 0
         self._connected = False
         self._changed = asyncio.Event()
@@ -56,7 +61,7 @@ class MemorySource:
         if not self._ready(limit):
             self._changed.clear()
             try:
-                await asyncio.wait_for(self._changed.wait(), IDLE_WAIT)
+                await asyncio.wait_for(self._changed.wait(), self._idle_wait)
             except TimeoutError:
                 return []
         return [self._hand_out() for _ in range(self._ready(limit))]

@@ -20,10 +20,9 @@ from hub.notification import Notification, Platform
 from hub.observer import Observer
 from hub.outcome import NotificationDetails
 from hub.platforms.base import Sender
-from hub.platforms.no_credential import NoCredential
 from hub.push import PushPage, host_of
 from hub.store.base import AcceptanceResult, Store
-from hub.store.health import STALLED, StoreHealth, StoreTrouble
+from hub.store.health import HealthTiming, StoreHealth, StoreTrouble
 
 _ID_DIGITS = 32
 
@@ -52,21 +51,25 @@ class Hub:
         max_in_flight: int = 2000,
         clock: Callable[[], float] = time.time,
         timing: Timing = Timing(),
+        health_timing: HealthTiming = HealthTiming(),
     ) -> None:
-        self.health = StoreHealth(store, observer=observer, clock=clock)
+        self.health = StoreHealth(store, observer=observer, clock=clock, timing=health_timing)
         self.store = self.health.store
         self._observer = observer
         self._clock = clock
         self._timing = timing
+        self._patience = health_timing.stalled
         self._max_pending = max_pending
         self._max_in_flight = max_in_flight
         self._leaving: dict[asyncio.Task[None], Bulkhead[PushPage] | Bulkhead[Sequence[Notification]]] = {}
         self.bulkheads: dict[tuple[str, Platform], Bulkhead[PushPage]] = {}
+        self.without_credential: set[tuple[str, Platform]] = set()
         self.remotes: dict[str, Bulkhead[Sequence[Notification]]] = {}
         self._add(hubs, senders, remotes or {})
         self._dispatcher = Dispatcher(
             self.health,
             self.bulkheads,
+            without_credential=self.without_credential,
             remotes=self.remotes,
             observer=observer,
             policy=policy,
@@ -120,6 +123,7 @@ class Hub:
         leaving: list[Bulkhead[PushPage] | Bulkhead[Sequence[Notification]]] = [
             self.bulkheads.pop(key) for key in list(self.bulkheads) if key[0] in gone
         ]
+        self.without_credential -= {key for key in self.without_credential if key[0] in gone}
         leaving += [self.remotes.pop(hub) for hub in gone if hub in self.remotes]
         self._add(hubs, senders, remotes)
         for bulkhead in leaving:
@@ -136,7 +140,10 @@ class Hub:
     ) -> None:
         for hub in hubs:
             for platform in Platform.declared():
-                sender = senders.get((hub, platform)) or NoCredential(platform)
+                sender = senders.get((hub, platform))
+                if sender is None:
+                    self.without_credential.add((hub, platform))
+                    continue
                 listener = _Breaker(self._observer, hub, platform)
                 self.bulkheads[hub, platform] = Bulkhead(
                     sender,
@@ -245,7 +252,7 @@ class Hub:
         digits = notification_id[:_ID_DIGITS].lower()
         if len(digits) != _ID_DIGITS or not set(digits) <= set("0123456789abcdef"):
             raise NotFoundError(f"notification {notification_id!r} not found")
-        return await _in_time(self.store.details(hub, digits))
+        return await self._in_time(self.store.details(hub, digits))
 
     # Registry
 
@@ -258,7 +265,7 @@ class Hub:
 
     async def get_installation(self, hub: str, installation_id: str) -> Installation:
         """Raises: NotFoundError."""
-        return await _in_time(self.store.get_installation(hub, installation_id))
+        return await self._in_time(self.store.get_installation(hub, installation_id))
 
     async def delete_installation(self, hub: str, installation_id: str) -> None:
         """An unknown id is fine: afterwards there is none."""
@@ -272,7 +279,7 @@ class Hub:
 
     async def get_registration(self, hub: str, registration_id: str) -> Registration:
         """Raises: NotFoundError."""
-        return await _in_time(self.store.get_registration(hub, registration_id))
+        return await self._in_time(self.store.get_registration(hub, registration_id))
 
     async def delete_registration(self, hub: str, registration_id: str, *, if_match: int | None = None) -> None:
         """Raises: NotFoundError, PreconditionError."""
@@ -282,7 +289,7 @@ class Hub:
         """For a client that waits. Raises: StoreError: at once while the store fails, and soon when it hangs."""
         if self.store_trouble is not None:
             raise StoreError(self.store_trouble.cause)
-        return await _in_time(write())
+        return await self._in_time(write())
 
     async def _count(self) -> None:
         """Tell of breakers whose pause is over, and keep `room` honest, each second.
@@ -303,6 +310,14 @@ class Hub:
             # what came and went meanwhile may be in the count or not: the next one puts that right
             self._dispatcher.pending = max(0, counted + self.pending - before)
 
+    async def _in_time(self, answer: Awaitable[T]) -> T:
+        """Raises: StoreError: no answer for so long that the client should come again; it may still be done."""
+        try:
+            async with asyncio.timeout(self._patience):
+                return await answer
+        except TimeoutError:
+            raise StoreError(f"no answer for {self._patience:g} s") from None
+
 
 @dataclass(frozen=True, slots=True)
 class _Breaker:
@@ -317,15 +332,6 @@ class _Breaker:
 
     def closed(self, seconds: float, why: str) -> None:
         self.observer.observe(BreakerClosed(hub=self.hub, platform=self.platform, seconds=seconds, why=why))
-
-
-async def _in_time(answer: Awaitable[T]) -> T:
-    """Raises: StoreError: no answer for so long that the client should come again; it may still be done."""
-    try:
-        async with asyncio.timeout(STALLED):
-            return await answer
-    except TimeoutError:
-        raise StoreError(f"no answer for {STALLED:g} s") from None
 
 
 def wire_id(notification_id: str, accepted_at: float) -> str:

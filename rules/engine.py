@@ -78,7 +78,7 @@ class RuleSet:
     _index: Index = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        keys = [Key(sources=rule.sources, required=rule.match.required) for rule in self.rules]
+        keys = [Key(sources=rule.sources, required=tuple(rule.match.required())) for rule in self.rules]
         object.__setattr__(self, "_index", Index(keys))
 
     def route(self, event: Event, *, now: datetime) -> Decision:

@@ -1,6 +1,6 @@
 """How the parts of the process fare, in one list: readiness, its parts and the page say the same."""
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -114,12 +114,11 @@ def relay_parts(troubles: Mapping[str, str]) -> list[Part]:
     ]
 
 
-def push_parts(
-    bulkheads: Mapping[tuple[str, Platform], Bulkhead[PushPage]], configured: Container[tuple[str, Platform]]
-) -> list[Part]:
-    """The push services that a hub has a credential for (`configured`), or that are in trouble."""
-    parts = {key: _outlet(bulkhead, "push service", f"{key[0]}/{key[1].value}") for key, bulkhead in bulkheads.items()}
-    return [part for key, part in parts.items() if key in configured or not part.ok]
+def push_parts(bulkheads: Mapping[tuple[str, Platform], Bulkhead[PushPage]]) -> list[Part]:
+    """The push services that hubs have credentials for."""
+    return [
+        _outlet(bulkhead, "push service", f"{hub}/{platform.value}") for (hub, platform), bulkhead in bulkheads.items()
+    ]
 
 
 def remote_parts(remotes: Mapping[str, Bulkhead[Sequence[Notification]]]) -> list[Part]:

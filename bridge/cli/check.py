@@ -30,7 +30,10 @@ def check(
         raise typer.Exit(Exit.MISTAKES)
     name = " ".join(map(str, config))
     if settings is None:
-        typer.echo(f"{name}: valid, as far as can be said without secrets")
+        typer.echo(f"{name}: valid, as far as can be said without secrets", err=show)
+        if show:
+            typer.echo("--show: nothing can be shown without the values of ${env:NAME} and ${file:/path}", err=True)
+            raise typer.Exit(Exit.WRONG_ARGUMENTS)
         return
     if show:
         from bridge.config.show import as_understood

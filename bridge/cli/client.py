@@ -3,7 +3,7 @@
 import getpass
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +26,12 @@ TokenFile = Annotated[
     typer.Option(envvar="PUSHBRIDGE_TOKEN_FILE", help="File with the admin token, else from the configuration."),
 ]
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", envvar="PUSHBRIDGE_CONFIG", help="The daemon's configuration.")
+    list[Path] | None,
+    typer.Option(
+        "--config",
+        envvar="PUSHBRIDGE_CONFIG",
+        help="The daemon's configuration; repeat it for several paths, which the environment parts with a colon.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]
@@ -51,7 +56,7 @@ def fail(message: str, code: Exit) -> typer.Exit:
     return typer.Exit(code)
 
 
-def settings_of(config: Path) -> "Settings":
+def settings_of(config: Sequence[Path]) -> "Settings":
     """A configuration. Raises: typer.Exit: it has mistakes, which were printed."""
     from bridge.config.load import check
 
@@ -62,18 +67,15 @@ def settings_of(config: Path) -> "Settings":
     return settings
 
 
-def target_of(url: str, token_file: Path | None, config: Path | None) -> Target:
+def target_of(url: str, token_file: Path | None, config: Sequence[Path] | None) -> Target:
     """Each from its option, else from the configuration, else the default address and no token.
 
     Raises: typer.Exit.
     """
-    settings = settings_of(config) if config is not None and not (url and token_file) else None
+    settings = settings_of(config) if config and not (url and token_file) else None
     token = ""
     if token_file is not None:
-        try:
-            token = token_file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise fail(f"{token_file}: cannot be read: {error}", Exit.MISTAKES) from error
+        token = _token_in(token_file)
     elif settings is not None and settings.bridge.http.admin_token is not None:
         token = settings.bridge.http.admin_token.get_secret_value()
     if not url and settings is not None:
@@ -81,6 +83,19 @@ def target_of(url: str, token_file: Path | None, config: Path | None) -> Target:
         host = _ANY_HOST.get(host, host)
         url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     return Target(url=(url or _DEFAULT_URL).rstrip("/"), token=token)
+
+
+def _token_in(file: Path) -> str:
+    """Raises: typer.Exit."""
+    try:
+        token = file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise fail(f"{file}: cannot be read: {error.strerror}", Exit.WRONG_ARGUMENTS) from error
+    except UnicodeDecodeError as error:
+        raise fail(f"{file}: cannot be read: it is not UTF-8", Exit.WRONG_ARGUMENTS) from error
+    if not token.isprintable():
+        raise fail(f"{file}: a token is one line", Exit.WRONG_ARGUMENTS)
+    return token
 
 
 class Client:
@@ -93,12 +108,14 @@ class Client:
         if target.token:
             headers["Authorization"] = b"Bearer " + target.token.encode()  # type: ignore[assignment]
         self._url = target.url
+        self._has_token = bool(target.token)
         try:
-            self._http = httpx.Client(
-                base_url=f"{target.url}/api/v1", headers=headers, timeout=_TIMEOUT, trust_env=False
-            )
+            base_url = httpx.URL(f"{target.url}/api/v1")
         except httpx.InvalidURL as error:
             raise fail(f"{target.url}: not a URL: {error}", Exit.WRONG_ARGUMENTS) from error
+        if base_url.scheme not in ("http", "https") or not base_url.host:
+            raise fail(f"{target.url}: not a URL: write http://HOST:PORT", Exit.WRONG_ARGUMENTS)
+        self._http = httpx.Client(base_url=base_url, headers=headers, timeout=_TIMEOUT, trust_env=False)
 
     def __enter__(self) -> Self:
         return self
@@ -139,22 +156,33 @@ class Client:
     def _request(self, method: str, path: tuple[str, ...], **more: Any) -> Any:
         import httpx
 
-        where = "/".join(quote(segment, safe="") for segment in path)
+        where = "/".join(_segment(segment) for segment in path)
         try:
             answer = self._http.request(method, f"/{where}", **more)
             content = answer.json()
-        except (httpx.TransportError, httpx.UnsupportedProtocol) as error:
+        except httpx.RequestError as error:
+            why = str(error) or type(error).__name__
             raise fail(
-                f"no daemon answers at {self._url}: {error} (say --url, or --config of the daemon)", Exit.CANNOT_START
+                f"no daemon answers at {self._url}: {why} (say --url, or --config of the daemon)", Exit.CANNOT_START
             ) from error
         except ValueError as error:
-            raise fail(f"{self._url} is no admin listener of pushbridge", Exit.CANNOT_START) from error
+            raise fail(
+                f"{self._url} is no admin listener of pushbridge: it answers {answer.status_code} without JSON",
+                Exit.CANNOT_START,
+            ) from error
+        if not isinstance(content, dict):
+            raise fail(f"{self._url} is no admin listener of pushbridge", Exit.CANNOT_START)
         if answer.is_success:
             return content
         if answer.status_code == httpx.codes.UNAUTHORIZED:
-            raise fail("the daemon wants its admin token: say --token-file, or --config", Exit.REFUSED)
-        detail = content.get("detail", answer.text) if isinstance(content, dict) else answer.text
-        raise fail(str(detail), Exit.REFUSED)
+            said = "takes another admin token" if self._has_token else "wants its admin token"
+            raise fail(f"the daemon {said}: say --token-file, or --config", Exit.REFUSED)
+        raise fail(str(content.get("detail", answer.text)), Exit.REFUSED)
+
+
+def _segment(text: str) -> str:
+    """One segment of a path. Dots alone would be taken for a step up: they are written as escapes."""
+    return quote(text, safe="") if text.strip(".") else text.replace(".", "%2E")
 
 
 def _actor() -> str:

@@ -1,5 +1,7 @@
 """The command line: one file a command, one line here for each. `exits.py` has the exit codes of all commands."""
 
+from typing import Annotated
+
 import typer
 
 from bridge.cli.check import check
@@ -13,15 +15,24 @@ from bridge.cli.schema import schema
 from bridge.cli.send import send
 from bridge.cli.status import status
 from bridge.cli.token import token
-from bridge.cli.version import version
+from bridge.cli.version import print_version, version
 
 app = typer.Typer(
     name="pushbridge",
-    help="Turns the events of an enterprise's systems into push notifications.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def _options(
+    version_: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Turns the events of an enterprise's systems into push notifications."""
+
 
 for _command in (run, check, schema, demo, sandbox, status, send, token, version):
     app.command()(_command)

@@ -20,6 +20,7 @@ def status(url: Url = "", token_file: TokenFile = None, config: ConfigFile = Non
             {
                 found["name"]: f"{ready}, version {found['version']}",
                 "configuration": f"{in_force['file']} {in_force['hash']}, since {in_force['loaded_at']}",
+                "revision": in_force["revision"],
                 "waiting": f"{found['pending']} of {found['max_pending']}",
             }
         )

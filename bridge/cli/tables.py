@@ -8,8 +8,9 @@ import typer
 
 
 def print_json(content: Any) -> None:
-    """Indented, and in the letters of the text."""
-    typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+    """Indented, and in the letters of the text; what a terminal would obey, and half a character, are escaped."""
+    lines = json.dumps(content, indent=2, ensure_ascii=False).split("\n")
+    typer.echo("\n".join(line if line.isprintable() else _escaped(line) for line in lines))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -18,7 +19,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
 
     table = Table(*columns, box=None, pad_edge=False, show_edge=False)
     for row in rows:
-        table.add_row(*(_plain(value) for value in row))
+        table.add_row(*(_plain(value, lines=False) for value in row))
     _console().print(table)
 
 
@@ -49,8 +50,15 @@ def _console() -> Any:
     return console
 
 
-def _plain(value: object) -> Any:
-    """Text as it is, without control characters: events are written by others, and a terminal obeys those."""
+def _escaped(line: str) -> str:
+    return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in line)
+
+
+def _plain(value: object, *, lines: bool = True) -> Any:
+    """Text as it is, without control characters: events are written by others, and a terminal obeys those.
+
+    Line breaks stay with `lines`; in a table one would begin a row.
+    """
     from rich.text import Text
 
     if isinstance(value, bool):
@@ -58,4 +66,4 @@ def _plain(value: object) -> Any:
     elif isinstance(value, list | dict):
         value = ", ".join(map(str, value)) if isinstance(value, list) else json.dumps(value, ensure_ascii=False)
     text = "" if value is None else str(value)
-    return Text("".join(character if character.isprintable() or character == "\n" else "�" for character in text))
+    return Text("".join(c if c.isprintable() or (lines and c == "\n") else "�" for c in text))

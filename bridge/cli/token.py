@@ -25,7 +25,7 @@ def token(
     from connectors.duration import Duration
     from hub.transport.sas import token_for
 
-    if config is None:
+    if not config:
         raise fail("say --config: the key of the policy stands there", Exit.WRONG_ARGUMENTS)
     try:
         seconds = TypeAdapter(Duration).validate_python(lifetime)

@@ -1,4 +1,4 @@
-"""`pushbridge version`."""
+"""`pushbridge version`, and `pushbridge --version`."""
 
 import typer
 
@@ -8,3 +8,10 @@ def version() -> None:
     from importlib.metadata import version as version_of
 
     typer.echo(version_of("pushbridge"))
+
+
+def print_version(wanted: bool) -> None:
+    """The option `--version`. Raises: typer.Exit."""
+    if wanted:
+        version()
+        raise typer.Exit

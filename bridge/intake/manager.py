@@ -14,7 +14,7 @@ from bridge.intake.publishing import Relay
 from bridge.intake.supervisor import Supervisor
 from connectors.base import Source
 
-_STOP_TIMEOUT = 10.0
+SOURCE_STOP = 10.0
 """Seconds that a source of an earlier configuration has to settle what it has taken."""
 
 Start = Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"]
@@ -56,11 +56,21 @@ class RunningSource:
 
 
 class SourceManager:
-    """The sources that run. `build` makes one, connecting to nothing; `start` runs a part of it as a task."""
+    """The sources that run. `build` makes one, connecting to nothing; `start` runs a part of it as a task.
 
-    def __init__(self, build: Callable[[str, SourceSettings, Settings], RunningSource], *, start: Start) -> None:
+    `stop_timeout` is the time, in seconds, that a source of an earlier configuration has to settle.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[str, SourceSettings, Settings], RunningSource],
+        *,
+        start: Start,
+        stop_timeout: float = SOURCE_STOP,
+    ) -> None:
         self._build = build
         self._start = start
+        self._stop_timeout = stop_timeout
         self._running: dict[str, tuple[_Wiring, RunningSource]] = {}
         self._stopping = False
         self._one_at_a_time = asyncio.Lock()
@@ -86,7 +96,7 @@ class SourceManager:
             leaving = [name for name, (wiring, _) in self._running.items() if wanted.get(name) != wiring]
             arriving = [name for name in wanted if name not in self._running or name in leaving]
             new = {name: self._build(name, settings.sources[name], settings) for name in arriving}
-            await asyncio.gather(*(self._running.pop(name)[1].stop(_STOP_TIMEOUT) for name in leaving))
+            await asyncio.gather(*(self._running.pop(name)[1].stop(self._stop_timeout) for name in leaving))
             if self._stopping:
                 raise StoppingError("the process is stopping")
             between()

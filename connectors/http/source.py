@@ -23,9 +23,6 @@ from connectors.http.settings import HttpSettings
 MAX_EVENTS = 5000
 """The most events a batch may hold; Event Grid sends no more."""
 
-IDLE_WAIT = 1.0
-"""How long `receive` waits for a request, in seconds."""
-
 _LARGE = 16 * 1024
 """Bytes of a batch above which to take it apart would hold the event loop for milliseconds."""
 
@@ -65,6 +62,7 @@ class HttpSource:
     dead letter: a sender that was told 400 would dead-letter the good events with it.
 
     While `store_fails`, and while nothing `has_room`, requests are answered with 503 at once, those that wait too.
+    `receive` waits `idle_wait` seconds for a first message.
     """
 
     def __init__(
@@ -75,6 +73,7 @@ class HttpSource:
         now: Callable[[], datetime] = _utc_now,
         store_fails: Callable[[], bool] = lambda: False,
         has_room: Callable[[], bool] = lambda: True,
+        idle_wait: float = 1.0,
     ) -> None:
         self.name = name
         self.notes: Sequence[str] = ()
@@ -82,6 +81,7 @@ class HttpSource:
         self._now = now
         self._store_fails = store_fails
         self._has_room = has_room
+        self._idle_wait = idle_wait
         self._connected = False
         self._requests = 0
         self._waiting: OrderedDict[asyncio.Future[Disposition], Message] = OrderedDict()
@@ -96,7 +96,7 @@ class HttpSource:
         if self._connected and not self._waiting:
             self._arrived.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(IDLE_WAIT):
+                async with asyncio.timeout(self._idle_wait):
                     await self._arrived.wait()
         self._check_connected()
         return [self._waiting.popitem(last=False)[1] for _ in range(min(limit, len(self._waiting)))]

@@ -20,15 +20,10 @@ from connectors.base import OutMessage
 from connectors.errors import AuthenticationError, NotConnectedError, PublishError, SourceError
 from connectors.logs import quieten
 from connectors.rabbitmq.headers import carried, is_short
-
-OPEN_TIMEOUT = 10.0
-"""Seconds for TCP, TLS and AMQP together; `blocked_connection_timeout` does not bound connecting."""
+from connectors.rabbitmq.timing import Timing
 
 REPLY_TIMEOUT = 10.0
 """Seconds for the broker's reply to one request on a channel."""
-
-CLOSE_TIMEOUT = 3.0
-"""Seconds for an orderly end; after them the socket is closed as it is."""
 
 _HEADER_FRAME = bytes([spec.FRAME_HEADER])
 _HEADER = Struct(">BHIHHQ")
@@ -128,12 +123,15 @@ class Channel:
 class Connection:
     """An open connection."""
 
-    def __init__(self, pika_connection: Any, closed: asyncio.Future[None]) -> None:
+    def __init__(self, pika_connection: Any, closed: asyncio.Future[None], timing: Timing) -> None:
         self._pika = pika_connection
         self._closed = closed
+        self._timing = timing
 
     @classmethod
-    async def open(cls, url: str, *, name: str, heartbeat: float, blocked_timeout: float) -> Self:
+    async def open(
+        cls, url: str, *, name: str, heartbeat: float, blocked_timeout: float, timing: Timing = Timing()
+    ) -> Self:
         """Connect once; `name` is what the broker's management shows.
 
         Raises: NotConnectedError, AuthenticationError.
@@ -146,7 +144,7 @@ class Connection:
         parameters.heartbeat = round(heartbeat)
         parameters.blocked_connection_timeout = blocked_timeout
         parameters.connection_attempts = 1
-        parameters.socket_timeout = parameters.stack_timeout = OPEN_TIMEOUT
+        parameters.socket_timeout = parameters.stack_timeout = timing.open
         parameters.client_properties = {"connection_name": f"pushbridge {name}", "product": "pushbridge"}
 
         loop = asyncio.get_running_loop()
@@ -166,9 +164,10 @@ class Connection:
                 custom_ioloop=loop,
             ),
             closed,
+            timing,
         )
         try:
-            error = await opened  # within OPEN_TIMEOUT, by pika's own clock
+            error = await opened  # within `timing.open`, by pika's own clock
         except asyncio.CancelledError:
             await connection.close()
             raise
@@ -190,11 +189,11 @@ class Connection:
         """Close in good order, or at once when the peer does not answer; may be called twice, never raises."""
         if not (self._pika.is_closing or self._pika.is_closed):
             self._pika.close()
-        await asyncio.wait({self._closed}, timeout=CLOSE_TIMEOUT)
+        await asyncio.wait({self._closed}, timeout=self._timing.close)
         if not self._closed.done():
             # pika has no public abort, and a peer that went silent would keep the socket until two heartbeats passed
             self._pika._terminate_stream(pika_errors.StreamLostError("no answer to an orderly close"))
-            await asyncio.wait({self._closed}, timeout=CLOSE_TIMEOUT)
+            await asyncio.wait({self._closed}, timeout=self._timing.close)
 
 
 def _resolve(future: asyncio.Future[Any], result: Any) -> None:

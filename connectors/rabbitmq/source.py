@@ -10,17 +10,12 @@ from connectors.base import Backlog, Disposition, Message, Settlement
 from connectors.errors import NotConnectedError, TopologyError
 from connectors.rabbitmq.properties import read_properties
 from connectors.rabbitmq.settings import RabbitMqSettings
+from connectors.rabbitmq.timing import Timing
 from connectors.rabbitmq.unsettled import Unsettled
 from connectors.values import shown
 
 if TYPE_CHECKING:
     from connectors.rabbitmq.connection import Channel, Connection
-
-IDLE_WAIT = 1.0
-"""Seconds that `receive` waits for a first message."""
-
-BACKLOG_AGE = 1.0
-"""Seconds for which one count of the queue answers `backlog`."""
 
 
 class RabbitMqSource:
@@ -30,10 +25,11 @@ class RabbitMqSource:
     would close the present one; so each connection is an epoch, and receipts of others are passed over.
     """
 
-    def __init__(self, name: str, settings: RabbitMqSettings) -> None:
+    def __init__(self, name: str, settings: RabbitMqSettings, *, timing: Timing = Timing()) -> None:
         self.name = name
         self.notes: Sequence[str] = ()
         self._settings = settings
+        self._timing = timing
         self._epoch = 0
         self._connection: Connection | None = None
         self._channel: Channel | None = None
@@ -56,6 +52,7 @@ class RabbitMqSource:
             name=self.name,
             heartbeat=receive.heartbeat,
             blocked_timeout=receive.blocked_timeout,
+            timing=self._timing,
         )
         try:
             await ensure(self._connection, self._settings, source=self.name)
@@ -75,7 +72,7 @@ class RabbitMqSource:
         channel = self._open_channel()
         if not self._arrived:
             self._arrival = asyncio.get_running_loop().create_future()
-            await channel.done(self._arrival, timeout=IDLE_WAIT)
+            await channel.done(self._arrival, timeout=self._timing.idle_wait)
             self._open_channel()
         # no await from here on: a message taken off the queue is returned
         is_lost = channel.closed.done
@@ -101,7 +98,7 @@ class RabbitMqSource:
     async def backlog(self) -> Backlog:
         """What waits in the queue and here; what other consumers hold is not counted."""
         now = asyncio.get_running_loop().time()
-        if now - self._counted_at >= BACKLOG_AGE:
+        if now - self._counted_at >= self._timing.backlog_age:
             self._open_channel()
             assert self._inspection is not None  # opened before the channel
             declare = self._inspection.raw.queue_declare

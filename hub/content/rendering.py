@@ -17,7 +17,7 @@ from hub.outcome import OutcomeName, Reaction
 from hub.push import PushGroup, PushPage, SendResult
 from hub.target import StoredTemplate, Target
 
-_COMPILED_KEPT = 4096
+TEMPLATES_KEPT = 4096
 _TOLD_KEPT = 4096
 """Pairs of notification and template that are remembered as told of; a broadcast comes in many pages."""
 
@@ -68,9 +68,14 @@ class Rendering:
         store: Templates,
         *,
         on_missing: Callable[[Notification, Platform, Collection[str]], None] = lambda *_: None,
+        templates_kept: int = TEMPLATES_KEPT,
     ) -> None:
-        """`on_missing` hears, once for each notification and template, of the properties that a template lacks."""
+        """`on_missing` hears, once for each notification and template, of the properties that a template lacks.
+
+        `templates_kept` bounds the compiled templates that `trim` leaves.
+        """
         self._store = store
+        self._templates_kept = templates_kept
         self._on_missing = on_missing
         self._told: OrderedDict[tuple[str, _Key], None] = OrderedDict()
         self._compiled: OrderedDict[_Key, CompiledTemplate | None] = OrderedDict()
@@ -97,7 +102,7 @@ class Rendering:
 
     def trim(self) -> None:
         """Forget templates not used for long; call when no pushes are being made."""
-        while len(self._compiled) > _COMPILED_KEPT:
+        while len(self._compiled) > self._templates_kept:
             self._compiled.popitem(last=False)
 
     def pages(self, notification: Notification, targets: Sequence[Target]) -> RenderedPushes:

@@ -21,7 +21,7 @@ _PROBE = 10
 _PUSHES_EACH = 10
 """Pushes under way for each notification that the limit allows, at most: a bound on memory, not on pace."""
 
-_PAGES = 3
+PAGES = 3
 """Broadcast pages under way at a time: one being answered, one being sent, one being read."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
@@ -92,7 +92,7 @@ class Bulkhead(Generic[B]):
         self._reported: OutcomeName | str | None = None
         # Broadcasts are bounded by the pages leased; one that was leased goes out whole.
         self._most = _PUSHES_EACH * single
-        self._room = {Lane.SINGLE: single, Lane.BROADCAST: _PAGES + 1}
+        self._room = {Lane.SINGLE: single, Lane.BROADCAST: PAGES + 1}
         self._failures = 0
         self._backoff = Backoff(first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
         self._reserved = dict.fromkeys(Lane, 0)
@@ -176,7 +176,7 @@ class Bulkhead(Generic[B]):
         """How many broadcast pages may be leased beside the `held` ones; one at a time while the breaker probes."""
         if self._clock() < self.closed_until:
             return 0
-        return max(0, (1 if self._failures >= _TRIPS_AFTER else _PAGES) - held)
+        return max(0, (1 if self._failures >= _TRIPS_AFTER else PAGES) - held)
 
     async def send(self, lane: Lane, batch: B, *, size: int | None = None) -> PageVerdict:
         """The verdict on what was admitted in `size` calls of `admit`: one for each of the batch unless it is given."""

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -17,7 +18,7 @@ import orjson
 
 from hub.backoff import Backoff
 from hub.content.rendering import Rendering
-from hub.delivery.bulkhead import Bulkhead
+from hub.delivery.bulkhead import PAGES, Bulkhead
 from hub.delivery.forwarding import RemoteDelivery
 from hub.delivery.pushing import SATURATED, PushDelivery
 from hub.delivery.retry import RetryPolicy
@@ -71,13 +72,18 @@ class Timing:
 
 
 class Dispatcher:
-    """Works on what is due until it is drained. Run `run` as a task; everything else may be called at any time."""
+    """Works on what is due until it is drained. Run `run` as a task; everything else may be called at any time.
+
+    `bulkheads` are the push services that hubs have credentials for. Pushes `without_credential`, for a platform of a hub
+    kept here that has none, end as InvalidCredentials. Both may change while it works.
+    """
 
     def __init__(
         self,
         health: StoreHealth,
         bulkheads: Mapping[tuple[str, Platform], Bulkhead[PushPage]],
         *,
+        without_credential: AbstractSet[tuple[str, Platform]] = frozenset(),
         remotes: Mapping[str, Bulkhead[Sequence[Notification]]] | None = None,
         observer: Observer,
         policy: RetryPolicy = RetryPolicy(),
@@ -88,13 +94,20 @@ class Dispatcher:
         self._health = health
         self._store = store = health.store
         self._bulkheads = bulkheads
+        self._without_credential = without_credential
         self._observer = observer
         self._clock = clock
         self._timing = timing
         self._rendering = Rendering(store, on_missing=self._tell_missing)
         self._remotes = remotes or {}
         self._pushing = PushDelivery(
-            bulkheads, self._rendering, policy=policy, observer=observer, clock=clock, done=self._done
+            bulkheads,
+            self._rendering,
+            without_credential=without_credential,
+            policy=policy,
+            observer=observer,
+            clock=clock,
+            done=self._done,
         )
         self._forwarding = RemoteDelivery(self._remotes, policy=policy, observer=observer, clock=clock)
         self._slots = slots
@@ -164,7 +177,7 @@ class Dispatcher:
         assert self._group is not None
         while not (self._draining or self._store_backlog):
             work = await self._store.lease_orphans(
-                list(self._bulkheads),
+                [*self._bulkheads, *self._without_credential],
                 _ORPHANS,
                 begun_before=self._pushing.ended_before,
                 until=self._clock() + self._timing.lease,
@@ -228,6 +241,7 @@ class Dispatcher:
         wanted = {
             key: pages for key, bulkhead in self._bulkheads.items() if (pages := bulkhead.pages_wanted(held[key]))
         }
+        wanted |= {key: PAGES - held[key] for key in self._without_credential if held[key] < PAGES}
         if self._draining or self._store_backlog or not wanted:
             return False
         work = await self._store.lease_pages(wanted, until=self._clock() + self._timing.lease)
@@ -260,7 +274,7 @@ class Dispatcher:
     def _start(self, work: Sequence[Work]) -> None:
         """Whole notifications to remote hubs, pushes to the phones registered here; each on its own."""
         assert self._group is not None
-        local = {hub for hub, _ in self._bulkheads}
+        local = {hub for hub, _ in (*self._bulkheads, *self._without_credential)}
         here: list[Work] = []
         remote: dict[str, list[Work]] = {}
         for piece in work:

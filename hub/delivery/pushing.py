@@ -4,6 +4,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -31,6 +32,7 @@ _CHUNK = 64
 """Single pushes that are recorded together: one that is slow holds up no more than these."""
 
 _NOT_CONFIGURED = "the hub is not configured any more"
+_NO_CREDENTIAL = "no credential is configured for this platform"
 _SENDER_CRASHED = SendResult(reaction=Reaction.RETRY, outcome=OutcomeName.UNKNOWN_ERROR, reason="a defect of ours")
 
 Bulkheads = Mapping[tuple[str, Platform], Bulkhead[PushPage]]
@@ -84,12 +86,14 @@ class PushDelivery:
         bulkheads: Bulkheads,
         rendering: Rendering,
         *,
+        without_credential: AbstractSet[tuple[str, Platform]],
         policy: RetryPolicy,
         observer: Observer,
         clock: Callable[[], float],
         done: Callable[[PageResult], None],
     ) -> None:
         self._bulkheads = bulkheads
+        self._without_credential = without_credential
         self._rendering = rendering
         self._policy = policy
         self._observer = observer
@@ -162,7 +166,8 @@ class PushDelivery:
                 pending.count(platform, OutcomeName.SKIPPED, len(duplicates))
         if self._clock() >= pending.waits_until:
             for target in audience.targets:
-                is_served = (notification.hub, target.platform) in self._bulkheads
+                key = (notification.hub, target.platform)
+                is_served = key in self._bulkheads or key in self._without_credential
                 pending.end(target, OutcomeName.ABANDONED, "expired" if is_served else _NOT_CONFIGURED)
             return
         rendered = self._rendering.pages(notification, audience.targets)
@@ -182,7 +187,10 @@ class PushDelivery:
         key = (pending.work.notification.hub, platform)
         bulkhead = self._bulkheads.get(key)
         if bulkhead is None:
-            pending.defer(platform, "", pushes.targets)
+            if key in self._without_credential:
+                self._end_without_credential(pending, platform, pushes.targets)
+            else:
+                pending.defer(platform, "", pushes.targets)
             return
         page, targets = self._at_open_hosts(pending, platform, bulkhead, pushes)
         admitted = bulkhead.admit(pending.work.lane, len(page)) if len(page) else 0
@@ -198,6 +206,13 @@ class PushDelivery:
             mine.append(SendBatch(bulkhead, *key, page=page))
         mine[-1].owners.append((pending, targets))
         pending.unanswered += admitted
+
+    def _end_without_credential(self, pending: PendingPage, platform: Platform, targets: Sequence[Target]) -> None:
+        """End what no sender can send, counted as if its service had refused it."""
+        for target in targets:
+            pending.end(target, OutcomeName.INVALID_CREDENTIALS, _NO_CREDENTIAL)
+        hub, outcomes = pending.work.notification.hub, Counter({OutcomeName.INVALID_CREDENTIALS: len(targets)})
+        self._observer.observe(PageAnswered(hub=hub, platform=platform, seconds=0.0, outcomes=outcomes, timed_out=0))
 
     def _at_open_hosts(
         self, pending: PendingPage, platform: Platform, bulkhead: Bulkhead[PushPage], pushes: RenderedPage

@@ -33,15 +33,20 @@ OPERATIONS: Mapping[str, str] = {
 }
 """What each method of a store is called in metrics and messages."""
 
-STALLED = 5.0
-"""Seconds after which a call without an answer counts as a failure: the disk hangs, or another program has the file."""
-
 _QUICK = frozenset(["accept", "pending", "lease", "lease_pages", "renew", "release", "record"])
 """Methods that take milliseconds; an import or a deletion of old rows may take as long as it needs."""
 
-_LOOK_EVERY = 0.5
-_STALE = 2.0
-"""Seconds after which a failure that has not come again may be past; whoever tries in place tries more often."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthTiming:
+    """Seconds of real time."""
+
+    stalled: float = 5.0
+    """After this time a call without an answer counts as a failure: the disk hangs, or another program has the file."""
+    stale: float = 2.0
+    """After this time a failure that has not come again may be past; a retry in place comes more often."""
+    look_every: float = 0.5
+    """Between two looks for calls that hang, and between two probes of a store that fails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +71,19 @@ class StoreHealth:
     was answered) counts until a probe could write.
     """
 
-    def __init__(self, store: Store, *, observer: Observer, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        observer: Observer,
+        clock: Callable[[], float] = time.time,
+        timing: HealthTiming = HealthTiming(),
+    ) -> None:
         self.store = cast(Store, _Watched(store, self))
         self._unwatched = store
         self._observer = observer
         self._clock = clock
+        self._timing = timing
         self._since = 0.0
         self._failing: dict[str, _Failure] = {}
         self._under_way: dict[int, tuple[str, float]] = {}
@@ -108,7 +121,7 @@ class StoreHealth:
     async def watch(self) -> None:
         """Until cancelled: notice calls that hang, and probe a store that fails."""
         while True:
-            await asyncio.sleep(_LOOK_EVERY)
+            await asyncio.sleep(self._timing.look_every)
             self._look_for_stalls()
             if self._failing and not self._stalled:
                 await self._probe()
@@ -116,7 +129,9 @@ class StoreHealth:
     async def call(self, method: str, work: Callable[[], Awaitable[Any]]) -> Any:
         """Do `work`, and note how it went."""
         number = next(self._numbers)
-        self._under_way[number] = (method, time.monotonic())
+        started = time.monotonic()
+        self._under_way[number] = (method, started)
+        hung = False
         try:
             answer = await work()
         except StoreError as error:
@@ -124,8 +139,11 @@ class StoreHealth:
             raise
         finally:
             del self._under_way[number]
-            self._stalled.discard(number)
-        if self._failing:
+            if number in self._stalled:
+                self._stalled.discard(number)
+                hung = True
+        # An answer to a call that began before the failure says nothing, unless the call is what hung.
+        if method in self._failing and (hung or started >= self._failing[method].failed_at):
             self._works({method})
         return answer
 
@@ -144,9 +162,9 @@ class StoreHealth:
     def _look_for_stalls(self) -> None:
         now = time.monotonic()
         for number, (method, started) in self._under_way.items():
-            if method in _QUICK and number not in self._stalled and now - started >= STALLED:
+            if method in _QUICK and number not in self._stalled and now - started >= self._timing.stalled:
                 self._stalled.add(number)
-                self._failed(method, StoreError(f"no answer for {STALLED:g} s"))
+                self._failed(method, StoreError(f"no answer for {self._timing.stalled:g} s"))
 
     async def _probe(self) -> None:
         try:
@@ -160,7 +178,7 @@ class StoreHealth:
                 method
                 for method, failure in self._failing.items()
                 if not (self._repeated[method] or self._repeated[OPERATIONS[method]])
-                and now - failure.failed_at > _STALE
+                and now - failure.failed_at > self._timing.stale
             }
         )
 

@@ -7,16 +7,16 @@ is a candidate for every event of its source.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rules.event import Event
 from rules.expressions import EVENT_NAMES
-from rules.match.patterns import IGNORE_CASE, Path
+from rules.match.tree import IGNORE_CASE, Path
 
 _FEW = 4
-"""As many rules at one text are not worth looking for a more telling path: fewer paths in use cost less."""
+"""As many rules at one text are not worth looking for a more selective path: fewer paths in use cost less."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class Key:
     """What the index knows of a rule: its sources (None: all), and texts of which an event needs one at each path."""
 
     sources: frozenset[str] | None
-    required: Mapping[Path, frozenset[str]]
+    required: Collection[tuple[Path, Collection[str]]]
 
 
 class Index:
@@ -39,52 +39,54 @@ class Index:
             for source in key.sources or ():
                 by_source[source].append(position)
         self._everywhere = SourceIndex(keys, everywhere)
-        self._shelves = {source: SourceIndex(keys, positions) for source, positions in by_source.items()}
+        self._by_source = {source: SourceIndex(keys, positions) for source, positions in by_source.items()}
 
     def candidates(self, event: Event) -> Sequence[int]:
         """Positions of the rules that can match, ascending; every rule that does match is among them."""
         found = self._everywhere.find(event)
-        shelf = self._shelves.get(event.origin)
-        if shelf is not None:
-            found = found | shelf.find(event) if found else shelf.find(event)
-        return sorted(found) if len(found) > 1 else tuple(found)
+        of_source = self._by_source.get(event.origin)
+        if of_source is not None:
+            found = (*found, *of_source.find(event)) if found else of_source.find(event)
+        return sorted(set(found)) if len(found) > 1 else found
 
 
 class SourceIndex:
-    """The rules of one source."""
+    """The rules of one source, each under its most selective path."""
 
     def __init__(self, keys: Sequence[Key], positions: Sequence[int]) -> None:
-        population = Counter(
-            (path, text) for position in positions for path, texts in keys[position].required.items() for text in texts
-        )
-        filed: defaultdict[Path, defaultdict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
-        unfiled: set[int] = set()
+        population: defaultdict[Path, Counter[str]] = defaultdict(Counter)
         for position in positions:
-            path = _telling_path(keys[position].required, population)
-            if path is None:
-                unfiled.add(position)
+            for path, texts in keys[position].required:
+                population[path].update(set(texts))
+        filed: defaultdict[Path, defaultdict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+        unfiled: list[int] = []
+        for position in positions:
+            required = dict(keys[position].required)
+            if not required:
+                unfiled.append(position)
                 continue
-            for text in keys[position].required[path]:
-                filed[path][text].add(position)
-        self._unfiled = frozenset(unfiled)
+            path = _most_selective(required, population)
+            for text in set(required[path]):
+                filed[path][text].append(position)
+        self._unfiled = tuple(unfiled)
         self._filed = [
-            (_reader(path), {text: frozenset(found) for text, found in texts.items()}) for path, texts in filed.items()
+            (_reader(path), {text: tuple(found) for text, found in texts.items()}) for path, texts in filed.items()
         ]
 
-    def find(self, event: Event) -> frozenset[int]:
+    def find(self, event: Event) -> tuple[int, ...]:
+        """Positions of the rules that can match, in no order; one may be there several times."""
         found = self._unfiled
         for read, filed in self._filed:
             for text in read(event):
                 at_text = filed.get(text)
                 if at_text is not None:
-                    found = found | at_text if found else at_text
+                    found = (*found, *at_text) if found else at_text
         return found
 
 
-def _telling_path(required: Mapping[Path, frozenset[str]], population: Counter[tuple[Path, str]]) -> Path | None:
-    if not required:
-        return None
-    crowds = {path: sum(population[path, text] for text in texts) for path, texts in required.items()}
+def _most_selective(required: Mapping[Path, Collection[str]], population: Mapping[Path, Counter[str]]) -> Path:
+    """The first path with few rules at its texts, else the one with the fewest."""
+    crowds = {path: sum(population[path][text] for text in set(texts)) for path, texts in required.items()}
     return next((path for path, crowd in crowds.items() if crowd <= _FEW), min(crowds, key=crowds.__getitem__))
 
 

@@ -3,7 +3,7 @@
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fnmatch import translate
@@ -15,7 +15,20 @@ from rules import numbers
 from rules.errors import TypeClashError
 from rules.event import MISSING
 from rules.explain import FailedCondition, Trail
-from rules.match.tree import Pattern, Scalar, Test, all_of, clash, conjunction, first_failed, listed, number_in
+from rules.match.tree import (
+    IGNORE_CASE,
+    Path,
+    Pattern,
+    Required,
+    Scalar,
+    Test,
+    all_of,
+    clash,
+    conjunction,
+    first_failed,
+    listed,
+    number_in,
+)
 
 TextTest = Callable[[str], bool]
 
@@ -29,7 +42,11 @@ class AllOf(Pattern):
     def __str__(self) -> str:
         return f"{{ {', '.join(_without_braces(pattern) for pattern in self.patterns)} }}"
 
-    def _compiled(self) -> Test:
+    def required(self, path: Path) -> Iterator[Required]:
+        for pattern in self.patterns:
+            yield from pattern.required(path)
+
+    def compiled(self) -> Test:
         return conjunction([pattern.test for pattern in self.patterns])
 
     def _inside(self, value: Any, trail: Trail, *, is_error: bool) -> FailedCondition | None:
@@ -75,7 +92,7 @@ class Compares(Operator):
     def _operand(self) -> str:
         return str(self.bound)
 
-    def _compiled(self) -> Test:
+    def compiled(self) -> Test:
         return compared(COMPARISONS[self.name], self.bound)
 
 
@@ -115,7 +132,7 @@ class Between(Operator):
     def _operand(self) -> str:
         return listed((self.low, self.high))
 
-    def _compiled(self) -> Test:
+    def compiled(self) -> Test:
         return conjunction([compared(operator.ge, self.low), compared(operator.le, self.high)])
 
 
@@ -129,7 +146,11 @@ class Textual(Operator):
     def _operand(self) -> str:
         return str(self.texts[0]) if len(self.texts) == 1 else listed(self.texts)
 
-    def _compiled(self) -> Test:
+    def required(self, path: Path) -> Iterator[Required]:
+        if self.name == "ignore_case" and self.texts:
+            yield (*path, IGNORE_CASE), tuple(text.value.casefold() for text in self.texts)
+
+    def compiled(self) -> Test:
         make = _folding(TEXT_TESTS[self.name]) if self.folds else TEXT_TESTS[self.name]
         tests = [make(text.value) for text in self.texts]
         return lambda value: any(test(value) for test in tests) if isinstance(value, str) else clash(value, "text")
@@ -208,7 +229,7 @@ class Nested(Operator):
     def _operand(self) -> str:
         return str(self.pattern)
 
-    def _compiled(self) -> Test:
+    def compiled(self) -> Test:
         return self.pattern.test
 
     def _inside(self, value: Any, trail: Trail, *, is_error: bool) -> FailedCondition | None:
@@ -224,7 +245,7 @@ class NotMatching(Operator):
     def _operand(self) -> str:
         return str(self.pattern)
 
-    def _compiled(self) -> Test:
+    def compiled(self) -> Test:
         test = self.pattern.test
         return lambda value: value is not MISSING and not test(value)
 
@@ -249,7 +270,7 @@ class Exists(Operator):
     def _operand(self) -> str:
         return "true" if self.expected else "false"
 
-    def _compiled(self) -> Test:
+    def compiled(self) -> Test:
         expected = self.expected
         return lambda value: (value is not MISSING) is expected
 
@@ -263,7 +284,7 @@ class EveryElement(Operator):
     def _operand(self) -> str:
         return str(self.pattern)
 
-    def _compiled(self) -> Test:
+    def compiled(self) -> Test:
         test = self.pattern.test
 
         def every(value: Any) -> bool:
@@ -289,5 +310,5 @@ class Nothing(Pattern):
     def __str__(self) -> str:
         return "nothing"
 
-    def _compiled(self) -> Test:
+    def compiled(self) -> Test:
         return lambda value: False

@@ -11,45 +11,39 @@ What a pattern says of a value:
 A field that is missing matches nothing but `exists: false`. `tree` says how arrays and errors are taken.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from rules.advice.foreign import operator_cure
 from rules.event import MISSING, Event
 from rules.explain import FailedCondition, Trail
 from rules.expressions import EVENT_NAMES
-from rules.match.doubts import OPERATORS, own_operator
-from rules.match.reading import are_operators, read_pattern
-from rules.match.tree import Pattern, all_of, first_failed
+from rules.match.doubts import own_operator
+from rules.match.reading import read_pattern
+from rules.match.tree import Path, Pattern, Required, all_of, first_failed
 from rules.node import Node
 from rules.problems import Problems
 
-__all__ = ["IGNORE_CASE", "MATCH_ALL", "Match", "Path", "compile_match"]
-
-Path = tuple[str, ...]
-
-IGNORE_CASE = "\0ignore_case"
-"""The end of a required path whose texts are case-folded: so are the texts of an event to be compared with them."""
+__all__ = ["MATCH_ALL", "Match", "Path", "compile_match"]
 
 _ATTRIBUTES = ("id", "source", "type", "subject", "time", "data", "meta")
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A rule's `match`: a pattern for each attribute named, all of which have to match.
-
-    `required` are texts of which an event needs one at each path: what an index can use.
-    """
+    """A rule's `match`: a pattern for each attribute named, all of which have to match."""
 
     attributes: tuple[tuple[str, Pattern], ...] = ()
-    required: Mapping[Path, frozenset[str]] = field(default_factory=dict, compare=False, repr=False)
-    test: Callable[[Event], bool] = field(init=False, compare=False, repr=False)
-    """Whether an event matches. Raises: TypeClashError."""
 
-    def __post_init__(self) -> None:
-        tests = [(EVENT_NAMES[name], pattern.test) for name, pattern in self.attributes]
-        object.__setattr__(self, "test", lambda event: all_of((test, _or_missing(read(event))) for read, test in tests))
+    def test(self, event: Event) -> bool:
+        """Whether an event matches. Raises: TypeClashError."""
+        return all_of((pattern.test, _or_missing(EVENT_NAMES[name](event))) for name, pattern in self.attributes)
+
+    def required(self) -> Iterator[Required]:
+        """Texts of which an event needs one at each path: what an index can use."""
+        for name, pattern in self.attributes:
+            yield from pattern.required((name,))
 
     def explain(self, event: Event, key: str) -> FailedCondition | None:
         """The first condition that an event does not meet, None if it meets all; `key` is the path of this `match`.
@@ -74,7 +68,6 @@ def compile_match(node: Node, problems: Problems) -> Match:
         problems.add(node, "expected keys such as type and data", hint)
         return MATCH_ALL
     attributes: list[tuple[str, Pattern]] = []
-    required: dict[Path, frozenset[str]] = {}
     for name, entry in node.value.items():
         if name not in _ATTRIBUTES:
             _complain_of_attribute(name, entry, problems)
@@ -82,8 +75,7 @@ def compile_match(node: Node, problems: Problems) -> Match:
         if name not in ("data", "meta"):
             _check_texts(entry, problems)
         attributes.append((name, read_pattern(entry, problems)))
-        required.update(_required(entry, (name,)))
-    return Match(tuple(attributes), required)
+    return Match(tuple(attributes))
 
 
 def _complain_of_attribute(name: str, entry: Node, problems: Problems) -> None:
@@ -103,20 +95,3 @@ def _check_texts(node: Node, problems: Problems) -> None:
 
 def _or_missing(attribute: Any) -> Any:
     return MISSING if attribute is None or attribute == "" else attribute
-
-
-def _required(node: Node, path: Path) -> Iterable[tuple[Path, frozenset[str]]]:
-    match node.value:
-        case {"ignore_case": Node(value=str() | list()) as folded_node, **others} if others.keys() <= OPERATORS:
-            for (*_, last), texts in _required(folded_node, path):
-                if last == path[-1]:
-                    yield (*path, IGNORE_CASE), frozenset(map(str.casefold, texts))
-        case dict() as entries if not are_operators(entries):
-            for name, entry in entries.items():
-                yield from _required(entry, (*path, name))
-        case str() as text:
-            yield path, frozenset((text,))
-        case list() as items:
-            texts = frozenset(item.value for item in items if isinstance(item.value, str))
-            if items and all(isinstance(item.value, str) for item in items):
-                yield path, texts

@@ -1,15 +1,16 @@
 """A pattern as data: a frozen tree that is compared by value, printed, tested and explained.
 
-Each pattern compiles its `test` once, out of those below it; the tree itself is kept for everything else. An array
+Each pattern compiles its `test` once, out of those below it, and equal patterns share one. An array
 matches when one of its elements does, and then that same element satisfies everything said of it. A comparison between
 kinds, such as text with `gte: 100`, is neither true nor false: where nothing else decides, it is an error. So the order
 of keys and elements never matters.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from math import isfinite
 from typing import Any, ClassVar
 
@@ -21,6 +22,14 @@ from rules.node import Mark, Node
 
 Test = Callable[[Any], bool]
 """Whether a value, or MISSING, matches. Raises: TypeClashError."""
+
+Path = tuple[str, ...]
+
+IGNORE_CASE = "\0ignore_case"
+"""The end of a required path whose texts are case-folded: so are the texts of an event to be compared with them."""
+
+Required = tuple[Path, tuple[str, ...]]
+"""A path, and texts of which an event needs one there to match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +43,7 @@ class Pattern:
     """Whether an array is asked for one element that matches, and not itself."""
 
     def __post_init__(self) -> None:
-        test = self._compiled()
-        object.__setattr__(self, "test", on_elements(test) if self.opens_arrays else test)
+        object.__setattr__(self, "test", _test_of(self))
 
     def __str__(self) -> str:
         raise NotImplementedError
@@ -57,7 +65,11 @@ class Pattern:
         own = self._own(trail)
         return FailedCondition(place=Place(own.key, self.mark), wanted=str(self), seen={own.path: value}, error=error)
 
-    def _compiled(self) -> Test:
+    def required(self, path: Path) -> Iterator[Required]:
+        """What an index can use of this pattern, which is asked of the value at `path`."""
+        return iter(())
+
+    def compiled(self) -> Test:
         """The test of a value that is no array, where the pattern opens arrays; else of any value."""
         raise NotImplementedError
 
@@ -76,6 +88,13 @@ class Pattern:
         return first_failed(
             (self.explain(element, trail.element(index)) for index, element in enumerate(value)), is_error=is_error
         )
+
+
+@lru_cache(maxsize=1024)
+def _test_of(pattern: Pattern) -> Test:
+    """Rules ask the same again and again: the functions of a test take more memory than its pattern."""
+    test = pattern.compiled()
+    return on_elements(test) if pattern.opens_arrays else test
 
 
 def on_elements(test: Test) -> Test:
@@ -135,10 +154,13 @@ def clash(value: Any, expected: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A constant of a pattern. `written` is its text before `${…}` was filled in, `text` the one after."""
+    """A constant of a pattern. `written` is its text before `${…}` was filled in, `text` the one after.
+
+    `text` tells 1 from true, and 0.1 from a decimal that is the same float: they do not ask the same.
+    """
 
     value: Any
-    text: str = field(compare=False, repr=False)
+    text: str = field(repr=False)
     written: str = field(compare=False, repr=False)
 
     def __str__(self) -> str:
@@ -181,7 +203,7 @@ class Equals(Pattern):
     def __str__(self) -> str:
         return str(self.constant)
 
-    def _compiled(self) -> Test:
+    def compiled(self) -> Test:
         match self.constant.value:
             case str() as text:
                 return lambda value: isinstance(value, str) and value == text
@@ -189,6 +211,10 @@ class Equals(Pattern):
                 return self._equal_number()
             case scalar:
                 return lambda value: value is scalar
+
+    def required(self, path: Path) -> Iterator[Required]:
+        if isinstance(self.constant.value, str):
+            yield path, (self.constant.value,)
 
     def _equal_number(self) -> Test:
         exact, near = number_in(self.constant)
@@ -210,7 +236,11 @@ class OneText(Pattern):
     def __str__(self) -> str:
         return listed(self.texts)
 
-    def _compiled(self) -> Test:
+    def required(self, path: Path) -> Iterator[Required]:
+        if self.texts:
+            yield path, tuple(text.value for text in self.texts)
+
+    def compiled(self) -> Test:
         texts = frozenset(text.value for text in self.texts)
         return lambda value: isinstance(value, str) and value in texts
 
@@ -224,7 +254,7 @@ class OneOf(Pattern):
     def __str__(self) -> str:
         return listed(self.patterns)
 
-    def _compiled(self) -> Test:
+    def compiled(self) -> Test:
         tests = [pattern.test for pattern in self.patterns]
         return lambda value: any_of((test, value) for test in tests)
 
@@ -250,7 +280,11 @@ class Fields(Pattern):
         inner = ", ".join(f"{name}: {pattern}" for name, pattern in self.entries)
         return f"{{ {inner} }}" if inner else "{}"
 
-    def _compiled(self) -> Test:
+    def required(self, path: Path) -> Iterator[Required]:
+        for name, pattern in self.entries:
+            yield from pattern.required((*path, name))
+
+    def compiled(self) -> Test:
         fields = [(name, pattern.test) for name, pattern in self.entries]
 
         def test(value: Any) -> bool:

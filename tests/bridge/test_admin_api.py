@@ -25,7 +25,7 @@ TOKEN = "canary-admin-token"
 CHANNEL = "canary-push-channel"
 HUB = "app"
 CONFIGURATION = """
-bridge: {{ http: {{ listen: "127.0.0.1:0"{token} }} }}
+bridge: {{ revision: r7, http: {{ listen: "127.0.0.1:0"{token} }} }}
 hub_api: {{ listen: "127.0.0.1:0" }}
 sources:
   hr:
@@ -161,7 +161,8 @@ async def test_the_document_is_openapi_3_1_with_schemas_that_are_json_schemas(ap
 async def test_status_says_what_readiness_says_and_which_configuration_is_in_force(api: Api) -> None:
     status = await api.get("/status")
     assert (status["name"], status["ready"], status["rules"], status["sources"]) == ("pushbridge", True, 1, ["hr"])
-    assert (status["configuration"]["file"], status["configuration"]["hash"]) == ("c.yaml", "abc")
+    in_force = status["configuration"]
+    assert (in_force["file"], in_force["revision"], in_force["hash"]) == ("c.yaml", "r7", "abc")
     assert status["hubs"] == [
         {"name": "app", "remote": False, "platforms": ["wns"]},
         {"name": "spare", "remote": False, "platforms": []},
@@ -272,6 +273,14 @@ async def test_a_send_reaches_the_store_with_its_actor_and_is_found_with_its_out
     assert "not found" in (await api.get(f"/notifications/{'0' * 32}", status=404))["detail"]
 
 
+async def test_a_time_beyond_the_last_year_is_shown_as_the_end_of_time(api: Api) -> None:
+    body = {"everyone": True, "properties": {}, "expires_at": "9999-12-31T23:59:59-14:00"}
+    sent = await api.call("POST", "/hubs/app/notifications", status=201, json=body)
+    (listed,) = (await api.get("/notifications"))["items"]
+    shown = await api.get(f"/notifications/{sent['id']}")
+    assert listed["expires_at"] == shown["expires_at"] == "9999-12-31T23:59:59Z"
+
+
 @pytest.mark.parametrize(
     "body, status, detail",
     [
@@ -288,7 +297,7 @@ async def test_a_send_reaches_the_store_with_its_actor_and_is_found_with_its_out
             400,
             "the hub app has no credential for it",
         ),
-        ({"everyone": True, "native": {"platform": "wns", "payload": "<"}}, 400, ""),
+        ({"everyone": True, "native": {"platform": "wns", "payload": "<"}}, 400, "native: "),
         ([], 400, "body: "),
     ],
 )
@@ -308,6 +317,10 @@ async def test_what_the_http_of_a_request_gets_wrong_is_a_problem_too(api: Api) 
         ("POST", "/dead-letters/drop", 400, "body: not JSON", {"content": b"{"}),
         ("POST", "/dead-letters/drop", 413, "The body has more than", {"content": b"1" * 70_000}),
         ("POST", "/dead-letters/drop", 400, "body: ids: ", {"json": {"ids": []}}),
+        ("POST", "/dead-letters/drop", 400, "body: ids.0: ", {"json": {"ids": [2**63]}}),
+        ("POST", "/dead-letters/drop", 400, "body: ids.0: ", {"json": {"ids": [True]}}),
+        ("POST", "/dead-letters/drop", 400, "body: ids.0: ", {"json": {"ids": ["1"]}}),
+        ("POST", "/hubs/app/notifications", 400, "body: everyone: ", {"json": {"everyone": "1", "properties": {}}}),
         (
             "POST",
             "/dead-letters/drop",
@@ -316,6 +329,7 @@ async def test_what_the_http_of_a_request_gets_wrong_is_a_problem_too(api: Api) 
             {"json": {"ids": [1]}, "headers": {"Pushbridge-Actor": "x" * 101}},
         ),
         ("GET", "/events?limit=501", 400, "query: limit: input should be less than or equal to 500", {}),
+        ("GET", "/events?limit=1&limit=2", 400, "query: limit: is there 2 times", {}),
         ("GET", "/events?sourec=hr", 400, "query: sourec: unknown; there are limit, cursor, source", {}),
     ):
         answer = await api.http.request(method, f"/api/v1{path}", **more)

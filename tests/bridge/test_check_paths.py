@@ -77,6 +77,14 @@ def test_what_a_secret_has_to_look_like_is_not_asked(section: str, tmp_path: Pat
     assert (result.exit_code, result.output.endswith("valid, as far as can be said without secrets\n")) == (0, True)
 
 
+def test_what_cannot_be_shown_without_secrets_is_said_so(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("bridge: { http: { connections: { max: '${env:MAX}' } } }")
+    result = run("--no-secrets", "--show", str(file))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--show: nothing can be shown without the values of ${env:NAME}" in result.stderr
+
+
 def test_without_secrets_every_other_mistake_is_named(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text("hubs: { a: { platforms: { fcm: { service_account: '${file:x}', endpiont: x } } } }")

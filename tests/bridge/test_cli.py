@@ -106,8 +106,9 @@ def test_a_configuration_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
 
 
 def test_the_version_is_that_of_the_distribution() -> None:
-    result = invoked("version")
-    assert (result.exit_code, result.stdout) == (0, f"{version('pushbridge')}\n")
+    for asked in ("version", "--version"):
+        result = invoked(asked)
+        assert (result.exit_code, result.stdout) == (0, f"{version('pushbridge')}\n")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from bridge.app import Daemon
 from bridge.cli.main import app
+from bridge.cli.tables import print_json, print_table
 from hub.acceptance import Ingest
 from hub.api.access import AccessPolicy, Right
 from hub.api.sas import authenticate
@@ -70,6 +72,7 @@ async def test_status_is_a_table_for_people_and_json_for_scripts(shell: Shell) -
     printed = (await shell.run("status")).stdout
     assert printed.startswith("pushbridge     ready, version ")
     assert any(line.split()[:3] == ["source", "hr", "running"] for line in printed.splitlines())
+    assert ["revision", "r7"] in [line.split() for line in printed.splitlines()]
     assert (await shell.json("status"))["ready"] is True
 
 
@@ -164,11 +167,62 @@ async def test_the_daemon_is_found_by_options_environment_or_configuration(shell
     assert "no daemon answers at http://127.0.0.1:1: " in await shell.error(
         "status", "--url", "http://127.0.0.1:1", code=3
     )
-    for url in ("nonsense", "http://[::1"):
-        await shell.run("status", "--url", url, code=3 if url == "nonsense" else 2)
-    assert "cannot be read" in await shell.error("status", "--token-file", str(tmp_path / "none"), code=1)
+    for url in ("nonsense", "http://[::1", "http://", "ftp://127.0.0.1"):
+        assert "not a URL" in await shell.error("status", "--url", url, code=2)
+    assert "cannot be read" in await shell.error("status", "--token-file", str(tmp_path / "none"), code=2)
     config.write_text("brigde: {}")
     assert "did you mean bridge?" in (await shell.run("status", "--config", str(config), code=1, **nowhere)).stderr
+
+
+async def test_a_configuration_in_several_files_finds_the_daemon(shell: Shell, tmp_path: Path) -> None:
+    host, port = shell.daemon.admin.address
+    rules, environment = tmp_path / "rules.yaml", tmp_path / "prod.yaml"
+    rules.write_text("rules: [ { name: a, push: { to: everyone, with: { title: x } } } ]")
+    environment.write_text(
+        f'bridge: {{ http: {{ listen: "{host}:{port}", admin_token: {TOKEN} }} }}\nhubs: {{ app: {{}} }}'
+    )
+    nowhere = {"PUSHBRIDGE_URL": "", "PUSHBRIDGE_TOKEN_FILE": ""}
+    await shell.run("status", "--config", str(rules), "--config", str(environment), code=0, **nowhere)
+    await shell.run("status", code=0, PUSHBRIDGE_CONFIG=f"{rules}{os.pathsep}{environment}", **nowhere)
+
+
+async def test_a_token_that_is_wrong_is_said_to_be_and_never_printed(shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "other"
+    file.write_text("canary-of-two\nlines")
+    said = await shell.error("status", "--token-file", str(file), code=2)
+    assert "a token is one line" in said
+    assert "canary" not in said
+    file.write_text("canary-wrong")
+    said = await shell.error("status", "--token-file", str(file), code=5)
+    assert "takes another admin token" in said
+    assert "canary" not in said
+
+
+@pytest.mark.parametrize("id", [".", "..", "...", ".a"])
+async def test_an_id_of_dots_is_an_id(shell: Shell, id: str) -> None:
+    await shell.daemon.hub.put_installations("app", [phone(id)])
+    assert (await shell.json("devices", "show", id, "--hub", "app"))["id"] == id
+
+
+@pytest.mark.parametrize(
+    "status, body, said", [(200, "[]", "is no admin listener"), (500, "a defect", "answers 500 without JSON")]
+)
+async def test_an_answer_that_is_not_of_the_api_ends_the_command_in_words(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, status: int, body: str, said: str
+) -> None:
+    answer = httpx.Response(status, text=body)
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", lambda transport, request: answer)
+    assert said in await shell.error("status", code=3)
+
+
+def test_what_others_wrote_begins_no_row_and_commands_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "a\nb\x9b2J\x7f\u202e"
+    print_table(["ID"], [[hostile]])
+    assert capsys.readouterr().out.split() == ["ID", "a�b�2J��"]
+    print_json({"id": hostile, "half": "\ud800"})
+    printed = capsys.readouterr().out
+    assert json.loads(printed) == {"id": hostile, "half": "\ud800"}
+    assert all(line.isprintable() for line in printed.split("\n"))
 
 
 HUBS = """

@@ -31,6 +31,7 @@ from bridge.config.watch import fingerprint
 from bridge.observe.facts import EventsStored, InFlightEvent
 from bridge.observe.recent import RecentEvents
 from connectors.base import Message
+from hub.platforms.table import services
 from rules.engine import RuleSet
 from tests.bridge.examples import take
 
@@ -151,6 +152,12 @@ async def test_with_a_token_only_who_shows_it_sees_the_console(path: str, tmp_pa
         assert [challenge.split()[0] for challenge in challenges] == ["Bearer", "Basic"]
 
 
+async def test_the_page_knows_no_push_service_by_its_title(tmp_path: Path) -> None:
+    async with running(tmp_path) as (_, client):
+        script = (await client.get("/console.js")).text
+    assert [each.title for each in services() if re.search(rf"\b{each.title}\b", script)] == []
+
+
 async def test_the_live_feed_tells_everything_and_then_what_changes(tmp_path: Path) -> None:
     async with running(tmp_path) as (_, client):
         await post(client, "1 joined")
@@ -159,6 +166,7 @@ async def test_the_live_feed_tells_everything_and_then_what_changes(tmp_path: Pa
             messages = _messages(live)
             name, first = await anext(messages)
             assert (name, [event["id"] for event in first["events"]], first["phones"]) == ("snapshot", ["1"], None)
+            assert first["services"] == {"apns": "APNs", "fcmv1": "FCM", "wns": "WNS"}
             await post(client, "2 joined")
             name, second = await anext(messages)
             assert (name, [event["id"] for event in second["events"]], second["count"]) == ("update", ["2"], 2)

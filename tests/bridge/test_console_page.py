@@ -194,7 +194,10 @@ async def test_brokers_push_services_store_and_configuration_that_fail_are_all_o
   away:
     rabbitmq: {{ url: "amqp://127.0.0.1:{free_ports(1)[0]}", queue: {{ name: orders }} }}
 hub_api: {{ listen: "127.0.0.1:0" }}
-hubs: {{ shop: {{ access_policies: [ {{ name: Full, rights: [Send], key: canary-hub-key }} ] }} }}
+hubs:
+  shop:
+    access_policies: [ {{ name: Full, rights: [Send], key: canary-hub-key }} ]
+    platforms: {{ wns: {{ tenant: t, client_id: c, client_secret: canary-secret }} }}
 """
     async with running(tmp_path, more=more) as (daemon, client):
         await page.open(str(client.base_url))
@@ -207,13 +210,13 @@ hubs: {{ shop: {{ access_policies: [ {{ name: Full, rights: [Send], key: canary-
             raise StoreError("database or disk is full")
 
         monkeypatch.setattr(daemon.store, "pending", fail)  # counted each second, so it goes on failing
-        bulkhead = daemon.hub.bulkheads["shop", Platform.APNS]
+        bulkhead = daemon.hub.bulkheads["shop", Platform.WNS]
         bulkhead.closed_until, bulkhead.trouble = time.time() + 60, "InvalidProviderToken"
         (tmp_path / "c.yaml").write_text("nonsense: 1")
         await client.post("/-/reload")
         await page.wait_for("document.querySelector('#connection').textContent === '4 in trouble'", seconds=20)
         causes = await page.evaluate(texts("#parts .causes > li"))
-        for expected in ("away: ", "disk is full", "APNs of shop: breaker open", "nonsense"):
+        for expected in ("away: ", "disk is full", "WNS of shop: breaker open", "nonsense"):
             assert [cause for cause in causes if expected in cause], expected
 
 

@@ -11,10 +11,11 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from bridge.app import Daemon
+from bridge.app import Daemon, Timing
 from bridge.errors import Reason
 from connectors.base import Message
 from hub.errors import StoreError
+from hub.store.health import HealthTiming
 from tests.bridge.examples import read
 
 CONFIG = """
@@ -173,6 +174,7 @@ async def test_a_defect_of_ours_is_kept_once_and_taken(tmp_path: Path, monkeypat
 
 # A store that fails
 
+QUICK = HealthTiming(stale=0.1, look_every=0.02)
 FAILURES = ["accept", "record", "pending", "lease", "renew", "release", "expand", "audiences", "housekeep", "templates"]
 
 
@@ -181,13 +183,14 @@ async def test_a_store_that_fails_in_anything_is_told_and_requests_are_refused_a
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     with capture_logs() as lines:
-        async with posted_to(tmp_path) as bench:
+        async with posted_to(tmp_path, QUICK) as bench:
             with monkeypatch.context() as patched:
 
                 async def fail(*_: object, **__: object) -> None:
                     raise StoreError("disk full")
 
-                patched.setattr(bench.daemon.store, method, fail)
+                for failing in (method, "probe"):
+                    patched.setattr(bench.daemon.store, failing, fail)
                 with pytest.raises(StoreError):
                     await getattr(bench.daemon.hub.store, method)()
                 waits = asyncio.get_running_loop().time()
@@ -212,13 +215,14 @@ async def test_a_store_that_fails_in_anything_is_told_and_requests_are_refused_a
 async def test_requests_that_wait_as_the_store_begins_to_fail_are_answered_soon_and_are_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with posted_to(tmp_path) as bench:
+    async with posted_to(tmp_path, QUICK) as bench:
         with monkeypatch.context() as patched:
 
             async def fail(*_: object, **__: object) -> None:
                 raise StoreError("disk full")
 
-            patched.setattr(bench.daemon.store, "accept", fail)
+            for failing in ("accept", "probe"):
+                patched.setattr(bench.daemon.store, failing, fail)
             async with asyncio.timeout(3):
                 answers = await asyncio.gather(
                     *(bench.client.post("/in/plain", json=paid(f"{number}")) for number in range(20)),
@@ -231,11 +235,8 @@ async def test_requests_that_wait_as_the_store_begins_to_fail_are_answered_soon_
         assert (await bench.post("plain", paid("0"), {})).json()["outcome"] == "accepted"
 
 
-async def test_a_store_that_hangs_is_told_and_who_waits_is_answered(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("hub.store.health.STALLED", 0.2)
-    async with posted_to(tmp_path) as bench:
+async def test_a_store_that_hangs_is_told_and_who_waits_is_answered(tmp_path: Path) -> None:
+    async with posted_to(tmp_path, HealthTiming(stalled=0.2)) as bench:
         with closing(sqlite3.connect(bench.database, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")  # another program writes for longer than it should
             async with asyncio.timeout(3):
@@ -276,8 +277,8 @@ class Bench:
 
 
 @asynccontextmanager
-async def posted_to(directory: Path) -> AsyncIterator[Bench]:
-    daemon = Daemon(read(directory, CONFIG))
+async def posted_to(directory: Path, timing: HealthTiming = HealthTiming()) -> AsyncIterator[Bench]:
+    daemon = Daemon(read(directory, CONFIG), timing=Timing(store=timing))
     async with daemon.running():
         url = "http://{}:{}".format(*daemon.admin.address)
         async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60) as client:

@@ -8,12 +8,12 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from bridge.app import Daemon
+from bridge.app import Daemon, Timing
 from bridge.config.load import check
 from bridge.config.models import Settings
 from bridge.config.reload import Reloader
 from bridge.config.watch import ConfigWatch, fingerprint
-from bridge.intake.manager import RunningSource
+from bridge.intake.manager import SOURCE_STOP, RunningSource
 from connectors.base import Source
 from hub.errors import StoreError
 
@@ -46,7 +46,7 @@ def directory(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def daemon(directory: Path) -> AsyncIterator[Daemon]:
+async def daemon(directory: Path, request: pytest.FixtureRequest) -> AsyncIterator[Daemon]:
     settings, problems = check(directory)
     assert settings is not None, problems
     config_hash = fingerprint(directory)
@@ -54,6 +54,7 @@ async def daemon(directory: Path) -> AsyncIterator[Daemon]:
         settings,
         config_hash=config_hash,
         reload=lambda daemon: Reloader(directory, daemon, config_hash=config_hash, told=daemon.reloaded),
+        timing=Timing(source_stop=getattr(request, "param", SOURCE_STOP)),
     )
     async with daemon.running():
         yield daemon
@@ -163,7 +164,7 @@ async def test_a_hub_that_is_added_takes_registrations_at_once(daemon: Daemon, d
         (directory / "second.yaml").write_text(f"hubs: {{ second: {{ access_policies: [{policy}] }} }}")
         (directory / "base.yaml").write_text(BASE.replace("app: {}", "app: { default: true }"))
         assert await reload(daemon)
-        assert {hub for hub, _ in daemon.hub.bulkheads} == {"app", "second"}
+        assert {hub for hub, _ in daemon.hub.without_credential} == {"app", "second"}
 
 
 async def test_files_that_change_are_noticed(daemon: Daemon, directory: Path) -> None:
@@ -189,7 +190,7 @@ async def test_what_cannot_be_applied_leaves_the_old_configuration_in_force_and_
     assert await post(daemon, "/in/hr", "1") == 202
     assert daemon.trail.entries()[-1].rules == ("hr-rule",)
     assert await reload(daemon)
-    assert {hub for hub, _ in daemon.hub.bulkheads} == {"app", "second"}
+    assert {hub for hub, _ in daemon.hub.without_credential} == {"app", "second"}
     assert await post(daemon, "/in/hr", "2") == 202
     assert daemon.trail.entries()[-1].rules == ("other-rule",)
 
@@ -268,10 +269,10 @@ async def test_reloads_asked_for_at_once_are_done_one_after_the_other(daemon: Da
     assert await post(daemon, "/in/shop", "1") == 202
 
 
+@pytest.mark.parametrize("daemon", [0.1], indirect=True, ids=["short stop"])
 async def test_events_that_wait_for_the_store_outlast_reloads_of_everything_else(
     daemon: Daemon, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.intake.manager._STOP_TIMEOUT", 0.1)
     with monkeypatch.context() as patched:
 
         async def fail(*_: object, **__: object) -> None:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from connectors.http import HttpSettings, HttpSource, source
+from connectors.http import HttpSettings, HttpSource
 from tests.connectors.behaviour import Harness, SourceBehaviour
 
 
@@ -34,9 +34,8 @@ class HttpHarness:
 
 class TestHttpSource(SourceBehaviour):
     @pytest.fixture
-    async def harness(self, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Harness]:
-        monkeypatch.setattr(source, "IDLE_WAIT", 0.02)
-        http = HttpSource("web", HttpSettings(path="/in"))
+    async def harness(self) -> AsyncIterator[Harness]:
+        http = HttpSource("web", HttpSettings(path="/in"), idle_wait=0.02)
         transport = httpx.ASGITransport(Starlette(routes=[http.route()]))
         async with httpx.AsyncClient(transport=transport, base_url="http://bridge") as client:
             harness = HttpHarness(http, client)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from connectors import memory
 from connectors.base import ACK, Message
 from connectors.errors import SourceClosedError
 from connectors.memory import MemorySource
@@ -25,9 +24,8 @@ class MemoryHarness:
 
 class TestMemorySource(SourceBehaviour):
     @pytest.fixture
-    def harness(self, monkeypatch: pytest.MonkeyPatch) -> Harness:
-        monkeypatch.setattr(memory, "IDLE_WAIT", 0.02)
-        return MemoryHarness(MemorySource("memory", open_ended=True))
+    def harness(self) -> Harness:
+        return MemoryHarness(MemorySource("memory", open_ended=True, idle_wait=0.02))
 
 
 async def test_a_list_ends_when_every_message_is_settled_and_says_what_became_of_each() -> None:

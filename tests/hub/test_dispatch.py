@@ -73,11 +73,13 @@ class Delivery:
             )
             for sender in (self.apns, self.fcm, self.wns)
         }
+        self.without_credential: set[tuple[str, Platform]] = set()
         self.elsewhere = FakeOutlet()
         self.remotes = {"elsewhere": Bulkhead(self.elsewhere, clock=clock)}
         self.dispatcher = Dispatcher(
             StoreHealth(store, observer=self.observer),
             self.bulkheads,
+            without_credential=self.without_credential,
             remotes=self.remotes,
             observer=self.observer,
             policy=POLICY,
@@ -876,6 +878,27 @@ async def test_a_retry_waits_for_a_hub_taken_away_and_is_given_up_with_its_age(d
     await delivery.observer.until_ended(1)
     details = await delivery.details(given)
     assert (details.state, details.counts) == (State.ABANDONED, {FCM: {ABANDONED: 1}})
+
+
+@pytest.mark.parametrize("audience", ["news", ""])
+async def test_a_phone_whose_platform_has_no_credential_is_counted_as_refused(
+    delivery: Delivery, audience: str
+) -> None:
+    count = PAGE_SIZE + 1 if not audience else 2
+    await register(delivery, count, "news")
+    for key in list(delivery.bulkheads):
+        del delivery.bulkheads[key]
+        delivery.without_credential.add(key)
+    given = notification(audience, content=GOOGLE) if audience else notification(content=GOOGLE)
+    await delivery.deliver(given)
+    refused = OutcomeName.INVALID_CREDENTIALS
+    assert (await delivery.details(given)).counts == {FCM: {refused: count}}
+    assert delivery.observer.answers == {(HUB, FCM, refused): count}
+    assert delivery.observer.outcomes == {(FCM, refused): count}
+    assert set(delivery.observer.reasons) == {"no credential is configured for this platform"}
+    assert not delivery.observer.retries
+    await delivery.dispatcher.end_orphans()
+    assert await delivery.store.pending() == 0
 
 
 # The store in trouble

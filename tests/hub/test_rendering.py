@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hub.content import rendering
 from hub.content.rendering import Rendering
 from hub.notification import NativeContent, Notification, Platform, Priority, TemplateContent
 from hub.outcome import OutcomeName
@@ -268,12 +267,9 @@ async def test_an_expiry_from_a_push_variable_is_each_phones_own() -> None:
     assert [headers(push).get("apns-expiration") for push in made] == ["1893456000", "0", None]
 
 
-async def test_a_template_is_asked_for_once_and_forgotten_when_others_were_used_since(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(rendering, "_COMPILED_KEPT", 2)
+async def test_a_template_is_asked_for_once_and_forgotten_when_others_were_used_since() -> None:
     templates = Templates(t1=template(MESSAGE), t2=template(MESSAGE), t3=template(MESSAGE))
-    made = Rendering(templates)
+    made = Rendering(templates, templates_kept=2)
     for number in (1, 2, 1, 3, 1):
         await made.prepare([target(number, number)])
     assert templates.asked == [[1], [2], [3]]

@@ -308,7 +308,7 @@ NAMES = """
 
 LABELS = {
     *("source", "outcome", "rule", "stage", "reason", "route", "method", "code", "hub", "platform", "kind", "queue"),
-    *("state", "credential", "engine", "op", "version", "le", "listener", "limit"),
+    *("state", "credential", "engine", "op", "version", "le", "listener", "limit", "revision", "config_hash"),
 }
 """Labels with values from configuration or closed sets; never a handle, a tag, an id, a text."""
 

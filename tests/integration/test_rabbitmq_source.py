@@ -12,7 +12,8 @@ from pika.exceptions import ChannelClosedByBroker
 
 from connectors.base import ACK, NACK, Message
 from connectors.errors import AuthenticationError, NotConnectedError, TopologyError
-from connectors.rabbitmq import RabbitMqSettings, RabbitMqSource, source
+from connectors.rabbitmq import RabbitMqSettings, RabbitMqSource
+from connectors.rabbitmq.timing import Timing
 from tests.brokers import queues
 from tests.brokers.rabbitmq import RabbitMq
 from tests.brokers.relay import Relay
@@ -36,11 +37,9 @@ def settings(url: str, name: str, /, **changes: Any) -> RabbitMqSettings:
     return RabbitMqSettings.model_validate({"url": url, "queue": {"name": name, "create_if_missing": QUORUM}} | changes)
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An idle answer and a fresh count do not take their second."""
-    monkeypatch.setattr(source, "IDLE_WAIT", 0.1)
-    monkeypatch.setattr(source, "BACKLOG_AGE", 0.0)
+def quick(name: str, settings: RabbitMqSettings, *, close: float = Timing().close) -> RabbitMqSource:
+    """A source whose idle answer and fresh count do not take their second."""
+    return RabbitMqSource(name, settings, timing=Timing(idle_wait=0.1, backlog_age=0.0, close=close))
 
 
 @pytest.fixture
@@ -74,7 +73,7 @@ class AmqpHarness:
 
 @pytest.fixture
 async def harness(rabbitmq: RabbitMq, relay: Relay, queue: str) -> AsyncIterator[AmqpHarness]:
-    source = RabbitMqSource("orders", settings(behind(relay), queue))
+    source = quick("orders", settings(behind(relay), queue))
     yield AmqpHarness(source, queue, rabbitmq, relay)
     await source.close()
 
@@ -125,7 +124,7 @@ async def test_a_body_of_five_megabytes_passes(harness: AmqpHarness) -> None:
 
 
 async def test_no_more_are_out_than_the_prefetch(harness: AmqpHarness) -> None:
-    limited = RabbitMqSource("limited", settings(harness.broker.url, harness.queue, receive={"prefetch": 3}))
+    limited = quick("limited", settings(harness.broker.url, harness.queue, receive={"prefetch": 3}))
     await limited.connect()
     await harness.publish(bodies(5))
     first = await take(limited, 3)
@@ -147,7 +146,7 @@ async def test_a_redelivery_is_counted(harness: AmqpHarness) -> None:
 
 async def test_a_redelivery_of_a_classic_queue_is_known_as_one(harness: AmqpHarness) -> None:
     classic = {"name": harness.queue, "create_if_missing": {"type": "classic"}}
-    source = RabbitMqSource("classic", settings(harness.broker.url, harness.queue, queue=classic))
+    source = quick("classic", settings(harness.broker.url, harness.queue, queue=classic))
     await source.connect()
     await harness.publish(bodies(1))
     assert [message.delivery_count for message in await take(source, 1)] == [1]
@@ -205,7 +204,7 @@ async def test_a_rejected_message_goes_to_the_dead_letter_queue(harness: AmqpHar
 
 async def test_a_message_given_back_too_often_goes_to_the_dead_letter_queue(harness: AmqpHarness) -> None:
     limited = {"name": harness.queue, "create_if_missing": {"delivery_limit": 2}}
-    source = RabbitMqSource("limited", settings(harness.broker.url, harness.queue, queue=limited))
+    source = quick("limited", settings(harness.broker.url, harness.queue, queue=limited))
     await source.connect()
     await harness.publish(bodies(1))
     for _ in range(3):
@@ -259,7 +258,7 @@ async def test_a_queue_with_other_settings_is_reported_and_left_alone(
 
 
 async def test_without_create_if_missing_a_queue_is_taken_as_it_is(harness: AmqpHarness) -> None:
-    source = RabbitMqSource("as it is", settings(harness.broker.url, harness.queue, queue={"name": harness.queue}))
+    source = quick("as it is", settings(harness.broker.url, harness.queue, queue={"name": harness.queue}))
     with pytest.raises(TopologyError, match="does not exist"):
         await source.connect()
     queues.declare(harness.broker.url, harness.queue, {"x-max-length": 10})
@@ -273,7 +272,7 @@ async def test_exchange_and_bindings_are_created_if_missing(harness: AmqpHarness
     exchange = f"{harness.queue}.shop"
     new = {"exchange": exchange, "type": "topic", "create_if_missing": {}}
     bind = [new | {"key": key} for key in ("order.shipped.#", "order.lost")]
-    source = RabbitMqSource("bound", settings(harness.broker.url, harness.queue, bind=bind))
+    source = quick("bound", settings(harness.broker.url, harness.queue, bind=bind))
     await source.connect()
     with queues.channel(harness.broker.url) as channel:
         channel.confirm_delivery()
@@ -288,7 +287,7 @@ async def test_exchange_and_bindings_are_created_if_missing(harness: AmqpHarness
 async def test_what_is_created_is_named_in_the_log_once(harness: AmqpHarness, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "pushbridge")
     bind = [{"exchange": f"{harness.queue}.shop", "type": "topic", "key": "#", "create_if_missing": {}}]
-    source = RabbitMqSource("bound", settings(harness.broker.url, harness.queue, bind=bind))
+    source = quick("bound", settings(harness.broker.url, harness.queue, bind=bind))
     for _ in range(2):
         await source.connect()
         await source.close()
@@ -308,7 +307,7 @@ async def test_a_misspelt_exchange_is_named_and_nothing_is_created(
 ) -> None:
     caplog.set_level("INFO", "pushbridge")
     exchange = f"{harness.queue}.shpo"
-    source = RabbitMqSource("bound", settings(harness.broker.url, harness.queue, bind=[{"exchange": exchange}]))
+    source = quick("bound", settings(harness.broker.url, harness.queue, bind=[{"exchange": exchange}]))
     with pytest.raises(TopologyError, match=f"exchange '{exchange}' does not exist.* write create_if_missing: {{}}"):
         await source.connect()
     for declare, name in (("exchange_declare", exchange), ("queue_declare", harness.queue)):
@@ -325,7 +324,7 @@ async def test_an_exchange_of_another_type_is_reported_and_one_with_other_option
         channel.exchange_declare(exchange, "direct", durable=False, arguments={"alternate-exchange": "amq.fanout"})
     for kind in ("direct", "topic"):
         bind = [{"exchange": exchange, "type": kind, "key": "k"}]
-        source = RabbitMqSource("bound", settings(harness.broker.url, harness.queue, bind=bind))
+        source = quick("bound", settings(harness.broker.url, harness.queue, bind=bind))
         if kind == "topic":
             with pytest.raises(TopologyError) as refused:
                 await source.connect()
@@ -343,7 +342,7 @@ async def test_a_user_who_may_only_read_needs_no_more_than_that(harness: AmqpHar
     harness.broker.control("set_permissions", user, "^$", "^$", ".*")
     url = f"amqp://{user}:secret@127.0.0.1:{harness.broker.port}/%2F"
     await harness.publish(bodies(1))
-    reader = RabbitMqSource("reader", settings(url, harness.queue, queue={"name": harness.queue}))
+    reader = quick("reader", settings(url, harness.queue, queue={"name": harness.queue}))
     await reader.connect()
     assert bodies_of(await take(reader, 1)) == bodies(1)
     await reader.close()
@@ -362,7 +361,7 @@ async def test_a_user_who_may_only_read_needs_no_more_than_that(harness: AmqpHar
 async def test_wrong_credentials_are_refused_as_such(
     rabbitmq: RabbitMq, queue: str, user: str, vhost: str, complaint: str
 ) -> None:
-    source = RabbitMqSource("orders", settings(f"amqp://{user}@127.0.0.1:{rabbitmq.port}/{vhost}", queue))
+    source = quick("orders", settings(f"amqp://{user}@127.0.0.1:{rabbitmq.port}/{vhost}", queue))
     with pytest.raises(AuthenticationError, match=complaint) as refused:
         await source.connect()
     assert "wrong" not in str(refused.value)
@@ -370,14 +369,14 @@ async def test_wrong_credentials_are_refused_as_such(
 
 
 async def test_a_file_of_the_url_that_is_missing_is_named(queue: str) -> None:
-    source = RabbitMqSource("orders", settings("amqps://localhost/?ssl_options={'cafile': '/nowhere.pem'}", queue))
+    source = quick("orders", settings("amqps://localhost/?ssl_options={'cafile': '/nowhere.pem'}", queue))
     with pytest.raises(NotConnectedError, match="a file that the URL names cannot be read"):
         await source.connect()
 
 
 async def test_a_broker_that_is_not_there_is_no_connection(relay: Relay, queue: str) -> None:
     relay.refuse()
-    source = RabbitMqSource("orders", settings(behind(relay), queue))
+    source = quick("orders", settings(behind(relay), queue))
     with pytest.raises(NotConnectedError, match=r"cannot connect to 127\.0\.0\.1"):
         await source.connect()
     await source.close()
@@ -420,10 +419,9 @@ async def test_a_connection_closed_by_the_operator_is_rebuilt(harness: AmqpHarne
 
 
 async def test_a_silent_network_is_noticed_by_the_heartbeat_and_closing_does_not_wait_for_it(
-    harness: AmqpHarness, relay: Relay, monkeypatch: pytest.MonkeyPatch
+    harness: AmqpHarness, relay: Relay
 ) -> None:
-    monkeypatch.setattr("connectors.rabbitmq.connection.CLOSE_TIMEOUT", 600)
-    source = RabbitMqSource("orders", settings(behind(relay), harness.queue, receive={"heartbeat": 1}))
+    source = quick("orders", settings(behind(relay), harness.queue, receive={"heartbeat": 1}), close=600)
     await source.connect()
     relay.stall()
     async with asyncio.timeout(PATIENCE):
@@ -433,16 +431,15 @@ async def test_a_silent_network_is_noticed_by_the_heartbeat_and_closing_does_not
         await source.close()
 
 
-async def test_closing_a_connection_that_went_silent_takes_seconds_at_most(
-    harness: AmqpHarness, relay: Relay, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("connectors.rabbitmq.connection.CLOSE_TIMEOUT", 0.1)
-    await harness.source.connect()
+async def test_closing_a_connection_that_went_silent_takes_seconds_at_most(relay: Relay, queue: str) -> None:
+    source = quick("orders", settings(behind(relay), queue), close=0.1)
+    await source.connect()
     relay.stall()
     async with asyncio.timeout(PATIENCE):  # two missed heartbeats would be a minute
-        await harness.source.close()
+        await source.close()
     relay.flow()
-    await harness.source.connect()
+    await source.connect()
+    await source.close()
 
 
 async def test_cancelling_a_connect_leaves_nothing_behind(harness: AmqpHarness, relay: Relay) -> None:
@@ -479,7 +476,7 @@ async def test_messages_survive_a_restart_of_the_broker(harness: AmqpHarness) ->
 async def test_a_killed_broker_is_noticed_and_the_connection_rebuilt(harness: AmqpHarness) -> None:
     # a classic queue: a quorum queue declared seconds before a SIGKILL does not come back on a single node
     classic = {"name": harness.queue, "create_if_missing": {"type": "classic"}}
-    source = RabbitMqSource("classic", settings(harness.broker.url, harness.queue, queue=classic))
+    source = quick("classic", settings(harness.broker.url, harness.queue, queue=classic))
     await source.connect()
     await harness.publish(bodies(10))
     await take(source, 10)

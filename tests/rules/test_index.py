@@ -75,11 +75,11 @@ def _matches(rule: Rule, subject: Event) -> bool:
 
 def test_a_rule_is_a_candidate_only_where_its_text_is() -> None:
     keys = [
-        Key(sources=frozenset({"bank"}), required={("type",): frozenset({"debit"})}),
-        Key(sources=frozenset({"bank"}), required={("type",): frozenset({"credit"})}),
-        Key(sources=frozenset({"hr"}), required={("type",): frozenset({"debit"})}),
-        Key(sources=None, required={("data", "kind"): frozenset({"x", "y"})}),
-        Key(sources=None, required={}),
+        Key(sources=frozenset({"bank"}), required={("type",): frozenset({"debit"})}.items()),
+        Key(sources=frozenset({"bank"}), required={("type",): frozenset({"credit"})}.items()),
+        Key(sources=frozenset({"hr"}), required={("type",): frozenset({"debit"})}.items()),
+        Key(sources=None, required={("data", "kind"): frozenset({"x", "y"})}.items()),
+        Key(sources=None, required=()),
     ]
     assert Index(keys).candidates(event({"kind": ["y", "x"]})) == [0, 3, 4]
     assert Index(keys).candidates(event({"kind": "z"}, type="other")) == (4,)
@@ -87,7 +87,7 @@ def test_a_rule_is_a_candidate_only_where_its_text_is() -> None:
 
 def test_ten_thousand_rules_of_one_type_are_told_apart_by_another_field() -> None:
     keys = [
-        Key(sources=None, required={("type",): frozenset({"debit"}), ("data", "id"): frozenset({str(number)})})
+        Key(sources=None, required={("type",): frozenset({"debit"}), ("data", "id"): frozenset({str(number)})}.items())
         for number in range(10_000)
     ]
     assert list(Index(keys).candidates(event({"id": "77"}))) == [77]
@@ -95,6 +95,8 @@ def test_ten_thousand_rules_of_one_type_are_told_apart_by_another_field() -> Non
 
 def test_rules_that_ignore_case_are_found_by_their_texts() -> None:
     patterns = [{"data": {"x": {"ignore_case": text}}} for text in ("ACME", "Straße", "other")]
-    keys = [Key(sources=None, required=compile_match(node(pattern), Problems()).required) for pattern in patterns]
+    keys = [
+        Key(sources=None, required=tuple(compile_match(node(pattern), Problems()).required())) for pattern in patterns
+    ]
     index = Index(keys)
     assert [list(index.candidates(event({"x": text}))) for text in ("acme", "STRASSE", "none")] == [[0], [1], []]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rules.errors import TypeClashError
-from rules.match.patterns import compile_match
+from rules.match.patterns import Match, compile_match
 from rules.problems import Problems
 from tests.rules.support import document, event, shown
 
@@ -303,3 +303,15 @@ def test_a_field_named_like_an_operator_is_doubted(pattern: str, warning: str | 
 def test_a_glob_has_an_answer_for_any_text(glob: str, tmp_path: Path) -> None:
     """It would take years if each star tried each place."""
     assert answer(f"{{ data: {{ a: {{ glob: '{glob}' }} }} }}", {"a": "a" * 1_000_000}, tmp_path) is False
+
+
+def test_patterns_share_a_test_only_where_they_ask_the_same(tmp_path: Path) -> None:
+    def compiled(constant: str) -> Match:
+        root, _ = document(f"match: {{ data: {{ shared: {constant} }} }}", tmp_path)
+        return compile_match(root.find(("match",)), Problems())
+
+    matches = [compiled(constant) for constant in ("1", "true", "0.1", "0.1000000000000000055")]
+    values = [1, True, Decimal("0.1"), Decimal("0.1000000000000000055")]
+    passed = [[match.test(event({"shared": value})) for value in values] for match in matches]
+    assert passed == [[row == column for column in range(4)] for row in range(4)]
+    assert compiled("1").attributes[0][1].test is matches[0].attributes[0][1].test

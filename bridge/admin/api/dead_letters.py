@@ -13,6 +13,7 @@ from hub.errors import NotFoundError
 from hub.store.base import KeptLetter
 
 _LIST = "dead-letters"
+_LARGEST_ID = 2**63 - 1
 _WITHHELD = "the body may be personal: it is shown to who has the admin token, so set bridge.http.admin_token"
 
 
@@ -65,7 +66,9 @@ class DeadLetterQuery(Paged):
 class Drop(Model):
     """Which dead letters to forget."""
 
-    ids: Annotated[tuple[int, ...], Field(min_length=1, max_length=1000)]
+    ids: Annotated[
+        tuple[Annotated[int, Field(strict=True, ge=1, le=_LARGEST_ID)], ...], Field(min_length=1, max_length=1000)
+    ]
 
 
 class Dropped(Model):

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any, Self
 
 import orjson
-from pydantic import AwareDatetime, Field, JsonValue, model_validator
+from pydantic import AwareDatetime, Field, JsonValue, StrictBool, model_validator
 
 from bridge.admin.api.devices import local_hub, tags_of
 from bridge.admin.api.operation import (
@@ -100,7 +100,7 @@ class Send(Model):
 
     device: Annotated[str, Field(max_length=256, description="The id of one device.")] = ""
     tags: Annotated[str, Field(max_length=4096, description="A tag expression.")] = ""
-    everyone: bool = False
+    everyone: StrictBool = False
     properties: dict[str, JsonValue] | None = None
     native: Native | None = None
     expires_at: AwareDatetime | None = None
@@ -227,7 +227,11 @@ def _content(body: Send) -> Content:
         )
     payload = body.native.payload
     headers = {name.lower(): value for name, value in body.native.headers.items()}
-    return native_content(platform, headers, payload.encode() if isinstance(payload, str) else orjson.dumps(payload))
+    body_of_push = payload.encode() if isinstance(payload, str) else orjson.dumps(payload)
+    try:
+        return native_content(platform, headers, body_of_push)
+    except InvalidRequestError as error:
+        raise InvalidRequestError(f"native: {error}") from error
 
 
 OPERATIONS = (

@@ -17,6 +17,8 @@ from hub.errors import InvalidRequestError
 
 PREFIX = "/api/v1"
 
+_LAST_SECOND = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
+
 
 class Management(Protocol):
     """What the API asks of the process."""
@@ -106,12 +108,12 @@ def place_in(list_name: str, cursor: str) -> str:
 
 def moment(seconds: float | None) -> datetime | None:
     """An aware time, None for none."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    return None if seconds is None else instant(seconds)
 
 
 def instant(seconds: float) -> datetime:
-    """An aware time."""
-    return datetime.fromtimestamp(seconds, UTC)
+    """An aware time; of a later year than 9999, which a sender may have asked for, that year's last second."""
+    return datetime.fromtimestamp(min(seconds, _LAST_SECOND), UTC)
 
 
 def hub_named(management: Management, name: str) -> str | None:

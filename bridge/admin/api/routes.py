@@ -1,7 +1,7 @@
 """From a request to an operation and back: checks what comes in, and answers in JSON or with a problem."""
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
 
@@ -14,7 +14,7 @@ from starlette.routing import Route
 from bridge.admin.api import audit, dead_letters, devices, events, notifications, status
 from bridge.admin.api.openapi import ACTOR_HEADER, document
 from bridge.admin.api.operation import PREFIX, Call, Management, Model, Operation
-from bridge.admin.api.problems import ProblemError, invalid, problem_response, response_for
+from bridge.admin.api.problems import Mistake, ProblemError, invalid, problem_response, response_for
 from hub.api.request import read_body
 from hub.errors import HubError
 
@@ -106,11 +106,21 @@ async def _call(management: Management, operation: Operation, request: Request, 
     return Call(
         management=management,
         path=request.path_params,
-        query=_checked(operation.query, dict(request.query_params), what="query"),
+        query=_checked(operation.query, _query(request), what="query"),
         body=None if operation.body is None else _checked(operation.body, _json(await read_body(request)), what="body"),
         actor=_actor(request),
         has_token=has_token,
     )
+
+
+def _query(request: Request) -> Mapping[str, str]:
+    """Raises: ProblemError: a parameter is there twice, of which one would count for nothing."""
+    found = Counter(name for name, _ in request.query_params.multi_items())
+    for name, count in found.items():
+        if count > 1:
+            detail = f"is there {count} times"
+            raise ProblemError(400, f"query: {name}: {detail}", errors=[Mistake(where=name, detail=detail)])
+    return dict(request.query_params)
 
 
 def _json(body: bytes) -> object:

@@ -30,9 +30,10 @@ class PartModel(Model):
 
 
 class Configuration(Model):
-    """What is in force: the file it was read from, the fingerprint of its content, and since when."""
+    """What is in force: the file it was read from, `bridge.revision`, the fingerprint of its content, and since when."""
 
     file: str
+    revision: str
     hash: str
     loaded_at: datetime
 
@@ -74,7 +75,10 @@ def status_of(management: Management) -> Status:
         version=_VERSION,
         ready=is_ready(parts),
         configuration=Configuration(
-            file=management.config, hash=management.config_hash, loaded_at=instant(management.loaded_at)
+            file=management.config,
+            revision=settings.bridge.revision,
+            hash=management.config_hash,
+            loaded_at=instant(management.loaded_at),
         ),
         pending=management.hub.pending,
         max_pending=management.hub.max_pending,

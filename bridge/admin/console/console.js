@@ -6,11 +6,10 @@ const RECONNECT_AFTER = 3_000 // milliseconds, as browsers wait
 const SILENCE = 6_000 // milliseconds; a daemon that lives says something every two seconds
 const SHOWN_CAUSES = 3
 const SHOWN_NAMES = 3
-const SHOWN_BANNERS = { apns: 3, fcmv1: 3, wns: 2 } // as many as there is room for
+const SHOWN_BANNERS = { apns: 3, fcmv1: 3, wns: 2 } // as many as there is room for; one where the look is not known
 
 const ANIMATED_EVENTS = 10 // more at a time just appear
 
-const SERVICES = { apns: 'APNs', fcmv1: 'FCM', wns: 'WNS', remote: 'hub' }
 const ENDS = { no_match: 'no match', suppressed: 'seen before', dead_letter: 'dead letter' }
 const END_TONES = { no_match: 'quiet', suppressed: 'quiet', dead_letter: 'bad' }
 const OUTCOME_TONES = { Success: 'good', RefreshToken: 'good', Skipped: 'quiet', NoTargets: 'quiet' }
@@ -45,6 +44,7 @@ const events = new Map() // by number
 const rows = new Map() // of events, by number
 const devices = new Map() // by the phone's id
 const groups = new Map() // of the strip, by the kind of their parts
+let services = {} // what people call the push services, by platform
 let trouble = 0 // parts that do not work
 let configuration = '' // which one is in force
 let lastHeard = 0
@@ -160,11 +160,15 @@ function headlineOf(words, parts, down) {
   return `${down.length.toLocaleString()} of ${parts.length.toLocaleString()} ${words.down}: ${names}${more}`
 }
 
+function titleOf(platform) {
+  return platform === 'remote' ? 'hub' : services[platform] ?? platform
+}
+
 function nameOf({ kind, name }) {
   if (kind !== 'push service') return name
   const end = name.lastIndexOf('/')
   const platform = name.slice(end + 1)
-  return `${SERVICES[platform] ?? platform} of ${name.slice(0, end)}`
+  return `${titleOf(platform)} of ${name.slice(0, end)}`
 }
 
 function lineOf(part) {
@@ -256,13 +260,13 @@ function wayRow(notification) {
   put(parts.expression, notification.expression)
   put(parts.audience, audienceOf(notification, isRemote, isLater))
   for (const [platform, count] of Object.entries(pushes)) {
-    if (count) parts.pushed.append(chip(`${SERVICES[platform] ?? platform} ${count.toLocaleString()}`, 'plain'))
+    if (count) parts.pushed.append(chip(`${titleOf(platform)} ${count.toLocaleString()}`, 'plain'))
   }
   for (const [name, count] of Object.entries(counts)) {
     parts.outcome.append(chip(`${count.toLocaleString()} ${name}`, OUTCOME_TONES[name] ?? 'bad'))
   }
   for (const platform of Object.keys(waits)) {
-    parts.outcome.append(chip(`${SERVICES[platform] ?? platform} waits`, 'waiting'))
+    parts.outcome.append(chip(`${titleOf(platform)} waits`, 'waiting'))
   }
   put(parts.reason, reasonOf(notification))
   if (targeted === 0) parts.outcome.append(chip('NoTargetFound', 'quiet'))
@@ -282,7 +286,7 @@ function reasonOf({ reason, unreached, waits }) {
   const all = Object.entries(waits)
   const waiting = all.flatMap(([platform, wait]) => {
     const next = `next try ${moment(wait.until)}`
-    return all.length > 1 ? `${SERVICES[platform] ?? platform}: ${wait.reason}, ${next}` : [wait.reason, next]
+    return all.length > 1 ? `${titleOf(platform)}: ${wait.reason}, ${next}` : [wait.reason, next]
   })
   return [...new Set([reason, UNREACHED[unreached] ?? unreached, ...waiting])].filter(Boolean).join('; ')
 }
@@ -330,7 +334,7 @@ function addDevice(phone) {
   const { element, parts } = stamp('phone')
   element.dataset.platform = phone.platform
   put(parts.name, phone.name)
-  parts.service.textContent = SERVICES[phone.platform] ?? phone.platform
+  parts.service.textContent = titleOf(phone.platform)
   for (const tag of [`user ${phone.user}`, ...phone.tags]) {
     const item = document.createElement('li')
     put(item, tag)
@@ -392,6 +396,7 @@ function tick() {
 
 /** The status is drawn at once; the rest with the next frame, so that what nobody looks at is drawn once for all. */
 function draw(message, isAnew) {
+  services = message.services ?? services
   if ('status' in message) drawStatus(message.status)
   if (isAnew) pending = { ...nothing(), isAnew }
   pending.count = message.count

@@ -14,6 +14,7 @@ from bridge.admin.api.events import event_of
 from bridge.admin.api.status import Status
 from bridge.admin.console.phones import PhoneFeed
 from bridge.observe.recent import Entry, RecentEvents
+from hub.platforms.table import services
 
 SHOWN = 100
 """Events that a browser is told of at once, the latest ones: more than it shows."""
@@ -37,6 +38,11 @@ def events_as_dict(trail: RecentEvents, entries: Sequence[Entry]) -> dict[str, A
 def phones_as_dict(phones: PhoneFeed | None) -> dict[str, Any]:
     """All phones as JSON types; None where there is nobody to ask."""
     return {"phones": None if phones is None else [phone.as_dict() for phone in phones.phones()]}
+
+
+def services_as_dict() -> dict[str, Any]:
+    """What people call each push service, by its platform."""
+    return {"services": {each.platform.value: each.title for each in services()}}
 
 
 class Viewer:
@@ -69,7 +75,8 @@ class Viewer:
         try:
             self._told_status = self._status()
             events = events_as_dict(self._trail, self._trail.entries()[-SHOWN:])
-            yield _message("snapshot", events | phones_as_dict(self._phones) | _status_as_dict(self._told_status))
+            told = events | phones_as_dict(self._phones) | _status_as_dict(self._told_status)
+            yield _message("snapshot", services_as_dict() | told)
             silent_since = loop.time()
             while True:
                 await self._wait()

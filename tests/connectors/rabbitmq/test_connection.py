@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from connectors.errors import NotConnectedError
-from connectors.rabbitmq import connection
 from connectors.rabbitmq.settings import RabbitMqSettings
 from connectors.rabbitmq.source import RabbitMqSource
+from connectors.rabbitmq.timing import Timing
 
 Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -44,16 +44,13 @@ PEERS: dict[str, tuple[Peer, str]] = {
 
 
 @pytest.mark.parametrize("peer, words", PEERS.values(), ids=PEERS)
-async def test_a_server_that_speaks_no_amqp_is_told_in_words(
-    peer: Peer, words: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connection, "OPEN_TIMEOUT", 0.5)
+async def test_a_server_that_speaks_no_amqp_is_told_in_words(peer: Peer, words: str) -> None:
     async with await asyncio.start_server(peer, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         settings = RabbitMqSettings.model_validate(
             {"url": f"amqp://guest:guest@127.0.0.1:{port}/", "queue": {"name": "q"}}
         )
-        source = RabbitMqSource("orders", settings)
+        source = RabbitMqSource("orders", settings, timing=Timing(open=0.5))
         with pytest.raises(NotConnectedError) as refused:
             await source.connect()
         await source.close()

@@ -37,7 +37,7 @@ AudienceFor = Callable[[Event], Audience]
 
 
 def everyone(event: Event) -> Audience:
-    """All registrations of the hub, whatever the event."""
+    """All registrations of the hub, for every event."""
     return EVERYONE
 
 

@@ -292,7 +292,9 @@ def _reader(evaluate: Evaluate, shown: str) -> Evaluate:
             raise  # the path says it all
         except RenderError as error:
             raise RenderError(f"{shown}: {error}") from None
-        except Exception as error:  # whatever an operator raises for this event's values: the event cannot be trusted
+        except (
+            Exception
+        ) as error:  # an operator may raise any exception for this event's values: the event cannot be trusted
             raise RenderError(f"{shown}: {type(error).__name__}") from None  # its text may hold values
 
     return read

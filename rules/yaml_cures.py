@@ -1,6 +1,6 @@
 """What to write instead of YAML that cannot be read, or that is read otherwise than it looks.
 
-YAML's own words name what its parser met ("found character that cannot start any token"); whoever wrote the line needs
+YAML's own words name what its parser met ("found character that cannot start any token"); the author of the line needs
 to know what to put there. Everything here is a function of the lines of a file and a place in them.
 """
 

@@ -21,7 +21,7 @@ _AT_ONCE = 50
 class Lock:
     """One lock at the broker, of a message or of a session, for as long as somebody here relies on it.
 
-    Its end is told in the broker's time, which is taken to be ours. `renew` extends it and returns the new end; that
+    Its end is in the broker's time, which is taken to be ours. `renew` extends it and returns the new end; that
     is done for `max_age` seconds after `touch` was last called.
     """
 
@@ -53,7 +53,7 @@ class Lock:
         self._is_lost = True
 
     def touch(self) -> None:
-        """Somebody begins to rely on it anew."""
+        """A user begins to rely on it again."""
         self._touched = self._clock()
 
     def is_due(self) -> bool:
@@ -76,7 +76,7 @@ class Lock:
 class Renewal:
     """Renews the locks it holds while `run` runs.
 
-    The SDK has a renewer too: it takes a task for each message, gives up after 300 seconds unless told, and does not
+    The SDK has a renewer too: it takes a task for each message, gives up after 300 seconds by default, and does not
     call back when a link is lost. This one is one task, and a lock is asked for its state where that matters.
     """
 
@@ -99,7 +99,7 @@ class Renewal:
             await self.renew_due()
 
     async def renew_due(self) -> None:
-        """Renew whatever it is time for."""
+        """Renew the locks that it is time for."""
         await asyncio.gather(*(self._renew_one(lock) for lock in self._locks if lock.is_due()))
 
     async def _renew_one(self, lock: Lock) -> None:

@@ -85,7 +85,7 @@ class Receiver:
         await self._sdk.__aenter__()
         session = self._sdk.session
         if session is not None:
-            assert session.locked_until_utc is not None  # the broker told when it accepted
+            assert session.locked_until_utc is not None  # the broker said it when it accepted
             self._session_lock = Lock(session.locked_until_utc, session.renew_lock, max_age=self._max_lock_age)
             self._renewal.hold(self._session_lock)
 
@@ -119,7 +119,7 @@ class Receiver:
     async def settle(self, settled: Sequence[tuple[Delivery, Disposition]]) -> None:
         """Settle side by side, as each waits for the broker's word; what is settled or lost already is passed over.
 
-        A receiver of a session that fails in this has lost the session; whether anything more is lost, the next tells.
+        A receiver of a session that fails in this has lost the session; the next receiver shows whether more is lost.
 
         Raises: NotConnectedError: without sessions.
         """

@@ -60,7 +60,7 @@ class ReachCheck:
 
 
 def check_map(texts: Node, produced: Produced, problems: Problems) -> None:
-    """Warn of what the `map` of a source reads of its messages in vain, and of an `id` that tells none from another."""
+    """Warn of what the `map` of a source reads of its messages in vain, and of an `id` that is the same for all."""
     for key, node in texts.value.items() if isinstance(texts.value, dict) else ():
         if isinstance(node.value, str):
             _check_text(node, {"this source": produced}, is_certain=True, problems=problems)

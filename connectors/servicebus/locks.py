@@ -57,7 +57,7 @@ class Lock:
         self._touched = self._clock()
 
     def is_due(self) -> bool:
-        """Whether it is time to renew it: two thirds of it are over, and nobody has relied on it for too long."""
+        """Whether it is time to renew it: two thirds of it are over, and the last use began less than `max_age` ago."""
         now, left = self._clock(), max(self._period / 3, 2 * TICK)
         return not self._is_lost and self._until - now < left and now < self._touched + self._max_age
 

@@ -264,9 +264,10 @@ def _encoded(render: Callable[[Event], str]) -> Callable[[Event], bytes]:
 
 def _xml_value(value: Any) -> str:
     text = text_of(value)
-    if not fits_xml(text):
+    escaped = escape_xml(text)
+    if escaped != text and not fits_xml(text):  # most texts need neither: one look is enough
         raise RenderError("holds a character that XML does not allow")
-    return escape_xml(text)
+    return escaped
 
 
 def _bounded(payload: bytes) -> bytes:

@@ -189,7 +189,7 @@ class Daemon:
             stack.push_async_callback(_end, helpers)
             stack.push_async_callback(self._stop_intake)
             await self.intake.apply(self.settings, between=self._rules_exchange(self.settings, self.config_hash))
-            self._exchange_apps()  # until now every request was told that it is too early
+            self._exchange_apps()  # until now every request was answered as too early
             self.telemetry.observe(self._started())
             self._tell_lowered_limits()
             try:
@@ -248,7 +248,7 @@ class Daemon:
         Sources, rules, dead letters, hubs and their credentials change at once. What only a start can change stays as it
         is, which the log says.
 
-        Raises: StoppingError, and whatever building a part may raise: then the old configuration is in force.
+        Raises: StoppingError, and what building a part may raise: then the old configuration is in force.
         """
         self._tell_what_takes_a_restart(settings)
         exchange_hubs, exchange_rules = self._hubs_exchange(settings), self._rules_exchange(settings, config_hash)
@@ -257,7 +257,7 @@ class Daemon:
             self.settings, self.config_hash = settings, config_hash
             self.loaded_at = self._clock()
             self.metrics.declare(**_names(settings))
-            self._relay_troubles.clear()  # a relay that stays tells of its trouble with its next try
+            self._relay_troubles.clear()  # a relay that stays reports its trouble with its next try
             exchange_hubs()
             exchange_rules()
 
@@ -377,7 +377,7 @@ class Daemon:
         return max(0.0, self._drain_until - asyncio.get_running_loop().time())
 
     async def _before_scrape(self) -> None:
-        """Gauges that are asked for, not told."""
+        """Gauges that are read when scraped."""
         self.metrics.intake.set_sources(self._statuses)
         self.metrics.delivery.set_bulkheads(self.hub.bulkheads)
         self.metrics.delivery.set_remotes(self.hub.remotes)

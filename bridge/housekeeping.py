@@ -12,7 +12,7 @@ from hub.observer import Observer
 _EVERY, _AGAIN = 300.0, 5.0
 """Seconds between two times, and until the next try where the store failed."""
 
-_NOTIFICATIONS_DeadLetterStore = 30 * 24 * 3600.0
+_NOTIFICATIONS_KEPT = 30 * 24 * 3600.0
 
 
 class Housekeeping:
@@ -39,7 +39,7 @@ class Housekeeping:
         now, dead_letters = self._clock(), self._kept()
         try:
             await self._hub.housekeep(
-                notifications_before=now - _NOTIFICATIONS_DeadLetterStore,
+                notifications_before=now - _NOTIFICATIONS_KEPT,
                 dead_letters_before=now - dead_letters.retention,
                 max_dead_letters=dead_letters.max_rows,
             )

@@ -36,8 +36,8 @@ class Message:
     properties by their own names in snake case (message_id, content_type, routing_key, ...), `headers` the
     application's, with the type that the publisher gave them: str, bytes, int, float, bool, None, Decimal, list, dict,
     and times as text (ISO 8601). `unreadable` says which part of the message could not be read and is empty when all
-    could be: a message with such a part is a dead letter. `receipt` is for `settle` of the same source only; nobody
-    else looks into it. `is_lost` says whether the broker has meanwhile given the message to somebody else (a lock ran
+    could be: a message with such a part is a dead letter. `receipt` is for `settle` of the same source only; no
+    other part looks into it. `is_lost` says whether the broker has given the message to another consumer (a lock ran
     out, the connection ended): it is asked before work on it is made durable, and a message that is lost is given up,
     as it comes again. One that `is_alone` has an answer of its own; the messages of a batch over HTTP share one, and
     none of them can be refused by itself.
@@ -90,7 +90,7 @@ class OutMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """What waits at the broker, as far as it tells: messages not yet settled, None when unknown."""
+    """What waits at the broker, as far as the broker says: messages not yet settled, None when unknown."""
 
     messages: int | None = None
 
@@ -123,7 +123,7 @@ class Source(Protocol):
     async def settle(self, settled: Sequence[tuple[Message, Disposition]]) -> None:
         """Tell the broker; messages of an earlier connection are passed over.
 
-        Raises: NotConnectedError: assume redelivery of whatever was not settled.
+        Raises: NotConnectedError: assume redelivery of every message not settled.
         """
 
     async def backlog(self) -> Backlog:

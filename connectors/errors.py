@@ -1,6 +1,6 @@
 """What a connector may raise.
 
-SourceError                 root; nobody raises it as such
+SourceError                 root; never raised itself
 ├── NotConnectedError       the connection, channel or consumer is gone: close, then connect() again
 ├── SourceClosedError       the source has come to its end in good order: stop calling receive()
 ├── TopologyError           the broker has something of that name with other settings, or refuses to create it:

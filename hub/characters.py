@@ -6,9 +6,10 @@ from typing import Final
 CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]+")
 """Control characters of ASCII, as many as stand together: no value of a header has one (RFC 9110, section 5.5)."""
 
-_FOREIGN = r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
-_NOT_XML = re.compile(_FOREIGN)
-_SPECIAL = re.compile(rf"""[&<>"'\t\n\r]|{_FOREIGN}""")
+_NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_SPECIAL = re.compile(r"[^ !#-%(-;=?-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Those, and what `_ESCAPES` names: one class of characters, as `re` takes three times as long for two."""
+
 _ESCAPES = {
     "&": "&amp;",
     "<": "&lt;",

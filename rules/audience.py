@@ -135,7 +135,7 @@ class ServiceTag(AudienceExpression):
         return fill
 
     def unfilled(self, event: Event) -> UnfilledTag | None:
-        return _unfilled(self, self.id_text.holes, event)
+        return _unfilled(self, self.id_text.placeholders, event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +268,7 @@ class _TagTemplate:
         word = "slot"
         while word in text:
             word += "_"
-        self.expressions = compile_text(text).holes
+        self.expressions = compile_text(text).placeholders
         self.pattern = re.compile(rf"{word}(\d+)\.")
         self.text = ""
         self._starts: list[tuple[int, int]] = []

@@ -16,10 +16,10 @@ import yaml
 
 from rules.node import Mark, Node, RuleNodes, Scalar
 from rules.problems import Problem, Problems
-from rules.yaml_cures import QUOTE_HOLE, syntax_cure
+from rules.yaml_cures import QUOTE_PLACEHOLDER, syntax_cure
 from rules.yaml_events import (
-    HOLE,
     MAPPING,
+    PLACEHOLDER,
     SCALAR,
     SEQUENCE,
     TooDeepError,
@@ -193,8 +193,10 @@ class _Reader:
         match written:
             case (kind, _, _, _, text, plain, in_line, lost) if kind == SCALAR:
                 return self._scalar(text, plain, in_line, lost, key, mark, key_mark)
-            case (kind, _, _, _, text) if kind == HOLE:
-                self._problems.add_at(mark, key, "an object whose key is an object, as YAML reads it", QUOTE_HOLE)
+            case (kind, _, _, _, text) if kind == PLACEHOLDER:
+                self._problems.add_at(
+                    mark, key, "an object whose key is an object, as YAML reads it", QUOTE_PLACEHOLDER
+                )
                 return Node(key=key, mark=mark, key_mark=key_mark, value=text, text=text, written=text, in_line=True)
             case (kind, _, _, _, entries) if kind == MAPPING:
                 value = self._mapping(entries, key)

@@ -1,6 +1,6 @@
 """What the rules may raise.
 
-RuleError                   root; nobody raises it as such
+RuleError                   root; never raised itself
 ├── ExpressionError         a text of the configuration that cannot be compiled: report it where it stands
 ├── RenderError             this event cannot fill a text: it costs the rule, not the event
 │   ├── MissingValueError   a path that an expression needs ends early

@@ -197,7 +197,7 @@ def _item(holder: Any, key: Any) -> Any:
 
 
 def _as_index(key: Any) -> Any:
-    """A whole number is an index whatever its type."""
+    """A whole number of any type is an index."""
     return int(key) if isinstance(key, float | Decimal) and numbers.is_finite(key) and key % 1 == 0 else key
 
 

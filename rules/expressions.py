@@ -160,33 +160,33 @@ _ENVIRONMENT = _Environment()
 
 
 def split(text: str) -> Iterator[tuple[int, str, bool]]:
-    """The pieces of a text with holes: (offset, piece, whether it is the inside of a hole).
+    """The pieces of a text with placeholders: (offset, piece, whether it is the inside of a placeholder).
 
-    Raises: ExpressionError: a hole that is not closed, or a statement.
+    Raises: ExpressionError: a placeholder that is not closed, or a statement.
     """
-    return _split_at_plain_holes(text) if _PLAIN_HOLES.fullmatch(text) else _split_by_jinja(text)
+    return _split_at_placeholders(text) if _PLAIN_TEXT.fullmatch(text) else _split_by_jinja(text)
 
 
-_HOLE = r"\{\{(?![-+])([^-+\r\n{}\"'#%](?:[^\r\n{}\"'#%]*[^-+\r\n{}\"'#%])?)\}\}"
-_PLAIN_HOLE = re.compile(_HOLE)
-_PLAIN_HOLES = re.compile(rf"(?:[^{{\r\n]|{_HOLE})*")
-"""A text of one line whose holes have no quotes and no brackets in them, as most: Jinja's lexer takes ten times as long."""
+_PLACEHOLDER = r"\{\{(?![-+])([^-+\r\n{}\"'#%](?:[^\r\n{}\"'#%]*[^-+\r\n{}\"'#%])?)\}\}"
+_PLAIN_PLACEHOLDER = re.compile(_PLACEHOLDER)
+_PLAIN_TEXT = re.compile(rf"(?:[^{{\r\n]|{_PLACEHOLDER})*")
+"""A text of one line whose placeholders have no quotes and brackets, as most: Jinja's lexer takes ten times as long."""
 
 
-def _split_at_plain_holes(text: str) -> Iterator[tuple[int, str, bool]]:
+def _split_at_placeholders(text: str) -> Iterator[tuple[int, str, bool]]:
     end = 0
-    for hole in _PLAIN_HOLE.finditer(text):
-        if hole.start() > end:
-            yield end, text[end : hole.start()], False
-        yield hole.start(1), hole[1], True
-        end = hole.end()
+    for placeholder in _PLAIN_PLACEHOLDER.finditer(text):
+        if placeholder.start() > end:
+            yield end, text[end : placeholder.start()], False
+        yield placeholder.start(1), placeholder[1], True
+        end = placeholder.end()
     if end < len(text):
         yield end, text[end:], False
 
 
 def _split_by_jinja(text: str) -> Iterator[tuple[int, str, bool]]:
-    offset, hole_at, inside = 0, 0, ""
-    in_hole = False
+    offset, inside_at, inside = 0, 0, ""
+    is_inside = False
     try:
         for _, kind, token in _ENVIRONMENT.lex(text):
             if kind in ("block_begin", "comment_begin", "linestatement_begin"):
@@ -194,20 +194,20 @@ def _split_by_jinja(text: str) -> Iterator[tuple[int, str, bool]]:
                     f"{token} is not part of the language", column=offset + 1, hint="{{ a if condition else b }}"
                 )
             if kind == "variable_begin":
-                in_hole, hole_at, inside = True, offset + len(token), ""
+                is_inside, inside_at, inside = True, offset + len(token), ""
             elif kind == "variable_end":
-                in_hole = False
-                yield hole_at, inside, True
-            elif in_hole:
+                is_inside = False
+                yield inside_at, inside, True
+            elif is_inside:
                 inside += token
             else:
                 yield offset, token, False
             offset += len(token)
     except TemplateSyntaxError as error:
-        cure = expression_cure(text[hole_at:].partition("}}")[0]) if in_hole else ""
+        cure = expression_cure(text[inside_at:].partition("}}")[0]) if is_inside else ""
         raise ExpressionError(_lowered(error.message), column=offset + 1, hint=cure) from error
-    if in_hole:
-        raise ExpressionError("this {{ is never closed", column=hole_at - 1)
+    if is_inside:
+        raise ExpressionError("this {{ is never closed", column=inside_at - 1)
 
 
 def _parse(text: str) -> nodes.Expr:

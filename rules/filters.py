@@ -151,7 +151,7 @@ def _length(value: Any) -> int:
 
 
 def _items(value: Any) -> Sequence[Any]:
-    """The elements; what is no list is a list of one, as XML has it: nothing there tells one element from a list."""
+    """The elements; a value that is no list is a list of one: XML does not distinguish the two."""
     if isinstance(value, list | tuple):
         return value
     if value is MISSING or value is None or isinstance(value, Opaque):

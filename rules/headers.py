@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Headers(dict[str, Any]):
-    """Headers by name. The exact name comes first: AMQP tells names apart that differ only in case.
+    """Headers by name. The exact name comes first: AMQP distinguishes names that differ only in case.
 
     Of several that differ only in case, and none of which is exact, the first one counts.
     """

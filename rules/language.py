@@ -28,13 +28,13 @@ class Key:
 
 
 AUDIENCE: Mapping[str, Key] = {
-    "user": Key(says="All installations of one user, by an id that may have holes.", schema=TEXT),
-    "installation": Key(says="A single device, by its installation's id, which may have holes.", schema=TEXT),
+    "user": Key(says="All installations of one user, by an id that may have placeholders.", schema=TEXT),
+    "installation": Key(says="A single device, by its installation's id, which may have placeholders.", schema=TEXT),
 }
 
 NATIVE: Mapping[str, Key] = {
     "payload": Key(
-        says="What the push service gets, as an object, or as one text of JSON or XML; values fill its holes.",
+        says="What the push service gets, as an object, or as one text of JSON or XML; values fill its placeholders.",
         schema={"type": ["object", "string"]},
         type="object or text",
         required=True,
@@ -55,7 +55,7 @@ PUSH: Mapping[str, Key] = {
         below=AUDIENCE,
     ),
     "with": Key(
-        says="The properties that fill the templates of the phones; each is a text with holes.",
+        says="The properties that fill the templates of the phones; each is a text with placeholders.",
         schema={"type": "object", "additionalProperties": TEXT, "propertyNames": {"pattern": "^[A-Za-z0-9_]{1,120}$"}},
         type="texts by name",
     ),

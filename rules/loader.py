@@ -42,7 +42,7 @@ _RULE_CURES = {
 _PRIORITIES = {priority.value: priority for priority in Priority}
 _PROPERTY_NAME = re.compile(r"[A-Za-z0-9_]{1,120}")
 _EVERYONE = re.compile(r"(?:^|[\s()!&|])everyone(?:$|[\s()!&|])", re.IGNORECASE)
-"""As a word of an expression, where it would be a tag that nobody has."""
+"""As a word of an expression, where it would be a tag that no phone has."""
 
 _BROADCASTS = frozenset(
     "all everybody anyone anybody broadcast any _all all-users allusers all_users all-devices alldevices all_devices"  # noqa: SIM905 - a table
@@ -58,7 +58,7 @@ _NAME = re.compile(r"[\w.:/-]{1,120}")
 class HubScope:
     """What rules have to know of a hub: the platforms it has credentials for, and how large an expression may be.
 
-    An `is_remote` one is elsewhere, and reached over the Notification Hubs REST API: it hears what that can say.
+    An `is_remote` hub is reached over the Notification Hubs REST API, and gets what that API can express.
     """
 
     platforms: frozenset[Platform] = frozenset()

@@ -1,7 +1,7 @@
 """`push.native`: a payload as it goes to one push service, with values in it.
 
-Values are data wherever they stand: in JSON they become strings (or, where a string is nothing but one hole, the value
-with its own type), in XML they are escaped, in headers control characters are refused.
+Values are data wherever they stand: in JSON they become strings (or, where a string is nothing but one placeholder, the
+value with its own type), in XML they are escaped, in headers control characters are refused.
 """
 
 import json
@@ -153,18 +153,18 @@ def _node_of(value: Any, node: Node) -> Node:
 
 
 def _tree(node: Node, problems: Problems, is_text: Callable[[Path], bool] | None, path: Path = ()) -> Any:
-    """The value of a node, with a Text for each string that has holes; where `is_text`, numbers and booleans are texts."""
+    """The value of a node, a Text for each string with placeholders; where `is_text`, numbers and booleans are texts."""
     match node.value:
         case dict() as entries:
             for key, entry in entries.items():
                 if "{{" in key:
-                    problems.add(entry, "a key has no holes", mark=entry.key_mark)
+                    problems.add(entry, "a key has no placeholders", mark=entry.key_mark)
             return {key: _tree(entry, problems, is_text, (*path, key)) for key, entry in entries.items()}
         case list() as items:
             return [_tree(item, problems, is_text, path) for item in items]
         case str() as string:
             text = template(node, problems)
-            if text is None or not text.holes:
+            if text is None or not text.placeholders:
                 return string
             return _AlwaysText(text) if is_text is not None and is_text(path) else text
         case bool() | int() | float() as scalar if is_text is not None and is_text(path):
@@ -175,24 +175,24 @@ def _tree(node: Node, problems: Problems, is_text: Callable[[Path], bool] | None
 
 @dataclass(frozen=True, slots=True)
 class _AlwaysText:
-    """A text that stays one when it is a single hole: the service takes no other type there."""
+    """A text that stays one when it is a single placeholder: the service takes no other type there."""
 
     text: Text
 
 
 def _json(tree: Any) -> Callable[[Event], bytes]:
-    if not _has_holes(tree):
+    if not _has_placeholders(tree):
         constant = json_of(tree)
         return lambda event: constant
     return lambda event: _bounded(json_of(_filled(tree, event)))
 
 
-def _has_holes(tree: Any) -> bool:
+def _has_placeholders(tree: Any) -> bool:
     match tree:
         case dict():
-            return any(map(_has_holes, tree.values()))
+            return any(map(_has_placeholders, tree.values()))
         case list():
-            return any(map(_has_holes, tree))
+            return any(map(_has_placeholders, tree))
         case _:
             return isinstance(tree, Text | _AlwaysText)
 
@@ -229,24 +229,24 @@ def _xml(text: str, node: Node, problems: Problems) -> Callable[[Event], bytes] 
     while word in text:
         word += "_"
     try:
-        etree.fromstring(_with_holes(compiled, word), _PARSER)
+        etree.fromstring(_with_word(compiled, word), _PARSER)
     except etree.XMLSyntaxError as error:
         problems.add(node, f"not XML: {error.msg}")
         return None
-    if "<!DOCTYPE" in text or _escapable_holes(compiled, word) < len(compiled.holes):
-        problems.add(node, "a hole may stand in a text or an attribute's value only, and there is no DOCTYPE")
+    if "<!DOCTYPE" in text or _escapable_placeholders(compiled, word) < len(compiled.placeholders):
+        problems.add(node, "a placeholder may stand in a text or an attribute's value only, and there is no DOCTYPE")
         return None
     return _encoded(renderer(compiled.pieces, _xml_value))
 
 
-def _with_holes(compiled: Text, word: str) -> bytes:
+def _with_word(compiled: Text, word: str) -> bytes:
     return "".join(piece if isinstance(piece, str) else word for piece in compiled.pieces).encode()
 
 
-def _escapable_holes(compiled: Text, word: str) -> int:
-    """How many holes stand where what is escaped is read back: not in names, comments, instructions and CDATA."""
+def _escapable_placeholders(compiled: Text, word: str) -> int:
+    """How many placeholders stand where what is escaped is read back: not in names, comments, instructions and CDATA."""
     try:
-        root = etree.fromstring(_with_holes(compiled, f"{word}&lt;"), _PARSER)
+        root = etree.fromstring(_with_word(compiled, f"{word}&lt;"), _PARSER)
     except etree.XMLSyntaxError:
         return 0
     attributes = (value for element in root.iter(etree.Element) for value in element.attrib.values())
@@ -264,9 +264,10 @@ def _encoded(render: Callable[[Event], str]) -> Callable[[Event], bytes]:
 
 def _xml_value(value: Any) -> str:
     text = text_of(value)
-    if not fits_xml(text):
+    escaped = escape_xml(text)
+    if escaped != text and not fits_xml(text):  # most texts need neither: one look is enough
         raise RenderError("holds a character that XML does not allow")
-    return escape_xml(text)
+    return escaped
 
 
 def _bounded(payload: bytes) -> bytes:

@@ -45,7 +45,7 @@ class RuleNodes:
 class Node:
     """A value of the document. `key` is its path (`rules[2].push.to`), `mark` its place, `key_mark` that of its key.
 
-    `text` is a scalar's text, whatever YAML takes it for; `written` the same before anything was filled in, which is
+    `text` is a scalar's text, of any YAML type; `written` the same before anything was filled in, which is
     what a complaint may quote.
     """
 

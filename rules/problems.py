@@ -32,7 +32,7 @@ class Problem:
         where = f"{self.mark.file}:{self.mark.line}:{self.mark.column}"
         what = f"warning: {self.message}" if self.severity is Severity.WARNING else self.message
         text = ": ".join(filter(None, (where, self.key, what))) + (f" ({self.hint})" if self.hint else "")
-        # One line without control characters, whatever is quoted in it.
+        # One line without control characters, also where it quotes some.
         return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
@@ -56,11 +56,11 @@ class Problems:
             self._mistaken.add(problem.key)
 
     def add(self, node: Node, message: str, hint: str = "", *, mark: Mark | None = None) -> None:
-        """Complain about a value, at its own place unless told another."""
+        """Complain about a value, at its own place unless given another."""
         self._keep(Problem(mark=mark or node.mark, key=node.key, message=message, hint=hint))
 
     def warn(self, node: Node, message: str, hint: str = "", *, mark: Mark | None = None) -> None:
-        """Say what will work, but perhaps not as meant, at the value's own place unless told another."""
+        """Say what will work, but perhaps not as meant, at the value's own place unless given another."""
         severity = Severity.WARNING
         self._keep(Problem(mark=mark or node.mark, key=node.key, message=message, hint=hint, severity=severity))
 

@@ -16,7 +16,7 @@ from rules.node import Mark
 from rules.render import Text
 
 _GENERATION = ""
-"""Would tell a replayed event from its first run; nothing is replayed under another id yet."""
+"""Would distinguish a replayed event from its first run; nothing is replayed under another id yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

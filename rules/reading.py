@@ -110,7 +110,7 @@ def span(node: Node, problems: Problems, seconds_in: Callable[[str], float]) -> 
 
 
 def template(node: Node, problems: Problems) -> Text | None:
-    """A text that may have holes."""
+    """A text that may have placeholders."""
     text = word(node, problems)
     if text is None:
         return None

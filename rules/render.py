@@ -20,7 +20,7 @@ Piece = str | Expression
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text with holes; `pieces` are literals and expressions in turn, `render` fills it for an event."""
+    """A text with placeholders; `pieces` are literals and expressions in turn, `render` fills it for an event."""
 
     pieces: tuple[Piece, ...]
     render: Callable[[Any], str] = field(compare=False, repr=False)
@@ -31,25 +31,27 @@ class Text:
         return "".join(piece if isinstance(piece, str) else f"{{{{ {piece.text} }}}}" for piece in self.pieces)
 
     def explain(self, event: Any, key: str) -> FailedCondition | None:
-        """The first hole that an event cannot fill; the text itself, where it grows too long. `key` is its path."""
+        """The first placeholder that an event cannot fill; the text itself, where it grows too long. `key` is its path."""
         try:
             self.render(event)
         except RenderError as failure:
             error = str(failure)
         else:
             return None
-        hole = next((hole for hole in self.holes if not _can_fill(hole, event)), None)
-        wanted = str(self) if hole is None else f"{{{{ {hole.text} }}}}"
-        seen = {} if hole is None else seen_by(hole.text, event)
+        placeholder = next(
+            (placeholder for placeholder in self.placeholders if not _can_fill(placeholder, event)), None
+        )
+        wanted = str(self) if placeholder is None else f"{{{{ {placeholder.text} }}}}"
+        seen = {} if placeholder is None else seen_by(placeholder.text, event)
         return FailedCondition(place=Place(key, self.mark), wanted=wanted, seen=seen, error=error)
 
     @property
     def constant(self) -> str | None:
-        """The text, when it has no holes."""
-        return None if self.holes else "".join(piece for piece in self.pieces if isinstance(piece, str))
+        """The text, when it has no placeholders."""
+        return None if self.placeholders else "".join(piece for piece in self.pieces if isinstance(piece, str))
 
     @property
-    def holes(self) -> tuple[Expression, ...]:
+    def placeholders(self) -> tuple[Expression, ...]:
         """The expressions, in order."""
         return tuple(piece for piece in self.pieces if not isinstance(piece, str))
 
@@ -71,8 +73,8 @@ def _compiled_for_events(text: str) -> tuple[tuple[Piece, ...], Callable[[Any], 
 
 def _compiled(text: str, names: Names) -> tuple[tuple[Piece, ...], Callable[[Any], str]]:
     pieces: list[Piece] = []
-    for offset, piece, is_hole in split(text):
-        if not is_hole:
+    for offset, piece, is_placeholder in split(text):
+        if not is_placeholder:
             pieces.append(piece)
             continue
         try:
@@ -82,9 +84,9 @@ def _compiled(text: str, names: Names) -> tuple[tuple[Piece, ...], Callable[[Any
     return tuple(pieces), renderer(tuple(pieces))
 
 
-def _can_fill(hole: Expression, event: Any) -> bool:
+def _can_fill(placeholder: Expression, event: Any) -> bool:
     try:
-        _filler(hole, text_of)(event)
+        _filler(placeholder, text_of)(event)
     except RenderError:
         return False
     return True

@@ -1,13 +1,13 @@
 """What to write instead of YAML that cannot be read, or that is read otherwise than it looks.
 
-YAML's own words name what its parser met ("found character that cannot start any token"); whoever wrote the line needs
+YAML's own words name what its parser met ("found character that cannot start any token"); the author of the line needs
 to know what to put there. Everything here is a function of the lines of a file and a place in them.
 """
 
 import re
 from collections.abc import Sequence
 
-QUOTE_HOLE = 'a text with {{ }} stands in quotes: "{{ data.id }}"'
+QUOTE_PLACEHOLDER = 'a text with {{ }} stands in quotes: "{{ data.id }}"'
 
 _NEEDS_QUOTES = "a text with , : ' { } [ ] in it needs double quotes"
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"\\\\]|\\\\.)*\"")
@@ -33,7 +33,7 @@ def syntax_cure(message: str, lines: Sequence[str], line: int, column: int, open
     ]
     for _, candidate in near:
         if "{{" in _QUOTED.sub("", candidate).partition(" #")[0]:
-            return QUOTE_HOLE
+            return QUOTE_PLACEHOLDER
     for number, candidate in near:
         if re.search(r"\s#[\w{$]", _QUOTED.sub("", candidate)):
             return f"everything from # on in line {number + 1} is taken for a comment: put the whole text in quotes"

@@ -14,13 +14,13 @@ from yaml.composer import ComposerError
 
 from rules.yaml_cures import lost_behind_hash
 
-SCALAR, MAPPING, SEQUENCE, HOLE, LOOP = range(5)
+SCALAR, MAPPING, SEQUENCE, PLACEHOLDER, LOOP = range(5)
 
 Written = tuple[Any, ...]
 """A value: its kind, line, column, its tag if that has no meaning here, and then
 SCALAR: text, whether it has no quotes, whether it stands in the file character by character, and its end if that is lost;
-MAPPING: its entries; SEQUENCE: its items (of `rules`, at the top, packed ones); HOLE: the text of a `{{ … }}` without
-quotes, which YAML takes for an object in an object; LOOP: an alias inside of what it stands for."""
+MAPPING: its entries; SEQUENCE: its items (of `rules`, at the top, packed ones); PLACEHOLDER: the text of a `{{ … }}`
+without quotes, which YAML takes for an object in an object; LOOP: an alias inside of what it stands for."""
 
 WrittenEntry = tuple[str | None, int, int, Written]
 """The key (None: no text), its line and column, and the value."""
@@ -107,7 +107,7 @@ class _Composer:
             entries, end = self._entries(depth, is_root=is_root)
             line = self._line(mark)
             if line.startswith("{{", mark.column):
-                written = (HOLE, *start, line[mark.column : end.column] if mark.line == end.line else "")
+                written = (PLACEHOLDER, *start, line[mark.column : end.column] if mark.line == end.line else "")
             else:
                 written = (MAPPING, *start, entries)
         if anchor is not None:

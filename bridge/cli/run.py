@@ -24,6 +24,7 @@ def run(config: Config) -> None:
     settings, problems = read(config)
     print_problems(problems)
     if settings is None:
+        gc.enable()
         raise typer.Exit(Exit.MISTAKES)
     from bridge import descriptors
     from bridge.observe import log

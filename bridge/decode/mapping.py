@@ -102,7 +102,11 @@ class EventMap:
         if text is None:
             return None
         try:
-            return text.holes[0].evaluate(message) if len(text.pieces) == len(text.holes) == 1 else text.render(message)
+            return (
+                text.placeholders[0].evaluate(message)
+                if len(text.pieces) == len(text.placeholders) == 1
+                else text.render(message)
+            )
         except RenderError as error:
             raise MappingError(f"map.{attribute}: {error}") from error
 

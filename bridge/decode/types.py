@@ -10,6 +10,7 @@ from typing import Any
 from bridge.decode.base import ValueType
 from bridge.errors import EventError, Reason
 from hub.times import is_no_time, parse_day, parse_time
+from rules.text import rfc3339
 
 
 class TypedText:
@@ -38,7 +39,7 @@ class TypedText:
         """RFC 3339 text in UTC: data stays JSON-like."""
         if is_no_time(text):
             return None
-        return parse_time(text, self._timezone).isoformat().replace("+00:00", "Z")
+        return rfc3339(parse_time(text, self._timezone))
 
     def _date(self, text: str) -> str | None:
         return None if is_no_time(text) else parse_day(text, self._timezone).isoformat()

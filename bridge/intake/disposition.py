@@ -7,7 +7,7 @@ from connectors.base import ACK, Disposition, Settlement
 
 
 def disposition_for(in_flight: InFlightEvent, *, sender_waits: bool) -> Disposition:
-    """What its source does with the message; a sender that waits is told what became of the event."""
+    """What its source does with the message; a sender that waits gets the outcome of the event."""
     if sender_waits:
         return _answer_to(in_flight)
     if in_flight.outcome is not EventOutcome.DEAD_LETTER:
@@ -20,7 +20,7 @@ def disposition_for(in_flight: InFlightEvent, *, sender_waits: bool) -> Disposit
 
 
 def _answer_to(in_flight: InFlightEvent) -> Disposition:
-    """What became of a message whose sender waits to hear of it; rejected is what is not kept here."""
+    """The outcome of a message for the sender that waits for it; a message not kept here is rejected."""
     answer: dict[str, Any] = {"id": in_flight.event_id} if in_flight.event_id else {}
     reason = "" if in_flight.reason is None else in_flight.reason.value
     match in_flight.outcome:

@@ -51,7 +51,7 @@ class RunningSource:
         for task in self.tasks:
             task.cancel()
         for task in self.tasks:
-            with suppress(asyncio.CancelledError, Exception):  # whoever started it hears of its failure
+            with suppress(asyncio.CancelledError, Exception):  # its failure is raised where it was started
                 await task
 
 
@@ -89,7 +89,7 @@ class SourceManager:
         `between` is called when what goes has stopped and before what comes has started: the moment to exchange what
         all of them share.
 
-        Raises: StoppingError, and whatever building a source may raise: in either case nothing was exchanged.
+        Raises: StoppingError, and what building a source may raise: in either case nothing was replaced.
         """
         async with self._one_at_a_time:
             wanted = {name: _wiring(name, source, settings) for name, source in settings.sources.items()}

@@ -2,7 +2,7 @@
 
 Python runs one thread at a time, so the thread competes with the loop. Three things keep the loop's waits short: the
 interpreter is asked to change threads each millisecond, garbage is not looked for (a look walks through all objects
-of a large body, and nothing else runs meanwhile), and the work is stopped at its limit.
+of a large body, while nothing else runs), and the work is stopped at its limit.
 """
 
 import asyncio

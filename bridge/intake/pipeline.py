@@ -108,7 +108,7 @@ class Pipeline:
         return [(in_flight.message, settled.get(id(in_flight), NACK)) for in_flight in batch]
 
     def _route(self, message: Message) -> InFlightEvent:
-        """Decode, map and route one message; whatever it holds, the next one gets its turn."""
+        """Decode, map and route one message; a message that fails stops no other."""
         route = self._routes[message.source]
         in_flight = InFlightEvent(message, native=route.native, configuration=self._configuration)
         now = self._clock()
@@ -201,7 +201,7 @@ class Pipeline:
         )
 
     async def _accept(self, batch: Sequence[InFlightEvent]) -> Sequence[InFlightEvent]:
-        """Take to the store what is still ours, however often the store fails meanwhile; return that."""
+        """Store the events that are still ours, retried until stored; return those."""
         while ours := [in_flight for in_flight in batch if not in_flight.message.is_lost()]:
             try:
                 ingests = [self._ingest_for(in_flight) for in_flight in ours]

@@ -30,7 +30,7 @@ class Letters(Protocol):
 
 
 class Relay:
-    """One publisher's share of the dead letters, oldest first; a letter is published again until it is confirmed."""
+    """One publisher's share of the dead letters, oldest first; a dead letter is published again until it is confirmed."""
 
     def __init__(
         self,

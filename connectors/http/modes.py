@@ -103,7 +103,7 @@ def _elements(body: bytes, most: int) -> list[tuple[str, Any]] | None:
 
 
 def _walk(text: str) -> Iterator[tuple[str, Any]]:
-    """As `_elements`. The text matters: written anew, long numbers would be rounded and repeated names dropped.
+    """As `_elements`. The text matters: written again, long numbers would be rounded and repeated names dropped.
 
     Raises: ValueError, RecursionError.
     """

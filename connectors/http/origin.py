@@ -22,7 +22,7 @@ def is_preflight(headers: Mapping[str, str]) -> bool:
 
 
 def consent(headers: Mapping[str, str]) -> dict[str, str]:
-    """What tells a browser that an allowed page may read the answer and, of a preflight, that the page may post."""
+    """Headers that let an allowed page read the answer and, in the answer to a preflight, let the page post."""
     if "origin" not in headers:
         return {}
     answer = {"access-control-allow-origin": headers["origin"], "vary": "Origin"}

@@ -59,7 +59,7 @@ class HttpSource:
 
     A batch is several messages and one answer, with a result for each event. A single event that has to come again
     makes it 503, as senders repeat batches whole (Event Grid: "all or none"). What cannot be read in a batch is kept as a
-    dead letter: a sender that was told 400 would dead-letter the good events with it.
+    dead letter: a sender that got 400 would dead-letter the good events with it.
 
     While `store_fails`, and while nothing `has_room`, requests are answered with 503 at once, those that wait too.
     `receive` waits `idle_wait` seconds for a first message.
@@ -102,7 +102,7 @@ class HttpSource:
         return [self._waiting.popitem(last=False)[1] for _ in range(min(limit, len(self._waiting)))]
 
     async def settle(self, settled: Sequence[tuple[Message, Disposition]]) -> None:
-        """Answer the requests; those that nobody waits for any more are passed over."""
+        """Answer the requests; those that no sender waits for any more are passed over."""
         for message, answer in settled:
             future: asyncio.Future[Disposition] = message.receipt
             if not future.done():
@@ -172,7 +172,7 @@ class HttpSource:
         except _NotNowError as error:
             return _refusal(503, str(error), _RETRY_AFTER)
         except ClientDisconnect:
-            return Response(status_code=400)  # nobody is there to read it
+            return Response(status_code=400)  # the client is gone
         finally:
             self._requests -= 1
 
@@ -206,7 +206,7 @@ class HttpSource:
     async def _settlements(
         self, parts: Sequence[Part], headers: Mapping[str, str], *, is_batch: bool
     ) -> Sequence[Disposition]:
-        """Hand the events to `receive` and wait until all are settled; whoever stops waiting takes them back.
+        """Hand the events to `receive` and wait until all are settled; a sender that stops waiting takes them back.
 
         Raises: _NotNowError.
         """

@@ -9,7 +9,7 @@ class Confirms:
 
     The broker counts them from 1 in the order of publishing, may confirm several at once, and returns a message that
     no queue takes before it confirms it. Each future gets what went wrong, None for a message that is safe; a
-    result and not an exception, as nobody may be waiting any more.
+    result and not an exception, as no caller may be waiting any more.
     """
 
     def __init__(self) -> None:

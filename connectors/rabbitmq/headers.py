@@ -1,4 +1,4 @@
-"""Which headers a published message may carry (pure): those of a message from elsewhere are data, never orders."""
+"""Which headers a published message may carry (pure): those of a received message are data, never orders."""
 
 from collections.abc import Mapping
 from typing import Any

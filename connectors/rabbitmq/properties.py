@@ -47,7 +47,7 @@ class _UnreadableError(Exception):
 
 
 def read_properties(frame: bytes) -> BasicProperties:
-    """Read what follows the body size in a content header frame; never raises, whatever the bytes."""
+    """Read what follows the body size in a content header frame; never raises for any bytes."""
     read = BasicProperties()
     problems: list[str] = []
     try:

@@ -25,7 +25,7 @@ class UnreadableError(Exception):
 
 
 class Values:
-    """Reads values out of `data`; what could not be read as it stands is told in `problems`.
+    """Reads values out of `data`; `problems` lists what could not be read as it stands.
 
     Text and symbols become str, binary becomes text or bytes (see `values.py`), UUIDs str, arrays lists, and a
     described value the value alone. A value that cannot be what its type says is its raw number. A value of an unknown
@@ -160,7 +160,7 @@ def skip(data: bytes, at: int) -> int:
 
 
 def skip_content(data: bytes, code: int, at: int) -> int:
-    """The index behind the content that begins at `at`: each constructor tells a width (section 1.2).
+    """The index behind the content that begins at `at`: each constructor has a width (section 1.2).
 
     Raises: UnreadableError.
     """

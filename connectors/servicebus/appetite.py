@@ -1,11 +1,11 @@
-"""How many messages to ask for, when the answer to a large request is not told before it is full or silent."""
+"""How many messages to ask for, when the answer to a large request comes only when it is full or the queue is silent."""
 
 _BRISK = 0.1
 """Seconds, beyond two round trips, within which an answer counts as having been waiting already."""
 
 
 class FetchSizer:
-    """Grows while there is a backlog, so that batches are large; small otherwise, so that nobody waits for company.
+    """Grows while there is a backlog, so that batches are large; small otherwise, so that no message waits for others.
 
     The SDK returns a request at once when it is filled, and else 0.2 to 0.4 seconds after the first message. Asked for
     one, a lone message is here at once. Each request that was filled briskly doubles the next one.

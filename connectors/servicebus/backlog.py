@@ -18,7 +18,7 @@ class Counter:
         self._settings = settings
         self._look = look
         self._refused_until = 0.0
-        self._last_told = 0
+        self._last_count = 0
 
     async def count(self) -> int:
         """Messages that can be received or are locked.
@@ -27,16 +27,16 @@ class Counter:
 
         Raises: SourceError.
         """
-        told = await self._told()
-        if told is not None and (told == 0 or told != self._last_told):
-            self._last_told = told
-            return told
+        count = await self._asked_count()
+        if count is not None and (count == 0 or count != self._last_count):
+            self._last_count = count
+            return count
         with translated(f"the {self._settings.path}"):
             seen = await self._look()
-        return told if seen and told is not None else seen
+        return count if seen and count is not None else seen
 
-    async def _told(self) -> int | None:
-        """What the broker counts, None while it does not tell."""
+    async def _asked_count(self) -> int | None:
+        """The count that the broker gives, None while it gives none."""
         if time.monotonic() < self._refused_until:
             return None
         try:

@@ -61,7 +61,7 @@ class letting_go:  # noqa: N801 - reads like `suppress`; a generator would have 
 def translated(what: str, *, missing: str = "create it, or say create_if_missing") -> Iterator[None]:
     """Let only our exceptions out of a block that calls the SDK; `missing` is the advice when the entity is not there.
 
-    After idle times and lost links the SDK is known to raise whatever its insides make of it, AttributeError among
+    After idle times and lost links the SDK is known to raise errors of its own code, AttributeError among
     them, so anything at all is a lost connection.
     """
     try:
@@ -124,7 +124,7 @@ class Client:
         return self._administration
 
     async def close_administration(self) -> None:
-        """Begin anew with the next request; never raises."""
+        """Begin again with the next request; never raises."""
         administration, self._administration = self._administration, None
         if administration is not None:
             with suppress(Exception):
@@ -149,7 +149,7 @@ class Client:
 class _Transport(AsyncioRequestsTransport):  # type: ignore[misc]  # the SDK resolves its name lazily: untyped
     """Requests in a thread: the client would else want an HTTP library that nothing here uses.
 
-    The administration client insists on https, and on the address of the messaging endpoint; an emulator offers plain
+    The administration client requires https, and on the address of the messaging endpoint; an emulator offers plain
     HTTP, on a port of its own or not. With `addresses`, requests go to the first of them that answers. The option
     `first_rule`, which the client passes through, is put into the description that is sent (see `first_rule.py`).
     """

@@ -52,7 +52,7 @@ class Lock:
         self._is_lost = True
 
     def touch(self) -> None:
-        """Somebody begins to rely on it anew."""
+        """A user begins to rely on it again."""
         self._touched = self._clock()
 
     def is_due(self) -> bool:
@@ -75,7 +75,7 @@ class Lock:
 class Renewal:
     """Renews the locks it holds while `run` runs, and looks for those that are due every `tick` seconds.
 
-    The SDK has a renewer too: it takes a task for each message, gives up after 300 seconds unless told, and does not
+    The SDK has a renewer too: it takes a task for each message, gives up after 300 seconds by default, and does not
     call back when a link is lost. This one is one task, and a lock is asked for its state where that matters.
     """
 
@@ -99,7 +99,7 @@ class Renewal:
             await self.renew_due()
 
     async def renew_due(self) -> None:
-        """Renew whatever it is time for."""
+        """Renew the locks that it is time for."""
         await asyncio.gather(*(self._renew_one(lock) for lock in self._locks if lock.is_due()))
 
     async def _renew_one(self, lock: Lock) -> None:

@@ -96,7 +96,7 @@ def message_from(
 
 
 def read_bare_message(payload: bytes, at: int) -> BareMessage:
-    """Read the sections that begin at `at`; never raises, whatever the bytes."""
+    """Read the sections that begin at `at`; never raises for any bytes."""
     bare = BareMessage()
     body = _Body(payload)
     while at < len(payload):

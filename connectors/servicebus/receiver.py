@@ -123,7 +123,7 @@ class Receiver:
     async def settle(self, settled: Sequence[tuple[Delivery, Disposition]]) -> None:
         """Settle side by side, as each waits for the broker's word; what is settled or lost already is passed over.
 
-        A receiver of a session that fails in this has lost the session; whether anything more is lost, the next tells.
+        A receiver of a session that fails in this has lost the session; the next receiver shows whether more is lost.
 
         Raises: NotConnectedError: without sessions.
         """

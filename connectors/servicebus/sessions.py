@@ -22,7 +22,7 @@ class SessionWorkers:
     stay where they are.
 
     A session lock that is lost ends with its session only. Anything else that goes wrong ends all, and the next call
-    tells of it.
+    raises the error.
     """
 
     def __init__(

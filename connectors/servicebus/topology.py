@@ -118,7 +118,7 @@ async def _ensure_topic(administration: ServiceBusAdministrationClient, source: 
 async def _create_subscription(
     administration: ServiceBusAdministrationClient, topic: str, name: str, new: NewSubscription
 ) -> None:
-    """Create it, and let through what its rules say only, from the first moment on and whatever happens meanwhile.
+    """Create it, and let through what its rules say only, from the first moment on and also when a step fails.
 
     So it is created with its first rule in the place of `$Default`, which is removed where a broker knows no better.
     A subscription that cannot be completed is removed.

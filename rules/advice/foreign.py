@@ -80,7 +80,7 @@ _COMMON_FIELDS = frozenset(
     " more less ends starts is subnet ipaddress iprange script empty above below every each some include exclude"
     " where mod within bool element".split()
 )
-"""Of those, the ones that are so common as fields inside of fields that only `$` or the value's form tells."""
+"""Of those, the ones that are so common as fields inside of fields that only `$` or the value's form distinguishes them."""
 _ARRAYS_ASK = frozenset({"must", "should", "mustnot", "filter", "or", "and", "nor", "bool"})
 
 

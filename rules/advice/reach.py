@@ -60,7 +60,7 @@ class ReachCheck:
 
 
 def check_map(texts: Node, produced: Produced, problems: Problems) -> None:
-    """Warn of what the `map` of a source reads of its messages in vain, and of an `id` that tells none from another."""
+    """Warn of what the `map` of a source reads of its messages in vain, and of an `id` that is the same for all."""
     for key, node in texts.value.items() if isinstance(texts.value, dict) else ():
         if isinstance(node.value, str):
             _check_text(node, {"this source": produced}, is_certain=True, problems=problems)
@@ -73,7 +73,7 @@ def check_map(texts: Node, produced: Produced, problems: Problems) -> None:
 
 
 def _is_constant(text: str) -> bool:
-    return not any(is_hole for _, _, is_hole in _pieces(text)) and "{{" not in text
+    return not any(is_placeholder for _, _, is_placeholder in _pieces(text)) and "{{" not in text
 
 
 def _check_time(node: Node, problems: Problems) -> None:
@@ -124,8 +124,8 @@ def _texts_below(node: Node | None) -> Iterator[Node]:
 
 def _check_foreign(node: Node, consequence: str, problems: Problems) -> None:
     known: set[str] = set()
-    for offset, piece, is_hole in _pieces(str(node.value)):
-        for at, written, cure in () if is_hole else placeholders(piece):
+    for offset, piece, is_placeholder in _pieces(str(node.value)):
+        for at, written, cure in () if is_placeholder else placeholders(piece):
             if written not in known:
                 known.add(written)
                 hint = f"{cure}; to show it as it is, write {{{{ '{written}' }}}}"
@@ -144,8 +144,8 @@ def _pieces(text: str) -> list[tuple[int, str, bool]]:
 
 
 def _check_text(node: Node, sources: Mapping[str, Produced], *, is_certain: bool, problems: Problems) -> None:
-    for offset, piece, is_hole in _pieces(str(node.value)):
-        if is_hole:
+    for offset, piece, is_placeholder in _pieces(str(node.value)):
+        if is_placeholder:
             _check_expression(piece, node, sources, is_certain=is_certain, problems=problems, offset=offset)
 
 
@@ -295,9 +295,9 @@ def _can_operator(name: str, node: Node, made: Text) -> bool:
         return True
     match name:
         case "prefix":
-            return any(_agree(_head(made), text, bool(made.holes)) for text in texts)
+            return any(_agree(_head(made), text, bool(made.placeholders)) for text in texts)
         case "suffix":
-            return any(_agree(_tail(made)[::-1], text[::-1], bool(made.holes)) for text in texts)
+            return any(_agree(_tail(made)[::-1], text[::-1], bool(made.placeholders)) for text in texts)
         case "glob" if made.constant is not None:
             return any(fnmatchcase(made.constant, text) for text in texts)
         case "glob":

@@ -180,6 +180,6 @@ def test_any_text_has_a_value_or_is_refused_in_our_own_words(text: str) -> None:
 
 @given(text=st.text(alphabet="{}-+ a.|x\"'%#\n"))
 def test_a_text_is_split_alike_by_the_short_way_and_by_jinja(text: str) -> None:
-    """The short way takes plain holes only, and never says otherwise than the lexer whose grammar it is."""
-    if expressions._PLAIN_HOLES.fullmatch(text):
+    """The short way takes plain placeholders only, and never says otherwise than the lexer whose grammar it is."""
+    if expressions._PLAIN_TEXT.fullmatch(text):
         assert list(expressions.split(text)) == list(expressions._split_by_jinja(text))

@@ -1,6 +1,5 @@
 """`pushbridge check`: every mistake of a configuration."""
 
-import gc
 from typing import Annotated
 
 import typer
@@ -20,7 +19,6 @@ def check(
     ] = False,
 ) -> None:
     """Report every mistake in a configuration, each with its place, and what was likely meant."""
-    gc.disable()  # all that is made stays until the end, which is near
     from bridge.config.load import check as read
     from rules.problems import Severity
 

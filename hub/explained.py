@@ -1,4 +1,4 @@
-"""Closed sets of names, each with a sentence for whoever reads the name in a log line, a metric or an answer."""
+"""Closed sets of names; each name has a sentence that says what it means in a log line, a metric or an answer."""
 
 import enum
 from typing import Self

@@ -40,8 +40,9 @@ class DeadLetterSummary(Model):
 
 
 class DeadLetter(DeadLetterSummary):
-    """One with its body: as text where it is UTF-8, else in base64. `withheld` says why there is none. What sounds like a
-    credential among the headers is removed."""
+    """A dead letter with its body: text where the body is UTF-8, else base64. `withheld` says why the body is left out.
+
+    Headers whose names sound like credentials are removed."""
 
     content_type: str | None
     headers: dict[str, str]

@@ -93,7 +93,7 @@ def local_hub(call: Call) -> str:
     if name is None:
         raise NotFoundError(f"there is no hub {call.path['hub'][:100]!r}; there are {known(list(settings.hubs))}")
     if settings.hubs[name].remote is not None:
-        raise InvalidRequestError(f"the hub {name} is elsewhere: its devices are known there")
+        raise InvalidRequestError(f"the hub {name} is remote: ask that hub for its devices")
     return name
 
 

@@ -1,0 +1,66 @@
+"""The thin connection: one SQL, two drivers. Statements are portable; what differs is the driver's.
+
+A statement is written once, with `:names`. A driver turns names into its placeholders, blobs and rows into Python's types, and
+errors into `StoreError`. The driver, not the statement, owns three bulk forms: insert many, read by many keys, update many.
+Each call is one round trip to the database, and a test counts them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+STATEMENTS: dict[str, "Statement"] = {}
+"""Every statement of a store by its name; the dialect test parses each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement by a name of its own. `text` is portable SQL with `:names`.
+
+    For `insert_many` and `update_many` the names are those of the rows' columns, in the order of `columns`, each with
+    its SQL type (`bigint`, `double precision`, `text`, `bytea`): a driver that sends arrays has to say of what.
+    For `read_by_keys` the text says `IN (:keys)` once, and `columns` is the one column of the keys.
+    """
+
+    name: str
+    text: str
+    columns: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        if STATEMENTS.setdefault(self.name, self).text != self.text:
+            raise ValueError(f"two statements are named {self.name}")
+
+
+class Connection(Protocol):
+    """A transaction that has begun; whoever made it ends it. Values are int, float, str, bytes and None."""
+
+    def read(self, statement: Statement, /, **values: Any) -> list[Row]:
+        """The rows of a SELECT."""
+
+    def write(self, statement: Statement, /, **values: Any) -> list[Row]:
+        """Run an INSERT, UPDATE or DELETE; the rows of its RETURNING, else none."""
+
+    def insert_many(self, statement: Statement, rows: Sequence[Row], /) -> list[Row]:
+        """Run an INSERT for each of `rows`, in order; the rows of its RETURNING, in any order."""
+
+    def read_by_keys(self, statement: Statement, keys: Sequence[Any], /, **values: Any) -> list[Row]:
+        """The rows of a SELECT whose `:keys` are these, in any order; no keys, no round trip."""
+
+    def update_many(self, statement: Statement, rows: Sequence[Row], /) -> list[Row]:
+        """Run an UPDATE or DELETE for each of `rows`, each for rows of its own; the rows of its RETURNING, in any order."""
+
+
+class Database(Protocol):
+    """Runs jobs in transactions, in threads of its own."""
+
+    async def write(self, job: Callable[[Connection], T], /) -> T:
+        """The job's answer, once it is durable. A job may run twice: its effects are in the database alone.
+
+        Raises: StoreError: the database could not do it; else what the job raises.
+        """
+
+    async def read(self, job: Callable[[Connection], T], /) -> T:
+        """The job's answer, of one state of the database. Raises: as `write`."""

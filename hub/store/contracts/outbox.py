@@ -1,0 +1,192 @@
+"""Notifications on their way: accepted, taken, recorded. The way of a page through a store.
+
+Work waits in queues, and each queue has one owner. To take work is to read it: the owner knows what it has in hand, and
+nothing is written until there is a result. A crash leaves the rows as they were, so the next owner takes them again.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pyroaring import BitMap
+
+from hub.acceptance import DeadLetter, Ingest
+from hub.notification import Notification, Platform
+from hub.outcome import OutcomeName, State, Unreached
+from hub.target import StoredTemplate, Target
+from hub.work import Lane
+
+PAGE_SIZE = 1000
+"""Registrations in one page, at most."""
+
+Service = tuple[str, Platform]
+"""A push service of a hub: what one bulkhead is for."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Work:
+    """Something taken: a notification that is its own page (`number` 0), or a page of a notification (`number` from 1).
+
+    `service` is None until the audience is known. `ordinals` are the registrations of the page, whole; None for a
+    notification whose audience has not been looked for. The results of the first `done` of them, by ordinal, are recorded.
+    `attempt` counts the tries that were made before. `due_at` is the store's time from which on the work could be taken.
+    """
+
+    queue: int
+    notification: Notification
+    accepted_at: float
+    number: int = 0
+    lane: Lane = Lane.SINGLE
+    service: Service | None = None
+    ordinals: BitMap | None = None
+    done: int = 0
+    attempt: int = 0
+    due_at: float = 0.0
+    was_deferred: bool = False
+    """Whether the work was postponed before, so that an observer has been notified of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptanceResult:
+    """`duplicates` are indices of events that were accepted before; `work` is what the caller has in hand from now on.
+
+    `repeated` are ids of notifications that the store had before: they cause nothing.
+    """
+
+    duplicates: frozenset[int]
+    work: Sequence[Work]
+    repeated: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audience:
+    """Who a notification reaches. Small: `targets` at hand. Large: `pages`, (platform, ordinals) each, not yet read.
+
+    `skipped` are native registrations left out because another of the audience names the same push channel.
+    `unreached` says why there is neither a target nor a page.
+    """
+
+    targets: Sequence[Target] = ()
+    pages: Sequence[tuple[Platform, BitMap]] = ()
+    skipped: Mapping[Platform, BitMap] = field(default_factory=dict)
+    unreached: Unreached | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """A push that ended, and not well; `gone` marks its push channel dead unless it was registered after `gone_since`."""
+
+    ordinal: int
+    outcome: OutcomeName
+    reason: str
+    gone: bool = False
+    gone_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPage:
+    """Registrations of a page to be tried again, `delay` seconds from now."""
+
+    platform: Platform
+    ordinals: BitMap
+    delay: float
+    attempt: int
+
+
+@dataclass(slots=True, kw_only=True)
+class PageResult:
+    """What became of a piece of a page: of its registrations from number `done_before` to before number `done`.
+
+    `counts` are the final outcomes of this piece by platform; what is tried again is in no count. With `is_last` the page
+    ends, whatever `done` says, and only then are there `retries`. `ordinals` freeze the audience of a notification that
+    is its own page; they come with its first piece.
+
+    `state` is for a notification that was handed on whole and has no counts of its own. With `dead_letter` it could not be
+    handed on. `unreached` says why its audience was empty.
+    """
+
+    work: Work
+    counts: Mapping[Platform, Mapping[OutcomeName, int]]
+    done_before: int = 0
+    done: int = 0
+    is_last: bool = True
+    ordinals: BitMap | None = None
+    failures: Sequence[Failed] = ()
+    retries: Sequence[RetryPage] = ()
+    started_at: float | None = None
+    state: State | None = None
+    dead_letter: DeadLetter | None = None
+    unreached: Unreached | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """`ended` counts the notifications that have their end now, by hub and state; `late` the results that were refused,
+    because another owner has the queue or the piece was recorded before; `gone` the registrations marked dead.
+
+    `dead_letters` are those of the results that were recorded. `unreached` are those of the ended that reached no phone, with
+    the cause.
+    """
+
+    ended: Mapping[tuple[str, State], int] = field(default_factory=dict)
+    late: int = 0
+    gone: int = 0
+    unreached: Sequence[tuple[Notification, Unreached]] = ()
+    dead_letters: Sequence[DeadLetter] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueState:
+    """How much work waits in a lane: `ready` is due, `in_hand` was taken by this process, `delayed` is due later or
+    scheduled; `oldest_ready` is since when the oldest due work has been due (0: there is none)."""
+
+    ready: int = 0
+    in_hand: int = 0
+    delayed: int = 0
+    oldest_ready: float = 0.0
+
+
+class Outbox(Protocol):
+    """Work of all hubs. Every method but `now` may raise StoreError."""
+
+    def now(self) -> float:
+        """The store's time; no step of a host's clock moves it by more than a second without the waiting work."""
+
+    async def accept(self, batch: Sequence[Ingest], *, start: int) -> AcceptanceResult:
+        """Take a batch in one transaction: marks of events, notifications, dead letters, journal. The first `start`
+        notifications that are due are in the caller's hand, if this process owns a queue."""
+
+    async def take(self, lane: Lane, wanted: Mapping[Service | None, int]) -> Sequence[Work]:
+        """Due work of the queues that this process owns: of each service up to as many as wanted, in order of due, without
+        what is in hand. A service that is not named is not asked. A read."""
+
+    async def take_orphans(self, served: Collection[Service], limit: int, *, waited: float) -> Sequence[Work]:
+        """Due work of services that are not `served`, if it could have been sent `waited` seconds ago or has expired."""
+
+    async def give_back(self, work: Sequence[Work]) -> None:
+        """Take this out of hand, as it is: it may be taken again at once."""
+
+    async def postpone(self, work: Sequence[Work], *, delay: float, service: Service | None = None) -> None:
+        """Give back untried, due `delay` seconds from now; with `service` the audience was found to be of that one."""
+
+    async def expand(self, work: Work, audience: Audience) -> None:
+        """Turn a notification into pages, dealt to all queues and due at once; the notification leaves the hand."""
+
+    async def record(self, results: Sequence[PageResult]) -> Recorded:
+        """One transaction for all: outcomes, retries, dead push channels. What is last of its page leaves the hand."""
+
+    async def sum_up(self) -> Recorded:
+        """Sum the pages of notifications in this process's queues, and end those whose last page has ended."""
+
+    async def audiences(self, notifications: Sequence[Notification]) -> Sequence[Audience]:
+        """Who each reaches now, in order."""
+
+    async def targets(self, hub: str, ordinals: BitMap) -> Sequence[Target]:
+        """The live registrations among `ordinals`, by ordinal."""
+
+    async def templates(self, ids: Sequence[int]) -> Mapping[int, StoredTemplate]: ...
+
+    async def backlog(self) -> Mapping[Service | None, int]:
+        """Notifications and pages that are not done, by service; what is for a hub elsewhere counts under None."""
+
+    async def queue_states(self) -> Mapping[Lane, QueueState]: ...

@@ -1,0 +1,77 @@
+"""Who is registered: installations (documents) and the registrations derived from them."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from hub.installation import Installation, Registration
+from hub.notification import Audience as AudienceExpression
+from hub.notification import Platform
+from hub.store.contracts.listing import ListPage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceRegistration:
+    """How one registration of a device stands; `dead_at` None while its push channel lives."""
+
+    template: str | None
+    tags: tuple[str, ...]
+    registered_at: float
+    dead_at: float | None = None
+    dead_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """An installation as it is kept, and what derives from it."""
+
+    installation: Installation
+    updated_at: float
+    registrations: Sequence[DeviceRegistration] = ()
+
+
+class Registry(Protocol):
+    """Every method may raise StoreError."""
+
+    async def put_installations(self, hub: str, installations: Sequence[Installation]) -> None:
+        """Create or replace documents and what derives from them, in one transaction. Raises: InvalidRequestError."""
+
+    async def import_installations(self, hub: str, installations: Sequence[Installation]) -> None:
+        """As `put_installations`, for the many of a bulk load."""
+
+    async def get_installation(self, hub: str, installation_id: str) -> Installation:
+        """Raises: NotFoundError."""
+
+    async def delete_installation(self, hub: str, installation_id: str) -> bool:
+        """Whether there was one."""
+
+    async def put_registration(
+        self, hub: str, registration: Registration, *, if_match: int | None = None
+    ) -> Registration:
+        """Create or replace; the answer carries id and ETag. Raises: PreconditionError, NotFoundError (with if_match)."""
+
+    async def get_registration(self, hub: str, registration_id: str) -> Registration:
+        """Raises: NotFoundError."""
+
+    async def delete_registration(self, hub: str, registration_id: str, *, if_match: int | None = None) -> None:
+        """Raises: NotFoundError, PreconditionError."""
+
+    async def devices(
+        self, hub: str, *, audience: AudienceExpression | None = None, after: str = "", limit: int
+    ) -> ListPage[Device]:
+        """All installations, by id; with `audience` those that it means and that live, the first registered first."""
+
+    async def device(self, hub: str, installation_id: str) -> Device:
+        """Raises: NotFoundError."""
+
+    async def registrations_by_platform(self) -> Mapping[tuple[str, Platform], int]:
+        """Live registrations by hub and platform."""
+
+    async def erase_user(self, hub: str, user_id: str) -> int:
+        """Delete installations and registrations of a user (`$UserId:{id}`), dead ones too; how many registrations."""
+
+    async def fold(self) -> bool:
+        """Move a slice of appended tag changes into the index; whether more is left."""
+
+    async def forget_dead(self, hubs: Collection[str] | None = None, *, kept: float) -> bool:
+        """Drop a slice of registrations that have expired, or died `kept` seconds ago; whether more is left."""

@@ -1,0 +1,70 @@
+"""What is known of notifications, for operators and for the wire API, and who changed what."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from hub.acceptance import NO_CONFIGURATION, AuditEntry, ConfigurationVersion
+from hub.outcome import NotificationDetails, State
+from hub.store.contracts.listing import ListPage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptNotification:
+    """A notification without its content, of which `size` says the bytes. `audience` None is everyone; `format` is
+    `template` or a platform; `failures` are (outcome, reason, count), most first, known where one is asked for."""
+
+    id: str
+    hub: str
+    source: str
+    event_id: str
+    rule: str
+    audience: str | None
+    format: str
+    priority: str
+    size: int
+    state: State
+    accepted_at: float
+    schedule_at: float | None
+    expires_at: float | None
+    started_at: float | None
+    ended_at: float | None
+    counts: Mapping[str, Mapping[str, int]]
+    failures: Sequence[tuple[str, str, int]] = ()
+    configuration: ConfigurationVersion = NO_CONFIGURATION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptAudit:
+    """A change in its place."""
+
+    id: int
+    at: float
+    entry: AuditEntry
+
+
+class Telemetry(Protocol):
+    """Every method may raise StoreError."""
+
+    async def details(self, hub: str, notification_id: str) -> NotificationDetails:
+        """What is known of a notification, by its 32 hex digits. Raises: NotFoundError."""
+
+    async def notifications(
+        self,
+        *,
+        hub: str | None = None,
+        state: State | None = None,
+        event_id: str | None = None,
+        after: str = "",
+        limit: int,
+    ) -> ListPage[KeptNotification]:
+        """Newest first."""
+
+    async def notification(self, notification_id: str) -> KeptNotification:
+        """By its 32 hex digits, whatever its hub, with its failures. Raises: NotFoundError."""
+
+    async def audit(self, *, after: str = "", limit: int) -> ListPage[KeptAudit]:
+        """What operators changed, newest first."""
+
+    async def forget_ended(self, *, kept: float) -> bool:
+        """Drop a slice of notifications that ended `kept` seconds ago, with pages and failures; whether more is left."""

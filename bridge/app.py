@@ -61,7 +61,7 @@ from hub.errors import StoreError
 from hub.facts import Crashed, LeasesExpired
 from hub.store.health import HealthTiming
 from hub.store.seen import SeenWindow
-from hub.store.sqlite import SqliteStore
+from hub.store.first_sqlite import SqliteStore
 from rules.engine import RuleSet
 
 _ADMIN_SHARE = 1 / 3

@@ -28,8 +28,8 @@ class Work:
     """Something taken: a notification that is its own page (`number` 0), or a page of a notification (`number` from 1).
 
     `service` is None until the audience is known. `ordinals` are the registrations of the page, whole; None for a
-    notification whose audience has not been looked for. The results of the first `done` of them, by ordinal, are recorded.
-    `attempt` counts the tries that were made before. `due_at` is the store's time from which on the work could be taken.
+    notification whose audience has not been looked for. The results of the first `done` of them, by ordinal, are recorded, but
+    for those of `again`: these have to be tried again. `attempt` counts the tries that were made before. `due_at` is the store's time from which on the work could be taken.
     """
 
     queue: int
@@ -40,6 +40,7 @@ class Work:
     service: Service | None = None
     ordinals: BitMap | None = None
     done: int = 0
+    again: BitMap | None = None
     attempt: int = 0
     due_at: float = 0.0
     was_deferred: bool = False
@@ -97,9 +98,10 @@ class RetryPage:
 class PageResult:
     """What became of a piece of a page: of its registrations from number `done_before` to before number `done`.
 
-    `counts` are the final outcomes of this piece by platform; what is tried again is in no count. With `is_last` the page
-    ends, whatever `done` says, and only then are there `retries`. `ordinals` freeze the audience of a notification that
-    is its own page; they come with its first piece.
+    `counts` are the final outcomes of this piece by platform; what is tried again is in no count. A piece that is not the
+    last names all registrations before `done` that have to be tried again, in `again`, which the page's row keeps: a crash
+    loses none of them. With `is_last` the page ends, whatever `done` says, and only then are there `retries`, each a page of
+    its own. `ordinals` freeze the audience of a notification that is its own page; they come with its first piece.
 
     `state` is for a notification that was handed on whole and has no counts of its own. With `dead_letter` it could not be
     handed on. `unreached` says why its audience was empty.
@@ -110,6 +112,7 @@ class PageResult:
     done_before: int = 0
     done: int = 0
     is_last: bool = True
+    again: BitMap | None = None
     ordinals: BitMap | None = None
     failures: Sequence[Failed] = ()
     retries: Sequence[RetryPage] = ()

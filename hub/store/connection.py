@@ -1,7 +1,8 @@
 """The thin connection: one SQL, two drivers. Statements are portable; what differs is the driver's.
 
-A statement is written once, with `:names`. A driver turns names into its placeholders, blobs and rows into Python's types, and
-errors into `StoreError`. The driver, not the statement, owns three bulk forms: insert many, read by many keys, update many.
+A statement is written once, with `:names`. A driver turns names into its placeholders, blobs and rows into Python's types,
+and errors into `StoreError`. The driver, not the statement, owns three bulk forms: insert many, read by many keys, update
+many.
 Each call is one round trip to the database, and a test counts them.
 """
 
@@ -64,3 +65,6 @@ class Database(Protocol):
 
     async def read(self, job: Callable[[Connection], T], /) -> T:
         """The job's answer, of one state of the database. Raises: as `write`."""
+
+    async def probe(self) -> None:
+        """Write to the disk what changes nothing: whether the database works. Raises: StoreError."""

@@ -27,6 +27,7 @@ async def database(tmp_path: Path, transactions: list[float]) -> AsyncIterator[S
         tmp_path / "numbers.db",
         versions=NUMBERS,
         tuning=QUICK,
+        allow_memory=True,
         observe=lambda operation, seconds: transactions.append(seconds),
     )
     await database.open()
@@ -95,7 +96,7 @@ async def test_a_read_sees_one_state_and_cannot_write(database: SqliteDatabase) 
 
 
 async def test_closing_interrupts_what_reads_and_what_writes_for_too_long(tmp_path: Path) -> None:
-    database = SqliteDatabase(tmp_path / "numbers.db", versions=NUMBERS, tuning=QUICK)
+    database = SqliteDatabase(tmp_path / "numbers.db", versions=NUMBERS, tuning=QUICK, allow_memory=True)
     await database.open()
     waiting = [
         asyncio.ensure_future(each)
@@ -109,7 +110,7 @@ async def test_closing_interrupts_what_reads_and_what_writes_for_too_long(tmp_pa
 
 
 async def test_closing_finishes_what_waits_and_refuses_what_comes_after(tmp_path: Path) -> None:
-    database = SqliteDatabase(tmp_path / "numbers.db", versions=NUMBERS)
+    database = SqliteDatabase(tmp_path / "numbers.db", versions=NUMBERS, allow_memory=True)
     await database.open()
     waiting = [asyncio.ensure_future(database.write(insert(value))) for value in range(5)]
     await asyncio.sleep(0)
@@ -120,10 +121,19 @@ async def test_closing_finishes_what_waits_and_refuses_what_comes_after(tmp_path
     for call in (database.write(insert(99)), database.read(endless)):
         with pytest.raises(StoreError, match="the store is closed"):
             await call
-    again = SqliteDatabase(tmp_path / "numbers.db", versions=NUMBERS)
+    again = SqliteDatabase(tmp_path / "numbers.db", versions=NUMBERS, allow_memory=True)
     await again.open()
     assert await numbers(again) == list(range(5))
     await again.close()
+
+
+async def test_a_probe_reaches_the_disk_and_changes_nothing(
+    database: SqliteDatabase, transactions: list[float]
+) -> None:
+    await database.write(insert(1))
+    await database.probe()
+    assert len(transactions) == 2
+    assert await numbers(database) == [1]
 
 
 async def test_what_survives_a_power_cut_is_configured(database: SqliteDatabase) -> None:
@@ -137,7 +147,7 @@ async def test_what_survives_a_power_cut_is_configured(database: SqliteDatabase)
 async def test_too_old_an_sqlite_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apsw, "sqlite_lib_version", lambda: "3.51.2")
     with pytest.raises(StoreError, match=r"SQLite 3\.51\.2 is too old: 3\.51\.3 or newer is needed"):
-        await SqliteDatabase(tmp_path / "numbers.db", versions=NUMBERS).open()
+        await SqliteDatabase(tmp_path / "numbers.db", versions=NUMBERS, allow_memory=True).open()
     assert not list(tmp_path.iterdir())
 
 

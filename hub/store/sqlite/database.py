@@ -114,8 +114,8 @@ class SqliteDatabase:
         await self._let_go()
         await asyncio.to_thread(self._reading.shutdown)
 
-    async def write(self, job: Callable[[Connection], T], /) -> T:
-        answer: T = await self._writer.run(job)
+    async def write(self, job: Callable[[Connection], T], /, *, then: Callable[[], None] | None = None) -> T:
+        answer: T = await self._writer.run(job, then)
         return answer
 
     async def read(self, job: Callable[[Connection], T], /) -> T:

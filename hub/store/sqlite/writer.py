@@ -26,6 +26,7 @@ _GROUP = 64
 
 class _Waiting(NamedTuple):
     job: WriteJob
+    then: Callable[[], None] | None
     loop: asyncio.AbstractEventLoop
     future: "asyncio.Future[Any]"
 
@@ -62,8 +63,8 @@ class GroupWriter:
         )
         self._thread.start()
 
-    async def run(self, job: WriteJob) -> Any:
-        """The job's answer, once it is durable.
+    async def run(self, job: WriteJob, then: Callable[[], None] | None = None) -> Any:
+        """The job's answer, once it is durable; `then` is called before any other job is begun.
 
         Raises: StoreError: the database could not do it, or the writer has been stopped; else what the job raises, a
         defect included, which trying again would not mend.
@@ -72,7 +73,7 @@ class GroupWriter:
             raise StoreError("the store is closed")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
-        self._waiting.put(_Waiting(job, loop, future))
+        self._waiting.put(_Waiting(job, then, loop, future))
         return await future
 
     async def stop(self, *, grace: float) -> None:
@@ -101,8 +102,8 @@ class GroupWriter:
             connection.close()
 
     def _take_more(self, group: list[_Waiting]) -> bool:
-        """Add what else waits; whether the end was among it."""
-        while len(group) < _GROUP:
+        """Add what else waits, no more behind one that has a `then`; whether the end was among it."""
+        while len(group) < _GROUP and group[-1].then is None:
             try:
                 more = self._waiting.get_nowait()
             except queue.Empty:
@@ -121,6 +122,8 @@ class GroupWriter:
             return
         try:
             answers = self._transact(connection, [waiting.job for waiting in group])
+            if group[-1].then is not None:
+                group[-1].then()
         except Exception as error:
             if len(group) > 1:
                 for waiting in group:

@@ -38,14 +38,15 @@ async def database(tmp_path: Path, transactions: list[float]) -> AsyncIterator[S
 async def test_jobs_that_wait_are_one_transaction_in_the_order_they_came(
     database: SqliteDatabase, transactions: list[float]
 ) -> None:
-    assert await together(database, *(insert(value) for value in range(20))) == list(range(20))
+    assert await together(database, *(database.write(insert(value)) for value in range(20))) == list(range(20))
     assert await numbers(database) == list(range(20))
     assert len(transactions) == 2, "the one that kept the writer busy, and the other twenty"
 
 
 async def test_a_job_that_fails_costs_only_itself(database: SqliteDatabase) -> None:
     error = NotFoundError("no such thing")
-    answers = await together(database, insert(1), failing(error), insert(2), insert(1), insert(3))
+    jobs = (insert(1), failing(error), insert(2), insert(1), insert(3))
+    answers = await together(database, *(database.write(job) for job in jobs))
     assert answers[0::2] == [1, 2, 3]
     assert answers[1] is error
     assert isinstance(answers[3], StoreError)
@@ -67,6 +68,28 @@ async def test_a_caller_that_went_away_does_not_hold_up_the_others(database: Sql
     task.cancel()
     assert await database.write(insert(2)) == 2
     assert await numbers(database) == [1, 2]
+
+
+async def test_what_changes_in_memory_with_a_commit_changes_before_any_later_job(database: SqliteDatabase) -> None:
+    changed: list[int] = []
+
+    def changes_before(value: int) -> Callable[[Connection], int]:
+        def job(connection: Connection) -> int:
+            connection.write(INSERT, value=value)
+            return len(changed)
+
+        return job
+
+    answers = await together(
+        database,
+        database.write(changes_before(1)),
+        database.write(changes_before(2), then=lambda: changed.append(2)),
+        database.write(changes_before(3)),
+        database.write(insert(3), then=lambda: changed.append(3)),
+    )
+    assert answers[:3] == [0, 0, 1]
+    assert isinstance(answers[3], StoreError)
+    assert changed == [2]
 
 
 async def test_a_database_that_another_program_holds_is_waited_for_once_by_all(

@@ -254,9 +254,7 @@ class Bulkhead(Generic[B]):
         now = self._clock()
         following = 0
         if self._ramp is not None:
-            self._ramp += verdict.delivered
-            if self._ramp >= self._most:
-                self._ramp = None
+            self._widen(self._ramp + verdict.delivered + sum(map(_shows_work, verdict.exceptions.values())))
         for position, result in verdict.exceptions.items():
             self._learn_delivered(batch, range(following, position), now)
             self._learn_one(batch, position, result, now)
@@ -295,6 +293,9 @@ class Bulkhead(Generic[B]):
             if now >= self.closed_until:  # else it is why the breaker is open
                 self.trouble = ""
 
+    def _widen(self, ramp: int) -> None:
+        self._ramp = ramp if ramp < self._most else None
+
     def _without_secret(self, batch: B, position: int, words: str) -> str:
         secret = self._secret_of(batch, position)
         return words.replace(secret, "[push channel]") if secret and secret in words else words
@@ -313,3 +314,8 @@ class Bulkhead(Generic[B]):
         self.closed_until = max(self.closed_until, min(until, now + _LONGEST_WAIT))
         self._failures = max(self._failures, _TRIPS_AFTER)  # afterwards a few go first
         self._ramp = _RAMP
+
+
+def _shows_work(result: SendResult) -> bool:
+    """Whether a verdict is on a single channel: a dead one too shows a service that works."""
+    return not (result.lane_wide or result.reaction in (Reaction.RETRY, Reaction.THROTTLED))

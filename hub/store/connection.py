@@ -1,8 +1,8 @@
 """The thin connection: one SQL, two drivers. Statements are portable; what differs is the driver's.
 
 A statement is written once, with `:names`. A driver turns names into its placeholders, blobs and rows into Python's
-types, and errors into `StoreError`. The driver, not the statement, owns the bulk forms: insert many, update many, read by many keys,
-read many, and writes that go together. Each call is one round trip to the database, and a test counts them.
+types, and errors into `StoreError`. The driver, not the statement, owns the bulk forms: insert many, update many, read by
+many keys, read many, and writes that go together. Each call is one round trip to the database, and a test counts them.
 """
 
 from collections.abc import Callable, Sequence

@@ -66,11 +66,17 @@ class Connection(Protocol):
 class Database(Protocol):
     """Runs jobs in transactions, in threads of its own."""
 
-    async def write(self, job: Callable[[Connection], T], /) -> T:
+    async def write(self, job: Callable[[Connection], T], /, *, then: Callable[[], None] | None = None) -> T:
         """The job's answer, once it is durable. A job may run twice: its effects are in the database alone.
+
+        `then` is for what has to change in memory with the commit: it is called in the thread that wrote, before any job
+        that comes later.
 
         Raises: StoreError: the database could not do it; else what the job raises.
         """
 
     async def read(self, job: Callable[[Connection], T], /) -> T:
         """The job's answer, of one state of the database. Raises: as `write`."""
+
+    async def probe(self) -> None:
+        """Write to the disk what changes nothing: whether the database works. Raises: StoreError."""

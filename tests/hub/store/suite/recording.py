@@ -201,7 +201,8 @@ class Recording(Suite):
     ) -> None:
         (work,) = await begin(store, notification())
         everyone = BitMap(range(300))
-        first = piece(work, 0, 100, again=[5], ordinals=everyone, started_at=clock())
+        assert not (await store.record([piece(work, 0, 50, ordinals=everyone, started_at=clock())])).ended
+        first = piece(work, 50, 100, again=[5])
         assert not (await store.record([first])).ended
         assert (await store.details(HUB, work.notification.id)).state is State.PROCESSING
         await stores.crash()

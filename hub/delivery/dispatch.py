@@ -118,6 +118,7 @@ class Dispatcher:
         self._recordable = asyncio.Event()
         self._draining = False
         self._saturated_until = 0.0  # by the monotonic clock
+        self._refused_look_at = 0.0  # by the monotonic clock: when to look for pages of services without credential
         self._store_backlog: set[object] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -241,10 +242,21 @@ class Dispatcher:
         wanted = {
             key: pages for key, bulkhead in self._bulkheads.items() if (pages := bulkhead.pages_wanted(held[key]))
         }
-        wanted |= {key: PAGES - held[key] for key in self._without_credential if held[key] < PAGES}
+        # A hub has few of the services that there are. The others have pages only once an audience had phones of them.
+        with_refused = time.monotonic() >= self._refused_look_at
+        if with_refused:
+            wanted |= {key: PAGES - held[key] for key in self._without_credential if held[key] < PAGES}
         if self._draining or self._store_backlog or not wanted:
             return False
-        work = await self._store.lease_pages(wanted, until=self._clock() + self._timing.lease)
+        if with_refused:  # an expansion during the look sets it back
+            self._refused_look_at = time.monotonic() + self._timing.lease
+        try:
+            work = await self._store.lease_pages(wanted, until=self._clock() + self._timing.lease)
+        except StoreError:
+            self._refused_look_at = 0.0
+            raise
+        if with_refused and not self._without_credential.isdisjoint([*held, *map(_key, work)]):
+            self._refused_look_at = 0.0  # there may be more
         self._take_leased(work, Lane.BROADCAST)
         for page in work:  # each on its own, so that one is read while another is answered
             self._start([page])
@@ -274,16 +286,22 @@ class Dispatcher:
     def _start(self, work: Sequence[Work]) -> None:
         """Whole notifications to remote hubs, pushes to the phones registered here; each on its own."""
         assert self._group is not None
-        local = {hub for hub, _ in (*self._bulkheads, *self._without_credential)}
         here: list[Work] = []
         remote: dict[str, list[Work]] = {}
         for piece in work:
-            is_remote = piece.page is None and piece.notification.hub not in local
+            is_remote = piece.page is None and not self._is_local(piece.notification.hub)
             (remote.setdefault(piece.notification.hub, []) if is_remote else here).append(piece)
         for pieces in remote.values():
             self._group.create_task(self._guarded(self._forward, pieces))
         if here:
             self._group.create_task(self._guarded(self._push, here))
+
+    def _is_local(self, hub: str) -> bool:
+        """Whether phones of the hub are registered here: a remote hub has no push services, nor has a removed one."""
+        return any(
+            (hub, platform) in self._bulkheads or (hub, platform) in self._without_credential
+            for platform in Platform.declared()
+        )
 
     async def _guarded(self, deliver: Callable[[Sequence[Work]], Awaitable[None]], work: Sequence[Work]) -> None:
         """A defect costs its batch some time, never the process: the leases run out and the work is tried again."""
@@ -350,7 +368,10 @@ class Dispatcher:
             counts[platform] += len(ordinals)
         self._observer.observe(AudienceFound(notification=piece.notification, counts=counts))
         for platform in counts:
-            bulkhead = self._bulkheads.get((piece.notification.hub, platform))
+            key = (piece.notification.hub, platform)
+            if key in self._without_credential:
+                self._refused_look_at = 0.0
+            bulkhead = self._bulkheads.get(key)
             if bulkhead is not None and bulkhead.is_paused:  # until then its pages are not even leased
                 due_at, reason = bulkhead.closed_until, bulkhead.trouble
                 self._observer.observe(

@@ -122,12 +122,12 @@ class Pipeline:
             in_flight.stage = Stage.RULE
             in_flight.decision = self._rules.route(in_flight.event, now=now)
         except EventError as error:
-            self._reject(in_flight, error.reason, error.detail)
-            is_refused = route.sender_waits and message.is_alone
-            if is_refused or (error.reason is Reason.DECODE and not route.keep_undecodable):
-                in_flight.dead_letters = ()
+            if _is_kept(error.reason, message, route):
+                self._dead_letter_whole(in_flight, error.reason, error.detail)
+            else:
+                _end(in_flight, EventOutcome.REJECTED, error.reason, error.detail)
         except Exception as error:
-            self._reject(
+            self._dead_letter_whole(
                 in_flight, Reason.CRASH, f"{type(error).__name__} while handling the message: a defect of ours"
             )
             in_flight.crash = error
@@ -153,7 +153,7 @@ class Pipeline:
                 stage=Stage.RULE,
                 configuration=self._configuration,
             )
-            self._reject(
+            self._dead_letter_whole(
                 in_flight,
                 Reason.TOO_LARGE,
                 f"reading and matching the body of {len(message.body)} bytes takes longer than {self._offload.limit:g} s",
@@ -165,20 +165,19 @@ class Pipeline:
         decision = in_flight.decision
         if decision.failures:
             in_flight.dead_letters = [
-                self._dead_letter(in_flight, Reason(failure.reason.value), failure.detail, rule=failure.rule)
+                self._dead_letter(in_flight, failure.reason, failure.detail, rule=failure.rule)
                 for failure in decision.failures
             ]
             if not decision.intents:
                 first = decision.failures[0]
-                in_flight.outcome, in_flight.reason = EventOutcome.DEAD_LETTER, Reason(first.reason.value)
-                in_flight.detail = f"rule {first.rule}: {first.detail}"
+                _end(in_flight, EventOutcome.DEAD_LETTER, first.reason, f"rule {first.rule}: {first.detail}")
         elif not decision.matched:
             in_flight.outcome = EventOutcome.NO_MATCH
             if route.on_no_match is _REJECT:
-                self._reject(in_flight, Reason.NO_MATCH, "no rule matches this event")
+                self._dead_letter_whole(in_flight, Reason.NO_MATCH, "no rule matches this event")
 
-    def _reject(self, in_flight: InFlightEvent, reason: Reason, detail: str) -> None:
-        in_flight.outcome, in_flight.reason, in_flight.detail = EventOutcome.DEAD_LETTER, reason, detail
+    def _dead_letter_whole(self, in_flight: InFlightEvent, reason: Reason, detail: str) -> None:
+        _end(in_flight, EventOutcome.DEAD_LETTER, reason, detail)
         in_flight.dead_letters = [self._dead_letter(in_flight, reason, detail)]
 
     def _dead_letter(self, in_flight: InFlightEvent, reason: Reason, detail: str, *, rule: str = "") -> DeadLetter:
@@ -247,6 +246,16 @@ class Pipeline:
             except asyncio.CancelledError:
                 self._observer.observe(kind(events=events))
                 raise
+
+
+def _is_kept(reason: Reason, message: Message, route: Route) -> bool:
+    """Whether a message that is no event becomes a dead letter: not if its sender has it still, or its source drops it."""
+    has_sender = route.sender_waits and message.is_alone
+    return not has_sender and (reason is not Reason.DECODE or route.keep_undecodable)
+
+
+def _end(in_flight: InFlightEvent, outcome: EventOutcome, reason: Reason, detail: str) -> None:
+    in_flight.outcome, in_flight.reason, in_flight.detail = outcome, reason, detail
 
 
 def _is_large(message: Message) -> bool:

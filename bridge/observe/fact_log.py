@@ -102,11 +102,12 @@ class FactLog:
         for event in fact.events:
             if event.outcome is not EventOutcome.SUPPRESSED and event.dead_letters:
                 _log_dead_letters(event.dead_letters)
-            if event.outcome is EventOutcome.DEAD_LETTER and not event.dead_letters:
+            said = {**_received(event), "end": event.outcome.value}
+            if event.outcome is EventOutcome.REJECTED:
                 reason = "" if event.reason is None else event.reason.value
-                _log.warning("event refused", **_received(event), reason=reason, detail=event.detail)
-                continue
-            _log.info("event taken", **_received(event), end=event.outcome.value, rules=event.decision.matched)
+                _log.warning("event refused", **said, reason=reason, detail=event.detail)
+            else:
+                _log.info("event taken", **said, rules=event.decision.matched)
 
     def _messages_given_up(self, fact: MessagesGivenUp) -> None:
         for event in fact.events:

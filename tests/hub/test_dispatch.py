@@ -4,7 +4,7 @@ import asyncio
 import math
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from hub.installation import Registration, Template
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import NotificationDetails, OutcomeName, Reaction, State
 from hub.push import PageVerdict, PushPage, SendResult, host_of
-from hub.store.base import PAGE_SIZE
+from hub.store.base import PAGE_SIZE, Work
 from hub.store.health import StoreHealth
 from hub.target import Target
 from hub.work import Lane
@@ -899,6 +899,29 @@ async def test_a_phone_whose_platform_has_no_credential_is_counted_as_refused(
     assert not delivery.observer.retries
     await delivery.dispatcher.end_orphans()
     assert await delivery.store.pending() == 0
+
+
+async def test_services_without_credential_are_looked_at_only_when_they_may_have_pages(
+    store: FlakyStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[bool] = []
+    lease_pages = store.lease_pages
+
+    async def noting(wanted: Mapping[tuple[str, Platform], int], *, until: float) -> Sequence[Work]:
+        looks.append((HUB, FCM) in wanted)
+        return await lease_pages(wanted, until=until)
+
+    monkeypatch.setattr(store, "lease_pages", noting)
+    delivery = Delivery(store, clock)
+    del delivery.bulkheads[HUB, FCM]
+    delivery.without_credential.add((HUB, FCM))
+    await register(delivery, PAGE_SIZE + 1)
+    async for _ in run(delivery):
+        await store.called("lease_pages", 5)
+        assert looks[0]
+        assert not any(looks[1:])
+        await delivery.deliver(notification(content=GOOGLE))
+        assert delivery.observer.outcomes == {(FCM, OutcomeName.INVALID_CREDENTIALS): PAGE_SIZE + 1}
 
 
 # The store in trouble

@@ -58,7 +58,7 @@ from hub.api.app import create_app
 from hub.delivery.retry import RetryPolicy
 from hub.engine import Hub
 from hub.errors import StoreError
-from hub.facts import Crashed, LeasesExpired
+from hub.facts import Crashed, WorkLeftOver
 from hub.store.health import HealthTiming
 from hub.store.seen import SeenWindow
 from hub.store.sqlite import SqliteStore
@@ -113,7 +113,7 @@ class Daemon:
         self.store = self._build_store()
         self.hub = self._build_hub(local)
         self._housekeeping = Housekeeping(
-            self.hub, kept=lambda: self.settings.dead_letter.default.store, observer=self.telemetry, clock=clock
+            self.hub, kept=lambda: self.settings.dead_letter.default.store, observer=self.telemetry
         )
         self.pipeline = Pipeline({}, RuleSet(), self.hub, observer=self.telemetry)
         self.intake = SourceManager(self._inlet, start=self._start, stop_timeout=timing.source_stop)
@@ -127,7 +127,6 @@ class Daemon:
             self.settings.store_path,
             window=SeenWindow(seconds=self.settings.bridge.store.seen_window),
             observe=self.metrics.queue.transaction,
-            expired=lambda lane, count: self.telemetry.observe(LeasesExpired(lane=lane, count=count)),
         )
 
     def _build_hub(self, local: Mapping[str, HubSettings]) -> Hub:
@@ -174,9 +173,10 @@ class Daemon:
         """
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.hub.close)
-            freed = await self.hub.open()
-            if freed:
-                _log.warning("work of a dead process taken up again", count=freed)
+            left_over = await self.hub.open()
+            if left_over:
+                self.telemetry.observe(WorkLeftOver(lane=Lane.SINGLE, count=left_over))
+                _log.warning("work of a dead process taken up again", count=left_over)
             delivering = self._start(self.hub.run(), "hub")
             stack.push_async_callback(_end, [delivering])
             stack.push_async_callback(self._drain)
@@ -238,7 +238,7 @@ class Daemon:
             *source_parts(self._statuses),
             *listener_parts(filter(None, (self.admin, self.api))),
             *relay_parts(self._relay_troubles),
-            *push_parts(self.hub.bulkheads),
+            *push_parts(self.hub.bulkheads, full=self.hub.full),
             *remote_parts(self.hub.remotes),
         ]
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from bridge.observe.facts import SENDER_OUTCOMES, EventOutcome, InFlightEvent
 from connectors.base import ACK, Disposition, Settlement
+from hub.acceptance import Reason
 
 
 def disposition_for(in_flight: InFlightEvent, *, sender_waits: bool) -> Disposition:
@@ -28,7 +29,9 @@ def _answer_to(in_flight: InFlightEvent) -> Disposition:
     match in_flight.outcome:
         case EventOutcome.REJECTED:
             answer |= {"reason": reason, "detail": in_flight.detail}
-            settlement = Settlement.REJECT if in_flight.message.is_alone else Settlement.ACK
+            if in_flight.message.is_alone:
+                is_for_now = in_flight.reason is Reason.SERVICE_FULL
+                settlement = Settlement.NACK if is_for_now else Settlement.REJECT
         case EventOutcome.DEAD_LETTER:
             answer |= {"reason": reason, "detail": in_flight.detail}
         case EventOutcome.ACCEPTED:

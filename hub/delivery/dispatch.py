@@ -242,7 +242,7 @@ class Dispatcher:
                 wanted[key] = min(room, limit)
         return wanted | self._wanted_refused(Lane.SINGLE, dict.fromkeys(self._without_credential, limit))
 
-    def _wanted_refused(self, lane: Lane, wanted: Mapping[Service, int]) -> dict[Service, int]:
+    def _wanted_refused(self, lane: Lane, wanted: Mapping[Service, int]) -> dict[Service | None, int]:
         """Those of `wanted` to take now: services without credential are many, and few of them have work ever."""
         now = time.monotonic()
         if now < self._refused_look_at[lane]:

@@ -59,9 +59,7 @@ class Outbox:
 
     def work(self, *notifications: Notification) -> list[Work]:
         accepted_at = self.clock()
-        return [
-            Work(queue=0, notification=one, accepted_at=accepted_at) for one in notifications
-        ]
+        return [Work(queue=0, notification=one, accepted_at=accepted_at) for one in notifications]
 
     async def hand_over(self, *notifications: Notification) -> RemoteResult:
         return await self.forwarding.hand_over(self.work(*notifications))

@@ -221,7 +221,9 @@ async def test_batches_in_order_begin_one_after_the_other_and_others_have_their_
     transport = connect(connections=1, streams=10)
     pieces = [
         asyncio.ensure_future(
-            post_each(transport, [h2.request(100 * piece + number) for number in range(100)], deadline=60, in_order=True)
+            post_each(
+                transport, [h2.request(100 * piece + number) for number in range(100)], deadline=60, in_order=True
+            )
         )
         for piece in range(5)
     ]

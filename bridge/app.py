@@ -62,6 +62,7 @@ from hub.facts import Crashed, WorkLeftOver
 from hub.store.health import HealthTiming
 from hub.store.seen import SeenWindow
 from hub.store.sqlite import SqliteStore
+from hub.work import Lane
 from rules.engine import RuleSet
 
 _ADMIN_SHARE = 1 / 3

@@ -28,6 +28,7 @@ from hub.platforms.table import services
 from hub.tags import MaxTags
 from rules.engine import RuleSet
 from rules.errors import ExpressionError
+from rules.models import Defaults, Rule
 from rules.render import Text, compile_text
 
 Positive = Annotated[Duration, Field(gt=0)]
@@ -532,7 +533,7 @@ TAKES_A_RESTART = ("bridge.http.listen", "bridge.http.connections", "bridge.stor
 
 
 class Sections(Section):
-    """The sections of a configuration, but for `rules` and `defaults`, which are compiled (`rules/loader.py`)."""
+    """The sections of a configuration that pydantic reads; `rules` and `defaults` are compiled (`rules/loader.py`)."""
 
     version: Literal[1] = 1
     """The version of this language; there is one so far."""
@@ -548,6 +549,15 @@ class Sections(Section):
     """What becomes of messages that cannot be used."""
     delivery: Delivery = Delivery()
     """How pushes go out."""
+
+
+class Document(Sections):
+    """Everything that a file may hold."""
+
+    rules: tuple[Rule, ...] = ()
+    """What is pushed, to whom, for which events; in order."""
+    defaults: Defaults = Defaults()
+    """What all rules have unless they say otherwise."""
 
 
 class Settings(Sections):

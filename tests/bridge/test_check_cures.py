@@ -52,7 +52,7 @@ def rule(text: str) -> str:
         (rule("when: false\nstop: true"), "never fires (comment the rule out"),
         (rule('push: { to: x, with: { a: "{{{ data.x }}}" } }'), "two braces on each side: {{ data.x }}"),
         (rule("match: { data: { optIn: yes } }\nstop: true"), 'write true, or "yes" for the text'),
-        (rule("match: { data: { optIn: [Off, 1] } }\nstop: true"), 'write false, or "Off" for the text'),
+        (rule("match: { data: { optIn: [No, 1] } }\nstop: true"), 'write false, or "No" for the text'),
         (rule("push: { to: a & b, with: { a: b } }"), "write &&"),
         (rule("push: { to: a | b, with: { a: b } }"), "|| for or"),
         (rule("push: { to: [a], with: { a: b } }"), "write one expression"),

@@ -192,7 +192,7 @@ class Daemon:
             await self.intake.apply(self.settings, between=self._rules_exchange(self.settings, self.config_hash))
             self._exchange_apps()  # until now every request was answered as too early
             self.telemetry.observe(self._started())
-            self._tell_lowered_limits()
+            self._warn_of_lowered_limits()
             try:
                 yield
             finally:
@@ -243,15 +243,17 @@ class Daemon:
             *remote_parts(self.hub.remotes),
         ]
 
-    async def apply(self, settings: Settings, *, config_hash: str) -> None:
+    async def apply(self, settings: Settings, *, config_hash: str) -> Sequence[str]:
         """Run by another configuration from now on; what both say alike goes on untouched.
 
         Sources, rules, dead letters, hubs and their credentials change at once. What only a start can change stays as it
-        is, which the log says.
+        is: the log names those keys, and they are returned.
 
         Raises: StoppingError, and what building a part may raise: then the old configuration is in force.
         """
-        self._tell_what_takes_a_restart(settings)
+        restart = self._keys_that_need_a_restart(settings)
+        if restart:
+            _log.warning("takes a restart", parts=restart)
         exchange_hubs, exchange_rules = self._hubs_exchange(settings), self._rules_exchange(settings, config_hash)
 
         def between() -> None:
@@ -268,20 +270,20 @@ class Daemon:
         self.telemetry.observe(
             ConfigurationApplied(revision=revision, config_hash=config_hash, stopped=stopped, started=started)
         )
+        return restart
 
     def reloaded(self, applied: bool) -> None:
         """A configuration was read again: one that is applied has been reported by then."""
         if not applied:
             self.telemetry.observe(ConfigurationRefused())
 
-    def _tell_what_takes_a_restart(self, settings: Settings) -> None:
+    def _keys_that_need_a_restart(self, settings: Settings) -> list[str]:
         kept = [part for part in TAKES_A_RESTART if attrgetter(part)(settings) != attrgetter(part)(self._started_by)]
         if self.api is None and any(hub.remote is None for hub in settings.hubs.values()):
             kept.append("hubs (there was no listener for their API)")
-        if kept:
-            _log.warning("takes a restart", parts=kept)
+        return kept
 
-    def _tell_lowered_limits(self) -> None:
+    def _warn_of_lowered_limits(self) -> None:
         """Say which listeners the limit of open files leaves fewer connections than their settings do."""
         http, hub_api = self.settings.bridge.http, self.settings.hub_api
         for listener, connections in ((self.admin, http.connections), (self.api, hub_api.connections)):

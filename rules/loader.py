@@ -32,13 +32,14 @@ LATER_PLATFORMS = ("adm", "baidu", "huawei", "mpns", "webpush", "xiaomi")
 
 _LATER_RULE_KEYS = ("also", "cancel", "dedupe", "inhibit", "order", "quiet_hours", "remind", "schedule", "throttle")
 _LATER_PUSH_KEYS = ("devices", "interruption", "locale", "tag_policy", "template")
+_LEAVE_OUT = "comment the rule out, or delete it"
 _PUSH_CURES = {
     name: f"what templates are filled with stands under with: {{ {name}: … }}"
     for name in ("title", "subtitle", "body", "message", "text", "alert", "content", "data", "properties")
 }
 _RULE_CURES = {
     **dict.fromkeys(("if", "condition", "conditions", "expression", "where", "filter"), "did you mean when?"),
-    **dict.fromkeys(("enabled", "disabled"), "comment the rule out, or delete it"),
+    **dict.fromkeys(("enabled", "disabled"), _LEAVE_OUT),
 }
 _PROPERTY_NAME = re.compile(models.PROPERTY_NAME)
 _EVERYONE = re.compile(r"(?:^|[\s()!&|])everyone(?:$|[\s()!&|])", re.IGNORECASE)
@@ -209,6 +210,8 @@ class RuleReader:
             self._problems.add(node, "expected a text", f"write one expression: {expression}")
             return None
         text = word(node, self._problems)
+        if text is not None and text.strip() == "false":
+            self._problems.warn(node, "is false for every event: the rule never fires", _LEAVE_OUT)
         try:
             return None if text is None else When(compile_expression(text), node)
         except ExpressionError as error:

@@ -18,6 +18,7 @@ from bridge.decode.base import ValueType
 from bridge.decode.charset import charset_named
 from bridge.decode.mapping import MAP_NAMES, EventMap
 from bridge.decode.pattern import compile_pattern
+from bridge.decode.readers import formats
 from connectors.connector import Connector, DeadLetterRoute
 from connectors.duration import Duration
 from connectors.size import Size
@@ -180,6 +181,12 @@ def _encoding(name: str) -> str:
     return charset
 
 
+if TYPE_CHECKING:
+    _Format = str
+else:
+    _Format = Literal[tuple(formats())]
+
+
 class Decode(Section):
     """How bodies are read.
 
@@ -187,7 +194,7 @@ class Decode(Section):
     `encoding` is that of bodies which do not say theirs.
     """
 
-    format: Literal["json", "xml", "text", "cloudevents"] | None = None
+    format: _Format | None = None
     """Unless set, JSON; for an HTTP source of that format, CloudEvents."""
     pattern: Annotated[str, AfterValidator(_pattern)] | None = None
     """A regular expression whose named groups become the fields of data; for text."""

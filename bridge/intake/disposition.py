@@ -46,4 +46,4 @@ def _answer_to(in_flight: InFlightEvent) -> Disposition:
             {"rule": failure.rule, "reason": failure.reason.value, "detail": failure.detail}
             for failure in in_flight.decision.failures
         ]
-    return Disposition(settlement=settlement, reason=reason, detail=in_flight.detail, told=answer)
+    return Disposition(settlement=settlement, reason=reason, detail=in_flight.detail, answer=answer)

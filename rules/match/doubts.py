@@ -3,7 +3,7 @@
 import re
 from functools import lru_cache
 
-from hub.spelling import did_you_mean
+from hub.spelling import did_you_mean, flag_meant
 from rules.advice.foreign import comparison_cure, folded, may_be_field, operator_cure
 from rules.models import OPERATORS
 from rules.node import Node
@@ -74,6 +74,9 @@ def doubt_scalar(node: Node, problems: Problems) -> None:
     if isinstance(text, str):
         if "{{" in text:
             problems.add(node, "a pattern is constant", "compare values of an event in `when`")
+        elif text.lower() in ("yes", "no") and not node.is_quoted:  # on and off are the texts of many a switch
+            hint = f'write {flag_meant(text)}, or "{text}" for the text'
+            problems.warn(node, f"the text {text}, which no boolean equals", hint)
         elif cure := comparison_cure(text):
             problems.warn(node, "compared as a text, for equality", cure)
         elif len(text) > 1 and (text[0] == "*" or text[-1] == "*"):

@@ -61,7 +61,7 @@ async def running(
         settings,
         config_hash=config_hash,
         console=partial(console, phones=phones),
-        reload=lambda daemon: Reloader(configuration, daemon, config_hash=config_hash, told=daemon.reloaded),
+        reload=lambda daemon: Reloader(configuration, daemon, config_hash=config_hash, on_result=daemon.reloaded),
     )
     async with (
         daemon.running(),

@@ -448,10 +448,10 @@ POSTED: dict[str, tuple[bytes, bool, Settlement, dict[str, Any], int]] = {
 async def test_a_sender_that_waits_is_told_what_became_of_its_event(
     bench: Bench, body: bytes, is_alone: bool, settlement: Settlement, told: dict[str, Any], letters: int
 ) -> None:
-    (answer,) = await bench.handle(message(body, "posted", is_alone=is_alone))
-    assert answer.settlement is settlement
-    assert answer.told is not None
-    found = dict(answer.told)
+    (disposition,) = await bench.handle(message(body, "posted", is_alone=is_alone))
+    assert disposition.settlement is settlement
+    assert disposition.answer is not None
+    found = dict(disposition.answer)
     if "failures" in found:
         found["failures"] = [(failure["rule"], failure["reason"]) for failure in found["failures"]]
     assert found | told == found

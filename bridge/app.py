@@ -61,7 +61,7 @@ from hub.errors import StoreError
 from hub.facts import Crashed, WorkLeftOver
 from hub.store.health import HealthTiming
 from hub.store.seen import SeenWindow
-from hub.store.sqlite import SqliteStore
+from hub.store.first_sqlite import SqliteStore
 from hub.work import Lane
 from rules.engine import RuleSet
 

@@ -27,7 +27,7 @@ from hub.installation import Installation, Template
 from hub.notification import Platform
 from hub.outcome import OutcomeName, Reaction
 from hub.push import PageVerdict, SendResult
-from hub.store.sqlite import SqliteStore
+from hub.store.first_sqlite import SqliteStore
 from sandbox.phones import VirtualPhone
 from sandbox.sas import shared_access_signature
 from sandbox.services import PushServices

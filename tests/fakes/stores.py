@@ -10,7 +10,7 @@ from hub.acceptance import Ingest
 from hub.errors import StoreError
 from hub.notification import Notification, Platform
 from hub.store.base import AcceptanceResult, Audience, PageResult, Recorded, Work
-from hub.store.sqlite import SqliteStore
+from hub.store.first_sqlite import SqliteStore
 from hub.target import Target
 
 

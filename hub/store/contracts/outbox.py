@@ -30,10 +30,12 @@ class Work:
     `service` is None until the audience is known. `ordinals` are the registrations of the page, whole; None for a
     notification whose audience has not been looked for. The results of the first `done` of them, by ordinal, are
     recorded, but for those of `again`: these have to be tried again. `attempt` counts the tries that were made before.
-    `due_at` is the store's time from which on the work could be taken.
+    `due_at` is the store's time from which on the work could be taken. `n` is the store's own: the number of its row in
+    its queue, which no other piece of work has.
     """
 
     queue: int
+    n: int = 0
     notification: Notification
     accepted_at: float
     number: int = 0

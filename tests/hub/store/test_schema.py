@@ -9,8 +9,8 @@ import pytest
 
 from hub.errors import StoreError
 from hub.store import schema
+from hub.store.first_sqlite import SqliteStore
 from hub.store.schema import migrate, migrations
-from hub.store.sqlite import SqliteStore
 
 STEPS = [
     (1, "CREATE TABLE phone (name TEXT);"),

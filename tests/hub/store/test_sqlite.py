@@ -18,10 +18,10 @@ from pyroaring import BitMap
 from hub.errors import StoreError, StoreLockedError
 from hub.notification import Platform
 from hub.outcome import OutcomeName
-from hub.store import housekeeping, sqlite, tag_index
+from hub.store import first_sqlite, housekeeping, tag_index
 from hub.store.base import Failed, PageResult, Store
+from hub.store.first_sqlite import SqliteStore
 from hub.store.seen import SeenWindow
-from hub.store.sqlite import SqliteStore
 from hub.tags import parse
 from hub.work import Lane
 from tests.fakes.clock import FakeClock
@@ -201,7 +201,7 @@ from pathlib import Path
 from pyroaring import BitMap
 from hub.notification import Platform
 from hub.store.base import Audience
-from hub.store.sqlite import SqliteStore
+from hub.store.first_sqlite import SqliteStore
 from tests.hub.examples import HUB, arrivals, notification
 
 async def main() -> None:
@@ -321,7 +321,7 @@ async def test_a_tag_with_many_members_is_folded_and_still_changes(tmp_path: Pat
 
 
 async def test_too_old_an_sqlite_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "_MINIMUM_VERSION", (99, 0, 0))
+    monkeypatch.setattr(first_sqlite, "_MINIMUM_VERSION", (99, 0, 0))
     with pytest.raises(StoreError, match="too old"):
         await SqliteStore(tmp_path / "hub.db").open()
     assert not os.listdir(tmp_path)

@@ -126,21 +126,10 @@ class SqlOutbox:
         step = self._clock.step
         if not step:
             return
-        adopted = False
-
-        def job(connection: Connection) -> None:
-            nonlocal adopted
-            moving.move_in_time(connection, list(self._queues.fences), step)
-            if not adopted:
-                self._clock.adopt(step)
-                adopted = True
-
-        try:
-            await self._write(job)
-        except BaseException:
-            if adopted:
-                self._clock.adopt(-step)
-            raise
+        await self._write(
+            lambda connection: moving.move_in_time(connection, list(self._queues.fences), step),
+            then=lambda: self._clock.adopt(step),
+        )
         for work in self._work.values():
             work.accepted_at += step
             work.due_at += step
@@ -413,8 +402,8 @@ class SqlOutbox:
 
     # Numbers and times
 
-    async def _write(self, job: Callable[[Connection], T]) -> T:
-        answer = await self._database.write(job)
+    async def _write(self, job: Callable[[Connection], T], then: Callable[[], None] | None = None) -> T:
+        answer = await self._database.write(job, then=then)
         self._has_written = True
         return answer
 

@@ -39,6 +39,9 @@ _BATCH = 256
 _AFTER_CRASH = 60.0
 """Seconds until work that met a defect of this program is tried again."""
 
+_REFUSED_EVERY = 2.0
+"""Seconds between two looks for work of push services that have no credential."""
+
 _ORPHANS = 16
 """Pages that no service takes any more and that end together: a few at a time, because nothing waits for them."""
 
@@ -104,6 +107,7 @@ class Dispatcher:
         self._submitted: list[Work] = []
         self._in_hand: dict[int, Work] = {}
         self._draining = False
+        self._refused_look_at = dict.fromkeys(Lane, 0.0)  # by the monotonic clock
         self._idle = asyncio.Event()
         self._idle.set()
         self._group: asyncio.TaskGroup | None = None
@@ -236,9 +240,20 @@ class Dispatcher:
         for key, bulkhead in self._bulkheads.items():
             if (look_for_new or bulkhead.has_queue) and (room := bulkhead.wanted(Lane.SINGLE)):
                 wanted[key] = min(room, limit)
-        if look_for_new:
-            wanted |= dict.fromkeys(self._without_credential, limit)
-        return wanted
+        return wanted | self._wanted_refused(Lane.SINGLE, dict.fromkeys(self._without_credential, limit))
+
+    def _wanted_refused(self, lane: Lane, wanted: Mapping[Service, int]) -> dict[Service | None, int]:
+        """Those of `wanted` to take now: services without credential are many, and few of them have work ever."""
+        now = time.monotonic()
+        if now < self._refused_look_at[lane]:
+            return {}
+        self._refused_look_at[lane] = now + _REFUSED_EVERY
+        return {key: count for key, count in wanted.items() if count > 0}
+
+    def _look_for_refused(self, lane: Lane, work: Sequence[Work]) -> None:
+        """Look at once again for work of services without credential where there was some."""
+        if any(piece.service in self._without_credential for piece in work):
+            self._refused_look_at[lane] = 0.0
 
     async def _start_pages(self, _: bool) -> bool:
         """Start as many broadcast pages as each bulkhead has room for; whether there was any."""
@@ -248,7 +263,7 @@ class Dispatcher:
             for key, bulkhead in self._bulkheads.items()
             if (pages := bulkhead.wanted(Lane.BROADCAST, held[key]))
         }
-        wanted |= {key: PAGES - held[key] for key in self._without_credential if held[key] < PAGES}
+        wanted |= self._wanted_refused(Lane.BROADCAST, {key: PAGES - held[key] for key in self._without_credential})
         if self._draining or self._recorder.is_behind or not wanted:
             return False
         work = await self._store.take(Lane.BROADCAST, wanted)
@@ -261,6 +276,7 @@ class Dispatcher:
         if work:
             now = self._store.now()
             self._take(work)
+            self._look_for_refused(lane, work)
             waited = [now - piece.accepted_at for piece in work]
             self._observer.observe(WorkTaken(lane=lane, count=len(work), waited=waited))
 
@@ -281,16 +297,22 @@ class Dispatcher:
     def _start(self, work: Sequence[Work]) -> None:
         """Whole notifications to remote hubs, pushes to the phones registered here; each on its own."""
         assert self._group is not None
-        local = {hub for hub, _ in (*self._bulkheads, *self._without_credential)}
         here: list[Work] = []
         remote: dict[str, list[Work]] = {}
         for piece in work:
-            is_remote = piece.service is None and piece.notification.hub not in local
+            is_remote = piece.service is None and not self._is_local(piece.notification.hub)
             (remote.setdefault(piece.notification.hub, []) if is_remote else here).append(piece)
         for pieces in remote.values():
             self._group.create_task(self._guarded(self._forward, pieces))
         if here:
             self._group.create_task(self._guarded(self._push, here))
+
+    def _is_local(self, hub: str) -> bool:
+        """Whether phones of the hub are registered here: a remote hub has no push services, nor has a removed one."""
+        return any(
+            (hub, platform) in self._bulkheads or (hub, platform) in self._without_credential
+            for platform in Platform.declared()
+        )
 
     async def _guarded(self, deliver: Callable[[Sequence[Work]], Awaitable[None]], work: Sequence[Work]) -> None:
         """A defect costs its batch some time, never the process: the work is tried again after a while."""
@@ -361,7 +383,10 @@ class Dispatcher:
             counts[platform] += len(ordinals)
         self._observer.observe(AudienceFound(notification=piece.notification, counts=counts))
         for platform in counts:
-            bulkhead = self._bulkheads.get((piece.notification.hub, platform))
+            key = (piece.notification.hub, platform)
+            if key in self._without_credential:
+                self._refused_look_at[Lane.BROADCAST] = 0.0
+            bulkhead = self._bulkheads.get(key)
             if bulkhead is not None and bulkhead.is_paused:  # until then its pages are not even taken
                 due_at, reason = bulkhead.closed_until, bulkhead.trouble
                 self._observer.observe(

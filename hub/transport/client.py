@@ -109,7 +109,8 @@ class Transport:
         self._close_after = close_after
         self._handles: dict[Any, _Handle] = {}
         self._free: list[_Handle] = []
-        self._reading: deque[_Batch] = deque()  # batches with groups not yet read
+        self._reading: deque[_Batch] = deque()  # batches with groups not yet read; of those in order the oldest alone
+        self._behind: deque[_Batch] = deque()  # the others of those in order
         self._pools: dict[str, OriginPool] = {}
         self._hungry: deque[OriginPool] = deque()  # pools with requests that wait, and perhaps room
         self._idle_since: dict[str, float] = {}  # origins, the one that is idle the longest first
@@ -138,7 +139,8 @@ class Transport:
             self._give_up(batch, _CLOSED)
             return Answers(0, batch.others)
         timer = loop.call_later(deadline, self._expire, batch, min(_SILENCE, deadline / 2))
-        self._reading.append(batch)
+        is_behind = in_order and any(each.in_order for each in self._reading)
+        (self._behind if is_behind else self._reading).append(batch)
         self._feed()
         try:
             await batch.done
@@ -161,7 +163,7 @@ class Transport:
     async def close(self) -> None:
         """Close all connections; requests under way end with a failure. May be called twice."""
         self._closed = True
-        batches = {*self._reading, *(handle.batch for handle in self._handles.values() if handle.batch)}
+        batches = {*self._reading, *self._behind, *(handle.batch for handle in self._handles.values() if handle.batch)}
         batches |= {batch for pool in self._pools.values() for batch in pool.waiting_batches}
         batches |= {batch for waiting in self._blocked.values() for batch, _ in waiting}
         for batch in batches:
@@ -210,12 +212,17 @@ class Transport:
             if group is None:
                 batch.is_read = True
                 batch.end_if_answered()
+                self._read_next_after(batch)
                 continue
             read += 1
             self._reading.append(batch)
             batch.waiting += len(group.ids)
             self._offer(batch, group)
         return read
+
+    def _read_next_after(self, batch: _Batch) -> None:
+        if batch.in_order and self._behind:
+            self._reading.append(self._behind.popleft())
 
     def _offer(self, batch: _Batch, group: RequestGroup) -> None:
         pool = self._pools.get(group.origin) or self._open_pool(group.origin)
@@ -353,8 +360,11 @@ class Transport:
                 del self._blocked[origin]
         unstarted += [position for group in batch.groups for position in group.positions]
         batch.others.update(dict.fromkeys(unstarted, response))
-        if batch in self._reading:
+        if batch in self._behind:
+            self._behind.remove(batch)
+        elif batch in self._reading:
             self._reading.remove(batch)
+            self._read_next_after(batch)
         batch.is_read = True
         batch.waiting = 0
         batch.end_if_answered()

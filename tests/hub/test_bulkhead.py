@@ -10,7 +10,7 @@ from hub.delivery.bulkhead import Bulkhead
 from hub.notification import Platform
 from hub.outcome import OutcomeName, Reaction
 from hub.push import SendResult
-from hub.store.base import PAGE_SIZE
+from hub.store.contracts.outbox import PAGE_SIZE
 from hub.work import Lane
 from tests.fakes.clock import FakeClock
 from tests.fakes.pushes import Push, page_of, results_of

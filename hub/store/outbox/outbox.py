@@ -127,7 +127,7 @@ class SqlOutbox:
         step = self._clock.step
         if not step:
             return
-        await self._write(
+        await self.write(
             lambda connection: moving.move_in_time(connection, list(self._queues.fences), step),
             then=lambda: self._clock.adopt(step),
         )
@@ -140,7 +140,7 @@ class SqlOutbox:
         """Forget old marks of one range of keys."""
         ages = await self._database.read(self._sweep.ages)
         if self._sweep.has_old(ages, self.now()):
-            await self._write(lambda connection: self._sweep.forget(connection, self.now()))
+            await self.write(lambda connection: self._sweep.forget(connection, self.now()))
         self._sweep.passed(ages)
 
     async def _beat(self) -> None:
@@ -153,11 +153,21 @@ class SqlOutbox:
     # Acceptance
 
     async def accept(self, batch: Sequence[Ingest], *, start: int) -> AcceptanceResult:
+        result = await self.accept_if(lambda connection: True, batch, start=start)
+        assert result is not None
+        return result
+
+    async def accept_if(
+        self, claim: Callable[[Connection], bool], batch: Sequence[Ingest], *, start: int
+    ) -> AcceptanceResult | None:
+        """As `accept`, in a transaction that begins with `claim`; None, and nothing is accepted, where that says False."""
         queue = self._queues.first
-        numbers = await self._numbers(queue, accepting.numbers_needed(batch))
+        numbers = await self.numbers(queue, accepting.numbers_needed(batch))
         arrivals = Arrivals.of(batch, queue=queue, numbers=numbers, start=start)
 
-        def job(connection: Connection) -> tuple[Admission, float]:
+        def job(connection: Connection) -> tuple[Admission, float] | None:
+            if not claim(connection):
+                return None
             now = self._clock.now()
             admission = accepting.accept(
                 connection,
@@ -172,9 +182,12 @@ class SqlOutbox:
         reserved = numbers[: len(arrivals.ids)]
         self._hand.reserve(queue, reserved)
         try:
-            admission, now = await self._write(job)
+            accepted = await self.write(job)
         finally:
             self._hand.release(queue, reserved)
+        if accepted is None:
+            return None
+        admission, now = accepted
         return AcceptanceResult(
             duplicates=admission.duplicates,
             work=self._begin(admission, arrivals, now),
@@ -256,7 +269,7 @@ class SqlOutbox:
             def job(connection: Connection, queue: int = queue) -> tuple[list[float], float | None]:
                 return moving.release(connection, queue, now=self.now(), time_of_day=self._clock.wall())
 
-            dues, next_due = await self._write(job)
+            dues, next_due = await self.write(job)
             self._next_release = math.inf if next_due is None else next_due
             self._tally.add(SCHEDULED, "", -len(dues))
             self._tally.add(SINGLE, "", len(dues))
@@ -278,7 +291,7 @@ class SqlOutbox:
 
         if not work:
             return
-        due = await self._write(job)
+        due = await self.write(job)
         for piece in work:
             self._leave(piece)
             before = _place_of(piece)
@@ -287,13 +300,13 @@ class SqlOutbox:
             self._hand.waits(after, due)
 
     async def expand(self, work: Work, audience: Audience) -> None:
-        numbers = await self._numbers(work.queue, len(audience.pages))
+        numbers = await self.numbers(work.queue, len(audience.pages))
 
         def job(connection: Connection) -> tuple[bool, float]:
             now = self.now()
             return moving.expand(connection, work, audience, self._queues, numbers, now=now), now
 
-        is_expanded, now = await self._write(job)
+        is_expanded, now = await self.write(job)
         self._leave(work)
         if is_expanded:
             before = _place_of(work)
@@ -304,7 +317,7 @@ class SqlOutbox:
     async def record(self, results: Sequence[PageResult]) -> Recorded:
         if not results:
             return Recorded()
-        numbers = await self._numbers(results[0].work.queue, recording.numbers_needed(results))
+        numbers = await self.numbers(results[0].work.queue, recording.numbers_needed(results))
 
         def job(connection: Connection, *, trust: bool = False) -> tuple[Recording, int]:
             return recording.record(
@@ -319,9 +332,9 @@ class SqlOutbox:
 
         try:
             try:
-                done, gone = await self._write(partial(job, trust=True))
+                done, gone = await self.write(partial(job, trust=True))
             except ConflictError:  # something is late: see what
-                done, gone = await self._write(job)
+                done, gone = await self.write(job)
         except StoreError:
             raise
         except Exception:  # a defect: the rows are as they were, and the next look from the start finds them
@@ -359,7 +372,7 @@ class SqlOutbox:
                 ready = await self._database.read(lambda connection: summing.sums(connection, keys))
                 if not ready:
                     return Recorded()
-                ended, unreached = await self._write(
+                ended, unreached = await self.write(
                     lambda connection: summing.end(connection, ready, self._queues, now=self.now())
                 )
             except BaseException:
@@ -412,12 +425,13 @@ class SqlOutbox:
 
     # Numbers and times
 
-    async def _write(self, job: Callable[[Connection], T], then: Callable[[], None] | None = None) -> T:
+    async def write(self, job: Callable[[Connection], T], then: Callable[[], None] | None = None) -> T:
         answer = await self._database.write(job, then=then)
         self._has_written = True
         return answer
 
-    async def _numbers(self, queue: int, count: int) -> range:
+    async def numbers(self, queue: int, count: int) -> range:
+        """Numbers for rows of a queue, which no other row has. Raises: StoreError."""
         if self._queues.lacks(queue, count):
             await self._refill(queue, count)
         return self._queues.number(queue, count)

@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import figures, rules, servicebus
+from benchmarks import figures, outage, rules, servicebus
 from benchmarks.nginx import fast_push_service
 from benchmarks.pinning import MEASURED, OTHERS
 from tests.brokers.rabbitmq import native
@@ -24,6 +24,7 @@ AIMS = {
     ("broadcast", "pushes/CPU-s"): 25_000.0,
     ("events", "events/CPU-s"): 5_000.0,
     ("servicebus", "daemon / bare SDK"): 0.6,
+    ("outage", "p99, outage / well"): 1.5,
     ("rules", "loading, CPU-s"): 4.0,
     ("rules", "loading, MB"): 60.0,
 }
@@ -33,7 +34,7 @@ def main() -> None:
     """Measure what was asked for, print a table, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the work: for a look, not for a claim")
-    parser.add_argument("--only", choices=["broadcast", "events", "latency", "idle", "servicebus", "rules"])
+    parser.add_argument("--only", choices=["broadcast", "events", "latency", "idle", "servicebus", "rules", "outage"])
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/figures.json"))
     arguments = parser.parse_args()
     scale = 10 if arguments.quick else 1
@@ -54,6 +55,7 @@ def main() -> None:
             ),
             "idle": lambda own: figures.idle(own, service, broker.url),
             "servicebus": lambda own: asyncio.run(servicebus.measure(own, messages=200_000 // scale)),
+            "outage": lambda own: outage.measure(own, waiting=50_000 // scale, probes=1000 // scale),
             "rules": lambda own: rules.measure(own, rules=10_000 // scale, cores=MEASURED),
         }
         results: dict[str, figures.Figures] = {}

@@ -58,10 +58,11 @@ from hub.api.app import create_app
 from hub.delivery.retry import RetryPolicy
 from hub.engine import Hub
 from hub.errors import StoreError
-from hub.facts import Crashed, LeasesExpired
+from hub.facts import Crashed, WorkLeftOver
 from hub.store.health import HealthTiming
 from hub.store.seen import SeenWindow
 from hub.store.first_sqlite import SqliteStore
+from hub.work import Lane
 from rules.engine import RuleSet
 
 _ADMIN_SHARE = 1 / 3
@@ -113,7 +114,7 @@ class Daemon:
         self.store = self._build_store()
         self.hub = self._build_hub(local)
         self._housekeeping = Housekeeping(
-            self.hub, kept=lambda: self.settings.dead_letter.default.store, observer=self.telemetry, clock=clock
+            self.hub, kept=lambda: self.settings.dead_letter.default.store, observer=self.telemetry
         )
         self.pipeline = Pipeline({}, RuleSet(), self.hub, observer=self.telemetry)
         self.intake = SourceManager(self._inlet, start=self._start, stop_timeout=timing.source_stop)
@@ -127,7 +128,6 @@ class Daemon:
             self.settings.store_path,
             window=SeenWindow(seconds=self.settings.bridge.store.seen_window),
             observe=self.metrics.queue.transaction,
-            expired=lambda lane, count: self.telemetry.observe(LeasesExpired(lane=lane, count=count)),
         )
 
     def _build_hub(self, local: Mapping[str, HubSettings]) -> Hub:
@@ -174,9 +174,10 @@ class Daemon:
         """
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.hub.close)
-            freed = await self.hub.open()
-            if freed:
-                _log.warning("work of a dead process taken up again", count=freed)
+            left_over = await self.hub.open()
+            if left_over:
+                self.telemetry.observe(WorkLeftOver(lane=Lane.SINGLE, count=left_over))
+                _log.warning("work of a dead process taken up again", count=left_over)
             delivering = self._start(self.hub.run(), "hub")
             stack.push_async_callback(_end, [delivering])
             stack.push_async_callback(self._drain)
@@ -191,7 +192,7 @@ class Daemon:
             await self.intake.apply(self.settings, between=self._rules_exchange(self.settings, self.config_hash))
             self._exchange_apps()  # until now every request was answered as too early
             self.telemetry.observe(self._started())
-            self._tell_lowered_limits()
+            self._warn_of_lowered_limits()
             try:
                 yield
             finally:
@@ -238,19 +239,21 @@ class Daemon:
             *source_parts(self._statuses),
             *listener_parts(filter(None, (self.admin, self.api))),
             *relay_parts(self._relay_troubles),
-            *push_parts(self.hub.bulkheads),
+            *push_parts(self.hub.bulkheads, full=self.hub.full),
             *remote_parts(self.hub.remotes),
         ]
 
-    async def apply(self, settings: Settings, *, config_hash: str) -> None:
+    async def apply(self, settings: Settings, *, config_hash: str) -> Sequence[str]:
         """Run by another configuration from now on; what both say alike goes on untouched.
 
         Sources, rules, dead letters, hubs and their credentials change at once. What only a start can change stays as it
-        is, which the log says.
+        is: the log names those keys, and they are returned.
 
         Raises: StoppingError, and what building a part may raise: then the old configuration is in force.
         """
-        self._tell_what_takes_a_restart(settings)
+        restart = self._keys_that_need_a_restart(settings)
+        if restart:
+            _log.warning("takes a restart", parts=restart)
         exchange_hubs, exchange_rules = self._hubs_exchange(settings), self._rules_exchange(settings, config_hash)
 
         def between() -> None:
@@ -267,20 +270,20 @@ class Daemon:
         self.telemetry.observe(
             ConfigurationApplied(revision=revision, config_hash=config_hash, stopped=stopped, started=started)
         )
+        return restart
 
     def reloaded(self, applied: bool) -> None:
         """A configuration was read again: one that is applied has been reported by then."""
         if not applied:
             self.telemetry.observe(ConfigurationRefused())
 
-    def _tell_what_takes_a_restart(self, settings: Settings) -> None:
+    def _keys_that_need_a_restart(self, settings: Settings) -> list[str]:
         kept = [part for part in TAKES_A_RESTART if attrgetter(part)(settings) != attrgetter(part)(self._started_by)]
         if self.api is None and any(hub.remote is None for hub in settings.hubs.values()):
             kept.append("hubs (there was no listener for their API)")
-        if kept:
-            _log.warning("takes a restart", parts=kept)
+        return kept
 
-    def _tell_lowered_limits(self) -> None:
+    def _warn_of_lowered_limits(self) -> None:
         """Say which listeners the limit of open files leaves fewer connections than their settings do."""
         http, hub_api = self.settings.bridge.http, self.settings.hub_api
         for listener, connections in ((self.admin, http.connections), (self.api, hub_api.connections)):

@@ -18,13 +18,10 @@ _NOTIFICATIONS_KEPT = 30 * 24 * 3600.0
 class Housekeeping:
     """`kept` says, each time, how long and how many dead letters are kept."""
 
-    def __init__(
-        self, hub: Hub, *, kept: Callable[[], DeadLetterStore], observer: Observer, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, hub: Hub, *, kept: Callable[[], DeadLetterStore], observer: Observer) -> None:
         self._hub = hub
         self._kept = kept
         self._observer = observer
-        self._clock = clock
 
     async def run(self) -> None:
         """Until cancelled; where the store fails, soon again, so that readiness tells of the store until it works."""
@@ -36,12 +33,13 @@ class Housekeeping:
 
     async def _forget(self) -> bool:
         """Whether the store did it, or never will."""
-        now, dead_letters = self._clock(), self._kept()
+        dead_letters = self._kept()
         try:
             await self._hub.housekeep(
-                notifications_before=now - _NOTIFICATIONS_KEPT,
-                dead_letters_before=now - dead_letters.retention,
+                notifications_kept=_NOTIFICATIONS_KEPT,
+                dead_letters_kept=dead_letters.retention,
                 max_dead_letters=dead_letters.max_rows,
+                max_dead_letter_bytes=dead_letters.max_bytes,
             )
         except StoreError:
             return False

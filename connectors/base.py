@@ -64,13 +64,13 @@ class Disposition:
     """How to settle a message and, for sources whose sender waits for an answer (HTTP), what became of it.
 
     `reason` is a value of the closed set of dead-letter reasons, empty when nothing went wrong; `detail` is for people.
-    `told` is JSON-like, for the sender; None where no sender waits.
+    `answer` is JSON-like, for the sender; None where no sender waits.
     """
 
     settlement: Settlement
     reason: str = ""
     detail: str = ""
-    told: Mapping[str, Any] | None = None
+    answer: Mapping[str, Any] | None = None
 
 
 ACK = Disposition(settlement=Settlement.ACK)

@@ -1,7 +1,9 @@
-"""The nearest known word."""
+"""What a word was likely meant for: the nearest known word, or a boolean."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+
+_FLAGS: Mapping[str, str] = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
 def did_you_mean(word: str, known: Iterable[str], *, all_if_few: bool = True, cutoff: float = 0.6) -> str:
@@ -11,3 +13,8 @@ def did_you_mean(word: str, known: Iterable[str], *, all_if_few: bool = True, cu
     if close:
         return f"did you mean {close[0]}?"
     return f"known: {', '.join(known)}" if all_if_few and 0 < len(known) <= 12 else ""
+
+
+def flag_meant(text: str) -> str:
+    """The boolean that YAML 1.1 took a text for (yes, no, on, off); empty for any other text."""
+    return _FLAGS.get(text.casefold(), "")

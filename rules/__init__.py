@@ -1,6 +1,6 @@
 """Rules: an event in, a decision out; pure but for reading YAML. Read `engine.py` first, `README.md` for the language."""
 
-from rules.decision import Decision, Failure, FailureReason, Intent
+from rules.decision import Decision, Failure, Intent
 from rules.errors import (
     ExpressionError,
     MappingError,
@@ -16,7 +16,6 @@ __all__ = [
     "Event",
     "ExpressionError",
     "Failure",
-    "FailureReason",
     "Intent",
     "MappingError",
     "RenderError",

@@ -1,16 +1,9 @@
 """What comes out of the rules: intents to notify, and failures of single rules."""
 
 from dataclasses import dataclass
-from enum import Enum
 
+from hub.acceptance import Reason
 from hub.notification import Notification
-
-
-class FailureReason(Enum):
-    """Why a rule that matched yields nothing: a dead letter's reason. The closed set is `bridge.errors.Reason`."""
-
-    TAG_UNSAFE = "tag_unsafe"
-    RENDER = "render"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,10 +16,13 @@ class Intent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A rule matched but could not render; it costs only itself. `detail` names the variable or value's place."""
+    """A rule matched but could not render; it costs only itself. `detail` names the variable or value's place.
+
+    `reason` is `TAG_UNSAFE` or `RENDER`.
+    """
 
     rule: str
-    reason: FailureReason
+    reason: Reason
     detail: str
 
 

@@ -249,6 +249,7 @@ class _Reader:
             text=text,
             written=written,
             in_line=in_line and text == written,
+            is_quoted=not is_plain,
         )
 
     def _filled(self, found: re.Match[str], key: str, start: Mark, written: str) -> str:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from rules.decision import Decision, Failure, FailureReason, Intent
+from hub.acceptance import Reason
+from rules.decision import Decision, Failure, Intent
 from rules.errors import RenderError, TypeClashError, UnsafeTagError
 from rules.event import Event
 from rules.explain import NOWHERE, Explanation, FailedCondition, Place, RuleResult
@@ -105,9 +106,9 @@ class RuleSet:
                     notifications = rule.push.notifications(event, now=now)
                     intents += [Intent(rule=rule.name, notification=notification) for notification in notifications]
                 except UnsafeTagError as error:
-                    failures.append(Failure(rule=rule.name, reason=FailureReason.TAG_UNSAFE, detail=str(error)))
+                    failures.append(Failure(rule=rule.name, reason=Reason.TAG_UNSAFE, detail=str(error)))
                 except RenderError as error:
-                    failures.append(Failure(rule=rule.name, reason=FailureReason.RENDER, detail=str(error)))
+                    failures.append(Failure(rule=rule.name, reason=Reason.RENDER, detail=str(error)))
             if rule.stop:
                 break
         return Decision(tuple(intents), tuple(failures), tuple(matched), tuple(errors))

@@ -74,6 +74,9 @@ _NODES = (
     nodes.Neg,
     nodes.Pos,
 )
+_BRACES_TOO_MANY = re.compile(r"\s*\{\s*([^{}:,]*[^{}:,\s])\s*\}?\s*")
+"""What is left of a placeholder with three braces when two of them are off."""
+
 _REFUSED: Mapping[type[nodes.Node], str] = {
     nodes.Call: "calls are not part of the language, filters are: {{ value | upper }}",
     nodes.Concat: "~ is not part of the language: write {{ a }}{{ b }}",
@@ -220,6 +223,8 @@ def _parse(text: str) -> nodes.Expr:
             raise ExpressionError(f"expected the end, found {str(parser.stream.current)!r}")
     except TemplateSyntaxError as error:
         hint = "written bare, without {{ }}" if text.lstrip().startswith("{{") else ""
+        if in_braces := _BRACES_TOO_MANY.fullmatch(text):
+            hint = f"written with two braces on each side: {{{{ {in_braces[1]} }}}}"
         raise ExpressionError(_lowered(error.message), hint=hint) from error
     except RecursionError as error:
         raise ExpressionError(f"nested deeper than {MAX_DEPTH} levels") from error

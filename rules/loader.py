@@ -4,12 +4,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from hub.notification import Platform, Priority
 from hub.platforms.table import services
 from hub.spelling import did_you_mean
 from hub.tags import MaxTags
-from rules import language
+from rules import models
 from rules.audience import AudienceTemplate, PushAudience, compile_installation, compile_tags, compile_user, everyone
 from rules.engine import Rule, RuleSet
 from rules.errors import ExpressionError
@@ -19,7 +20,7 @@ from rules.native import Native, compile_native
 from rules.node import Mark, Node, RuleNodes
 from rules.problems import Problems
 from rules.push import PushPlan
-from rules.reading import choice, complain, fields, flag, span, template, word, words
+from rules.reading import choice, complain, fields, template, values, word, words
 from rules.render import Text, compile_text
 from rules.units import spelled
 from rules.when import When
@@ -31,16 +32,16 @@ LATER_PLATFORMS = ("adm", "baidu", "huawei", "mpns", "webpush", "xiaomi")
 
 _LATER_RULE_KEYS = ("also", "cancel", "dedupe", "inhibit", "order", "quiet_hours", "remind", "schedule", "throttle")
 _LATER_PUSH_KEYS = ("devices", "interruption", "locale", "tag_policy", "template")
+_LEAVE_OUT = "comment the rule out, or delete it"
 _PUSH_CURES = {
     name: f"what templates are filled with stands under with: {{ {name}: … }}"
     for name in ("title", "subtitle", "body", "message", "text", "alert", "content", "data", "properties")
 }
 _RULE_CURES = {
     **dict.fromkeys(("if", "condition", "conditions", "expression", "where", "filter"), "did you mean when?"),
-    **dict.fromkeys(("enabled", "disabled"), "comment the rule out, or delete it"),
+    **dict.fromkeys(("enabled", "disabled"), _LEAVE_OUT),
 }
-_PRIORITIES = {priority.value: priority for priority in Priority}
-_PROPERTY_NAME = re.compile(r"[A-Za-z0-9_]{1,120}")
+_PROPERTY_NAME = re.compile(models.PROPERTY_NAME)
 _EVERYONE = re.compile(r"(?:^|[\s()!&|])everyone(?:$|[\s()!&|])", re.IGNORECASE)
 """As a word of an expression, where it would be a tag that no phone has."""
 
@@ -122,11 +123,11 @@ class RuleReader:
         self._hubless: Node | None = None
         self._sources = {source: source for source in sorted(scope.sources)}
         self._hubs = {hub: hub for hub in scope.hubs}
-        entries = {} if defaults is None else fields(defaults, problems, language.DEFAULTS, _LATER_RULE_KEYS)
+        entries = {} if defaults is None else fields(defaults, problems, models.Defaults, _LATER_RULE_KEYS)
         push = entries.pop("push", None)
         self._defaults = entries
         self._push_defaults = (
-            {} if push is None else fields(push, problems, language.DEFAULT_PUSH, (*_LATER_PUSH_KEYS, "to", "with"))
+            {} if push is None else fields(push, problems, models.PushDefaults, (*_LATER_PUSH_KEYS, "to", "with"))
         )
 
     def read(self, node: Node) -> None:
@@ -141,7 +142,7 @@ class RuleReader:
         return RuleSet(self._rules)
 
     def _rule(self, node: Node) -> Rule | None:
-        own = fields(node, self._problems, language.RULE, _LATER_RULE_KEYS, _RULE_CURES)
+        own = fields(node, self._problems, models.Rule, _LATER_RULE_KEYS, _RULE_CURES)
         if not isinstance(node.value, dict):
             return None
         entries = {**self._defaults, **own}
@@ -149,7 +150,7 @@ class RuleReader:
             self._problems.add(node, "name is missing")
             return None
         name = self._name(entries["name"])
-        stop = flag(entries["stop"], self._problems) if "stop" in entries else False
+        stop = self._values(models.Rule, entries).get("stop", False)
         push = self._push(name, entries) if "push" in entries else None
         if "push" not in entries and stop is False and not _has_later(node, _LATER_RULE_KEYS):
             self._problems.add(node, "this rule does nothing", "give it a push, or stop: true")
@@ -164,6 +165,9 @@ class RuleReader:
             mark=node.mark,
             source_mark=entries["source"].mark if "source" in entries else node.mark,
         )
+
+    def _values(self, model: type[models.Keys], entries: Mapping[str, Node]) -> dict[str, Any]:
+        return values(model, entries, self._problems, self._seconds_in)
 
     def _name(self, node: Node) -> str:
         name = word(node, self._problems)
@@ -206,6 +210,8 @@ class RuleReader:
             self._problems.add(node, "expected a text", f"write one expression: {expression}")
             return None
         text = word(node, self._problems)
+        if text is not None and text.strip() == "false":
+            self._problems.warn(node, "is false for every event: the rule never fires", _LEAVE_OUT)
         try:
             return None if text is None else When(compile_expression(text), node)
         except ExpressionError as error:
@@ -214,7 +220,7 @@ class RuleReader:
 
     def _push(self, rule: str, rule_entries: dict[str, Node]) -> PushPlan | None:
         node = rule_entries["push"]
-        entries = {**self._push_defaults, **fields(node, self._problems, language.PUSH, _LATER_PUSH_KEYS, _PUSH_CURES)}
+        entries = {**self._push_defaults, **fields(node, self._problems, models.Push, _LATER_PUSH_KEYS, _PUSH_CURES)}
         hub = self._hub(node, entries.get("hub"))
         scope = self._scope.hubs.get(hub or "", HubScope())
         platforms = self._platforms(rule_entries["platforms"], scope) if "platforms" in rule_entries else None
@@ -228,9 +234,8 @@ class RuleReader:
             self._problems.add(
                 node, "to is missing", "an audience has to be named, even to: everyone", mark=node.key_mark
             )
-        collapse = template(entries["collapse"], self._problems) if "collapse" in entries else None
-        priority = choice(entries["priority"], _PRIORITIES, self._problems) if "priority" in entries else None
-        ttl = span(entries["ttl"], self._problems, self._seconds_in) if "ttl" in entries else None
+        given = self._values(models.Push, entries)
+        ttl = given.get("ttl")
         if ttl is not None and re.fullmatch(r"\d+", entries["ttl"].written) and entries["ttl"].text != "0":
             self._problems.warn(entries["ttl"], "a number alone counts seconds", f"write the unit: {spelled(ttl)}")
         if ttl == timedelta():
@@ -247,8 +252,8 @@ class RuleReader:
             properties=properties,
             natives=natives,
             platforms=platforms,
-            priority=priority or Priority.HIGH,
-            collapse=collapse,
+            priority=given.get("priority") or Priority.HIGH,
+            collapse=given.get("collapse"),
             ttl=ttl,
         )
 
@@ -314,7 +319,7 @@ class RuleReader:
         return compile_text(inner.written, mark=inner.mark)  # what was filled in may be secret
 
     def _service_audience(self, node: Node) -> AudienceTemplate | None:
-        entries = fields(node, self._problems, language.AUDIENCE)
+        entries = fields(node, self._problems, models.Audience)
         if not entries and node.value:
             return None
         if len(entries) != 1:
@@ -352,7 +357,7 @@ class RuleReader:
 
     def _natives(self, node: Node, scope: HubScope) -> tuple[Native, ...]:
         compiled = []
-        for name, entry in fields(node, self._problems, PLATFORMS, LATER_PLATFORMS).items():
+        for name, entry in fields(node, self._problems, models.Native, LATER_PLATFORMS).items():
             self._check_configured(PLATFORMS[name], entry, scope)
             native = compile_native(PLATFORMS[name], entry, self._problems)
             if native is not None:

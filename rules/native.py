@@ -18,7 +18,7 @@ from hub.characters import CONTROLS, escape_xml, fits_xml
 from hub.notification import NativeContent, Platform
 from hub.platforms.table import services, traits_of
 from hub.platforms.traits import PayloadKind
-from rules import language
+from rules import models
 from rules.errors import RenderError
 from rules.event import Event
 from rules.expressions import Expression
@@ -52,7 +52,7 @@ class Native:
 
 def compile_native(platform: Platform, node: Node, problems: Problems) -> Native | None:
     """Compile `payload` and `headers` for one platform; None after complaining."""
-    entries = fields(node, problems, language.NATIVE)
+    entries = fields(node, problems, models.NativePayload)
     headers = _headers(platform, entries["headers"], problems) if "headers" in entries else ()
     if "payload" not in entries:
         problems.add(node, "payload is missing", mark=node.key_mark)

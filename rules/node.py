@@ -57,6 +57,7 @@ class Node:
     written: str = ""
     in_line: bool = False
     """Whether `written` stands in the file character by character, so that a column in it is a column of the file."""
+    is_quoted: bool = False
 
     def plain(self) -> Any:
         """The value without marks; keys that were left empty are left out, as if they were not written."""

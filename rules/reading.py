@@ -1,13 +1,18 @@
 """Reading values off nodes: each function gives the value, or None after complaining."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
+from enum import Enum
+from functools import cache
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel
 
 from hub.spelling import did_you_mean
 from rules.errors import ExpressionError
+from rules.models import TEMPLATE, keys_of
 from rules.node import Node
 from rules.problems import NOT_YET, Problems
 from rules.render import Text, compile_text
@@ -21,24 +26,64 @@ _LONGEST = timedelta(days=36_500)
 def fields(
     node: Node,
     problems: Problems,
-    known: Iterable[str],
+    model: type[BaseModel],
     later: Collection[str] = (),
     cures: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Node]:
-    """The entries of a mapping that has only `known` keys; keys of a `later` version are complained of as such.
+    """The entries of an object that has only the keys of `model`; keys of a `later` version are complained of as such.
 
     `cures` say of unknown keys what was likely meant, where it is not the one that is spelt alike. An entry
     left empty is as if not written.
     """
+    known = keys_of(model)
     if not isinstance(node.value, dict):
         if node.value is not None:
-            problems.add(node, f"expected keys such as {', '.join(list(known)[:3])}")
+            problems.add(node, f"expected keys such as {', '.join(known[:3])}")
         return {}
-    known = tuple(known)
     for name, entry in node.value.items():
         if name not in known:
             problems.unknown_key(name, entry, known, later, cure=cures.get(name.casefold(), ""))
     return {name: entry for name, entry in node.value.items() if name in known and entry.value is not None}
+
+
+Read = Callable[[Node, Problems, Callable[[str], float]], Any]
+"""Reads a value of one type; the function reads durations."""
+
+
+def values(
+    model: type[BaseModel], entries: Mapping[str, Node], problems: Problems, seconds_in: Callable[[str], float]
+) -> dict[str, Any]:
+    """The values of the entries whose type says how each is read, None for one that is a mistake.
+
+    What depends on the rest of the configuration, such as the name of a hub, is left to the caller.
+    """
+    return {key: read(entries[key], problems, seconds_in) for key, read in _readers(model) if key in entries}
+
+
+@cache
+def _readers(model: type[BaseModel]) -> Sequence[tuple[str, Read]]:
+    """By key; made once for each model, as ten thousand rules are read by them."""
+    fields_ = zip(keys_of(model), model.model_fields.values(), strict=True)
+    readers = ((key, _reader(field.annotation)) for key, field in fields_)
+    return [(key, read) for key, read in readers if read is not None]
+
+
+def _reader(annotation: Any) -> Read | None:
+    (kind, *others) = [each for each in get_args(annotation) if each is not type(None)] or [annotation]
+    if get_origin(annotation) is Annotated:
+        kind, others = annotation, []
+    if others:
+        return None
+    if get_origin(kind) is Annotated and TEMPLATE in get_args(kind):
+        return lambda node, problems, _: template(node, problems)
+    if kind is bool:
+        return lambda node, problems, _: flag(node, problems)
+    if kind is timedelta:
+        return span
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        choices = {str(each.value): each for each in kind}
+        return lambda node, problems, _: choice(node, choices, problems)
+    return None
 
 
 def word(node: Node, problems: Problems) -> str | None:

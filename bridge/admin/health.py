@@ -1,7 +1,7 @@
 """How the parts of the process fare, in one list: readiness, its parts and the page say the same."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from bridge.admin.listener import Listener
@@ -17,6 +17,8 @@ _MAX_TROUBLE = 200
 """Characters shown of what a service said; the words are not ours."""
 
 _MAX_MISTAKE = 500
+
+_FULL = "as many notifications wait as its share of store.max_pending allows; others end as dead letters"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,11 +116,18 @@ def relay_parts(troubles: Mapping[str, str]) -> list[Part]:
     ]
 
 
-def push_parts(bulkheads: Mapping[tuple[str, Platform], Bulkhead[PushPage]]) -> list[Part]:
-    """The push services that hubs have credentials for."""
-    return [
-        _outlet(bulkhead, "push service", f"{hub}/{platform.value}") for (hub, platform), bulkhead in bulkheads.items()
-    ]
+def push_parts(
+    bulkheads: Mapping[tuple[str, Platform], Bulkhead[PushPage]], *, full: Collection[tuple[str, Platform]] = ()
+) -> list[Part]:
+    """The push services that hubs have credentials for; for those that are `full` no more notifications may wait."""
+    parts = []
+    for (hub, platform), bulkhead in bulkheads.items():
+        part = _outlet(bulkhead, "push service", f"{hub}/{platform.value}")
+        if (hub, platform) in full:
+            detail = f"{_FULL}; {part.state}: {part.detail}" if part.detail else _FULL
+            part = replace(part, ok=False, state="full", detail=detail)
+        parts.append(part)
+    return parts
 
 
 def remote_parts(remotes: Mapping[str, Bulkhead[Sequence[Notification]]]) -> list[Part]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 import typer
@@ -17,24 +17,6 @@ from bridge.cli.process import print_problems
 
 if TYPE_CHECKING:
     from bridge.config.models import Settings
-
-Url = Annotated[
-    str, typer.Option(envvar="PUSHBRIDGE_URL", help="The admin listener, else as the configuration has it.")
-]
-TokenFile = Annotated[
-    Path | None,
-    typer.Option(envvar="PUSHBRIDGE_TOKEN_FILE", help="File with the admin token, else from the configuration."),
-]
-ConfigFile = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--config",
-        envvar="PUSHBRIDGE_CONFIG",
-        help="The daemon's configuration; repeat it for several paths, which the environment parts with a colon.",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]
 
 _DEFAULT_URL = "http://127.0.0.1:8080"
 _ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a listener may be bound to

@@ -1,34 +1,43 @@
 """`pushbridge devices`: who is registered."""
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import typer
 
-from bridge.cli.client import Client, ConfigFile, Json, Limit, TokenFile, Url, target_of
-from bridge.cli.tables import print_fields, print_json, print_table
+from bridge.cli.client import Client
+from bridge.cli.command import Answer, HubName, Limit, client_command
+from bridge.cli.tables import print_fields, print_table
 
 devices = typer.Typer(help="The devices that are registered at a hub.", no_args_is_help=True)
 
-HubName = Annotated[str, typer.Option("--hub", help="Of this hub, if there are several.")]
-
 
 @devices.command("list")
+@client_command
 def list_(
+    client: Client,
     hub: HubName = "",
     user: Annotated[str, typer.Option(help="Of this user.")] = "",
     tag: Annotated[str, typer.Option(help="With this tag, or expression of tags.")] = "",
     limit: Limit = 50,
-    url: Url = "",
-    token_file: TokenFile = None,
-    config: ConfigFile = None,
-    json: Json = False,
-) -> None:
+) -> Answer:
     """List them by id; those of a user or tag that can be reached."""
-    with Client(target_of(url, token_file, config)) as client:
-        found = list(client.items("hubs", client.hub(hub), "devices", limit=limit, user=user, tag=tag))
-    if json:
-        print_json(found)
-        return
+    found = client.items("hubs", client.hub(hub), "devices", limit=limit, user=user, tag=tag)
+    return Answer(list(found), _print_list)
+
+
+@devices.command()
+@client_command
+def show(
+    client: Client,
+    id: Annotated[str, typer.Argument(help="Its installation id.", show_default=False)],
+    hub: HubName = "",
+) -> Answer:
+    """Show one, with its templates and registrations."""
+    return Answer(client.get("hubs", client.hub(hub), "devices", id), _print_device)
+
+
+def _print_list(found: Sequence[Mapping[str, Any]]) -> None:
     print_table(
         ("ID", "PLATFORM", "USER", "TAGS", "TEMPLATES", "CHANNEL", "UPDATED"),
         (
@@ -42,31 +51,17 @@ def list_(
     )
 
 
-@devices.command()
-def show(
-    id: Annotated[str, typer.Argument(help="Its installation id.", show_default=False)],
-    hub: HubName = "",
-    url: Url = "",
-    token_file: TokenFile = None,
-    config: ConfigFile = None,
-    json: Json = False,
-) -> None:
-    """Show one, with its templates and registrations."""
-    with Client(target_of(url, token_file, config)) as client:
-        device = client.get("hubs", client.hub(hub), "devices", id)
-    if json:
-        print_json(device)
-        return
-    templates, registrations = device.pop("template_details"), device.pop("registrations")
-    print_fields(device)
-    for template in templates:
+def _print_device(device: Mapping[str, Any]) -> None:
+    print_fields({name: value for name, value in device.items() if name not in ("template_details", "registrations")})
+    for template in device["template_details"]:
         typer.echo()
-        print_fields({"template": template.pop("name"), **template})
+        more = {name: value for name, value in template.items() if name != "name"}
+        print_fields({"template": template["name"], **more})
     typer.echo()
     print_table(
         ("REGISTRATION", "TAGS", "SINCE", "DEAD SINCE", "WHY"),
         (
             (one["template"] or "native", one["tags"], one["registered_at"], one["dead_at"], one["dead_reason"])
-            for one in registrations
+            for one in device["registrations"]
         ),
     )

@@ -1,22 +1,28 @@
 """The command line: one file a command, one line here for each. `exits.py` has the exit codes of all commands."""
 
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
-from bridge.cli.check import check
-from bridge.cli.dead_letters import dead_letters
-from bridge.cli.demo import demo
-from bridge.cli.devices import devices
-from bridge.cli.events import events
-from bridge.cli.notifications import notifications
-from bridge.cli.run import run
-from bridge.cli.sandbox import sandbox
-from bridge.cli.schema import schema
-from bridge.cli.send import send
-from bridge.cli.status import status
-from bridge.cli.token import token
-from bridge.cli.version import print_version, version
+from bridge.cli.version import print_version
+
+COMMANDS = (
+    "run",
+    "check",
+    "schema",
+    "demo",
+    "sandbox",
+    "status",
+    "send",
+    "token",
+    "version",
+    "events",
+    "notifications",
+    "devices",
+    "dead-letters",
+)
+"""In the order of the help. The file of each has a function of its name, or a `typer.Typer` with commands below it."""
 
 app = typer.Typer(
     name="pushbridge",
@@ -35,15 +41,18 @@ def _options(
     """Turns the events of an enterprise's systems into push notifications."""
 
 
-for _command in (run, check, schema, demo, sandbox, status, send, token, version):
-    app.command()(_command)
-for _name, _group in (
-    ("events", events),
-    ("notifications", notifications),
-    ("devices", devices),
-    ("dead-letters", dead_letters),
-):
-    app.add_typer(_group, name=_name)
+def add(name: str, package: str = "bridge.cli") -> None:
+    """Have the command of that name; its file in the package has `_` for `-`."""
+    word = name.replace("-", "_")
+    command = getattr(import_module(f"{package}.{word}"), word)
+    if isinstance(command, typer.Typer):
+        app.add_typer(command, name=name)
+    else:
+        app.command(name)(command)
+
+
+for _name in COMMANDS:
+    add(_name)
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ def run(config: Config) -> None:
             config=" ".join(map(str, config)),
             config_hash=config_hash,
             console=console,
-            reload=lambda daemon: Reloader(config, daemon, config_hash=config_hash, told=daemon.reloaded),
+            reload=lambda daemon: Reloader(config, daemon, config_hash=config_hash, on_result=daemon.reloaded),
         )
         gc.freeze()
         gc.enable()

@@ -1,18 +1,20 @@
 """`pushbridge send`: a notification by hand."""
 
-import json as json_module
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from bridge.cli.client import Client, ConfigFile, Json, TokenFile, Url, fail, target_of
-from bridge.cli.devices import HubName
+from bridge.cli.client import Client, fail
+from bridge.cli.command import Answer, HubName, client_command
 from bridge.cli.exits import Exit
-from bridge.cli.tables import print_json
 
 
+@client_command
 def send(
+    client: Client,
     device: Annotated[str, typer.Option(help="To this device.")] = "",
     to: Annotated[str, typer.Option(help="To who has these tags: an expression such as 'team:hr && !vip'.")] = "",
     everyone: Annotated[bool, typer.Option("--everyone", help="To all devices of the hub.")] = False,
@@ -23,11 +25,7 @@ def send(
     payload: Annotated[Path | None, typer.Option(help="The file of that payload.")] = None,
     header: Annotated[list[str] | None, typer.Option(help="A header of that service: NAME=TEXT; repeat it.")] = None,
     hub: HubName = "",
-    url: Url = "",
-    token_file: TokenFile = None,
-    config: ConfigFile = None,
-    json: Json = False,
-) -> None:
+) -> Answer:
     """Send a notification to a device, a tag expression or everyone; prints its id."""
     if (bool(device), bool(to), everyone).count(True) != 1:
         raise fail("say to whom: one of --device, --to and --everyone", Exit.WRONG_ARGUMENTS)
@@ -38,12 +36,11 @@ def send(
         body["native"] = {"platform": native, "payload": _payload(payload), "headers": _pairs(header, "--header")}
     else:
         body["properties"] = _pairs(with_, "--with")
-    with Client(target_of(url, token_file, config)) as client:
-        sent = client.post("hubs", client.hub(hub), "notifications", body=body)
-    if json:
-        print_json(sent)
-    else:
-        typer.echo(sent["id"])
+    return Answer(client.post("hubs", client.hub(hub), "notifications", body=body), _print_id)
+
+
+def _print_id(sent: Mapping[str, Any]) -> None:
+    typer.echo(sent["id"])
 
 
 def _payload(file: Path) -> Any:
@@ -53,15 +50,22 @@ def _payload(file: Path) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         raise fail(f"{file}: cannot be read: {error}", Exit.WRONG_ARGUMENTS) from error
     try:
-        content = json_module.loads(text)
+        content = json.loads(text)
     except ValueError:
         return text
     return content if isinstance(content, dict) else text
 
 
 def _pairs(texts: list[str] | None, option: str) -> dict[str, str]:
-    """Raises: typer.Exit."""
-    pairs = [text.partition("=") for text in texts or ()]
-    if wrong := [name for name, equals, _ in pairs if not (name and equals)]:
-        raise fail(f"{option} {wrong[0]!r}: write NAME=TEXT", Exit.WRONG_ARGUMENTS)
-    return {name: text for name, _, text in pairs}
+    """Names compare without case, as properties and header fields do. Raises: typer.Exit."""
+    pairs: dict[str, str] = {}
+    names: set[str] = set()
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise fail(f"{option} {name!r}: write NAME=TEXT", Exit.WRONG_ARGUMENTS)
+        if name.lower() in names:
+            raise fail(f"{option} {name!r}: is there twice, and one of the two would be lost", Exit.WRONG_ARGUMENTS)
+        names.add(name.lower())
+        pairs[name] = value
+    return pairs

@@ -1,24 +1,24 @@
 """`pushbridge token`: a shared access signature for the hub API, made from the configuration alone."""
 
 import time
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
-from bridge.cli.client import ConfigFile, Json, fail, settings_of
-from bridge.cli.devices import HubName
+from bridge.cli.client import fail, settings_of
+from bridge.cli.command import Answer, ConfigFile, HubName, answer_command
 from bridge.cli.exits import Exit
-from bridge.cli.tables import print_json
 
 
+@answer_command
 def token(
     policy: Annotated[str, typer.Option(help="An access policy of the hub; else the only one.")] = "",
     host: Annotated[str, typer.Option(help="The name by which clients call the hub API.")] = "localhost",
     lifetime: Annotated[str, typer.Option(help="How long it is good: 30m, 8h, 7d.")] = "1h",
     hub: HubName = "",
     config: ConfigFile = None,
-    json: Json = False,
-) -> None:
+) -> Answer:
     """Make a shared access signature for a policy of a hub; asks no daemon."""
     from pydantic import TypeAdapter, ValidationError
 
@@ -38,10 +38,11 @@ def token(
     expires_at = int(time.time() + seconds)
     url = f"https://{host}/{name}"
     made = token_for(chosen.name, chosen.key.get_secret_value(), url=url, expires_at=expires_at)
-    if json:
-        print_json({"token": made, "hub": name, "policy": chosen.name, "expires_at": expires_at})
-    else:
-        typer.echo(made)
+    return Answer({"token": made, "hub": name, "policy": chosen.name, "expires_at": expires_at}, _print_token)
+
+
+def _print_token(made: Mapping[str, Any]) -> None:
+    typer.echo(made["token"])
 
 
 def _chosen(given: str, names: list[str], option: str) -> str:

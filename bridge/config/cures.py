@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from connectors.table import CONNECTORS
+from hub.spelling import flag_meant
 from rules.node import Node
 from rules.units import nearest_duration
 
@@ -49,8 +50,8 @@ def size_cure(text: str) -> str:
 
 def flag_cure(text: str) -> str:
     """A boolean as YAML 1.1 had it."""
-    meant = {"true": "true", "yes": "true", "on": "true", "false": "false", "no": "false", "off": "false"}
-    found = meant.get(text.casefold())
+    text = text.casefold()
+    found = text if text in ("true", "false") else flag_meant(text)
     return f"write {found}" if found else ""
 
 

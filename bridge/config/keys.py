@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import Enum
 from functools import cache
 from inspect import isclass
 from textwrap import dedent
@@ -16,9 +17,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 
-from bridge.config.models import TAKES_A_RESTART, Listen, Sections
+from bridge.config.models import TAKES_A_RESTART, Document, Listen
 from connectors.duration import seconds
 from connectors.size import byte_count
+from rules.models import Form
 from rules.units import spelled
 
 
@@ -45,7 +47,7 @@ class KeyOfModel:
         return not any(self.path == part or self.path.startswith(f"{part}.") for part in TAKES_A_RESTART)
 
 
-def all_keys(model: type[BaseModel] = Sections, above: str = "") -> Iterator[KeyOfModel]:
+def all_keys(model: type[BaseModel] = Document, above: str = "") -> Iterator[KeyOfModel]:
     """Every key of a model and of all below it, each behind the one that it stands under."""
     for key in keys_of(model, above):
         yield key
@@ -59,7 +61,8 @@ def keys_of(model: type[BaseModel], above: str = "") -> list[KeyOfModel]:
     says = _docstrings(model)
     keys = []
     for name, field in model.model_fields.items():
-        path = f"{above}.{name}" if above else name
+        key = field.alias or name
+        path = f"{above}.{key}" if above else key
         keys.append(
             KeyOfModel(
                 path=path,
@@ -97,6 +100,10 @@ def spelled_default(key: KeyOfModel) -> Any:
     value = key.default
     if isinstance(value, Listen):
         return f"[{value.host}]:{value.port}" if ":" in value.host else f"{value.host}:{value.port}"
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, timedelta):
+        return spelled(value)
     if value is None or isinstance(value, BaseModel | SecretStr) or value in ((), frozenset(), {}):
         return None
     if seconds in functions_of(key.annotation, key.constraints):
@@ -115,8 +122,15 @@ def functions_of(annotation: Any, constraints: Sequence[Any]) -> list[Any]:
     return found
 
 
+def form_of(constraints: Sequence[Any]) -> Form | None:
+    """The form of a text or pattern, which a type names of itself."""
+    return next((each for each in constraints if isinstance(each, Form)), None)
+
+
 def type_in_words(annotation: Any, constraints: Sequence[Any] = ()) -> str:
     """What may stand at a key, for people."""
+    if (form := form_of(constraints)) is not None:
+        return form.words
     functions = functions_of(annotation, constraints)
     if seconds in functions:
         return "duration"
@@ -130,14 +144,29 @@ def type_in_words(annotation: Any, constraints: Sequence[Any] = ()) -> str:
         return " or ".join(dict.fromkeys(kinds))
     if origin is Literal:
         return ", ".join(map(str, arguments))
+    if isclass(annotation) and issubclass(annotation, Enum):
+        return ", ".join(str(each.value) for each in annotation)
+    if annotation is Any:
+        return "anything"
+    if origin is tuple and Ellipsis not in arguments:
+        return f"list of {len(arguments)}: {type_in_words(arguments[0])}"
     if origin in (tuple, list, frozenset):
         inner = type_in_words(arguments[0])
         return "list of objects" if inner == "object" else f"list of {inner}"
+    if origin is not None and arguments[1] is Any:
+        return "object"
     if origin is not None:
         return "object by name" if type_in_words(arguments[1]) == "object" else f"{type_in_words(arguments[1])} by name"
     if isclass(annotation) and issubclass(annotation, BaseModel):
         return "object"
-    words = {bool: "true or false", int: "whole number", float: "number", Listen: "host:port", SecretStr: "secret text"}
+    words = {
+        bool: "true or false",
+        int: "whole number",
+        float: "number",
+        timedelta: "duration",
+        Listen: "host:port",
+        SecretStr: "secret text",
+    }
     return words.get(annotation, "file" if annotation.__name__ == "Path" else "text")
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from bridge.config import cures
-from bridge.config.models import AdminListener, HubApi, HubSettings, Sections, Settings, default_hub
+from bridge.config.models import AdminListener, Document, HubApi, HubSettings, Sections, Settings, default_hub
 from bridge.config.produced import produced_by
 from bridge.config.spellings import in_present_spelling
 from connectors.connector import Connector
@@ -55,9 +55,6 @@ _EXPECTED: Mapping[str, str] = {
     "path_type": "the name of a file",
 }
 """What a value of another kind should have been, by pydantic's name of the complaint."""
-
-_COMPILED = ("defaults", "rules")
-"""Sections that are not settings."""
 
 _CONSOLE_PATHS = (
     "/console.css",
@@ -123,7 +120,7 @@ def _as_meant(root: Node, problems: Problems) -> Node:
     Else each rule that names a source would be a mistake of its own under `source:` for `sources:`.
     """
     assert isinstance(root.value, dict)
-    known = (*Sections.model_fields, *_COMPILED)
+    known = tuple(Document.model_fields)
     later = _LATER[()]
     meant: dict[str, Node] = {}
     for name, node in root.value.items():
@@ -360,7 +357,7 @@ def _value_cure(message: str, node: Node) -> str:
 def _keys_at(location: list[int | str]) -> tuple[tuple[str, ...], list[str]]:
     """The place as _LATER names it, and the keys that may stand there."""
     pattern, model = _place_of(location)
-    return pattern, [*model.model_fields, *(_COMPILED if model is Sections else ())]
+    return pattern, list(model.model_fields)
 
 
 def _model_at(location: list[int | str]) -> type[BaseModel]:
@@ -368,7 +365,7 @@ def _model_at(location: list[int | str]) -> type[BaseModel]:
 
 
 def _place_of(location: list[int | str]) -> tuple[tuple[str, ...], type[BaseModel]]:
-    model: type[BaseModel] = Sections
+    model: type[BaseModel] = Document
     pattern: list[str] = []
     in_collection = False
     for part in location:

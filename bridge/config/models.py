@@ -18,6 +18,7 @@ from bridge.decode.base import ValueType
 from bridge.decode.charset import charset_named
 from bridge.decode.mapping import MAP_NAMES, EventMap
 from bridge.decode.pattern import compile_pattern
+from bridge.decode.readers import formats
 from connectors.connector import Connector, DeadLetterRoute
 from connectors.duration import Duration
 from connectors.size import Size
@@ -28,6 +29,7 @@ from hub.platforms.table import services
 from hub.tags import MaxTags
 from rules.engine import RuleSet
 from rules.errors import ExpressionError
+from rules.models import Defaults, Rule
 from rules.render import Text, compile_text
 
 Positive = Annotated[Duration, Field(gt=0)]
@@ -179,6 +181,12 @@ def _encoding(name: str) -> str:
     return charset
 
 
+if TYPE_CHECKING:
+    _Format = str
+else:
+    _Format = Literal[tuple(formats())]
+
+
 class Decode(Section):
     """How bodies are read.
 
@@ -186,7 +194,7 @@ class Decode(Section):
     `encoding` is that of bodies which do not say theirs.
     """
 
-    format: Literal["json", "xml", "text", "cloudevents"] | None = None
+    format: _Format | None = None
     """Unless set, JSON; for an HTTP source of that format, CloudEvents."""
     pattern: Annotated[str, AfterValidator(_pattern)] | None = None
     """A regular expression whose named groups become the fields of data; for text."""
@@ -445,6 +453,8 @@ class DeadLetterStore(Section):
     """How long one is kept."""
     max_rows: int = Field(default=1_000_000, ge=1)
     """How many are kept; the oldest make place."""
+    max_bytes: Annotated[Size, Field(gt=0)] = 4 * 1024**3
+    """How much their bodies may have together; the oldest make place."""
 
 
 class DeadLetterDefault(Section):
@@ -532,7 +542,7 @@ TAKES_A_RESTART = ("bridge.http.listen", "bridge.http.connections", "bridge.stor
 
 
 class Sections(Section):
-    """The sections of a configuration, but for `rules` and `defaults`, which are compiled (`rules/loader.py`)."""
+    """The sections of a configuration that pydantic reads; `rules` and `defaults` are compiled (`rules/loader.py`)."""
 
     version: Literal[1] = 1
     """The version of this language; there is one so far."""
@@ -548,6 +558,15 @@ class Sections(Section):
     """What becomes of messages that cannot be used."""
     delivery: Delivery = Delivery()
     """How pushes go out."""
+
+
+class Document(Sections):
+    """Everything that a file may hold."""
+
+    rules: tuple[Rule, ...] = ()
+    """What is pushed, to whom, for which events; in order."""
+    defaults: Defaults = Defaults()
+    """What all rules have unless they say otherwise."""
 
 
 class Settings(Sections):

@@ -1,11 +1,11 @@
 """`docs/configuration.md`: every key with its type, its default and a sentence, from the models that check it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from bridge.config.keys import KeyOfModel, all_keys, spelled_default, type_in_words
+from bridge.config.keys import KeyOfModel, all_keys, keys_of, spelled_default, type_in_words
 from bridge.config.produced import META
 from connectors.table import CONNECTORS
-from rules.language import DEFAULTS, RULE, Key
+from rules.models import Operators
 
 _HEAD = """# Configuration
 
@@ -28,16 +28,14 @@ def _lines() -> Iterator[str]:
     yield _HEAD
     section = ""
     for key in all_keys():
-        top = key.path.partition(".")[0]
+        top = key.path.partition(".")[0].removesuffix("[]")
         if top != section:
             if section:
                 yield ""
             section = top
             yield from (f"## {top}", "", "| Key | Type | Default | Meaning | Reload |", "|---|---|---|---|---|")
         yield _row(key)
-    for name, keys, path in (("rules", RULE, "rules[]"), ("defaults", DEFAULTS, "defaults")):
-        yield from ("", f"## {name}", "", "| Key | Type | Default | Meaning | Reload |", "|---|---|---|---|---|")
-        yield from _rows(keys, path)
+    yield from _operators()
     yield from _meta()
     yield _XML
 
@@ -59,6 +57,20 @@ The document element is not part of the path: its elements and attributes are th
 """
 
 
+def _operators() -> Iterator[str]:
+    yield from (
+        "",
+        "## Operators of a pattern",
+        "",
+        "An object of a pattern whose keys are all of these asks each of a value; any other object is one of fields.",
+        "",
+        "| Operator | Takes | Meaning |",
+        "|---|---|---|",
+    )
+    for key in keys_of(Operators):
+        yield f"| `{key.name}` | {type_in_words(key.annotation, key.constraints)} | {_cell(key.says)} |"
+
+
 def _meta() -> Iterator[str]:
     yield from (
         "",
@@ -76,19 +88,14 @@ def _row(key: KeyOfModel) -> str:
     default = spelled_default(key)
     shown = "required" if key.required else "" if default is None else f"`{_written(default)}`"
     kind = type_in_words(key.annotation, key.constraints)
-    return f"| `{key.path}` | {kind} | {shown} | {key.says} | {'yes' if key.reloads else 'restart'} |"
+    return f"| `{key.path}` | {kind} | {shown} | {_cell(key.says)} | {'yes' if key.reloads else 'restart'} |"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _written(default: object) -> str:
     if isinstance(default, bool):
         return str(default).lower()
     return f"[{', '.join(map(str, default))}]" if isinstance(default, list) else str(default)
-
-
-def _rows(keys: Mapping[str, Key], above: str) -> Iterator[str]:
-    for name, key in keys.items():
-        default = "required" if key.required else f"`{key.default}`" if key.default else ""
-        says = key.says.replace("|", "\\|")
-        yield f"| `{above}.{name}` | {key.type} | {default} | {says} | yes |"
-        if key.below is not None:
-            yield from _rows(key.below, f"{above}.{name}.PLATFORM" if key.entry else f"{above}.{name}")

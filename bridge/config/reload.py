@@ -26,15 +26,16 @@ _log = structlog.get_logger("pushbridge")
 class Reloadable(Protocol):
     """What takes a new configuration, whole or not at all."""
 
-    async def apply(self, settings: Settings, *, config_hash: str) -> None:
-        """Run by it from now on; when this raises anything, the old one is in force."""
+    async def apply(self, settings: Settings, *, config_hash: str) -> Sequence[str]:
+        """Run by it from now on; return the keys whose change needs a restart. If this raises, the old one is in force."""
 
 
 class Reloaded(NamedTuple):
-    """Whether a configuration is in force now, and every mistake and warning it had."""
+    """Whether a configuration is in force now, every mistake and warning it had, and which keys wait for a restart."""
 
     applied: bool
     complaints: Sequence[str]
+    restart: Sequence[str] = ()
 
 
 class Refusal(NamedTuple):
@@ -49,7 +50,7 @@ class Reloader:
 
     What was cut off while it was written is not taken for the wish to stop everything: a file that had something in it and
     has nothing now is a mistake, and so is a configuration without sources, rules and hubs.
-    `config_hash` is the fingerprint of what is in force. `told` hears after each try whether it was valid and applied.
+    `config_hash` is the fingerprint of what is in force. `on_result` gets after each try whether it was valid and applied.
     `refusal` is None once a try went well.
     """
 
@@ -59,12 +60,12 @@ class Reloader:
         target: Reloadable,
         *,
         config_hash: str,
-        told: Callable[[bool], None],
+        on_result: Callable[[bool], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._path = path
         self._target = target
-        self._told = told
+        self._on_result = on_result
         self._clock = clock
         self._watch = ConfigWatch(path, read=config_hash)
         self._in_force = _files_of(path)
@@ -75,7 +76,7 @@ class Reloader:
 
     @property
     def routes(self) -> Sequence[BaseRoute]:
-        """`POST /-/reload`: 200, or 400 with every mistake."""
+        """`POST /-/reload`: 200 with the keys that wait for a restart, or 400 with every mistake."""
         return [Route("/-/reload", self._reload, methods=["POST"])]
 
     async def run(self) -> None:
@@ -94,6 +95,7 @@ class Reloader:
         """Read and check it; the old one stays in force unless the new one is valid and could be applied."""
         async with self._one_at_a_time:
             self._watch.read = config_hash = await asyncio.to_thread(fingerprint, self._path)
+            restart: Sequence[str] = ()
             try:
                 settings, problems = await asyncio.to_thread(check, self._path)
                 complaints = [str(problem) for problem in problems]
@@ -102,7 +104,7 @@ class Reloader:
                     settings = None
                     complaints, mistakes = [*complaints, *lost], lost
                 if settings is not None:
-                    await self._target.apply(settings, config_hash=config_hash)
+                    restart = await self._target.apply(settings, config_hash=config_hash)
                     self._in_force = _files_of(self._path) - _silent(problems)
             except Exception as error:  # whatever it is, the events go on by the old one
                 settings = None
@@ -114,8 +116,8 @@ class Reloader:
                 since = self._clock() if self.refusal is None else self.refusal.since
                 self.refusal = Refusal(since, mistakes)
                 _log.error("configuration refused", problems=complaints)
-            self._told(applied)
-            return Reloaded(applied, complaints)
+            self._on_result(applied)
+            return Reloaded(applied, complaints, restart)
 
     def _lost(self, settings: Settings, problems: Sequence[Problem]) -> list[str]:
         """What is not there any more though its file is: as after a full disk, or a copy that was cut off."""
@@ -129,7 +131,8 @@ class Reloader:
 
     async def _reload(self, request: Request) -> Response:
         result = await self.reload()
-        return JSONResponse({"applied": result.applied, "problems": result.complaints}, 200 if result.applied else 400)
+        content = {"applied": result.applied, "problems": result.complaints, "restart": result.restart}
+        return JSONResponse(content, 200 if result.applied else 400)
 
 
 def _files_of(path: Paths) -> frozenset[str]:

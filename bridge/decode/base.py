@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from connectors.base import Message
 
-Format = Literal["json", "xml", "text", "cloudevents"]
 ValueType = Literal["decimal", "int", "float", "bool", "datetime", "date"]
 
 MAX_DEPTH = 64
@@ -26,7 +25,7 @@ class DecodeSettings:
     offset is in `timezone`. `max_body` is in bytes, and holds once more for what was unpacked.
     """
 
-    format: Format = "json"
+    format: str = "json"
     pattern: str | None = None
     root: str | None = None
     types: Mapping[str, ValueType] = field(default_factory=dict)

@@ -7,7 +7,7 @@ import base64
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import unquote
 
 from bridge.decode.base import Decoded, DecodeSettings, Reader
@@ -32,15 +32,13 @@ _BATCH = (
 )
 """The AMQP binding (section 1.3) has structured and binary mode only."""
 
-_Kind = Literal["json", "xml", "text"]
-
 
 class CloudEventsDecoder:
     """Decodes one CloudEvent a message; the mode is told by content type and headers, as the bindings say."""
 
     def __init__(self, settings: DecodeSettings) -> None:
         self._settings = settings
-        self._readers: dict[_Kind, Reader] = {}
+        self._readers: dict[str, Reader] = {}
 
     def __call__(self, message: Message) -> Decoded:
         """Raises: EventError."""
@@ -107,7 +105,7 @@ class CloudEventsDecoder:
                 raise
             return Opaque("binary data without a content type")  # it need not be JSON (JSON format, section 3.1.1)
 
-    def _reader(self, kind: _Kind) -> Reader:
+    def _reader(self, kind: str) -> Reader:
         reader = self._readers.get(kind)
         if reader is None:
             reader = self._readers[kind] = reader_for(kind, self._settings)
@@ -188,8 +186,8 @@ def _of_type(content_type: str | None) -> str:
     return f" of the type {media_type}" if _TYPE.fullmatch(media_type) else ""
 
 
-def _kind(content_type: str | None) -> _Kind | None:
-    """What the data is; without a content type it is JSON (JSON Event Format, section 3.1)."""
+def _kind(content_type: str | None) -> str | None:
+    """The format of the data; without a content type it is JSON (JSON Event Format, section 3.1)."""
     media_type = _media_type(content_type)
     if not media_type or media_type.endswith(("/json", "+json")):
         return "json"

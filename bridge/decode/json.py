@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from bridge.decode.base import MAX_DEPTH
+from bridge.decode.base import MAX_DEPTH, DecodeSettings, Reader
 from bridge.decode.charset import byte_order, charset_named, declared_charset, seen, text_of
 from bridge.errors import EventError, Reason
 from hub.exact_json import loads
@@ -84,3 +84,8 @@ def _is_deeper(value: Any, levels: int) -> bool:
         if not containers:
             return False
     return True
+
+
+def reader(settings: DecodeSettings) -> Reader:
+    """For `decode.format: json`."""
+    return read_json if settings.encoding is None else JsonReader(encoding=settings.encoding)

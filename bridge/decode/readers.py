@@ -1,28 +1,37 @@
-"""Which reader belongs to which format of a body."""
+"""The formats of bodies that there are: a line each, and a file beside this one."""
 
-from typing import Literal
+from collections.abc import Collection
+from importlib import import_module
 
 from bridge.decode.base import DecodeSettings, Reader
 
+_MODULES = {
+    "json": "bridge.decode.json",
+    "xml": "bridge.decode.xml",
+    "text": "bridge.decode.text",
+}
+"""By the word in `decode.format`, the module whose `reader(settings)` makes a reader; it raises ValueError only."""
 
-def reader_for(kind: Literal["json", "xml", "text"], settings: DecodeSettings) -> Reader:
-    """The reader for bodies of that kind; its module, and so its library, is imported here and not before."""
-    if kind == "json":
-        from bridge.decode.json import JsonReader, read_json
+_ENVELOPES = ("cloudevents",)
+"""Formats that carry data of another one, and attributes beside: a decoder of their own reads the whole message."""
 
-        return read_json if settings.encoding is None else JsonReader(encoding=settings.encoding)
-    if kind == "xml":
-        from bridge.decode.xml import XmlReader
 
-        return XmlReader(
-            root=settings.root,
-            types=settings.types,
-            lists=settings.lists,
-            encoding=settings.encoding,
-            timezone=settings.timezone,
-        )
-    from bridge.decode.text import TextReader
+def register(name: str, module: str) -> None:
+    """Add a format; before `bridge.config` is imported, which makes a choice of those that are there.
 
-    return TextReader(
-        pattern=settings.pattern, types=settings.types, encoding=settings.encoding, timezone=settings.timezone
-    )
+    Raises: ValueError: there is one of that name.
+    """
+    if name in formats():
+        raise ValueError(f"there is a format {name} already")
+    _MODULES[name] = module
+
+
+def formats() -> Collection[str]:
+    """What `decode.format` may say."""
+    return (*_MODULES, *_ENVELOPES)
+
+
+def reader_for(name: str, settings: DecodeSettings) -> Reader:
+    """The reader of a format; its module, and so its library, is imported here and not before."""
+    reader: Reader = import_module(_MODULES[name]).reader(settings)
+    return reader

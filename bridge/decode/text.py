@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, tzinfo
 from typing import Any
 
-from bridge.decode.base import ValueType
+from bridge.decode.base import DecodeSettings, ValueType
 from bridge.decode.charset import text_of
 from bridge.decode.pattern import PatternTimeoutError, compile_pattern
 from bridge.decode.types import TypedText
@@ -53,3 +53,10 @@ class TextReader:
             raise EventError(Reason.DECODE, f"the text of {len(text)} characters does not match the source's pattern")
         found = {name: value for name, value in groups.items() if value is not None}
         return found | {name: read(name, found[name]) for name, read in self._types.items() if name in found}
+
+
+def reader(settings: DecodeSettings) -> TextReader:
+    """For `decode.format: text`. Raises: ValueError: not a pattern."""
+    return TextReader(
+        pattern=settings.pattern, types=settings.types, encoding=settings.encoding, timezone=settings.timezone
+    )

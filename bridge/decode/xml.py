@@ -8,7 +8,7 @@ from typing import Any
 
 from lxml import etree
 
-from bridge.decode.base import MAX_DEPTH, ValueType
+from bridge.decode.base import MAX_DEPTH, DecodeSettings, ValueType
 from bridge.decode.charset import byte_order, charset_named, declared_charset, seen, text_of
 from bridge.decode.types import TypedText
 from bridge.errors import EventError, Reason
@@ -239,3 +239,14 @@ class _Builder:
 
 def _local(name: str) -> str:
     return name.rpartition("}")[2]
+
+
+def reader(settings: DecodeSettings) -> XmlReader:
+    """For `decode.format: xml`."""
+    return XmlReader(
+        root=settings.root,
+        types=settings.types,
+        lists=settings.lists,
+        encoding=settings.encoding,
+        timezone=settings.timezone,
+    )

@@ -2,41 +2,40 @@
 
 from typing import Any
 
-from bridge.observe.facts import EventOutcome, InFlightEvent
+from bridge.observe.facts import SENDER_OUTCOMES, EventOutcome, InFlightEvent
 from connectors.base import ACK, Disposition, Settlement
+from hub.acceptance import Reason
 
 
 def disposition_for(in_flight: InFlightEvent, *, sender_waits: bool) -> Disposition:
     """What its source does with the message; a sender that waits gets the outcome of the event."""
     if sender_waits:
         return _answer_to(in_flight)
-    if in_flight.outcome is not EventOutcome.DEAD_LETTER:
+    if in_flight.outcome not in (EventOutcome.DEAD_LETTER, EventOutcome.REJECTED):
         return ACK
     assert in_flight.reason is not None
     # What is not kept is not for the broker to keep either.
-    native = in_flight.native and in_flight.dead_letters
-    settlement = Settlement.REJECT if native else Settlement.ACK
+    is_native = in_flight.native and in_flight.outcome is EventOutcome.DEAD_LETTER
+    settlement = Settlement.REJECT if is_native else Settlement.ACK
     return Disposition(settlement=settlement, reason=in_flight.reason.value, detail=in_flight.detail)
 
 
 def _answer_to(in_flight: InFlightEvent) -> Disposition:
-    """The outcome of a message for the sender that waits for it; a message not kept here is rejected."""
+    """The outcome of a message for the sender that waits for it; one that is rejected alone is not taken."""
     answer: dict[str, Any] = {"id": in_flight.event_id} if in_flight.event_id else {}
+    answer["outcome"] = SENDER_OUTCOMES[in_flight.outcome]
     reason = "" if in_flight.reason is None else in_flight.reason.value
+    settlement = Settlement.ACK
     match in_flight.outcome:
-        case EventOutcome.SUPPRESSED:
-            answer["outcome"] = "duplicate"
-        case EventOutcome.NO_MATCH:
-            answer["outcome"] = "no_rule"
-        case EventOutcome.DEAD_LETTER if not in_flight.dead_letters:
-            answer |= {"outcome": "rejected", "reason": reason, "detail": in_flight.detail}
-            settlement = Settlement.REJECT if in_flight.message.is_alone else Settlement.ACK
-            return Disposition(settlement=settlement, reason=reason, detail=in_flight.detail, told=answer)
+        case EventOutcome.REJECTED:
+            answer |= {"reason": reason, "detail": in_flight.detail}
+            if in_flight.message.is_alone:
+                is_for_now = in_flight.reason is Reason.SERVICE_FULL
+                settlement = Settlement.NACK if is_for_now else Settlement.REJECT
         case EventOutcome.DEAD_LETTER:
-            answer |= {"outcome": "dead_letter", "reason": reason, "detail": in_flight.detail}
+            answer |= {"reason": reason, "detail": in_flight.detail}
         case EventOutcome.ACCEPTED:
             answer |= {
-                "outcome": "accepted",
                 "rules": list(in_flight.decision.matched),
                 "notifications": [
                     {"id": intent.notification.id, "rule": intent.rule} for intent in in_flight.decision.intents
@@ -47,4 +46,4 @@ def _answer_to(in_flight: InFlightEvent) -> Disposition:
             {"rule": failure.rule, "reason": failure.reason.value, "detail": failure.detail}
             for failure in in_flight.decision.failures
         ]
-    return Disposition(settlement=Settlement.ACK, reason=reason, detail=in_flight.detail, told=answer)
+    return Disposition(settlement=settlement, reason=reason, detail=in_flight.detail, answer=answer)

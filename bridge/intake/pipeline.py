@@ -1,7 +1,7 @@
 """The way of a batch, from messages to settlements; everything else in the bridge serves this."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -16,10 +16,12 @@ from bridge.observe.facts import EventOutcome, EventsStored, InFlightEvent, Inta
 from bridge.slices import TimeSlice
 from connectors.base import NACK, Disposition, Message, Settlement
 from hub.acceptance import NO_CONFIGURATION, ConfigurationVersion, DeadLetter, Ingest
-from hub.errors import WithdrawnError
+from hub.errors import StoreError, WithdrawnError
 from hub.facts import Crashed
 from hub.identity import joined
-from hub.store.base import AcceptanceResult
+from hub.notification import Notification
+from hub.store.contracts.outbox import AcceptanceResult
+from rules.decision import Failure
 from rules.engine import RuleSet
 from rules.errors import RenderError
 from rules.event import Event
@@ -56,6 +58,9 @@ class Route:
 
 class Accepting(Protocol):
     """What the pipeline asks of the hub."""
+
+    async def full_for(self, notifications: Sequence[Notification]) -> Collection[str]:
+        """Ids of those that are for push services alone for which no more may wait. Raises: StoreError."""
 
     async def accept(self, arrivals: Sequence[Ingest], *, withdrawn: Callable[[], bool]) -> AcceptanceResult:
         """Durable when it returns. Raises: WithdrawnError, when `withdrawn` came true while the store failed."""
@@ -122,12 +127,12 @@ class Pipeline:
             in_flight.stage = Stage.RULE
             in_flight.decision = self._rules.route(in_flight.event, now=now)
         except EventError as error:
-            self._reject(in_flight, error.reason, error.detail)
-            is_refused = route.sender_waits and message.is_alone
-            if is_refused or (error.reason is Reason.DECODE and not route.keep_undecodable):
-                in_flight.dead_letters = ()
+            if _is_kept(error.reason, message, route):
+                self._dead_letter_whole(in_flight, error.reason, error.detail)
+            else:
+                _end(in_flight, EventOutcome.REJECTED, error.reason, error.detail)
         except Exception as error:
-            self._reject(
+            self._dead_letter_whole(
                 in_flight, Reason.CRASH, f"{type(error).__name__} while handling the message: a defect of ours"
             )
             in_flight.crash = error
@@ -153,7 +158,7 @@ class Pipeline:
                 stage=Stage.RULE,
                 configuration=self._configuration,
             )
-            self._reject(
+            self._dead_letter_whole(
                 in_flight,
                 Reason.TOO_LARGE,
                 f"reading and matching the body of {len(message.body)} bytes takes longer than {self._offload.limit:g} s",
@@ -165,20 +170,19 @@ class Pipeline:
         decision = in_flight.decision
         if decision.failures:
             in_flight.dead_letters = [
-                self._dead_letter(in_flight, Reason(failure.reason.value), failure.detail, rule=failure.rule)
+                self._dead_letter(in_flight, failure.reason, failure.detail, rule=failure.rule)
                 for failure in decision.failures
             ]
             if not decision.intents:
                 first = decision.failures[0]
-                in_flight.outcome, in_flight.reason = EventOutcome.DEAD_LETTER, Reason(first.reason.value)
-                in_flight.detail = f"rule {first.rule}: {first.detail}"
+                _end(in_flight, EventOutcome.DEAD_LETTER, first.reason, f"rule {first.rule}: {first.detail}")
         elif not decision.matched:
             in_flight.outcome = EventOutcome.NO_MATCH
             if route.on_no_match is _REJECT:
-                self._reject(in_flight, Reason.NO_MATCH, "no rule matches this event")
+                self._dead_letter_whole(in_flight, Reason.NO_MATCH, "no rule matches this event")
 
-    def _reject(self, in_flight: InFlightEvent, reason: Reason, detail: str) -> None:
-        in_flight.outcome, in_flight.reason, in_flight.detail = EventOutcome.DEAD_LETTER, reason, detail
+    def _dead_letter_whole(self, in_flight: InFlightEvent, reason: Reason, detail: str) -> None:
+        _end(in_flight, EventOutcome.DEAD_LETTER, reason, detail)
         in_flight.dead_letters = [self._dead_letter(in_flight, reason, detail)]
 
     def _dead_letter(self, in_flight: InFlightEvent, reason: Reason, detail: str, *, rule: str = "") -> DeadLetter:
@@ -204,6 +208,7 @@ class Pipeline:
         """Store the events that are still ours, retried until stored; return those."""
         while ours := [in_flight for in_flight in batch if not in_flight.message.is_lost()]:
             try:
+                await self._turn_away_full(ours)
                 ingests = [self._ingest_for(in_flight) for in_flight in ours]
                 result = await self._hub.accept(ingests, withdrawn=partial(_any_lost, ours))
             except WithdrawnError:
@@ -212,6 +217,32 @@ class Pipeline:
                 ours[index].outcome = EventOutcome.SUPPRESSED
             return ours
         return ()
+
+    async def _turn_away_full(self, batch: Sequence[InFlightEvent]) -> None:
+        """Let rules fail whose notifications are for push services alone that have as much waiting as may wait.
+
+        A sender that waits for its answer has the event still, and repeats it. A broker would only count a delivery.
+        """
+        notifications = [intent.notification for in_flight in batch for intent in in_flight.decision.intents]
+        try:
+            full = await self._hub.full_for(notifications)
+        except StoreError:  # which acceptance is about to meet, and waits for
+            return
+        for in_flight in batch if full else ():
+            decision = in_flight.decision
+            failures = [
+                Failure(rule=intent.rule, reason=Reason.SERVICE_FULL, detail=Reason.SERVICE_FULL.meaning)
+                for intent in decision.intents
+                if intent.notification.id in full
+            ]
+            if failures:
+                left = tuple(intent for intent in decision.intents if intent.notification.id not in full)
+                in_flight.decision = replace(decision, intents=left, failures=(*decision.failures, *failures))
+                route = self._routes[in_flight.message.source]
+                self._conclude(in_flight, route)
+                if route.sender_waits and in_flight.message.is_alone and not left:
+                    _end(in_flight, EventOutcome.REJECTED, Reason.SERVICE_FULL, Reason.SERVICE_FULL.meaning)
+                    in_flight.dead_letters = ()
 
     def _ingest_for(self, in_flight: InFlightEvent) -> Ingest:
         event, source = in_flight.event, in_flight.message.source
@@ -247,6 +278,16 @@ class Pipeline:
             except asyncio.CancelledError:
                 self._observer.observe(kind(events=events))
                 raise
+
+
+def _is_kept(reason: Reason, message: Message, route: Route) -> bool:
+    """Whether a message that is no event becomes a dead letter: not if its sender has it still, or its source drops it."""
+    has_sender = route.sender_waits and message.is_alone
+    return not has_sender and (reason is not Reason.DECODE or route.keep_undecodable)
+
+
+def _end(in_flight: InFlightEvent, outcome: EventOutcome, reason: Reason, detail: str) -> None:
+    in_flight.outcome, in_flight.reason, in_flight.detail = outcome, reason, detail
 
 
 def _is_large(message: Message) -> bool:

@@ -20,9 +20,7 @@ DEAD_LETTER_HEADERS = "x-pushbridge-"
 class Letters(Protocol):
     """What a relay asks of the store."""
 
-    async def dead_letters(
-        self, *, limit: int = 100, relay: str | None = None
-    ) -> Sequence[tuple[int, float, DeadLetter]]:
+    async def unpublished(self, relay: str, *, limit: int) -> Sequence[tuple[int, float, DeadLetter]]:
         """(id, when, letter): those that `relay` has yet to send on, oldest first. Raises: StoreError."""
 
     async def published(self, ids: Sequence[int]) -> None:
@@ -68,7 +66,7 @@ class Relay:
             await asyncio.sleep(backoff.next())
 
     async def _send_some(self) -> bool:
-        letters = await self._store.dead_letters(limit=_BATCH, relay=self._name)
+        letters = await self._store.unpublished(self._name, limit=_BATCH)
         waiting = {number: self._message(number, letter) for number, _, letter in letters}
         if not waiting:
             return False

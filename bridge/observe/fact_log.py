@@ -26,14 +26,13 @@ from hub.facts import (
     ChannelsGone,
     Crashed,
     DeadLettersStored,
-    LeasesExpired,
-    LeasesLost,
     NotificationUnreached,
     PropertiesMissing,
     PushesDeferred,
     PushesEnded,
     PushesRetried,
     RemoteAnswered,
+    ResultsLate,
     SendAccepted,
     StoreFailed,
     StoreRecovered,
@@ -73,8 +72,7 @@ class FactLog:
             BreakerOpened: self._breaker_opened,
             BreakerClosed: self._breaker_closed,
             DeadLettersStored: self._dead_letters_stored,
-            LeasesLost: self._leases_lost,
-            LeasesExpired: self._leases_expired,
+            ResultsLate: self._results_late,
             StoreFailed: self._store_failed,
             StoreRecovered: self._store_recovered,
             Crashed: self._crashed,
@@ -102,11 +100,12 @@ class FactLog:
         for event in fact.events:
             if event.outcome is not EventOutcome.SUPPRESSED and event.dead_letters:
                 _log_dead_letters(event.dead_letters)
-            if event.outcome is EventOutcome.DEAD_LETTER and not event.dead_letters:
+            said = {**_received(event), "end": event.outcome.value}
+            if event.outcome is EventOutcome.REJECTED:
                 reason = "" if event.reason is None else event.reason.value
-                _log.warning("event refused", **_received(event), reason=reason, detail=event.detail)
-                continue
-            _log.info("event taken", **_received(event), end=event.outcome.value, rules=event.decision.matched)
+                _log.warning("event refused", **said, reason=reason, detail=event.detail)
+            else:
+                _log.info("event taken", **said, rules=event.decision.matched)
 
     def _messages_given_up(self, fact: MessagesGivenUp) -> None:
         for event in fact.events:
@@ -195,11 +194,8 @@ class FactLog:
     def _dead_letters_stored(self, fact: DeadLettersStored) -> None:
         _log_dead_letters(fact.dead_letters)
 
-    def _leases_lost(self, fact: LeasesLost) -> None:
-        _log.warning("lease lost", queue=fact.lane.value, count=fact.count)
-
-    def _leases_expired(self, fact: LeasesExpired) -> None:
-        _log.warning("lease expired", queue=fact.lane.value, count=fact.count)
+    def _results_late(self, fact: ResultsLate) -> None:
+        _log.warning("results came too late to be recorded", queue=fact.lane.value, count=fact.count)
 
     def _store_failed(self, fact: StoreFailed) -> None:
         failure = (fact.operation, str(fact.error))

@@ -23,6 +23,7 @@ INGEST = {
     EventOutcome.ACCEPTED: "accepted",
     EventOutcome.SUPPRESSED: "duplicate",
     EventOutcome.DEAD_LETTER: "malformed",
+    EventOutcome.REJECTED: "rejected",
     EventOutcome.NO_MATCH: "filtered",
 }
 """The label `outcome` of `pushbridge_ingest_messages_total`, by an event's end."""

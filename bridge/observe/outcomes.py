@@ -9,7 +9,7 @@ from textwrap import fill
 from typing import Any
 
 from bridge.observe.delivery_metrics import ENDED
-from bridge.observe.facts import EventOutcome, Limit, SourceState
+from bridge.observe.facts import SENDER_OUTCOMES, EventOutcome, Limit, SourceState
 from bridge.observe.intake_metrics import INGEST
 from hub.acceptance import Reason, Stage
 from hub.explained import Explained
@@ -26,21 +26,27 @@ combination of metric labels that can happen exists from the start, so a zero is
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """One closed set, and where its names are read; `labels` are the metric's spelling, where that differs."""
+    """One closed set, and where its names are read; `labels` are the metric's spelling, where that differs.
+
+    `answers` are the spelling of the answer to a sender that waits.
+    """
 
     title: str
     where: str
     names: type[Explained]
     labels: Mapping[Any, str] = field(default_factory=dict)
+    answers: Mapping[Any, str] = field(default_factory=dict)
 
 
 SECTIONS: Sequence[Section] = (
     Section(
         title="What becomes of an event",
-        where="Each event has exactly one outcome: the field `end` of the log line `event taken`, `outcome` of"
-        " the admin API and the console, and the label `outcome` of `pushbridge_ingest_messages_total`.",
+        where="Each event has exactly one outcome: the field `end` of the log lines `event taken` and `event"
+        " refused`, `outcome` of the admin API and the console, the label `outcome` of"
+        " `pushbridge_ingest_messages_total`, and `outcome` in the answer of an HTTP source.",
         names=EventOutcome,
         labels=INGEST,
+        answers=SENDER_OUTCOMES,
     ),
     Section(
         title="Where a dead letter was made",
@@ -94,12 +100,13 @@ def page() -> str:
 
 def _lines(section: Section) -> Iterator[str]:
     yield f"## {section.title}\n\n{fill(section.where, 120, break_on_hyphens=False)}\n"
-    columns = ["Name", *(["Label"] if section.labels else []), "Meaning"]
+    spellings = {title: names for title, names in (("Label", section.labels), ("Answer", section.answers)) if names}
+    columns = ["Name", *spellings, "Meaning"]
     yield _row(columns)
     yield _row(["---"] * len(columns))
     for name in section.names:
-        label = [f"`{section.labels[name]}`" if name in section.labels else ""] if section.labels else []
-        yield _row([f"`{name.value}`", *label, _sentence(name.meaning)])
+        others = [f"`{names[name]}`" if name in names else "" for names in spellings.values()]
+        yield _row([f"`{name.value}`", *others, _sentence(name.meaning)])
     yield ""
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from bridge.observe.metric_set import MetricSet, values_of
 from bridge.observe.telemetry import Takes
-from hub.facts import LeasesExpired, StoreFailed, WorkLeased
-from hub.store.base import QueueState
+from hub.facts import StoreFailed, WorkLeftOver, WorkTaken
+from hub.store.contracts.outbox import QueueState
 from hub.store.health import OPERATIONS
 from hub.work import Lane
 
@@ -33,9 +33,9 @@ class QueueMetrics:
         self._queue_wait = histogram(
             "queue_wait_seconds", "From acceptance to the start of the work.", _WAIT, queue=lanes
         )
-        self._claims = counter("queue_claims", "Pieces of work leased.", queue=lanes)
+        self._claims = counter("queue_claims", "Pieces of work taken.", queue=lanes)
         self._expirations = counter(
-            "queue_lease_expirations", "Leases that ran out, or were left by a dead process.", queue=lanes
+            "queue_lease_expirations", "Pieces of work that a process had left when it ended.", queue=lanes
         )
         self._store_errors = counter(
             "store_errors", "Operations the store could not do.", engine=_ENGINES, op=_STORE_OPERATIONS
@@ -44,8 +44,8 @@ class QueueMetrics:
             "store_transaction_seconds", "Time of a transaction.", _TRANSACTION, engine=_ENGINES, op=("write",)
         )
         self.takes: Takes = {
-            WorkLeased: self._work_leased,
-            LeasesExpired: self._leases_expired,
+            WorkTaken: self._work_taken,
+            WorkLeftOver: self._work_left_over,
             StoreFailed: self._store_failed,
         }
 
@@ -57,17 +57,17 @@ class QueueMetrics:
         """Before a scrape."""
         for lane, state in states.items():
             self._queue.labels(lane.value, "ready").set(state.ready)
-            self._queue.labels(lane.value, "leased").set(state.leased)
+            self._queue.labels(lane.value, "leased").set(state.in_hand)
             self._queue.labels(lane.value, "delayed").set(state.delayed)
             self._queue_oldest.labels(lane.value).set(state.oldest_ready)
             self._queue_capacity.labels(lane.value).set(capacity)
 
-    def _work_leased(self, fact: WorkLeased) -> None:
+    def _work_taken(self, fact: WorkTaken) -> None:
         self._claims.labels(fact.lane.value).inc(fact.count)
         for seconds in fact.waited:
             self._queue_wait.observe((fact.lane.value,), seconds)
 
-    def _leases_expired(self, fact: LeasesExpired) -> None:
+    def _work_left_over(self, fact: WorkLeftOver) -> None:
         self._expirations.labels(fact.lane.value).inc(fact.count)
 
     def _store_failed(self, fact: StoreFailed) -> None:

@@ -300,19 +300,19 @@ async def _body(request: Request, limit: int) -> bytes | None:
     return b"".join(chunks)
 
 
-def _status(answers: Sequence[Disposition]) -> int:
-    settlements = {answer.settlement for answer in answers}
+def _status(dispositions: Sequence[Disposition]) -> int:
+    settlements = {disposition.settlement for disposition in dispositions}
     if Settlement.NACK in settlements:
         return 503
     return 400 if Settlement.REJECT in settlements else 202
 
 
-def _result(id: str | None, answer: Disposition) -> Mapping[str, Any]:
+def _result(id: str | None, disposition: Disposition) -> Mapping[str, Any]:
     """What became of an event; its id is that which the event is known by, or else the sender's."""
     result: dict[str, Any] = {} if id is None else {"id": id}
-    if answer.settlement is Settlement.NACK:
+    if disposition.settlement is Settlement.NACK:
         return result | {"outcome": "again"}
-    return {**result, **(answer.told or {"outcome": "accepted"})}
+    return {**result, **(disposition.answer or {"outcome": "accepted"})}
 
 
 def _json(status: int, content: object) -> Response:

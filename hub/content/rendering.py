@@ -14,6 +14,7 @@ from hub.errors import FilledTooLargeError, InvalidRequestError, TemplateError
 from hub.installation import Template
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import OutcomeName, Reaction
+from hub.platforms.table import traits_of
 from hub.push import PushGroup, PushPage, SendResult
 from hub.target import StoredTemplate, Target
 
@@ -155,7 +156,7 @@ class Rendering:
         compiled = self._compiled[key]
         if compiled is None:
             return _GONE
-        rendered = _filled(compiled, content.properties, push_variables)
+        rendered = _filled(compiled, target.platform, content.properties, push_variables)
         self._tell_missing(notification, key, rendered)
         return rendered
 
@@ -216,9 +217,9 @@ def _compiled(stored: StoredTemplate | None, platform: Platform) -> CompiledTemp
 
 
 def _filled(
-    compiled: CompiledTemplate, properties: Mapping[str, str], push_variables: Mapping[str, str]
+    compiled: CompiledTemplate, platform: Platform, properties: Mapping[str, str], push_variables: Mapping[str, str]
 ) -> Rendered | SendResult:
-    """The template filled, its expiry among the headers as APNs wants it: seconds since 1970, `0` for "now or never".
+    """The template filled, its expiry in the header that its service has for that.
 
     An expression may have come to no date; then the notification's own expiry stands.
     """
@@ -233,4 +234,4 @@ def _filled(
         seconds = expiry if expiry == "0" else str(int(parse_date(expiry).timestamp()))
     except InvalidRequestError:
         return rendered
-    return replace(rendered, headers={**rendered.headers, "apns-expiration": seconds})
+    return replace(rendered, headers={**rendered.headers, traits_of(platform).expiry_header: seconds})

@@ -144,8 +144,8 @@ def _compile_headers(headers: Mapping[str, str], traits: Traits) -> dict[str, st
 def _compile_expiry(text: str | None, traits: Traits) -> str | Expression | None:
     if text is None:
         return None
-    if not traits.has_expiry:
-        names = ", ".join(each.platform.value for each in services() if each.has_expiry)
+    if not traits.expiry_header:
+        names = ", ".join(each.platform.value for each in services() if each.expiry_header)
         raise TemplateError(f"expiry: only templates for {names} have one", where="expiry")
     expiry = parse_value(text, where="expiry")
     if isinstance(expiry, str) and expiry != "0":

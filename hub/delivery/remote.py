@@ -93,7 +93,10 @@ class RemoteHub:
 def request_for(
     notification: Notification, settings: RemoteSettings, *, position: int = 0, authorization: str
 ) -> RequestGroup | Refused:
-    """The request, or why there cannot be one. It does not carry `platforms`, `priority` and `collapse_key`."""
+    """The request, or why there cannot be one.
+
+    It does not carry `platforms` and `priority`, and `collapse_key` only with a native payload: templates are the other's.
+    """
     fields = {"authorization": authorization}
     if not isinstance(notification.audience, Everyone):
         fields["servicebusnotification-tags"] = str(notification.audience)
@@ -108,7 +111,7 @@ def request_for(
         else:
             body = content.payload
             fields["servicebusnotification-format"] = traits_of(content.platform).wire_format
-            fields |= _native_fields(content)
+            fields |= _native_fields(content, notification.collapse_key)
         lines = field_lines(fields)
     except HeaderError as error:
         return Refused([position], malformed(str(error)))
@@ -116,14 +119,17 @@ def request_for(
     return RequestGroup(settings.endpoint, [position], path, [""], lines, "idempotency-key", [notification.id], [body])
 
 
-def _native_fields(content: NativeContent) -> dict[str, str]:
-    """The headers given with a payload, hints among them made to fit, and those that its platform needs.
+def _native_fields(content: NativeContent, collapse_key: str | None) -> dict[str, str]:
+    """The headers given with a payload, the collapse key and other hints made to fit, and those that its platform needs.
 
     Raises: HeaderError.
     """
     traits = traits_of(content.platform)
     allowed = tuple(each.header_prefix.lower() for each in services() if each.header_prefix)
-    fields = fit_headers(given_fields(content.headers, allowed=allowed), traits.hints)
+    fields = given_fields(content.headers, allowed=allowed)
+    if collapse_key and traits.collapse_header and not traits.is_silent(fields, content.payload):
+        fields.setdefault(traits.collapse_header, collapse_key)
+    fields = fit_headers(fields, traits.hints)
     return traits.remote_fields(fields, content.payload)
 
 

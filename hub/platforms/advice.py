@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 import orjson
 
+_ALONE = re.compile(r"\{\{(?:(?!\}\}).)*\}\}", re.DOTALL)
+
 
 class Written(Protocol):
     """A value as somebody wrote it: a scalar, a list or a dict of further ones."""
@@ -50,6 +52,11 @@ def said(headers: Mapping[str, Written], name: str) -> str | None:
 def has_placeholder(node: Written) -> bool:
     """Whether a value is a text with placeholders."""
     return isinstance(node.value, str) and "{{" in node.value
+
+
+def is_placeholder_alone(node: Written) -> bool:
+    """Whether a value is one placeholder and nothing beside it, so that the kind of what fills it stays."""
+    return isinstance(node.value, str) and _ALONE.fullmatch(node.value) is not None
 
 
 def check_size(size: int, limit: int, node: Written, complaints: Complaints) -> None:

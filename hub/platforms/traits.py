@@ -44,8 +44,10 @@ class Traits:
     installations, `other_formats` of `wire_format` in `ServiceBusNotification-Format`. `counts_element` holds its
     outcomes in NotificationDetails; services that the wire contract does not know have none. `header_prefix` is
     empty for a service without headers of its own. `payload_root` is a key that a JSON payload has to have, by the
-    document `payload_reference`. `header_advice` says what to write for headers where there are none. `has_expiry`
-    says that templates may have an expiry. `hints` are the headers whose values are made to fit.
+    document `payload_reference`. `header_advice` says what to write for headers where there are none. `hints`
+    are the headers whose values are made to fit. `expiry_header` takes a template's own expiry, in seconds since 1970 or
+    `0` for "now or never"; a service without it has no expiry in templates. A push replaces an earlier one on the screen
+    that has the same value in `collapse_header`.
     """
 
     name: str
@@ -61,8 +63,9 @@ class Traits:
     payload_reference: str = ""
     header_prefix: str = ""
     header_advice: str = ""
-    has_expiry: bool = False
     hints: Hints = {}  # noqa: RUF012 - read only, as the attributes of all traits are
+    expiry_header: str = ""
+    collapse_header: str = ""
     wants_text: Callable[[tuple[str, ...]], bool] | None = None
     """Whether a value at a path of a JSON payload has to be a text, as its service refuses a number there."""
 
@@ -104,6 +107,10 @@ class Traits:
 
         JSON comes as an object, also where it was written as one text; what is sent as XML comes as it was written.
         """
+
+    def is_silent(self, fields: Mapping[str, str], payload: bytes) -> bool:
+        """Whether a push shows nothing on the phone that a later one could replace; `fields` are its headers."""
+        return False
 
     def remote_fields(self, fields: Mapping[str, str], payload: bytes) -> dict[str, str]:
         """Headers of a native send to a hub elsewhere: the payload's own `fields`, and those that the hub needs."""

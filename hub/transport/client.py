@@ -41,6 +41,7 @@ class _Batch:
 
     groups: Iterator[RequestGroup]
     done: asyncio.Future[None]
+    in_order: bool = False
     others: dict[int, Response] = field(default_factory=dict)
     plain: int = 0
     waiting: int = 0
@@ -108,7 +109,8 @@ class Transport:
         self._close_after = close_after
         self._handles: dict[Any, _Handle] = {}
         self._free: list[_Handle] = []
-        self._reading: deque[_Batch] = deque()  # batches with groups not yet read
+        self._reading: deque[_Batch] = deque()  # batches with groups not yet read; of those in order the oldest alone
+        self._behind: deque[_Batch] = deque()  # the others of those in order
         self._pools: dict[str, OriginPool] = {}
         self._hungry: deque[OriginPool] = deque()  # pools with requests that wait, and perhaps room
         self._idle_since: dict[str, float] = {}  # origins, the one that is idle the longest first
@@ -124,19 +126,21 @@ class Transport:
         """To how many origins there are connections."""
         return len(self._pools)
 
-    async def post(self, groups: Iterable[RequestGroup], *, deadline: float) -> Answers:
+    async def post(self, groups: Iterable[RequestGroup], *, deadline: float, in_order: bool = False) -> Answers:
         """An answer to every request, at most `deadline` seconds later; what has not answered then is given up.
 
         `groups` may be a generator: it is read a few at a time, so that the loop has its turns, and may not raise. Batches
-        under way take turns, so a small one does not wait for a large one.
+        under way take turns, so a small one does not wait for a large one; those that go `in_order` begin one after the
+        other, and have one turn together.
         """
         loop = asyncio.get_running_loop()
-        batch = _Batch(iter(groups), loop.create_future())
+        batch = _Batch(iter(groups), loop.create_future(), in_order)
         if self._closed:
             self._give_up(batch, _CLOSED)
             return Answers(0, batch.others)
         timer = loop.call_later(deadline, self._expire, batch, min(_SILENCE, deadline / 2))
-        self._reading.append(batch)
+        is_behind = in_order and any(each.in_order for each in self._reading)
+        (self._behind if is_behind else self._reading).append(batch)
         self._feed()
         try:
             await batch.done
@@ -159,8 +163,8 @@ class Transport:
     async def close(self) -> None:
         """Close all connections; requests under way end with a failure. May be called twice."""
         self._closed = True
-        batches = {*self._reading, *(handle.batch for handle in self._handles.values() if handle.batch)}
-        batches |= {feed.batch for pool in self._pools.values() for feed in pool.waiting}
+        batches = {*self._reading, *self._behind, *(handle.batch for handle in self._handles.values() if handle.batch)}
+        batches |= {batch for pool in self._pools.values() for batch in pool.waiting_batches}
         batches |= {batch for waiting in self._blocked.values() for batch, _ in waiting}
         for batch in batches:
             self._give_up(batch, _CLOSED)
@@ -208,6 +212,7 @@ class Transport:
             if group is None:
                 batch.is_read = True
                 batch.end_if_answered()
+                self._read_next_after(batch)
                 continue
             read += 1
             self._reading.append(batch)
@@ -215,13 +220,17 @@ class Transport:
             self._offer(batch, group)
         return read
 
+    def _read_next_after(self, batch: _Batch) -> None:
+        if batch.in_order and self._behind:
+            self._reading.append(self._behind.popleft())
+
     def _offer(self, batch: _Batch, group: RequestGroup) -> None:
         pool = self._pools.get(group.origin) or self._open_pool(group.origin)
         if pool is None:
             self._blocked.setdefault(group.origin, []).append((batch, group))
             return
         self._idle_since.pop(group.origin, None)
-        pool.add(batch, group)
+        pool.add(batch, group, in_order=batch.in_order)
         self._queue(pool)
 
     def _queue(self, pool: OriginPool) -> None:
@@ -235,10 +244,7 @@ class Transport:
         started = 0
         while started < limit and (group := feed.next_group()) is not None:
             started += self._start(feed, group, limit - started, pool, multi)
-        if feed.left or feed.groups:
-            pool.waiting.rotate(-1)
-        else:
-            pool.waiting.popleft()
+        pool.end_turn()
         return started
 
     def _start(self, feed: Feed, group: RequestGroup, limit: int, pool: OriginPool, multi: EventedMulti) -> int:
@@ -354,8 +360,11 @@ class Transport:
                 del self._blocked[origin]
         unstarted += [position for group in batch.groups for position in group.positions]
         batch.others.update(dict.fromkeys(unstarted, response))
-        if batch in self._reading:
+        if batch in self._behind:
+            self._behind.remove(batch)
+        elif batch in self._reading:
             self._reading.remove(batch)
+            self._read_next_after(batch)
         batch.is_read = True
         batch.waiting = 0
         batch.end_if_answered()

@@ -103,6 +103,13 @@ def operator_cure(name: str, *, inside_field: bool = True, value: object = None)
     return "" if is_field and not _is_condition(word, value) else cure
 
 
+def operator_words(*, inside_field: bool | None) -> list[str]:
+    """The words that `operator_cure` knows, folded: those that are no field there either; None: all of them."""
+    if inside_field is None:
+        return list(_OPERATORS)
+    return [word for word in _OPERATORS if operator_cure(word, inside_field=inside_field)]
+
+
 def may_be_field(name: str) -> bool:
     """Whether data may well have a field of this name."""
     return name.isalpha() and name in _FIELDS_TOO

@@ -15,7 +15,7 @@ from hub.times import is_no_time, parse_time
 from rules.advice.foreign import placeholders
 from rules.errors import ExpressionError
 from rules.expressions import Expression, readings_of, split
-from rules.match.doubts import OPERATORS
+from rules.models import OPERATORS
 from rules.node import Node
 from rules.problems import Problems
 from rules.render import Text

@@ -3,32 +3,13 @@
 import re
 from functools import lru_cache
 
-from hub.spelling import did_you_mean
+from hub.spelling import did_you_mean, flag_meant
 from rules.advice.foreign import comparison_cure, folded, may_be_field, operator_cure
+from rules.models import OPERATORS
 from rules.node import Node
 from rules.problems import Problems
 
-OPERATORS = frozenset(
-    (
-        "prefix",
-        "suffix",
-        "glob",
-        "ignore_case",
-        "not",
-        "gt",
-        "gte",
-        "lt",
-        "lte",
-        "between",
-        "exists",
-        "cidr",
-        "any",
-        "all",
-    )
-)
-"""The words of the language that stand where a field could."""
-
-_MISTAKABLE = ("prefix", "suffix", "between", "exists", "cidr", "ignore_case")
+MISTAKABLE = ("prefix", "suffix", "between", "exists", "cidr", "ignore_case")
 """Many a field is named nearly like the others: note, call, global, late, get."""
 
 _NUMBER_LIKE = re.compile(r"\s*[-+]?\d{1,3}([_,'’ ]\d{3})+(\.\d+)?\s*|\s*[-+]?\d+(\.\d+)?([eE][-+]?\d+)?\s*")
@@ -73,7 +54,7 @@ def own_operator(name: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _near_operator(name: str) -> str:
-    return did_you_mean(name, _MISTAKABLE, all_if_few=False, cutoff=0.85)
+    return did_you_mean(name, MISTAKABLE, all_if_few=False, cutoff=0.85)
 
 
 def _is_no_field(name: str) -> bool:
@@ -93,6 +74,9 @@ def doubt_scalar(node: Node, problems: Problems) -> None:
     if isinstance(text, str):
         if "{{" in text:
             problems.add(node, "a pattern is constant", "compare values of an event in `when`")
+        elif text.lower() in ("yes", "no") and not node.is_quoted:  # on and off are the texts of many a switch
+            hint = f'write {flag_meant(text)}, or "{text}" for the text'
+            problems.warn(node, f"the text {text}, which no boolean equals", hint)
         elif cure := comparison_cure(text):
             problems.warn(node, "compared as a text, for equality", cure)
         elif len(text) > 1 and (text[0] == "*" or text[-1] == "*"):

@@ -5,7 +5,7 @@ What a pattern says of a value:
     open                      equal; text equals text only, and true is not 1
     [open, held]              one of these: a list is OR
     {state: open, by: ann}    an object with these fields: keys are AND
-    {gte: 100, lt: 500}       all of these operators: see OPERATORS
+    {gte: 100, lt: 500}       all of these operators: see `rules.models.Operators`
     {ignore_case: acme}       equal but for case
 
 A field that is missing matches nothing but `exists: false`. `tree` says how arrays and errors are taken.
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from rules import models
 from rules.advice.foreign import operator_cure
 from rules.event import MISSING, Event
 from rules.explain import FailedCondition, Trail
@@ -27,7 +28,7 @@ from rules.problems import Problems
 
 __all__ = ["MATCH_ALL", "Match", "Path", "compile_match"]
 
-_ATTRIBUTES = ("id", "source", "type", "subject", "time", "data", "meta")
+_ATTRIBUTES = models.keys_of(models.Match)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Mapping
 
 from rules.match.doubts import (
-    OPERATORS,
     check_unmixed,
     doubt_bounds,
     doubt_fields,
@@ -26,6 +25,7 @@ from rules.match.operators import (
     Textual,
 )
 from rules.match.tree import Equals, Fields, OneOf, OneText, Pattern, number_in, scalar_of
+from rules.models import OPERATORS, FoldedOperators, keys_of
 from rules.node import Node
 from rules.numbers import is_number
 from rules.problems import Problems
@@ -153,7 +153,7 @@ def _ignoring_case(node: Node, problems: Problems) -> Pattern:
     return _textual("ignore_case", node, problems, folds=True)
 
 
-_FOLDABLE = dict.fromkeys(("prefix", "suffix", "glob")).keys()
+_FOLDABLE = dict.fromkeys(keys_of(FoldedOperators)).keys()
 """The operators that `ignore_case` may hold."""
 
 

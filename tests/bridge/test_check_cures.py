@@ -49,6 +49,10 @@ def rule(text: str) -> str:
         (rule("push: { to: x, with: { a: b }, Body: c }"), "under with: { body: … }"),
         (rule("if: data.x\nstop: true"), "did you mean when?"),
         (rule("enabled: false\nstop: true"), "comment the rule out"),
+        (rule("when: false\nstop: true"), "never fires (comment the rule out"),
+        (rule('push: { to: x, with: { a: "{{{ data.x }}}" } }'), "two braces on each side: {{ data.x }}"),
+        (rule("match: { data: { optIn: yes } }\nstop: true"), 'write true, or "yes" for the text'),
+        (rule("match: { data: { optIn: [No, 1] } }\nstop: true"), 'write false, or "No" for the text'),
         (rule("push: { to: a & b, with: { a: b } }"), "write &&"),
         (rule("push: { to: a | b, with: { a: b } }"), "|| for or"),
         (rule("push: { to: [a], with: { a: b } }"), "write one expression"),
@@ -206,3 +210,7 @@ def test_comments_and_texts_as_they_are_meant_are_clean(tmp_path: Path) -> None:
         .replace("push: #all", "push: # all")
     )
     assert complaints(tmp_path, text) == []
+
+
+def test_a_text_that_looks_like_a_boolean_is_one_in_quotes(tmp_path: Path) -> None:
+    assert complaints(tmp_path, SOURCES + rule('match: { data: { optIn: "yes" } }\nstop: true')) == []

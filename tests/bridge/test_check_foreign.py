@@ -1,9 +1,13 @@
 """Words of other filter languages: `check` names ours, once, wherever they stand; fields of the same name stay fields."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
 
+from bridge.config.schema import json_schema
 from tests.bridge.examples import complaints
 
 RULE = """
@@ -12,6 +16,9 @@ hubs: {{ app: {{}} }}
 rules:
   - {{ name: r, {rule}, push: {{ to: x, with: {{ a: b }} }} }}
 """
+
+
+MATCH_SCHEMA = Draft202012Validator({"$ref": "#/$defs/rules.models.Match", "$defs": json_schema()["$defs"]})
 
 
 def said(directory: Path, rule: str) -> list[str]:
@@ -111,29 +118,44 @@ def test_an_operator_of_another_language_is_named_with_ours(
     assert ours in found[0].partition("(")[2]
 
 
-@pytest.mark.parametrize(
-    "match",
-    [
-        "{ data: { type: order, size: L, count: 3 } }",
-        "{ data: { order: { type: x } } }",
-        "{ data: { shirt: { size: L } } }",
-        "{ data: { state: open, like: 5 } }",
-        "{ data: { in: stock } }",
-        "{ data: { a: { gte: 5, lte: 5 }, b: { gt: 1, lt: 1.5 }, c: [ { lt: 10 }, { gt: 20 } ] } }",
-        "{ data: { post: { contains: x, author: ann } } }",
-        "{ data: { range: 5, filter: on, should: x } }",
-        "{ data: { price: { min: 3, max: 5 } } }",
-        "{ data: { from: a, until: b } }",
-        "{ data: { x: { ignore_case: [A, b] }, y: { ignore_case: { prefix: A, glob: 'x*' } } } }",
-        "{ data: { a: '< x', b: 'a > b', c: '=', d: '<p>' } }",
-    ],
+def test_an_editor_marks_each_of_them_too() -> None:
+    places = ("a field", "any", "an attribute")  # the others are made of the same three parts of the schema
+    wrong = [PLACES[place].format(operator) for place in places for operator, _ in OPERATORS]
+    marked = marked_by_schema(wrong)
+    assert [rule for rule in wrong if rule not in marked] == []
+
+
+def marked_by_schema(rules: Sequence[str]) -> set[str]:
+    """Those of the rules, which are a match each, that the schema for editors refuses."""
+    text = "".join(f"\n- {{ {rule} }}" for rule in rules)
+    parsed = yaml.load(text, yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader)
+    return {rule for rule, entry in zip(rules, parsed, strict=True) if not MATCH_SCHEMA.is_valid(entry["match"])}
+
+
+FIELDS = (
+    "{ data: { type: order, size: L, count: 3 } }",
+    "{ data: { order: { type: x } } }",
+    "{ data: { shirt: { size: L } } }",
+    "{ data: { state: open, like: 5 } }",
+    "{ data: { in: stock } }",
+    "{ data: { a: { gte: 5, lte: 5 }, b: { gt: 1, lt: 1.5 }, c: [ { lt: 10 }, { gt: 20 } ] } }",
+    "{ data: { post: { contains: x, author: ann } } }",
+    "{ data: { range: 5, filter: on, should: x } }",
+    "{ data: { price: { min: 3, max: 5 } } }",
+    "{ data: { from: a, until: b } }",
+    "{ data: { x: { ignore_case: [A, b] }, y: { ignore_case: { prefix: A, glob: 'x*' } } } }",
+    "{ data: { a: '< x', b: 'a > b', c: '=', d: '<p>' } }",
 )
+
+
+@pytest.mark.parametrize("match", FIELDS)
 def test_a_field_may_have_a_name_like_an_operator(match: str, tmp_path: Path) -> None:
     found = said(tmp_path, f"match: {match}")
     allowed = (
         ["taken for a field named in"] if "in: stock" in match else ["compared as a text"] if "'< x'" in match else []
     )
     assert [line for line in found if not any(word in line for word in allowed)] == []
+    assert bool(marked_by_schema([f"match: {match}"])) == ("in: stock" in match)
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,8 @@ async def test_status_is_a_table_for_people_and_json_for_scripts(shell: Shell) -
     assert any(line.split()[:3] == ["source", "hr", "running"] for line in printed.splitlines())
     assert ["revision", "r7"] in [line.split() for line in printed.splitlines()]
     assert (await shell.json("status"))["ready"] is True
+    assert json.loads((await shell.run("status", "--output", "json")).stdout)["ready"] is True
+    assert (await shell.run("status", "--output", "text")).stdout.startswith("pushbridge     ready")
 
 
 async def test_status_of_a_process_that_is_not_ready_ends_with_a_code_of_its_own(shell: Shell) -> None:
@@ -176,6 +178,8 @@ async def test_a_notification_is_sent_to_a_device_tags_or_everyone(shell: Shell,
         (["--to", "a"], "say what"),
         (["--to", "a", "--native", "wns"], "say what"),
         (["--to", "a", "--with", "ab"], "--with 'ab': write NAME=TEXT"),
+        (["--to", "a", "--with", "a=1", "--with", "A=2"], "--with 'A': is there twice"),
+        (["--to", "a", *native, "--header", "x-wns-type=wns/raw"], "--header 'x-wns-type': is there twice"),
         (["--to", "a", "--native", "wns", "--payload", str(tmp_path / "none")], "cannot be read"),
     ):
         assert said in await shell.error("send", "--hub", "app", *wrong, code=2)

@@ -61,7 +61,7 @@ async def running(
         settings,
         config_hash=config_hash,
         console=partial(console, phones=phones),
-        reload=lambda daemon: Reloader(configuration, daemon, config_hash=config_hash, told=daemon.reloaded),
+        reload=lambda daemon: Reloader(configuration, daemon, config_hash=config_hash, on_result=daemon.reloaded),
     )
     async with (
         daemon.running(),
@@ -123,7 +123,7 @@ async def test_the_stream_and_the_api_show_events_and_status_in_one_shape(tmp_pa
     assert snapshot["count"] == 2
     matched, broken = asked
     assert [matched[name] for name in ("id", "source", "type", "outcome")] == [HOSTILE, "hr", "joined", "no_match"]
-    assert (broken["outcome"], broken["reason"]) == ("dead_letter", "decode")
+    assert (broken["outcome"], broken["reason"]) == ("rejected", "decode")
     assert broken["dead_letters"] == [], "what is refused is not kept"
 
 

@@ -315,12 +315,12 @@ async def test_the_page_says_which_configuration_is_in_force(page: Page, tmp_pat
         await page.wait_for(f"{headline}.textContent.endsWith(' as 0123456789ab, revision main/4f2c9e1')")
 
 
-async def test_dead_letters_can_be_seen_alone_with_their_reason(page: Page, tmp_path: Path) -> None:
+async def test_what_was_rejected_can_be_seen_alone_with_its_reason(page: Page, tmp_path: Path) -> None:
     async with running(tmp_path) as (_, client):
         await post(client, "Anna joined")
         await post(client, "nonsense")
         await page.open(str(client.base_url))
         await page.wait_for("document.querySelectorAll('#trail > li').length === 2")
-        await page.evaluate("document.querySelector('[data-outcome=dead_letter]').click()")
-        assert await page.evaluate(texts("#trail > li:not([hidden]) .end .chip")) == ["dead letter: decode"]
-        assert await page.evaluate(texts("#filter [aria-pressed=true]")) == ["Dead letters"]
+        await page.evaluate("document.querySelector('[data-outcome=rejected]').click()")
+        assert await page.evaluate(texts("#trail > li:not([hidden]) .end .chip")) == ["rejected: decode"]
+        assert await page.evaluate(texts("#filter [aria-pressed=true]")) == ["Rejected"]

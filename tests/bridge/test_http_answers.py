@@ -145,14 +145,15 @@ async def test_the_notifications_that_are_named_are_those_of_the_store(tmp_path:
     assert [each.tags for each in details] == ["customer:4711", "team:sales"]
 
 
-async def test_what_is_refused_is_a_warning_with_the_reason_and_counted_as_malformed(tmp_path: Path) -> None:
+async def test_what_is_refused_is_a_warning_with_the_reason_and_counted_as_rejected(tmp_path: Path) -> None:
     with capture_logs() as lines:
         async with posted_to(tmp_path) as bench:
             await bench.post("plain", b"{", {"idempotency-key": "k"})
             scrape = (await bench.client.get("/metrics")).text
     (line,) = [line for line in lines if line.get("event_id") == "k"]
     assert (line["event"], line["log_level"], line["reason"]) == ("event refused", "warning", "decode")
-    assert 'pushbridge_ingest_messages_total{outcome="malformed",source="plain"} 1.0' in scrape
+    assert line["end"] == "rejected"
+    assert 'pushbridge_ingest_messages_total{outcome="rejected",source="plain"} 1.0' in scrape
 
 
 async def test_a_defect_of_ours_is_kept_once_and_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

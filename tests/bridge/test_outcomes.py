@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from bridge.observe.facts import SENDER_OUTCOMES, EventOutcome
+from bridge.observe.intake_metrics import INGEST
 from bridge.observe.outcomes import SECTIONS, Section, page
-from hub.acceptance import Reason
 from hub.explained import Explained
 from hub.outcome import DELIVERY_LABELS, OutcomeName
-from rules.decision import FailureReason
 
 PAGE = Path(__file__).parents[2] / "docs" / "outcomes.md"
 
@@ -35,5 +35,7 @@ def test_every_outcome_of_a_push_has_a_metric_label() -> None:
     assert set(DELIVERY_LABELS) == set(OutcomeName)
 
 
-def test_the_reasons_of_failed_rules_are_reasons_of_dead_letters() -> None:
-    assert {reason.value for reason in FailureReason} <= {reason.value for reason in Reason}
+def test_every_outcome_of_an_event_has_a_metric_label_and_a_word_for_its_sender() -> None:
+    for spelling in (INGEST, SENDER_OUTCOMES):
+        assert set(spelling) == set(EventOutcome)
+        assert len(set(spelling.values())) == len(spelling)

@@ -173,8 +173,8 @@ ENDS = {
     "no rule matches": (message('{"id": "1"}'), EventOutcome.NO_MATCH, 0, 0),
     "no rule matches, and that is a mistake": (message('{"id": "1"}', "strict"), EventOutcome.DEAD_LETTER, 0, 1),
     "undecodable": (message("{"), EventOutcome.DEAD_LETTER, 0, 1),
-    "undecodable, and nobody cares": (message("{", "lenient"), EventOutcome.DEAD_LETTER, 0, 0),
-    "unmappable, which is never nobody's care": (message("{}", "lenient"), EventOutcome.DEAD_LETTER, 0, 1),
+    "undecodable, and not to be kept": (message("{", "lenient"), EventOutcome.REJECTED, 0, 0),
+    "unmappable, which is always kept": (message("{}", "lenient"), EventOutcome.DEAD_LETTER, 0, 1),
 }
 
 
@@ -186,7 +186,7 @@ async def test_an_event_has_exactly_one_end(
     (passage,), (arrival,) = bench.told.stored, bench.hub.arrivals
     assert passage.outcome is end
     assert (len(arrival.notifications), len(arrival.dead_letters)) == (notifications, letters)
-    assert (passage.reason is not None) == (end is EventOutcome.DEAD_LETTER)
+    assert (passage.reason is not None) == (end in (EventOutcome.DEAD_LETTER, EventOutcome.REJECTED))
 
 
 async def test_a_repeated_event_is_suppressed_and_acknowledged(bench: Bench) -> None:
@@ -448,10 +448,10 @@ POSTED: dict[str, tuple[bytes, bool, Settlement, dict[str, Any], int]] = {
 async def test_a_sender_that_waits_is_told_what_became_of_its_event(
     bench: Bench, body: bytes, is_alone: bool, settlement: Settlement, told: dict[str, Any], letters: int
 ) -> None:
-    (answer,) = await bench.handle(message(body, "posted", is_alone=is_alone))
-    assert answer.settlement is settlement
-    assert answer.told is not None
-    found = dict(answer.told)
+    (disposition,) = await bench.handle(message(body, "posted", is_alone=is_alone))
+    assert disposition.settlement is settlement
+    assert disposition.answer is not None
+    found = dict(disposition.answer)
     if "failures" in found:
         found["failures"] = [(failure["rule"], failure["reason"]) for failure in found["failures"]]
     assert found | told == found

@@ -1,7 +1,7 @@
 """A configuration that changes under a running daemon."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -53,7 +53,7 @@ async def daemon(directory: Path, request: pytest.FixtureRequest) -> AsyncIterat
     daemon = Daemon(
         settings,
         config_hash=config_hash,
-        reload=lambda daemon: Reloader(directory, daemon, config_hash=config_hash, told=daemon.reloaded),
+        reload=lambda daemon: Reloader(directory, daemon, config_hash=config_hash, on_result=daemon.reloaded),
         timing=Timing(source_stop=getattr(request, "param", SOURCE_STOP)),
     )
     async with daemon.running():
@@ -204,7 +204,7 @@ async def test_a_defect_in_reading_costs_the_reload_and_not_the_process(
     assert daemon.reloader is not None
     monkeypatch.setattr("bridge.config.reload.check", broken)
     result = await daemon.reloader.reload()
-    assert result == (False, ["could not be applied: OSError: stale file handle"])
+    assert result == (False, ["could not be applied: OSError: stale file handle"], ())
     assert await post(daemon, "/in/hr", "1") == 202
 
 
@@ -255,7 +255,7 @@ async def test_a_configuration_without_anything_to_do_is_refused_while_one_is_in
     for file in directory.glob("*.yaml"):
         file.write_text("sources:\nrules:\nhubs:\n")
     assert daemon.reloader is not None
-    applied, complaints = await daemon.reloader.reload()
+    applied, complaints, _ = await daemon.reloader.reload()
     assert (applied, "neither sources nor rules nor hubs are left" in complaints[-1]) == (False, True)
     assert await post(daemon, "/in/hr", "1") == 202
 
@@ -265,7 +265,7 @@ async def test_reloads_asked_for_at_once_are_done_one_after_the_other(daemon: Da
     host, port = daemon.admin.address
     async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         answers = await asyncio.gather(*(client.post(f"http://{host}:{port}/-/reload") for _ in range(5)))
-    assert [answer.json() for answer in answers] == [{"applied": True, "problems": []}] * 5
+    assert [answer.json() for answer in answers] == [{"applied": True, "problems": [], "restart": []}] * 5
     assert await post(daemon, "/in/shop", "1") == 202
 
 
@@ -304,23 +304,27 @@ def of(daemon: Daemon) -> list[RunningSource]:
 async def test_what_takes_a_restart_is_named_for_as_long_as_it_differs(daemon: Daemon, directory: Path) -> None:
     more = "bridge: { watchdog: { stall_after: 9s }, log: { level: debug },"
     changed = BASE.replace("x.db", "y.db").replace("bridge: {", more) + "delivery: { max_in_flight: 9 }\n"
-    told = []
-    for text in (changed, changed, BASE):
+    restart = ["bridge.store", "bridge.log", "delivery"]
+    for text, expected in ((changed, restart), (changed, restart), (BASE, [])):
         (directory / "base.yaml").write_text(text)
         with capture_logs() as lines:
-            assert await reload(daemon)
-        told.append([line["parts"] for line in lines if line["event"] == "takes a restart"])
-    assert told == [[["bridge.store", "bridge.log", "delivery"]]] * 2 + [[]]
+            async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+                answer = await client.post("http://{}:{}/-/reload".format(*daemon.admin.address))
+        assert answer.json() == {"applied": True, "problems": [], "restart": expected}
+        assert [line["parts"] for line in lines if line["event"] == "takes a restart"] == (
+            [expected] if expected else []
+        )
 
 
 async def test_what_was_read_on_demand_is_not_read_again_by_the_watch(directory: Path) -> None:
     class Target:
         applied = 0
 
-        async def apply(self, settings: Settings, *, config_hash: str) -> None:
+        async def apply(self, settings: Settings, *, config_hash: str) -> Sequence[str]:
             self.applied += 1
+            return ()
 
-    reloader = Reloader(directory, Target(), config_hash=fingerprint(directory), told=lambda applied: None)
+    reloader = Reloader(directory, Target(), config_hash=fingerprint(directory), on_result=lambda applied: None)
     (directory / "shop.yaml").write_text(backend("shop"))
     await reloader.reload()
     assert [reloader._watch.changed() for _ in range(3)] == [False] * 3

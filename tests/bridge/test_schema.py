@@ -5,20 +5,49 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 from bridge.cli.main import app
-from bridge.config.keys import all_keys
+from bridge.config.keys import all_keys, keys_of
+from bridge.config.load import check
 from bridge.config.reference import reference
 from bridge.config.schema import json_schema
 from rules.document import load_document
-from rules.language import DEFAULTS, PUSH, RULE
+from rules.models import OPERATORS, FoldedOperators, Operators
 from rules.problems import Problems
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((Path(__file__).parent / "configs").glob("*.yaml"))
 SCHEMA = json_schema()
+
+
+PATTERNS: tuple[dict[str, Any], ...] = (
+    {"type": ["order", {"prefix": "order."}], "subject": {"exists": False}, "time": {"gte": "2026-03-02"}},
+    {"data": {"a": None, "b": [1, "x", True, {"not": None}], "c": {}, "d": {"cidr": ["10.0.0.0/8"]}}},
+    {"data": {"a": {"gt": 1, "lte": "x"}, "b": {"between": [1, 2]}, "c": {"exists": True}, "d": {"e": {"all": 1}}}},
+    {"data": {"a": {"ignore_case": ["x", {"glob": "*"}]}, "b": {"ignore_case": {"prefix": ["x", "y"]}}}},
+    {"data": {"prefixes": 1, "global": 2, "note": 3, "call": 4}, "meta": {"headers": {"content-type": "text/plain"}}},
+    {"data": {"any": {"name": "x"}}},
+)
+
+
+MISTAKEN_PATTERNS: tuple[dict[str, Any], ...] = (
+    {"tpye": "order"},
+    {"type": 5},
+    {"type": {"prefx": "order."}},
+    {"data": {"total": {"gte": "1", "ltee": 5}}},
+    {"data": {"total": {"gte": None}}},
+    {"data": {"total": {"between": [1]}}},
+    {"data": {"total": {"between": [1, 2, 3]}}},
+    {"data": {"state": {"prefix": 5}}},
+    {"data": {"state": {"exists": "yes"}}},
+    {"data": {"state": {"betwen": [1, 2]}}},
+    {"data": {"state": {"ignore_case": {"cidr": "10.0.0.0/8"}}}},
+    {"data": {"lines": {"all": {"price": {"suffixx": "a"}}}}},
+    {"data": {"state": []}},
+)
 
 
 def mistakes(document: Any) -> list[str]:
@@ -73,6 +102,10 @@ def _all_errors(document: Any) -> list[Any]:
         {"rules": [{"name": "r", "push": {"with": {"a": "b"}}}]},
         {"rules": [{"push": {"to": "x"}}]},
         {"rules": {"name": "r"}},
+        {"defaults": {"push": {"ttl": "6 hours"}}},
+        {"rules": [{"name": "r", "stop": True, "source": []}]},
+        {"rules": [{"name": "r", "push": {"to": "x", "with": {"first name": "b"}}}]},
+        *({"rules": [{"name": "r", "stop": True, "match": match}]} for match in MISTAKEN_PATTERNS),
     ],
 )
 def test_a_mistake_of_form_is_marked(document: Any) -> None:
@@ -85,15 +118,37 @@ def test_a_mistake_of_form_is_marked(document: Any) -> None:
         {"hubs": {"a": None}, "rules": None},
         {"bridge": {"store": {"max_pending": "${env:MAX:-7}"}, "shutdown": {"drain": 5}}},
         {"sources": {"a": {"http": {"path": "/in/a", "limits": {"body": "64KiB"}}}}},
+        *({"rules": [{"name": "r", "stop": True, "match": match}]} for match in PATTERNS),
+        {"rules": [{"name": "r", "stop": "${env:STOP:-true}", "source": ["a", "b"], "platforms": "apns"}]},
     ],
 )
 def test_what_check_takes_is_not_marked(document: Any) -> None:
     assert mistakes(document) == []
 
 
+def test_an_editor_completes_operators_with_what_each_does() -> None:
+    (operators,) = (
+        option["$ref"].rpartition("/")[2]
+        for option in SCHEMA["$defs"]["pattern"]["anyOf"]
+        if "operators" in option.get("$ref", "")
+    )
+    completed = SCHEMA["$defs"][operators]["properties"]
+    assert set(completed) == OPERATORS
+    assert all(operator["description"].endswith(".") for operator in completed.values())
+
+
+def test_what_holds_patterns_is_read_by_check_as_the_schema_says(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(
+        yaml.safe_dump({"rules": [{"name": f"r{n}", "stop": True, "match": m} for n, m in enumerate(PATTERNS)]})
+    )
+    settings, problems = check(tmp_path / "c.yaml", {})
+    assert [str(problem) for problem in problems] == []
+    assert settings is not None
+
+
 def test_every_key_is_described_in_a_sentence_of_more_than_its_own_words() -> None:
     described = {key.path: key.says for key in all_keys()}
-    described |= {f"rules.{name}": key.says for name, key in {**DEFAULTS, **PUSH, **RULE}.items()}
+    described |= {f"match.{key.name}": key.says for model in (Operators, FoldedOperators) for key in keys_of(model)}
     small = {"a", "an", "the", "of", "is", "it", "its", "for", "to", "in", "or", "and", "as", "by", "with"}
     for path, says in described.items():
         own = set(re.split(r"[._\[\]]+", path.lower()))

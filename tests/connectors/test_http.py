@@ -24,10 +24,10 @@ from connectors.http import HttpSettings, HttpSource
 gzipped = partial(gzip.compress, mtime=0)  # all workers have to collect the same tests
 
 NOW = datetime(2026, 3, 2, 20, 50, tzinfo=UTC)
-TOLD_REJECTED = {"outcome": "rejected", "reason": "decode", "detail": "not JSON at line 1"}
-TOLD_DEAD_LETTER = {"outcome": "dead_letter", "reason": "map", "detail": "no property accountId"}
-REJECTED = Disposition(settlement=Settlement.REJECT, reason="decode", told=TOLD_REJECTED)
-DEAD_LETTERED = Disposition(settlement=Settlement.ACK, reason="map", told=TOLD_DEAD_LETTER)
+ANSWER_REJECTED = {"outcome": "rejected", "reason": "decode", "detail": "not JSON at line 1"}
+ANSWER_DEAD_LETTER = {"outcome": "dead_letter", "reason": "map", "detail": "no property accountId"}
+REJECTED = Disposition(settlement=Settlement.REJECT, reason="decode", answer=ANSWER_REJECTED)
+DEAD_LETTERED = Disposition(settlement=Settlement.ACK, reason="map", answer=ANSWER_DEAD_LETTER)
 BATCH = "application/cloudevents-batch+json; charset=utf-8"
 EVENT = {"specversion": "1.0", "id": "e1", "source": "/s", "type": "t"}
 
@@ -113,8 +113,8 @@ async def test_a_page_is_refused_before_its_credentials_are_looked_at() -> None:
     "answer, status, content",
     [
         (ACK, 202, {"outcome": "accepted"}),
-        (REJECTED, 400, TOLD_REJECTED),
-        (DEAD_LETTERED, 202, TOLD_DEAD_LETTER),
+        (REJECTED, 400, ANSWER_REJECTED),
+        (DEAD_LETTERED, 202, ANSWER_DEAD_LETTER),
         (NACK, 503, {"outcome": "again"}),
     ],
 )

@@ -1,11 +1,12 @@
 """The hub as the pipeline knows it: it keeps what it was given, and knows events again."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from hub.acceptance import Ingest
 from hub.errors import WithdrawnError
-from hub.store.base import AcceptanceResult
+from hub.notification import Notification
+from hub.store.contracts.outbox import AcceptanceResult
 
 
 class FakeAccepting:
@@ -14,6 +15,8 @@ class FakeAccepting:
     def __init__(self) -> None:
         self.batches: list[Sequence[Ingest]] = []
         self.error: Exception | None = None
+        self.full: set[str] = set()
+        """Rules whose notifications are for push services alone that have as much waiting as may wait."""
         self._seen: set[tuple[str, str]] = set()
         self._open = asyncio.Event()
         self._open.set()
@@ -27,6 +30,9 @@ class FakeAccepting:
 
     def let_go(self) -> None:
         self._open.set()
+
+    async def full_for(self, notifications: Sequence[Notification]) -> Collection[str]:
+        return [notification.id for notification in notifications if notification.rule in self.full]
 
     async def accept(self, arrivals: Sequence[Ingest], *, withdrawn: Callable[[], bool]) -> AcceptanceResult:
         self.batches.append(arrivals)

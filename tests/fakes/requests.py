@@ -32,9 +32,11 @@ def requests_in(made: Iterable[RequestGroup | Refused]) -> list[Request | SendRe
     return [found[position] for position in sorted(found)]
 
 
-async def post_each(transport: Transport, requests: Iterable[Request], *, deadline: float) -> list[Response]:
+async def post_each(
+    transport: Transport, requests: Iterable[Request], *, deadline: float, in_order: bool = False
+) -> list[Response]:
     """A response a request, in order."""
-    answers = await transport.post(_groups(requests), deadline=deadline)
+    answers = await transport.post(_groups(requests), deadline=deadline, in_order=in_order)
     return [answers.others.get(position, Response(200)) for position in range(answers.plain + len(answers.others))]
 
 

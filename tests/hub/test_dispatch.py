@@ -4,7 +4,7 @@ import asyncio
 import math
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from hub.installation import Registration, Template
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import NotificationDetails, OutcomeName, Reaction, State
 from hub.push import PageVerdict, PushPage, SendResult, host_of
-from hub.store.base import PAGE_SIZE
+from hub.store.contracts.outbox import PAGE_SIZE, Service, Work
 from hub.store.health import StoreHealth
 from hub.target import Target
 from hub.work import Lane
@@ -28,9 +28,8 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.observer import FakeObserver
 from tests.fakes.pushes import Push
 from tests.fakes.senders import DELIVERED, DROPPED, GONE, UNAVAILABLE, WRONG_KEY, FakeSender
-from tests.fakes.stores import FlakyStore
+from tests.fakes.stores import FlakyStore, dead_letters
 from tests.hub.examples import HUB, arrivals, installation, notification
-from tests.hub.store.harness import WHOLE, lease, lease_pages
 from tests.hub.store.registering import channels
 
 APNS, FCM, WNS = Platform.APNS, Platform.FCM, Platform.WNS
@@ -39,8 +38,10 @@ POLICY = RetryPolicy(base=2.0, cap=120.0, max_age=1800.0)
 FIRST_WAIT = 2.0  # seconds within which a first retry is due
 APPLE = NativeContent(platform=APNS, payload=b"{}")
 GOOGLE = NativeContent(platform=FCM, payload=b"{}")
-QUICK = Timing(poll=0.003, clock_every=0.003, record_backoff=(0.001, 0.01))
-LEASE = QUICK.lease
+WHOLE = 10**6
+"""A limit that is none."""
+AFTER_CRASH = 60.0  # seconds until work that met a defect is tried again
+QUICK = Timing(poll=0.003, sum_every=0.003, record_backoff=(0.001, 0.01))
 
 
 class FakeOutlet:
@@ -89,10 +90,8 @@ class Delivery:
         )
 
     async def accept(self, *notifications: Notification) -> None:
-        """As the hub does it: what there are slots for is leased in the same breath."""
-        result = await self.store.accept(
-            arrivals(notifications), lease=self.dispatcher.free_slots, until=self.clock() + LEASE
-        )
+        """As the hub does it: what there are slots for is in hand at once."""
+        result = await self.store.accept(arrivals(notifications), start=self.dispatcher.free_slots)
         self.dispatcher.submit(result.work, accepted=len(notifications))
 
     async def deliver(self, *notifications: Notification) -> None:
@@ -102,9 +101,9 @@ class Delivery:
         await self.observer.until_ended(ended + len(notifications))
 
     async def later(self, seconds: float) -> None:
-        """Let this much time pass once nothing is under way any more, so that no lease runs out."""
+        """Let this much time pass once nothing is under way any more."""
         while self.dispatcher.in_hand:
-            await self.store.called("lease_pages")
+            await self.store.called("take")
         self.clock.advance(seconds)
 
     async def details(self, given: Notification) -> NotificationDetails:
@@ -149,6 +148,17 @@ async def run(delivery: Delivery) -> AsyncIterator[Delivery]:
             await task
 
 
+async def waiting(store: FlakyStore) -> int:
+    """Notifications and pages that are not done."""
+    return sum((await store.backlog()).values())
+
+
+async def due(store: FlakyStore, lane: Lane = Lane.SINGLE) -> Sequence[Work]:
+    """All that is due in a lane."""
+    services = {(HUB, platform): WHOLE for platform in Platform.declared()}
+    return await store.take(lane, {None: WHOLE, **services})
+
+
 def phones(count: int) -> list[str]:
     return [f"p{number:05d}" for number in range(count)]
 
@@ -179,7 +189,7 @@ async def test_a_notification_reaches_every_phone_it_is_for_and_is_recorded(deli
     assert observer.deliveries == [(FCM, 0.0, 1)]
     assert observer.states == {(HUB, State.COMPLETED): 1}
     assert delivery.dispatcher.in_hand == 0
-    assert delivery.dispatcher.pending == await delivery.store.pending() == 0
+    assert delivery.dispatcher.pending == await waiting(delivery.store) == 0
 
 
 async def test_a_notification_for_nobody_ends_with_no_target(delivery: Delivery) -> None:
@@ -193,7 +203,7 @@ async def test_what_waits_in_the_store_is_delivered_oldest_first(store: FlakySto
     given = [notification(content=replace(GOOGLE, payload=b"%d" % number)) for number in range(10)]
     await store.put_installations(HUB, [installation("ann", templates=False)])
     for one in given:
-        await store.accept(arrivals([one]), lease=0, until=0)
+        await store.accept(arrivals([one]), start=0)
         clock.advance(1)
     delivery = Delivery(store, clock, slots=2)
     async for _ in run(delivery):
@@ -218,7 +228,7 @@ async def test_no_more_is_taken_than_there_are_slots_and_the_rest_queues_behind(
         held = delivery.dispatcher.in_hand
         assert slots <= held <= 2 * slots  # an acceptance and a look into the store may happen at the same time
         await delivery.accept(notification(content=GOOGLE))
-        await store.called("lease_pages", 3)
+        await store.called("take", 3)
         assert delivery.dispatcher.in_hand == held
         assert delivery.dispatcher.pending == 31
         delivery.fcm.let_go()
@@ -231,10 +241,10 @@ async def test_an_acceptance_that_left_none_behind_causes_no_look_for_work(store
     delivery = Delivery(store, clock, timing=replace(QUICK, poll=3600))
     await register(delivery, 1, "news")
     async for _ in run(delivery):
-        await store.called("lease")  # the look that begins
+        await store.called("take")  # the look that begins
         for _ in range(3):
             await delivery.deliver(notification("news", content=GOOGLE))
-        assert store.calls["lease"] == 1
+        assert store.calls["take"] == 2  # a look in each lane as it begins
 
 
 async def test_a_dispatcher_without_work_leaves_the_writer_alone(tmp_path: Path, clock: FakeClock) -> None:
@@ -348,10 +358,10 @@ async def test_a_page_does_not_reach_a_phone_that_its_audience_no_longer_means(
         delivery.fcm.answer = DELIVERED
         await delivery.later(FIRST_WAIT)
     else:
-        (piece,) = (await delivery.store.accept(arrivals([given]), lease=1, until=delivery.clock() + LEASE)).work
+        (piece,) = (await delivery.store.accept(arrivals([given]), start=1)).work
         (found,) = await delivery.store.audiences([given])
         await change_it()
-        await delivery.store.expand(piece, found, started_at=delivery.clock())
+        await delivery.store.expand(piece, found)
     await delivery.observer.until_ended(1)
     assert delivery.fcm.push_channels.count(changed.push_channel) == int(retried)
     assert len(set(delivery.fcm.push_channels)) == count - (not retried)
@@ -491,13 +501,13 @@ async def test_what_waited_while_nobody_was_there_is_tried_once_whatever_its_age
 ) -> None:
     await store.put_installations(HUB, [installation("ann", "news", templates=False)])
     given = notification("news", content=GOOGLE)
-    await store.accept(arrivals([given]), lease=0, until=0)
+    await store.accept(arrivals([given]), start=0)
     clock.advance(10 * POLICY.max_age)
     delivery = Delivery(store, clock)
     delivery.fcm.answer = answer
     delivery.bulkheads[HUB, FCM].closed_until = clock() + 20
     async for _ in run(delivery):
-        await store.called("release")
+        await store.called("postpone")
         await delivery.later(20)
         await delivery.observer.until_ended(1)
     assert len(delivery.fcm.pushes) == 1
@@ -528,7 +538,7 @@ async def test_a_push_that_finds_its_door_closed_for_as_long_as_it_may_wait_is_g
     delivery.bulkheads[HUB, FCM].closed_until = delivery.clock() + 2 * POLICY.max_age
     given = notification("news", content=GOOGLE)
     await delivery.accept(given)
-    await delivery.store.called("release")
+    await delivery.store.called("postpone")
     await delivery.later(POLICY.max_age)
     await delivery.observer.until_ended(1)
     assert delivery.fcm.pushes == []
@@ -604,7 +614,7 @@ async def test_a_large_audience_is_pushed_in_pages_each_phone_once(delivery: Del
     assert (await delivery.details(given)).counts == {FCM: {SUCCESS: len(everyone) + 1, SKIPPED: 1}}
     assert delivery.observer.audiences == [(given, {FCM: len(everyone) + 1})]
     assert delivery.observer.claims == {Lane.SINGLE: 1, Lane.BROADCAST: 3}
-    assert delivery.dispatcher.pending == await delivery.store.pending() == 0
+    assert delivery.dispatcher.pending == await waiting(delivery.store) == 0
 
 
 async def test_an_audience_stays_as_it_was_when_it_was_expanded(delivery: Delivery) -> None:
@@ -630,7 +640,7 @@ async def test_a_large_audience_survives_an_outage_without_a_row_more_for_each_t
         await delivery.later(5)
     tried = len(delivery.fcm.pushes)
     assert tried < 2 * len(everyone)  # the breaker let a few probes through, not everything again and again
-    assert await delivery.store.pending() < 30
+    assert await waiting(delivery.store) < 30
     delivery.fcm.answer = DELIVERED
     while not delivery.observer.states:
         await delivery.store.looked()
@@ -727,12 +737,12 @@ async def test_a_push_that_found_its_door_closed_has_not_been_tried(delivery: De
     delivery.bulkheads[HUB, FCM].closed_until = delivery.clock() + 20
     given = notification("news", content=GOOGLE)
     await delivery.accept(given)
-    await delivery.store.called("release")
+    await delivery.store.called("postpone")
     await delivery.dispatcher.drain(60)
-    assert not await lease(delivery.store, delivery.clock)
-    delivery.clock.advance(20)
-    (deferred,) = await lease(delivery.store, delivery.clock)
-    assert (deferred.notification, deferred.attempt, deferred.page) == (given, 0, None)
+    (deferred,) = await due(delivery.store)
+    assert (deferred.notification, deferred.attempt, deferred.number) == (given, 0, 0)
+    assert deferred.service == (HUB, FCM)
+    assert deferred.was_deferred
 
 
 async def test_a_defect_of_one_sender_is_its_own_platforms_trouble(crashing: Delivery) -> None:
@@ -789,7 +799,7 @@ async def test_a_defect_in_the_way_to_another_hub_costs_no_push_and_no_place(cra
     assert len(crashing.fcm.pushes) == 3
     assert [type(error) for error in crashing.observer.crashes] == [ZeroDivisionError]
     crashing.elsewhere.defect = None
-    await crashing.later(LEASE)
+    await crashing.later(AFTER_CRASH)
     await crashing.observer.until_ended(4)
     assert {one.id for one in crashing.elsewhere.taken} == {away.id}
 
@@ -801,7 +811,7 @@ async def test_a_notification_for_a_hub_that_is_not_configured_any_more_ends(del
     await delivery.deliver(removed, notification("news", content=GOOGLE))
     assert delivery.fcm.push_channels == [f"token of {phones(1)[0]}"]
     assert (await delivery.store.details("removed", removed.id)).state is State.ABANDONED
-    ((_, _, kept),) = await delivery.store.dead_letters()
+    (kept,) = await dead_letters(delivery.store)
     assert (kept.reason, kept.detail) == ("hub_reject", "hub removed: not configured any more")
 
 
@@ -813,7 +823,7 @@ async def test_a_broadcast_waits_for_a_hub_taken_away_and_goes_on_when_it_is_bac
     await delivery.accept(notification(content=GOOGLE))
     await delivery.later(POLICY.max_age - 1)
     await delivery.dispatcher.end_orphans()
-    assert await delivery.store.pending() == 2
+    assert await waiting(delivery.store) == 2
     delivery.bulkheads[HUB, FCM] = bulkhead
     await delivery.observer.until_ended(1)
     assert sorted(delivery.fcm.push_channels) == everyone
@@ -837,21 +847,21 @@ async def test_a_broadcast_whose_hub_stays_away_ends_and_makes_room(
     details = await delivery.details(given)
     assert details.counts == {FCM: {SUCCESS: pushed, ABANDONED: len(everyone) - pushed}}
     assert delivery.observer.outcomes == {(FCM, SUCCESS): pushed, (FCM, ABANDONED): len(everyone) - pushed}
-    assert delivery.dispatcher.pending == await delivery.store.pending() == 0
+    assert delivery.dispatcher.pending == await waiting(delivery.store) == 0
 
 
 async def test_a_broadcast_left_by_a_process_before_waits_for_its_hub_too(store: FlakyStore, clock: FakeClock) -> None:
     await store.put_installations(HUB, [installation(name, templates=False) for name in phones(PAGE_SIZE + 1)])
     given = notification(content=GOOGLE)
-    await store.accept(arrivals([given]), lease=0, until=0)
-    (work,) = await lease(store, clock)
+    await store.accept(arrivals([given]), start=0)
+    (work,) = await due(store)
     (audience,) = await store.audiences([given])
-    await store.expand(work, audience, started_at=clock())
+    await store.expand(work, audience)
     clock.advance(2 * POLICY.max_age)
     delivery = Delivery(store, clock)
     del delivery.bulkheads[HUB, FCM]
     async for _ in run(delivery):
-        await store.called("lease_pages")
+        await store.called("take")
         clock.advance(POLICY.max_age - 1)
         await delivery.dispatcher.end_orphans()
         assert delivery.observer.claims == {}
@@ -869,7 +879,7 @@ async def test_a_retry_waits_for_a_hub_taken_away_and_is_given_up_with_its_age(d
     await delivery.observer.until(lambda: delivery.observer.retries.total() == 1)
     bulkhead = delivery.bulkheads.pop((HUB, FCM))
     await delivery.later(FIRST_WAIT)
-    await delivery.store.called("release")
+    await delivery.store.called("postpone")
     delivery.bulkheads[HUB, FCM] = bulkhead
     await delivery.later(60)
     await delivery.observer.until(lambda: delivery.observer.retries.total() == 2)
@@ -898,7 +908,30 @@ async def test_a_phone_whose_platform_has_no_credential_is_counted_as_refused(
     assert set(delivery.observer.reasons) == {"no credential is configured for this platform"}
     assert not delivery.observer.retries
     await delivery.dispatcher.end_orphans()
-    assert await delivery.store.pending() == 0
+    assert await waiting(delivery.store) == 0
+
+
+async def test_services_without_credential_are_looked_at_only_when_they_may_have_pages(
+    store: FlakyStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[bool] = []
+    take = store.take
+
+    async def noting(lane: Lane, wanted: Mapping[Service | None, int]) -> Sequence[Work]:
+        if lane is Lane.BROADCAST:
+            looks.append((HUB, FCM) in wanted)
+        return await take(lane, wanted)
+
+    monkeypatch.setattr(store, "take", noting)
+    delivery = Delivery(store, clock)
+    del delivery.bulkheads[HUB, FCM]
+    delivery.without_credential.add((HUB, FCM))
+    await register(delivery, PAGE_SIZE + 1)
+    async for _ in run(delivery):
+        await store.called("take", 2)
+        assert looks == [True]
+        await delivery.deliver(notification(content=GOOGLE))
+        assert delivery.observer.outcomes == {(FCM, OutcomeName.INVALID_CREDENTIALS): PAGE_SIZE + 1}
 
 
 # The store in trouble
@@ -917,7 +950,7 @@ async def test_a_store_that_fails_is_asked_again_and_nothing_is_pushed_twice(
     assert len(delivery.observer.store_failures) == 5
 
 
-@pytest.mark.parametrize("operation", ["expand", "lease", "lease_pages", "targets", "record"])
+@pytest.mark.parametrize("operation", ["expand", "take", "targets", "record"])
 async def test_a_large_audience_is_reached_once_though_the_store_fails(delivery: Delivery, operation: str) -> None:
     everyone = await register(delivery, PAGE_SIZE + 1)
     delivery.store.failures[operation] = 5
@@ -945,120 +978,17 @@ async def test_a_page_leased_as_its_door_closed_is_given_back_though_the_store_f
     everyone = await register(delivery, 2 * PAGE_SIZE)
     bulkhead = delivery.bulkheads[HUB, FCM]
     bulkhead.closed_until = delivery.clock() + 10
-    delivery.store.failures["release"] = 3
+    delivery.store.failures["postpone"] = 3
     with monkeypatch.context() as patch:
-        patch.setattr(bulkhead, "pages_wanted", lambda held: 3 - held)
+        patch.setattr(bulkhead, "wanted", lambda lane, held=0: 3 - held)
         await delivery.accept(notification(content=GOOGLE))
-        await delivery.observer.until(lambda: delivery.observer.store_failures.count("release") == 3)
+        await delivery.observer.until(lambda: delivery.observer.store_failures.count("postpone") == 3)
     await delivery.store.looked()
     assert delivery.fcm.pushes == []
-    assert await delivery.store.pending() == 2
+    assert await waiting(delivery.store) == 2
     await delivery.later(10)
     await delivery.observer.until_ended(1)
     assert sorted(delivery.fcm.push_channels) == everyone
-
-
-async def test_what_was_pushed_is_recorded_before_its_expired_lease_is_given_out_again(delivery: Delivery) -> None:
-    await register(delivery, 1, "news")
-    delivery.store.failures["record"] = WHOLE
-    given = notification("news", content=GOOGLE)
-    await delivery.accept(given)
-    await delivery.observer.until(lambda: delivery.observer.store_failures.count("record") >= 2)
-    delivery.clock.advance(2 * LEASE)
-    await delivery.store.called("record", 3)
-    delivery.store.failures["record"] = 0
-    await delivery.observer.until_ended(1)
-    await delivery.store.looked()
-    assert len(delivery.fcm.pushes) == 1
-    assert delivery.observer.lost == {}
-
-
-# Leases
-
-
-async def test_work_whose_lease_ran_out_is_pushed_again_under_the_same_id_and_recorded_once(
-    delivery: Delivery,
-) -> None:
-    await register(delivery, 1, "news")
-    delivery.fcm.hold()
-    given = notification("news", content=GOOGLE)
-    await delivery.accept(given)
-    await delivery.fcm.received(1)
-    delivery.clock.advance(LEASE)
-    pushes = await delivery.fcm.received(2)
-    assert len({push.id for push in pushes}) == 1
-    await delivery.store.looked()
-    delivery.fcm.let_go()
-    await delivery.observer.until(lambda: delivery.observer.lost[Lane.SINGLE] == len(delivery.fcm.pushes) - 1)
-    await delivery.observer.until_ended(1)
-    assert delivery.observer.states == {(HUB, State.COMPLETED): 1}
-    assert (await delivery.details(given)).counts == {FCM: {SUCCESS: 1}}
-
-
-async def test_leases_of_what_is_under_way_are_renewed(store: FlakyStore, clock: FakeClock) -> None:
-    delivery = Delivery(store, clock, timing=replace(QUICK, lease=0.01))
-    await register(delivery, 1, "news")
-    delivery.fcm.hold()
-    store.failures["renew"] = 2
-    async for _ in run(delivery):
-        await delivery.accept(notification("news", content=GOOGLE))
-        await delivery.fcm.received(1)
-        await store.called("renew", 3)
-        assert {work.seq for work in store.renewed} == {1}
-        delivery.fcm.let_go()
-        await delivery.observer.until_ended(1)
-    assert delivery.observer.store_failures == ["renew"] * 2
-
-
-# A clock that is set back
-
-
-@pytest.mark.parametrize("failures", [0, 2])
-async def test_what_waits_goes_out_in_its_time_though_the_clock_is_set_back(delivery: Delivery, failures: int) -> None:
-    everyone = await register(delivery, PAGE_SIZE + 1)
-    delivery.fcm.answer = WRONG_KEY
-    delivery.store.failures["set_back"] = failures
-    await delivery.accept(notification(content=GOOGLE))
-    await delivery.observer.until(lambda: delivery.observer.retries.total() > 0)
-    await delivery.accept(notification("$InstallationId:{p00000}", content=GOOGLE), notification("nobody"))
-    await delivery.observer.until_ended(1)
-    delivery.fcm.answer = DELIVERED
-    await delivery.later(-7200)
-    await delivery.store.called("set_back", 1 + failures)
-    for _ in range(60):
-        await delivery.later(5)
-        await delivery.store.looked()
-    assert delivery.observer.states == {(HUB, State.COMPLETED): 2, (HUB, State.NO_TARGET_FOUND): 1}
-    assert {*delivery.fcm.push_channels} == {*everyone}
-
-
-async def test_a_clock_set_back_leaves_what_is_under_way_to_who_has_it(delivery: Delivery) -> None:
-    await register(delivery, 1, "news")
-    delivery.fcm.hold()
-    await delivery.accept(notification("news", content=GOOGLE))
-    await delivery.fcm.received(1)
-    delivery.clock.advance(-7200)
-    await delivery.store.called("set_back")
-    await delivery.store.looked()
-    delivery.fcm.let_go()
-    await delivery.observer.until_ended(1)
-    assert len(delivery.fcm.pushes) == 1
-    assert delivery.observer.lost == {}
-
-
-@pytest.mark.parametrize("hub", [HUB, "elsewhere"])
-async def test_what_finds_its_door_closed_waits_no_longer_because_the_clock_was_set_back(
-    delivery: Delivery, hub: str
-) -> None:
-    await delivery.store.put_installations(HUB, [installation("ann", "news", templates=False)])
-    delivery.clock.advance(-7200)
-    await delivery.store.called("set_back")
-    delivery.bulkheads[HUB, FCM].closed_until = delivery.remotes["elsewhere"].closed_until = math.inf
-    await delivery.accept(notification("news", content=GOOGLE, hub=hub))
-    await delivery.store.called("release")
-    await delivery.later(POLICY.max_age + 1)
-    await delivery.observer.until_ended(1)
-    assert delivery.observer.states == {(hub, State.ABANDONED): 1}
 
 
 # Draining
@@ -1089,9 +1019,8 @@ async def test_draining_gives_back_what_is_not_done_in_time(delivery: Delivery) 
     await delivery.accept(single, broadcast)
     await delivery.fcm.received(1 + 3 * PAGE_SIZE)
     await delivery.dispatcher.drain(0.01)
-    clock, store = delivery.clock, delivery.store
-    assert [work.notification for work in await lease(store, clock)] == [single]
-    pages = await lease_pages(store, clock, HUB)
+    assert [work.notification for work in await due(delivery.store)] == [single]
+    pages = await due(delivery.store, Lane.BROADCAST)
     assert [(work.notification, work.attempt) for work in pages] == [(broadcast, 0)] * 4
 
 
@@ -1100,9 +1029,9 @@ async def test_draining_does_not_fail_with_the_store(delivery: Delivery) -> None
     delivery.fcm.hold()
     await delivery.accept(notification("news", content=GOOGLE))
     await delivery.fcm.received(1)
-    delivery.store.failures["release"] = 1
+    delivery.store.failures["give_back"] = 1
     await delivery.dispatcher.drain(0.01)
-    assert delivery.observer.store_failures == ["release"]
+    assert delivery.observer.store_failures == ["give_back"]
 
 
 # Everything at once

@@ -9,7 +9,7 @@ from hub.delivery.pushing import SendBatch
 from hub.notification import Platform
 from hub.outcome import OutcomeName, Reaction
 from hub.push import DELIVERED, PageVerdict, PushGroup, PushPage, SendResult
-from hub.store.base import Work
+from hub.store.contracts.outbox import Work
 from hub.target import Target
 from tests.fakes.pushes import Push, page_of, pushes_of, results_of
 from tests.fakes.senders import DROPPED, GONE, FakeSender

@@ -1,5 +1,6 @@
 """A notification becomes one request of the Notification Hubs REST API, and each answer one verdict."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -16,6 +17,7 @@ from hub.delivery.remote import RemoteHub, request_for, signature, verdict
 from hub.delivery.remote_settings import RemoteSettings
 from hub.notification import NativeContent, Notification, Platform, TemplateContent
 from hub.outcome import OutcomeName, Reaction
+from hub.platforms.wns.hints import wns_tag
 from hub.push import SendResult
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.pushes import results_of
@@ -183,6 +185,25 @@ def test_a_native_payload_goes_as_it_is_with_what_its_platform_needs(
     taken = native_content(content.platform, headers, body)  # by the hub API of a central pushbridge
     assert isinstance(taken, NativeContent)
     assert taken.platform is content.platform
+
+
+@pytest.mark.parametrize(
+    "given, header, value",
+    [
+        (native(APNS, b'{"aps": {"alert": "hi"}}'), "apns-collapse-id", "order 7"),
+        (native(APNS, b'{"aps": {"alert": "hi"}}', apns_collapse_id="own"), "apns-collapse-id", "own"),
+        (native(APNS, b'{"aps": {"content-available": 1}}'), "apns-collapse-id", None),
+        (native(WNS, TOAST), "x-wns-tag", wns_tag("order 7")),
+        (native(WNS, b"<badge/>"), "x-wns-tag", None),
+        (native(WNS, b"text"), "x-wns-tag", None),
+        (native(FCM, b'{"message": {}}'), "", None),
+    ],
+)
+def test_a_native_payload_that_is_shown_takes_its_collapse_key_along(
+    given: Notification, header: str, value: str | None
+) -> None:
+    _, headers, _ = request(replace(given, collapse_key="order 7"))
+    assert headers.get(header) == value
 
 
 @pytest.mark.parametrize(

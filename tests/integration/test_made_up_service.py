@@ -17,7 +17,9 @@ PHONE: dict[str, Any] = {
     "platform": "CarrierPigeon",
     "pushChannel": "LOFT:Anna",
     "tags": ["anna"],
-    "templates": {"t": {"body": '{"note": "$(title)"}', "headers": {"pigeon-speed": "fast"}}},
+    "templates": {
+        "t": {"body": '{"note": "$(title)"}', "headers": {"pigeon-speed": "fast"}, "expiry": "2100-01-01T00:00:00Z"}
+    },
 }
 
 
@@ -71,9 +73,9 @@ async def test_its_phones_are_registered_and_reached_and_it_is_measured(tmp_path
             )
             assert sent.status_code == 201
             found = await _landed(tmp_path / "loft", 3)
-            assert {"note": "Order 7"} in found
-            assert {"raw": 7} in found
-            assert {"wire": 1} in found
+            assert ({"note": "Order 7"}, "4102444800") in found
+            assert ({"raw": 7}, None) in found
+            assert ({"wire": 1}, None) in found
             part = await client.get(f"{daemon.url}/readyz/push-services/{HUB}/pigeon")
             assert f"{HUB}/carrierpigeon" in part.text
             async with client.stream("GET", f"{daemon.url}/api/live") as live:
@@ -90,7 +92,7 @@ async def _landed(loft: Path, count: int) -> list[Any]:
             await asyncio.sleep(0.02)
     lines = [orjson.loads(line) for line in loft.read_bytes().splitlines()]
     assert {line["to"] for line in lines} == {"loft:anna"}
-    return [line["says"] for line in lines]
+    return [(line["says"], line["until"]) for line in lines]
 
 
 def test_check_knows_its_keys_and_names_its_mistakes(tmp_path: Path) -> None:

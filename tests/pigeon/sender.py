@@ -20,7 +20,8 @@ class PigeonSender:
         pushes = pushes_of(page)
         with self._loft.open("ab") as loft:
             for push in pushes:
-                loft.write(orjson.dumps({"to": push.push_channel, "says": orjson.loads(push.payload)}) + b"\n")
+                says, until = orjson.loads(push.payload), push.headers.get("pigeon-until")
+                loft.write(orjson.dumps({"to": push.push_channel, "says": says, "until": until}) + b"\n")
         return PageVerdict.of(DELIVERED for _ in pushes)
 
     async def close(self) -> None:

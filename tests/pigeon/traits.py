@@ -21,6 +21,7 @@ class PigeonTraits(Traits):
     wire_format = "pigeon"
     counts_element = "PigeonOutcomeCounts"
     header_prefix = "pigeon-"
+    expiry_header = "pigeon-until"
 
     def sender(self, settings: PigeonSettings) -> Sender:
         """See `Traits.sender`."""

@@ -3,8 +3,9 @@
 from datetime import timedelta
 from pathlib import Path
 
+from hub.acceptance import Reason
 from hub.notification import NativeContent, Platform, TemplateContent
-from rules.decision import Failure, FailureReason
+from rules.decision import Failure
 from rules.engine import RuleSet
 from tests.rules.support import NOW, event, load
 
@@ -61,11 +62,11 @@ def test_a_rule_that_cannot_render_costs_only_itself(tmp_path: Path) -> None:
     assert decision.failures == (
         Failure(
             rule="unsafe",
-            reason=FailureReason.TAG_UNSAFE,
+            reason=Reason.TAG_UNSAFE,
             detail="data.tag holds a space, which a tag may not hold:"
             " | replace(' ', '-') makes it one, in the tags of the phones too",
         ),
-        Failure(rule="lacking", reason=FailureReason.RENDER, detail="data.nope is missing"),
+        Failure(rule="lacking", reason=Reason.RENDER, detail="data.nope is missing"),
     )
     assert [intent.rule for intent in decision.intents] == ["fine"]
     assert decision.matched == ("unsafe", "lacking", "fine")

@@ -9,7 +9,7 @@ import rules
 from hub.notification import Platform
 from rules.filters import FILTERS
 from rules.loader import HubScope, Scope
-from rules.match.doubts import OPERATORS
+from rules.models import OPERATORS
 from tests.rules.support import load
 
 README = (Path(rules.__file__).parent / "README.md").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from pydantic import Field
 from bridge.admin.api.operation import Call, Model, Operation, Paged, cursor_of, instant, place_in
 from bridge.observe.redaction import redact
 from hub.errors import NotFoundError
-from hub.store.base import KeptLetter
+from hub.store.contracts.dead_letters import KeptLetter, LetterFilter
 
 _LIST = "dead-letters"
 _LARGEST_ID = 2**63 - 1
@@ -103,8 +103,7 @@ def _summary(kept: KeptLetter) -> dict[str, Any]:
 async def _list(call: Call) -> DeadLetters:
     query: DeadLetterQuery = call.query
     page = await call.management.hub.store.letters(
-        source=query.source or None,
-        reason=query.reason or None,
+        LetterFilter(source=query.source or None, reason=query.reason or None),
         after=place_in(_LIST, query.cursor),
         limit=query.limit,
     )

@@ -19,7 +19,7 @@ from bridge.admin.api.operation import (
 )
 from bridge.observe.redaction import fingerprint
 from hub.errors import InvalidRequestError, NotFoundError, TagError
-from hub.store.base import Device
+from hub.store.contracts.registry import Device
 from hub.tags import And, MaxTags, Tag, TagExpression, parse, user_tag
 
 _LIST = "devices"

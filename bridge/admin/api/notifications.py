@@ -26,7 +26,7 @@ from hub.errors import InvalidRequestError, NotFoundError
 from hub.notification import EVERYONE, Audience, Content, NativeContent, Notification
 from hub.outcome import State
 from hub.platforms.table import services
-from hub.store.base import KeptNotification
+from hub.store.contracts.telemetry import KeptNotification
 from hub.tags import Tag, installation_tag
 
 _LIST = "notifications"

@@ -7,6 +7,7 @@ from functools import cache
 
 import orjson
 from pydantic import ValidationError
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -50,13 +51,28 @@ def routes(management: Management, *, has_token: bool) -> list[Route]:
     return [
         Route(DOCUMENT_PATH, _document, methods=["GET"]),
         *(_route(PREFIX + path, _endpoint(management, path, methods, has_token)) for path, methods in ordered),
-        _route(f"{PREFIX}/{{rest:path}}", _unknown),
+        _route(f"{PREFIX}/{{rest:rest}}", _unknown),
     ]
+
+
+class _Rest(Convertor[str]):
+    """The rest of a path, line breaks included: Starlette's `path` takes none, and the request would miss the API."""
+
+    regex = r"[\s\S]*"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("rest", _Rest())
 
 
 def _route(path: str, endpoint: Endpoint) -> Route:
     """An id may hold slashes, so a parameter that ends a path takes the rest of it."""
-    whole = f"{path[:-1]}:path}}" if path.endswith("/{id}") else path
+    whole = f"{path[:-1]}:rest}}" if path.endswith("/{id}") else path
     methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
     return Route(whole, endpoint, methods=methods)
 

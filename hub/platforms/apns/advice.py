@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from hub.platforms.advice import Complaints, Written, check_size, has_placeholder, json_size, said
+from hub.platforms.advice import Complaints, Written, check_size, has_placeholder, is_placeholder_alone, json_size, said
 from hub.platforms.apns.hints import PRIORITIES
 from hub.platforms.apns.payload import MAX_PAYLOAD, MAX_VOIP_PAYLOAD, SHOWN, TOPIC_SUFFIXES
 from hub.platforms.hints import MAX_COLLAPSE_ID
@@ -113,7 +113,10 @@ def _check_aps(node: Written, aps: Mapping[str, Written], push_type: str | None,
         if flag is not None and not has_placeholder(flag) and not _is_one(flag) and flag.value != 0:
             complaints.warn(flag, "the phone takes the number 1 only", f"write {key}: 1")
     badge = aps.get("badge")
-    if badge is not None and not has_placeholder(badge) and type(badge.value) is not int:
+    if badge is not None and has_placeholder(badge) and not is_placeholder_alone(badge):
+        hint = "write the placeholder alone in its quotes: the number stays a number"
+        complaints.warn(badge, "a text, and the phone takes a whole number only", hint)
+    elif badge is not None and not has_placeholder(badge) and type(badge.value) is not int:
         complaints.warn(badge, "the phone takes a whole number only", "write badge: 3, without quotes")
     level = aps.get("interruption-level")
     if level is not None and not has_placeholder(level) and level.value not in _LEVELS:

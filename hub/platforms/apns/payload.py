@@ -20,8 +20,16 @@ TOPIC_SUFFIXES: Final[Mapping[str, str]] = {
 }
 """What `apns-push-type` puts behind the bundle id in `apns-topic`; types not named put nothing."""
 
+ALERT: Final = "alert"
+BACKGROUND: Final = "background"
+
 SHOWN: Final = frozenset({"alert", "badge", "sound"})
 """Keys of `aps` that a phone shows or plays."""
+
+
+def push_type_of(fields: Mapping[str, str], payload: bytes) -> str:
+    """What `apns-push-type` says, or has to say where it is not given."""
+    return fields.get("apns-push-type") or (BACKGROUND if is_silent(payload) else ALERT)
 
 
 def is_silent(payload: bytes) -> bool:

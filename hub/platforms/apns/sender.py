@@ -12,7 +12,7 @@ from typing import Final
 from hub.notification import Platform, Priority
 from hub.outcome import OutcomeName, Reaction
 from hub.platforms.apns.hints import HINTS, MAX_EXPIRATION
-from hub.platforms.apns.payload import MAX_PAYLOAD, MAX_VOIP_PAYLOAD, TOPIC_SUFFIXES, is_silent
+from hub.platforms.apns.payload import ALERT, BACKGROUND, MAX_PAYLOAD, MAX_VOIP_PAYLOAD, TOPIC_SUFFIXES, push_type_of
 from hub.platforms.apns.settings import ApnsSettings
 from hub.platforms.apns.token import ProviderToken
 from hub.platforms.headers import HeaderError, field_lines, given_fields
@@ -131,17 +131,17 @@ def headers_for(group: PushGroup, *, topic: str) -> list[bytes] | SendResult:
     try:
         fields = fit_headers(given_fields(group.headers, allowed=("apns-",)), HINTS)
         fields.pop("apns-id", None)  # a push has one id on every try
-        push_type = fields.setdefault("apns-push-type", "background" if is_silent(group.payload) else "alert")
+        push_type = fields["apns-push-type"] = push_type_of(fields, group.payload)
         fields.setdefault("apns-topic", topic + TOPIC_SUFFIXES.get(push_type, ""))
-        if push_type == "background" or group.priority is Priority.NORMAL:
+        if push_type == BACKGROUND or group.priority is Priority.NORMAL:
             fields.setdefault("apns-priority", "5")
-        if push_type == "background" and fields["apns-priority"] == "10":
+        if push_type == BACKGROUND and fields["apns-priority"] == "10":
             fields["apns-priority"] = "5"  # Apple calls 10 an error for a background push
         if group.expires_at is not None:
             seconds = min(max(int(group.expires_at.timestamp()), 0), MAX_EXPIRATION)
             fields.setdefault("apns-expiration", str(seconds))
         # Push types but alerts show nothing that could be replaced.
-        if key := collapse_id(group.collapse_key) or (push_type == "alert" and group.collapse_id):
+        if key := collapse_id(group.collapse_key) or (push_type == ALERT and group.collapse_id):
             fields.setdefault("apns-collapse-id", key)
         lines = field_lines(fields)
     except HeaderError as error:
@@ -208,7 +208,7 @@ class ApnsSender:
         generation = self._transport.generation
         token = self._token.current()
         requests = requests_for(page, origin=self._origin, topic=self._topic, token=token)
-        said = await post(self._transport, requests, verdict, deadline=deadline)
+        said = await post(self._transport, requests, verdict, deadline=deadline, in_order=page.in_order)
         reasons = {result.reason for result in said.exceptions.values()}
         if not reasons.isdisjoint(_SPOILS_CONNECTION):
             self._transport.renew(since=generation)

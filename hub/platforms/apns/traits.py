@@ -9,6 +9,7 @@ from hub.notification import NativeContent, Platform
 from hub.platforms.advice import Complaints, Written
 from hub.platforms.apns.advice import advise
 from hub.platforms.apns.hints import HINTS
+from hub.platforms.apns.payload import ALERT, push_type_of
 from hub.platforms.apns.settings import ApnsSettings
 from hub.platforms.base import Sender
 from hub.platforms.traits import Traits
@@ -26,8 +27,9 @@ class ApnsTraits(Traits):
     wire_format = "apple"
     counts_element = "ApnsOutcomeCounts"
     header_prefix = "apns-"
-    has_expiry = True
     hints = HINTS
+    expiry_header = "apns-expiration"
+    collapse_header = "apns-collapse-id"
 
     def sender(self, settings: ApnsSettings) -> Sender:
         """See `Traits.sender`."""
@@ -48,6 +50,10 @@ class ApnsTraits(Traits):
             return content
         own = {"apns-priority": headers["x-apns-priority"], **content.headers}
         return NativeContent(platform=self.platform, payload=body, headers=own)
+
+    def is_silent(self, fields: Mapping[str, str], payload: bytes) -> bool:
+        """See `Traits.is_silent`; of all push types, only alerts show something that can be replaced."""
+        return push_type_of(fields, payload) != ALERT
 
     def advise(self, payload: Written, headers: Mapping[str, Written], complaints: Complaints) -> None:
         """See `Traits.advise`."""

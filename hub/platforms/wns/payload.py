@@ -8,6 +8,9 @@ MAX_PAYLOAD: Final = 5000  # bytes
 TYPES: Final = {"toast": "wns/toast", "tile": "wns/tile", "badge": "wns/badge"}
 """What `X-WNS-Type` says for each root element."""
 
+REPLACEABLE: Final = frozenset({TYPES["toast"], TYPES["tile"]})
+"""Types of which a later push with the same tag replaces an earlier one; a badge replaces the one before anyhow."""
+
 _ROOT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*<(toast|tile|badge)[\s/>]", re.DOTALL)
 
 

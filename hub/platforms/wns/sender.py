@@ -31,7 +31,7 @@ from hub.platforms.verdict_classes import (
     Meaning,
 )
 from hub.platforms.wns.hints import HINTS, MAX_TTL, wns_tag
-from hub.platforms.wns.payload import MAX_PAYLOAD, type_of
+from hub.platforms.wns.payload import MAX_PAYLOAD, REPLACEABLE, type_of
 from hub.platforms.wns.settings import WnsSettings
 from hub.push import PageVerdict, PushGroup, PushPage, SendResult
 from hub.transport.answers import retry_after
@@ -127,7 +127,7 @@ def headers_for(group: PushGroup, *, token: str, now: datetime) -> list[bytes] |
 def _put_tag(fields: dict[str, str], kind: str, group: PushGroup) -> None:
     is_toast = kind == "wns/toast"
     tag = wns_tag(group.collapse_key) or (is_toast and wns_tag(group.collapse_id))
-    if tag and (is_toast or kind == "wns/tile"):
+    if tag and kind in REPLACEABLE:
         fields["x-wns-tag"] = tag
         if is_toast:
             fields.setdefault("x-wns-group", _GROUP)

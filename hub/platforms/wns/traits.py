@@ -11,7 +11,7 @@ from hub.platforms.base import Sender
 from hub.platforms.traits import PayloadKind, TemplateBody, Traits, text_of
 from hub.platforms.wns.advice import advise
 from hub.platforms.wns.hints import HINTS
-from hub.platforms.wns.payload import TYPES, type_of
+from hub.platforms.wns.payload import REPLACEABLE, TYPES, type_of
 from hub.platforms.wns.settings import WnsSettings
 from hub.platforms.xml_payload import xml_root
 
@@ -30,6 +30,7 @@ class WnsTraits(Traits):
     payload = PayloadKind.XML
     header_prefix = "X-WNS-"
     hints = HINTS
+    collapse_header = "x-wns-tag"
 
     def sender(self, settings: WnsSettings) -> Sender:
         """See `Traits.sender`."""
@@ -74,6 +75,10 @@ class WnsTraits(Traits):
         elif own["x-wns-type"].strip().lower() != "wns/raw":
             xml_root(text_of(body))
         return NativeContent(platform=self.platform, payload=body, headers=own)
+
+    def is_silent(self, fields: Mapping[str, str], payload: bytes) -> bool:
+        """See `Traits.is_silent`."""
+        return (fields.get("x-wns-type") or type_of(payload)).strip().lower() not in REPLACEABLE
 
     def remote_fields(self, fields: Mapping[str, str], payload: bytes) -> dict[str, str]:
         """See `Traits.remote_fields`."""

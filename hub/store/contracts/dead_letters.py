@@ -6,6 +6,7 @@ from typing import Protocol
 
 from hub.acceptance import DeadLetter, Ingest
 from hub.store.contracts.listing import ListPage
+from hub.store.contracts.outbox import AcceptanceResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,8 @@ class KeptLetter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LetterFilter:
-    """Which dead letters: of these ids (empty: any), this source, reason and rule (None: any), and not yet replayed."""
+    """Which dead letters: of these ids (empty: any), this source, reason and rule (None: any). `open_only` leaves out those
+    that were replayed."""
 
     ids: Sequence[int] = ()
     source: str | None = None
@@ -34,11 +36,14 @@ class LetterFilter:
     open_only: bool = False
 
 
+EVERY_LETTER = LetterFilter()
+
+
 class DeadLetters(Protocol):
     """Every method may raise StoreError."""
 
     async def letters(
-        self, chosen: LetterFilter = LetterFilter(), *, after: str = "", limit: int
+        self, chosen: LetterFilter = EVERY_LETTER, *, after: str = "", limit: int
     ) -> ListPage[KeptLetter]:
         """Newest first, without bodies."""
 
@@ -48,9 +53,11 @@ class DeadLetters(Protocol):
     async def drop_dead_letters(self, ids: Sequence[int], *, actor: str) -> Sequence[int]:
         """Forget these, and write an audit row for each, in one transaction; the ids of those that were there."""
 
-    async def replay(self, letter_id: int, ingest: Ingest, *, start: int, actor: str) -> bool:
-        """Accept what a letter causes by today's rules and mark the letter, in one transaction; False: it was replayed
-        before, and nothing is done. Raises: NotFoundError."""
+    async def replay(
+        self, letter_id: int, ingest: Ingest, *, outcome: str, start: int, actor: str
+    ) -> AcceptanceResult | None:
+        """Accept what a letter causes by today's rules, mark the letter with the `outcome` and write an audit row, in one
+        transaction; None: a replay of the letter was `accepted` before, and nothing is done. Raises: NotFoundError."""
 
     async def unpublished(self, relay: str, *, limit: int) -> Sequence[tuple[int, float, DeadLetter]]:
         """(id, when, letter) of those that a publisher has yet to send on, oldest first."""

@@ -214,6 +214,44 @@ async def test_a_small_batch_does_not_wait_for_a_large_one(h2: Service, connect:
     assert len(await large) == 3000
 
 
+async def test_batches_in_order_begin_one_after_the_other_and_others_have_their_turn(
+    h2: Service, connect: Connect
+) -> None:
+    """Pieces of a page: what is answered is answered from its front."""
+    transport = connect(connections=1, streams=10)
+    pieces = [
+        asyncio.ensure_future(
+            post_each(
+                transport, [h2.request(100 * piece + number) for number in range(100)], deadline=60, in_order=True
+            )
+        )
+        for piece in range(5)
+    ]
+    await h2.wait_for_requests(50)
+    await post_each(transport, [h2.request(-1)], deadline=60)
+    assert not pieces[1].done()
+    await asyncio.gather(*pieces)
+    begun = [int(exchange.path[1:]) for exchange in h2.seen if exchange.path != "/-1"]
+    assert all(abs(number - place) < 2 * 10 for place, number in enumerate(begun))
+
+
+async def test_batches_in_order_can_be_taken_back(h2: Service, connect: Connect) -> None:
+    transport = connect(connections=1, streams=10)
+    await post_each(transport, [h2.request(-1)], deadline=60)
+    h2.answer = lambda exchange: None
+    first, second, third = (
+        asyncio.ensure_future(post_each(transport, [h2.request(piece)] * 20, deadline=60, in_order=True))
+        for piece in range(3)
+    )
+    await h2.wait_for_requests(1 + 10)
+    for piece in (first, second):
+        piece.cancel()
+    h2.answer = lambda exchange: OK
+    h2.release()
+    assert [response.status for response in await third] == [200] * 20
+    assert transport.open_origins == 1
+
+
 async def test_what_has_not_answered_by_the_deadline_is_given_up(service: Service, transport: Transport) -> None:
     service.answer = lambda exchange: None if exchange.path == "/1" else OK
     await post_each(transport, [service.request(0)], deadline=60)

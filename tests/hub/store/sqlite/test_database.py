@@ -197,6 +197,21 @@ BY_CONTENT = Statement(
 BY_NAME = Statement(
     "test.by_name", "SELECT value FROM number WHERE name IN (:keys) ORDER BY value", columns=(("name", "text"),)
 )
+FROM_VALUE = Statement(
+    "test.from_value",
+    "SELECT value FROM number WHERE value >= :value ORDER BY value LIMIT :limit",
+    columns=(("value", "bigint"), ("limit", "bigint")),
+)
+INSERT_NEW = Statement(
+    "test.insert_new",
+    "INSERT INTO number (value, name, content) VALUES (:value, :name, :content) ON CONFLICT DO NOTHING",
+    columns=(("value", "bigint"), ("name", "text"), ("content", "bytea")),
+)
+RENAME = Statement(
+    "test.rename",
+    "UPDATE number SET name = :name WHERE value = :value",
+    columns=(("name", "text"), ("value", "bigint")),
+)
 
 
 async def test_the_bulk_forms_bind_rows_by_the_order_of_their_columns(database: SqliteDatabase) -> None:
@@ -210,5 +225,14 @@ async def test_the_bulk_forms_bind_rows_by_the_order_of_their_columns(database: 
         assert connection.read_by_keys(BY_CONTENT, [b"\x04", b"\x02", b"none"]) == [(2,), (4,)]
         assert connection.read_by_keys(BY_NAME, ["n4", "n0", ""]) == [(0,), (4,)]
         assert connection.read_by_keys(BY_NAME, []) == []
+        assert connection.read_many(FROM_VALUE, [(3, 1), (0, 2), (9, 5)]) == [(3,), (0,), (1,)]
+        assert connection.read_many(FROM_VALUE, []) == []
+        inserts = [(0, "known", None), (7, "n7", None), (8, "n8", None)]
+        assert connection.write_all([(INSERT_NEW, inserts), (INSERT_NEW, []), (RENAME, [("x", 7), ("x", 77)])]) == [
+            2,
+            0,
+            1,
+        ]
+        assert connection.read_by_keys(BY_NAME, ["x", "known"]) == [(7,)]
 
     await database.write(job)

@@ -1,0 +1,111 @@
+"""Dead letters as operators and publishers read them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from hub.acceptance import DeadLetter
+from hub.errors import NotFoundError
+from hub.store.connection import Connection, Statement
+from hub.store.contracts.dead_letters import KeptLetter, LetterFilter
+from hub.store.contracts.listing import ListPage
+from hub.store.telemetry.listing import listing, part
+
+_COLUMNS = (
+    "t.n, t.at, t.size, t.source, t.event_id, t.rule, t.stage, t.reason, t.detail, t.content_type, t.headers, t.tries,"
+    " t.trace, t.config_hash, t.revision, t.relay, t.replayed_at, t.replay"
+)
+LETTERS = listing(
+    "dead_letter",
+    _COLUMNS,
+    "dead_letter t",
+    where=" AND (:source = '' OR t.source = :source) AND (:reason = '' OR t.reason = :reason)"
+    " AND (:rule = '' OR t.rule = :rule) AND (:open_only = 0 OR t.replayed_at IS NULL)",
+)
+_WITH_BODY = "FROM dead_letter t JOIN dead_letter_body b ON b.digest = t.digest"
+LETTER = Statement("dead_letter.one", f"SELECT {_COLUMNS}, b.body {_WITH_BODY} WHERE t.queue = :queue AND t.n = :n")
+SOME = Statement(
+    "dead_letter.some",
+    f"SELECT {_COLUMNS} FROM dead_letter t WHERE t.queue = :queue AND t.n IN (:keys) ORDER BY t.n DESC",
+    columns=(("n", "bigint"),),
+)
+UNPUBLISHED = Statement(
+    "dead_letter.unpublished",
+    f"SELECT {_COLUMNS}, b.body {_WITH_BODY} WHERE t.queue = :queue AND t.relay = :relay ORDER BY t.n LIMIT :limit",
+)
+
+
+def letters(
+    connection: Connection, queue: int, chosen: LetterFilter, *, after: str, limit: int
+) -> ListPage[KeptLetter]:
+    """Newest first, without bodies; `chosen.ids` come all at once, those that are there."""
+    if chosen.ids:
+        found = connection.read_by_keys(SOME, chosen.ids, queue=queue)
+        kept = sorted((_kept(row) for row in found), key=lambda one: -one.id)
+        return ListPage(items=[one for one in kept if _is_chosen(one, chosen)])
+    rows, following = part(
+        connection,
+        LETTERS,
+        queue=queue,
+        after=after,
+        limit=limit,
+        source=chosen.source or "",
+        reason=chosen.reason or "",
+        rule=chosen.rule or "",
+        open_only=int(chosen.open_only),
+    )
+    return ListPage(items=[_kept(row) for row in rows], next=following)
+
+
+def letter(connection: Connection, queue: int, letter_id: int) -> KeptLetter:
+    """With its body. Raises: NotFoundError."""
+    rows = connection.read(LETTER, queue=queue, n=letter_id)
+    if not rows:
+        raise NotFoundError(f"dead letter {letter_id} not found")
+    *columns, body = rows[0]
+    return _kept(columns, body)
+
+
+def unpublished(connection: Connection, queue: int, relay: str, limit: int) -> Sequence[tuple[int, float, DeadLetter]]:
+    """(id, when, letter), oldest first."""
+    kept = [
+        _kept(columns, body) for *columns, body in connection.read(UNPUBLISHED, queue=queue, relay=relay, limit=limit)
+    ]
+    return [(one.id, one.at, one.letter) for one in kept]
+
+
+def _is_chosen(kept: KeptLetter, chosen: LetterFilter) -> bool:
+    found = kept.letter
+    wanted = ((chosen.source, found.source), (chosen.reason, found.reason), (chosen.rule, found.rule))
+    return all(want is None or want == has for want, has in wanted) and not (
+        chosen.open_only and kept.replayed_at is not None
+    )
+
+
+def _kept(row: Sequence[Any], body: bytes = b"") -> KeptLetter:
+    n, at, size, source, event_id, rule, stage, reason, detail, content_type, headers, tries, *rest = row
+    trace, config_hash, revision, relay, replayed_at, replay = rest
+    return KeptLetter(
+        id=n,
+        at=at,
+        size=size,
+        replayed_at=replayed_at,
+        replay=replay,
+        letter=DeadLetter(
+            source=source,
+            event_id=event_id,
+            rule=rule,
+            stage=stage,
+            reason=reason,
+            detail=detail,
+            body=body,
+            content_type=content_type,
+            headers=orjson.loads(headers),
+            tries=tries,
+            trace=trace,
+            config_hash=config_hash,
+            revision=revision,
+            relay=relay,
+        ),
+    )

@@ -1,0 +1,239 @@
+"""`rules` and `defaults` as pydantic models: each key once, with its type, its default and a sentence on it.
+
+The reader of rules walks the nodes of YAML by these (`reading`), and the JSON Schema and the reference are made of them.
+pydantic itself reads no rule: the reader names each mistake at its place, and ten thousand rules are read by it in the
+time that pydantic would add.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from hub.notification import Priority
+from hub.platforms.table import services
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a text or a pattern is, in words, where its Python type does not say it."""
+
+    words: str
+
+
+PATTERN = Form("pattern")
+TOP_PATTERN = Form("pattern of an object")
+TEXT_PATTERN = Form("pattern of a text")
+TEMPLATE = Form("text with placeholders")
+CONSTANT = Form("constant text")
+
+Name = Annotated[str, Form("text")]
+"""A text; a number or boolean is taken as it was written."""
+Template = Annotated[str, TEMPLATE]
+Expression = Annotated[str, Form("expression")]
+Constant = Annotated[str, CONSTANT]
+"""A text and nothing else: a number would never equal it."""
+Pattern = Annotated[Any, PATTERN]
+"""Of any value: a constant, a list of patterns, an object of fields, or one of operators."""
+TopPattern = Annotated[Any, TOP_PATTERN]
+"""Of a whole body: its own fields have names that inside of another field would be taken for operators."""
+TextPattern = Annotated[Any, TEXT_PATTERN]
+"""Of an attribute of an event, which is a text: it has no fields, and equals no number."""
+Bound = float | str
+
+PROPERTY_NAME = "[A-Za-z0-9_]{1,120}"
+PropertyName = Annotated[str, Field(pattern=f"^{PROPERTY_NAME}$")]
+
+if TYPE_CHECKING:
+    PlatformName = str
+else:
+    PlatformName = Literal[tuple(each.name for each in services())]
+
+
+class Keys(BaseModel):
+    """An object of the rule language; a key that it does not have is a mistake."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    empty_is_unwritten: ClassVar[bool] = True
+    """Whether a key that is left empty is as if not written; else its value is null."""
+
+
+class FoldedOperators(Keys):
+    """The operators that `ignore_case` may hold."""
+
+    empty_is_unwritten: ClassVar[bool] = False
+
+    prefix: Constant | tuple[Constant, ...] | None = None
+    """The text begins so, but for case."""
+    suffix: Constant | tuple[Constant, ...] | None = None
+    """The text ends so, but for case."""
+    glob: Constant | tuple[Constant, ...] | None = None
+    """The whole text fits * for any text, ? for one character, [ab] for one of these, but for case."""
+
+
+class Operators(Keys):
+    """An object of a pattern all of whose keys are these: the value has to satisfy each of them."""
+
+    empty_is_unwritten: ClassVar[bool] = False
+
+    prefix: Constant | tuple[Constant, ...] | None = None
+    """A text that begins so; one of several in a list is enough."""
+    suffix: Constant | tuple[Constant, ...] | None = None
+    """A text that ends so; one of several in a list is enough."""
+    glob: Constant | tuple[Constant, ...] | None = None
+    """A text that fits as a whole: * is any text, ? one character, [ab] one of these."""
+    ignore_case: (
+        Constant | FoldedOperators | Annotated[tuple[Constant | FoldedOperators, ...], Field(min_length=1)] | None
+    ) = None
+    """A text that equals this but for upper and lower case, or fits prefix, suffix or glob so."""
+    not_: Pattern = Field(default=None, alias="not")
+    """There is a value and it does not match this; of an array, no element does."""
+    gt: Bound | None = None
+    """A number above this one, or a text that sorts behind it."""
+    gte: Bound | None = None
+    """A number that is this one or above, or a text that sorts so."""
+    lt: Bound | None = None
+    """A number below this one, or a text that sorts before it."""
+    lte: Bound | None = None
+    """A number that is this one or below, or a text that sorts so."""
+    between: tuple[Bound, Bound] | None = None
+    """A value from the first bound to the second, both included."""
+    exists: bool | None = None
+    """Whether there is a value at all; null is one."""
+    cidr: Constant | tuple[Constant, ...] | None = None
+    """An IP address in this network, or in one of several."""
+    any: Pattern = None
+    """Some element of an array matches this."""
+    all: Pattern = None
+    """Every element of an array matches this, and there is one."""
+
+
+class Match(Keys):
+    """The attributes of an event, each with a pattern; all that are named have to match."""
+
+    empty_is_unwritten: ClassVar[bool] = False
+
+    id: TextPattern = None
+    """The identity of the event, by which a repeated one is known."""
+    source: TextPattern = None
+    """Who the event is from, in CloudEvents' sense: a text that map or the message gives."""
+    type: TextPattern = None
+    """What happened, as map or the message says it; else the name of the source."""
+    subject: TextPattern = None
+    """What it happened to, such as order/4711."""
+    time: TextPattern = None
+    """When it happened, a text in UTC such as 2026-03-02T11:00:00Z."""
+    data: TopPattern = None
+    """The decoded body: an object of fields, each with a pattern of its own."""
+    meta: TopPattern = None
+    """Properties that the broker or the request brought; headers are below headers."""
+
+
+class Audience(Keys):
+    """Who is notified, by the id of a user or of an installation: one of the two."""
+
+    user: Template | None = None
+    """All installations of one user, by an id that may have placeholders."""
+    installation: Template | None = None
+    """A single device, by its installation's id, which may have placeholders."""
+
+
+class NativePayload(Keys):
+    """A payload for one push service, as that service takes it."""
+
+    payload: Mapping[str, Any] | str
+    """What the push service gets, as an object, or as one text of JSON or XML; values fill its placeholders."""
+    headers: Mapping[str, Template] | None = None
+    """Headers of the request, such as apns-push-type; FCM has none."""
+
+
+if TYPE_CHECKING:
+    Native = Keys
+else:  # a key for each push service of the table
+    Native = create_model(
+        "Native",
+        __base__=Keys,
+        __doc__="Payloads by push service.",
+        **{
+            each.name: (
+                NativePayload | None,
+                Field(default=None, description=f"What phones of {each.title} get, beside or instead of templates."),
+            )
+            for each in services()
+        },
+    )
+
+
+class Push(Keys):
+    """What is said, and to whom, when an event fits."""
+
+    to: Expression | Audience
+    """Who is notified: everyone, a tag expression with && || ! ( ), or an object with user or installation."""
+    with_: Mapping[PropertyName, Template] | None = Field(default=None, alias="with")
+    """The properties that fill the templates of the phones; each is a text with placeholders."""
+    native: Native | None = None
+    """A whole payload for each push service named, beside or instead of templates."""
+    priority: Priority = Priority.HIGH
+    """How urgently a phone is woken: high at once, normal when it suits the battery."""
+    collapse: Template | None = None
+    """A newer notification with the same text replaces an older one."""
+    ttl: timedelta | None = None
+    """How long a notification is worth delivering, from when its event was accepted."""
+    hub: Name | None = None
+    """The hub whose phones are notified; without it the default one."""
+
+
+class Rule(Keys):
+    """One rule: which events it is about, and what is pushed when one fits."""
+
+    name: Name
+    """What metrics, logs and notifications call this rule; no two have the same."""
+    source: Name | Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    """The sources whose events are looked at; without it those of all."""
+    match: Match | None = None
+    """A pattern that an event has to fit: constants, lists of alternatives, and operators; without it every event does."""
+    when: Expression | None = None
+    """An expression over the event that has to be true as well."""
+    push: Push | None = None
+    """What is said, and to whom, when an event fits."""
+    platforms: PlatformName | Annotated[tuple[PlatformName, ...], Field(min_length=1)] | None = None
+    """Only phones of these push services are notified; without it those of all."""
+    stop: bool = False
+    """Rules further down do not see an event that fitted this one."""
+
+
+if TYPE_CHECKING:
+
+    class PushDefaults(Keys): ...
+
+    class Defaults(Keys): ...
+
+else:  # some keys of a rule and of its push
+
+    def _keys(model, *names):
+        return {name: (model.model_fields[name].annotation, model.model_fields[name]) for name in names}
+
+    PushDefaults = create_model("PushDefaults", __base__=Keys, **_keys(Push, "priority", "collapse", "ttl", "hub"))
+    Defaults = create_model(
+        "Defaults",
+        __base__=Keys,
+        push=(
+            PushDefaults | None,
+            Field(default=None, description="What pushes of all rules have unless they say otherwise."),
+        ),
+        **_keys(Rule, "platforms"),
+    )
+
+
+@cache
+def keys_of(model: type[BaseModel]) -> tuple[str, ...]:
+    """The keys of a model as a file writes them, in order."""
+    return tuple(field.alias or name for name, field in model.model_fields.items())
+
+
+OPERATORS = frozenset(keys_of(Operators))
+"""The words of the language that stand where a field could."""

@@ -1,4 +1,4 @@
-"""`make chaos`: power cuts by the thousand, in parallel, each from a seed of its own; exit code 1 when one lost something."""
+"""`make chaos`: power cuts by the thousand, in parallel, each from a seed of its own. It ends with 1 after a loss."""
 
 import argparse
 import logging

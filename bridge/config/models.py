@@ -105,6 +105,8 @@ class StoreSettings(Section):
     """Notifications waiting to be sent; over it no source is read any further."""
     seen_window: Positive = 86_400.0
     """How long a repeated event is known as such."""
+    allow_memory: bool = False
+    """Whether the database may lie in memory (tmpfs), where it is lost with the machine: for tests and demonstrations."""
 
     def path(self, directory: Path) -> Path:
         """The database file, for a configuration in `directory`."""

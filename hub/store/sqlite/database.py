@@ -24,7 +24,7 @@ from hub.store.sqlite.writer import GroupWriter
 
 T = TypeVar("T")
 
-_MINIMUM_VERSION = (3, 51, 3)
+MINIMUM_VERSION = (3, 51, 3)
 """Of SQLite; older ones can lose commits in WAL mode when two connections are open (the "WAL reset" bug)."""
 _STATEMENTS_CACHED = 1024
 _STEPS = 100_000
@@ -128,7 +128,7 @@ class SqliteDatabase:
         await self.write(lambda connection: connection.write(_TOUCH))
 
     def _open(self) -> None:
-        if sqlite_version() < _MINIMUM_VERSION:
+        if sqlite_version() < MINIMUM_VERSION:
             raise StoreError(f"SQLite {apsw.sqlite_lib_version()} is too old: 3.51.3 or newer is needed")
         self._look_at_volume()
         for file in make_private(self._path):

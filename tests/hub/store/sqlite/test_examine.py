@@ -1,8 +1,8 @@
 """What doctor says of a store: each thing by name, whether it is well, and the cure."""
 
 import shutil
-from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 
 import apsw
 import pytest
@@ -74,8 +74,7 @@ def test_the_file_system_is_named(
 
 @pytest.mark.parametrize(("free", "health"), [(2**40, Health.OK), (2**29, Health.WARNING), (2**20, Health.FAILED)])
 def test_little_room_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, health: Health) -> None:
-    usage = namedtuple("usage", "total used free")(2**41, 0, free)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=2**41, free=free))
     assert found(tmp_path / "hub.db", "free space").health is health
 
 

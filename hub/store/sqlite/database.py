@@ -15,6 +15,7 @@ import apsw
 from hub.errors import StoreError, StoreLockedError
 from hub.store.connection import Connection, Statement
 from hub.store.files import make_private
+from hub.store.sqlite.backup import copy
 from hub.store.sqlite.connection import SqliteConnection
 from hub.store.sqlite.errors import store_error
 from hub.store.sqlite.guard import StoreGuard
@@ -129,6 +130,12 @@ class SqliteDatabase:
 
     async def probe(self) -> None:
         await self.write(lambda connection: connection.write(_TOUCH))
+
+    async def back_up(self, target: Path) -> int:
+        """Copy the state of now to a new file while writers go on; its size in bytes. Raises: StoreError."""
+        if self._reader is None:
+            raise StoreError("the store is closed")
+        return await asyncio.to_thread(copy, self._path, target, vfs=self._tuning.vfs, is_closing=self._closing.is_set)
 
     def _open(self) -> None:
         if sqlite_version() < MINIMUM_VERSION:

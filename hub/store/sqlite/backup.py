@@ -118,8 +118,11 @@ def _prepare(part: Path, erasures: Erasures, erase: Sequence[Erase]) -> int:
         if (found := connection.pragma("quick_check", 1)) != "ok":
             raise StoreError(f"the copy is damaged: {found}")
         connection.pragma("secure_delete", "ON")
+        erased = 0
         with connection:
-            return sum(each(SqliteConnection(connection), erasures.has) for each in erase)
+            for each in erase:
+                erased += each(SqliteConnection(connection), erasures.has)
+        return erased
     finally:
         connection.close()
 

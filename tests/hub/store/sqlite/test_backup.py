@@ -123,6 +123,11 @@ async def test_a_store_that_is_open_or_a_copy_that_is_none_changes_nothing(tmp_p
     assert not list(tmp_path.glob("*restoring*"))
 
 
+PEOPLE = Statement(
+    "test.people",
+    PAIR.text,
+    columns=(("value", "bigint"), ("name", "text"), ("content", "bytea")),
+)
 NAMES = Statement("test.names", "SELECT name FROM number WHERE name IS NOT NULL")
 FORGET = Statement("test.forget", "DELETE FROM number WHERE name = :name", columns=(("name", "text"),))
 
@@ -136,10 +141,8 @@ def forget(connection: Connection, is_erased: Callable[[str], bool]) -> int:
 async def test_who_was_erased_since_a_copy_is_erased_in_it_again(tmp_path: Path) -> None:
     path = tmp_path / "hub.db"
     database = await opened(path)
-    for value, name in enumerate(["ann", "bob", "eve"]):
-        await database.write(
-            lambda connection, value=value, name=name: connection.write(PAIR, value=value, name=name, content=b"secret")
-        )
+    people = [(value, name, b"secret") for value, name in enumerate(["ann", "bob", "eve"])]
+    await database.write(lambda connection: connection.insert_many(PEOPLE, people))
     await database.back_up(tmp_path / "copy.db")
     await database.close()
     Erasures(path).note(["ann"])

@@ -407,4 +407,4 @@ def _is_still_meant(page: Work, target: Target) -> bool:
     audience = page.notification.audience
     if isinstance(audience, Everyone) or not (page.attempt or target.registered_at >= page.accepted_at):
         return True
-    return matches(audience, frozenset(map(tag_key, orjson.loads(target.tags))))
+    return matches(audience, target.tags())

@@ -11,8 +11,17 @@ from pyroaring import BitMap
 
 from hub.notification import PLATFORM_NAMED, Everyone, NativeContent, Notification, Platform
 from hub.outcome import Unreached
-from hub.store.audience import Kind, driving_tags, kind_key, kinds_for, matching, pages_of, wanted_tags, why_nobody
 from hub.store.base import PAGE_SIZE, Audience
+from hub.store.decide.audience import (
+    Kind,
+    driving_tags,
+    kind_key,
+    kinds_for,
+    matching,
+    pages_of,
+    wanted_tags,
+    why_nobody,
+)
 from hub.store.hubs import known_hub_id
 from hub.store.tag_index import FOLD_AT, few, is_known, members
 from hub.tags import Tag, TagExpression, matches, tag_key

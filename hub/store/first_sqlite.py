@@ -29,9 +29,9 @@ from hub.store import (
     leasing,
     letters,
     recording,
-    registry,
     waiting,
 )
+from hub.store import first_registry as registry
 from hub.store.base import (
     AcceptanceResult,
     Audience,

@@ -12,7 +12,7 @@ from hub.installation import Installation
 from hub.notification import EVERYONE, Audience, Content, Everyone, NativeContent, Platform, TemplateContent
 from hub.registry.documents import registrations_of
 from hub.store import finding, registry
-from hub.store.audience import driving_tags
+from hub.store.decide.audience import driving_tags
 from hub.store.schema import migrate
 from hub.store.tag_index import IndexShape
 from hub.tags import And, Not, Or, Tag, TagExpression, matches, tag_key

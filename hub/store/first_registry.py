@@ -13,7 +13,7 @@ import orjson
 from hub.errors import InvalidRequestError, NotFoundError, PreconditionError
 from hub.installation import Installation, Registration, Template
 from hub.notification import PLATFORM_NAMED, Platform
-from hub.store.audience import kind_key
+from hub.store.decide.audience import kind_key
 from hub.store.hubs import hub_id, known_hub_id
 from hub.store.tag_index import IndexShape, TagChanges, members
 from hub.tags import installation_tag, tag_key

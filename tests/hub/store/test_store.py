@@ -1,6 +1,6 @@
 """The store on SQLite keeps the contract of all stores."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,7 +10,6 @@ import pytest
 from hub.notification import Platform
 from hub.store.clock import StoreClock
 from hub.store.connection import Connection, Row, Statement
-from hub.store.contracts.outbox import Failed
 from hub.store.outbox import taking
 from hub.store.outbox.in_hand import InHand, Place
 from hub.store.outbox.remembering import SeenWindow
@@ -31,7 +30,6 @@ class SqliteStores:
 
     def __init__(self, path: Path) -> None:
         self.clock = HostClock()
-        self.marked_dead: list[int] = []
         self.due = 0
         self._database = CountingDatabase(path)
         self._opened: list[SqlStore] = []
@@ -43,7 +41,6 @@ class SqliteStores:
     async def open(self, *, window: SeenWindow = SeenWindow()) -> SqlStore:
         store = SqlStore(
             self._database,
-            mark_dead=self._mark_dead,
             window=window,
             clock=StoreClock(wall=self.clock, monotonic=self.clock.monotonic),
             monotonic=self.clock.monotonic,
@@ -66,10 +63,6 @@ class SqliteStores:
         if self._opened:
             await self._opened[-1].close()
         await self._database.close()
-
-    def _mark_dead(self, connection: Connection, gone: Sequence[tuple[str, Failed]], now: float) -> int:
-        self.marked_dead += [failed.ordinal for _, failed in gone]
-        return len(gone)
 
 
 class CountingDatabase:

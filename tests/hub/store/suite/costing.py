@@ -11,7 +11,7 @@ from hub.store.contracts.outbox import Audience, Failed, PageResult, RetryPage
 from hub.store.store import SqlStore
 from hub.work import Lane
 from tests.fakes.host_clock import HostClock
-from tests.hub.examples import HUB, arrival, notification
+from tests.hub.examples import HUB, arrival, installation, notification
 from tests.hub.store.suite.accepting import dead_letter
 from tests.hub.store.suite.harness import Stores, Suite, begin, enqueue, everything, take_pages, went_well
 
@@ -49,9 +49,14 @@ class Costing(Suite):
         await counted("expand", lambda: store.expand(work[0], Audience(pages=pages)))
         await counted("postpone", lambda: store.postpone(work[1:50], delay=0, service=(HUB, Platform.APNS)))
         taken = await take_pages(store)
-        gone = Failed(ordinal=1, outcome=OutcomeName.EXPIRED_CHANNEL, reason="x", gone=True)
+        await store.put_installations(HUB, [installation(f"phone {number}", "x") for number in range(MANY)])
+        (audience,) = await store.audiences([notification()])
+        ordinals = iter([target.ordinal for target in audience.targets])
         retry = RetryPage(platform=Platform.FCM, ordinals=BitMap([1]), delay=0, attempt=1)
-        results = [PageResult(work=one, counts={}, failures=[gone], retries=[retry]) for one in (*work[50:], *taken)]
+        results = []
+        for one, ordinal in zip((*work[50:], *taken), ordinals, strict=False):
+            gone = Failed(ordinal=ordinal, outcome=OutcomeName.EXPIRED_CHANNEL, reason="x", gone=True)
+            results.append(PageResult(work=one, counts={}, failures=[gone], retries=[retry]))
         await counted("record", lambda: store.record(results))
         await counted("record what is late", lambda: store.record(results))
         for one in await store.take(Lane.SINGLE, everything()):
@@ -68,7 +73,7 @@ class Costing(Suite):
         clock.advance(10)
         await counted("forget_ended", lambda: store.forget_ended(kept=1))
         assert {name: count for name, count in trips.items() if count > MOST} == {}
-        assert (trips["accept"], trips["record"], trips["take"]) == (3, 3, 3)
+        assert (trips["accept"], trips["record"], trips["take"]) == (3, 5, 3)
         assert trips["give_back"] == trips["backlog"] == 0
 
     async def test_the_common_case_is_one_insert_and_one_update(self, stores: Stores, store: SqlStore) -> None:

@@ -99,7 +99,7 @@ class Daemon:
         self.settings = self._started_by = settings
         self.config, self.config_hash = config, config_hash
         self.reloader = None if reload is None else reload(self)
-        self.trail = RecentEvents()
+        self.recent_events = RecentEvents()
         self._clock = clock
         self._timing = timing
         self._relay_troubles: dict[str, str] = {}
@@ -109,7 +109,7 @@ class Daemon:
         self._drain_until = 0.0  # by the loop's clock
         local = {name: hub for name, hub in settings.hubs.items() if hub.remote is None}
         self.metrics = Metrics(version=version("pushbridge"), **_names(settings))
-        self.telemetry = Telemetry(self.metrics, self.trail, FactLog())
+        self.telemetry = Telemetry(self.metrics, self.recent_events, FactLog())
         self.store = self._build_store()
         self.hub = self._build_hub(local)
         self._housekeeping = Housekeeping(
@@ -335,7 +335,7 @@ class Daemon:
         supervisor = Supervisor(
             source,
             self.pipeline.handle,
-            capacity=lambda: self.hub.room,
+            capacity=lambda: self.hub.capacity,
             observer=self.telemetry,
             watchdog_suspended=lambda: self.hub.store_trouble is not None,
             stall_after=settings.bridge.watchdog.stall_after,

@@ -177,7 +177,7 @@ class Hub:
     # Notifications
 
     @property
-    def room(self) -> int:
+    def capacity(self) -> int:
         """How many more notifications may wait."""
         return max(0, self._max_pending - self.pending)
 
@@ -223,7 +223,7 @@ class Hub:
 
         Raises: CapacityError; StoreError: not taken.
         """
-        if not self.room:
+        if not self.capacity:
             raise CapacityError(f"{self.pending} notifications wait already", retry_after=1.0)
         await self._write(lambda: asyncio.shield(self._commit_send(notification, audit)))
         return wire_id(notification.id, self._clock())

@@ -88,7 +88,7 @@ class DemoRun:
         return {
             "ok": not found,
             "differences": found,
-            "events": [event_summary(entry, self._journal) for entry in self._daemon.trail.entries()],
+            "events": [event_summary(entry, self._journal) for entry in self._daemon.recent_events.entries()],
             "subscription": subscription,
             "phones": [phone_summary(role, phone) for role, phone in self._cast.devices],
         }

@@ -30,9 +30,9 @@ _ALIVE_EVERY = 2.0
 """Seconds of silence before a browser hears that the process lives: a connection alone does not show that it does."""
 
 
-def events_as_dict(trail: RecentEvents, entries: Sequence[Entry]) -> dict[str, Any]:
+def events_as_dict(recent_events: RecentEvents, entries: Sequence[Entry]) -> dict[str, Any]:
     """`entries` as JSON types, with how many events there were in all."""
-    return {"count": trail.count, "events": [event_of(entry).model_dump(mode="json") for entry in entries]}
+    return {"count": recent_events.count, "events": [event_of(entry).model_dump(mode="json") for entry in entries]}
 
 
 def phones_as_dict(phones: PhoneFeed | None) -> dict[str, Any]:
@@ -51,8 +51,8 @@ class Viewer:
     Changes are collected by event, so a burst costs it one message and little memory.
     """
 
-    def __init__(self, trail: RecentEvents, phones: PhoneFeed | None, *, status: Callable[[], Status]) -> None:
-        self._trail = trail
+    def __init__(self, recent_events: RecentEvents, phones: PhoneFeed | None, *, status: Callable[[], Status]) -> None:
+        self._recent_events = recent_events
         self._phones = phones
         self._status = status
         self._told_status: Status | None = None
@@ -67,14 +67,14 @@ class Viewer:
         A browser that comes back after a break gets a snapshot again, so nothing has to be remembered for it.
         """
         loop = asyncio.get_running_loop()
-        unsubscribe = [self._trail.subscribe(self._on_entry)]
+        unsubscribe = [self._recent_events.subscribe(self._on_entry)]
         if self._phones is not None:
             unsubscribe.append(self._phones.subscribe(self._on_phones))
         watch = asyncio.create_task(closing.wait())
         watch.add_done_callback(lambda _: self._woken.set())
         try:
             self._told_status = self._status()
-            events = events_as_dict(self._trail, self._trail.entries()[-SHOWN:])
+            events = events_as_dict(self._recent_events, self._recent_events.entries()[-SHOWN:])
             told = events | phones_as_dict(self._phones) | _status_as_dict(self._told_status)
             yield _message("snapshot", services_as_dict() | told)
             silent_since = loop.time()
@@ -118,7 +118,7 @@ class Viewer:
         if not self._woken.is_set() and not is_news:
             return {}
         self._woken.clear()
-        update = events_as_dict(self._trail, list(self._changed.values()))
+        update = events_as_dict(self._recent_events, list(self._changed.values()))
         self._changed.clear()
         if self._phones_changed:
             self._phones_changed = False

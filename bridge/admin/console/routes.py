@@ -46,7 +46,9 @@ def console(process: Process, phones: PhoneFeed | None = None) -> Sequence[Route
         return Response(content, headers=_DATA_HEADERS, media_type="application/json")
 
     async def live(request: Request) -> Response:
-        messages = Viewer(process.trail, phones, status=partial(status_of, process)).messages(process.admin.closing)
+        messages = Viewer(process.recent_events, phones, status=partial(status_of, process)).messages(
+            process.admin.closing
+        )
         return StreamingResponse(messages, headers=_DATA_HEADERS, media_type="text/event-stream")
 
     return [

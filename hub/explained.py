@@ -16,8 +16,4 @@ class Explained(enum.Enum):
         member.meaning = meaning
         return member
 
-    @enum.property
-    def value(self) -> str:
-        return self._value_
-
     __hash__ = object.__hash__  # members are singletons; Enum's own hash runs Python code for each look-up

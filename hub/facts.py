@@ -166,7 +166,7 @@ class WorkLeased:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeasesLost:
-    """Leases ended before their work was recorded: the work was given to somebody else."""
+    """Leases ended before their work was recorded: another worker has the work."""
 
     lane: Lane
     count: int

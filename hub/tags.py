@@ -18,7 +18,7 @@ from hub.errors import TagError
 
 MAX_TAG_LENGTH = 120
 MAX_NESTING = 32
-"""How deep `!` and parentheses may go: deeper text is no longer an audience somebody meant."""
+"""How deep `!` and parentheses may go: deeper text is no longer an audience that was meant."""
 
 _TAG = re.compile(r"[\w@#.:-]+")
 _SERVICE_TAG = re.compile(r"\$(?P<kind>(?ai:InstallationId|UserId)):(?P<brace>\{?)(?P<value>[\w@#.:=-]*)")

@@ -35,7 +35,7 @@ _AGAIN = 0.1
 
 
 class DemoRun:
-    """One performance in front of a daemon that runs; everything goes over the network, as it would from elsewhere."""
+    """One performance in front of a daemon that runs; everything goes over the network, as from another machine."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class DemoRun:
         await self._until_subscribed()
 
     async def _until_subscribed(self) -> None:
-        """Wait for the bridge to be ready: what is sent to a topic before it has a subscription there is for nobody."""
+        """Wait for the bridge to be ready: what is sent to a topic before it has a subscription there is lost."""
         while True:
             answer = await self._client.get(f"{self.page_url}readyz/sources")
             if answer.status_code == httpx.codes.OK:

@@ -48,7 +48,7 @@ _MAX_NAMES = 20
 """Properties of a template or a notification that a line names."""
 
 _ORDINARY = frozenset([Unreached.NO_REGISTRATION, Unreached.NO_TAG, Unreached.OTHER_PLATFORM, Unreached.GONE])
-"""What happens with nothing wrong: a customer without the app, a phone of the other make. The others need somebody."""
+"""What happens with nothing wrong: a customer without the app, a phone of the other make. The others need an operator."""
 
 _log = structlog.get_logger("pushbridge")
 

@@ -79,8 +79,8 @@ class SourceState(Explained):
 class SourceStatus:
     """What is known of a source; times are seconds since 1970 UTC.
 
-    `since` tells when the source became ready, or when the trouble began, however often its cause changes.
-    `backlog` is None when the broker does not tell; `unsettled_since` is 0 while no message is being handled; `rebuilds`
+    `since` is when the source became ready, or when the trouble began, however often its cause changes.
+    `backlog` is None when the broker does not say; `unsettled_since` is 0 while no message is being handled; `rebuilds`
     are connections after the first.
     """
 

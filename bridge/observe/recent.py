@@ -24,12 +24,12 @@ HUB_API = "hub API"
 """The source that an entry names when no event caused it."""
 
 _MAX_TEXT = 500
-"""Characters that are told of any text: an id may have 64 KiB, and a page shows a hundred events."""
+"""Characters that are kept of any text: an id may have 64 KiB, and a page shows a hundred events."""
 
 _LONE = re.compile("[\ud800-\udfff]")
 
 _MAX_ITEMS = 50
-"""Rules, notifications and dead letters that are told of one event."""
+"""Rules, notifications and dead letters that are shown of one event."""
 
 
 class Wait(NamedTuple):
@@ -44,7 +44,7 @@ class NotificationRecord:
     """One notification of an event: whom it is for, and its pushes by platform and outcome as they are answered.
 
     `waits` has by platform why pushes were put off and until when; `reason` is what was last said of pushes that ended
-    badly, `unreached` why no phone got the notification. A hub elsewhere stands for a platform as `remote`.
+    badly, `unreached` why no phone got the notification. A remote hub stands for a platform as `remote`.
     """
 
     id: str
@@ -114,7 +114,7 @@ class Entry:
 
 
 class RecentEvents:
-    """Bounded: the oldest entry goes when a new one comes. `subscribe` hears of every entry that is new or changed."""
+    """Bounded: the oldest entry goes when a new one comes. A subscriber gets every entry that is new or changed."""
 
     def __init__(self, *, size: int = 500, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._size = size
@@ -255,12 +255,12 @@ class RecentEvents:
         self._notify(entry)
 
     def _record_of(self, notification: Notification) -> NotificationRecord:
-        """The record that was told of early, else a new one."""
+        """The record that was reported early, else a new one."""
         known = notification.id in self._early
         return self._early.pop(notification.id) if known else _record(notification)
 
     def _change(self, notification: Notification, change: Callable[[NotificationRecord], None]) -> None:
-        """Apply a change; work accepted and leased at once may be dispatched before its batch is told of."""
+        """Apply a change; work accepted and leased at once may be dispatched before its batch is reported."""
         known = self._records.get(notification.id)
         if known is not None:
             entry, record = known

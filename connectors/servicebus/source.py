@@ -28,7 +28,7 @@ class ServiceBusSource:
 
     A receipt is a `Delivery`, which its receiver knows until it is settled or the connection ends. What is not settled
     by then is given back where the connection allows it; else its lock has to run out before it comes again. Scheduled
-    messages come when they are due; messages that somebody has deferred do not come.
+    messages come when they are due; deferred messages do not come.
     """
 
     def __init__(

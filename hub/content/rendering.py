@@ -19,8 +19,8 @@ from hub.push import PushGroup, PushPage, SendResult
 from hub.target import StoredTemplate, Target
 
 TEMPLATES_KEPT = 4096
-_TOLD_KEPT = 4096
-"""Pairs of notification and template that are remembered as told of; a broadcast comes in many pages."""
+_REPORTED_KEPT = 4096
+"""Pairs of notification and template that are remembered as reported; a broadcast comes in many pages."""
 
 _SLICE = 0.005
 """Seconds of compiling after which others get their turn."""
@@ -71,14 +71,14 @@ class Rendering:
         on_missing: Callable[[Notification, Platform, Collection[str]], None] = lambda *_: None,
         templates_kept: int = TEMPLATES_KEPT,
     ) -> None:
-        """`on_missing` hears, once for each notification and template, of the properties that a template lacks.
+        """`on_missing` gets, once for each notification and template, the properties that a template lacks.
 
         `templates_kept` bounds the compiled templates that `trim` leaves.
         """
         self._store = store
         self._templates_kept = templates_kept
         self._on_missing = on_missing
-        self._told: OrderedDict[tuple[str, _Key], None] = OrderedDict()
+        self._reported: OrderedDict[tuple[str, _Key], None] = OrderedDict()
         self._compiled: OrderedDict[_Key, CompiledTemplate | None] = OrderedDict()
 
     async def prepare(self, targets: Sequence[Target]) -> None:
@@ -157,16 +157,16 @@ class Rendering:
         if compiled is None:
             return _GONE
         rendered = _filled(compiled, target.platform, content.properties, push_variables)
-        self._tell_missing(notification, key, rendered)
+        self._report_missing(notification, key, rendered)
         return rendered
 
-    def _tell_missing(self, notification: Notification, key: _Key, rendered: Rendered | SendResult) -> None:
-        told = (notification.id, key)
-        if isinstance(rendered, SendResult) or not rendered.missing or told in self._told:
+    def _report_missing(self, notification: Notification, key: _Key, rendered: Rendered | SendResult) -> None:
+        pair = (notification.id, key)
+        if isinstance(rendered, SendResult) or not rendered.missing or pair in self._reported:
             return
-        self._told[told] = None
-        if len(self._told) > _TOLD_KEPT:
-            self._told.popitem(last=False)
+        self._reported[pair] = None
+        if len(self._reported) > _REPORTED_KEPT:
+            self._reported.popitem(last=False)
         self._on_missing(notification, key[1], rendered.missing)
 
 

@@ -69,7 +69,7 @@ class CompiledTemplate:
     def render(self, properties: Mapping[str, str], push_variables: Mapping[str, str]) -> Rendered:
         """Fill in the message's properties, else the phone's push variables, else defaults; names compare without case.
 
-        A property that nobody has is empty, as in the service: the message is sent all the same.
+        A property that is missing is empty, as in the service: the message is sent all the same.
 
         Raises: FilledTooLargeError: the payload has more than MAX_FILLED bytes, which no service takes.
         """

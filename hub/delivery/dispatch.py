@@ -50,7 +50,7 @@ _ORPHANS = 16
 """Pages that no service takes any more and that end together: a few at a time, because nothing waits for them."""
 
 _SLEWED = 0.5
-"""Seconds that the clock may go back without anybody minding."""
+"""Seconds that the clock may go back without consequence."""
 
 T = TypeVar("T")
 
@@ -98,7 +98,7 @@ class Dispatcher:
         self._observer = observer
         self._clock = clock
         self._timing = timing
-        self._rendering = Rendering(store, on_missing=self._tell_missing)
+        self._rendering = Rendering(store, on_missing=self._report_missing)
         self._remotes = remotes or {}
         self._pushing = PushDelivery(
             bulkheads,
@@ -166,7 +166,7 @@ class Dispatcher:
             async with asyncio.timeout(seconds):
                 await self._idle.wait()
         except TimeoutError:
-            with suppress(StoreError):  # then whoever opens the store next frees it
+            with suppress(StoreError):  # the next process to open the store frees it
                 await self._store.release(list(self._in_hand.values()))
 
     async def end_orphans(self) -> None:
@@ -380,7 +380,7 @@ class Dispatcher:
         self._drop([piece])
         self._wake[Lane.BROADCAST].set()
 
-    def _tell_missing(self, notification: Notification, platform: Platform, names: Collection[str]) -> None:
+    def _report_missing(self, notification: Notification, platform: Platform, names: Collection[str]) -> None:
         self._observer.observe(PropertiesMissing(notification=notification, platform=platform, names=names))
 
     # Results

@@ -28,7 +28,7 @@ class RequestGroup(NamedTuple):
 class Response(NamedTuple):
     """What came back; `status` 0 means that no answer came, and `failure` says why.
 
-    `headers` have lower-case names: all of them if the transport was told so, else only `retry-after`, and that only
+    `headers` have lower-case names: all of them if the transport is asked to, else only `retry-after`, and that only
     if the status is not 200; it is in seconds, whichever form the service used (RFC 9110, 10.2.3).
     `timed_out` tells a deadline that passed from a connection that broke.
     """

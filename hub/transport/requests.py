@@ -1,6 +1,8 @@
 """What the transport takes and gives: POSTs in groups of columns, answers as a count and exceptions."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -45,3 +47,20 @@ class Answers(NamedTuple):
 
     plain: int
     others: Mapping[int, Response]
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """The requests of one call: groups not yet read, `waiting` requests for a connection, `open` ones under way."""
+
+    groups: Iterator[RequestGroup]
+    done: asyncio.Future[None]
+    others: dict[int, Response] = field(default_factory=dict)
+    plain: int = 0
+    waiting: int = 0
+    open: int = 0
+    is_read: bool = False
+
+    def end_if_answered(self) -> None:
+        if self.is_read and not self.waiting and not self.open and not self.done.done():
+            self.done.set_result(None)

@@ -16,20 +16,17 @@ from typing import TypeVar
 
 import orjson
 
-from hub.backoff import Backoff
 from hub.content.rendering import Rendering
 from hub.delivery.bulkhead import PAGES, Bulkhead
 from hub.delivery.forwarding import RemoteDelivery
 from hub.delivery.pushing import SATURATED, PushDelivery
+from hub.delivery.recording import Recorder
 from hub.delivery.retry import RetryPolicy
+from hub.delivery.store_retry import StoreRetry
 from hub.errors import StoreError
 from hub.facts import (
     AudienceFound,
     Crashed,
-    DeadLettersStored,
-    LeasesLost,
-    NotificationsEnded,
-    NotificationUnreached,
     PropertiesMissing,
     PushesDeferred,
     WorkLeased,
@@ -37,7 +34,7 @@ from hub.facts import (
 from hub.notification import Everyone, Notification, Platform
 from hub.observer import Observer
 from hub.push import PushPage
-from hub.store.base import Audience, PageResult, Work
+from hub.store.base import Audience, Work
 from hub.store.health import StoreHealth
 from hub.tags import matches, tag_key
 from hub.target import Target
@@ -91,8 +88,11 @@ class Dispatcher:
         clock: Callable[[], float] = time.time,
         timing: Timing = Timing(),
     ) -> None:
-        self._health = health
         self._store = store = health.store
+        self._retry = StoreRetry(health, backoff=timing.record_backoff)
+        self._recorder = Recorder(
+            store, self._retry, observer=observer, on_recorded=self._drop, on_split=self._add_pending
+        )
         self._bulkheads = bulkheads
         self._without_credential = without_credential
         self._observer = observer
@@ -107,19 +107,16 @@ class Dispatcher:
             policy=policy,
             observer=observer,
             clock=clock,
-            done=self._done,
+            done=self._recorder.add,
         )
         self._forwarding = RemoteDelivery(self._remotes, policy=policy, observer=observer, clock=clock)
         self._slots = slots
         self._wake = {lane: asyncio.Event() for lane in Lane}
         self._submitted: list[Work] = []
         self._in_hand: dict[int, Work] = {}
-        self._results: list[PageResult] = []
-        self._recordable = asyncio.Event()
         self._draining = False
         self._saturated_until = 0.0  # by the monotonic clock
         self._refused_look_at = 0.0  # by the monotonic clock: when to look for pages of services without credential
-        self._store_backlog: set[object] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self._group: asyncio.TaskGroup | None = None
@@ -155,7 +152,7 @@ class Dispatcher:
             self._group = group
             group.create_task(self._feed(Lane.SINGLE, self._start_singles))
             group.create_task(self._feed(Lane.BROADCAST, self._start_pages))
-            group.create_task(self._record_all())
+            group.create_task(self._recorder.run())
             group.create_task(self._renew_all())
             group.create_task(self._follow_clock())
 
@@ -176,7 +173,7 @@ class Dispatcher:
         while `run` does. Raises: StoreError.
         """
         assert self._group is not None
-        while not (self._draining or self._store_backlog):
+        while not (self._draining or self._retry.is_behind):
             work = await self._store.lease_orphans(
                 [*self._bulkheads, *self._without_credential],
                 _ORPHANS,
@@ -225,7 +222,7 @@ class Dispatcher:
             await asyncio.sleep(0)
             return True
         room = min(self._slots, _BATCH)
-        if self._draining or self._store_backlog or room <= 0 or time.monotonic() < self._saturated_until:
+        if self._draining or self._retry.is_behind or room <= 0 or time.monotonic() < self._saturated_until:
             return False
         if not (is_time or self.has_backlog):
             return False
@@ -246,7 +243,7 @@ class Dispatcher:
         with_refused = time.monotonic() >= self._refused_look_at
         if with_refused:
             wanted |= {key: PAGES - held[key] for key in self._without_credential if held[key] < PAGES}
-        if self._draining or self._store_backlog or not wanted:
+        if self._draining or self._retry.is_behind or not wanted:
             return False
         if with_refused:  # an expansion during the look sets it back
             self._refused_look_at = time.monotonic() + self._timing.lease
@@ -316,13 +313,13 @@ class Dispatcher:
     async def _forward(self, work: Sequence[Work]) -> None:
         handover = await self._forwarding.hand_over(work)
         for result in handover.ended:
-            self._done(result)
+            self._recorder.add(result)
         for due_at, pieces in handover.again.items():
             await self._postpone(pieces, due_at)
 
     async def _push(self, work: Sequence[Work]) -> None:
         started_at = self._clock()
-        audiences = await self._retry_until_stored("read", lambda: self._audiences(work))
+        audiences = await self._retry.until_stored("read", lambda: self._audiences(work))
         large = [pair for pair in zip(work, audiences, strict=True) if pair[1].pages]
         small = [pair for pair in zip(work, audiences, strict=True) if not pair[1].pages]
         # Nothing is awaited between reserving places in a bulkhead and handing it the pushes: no place is lost.
@@ -357,12 +354,12 @@ class Dispatcher:
 
     async def _postpone(self, pieces: Sequence[Work], due_at: float) -> None:
         """Put work that found every breaker open back as it is: no row more, however often that happens."""
-        await self._retry_until_stored("release", lambda: self._store.release(pieces, due_at=due_at))
+        await self._retry.until_stored("release", lambda: self._store.release(pieces, due_at=due_at))
         self._drop(pieces)
 
     async def _expand(self, piece: Work, audience: Audience, started_at: float) -> None:
-        await self._retry_until_stored("expand", lambda: self._store.expand(piece, audience, started_at=started_at))
-        self.pending += len(audience.pages) - 1
+        await self._retry.until_stored("expand", lambda: self._store.expand(piece, audience, started_at=started_at))
+        self._add_pending(len(audience.pages) - 1)
         counts = Counter[Platform]()
         for platform, ordinals in audience.pages:
             counts[platform] += len(ordinals)
@@ -380,47 +377,20 @@ class Dispatcher:
         self._drop([piece])
         self._wake[Lane.BROADCAST].set()
 
+    def _add_pending(self, count: int) -> None:
+        self.pending += count
+
     def _report_missing(self, notification: Notification, platform: Platform, names: Collection[str]) -> None:
         self._observer.observe(PropertiesMissing(notification=notification, platform=platform, names=names))
 
-    # Results
-
-    def _done(self, result: PageResult) -> None:
-        self._results.append(result)
-        self._recordable.set()
-
-    async def _record_all(self) -> None:
-        while True:
-            await self._recordable.wait()
-            self._recordable.clear()
-            batch, self._results = self._results, []
-            if batch:
-                await self._record(batch)
-
-    async def _record(self, batch: Sequence[PageResult]) -> None:
-        try:
-            recorded = await self._retry_until_stored("record", lambda: self._store.record(batch))
-        except Exception as error:
-            self._observer.observe(Crashed(work=f"recording {len(batch)} results", error=error))
-            return
-        finally:
-            self._drop(result.work for result in batch)
-        self.pending += sum(len(result.retries) - 1 for result in batch)
-        if recorded.ended:
-            self._observer.observe(NotificationsEnded(counts=recorded.ended))
-        if recorded.dead_letters:
-            self._observer.observe(DeadLettersStored(dead_letters=recorded.dead_letters))
-        for notification, why in recorded.unreached:
-            self._observer.observe(NotificationUnreached(notification=notification, why=why))
-        if recorded.lost:
-            self._observer.observe(LeasesLost(lane=batch[0].work.lane, count=recorded.lost))
+    # Leases and clock
 
     async def _renew_all(self) -> None:
         """Push forward the leases of what is still under way."""
         while True:
             await asyncio.sleep(self._timing.lease / 2)
             if self._in_hand:
-                await self._retry_until_stored("renew", self._renew)
+                await self._retry.until_stored("renew", self._renew)
 
     async def _renew(self) -> None:
         await self._store.renew(list(self._in_hand.values()), until=self._clock() + self._timing.lease)
@@ -441,27 +411,7 @@ class Dispatcher:
             remote.set_back(seconds)
         self._pushing.set_back(seconds)
         self._forwarding.set_back(seconds)
-        await self._retry_until_stored("set_back", lambda: self._store.set_back(seconds))
-
-    async def _retry_until_stored(self, operation: str, call: Callable[[], Awaitable[T]]) -> T:
-        """Call in place until the store does it: giving up would push everything again.
-
-        Until then nothing more is leased. Our own leases may have run out while the store was away, and results have to
-        reach the store before it gives that work out again.
-        """
-        first, longest = self._timing.record_backoff
-        backoff = Backoff(first=first, longest=longest)
-        entry = object()
-        try:
-            with self._health.repeating(operation):
-                while True:
-                    try:
-                        return await call()
-                    except StoreError:
-                        self._store_backlog.add(entry)
-                    await self._health.pause(backoff.next())
-        finally:
-            self._store_backlog.discard(entry)
+        await self._retry.until_stored("set_back", lambda: self._store.set_back(seconds))
 
 
 def _is_still_meant(page: Work, target: Target) -> bool:

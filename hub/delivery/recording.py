@@ -1,0 +1,69 @@
+"""Results into the store, all that are ready by then in one transaction, and the facts that follow from it."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from hub.delivery.store_retry import StoreRetry
+from hub.facts import Crashed, DeadLettersStored, LeasesLost, NotificationsEnded, NotificationUnreached
+from hub.observer import Observer
+from hub.store.base import PageResult, Recorded, Work
+
+
+class Recording(Protocol):
+    """What recording asks of the store."""
+
+    async def record(self, results: Sequence[PageResult]) -> Recorded: ...
+
+
+class Recorder:
+    """`on_recorded` gets the work that is no longer in hand, `on_split` by how many pieces more the store holds."""
+
+    def __init__(
+        self,
+        store: Recording,
+        retry: StoreRetry,
+        *,
+        observer: Observer,
+        on_recorded: Callable[[Iterable[Work]], None],
+        on_split: Callable[[int], None],
+    ) -> None:
+        self._store = store
+        self._retry = retry
+        self._observer = observer
+        self._on_recorded = on_recorded
+        self._on_split = on_split
+        self._results: list[PageResult] = []
+        self._recordable = asyncio.Event()
+
+    def add(self, result: PageResult) -> None:
+        """Have it recorded soon."""
+        self._results.append(result)
+        self._recordable.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self._recordable.wait()
+            self._recordable.clear()
+            batch, self._results = self._results, []
+            if batch:
+                await self._record(batch)
+
+    async def _record(self, batch: Sequence[PageResult]) -> None:
+        try:
+            recorded = await self._retry.until_stored("record", lambda: self._store.record(batch))
+        except Exception as error:
+            self._observer.observe(Crashed(work=f"recording {len(batch)} results", error=error))
+            return
+        finally:
+            self._on_recorded(result.work for result in batch)
+        self._on_split(sum(len(result.retries) - 1 for result in batch))
+        if recorded.ended:
+            self._observer.observe(NotificationsEnded(counts=recorded.ended))
+        if recorded.dead_letters:
+            self._observer.observe(DeadLettersStored(dead_letters=recorded.dead_letters))
+        for notification, why in recorded.unreached:
+            self._observer.observe(NotificationUnreached(notification=notification, why=why))
+        if recorded.lost:
+            self._observer.observe(LeasesLost(lane=batch[0].work.lane, count=recorded.lost))

@@ -225,7 +225,7 @@ def _xml(text: str, node: Node, problems: Problems) -> Callable[[Event], bytes] 
     compiled = template(node, problems)
     if compiled is None:
         return None
-    word = "hole"
+    word = "placeholder"
     while word in text:
         word += "_"
     try:

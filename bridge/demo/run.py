@@ -76,10 +76,10 @@ async def demo(
             }
             settings = _settings(configuration, environ)
             log.configure(settings.bridge.log.level, sys.stderr, json=settings.bridge.log.format == "json")
-            cast = DemoPhones(services)
-            daemon = Daemon(settings, console=partial(console, phones=cast))
+            phones = DemoPhones(services)
+            daemon = Daemon(settings, console=partial(console, phones=phones))
             async with daemon.running(), httpx.AsyncClient(trust_env=False, timeout=30) as client:
-                show = DemoRun(daemon, cast, client, journal=services.journal, broker=broker, hub_key=hub_key)
+                show = DemoRun(daemon, phones, client, journal=services.journal, broker=broker, hub_key=hub_key)
                 token = bearer_token(http_settings(settings, "hr"))
                 say(_WELCOME.format(page=show.page_url, bus=broker.connection_string, hub=show.hub_url, token=token))
                 if exit_after is None:

@@ -311,10 +311,10 @@ class Dispatcher:
     # A batch, from work to results
 
     async def _forward(self, work: Sequence[Work]) -> None:
-        handover = await self._forwarding.hand_over(work)
-        for result in handover.ended:
+        remote_result = await self._forwarding.hand_over(work)
+        for result in remote_result.ended:
             self._recorder.add(result)
-        for due_at, pieces in handover.again.items():
+        for due_at, pieces in remote_result.again.items():
             await self._postpone(pieces, due_at)
 
     async def _push(self, work: Sequence[Work]) -> None:

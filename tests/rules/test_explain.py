@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from connectors.duration import seconds_in
 from rules.engine import Rule, RuleSet
+from rules.errors import RenderError
 from rules.event import MISSING
 from rules.explain import Explanation, RuleResult
+from rules.expressions import compile_expression
 from rules.loader import load_rules
 from rules.match.patterns import compile_match
 from rules.problems import Problems
@@ -251,12 +253,44 @@ def test_a_when_names_the_condition_that_fails_with_its_column(
             "data.c is null",
         ),
         (
-            "{ to: x, native: { apns: { payload: { a: '{{ data.c }}' } } } }",
-            {},
-            "native.apns",
-            "a payload without gaps",
-            {},
+            "{ to: x, native: { apns: { payload: { a: [{ b: x }, { b: '{{ data.n }} {{ data.c }}' }] } } } }",
+            {"n": 1},
+            "native.apns.payload.a[1].b",
+            "{{ data.c }}",
+            {"data.c": MISSING},
             "data.c is missing",
+        ),
+        (
+            """{ to: x, native: { apns: { payload: '{ "a": { "b": "{{ data.c }}" } }' } } }""",
+            {"c": [2**64]},
+            "native.apns.payload.a.b",
+            "{{ data.c }}",
+            {"data.c": [2**64]},
+            "data.c cannot be written as JSON",
+        ),
+        (
+            "{ to: x, native: { wns: { payload: '<a>{{ data.n }}{{ data.c }}</a>' } } }",
+            {"n": 1, "c": "\0"},
+            "native.wns.payload",
+            "{{ data.c }}",
+            {"data.c": "\0"},
+            "data.c holds a character that XML does not allow",
+        ),
+        (
+            "{ to: x, native: { apns: { payload: {}, headers: { apns-topic: 'x{{ data.c }}' } } } }",
+            {"c": "\n"},
+            "native.apns.headers.apns-topic",
+            "{{ data.c }}",
+            {"data.c": "\n"},
+            "data.c holds a control character, which no header may",
+        ),
+        (
+            "{ to: x, native: { apns: { payload: { a: '{{ data.c }}', b: '{{ data.c }}' } } } }",
+            {"c": "x" * 40_000},
+            "native.apns.payload",
+            "a payload of at most 65536 bytes",
+            {},
+            "a payload of 80015 bytes is too large, 65536 are allowed",
         ),
     ],
 )
@@ -273,6 +307,10 @@ def test_a_push_that_cannot_be_filled_names_the_text(
         seen,
         error,
     )
+    written = f"rules: [ {{ name: r, push: {push} }} ]"
+    assert condition.place.mark.line == 1
+    if " is missing" in error:
+        assert written[condition.place.mark.column - 1 :].startswith(error.removesuffix(" is missing"))
 
 
 def test_every_rule_is_explained_in_order_with_its_place(tmp_path: Path) -> None:
@@ -333,21 +371,73 @@ def test_patterns_that_ask_the_same_are_equal_wherever_they_stand(tmp_path: Path
     assert hash(one.attributes) == hash(same.attributes)
 
 
+OPERANDS = st.sampled_from(["data.x", "data.y", "data.z", "data.p.x", "data.x[0]", "1", "'a'", "none", "[1, 'a']"])
+OPERATIONS = st.recursive(
+    OPERANDS,
+    lambda inner: (
+        st.builds("({} {} {})".format, inner, st.sampled_from(["+", "-", "*", "/", "%"]), inner)
+        | st.builds("({} | {})".format, inner, st.sampled_from(["int", "upper", "length", "first", "default('a')"]))
+    ),
+    max_leaves=3,
+)
+CONDITIONS = st.recursive(
+    OPERATIONS
+    | st.builds("{} {} {}".format, OPERATIONS, st.sampled_from(["==", "!=", "<", ">=", "in", "not in"]), OPERATIONS)
+    | st.builds("{} < {} <= {}".format, OPERATIONS, OPERATIONS, OPERATIONS)
+    | st.builds("{} is {}".format, OPERATIONS, st.sampled_from(["defined", "not defined", "string", "not none"])),
+    lambda inner: (
+        st.builds("(({}) {} ({}))".format, inner, st.sampled_from(["and", "or"]), inner)
+        | st.builds("not ({})".format, inner)
+        | st.builds("({} if {} else {})".format, OPERATIONS, inner, inner)
+    ),
+    max_leaves=4,
+)
+
+
+@given(when=CONDITIONS, data=DATA)
+def test_what_a_when_names_is_false_or_has_no_answer_for_the_event(when: str, data: Any) -> None:
+    subject, expression = event(data), compile_expression(when)
+    unmet = expression.explain(subject)
+    if unmet is None:
+        assert expression.evaluate(subject)
+        return
+    named = compile_expression(unmet.wanted)
+    if unmet.error:
+        with pytest.raises(RenderError) as failure:
+            expression.evaluate(subject)
+        assert str(failure.value) == unmet.error
+        with pytest.raises(RenderError):
+            named.evaluate(subject)
+    else:
+        assert not expression.evaluate(subject)
+        assert not named.evaluate(subject)
+    assert len(unmet.wanted) <= len(str(expression.tree))
+
+
 @settings(deadline=None)  # a busy machine is no failure
 @given(
     patterns=st.lists(PATTERNS, max_size=6),
-    whens=st.lists(st.sampled_from(["", "data.x", "data.x > 1", "data.x == 'a' and data.y is defined"]), max_size=6),
+    whens=st.lists(st.just("") | CONDITIONS, max_size=6),
+    texts=st.lists(OPERATIONS, min_size=1, max_size=3),
     stops=st.lists(st.booleans(), max_size=6),
     type_=st.sampled_from(["t", "u", "w"]),
     data=DATA,
 )
 def test_explain_says_fired_exactly_when_route_yields_an_intent_of_the_rule(
-    patterns: list[Any], whens: list[str], stops: list[bool], type_: str, data: Any, tmp_path_factory: Any
+    patterns: list[Any],
+    whens: list[str],
+    texts: list[str],
+    stops: list[bool],
+    type_: str,
+    data: Any,
+    tmp_path_factory: Any,
 ) -> None:
     listed = []
     for number, pattern in enumerate(patterns):
         rule: dict[str, Any] = {"name": f"r{number}", "match": pattern}
-        rule["push"] = {"to": "{{ data.z | default('x') }}", "with": {"a": "{{ data.y | default('-') }}"}}
+        text = f"a{{{{ {texts[number % len(texts)]} }}}}"
+        native = {"apns": {"payload": {"a": [text, text[1:]]}}}
+        rule["push"] = {"to": "{{ data.z | default('x') }}", "with": {"a": text}, "native": native}
         if number < len(whens) and whens[number]:
             rule["when"] = whens[number]
         if number < len(stops):

@@ -36,8 +36,8 @@ def _value(value: Any, key: KeyOfModel) -> Any:
         case BaseModel():
             shown = {below.name: _value(getattr(value, below.name), below) for below in keys_of(type(value))}
             return {name: entry for name, entry in shown.items() if entry is not None}
-        case Text(pieces=pieces):
-            return "".join(piece if isinstance(piece, str) else f"{{{{ {piece.text} }}}}" for piece in pieces)
+        case Text():
+            return str(value)
         case Path():
             return str(value)
         case Mapping():

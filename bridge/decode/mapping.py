@@ -9,8 +9,8 @@ from typing import Any
 
 from hub.times import is_no_time, parse_time
 from rules.errors import MappingError, RenderError
-from rules.evaluation import Names
 from rules.event import Event
+from rules.expression_tree import Names
 from rules.headers import with_headers
 from rules.render import Text
 from rules.text import text_of

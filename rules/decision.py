@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from hub.frozen import frozen_dataclass
 from hub.notification import Notification
 
 
@@ -13,7 +14,7 @@ class FailureReason(Enum):
     RENDER = "render"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen_dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
     """A rule fired: notify. Later kinds (throttled, held, cancelling) come beside `notification`."""
 
@@ -30,7 +31,7 @@ class Failure:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen_dataclass(frozen=True, slots=True)
 class Decision:
     """All that the rules say of one event; empty when none matched.
 

@@ -4,7 +4,7 @@ Intake, listeners and process report these facts; metrics, log and recent events
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from bridge.decode.mapping import MAX_ATTRIBUTE
@@ -29,13 +29,16 @@ class EventOutcome(Explained):
     DEAD_LETTER = "dead_letter", "Nothing became of the event: a dead letter, or the answer to its sender, says why."
 
 
+_UNDECIDED = Decision()
+
+
 @dataclass(slots=True)
 class InFlightEvent:
     """One message in the pipeline, and what was made of it so far."""
 
     message: Message
     event: Event | None = None
-    decision: Decision = field(default_factory=Decision)
+    decision: Decision = _UNDECIDED
     outcome: EventOutcome = EventOutcome.ACCEPTED
     stage: Stage = Stage.RECEIVE
     reason: Reason | None = None

@@ -407,7 +407,7 @@ else:  # a key for each push service of the table
 class HubSettings(Section):
     """One notification hub: one mobile app. The only hub of a configuration is the default one.
 
-    With `remote` its phones are registered and pushed to elsewhere; rules and the durable outbox are here.
+    With `remote`, another service registers its phones and pushes to them; rules and the durable outbox are here.
     """
 
     default: bool = False

@@ -214,8 +214,9 @@ def test_messages_are_counted_by_their_end_and_those_seen_before_count_for_nothi
     )
     take(told, EventsStored(events=[passage(EventOutcome.SUPPRESSED, decision=decision, dead_letters=[LETTER])]))
     take(told, EventsStored(events=[passage(EventOutcome.DEAD_LETTER, dead_letters=[LETTER])]))
+    take(told, EventsStored(events=[passage(EventOutcome.REJECTED)]))
     take(told, DeadLettersStored(dead_letters=[LETTER, replace(LETTER, rule="paid"), replace(LETTER, rule="unknown")]))
-    for outcome in ("accepted", "filtered", "duplicate", "malformed"):
+    for outcome in ("accepted", "filtered", "duplicate", "malformed", "rejected"):
         assert value(told, "pushbridge_ingest_messages_total", source="orders", outcome=outcome) == 1
     assert value(told, "pushbridge_rule_evaluations_total", rule="paid", outcome="match") == 1
     assert value(told, "pushbridge_rule_evaluations_total", rule="paid", outcome="error") == 1

@@ -58,9 +58,9 @@ from hub.delivery.retry import RetryPolicy
 from hub.engine import Hub
 from hub.errors import StoreError
 from hub.facts import Crashed, WorkLeftOver
-from hub.store.first_sqlite import SqliteStore
 from hub.store.health import HealthTiming
-from hub.store.seen import SeenWindow
+from hub.store.outbox.remembering import SeenWindow
+from hub.store.sqlite.store import SqliteStore
 from hub.work import Lane
 from rules.engine import RuleSet
 
@@ -105,6 +105,7 @@ class Daemon:
         self._relay_troubles: dict[str, str] = {}
         self._stop = asyncio.Event()
         self._failed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.loaded_at = clock()
         self._drain_until = 0.0  # by the loop's clock
         local = {name: hub for name, hub in settings.hubs.items() if hub.remote is None}
@@ -127,7 +128,16 @@ class Daemon:
             self.settings.store_path,
             window=SeenWindow(seconds=self.settings.bridge.store.seen_window),
             observe=self.metrics.queue.transaction,
+            on_broken=self._store_broken,
+            allow_memory=self.settings.bridge.store.allow_memory,
         )
+
+    def _store_broken(self, reason: str) -> None:
+        """Only a new process can go on with the store; called from a thread of the store."""
+        _log.error("store broken", reason=reason)
+        self._failed = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
 
     def _build_hub(self, local: Mapping[str, HubSettings]) -> Hub:
         retry = self.settings.delivery.retry
@@ -171,6 +181,7 @@ class Daemon:
 
         Raises: StoreError, ListenError: nothing runs.
         """
+        self._loop = asyncio.get_running_loop()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.hub.close)
             left_over = await self.hub.open()

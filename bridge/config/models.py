@@ -105,6 +105,8 @@ class StoreSettings(Section):
     """Notifications waiting to be sent; over it no source is read any further."""
     seen_window: Positive = 86_400.0
     """How long a repeated event is known as such."""
+    allow_memory: bool = False
+    """Take a file system that lives in memory, and loses what was accepted when the machine or the container stops."""
 
     def path(self, directory: Path) -> Path:
         """The database file, for a configuration in `directory`."""

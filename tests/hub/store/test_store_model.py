@@ -282,7 +282,5 @@ class OutboxMachine(RuleBasedStateMachine):
         assert {service: count for service, count in backlog.items() if count} == mine
 
 
-OutboxMachine.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=30, deadline=None, phases=[Phase.generate]
-)
+OutboxMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
 TestOutbox = OutboxMachine.TestCase

@@ -1,6 +1,6 @@
 """What the store finds of a registration for a push, and what content is rendered from."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from hub.notification import Platform
@@ -16,8 +16,8 @@ class Target:
     template: int | None
     push_variables: Mapping[str, str] | None
     registered_at: float
-    tags: str = "[]"
-    """A JSON array, as the store has it: only those of pages under way are asked for again."""
+    tags: Callable[[], frozenset[str]] = frozenset
+    """Keys of the tags that the registration carries, worked out when asked: only those of pages under way are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ _MAX_TEMPLATE_NAME = 200
 _NEVER = "9999-12-31T23:59:59.9999999Z"
 _LAST_YEAR = 9999
 _HUB_S_OWN = ("$", "%")
-"""How tags begin that no phone sets: service tags, and the index's own keys (`hub/store/audience.py`)."""
+"""How tags begin that no phone sets: service tags, and the index's own keys (`hub/store/decide/audience.py`)."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _NOT_YET = frozenset({"mpns", "adm", "baidu", "browser", "xiaomi"})

@@ -6,11 +6,17 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
-from hub.acceptance import Ingest
+from pyroaring import BitMap
+
+from hub.acceptance import DeadLetter, Ingest
 from hub.errors import StoreError
+from hub.installation import Installation, Registration
+from hub.notification import Audience as AudienceExpression
+from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails, State
 from hub.store.clock import StoreClock
 from hub.store.connection import Database
+from hub.store.contracts.dead_letters import EVERY_LETTER, KeptLetter, LetterFilter
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.outbox import (
     AcceptanceResult,
@@ -21,11 +27,14 @@ from hub.store.contracts.outbox import (
     Service,
     Work,
 )
+from hub.store.contracts.registry import Device
 from hub.store.contracts.telemetry import KeptAudit, KeptNotification
+from hub.store.letters.letters import SqlLetters
 from hub.store.outbox.outbox import SqlOutbox
-from hub.store.outbox.recording import MarkDead
 from hub.store.outbox.remembering import SeenWindow
+from hub.store.registry.registry import SqlRegistry
 from hub.store.telemetry.telemetry import SqlTelemetry
+from hub.target import StoredTemplate, Target
 from hub.work import Lane
 
 _TICK = 1.0
@@ -42,30 +51,28 @@ class StoreDatabase(Database, Protocol):
 
 
 class SqlStore:
-    """`hub.store.contracts.store.Store` on a database; `clock` is the host's, `monotonic` in seconds.
-
-    `mark_dead` is the registry's: it writes within the transaction of a record.
-    """
+    """`hub.store.contracts.store.Store` on a database; `clock` is the host's, `monotonic` in seconds."""
 
     def __init__(
         self,
         database: StoreDatabase,
         *,
-        mark_dead: MarkDead,
         window: SeenWindow = SeenWindow(),
         clock: StoreClock | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._clock = StoreClock() if clock is None else clock
+        self._registry = SqlRegistry(database, self._clock)
         self._outbox = SqlOutbox(
             database,
             self._clock,
             owner=secrets.token_hex(8),
-            mark_dead=mark_dead,
+            mark_dead=self._registry.mark_dead,
             window=window,
             monotonic=monotonic,
         )
+        self._letters = SqlLetters(database, self._outbox)
         self._telemetry = SqlTelemetry(database, self._clock, is_in_hand=self._outbox.is_in_hand)
 
     async def open(self) -> int:
@@ -129,6 +136,87 @@ class SqlStore:
 
     async def queue_states(self) -> Mapping[Lane, QueueState]:
         return await self._outbox.queue_states()
+
+    async def audiences(self, notifications: Sequence[Notification]) -> Sequence[Audience]:
+        return await self._registry.audiences(notifications)
+
+    async def targets(self, hub: str, ordinals: BitMap) -> Sequence[Target]:
+        return await self._registry.targets(hub, ordinals)
+
+    async def templates(self, ids: Sequence[int]) -> Mapping[int, StoredTemplate]:
+        return await self._registry.templates(ids)
+
+    # Registry
+
+    async def put_installations(self, hub: str, installations: Sequence[Installation]) -> None:
+        await self._registry.put_installations(hub, installations)
+
+    async def import_installations(self, hub: str, installations: Sequence[Installation]) -> None:
+        await self._registry.import_installations(hub, installations)
+
+    async def get_installation(self, hub: str, installation_id: str) -> Installation:
+        return await self._registry.get_installation(hub, installation_id)
+
+    async def delete_installation(self, hub: str, installation_id: str) -> bool:
+        return await self._registry.delete_installation(hub, installation_id)
+
+    async def put_registration(
+        self, hub: str, registration: Registration, *, if_match: int | None = None
+    ) -> Registration:
+        return await self._registry.put_registration(hub, registration, if_match=if_match)
+
+    async def get_registration(self, hub: str, registration_id: str) -> Registration:
+        return await self._registry.get_registration(hub, registration_id)
+
+    async def delete_registration(self, hub: str, registration_id: str, *, if_match: int | None = None) -> None:
+        await self._registry.delete_registration(hub, registration_id, if_match=if_match)
+
+    async def devices(
+        self, hub: str, *, audience: AudienceExpression | None = None, after: str = "", limit: int
+    ) -> ListPage[Device]:
+        return await self._registry.devices(hub, audience=audience, after=after, limit=limit)
+
+    async def device(self, hub: str, installation_id: str) -> Device:
+        return await self._registry.device(hub, installation_id)
+
+    async def registrations_by_platform(self) -> Mapping[tuple[str, Platform], int]:
+        return await self._registry.registrations_by_platform()
+
+    async def erase_user(self, hub: str, user_id: str) -> int:
+        return await self._registry.erase_user(hub, user_id)
+
+    async def fold(self) -> bool:
+        return await self._registry.fold()
+
+    async def forget_dead(self, hubs: Collection[str] | None = None, *, kept: float) -> bool:
+        return await self._registry.forget_dead(hubs, kept=kept)
+
+    # Dead letters
+
+    async def letters(
+        self, chosen: LetterFilter = EVERY_LETTER, *, after: str = "", limit: int
+    ) -> ListPage[KeptLetter]:
+        return await self._letters.letters(chosen, after=after, limit=limit)
+
+    async def letter(self, letter_id: int) -> KeptLetter:
+        return await self._letters.letter(letter_id)
+
+    async def drop_dead_letters(self, ids: Sequence[int], *, actor: str) -> Sequence[int]:
+        return await self._letters.drop_dead_letters(ids, actor=actor)
+
+    async def replay(
+        self, letter_id: int, ingest: Ingest, *, outcome: str, start: int, actor: str
+    ) -> AcceptanceResult | None:
+        return await self._letters.replay(letter_id, ingest, outcome=outcome, start=start, actor=actor)
+
+    async def unpublished(self, relay: str, *, limit: int) -> Sequence[tuple[int, float, DeadLetter]]:
+        return await self._letters.unpublished(relay, limit=limit)
+
+    async def published(self, ids: Sequence[int]) -> None:
+        await self._letters.published(ids)
+
+    async def bound_dead_letters(self, *, kept: float, max_rows: int, max_bytes: int) -> bool:
+        return await self._letters.bound_dead_letters(kept=kept, max_rows=max_rows, max_bytes=max_bytes)
 
     # Telemetry
 

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from bridge.cli.main import app
+from bridge import cli
+from bridge.cli.main import COMMANDS, app
 
 VALID = """
 sources: { hr: { http: { path: /in/hr, format: cloudevents } } }
@@ -208,3 +210,9 @@ def doctored(directory: Path) -> Path:
     path = directory / "bridge.yaml"
     path.write_text("version: 1\nbridge:\n  store: { allow_memory: true }\n")
     return path
+
+
+def test_every_file_with_a_command_is_in_the_table() -> None:
+    words = {file.stem for file in Path(cli.__file__).parent.glob("*.py")} - {"__init__", "main"}
+    found = {word for word in words if hasattr(import_module(f"bridge.cli.{word}"), word)}
+    assert {name.replace("-", "_") for name in COMMANDS} == found

@@ -13,8 +13,6 @@ from hub.facts import (
     Crashed,
     DeadLettersStored,
     HubFact,
-    LeasesExpired,
-    LeasesLost,
     NotificationsEnded,
     NotificationUnreached,
     PageAnswered,
@@ -23,10 +21,11 @@ from hub.facts import (
     PushesEnded,
     PushesRetried,
     RemoteAnswered,
+    ResultsLate,
     SendAccepted,
     StoreFailed,
     StoreRecovered,
-    WorkLeased,
+    WorkTaken,
 )
 from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName, State, Unreached
@@ -54,8 +53,7 @@ class FakeObserver:
         self.letters: list[DeadLetter] = []
         self.claims = Counter[Lane]()
         self.waits: list[float] = []
-        self.lost = Counter[Lane]()
-        self.expired = Counter[Lane]()
+        self.late = Counter[Lane]()
         self.states = Counter[tuple[str, State]]()
         self.dead_channels = Counter[tuple[str, Platform]]()
         self.store_failures: list[str] = []
@@ -111,13 +109,11 @@ class FakeObserver:
                 self.breakers.append((fact.hub, fact.platform, None))
             case DeadLettersStored():
                 self.letters += fact.dead_letters
-            case WorkLeased():
+            case WorkTaken():
                 self.claims[fact.lane] += fact.count
                 self.waits += fact.waited
-            case LeasesLost():
-                self.lost[fact.lane] += fact.count
-            case LeasesExpired():
-                self.expired[fact.lane] += fact.count
+            case ResultsLate():
+                self.late[fact.lane] += fact.count
             case StoreFailed():
                 self.store_failures.append(fact.operation)
             case StoreRecovered():

@@ -84,7 +84,8 @@ def record(
         trusted = {(result.work.queue, result.work.n) for result in results if not result.done_before} - begun
     rows = open_rows(connection, [result.work for result in results], queues, trusted=trusted)
     recording = decide_recording(results, rows, now=now)
-    _write(connection, recording, iter(numbers), now)
+    if recording.written:
+        _write(connection, recording, iter(numbers), now)
     gone = [(failure.work.notification.hub, failure.failed) for failure in recording.failures if failure.failed.gone]
     return recording, mark_dead(connection, gone, now) if gone else 0
 

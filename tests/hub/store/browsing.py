@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 import pytest
+from hub.store.base import Device, Failed, ListPage, PageResult, Store
 
 from hub.acceptance import NO_CONFIGURATION, AuditEntry, ConfigurationVersion, DeadLetter, Ingest
 from hub.errors import InvalidRequestError, NotFoundError
 from hub.notification import EVERYONE, Platform
 from hub.outcome import OutcomeName, State
 from hub.store import browsing
-from hub.store.base import Device, Failed, ListPage, PageResult, Store
 from hub.tags import parse
 from tests.fakes.clock import FakeClock
 from tests.hub.examples import HUB, installation, notification

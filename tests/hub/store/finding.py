@@ -5,12 +5,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from hub.store.base import PAGE_SIZE, Store
 from pyroaring import BitMap
 
 from hub.installation import Installation, Registration
 from hub.notification import EVERYONE, Audience, NativeContent, Notification, Platform
 from hub.outcome import Unreached
-from hub.store.base import PAGE_SIZE, Store
 from tests.fakes.clock import START, FakeClock
 from tests.hub.examples import GREETING, HUB, installation, notification
 from tests.hub.store.harness import Suite

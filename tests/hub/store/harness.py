@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import pytest
+from hub.store.base import PageResult, Store, Work
+from hub.store.seen import SeenWindow
 
 from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName
-from hub.store.base import PageResult, Store, Work
-from hub.store.seen import SeenWindow
 from hub.work import Lane
 from tests.fakes.clock import FakeClock
 from tests.hub.examples import arrivals

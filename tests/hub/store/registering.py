@@ -4,13 +4,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hub.store.base import Failed, PageResult, Store
 from pyroaring import BitMap
 
 from hub.errors import InvalidRequestError, NotFoundError, PreconditionError
 from hub.installation import Installation, Registration, Template
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import OutcomeName
-from hub.store.base import Failed, PageResult, Store
 from hub.target import Target
 from tests.fakes.clock import FakeClock
 from tests.hub.examples import HUB, installation, notification

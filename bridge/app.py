@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -252,6 +253,9 @@ class Daemon:
             *push_parts(self.hub.bulkheads, full=self.hub.full),
             *remote_parts(self.hub.remotes),
         ]
+
+    async def back_up(self, target: Path) -> int:
+        return await self.store.back_up(target)
 
     async def apply(self, settings: Settings, *, config_hash: str) -> Sequence[str]:
         """Run by another configuration from now on; what both say alike goes on untouched.

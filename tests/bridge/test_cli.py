@@ -142,11 +142,13 @@ def test_a_store_that_cannot_be_opened_is_said_in_a_line(config: Callable[[str],
     assert len(result.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("went_well, code", [(True, 0), (False, 4)])
+@pytest.mark.parametrize("went_well, broken, code", [(True, False, 0), (False, False, 4), (False, True, 6)])
 def test_a_part_that_failed_while_running_costs_the_exit_code(
-    config: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, went_well: bool, code: int
+    config: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, went_well: bool, broken: bool, code: int
 ) -> None:
     class Ended:
+        store_is_broken = broken
+
         def __init__(self, *_: Any, **__: Any) -> None: ...
 
         async def run(self) -> bool:

@@ -25,9 +25,16 @@ class SqliteStore(SqlStore):
         allow_memory: bool = False,
         tuning: SqliteTuning = SqliteTuning(),
     ) -> None:
+        self._sqlite = SqliteDatabase(
+            path, observe=observe, on_broken=on_broken, allow_memory=allow_memory, tuning=tuning
+        )
         super().__init__(
-            SqliteDatabase(path, observe=observe, on_broken=on_broken, allow_memory=allow_memory, tuning=tuning),
+            self._sqlite,
             window=window,
             clock=StoreClock(wall=wall, monotonic=monotonic),
             monotonic=monotonic,
         )
+
+    async def back_up(self, target: Path) -> int:
+        """Copy the state of now to a new file, while writers go on; its size in bytes. Raises: StoreError."""
+        return await self._sqlite.back_up(target)

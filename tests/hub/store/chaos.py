@@ -8,19 +8,23 @@ import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
+from tests.hub.store.deliveries import Deliveries
 from tests.hub.store.power_loss import Loss, cuts
 from tests.hub.store.sqlite.entries import Entries
 
 _SLICE = 250
 """Cuts of one task: their files are removed when it ends."""
-_OPERATIONS = 400
+_OPERATIONS, _STORE_OPERATIONS = 400, 800
 
 
 def cut_slice(first: int, count: int) -> list[Loss]:
-    """The losses of so many seeds from `first` on."""
+    """The losses of so many seeds from `first` on: every other slice is of the whole store."""
     logging.getLogger("pushbridge.store").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="pushbridge-chaos-") as directory:
-        return cuts(Entries, Path(directory), range(first, first + count), operations=_OPERATIONS)
+        seeds = range(first, first + count)
+        if (first // _SLICE) % 2:
+            return cuts(Deliveries, Path(directory), seeds, operations=_STORE_OPERATIONS)
+        return cuts(Entries, Path(directory), seeds, operations=_OPERATIONS)
 
 
 def main() -> int:

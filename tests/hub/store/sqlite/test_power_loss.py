@@ -7,11 +7,12 @@ from pathlib import Path
 import apsw
 import pytest
 
+from tests.hub.store.deliveries import Deliveries
 from tests.hub.store.power_loss import FaultyDisk, Operation, cuts
 from tests.hub.store.sqlite.entries import ROUNDS, TASKS, Entries
 
-OPERATIONS = 150
-"""Within so many the power goes: opening takes about 30 of them."""
+OPERATIONS, STORE_OPERATIONS = 150, 800
+"""Within so many the power goes, of the database alone and of the whole store; both make 300 cuts together."""
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +21,7 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_no_cut_of_the_power_loses_what_was_acknowledged(tmp_path: Path) -> None:
-    assert cuts(Entries, tmp_path, range(300), operations=OPERATIONS) == []
+    assert cuts(Entries, tmp_path, range(240), operations=OPERATIONS) == []
 
 
 def test_with_less_than_full_durability_the_same_cuts_lose_something(tmp_path: Path) -> None:
@@ -103,3 +104,12 @@ async def test_a_full_disk_refuses_what_does_not_fit_and_goes_on_when_there_is_r
     assert set(load.failures) == {"the disk is full"}
     assert load.acknowledged > 30
     assert load.broken == []
+
+
+def test_no_cut_of_the_power_loses_what_the_whole_store_acknowledged(tmp_path: Path) -> None:
+    assert cuts(Deliveries, tmp_path, range(60), operations=STORE_OPERATIONS) == []
+
+
+def test_with_less_than_full_durability_the_whole_store_loses_something(tmp_path: Path) -> None:
+    losses = cuts(Deliveries, tmp_path, range(15), operations=STORE_OPERATIONS, synchronous="NORMAL")
+    assert any("is gone" in what for loss in losses for what in loss.what)

@@ -162,7 +162,7 @@ async def test_a_send_that_the_store_refuses_is_told_and_not_taken(running: Runn
     running.store.failures["accept"] = 1
     with pytest.raises(StoreError):
         await running.hub.send(notification(content=GOOGLE))
-    assert await running.store.pending() == 0
+    assert sum((await running.store.backlog()).values()) == 0
 
 
 async def test_a_full_hub_refuses_sends_until_there_is_room_but_takes_what_was_received(tmp_path: Path) -> None:
@@ -191,13 +191,13 @@ async def test_what_waits_is_counted_anew_for_what_was_told_twice_waits_once(run
     for _ in range(3):
         await running.hub.send(given)
     await running.fcm.received(1)
-    await running.store.called("pending", 2)
+    await running.store.called("backlog", 2)
     assert running.hub.pending == 1
 
 
 async def test_a_count_that_fails_is_told_and_tried_again(running: Running) -> None:
-    running.store.failures["pending"] = 2
-    await running.store.called("pending", 3)
+    running.store.failures["backlog"] = 2
+    await running.store.called("backlog", 3)
     assert running.observer.store_failures == ["count"] * 2
 
 

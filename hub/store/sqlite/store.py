@@ -11,7 +11,7 @@ from hub.store.store import SqlStore
 
 
 class SqliteStore(SqlStore):
-    """`wall` and `monotonic` read the host's clocks, in seconds; `hub.store.sqlite.database.SqliteDatabase` has the rest."""
+    """`wall` and `monotonic` read the host's clocks, in seconds; see `SqliteDatabase` for the rest."""
 
     def __init__(
         self,
@@ -26,9 +26,7 @@ class SqliteStore(SqlStore):
         tuning: SqliteTuning = SqliteTuning(),
     ) -> None:
         super().__init__(
-            SqliteDatabase(
-                path, observe=observe, on_broken=on_broken, allow_memory=allow_memory, tuning=tuning
-            ),
+            SqliteDatabase(path, observe=observe, on_broken=on_broken, allow_memory=allow_memory, tuning=tuning),
             window=window,
             clock=StoreClock(wall=wall, monotonic=monotonic),
             monotonic=monotonic,

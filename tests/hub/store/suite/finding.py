@@ -10,11 +10,12 @@ from pyroaring import BitMap
 from hub.installation import Installation, Registration
 from hub.notification import EVERYONE, Audience, NativeContent, Notification, Platform
 from hub.outcome import Unreached
-from hub.store.base import PAGE_SIZE, Store
-from tests.fakes.clock import START, FakeClock
+from hub.store.contracts.outbox import PAGE_SIZE
+from hub.store.contracts.store import Store
+from tests.fakes.host_clock import START, HostClock
 from tests.hub.examples import GREETING, HUB, installation, notification
-from tests.hub.store.harness import Suite
-from tests.hub.store.registering import channels, found, native
+from tests.hub.store.suite.harness import Suite
+from tests.hub.store.suite.registering import channels, found, native
 
 
 def for_apns(audience: str | Audience) -> Notification:
@@ -212,26 +213,26 @@ class Finding(Suite):
 
     @pytest.mark.parametrize(("phones", "given", "why"), NOBODY)
     async def test_an_audience_that_is_empty_says_why(
-        self, store: Store, clock: FakeClock, phones: Sequence[Installation], given: Notification, why: Unreached
+        self, store: Store, clock: HostClock, phones: Sequence[Installation], given: Notification, why: Unreached
     ) -> None:
         await store.put_installations(HUB, phones)
         await store.put_registration(HUB, TEMPLATE_ONLY)
         await store.delete_installation(HUB, "deleted")
         clock.advance(2)
         (audience,) = await store.audiences([given])
-        assert (list(audience.targets), list(audience.pages), audience.nobody) == ([], [], why)
+        assert (list(audience.targets), list(audience.pages), audience.unreached) == ([], [], why)
 
     async def test_an_audience_that_is_not_empty_has_nothing_to_say(self, store: Store) -> None:
         await register(store, 2, "news")
         for audience in ("news", "!sports", EVERYONE):
             (chosen,) = await store.audiences([notification(audience)])
-            assert chosen.nobody is None
+            assert chosen.unreached is None
 
     @pytest.mark.parametrize("audience", ["news", "!sports", EVERYONE], ids=str)
     async def test_a_hub_without_phones_reaches_nobody(self, store: Store, audience: str | Audience) -> None:
         (chosen,) = await store.audiences([notification(audience)])
         is_for_all = audience is EVERYONE
-        assert chosen.nobody is (Unreached.NO_REGISTRATION if is_for_all else Unreached.NO_TAG)
+        assert chosen.unreached is (Unreached.NO_REGISTRATION if is_for_all else Unreached.NO_TAG)
 
     async def test_live_registrations_are_counted_by_hub_and_platform(self, store: Store) -> None:
         await register(store, 3, "news")

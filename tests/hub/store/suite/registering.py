@@ -10,11 +10,12 @@ from hub.errors import InvalidRequestError, NotFoundError, PreconditionError
 from hub.installation import Installation, Registration, Template
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import OutcomeName
-from hub.store.base import Failed, PageResult, Store
+from hub.store.contracts.outbox import Failed, PageResult
+from hub.store.contracts.store import Store
 from hub.target import Target
-from tests.fakes.clock import FakeClock
+from tests.fakes.host_clock import HostClock
 from tests.hub.examples import HUB, installation, notification
-from tests.hub.store.harness import Suite, take
+from tests.hub.store.suite.harness import Suite, begin
 
 DAY = 24 * 3600.0
 GONE = OutcomeName.EXPIRED_CHANNEL
@@ -35,10 +36,10 @@ async def channels(store: Store, given: str | Notification) -> list[str]:
 
 
 async def die(
-    store: Store, clock: FakeClock, target: Target, *, gone_since: float | None = None, gone: bool = True
+    store: Store, clock: HostClock, target: Target, *, gone_since: float | None = None, gone: bool = True
 ) -> int:
     """Record that a push to this target found its channel dead; how many registrations that hid."""
-    (work,) = await take(store, clock, notification())
+    (work,) = await begin(store, notification())
     failed = Failed(ordinal=target.ordinal, outcome=GONE, reason="Unregistered", gone=gone, gone_since=gone_since)
     recorded = await store.record(
         [PageResult(work=work, counts={target.platform: {GONE: 1}}, failures=[failed], ordinals=BitMap())]
@@ -116,7 +117,7 @@ class Registering(Suite):
         assert await channels(store, "news") == ["token of bob"]
         assert await channels(store, native("!sports")) == ["token of bob"]
 
-    async def test_an_expired_installation_is_neither_found_nor_reached(self, store: Store, clock: FakeClock) -> None:
+    async def test_an_expired_installation_is_neither_found_nor_reached(self, store: Store, clock: HostClock) -> None:
         ends = datetime.fromtimestamp(clock(), UTC) + timedelta(seconds=10)
         await store.put_installations(HUB, [replace(installation("ann", "news"), expires_at=ends)])
         (target,) = await found(store, "news")
@@ -180,7 +181,7 @@ class Registering(Suite):
     # Dead push channels
 
     async def test_a_dead_channel_hides_all_its_registrations_and_shows_in_the_document(
-        self, store: Store, clock: FakeClock
+        self, store: Store, clock: HostClock
     ) -> None:
         await store.put_installations(HUB, [installation("ann", "news"), installation("bob", "news")])
         ann = next(target for target in await found(store, "news") if target.push_channel == "token of ann")
@@ -193,13 +194,13 @@ class Registering(Suite):
         assert not (await store.get_installation(HUB, "bob")).push_channel_expired
         assert (await store.registrations_by_platform())[HUB, Platform.FCM] == 2
 
-    async def test_a_failure_that_is_not_a_dead_channel_hides_nothing(self, store: Store, clock: FakeClock) -> None:
+    async def test_a_failure_that_is_not_a_dead_channel_hides_nothing(self, store: Store, clock: HostClock) -> None:
         await store.put_installations(HUB, [installation("ann", "news")])
         (target,) = await found(store, "news")
         assert await die(store, clock, target, gone=False) == 0
         assert await channels(store, "news") == ["token of ann"]
 
-    async def test_the_same_token_of_another_platform_or_hub_lives_on(self, store: Store, clock: FakeClock) -> None:
+    async def test_the_same_token_of_another_platform_or_hub_lives_on(self, store: Store, clock: HostClock) -> None:
         await store.put_installations(
             HUB,
             [
@@ -215,7 +216,7 @@ class Registering(Suite):
         assert await channels(store, notification("news", hub="other")) == ["AB"]
 
     async def test_a_dead_channel_lives_again_when_its_phone_registers_again(
-        self, store: Store, clock: FakeClock
+        self, store: Store, clock: HostClock
     ) -> None:
         await store.put_installations(HUB, [installation("ann", "news", "chess")])
         (before,) = await found(store, "news")
@@ -231,7 +232,7 @@ class Registering(Suite):
 
     @pytest.mark.parametrize("before, hidden", [(-1.0, 0), (0.0, 2), (1.0, 2)])
     async def test_a_channel_registered_after_it_was_known_to_be_dead_stays(
-        self, store: Store, clock: FakeClock, before: float, hidden: int
+        self, store: Store, clock: HostClock, before: float, hidden: int
     ) -> None:
         await store.put_installations(HUB, [installation("ann", "news")])
         (target,) = await found(store, "news")
@@ -241,7 +242,7 @@ class Registering(Suite):
         assert len(await found(store, "news")) == (0 if hidden else 1)
 
     async def test_dead_channels_are_kept_for_thirty_days_and_then_dropped_with_their_document(
-        self, store: Store, clock: FakeClock
+        self, store: Store, clock: HostClock
     ) -> None:
         await store.put_installations(HUB, [installation("ann", "news"), installation("bob", "news")])
         ann = next(target for target in await found(store, "news") if target.push_channel == "token of ann")
@@ -257,7 +258,7 @@ class Registering(Suite):
         assert not (await store.get_installation(HUB, "bob")).push_channel_expired
 
     async def test_expired_registrations_are_dropped_with_their_document_and_their_tags(
-        self, store: Store, clock: FakeClock
+        self, store: Store, clock: HostClock
     ) -> None:
         ends = datetime.fromtimestamp(clock() + 10, UTC)
         phones = [replace(installation(f"p{number}", "news"), expires_at=ends) for number in range(700)]
@@ -331,4 +332,5 @@ class Registering(Suite):
 
 async def clean(store: Store) -> None:
     """Keep house, of the registry alone."""
-    await store.housekeep(notifications_before=0, dead_letters_before=0, max_dead_letters=10**9)
+    while await store.forget_dead(kept=30 * DAY):
+        pass

@@ -17,8 +17,8 @@ from hub.notification import Audience, Platform
 from hub.outcome import State
 from hub.store.audience import kind_key, matching
 from hub.store.base import Device, DeviceRegistration, KeptAudit, KeptLetter, KeptNotification, ListPage
+from hub.store.first_registry import installation_of
 from hub.store.hubs import known_hub_id
-from hub.store.registry import installation_of
 from hub.store.tag_index import members
 
 SCANNED = 20_000

@@ -25,11 +25,11 @@ from hub.store import (
     auditing,
     browsing,
     finding,
+    first_registry,
     housekeeping,
     leasing,
     letters,
     recording,
-    registry,
     waiting,
 )
 from hub.store.base import (
@@ -217,39 +217,41 @@ class SqliteStore:
 
     async def put_installations(self, hub: str, installations: Sequence[Installation]) -> None:
         derived = [(installation, registrations_of(installation)) for installation in installations]
-        await self._write(lambda connection: registry.put_installations(connection, hub, derived, now=self._clock()))
+        await self._write(
+            lambda connection: first_registry.put_installations(connection, hub, derived, now=self._clock())
+        )
 
     async def get_installation(self, hub: str, installation_id: str) -> Installation:
         return await self._read(
-            lambda connection: registry.get_installation(connection, hub, installation_id, now=self._clock())
+            lambda connection: first_registry.get_installation(connection, hub, installation_id, now=self._clock())
         )
 
     async def delete_installation(self, hub: str, installation_id: str) -> bool:
         return await self._write(
-            lambda connection: registry.delete_installation(connection, hub, installation_id, now=self._clock())
+            lambda connection: first_registry.delete_installation(connection, hub, installation_id, now=self._clock())
         )
 
     async def put_registration(
         self, hub: str, registration: Registration, *, if_match: int | None = None
     ) -> Registration:
         return await self._write(
-            lambda connection: registry.put_registration(
+            lambda connection: first_registry.put_registration(
                 connection, hub, registration, if_match=if_match, now=self._clock()
             )
         )
 
     async def get_registration(self, hub: str, registration_id: str) -> Registration:
         return await self._read(
-            lambda connection: registry.get_registration(connection, hub, registration_id, now=self._clock())
+            lambda connection: first_registry.get_registration(connection, hub, registration_id, now=self._clock())
         )
 
     async def delete_registration(self, hub: str, registration_id: str, *, if_match: int | None = None) -> None:
         await self._write(
-            lambda connection: registry.delete_registration(connection, hub, registration_id, if_match=if_match)
+            lambda connection: first_registry.delete_registration(connection, hub, registration_id, if_match=if_match)
         )
 
     async def registrations_by_platform(self) -> Mapping[tuple[str, Platform], int]:
-        return await self._read(registry.registrations_by_platform)
+        return await self._read(first_registry.registrations_by_platform)
 
     # What is known
 

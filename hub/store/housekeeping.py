@@ -4,7 +4,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
 
-from hub.store.registry import unindex
+from hub.store.first_registry import unindex
 from hub.store.tag_index import TagChanges
 
 SLICE = 500

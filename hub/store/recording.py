@@ -11,10 +11,10 @@ from hub.errors import NotFoundError
 from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails, OutcomeName, State, Unreached, final_state, why_unreached
 from hub.store.base import PageResult, Recorded, RetryPage, Work
+from hub.store.first_registry import mark_dead
 from hub.store.hubs import hub_id, known_hub_id
 from hub.store.letters import insert_dead_letters
 from hub.store.notifications import TEMPLATE, moment, platforms_of
-from hub.store.registry import mark_dead
 
 
 def record(connection: sqlite3.Connection, results: Sequence[PageResult], *, now: float) -> Recorded:

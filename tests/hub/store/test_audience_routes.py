@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hub.installation import Installation
 from hub.notification import EVERYONE, Audience, Content, Everyone, NativeContent, Platform, TemplateContent
 from hub.registry.documents import registrations_of
-from hub.store import finding, registry
+from hub.store import finding
+from hub.store import first_registry as registry
 from hub.store.audience import driving_tags
 from hub.store.schema import migrate
 from hub.store.tag_index import IndexShape

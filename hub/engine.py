@@ -1,15 +1,15 @@
 """The hub: one engine for all hubs of a process, over one store."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from hub.acceptance import AuditEntry, Ingest
 from hub.backoff import Backoff
+from hub.clock import SteadyClock
 from hub.delivery.bulkhead import Bulkhead, Destination
 from hub.delivery.dispatch import Dispatcher, Timing
 from hub.delivery.retry import RetryPolicy
@@ -21,10 +21,14 @@ from hub.observer import Observer
 from hub.outcome import NotificationDetails
 from hub.platforms.base import Sender
 from hub.push import PushPage, host_of
-from hub.store.base import AcceptanceResult, Store
+from hub.store.contracts.outbox import AcceptanceResult, Service
+from hub.store.contracts.store import Store
 from hub.store.health import HealthTiming, StoreHealth, StoreTrouble
 
 _ID_DIGITS = 32
+
+_DEAD_KEPT = 30 * 24 * 3600.0
+"""Seconds for which a registration stays whose push channel is dead."""
 
 T = TypeVar("T")
 
@@ -34,14 +38,15 @@ class Hub:
 
     `open`, then `run` as a task; `drain` before that task is cancelled, then `close`. `max_pending` bounds the
     notifications and pages that wait in the store: over it `room` is 0 and `send` refuses. `max_in_flight` bounds the
-    single pushes under way for each hub and platform. `hubs` are those kept here, `remotes` those that are elsewhere; their
-    names are in lower case wherever the hub is given one.
+    single pushes under way for each hub and platform. Each push service has an equal share of `max_pending`: see
+    `full_for`. `hubs` are those kept here, `remotes` those that are remote; their names are in lower case wherever the hub
+    is given one.
     """
 
     def __init__(
         self,
         store: Store,
-        senders: Mapping[tuple[str, Platform], Sender],
+        senders: Mapping[Service, Sender],
         *,
         hubs: Sequence[str],
         remotes: Mapping[str, Destination[Sequence[Notification]]] | None = None,
@@ -49,10 +54,11 @@ class Hub:
         policy: RetryPolicy = RetryPolicy(),
         max_pending: int = 100_000,
         max_in_flight: int = 2000,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         timing: Timing = Timing(),
         health_timing: HealthTiming = HealthTiming(),
     ) -> None:
+        clock = clock or SteadyClock()
         self.health = StoreHealth(store, observer=observer, clock=clock, timing=health_timing)
         self.store = self.health.store
         self._observer = observer
@@ -62,8 +68,9 @@ class Hub:
         self._max_pending = max_pending
         self._max_in_flight = max_in_flight
         self._leaving: dict[asyncio.Task[None], Bulkhead[PushPage] | Bulkhead[Sequence[Notification]]] = {}
-        self.bulkheads: dict[tuple[str, Platform], Bulkhead[PushPage]] = {}
-        self.without_credential: set[tuple[str, Platform]] = set()
+        self._full: frozenset[Service] = frozenset()
+        self.bulkheads: dict[Service, Bulkhead[PushPage]] = {}
+        self.without_credential: set[Service] = set()
         self.remotes: dict[str, Bulkhead[Sequence[Notification]]] = {}
         self._add(hubs, senders, remotes or {})
         self._dispatcher = Dispatcher(
@@ -79,10 +86,12 @@ class Hub:
         )
 
     async def open(self) -> int:
-        """Open the store; how many pieces of work a dead process had left under way. Raises: StoreError."""
+        """Open the store; how much work was due when the process before this one ended. Raises: StoreError."""
         freed = await self.store.open()
-        self._dispatcher.pending = await self.store.pending()
+        await self._count_now()
         self._dispatcher.has_backlog = self.pending > 0
+        for bulkhead in self.bulkheads.values():
+            bulkhead.has_queue = self.pending > 0
         return freed
 
     async def run(self) -> None:
@@ -91,6 +100,7 @@ class Hub:
             group.create_task(self._dispatcher.run())
             group.create_task(self._count())
             group.create_task(self.health.watch())
+            group.create_task(self.store.tend())
 
     async def drain(self, seconds: float) -> None:
         """Finish what is under way within `seconds`; what is not done then goes back to the store."""
@@ -112,7 +122,7 @@ class Hub:
         *,
         gone: Sequence[str],
         hubs: Sequence[str],
-        senders: Mapping[tuple[str, Platform], Sender],
+        senders: Mapping[Service, Sender],
         remotes: Mapping[str, Destination[Sequence[Notification]]],
     ) -> None:
         """Take away the hubs that are `gone`, and add others; a hub in both gets new clients.
@@ -135,7 +145,7 @@ class Hub:
     def _add(
         self,
         hubs: Sequence[str],
-        senders: Mapping[tuple[str, Platform], Sender],
+        senders: Mapping[Service, Sender],
         remotes: Mapping[str, Destination[Sequence[Notification]]],
     ) -> None:
         for hub in hubs:
@@ -159,15 +169,20 @@ class Hub:
             )
 
     async def housekeep(
-        self, *, notifications_before: float, dead_letters_before: float, max_dead_letters: int
+        self, *, notifications_kept: float, dead_letters_kept: float, max_dead_letters: int, max_dead_letter_bytes: int
     ) -> None:
-        """Drop what is past its time, and end what waits for hubs that are no more. Raises: StoreError."""
+        """Drop what is past its time, in seconds, a slice at a time. Raises: StoreError."""
         await self._dispatcher.end_orphans()
-        await self.store.housekeep(
-            notifications_before=notifications_before,
-            dead_letters_before=dead_letters_before,
-            max_dead_letters=max_dead_letters,
-        )
+        while await self.store.forget_ended(kept=notifications_kept):
+            pass
+        while await self.store.bound_dead_letters(
+            kept=dead_letters_kept, max_rows=max_dead_letters, max_bytes=max_dead_letter_bytes
+        ):
+            pass
+        while await self.store.forget_dead(kept=_DEAD_KEPT):
+            pass
+        while await self.store.fold():
+            pass
 
     @property
     def store_trouble(self) -> StoreTrouble | None:
@@ -225,16 +240,35 @@ class Hub:
         """
         if not self.room:
             raise CapacityError(f"{self.pending} notifications wait already", retry_after=1.0)
+        if await self.full_for([notification]):
+            services = ", ".join(sorted(f"{platform.value} of hub {hub}" for hub, platform in self._full))
+            raise CapacityError(f"as many notifications as may wait already wait for {services}", retry_after=1.0)
         await self._write(lambda: asyncio.shield(self._commit_send(notification, audit)))
-        return wire_id(notification.id, self._clock())
+        return wire_id(notification.id, self.store.now())
+
+    async def full_for(self, notifications: Sequence[Notification]) -> frozenset[str]:
+        """Ids of the notifications that are for push services alone whose share of `max_pending` is full.
+
+        Nothing is asked of the store while no share is full. Raises: StoreError.
+        """
+        hubs = {hub for hub, _ in self._full}
+        asked = [notification for notification in notifications if notification.hub in hubs]
+        if not asked:
+            return frozenset()
+        full = []
+        for notification, audience in zip(asked, await self.store.audiences(asked), strict=True):
+            platforms = {target.platform for target in audience.targets} | {platform for platform, _ in audience.pages}
+            services = {(notification.hub, platform) for platform in platforms}
+            if services and services <= self._full:
+                full.append(notification.id)
+        return frozenset(full)
 
     async def _accept_now(self, arrivals: Sequence[Ingest]) -> AcceptanceResult:
-        """To its end, though the caller is cancelled: what is in the store is leased to us, and nobody else delivers it."""
+        """To its end, though the caller is cancelled: what was accepted is in hand, and no other process delivers it."""
         return await asyncio.shield(self._commit(arrivals))
 
     async def _commit(self, arrivals: Sequence[Ingest]) -> AcceptanceResult:
-        until = self._clock() + self._timing.lease
-        result = await self.store.accept(arrivals, lease=self._dispatcher.free_slots, until=until)
+        result = await self.store.accept(arrivals, start=self._dispatcher.free_slots)
         accepted = sum(
             len(arrival.notifications) for index, arrival in enumerate(arrivals) if index not in result.duplicates
         )
@@ -292,23 +326,31 @@ class Hub:
         return await self._in_time(write())
 
     async def _count(self) -> None:
-        """Tell of breakers whose pause is over, and keep `room` honest, each second.
-
-        What is added and ends here is known at once, but leases are lost and rows dropped too.
-        """
+        """Report breakers whose pause is over, end what is too old for a closed service, and keep `room` right."""
         while True:
             await asyncio.sleep(self._timing.count_every)
             for bulkhead in self.bulkheads.values():
                 bulkhead.look()
             for remote in self.remotes.values():
                 remote.look()
-            before = self.pending
-            try:
-                counted = await self.store.pending()
-            except StoreError:
-                continue
-            # what came and went meanwhile may be in the count or not: the next one puts that right
-            self._dispatcher.pending = max(0, counted + self.pending - before)
+            with suppress(StoreError):  # reported, and tried again
+                await self._count_now()
+                if any(bulkhead.is_paused for bulkhead in self.bulkheads.values()):
+                    await self._dispatcher.end_orphans()
+
+    async def _count_now(self) -> None:
+        """What is added and ends here is known at once, but other processes work too, and rows are dropped."""
+        before = self.pending
+        backlog = await self.store.backlog()
+        # what came and went meanwhile may be in the count or not: the next one puts that right
+        self._dispatcher.pending = max(0, sum(backlog.values()) + self.pending - before)
+        share = self._max_pending / max(1, len(self.bulkheads))
+        self._full = frozenset(key for key in self.bulkheads if backlog.get(key, 0) >= share)
+
+    @property
+    def full(self) -> frozenset[Service]:
+        """Push services whose share of `max_pending` is full."""
+        return self._full
 
     async def _in_time(self, answer: Awaitable[T]) -> T:
         """Raises: StoreError: no answer for so long that the client should come again; it may still be done."""

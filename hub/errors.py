@@ -11,6 +11,7 @@ HubError                    root; nobody raises it as such
 ├── FilledTooLargeError     a template came to more than any push service takes: that push is not sent
 ├── CapacityError           the queue is full: try again after `retry_after` seconds (429)
 └── StoreError              the store could not do it: nothing happened, try the same again
+    ├── ConflictError       another transaction came between: the same again will see what that one wrote
     └── StoreLockedError    another process holds this store: only an operator can help
 """
 
@@ -73,3 +74,7 @@ class StoreError(HubError):
 
 class StoreLockedError(StoreError):
     """Another process holds this store."""
+
+
+class ConflictError(StoreError):
+    """Another transaction wrote between what was read and what was to be written; the same again will see its rows."""

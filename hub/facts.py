@@ -156,8 +156,8 @@ class DeadLettersStored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkLeased:
-    """Work was leased; `waited` has for each piece the seconds since it was accepted or due, or nothing."""
+class WorkTaken:
+    """Work was taken from its queue; `waited` has for each piece the seconds since it was accepted or due, or nothing."""
 
     lane: Lane
     count: int
@@ -165,16 +165,16 @@ class WorkLeased:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LeasesLost:
-    """Leases ended before their work was recorded: the work was given to somebody else."""
+class ResultsLate:
+    """The store refused results: another process owns their queue by now, or they were recorded before."""
 
     lane: Lane
     count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LeasesExpired:
-    """Leases ran out, or were left by a dead process: the store gives their work again."""
+class WorkLeftOver:
+    """A process that died had begun so much work: it is taken again."""
 
     lane: Lane
     count: int
@@ -197,7 +197,7 @@ class StoreRecovered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crashed:
-    """A defect of this program met the work named by `work`; the work is tried again when its lease ends."""
+    """A defect of this program met the work named by `work`; the work is tried again after a while."""
 
     work: str
     error: Exception
@@ -218,9 +218,9 @@ HubFact = (
     | BreakerOpened
     | BreakerClosed
     | DeadLettersStored
-    | WorkLeased
-    | LeasesLost
-    | LeasesExpired
+    | WorkTaken
+    | ResultsLate
+    | WorkLeftOver
     | StoreFailed
     | StoreRecovered
     | Crashed

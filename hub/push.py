@@ -32,12 +32,14 @@ class PushPage:
     """Pushes for one service as columns: a push is a position in `push_channels` and `ids`, never an object.
 
     An id is a lower-case UUID in canonical form, the same on every try. `groups` cover the positions from the front, each
-    with the number of pushes that share it.
+    with the number of pushes that share it. Pages that go to a service `in_order` begin one after the other; others take
+    turns with them.
     """
 
     push_channels: list[str] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
     groups: list[tuple[PushGroup, int]] = field(default_factory=list)
+    in_order: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -63,7 +65,7 @@ class PushPage:
 
     def select(self, positions: Sequence[int]) -> "PushPage":
         """The pushes at these positions, which are rising, as a page of their own."""
-        selected = PushPage()
+        selected = PushPage(in_order=self.in_order)
         wanted = iter(positions)
         position = next(wanted, None)
         for group, run in self.runs():

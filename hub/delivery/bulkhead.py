@@ -18,11 +18,16 @@ _TRIPS_AFTER = 20
 _PROBE = 10
 """Pushes let through at a time when the pause is over, until one succeeds."""
 
+_RAMP = 2 * _PROBE
+"""Pushes let through at a time once the service works again; each that goes well lets two follow."""
+
 _PUSHES_EACH = 10
 """Pushes under way for each notification that the limit allows, at most: a bound on memory, not on pace."""
 
 PAGES = 3
 """Broadcast pages under way at a time: one being answered, one being sent, one being read."""
+
+_UNLIMITED = 2**31
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 _CONFIG_PAUSE = 60.0
@@ -94,6 +99,7 @@ class Bulkhead(Generic[B]):
         self._most = _PUSHES_EACH * single
         self._room = {Lane.SINGLE: single, Lane.BROADCAST: PAGES + 1}
         self._failures = 0
+        self._ramp: int | None = None
         self._backoff = Backoff(first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
         self._reserved = dict.fromkeys(Lane, 0)
         self.doubt = MassInvalidationGuard()
@@ -101,6 +107,8 @@ class Bulkhead(Generic[B]):
         self.closed_until = 0.0
         self.throttled_until = 0.0
         self.in_flight = 0
+        self.has_queue = False
+        """Whether notifications of the single lane wait in the store for a place here; a new one goes behind them."""
         self.trouble = ""
         """What the service last said that concerns all pushes, or what kept us from it; empty once something went well."""
 
@@ -133,20 +141,32 @@ class Bulkhead(Generic[B]):
         """Whether nothing at all is let through, until `closed_until`; an open breaker lets a few through after that."""
         return self._clock() < self.closed_until
 
-    def admit(self, lane: Lane, wanted: int = 1) -> int:
-        """Reserve places for up to `wanted` pushes of one notification, to be used by `send`; the rest is deferred."""
-        if self._room[lane] <= 0 or self._clock() < self.closed_until:
+    def admit(self, lane: Lane, wanted: int = 1, *, has_place: bool = False, has_waited: bool = True) -> int:
+        """Reserve places for up to `wanted` pushes of one notification, to be used by `send`; the rest is deferred.
+
+        `has_place` says that pushes of the same notification were admitted before, and no `send` has ended with them.
+        One that has not `has_waited` in the store is not admitted before those that wait there.
+        """
+        if self.is_paused:
+            return 0
+        if not has_place and (self._room[lane] <= 0 or (self.has_queue and not has_waited)):
             return 0
         reserved = self._reserved[lane]
         if lane is Lane.SINGLE and reserved and reserved + wanted > self._most:
             return 0
-        if self._failures >= _TRIPS_AFTER:
-            wanted = min(wanted, _PROBE - sum(self._reserved.values()))
-            if wanted <= 0:
-                return 0
-        self._room[lane] -= 1
+        wanted = min(wanted, self._allowed)
+        if wanted <= 0:
+            return 0
+        self._room[lane] -= not has_place
         self._reserved[lane] += wanted
         return wanted
+
+    @property
+    def _allowed(self) -> int:
+        """How many more pushes a service gets at a time; few while it is tried, and more with each that goes well."""
+        if self._failures >= _TRIPS_AFTER:
+            return _PROBE - sum(self._reserved.values())
+        return _UNLIMITED if self._ramp is None else self._ramp - sum(self._reserved.values())
 
     def split_by_host(self, batch: B) -> tuple[Sequence[int], Mapping[str, Sequence[int]]]:
         """The positions whose hosts take pushes now, and by host those that have to wait for its breaker."""
@@ -172,14 +192,20 @@ class Bulkhead(Generic[B]):
         """Until when nothing goes to a host, or to the whole service."""
         return max(self.closed_until, self._hosts.reopens_at(host))
 
-    def pages_wanted(self, held: int) -> int:
-        """How many broadcast pages may be leased beside the `held` ones; one at a time while the breaker probes."""
-        if self._clock() < self.closed_until:
+    def wanted(self, lane: Lane, held: int = 0) -> int:
+        """How many pieces of work of a lane may be taken beside the `held` ones; pages one at a time while few pushes are
+        let through."""
+        if self.is_paused:
             return 0
-        return max(0, (1 if self._failures >= _TRIPS_AFTER else PAGES) - held)
+        if lane is Lane.BROADCAST:
+            is_tried = self._failures >= _TRIPS_AFTER or self._ramp is not None
+            return max(0, (1 if is_tried else PAGES) - held)
+        if self._reserved[lane] >= self._most:
+            return 0
+        return max(0, min(self._room[lane], self._allowed))
 
     async def send(self, lane: Lane, batch: B, *, size: int | None = None) -> PageVerdict:
-        """The verdict on what was admitted in `size` calls of `admit`: one for each of the batch unless it is given."""
+        """The verdict on what was admitted for `size` notifications: one for each of the batch unless it is given."""
         count = len(batch)
         self.in_flight += count
         try:
@@ -193,14 +219,6 @@ class Bulkhead(Generic[B]):
         verdict = self.doubt.weigh(verdict)
         self._learn(batch, verdict)
         return verdict
-
-    def set_back(self, seconds: float) -> None:
-        """The clock was set back by so much."""
-        self.closed_until -= seconds
-        self.throttled_until -= seconds
-        self._hosts.set_back(seconds)
-        if self._opened_at is not None:
-            self._opened_at -= seconds
 
     def look(self) -> None:
         """Report if a breaker has opened or all have closed; a pause may end without another push."""
@@ -235,6 +253,8 @@ class Bulkhead(Generic[B]):
     def _learn(self, batch: B, verdict: PageVerdict) -> None:
         now = self._clock()
         following = 0
+        if self._ramp is not None:
+            self._widen(self._ramp + verdict.delivered + sum(map(_shows_work, verdict.exceptions.values())))
         for position, result in verdict.exceptions.items():
             self._learn_delivered(batch, range(following, position), now)
             self._learn_one(batch, position, result, now)
@@ -261,6 +281,8 @@ class Bulkhead(Generic[B]):
             self._cause = result.outcome
         if result.reaction is Reaction.RETRY:
             self._failures += 1
+            if self._failures >= _TRIPS_AFTER:
+                self._ramp = _RAMP
         elif result.lane_wide:
             self._stop(result, now)
         elif result.reaction is not Reaction.THROTTLED:
@@ -270,6 +292,9 @@ class Bulkhead(Generic[B]):
             self._backoff.reset()
             if now >= self.closed_until:  # else it is why the breaker is open
                 self.trouble = ""
+
+    def _widen(self, ramp: int) -> None:
+        self._ramp = ramp if ramp < self._most else None
 
     def _without_secret(self, batch: B, position: int, words: str) -> str:
         secret = self._secret_of(batch, position)
@@ -288,3 +313,9 @@ class Bulkhead(Generic[B]):
             until = now + _CONFIG_PAUSE
         self.closed_until = max(self.closed_until, min(until, now + _LONGEST_WAIT))
         self._failures = max(self._failures, _TRIPS_AFTER)  # afterwards a few go first
+        self._ramp = _RAMP
+
+
+def _shows_work(result: SendResult) -> bool:
+    """Whether a verdict is on a single channel: a dead one too shows a service that works."""
+    return not (result.lane_wide or result.reaction in (Reaction.RETRY, Reaction.THROTTLED))

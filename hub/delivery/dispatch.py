@@ -1,8 +1,8 @@
-"""Leased work to audiences, to pushes, to records: everything between acceptance and outcome.
+"""Work to audiences, to pushes, to results: everything between acceptance and record.
 
-Work arrives two ways: notifications leased as they were accepted (`submit`), and what is due in the store, leased a batch
-at a time. A batch finds its audiences together, is pushed by all senders it needs side by side, and each piece is recorded
-as soon as its last push was answered, together with whatever else is ready by then.
+Work arrives two ways: notifications that are in hand from their acceptance on (`submit`), and what is due in the store,
+taken a batch at a time. A batch finds its audiences together, is pushed by all senders it needs side by side, and each
+result goes to the recorder as soon as it is there.
 """
 
 import asyncio
@@ -12,32 +12,22 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
 
 import orjson
 
-from hub.backoff import Backoff
+from hub.clock import SteadyClock
 from hub.content.rendering import Rendering
 from hub.delivery.bulkhead import PAGES, Bulkhead
 from hub.delivery.forwarding import RemoteDelivery
-from hub.delivery.pushing import SATURATED, PushDelivery
+from hub.delivery.pushing import PushDelivery
+from hub.delivery.recorder import Recorder
 from hub.delivery.retry import RetryPolicy
 from hub.errors import StoreError
-from hub.facts import (
-    AudienceFound,
-    Crashed,
-    DeadLettersStored,
-    LeasesLost,
-    NotificationsEnded,
-    NotificationUnreached,
-    PropertiesMissing,
-    PushesDeferred,
-    WorkLeased,
-)
+from hub.facts import AudienceFound, Crashed, PropertiesMissing, PushesDeferred, WorkTaken
 from hub.notification import Everyone, Notification, Platform
 from hub.observer import Observer
 from hub.push import PushPage
-from hub.store.base import Audience, PageResult, Work
+from hub.store.contracts.outbox import Audience, Service, Work
 from hub.store.health import StoreHealth
 from hub.tags import matches, tag_key
 from hub.target import Target
@@ -46,27 +36,23 @@ from hub.work import Lane
 _BATCH = 256
 """Pieces of work that find their audiences together: what of it runs on the loop stays within a few milliseconds."""
 
+_AFTER_CRASH = 60.0
+"""Seconds until work that met a defect of this program is tried again."""
+
 _ORPHANS = 16
 """Pages that no service takes any more and that end together: a few at a time, because nothing waits for them."""
-
-_SLEWED = 0.5
-"""Seconds that the clock may go back without anybody minding."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
     """Seconds of real time that a hub waits; of the backoffs, the first wait and the longest."""
 
-    lease: float = 60.0
-    """How long a lease lasts: longer than any send, and renewed at half of it."""
     poll: float = 0.25
-    """Between two looks for work that has become due: retries, scheduled notifications, leases that ran out."""
+    """Between two looks for work that has become due: retries, scheduled notifications, work of another process."""
     count_every: float = 1.0
     """Between two counts of what waits in the store."""
-    clock_every: float = 1.0
-    """Between two looks at whether the clock was set back."""
+    sum_every: float = 1.0
+    """Between two sums of the pages that broadcasts consist of; a broadcast ends with one."""
     accept_backoff: tuple[float, float] = (0.05, 5.0)
     record_backoff: tuple[float, float] = (0.05, 2.0)
 
@@ -81,25 +67,25 @@ class Dispatcher:
     def __init__(
         self,
         health: StoreHealth,
-        bulkheads: Mapping[tuple[str, Platform], Bulkhead[PushPage]],
+        bulkheads: Mapping[Service, Bulkhead[PushPage]],
         *,
-        without_credential: AbstractSet[tuple[str, Platform]] = frozenset(),
+        without_credential: AbstractSet[Service] = frozenset(),
         remotes: Mapping[str, Bulkhead[Sequence[Notification]]] | None = None,
         observer: Observer,
         policy: RetryPolicy = RetryPolicy(),
         slots: int = 4000,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         timing: Timing = Timing(),
     ) -> None:
-        self._health = health
+        clock = clock or SteadyClock()
         self._store = store = health.store
         self._bulkheads = bulkheads
         self._without_credential = without_credential
         self._observer = observer
-        self._clock = clock
         self._timing = timing
         self._rendering = Rendering(store, on_missing=self._tell_missing)
         self._remotes = remotes or {}
+        self._recorder = Recorder(health, observer=observer, backoff=timing.record_backoff, ended=self._drop)
         self._pushing = PushDelivery(
             bulkheads,
             self._rendering,
@@ -107,44 +93,50 @@ class Dispatcher:
             policy=policy,
             observer=observer,
             clock=clock,
-            done=self._done,
+            store_clock=store.now,
+            done=self._recorder.add,
         )
-        self._forwarding = RemoteDelivery(self._remotes, policy=policy, observer=observer, clock=clock)
+        self._forwarding = RemoteDelivery(
+            self._remotes, policy=policy, observer=observer, clock=clock, store_clock=store.now
+        )
         self._slots = slots
         self._wake = {lane: asyncio.Event() for lane in Lane}
         self._submitted: list[Work] = []
         self._in_hand: dict[int, Work] = {}
-        self._results: list[PageResult] = []
-        self._recordable = asyncio.Event()
         self._draining = False
-        self._saturated_until = 0.0  # by the monotonic clock
-        self._store_backlog: set[object] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self._group: asyncio.TaskGroup | None = None
-        self.pending = 0
-        """Notifications and pages that the store holds and that are not done."""
         self.has_backlog = False
         """Whether the store holds due work that no slot was free for: what is accepted now queues behind that work."""
 
     @property
+    def pending(self) -> int:
+        """Notifications and pages that the store holds and that are not done."""
+        return self._recorder.pending
+
+    @pending.setter
+    def pending(self, count: int) -> None:
+        self._recorder.pending = count
+
+    @property
     def free_slots(self) -> int:
-        """How many notifications may be leased with their acceptance."""
+        """How many notifications may be started with their acceptance."""
         return 0 if self._draining or self.has_backlog else max(0, self._slots)
 
     @property
     def in_hand(self) -> int:
-        """Pieces of work leased to us and not yet recorded."""
+        """Pieces of work taken and not yet recorded."""
         return len(self._in_hand)
 
     def submit(self, work: Sequence[Work], *, accepted: int) -> None:
-        """Take what was leased with its acceptance; `accepted` says how many there were with those left in the store."""
+        """Start what is in hand with its acceptance; `accepted` says how many there were with those left in the store."""
         self.pending += accepted
         if len(work) < accepted:
             self.has_backlog = True
         if work:
             self._take(work)
-            self._observer.observe(WorkLeased(lane=Lane.SINGLE, count=len(work)))
+            self._observer.observe(WorkTaken(lane=Lane.SINGLE, count=len(work)))
             self._submitted.extend(work)
         self._wake[Lane.SINGLE].set()
 
@@ -154,9 +146,8 @@ class Dispatcher:
             self._group = group
             group.create_task(self._feed(Lane.SINGLE, self._start_singles))
             group.create_task(self._feed(Lane.BROADCAST, self._start_pages))
-            group.create_task(self._record_all())
-            group.create_task(self._renew_all())
-            group.create_task(self._follow_clock())
+            group.create_task(self._recorder.run())
+            group.create_task(self._recorder.sum_up(self._timing.sum_every))
 
     async def drain(self, seconds: float) -> None:
         """Take nothing new, finish what is under way, and give back what is not done in time."""
@@ -165,27 +156,25 @@ class Dispatcher:
             async with asyncio.timeout(seconds):
                 await self._idle.wait()
         except TimeoutError:
-            with suppress(StoreError):  # then whoever opens the store next frees it
-                await self._store.release(list(self._in_hand.values()))
+            with suppress(StoreError):  # then the next owner of its queue takes it
+                await self._store.give_back(list(self._in_hand.values()))
 
     async def end_orphans(self) -> None:
-        """End the pages of hubs that were taken out of the configuration, once their notification has exceeded its age.
+        """End work that has exceeded its age while its push service was taken out of the configuration, or is closed.
 
-        Until then they wait: the hub may come back, by a mistake that is mended or a restart with the right file. Only
-        while `run` does. Raises: StoreError.
+        Until then the work waits: the hub may come back, by a mistake that is mended or a restart with the right file.
+        Only while `run` does. Raises: StoreError.
         """
         assert self._group is not None
-        while not (self._draining or self._store_backlog):
-            work = await self._store.lease_orphans(
-                [*self._bulkheads, *self._without_credential],
-                _ORPHANS,
-                begun_before=self._pushing.ended_before,
-                until=self._clock() + self._timing.lease,
+        asked = [key for key, bulkhead in self._bulkheads.items() if not bulkhead.is_paused]
+        while not (self._draining or self._recorder.is_behind):
+            work = await self._store.take_orphans(
+                [*asked, *self._without_credential], _ORPHANS, waited=self._pushing.too_old
             )
             if not work:
                 return
-            self._take_leased(work, Lane.BROADCAST)
-            # Tasks of ours: who asks may be cancelled, and what was leased still comes to its end.
+            self._take(work)
+            # Tasks of ours: who asks may be cancelled, and what was taken still comes to its end.
             await asyncio.wait([self._group.create_task(self._guarded(self._push, [page])) for page in work])
 
     # Getting work
@@ -223,39 +212,57 @@ class Dispatcher:
             self._start(batch)
             await asyncio.sleep(0)
             return True
-        room = min(self._slots, _BATCH)
-        if self._draining or self._store_backlog or room <= 0 or time.monotonic() < self._saturated_until:
+        if self._draining or self._recorder.is_behind or self._slots <= 0:
             return False
-        if not (is_time or self.has_backlog):
+        wanted = self._wanted_singles(look_for_new=is_time or self.has_backlog)
+        if not wanted:
             return False
-        work = await self._store.lease(room, until=self._clock() + self._timing.lease)
-        self.has_backlog = len(work) == room
-        self._take_leased(work, Lane.SINGLE)
+        work = await self._store.take(Lane.SINGLE, wanted)
+        taken = Counter(piece.service for piece in work)
+        if None in wanted:
+            self.has_backlog = taken[None] == wanted[None]
+        for key, bulkhead in self._bulkheads.items():
+            if key in wanted:
+                bulkhead.has_queue = taken[key] == wanted[key]
+        self._take_due(work, Lane.SINGLE)
         if work:
             self._start(work)
         return bool(work)
 
+    def _wanted_singles(self, *, look_for_new: bool) -> dict[Service | None, int]:
+        """How much to take of each service that has room, and of the work whose audience is not known."""
+        limit = min(self._slots, _BATCH)
+        wanted: dict[Service | None, int] = {None: limit} if look_for_new else {}
+        for key, bulkhead in self._bulkheads.items():
+            if (look_for_new or bulkhead.has_queue) and (room := bulkhead.wanted(Lane.SINGLE)):
+                wanted[key] = min(room, limit)
+        if look_for_new:
+            wanted |= dict.fromkeys(self._without_credential, limit)
+        return wanted
+
     async def _start_pages(self, _: bool) -> bool:
         """Start as many broadcast pages as each bulkhead has room for; whether there was any."""
-        held = Counter(_key(piece) for piece in self._in_hand.values() if piece.lane is Lane.BROADCAST)
-        wanted = {
-            key: pages for key, bulkhead in self._bulkheads.items() if (pages := bulkhead.pages_wanted(held[key]))
+        held = Counter(piece.service for piece in self._in_hand.values() if piece.lane is Lane.BROADCAST)
+        wanted: dict[Service | None, int] = {
+            key: pages
+            for key, bulkhead in self._bulkheads.items()
+            if (pages := bulkhead.wanted(Lane.BROADCAST, held[key]))
         }
         wanted |= {key: PAGES - held[key] for key in self._without_credential if held[key] < PAGES}
-        if self._draining or self._store_backlog or not wanted:
+        if self._draining or self._recorder.is_behind or not wanted:
             return False
-        work = await self._store.lease_pages(wanted, until=self._clock() + self._timing.lease)
-        self._take_leased(work, Lane.BROADCAST)
+        work = await self._store.take(Lane.BROADCAST, wanted)
+        self._take_due(work, Lane.BROADCAST)
         for page in work:  # each on its own, so that one is read while another is answered
             self._start([page])
         return bool(work)
 
-    def _take_leased(self, work: Sequence[Work], lane: Lane) -> None:
+    def _take_due(self, work: Sequence[Work], lane: Lane) -> None:
         if work:
-            now = self._clock()
+            now = self._store.now()
             self._take(work)
             waited = [now - piece.accepted_at for piece in work]
-            self._observer.observe(WorkLeased(lane=lane, count=len(work), waited=waited))
+            self._observer.observe(WorkTaken(lane=lane, count=len(work), waited=waited))
 
     def _take(self, work: Sequence[Work]) -> None:
         for piece in work:
@@ -278,7 +285,7 @@ class Dispatcher:
         here: list[Work] = []
         remote: dict[str, list[Work]] = {}
         for piece in work:
-            is_remote = piece.page is None and piece.notification.hub not in local
+            is_remote = piece.service is None and piece.notification.hub not in local
             (remote.setdefault(piece.notification.hub, []) if is_remote else here).append(piece)
         for pieces in remote.values():
             self._group.create_task(self._guarded(self._forward, pieces))
@@ -286,42 +293,40 @@ class Dispatcher:
             self._group.create_task(self._guarded(self._push, here))
 
     async def _guarded(self, deliver: Callable[[Sequence[Work]], Awaitable[None]], work: Sequence[Work]) -> None:
-        """A defect costs its batch some time, never the process: the leases run out and the work is tried again."""
+        """A defect costs its batch some time, never the process: the work is tried again after a while."""
         try:
             await deliver(work)
         except Exception as error:
             self._observer.observe(Crashed(work=f"a batch of {len(work)} notifications", error=error))
-            self._drop(work)
+            mine = [piece for piece in work if id(piece) in self._in_hand]
+            with suppress(StoreError):
+                await self._store.postpone(mine, delay=_AFTER_CRASH)
+            self._drop(mine)
 
     # A batch, from work to results
 
     async def _forward(self, work: Sequence[Work]) -> None:
         handover = await self._forwarding.hand_over(work)
         for result in handover.ended:
-            self._done(result)
-        for due_at, pieces in handover.again.items():
-            await self._postpone(pieces, due_at)
+            self._recorder.add(result)
+        for delay, pieces in handover.again.items():
+            await self._postpone(pieces, delay)
 
     async def _push(self, work: Sequence[Work]) -> None:
-        started_at = self._clock()
-        audiences = await self._retry_until_stored("read", lambda: self._audiences(work))
+        audiences = await self._recorder.retried("read", lambda: self._audiences(work))
         large = [pair for pair in zip(work, audiences, strict=True) if pair[1].pages]
         small = [pair for pair in zip(work, audiences, strict=True) if not pair[1].pages]
         # Nothing is awaited between reserving places in a bulkhead and handing it the pushes: no place is lost.
         async with asyncio.TaskGroup() as group:
             for piece, audience in large:
-                group.create_task(self._expand(piece, audience, started_at))
-            plan = self._pushing.plan(small, started_at=started_at)
-            self._drop(plan.broken)
-            for piece, due_at in plan.not_attempted:
-                group.create_task(self._postpone([piece], due_at))
+                group.create_task(self._expand(piece, audience))
+            plan = self._pushing.plan(small)
+            if plan.broken:
+                group.create_task(self._postpone(plan.broken, _AFTER_CRASH))
+            for (delay, service), pieces in plan.not_attempted.items():
+                group.create_task(self._postpone(pieces, delay, service))
             for send in plan.sends:
                 group.create_task(self._pushing.send(send))
-        saturated = sum(piece.page is None for piece, _ in plan.not_attempted)
-        if saturated > len(work) / 2:
-            # To lease more now would be to lease more of the same.
-            self.has_backlog = True
-            self._saturated_until = time.monotonic() + SATURATED
 
     async def _audiences(self, work: Sequence[Work]) -> Sequence[Audience]:
         """Whom each piece is for: a page has its registrations, a notification's are looked for."""
@@ -332,18 +337,24 @@ class Dispatcher:
             if piece.ordinals is None:
                 audiences.append(next(found))
             else:
-                targets = await self._store.targets(piece.notification.hub, piece.ordinals)
+                wanted = piece.ordinals[piece.done :] if piece.done else piece.ordinals
+                if piece.again:
+                    wanted |= piece.again
+                targets = await self._store.targets(piece.notification.hub, wanted)
                 audiences.append(Audience(targets=[target for target in targets if _is_still_meant(piece, target)]))
         await self._rendering.prepare([target for audience in audiences for target in audience.targets])
         return audiences
 
-    async def _postpone(self, pieces: Sequence[Work], due_at: float) -> None:
+    async def _postpone(self, pieces: Sequence[Work], delay: float, service: Service | None = None) -> None:
         """Put work that found every breaker open back as it is: no row more, however often that happens."""
-        await self._retry_until_stored("release", lambda: self._store.release(pieces, due_at=due_at))
+        await self._recorder.retried("postpone", lambda: self._store.postpone(pieces, delay=delay, service=service))
+        bulkhead = None if service is None else self._bulkheads.get(service)
+        if bulkhead is not None:
+            bulkhead.has_queue |= pieces[0].lane is Lane.SINGLE
         self._drop(pieces)
 
-    async def _expand(self, piece: Work, audience: Audience, started_at: float) -> None:
-        await self._retry_until_stored("expand", lambda: self._store.expand(piece, audience, started_at=started_at))
+    async def _expand(self, piece: Work, audience: Audience) -> None:
+        await self._recorder.retried("expand", lambda: self._store.expand(piece, audience))
         self.pending += len(audience.pages) - 1
         counts = Counter[Platform]()
         for platform, ordinals in audience.pages:
@@ -351,7 +362,7 @@ class Dispatcher:
         self._observer.observe(AudienceFound(notification=piece.notification, counts=counts))
         for platform in counts:
             bulkhead = self._bulkheads.get((piece.notification.hub, platform))
-            if bulkhead is not None and bulkhead.is_paused:  # until then its pages are not even leased
+            if bulkhead is not None and bulkhead.is_paused:  # until then its pages are not even taken
                 due_at, reason = bulkhead.closed_until, bulkhead.trouble
                 self._observer.observe(
                     PushesDeferred(notification=piece.notification, platform=platform, reason=reason, due_at=due_at)
@@ -361,86 +372,6 @@ class Dispatcher:
 
     def _tell_missing(self, notification: Notification, platform: Platform, names: Collection[str]) -> None:
         self._observer.observe(PropertiesMissing(notification=notification, platform=platform, names=names))
-
-    # Results
-
-    def _done(self, result: PageResult) -> None:
-        self._results.append(result)
-        self._recordable.set()
-
-    async def _record_all(self) -> None:
-        while True:
-            await self._recordable.wait()
-            self._recordable.clear()
-            batch, self._results = self._results, []
-            if batch:
-                await self._record(batch)
-
-    async def _record(self, batch: Sequence[PageResult]) -> None:
-        try:
-            recorded = await self._retry_until_stored("record", lambda: self._store.record(batch))
-        except Exception as error:
-            self._observer.observe(Crashed(work=f"recording {len(batch)} results", error=error))
-            return
-        finally:
-            self._drop(result.work for result in batch)
-        self.pending += sum(len(result.retries) - 1 for result in batch)
-        if recorded.ended:
-            self._observer.observe(NotificationsEnded(counts=recorded.ended))
-        if recorded.dead_letters:
-            self._observer.observe(DeadLettersStored(dead_letters=recorded.dead_letters))
-        for notification, why in recorded.unreached:
-            self._observer.observe(NotificationUnreached(notification=notification, why=why))
-        if recorded.lost:
-            self._observer.observe(LeasesLost(lane=batch[0].work.lane, count=recorded.lost))
-
-    async def _renew_all(self) -> None:
-        """Push forward the leases of what is still under way."""
-        while True:
-            await asyncio.sleep(self._timing.lease / 2)
-            if self._in_hand:
-                await self._retry_until_stored("renew", self._renew)
-
-    async def _renew(self) -> None:
-        await self._store.renew(list(self._in_hand.values()), until=self._clock() + self._timing.lease)
-
-    async def _follow_clock(self) -> None:
-        latest = self._clock()
-        while True:
-            await asyncio.sleep(self._timing.clock_every)
-            before, latest = latest, self._clock()
-            if before - latest > _SLEWED:
-                await self._set_back(before - latest)
-
-    async def _set_back(self, seconds: float) -> None:
-        """Take all that waits along with the clock, or it would wait for as much longer."""
-        for bulkhead in self._bulkheads.values():
-            bulkhead.set_back(seconds)
-        for remote in self._remotes.values():
-            remote.set_back(seconds)
-        self._pushing.set_back(seconds)
-        self._forwarding.set_back(seconds)
-        await self._retry_until_stored("set_back", lambda: self._store.set_back(seconds))
-
-    async def _retry_until_stored(self, operation: str, call: Callable[[], Awaitable[T]]) -> T:
-        """Call in place until the store does it: giving up would push everything again.
-
-        Until then nothing more is leased. Our own leases may have run out while the store was away, and results have to
-        reach the store before it gives that work out again.
-        """
-        first, longest = self._timing.record_backoff
-        backoff = Backoff(first=first, longest=longest)
-        entry = object()
-        try:
-            with self._health.repeating(operation):
-                while True:
-                    try:
-                        return await call()
-                    except StoreError:
-                        self._store_backlog.add(entry)
-                    await self._health.pause(backoff.next())
-        finally:
-            self._store_backlog.discard(entry)
 
 
 def _is_still_meant(page: Work, target: Target) -> bool:
@@ -452,8 +383,3 @@ def _is_still_meant(page: Work, target: Target) -> bool:
     if isinstance(audience, Everyone) or not (page.attempt or target.registered_at >= page.accepted_at):
         return True
     return matches(audience, frozenset(map(tag_key, orjson.loads(target.tags))))
-
-
-def _key(page: Work) -> tuple[str, Platform]:
-    assert page.platform is not None
-    return page.notification.hub, page.platform

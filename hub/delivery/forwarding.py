@@ -15,7 +15,7 @@ from hub.notification import Everyone, Notification, TemplateContent
 from hub.observer import Observer
 from hub.outcome import OutcomeName, Reaction, State
 from hub.push import DELIVERED, SendResult
-from hub.store.base import PageResult, Work
+from hub.store.contracts.outbox import PageResult, Work
 from hub.work import Lane
 
 _DEFERRED = 1.0
@@ -26,15 +26,15 @@ _AGAIN = (Reaction.RETRY, Reaction.THROTTLED)
 
 @dataclass(slots=True)
 class RemoteResult:
-    """What became of a batch: pieces that ended, and by due time those to be handed over again."""
+    """What became of a batch: pieces that ended, and by seconds of delay those to be handed over again."""
 
     started_at: float
     ended: list[PageResult] = field(default_factory=list)
     again: dict[float, list[Work]] = field(default_factory=dict)
 
-    def postpone(self, piece: Work, due_at: float) -> None:
-        """Due times are rounded up, so that a thousand pieces are not a thousand transactions."""
-        self.again.setdefault(math.ceil(due_at / _GRAIN) * _GRAIN, []).append(piece)
+    def postpone(self, piece: Work, delay: float) -> None:
+        """Delays are rounded up, so that a thousand pieces are not a thousand transactions."""
+        self.again.setdefault(math.ceil(max(0.0, delay) / _GRAIN) * _GRAIN, []).append(piece)
 
 
 class RemoteDelivery:
@@ -47,23 +47,21 @@ class RemoteDelivery:
         policy: RetryPolicy,
         observer: Observer,
         clock: Callable[[], float],
+        store_clock: Callable[[], float],
     ) -> None:
         self._remotes = remotes
         self._policy = policy
         self._observer = observer
         self._clock = clock
+        self._store_clock = store_clock
         self._since = clock()
-
-    def set_back(self, seconds: float) -> None:
-        """The clock was set back by so much."""
-        self._since -= seconds
 
     async def hand_over(self, work: Sequence[Work]) -> RemoteResult:
         """Hand over notifications of one hub, those that its bulkhead admits; of a hub that is nowhere, none."""
         bulkhead = self._remotes.get(work[0].notification.hub)
         admitted = []
         now = self._clock()
-        handover = RemoteResult(started_at=now)
+        handover = RemoteResult(started_at=self._store_clock())
         if bulkhead is None:
             for piece in work:
                 self._end(handover, piece, OutcomeName.ABANDONED, Reason.HUB_REJECT, "not configured any more")
@@ -76,7 +74,7 @@ class RemoteDelivery:
                 admitted.append(piece)
             else:
                 due_at = min(max(now + _DEFERRED, bulkhead.closed_until), self._gives_up_at(piece))
-                handover.postpone(piece, due_at)
+                handover.postpone(piece, due_at - now)
                 if bulkhead.is_open and not piece.was_deferred:
                     self._observer.observe(
                         PushesDeferred(
@@ -99,7 +97,7 @@ class RemoteDelivery:
             self._tell(piece, result.outcome, result.reason, due_at=None)
         elif result.reaction in _AGAIN or result.lane_wide:
             due_at = min(max(self._due_at(piece, result), bulkhead.closed_until), self._gives_up_at(piece))
-            handover.postpone(piece, due_at)
+            handover.postpone(piece, due_at - self._clock())
             self._tell(piece, result.outcome, result.reason, due_at=due_at)
         else:
             self._end(handover, piece, result.outcome, Reason.HUB_REJECT, result.reason)
@@ -107,15 +105,23 @@ class RemoteDelivery:
     def _due_at(self, piece: Work, result: SendResult) -> float:
         """When to try again: the wait grows with the age, which doubles it about each time, and never outlives it all."""
         now = self._clock()
-        window = min(self._policy.cap, max(self._policy.base, now - _began_at(piece)))
+        window = min(self._policy.cap, max(self._policy.base, now - self._began_at(piece)))
         wait = random.uniform(0.5, 1.0) * window if result.retry_after is None else result.retry_after
         return min(now + wait, self._gives_up_at(piece))
 
     def _gives_up_at(self, piece: Work) -> float:
         # No process was there before this one: work that waited for it, tried or not, is not given up for that.
-        began_at = max(_began_at(piece), self._since)
+        began_at = max(self._began_at(piece), self._since)
         expires_at = piece.notification.expires_at
-        return self._policy.gives_up_at(began_at, None if expires_at is None else expires_at.timestamp())
+        return self._policy.gives_up_at(
+            began_at, None if expires_at is None else expires_at.timestamp() + self._clock() - self._store_clock()
+        )
+
+    def _began_at(self, piece: Work) -> float:
+        """Since when it could have been handed over: what is scheduled does not age while it waits for its time."""
+        schedule_at = piece.notification.schedule_at
+        began_at = piece.accepted_at if schedule_at is None else max(piece.accepted_at, schedule_at.timestamp())
+        return self._clock() - (self._store_clock() - began_at)
 
     def _end(self, handover: RemoteResult, piece: Work, outcome: OutcomeName, reason: Reason, detail: str) -> None:
         """A notification that the other side will not have is kept as a dead letter, so that it is not just gone."""
@@ -144,12 +150,6 @@ class RemoteDelivery:
     def _tell(self, piece: Work, outcome: OutcomeName, reason: str, *, due_at: float | None) -> None:
         notification = piece.notification
         self._observer.observe(RemoteAnswered(notification=notification, outcome=outcome, reason=reason, due_at=due_at))
-
-
-def _began_at(piece: Work) -> float:
-    """Since when it could have been handed over: what is scheduled does not age while it waits for its time."""
-    schedule_at = piece.notification.schedule_at
-    return piece.accepted_at if schedule_at is None else max(piece.accepted_at, schedule_at.timestamp())
 
 
 def _body(notification: Notification) -> bytes:

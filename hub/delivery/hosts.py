@@ -95,9 +95,3 @@ class HostBreakers:
         for name, host in list(self._hosts.items()):
             if now - host.failed_at >= _FORGOTTEN and now >= host.closed_until:
                 del self._hosts[name]
-
-    def set_back(self, seconds: float) -> None:
-        """The clock was set back by so much."""
-        for host in self._hosts.values():
-            host.closed_until -= seconds
-            host.failed_at -= seconds

@@ -1,45 +1,32 @@
-"""A piece of work on its way: what is still out, and what came back."""
+"""A piece of work on its way: what is still out, what came back, and how far from the front all of it has come back."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from pyroaring import BitMap
 
 from hub.notification import Platform
 from hub.outcome import OutcomeName, Unreached
 from hub.push import SendResult
-from hub.store.base import Failed, Work
+from hub.store.contracts.outbox import Failed, Work
 from hub.target import Target
+
+PIECE = 100
+"""Pushes of a page that are sent and recorded together: what a crash repeats of a page, at most, of what was answered."""
 
 Outcomes = dict[Platform, dict[OutcomeName, int]]
 
 
 @dataclass(slots=True)
-class PendingPage:
-    """One notification or page with its pushes under way.
+class PushResults:
+    """What became of pushes: final outcomes, failures among them, and what is to be tried again."""
 
-    It may wait for a try until `waits_until`; what fails after `gives_up_at` is not tried again. `unanswered` counts the
-    pushes without a verdict. `deferred` pushes, by platform and host, found a breaker open or a service busy: they were
-    not attempted.
-    """
-
-    work: Work
-    started_at: float
-    waits_until: float
-    gives_up_at: float
-    unanswered: int = 0
-    ordinals: list[int] = field(default_factory=list)
     counts: Outcomes = field(default_factory=dict)
     failures: list[Failed] = field(default_factory=list)
     retries: list[tuple[Platform, int, SendResult]] = field(default_factory=list)
-    deferred: dict[tuple[Platform, str], list[int]] = field(default_factory=dict)
     gone: Counter[Platform] = field(default_factory=Counter)
     reasons: dict[Platform, Counter[str]] = field(default_factory=dict)
-    nobody: Unreached | None = None
-
-    @property
-    def not_attempted(self) -> bool:
-        """Whether nothing of it was sent and nothing ended: it can go back as it is."""
-        return bool(self.deferred) and not self.unanswered and not self.counts
 
     def count(self, platform: Platform, outcome: OutcomeName, by: int = 1) -> None:
         """Add to the final outcomes."""
@@ -49,10 +36,6 @@ class PendingPage:
             self.counts[platform] = {outcome: by}
         else:
             counts[outcome] = counts.get(outcome, 0) + by
-
-    def defer(self, platform: Platform, host: str, targets: Sequence[Target]) -> None:
-        """Pushes are not attempted; `host` is the one whose breaker is open, empty for the whole service."""
-        self.deferred.setdefault((platform, host), []).extend(target.ordinal for target in targets)
 
     def end(
         self,
@@ -73,10 +56,107 @@ class PendingPage:
             Failed(ordinal=target.ordinal, outcome=outcome, reason=reason, gone=gone, gone_since=gone_since)
         )
 
+    def add(self, other: "PushResults") -> None:
+        for platform, counts in other.counts.items():
+            for outcome, count in counts.items():
+                self.count(platform, outcome, count)
+        self.failures += other.failures
+        self.retries += other.retries
+        self.gone.update(other.gone)
+        for platform, reasons in other.reasons.items():
+            self.reasons.setdefault(platform, Counter()).update(reasons)
+
     def main_reason(self, platform: Platform) -> str:
         """Why most of the pushes that ended badly did so; empty if none has."""
         reasons = self.reasons.get(platform)
         return reasons.most_common(1)[0][0] if reasons else ""
+
+
+@dataclass(slots=True, eq=False)
+class Piece:
+    """Neighbours in a large page, from one ordinal to another, whose results are recorded together."""
+
+    last: int
+    results: PushResults = field(default_factory=PushResults)
+    unanswered: int = 0
+
+
+@dataclass(slots=True)
+class PendingPage:
+    """One notification or page with its pushes under way.
+
+    It may wait for a try until `waits_until`; what fails after `gives_up_at` is not tried again. `started_at` is the
+    store's time. `unanswered` counts the pushes without a verdict. `deferred` pushes, by platform and host, found a
+    breaker open or a service busy: they were not attempted.
+
+    `results` are those that no record has yet. A large page has them in `pieces`, by ordinal; of the pieces at the front
+    that were recorded, `recorded` has the results, and `done` counts the registrations.
+    """
+
+    work: Work
+    started_at: float
+    waits_until: float
+    gives_up_at: float
+    unanswered: int = 0
+    ordinals: list[int] = field(default_factory=list)
+    results: PushResults = field(default_factory=PushResults)
+    deferred: dict[tuple[Platform, str], list[int]] = field(default_factory=dict)
+    unreached: Unreached | None = None
+    pieces: deque[Piece] | None = None
+    recorded: PushResults | None = None
+    done: int = 0
+
+    @property
+    def not_attempted(self) -> bool:
+        """Whether nothing of it was sent and nothing ended: it can go back as it is."""
+        return bool(self.deferred) and not (self.unanswered or self.results.counts or self.pieces)
+
+    def defer(self, platform: Platform, host: str, targets: Sequence[Target]) -> None:
+        """Pushes are not attempted; `host` is the one whose breaker is open, empty for the whole service."""
+        self.deferred.setdefault((platform, host), []).extend(target.ordinal for target in targets)
+
+    def take_front(self) -> PushResults | None:
+        """The results of all pieces before the first that is not answered, None if there is no such piece.
+
+        `done` says afterwards how many registrations are before it.
+        """
+        assert self.pieces is not None
+        results, last = PushResults(), None
+        while not self.pieces[0].unanswered:
+            piece = self.pieces.popleft()
+            results.add(piece.results)
+            last = piece.last
+        if last is None:
+            return None
+        results.add(self.results)
+        self.results = PushResults()
+        self.done = self.frozen.rank(last)
+        self.recorded = self.recorded or PushResults()
+        self.recorded.add(results)
+        return results
+
+    def to_be_tried_again(self) -> BitMap:
+        """Those of the first `done` registrations that have no final outcome."""
+        again = BitMap(ordinal for deferred in self.deferred.values() for ordinal in deferred)
+        if self.recorded is not None:
+            again.update(ordinal for _, ordinal, _ in self.recorded.retries)
+        return again & self.frozen[: self.done]
+
+    def finish(self) -> PushResults:
+        """All results, once the last is there; `results` are then those that no record has yet."""
+        for piece in self.pieces or ():
+            self.results.add(piece.results)
+        if self.recorded is None:
+            return self.results
+        whole = PushResults()
+        whole.add(self.recorded)
+        whole.add(self.results)
+        return whole
+
+    @property
+    def frozen(self) -> BitMap:
+        """The registrations of the page."""
+        return BitMap(self.ordinals) if self.work.ordinals is None else self.work.ordinals
 
 
 def without_push_channel(reason: str, target: Target) -> str:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
@@ -10,20 +10,20 @@ from datetime import datetime
 
 from pyroaring import BitMap
 
-from hub.content.rendering import RenderedPage, Rendering
+from hub.content.rendering import RenderedPage, RenderedPushes, Rendering
 from hub.delivery.bulkhead import Bulkhead
-from hub.delivery.pending import PendingPage, without_push_channel
+from hub.delivery.pending import PIECE, PendingPage, Piece, PushResults, without_push_channel
 from hub.delivery.retry import RetryPolicy
 from hub.facts import AudienceFound, ChannelsGone, Crashed, PageAnswered, PushesDeferred, PushesEnded, PushesRetried
 from hub.notification import Platform
 from hub.observer import Observer
 from hub.outcome import OutcomeName, Reaction
 from hub.push import PageVerdict, PushPage, SendResult
-from hub.store.base import Audience, PageResult, RetryPage, Work
+from hub.store.contracts.outbox import Audience, PageResult, RetryPage, Service, Work
 from hub.target import Target
 
-SATURATED = 0.25
-"""Seconds until work is looked at again that found a service busy with as much as it is allowed."""
+_SATURATED = 0.25
+"""Seconds until work is looked at again that found a service too busy for as many pushes as it needs."""
 
 _ABSENT = 60.0
 """Seconds until work is looked at again whose hub is not configured any more; it may come back."""
@@ -42,7 +42,8 @@ Bulkheads = Mapping[tuple[str, Platform], Bulkhead[PushPage]]
 class SendBatch:
     """A page of pushes that one bulkhead takes, and the notifications or pages of work that it was made of.
 
-    `owners` cover the positions from the front, each with whom its pushes are for.
+    `owners` cover the positions from the front, each with whom its pushes are for. With `piece` the pushes are neighbours
+    of one large page; `closes` says that no more of it follow.
     """
 
     bulkhead: Bulkhead[PushPage]
@@ -50,6 +51,8 @@ class SendBatch:
     platform: Platform
     page: PushPage = field(default_factory=PushPage)
     owners: list[tuple[PendingPage, Sequence[Target]]] = field(default_factory=list)
+    piece: Piece | None = None
+    closes: bool = True
 
     def results(self, verdict: PageVerdict) -> list[tuple[PendingPage, int, list[tuple[Target, SendResult]]]]:
         """The verdict for each owner: how many of its pushes were delivered, and what was said of the others."""
@@ -70,16 +73,19 @@ class SendBatch:
 
 @dataclass(slots=True)
 class BatchPlan:
-    """What is to be done with a batch: pages to be sent, pieces that found every breaker open with the time when they are
-    due again, and pieces that a defect stopped."""
+    """What is to be done with a batch: pages to be sent, work that found every breaker open with the seconds until it is
+    due again and the service that all of it waits for, if it is one, and work that a defect stopped."""
 
     sends: list[SendBatch] = field(default_factory=list)
-    not_attempted: list[tuple[Work, float]] = field(default_factory=list)
+    not_attempted: dict[tuple[float, Service | None], list[Work]] = field(default_factory=dict)
     broken: list[Work] = field(default_factory=list)
 
 
 class PushDelivery:
-    """Plans batches and sends their pages; `done` gets each piece's result as soon as its last push is answered."""
+    """Plans batches and sends their pages; `done` gets each result as soon as it can be recorded.
+
+    Waits are measured by `clock`, which cannot be set; `store_clock` gives the time of the store's rows.
+    """
 
     def __init__(
         self,
@@ -90,6 +96,7 @@ class PushDelivery:
         policy: RetryPolicy,
         observer: Observer,
         clock: Callable[[], float],
+        store_clock: Callable[[], float],
         done: Callable[[PageResult], None],
     ) -> None:
         self._bulkheads = bulkheads
@@ -98,30 +105,27 @@ class PushDelivery:
         self._policy = policy
         self._observer = observer
         self._clock = clock
+        self._store_clock = store_clock
         self._done = done
         self._since = clock()
 
-    def set_back(self, seconds: float) -> None:
-        """The clock was set back by so much."""
-        self._since -= seconds
-
     @property
-    def ended_before(self) -> float:
-        """Pages due before this time have exceeded `max_age` while this process ran."""
-        now, age = self._clock(), self._policy.max_age
-        return now - age if now - age >= self._since else -math.inf
+    def too_old(self) -> float:
+        """Seconds after which waiting work has exceeded `max_age` while this process ran."""
+        age = self._policy.max_age
+        return age if self._clock() - self._since >= age else math.inf
 
     # From work and audiences to pages
 
-    def plan(self, batch: Sequence[tuple[Work, Audience]], *, started_at: float) -> BatchPlan:
+    def plan(self, batch: Sequence[tuple[Work, Audience]]) -> BatchPlan:
         """Make the pages for these audiences; places for them are reserved, so each page has to be sent.
 
         What cannot be pushed at all is done already. The templates of all targets were prepared.
         """
         plan = BatchPlan()
-        sends: dict[tuple[str, Platform], list[SendBatch]] = {}
+        sends: dict[Service, list[SendBatch]] = {}
         for piece, audience in batch:
-            pending = self._pending_page(piece, started_at)
+            pending = self._pending_page(piece, audience)
             try:
                 self._fill(pending, audience, sends)
             except Exception as error:
@@ -129,11 +133,9 @@ class PushDelivery:
                 plan.broken.append(piece)
                 continue
             if pending.not_attempted:
-                due_at = max(self._reopens_at(pending, *where) for where in pending.deferred)
-                plan.not_attempted.append((piece, due_at))
-                self._report_deferred(pending, due_at)
+                self._put_back(pending, plan)
                 continue
-            if piece.page is None:
+            if piece.number == 0 and not piece.done:
                 counts = _by_platform(audience)
                 self._observer.observe(AudienceFound(notification=piece.notification, counts=counts))
             if not pending.unanswered:
@@ -141,77 +143,133 @@ class PushDelivery:
         plan.sends = [send for each in sends.values() for send in each]
         return plan
 
-    def _pending_page(self, piece: Work, started_at: float) -> PendingPage:
+    def _put_back(self, pending: PendingPage, plan: BatchPlan) -> None:
+        """Plan that work which found no place goes back as it is: no row more, however often that happens."""
+        delay = max(self._delay(pending, *where) for where in pending.deferred)
+        waits_for = {(pending.work.notification.hub, platform) for platform, _ in pending.deferred}
+        service = next(iter(waits_for)) if len(waits_for) == 1 else None
+        plan.not_attempted.setdefault((delay, service), []).append(pending.work)
+        self._report_deferred(pending)
+
+    def _pending_page(self, piece: Work, audience: Audience) -> PendingPage:
         notification = piece.notification
-        began_at = max(piece.accepted_at, _seconds(notification.schedule_at) or 0.0)
+        now, store_now = self._clock(), self._store_clock()
+        began_at = now - (store_now - max(piece.accepted_at, _seconds(notification.schedule_at) or 0.0))
         expires_at = _seconds(notification.expires_at)
+        if expires_at is not None:
+            expires_at += now - store_now
         # The age bounds how often a push is repeated. What no process was there to try gets its one try.
         waits_from = began_at if piece.attempt else max(began_at, self._since)
         return PendingPage(
             piece,
-            started_at,
+            store_now,
             waits_until=self._policy.gives_up_at(waits_from, expires_at),
             gives_up_at=self._policy.gives_up_at(began_at, expires_at),
+            pieces=deque() if len(audience.targets) > PIECE and not piece.again else None,
+            done=piece.done,
         )
 
-    def _fill(
-        self, pending: PendingPage, audience: Audience, sends: dict[tuple[str, Platform], list[SendBatch]]
-    ) -> None:
+    def _fill(self, pending: PendingPage, audience: Audience, sends: dict[Service, list[SendBatch]]) -> None:
         """Put the pushes of one piece into the pages of their bulkheads; what cannot be sent ends or is deferred here."""
         notification = pending.work.notification
-        if pending.work.page is None:
-            pending.nobody = audience.nobody
+        if pending.work.ordinals is None:
+            pending.unreached = audience.unreached
             pending.ordinals = [target.ordinal for target in audience.targets]
             for platform, duplicates in audience.skipped.items():
-                pending.count(platform, OutcomeName.SKIPPED, len(duplicates))
+                pending.results.count(platform, OutcomeName.SKIPPED, len(duplicates))
         if self._clock() >= pending.waits_until:
+            pending.pieces = None
             for target in audience.targets:
                 key = (notification.hub, target.platform)
                 is_served = key in self._bulkheads or key in self._without_credential
-                pending.end(target, OutcomeName.ABANDONED, "expired" if is_served else _NOT_CONFIGURED)
-            return
-        rendered = self._rendering.pages(notification, audience.targets)
+                pending.results.end(target, OutcomeName.ABANDONED, "expired" if is_served else _NOT_CONFIGURED)
+        elif pending.pieces is None:
+            self._place_all(pending, None, self._rendering.pages(notification, audience.targets), sends)
+        else:
+            self._fill_in_pieces(pending, pending.pieces, audience.targets, sends)
+
+    def _fill_in_pieces(
+        self,
+        pending: PendingPage,
+        pieces: deque[Piece],
+        targets: Sequence[Target],
+        sends: dict[Service, list[SendBatch]],
+    ) -> None:
+        """As `_fill`, for a page that is recorded in pieces; they go to their service in order."""
+        targets = sorted(targets, key=lambda target: target.ordinal)
+        neighbours = [targets[first : first + PIECE] for first in range(0, len(targets), PIECE)]
+        rendered = [
+            self._rendering.pages(pending.work.notification, each) for each in neighbours
+        ]  # before a place is taken
+        for each, pushes in zip(neighbours, rendered, strict=True):
+            pieces.append(Piece(each[-1].ordinal))
+            self._place_all(pending, pieces[-1], pushes, sends)
+        if not any(piece.unanswered or piece.results.counts for piece in pieces):
+            pending.pieces = None  # nothing was begun
+        for mine in sends.values():
+            of_pending = [send for send in mine if send.piece is not None and send.owners[0][0] is pending]
+            for send in of_pending[:-1]:
+                send.closes = False
+
+    def _place_all(
+        self,
+        pending: PendingPage,
+        piece: Piece | None,
+        rendered: RenderedPushes,
+        sends: dict[Service, list[SendBatch]],
+    ) -> None:
+        results = pending.results if piece is None else piece.results
         for target, result in rendered.unsendable:
-            pending.end(target, result.outcome, result.reason)
+            results.end(target, result.outcome, result.reason)
         for platform, pushes in rendered.pages.items():
-            self._place(pending, platform, pushes, sends)
+            self._place(pending, piece, platform, pushes, sends)
 
     def _place(
         self,
         pending: PendingPage,
+        piece: Piece | None,
         platform: Platform,
         pushes: RenderedPage,
-        sends: dict[tuple[str, Platform], list[SendBatch]],
+        sends: dict[Service, list[SendBatch]],
     ) -> None:
         """Put the pushes that one bulkhead admits into its last page, and defer the others."""
         key = (pending.work.notification.hub, platform)
         bulkhead = self._bulkheads.get(key)
         if bulkhead is None:
             if key in self._without_credential:
-                self._end_without_credential(pending, platform, pushes.targets)
+                results = pending.results if piece is None else piece.results
+                self._end_without_credential(key, results, pushes.targets)
             else:
                 pending.defer(platform, "", pushes.targets)
             return
+        mine = sends.setdefault(key, [])
         page, targets = self._at_open_hosts(pending, platform, bulkhead, pushes)
-        admitted = bulkhead.admit(pending.work.lane, len(page)) if len(page) else 0
+        has_place = bool(piece and mine and mine[-1].piece and mine[-1].owners[0][0] is pending)
+        has_waited = pending.work.service is not None
+        lane = pending.work.lane
+        admitted = bulkhead.admit(lane, len(page), has_place=has_place, has_waited=has_waited) if len(page) else 0
         if admitted < len(page):
             pending.defer(platform, "", targets[admitted:])
             page, targets = page.select(range(admitted)), targets[:admitted]
         if not admitted:
             return
-        mine = sends.setdefault(key, [])
-        if mine and len(mine[-1].page) + admitted <= _CHUNK:
+        pending.unanswered += admitted
+        if piece is not None:
+            piece.unanswered += admitted
+            page.in_order = True
+            mine.append(SendBatch(bulkhead, *key, page=page, piece=piece))
+        elif mine and mine[-1].piece is None and len(mine[-1].page) + admitted <= _CHUNK:
             mine[-1].page.extend(page)
         else:
             mine.append(SendBatch(bulkhead, *key, page=page))
         mine[-1].owners.append((pending, targets))
-        pending.unanswered += admitted
 
-    def _end_without_credential(self, pending: PendingPage, platform: Platform, targets: Sequence[Target]) -> None:
+    def _end_without_credential(self, service: Service, results: PushResults, targets: Sequence[Target]) -> None:
         """End what no sender can send, counted as if its service had refused it."""
         for target in targets:
-            pending.end(target, OutcomeName.INVALID_CREDENTIALS, _NO_CREDENTIAL)
-        hub, outcomes = pending.work.notification.hub, Counter({OutcomeName.INVALID_CREDENTIALS: len(targets)})
+            results.end(target, OutcomeName.INVALID_CREDENTIALS, _NO_CREDENTIAL)
+        hub, platform = service
+        outcomes = Counter({OutcomeName.INVALID_CREDENTIALS: len(targets)})
         self._observer.observe(PageAnswered(hub=hub, platform=platform, seconds=0.0, outcomes=outcomes, timed_out=0))
 
     def _at_open_hosts(
@@ -225,20 +283,27 @@ class PushDelivery:
             pending.defer(platform, host, [pushes.targets[position] for position in positions])
         return pushes.page.select(allowed), [pushes.targets[position] for position in allowed]
 
-    def _reopens_at(self, pending: PendingPage, platform: Platform, host: str) -> float:
+    def _delay(self, pending: PendingPage, platform: Platform, host: str) -> float:
+        """Seconds until deferred pushes are due again: none where their service is not asked before it has a place."""
         bulkhead = self._bulkheads.get((pending.work.notification.hub, platform))
-        # What was begun waits for a hub that was taken out of the configuration as for a service that is away.
-        closed_until = self._clock() + _ABSENT if bulkhead is None else bulkhead.closed_until_at(host)
-        return min(max(self._clock() + SATURATED, closed_until), pending.waits_until)
+        now = self._clock()
+        if bulkhead is None:  # what was begun waits for a hub that was taken out of the configuration
+            delay = _ABSENT
+        elif host:
+            delay = max(_SATURATED, bulkhead.closed_until_at(host) - now)
+        else:
+            delay = _SATURATED if bulkhead.wanted(pending.work.lane) else 0.0
+        return max(0.0, min(delay, pending.waits_until - now))
 
-    def _report_deferred(self, pending: PendingPage, due_at: float) -> None:
+    def _report_deferred(self, pending: PendingPage) -> None:
         """Report once of a notification that it waits for a breaker; a service that is only busy is no news."""
         work = pending.work
-        if work.page is not None or work.was_deferred:
+        if work.number or work.was_deferred:
             return
         for platform, host in pending.deferred:
             bulkhead = self._bulkheads.get((work.notification.hub, platform))
             if bulkhead is not None and bulkhead.is_open_at(host):
+                due_at = min(max(self._clock(), bulkhead.closed_until_at(host)), pending.waits_until)
                 reason = bulkhead.cause
                 self._observer.observe(
                     PushesDeferred(notification=work.notification, platform=platform, reason=reason, due_at=due_at)
@@ -251,20 +316,26 @@ class PushDelivery:
         started = time.perf_counter()
         try:
             lane = send.owners[0][0].work.lane
-            verdict = await send.bulkhead.send(lane, send.page, size=len(send.owners))
+            verdict = await send.bulkhead.send(lane, send.page, size=len(send.owners) if send.closes else 0)
         except Exception as error:  # a sender's defect is its own platform's trouble, like that of its service
             what = f"the sender for {send.platform.value} of hub {send.hub}"
             self._observer.observe(Crashed(work=what, error=error))
             verdict = PageVerdict(exceptions=dict.fromkeys(range(len(send.page)), _SENDER_CRASHED))
         elapsed = time.perf_counter() - started
         for pending, delivered, others in send.results(verdict):
+            results = pending.results if send.piece is None else send.piece.results
             if delivered:
-                pending.count(send.platform, OutcomeName.SUCCESS, delivered)
+                results.count(send.platform, OutcomeName.SUCCESS, delivered)
             for target, result in others:
-                self._take_result(pending, target, result)
-            pending.unanswered -= delivered + len(others)
+                self._take_result(pending, results, target, result)
+            answered = delivered + len(others)
+            pending.unanswered -= answered
+            if send.piece is not None:
+                send.piece.unanswered -= answered
             if not pending.unanswered:
                 self._finish(pending)
+            elif send.piece is not None:
+                self._record_front(pending)
         self._report_answered(send, elapsed, verdict)
 
     def _report_answered(self, send: SendBatch, seconds: float, verdict: PageVerdict) -> None:
@@ -276,11 +347,11 @@ class PushDelivery:
             PageAnswered(hub=send.hub, platform=send.platform, seconds=seconds, outcomes=outcomes, timed_out=timed_out)
         )
 
-    def _take_result(self, pending: PendingPage, target: Target, result: SendResult) -> None:
+    def _take_result(self, pending: PendingPage, results: PushResults, target: Target, result: SendResult) -> None:
         """Decide what becomes of a push: it ends, or is tried again."""
         reaction = result.reaction
         if reaction is Reaction.DELIVERED:
-            pending.count(target.platform, result.outcome)
+            results.count(target.platform, result.outcome)
         elif reaction in (Reaction.RETRY, Reaction.THROTTLED) or (reaction is Reaction.CONFIG and result.lane_wide):
             due_at = self._policy.next_try(
                 pending.work.attempt + 1,
@@ -290,59 +361,85 @@ class PushDelivery:
             )
             if due_at is None:
                 outcome = result.outcome if reaction is Reaction.CONFIG else OutcomeName.ABANDONED
-                pending.end(target, outcome, result.reason or result.outcome.value)
+                results.end(target, outcome, result.reason or result.outcome.value)
             else:
                 reason = without_push_channel(result.reason, target)
                 said = result if reason is result.reason else replace(result, reason=reason)
-                pending.retries.append((target.platform, target.ordinal, said))
+                results.retries.append((target.platform, target.ordinal, said))
         else:
             gone = reaction is Reaction.GONE
             # Of a phone that has registered since its channel was read, the service has said nothing.
             known = pending.started_at if result.gone_since is None else result.gone_since.timestamp()
             since = min(known, pending.started_at)
-            pending.end(target, result.outcome, result.reason, gone=gone, gone_since=since)
+            results.end(target, result.outcome, result.reason, gone=gone, gone_since=since)
+
+    def _record_front(self, pending: PendingPage) -> None:
+        """Hand what is answered from the front of a page to the recorder, while the rest is under way."""
+        before = pending.done
+        results = pending.take_front()
+        if results is not None:
+            self._done(
+                PageResult(
+                    work=pending.work,
+                    counts=results.counts,
+                    done_before=before,
+                    done=pending.done,
+                    is_last=False,
+                    again=pending.to_be_tried_again(),
+                    ordinals=pending.frozen,
+                    failures=results.failures,
+                    started_at=pending.started_at,
+                )
+            )
 
     def _finish(self, pending: PendingPage) -> None:
         """Hand a piece whose pushes are all answered to the recorder, and report what became of it."""
         work = pending.work
-        now = self._clock()
-        for platform, counts in pending.counts.items():
-            self._observer.observe(
-                PushesEnded(
-                    notification=work.notification,
-                    platform=platform,
-                    outcomes=counts,
-                    seconds=now - work.accepted_at,
-                    reason=pending.main_reason(platform),
-                )
-            )
-        for platform, count in pending.gone.items():
-            self._observer.observe(ChannelsGone(hub=work.notification.hub, platform=platform, count=count))
-        retries = [*self._retry_pages(pending, now), *self._deferred_pages(pending)]
+        whole = pending.finish()
+        self._report_ended(work, whole)
+        retries = [*self._retry_pages(pending, whole), *self._deferred_pages(pending)]
         self._done(
             PageResult(
                 work=work,
-                counts=pending.counts,
-                nobody=pending.nobody,
-                ordinals=BitMap(pending.ordinals) if work.page is None else None,
-                failures=pending.failures,
+                counts=pending.results.counts,
+                done_before=pending.done,
+                done=len(pending.ordinals) if work.ordinals is None else len(work.ordinals),
+                unreached=pending.unreached,
+                ordinals=BitMap(pending.ordinals) if work.ordinals is None else work.ordinals,
+                failures=pending.results.failures,
                 retries=retries,
                 started_at=pending.started_at,
             )
         )
 
-    def _retry_pages(self, pending: PendingPage, now: float) -> list[RetryPage]:
+    def _report_ended(self, work: Work, results: PushResults) -> None:
+        seconds = self._store_clock() - work.accepted_at
+        for platform, counts in results.counts.items():
+            self._observer.observe(
+                PushesEnded(
+                    notification=work.notification,
+                    platform=platform,
+                    outcomes=counts,
+                    seconds=seconds,
+                    reason=results.main_reason(platform),
+                )
+            )
+        for platform, count in results.gone.items():
+            self._observer.observe(ChannelsGone(hub=work.notification.hub, platform=platform, count=count))
+
+    def _retry_pages(self, pending: PendingPage, results: PushResults) -> list[RetryPage]:
         """What is to be tried again, as pages: pushes whose service named a time apart from the others."""
         groups: dict[tuple[Platform, bool], list[tuple[int, SendResult]]] = {}
-        for platform, ordinal, result in pending.retries:
+        for platform, ordinal, result in results.retries:
             groups.setdefault((platform, result.retry_after is not None), []).append((ordinal, result))
         attempt = pending.work.attempt + 1
+        now = self._clock()
         pages = []
         for (platform, _), members in groups.items():
             longest = max((result.retry_after for _, result in members if result.retry_after is not None), default=None)
             due_at = self._due_at(pending, platform, now, longest)
             ordinals = BitMap([ordinal for ordinal, _ in members])
-            pages.append(RetryPage(platform=platform, ordinals=ordinals, due_at=due_at, attempt=attempt))
+            pages.append(RetryPage(platform=platform, ordinals=ordinals, delay=due_at - now, attempt=attempt))
             ((reason, _),) = Counter(result.reason for _, result in members).most_common(1)
             outcomes = Counter(result.outcome for _, result in members)
             self._observer.observe(
@@ -372,14 +469,17 @@ class PushDelivery:
 
     def _deferred_pages(self, pending: PendingPage) -> list[RetryPage]:
         """What was not attempted, as pages of the same try."""
-        pages = []
-        for (platform, host), deferred in pending.deferred.items():
-            due_at = self._reopens_at(pending, platform, host)
-            pages.append(
-                RetryPage(platform=platform, ordinals=BitMap(deferred), due_at=due_at, attempt=pending.work.attempt)
+        pages = [
+            RetryPage(
+                platform=platform,
+                ordinals=BitMap(deferred),
+                delay=self._delay(pending, platform, host),
+                attempt=pending.work.attempt,
             )
+            for (platform, host), deferred in pending.deferred.items()
+        ]
         if pages:
-            self._report_deferred(pending, max(page.due_at for page in pages))
+            self._report_deferred(pending)
         return pages
 
 

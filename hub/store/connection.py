@@ -1,8 +1,8 @@
 """The thin connection: one SQL, two drivers. Statements are portable; what differs is the driver's.
 
-A statement is written once, with `:names`. A driver turns names into its placeholders, blobs and rows into Python's types, and
-errors into `StoreError`. The driver, not the statement, owns three bulk forms: insert many, read by many keys, update many.
-Each call is one round trip to the database, and a test counts them.
+A statement is written once, with `:names`. A driver turns names into its placeholders, blobs and rows into Python's
+types, and errors into `StoreError`. The driver, not the statement, owns the bulk forms: insert many, update many, read by
+many keys, read many, and writes that go together. Each call is one round trip to the database, and a test counts them.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ STATEMENTS: dict[str, "Statement"] = {}
 class Statement:
     """A statement by a name of its own. `text` is portable SQL with `:names`.
 
-    For `insert_many` and `update_many` the names are those of the rows' columns, in the order of `columns`, each with
+    For the forms that take rows the names are those of the rows' columns, in the order of `columns`, each with
     its SQL type (`bigint`, `double precision`, `text`, `bytea`): a driver that sends arrays has to say of what.
     For `read_by_keys` the text says `IN (:keys)` once, and `columns` is the one column of the keys.
     """
@@ -52,15 +52,31 @@ class Connection(Protocol):
     def update_many(self, statement: Statement, rows: Sequence[Row], /) -> list[Row]:
         """Run an UPDATE or DELETE for each of `rows`, each for rows of its own; the rows of its RETURNING, in any order."""
 
+    def read_many(self, statement: Statement, rows: Sequence[Row], /) -> list[Row]:
+        """The rows of a SELECT for each of `rows`: those of the first before those of the second, in the SELECT's order."""
+
+    def write_all(self, writes: Sequence[tuple[Statement, Sequence[Row]]], /) -> list[int]:
+        """Run each statement, which returns nothing, for each of its rows, in order; how many rows each has written.
+
+        This is what a decision comes to. A caller that read before it decided compares the counts with what it meant to
+        write: where another transaction came between, they differ, and the caller raises `ConflictError`.
+        """
+
 
 class Database(Protocol):
     """Runs jobs in transactions, in threads of its own."""
 
-    async def write(self, job: Callable[[Connection], T], /) -> T:
+    async def write(self, job: Callable[[Connection], T], /, *, then: Callable[[], None] | None = None) -> T:
         """The job's answer, once it is durable. A job may run twice: its effects are in the database alone.
+
+        `then` is for what has to change in memory with the commit: it is called in the thread that wrote, before any job
+        that comes later.
 
         Raises: StoreError: the database could not do it; else what the job raises.
         """
 
     async def read(self, job: Callable[[Connection], T], /) -> T:
         """The job's answer, of one state of the database. Raises: as `write`."""
+
+    async def probe(self) -> None:
+        """Write to the disk what changes nothing: whether the database works. Raises: StoreError."""

@@ -12,28 +12,30 @@ from typing import Any, cast
 from hub.errors import StoreError
 from hub.facts import StoreFailed, StoreRecovered
 from hub.observer import Observer
-from hub.store.base import Store
+from hub.store.contracts.store import Store
 
 OPERATIONS: Mapping[str, str] = {
     "accept": "accept",
-    "pending": "count",
-    "lease": "lease",
-    "lease_pages": "lease",
-    "lease_orphans": "lease",
-    "renew": "renew",
-    "release": "release",
-    "set_back": "set_back",
+    "replay": "accept",
+    "backlog": "count",
+    "take": "take",
+    "take_orphans": "take",
+    "give_back": "give_back",
+    "postpone": "postpone",
     "expand": "expand",
     "record": "record",
+    "sum_up": "record",
     **dict.fromkeys(("audiences", "targets", "templates", "get_installation", "get_registration", "details"), "read"),
-    **dict.fromkeys(("queue_states", "registrations_by_platform", "dead_letters"), "read"),
+    **dict.fromkeys(("queue_states", "registrations_by_platform", "unpublished"), "read"),
     **dict.fromkeys(("devices", "device", "notifications", "notification", "letters", "letter", "audit"), "read"),
-    **dict.fromkeys(("put_installations", "delete_installation", "put_registration", "delete_registration"), "write"),
-    **dict.fromkeys(("published", "drop_dead_letters", "housekeep"), "write"),
+    **dict.fromkeys(("put_installations", "import_installations", "delete_installation"), "write"),
+    **dict.fromkeys(("put_registration", "delete_registration", "erase_user"), "write"),
+    **dict.fromkeys(("published", "drop_dead_letters"), "write"),
+    **dict.fromkeys(("forget_ended", "forget_dead", "bound_dead_letters", "fold"), "write"),
 }
 """What each method of a store is called in metrics and messages."""
 
-_QUICK = frozenset(["accept", "pending", "lease", "lease_pages", "renew", "release", "record"])
+_QUICK = frozenset(["accept", "backlog", "take", "give_back", "postpone", "expand", "record"])
 """Methods that take milliseconds; an import or a deletion of old rows may take as long as it needs."""
 
 

@@ -41,6 +41,7 @@ class _Batch:
 
     groups: Iterator[RequestGroup]
     done: asyncio.Future[None]
+    in_order: bool = False
     others: dict[int, Response] = field(default_factory=dict)
     plain: int = 0
     waiting: int = 0
@@ -124,14 +125,15 @@ class Transport:
         """To how many origins there are connections."""
         return len(self._pools)
 
-    async def post(self, groups: Iterable[RequestGroup], *, deadline: float) -> Answers:
+    async def post(self, groups: Iterable[RequestGroup], *, deadline: float, in_order: bool = False) -> Answers:
         """An answer to every request, at most `deadline` seconds later; what has not answered then is given up.
 
         `groups` may be a generator: it is read a few at a time, so that the loop has its turns, and may not raise. Batches
-        under way take turns, so a small one does not wait for a large one.
+        under way take turns, so a small one does not wait for a large one; those that go `in_order` begin one after the
+        other, and have one turn together.
         """
         loop = asyncio.get_running_loop()
-        batch = _Batch(iter(groups), loop.create_future())
+        batch = _Batch(iter(groups), loop.create_future(), in_order)
         if self._closed:
             self._give_up(batch, _CLOSED)
             return Answers(0, batch.others)
@@ -160,7 +162,7 @@ class Transport:
         """Close all connections; requests under way end with a failure. May be called twice."""
         self._closed = True
         batches = {*self._reading, *(handle.batch for handle in self._handles.values() if handle.batch)}
-        batches |= {feed.batch for pool in self._pools.values() for feed in pool.waiting}
+        batches |= {batch for pool in self._pools.values() for batch in pool.waiting_batches}
         batches |= {batch for waiting in self._blocked.values() for batch, _ in waiting}
         for batch in batches:
             self._give_up(batch, _CLOSED)
@@ -221,7 +223,7 @@ class Transport:
             self._blocked.setdefault(group.origin, []).append((batch, group))
             return
         self._idle_since.pop(group.origin, None)
-        pool.add(batch, group)
+        pool.add(batch, group, in_order=batch.in_order)
         self._queue(pool)
 
     def _queue(self, pool: OriginPool) -> None:
@@ -235,10 +237,7 @@ class Transport:
         started = 0
         while started < limit and (group := feed.next_group()) is not None:
             started += self._start(feed, group, limit - started, pool, multi)
-        if feed.left or feed.groups:
-            pool.waiting.rotate(-1)
-        else:
-            pool.waiting.popleft()
+        pool.end_turn()
         return started
 
     def _start(self, feed: Feed, group: RequestGroup, limit: int, pool: OriginPool, multi: EventedMulti) -> int:

@@ -26,10 +26,12 @@ Verdict = Callable[[int, Mapping[str, str], bytes], SendResult]
 """What the status, the headers (lower-case names) and the body of an answer mean for its push."""
 
 
-async def post(transport: Transport, requests: Requests, verdict: Verdict, *, deadline: float) -> PageVerdict:
+async def post(
+    transport: Transport, requests: Requests, verdict: Verdict, *, deadline: float, in_order: bool = False
+) -> PageVerdict:
     """The verdict on a page; an answer of 200 with nothing in it is a push that went well."""
     exceptions: dict[int, SendResult] = {}
-    answers = await transport.post(_sendable(requests, exceptions), deadline=deadline)
+    answers = await transport.post(_sendable(requests, exceptions), deadline=deadline, in_order=in_order)
     delivered = answers.plain
     for position, response in answers.others.items():
         result = verdict(response.status, response.headers, response.body) if response.status else unreachable(response)
@@ -88,7 +90,7 @@ async def send_authorized(
         if isinstance(token, SendResult):
             return PageVerdict(exceptions=dict.fromkeys(range(len(some)), token))
         left = ends_at - asyncio.get_running_loop().time()
-        said = await post(transport, requests_for(some, token), verdict, deadline=left)
+        said = await post(transport, requests_for(some, token), verdict, deadline=left, in_order=some.in_order)
         if any(map(_says_stale, said.exceptions.values())):
             tokens.forget(token)
         return said

@@ -21,6 +21,7 @@ class Feed:
     """The requests of one batch for one origin; `group` is the one whose `rows` are being started."""
 
     batch: Any
+    in_order: bool = False
     groups: deque[RequestGroup] = field(default_factory=deque)
     group: RequestGroup | None = None
     rows: Iterator[Row] = _NO_ROWS
@@ -53,6 +54,8 @@ class OriginPool:
     def __init__(self, origin: str, on_done: OnDone, *, http2: bool, connections: int, streams: int) -> None:
         self.origin = origin
         self.waiting: deque[Feed] = deque()
+        """Feeds take turns; of those that go in order the oldest alone is here."""
+        self._behind: deque[Feed] = deque()
         self.multis: list[EventedMulti] = []
         """These take new requests."""
         self.is_queued = False
@@ -68,20 +71,42 @@ class OriginPool:
         """Whether nothing waits or is under way."""
         return not self.waiting and not any(multi.in_flight for multi in (*self.multis, *self._retired))
 
-    def add(self, batch: object, group: RequestGroup) -> None:
-        """Let the requests of a group wait; batches take turns."""
-        for feed in self.waiting:
+    @property
+    def waiting_batches(self) -> Iterator[Any]:
+        """The batches with requests that wait."""
+        return (feed.batch for feed in (*self.waiting, *self._behind))
+
+    def add(self, batch: object, group: RequestGroup, *, in_order: bool = False) -> None:
+        """Let the requests of a group wait; batches take turns, and those that go `in_order` have one turn together."""
+        for feed in (*self.waiting, *self._behind):
             if feed.batch is batch:
                 feed.groups.append(group)
                 return
-        self.waiting.append(Feed(batch, deque([group])))
+        is_behind = in_order and any(feed.in_order for feed in self.waiting)
+        (self._behind if is_behind else self.waiting).append(Feed(batch, in_order, deque([group])))
+
+    def end_turn(self) -> None:
+        """The first of `waiting` has had its turn: the next is another's, and what is used up makes room."""
+        feed = self.waiting[0]
+        if feed.left or feed.groups:
+            self.waiting.rotate(-1)
+        else:
+            self._remove(feed)
 
     def withdraw(self, batch: object) -> list[int]:
         """The positions of a batch that wait here; none of them is started any more."""
-        mine = [feed for feed in self.waiting if feed.batch is batch]
+        mine = [feed for feed in (*self.waiting, *self._behind) if feed.batch is batch]
         for feed in mine:
-            self.waiting.remove(feed)
+            self._remove(feed)
         return [position for feed in mine for position in feed.unstarted()]
+
+    def _remove(self, feed: Feed) -> None:
+        if feed in self._behind:
+            self._behind.remove(feed)
+            return
+        self.waiting.remove(feed)
+        if feed.in_order and self._behind:
+            self.waiting.append(self._behind.popleft())
 
     def multi_with_room(self) -> EventedMulti | None:
         """Where a request may be started now; opens what may be opened for it."""

@@ -21,7 +21,7 @@ from hub.delivery.retry import RetryPolicy
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import OutcomeName, Reaction, State
 from hub.push import SendResult
-from hub.store.base import Work
+from hub.store.contracts.outbox import Work
 from hub.store.health import StoreHealth
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.observer import FakeObserver
@@ -54,14 +54,13 @@ class Outbox:
         self.bulkhead = Bulkhead(self.outlet, single=single, clock=self.clock)
         self.observer = FakeObserver()
         self.forwarding = RemoteDelivery(
-            {ELSEWHERE: self.bulkhead}, policy=POLICY, observer=self.observer, clock=self.clock
+            {ELSEWHERE: self.bulkhead}, policy=POLICY, observer=self.observer, clock=self.clock, store_clock=self.clock
         )
 
     def work(self, *notifications: Notification) -> list[Work]:
         accepted_at = self.clock()
         return [
-            Work(seq=seq, lease=1, notification=one, accepted_at=accepted_at)
-            for seq, one in enumerate(notifications, start=1)
+            Work(queue=0, notification=one, accepted_at=accepted_at) for one in notifications
         ]
 
     async def hand_over(self, *notifications: Notification) -> RemoteResult:
@@ -73,10 +72,9 @@ class Outbox:
         await self.hand_over(*(letter() for _ in range(times)))
 
 
-def due_times(handover: RemoteResult) -> list[float]:
-    """Of the pieces to be handed over again, in the order of acceptance."""
-    found = [(piece.seq, due_at) for due_at, pieces in handover.again.items() for piece in pieces]
-    return [due_at for _, due_at in sorted(found)]
+def delays(handover: RemoteResult) -> list[float]:
+    """Seconds until the pieces are handed over again, the shortest first."""
+    return sorted(delay for delay, pieces in handover.again.items() for _ in pieces)
 
 
 def dead_letter(handover: RemoteResult) -> DeadLetter:
@@ -92,9 +90,8 @@ async def test_what_is_taken_is_completed() -> None:
     given = [letter(), letter()]
     handover = await outbox.hand_over(*given)
     assert outbox.outlet.tries == given
-    assert [(ended.work.seq, ended.state, ended.dead_letter) for ended in handover.ended] == [
-        (1, State.COMPLETED, None),
-        (2, State.COMPLETED, None),
+    assert [(ended.work.notification, ended.state, ended.dead_letter) for ended in handover.ended] == [
+        (one, State.COMPLETED, None) for one in given
     ]
     assert {ended.started_at for ended in handover.ended} == {outbox.clock()}
     assert handover.again == {}
@@ -103,9 +100,13 @@ async def test_what_is_taken_is_completed() -> None:
 
 async def test_each_piece_has_its_own_answer() -> None:
     outbox = Outbox(DELIVERED, UNAVAILABLE, DROPPED)
-    handover = await outbox.hand_over(letter(), letter(), letter())
-    assert [(ended.work.seq, ended.state) for ended in handover.ended] == [(1, State.COMPLETED), (3, State.ABANDONED)]
-    assert [piece.seq for pieces in handover.again.values() for piece in pieces] == [2]
+    first, second, third = given = [letter(), letter(), letter()]
+    handover = await outbox.hand_over(*given)
+    assert [(ended.work.notification, ended.state) for ended in handover.ended] == [
+        (first, State.COMPLETED),
+        (third, State.ABANDONED),
+    ]
+    assert [piece.notification for pieces in handover.again.values() for piece in pieces] == [second]
     assert [(outcome, ended) for _, outcome, ended in outbox.observer.handovers] == [
         (OutcomeName.SUCCESS, True),
         (OutcomeName.PNS_UNAVAILABLE, False),
@@ -121,7 +122,7 @@ async def test_a_failure_is_tried_again_after_a_wait_that_grows_up_to_a_cap(
     work = outbox.work(*(letter() for _ in range(10)))
     outbox.clock.advance(age)
     handover = await outbox.forwarding.hand_over(work)
-    waits = [due_at - outbox.clock() for due_at in due_times(handover)]
+    waits = delays(handover)
     assert shortest <= min(waits)
     assert max(waits) <= longest + GRAIN
     assert len(set(waits)) > 1, "all come back at once"
@@ -132,20 +133,19 @@ async def test_it_is_never_tried_earlier_than_the_service_asked(retry_after: flo
     outbox = Outbox(replace(UNAVAILABLE, retry_after=retry_after))
     work = outbox.work(letter())
     outbox.clock.advance(age)
-    (due_at,) = due_times(await outbox.forwarding.hand_over(work))
-    outbox.clock.now = due_at
+    (delay,) = delays(await outbox.forwarding.hand_over(work))
+    outbox.clock.advance(delay)
     tried = len(outbox.outlet.tries)
     again = await outbox.forwarding.hand_over(work)
     earliest = work[0].accepted_at + age + retry_after
-    assert due_at >= earliest or (len(outbox.outlet.tries) == tried and dead_letter(again).reason == "expired")
+    assert outbox.clock() >= earliest or (len(outbox.outlet.tries) == tried and dead_letter(again).reason == "expired")
 
 
 async def test_throttling_makes_everybody_wait_as_long_as_the_service_asked() -> None:
     outbox = Outbox(THROTTLED)
-    until = outbox.clock() + 60
-    assert due_times(await outbox.hand_over(letter())) == [until]
+    assert delays(await outbox.hand_over(letter())) == [60]
     outbox.clock.advance(59)
-    assert due_times(await outbox.hand_over(letter())) == [until]
+    assert delays(await outbox.hand_over(letter())) == [1]
     assert len(outbox.outlet.tries) == 1
     outbox.clock.advance(1)
     assert [ended.state for ended in (await outbox.hand_over(letter())).ended] == [State.COMPLETED]
@@ -204,7 +204,7 @@ async def test_what_waited_while_nobody_was_there_is_handed_over_whatever_its_ag
     handover = await after.forwarding.hand_over(work)
     assert after.outlet.tries == [work[0].notification]
     assert dead_letter(handover).reason == "expired"
-    assert len(due_times(handover)) == 1
+    assert len(delays(handover)) == 1
     after.clock.advance(1800)
     assert dead_letter(await after.forwarding.hand_over(work[:1])).reason == "expired"
 
@@ -222,8 +222,8 @@ async def test_what_is_scheduled_does_not_age_before_its_time() -> None:
     outbox = Outbox(UNAVAILABLE)
     work = outbox.work(letter(schedule_at=datetime.fromtimestamp(outbox.clock() + 86_400, UTC)))
     outbox.clock.advance(86_400)
-    (due_at,) = due_times(await outbox.forwarding.hand_over(work))
-    assert due_at <= outbox.clock() + POLICY.base + GRAIN
+    (delay,) = delays(await outbox.forwarding.hand_over(work))
+    assert delay <= POLICY.base + GRAIN
 
 
 @pytest.mark.parametrize("times, result, pause", [(TRIPS_AFTER, UNAVAILABLE, 1.0), (1, WRONG_KEY, 60.0)])
@@ -233,7 +233,7 @@ async def test_a_closed_door_postpones_until_it_opens(times: int, result: SendRe
     assert outbox.bulkhead.is_open
     assert outbox.bulkhead.trouble == result.reason
     tried = len(outbox.outlet.tries)
-    assert due_times(await outbox.hand_over(letter())) == [outbox.clock() + max(PARKED, pause)]
+    assert delays(await outbox.hand_over(letter())) == [max(PARKED, pause)]
     assert len(outbox.outlet.tries) == tried
     outbox.clock.advance(pause)
     assert len((await outbox.hand_over(letter())).ended) == 1
@@ -244,13 +244,13 @@ async def test_a_full_house_postpones_what_has_no_place() -> None:
     outbox = Outbox(single=3)
     handover = await outbox.hand_over(*(letter() for _ in range(5)))
     assert len(handover.ended) == 3
-    assert due_times(handover) == [outbox.clock() + PARKED] * 2
+    assert delays(handover) == [PARKED] * 2
 
 
 async def test_a_thousand_pieces_come_back_at_a_few_times() -> None:
     outbox = Outbox(*[UNAVAILABLE] * 1000)
     handover = await outbox.hand_over(*(letter() for _ in range(1000)))
-    assert len(due_times(handover)) == 1000
+    assert len(delays(handover)) == 1000
     assert len(handover.again) <= 1 + POLICY.base / GRAIN
 
 
@@ -283,16 +283,14 @@ class Process:
         )
 
     async def accept(self, *notifications: Notification) -> None:
-        result = await self.store.accept(
-            arrivals(notifications), lease=self.dispatcher.free_slots, until=self.clock() + QUICK.lease
-        )
+        result = await self.store.accept(arrivals(notifications), start=self.dispatcher.free_slots)
         self.dispatcher.submit(result.work, accepted=len(notifications))
 
     async def heard(self, count: int) -> None:
         """Return when so many answers of hubs elsewhere were told, and nothing is under way any more."""
         await self.observer.until(lambda: len(self.observer.handovers) >= count)
         while self.dispatcher.in_hand:
-            await self.store.called("lease_pages")
+            await self.store.called("take")
 
     async def state(self, given: Notification) -> State:
         return (await self.store.details(given.hub, given.id)).state

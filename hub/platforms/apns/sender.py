@@ -208,7 +208,7 @@ class ApnsSender:
         generation = self._transport.generation
         token = self._token.current()
         requests = requests_for(page, origin=self._origin, topic=self._topic, token=token)
-        said = await post(self._transport, requests, verdict, deadline=deadline)
+        said = await post(self._transport, requests, verdict, deadline=deadline, in_order=page.in_order)
         reasons = {result.reason for result in said.exceptions.values()}
         if not reasons.isdisjoint(_SPOILS_CONNECTION):
             self._transport.renew(since=generation)

@@ -28,11 +28,14 @@ class Work:
     """Something taken: a notification that is its own page (`number` 0), or a page of a notification (`number` from 1).
 
     `service` is None until the audience is known. `ordinals` are the registrations of the page, whole; None for a
-    notification whose audience has not been looked for. The results of the first `done` of them, by ordinal, are recorded, but
-    for those of `again`: these have to be tried again. `attempt` counts the tries that were made before. `due_at` is the store's time from which on the work could be taken.
+    notification whose audience has not been looked for. The results of the first `done` of them, by ordinal, are
+    recorded, but for those of `again`: these have to be tried again. `attempt` counts the tries that were made before.
+    `due_at` is the store's time from which on the work could be taken. `n` is the store's own: the number of its row in
+    its queue, which no other piece of work has.
     """
 
     queue: int
+    n: int = 0
     notification: Notification
     accepted_at: float
     number: int = 0
@@ -99,9 +102,9 @@ class PageResult:
     """What became of a piece of a page: of its registrations from number `done_before` to before number `done`.
 
     `counts` are the final outcomes of this piece by platform; what is tried again is in no count. A piece that is not the
-    last names all registrations before `done` that have to be tried again, in `again`, which the page's row keeps: a crash
-    loses none of them. With `is_last` the page ends, whatever `done` says, and only then are there `retries`, each a page of
-    its own. `ordinals` freeze the audience of a notification that is its own page; they come with its first piece.
+    last names all registrations before `done` that have to be tried again, in `again`, which the page's row keeps: a
+    crash loses none of them. With `is_last` the page ends, whatever `done` says, and only then are there `retries`, each
+    a page of its own. `ordinals` freeze the audience of a notification that is its own page, and come with its first piece.
 
     `state` is for a notification that was handed on whole and has no counts of its own. With `dead_letter` it could not be
     handed on. `unreached` says why its audience was empty.
@@ -127,8 +130,8 @@ class Recorded:
     """`ended` counts the notifications that have their end now, by hub and state; `late` the results that were refused,
     because another owner has the queue or the piece was recorded before; `gone` the registrations marked dead.
 
-    `dead_letters` are those of the results that were recorded. `unreached` are those of the ended that reached no phone, with
-    the cause.
+    `dead_letters` are those of the results that were recorded. `unreached` are those of the ended that reached no phone,
+    with the cause.
     """
 
     ended: Mapping[tuple[str, State], int] = field(default_factory=dict)

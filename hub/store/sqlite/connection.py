@@ -41,6 +41,18 @@ class SqliteConnection:
 
     update_many = insert_many
 
+    def read_many(self, statement: Statement, rows: Sequence[Row], /) -> list[Row]:
+        return self.insert_many(statement, rows)
+
+    def write_all(self, writes: Sequence[tuple[Statement, Sequence[Row]]], /) -> list[int]:
+        counts = []
+        for statement, rows in writes:
+            before = self.apsw.total_changes()
+            if rows:
+                self.apsw.executemany(_numbered(statement), rows)
+            counts.append(self.apsw.total_changes() - before)
+        return counts
+
     def read_by_keys(self, statement: Statement, keys: Sequence[Any], /, **values: Any) -> list[Row]:
         if not keys:
             return []

@@ -11,12 +11,15 @@ from typing import TypeVar
 
 import apsw
 
-from hub.errors import StoreError
-from hub.store.connection import Connection
+from hub.errors import StoreError, StoreLockedError
+from hub.store.connection import Connection, Statement
 from hub.store.files import make_private
 from hub.store.sqlite.connection import SqliteConnection
 from hub.store.sqlite.errors import store_error
+from hub.store.sqlite.guard import StoreGuard
+from hub.store.sqlite.lock import FileLock
 from hub.store.sqlite.migrate import SchemaVersion, migrate, shipped_versions
+from hub.store.sqlite.volume import VOLUME_WARNINGS, VolumeKind, volume_of
 from hub.store.sqlite.writer import GroupWriter
 
 T = TypeVar("T")
@@ -29,20 +32,23 @@ _STEPS = 100_000
 _PAUSE = 0.01
 """Seconds between two tries while another program holds the database."""
 
+_TOUCH = Statement("schema.touch", "UPDATE schema SET version = version")
+
 _log = logging.getLogger("pushbridge.store")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SqliteTuning:
     """`busy`: seconds that a statement waits for another program to let go of the file. `grace`: seconds that closing
-    gives to what waits to be written. `cache`: KiB of pages that each connection keeps. `checkpoint`: pages in the log
-    after which a commit moves them into the database.
+    gives to what waits to be written. `look_every`: seconds between two looks whether the files are still there. `cache`:
+    KiB of pages that each connection keeps. `checkpoint`: pages in the log after which they are moved into the database.
 
     `synchronous` and `vfs` are for tests of durability: with less than FULL a power cut loses what was acknowledged.
     """
 
     busy: float = 10.0
     grace: float = 10.0
+    look_every: float = 0.5
     cache: int = 8192  # a larger one only doubles what the system caches anyway
     checkpoint: int = 4000
     synchronous: str = "FULL"
@@ -52,7 +58,9 @@ class SqliteTuning:
 class SqliteDatabase:
     """`hub.store.connection.Database` on a SQLite file that this process has to itself.
 
-    `observe` is called with (operation, seconds) of each transaction, from the database's threads.
+    `observe` is called with (operation, seconds) of each transaction, `on_broken` once, with the reason, when only a new
+    process can go on: the disk lost what it was given, or the file was deleted or replaced. Nothing is acknowledged after
+    that. Both are called from the database's threads. `allow_memory` accepts a file system that forgets.
     """
 
     def __init__(
@@ -61,28 +69,38 @@ class SqliteDatabase:
         *,
         versions: Sequence[SchemaVersion] | None = None,
         observe: Callable[[str, float], None] = lambda operation, seconds: None,
+        on_broken: Callable[[str], None] = lambda reason: None,
+        allow_memory: bool = False,
         tuning: SqliteTuning = SqliteTuning(),
     ) -> None:
-        self._path = path
+        self._path = path.resolve()  # SQLite keeps its log beside the file, not beside a symbolic link
         self._versions = versions
+        self._allow_memory = allow_memory
         self._tuning = tuning
-        self._reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pushbridge-store-reader")
-        self._reader: apsw.Connection | None = None
         self._closing = threading.Event()
         self._abandoning = threading.Event()
-        self._writer = GroupWriter(observe=lambda seconds: observe("write", seconds), abandoning=self._abandoning)
+        self._guard = StoreGuard(self._path, on_broken=on_broken, look_every=tuning.look_every)
+        self._writer = GroupWriter(
+            self._guard,
+            observe=lambda seconds: observe("write", seconds),
+            abandoning=self._abandoning,
+            checkpoint=tuning.checkpoint,
+        )
+        self._reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pushbridge-store-reader")
+        self._reader: apsw.Connection | None = None
+        self._lock: FileLock | None = None
 
     async def open(self) -> None:
         """Make the file where it is missing, bring it to the newest schema, start the threads.
 
         Raises: StoreError: it cannot be used, with the path and the cause; what was opened is closed again.
         """
-        if sqlite_version() < _MINIMUM_VERSION:
-            raise StoreError(f"SQLite {apsw.sqlite_lib_version()} is too old: 3.51.3 or newer is needed")
         self._closing.clear()
         self._abandoning.clear()
         try:
             await asyncio.to_thread(self._open)
+        except StoreLockedError:
+            raise
         except (apsw.Error, OSError, StoreError) as error:
             await self._let_go()
             cause = store_error(error) if isinstance(error, apsw.Error) else error
@@ -96,8 +114,8 @@ class SqliteDatabase:
         await self._let_go()
         await asyncio.to_thread(self._reading.shutdown)
 
-    async def write(self, job: Callable[[Connection], T], /) -> T:
-        answer: T = await self._writer.run(job)
+    async def write(self, job: Callable[[Connection], T], /, *, then: Callable[[], None] | None = None) -> T:
+        answer: T = await self._writer.run(job, then)
         return answer
 
     async def read(self, job: Callable[[Connection], T], /) -> T:
@@ -106,9 +124,20 @@ class SqliteDatabase:
             raise StoreError("the store is closed")
         return await asyncio.get_running_loop().run_in_executor(self._reading, self._read_now, reader, job)
 
+    async def probe(self) -> None:
+        await self.write(lambda connection: connection.write(_TOUCH))
+
     def _open(self) -> None:
+        if sqlite_version() < _MINIMUM_VERSION:
+            raise StoreError(f"SQLite {apsw.sqlite_lib_version()} is too old: 3.51.3 or newer is needed")
+        self._look_at_volume()
         for file in make_private(self._path):
             _log.warning("readable by others until now: %s", file)
+        self._lock = FileLock(self._path)
+        if (names := self._path.stat().st_nlink) > 1:
+            raise StoreError(
+                f"the file has {names} names, and SQLite's log is beside one of them: remove the other hard links"
+            )
         writer = self._connect(apsw.SQLITE_OPEN_READWRITE, until=self._abandoning)
         try:
             self._prepare(writer)
@@ -116,7 +145,18 @@ class SqliteDatabase:
         except BaseException:
             writer.close()
             raise
+        self._guard.start()
         self._writer.start(writer)
+
+    def _look_at_volume(self) -> None:
+        volume = volume_of(self._path)
+        if volume.kind is VolumeKind.MEMORY and not self._allow_memory:
+            raise StoreError(
+                f"{volume.mount} is a {volume.file_system}, which is lost with the machine: name a file on a disk, or set"
+                " bridge.store.allow_memory"
+            )
+        if (warning := VOLUME_WARNINGS.get(volume.kind)) is not None:
+            _log.warning("%s is on %s (%s): %s", self._path, volume.mount, volume.file_system, warning)
 
     def _connect(self, flags: int, *, until: threading.Event) -> apsw.Connection:
         """`until` is when its statements are interrupted."""
@@ -137,21 +177,26 @@ class SqliteDatabase:
         if (mode := connection.pragma("journal_mode", "WAL")) != "wal":
             raise StoreError(f"the file system has no shared memory for SQLite's log: the journal mode stays {mode}")
         connection.pragma("synchronous", self._tuning.synchronous)
-        connection.pragma("wal_autocheckpoint", self._tuning.checkpoint)
         migrate(connection, shipped_versions() if self._versions is None else self._versions)
 
     async def _let_go(self) -> None:
-        """Of the file; the writer is last, for the last connection moves the log into the database."""
+        """Of the file: the writer is the last of SQLite's, for it moves the log into the database; then the lock."""
         self._closing.set()
         reader, self._reader = self._reader, None
         if reader is not None:
             await asyncio.get_running_loop().run_in_executor(self._reading, reader.close)  # behind the last read
+        await asyncio.to_thread(self._guard.stop)
         await self._writer.stop(grace=self._tuning.grace)
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def _read_now(self, reader: apsw.Connection, job: Callable[[Connection], T]) -> T:
         """One snapshot for all statements of a job."""
         if self._closing.is_set():
             raise StoreError("the store is closed")
+        if self._guard.broken is not None:
+            raise StoreError(self._guard.broken)
         try:
             reader.execute("BEGIN")
             try:
@@ -160,6 +205,7 @@ class SqliteDatabase:
                 if reader.in_transaction:
                     reader.execute("COMMIT")
         except apsw.Error as error:
+            self._guard.note(error)
             raise store_error(error) from error
 
 

@@ -1,6 +1,7 @@
 """One thread that writes to SQLite, and commits what has come together as one transaction."""
 
 import asyncio
+import logging
 import queue
 import threading
 import time
@@ -13,6 +14,9 @@ from hub.errors import StoreError
 from hub.store.connection import Connection
 from hub.store.sqlite.connection import SqliteConnection
 from hub.store.sqlite.errors import store_error
+from hub.store.sqlite.guard import StoreGuard
+
+_log = logging.getLogger("pushbridge.store")
 
 WriteJob = Callable[[Connection], Any]
 
@@ -22,6 +26,7 @@ _GROUP = 64
 
 class _Waiting(NamedTuple):
     job: WriteJob
+    then: Callable[[], None] | None
     loop: asyncio.AbstractEventLoop
     future: "asyncio.Future[Any]"
 
@@ -31,24 +36,35 @@ class GroupWriter:
 
     A job may run twice: when another of its group fails, the group is undone and each job is run on its own, so that a
     failure costs only itself. So a job's effects are in the database alone. `observe` is called with each transaction's
-    time in seconds, from the writer's thread. Once `abandoning` is set, no job is begun.
+    time in seconds, from the writer's thread. Once `abandoning` is set, no job is begun. No job is acknowledged
+    without the guard's consent.
+
+    After `checkpoint` pages in the log the thread moves them into the database, once the group has its answers.
     """
 
-    def __init__(self, *, observe: Callable[[float], None], abandoning: threading.Event) -> None:
+    def __init__(
+        self, guard: StoreGuard, *, observe: Callable[[float], None], abandoning: threading.Event, checkpoint: int
+    ) -> None:
+        self._guard = guard
         self._observe = observe
         self._abandoning = abandoning
+        self._checkpoint = checkpoint
+        self._pages_in_log = 0
+        self._log_trouble = ""
         self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def start(self, connection: apsw.Connection) -> None:
         """Begin; the connection belongs to the thread from now on, which closes it."""
+        connection.wal_autocheckpoint(0)  # SQLite's own says nothing of its errors, and makes the commit wait
+        connection.set_wal_hook(self._logged)
         self._thread = threading.Thread(
             target=self._run, args=(connection,), name="pushbridge-store-writer", daemon=True
         )
         self._thread.start()
 
-    async def run(self, job: WriteJob) -> Any:
-        """The job's answer, once it is durable.
+    async def run(self, job: WriteJob, then: Callable[[], None] | None = None) -> Any:
+        """The job's answer, once it is durable; `then` is called before any other job is begun.
 
         Raises: StoreError: the database could not do it, or the writer has been stopped; else what the job raises, a
         defect included, which trying again would not mend.
@@ -57,7 +73,7 @@ class GroupWriter:
             raise StoreError("the store is closed")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
-        self._waiting.put(_Waiting(job, loop, future))
+        self._waiting.put(_Waiting(job, then, loop, future))
         return await future
 
     async def stop(self, *, grace: float) -> None:
@@ -76,14 +92,18 @@ class GroupWriter:
                 group = [first]
                 stopping = self._take_more(group)
                 self._commit(connection, group)
+                if self._pages_in_log >= self._checkpoint:
+                    self._move_log(connection)
                 if stopping:
                     return
         finally:
+            if self._guard.broken is not None:  # the file of that name, and its log, are not ours to remove
+                connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             connection.close()
 
     def _take_more(self, group: list[_Waiting]) -> bool:
-        """Add what else waits; whether the end was among it."""
-        while len(group) < _GROUP:
+        """Add what else waits, no more behind one that has a `then`; whether the end was among it."""
+        while len(group) < _GROUP and group[-1].then is None:
             try:
                 more = self._waiting.get_nowait()
             except queue.Empty:
@@ -95,16 +115,15 @@ class GroupWriter:
 
     def _commit(self, connection: apsw.Connection, group: list[_Waiting]) -> None:
         started = time.perf_counter()
-        if self._abandoning.is_set():
-            _resolve(group, [StoreError("the store is closing") for _ in group])
+        try:
+            self._begin(connection)
+        except StoreError as error:  # no job's fault: each on its own would only wait as long again
+            _resolve(group, [error for _ in group])
             return
         try:
-            connection.execute("BEGIN IMMEDIATE")
-        except apsw.Error as error:  # no job's fault: each on its own would only wait as long again
-            _resolve(group, [store_error(error) for _ in group])
-            return
-        try:
-            answers = _transact(connection, [waiting.job for waiting in group])
+            answers = self._transact(connection, [waiting.job for waiting in group])
+            if group[-1].then is not None:
+                group[-1].then()
         except Exception as error:
             if len(group) > 1:
                 for waiting in group:
@@ -114,17 +133,46 @@ class GroupWriter:
         self._observe(time.perf_counter() - started)
         _resolve(group, answers)
 
+    def _begin(self, connection: apsw.Connection) -> None:
+        if self._guard.broken is not None:
+            raise StoreError(self._guard.broken)
+        if self._abandoning.is_set():
+            raise StoreError("the store is closing")
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except apsw.Error as error:
+            raise store_error(error) from error
 
-def _transact(connection: apsw.Connection, jobs: Sequence[WriteJob]) -> list[Any]:
-    """In the transaction that was begun, which ends here."""
-    try:
-        answers = [job(SqliteConnection(connection)) for job in jobs]
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    return answers
+    def _transact(self, connection: apsw.Connection, jobs: Sequence[WriteJob]) -> list[Any]:
+        """In the transaction that was begun, which ends here."""
+        try:
+            answers = [job(SqliteConnection(connection)) for job in jobs]
+            connection.execute("COMMIT")
+        except BaseException as error:
+            self._guard.note(error)
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        self._guard.check()
+        return answers
+
+    def _logged(self, connection: apsw.Connection, name: str, pages: int) -> int:
+        self._pages_in_log = pages
+        return apsw.SQLITE_OK
+
+    def _move_log(self, connection: apsw.Connection) -> None:
+        """What it cannot move, because another program reads the log or the disk is full, it moves later."""
+        try:
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.Error as error:
+            self._guard.note(error)
+            trouble = str(store_error(error))
+            if trouble != self._log_trouble:  # the next commit tries again
+                _log.warning("the log of the database grows, it cannot be moved into it: %s", trouble)
+            self._log_trouble = trouble
+        else:
+            self._log_trouble = ""
+        self._pages_in_log = 0
 
 
 def _resolve(group: Sequence[_Waiting], answers: Sequence[Any]) -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from hub.store.connection import Connection, Row, Statement
 from hub.store.sqlite.database import SqliteDatabase
@@ -48,8 +49,8 @@ async def numbers(database: SqliteDatabase) -> list[int]:
     return [value for (value,) in rows]
 
 
-async def together(database: SqliteDatabase, *jobs: Callable[[Connection], object]) -> list[object]:
-    """What each job gives or raises, when all come while the writer is busy."""
+async def together(database: SqliteDatabase, *calls: Coroutine[Any, Any, object]) -> list[object]:
+    """What each call gives or raises, when all come while the writer is busy."""
     busy, go_on = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 
@@ -59,7 +60,7 @@ async def together(database: SqliteDatabase, *jobs: Callable[[Connection], objec
 
     blocking = asyncio.ensure_future(database.write(block))
     await busy.wait()
-    tasks = [asyncio.ensure_future(database.write(job)) for job in jobs]
+    tasks = [asyncio.ensure_future(call) for call in calls]
     await asyncio.sleep(0)  # each task hands its job in
     go_on.set()
     await blocking

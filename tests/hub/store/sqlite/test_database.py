@@ -27,6 +27,7 @@ async def database(tmp_path: Path, transactions: list[float]) -> AsyncIterator[S
         tmp_path / "numbers.db",
         versions=NUMBERS,
         tuning=QUICK,
+        allow_memory=True,
         observe=lambda operation, seconds: transactions.append(seconds),
     )
     await database.open()
@@ -37,14 +38,15 @@ async def database(tmp_path: Path, transactions: list[float]) -> AsyncIterator[S
 async def test_jobs_that_wait_are_one_transaction_in_the_order_they_came(
     database: SqliteDatabase, transactions: list[float]
 ) -> None:
-    assert await together(database, *(insert(value) for value in range(20))) == list(range(20))
+    assert await together(database, *(database.write(insert(value)) for value in range(20))) == list(range(20))
     assert await numbers(database) == list(range(20))
     assert len(transactions) == 2, "the one that kept the writer busy, and the other twenty"
 
 
 async def test_a_job_that_fails_costs_only_itself(database: SqliteDatabase) -> None:
     error = NotFoundError("no such thing")
-    answers = await together(database, insert(1), failing(error), insert(2), insert(1), insert(3))
+    jobs = (insert(1), failing(error), insert(2), insert(1), insert(3))
+    answers = await together(database, *(database.write(job) for job in jobs))
     assert answers[0::2] == [1, 2, 3]
     assert answers[1] is error
     assert isinstance(answers[3], StoreError)
@@ -66,6 +68,28 @@ async def test_a_caller_that_went_away_does_not_hold_up_the_others(database: Sql
     task.cancel()
     assert await database.write(insert(2)) == 2
     assert await numbers(database) == [1, 2]
+
+
+async def test_what_changes_in_memory_with_a_commit_changes_before_any_later_job(database: SqliteDatabase) -> None:
+    changed: list[int] = []
+
+    def changes_before(value: int) -> Callable[[Connection], int]:
+        def job(connection: Connection) -> int:
+            connection.write(INSERT, value=value)
+            return len(changed)
+
+        return job
+
+    answers = await together(
+        database,
+        database.write(changes_before(1)),
+        database.write(changes_before(2), then=lambda: changed.append(2)),
+        database.write(changes_before(3)),
+        database.write(insert(3), then=lambda: changed.append(3)),
+    )
+    assert answers[:3] == [0, 0, 1]
+    assert isinstance(answers[3], StoreError)
+    assert changed == [2]
 
 
 async def test_a_database_that_another_program_holds_is_waited_for_once_by_all(
@@ -95,7 +119,7 @@ async def test_a_read_sees_one_state_and_cannot_write(database: SqliteDatabase) 
 
 
 async def test_closing_interrupts_what_reads_and_what_writes_for_too_long(tmp_path: Path) -> None:
-    database = SqliteDatabase(tmp_path / "numbers.db", versions=NUMBERS, tuning=QUICK)
+    database = SqliteDatabase(tmp_path / "numbers.db", versions=NUMBERS, tuning=QUICK, allow_memory=True)
     await database.open()
     waiting = [
         asyncio.ensure_future(each)
@@ -109,7 +133,7 @@ async def test_closing_interrupts_what_reads_and_what_writes_for_too_long(tmp_pa
 
 
 async def test_closing_finishes_what_waits_and_refuses_what_comes_after(tmp_path: Path) -> None:
-    database = SqliteDatabase(tmp_path / "numbers.db", versions=NUMBERS)
+    database = SqliteDatabase(tmp_path / "numbers.db", versions=NUMBERS, allow_memory=True)
     await database.open()
     waiting = [asyncio.ensure_future(database.write(insert(value))) for value in range(5)]
     await asyncio.sleep(0)
@@ -120,10 +144,19 @@ async def test_closing_finishes_what_waits_and_refuses_what_comes_after(tmp_path
     for call in (database.write(insert(99)), database.read(endless)):
         with pytest.raises(StoreError, match="the store is closed"):
             await call
-    again = SqliteDatabase(tmp_path / "numbers.db", versions=NUMBERS)
+    again = SqliteDatabase(tmp_path / "numbers.db", versions=NUMBERS, allow_memory=True)
     await again.open()
     assert await numbers(again) == list(range(5))
     await again.close()
+
+
+async def test_a_probe_reaches_the_disk_and_changes_nothing(
+    database: SqliteDatabase, transactions: list[float]
+) -> None:
+    await database.write(insert(1))
+    await database.probe()
+    assert len(transactions) == 2
+    assert await numbers(database) == [1]
 
 
 async def test_what_survives_a_power_cut_is_configured(database: SqliteDatabase) -> None:
@@ -137,7 +170,7 @@ async def test_what_survives_a_power_cut_is_configured(database: SqliteDatabase)
 async def test_too_old_an_sqlite_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apsw, "sqlite_lib_version", lambda: "3.51.2")
     with pytest.raises(StoreError, match=r"SQLite 3\.51\.2 is too old: 3\.51\.3 or newer is needed"):
-        await SqliteDatabase(tmp_path / "numbers.db", versions=NUMBERS).open()
+        await SqliteDatabase(tmp_path / "numbers.db", versions=NUMBERS, allow_memory=True).open()
     assert not list(tmp_path.iterdir())
 
 
@@ -164,6 +197,21 @@ BY_CONTENT = Statement(
 BY_NAME = Statement(
     "test.by_name", "SELECT value FROM number WHERE name IN (:keys) ORDER BY value", columns=(("name", "text"),)
 )
+FROM_VALUE = Statement(
+    "test.from_value",
+    "SELECT value FROM number WHERE value >= :value ORDER BY value LIMIT :limit",
+    columns=(("value", "bigint"), ("limit", "bigint")),
+)
+INSERT_NEW = Statement(
+    "test.insert_new",
+    "INSERT INTO number (value, name, content) VALUES (:value, :name, :content) ON CONFLICT DO NOTHING",
+    columns=(("value", "bigint"), ("name", "text"), ("content", "bytea")),
+)
+RENAME = Statement(
+    "test.rename",
+    "UPDATE number SET name = :name WHERE value = :value",
+    columns=(("name", "text"), ("value", "bigint")),
+)
 
 
 async def test_the_bulk_forms_bind_rows_by_the_order_of_their_columns(database: SqliteDatabase) -> None:
@@ -177,5 +225,14 @@ async def test_the_bulk_forms_bind_rows_by_the_order_of_their_columns(database: 
         assert connection.read_by_keys(BY_CONTENT, [b"\x04", b"\x02", b"none"]) == [(2,), (4,)]
         assert connection.read_by_keys(BY_NAME, ["n4", "n0", ""]) == [(0,), (4,)]
         assert connection.read_by_keys(BY_NAME, []) == []
+        assert connection.read_many(FROM_VALUE, [(3, 1), (0, 2), (9, 5)]) == [(3,), (0,), (1,)]
+        assert connection.read_many(FROM_VALUE, []) == []
+        inserts = [(0, "known", None), (7, "n7", None), (8, "n8", None)]
+        assert connection.write_all([(INSERT_NEW, inserts), (INSERT_NEW, []), (RENAME, [("x", 7), ("x", 77)])]) == [
+            2,
+            0,
+            1,
+        ]
+        assert connection.read_by_keys(BY_NAME, ["x", "known"]) == [(7,)]
 
     await database.write(job)

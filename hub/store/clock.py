@@ -1,0 +1,74 @@
+"""The store's time: the host's wall clock, whose steps wait until the store has moved its waiting work by as much.
+
+A clock that is set by hours, by hand or by a time server after a long drift, would make waiting work due at once, or not
+for hours, or older than its age. So `now` goes on as if the step had not been. The store asks for `step`, moves the due
+times and the ages of all open work by it in one transaction, and calls `adopt`: work and clock move together. What a user
+named as a time of day (a schedule, an expiry) is compared with `wall`.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+
+_STEP = 0.5
+"""Seconds by which wall clock and monotonic clock may differ between two looks; slewing and rounding stay below."""
+_APART = 0.1
+"""Seconds that may pass between reading one clock and the other; after a longer pause both are read again."""
+_TRIES = 5
+
+
+class StoreClock:
+    """Seconds since 1970 UTC. For all threads. `wall` and `monotonic` read the host's clocks, in seconds.
+
+    A suspended machine is a step too: its monotonic clock stood still, and so did the work.
+    """
+
+    def __init__(
+        self, *, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._read_wall = wall
+        self._read_monotonic = monotonic
+        self._lock = threading.Lock()
+        self._held = 0.0
+        self._last: tuple[float, float] | None = None
+
+    def resume(self, last: float) -> None:
+        """A store was opened whose last time was `last`: a time that lies ahead is of a clock that was set back since."""
+        with self._lock:
+            wall = self._look()
+            self._held = min(0.0, wall - last)
+
+    def now(self) -> float:
+        """The store's time, which no step has moved that was not adopted."""
+        with self._lock:
+            return self._look() - self._held
+
+    def wall(self) -> float:
+        """The host's time of day."""
+        with self._lock:
+            return self._look()
+
+    @property
+    def step(self) -> float:
+        """Seconds by which the host's clock has been set, and the store's has not; 0 nearly always, negative for back."""
+        with self._lock:
+            self._look()
+            return self._held
+
+    def adopt(self, step: float) -> None:
+        """The open work has been moved by `step` seconds: so does `now`, from this moment on. Call it with the commit."""
+        with self._lock:
+            self._held -= step
+
+    def _look(self) -> float:
+        for _ in range(_TRIES):
+            before, wall, monotonic = self._read_monotonic(), self._read_wall(), self._read_monotonic()
+            if monotonic - before <= _APART:
+                break
+        if self._last is not None:
+            last_wall, last_monotonic = self._last
+            step = (wall - last_wall) - (monotonic - last_monotonic)
+            if abs(step) > _STEP:
+                self._held += step
+        self._last = wall, monotonic
+        return wall

@@ -1,0 +1,26 @@
+"""One database behind the four contracts."""
+
+from typing import Protocol
+
+from hub.store.contracts.dead_letters import DeadLetters
+from hub.store.contracts.outbox import Outbox
+from hub.store.contracts.registry import Registry
+from hub.store.contracts.telemetry import Telemetry
+
+
+class Store(Outbox, Registry, DeadLetters, Telemetry, Protocol):
+    """Build it (no I/O), `open`, `tend` as a task, use, `close`."""
+
+    async def open(self) -> int:
+        """Lock or join, migrate, claim queues; how much work was due when their last owner ended.
+
+        May be tried again. Raises: StoreError: names the database.
+        """
+
+    async def tend(self) -> None:
+        """Until cancelled: keep what this process owns, and follow the clock; never raises StoreError."""
+
+    async def probe(self) -> None:
+        """A durable write that changes nothing. Raises: StoreError."""
+
+    async def close(self) -> None: ...

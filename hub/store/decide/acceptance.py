@@ -1,0 +1,148 @@
+"""What a batch of events comes to: which are repetitions, which notifications are new, and which of these start at once."""
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from hub.acceptance import AuditEntry, ConfigurationVersion, DeadLetter, Ingest
+from hub.identity import digest_of, joined
+from hub.notification import Notification
+from hub.outcome import State
+
+
+class Partition(NamedTuple):
+    """A partition of a topic, whose messages are known by their offset."""
+
+    source: str
+    topic: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """What the store knows of a batch: marks of events accepted before, and ids of notifications, as their 16 bytes.
+
+    `flow` are the states of the flow keys that the batch names, locked in order; `offsets` the next offset by partition.
+    """
+
+    marks: Set[bytes] = frozenset()
+    notifications: Set[bytes] = frozenset()
+    flow: Mapping[bytes, bytes] = field(default_factory=dict)
+    offsets: Mapping[Partition, int] = field(default_factory=dict)
+
+
+class Admitted(NamedTuple):
+    """A notification that is new. In state Processing it starts at once; `due` is the store's time."""
+
+    number: int
+    """Its place among all notifications of the batch, repetitions included."""
+    notification: Notification
+    key: bytes
+    state: State
+    due: float
+    configuration: ConfigurationVersion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """The rows of a batch. `duplicates` are indices of events, `repeated` ids of notifications that cause nothing."""
+
+    duplicates: frozenset[int]
+    repeated: frozenset[str]
+    marks: Sequence[bytes]
+    notifications: Sequence[Admitted]
+    dead_letters: Sequence[DeadLetter]
+    audits: Sequence[AuditEntry]
+    flow: Mapping[bytes, bytes] = field(default_factory=dict)
+    offsets: Mapping[Partition, int] = field(default_factory=dict)
+
+
+def mark_of(source: str, event_id: str) -> bytes:
+    """What an event is remembered by; `source` is one text, or several that `joined` made one."""
+    return digest_of(f"{source}\0{joined(event_id)}")
+
+
+def marks_of(batch: Sequence[Ingest]) -> list[bytes | None]:
+    """The mark of each event; None for one that is never taken for a repetition.
+
+    An event that notifies no phone is not remembered, unless it says so: repeating it does no harm, and a dead letter
+    that was mended has to come through when the broker hands it out again. One without an event id (a send through the
+    API) is known by its notification alone.
+    """
+    return [
+        mark_of(ingest.source, ingest.event_id)
+        if ingest.event_id and (ingest.notifications or ingest.remember)
+        else None
+        for ingest in batch
+    ]
+
+
+def decide_acceptance(
+    batch: Sequence[Ingest],
+    marks: Sequence[bytes | None],
+    claims: Claims,
+    *,
+    start: int,
+    now: float,
+    time_of_day: float,
+) -> Admission:
+    """Take what is new. The first `start` of the notifications that are due start at once.
+
+    A schedule is compared with `time_of_day`, for it follows the clock on the wall; all else is the store's time `now`.
+    Raises: ValueError: an id of a notification is no 32 hex digits.
+    """
+    duplicates, fresh_marks = _repetitions(marks, claims.marks)
+    letters: list[DeadLetter] = []
+    audits: list[AuditEntry] = []
+    admitted: list[Admitted] = []
+    repeated: set[str] = set()
+    known = set(claims.notifications)
+    number = -1
+    for index, ingest in enumerate(batch):
+        if index in duplicates:
+            number += len(ingest.notifications)
+            continue
+        letters += ingest.dead_letters
+        has_new = False
+        for notification in ingest.notifications:
+            number += 1
+            key = bytes.fromhex(notification.id)
+            if key in known:
+                repeated.add(notification.id)
+                continue
+            known.add(key)
+            has_new = True
+            state, due = State.ENQUEUED, now
+            schedule_at = notification.schedule_at
+            if schedule_at is not None and (at := schedule_at.timestamp()) > time_of_day:
+                state, due = State.SCHEDULED, at
+            elif start > 0:
+                start -= 1
+                state = State.PROCESSING
+            admitted.append(Admitted(number, notification, key, state, due, ingest.configuration))
+        if has_new and ingest.audit is not None:
+            audits.append(ingest.audit)
+    return Admission(
+        duplicates=duplicates,
+        repeated=frozenset(repeated),
+        marks=fresh_marks,
+        notifications=admitted,
+        dead_letters=letters,
+        audits=audits,
+        flow=claims.flow,
+        offsets=claims.offsets,
+    )
+
+
+def _repetitions(marks: Sequence[bytes | None], known: Set[bytes]) -> tuple[frozenset[int], list[bytes]]:
+    """Indices of events that the store or the batch had before, and the marks of the others, in order."""
+    duplicates: set[int] = set()
+    fresh: dict[bytes, None] = {}
+    for index, mark in enumerate(marks):
+        if mark is None:
+            continue
+        if mark in known or mark in fresh:
+            duplicates.add(index)
+        else:
+            fresh[mark] = None
+    return frozenset(duplicates), list(fresh)

@@ -1,0 +1,149 @@
+"""A batch of events into rows: claim, decide, write."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hub.acceptance import NO_CONFIGURATION, ConfigurationVersion, Ingest
+from hub.errors import ConflictError
+from hub.identity import digest_of, joined
+from hub.outcome import State
+from hub.store.connection import Connection, Row, Statement
+from hub.store.decide.acceptance import Admission, Admitted, Claims, decide_acceptance, marks_of
+from hub.store.letters.writing import letter_writes
+from hub.store.outbox.queues import Queues
+from hub.store.rows import SCHEDULED, SINGLE, said_by
+from hub.store.telemetry.auditing import audit_write
+
+MARKS = Statement(
+    "seen.among", "SELECT key FROM seen WHERE key IN (:keys) AND at >= :oldest", columns=(("key", "bytea"),)
+)
+REMEMBER = Statement(
+    "seen.remember",
+    "INSERT INTO seen (key, at) VALUES (:key, :at) ON CONFLICT (key) DO UPDATE SET at = excluded.at"
+    " WHERE seen.at < :oldest",
+    columns=(("key", "bytea"), ("at", "bigint"), ("oldest", "bigint")),
+)
+KNOWN = Statement("notification.known", "SELECT id FROM notification WHERE id IN (:keys)", columns=(("id", "bytea"),))
+"""An id is one notification's in all queues."""
+
+_COLUMNS = (
+    ("n", "bigint"),
+    ("queue", "bigint"),
+    ("id", "bytea"),
+    ("hub", "text"),
+    ("source", "text"),
+    ("event_id", "text"),
+    ("rule", "text"),
+    ("audience", "text"),
+    ("format", "text"),
+    ("content", "bytea"),
+    ("headers", "text"),
+    ("platforms", "text"),
+    ("priority", "text"),
+    ("collapse_key", "text"),
+    ("schedule_at", "double precision"),
+    ("expires_at", "double precision"),
+    ("accepted_at", "double precision"),
+    ("state", "text"),
+    ("lane", "bigint"),
+    ("due", "double precision"),
+    ("configuration", "bigint"),
+)
+INSERT = Statement(
+    "notification.insert",
+    f"INSERT INTO notification ({', '.join(name for name, _ in _COLUMNS)})"
+    f" VALUES ({', '.join(f':{name}' for name, _ in _COLUMNS)}) ON CONFLICT DO NOTHING",
+    columns=_COLUMNS,
+)
+CONFIGURATION = Statement(
+    "configuration.insert",
+    "INSERT INTO configuration (id, hash, revision) VALUES (:id, :hash, :revision) ON CONFLICT DO NOTHING",
+    columns=(("id", "bigint"), ("hash", "text"), ("revision", "text")),
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Arrivals:
+    """A batch with what is prepared before its transaction: marks, and numbers for all rows that it may need.
+
+    The first numbers are for the notifications, in order; the rest are for dead letters and audit rows.
+    """
+
+    batch: Sequence[Ingest]
+    queue: int
+    numbers: range
+    start: int
+    marks: Sequence[bytes | None]
+    ids: Sequence[bytes]
+
+    @classmethod
+    def of(cls, batch: Sequence[Ingest], *, queue: int, numbers: range, start: int) -> "Arrivals":
+        """Raises: ValueError: an id of a notification is no hex digits."""
+        ids = [bytes.fromhex(notification.id) for ingest in batch for notification in ingest.notifications]
+        return cls(batch=batch, queue=queue, numbers=numbers, start=start, marks=marks_of(batch), ids=ids)
+
+
+def numbers_needed(batch: Sequence[Ingest]) -> int:
+    return sum(len(ingest.notifications) + len(ingest.dead_letters) + (ingest.audit is not None) for ingest in batch)
+
+
+def accept(
+    connection: Connection, arrivals: Arrivals, queues: Queues, *, now: float, time_of_day: float, oldest: int
+) -> Admission:
+    """Events since `oldest` are known. What starts at once does so only if the queue is ours still.
+
+    Raises: ConflictError: another process accepted the same in between.
+    """
+    start = arrivals.start
+    if start and arrivals.queue not in queues.still_ours(connection, [arrivals.queue]):
+        start = 0
+    marks = [mark for mark in arrivals.marks if mark is not None]
+    claims = Claims(
+        marks={mark for (mark,) in connection.read_by_keys(MARKS, marks, oldest=oldest)},
+        notifications={key for (key,) in connection.read_by_keys(KNOWN, arrivals.ids)},
+    )
+    admission = decide_acceptance(arrivals.batch, arrivals.marks, claims, start=start, now=now, time_of_day=time_of_day)
+    _write(connection, arrivals, admission, now, oldest)
+    return admission
+
+
+def _write(connection: Connection, arrivals: Arrivals, admission: Admission, now: float, oldest: int) -> None:
+    at = int(now)
+    unique: list[tuple[Statement, Sequence[Row]]] = [
+        (REMEMBER, [(mark, at, oldest) for mark in admission.marks]),
+        (INSERT, notification_rows(admission.notifications, arrivals.queue, arrivals.numbers, now)),
+    ]
+    others: list[tuple[Statement, Sequence[Row]]] = []
+    versions = {id(one.configuration): one.configuration for one in admission.notifications}
+    rows = [
+        (configuration_id(version), version.hash, version.revision)
+        for version in versions.values()
+        if version != NO_CONFIGURATION
+    ]
+    if rows:
+        others.append((CONFIGURATION, rows))
+    if admission.dead_letters or admission.audits:
+        rest = iter(arrivals.numbers[len(arrivals.ids) :])
+        others += letter_writes(admission.dead_letters, rest, queue=arrivals.queue, now=now)
+        others.append(audit_write(admission.audits, rest, queue=arrivals.queue, now=now))
+    counts = connection.write_all([*unique, *others])
+    if any(count != len(rows) for count, (_, rows) in zip(counts, unique, strict=False)):
+        raise ConflictError("another process accepted the same event")
+
+
+def notification_rows(admitted: Sequence[Admitted], queue: int, numbers: range, now: float) -> list[tuple[Any, ...]]:
+    rows = []
+    versions: dict[int, int | None] = {}
+    for number, notification, key, state, due, version in admitted:
+        if id(version) not in versions:
+            versions[id(version)] = None if version == NO_CONFIGURATION else configuration_id(version)
+        lane = SCHEDULED if state is State.SCHEDULED else SINGLE
+        fixed = (now, state.value, lane, due, versions[id(version)])
+        rows.append((numbers[number], queue, key, *said_by(notification), *fixed))
+    return rows
+
+
+def configuration_id(version: ConfigurationVersion) -> int:
+    digest = digest_of(joined(version.hash, version.revision))
+    return int.from_bytes(digest[:8], "big", signed=True)

@@ -1,0 +1,136 @@
+"""Work that moves without a result: expanded into pages, postponed, or released at its time."""
+
+from collections.abc import Sequence
+
+from hub.errors import ConflictError
+from hub.outcome import OutcomeName, State
+from hub.store.connection import Connection, Row, Statement
+from hub.store.contracts.outbox import Audience, Service, Work
+from hub.store.outbox.opening import INSERT_PAGE, ROW_COLUMNS, open_rows
+from hub.store.outbox.queues import Queues
+from hub.store.rows import BROADCAST, SCHEDULED, SINGLE, counts_text, service_key
+
+EXPAND = Statement(
+    "notification.expand",
+    "UPDATE notification SET due = NULL, state = :state, started_at = coalesce(started_at, :now), counts = :counts"
+    " WHERE queue = :queue AND n = :n AND done = :done AND due IS NOT NULL",
+    columns=(
+        ("state", "text"),
+        ("now", "double precision"),
+        ("counts", "text"),
+        *ROW_COLUMNS,
+        ("done", "bigint"),
+    ),
+)
+_POSTPONE = "SET due = :due, deferred = 1, service = CASE WHEN :service = '' THEN service ELSE :service END"
+_POSTPONED = (("due", "double precision"), ("service", "text"), *ROW_COLUMNS)
+POSTPONE_NOTIFICATION = Statement(
+    "notification.postpone",
+    f"UPDATE notification {_POSTPONE} WHERE queue = :queue AND n = :n AND due IS NOT NULL",
+    columns=_POSTPONED,
+)
+POSTPONE_PAGE = Statement(
+    "page.postpone",
+    f"UPDATE page {_POSTPONE} WHERE queue = :queue AND number = :n AND due IS NOT NULL",
+    columns=_POSTPONED,
+)
+RELEASE = Statement(
+    "notification.release",
+    "UPDATE notification SET state = :state, lane = :lane, due = CASE WHEN due > :now THEN :now ELSE due END"
+    " WHERE queue = :queue AND state = 'Scheduled' AND n IN"
+    " (SELECT n FROM notification WHERE queue = :queue AND lane = :waiting AND service = '' AND due <= :time_of_day"
+    " ORDER BY due, n LIMIT :slice) RETURNING due",
+)
+NEXT_RELEASE = Statement(
+    "notification.next_release",
+    "SELECT min(due) FROM notification WHERE queue = :queue AND lane = :waiting AND service = '' AND due IS NOT NULL",
+)
+RELEASE_SLICE = 1000
+
+_STEP = (("step", "double precision"), ("queue", "bigint"))
+MOVE_WAITING = Statement(
+    "notification.move_waiting",
+    "UPDATE notification SET due = due + :step, accepted_at = accepted_at + :step"
+    " WHERE queue = :queue AND due IS NOT NULL AND state != 'Scheduled'",
+    columns=_STEP,
+)
+MOVE_EXPANDED = Statement(
+    "notification.move_expanded",
+    "UPDATE notification SET accepted_at = accepted_at + :step"
+    " WHERE queue = :queue AND state = 'Processing' AND due IS NULL",
+    columns=_STEP,
+)
+MOVE_PAGES = Statement(
+    "page.move", "UPDATE page SET due = due + :step WHERE queue = :queue AND due IS NOT NULL", columns=_STEP
+)
+
+
+def expand(
+    connection: Connection, work: Work, audience: Audience, queues: Queues, numbers: range, *, now: float
+) -> bool:
+    """Turn a notification into pages that are due at once; False when it has ended, or its queue is not ours any more."""
+    row = open_rows(connection, [work], queues).get((work.queue, work.n))
+    if row is None or row.done != work.done:
+        return False
+    skipped = {platform: {OutcomeName.SKIPPED: len(ordinals)} for platform, ordinals in audience.skipped.items()}
+    hub = work.notification.hub
+    pages = [
+        (
+            number,
+            work.queue,
+            work.queue,
+            work.n,
+            hub,
+            BROADCAST,
+            service_key((hub, platform)),
+            now,
+            0,
+            ordinals.serialize(),
+        )
+        for number, (platform, ordinals) in zip(numbers, audience.pages, strict=True)
+    ]
+    expanded = [(State.PROCESSING.value, now, counts_text(skipped), work.queue, work.n, work.done)]
+    if connection.write_all([(EXPAND, expanded), (INSERT_PAGE, pages)])[0] != 1:
+        raise ConflictError("another transaction recorded the same work")
+    return True
+
+
+def postpone(
+    connection: Connection, work: Sequence[Work], queues: Queues, *, due: float, service: Service | None
+) -> None:
+    """Rows that have ended, or are in a queue that is not ours any more, stay as they are."""
+    ours = queues.still_ours(connection, [piece.queue for piece in work])
+    known = service_key(service)
+    notifications: list[Row] = []
+    pages: list[Row] = []
+    for piece in work:
+        if piece.queue in ours:
+            (pages if piece.number else notifications).append((due, known, piece.queue, piece.n))
+    connection.write_all([(POSTPONE_NOTIFICATION, notifications), (POSTPONE_PAGE, pages)])
+
+
+def release(connection: Connection, queue: int, *, now: float, time_of_day: float) -> tuple[list[float], float | None]:
+    """Let a slice of what was scheduled until now go on: when each is due, and when the next one will be."""
+    rows = connection.write(
+        RELEASE,
+        queue=queue,
+        waiting=SCHEDULED,
+        state=State.ENQUEUED.value,
+        lane=SINGLE,
+        now=now,
+        time_of_day=time_of_day,
+        slice=RELEASE_SLICE,
+    )
+    return [due for (due,) in rows], next_release(connection, queue)
+
+
+def next_release(connection: Connection, queue: int) -> float | None:
+    """When the first scheduled notification of a queue is due, by the time of day."""
+    ((due,),) = connection.read(NEXT_RELEASE, queue=queue, waiting=SCHEDULED)
+    return None if due is None else float(due)
+
+
+def move_in_time(connection: Connection, queues: Sequence[int], step: float) -> None:
+    """Move due times and ages of all open work by `step` seconds, but for what is scheduled for a time of day."""
+    rows = [(step, queue) for queue in queues]
+    connection.write_all([(MOVE_WAITING, rows), (MOVE_EXPANDED, rows), (MOVE_PAGES, rows)])

@@ -1,0 +1,448 @@
+"""The contract `Outbox` over a database, but for what it asks of the registry: the way of work, method by method."""
+
+import asyncio
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from hub.acceptance import Ingest
+from hub.errors import StoreError
+from hub.outcome import State
+from hub.store.clock import StoreClock
+from hub.store.connection import Connection, Database
+from hub.store.contracts.outbox import (
+    AcceptanceResult,
+    Audience,
+    PageResult,
+    QueueState,
+    Recorded,
+    Service,
+    Work,
+)
+from hub.store.decide.acceptance import Admission
+from hub.store.decide.recording import Key, Recording
+from hub.store.outbox import accepting, moving, queues, recording, summing, taking
+from hub.store.outbox.accepting import Arrivals
+from hub.store.outbox.in_hand import InHand, Look, Place
+from hub.store.outbox.queues import Queues
+from hub.store.outbox.recording import MarkDead
+from hub.store.outbox.remembering import SeenSweep, SeenWindow
+from hub.store.outbox.tally import Tally
+from hub.store.rows import LANES, SCHEDULED, SINGLE, service_key, service_of
+from hub.work import Lane
+
+T = TypeVar("T")
+
+QUEUE = 0
+"""SQLite has one queue; the lock on its file is the ownership."""
+
+_BEAT = 10.0
+"""Seconds between two beats of a store that is written to; an idle one is left alone."""
+_COUNT = 60.0
+"""Seconds between two counts of what waits."""
+_LOOK_AT_ALL = 60.0
+"""Seconds between two looks at all notifications with pages, besides those whose pages were recorded here."""
+_RANGES_BEHIND = 16
+"""Ranges of marks that are swept in a second when there are more than the bound."""
+
+
+class SqlOutbox:
+    """Work of one database. Everything belongs to one event loop; jobs run in the database's threads.
+
+    `owner` names this process among all owners. `monotonic` is in seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: StoreClock,
+        *,
+        owner: str,
+        mark_dead: MarkDead,
+        window: SeenWindow = SeenWindow(),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._mark_dead = mark_dead
+        self._monotonic = monotonic
+        self._queues = Queues(owner)
+        self._hand = InHand(monotonic=monotonic)
+        self._work: dict[Key, Work] = {}
+        self._tally = Tally()
+        self._sweep = SeenSweep(window)
+        self._taking = asyncio.Lock()
+        self._summing = asyncio.Lock()
+        self._to_sum: set[Key] = set()
+        self._next_release = math.inf
+        self._has_written = False
+        self._times: dict[str, float] = defaultdict(lambda: -math.inf)
+
+    def now(self) -> float:
+        return self._clock.now()
+
+    def is_in_hand(self, queue: int, n: int) -> bool:
+        return (queue, n) in self._hand
+
+    # Ownership
+
+    async def open(self) -> int:
+        """Claim the queue, and see what waits; how much of it is due. Raises: StoreError."""
+        state = await self._database.read(lambda connection: connection.read(queues.STATE, queue=QUEUE))
+        ((_, last_beat),) = state
+        self._clock.resume(last_beat)
+        claimed = await self._database.write(
+            lambda connection: queues.claim(connection, QUEUE, owner=self._queues.owner, now=self.now())
+        )
+        if claimed is None:
+            raise StoreError("another process took over the store")
+        self._queues.add(claimed)
+        await self.follow_clock()
+        self._next_release = await self._database.read(_first_release)
+        ready = await self._count()
+        return sum(ready.values())
+
+    async def close(self) -> None:
+        """Leave a last beat, so that a clock that is set back until the next opening is noticed."""
+        if self._queues.fences and self._has_written:
+            await self._beat()
+
+    async def tend(self) -> None:
+        """What is to be done each second. Raises: StoreError."""
+        await self.follow_clock()
+        if self._has_written and self._is_time("beat", _BEAT):
+            await self._beat()
+        if self._queues.lacks(self._queues.first, queues.BLOCK // 2):
+            await self._refill(self._queues.first, 0)
+        if self._is_time("count", _COUNT):
+            await self._count()
+        for _ in range(_RANGES_BEHIND if self._sweep.is_behind else 1):
+            await self.sweep()
+
+    async def follow_clock(self) -> None:
+        """Take open work along with a clock that was set, before its step counts."""
+        step = self._clock.step
+        if not step:
+            return
+        await self._write(
+            lambda connection: moving.move_in_time(connection, list(self._queues.fences), step),
+            then=lambda: self._clock.adopt(step),
+        )
+        for work in self._work.values():
+            work.accepted_at += step
+            work.due_at += step
+        self._hand.read_again()
+
+    async def sweep(self) -> None:
+        """Forget old marks of one range of keys."""
+        ages = await self._database.read(self._sweep.ages)
+        if self._sweep.has_old(ages, self.now()):
+            await self._write(lambda connection: self._sweep.forget(connection, self.now()))
+        self._sweep.passed(ages)
+
+    async def _beat(self) -> None:
+        mine = await self._database.write(lambda connection: self._queues.beat(connection, now=self.now()))
+        self._has_written = False
+        for queue in self._queues.fences.keys() - mine:
+            self._queues.lose(queue)
+            self._hand.lose(queue)
+
+    # Acceptance
+
+    async def accept(self, batch: Sequence[Ingest], *, start: int) -> AcceptanceResult:
+        queue = self._queues.first
+        numbers = await self._numbers(queue, accepting.numbers_needed(batch))
+        arrivals = Arrivals.of(batch, queue=queue, numbers=numbers, start=start)
+
+        def job(connection: Connection) -> tuple[Admission, float]:
+            now = self._clock.now()
+            admission = accepting.accept(
+                connection,
+                arrivals,
+                self._queues,
+                now=now,
+                time_of_day=self._clock.wall(),
+                oldest=self._sweep.oldest(now),
+            )
+            return admission, now
+
+        reserved = numbers[: len(arrivals.ids)]
+        self._hand.reserve(queue, reserved)
+        try:
+            admission, now = await self._write(job)
+        finally:
+            self._hand.release(queue, reserved)
+        return AcceptanceResult(
+            duplicates=admission.duplicates,
+            work=self._begin(admission, arrivals, now),
+            repeated=admission.repeated,
+        )
+
+    def _begin(self, admission: Admission, arrivals: Arrivals, now: float) -> list[Work]:
+        """Hold what starts at once, and know of what waits."""
+        work: list[Work] = []
+        place = Place(arrivals.queue, SINGLE, "")
+        waiting = scheduled = 0
+        for number, notification, _, state, due, _ in admission.notifications:
+            if state is State.PROCESSING:
+                n = arrivals.numbers[number]
+                piece = Work(queue=arrivals.queue, n=n, notification=notification, accepted_at=now, due_at=due)
+                self._hand.hold((arrivals.queue, n), place)
+                self._work[arrivals.queue, n] = piece
+                work.append(piece)
+            elif state is State.SCHEDULED:
+                scheduled += 1
+                self._next_release = min(self._next_release, due)
+            else:
+                waiting += 1
+        if waiting:
+            self._hand.waits(place, now)
+        self._tally.add(SINGLE, "", len(work) + waiting)
+        self._tally.add(SCHEDULED, "", scheduled)
+        return work
+
+    # Taking
+
+    async def take(self, lane: Lane, wanted: Mapping[Service | None, int]) -> Sequence[Work]:
+        async with self._taking:
+            if lane is Lane.SINGLE:
+                await self._release()
+            by_key = {service_key(service): count for service, count in wanted.items() if count > 0}
+            places = [Place(queue, LANES[lane], key) for queue in self._queues.fences for key in by_key]
+            look = self._hand.look(places, by_key)
+            return await self._take(look, lambda connection: taking.take(connection, look, now=self.now()))
+
+    async def take_orphans(self, served: Collection[Service], limit: int, *, waited: float) -> Sequence[Work]:
+        async with self._taking:
+            strangers = self._tally.services() - {service_key(service) for service in served}
+            places = [
+                Place(queue, lane, key)
+                for queue in self._queues.fences
+                for lane in LANES.values()
+                for key in sorted(strangers)
+            ]
+            if not places:
+                return []
+            look = self._hand.look([], {})
+
+            def read(connection: Connection) -> taking.Taken:
+                now = self.now()
+                return taking.take_old(connection, places, self._hand, limit, now=now, begun=now - waited)
+
+            return await self._take(look, read)
+
+    async def _take(self, look: Look, read: Callable[[Connection], taking.Taken]) -> list[Work]:
+        """Read, and hold what is free still."""
+        try:
+            chosen, pieces = await self._database.read(read)
+        except BaseException:
+            self._hand.fail()
+            raise
+        free = {(candidate.place.queue, candidate.n) for candidate in self._hand.end(look, chosen)}
+        work = [piece for piece in pieces if (piece.queue, piece.n) in free]
+        for piece in work:
+            self._work[piece.queue, piece.n] = piece
+        return work
+
+    async def _release(self) -> None:
+        """Let scheduled notifications go on whose time has come."""
+        if self._clock.wall() < self._next_release:
+            return
+        for queue in self._queues.fences:
+
+            def job(connection: Connection, queue: int = queue) -> tuple[list[float], float | None]:
+                return moving.release(connection, queue, now=self.now(), time_of_day=self._clock.wall())
+
+            dues, next_due = await self._write(job)
+            self._next_release = math.inf if next_due is None else next_due
+            self._tally.add(SCHEDULED, "", -len(dues))
+            self._tally.add(SINGLE, "", len(dues))
+            if dues:
+                self._hand.waits(Place(queue, SINGLE, ""), min(dues))
+
+    # What becomes of work
+
+    async def give_back(self, work: Sequence[Work]) -> None:
+        for piece in work:
+            self._leave(piece)
+            self._hand.waits(_place_of(piece), piece.due_at)
+
+    async def postpone(self, work: Sequence[Work], *, delay: float, service: Service | None = None) -> None:
+        def job(connection: Connection) -> float:
+            due = self.now() + delay
+            moving.postpone(connection, work, self._queues, due=due, service=service)
+            return due
+
+        if not work:
+            return
+        due = await self._write(job)
+        for piece in work:
+            self._leave(piece)
+            before = _place_of(piece)
+            after = before if service is None else before._replace(service=service_key(service))
+            self._tally.move(before.lane, before.service, after.service)
+            self._hand.waits(after, due)
+
+    async def expand(self, work: Work, audience: Audience) -> None:
+        numbers = await self._numbers(work.queue, len(audience.pages))
+
+        def job(connection: Connection) -> tuple[bool, float]:
+            now = self.now()
+            return moving.expand(connection, work, audience, self._queues, numbers, now=now), now
+
+        is_expanded, now = await self._write(job)
+        self._leave(work)
+        if is_expanded:
+            before = _place_of(work)
+            self._tally.add(before.lane, before.service, -1)
+            for platform, _ in audience.pages:
+                self._add_page(work.queue, Lane.BROADCAST, (work.notification.hub, platform), now)
+
+    async def record(self, results: Sequence[PageResult]) -> Recorded:
+        if not results:
+            return Recorded()
+        numbers = await self._numbers(results[0].work.queue, recording.numbers_needed(results))
+
+        def job(connection: Connection) -> tuple[Recording, int]:
+            return recording.record(
+                connection, results, self._queues, numbers, now=self.now(), mark_dead=self._mark_dead
+            )
+
+        try:
+            done, gone = await self._write(job)
+        except StoreError:
+            raise
+        except Exception:  # a defect: the rows are as they were, and the next look from the start finds them
+            for result in results:
+                self._leave(result.work)
+            raise
+        for result in results:
+            if result.is_last:
+                self._leave(result.work)
+        for change in done.written:
+            if change.is_last:
+                self._tally.add(LANES[change.work.lane], service_key(change.work.service), -1)
+        for work, _, page, due in done.retries:
+            self._add_page(work.queue, work.lane, (work.notification.hub, page.platform), due)
+        self._to_sum |= done.homes
+        return Recorded(
+            ended=done.ended,
+            late=done.late,
+            gone=gone,
+            unreached=done.unreached,
+            dead_letters=done.dead_letters,
+        )
+
+    async def sum_up(self) -> Recorded:
+        async with self._summing:
+            if self._is_time("sum", _LOOK_AT_ALL):
+                self._to_sum |= await self._database.read(
+                    lambda connection: summing.all_ended(connection, self._queues.owner)
+                )
+            keys = list(self._to_sum)[: summing.SLICE]
+            if not keys:
+                return Recorded()
+            self._to_sum.difference_update(keys)  # first: a page that ends from now on adds its notification again
+            try:
+                ready = await self._database.read(lambda connection: summing.sums(connection, keys))
+                if not ready:
+                    return Recorded()
+                ended, unreached = await self._write(
+                    lambda connection: summing.end(connection, ready, self._queues, now=self.now())
+                )
+            except BaseException:
+                self._to_sum.update(keys)
+                raise
+            return Recorded(ended=ended, unreached=unreached)
+
+    def _leave(self, work: Work) -> None:
+        key = (work.queue, work.n)
+        self._hand.leave(key)
+        self._work.pop(key, None)
+
+    def _add_page(self, queue: int, lane: Lane, service: Service, due: float) -> None:
+        place = Place(queue, LANES[lane], service_key(service))
+        self._tally.add(place.lane, place.service)
+        self._hand.waits(place, due)
+
+    # How much waits
+
+    async def backlog(self) -> Mapping[Service | None, int]:
+        return {service_of(key): count for key, count in self._tally.by_service().items()}
+
+    async def queue_states(self) -> Mapping[Lane, QueueState]:
+        now = self.now()
+        before = self._tally.snapshot()
+
+        def read(connection: Connection) -> tuple[taking.Counted, Mapping[int, float]]:
+            counted = taking.count(connection, self._queues.owner, now=now)
+            limits = {
+                place: self._hand.count(place) + 1
+                for queue in self._queues.fences
+                for lane, service in counted
+                if lane in LANES.values()
+                for place in [Place(queue, lane, service)]
+            }
+            return counted, taking.oldest(connection, limits, self._hand, now=now)
+
+        counted, oldest = await self._database.read(read)
+        self._tally.correct({place: rows for place, (rows, _) in counted.items()}, before)
+        return {lane: _queue_state(number, counted, oldest, self._hand) for lane, number in LANES.items()}
+
+    async def _count(self) -> Mapping[tuple[int, str], int]:
+        """Correct the tally; what is due, by lane and service."""
+        before = self._tally.snapshot()
+        counted = await self._database.read(
+            lambda connection: taking.count(connection, self._queues.owner, now=self.now())
+        )
+        self._tally.correct({place: rows for place, (rows, _) in counted.items()}, before)
+        return {place: ready for place, (_, ready) in counted.items()}
+
+    # Numbers and times
+
+    async def _write(self, job: Callable[[Connection], T], then: Callable[[], None] | None = None) -> T:
+        answer = await self._database.write(job, then=then)
+        self._has_written = True
+        return answer
+
+    async def _numbers(self, queue: int, count: int) -> range:
+        if self._queues.lacks(queue, count):
+            await self._refill(queue, count)
+        return self._queues.number(queue, count)
+
+    async def _refill(self, queue: int, count: int) -> None:
+        block = max(queues.BLOCK, count)
+        numbers = await self._database.write(lambda connection: queues.reserve(connection, queue, block))
+        self._queues.refill(queue, numbers)
+
+    def _is_time(self, what: str, every: float) -> bool:
+        now = self._monotonic()
+        if now - self._times[what] < every:
+            return False
+        self._times[what] = now
+        return True
+
+
+def _place_of(work: Work) -> Place:
+    return Place(work.queue, LANES[work.lane], service_key(work.service))
+
+
+def _first_release(connection: Connection) -> float:
+    due = moving.next_release(connection, QUEUE)
+    return math.inf if due is None else due
+
+
+def _queue_state(lane: int, counted: taking.Counted, oldest: Mapping[int, float], hand: InHand) -> QueueState:
+    """Scheduled notifications wait in the lane of the singles."""
+    lanes: Iterable[int] = (lane, SCHEDULED) if lane == SINGLE else (lane,)
+    mine = [counts for (of, _), counts in counted.items() if of in lanes]
+    in_hand = hand.count_of_lane(lane)
+    ready = sum(ready for _, ready in mine)
+    return QueueState(
+        ready=max(0, ready - in_hand),
+        in_hand=in_hand,
+        delayed=sum(rows for rows, _ in mine) - ready,
+        oldest_ready=oldest.get(lane, 0.0),
+    )

@@ -1,0 +1,154 @@
+"""Pieces of pages recorded: what their results make of the rows that are open, and all that goes with it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from hub.errors import ConflictError
+from hub.store.connection import Connection, Row, Statement
+from hub.store.contracts.outbox import Failed, PageResult
+from hub.store.decide.recording import Failure, Recording, Retry, Written, decide_recording
+from hub.store.letters.writing import letter_writes
+from hub.store.outbox.opening import INSERT_PAGE, ROW_COLUMNS, bytes_of, open_rows
+from hub.store.outbox.queues import Queues
+from hub.store.rows import LANES, counts_text, service_key
+
+MarkDead = Callable[[Connection, Sequence[tuple[str, Failed]], float], int]
+"""Marks the push channels of failures dead, each with its hub, as of now; how many registrations that hid."""
+
+RECORD_NOTIFICATION = Statement(
+    "notification.record",
+    "UPDATE notification SET due = CASE WHEN :is_last = 1 THEN NULL ELSE due END, done = :done, again = :again,"
+    " counts = :counts, ordinals = coalesce(:ordinals, ordinals), started_at = coalesce(started_at, :started_at),"
+    " state = :state, ended_at = :ended_at"
+    " WHERE queue = :queue AND n = :n AND done = :was_done AND due IS NOT NULL",
+    columns=(
+        ("is_last", "bigint"),
+        ("done", "bigint"),
+        ("again", "bytea"),
+        ("counts", "text"),
+        ("ordinals", "bytea"),
+        ("started_at", "double precision"),
+        ("state", "text"),
+        ("ended_at", "double precision"),
+        *ROW_COLUMNS,
+        ("was_done", "bigint"),
+    ),
+)
+RECORD_PAGE = Statement(
+    "page.record",
+    "UPDATE page SET due = CASE WHEN :is_last = 1 THEN NULL ELSE due END, done = :done, again = :again, counts = :counts"
+    " WHERE queue = :queue AND number = :n AND done = :was_done AND due IS NOT NULL",
+    columns=(
+        ("is_last", "bigint"),
+        ("done", "bigint"),
+        ("again", "bytea"),
+        ("counts", "text"),
+        *ROW_COLUMNS,
+        ("was_done", "bigint"),
+    ),
+)
+INSERT_FAILURE = Statement(
+    "failure.insert",
+    "INSERT INTO failure (queue, notification, ordinal, outcome, reason, at)"
+    " VALUES (:queue, :notification, :ordinal, :outcome, :reason, :at) ON CONFLICT (queue, notification, ordinal)"
+    " DO UPDATE SET outcome = excluded.outcome, reason = excluded.reason, at = excluded.at",
+    columns=(
+        ("queue", "bigint"),
+        ("notification", "bigint"),
+        ("ordinal", "bigint"),
+        ("outcome", "text"),
+        ("reason", "text"),
+        ("at", "double precision"),
+    ),
+)
+
+
+def record(
+    connection: Connection,
+    results: Sequence[PageResult],
+    queues: Queues,
+    numbers: range,
+    *,
+    now: float,
+    mark_dead: MarkDead,
+) -> tuple[Recording, int]:
+    """Write what of the results is not late; how many registrations were marked dead.
+
+    `numbers` are for retries and dead letters. Raises: ConflictError: another transaction came between.
+    """
+    rows = open_rows(connection, [result.work for result in results], queues)
+    recording = decide_recording(results, rows, now=now)
+    _write(connection, recording, iter(numbers), now)
+    gone = [(failure.work.notification.hub, failure.failed) for failure in recording.failures if failure.failed.gone]
+    return recording, mark_dead(connection, gone, now) if gone else 0
+
+
+def numbers_needed(results: Sequence[PageResult]) -> int:
+    return sum(len(result.retries) + (result.dead_letter is not None) for result in results)
+
+
+def _write(connection: Connection, recording: Recording, numbers: Iterator[int], now: float) -> None:
+    notifications = [_notification_row(change) for change in recording.written if not change.work.number]
+    pages = [_page_row(change) for change in recording.written if change.work.number]
+    writes: list[tuple[Statement, Sequence[Row]]] = [(RECORD_NOTIFICATION, notifications), (RECORD_PAGE, pages)]
+    if recording.retries:
+        writes.append((INSERT_PAGE, [_retry_row(retry, next(numbers)) for retry in recording.retries]))
+    if recording.failures:
+        writes.append((INSERT_FAILURE, [_failure_row(failure, now) for failure in recording.failures]))
+    if recording.dead_letters:
+        queue = recording.written[0].work.queue
+        writes += letter_writes(recording.dead_letters, numbers, queue=queue, now=now)
+    counts = connection.write_all(writes)
+    if counts[:2] != [len(notifications), len(pages)]:
+        raise ConflictError("another transaction recorded the same work")
+
+
+def _notification_row(change: Written) -> tuple[Any, ...]:
+    assert change.state is not None
+    return (
+        int(change.is_last),
+        change.done,
+        bytes_of(change.again),
+        counts_text(change.counts),
+        bytes_of(change.ordinals),
+        change.started_at,
+        change.state.value,
+        change.ended_at,
+        change.work.queue,
+        change.work.n,
+        change.was_done,
+    )
+
+
+def _page_row(change: Written) -> tuple[Any, ...]:
+    return (
+        int(change.is_last),
+        change.done,
+        bytes_of(change.again),
+        counts_text(change.counts),
+        change.work.queue,
+        change.work.n,
+        change.was_done,
+    )
+
+
+def _retry_row(retry: Retry, number: int) -> tuple[Any, ...]:
+    work, page = retry.work, retry.page
+    hub = work.notification.hub
+    service = service_key((hub, page.platform))
+    return (
+        number,
+        work.queue,
+        *retry.home,
+        hub,
+        LANES[work.lane],
+        service,
+        retry.due,
+        page.attempt,
+        page.ordinals.serialize(),
+    )
+
+
+def _failure_row(failure: Failure, now: float) -> tuple[Any, ...]:
+    failed = failure.failed
+    return (*failure.home, failed.ordinal, failed.outcome.value, failed.reason, now)

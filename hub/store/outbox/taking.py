@@ -1,0 +1,172 @@
+"""Work that is due, read from the index by queue, lane and service: a read touches rows of the services it asks for."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from pyroaring import BitMap
+
+from hub.notification import Notification
+from hub.store.connection import Connection, Row, Statement
+from hub.store.contracts.outbox import Work
+from hub.store.outbox.in_hand import Candidate, InHand, Look, Place
+from hub.store.rows import BROADCAST, LANE_OF, NOTIFICATION, notification_of, service_of
+
+_KEYS = (
+    ("queue", "bigint"),
+    ("lane", "bigint"),
+    ("service", "text"),
+    ("now", "double precision"),
+    ("due", "double precision"),
+    ("n", "bigint"),
+    ("limit", "bigint"),
+)
+DUE_NOTIFICATIONS = Statement(
+    "notification.due",
+    "SELECT due, n, queue, lane, service FROM notification"
+    " WHERE queue = :queue AND lane = :lane AND service = :service AND due <= :now AND due >= :due"
+    " AND (due > :due OR n > :n) ORDER BY due, n LIMIT :limit",
+    columns=_KEYS,
+)
+DUE_PAGES = Statement(
+    "page.due",
+    "SELECT due, number, queue, lane, service FROM page"
+    " WHERE queue = :queue AND lane = :lane AND service = :service AND due <= :now AND due >= :due"
+    " AND (due > :due OR number > :n) ORDER BY due, number LIMIT :limit",
+    columns=_KEYS,
+)
+_OLD_KEYS = (*_KEYS[:4], ("begun", "double precision"), ("limit", "bigint"))
+OLD_NOTIFICATIONS = Statement(
+    "notification.old",
+    "SELECT due, n, queue, lane, service FROM notification n"
+    " WHERE queue = :queue AND lane = :lane AND service = :service AND due <= :now"
+    " AND (accepted_at <= :begun AND coalesce(schedule_at, :begun) <= :begun OR expires_at <= :now)"
+    " ORDER BY due, n LIMIT :limit",
+    columns=_OLD_KEYS,
+)
+OLD_PAGES = Statement(
+    "page.old",
+    "SELECT p.due, p.number, p.queue, p.lane, p.service FROM page p"
+    " JOIN notification n ON n.queue = p.home AND n.n = p.notification"
+    " WHERE p.queue = :queue AND p.lane = :lane AND p.service = :service AND p.due <= :now"
+    " AND (n.accepted_at <= :begun AND coalesce(n.schedule_at, :begun) <= :begun OR n.expires_at <= :now)"
+    " ORDER BY p.due, p.number LIMIT :limit",
+    columns=_OLD_KEYS,
+)
+_ROW = (("queue", "bigint"), ("n", "bigint"))
+NOTIFICATIONS = Statement(
+    "notification.work",
+    f"SELECT n.queue, n.n, n.lane, n.service, n.due, n.deferred, n.done, n.again, n.ordinals, n.accepted_at, {NOTIFICATION}"
+    " FROM notification n WHERE n.queue = :queue AND n.n = :n AND n.due IS NOT NULL",
+    columns=_ROW,
+)
+PAGES = Statement(
+    "page.work",
+    "SELECT p.queue, p.number, p.lane, p.service, p.due, p.deferred, p.done, p.again, p.ordinals, n.accepted_at, p.attempt,"
+    f" p.home, p.notification, {NOTIFICATION}"
+    " FROM page p JOIN notification n ON n.queue = p.home AND n.n = p.notification"
+    " WHERE p.queue = :queue AND p.number = :n AND p.due IS NOT NULL",
+    columns=_ROW,
+)
+
+Taken = tuple[list[Candidate], list[Work]]
+"""Candidates, and the whole of each, in the same order."""
+Counted = Mapping[tuple[int, str], tuple[int, int]]
+
+
+def take(connection: Connection, look: Look, *, now: float) -> Taken:
+    """What the look chooses of what is due, in order of due for each service."""
+    rows = [(*place, now, *start, look.limits[place]) for place, start in look.starts.items() if look.limits[place] > 0]
+    found = _candidates(connection.read_many(DUE_PAGES, rows), is_page=True)
+    if any(place.lane != BROADCAST for place in look.starts):  # a notification that is its own page is a single
+        found += _candidates(connection.read_many(DUE_NOTIFICATIONS, rows), is_page=False)
+    return _with_work(connection, look.choose(found))
+
+
+def take_old(
+    connection: Connection, places: Collection[Place], hand: InHand, limit: int, *, now: float, begun: float
+) -> Taken:
+    """What is due in these places and was accepted before `begun`, or has expired; up to `limit` altogether."""
+    rows = [(*place, now, begun, limit + hand.count(place)) for place in places]
+    found = _candidates(connection.read_many(OLD_PAGES, rows), is_page=True)
+    found += _candidates(connection.read_many(OLD_NOTIFICATIONS, rows), is_page=False)
+    free = [candidate for candidate in sorted(found) if (candidate.place.queue, candidate.n) not in hand]
+    return _with_work(connection, free[:limit])
+
+
+def _candidates(rows: Iterable[Row], *, is_page: bool) -> list[Candidate]:
+    return [Candidate(due, n, Place(queue, lane, service), is_page) for due, n, queue, lane, service in rows]
+
+
+def _with_work(connection: Connection, chosen: list[Candidate]) -> Taken:
+    """The rows whole, in the order of the candidates."""
+    work: dict[tuple[int, int], Work] = {}
+    for is_page, statement, make in ((False, NOTIFICATIONS, _own_pages), (True, PAGES, _pages)):
+        keys = [(candidate.place.queue, candidate.n) for candidate in chosen if candidate.is_page is is_page]
+        for piece in make(connection.read_many(statement, keys)):
+            work[piece.queue, piece.n] = piece
+    return chosen, [work[candidate.place.queue, candidate.n] for candidate in chosen]
+
+
+def _own_pages(rows: Sequence[Row]) -> Iterable[Work]:
+    for row in rows:
+        yield _work(row[:10], notification_of(row[10:]))
+
+
+def _pages(rows: Sequence[Row]) -> Iterable[Work]:
+    known: dict[tuple[int, int], Notification] = {}  # pages of one broadcast come together
+    for row in rows:
+        attempt, home, n = row[10:13]
+        if (home, n) not in known:
+            known[home, n] = notification_of(row[13:])
+        yield _work(row[:10], known[home, n], number=row[1], attempt=attempt)
+
+
+def _work(row: Sequence[Any], notification: Notification, **page: int) -> Work:
+    queue, n, lane, service, due, deferred, done, again, ordinals, accepted_at = row
+    return Work(
+        queue=queue,
+        n=n,
+        notification=notification,
+        accepted_at=accepted_at,
+        lane=LANE_OF[lane],
+        service=service_of(service),
+        ordinals=_bitmap(ordinals),
+        done=done,
+        again=_bitmap(again),
+        due_at=due,
+        was_deferred=bool(deferred),
+        **page,
+    )
+
+
+def _bitmap(ordinals: bytes | None) -> BitMap | None:
+    return None if ordinals is None else BitMap.deserialize(ordinals)
+
+
+COUNT = Statement(
+    "work.count",
+    "SELECT lane, service, count(*), sum(CASE WHEN due <= :now THEN 1 ELSE 0 END) FROM"
+    " (SELECT lane, service, due FROM notification WHERE queue IN (SELECT queue FROM queue WHERE owner = :owner)"
+    " AND due IS NOT NULL UNION ALL"
+    " SELECT lane, service, due FROM page WHERE queue IN (SELECT queue FROM queue WHERE owner = :owner)"
+    " AND due IS NOT NULL) AS work GROUP BY lane, service",
+)
+
+
+def count(connection: Connection, owner: str, *, now: float) -> Counted:
+    """Rows that have not ended, by lane and service: all of them, and those that are due."""
+    return {
+        (lane, service): (rows, ready) for lane, service, rows, ready in connection.read(COUNT, owner=owner, now=now)
+    }
+
+
+def oldest(connection: Connection, limits: Mapping[Place, int], hand: InHand, *, now: float) -> dict[int, float]:
+    """When the first row that is not in hand became due, by lane; `limits` is how many rows of a place to look at."""
+    rows = [(*place, now, 0.0, 0, limit) for place, limit in limits.items()]
+    found = _candidates(connection.read_many(DUE_PAGES, rows), is_page=True)
+    found += _candidates(connection.read_many(DUE_NOTIFICATIONS, rows), is_page=False)
+    first: dict[int, float] = {}
+    for candidate in sorted(found):
+        if (candidate.place.queue, candidate.n) not in hand:
+            first.setdefault(candidate.place.lane, candidate.due)
+    return first

@@ -1,0 +1,42 @@
+"""How much waits, counted in memory from what passes through, and corrected by a count now and then."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+Waiting = Mapping[tuple[int, str], int]
+"""Rows that have not ended, by lane and key of the push service."""
+
+
+class Tally:
+    """Belongs to the event loop."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[int, str], int] = defaultdict(int)
+
+    def add(self, lane: int, service: str, count: int = 1) -> None:
+        self._counts[lane, service] += count
+
+    def move(self, lane: int, before: str, after: str) -> None:
+        self._counts[lane, before] -= 1
+        self._counts[lane, after] += 1
+
+    def services(self) -> set[str]:
+        """Keys of services for which something waits."""
+        return {service for (_, service), count in self._counts.items() if service and count > 0}
+
+    def by_service(self) -> dict[str, int]:
+        counts: dict[str, int] = defaultdict(int)
+        for (_, service), count in self._counts.items():
+            if count > 0:
+                counts[service] += count
+        return counts
+
+    def snapshot(self) -> Waiting:
+        """For `correct`: how the tally stood before the count began."""
+        return dict(self._counts)
+
+    def correct(self, counted: Waiting, before: Waiting) -> None:
+        """Take over a count. What came and went during the count may be in it or not: the next one puts that right."""
+        after, self._counts = self._counts, defaultdict(int, counted)
+        for place in after.keys() | before.keys():
+            self._counts[place] += after.get(place, 0) - before.get(place, 0)

@@ -1,0 +1,140 @@
+"""How a notification, its counts and its push service stand in rows."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from hub.notification import (
+    EVERYONE,
+    PLATFORM_NAMED,
+    Content,
+    Everyone,
+    NativeContent,
+    Notification,
+    Platform,
+    Priority,
+    TemplateContent,
+)
+from hub.outcome import OutcomeName
+from hub.store.contracts.outbox import Service
+from hub.tags import MaxTags, parse
+from hub.work import Lane
+
+TEMPLATE = "template"
+"""The format of what is not native."""
+
+SINGLE, BROADCAST, SCHEDULED, HELD = range(4)
+"""The lanes of rows. What is scheduled or held waits in a lane of its own until it is released."""
+
+LANES = {Lane.SINGLE: SINGLE, Lane.BROADCAST: BROADCAST}
+LANE_OF = {number: lane for lane, number in LANES.items()}
+
+NOTIFICATION = (
+    "n.id, n.hub, n.source, n.event_id, n.rule, n.audience, n.format, n.content, n.headers, n.platforms, n.priority,"
+    " n.collapse_key, n.schedule_at, n.expires_at"
+)
+"""What `notification_of` reads, of a notification `n`."""
+
+Counts = Mapping[Platform, Mapping[OutcomeName, int]]
+
+_UNLIMITED = MaxTags(only_or=10**6, only_and=10**6, mixed=10**6)
+"""What is in the store was within the limits when it was accepted."""
+
+
+def said_by(notification: Notification) -> tuple[Any, ...]:
+    """What a notification says and to whom, by the columns from `hub` to `expires_at`."""
+    content = notification.content
+    if isinstance(content, TemplateContent):
+        format_, payload, headers = TEMPLATE, orjson.dumps(dict(content.properties)), None
+    else:
+        format_, payload = content.platform.value, content.payload
+        headers = orjson.dumps(dict(content.headers)).decode() if content.headers else None
+    platforms = notification.platforms
+    return (
+        notification.hub,
+        notification.source,
+        notification.event_id,
+        notification.rule,
+        None if isinstance(notification.audience, Everyone) else str(notification.audience),
+        format_,
+        payload,
+        headers,
+        None if platforms is None else ",".join(sorted(platform.value for platform in platforms)),
+        notification.priority.value,
+        notification.collapse_key,
+        seconds(notification.schedule_at),
+        seconds(notification.expires_at),
+    )
+
+
+def notification_of(row: Sequence[Any]) -> Notification:
+    """Of the columns `NOTIFICATION`."""
+    key, hub, source, event_id, rule, audience, format_, content, headers, platforms, priority, collapse, at, until = (
+        row
+    )
+    parsed: Content
+    if format_ == TEMPLATE:
+        parsed = TemplateContent(properties=orjson.loads(content))
+    else:
+        parsed = NativeContent(
+            platform=PLATFORM_NAMED[format_], payload=content, headers=orjson.loads(headers) if headers else {}
+        )
+    return Notification(
+        id=key.hex(),
+        hub=hub,
+        audience=EVERYONE if audience is None else parse(audience, max_tags=_UNLIMITED),
+        content=parsed,
+        platforms=None if platforms is None else platforms_of(platforms),
+        schedule_at=None if at is None else moment(at),
+        expires_at=None if until is None else moment(until),
+        priority=Priority(priority),
+        collapse_key=collapse,
+        source=source,
+        event_id=event_id,
+        rule=rule,
+    )
+
+
+def platforms_of(names: str) -> frozenset[Platform]:
+    return frozenset(PLATFORM_NAMED[name] for name in names.split(",") if name)
+
+
+def service_key(service: Service | None) -> str:
+    """The push service as rows of work name it, empty for None."""
+    return "" if service is None else f"{service[1].value}/{service[0]}"
+
+
+def service_of(key: str) -> Service | None:
+    if not key:
+        return None
+    platform, _, hub = key.partition("/")
+    return hub, PLATFORM_NAMED[platform]
+
+
+def counts_text(counts: Counts) -> str:
+    """As JSON, by platform and outcome."""
+    return orjson.dumps(
+        {
+            platform.value: {outcome.value: count for outcome, count in by_outcome.items()}
+            for platform, by_outcome in counts.items()
+        }
+    ).decode()
+
+
+def counts_of(text: str | None) -> dict[Platform, dict[OutcomeName, int]]:
+    if not text:
+        return {}
+    return {
+        PLATFORM_NAMED[platform]: {OutcomeName(outcome): count for outcome, count in by_outcome.items()}
+        for platform, by_outcome in orjson.loads(text).items()
+    }
+
+
+def moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def seconds(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()

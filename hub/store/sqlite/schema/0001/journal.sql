@@ -1,0 +1,55 @@
+-- What is known afterwards, and what goes out beside the pushes.
+
+-- Who changed what: one row for each change that an operator made, written in the transaction of the change.
+CREATE TABLE audit (
+    n      INTEGER PRIMARY KEY,
+    queue  INTEGER NOT NULL,
+    at     REAL NOT NULL,
+    actor  TEXT NOT NULL,
+    action TEXT NOT NULL,
+    target TEXT NOT NULL,
+    detail TEXT NOT NULL
+) STRICT;
+CREATE INDEX audit_at ON audit (queue, at);
+
+-- Under which configuration a thing was decided; `id` is a hash of both texts.
+CREATE TABLE configuration (
+    id       INTEGER PRIMARY KEY,
+    revision TEXT NOT NULL,
+    hash     TEXT NOT NULL
+) STRICT;
+
+-- What became of each event.
+CREATE TABLE journal (
+    n             INTEGER PRIMARY KEY,
+    queue         INTEGER NOT NULL,
+    at            REAL NOT NULL,
+    source        TEXT NOT NULL,
+    event_id      TEXT NOT NULL,
+    outcome       TEXT NOT NULL,
+    detail        TEXT NOT NULL,
+    event         BLOB,
+    trace         TEXT NOT NULL DEFAULT '',
+    configuration INTEGER,
+    revision      TEXT NOT NULL DEFAULT '',
+    person        TEXT
+) STRICT;
+CREATE INDEX journal_at ON journal (queue, at);
+CREATE INDEX journal_event ON journal (source, event_id);
+CREATE INDEX journal_person ON journal (person) WHERE person IS NOT NULL;
+
+-- What a relay has yet to publish to a sink, in the order of n.
+CREATE TABLE sink (
+    n            INTEGER PRIMARY KEY,
+    queue        INTEGER NOT NULL,
+    sink         TEXT NOT NULL,
+    at           REAL NOT NULL,
+    due          REAL,
+    attempt      INTEGER NOT NULL DEFAULT 0,
+    body         BLOB NOT NULL,
+    content_type TEXT,
+    headers      TEXT NOT NULL DEFAULT '{}',
+    person       TEXT
+) STRICT;
+CREATE INDEX sink_due ON sink (queue, sink, due) WHERE due IS NOT NULL;
+CREATE INDEX sink_person ON sink (person) WHERE person IS NOT NULL;

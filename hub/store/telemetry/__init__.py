@@ -1,0 +1,1 @@
+"""What is known of notifications and of what operators did. Read `browsing.py` first."""

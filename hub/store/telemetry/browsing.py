@@ -1,0 +1,156 @@
+"""What is known of notifications, one by one and in lists, and what operators changed."""
+
+from collections.abc import Mapping, Sequence
+
+import orjson
+
+from hub.acceptance import NO_CONFIGURATION, AuditEntry, ConfigurationVersion
+from hub.errors import NotFoundError
+from hub.notification import PLATFORM_NAMED, Platform
+from hub.outcome import NotificationDetails, State
+from hub.store.connection import Connection, Row, Statement
+from hub.store.contracts.listing import ListPage
+from hub.store.contracts.telemetry import KeptAudit, KeptNotification
+from hub.store.decide.recording import Counts, added
+from hub.store.rows import TEMPLATE, counts_of, moment, platforms_of
+from hub.store.telemetry.listing import listing, part
+
+_FAILURES = 10_000
+"""Failures of one notification that are looked at, at most: a broadcast may have one for each phone there is."""
+
+_COLUMNS = (
+    "t.n, t.queue, t.id, t.hub, t.source, t.event_id, t.rule, t.audience, t.format, t.priority, length(t.content), t.state,"
+    " t.accepted_at, t.schedule_at, t.expires_at, t.started_at, t.ended_at, t.counts, c.revision, c.hash"
+)
+_SOURCE = "notification t LEFT JOIN configuration c ON c.id = t.configuration"
+
+NOTIFICATIONS = listing(
+    "notification",
+    _COLUMNS,
+    _SOURCE,
+    where=" AND (:hub = '' OR t.hub = :hub) AND (:state = '' OR t.state = :state)"
+    " AND (:event_id = '' OR t.event_id = :event_id)",
+)
+AUDIT = listing("audit", "t.n, t.at, t.actor, t.action, t.target, t.detail", "audit t")
+BY_ID = Statement("notification.by_id", f"SELECT {_COLUMNS} FROM {_SOURCE} WHERE t.id = :id")
+"""An id is one notification's in all queues."""
+DETAILS = Statement(
+    "notification.details",
+    "SELECT n, queue, state, accepted_at, started_at, ended_at, content, audience, platforms, format, counts"
+    " FROM notification WHERE id = :id AND hub = :hub",
+)
+FAILURES = Statement(
+    "failure.reasons",
+    "SELECT outcome, reason, count(*) FROM (SELECT outcome, reason FROM failure"
+    " WHERE queue = :queue AND notification = :n LIMIT :most) AS some"
+    " GROUP BY outcome, reason ORDER BY 3 DESC, 1, 2 LIMIT 100",
+)
+PAGE_COUNTS = Statement(
+    "page.counts_of_one", "SELECT counts, queue FROM page WHERE home = :queue AND notification = :n"
+)
+
+
+def details(connection: Connection, hub: str, notification_id: str) -> tuple[tuple[int, int], NotificationDetails]:
+    """Queue and number of its row, and what is known; a running broadcast has the sums of its pages until now.
+
+    Raises: NotFoundError.
+    """
+    rows = connection.read(DETAILS, id=bytes.fromhex(notification_id), hub=hub)
+    if not rows:
+        raise NotFoundError(f"notification {notification_id} not found")
+    ((n, queue, state, accepted_at, started_at, ended_at, content, audience, platforms, format_, counts),) = rows
+    if format_ != TEMPLATE:
+        meant = frozenset([PLATFORM_NAMED[format_]])
+    else:
+        meant = frozenset(Platform.declared()) if platforms is None else platforms_of(platforms)
+    return (queue, n), NotificationDetails(
+        notification_id=notification_id,
+        state=State(state),
+        enqueued_at=moment(accepted_at),
+        started_at=None if started_at is None else moment(started_at),
+        ended_at=None if ended_at is None else moment(ended_at),
+        body=content.decode("utf-8", "replace"),
+        tags=audience or "",
+        platforms=tuple(platform for platform in Platform.declared() if platform in meant),
+        counts=_counts(connection, queue, n, counts, has_pages=ended_at is None and state == State.PROCESSING.value),
+    )
+
+
+def _counts(connection: Connection, queue: int, n: int, own: str | None, *, has_pages: bool) -> Counts:
+    counts: Counts = counts_of(own)
+    if has_pages:
+        for text, _ in connection.read(PAGE_COUNTS, queue=queue, n=n):
+            if text:
+                counts = added(counts, counts_of(text))
+    return counts
+
+
+def notifications(
+    connection: Connection,
+    queue: int,
+    *,
+    hub: str | None,
+    state: State | None,
+    event_id: str | None,
+    after: str,
+    limit: int,
+) -> ListPage[KeptNotification]:
+    """Newest first."""
+    rows, following = part(
+        connection,
+        NOTIFICATIONS,
+        queue=queue,
+        after=after,
+        limit=limit,
+        hub=hub or "",
+        state="" if state is None else state.value,
+        event_id=event_id or "",
+    )
+    return ListPage(items=[_notification(row) for row in rows], next=following)
+
+
+def notification(connection: Connection, notification_id: str) -> KeptNotification:
+    """By 32 hex digits, with what its failures were. Raises: NotFoundError."""
+    rows = connection.read(BY_ID, id=bytes.fromhex(notification_id))
+    if not rows:
+        raise NotFoundError(f"notification {notification_id} not found")
+    n, queue = rows[0][:2]
+    failures = connection.read(FAILURES, queue=queue, n=n, most=_FAILURES)
+    return _notification(rows[0], [(outcome, reason, count) for outcome, reason, count in failures])
+
+
+def _notification(row: Row, failures: Sequence[tuple[str, str, int]] = ()) -> KeptNotification:
+    _, _, key, hub, source, event_id, rule, audience, format_, priority, size, state = row[:12]
+    accepted, schedule, expires, started, ended, counts, revision, config_hash = row[12:]
+    version = NO_CONFIGURATION if config_hash is None else ConfigurationVersion(revision=revision, hash=config_hash)
+    kept_counts: Mapping[str, Mapping[str, int]] = orjson.loads(counts) if counts else {}
+    return KeptNotification(
+        id=key.hex(),
+        hub=hub,
+        source=source,
+        event_id=event_id,
+        rule=rule,
+        audience=audience,
+        format=format_,
+        priority=priority,
+        size=size,
+        state=State(state),
+        accepted_at=accepted,
+        schedule_at=schedule,
+        expires_at=expires,
+        started_at=started,
+        ended_at=ended,
+        counts=kept_counts,
+        failures=failures,
+        configuration=version,
+    )
+
+
+def audit(connection: Connection, queue: int, *, after: str, limit: int) -> ListPage[KeptAudit]:
+    """Newest first."""
+    rows, following = part(connection, AUDIT, queue=queue, after=after, limit=limit)
+    items = [
+        KeptAudit(id=n, at=at, entry=AuditEntry(actor=actor, action=action, target=target, detail=detail))
+        for n, at, actor, action, target, detail in rows
+    ]
+    return ListPage(items=items, next=following)

@@ -1,0 +1,64 @@
+"""What is past its time is dropped: a slice a transaction, so that other writes get their turn in between."""
+
+from hub.store.connection import Connection, Row, Statement
+
+SLICE = 500
+"""Notifications and audit rows that one transaction drops, at most."""
+PAGES = 1000
+FAILURES = 10_000
+"""A broadcast may have a failure for each phone there is, and a page for each thousand."""
+AUDIT_KEPT = 400 * 24 * 3600.0
+"""Seconds: what operators did stays for more than a year."""
+
+ENDED = Statement(
+    "notification.ended",
+    "SELECT n FROM notification WHERE queue = :queue AND ended_at < :before ORDER BY ended_at LIMIT :slice",
+)
+FAILURES_OF = Statement(
+    "failure.of",
+    "SELECT queue, notification, ordinal FROM failure WHERE queue = :queue AND notification IN (:keys) LIMIT :slice",
+    columns=(("notification", "bigint"),),
+)
+PAGES_OF = Statement(
+    "page.of",
+    "SELECT queue, number FROM page WHERE home = :queue AND notification IN (:keys) LIMIT :slice",
+    columns=(("notification", "bigint"),),
+)
+DROP_FAILURE = Statement(
+    "failure.drop",
+    "DELETE FROM failure WHERE queue = :queue AND notification = :notification AND ordinal = :ordinal",
+    columns=(("queue", "bigint"), ("notification", "bigint"), ("ordinal", "bigint")),
+)
+DROP_PAGE = Statement(
+    "page.drop",
+    "DELETE FROM page WHERE queue = :queue AND number = :number",
+    columns=(("queue", "bigint"), ("number", "bigint")),
+)
+DROP = Statement(
+    "notification.drop",
+    "DELETE FROM notification WHERE queue = :queue AND n = :n",
+    columns=(("queue", "bigint"), ("n", "bigint")),
+)
+DROP_AUDIT = Statement(
+    "audit.drop",
+    "DELETE FROM audit WHERE queue = :queue AND n IN"
+    " (SELECT n FROM audit WHERE queue = :queue AND at < :before ORDER BY at LIMIT :slice) RETURNING n",
+)
+
+
+def forget_ended(connection: Connection, queue: int, *, before: float, failures: int = FAILURES) -> bool:
+    """Drop notifications that ended before, with their pages and up to so many `failures`; whether more is left."""
+    ended = [n for (n,) in connection.read(ENDED, queue=queue, before=before, slice=SLICE)]
+    if not ended:
+        return False
+    failed = connection.read_by_keys(FAILURES_OF, ended, queue=queue, slice=failures)
+    pages = connection.read_by_keys(PAGES_OF, ended, queue=queue, slice=PAGES)
+    is_whole = len(failed) < failures and len(pages) < PAGES
+    rows: list[Row] = [(queue, n) for n in ended] if is_whole else []
+    connection.write_all([(DROP_FAILURE, failed), (DROP_PAGE, pages), (DROP, rows)])
+    return not is_whole or len(ended) == SLICE
+
+
+def forget_audit(connection: Connection, queue: int, *, now: float) -> bool:
+    """Drop what operators did more than `AUDIT_KEPT` ago; whether more is left."""
+    return len(connection.write(DROP_AUDIT, queue=queue, before=now - AUDIT_KEPT, slice=SLICE)) == SLICE

@@ -1,0 +1,61 @@
+"""The contract `Telemetry` over a database."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from hub.outcome import NotificationDetails, State
+from hub.store.clock import StoreClock
+from hub.store.connection import Database
+from hub.store.contracts.listing import ListPage
+from hub.store.contracts.telemetry import KeptAudit, KeptNotification
+from hub.store.telemetry import browsing, forgetting
+
+QUEUE = 0
+"""SQLite has one."""
+
+
+class SqlTelemetry:
+    """`is_in_hand` says of a row, by queue and number, whether this process works on it: nothing is written of that."""
+
+    def __init__(self, database: Database, clock: StoreClock, *, is_in_hand: Callable[[int, int], bool]) -> None:
+        self._database = database
+        self._clock = clock
+        self._is_in_hand = is_in_hand
+
+    async def details(self, hub: str, notification_id: str) -> NotificationDetails:
+        """Raises: NotFoundError."""
+        row, found = await self._database.read(lambda connection: browsing.details(connection, hub, notification_id))
+        if found.state is State.ENQUEUED and self._is_in_hand(*row):
+            return replace(found, state=State.PROCESSING)
+        return found
+
+    async def notifications(
+        self,
+        *,
+        hub: str | None = None,
+        state: State | None = None,
+        event_id: str | None = None,
+        after: str = "",
+        limit: int,
+    ) -> ListPage[KeptNotification]:
+        return await self._database.read(
+            lambda connection: browsing.notifications(
+                connection, QUEUE, hub=hub, state=state, event_id=event_id, after=after, limit=limit
+            )
+        )
+
+    async def notification(self, notification_id: str) -> KeptNotification:
+        """Raises: NotFoundError."""
+        return await self._database.read(lambda connection: browsing.notification(connection, notification_id))
+
+    async def audit(self, *, after: str = "", limit: int) -> ListPage[KeptAudit]:
+        return await self._database.read(lambda connection: browsing.audit(connection, QUEUE, after=after, limit=limit))
+
+    async def forget_ended(self, *, kept: float) -> bool:
+        """Also what operators did more than a year ago."""
+        before = self._clock.now() - kept
+        more = await self._database.write(lambda connection: forgetting.forget_ended(connection, QUEUE, before=before))
+        more_audit = await self._database.write(
+            lambda connection: forgetting.forget_audit(connection, QUEUE, now=self._clock.now())
+        )
+        return more or more_audit

@@ -1,0 +1,11 @@
+"""All that stores promise; subclass it and give it a fixture `stores`."""
+
+from tests.hub.store.suite.accepting import Accepting
+from tests.hub.store.suite.browsing import Browsing
+from tests.hub.store.suite.keeping import Keeping
+from tests.hub.store.suite.recording import Recording
+from tests.hub.store.suite.taking import Taking
+
+
+class StoreBehaviour(Accepting, Taking, Recording, Keeping, Browsing):
+    """The contracts of `hub.store.contracts`, as far as all stores share them."""

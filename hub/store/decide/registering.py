@@ -1,0 +1,332 @@
+"""What changes in the registry when documents are put, channels die and devices go. No database; the time is an argument.
+
+A write reads the devices concerned, lets a `Registering` play the changes on them in order, and writes its `changes()`.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import orjson
+
+from hub.errors import InvalidRequestError, NotFoundError, PreconditionError
+from hub.installation import Installation, Registration, Template
+from hub.notification import Platform
+from hub.store.decide.tag_index import DEAD, WORD_BITS, ChangeRow, TagChanges, Word, kind_id, tag_id
+from hub.tags import installation_tag, tag_key, user_tag
+
+MOVED = "another user registered this push channel"
+
+_WORD = (1 << WORD_BITS) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceTemplate:
+    """A template registration of a device: its ordinal, the id of the template, and its tags beyond the device's.
+
+    A template of an installation has its name among its tags.
+    """
+
+    ordinal: int
+    template: int
+    name: str
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class StoredDevice:
+    """A device as it is kept: an installation, or a single registration, which has an id of its own instead.
+
+    `ordinal` is that of its native registration; of the template's, where it is a single template registration.
+    """
+
+    ordinal: int
+    platform: Platform
+    push_channel: str
+    installation_id: str | None = None
+    registration_id: str | None = None
+    user_id: str | None = None
+    tags: tuple[str, ...] = ()
+    templates: tuple[DeviceTemplate, ...] = ()
+    push_variables: Mapping[str, str] = field(default_factory=dict)
+    etag: int = 1
+    registered_at: float = 0.0
+    expires_at: float | None = None
+    sibling: bool = False
+    dead_at: float | None = None
+    dead_reason: str | None = None
+
+    @property
+    def has_native(self) -> bool:
+        return self.installation_id is not None or not self.templates
+
+    @property
+    def native_tags(self) -> tuple[str, ...]:
+        """The tags of its native registration, service tags first; one that repeats another may be there twice."""
+        if self.installation_id is None:
+            return self.tags
+        own = installation_tag(self.installation_id)
+        return (own, *self.tags) if self.user_id is None else (own, user_tag(self.user_id), *self.tags)
+
+    def registrations(self) -> Iterator[tuple[int, int | None]]:
+        """(ordinal, template) of each, the native one first."""
+        if self.has_native:
+            yield self.ordinal, None
+        for template in self.templates:
+            yield template.ordinal, template.template
+
+    def carried(self) -> dict[Word, int]:
+        """Under what its registrations stand in the index of tags, as words with a mask."""
+        words: dict[Word, int] = {}
+        masks: dict[int, int] = {}
+        for ordinal, template in self.registrations():
+            number, mask = ordinal >> WORD_BITS, 1 << (ordinal & _WORD)
+            masks[number] = masks.get(number, 0) | mask
+            kinds = [kind_id("native" if template is None else "template", self.platform)]
+            if template is None and self.sibling:
+                kinds.append(kind_id("sibling", self.platform))
+            for kind in kinds:
+                words[kind, number] = words.get((kind, number), 0) | mask
+        common = [tag_id(tag) for tag in self.native_tags]
+        if self.dead_at is not None:
+            common.append(DEAD)
+        for number, mask in masks.items():
+            for tag in common:
+                words[tag, number] = mask
+        for each in self.templates:
+            number, mask = each.ordinal >> WORD_BITS, 1 << (each.ordinal & _WORD)
+            for text in self.tags_of(each):
+                word = tag_id(text), number
+                words[word] = words.get(word, 0) | mask
+        return words
+
+    def tags_of(self, template: DeviceTemplate) -> tuple[str, ...]:
+        """What a template registration carries beyond the tags of the device."""
+        return template.tags if self.installation_id is None else (*template.tags, template.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """Rows to write: devices to put and to drop, (ordinal, device, template) of registrations, free ordinals, tags."""
+
+    put: Sequence[StoredDevice]
+    dropped: Sequence[StoredDevice]
+    registrations: Sequence[tuple[int, int, int | None]]
+    freed: Sequence[int]
+    tags: Sequence[ChangeRow]
+
+
+class Registering:
+    """Plays changes on the devices that are known, in order.
+
+    `known` are all devices with an id or a push channel that the changes name; `ordinals` are free ones, taken in order.
+    """
+
+    def __init__(self, known: Iterable[StoredDevice], *, ordinals: Iterator[int], now: float) -> None:
+        self._ordinals = ordinals
+        self._now = now
+        self._devices: dict[int, StoredDevice] = {}
+        self._before: dict[int, StoredDevice | None] = {}
+        self._by_installation: dict[str, int] = {}
+        self._by_registration: dict[str, int] = {}
+        self._by_channel: dict[tuple[Platform, str], list[int]] = {}
+        for device in known:
+            if device.ordinal not in self._devices:
+                self._add(device)
+
+    def put_installation(self, installation: Installation) -> None:
+        """Create or replace a document and what derives from it; what it no longer has goes.
+
+        Ordinals of what stays (same template name) stay, so that pages under way still mean the same phone. A push channel
+        that another user's installation had is this one's from now on: that installation no longer reaches it.
+
+        Raises: InvalidRequestError: an id that tags cannot tell from the id of another installation.
+        """
+        old = self._installation(installation.id)
+        device = self._derive(installation, old)
+        self._replace(old, device)
+        self._take_from_other_users(device)
+        self._flag_siblings(device)
+
+    def put_registration(self, registration: Registration, registration_id: str, if_match: int | None) -> Registration:
+        """Create or replace a single registration. Raises: NotFoundError, PreconditionError."""
+        old = self._registration(registration_id)
+        if old is None and if_match is not None:
+            raise NotFoundError(f"registration {registration_id!r} not found")
+        if old is not None:
+            _check_etag(old, if_match)
+        etag = 1 if old is None else old.etag + 1
+        ordinal = next(self._ordinals) if old is None else old.ordinal
+        template = registration.template
+        device = StoredDevice(
+            ordinal=ordinal,
+            registration_id=registration_id,
+            platform=registration.platform,
+            push_channel=registration.push_channel,
+            tags=tuple(registration.tags),
+            templates=()
+            if template is None
+            else (DeviceTemplate(ordinal, template_id(template), registration.template_name or ""),),
+            push_variables=registration.push_variables,
+            etag=etag,
+            registered_at=self._now,
+            expires_at=None if registration.expires_at is None else registration.expires_at.timestamp(),
+        )
+        self._replace(old, device)
+        self._flag_siblings(device)
+        return replace(registration, registration_id=registration_id, etag=etag)
+
+    def drop_installation(self, installation_id: str) -> bool:
+        """Whether there was one."""
+        key = id_key(installation_id)
+        device = self._devices.get(self._by_installation.get(key, -1))
+        if device is None or device.installation_id != installation_id:
+            return False
+        self.drop(device)
+        return True
+
+    def drop_registration(self, registration_id: str, if_match: int | None) -> None:
+        """Raises: NotFoundError, PreconditionError."""
+        device = self._registration(registration_id)
+        if device is None:
+            raise NotFoundError(f"registration {registration_id!r} not found")
+        _check_etag(device, if_match)
+        self.drop(device)
+
+    def drop(self, device: StoredDevice) -> None:
+        """Its ordinals are free from now on."""
+        self._before.setdefault(device.ordinal, device)
+        self._remove(device)
+
+    def changes(self) -> Changes:
+        """What all that was played comes to."""
+        put, dropped, registrations, freed = [], [], [], []
+        tags = TagChanges()
+        for ordinal, before in self._before.items():
+            after = self._devices.get(ordinal)
+            old = {} if before is None else dict(before.registrations())
+            new = {} if after is None else dict(after.registrations())
+            if after is not None:
+                put.append(after)
+            elif before is not None:
+                dropped.append(before)
+            registrations += [(each, ordinal, new[each]) for each in new if each not in old or old[each] != new[each]]
+            freed += [each for each in old if each not in new]
+            tags.replace({} if before is None else before.carried(), {} if after is None else after.carried())
+        return Changes(put=put, dropped=dropped, registrations=registrations, freed=freed, tags=tags.rows())
+
+    # The devices at hand
+
+    def _add(self, device: StoredDevice) -> None:
+        self._devices[device.ordinal] = device
+        if device.installation_id is not None:
+            self._by_installation[id_key(device.installation_id)] = device.ordinal
+        elif device.registration_id is not None:
+            self._by_registration[device.registration_id] = device.ordinal
+        self._by_channel.setdefault((device.platform, device.push_channel), []).append(device.ordinal)
+
+    def _remove(self, device: StoredDevice) -> None:
+        del self._devices[device.ordinal]
+        if device.installation_id is not None:
+            del self._by_installation[id_key(device.installation_id)]
+        elif device.registration_id is not None:
+            del self._by_registration[device.registration_id]
+        self._by_channel[device.platform, device.push_channel].remove(device.ordinal)
+
+    def _replace(self, old: StoredDevice | None, device: StoredDevice) -> None:
+        self._before.setdefault(device.ordinal, old)
+        if old is not None:
+            self._remove(old)
+        self._add(device)
+
+    def _change(self, device: StoredDevice, changed: StoredDevice) -> None:
+        """A device of the same id and push channel in its place."""
+        self._before.setdefault(device.ordinal, device)
+        self._devices[device.ordinal] = changed
+
+    def _installation(self, installation_id: str) -> StoredDevice | None:
+        """Two ids that compare alike would share `$InstallationId:{id}`, and each phone what is meant for the other."""
+        device = self._devices.get(self._by_installation.get(id_key(installation_id), -1))
+        if device is not None and device.installation_id != installation_id:
+            raise InvalidRequestError(
+                f"installationId {installation_id!r} differs from one that is registered in case only, and ids compare"
+                " without"
+            )
+        return device
+
+    def _registration(self, registration_id: str) -> StoredDevice | None:
+        return self._devices.get(self._by_registration.get(registration_id, -1))
+
+    # Decisions
+
+    def _derive(self, installation: Installation, old: StoredDevice | None) -> StoredDevice:
+        """Writing an installation again brings a dead one back: its phone has spoken for it."""
+        ordinal = next(self._ordinals) if old is None else old.ordinal
+        known = {} if old is None else {template.name: template.ordinal for template in old.templates}
+        return StoredDevice(
+            ordinal=ordinal,
+            installation_id=installation.id,
+            platform=installation.platform,
+            push_channel=installation.push_channel,
+            user_id=installation.user_id,
+            tags=installation.tags,
+            templates=tuple(
+                [
+                    DeviceTemplate(
+                        known[name] if name in known else next(self._ordinals),
+                        template_id(template),
+                        name,
+                        template.tags,
+                    )
+                    for name, template in installation.templates.items()
+                ]
+            ),
+            push_variables=installation.push_variables,
+            etag=1 if old is None else old.etag + 1,
+            registered_at=self._now,
+            expires_at=None if installation.expires_at is None else installation.expires_at.timestamp(),
+        )
+
+    def _others_of(self, device: StoredDevice) -> list[StoredDevice]:
+        """Other devices of the same push channel that live."""
+        ordinals = self._by_channel[device.platform, device.push_channel]
+        if len(ordinals) == 1:
+            return []
+        others = [self._devices[ordinal] for ordinal in ordinals if ordinal != device.ordinal]
+        return [other for other in others if other.dead_at is None]
+
+    def _take_from_other_users(self, device: StoredDevice) -> None:
+        """Hide what other users' installations registered for this push channel: the phone is this user's now."""
+        for other in self._others_of(device):
+            if other.installation_id is not None and _user_of(other) != _user_of(device):
+                self._change(other, replace(other, dead_at=self._now, dead_reason=MOVED))
+
+    def _flag_siblings(self, device: StoredDevice) -> None:
+        """Mark native registrations that share a push channel, so that a send looks for doubles among them alone."""
+        if not device.has_native:
+            return
+        others = [other for other in self._others_of(device) if other.has_native]
+        for sibling in (device, *others) if others else ():
+            if not sibling.sibling:
+                self._change(sibling, replace(sibling, sibling=True))
+
+
+def id_key(installation_id: str) -> str:
+    """What ids of installations are compared by: that of their tag."""
+    return tag_key("$" + installation_id)[1:]
+
+
+def template_id(template: Template) -> int:
+    """8 bytes of the hash of what a template says, as a signed number."""
+    text = orjson.dumps([template.body, dict(template.headers), template.expiry])
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8, usedforsecurity=False).digest(), signed=True)
+
+
+def _user_of(device: StoredDevice) -> str | None:
+    """The key of the tag that names the user of an installation, if one does."""
+    return next((key for key in map(tag_key, device.native_tags) if key.startswith("$userid:")), None)
+
+
+def _check_etag(device: StoredDevice, if_match: int | None) -> None:
+    if if_match is not None and if_match != device.etag:
+        raise PreconditionError(f"the ETag is {device.etag}, not {if_match}")

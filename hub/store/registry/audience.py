@@ -1,0 +1,293 @@
+"""Who a notification reaches, in SQL: by single registrations where few tags lead to all of them, else by bitmaps.
+
+A batch makes six round trips, whatever its size: changes and blocks of the tags that lead, the registrations that carry
+these, changes and blocks of the other tags, the registrations of what is left.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import orjson
+from pyroaring import BitMap
+
+from hub.notification import PLATFORM_NAMED, Everyone, NativeContent, Notification, Platform
+from hub.outcome import Unreached
+from hub.store.audience import Kind, driving_tags, kinds_for, matching, pages_of, wanted_tags, why_nobody
+from hub.store.connection import Connection
+from hub.store.contracts.outbox import PAGE_SIZE, Audience
+from hub.store.decide.registering import StoredDevice
+from hub.store.decide.tag_index import DEAD, TagId, key_id, kind_id
+from hub.store.registry import statements
+from hub.store.registry.places import Place
+from hub.store.registry.rows import device_of, unpack_channel, unpack_templates
+from hub.store.registry.tags import TagSets
+from hub.tags import matches, tag_key, tag_keys
+from hub.target import Target
+
+MAX_CANDIDATES = 256
+"""Registrations that are tried one by one, at most."""
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A notification on its way to its audience; `candidates` None: its audience is found by bitmaps."""
+
+    notification: Notification
+    driver: Sequence[TagId] | None
+    candidates: BitMap | None = None
+    by_platform: dict[Platform, BitMap] = field(default_factory=dict)
+    matched: dict[Kind, BitMap] = field(default_factory=dict)
+    live: set[Kind] = field(default_factory=set)
+    found: bool = False
+    audience: Audience | None = None
+
+    @property
+    def is_native(self) -> bool:
+        return isinstance(self.notification.content, NativeContent)
+
+    @property
+    def platforms(self) -> Iterable[Platform]:
+        return kinds_for(self.notification.content, self.notification.platforms)
+
+
+def nowhere(notification: Notification) -> Audience:
+    """Of a hub where nothing was ever registered."""
+    is_for_all = isinstance(notification.audience, Everyone)
+    return Audience(unreached=Unreached.NO_REGISTRATION if is_for_all else Unreached.NO_TAG)
+
+
+def audiences(
+    connection: Connection,
+    place: Place,
+    notifications: Sequence[Notification],
+    *,
+    now: float,
+    max_candidates: int = MAX_CANDIDATES,
+) -> list[Audience]:
+    """Who each reaches now, in order."""
+    sets = TagSets(connection, place)
+    asked = [_Asked(notification, _driver(notification)) for notification in notifications]
+    sets.load(tag for one in asked for tag in one.driver or ())
+    for one in asked:
+        if one.driver is not None:
+            members = BitMap.union(BitMap(), *(sets.members(tag) for tag in one.driver))
+            one.candidates = members if len(members) <= max_candidates else None
+    _try_candidates(connection, place, [one for one in asked if one.candidates is not None], now)
+    _join_bitmaps(connection, place, sets, [one for one in asked if one.audience is None], now)
+    return [one.audience or Audience() for one in asked]
+
+
+def targets(connection: Connection, place: Place, ordinals: Iterable[int], *, now: float) -> list[Target]:
+    """The live registrations among `ordinals`, by ordinal."""
+    rows = connection.read_by_keys(statements.TARGETS, list(ordinals), hub=place.hub, shard=place.shard, now=now)
+    rows.sort()
+    return [
+        Target(
+            row[0],
+            PLATFORM_NAMED[row[1]],
+            unpack_channel(row[2]),
+            row[3],
+            orjson.loads(row[4]) if row[4] else None,
+            row[5],
+            partial(_tags_text, row),
+        )
+        for row in rows
+    ]
+
+
+def _tags_text(row: Sequence[Any]) -> str:
+    ordinal, _, _, _, _, _, key, given, user_id, tags, templates = row
+    device = StoredDevice(
+        ordinal=ordinal,
+        platform=PLATFORM_NAMED[row[1]],
+        push_channel="",
+        installation_id=key if given is None else given,
+        user_id=user_id,
+        tags=tuple(tags.split("\n")) if tags else (),
+        templates=unpack_templates(templates),
+    )
+    return orjson.dumps(_tags(device, ordinal)).decode()
+
+
+def _tags(device: StoredDevice, ordinal: int) -> tuple[str, ...]:
+    """All tags of one registration of a device."""
+    for template in device.templates:
+        if template.ordinal == ordinal:
+            return (*device.native_tags, *device.tags_of(template))
+    return device.native_tags
+
+
+# By candidates
+
+
+def _driver(notification: Notification) -> Sequence[TagId] | None:
+    if isinstance(notification.audience, Everyone):
+        return None
+    keys = driving_tags(notification.audience)
+    return None if keys is None else [key_id(key) for key in keys]
+
+
+def _try_candidates(connection: Connection, place: Place, asked: Sequence[_Asked], now: float) -> None:
+    """Gives audiences to those that are not empty."""
+    wanted = BitMap.union(BitMap(), *(one.candidates or BitMap() for one in asked))
+    rows = connection.read_by_keys(statements.DEVICES_BY_ORDINAL, list(wanted), hub=place.hub, shard=place.shard)
+    known = {row[0]: device_of(row[1:]) for row in rows}
+    for one in asked:
+        chosen = list(_chosen(one, known, now))
+        skipped: dict[Platform, BitMap] = {}
+        if one.is_native:
+            chosen, skipped = _without_doubles(chosen)
+        if chosen:
+            one.audience = Audience(targets=[_target(device, ordinal) for ordinal, device in chosen], skipped=skipped)
+
+
+def _chosen(one: _Asked, known: Mapping[int, StoredDevice], now: float) -> Iterator[tuple[int, StoredDevice]]:
+    """The registrations among the candidates that match, live, and receive the content; notes the kinds of the live."""
+    expression = one.notification.audience
+    assert not isinstance(expression, Everyone)
+    platforms = frozenset(one.platforms)
+    for ordinal in one.candidates or ():
+        device = known.get(ordinal)
+        if device is None or not matches(expression, frozenset(map(tag_key, _tags(device, ordinal)))):
+            continue
+        one.found = True
+        if device.dead_at is not None or (device.expires_at is not None and device.expires_at <= now):
+            continue
+        is_template = any(template.ordinal == ordinal for template in device.templates)
+        one.live.add((device.platform, is_template))
+        if is_template is not one.is_native and device.platform in platforms:
+            yield ordinal, device
+
+
+def _without_doubles(
+    chosen: Sequence[tuple[int, StoredDevice]],
+) -> tuple[list[tuple[int, StoredDevice]], dict[Platform, BitMap]]:
+    seen: set[tuple[Platform, str]] = set()
+    kept: list[tuple[int, StoredDevice]] = []
+    skipped: dict[Platform, BitMap] = {}
+    for ordinal, device in chosen:
+        channel = device.platform, device.push_channel
+        if channel in seen:
+            skipped.setdefault(device.platform, BitMap()).add(ordinal)
+        else:
+            seen.add(channel)
+            kept.append((ordinal, device))
+    return kept, skipped
+
+
+def _target(device: StoredDevice, ordinal: int) -> Target:
+    template = next((each.template for each in device.templates if each.ordinal == ordinal), None)
+    return Target(
+        ordinal,
+        device.platform,
+        device.push_channel,
+        template,
+        device.push_variables or None,
+        device.registered_at,
+        lambda: orjson.dumps(_tags(device, ordinal)).decode(),
+    )
+
+
+# By bitmaps
+
+
+def _join_bitmaps(connection: Connection, place: Place, sets: TagSets, asked: Sequence[_Asked], now: float) -> None:
+    if not asked:
+        return
+    sets.load(tag for one in asked for tag in _tags_for_bitmaps(one))
+    dead = sets.members(DEAD)
+    wanted = BitMap()
+    for one in asked:
+        if one.candidates is None:
+            wanted |= _match(one, sets, dead)
+    found = {target.ordinal: target for target in targets(connection, place, wanted, now=now)}
+    for one in asked:
+        one.audience = _audience(one, sets, dead, found)
+
+
+def _tags_for_bitmaps(one: _Asked) -> Iterator[TagId]:
+    """Those that lead to nothing need no more than the tags of the expression, which say why."""
+    yield DEAD
+    if not isinstance(one.notification.audience, Everyone):
+        yield from (key_id(key) for key in tag_keys(one.notification.audience))
+    if one.candidates is None:
+        for platform in Platform.declared():
+            for kind in ("native", "template", "sibling"):
+                yield kind_id(kind, platform)
+
+
+def _match(one: _Asked, sets: TagSets, dead: BitMap) -> BitMap:
+    """Find what the audience means; the registrations that have to be looked at for that.
+
+    Those are a small audience itself, flagged ones of a large native one, and of an empty one the first of each kind.
+    """
+    kind = "native" if one.is_native else "template"
+    siblings = BitMap()
+    for platform in one.platforms:
+        matched = _matched(one, sets, kind, platform)
+        if one.is_native:
+            siblings |= (matched - dead) & sets.members(kind_id("sibling", platform))
+        if alive := matched - dead:
+            one.by_platform[platform] = alive
+        one.found = one.found or bool(matched)
+    if one.by_platform:
+        small = sum(map(len, one.by_platform.values())) - len(siblings) <= PAGE_SIZE
+        return BitMap.union(*one.by_platform.values()) if small else siblings
+    first = BitMap()
+    for platform in Platform.declared():
+        for each in ("native", "template"):
+            matched = _matched(one, sets, each, platform)
+            one.found = one.found or bool(matched)
+            one.matched[platform, each == "template"] = matched = (matched - dead)[:PAGE_SIZE]
+            first |= matched
+    return first
+
+
+def _matched(one: _Asked, sets: TagSets, kind: str, platform: Platform) -> BitMap:
+    members = lambda key: sets.members(key_id(key))  # noqa: E731
+    return matching(one.notification.audience, members, sets.members(kind_id(kind, platform)))
+
+
+def _audience(one: _Asked, sets: TagSets, dead: BitMap, found: Mapping[int, Target]) -> Audience:
+    skipped = _doubles(one, sets, found) if one.is_native else {}
+    for platform, doubles in skipped.items():
+        one.by_platform[platform] -= doubles
+    if sum(map(len, one.by_platform.values())) > PAGE_SIZE:
+        pages = [(platform, page) for platform, all_ in one.by_platform.items() for page in pages_of(all_, PAGE_SIZE)]
+        return Audience(pages=pages, skipped=skipped)
+    chosen = BitMap.union(BitMap(), *one.by_platform.values())
+    if reached := [found[ordinal] for ordinal in chosen if ordinal in found]:
+        return Audience(targets=reached, skipped=skipped)
+    one.live |= {kind for kind, matched in one.matched.items() if any(ordinal in found for ordinal in matched)}
+    return Audience(unreached=_why(one, sets, dead))
+
+
+def _doubles(one: _Asked, sets: TagSets, found: Mapping[int, Target]) -> dict[Platform, BitMap]:
+    """Among the flagged of an audience, those whose push channel came before."""
+    doubles: dict[Platform, BitMap] = {}
+    for platform, ordinals in one.by_platform.items():
+        seen: set[str] = set()
+        for ordinal in ordinals & sets.members(kind_id("sibling", platform)):
+            target = found.get(ordinal)
+            if target is None:
+                continue
+            if target.push_channel in seen:
+                doubles.setdefault(platform, BitMap()).add(ordinal)
+            seen.add(target.push_channel)
+    return doubles
+
+
+def _why(one: _Asked, sets: TagSets, dead: BitMap) -> Unreached:
+    """Why an audience is empty, by the registrations that match whatever their kind."""
+    notification = one.notification
+    if one.live:
+        return why_nobody(notification.content, notification.platforms, one.live)
+    if one.found:
+        return Unreached.GONE
+    if isinstance(notification.audience, Everyone):
+        return Unreached.NO_REGISTRATION
+    wanted = [key_id(key) for key in wanted_tags(notification.audience)]
+    once_carried = (tag for tag in wanted if sets.is_known(tag))
+    return Unreached.GONE if any(not sets.members(tag) - dead for tag in once_carried) else Unreached.NO_TAG

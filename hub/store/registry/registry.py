@@ -1,0 +1,238 @@
+"""The contract `Registry` over a database, and what the outbox asks of it: audiences, targets, templates, dead channels."""
+
+import secrets
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+
+from pyroaring import BitMap
+
+from hub.errors import NotFoundError
+from hub.installation import Installation, Registration
+from hub.notification import Audience as AudienceExpression
+from hub.notification import Notification, Platform
+from hub.store.connection import Database
+from hub.store.contracts.listing import ListPage
+from hub.store.contracts.outbox import Audience
+from hub.store.contracts.registry import Device
+from hub.store.registry import audience, listing, writing
+from hub.store.registry.places import Place, Places, read_templates
+from hub.store.registry.tags import IndexShape, fold_tags, marked_tags
+from hub.target import StoredTemplate, Target
+
+IMPORTED = 500
+"""Installations that one transaction of an import writes."""
+
+_ERASED = 1000
+"""Registrations that one transaction of an erasure looks at."""
+
+
+class SqlRegistry:
+    """`hub.store.contracts.registry.Registry`; `now` gives the store's time, from any thread."""
+
+    def __init__(self, database: Database, *, now: Callable[[], float], shape: IndexShape = IndexShape()) -> None:
+        self._database = database
+        self._now = now
+        self._shape = shape
+        self._places = Places(database, now=now)
+
+    # Installations
+
+    async def put_installations(self, hub: str, installations: Sequence[Installation]) -> None:
+        await self._places.keep_templates(each for one in installations for each in one.templates.values())
+        place = await self._places.make(hub)
+        ordinals = await self._places.take_ordinals(place, _count(installations))
+        taken = 0
+        try:
+            taken = await self._database.write(
+                lambda connection: writing.put_installations(
+                    connection, place, installations, ordinals, now=self._now()
+                )
+            )
+        finally:
+            self._places.give_back(place, ordinals[taken:])
+
+    async def import_installations(self, hub: str, installations: Sequence[Installation]) -> None:
+        """In slices, each a transaction of its own. Raises: InvalidRequestError: the slices before are kept."""
+        await self._places.keep_templates(each for one in installations for each in one.templates.values())
+        place = await self._places.make(hub)
+        for start in range(0, len(installations), IMPORTED):
+            await self._import(hub, place, installations[start : start + IMPORTED])
+
+    async def _import(self, hub: str, place: Place, installations: Sequence[Installation]) -> None:
+        if len({each.id for each in installations}) == len(installations):
+            ordinals = await self._places.take_new_ordinals(place, _count(installations))
+            try:
+                await self._database.write(
+                    lambda connection: writing.import_installations(
+                        connection, place, installations, ordinals, now=self._now()
+                    )
+                )
+                return
+            except writing.NotNewError:
+                self._places.give_back(place, ordinals)
+        await self.put_installations(hub, installations)
+
+    async def get_installation(self, hub: str, installation_id: str) -> Installation:
+        place = await self._places.find(hub)
+        if place is None:
+            raise NotFoundError("Installation not found.")
+        return await self._database.read(
+            lambda connection: listing.get_installation(connection, place, installation_id, now=self._now())
+        )
+
+    async def delete_installation(self, hub: str, installation_id: str) -> bool:
+        place = await self._places.find(hub)
+        if place is None:
+            return False
+        return await self._database.write(
+            lambda connection: writing.delete_installation(connection, place, installation_id, now=self._now())
+        )
+
+    # Single registrations
+
+    async def put_registration(
+        self, hub: str, registration: Registration, *, if_match: int | None = None
+    ) -> Registration:
+        if registration.template is not None:
+            await self._places.keep_templates([registration.template])
+        place = await self._places.make(hub)
+        ordinals = await self._places.take_ordinals(place, 1)
+        registration_id = registration.registration_id or _new_registration_id()
+        taken = 0
+        try:
+            stored, taken = await self._database.write(
+                lambda connection: writing.put_registration(
+                    connection, place, registration, registration_id, ordinals, if_match=if_match, now=self._now()
+                )
+            )
+        finally:
+            self._places.give_back(place, ordinals[taken:])
+        return stored
+
+    async def get_registration(self, hub: str, registration_id: str) -> Registration:
+        place = await self._places.find(hub)
+        if place is None:
+            raise NotFoundError(f"registration {registration_id!r} not found")
+        return await self._database.read(
+            lambda connection: listing.get_registration(connection, place, registration_id, now=self._now())
+        )
+
+    async def delete_registration(self, hub: str, registration_id: str, *, if_match: int | None = None) -> None:
+        place = await self._places.find(hub)
+        if place is None:
+            raise NotFoundError(f"registration {registration_id!r} not found")
+        await self._database.write(
+            lambda connection: writing.delete_registration(
+                connection, place, registration_id, if_match=if_match, now=self._now()
+            )
+        )
+
+    # Lists
+
+    async def devices(
+        self, hub: str, *, audience: AudienceExpression | None = None, after: str = "", limit: int
+    ) -> ListPage[Device]:
+        place = await self._places.find(hub)
+        if place is None:
+            return ListPage(items=())
+        if audience is None:
+            return await self._database.read(
+                lambda connection: listing.all_devices(connection, place, after=after, limit=limit, now=self._now())
+            )
+        return await self._database.read(
+            lambda connection: listing.devices_of(
+                connection, place, audience, after=after, limit=limit, now=self._now()
+            )
+        )
+
+    async def device(self, hub: str, installation_id: str) -> Device:
+        place = await self._places.find(hub)
+        if place is None:
+            raise NotFoundError(f"device {installation_id!r} not found")
+        return await self._database.read(
+            lambda connection: listing.device(connection, place, installation_id, now=self._now())
+        )
+
+    async def registrations_by_platform(self) -> Mapping[tuple[str, Platform], int]:
+        places = dict(await self._places.all())
+        return await self._database.read(lambda connection: listing.registrations_by_platform(connection, places))
+
+    # Housekeeping
+
+    async def erase_user(self, hub: str, user_id: str) -> int:
+        place = await self._places.find(hub)
+        if place is None:
+            return 0
+        erased, ids, more = 0, set[str](), True
+        while more:
+            count, more, of_slice = await self._database.write(
+                lambda connection: writing.erase_user(connection, place, user_id, limit=_ERASED, now=self._now())
+            )
+            erased += count
+            ids.update(of_slice)
+        await self._database.write(lambda connection: writing.forget_users(connection, place, user_id, ids))
+        return erased
+
+    async def fold(self) -> bool:
+        for place in list((await self._places.all()).values()):
+            if await self._database.read(partial(marked_tags, place=place, limit=1)):
+                await self._database.write(partial(fold_tags, place=place, shape=self._shape))
+                return True
+        return False
+
+    async def forget_dead(self, hubs: Collection[str] | None = None, *, kept: float) -> bool:
+        places = await self._places.all()
+        for place in [place for hub, place in places.items() if hubs is None or hub in hubs]:
+            now = self._now()
+            if await self._database.read(partial(writing.are_due, place=place, before=now - kept, now=now)):
+                await self._database.write(partial(writing.drop_dead, place=place, before=now - kept, now=now))
+                return True
+        return False
+
+    # What the outbox asks
+
+    async def audiences(self, notifications: Sequence[Notification]) -> Sequence[Audience]:
+        """Who each reaches now, in order."""
+        places = {hub: await self._places.find(hub) for hub in {each.hub for each in notifications}}
+        if len(places) == 1:
+            return await self._audiences(next(iter(places.values())), notifications)
+        found: list[Audience | None] = [None] * len(notifications)
+        for hub, place in places.items():
+            numbers = [number for number, each in enumerate(notifications) if each.hub == hub]
+            answers = await self._audiences(place, [notifications[number] for number in numbers])
+            for number, answer in zip(numbers, answers, strict=True):
+                found[number] = answer
+        return [answer for answer in found if answer is not None]
+
+    async def _audiences(self, place: Place | None, notifications: Sequence[Notification]) -> Sequence[Audience]:
+        if place is None:
+            return [audience.nowhere(each) for each in notifications]
+        return await self._database.read(
+            lambda connection: audience.audiences(connection, place, notifications, now=self._now())
+        )
+
+    async def targets(self, hub: str, ordinals: BitMap) -> Sequence[Target]:
+        """The live registrations among `ordinals`, by ordinal."""
+        place = await self._places.find(hub)
+        if place is None:
+            return ()
+        return await self._database.read(
+            lambda connection: audience.targets(connection, place, ordinals, now=self._now())
+        )
+
+    async def templates(self, ids: Sequence[int]) -> Mapping[int, StoredTemplate]:
+        return await self._database.read(lambda connection: read_templates(connection, ids))
+
+
+mark_dead = writing.mark_dead
+"""For the outbox, within the transaction of a record."""
+
+
+def _count(installations: Sequence[Installation]) -> int:
+    """Registrations that derive from these."""
+    return sum([1 + len(each.templates) for each in installations])
+
+
+def _new_registration_id() -> str:
+    """An id of the service's own kind: two long numbers and a partition."""
+    return f"{secrets.randbits(62)}-{secrets.randbits(62)}-1"

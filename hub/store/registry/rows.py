@@ -1,0 +1,167 @@
+"""Devices as rows and back. A row is short: what registrations have in common stands once, APNs tokens are bytes.
+
+Push channels: text as UTF-8, but upper-case hexadecimal (APNs tokens) as a zero byte and the bytes that it spells. Tags:
+joined by line feeds, which no tag can hold. Templates: a JSON list of [ordinal, template, name] and, where there are any,
+tags.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from hub.installation import Installation, Registration, Template
+from hub.notification import PLATFORM_NAMED, Platform
+from hub.store.connection import Row
+from hub.store.decide.registering import DeviceTemplate, StoredDevice, id_key
+from hub.target import StoredTemplate
+
+_HEX = re.compile(r"(?:[0-9A-F]{2})+")
+_PACKED, _TEXT = b"\x00", b"\x01"
+_MARKS = (0, 1)
+
+
+def pack_channel(push_channel: str) -> bytes:
+    if _HEX.fullmatch(push_channel):
+        return _PACKED + bytes.fromhex(push_channel)
+    text = push_channel.encode("utf-8", "surrogatepass")
+    return _TEXT + text if text[:1] in (_PACKED, _TEXT) else text
+
+
+def unpack_channel(packed: bytes) -> str:
+    if not packed or packed[0] not in _MARKS:
+        return packed.decode("utf-8", "surrogatepass")
+    return packed[1:].hex().upper() if packed[:1] == _PACKED else packed[1:].decode("utf-8", "surrogatepass")
+
+
+def channel_key(platform: Platform, push_channel: str) -> int:
+    """8 bytes of a hash, as a signed number: what finds a channel's devices is compared with the channel itself."""
+    text = f"{platform.value}\n{push_channel}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8, usedforsecurity=False).digest(), signed=True)
+
+
+def device_row(hub: int, shard: int, device: StoredDevice) -> Row:
+    """In the order of `statements.DEVICE_COLUMNS`."""
+    given = device.installation_id
+    key = None if given is None else id_key(given)
+    return (
+        hub,
+        shard,
+        device.ordinal,
+        key,
+        None if given == key else given,
+        device.registration_id,
+        device.platform.value,
+        pack_channel(device.push_channel),
+        channel_key(device.platform, device.push_channel),
+        device.user_id,
+        "\n".join(device.tags),
+        _pack_templates(device.templates) if device.templates else None,
+        orjson.dumps(dict(device.push_variables)).decode() if device.push_variables else None,
+        device.etag,
+        device.registered_at,
+        device.expires_at,
+        int(device.sibling),
+        device.dead_at,
+        device.dead_reason,
+    )
+
+
+def device_of(row: Sequence[Any]) -> StoredDevice:
+    """Of `statements.DEVICE`, without hub and shard."""
+    (ordinal, key, given, registration_id, platform, channel, user_id, tags, templates, variables) = row[:10]
+    etag, registered_at, expires_at, sibling, dead_at, dead_reason = row[10:16]
+    return StoredDevice(
+        ordinal=ordinal,
+        platform=PLATFORM_NAMED[platform],
+        push_channel=unpack_channel(channel),
+        installation_id=key if given is None else given,
+        registration_id=registration_id,
+        user_id=user_id,
+        tags=tuple(tags.split("\n")) if tags else (),
+        templates=unpack_templates(templates),
+        push_variables=orjson.loads(variables) if variables else {},
+        etag=etag,
+        registered_at=registered_at,
+        expires_at=expires_at,
+        sibling=bool(sibling),
+        dead_at=dead_at,
+        dead_reason=dead_reason,
+    )
+
+
+def _pack_templates(templates: Sequence[DeviceTemplate]) -> str:
+    return orjson.dumps(
+        [
+            (each.ordinal, each.template, each.name, each.tags)
+            if each.tags
+            else (each.ordinal, each.template, each.name)
+            for each in templates
+        ]
+    ).decode()
+
+
+def unpack_templates(text: str | None) -> tuple[DeviceTemplate, ...]:
+    if text is None:
+        return ()
+    return tuple(
+        [
+            DeviceTemplate(ordinal, template, name, tuple(tags[0]) if tags else ())
+            for ordinal, template, name, *tags in orjson.loads(text)
+        ]
+    )
+
+
+def template_row(template: Template) -> tuple[str, str, str | None]:
+    """(body, headers, expiry)"""
+    return template.body, _headers_text(tuple(template.headers.items())), template.expiry
+
+
+@lru_cache(maxsize=1 << 8)
+def _headers_text(headers: tuple[tuple[str, str], ...]) -> str:
+    return orjson.dumps(dict(headers)).decode()
+
+
+def installation_of(device: StoredDevice, templates: Mapping[int, StoredTemplate]) -> Installation:
+    """The document as it was put, which also says whether its push channel is dead."""
+    assert device.installation_id is not None
+    return Installation(
+        id=device.installation_id,
+        platform=device.platform,
+        push_channel=device.push_channel,
+        user_id=device.user_id,
+        tags=device.tags,
+        templates={each.name: _template(templates[each.template], each.tags) for each in device.templates},
+        push_variables=device.push_variables,
+        expires_at=_moment(device.expires_at),
+        push_channel_expired=device.dead_at is not None,
+    )
+
+
+def registration_of(device: StoredDevice, templates: Mapping[int, StoredTemplate]) -> Registration:
+    """A single registration as it was put."""
+    assert device.registration_id is not None
+    template = device.templates[0] if device.templates else None
+    return Registration(
+        registration_id=device.registration_id,
+        platform=device.platform,
+        push_channel=device.push_channel,
+        tags=device.tags,
+        template_name=None if template is None else template.name,
+        template=None if template is None else _template(templates[template.template], ()),
+        push_variables=device.push_variables,
+        etag=device.etag,
+        expires_at=_moment(device.expires_at),
+    )
+
+
+def _template(stored: StoredTemplate, tags: tuple[str, ...]) -> Template:
+    return Template(body=stored.body, headers=stored.headers, expiry=stored.expiry, tags=tags)
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

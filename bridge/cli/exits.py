@@ -2,7 +2,7 @@
 
 0 done · 1 the configuration has mistakes, or the demo did not go as intended · 2 wrong arguments · 3 could not start (store
 locked or unreadable, address in use), or no daemon answers · 4 a part failed while running, which the log names, or
-`status` found the process not ready · 5 the daemon refused, and its answer says why
+`status` found the process not ready, or `doctor` found what does not work · 5 the daemon refused, and its answer says why
 """
 
 from enum import IntEnum

@@ -1,6 +1,7 @@
 """The command line: what it prints, where, and with which exit code."""
 
 import gc
+import json
 import os
 import re
 import signal
@@ -195,3 +196,23 @@ def test_every_file_with_a_command_is_in_the_table() -> None:
     words = {file.stem for file in Path(cli.__file__).parent.glob("*.py")} - {"__init__", "main"}
     found = {word for word in words if hasattr(import_module(f"bridge.cli.{word}"), word)}
     assert {name.replace("-", "_") for name in COMMANDS} == found
+
+
+def test_doctor_says_how_the_store_fares_and_ends_with_4_when_something_fails(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["doctor", "--output", "json", str(doctored(tmp_path))])
+    report = json.loads(result.stdout)
+    assert report["store"] == str(tmp_path / "pushbridge.db")
+    assert [check["name"] for check in report["checks"]][:2] == ["sqlite", "file system"]
+    assert result.exit_code == 0
+    (tmp_path / "pushbridge.db").write_text("no database " * 100)
+    result = CliRunner().invoke(app, ["doctor", str(doctored(tmp_path))])
+    assert "failed   schema       this is no SQLite database" in result.stdout
+    assert "cure: restore the database from a backup" in result.stdout
+    assert result.exit_code == 4
+
+
+def doctored(directory: Path) -> Path:
+    """A configuration whose store may lie in memory, wherever the tests run."""
+    path = directory / "bridge.yaml"
+    path.write_text("version: 1\nbridge:\n  store: { allow_memory: true }\n")
+    return path

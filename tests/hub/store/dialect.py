@@ -67,7 +67,7 @@ def complaints(statement: Statement) -> list[str]:
     return [*finder.found, *_keys_missing(statement.text, finder)]
 
 
-class _Finder(visitors.Visitor):  # type: ignore[misc]  # pglast has no types for it
+class _Finder(visitors.Visitor):
     """Collects what is forbidden, and which tables and columns a statement names."""
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class _Finder(visitors.Visitor):  # type: ignore[misc]  # pglast has no types fo
         self.found.append("a locking clause, which SQLite does not read")
 
     def visit_FuncCall(self, ancestors: object, node: ast.FuncCall) -> None:
-        name = node.funcname[-1].sval.lower()
+        name = str((node.funcname or ())[-1].sval).lower()
         if _ADVISORY.match(name):
             self.found.append("an advisory lock")
         elif name in _FORBIDDEN_FUNCTIONS or name.startswith("json"):
@@ -99,17 +99,17 @@ class _Finder(visitors.Visitor):  # type: ignore[misc]  # pglast has no types fo
             self.found.append("TRUE or FALSE")
 
     def visit_TypeCast(self, ancestors: object, node: ast.TypeCast) -> None:
-        names = [each.sval for each in node.typeName.names]
-        if names[-1] not in ("int8", "text", "float8", "bytea"):
-            self.found.append(f"a cast to {names[-1]}")
+        names = [each.sval for each in (node.typeName and node.typeName.names) or ()]
+        if names[-1:] not in (["int8"], ["text"], ["float8"], ["bytea"]):
+            self.found.append(f"a cast to {names[-1:]}")
 
     def visit_RangeVar(self, ancestors: object, node: ast.RangeVar) -> None:
-        self.tables.add(node.relname)
+        self.tables.add(str(node.relname))
 
     def visit_ColumnRef(self, ancestors: object, node: ast.ColumnRef) -> None:
-        last = node.fields[-1]
+        last = (node.fields or ())[-1]
         if isinstance(last, ast.String):
-            self._column(last.sval)
+            self._column(str(last.sval))
 
     def visit_ResTarget(self, ancestors: object, node: ast.ResTarget) -> None:
         if node.name is not None:

@@ -129,7 +129,7 @@ def letter(number: int, **changes: Any) -> DeadLetter:
 
 
 async def keep(api: Api, *letters: DeadLetter) -> None:
-    await api.daemon.hub.store.accept([Ingest(source="hr", event_id="", dead_letters=letters)], lease=0, until=0)
+    await api.daemon.hub.store.accept([Ingest(source="hr", event_id="", dead_letters=letters)], start=0)
 
 
 def test_every_route_is_in_the_document_and_nothing_else() -> None:
@@ -420,5 +420,5 @@ async def test_lists_of_ten_thousand_are_whole_and_each_part_is_as_large_as_aske
     for query in ({}, {"tag": "all"}):
         found = await api.all_of("/hubs/spare/devices", limit=500, **query)
         assert [one["id"] for one in found] == [f"d{number:05}" for number in range(10_000)]
-    await store.accept([Ingest(source="s", event_id="", notifications=[notification(hub="spare")])], lease=0, until=0)
+    await store.accept([Ingest(source="s", event_id="", notifications=[notification(hub="spare")])], start=0)
     assert len(await api.all_of("/notifications", hub="spare")) == 1

@@ -101,7 +101,7 @@ async def test_events_are_listed_and_shown_and_cannot_command_the_terminal(shell
 
 async def test_dead_letters_are_listed_shown_and_dropped(shell: Shell) -> None:
     letters = [letter(number, source="ab"[number % 2]) for number in range(6)]
-    await shell.daemon.hub.store.accept([Ingest(source="", event_id="", dead_letters=letters)], lease=0, until=0)
+    await shell.daemon.hub.store.accept([Ingest(source="", event_id="", dead_letters=letters)], start=0)
     assert "no id" in (await shell.run("dead-letters", "list")).stdout
     listed = await shell.json("dead-letters", "list", "--limit", "600")
     ids = [str(one["id"]) for one in listed]
@@ -126,8 +126,7 @@ async def test_notifications_are_listed_and_shown_with_what_became_of_them(shell
             Ingest(source="hr", event_id="e1", notifications=[notification("team:x", hub="app", event_id="e1")]),
             Ingest(source="hr", event_id="e2", notifications=[notification("team:y", hub="spare", event_id="e2")]),
         ],
-        lease=0,
-        until=0,
+        start=0,
     )
     assert "team:x" in (await shell.run("notifications", "list")).stdout
     (one,) = await shell.json("notifications", "list", "--event", "e1")

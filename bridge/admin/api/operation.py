@@ -24,7 +24,7 @@ class Management(Protocol):
     """What the API asks of the process."""
 
     hub: Hub
-    trail: RecentEvents
+    recent_events: RecentEvents
     settings: Settings
     config: str
     config_hash: str

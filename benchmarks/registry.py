@@ -74,7 +74,7 @@ async def open_store(path: Path) -> tuple[Any, Any]:
         from hub.store.registry.registry import SqlRegistry
         from hub.store.sqlite.database import SqliteDatabase
     except ImportError:
-        from hub.store.sqlite import SqliteStore
+        from hub.store.sqlite import SqliteStore  # type: ignore[attr-defined]
 
         store = SqliteStore(path)
         await store.open()

@@ -22,6 +22,8 @@ COMMANDS = (
     "notifications",
     "devices",
     "dead-letters",
+    "backup",
+    "restore",
 )
 """In the order of the help. The file of each has a function of its name, or a `typer.Typer` with commands below it."""
 

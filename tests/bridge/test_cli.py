@@ -142,11 +142,13 @@ def test_a_store_that_cannot_be_opened_is_said_in_a_line(config: Callable[[str],
     assert len(result.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("went_well, code", [(True, 0), (False, 4)])
+@pytest.mark.parametrize("went_well, broken, code", [(True, False, 0), (False, False, 4), (False, True, 6)])
 def test_a_part_that_failed_while_running_costs_the_exit_code(
-    config: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, went_well: bool, code: int
+    config: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, went_well: bool, broken: bool, code: int
 ) -> None:
     class Ended:
+        store_is_broken = broken
+
         def __init__(self, *_: Any, **__: Any) -> None: ...
 
         async def run(self) -> bool:
@@ -192,12 +194,6 @@ def test_a_hangup_while_it_reads_its_configuration_does_not_end_it(
         assert running.wait(timeout=30) == 0
 
 
-def test_every_file_with_a_command_is_in_the_table() -> None:
-    words = {file.stem for file in Path(cli.__file__).parent.glob("*.py")} - {"__init__", "main"}
-    found = {word for word in words if hasattr(import_module(f"bridge.cli.{word}"), word)}
-    assert {name.replace("-", "_") for name in COMMANDS} == found
-
-
 def test_doctor_says_how_the_store_fares_and_ends_with_4_when_something_fails(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["doctor", "--output", "json", str(doctored(tmp_path))])
     report = json.loads(result.stdout)
@@ -216,3 +212,9 @@ def doctored(directory: Path) -> Path:
     path = directory / "bridge.yaml"
     path.write_text("version: 1\nbridge:\n  store: { allow_memory: true }\n")
     return path
+
+
+def test_every_file_with_a_command_is_in_the_table() -> None:
+    words = {file.stem for file in Path(cli.__file__).parent.glob("*.py")} - {"__init__", "main"}
+    found = {word for word in words if hasattr(import_module(f"bridge.cli.{word}"), word)}
+    assert {name.replace("-", "_") for name in COMMANDS} == found

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import apsw
 
-from hub.errors import StoreError
+from hub.errors import InvalidRequestError, StoreError
 from hub.store.connection import Connection
 from hub.store.files import create_private, make_private
 from hub.store.sqlite.connection import SqliteConnection
@@ -39,10 +39,11 @@ class Restored:
 def copy(source: Path, target: Path, *, vfs: str = "", is_closing: Callable[[], bool] = lambda: False) -> int:
     """Copy the database, which may be in use, to a file that is not there yet; its size in bytes.
 
-    The copy appears under its name once it is whole and on the disk. Raises: StoreError.
+    The copy appears under its name once it is whole and on the disk. Raises: InvalidRequestError: there is a file;
+    StoreError.
     """
     if target.exists():
-        raise StoreError(f"{target} is there already: name a new file")
+        raise InvalidRequestError(f"{target} is there already: name a new file")
     part = target.with_name(f"{target.name}.part")
     part.unlink(missing_ok=True)
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from hub.errors import StoreError, StoreLockedError
+from hub.errors import InvalidRequestError, StoreError, StoreLockedError
 from hub.store.connection import Connection, Statement
 from hub.store.sqlite import backup
 from hub.store.sqlite.backup import restore
@@ -73,7 +73,7 @@ async def test_a_copy_under_load_holds_what_was_acknowledged_before_it_began(
 async def test_a_copy_replaces_no_file_and_leaves_none_when_it_fails(tmp_path: Path) -> None:
     database = await opened(tmp_path / "hub.db")
     (tmp_path / "copy.db").write_text("precious")
-    with pytest.raises(StoreError, match=r"copy\.db is there already"):
+    with pytest.raises(InvalidRequestError, match=r"copy\.db is there already"):
         await database.back_up(tmp_path / "copy.db")
     assert (tmp_path / "copy.db").read_text() == "precious"
     with pytest.raises(StoreError, match=r"cannot write .*nowhere/copy\.db: No such file"):

@@ -13,14 +13,6 @@ from hub.store.sqlite.migrate import APPLICATION_ID, SchemaVersion, shipped_vers
 from tests.hub.store.power_loss import Fault, FaultyDisk, Operation
 from tests.hub.store.sqlite.numbers import NUMBERS, insert, numbers
 
-FIRST_STORE = (
-    "CREATE TABLE hub (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE) STRICT",
-    "CREATE TABLE notification (seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE) STRICT",
-    "CREATE TABLE seen_bucket (id INTEGER PRIMARY KEY, opened_at REAL NOT NULL) STRICT",
-    "PRAGMA user_version = 4",
-)
-"""What a database of version 0.1.0 is known by."""
-
 SECOND = SchemaVersion(number=2, sql="CREATE TABLE name (value TEXT) STRICT;", readable_from=1)
 IMPATIENT = SqliteTuning(busy=0.02)
 
@@ -91,7 +83,8 @@ async def test_an_older_database_is_brought_to_the_newest_version_as_a_whole_or_
 
 async def test_a_database_of_0_1_0_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "hub.db"
-    alter(path, *FIRST_STORE)
+    tables = ("hub", "notification", "page", "registration", "seen_bucket", "seen_7", "tag_block", "dead_letter")
+    alter(path, *(f"CREATE TABLE {table} (id)" for table in tables), "PRAGMA user_version = 4")
     assert await refused(path) == (
         "the database was written by pushbridge 0.1.0, whose data is not taken over: move the file away, and a new one is"
         " made"

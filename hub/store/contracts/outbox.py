@@ -173,7 +173,8 @@ class Outbox(Protocol):
         """Take this out of hand, as it is: it may be taken again at once."""
 
     async def postpone(self, work: Sequence[Work], *, delay: float, service: Service | None = None) -> None:
-        """Give back untried, due `delay` seconds from now; with `service` the audience was found to be of that one."""
+        """Give back untried, due `delay` seconds from now, or without a delay as it was before: in its place among what
+        waits. With `service` the audience was found to be of that one."""
 
     async def expand(self, work: Work, audience: Audience) -> None:
         """Turn a notification into pages, dealt to all queues and due at once; the notification leaves the hand."""

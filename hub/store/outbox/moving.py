@@ -99,16 +99,18 @@ def expand(
 
 
 def postpone(
-    connection: Connection, work: Sequence[Work], queues: Queues, *, due: float, service: Service | None
+    connection: Connection, work: Sequence[Work], queues: Queues, *, due: float | None, service: Service | None
 ) -> None:
-    """Rows that have ended, or are in a queue that is not ours any more, stay as they are."""
+    """Rows that have ended, or are in a queue that is not ours any more, stay as they are; without `due` the work keeps
+    its place among what waits."""
     ours = queues.still_ours(connection)
     known = service_key(service)
     notifications: list[Row] = []
     pages: list[Row] = []
     for piece in work:
         if piece.queue in ours:
-            (pages if piece.number else notifications).append((due, known, piece.queue, piece.n))
+            then = piece.due_at if due is None else due
+            (pages if piece.number else notifications).append((then, known, piece.queue, piece.n))
     connection.write_all([(POSTPONE_NOTIFICATION, notifications), (POSTPONE_PAGE, pages)])
 
 

@@ -291,8 +291,8 @@ class SqlOutbox:
             self._hand.waits(_place_of(piece), piece.due_at)
 
     async def postpone(self, work: Sequence[Work], *, delay: float, service: Service | None = None) -> None:
-        def job(connection: Connection) -> float:
-            due = self.now() + delay
+        def job(connection: Connection) -> float | None:
+            due = self.now() + delay if delay else None
             moving.postpone(connection, work, self._queues, due=due, service=service)
             return due
 
@@ -304,7 +304,7 @@ class SqlOutbox:
             before = _place_of(piece)
             after = before if service is None else before._replace(service=service_key(service))
             self._tally.move(before.lane, before.service, after.service)
-            self._hand.waits(after, due)
+            self._hand.waits(after, piece.due_at if due is None else due)
 
     async def expand(self, work: Work, audience: Audience) -> None:
         numbers = await self.numbers(work.queue, len(audience.pages))

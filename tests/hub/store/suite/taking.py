@@ -100,6 +100,18 @@ class Taking(Suite):
         assert again.notification == given_back.notification
         assert not again.was_deferred
 
+    async def test_work_postponed_without_a_delay_keeps_its_place(self, store: SqlStore, clock: HostClock) -> None:
+        """What waits for a service that is away goes out in the order in which it was accepted."""
+        first, second, third = notification(), notification(), notification()
+        pieces = []
+        for one in (first, second, third):
+            pieces += await begin(store, one)
+            clock.advance(1)
+        for piece in reversed(pieces):
+            await store.postpone([piece], delay=0, service=(HUB, Platform.FCM))
+            clock.advance(1)
+        assert ids(await take(store)) == ids(pieces)
+
     async def test_work_postponed_waits_until_then_and_says_so(self, store: SqlStore, clock: HostClock) -> None:
         (postponed,) = await begin(store, notification())
         await store.postpone([postponed], delay=5)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -17,7 +18,7 @@ from hub.notification import (
     Priority,
     TemplateContent,
 )
-from hub.outcome import OutcomeName
+from hub.outcome import OutcomeName, State
 from hub.store.contracts.outbox import Service
 from hub.tags import MaxTags, parse
 from hub.work import Lane
@@ -36,6 +37,10 @@ NOTIFICATION = (
     " n.collapse_key, n.schedule_at, n.expires_at"
 )
 """What `notification_of` reads, of a notification `n`."""
+
+STATES = {state: state.value for state in State}
+"""A property of an enum costs ten look-ups."""
+_PRIORITIES = {priority: priority.value for priority in Priority}
 
 Counts = Mapping[Platform, Mapping[OutcomeName, int]]
 
@@ -62,7 +67,7 @@ def said_by(notification: Notification) -> tuple[Any, ...]:
         payload,
         headers,
         None if platforms is None else ",".join(sorted(platform.value for platform in platforms)),
-        notification.priority.value,
+        _PRIORITIES[notification.priority],
         notification.collapse_key,
         seconds(notification.schedule_at),
         seconds(notification.expires_at),
@@ -115,6 +120,21 @@ def service_of(key: str) -> Service | None:
 
 def counts_text(counts: Counts) -> str:
     """As JSON, by platform and outcome."""
+    if len(counts) == 1:
+        ((platform, by_outcome),) = counts.items()
+        if len(by_outcome) == 1:
+            ((outcome, count),) = by_outcome.items()
+            return _text_of_one(platform, outcome, count)
+    return _text_of(counts)
+
+
+@lru_cache(maxsize=1024)
+def _text_of_one(platform: Platform, outcome: OutcomeName, count: int) -> str:
+    """What most notifications come to: one outcome, for a phone or two."""
+    return _text_of({platform: {outcome: count}})
+
+
+def _text_of(counts: Counts) -> str:
     return orjson.dumps(
         {
             platform.value: {outcome.value: count for outcome, count in by_outcome.items()}

@@ -80,6 +80,7 @@ def marks_of(batch: Sequence[Ingest]) -> list[bytes | None]:
 def decide_acceptance(
     batch: Sequence[Ingest],
     marks: Sequence[bytes | None],
+    keys: Sequence[bytes],
     claims: Claims,
     *,
     start: int,
@@ -88,8 +89,8 @@ def decide_acceptance(
 ) -> Admission:
     """Take what is new. The first `start` of the notifications that are due start at once.
 
-    A schedule is compared with `time_of_day`, for it follows the clock on the wall; all else is the store's time `now`.
-    Raises: ValueError: an id of a notification is no 32 hex digits.
+    `marks` are those of the events, `keys` the ids of their notifications as bytes, all in order. A schedule is compared
+    with `time_of_day`, for it follows the clock on the wall; all else is the store's time `now`.
     """
     duplicates, fresh_marks = _repetitions(marks, claims.marks)
     letters: list[DeadLetter] = []
@@ -106,7 +107,7 @@ def decide_acceptance(
         has_new = False
         for notification in ingest.notifications:
             number += 1
-            key = bytes.fromhex(notification.id)
+            key = keys[number]
             if key in known:
                 repeated.add(notification.id)
                 continue

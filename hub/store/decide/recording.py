@@ -102,23 +102,37 @@ def decide_recording(results: Sequence[PageResult], rows: Mapping[Key, OpenRow],
             if row is not None:
                 stands[key] = row
             continue
-        change = _change(result, row, written.get(key), now)
-        written[key] = change
-        if not result.is_last:
-            stands[key] = OpenRow(row.home, result.done, change.counts)
+        is_last = result.is_last
+        counts = added(row.counts, result.counts) if row.counts else result.counts
+        state, why = (None, None) if work.number else _state_after(result, counts)
+        ends = state is not None and state is not State.PROCESSING
+        change = Written(
+            work,
+            row.done,
+            result.done,
+            is_last,
+            None if is_last else result.again,
+            counts,
+            result.ordinals,
+            result.started_at,
+            state,
+            now if ends else None,
+        )
+        written[key] = _together(written[key], change) if key in written else change
+        if not is_last:
+            stands[key] = OpenRow(row.home, result.done, counts)
+        elif not ends:
+            homes.add(row.home)
+        if state is not None and ends:
+            ended[work.notification.hub, state] += 1
+            if why is not None:
+                unreached.append((work.notification, why))
         if result.retries:
             retries += [Retry(work, row.home, page, now + page.delay) for page in result.retries]
         if result.failures:
             failures += [Failure(work, row.home, failed) for failed in result.failures]
         if result.dead_letter is not None:
             letters.append(result.dead_letter)
-        if result.is_last and change.ended_at is None:
-            homes.add(row.home)
-        if change.ended_at is not None and change.state is not None:
-            ended[work.notification.hub, change.state] += 1
-            why = result.unreached or (None if result.state else _why_unreached(change.counts))
-            if why is not None:
-                unreached.append((work.notification, why))
     return Recording(
         written=list(written.values()),
         retries=retries,
@@ -131,22 +145,12 @@ def decide_recording(results: Sequence[PageResult], rows: Mapping[Key, OpenRow],
     )
 
 
-def _change(result: PageResult, row: OpenRow, earlier: Written | None, now: float) -> Written:
-    """What the result makes of its row, together with an earlier piece of the same batch."""
-    counts = added(row.counts, result.counts) if row.counts else result.counts
-    state = _state_after(result, counts)
-    ends = state is not None and state is not State.PROCESSING
-    return Written(
-        work=result.work,
-        was_done=row.done if earlier is None else earlier.was_done,
-        done=result.done,
-        is_last=result.is_last,
-        again=None if result.is_last else result.again,
-        counts=counts,
-        ordinals=result.ordinals if earlier is None or result.ordinals is not None else earlier.ordinals,
-        started_at=result.started_at if earlier is None or earlier.started_at is None else earlier.started_at,
-        state=state,
-        ended_at=now if ends else None,
+def _together(earlier: Written, later: Written) -> Written:
+    """Two pieces of one page that follow each other, as one change."""
+    return later._replace(
+        was_done=earlier.was_done,
+        ordinals=earlier.ordinals if later.ordinals is None else later.ordinals,
+        started_at=later.started_at if earlier.started_at is None else earlier.started_at,
     )
 
 
@@ -160,17 +164,17 @@ def added(counts: Counts, more: Counts) -> dict[Platform, dict[OutcomeName, int]
     return total
 
 
-def _state_after(result: PageResult, counts: Counts) -> State | None:
-    """Of the notification, where the work is its own page; a page says nothing of its notification."""
-    if result.work.number:
-        return None
+def _state_after(result: PageResult, counts: Counts) -> tuple[State, Unreached | None]:
+    """Of a notification that is its own page, and why it reached no phone, if it ends so."""
     if not result.is_last or result.retries:
-        return State.PROCESSING
-    return result.state or final_state(counts)
+        return State.PROCESSING, None
+    if result.state is not None:
+        return result.state, result.unreached
+    if result.unreached is None and all(by_outcome.keys() == _SUCCESS for by_outcome in counts.values()) and counts:
+        return State.COMPLETED, None  # as nearly all do
+    if all(by_outcome.keys() <= ENDED_WELL for by_outcome in counts.values()):
+        return final_state(counts), result.unreached
+    return final_state(counts), result.unreached or why_unreached(counts)
 
 
-def _why_unreached(counts: Counts) -> Unreached | None:
-    """Of a notification that is its own page, whose empty audience has said why already."""
-    if any(not by_outcome.keys() <= ENDED_WELL for by_outcome in counts.values()):
-        return why_unreached(counts)
-    return None
+_SUCCESS = {OutcomeName.SUCCESS}

@@ -12,7 +12,7 @@ from hub.store.connection import Connection, Row, Statement
 from hub.store.decide.acceptance import Admission, Admitted, Claims, decide_acceptance, marks_of
 from hub.store.letters.writing import letter_writes
 from hub.store.outbox.queues import Queues
-from hub.store.rows import SCHEDULED, SINGLE, said_by
+from hub.store.rows import SCHEDULED, SINGLE, STATES, said_by
 from hub.store.telemetry.auditing import audit_write
 
 MARKS = Statement(
@@ -96,14 +96,16 @@ def accept(
     Raises: ConflictError: another process accepted the same in between.
     """
     start = arrivals.start
-    if start and arrivals.queue not in queues.still_ours(connection, [arrivals.queue]):
+    if start and arrivals.queue not in queues.still_ours(connection):
         start = 0
     marks = [mark for mark in arrivals.marks if mark is not None]
     claims = Claims(
         marks={mark for (mark,) in connection.read_by_keys(MARKS, marks, oldest=oldest)},
         notifications={key for (key,) in connection.read_by_keys(KNOWN, arrivals.ids)},
     )
-    admission = decide_acceptance(arrivals.batch, arrivals.marks, claims, start=start, now=now, time_of_day=time_of_day)
+    admission = decide_acceptance(
+        arrivals.batch, arrivals.marks, arrivals.ids, claims, start=start, now=now, time_of_day=time_of_day
+    )
     _write(connection, arrivals, admission, now, oldest)
     return admission
 
@@ -139,7 +141,7 @@ def notification_rows(admitted: Sequence[Admitted], queue: int, numbers: range, 
         if id(version) not in versions:
             versions[id(version)] = None if version == NO_CONFIGURATION else configuration_id(version)
         lane = SCHEDULED if state is State.SCHEDULED else SINGLE
-        fixed = (now, state.value, lane, due, versions[id(version)])
+        fixed = (now, STATES[state], lane, due, versions[id(version)])
         rows.append((numbers[number], queue, key, *said_by(notification), *fixed))
     return rows
 

@@ -99,7 +99,7 @@ def postpone(
     connection: Connection, work: Sequence[Work], queues: Queues, *, due: float, service: Service | None
 ) -> None:
     """Rows that have ended, or are in a queue that is not ours any more, stay as they are."""
-    ours = queues.still_ours(connection, [piece.queue for piece in work])
+    ours = queues.still_ours(connection)
     known = service_key(service)
     notifications: list[Row] = []
     pages: list[Row] = []

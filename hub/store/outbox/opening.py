@@ -1,28 +1,28 @@
 """Rows of work that are open, in queues that are ours still: what a write looks at before it decides."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from pyroaring import BitMap
 
 from hub.store.connection import Connection, Statement
 from hub.store.contracts.outbox import Work
-from hub.store.decide.recording import Key, OpenRow
+from hub.store.decide.recording import Counts, Key, OpenRow
 from hub.store.outbox.queues import Queues
 from hub.store.rows import counts_of
 
 OPEN_NOTIFICATIONS = Statement(
     "notification.open",
-    "SELECT n.queue, n.n, q.fence, n.done, n.counts, n.queue, n.n FROM queue q JOIN notification n ON n.queue = q.queue"
-    " WHERE q.owner = :owner AND n.n IN (:keys) AND n.due IS NOT NULL",
+    "SELECT queue, n, done, counts, queue, n FROM notification WHERE n IN (:keys) AND due IS NOT NULL",
     columns=(("n", "bigint"),),
 )
-"""With its queue's fence. On PostgreSQL FOR SHARE OF q: a claim waits until what is decided from this has committed."""
+"""Rows of other queues may have the same numbers; a condition on the queue costs a plan a transaction."""
 OPEN_PAGES = Statement(
     "page.open",
-    "SELECT p.queue, p.number, q.fence, p.done, p.counts, p.home, p.notification FROM queue q JOIN page p"
-    " ON p.queue = q.queue WHERE q.owner = :owner AND p.number IN (:keys) AND p.due IS NOT NULL",
+    "SELECT queue, number, done, counts, home, notification FROM page WHERE number IN (:keys) AND due IS NOT NULL",
     columns=(("number", "bigint"),),
 )
+_NOTHING: Counts = {}
+
 ROW_COLUMNS = (("queue", "bigint"), ("n", "bigint"))
 _PAGE_COLUMNS = (
     ("number", "bigint"),
@@ -44,21 +44,35 @@ INSERT_PAGE = Statement(
 )
 
 
-def open_rows(connection: Connection, work: Iterable[Work], queues: Queues) -> dict[Key, OpenRow]:
-    """By key; rows that have ended, or whose queue has another owner, are left out."""
+def open_rows(
+    connection: Connection, work: Iterable[Work], queues: Queues, *, trusted: Collection[Key] = ()
+) -> dict[Key, OpenRow]:
+    """By key; rows that have ended, or whose queue has another owner, are left out.
+
+    Notifications that are `trusted` are not read: nothing was recorded of them when they were taken, and what is written
+    then looks whether that is so still.
+    """
+    ours = queues.still_ours(connection)
+    rows: dict[Key, OpenRow] = {}
     notifications: list[int] = []
     pages: list[int] = []
     for piece in work:
-        (pages if piece.number else notifications).append(piece.n)
-    found = connection.read_by_keys(OPEN_NOTIFICATIONS, notifications, owner=queues.owner)
+        key = (piece.queue, piece.n)
+        if piece.queue not in ours:
+            continue
+        if piece.number:
+            pages.append(piece.n)
+        elif key in trusted:
+            rows[key] = OpenRow(key, 0, _NOTHING)
+        else:
+            notifications.append(piece.n)
+    found = connection.read_by_keys(OPEN_NOTIFICATIONS, notifications)
     if pages:
-        found += connection.read_by_keys(OPEN_PAGES, pages, owner=queues.owner)
-    fences = queues.fences
-    return {
-        (queue, n): OpenRow((home, notification), done, counts_of(counts))
-        for queue, n, fence, done, counts, home, notification in found
-        if fences.get(queue) == fence
-    }
+        found += connection.read_by_keys(OPEN_PAGES, pages)
+    for queue, n, done, counts, home, notification in found:
+        if queue in ours:
+            rows[queue, n] = OpenRow((home, notification), done, counts_of(counts))
+    return rows
 
 
 def bytes_of(ordinals: BitMap | None) -> bytes | None:

@@ -5,10 +5,11 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 from hub.acceptance import Ingest
-from hub.errors import StoreError
+from hub.errors import ConflictError, StoreError
 from hub.outcome import State
 from hub.store.clock import StoreClock
 from hub.store.connection import Connection, Database
@@ -318,13 +319,22 @@ class SqlOutbox:
             return Recorded()
         numbers = await self.numbers(results[0].work.queue, recording.numbers_needed(results))
 
-        def job(connection: Connection) -> tuple[Recording, int]:
+        def job(connection: Connection, *, trust: bool = False) -> tuple[Recording, int]:
             return recording.record(
-                connection, results, self._queues, numbers, now=self.now(), mark_dead=self._mark_dead
+                connection,
+                results,
+                self._queues,
+                numbers,
+                now=self.now(),
+                mark_dead=self._mark_dead,
+                trust=trust,
             )
 
         try:
-            done, gone = await self.write(job)
+            try:
+                done, gone = await self.write(partial(job, trust=True))
+            except ConflictError:  # something is late: see what
+                done, gone = await self.write(job)
         except StoreError:
             raise
         except Exception:  # a defect: the rows are as they were, and the next look from the start finds them

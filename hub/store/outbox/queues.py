@@ -4,7 +4,6 @@ An owner renews its beat. A claim raises the fence, and every write of work look
 wants to write is refused. On SQLite the lock on the file says who may claim the only queue.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from hub.errors import StoreError
@@ -24,10 +23,8 @@ BEAT = Statement(
     "UPDATE queue SET beat = :now WHERE queue = :queue AND fence = :fence RETURNING queue",
     columns=(("now", "double precision"), ("queue", "bigint"), ("fence", "bigint")),
 )
-FENCES = Statement(
-    "queue.fences", "SELECT queue, fence FROM queue WHERE queue IN (:keys)", columns=(("queue", "bigint"),)
-)
-"""On PostgreSQL FOR SHARE: a claim waits until what looked at the fence has committed."""
+FENCES = Statement("queue.fences", "SELECT queue, fence FROM queue WHERE owner = :owner")
+"""On PostgreSQL FOR SHARE: a claim waits until what looked at the fences has committed."""
 RESERVE = Statement("queue.reserve", "UPDATE queue SET next_n = next_n + :block WHERE queue = :queue RETURNING next_n")
 
 
@@ -91,9 +88,9 @@ class Queues:
         self._numbers[queue] = mine[count:]
         return mine[:count]
 
-    def still_ours(self, connection: Connection, queues: Sequence[int]) -> set[int]:
-        """Those of the queues whose fence has not been raised since they were claimed."""
-        rows = connection.read_by_keys(FENCES, list(set(queues)))
+    def still_ours(self, connection: Connection) -> set[int]:
+        """The queues whose fence has not been raised since they were claimed."""
+        rows = connection.read(FENCES, owner=self.owner)
         return {queue for queue, fence in rows if self.fences.get(queue) == fence}
 
     def beat(self, connection: Connection, *, now: float) -> set[int]:

@@ -6,11 +6,11 @@ from typing import Any
 from hub.errors import ConflictError
 from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.outbox import Failed, PageResult
-from hub.store.decide.recording import Failure, Recording, Retry, Written, decide_recording
+from hub.store.decide.recording import Failure, Key, Recording, Retry, Written, decide_recording
 from hub.store.letters.writing import letter_writes
 from hub.store.outbox.opening import INSERT_PAGE, ROW_COLUMNS, bytes_of, open_rows
 from hub.store.outbox.queues import Queues
-from hub.store.rows import LANES, counts_text, service_key
+from hub.store.rows import LANES, STATES, counts_text, service_key
 
 MarkDead = Callable[[Connection, Sequence[tuple[str, Failed]], float], int]
 """Marks the push channels of failures dead, each with its hub, as of now; how many registrations that hid."""
@@ -71,14 +71,21 @@ def record(
     *,
     now: float,
     mark_dead: MarkDead,
+    trust: bool,
 ) -> tuple[Recording, int]:
     """Write what of the results is not late; how many registrations were marked dead.
 
-    `numbers` are for retries and dead letters. Raises: ConflictError: another transaction came between.
+    `numbers` are for retries and dead letters. With `trust` most rows are taken for as they were when they were taken, and
+    are not read. Raises: ConflictError: a row stands otherwise; without `trust` another transaction came between.
     """
-    rows = open_rows(connection, [result.work for result in results], queues)
+    trusted: set[Key] = set()
+    if trust:
+        begun = {(result.work.queue, result.work.n) for result in results if result.done_before}
+        trusted = {(result.work.queue, result.work.n) for result in results if not result.done_before} - begun
+    rows = open_rows(connection, [result.work for result in results], queues, trusted=trusted)
     recording = decide_recording(results, rows, now=now)
-    _write(connection, recording, iter(numbers), now)
+    if recording.written:
+        _write(connection, recording, iter(numbers), now)
     gone = [(failure.work.notification.hub, failure.failed) for failure in recording.failures if failure.failed.gone]
     return recording, mark_dead(connection, gone, now) if gone else 0
 
@@ -112,7 +119,7 @@ def _notification_row(change: Written) -> tuple[Any, ...]:
         counts_text(change.counts),
         bytes_of(change.ordinals),
         change.started_at,
-        change.state.value,
+        STATES[change.state],
         change.ended_at,
         change.work.queue,
         change.work.n,

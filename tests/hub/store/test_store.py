@@ -1,20 +1,26 @@
 """The store on SQLite keeps the contract of all stores."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import apsw
 import pytest
 
+from hub.notification import Platform
 from hub.store.clock import StoreClock
 from hub.store.connection import Connection, Row, Statement
-from hub.store.contracts.outbox import Failed
+from hub.store.outbox import taking
+from hub.store.outbox.in_hand import InHand, Place
 from hub.store.outbox.remembering import SeenWindow
+from hub.store.rows import SINGLE, service_key
+from hub.store.sqlite.connection import SqliteConnection
 from hub.store.sqlite.database import SqliteDatabase
 from hub.store.store import SqlStore
 from tests.fakes.host_clock import HostClock
+from tests.hub.examples import HUB, notification
 from tests.hub.store.suite.behaviour import StoreBehaviour
-from tests.hub.store.suite.harness import Stores
+from tests.hub.store.suite.harness import Stores, begin
 
 T = TypeVar("T")
 
@@ -24,7 +30,6 @@ class SqliteStores:
 
     def __init__(self, path: Path) -> None:
         self.clock = HostClock()
-        self.marked_dead: list[int] = []
         self.due = 0
         self._database = CountingDatabase(path)
         self._opened: list[SqlStore] = []
@@ -36,7 +41,6 @@ class SqliteStores:
     async def open(self, *, window: SeenWindow = SeenWindow()) -> SqlStore:
         store = SqlStore(
             self._database,
-            mark_dead=self._mark_dead,
             window=window,
             clock=StoreClock(wall=self.clock, monotonic=self.clock.monotonic),
             monotonic=self.clock.monotonic,
@@ -59,10 +63,6 @@ class SqliteStores:
         if self._opened:
             await self._opened[-1].close()
         await self._database.close()
-
-    def _mark_dead(self, connection: Connection, gone: Sequence[tuple[str, Failed]], now: float) -> int:
-        self.marked_dead += [failed.ordinal for _, failed in gone]
-        return len(gone)
 
 
 class CountingDatabase:
@@ -109,7 +109,7 @@ class _Counting:
         method = getattr(self._connection, name)
 
         def counted(*args: Any, **values: Any) -> Any:
-            if name != "read_by_keys" or args[1]:
+            if name not in ("read_by_keys", "read_many") or args[1]:
                 self._count_of.trips += 1
             return method(*args, **values)
 
@@ -122,3 +122,44 @@ class TestSqliteStore(StoreBehaviour):
         stores = SqliteStores(tmp_path / "hub.db")
         yield stores
         await stores.close()
+
+
+def steps_of_a_take(path: Path, clock: HostClock) -> int:
+    """Steps of SQLite's machine that taking 10 notifications for FCM costs."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    steps = 0
+
+    def step() -> bool:
+        nonlocal steps
+        steps += 1
+        return False
+
+    key = service_key((HUB, Platform.FCM))
+    look = InHand().look([Place(0, SINGLE, key)], {key: 10})
+    connection.set_progress_handler(step, 1)
+    _, work = taking.take(SqliteConnection(connection), look, now=clock())
+    connection.set_progress_handler(None)
+    connection.close()
+    assert len(work) == 10
+    return steps
+
+
+async def test_a_take_for_one_service_reads_no_row_of_another(tmp_path: Path) -> None:
+    stores = SqliteStores(tmp_path / "hub.db")
+    store = await stores.open()
+    work = await begin(store, *(notification() for _ in range(20)))
+    await store.postpone(work, delay=0, service=(HUB, Platform.FCM))
+    before = steps_of_a_take(tmp_path / "hub.db", stores.clock)
+    late = await begin(store, *(notification() for _ in range(50)))
+    await store.postpone(late, delay=-60, service=(HUB, Platform.APNS))
+    await stores.crash()
+    writer = apsw.Connection(str(tmp_path / "hub.db"))
+    columns = [name for _, name, *_ in writer.execute("PRAGMA table_info(notification)") if name not in ("n", "id")]
+    writer.execute(
+        "WITH RECURSIVE s (value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM s WHERE value < 1000)"
+        f" INSERT INTO notification (n, id, {', '.join(columns)}) SELECT {10**7} + o.n * 1000 + s.value, randomblob(16),"
+        f" {', '.join(columns)} FROM notification o, s WHERE o.service LIKE 'apns%'"
+    )
+    assert list(writer.execute("SELECT count(*) FROM notification")) == [(50_070,)]
+    writer.close()
+    assert steps_of_a_take(tmp_path / "hub.db", stores.clock) == before

@@ -24,8 +24,6 @@ class Stores(Protocol):
     """One database. All handles on it are closed when the test ends."""
 
     clock: HostClock
-    marked_dead: list[int]
-    """Ordinals of push channels that were to be marked dead."""
     due: int
     """How much work was due when a store was opened last."""
 

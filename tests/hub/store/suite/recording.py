@@ -6,12 +6,12 @@ import pytest
 from pyroaring import BitMap
 
 from hub.acceptance import DeadLetter
-from hub.notification import Platform
+from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName, State, Unreached
 from hub.store.contracts.outbox import Audience, Failed, PageResult, RetryPage, Work
 from hub.store.store import SqlStore
 from tests.fakes.host_clock import HostClock
-from tests.hub.examples import HUB, notification
+from tests.hub.examples import HUB, installation, notification
 from tests.hub.store.suite.accepting import LETTERS, dead_letter
 from tests.hub.store.suite.harness import Stores, Suite, begin, take, take_pages, went_well
 
@@ -52,6 +52,12 @@ async def expanded(store: SqlStore, *pages: tuple[Platform, BitMap], skipped: in
     doubles = {APNS: BitMap(range(100, 100 + skipped))} if skipped else {}
     await store.expand(work, Audience(pages=pages, skipped=doubles))
     return await take_pages(store)
+
+
+async def found(store: SqlStore, one: Notification) -> dict[str, int]:
+    """Who a notification reaches: ordinals by push channel."""
+    (audience,) = await store.audiences([one])
+    return {target.push_channel: target.ordinal for target in audience.targets}
 
 
 class Recording(Suite):
@@ -199,21 +205,24 @@ class Recording(Suite):
     async def test_a_notification_that_is_its_own_page_is_recorded_in_pieces_too(
         self, stores: Stores, store: SqlStore, clock: HostClock
     ) -> None:
+        await store.put_installations(HUB, [installation("ann"), installation("bob")])
+        ann, bob = (await found(store, notification())).values()
         (work,) = await begin(store, notification())
         everyone = BitMap(range(300))
-        first = piece(work, 0, 100, again=[5], ordinals=everyone, started_at=clock())
+        assert not (await store.record([piece(work, 0, 50, ordinals=everyone, started_at=clock())])).ended
+        first = piece(work, 50, 100, again=[5])
         assert not (await store.record([first])).ended
         assert (await store.details(HUB, work.notification.id)).state is State.PROCESSING
         await stores.crash()
         again = await stores.open()
         (left,) = await take(again)
         assert (left.done, left.again, left.ordinals, left.number) == (100, BitMap([5]), everyone, 0)
-        failed = Failed(ordinal=200, outcome=GONE, reason="Unregistered", gone=True)
+        failed = Failed(ordinal=ann, outcome=GONE, reason="Unregistered", gone=True)
         counts = {FCM: {SUCCESS: 199, GONE: 1}}
         last = PageResult(work=left, counts=counts, done_before=100, done=300, failures=[failed])
         recorded = await again.record([last])
-        assert (recorded.ended, recorded.gone) == ({(HUB, State.COMPLETED): 1}, 1)
-        assert stores.marked_dead == [200]
+        assert (recorded.ended, recorded.gone) == ({(HUB, State.COMPLETED): 1}, 2)  # both registrations of the phone
+        assert list((await found(again, notification())).values()) == [bob]
         assert (await again.details(HUB, work.notification.id)).counts == {FCM: {SUCCESS: 299, GONE: 1}}
 
     async def test_two_pieces_of_a_page_in_one_record_follow_each_other(self, store: SqlStore) -> None:
@@ -224,7 +233,9 @@ class Recording(Suite):
         assert (await store.record([piece(page, 6, 9)])).late == 0
 
     async def test_a_late_result_changes_nothing(self, stores: Stores, store: SqlStore) -> None:
+        await store.put_installations(HUB, [installation("ann", "news")])
         (lost,) = await begin(store, notification("news"))
+        (ann,) = (await found(store, lost.notification)).values()
         owner = await stores.take_over()
         before = await owner.details(HUB, lost.notification.id)
         recorded = await store.record(
@@ -232,14 +243,14 @@ class Recording(Suite):
                 PageResult(
                     work=lost,
                     counts={FCM: {GONE: 1}},
-                    failures=[Failed(ordinal=1, outcome=GONE, reason="Unregistered", gone=True)],
+                    failures=[Failed(ordinal=ann, outcome=GONE, reason="Unregistered", gone=True)],
                     retries=[RetryPage(platform=FCM, ordinals=BitMap([1]), delay=-1, attempt=1)],
                 )
             ]
         )
         assert (recorded.late, recorded.gone, recorded.ended) == (1, 0, {})
         assert await owner.details(HUB, lost.notification.id) == before
-        assert stores.marked_dead == []
+        assert list((await found(owner, lost.notification)).values()) == [ann]
         assert len(await take(owner)) == 1
 
     async def test_what_could_not_be_handed_on_ends_as_a_dead_letter(self, stores: Stores, store: SqlStore) -> None:

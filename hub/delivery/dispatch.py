@@ -13,8 +13,6 @@ from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
 
-import orjson
-
 from hub.clock import SteadyClock
 from hub.content.rendering import Rendering
 from hub.delivery.bulkhead import PAGES, Bulkhead
@@ -29,7 +27,7 @@ from hub.observer import Observer
 from hub.push import PushPage
 from hub.store.contracts.outbox import Audience, Service, Work
 from hub.store.health import StoreHealth
-from hub.tags import matches, tag_key
+from hub.tags import matches
 from hub.target import Target
 from hub.work import Lane
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bridge.admin.health import Part
 from bridge.config.models import Settings
+from bridge.intake.replay import Replayer
 from bridge.observe.recent import RecentEvents
 from hub.engine import Hub
 from hub.errors import InvalidRequestError
@@ -25,6 +26,7 @@ class Management(Protocol):
 
     hub: Hub
     trail: RecentEvents
+    replayer: Replayer
     settings: Settings
     config: str
     config_hash: str

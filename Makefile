@@ -9,7 +9,7 @@ IN_PARALLEL := --numprocesses=$(WORKERS) --dist=loadfile
 STAND_IN := tests/sandbox/servicebus
 
 .DEFAULT_GOAL := help
-.PHONY: help reference demo test test-fast test-servicebus fuzz lint types contracts bench check
+.PHONY: help reference demo test test-fast test-servicebus fuzz lint types contracts chaos bench check
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ types: $(VENV)/.installed-dev ## mypy, strict
 
 contracts: $(VENV)/.installed-dev ## who may import whom
 	$(BIN)/lint-imports
+
+chaos: $(VENV)/.installed-dev ## cut the power below the store 100,000 times; a loss is named with its seed
+	$(BIN)/python -m tests.hub.store.chaos --cuts=100000 --workers=$(WORKERS)
 
 bench: $(VENV)/.installed-dev ## the figures: a table, and JSON in benchmarks/results
 	@deploy/servers.sh rabbitmq-server nginx h2load

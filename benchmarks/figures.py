@@ -19,7 +19,7 @@ from connectors.base import OutMessage
 from connectors.rabbitmq import RabbitMqPublisher, RabbitMqPublisherSettings
 from hub.installation import Installation, Template
 from hub.notification import Platform
-from hub.store.first_sqlite import SqliteStore
+from hub.store.sqlite.store import SqliteStore
 
 TEMPLATES = {
     "alert": Template(

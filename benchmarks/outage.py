@@ -59,14 +59,13 @@ async def _measure(directory: Path, waiting: int, probes: int) -> dict[str, floa
 
 @asynccontextmanager
 async def _running(directory: Path) -> AsyncIterator[tuple[PushServices, Daemon, httpx.AsyncClient]]:
-    async with PushServices(directory) as services:
-        async with Daemon(directory, _configuration(services)) as daemon:
-            await daemon.start()
-            await daemon.register(*_installations(services))
-            async with httpx.AsyncClient(timeout=60) as client:
-                client.base_url = httpx.URL(daemon.url)
-                yield services, daemon, client
-            await daemon.terminate()
+    async with PushServices(directory) as services, Daemon(directory, _configuration(services)) as daemon:
+        await daemon.start()
+        await daemon.register(*_installations(services))
+        async with httpx.AsyncClient(timeout=60) as client:
+            client.base_url = httpx.URL(daemon.url)
+            yield services, daemon, client
+        await daemon.terminate()
 
 
 def _configuration(services: PushServices) -> dict[str, Any]:
@@ -133,9 +132,7 @@ async def _until_taken(daemon: Daemon, count: int) -> None:
             await asyncio.sleep(0.2)
 
 
-async def _time_fcm(
-    services: PushServices, daemon: Daemon, client: httpx.AsyncClient, probes: int
-) -> Sequence[float]:
+async def _time_fcm(services: PushServices, daemon: Daemon, client: httpx.AsyncClient, probes: int) -> Sequence[float]:
     """Milliseconds from each send over the hub API to its push at the stand-in."""
     loop = asyncio.get_running_loop()
     arrived: dict[str, float] = {}

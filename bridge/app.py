@@ -8,8 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
-from operator import attrgetter
-from typing import Any, TypedDict
+from typing import Any
 
 import structlog
 from starlette.routing import BaseRoute
@@ -30,8 +29,8 @@ from bridge.admin.health import (
 )
 from bridge.admin.listener import Listener, SwappableApp
 from bridge.admin.server import OPEN_PATHS, RequestMetrics, admin_app
-from bridge.config.models import TAKES_A_RESTART, HubSettings, Settings, SourceSettings
-from bridge.config.reload import Reloader
+from bridge.config.models import HubSettings, Settings, SourceSettings
+from bridge.config.reload import Reloader, waiting_for_restart
 from bridge.housekeeping import Housekeeping
 from bridge.intake.manager import SOURCE_STOP, RunningSource, SourceManager
 from bridge.intake.pipeline import Pipeline
@@ -52,7 +51,7 @@ from bridge.observe.process_metrics import ADMIN_LISTENER, API_LISTENER
 from bridge.observe.recent import RecentEvents
 from bridge.observe.telemetry import Telemetry
 from bridge.senders import remotes_of, senders_of
-from bridge.wiring import access_of, possible_dead_letters, relay_of, routes_of, source_of
+from bridge.wiring import access_of, metric_names, relay_of, routes_of, source_of
 from connectors.connector import Capacity
 from hub.acceptance import ConfigurationVersion
 from hub.api.app import create_app
@@ -60,9 +59,9 @@ from hub.delivery.retry import RetryPolicy
 from hub.engine import Hub
 from hub.errors import StoreError
 from hub.facts import Crashed, WorkLeftOver
-from hub.store.first_sqlite import SqliteStore
 from hub.store.health import HealthTiming
-from hub.store.seen import SeenWindow
+from hub.store.outbox.remembering import SeenWindow
+from hub.store.sqlite.store import SqliteStore
 from hub.work import Lane
 from rules.engine import RuleSet
 
@@ -101,17 +100,18 @@ class Daemon:
         self.settings = self._started_by = settings
         self.config, self.config_hash = config, config_hash
         self.reloader = None if reload is None else reload(self)
-        self.trail = RecentEvents()
+        self.recent_events = RecentEvents()
         self._clock = clock
         self._timing = timing
         self._relay_troubles: dict[str, str] = {}
         self._stop = asyncio.Event()
         self._failed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.loaded_at = clock()
         self._drain_until = 0.0  # by the loop's clock
         local = {name: hub for name, hub in settings.hubs.items() if hub.remote is None}
-        self.metrics = Metrics(version=version("pushbridge"), **_names(settings))
-        self.telemetry = Telemetry(self.metrics, self.trail, FactLog())
+        self.metrics = Metrics(version=version("pushbridge"), **metric_names(settings))
+        self.telemetry = Telemetry(self.metrics, self.recent_events, FactLog())
         self.store = self._build_store()
         self.hub = self._build_hub(local)
         self._housekeeping = Housekeeping(
@@ -132,7 +132,16 @@ class Daemon:
             self.settings.store_path,
             window=SeenWindow(seconds=self.settings.bridge.store.seen_window),
             observe=self.metrics.queue.transaction,
+            on_broken=self._store_broken,
+            allow_memory=self.settings.bridge.store.allow_memory,
         )
+
+    def _store_broken(self, reason: str) -> None:
+        """Only a new process can go on with the store; called from a thread of the store."""
+        _log.error("store broken", reason=reason)
+        self._failed = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
 
     def _build_hub(self, local: Mapping[str, HubSettings]) -> Hub:
         retry = self.settings.delivery.retry
@@ -176,6 +185,7 @@ class Daemon:
 
         Raises: StoreError, ListenError: nothing runs.
         """
+        self._loop = asyncio.get_running_loop()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.hub.close)
             left_over = await self.hub.open()
@@ -255,7 +265,7 @@ class Daemon:
 
         Raises: StoppingError, and what building a part may raise: then the old configuration is in force.
         """
-        restart = self._keys_that_need_a_restart(settings)
+        restart = waiting_for_restart(self._started_by, settings)
         if restart:
             _log.warning("takes a restart", parts=restart)
         exchange_hubs, exchange_rules = self._hubs_exchange(settings), self._rules_exchange(settings, config_hash)
@@ -263,7 +273,7 @@ class Daemon:
         def between() -> None:
             self.settings, self.config_hash = settings, config_hash
             self.loaded_at = self._clock()
-            self.metrics.declare(**_names(settings))
+            self.metrics.declare(**metric_names(settings))
             self._relay_troubles.clear()  # a relay that stays reports its trouble with its next try
             exchange_hubs()
             exchange_rules()
@@ -280,12 +290,6 @@ class Daemon:
         """A configuration was read again: one that is applied has been reported by then."""
         if not applied:
             self.telemetry.observe(ConfigurationRefused())
-
-    def _keys_that_need_a_restart(self, settings: Settings) -> list[str]:
-        kept = [part for part in TAKES_A_RESTART if attrgetter(part)(settings) != attrgetter(part)(self._started_by)]
-        if self.api is None and any(hub.remote is None for hub in settings.hubs.values()):
-            kept.append("hubs (there was no listener for their API)")
-        return kept
 
     def _warn_of_lowered_limits(self) -> None:
         """Say which listeners the limit of open files leaves fewer connections than their settings do."""
@@ -340,7 +344,7 @@ class Daemon:
         supervisor = Supervisor(
             source,
             self.pipeline.handle,
-            capacity=lambda: self.hub.room,
+            capacity=lambda: self.hub.capacity,
             observer=self.telemetry,
             watchdog_suspended=lambda: self.hub.store_trouble is not None,
             stall_after=settings.bridge.watchdog.stall_after,
@@ -391,25 +395,6 @@ class Daemon:
         with suppress(StoreError):
             self.metrics.queue.set_queues(await self.hub.store.queue_states(), self.hub.max_pending)
             self.metrics.delivery.set_devices(await self.hub.store.registrations_by_platform())
-
-
-class _Names(TypedDict):
-    sources: list[str]
-    rules: list[str]
-    hubs: list[str]
-    remotes: list[str]
-    dead_letters: list[tuple[str, str, str]]
-
-
-def _names(settings: Settings) -> _Names:
-    """What a configuration names, for the metrics."""
-    return {
-        "sources": list(settings.sources),
-        "rules": [rule.name for rule in settings.rules.rules],
-        "hubs": list(settings.hubs),
-        "remotes": [name for name, hub in settings.hubs.items() if hub.remote is not None],
-        "dead_letters": possible_dead_letters(settings),
-    }
 
 
 def _address(listener: Listener) -> str:

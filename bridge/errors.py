@@ -1,6 +1,6 @@
 """What the bridge may raise; `Reason` and `Stage` are the hub's words, which a dead letter is written in.
 
-BridgeError                 root; nobody raises it as such
+BridgeError                 root; never raised as such
 ├── EventError              this message is rejected whole, for `reason`: dead-letter it and go on with the next
 └── StoppingError           the process takes no other configuration any more: leave everything as it is
 """

@@ -24,7 +24,7 @@ class Housekeeping:
         self._observer = observer
 
     async def run(self) -> None:
-        """Until cancelled; where the store fails, soon again, so that readiness tells of the store until it works."""
+        """Until cancelled; where the store fails, soon again, so that readiness names the store until it works."""
         while True:
             await asyncio.sleep(_EVERY)
             with self._hub.health.repeating("housekeep"):

@@ -23,7 +23,7 @@ def senders_of(hubs: Mapping[str, HubSettings]) -> dict[tuple[str, Platform], Se
 
 
 def remotes_of(hubs: Mapping[str, HubSettings]) -> dict[str, Destination[Sequence[Notification]]]:
-    """A client for each hub that is elsewhere; building them connects to nothing."""
+    """A client for each remote hub; building them connects to nothing."""
     remotes: dict[str, Destination[Sequence[Notification]]] = {}
     for name, hub in hubs.items():
         if hub.remote is not None:

@@ -8,7 +8,7 @@ SLICE = 0.005
 
 
 class TimeSlice:
-    """The time that somebody has had the event loop for; call `pass_on` between two steps of the work."""
+    """How long a task has had the event loop; call `yield_if_spent` between two steps of the work."""
 
     def __init__(self, seconds: float = SLICE) -> None:
         self._seconds = seconds

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from typing import TypedDict
 from zoneinfo import ZoneInfo
 
 from bridge.config.models import HubSettings, Settings, SourceSettings
@@ -105,3 +106,24 @@ def access_of(hub: HubSettings) -> HubAccess:
         for policy in hub.access_policies
     ]
     return HubAccess(policies=policies, platforms=hub.platforms.configured, max_tags_in_expression=hub.tier.max_tags)
+
+
+class MetricNames(TypedDict):
+    """See `Metrics.declare`."""
+
+    sources: list[str]
+    rules: list[str]
+    hubs: list[str]
+    remotes: list[str]
+    dead_letters: list[tuple[str, str, str]]
+
+
+def metric_names(settings: Settings) -> MetricNames:
+    """What a configuration names, for the metrics."""
+    return {
+        "sources": list(settings.sources),
+        "rules": [rule.name for rule in settings.rules.rules],
+        "hubs": list(settings.hubs),
+        "remotes": [name for name, hub in settings.hubs.items() if hub.remote is not None],
+        "dead_letters": possible_dead_letters(settings),
+    }

@@ -98,12 +98,12 @@ class Backlog:
 class Source(Protocol):
     """Where messages come from. One task calls `receive`; `settle` may be called while a `receive` waits.
 
-    `notes` are for an operator to know of a source that works, such as settings at the broker that differ from those
+    `warnings` are for an operator to know of a source that works, such as settings at the broker that differ from those
     configured; they are about the present connection.
     """
 
     name: str
-    notes: Sequence[str]
+    warnings: Sequence[str]
 
     async def connect(self) -> None:
         """Open the connection, create what is missing, start consuming.

@@ -4,7 +4,7 @@ SourceError                 root; never raised itself
 ├── NotConnectedError       the connection, channel or consumer is gone: close, then connect() again
 ├── SourceClosedError       the source has come to its end in good order: stop calling receive()
 ├── TopologyError           the broker has something of that name with other settings, or refuses to create it:
-│                           the source is degraded until somebody changes either side; try again slowly
+│                           the source is degraded until either side is changed; try again slowly
 ├── AuthenticationError     the broker refuses the credentials: as above
 └── PublishError            a message was not confirmed: unknown whether the broker has it, publish it again
 """

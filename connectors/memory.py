@@ -27,7 +27,7 @@ class MemorySource:
         idle_wait: float = 1.0,
     ) -> None:
         self.name = name
-        self.notes: Sequence[str] = ()
+        self.warnings: Sequence[str] = ()
         self.acknowledged: list[Message] = []
         self.rejected: list[tuple[Message, Disposition]] = []
         self._waiting = deque(enumerate(messages))

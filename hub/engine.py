@@ -192,7 +192,7 @@ class Hub:
     # Notifications
 
     @property
-    def room(self) -> int:
+    def capacity(self) -> int:
         """How many more notifications may wait."""
         return max(0, self._max_pending - self.pending)
 
@@ -238,7 +238,7 @@ class Hub:
 
         Raises: CapacityError; StoreError: not taken.
         """
-        if not self.room:
+        if not self.capacity:
             raise CapacityError(f"{self.pending} notifications wait already", retry_after=1.0)
         if await self.full_for([notification]):
             services = ", ".join(sorted(f"{platform.value} of hub {hub}" for hub, platform in self._full))
@@ -286,7 +286,7 @@ class Hub:
 
         Raises: CapacityError, NotFoundError; StoreError: not done.
         """
-        if ingest.notifications and not self.room:
+        if ingest.notifications and not self.capacity:
             raise CapacityError(f"{self.pending} notifications wait already", retry_after=1.0)
         return await self._write(lambda: asyncio.shield(self._commit_replay(letter_id, ingest, outcome, actor)))
 

@@ -1,13 +1,13 @@
 """What the hub may raise.
 
-HubError                    root; nobody raises it as such
+HubError                    root; never raised as such
 ├── InvalidRequestError     the caller's data is wrong: tell them, do not repeat (400 on the wire)
 │   ├── TagError            a tag or tag expression, with the column
 │   ├── TemplateError       a template body, header or expression
 │   └── PayloadTooLargeError    over the contract's limit (413)
 ├── NotFoundError           no such hub, installation, registration or notification (404)
 ├── PreconditionError       an ETag that does not match (412)
-├── WithdrawnError          nobody wants any more what a failing store kept waiting: nothing happened
+├── WithdrawnError          the caller gave up what a failing store kept waiting: nothing happened
 ├── FilledTooLargeError     a template came to more than any push service takes: that push is not sent
 ├── CapacityError           the queue is full: try again after `retry_after` seconds (429)
 └── StoreError              the store could not do it: nothing happened, try the same again

@@ -164,7 +164,7 @@ class NotificationDetails:
 
 
 def final_state(counts: Mapping[Platform, Mapping[OutcomeName, int]]) -> State:
-    """The state a notification ends in, by what became of its pushes: no push at all means nobody was there."""
+    """The state a notification ends in, by what became of its pushes: no push at all means that the audience was empty."""
     names = {name for by_outcome in counts.values() for name, count in by_outcome.items() if count}
     if not names:
         return State.NO_TARGET_FOUND

@@ -29,9 +29,10 @@ from hub.tags import (
 from rules.advice.foreign import placeholder_cure
 from rules.errors import ExpressionError, RenderError, UnsafeTagError
 from rules.event import Event
-from rules.explain import FailedCondition, Place
-from rules.expressions import Expression, seen_by, split
-from rules.render import Piece, Text, compile_text, renderer
+from rules.explain import FailedCondition
+from rules.expressions import Expression, Unmet
+from rules.grammar import split
+from rules.render import Piece, Spell, Text, compile_text, renderer, unfilled_by
 from rules.text import text_of
 
 
@@ -59,11 +60,11 @@ class AudienceExpression:
 
 @dataclass(frozen=True, slots=True)
 class UnfilledTag:
-    """A tag that an event cannot fill, its placeholders, and why."""
+    """A tag that an event cannot fill, the placeholder because of which it is so, and why."""
 
     tag: AudienceExpression
-    placeholders: tuple[Expression, ...]
-    error: str
+    placeholder: Expression
+    unmet: Unmet
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,7 @@ class TagText(AudienceExpression):
         return "".join((first.replace("{", "", 1), *others)).removesuffix("}")
 
     def compiled(self) -> Callable[[Event], Tag]:
-        is_service_tag = isinstance(self.pieces[0], str) and self.pieces[0].startswith("$")
-        render = renderer(self.pieces, _safe_id if is_service_tag else _safe_part)
+        render = renderer(self.pieces, self._spell)
         shown = " and ".join(placeholder.text for placeholder in _placeholders(self.pieces))
 
         def fill(event: Event) -> Tag:
@@ -110,7 +110,12 @@ class TagText(AudienceExpression):
         return fill
 
     def unfilled(self, event: Event) -> UnfilledTag | None:
-        return _unfilled(self, _placeholders(self.pieces), event)
+        return _unfilled(self, _placeholders(self.pieces), self._spell, event)
+
+    @property
+    def _spell(self) -> Spell:
+        is_service_tag = isinstance(self.pieces[0], str) and self.pieces[0].startswith("$")
+        return _safe_id if is_service_tag else _safe_part
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +140,7 @@ class ServiceTag(AudienceExpression):
         return fill
 
     def unfilled(self, event: Event) -> UnfilledTag | None:
-        return _unfilled(self, self.id_text.placeholders, event)
+        return _unfilled(self, self.id_text.placeholders, text_of, event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,21 +214,28 @@ class PushAudience:
         unfilled = self.template.unfilled(event)
         if unfilled is None:
             return None
-        seen = {path: value for each in unfilled.placeholders for path, value in seen_by(each.text, event).items()}
-        tag, written = str(unfilled.tag), str(self.written)
+        tag, written, unmet = str(unfilled.tag), str(self.written), unfilled.unmet
+        if self.written.covers:
+            unmet = unfilled.placeholder.covered(unmet, written)
         wanted = tag if tag in written else written
-        return FailedCondition(place=Place(key, self.written.mark), wanted=wanted, seen=seen, error=unfilled.error)
+        place = self.written.place_of(unfilled.placeholder, unmet.offset, key)
+        return FailedCondition(place=place, wanted=wanted, seen=unmet.seen, error=unmet.error)
 
 
 def _placeholders(pieces: tuple[Piece, ...]) -> tuple[Expression, ...]:
     return tuple(piece for piece in pieces if not isinstance(piece, str))
 
 
-def _unfilled(tag: AudienceExpression, placeholders: tuple[Expression, ...], event: Event) -> UnfilledTag | None:
+def _unfilled(
+    tag: AudienceExpression, placeholders: tuple[Expression, ...], spell: Spell, event: Event
+) -> UnfilledTag | None:
     try:
         tag.fill(event)
-    except RenderError as error:
-        return UnfilledTag(tag, placeholders, str(error))
+    except RenderError as failure:
+        for placeholder in placeholders:
+            if (unmet := unfilled_by(placeholder, event, spell)) is not None:
+                return UnfilledTag(tag, placeholder, unmet)
+        return UnfilledTag(tag, placeholders[0], placeholders[0].refused(event, failure))  # it is the whole tag
     return None
 
 

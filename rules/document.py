@@ -80,7 +80,7 @@ def _below(directory: Path) -> list[Path]:
 
 
 def _is_read(entry: Path) -> bool:
-    """A file, or a link to none, which is told of; not a pipe, which nothing may ever be written to."""
+    """A file, or a link to none, which is named; not a pipe, which nothing may ever be written to."""
     return entry.is_file() or not entry.exists()
 
 

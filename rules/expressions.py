@@ -1,32 +1,56 @@
 """Expressions of `when` and `{{ }}`: Jinja's, cut down to what reads an event and cannot do anything else.
 
 What is left of Jinja is its grammar and a list of node kinds: names of the event, fields, constants, comparisons,
-arithmetic, and the filters and tests listed here. No call, no attribute of a Python object, no statement. Jinja parses,
-and `evaluation` turns the nodes into functions. A plain path such as `data.customer.id` is read directly: it is the
-common case.
+arithmetic, and the filters and tests listed here. No call, no attribute of a Python object, no statement. Jinja parses
+(`grammar`), and what it found becomes a tree (`expression_tree`). A plain path such as `data.customer.id` is read
+directly: it is the common case.
 """
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from difflib import get_close_matches
-from functools import lru_cache, reduce
+from functools import lru_cache
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
-from jinja2 import Environment, TemplateSyntaxError, nodes
-from jinja2.lexer import Lexer, Token
-from jinja2.parser import Parser
+from jinja2 import nodes
 
 from rules import numbers
 from rules.advice.foreign import expression_cure
 from rules.errors import ExpressionError, MissingValueError, RenderError
-from rules.evaluation import COMPARING_TESTS, TESTS, Evaluate, Names, Path, constant_of, evaluator, path_of, path_reader
-from rules.event import MISSING
-from rules.explain import step_to
+from rules.expression_tree import (
+    CALCULATIONS,
+    COMPARING_TESTS,
+    COMPARISONS,
+    NO_BOOLEAN,
+    NO_FALLBACK,
+    ORDERS,
+    SIGNS,
+    TESTS,
+    And,
+    Arithmetic,
+    Comparison,
+    Conditional,
+    Constant,
+    Default,
+    Field,
+    Filtered,
+    Listed,
+    Names,
+    Not,
+    Or,
+    Path,
+    Sign,
+    Signed,
+    Slice,
+    Tested,
+    Tree,
+    seen_by,
+)
 from rules.filters import FILTERS
+from rules.grammar import MAX_DEPTH, parse
 from rules.text import rfc3339
 
 EVENT_NAMES: Names = {
@@ -41,13 +65,10 @@ EVENT_NAMES: Names = {
     "trace": attrgetter("trace"),
 }
 
-MAX_DEPTH = 40
-"""How deep an expression may nest: each level is a call when it is evaluated."""
-
 _SURROGATE = re.compile("[\ud800-\udfff]")
 """Half of a pair, as an escape can write it; no encoding can."""
 
-_TESTS = (*TESTS, *COMPARING_TESTS)
+_TESTS: Mapping[str, Sign] = {**TESTS, **COMPARING_TESTS}
 _NODES = (
     nodes.Name,
     nodes.Const,
@@ -74,9 +95,6 @@ _NODES = (
     nodes.Neg,
     nodes.Pos,
 )
-_BRACES_TOO_MANY = re.compile(r"\s*\{\s*([^{}:,]*[^{}:,\s])\s*\}?\s*")
-"""What is left of a placeholder with three braces when two of them are off."""
-
 _REFUSED: Mapping[type[nodes.Node], str] = {
     nodes.Call: "calls are not part of the language, filters are: {{ value | upper }}",
     nodes.Concat: "~ is not part of the language: write {{ a }}{{ b }}",
@@ -85,14 +103,74 @@ _REFUSED: Mapping[type[nodes.Node], str] = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmet:
+    """The part of an expression because of which it is false, or has no answer.
+
+    `wanted` is that part in the spelling of the language and `offset` its place in the expression, from 0. `seen` are
+    the values of what it compares and of the paths that are read for them, and `error` is why there is no answer.
+    """
+
+    wanted: str
+    offset: int
+    seen: Mapping[str, Any] = field(repr=False)
+    error: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A compiled expression; `path` is set when it is nothing but a path."""
+    """A compiled expression: `tree` says what it is, `text` how it is written, with single spaces."""
 
     text: str
-    evaluate: Callable[[Any], Any] = field(repr=False)  # compared: the same text over other names is another one
+    tree: Tree = field(hash=False)  # the text tells apart what hashes are for
+
+    evaluate: Callable[[Any], Any] = field(init=False, compare=False, repr=False)
     """The value for an event. Raises: RenderError, naming what is missing; null is a value, not missing."""
-    path: Path | None = None
+
+    def __post_init__(self) -> None:
+        evaluate = self.tree.evaluate if isinstance(self.tree, Path) else self._evaluated
+        object.__setattr__(self, "evaluate", evaluate)
+
+    def _evaluated(self, scope: Any) -> Any:
+        try:
+            return self.tree.evaluate(scope)
+        except MissingValueError:
+            raise  # the path says it all
+        except RenderError as error:
+            raise RenderError(f"{self.text}: {error}") from None
+        except TypeError:
+            raise RenderError(f"{self.text}: does not go with values of these kinds") from None
+        except Exception as error:  # what an operator raises for this event's values: the event cannot be trusted
+            raise RenderError(f"{self.text}: {type(error).__name__}") from None  # its text may hold values
+
+    def explain(self, scope: Any) -> Unmet | None:
+        """Why the expression is not true for an event; None where it is."""
+        try:
+            if self.evaluate(scope):
+                return None
+        except RenderError as error:
+            return self.unanswered(scope, error)
+        tree, wanted = self.tree.decisive(scope)
+        spelled = str(tree if wanted else Not(tree))
+        return Unmet(wanted=spelled, offset=tree.offset, seen=seen_by(tree.sides(), scope))
+
+    def unanswered(self, scope: Any, error: RenderError) -> Unmet:
+        """Where in the expression there is no answer for an event, for which `evaluate` raised `error`."""
+        tree = self.tree.unanswered(scope)
+        seen = seen_by(tree.operands() or (tree,), scope)
+        return Unmet(wanted=str(tree), offset=tree.offset, seen=seen, error=str(error))
+
+    def refused(self, scope: Any, error: RenderError) -> Unmet:
+        """The whole expression, whose value for an event was not taken: `error` says why."""
+        return Unmet(
+            wanted=str(self.tree), offset=self.tree.offset, seen=seen_by((self.tree,), scope), error=str(error)
+        )
+
+    def covered(self, unmet: Unmet, written: str) -> Unmet:
+        """The same without what was filled into the expression, which is not to be shown; `written` is shown instead."""
+        seen = {path: value for path, value in unmet.seen.items() if path in map(str, self.tree.paths())}
+        error = unmet.error.removeprefix(self.text).removeprefix(":").strip()
+        return Unmet(wanted=written, offset=0, seen=seen, error=error)
 
 
 def compile_expression(text: str, names: Names = EVENT_NAMES) -> Expression:
@@ -115,122 +193,19 @@ def _of_event(text: str) -> Expression:
 
 def _compiled(text: str, names: Names) -> Expression:
     shown = " ".join(text.split())
-    path: Path | None = tuple(shown.split(".")) if _PLAIN_PATH.fullmatch(text) else None
-    if path is None or path[0] not in names or len(path) > MAX_DEPTH:
-        tree = _parse(text)
-        _check(tree, names, depth=0)
-        path = path_of(tree)
-    if path is not None:
-        return Expression(shown, path_reader(path, names), path)
-    return Expression(shown, _reader(evaluator(tree, names), shown))
+    if _PLAIN_PATH.fullmatch(text):
+        root, *keys = shown.split(".")
+        if root in names and len(keys) < MAX_DEPTH:
+            return Expression(shown, Path(root, tuple(keys), names[root], offset=len(text) - len(text.lstrip())))
+    node = parse(text)
+    _check(node, names, depth=0)
+    return Expression(shown, _tree_of(node, names))
 
 
-class _Lexer(Lexer):
-    """Jinja's, but 19.95 is the decimal as written, not the float nearest to it."""
-
-    def wrap(
-        self, stream: Iterable[tuple[int, str, str]], name: str | None = None, filename: str | None = None
-    ) -> Iterator[Token]:
-        written = ""
-
-        def noted() -> Iterator[tuple[int, str, str]]:
-            nonlocal written
-            for line, kind, text in stream:
-                written = text
-                yield line, kind, text
-
-        for token in super().wrap(noted(), name, filename):
-            if token.type == "float":
-                value: Any = Decimal(written.replace("_", ""))
-                yield Token(token.lineno, token.type, value)
-            else:
-                yield token
+_PLAIN_PATH = re.compile(r"\s*[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\s*", re.ASCII)
 
 
-class _Environment(Environment):
-    """Jinja's grammar with decimals."""
-
-    def __init__(self) -> None:
-        super().__init__(keep_trailing_newline=True)
-        self._lexer = _Lexer(self)
-
-    @property
-    def lexer(self) -> Lexer:
-        return self._lexer
-
-
-_ENVIRONMENT = _Environment()
-
-
-def split(text: str) -> Iterator[tuple[int, str, bool]]:
-    """The pieces of a text with placeholders: (offset, piece, whether it is the inside of a placeholder).
-
-    Raises: ExpressionError: a placeholder that is not closed, or a statement.
-    """
-    return _split_at_placeholders(text) if _PLAIN_TEXT.fullmatch(text) else _split_by_jinja(text)
-
-
-_PLACEHOLDER = r"\{\{(?![-+])([^-+\r\n{}\"'#%](?:[^\r\n{}\"'#%]*[^-+\r\n{}\"'#%])?)\}\}"
-_PLAIN_PLACEHOLDER = re.compile(_PLACEHOLDER)
-_PLAIN_TEXT = re.compile(rf"(?:[^{{\r\n]|{_PLACEHOLDER})*")
-"""A text of one line whose placeholders have no quotes and brackets, as most: Jinja's lexer takes ten times as long."""
-
-
-def _split_at_placeholders(text: str) -> Iterator[tuple[int, str, bool]]:
-    end = 0
-    for placeholder in _PLAIN_PLACEHOLDER.finditer(text):
-        if placeholder.start() > end:
-            yield end, text[end : placeholder.start()], False
-        yield placeholder.start(1), placeholder[1], True
-        end = placeholder.end()
-    if end < len(text):
-        yield end, text[end:], False
-
-
-def _split_by_jinja(text: str) -> Iterator[tuple[int, str, bool]]:
-    offset, inside_at, inside = 0, 0, ""
-    is_inside = False
-    try:
-        for _, kind, token in _ENVIRONMENT.lex(text):
-            if kind in ("block_begin", "comment_begin", "linestatement_begin"):
-                raise ExpressionError(
-                    f"{token} is not part of the language", column=offset + 1, hint="{{ a if condition else b }}"
-                )
-            if kind == "variable_begin":
-                is_inside, inside_at, inside = True, offset + len(token), ""
-            elif kind == "variable_end":
-                is_inside = False
-                yield inside_at, inside, True
-            elif is_inside:
-                inside += token
-            else:
-                yield offset, token, False
-            offset += len(token)
-    except TemplateSyntaxError as error:
-        cure = expression_cure(text[inside_at:].partition("}}")[0]) if is_inside else ""
-        raise ExpressionError(_lowered(error.message), column=offset + 1, hint=cure) from error
-    if is_inside:
-        raise ExpressionError("this {{ is never closed", column=inside_at - 1)
-
-
-def _parse(text: str) -> nodes.Expr:
-    if not text.strip():
-        raise ExpressionError("the expression is empty")
-    try:
-        parser = Parser(_ENVIRONMENT, text, state="variable")
-        tree = parser.parse_expression()
-        if not parser.stream.eos:
-            raise ExpressionError(f"expected the end, found {str(parser.stream.current)!r}")
-    except TemplateSyntaxError as error:
-        hint = "written bare, without {{ }}" if text.lstrip().startswith("{{") else ""
-        if in_braces := _BRACES_TOO_MANY.fullmatch(text):
-            hint = f"written with two braces on each side: {{{{ {in_braces[1]} }}}}"
-        raise ExpressionError(_lowered(error.message), hint=hint) from error
-    except RecursionError as error:
-        raise ExpressionError(f"nested deeper than {MAX_DEPTH} levels") from error
-    except (ValueError, ArithmeticError) as error:  # more digits than Python makes an integer of, or such an exponent
-        raise ExpressionError("a number is out of range") from error
-    return tree
+# What is refused
 
 
 def _check(node: nodes.Node, names: Names, *, depth: int) -> None:
@@ -275,7 +250,7 @@ def _check_filter(node: nodes.Filter) -> None:
     if node.node is None or node.dyn_args is not None or node.dyn_kwargs is not None:
         raise ExpressionError(f"{node.name} takes plain arguments only")
     arguments = [*node.args, *(keyword.value for keyword in node.kwargs)]
-    if node.name != "default" and any(constant_of(argument) is MISSING for argument in arguments):
+    if node.name != "default" and any(_constant(argument) is None for argument in arguments):
         raise ExpressionError(f"the arguments of {node.name} are constants")
     try:
         inspect.signature(function).bind(None, *node.args, **{str(word.key): word.value for word in node.kwargs})
@@ -283,101 +258,141 @@ def _check_filter(node: nodes.Filter) -> None:
         raise ExpressionError(f"{node.name}: {error}") from None
 
 
-def _unknown(kind: str, name: str, known: Mapping[str, Any] | tuple[str, ...]) -> ExpressionError:
+def _unknown(kind: str, name: str, known: Mapping[str, Any]) -> ExpressionError:
     close = get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(known))}"
     return ExpressionError(f"there is no {kind} {name!r}", hint=hint)
 
 
-def _reader(evaluate: Evaluate, shown: str) -> Evaluate:
-    def read(scope: Any) -> Any:
-        try:
-            return evaluate(scope)
-        except MissingValueError:
-            raise  # the path says it all
-        except RenderError as error:
-            raise RenderError(f"{shown}: {error}") from None
-        except TypeError:
-            raise RenderError(f"{shown}: does not go with values of these kinds") from None
-        except Exception as error:  # whatever an operator raises for this event's values: the event cannot be trusted
-            raise RenderError(f"{shown}: {type(error).__name__}") from None  # its text may hold values
-
-    return read
+# From the nodes of Jinja to a tree
 
 
-def _lowered(message: str | None) -> str:
-    """A message of Jinja as part of ours, without its offset: the column says that."""
-    message = re.sub(r" at \d+$", "", message or "not an expression")
-    return message[0].lower() + message[1:].rstrip(".")
+def _tree_of(node: nodes.Node, names: Names) -> Tree:
+    """The tree of nodes that are checked. Raises: ExpressionError: a slice among other keys."""
+
+    def trees(*below: nodes.Node) -> tuple[Tree, ...]:
+        return tuple(_tree_of(each, names) for each in below)
+
+    match node:
+        case nodes.Const(value=value):
+            return Constant(_spelled(value), value, offset=node.lineno)
+        case nodes.Name(name=name):
+            return Path(name, (), names[name], offset=node.lineno)
+        case nodes.Getattr(node=holder, attr=attr):
+            return _field(_tree_of(holder, names), Constant(_spelled(attr), attr))
+        case nodes.Getitem(node=holder, arg=nodes.Slice() as key):
+            return _field(_tree_of(holder, names), _slice(key, names))
+        case nodes.Getitem(node=holder, arg=key):
+            return _field(_tree_of(holder, names), _tree_of(key, names))
+        case nodes.Slice():
+            raise ExpressionError("a slice stands in brackets alone")
+        case nodes.List(items=items) | nodes.Tuple(items=items):
+            return Listed(trees(*items), offset=node.lineno)
+        case nodes.CondExpr():
+            return _conditional(node, names)
+        case nodes.Filter():
+            return _filtered(node, names)
+        case nodes.UnaryExpr() | nodes.BinExpr() | nodes.Compare() | nodes.Test():
+            return _operation(node, *trees(*_operands(node)))
+        case _:
+            raise AssertionError(f"{type(node).__name__} was not refused")
 
 
-def conjuncts(text: str) -> Iterator[tuple[int, str]]:
-    """The conditions that `and` joins in an expression, each with its column; the expression itself, if none does.
-
-    `text` is one that was compiled.
-    """
-    if not isinstance(_parse(text), nodes.And):
-        yield _stripped(text, 0)
-        return
-    offset = begin = depth = 0
-    for _, kind, piece in _ENVIRONMENT.lexer.tokeniter(text, None, None, "variable"):
-        if kind == "operator":
-            depth += (piece in "([{") - (piece in ")]}")
-        elif kind == "name" and piece == "and" and depth == 0:
-            yield _stripped(text[begin:offset], begin)
-            begin = offset + len(piece)
-        offset += len(piece)
-    yield _stripped(text[begin:], begin)
+def _field(holder: Tree, key: Tree) -> Tree:
+    if isinstance(holder, Path) and isinstance(key, Constant) and type(key.value) in (str, int):
+        return Path(holder.root, (*holder.keys, key.value), holder.read, offset=holder.offset)
+    return Field(holder, key, offset=holder.offset)
 
 
-def _stripped(text: str, offset: int) -> tuple[int, str]:
-    return offset + len(text) - len(text.lstrip()) + 1, " ".join(text.split())
+def _slice(node: nodes.Slice, names: Names) -> Slice:
+    parts = (None if part is None else _tree_of(part, names) for part in (node.start, node.stop, node.step))
+    return Slice(*parts, offset=node.lineno)
 
 
-def seen_by(text: str, event: Any) -> dict[str, Any]:
-    """What an expression reads of an event: the value at each of its paths, MISSING where there is none."""
-    seen: dict[str, Any] = {}
-    for path in readings_of(text).paths:
-        try:
-            value = path_reader(path, EVENT_NAMES)(event)
-        except RenderError:
-            value = MISSING
-        seen[reduce(step_to, path[1:], str(path[0]))] = value
-    return seen
+def _conditional(node: nodes.CondExpr, names: Names) -> Conditional:
+    test, chosen = _tree_of(node.test, names), _tree_of(node.expr1, names)
+    other = None if node.expr2 is None else _tree_of(node.expr2, names)
+    return Conditional(test, chosen, other, offset=chosen.offset)
 
 
-class Readings(NamedTuple):
-    """What an expression reads: its outermost paths, as far as their keys are constants, and the constant texts that it
-    compares by order."""
-
-    paths: tuple[tuple[str | int, ...], ...] = ()
-    ordered_texts: tuple[str, ...] = ()
-
-
-@lru_cache(maxsize=4096)
-def readings_of(text: str) -> Readings:
-    """What an expression reads; nothing, of one that is refused."""
-    if _PLAIN_PATH.fullmatch(text):
-        return Readings((tuple(text.strip().split(".")),))
-    try:
-        tree = _parse(text)
-    except ExpressionError:
-        return Readings()
-    return Readings(tuple(_paths_below(tree)), tuple(_ordered_texts(tree)))
+def _filtered(node: nodes.Filter, names: Names) -> Tree:
+    assert node.node is not None
+    operand = _tree_of(node.node, names)
+    if node.name == "default":
+        given: dict[str, nodes.Expr] = dict(zip(("default_value", "boolean"), node.args, strict=False))
+        given.update({str(keyword.key): keyword.value for keyword in node.kwargs})
+        arguments = {name: _tree_of(argument, names) for name, argument in given.items()}
+        fallback, boolean = arguments.get("default_value", NO_FALLBACK), arguments.get("boolean", NO_BOOLEAN)
+        return Default(operand, fallback, boolean, offset=operand.offset)
+    named = [*(("", argument) for argument in node.args), *((str(each.key), each.value) for each in node.kwargs)]
+    constants = ((keyword, _constant(argument)) for keyword, argument in named)
+    arguments_given = tuple((keyword, constant) for keyword, constant in constants if constant is not None)
+    return Filtered(node.name, operand, arguments_given, offset=operand.offset)
 
 
-_PLAIN_PATH = re.compile(r"\s*[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\s*", re.ASCII)
+def _operands(node: nodes.Node) -> list[nodes.Node]:
+    match node:
+        case nodes.UnaryExpr(node=operand):
+            return [operand]
+        case nodes.BinExpr(left=left, right=right):
+            return [left, right]
+        case nodes.Compare(expr=first, ops=operands):
+            return [first, *(operand.expr for operand in operands)]
+        case nodes.Test(node=operand, args=arguments):
+            return [operand, *arguments]
+    return []
 
 
-def _paths_below(node: nodes.Node) -> list[tuple[str | int, ...]]:
-    path = path_of(node)
-    if path is not None:
-        return [path]
-    return [path for child in node.iter_child_nodes() for path in _paths_below(child)]
+def _operation(node: nodes.Node, first: Tree, *others: Tree) -> Tree:
+    offset = min(node.lineno, first.offset)  # a sign and `not` stand before, other operators behind the first operand
+    match node:
+        case nodes.And():
+            return And(_joined(And, first, *others), offset=offset)
+        case nodes.Or():
+            return Or(_joined(Or, first, *others), offset=offset)
+        case nodes.Not():
+            return Not(first, offset=offset)
+        case nodes.Compare(ops=operands):
+            signs = (COMPARISONS[operand.op] for operand in operands)
+            return Comparison(first, tuple(zip(signs, others, strict=True)), offset=offset)
+        case nodes.Test(name=name):
+            return Tested(_TESTS[name], first, others[0] if others else None, offset=offset)
+        case nodes.UnaryExpr(operator=sign):
+            return Signed(SIGNS[sign], first, offset=offset)
+        case nodes.BinExpr(operator=sign):
+            return Arithmetic(CALCULATIONS[sign], first, *others, offset=offset)
+        case _:
+            raise AssertionError(f"{type(node).__name__} is no operation")
 
 
-def _ordered_texts(tree: nodes.Node) -> Iterator[str]:
-    for compare in [tree] if isinstance(tree, nodes.Compare) else tree.find_all(nodes.Compare):
-        sides = [compare.expr, *(operand.expr for operand in compare.ops)]
-        if all(operand.op in ("gt", "gteq", "lt", "lteq") for operand in compare.ops):
-            yield from (side.value for side in sides if isinstance(side, nodes.Const) and isinstance(side.value, str))
+def _joined(kind: type[And] | type[Or], *trees: Tree) -> tuple[Tree, ...]:
+    """`(a and b) and c` is `a and b and c`."""
+    return tuple(each for tree in trees for each in (tree.conditions if isinstance(tree, kind) else (tree,)))
+
+
+def _constant(node: nodes.Node) -> Constant | None:
+    """The constant that a node is, which may have a sign; None for anything else."""
+    match node:
+        case nodes.Const(value=value):
+            return Constant(_spelled(value), value, offset=node.lineno)
+        case nodes.Neg(node=nodes.Const(value=value)) if numbers.is_number(value):
+            return Constant(f"-{_spelled(value)}", numbers.negative(value), offset=node.lineno)
+        case nodes.Pos(node=nodes.Const(value=value)) if numbers.is_number(value):
+            return Constant(f"+{_spelled(value)}", value, offset=node.lineno)
+    return None
+
+
+def _spelled(value: Any) -> str:
+    """A constant as an expression has it."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return repr(value) if isinstance(value, str) else str(value)
+
+
+def ordered_texts(tree: Tree) -> Iterator[str]:
+    """The constant texts that an expression compares by order."""
+    if isinstance(tree, Comparison) and all(sign in ORDERS for sign, _ in tree.steps):
+        sides = (side for side in tree.operands() if isinstance(side, Constant))
+        yield from (side.value for side in sides if isinstance(side.value, str))
+    for operand in tree.operands():
+        yield from ordered_texts(operand)

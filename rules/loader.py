@@ -316,7 +316,7 @@ class RuleReader:
     def _audience_text(self, node: Node) -> Text:
         """The text of an audience that was compiled, which may stand below `user` or `installation`."""
         inner = next(iter(node.value.values())) if isinstance(node.value, dict) else node
-        return compile_text(inner.written, mark=inner.mark)  # what was filled in may be secret
+        return compile_text(inner.written).placed(inner)  # what was filled in may be secret
 
     def _service_audience(self, node: Node) -> AudienceTemplate | None:
         entries = fields(node, self._problems, models.Audience)

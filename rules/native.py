@@ -7,11 +7,10 @@ value with its own type), in XML they are escaped, in headers control characters
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
-import orjson
 from lxml import etree
 
 from hub.characters import CONTROLS, escape_xml, fits_xml
@@ -21,13 +20,13 @@ from hub.platforms.traits import PayloadKind
 from rules import models
 from rules.errors import RenderError
 from rules.event import Event
-from rules.expressions import Expression
+from rules.explain import NOWHERE, FailedCondition, Place
 from rules.match.patterns import Path
-from rules.node import Node
-from rules.numbers import is_number
+from rules.node import Mark, Node
+from rules.payload import JsonPayload, Payload, TextPayload, frozen, part_of_text
 from rules.problems import Problems
 from rules.reading import fields, template
-from rules.render import MAX_TEXT, Text, renderer
+from rules.render import MAX_TEXT, Text
 from rules.text import json_of, text_of
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
@@ -35,19 +34,39 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Native:
-    """A compiled payload and its headers for one platform."""
+    """A compiled payload and its headers for one platform; `mark` is the place of the payload."""
 
     platform: Platform
-    payload: Callable[[Event], bytes]
-    headers: tuple[tuple[str, Callable[[Event], str]], ...]
+    payload: Payload
+    headers: tuple[tuple[str, Text], ...]
+    mark: Mark = field(default=NOWHERE, compare=False, repr=False)
 
     def content(self, event: Event) -> NativeContent:
         """The payload with an event's values. Raises: RenderError."""
         return NativeContent(
             platform=self.platform,
-            payload=self.payload(event),
-            headers={name: render(event) for name, render in self.headers},
+            payload=self.payload.fill(event),
+            headers={name: text.render(event) for name, text in self.headers},
         )
+
+    def explain(self, event: Event, key: str) -> FailedCondition | None:
+        """The first placeholder that an event cannot fill, or the payload itself, where it grows too large.
+
+        `key` is the path of this platform's entry.
+        """
+        try:
+            self.content(event)
+        except RenderError as failure:
+            error = str(failure)
+        else:
+            return None
+        if (failed := self.payload.explain(event, f"{key}.payload")) is not None:
+            return failed
+        explained = (text.explain(event, f"{key}.headers.{name}") for name, text in self.headers)
+        if (failed := next((one for one in explained if one is not None), None)) is not None:
+            return failed
+        place = Place(f"{key}.payload", self.mark)
+        return FailedCondition(place=place, wanted=f"a payload of at most {MAX_TEXT} bytes", seen={}, error=error)
 
 
 def compile_native(platform: Platform, node: Node, problems: Problems) -> Native | None:
@@ -58,10 +77,12 @@ def compile_native(platform: Platform, node: Node, problems: Problems) -> Native
         problems.add(node, "payload is missing", mark=node.key_mark)
         return None
     payload = _payload(platform, entries["payload"], problems)
-    return None if payload is None else Native(platform=platform, payload=payload, headers=headers)
+    if payload is None:
+        return None
+    return Native(platform=platform, payload=payload, headers=headers, mark=entries["payload"].mark)
 
 
-def _headers(platform: Platform, node: Node, problems: Problems) -> tuple[tuple[str, Callable[[Event], str]], ...]:
+def _headers(platform: Platform, node: Node, problems: Problems) -> tuple[tuple[str, Text], ...]:
     traits = traits_of(platform)
     prefix = traits.header_prefix.lower()
     if not prefix:
@@ -78,7 +99,7 @@ def _headers(platform: Platform, node: Node, problems: Problems) -> tuple[tuple[
             hint = f"this is a header of {other}" if other and not name.lower().startswith(prefix) else ""
             problems.add(entry, f"expected a header beginning with {prefix}", hint, mark=entry.key_mark)
         elif (text := template(entry, problems)) is not None:
-            headers.append((name, renderer(text.pieces, _header_value)))
+            headers.append((name, text.spelled_by(_header_value)))
     return tuple(headers)
 
 
@@ -94,7 +115,7 @@ def _header_value(value: Any) -> str:
     return text
 
 
-def _payload(platform: Platform, node: Node, problems: Problems) -> Callable[[Event], bytes] | None:
+def _payload(platform: Platform, node: Node, problems: Problems) -> Payload | None:
     traits, text = traits_of(platform), node.value
     if isinstance(text, str) and traits.payload is PayloadKind.XML and not text.lstrip().startswith(("{", "[")):
         return _xml(text, node, problems) if text.lstrip().startswith("<") else _raw(node, problems)
@@ -115,7 +136,7 @@ def _payload(platform: Platform, node: Node, problems: Problems) -> Callable[[Ev
     except RenderError as error:
         problems.add(node, str(error))
         return None
-    return _json(tree)
+    return JsonPayload(frozen(tree))
 
 
 def payload_node(node: Node, problems: Problems) -> Node | None:
@@ -149,11 +170,13 @@ def _node_of(value: Any, node: Node) -> Node:
             value = {key: _node_of(entry, node) for key, entry in value.items()}
         case list():
             value = [_node_of(item, node) for item in value]
-    return Node(key=node.key, mark=node.mark, key_mark=node.key_mark, value=value, text=str(value))
+    text = "" if isinstance(value, dict | list) else str(value)
+    written = text if node.written == node.text else node.written  # something was filled in, which is not shown
+    return Node(key=node.key, mark=node.mark, key_mark=node.key_mark, value=value, text=text, written=written)
 
 
 def _tree(node: Node, problems: Problems, is_text: Callable[[Path], bool] | None, path: Path = ()) -> Any:
-    """The value of a node, a Text for each string with placeholders; where `is_text`, numbers and booleans are texts."""
+    """The value of a node, a part for each string with placeholders; where `is_text`, numbers and booleans are texts."""
     match node.value:
         case dict() as entries:
             for key, entry in entries.items():
@@ -166,66 +189,18 @@ def _tree(node: Node, problems: Problems, is_text: Callable[[Path], bool] | None
             text = template(node, problems)
             if text is None or not text.placeholders:
                 return string
-            return _AlwaysText(text) if is_text is not None and is_text(path) else text
+            return part_of_text(text, stays_text=is_text is not None and is_text(path))
         case bool() | int() | float() as scalar if is_text is not None and is_text(path):
             return text_of(scalar) if isinstance(scalar, bool) else node.text
         case scalar:
             return scalar
 
 
-@dataclass(frozen=True, slots=True)
-class _AlwaysText:
-    """A text that stays one when it is a single placeholder: the service takes no other type there."""
-
-    text: Text
-
-
-def _json(tree: Any) -> Callable[[Event], bytes]:
-    if not _has_placeholders(tree):
-        constant = json_of(tree)
-        return lambda event: constant
-    return lambda event: _bounded(json_of(_filled(tree, event)))
-
-
-def _has_placeholders(tree: Any) -> bool:
-    match tree:
-        case dict():
-            return any(map(_has_placeholders, tree.values()))
-        case list():
-            return any(map(_has_placeholders, tree))
-        case _:
-            return isinstance(tree, Text | _AlwaysText)
-
-
-def _filled(tree: Any, event: Event) -> Any:
-    match tree:
-        case dict():
-            return {key: _filled(value, event) for key, value in tree.items()}
-        case list():
-            return [_filled(value, event) for value in tree]
-        case _AlwaysText(text):
-            return text.render(event)
-        case Text(pieces=(Expression() as whole,)):
-            return _json_value(whole, event)
-        case Text():
-            return tree.render(event)
-        case scalar:
-            return scalar
-
-
-def _json_value(expression: Expression, event: Event) -> orjson.Fragment:
-    value = expression.evaluate(event)
-    try:
-        return orjson.Fragment(text_of(value) if is_number(value) else json_of(value))
-    except RenderError as error:
-        raise RenderError(f"{expression.text} {error}") from None
-
-
-def _xml(text: str, node: Node, problems: Problems) -> Callable[[Event], bytes] | None:
+def _xml(text: str, node: Node, problems: Problems) -> TextPayload | None:
     compiled = template(node, problems)
     if compiled is None:
         return None
-    word = "hole"
+    word = "placeholder"
     while word in text:
         word += "_"
     try:
@@ -236,7 +211,7 @@ def _xml(text: str, node: Node, problems: Problems) -> Callable[[Event], bytes] 
     if "<!DOCTYPE" in text or _escapable_placeholders(compiled, word) < len(compiled.placeholders):
         problems.add(node, "a placeholder may stand in a text or an attribute's value only, and there is no DOCTYPE")
         return None
-    return _encoded(renderer(compiled.pieces, _xml_value))
+    return TextPayload(compiled.spelled_by(_xml_value))
 
 
 def _with_word(compiled: Text, word: str) -> bytes:
@@ -253,13 +228,9 @@ def _escapable_placeholders(compiled: Text, word: str) -> int:
     return sum(text.count(f"{word}<") for text in (*attributes, *root.itertext()))
 
 
-def _raw(node: Node, problems: Problems) -> Callable[[Event], bytes] | None:
+def _raw(node: Node, problems: Problems) -> TextPayload | None:
     compiled = template(node, problems)
-    return None if compiled is None else _encoded(compiled.render)
-
-
-def _encoded(render: Callable[[Event], str]) -> Callable[[Event], bytes]:
-    return lambda event: _bounded(render(event).encode())
+    return None if compiled is None else TextPayload(compiled)
 
 
 def _xml_value(value: Any) -> str:
@@ -268,12 +239,6 @@ def _xml_value(value: Any) -> str:
     if escaped != text and not fits_xml(text):  # most texts need neither: one look is enough
         raise RenderError("holds a character that XML does not allow")
     return escaped
-
-
-def _bounded(payload: bytes) -> bytes:
-    if len(payload) > MAX_TEXT:
-        raise RenderError(f"a payload of {len(payload)} bytes is too large, {MAX_TEXT} are allowed")
-    return payload
 
 
 _PARSER = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)

@@ -1,16 +1,13 @@
 """`push`: what a rule that fired says, and to whom."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from hub.identity import digest_of, joined
 from hub.notification import Content, Notification, Platform, Priority, TemplateContent
 from rules.audience import PushAudience
-from rules.errors import RenderError
 from rules.event import Event
-from rules.explain import NOWHERE, FailedCondition, Place
+from rules.explain import NOWHERE, FailedCondition
 from rules.native import Native
 from rules.node import Mark
 from rules.render import Text
@@ -65,30 +62,15 @@ class PushPlan:
 
     def explain(self, event: Event, key: str) -> FailedCondition | None:
         """The first text that an event cannot fill, in the order of `notifications`; `key` is the path of the push."""
-        try:
-            self.notifications(event, now=event.time)
-        except RenderError as failure:
-            error = str(failure)
-        else:
-            return None
         for name, text in self.properties or ():
             if (failed := text.explain(event, f"{key}.with.{name}")) is not None:
                 return failed
         for native in self.natives:
-            if not _can_make(native.content, event):
-                place = Place(f"{key}.native.{native.platform.value}", self.mark)
-                return FailedCondition(place=place, wanted="a payload without gaps", seen={}, error=error)
+            if (failed := native.explain(event, f"{key}.native.{native.platform.value}")) is not None:
+                return failed
         if (failed := self.audience.explain(event, f"{key}.to")) is not None:
             return failed
         return None if self.collapse is None else self.collapse.explain(event, f"{key}.collapse")
-
-
-def _can_make(make: Callable[[Event], Any], event: Event) -> bool:
-    try:
-        make(event)
-    except RenderError:
-        return False
-    return True
 
 
 def notification_id(event: Event, rule: str, content: Content) -> str:

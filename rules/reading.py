@@ -160,7 +160,7 @@ def template(node: Node, problems: Problems) -> Text | None:
     if text is None:
         return None
     try:
-        return compile_text(text, mark=node.mark)
+        return compile_text(text).placed(node)
     except ExpressionError as error:
         complain(error, node, problems)
         return None

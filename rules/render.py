@@ -1,4 +1,4 @@
-"""Text with values in it: `Order {{ data.orderNo }} is on its way`, compiled once."""
+"""Text with values in it: `Order {{ data.orderNo }} is on its way`, a frozen tree of literals and expressions."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,10 +6,11 @@ from functools import lru_cache
 from typing import Any
 
 from rules.errors import ExpressionError, RenderError
-from rules.evaluation import Names
 from rules.explain import NOWHERE, FailedCondition, Place
-from rules.expressions import EVENT_NAMES, Expression, compile_expression, seen_by, split
-from rules.node import Mark
+from rules.expression_tree import Names
+from rules.expressions import EVENT_NAMES, Expression, Unmet, compile_expression
+from rules.grammar import split
+from rules.node import Mark, Node
 from rules.text import text_of
 
 MAX_TEXT = 65_536
@@ -17,33 +18,34 @@ MAX_TEXT = 65_536
 
 Piece = str | Expression
 
+Spell = Callable[[Any], str]
+"""How a value becomes part of a text. Raises: RenderError, which goes on where the name of the value ends."""
+
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text with placeholders; `pieces` are literals and expressions in turn, `render` fills it for an event."""
+    """A text with placeholders: `pieces` are literals and expressions in turn, and `spell` writes their values.
+
+    Two texts are equal when they say the same. `offsets` are those of the expressions in the text, from 0; `mark` is its
+    place, `is_in_line` whether a column in it is one of the file, and `covers` what is shown of it where something was
+    filled in that is not to be shown.
+    """
 
     pieces: tuple[Piece, ...]
-    render: Callable[[Any], str] = field(compare=False, repr=False)
-    """Raises: RenderError: a value is missing or null, or the text grew beyond MAX_TEXT; never half a text."""
+    spell: Spell = field(default=text_of, repr=False)
+    offsets: tuple[int, ...] = field(default=(), compare=False, repr=False)
     mark: Mark = field(default=NOWHERE, compare=False, repr=False)
+    is_in_line: bool = field(default=False, compare=False, repr=False)
+    covers: str = field(default="", compare=False, repr=False)
+
+    render: Callable[[Any], str] = field(init=False, compare=False, repr=False)
+    """Raises: RenderError: a value is missing or null, or the text grew beyond MAX_TEXT; never half a text."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "render", renderer(self.pieces, self.spell))
 
     def __str__(self) -> str:
         return "".join(piece if isinstance(piece, str) else f"{{{{ {piece.text} }}}}" for piece in self.pieces)
-
-    def explain(self, event: Any, key: str) -> FailedCondition | None:
-        """The first placeholder that an event cannot fill; the text itself, where it grows too long. `key` is its path."""
-        try:
-            self.render(event)
-        except RenderError as failure:
-            error = str(failure)
-        else:
-            return None
-        placeholder = next(
-            (placeholder for placeholder in self.placeholders if not _can_fill(placeholder, event)), None
-        )
-        wanted = str(self) if placeholder is None else f"{{{{ {placeholder.text} }}}}"
-        seen = {} if placeholder is None else seen_by(placeholder.text, event)
-        return FailedCondition(place=Place(key, self.mark), wanted=wanted, seen=seen, error=error)
 
     @property
     def constant(self) -> str | None:
@@ -55,44 +57,84 @@ class Text:
         """The expressions, in order."""
         return tuple(piece for piece in self.pieces if not isinstance(piece, str))
 
+    def spelled_by(self, spell: Spell) -> "Text":
+        """The same text, whose values are written by another function."""
+        return Text(self.pieces, spell, self.offsets, self.mark, self.is_in_line, self.covers)
 
-def compile_text(text: str, names: Names = EVENT_NAMES, mark: Mark = NOWHERE) -> Text:
-    """Compile a text, which stands at `mark` and whose `{{ }}` may use `names`.
+    def placed(self, node: Node) -> "Text":
+        """The same text, at the place of a value of the configuration that it was read from."""
+        covers = node.written if node.written != node.text else ""
+        return Text(self.pieces, self.spell, self.offsets, node.mark, node.in_line, covers)
 
-    Raises: ExpressionError, with the column in `text`.
-    """
-    pieces, render = _compiled_for_events(text) if names is EVENT_NAMES else _compiled(text, names)
-    return Text(pieces, render, mark)
+    def explain(self, event: Any, key: str) -> FailedCondition | None:
+        """The first placeholder that an event cannot fill; the text itself, where it grows too long. `key` is its path."""
+        try:
+            self.render(event)
+        except RenderError as failure:
+            error = str(failure)
+        else:
+            return None
+        for placeholder in self.placeholders:
+            unfilled = unfilled_by(placeholder, event, self.spell)
+            if unfilled is not None:
+                return self._failed(unfilled, placeholder, key)
+        return FailedCondition(place=Place(key, self.mark), wanted=self.covers or str(self), seen={}, error=error)
+
+    def place_of(self, placeholder: Expression, offset: int, key: str) -> Place:
+        """The place of what stands at an offset in a placeholder."""
+        if not self.is_in_line or self.covers or placeholder not in self.placeholders:
+            return Place(key, self.mark)
+        return Place(key, self.mark.moved(self.offsets[self.placeholders.index(placeholder)] + offset))
+
+    def _failed(self, unfilled: Unmet, placeholder: Expression, key: str) -> FailedCondition:
+        if self.covers:
+            unfilled = placeholder.covered(unfilled, self.covers)
+        wanted = self.covers or f"{{{{ {placeholder.text} }}}}"
+        place = self.place_of(placeholder, unfilled.offset, key)
+        return FailedCondition(place=place, wanted=wanted, seen=unfilled.seen, error=unfilled.error)
+
+
+def compile_text(text: str, names: Names = EVENT_NAMES) -> Text:
+    """Compile a text whose `{{ }}` may use `names`. Raises: ExpressionError, with the column in `text`."""
+    return _compiled_for_events(text) if names is EVENT_NAMES else _compiled(text, names)
 
 
 @lru_cache(maxsize=4096)
-def _compiled_for_events(text: str) -> tuple[tuple[Piece, ...], Callable[[Any], str]]:
+def _compiled_for_events(text: str) -> Text:
     """Rules say the same again and again: what they share is made once."""
     return _compiled(text, EVENT_NAMES)
 
 
-def _compiled(text: str, names: Names) -> tuple[tuple[Piece, ...], Callable[[Any], str]]:
+def _compiled(text: str, names: Names) -> Text:
     pieces: list[Piece] = []
+    offsets: list[int] = []
     for offset, piece, is_placeholder in split(text):
         if not is_placeholder:
             pieces.append(piece)
             continue
+        offsets.append(offset)
         try:
             pieces.append(compile_expression(piece, names))
         except ExpressionError as error:
             raise ExpressionError(str(error), column=offset + error.column, hint=error.hint) from error
-    return tuple(pieces), renderer(tuple(pieces))
+    return Text(tuple(pieces), offsets=tuple(offsets))
 
 
-def _can_fill(placeholder: Expression, event: Any) -> bool:
+def unfilled_by(placeholder: Expression, event: Any, spell: Spell) -> Unmet | None:
+    """Why an event cannot fill a placeholder; None where it can."""
     try:
-        _filler(placeholder, text_of)(event)
-    except RenderError:
-        return False
-    return True
+        placeholder.evaluate(event)
+    except RenderError as error:
+        return placeholder.unanswered(event, error)
+    try:
+        _filler(placeholder, spell)(event)
+    except RenderError as error:
+        return placeholder.refused(event, error)
+    return None
 
 
-def renderer(pieces: tuple[Piece, ...], spell: Callable[[Any], str] = text_of) -> Callable[[Any], str]:
+@lru_cache(maxsize=4096)
+def renderer(pieces: tuple[Piece, ...], spell: Spell = text_of) -> Callable[[Any], str]:
     """A function that joins the pieces for an event, each value spelled by `spell`."""
     fillers = [piece if isinstance(piece, str) else _filler(piece, spell) for piece in pieces]
     if len(fillers) == 1 and not isinstance(fillers[0], str):
@@ -111,7 +153,7 @@ def renderer(pieces: tuple[Piece, ...], spell: Callable[[Any], str] = text_of) -
 
 
 @lru_cache(maxsize=4096)
-def _filler(expression: Expression, spell: Callable[[Any], str]) -> Callable[[Any], str]:
+def _filler(expression: Expression, spell: Spell) -> Callable[[Any], str]:
     evaluate, shown = expression.evaluate, expression.text
 
     def fill(scope: Any) -> str:

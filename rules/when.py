@@ -4,10 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rules.errors import RenderError
 from rules.event import Event
 from rules.explain import FailedCondition, Place
-from rules.expressions import Expression, compile_expression, conjuncts, seen_by
+from rules.expressions import Expression
 from rules.node import Node
 
 
@@ -25,26 +24,11 @@ class When:
         object.__setattr__(self, "evaluate", self.expression.evaluate)
 
     def explain(self, event: Event) -> FailedCondition | None:
-        """The first of the conditions joined by `and` that an event does not meet; None if it meets all."""
-        error = ""
-        try:
-            if self.evaluate(event):
-                return None
-        except RenderError as failure:
-            error = str(failure)
-        conditions = conjuncts(self.node.text)
-        failed = ((column, text) for column, text in conditions if not _holds(text, event))
-        column, wanted = next(failed, (1, self.expression.text))
-        shown = wanted
-        if self.node.written != self.node.text:  # something was filled in, which is not to be shown
-            column, wanted = 1, self.node.written
-        return FailedCondition(
-            place=Place(self.node.key, self.node.at(column)), wanted=wanted, seen=seen_by(shown, event), error=error
-        )
-
-
-def _holds(text: str, event: Event) -> bool:
-    try:
-        return bool(compile_expression(text).evaluate(event))
-    except RenderError:
-        return False
+        """The part that decides that an event does not meet the condition; None if it does."""
+        unmet = self.expression.explain(event)
+        if unmet is None:
+            return None
+        if self.node.written != self.node.text:
+            unmet = self.expression.covered(unmet, self.node.written)
+        place = Place(self.node.key, self.node.at(unmet.offset + 1))
+        return FailedCondition(place=place, wanted=unmet.wanted, seen=unmet.seen, error=unmet.error)

@@ -1,6 +1,6 @@
 """What the sandbox may raise at those who use it; what its services say to their clients are answers, not exceptions.
 
-SandboxError                root; nobody raises it as such
+SandboxError                root; never raised as such
 └── RegistrationError       the hub did not take a phone's installation: its answer is in the message
 """
 

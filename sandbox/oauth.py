@@ -50,7 +50,7 @@ def form_of(exchange: Exchange) -> Mapping[str, str]:
 
 
 def json_answer(status: int, body: object) -> Answer:
-    """A JSON body that nobody may cache (RFC 6749 section 5.1)."""
+    """A JSON body that no client may cache (RFC 6749 section 5.1)."""
     headers = (("content-type", "application/json; charset=UTF-8"), ("cache-control", "no-store"))
     return Answer(status=status, headers=headers, body=(orjson.dumps(body),))
 

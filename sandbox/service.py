@@ -56,7 +56,7 @@ class PushService(ABC):
         await self._server.stop()
 
     def goaway(self, *, reason: str = "") -> None:
-        """Ask every connected client to go elsewhere."""
+        """Ask every connected client to open another connection."""
         for connection in list(self._server.connections):
             connection.goaway(reason=reason)
 

@@ -15,7 +15,7 @@ SPARE = 32
 
 _SPARE_OF_ONE = SPARE // 4
 _TOLD_FOR = 10.0
-"""Seconds for which readiness tells of a refusal."""
+"""Seconds for which readiness names a refusal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class Standing(Enum):
 class Admission:
     """Admits connections up to the limits. Each one that was not CLOSED has to `leave`.
 
-    `on_refused` hears of each that was not ADMITTED.
+    `on_refused` gets each that was not ADMITTED.
     """
 
     def __init__(

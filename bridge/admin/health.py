@@ -46,8 +46,8 @@ class Part:
         subject = f"{self.kind} {self.name}" if self.name else self.kind
         detail = f": {self.detail}" if self.detail else ""
         times = {"since": self.since, "until": self.until}
-        told = ", ".join(f"{name} {_instant(time)}" for name, time in times.items() if time is not None)
-        return f"{subject}: {self.state}{detail}" + (f" ({told})" if told else "")
+        when = ", ".join(f"{name} {_instant(time)}" for name, time in times.items() if time is not None)
+        return f"{subject}: {self.state}{detail}" + (f" ({when})" if when else "")
 
 
 def process_part(*, stopping: bool) -> Part:
@@ -131,7 +131,7 @@ def push_parts(
 
 
 def remote_parts(remotes: Mapping[str, Bulkhead[Sequence[Notification]]]) -> list[Part]:
-    """The hubs that are elsewhere."""
+    """The remote hubs."""
     return [_outlet(bulkhead, "remote hub", hub) for hub, bulkhead in remotes.items()]
 
 

@@ -1,4 +1,4 @@
-"""How the process listens: an HTTP server in its own loop, that nobody can hold up."""
+"""How the process listens: an HTTP server in its own loop, which no client can hold up."""
 
 import asyncio
 import contextlib
@@ -49,7 +49,7 @@ class ListenError(BridgeError):
 
 
 class Listener(uvicorn.Server):
-    """A uvicorn server inside our own loop: it starts when told, leaves signals alone and stops quickly.
+    """A uvicorn server inside our own loop: it starts when `open` is called, leaves signals alone and stops quickly.
 
     Over the limits a connection is answered 503 or closed; requests for `always` are answered all the same. A client has
     `request_time` seconds for each request. The listener accepts
@@ -202,7 +202,7 @@ class Listener(uvicorn.Server):
 class SwappableApp:
     """An application that can be replaced while it serves; requests under way finish with the one they began with.
 
-    A defect of ours costs its request, and is told to `crashed` without the text it may have quoted.
+    A defect of ours costs its request, and `crashed` gets it without the text it may have quoted.
     """
 
     def __init__(self, *, crashed: Callable[[str, Exception], None]) -> None:

@@ -41,9 +41,9 @@ def admin_app(
     before_scrape: Callable[[], Awaitable[None]],
     token: str | None,
 ) -> ASGIApp:
-    """Health for all, `public` routes by their own rules, everything else for whoever may administer.
+    """Health for all, `public` routes by their own rules, everything else for administrators.
 
-    That is who shows the token; without a token, who comes from this machine.
+    An administrator shows the token; where none is configured, a client on this machine is one.
     """
 
     async def livez(request: Request) -> Response:
@@ -51,7 +51,7 @@ def admin_app(
 
     async def readyz(request: Request) -> Response:
         parts = health()
-        return _told(lines(parts), ready=is_ready(parts))
+        return _parts_response(lines(parts), ready=is_ready(parts))
 
     async def readyz_part(request: Request) -> Response:
         """Of the parts asked for: 200 if all of them work, else 503; 404 if there is none of that name."""
@@ -59,7 +59,7 @@ def admin_app(
         parts = parts_at(known, path)
         if not parts and (missing := missing_at(known, path)):
             return PlainTextResponse(f"{missing}\n", 404)
-        return _told([part.line for part in parts] or ["none"], ready=all(part.ok for part in parts))
+        return _parts_response([part.line for part in parts] or ["none"], ready=all(part.ok for part in parts))
 
     async def scrape(request: Request) -> Response:
         await before_scrape()
@@ -79,8 +79,8 @@ def admin_app(
     return RequestMetrics(_AdminAuth(app, token=token, open_paths=open_paths), metrics, app.routes)
 
 
-def _told(told: Sequence[str], *, ready: bool) -> Response:
-    return PlainTextResponse("".join(f"{line}\n" for line in told), 200 if ready else 503)
+def _parts_response(lines: Sequence[str], *, ready: bool) -> Response:
+    return PlainTextResponse("".join(f"{line}\n" for line in lines), 200 if ready else 503)
 
 
 class _AdminAuth:
@@ -103,7 +103,7 @@ class _AdminAuth:
         return path in self._open_paths or path.startswith(_OPEN_BELOW)
 
     def _refusal(self, headers: Headers, scope: Scope) -> Response | None:
-        """Why not, or None. A browser that some other site has told to ask comes from this machine, but not from us."""
+        """Why not, or None. A request that a page of another site makes a browser send comes from this machine as well."""
         if _is_from_another_site(headers, scope["method"]):
             return PlainTextResponse("not from another site\n", 403)
         if self._token is None:

@@ -20,7 +20,7 @@ def _connection_string(value: SecretStr) -> SecretStr:
 
 
 class Remote(Section):
-    """A hub elsewhere: an Azure Notification Hub, or one of a central pushbridge, called `hub` there (here's name else)."""
+    """A remote hub: an Azure Notification Hub, or one of a central pushbridge; `hub` is the name there, else as here."""
 
     connection_string: Annotated[Secret, AfterValidator(_connection_string)]
     """That of the other hub or namespace, with a policy that may send."""
@@ -43,7 +43,7 @@ class Tls(Section):
     @model_validator(mode="after")
     def _check_pair(self) -> Self:
         try:
-            # Asked for a passphrase, OpenSSL would ask whoever sits at the terminal.
+            # Asked for a passphrase, OpenSSL would ask at the terminal.
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.cert, self.key, password="")
         except (OSError, ValueError):  # ssl.SSLError is an OSError
             raise ValueError(

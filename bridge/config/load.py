@@ -271,7 +271,7 @@ def _check_listeners(plain: Mapping[str, Any], context: Mapping[str, Any], root:
         admin = AdminListener.model_validate(_mapping(plain.get("bridge")).get("http", {}), context=context)
         hub_api = HubApi.model_validate(plain.get("hub_api", {}), context=context)
     except ValidationError:
-        return  # which is told of with all others
+        return  # complained of with all others
     if admin.listen == hub_api.listen and admin.listen.port:
         problems.add(root.find(("hub_api", "listen")), "bridge.http listens there already")
     if not hub_api.listen.is_loopback and hub_api.tls is None:
@@ -302,7 +302,7 @@ def _check_numbers(node: Node, location: list[int | str], problems: Problems) ->
             try:
                 field = _model_at(location[:-1]).model_fields[str(location[-1])]
             except KeyError:
-                return  # an unknown key, which is told of by itself, or a name
+                return  # an unknown key, which has a complaint of its own, or a name
             kinds = {field.annotation, *get_args(field.annotation)}
             if kinds & {int, float} and bool not in kinds:
                 problems.add(node, "expected a whole number" if int in kinds else "expected a time such as 30s")
@@ -313,7 +313,7 @@ def _report(details: ErrorDetails, root: Node, problems: Problems) -> None:
     location = [part for part in details["loc"] if part != "[key]"]
     node = root.find(location)
     if problems.is_mistaken(node.key) and details["type"] not in ("extra_forbidden", "missing"):
-        return  # a substitution that failed left an empty text, for which nobody needs a second complaint
+        return  # a substitution that failed left an empty text, which needs no second complaint
     context = details.get("ctx", {})
     match details["type"]:
         case "extra_forbidden":

@@ -105,6 +105,8 @@ class StoreSettings(Section):
     """Notifications waiting to be sent; over it no source is read any further."""
     seen_window: Positive = 86_400.0
     """How long a repeated event is known as such."""
+    allow_memory: bool = False
+    """Take a file system that lives in memory, and loses what was accepted when the machine or the container stops."""
 
     def path(self, directory: Path) -> Path:
         """The database file, for a configuration in `directory`."""
@@ -407,7 +409,7 @@ else:  # a key for each push service of the table
 class HubSettings(Section):
     """One notification hub: one mobile app. The only hub of a configuration is the default one.
 
-    With `remote` its phones are registered and pushed to elsewhere; rules and the durable outbox are here.
+    With `remote`, another service registers its phones and pushes to them; rules and the durable outbox are here.
     """
 
     default: bool = False

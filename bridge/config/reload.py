@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from operator import attrgetter
 from typing import NamedTuple, Protocol
 
 import structlog
@@ -13,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from bridge.config.load import check
-from bridge.config.models import Settings
+from bridge.config.models import TAKES_A_RESTART, Settings
 from bridge.config.watch import ConfigWatch, fingerprint
 from rules.document import Paths, files_of, says_nothing, shown
 from rules.problems import Problem, Severity
@@ -133,6 +134,13 @@ class Reloader:
         result = await self.reload()
         content = {"applied": result.applied, "problems": result.complaints, "restart": result.restart}
         return JSONResponse(content, 200 if result.applied else 400)
+
+
+def waiting_for_restart(started_by: Settings, settings: Settings) -> list[str]:
+    """The keys that say something else than at the start, and that only another start takes up."""
+    kept = [part for part in TAKES_A_RESTART if attrgetter(part)(settings) != attrgetter(part)(started_by)]
+    has_api, needs_api = (any(hub.remote is None for hub in each.hubs.values()) for each in (started_by, settings))
+    return [*kept, "hubs (there was no listener for their API)"] if needs_api and not has_api else kept
 
 
 def _files_of(path: Paths) -> frozenset[str]:

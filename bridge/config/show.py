@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +12,30 @@ from pydantic import BaseModel, SecretStr
 from bridge.config.keys import KeyOfModel, keys_of, spelled_default
 from bridge.config.models import Sections, Settings
 from rules.document import Paths, load_document
+from rules.engine import Rule
+from rules.loader import PLATFORMS
+from rules.models import Push
+from rules.models import Rule as RuleKeys
 from rules.node import Node, RuleNodes
 from rules.problems import Problems
+from rules.push import PushPlan
 from rules.render import Text
+from rules.units import spelled
 
 _SECRET = "(secret)"  # noqa: S105 - what stands for one
 
 
 def as_understood(settings: Settings, paths: Paths) -> str:
-    """YAML of all settings; `defaults` and `rules` are shown as the files at `paths` have them, before substitution."""
+    """YAML of all settings; a text of a rule is shown as it is written, before `${…}` was filled in."""
     sections = {key.name: _value(getattr(settings, key.name), key) for key in keys_of(Sections)}
     root = load_document(paths, Problems(), {}, no_secrets=True)
-    for name in ("defaults", "rules"):
-        if root is not None and isinstance(root.value, dict) and name in root.value:
-            sections[name] = _written(root.value[name])
+    entries = root.value if root is not None and isinstance(root.value, dict) else {}
+    defaults = _entries(entries.get("defaults"))
+    if defaults:
+        sections["defaults"] = {name: _written(node) for name, node in defaults.items()}
+    if (rules := entries.get("rules")) is not None and isinstance(rules.value, list | RuleNodes):
+        pairs = zip(settings.rules.rules, rules.value, strict=True)
+        sections["rules"] = [_rule(rule, node, defaults) for rule, node in pairs]
     text: str = yaml.safe_dump(sections, sort_keys=False, allow_unicode=True, width=120)
     return text
 
@@ -36,8 +47,8 @@ def _value(value: Any, key: KeyOfModel) -> Any:
         case BaseModel():
             shown = {below.name: _value(getattr(value, below.name), below) for below in keys_of(type(value))}
             return {name: entry for name, entry in shown.items() if entry is not None}
-        case Text(pieces=pieces):
-            return "".join(piece if isinstance(piece, str) else f"{{{{ {piece.text} }}}}" for piece in pieces)
+        case Text():
+            return str(value)
         case Path():
             return str(value)
         case Mapping():
@@ -45,6 +56,33 @@ def _value(value: Any, key: KeyOfModel) -> Any:
         case tuple() if any(isinstance(item, BaseModel) for item in value):
             return [_value(item, key) for item in value]
     return spelled_default(replace(key, default=value))
+
+
+def _rule(rule: Rule, node: Node, defaults: Mapping[str, Node]) -> dict[str, Any]:
+    """A rule with what `defaults` and the language give it, in the order of the language's keys."""
+    entries = _entries(node)
+    shown = {name: _written(entry) for name, entry in entries.items()}
+    if rule.push is not None:
+        shown["push"] = _push(rule.push, {**_entries(defaults.get("push")), **_entries(entries["push"])})
+        if rule.push.platforms is not None:
+            shown["platforms"] = sorted(name for name, each in PLATFORMS.items() if each in rule.push.platforms)
+    shown["stop"] = rule.stop
+    return {key.name: shown[key.name] for key in keys_of(RuleKeys) if key.name in shown}
+
+
+def _push(push: PushPlan, entries: Mapping[str, Node]) -> dict[str, Any]:
+    shown = {name: _written(entry) for name, entry in entries.items()}
+    shown |= {"priority": push.priority.value, "hub": push.hub}
+    if push.ttl is not None:
+        is_whole = push.ttl % timedelta(seconds=1) == timedelta()
+        shown["ttl"] = spelled(push.ttl) if is_whole else f"{push.ttl / timedelta(milliseconds=1):g}ms"
+    return {key.name: shown[key.name] for key in keys_of(Push) if key.name in shown}
+
+
+def _entries(node: Node | None) -> Mapping[str, Node]:
+    """What an object says; a key left empty is as if not written."""
+    entries = node.value if node is not None and isinstance(node.value, dict) else {}
+    return {name: entry for name, entry in entries.items() if entry.value is not None}
 
 
 def _written(node: Node) -> Any:

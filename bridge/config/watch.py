@@ -7,8 +7,8 @@ from rules.document import Paths, files_of
 
 
 class ConfigWatch:
-    """Looks at a file, or at all of a directory, by content: whoever writes it, and also where a link is swapped as
-    Kubernetes does with mounted configuration. `read` is the fingerprint of what was read last."""
+    """Looks at a file, or at all of a directory, by content, so that a link which is swapped is a change as well:
+    Kubernetes does so with mounted configuration. `read` is the fingerprint of what was read last."""
 
     def __init__(self, path: Paths, *, read: str) -> None:
         self._path = path

@@ -31,7 +31,7 @@ EXPECTED: Mapping[str, Mapping[str, Text]] = {
     "anna-pc": {**NEWS, "12345/joined": _WELCOME},
     "maria-pc": {"BR-2041/Requested": _APPROVAL},
 }
-"""By phone and event. What is not here must not be shown; the debit p-1002 is below its threshold and is for nobody."""
+"""By phone and event. What is not here must not be shown; the debit p-1002 is below its threshold and reaches no phone."""
 
 
 def is_complete(devices: Sequence[tuple[DemoPhone, VirtualPhone]]) -> bool:

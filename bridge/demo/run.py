@@ -1,4 +1,4 @@
-"""`pushbridge demo`: everything on this machine, in a temporary directory, for as long as somebody looks."""
+"""`pushbridge demo`: everything on this machine, in a temporary directory, until Ctrl-C."""
 
 import asyncio
 import secrets
@@ -32,7 +32,7 @@ CONFIGURATION = Path(__file__).parent / "demo.yaml"
 HOST = "127.0.0.1"
 
 JSON_EXIT_AFTER = 20.0
-"""Seconds after which `--json` ends unless told otherwise."""
+"""Seconds after which `--json` ends without `--seconds`."""
 
 _WELCOME = """
 pushbridge demo
@@ -76,10 +76,10 @@ async def demo(
             }
             settings = _settings(configuration, environ)
             log.configure(settings.bridge.log.level, sys.stderr, json=settings.bridge.log.format == "json")
-            cast = DemoPhones(services)
-            daemon = Daemon(settings, console=partial(console, phones=cast))
+            phones = DemoPhones(services)
+            daemon = Daemon(settings, console=partial(console, phones=phones))
             async with daemon.running(), httpx.AsyncClient(trust_env=False, timeout=30) as client:
-                show = DemoRun(daemon, cast, client, journal=services.journal, broker=broker, hub_key=hub_key)
+                show = DemoRun(daemon, phones, client, journal=services.journal, broker=broker, hub_key=hub_key)
                 token = bearer_token(http_settings(settings, "hr"))
                 say(_WELCOME.format(page=show.page_url, bus=broker.connection_string, hub=show.hub_url, token=token))
                 if exit_after is None:
@@ -89,10 +89,10 @@ async def demo(
                 seconds = exit_after + started - time.monotonic()
                 ended_by = await _until(stop, show.play(), closing, seconds=seconds)
                 summary = {"ended_by": ended_by, "seconds": round(time.monotonic() - started, 2)} | show.summary()
-    return _told(summary, json=json)
+    return _reported(summary, json=json)
 
 
-def _told(summary: Mapping[str, Any], *, json: bool) -> int:
+def _reported(summary: Mapping[str, Any], *, json: bool) -> int:
     """Print the summary and what differs; the exit code."""
     print(orjson.dumps(summary, option=orjson.OPT_INDENT_2).decode() if json else as_text(summary), flush=True)
     for difference in summary["differences"]:

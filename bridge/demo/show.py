@@ -35,12 +35,12 @@ _AGAIN = 0.1
 
 
 class DemoRun:
-    """One performance in front of a daemon that runs; everything goes over the network, as it would from elsewhere."""
+    """One performance in front of a daemon that runs; everything goes over the network, as from another machine."""
 
     def __init__(
         self,
         daemon: Daemon,
-        cast: DemoPhones,
+        phones: DemoPhones,
         client: httpx.AsyncClient,
         *,
         journal: Journal,
@@ -52,7 +52,7 @@ class DemoRun:
         self._api_url = "http://{}:{}".format(*daemon.api.address)
         self.hub_url = f"{self._api_url}/{HUB}"
         self._daemon = daemon
-        self._cast = cast
+        self._phones = phones
         self._client = client
         self._journal = journal
         self._broker = broker
@@ -84,23 +84,23 @@ class DemoRun:
         found = [f"the event {event.id} was not taken" for event in first_events() if event.id not in self._taken]
         subscription = subscription_summary(self._broker, self._subscription)
         found += uncompleted(subscription)
-        found += differences(self._cast.devices)
+        found += differences(self._phones.devices)
         return {
             "ok": not found,
             "differences": found,
-            "events": [event_summary(entry, self._journal) for entry in self._daemon.trail.entries()],
+            "events": [event_summary(entry, self._journal) for entry in self._daemon.recent_events.entries()],
             "subscription": subscription,
-            "phones": [phone_summary(role, phone) for role, phone in self._cast.devices],
+            "phones": [phone_summary(role, phone) for role, phone in self._phones.devices],
         }
 
     async def _open(self) -> None:
-        await self._cast.register(self._client, self._api_url, key=self._hub_key)
+        await self._phones.register(self._client, self._api_url, key=self._hub_key)
         for event in first_events():
             await self._post(event)
         await self._until_subscribed()
 
     async def _until_subscribed(self) -> None:
-        """Wait for the bridge to be ready: what is sent to a topic before it has a subscription there is for nobody."""
+        """Wait for the bridge to be ready: what is sent to a topic before it has a subscription there is lost."""
         while True:
             answer = await self._client.get(f"{self.page_url}readyz/sources")
             if answer.status_code == httpx.codes.OK:
@@ -111,7 +111,7 @@ class DemoRun:
         changed = asyncio.Event()
         unsubscribe = self._journal.subscribe(lambda _: changed.set())
         try:
-            while not is_complete(self._cast.devices) or not await _is_quiet(changed):
+            while not is_complete(self._phones.devices) or not await _is_quiet(changed):
                 await changed.wait()
                 changed.clear()
         finally:

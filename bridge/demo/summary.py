@@ -94,5 +94,5 @@ def _way(notification: Mapping[str, Any]) -> str:
     outcomes: Counter[str] = Counter()
     for by_name in notification["outcomes"].values():
         outcomes.update(by_name)
-    told = ", ".join(f"{count} {name}" for name, count in outcomes.items()) or "no outcome"
-    return f"{notification['rule']} → {notification['expression']} → {notification['pushes']} pushed → {told}"
+    ends = ", ".join(f"{count} {name}" for name, count in outcomes.items()) or "no outcome"
+    return f"{notification['rule']} → {notification['expression']} → {notification['pushes']} pushed → {ends}"

@@ -1,7 +1,7 @@
 """Dead letters once more: by today's configuration, the way that a message goes, with what would change shown first."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -9,6 +9,7 @@ from bridge.errors import Reason, Stage
 from bridge.intake.envelope import message_of
 from bridge.intake.pipeline import Pipeline
 from bridge.observe.facts import DeadLetterReplayed, InFlightEvent, IntakeObserver, ReplayOutcome
+from bridge.observe.replay import Replay
 from connectors.base import Message
 from hub.acceptance import Ingest
 from hub.delivery.refused import notification_from
@@ -18,7 +19,6 @@ from hub.notification import Notification
 from hub.store.contracts.dead_letters import KeptLetter
 from hub.store.contracts.outbox import AcceptanceResult
 from hub.store.contracts.store import Store
-from rules.decision import Failure
 
 _DONE = "accepted"
 """What a letter is marked with that is not replayed a second time."""
@@ -37,25 +37,6 @@ class Replaying(Protocol):
 
     async def replay(self, letter_id: int, ingest: Ingest, *, outcome: str, actor: str) -> AcceptanceResult | None:
         """Raises: CapacityError, NotFoundError, StoreError."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replay:
-    """What a replay of a letter comes to, or came to. `rules` matched; `reason` and `detail` say why a letter failed.
-
-    `known` are the ids of those `notifications` that the store had before: they cause nothing. `failures` are rules that
-    become dead letters of their own, beside notifications of others.
-    """
-
-    letter: KeptLetter
-    outcome: ReplayOutcome
-    reason: str = ""
-    detail: str = ""
-    rules: Sequence[str] = ()
-    notifications: Sequence[Notification] = ()
-    known: Collection[str] = ()
-    failures: Sequence[Failure] = ()
-    ingest: Ingest
 
 
 class Replayer:

@@ -109,7 +109,7 @@ class Supervisor:
             self._progress()
             self._connections += 1
             self.status.rebuilds = self._connections - 1
-            self._become(SourceState.RUNNING, "; ".join(self._source.notes))
+            self._become(SourceState.RUNNING, "; ".join(self._source.warnings))
             await self._consume_watched()
         finally:
             await self._source.close()
@@ -159,7 +159,7 @@ class Supervisor:
             if self._clock() - full_since >= _PAUSED_AFTER:
                 self._become(SourceState.PAUSED, "no room: as many notifications wait as store.max_pending allows")
             await self._wait(_FULL_PAUSE)
-        self._become(SourceState.RUNNING, "; ".join(self._source.notes))
+        self._become(SourceState.RUNNING, "; ".join(self._source.warnings))
 
     @asynccontextmanager
     async def _until_stopped(self, seconds: float | None) -> AsyncIterator[None]:

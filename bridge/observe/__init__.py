@@ -1,1 +1,1 @@
-"""What is told of the process: metrics, log, recent events."""
+"""What is reported of the process: metrics, log, recent events."""

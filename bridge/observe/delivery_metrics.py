@@ -5,7 +5,16 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from bridge.observe.facts import REMOTE
-from bridge.observe.metric_set import REQUEST_SECONDS, MetricSet, Named, values_of
+from bridge.observe.metric_set import (
+    REQUEST_SECONDS,
+    MetricSet,
+    MetricTable,
+    Named,
+    counter,
+    gauge,
+    histogram,
+    values_of,
+)
 from bridge.observe.telemetry import Takes
 from hub.facts import (
     AudienceFound,
@@ -29,6 +38,7 @@ ENDED = {
 }
 """The label `outcome` of `pushbridge_notifications_total`, by a notification's state."""
 
+_PLATFORMS = tuple(each.platform.value for each in services())
 _DELIVERIES = sorted({*DELIVERY_LABELS.values(), "timeout"})
 _AUDIENCE = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7)
 _END_TO_END = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
@@ -44,81 +54,77 @@ class Breaker(Protocol):
     def is_open(self) -> bool: ...
 
 
-class DeliveryMetrics:
+class DeliveryMetrics(MetricTable):
     """By hub and platform, the remote hubs included."""
 
+    _devices = gauge("devices", "Live registrations.", hub=Named.HUBS, platform=_PLATFORMS)
+    _audience = histogram(
+        "audience_devices",
+        "Registrations a notification reached.",
+        _AUDIENCE,
+        kind=("broadcast", "expression"),
+    )
+    _notifications = counter("notifications", "Notifications that ended.", hub=Named.HUBS, outcome=ENDED.values())
+    _unreached = counter(
+        "notifications_unreached",
+        "Notifications that ended and that no phone got, by cause.",
+        hub=Named.HUBS,
+        reason=values_of(Unreached),
+    )
+    _properties_missing = counter(
+        "template_properties_missing",
+        "Notifications that lacked a property of a template, once for each template.",
+        hub=Named.HUBS,
+        platform=_PLATFORMS,
+    )
+    _deliveries = counter(
+        "pns_deliveries",
+        "Pushes answered, every try counted.",
+        hub=Named.HUBS,
+        platform=_PLATFORMS,
+        outcome=_DELIVERIES,
+    )
+    _request_seconds = histogram(
+        "pns_request_duration_seconds",
+        "From handing a batch of pushes to the sender to its last answer.",
+        REQUEST_SECONDS,
+        platform=_PLATFORMS,
+    )
+    _in_flight = gauge("pns_requests_in_flight", "Pushes under way.", platform=_PLATFORMS)
+    _retries = counter("pns_retries", "Pushes to be tried again.", platform=(*_PLATFORMS, REMOTE), reason=_DELIVERIES)
+    _throttled_until = gauge(
+        "pns_throttled_until_timestamp_seconds",
+        "Until when the service asked all senders to wait.",
+        platform=_PLATFORMS,
+        credential=Named.HUBS,
+    )
+    _circuit = gauge(
+        "pns_circuit_open",
+        "1 while the breaker is open: pushes are deferred.",
+        platform=_PLATFORMS,
+        credential=Named.HUBS,
+    )
+    _end_to_end = histogram(
+        "end_to_end_seconds",
+        "From acceptance to the service's answer, successes only.",
+        _END_TO_END,
+        platform=_PLATFORMS,
+    )
+    _handovers = counter(
+        "remote_sends",
+        "Notifications handed over to a remote hub, every try counted.",
+        hub=Named.REMOTES,
+        outcome=_DELIVERIES,
+    )
+    _remote_circuit = gauge(
+        "remote_circuit_open",
+        "1 while the breaker of a remote hub is open: notifications wait.",
+        hub=Named.REMOTES,
+    )
+
     def __init__(self, metrics: MetricSet) -> None:
-        counter, gauge, histogram = metrics.counter, metrics.gauge, metrics.histogram
+        super().__init__(metrics)
         self._inhabited: set[tuple[str, Platform]] = set()
-        platforms = tuple(each.platform.value for each in services())
-        self._devices = gauge("devices", "Live registrations.", hub=Named.HUBS, platform=platforms)
-        self._audience = histogram(
-            "audience_devices",
-            "Registrations a notification reached.",
-            _AUDIENCE,
-            kind=("broadcast", "expression"),
-        )
-        self._notifications = counter(
-            "notifications", "Notifications that ended.", hub=Named.HUBS, outcome=ENDED.values()
-        )
-        self._unreached = counter(
-            "notifications_unreached",
-            "Notifications that ended and that no phone got, by cause.",
-            hub=Named.HUBS,
-            reason=values_of(Unreached),
-        )
-        self._properties_missing = counter(
-            "template_properties_missing",
-            "Notifications that lacked a property of a template, once for each template.",
-            hub=Named.HUBS,
-            platform=platforms,
-        )
-        self._deliveries = counter(
-            "pns_deliveries",
-            "Pushes answered, every try counted.",
-            hub=Named.HUBS,
-            platform=platforms,
-            outcome=_DELIVERIES,
-        )
-        self._request_seconds = histogram(
-            "pns_request_duration_seconds",
-            "From handing a batch of pushes to the sender to its last answer.",
-            REQUEST_SECONDS,
-            platform=platforms,
-        )
-        self._in_flight = gauge("pns_requests_in_flight", "Pushes under way.", platform=platforms)
-        self._retries = counter(
-            "pns_retries", "Pushes to be tried again.", platform=(*platforms, REMOTE), reason=_DELIVERIES
-        )
-        self._throttled_until = gauge(
-            "pns_throttled_until_timestamp_seconds",
-            "Until when the service asked everybody to wait.",
-            platform=platforms,
-            credential=Named.HUBS,
-        )
-        self._circuit = gauge(
-            "pns_circuit_open",
-            "1 while the breaker is open: pushes are parked.",
-            platform=platforms,
-            credential=Named.HUBS,
-        )
-        self._end_to_end = histogram(
-            "end_to_end_seconds",
-            "From acceptance to the service's answer, successes only.",
-            _END_TO_END,
-            platform=platforms,
-        )
-        self._handovers = counter(
-            "remote_sends",
-            "Notifications handed over to a hub elsewhere, every try counted.",
-            hub=Named.REMOTES,
-            outcome=_DELIVERIES,
-        )
-        self._remote_circuit = gauge(
-            "remote_circuit_open",
-            "1 while the breaker before a hub elsewhere is open: notifications wait.",
-            hub=Named.REMOTES,
-        )
         self.takes: Takes = {
             AudienceFound: self._audience_found,
             PropertiesMissing: self._properties_missing_in,

@@ -48,7 +48,7 @@ _MAX_NAMES = 20
 """Properties of a template or a notification that a line names."""
 
 _ORDINARY = frozenset([Unreached.NO_REGISTRATION, Unreached.NO_TAG, Unreached.OTHER_PLATFORM, Unreached.GONE])
-"""What happens with nothing wrong: a customer without the app, a phone of the other make. The others need somebody."""
+"""What happens with nothing wrong: a customer without the app, a phone of the other make. The others need an operator."""
 
 _log = structlog.get_logger("pushbridge")
 
@@ -138,7 +138,7 @@ class FactLog:
 
     def _pushes_ended(self, fact: PushesEnded) -> None:
         """A line for each platform; a warning, which says how many and why, if one of its pushes ended badly."""
-        failed = sum(count for outcome, count in fact.outcomes.items() if outcome not in ENDED_WELL)
+        failed = sum([count for outcome, count in fact.outcomes.items() if outcome not in ENDED_WELL])
         said = {"platform": fact.platform.value, "outcomes": _counts(fact.outcomes)}
         if failed:
             reason = fact.reason[:_MAX_REASON]

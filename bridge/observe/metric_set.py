@@ -1,9 +1,9 @@
 """Metrics whose label values are known before the first one is counted, so that a zero is seen."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, auto
 from itertools import product
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.exposition import generate_latest
@@ -88,6 +88,42 @@ class MetricSet:
         values = [each if isinstance(each, Named) else tuple(each) for each in labels.values()]
         self._metrics.append((metric, values))
         return metric
+
+
+class MetricEntry(Generic[Metric]):
+    """A metric as a `MetricTable` lists it; each instance has the metric itself in that place."""
+
+    def __init__(self, make: Callable[[MetricSet], Metric]) -> None:
+        self.make: Callable[[MetricSet], Metric] = make
+
+    def __get__(self, instance: object, owner: type) -> Metric:
+        raise AttributeError("an instance has it once it is made")  # the metric then stands in front of this
+
+
+class MetricTable:
+    """A table of metrics: a subclass lists them, and an instance has them in a set."""
+
+    def __init__(self, metrics: MetricSet) -> None:
+        for name, entry in vars(type(self)).items():
+            if isinstance(entry, MetricEntry):
+                setattr(self, name, entry.make(metrics))
+
+
+def counter(name: str, documentation: str, **labels: LabelValues) -> MetricEntry[Counter]:
+    """See `MetricSet.counter`."""
+    return MetricEntry(lambda metrics: metrics.counter(name, documentation, **labels))
+
+
+def gauge(name: str, documentation: str, **labels: LabelValues) -> MetricEntry[Gauge]:
+    """See `MetricSet.gauge`."""
+    return MetricEntry(lambda metrics: metrics.gauge(name, documentation, **labels))
+
+
+def histogram(
+    name: str, documentation: str, buckets: tuple[float, ...], **labels: LabelValues
+) -> MetricEntry[BatchHistogram]:
+    """See `MetricSet.histogram`."""
+    return MetricEntry(lambda metrics: metrics.histogram(name, documentation, buckets, **labels))
 
 
 def values_of(names: type[Enum]) -> tuple[str, ...]:

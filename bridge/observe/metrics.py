@@ -30,7 +30,7 @@ class Metrics:
         remotes: Sequence[str] = (),
         dead_letters: Sequence[tuple[str, str, str]] = (),
     ) -> None:
-        # A second series for each counter, which nobody asks for; the function is untyped upstream.
+        # A second series for each counter, which no dashboard needs; the function is untyped upstream.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._set = MetricSet("pushbridge_")
         self.registry = self._set.registry

@@ -76,7 +76,7 @@ class HttpSource:
         idle_wait: float = 1.0,
     ) -> None:
         self.name = name
-        self.notes: Sequence[str] = ()
+        self.warnings: Sequence[str] = ()
         self._settings = settings
         self._now = now
         self._store_fails = store_fails

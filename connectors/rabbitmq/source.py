@@ -27,7 +27,7 @@ class RabbitMqSource:
 
     def __init__(self, name: str, settings: RabbitMqSettings, *, timing: Timing = Timing()) -> None:
         self.name = name
-        self.notes: Sequence[str] = ()
+        self.warnings: Sequence[str] = ()
         self._settings = settings
         self._timing = timing
         self._epoch = 0

@@ -16,9 +16,9 @@ _AT_ONCE = 50
 
 
 class Lock:
-    """One lock at the broker, of a message or of a session, for as long as somebody here relies on it.
+    """One lock at the broker, of a message or of a session, for as long as this process relies on it.
 
-    Its end is told in the broker's time, which is taken to be ours. `renew` extends it and returns the new end; that
+    Its end is given in the broker's time, which is taken to be ours. `renew` extends it and returns the new end; that
     is done for `max_age` seconds after `touch` was last called. `tick` is the time between two looks of the `Renewal`.
     """
 
@@ -41,7 +41,7 @@ class Lock:
         self._is_lost = False
 
     def is_lost(self) -> bool:
-        """Whether the broker has given the message to somebody else, or is about to.
+        """Whether the broker has given the message to another receiver, or is about to.
 
         What has less than a tenth of its time left (five seconds at most) is not begun any more.
         """
@@ -56,7 +56,7 @@ class Lock:
         self._touched = self._clock()
 
     def is_due(self) -> bool:
-        """Whether it is time to renew it: two thirds of it are over, and nobody has relied on it for too long."""
+        """Whether it is time to renew it: two thirds of it are over, and its last use is less than `max_age` ago."""
         now, left = self._clock(), max(self._period / 3, 2 * self._tick)
         return not self._is_lost and self._until - now < left and now < self._touched + self._max_age
 

@@ -89,7 +89,7 @@ class Receiver:
         await self._sdk.__aenter__()
         session = self._sdk.session
         if session is not None:
-            assert session.locked_until_utc is not None  # the broker told when it accepted
+            assert session.locked_until_utc is not None  # the broker named it as it accepted
             self._session_lock = self._lock(session.locked_until_utc, session.renew_lock)
             self._renewal.hold(self._session_lock)
 

@@ -28,7 +28,7 @@ class ServiceBusSource:
 
     A receipt is a `Delivery`, which its receiver knows until it is settled or the connection ends. What is not settled
     by then is given back where the connection allows it; else its lock has to run out before it comes again. Scheduled
-    messages come when they are due; messages that somebody has deferred do not come.
+    messages come when they are due; deferred messages do not come.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class ServiceBusSource:
         max_requests: int = MAX_REQUESTS,
     ) -> None:
         self.name = name
-        self.notes: Sequence[str] = ()
+        self.warnings: Sequence[str] = ()
         self._settings = settings
         self._timing = timing
         self._max_requests = max_requests
@@ -56,7 +56,7 @@ class ServiceBusSource:
         self._counted_at = float("-inf")
 
     async def connect(self) -> None:
-        """As the contract says; an entity that exists with other settings is used as it is, and `notes` says so."""
+        """As the contract says; an entity that exists with other settings is used as it is, and `warnings` says so."""
         # the SDK costs time and memory, so only a process that receives from Service Bus imports it
         from connectors.servicebus.backlog import Counter
         from connectors.servicebus.client import Client, translated
@@ -66,12 +66,12 @@ class ServiceBusSource:
 
         settings, receive = self._settings, self._settings.receive
         what = f"{self.name}: the {settings.path}"
-        self.notes = ()
+        self.warnings = ()
         try:
             with translated(what, **({} if settings.create_if_missing is None else {"missing": _NOT_CREATED})):
                 self._client = Client(settings)
                 if settings.create_if_missing is not None:
-                    self.notes = await ensure(self._client.administration, settings, source=self.name)
+                    self.warnings = await ensure(self._client.administration, settings, source=self.name)
                 self._counter = Counter(self._client, settings, self._look)
                 self._renewal = Renewal(tick=self._timing.tick)
                 self._renewing = asyncio.create_task(self._renewal.run())
@@ -89,7 +89,7 @@ class ServiceBusSource:
                     await self._workers.start()
         except TopologyError as error:
             await self.close()
-            raise TopologyError("; ".join([str(error), *self.notes])) from error
+            raise TopologyError("; ".join([str(error), *self.warnings])) from error
         except BaseException:
             await self.close()
             raise

@@ -75,7 +75,7 @@ async def _ensure_queue(
     try:
         present = await administration.get_queue(name)
     except ResourceNotFoundError:
-        with suppress(ResourceExistsError):  # somebody was quicker
+        with suppress(ResourceExistsError):  # another process was quicker
             await administration.create_queue(name, **_properties(new))
             entity_created(source, f"queue {name!r}")
             return ()
@@ -110,7 +110,7 @@ async def _ensure_topic(administration: ServiceBusAdministrationClient, source: 
                 f"topic {topic.name!r} does not exist; is it spelt right? create it, or write"
                 f" topic: {{ name: {topic.name}, create_if_missing: {{}} }}"
             ) from None
-        with suppress(ResourceExistsError):  # somebody was quicker
+        with suppress(ResourceExistsError):  # another process was quicker
             await administration.create_topic(topic.name)
             entity_created(source, f"topic {topic.name!r}")
 

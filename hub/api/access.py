@@ -19,7 +19,7 @@ class Right(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessPolicy:
-    """A shared access rule: whoever signs with one of its keys has its rights. Keys are text, never base64-decoded."""
+    """A shared access rule: who signs with one of its keys has its rights. Keys are text, never base64-decoded."""
 
     name: str
     rights: frozenset[Right]

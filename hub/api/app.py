@@ -46,7 +46,7 @@ def create_app(
         return response_for(error, tracking_id=request.state.tracking_id, now=clock())
 
     def forget(request: Request, error: Exception) -> Response:
-        return Response(status_code=400)  # nobody is there to read it
+        return Response(status_code=400)  # the client is gone
 
     app = Starlette(
         routes=[*Installations(service, gate).routes(), *Messages(service, gate).routes()],

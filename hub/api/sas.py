@@ -12,7 +12,7 @@ from hub.api.wire.errors import UnauthorizedError
 from hub.transport.sas import signature_for
 
 CLOCK_SKEW = 300
-"""Seconds that the clock of whoever signed may be behind ours."""
+"""Seconds that the signer's clock may be behind ours."""
 
 _SCHEME = "sharedaccesssignature"
 _RESOURCE_SCHEMES = ("http", "https", "sb")

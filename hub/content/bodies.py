@@ -68,7 +68,7 @@ def _json_slots(body: str) -> Iterator[tuple[int, int, Slot]]:
             case text:
                 literal = orjson.loads(text)
                 if literal[:1] not in EXPRESSION_BEGINS:
-                    continue  # most texts, whose path nobody needs: it may be a thousand steps
+                    continue  # most texts, whose path is not needed: it may be a thousand steps
                 value = parse_value(literal, where=_json_path(path))
                 if isinstance(value, Expression):
                     yield *token.span(), Slot(value, _json_number if value.is_number else orjson.dumps)

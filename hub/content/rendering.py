@@ -19,8 +19,8 @@ from hub.push import PushGroup, PushPage, SendResult
 from hub.target import StoredTemplate, Target
 
 TEMPLATES_KEPT = 4096
-_TOLD_KEPT = 4096
-"""Pairs of notification and template that are remembered as told of; a broadcast comes in many pages."""
+_REPORTED_KEPT = 4096
+"""Pairs of notification and template that are remembered as reported; a broadcast comes in many pages."""
 
 _SLICE = 0.005
 """Seconds of compiling after which others get their turn."""
@@ -71,14 +71,14 @@ class Rendering:
         on_missing: Callable[[Notification, Platform, Collection[str]], None] = lambda *_: None,
         templates_kept: int = TEMPLATES_KEPT,
     ) -> None:
-        """`on_missing` hears, once for each notification and template, of the properties that a template lacks.
+        """`on_missing` gets, once for each notification and template, the properties that a template lacks.
 
         `templates_kept` bounds the compiled templates that `trim` leaves.
         """
         self._store = store
         self._templates_kept = templates_kept
         self._on_missing = on_missing
-        self._told: OrderedDict[tuple[str, _Key], None] = OrderedDict()
+        self._reported: OrderedDict[tuple[str, _Key], None] = OrderedDict()
         self._compiled: OrderedDict[_Key, CompiledTemplate | None] = OrderedDict()
 
     async def prepare(self, targets: Sequence[Target]) -> None:
@@ -114,6 +114,9 @@ class Rendering:
         pushes that share a payload share the collapse id. A payload filled with push variables has the push's id.
         """
         made = RenderedPushes()
+        if len(targets) == 1 and not targets[0].push_variables:  # the common case of an event
+            self._add_alike(made, notification, targets)
+            return made
         alike: dict[tuple[int | None, Platform], list[Target]] = {}
         for target in targets:
             if target.push_variables and self._has_own_payload(notification, target):
@@ -138,12 +141,14 @@ class Rendering:
 
     def _add_own(self, made: RenderedPushes, notification: Notification, target: Target) -> None:
         rendered = self._rendered(notification, target, target.push_variables or {})
-        _add(made, notification, [target], rendered, f"{_id_prefix(notification)}{target.ordinal:012x}")
+        prefix = _id_prefix(notification)
+        _add(made, notification, [target], rendered, prefix=prefix, collapse_id=f"{prefix}{target.ordinal:012x}")
 
     def _add_alike(self, made: RenderedPushes, notification: Notification, targets: Sequence[Target]) -> None:
         prefix, template = _id_prefix(notification), targets[0].template
         collapse_id = prefix.rstrip("-") if template is None else f"{prefix}{template:x}"
-        _add(made, notification, targets, self._rendered(notification, targets[0], {}), collapse_id)
+        rendered = self._rendered(notification, targets[0], {})
+        _add(made, notification, targets, rendered, prefix=prefix, collapse_id=collapse_id)
 
     def _rendered(
         self, notification: Notification, target: Target, push_variables: Mapping[str, str]
@@ -157,16 +162,16 @@ class Rendering:
         if compiled is None:
             return _GONE
         rendered = _filled(compiled, target.platform, content.properties, push_variables)
-        self._tell_missing(notification, key, rendered)
+        self._report_missing(notification, key, rendered)
         return rendered
 
-    def _tell_missing(self, notification: Notification, key: _Key, rendered: Rendered | SendResult) -> None:
-        told = (notification.id, key)
-        if isinstance(rendered, SendResult) or not rendered.missing or told in self._told:
+    def _report_missing(self, notification: Notification, key: _Key, rendered: Rendered | SendResult) -> None:
+        pair = (notification.id, key)
+        if isinstance(rendered, SendResult) or not rendered.missing or pair in self._reported:
             return
-        self._told[told] = None
-        if len(self._told) > _TOLD_KEPT:
-            self._told.popitem(last=False)
+        self._reported[pair] = None
+        if len(self._reported) > _REPORTED_KEPT:
+            self._reported.popitem(last=False)
         self._on_missing(notification, key[1], rendered.missing)
 
 
@@ -180,9 +185,11 @@ def _add(
     notification: Notification,
     targets: Sequence[Target],
     rendered: Rendered | SendResult,
+    *,
+    prefix: str,
     collapse_id: str,
 ) -> None:
-    """Put pushes that share what was rendered into the page of their platform."""
+    """Put pushes that share what was rendered into the page of their platform; their ids begin with `prefix`."""
     if isinstance(rendered, SendResult):
         made.unsendable += [(target, rendered) for target in targets]
         return
@@ -197,7 +204,6 @@ def _add(
     mine = made.pages.get(targets[0].platform)
     if mine is None:
         mine = made.pages[targets[0].platform] = RenderedPage()
-    prefix = _id_prefix(notification)
     mine.page.add(
         group,
         [target.push_channel for target in targets],

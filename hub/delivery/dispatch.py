@@ -18,8 +18,9 @@ from hub.content.rendering import Rendering
 from hub.delivery.bulkhead import PAGES, Bulkhead
 from hub.delivery.forwarding import RemoteDelivery
 from hub.delivery.pushing import PushDelivery
-from hub.delivery.recorder import Recorder
+from hub.delivery.recording import Recorder
 from hub.delivery.retry import RetryPolicy
+from hub.delivery.store_retry import StoreRetry
 from hub.errors import StoreError
 from hub.facts import AudienceFound, Crashed, PropertiesMissing, PushesDeferred, WorkTaken
 from hub.notification import Everyone, Notification, Platform
@@ -84,9 +85,12 @@ class Dispatcher:
         self._without_credential = without_credential
         self._observer = observer
         self._timing = timing
-        self._rendering = Rendering(store, on_missing=self._tell_missing)
+        self._rendering = Rendering(store, on_missing=self._report_missing)
         self._remotes = remotes or {}
-        self._recorder = Recorder(health, observer=observer, backoff=timing.record_backoff, ended=self._drop)
+        self._retry = StoreRetry(health, backoff=timing.record_backoff)
+        self._recorder = Recorder(
+            store, self._retry, observer=observer, on_recorded=self._drop, on_split=self._add_pending
+        )
         self._pushing = PushDelivery(
             bulkheads,
             self._rendering,
@@ -109,17 +113,10 @@ class Dispatcher:
         self._idle = asyncio.Event()
         self._idle.set()
         self._group: asyncio.TaskGroup | None = None
+        self.pending = 0
+        """Notifications and pages that the store holds and that are not done."""
         self.has_backlog = False
         """Whether the store holds due work that no slot was free for: what is accepted now queues behind that work."""
-
-    @property
-    def pending(self) -> int:
-        """Notifications and pages that the store holds and that are not done."""
-        return self._recorder.pending
-
-    @pending.setter
-    def pending(self, count: int) -> None:
-        self._recorder.pending = count
 
     @property
     def free_slots(self) -> int:
@@ -169,7 +166,7 @@ class Dispatcher:
         """
         assert self._group is not None
         asked = [key for key, bulkhead in self._bulkheads.items() if not bulkhead.is_paused]
-        while not (self._draining or self._recorder.is_behind):
+        while not (self._draining or self._retry.is_behind):
             work = await self._store.take_orphans(
                 [*asked, *self._without_credential], _ORPHANS, waited=self._pushing.too_old
             )
@@ -214,7 +211,7 @@ class Dispatcher:
             self._start(batch)
             await asyncio.sleep(0)
             return True
-        if self._draining or self._recorder.is_behind or self._slots <= 0:
+        if self._draining or self._retry.is_behind or self._slots <= 0:
             return False
         wanted = self._wanted_singles(look_for_new=is_time or self.has_backlog)
         if not wanted:
@@ -262,7 +259,7 @@ class Dispatcher:
             if (pages := bulkhead.wanted(Lane.BROADCAST, held[key]))
         }
         wanted |= self._wanted_refused(Lane.BROADCAST, {key: PAGES - held[key] for key in self._without_credential})
-        if self._draining or self._recorder.is_behind or not wanted:
+        if self._draining or self._retry.is_behind or not wanted:
             return False
         work = await self._store.take(Lane.BROADCAST, wanted)
         self._take_due(work, Lane.BROADCAST)
@@ -326,14 +323,14 @@ class Dispatcher:
     # A batch, from work to results
 
     async def _forward(self, work: Sequence[Work]) -> None:
-        handover = await self._forwarding.hand_over(work)
-        for result in handover.ended:
+        remote_result = await self._forwarding.hand_over(work)
+        for result in remote_result.ended:
             self._recorder.add(result)
-        for delay, pieces in handover.again.items():
+        for delay, pieces in remote_result.again.items():
             await self._postpone(pieces, delay)
 
     async def _push(self, work: Sequence[Work]) -> None:
-        audiences = await self._recorder.retried("read", lambda: self._audiences(work))
+        audiences = await self._retry.until_stored("read", lambda: self._audiences(work))
         large = [pair for pair in zip(work, audiences, strict=True) if pair[1].pages]
         small = [pair for pair in zip(work, audiences, strict=True) if not pair[1].pages]
         # Nothing is awaited between reserving places in a bulkhead and handing it the pushes: no place is lost.
@@ -367,15 +364,15 @@ class Dispatcher:
 
     async def _postpone(self, pieces: Sequence[Work], delay: float, service: Service | None = None) -> None:
         """Put work that found every breaker open back as it is: no row more, however often that happens."""
-        await self._recorder.retried("postpone", lambda: self._store.postpone(pieces, delay=delay, service=service))
+        await self._retry.until_stored("postpone", lambda: self._store.postpone(pieces, delay=delay, service=service))
         bulkhead = None if service is None else self._bulkheads.get(service)
         if bulkhead is not None:
             bulkhead.has_queue |= pieces[0].lane is Lane.SINGLE
         self._drop(pieces)
 
     async def _expand(self, piece: Work, audience: Audience) -> None:
-        await self._recorder.retried("expand", lambda: self._store.expand(piece, audience))
-        self.pending += len(audience.pages) - 1
+        await self._retry.until_stored("expand", lambda: self._store.expand(piece, audience))
+        self._add_pending(len(audience.pages) - 1)
         counts = Counter[Platform]()
         for platform, ordinals in audience.pages:
             counts[platform] += len(ordinals)
@@ -393,7 +390,10 @@ class Dispatcher:
         self._drop([piece])
         self._wake[Lane.BROADCAST].set()
 
-    def _tell_missing(self, notification: Notification, platform: Platform, names: Collection[str]) -> None:
+    def _add_pending(self, count: int) -> None:
+        self.pending += count
+
+    def _report_missing(self, notification: Notification, platform: Platform, names: Collection[str]) -> None:
         self._observer.observe(PropertiesMissing(notification=notification, platform=platform, names=names))
 
 

@@ -60,20 +60,20 @@ class RemoteDelivery:
         bulkhead = self._remotes.get(work[0].notification.hub)
         admitted = []
         now = self._clock()
-        handover = RemoteResult(started_at=self._store_clock())
+        remote_result = RemoteResult(started_at=self._store_clock())
         if bulkhead is None:
             for piece in work:
-                self._end(handover, piece, OutcomeName.ABANDONED, Reason.HUB_REJECT, "not configured any more")
-            return handover
+                self._end(remote_result, piece, OutcomeName.ABANDONED, Reason.HUB_REJECT, "not configured any more")
+            return remote_result
         for piece in work:
             if now >= self._gives_up_at(piece):
                 detail = ": ".join(filter(None, ("not taken in time", bulkhead.trouble)))
-                self._end(handover, piece, OutcomeName.ABANDONED, Reason.EXPIRED, detail)
+                self._end(remote_result, piece, OutcomeName.ABANDONED, Reason.EXPIRED, detail)
             elif bulkhead.admit(Lane.SINGLE):
                 admitted.append(piece)
             else:
                 due_at = min(max(now + _DEFERRED, bulkhead.closed_until), self._gives_up_at(piece))
-                handover.postpone(piece, due_at - now)
+                remote_result.postpone(piece, due_at - now)
                 if bulkhead.is_open and not piece.was_deferred:
                     self._observer.observe(
                         PushesDeferred(
@@ -83,23 +83,23 @@ class RemoteDelivery:
         if admitted:
             verdict = await bulkhead.send(Lane.SINGLE, [piece.notification for piece in admitted])
             for position, piece in enumerate(admitted):
-                self._take(handover, bulkhead, piece, verdict.exceptions.get(position, DELIVERED))
-        return handover
+                self._take(remote_result, bulkhead, piece, verdict.exceptions.get(position, DELIVERED))
+        return remote_result
 
     def _take(
-        self, handover: RemoteResult, bulkhead: Bulkhead[Sequence[Notification]], piece: Work, result: SendResult
+        self, remote_result: RemoteResult, bulkhead: Bulkhead[Sequence[Notification]], piece: Work, result: SendResult
     ) -> None:
         if result.reaction is Reaction.DELIVERED:
-            handover.ended.append(
-                PageResult(work=piece, counts={}, state=State.COMPLETED, started_at=handover.started_at)
+            remote_result.ended.append(
+                PageResult(work=piece, counts={}, state=State.COMPLETED, started_at=remote_result.started_at)
             )
             self._tell(piece, result.outcome, result.reason, due_at=None)
         elif result.reaction in _AGAIN or result.lane_wide:
             due_at = min(max(self._due_at(piece, result), bulkhead.closed_until), self._gives_up_at(piece))
-            handover.postpone(piece, due_at - self._clock())
+            remote_result.postpone(piece, due_at - self._clock())
             self._tell(piece, result.outcome, result.reason, due_at=due_at)
         else:
-            self._end(handover, piece, result.outcome, Reason.HUB_REJECT, result.reason)
+            self._end(remote_result, piece, result.outcome, Reason.HUB_REJECT, result.reason)
 
     def _due_at(self, piece: Work, result: SendResult) -> float:
         """When to try again: the wait grows with the age, which doubles it about each time, and never outlives it all."""
@@ -122,15 +122,15 @@ class RemoteDelivery:
         began_at = piece.accepted_at if schedule_at is None else max(piece.accepted_at, schedule_at.timestamp())
         return self._clock() - (self._store_clock() - began_at)
 
-    def _end(self, handover: RemoteResult, piece: Work, outcome: OutcomeName, reason: Reason, detail: str) -> None:
+    def _end(self, remote_result: RemoteResult, piece: Work, outcome: OutcomeName, reason: Reason, detail: str) -> None:
         """A notification that the other side will not have is kept as a dead letter, so that it is not just gone."""
         notification = piece.notification
-        handover.ended.append(
+        remote_result.ended.append(
             PageResult(
                 work=piece,
                 counts={},
                 state=State.ABANDONED,
-                started_at=handover.started_at,
+                started_at=remote_result.started_at,
                 dead_letter=letter_of(notification, reason, detail, accepted_at=piece.accepted_at),
             )
         )

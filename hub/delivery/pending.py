@@ -25,7 +25,7 @@ class PushResults:
     counts: Outcomes = field(default_factory=dict)
     failures: list[Failed] = field(default_factory=list)
     retries: list[tuple[Platform, int, SendResult]] = field(default_factory=list)
-    gone: Counter[Platform] = field(default_factory=Counter)
+    gone: dict[Platform, int] = field(default_factory=dict)
     reasons: dict[Platform, Counter[str]] = field(default_factory=dict)
 
     def count(self, platform: Platform, outcome: OutcomeName, by: int = 1) -> None:
@@ -51,7 +51,7 @@ class PushResults:
         reason = without_push_channel(reason, target)
         self.reasons.setdefault(target.platform, Counter())[reason] += 1
         if gone:
-            self.gone[target.platform] += 1
+            self.gone[target.platform] = self.gone.get(target.platform, 0) + 1
         self.failures.append(
             Failed(ordinal=target.ordinal, outcome=outcome, reason=reason, gone=gone, gone_since=gone_since)
         )
@@ -62,7 +62,8 @@ class PushResults:
                 self.count(platform, outcome, count)
         self.failures += other.failures
         self.retries += other.retries
-        self.gone.update(other.gone)
+        for platform, count in other.gone.items():
+            self.gone[platform] = self.gone.get(platform, 0) + count
         for platform, reasons in other.reasons.items():
             self.reasons.setdefault(platform, Counter()).update(reasons)
 

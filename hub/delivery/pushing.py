@@ -158,13 +158,15 @@ class PushDelivery:
         expires_at = _seconds(notification.expires_at)
         if expires_at is not None:
             expires_at += now - store_now
-        # The age bounds how often a push is repeated. What no process was there to try gets its one try.
-        waits_from = began_at if piece.attempt else max(began_at, self._since)
+        waits_until = gives_up_at = self._policy.gives_up_at(began_at, expires_at)
+        if began_at < self._since and not piece.attempt:
+            # The age bounds how often a push is repeated. What no process was there to try gets its one try.
+            waits_until = self._policy.gives_up_at(self._since, expires_at)
         return PendingPage(
             piece,
             store_now,
-            waits_until=self._policy.gives_up_at(waits_from, expires_at),
-            gives_up_at=self._policy.gives_up_at(began_at, expires_at),
+            waits_until=waits_until,
+            gives_up_at=gives_up_at,
             pieces=deque() if len(audience.targets) > PIECE and not piece.again else None,
             done=piece.done,
         )
@@ -247,8 +249,9 @@ class PushDelivery:
         has_place = bool(piece and mine and mine[-1].piece and mine[-1].owners[0][0] is pending)
         has_waited = pending.work.service is not None
         lane = pending.work.lane
-        admitted = bulkhead.admit(lane, len(page), has_place=has_place, has_waited=has_waited) if len(page) else 0
-        if admitted < len(page):
+        size = len(targets)
+        admitted = bulkhead.admit(lane, size, has_place=has_place, has_waited=has_waited) if size else 0
+        if admitted < size:
             pending.defer(platform, "", targets[admitted:])
             page, targets = page.select(range(admitted)), targets[:admitted]
         if not admitted:
@@ -258,7 +261,7 @@ class PushDelivery:
             piece.unanswered += admitted
             page.in_order = True
             mine.append(SendBatch(bulkhead, *key, page=page, piece=piece))
-        elif mine and mine[-1].piece is None and len(mine[-1].page) + admitted <= _CHUNK:
+        elif mine and mine[-1].piece is None and len(mine[-1].page.ids) + admitted <= _CHUNK:
             mine[-1].page.extend(page)
         else:
             mine.append(SendBatch(bulkhead, *key, page=page))
@@ -397,7 +400,9 @@ class PushDelivery:
         work = pending.work
         whole = pending.finish()
         self._report_ended(work, whole)
-        retries = [*self._retry_pages(pending, whole), *self._deferred_pages(pending)]
+        retries = self._retry_pages(pending, whole) if whole.retries else []
+        if pending.deferred:
+            retries += self._deferred_pages(pending)
         self._done(
             PageResult(
                 work=work,

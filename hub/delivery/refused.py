@@ -41,7 +41,7 @@ def notification_from(letter: DeadLetter, letter_id: int, *, now: datetime) -> N
         key = digest_of(joined("replay", first_id, str(letter_id)))
         said = (hub, letter.source, letter.event_id, letter.rule, audience, format_, letter.body, *rest)
         notification = notification_of((key, *said))
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, ValueError) as error:
         raise ValueError("the letter holds no whole notification") from error
     lived = timedelta(0) if notification.expires_at is None else notification.expires_at - moment(accepted_at)
     return replace(

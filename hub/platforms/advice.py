@@ -15,7 +15,7 @@ _ALONE = re.compile(r"\{\{(?:(?!\}\}).)*\}\}", re.DOTALL)
 
 
 class Written(Protocol):
-    """A value as somebody wrote it: a scalar, a list or a dict of further ones."""
+    """A value as written: a scalar, a list or a dict of further ones."""
 
     @property
     def value(self) -> Any: ...

@@ -113,7 +113,7 @@ class Traits:
         return False
 
     def remote_fields(self, fields: Mapping[str, str], payload: bytes) -> dict[str, str]:
-        """Headers of a native send to a hub elsewhere: the payload's own `fields`, and those that the hub needs."""
+        """Headers of a native send to a remote hub: the payload's own `fields`, and those that the hub needs."""
         return {**fields, "content-type": JSON_CONTENT_TYPE}
 
 

@@ -9,67 +9,26 @@ and is only counted.
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any, Final
 
 import pycurl
 
 from hub.transport.curl_multi import EventedMulti, Failed
+from hub.transport.handles import MAX_IDLE, Handle, HandleOptions, new_handle, response_of
 from hub.transport.pool import Feed, OriginPool
-from hub.transport.requests import Answers, RequestGroup, Response
+from hub.transport.requests import Answers, Batch, RequestGroup, Response
 
 _SLICE: Final = 48  # requests started before the loop has a turn: 1 to 3 ms of CPU
 _TURN: Final = 16  # requests started for one batch before another has a turn
-_MAX_ANSWER: Final = 65_536  # bytes of an answer's body; a push service needs a few hundred
 _SILENCE: Final = 1.0  # seconds without any answer that make a connection suspect once a request on it has timed out
-_MAX_IDLE: Final = 3600  # seconds without a request after which a connection is not used again
-_KEEPALIVE: Final = 30  # seconds of silence before TCP asks whether the other end, and all between, is still there
-_DNS_CACHE: Final = 5  # seconds; a burst asks once, a later connection may land on another of the service's machines
 
 _URL, _HTTPHEADER, _POSTFIELDS = pycurl.URL, pycurl.HTTPHEADER, pycurl.POSTFIELDS  # looked up once: the hot path
-_RESPONSE_CODE, _RETRY_AFTER = pycurl.RESPONSE_CODE, pycurl.RETRY_AFTER
+_RESPONSE_CODE = pycurl.RESPONSE_CODE
 
 _TIMED_OUT: Final = Response(0, failure="no answer within the deadline", timed_out=True)
 _CLOSED: Final = Response(0, failure="the transport was closed")
-
-
-@dataclass(slots=True, eq=False)
-class _Batch:
-    """The requests of one call: groups not yet read, `waiting` requests for a connection, `open` ones under way."""
-
-    groups: Iterator[RequestGroup]
-    done: asyncio.Future[None]
-    in_order: bool = False
-    others: dict[int, Response] = field(default_factory=dict)
-    plain: int = 0
-    waiting: int = 0
-    open: int = 0
-    is_read: bool = False
-
-    def end_if_answered(self) -> None:
-        if self.is_read and not self.waiting and not self.open and not self.done.done():
-            self.done.set_result(None)
-
-
-@dataclass(slots=True, eq=False)
-class _Handle:
-    """An easy handle with its constant options set, and the request it carries; `batch` None means idle."""
-
-    curl: Any
-    chunks: list[bytes] = field(default_factory=list)
-    header_lines: list[bytes] = field(default_factory=list)
-    body: bytes | None = None
-    batch: _Batch | None = None
-    position: int = 0
-    multi: EventedMulti | None = None
-    pool: OriginPool | None = None
-
-    def connecting(self, _fd: int, _purpose: int) -> int:
-        if self.multi is not None:
-            self.multi.connecting()
-        return int(pycurl.SOCKOPT_OK)
 
 
 class Transport:
@@ -97,24 +56,26 @@ class Transport:
         answer_headers: bool = False,
         proxy: str = "",
         origins: int = 256,
-        close_after: float = _MAX_IDLE,
+        close_after: float = MAX_IDLE,
     ) -> None:
-        self._ca_file = ca_file or ssl.get_default_verify_paths().cafile
-        self._http2 = http2
+        self._options = HandleOptions(
+            ca_file=ca_file or ssl.get_default_verify_paths().cafile,
+            http2=http2,
+            answer_headers=answer_headers,
+            proxy=proxy,
+        )
         self._connections = connections
         self._streams = streams
-        self._answer_headers = answer_headers
-        self._proxy = proxy
         self._origins = origins
         self._close_after = close_after
-        self._handles: dict[Any, _Handle] = {}
-        self._free: list[_Handle] = []
-        self._reading: deque[_Batch] = deque()  # batches with groups not yet read; of those in order the oldest alone
-        self._behind: deque[_Batch] = deque()  # the others of those in order
+        self._handles: dict[Any, Handle] = {}
+        self._free: list[Handle] = []
+        self._reading: deque[Batch] = deque()  # batches with groups not yet read; of those in order the oldest alone
+        self._behind: deque[Batch] = deque()  # the others of those in order
         self._pools: dict[str, OriginPool] = {}
         self._hungry: deque[OriginPool] = deque()  # pools with requests that wait, and perhaps room
         self._idle_since: dict[str, float] = {}  # origins, the one that is idle the longest first
-        self._blocked: dict[str, list[tuple[_Batch, RequestGroup]]] = {}  # origins that wait for a pool
+        self._blocked: dict[str, list[tuple[Batch, RequestGroup]]] = {}  # origins that wait for a pool
         self._next_feed: asyncio.Handle | None = None
         self._next_closing: asyncio.TimerHandle | None = None
         self._closed = False
@@ -134,7 +95,7 @@ class Transport:
         other, and have one turn together.
         """
         loop = asyncio.get_running_loop()
-        batch = _Batch(iter(groups), loop.create_future(), in_order)
+        batch = Batch(iter(groups), loop.create_future(), in_order)
         if self._closed:
             self._give_up(batch, _CLOSED)
             return Answers(0, batch.others)
@@ -220,11 +181,11 @@ class Transport:
             self._offer(batch, group)
         return read
 
-    def _read_next_after(self, batch: _Batch) -> None:
+    def _read_next_after(self, batch: Batch) -> None:
         if batch.in_order and self._behind:
             self._reading.append(self._behind.popleft())
 
-    def _offer(self, batch: _Batch, group: RequestGroup) -> None:
+    def _offer(self, batch: Batch, group: RequestGroup) -> None:
         pool = self._pools.get(group.origin) or self._open_pool(group.origin)
         if pool is None:
             self._blocked.setdefault(group.origin, []).append((batch, group))
@@ -279,7 +240,7 @@ class Transport:
             handle = handles[curl]
             status = curl.getinfo(_RESPONSE_CODE)
             is_plain = status == 200 and not handle.chunks and not handle.header_lines
-            self._settle(handle, None if is_plain else self._response(handle, status))
+            self._settle(handle, None if is_plain else response_of(handle, status))
         for curl, code, words in failed:
             remove(curl)
             timed_out = code == pycurl.E_OPERATION_TIMEDOUT
@@ -293,7 +254,7 @@ class Transport:
         self._queue(pool)
         self._feed_soon()
 
-    def _settle(self, handle: _Handle, response: Response | None) -> None:
+    def _settle(self, handle: Handle, response: Response | None) -> None:
         """A request has its answer; None for a plain one."""
         batch = handle.batch
         assert batch is not None
@@ -309,13 +270,7 @@ class Transport:
         if not batch.open:
             batch.end_if_answered()
 
-    def _response(self, handle: _Handle, status: int) -> Response:
-        headers = _fields(handle.header_lines)
-        if status != 200 and (retry_after := handle.curl.getinfo(_RETRY_AFTER)):
-            headers["retry-after"] = str(retry_after)
-        return Response(status, headers, b"".join(handle.chunks))
-
-    def _expire(self, batch: _Batch, silence: float) -> None:
+    def _expire(self, batch: Batch, silence: float) -> None:
         since = asyncio.get_running_loop().time() - silence
         # It may be a black hole, and libcurl would go on using it. Slowness alone is no reason to connect again.
         for multi, pool in self._give_up(batch, _TIMED_OUT).items():
@@ -324,7 +279,7 @@ class Transport:
                 pool.retire([multi])
         self._feed_soon()
 
-    def _give_up(self, batch: _Batch, response: Response) -> dict[EventedMulti, OriginPool]:
+    def _give_up(self, batch: Batch, response: Response) -> dict[EventedMulti, OriginPool]:
         """End what is under way of a batch (HTTP/2: by RST_STREAM, so the peer frees the stream) and what is not begun.
 
         Returns where something was under way.
@@ -349,7 +304,7 @@ class Transport:
                 self._rest(pool)
         return used
 
-    def _withdraw(self, batch: _Batch, response: Response) -> None:
+    def _withdraw(self, batch: Batch, response: Response) -> None:
         """Answer what is not begun of a batch."""
         unstarted = [position for pool in self._pools.values() for position in pool.withdraw(batch)]
         for origin, waiting in list(self._blocked.items()):
@@ -377,7 +332,9 @@ class Transport:
             if not self._idle_since:
                 return None
             self._close_pool(next(iter(self._idle_since)))
-        pool = OriginPool(origin, self._finish, http2=self._http2, connections=self._connections, streams=self._streams)
+        pool = OriginPool(
+            origin, self._finish, http2=self._options.http2, connections=self._connections, streams=self._streams
+        )
         self._pools[origin] = pool
         return pool
 
@@ -410,42 +367,7 @@ class Transport:
             oldest = next(iter(self._idle_since.values()))
             self._next_closing = loop.call_at(oldest + self._close_after, self._close_idle)
 
-    # Handles
-
-    def _new_handle(self) -> _Handle:
-        curl = pycurl.Curl()
-        handle = _Handle(curl)
-        curl.setopt(pycurl.POST, 1)
-        version = pycurl.CURL_HTTP_VERSION_2TLS if self._http2 else pycurl.CURL_HTTP_VERSION_1_1
-        curl.setopt(pycurl.HTTP_VERSION, version)
-        curl.setopt(pycurl.PIPEWAIT, 1)  # a stream on a connection being opened rather than a connection of its own
-        curl.setopt(pycurl.NOSIGNAL, 1)
-        curl.setopt(pycurl.USERAGENT, "")  # each header costs more than half a microsecond a push
-        curl.setopt(pycurl.PROXY, self._proxy)
-        curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTPS)
-        curl.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)
-        if self._ca_file:
-            curl.setopt(pycurl.CAINFO, self._ca_file)
-        curl.setopt(pycurl.DNS_CACHE_TIMEOUT, _DNS_CACHE)
-        curl.setopt(pycurl.TCP_NODELAY, 1)
-        curl.setopt(pycurl.TCP_KEEPALIVE, 1)
-        curl.setopt(pycurl.TCP_KEEPIDLE, _KEEPALIVE)
-        curl.setopt(pycurl.TCP_KEEPINTVL, _KEEPALIVE)
-        curl.setopt(pycurl.MAXAGE_CONN, _MAX_IDLE)
-        curl.setopt(pycurl.MAXFILESIZE, _MAX_ANSWER)
-        curl.setopt(pycurl.SOCKOPTFUNCTION, handle.connecting)
-        curl.setopt(pycurl.WRITEFUNCTION, handle.chunks.append)
-        if self._answer_headers:
-            curl.setopt(pycurl.HEADERFUNCTION, handle.header_lines.append)
-        self._handles[curl] = handle
+    def _new_handle(self) -> Handle:
+        handle = new_handle(self._options)
+        self._handles[handle.curl] = handle
         return handle
-
-
-def _fields(lines: Iterable[bytes]) -> dict[str, str]:
-    """The header fields among libcurl's lines, which hold a status line and an empty one too."""
-    fields = {}
-    for line in lines:
-        name, colon, value = line.decode("latin-1").partition(":")
-        if colon:
-            fields[name.strip().lower()] = value.strip()
-    return fields

@@ -50,7 +50,7 @@ class EventedMulti:
         self._multi.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, 1 if cautious else streams)
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self.in_flight = 0
-        """How many easy handles are inside; whoever adds and removes them keeps count."""
+        """How many easy handles are inside; the pool that adds and removes them keeps count."""
         self.answered_at = float("-inf")
         """When an answer came last, in the loop's time."""
         self.add = self._multi.add_handle

@@ -1,6 +1,8 @@
 """What the transport takes and gives: POSTs in groups of columns, answers as a count and exceptions."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -28,7 +30,7 @@ class RequestGroup(NamedTuple):
 class Response(NamedTuple):
     """What came back; `status` 0 means that no answer came, and `failure` says why.
 
-    `headers` have lower-case names: all of them if the transport was told so, else only `retry-after`, and that only
+    `headers` have lower-case names: all of them if the transport is asked to, else only `retry-after`, and that only
     if the status is not 200; it is in seconds, whichever form the service used (RFC 9110, 10.2.3).
     `timed_out` tells a deadline that passed from a connection that broke.
     """
@@ -45,3 +47,21 @@ class Answers(NamedTuple):
 
     plain: int
     others: Mapping[int, Response]
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """The requests of one call: groups not yet read, `waiting` requests for a connection, `open` ones under way."""
+
+    groups: Iterator[RequestGroup]
+    done: asyncio.Future[None]
+    in_order: bool = False
+    others: dict[int, Response] = field(default_factory=dict)
+    plain: int = 0
+    waiting: int = 0
+    open: int = 0
+    is_read: bool = False
+
+    def end_if_answered(self) -> None:
+        if self.is_read and not self.waiting and not self.open and not self.done.done():
+            self.done.set_result(None)

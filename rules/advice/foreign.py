@@ -1,4 +1,4 @@
-"""Words of other languages that somebody may write here, each with what the rule language writes instead.
+"""Words of other languages that may be written here, each with what the rule language writes instead.
 
 Patterns: the filters of EventBridge, Event Grid, MongoDB, Elasticsearch, Vector, Service Bus and SQL. Expressions: C,
 JavaScript, CEL, JMESPath and SQL. Texts: the placeholders of templates and shells. Nothing here is refused or accepted;

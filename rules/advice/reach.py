@@ -14,7 +14,9 @@ from hub.spelling import did_you_mean
 from hub.times import is_no_time, parse_time
 from rules.advice.foreign import placeholders
 from rules.errors import ExpressionError
-from rules.expressions import Expression, readings_of, split
+from rules.expression_tree import Filtered
+from rules.expressions import Expression, compile_expression, ordered_texts
+from rules.grammar import split
 from rules.models import OPERATORS
 from rules.node import Node
 from rules.problems import Problems
@@ -153,12 +155,15 @@ def _check_expression(
     text: str, node: Node, sources: Mapping[str, Produced], *, is_certain: bool, problems: Problems, offset: int = 0
 ) -> None:
     mark = node.at(offset + 1)
-    readings = readings_of(text)
-    for constant in readings.ordered_texts:
+    try:
+        tree = compile_expression(text).tree
+    except ExpressionError:  # said where the rule is read
+        return
+    for constant in ordered_texts(tree):
         if _NUMBER.fullmatch(constant):
             hint = f"write {constant.strip()} without quotes; data.x | number makes a number of text"
             problems.warn(node, f"'{constant}' is text, which no number is compared with", hint, mark=mark)
-    for path in dict.fromkeys(readings.paths):
+    for path in dict.fromkeys(each.parts for each in tree.paths()):
         if path[-1] == "length" and len(path) > 2 and path[0] == "data":
             shown = ".".join(map(str, path[:-1]))
             problems.warn(node, "length is taken for a field", f"for the length write {shown} | length", mark=mark)
@@ -263,7 +268,7 @@ def _what_is_made(attribute: str, known: Mapping[str, Text], meant: str) -> str:
 def _shown(text: Text) -> str:
     if text.constant == "":
         return "empty: its map does not say it"
-    return "".join(piece if isinstance(piece, str) else f"{{{{ {piece.text} }}}}" for piece in text.pieces)
+    return str(text)
 
 
 def _can_match(node: Node, made: Text) -> bool:
@@ -322,11 +327,11 @@ def _tail(made: Text) -> str:
 
 
 def _folded(made: Text) -> Text:
-    return Text(tuple(_fold(piece) for piece in made.pieces), made.render)
+    return Text(tuple(piece.casefold() if isinstance(piece, str) else _ANYTHING for piece in made.pieces))
 
 
-def _fold(piece: str | Expression) -> str | Expression:
-    return piece.casefold() if isinstance(piece, str) else Expression("data", piece.evaluate)
+_ANYTHING = compile_expression("data")
+"""A placeholder of which nothing is known."""
 
 
 def _folded_entries(entries: Mapping[str, Node]) -> Iterable[tuple[str, Node]]:
@@ -341,9 +346,6 @@ def _folded_entries(entries: Mapping[str, Node]) -> Iterable[tuple[str, Node]]:
         yield name, Node(key=node.key, mark=node.mark, key_mark=node.key_mark, value=folded)
 
 
-_FILTERED = re.compile(r"[\w.\[\]'\"-]+(?:\s*\|\s*\w+(?:\([^()]*\))?)*?\s*\|\s*(lower|upper)\s*")
-
-
 def _makes(made: Text, wanted: str) -> bool:
     pattern = "".join(re.escape(piece) if isinstance(piece, str) else _any_of(piece) for piece in made.pieces)
     return re.fullmatch(pattern, wanted, re.DOTALL) is not None
@@ -351,10 +353,12 @@ def _makes(made: Text, wanted: str) -> bool:
 
 def _any_of(expression: Expression) -> str:
     """What an expression can give: anything, but no capitals behind `| lower`."""
-    filtered = _FILTERED.fullmatch(expression.text)
-    if filtered is None:
-        return ".*"
-    return "[^A-Z]*" if filtered[1] == "lower" else "[^a-z]*"
+    match expression.tree:
+        case Filtered(name="lower"):
+            return "[^A-Z]*"
+        case Filtered(name="upper"):
+            return "[^a-z]*"
+    return ".*"
 
 
 # Rules behind one that stops

@@ -1,6 +1,6 @@
 """What the stand-in refuses outside of AMQP, where the answer is an HTTP status or an exception in a test.
 
-EntityError                 root; nobody raises it as such
+EntityError                 root; never raised as such
 ├── EntityExistsError       the name is taken
 ├── EntityNotFoundError     there is no such entity
 └── InvalidEntityError      a name, a setting or a filter cannot be

@@ -164,7 +164,9 @@ class Management:
         """The lock under which who asks holds the session it names. Raises: AmqpError: nobody does, or somebody else."""
         lock = self._queue.session_lock(body["session-id"], self._broker.clock())
         if not self._holds(lock, body[_LINK_NAME]):
-            raise AmqpError(conditions.SESSION_LOCK_LOST, f"the session {lock.session_id!r} is held by somebody else")
+            raise AmqpError(
+                conditions.SESSION_LOCK_LOST, f"the session {lock.session_id!r} is held by another receiver"
+            )
         return lock
 
 

@@ -210,7 +210,9 @@ class MessageQueue:
         """Lock a session, empty or not. Raises: AmqpError: somebody else has it."""
         self.advance(now)
         if session_id in self._session_locks:
-            raise AmqpError(conditions.SESSION_CANNOT_BE_LOCKED, f"the session {session_id!r} is held by somebody else")
+            raise AmqpError(
+                conditions.SESSION_CANNOT_BE_LOCKED, f"the session {session_id!r} is held by another receiver"
+            )
         lock = SessionLock(session_id, now + self.settings.lock_duration)
         self._session_locks[session_id] = lock
         self.on_change()

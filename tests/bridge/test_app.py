@@ -27,7 +27,7 @@ from hub.installation import Installation, Template
 from hub.notification import Platform
 from hub.outcome import OutcomeName, Reaction
 from hub.push import PageVerdict, SendResult
-from hub.store.first_sqlite import SqliteStore
+from hub.store.sqlite.store import SqliteStore
 from sandbox.phones import VirtualPhone
 from sandbox.sas import shared_access_signature
 from sandbox.services import PushServices
@@ -315,7 +315,7 @@ async def test_a_store_that_fails_makes_the_process_unready_until_it_takes_the_b
 async def test_what_a_dead_process_left_under_way_is_taken_up(services: PushServices, tmp_path: Path) -> None:
     phone = services.add_phone("phone", "fcmv1")
     settings = read(tmp_path, *configuration(services))
-    dead = SqliteStore(settings.store_path)
+    dead = SqliteStore(settings.store_path, allow_memory=True)
     await dead.open()
     installation = Installation(
         id="phone",
@@ -326,7 +326,7 @@ async def test_what_a_dead_process_left_under_way_is_taken_up(services: PushServ
     )
     await dead.put_installations("app", [installation])
     left = notification("team:sales", hub="app")
-    await dead.accept([arrival(left)], lease=10, until=time.time() + 3600)
+    await dead.accept([arrival(left)], start=10)
     await dead.close()
     with capture_logs() as lines:
         async with running(Daemon(settings)) as bench:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner, Result
 
 from bridge.cli.main import app
@@ -121,3 +122,32 @@ def test_what_was_understood_is_shown_with_defaults_and_without_secrets(tmp_path
     assert "answer_timeout: 25s" in shown
     again.write_text(shown)
     assert run("--show", str(again)).output == shown
+
+
+def test_a_rule_is_shown_with_what_it_has_by_default(tmp_path: Path) -> None:
+    file, again = tmp_path / "c.yaml", tmp_path / "again.yaml"
+    file.write_text(
+        "hubs: { Bank: { default: true }, other: {} }\n"
+        "defaults: { push: { ttl: 90m, collapse: same }, platforms: fcm }\n"
+        "rules:\n"
+        "  - { name: debit, push: { to: 'a || b && ${env:TOKEN}', with: { title: x }, ttl: 5400s } }\n"
+        "  - { name: late, push: { hub: other, to: c, with: { title: y }, priority: normal, collapse: own }, when: }\n"
+        "  - { name: quiet, match: { type: test }, stop: true }\n"
+    )
+    result = CliRunner().invoke(app, ["check", "--show", str(file)], env={"TOKEN": "canary"})
+    assert "canary" not in result.stdout
+    common = {"with": {"title": "x"}, "priority": "high", "collapse": "same", "ttl": "1h30m", "hub": "bank"}
+    assert yaml.safe_load(result.stdout)["rules"] == [
+        {"name": "debit", "push": {"to": "a || b && ${env:TOKEN}"} | common, "platforms": ["fcm"], "stop": False},
+        {
+            "name": "late",
+            "push": {"to": "c"}
+            | common
+            | {"with": {"title": "y"}, "priority": "normal", "collapse": "own", "hub": "other"},
+            "platforms": ["fcm"],
+            "stop": False,
+        },
+        {"name": "quiet", "match": {"type": "test"}, "stop": True},
+    ]
+    again.write_text(result.stdout)
+    assert CliRunner().invoke(app, ["check", "--show", str(again)], env={"TOKEN": "canary"}).stdout == result.stdout

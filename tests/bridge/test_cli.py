@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from bridge.cli.main import app
+from bridge import cli
+from bridge.cli.main import COMMANDS, app
 
 VALID = """
 sources: { hr: { http: { path: /in/hr, format: cloudevents } } }
@@ -187,3 +189,9 @@ def test_a_hangup_while_it_reads_its_configuration_does_not_end_it(
         finally:
             running.terminate()
         assert running.wait(timeout=30) == 0
+
+
+def test_every_file_with_a_command_is_in_the_table() -> None:
+    words = {file.stem for file in Path(cli.__file__).parent.glob("*.py")} - {"__init__", "main"}
+    found = {word for word in words if hasattr(import_module(f"bridge.cli.{word}"), word)}
+    assert {name.replace("-", "_") for name in COMMANDS} == found

@@ -187,9 +187,9 @@ async def test_a_browser_that_leaves_is_forgotten(tmp_path: Path) -> None:
     async with running(tmp_path) as (daemon, client):
         async with client.stream("GET", "/api/live", timeout=30) as live:
             await anext(_messages(live))
-            assert len(daemon.trail._listeners) == 1
+            assert len(daemon.recent_events._listeners) == 1
         async with asyncio.timeout(60):
-            while daemon.trail._listeners:
+            while daemon.recent_events._listeners:
                 await asyncio.sleep(0.01)
 
 
@@ -246,7 +246,8 @@ class _Process:
     def __init__(self, parts: Sequence[Part] = ()) -> None:
         self.settings = Settings(rules=RuleSet(), directory=Path())
         self.hub: Any = _Hub()
-        self.trail = RecentEvents()
+        self.replayer: Any = None
+        self.recent_events = RecentEvents()
         self.config, self.config_hash, self.loaded_at = "c.yaml", "abc", 0.0
         self.parts = list(parts)
 
@@ -254,9 +255,9 @@ class _Process:
         return self.parts
 
 
-def feed(trail: RecentEvents, phones: PhoneFeed | None = None) -> AsyncGenerator[str, None]:
+def feed(recent: RecentEvents, phones: PhoneFeed | None = None) -> AsyncGenerator[str, None]:
     """What a browser is told of these, by a process of no parts."""
-    return Viewer(trail, phones, status=partial(status_of, _Process())).messages(asyncio.Event())
+    return Viewer(recent, phones, status=partial(status_of, _Process())).messages(asyncio.Event())
 
 
 class _Phones:
@@ -275,11 +276,11 @@ class _Phones:
 
 
 async def test_a_flood_is_told_in_few_messages_and_from_its_end() -> None:
-    trail = RecentEvents()
-    messages = feed(trail)
+    recent = RecentEvents()
+    messages = feed(recent)
     await anext(messages)
     for batch in range(50):
-        take(trail, EventsStored(events=[passage(100 * batch + index) for index in range(100)]))
+        take(recent, EventsStored(events=[passage(100 * batch + index) for index in range(100)]))
     update = _content(await anext(messages))
     assert update["count"] == 5000
     assert [event["id"] for event in update["events"]] == [str(number) for number in range(5000 - SHOWN, 5000)]
@@ -287,25 +288,25 @@ async def test_a_flood_is_told_in_few_messages_and_from_its_end() -> None:
 
 
 async def test_a_browser_gets_at_most_ten_updates_a_second() -> None:
-    trail = RecentEvents()
-    messages = feed(trail)
+    recent = RecentEvents()
+    messages = feed(recent)
     await anext(messages)
     started = time.monotonic()
     for number in range(4):
-        take(trail, EventsStored(events=[passage(number)]))
+        take(recent, EventsStored(events=[passage(number)]))
         await anext(messages)
     assert time.monotonic() - started >= 0.3
     await messages.aclose()
 
 
 async def test_in_a_flood_a_browser_gets_one_update_a_second_with_the_latest_events() -> None:
-    trail = RecentEvents()
-    messages = feed(trail)
+    recent = RecentEvents()
+    messages = feed(recent)
     await anext(messages)
 
     async def flood() -> None:
         for batch in itertools.count():
-            take(trail, EventsStored(events=[passage(50 * batch + index) for index in range(50)]))
+            take(recent, EventsStored(events=[passage(50 * batch + index) for index in range(50)]))
             await asyncio.sleep(0.01)
 
     flooding = asyncio.create_task(flood())
@@ -319,11 +320,11 @@ async def test_in_a_flood_a_browser_gets_one_update_a_second_with_the_latest_eve
 
 
 async def test_phones_are_told_when_they_change_and_not_with_every_event() -> None:
-    trail, phones = RecentEvents(), _Phones()
-    messages = feed(trail, phones)
+    recent, phones = RecentEvents(), _Phones()
+    messages = feed(recent, phones)
     snapshot = _content(await anext(messages))
     assert [phone["screen"][0]["title"] for phone in snapshot["phones"]] == [HOSTILE]
-    take(trail, EventsStored(events=[passage(1)]))
+    take(recent, EventsStored(events=[passage(1)]))
     assert "phones" not in _content(await anext(messages))
     assert phones.tell is not None
     phones.tell()
@@ -334,9 +335,9 @@ async def test_phones_are_told_when_they_change_and_not_with_every_event() -> No
 
 
 async def test_any_text_fits_into_a_message() -> None:
-    trail = RecentEvents()
-    take(trail, EventsStored(events=[InFlightEvent(Message(source="hr", body=b"", id="\ud800\n\n\u2028data: x"))]))
-    messages = feed(trail)
+    recent = RecentEvents()
+    take(recent, EventsStored(events=[InFlightEvent(Message(source="hr", body=b"", id="\ud800\n\n\u2028data: x"))]))
+    messages = feed(recent)
     message = await anext(messages)
     assert message.count("\n") == 3
     assert _content(message)["events"][0]["id"] == "[U+D800]\n\n\u2028data: x"

@@ -51,7 +51,7 @@ SPLIT_WORDS = """(() => {
 })()"""
 """Words that stand on more than one line; those of scripts without spaces between words may."""
 
-CUT_CHIPS = """[...document.querySelectorAll('#trail .way .chip, #trail .way .chip .word')]
+CUT_CHIPS = """[...document.querySelectorAll('#recent-events .way .chip, #recent-events .way .chip .word')]
   .filter((element) => element.scrollWidth > element.clientWidth).map((element) => element.textContent)"""
 """Numbers and outcomes that cannot be read whole."""
 
@@ -164,14 +164,14 @@ def event(daemon: Daemon, id: str, *notifications: Notification, source: str = "
     decision = Decision(tuple(Intent(rule=one.rule, notification=one) for one in notifications), matched=rules)
     made = Event(id=id, origin=source, source="/shop", type=f"com.example.{source}.changed", time=NOW, data={})
     passage = passage_of(Message(source=source, body=b""), event=made, decision=decision, **changes)
-    take(daemon.trail, EventsStored(events=[passage]))
+    take(daemon.recent_events, EventsStored(events=[passage]))
 
 
 def outcomes(daemon: Daemon, sent: Notification, *names: OutcomeName) -> None:
-    take(daemon.trail, AudienceFound(notification=sent, counts=dict.fromkeys(Platform.declared(), 1_234_567)))
+    take(daemon.recent_events, AudienceFound(notification=sent, counts=dict.fromkeys(Platform.declared(), 1_234_567)))
     for platform in Platform.declared():
         take(
-            daemon.trail,
+            daemon.recent_events,
             PushesEnded(
                 notification=sent,
                 platform=platform,
@@ -197,7 +197,7 @@ def fill(daemon: Daemon) -> None:
     for hostile in (HOSTILE, RTL, CONTROLS, "x" * 65_536, "y " * 30_000, "会議の予定が変更されました" * 9, "Z̸̢̛" * 300):
         event(daemon, hostile, notification(rule=hostile), source=hostile[:200])
     send = notification(EVERYONE, schedule_at=datetime(2090, 1, 1, tzinfo=UTC))
-    take(daemon.trail, SendAccepted(notification=send))
+    take(daemon.recent_events, SendAccepted(notification=send))
     event(daemon, "p-1002", outcome=EventOutcome.NO_MATCH)
     detail = f"orders.{COMPOUND}.value is missing; see https://example.org/{'path/' * 30}"
     letter = DeadLetter(
@@ -254,7 +254,7 @@ async def test_no_word_is_broken_and_nothing_leaves_its_place(
         monkeypatch.setattr(daemon, "health", lambda: PARTS)
         fill(daemon)
         await page.open(str(client.base_url), size=size)
-        await page.wait_for("document.querySelectorAll('#trail > li').length === 13")
+        await page.wait_for("document.querySelectorAll('#recent-events > li').length === 13")
         await page.wait_for("document.querySelector('#connection').dataset.state === 'trouble'")
         for is_open in (False, True):
             await page.evaluate(
@@ -276,18 +276,23 @@ async def test_every_text_stands_out_from_what_is_behind_it(
         monkeypatch.setattr(daemon, "health", lambda: PARTS)
         fill(daemon)
         await page.open(str(client.base_url), color_scheme=color_scheme)
-        await page.wait_for("document.querySelectorAll('#trail > li').length === 13")
+        await page.wait_for("document.querySelectorAll('#recent-events > li').length === 13")
         await page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
         assert await page.evaluate(FAINT) == {}
 
 
 async def test_what_would_hide_or_turn_round_a_text_is_spelt_out(page_of_hostile: Page) -> None:
-    shown = await page_of_hostile.evaluate("[...document.querySelectorAll('#trail .id')].map((id) => id.textContent)")
+    shown = await page_of_hostile.evaluate(
+        "[...document.querySelectorAll('#recent-events .id')].map((id) => id.textContent)"
+    )
     assert "[U+202E]gnp.tpircs[U+202C] שלום עולם مرحبا بالعالم" in shown
     assert "a[U+0000]b[U+0007]c[U+001B][31md[U+007F]e[U+0085]f[U+200B]g[U+00AD]h[U+D800]i" in shown
     assert HOSTILE in shown
     assert max(map(len, shown)) <= 500 * len("[U+0000]")
-    assert await page_of_hostile.evaluate("document.querySelectorAll('#trail img, #trail script').length") == 0
+    assert (
+        await page_of_hostile.evaluate("document.querySelectorAll('#recent-events img, #recent-events script').length")
+        == 0
+    )
     assert await page_of_hostile.evaluate("document.querySelectorAll('*').length") < 20_000
 
 
@@ -296,5 +301,5 @@ async def page_of_hostile(tmp_path: Path) -> Any:
     async with running(tmp_path) as (daemon, client), chromium(tmp_path / "profile") as page:
         fill(daemon)
         await page.open(str(client.base_url))
-        await page.wait_for("document.querySelectorAll('#trail > li').length === 13")
+        await page.wait_for("document.querySelectorAll('#recent-events > li').length === 13")
         yield page

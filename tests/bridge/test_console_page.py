@@ -36,7 +36,7 @@ def texts(selector: str) -> str:
 async def test_the_demo_shows_its_phones_and_the_way_of_each_event(page: Page, tmp_path: Path) -> None:
     async with running_demo(temporary=tmp_path / "t") as demo:
         await page.open(demo.page_url)
-        first = "document.querySelector('#trail > li:last-child [data-part=outcome]')"
+        first = "document.querySelector('#recent-events > li:last-child [data-part=outcome]')"
         await page.wait_for(f"{first}?.textContent === '3 Success'")
         await page.wait_for("document.querySelectorAll('.banner').length >= 9")  # six from HTTP, three from Service Bus
         phones = await page.evaluate(texts(".device figcaption strong"))
@@ -45,12 +45,12 @@ async def test_the_demo_shows_its_phones_and_the_way_of_each_event(page: Page, t
         assert set(await page.evaluate(texts(iphone))) == {"Welcome", "Card debit CHF 720.55", "HR"}
         toast = '[aria-label="Notifications on Anna\'s PC"] .title'
         assert "HR" in await page.evaluate(texts(toast))
-        way = await page.evaluate(texts("#trail > li:last-child [data-part]:not([data-part=time])"))
+        way = await page.evaluate(texts("#recent-events > li:last-child [data-part]:not([data-part=time])"))
         assert [text for text in way if text] == [
             *("hr", "12345/joined", "hr.employee.joined"),
-            "".join(await page.evaluate(texts("#trail > li:last-child .way"))),
+            "".join(await page.evaluate(texts("#recent-events > li:last-child .way"))),
             *("employee-joined", "hub demo", "team:hr", "3"),
-            *await page.evaluate(texts("#trail > li:last-child [data-part=pushed]")),
+            *await page.evaluate(texts("#recent-events > li:last-child [data-part=pushed]")),
             "3 Success",
         ]
         assert await page.evaluate("document.querySelector('#connection').textContent") == "live"
@@ -63,7 +63,7 @@ async def test_a_notification_appears_without_a_reload(page: Page, tmp_path: Pat
         assert await page.evaluate("document.querySelector('#phones').hidden") is True
         assert await page.evaluate("document.querySelector('#empty').hidden") is False
         await post(client, "Anna joined")
-        await page.wait_for("document.querySelector('#trail .id')?.textContent === 'Anna'")
+        await page.wait_for("document.querySelector('#recent-events .id')?.textContent === 'Anna'")
         assert await page.evaluate("document.querySelector('#empty').hidden") is True
 
 
@@ -81,7 +81,7 @@ async def test_a_page_that_a_proxy_told_to_go_away_comes_back_by_itself(page: Pa
         await proxy.refused.wait()
         proxy.is_backend_away = False
         await post(client, "Anna joined")
-        await page.wait_for("document.querySelector('#trail .id')?.textContent === 'Anna'")
+        await page.wait_for("document.querySelector('#recent-events .id')?.textContent === 'Anna'")
         assert await page.evaluate("document.querySelector('#connection').textContent") == "live"
         assert await page.evaluate("document.querySelector('#lost').hidden") is True
 
@@ -299,9 +299,9 @@ async def test_what_an_event_holds_never_becomes_markup(page: Page, tmp_path: Pa
     async with running(tmp_path) as (_, client):
         await post(client, f"{HOSTILE} joined")
         await page.open(str(client.base_url))
-        await page.wait_for("document.querySelector('#trail .id')")
-        assert await page.evaluate(texts("#trail .id")) == [HOSTILE]
-        assert await page.evaluate("document.querySelectorAll('#trail img').length") == 0
+        await page.wait_for("document.querySelector('#recent-events .id')")
+        assert await page.evaluate(texts("#recent-events .id")) == [HOSTILE]
+        assert await page.evaluate("document.querySelectorAll('#recent-events img').length") == 0
 
 
 async def test_the_page_says_which_configuration_is_in_force(page: Page, tmp_path: Path) -> None:
@@ -320,7 +320,7 @@ async def test_what_was_rejected_can_be_seen_alone_with_its_reason(page: Page, t
         await post(client, "Anna joined")
         await post(client, "nonsense")
         await page.open(str(client.base_url))
-        await page.wait_for("document.querySelectorAll('#trail > li').length === 2")
+        await page.wait_for("document.querySelectorAll('#recent-events > li').length === 2")
         await page.evaluate("document.querySelector('[data-outcome=rejected]').click()")
-        assert await page.evaluate(texts("#trail > li:not([hidden]) .end .chip")) == ["rejected: decode"]
+        assert await page.evaluate(texts("#recent-events > li:not([hidden]) .end .chip")) == ["rejected: decode"]
         assert await page.evaluate(texts("#filter [aria-pressed=true]")) == ["Rejected"]

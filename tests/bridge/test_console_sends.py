@@ -35,7 +35,7 @@ async def page(tmp_path: Path) -> AsyncIterator[Page]:
 
 
 def text(part: str) -> str:
-    return f"(document.querySelector('#trail > li [data-part={part}]')?.textContent.trim() ?? '')"
+    return f"(document.querySelector('#recent-events > li [data-part={part}]')?.textContent.trim() ?? '')"
 
 
 SENDS = {
@@ -88,13 +88,13 @@ async def test_a_send_of_the_hub_api_is_shown_once_from_receipt_to_outcome(
         assert tuple([await page.evaluate(text(part)) for part in parts]) == shown
         assert (await page.evaluate(text("source")), await page.evaluate(text("hub"))) == ("hub API", "hub app")
         assert await page.evaluate(text("id")) == answer.headers["location"].rpartition("/")[2][:32]
-        assert await page.evaluate("document.querySelectorAll('#trail > li').length") == 1
+        assert await page.evaluate("document.querySelectorAll('#recent-events > li').length") == 1
 
 
 def pushes_fail(daemon: Daemon, sent: Notification) -> None:
-    take(daemon.trail, AudienceFound(notification=sent, counts={Platform.APNS: 3}))
+    take(daemon.recent_events, AudienceFound(notification=sent, counts={Platform.APNS: 3}))
     take(
-        daemon.trail,
+        daemon.recent_events,
         PushesEnded(
             notification=sent,
             platform=Platform.APNS,
@@ -106,40 +106,40 @@ def pushes_fail(daemon: Daemon, sent: Notification) -> None:
 
 
 def pushes_wait(daemon: Daemon, sent: Notification) -> None:
-    take(daemon.trail, AudienceFound(notification=sent, counts={Platform.APNS: 3}))
+    take(daemon.recent_events, AudienceFound(notification=sent, counts={Platform.APNS: 3}))
     take(
-        daemon.trail,
+        daemon.recent_events,
         PushesDeferred(notification=sent, platform=Platform.APNS, reason="ServiceUnavailable", due_at=NOW.timestamp()),
     )
 
 
 def two_services_wait(daemon: Daemon, sent: Notification) -> None:
-    take(daemon.trail, AudienceFound(notification=sent, counts={Platform.APNS: 3, Platform.WNS: 1}))
+    take(daemon.recent_events, AudienceFound(notification=sent, counts={Platform.APNS: 3, Platform.WNS: 1}))
     take(
-        daemon.trail,
+        daemon.recent_events,
         PushesDeferred(notification=sent, platform=Platform.WNS, reason="HTTP 500", due_at=NOW.timestamp()),
     )
     take(
-        daemon.trail,
+        daemon.recent_events,
         PushesDeferred(notification=sent, platform=Platform.APNS, reason="BadTopic", due_at=NOW.timestamp()),
     )
 
 
 def nobody_is_reached(daemon: Daemon, sent: Notification) -> None:
-    take(daemon.trail, AudienceFound(notification=sent, counts={}))
-    take(daemon.trail, NotificationUnreached(notification=sent, why=Unreached.NO_TEMPLATE))
+    take(daemon.recent_events, AudienceFound(notification=sent, counts={}))
+    take(daemon.recent_events, NotificationUnreached(notification=sent, why=Unreached.NO_TEMPLATE))
 
 
 def waits_for_a_hub_elsewhere(daemon: Daemon, sent: Notification) -> None:
     take(
-        daemon.trail,
+        daemon.recent_events,
         PushesDeferred(notification=sent, platform=None, reason="503 from elsewhere", due_at=NOW.timestamp()),
     )
 
 
 def refused_by_a_hub_elsewhere(daemon: Daemon, sent: Notification) -> None:
     take(
-        daemon.trail,
+        daemon.recent_events,
         RemoteAnswered(
             notification=sent, outcome=OutcomeName.INVALID_NOTIFICATION_FORMAT, reason="400: no template", due_at=None
         ),
@@ -147,7 +147,7 @@ def refused_by_a_hub_elsewhere(daemon: Daemon, sent: Notification) -> None:
 
 
 def taken_by_a_hub_elsewhere(daemon: Daemon, sent: Notification) -> None:
-    take(daemon.trail, RemoteAnswered(notification=sent, outcome=OutcomeName.SUCCESS, reason="", due_at=None))
+    take(daemon.recent_events, RemoteAnswered(notification=sent, outcome=OutcomeName.SUCCESS, reason="", due_at=None))
 
 
 WAYS: list[tuple[Callable[[Daemon, Notification], None], str, str, str, str]] = [
@@ -176,14 +176,14 @@ async def test_what_became_of_a_notification_is_shown_with_its_reason(
 ) -> None:
     sent = notification("vip")
     async with running(tmp_path) as (daemon, client):
-        take(daemon.trail, SendAccepted(notification=sent))
+        take(daemon.recent_events, SendAccepted(notification=sent))
         happens(daemon, sent)
         await page.open(str(client.base_url))
         await page.wait_for(f"{text('outcome')} === {outcome!r}")
         assert await page.evaluate(text("audience")) == audience
         assert (await page.evaluate(text("reason"))).startswith(reason)
         assert bool(await page.evaluate(text("reason"))) is bool(reason)
-        assert await page.evaluate("document.querySelector('#trail > li').dataset.tone") == tone
+        assert await page.evaluate("document.querySelector('#recent-events > li').dataset.tone") == tone
 
 
 async def test_the_list_stands_still_on_request_and_health_goes_on(
@@ -195,11 +195,11 @@ async def test_the_list_stands_still_on_request_and_health_goes_on(
         await page.open(str(client.base_url))
         await page.wait_for("document.querySelector('#connection').textContent === 'live'")
         await page.evaluate("document.querySelector('#pause').click()")
-        take(daemon.trail, SendAccepted(notification=notification()))
+        take(daemon.recent_events, SendAccepted(notification=notification()))
         await page.wait_for("document.querySelector('#pause').textContent === 'Resume, 1 new'")
-        assert await page.evaluate("document.querySelectorAll('#trail > li').length") == 0
+        assert await page.evaluate("document.querySelectorAll('#recent-events > li').length") == 0
         parts = [Part(kind="store", ok=False, state="failing")]
         await page.wait_for("document.querySelector('#connection').textContent === '1 in trouble'")
         await page.evaluate("document.querySelector('#pause').click()")
-        await page.wait_for("document.querySelectorAll('#trail > li').length === 1")
+        await page.wait_for("document.querySelectorAll('#recent-events > li').length === 1")
         assert await page.evaluate("document.querySelector('#pause').textContent") == "Pause"

@@ -10,7 +10,7 @@ from bridge.observe.facts import Fact, MessagesGivenUp
 from bridge.observe.metrics import Metrics
 from bridge.observe.recent import RecentEvents
 from bridge.observe.telemetry import Taker, Telemetry
-from hub.facts import LeasesLost, StoreRecovered
+from hub.facts import ResultsLate, StoreRecovered
 from hub.work import Lane
 
 FACTS = get_args(Fact)
@@ -51,8 +51,8 @@ class Noting:
 
 def test_takers_hear_in_their_order_of_the_facts_they_know_and_of_no_other() -> None:
     said: list[str] = []
-    telemetry = Telemetry(Noting("first", said, LeasesLost, StoreRecovered), Noting("second", said, LeasesLost))
-    telemetry.observe(LeasesLost(lane=Lane.SINGLE, count=1))
+    telemetry = Telemetry(Noting("first", said, ResultsLate, StoreRecovered), Noting("second", said, ResultsLate))
+    telemetry.observe(ResultsLate(lane=Lane.SINGLE, count=1))
     telemetry.observe(MessagesGivenUp(events=[]))
     telemetry.observe(StoreRecovered(seconds=1.0))
-    assert said == ["first LeasesLost", "second LeasesLost", "first StoreRecovered"]
+    assert said == ["first ResultsLate", "second ResultsLate", "first StoreRecovered"]

@@ -37,17 +37,18 @@ from hub.errors import StoreError
 from hub.facts import (
     AudienceFound,
     DeadLettersStored,
-    LeasesExpired,
     NotificationsEnded,
     PageAnswered,
     PushesEnded,
     PushesRetried,
     StoreFailed,
-    WorkLeased,
+    WorkLeftOver,
+    WorkTaken,
 )
 from hub.notification import EVERYONE, Platform
 from hub.outcome import DELIVERY_LABELS, OutcomeName, State
-from hub.store.base import QueueState, Store
+from hub.store.contracts.outbox import QueueState
+from hub.store.contracts.store import Store
 from hub.store.health import OPERATIONS
 from hub.work import Lane
 from rules.decision import Decision
@@ -214,8 +215,9 @@ def test_messages_are_counted_by_their_end_and_those_seen_before_count_for_nothi
     )
     take(told, EventsStored(events=[passage(EventOutcome.SUPPRESSED, decision=decision, dead_letters=[LETTER])]))
     take(told, EventsStored(events=[passage(EventOutcome.DEAD_LETTER, dead_letters=[LETTER])]))
+    take(told, EventsStored(events=[passage(EventOutcome.REJECTED)]))
     take(told, DeadLettersStored(dead_letters=[LETTER, replace(LETTER, rule="paid"), replace(LETTER, rule="unknown")]))
-    for outcome in ("accepted", "filtered", "duplicate", "malformed"):
+    for outcome in ("accepted", "filtered", "duplicate", "malformed", "rejected"):
         assert value(told, "pushbridge_ingest_messages_total", source="orders", outcome=outcome) == 1
     assert value(told, "pushbridge_rule_evaluations_total", rule="paid", outcome="match") == 1
     assert value(told, "pushbridge_rule_evaluations_total", rule="paid", outcome="error") == 1
@@ -294,8 +296,8 @@ def test_deliveries_are_known_to_be_within_the_ten_seconds_that_were_promised() 
 
 def test_work_is_counted_from_claim_to_end() -> None:
     told = metrics()
-    take(told, WorkLeased(lane=Lane.SINGLE, count=3, waited=[0.5, 2.0]))
-    take(told, LeasesExpired(lane=Lane.BROADCAST, count=2))
+    take(told, WorkTaken(lane=Lane.SINGLE, count=3, waited=[0.5, 2.0]))
+    take(told, WorkLeftOver(lane=Lane.BROADCAST, count=2))
     take(
         told,
         PushesRetried(
@@ -331,7 +333,7 @@ def test_every_state_in_which_a_notification_ends_has_a_label() -> None:
 
 def test_queues_phones_and_breakers_are_told_when_asked() -> None:
     told = metrics()
-    told.queue.set_queues({Lane.SINGLE: QueueState(ready=1, leased=2, delayed=3, oldest_ready=4.5)}, 100)
+    told.queue.set_queues({Lane.SINGLE: QueueState(ready=1, in_hand=2, delayed=3, oldest_ready=4.5)}, 100)
     told.delivery.set_devices({("app", Platform.WNS): 8})
     clock = FakeClock()
     bulkhead = Bulkhead(FakeSender(Platform.WNS), clock=clock)

@@ -34,13 +34,11 @@ class LetterStore:
 
     def __init__(self, *letters: DeadLetter) -> None:
         self.letters = dict(enumerate(letters, 1))
-        self.asked: list[str | None] = []
+        self.asked: list[str] = []
         self.marked: list[int] = []
         self.errors: dict[str, Exception] = {}
 
-    async def dead_letters(
-        self, *, limit: int = 100, relay: str | None = None
-    ) -> Sequence[tuple[int, float, DeadLetter]]:
+    async def unpublished(self, relay: str, *, limit: int) -> Sequence[tuple[int, float, DeadLetter]]:
         self._fail("dead_letters")
         self.asked.append(relay)
         return [(number, 0.0, letter) for number, letter in self.letters.items()][:limit]

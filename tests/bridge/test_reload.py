@@ -91,7 +91,7 @@ async def test_a_fourth_backend_flows_without_touching_the_other_three(daemon: D
     assert await post(daemon, "/in/shop", "1") == 202
     after = sources(daemon)
     assert {name: after[name] for name in before} == before
-    assert [entry.rules for entry in daemon.trail.entries()] == [("shop-rule",)]
+    assert [entry.rules for entry in daemon.recent_events.entries()] == [("shop-rule",)]
 
 
 async def test_revision_and_hash_of_the_configuration_stand_in_the_log_and_in_a_metric(
@@ -127,7 +127,7 @@ async def test_a_rule_that_changes_leaves_its_source_connected(daemon: Daemon, d
     assert await reload(daemon)
     assert sources(daemon)["hr"] is before
     await post(daemon, "/in/hr", "1")
-    assert daemon.trail.entries()[-1].rules == ("other-rule",)
+    assert daemon.recent_events.entries()[-1].rules == ("other-rule",)
 
 
 async def test_a_source_whose_connector_changes_is_built_anew(daemon: Daemon, directory: Path) -> None:
@@ -188,11 +188,11 @@ async def test_what_cannot_be_applied_leaves_the_old_configuration_in_force_and_
     assert (sources(daemon), daemon.settings) == (before, settings)
     assert value(daemon, "pushbridge_config_last_reload_successful") == 0
     assert await post(daemon, "/in/hr", "1") == 202
-    assert daemon.trail.entries()[-1].rules == ("hr-rule",)
+    assert daemon.recent_events.entries()[-1].rules == ("hr-rule",)
     assert await reload(daemon)
     assert {hub for hub, _ in daemon.hub.without_credential} == {"app", "second"}
     assert await post(daemon, "/in/hr", "2") == 202
-    assert daemon.trail.entries()[-1].rules == ("other-rule",)
+    assert daemon.recent_events.entries()[-1].rules == ("other-rule",)
 
 
 async def test_a_defect_in_reading_costs_the_reload_and_not_the_process(
@@ -292,7 +292,7 @@ async def test_events_that_wait_for_the_store_outlast_reloads_of_everything_else
     assert await going == 404  # it was told to come again, and found the path gone
     assert await post(daemon, "/in/elsewhere", "1") == 202
     assert await post(daemon, "/in/shop2", "1") == 202
-    ends = [(entry.source, entry.outcome.value) for entry in daemon.trail.entries()]
+    ends = [(entry.source, entry.outcome.value) for entry in daemon.recent_events.entries()]
     assert sorted(ends) == [("account", "accepted"), ("hr", "accepted"), ("shop", "accepted")]
 
 

@@ -29,8 +29,6 @@ from hub.facts import (
     AudienceFound,
     ChannelsGone,
     Crashed,
-    LeasesExpired,
-    LeasesLost,
     NotificationsEnded,
     NotificationUnreached,
     PageAnswered,
@@ -38,9 +36,11 @@ from hub.facts import (
     PushesEnded,
     PushesRetried,
     RemoteAnswered,
+    ResultsLate,
     StoreFailed,
     StoreRecovered,
-    WorkLeased,
+    WorkLeftOver,
+    WorkTaken,
 )
 from hub.notification import EVERYONE, Platform, TemplateContent
 from hub.outcome import ENDED_WELL, OutcomeName, State, Unreached
@@ -94,7 +94,7 @@ def everything(telemetry: Telemetry) -> list[EventDict]:
         telemetry.observe(MessagesGivenUp(events=[passage()]))
         telemetry.observe(SourceChanged(status=SourceStatus("orders", state=SourceState.STALLED, detail="no progress")))
         telemetry.observe(AudienceFound(notification=HELLO, counts={Platform.APNS: 1}))
-        telemetry.observe(WorkLeased(lane=Lane.SINGLE, count=1, waited=[0.1]))
+        telemetry.observe(WorkTaken(lane=Lane.SINGLE, count=1, waited=[0.1]))
         telemetry.observe(
             PageAnswered(hub="app", platform=Platform.APNS, seconds=0.1, outcomes={OutcomeName.SUCCESS: 1}, timed_out=0)
         )
@@ -117,8 +117,8 @@ def everything(telemetry: Telemetry) -> list[EventDict]:
         telemetry.observe(PropertiesMissing(notification=HELLO, platform=Platform.APNS, names=["titel"]))
         telemetry.observe(NotificationsEnded(counts={("app", State.COMPLETED): 1}))
         telemetry.observe(ChannelsGone(hub="app", platform=Platform.APNS, count=1))
-        telemetry.observe(LeasesLost(lane=Lane.SINGLE, count=1))
-        telemetry.observe(LeasesExpired(lane=Lane.SINGLE, count=1))
+        telemetry.observe(ResultsLate(lane=Lane.SINGLE, count=1))
+        telemetry.observe(WorkLeftOver(lane=Lane.SINGLE, count=1))
         telemetry.observe(StoreFailed(operation="accept", error=StoreError("disk full")))
         telemetry.observe(Crashed(work="hub", error=ZeroDivisionError("canary")))
     return lines

@@ -33,7 +33,7 @@ class ScriptedSource:
         backlog: int | Exception | None = 0,
     ) -> None:
         self.name = name
-        self.notes: Sequence[str] = ()
+        self.warnings: Sequence[str] = ()
         self.messages_waiting = backlog
         self.connects: list[float] = []
         """When it was connected, or should have been."""

@@ -1,7 +1,6 @@
 """What was accepted reaches every phone it is for, once if at all possible, whatever fails on the way."""
 
 import asyncio
-import math
 import zlib
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence

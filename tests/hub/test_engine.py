@@ -171,15 +171,15 @@ async def test_a_full_hub_refuses_sends_until_there_is_room_but_takes_what_was_r
     await running.start()
     running.fcm.hold()
     await running.hub.put_installation(HUB, installation("ann", templates=False))
-    assert running.hub.room == running.hub.max_pending == 3
+    assert running.hub.capacity == running.hub.max_pending == 3
     await running.hub.accept(arrivals([notification(content=GOOGLE) for _ in range(5)]))
-    assert (running.hub.room, running.hub.pending) == (0, 5)
+    assert (running.hub.capacity, running.hub.pending) == (0, 5)
     with pytest.raises(CapacityError) as refused:
         await running.hub.send(notification(content=GOOGLE))
     assert refused.value.retry_after > 0
     running.fcm.let_go()
     await running.observer.until_ended(5)
-    assert running.hub.room == 3
+    assert running.hub.capacity == 3
     await running.hub.send(notification(content=GOOGLE))
     await running.stop()
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.identity import digest_of, joined
-from hub.store.seen import seen_key
+from hub.store.decide.acceptance import seen_key
 
 texts = st.text(alphabet="ab\0\1\2", max_size=4) | st.text(max_size=4)
 

@@ -55,7 +55,7 @@ def test_a_verdict_counts_what_went_well_and_keeps_what_has_more_to_say() -> Non
 
 
 def pending(count: int, first: int) -> tuple[PendingPage, list[Target]]:
-    work = Work(seq=first, lease=1, notification=notification(), accepted_at=0.0)
+    work = Work(queue=0, n=first, notification=notification(), accepted_at=0.0)
     targets = [Target(first + number, Platform.FCM, f"c{number}", None, None, 0.0) for number in range(count)]
     return PendingPage(work, 0.0, 1.0, 1.0), targets
 

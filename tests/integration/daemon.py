@@ -41,6 +41,7 @@ class Daemon:
         self.database_file = directory / "pushbridge.db"
         self.output_file, self.error_file = directory / "stdout", directory / "stderr"
         bridge = {"http": {"listen": f"127.0.0.1:{admin}"}, **config.get("bridge", {})}
+        bridge["store"] = {"allow_memory": True, **bridge.get("store", {})}  # where tests run may be a machine's memory
         api = {"listen": f"127.0.0.1:{hub_api}", **config.get("hub_api", {})}
         whole = {**config, "hub_api": api, "bridge": bridge}
         self.config_file.write_text(json.dumps(whole, indent=2))  # JSON is YAML

@@ -35,7 +35,7 @@ async def test_a_namespace_is_reached_in_tls_for_messages_and_for_its_administra
         new = {"name": SUBSCRIPTION, "create_if_missing": {}}
         source = bus.another(connection=who | in_tls(bus.broker), subscription=new)
         await source.connect()
-        assert source.notes == ("max_delivery_count: configured 10, at the broker 4",)
+        assert source.warnings == ("max_delivery_count: configured 10, at the broker 4",)
         await bus.publish(bodies(2))
         messages = await take(source, 2)
         assert bodies_of(messages) == bodies(2)

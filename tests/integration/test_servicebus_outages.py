@@ -226,7 +226,7 @@ async def test_losing_the_way_to_the_administration_costs_no_connection(harness:
     new = {"name": "bridge", "create_if_missing": {}}
     source = harness.another(connection=own, subscription=new)
     await source.connect()
-    (note,) = source.notes
+    (note,) = source.warnings
     assert note.startswith("the subscription 'bridge' of topic 'hr' could not be checked and is used as it is: ")
     await harness.publish(bodies(1))
     assert bodies_of(await take(source, 1)) == bodies(1)

@@ -140,7 +140,7 @@ async def test_a_queue_is_a_source_too(harness: ServiceBusHarness) -> None:
     queue = {"name": "orders/new", "create_if_missing": {"lock_duration": "30s"}}
     source = harness.another(topic=None, subscription=None, queue=queue)
     await source.connect()
-    assert source.notes == ()
+    assert source.warnings == ()
     async with ServiceBusClient.from_connection_string(harness.broker.connection_string) as client:
         await client.get_queue_sender("orders/new").send_messages(ServiceBusMessage(b"order"))
     (message,) = await take(source, 1)

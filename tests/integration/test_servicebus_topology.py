@@ -40,11 +40,11 @@ def creating(**new: Any) -> dict[str, Any]:
 
 
 async def connected(broker: ServiceBus, **changes: Any) -> tuple[str, ...]:
-    """The notes of a source with these settings."""
+    """The warnings of a source with these settings."""
     source = ServiceBusSource("hr", settings(broker, **changes), timing=QUICK)
     await source.connect()
     await source.close()
-    return tuple(source.notes)
+    return tuple(source.warnings)
 
 
 async def test_a_missing_topic_and_subscription_are_created_as_configured_and_then_found_so(broker: ServiceBus) -> None:
@@ -99,8 +99,8 @@ async def test_nothing_that_the_rules_do_not_let_through_comes_from_the_first_mo
         await connected(broker, subscription=creating(**new))
     (rule,) = broker.rules(TOPIC, SUBSCRIPTION).values()
     assert not isinstance(rule.filter, TrueFilter)
-    notes = await connected(broker, subscription=creating(**new))
-    assert not [note for note in notes if note.startswith(f"rule {rule.name}:")]
+    warnings = await connected(broker, subscription=creating(**new))
+    assert not [note for note in warnings if note.startswith(f"rule {rule.name}:")]
 
 
 async def test_a_broker_that_takes_no_first_rule_gets_all_of_them_all_the_same(
@@ -113,7 +113,7 @@ async def test_a_broker_that_takes_no_first_rule_gets_all_of_them_all_the_same(
 
 
 @pytest.mark.parametrize(
-    ("new", "notes"),
+    ("new", "warnings"),
     [
         ({}, ()),
         ({"lock_duration": "30s"}, ("lock_duration: configured 30 s, at the broker 60 s",)),
@@ -138,12 +138,12 @@ async def test_a_broker_that_takes_no_first_rule_gets_all_of_them_all_the_same(
     ],
 )
 async def test_a_subscription_with_other_settings_is_reported_and_used_as_it_is(
-    harness: ServiceBusHarness, new: dict[str, Any], notes: tuple[str, ...]
+    harness: ServiceBusHarness, new: dict[str, Any], warnings: tuple[str, ...]
 ) -> None:
     before = harness.queue.settings
     source = harness.another(subscription=creating(**new))
     await source.connect()
-    assert source.notes == notes
+    assert source.warnings == warnings
     assert harness.queue.settings == before
     await harness.publish([b"used"])
     assert bodies_of(await take(source, 1)) == [b"used"]
@@ -216,8 +216,8 @@ async def test_a_filter_that_the_broker_refuses_leaves_nothing_half_made_behind(
 async def test_a_queue_with_other_settings_is_reported_and_used_as_it_is(broker: ServiceBus) -> None:
     broker.create_queue("orders", QueueSettings(max_delivery_count=4))
     queue = {"name": "orders", "create_if_missing": {}}
-    notes = await connected(broker, topic=None, subscription=None, queue=queue)
-    assert notes == ("max_delivery_count: configured 10, at the broker 4",)
+    warnings = await connected(broker, topic=None, subscription=None, queue=queue)
+    assert warnings == ("max_delivery_count: configured 10, at the broker 4",)
 
 
 async def test_sessions_of_a_subscription_that_has_none_are_a_matter_for_an_operator(broker: ServiceBus) -> None:

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from connectors.duration import seconds_in
 from rules.engine import Rule, RuleSet
+from rules.errors import RenderError
 from rules.event import MISSING
 from rules.explain import Explanation, RuleResult
+from rules.expressions import compile_expression
 from rules.loader import load_rules
 from rules.match.patterns import compile_match
 from rules.problems import Problems
@@ -149,18 +151,41 @@ def test_an_error_of_a_pattern_keeps_its_text(
         (
             "(data.a or data.b) and data.c",
             {"a": 0, "b": "", "c": 1},
-            1,
-            "(data.a or data.b)",
+            2,
+            "data.a or data.b",
             {"data.a": 0, "data.b": ""},
             "",
         ),
         ("data.a > 1 or data.b in ['x']", {"a": 1, "b": "y"}, 1, None, {"data.a": 1, "data.b": "y"}, ""),
         ("not data.a and data.b", {"a": False, "b": 0}, 16, "data.b", {"data.b": 0}, ""),
-        ("data.a | lower == 'x'", {"a": "Y"}, 1, None, {"data.a": "Y"}, ""),
-        ("data.n >= data.x | default(5)", {"n": 3}, 1, None, {"data.n": 3, "data.x": MISSING}, ""),
+        ("data.a | lower == 'x'", {"a": "Y"}, 1, None, {"data.a": "Y", "data.a | lower": "y"}, ""),
+        (
+            "data.n >= data.x | default(5)",
+            {"n": 3},
+            1,
+            None,
+            {"data.n": 3, "data.x": MISSING, "data.x | default(5)": 5},
+            "",
+        ),
         ("data.x is defined", {}, 1, None, {"data.x": MISSING}, ""),
         ("data.x > 1", {}, 1, None, {"data.x": MISSING}, "data.x is missing"),
-        ("data.n / 0 > 1", {"n": 3}, 1, None, {"data.n": 3}, "data.n / 0 > 1: ZeroDivisionError"),
+        ("1 + data.n / 0 > 1", {"n": 3}, 5, "data.n / 0", {"data.n": 3}, "1 + data.n / 0 > 1: ZeroDivisionError"),
+        ("data.a + data.b > 9", {"a": 3, "b": 4}, 1, None, {"data.a": 3, "data.b": 4, "data.a + data.b": 7}, ""),
+        ("1 < data.a < data.b < 9", {"a": 5, "b": 5}, 5, "data.a < data.b", {"data.a": 5, "data.b": 5}, ""),
+        ("1 < data.a < data.b", {"a": 1, "b": 5}, 1, "1 < data.a", {"data.a": 1}, ""),
+        ("not (data.a or data.b == 2)", {"a": 0, "b": 2}, 16, "not data.b == 2", {"data.b": 2}, ""),
+        ("not (data.a and data.b)", {"a": 1, "b": 2}, 1, None, {"data.a": 1, "data.b": 2}, ""),
+        ("data.a or not data.b", {"a": 0, "b": 2}, 1, None, {"data.a": 0, "data.b": 2}, ""),
+        ("data.a == 1 and data.b is not none", {"a": 1, "b": None}, 17, "data.b is not none", {"data.b": None}, ""),
+        ("data.a or data.b * 2 > 1", {"a": 0}, 11, "data.b * 2", {"data.b": MISSING}, "data.b is missing"),
+        (
+            "data.a | default(data.s | int) > 1",
+            {"s": "x"},
+            18,
+            "data.s | int",
+            {"data.s": "x"},
+            "data.a | default(data.s | int) > 1: is not a number",
+        ),
         (
             "data.n and data.s > 1",
             {"n": 1, "s": "t"},
@@ -228,12 +253,44 @@ def test_a_when_names_the_condition_that_fails_with_its_column(
             "data.c is null",
         ),
         (
-            "{ to: x, native: { apns: { payload: { a: '{{ data.c }}' } } } }",
-            {},
-            "native.apns",
-            "a payload without gaps",
-            {},
+            "{ to: x, native: { apns: { payload: { a: [{ b: x }, { b: '{{ data.n }} {{ data.c }}' }] } } } }",
+            {"n": 1},
+            "native.apns.payload.a[1].b",
+            "{{ data.c }}",
+            {"data.c": MISSING},
             "data.c is missing",
+        ),
+        (
+            """{ to: x, native: { apns: { payload: '{ "a": { "b": "{{ data.c }}" } }' } } }""",
+            {"c": [2**64]},
+            "native.apns.payload.a.b",
+            "{{ data.c }}",
+            {"data.c": [2**64]},
+            "data.c cannot be written as JSON",
+        ),
+        (
+            "{ to: x, native: { wns: { payload: '<a>{{ data.n }}{{ data.c }}</a>' } } }",
+            {"n": 1, "c": "\0"},
+            "native.wns.payload",
+            "{{ data.c }}",
+            {"data.c": "\0"},
+            "data.c holds a character that XML does not allow",
+        ),
+        (
+            "{ to: x, native: { apns: { payload: {}, headers: { apns-topic: 'x{{ data.c }}' } } } }",
+            {"c": "\n"},
+            "native.apns.headers.apns-topic",
+            "{{ data.c }}",
+            {"data.c": "\n"},
+            "data.c holds a control character, which no header may",
+        ),
+        (
+            "{ to: x, native: { apns: { payload: { a: '{{ data.c }}', b: '{{ data.c }}' } } } }",
+            {"c": "x" * 40_000},
+            "native.apns.payload",
+            "a payload of at most 65536 bytes",
+            {},
+            "a payload of 80015 bytes is too large, 65536 are allowed",
         ),
     ],
 )
@@ -250,6 +307,10 @@ def test_a_push_that_cannot_be_filled_names_the_text(
         seen,
         error,
     )
+    written = f"rules: [ {{ name: r, push: {push} }} ]"
+    assert condition.place.mark.line == 1
+    if " is missing" in error:
+        assert written[condition.place.mark.column - 1 :].startswith(error.removesuffix(" is missing"))
 
 
 def test_every_rule_is_explained_in_order_with_its_place(tmp_path: Path) -> None:
@@ -310,21 +371,73 @@ def test_patterns_that_ask_the_same_are_equal_wherever_they_stand(tmp_path: Path
     assert hash(one.attributes) == hash(same.attributes)
 
 
+OPERANDS = st.sampled_from(["data.x", "data.y", "data.z", "data.p.x", "data.x[0]", "1", "'a'", "none", "[1, 'a']"])
+OPERATIONS = st.recursive(
+    OPERANDS,
+    lambda inner: (
+        st.builds("({} {} {})".format, inner, st.sampled_from(["+", "-", "*", "/", "%"]), inner)
+        | st.builds("({} | {})".format, inner, st.sampled_from(["int", "upper", "length", "first", "default('a')"]))
+    ),
+    max_leaves=3,
+)
+CONDITIONS = st.recursive(
+    OPERATIONS
+    | st.builds("{} {} {}".format, OPERATIONS, st.sampled_from(["==", "!=", "<", ">=", "in", "not in"]), OPERATIONS)
+    | st.builds("{} < {} <= {}".format, OPERATIONS, OPERATIONS, OPERATIONS)
+    | st.builds("{} is {}".format, OPERATIONS, st.sampled_from(["defined", "not defined", "string", "not none"])),
+    lambda inner: (
+        st.builds("(({}) {} ({}))".format, inner, st.sampled_from(["and", "or"]), inner)
+        | st.builds("not ({})".format, inner)
+        | st.builds("({} if {} else {})".format, OPERATIONS, inner, inner)
+    ),
+    max_leaves=4,
+)
+
+
+@given(when=CONDITIONS, data=DATA)
+def test_what_a_when_names_is_false_or_has_no_answer_for_the_event(when: str, data: Any) -> None:
+    subject, expression = event(data), compile_expression(when)
+    unmet = expression.explain(subject)
+    if unmet is None:
+        assert expression.evaluate(subject)
+        return
+    named = compile_expression(unmet.wanted)
+    if unmet.error:
+        with pytest.raises(RenderError) as failure:
+            expression.evaluate(subject)
+        assert str(failure.value) == unmet.error
+        with pytest.raises(RenderError):
+            named.evaluate(subject)
+    else:
+        assert not expression.evaluate(subject)
+        assert not named.evaluate(subject)
+    assert len(unmet.wanted) <= len(str(expression.tree))
+
+
 @settings(deadline=None)  # a busy machine is no failure
 @given(
     patterns=st.lists(PATTERNS, max_size=6),
-    whens=st.lists(st.sampled_from(["", "data.x", "data.x > 1", "data.x == 'a' and data.y is defined"]), max_size=6),
+    whens=st.lists(st.just("") | CONDITIONS, max_size=6),
+    texts=st.lists(OPERATIONS, min_size=1, max_size=3),
     stops=st.lists(st.booleans(), max_size=6),
     type_=st.sampled_from(["t", "u", "w"]),
     data=DATA,
 )
 def test_explain_says_fired_exactly_when_route_yields_an_intent_of_the_rule(
-    patterns: list[Any], whens: list[str], stops: list[bool], type_: str, data: Any, tmp_path_factory: Any
+    patterns: list[Any],
+    whens: list[str],
+    texts: list[str],
+    stops: list[bool],
+    type_: str,
+    data: Any,
+    tmp_path_factory: Any,
 ) -> None:
     listed = []
     for number, pattern in enumerate(patterns):
         rule: dict[str, Any] = {"name": f"r{number}", "match": pattern}
-        rule["push"] = {"to": "{{ data.z | default('x') }}", "with": {"a": "{{ data.y | default('-') }}"}}
+        text = f"a{{{{ {texts[number % len(texts)]} }}}}"
+        native = {"apns": {"payload": {"a": [text, text[1:]]}}}
+        rule["push"] = {"to": "{{ data.z | default('x') }}", "with": {"a": text}, "native": native}
         if number < len(whens) and whens[number]:
             rule["when"] = whens[number]
         if number < len(stops):

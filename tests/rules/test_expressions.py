@@ -1,5 +1,6 @@
 """The language of `when` and `{{ }}`: what it gives, what it refuses, and that it cannot leave its sandbox."""
 
+import gc
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jinja2 import nodes
 
-from rules import expressions
+from bridge.decode.mapping import MAP_NAMES
+from rules import grammar
 from rules.errors import ExpressionError, RenderError, RuleError
 from rules.expressions import compile_expression
 from tests.rules.support import event
@@ -130,6 +133,7 @@ def test_what_cannot_be_evaluated_names_the_variable_and_no_value(text: str, mes
         ("data.x ** 9", "** is not part of the language", ""),
         ("{'a': 1}", "objects cannot be made in an expression", ""),
         ("self", "there is no name 'self'", None),
+        ("data.x[1:2, 3]", "a slice stands in brackets alone", ""),
         ("range(9)", "calls are not part of the language, filters are: {{ value | upper }}", ""),
         ("(" * 500 + "1" + ")" * 500, "nested deeper than 40 levels", ""),
         ("-" * 60 + "1", "nested deeper than 40 levels", ""),
@@ -181,5 +185,47 @@ def test_any_text_has_a_value_or_is_refused_in_our_own_words(text: str) -> None:
 @given(text=st.text(alphabet="{}-+ a.|x\"'%#\n"))
 def test_a_text_is_split_alike_by_the_short_way_and_by_jinja(text: str) -> None:
     """The short way takes plain placeholders only, and never says otherwise than the lexer whose grammar it is."""
-    if expressions._PLAIN_TEXT.fullmatch(text):
-        assert list(expressions.split(text)) == list(expressions._split_by_jinja(text))
+    if grammar._PLAIN_TEXT.fullmatch(text):
+        assert list(grammar.split(text)) == list(grammar._split_by_jinja(text))
+
+
+@pytest.mark.parametrize(
+    "text, spelled",
+    [
+        ("(data.a or data.b) and ('x' in data.c)", "(data.a or data.b) and 'x' in data.c"),
+        ("((data.a and data.b) and data.c)", "data.a and data.b and data.c"),
+        ("not (data.a is defined) or data['b c'].d[0][-1]", "data.a is not defined or data['b c'].d[0][-1]"),
+        ("(1 - (2 - 3)) * -data.x ", "(1 - (2 - 3)) * -data.x"),
+        ("(data.x|default)|int(-1)", "data.x | default('') | int(-1)"),
+        ("data.x | round(method = 'ceil', precision=1)", "data.x | round(method='ceil', precision=1)"),
+        ("(data.x if data.y else 1) if data.z", "(data.x if data.y else 1) if data.z"),
+        ("(data.x is in [1.50, 'a']) == true", "(data.x is in [1.50, 'a']) == true"),
+        ("(data.items | first).name[1 : 2]", "(data.items | first).name[1:2]"),
+        ("(data.a is defined) if data.b is eq 1 else 2", "(data.a is defined) if data.b is eq(1) else 2"),
+    ],
+)
+def test_an_expression_is_spelled_with_the_parentheses_that_it_needs(text: str, spelled: str) -> None:
+    assert str(compile_expression(text).tree) == spelled
+
+
+@given(words=st.lists(st.sampled_from(WORDS), max_size=14))
+def test_what_is_spelled_of_an_expression_is_read_as_an_equal_one(words: list[str]) -> None:
+    with suppress(ExpressionError):
+        tree = compile_expression(" ".join(words)).tree
+        assert compile_expression(str(tree)).tree == tree
+
+
+def test_expressions_that_say_the_same_are_equal_and_others_are_not() -> None:
+    one, same = (compile_expression(text).tree for text in ("data.x  + 1 > 2 and (data.y)", "(data.x+1>2) and data.y"))
+    assert one == same
+    assert hash(one) == hash(same)
+    texts = ("data.x == 1", "data.x == true", "data.x == 1.0", "data.x == '1'", "data.x != 1", "data.x >= 1")
+    assert len({compile_expression(text).tree for text in texts}) == len(texts)
+    assert compile_expression("data.x", MAP_NAMES) != compile_expression("data.x")
+    assert "Constant(text='2')" in repr(one)
+
+
+def test_an_expression_keeps_nothing_of_the_parser() -> None:
+    compile_expression("data.kept[data.x] | default(1) is in [1, 2] or not 1 < data.y if data.z else -3")
+    gc.collect()
+    assert [each for each in gc.get_objects() if isinstance(each, nodes.Node)] == []

@@ -133,7 +133,7 @@ def test_a_payload_may_not_grow_without_end(tmp_path: Path) -> None:
             Platform.FCM,
             "{ payload: { message: {} }, headers: { a: b } }",
             "1:37: native.headers: this platform has no headers for a payload"
-            " (what FCM is told stands in message.android, .apns and .webpush)",
+            " (hints for FCM stand in message.android, .apns and .webpush)",
         ),
         (
             Platform.APNS,

@@ -25,7 +25,7 @@ class SpoolPlace(_Settings):
 class SpoolSource:
     def __init__(self, name: str, settings: SpoolSettings) -> None:
         self.name = name
-        self.notes: Sequence[str] = ()
+        self.warnings: Sequence[str] = ()
         self._directory = settings.directory
         self._unsettled: set[Path] = set()
 

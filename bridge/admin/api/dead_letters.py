@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from bridge.admin.api.operation import Call, Model, Operation, Paged, cursor_of, instant, moment, place_in
-from bridge.intake.replay import Replay
 from bridge.observe.redaction import redact
+from bridge.observe.replay import Replay
 from hub.errors import CapacityError, NotFoundError
 from hub.store.contracts.dead_letters import KeptLetter, LetterFilter
 

@@ -27,7 +27,7 @@ _MAX_TAGS = MaxTags(only_or=100, only_and=100, mixed=100)
 
 
 class DeviceSummary(Model):
-    """One installation. `push_channel` is a fingerprint, the same as in the log: a channel itself is never told.
+    """One installation. `push_channel` is a fingerprint, the same as in the log: a channel itself is never shown.
 
     With `push_channel_expired` its push service said that the channel is dead: it gets nothing until it registers again.
     """
@@ -65,7 +65,7 @@ class TemplateModel(Model):
 
 
 class DeviceModel(DeviceSummary):
-    """One installation with its templates and registrations; of push variables only the names are told."""
+    """One installation with its templates and registrations; of push variables only the names are shown."""
 
     push_variables: list[str]
     template_details: list[TemplateModel]

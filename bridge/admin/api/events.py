@@ -105,7 +105,7 @@ async def _list(call: Call) -> Events:
     wanted = {name: value for name in ("source", "outcome", "id") if (value := getattr(query, name))}
     chosen = (
         entry
-        for entry in (kept.as_dict() for kept in reversed(call.management.trail.entries()))
+        for entry in (kept.as_dict() for kept in reversed(call.management.recent_events.entries()))
         if (before is None or entry["number"] < before) and all(entry[name] == value for name, value in wanted.items())
     )
     found = list(islice(chosen, query.limit + 1))
@@ -120,10 +120,10 @@ async def _list(call: Call) -> Events:
 
 async def _show(call: Call) -> Event:
     number = call.path["number"]
-    for entry in call.management.trail.entries():
+    for entry in call.management.recent_events.entries():
         if str(entry.number) == number:
             return event_of(entry)
-    raise NotFoundError(f"event {number} is none of the latest {len(call.management.trail.entries())}")
+    raise NotFoundError(f"event {number} is none of the latest {len(call.management.recent_events.entries())}")
 
 
 def event_of(entry: Entry) -> Event:

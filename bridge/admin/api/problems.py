@@ -44,7 +44,7 @@ class ProblemError(Exception):
 def problem_response(
     status: int, detail: str, *, errors: Sequence[Mistake] = (), headers: Mapping[str, str] | None = None
 ) -> Response:
-    """The answer that tells a problem."""
+    """A problem as an answer."""
     problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=tuple(errors))
     content = problem.model_dump(exclude_defaults=True) | {"type": problem.type}
     return Response(

@@ -11,7 +11,7 @@ from bridge.observe.recent import shown
 _VERSION = version("pushbridge")
 
 _MAX_DETAIL = 300
-"""Characters told of the cause of a trouble."""
+"""Characters shown of the cause of a trouble."""
 
 
 class PartModel(Model):
@@ -39,7 +39,7 @@ class Configuration(Model):
 
 
 class HubModel(Model):
-    """One hub; `platforms` have a credential. A `remote` one is elsewhere."""
+    """One hub; `platforms` have a credential. The phones of a `remote` one are registered at another service."""
 
     name: str
     remote: bool

@@ -217,8 +217,8 @@ function drawEvents(changed) {
 
 /** The newest is on top. */
 function insertRow(number, row) {
-  const older = [...byId('trail').children].find((other) => Number(other.dataset.number) < number)
-  byId('trail').insertBefore(row, older ?? null)
+  const older = [...byId('recent-events').children].find((other) => Number(other.dataset.number) < number)
+  byId('recent-events').insertBefore(row, older ?? null)
 }
 
 function eventRow(event) {
@@ -429,7 +429,7 @@ function forget() {
   events.clear()
   rows.clear()
   devices.clear()
-  byId('trail').replaceChildren()
+  byId('recent-events').replaceChildren()
   byId('devices').replaceChildren()
 }
 

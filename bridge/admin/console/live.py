@@ -1,4 +1,4 @@
-"""The live feed of the page: what changed, told to each browser at most ten times a second, in a flood once.
+"""The live feed of the page: what changed, sent to each browser at most ten times a second, in a flood once.
 
 Events and status have the shapes of `/api/v1/events/{number}` and `/api/v1/status`.
 """
@@ -17,26 +17,26 @@ from bridge.observe.recent import Entry, RecentEvents
 from hub.platforms.table import services
 
 SHOWN = 100
-"""Events that a browser is told of at once, the latest ones: more than it shows."""
+"""Events that a browser gets at once, the latest ones: more than it shows."""
 
 _INTERVAL = 0.1
 _INTERVAL_EACH = 0.01
-"""Seconds between two messages at least, and for each event that the first tells of: in a flood, one a second."""
+"""Seconds between two messages at least, and for each event in the first: in a flood, one a second."""
 
 _LOOK_EVERY = 0.5
-"""Seconds after which the status, which tells of no changes itself, is looked at again."""
+"""Seconds after which the status, which reports no changes itself, is looked at again."""
 
 _ALIVE_EVERY = 2.0
 """Seconds of silence before a browser hears that the process lives: a connection alone does not show that it does."""
 
 
-def events_as_dict(trail: RecentEvents, entries: Sequence[Entry]) -> dict[str, Any]:
+def events_as_dict(recent_events: RecentEvents, entries: Sequence[Entry]) -> dict[str, Any]:
     """`entries` as JSON types, with how many events there were in all."""
-    return {"count": trail.count, "events": [event_of(entry).model_dump(mode="json") for entry in entries]}
+    return {"count": recent_events.count, "events": [event_of(entry).model_dump(mode="json") for entry in entries]}
 
 
 def phones_as_dict(phones: PhoneFeed | None) -> dict[str, Any]:
-    """All phones as JSON types; None where there is nobody to ask."""
+    """All phones as JSON types; None where the process has no phones."""
     return {"phones": None if phones is None else [phone.as_dict() for phone in phones.phones()]}
 
 
@@ -51,11 +51,11 @@ class Viewer:
     Changes are collected by event, so a burst costs it one message and little memory.
     """
 
-    def __init__(self, trail: RecentEvents, phones: PhoneFeed | None, *, status: Callable[[], Status]) -> None:
-        self._trail = trail
+    def __init__(self, recent_events: RecentEvents, phones: PhoneFeed | None, *, status: Callable[[], Status]) -> None:
+        self._recent_events = recent_events
         self._phones = phones
         self._status = status
-        self._told_status: Status | None = None
+        self._sent_status: Status | None = None
         self._changed: OrderedDict[int, Entry] = OrderedDict()
         self._phones_changed = False
         self._woken = asyncio.Event()
@@ -67,16 +67,16 @@ class Viewer:
         A browser that comes back after a break gets a snapshot again, so nothing has to be remembered for it.
         """
         loop = asyncio.get_running_loop()
-        unsubscribe = [self._trail.subscribe(self._on_entry)]
+        unsubscribe = [self._recent_events.subscribe(self._on_entry)]
         if self._phones is not None:
             unsubscribe.append(self._phones.subscribe(self._on_phones))
         watch = asyncio.create_task(closing.wait())
         watch.add_done_callback(lambda _: self._woken.set())
         try:
-            self._told_status = self._status()
-            events = events_as_dict(self._trail, self._trail.entries()[-SHOWN:])
-            told = events | phones_as_dict(self._phones) | _status_as_dict(self._told_status)
-            yield _message("snapshot", services_as_dict() | told)
+            self._sent_status = self._status()
+            events = events_as_dict(self._recent_events, self._recent_events.entries()[-SHOWN:])
+            content = events | phones_as_dict(self._phones) | _status_as_dict(self._sent_status)
+            yield _message("snapshot", services_as_dict() | content)
             silent_since = loop.time()
             while True:
                 await self._wait()
@@ -114,17 +114,17 @@ class Viewer:
     def _taken(self) -> dict[str, Any]:
         """What changed since it was taken last; empty if nothing did."""
         status = self._status()
-        is_news = self._told_status is None or _lasting(status) != _lasting(self._told_status)
+        is_news = self._sent_status is None or _lasting(status) != _lasting(self._sent_status)
         if not self._woken.is_set() and not is_news:
             return {}
         self._woken.clear()
-        update = events_as_dict(self._trail, list(self._changed.values()))
+        update = events_as_dict(self._recent_events, list(self._changed.values()))
         self._changed.clear()
         if self._phones_changed:
             self._phones_changed = False
             update |= phones_as_dict(self._phones)
         if is_news:
-            self._told_status = status
+            self._sent_status = status
             update |= _status_as_dict(status)
         return update
 

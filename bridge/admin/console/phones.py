@@ -1,4 +1,4 @@
-"""Phones that the page may show. The process itself knows none; whoever runs virtual ones describes them in these words."""
+"""Phones that the page may show. The process itself knows none; the demo describes its virtual ones in these words."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

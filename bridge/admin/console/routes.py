@@ -23,7 +23,7 @@ _FILES = {
     "/console.svg": ("console.svg", "image/svg+xml"),
 }
 _PAGE_HEADERS = {
-    # Nothing from elsewhere, nothing inline: even markup that got into the page by a mistake of ours could run no script.
+    # Nothing from other hosts, nothing inline: even markup that got into the page by a mistake of ours could run no script.
     "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "cache-control": "no-cache",
     "referrer-policy": "no-referrer",
@@ -39,14 +39,16 @@ class Process(Management, Protocol):
 
 
 def console(process: Process, phones: PhoneFeed | None = None) -> Sequence[Route]:
-    """The page at `/`; `/api/live` tells of changes in the shapes of `/api/v1`, and `/api/phones` shows virtual phones."""
+    """The page at `/`; `/api/live` sends changes in the shapes of `/api/v1`, and `/api/phones` shows virtual phones."""
 
     async def all_phones(request: Request) -> Response:
         content = as_json(phones_as_dict(phones))
         return Response(content, headers=_DATA_HEADERS, media_type="application/json")
 
     async def live(request: Request) -> Response:
-        messages = Viewer(process.trail, phones, status=partial(status_of, process)).messages(process.admin.closing)
+        messages = Viewer(process.recent_events, phones, status=partial(status_of, process)).messages(
+            process.admin.closing
+        )
         return StreamingResponse(messages, headers=_DATA_HEADERS, media_type="text/event-stream")
 
     return [

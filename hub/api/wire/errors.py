@@ -56,7 +56,7 @@ class ForbiddenError(ApiError):
 
 
 def response_for(error: Exception, *, tracking_id: str, now: datetime) -> Response:
-    """The answer to a request that ended in `error`; what is not ours is told as an internal error, without its text."""
+    """The answer to a request that ended in `error`; what is not ours is an internal error, without its text."""
     match error:
         case ApiError():
             return _response(error.status, str(error), tracking_id, now)

@@ -143,7 +143,7 @@ def body_parts(group: PushGroup, *, now: datetime) -> tuple[bytes, bytes] | Send
     to fit. A notification that is shown has a tag too: the collapse key, else the collapse id, so that a push that is
     sent again replaces itself on the screen. The collapse id is no `collapse_key`: FCM keeps four of those for a phone
     that is away. A hint that would make the payload too large is left out. One payload may never name a target: it goes
-    to the phones of the audience and to nobody else.
+    to the phones of the audience alone.
     """
     envelope = json_object(group.payload)
     message = envelope.get("message")

@@ -25,7 +25,7 @@ class FcmTraits(Traits):
     counts_element = "FcmV1OutcomeCounts"
     payload_root = "message"
     payload_reference = "FCM HTTP v1, projects.messages.send"
-    header_advice = "what FCM is told stands in message.android, .apns and .webpush"
+    header_advice = "hints for FCM stand in message.android, .apns and .webpush"
     wants_text = staticmethod(is_fcm_text)
 
     def sender(self, settings: FcmSettings) -> Sender:

@@ -148,14 +148,14 @@ def requests_for(
     """The requests of a page: a group each for what shares header lines and the origin of its channels."""
     for group, run in page.runs():
         by_origin: dict[str, list[int]] = {}
-        elsewhere: list[int] = []
+        foreign: list[int] = []
         for position in run:
             channel = page.push_channels[position]
             allowed = is_allowed(channel, allowed_hosts)
-            (by_origin.setdefault(_origin_of(channel), []) if allowed else elsewhere).append(position)
-        if elsewhere:
+            (by_origin.setdefault(_origin_of(channel), []) if allowed else foreign).append(position)
+        if foreign:
             # Not taken for dead: WNS has not said so, and a mistake in `allowed_hosts` must not end every registration.
-            yield Refused(elsewhere, _FOREIGN)
+            yield Refused(foreign, _FOREIGN)
         lines = headers_for(group, token=token, now=now)
         for origin, positions in by_origin.items():
             if isinstance(lines, SendResult):

@@ -24,7 +24,7 @@ class WnsSettings(PlatformSettings):
     token_url: Url | None = None
     """Where access tokens are asked for, if not at Entra ID."""
     allowed_hosts: Annotated[tuple[str, ...], Field(min_length=1)] = ("notify.windows.com",)
-    """Channels elsewhere are refused, as a phone may register any address."""
+    """Channels at other hosts are refused, as a phone may register any address."""
 
     @property
     def token_address(self) -> str:

@@ -89,11 +89,19 @@ def numbers_needed(batch: Sequence[Ingest]) -> int:
 
 
 def accept(
-    connection: Connection, arrivals: Arrivals, queues: Queues, *, now: float, time_of_day: float, oldest: int
+    connection: Connection,
+    arrivals: Arrivals,
+    queues: Queues,
+    *,
+    now: float,
+    time_of_day: float,
+    marked_at: float,
+    oldest: int,
 ) -> Admission:
-    """Events since `oldest` are known. What starts at once does so only if the queue is ours still.
+    """Take a batch. Events marked since `oldest` are known; new marks are of `marked_at`.
 
-    Raises: ConflictError: another process accepted the same in between.
+    What starts at once does so only if the queue is ours still. Raises: ConflictError: another process accepted the same in
+    between.
     """
     start = arrivals.start
     if start and arrivals.queue not in queues.still_ours(connection):
@@ -106,14 +114,15 @@ def accept(
     admission = decide_acceptance(
         arrivals.batch, arrivals.marks, arrivals.ids, claims, start=start, now=now, time_of_day=time_of_day
     )
-    _write(connection, arrivals, admission, now, oldest)
+    _write(connection, arrivals, admission, now, (int(marked_at), oldest))
     return admission
 
 
-def _write(connection: Connection, arrivals: Arrivals, admission: Admission, now: float, oldest: int) -> None:
-    at = int(now)
+def _write(
+    connection: Connection, arrivals: Arrivals, admission: Admission, now: float, marking: tuple[int, int]
+) -> None:
     unique: list[tuple[Statement, Sequence[Row]]] = [
-        (REMEMBER, [(mark, at, oldest) for mark in admission.marks]),
+        (REMEMBER, [(mark, *marking) for mark in admission.marks]),
         (INSERT, notification_rows(admission.notifications, arrivals.queue, arrivals.numbers, now)),
     ]
     others: list[tuple[Statement, Sequence[Row]]] = []

@@ -60,6 +60,9 @@ MOVE_EXPANDED = Statement(
     " WHERE queue = :queue AND state = 'Processing' AND due IS NULL",
     columns=_STEP,
 )
+SHIFT = Statement(
+    "queue.shift", "UPDATE queue SET shift = shift + :step, beat = beat + :step WHERE queue = :queue", columns=_STEP
+)
 MOVE_PAGES = Statement(
     "page.move", "UPDATE page SET due = due + :step WHERE queue = :queue AND due IS NOT NULL", columns=_STEP
 )
@@ -133,4 +136,4 @@ def next_release(connection: Connection, queue: int) -> float | None:
 def move_in_time(connection: Connection, queues: Sequence[int], step: float) -> None:
     """Move due times and ages of all open work by `step` seconds, but for what is scheduled for a time of day."""
     rows = [(step, queue) for queue in queues]
-    connection.write_all([(MOVE_WAITING, rows), (MOVE_EXPANDED, rows), (MOVE_PAGES, rows)])
+    connection.write_all([(MOVE_WAITING, rows), (MOVE_EXPANDED, rows), (MOVE_PAGES, rows), (SHIFT, rows)])

@@ -77,6 +77,7 @@ class SqlOutbox:
         self._taking = asyncio.Lock()
         self._summing = asyncio.Lock()
         self._to_sum: set[Key] = set()
+        self._shift = 0.0
         self._next_release = math.inf
         self._has_written = False
         self._times: dict[str, float] = defaultdict(lambda: -math.inf)
@@ -92,7 +93,7 @@ class SqlOutbox:
     async def open(self) -> int:
         """Claim the queue, and see what waits; how much of it is due. Raises: StoreError."""
         state = await self._database.read(lambda connection: connection.read(queues.STATE, queue=QUEUE))
-        ((_, last_beat),) = state
+        ((_, last_beat, self._shift),) = state
         self._clock.resume(last_beat)
         claimed = await self._database.write(
             lambda connection: queues.claim(connection, QUEUE, owner=self._queues.owner, now=self.now())
@@ -127,9 +128,14 @@ class SqlOutbox:
         step = self._clock.step
         if not step:
             return
+
+        def adopt() -> None:
+            self._clock.adopt(step)
+            self._shift += step
+
         await self.write(
             lambda connection: moving.move_in_time(connection, list(self._queues.fences), step),
-            then=lambda: self._clock.adopt(step),
+            then=adopt,
         )
         for work in self._work.values():
             work.accepted_at += step
@@ -139,8 +145,8 @@ class SqlOutbox:
     async def sweep(self) -> None:
         """Forget old marks of one range of keys."""
         ages = await self._database.read(self._sweep.ages)
-        if self._sweep.has_old(ages, self.now()):
-            await self.write(lambda connection: self._sweep.forget(connection, self.now()))
+        if self._sweep.has_old(ages, self.now() - self._shift):
+            await self.write(lambda connection: self._sweep.forget(connection, self.now() - self._shift))
         self._sweep.passed(ages)
 
     async def _beat(self) -> None:
@@ -175,7 +181,8 @@ class SqlOutbox:
                 self._queues,
                 now=now,
                 time_of_day=self._clock.wall(),
-                oldest=self._sweep.oldest(now),
+                marked_at=now - self._shift,
+                oldest=self._sweep.oldest(now - self._shift),
             )
             return admission, now
 

@@ -12,7 +12,7 @@ from hub.store.connection import Connection, Statement
 BLOCK = 100_000
 """Numbers that an owner reserves at a time."""
 
-STATE = Statement("queue.state", "SELECT fence, beat FROM queue WHERE queue = :queue")
+STATE = Statement("queue.state", "SELECT fence, beat, shift FROM queue WHERE queue = :queue")
 CLAIM = Statement(
     "queue.claim",
     "UPDATE queue SET owner = :owner, fence = fence + 1, beat = :now, next_n = next_n + :block"
@@ -39,7 +39,7 @@ class Claimed(NamedTuple):
 
 def claim(connection: Connection, queue: int, *, owner: str, now: float) -> Claimed | None:
     """Make a queue that is free ours; None when another process was first."""
-    ((fence, beat),) = connection.read(STATE, queue=queue)
+    ((fence, beat, _),) = connection.read(STATE, queue=queue)
     rows = connection.write(CLAIM, queue=queue, owner=owner, fence=fence, beat=beat, now=now, block=BLOCK)
     if not rows:
         return None

@@ -17,8 +17,15 @@ _WORDS: tuple[tuple[type[apsw.Error], str], ...] = (
 
 
 def store_error(error: apsw.Error) -> StoreError:
-    """The error of SQLite as one of the store, with it as the cause."""
-    words = next((f"{words}: " for kind, words in _WORDS if isinstance(error, kind)), "")
-    translated = StoreError(f"{words}{error}")
+    """The error of SQLite as one of the store, with it as the cause. A disk's error is named with SQLite's code."""
+    parts = [words for kind, words in _WORDS if isinstance(error, kind)]
+    if isinstance(error, apsw.IOError):
+        parts.append(str(apsw.mapping_extended_result_codes.get(extended_code(error), "SQLITE_IOERR")))
+    translated = StoreError(": ".join(filter(None, [*parts, str(error)])))
     translated.__cause__ = error
     return translated
+
+
+def extended_code(error: BaseException) -> int:
+    """SQLite's extended result code of an error, 0 of what has none."""
+    return int(getattr(error, "extendedresult", apsw.SQLITE_OK))

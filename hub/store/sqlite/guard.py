@@ -12,6 +12,7 @@ from pathlib import Path
 import apsw
 
 from hub.errors import StoreError
+from hub.store.sqlite.errors import extended_code, store_error
 
 _LOST = frozenset([apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC, apsw.SQLITE_IOERR_CORRUPTFS])
 _SUFFIXES = ("", "-wal", "-shm")
@@ -60,8 +61,10 @@ class StoreGuard:
 
     def note(self, error: BaseException) -> None:
         """An error of the database: whether it ends the writing is for this to know."""
-        if getattr(error, "extendedresult", apsw.SQLITE_OK) in _LOST:
-            self._break(f"the disk lost what was written to {self._path}: {error}; the process has to start again")
+        if isinstance(error, apsw.Error) and extended_code(error) in _LOST:
+            self._break(
+                f"{store_error(error)}: what was written to {self._path} may be lost, the process has to start again"
+            )
 
     def _break(self, reason: str) -> None:
         with self._lock:

@@ -11,8 +11,7 @@ from hub.store.store import SqlStore
 
 
 class SqliteStore(SqlStore):
-    """`wall` and `monotonic` read the host's clocks, in seconds; `observe` is called with (operation, seconds) of each
-    transaction, from the store's threads."""
+    """`wall` and `monotonic` read the host's clocks, in seconds; `hub.store.sqlite.database.SqliteDatabase` has the rest."""
 
     def __init__(
         self,
@@ -22,10 +21,14 @@ class SqliteStore(SqlStore):
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         observe: Callable[[str, float], None] = lambda operation, seconds: None,
+        on_broken: Callable[[str], None] = lambda reason: None,
+        allow_memory: bool = False,
         tuning: SqliteTuning = SqliteTuning(),
     ) -> None:
         super().__init__(
-            SqliteDatabase(path, observe=observe, tuning=tuning),
+            SqliteDatabase(
+                path, observe=observe, on_broken=on_broken, allow_memory=allow_memory, tuning=tuning
+            ),
             window=window,
             clock=StoreClock(wall=wall, monotonic=monotonic),
             monotonic=monotonic,

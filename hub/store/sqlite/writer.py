@@ -99,7 +99,14 @@ class GroupWriter:
         finally:
             if self._guard.broken is not None:  # the file of that name, and its log, are not ours to remove
                 connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            self._close(connection)
+
+    def _close(self, connection: apsw.Connection) -> None:
+        try:
             connection.close()
+        except apsw.Error as error:  # all that was acknowledged is in the log, which stays
+            self._guard.note(error)
+            _log.warning("the log of the database stays beside it: %s", store_error(error))
 
     def _take_more(self, group: list[_Waiting]) -> bool:
         """Add what else waits, no more behind one that has a `then`; whether the end was among it."""

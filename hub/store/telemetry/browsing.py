@@ -42,7 +42,7 @@ DETAILS = Statement(
 FAILURES = Statement(
     "failure.reasons",
     "SELECT outcome, reason, count(*) FROM (SELECT outcome, reason FROM failure"
-    " WHERE queue = :queue AND notification = :n LIMIT :most) AS some"
+    " WHERE queue = :queue AND notification = :n LIMIT :most) AS newest"
     " GROUP BY outcome, reason ORDER BY 3 DESC, 1, 2 LIMIT 100",
 )
 PAGE_COUNTS = Statement(

@@ -76,7 +76,7 @@ class Float(float):
 
 @dataclass(frozen=True, slots=True)
 class Decimal:
-    """An IEEE 754 decimal number of 4, 8 or 16 bytes, which nobody here calculates with."""
+    """An IEEE 754 decimal number of 4, 8 or 16 bytes, with which nothing here calculates."""
 
     raw: bytes
 

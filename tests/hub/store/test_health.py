@@ -7,7 +7,7 @@ import pytest
 
 from hub.errors import StoreError
 from hub.facts import StoreFailed, StoreRecovered
-from hub.store.base import Store
+from hub.store.contracts.store import Store
 from hub.store.health import StoreHealth
 
 
@@ -19,22 +19,22 @@ class Observed:
         self.facts.append(type(fact))
 
 
-class Leasing:
-    """A store whose leases are answered when the test says so."""
+class Taking:
+    """A store whose takes are answered when the test says so."""
 
     def __init__(self) -> None:
         self.answers: list[asyncio.Future[None]] = []
 
-    async def lease(self) -> None:
+    async def take(self) -> None:
         self.answers.append(asyncio.get_running_loop().create_future())
         await self.answers[-1]
 
 
 async def test_a_call_that_began_before_the_failure_does_not_say_that_the_store_works_again() -> None:
-    store, observer = Leasing(), Observed()
+    store, observer = Taking(), Observed()
     health = StoreHealth(cast(Store, store), observer=observer)
-    leasing = cast(Leasing, health.store)
-    early, failing = asyncio.create_task(leasing.lease()), asyncio.create_task(leasing.lease())
+    taking = cast(Taking, health.store)
+    early, failing = asyncio.create_task(taking.take()), asyncio.create_task(taking.take())
     await asyncio.sleep(0)
     store.answers[1].set_exception(StoreError("disk full"))
     with pytest.raises(StoreError):
@@ -42,7 +42,7 @@ async def test_a_call_that_began_before_the_failure_does_not_say_that_the_store_
     store.answers[0].set_result(None)
     await early
     assert health.trouble is not None
-    late = asyncio.create_task(leasing.lease())
+    late = asyncio.create_task(taking.take())
     await asyncio.sleep(0)
     store.answers[2].set_result(None)
     await late

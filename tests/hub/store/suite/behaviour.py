@@ -4,9 +4,10 @@ from tests.hub.store.suite.accepting import Accepting
 from tests.hub.store.suite.browsing import Browsing
 from tests.hub.store.suite.costing import Costing
 from tests.hub.store.suite.keeping import Keeping
+from tests.hub.store.suite.letters import Letters
 from tests.hub.store.suite.recording import Recording
 from tests.hub.store.suite.taking import Taking
 
 
-class StoreBehaviour(Accepting, Taking, Recording, Keeping, Browsing, Costing):
+class StoreBehaviour(Accepting, Taking, Recording, Keeping, Browsing, Letters, Costing):
     """The contracts of `hub.store.contracts`, as far as all stores share them."""

@@ -1,13 +1,15 @@
 -- Work on its way. Times are seconds since 1970 UTC by the store's clock; `n` and `number` count up within a queue.
 -- `due` NULL: nothing to do. Nothing is written when work is taken: its owner knows what it has in hand.
 
--- `beat` is when the owner last wrote that it lives; `next_n` the first number that no owner has reserved.
+-- `beat` is when the owner last wrote that it lives; `next_n` the first number that no owner has reserved; `shift` the
+-- seconds by which the store's time was moved with the host's clock: the marks of events keep a time without.
 CREATE TABLE queue (
     queue  INTEGER PRIMARY KEY,
     owner  TEXT NOT NULL DEFAULT '',
     fence  INTEGER NOT NULL DEFAULT 0,
     beat   REAL NOT NULL DEFAULT 0,
-    next_n INTEGER NOT NULL DEFAULT 1
+    next_n INTEGER NOT NULL DEFAULT 1,
+    shift  REAL NOT NULL DEFAULT 0
 ) STRICT;
 INSERT INTO queue (queue) VALUES (0);
 

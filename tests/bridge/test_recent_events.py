@@ -36,21 +36,25 @@ def passage(
     )
 
 
-def entries(trail: RecentEvents) -> Sequence[dict[str, Any]]:
-    return [entry.as_dict() for entry in trail.entries()]
+def entries(recent: RecentEvents) -> Sequence[dict[str, Any]]:
+    return [entry.as_dict() for entry in recent.entries()]
 
 
 HELLO = notification("customer:1 && vip", rule="paid", event_id="1")
 
 
 def test_an_event_is_shown_from_receipt_to_outcome() -> None:
-    trail = RecentEvents(clock=lambda: NOW)
-    take(trail, EventsStored(events=[passage("1", HELLO)]))
-    take(trail, AudienceFound(notification=HELLO, counts={Platform.APNS: 2, Platform.FCM: 1}))
-    take(trail, PushesEnded(notification=HELLO, platform=Platform.APNS, outcomes={OutcomeName.SUCCESS: 1}, seconds=0.1))
-    take(trail, PushesEnded(notification=HELLO, platform=Platform.APNS, outcomes={OutcomeName.SUCCESS: 1}, seconds=0.1))
+    recent = RecentEvents(clock=lambda: NOW)
+    take(recent, EventsStored(events=[passage("1", HELLO)]))
+    take(recent, AudienceFound(notification=HELLO, counts={Platform.APNS: 2, Platform.FCM: 1}))
     take(
-        trail,
+        recent, PushesEnded(notification=HELLO, platform=Platform.APNS, outcomes={OutcomeName.SUCCESS: 1}, seconds=0.1)
+    )
+    take(
+        recent, PushesEnded(notification=HELLO, platform=Platform.APNS, outcomes={OutcomeName.SUCCESS: 1}, seconds=0.1)
+    )
+    take(
+        recent,
         PushesEnded(
             notification=HELLO,
             platform=Platform.FCM,
@@ -59,7 +63,7 @@ def test_an_event_is_shown_from_receipt_to_outcome() -> None:
             seconds=0.1,
         ),
     )
-    assert entries(trail) == [
+    assert entries(recent) == [
         {
             "number": 1,
             "id": "1",
@@ -117,14 +121,14 @@ def test_work_may_be_dispatched_before_its_batch_is_told_of() -> None:
 def test_a_send_of_the_api_is_shown_like_an_event(
     send: Notification, kind: str, expression: str, is_dispatched_early: bool
 ) -> None:
-    trail = RecentEvents(clock=lambda: NOW)
+    recent = RecentEvents(clock=lambda: NOW)
     if not is_dispatched_early:
-        take(trail, SendAccepted(notification=send))
-    take(trail, AudienceFound(notification=send, counts={Platform.APNS: 2}))
+        take(recent, SendAccepted(notification=send))
+    take(recent, AudienceFound(notification=send, counts={Platform.APNS: 2}))
     if is_dispatched_early:
-        take(trail, SendAccepted(notification=send))
+        take(recent, SendAccepted(notification=send))
     take(
-        trail,
+        recent,
         PushesEnded(
             notification=send,
             platform=Platform.APNS,
@@ -132,12 +136,12 @@ def test_a_send_of_the_api_is_shown_like_an_event(
             seconds=0.1,
         ),
     )
-    (entry,) = entries(trail)
+    (entry,) = entries(recent)
     assert (entry["source"], entry["id"], entry["type"], entry["outcome"]) == (HUB_API, send.id, kind, "accepted")
     (step,) = entry["notifications"]
     assert (step["expression"], step["targeted"]) == (expression, 2)
     assert step["outcomes"] == {"apns": {"Success": 1, "BadChannel": 1}}
-    assert trail.count == 1
+    assert recent.count == 1
     assert "canary" not in str(entry)
 
 
@@ -146,9 +150,9 @@ def test_what_an_entry_tells_is_bounded_and_says_how_much_it_left_out() -> None:
     letters = [
         DeadLetter(source="orders", event_id="1", rule="r", stage="rule", reason="render", detail=long, body=b"")
     ]
-    trail = RecentEvents(clock=lambda: NOW)
+    recent = RecentEvents(clock=lambda: NOW)
     take(
-        trail,
+        recent,
         EventsStored(
             events=[
                 passage(
@@ -157,16 +161,16 @@ def test_what_an_entry_tells_is_bounded_and_says_how_much_it_left_out() -> None:
             ]
         ),
     )
-    (entry,) = entries(trail)
+    (entry,) = entries(recent)
     assert (len(entry["id"]), entry["id"][-1]) == (500, "…")
     assert (len(entry["notifications"]), len(entry["dead_letters"]), entry["more"]) == (50, 50, 30)
     assert len(str(entry)) < 100_000
 
 
 def test_a_broadcast_and_an_audience_not_known_yet_are_called_so() -> None:
-    trail = RecentEvents(clock=lambda: NOW)
-    take(trail, EventsStored(events=[passage("1", replace(HELLO, audience=EVERYONE))]))
-    (step,) = entries(trail)[0]["notifications"]
+    recent = RecentEvents(clock=lambda: NOW)
+    take(recent, EventsStored(events=[passage("1", replace(HELLO, audience=EVERYONE))]))
+    (step,) = entries(recent)[0]["notifications"]
     assert (step["expression"], step["targeted"], step["outcomes"]) == ("everyone", None, {})
 
 
@@ -174,90 +178,96 @@ def test_a_dead_letter_shows_why_and_never_what() -> None:
     letter = DeadLetter(
         source="orders", event_id="1", rule="paid", stage="rule", reason="render", detail="d", body=b"canary"
     )
-    trail = RecentEvents(clock=lambda: NOW)
+    recent = RecentEvents(clock=lambda: NOW)
     rejected = passage("1", outcome=EventOutcome.DEAD_LETTER, reason=Reason.RENDER, detail="d", dead_letters=[letter])
-    take(trail, EventsStored(events=[rejected]))
-    (entry,) = entries(trail)
+    take(recent, EventsStored(events=[rejected]))
+    (entry,) = entries(recent)
     assert (entry["outcome"], entry["reason"], entry["detail"]) == ("dead_letter", "render", "d")
     assert entry["dead_letters"] == [{"rule": "paid", "stage": "rule", "reason": "render", "detail": "d"}]
     assert "canary" not in str(entry)
 
 
 def test_what_never_became_an_event_is_shown_by_what_the_broker_calls_it() -> None:
-    trail = RecentEvents(clock=lambda: NOW)
+    recent = RecentEvents(clock=lambda: NOW)
     broken = passage_of(
         Message(source="orders", body=b"{", id="m-1"), outcome=EventOutcome.DEAD_LETTER, reason=Reason.DECODE
     )
-    take(trail, EventsStored(events=[broken]))
-    (entry,) = entries(trail)
+    take(recent, EventsStored(events=[broken]))
+    (entry,) = entries(recent)
     assert (entry["id"], entry["type"]) == ("m-1", "")
 
 
 def test_a_repetition_is_an_entry_of_its_own_and_takes_nothing_from_the_first() -> None:
-    trail = RecentEvents(clock=lambda: NOW)
-    take(trail, EventsStored(events=[passage("1", HELLO), passage("1", HELLO, outcome=EventOutcome.SUPPRESSED)]))
-    take(trail, PushesEnded(notification=HELLO, platform=Platform.APNS, outcomes={OutcomeName.SUCCESS: 1}, seconds=0.1))
-    first, second = entries(trail)
+    recent = RecentEvents(clock=lambda: NOW)
+    take(recent, EventsStored(events=[passage("1", HELLO), passage("1", HELLO, outcome=EventOutcome.SUPPRESSED)]))
+    take(
+        recent, PushesEnded(notification=HELLO, platform=Platform.APNS, outcomes={OutcomeName.SUCCESS: 1}, seconds=0.1)
+    )
+    first, second = entries(recent)
     assert first["notifications"][0]["outcomes"] == {"apns": {"Success": 1}}
     assert (second["outcome"], second["notifications"], second["dead_letters"]) == ("suppressed", [], [])
 
 
 def test_the_oldest_goes_when_a_new_one_comes_and_the_count_goes_on() -> None:
-    trail = RecentEvents(size=3, clock=lambda: NOW)
+    recent = RecentEvents(size=3, clock=lambda: NOW)
     for batch in (["1", "2"], ["3", "4"], ["5", "6", "7", "8", "9"]):
-        take(trail, EventsStored(events=[passage(id) for id in batch]))
-    assert [(entry.number, entry.id) for entry in trail.entries()] == [(7, "7"), (8, "8"), (9, "9")]
-    assert trail.count == 9
+        take(recent, EventsStored(events=[passage(id) for id in batch]))
+    assert [(entry.number, entry.id) for entry in recent.entries()] == [(7, "7"), (8, "8"), (9, "9")]
+    assert recent.count == 9
 
 
 def test_what_is_told_of_forgotten_events_and_of_sends_before_a_restart_is_bounded_too() -> None:
-    trail = RecentEvents(size=3, clock=lambda: NOW)
-    take(trail, EventsStored(events=[passage("1", HELLO), passage("2"), passage("3"), passage("4")]))
-    take(trail, PushesEnded(notification=HELLO, platform=Platform.APNS, outcomes={OutcomeName.SUCCESS: 1}, seconds=0.1))
+    recent = RecentEvents(size=3, clock=lambda: NOW)
+    take(recent, EventsStored(events=[passage("1", HELLO), passage("2"), passage("3"), passage("4")]))
+    take(
+        recent, PushesEnded(notification=HELLO, platform=Platform.APNS, outcomes={OutcomeName.SUCCESS: 1}, seconds=0.1)
+    )
     sends = [notification() for _ in range(10)]
     for send in sends:
-        take(trail, AudienceFound(notification=send, counts={Platform.APNS: 1}))
-    assert [entry.id for entry in trail.entries()] == ["2", "3", "4"]
-    assert len(trail._early) == 3
+        take(recent, AudienceFound(notification=send, counts={Platform.APNS: 1}))
+    assert [entry.id for entry in recent.entries()] == ["2", "3", "4"]
+    assert len(recent._early) == 3
 
 
 def test_listeners_hear_of_what_is_new_and_of_what_changed_until_they_leave() -> None:
-    trail = RecentEvents(clock=lambda: NOW)
+    recent = RecentEvents(clock=lambda: NOW)
     heard: list[Entry] = []
-    leave = trail.subscribe(heard.append)
-    take(trail, EventsStored(events=[passage("1", HELLO), passage("2")]))
-    take(trail, AudienceFound(notification=HELLO, counts={Platform.APNS: 1}))
+    leave = recent.subscribe(heard.append)
+    take(recent, EventsStored(events=[passage("1", HELLO), passage("2")]))
+    take(recent, AudienceFound(notification=HELLO, counts={Platform.APNS: 1}))
     assert [entry.id for entry in heard] == ["1", "2", "1"]
     leave()
-    take(trail, PushesEnded(notification=HELLO, platform=Platform.APNS, outcomes={OutcomeName.SUCCESS: 1}, seconds=0.1))
+    take(
+        recent, PushesEnded(notification=HELLO, platform=Platform.APNS, outcomes={OutcomeName.SUCCESS: 1}, seconds=0.1)
+    )
     assert len(heard) == 3
 
 
 def test_what_waits_says_why_and_until_when_until_it_has_come_to_its_end() -> None:
-    trail = RecentEvents(clock=lambda: NOW)
-    take(trail, EventsStored(events=[passage("1", HELLO)]))
-    take(trail, PushesDeferred(notification=HELLO, platform=Platform.APNS, reason="InvalidProviderToken", due_at=1.0))
-    take(trail, PushesDeferred(notification=HELLO, platform=Platform.FCM, reason="UNAVAILABLE", due_at=2.0))
-    take(trail, PushesEnded(notification=HELLO, platform=Platform.FCM, outcomes={OutcomeName.SUCCESS: 1}, seconds=0.1))
-    (step,) = entries(trail)[0]["notifications"]
+    recent = RecentEvents(clock=lambda: NOW)
+    take(recent, EventsStored(events=[passage("1", HELLO)]))
+    take(recent, PushesDeferred(notification=HELLO, platform=Platform.APNS, reason="InvalidProviderToken", due_at=1.0))
+    take(recent, PushesDeferred(notification=HELLO, platform=Platform.FCM, reason="UNAVAILABLE", due_at=2.0))
+    take(recent, PushesEnded(notification=HELLO, platform=Platform.FCM, outcomes={OutcomeName.SUCCESS: 1}, seconds=0.1))
+    (step,) = entries(recent)[0]["notifications"]
     assert step["waits"] == {"apns": {"reason": "InvalidProviderToken", "until": 1.0}}
 
 
 def test_what_goes_to_a_hub_elsewhere_is_shown_until_that_hub_has_it() -> None:
-    trail = RecentEvents(clock=lambda: NOW)
-    take(trail, SendAccepted(notification=HELLO))
-    take(trail, PushesDeferred(notification=HELLO, platform=None, reason="x" * 65_536, due_at=1.0))
-    (step,) = entries(trail)[0]["notifications"]
+    recent = RecentEvents(clock=lambda: NOW)
+    take(recent, SendAccepted(notification=HELLO))
+    take(recent, PushesDeferred(notification=HELLO, platform=None, reason="x" * 65_536, due_at=1.0))
+    (step,) = entries(recent)[0]["notifications"]
     assert (len(step["waits"]["remote"]["reason"]), step["outcomes"]) == (500, {})
-    take(trail, RemoteAnswered(notification=HELLO, outcome=OutcomeName.SUCCESS, reason="", due_at=None))
-    (step,) = entries(trail)[0]["notifications"]
+    take(recent, RemoteAnswered(notification=HELLO, outcome=OutcomeName.SUCCESS, reason="", due_at=None))
+    (step,) = entries(recent)[0]["notifications"]
     assert (step["waits"], step["outcomes"]) == ({}, {"remote": {"Success": 1}})
 
 
 def test_why_nobody_was_reached_is_shown() -> None:
-    trail = RecentEvents(clock=lambda: NOW)
-    take(trail, EventsStored(events=[passage("1", HELLO)]))
-    take(trail, AudienceFound(notification=HELLO, counts={}))
-    take(trail, NotificationUnreached(notification=HELLO, why=Unreached.NO_TEMPLATE))
-    (step,) = entries(trail)[0]["notifications"]
+    recent = RecentEvents(clock=lambda: NOW)
+    take(recent, EventsStored(events=[passage("1", HELLO)]))
+    take(recent, AudienceFound(notification=HELLO, counts={}))
+    take(recent, NotificationUnreached(notification=HELLO, why=Unreached.NO_TEMPLATE))
+    (step,) = entries(recent)[0]["notifications"]
     assert (step["targeted"], step["unreached"]) == (0, "no_template")

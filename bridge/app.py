@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -105,7 +106,7 @@ class Daemon:
         self._timing = timing
         self._relay_troubles: dict[str, str] = {}
         self._stop = asyncio.Event()
-        self._failed = False
+        self._failed = self.store_is_broken = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self.loaded_at = clock()
         self._drain_until = 0.0  # by the loop's clock
@@ -139,7 +140,7 @@ class Daemon:
     def _store_broken(self, reason: str) -> None:
         """Only a new process can go on with the store; called from a thread of the store."""
         _log.error("store broken", reason=reason)
-        self._failed = True
+        self._failed = self.store_is_broken = True
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
 
@@ -256,6 +257,9 @@ class Daemon:
             *push_parts(self.hub.bulkheads, full=self.hub.full),
             *remote_parts(self.hub.remotes),
         ]
+
+    async def back_up(self, target: Path) -> int:
+        return await self.store.back_up(target)
 
     async def apply(self, settings: Settings, *, config_hash: str) -> Sequence[str]:
         """Run by another configuration from now on; what both say alike goes on untouched.

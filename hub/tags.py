@@ -10,6 +10,7 @@ Phones cannot set a service tag; their ids are compared letter by letter. An exp
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import UnionType
 from typing import NoReturn
@@ -112,6 +113,18 @@ def matches(expression: TagExpression, tags: frozenset[str]) -> bool:
             return all(matches(operand, tags) for operand in operands)
         case Or(operands):
             return any(matches(operand, tags) for operand in operands)
+
+
+def tag_keys(expression: TagExpression) -> Iterator[str]:
+    """The keys of all tags that an expression names."""
+    match expression:
+        case Tag(name):
+            yield tag_key(name)
+        case Not(operand):
+            yield from tag_keys(operand)
+        case And(operands) | Or(operands):
+            for operand in operands:
+                yield from tag_keys(operand)
 
 
 def tag_key(name: str) -> str:

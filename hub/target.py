@@ -16,8 +16,13 @@ class Target:
     template: int | None
     push_variables: Mapping[str, str] | None
     registered_at: float
-    tags: Callable[[], frozenset[str]] = frozenset
-    """Keys of the tags that the registration carries, worked out when asked: only those of pages under way are."""
+    carried: Callable[[], str] | str = "[]"
+    """Gives `tags`, or is them: only those of pages under way are asked for again."""
+
+    @property
+    def tags(self) -> str:
+        """A JSON array."""
+        return self.carried if isinstance(self.carried, str) else self.carried()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

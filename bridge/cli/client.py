@@ -111,9 +111,9 @@ class Client:
         """What is at a path, given by its segments. Raises: typer.Exit."""
         return self._request("GET", path, params={name: value for name, value in query.items() if value != ""})
 
-    def post(self, *path: str, body: Mapping[str, Any]) -> Any:
-        """Change something. Raises: typer.Exit."""
-        return self._request("POST", path, json=body)
+    def post(self, *path: str, body: Mapping[str, Any], timeout: float = _TIMEOUT) -> Any:
+        """Change something, which may take `timeout` seconds. Raises: typer.Exit."""
+        return self._request("POST", path, json=body, timeout=timeout)
 
     def items(self, *path: str, limit: int, **query: str | int) -> Iterator[Any]:
         """Up to `limit` entries of a list, part by part. Raises: typer.Exit."""

@@ -10,6 +10,7 @@ from bridge.cli.version import print_version
 COMMANDS = (
     "run",
     "check",
+    "doctor",
     "schema",
     "demo",
     "sandbox",
@@ -21,6 +22,8 @@ COMMANDS = (
     "notifications",
     "devices",
     "dead-letters",
+    "backup",
+    "restore",
 )
 """In the order of the help. The file of each has a function of its name, or a `typer.Typer` with commands below it."""
 

@@ -53,4 +53,4 @@ def run(config: Config) -> None:
         typer.echo(f"pushbridge: {error}", err=True)
         raise typer.Exit(Exit.CANNOT_START) from error
     if not went_well:
-        raise typer.Exit(Exit.FAILED)
+        raise typer.Exit(Exit.STORE_BROKEN if daemon.store_is_broken else Exit.FAILED)

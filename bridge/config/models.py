@@ -106,7 +106,7 @@ class StoreSettings(Section):
     seen_window: Positive = 86_400.0
     """How long a repeated event is known as such."""
     allow_memory: bool = False
-    """Take a file system that lives in memory, and loses what was accepted when the machine or the container stops."""
+    """Whether the database may lie in memory (tmpfs), where it is lost with the machine: for tests and demonstrations."""
 
     def path(self, directory: Path) -> Path:
         """The database file, for a configuration in `directory`."""

@@ -13,6 +13,8 @@ from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
 
+import orjson
+
 from hub.clock import SteadyClock
 from hub.content.rendering import Rendering
 from hub.delivery.bulkhead import PAGES, Bulkhead
@@ -28,7 +30,7 @@ from hub.observer import Observer
 from hub.push import PushPage
 from hub.store.contracts.outbox import Audience, Service, Work
 from hub.store.health import StoreHealth
-from hub.tags import matches
+from hub.tags import matches, tag_key
 from hub.target import Target
 from hub.work import Lane
 
@@ -405,4 +407,4 @@ def _is_still_meant(page: Work, target: Target) -> bool:
     audience = page.notification.audience
     if isinstance(audience, Everyone) or not (page.attempt or target.registered_at >= page.accepted_at):
         return True
-    return matches(audience, target.tags())
+    return matches(audience, frozenset(map(tag_key, orjson.loads(target.tags))))

@@ -32,7 +32,7 @@ from hub.store.contracts.telemetry import KeptAudit, KeptNotification
 from hub.store.letters.letters import SqlLetters
 from hub.store.outbox.outbox import SqlOutbox
 from hub.store.outbox.remembering import SeenWindow
-from hub.store.registry.registry import SqlRegistry
+from hub.store.registry.registry import SqlRegistry, mark_dead
 from hub.store.telemetry.telemetry import SqlTelemetry
 from hub.target import StoredTemplate, Target
 from hub.work import Lane
@@ -63,12 +63,12 @@ class SqlStore:
     ) -> None:
         self._database = database
         self._clock = StoreClock() if clock is None else clock
-        self._registry = SqlRegistry(database, self._clock)
+        self._registry = SqlRegistry(database, now=self._clock.now)
         self._outbox = SqlOutbox(
             database,
             self._clock,
             owner=secrets.token_hex(8),
-            mark_dead=self._registry.mark_dead,
+            mark_dead=mark_dead,
             window=window,
             monotonic=monotonic,
         )

@@ -312,6 +312,24 @@ async def test_a_store_that_fails_makes_the_process_unready_until_it_takes_the_b
         assert readiness(bench.daemon)[0]
 
 
+async def test_a_store_that_is_deleted_ends_the_process_and_the_log_says_why(
+    services: PushServices, tmp_path: Path
+) -> None:
+    settings = read(tmp_path, *configuration(services))
+    daemon = Daemon(settings)
+    with capture_logs() as lines:
+        running_on = asyncio.create_task(daemon.run())
+        await until(lambda: any(line["event"] == "started" for line in lines))
+        settings.store_path.unlink()
+        async with asyncio.timeout(10):
+            assert not await running_on
+    assert daemon.store_is_broken
+    (line,) = [line for line in lines if line["event"] == "store broken"]
+    assert line["reason"] == (
+        f"{settings.store_path} was deleted or replaced while it was open: nothing is written any more"
+    )
+
+
 async def test_what_a_dead_process_left_under_way_is_taken_up(services: PushServices, tmp_path: Path) -> None:
     phone = services.add_phone("phone", "fcmv1")
     settings = read(tmp_path, *configuration(services))

@@ -1,6 +1,7 @@
 """The command line: what it prints, where, and with which exit code."""
 
 import gc
+import json
 import os
 import re
 import signal
@@ -141,11 +142,13 @@ def test_a_store_that_cannot_be_opened_is_said_in_a_line(config: Callable[[str],
     assert len(result.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("went_well, code", [(True, 0), (False, 4)])
+@pytest.mark.parametrize("went_well, broken, code", [(True, False, 0), (False, False, 4), (False, True, 6)])
 def test_a_part_that_failed_while_running_costs_the_exit_code(
-    config: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, went_well: bool, code: int
+    config: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, went_well: bool, broken: bool, code: int
 ) -> None:
     class Ended:
+        store_is_broken = broken
+
         def __init__(self, *_: Any, **__: Any) -> None: ...
 
         async def run(self) -> bool:
@@ -189,6 +192,26 @@ def test_a_hangup_while_it_reads_its_configuration_does_not_end_it(
         finally:
             running.terminate()
         assert running.wait(timeout=30) == 0
+
+
+def test_doctor_says_how_the_store_fares_and_ends_with_4_when_something_fails(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["doctor", "--output", "json", str(doctored(tmp_path))])
+    report = json.loads(result.stdout)
+    assert report["store"] == str(tmp_path / "pushbridge.db")
+    assert [check["name"] for check in report["checks"]][:2] == ["sqlite", "file system"]
+    assert result.exit_code == 0
+    (tmp_path / "pushbridge.db").write_text("no database " * 100)
+    result = CliRunner().invoke(app, ["doctor", str(doctored(tmp_path))])
+    assert "failed   schema       this is no SQLite database" in result.stdout
+    assert "cure: restore the database from a backup" in result.stdout
+    assert result.exit_code == 4
+
+
+def doctored(directory: Path) -> Path:
+    """A configuration whose store may lie in memory, wherever the tests run."""
+    path = directory / "bridge.yaml"
+    path.write_text("version: 1\nbridge:\n  store: { allow_memory: true }\n")
+    return path
 
 
 def test_every_file_with_a_command_is_in_the_table() -> None:

@@ -20,6 +20,7 @@ from bridge.cli.tables import print_json, print_table
 from hub.acceptance import Ingest
 from hub.api.access import AccessPolicy, Right
 from hub.api.sas import authenticate
+from hub.store.sqlite.store import SqliteStore
 from tests.bridge.examples import read
 from tests.bridge.test_admin_api import CONFIGURATION, TOKEN, VERSION, letter, phone
 from tests.hub.examples import notification
@@ -319,3 +320,31 @@ def test_a_token_is_made_from_the_configuration_alone_and_the_hub_api_takes_it(t
         assert (refused.exit_code, refused.stdout) == (2, "")
         assert said in refused.stderr
     assert CliRunner().invoke(app, ["token"], env={"PUSHBRIDGE_CONFIG": None}).exit_code == 2
+
+
+async def test_a_store_is_copied_while_the_daemon_runs_and_brought_back_after_it_ended(tmp_path: Path) -> None:
+    config = tmp_path / "bridge.yaml"
+    config.write_text("version: 1\nbridge: { store: { url: 'sqlite:///back.db', allow_memory: true } }\n")
+    copied = tmp_path / "copy.db"
+    async with running(tmp_path) as shell:
+        await shell.daemon.hub.store.accept([Ingest(source="hr", event_id="1", dead_letters=[letter(1)])], start=0)
+        done = await shell.json("backup", str(copied))
+        assert done == {"file": str(copied), "size": copied.stat().st_size}
+        assert await shell.error("backup", str(copied), code=5) == f"{copied} is there already: name a new file"
+        assert "another process uses" in await shell.error(
+            "restore", str(copied), str(restored_to(tmp_path, shell.daemon.settings.store_path)), code=3
+        )
+        result = await shell.run("restore", str(copied), str(config))
+        assert f"back.db: restored from {copied}" in result.stdout
+        assert "a repeated event is known for 86400 s" in result.stdout
+    store = SqliteStore(tmp_path / "back.db", allow_memory=True)
+    await store.open()
+    assert len((await store.letters(limit=10)).items) == 1
+    await store.close()
+
+
+def restored_to(directory: Path, store: Path) -> Path:
+    """A configuration whose store is another daemon's."""
+    config = directory / "taken.yaml"
+    config.write_text(f"version: 1\nbridge: {{ store: {{ url: 'sqlite:///{store}', allow_memory: true }} }}\n")
+    return config

@@ -254,6 +254,9 @@ class _Process:
     def health(self) -> list[Part]:
         return self.parts
 
+    async def back_up(self, target: Path) -> int:
+        raise NotImplementedError
+
 
 def feed(recent: RecentEvents, phones: PhoneFeed | None = None) -> AsyncGenerator[str, None]:
     """What a browser is told of these, by a process of no parts."""

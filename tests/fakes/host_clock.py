@@ -1,6 +1,6 @@
 """A host's two clocks, which move when they are told to."""
 
-from tests.fakes.clock import START
+from tests.fakes.clock import START as START
 
 
 class HostClock:

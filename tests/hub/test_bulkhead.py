@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -142,14 +143,14 @@ async def test_a_service_that_is_back_gets_more_with_each_push_that_goes_well(ve
     await door.trip()
     door.clock.advance(door.bulkhead.closed_until - door.clock())
     door.sender.answer = verdict
-    waves = []
+    waves: list[int] = []
     while sum(waves) < 4_000:
         assert door.bulkhead.wanted(Lane.SINGLE) > 0
         waves.append(door.admitted(door.bulkhead.wanted(Lane.SINGLE)))
         assert door.bulkhead.admit(Lane.SINGLE) == 0
         await door.send(waves[-1])
     assert waves[0] == 10
-    assert all(more <= 3 * fewer for fewer, more in zip(waves, waves[1:], strict=False))
+    assert all(more <= 3 * fewer for fewer, more in pairwise(waves))
     assert max(waves) == 200
     assert door.bulkhead.wanted(Lane.BROADCAST) > 1
 

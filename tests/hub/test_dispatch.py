@@ -29,7 +29,7 @@ from tests.fakes.pushes import Push
 from tests.fakes.senders import DELIVERED, DROPPED, GONE, UNAVAILABLE, WRONG_KEY, FakeSender
 from tests.fakes.stores import FlakyStore, dead_letters
 from tests.hub.examples import HUB, arrivals, installation, notification
-from tests.hub.store.registering import channels
+from tests.hub.store.suite.registering import channels
 
 APNS, FCM, WNS = Platform.APNS, Platform.FCM, Platform.WNS
 SUCCESS, SKIPPED, ABANDONED = OutcomeName.SUCCESS, OutcomeName.SKIPPED, OutcomeName.ABANDONED
@@ -154,8 +154,8 @@ async def waiting(store: FlakyStore) -> int:
 
 async def due(store: FlakyStore, lane: Lane = Lane.SINGLE) -> Sequence[Work]:
     """All that is due in a lane."""
-    services = {(HUB, platform): WHOLE for platform in Platform.declared()}
-    return await store.take(lane, {None: WHOLE, **services})
+    wanted: dict[Service | None, int] = {(HUB, platform): WHOLE for platform in Platform.declared()}
+    return await store.take(lane, {None: WHOLE, **wanted})
 
 
 def phones(count: int) -> list[str]:

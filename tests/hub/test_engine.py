@@ -1,9 +1,8 @@
 """The hub takes notifications whatever the store says, within its bounds, and delivers them."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -162,7 +161,7 @@ async def test_a_send_that_the_store_refuses_is_told_and_not_taken(running: Runn
     running.store.failures["accept"] = 1
     with pytest.raises(StoreError):
         await running.hub.send(notification(content=GOOGLE))
-    assert await running.store.pending() == 0
+    assert sum((await running.store.backlog()).values()) == 0
 
 
 async def test_a_full_hub_refuses_sends_until_there_is_room_but_takes_what_was_received(tmp_path: Path) -> None:
@@ -191,13 +190,13 @@ async def test_what_waits_is_counted_anew_for_what_was_told_twice_waits_once(run
     for _ in range(3):
         await running.hub.send(given)
     await running.fcm.received(1)
-    await running.store.called("pending", 2)
+    await running.store.called("backlog", 2)
     assert running.hub.pending == 1
 
 
 async def test_a_count_that_fails_is_told_and_tried_again(running: Running) -> None:
-    running.store.failures["pending"] = 2
-    await running.store.called("pending", 3)
+    running.store.failures["backlog"] = 2
+    await running.store.called("backlog", 3)
     assert running.observer.store_failures == ["count"] * 2
 
 
@@ -221,28 +220,6 @@ async def test_what_was_left_by_a_process_before_goes_first(tmp_path: Path) -> N
     with suppress(asyncio.CancelledError):
         await task
     await after.hub.close()
-
-
-async def test_a_hub_that_an_older_version_knew_in_capitals_is_still_the_same(tmp_path: Path) -> None:
-    before = Running(tmp_path / "hub.db")
-    await before.hub.open()
-    await before.hub.put_installation(HUB, installation("ann", templates=False))
-    await before.hub.accept(arrivals([notification(content=GOOGLE)]))
-    await before.hub.close()
-    with closing(sqlite3.connect(tmp_path / "hub.db", isolation_level=None)) as connection:
-        connection.execute("UPDATE hub SET name = ?", (HUB.upper(),))
-        for later in ("audit", "configuration"):
-            connection.execute(f"DROP TABLE {later}")
-        connection.execute("ALTER TABLE notification DROP COLUMN configuration")
-        connection.execute("ALTER TABLE dead_letter DROP COLUMN revision")
-        connection.execute("PRAGMA user_version = 1")
-
-    after = Running(tmp_path / "hub.db")
-    await after.start()
-    await after.observer.until_ended(1)
-    assert after.observer.states == {(HUB, State.COMPLETED): 1}
-    assert after.fcm.push_channels == ["token of ann"]
-    await after.stop()
 
 
 async def test_a_platform_without_credential_shows_in_the_outcome(running: Running) -> None:
@@ -301,7 +278,7 @@ async def test_clients_of_a_hub_taken_away_are_closed_when_they_have_finished_or
     await running.fcm.received(1)
     running.hub.exchange(gone=[HUB], hubs=[], senders={}, remotes={})
     assert running.hub.bulkheads == {}
-    await running.store.called("lease", 2)
+    await running.store.called("take", 2)
     assert not running.fcm.closed
     if answered:
         running.fcm.let_go()

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 import orjson
@@ -47,6 +48,9 @@ class Management(Protocol):
 
     def health(self) -> list[Part]: ...
 
+    async def back_up(self, target: Path) -> int:
+        """Copy the store to a new file; its size in bytes. Raises: StoreError."""
+
 
 class Model(BaseModel):
     """JSON of the API; a key that is not of it is a mistake."""
@@ -84,7 +88,8 @@ class Call:
 class Operation:
     """A method at a path below `/api/v1`; what is no GET changes something, and needs the admin token.
 
-    `missing` says in the document what a 404 means, empty where there is none.
+    `missing` says in the document what a 404 means, empty where there is none. `patience`: seconds that an answer may
+    take; the store may be busy, or hang.
     """
 
     name: str
@@ -97,6 +102,7 @@ class Operation:
     body: type[Model] | None = None
     status: int = 200
     missing: str = ""
+    patience: float = 10.0
 
     @property
     def is_change(self) -> bool:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bridge.admin.api import audit, dead_letters, devices, events, notifications, status
+from bridge.admin.api import audit, backups, dead_letters, devices, events, notifications, status
 from bridge.admin.api.openapi import ACTOR_HEADER, document
 from bridge.admin.api.operation import PREFIX, Call, Management, Model, Operation
 from bridge.admin.api.problems import Mistake, ProblemError, invalid, problem_response, response_for
@@ -26,14 +26,12 @@ OPERATIONS: Sequence[Operation] = (
     *devices.OPERATIONS,
     *notifications.OPERATIONS,
     *audit.OPERATIONS,
+    *backups.OPERATIONS,
 )
 
 DOCUMENT_PATH = f"{PREFIX}/openapi.json"
 PATTERN = "pushbridge.route"
 """Where a request's scope says its route, for metrics: paths have ids."""
-
-_PATIENCE = 10.0
-"""Seconds that an answer may take; the store may be busy, or hang."""
 
 _MAX_ACTOR = 100
 _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
@@ -102,14 +100,14 @@ def _endpoint(management: Management, path: str, methods: Mapping[str, Operation
             )
         try:
             call = await _call(management, operation, request, has_token)
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(operation.patience):
                 result = await operation.run(call)
         except ProblemError as error:
             return problem_response(error.status, str(error), errors=error.errors)
         except HubError as error:
             return response_for(error)
         except TimeoutError:
-            return problem_response(503, f"no answer for {_PATIENCE:g} s", headers={"retry-after": "5"})
+            return problem_response(503, f"no answer for {operation.patience:g} s", headers={"retry-after": "5"})
         return Response(result.model_dump_json(), operation.status, headers=_HEADERS, media_type="application/json")
 
     return answer

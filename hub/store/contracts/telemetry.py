@@ -67,4 +67,5 @@ class Telemetry(Protocol):
         """What operators changed, newest first."""
 
     async def forget_ended(self, *, kept: float) -> bool:
-        """Drop a slice of notifications that ended `kept` seconds ago, with pages and failures; whether more is left."""
+        """Drop a slice of notifications that ended `kept` seconds ago, with pages and failures, and of what operators did
+        more than 400 days ago; whether more is left."""

@@ -1,7 +1,6 @@
-"""What changes in the registry when documents are put, channels die and devices go. No database; time is an argument.
+"""What changes in the registry when documents are put, channels die and devices go. No database; the time is an argument.
 
-A write reads the devices that it may concern, lets a `Registering` play the changes on them in order, and writes what
-`changes()` gives.
+A write reads the devices concerned, lets a `Registering` play the changes on them in order, and writes its `changes()`.
 """
 
 import hashlib
@@ -198,11 +197,6 @@ class Registering:
         """Its ordinals are free from now on."""
         self._before.setdefault(device.ordinal, device)
         self._remove(device)
-
-    def die(self, device: StoredDevice, reason: str) -> int:
-        """Hide a device that lives from audiences; how many registrations that hid. Its rows stay for a while."""
-        self._change(device, replace(device, dead_at=self._now, dead_reason=reason))
-        return sum(1 for _ in device.registrations())
 
     def changes(self) -> Changes:
         """What all that was played comes to."""

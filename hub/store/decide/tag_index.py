@@ -6,7 +6,7 @@ tag are those of its blocks, without what its changes took out, and with what th
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from pyroaring import BitMap
@@ -17,6 +17,7 @@ from hub.tags import tag_key
 
 WORD_BITS = 5
 BLOCK_BITS = 16
+LAST_WORD = (1 << (32 - WORD_BITS)) - 1
 MARK = -1
 """The word of a row that marks its tag as one to be folded; a row without masks."""
 
@@ -122,3 +123,12 @@ def fold(blocks: Mapping[int, BitMap], changes: Iterable[tuple[int, int, int]]) 
         block = blocks.get(number, BitMap()) - ordinals_of(taken_out[number])
         folded[number] = block | ordinals_of(masks)
     return folded
+
+
+def blocks_of(ordinals: Iterable[tuple[int, int]]) -> Iterator[tuple[int, BitMap]]:
+    """(block, bitmap) of (word, mask) pairs."""
+    by_block: dict[int, list[tuple[int, int]]] = {}
+    for word, mask in ordinals:
+        by_block.setdefault(word >> (BLOCK_BITS - WORD_BITS), []).append((word, mask))
+    for number, masks in by_block.items():
+        yield number, ordinals_of(masks)

@@ -1,10 +1,10 @@
-"""Who notifications reach, in SQL: a batch of them takes six round trips a hub at most, as one notification does.
+"""Who a notification reaches, in SQL: by single registrations where few tags lead to all of them, else by bitmaps.
 
-A notification that can only mean members of a few small tags has these members read and tried one by one. Of the others
-the tags are joined as bitmaps.
+A batch makes six round trips, whatever its size: changes and blocks of the tags that lead, the registrations that carry
+these, changes and blocks of the other tags, the registrations of what is left.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -16,39 +16,46 @@ from hub.notification import PLATFORM_NAMED, Everyone, NativeContent, Notificati
 from hub.outcome import Unreached
 from hub.store.connection import Connection
 from hub.store.contracts.outbox import PAGE_SIZE, Audience
-from hub.store.decide.audience import Kind, driving_tags, matching, pages_of, why_nobody
+from hub.store.decide.audience import Kind, driving_tags, kinds_for, matching, pages_of, wanted_tags, why_nobody
+from hub.store.decide.registering import StoredDevice
 from hub.store.decide.tag_index import DEAD, TagId, key_id, kind_id
 from hub.store.registry import statements
-from hub.store.registry.index import Members, Place, read_members
-from hub.store.registry.rows import unpack_channel, unpack_templates
-from hub.tags import And, Not, Or, Tag, TagExpression, installation_tag, matches, tag_key, user_tag
-from hub.target import StoredTemplate, Target
+from hub.store.registry.places import Place
+from hub.store.registry.rows import device_of, unpack_channel, unpack_templates
+from hub.store.registry.tags import TagSets
+from hub.tags import matches, tag_key, tag_keys
+from hub.target import Target
 
-MAX_CANDIDATES = 4096
-"""Registrations that are read and tried one by one, for one notification, at most."""
-
-_NOBODY = frozenset[TagId]()
-
-
-@dataclass(slots=True)
-class Candidate:
-    """A registration as it is read for a push, and whether it lives."""
-
-    target: Target
-    is_live: bool
+MAX_CANDIDATES = 256
+"""Registrations that are tried one by one, at most."""
 
 
 @dataclass(slots=True)
-class _Search:
-    """One notification with what is known of its audience so far."""
+class _Asked:
+    """A notification on its way to its audience; `candidates` None: its audience is found by bitmaps."""
 
     notification: Notification
-    drivers: frozenset[TagId]
-    is_native: bool
-    platforms: frozenset[Platform]
+    driver: Sequence[TagId] | None
     candidates: BitMap | None = None
     by_platform: dict[Platform, BitMap] = field(default_factory=dict)
-    siblings: BitMap = field(default_factory=BitMap)
+    matched: dict[Kind, BitMap] = field(default_factory=dict)
+    live: set[Kind] = field(default_factory=set)
+    found: bool = False
+    audience: Audience | None = None
+
+    @property
+    def is_native(self) -> bool:
+        return isinstance(self.notification.content, NativeContent)
+
+    @property
+    def platforms(self) -> Iterable[Platform]:
+        return kinds_for(self.notification.content, self.notification.platforms)
+
+
+def nowhere(notification: Notification) -> Audience:
+    """Of a hub where nothing was ever registered."""
+    is_for_all = isinstance(notification.audience, Everyone)
+    return Audience(unreached=Unreached.NO_REGISTRATION if is_for_all else Unreached.NO_TAG)
 
 
 def audiences(
@@ -59,233 +66,228 @@ def audiences(
     now: float,
     max_candidates: int = MAX_CANDIDATES,
 ) -> list[Audience]:
-    """Of notifications for one hub, in order."""
-    searches = [_search(notification) for notification in notifications]
-    known = read_members(connection, place, frozenset().union(*(search.drivers for search in searches)))
-    for search in searches:
-        members = [known[tag] for tag in search.drivers]
-        if members and sum(map(len, members)) <= max_candidates:
-            search.candidates = BitMap.union(*members)
-    large = [search for search in searches if search.candidates is None]
-    tags = _read_joined(connection, place, large)
-    for search in large:
-        _join(search, tags)
-    rows = read_candidates(connection, place, _wanted(searches), now=now)
-    return [_found(search, known if search.candidates is not None else tags, rows) for search in searches]
+    """Who each reaches now, in order."""
+    sets = TagSets(connection, place)
+    asked = [_Asked(notification, _driver(notification)) for notification in notifications]
+    sets.load(tag for one in asked for tag in one.driver or ())
+    for one in asked:
+        if one.driver is not None:
+            members = BitMap.union(BitMap(), *(sets.members(tag) for tag in one.driver))
+            one.candidates = members if len(members) <= max_candidates else None
+    _try_candidates(connection, place, [one for one in asked if one.candidates is not None], now)
+    _join_bitmaps(connection, place, sets, [one for one in asked if one.audience is None], now)
+    return [one.audience or Audience() for one in asked]
 
 
-def read_candidates(connection: Connection, place: Place, ordinals: BitMap, *, now: float) -> Mapping[int, Candidate]:
-    """The registrations among `ordinals`, those that do not live too, in order of ordinal."""
-    rows = connection.read_by_keys(statements.TARGETS, list(ordinals), now=now, **place._asdict())
-    rows.sort()
-    return {row[0]: Candidate(_target(row), bool(row[11])) for row in rows}
-
-
-def targets(connection: Connection, place: Place, ordinals: BitMap, *, now: float) -> list[Target]:
+def targets(connection: Connection, place: Place, ordinals: Iterable[int], *, now: float) -> list[Target]:
     """The live registrations among `ordinals`, by ordinal."""
-    found = read_candidates(connection, place, ordinals, now=now).values()
-    return [candidate.target for candidate in found if candidate.is_live]
-
-
-def templates(connection: Connection, ids: Sequence[int]) -> dict[int, StoredTemplate]:
-    return {
-        number: StoredTemplate(body=body, headers=orjson.loads(headers), expiry=expiry)
-        for number, body, headers, expiry in connection.read_by_keys(statements.TEMPLATES, list(set(ids)))
-    }
-
-
-def everyone(tags: Members, kind: str, platform: Platform) -> BitMap:
-    """The registrations of a kind whose push channel is not dead."""
-    return tags[kind_id(kind, platform)] - tags[DEAD]
-
-
-def of_tag(tags: Members) -> Any:
-    """What `matching` asks for the members of a tag's key."""
-    return lambda key: tags[key_id(key)]
-
-
-def _search(notification: Notification) -> _Search:
-    content, audience = notification.content, notification.audience
-    drivers = None if isinstance(audience, Everyone) else driving_tags(audience)
-    if isinstance(content, NativeContent):
-        platforms = frozenset([content.platform])
-    else:
-        platforms = frozenset(Platform.declared()) if notification.platforms is None else notification.platforms
-    return _Search(
-        notification,
-        _NOBODY if drivers is None else frozenset(map(key_id, drivers)),
-        is_native=isinstance(content, NativeContent),
-        platforms=platforms,
-    )
-
-
-def _read_joined(connection: Connection, place: Place, searches: Iterable[_Search]) -> Members:
-    """All tags that the bitmaps of these are joined from."""
-    wanted: set[TagId] = set()
-    for search in searches:
-        wanted.add(DEAD)
-        wanted.update(kind_id(kind, p) for kind in ("native", "template", "sibling") for p in Platform.declared())
-        if not isinstance(search.notification.audience, Everyone):
-            wanted.update(key_id(key) for key in all_tags(search.notification.audience))
-    return read_members(connection, place, wanted)
-
-
-def all_tags(expression: TagExpression) -> Iterable[str]:
-    match expression:
-        case Tag(name):
-            yield tag_key(name)
-        case Not(operand):
-            yield from all_tags(operand)
-        case And(operands) | Or(operands):
-            for operand in operands:
-                yield from all_tags(operand)
-
-
-def _join(search: _Search, tags: Members) -> None:
-    audience = search.notification.audience
-    kind = "native" if search.is_native else "template"
-    for platform in search.platforms:
-        found = matching(audience, of_tag(tags), everyone(tags, kind, platform))
-        if found:
-            search.by_platform[platform] = found
-            if search.is_native:
-                search.siblings |= found & tags[kind_id("sibling", platform)]
-
-
-def _wanted(searches: Iterable[_Search]) -> BitMap:
-    """What has to be read: candidates, registrations that may share a push channel, and audiences of one page."""
-    wanted = BitMap()
-    for search in searches:
-        wanted |= search.siblings if search.candidates is None else search.candidates
-        if _is_small(search):
-            wanted |= BitMap.union(BitMap(), *search.by_platform.values())
-    return wanted
-
-
-def _is_small(search: _Search) -> bool:
-    return sum(map(len, search.by_platform.values())) <= PAGE_SIZE
-
-
-def _found(search: _Search, tags: Members, rows: Mapping[int, Candidate]) -> Audience:
-    if search.candidates is not None:
-        return _of_candidates(search, tags, [rows[ordinal] for ordinal in search.candidates if ordinal in rows])
-    return _of_bitmaps(search, tags, rows)
-
-
-def _of_candidates(search: _Search, tags: Members, candidates: Sequence[Candidate]) -> Audience:
-    audience = search.notification.audience
-    if not isinstance(audience, Tag | Everyone):  # of a single tag the index has said it all
-        candidates = [each for each in candidates if matches(audience, each.target.tags())]
-    chosen = [
-        each.target
-        for each in candidates
-        if each.is_live
-        and (each.target.template is None) is search.is_native
-        and each.target.platform in search.platforms
+    rows = connection.read_by_keys(statements.TARGETS, list(ordinals), hub=place.hub, shard=place.shard, now=now)
+    rows.sort()
+    return [
+        Target(
+            row[0],
+            PLATFORM_NAMED[row[1]],
+            unpack_channel(row[2]),
+            row[3],
+            orjson.loads(row[4]) if row[4] else None,
+            row[5],
+            partial(_tags_text, row),
+        )
+        for row in rows
     ]
-    skipped = _doubles(chosen) if search.is_native else {}
-    if skipped:
-        left_out = BitMap.union(*skipped.values())
-        chosen = [target for target in chosen if target.ordinal not in left_out]
-    if not chosen:
-        kinds = {(each.target.platform, each.target.template is not None) for each in candidates if each.is_live}
-        is_known = any(tag in tags for tag in search.drivers)
-        return Audience(unreached=_why(search.notification, kinds, was_found=bool(candidates) or is_known))
-    if len(chosen) <= PAGE_SIZE:
-        return Audience(targets=chosen, skipped=skipped)
-    by_platform: dict[Platform, BitMap] = {}
-    for target in chosen:
-        by_platform.setdefault(target.platform, BitMap()).add(target.ordinal)
-    return Audience(pages=_paged(by_platform), skipped=skipped)
 
 
-def _of_bitmaps(search: _Search, tags: Members, rows: Mapping[int, Candidate]) -> Audience:
-    skipped = _doubles(
-        [rows[ordinal].target for ordinal in search.siblings if ordinal in rows and rows[ordinal].is_live]
+def _tags_text(row: Sequence[Any]) -> str:
+    ordinal, _, _, _, _, _, key, given, user_id, tags, templates = row
+    device = StoredDevice(
+        ordinal=ordinal,
+        platform=PLATFORM_NAMED[row[1]],
+        push_channel="",
+        installation_id=key if given is None else given,
+        user_id=user_id,
+        tags=tuple(tags.split("\n")) if tags else (),
+        templates=unpack_templates(templates),
     )
-    for platform, doubles in skipped.items():
-        search.by_platform[platform] -= doubles
-    if not _is_small(search):
-        return Audience(pages=_paged(search.by_platform), skipped=skipped)
-    wanted = BitMap.union(BitMap(), *search.by_platform.values())
-    chosen = [rows[ordinal].target for ordinal in wanted if ordinal in rows and rows[ordinal].is_live]
-    if chosen:
-        return Audience(targets=chosen, skipped=skipped)
-    return Audience(unreached=_why_not_joined(search.notification, tags, rows, wanted))
+    return orjson.dumps(_tags(device, ordinal)).decode()
 
 
-def _why_not_joined(
-    notification: Notification, tags: Members, rows: Mapping[int, Candidate], read: BitMap
-) -> Unreached:
-    """Asked only of an empty audience: which kinds match, whatever the content is for, and whether one of them lives."""
-    live: set[Kind] = set()
-    was_found = bool(read)
-    for platform in Platform.declared():
-        for kind in ("native", "template"):
-            matched = matching(notification.audience, of_tag(tags), tags[kind_id(kind, platform)])
-            was_found = was_found or bool(matched)
-            alive = matched - tags[DEAD] - read  # what was read does not live, or it would have been chosen
-            if alive:
-                live.add((platform, kind == "template"))
-    return _why(notification, live, was_found=was_found)
+def _tags(device: StoredDevice, ordinal: int) -> tuple[str, ...]:
+    """All tags of one registration of a device."""
+    for template in device.templates:
+        if template.ordinal == ordinal:
+            return (*device.native_tags, *device.tags_of(template))
+    return device.native_tags
 
 
-def _why(notification: Notification, live: set[Kind], *, was_found: bool) -> Unreached:
-    if live:
-        return why_nobody(notification.content, notification.platforms, live)
-    if was_found:
-        return Unreached.GONE
-    return Unreached.NO_REGISTRATION if isinstance(notification.audience, Everyone) else Unreached.NO_TAG
+# By candidates
 
 
-def _doubles(found: Sequence[Target]) -> dict[Platform, BitMap]:
-    """Among registrations by ordinal, those whose push channel came before."""
+def _driver(notification: Notification) -> Sequence[TagId] | None:
+    if isinstance(notification.audience, Everyone):
+        return None
+    keys = driving_tags(notification.audience)
+    return None if keys is None else [key_id(key) for key in keys]
+
+
+def _try_candidates(connection: Connection, place: Place, asked: Sequence[_Asked], now: float) -> None:
+    """Gives audiences to those that are not empty."""
+    wanted = BitMap.union(BitMap(), *(one.candidates or BitMap() for one in asked))
+    rows = connection.read_by_keys(statements.DEVICES_BY_ORDINAL, list(wanted), hub=place.hub, shard=place.shard)
+    known = {row[0]: device_of(row[1:]) for row in rows}
+    for one in asked:
+        chosen = list(_chosen(one, known, now))
+        skipped: dict[Platform, BitMap] = {}
+        if one.is_native:
+            chosen, skipped = _without_doubles(chosen)
+        if chosen:
+            one.audience = Audience(targets=[_target(device, ordinal) for ordinal, device in chosen], skipped=skipped)
+
+
+def _chosen(one: _Asked, known: Mapping[int, StoredDevice], now: float) -> Iterator[tuple[int, StoredDevice]]:
+    """The registrations among the candidates that match, live, and receive the content; notes the kinds of the live."""
+    expression = one.notification.audience
+    assert not isinstance(expression, Everyone)
+    platforms = frozenset(one.platforms)
+    for ordinal in one.candidates or ():
+        device = known.get(ordinal)
+        if device is None or not matches(expression, frozenset(map(tag_key, _tags(device, ordinal)))):
+            continue
+        one.found = True
+        if device.dead_at is not None or (device.expires_at is not None and device.expires_at <= now):
+            continue
+        is_template = any(template.ordinal == ordinal for template in device.templates)
+        one.live.add((device.platform, is_template))
+        if is_template is not one.is_native and device.platform in platforms:
+            yield ordinal, device
+
+
+def _without_doubles(
+    chosen: Sequence[tuple[int, StoredDevice]],
+) -> tuple[list[tuple[int, StoredDevice]], dict[Platform, BitMap]]:
     seen: set[tuple[Platform, str]] = set()
-    doubles: dict[Platform, BitMap] = {}
-    for target in found:
-        channel = (target.platform, target.push_channel)
+    kept: list[tuple[int, StoredDevice]] = []
+    skipped: dict[Platform, BitMap] = {}
+    for ordinal, device in chosen:
+        channel = device.platform, device.push_channel
         if channel in seen:
-            doubles.setdefault(target.platform, BitMap()).add(target.ordinal)
-        seen.add(channel)
+            skipped.setdefault(device.platform, BitMap()).add(ordinal)
+        else:
+            seen.add(channel)
+            kept.append((ordinal, device))
+    return kept, skipped
+
+
+def _target(device: StoredDevice, ordinal: int) -> Target:
+    template = next((each.template for each in device.templates if each.ordinal == ordinal), None)
+    return Target(
+        ordinal,
+        device.platform,
+        device.push_channel,
+        template,
+        device.push_variables or None,
+        device.registered_at,
+        lambda: orjson.dumps(_tags(device, ordinal)).decode(),
+    )
+
+
+# By bitmaps
+
+
+def _join_bitmaps(connection: Connection, place: Place, sets: TagSets, asked: Sequence[_Asked], now: float) -> None:
+    if not asked:
+        return
+    sets.load(tag for one in asked for tag in _tags_for_bitmaps(one))
+    dead = sets.members(DEAD)
+    wanted = BitMap()
+    for one in asked:
+        if one.candidates is None:
+            wanted |= _match(one, sets, dead)
+    found = {target.ordinal: target for target in targets(connection, place, wanted, now=now)}
+    for one in asked:
+        one.audience = _audience(one, sets, dead, found)
+
+
+def _tags_for_bitmaps(one: _Asked) -> Iterator[TagId]:
+    """Those that lead to nothing need no more than the tags of the expression, which say why."""
+    yield DEAD
+    if not isinstance(one.notification.audience, Everyone):
+        yield from (key_id(key) for key in tag_keys(one.notification.audience))
+    if one.candidates is None:
+        for platform in Platform.declared():
+            for kind in ("native", "template", "sibling"):
+                yield kind_id(kind, platform)
+
+
+def _match(one: _Asked, sets: TagSets, dead: BitMap) -> BitMap:
+    """Find what the audience means; the registrations that have to be looked at for that.
+
+    Those are a small audience itself, flagged ones of a large native one, and of an empty one the first of each kind.
+    """
+    kind = "native" if one.is_native else "template"
+    siblings = BitMap()
+    for platform in one.platforms:
+        matched = _matched(one, sets, kind, platform)
+        if one.is_native:
+            siblings |= (matched - dead) & sets.members(kind_id("sibling", platform))
+        if alive := matched - dead:
+            one.by_platform[platform] = alive
+        one.found = one.found or bool(matched)
+    if one.by_platform:
+        small = sum(map(len, one.by_platform.values())) - len(siblings) <= PAGE_SIZE
+        return BitMap.union(*one.by_platform.values()) if small else siblings
+    first = BitMap()
+    for platform in Platform.declared():
+        for each in ("native", "template"):
+            matched = _matched(one, sets, each, platform)
+            one.found = one.found or bool(matched)
+            one.matched[platform, each == "template"] = matched = (matched - dead)[:PAGE_SIZE]
+            first |= matched
+    return first
+
+
+def _matched(one: _Asked, sets: TagSets, kind: str, platform: Platform) -> BitMap:
+    members = lambda key: sets.members(key_id(key))  # noqa: E731
+    return matching(one.notification.audience, members, sets.members(kind_id(kind, platform)))
+
+
+def _audience(one: _Asked, sets: TagSets, dead: BitMap, found: Mapping[int, Target]) -> Audience:
+    skipped = _doubles(one, sets, found) if one.is_native else {}
+    for platform, doubles in skipped.items():
+        one.by_platform[platform] -= doubles
+    if sum(map(len, one.by_platform.values())) > PAGE_SIZE:
+        pages = [(platform, page) for platform, all_ in one.by_platform.items() for page in pages_of(all_, PAGE_SIZE)]
+        return Audience(pages=pages, skipped=skipped)
+    chosen = BitMap.union(BitMap(), *one.by_platform.values())
+    if reached := [found[ordinal] for ordinal in chosen if ordinal in found]:
+        return Audience(targets=reached, skipped=skipped)
+    one.live |= {kind for kind, matched in one.matched.items() if any(ordinal in found for ordinal in matched)}
+    return Audience(unreached=_why(one, sets, dead))
+
+
+def _doubles(one: _Asked, sets: TagSets, found: Mapping[int, Target]) -> dict[Platform, BitMap]:
+    """Among the flagged of an audience, those whose push channel came before."""
+    doubles: dict[Platform, BitMap] = {}
+    for platform, ordinals in one.by_platform.items():
+        seen: set[str] = set()
+        for ordinal in ordinals & sets.members(kind_id("sibling", platform)):
+            target = found.get(ordinal)
+            if target is None:
+                continue
+            if target.push_channel in seen:
+                doubles.setdefault(platform, BitMap()).add(ordinal)
+            seen.add(target.push_channel)
     return doubles
 
 
-def _paged(by_platform: Mapping[Platform, BitMap]) -> list[tuple[Platform, BitMap]]:
-    return [(platform, page) for platform, found in by_platform.items() for page in pages_of(found, PAGE_SIZE)]
-
-
-def _target(row: Sequence[Any]) -> Target:
-    ordinal, platform, channel, template, variables, registered_at = row[:6]
-    return Target(
-        ordinal,
-        PLATFORM_NAMED[platform],
-        unpack_channel(channel),
-        template,
-        orjson.loads(variables) if variables else None,
-        registered_at,
-        partial(_tags_of, ordinal, template, *row[6:11]),
-    )
-
-
-def _tags_of(
-    ordinal: int,
-    template: int | None,
-    key: str | None,
-    given: str | None,
-    user_id: str | None,
-    tags: str,
-    templates: str | None,
-) -> frozenset[str]:
-    """Keys of the tags that a registration carries, of the columns of its device."""
-    carried = tags.split("\n") if tags else []
-    if key is not None:
-        carried.append(installation_tag(key if given is None else given))
-        if user_id is not None:
-            carried.append(user_tag(user_id))
-    if template is not None:
-        for each in unpack_templates(templates):
-            if each.ordinal == ordinal:
-                carried += each.tags
-                if key is not None:
-                    carried.append(each.name)
-    return frozenset(map(tag_key, carried))
+def _why(one: _Asked, sets: TagSets, dead: BitMap) -> Unreached:
+    """Why an audience is empty, by the registrations that match whatever their kind."""
+    notification = one.notification
+    if one.live:
+        return why_nobody(notification.content, notification.platforms, one.live)
+    if one.found:
+        return Unreached.GONE
+    if isinstance(notification.audience, Everyone):
+        return Unreached.NO_REGISTRATION
+    wanted = [key_id(key) for key in wanted_tags(notification.audience)]
+    once_carried = (tag for tag in wanted if sets.is_known(tag))
+    return Unreached.GONE if any(not sets.members(tag) - dead for tag in once_carried) else Unreached.NO_TAG

@@ -44,7 +44,7 @@ _LIVES = "d.dead_at IS NULL AND (d.expires_at IS NULL OR d.expires_at > :now)"
 HUBS = Statement("registry_hubs", "SELECT id, name FROM hub ORDER BY id")
 ADD_HUB = Statement(
     "registry_add_hub",
-    "INSERT INTO hub (id, name) SELECT COALESCE(MAX(id), 0) + 1, :name FROM hub WHERE true ON CONFLICT (name) DO NOTHING",
+    "INSERT INTO hub (id, name) SELECT COALESCE(MAX(id), 0) + 1, :name FROM hub WHERE 1 = 1 ON CONFLICT (name) DO NOTHING",
 )
 ADD_SHARDS = Statement(
     "registry_add_shards",
@@ -152,9 +152,9 @@ PUT_REGISTRATIONS = Statement(
 TARGETS = Statement(
     "registry_targets",
     "SELECT r.ordinal, d.platform, d.push_channel, r.template, d.push_variables, d.registered_at, d.installation_key,"
-    f" d.installation_id, d.user_id, d.tags, d.templates, CASE WHEN {_LIVES} THEN 1 ELSE 0 END FROM registration r"
-    " JOIN device d ON d.hub = r.hub AND d.shard = r.shard AND d.ordinal = r.device"
-    " WHERE r.hub = :hub AND r.shard = :shard AND r.ordinal IN (:keys)",
+    " d.installation_id, d.user_id, d.tags, d.templates FROM registration r JOIN device d ON d.hub = r.hub"
+    f" AND d.shard = r.shard AND d.ordinal = r.device WHERE r.hub = :hub AND r.shard = :shard AND {_LIVES}"
+    " AND r.ordinal IN (:keys)",
     (("ordinal", _BIGINT),),
 )
 
@@ -200,10 +200,8 @@ PUT_BLOCKS = Statement(
     " ON CONFLICT (hub, shard, tag, block) DO UPDATE SET bitmap = excluded.bitmap",
     (*_PLACE, ("tag", _BYTES), ("block", _BIGINT), ("bitmap", _BYTES)),
 )
-UNMARK_TAGS = Statement(
-    "registry_unmark_tags",
-    f"DELETE FROM tag_change WHERE {_HERE} AND tag = :tag AND word = -1",
-    (*_PLACE, ("tag", _BYTES)),
+DROP_BLOCKS = Statement(
+    "registry_drop_blocks", f"DELETE FROM tag_block WHERE {_HERE} AND tag = :tag", (*_PLACE, ("tag", _BYTES))
 )
 FORGET_TAGS = Statement(
     "registry_forget_tags",

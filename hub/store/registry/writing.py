@@ -1,44 +1,87 @@
-"""Changes of the registry: read the devices that a change may concern, decide, write. Three to five round trips each."""
+"""Puts, deletes and deaths in SQL: read the devices concerned, decide, write. At most six round trips each."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
-from hub.installation import Installation, Registration, Template
-from hub.store.connection import Connection, Row
+from hub.installation import Installation, Registration
+from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.outbox import Failed
-from hub.store.decide.registering import Changes, Registering, StoredDevice, id_key, template_id
+from hub.store.decide.registering import Changes, Registering, StoredDevice, id_key
+from hub.store.decide.tag_index import DEAD, LAST_WORD, MARK, ChangeRow, TagChanges, tag_id
 from hub.store.registry import statements
-from hub.store.registry.index import Place
-from hub.store.registry.rows import channel_key, device_of, device_row, template_row
+from hub.store.registry.places import SHARD, Place
+from hub.store.registry.rows import channel_key, device_of, device_row
+from hub.store.registry.tags import TagSets, add_to_blocks, change_tags
+from hub.tags import installation_tag, user_tag
 
-SHARD = 0
-"""A hub has one shard in this version."""
+SLICE = 500
+"""Devices that one transaction of the housekeeping drops, at most."""
+
+_MANY = 16
+"""Members that a batch of an import gives a tag, from which on the tag's blocks are written at once."""
+
+
+class _Taken:
+    """Counts what is taken of some ordinals."""
+
+    def __init__(self, ordinals: Sequence[int]) -> None:
+        self._ordinals = ordinals
+        self.count = 0
+
+    def __iter__(self) -> Iterator[int]:
+        return self
+
+    def __next__(self) -> int:
+        self.count += 1
+        return self._ordinals[self.count - 1]
 
 
 def put_installations(
-    connection: Connection,
-    place: Place,
-    installations: Sequence[Installation],
-    ordinals: Iterator[int],
-    *,
-    now: float,
-) -> None:
-    """Create or replace documents and what derives from them. Raises: InvalidRequestError."""
-    where = place._asdict()
-    known = [
-        *connection.read_by_keys(
-            statements.DEVICES_BY_INSTALLATION, [id_key(one.id) for one in installations], **where
-        ),
-        *connection.read_by_keys(
-            statements.DEVICES_BY_CHANNEL,
-            [channel_key(one.platform, one.push_channel) for one in installations],
-            **where,
-        ),
-    ]
-    registering = Registering(map(device_of, known), ordinals=ordinals, now=now)
+    connection: Connection, place: Place, installations: Sequence[Installation], ordinals: Sequence[int], *, now: float
+) -> int:
+    """How many of `ordinals` were taken, from the front. Raises: InvalidRequestError."""
+    known = _by_installation(connection, place, [each.id for each in installations])
+    known += _by_channel(connection, place, [channel_key(each.platform, each.push_channel) for each in installations])
+    taken = _Taken(ordinals)
+    registering = Registering(known, ordinals=taken, now=now)
     for installation in installations:
         registering.put_installation(installation)
-    made = (template for one in installations for template in one.templates.values())
-    write(connection, place, registering.changes(), templates=made, now=now)
+    _write(connection, place, registering.changes(), now)
+    return taken.count
+
+
+def import_installations(
+    connection: Connection, place: Place, installations: Sequence[Installation], ordinals: Sequence[int], *, now: float
+) -> int:
+    """As `put_installations`, for ids that are new: these are claimed by writing them. Tags go where they stay.
+
+    `ordinals` never were a registration's. Raises: NotNewError: an id is there already, and nothing may be kept.
+    """
+    channels = [channel_key(each.platform, each.push_channel) for each in installations]
+    known = _by_channel(connection, place, channels)
+    taken = _Taken(ordinals)
+    registering = Registering(known, ordinals=taken, now=now)
+    for installation in installations:
+        registering.put_installation(installation)
+    changes = registering.changes()
+    old = {device.ordinal for device in known}
+    if any(device.ordinal in old for device in changes.put):
+        raise NotNewError
+    rows = [device_row(*place, device) for device in changes.put]
+    if len(connection.insert_many(statements.ADD_DEVICES, rows)) < len(rows):
+        raise NotNewError
+    connection.insert_many(statements.PUT_REGISTRATIONS, _registration_rows(place, changes, now))
+    counts = Counter(row[0] for row in changes.tags if row[1] >= 0)
+    many = {tag for tag, count in counts.items() if count >= _MANY}
+    add_to_blocks(connection, place, [row for row in changes.tags if row[0] in many and row[1] >= 0])
+    change_tags(connection, place, [row for row in changes.tags if row[0] not in many])
+    return taken.count
+
+
+class NotNewError(Exception):
+    """An import met what is registered already: the batch is to be put instead."""
 
 
 def put_registration(
@@ -46,90 +89,166 @@ def put_registration(
     place: Place,
     registration: Registration,
     registration_id: str,
-    if_match: int | None,
-    ordinals: Iterator[int],
+    ordinals: Sequence[int],
     *,
+    if_match: int | None,
     now: float,
-) -> Registration:
-    """Create or replace a single registration. Raises: NotFoundError, PreconditionError."""
-    where = place._asdict()
-    known = [
-        *connection.read_by_keys(statements.DEVICES_BY_REGISTRATION, [registration_id], **where),
-        *connection.read_by_keys(
-            statements.DEVICES_BY_CHANNEL, [channel_key(registration.platform, registration.push_channel)], **where
-        ),
-    ]
-    registering = Registering(map(device_of, known), ordinals=ordinals, now=now)
+) -> tuple[Registration, int]:
+    """The registration as it stands now, and how many of `ordinals` were taken. Raises: as `Registering`."""
+    known = _by_registration(connection, place, registration_id)
+    known += _by_channel(connection, place, [channel_key(registration.platform, registration.push_channel)])
+    taken = _Taken(ordinals)
+    registering = Registering(known, ordinals=taken, now=now)
     stored = registering.put_registration(registration, registration_id, if_match)
-    made = () if registration.template is None else (registration.template,)
-    write(connection, place, registering.changes(), templates=made, now=now)
-    return stored
+    _write(connection, place, registering.changes(), now)
+    return stored, taken.count
 
 
 def delete_installation(connection: Connection, place: Place, installation_id: str, *, now: float) -> bool:
-    """Whether there was one."""
-    rows = connection.read_by_keys(statements.DEVICES_BY_INSTALLATION, [id_key(installation_id)], **place._asdict())
-    registering = Registering(map(device_of, rows), ordinals=iter(()), now=now)
-    was_there = registering.drop_installation(installation_id)
-    write(connection, place, registering.changes(), now=now)
-    return was_there
+    """Whether there was one. Its tag stays known, as one whose registrations are gone."""
+    known = _by_installation(connection, place, [installation_id])
+    registering = Registering(known, ordinals=iter(()), now=now)
+    dropped = registering.drop_installation(installation_id)
+    _write(connection, place, registering.changes(), now)
+    return dropped
 
 
 def delete_registration(
-    connection: Connection, place: Place, registration_id: str, if_match: int | None, *, now: float
+    connection: Connection, place: Place, registration_id: str, *, if_match: int | None, now: float
 ) -> None:
     """Raises: NotFoundError, PreconditionError."""
-    rows = connection.read_by_keys(statements.DEVICES_BY_REGISTRATION, [registration_id], **place._asdict())
-    registering = Registering(map(device_of, rows), ordinals=iter(()), now=now)
+    registering = Registering(_by_registration(connection, place, registration_id), ordinals=iter(()), now=now)
     registering.drop_registration(registration_id, if_match)
-    write(connection, place, registering.changes(), now=now)
+    _write(connection, place, registering.changes(), now)
 
 
-def drop(connection: Connection, place: Place, devices: Iterable[StoredDevice], *, now: float) -> int:
-    """Forget these devices; how many registrations they were."""
-    known = list({device.ordinal: device for device in devices}.values())
-    registering = Registering(known, ordinals=iter(()), now=now)
-    for device in known:
-        registering.drop(device)
-    changes = registering.changes()
-    write(connection, place, changes, now=now)
-    return len(changes.freed)
+def mark_dead(connection: Connection, gone: Sequence[tuple[str, Failed]], now: float) -> int:
+    """Hide every registration of these ones' push channels, each with its hub, from audiences, unless registered after
+    `gone_since`; how many were hidden. Three round trips for each hub.
+
+    Rows stay for a while, so that a mistake can be undone and the question "why" answered.
+    """
+    by_hub: dict[str, dict[int, Failed]] = {}
+    for hub, failed in gone:
+        by_hub.setdefault(hub, {})[failed.ordinal] = failed
+    return sum(_mark_dead_in(connection, hub, failures, now) for hub, failures in by_hub.items())
 
 
-def mark_dead(connection: Connection, hub: str, gone: Sequence[Failed], *, now: float) -> int:
-    """Hide the devices of these registrations' push channels, but for those registered since; how many registrations."""
-    failures: Mapping[int, Failed] = {failed.ordinal: failed for failed in gone}
+def _mark_dead_in(connection: Connection, hub: str, failures: dict[int, Failed], now: float) -> int:
     rows = connection.read_by_keys(statements.DEVICES_OF_SAME_CHANNEL, list(failures), name=hub, shard=SHARD)
-    if not rows:
+    killed: dict[int, tuple[StoredDevice, str]] = {}
+    for ordinal, number, *row in rows:
+        place, device, failed = Place(number), device_of(row), failures[ordinal]
+        if failed.gone_since is None or device.registered_at <= failed.gone_since:
+            killed.setdefault(device.ordinal, (device, failed.reason))
+    if not killed:
         return 0
-    place = Place(rows[0][1], SHARD)
-    devices = {row[2]: device_of(row[2:]) for row in rows}
-    registering = Registering(devices.values(), ordinals=iter(()), now=now)
+    connection.update_many(
+        statements.KILL_DEVICES, [(*place, ordinal, now, reason) for ordinal, (_, reason) in killed.items()]
+    )
+    changes = TagChanges()
     hidden = 0
-    for ordinal, _, first, *_ in rows:
-        failed, device = failures[ordinal], devices[first]
-        if device.dead_at is None and (failed.gone_since is None or device.registered_at <= failed.gone_since):
-            hidden += registering.die(device, failed.reason or failed.outcome.value)
-            device.dead_at = now  # another of its registrations may be among the rows
-    write(connection, place, registering.changes(), now=now)
+    for device, _ in killed.values():
+        words = {word: mask for word, mask in replace(device, dead_at=now).carried().items() if word[0] == DEAD}
+        changes.replace({}, words)
+        hidden += sum(mask.bit_count() for mask in words.values())
+    change_tags(connection, place, changes.rows())
     return hidden
 
 
-def write(
-    connection: Connection, place: Place, changes: Changes, *, templates: Iterable[Template] = (), now: float
-) -> None:
-    """What a decision came to."""
-    texts = {template_id(template): template_row(template) for template in templates}
-    registrations: list[Row] = [
-        (*place, ordinal, device, template, None) for ordinal, device, template in changes.registrations
-    ]
-    registrations += [(*place, ordinal, None, None, now) for ordinal in changes.freed]
-    connection.write_all(
-        [
-            (statements.ADD_TEMPLATES, [(number, *row) for number, row in texts.items()]),
-            (statements.DROP_DEVICES, [(*place, device.ordinal) for device in changes.dropped]),
-            (statements.PUT_DEVICES, [device_row(*place, device) for device in changes.put]),
-            (statements.PUT_REGISTRATIONS, registrations),
-            (statements.CHANGE_TAGS, [(*place, *row) for row in changes.tags]),
-        ]
+def are_due(connection: Connection, place: Place, *, before: float, now: float) -> bool:
+    """Whether `drop_dead` finds any."""
+    hub, shard = place
+    return bool(
+        connection.read(statements.DEVICES_DEAD, hub=hub, shard=shard, before=before, limit=1)
+        or connection.read(statements.DEVICES_EXPIRED, hub=hub, shard=shard, now=now, limit=1)
     )
+
+
+def drop_dead(connection: Connection, place: Place, *, before: float, now: float) -> int:
+    """Forget a slice of devices whose push channel died before, or that have expired; how many, of each up to a slice.
+
+    The tags that only they carried are forgotten too.
+    """
+    hub, shard = place
+    rows = connection.read(statements.DEVICES_DEAD, hub=hub, shard=shard, before=before, limit=SLICE)
+    rows += connection.read(statements.DEVICES_EXPIRED, hub=hub, shard=shard, now=now, limit=SLICE - len(rows))
+    devices = {row[0]: device_of(row) for row in rows}
+    changes = _drop(connection, place, devices.values(), now)
+    connection.update_many(
+        statements.FORGET_TAGS, [(*place, tag, word) for tag, word, _, removed in changes if removed]
+    )
+    return len(rows)
+
+
+def erase_user(
+    connection: Connection, place: Place, user_id: str, *, limit: int, now: float
+) -> tuple[int, bool, list[str]]:
+    """Delete up to `limit` devices of a user; how many registrations that were, whether there are more, and the ids of
+    the installations.
+
+    Their hashes stay in the index until `forget_users`.
+    """
+    tag = tag_id(user_tag(user_id))
+    sets = TagSets(connection, place)
+    sets.load([tag])
+    ordinals = sets.members(tag)
+    rows = connection.read_by_keys(
+        statements.DEVICES_BY_ORDINAL, list(ordinals[:limit]), hub=place.hub, shard=place.shard
+    )
+    devices = {row[1]: device_of(row[1:]) for row in rows}
+    _drop(connection, place, devices.values(), now)
+    count = sum(1 for device in devices.values() for _ in device.registrations())
+    ids = [device.installation_id for device in devices.values() if device.installation_id is not None]
+    return count, len(ordinals) > limit, ids
+
+
+def forget_users(connection: Connection, place: Place, user_id: str, installation_ids: Iterable[str]) -> None:
+    """Drop what the index holds of a user that was erased, and of the user's installations, unless they are back."""
+    tags = [tag_id(user_tag(user_id)), *(tag_id(installation_tag(each)) for each in installation_ids)]
+    sets = TagSets(connection, place)
+    sets.load(tags)
+    gone = [tag for tag in tags if not sets.members(tag)]
+    connection.update_many(statements.TAKE_CHANGES, [(*place, tag, MARK, LAST_WORD) for tag in gone])
+    connection.update_many(statements.DROP_BLOCKS, [(*place, tag) for tag in gone])
+
+
+def _drop(connection: Connection, place: Place, devices: Iterable[StoredDevice], now: float) -> Sequence[ChangeRow]:
+    devices = list(devices)
+    registering = Registering(devices, ordinals=iter(()), now=now)
+    for device in devices:
+        registering.drop(device)
+    changes = registering.changes()
+    _write(connection, place, changes, now)
+    return changes.tags
+
+
+def _write(connection: Connection, place: Place, changes: Changes, now: float) -> None:
+    connection.insert_many(statements.PUT_DEVICES, [device_row(*place, device) for device in changes.put])
+    connection.update_many(statements.DROP_DEVICES, [(*place, device.ordinal) for device in changes.dropped])
+    connection.insert_many(statements.PUT_REGISTRATIONS, _registration_rows(place, changes, now))
+    change_tags(connection, place, changes.tags)
+
+
+def _registration_rows(place: Place, changes: Changes, now: float) -> list[Row]:
+    hub, shard = place
+    rows: list[Row] = [(hub, shard, *registration, None) for registration in changes.registrations]
+    return rows + [(hub, shard, ordinal, None, None, now) for ordinal in changes.freed]
+
+
+def _by_installation(connection: Connection, place: Place, installation_ids: Iterable[str]) -> list[StoredDevice]:
+    keys = list({id_key(each) for each in installation_ids})
+    return _devices(connection, statements.DEVICES_BY_INSTALLATION, place, keys)
+
+
+def _by_registration(connection: Connection, place: Place, registration_id: str) -> list[StoredDevice]:
+    return _devices(connection, statements.DEVICES_BY_REGISTRATION, place, [registration_id])
+
+
+def _by_channel(connection: Connection, place: Place, keys: Iterable[int]) -> list[StoredDevice]:
+    return _devices(connection, statements.DEVICES_BY_CHANNEL, place, list(set(keys)))
+
+
+def _devices(connection: Connection, statement: Statement, place: Place, keys: Sequence[Any]) -> list[StoredDevice]:
+    rows = connection.read_by_keys(statement, keys, hub=place.hub, shard=place.shard)
+    return [device_of(row) for row in rows]

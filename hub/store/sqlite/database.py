@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,17 +15,18 @@ import apsw
 from hub.errors import StoreError, StoreLockedError
 from hub.store.connection import Connection, Statement
 from hub.store.files import make_private
+from hub.store.sqlite.backup import copy
 from hub.store.sqlite.connection import SqliteConnection
 from hub.store.sqlite.errors import store_error
 from hub.store.sqlite.guard import StoreGuard
 from hub.store.sqlite.lock import FileLock
-from hub.store.sqlite.migrate import SchemaVersion, migrate, shipped_versions
+from hub.store.sqlite.migrate import SchemaVersion, migrate, shipped_versions, version_of
 from hub.store.sqlite.volume import VOLUME_WARNINGS, VolumeKind, volume_of
 from hub.store.sqlite.writer import GroupWriter
 
 T = TypeVar("T")
 
-_MINIMUM_VERSION = (3, 51, 3)
+MINIMUM_VERSION = (3, 51, 3)
 """Of SQLite; older ones can lose commits in WAL mode when two connections are open (the "WAL reset" bug)."""
 _STATEMENTS_CACHED = 1024
 _STEPS = 100_000
@@ -42,6 +44,7 @@ class SqliteTuning:
     """`busy`: seconds that a statement waits for another program to let go of the file. `grace`: seconds that closing
     gives to what waits to be written. `look_every`: seconds between two looks whether the files are still there. `cache`:
     KiB of pages that each connection keeps. `checkpoint`: pages in the log after which they are moved into the database.
+    `check`: seconds that opening may look for damaged pages.
 
     `synchronous` and `vfs` are for tests of durability: with less than FULL a power cut loses what was acknowledged.
     """
@@ -51,6 +54,7 @@ class SqliteTuning:
     look_every: float = 0.5
     cache: int = 8192  # a larger one only doubles what the system caches anyway
     checkpoint: int = 4000
+    check: float = 0.5
     synchronous: str = "FULL"
     vfs: str = ""
 
@@ -127,8 +131,14 @@ class SqliteDatabase:
     async def probe(self) -> None:
         await self.write(lambda connection: connection.write(_TOUCH))
 
+    async def back_up(self, target: Path) -> int:
+        """Copy the state of now to a new file while writers go on; its size in bytes. Raises: StoreError."""
+        if self._reader is None:
+            raise StoreError("the store is closed")
+        return await asyncio.to_thread(copy, self._path, target, vfs=self._tuning.vfs, is_closing=self._closing.is_set)
+
     def _open(self) -> None:
-        if sqlite_version() < _MINIMUM_VERSION:
+        if sqlite_version() < MINIMUM_VERSION:
             raise StoreError(f"SQLite {apsw.sqlite_lib_version()} is too old: 3.51.3 or newer is needed")
         self._look_at_volume()
         for file in make_private(self._path):
@@ -173,11 +183,29 @@ class SqliteDatabase:
 
     def _prepare(self, connection: apsw.Connection) -> None:
         """For writing, with the newest schema."""
+        version_of(connection)  # before anything is changed: the file may be another program's
         connection.pragma("secure_delete", "ON")
         if (mode := connection.pragma("journal_mode", "WAL")) != "wal":
             raise StoreError(f"the file system has no shared memory for SQLite's log: the journal mode stays {mode}")
         connection.pragma("synchronous", self._tuning.synchronous)
+        self._look_for_damage(connection)
         migrate(connection, shipped_versions() if self._versions is None else self._versions)
+
+    def _look_for_damage(self, connection: apsw.Connection) -> None:
+        """Read pages for as long as an opening may take; what lies behind is found when it is used.
+
+        Raises: StoreError: a page is damaged.
+        """
+        until = time.monotonic() + self._tuning.check
+        connection.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
+        try:
+            found = connection.pragma("quick_check", 1)
+        except apsw.InterruptError:
+            return
+        finally:
+            connection.set_progress_handler(self._abandoning.is_set, _STEPS)
+        if found != "ok":
+            raise StoreError(f"the database is damaged: {found}: restore it from a backup")
 
     async def _let_go(self) -> None:
         """Of the file: the writer is the last of SQLite's, for it moves the log into the database; then the lock."""

@@ -63,7 +63,26 @@ def migrate(connection: apsw.Connection, versions: Sequence[SchemaVersion]) -> i
     for version in versions:
         if version.number > current:
             _apply(connection, version)
+    if current <= newest:
+        _look_for_parts(connection, versions)
     return max(current, newest)
+
+
+def _look_for_parts(connection: apsw.Connection, versions: Sequence[SchemaVersion]) -> None:
+    """Raises: StoreError: a table or an index is not there, for another program has changed or half restored the file."""
+    whole = apsw.Connection(":memory:")
+    try:
+        for version in versions:
+            whole.execute(version.sql).fetchall()
+        missing = sorted(_names(whole) - _names(connection))
+    finally:
+        whole.close()
+    if missing:
+        raise StoreError(f"the database lacks {', '.join(missing)} of its schema: restore it from a backup")
+
+
+def _names(connection: apsw.Connection) -> set[str]:
+    return {str(name) for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
 
 
 def version_of(connection: apsw.Connection) -> tuple[int, int]:
@@ -78,7 +97,7 @@ def version_of(connection: apsw.Connection) -> tuple[int, int]:
         raise StoreError("the database has no schema version: restore it from a backup")
     if not tables and application_id in (0, APPLICATION_ID):
         return 0, 0
-    if {"notification", "seen_0", "tag_block"} <= tables:
+    if {"notification", "seen_bucket", "tag_block"} <= tables:
         raise StoreError(
             "the database was written by pushbridge 0.1.0, whose data is not taken over: move the file away, and a new one"
             " is made"

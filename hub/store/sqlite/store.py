@@ -11,7 +11,7 @@ from hub.store.store import SqlStore
 
 
 class SqliteStore(SqlStore):
-    """`wall` and `monotonic` read the host's clocks, in seconds; `hub.store.sqlite.database.SqliteDatabase` has the rest."""
+    """`wall` and `monotonic` read the host's clocks, in seconds; the rest is as `SqliteDatabase` says."""
 
     def __init__(
         self,
@@ -25,11 +25,16 @@ class SqliteStore(SqlStore):
         allow_memory: bool = False,
         tuning: SqliteTuning = SqliteTuning(),
     ) -> None:
+        self._sqlite = SqliteDatabase(
+            path, observe=observe, on_broken=on_broken, allow_memory=allow_memory, tuning=tuning
+        )
         super().__init__(
-            SqliteDatabase(
-                path, observe=observe, on_broken=on_broken, allow_memory=allow_memory, tuning=tuning
-            ),
+            self._sqlite,
             window=window,
             clock=StoreClock(wall=wall, monotonic=monotonic),
             monotonic=monotonic,
         )
+
+    async def back_up(self, target: Path) -> int:
+        """Copy the state of now to a new file, while writers go on; its size in bytes. Raises: StoreError."""
+        return await self._sqlite.back_up(target)

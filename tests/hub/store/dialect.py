@@ -4,17 +4,34 @@
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+import apsw
 import pglast
 from pglast import ast, enums, visitors
 
 from hub.store.connection import Statement
+from hub.store.sqlite.migrate import shipped_versions
 
-REGISTRY = frozenset(["installation", "registration", "tag_member", "tag_block", "tag_change", "tag_row"])
-"""Tables that lead with hub and shard. `hub`, `shard`, `tag` and `template` are found by their own keys."""
-WORK = frozenset(["queue", "notification", "page", "flow", "failure", "dead_letter", "journal", "sink", "audit"])
-"""Tables that lead with queue."""
+
+def _columns() -> dict[str, set[str]]:
+    """Of each table that ships."""
+    connection = apsw.Connection(":memory:")
+    for version in shipped_versions():
+        connection.execute(version.sql)
+    found: dict[str, set[str]] = defaultdict(set)
+    listed = "SELECT t.name, c.name FROM pragma_table_list AS t, pragma_table_info(t.name) AS c WHERE t.schema = 'main'"
+    for table, column in connection.execute(listed):
+        found[str(table)].add(str(column))
+    connection.close()
+    return found
+
+
+WORK = frozenset(table for table, columns in _columns().items() if "queue" in columns)
+"""Tables whose rows are of a queue."""
+REGISTRY = frozenset(table for table, columns in _columns().items() if {"hub", "shard"} <= columns) - WORK
+"""Tables whose rows are of a shard of a hub."""
 
 _NAME = re.compile(r"(?<!:):([a-z_][a-z0-9_]*)")
 _QUOTED = re.compile(r"'(?:[^']|'')*'")
@@ -67,7 +84,7 @@ def complaints(statement: Statement) -> list[str]:
     return [*finder.found, *_keys_missing(statement.text, finder)]
 
 
-class _Finder(visitors.Visitor):  # type: ignore[misc]  # pglast has no types for it
+class _Finder(visitors.Visitor):
     """Collects what is forbidden, and which tables and columns a statement names."""
 
     def __init__(self) -> None:
@@ -82,7 +99,7 @@ class _Finder(visitors.Visitor):  # type: ignore[misc]  # pglast has no types fo
         self.found.append("a locking clause, which SQLite does not read")
 
     def visit_FuncCall(self, ancestors: object, node: ast.FuncCall) -> None:
-        name = node.funcname[-1].sval.lower()
+        name = str((node.funcname or ())[-1].sval).lower()
         if _ADVISORY.match(name):
             self.found.append("an advisory lock")
         elif name in _FORBIDDEN_FUNCTIONS or name.startswith("json"):
@@ -94,22 +111,24 @@ class _Finder(visitors.Visitor):  # type: ignore[misc]  # pglast has no types fo
     def visit_BooleanTest(self, ancestors: object, node: ast.BooleanTest) -> None:
         self.found.append("TRUE or FALSE")
 
-    def visit_A_Const(self, ancestors: object, node: ast.A_Const) -> None:
-        if isinstance(node.val, ast.Boolean):
+    def visit_A_Expr(self, ancestors: object, node: ast.A_Expr) -> None:
+        """A column compared to TRUE; `WHERE true` alone, which an upsert of a SELECT needs, is read alike."""
+        sides = (node.lexpr, node.rexpr)
+        if any(isinstance(side, ast.A_Const) and isinstance(side.val, ast.Boolean) for side in sides):
             self.found.append("TRUE or FALSE")
 
     def visit_TypeCast(self, ancestors: object, node: ast.TypeCast) -> None:
-        names = [each.sval for each in node.typeName.names]
-        if names[-1] not in ("int8", "text", "float8", "bytea"):
-            self.found.append(f"a cast to {names[-1]}")
+        names = [each.sval for each in (node.typeName and node.typeName.names) or ()]
+        if names[-1:] not in (["int8"], ["text"], ["float8"], ["bytea"]):
+            self.found.append(f"a cast to {names[-1:]}")
 
     def visit_RangeVar(self, ancestors: object, node: ast.RangeVar) -> None:
-        self.tables.add(node.relname)
+        self.tables.add(str(node.relname))
 
     def visit_ColumnRef(self, ancestors: object, node: ast.ColumnRef) -> None:
-        last = node.fields[-1]
+        last = (node.fields or ())[-1]
         if isinstance(last, ast.String):
-            self._column(last.sval)
+            self._column(str(last.sval))
 
     def visit_ResTarget(self, ancestors: object, node: ast.ResTarget) -> None:
         if node.name is not None:

@@ -64,7 +64,7 @@ class Letters(Suite):
             LetterFilter(reason="x"): [0],
             LetterFilter(rule="r"): [2, 1],
             LetterFilter(open_only=True): [1, 0],
-            LetterFilter(ids=tuple([*ids[:2], 10**6])): [1, 0],
+            LetterFilter(ids=(*ids[:2], 10**6)): [1, 0],
             LetterFilter(ids=tuple(ids), source="a", open_only=True): [0],
         }
         for chosen, expected in cases.items():

@@ -10,11 +10,12 @@ from hub.errors import InvalidRequestError, NotFoundError, PreconditionError
 from hub.installation import Installation, Registration, Template
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import OutcomeName
-from hub.store.base import Failed, PageResult, Store
+from hub.store.contracts.outbox import Failed, PageResult
+from hub.store.store import SqlStore
 from hub.target import Target
-from tests.fakes.clock import FakeClock
+from tests.fakes.host_clock import HostClock
 from tests.hub.examples import HUB, installation, notification
-from tests.hub.store.harness import Suite, take
+from tests.hub.store.suite.harness import Suite, begin
 
 DAY = 24 * 3600.0
 GONE = OutcomeName.EXPIRED_CHANNEL
@@ -24,21 +25,21 @@ def native(audience: str) -> Notification:
     return notification(audience, content=NativeContent(platform=Platform.FCM, payload=b"{}"))
 
 
-async def found(store: Store, given: str | Notification) -> list[Target]:
+async def found(store: SqlStore, given: str | Notification) -> list[Target]:
     """Whom a notification reaches; a tag expression stands for a template notification."""
     (audience,) = await store.audiences([notification(given) if isinstance(given, str) else given])
     return list(audience.targets)
 
 
-async def channels(store: Store, given: str | Notification) -> list[str]:
+async def channels(store: SqlStore, given: str | Notification) -> list[str]:
     return sorted(target.push_channel for target in await found(store, given))
 
 
 async def die(
-    store: Store, clock: FakeClock, target: Target, *, gone_since: float | None = None, gone: bool = True
+    store: SqlStore, clock: HostClock, target: Target, *, gone_since: float | None = None, gone: bool = True
 ) -> int:
     """Record that a push to this target found its channel dead; how many registrations that hid."""
-    (work,) = await take(store, clock, notification())
+    (work,) = await begin(store, notification())
     failed = Failed(ordinal=target.ordinal, outcome=GONE, reason="Unregistered", gone=gone, gone_since=gone_since)
     recorded = await store.record(
         [PageResult(work=work, counts={target.platform: {GONE: 1}}, failures=[failed], ordinals=BitMap())]
@@ -47,7 +48,7 @@ async def die(
 
 
 class Registering(Suite):
-    async def test_an_installation_comes_back_as_it_was_put(self, store: Store) -> None:
+    async def test_an_installation_comes_back_as_it_was_put(self, store: SqlStore) -> None:
         full = Installation(
             id="ann",
             platform=Platform.APNS,
@@ -66,7 +67,7 @@ class Registering(Suite):
         assert await store.get_installation(HUB, "ann") == full
         assert await store.get_installation(HUB, "bob") == installation("bob")
 
-    async def test_hubs_do_not_see_each_other(self, store: Store) -> None:
+    async def test_hubs_do_not_see_each_other(self, store: SqlStore) -> None:
         await store.put_installations(HUB, [installation("ann", "news")])
         await store.put_installations("other", [installation("bob", "news")])
         assert await channels(store, "news") == ["token of ann"]
@@ -78,7 +79,7 @@ class Registering(Suite):
             await store.get_installation("nobody's", "ann")
 
     async def test_a_replaced_installation_keeps_its_ordinals_and_loses_what_it_no_longer_has(
-        self, store: Store
+        self, store: SqlStore
     ) -> None:
         await store.put_installations(HUB, [installation("ann", "news", "sports")])
         before = await found(store, "news")
@@ -91,7 +92,7 @@ class Registering(Suite):
         assert len(await found(store, "chess")) == 1
 
     async def test_a_template_that_is_dropped_is_not_reached_and_its_ordinal_not_given_again(
-        self, store: Store
+        self, store: SqlStore
     ) -> None:
         await store.put_installations(HUB, [installation("ann", "news")])
         (dropped,) = await found(store, "news")
@@ -101,12 +102,12 @@ class Registering(Suite):
         await store.put_installations(HUB, [installation("bob", "news")])
         assert dropped.ordinal not in {target.ordinal for target in await found(store, "news")}
 
-    async def test_the_last_of_several_documents_with_one_id_counts(self, store: Store) -> None:
+    async def test_the_last_of_several_documents_with_one_id_counts(self, store: SqlStore) -> None:
         await store.put_installations(HUB, [installation("ann", "a"), installation("ann", "b")])
         assert await found(store, "a") == []
         assert len(await found(store, "b")) == 1
 
-    async def test_a_deleted_installation_is_neither_found_nor_reached(self, store: Store) -> None:
+    async def test_a_deleted_installation_is_neither_found_nor_reached(self, store: SqlStore) -> None:
         await store.put_installations(HUB, [installation("ann", "news"), installation("bob", "news")])
         assert await store.delete_installation(HUB, "ann")
         assert not await store.delete_installation(HUB, "ann")
@@ -116,7 +117,9 @@ class Registering(Suite):
         assert await channels(store, "news") == ["token of bob"]
         assert await channels(store, native("!sports")) == ["token of bob"]
 
-    async def test_an_expired_installation_is_neither_found_nor_reached(self, store: Store, clock: FakeClock) -> None:
+    async def test_an_expired_installation_is_neither_found_nor_reached(
+        self, store: SqlStore, clock: HostClock
+    ) -> None:
         ends = datetime.fromtimestamp(clock(), UTC) + timedelta(seconds=10)
         await store.put_installations(HUB, [replace(installation("ann", "news"), expires_at=ends)])
         (target,) = await found(store, "news")
@@ -128,7 +131,7 @@ class Registering(Suite):
         with pytest.raises(NotFoundError):
             await store.get_installation(HUB, "ann")
 
-    async def test_a_registration_gets_an_id_and_a_higher_etag_with_every_write(self, store: Store) -> None:
+    async def test_a_registration_gets_an_id_and_a_higher_etag_with_every_write(self, store: SqlStore) -> None:
         given = Registration(registration_id="", platform=Platform.FCM, push_channel="a", tags=("news",))
         first = await store.put_registration(HUB, given)
         assert first.registration_id
@@ -139,7 +142,7 @@ class Registering(Suite):
         another = await store.put_registration(HUB, given)
         assert another.registration_id != first.registration_id
 
-    async def test_a_template_registration_comes_back_as_it_was_put(self, store: Store) -> None:
+    async def test_a_template_registration_comes_back_as_it_was_put(self, store: SqlStore) -> None:
         given = Registration(
             registration_id="1-2-3",
             platform=Platform.APNS,
@@ -159,7 +162,7 @@ class Registering(Suite):
         assert (stored.body, stored.headers, stored.expiry) == ('{"aps":{}}', {"apns-priority": "5"}, "0")
         assert 999 not in await store.templates([999])
 
-    async def test_a_registration_is_written_and_deleted_only_under_the_etag_named(self, store: Store) -> None:
+    async def test_a_registration_is_written_and_deleted_only_under_the_etag_named(self, store: SqlStore) -> None:
         given = Registration(registration_id="1-2-3", platform=Platform.FCM, push_channel="a", tags=("a",))
         with pytest.raises(NotFoundError):
             await store.put_registration(HUB, given, if_match=1)
@@ -180,7 +183,7 @@ class Registering(Suite):
     # Dead push channels
 
     async def test_a_dead_channel_hides_all_its_registrations_and_shows_in_the_document(
-        self, store: Store, clock: FakeClock
+        self, store: SqlStore, clock: HostClock
     ) -> None:
         await store.put_installations(HUB, [installation("ann", "news"), installation("bob", "news")])
         ann = next(target for target in await found(store, "news") if target.push_channel == "token of ann")
@@ -193,13 +196,13 @@ class Registering(Suite):
         assert not (await store.get_installation(HUB, "bob")).push_channel_expired
         assert (await store.registrations_by_platform())[HUB, Platform.FCM] == 2
 
-    async def test_a_failure_that_is_not_a_dead_channel_hides_nothing(self, store: Store, clock: FakeClock) -> None:
+    async def test_a_failure_that_is_not_a_dead_channel_hides_nothing(self, store: SqlStore, clock: HostClock) -> None:
         await store.put_installations(HUB, [installation("ann", "news")])
         (target,) = await found(store, "news")
         assert await die(store, clock, target, gone=False) == 0
         assert await channels(store, "news") == ["token of ann"]
 
-    async def test_the_same_token_of_another_platform_or_hub_lives_on(self, store: Store, clock: FakeClock) -> None:
+    async def test_the_same_token_of_another_platform_or_hub_lives_on(self, store: SqlStore, clock: HostClock) -> None:
         await store.put_installations(
             HUB,
             [
@@ -215,7 +218,7 @@ class Registering(Suite):
         assert await channels(store, notification("news", hub="other")) == ["AB"]
 
     async def test_a_dead_channel_lives_again_when_its_phone_registers_again(
-        self, store: Store, clock: FakeClock
+        self, store: SqlStore, clock: HostClock
     ) -> None:
         await store.put_installations(HUB, [installation("ann", "news", "chess")])
         (before,) = await found(store, "news")
@@ -231,7 +234,7 @@ class Registering(Suite):
 
     @pytest.mark.parametrize("before, hidden", [(-1.0, 0), (0.0, 2), (1.0, 2)])
     async def test_a_channel_registered_after_it_was_known_to_be_dead_stays(
-        self, store: Store, clock: FakeClock, before: float, hidden: int
+        self, store: SqlStore, clock: HostClock, before: float, hidden: int
     ) -> None:
         await store.put_installations(HUB, [installation("ann", "news")])
         (target,) = await found(store, "news")
@@ -241,7 +244,7 @@ class Registering(Suite):
         assert len(await found(store, "news")) == (0 if hidden else 1)
 
     async def test_dead_channels_are_kept_for_thirty_days_and_then_dropped_with_their_document(
-        self, store: Store, clock: FakeClock
+        self, store: SqlStore, clock: HostClock
     ) -> None:
         await store.put_installations(HUB, [installation("ann", "news"), installation("bob", "news")])
         ann = next(target for target in await found(store, "news") if target.push_channel == "token of ann")
@@ -257,7 +260,7 @@ class Registering(Suite):
         assert not (await store.get_installation(HUB, "bob")).push_channel_expired
 
     async def test_expired_registrations_are_dropped_with_their_document_and_their_tags(
-        self, store: Store, clock: FakeClock
+        self, store: SqlStore, clock: HostClock
     ) -> None:
         ends = datetime.fromtimestamp(clock() + 10, UTC)
         phones = [replace(installation(f"p{number}", "news"), expires_at=ends) for number in range(700)]
@@ -280,7 +283,7 @@ class Registering(Suite):
         ],
     )
     async def test_a_channel_that_another_user_registers_is_the_other_user_s_alone(
-        self, store: Store, before: str | None, after: str | None, reached: bool
+        self, store: SqlStore, before: str | None, after: str | None, reached: bool
     ) -> None:
         first, second = (
             replace(installation(name, name, push_channel="same"), user_id=user)
@@ -295,7 +298,7 @@ class Registering(Suite):
         assert await channels(store, "first") == ["same"]
         assert await channels(store, "second") == (["same"] if reached else [])
 
-    async def test_a_channel_of_another_hub_or_platform_stays(self, store: Store) -> None:
+    async def test_a_channel_of_another_hub_or_platform_stays(self, store: SqlStore) -> None:
         ann = replace(installation("ann", "news", push_channel="AB"), user_id="ann")
         bob = replace(installation("bob", "news", push_channel="AB", platform=Platform.WNS), user_id="bob")
         await store.put_installations(HUB, [ann])
@@ -309,7 +312,7 @@ class Registering(Suite):
         [("phone", "PHONE", False), ("Élan", "éLAN", False), ("straße", "strasse", True), ("a", "a}", True)],
     )
     async def test_ids_that_one_tag_would_mean_are_not_both_taken(
-        self, store: Store, one: str, other: str, taken: bool, together: bool
+        self, store: SqlStore, one: str, other: str, taken: bool, together: bool
     ) -> None:
         phones = [installation(name, "news") for name in (one, other)]
         batches = [phones] if together else [[phone] for phone in phones]
@@ -329,6 +332,7 @@ class Registering(Suite):
             assert await channels(store, "news") == [phones[1].push_channel]
 
 
-async def clean(store: Store) -> None:
+async def clean(store: SqlStore) -> None:
     """Keep house, of the registry alone."""
-    await store.housekeep(notifications_before=0, dead_letters_before=0, max_dead_letters=10**9)
+    while await store.forget_dead(kept=30 * DAY):
+        pass

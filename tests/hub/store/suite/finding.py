@@ -10,18 +10,19 @@ from pyroaring import BitMap
 from hub.installation import Installation, Registration
 from hub.notification import EVERYONE, Audience, NativeContent, Notification, Platform
 from hub.outcome import Unreached
-from hub.store.base import PAGE_SIZE, Store
-from tests.fakes.clock import START, FakeClock
+from hub.store.contracts.outbox import PAGE_SIZE
+from hub.store.store import SqlStore
+from tests.fakes.host_clock import START, HostClock
 from tests.hub.examples import GREETING, HUB, installation, notification
-from tests.hub.store.harness import Suite
-from tests.hub.store.registering import channels, found, native
+from tests.hub.store.suite.harness import Suite
+from tests.hub.store.suite.registering import channels, found, native
 
 
 def for_apns(audience: str | Audience) -> Notification:
     return notification(audience, content=NativeContent(platform=Platform.APNS, payload=b"{}"))
 
 
-async def register(store: Store, count: int, *tags: str, template: bool = True) -> None:
+async def register(store: SqlStore, count: int, *tags: str, template: bool = True) -> None:
     """So many phones, in one transaction."""
     await store.put_installations(
         HUB, [installation(f"p{number:05d}", *tags, templates=template) for number in range(count)]
@@ -67,7 +68,7 @@ NOBODY = [
 
 
 class Finding(Suite):
-    async def test_templates_receive_properties_and_natives_payloads_of_their_platform(self, store: Store) -> None:
+    async def test_templates_receive_properties_and_natives_payloads_of_their_platform(self, store: SqlStore) -> None:
         await store.put_installations(
             HUB,
             [
@@ -83,7 +84,7 @@ class Finding(Suite):
         assert await channels(store, notification(EVERYONE)) == ["token of ann"]
         assert await channels(store, for_apns(EVERYONE)) == ["AB"]
 
-    async def test_each_template_of_a_phone_that_matches_gets_its_own_push(self, store: Store) -> None:
+    async def test_each_template_of_a_phone_that_matches_gets_its_own_push(self, store: SqlStore) -> None:
         for name in ("one", "two"):
             await store.put_registration(
                 HUB,
@@ -100,7 +101,7 @@ class Finding(Suite):
 
     @pytest.mark.parametrize("audience", ["news", "!sports", EVERYONE], ids=str)
     async def test_a_template_notification_goes_to_the_platforms_it_names(
-        self, store: Store, audience: str | Audience
+        self, store: SqlStore, audience: str | Audience
     ) -> None:
         apple = installation("bob", "news", platform=Platform.APNS, push_channel="AB")
         await store.put_installations(HUB, [installation("ann", "news"), apple])
@@ -108,12 +109,12 @@ class Finding(Suite):
         assert await channels(store, limited) == ["AB"]
         assert await channels(store, notification(audience, platforms=frozenset[Platform]())) == []
 
-    async def test_tags_compare_without_case(self, store: Store) -> None:
+    async def test_tags_compare_without_case(self, store: SqlStore) -> None:
         await store.put_installations(HUB, [installation("ann", "Größe", "ΟΔΟΣ")])
         for audience in ("GRÖSSE", "größe", "οδος", "!x && größe", "$installationid:{ANN}"):
             assert await channels(store, audience) == ["token of ann"], audience
 
-    async def test_audiences_come_in_the_order_asked(self, store: Store) -> None:
+    async def test_audiences_come_in_the_order_asked(self, store: SqlStore) -> None:
         await store.put_installations(HUB, [installation("ann", "a"), installation("bob", "b")])
         audiences = await store.audiences([notification(text) for text in ("b", "nobody", "a", "a || b")])
         assert [[target.push_channel for target in audience.targets] for audience in audiences] == [
@@ -125,7 +126,7 @@ class Finding(Suite):
 
     @pytest.mark.parametrize("audience", ["news", "!sports", "news && !sports", EVERYONE], ids=str)
     async def test_what_fits_one_page_is_at_hand_and_more_is_cut_into_pages(
-        self, store: Store, audience: str | Audience
+        self, store: SqlStore, audience: str | Audience
     ) -> None:
         await register(store, PAGE_SIZE, "news")
         (whole,) = await store.audiences([notification(audience)])
@@ -135,7 +136,7 @@ class Finding(Suite):
         assert not paged.targets
         assert [len(page) for _, page in paged.pages] == [PAGE_SIZE, 1]
 
-    async def test_pages_are_of_one_platform_disjoint_and_hold_all(self, store: Store) -> None:
+    async def test_pages_are_of_one_platform_disjoint_and_hold_all(self, store: SqlStore) -> None:
         phones = [installation(f"fcm{number}", "news") for number in range(1500)]
         phones += [
             installation(f"apns{number}", "news", platform=Platform.APNS, push_channel=f"{number:04X}")
@@ -156,7 +157,7 @@ class Finding(Suite):
         ]
         assert len(reached) == len(set(reached)) == 2200
 
-    async def test_targets_of_a_page_come_by_ordinal_whether_neighbours_or_far_apart(self, store: Store) -> None:
+    async def test_targets_of_a_page_come_by_ordinal_whether_neighbours_or_far_apart(self, store: SqlStore) -> None:
         await register(store, 300, "news")
         everyone = [target.ordinal for target in await found(store, "news")]
         for wanted in (everyone, everyone[::2], everyone[::50], everyone[:1], everyone[-1:], []):
@@ -165,7 +166,7 @@ class Finding(Suite):
 
     @pytest.mark.parametrize("audience", ["news", "!sports", EVERYONE], ids=str)
     async def test_registrations_that_share_a_channel_get_one_push_and_the_others_are_skipped(
-        self, store: Store, audience: str | Audience
+        self, store: SqlStore, audience: str | Audience
     ) -> None:
         shared = [installation(name, "news", push_channel="same", templates=False) for name in ("ann", "bob", "eve")]
         await store.put_installations(HUB, [*shared, installation("joe", "news", templates=False)])
@@ -176,7 +177,9 @@ class Finding(Suite):
         assert not chosen.skipped[Platform.FCM] & BitMap([target.ordinal for target in chosen.targets])
 
     @pytest.mark.parametrize("audience", ["news", "!sports"])
-    async def test_registrations_that_share_a_channel_are_found_across_pages(self, store: Store, audience: str) -> None:
+    async def test_registrations_that_share_a_channel_are_found_across_pages(
+        self, store: SqlStore, audience: str
+    ) -> None:
         await store.put_installations(HUB, [installation("first", "news", push_channel="same", templates=False)])
         await register(store, PAGE_SIZE + 500, "news", template=False)
         await store.put_installations(HUB, [installation("last", "news", push_channel="same", templates=False)])
@@ -184,7 +187,7 @@ class Finding(Suite):
         assert [len(page) for _, page in chosen.pages] == [PAGE_SIZE, 501]
         assert len(chosen.skipped[Platform.FCM]) == 1
 
-    async def test_a_sibling_is_reached_when_the_other_is_not_meant(self, store: Store) -> None:
+    async def test_a_sibling_is_reached_when_the_other_is_not_meant(self, store: SqlStore) -> None:
         await store.put_installations(
             HUB,
             [
@@ -197,7 +200,7 @@ class Finding(Suite):
             assert len(chosen.targets) == count, audience
             assert bool(chosen.skipped) == (audience in ("a || b", "!c")), audience
 
-    async def test_a_sibling_that_moved_to_another_channel_is_none_any_more(self, store: Store) -> None:
+    async def test_a_sibling_that_moved_to_another_channel_is_none_any_more(self, store: SqlStore) -> None:
         pair = [installation(name, "news", push_channel="same", templates=False) for name in ("ann", "bob")]
         await store.put_installations(HUB, pair)
         await store.put_installations(HUB, [installation("bob", "news", templates=False)])
@@ -205,35 +208,35 @@ class Finding(Suite):
             (chosen,) = await store.audiences([native(audience)])
             assert (len(chosen.targets), chosen.skipped) == (2, {})
 
-    async def test_templates_that_share_a_channel_are_no_siblings(self, store: Store) -> None:
+    async def test_templates_that_share_a_channel_are_no_siblings(self, store: SqlStore) -> None:
         pair = [installation(name, "news", push_channel="same") for name in ("ann", "bob")]
         await store.put_installations(HUB, pair)
         assert await channels(store, "news") == ["same", "same"]
 
     @pytest.mark.parametrize(("phones", "given", "why"), NOBODY)
     async def test_an_audience_that_is_empty_says_why(
-        self, store: Store, clock: FakeClock, phones: Sequence[Installation], given: Notification, why: Unreached
+        self, store: SqlStore, clock: HostClock, phones: Sequence[Installation], given: Notification, why: Unreached
     ) -> None:
         await store.put_installations(HUB, phones)
         await store.put_registration(HUB, TEMPLATE_ONLY)
         await store.delete_installation(HUB, "deleted")
         clock.advance(2)
         (audience,) = await store.audiences([given])
-        assert (list(audience.targets), list(audience.pages), audience.nobody) == ([], [], why)
+        assert (list(audience.targets), list(audience.pages), audience.unreached) == ([], [], why)
 
-    async def test_an_audience_that_is_not_empty_has_nothing_to_say(self, store: Store) -> None:
+    async def test_an_audience_that_is_not_empty_has_nothing_to_say(self, store: SqlStore) -> None:
         await register(store, 2, "news")
         for audience in ("news", "!sports", EVERYONE):
             (chosen,) = await store.audiences([notification(audience)])
-            assert chosen.nobody is None
+            assert chosen.unreached is None
 
     @pytest.mark.parametrize("audience", ["news", "!sports", EVERYONE], ids=str)
-    async def test_a_hub_without_phones_reaches_nobody(self, store: Store, audience: str | Audience) -> None:
+    async def test_a_hub_without_phones_reaches_nobody(self, store: SqlStore, audience: str | Audience) -> None:
         (chosen,) = await store.audiences([notification(audience)])
         is_for_all = audience is EVERYONE
-        assert chosen.nobody is (Unreached.NO_REGISTRATION if is_for_all else Unreached.NO_TAG)
+        assert chosen.unreached is (Unreached.NO_REGISTRATION if is_for_all else Unreached.NO_TAG)
 
-    async def test_live_registrations_are_counted_by_hub_and_platform(self, store: Store) -> None:
+    async def test_live_registrations_are_counted_by_hub_and_platform(self, store: SqlStore) -> None:
         await register(store, 3, "news")
         await store.put_installations("other", [installation("x", platform=Platform.APNS, push_channel="AB")])
         counts = {key: count for key, count in (await store.registrations_by_platform()).items() if count}

@@ -1,0 +1,157 @@
+"""What operators and the wire API read of the registry, in SQL: lists in parts, so that each costs the same."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from pyroaring import BitMap
+
+from hub.errors import InvalidRequestError, NotFoundError
+from hub.installation import Installation, Registration
+from hub.notification import Audience, Everyone, Platform
+from hub.store.connection import Connection
+from hub.store.contracts.listing import ListPage
+from hub.store.contracts.registry import Device, DeviceRegistration
+from hub.store.decide.audience import matching
+from hub.store.decide.registering import StoredDevice, id_key
+from hub.store.decide.tag_index import DEAD, key_id, kind_id
+from hub.store.registry import statements
+from hub.store.registry.places import Place, read_templates
+from hub.store.registry.rows import device_of, installation_of, registration_of
+from hub.store.registry.tags import TagSets
+from hub.tags import tag_keys
+
+_ALL_KINDS = ("native", "template")
+
+
+def get_device(connection: Connection, place: Place, installation_id: str, *, now: float) -> StoredDevice | None:
+    """None: there is none, or it has expired."""
+    rows = connection.read_by_keys(
+        statements.DEVICES_BY_INSTALLATION, [id_key(installation_id)], hub=place.hub, shard=place.shard
+    )
+    found = [device_of(row) for row in rows]
+    return next((each for each in found if each.installation_id == installation_id and _is_current(each, now)), None)
+
+
+def get_installation(connection: Connection, place: Place, installation_id: str, *, now: float) -> Installation:
+    """Raises: NotFoundError."""
+    found = get_device(connection, place, installation_id, now=now)
+    if found is None:
+        raise NotFoundError("Installation not found.")
+    return installation_of(found, read_templates(connection, _templates_of([found])))
+
+
+def get_registration(connection: Connection, place: Place, registration_id: str, *, now: float) -> Registration:
+    """Raises: NotFoundError: there is none, it has expired, or its push channel is dead."""
+    rows = connection.read_by_keys(
+        statements.DEVICES_BY_REGISTRATION, [registration_id], hub=place.hub, shard=place.shard
+    )
+    found = [device for device in map(device_of, rows) if device.dead_at is None and _is_current(device, now)]
+    if not found:
+        raise NotFoundError(f"registration {registration_id!r} not found")
+    return registration_of(found[0], read_templates(connection, _templates_of(found)))
+
+
+def device(connection: Connection, place: Place, installation_id: str, *, now: float) -> Device:
+    """Raises: NotFoundError."""
+    found = get_device(connection, place, installation_id, now=now)
+    if found is None:
+        raise NotFoundError(f"device {installation_id!r} not found")
+    return _listed(connection, [found])[0]
+
+
+def all_devices(connection: Connection, place: Place, *, after: str, limit: int, now: float) -> ListPage[Device]:
+    """By the key of the id."""
+    rows = connection.read(
+        statements.DEVICES_LISTED, hub=place.hub, shard=place.shard, after=after, now=now, limit=limit
+    )
+    items = _listed(connection, [device_of(row) for row in rows])
+    return ListPage(items=items, next=rows[-1][1] if len(rows) == limit else "")
+
+
+def devices_of(
+    connection: Connection, place: Place, audience: Audience, *, after: str, limit: int, now: float
+) -> ListPage[Device]:
+    """Documents with a registration that an audience means and that lives, by the first of those."""
+    start = _ordinal(after)
+    sets = TagSets(connection, place)
+    kinds = [kind_id(kind, platform) for kind in _ALL_KINDS for platform in Platform.declared()]
+    expression = () if isinstance(audience, Everyone) else tag_keys(audience)
+    sets.load([DEAD, *kinds, *(key_id(key) for key in expression)])
+    everyone = BitMap.union(BitMap(), *map(sets.members, kinds)) - sets.members(DEAD)
+    matched = matching(audience, lambda key: sets.members(key_id(key)), everyone)
+    first = matched.rank(start)
+    # Each has one registration that is its first: those of up to `limit` devices are among so many times the most.
+    window = matched[first : first + 4 * limit]
+    rows = connection.read_by_keys(statements.DEVICES_BY_ORDINAL, list(window), hub=place.hub, shard=place.shard)
+    by_ordinal = {row[0]: row[1:] for row in rows}
+    found: list[StoredDevice] = []
+    last = start
+    looked_at = 0
+    for ordinal in window:
+        if len(found) == limit:
+            break
+        last, looked_at = ordinal, looked_at + 1
+        if (row := by_ordinal.get(ordinal)) is None:
+            continue
+        one = device_of(row)
+        is_first = all(each >= ordinal or each not in matched for each, _ in one.registrations())
+        if is_first and one.installation_id is not None and _is_current(one, now):
+            found.append(one)
+    more = first + looked_at < len(matched)
+    return ListPage(items=_listed(connection, found), next=str(last) if more else "")
+
+
+def registrations_by_platform(connection: Connection, places: Mapping[str, Place]) -> dict[tuple[str, Platform], int]:
+    """Live ones, by bitmaps: two round trips a hub."""
+    counts = {}
+    for hub, place in places.items():
+        sets = TagSets(connection, place)
+        kinds = {platform: [kind_id(kind, platform) for kind in _ALL_KINDS] for platform in Platform.declared()}
+        sets.load([DEAD, *(kind for each in kinds.values() for kind in each)])
+        dead = sets.members(DEAD)
+        for platform, each in kinds.items():
+            counts[hub, platform] = sum(len(sets.members(kind) - dead) for kind in each)
+    return counts
+
+
+def _listed(connection: Connection, devices: Sequence[StoredDevice]) -> list[Device]:
+    templates = read_templates(connection, _templates_of(devices))
+    return [
+        Device(
+            installation=installation_of(each, templates),
+            updated_at=each.registered_at,
+            registrations=_registrations(each),
+        )
+        for each in devices
+    ]
+
+
+def _registrations(device: StoredDevice) -> list[DeviceRegistration]:
+    of_each: list[tuple[str | None, tuple[str, ...]]] = [(None, device.native_tags)]
+    of_each += [(each.name, (*device.native_tags, *device.tags_of(each))) for each in device.templates]
+    return [
+        DeviceRegistration(
+            template=name,
+            tags=tags,
+            registered_at=device.registered_at,
+            dead_at=device.dead_at,
+            dead_reason=device.dead_reason or "",
+        )
+        for name, tags in of_each
+    ]
+
+
+def _templates_of(devices: Iterable[StoredDevice]) -> Iterable[int]:
+    return (template.template for device in devices for template in device.templates)
+
+
+def _is_current(device: StoredDevice, now: float) -> bool:
+    return device.expires_at is None or device.expires_at > now
+
+
+def _ordinal(after: str) -> int:
+    """Raises: InvalidRequestError: it is the place in another list."""
+    if not after:
+        return 0
+    if not (after.isascii() and after.isdigit() and len(after) <= 10 and int(after) < 2**32):
+        raise InvalidRequestError("the cursor is not one of this list")
+    return int(after)

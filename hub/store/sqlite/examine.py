@@ -1,0 +1,192 @@
+"""What can be said of a store's file and its disk without being its owner; works while a daemon has it open."""
+
+import os
+import shutil
+import stat
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import apsw
+
+from hub.errors import StoreError
+from hub.store.sqlite.database import MINIMUM_VERSION, sqlite_version
+from hub.store.sqlite.errors import store_error
+from hub.store.sqlite.lock import is_locked
+from hub.store.sqlite.migrate import shipped_versions, version_of
+from hub.store.sqlite.volume import VOLUME_WARNINGS, Volume, VolumeKind, volume_of
+
+_MIB = 1024 * 1024
+_LITTLE_SPACE, _NO_SPACE = 1024 * _MIB, 64 * _MIB
+_SLOW_SYNC, _TOO_FAST_SYNC = 0.05, 20e-6
+"""Seconds: a slow disk bounds the events per second; no disk that keeps what it is given is faster than the other."""
+_SYNCS = 20
+_PAGE = 4096
+
+
+class Health(Enum):
+    """How a thing stands."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at; `cure` says what to do about it, empty where nothing is to be done."""
+
+    name: str
+    health: Health
+    text: str
+    cure: str = ""
+
+
+def examine(path: Path, *, allow_memory: bool) -> list[Finding]:
+    """All findings, in the order in which they matter; what cannot be looked at is a finding that failed."""
+    path = path.resolve()
+    looks: Sequence[tuple[str, Callable[[], Finding]]] = (
+        ("sqlite", _version),
+        ("file system", lambda: _file_system(volume_of(path), allow_memory=allow_memory)),
+        ("free space", lambda: _free_space(path)),
+        ("fsync", lambda: _fsync(path)),
+        ("file modes", lambda: _modes(path)),
+        ("lock", lambda: _lock(path)),
+        ("schema", lambda: _schema(path)),
+    )
+    return [_look(name, look) for name, look in looks]
+
+
+def _look(name: str, look: Callable[[], Finding]) -> Finding:
+    try:
+        return look()
+    except PermissionError as error:
+        return _failed(name, str(error), "run doctor as the user that runs the daemon")
+    except OSError as error:
+        return _failed(name, str(error), "name a file on a disk that works in bridge.store.url")
+    except apsw.Error as error:
+        return _failed(name, str(store_error(error)), "restore the database from a backup")
+    except StoreError as error:
+        return _failed(name, str(error), "name another file in bridge.store.url, or restore a backup")
+
+
+def _ok(name: str, text: str) -> Finding:
+    return Finding(name=name, health=Health.OK, text=text)
+
+
+def _warning(name: str, text: str, cure: str) -> Finding:
+    return Finding(name=name, health=Health.WARNING, text=text, cure=cure)
+
+
+def _failed(name: str, text: str, cure: str) -> Finding:
+    return Finding(name=name, health=Health.FAILED, text=text, cure=cure)
+
+
+def _version() -> Finding:
+    text = f"SQLite {apsw.sqlite_lib_version()}"
+    if sqlite_version() < MINIMUM_VERSION:
+        return _failed("sqlite", f"{text} can lose commits", "install a newer apsw: pip install --upgrade apsw")
+    return _ok("sqlite", text)
+
+
+def _file_system(volume: Volume, *, allow_memory: bool) -> Finding:
+    text = f"{volume.file_system or 'unknown'} at {volume.mount or 'an unknown mount'}"
+    if volume.kind is VolumeKind.MEMORY:
+        if allow_memory:
+            return _warning("file system", f"{text}, lost with the machine", "unset bridge.store.allow_memory")
+        return _failed("file system", f"{text}, lost with the machine", "name a file on a disk in bridge.store.url")
+    if (warning := VOLUME_WARNINGS.get(volume.kind)) is not None:
+        what, _, cure = warning.rpartition(": ")
+        return _warning("file system", f"{text}: {what}", cure)
+    return _ok("file system", text)
+
+
+def _free_space(path: Path) -> Finding:
+    usage = shutil.disk_usage(_directory_of(path))
+    text = f"{usage.free / _MIB:,.0f} MiB free of {usage.total / _MIB:,.0f} MiB"
+    if usage.free < _NO_SPACE:
+        return _failed("free space", text, "make room: a full disk refuses every event")
+    if usage.free < _LITTLE_SPACE:
+        return _warning("free space", text, "make room: a full disk refuses every event")
+    return _ok("free space", text)
+
+
+def _fsync(path: Path) -> Finding:
+    times = _sync_times(_directory_of(path))
+    middle, longest = statistics.median(times), max(times)
+    text = f"{middle * 1000:.2f} ms in the middle, {longest * 1000:.2f} ms at most, of {_SYNCS}"
+    if middle > _SLOW_SYNC:
+        return _warning("fsync", text, "use a faster disk: each group of events waits for one fsync")
+    if middle < _TOO_FAST_SYNC:
+        return _warning(
+            "fsync", f"{text}: faster than a disk", "use a disk that keeps what it is given when power fails"
+        )
+    return _ok("fsync", text)
+
+
+def _sync_times(directory: Path) -> list[float]:
+    """Seconds of each write of a page with its fsync, in a file that is removed again."""
+    times = []
+    with tempfile.TemporaryFile(dir=directory) as file:
+        for _ in range(_SYNCS):
+            file.write(bytes(_PAGE))
+            file.flush()
+            started = time.perf_counter()
+            os.fsync(file.fileno())
+            times.append(time.perf_counter() - started)
+    return times
+
+
+def _modes(path: Path) -> Finding:
+    open_to_others = [
+        f"{file} is {stat.S_IMODE(file.stat().st_mode):04o}"
+        for file in _files_of(path)
+        if stat.S_IMODE(file.stat().st_mode) & 0o077
+    ]
+    if open_to_others:
+        return _warning("file modes", ", ".join(open_to_others), "chmod 600; the daemon does so when it starts")
+    return _ok("file modes", "for their owner alone" if path.exists() else "there is no file yet")
+
+
+def _files_of(path: Path) -> Iterator[Path]:
+    for suffix in ("", "-wal", "-shm"):
+        if (file := path.with_name(path.name + suffix)).exists():
+            yield file
+
+
+def _lock(path: Path) -> Finding:
+    if not path.exists():
+        return _ok("lock", "there is no file yet")
+    return _ok("lock", "a daemon has the database open" if is_locked(path) else "free: no daemon has it open")
+
+
+def _schema(path: Path) -> Finding:
+    newest = shipped_versions()[-1].number
+    if not path.exists():
+        return _ok("schema", f"there is no file yet; version {newest} will be made")
+    has_log = path.with_name(f"{path.name}-wal").exists()
+    # Without a log nothing may be made beside the file, as reading it otherwise would.
+    how = "mode=ro" if has_log else "mode=ro&immutable=1"
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    connection = apsw.Connection(f"{path.as_uri()}?{how}", flags=flags)
+    try:
+        version, readable_from = version_of(connection)
+    finally:
+        connection.close()
+    if readable_from > newest:
+        return _failed("schema", f"version {version}, newer than {newest}", "run the newer pushbridge")
+    if version < newest:
+        return _ok("schema", f"version {version}, which becomes {newest} when the daemon starts")
+    return _ok("schema", f"version {version}")
+
+
+def _directory_of(path: Path) -> Path:
+    """The nearest that is there."""
+    directory = path.parent
+    while not directory.exists():
+        directory = directory.parent
+    return directory

@@ -1,0 +1,143 @@
+"""The registry on SQLite, beyond what the suites of stores ask: round trips, imports, folds, and what an erasure leaves."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+import hub.platforms.table  # noqa: F401 - declares the platforms
+from hub.store.connection import Connection, Statement
+from hub.store.registry.registry import SqlRegistry
+from hub.store.sqlite.database import SqliteDatabase
+from hub.tags import parse
+from tests.fakes.clock import FakeClock
+from tests.hub.examples import HUB, installation, notification
+
+T = TypeVar("T")
+
+
+class CountingConnection:
+    """Counts its round trips into `trips`."""
+
+    def __init__(self, connection: Connection, trips: list[str]) -> None:
+        self._connection = connection
+        self._trips = trips
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._connection, name)
+
+        def call(statement: Any, *given: Any, **values: Any) -> Any:
+            if not given or given[0]:  # no rows, no round trip
+                self._trips.append(statement.name)
+            return method(statement, *given, **values)
+
+        return call
+
+
+class CountingDatabase(SqliteDatabase):
+    """`transactions` are the names of the statements of each."""
+
+    def __init__(self, path: Path, **options: Any) -> None:
+        super().__init__(path, **options)
+        self.transactions: list[list[str]] = []
+
+    async def write(self, job: Callable[[Connection], T], /, *, then: Callable[[], None] | None = None) -> T:
+        return await super().write(self._counted(job), then=then)
+
+    async def read(self, job: Callable[[Connection], T], /) -> T:
+        return await super().read(self._counted(job))
+
+    def _counted(self, job: Callable[[Connection], T]) -> Callable[[Connection], T]:
+        def run(connection: Connection) -> T:
+            trips: list[str] = []
+            self.transactions.append(trips)
+            return job(CountingConnection(connection, trips))
+
+        return run
+
+
+class RegistryStore(SqlRegistry):
+    """A registry alone."""
+
+    def __init__(self, database: CountingDatabase, clock: FakeClock) -> None:
+        super().__init__(database, now=clock)
+        self.database = database
+
+    async def housekeep(self) -> None:
+        while await self.fold():
+            pass
+        while await self.forget_dead(kept=30 * 24 * 3600.0):
+            pass
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[RegistryStore]:
+    database = CountingDatabase(tmp_path / "hub.db", allow_memory=True)
+    await database.open()
+    yield RegistryStore(database, FakeClock())
+    await database.close()
+
+
+async def reached(store: RegistryStore, expression: str) -> list[str]:
+    """Push channels of the templates that an audience means."""
+    (audience,) = await store.audiences([notification(expression)])
+    return sorted(target.push_channel for target in audience.targets)
+
+
+class TestRegistry:
+    async def test_no_write_and_no_audience_makes_more_than_six_round_trips(self, store: RegistryStore) -> None:
+        transactions = store.database.transactions
+        phones = [installation(f"p{number}", "news", push_channel="same") for number in range(200)]
+        await store.import_installations(HUB, phones)
+        await store.put_installations(HUB, phones)
+        await store.put_installations(HUB, [installation(one.id, "chess", templates=False) for one in phones])
+        await store.audiences([notification(text) for text in ("news", "!chess", "chess && p", "nobody") * 5])
+        await store.erase_user(HUB, "ann")
+        for name in ("p1", "p2"):
+            await store.delete_installation(HUB, name)
+        await store.housekeep()
+        assert max(map(len, transactions)) <= 6, max(transactions, key=len)
+
+    async def test_an_import_is_found_as_what_was_put(self, store: RegistryStore) -> None:
+        phones = [installation(f"p{number}", "news", f"only{number}") for number in range(1300)]
+        await store.import_installations(HUB, phones)
+        await store.import_installations(HUB, [installation("p7", "chess"), installation("new", "chess")])
+        assert await reached(store, "chess") == ["token of new", "token of p7"]
+        assert await reached(store, "only8 && news") == ["token of p8"]
+        assert await reached(store, "only7") == []
+        (audience,) = await store.audiences([notification("news")])
+        assert sum(len(page) for _, page in audience.pages) == 1299
+
+    async def test_a_user_that_was_erased_is_in_no_file(self, store: RegistryStore, tmp_path: Path) -> None:
+        ann = replace(installation("phone-of-ann", "tag-of-ann", push_channel="channel-of-ann"), user_id="user-ann")
+        others = [installation(f"p{number}", "news") for number in range(300)]
+        await store.put_installations(HUB, [ann, *others])
+        assert "-ann" in _files(tmp_path)
+        assert await store.erase_user(HUB, "user-ann") == 2
+        assert await store.erase_user(HUB, "user-ann") == 0
+        await store.database.close()  # the last connection's checkpoint
+        text = _files(tmp_path)
+        for erased in ("phone-of-ann", "tag-of-ann", "channel-of-ann", "user-ann"):
+            assert erased not in text
+
+    async def test_folding_keeps_who_carries_a_tag(self, store: RegistryStore) -> None:
+        phones = [installation(f"p{number}", "all", templates=False) for number in range(20_000)]
+        for start in range(0, len(phones), 2000):
+            await store.put_installations(HUB, phones[start : start + 2000])
+        await store.delete_installation(HUB, "p5")
+        await store.housekeep()
+        counts = await store.registrations_by_platform()
+        assert sum(counts.values()) == 19_999
+        names = await store.devices(HUB, audience=parse("all && !$InstallationId:{p1}"), limit=5)
+        assert [one.installation.id for one in names.items] == ["p0", "p2", "p3", "p4", "p6"]
+        ((blocks,),) = await store.database.read(lambda connection: connection.read(_BLOCKS))
+        assert blocks > 0
+
+
+_BLOCKS = Statement("test.tag_blocks", "SELECT count(*) FROM tag_block")
+
+
+def _files(directory: Path) -> str:
+    return "".join(path.read_bytes().decode("latin-1") for path in directory.iterdir() if path.is_file())

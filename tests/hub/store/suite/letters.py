@@ -152,3 +152,25 @@ class Letters(Suite):
         with pytest.raises(NotFoundError):
             await store.replay(7, given, outcome="accepted", start=WHOLE, actor="ann")
         assert await take(store) == []
+
+    async def test_no_method_of_letters_makes_more_than_six_round_trips_whatever_its_batch(
+        self, stores: Stores, store: SqlStore
+    ) -> None:
+        ids = await keep(store, *(letter(number, relay="hr") for number in range(300)))
+        many = Ingest(
+            source="hr",
+            event_id="",
+            notifications=[notification() for _ in range(300)],
+            dead_letters=[letter(number) for number in range(1000, 1300)],
+        )
+        for call in (
+            lambda: store.replay(ids[0], many, outcome="accepted", start=WHOLE, actor="ann"),
+            lambda: store.letters(LetterFilter(ids=tuple(ids)), limit=WHOLE),
+            lambda: store.unpublished("hr", limit=WHOLE),
+            lambda: store.published(ids),
+            lambda: store.drop_dead_letters(ids[:100], actor="ann"),
+            lambda: store.bound_dead_letters(kept=1e6, max_rows=1, max_bytes=1),
+        ):
+            before = stores.trips
+            await call()
+            assert 0 < stores.trips - before <= 6

@@ -35,6 +35,7 @@ from bridge.config.reload import Reloader, waiting_for_restart
 from bridge.housekeeping import Housekeeping
 from bridge.intake.manager import SOURCE_STOP, RunningSource, SourceManager
 from bridge.intake.pipeline import Pipeline
+from bridge.intake.replay import Replayer
 from bridge.intake.supervisor import Supervisor
 from bridge.observe.fact_log import FactLog
 from bridge.observe.facts import (
@@ -118,6 +119,9 @@ class Daemon:
             self.hub, kept=lambda: self.settings.dead_letter.default.store, observer=self.telemetry
         )
         self.pipeline = Pipeline({}, RuleSet(), self.hub, observer=self.telemetry)
+        self.replayer = Replayer(
+            self.pipeline, self.hub, hubs=lambda: {name.lower() for name in self.settings.hubs}, observer=self.telemetry
+        )
         self.intake = SourceManager(self._inlet, start=self._start, stop_timeout=timing.source_stop)
         self._console = console
         self._admin_app, self._api_app = (SwappableApp(crashed=self._crashed) for _ in range(2))

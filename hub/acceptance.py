@@ -51,7 +51,8 @@ NO_CONFIGURATION = ConfigurationVersion()
 class DeadLetter:
     """A message, or one rule's share of it, that could not become a notification; `body` is the original bytes.
 
-    `relay` names the publisher that has yet to send it on, None when the store is its last place.
+    `relay` names the publisher that has yet to send it on, None when the store is its last place. `envelope` is what a
+    replay needs besides the body, as its writer spells it; empty where there is nothing more.
     """
 
     source: str
@@ -65,6 +66,7 @@ class DeadLetter:
     headers: Mapping[str, str] = field(default_factory=dict)
     tries: int = 1
     trace: str = ""
+    envelope: str = ""
     config_hash: str = ""
     revision: str = ""
     relay: str | None = None

@@ -281,6 +281,22 @@ class Hub:
         if notification.id not in result.repeated:
             self._observer.observe(SendAccepted(notification=notification))
 
+    async def replay(self, letter_id: int, ingest: Ingest, *, outcome: str, actor: str) -> AcceptanceResult | None:
+        """Accept what a dead letter causes now, and mark the letter with the outcome; None: it was accepted before.
+
+        Raises: CapacityError, NotFoundError; StoreError: not done.
+        """
+        if ingest.notifications and not self.capacity:
+            raise CapacityError(f"{self.pending} notifications wait already", retry_after=1.0)
+        return await self._write(lambda: asyncio.shield(self._commit_replay(letter_id, ingest, outcome, actor)))
+
+    async def _commit_replay(self, letter_id: int, ingest: Ingest, outcome: str, actor: str) -> AcceptanceResult | None:
+        start = self._dispatcher.free_slots
+        result = await self.store.replay(letter_id, ingest, outcome=outcome, start=start, actor=actor)
+        if result is not None and (accepted := len(ingest.notifications) - len(result.repeated)):
+            self._dispatcher.submit(result.work, accepted=accepted)
+        return result
+
     async def details(self, hub: str, notification_id: str) -> NotificationDetails:
         """By the wire id, or its first 32 hex digits. Raises: NotFoundError."""
         digits = notification_id[:_ID_DIGITS].lower()

@@ -1,5 +1,6 @@
 """`pushbridge dead-letters`: what could not become a notification."""
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -14,15 +15,25 @@ dead_letters = typer.Typer(help="Messages that could not become notifications.",
 
 Source = Annotated[str, typer.Option(help="Of this source.")]
 Reason = Annotated[str, typer.Option(help="With this reason.")]
+Rule = Annotated[str, typer.Option(help="Of this rule.")]
 
 _AT_ONCE = 1000
+_REPLAYED_AT_ONCE = 100
 
 
 @dead_letters.command("list")
 @client_command
-def list_(client: Client, source: Source = "", reason: Reason = "", limit: Limit = 50) -> Answer:
+def list_(
+    client: Client,
+    source: Source = "",
+    reason: Reason = "",
+    rule: Rule = "",
+    open: Annotated[bool, typer.Option("--open", help="Without those that were replayed.")] = False,
+    limit: Limit = 50,
+) -> Answer:
     """List them, newest first."""
-    return Answer(list(client.items("dead-letters", limit=limit, source=source, reason=reason)), _print_list)
+    found = client.items("dead-letters", limit=limit, source=source, reason=reason, rule=rule, **_open(open))
+    return Answer(list(found), _print_list)
 
 
 @dead_letters.command()
@@ -30,6 +41,56 @@ def list_(client: Client, source: Source = "", reason: Reason = "", limit: Limit
 def show(client: Client, id: Annotated[int, typer.Argument(help="Its id in the list.", show_default=False)]) -> Answer:
     """Show one, with its body for who has the admin token."""
     return Answer(client.get("dead-letters", str(id)), print_fields)
+
+
+@dead_letters.command()
+@client_command
+def replay(
+    client: Client,
+    ids: Annotated[list[int] | None, typer.Argument(help="Their ids.", show_default=False)] = None,
+    source: Source = "",
+    reason: Reason = "",
+    rule: Rule = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and change nothing.")] = False,
+    rate: Annotated[float, typer.Option(min=0.1, help="Letters a second, at most.")] = 100.0,
+) -> Answer:
+    """Send them once more through the rules of today, oldest first; --dry-run first says what that would do.
+
+    Without ids: those that were not replayed yet, of a --source, --reason or --rule. A letter of one rule goes to that rule
+    alone, while there is one of its name. What was accepted before is not done again. What fails again stays, marked with
+    the reason, and the command ends with code 5.
+    """
+    if bool(ids) == bool(source or reason or rule):
+        raise fail("say which: ids, or --source, --reason or --rule", Exit.WRONG_ARGUMENTS)
+    if not ids:
+        found = client.items("dead-letters", limit=2**62, source=source, reason=reason, rule=rule, **_open(True))
+        ids = sorted(letter["id"] for letter in found)
+    done = _replay(client, list(dict.fromkeys(ids)), dry_run=dry_run, rate=rate)
+    is_whole = not done["missing"] and all(one["outcome"] in ("accepted", "repeated") for one in done["items"])
+    return Answer(done, _print_replayed, Exit.DONE if is_whole else Exit.REFUSED)
+
+
+def _replay(client: Client, ids: Sequence[int], *, dry_run: bool, rate: float) -> dict[str, Any]:
+    """All of them in parts, no faster than `rate` letters a second; a line on stderr says how far it is."""
+    done: dict[str, Any] = {"dry_run": dry_run, "items": [], "missing": []}
+    part = max(1, min(_REPLAYED_AT_ONCE, int(rate)))
+    left = list(ids)
+    while left:
+        began = time.monotonic()
+        asked, later = left[:part], left[part:]
+        answer = client.post("dead-letters", "replay", body={"ids": asked, "dry_run": dry_run})
+        done["items"] += answer["items"]
+        done["missing"] += answer["missing"]
+        left = [*answer["left"], *later]
+        if left:
+            typer.echo(f"{len(ids) - len(left)} of {len(ids)}", err=True)
+            tried = len(asked) - len(answer["left"])
+            time.sleep(max(0.0, began + tried / rate - time.monotonic()))
+    return done
+
+
+def _open(open_only: bool) -> dict[str, str]:
+    return {"open": "true"} if open_only else {}
 
 
 @dead_letters.command()
@@ -58,6 +119,30 @@ def drop(
 def _print_list(found: Sequence[Mapping[str, Any]]) -> None:
     names = ("id", "at", "source", "event_id", "rule", "reason", "detail")
     print_table([name.upper().replace("_", " ") for name in names], ([one[name] for name in names] for one in found))
+
+
+def _print_replayed(done: Mapping[str, Any]) -> None:
+    print_table(
+        ("ID", "SOURCE", "EVENT ID", "WOULD BE" if done["dry_run"] else "OUTCOME", "RULES", "NOTIFICATIONS", "WHY"),
+        (
+            (one["id"], one["source"], one["event_id"], one["outcome"], one["rules"], _sent(one), _why(one))
+            for one in done["items"]
+        ),
+    )
+    if done["missing"]:
+        typer.echo(f"not there: {', '.join(map(str, done['missing']))}")
+
+
+def _sent(letter: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{one['id']} to {one['expression']}" + ("" if one["is_new"] else " (accepted before)")
+        for one in letter["notifications"]
+    ]
+
+
+def _why(letter: Mapping[str, Any]) -> str:
+    failures = [f"rule {one['rule']}: {one['reason']}: {one['detail']}" for one in letter["failures"]]
+    return "; ".join([*([f"{letter['reason']}: {letter['detail']}"] if letter["reason"] else []), *failures])
 
 
 def _print_dropped(done: Mapping[str, Sequence[int]]) -> None:

@@ -11,6 +11,7 @@ from typing import Protocol
 from bridge.decode import Decoded, Decoder
 from bridge.errors import EventError, Reason, Stage
 from bridge.intake.disposition import disposition_for
+from bridge.intake.envelope import envelope_of
 from bridge.intake.offload import Offload, TimeLimitError
 from bridge.observe.facts import EventOutcome, EventsStored, InFlightEvent, IntakeObserver, MessagesGivenUp
 from bridge.slices import TimeSlice
@@ -100,17 +101,33 @@ class Pipeline:
         batch = []
         turn = TimeSlice()
         for message in messages:
-            in_flight = await self._route_offloaded(message) if _is_large(message) else self._route(message)
-            if in_flight.crash is not None:
-                work = f"{in_flight.stage.value} of {in_flight.event_id!r} from {message.source}"
-                self._observer.observe(Crashed(work=work, error=in_flight.crash))
-            batch.append(in_flight)
+            batch.append(await self.route(message))
             await turn.yield_if_spent()
         accepted = await self._accept(batch)
         settled = {id(in_flight): self._disposition(in_flight) for in_flight in accepted}
         await self._report(EventsStored, accepted)
         await self._report(MessagesGivenUp, [in_flight for in_flight in batch if id(in_flight) not in settled])
         return [(in_flight.message, settled.get(id(in_flight), NACK)) for in_flight in batch]
+
+    @property
+    def configuration(self) -> ConfigurationVersion:
+        """By which the next message is decided."""
+        return self._configuration
+
+    def knows(self, source: str) -> bool:
+        """Whether messages of this source can be routed."""
+        return source in self._routes
+
+    def has_rule(self, name: str) -> bool:
+        return any(rule.name == name for rule in self._rules.rules)
+
+    async def route(self, message: Message) -> InFlightEvent:
+        """Decode, map and route one message, and store nothing; a large one beside the event loop."""
+        in_flight = await self._route_offloaded(message) if _is_large(message) else self._route(message)
+        if in_flight.crash is not None:
+            work = f"{in_flight.stage.value} of {in_flight.event_id!r} from {message.source}"
+            self._observer.observe(Crashed(work=work, error=in_flight.crash))
+        return in_flight
 
     def _route(self, message: Message) -> InFlightEvent:
         """Decode, map and route one message; a message that fails stops no other."""
@@ -199,6 +216,7 @@ class Pipeline:
             headers={name: _header_text(value) for name, value in message.headers.items()},
             tries=message.delivery_count,
             trace="" if in_flight.event is None else in_flight.event.trace,
+            envelope=envelope_of(message),
             config_hash=in_flight.configuration.hash,
             revision=in_flight.configuration.revision,
             relay=self._routes[message.source].relay,
@@ -208,7 +226,7 @@ class Pipeline:
         """Store the events that are still ours, retried until stored; return those."""
         while ours := [in_flight for in_flight in batch if not in_flight.message.is_lost()]:
             try:
-                await self._turn_away_full(ours)
+                await self.turn_away_full(ours)
                 ingests = [self._ingest_for(in_flight) for in_flight in ours]
                 result = await self._hub.accept(ingests, withdrawn=partial(_any_lost, ours))
             except WithdrawnError:
@@ -218,7 +236,7 @@ class Pipeline:
             return ours
         return ()
 
-    async def _turn_away_full(self, batch: Sequence[InFlightEvent]) -> None:
+    async def turn_away_full(self, batch: Sequence[InFlightEvent]) -> None:
         """Let rules fail whose notifications are for push services alone that have as much waiting as may wait.
 
         A sender that waits for its answer has the event still, and repeats it. A broker would only count a delivery.

@@ -10,6 +10,7 @@ import structlog
 from bridge.observe.facts import (
     REMOTE,
     ConfigurationApplied,
+    DeadLetterReplayed,
     EventOutcome,
     EventsStored,
     InFlightEvent,
@@ -72,6 +73,7 @@ class FactLog:
             BreakerOpened: self._breaker_opened,
             BreakerClosed: self._breaker_closed,
             DeadLettersStored: self._dead_letters_stored,
+            DeadLetterReplayed: self._dead_letter_replayed,
             ResultsLate: self._results_late,
             StoreFailed: self._store_failed,
             StoreRecovered: self._store_recovered,
@@ -193,6 +195,17 @@ class FactLog:
 
     def _dead_letters_stored(self, fact: DeadLettersStored) -> None:
         _log_dead_letters(fact.dead_letters)
+
+    def _dead_letter_replayed(self, fact: DeadLetterReplayed) -> None:
+        _log.info(
+            "dead letter replayed",
+            dead_letter=fact.id,
+            source=fact.source,
+            event_id=fact.event_id,
+            outcome=fact.outcome.value,
+            reason=fact.reason,
+            actor=fact.actor,
+        )
 
     def _results_late(self, fact: ResultsLate) -> None:
         _log.warning("results came too late to be recorded", queue=fact.lane.value, count=fact.count)

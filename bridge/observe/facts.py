@@ -12,7 +12,7 @@ from bridge.errors import Reason, Stage
 from connectors.base import Message
 from hub.acceptance import NO_CONFIGURATION, ConfigurationVersion, DeadLetter
 from hub.explained import Explained
-from hub.facts import Crashed, HubFact
+from hub.facts import Crashed, DeadLettersStored, HubFact
 from rules.decision import Decision
 from rules.event import Event
 
@@ -67,6 +67,15 @@ class InFlightEvent:
         return (self.message.id or self.message.position or "")[:MAX_ATTRIBUTE]
 
 
+class ReplayOutcome(Explained):
+    """What became of the replay of a dead letter."""
+
+    ACCEPTED = "accepted", "What the letter causes by today's rules is in the store, and the letter is marked so."
+    REPEATED = "repeated", "What the letter causes was accepted before: nothing was done."
+    NO_MATCH = "no_match", "No rule matches now: the letter stays."
+    FAILED = "failed", "The letter failed again: it stays, marked with the reason."
+
+
 class SourceState(Explained):
     """How a source fares; `ready` ones count for readiness."""
 
@@ -114,6 +123,18 @@ class MessagesGivenUp:
     """The broker took these messages back before they were in the store: they come again."""
 
     events: Sequence[InFlightEvent]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetterReplayed:
+    """The operator named `actor` replayed a dead letter; `reason` is why it failed again, else empty."""
+
+    id: int
+    source: str
+    event_id: str
+    outcome: ReplayOutcome
+    reason: str
+    actor: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +190,7 @@ class ConfigurationRefused:
     """A configuration was read and has mistakes: the one before stays in force."""
 
 
-IntakeFact = EventsStored | MessagesGivenUp | SourceChanged | Crashed
+IntakeFact = EventsStored | MessagesGivenUp | DeadLetterReplayed | DeadLettersStored | SourceChanged | Crashed
 ProcessFact = ConnectionRefused | Started | ConfigurationApplied | ConfigurationRefused
 Fact = HubFact | IntakeFact | ProcessFact
 

@@ -3,7 +3,16 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from bridge.observe.facts import EventOutcome, EventsStored, MessagesGivenUp, SourceChanged, SourceState, SourceStatus
+from bridge.observe.facts import (
+    DeadLetterReplayed,
+    EventOutcome,
+    EventsStored,
+    MessagesGivenUp,
+    ReplayOutcome,
+    SourceChanged,
+    SourceState,
+    SourceStatus,
+)
 from bridge.observe.metric_set import MetricSet, Named
 from bridge.observe.telemetry import Takes
 from hub.acceptance import DeadLetter
@@ -73,7 +82,13 @@ class IntakeMetrics:
             rule=(),
             reason=(),
         )
+        self._replayed = counter(
+            "dead_letters_replayed",
+            "Replays of dead letters, by what became of each.",
+            outcome=tuple(outcome.value for outcome in ReplayOutcome),
+        )
         self.takes: Takes = {
+            DeadLetterReplayed: self._dead_letter_replayed,
             EventsStored: self._events_stored,
             MessagesGivenUp: self._messages_given_up,
             SourceChanged: self._source_changed,
@@ -113,6 +128,9 @@ class IntakeMetrics:
 
     def _dead_letters_stored(self, fact: DeadLettersStored) -> None:
         self._count_dead_letters(fact.dead_letters)
+
+    def _dead_letter_replayed(self, fact: DeadLetterReplayed) -> None:
+        self._replayed.labels(fact.outcome.value).inc()
 
     def _count_dead_letters(self, dead_letters: Iterable[DeadLetter]) -> None:
         for (source, rule, reason), count in Counter(

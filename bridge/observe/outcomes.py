@@ -9,7 +9,7 @@ from textwrap import fill
 from typing import Any
 
 from bridge.observe.delivery_metrics import ENDED
-from bridge.observe.facts import SENDER_OUTCOMES, EventOutcome, Limit, SourceState
+from bridge.observe.facts import SENDER_OUTCOMES, EventOutcome, Limit, ReplayOutcome, SourceState
 from bridge.observe.intake_metrics import INGEST
 from hub.acceptance import Reason, Stage
 from hub.explained import Explained
@@ -58,6 +58,12 @@ SECTIONS: Sequence[Section] = (
         where="The field `reason` of the log lines `dead letter` and `event refused`, and the label `reason` of"
         " `pushbridge_dead_letters_total`.",
         names=Reason,
+    ),
+    Section(
+        title="What becomes of the replay of a dead letter",
+        where="The field `outcome` of the log line `dead letter replayed` and of the admin API, and the label `outcome` of"
+        " `pushbridge_dead_letters_replayed_total`.",
+        names=ReplayOutcome,
     ),
     Section(
         title="What becomes of a notification",

@@ -5,13 +5,12 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import orjson
-
-from hub.acceptance import DeadLetter, Reason, Stage
+from hub.acceptance import Reason
 from hub.delivery.bulkhead import Bulkhead
+from hub.delivery.refused import letter_of
 from hub.delivery.retry import RetryPolicy
 from hub.facts import PushesDeferred, RemoteAnswered
-from hub.notification import Everyone, Notification, TemplateContent
+from hub.notification import Notification
 from hub.observer import Observer
 from hub.outcome import OutcomeName, Reaction, State
 from hub.push import DELIVERED, SendResult
@@ -132,17 +131,7 @@ class RemoteDelivery:
                 counts={},
                 state=State.ABANDONED,
                 started_at=remote_result.started_at,
-                dead_letter=DeadLetter(
-                    source=notification.source,
-                    event_id=notification.event_id,
-                    rule=notification.rule,
-                    stage=Stage.HUB.value,
-                    reason=reason.value,
-                    detail=f"hub {notification.hub}: {detail}",
-                    body=_body(notification),
-                    content_type="application/json",
-                    headers=_headers(notification),
-                ),
+                dead_letter=letter_of(notification, reason, detail, accepted_at=piece.accepted_at),
             )
         )
         self._tell(piece, outcome, detail, due_at=None)
@@ -150,13 +139,3 @@ class RemoteDelivery:
     def _tell(self, piece: Work, outcome: OutcomeName, reason: str, *, due_at: float | None) -> None:
         notification = piece.notification
         self._observer.observe(RemoteAnswered(notification=notification, outcome=outcome, reason=reason, due_at=due_at))
-
-
-def _body(notification: Notification) -> bytes:
-    content = notification.content
-    return orjson.dumps(dict(content.properties)) if isinstance(content, TemplateContent) else content.payload
-
-
-def _headers(notification: Notification) -> dict[str, str]:
-    audience = "everyone" if isinstance(notification.audience, Everyone) else str(notification.audience)
-    return {"notification-id": notification.id, "audience": audience}

@@ -132,6 +132,26 @@ async def keep(api: Api, *letters: DeadLetter) -> None:
     await api.daemon.hub.store.accept([Ingest(source="hr", event_id="", dead_letters=letters)], start=0)
 
 
+async def test_a_replay_is_bounded_and_answers_what_became_of_each_letter(api: Api) -> None:
+    await keep(api, letter(1, body=b"ann joined"), letter(2, body=b"?", rule="gone"))
+    failing, good = [one["id"] for one in await api.all_of("/dead-letters")]
+    body: dict[str, Any] = {"ids": [good, failing, 10**6, good]}
+    preview = await api.call("POST", "/dead-letters/replay", json={**body, "dry_run": True})
+    assert [one["replayed_at"] for one in await api.all_of("/dead-letters")] == [None, None]
+    done = await api.call("POST", "/dead-letters/replay", json=body)
+    assert done == preview
+    assert [(one["id"], one["outcome"]) for one in done["items"]] == [(good, "accepted"), (failing, "failed")]
+    ((sent,), _) = (one["notifications"] for one in done["items"])
+    assert (sent["rule"], sent["expression"], sent["is_new"]) == ("all", "team:hr", True)
+    assert (done["missing"], done["left"]) == ([10**6], [])
+    again = await api.call("POST", "/dead-letters/replay", json=body)
+    assert [one["outcome"] for one in again["items"]] == ["repeated", "failed"]
+    assert [one["id"] for one in await api.all_of("/dead-letters", open="true", rule="gone")] == []
+    mistakes: list[dict[str, Any]] = [{"ids": []}, {"ids": list(range(1, 102))}, {"ids": [1], "dry_run": "no"}]
+    for wrong in mistakes:
+        await api.call("POST", "/dead-letters/replay", status=400, json=wrong)
+
+
 def test_every_route_is_in_the_document_and_nothing_else() -> None:
     class Nothing:
         def __getattr__(self, name: str) -> Any:

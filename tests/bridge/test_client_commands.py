@@ -121,6 +121,38 @@ async def test_dead_letters_are_listed_shown_and_dropped(shell: Shell) -> None:
     assert "@" in row.entry.actor
 
 
+async def test_dead_letters_are_replayed_a_dry_run_first_and_nothing_twice(shell: Shell) -> None:
+    kept = [letter(number, body=f"{name} joined".encode()) for number, name in enumerate(["ann", "bob"])]
+    kept.append(letter(3, body=b"\x1b[31m", reason="decode"))
+    await shell.daemon.hub.store.accept([Ingest(source="", event_id="", dead_letters=kept)], start=0)
+    unread, *mended = [one["id"] for one in await shell.json("dead-letters", "list")]
+    printed = (await shell.run("dead-letters", "replay", "--source", "hr", "--dry-run", code=5)).stdout
+    assert "WOULD BE" in printed
+    assert printed.count("to team:hr") == 2
+    assert "failed" in printed
+    assert "\x1b" not in printed
+    assert (await shell.json("notifications", "list")) == []
+    began = time.monotonic()
+    arguments = ["dead-letters", "replay", *map(str, [*reversed(mended), 99]), "--rate", "4", "--json"]
+    result = await shell.run(*arguments, code=5)
+    done = json.loads(result.stdout)
+    assert [(one["id"], one["outcome"]) for one in done["items"]] == [(id, "accepted") for id in reversed(mended)]
+    assert done["missing"] == [99]
+    assert len(await shell.json("notifications", "list")) == 2
+    printed = (await shell.run("dead-letters", "replay", *map(str, mended), "--rate", "1")).stderr
+    assert printed == "1 of 2\n"
+    assert time.monotonic() - began >= 1
+    assert len(await shell.json("notifications", "list")) == 2
+    assert [one["id"] for one in await shell.json("dead-letters", "list", "--open")] == [unread]
+    assert (await shell.json("dead-letters", "replay", "--reason", "decode", code=5))["items"][0]["reason"] == "decode"
+    assert (await shell.json("dead-letters", "list", "--reason", "decode"))[0]["replay"].startswith("decode: ")
+    for wrong in ([], ["1", "--source", "a"]):
+        assert "say which" in await shell.error("dead-letters", "replay", *wrong, code=2)
+    entries = [row.entry for row in (await shell.daemon.hub.store.audit(limit=9)).items]
+    assert {entry.action for entry in entries} == {"dead_letter.replay"}
+    assert {entry.target for entry in entries} == {str(one) for one in (unread, *mended)}
+
+
 async def test_notifications_are_listed_and_shown_with_what_became_of_them(shell: Shell) -> None:
     await shell.daemon.store.accept(
         [

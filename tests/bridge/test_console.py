@@ -246,6 +246,7 @@ class _Process:
     def __init__(self, parts: Sequence[Part] = ()) -> None:
         self.settings = Settings(rules=RuleSet(), directory=Path())
         self.hub: Any = _Hub()
+        self.replayer: Any = None
         self.recent_events = RecentEvents()
         self.config, self.config_hash, self.loaded_at = "c.yaml", "abc", 0.0
         self.parts = list(parts)

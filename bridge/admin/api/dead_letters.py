@@ -1,26 +1,31 @@
 """Messages, and shares of them, that could not become notifications."""
 
 import base64
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from bridge.admin.api.operation import Call, Model, Operation, Paged, cursor_of, instant, place_in
+from bridge.admin.api.operation import Call, Model, Operation, Paged, cursor_of, instant, moment, place_in
 from bridge.observe.redaction import redact
-from hub.errors import NotFoundError
+from bridge.observe.replay import Replay
+from hub.errors import CapacityError, NotFoundError
 from hub.store.contracts.dead_letters import KeptLetter, LetterFilter
 
 _LIST = "dead-letters"
 _LARGEST_ID = 2**63 - 1
+_REPLAY_SECONDS = 4.0
+"""After this time a request begins no other letter: one may take 5 s to read, and an answer has 10."""
 _WITHHELD = "the body may be personal: it is shown to who has the admin token, so set bridge.http.admin_token"
 
 
 class DeadLetterSummary(Model):
     """One dead letter; `rule` is empty when the message as a whole could not be used, `size` are the bytes of its body.
 
-    `relay` names the source whose broker has yet to get it.
+    `relay` names the source whose broker has yet to get it. `replay` is `accepted` after a replay that was, else what the
+    last one came to: `no_match`, or why it failed again.
     """
 
     id: int
@@ -37,6 +42,8 @@ class DeadLetterSummary(Model):
     config_hash: str
     revision: str
     relay: str | None
+    replayed_at: datetime | None
+    replay: str
 
 
 class DeadLetter(DeadLetterSummary):
@@ -63,14 +70,17 @@ class DeadLetterQuery(Paged):
 
     source: str = ""
     reason: str = ""
+    rule: str = ""
+    open: Annotated[bool, Field(description="Leave out what was replayed.")] = False
+
+
+_Id = Annotated[int, Field(strict=True, ge=1, le=_LARGEST_ID)]
 
 
 class Drop(Model):
     """Which dead letters to forget."""
 
-    ids: Annotated[
-        tuple[Annotated[int, Field(strict=True, ge=1, le=_LARGEST_ID)], ...], Field(min_length=1, max_length=1000)
-    ]
+    ids: Annotated[tuple[_Id, ...], Field(min_length=1, max_length=1000)]
 
 
 class Dropped(Model):
@@ -78,6 +88,56 @@ class Dropped(Model):
 
     dropped: list[int]
     missing: list[int]
+
+
+class ReplayRequest(Model):
+    """Which dead letters to send once more through the rules. With `dry_run` the answer says what would happen, and
+    nothing is changed."""
+
+    ids: Annotated[tuple[_Id, ...], Field(min_length=1, max_length=100)]
+    dry_run: Annotated[bool, Field(strict=True)] = False
+
+
+class ReplayedNotification(Model):
+    """A notification of a letter. `is_new` is false where it was accepted before: then it causes nothing."""
+
+    id: str
+    rule: str
+    hub: str
+    expression: str
+    is_new: bool
+
+
+class ReplayFailure(Model):
+    """A rule that becomes a dead letter of its own, beside notifications of other rules."""
+
+    rule: str
+    reason: str
+    detail: str
+
+
+class ReplayedLetter(Model):
+    """What became, or would become, of a letter: `accepted`, `repeated` (everything was accepted before), `no_match`, or
+    `failed` with `reason` and `detail`; in the latter two cases the letter stays."""
+
+    id: int
+    source: str
+    event_id: str
+    outcome: str
+    reason: str
+    detail: str
+    rules: list[str]
+    notifications: list[ReplayedNotification]
+    failures: list[ReplayFailure]
+
+
+class Replayed(Model):
+    """Letters in the order asked for, those that were not there, and those that there was no time for: ask for these
+    again."""
+
+    items: list[ReplayedLetter]
+    missing: list[int]
+    left: list[int]
 
 
 def _summary(kept: KeptLetter) -> dict[str, Any]:
@@ -97,13 +157,20 @@ def _summary(kept: KeptLetter) -> dict[str, Any]:
         "config_hash": letter.config_hash,
         "revision": letter.revision,
         "relay": letter.relay,
+        "replayed_at": moment(kept.replayed_at),
+        "replay": kept.replay,
     }
 
 
 async def _list(call: Call) -> DeadLetters:
     query: DeadLetterQuery = call.query
     page = await call.management.hub.store.letters(
-        LetterFilter(source=query.source or None, reason=query.reason or None),
+        LetterFilter(
+            source=query.source or None,
+            reason=query.reason or None,
+            rule=query.rule or None,
+            open_only=query.open,
+        ),
         after=place_in(_LIST, query.cursor),
         limit=query.limit,
     )
@@ -139,6 +206,53 @@ async def _drop(call: Call) -> Dropped:
     return Dropped(dropped=list(dropped), missing=[letter for letter in ids if letter not in set(dropped)])
 
 
+async def _replay(call: Call) -> Replayed:
+    body: ReplayRequest = call.body
+    ids = list(dict.fromkeys(body.ids))
+    items: list[ReplayedLetter] = []
+    missing: list[int] = []
+    until = time.monotonic() + _REPLAY_SECONDS
+    for index, letter_id in enumerate(ids):
+        if index and time.monotonic() > until:
+            return Replayed(items=items, missing=missing, left=ids[index:])
+        try:
+            items.append(_replayed(letter_id, await _replay_one(call, letter_id, dry_run=body.dry_run)))
+        except NotFoundError:
+            missing.append(letter_id)
+        except CapacityError:
+            if not items:
+                raise
+            return Replayed(items=items, missing=missing, left=ids[index:])
+    return Replayed(items=items, missing=missing, left=[])
+
+
+async def _replay_one(call: Call, letter_id: int, *, dry_run: bool) -> Replay:
+    replayer = call.management.replayer
+    return await replayer.preview(letter_id) if dry_run else await replayer.replay(letter_id, actor=call.actor)
+
+
+def _replayed(letter_id: int, replay: Replay) -> ReplayedLetter:
+    return ReplayedLetter(
+        id=letter_id,
+        source=replay.letter.letter.source,
+        event_id=replay.letter.letter.event_id,
+        outcome=replay.outcome.value,
+        reason=replay.reason,
+        detail=replay.detail,
+        rules=list(replay.rules),
+        notifications=[
+            ReplayedNotification(
+                id=one.id, rule=one.rule, hub=one.hub, expression=str(one.audience), is_new=one.id not in replay.known
+            )
+            for one in replay.notifications
+        ],
+        failures=[
+            ReplayFailure(rule=failure.rule, reason=failure.reason.value, detail=failure.detail)
+            for failure in replay.failures
+        ],
+    )
+
+
 OPERATIONS = (
     Operation(
         name="listDeadLetters",
@@ -166,5 +280,14 @@ OPERATIONS = (
         run=_drop,
         answer=Dropped,
         body=Drop,
+    ),
+    Operation(
+        name="replayDeadLetters",
+        method="POST",
+        path="/dead-letters/replay",
+        summary="Send dead letters once more through the rules of today, or say what that would do.",
+        run=_replay,
+        answer=Replayed,
+        body=ReplayRequest,
     ),
 )

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bridge.admin.health import Part
 from bridge.config.models import Settings
 from bridge.observe.recent import RecentEvents
+from bridge.observe.replay import Replay
 from hub.engine import Hub
 from hub.errors import InvalidRequestError
 
@@ -21,11 +22,25 @@ PREFIX = "/api/v1"
 _LAST_SECOND = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
 
 
+class Replayer(Protocol):
+    """Replays dead letters; both raise NotFoundError and StoreError."""
+
+    async def preview(self, letter_id: int) -> Replay:
+        """What a replay would do; nothing is changed."""
+
+    async def replay(self, letter_id: int, *, actor: str) -> Replay:
+        """Raises: CapacityError: no more notifications may wait now."""
+
+
 class Management(Protocol):
     """What the API asks of the process."""
 
     hub: Hub
     recent_events: RecentEvents
+
+    @property
+    def replayer(self) -> Replayer: ...
+
     settings: Settings
     config: str
     config_hash: str

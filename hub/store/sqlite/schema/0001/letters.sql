@@ -22,6 +22,7 @@ CREATE TABLE dead_letter (
     headers      TEXT NOT NULL,
     tries        INTEGER NOT NULL,
     trace        TEXT NOT NULL,
+    envelope     TEXT NOT NULL,
     config_hash  TEXT NOT NULL,
     revision     TEXT NOT NULL,
     relay        TEXT,

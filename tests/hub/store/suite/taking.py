@@ -103,7 +103,7 @@ class Taking(Suite):
     async def test_work_postponed_without_a_delay_keeps_its_place(self, store: SqlStore, clock: HostClock) -> None:
         """What waits for a service that is away goes out in the order in which it was accepted."""
         first, second, third = notification(), notification(), notification()
-        pieces = []
+        pieces: list[Work] = []
         for one in (first, second, third):
             pieces += await begin(store, one)
             clock.advance(1)

@@ -18,7 +18,7 @@ from connectors.base import Source
 from hub.errors import StoreError
 
 BASE = """
-bridge: { http: { listen: "127.0.0.1:0" }, store: { url: "sqlite:///x.db" } }
+bridge: { http: { listen: "127.0.0.1:0" }, store: { url: "sqlite:///../x.db" } }
 hubs: { app: {} }
 hub_api: { listen: "127.0.0.1:0" }
 """

@@ -6,17 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.acceptance import Ingest
 from hub.identity import digest_of, joined
-from hub.store.decide.acceptance import marks_of
-
-
-def mark_of(source: str, event_id: str) -> bytes:
-    """What the store knows an event by."""
-    (mark,) = marks_of([Ingest(source=source, event_id=event_id, remember=True)])
-    assert mark is not None
-    return mark
-
+from hub.store.decide.acceptance import mark_of
 
 texts = st.text(alphabet="ab\0\1\2", max_size=4) | st.text(max_size=4)
 

@@ -73,7 +73,7 @@ class Costing(Suite):
         clock.advance(10)
         await counted("forget_ended", lambda: store.forget_ended(kept=1))
         assert {name: count for name, count in trips.items() if count > MOST} == {}
-        assert (trips["accept"], trips["record"], trips["take"]) == (3, 5, 3)
+        assert (trips["accept"], trips["record"], trips["take"]) == (3, 6, 3)
         assert trips["give_back"] == trips["backlog"] == 0
 
     async def test_the_common_case_is_one_insert_and_one_update(self, stores: Stores, store: SqlStore) -> None:

@@ -81,9 +81,16 @@ PUSH: Mapping[str, Key] = {
     "hub": Key(
         says="The hub whose phones are notified; without it the default one.", schema=TEXT, default="the default hub"
     ),
+    "platforms": Key(
+        says="Only phones of these push services are notified.",
+        schema={},
+        type="push service or list",
+        names_platforms=True,
+        default="all of them",
+    ),
 }
 
-DEFAULT_PUSH: Mapping[str, Key] = {name: PUSH[name] for name in ("priority", "collapse", "ttl", "hub")}
+DEFAULT_PUSH: Mapping[str, Key] = {name: PUSH[name] for name in ("priority", "collapse", "ttl", "hub", "platforms")}
 
 RULE: Mapping[str, Key] = {
     "name": Key(
@@ -104,13 +111,6 @@ RULE: Mapping[str, Key] = {
     ),
     "when": Key(says="An expression over the event that has to be true as well.", schema=TEXT, type="expression"),
     "push": Key(says="What is said, and to whom, when an event fits.", schema={}, type="object", below=PUSH),
-    "platforms": Key(
-        says="Only phones of these push services are notified.",
-        schema={},
-        type="push service or list",
-        names_platforms=True,
-        default="all of them",
-    ),
     "stop": Key(
         says="Rules further down do not see an event that fitted this one.",
         schema={"type": "boolean"},
@@ -123,7 +123,6 @@ DEFAULTS: Mapping[str, Key] = {
     "push": Key(
         says="What pushes of all rules have unless they say otherwise.", schema={}, type="object", below=DEFAULT_PUSH
     ),
-    "platforms": RULE["platforms"],
 }
 
 

@@ -217,7 +217,7 @@ class RuleReader:
         entries = {**self._push_defaults, **fields(node, self._problems, language.PUSH, _LATER_PUSH_KEYS, _PUSH_CURES)}
         hub = self._hub(node, entries.get("hub"))
         scope = self._scope.hubs.get(hub or "", HubScope())
-        platforms = self._platforms(rule_entries["platforms"], scope) if "platforms" in rule_entries else None
+        platforms = self._platforms(entries["platforms"], scope) if "platforms" in entries else None
         natives = self._natives(entries["native"], scope) if "native" in entries else ()
         has_native = "native" in entries and entries["native"].value != {}  # else said of what is in it
         properties = self._properties(entries["with"]) if "with" in entries else None
@@ -236,7 +236,7 @@ class RuleReader:
         if ttl == timedelta():
             self._problems.add(entries["ttl"], "is over before anything is sent")
         if scope.is_remote:
-            self._check_can_be_told(rule_entries, entries)
+            self._check_can_be_told(entries)
         if hub is None or audience is None:
             return None
         return PushPlan(
@@ -262,12 +262,12 @@ class RuleReader:
             self._problems.add(push, message, hint, mark=push.key_mark)
         return self._scope.default_hub
 
-    def _check_can_be_told(self, rule: Mapping[str, Node], push: Mapping[str, Node]) -> None:
+    def _check_can_be_told(self, push: Mapping[str, Node]) -> None:
         """Leaving `platforms` out would reach phones that were not meant; the others only say how a push arrives."""
-        if "platforms" in rule:
+        if "platforms" in push:
             self._problems.add(
-                rule["platforms"], "a remote hub cannot be told the platforms", "a tag can tell them apart",
-                mark=rule["platforms"].key_mark,
+                push["platforms"], "a remote hub cannot be told the platforms", "a tag can tell them apart",
+                mark=push["platforms"].key_mark,
             )  # fmt: skip
         for key in ("priority", "collapse"):
             if key in push and push[key].value != Priority.HIGH.value:

@@ -11,12 +11,13 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+from bridge.config.deprecated import add_old_keys
 from bridge.config.keys import functions_of, keys_of, spelled_default
 from bridge.config.models import Sections
+from connectors.auth import one_or_more
 from connectors.duration import seconds
 from connectors.servicebus.settings import Credential, Topic
 from connectors.size import byte_count
-from connectors.table import CONNECTORS
 from rules import language
 from rules.loader import PLATFORMS
 
@@ -41,12 +42,14 @@ def json_schema() -> dict[str, Any]:
             **_or_null(language.schema_of(language.DEFAULTS, PLATFORMS)),
         },
     }
-    return {
+    schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "pushbridge configuration",
         **document,
         "$defs": schemas.definitions,
     }
+    add_old_keys(schema)
+    return schema
 
 
 class _Schemas:
@@ -66,9 +69,6 @@ class _Schemas:
                 **(schema if key.required else _or_null(schema)),
                 **({} if default is None else {"default": default}),
             }
-        for connector in CONNECTORS.values():
-            for old in connector.old_keys if connector.key in properties else ():
-                properties[old] = {**properties[connector.key], "deprecated": True}
         required = [key.name for key in keys if key.required]
         return {"type": "object", "properties": properties, "additionalProperties": False, "required": required}
 
@@ -78,6 +78,8 @@ class _Schemas:
             return dict(_DURATION)
         if byte_count in functions:
             return dict(_SIZE)
+        if one_or_more in functions:
+            return {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]}
         arguments, origin = get_args(annotation), get_origin(annotation)
         if origin is Annotated:
             return self._type(arguments[0], [*arguments[1:], *constraints])

@@ -10,6 +10,7 @@ from pydantic import BaseModel, SecretStr
 
 from bridge.config.keys import KeyOfModel, keys_of, spelled_default
 from bridge.config.models import Sections, Settings
+from bridge.config.spellings import in_present_spelling
 from rules.document import Paths, load_document
 from rules.node import Node, RuleNodes
 from rules.problems import Problems
@@ -21,7 +22,8 @@ _SECRET = "(secret)"  # noqa: S105 - what stands for one
 def as_understood(settings: Settings, paths: Paths) -> str:
     """YAML of all settings; `defaults` and `rules` are shown as the files at `paths` have them, before substitution."""
     sections = {key.name: _value(getattr(settings, key.name), key) for key in keys_of(Sections)}
-    root = load_document(paths, Problems(), {}, no_secrets=True)
+    written = load_document(paths, Problems(), {}, no_secrets=True)
+    root = None if written is None else in_present_spelling(written, Problems())
     for name in ("defaults", "rules"):
         if root is not None and isinstance(root.value, dict) and name in root.value:
             sections[name] = _written(root.value[name])
@@ -42,7 +44,9 @@ def _value(value: Any, key: KeyOfModel) -> Any:
             return str(value)
         case Mapping():
             return {name: _value(entry, key) for name, entry in value.items()}
-        case tuple() if any(isinstance(item, BaseModel) for item in value):
+        case (SecretStr(),):
+            return _SECRET
+        case tuple() if any(isinstance(item, BaseModel | SecretStr) for item in value):
             return [_value(item, key) for item in value]
     return spelled_default(replace(key, default=value))
 

@@ -113,7 +113,7 @@ def test_what_was_understood_is_shown_with_defaults_and_without_secrets(tmp_path
     file, again = tmp_path / "c.yaml", tmp_path / "again.yaml"
     file.write_text(
         "sources: { erp: { http: { path: /in/erp, auth: { bearer: canary } }, map: { id: '{{ data.id | upper }}' } } }\n"
-        "hubs: { app: { access_policies: [ { name: all, rights: [Send, Manage], key: canary } ] } }\n" + RULES
+        "hubs: { app: { auth: { sas: [ { name: all, rights: [Send, Manage], key: canary } ] } } }\n" + RULES
     )
     shown = run("--show", str(file)).output
     assert "canary" not in shown

@@ -84,11 +84,16 @@ def test_a_mistake_of_form_is_marked(document: Any) -> None:
     [
         {"hubs": {"a": None}, "rules": None},
         {"bridge": {"store": {"max_pending": "${env:MAX:-7}"}, "shutdown": {"drain": 5}}},
-        {"sources": {"a": {"http": {"path": "/in/a", "limits": {"body": "64KiB"}}}}},
+        {"sources": {"a": {"http": {"path": "/in/a", "auth": {"bearer": ["old", "new"]}}}}},
     ],
 )
 def test_what_check_takes_is_not_marked(document: Any) -> None:
     assert mistakes(document) == []
+
+
+def test_old_spellings_are_marked_as_deprecated_and_not_as_mistakes() -> None:
+    assert mistakes(plain(CONFIGS[0].with_name("old-spellings.yaml"))) == []
+    assert mistakes({"bridge": {"http": {"liste": "127.0.0.1:80"}}}) != []
 
 
 def test_every_key_is_described_in_a_sentence_of_more_than_its_own_words() -> None:

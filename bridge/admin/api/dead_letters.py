@@ -14,7 +14,7 @@ from hub.store.base import KeptLetter
 
 _LIST = "dead-letters"
 _LARGEST_ID = 2**63 - 1
-_WITHHELD = "the body may be personal: it is shown to who has the admin token, so set bridge.http.admin_token"
+_WITHHELD = "the body may be personal: it is shown to holders of the admin token, so set listeners.admin.auth"
 
 
 class DeadLetterSummary(Model):

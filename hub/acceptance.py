@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hub.explained import Explained
+from hub.frozen import frozen_dataclass
 from hub.notification import Notification
 
 
@@ -79,7 +80,7 @@ class AuditEntry:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen_dataclass(frozen=True, slots=True, kw_only=True)
 class Ingest:
     """All that one event caused. An event seen before causes nothing: its notifications and dead letters are dropped.
 

@@ -1,7 +1,8 @@
 """Closed sets of names; each name has a sentence that says what it means in a log line, a metric or an answer."""
 
 import enum
-from typing import Self
+from operator import attrgetter
+from typing import TYPE_CHECKING, Self
 
 
 class Explained(enum.Enum):
@@ -16,4 +17,7 @@ class Explained(enum.Enum):
         member.meaning = meaning
         return member
 
-    __hash__ = object.__hash__  # members are singletons; Enum's own hash runs Python code for each look-up
+    if not TYPE_CHECKING:
+        value = property(attrgetter("_value_"))  # Enum's own runs Python code, and so does its hash
+
+    __hash__ = object.__hash__  # members are singletons

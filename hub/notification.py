@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import Enum
 from typing import ClassVar, Final
 
+from hub.frozen import frozen_dataclass
 from hub.tags import TagExpression
 
 
@@ -78,7 +79,7 @@ EVERYONE = Everyone()
 Audience = TagExpression | Everyone
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen_dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateContent:
     """Properties for the templates that phones registered; names compare without case."""
 
@@ -97,7 +98,7 @@ class NativeContent:
 Content = TemplateContent | NativeContent
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen_dataclass(frozen=True, slots=True, kw_only=True)
 class Notification:
     """One thing to say to an audience.
 

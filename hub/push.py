@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
 
+from hub.frozen import frozen_dataclass
 from hub.notification import Priority
 from hub.outcome import OutcomeName, Reaction
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen_dataclass(frozen=True, slots=True, kw_only=True)
 class PushGroup:
     """What neighbouring pushes of a page share.
 
@@ -107,7 +108,7 @@ class SendResult:
 DELIVERED = SendResult(reaction=Reaction.DELIVERED, outcome=OutcomeName.SUCCESS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen_dataclass(frozen=True, slots=True, kw_only=True)
 class PageVerdict:
     """What a service said of a page: how many pushes went well, and by position, rising, what it said of the others.
 

@@ -15,6 +15,7 @@ from types import UnionType
 from typing import NoReturn
 
 from hub.errors import TagError
+from hub.frozen import frozen_dataclass
 
 MAX_TAG_LENGTH = 120
 MAX_NESTING = 32
@@ -28,7 +29,7 @@ _SPACE = re.compile(r"\s*")
 _KINDS = {"installationid": "InstallationId", "userid": "UserId"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen_dataclass(frozen=True, slots=True)
 class Tag:
     """Registrations that carry the tag; `name` keeps its case, comparing goes through `tag_key`."""
 

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from hub.acceptance import Reason
+from hub.frozen import frozen_dataclass
 from hub.notification import Notification
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen_dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
     """A rule fired: notify. Later kinds (throttled, held, cancelling) come beside `notification`."""
 
@@ -26,7 +27,7 @@ class Failure:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen_dataclass(frozen=True, slots=True)
 class Decision:
     """All that the rules say of one event; empty when none matched.
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from hub.frozen import frozen_dataclass
 from rules.headers import with_headers
 
 
@@ -29,7 +30,7 @@ class Opaque:
     """What it is, in words: `binary data of the type application/protobuf`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen_dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One event, decoded and mapped.
 

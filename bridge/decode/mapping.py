@@ -7,6 +7,7 @@ from datetime import UTC, datetime, tzinfo
 from operator import attrgetter
 from typing import Any
 
+from hub.frozen import frozen_dataclass
 from hub.times import is_no_time, parse_time
 from rules.errors import MappingError, RenderError
 from rules.event import Event
@@ -22,7 +23,7 @@ MAX_ATTRIBUTE = 1024
 """Characters of an event's id, source, type and subject: they stand in logs, in the store and in keys."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen_dataclass(frozen=True, slots=True, kw_only=True)
 class DecodedMessage:
     """What a message says of itself without a `map`; None where it says nothing.
 
@@ -79,8 +80,8 @@ class EventMap:
                 "source", self._filled("source", self.source, message) or message.source or f"/{self.origin}"
             ),
             type=_bounded("type", self._filled("type", self.type, message) or message.type or self.origin),
-            subject=_bounded("subject", self._subject(message) or message.subject or ""),
-            time=self._time(message) or message.time or message.enqueued_at or now,
+            subject=_bounded("subject", (self.subject and self._subject(message)) or message.subject or ""),
+            time=(self.time and self._time(message)) or message.time or message.enqueued_at or now,
             data=message.data,
             meta=message.meta,
             trace=message.trace,

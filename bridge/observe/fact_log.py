@@ -138,7 +138,7 @@ class FactLog:
 
     def _pushes_ended(self, fact: PushesEnded) -> None:
         """A line for each platform; a warning, which says how many and why, if one of its pushes ended badly."""
-        failed = sum(count for outcome, count in fact.outcomes.items() if outcome not in ENDED_WELL)
+        failed = sum([count for outcome, count in fact.outcomes.items() if outcome not in ENDED_WELL])
         said = {"platform": fact.platform.value, "outcomes": _counts(fact.outcomes)}
         if failed:
             reason = fact.reason[:_MAX_REASON]

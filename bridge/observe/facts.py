@@ -4,7 +4,7 @@ Intake, listeners and process report these facts; metrics, log and recent events
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from bridge.decode.mapping import MAX_ATTRIBUTE
@@ -40,13 +40,16 @@ SENDER_OUTCOMES = {
 """`outcome` in the answer to a sender that waits, by what became of the event."""
 
 
+_UNDECIDED = Decision()
+
+
 @dataclass(slots=True)
 class InFlightEvent:
     """One message in the pipeline, and what was made of it so far."""
 
     message: Message
     event: Event | None = None
-    decision: Decision = field(default_factory=Decision)
+    decision: Decision = _UNDECIDED
     outcome: EventOutcome = EventOutcome.ACCEPTED
     stage: Stage = Stage.RECEIVE
     reason: Reason | None = None

@@ -42,17 +42,12 @@ def configure(level: LogLevel = "info", stream: TextIO | None = None, *, json: b
     if isinstance(stream, io.TextIOWrapper):
         # JSON is UTF-8 whatever the locale is (RFC 8259, section 8.1), and no character may cost a line.
         stream.reconfigure(encoding="utf-8" if json else None, errors="backslashreplace")
-    shared: list[structlog.typing.Processor] = [
-        structlog.processors.format_exc_info,
-        _redacted,
-        structlog.processors.add_log_level,
-        _stamped,
-    ]
+    shared: list[structlog.typing.Processor] = [_completed]
     renderer: structlog.typing.Processor = _as_json if json else structlog.dev.ConsoleRenderer(colors=stream.isatty())
     writer = _TickWriter(stream)
     structlog.configure(
         processors=[*shared, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        wrapper_class=_plain_logger(threshold),
         logger_factory=lambda *_: writer,
         cache_logger_on_first_use=True,
     )
@@ -107,14 +102,33 @@ def _route_stdlib(
         logger.propagate = True
 
 
-def _redacted(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return redact(event)
+def _plain_logger(threshold: int) -> type[structlog.typing.FilteringBoundLogger]:
+    """structlog's loggers with one call a line: theirs takes three, and copies the fields twice."""
+
+    class PlainLogger(structlog.make_filtering_bound_logger(threshold)):  # type: ignore[misc]  # a class made when called
+        def _proxy_to_logger(self, method_name: str, event: str | None = None, **line: Any) -> Any:
+            if self._context:
+                line = {**self._context, **line}
+            line["event"] = event
+            try:
+                for process in self._processors:
+                    line = process(self._logger, method_name, line)
+            except structlog.DropEvent:
+                return
+            self._logger.msg(line)
+
+    return PlainLogger
 
 
-def _stamped(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _completed(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """What may be shown of a line, with its traceback, level and time."""
+    if "exc_info" in event:
+        event = structlog.processors.format_exc_info(logger, method, event)
+    line = redact(event)
+    line["level"] = method
     second, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-    event["timestamp"] = f"{_to_the_second(second)}.{nanoseconds // 1000:06d}Z"
-    return event
+    line["timestamp"] = f"{_to_the_second(second)}.{nanoseconds // 1000:06d}Z"
+    return line
 
 
 @lru_cache(maxsize=2)

@@ -178,20 +178,19 @@ class RecentEvents:
         )
 
     def _audience_found(self, fact: AudienceFound) -> None:
-        targeted = {platform.value: count for platform, count in fact.counts.items()}
-        self._change(fact.notification, lambda record: setattr(record, "targeted", targeted))
+        entry, record = self._find(fact.notification)
+        record.targeted = {platform.value: count for platform, count in fact.counts.items()}
+        self._notify(entry)
 
     def _pushes_ended(self, fact: PushesEnded) -> None:
         platform = fact.platform.value
-
-        def count(record: NotificationRecord) -> None:
-            mine = record.outcomes.setdefault(platform, {})
-            for outcome, number in fact.outcomes.items():
-                mine[outcome.value] = mine.get(outcome.value, 0) + number
-            record.waits.pop(platform, None)
-            record.reason = shown(fact.reason) or record.reason
-
-        self._change(fact.notification, count)
+        entry, record = self._find(fact.notification)
+        mine = record.outcomes.setdefault(platform, {})
+        for outcome, number in fact.outcomes.items():
+            mine[outcome.value] = mine.get(outcome.value, 0) + number
+        record.waits.pop(platform, None)
+        record.reason = shown(fact.reason) or record.reason
+        self._notify(entry)
 
     def _pushes_retried(self, fact: PushesRetried) -> None:
         self._wait(fact.notification, fact.platform, fact.reason, fact.due_at)
@@ -201,25 +200,24 @@ class RecentEvents:
 
     def _wait(self, notification: Notification, platform: Platform | None, reason: str, until: float) -> None:
         """Pushes will be tried at `until`, or with None a send to a remote hub: again, or for the first time."""
-        wait = Wait(shown(reason), until)
-        self._change(
-            notification, lambda record: record.waits.update({REMOTE if platform is None else platform.value: wait})
-        )
+        entry, record = self._find(notification)
+        record.waits[REMOTE if platform is None else platform.value] = Wait(shown(reason), until)
+        self._notify(entry)
 
     def _remote_answered(self, fact: RemoteAnswered) -> None:
         if fact.due_at is not None:
             self._wait(fact.notification, None, fact.reason or fact.outcome.value, fact.due_at)
             return
-
-        def end(record: NotificationRecord) -> None:
-            record.outcomes[REMOTE] = {fact.outcome.value: 1}
-            record.waits.pop(REMOTE, None)
-            record.reason = shown(fact.reason)
-
-        self._change(fact.notification, end)
+        entry, record = self._find(fact.notification)
+        record.outcomes[REMOTE] = {fact.outcome.value: 1}
+        record.waits.pop(REMOTE, None)
+        record.reason = shown(fact.reason)
+        self._notify(entry)
 
     def _notification_unreached(self, fact: NotificationUnreached) -> None:
-        self._change(fact.notification, lambda record: setattr(record, "unreached", fact.why.value))
+        entry, record = self._find(fact.notification)
+        record.unreached = fact.why.value
+        self._notify(entry)
 
     def _add(self, taken: InFlightEvent, now: datetime) -> None:
         self._count += 1
@@ -259,24 +257,25 @@ class RecentEvents:
         known = notification.id in self._early
         return self._early.pop(notification.id) if known else _record(notification)
 
-    def _change(self, notification: Notification, change: Callable[[NotificationRecord], None]) -> None:
-        """Apply a change; work accepted and leased at once may be dispatched before its batch is reported."""
+    def _find(self, notification: Notification) -> tuple[Entry | None, NotificationRecord]:
+        """The record to change, and the entry that has it.
+
+        None where the event is not reported yet: work accepted and leased at once may be dispatched before its batch is.
+        """
         known = self._records.get(notification.id)
         if known is not None:
-            entry, record = known
-            change(record)
-            self._notify(entry)
-            return
+            return known
         early = self._early.get(notification.id)
         if early is None:
             early = self._early[notification.id] = _record(notification)
             if len(self._early) > self._size:
                 self._early.popitem(last=False)
-        change(early)
+        return None, early
 
-    def _notify(self, entry: Entry) -> None:
-        for listener in self._listeners:
-            listener(entry)
+    def _notify(self, entry: Entry | None) -> None:
+        if entry is not None:
+            for listener in self._listeners:
+                listener(entry)
 
 
 def _record(notification: Notification) -> NotificationRecord:

@@ -63,10 +63,12 @@ def fingerprint(value: object) -> str:
 def _mapping(fields: Mapping[Any, Any], depth: int) -> dict[str, Any]:
     shown = {}
     for key, value in fields.items():
-        if isinstance(key, Enum):
-            key = key.value
-        name, treatment = _name(str(key))
-        if treatment is _SHOW or value is None or (type(value) is int and key in _COUNTED):
+        if type(key) is not str:
+            key = str(key.value if isinstance(key, Enum) else key)
+        name, treatment = _name(key)
+        if treatment is _SHOW and type(value) is str:  # nearly always
+            shown[name] = value if value.isalnum() else _text(value)
+        elif treatment is _SHOW or value is None or (type(value) is int and key in _COUNTED):
             shown[name] = _value(value, depth)
         else:
             shown[name] = REMOVED if treatment is _Treatment.REMOVE else fingerprint(value)

@@ -114,6 +114,9 @@ class Rendering:
         pushes that share a payload share the collapse id. A payload filled with push variables has the push's id.
         """
         made = RenderedPushes()
+        if len(targets) == 1 and not targets[0].push_variables:  # the common case of an event
+            self._add_alike(made, notification, targets)
+            return made
         alike: dict[tuple[int | None, Platform], list[Target]] = {}
         for target in targets:
             if target.push_variables and self._has_own_payload(notification, target):
@@ -138,12 +141,14 @@ class Rendering:
 
     def _add_own(self, made: RenderedPushes, notification: Notification, target: Target) -> None:
         rendered = self._rendered(notification, target, target.push_variables or {})
-        _add(made, notification, [target], rendered, f"{_id_prefix(notification)}{target.ordinal:012x}")
+        prefix = _id_prefix(notification)
+        _add(made, notification, [target], rendered, prefix=prefix, collapse_id=f"{prefix}{target.ordinal:012x}")
 
     def _add_alike(self, made: RenderedPushes, notification: Notification, targets: Sequence[Target]) -> None:
         prefix, template = _id_prefix(notification), targets[0].template
         collapse_id = prefix.rstrip("-") if template is None else f"{prefix}{template:x}"
-        _add(made, notification, targets, self._rendered(notification, targets[0], {}), collapse_id)
+        rendered = self._rendered(notification, targets[0], {})
+        _add(made, notification, targets, rendered, prefix=prefix, collapse_id=collapse_id)
 
     def _rendered(
         self, notification: Notification, target: Target, push_variables: Mapping[str, str]
@@ -180,9 +185,11 @@ def _add(
     notification: Notification,
     targets: Sequence[Target],
     rendered: Rendered | SendResult,
+    *,
+    prefix: str,
     collapse_id: str,
 ) -> None:
-    """Put pushes that share what was rendered into the page of their platform."""
+    """Put pushes that share what was rendered into the page of their platform; their ids begin with `prefix`."""
     if isinstance(rendered, SendResult):
         made.unsendable += [(target, rendered) for target in targets]
         return
@@ -197,7 +204,6 @@ def _add(
     mine = made.pages.get(targets[0].platform)
     if mine is None:
         mine = made.pages[targets[0].platform] = RenderedPage()
-    prefix = _id_prefix(notification)
     mine.page.add(
         group,
         [target.push_channel for target in targets],

@@ -5,13 +5,13 @@ Filling is done for every send, so all that can be is decided when compiling.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from hub.characters import CONTROLS
 from hub.content.bodies import Piece, Slot, json_pieces, raw_pieces, xml_pieces
 from hub.content.expressions import MAX_FILLED, Expression, parse_value
 from hub.dates import parse_date
 from hub.errors import FilledTooLargeError, InvalidRequestError, TemplateError
+from hub.frozen import frozen_dataclass
 from hub.installation import Template
 from hub.notification import Platform
 from hub.platforms.table import services, traits_of
@@ -32,7 +32,7 @@ _PIECES: Mapping[PayloadKind, Callable[[str], list[Piece]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen_dataclass(frozen=True, slots=True)
 class Rendered:
     """A filled template: the payload for the push service, its headers, and Apple's expiry (a date or `0`).
 

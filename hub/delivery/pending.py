@@ -32,7 +32,7 @@ class PendingPage:
     failures: list[Failed] = field(default_factory=list)
     retries: list[tuple[Platform, int, SendResult]] = field(default_factory=list)
     deferred: dict[tuple[Platform, str], list[int]] = field(default_factory=dict)
-    gone: Counter[Platform] = field(default_factory=Counter)
+    gone: dict[Platform, int] = field(default_factory=dict)
     reasons: dict[Platform, Counter[str]] = field(default_factory=dict)
     nobody: Unreached | None = None
 
@@ -68,7 +68,7 @@ class PendingPage:
         reason = without_push_channel(reason, target)
         self.reasons.setdefault(target.platform, Counter())[reason] += 1
         if gone:
-            self.gone[target.platform] += 1
+            self.gone[target.platform] = self.gone.get(target.platform, 0) + 1
         self.failures.append(
             Failed(ordinal=target.ordinal, outcome=outcome, reason=reason, gone=gone, gone_since=gone_since)
         )

@@ -145,14 +145,11 @@ class PushDelivery:
         notification = piece.notification
         began_at = max(piece.accepted_at, _seconds(notification.schedule_at) or 0.0)
         expires_at = _seconds(notification.expires_at)
-        # The age bounds how often a push is repeated. What no process was there to try gets its one try.
-        waits_from = began_at if piece.attempt else max(began_at, self._since)
-        return PendingPage(
-            piece,
-            started_at,
-            waits_until=self._policy.gives_up_at(waits_from, expires_at),
-            gives_up_at=self._policy.gives_up_at(began_at, expires_at),
-        )
+        waits_until = gives_up_at = self._policy.gives_up_at(began_at, expires_at)
+        if began_at < self._since and not piece.attempt:
+            # The age bounds how often a push is repeated. What no process was there to try gets its one try.
+            waits_until = self._policy.gives_up_at(self._since, expires_at)
+        return PendingPage(piece, started_at, waits_until=waits_until, gives_up_at=gives_up_at)
 
     def _fill(
         self, pending: PendingPage, audience: Audience, sends: dict[tuple[str, Platform], list[SendBatch]]
@@ -193,14 +190,15 @@ class PushDelivery:
                 pending.defer(platform, "", pushes.targets)
             return
         page, targets = self._at_open_hosts(pending, platform, bulkhead, pushes)
-        admitted = bulkhead.admit(pending.work.lane, len(page)) if len(page) else 0
-        if admitted < len(page):
+        size = len(targets)
+        admitted = bulkhead.admit(pending.work.lane, size) if size else 0
+        if admitted < size:
             pending.defer(platform, "", targets[admitted:])
             page, targets = page.select(range(admitted)), targets[:admitted]
         if not admitted:
             return
         mine = sends.setdefault(key, [])
-        if mine and len(mine[-1].page) + admitted <= _CHUNK:
+        if mine and len(mine[-1].page.ids) + admitted <= _CHUNK:
             mine[-1].page.extend(page)
         else:
             mine.append(SendBatch(bulkhead, *key, page=page))
@@ -318,7 +316,9 @@ class PushDelivery:
             )
         for platform, count in pending.gone.items():
             self._observer.observe(ChannelsGone(hub=work.notification.hub, platform=platform, count=count))
-        retries = [*self._retry_pages(pending, now), *self._deferred_pages(pending)]
+        retries = self._retry_pages(pending, now) if pending.retries else []
+        if pending.deferred:
+            retries += self._deferred_pages(pending)
         self._done(
             PageResult(
                 work=work,

@@ -11,6 +11,7 @@ from typing import Generic, Protocol, TypeVar
 from pyroaring import BitMap
 
 from hub.acceptance import NO_CONFIGURATION, AuditEntry, ConfigurationVersion, DeadLetter, Ingest
+from hub.frozen import frozen_dataclass
 from hub.installation import Installation, Registration
 from hub.notification import Audience as AudienceExpression
 from hub.notification import Notification, Platform
@@ -62,7 +63,7 @@ class AcceptanceResult:
     repeated: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen_dataclass(frozen=True, slots=True, kw_only=True)
 class Audience:
     """Who a notification reaches. Small: `targets` at hand. Large: `pages`, (platform, ordinals) each, not yet read.
 

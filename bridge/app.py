@@ -29,7 +29,7 @@ from bridge.admin.health import (
     store_part,
 )
 from bridge.admin.listener import Listener, SwappableApp
-from bridge.admin.server import OPEN_PATHS, RequestMetrics, admin_app
+from bridge.admin.server import OPEN_PATHS, PROBES_PATHS, RequestMetrics, admin_app, health_routes, open_app
 from bridge.config.models import HubSettings, Settings, SourceSettings
 from bridge.config.reload import Reloader, waiting_for_restart
 from bridge.housekeeping import Housekeeping
@@ -48,7 +48,7 @@ from bridge.observe.facts import (
     Started,
 )
 from bridge.observe.metrics import Metrics
-from bridge.observe.process_metrics import ADMIN_LISTENER, API_LISTENER
+from bridge.observe.process_metrics import LISTENERS
 from bridge.observe.recent import RecentEvents
 from bridge.observe.telemetry import Telemetry
 from bridge.senders import remotes_of, senders_of
@@ -66,8 +66,8 @@ from hub.store.sqlite.store import SqliteStore
 from hub.work import Lane
 from rules.engine import RuleSet
 
-_ADMIN_SHARE = 1 / 3
-"""Of the open files that connections may take; the rest is for the hub API, which a phone of everybody may reach."""
+_SHARES: Mapping[str, int] = {"admin": 3, "probes": 1, "intake": 3, "hub_api": 6}
+"""Of the open files that connections may take, by listener; most are for the hub API, which all phones reach."""
 
 _log = structlog.get_logger("pushbridge")
 
@@ -116,7 +116,7 @@ class Daemon:
         self.store = self._build_store()
         self.hub = self._build_hub(local)
         self._housekeeping = Housekeeping(
-            self.hub, kept=lambda: self.settings.dead_letter.default.store, observer=self.telemetry
+            self.hub, kept=lambda: self.settings.dead_letters.default.store, observer=self.telemetry
         )
         self.pipeline = Pipeline({}, RuleSet(), self.hub, observer=self.telemetry)
         self.replayer = Replayer(
@@ -124,9 +124,9 @@ class Daemon:
         )
         self.intake = SourceManager(self._inlet, start=self._start, stop_timeout=timing.source_stop)
         self._console = console
-        self._admin_app, self._api_app = (SwappableApp(crashed=self._crashed) for _ in range(2))
-        self.admin = self._build_admin_listener()
-        self.api = self._build_api_listener() if local else None
+        self._apps = {name: SwappableApp(crashed=self._crashed) for name in LISTENERS}
+        self.listeners = self._build_listeners(has_api=bool(local))
+        self.admin, self.api = self.listeners["admin"], self.listeners.get("hub_api")
 
     def _build_store(self) -> SqliteStore:
         return SqliteStore(
@@ -158,27 +158,26 @@ class Daemon:
             health_timing=self._timing.store,
         )
 
-    def _build_admin_listener(self) -> Listener:
-        http = self.settings.bridge.http
-        return Listener(
-            self._admin_app,
-            http.listen,
-            name=ADMIN_LISTENER,
-            limits=limits_of(http.connections, allowed=descriptors.share(descriptors.limit(), _ADMIN_SHARE)),
-            always=OPEN_PATHS,
-            on_refused=partial(self._connection_refused, ADMIN_LISTENER),
-        )
-
-    def _build_api_listener(self) -> Listener:
-        hub_api = self.settings.hub_api
-        return Listener(
-            self._api_app,
-            hub_api.listen,
-            tls=hub_api.tls,
-            name=API_LISTENER,
-            limits=limits_of(hub_api.connections, allowed=descriptors.share(descriptors.limit(), 1 - _ADMIN_SHARE)),
-            on_refused=partial(self._connection_refused, API_LISTENER),
-        )
+    def _build_listeners(self, *, has_api: bool) -> dict[str, Listener]:
+        """By name, in the order in which they open: probes hear of the process first and last."""
+        configured = self.settings.listeners.by_name()
+        total = sum(_SHARES[name] for name in configured)
+        always = {"admin": OPEN_PATHS, "probes": PROBES_PATHS}
+        return {
+            name: Listener(
+                self._apps[name],
+                listener.address,
+                tls=listener.tls,
+                name=name,
+                limits=limits_of(
+                    listener.connections, allowed=descriptors.share(descriptors.limit(), _SHARES[name] / total)
+                ),
+                always=always.get(name, frozenset()),
+                on_refused=partial(self._connection_refused, name),
+            )
+            for name in ("probes", "hub_api", "admin", "intake")
+            if (listener := configured.get(name)) is not None and (name != "hub_api" or has_api)
+        }
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -196,7 +195,7 @@ class Daemon:
             delivering = self._start(self.hub.run(), "hub")
             stack.push_async_callback(_end, [delivering])
             stack.push_async_callback(self._drain)
-            for listener in filter(None, (self.api, self.admin)):
+            for listener in self.listeners.values():
                 await listener.open()
                 stack.push_async_callback(listener.close)
             helpers = [self._start(self._housekeeping.run(), "housekeeping")]
@@ -239,11 +238,17 @@ class Daemon:
             config_hash=self.config_hash,
             store=str(self.settings.store_path),
             admin=_address(self.admin),
-            hub_api=None if self.api is None else _address(self.api),
+            probes=self._address_of("probes"),
+            intake=self._address_of("intake"),
+            hub_api=self._address_of("hub_api"),
             sources=list(self.settings.sources),
             hubs=list(self.settings.hubs),
             rules=len(self.settings.rules.rules),
         )
+
+    def _address_of(self, name: str) -> str | None:
+        listener = self.listeners.get(name)
+        return None if listener is None else _address(listener)
 
     def health(self) -> list[Part]:
         """How each part of the process fares."""
@@ -252,7 +257,7 @@ class Daemon:
             store_part(self.hub.store_trouble),
             configuration_part(None if self.reloader is None else self.reloader.refusal, loaded_at=self.loaded_at),
             *source_parts(self._statuses),
-            *listener_parts(filter(None, (self.admin, self.api))),
+            *listener_parts(self.listeners.values()),
             *relay_parts(self._relay_troubles),
             *push_parts(self.hub.bulkheads, full=self.hub.full),
             *remote_parts(self.hub.remotes),
@@ -297,13 +302,13 @@ class Daemon:
 
     def _warn_of_lowered_limits(self) -> None:
         """Say which listeners the limit of open files leaves fewer connections than their settings do."""
-        http, hub_api = self.settings.bridge.http, self.settings.hub_api
-        for listener, connections in ((self.admin, http.connections), (self.api, hub_api.connections)):
-            if listener is not None and listener.admission.limits.total < connections.max:
+        for name, configured in self.settings.listeners.by_name().items():
+            listener = self.listeners.get(name)
+            if listener is not None and listener.admission.limits.total < configured.connections.max:
                 _log.warning(
                     "fewer connections than configured: the limit of open files is too low",
-                    listener=listener.name,
-                    configured=connections.max,
+                    listener=name,
+                    configured=configured.connections.max,
                     allowed=listener.admission.limits.total,
                     open_files=descriptors.limit(),
                 )
@@ -323,18 +328,20 @@ class Daemon:
         return partial(self.pipeline.exchange, routes_of(settings), settings.rules, configuration=version)
 
     def _exchange_apps(self) -> None:
-        token = self.settings.bridge.http.admin_token
+        auth = self.settings.listeners.admin.auth
         reloads = [] if self.reloader is None else self.reloader.routes
-        self._admin_app.app = admin_app(
-            [*api_routes(self, has_token=token is not None), *self._console(self), *reloads],
-            self.intake.routes,
+        health = health_routes(self.metrics, health=self.health, before_scrape=self._before_scrape)
+        self._apps["admin"].app = admin_app(
+            [*api_routes(self, has_token=auth is not None), *self._console(self), *reloads],
+            [] if "intake" in self.listeners else self.intake.routes,
+            health,
             metrics=self.metrics,
-            health=self.health,
-            before_scrape=self._before_scrape,
-            token=None if token is None else token.get_secret_value(),
+            auth=auth,
         )
+        self._apps["probes"].app = open_app(health, metrics=self.metrics)
+        self._apps["intake"].app = open_app(self.intake.routes, metrics=self.metrics)
         local = {name: access_of(hub) for name, hub in self.settings.hubs.items() if hub.remote is None}
-        self._api_app.app = RequestMetrics(create_app(self.hub, local), self.metrics, ())
+        self._apps["hub_api"].app = RequestMetrics(create_app(self.hub, local), self.metrics, ())
 
     def _inlet(self, name: str, source_settings: SourceSettings, settings: Settings) -> RunningSource:
         source = source_of(
@@ -343,6 +350,7 @@ class Daemon:
             Capacity(
                 store_fails=lambda: self.hub.store_trouble is not None,
                 has_room=lambda: supervisor.status.state is not SourceState.PAUSED,
+                max_body=source_settings.decode.max_body,
             ),
         )
         supervisor = Supervisor(

@@ -27,7 +27,7 @@ def source_of(name: str, settings: SourceSettings, capacity: Capacity) -> Source
 
 def relay_of(name: str, settings: Settings, store: Letters, *, observe: Callable[[str, str], None]) -> Relay | None:
     """What sends the dead letters of a source on to its broker, if they are to go there."""
-    target, source = settings.dead_letter.sources.get(name), settings.sources[name]
+    target, source = settings.dead_letters.sources.get(name), settings.sources[name]
     if target is None or target.place is None:
         return None
     route, place = target.place
@@ -64,7 +64,7 @@ def route_of(name: str, source: SourceSettings, settings: Settings) -> Route:
         except MappingError as error:
             raise EventError(Reason.MAP, str(error)) from error
 
-    target = settings.dead_letter.sources.get(name)
+    target = settings.dead_letters.sources.get(name)
     return Route(
         decode=decoder_for(replace(source.decode_settings, timezone=timezone)),
         to_event=to_event,
@@ -101,11 +101,11 @@ def access_of(hub: HubSettings) -> HubAccess:
         AccessPolicy(
             name=policy.name,
             rights=frozenset(Right(right) for right in policy.rights),
-            keys=[key.get_secret_value() for key in (policy.key, policy.secondary_key) if key is not None],
+            keys=[key.get_secret_value() for key in policy.key],
         )
-        for policy in hub.access_policies
+        for policy in hub.auth.sas
     ]
-    return HubAccess(policies=policies, platforms=hub.platforms.configured, max_tags_in_expression=hub.tier.max_tags)
+    return HubAccess(policies=policies, platforms=hub.platforms.configured, max_tags_in_expression=hub.limits.max_tags)
 
 
 class MetricNames(TypedDict):

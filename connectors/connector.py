@@ -8,6 +8,9 @@ from pydantic import BaseModel
 
 from connectors.base import Publisher, Source
 
+MAX_BODY = 1024 * 1024
+"""Bytes of the largest body that is taken, unless a source's `decode.max_body` says otherwise."""
+
 SettingsT = TypeVar("SettingsT", bound=BaseModel)
 PlaceT = TypeVar("PlaceT", bound=BaseModel)
 
@@ -26,17 +29,21 @@ def _never(_: BaseModel) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """Whether messages can be kept at the moment: a source with waiting senders asks before it takes a request in."""
+    """What can be kept: a source with waiting senders asks before it takes a request in.
+
+    A message of more than `max_body` bytes is refused as it is decoded.
+    """
 
     store_fails: Callable[[], bool] = _no
     has_room: Callable[[], bool] = _yes
+    max_body: int = MAX_BODY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetterRoute(Generic[SettingsT, PlaceT]):
     """How the dead letters of a source go to a place of its own broker.
 
-    `place` is the class of what stands at `dead_letter.sources.NAME.KEY`, and `doc` says in one sentence what it is.
+    `place` is the class of what stands at `dead_letters.sources.NAME.KEY`, and `doc` says in one sentence what it is.
     `destination` gives what the publisher routes by (`OutMessage.destination`).
     """
 
@@ -65,6 +72,8 @@ class Connector(Generic[SettingsT]):
     make_source: Callable[[str, SettingsT, Capacity], Source]
     meta: Mapping[str, str]
     old_keys: tuple[str, ...] = ()
+    old_paths: Mapping[str, str] = field(default_factory=dict)
+    """The present path of a setting by its earlier one, both below `key`: what was written before stays accepted."""
 
     has_position: bool = False
     """Whether each message has a `position`: a message that comes twice is then known as one without an id too."""

@@ -124,8 +124,7 @@ class RuleReader:
         self._sources = {source: source for source in sorted(scope.sources)}
         self._hubs = {hub: hub for hub in scope.hubs}
         entries = {} if defaults is None else fields(defaults, problems, models.Defaults, _LATER_RULE_KEYS)
-        push = entries.pop("push", None)
-        self._defaults = entries
+        push = entries.get("push")
         self._push_defaults = (
             {} if push is None else fields(push, problems, models.PushDefaults, (*_LATER_PUSH_KEYS, "to", "with"))
         )
@@ -142,16 +141,15 @@ class RuleReader:
         return RuleSet(self._rules)
 
     def _rule(self, node: Node) -> Rule | None:
-        own = fields(node, self._problems, models.Rule, _LATER_RULE_KEYS, _RULE_CURES)
+        entries = fields(node, self._problems, models.Rule, _LATER_RULE_KEYS, _RULE_CURES)
         if not isinstance(node.value, dict):
             return None
-        entries = {**self._defaults, **own}
         if "name" not in entries:
             self._problems.add(node, "name is missing")
             return None
         name = self._name(entries["name"])
         stop = self._values(models.Rule, entries).get("stop", False)
-        push = self._push(name, entries) if "push" in entries else None
+        push = self._push(name, entries["push"]) if "push" in entries else None
         if "push" not in entries and stop is False and not _has_later(node, _LATER_RULE_KEYS):
             self._problems.add(node, "this rule does nothing", "give it a push, or stop: true")
         return Rule(
@@ -218,12 +216,11 @@ class RuleReader:
             complain(error, node, self._problems)
             return None
 
-    def _push(self, rule: str, rule_entries: dict[str, Node]) -> PushPlan | None:
-        node = rule_entries["push"]
+    def _push(self, rule: str, node: Node) -> PushPlan | None:
         entries = {**self._push_defaults, **fields(node, self._problems, models.Push, _LATER_PUSH_KEYS, _PUSH_CURES)}
         hub = self._hub(node, entries.get("hub"))
         scope = self._scope.hubs.get(hub or "", HubScope())
-        platforms = self._platforms(rule_entries["platforms"], scope) if "platforms" in rule_entries else None
+        platforms = self._platforms(entries["platforms"], scope) if "platforms" in entries else None
         natives = self._natives(entries["native"], scope) if "native" in entries else ()
         has_native = "native" in entries and entries["native"].value != {}  # else said of what is in it
         properties = self._properties(entries["with"]) if "with" in entries else None
@@ -241,7 +238,7 @@ class RuleReader:
         if ttl == timedelta():
             self._problems.add(entries["ttl"], "is over before anything is sent")
         if scope.is_remote:
-            self._check_can_be_told(rule_entries, entries)
+            self._check_can_be_told(entries)
         if hub is None or audience is None:
             return None
         return PushPlan(
@@ -267,12 +264,12 @@ class RuleReader:
             self._problems.add(push, message, hint, mark=push.key_mark)
         return self._scope.default_hub
 
-    def _check_can_be_told(self, rule: Mapping[str, Node], push: Mapping[str, Node]) -> None:
+    def _check_can_be_told(self, push: Mapping[str, Node]) -> None:
         """Leaving `platforms` out would reach phones that were not meant; the others only say how a push arrives."""
-        if "platforms" in rule:
+        if "platforms" in push:
             self._problems.add(
-                rule["platforms"], "a remote hub cannot be told the platforms", "a tag can tell them apart",
-                mark=rule["platforms"].key_mark,
+                push["platforms"], "a remote hub cannot be told the platforms", "a tag can tell them apart",
+                mark=push["platforms"].key_mark,
             )  # fmt: skip
         for key in ("priority", "collapse"):
             if key in push and push[key].value != Priority.HIGH.value:

@@ -185,6 +185,8 @@ class Push(Keys):
     """How long a notification is worth delivering, from when its event was accepted."""
     hub: Name | None = None
     """The hub whose phones are notified; without it the default one."""
+    platforms: PlatformName | Annotated[tuple[PlatformName, ...], Field(min_length=1)] | None = None
+    """Only phones of these push services are notified; without it those of all."""
 
 
 class Rule(Keys):
@@ -200,8 +202,6 @@ class Rule(Keys):
     """An expression over the event that has to be true as well."""
     push: Push | None = None
     """What is said, and to whom, when an event fits."""
-    platforms: PlatformName | Annotated[tuple[PlatformName, ...], Field(min_length=1)] | None = None
-    """Only phones of these push services are notified; without it those of all."""
     stop: bool = False
     """Rules further down do not see an event that fitted this one."""
 
@@ -212,12 +212,15 @@ if TYPE_CHECKING:
 
     class Defaults(Keys): ...
 
-else:  # some keys of a rule and of its push
-
-    def _keys(model, *names):
-        return {name: (model.model_fields[name].annotation, model.model_fields[name]) for name in names}
-
-    PushDefaults = create_model("PushDefaults", __base__=Keys, **_keys(Push, "priority", "collapse", "ttl", "hub"))
+else:  # some keys of a push
+    PushDefaults = create_model(
+        "PushDefaults",
+        __base__=Keys,
+        **{
+            name: (Push.model_fields[name].annotation, Push.model_fields[name])
+            for name in ("priority", "collapse", "ttl", "hub", "platforms")
+        },
+    )
     Defaults = create_model(
         "Defaults",
         __base__=Keys,
@@ -225,7 +228,6 @@ else:  # some keys of a rule and of its push
             PushDefaults | None,
             Field(default=None, description="What pushes of all rules have unless they say otherwise."),
         ),
-        **_keys(Rule, "platforms"),
     )
 
 

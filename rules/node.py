@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 Scalar = str | int | float | bool | None
@@ -37,8 +38,16 @@ class RuleNodes:
     def __iter__(self) -> Iterator["Node"]:
         return (make() for make in self._makers)
 
+    def changed(self, change: "Callable[[Node], Node]") -> "RuleNodes":
+        """The rules with each replaced by what `change` makes of it, when it is asked for."""
+        return RuleNodes([partial(_made, make, change) for make in self._makers])
+
     def __add__(self, more: "RuleNodes") -> "RuleNodes":
         return RuleNodes([*self._makers, *more._makers])
+
+
+def _made(make: Callable[[], "Node"], change: Callable[["Node"], "Node"]) -> "Node":
+    return change(make())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

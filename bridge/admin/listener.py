@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from bridge.admin.connections import Admission, ConnectionLimits, Standing
-from bridge.config.credentials import Tls
+from bridge.config.credentials import ListenerTls
 from bridge.config.models import Listen
 from bridge.errors import BridgeError
 from bridge.observe.facts import Limit
@@ -61,7 +61,7 @@ class Listener(uvicorn.Server):
         app: ASGIApp,
         listen: Listen,
         *,
-        tls: Tls | None = None,
+        tls: ListenerTls | None = None,
         name: str = "listener",
         limits: ConnectionLimits = ConnectionLimits(),
         always: frozenset[str] = frozenset(),
@@ -84,8 +84,8 @@ class Listener(uvicorn.Server):
                 forwarded_allow_ips=["127.0.0.1", "::1"],  # not what the environment says
                 ssl_certfile=None if tls is None else tls.cert,
                 ssl_keyfile=None if tls is None else tls.key,
-                ssl_ca_certs=None if tls is None or tls.ca is None else str(tls.ca),
-                ssl_cert_reqs=2 if tls is not None and tls.ca is not None else 0,
+                ssl_ca_certs=None if tls is None or tls.ca_file is None else str(tls.ca_file),
+                ssl_cert_reqs=2 if tls is not None and tls.ca_file is not None else 0,
             )
         )
         self.closing = asyncio.Event()

@@ -1,7 +1,6 @@
-"""What the admin listener serves: health, metrics, console and HTTP sources, and to whom."""
+"""What the listeners for operators, probes and events serve, and to whom; `hub/api/app.py` is the fourth."""
 
 import base64
-import hmac
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import SplitResult, urlsplit
@@ -19,12 +18,16 @@ from bridge.admin.api.problems import problem_response
 from bridge.admin.api.routes import PATTERN
 from bridge.admin.health import Part, is_ready, lines, missing_at, parts_at
 from bridge.observe.metrics import Metrics
+from connectors.auth import Auth
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1"})
 _LOOPBACK_NAMES = _LOOPBACK | {"localhost"}
-_ONLY_HERE = "only from this machine, unless bridge.http.admin_token is set\n"
-OPEN_PATHS = frozenset({"/livez", "/readyz"})
+_ONLY_HERE = "only from this machine, unless listeners.admin.auth is set\n"
+OPEN_PATHS = frozenset({"/livez", "/readyz", "/startupz"})
 """Health: asked for by machines that have no token."""
+
+PROBES_PATHS = OPEN_PATHS | {"/metrics"}
+"""What the listener for probes answers while it is over its limits."""
 
 _OPEN_BELOW = "/readyz/"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -32,22 +35,17 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 Health = Callable[[], Sequence[Part]]
 
 
-def admin_app(
-    routes: Sequence[BaseRoute],
-    public: Sequence[Route],
-    *,
-    metrics: Metrics,
-    health: Health,
-    before_scrape: Callable[[], Awaitable[None]],
-    token: str | None,
-) -> ASGIApp:
-    """Health for all, `public` routes by their own rules, everything else for administrators.
+def health_routes(metrics: Metrics, *, health: Health, before_scrape: Callable[[], Awaitable[None]]) -> Sequence[Route]:
+    """Whether the process lives, has started and is ready, and what it counts.
 
-    An administrator shows the token; where none is configured, a client on this machine is one.
+    They are served from the moment that everything has started, and before that answered 503 as all paths are.
     """
 
     async def livez(request: Request) -> Response:
         return PlainTextResponse("ok\n")
+
+    async def startupz(request: Request) -> Response:
+        return PlainTextResponse("started\n")
 
     async def readyz(request: Request) -> Response:
         parts = health()
@@ -65,18 +63,35 @@ def admin_app(
         await before_scrape()
         return Response(await metrics.exposition(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
-    app = Starlette(
-        routes=[
-            Route("/livez", livez),
-            Route("/readyz", readyz),
-            Route("/readyz/{part:path}", readyz_part),
-            Route("/metrics", scrape),
-            *public,
-            *routes,
-        ]
-    )
+    return [
+        Route("/livez", livez),
+        Route("/startupz", startupz),
+        Route("/readyz", readyz),
+        Route("/readyz/{part:path}", readyz_part),
+        Route("/metrics", scrape),
+    ]
+
+
+def admin_app(
+    routes: Sequence[BaseRoute],
+    public: Sequence[Route],
+    health: Sequence[Route],
+    *,
+    metrics: Metrics,
+    auth: Auth | None,
+) -> ASGIApp:
+    """Health for all, `public` routes by their own rules, everything else for administrators alone.
+
+    Administrators show what `auth` asks for; without `auth` they are those who come from this machine.
+    """
+    app = Starlette(routes=[*health, *public, *routes])
     open_paths = OPEN_PATHS | {route.path for route in public}
-    return RequestMetrics(_AdminAuth(app, token=token, open_paths=open_paths), metrics, app.routes)
+    return RequestMetrics(_AdminAuth(app, auth=auth, open_paths=open_paths), metrics, app.routes)
+
+
+def open_app(routes: Sequence[Route], *, metrics: Metrics) -> ASGIApp:
+    """These routes and nothing else, each by its own rules: health for probes, or HTTP sources."""
+    return RequestMetrics(Starlette(routes=routes), metrics, routes)
 
 
 def _parts_response(lines: Sequence[str], *, ready: bool) -> Response:
@@ -86,9 +101,9 @@ def _parts_response(lines: Sequence[str], *, ready: bool) -> Response:
 class _AdminAuth:
     """Lets only administrators beyond the open paths."""
 
-    def __init__(self, app: ASGIApp, *, token: str | None, open_paths: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, *, auth: Auth | None, open_paths: frozenset[str]) -> None:
         self._app = app
-        self._token = token
+        self._auth = auth
         self._open_paths = open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -106,14 +121,15 @@ class _AdminAuth:
         """Why not, or None. A request that a page of another site makes a browser send comes from this machine as well."""
         if _is_from_another_site(headers, scope["method"]):
             return PlainTextResponse("not from another site\n", 403)
-        if self._token is None:
+        if self._auth is None:
             client = scope.get("client")
             is_ours = client is not None and client[0] in _LOOPBACK and _hostname(headers) in _LOOPBACK_NAMES
             return None if is_ours else PlainTextResponse(_ONLY_HERE, 403)
-        if hmac.compare_digest(_shown_token(headers.get("authorization", "").encode("latin-1")), self._token.encode()):
+        if _is_shown(self._auth, headers.get("authorization", "").encode("latin-1")):
             return None
         refusal = PlainTextResponse("a token is needed\n", 401)
-        for challenge in ("Bearer", 'Basic realm="pushbridge", charset="UTF-8"'):
+        basic = 'Basic realm="pushbridge", charset="UTF-8"'
+        for challenge in (basic,) if self._auth.bearer is None else ("Bearer", basic):
             refusal.headers.append("www-authenticate", challenge)
         return refusal
 
@@ -150,19 +166,15 @@ def _split(url: str) -> SplitResult:
         return urlsplit("")
 
 
-def _shown_token(authorization: bytes) -> bytes:
-    """The token of a bearer (RFC 6750), or the password of whatever user (RFC 7617), since a browser can show no other."""
+def _is_shown(auth: Auth, authorization: bytes) -> bool:
+    """Whether a secret is shown. A bearer token may come as the password of any user (RFC 7617), as browsers can."""
     scheme, _, credentials = authorization.partition(b" ")
-    match scheme.lower():
-        case b"bearer":
-            return credentials
-        case b"basic":
-            try:
-                return base64.b64decode(credentials, validate=True).partition(b":")[2]
-            except ValueError:
-                return b""
-        case _:
-            return b""
+    if auth.bearer is not None and scheme.lower() == b"basic":
+        try:
+            return auth.is_one(base64.b64decode(credentials, validate=True).partition(b":")[2])
+        except ValueError:
+            return False
+    return auth.is_shown(authorization)
 
 
 class RequestMetrics:

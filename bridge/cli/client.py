@@ -3,8 +3,9 @@
 import getpass
 import os
 import socket
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -26,10 +27,14 @@ _TIMEOUT = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where a daemon is asked; `token` empty for none."""
+    """Where a daemon is asked; `authorization` is the header that shows who asks, empty for none.
+
+    `certificate` is the file of the daemon's own, where the configuration says it: then no other is taken for it.
+    """
 
     url: str
-    token: str
+    authorization: bytes = field(default=b"", repr=False)
+    certificate: Path | None = None
 
 
 def fail(message: str, code: Exit) -> typer.Exit:
@@ -55,16 +60,18 @@ def target_of(url: str, token_file: Path | None, config: Sequence[Path] | None) 
     Raises: typer.Exit.
     """
     settings = settings_of(config) if config and not (url and token_file) else None
-    token = ""
+    admin = None if settings is None else settings.listeners.admin
+    authorization, certificate = b"", None
     if token_file is not None:
-        token = _token_in(token_file)
-    elif settings is not None and settings.bridge.http.admin_token is not None:
-        token = settings.bridge.http.admin_token.get_secret_value()
-    if not url and settings is not None:
-        host, port = settings.bridge.http.listen
+        authorization = b"Bearer " + _token_in(token_file).encode()
+    elif admin is not None and admin.auth is not None:
+        authorization = admin.auth.authorization()
+    if not url and admin is not None:
+        host, port = admin.address
         host = _ANY_HOST.get(host, host)
-        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    return Target(url=(url or _DEFAULT_URL).rstrip("/"), token=token)
+        scheme, certificate = ("http", None) if admin.tls is None else ("https", admin.tls.cert)
+        url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+    return Target(url=(url or _DEFAULT_URL).rstrip("/"), authorization=authorization, certificate=certificate)
 
 
 def _token_in(file: Path) -> str:
@@ -86,18 +93,20 @@ class Client:
     def __init__(self, target: Target) -> None:
         import httpx
 
-        headers = {"Pushbridge-Actor": _actor()}
-        if target.token:
-            headers["Authorization"] = b"Bearer " + target.token.encode()  # type: ignore[assignment]
+        headers = {b"Pushbridge-Actor": _actor().encode()}
+        if target.authorization:
+            headers[b"Authorization"] = target.authorization
         self._url = target.url
-        self._has_token = bool(target.token)
+        self._has_token = bool(target.authorization)
         try:
             base_url = httpx.URL(f"{target.url}/api/v1")
         except httpx.InvalidURL as error:
             raise fail(f"{target.url}: not a URL: {error}", Exit.WRONG_ARGUMENTS) from error
         if base_url.scheme not in ("http", "https") or not base_url.host:
             raise fail(f"{target.url}: not a URL: write http://HOST:PORT", Exit.WRONG_ARGUMENTS)
-        self._http = httpx.Client(base_url=base_url, headers=headers, timeout=_TIMEOUT, trust_env=False)
+        self._http = httpx.Client(
+            base_url=base_url, headers=headers, timeout=_TIMEOUT, trust_env=False, verify=_verified(target.certificate)
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -160,6 +169,15 @@ class Client:
             said = "takes another admin token" if self._has_token else "wants its admin token"
             raise fail(f"the daemon {said}: say --token-file, or --config", Exit.REFUSED)
         raise fail(str(content.get("detail", answer.text)), Exit.REFUSED)
+
+
+def _verified(certificate: Path | None) -> ssl.SSLContext:
+    """Trust in the system's authorities, or in one certificate alone, whatever names it has."""
+    context = ssl.create_default_context(cafile=certificate)
+    if certificate is not None:
+        context.check_hostname = False
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
 
 
 def _segment(text: str) -> str:

@@ -113,8 +113,9 @@ def hub_block(services: PushServices, key_file: Path) -> str:
     return f"""\
 hubs:
   sandbox:
-    access_policies:
-      - {{ name: {POLICY}, rights: [Listen, Send, Manage], key: {_file(key_file)} }}
+    auth:
+      sas:
+        - {{ name: {POLICY}, rights: [Listen, Send, Manage], key: {_file(key_file)} }}
     platforms:
       apns:
         key: {_file(apns.key_file)}

@@ -33,11 +33,11 @@ def token(
         raise fail(f"--lifetime {lifetime!r}: write a time such as 30m, 8h or 7d", Exit.WRONG_ARGUMENTS) from error
     hubs = {name: one for name, one in settings_of(config).hubs.items() if one.remote is None}
     name = _chosen(hub, list(hubs), "--hub")
-    policies = {one.name: one for one in hubs[name].access_policies}
+    policies = {one.name: one for one in hubs[name].auth.sas}
     chosen = policies[_chosen(policy, list(policies), "--policy")]
     expires_at = int(time.time() + seconds)
     url = f"https://{host}/{name}"
-    made = token_for(chosen.name, chosen.key.get_secret_value(), url=url, expires_at=expires_at)
+    made = token_for(chosen.name, chosen.key[0].get_secret_value(), url=url, expires_at=expires_at)
     return Answer({"token": made, "hub": name, "policy": chosen.name, "expires_at": expires_at}, _print_token)
 
 

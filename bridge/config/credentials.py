@@ -30,14 +30,14 @@ class Remote(Section):
     """Certificates to trust in place of the system's."""
 
 
-class Tls(Section):
-    """Files in PEM, the key without a passphrase. With `ca`, clients have to show a certificate it signed."""
+class ListenerTls(Section):
+    """Files in PEM, the key without a passphrase. With `ca_file`, clients have to show a certificate it signed."""
 
     cert: ExistingFile
     """The certificate chain in PEM."""
     key: ExistingFile
     """The private key in PEM, without a passphrase."""
-    ca: CaFile | None = None
+    ca_file: CaFile | None = None
     """Clients have to show a certificate that this one signed."""
 
     @model_validator(mode="after")

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 
 from bridge.config.models import TAKES_A_RESTART, Document, Listen
+from connectors.auth import one_or_more
 from connectors.duration import seconds
 from connectors.size import byte_count
 from rules.models import Form
@@ -136,6 +137,8 @@ def type_in_words(annotation: Any, constraints: Sequence[Any] = ()) -> str:
         return "duration"
     if byte_count in functions:
         return "size"
+    if one_or_more in functions:
+        return "secret text or list"
     arguments, origin = get_args(annotation), get_origin(annotation)
     if origin is Annotated:
         return type_in_words(arguments[0], arguments[1:])

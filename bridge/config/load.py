@@ -14,9 +14,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from bridge.config import cures
-from bridge.config.models import AdminListener, Document, HubApi, HubSettings, Sections, Settings, default_hub
+from bridge.config.models import Document, HubSettings, Listen, Listeners, Sections, Settings, default_hub
 from bridge.config.produced import produced_by
-from bridge.config.spellings import in_present_spelling
+from bridge.config.spellings import OLD_SECTIONS, in_present_spelling
 from connectors.connector import Connector
 from connectors.duration import seconds_in
 from connectors.table import CONNECTORS, LATER
@@ -37,7 +37,7 @@ _LATER: Mapping[tuple[str, ...], tuple[str, ...]] = {
     **{("sources", "*", key, *path): keys for key, kind in CONNECTORS.items() for path, keys in kind.later.items()},
     ("sources", "*", "decode"): ("schema",),
     ("hubs", "*", "platforms"): LATER_PLATFORMS,
-    ("dead_letter", "sources", "*"): (
+    ("dead_letters", "sources", "*"): (
         *(key for key, kind in CONNECTORS.items() if kind.keeps_dead_letters and kind.dead_letters is None),
         *LATER,
     ),
@@ -62,7 +62,7 @@ _CONSOLE_PATHS = (
     "/console.svg",
     *(f"/api/{name}" for name in ("trail", "health", "phones", "live")),
 )
-_OWN_PATHS = ("/livez", "/readyz", "/metrics", "/admin", "/api/v1", "/-", *_CONSOLE_PATHS)
+_OWN_PATHS = ("/livez", "/readyz", "/startupz", "/metrics", "/admin", "/api/v1", "/-", *_CONSOLE_PATHS)
 """What the admin listener serves itself, beside HTTP sources."""
 
 
@@ -125,7 +125,7 @@ def _as_meant(root: Node, problems: Problems) -> Node:
     meant: dict[str, Node] = {}
     for name, node in root.value.items():
         section = name
-        if name not in known and name not in later:
+        if name not in known and name not in later and name not in OLD_SECTIONS:
             close = get_close_matches(name.casefold(), (*known, *later), n=1)
             if close and close[0] in known and close[0] not in root.value and close[0] not in meant:
                 section = close[0]
@@ -182,7 +182,7 @@ def _scope(plain: Mapping[str, Any]) -> Scope:
         sources=frozenset(_mapping(plain.get("sources"))),
         hubs={
             name: HubScope(
-                platforms=hub.platforms.configured, max_tags=hub.tier.max_tags, is_remote=hub.remote is not None
+                platforms=hub.platforms.configured, max_tags=hub.limits.max_tags, is_remote=hub.remote is not None
             )
             for name, hub in hubs.items()
         },
@@ -246,7 +246,7 @@ def _check_sources(root: Node, problems: Problems) -> None:
 
 def _check_dead_letters(root: Node, problems: Problems) -> None:
     sources = _entries(root, "sources")
-    for name, target in _entries(root, "dead_letter", "sources").items():
+    for name, target in _entries(root, "dead_letters", "sources").items():
         if name not in sources:
             problems.add(target, "there is no such source", did_you_mean(name, sources), mark=target.key_mark)
             continue
@@ -266,27 +266,31 @@ def _connectors_of(source: Node) -> list[tuple[str, Connector[Any]]]:
 
 
 def _check_listeners(plain: Mapping[str, Any], context: Mapping[str, Any], root: Node, problems: Problems) -> None:
-    """Their sections by themselves: a mistake in another one hides nothing here."""
+    """Their section by itself: a mistake in another one hides nothing here."""
     try:
-        admin = AdminListener.model_validate(_mapping(plain.get("bridge")).get("http", {}), context=context)
-        hub_api = HubApi.model_validate(plain.get("hub_api", {}), context=context)
+        listeners = Listeners.model_validate(plain.get("listeners", {}), context=context)
     except ValidationError:
         return  # complained of with all others
-    if admin.listen == hub_api.listen and admin.listen.port:
-        problems.add(root.find(("hub_api", "listen")), "bridge.http listens there already")
-    if not hub_api.listen.is_loopback and hub_api.tls is None:
-        problems.warn(root.find(("hub_api",)), "keys and handles cross the network in clear", "give hub_api.tls")
-    if not admin.listen.is_loopback:
+    addresses: dict[Listen, str] = {}
+    for name, listener in listeners.by_name().items():
+        if listener.address in addresses and listener.address.port:
+            other = root.find(("listeners", addresses[listener.address])).key
+            problems.add(root.find(("listeners", name, "address")), f"{other} is at that address already")
+        addresses.setdefault(listener.address, name)
+    if not listeners.hub_api.address.is_loopback and listeners.hub_api.tls is None:
+        hub_api = root.find(("listeners", "hub_api"))
+        problems.warn(hub_api, "keys and handles cross the network in clear", f"give {hub_api.key}.tls")
+    intake_name, intake = ("admin", listeners.admin) if listeners.intake is None else ("intake", listeners.intake)
+    if not intake.address.is_loopback:
+        posted_to = root.find(("listeners", intake_name, "address")).key
         for name, source in _entries(root, "sources").items():
             for key, kind in _connectors_of(source):
                 if kind.is_posted_to and "auth" not in _entries(source, key):
-                    problems.warn(
-                        root.find(("sources", name, key)),
-                        "whoever reaches bridge.http.listen can post events",
-                        "give the source an auth",
-                    )
-    if not admin.listen.is_loopback and admin.admin_token is None:
-        problems.warn(root.find(("bridge", "http")), "whoever reaches it can manage it", "give an admin_token")
+                    message = f"all who reach {posted_to} can post events"
+                    problems.warn(root.find(("sources", name, key)), message, "give the source an auth")
+    if not listeners.admin.address.is_loopback and listeners.admin.auth is None:
+        admin = root.find(("listeners", "admin"))
+        problems.warn(admin, "all who reach it can manage it", "give listeners.admin.auth")
 
 
 def _check_numbers(node: Node, location: list[int | str], problems: Problems) -> None:

@@ -11,15 +11,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, create_model, model_validator
 
-from bridge.config.credentials import Remote, Tls
-from bridge.config.section import Secret, Section, form
+from bridge.config.credentials import ListenerTls, Remote
+from bridge.config.section import Section, form
 from bridge.decode import DecodeSettings
 from bridge.decode.base import ValueType
 from bridge.decode.charset import charset_named
 from bridge.decode.mapping import MAP_NAMES, EventMap
 from bridge.decode.pattern import compile_pattern
 from bridge.decode.readers import formats
-from connectors.connector import Connector, DeadLetterRoute
+from connectors.auth import Auth, Secrets
+from connectors.connector import MAX_BODY, Connector, DeadLetterRoute
 from connectors.duration import Duration
 from connectors.size import Size
 from connectors.table import CONNECTORS
@@ -74,15 +75,61 @@ class Connections(Section):
     """How long an open connection may stay without a request."""
 
 
-class AdminListener(Section):
-    """Health, metrics, the console and HTTP sources. Without a token only loopback may ask for more than health."""
+class ListenerSettings(Section):
+    """What every listener has."""
 
-    listen: ListenOn = Listen("127.0.0.1", 8080)
-    """Address and port of health, metrics, console and HTTP sources."""
-    admin_token: Secret | None = None
-    """The bearer token for everything but health; without one only loopback may ask."""
+    tls: ListenerTls | None = None
+    """Certificate and key of the listener; without them requests are in clear."""
     connections: Connections = Connections()
     """Limits against clients that open too many or too slow requests."""
+
+
+class AdminListener(ListenerSettings):
+    """Health, metrics, console and admin API. Without `auth` only loopback may ask for more than health."""
+
+    address: ListenOn = Listen("127.0.0.1", 8080)
+    """Address and port of console and admin API, and of HTTP sources unless listeners.intake is set."""
+    auth: Auth | None = None
+    """What administrators have to show for everything but health; without it only loopback may ask."""
+
+
+class ProbesListener(ListenerSettings):
+    """`/livez`, `/readyz`, `/startupz` and `/metrics` and nothing else, for all who reach it."""
+
+    address: ListenOn
+    """Address and port of health and metrics, such as 0.0.0.0:9090; nobody has to show anything there."""
+
+
+class IntakeListener(ListenerSettings):
+    """HTTP sources and nothing else; each source has its own `auth`."""
+
+    address: ListenOn
+    """Address and port that events are posted to, such as 0.0.0.0:8081."""
+
+
+class HubApiListener(ListenerSettings):
+    """The listener of the wire protocol; who may do what there is `hubs.NAME.auth`."""
+
+    address: ListenOn = Listen("127.0.0.1", 8443)
+    """Address and port where phones register and back ends send."""
+
+
+class Listeners(Section):
+    """Where the process listens, and what it serves there."""
+
+    admin: AdminListener = AdminListener()
+    """Health, metrics, console and admin API, for operators."""
+    probes: ProbesListener | None = None
+    """Health and metrics alone, for probes and scrapes that show no secret."""
+    intake: IntakeListener | None = None
+    """HTTP sources on an address of their own; without it they are on that of admin."""
+    hub_api: HubApiListener = HubApiListener()
+    """The Azure Notification Hubs protocol, for phones and back ends."""
+
+    def by_name(self) -> dict[str, AdminListener | ProbesListener | IntakeListener | HubApiListener]:
+        """Those that are configured."""
+        named = {"admin": self.admin, "probes": self.probes, "intake": self.intake, "hub_api": self.hub_api}
+        return {name: listener for name, listener in named.items() if listener is not None}
 
 
 def _sqlite_url(url: str) -> str:
@@ -160,8 +207,6 @@ class BridgeSettings(Section):
     """A commit or the like, named by log, status, metric, notifications and dead letters."""
     timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
     """IANA zone of times in events that come without an offset."""
-    http: AdminListener = AdminListener()
-    """The listener for operators and for sources that are posted to."""
     store: StoreSettings = StoreSettings()
     """The durable database of notifications, registrations and dead letters."""
     shutdown: Shutdown = Shutdown()
@@ -210,7 +255,7 @@ class Decode(Section):
     """Elements that always make a list, even where one comes alone; for XML."""
     encoding: Annotated[str, AfterValidator(_encoding)] | None = None
     """The charset of bodies that do not name theirs."""
-    max_body: Annotated[Size, Field(gt=0)] = 1024 * 1024
+    max_body: Annotated[Size, Field(gt=0)] = MAX_BODY
     """Bodies larger than this are refused."""
     on_error: Literal["dead_letter", "ack"] = "dead_letter"
     """Where a body goes that cannot be read: to the dead letters, or nowhere."""
@@ -345,7 +390,7 @@ class SourceSettings(_ConnectorKeys):
         )
 
 
-class Tier(Section):
+class HubLimits(Section):
     """Limits of a hub. `max_tags_per_expression` replaces the wire contract's 20, 10 and 6 by one number."""
 
     max_tags_per_expression: int | None = Field(default=None, ge=1, le=1000)
@@ -359,16 +404,28 @@ class Tier(Section):
 
 
 class AccessPolicySettings(Section):
-    """A shared access rule of the wire API; a signature by either key is good."""
+    """A shared access policy of the wire API."""
 
     name: Annotated[str, Field(min_length=1, max_length=256)]
     """What clients give as SharedAccessKeyName."""
     rights: Annotated[frozenset[Literal["Listen", "Send", "Manage"]], Field(min_length=1)]
     """What a holder of the key may do: Listen registers, Send notifies, Manage does all."""
-    key: Secret
-    """The secret that signs tokens."""
-    secondary_key: Secret | None = None
-    """Another secret that is good as well, so that keys can be changed one after the other."""
+    key: Secrets
+    """The secret that signs tokens, or a list of which each is good: clients change over one after the other."""
+
+
+class HubAuth(Section):
+    """Who may use the wire API of a hub, and for what."""
+
+    sas: tuple[AccessPolicySettings, ...] = ()
+    """Shared access policies, by whose keys clients sign."""
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Self:
+        names = [policy.name for policy in self.sas]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two policies of sas are called {twice[0]}")
+        return self
 
 
 class _Platforms(Section):
@@ -414,9 +471,9 @@ class HubSettings(Section):
 
     default: bool = False
     """Rules that name no hub push through this one."""
-    tier: Tier = Tier()
+    limits: HubLimits = HubLimits()
     """Limits of what senders may ask for."""
-    access_policies: tuple[AccessPolicySettings, ...] = ()
+    auth: HubAuth = HubAuth()
     """Who may use the wire API, and for what."""
     platforms: Platforms = Platforms()
     """Credentials for the push services that its phones use."""
@@ -424,28 +481,10 @@ class HubSettings(Section):
     """Its phones are registered and pushed to by another hub over REST."""
 
     @model_validator(mode="after")
-    def _check_policies(self) -> Self:
-        names = [policy.name for policy in self.access_policies]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"two access_policies are called {twice[0]}")
-        return self
-
-    @model_validator(mode="after")
     def _check_place(self) -> Self:
-        if self.remote is not None and (self.access_policies or self.platforms.configured):
-            raise ValueError("a remote hub has its access_policies and platforms where it is")
+        if self.remote is not None and (self.auth.sas or self.platforms.configured):
+            raise ValueError("a remote hub has its auth and its platforms where it is")
         return self
-
-
-class HubApi(Section):
-    """The listener of the wire protocol."""
-
-    listen: ListenOn = Listen("127.0.0.1", 8443)
-    """Address and port where phones register and back ends send."""
-    tls: Tls | None = None
-    """Certificate and key of the listener; without them requests are in clear."""
-    connections: Connections = Connections()
-    """Limits against clients that open too many or too slow requests."""
 
 
 class DeadLetterStore(Section):
@@ -488,7 +527,7 @@ class DeadLetterTarget(_DeadLetterKeys):
         return None
 
 
-class DeadLetter(Section):
+class DeadLetters(Section):
     """What becomes of messages that cannot be used."""
 
     default: DeadLetterDefault = DeadLetterDefault()
@@ -539,7 +578,17 @@ HubName = Annotated[Name, AfterValidator(str.lower)]
 """Names of hubs compare without case, as in a URL's path: from here on each is in lower case."""
 
 
-TAKES_A_RESTART = ("bridge.http.listen", "bridge.http.connections", "bridge.store", "bridge.log", "hub_api", "delivery")
+TAKES_A_RESTART = (
+    "bridge.store",
+    "bridge.log",
+    "listeners.admin.address",
+    "listeners.admin.tls",
+    "listeners.admin.connections",
+    "listeners.probes",
+    "listeners.intake",
+    "listeners.hub_api",
+    "delivery",
+)
 """What a process keeps from its start to its end; a reload takes up everything else."""
 
 
@@ -549,14 +598,14 @@ class Sections(Section):
     version: Literal[1] = 1
     """The version of this language; there is one so far."""
     bridge: BridgeSettings = BridgeSettings()
-    """The process: its name, listener, database and log."""
+    """The process: its name, database and log."""
+    listeners: Listeners = Listeners()
+    """Where the process listens: for operators, probes, events over HTTP, phones and back ends."""
     sources: Mapping[Name, SourceSettings] = Field(default_factory=dict)
     """Where events come from, each under a name that rules and metrics use."""
     hubs: Mapping[HubName, HubSettings] = Field(default_factory=dict)
     """The notification hubs, one for each mobile app, by name."""
-    hub_api: HubApi = HubApi()
-    """The listener that speaks the Azure Notification Hubs protocol."""
-    dead_letter: DeadLetter = DeadLetter()
+    dead_letters: DeadLetters = DeadLetters()
     """What becomes of messages that cannot be used."""
     delivery: Delivery = Delivery()
     """How pushes go out."""

@@ -13,12 +13,13 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+from bridge.config.deprecated import add_old_keys
 from bridge.config.keys import form_of, functions_of, keys_of, spelled_default
 from bridge.config.models import Document
+from connectors.auth import one_or_more
 from connectors.duration import seconds
 from connectors.servicebus.settings import Credential, Topic
 from connectors.size import byte_count
-from connectors.table import CONNECTORS
 from rules.match.spellings import MARKED, NO_FIELD, never_fields, no_fields_below, no_fields_if_marked
 from rules.models import CONSTANT, OPERATORS, PATTERN, TEXT_PATTERN, TOP_PATTERN, Form, Keys, Operators
 
@@ -36,12 +37,14 @@ def json_schema() -> dict[str, Any]:
     """The schema of a whole configuration file; in a directory each file may have some of the sections."""
     schemas = _Schemas()
     document = schemas.object_of(Document)
-    return {
+    schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "pushbridge configuration",
         **document,
         "$defs": schemas.definitions,
     }
+    add_old_keys(schema)
+    return schema
 
 
 class _Schemas:
@@ -62,9 +65,6 @@ class _Schemas:
                 **(schema if key.required or has_nulls else _or_null(schema)),
                 **({} if default is None else {"default": default}),
             }
-        for connector in CONNECTORS.values():
-            for old in connector.old_keys if connector.key in properties else ():
-                properties[old] = {**properties[connector.key], "deprecated": True}
         required = [key.name for key in keys if key.required]
         return {"type": "object", "properties": properties, "additionalProperties": False, "required": required}
 
@@ -74,6 +74,8 @@ class _Schemas:
             return dict(_DURATION)
         if byte_count in functions:
             return dict(_SIZE)
+        if one_or_more in functions:
+            return {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]}
         if (form := form_of(constraints)) is not None:
             return self._of_form(form)
         arguments, origin = get_args(annotation), get_origin(annotation)

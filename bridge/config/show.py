@@ -11,6 +11,7 @@ from pydantic import BaseModel, SecretStr
 
 from bridge.config.keys import KeyOfModel, keys_of, spelled_default
 from bridge.config.models import Sections, Settings
+from bridge.config.spellings import in_present_spelling
 from rules.document import Paths, load_document
 from rules.engine import Rule
 from rules.loader import PLATFORMS
@@ -28,7 +29,8 @@ _SECRET = "(secret)"  # noqa: S105 - what stands for one
 def as_understood(settings: Settings, paths: Paths) -> str:
     """YAML of all settings; a text of a rule is shown as it is written, before `${…}` was filled in."""
     sections = {key.name: _value(getattr(settings, key.name), key) for key in keys_of(Sections)}
-    root = load_document(paths, Problems(), {}, no_secrets=True)
+    written = load_document(paths, Problems(), {}, no_secrets=True)
+    root = None if written is None else in_present_spelling(written, Problems())
     entries = root.value if root is not None and isinstance(root.value, dict) else {}
     defaults = _entries(entries.get("defaults"))
     if defaults:
@@ -53,7 +55,9 @@ def _value(value: Any, key: KeyOfModel) -> Any:
             return str(value)
         case Mapping():
             return {name: _value(entry, key) for name, entry in value.items()}
-        case tuple() if any(isinstance(item, BaseModel) for item in value):
+        case (SecretStr(),):
+            return _SECRET
+        case tuple() if any(isinstance(item, BaseModel | SecretStr) for item in value):
             return [_value(item, key) for item in value]
     return spelled_default(replace(key, default=value))
 
@@ -64,8 +68,6 @@ def _rule(rule: Rule, node: Node, defaults: Mapping[str, Node]) -> dict[str, Any
     shown = {name: _written(entry) for name, entry in entries.items()}
     if rule.push is not None:
         shown["push"] = _push(rule.push, {**_entries(defaults.get("push")), **_entries(entries["push"])})
-        if rule.push.platforms is not None:
-            shown["platforms"] = sorted(name for name, each in PLATFORMS.items() if each in rule.push.platforms)
     shown["stop"] = rule.stop
     return {key.name: shown[key.name] for key in keys_of(RuleKeys) if key.name in shown}
 
@@ -73,6 +75,8 @@ def _rule(rule: Rule, node: Node, defaults: Mapping[str, Node]) -> dict[str, Any
 def _push(push: PushPlan, entries: Mapping[str, Node]) -> dict[str, Any]:
     shown = {name: _written(entry) for name, entry in entries.items()}
     shown |= {"priority": push.priority.value, "hub": push.hub}
+    if push.platforms is not None:
+        shown["platforms"] = sorted(name for name, each in PLATFORMS.items() if each in push.platforms)
     if push.ttl is not None:
         is_whole = push.ttl % timedelta(seconds=1) == timedelta()
         shown["ttl"] = spelled(push.ttl) if is_whole else f"{push.ttl / timedelta(milliseconds=1):g}ms"

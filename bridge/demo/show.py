@@ -166,7 +166,7 @@ def bearer_token(source: HttpSettings) -> str:
     """What a sender shows to a source of the demo."""
     assert source.auth is not None
     assert source.auth.bearer is not None
-    return source.auth.bearer.get_secret_value()
+    return source.auth.bearer[0].get_secret_value()
 
 
 def _subscription(settings: Settings) -> str:

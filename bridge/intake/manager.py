@@ -121,5 +121,5 @@ class SourceManager:
 
 def _wiring(name: str, source: SourceSettings, settings: Settings) -> _Wiring:
     return _Wiring(
-        source.connector_settings, settings.dead_letter.sources.get(name), settings.bridge.watchdog.stall_after
+        source.connector_settings, settings.dead_letters.sources.get(name), settings.bridge.watchdog.stall_after
     )

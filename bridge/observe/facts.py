@@ -169,6 +169,8 @@ class Started:
     config_hash: str
     store: str
     admin: str
+    probes: str | None
+    intake: str | None
     hub_api: str | None
     sources: Sequence[str]
     hubs: Sequence[str]

@@ -6,8 +6,8 @@ from bridge.observe.facts import ConfigurationApplied, ConfigurationRefused, Con
 from bridge.observe.metric_set import REQUEST_SECONDS, MetricSet, values_of
 from bridge.observe.telemetry import Takes
 
-ADMIN_LISTENER, API_LISTENER = "bridge.http", "hub_api"
-"""The listeners, by the keys of their settings: the label `listener`."""
+LISTENERS = ("admin", "probes", "intake", "hub_api")
+"""By the keys of their settings: the label `listener`."""
 
 
 class ProcessMetrics:
@@ -32,7 +32,7 @@ class ProcessMetrics:
         self._connections_refused = counter(
             "http_connections_refused",
             "Connections over a limit of a listener: answered 503, or closed.",
-            listener=(ADMIN_LISTENER, API_LISTENER),
+            listener=LISTENERS,
             limit=values_of(Limit),
         )
         self.takes: Takes = {

@@ -1,34 +1,22 @@
-"""Whether a request shows what the settings ask for."""
-
-import base64
-import hmac
+"""Whether a request to a source shows what the settings ask for."""
 
 from starlette.requests import Request
 
-from connectors.http.settings import Auth
+from connectors.auth import Auth
 
 
 def is_authorized(request: Request, auth: Auth) -> bool:
-    """Compares in constant time.
+    """Whether the request shows one of the secrets.
 
     A bearer token may also stand in the query as `access_token` (CloudEvents web hooks 1.0, section 3.2), since many
     senders can only be given an address.
     """
-    scheme, expected = _expected(auth)
-    shown_scheme, _, shown = request.headers.get("authorization", "").partition(" ")
-    if scheme == "bearer" and not shown_scheme:
-        return hmac.compare_digest(request.query_params.get("access_token", "").encode(), expected)
-    return hmac.compare_digest(shown.strip().encode(), expected) and shown_scheme.lower() == scheme
+    authorization = request.headers.get("authorization", "")
+    if auth.bearer is not None and not authorization:
+        return auth.is_one(request.query_params.get("access_token", "").encode())
+    return auth.is_shown(authorization.encode("latin-1"))
 
 
 def challenge(auth: Auth, realm: str) -> str:
     """The `WWW-Authenticate` header of a refusal (RFC 9110, section 11.6.1)."""
-    return f'{"Basic" if auth.bearer is None else "Bearer"} realm="{realm}"'
-
-
-def _expected(auth: Auth) -> tuple[str, bytes]:
-    if auth.basic is not None:
-        pair = f"{auth.basic.username}:{auth.basic.password.get_secret_value()}"
-        return "basic", base64.b64encode(pair.encode())
-    assert auth.bearer is not None
-    return "bearer", auth.bearer.get_secret_value().encode()
+    return f'{auth.scheme} realm="{realm}"'

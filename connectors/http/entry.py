@@ -14,7 +14,13 @@ META: Mapping[str, str] = {
 
 
 def _source(name: str, settings: HttpSettings, capacity: Capacity) -> HttpSource:
-    return HttpSource(name, settings, store_fails=capacity.store_fails, has_room=capacity.has_room)
+    return HttpSource(
+        name,
+        settings,
+        store_fails=capacity.store_fails,
+        has_room=capacity.has_room,
+        max_body=capacity.max_body,
+    )
 
 
 def _brings_cloudevents(settings: HttpSettings) -> bool:
@@ -24,7 +30,7 @@ def _brings_cloudevents(settings: HttpSettings) -> bool:
 HTTP = Connector(
     key="http",
     title="HTTP",
-    doc="Requests posted to a path of the process's listener: webhooks, CloudEvents, Event Grid.",
+    doc="Requests posted to a path of a listener: webhooks, CloudEvents, Event Grid.",
     settings=HttpSettings,
     make_source=_source,
     meta=META,
@@ -32,5 +38,6 @@ HTTP = Connector(
     keeps_dead_letters=False,
     brings_cloudevents=_brings_cloudevents,
     main_setting="path",
-    later={("auth",): ("entra",)},
+    old_paths={"limits.in_flight": "receive.max_in_flight"},
+    later={("auth",): ("entra", "hmac", "oidc")},
 )

@@ -1,14 +1,12 @@
 """What a configuration says about a source that is posted to."""
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from connectors.auth import Auth
 from connectors.duration import Duration
-from connectors.size import Size
-
-Secret = Annotated[SecretStr, Field(min_length=1)]
 
 
 def _origin(text: str) -> str:
@@ -25,36 +23,10 @@ class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class BasicAuth(_Settings):
-    """HTTP Basic (RFC 7617)."""
+class Reception(_Settings):
+    """How much is taken at a time."""
 
-    username: Annotated[str, Field(min_length=1, pattern=r"^[^:]+$")]
-    """The name that a sender shows."""
-    password: Secret
-    """The secret that goes with it."""
-
-
-class Auth(_Settings):
-    """What a sender has to show: a bearer token (RFC 6750) or a name and password, one of the two."""
-
-    bearer: Secret | None = None
-    """A token that a sender shows in its Authorization header."""
-    basic: BasicAuth | None = None
-    """A name and a password instead (RFC 7617)."""
-
-    @model_validator(mode="after")
-    def _check_one(self) -> Self:
-        if (self.bearer is None) == (self.basic is None):
-            raise ValueError("write either bearer or basic")
-        return self
-
-
-class Limits(_Settings):
-    """`body` is in bytes for one request; `in_flight` counts requests that are being read or wait for their answer."""
-
-    body: Annotated[Size, Field(gt=0)] = 1024 * 1024
-    """The largest request that is read."""
-    in_flight: Annotated[int, Field(ge=1)] = 200
+    max_in_flight: Annotated[int, Field(ge=1)] = 200
     """Requests that are read or wait for their answer, at most."""
 
 
@@ -84,13 +56,13 @@ class HttpSettings(_Settings):
     """
 
     path: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)+$")]
-    """Where to post, below the admin listener."""
+    """Where to post, on `listeners.intake`, or on the admin listener where that is not set."""
     format: Literal["cloudevents", "plain"] = "plain"
     """CloudEvents and Event Grid in all their modes, or any body."""
     auth: Auth | None = None
     """What a sender has to show; without it all may post."""
-    limits: Limits = Limits()
-    """How large and how many requests may be."""
+    receive: Reception = Reception()
+    """How many requests may be under way."""
     handshake: Handshake | None = None
     """Consent to web hooks that ask before they deliver."""
     allow_origins: tuple[Origin, ...] = ()

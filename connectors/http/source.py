@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from connectors.base import NACK, Backlog, Disposition, Message, Settlement
 from connectors.compression import SUPPORTED, CodingError, UnpackedTooLargeError, UnsupportedCodingError, unpacked
+from connectors.connector import MAX_BODY
 from connectors.errors import NotConnectedError
 from connectors.http.auth import challenge, is_authorized
 from connectors.http.modes import MAX_ID, Mode, Part, cloudevents_mode, id_in, parts_of, validation_code
@@ -61,7 +62,8 @@ class HttpSource:
     makes it 503, as senders repeat batches whole (Event Grid: "all or none"). What cannot be read in a batch is kept as a
     dead letter: a sender that got 400 would dead-letter the good events with it.
 
-    While `store_fails`, and while nothing `has_room`, requests are answered with 503 at once, those that wait too.
+    A body over `max_body` bytes, packed or unpacked, is refused. While `store_fails`, and while nothing `has_room`,
+    requests are answered with 503 at once, those that wait too.
     `receive` waits `idle_wait` seconds for a first message.
     """
 
@@ -73,6 +75,7 @@ class HttpSource:
         now: Callable[[], datetime] = _utc_now,
         store_fails: Callable[[], bool] = lambda: False,
         has_room: Callable[[], bool] = lambda: True,
+        max_body: int = MAX_BODY,
         idle_wait: float = 1.0,
     ) -> None:
         self.name = name
@@ -81,6 +84,7 @@ class HttpSource:
         self._now = now
         self._store_fails = store_fails
         self._has_room = has_room
+        self._max_body = max_body
         self._idle_wait = idle_wait
         self._connected = False
         self._requests = 0
@@ -161,7 +165,7 @@ class HttpSource:
         id = id_in(request.headers)
         if id is not None and len(id) > MAX_ID:
             return _refusal(400, f"an id of {len(id)} characters is too long, {MAX_ID} are allowed")
-        if self._requests >= settings.limits.in_flight:
+        if self._requests >= settings.receive.max_in_flight:
             return _refusal(503, "too many requests in flight", _RETRY_AFTER)
         self._requests += 1
         try:
@@ -177,15 +181,15 @@ class HttpSource:
             self._requests -= 1
 
     async def _take(self, request: Request, mode: Mode) -> Response:
-        body = await _body(request, self._settings.limits.body)
+        body = await _body(request, self._max_body)
         if body is None:
-            return _refusal(413, f"the body is over the limit of {self._settings.limits.body} bytes")
+            return _refusal(413, f"the body is over the limit of {self._max_body} bytes")
         headers: dict[str, str] = {}
         for name, value in request.headers.items():
             if name not in _CREDENTIALS:
                 headers.setdefault(name, value)  # of several the first one counts, as everywhere
         try:
-            body = await _unpacked(body, headers.pop("content-encoding", ""), limit=self._settings.limits.body)
+            body = await _unpacked(body, headers.pop("content-encoding", ""), limit=self._max_body)
         except UnsupportedCodingError as error:
             return _refusal(415, str(error), {"accept-encoding": ", ".join(SUPPORTED)})
         except UnpackedTooLargeError as error:

@@ -49,5 +49,5 @@ RABBITMQ = Connector(
         destination=lambda place: place.key,
     ),
     main_setting="url",
-    later={("receive",): ("concurrency",)},
+    old_paths={"receive.concurrency": "receive.max_in_flight"},
 )

@@ -51,6 +51,10 @@ Name = Annotated[str, Field(min_length=1, max_length=127)]
 """A queue or exchange; the wire allows 255 bytes, and the dead-letter queue's name is longer."""
 
 
+_CREDIT = 500
+"""Messages handed out and not yet settled, unless the settings say how many."""
+
+
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -112,17 +116,30 @@ class Binding(_Settings):
 class Consumption(_Settings):
     """How much is taken at a time, and when a silent connection counts as dead.
 
-    `prefetch` is the credit: the most messages handed out and not settled. A peer that is silent is gone within twice
+    `prefetch` is the broker's word for the messages that it hands out ahead, `max_in_flight` bounds those of them that
+    are on their way to the store. Each is as the other one unless both are set. A peer that is silent is gone within twice
     the `heartbeat` (rounded to whole seconds) and ten seconds. `blocked_timeout` bounds how long a broker may block us
     for an alarm of its own.
     """
 
-    prefetch: int = Field(default=500, ge=1, le=65535)
-    """Messages handed out and not yet settled, at most."""
+    max_in_flight: int | None = Field(default=None, ge=1, le=65535)
+    """Messages on their way to the store, taken and not yet settled, at most; as many as prefetch unless set."""
+    prefetch: int | None = Field(default=None, ge=1, le=65535)
+    """Messages that the broker hands out ahead; as many as max_in_flight unless set, and 500 where neither is."""
     heartbeat: Annotated[Duration, Field(ge=1, le=3600)] = 30.0
     """A connection that is silent for twice this is dead."""
     blocked_timeout: Annotated[Duration, Field(gt=0)] = 120.0
     """How long the broker may block publishing for an alarm of its own."""
+
+    @property
+    def credit(self) -> int:
+        """Messages that the broker may have handed out and not seen settled."""
+        return self.prefetch or self.max_in_flight or _CREDIT
+
+    @property
+    def slots(self) -> int:
+        """Messages that may be taken and not yet settled; more than the broker hands out there never are."""
+        return min(self.max_in_flight or self.credit, self.credit)
 
 
 class RabbitMqSettings(_Settings):

@@ -59,7 +59,7 @@ class RabbitMqSource:
             self._inspection = await self._connection.channel()
             self._channel = await self._connection.channel()
             raw = self._channel.raw
-            await self._channel.call(raw.basic_qos, prefetch_count=receive.prefetch)  # gone with every channel
+            await self._channel.call(raw.basic_qos, prefetch_count=receive.credit)  # gone with every channel
             await self._channel.call(raw.basic_consume, queue=queue, on_message_callback=self._consumer())
         except RefusedError as refused:
             await self.close()
@@ -70,13 +70,14 @@ class RabbitMqSource:
 
     async def receive(self, limit: int) -> Sequence[Message]:
         channel = self._open_channel()
-        if not self._arrived:
+        if not self._arrived or not self._room:
             self._arrival = asyncio.get_running_loop().create_future()
             await channel.done(self._arrival, timeout=self._timing.idle_wait)
             self._open_channel()
         # no await from here on: a message taken off the queue is returned
         is_lost = channel.closed.done
-        return [self._message(*self._arrived.popleft(), is_lost=is_lost) for _ in range(min(limit, len(self._arrived)))]
+        count = min(limit, len(self._arrived), self._room)
+        return [self._message(*self._arrived.popleft(), is_lost=is_lost) for _ in range(count)]
 
     async def settle(self, settled: Sequence[tuple[Message, Disposition]]) -> None:
         """As the contract says; AMQP does not confirm a settlement, so it is sent, not known to have arrived."""
@@ -94,6 +95,7 @@ class RabbitMqSource:
         acknowledged = [tag for tag, settlement in ours.items() if settlement is Settlement.ACK]
         for tag, multiple in self._unsettled.acknowledge(acknowledged):
             channel.send(channel.raw.basic_ack, tag, multiple)
+        self._wake()
 
     async def backlog(self) -> Backlog:
         """What waits in the queue and here; what other consumers hold is not counted."""
@@ -128,10 +130,19 @@ class RabbitMqSource:
         def on_message(_: Any, method: Any, properties: bytes, body: bytes) -> None:
             unsettled.add(method.delivery_tag)
             arrived.append((method, properties, body))
-            if self._arrival is not None and not self._arrival.done():
-                self._arrival.set_result(None)
+            self._wake()
 
         return on_message
+
+    @property
+    def _room(self) -> int:
+        """How many messages may be taken: what has arrived and was not taken is unsettled too."""
+        return max(0, self._settings.receive.slots - (len(self._unsettled) - len(self._arrived)))
+
+    def _wake(self) -> None:
+        """Let `receive` look again: a message has come, or there is room for one."""
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
 
     def _message(self, method: Any, frame: bytes, body: bytes, *, is_lost: Callable[[], bool]) -> Message:
         read = read_properties(frame)

@@ -39,5 +39,9 @@ SERVICE_BUS = Connector(
     make_source=_source,
     meta=META,
     has_position=True,
+    old_paths={
+        "receive.concurrency": "receive.max_in_flight",
+        "receive.sessions.concurrent": "receive.sessions.max_in_flight",
+    },
     later={("receive", "lock_renewal"): ("on_lost",)},
 )

@@ -38,7 +38,7 @@ class SessionWorkers:
         self._new_receiver = new_receiver
         self._settings = settings
         self._what = what
-        self._share = max(1, credit // settings.concurrent)
+        self._share = max(1, credit // settings.max_in_flight)
         self._max_wait = max_wait
         self._timing = timing
         self._tasks: list[asyncio.Task[None]] = []
@@ -54,7 +54,7 @@ class SessionWorkers:
 
         Raises: SourceError, as connecting does.
         """
-        self._tasks = [asyncio.create_task(self._work()) for _ in range(self._settings.concurrent)]
+        self._tasks = [asyncio.create_task(self._work()) for _ in range(self._settings.max_in_flight)]
         await self._answered.wait()
         self._check()
 

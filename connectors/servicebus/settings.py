@@ -245,9 +245,9 @@ class LockRenewal(_Settings):
 
 
 class Sessions(_Settings):
-    """`concurrent` sessions are received from at a time; one that brings nothing for `idle` makes place for another."""
+    """Up to `max_in_flight` sessions are received from at a time; one without messages for `idle` makes place."""
 
-    concurrent: int = Field(default=8, ge=1, le=500)
+    max_in_flight: int = Field(default=8, ge=1, le=500)
     """Sessions that are received from at a time."""
     idle: Annotated[Duration, Field(ge=1)] = 5.0
     """One that brings nothing for so long makes place for another."""
@@ -256,12 +256,12 @@ class Sessions(_Settings):
 class Reception(_Settings):
     """How much is taken at a time.
 
-    `concurrency` is the credit: the most messages locked and not settled. `prefetch` asks for more than there is room
+    `max_in_flight` is the credit: the most messages locked and not settled. `prefetch` asks for more than there is room
     for: their locks run while they wait here unrenewed, so leave it at 0. `max_wait` is how long one request for
     messages, or for a session, is left standing.
     """
 
-    concurrency: int = Field(default=500, ge=1, le=5000)
+    max_in_flight: int = Field(default=500, ge=1, le=5000)
     """Messages locked and not yet settled, at most."""
     prefetch: int = Field(default=0, ge=0, le=5000)
     """Messages fetched ahead; their locks run while they wait here."""

@@ -82,7 +82,7 @@ class ServiceBusSource:
                         self._session_receiver,
                         receive.sessions,
                         what=what,
-                        credit=receive.concurrency,
+                        credit=receive.max_in_flight,
                         max_wait=receive.max_wait,
                         timing=self._timing,
                     )
@@ -101,7 +101,7 @@ class ServiceBusSource:
             raise NotConnectedError(f"{self.name}: not connected")
         if not self._arrived:
             if self._pull is None:
-                room = min(limit, self._settings.receive.concurrency - self._receiver.unsettled)
+                room = min(limit, self._settings.receive.max_in_flight - self._receiver.unsettled)
                 if room <= 0:
                     await asyncio.sleep(self._timing.idle_wait)
                     return []

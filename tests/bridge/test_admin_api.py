@@ -400,13 +400,13 @@ async def test_where_no_token_is_configured_this_machine_reads_and_changes_nothi
         ((kept),) = (await api.get("/dead-letters"))["items"]
         shown = await api.get(f"/dead-letters/{kept['id']}")
         assert (shown["body"], shown["body_base64"]) == (None, None)
-        assert "bridge.http.admin_token" in shown["withheld"]
+        assert "listeners.admin.auth" in shown["withheld"]
         for path, body in (
             ("/dead-letters/drop", {"ids": [kept["id"]]}),
             ("/hubs/app/notifications", {"everyone": True, "properties": {}}),
         ):
             problem = await api.call("POST", path, status=403, json=body)
-            assert "set bridge.http.admin_token" in problem["detail"]
+            assert "set listeners.admin.auth" in problem["detail"]
         assert len((await api.get("/dead-letters"))["items"]) == 1
         assert (await api.get("/notifications"))["items"] == []
 

@@ -12,7 +12,7 @@ CONFIGS = Path(__file__).parent / "configs"
 
 
 @pytest.mark.parametrize(
-    "name", ["everything-wrong", "warnings", "clashes", "values", "kinds", "credentials", "remote"]
+    "name", ["everything-wrong", "warnings", "clashes", "values", "kinds", "credentials", "remote", "old-spellings"]
 )
 def test_every_mistake_is_named_with_its_place_its_key_and_what_was_meant(name: str) -> None:
     settings, problems = check(CONFIGS / f"{name}.yaml", environ={})
@@ -29,8 +29,8 @@ def test_what_is_not_said_has_a_default(text: str, tmp_path: Path) -> None:
     assert problems == []
     assert settings is not None
     assert settings.store_path == tmp_path / "pushbridge.db"
-    assert settings.bridge.http.listen == ("127.0.0.1", 8080)
-    assert settings.hub_api.listen == ("127.0.0.1", 8443)
+    assert settings.listeners.admin.address == ("127.0.0.1", 8080)
+    assert settings.listeners.hub_api.address == ("127.0.0.1", 8443)
 
 
 def test_a_hub_that_says_nothing_is_a_hub(tmp_path: Path) -> None:

@@ -90,14 +90,14 @@ def rule(text: str) -> str:
         ("sources: { a: { http: { path: /in/x/ }, map: { id: '{{ data }}' } } }", "write /in/x"),
         ("sources: { a: { http: { path: 'https://h/in/x' }, map: { id: '{{ data }}' } } }", "write /in/x"),
         (
-            "sources: { a: { http: { path: /in/x, limits: { body: 10 mb } }, map: { id: '{{ data }}' } } }",
+            "sources: { a: { http: { path: /in/x }, decode: { max_body: 10 mb }, map: { id: '{{ data }}' } } }",
             "write 10MB",
         ),
         (
             "sources: { a: { http: { path: /in/x }, decode: { max_body: 5M }, map: { id: '{{ data }}' } } }",
             "write 5MB",
         ),
-        ("dead_letter: { default: { store: { retention: 30 days } } }", "write 30d"),
+        ("dead_letters: { default: { store: { retention: 30 days } } }", "write 30d"),
         ("delivery: { retry: { max_age: '00:30:00' } }", "write 30m"),
         ("sources: { a: { rabbitmq: { url: 'amqp://x', queue: q }, map: { id: '{{ data }}' } } }", "write { name: … }"),
         ("sources: { a: { http: { path: /in/a, auth: s3cret }, map: { id: '{{ data }}' } } }", "write { bearer: … }"),
@@ -108,7 +108,7 @@ def rule(text: str) -> str:
             (QUEUE.replace("VALUE", value), cure)
             for value, cure in (("true", "write {}"), ("yes", "write {}"), ("false", "leave the key out"))
         ),
-        ("hubs: { app: { access_policies: { name: p, rights: [Send], key: k } } }", "write a list"),
+        ("hubs: { app: { auth: { sas: { name: p, rights: [Send], key: k } } } }", "write a list"),
         ("sources: [ { name: hr } ]", "NAME: { … }"),
     ],
 )
@@ -148,7 +148,7 @@ def test_a_mistake_is_said_once_however_much_follows_from_it(text: str, mistakes
 
 
 TWO_KINDS = "rabbitmq: { url: 'amqp://x', queue: { name: q } }, http: { path: /in/x }"
-LISTENERS = "bridge: { http: { listen: '0.0.0.0:8080', admin_token: t } }\n"
+LISTENERS = "listeners: { admin: { address: '0.0.0.0:8080', auth: { bearer: t } } }\n"
 
 
 @pytest.mark.parametrize(

@@ -228,7 +228,7 @@ def test_an_expression_of_another_language_is_named_with_ours(expression: str, c
     (found,) = said(tmp_path, f'when: "{quoted}"')
     assert cure in found.partition("(")[2]
     (found,) = (
-        complaints(tmp_path, RULE.format(rule="platforms: [apns]").replace("a: b", f'a: "{{{{ {quoted} }}}}"'))
+        complaints(tmp_path, RULE.format(rule="source: js").replace("a: b", f'a: "{{{{ {quoted} }}}}"'))
         if ("{{" not in expression)
         else (found,)
     )

@@ -114,7 +114,7 @@ def test_what_was_understood_is_shown_with_defaults_and_without_secrets(tmp_path
     file, again = tmp_path / "c.yaml", tmp_path / "again.yaml"
     file.write_text(
         "sources: { erp: { http: { path: /in/erp, auth: { bearer: canary } }, map: { id: '{{ data.id | upper }}' } } }\n"
-        "hubs: { app: { access_policies: [ { name: all, rights: [Send, Manage], key: canary } ] } }\n" + RULES
+        "hubs: { app: { auth: { sas: [ { name: all, rights: [Send, Manage], key: canary } ] } } }\n" + RULES
     )
     shown = run("--show", str(file)).output
     assert "canary" not in shown
@@ -137,14 +137,14 @@ def test_a_rule_is_shown_with_what_it_has_by_default(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["check", "--show", str(file)], env={"TOKEN": "canary"})
     assert "canary" not in result.stdout
     common = {"with": {"title": "x"}, "priority": "high", "collapse": "same", "ttl": "1h30m", "hub": "bank"}
+    common["platforms"] = ["fcm"]
     assert yaml.safe_load(result.stdout)["rules"] == [
-        {"name": "debit", "push": {"to": "a || b && ${env:TOKEN}"} | common, "platforms": ["fcm"], "stop": False},
+        {"name": "debit", "push": {"to": "a || b && ${env:TOKEN}"} | common, "stop": False},
         {
             "name": "late",
             "push": {"to": "c"}
             | common
             | {"with": {"title": "y"}, "priority": "normal", "collapse": "own", "hub": "other"},
-            "platforms": ["fcm"],
             "stop": False,
         },
         {"name": "quiet", "match": {"type": "test"}, "stop": True},

@@ -28,7 +28,7 @@ rules: [ { name: welcome, push: { to: everyone, with: { title: hello } } } ]
 BROKEN = """
 sources:
   hr: { http: { path: no-slash } }
-hubs: { app: { tire: {} } }
+hubs: { app: { limts: {} } }
 rules:
   - { name: welcome, push: { to: "team:hr &&", wiht: { title: hello } } }
 """
@@ -77,12 +77,12 @@ def test_every_mistake_is_a_line_on_stderr_with_place_key_and_what_was_meant(con
     lines = [line.removeprefix(f"{path}:") for line in result.stderr.splitlines()]
     assert [line.split(": ")[:2] for line in lines if "warning" not in line] == [
         ["3:23", "sources.hr.http.path"],
-        ["4:16", "hubs.app.tire"],
+        ["4:16", "hubs.app.limts"],
         ["6:22", "rules[0].push"],
         ["6:45", "rules[0].push.to"],
         ["6:48", "rules[0].push.wiht"],
     ]
-    assert "unknown key (did you mean tier?)" in result.stderr
+    assert "unknown key (did you mean limits?)" in result.stderr
 
 
 def test_a_warning_is_told_and_does_not_fail(config: Callable[[str], Path]) -> None:
@@ -128,7 +128,7 @@ def test_wrong_arguments_are_a_matter_of_their_own(arguments: list[str]) -> None
 def test_an_address_in_use_is_said_in_a_line(config: Callable[[str], Path]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        path = config(f'bridge: {{ http: {{ listen: "{address}" }} }}')
+        path = config(f'listeners: {{ admin: {{ address: "{address}" }} }}')
         result = process("run", path)
     assert result.returncode == 3
     assert re.fullmatch(f"pushbridge: cannot listen on {address}: .*in use.*\n", result.stderr)
@@ -136,7 +136,7 @@ def test_an_address_in_use_is_said_in_a_line(config: Callable[[str], Path]) -> N
 
 def test_a_store_that_cannot_be_opened_is_said_in_a_line(config: Callable[[str], Path], tmp_path: Path) -> None:
     (tmp_path / "pushbridge.db").write_bytes(b"no database" * 1000)
-    result = process("run", config('bridge: { http: { listen: "127.0.0.1:0" } }'))
+    result = process("run", config('listeners: { admin: { address: "127.0.0.1:0" } }'))
     assert result.returncode == 3
     assert result.stderr.startswith("pushbridge: ")
     assert len(result.stderr.splitlines()) == 1
@@ -178,9 +178,7 @@ def test_a_hangup_while_it_reads_its_configuration_does_not_end_it(
     config: Callable[[str], Path], tmp_path: Path
 ) -> None:
     os.mkfifo(tmp_path / "token")
-    path = config(
-        'bridge: { http: { listen: "127.0.0.1:0", admin_token: "${file:token}" } }\nhub_api: { listen: "127.0.0.1:0" }'
-    )
+    path = config('listeners: { admin: { address: "127.0.0.1:0", auth: { bearer: "${file:token}" } } }')
     command = [sys.executable, "-m", "bridge", "run", str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         with (tmp_path / "token").open("w") as token:  # opens when the other end does: it is reading now

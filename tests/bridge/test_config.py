@@ -133,7 +133,7 @@ def test_settings_are_in_seconds_and_bytes_whatever_the_file_says(tmp_path: Path
         bridge: { shutdown: { delay: 3s, drain: 1m }, store: { url: "sqlite:////var/lib/x.db" } }
         delivery: { retry: { max_age: 1h, backoff: { base: 500ms, cap: 2m } } }
         sources:
-          s: { http: { path: /in/s, limits: { body: 64KiB } }, decode: { max_body: 1MiB }, map: { id: "{{ data }}" } }
+          s: { http: { path: /in/s, receive: { max_in_flight: 9 } }, decode: { max_body: 64KiB }, map: { id: "{{ data }}" }}
         """,
         tmp_path,
     )
@@ -143,17 +143,17 @@ def test_settings_are_in_seconds_and_bytes_whatever_the_file_says(tmp_path: Path
     assert (retry.max_age, retry.backoff.base, retry.backoff.cap) == (3600.0, 0.5, 120.0)
     source = settings.sources["s"]
     assert isinstance(source.connector_settings, HttpSettings)
-    assert (source.connector_settings.limits.body, source.decode.max_body) == (65_536, 1_048_576)
+    assert (source.connector_settings.receive.max_in_flight, source.decode.max_body) == (9, 65_536)
 
 
-def test_a_tier_raises_all_three_limits_for_the_rules_of_its_hub(tmp_path: Path) -> None:
+def test_the_limits_of_a_hub_raise_all_three_limits_for_the_rules_of_its_hub(tmp_path: Path) -> None:
     tags = " && ".join(f"t{n}" for n in range(50))
     text = f"""
-        hubs: {{ a: {{ tier: {{ max_tags_per_expression: 100 }} }} }}
+        hubs: {{ a: {{ limits: {{ max_tags_per_expression: 100 }} }} }}
         rules: [ {{ name: r, push: {{ to: "{tags}", with: {{ a: b }} }} }} ]
     """
     settings = read(text, tmp_path)
-    assert settings.hubs["a"].tier.max_tags == MaxTags(only_or=100, only_and=100, mixed=100)
+    assert settings.hubs["a"].limits.max_tags == MaxTags(only_or=100, only_and=100, mixed=100)
 
 
 def test_an_http_source_of_cloudevents_decodes_them_unless_told_otherwise(tmp_path: Path) -> None:
@@ -171,6 +171,6 @@ def test_an_http_source_of_cloudevents_decodes_them_unless_told_otherwise(tmp_pa
 
 
 def test_files_are_looked_for_beside_the_configuration(directory: Path) -> None:
-    settings = read("hub_api: { tls: { cert: secrets/tls.crt, key: secrets/tls.key } }", directory)
-    assert settings.hub_api.tls is not None
-    assert settings.hub_api.tls.cert == directory / "secrets" / "tls.crt"
+    settings = read("listeners: { hub_api: { tls: { cert: secrets/tls.crt, key: secrets/tls.key } } }", directory)
+    assert settings.listeners.hub_api.tls is not None
+    assert settings.listeners.hub_api.tls.cert == directory / "secrets" / "tls.crt"

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from bridge import descriptors
 from bridge.admin.connections import SPARE, Admission, ConnectionLimits, Standing, client_of, limits_of
 from bridge.admin.listener import Listener
-from bridge.config.credentials import Tls
+from bridge.config.credentials import ListenerTls
 from bridge.config.models import Connections, Listen
 from bridge.observe.facts import Limit
 from sandbox.tls import Authority
@@ -106,7 +106,7 @@ def test_the_limit_of_open_files_lowers_what_is_configured(
 
 @contextlib.asynccontextmanager
 async def listening(
-    limits: ConnectionLimits, app: ASGIApp = HELLO, *, tls: Tls | None = None
+    limits: ConnectionLimits, app: ASGIApp = HELLO, *, tls: ListenerTls | None = None
 ) -> AsyncIterator[Listener]:
     listener = Listener(app, Listen("127.0.0.1", 0), limits=limits, always=frozenset({"/livez"}), tls=tls)
     await listener.open()
@@ -146,7 +146,7 @@ async def test_a_connection_that_begins_no_tls_counts_and_is_closed_in_time(tmp_
     authority, pair = Authority(tmp_path), tmp_path / "server.pem"
     limits = ConnectionLimits(total=2, per_client=2, head=0.3)
     async with (
-        listening(limits, tls=Tls(cert=pair, key=pair)) as listener,
+        listening(limits, tls=ListenerTls(cert=pair, key=pair)) as listener,
         httpx.AsyncClient(verify=ssl.create_default_context(cafile=authority.ca_file), timeout=20) as client,
     ):
         url = f"https://localhost:{listener.address.port}"

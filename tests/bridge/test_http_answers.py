@@ -20,8 +20,7 @@ from hub.store.health import HealthTiming
 from tests.bridge.examples import read
 
 CONFIG = """
-bridge: { http: { listen: "127.0.0.1:0" } }
-hub_api: { listen: "127.0.0.1:0" }
+listeners: { admin: { address: "127.0.0.1:0" }, hub_api: { address: "127.0.0.1:0" } }
 hubs: { app: {} }
 sources:
   plain: { http: { path: /in/plain }, map: { id: "{{ data.id }}" }, decode: { max_body: 1KiB } }
@@ -63,6 +62,7 @@ def failed(rule: str, reason: str) -> dict[str, str]:
 UNSAFE, MISSING = failed("paid", "tag_unsafe"), failed("amount", "render")
 PART_FAILED = {**taken("1", "amount"), "rules": ["paid", "amount"], "failures": [UNSAFE]}
 ALL_FAILED = {"id": "1", "outcome": "dead_letter", "reason": "tag_unsafe", "detail": "*"}
+TOO_LARGE = {"detail": "the body is over the limit of 1024 bytes"}
 REJECTED = {"outcome": "rejected", "detail": "*"}
 LOST = {"outcome": "dead_letter", "reason": "decode", "detail": "*"}
 DUPLICATE = {"id": "1", "outcome": "duplicate"}
@@ -85,8 +85,7 @@ ANSWERS: dict[str, tuple[str, Mapping[str, str], Any, int, Any, int, Any, int]] 
     "undecodable, acknowledged": ("lenient", {}, b"{", 400, {**REJECTED, "reason": "decode"}, 0,
         {**REJECTED, "reason": "decode"}, 0),
     "unmappable": ("plain", {}, {"kind": "paid"}, 400, {**REJECTED, "reason": "map"}, 0, {**REJECTED, "reason": "map"}, 0),
-    "over the source's limit": ("plain", {}, {"id": "x" * 2000}, 400, {**REJECTED, "reason": "too_large"}, 0,
-        {**REJECTED, "reason": "too_large"}, 0),
+    "over the source's limit": ("plain", {}, {"id": "x" * 2000}, 413, TOO_LARGE, 0, TOO_LARGE, 0),
     "an id of the sender": ("plain", {"idempotency-key": "k"}, paid("1"), 202, taken("1", "paid", "amount"), 0,
         DUPLICATE, 0),
     "a cloud event": ("cloud", CLOUD, event("1"), 202, taken("1", "paid", "amount"), 0, DUPLICATE, 0),
@@ -274,7 +273,8 @@ class Bench:
         # With the library of the store: another one in this process would take the store's locks from it.
         with closing(apsw.Connection(str(self.database), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
             ((count,),) = connection.execute(f"SELECT count(*) FROM {table}").fetchall()
-        return int(count)
+        assert isinstance(count, int)
+        return count
 
 
 @asynccontextmanager

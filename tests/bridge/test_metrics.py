@@ -149,7 +149,7 @@ COMBINATIONS: dict[str, Any] = {
     "ingest_oldest_unacked_timestamp_seconds": product(SOURCES),
     "source_up": product(SOURCES),
     "source_rebuilds_total": product(SOURCES),
-    "http_connections_refused_total": product(["total", "per_client"], ["bridge.http", "hub_api"]),
+    "http_connections_refused_total": product(["total", "per_client"], ["admin", "probes", "intake", "hub_api"]),
     "rule_evaluations_total": product(["match", "error"], ["paid", "_other"]),
     "dead_letters_total": [("decode", "_none", "orders"), ("render", "paid", "orders")],
     "devices": product(HUBS, PLATFORMS),

@@ -18,9 +18,9 @@ from connectors.base import Source
 from hub.errors import StoreError
 
 BASE = """
-bridge: { http: { listen: "127.0.0.1:0" }, store: { url: "sqlite:///../x.db" } }
+bridge: { store: { url: "sqlite:///../x.db" } }
 hubs: { app: {} }
-hub_api: { listen: "127.0.0.1:0" }
+listeners: { admin: { address: "127.0.0.1:0" }, hub_api: { address: "127.0.0.1:0" } }
 """
 
 
@@ -161,7 +161,7 @@ async def test_a_hub_that_is_added_takes_registrations_at_once(daemon: Daemon, d
     async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         assert (await client.get(url)).status_code == 401
         policy = "{ name: all, rights: [Manage], key: k }"
-        (directory / "second.yaml").write_text(f"hubs: {{ second: {{ access_policies: [{policy}] }} }}")
+        (directory / "second.yaml").write_text(f"hubs: {{ second: {{ auth: {{ sas: [{policy}] }} }} }}")
         (directory / "base.yaml").write_text(BASE.replace("app: {}", "app: { default: true }"))
         assert await reload(daemon)
         assert {hub for hub, _ in daemon.hub.without_credential} == {"app", "second"}

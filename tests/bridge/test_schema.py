@@ -117,9 +117,19 @@ def test_a_mistake_of_form_is_marked(document: Any) -> None:
     [
         {"hubs": {"a": None}, "rules": None},
         {"bridge": {"store": {"max_pending": "${env:MAX:-7}"}, "shutdown": {"drain": 5}}},
-        {"sources": {"a": {"http": {"path": "/in/a", "limits": {"body": "64KiB"}}}}},
+        {"sources": {"a": {"http": {"path": "/in/a"}, "decode": {"max_body": "64KiB"}}}},
         *({"rules": [{"name": "r", "stop": True, "match": match}]} for match in PATTERNS),
-        {"rules": [{"name": "r", "stop": "${env:STOP:-true}", "source": ["a", "b"], "platforms": "apns"}]},
+        {
+            "rules": [
+                {
+                    "name": "r",
+                    "stop": "${env:STOP:-true}",
+                    "source": ["a", "b"],
+                    "push": {"to": "x", "platforms": "apns"},
+                }
+            ]
+        },
+        {"sources": {"a": {"http": {"path": "/in/a", "auth": {"bearer": ["old", "new"]}}}}},
     ],
 )
 def test_what_check_takes_is_not_marked(document: Any) -> None:
@@ -144,6 +154,11 @@ def test_what_holds_patterns_is_read_by_check_as_the_schema_says(tmp_path: Path)
     settings, problems = check(tmp_path / "c.yaml", {})
     assert [str(problem) for problem in problems] == []
     assert settings is not None
+
+
+def test_old_spellings_are_marked_as_deprecated_and_not_as_mistakes() -> None:
+    assert mistakes(plain(CONFIGS[0].with_name("old-spellings.yaml"))) == []
+    assert mistakes({"bridge": {"http": {"liste": "127.0.0.1:80"}}}) != []
 
 
 def test_every_key_is_described_in_a_sentence_of_more_than_its_own_words() -> None:

@@ -13,9 +13,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from bridge.admin.health import Part
-from bridge.admin.server import RequestMetrics, admin_app
+from bridge.admin.server import RequestMetrics, admin_app, health_routes
 from bridge.config.models import Listen
 from bridge.observe.metrics import Metrics
+from connectors.auth import Auth
 
 ANY_PORT = Listen("127.0.0.1", 0)
 TOKEN = "s3cret-ü"
@@ -31,10 +32,9 @@ class Admin:
         self.app = admin_app(
             [Route("/", _hello), Route("/boom", _boom)],
             [Route("/in/orders", _hello, methods=["POST"])],
+            health_routes(self.metrics, health=self._health, before_scrape=self._before_scrape),
             metrics=self.metrics,
-            health=self._health,
-            before_scrape=self._before_scrape,
-            token=token,
+            auth=None if token is None else Auth.model_validate({"bearer": token}),
         )
 
     def client(self, address: str = "127.0.0.1") -> httpx.AsyncClient:
@@ -128,7 +128,7 @@ async def test_without_a_token_whoever_comes_from_elsewhere_gets_no_further_than
     async with Admin().client(address) as client:
         refused = await client.get(f"http://localhost{path}")
         assert refused.status_code == 403
-        assert "admin_token" in refused.text
+        assert "listeners.admin.auth" in refused.text
         assert [(await client.get(open_path)).status_code for open_path in ("/livez", "/readyz")] == [200, 200]
 
 

@@ -4,9 +4,14 @@ from pathlib import Path
 
 from bridge.config.load import check
 from bridge.config.models import Settings
+from connectors.http.settings import HttpSettings
 from connectors.rabbitmq.settings import DeadLetterExchange, RabbitMqSettings
+from connectors.servicebus.settings import ServiceBusSettings
+from hub.notification import Platform
 from rules.problems import Problem
 
+ROOT = Path(__file__).parents[2]
+CONFIGS = Path(__file__).parent / "configs"
 QUEUE = "{ url: 'amqp://x', queue: { name: q } }"
 
 
@@ -20,7 +25,7 @@ def test_amqp_is_rabbitmq_wherever_a_connector_is_named_and_is_told_of_once(tmp_
 sources:
   a: {{ amqp: {QUEUE}, map: {{ id: "{{{{ data.id }}}}" }} }}
   b: {{ amqp: {QUEUE}, map: {{ id: "{{{{ data.id }}}}" }} }}
-dead_letter: {{ sources: {{ a: {{ amqp: {{ exchange: dead, key: 5 }} }} }} }}
+dead_letters: {{ sources: {{ a: {{ amqp: {{ exchange: dead, key: 5 }} }} }} }}
 """
     settings, problems = checked(text, tmp_path)
     assert [str(problem).partition("c.yaml:")[2] for problem in problems] == [
@@ -28,8 +33,8 @@ dead_letter: {{ sources: {{ a: {{ amqp: {{ exchange: dead, key: 5 }} }} }} }}
     ]
     assert settings is not None
     assert all(isinstance(source.connector_settings, RabbitMqSettings) for source in settings.sources.values())
-    assert settings.dead_letter.sources["a"].place is not None
-    assert settings.dead_letter.sources["a"].place[1] == DeadLetterExchange(exchange="dead", key="5")
+    assert settings.dead_letters.sources["a"].place is not None
+    assert settings.dead_letters.sources["a"].place[1] == DeadLetterExchange(exchange="dead", key="5")
 
 
 def test_a_mistake_below_an_old_key_is_named_as_it_is_written(tmp_path: Path) -> None:
@@ -50,8 +55,41 @@ def test_an_old_spelling_beside_the_present_one_is_a_mistake(tmp_path: Path) -> 
 def test_dead_letters_go_to_no_place_of_another_broker(tmp_path: Path) -> None:
     text = """
 sources: { a: { servicebus: { queue: { name: q } } } }
-dead_letter: { sources: { a: { rabbitmq: { exchange: x, key: y } } } }
+dead_letters: { sources: { a: { rabbitmq: { exchange: x, key: y } } } }
 """
     _, problems = checked(text, tmp_path)
-    found = [problem.message for problem in problems if problem.key == "dead_letter.sources.a.rabbitmq"]
+    found = [problem.message for problem in problems if problem.key == "dead_letters.sources.a.rabbitmq"]
     assert found == ["the source is of Service Bus"]
+
+
+def test_what_is_spelled_as_in_0_1_0_means_the_same() -> None:
+    settings, _ = check(CONFIGS / "old-spellings.yaml", environ={})
+    assert settings is not None
+    admin = settings.listeners.admin
+    assert (admin.address, admin.connections.max) == (("127.0.0.1", 8081), 10)
+    assert admin.auth is not None
+    assert admin.auth.is_shown(b"Bearer canary")
+    assert settings.listeners.hub_api.address == ("127.0.0.1", 8444)
+    http, news = (settings.sources[name] for name in ("hr", "news"))
+    assert isinstance(http.connector_settings, HttpSettings)
+    assert (http.decode.max_body, http.connector_settings.receive.max_in_flight) == (65_536, 5)
+    assert news.decode.max_body == 1_048_576
+    bus = settings.sources["bank"].connector_settings
+    assert isinstance(bus, ServiceBusSettings)
+    assert bus.receive.sessions is not None
+    assert (bus.receive.max_in_flight, bus.receive.sessions.max_in_flight) == (9, 3)
+    shop = settings.sources["shop"].connector_settings
+    assert isinstance(shop, RabbitMqSettings)
+    assert (shop.receive.credit, shop.receive.slots) == (7, 7)
+    hub = settings.hubs["app"]
+    assert hub.limits.max_tags.mixed == 30
+    assert [key.get_secret_value() for key in hub.auth.sas[0].key] == ["canary-1", "canary-2"]
+    pushes = [rule.push for rule in settings.rules.rules]
+    platforms = [None if push is None else push.platforms for push in pushes]
+    assert platforms == [frozenset({Platform.FCM}), frozenset({Platform.WNS}), frozenset({Platform.APNS})]
+
+
+def test_no_rule_or_example_of_ours_has_an_old_spelling() -> None:
+    for file in (ROOT / "examples.yaml", ROOT / "bridge" / "demo" / "demo.yaml"):
+        _, problems = check(file, environ={}, no_secrets=True)
+        assert [str(problem) for problem in problems if "old spelling" in problem.message] == []

@@ -14,12 +14,14 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from starlette.applications import Starlette
 
 from connectors.base import ACK, NACK, Disposition, Message, Settlement
+from connectors.connector import MAX_BODY
 from connectors.errors import NotConnectedError
 from connectors.http import HttpSettings, HttpSource
+from connectors.size import Size
 
 gzipped = partial(gzip.compress, mtime=0)  # all workers have to collect the same tests
 
@@ -33,8 +35,8 @@ EVENT = {"specversion": "1.0", "id": "e1", "source": "/s", "type": "t"}
 
 
 @asynccontextmanager
-async def posted_to(**settings: Any) -> AsyncIterator[tuple[HttpSource, httpx.AsyncClient]]:
-    source = HttpSource("web", HttpSettings(path="/in", **settings), now=lambda: NOW)
+async def posted_to(max_body: int = MAX_BODY, **settings: Any) -> AsyncIterator[tuple[HttpSource, httpx.AsyncClient]]:
+    source = HttpSource("web", HttpSettings(path="/in", **settings), now=lambda: NOW, max_body=max_body)
     await source.connect()
     transport = httpx.ASGITransport(Starlette(routes=[source.route()]))
     async with httpx.AsyncClient(transport=transport, base_url="http://bridge") as client:
@@ -353,14 +355,14 @@ async def test_other_methods_are_refused(method: str) -> None:
 
 
 async def test_a_body_may_be_as_large_as_the_limit_and_no_larger() -> None:
-    async with posted_to(limits={"body": "1KiB"}) as (source, client):
+    async with posted_to(max_body=1024) as (source, client):
         fits, _ = await exchange(source, client.post("/in", content=b"x" * 1024), ACK)
         over = await client.post("/in", content=b"x" * 1025)
     assert (fits.status_code, over.status_code) == (202, 413)
 
 
 async def test_a_body_of_undeclared_length_is_not_read_beyond_the_limit() -> None:
-    source = HttpSource("web", HttpSettings.model_validate({"path": "/in", "limits": {"body": 100}}))
+    source = HttpSource("web", HttpSettings.model_validate({"path": "/in"}), max_body=100)
     await source.connect()
     read = 0
 
@@ -374,7 +376,7 @@ async def test_a_body_of_undeclared_length_is_not_read_beyond_the_limit() -> Non
 
 
 async def test_a_sender_that_goes_away_while_it_sends_leaves_nothing_behind() -> None:
-    source = HttpSource("web", HttpSettings.model_validate({"path": "/in", "limits": {"in_flight": 1}}))
+    source = HttpSource("web", HttpSettings.model_validate({"path": "/in", "receive": {"max_in_flight": 1}}))
     await source.connect()
 
     async def receive() -> dict[str, Any]:
@@ -399,7 +401,7 @@ async def status_of(source: HttpSource, receive: Callable[[], Awaitable[dict[str
 
 
 async def test_more_requests_than_may_be_in_flight_are_sent_away_for_a_while() -> None:
-    async with posted_to(limits={"in_flight": 2}) as (source, client):
+    async with posted_to(receive={"max_in_flight": 2}) as (source, client):
         requests = [asyncio.create_task(client.post("/in", content=b"x")) for _ in range(2)]
         await waiting(source, 2)
         over = await client.post("/in", content=b"x")
@@ -481,9 +483,7 @@ def settings_error(**settings: Any) -> str:
         ({"auth": {"bearer": "a", "basic": {"username": "u", "password": "p"}}}, "write either bearer or basic"),
         ({"auth": {"bearer": ""}}, "auth.bearer"),
         ({"auth": {"basic": {"username": "a:b", "password": "p"}}}, "auth.basic.username"),
-        ({"limits": {"body": "1 megabyte"}}, "not a size"),
-        ({"limits": {"body": 0}}, "limits.body"),
-        ({"limits": {"in_flight": 0}}, "limits.in_flight"),
+        ({"receive": {"max_in_flight": 0}}, "receive.max_in_flight"),
         ({"handshake": {"allow_origins": []}}, "handshake.allow_origins"),
         ({"allow_origins": ["app.example.com"]}, "not an origin"),
         ({"allow_origins": ["https://app.example.com/page"]}, "not an origin"),
@@ -507,7 +507,7 @@ def test_secrets_are_not_shown() -> None:
     "text, size", [("512B", 512), ("64KiB", 65536), ("1MiB", 1048576), ("5MB", 5000000), ("1 GiB", 1 << 30), (7, 7)]
 )
 def test_sizes_are_bytes_or_text_with_a_unit(text: str | int, size: int) -> None:
-    assert HttpSettings.model_validate({"path": "/in", "limits": {"body": text}}).limits.body == size
+    assert TypeAdapter(Size).validate_python(text) == size
 
 
 @pytest.mark.parametrize("trouble", ["the store fails", "there is no room"])
@@ -574,7 +574,7 @@ async def test_a_compressed_batch_is_unpacked_before_it_is_taken_apart() -> None
 async def test_a_compressed_body_that_is_not_taken_is_refused_by_name(
     coding: str, body: bytes, status: int, detail: str
 ) -> None:
-    async with posted_to(limits={"body": 65_536}) as (_, client):
+    async with posted_to(max_body=65_536) as (_, client):
         response = await client.post("/in", content=body, headers={"Content-Encoding": coding})
     assert (response.status_code, response.json()) == (status, {"detail": detail})
     assert response.headers.get("accept-encoding") == ("gzip, deflate" if status == 415 else None)

@@ -135,6 +135,19 @@ async def test_no_more_are_out_than_the_prefetch(harness: AmqpHarness) -> None:
     await limited.close()
 
 
+async def test_no_more_are_in_flight_than_may_be_though_the_broker_hands_out_more(harness: AmqpHarness) -> None:
+    receive = {"max_in_flight": 2, "prefetch": 5}
+    limited = quick("limited", settings(harness.broker.url, harness.queue, receive=receive))
+    await limited.connect()
+    await harness.publish(bodies(5))
+    first, second = await take(limited, 2)
+    assert await limited.receive(10) == []
+    waiting_for_room = asyncio.create_task(limited.receive(10))
+    await limited.settle([(first, ACK), (second, NACK)])
+    assert len([*await waiting_for_room, *await limited.receive(10)]) == 2
+    await limited.close()
+
+
 async def test_a_redelivery_is_counted(harness: AmqpHarness) -> None:
     await harness.source.connect()
     await harness.publish(bodies(1))

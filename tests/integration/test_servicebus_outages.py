@@ -58,7 +58,7 @@ async def test_a_broker_that_is_not_there_is_no_connection(harness: ServiceBusHa
 async def test_neither_idle_sessions_nor_connections_that_end_leave_tls_contexts_to_the_garbage_collector(
     sessions: bool,
 ) -> None:
-    receive: dict[str, Any] = {"sessions": {"concurrent": 2}} if sessions else {}
+    receive: dict[str, Any] = {"sessions": {"max_in_flight": 2}} if sessions else {}
     async with new_harness(QueueSettings(requires_session=sessions), receive=receive) as harness:
         await harness.connect()
         gc.collect()
@@ -77,7 +77,7 @@ async def test_neither_idle_sessions_nor_connections_that_end_leave_tls_contexts
 async def test_an_attempt_that_fails_leaves_nothing_to_the_garbage_collector_however_long_the_outage(
     harness: ServiceBusHarness, sessions: bool
 ) -> None:
-    receive: dict[str, Any] = {"sessions": {"concurrent": 4}} if sessions else {}
+    receive: dict[str, Any] = {"sessions": {"max_in_flight": 4}} if sessions else {}
     new = {"name": "bridge", "create_if_missing": {"requires_session": sessions}}
     source = harness.another(subscription=new, receive=receive)
     await harness.broker.stop()
@@ -160,7 +160,7 @@ async def test_a_broker_that_falls_silent_is_found_out(
 @pytest.mark.filterwarnings("ignore:unclosed <StreamWriter:ResourceWarning")  # the SDK forgets what it cannot close
 async def test_a_broker_that_falls_silent_is_found_out_where_there_are_sessions() -> None:
     timing = replace(QUICK, session_answer=1.0)
-    receive = {"max_wait": 1, "sessions": {"concurrent": 2}}
+    receive = {"max_wait": 1, "sessions": {"max_in_flight": 2}}
     async with new_harness(QueueSettings(requires_session=True), receive=receive, timing=timing) as harness:
         source = await harness.connect()
         harness.broker.faults.silent = True
@@ -204,7 +204,7 @@ async def test_a_refusal_says_who_can_help(harness: ServiceBusHarness, condition
     assert bodies_of(await recovered(harness, 1)) == bodies(1)
 
 
-@pytest.mark.parametrize("changes", [{}, {"receive": {"sessions": {"concurrent": 2}}}])
+@pytest.mark.parametrize("changes", [{}, {"receive": {"sessions": {"max_in_flight": 2}}}])
 async def test_a_wrong_key_is_refused_as_such_and_not_shown(harness: ServiceBusHarness, changes: Any) -> None:
     harness.broker.faults.token_verdict = lambda audience, token: 401
     source = harness.another(**changes)

@@ -17,7 +17,7 @@ from tests.connectors.servicebus.harness import PATH, ServiceBusHarness, connect
 from tests.connectors.servicebus.harness import harness as new_harness
 from tests.connectors.servicebus.quick import QUICK, close_at_once
 
-RECEIVE = {"concurrency": 40, "max_wait": 1, "sessions": {"concurrent": 4, "idle": 1}}
+RECEIVE = {"max_in_flight": 40, "max_wait": 1, "sessions": {"max_in_flight": 4, "idle": 1}}
 
 
 @pytest.fixture(autouse=True)
@@ -136,7 +136,7 @@ async def test_an_idle_session_makes_place_for_others(harness: ServiceBusHarness
 async def test_a_session_that_is_never_idle_makes_place_after_its_turn(
     harness: ServiceBusHarness,
 ) -> None:
-    receive = {"sessions": {"concurrent": 1, "idle": 60}, "concurrency": 1}
+    receive = {"sessions": {"max_in_flight": 1, "idle": 60}, "max_in_flight": 1}
     source = harness.another(receive=receive, timing=replace(QUICK, session_turn=0.5))
     await publish(harness, ["busy"], 2)
     await publish(harness, ["patient"], 1)
@@ -164,7 +164,7 @@ async def test_a_session_lock_is_renewed_while_its_messages_are_on_their_way(har
 
 async def test_a_session_that_is_lost_takes_its_messages_along_and_nothing_else(harness: ServiceBusHarness) -> None:
     await publish(harness, ["a"], 2)
-    source = harness.another(receive={"sessions": {"concurrent": 1, "idle": 1}})
+    source = harness.another(receive={"sessions": {"max_in_flight": 1, "idle": 1}})
     await source.connect()
     first = await some(source)
     harness.broker.expire_locks(PATH)

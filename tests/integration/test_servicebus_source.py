@@ -74,7 +74,7 @@ async def test_a_scheduled_message_comes_when_it_is_due_and_a_deferred_one_does_
 
 
 async def test_no_more_are_out_than_the_credit_whatever_is_asked_for(harness: ServiceBusHarness) -> None:
-    source = harness.another(receive={"concurrency": 3})
+    source = harness.another(receive={"max_in_flight": 3})
     await source.connect()
     await harness.publish(bodies(5))
     first = await take(source, 3)

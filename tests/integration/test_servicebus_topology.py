@@ -224,7 +224,7 @@ async def test_sessions_of_a_subscription_that_has_none_are_a_matter_for_an_oper
     broker.create_topic(TOPIC)
     broker.create_subscription(TOPIC, SUBSCRIPTION)
     with pytest.raises(TopologyError, match="sessions"):
-        await connected(broker, receive={"sessions": {"concurrent": 1}})
+        await connected(broker, receive={"sessions": {"max_in_flight": 1}})
 
 
 async def test_a_subscription_that_requires_sessions_needs_them_configured(broker: ServiceBus) -> None:

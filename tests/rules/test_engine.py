@@ -104,8 +104,8 @@ def test_template_and_native_contents_are_notifications_of_their_own(tmp_path: P
     text = """
         rules:
           - name: both
-            platforms: [fcm, wns]
             push:
+              platforms: [fcm, wns]
               to: x
               with: { a: "{{ data.a }}" }
               native: { apns: { payload: { aps: { content-available: 1 } } } }

@@ -11,10 +11,10 @@ from tests.rules.support import NOW, event, load
 
 def test_a_rule_inherits_what_it_does_not_say(tmp_path: Path) -> None:
     text = """
-        defaults: { push: { ttl: 1h, priority: normal, collapse: "{{ id }}", hub: apple-only }, platforms: [apns] }
+        defaults: { push: { ttl: 1h, priority: normal, collapse: "{{ id }}", hub: apple-only, platforms: [apns] } }
         rules:
           - { name: inherits, push: { to: everyone, with: { a: b } } }
-          - { name: says, platforms: [wns], push: { to: x, with: { a: b }, priority: high, collapse: c, hub: app } }
+          - { name: says, push: { platforms: [wns], to: x, with: { a: b }, priority: high, collapse: c, hub: app } }
     """
     compiled, problems = load(text, tmp_path)
     assert problems == []
@@ -39,7 +39,10 @@ PUSH = "push: { to: x, with: { a: b } }"
         ("{ name: r, push: { to: '', with: { a: b } } }", "rules[0].push.to: the tag expression is empty"),
         ("{ name: r, push: { to: ' ', with: { a: b } } }", "rules[0].push.to: the tag expression is empty"),
         ("{ name: r, source: [], stop: true }", "rules[0].source: is empty (leave the key out for all of them)"),
-        (f"{{ name: r, platforms: [], {PUSH} }}", "rules[0].platforms: is empty (leave the key out for all of them)"),
+        (
+            "{ name: r, push: { to: x, with: { a: b }, platforms: [] } }",
+            "rules[0].push.platforms: is empty (leave the key out for all of them)",
+        ),
         ("{ name: r, push: { to: x, native: {} } }", "rules[0].push: there is nothing to say"),
         ("{ name: r, push: { to: x, with: { a: b }, ttl: 0s } }", "push.ttl: is over before anything is sent"),
         ("{ name: r, push: { to: Everyone, with: { a: b } } }", "push.to: everyone stands alone, in lower case"),
@@ -52,8 +55,11 @@ PUSH = "push: { to: x, with: { a: b } }"
         (f"{{ name: r, stop: 1, {PUSH} }}", "rules[0].stop: expected true or false"),
         (f"{{ name: r, throttle: {{}}, {PUSH} }}", "rules[0].throttle: known, but not supported by this version yet"),
         (f"{{ name: r, throtle: {{}}, {PUSH} }}", "rules[0].throtle: unknown key (did you mean throttle?)"),
-        (f"{{ name: r, platforms: [apple], {PUSH} }}", "'apple' is not one of: apns, fcm, wns"),
-        (f"{{ name: r, platforms: webpush, {PUSH} }}", "webpush: known, but not supported by this version yet"),
+        ("{ name: r, push: { to: x, with: { a: b }, platforms: [apple] } }", "'apple' is not one of: apns, fcm, wns"),
+        (
+            "{ name: r, push: { to: x, with: { a: b }, platforms: webpush } }",
+            "webpush: known, but not supported by this version yet",
+        ),
         (
             "{ name: r, push: { with: { a: b } } }",
             "push: to is missing (an audience has to be named, even to: everyone)",
@@ -77,8 +83,8 @@ PUSH = "push: { to: x, with: { a: b } }"
         ),
         ("{ name: r, push: { to: x, template: t } }", "push.template: known, but not supported by this version yet"),
         (
-            "{ name: r, platforms: wns, push: { to: x, with: { a: b }, hub: apple-only } }",
-            "rules[0].platforms: the hub of this rule has no credentials for this platform",
+            "{ name: r, push: { to: x, with: { a: b }, hub: apple-only, platforms: wns } }",
+            "rules[0].push.platforms: the hub of this rule has no credentials for this platform",
         ),
         ("{ name: r, push: { to: x, native: { ios: {} } } }", "push.native.ios: unknown key (known: apns, fcm, wns)"),
         ("{ name: r, when: 'data.x >', push: { to: x, with: { a: b } } }", "rules[0].when: unexpected"),

@@ -18,7 +18,7 @@ _LIST = "dead-letters"
 _LARGEST_ID = 2**63 - 1
 _REPLAY_SECONDS = 4.0
 """After this time a request begins no other letter: one may take 5 s to read, and an answer has 10."""
-_WITHHELD = "the body may be personal: it is shown to who has the admin token, so set bridge.http.admin_token"
+_WITHHELD = "the body may be personal: it is shown to holders of the admin token, so set listeners.admin.auth"
 
 
 class DeadLetterSummary(Model):

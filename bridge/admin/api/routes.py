@@ -35,7 +35,7 @@ PATTERN = "pushbridge.route"
 
 _MAX_ACTOR = 100
 _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-_READ_ONLY = "a change needs the admin token, and none is configured: set bridge.http.admin_token"
+_READ_ONLY = "a change needs the admin token, and none is configured: set listeners.admin.auth"
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 

@@ -28,6 +28,23 @@ def test_the_documented_shape_is_understood() -> None:
 
 
 @pytest.mark.parametrize(
+    ("receive", "credit", "slots"),
+    [
+        ({}, 500, 500),
+        ({"prefetch": 1000}, 1000, 1000),
+        ({"max_in_flight": 32}, 32, 32),
+        ({"max_in_flight": 32, "prefetch": 64}, 64, 32),
+        ({"max_in_flight": 64, "prefetch": 32}, 32, 32),
+    ],
+)
+def test_the_broker_hands_out_as_many_as_may_be_in_flight_unless_both_are_set(
+    receive: dict[str, int], credit: int, slots: int
+) -> None:
+    read = settings(receive=receive).receive
+    assert (read.credit, read.slots) == (credit, slots)
+
+
+@pytest.mark.parametrize(
     ("changes", "complaint"),
     [
         ({"url": "http://bridge:canary@localhost"}, "amqp://USER:PASSWORD@HOST"),

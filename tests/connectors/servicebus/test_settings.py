@@ -22,7 +22,7 @@ def settings(**changes: Any) -> ServiceBusSettings:
 def test_a_topic_and_a_subscription_are_enough_and_hold_nothing_back() -> None:
     read = settings()
     assert read.path == "subscription 'push' of topic 'postings'"
-    assert (read.receive.prefetch, read.receive.concurrency, read.receive.lock_renewal.max) == (0, 500, 600.0)
+    assert (read.receive.prefetch, read.receive.max_in_flight, read.receive.lock_renewal.max) == (0, 500, 600.0)
     assert read.create_if_missing is None
 
 
@@ -81,7 +81,7 @@ SESSIONS: dict[str, Any] = {"sessions": {}}
         ({"subscription": NEW | {"create_if_missing": {"filter": {"correlation": {}}}}}, "without a condition"),
         ({"subscription": NEW | {"create_if_missing": {"lock_duration": "6m"}}}, "less than or equal to 300"),
         ({"receive": SESSIONS | {"prefetch": 5}}, "sessions do not prefetch"),
-        ({"receive": {"concurrency": 0}}, "greater than or equal to 1"),
+        ({"receive": {"max_in_flight": 0}}, "greater than or equal to 1"),
     ],
 )
 def test_what_cannot_be_is_refused_with_a_reason(changes: dict[str, Any], complaint: str) -> None:

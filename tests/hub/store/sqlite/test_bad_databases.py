@@ -211,4 +211,4 @@ def test_all_tables_that_ship_are_strict() -> None:
         connection.execute(version.sql)
     tables = connection.execute("SELECT name, strict FROM pragma_table_list WHERE schema = 'main'").fetchall()
     assert len(tables) > 10
-    assert [name for name, strict in tables if not strict and not name.startswith("sqlite_")] == []
+    assert [name for name, strict in tables if not strict and not str(name).startswith("sqlite_")] == []

@@ -16,6 +16,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from hub.store.registry.rows import pack_channel
 from sandbox.phones import VirtualPhone
 from sandbox.services import PushServices
 from tests.brokers import queues
@@ -29,6 +30,7 @@ CANARY = "canary-7d1f"
 """In every content that is sent here; it may not be read in any log."""
 
 WRONG_PASSWORD = f"{CANARY}-password"
+LETTERS = "FROM dead_letter JOIN dead_letter_body USING (digest)"
 MEGABYTE = 1024 * 1024
 
 TEMPLATES = {
@@ -100,7 +102,7 @@ class World:
 
     async def dead_letter(self, event_id: str) -> tuple[Any, ...]:
         """Source, rule, stage, reason and body of an event's dead letter."""
-        return await self.row("SELECT source, rule, stage, reason, body FROM dead_letter WHERE event_id = ?", event_id)
+        return await self.row(f"SELECT source, rule, stage, reason, body {LETTERS} WHERE event_id = ?", event_id)
 
 
 @dataclass
@@ -207,8 +209,8 @@ async def test_a_phone_that_its_service_calls_gone_gets_nothing_more_and_is_kept
     await world.state(await world.order(customer.name))
     assert await world.state(await world.order(customer.name)) == "NoTargetFound"
     assert [entry.reason for entry in world.services.journal.of_handle(phone.handle)] == ["Unregistered"]
-    dead = "SELECT min(dead_at) IS NOT NULL FROM registration WHERE push_channel = ? GROUP BY push_channel"
-    assert await world.row(dead, phone.handle) == (1,)
+    dead = "SELECT min(dead_at) IS NOT NULL FROM device WHERE push_channel = ? GROUP BY push_channel"
+    assert await world.row(dead, pack_channel(phone.handle.upper())) == (1,)
 
 
 async def test_a_busy_service_gets_the_same_push_again_when_it_asked_for_it(world: World) -> None:
@@ -227,7 +229,7 @@ async def test_a_body_that_cannot_be_read_is_a_dead_letter_and_the_next_one_flow
     broken = f'{{"id": "{uuid4()}", "note": "{CANARY}"'.encode()
     await world.publish(broken)
     assert await world.state(await world.order(customer.name)) == "Completed"
-    query = "SELECT source, rule, stage, reason FROM dead_letter WHERE body = ?"
+    query = f"SELECT source, rule, stage, reason {LETTERS} WHERE body = ?"
     assert await world.row(query, broken) == ("orders", "", "decode", "decode")
 
 
@@ -261,7 +263,7 @@ async def test_a_body_of_five_megabytes_does_not_stop_the_flow(world: World) -> 
     assert (await world.post("/in/alarms", large)).status_code == 413
     await world.publish(large)
     assert await world.state(await world.order(customer.name)) == "Completed"
-    query = "SELECT stage, reason, body FROM dead_letter WHERE length(body) > ?"
+    query = f"SELECT stage, reason, body {LETTERS} WHERE length(body) > ?"
     assert await world.row(query, 5 * MEGABYTE) == ("decode", "too_large", large)
 
 

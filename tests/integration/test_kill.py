@@ -65,7 +65,7 @@ class Life:
 
 @dataclass(slots=True)
 class Witness:
-    """What was seen. `leased` counts by event the dead processes that had it in hand.
+    """What was seen. `unfinished` counts by event the dead processes that had accepted it and not recorded its end.
 
     `repeats` and `shown_twice` are by platform: pushes repeated, and repeats that left a second alert on the screen.
     `redelivered` counts the messages that were handed out again after their event had been accepted.
@@ -74,7 +74,7 @@ class Witness:
     identity: Identity
     kills: int = 0
     kills_in_flight: int = 0
-    leased: Counter[str] = field(default_factory=Counter)
+    unfinished: Counter[str] = field(default_factory=Counter)
     repeats: Counter[str] = field(default_factory=Counter)
     shown_twice: Counter[str] = field(default_factory=Counter)
     redelivered: int = 0
@@ -82,7 +82,7 @@ class Witness:
     def __str__(self) -> str:
         return (
             f"{self.identity.value}: {self.kills_in_flight} of {self.kills} kills with pushes in flight,"
-            f" {self.leased.total()} pages in hand at kills, {self.repeats.total()} pushes repeated"
+            f" {self.unfinished.total()} notifications unfinished at kills, {self.repeats.total()} pushes repeated"
             f" ({_listed(self.repeats)}), {self.shown_twice.total()} of them shown twice ({_listed(self.shown_twice)}),"
             f" {self.redelivered} messages redelivered after acceptance"
         )
@@ -248,11 +248,8 @@ async def _kill(daemon: Daemon, services: PushServices, relay: Relay, witness: W
     witness.kills += 1
     witness.kills_in_flight += in_flight > 0
     with daemon.database() as database:
-        leased = database.execute(
-            "SELECT event_id FROM notification WHERE lease != 0 UNION ALL"
-            " SELECT n.event_id FROM page p JOIN notification n ON n.seq = p.notification WHERE p.lease != 0"
-        )
-        witness.leased.update(event_id for (event_id,) in leased)
+        unfinished = database.execute("SELECT event_id FROM notification WHERE ended_at IS NULL")
+        witness.unfinished.update(event_id for (event_id,) in unfinished)
     for service in _each(services):
         service.faults.release()
     await relay.cut()  # what was held back is lost
@@ -319,8 +316,8 @@ def _assert_repeats_explained(services: PushServices, witness: Witness) -> None:
     assert {number: ids for number, ids in push_ids.items() if len(ids) > 1} == {}
     assert len(set().union(*push_ids.values())) == MESSAGES
     unexplained = {
-        number: (count - 1, witness.leased[_event_id(number)])
+        number: (count - 1, witness.unfinished[_event_id(number)])
         for number, count in tries.items()
-        if count - 1 > witness.leased[_event_id(number)]
+        if count - 1 > witness.unfinished[_event_id(number)]
     }
-    assert unexplained == {}, "repeats, and at how many kills the event was in hand"
+    assert unexplained == {}, "repeats, and at how many kills the event was unfinished"

@@ -121,7 +121,7 @@ async def test_rules_and_dead_letters_see_what_was_sent_and_only_the_unreadable_
         await asyncio.to_thread(queues.count, rabbitmq.url, queue, expected=0)
         assert await daemon.terminate() == 0
         with daemon.database() as database:
-            letters = database.execute("SELECT rule, reason, detail, headers FROM dead_letter ORDER BY id").fetchall()
+            letters = database.execute("SELECT rule, reason, detail, headers FROM dead_letter ORDER BY n").fetchall()
             seen = [row[0] for row in database.execute("SELECT content FROM notification ORDER BY seq").fetchall()]
     queues.delete(rabbitmq.url, queue)
     assert [letter[:3] for letter in letters if letter[1] == "decode"] == [

@@ -95,7 +95,7 @@ async def test_sigterm_under_load_finishes_what_was_taken_and_leaves_the_rest(
         assert accepted < count, "it was to end while there was more to take"
         rest = count - accepted
         assert await asyncio.to_thread(queues.count, rabbitmq.url, queue, expected=rest) == rest
-        assert rows(daemon, "SELECT count(*) FROM notification WHERE lease != 0") == [(0,)]
+        assert rows(daemon, "SELECT count(*) FROM notification WHERE ended_at IS NULL") == [(0,)]
         pushed = len(services.journal)
 
         services.apns.faults.clear()
@@ -116,12 +116,12 @@ async def test_work_that_a_silent_push_service_keeps_is_due_at_once_for_the_next
         await register(daemon, services)
         services.apns.faults.black_hole()
         await publish(rabbitmq.url, queue, range(count))
-        await _until_leased(daemon, count)
+        await _until_accepted(daemon, count)
         assert await terminate(daemon) < 15, "the drain is bounded by what is configured; it would be twenty"
 
-        due = rows(daemon, "SELECT lease, due_at FROM notification WHERE due_at IS NOT NULL")
+        due = [due for (due,) in rows(daemon, "SELECT due FROM notification WHERE due IS NOT NULL")]
         assert len(due) == count
-        assert all(lease == 0 and due_at <= time.time() for lease, due_at in due)
+        assert all(then <= time.time() for then in due)
 
         services.apns.faults.clear()
         await daemon.launch()
@@ -142,9 +142,9 @@ async def test_sigterm_does_not_wait_for_a_broker_that_does_not_answer(
             assert await terminate(daemon) < 15, "connecting would take thirty"
 
 
-async def _until_leased(daemon: Daemon, count: int) -> None:
+async def _until_accepted(daemon: Daemon, count: int) -> None:
     async with asyncio.timeout(START_TIMEOUT):
-        while rows(daemon, "SELECT count(*) FROM notification WHERE lease != 0") != [(count,)]:
+        while rows(daemon, "SELECT count(*) FROM notification") != [(count,)]:
             await asyncio.sleep(0.02)
 
 

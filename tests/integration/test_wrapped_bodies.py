@@ -70,7 +70,7 @@ async def test_rabbitmq_hands_over_wrapped_bodies_and_a_bad_one_costs_itself(
         await asyncio.to_thread(queues.count, rabbitmq.url, queue, expected=0)
         assert await daemon.terminate() == 0
         with daemon.database() as database:
-            letters = database.execute("SELECT reason, detail FROM dead_letter ORDER BY id").fetchall()
+            letters = database.execute("SELECT reason, detail FROM dead_letter ORDER BY n").fetchall()
             seen = [bytes(row[0]).decode() for row in database.execute("SELECT content FROM notification").fetchall()]
     queues.delete(rabbitmq.url, queue)
     assert letters == [(reason, detail) for _, _, reason, detail in REFUSED]

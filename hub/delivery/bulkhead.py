@@ -8,6 +8,7 @@ from typing import Generic, Protocol, TypeVar
 from hub.backoff import Backoff
 from hub.delivery.guard import MassInvalidationGuard
 from hub.delivery.hosts import HostBreakers
+from hub.delivery.window import PieceWindow
 from hub.outcome import OutcomeName, Reaction
 from hub.push import DELIVERED, PageVerdict, SendResult
 from hub.work import Lane
@@ -28,6 +29,7 @@ PAGES = 3
 """Broadcast pages under way at a time: one being answered, one being sent, one being read."""
 
 _UNLIMITED = 2**31
+_PIECES = 100
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 _CONFIG_PAUSE = 60.0
@@ -103,6 +105,8 @@ class Bulkhead(Generic[B]):
         self._backoff = Backoff(first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
         self._reserved = dict.fromkeys(Lane, 0)
         self.doubt = MassInvalidationGuard()
+        self.window = PieceWindow(most=_PIECES)
+        """The pieces of large pages that are with the service at a time."""
         self._idle = asyncio.Event()
         self.closed_until = 0.0
         self.throttled_until = 0.0
@@ -211,14 +215,18 @@ class Bulkhead(Generic[B]):
         try:
             verdict = await self._sender.send(batch)
         finally:
-            self._room[lane] += count if size is None else size
-            self._reserved[lane] -= count
-            if not any(self._reserved.values()):
-                self._idle.set()
+            self.withdraw(lane, count, size=count if size is None else size)
             self.in_flight -= count
         verdict = self.doubt.weigh(verdict)
         self._learn(batch, verdict)
         return verdict
+
+    def withdraw(self, lane: Lane, count: int, *, size: int) -> None:
+        """Give back the places of so many pushes of `size` notifications, which are not sent after all."""
+        self._room[lane] += size
+        self._reserved[lane] -= count
+        if not any(self._reserved.values()):
+            self._idle.set()
 
     def look(self) -> None:
         """Report if a breaker has opened or all have closed; a pause may end without another push."""

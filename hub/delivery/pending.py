@@ -12,7 +12,7 @@ from hub.push import SendResult
 from hub.store.contracts.outbox import Failed, Work
 from hub.target import Target
 
-PIECE = 100
+PIECE = 40
 """Pushes of a page that are sent and recorded together: what a crash repeats of a page, at most, of what was answered."""
 
 Outcomes = dict[Platform, dict[OutcomeName, int]]

@@ -54,6 +54,11 @@ class SendBatch:
     piece: Piece | None = None
     closes: bool = True
 
+    @property
+    def size(self) -> int:
+        """Notifications that have a place in the bulkhead until this is answered."""
+        return len(self.owners) if self.closes else 0
+
     def results(self, verdict: PageVerdict) -> list[tuple[PendingPage, int, list[tuple[Target, SendResult]]]]:
         """The verdict for each owner: how many of its pushes were delivered, and what was said of the others."""
         exceptions = iter(verdict.exceptions.items())
@@ -316,30 +321,52 @@ class PushDelivery:
 
     async def send(self, send: SendBatch) -> None:
         """Send a page; a piece of work is done when the last of the pages that it needs has its verdict."""
+        if send.piece is None:
+            await self._send_now(send)
+            return
+        async with send.bulkhead.window.place():
+            if send.bulkhead.is_paused:  # since the places were reserved
+                self._defer(send, send.piece)
+            else:
+                await self._send_now(send)
+
+    async def _send_now(self, send: SendBatch) -> None:
         started = time.perf_counter()
         try:
             lane = send.owners[0][0].work.lane
-            verdict = await send.bulkhead.send(lane, send.page, size=len(send.owners) if send.closes else 0)
+            verdict = await send.bulkhead.send(lane, send.page, size=send.size)
         except Exception as error:  # a sender's defect is its own platform's trouble, like that of its service
             what = f"the sender for {send.platform.value} of hub {send.hub}"
             self._observer.observe(Crashed(work=what, error=error))
             verdict = PageVerdict(exceptions=dict.fromkeys(range(len(send.page)), _SENDER_CRASHED))
         elapsed = time.perf_counter() - started
+        if send.piece is not None and verdict.delivered:
+            send.bulkhead.window.took(elapsed)
         for pending, delivered, others in send.results(verdict):
             results = pending.results if send.piece is None else send.piece.results
             if delivered:
                 results.count(send.platform, OutcomeName.SUCCESS, delivered)
             for target, result in others:
                 self._take_result(pending, results, target, result)
-            answered = delivered + len(others)
-            pending.unanswered -= answered
-            if send.piece is not None:
-                send.piece.unanswered -= answered
-            if not pending.unanswered:
-                self._finish(pending)
-            elif send.piece is not None:
-                self._record_front(pending)
+            self._answered(pending, send.piece, delivered + len(others))
         self._report_answered(send, elapsed, verdict)
+
+    def _defer(self, send: SendBatch, piece: Piece) -> None:
+        """Its service has closed while the piece waited for its turn."""
+        ((pending, targets),) = send.owners
+        send.bulkhead.withdraw(pending.work.lane, len(targets), size=send.size)
+        pending.defer(send.platform, "", targets)
+        self._answered(pending, piece, len(targets))
+
+    def _answered(self, pending: PendingPage, piece: Piece | None, count: int) -> None:
+        """So many more pushes need not be waited for."""
+        pending.unanswered -= count
+        if piece is not None:
+            piece.unanswered -= count
+        if not pending.unanswered:
+            self._finish(pending)
+        elif piece is not None:
+            self._record_front(pending)
 
     def _report_answered(self, send: SendBatch, seconds: float, verdict: PageVerdict) -> None:
         outcomes = Counter(result.outcome for result in verdict.exceptions.values())

@@ -14,6 +14,7 @@ import pytest
 from hub.content.rendering import RenderedPushes, Rendering
 from hub.delivery.bulkhead import Bulkhead
 from hub.delivery.dispatch import Dispatcher, Timing
+from hub.delivery.pending import PIECE
 from hub.delivery.retry import RetryPolicy
 from hub.installation import Registration, Template
 from hub.notification import NativeContent, Notification, Platform
@@ -417,14 +418,14 @@ async def test_a_push_keeps_its_id_on_every_try_and_only_what_failed_is_tried_ag
 
 
 async def test_pushes_to_be_tried_again_are_told_together_with_why_and_when(delivery: Delivery) -> None:
-    await register(delivery, 100, "news")
+    await register(delivery, 19, "news")
     refusal = SendResult(reaction=Reaction.RETRY, outcome=OutcomeName.PNS_UNAVAILABLE, reason="INTERNAL")
     rarer = replace(refusal, reason="UNAVAILABLE")
     slow_down = SendResult(reaction=Reaction.THROTTLED, outcome=OutcomeName.CHANNEL_THROTTLED, retry_after=100.0)
-    verdicts = dict(zip((f"token of {name}" for name in phones(100)), [rarer, slow_down] + [refusal] * 98, strict=True))
+    verdicts = dict(zip((f"token of {name}" for name in phones(19)), [rarer, slow_down] + [refusal] * 17, strict=True))
     delivery.fcm.answer = lambda push: verdicts[push.push_channel]
     await delivery.accept(notification("news", content=GOOGLE))
-    await delivery.observer.until(lambda: delivery.observer.retries.total() == 100)
+    await delivery.observer.until(lambda: delivery.observer.retries.total() == 19)
     (why, soon), (_, later) = sorted(delivery.observer.retry_lines, key=lambda line: line[1])
     assert why == "INTERNAL"
     assert delivery.clock() <= soon <= delivery.clock() + FIRST_WAIT
@@ -621,7 +622,7 @@ async def test_an_audience_stays_as_it_was_when_it_was_expanded(delivery: Delive
     everyone = await register(delivery, 4 * PAGE_SIZE + 1)
     delivery.fcm.hold()
     await delivery.accept(notification(content=GOOGLE))
-    pushed = {push.push_channel for push in await delivery.fcm.received(PAGE_SIZE)}
+    pushed = {push.push_channel for push in await delivery.fcm.received(PIECE)}
     late = [name for name in phones(len(everyone)) if f"token of {name}" not in pushed][-1]
     await delivery.store.put_installations(HUB, [installation("new", templates=False)])
     await delivery.store.delete_installation(HUB, late)
@@ -683,7 +684,7 @@ async def test_single_pushes_do_not_wait_for_a_broadcast(delivery: Delivery, mon
 
     monkeypatch.setattr(delivery.fcm, "send", slow_for_pages)
     await delivery.accept(notification(content=GOOGLE))
-    await delivery.fcm.received(3 * PAGE_SIZE)
+    await delivery.fcm.received(PIECE)
     for _ in range(20):
         await delivery.deliver(notification("one-time-code", content=GOOGLE))
     assert delivery.fcm.push_channels[-20:] == ["token of ann"] * 20
@@ -716,7 +717,7 @@ async def test_a_platform_that_is_down_is_left_alone_and_probed_until_it_is_back
     await register(delivery, 200, "news")
     delivery.fcm.answer = UNAVAILABLE
     await delivery.accept(notification("news", content=GOOGLE))
-    await delivery.observer.until(lambda: delivery.observer.retries.total() == 200)
+    await delivery.observer.until(lambda: delivery.observer.retries.total() == PIECE)
     probes = []
     for _ in range(6):
         await delivery.later(delivery.bulkheads[HUB, FCM].closed_until - delivery.clock() + FIRST_WAIT * 64)
@@ -836,7 +837,7 @@ async def test_a_broadcast_whose_hub_stays_away_ends_and_makes_room(
     given = notification(content=GOOGLE)
     delivery.fcm.hold()
     await delivery.accept(given)
-    await delivery.fcm.received(PAGE_SIZE)
+    await delivery.fcm.received(PIECE)
     bulkhead = delivery.bulkheads.pop((HUB, FCM))
     delivery.fcm.let_go()
     await delivery.later(POLICY.max_age)
@@ -1018,7 +1019,7 @@ async def test_draining_gives_back_what_is_not_done_in_time(delivery: Delivery) 
     delivery.fcm.hold()
     single, broadcast = notification("news", content=GOOGLE), notification(content=GOOGLE)
     await delivery.accept(single, broadcast)
-    await delivery.fcm.received(1 + 3 * PAGE_SIZE)
+    await delivery.fcm.received(1 + PIECE)
     await delivery.dispatcher.drain(0.01)
     assert [work.notification for work in await due(delivery.store)] == [single]
     pages = await due(delivery.store, Lane.BROADCAST)

@@ -323,6 +323,10 @@ class Transport:
         batch.is_read = True
         batch.waiting = 0
         batch.end_if_answered()
+        if not self._closed:  # what was behind it may have its turn now
+            for pool in self._pools.values():
+                self._queue(pool)
+            self._feed_soon()
 
     # Origins
 

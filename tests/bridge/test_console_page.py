@@ -208,7 +208,7 @@ hubs:
         async def fail(*_: object, **__: object) -> None:
             raise StoreError("database or disk is full")
 
-        monkeypatch.setattr(daemon.store, "pending", fail)  # counted each second, so it goes on failing
+        monkeypatch.setattr(daemon.store, "backlog", fail)  # counted each second, so it goes on failing
         bulkhead = daemon.hub.bulkheads["shop", Platform.WNS]
         bulkhead.closed_until, bulkhead.trouble = time.time() + 60, "InvalidProviderToken"
         (tmp_path / "c.yaml").write_text("nonsense: 1")

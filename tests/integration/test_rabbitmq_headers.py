@@ -122,7 +122,7 @@ async def test_rules_and_dead_letters_see_what_was_sent_and_only_the_unreadable_
         assert await daemon.terminate() == 0
         with daemon.database() as database:
             letters = database.execute("SELECT rule, reason, detail, headers FROM dead_letter ORDER BY n").fetchall()
-            seen = [row[0] for row in database.execute("SELECT content FROM notification ORDER BY seq").fetchall()]
+            seen = [row[0] for row in database.execute("SELECT content FROM notification ORDER BY n").fetchall()]
     queues.delete(rabbitmq.url, queue)
     assert [letter[:3] for letter in letters if letter[1] == "decode"] == [
         ("", "decode", "headers are nested deeper than 64 levels")

@@ -51,7 +51,7 @@ POISON = {
 async def test_poison_is_dead_lettered_by_the_broker_with_reason_and_rule_and_the_flow_goes_on(
     tmp_path: Path, session: str | None
 ) -> None:
-    sessions: dict[str, Any] = {"receive": {"sessions": {"concurrent": 2, "idle": 1}}} if session else {}
+    sessions: dict[str, Any] = {"receive": {"sessions": {"max_in_flight": 2, "idle": 1}}} if session else {}
     async with (
         new_harness(QueueSettings(requires_session=session is not None), **sessions) as harness,
         Daemon(tmp_path, configuration({"postings": servicebus(harness.broker, **sessions)})) as daemon,

@@ -2,7 +2,7 @@
 
 import re
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -57,8 +57,18 @@ class SqliteConnection:
         if not keys:
             return []
         ((_, sql_type),) = statement.columns
+        if sql_type == "text" and any("\0" in key for key in keys):
+            return self._read_by_texts_with_nul(statement, keys, values)
         bound = apsw.carray(_ARRAYS[sql_type](keys))
         return self.apsw.execute(_with_table_of_keys(statement), {**values, "keys": bound}).fetchall()
+
+    def _read_by_texts_with_nul(
+        self, statement: Statement, keys: Sequence[str], values: Mapping[str, Any]
+    ) -> list[Row]:
+        """An array of texts cannot hold a NUL character, a bound text can."""
+        names = {f"key_{number}": key for number, key in enumerate(keys)}
+        marks = ", ".join(f":{name}" for name in names)
+        return self.apsw.execute(statement.text.replace(_KEYS, f"({marks})"), {**values, **names}).fetchall()
 
 
 @cache

@@ -236,3 +236,22 @@ async def test_the_bulk_forms_bind_rows_by_the_order_of_their_columns(database: 
         assert connection.read_by_keys(BY_NAME, ["x", "known"]) == [(7,)]
 
     await database.write(job)
+
+
+async def test_keys_of_text_may_hold_a_nul_character(tmp_path: Path) -> None:
+    """Ids of installations are any text; an array of texts for SQLite ends at a NUL."""
+    database = SqliteDatabase(tmp_path / "hub.db", allow_memory=True)
+    await database.open()
+    statement = Statement(
+        "test.configurations", "SELECT revision FROM configuration WHERE revision IN (:keys)", (("revision", "text"),)
+    )
+    add = Statement(
+        "test.configuration",
+        "INSERT INTO configuration (id, revision, hash) VALUES (:id, :revision, '')",
+        (("id", "bigint"), ("revision", "text")),
+    )
+    rows = list(enumerate(("a", "a\0b", "c")))
+    await database.write(lambda connection: connection.insert_many(add, rows))
+    found = await database.read(lambda connection: connection.read_by_keys(statement, ["a\0b", "c"]))
+    assert sorted(found) == [("a\0b",), ("c",)]
+    await database.close()

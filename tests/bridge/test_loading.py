@@ -38,7 +38,8 @@ def measured(rules: list[str], directory: Path) -> tuple[int, float, int]:
     return int(number), float(seconds), int(megabytes)
 
 
-def test_ten_thousand_rules_take_four_seconds_and_sixty_megabytes_at_most(tmp_path: Path) -> None:
+def test_ten_thousand_rules_take_ten_times_what_a_thousand_take_and_sixty_megabytes_at_most(tmp_path: Path) -> None:
+    """How many seconds that are is for the machine, and for `make bench`."""
     rules = [
         f"""
   - name: late-{number}
@@ -49,9 +50,10 @@ def test_ten_thousand_rules_take_four_seconds_and_sixty_megabytes_at_most(tmp_pa
 """
         for number in range(10_000)
     ]
+    _, a_tenth, _ = measured(rules[:1000], tmp_path)
     number, seconds, megabytes = measured(rules, tmp_path)
     assert number == 10_000
-    assert seconds < 4
+    assert seconds < 15 * a_tenth
     assert megabytes <= 60
 
 

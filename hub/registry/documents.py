@@ -6,16 +6,15 @@ properties and nulls are passed over, because the SDKs differ in both.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from hub.content.templates import compile_template
 from hub.dates import format_date, parse_date
 from hub.errors import InvalidRequestError, TagError, TemplateError
-from hub.installation import MAX_ID_LENGTH, Installation, Registration, Template
+from hub.installation import MAX_ID_LENGTH, Installation, Template
 from hub.notification import Platform
 from hub.platforms.table import services, traits_of
-from hub.tags import MAX_TAG_LENGTH, installation_tag, is_service_tag_value, tag_key, user_tag, valid_tag
+from hub.tags import MAX_TAG_LENGTH, is_service_tag_value, tag_key, user_tag, valid_tag
 
 MAX_TAGS = 60
 MAX_TAG_BYTES = 8000
@@ -93,34 +92,6 @@ def document_of(installation: Installation) -> dict[str, Any]:
         "templates": {name: _template_document(name, template) for name, template in installation.templates.items()},
     }
     return {name: value for name, value in document.items() if value or value is False}
-
-
-def registrations_of(installation: Installation) -> list[Registration]:
-    """One native registration and one for each template; `registration_id` is left empty for the store to fill."""
-    tags = [installation_tag(installation.id)]
-    if installation.user_id:
-        tags.append(user_tag(installation.user_id))
-    native = Registration(
-        registration_id="",
-        platform=installation.platform,
-        push_channel=installation.push_channel,
-        tags=_distinct([*tags, *installation.tags]),
-        push_variables=installation.push_variables,
-        installation_id=installation.id,
-        expires_at=installation.expires_at,
-    )
-    return [
-        native,
-        *(
-            replace(
-                native,
-                tags=_distinct([*native.tags, *template.tags, name]),
-                template_name=name,
-                template=template,
-            )
-            for name, template in installation.templates.items()
-        ),
-    ]
 
 
 def _platform(text: str) -> Platform:

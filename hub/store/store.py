@@ -188,8 +188,8 @@ class SqlStore:
     async def fold(self) -> bool:
         return await self._registry.fold()
 
-    async def forget_dead(self, hubs: Collection[str] | None = None, *, kept: float) -> bool:
-        return await self._registry.forget_dead(hubs, kept=kept)
+    async def forget_dead(self, *, kept: float) -> bool:
+        return await self._registry.forget_dead(kept=kept)
 
     # Dead letters
 

@@ -10,7 +10,7 @@ import pytest
 from hub.errors import InvalidRequestError, TagError, TemplateError
 from hub.installation import Installation
 from hub.notification import Platform
-from hub.registry.documents import document_of, installation_from_document, registrations_of
+from hub.registry.documents import document_of, installation_from_document
 
 MINIMAL = {"installationId": "i1", "platform": "apns", "pushChannel": "aabb"}
 GREET = {"body": '{"aps":{"alert":"$(m)"}}'}
@@ -112,24 +112,6 @@ def test_dates_are_read_as_the_sdks_write_them(text: str, instant: datetime | No
 
 def test_tags_are_trimmed_and_repetitions_collapse_without_case() -> None:
     assert installation(tags=["a", " b ", "A", "", "größe"]).tags == ("a", "b", "größe")
-
-
-def test_registrations_are_one_native_and_one_for_each_template() -> None:
-    read = installation(
-        userId="u1",
-        tags=["t1"],
-        pushVariables={"v": "1"},
-        templates={"greet": GREET | {"tags": ["x"]}, "Big One": GREET},
-    )
-    native, greet, big = registrations_of(read)
-    assert native.tags == ("$InstallationId:{i1}", "$UserId:{u1}", "t1")
-    assert (native.template_name, native.template) == (None, None)
-    assert greet.tags == (*native.tags, "x", "greet")
-    assert (greet.template_name, greet.template) == ("greet", read.templates["greet"])
-    assert big.tags == (*native.tags, "Big One")
-    for registration in (native, greet, big):
-        assert registration.push_variables == {"v": "1"}
-        assert (registration.installation_id, registration.push_channel) == ("i1", "AABB")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Who is registered: installations (documents) and the registrations derived from them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -73,5 +73,5 @@ class Registry(Protocol):
     async def fold(self) -> bool:
         """Move a slice of appended tag changes into the index; whether more is left."""
 
-    async def forget_dead(self, hubs: Collection[str] | None = None, *, kept: float) -> bool:
+    async def forget_dead(self, *, kept: float) -> bool:
         """Drop a slice of registrations that have expired, or died `kept` seconds ago; whether more is left."""

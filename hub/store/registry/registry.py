@@ -1,7 +1,7 @@
 """The contract `Registry` over a database, and what the outbox asks of it: audiences, targets, templates, dead channels."""
 
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from pyroaring import BitMap
@@ -180,9 +180,8 @@ class SqlRegistry:
                 return True
         return False
 
-    async def forget_dead(self, hubs: Collection[str] | None = None, *, kept: float) -> bool:
-        places = await self._places.all()
-        for place in [place for hub, place in places.items() if hubs is None or hub in hubs]:
+    async def forget_dead(self, *, kept: float) -> bool:
+        for place in (await self._places.all()).values():
             now = self._now()
             if await self._database.read(partial(writing.are_due, place=place, before=now - kept, now=now)):
                 await self._database.write(partial(writing.drop_dead, place=place, before=now - kept, now=now))

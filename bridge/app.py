@@ -320,7 +320,7 @@ class Daemon:
         gone = [name for name in before if name in changed or name not in settings.hubs]
         local = {name: hub for name, hub in changed.items() if hub.remote is None}
         return partial(
-            self.hub.exchange, gone=gone, hubs=list(local), senders=senders_of(local), remotes=remotes_of(changed)
+            self.hub.replace_hubs, gone=gone, hubs=list(local), senders=senders_of(local), remotes=remotes_of(changed)
         )
 
     def _rules_exchange(self, settings: Settings, config_hash: str) -> Callable[[], None]:

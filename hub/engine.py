@@ -37,7 +37,7 @@ class Hub:
     """Accepts notifications, keeps who is registered, and delivers.
 
     `open`, then `run` as a task; `drain` before that task is cancelled, then `close`. `max_pending` bounds the
-    notifications and pages that wait in the store: over it `room` is 0 and `send` refuses. `max_in_flight` bounds the
+    notifications and pages that wait in the store: over it `capacity` is 0 and `send` refuses. `max_in_flight` bounds the
     single pushes under way for each hub and platform. Each push service has an equal share of `max_pending`: see
     `full_for`. `hubs` are those kept here, `remotes` those that are remote; their names are in lower case wherever the hub
     is given one.
@@ -87,12 +87,12 @@ class Hub:
 
     async def open(self) -> int:
         """Open the store; how much work was due when the process before this one ended. Raises: StoreError."""
-        freed = await self.store.open()
+        left_over = await self.store.open()
         await self._count_now()
         self._dispatcher.has_backlog = self.pending > 0
         for bulkhead in self.bulkheads.values():
             bulkhead.has_queue = self.pending > 0
-        return freed
+        return left_over
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -117,7 +117,7 @@ class Hub:
                 task.cancel()
                 stack.push_async_callback(bulkhead.close)
 
-    def exchange(
+    def replace_hubs(
         self,
         *,
         gone: Sequence[str],
@@ -358,7 +358,7 @@ class Hub:
         """What is added and ends here is known at once, but other processes work too, and rows are dropped."""
         before = self.pending
         backlog = await self.store.backlog()
-        # what came and went meanwhile may be in the count or not: the next one puts that right
+        # What came and went during the count may be in it or not; the next count puts that right.
         self._dispatcher.pending = max(0, sum(backlog.values()) + self.pending - before)
         share = self._max_pending / max(1, len(self.bulkheads))
         self._full = frozenset(key for key in self.bulkheads if backlog.get(key, 0) >= share)

@@ -26,7 +26,7 @@ def doctor(
     config: OptionalConfig = None,
     output: Annotated[Literal["text", "json"], typer.Option("--output", help="How to print: text or json.")] = "text",
 ) -> None:
-    """Look at the store's disk, file and schema, and say the cure. A daemon may run meanwhile."""
+    """Look at the store's disk, file and schema, and say the cure. A daemon may run at the same time."""
     from bridge.config.load import check as read
     from bridge.config.models import StoreSettings
     from hub.store.sqlite.examine import Health, examine

@@ -97,7 +97,7 @@ class ProbesListener(ListenerSettings):
     """`/livez`, `/readyz`, `/startupz` and `/metrics` and nothing else, for all who reach it."""
 
     address: ListenOn
-    """Address and port of health and metrics, such as 0.0.0.0:9090; nobody has to show anything there."""
+    """Address and port of health and metrics, such as 0.0.0.0:9090; requests there need no token."""
 
 
 class IntakeListener(ListenerSettings):

@@ -1,4 +1,4 @@
-"""Results to records: together with whatever else is ready by then, and again until the store takes them."""
+"""Results to records: all that are ready go together, and again until the store takes them."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence

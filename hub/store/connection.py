@@ -35,7 +35,7 @@ class Statement:
 
 
 class Connection(Protocol):
-    """A transaction that has begun; whoever made it ends it. Values are int, float, str, bytes and None."""
+    """A transaction that has begun; the database that began it ends it. Values are int, float, str, bytes and None."""
 
     def read(self, statement: Statement, /, **values: Any) -> list[Row]:
         """The rows of a SELECT."""

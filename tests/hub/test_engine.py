@@ -276,7 +276,7 @@ async def test_clients_of_a_hub_taken_away_are_closed_when_they_have_finished_or
     running.fcm.hold()
     await running.hub.send(notification(content=GOOGLE))
     await running.fcm.received(1)
-    running.hub.exchange(gone=[HUB], hubs=[], senders={}, remotes={})
+    running.hub.replace_hubs(gone=[HUB], hubs=[], senders={}, remotes={})
     assert running.hub.bulkheads == {}
     await running.store.called("take", 2)
     assert not running.fcm.closed

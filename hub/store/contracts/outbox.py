@@ -194,6 +194,6 @@ class Outbox(Protocol):
     async def templates(self, ids: Sequence[int]) -> Mapping[int, StoredTemplate]: ...
 
     async def backlog(self) -> Mapping[Service | None, int]:
-        """Notifications and pages that are not done, by service; what is for a hub elsewhere counts under None."""
+        """Notifications and pages that are not done, by service; what is for a remote hub counts under None."""
 
     async def queue_states(self) -> Mapping[Lane, QueueState]: ...

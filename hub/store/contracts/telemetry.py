@@ -61,7 +61,7 @@ class Telemetry(Protocol):
         """Newest first."""
 
     async def notification(self, notification_id: str) -> KeptNotification:
-        """By its 32 hex digits, whatever its hub, with its failures. Raises: NotFoundError."""
+        """By its 32 hex digits, of any hub, with its failures. Raises: NotFoundError."""
 
     async def audit(self, *, after: str = "", limit: int) -> ListPage[KeptAudit]:
         """What operators changed, newest first."""

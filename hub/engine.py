@@ -342,7 +342,7 @@ class Hub:
         return await self._in_time(write())
 
     async def _count(self) -> None:
-        """Report breakers whose pause is over, end what is too old for a closed service, and keep `room` right."""
+        """Report breakers whose pause is over, end what is too old for a closed service, and keep `capacity` right."""
         while True:
             await asyncio.sleep(self._timing.count_every)
             for bulkhead in self.bulkheads.values():

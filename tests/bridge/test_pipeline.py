@@ -477,3 +477,24 @@ async def test_what_cannot_be_read_in_a_repeated_batch_is_known_by_its_bytes(ben
     assert one.remember
     assert (one.source, one.event_id) == (same.source, same.event_id)
     assert one.event_id != other.event_id
+
+
+async def test_what_is_for_full_push_services_alone_ends_as_a_dead_letter_and_costs_no_other_rule(bench: Bench) -> None:
+    bench.hub.full = {"to-customer"}
+    (answer,) = await bench.handle(paid("1"))
+    assert answer.settlement is Settlement.ACK
+    (ingest,) = bench.hub.arrivals
+    assert [one.rule for one in ingest.notifications] == ["with-amount"]
+    assert [(letter.rule, letter.reason) for letter in ingest.dead_letters] == [("to-customer", "service_full")]
+
+
+async def test_a_sender_that_waits_is_refused_for_now_what_is_for_full_push_services_alone(bench: Bench) -> None:
+    """It has the event still; a broker would only count a delivery."""
+    bench.hub.full = {"to-customer", "with-amount"}
+    one = paid("1", source="posted")
+    (answer,) = await bench.handle(replace(one, is_alone=True))
+    assert (answer.settlement, answer.reason) == (Settlement.NACK, "service_full")
+    assert all(not (each.notifications or each.dead_letters) for each in bench.hub.arrivals)
+    (answer,) = await bench.handle(replace(one, is_alone=False))
+    assert answer.settlement is Settlement.ACK
+    assert len(bench.hub.arrivals[-1].dead_letters) == 2

@@ -1,7 +1,7 @@
 """The hub takes notifications whatever the store says, within its bounds, and delivers them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -32,17 +32,26 @@ UNAVAILABLE = SendResult(reaction=Reaction.RETRY, outcome=OutcomeName.PNS_UNAVAI
 class Running:
     """A hub with one push service that is played; not yet at work."""
 
-    def __init__(self, path: Path, *, max_pending: int = 100_000, timing: Timing = QUICK) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        max_pending: int = 100_000,
+        timing: Timing = QUICK,
+        max_in_flight: int = 2000,
+        senders: Sequence[Platform] = (),
+    ) -> None:
         self.clock = FakeClock()
         self.store = FlakyStore(path, clock=self.clock)
         self.observer = FakeObserver()
         self.fcm = FakeSender(FCM)
         self.hub = Hub(
             self.store,
-            {(HUB, FCM): self.fcm},
+            {(HUB, FCM): self.fcm, **{(HUB, platform): FakeSender(platform) for platform in senders}},
             hubs=[HUB],
             observer=self.observer,
             max_pending=max_pending,
+            max_in_flight=max_in_flight,
             clock=self.clock,
             timing=timing,
         )
@@ -180,6 +189,31 @@ async def test_a_full_hub_refuses_sends_until_there_is_room_but_takes_what_was_r
     await running.observer.until_ended(5)
     assert running.hub.capacity == 3
     await running.hub.send(notification(content=GOOGLE))
+    await running.stop()
+
+
+async def test_a_push_service_whose_share_is_full_refuses_what_is_for_it_alone(tmp_path: Path) -> None:
+    running = Running(tmp_path / "hub.db", max_pending=8, max_in_flight=1, senders=[Platform.APNS])
+    await running.start()
+    phones = [
+        installation("ann", "fcm", "both", templates=False),
+        installation("bob", "apns", "both", platform=Platform.APNS, push_channel="AB"),
+        installation("eve", "both"),
+    ]
+    await running.hub.put_installations(HUB, phones)
+    running.fcm.hold()
+    await running.hub.accept(arrivals([notification("fcm", content=GOOGLE) for _ in range(5)]))
+    while running.hub.full != {(HUB, FCM)}:
+        await running.store.called("backlog")
+    for_fcm, for_apns, for_both = notification("fcm", content=GOOGLE), notification("apns"), notification("both")
+    assert await running.hub.full_for([for_apns, for_fcm, for_both, notification("nobody")]) == {for_fcm.id}
+    with pytest.raises(CapacityError, match="fcmv1 of hub main"):
+        await running.hub.send(for_fcm)
+    await running.hub.send(for_apns)
+    running.fcm.let_go()
+    while running.hub.full:
+        await running.store.called("backlog")
+    await running.hub.send(for_fcm)
     await running.stop()
 
 

@@ -48,6 +48,26 @@ async def die(
 
 
 class Registering(Suite):
+    async def test_registrations_are_one_native_and_one_for_each_template(self, store: SqlStore) -> None:
+        """Push variables, whose names and values a phone chooses, become no tags."""
+        greeting = Template(body='{"message": {"notification": {"body": "$(m)"}}}', tags=("x",))
+        phone = Installation(
+            id="i1",
+            platform=Platform.FCM,
+            push_channel="c",
+            user_id="u1",
+            tags=("t1",),
+            push_variables={"a": "b"},
+            templates={"greet": greeting, "Big One": replace(greeting, tags=())},
+        )
+        await store.put_installations(HUB, [phone])
+        native, greet, big = (await store.device(HUB, "i1")).registrations
+        assert (native.template, greet.template, big.template) == (None, "greet", "Big One")
+        assert native.tags == ("$InstallationId:{i1}", "$UserId:{u1}", "t1")
+        assert greet.tags == (*native.tags, "x", "greet")
+        assert big.tags == (*native.tags, "Big One")
+        assert [await channels(store, tag) for tag in ("t1", "a", "b")] == [["c", "c"], [], []]
+
     async def test_an_installation_comes_back_as_it_was_put(self, store: SqlStore) -> None:
         full = Installation(
             id="ann",

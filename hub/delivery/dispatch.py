@@ -218,7 +218,7 @@ class Dispatcher:
         wanted = self._wanted_singles(look_for_new=is_time or self.has_backlog)
         if not wanted:
             return False
-        work = await self._store.take(Lane.SINGLE, wanted)
+        work = await self._take_from_store(Lane.SINGLE, wanted)
         taken = Counter(piece.service for piece in work)
         if None in wanted:
             self.has_backlog = taken[None] == wanted[None]
@@ -263,11 +263,19 @@ class Dispatcher:
         wanted |= self._wanted_refused(Lane.BROADCAST, {key: PAGES - held[key] for key in self._without_credential})
         if self._draining or self._retry.is_behind or not wanted:
             return False
-        work = await self._store.take(Lane.BROADCAST, wanted)
+        work = await self._take_from_store(Lane.BROADCAST, wanted)
         self._take_due(work, Lane.BROADCAST)
         for page in work:  # each on its own, so that one is read while another is answered
             self._start([page])
         return bool(work)
+
+    async def _take_from_store(self, lane: Lane, wanted: Mapping[Service | None, int]) -> Sequence[Work]:
+        """What is due; none of it if draining began during the look."""
+        work = await self._store.take(lane, wanted)
+        if not self._draining:
+            return work
+        await self._store.give_back(work)
+        return ()
 
     def _take_due(self, work: Sequence[Work], lane: Lane) -> None:
         if work:

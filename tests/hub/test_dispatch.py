@@ -1014,6 +1014,27 @@ async def test_draining_finishes_what_is_under_way_and_takes_nothing_new(deliver
     assert (await delivery.details(late)).state is State.ENQUEUED
 
 
+async def test_draining_that_begins_during_a_look_starts_nothing_of_what_the_look_finds(
+    store: FlakyStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivery = Delivery(store, clock)
+    await register(delivery, 1, "news")
+    await store.accept(arrivals([notification("news", content=GOOGLE)]), start=0)
+    take = store.take
+
+    async def slow(lane: Lane, wanted: Mapping[Service | None, int]) -> Sequence[Work]:
+        work = await take(lane, wanted)
+        if work:
+            await delivery.dispatcher.drain(60)
+        return work
+
+    monkeypatch.setattr(store, "take", slow)
+    async for _ in run(delivery):
+        await store.called("give_back")
+    assert delivery.fcm.pushes == []
+    assert len(await due(store)) == 1
+
+
 async def test_draining_gives_back_what_is_not_done_in_time(delivery: Delivery) -> None:
     await register(delivery, 3 * PAGE_SIZE)
     await delivery.store.put_installations(HUB, [installation("ann", "news", templates=False)])

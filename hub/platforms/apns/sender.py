@@ -129,7 +129,7 @@ def headers_for(group: PushGroup, *, topic: str) -> list[bytes] | SendResult:
     out. `apns-priority` is left out where it is Apple's default.
     """
     try:
-        fields = fit_headers(given_fields(group.headers, allowed=("apns-",)), HINTS)
+        fields = fit_headers(given_fields(group.headers, allowed=("apns-",)), HINTS) if group.headers else {}
         fields.pop("apns-id", None)  # a push has one id on every try
         push_type = fields["apns-push-type"] = push_type_of(fields, group.payload)
         fields.setdefault("apns-topic", topic + TOPIC_SUFFIXES.get(push_type, ""))

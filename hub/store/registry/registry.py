@@ -166,6 +166,10 @@ class SqlRegistry:
         places = dict(await self._places.all())
         return await self._database.read(lambda connection: listing.registrations_by_platform(connection, places))
 
+    async def places(self) -> Sequence[tuple[str, Place]]:
+        """The hubs in which anything was ever registered, by number."""
+        return sorted((await self._places.all()).items(), key=lambda item: item[1])
+
     # Housekeeping
 
     async def erase_user(self, hub: str, user_id: str) -> int:

@@ -32,6 +32,19 @@ _DEAD_KEPT = 30 * 24 * 3600.0
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """Seconds that things are kept after their end, and the most rows and bytes of them."""
+
+    notifications: float
+    dead_letters: float
+    max_dead_letters: int
+    max_dead_letter_bytes: int
+    events: float
+    event_content: float
+    max_journal_bytes: int
+
+
 class Hub:
     """Accepts notifications, keeps who is registered, and delivers.
 
@@ -167,15 +180,17 @@ class Hub:
                 remote, single=self._max_in_flight, clock=self._clock, listener=_Breaker(self._observer, hub, None)
             )
 
-    async def housekeep(
-        self, *, notifications_kept: float, dead_letters_kept: float, max_dead_letters: int, max_dead_letter_bytes: int
-    ) -> None:
-        """Drop what is past its time, in seconds, a slice at a time. Raises: StoreError."""
+    async def housekeep(self, kept: Retention) -> None:
+        """Drop what is past its time, a slice at a time. Raises: StoreError."""
         await self._dispatcher.end_orphans()
-        while await self.store.forget_ended(kept=notifications_kept):
+        while await self.store.forget_ended(kept=kept.notifications):
             pass
         while await self.store.bound_dead_letters(
-            kept=dead_letters_kept, max_rows=max_dead_letters, max_bytes=max_dead_letter_bytes
+            kept=kept.dead_letters, max_rows=kept.max_dead_letters, max_bytes=kept.max_dead_letter_bytes
+        ):
+            pass
+        while await self.store.bound_journal(
+            events_kept=kept.events, content_kept=kept.event_content, max_bytes=kept.max_journal_bytes
         ):
             pass
         while await self.store.forget_dead(kept=_DEAD_KEPT):

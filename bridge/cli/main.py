@@ -22,6 +22,7 @@ COMMANDS = (
     "notifications",
     "devices",
     "dead-letters",
+    "users",
     "backup",
     "restore",
 )

@@ -406,9 +406,11 @@ async def test_where_no_token_is_configured_this_machine_reads_and_changes_nothi
         for path, body in (
             ("/dead-letters/drop", {"ids": [kept["id"]]}),
             ("/hubs/app/notifications", {"everyone": True, "properties": {}}),
+            ("/users/ann/erase", {}),
         ):
             problem = await api.call("POST", path, status=403, json=body)
             assert "set listeners.admin.auth" in problem["detail"]
+        assert "set listeners.admin.auth" in (await api.get("/users/ann/export", status=403))["detail"]
         assert len((await api.get("/dead-letters"))["items"]) == 1
         assert (await api.get("/notifications"))["items"] == []
 

@@ -1,4 +1,4 @@
-"""A process that is killed while it erases: who was acknowledged is gone, and a half erasure is finished when asked again."""
+"""A process that is killed while it erases: who was acknowledged is gone; a half erasure is finished when asked again."""
 
 import asyncio
 import random

@@ -14,13 +14,14 @@ from hub.delivery.bulkhead import Bulkhead, Destination
 from hub.delivery.dispatch import Dispatcher, Timing
 from hub.delivery.retry import RetryPolicy
 from hub.errors import CapacityError, NotFoundError, StoreError, WithdrawnError
-from hub.facts import BreakerClosed, BreakerOpened, SendAccepted
+from hub.facts import BreakerClosed, BreakerOpened, PersonErased, SendAccepted
 from hub.installation import Installation, Registration
 from hub.notification import Notification, Platform
 from hub.observer import Observer
 from hub.outcome import NotificationDetails
 from hub.push import PushPage, host_of
 from hub.store.contracts.outbox import AcceptanceResult, Service
+from hub.store.contracts.people import Erased
 from hub.store.contracts.store import Store
 from hub.store.health import HealthTiming, StoreHealth, StoreTrouble
 
@@ -310,6 +311,22 @@ class Hub:
         if result is not None and (accepted := len(ingest.notifications) - len(result.repeated)):
             self._dispatcher.submit(result.work, accepted=accepted)
         return result
+
+    # People
+
+    async def erase_person(self, person: str, *, actor: str) -> Erased:
+        """Erase all that is kept of a person; it takes as long as it needs. Raises: StoreError: ask again."""
+        erased = await self.store.erase_person(person, actor=actor)
+        self._observer.observe(
+            PersonErased(
+                digest=erased.digest,
+                rows={kind.value: count for kind, count in erased.rows.items()},
+                notifications=erased.notifications,
+                is_overwritten=erased.is_overwritten,
+                actor=actor,
+            )
+        )
+        return erased
 
     async def details(self, hub: str, notification_id: str) -> NotificationDetails:
         """By the wire id, or its first 32 hex digits. Raises: NotFoundError."""

@@ -27,7 +27,9 @@ OPERATIONS: Mapping[str, str] = {
     "sum_up": "record",
     **dict.fromkeys(("audiences", "targets", "templates", "get_installation", "get_registration", "details"), "read"),
     **dict.fromkeys(("queue_states", "registrations_by_platform", "unpublished"), "read"),
-    **dict.fromkeys(("devices", "device", "notifications", "notification", "letters", "letter", "audit"), "read"),
+    **dict.fromkeys(
+        ("devices", "device", "notifications", "notification", "letters", "letter", "letter_usage", "audit"), "read"
+    ),
     **dict.fromkeys(("put_installations", "import_installations", "delete_installation"), "write"),
     **dict.fromkeys(("put_registration", "delete_registration", "erase_user"), "write"),
     **dict.fromkeys(("published", "drop_dead_letters"), "write"),

@@ -11,6 +11,7 @@ CREATE TABLE audit (
     detail TEXT NOT NULL
 ) STRICT;
 CREATE INDEX audit_at ON audit (queue, at);
+CREATE INDEX audit_target ON audit (queue, target);
 
 -- Under which configuration a thing was decided; `id` is a hash of both texts.
 CREATE TABLE configuration (

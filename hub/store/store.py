@@ -16,7 +16,7 @@ from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails, State
 from hub.store.clock import StoreClock
 from hub.store.connection import Database
-from hub.store.contracts.dead_letters import EVERY_LETTER, KeptLetter, LetterFilter
+from hub.store.contracts.dead_letters import EVERY_LETTER, KeptLetter, LetterFilter, LetterUsage
 from hub.store.contracts.journal import KeptEvent
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.outbox import (
@@ -212,6 +212,9 @@ class SqlStore:
 
     async def letter(self, letter_id: int) -> KeptLetter:
         return await self._letters.letter(letter_id)
+
+    async def letter_usage(self) -> LetterUsage:
+        return await self._letters.letter_usage()
 
     async def drop_dead_letters(self, ids: Sequence[int], *, actor: str) -> Sequence[int]:
         return await self._letters.drop_dead_letters(ids, actor=actor)

@@ -115,6 +115,7 @@ async def test_dead_letters_are_listed_shown_and_dropped(shell: Shell) -> None:
     assert (await shell.json("dead-letters", "show", ids[0]))["body"] == "body"
     assert (await shell.run("dead-letters", "drop", ids[0])).stdout == "1 dropped\n"
     assert (await shell.run("dead-letters", "drop", ids[0], code=5)).stdout == f"0 dropped; not there: {ids[0]}\n"
+    assert (await shell.run("dead-letters", "drop", "--all", "--source", "a", "--rule", "no")).stdout == "0 dropped\n"
     assert (await shell.run("dead-letters", "drop", "--all", "--source", "a")).stdout == "3 dropped\n"
     assert {one["source"] for one in await shell.json("dead-letters", "list")} == {"b"}
     for wrong in ([], ["1", "--all"], ["1", "--source", "a"]):
@@ -148,6 +149,10 @@ async def test_dead_letters_are_replayed_a_dry_run_first_and_nothing_twice(shell
     assert [one["id"] for one in await shell.json("dead-letters", "list", "--open")] == [unread]
     assert (await shell.json("dead-letters", "replay", "--reason", "decode", code=5))["items"][0]["reason"] == "decode"
     assert (await shell.json("dead-letters", "list", "--reason", "decode"))[0]["replay"].startswith("decode: ")
+    again = await shell.run("dead-letters", "replay", "--reason", "decode", code=5)  # what failed is tried again
+    assert again.stdout.endswith("done: 1 failed (decode)\n")
+    shown = (await shell.run("dead-letters", "show", str(unread))).stdout
+    assert shown.count(": decode: ") == 2
     for wrong in ([], ["1", "--source", "a"]):
         assert "say which" in await shell.error("dead-letters", "replay", *wrong, code=2)
     entries = [row.entry for row in (await shell.daemon.hub.store.audit(limit=9)).items]

@@ -42,4 +42,6 @@ async def _answer(settings: "Settings", store: Path, url: str, params: Mapping[s
 
 def _management(settings: "Settings", store: object) -> "Management":
     """Of the process what a look at its store needs."""
-    return cast("Management", SimpleNamespace(hub=SimpleNamespace(store=store), settings=settings))
+    return cast(
+        "Management", SimpleNamespace(hub=SimpleNamespace(store=store), settings=settings, config_hash="", health=list)
+    )

@@ -80,7 +80,9 @@ class Api:
     def _described(self, method: str, path: str) -> dict[str, Any]:
         found: list[dict[str, Any]] = [
             operations[method.lower()]
-            for known, operations in sorted(self.document["paths"].items(), key=lambda item: item[0].count("{"))
+            for known, operations in sorted(
+                self.document["paths"].items(), key=lambda item: (item[0].count("{"), -len(item[0]))
+            )
             if method.lower() in operations
             and re.fullmatch(re.sub(r"\\{\w+\\}", ".+", re.escape(known)), f"/api/v1{path}")
         ]

@@ -103,7 +103,7 @@ async def running(directory: Path, *, token: str | None = TOKEN) -> AsyncIterato
     url = "http://{}:{}"
     async with daemon.running():
         url = url.format(*daemon.admin.address)
-        async with httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=60) as http:
+        async with httpx.AsyncClient(verify=False, base_url=url, headers=headers, trust_env=False, timeout=60) as http:
             document = (await http.get("/api/v1/openapi.json")).raise_for_status().json()
             yield Api(daemon, http, document)
 

@@ -14,8 +14,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from bridge.config import cures
+from bridge.config.egress import warn_of_unproxied, with_egress
 from bridge.config.models import Document, HubSettings, Listen, Listeners, Sections, Settings, default_hub
 from bridge.config.produced import produced_by
+from bridge.config.section import fields_of
 from bridge.config.spellings import OLD_SECTIONS, in_present_spelling
 from connectors.connector import Connector
 from connectors.duration import seconds_in
@@ -111,7 +113,8 @@ def _read(paths: Paths, problems: Problems, environ: Mapping[str, str], *, no_se
         for details in error.errors(include_url=False, include_input=False):
             _report(details, root, problems)
         return None
-    return Settings(**dict(checked), rules=rule_set, directory=directory)
+    warn_of_unproxied(checked.sources, checked.bridge.egress, root, problems)
+    return Settings(**dict(with_egress(checked)), rules=rule_set, directory=directory)
 
 
 def _as_meant(root: Node, problems: Problems) -> Node:
@@ -361,7 +364,7 @@ def _value_cure(message: str, node: Node) -> str:
 def _keys_at(location: list[int | str]) -> tuple[tuple[str, ...], list[str]]:
     """The place as _LATER names it, and the keys that may stand there."""
     pattern, model = _place_of(location)
-    return pattern, list(model.model_fields)
+    return pattern, list(fields_of(model))
 
 
 def _model_at(location: list[int | str]) -> type[BaseModel]:

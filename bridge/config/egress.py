@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from bridge.config.models import HubSettings, Platforms, Sections, SourceSettings
+from bridge.config.samples import is_made_up
 from hub.egress import EgressDefaults, is_listed
 from rules.node import Node
 from rules.problems import Problems
@@ -30,7 +31,7 @@ def warn_of_unproxied(
     for name, source in sources.items():
         connector = source.connector
         host = connector.unproxied(source.connector_settings)
-        if host and not is_listed(host, default.no_proxy):
+        if host and not is_made_up(host) and not is_listed(host, default.no_proxy):
             problems.warn(
                 root.find(("sources", name, connector.key)),
                 f"its client can use no proxy: it connects to {host} directly, and not through bridge.egress.proxy",

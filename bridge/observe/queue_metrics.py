@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from bridge.observe.metric_set import MetricSet, values_of
 from bridge.observe.telemetry import Takes
-from hub.facts import StoreFailed, WorkLeftOver, WorkTaken
+from hub.facts import PersonErased, StoreFailed, WorkLeftOver, WorkTaken
 from hub.store.contracts.outbox import QueueState
+from hub.store.contracts.people import Kept
 from hub.store.health import OPERATIONS
 from hub.work import Lane
 
@@ -43,7 +44,10 @@ class QueueMetrics:
         self._store_seconds = histogram(
             "store_transaction_seconds", "Time of a transaction.", _TRANSACTION, engine=_ENGINES, op=("write",)
         )
+        self._people_erased = counter("people_erased", "Persons of whom all that was kept was erased.")
+        self._rows_erased = counter("people_erased_rows", "What was erased of persons.", kind=values_of(Kept))
         self.takes: Takes = {
+            PersonErased: self._person_erased,
             WorkTaken: self._work_taken,
             WorkLeftOver: self._work_left_over,
             StoreFailed: self._store_failed,
@@ -69,6 +73,11 @@ class QueueMetrics:
 
     def _work_left_over(self, fact: WorkLeftOver) -> None:
         self._expirations.labels(fact.lane.value).inc(fact.count)
+
+    def _person_erased(self, fact: PersonErased) -> None:
+        self._people_erased.inc()
+        for kind, count in fact.rows.items():
+            self._rows_erased.labels(kind).inc(count)
 
     def _store_failed(self, fact: StoreFailed) -> None:
         self._store_errors.labels("sqlite", fact.operation).inc()

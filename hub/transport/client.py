@@ -16,11 +16,12 @@ from urllib.parse import urlsplit
 import pycurl
 
 from hub.egress import Egress
+from hub.requests import RequestGroup
 from hub.tls import Tls
 from hub.transport.curl_multi import EventedMulti, Failed
 from hub.transport.handles import MAX_IDLE, Handle, HandleOptions, failure_of, new_handle, response_of
 from hub.transport.pool import Feed, OriginPool
-from hub.transport.requests import Answers, Batch, RequestGroup, Response
+from hub.transport.requests import Answers, Batch, Response
 
 _SLICE: Final = 48  # requests started before the loop has a turn: 1 to 3 ms of CPU
 _TURN: Final = 16  # requests started for one batch before another has a turn

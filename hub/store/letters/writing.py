@@ -6,6 +6,7 @@ from hashlib import blake2b
 import orjson
 
 from hub.acceptance import DeadLetter
+from hub.people import person_key
 from hub.store.connection import Row, Statement
 
 _COLUMNS = (
@@ -28,6 +29,7 @@ _COLUMNS = (
     ("config_hash", "text"),
     ("revision", "text"),
     ("relay", "text"),
+    ("person", "text"),
 )
 INSERT = Statement(
     "dead_letter.insert",
@@ -71,6 +73,7 @@ def letter_writes(
             letter.config_hash,
             letter.revision,
             letter.relay,
+            person_key(letter.person) if letter.person else None,
         )
         for digest, letter in zip(digests, letters, strict=True)
     ]

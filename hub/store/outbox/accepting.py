@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hub.acceptance import NO_CONFIGURATION, ConfigurationVersion, Ingest
+from hub.acceptance import NO_CONFIGURATION, Ingest
 from hub.errors import ConflictError
-from hub.identity import digest_of, joined
 from hub.outcome import State
+from hub.people import people_of
 from hub.store.connection import Connection, Row, Statement
 from hub.store.decide.acceptance import Admission, Admitted, Claims, decide_acceptance, marks_of
+from hub.store.journal.writing import journal_write
 from hub.store.letters.writing import letter_writes
 from hub.store.outbox.queues import Queues
-from hub.store.rows import SCHEDULED, SINGLE, STATES, said_by
+from hub.store.rows import SCHEDULED, SINGLE, STATES, configuration_id, said_by
 from hub.store.telemetry.auditing import audit_write
 
 MARKS = Statement(
@@ -49,6 +50,7 @@ _COLUMNS = (
     ("lane", "bigint"),
     ("due", "double precision"),
     ("configuration", "bigint"),
+    ("person", "text"),
 )
 INSERT = Statement(
     "notification.insert",
@@ -56,6 +58,12 @@ INSERT = Statement(
     f" VALUES ({', '.join(f':{name}' for name, _ in _COLUMNS)}) ON CONFLICT DO NOTHING",
     columns=_COLUMNS,
 )
+ADDRESSEE = Statement(
+    "addressee.insert",
+    "INSERT INTO addressee (queue, notification, person) VALUES (:queue, :notification, :person) ON CONFLICT DO NOTHING",
+    columns=(("queue", "bigint"), ("notification", "bigint"), ("person", "text")),
+)
+"""Whom a notification is about or for besides its `person`: rare, so that most cost no second row."""
 CONFIGURATION = Statement(
     "configuration.insert",
     "INSERT INTO configuration (id, hash, revision) VALUES (:id, :hash, :revision) ON CONFLICT DO NOTHING",
@@ -85,7 +93,10 @@ class Arrivals:
 
 
 def numbers_needed(batch: Sequence[Ingest]) -> int:
-    return sum(len(ingest.notifications) + len(ingest.dead_letters) + (ingest.audit is not None) for ingest in batch)
+    return sum(
+        len(ingest.notifications) + len(ingest.dead_letters) + (ingest.audit is not None) + (ingest.journal is not None)
+        for ingest in batch
+    )
 
 
 def accept(
@@ -121,40 +132,44 @@ def accept(
 def _write(
     connection: Connection, arrivals: Arrivals, admission: Admission, now: float, marking: tuple[int, int]
 ) -> None:
+    rows, addressees = notification_rows(admission.notifications, arrivals.queue, arrivals.numbers, now)
     unique: list[tuple[Statement, Sequence[Row]]] = [
         (REMEMBER, [(mark, *marking) for mark in admission.marks]),
-        (INSERT, notification_rows(admission.notifications, arrivals.queue, arrivals.numbers, now)),
+        (INSERT, rows),
     ]
-    others: list[tuple[Statement, Sequence[Row]]] = []
+    others: list[tuple[Statement, Sequence[Row]]] = [(ADDRESSEE, addressees)] if addressees else []
     versions = {id(one.configuration): one.configuration for one in admission.notifications}
-    rows = [
+    versions |= {id(version): version for _, version in admission.journal}
+    configurations = [
         (configuration_id(version), version.hash, version.revision)
         for version in versions.values()
         if version != NO_CONFIGURATION
     ]
-    if rows:
-        others.append((CONFIGURATION, rows))
-    if admission.dead_letters or admission.audits:
+    if configurations:
+        others.append((CONFIGURATION, configurations))
+    if admission.dead_letters or admission.audits or admission.journal:
         rest = iter(arrivals.numbers[len(arrivals.ids) :])
         others += letter_writes(admission.dead_letters, rest, queue=arrivals.queue, now=now)
         others.append(audit_write(admission.audits, rest, queue=arrivals.queue, now=now))
+        others.append(journal_write(admission.journal, rest, queue=arrivals.queue, now=now))
     counts = connection.write_all([*unique, *others])
     if any(count != len(rows) for count, (_, rows) in zip(counts, unique, strict=False)):
         raise ConflictError("another process accepted the same event")
 
 
-def notification_rows(admitted: Sequence[Admitted], queue: int, numbers: range, now: float) -> list[tuple[Any, ...]]:
-    rows = []
+def notification_rows(
+    admitted: Sequence[Admitted], queue: int, numbers: range, now: float
+) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """The rows, and those of further addressees."""
+    rows: list[tuple[Any, ...]] = []
+    addressees: list[tuple[Any, ...]] = []
     versions: dict[int, int | None] = {}
     for number, notification, key, state, due, version in admitted:
         if id(version) not in versions:
             versions[id(version)] = None if version == NO_CONFIGURATION else configuration_id(version)
         lane = SCHEDULED if state is State.SCHEDULED else SINGLE
-        fixed = (now, STATES[state], lane, due, versions[id(version)])
+        people = people_of(notification)
+        fixed = (now, STATES[state], lane, due, versions[id(version)], people[0] if people else None)
         rows.append((numbers[number], queue, key, *said_by(notification), *fixed))
-    return rows
-
-
-def configuration_id(version: ConfigurationVersion) -> int:
-    digest = digest_of(joined(version.hash, version.revision))
-    return int.from_bytes(digest[:8], "big", signed=True)
+        addressees += [(queue, numbers[number], person) for person in people[1:]]
+    return rows, addressees

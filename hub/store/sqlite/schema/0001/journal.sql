@@ -12,6 +12,13 @@ CREATE TABLE audit (
 ) STRICT;
 CREATE INDEX audit_at ON audit (queue, at);
 
+-- Erasures of persons that are done, each by its mark in the file of erasures beside the store: a copy says with these which
+-- of them it has behind it. Until `is_overwritten` the files may still hold bytes of the person.
+CREATE TABLE erasure (
+    mark           BLOB PRIMARY KEY,
+    is_overwritten INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
 -- Under which configuration a thing was decided; `id` is a hash of both texts.
 CREATE TABLE configuration (
     id       INTEGER PRIMARY KEY,
@@ -19,7 +26,8 @@ CREATE TABLE configuration (
     hash     TEXT NOT NULL
 ) STRICT;
 
--- What became of each event.
+-- What became of each event. `detail` holds no value of the event; `content` holds values, and goes before the row. `size`
+-- is the bytes of both.
 CREATE TABLE journal (
     n             INTEGER PRIMARY KEY,
     queue         INTEGER NOT NULL,
@@ -28,15 +36,14 @@ CREATE TABLE journal (
     event_id      TEXT NOT NULL,
     outcome       TEXT NOT NULL,
     detail        TEXT NOT NULL,
-    event         BLOB,
-    trace         TEXT NOT NULL DEFAULT '',
+    content       BLOB,
+    size          INTEGER NOT NULL,
+    trace         TEXT NOT NULL,
     configuration INTEGER,
-    revision      TEXT NOT NULL DEFAULT '',
     person        TEXT
 ) STRICT;
-CREATE INDEX journal_at ON journal (queue, at);
-CREATE INDEX journal_event ON journal (source, event_id);
-CREATE INDEX journal_person ON journal (person) WHERE person IS NOT NULL;
+CREATE INDEX journal_event ON journal (event_id, source);
+CREATE INDEX journal_person ON journal (person, queue) WHERE person IS NOT NULL;
 
 -- What a relay has yet to publish to a sink, in the order of n.
 CREATE TABLE sink (
@@ -52,4 +59,4 @@ CREATE TABLE sink (
     person       TEXT
 ) STRICT;
 CREATE INDEX sink_due ON sink (queue, sink, due) WHERE due IS NOT NULL;
-CREATE INDEX sink_person ON sink (person) WHERE person IS NOT NULL;
+CREATE INDEX sink_person ON sink (person, queue) WHERE person IS NOT NULL;

@@ -59,7 +59,7 @@ def configuration(services: PushServices, *, port: int = 0, token: str | None = 
             "fcm": {
                 "service_account": f"${{file:{fcm.service_account_file}}}",
                 "endpoint": fcm.endpoint,
-                "ca_file": str(services.ca_file),
+                "tls": {"ca_file": str(services.ca_file)},
             }
         },
     }

@@ -194,12 +194,12 @@ def hubs(services: PushServices) -> dict[str, Any]:
             "team_id": apns.team_id,
             "topic": apns.topic,
             "endpoint": apns.endpoint,
-            "ca_file": ca_file,
+            "tls": {"ca_file": ca_file},
         },
         "fcm": {
             "service_account": f"${{file:{fcm.service_account_file}}}",
             "endpoint": fcm.endpoint,
-            "ca_file": ca_file,
+            "tls": {"ca_file": ca_file},
         },
         "wns": {
             "tenant": wns.tenant,
@@ -207,7 +207,7 @@ def hubs(services: PushServices) -> dict[str, Any]:
             "client_secret": wns.client_secret,
             "token_url": wns.token_url,
             "allowed_hosts": [wns.allowed_host],
-            "ca_file": ca_file,
+            "tls": {"ca_file": ca_file},
         },
     }
     policy = {"name": KEY_NAME, "rights": ["Listen", "Send", "Manage"], "key": KEY}

@@ -374,6 +374,10 @@ async def test_where_no_daemon_answers_what_the_store_keeps_is_read_from_it(tmp_
     assert "not found" in (await shell.run("devices", "show", "none", "--hub", "app", code=5)).stderr
     assert "say --hub: there are app, spare" in await shell.error("devices", "list", code=2)
     assert "no daemon answers" in await shell.error("dead-letters", "drop", "1", code=3)
+    assert [row["kind"] for row in json.loads((await shell.run("users", "export", "u1", "--json")).stdout)] == [
+        "device"
+    ]
+    assert "no daemon answers" in (await shell.run("users", "erase", "u1", "--yes", code=3)).stderr
     assert "no daemon answers" in await shell.error("events", "list", code=3)
     assert set(tmp_path.iterdir()) == files, "nothing is made beside the store"
     (tmp_path / "pushbridge.db").write_bytes(b"no database" * 400)

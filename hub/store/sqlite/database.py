@@ -35,6 +35,8 @@ _STEPS = 100_000
 """Of SQLite's machine, between two looks whether the store is closing: about 2 ms."""
 _STEPS_A_CALL = 20
 """Of overwriting, 80 MB."""
+_STEPS_OF_CHECK = 1000
+"""The same while pages are looked at, where a step takes far longer."""
 _PAUSE = 0.01
 """Seconds between two tries while another program holds the database."""
 
@@ -211,7 +213,7 @@ class SqliteDatabase:
         Raises: StoreError: a page is damaged.
         """
         until = time.monotonic() + self._tuning.check
-        connection.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
+        connection.set_progress_handler(lambda: time.monotonic() > until, _STEPS_OF_CHECK)
         try:
             found = connection.pragma("quick_check", 1)
         except apsw.InterruptError:

@@ -26,8 +26,8 @@ from benchmarks.pinning import MEASURED, OTHERS
 from hub.platforms.apns.sender import ApnsSender, requests_for
 from hub.platforms.apns.settings import ApnsSettings
 from hub.push import PushGroup, PushPage
+from hub.requests import RequestGroup
 from hub.transport.client import Transport
-from hub.transport.requests import RequestGroup
 
 PAGE = 1000
 PAYLOAD = b'{"aps":{"alert":{"title":"Deposit","body":"You received 1,234.56 EUR from Contoso"},"sound":"default"}}'

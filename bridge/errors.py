@@ -14,12 +14,16 @@ class BridgeError(Exception):
 
 
 class EventError(BridgeError):
-    """A message is rejected whole; `detail` is for people and names positions and kinds, never values of the event."""
+    """A message is rejected whole; `detail` is for people and names positions and kinds, never values of the event.
 
-    def __init__(self, reason: Reason, detail: str) -> None:
+    `person` is whom the message is about, empty where that is not known.
+    """
+
+    def __init__(self, reason: Reason, detail: str, *, person: str = "") -> None:
         super().__init__(f"{reason.value}: {detail}")
         self.reason = reason
         self.detail = detail
+        self.person = person
 
 
 class StoppingError(BridgeError):

@@ -62,7 +62,7 @@ def route_of(name: str, source: SourceSettings, settings: Settings) -> Route:
         try:
             return event_map.event(decoded_message, now=now)
         except MappingError as error:
-            raise EventError(Reason.MAP, str(error)) from error
+            raise EventError(Reason.MAP, str(error), person=error.person) from error
 
     target = settings.dead_letters.sources.get(name)
     return Route(

@@ -52,7 +52,8 @@ class DeadLetter:
     """A message, or one rule's share of it, that could not become a notification; `body` is the original bytes.
 
     `relay` names the publisher that has yet to send it on, None when the store is its last place. `envelope` is what a
-    replay needs besides the body, as its writer spells it; empty where there is nothing more.
+    replay needs besides the body, as its writer spells it; empty where there is nothing more. `person` is whom the message
+    is about, empty where that is not known.
     """
 
     source: str
@@ -70,6 +71,7 @@ class DeadLetter:
     config_hash: str = ""
     revision: str = ""
     relay: str | None = None
+    person: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,6 @@ from hub.installation import Installation, Registration
 from hub.notification import Notification, Platform
 from hub.observer import Observer
 from hub.outcome import NotificationDetails
-from hub.platforms.base import Sender
 from hub.push import PushPage, host_of
 from hub.store.contracts.outbox import AcceptanceResult, Service
 from hub.store.contracts.store import Store
@@ -46,7 +45,7 @@ class Hub:
     def __init__(
         self,
         store: Store,
-        senders: Mapping[Service, Sender],
+        senders: Mapping[Service, Destination[PushPage]],
         *,
         hubs: Sequence[str],
         remotes: Mapping[str, Destination[Sequence[Notification]]] | None = None,
@@ -122,7 +121,7 @@ class Hub:
         *,
         gone: Sequence[str],
         hubs: Sequence[str],
-        senders: Mapping[Service, Sender],
+        senders: Mapping[Service, Destination[PushPage]],
         remotes: Mapping[str, Destination[Sequence[Notification]]],
     ) -> None:
         """Take away the hubs that are `gone`, and add others; a hub in both gets new clients.
@@ -145,7 +144,7 @@ class Hub:
     def _add(
         self,
         hubs: Sequence[str],
-        senders: Mapping[Service, Sender],
+        senders: Mapping[Service, Destination[PushPage]],
         remotes: Mapping[str, Destination[Sequence[Notification]]],
     ) -> None:
         for hub in hubs:

@@ -104,7 +104,8 @@ class Notification:
 
     `id` is 32 lower-case hex digits; the same event and rule give the same id, so saying it twice is saying it once.
     `platforms` limits a template notification (None: all). `expires_at` ends every try. `source`, `event_id` and `rule`
-    say where it came from; they are empty for a send through the API.
+    say where it came from; they are empty for a send through the API. `person` is whom it is about, empty where no source
+    says it.
     """
 
     id: str
@@ -119,3 +120,4 @@ class Notification:
     source: str = ""
     event_id: str = ""
     rule: str = ""
+    person: str = ""

@@ -42,4 +42,8 @@ class TypeClashError(RuleError):
 
 
 class MappingError(RuleError):
-    """A source's `map` cannot make an event of this message."""
+    """A source's `map` cannot make an event of this message; `person` is whom the message is about, empty if not known."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.person = ""

@@ -56,7 +56,7 @@ else:
 class Keys(BaseModel):
     """An object of the rule language; a key that it does not have is a mistake."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     empty_is_unwritten: ClassVar[bool] = True
     """Whether a key that is left empty is as if not written; else its value is null."""
@@ -170,6 +170,8 @@ else:  # a key for each push service of the table
 
 class Push(Keys):
     """What is said, and to whom, when an event fits."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)  # `PushDefaults` takes fields with their texts; slow
 
     to: Expression | Audience
     """Who is notified: everyone, a tag expression with && || ! ( ), or an object with user or installation."""

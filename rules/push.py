@@ -56,6 +56,7 @@ class PushPlan:
                 source=event.origin,
                 event_id=event.id,
                 rule=self.rule,
+                person=event.person,
             )
             for content in contents
         ]

@@ -18,6 +18,8 @@ from bridge.cli.exits import Exit
 from bridge.cli.process import print_problems
 
 if TYPE_CHECKING:
+    import httpx
+
     from bridge.config.models import Settings
 
 _DEFAULT_URL = "http://127.0.0.1:8080"
@@ -34,11 +36,13 @@ class Target:
     """Where a daemon is asked; `authorization` is the header that shows who asks, empty for none.
 
     `certificate` is the file of the daemon's own, where the configuration says it: then no other is taken for it.
+    `settings` are known where a configuration was named: where no daemon answers, its store can still be read.
     """
 
     url: str
     authorization: bytes = field(default=b"", repr=False)
     certificate: Path | None = None
+    settings: "Settings | None" = field(default=None, repr=False)
 
 
 def fail(message: str, code: Exit) -> typer.Exit:
@@ -75,7 +79,9 @@ def target_of(url: str, token_file: Path | None, config: Sequence[Path] | None) 
         host = _ANY_HOST.get(host, host)
         scheme, certificate = ("http", None) if admin.tls is None else ("https", admin.tls.cert)
         url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-    return Target(url=(url or _DEFAULT_URL).rstrip("/"), authorization=authorization, certificate=certificate)
+    return Target(
+        url=(url or _DEFAULT_URL).rstrip("/"), authorization=authorization, certificate=certificate, settings=settings
+    )
 
 
 def _token_in(file: Path) -> str:
@@ -101,6 +107,8 @@ class Client:
         if target.authorization:
             headers[b"Authorization"] = target.authorization
         self._url = target.url
+        self._settings = target.settings
+        self._is_at_rest = False
         self._has_token = bool(target.authorization)
         try:
             base_url = httpx.URL(f"{target.url}/api/v1")
@@ -146,7 +154,9 @@ class Client:
         """The hub that is meant: the named one, else the only one there is. Raises: typer.Exit."""
         if name:
             return name
-        hubs = [hub["name"] for hub in self.get("status")["hubs"]]
+        hubs = (
+            [hub["name"] for hub in self.get("status")["hubs"]] if self._settings is None else list(self._settings.hubs)
+        )
         if len(hubs) != 1:
             raise fail(f"say --hub: there are {', '.join(hubs) or 'none'}", Exit.WRONG_ARGUMENTS)
         return str(hubs[0])
@@ -154,20 +164,17 @@ class Client:
     def _request(self, method: str, path: tuple[str, ...], *, patience: float = 0.0, **more: Any) -> Any:
         import httpx
 
-        where = "/".join(_segment(segment) for segment in path)
-        until = time.monotonic() + patience
+        where = "/" + "/".join(_segment(segment) for segment in path)
         try:
-            answer = self._http.request(method, f"/{where}", **more)
-            while answer.status_code in _BUSY and time.monotonic() < until:
-                after = answer.headers.get("retry-after", "")
-                time.sleep(float(after) if after.isdigit() else _PAUSE)
-                answer = self._http.request(method, f"/{where}", **more)
+            answer = self._stored(where, more) if self._is_at_rest else self._sent(method, where, patience, more)
             content = answer.json()
+        except httpx.ConnectError as error:
+            if not self._can_read_store(method, path[0]):
+                raise self._unanswered(error) from error
+            self._is_at_rest = True
+            return self._request(method, path, **more)
         except httpx.RequestError as error:
-            why = str(error) or type(error).__name__
-            raise fail(
-                f"no daemon answers at {self._url}: {why} (say --url, or --config of the daemon)", Exit.CANNOT_START
-            ) from error
+            raise self._unanswered(error) from error
         except ValueError as error:
             raise fail(
                 f"{self._url} is no admin listener of pushbridge: it answers {answer.status_code} without JSON",
@@ -181,6 +188,42 @@ class Client:
             said = "takes another admin token" if self._has_token else "wants its admin token"
             raise fail(f"the daemon {said}: say --token-file, or --config", Exit.REFUSED)
         raise fail(str(content.get("detail", answer.text)), Exit.REFUSED)
+
+    def _sent(self, method: str, where: str, patience: float, more: Mapping[str, Any]) -> "httpx.Response":
+        """The daemon's answer; of one that is busy, the answer after `patience` seconds at most."""
+        until = time.monotonic() + patience
+        answer = self._http.request(method, where, **more)
+        while answer.status_code in _BUSY and time.monotonic() < until:
+            after = answer.headers.get("retry-after", "")
+            time.sleep(float(after) if after.isdigit() else _PAUSE)
+            answer = self._http.request(method, where, **more)
+        return answer
+
+    def _unanswered(self, error: Exception) -> typer.Exit:
+        why = str(error) or type(error).__name__
+        return fail(
+            f"no daemon answers at {self._url}: {why} (say --url, or --config of the daemon)", Exit.CANNOT_START
+        )
+
+    def _can_read_store(self, method: str, first: str) -> bool:
+        """Whether the store answers in the daemon's place; said once on stderr."""
+        from bridge.cli.at_rest import KEPT
+
+        if self._settings is None or method != "GET" or first not in KEPT or not self._settings.store_path.exists():
+            return False
+        typer.echo(f"no daemon answers at {self._url}: read from {self._settings.store_path}", err=True)
+        return True
+
+    def _stored(self, where: str, more: Mapping[str, Any]) -> "httpx.Response":
+        """Raises: typer.Exit."""
+        from bridge.cli.at_rest import answer_at_rest
+        from hub.errors import StoreError
+
+        assert self._settings is not None
+        try:
+            return answer_at_rest(self._settings, self._settings.store_path, where, more.get("params", {}))
+        except StoreError as error:
+            raise fail(str(error), Exit.CANNOT_START) from error
 
 
 def _verified(certificate: Path | None) -> ssl.SSLContext:

@@ -10,6 +10,7 @@ from bridge.cli.version import print_version
 COMMANDS = (
     "run",
     "check",
+    "explain",
     "doctor",
     "schema",
     "demo",

@@ -10,6 +10,7 @@ import typer
 from bridge.cli.client import Client, fail
 from bridge.cli.command import Answer, HubName, client_command
 from bridge.cli.exits import Exit
+from bridge.cli.pairs import pairs_of
 
 
 @client_command
@@ -33,9 +34,9 @@ def send(
     if bool(with_) == bool(native) or bool(native) != (payload is not None) or (header and not native):
         raise fail("say what: --with NAME=TEXT, or --native PLATFORM with --payload FILE", Exit.WRONG_ARGUMENTS)
     if payload is not None:
-        body["native"] = {"platform": native, "payload": _payload(payload), "headers": _pairs(header, "--header")}
+        body["native"] = {"platform": native, "payload": _payload(payload), "headers": pairs_of(header, "--header")}
     else:
-        body["properties"] = _pairs(with_, "--with")
+        body["properties"] = pairs_of(with_, "--with")
     return Answer(client.post("hubs", client.hub(hub), "notifications", body=body), _print_id)
 
 
@@ -54,18 +55,3 @@ def _payload(file: Path) -> Any:
     except ValueError:
         return text
     return content if isinstance(content, dict) else text
-
-
-def _pairs(texts: list[str] | None, option: str) -> dict[str, str]:
-    """Names compare without case, as properties and header fields do. Raises: typer.Exit."""
-    pairs: dict[str, str] = {}
-    names: set[str] = set()
-    for text in texts or ():
-        name, equals, value = text.partition("=")
-        if not (name and equals):
-            raise fail(f"{option} {name!r}: write NAME=TEXT", Exit.WRONG_ARGUMENTS)
-        if name.lower() in names:
-            raise fail(f"{option} {name!r}: is there twice, and one of the two would be lost", Exit.WRONG_ARGUMENTS)
-        names.add(name.lower())
-        pairs[name] = value
-    return pairs

@@ -302,6 +302,8 @@ class Map(Section):
     """What it happened to, such as order/4711."""
     time: MapText | None = None
     """When it happened; else the time at which the broker took the message."""
+    person: MapText | None = None
+    """Whom it is about, such as a customer's id: `pushbridge users` exports and erases by it; may be null or empty."""
 
 
 _ROUTES: Mapping[str, DeadLetterRoute[Any, Any]] = {
@@ -386,6 +388,7 @@ class SourceSettings(_ConnectorKeys):
             type=texts.type,
             subject=texts.subject,
             time=texts.time,
+            person=texts.person,
             timezone=timezone,
         )
 

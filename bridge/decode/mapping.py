@@ -52,8 +52,8 @@ class DecodedMessage:
 class EventMap:
     """The `map` of the source called `origin`, compiled with MAP_NAMES; what it does not name is taken from the message.
 
-    A `time` without an offset is in `timezone`. `subject` and `time` are optional: where theirs is null, empty, or for
-    `time` a date of zeros, the event is taken as if they were not mapped.
+    A `time` without an offset is in `timezone`. `subject`, `time` and `person` are optional: where theirs is null, empty,
+    or for `time` a date of zeros, the event is taken as if they were not mapped.
     """
 
     origin: str
@@ -62,6 +62,7 @@ class EventMap:
     type: Text | None = None
     subject: Text | None = None
     time: Text | None = None
+    person: Text | None = None
     timezone: tzinfo = UTC
 
     def event(self, message: DecodedMessage, *, now: datetime) -> Event:
@@ -71,8 +72,17 @@ class EventMap:
         position; else a random one, by which a redelivery cannot be known. Without any other word the type is the name
         of the source, and the time is that of arrival at the broker, or `now`.
 
-        Raises: MappingError: a property is missing, is not what it is mapped to, or is longer than MAX_ATTRIBUTE.
+        Raises: MappingError: a property is missing, is not what it is mapped to, or is longer than MAX_ATTRIBUTE; the error
+            says whom the message is about if the rest of the `map` alone is to blame.
         """
+        person = "" if self.person is None else _bounded("person", self._optional_text("person", self.person, message))
+        try:
+            return self._event(message, person, now)
+        except MappingError as error:
+            error.person = person
+            raise
+
+    def _event(self, message: DecodedMessage, person: str, now: datetime) -> Event:
         return Event(
             id=_bounded("id", self._filled("id", self.id, message) or _identity(message)),
             origin=self.origin,
@@ -80,11 +90,15 @@ class EventMap:
                 "source", self._filled("source", self.source, message) or message.source or f"/{self.origin}"
             ),
             type=_bounded("type", self._filled("type", self.type, message) or message.type or self.origin),
-            subject=_bounded("subject", (self.subject and self._subject(message)) or message.subject or ""),
+            subject=_bounded(
+                "subject",
+                (self.subject and self._optional_text("subject", self.subject, message)) or message.subject or "",
+            ),
             time=(self.time and self._time(message)) or message.time or message.enqueued_at or now,
             data=message.data,
             meta=message.meta,
             trace=message.trace,
+            person=person,
         )
 
     def _filled(self, attribute: str, text: Text | None, message: DecodedMessage) -> str | None:
@@ -111,14 +125,14 @@ class EventMap:
         except RenderError as error:
             raise MappingError(f"map.{attribute}: {error}") from error
 
-    def _subject(self, message: DecodedMessage) -> str:
-        value = self._optional("subject", self.subject, message)
+    def _optional_text(self, attribute: str, text: Text, message: DecodedMessage) -> str:
+        value = self._optional(attribute, text, message)
         if value is None:
             return ""
         try:
             return text_of(value)
         except RenderError as error:
-            raise MappingError(f"map.subject: {error}") from error
+            raise MappingError(f"map.{attribute}: {error}") from error
 
     def _time(self, message: DecodedMessage) -> datetime | None:
         value = self._optional("time", self.time, message)

@@ -141,9 +141,11 @@ class Pipeline:
             decoded = route.decode(message)
             in_flight.stage = Stage.MAP
             in_flight.event = route.to_event(message, decoded, now)
+            in_flight.person = in_flight.event.person
             in_flight.stage = Stage.RULE
             in_flight.decision = self._rules.route(in_flight.event, now=now)
         except EventError as error:
+            in_flight.person = error.person
             if _is_kept(error.reason, message, route):
                 self._dead_letter_whole(in_flight, error.reason, error.detail)
             else:
@@ -220,6 +222,7 @@ class Pipeline:
             config_hash=in_flight.configuration.hash,
             revision=in_flight.configuration.revision,
             relay=self._routes[message.source].relay,
+            person=in_flight.person,
         )
 
     async def _accept(self, batch: Sequence[InFlightEvent]) -> Sequence[InFlightEvent]:

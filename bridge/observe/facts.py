@@ -45,7 +45,7 @@ _UNDECIDED = Decision()
 
 @dataclass(slots=True)
 class InFlightEvent:
-    """One message in the pipeline, and what was made of it so far."""
+    """One message in the pipeline, and what was made of it so far; `person` is whom it is about, empty if not known."""
 
     message: Message
     event: Event | None = None
@@ -58,6 +58,7 @@ class InFlightEvent:
     native: bool = False
     crash: Exception | None = None
     configuration: ConfigurationVersion = NO_CONFIGURATION
+    person: str = ""
 
     @property
     def event_id(self) -> str:

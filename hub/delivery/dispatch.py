@@ -333,6 +333,8 @@ class Dispatcher:
     # A batch, from work to results
 
     async def _forward(self, work: Sequence[Work]) -> None:
+        if not (work := self._not_withdrawn(work)):
+            return
         remote_result = await self._forwarding.hand_over(work)
         for result in remote_result.ended:
             self._recorder.add(result)
@@ -341,8 +343,10 @@ class Dispatcher:
 
     async def _push(self, work: Sequence[Work]) -> None:
         audiences = await self._retry.until_stored("read", lambda: self._audiences(work))
-        large = [pair for pair in zip(work, audiences, strict=True) if pair[1].pages]
-        small = [pair for pair in zip(work, audiences, strict=True) if not pair[1].pages]
+        still_there = {id(piece) for piece in self._not_withdrawn(work)}
+        found = [pair for pair in zip(work, audiences, strict=True) if id(pair[0]) in still_there]
+        large = [pair for pair in found if pair[1].pages]
+        small = [pair for pair in found if not pair[1].pages]
         # Nothing is awaited between reserving places in a bulkhead and handing it the pushes: no place is lost.
         async with asyncio.TaskGroup() as group:
             for piece, audience in large:
@@ -354,6 +358,13 @@ class Dispatcher:
                 group.create_task(self._postpone(pieces, delay, service))
             for send in plan.sends:
                 group.create_task(self._pushing.send(send))
+
+    def _not_withdrawn(self, work: Sequence[Work]) -> Sequence[Work]:
+        """What is still in the store; the rest is not in hand any more."""
+        if not any(piece.is_withdrawn for piece in work):
+            return work
+        self._drop([piece for piece in work if piece.is_withdrawn])
+        return [piece for piece in work if not piece.is_withdrawn]
 
     async def _audiences(self, work: Sequence[Work]) -> Sequence[Audience]:
         """Whom each piece is for: a page has its registrations, a notification's are looked for."""

@@ -129,10 +129,11 @@ class PushDelivery:
         """
         plan = BatchPlan()
         sends: dict[Service, list[SendBatch]] = {}
+        now, store_now = self._clock(), self._store_clock()
         for piece, audience in batch:
-            pending = self._pending_page(piece, audience)
+            pending = self._pending_page(piece, audience, now, store_now)
             try:
-                self._fill(pending, audience, sends)
+                self._fill(pending, audience, sends, now)
             except Exception as error:
                 self._observer.observe(Crashed(work=f"notification {piece.notification.id}", error=error))
                 plan.broken.append(piece)
@@ -156,9 +157,8 @@ class PushDelivery:
         plan.not_attempted.setdefault((delay, service), []).append(pending.work)
         self._report_deferred(pending)
 
-    def _pending_page(self, piece: Work, audience: Audience) -> PendingPage:
+    def _pending_page(self, piece: Work, audience: Audience, now: float, store_now: float) -> PendingPage:
         notification = piece.notification
-        now, store_now = self._clock(), self._store_clock()
         began_at = now - (store_now - max(piece.accepted_at, _seconds(notification.schedule_at) or 0.0))
         expires_at = _seconds(notification.expires_at)
         if expires_at is not None:
@@ -176,7 +176,9 @@ class PushDelivery:
             done=piece.done,
         )
 
-    def _fill(self, pending: PendingPage, audience: Audience, sends: dict[Service, list[SendBatch]]) -> None:
+    def _fill(
+        self, pending: PendingPage, audience: Audience, sends: dict[Service, list[SendBatch]], now: float
+    ) -> None:
         """Put the pushes of one piece into the pages of their bulkheads; what cannot be sent ends or is deferred here."""
         notification = pending.work.notification
         if pending.work.ordinals is None:
@@ -184,7 +186,7 @@ class PushDelivery:
             pending.ordinals = [target.ordinal for target in audience.targets]
             for platform, duplicates in audience.skipped.items():
                 pending.results.count(platform, OutcomeName.SKIPPED, len(duplicates))
-        if self._clock() >= pending.waits_until:
+        if now >= pending.waits_until:
             pending.pieces = None
             for target in audience.targets:
                 key = (notification.hub, target.platform)

@@ -32,10 +32,10 @@ from hub.platforms.verdict_classes import (
     Meaning,
 )
 from hub.push import PageVerdict, SendResult
+from hub.requests import Refused, RequestGroup
 from hub.transport.answers import retry_after
 from hub.transport.client import Transport
-from hub.transport.http_send import Refused, post
-from hub.transport.requests import RequestGroup
+from hub.transport.http_send import post
 from hub.transport.sas import token_for
 
 API_VERSION: Final = "2020-06"

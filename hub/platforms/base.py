@@ -4,6 +4,7 @@ from typing import Protocol
 
 from hub.notification import Platform
 from hub.push import PageVerdict, PushPage
+from hub.requests import Requests
 
 PUSH_ID_HEADER = "x-pushbridge-id"
 """Carries the push id to services that have no header of their own for it; a push keeps its id on every try."""
@@ -20,6 +21,9 @@ class Sender(Protocol):
         Never repeats a push that the service may have taken, but for an answer that says our token was stale: then the
         token is renewed once and those pushes are sent once more. Every other retry is the engine's.
         """
+
+    def requests(self, page: PushPage, *, token: str) -> Requests:
+        """What `send` posts for a page, made as it is read, with `token` where the access token stands. Sends nothing."""
 
     async def close(self) -> None:
         """Close all connections; pushes under way end as RETRY. May be called twice."""

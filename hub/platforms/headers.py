@@ -37,14 +37,14 @@ def field_lines(fields: Mapping[str, str]) -> list[bytes]:
 
     Raises: HeaderError: a control character, a character that UTF-8 has not, or too many bytes.
     """
-    lines = []
-    for name, value in fields.items():
-        if CONTROLS.search(value):
-            raise HeaderError(f"the header {name!r} has a control character in its value")
-        try:
-            lines.append(f"{name}: {value}".encode())
-        except UnicodeEncodeError as error:
-            raise HeaderError(f"the header {name!r} has a lone surrogate in its value") from error
+    if CONTROLS.search("".join(fields.values())):  # one search for all: nearly always there is none
+        name = next(name for name, value in fields.items() if CONTROLS.search(value))
+        raise HeaderError(f"the header {name!r} has a control character in its value")
+    try:
+        lines = [f"{name}: {value}".encode() for name, value in fields.items()]
+    except UnicodeEncodeError as error:
+        name = error.object.partition(":")[0]
+        raise HeaderError(f"the header {name!r} has a lone surrogate in its value") from error
     size = sum(map(len, lines))
     if size > MAX_LINES:
         raise HeaderError(f"headers of {size} bytes are too large, {MAX_LINES} are allowed")

@@ -6,6 +6,7 @@ times and the ages of all open work by it in one transaction, and calls `adopt`:
 named as a time of day (a schedule, an expiry) is compared with `wall`.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +16,8 @@ _STEP = 0.5
 _APART = 0.1
 """Seconds that may pass between reading one clock and the other; after a longer pause both are read again."""
 _TRIES = 5
+_LOOKS_EVERY = 0.05
+"""Seconds after a look in which the monotonic clock alone is read: a push asks for the time more than once."""
 
 
 class StoreClock:
@@ -31,15 +34,21 @@ class StoreClock:
         self._lock = threading.Lock()
         self._held = 0.0
         self._last: tuple[float, float] | None = None
+        self._seen = (0.0, -math.inf)  # the store's time at the last look, and the monotonic clock then
 
     def resume(self, last: float) -> None:
         """A store was opened whose last time was `last`: a time that lies ahead is of a clock that was set back since."""
         with self._lock:
             wall = self._look()
             self._held = min(0.0, wall - last)
+            self._seen = (0.0, -math.inf)
 
     def now(self) -> float:
         """The store's time, which no step has moved that was not adopted."""
+        now, monotonic = self._seen
+        passed = self._read_monotonic() - monotonic
+        if passed < _LOOKS_EVERY:
+            return now + passed
         with self._lock:
             return self._look() - self._held
 
@@ -59,6 +68,7 @@ class StoreClock:
         """The open work has been moved by `step` seconds: so does `now`, from this moment on. Call it with the commit."""
         with self._lock:
             self._held -= step
+            self._seen = (0.0, -math.inf)
 
     def _look(self) -> float:
         for _ in range(_TRIES):
@@ -71,4 +81,5 @@ class StoreClock:
             if abs(step) > _STEP:
                 self._held += step
         self._last = wall, monotonic
+        self._seen = wall - self._held, monotonic
         return wall

@@ -78,5 +78,16 @@ class Database(Protocol):
     async def read(self, job: Callable[[Connection], T], /) -> T:
         """The job's answer, of one state of the database. Raises: as `write`."""
 
+    async def overwrite_deleted(self, *, seconds: float) -> bool:
+        """Begin to overwrite in the files of the database what was deleted until now; whether it is done within about so
+        many seconds.
+
+        It may take longer, for the database is large, or is read as it was before. Then `go_on_overwriting` has to be
+        called now and then. Writes go on in between. Raises: StoreError.
+        """
+
+    async def go_on_overwriting(self) -> bool:
+        """Do a part of what was begun; whether all of it is done. Raises: StoreError."""
+
     async def probe(self) -> None:
         """Write to the disk what changes nothing: whether the database works. Raises: StoreError."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 _FILE, _DIRECTORY = 0o600, 0o700
 _OTHERS = 0o077
-_SUFFIXES = ("", "-wal", "-shm", "-journal", ".lock")
+_SUFFIXES = ("", "-wal", "-shm", "-journal", ".lock", ".erased")
 """Of the files beside the database, which has none."""
 
 

@@ -34,7 +34,7 @@ LANE_OF = {number: lane for lane, number in LANES.items()}
 
 NOTIFICATION = (
     "n.id, n.hub, n.source, n.event_id, n.rule, n.audience, n.format, n.content, n.headers, n.platforms, n.priority,"
-    " n.collapse_key, n.schedule_at, n.expires_at"
+    " n.collapse_key, n.schedule_at, n.expires_at, n.person"
 )
 """What `notification_of` reads, of a notification `n`."""
 
@@ -76,9 +76,8 @@ def said_by(notification: Notification) -> tuple[Any, ...]:
 
 def notification_of(row: Sequence[Any]) -> Notification:
     """Of the columns `NOTIFICATION`."""
-    key, hub, source, event_id, rule, audience, format_, content, headers, platforms, priority, collapse, at, until = (
-        row
-    )
+    key, hub, source, event_id, rule, audience, format_, content, headers, platforms, *rest = row
+    priority, collapse, at, until, person = rest
     parsed: Content
     if format_ == TEMPLATE:
         parsed = TemplateContent(properties=orjson.loads(content))
@@ -99,6 +98,7 @@ def notification_of(row: Sequence[Any]) -> Notification:
         source=source,
         event_id=event_id,
         rule=rule,
+        person=person or "",
     )
 
 

@@ -27,11 +27,13 @@ from hub.store.contracts.outbox import (
     Service,
     Work,
 )
+from hub.store.contracts.people import Erased, Kept, KeptOfPerson
 from hub.store.contracts.registry import Device
 from hub.store.contracts.telemetry import KeptAudit, KeptNotification
 from hub.store.letters.letters import SqlLetters
 from hub.store.outbox.outbox import SqlOutbox
 from hub.store.outbox.remembering import SeenWindow
+from hub.store.people.people import ErasureLog, SqlPeople
 from hub.store.registry.registry import SqlRegistry, mark_dead
 from hub.store.telemetry.telemetry import SqlTelemetry
 from hub.target import StoredTemplate, Target
@@ -43,6 +45,9 @@ _TICK = 1.0
 
 class StoreDatabase(Database, Protocol):
     """A database that a store opens and closes."""
+
+    @property
+    def erasures(self) -> ErasureLog: ...
 
     async def open(self) -> None:
         """Raises: StoreError."""
@@ -73,11 +78,14 @@ class SqlStore:
             monotonic=monotonic,
         )
         self._letters = SqlLetters(database, self._outbox)
+        self._people = SqlPeople(database, self._outbox, self._registry, database.erasures)
         self._telemetry = SqlTelemetry(database, self._clock, is_in_hand=self._outbox.is_in_hand)
 
     async def open(self) -> int:
         await self._database.open()
-        return await self._outbox.open()
+        left_over = await self._outbox.open()
+        await self._people.open()
+        return left_over
 
     async def tend(self) -> None:
         while True:
@@ -90,6 +98,7 @@ class SqlStore:
     async def tick(self) -> None:
         """One turn of `tend`. Raises: StoreError."""
         await self._outbox.tend()
+        await self._people.tend()
 
     async def probe(self) -> None:
         await self._database.probe()
@@ -220,6 +229,17 @@ class SqlStore:
 
     async def bound_dead_letters(self, *, kept: float, max_rows: int, max_bytes: int) -> bool:
         return await self._letters.bound_dead_letters(kept=kept, max_rows=max_rows, max_bytes=max_bytes)
+
+    # People
+
+    async def count_person(self, person: str) -> Mapping[Kept, int]:
+        return await self._people.count_person(person)
+
+    async def export_person(self, person: str, *, after: str = "", limit: int) -> ListPage[KeptOfPerson]:
+        return await self._people.export_person(person, after=after, limit=limit)
+
+    async def erase_person(self, person: str, *, actor: str) -> Erased:
+        return await self._people.erase_person(person, actor=actor)
 
     # Telemetry
 

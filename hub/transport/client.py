@@ -15,10 +15,11 @@ from typing import Any, Final
 
 import pycurl
 
+from hub.requests import RequestGroup
 from hub.transport.curl_multi import EventedMulti, Failed
 from hub.transport.handles import MAX_IDLE, Handle, HandleOptions, new_handle, response_of
 from hub.transport.pool import Feed, OriginPool
-from hub.transport.requests import Answers, Batch, RequestGroup, Response
+from hub.transport.requests import Answers, Batch, Response
 
 _SLICE: Final = 48  # requests started before the loop has a turn: 1 to 3 ms of CPU
 _TURN: Final = 16  # requests started for one batch before another has a turn

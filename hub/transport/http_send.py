@@ -1,26 +1,22 @@
 """The way of a page through a sender: columns to requests, answers to a verdict."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Protocol
 
 from hub.outcome import OutcomeName
 from hub.push import PageVerdict, PushPage, SendResult
+from hub.requests import Refused, RequestGroup, Requests
 from hub.transport.answers import unreachable
 from hub.transport.client import Transport
 from hub.transport.oauth import AccessTokens
-from hub.transport.requests import RequestGroup
 
 
-class Refused(NamedTuple):
-    """Pushes for which there is no request, and why: nothing is sent."""
+class Requesting(Protocol):
+    """See `hub.platforms.base.Sender.requests`."""
 
-    positions: Sequence[int]
-    result: SendResult
+    def __call__(self, page: PushPage, /, *, token: str) -> Requests: ...
 
-
-Requests = Iterable[RequestGroup | Refused]
-"""What becomes of a page, made as it is read; each position once."""
 
 Verdict = Callable[[int, Mapping[str, str], bytes], SendResult]
 """What the status, the headers (lower-case names) and the body of an answer mean for its push."""
@@ -77,7 +73,7 @@ async def send_authorized(
     transport: Transport,
     tokens: AccessTokens,
     page: PushPage,
-    requests_for: Callable[[PushPage, str], Requests],
+    requests_for: Requesting,
     verdict: Verdict,
     *,
     deadline: float,
@@ -90,7 +86,7 @@ async def send_authorized(
         if isinstance(token, SendResult):
             return PageVerdict(exceptions=dict.fromkeys(range(len(some)), token))
         left = ends_at - asyncio.get_running_loop().time()
-        said = await post(transport, requests_for(some, token), verdict, deadline=left, in_order=some.in_order)
+        said = await post(transport, requests_for(some, token=token), verdict, deadline=left, in_order=some.in_order)
         if any(map(_says_stale, said.exceptions.values())):
             tokens.forget(token)
         return said

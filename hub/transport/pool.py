@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from hub.requests import RequestGroup
 from hub.transport.curl_multi import EventedMulti, Failed
-from hub.transport.requests import RequestGroup
 
 Row = tuple[int, str, str, bytes]
 """A request that waits: its position, tail, id and body."""

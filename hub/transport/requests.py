@@ -1,30 +1,14 @@
-"""What the transport takes and gives: POSTs in groups of columns, answers as a count and exceptions."""
+"""What the transport gives, answers as a count and exceptions, and a call under way."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from hub.requests import RequestGroup
+
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
-
-
-class RequestGroup(NamedTuple):
-    """POSTs to one origin (`https://host[:port]`) that share their header lines.
-
-    `positions`, `tails`, `ids` and `bodies` have an entry a request, in order; `tails` and `bodies` may be made as they are
-    read. A request goes to `path` with its tail behind it. `headers` are whole lines (`b"name: value"`), checked by the
-    caller; the header `id_name` carries the request's id. `positions` are where the answers belong.
-    """
-
-    origin: str
-    positions: Sequence[int]
-    path: str
-    tails: Iterable[str]
-    headers: Sequence[bytes]
-    id_name: str
-    ids: Sequence[str]
-    bodies: Iterable[bytes]
 
 
 class Response(NamedTuple):

@@ -353,3 +353,26 @@ def restored_to(directory: Path, store: Path) -> Path:
     config = directory / "taken.yaml"
     config.write_text(f"version: 1\nbridge: {{ store: {{ url: 'sqlite:///{store}', allow_memory: true }} }}\n")
     return config
+
+
+async def test_where_no_daemon_answers_what_the_store_keeps_is_read_from_it(tmp_path: Path) -> None:
+    letters = [letter(number) for number in range(3)]
+    async with running(tmp_path) as shell:
+        store = shell.daemon.hub.store
+        await store.put_installations("app", [phone("one", user="u1"), phone("two")])
+        await store.accept([Ingest(source="", event_id="", dead_letters=letters)], start=0)
+    shell.environment = {"PUSHBRIDGE_URL": "http://127.0.0.1:1", "PUSHBRIDGE_CONFIG": str(tmp_path / "c.yaml")}
+    files = set(tmp_path.iterdir())
+
+    listed = await shell.run("devices", "list", "--hub", "app", "--user", "u1", "--json")
+    assert [device["id"] for device in json.loads(listed.stdout)] == ["one"]
+    assert listed.stderr == f"no daemon answers at http://127.0.0.1:1: read from {tmp_path / 'pushbridge.db'}\n"
+    assert len(await shell.json("dead-letters", "list", "--limit", "2")) == 2
+    assert (await shell.run("devices", "show", "two", "--hub", "app")).stdout
+    assert "not found" in (await shell.run("devices", "show", "none", "--hub", "app", code=5)).stderr
+    assert "say --hub: there are app, spare" in await shell.error("devices", "list", code=2)
+    assert "no daemon answers" in await shell.error("dead-letters", "drop", "1", code=3)
+    assert "no daemon answers" in await shell.error("events", "list", code=3)
+    assert set(tmp_path.iterdir()) == files, "nothing is made beside the store"
+    (tmp_path / "pushbridge.db").write_bytes(b"no database" * 400)
+    assert "pushbridge.db: this is no SQLite database" in (await shell.run("notifications", "list", code=3)).stderr

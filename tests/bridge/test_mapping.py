@@ -72,6 +72,7 @@ def test_without_any_word_the_source_names_the_event() -> None:
         ({"type": "{{ data.none }}"}, "map.type: data.none is null"),
         ({"type": "{{ data.empty }}"}, "map.type is empty"),
         ({"subject": "{{ data.nope }}"}, "map.subject: data.nope is missing"),
+        ({"person": "{{ data.nope }}"}, "map.person: data.nope is missing"),
         ({"time": "{{ data.nope }}"}, "map.time: data.nope is missing"),
         (
             {"time": "{{ data.empty }}17724456000"},
@@ -85,7 +86,7 @@ def test_a_message_that_lacks_a_property_is_refused_with_its_name(texts: dict[st
     assert str(refusal.value) == message
 
 
-@pytest.mark.parametrize("attribute", ["id", "source", "type", "subject"])
+@pytest.mark.parametrize("attribute", ["id", "source", "type", "subject", "person"])
 @pytest.mark.parametrize("length", [1024, 1025, 65_536])
 def test_an_attribute_has_a_longest_length(attribute: str, length: int) -> None:
     given = DecodedMessage(data={"text": "x" * length}, meta={})
@@ -122,7 +123,17 @@ def test_a_time_may_be_put_together() -> None:
     assert event_map(time="{{ data.date }}{{ data.time }}").event(given, now=NOW).time == TEN
 
 
+@pytest.mark.parametrize("attribute", ["subject", "person"])
 @pytest.mark.parametrize("value", [None, ""])
-def test_no_subject_is_no_mistake(value: Any) -> None:
-    event = event_map(subject="{{ data.name }}").event(DecodedMessage(data={"name": value}, meta={}), now=NOW)
-    assert event.subject == ""
+def test_no_subject_and_no_person_is_no_mistake(value: Any, attribute: str) -> None:
+    event = event_map(**{attribute: "{{ data.name }}"}).event(DecodedMessage(data={"name": value}, meta={}), now=NOW)
+    assert getattr(event, attribute) == ""
+
+
+def test_a_message_that_is_refused_says_whom_it_is_about_all_the_same() -> None:
+    mapped = event_map(id="{{ data.nope }}", person="{{ data.customer }}")
+    with pytest.raises(MappingError) as refusal:
+        mapped.event(DecodedMessage(data={"customer": 4711}, meta={}), now=NOW)
+    assert refusal.value.person == "4711"
+    whole = event_map(person="{{ data.customer }}").event(DecodedMessage(data={"customer": 4711}, meta={}), now=NOW)
+    assert whole.person == "4711"

@@ -34,6 +34,9 @@ sources:
   sent-on: { rabbitmq: {url: "amqp://127.0.0.1", queue: {name: q}}, map: { id: "{{ data.id }}" } }
   cloud: { rabbitmq: {url: "amqp://127.0.0.1", queue: {name: q}}, decode: { format: cloudevents } }
   posted: { http: { path: /in/posted }, map: { id: "{{ data.id }}" } }
+  of-people:
+    rabbitmq: { url: "amqp://127.0.0.1", queue: { name: q } }
+    map: { id: "{{ data.id }}", person: "{{ data.customer }}" }
 dead_letter:
   sources:
     broker: { native: true }
@@ -123,6 +126,24 @@ async def test_a_bad_message_becomes_a_dead_letter_with_everything_needed_to_act
     assert letter.detail
     for good in (before, after):
         assert (len(good.notifications), good.dead_letters) == (2, ())
+
+
+@pytest.mark.parametrize(
+    ("body", "person"),
+    [
+        (b'{"customer": "Ann", "kind": "paid"}', "Ann"),  # no id
+        (b'{"id": "x", "kind": "paid", "customer": "Ann"}', "Ann"),  # a rule fails
+        (b'{"id": "x"}', ""),
+        (b'{"id": "x", "customer": "Ann"', ""),
+    ],
+)
+async def test_a_dead_letter_says_whom_its_message_is_about_where_that_could_be_mapped(
+    bench: Bench, body: bytes, person: str
+) -> None:
+    await bench.handle(message(body, "of-people"))
+    (arrival,) = bench.hub.arrivals
+    assert arrival.dead_letters[0].person == person
+    assert [one.person for one in arrival.notifications] == [person for _ in arrival.notifications]
 
 
 async def test_a_body_of_five_megabytes_is_refused_and_the_next_message_goes_on(bench: Bench) -> None:

@@ -5,9 +5,9 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from hub.push import SendResult
+from hub.requests import Refused, RequestGroup
 from hub.transport.client import Transport
-from hub.transport.http_send import Refused
-from hub.transport.requests import RequestGroup, Response
+from hub.transport.requests import Response
 
 
 class Request(NamedTuple):

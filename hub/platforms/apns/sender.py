@@ -37,10 +37,10 @@ from hub.platforms.verdict_classes import (
     Meaning,
 )
 from hub.push import DELIVERED, PageVerdict, PushGroup, PushPage, SendResult
+from hub.requests import Refused, RequestGroup, Requests
 from hub.transport.answers import json_object, retry_after
 from hub.transport.client import Transport
-from hub.transport.http_send import Refused, post, send_renewing
-from hub.transport.requests import RequestGroup
+from hub.transport.http_send import post, send_renewing
 
 TOO_MANY_REQUESTS_PAUSE: Final = 60.0  # seconds; Apple names no time for a device that gets too much
 
@@ -129,7 +129,7 @@ def headers_for(group: PushGroup, *, topic: str) -> list[bytes] | SendResult:
     out. `apns-priority` is left out where it is Apple's default.
     """
     try:
-        fields = fit_headers(given_fields(group.headers, allowed=("apns-",)), HINTS)
+        fields = fit_headers(given_fields(group.headers, allowed=("apns-",)), HINTS) if group.headers else {}
         fields.pop("apns-id", None)  # a push has one id on every try
         push_type = fields["apns-push-type"] = push_type_of(fields, group.payload)
         fields.setdefault("apns-topic", topic + TOPIC_SUFFIXES.get(push_type, ""))
@@ -200,6 +200,10 @@ class ApnsSender:
         """See `Sender.send`."""
         return await send_renewing(page, self._send, _is_stale, deadline=deadline)
 
+    def requests(self, page: PushPage, *, token: str) -> Requests:
+        """See `Sender.requests`."""
+        return requests_for(page, origin=self._origin, topic=self._topic, token=token)
+
     async def close(self) -> None:
         """See `Sender.close`."""
         await self._transport.close()
@@ -207,7 +211,7 @@ class ApnsSender:
     async def _send(self, page: PushPage, deadline: float) -> PageVerdict:
         generation = self._transport.generation
         token = self._token.current()
-        requests = requests_for(page, origin=self._origin, topic=self._topic, token=token)
+        requests = self.requests(page, token=token)
         said = await post(self._transport, requests, verdict, deadline=deadline, in_order=page.in_order)
         reasons = {result.reason for result in said.exceptions.values()}
         if not reasons.isdisjoint(_SPOILS_CONNECTION):

@@ -29,11 +29,11 @@ from hub.platforms.verdict_classes import (
     Meaning,
 )
 from hub.push import DELIVERED, PageVerdict, PushGroup, PushPage, SendResult
+from hub.requests import Refused, RequestGroup, Requests
 from hub.transport.answers import json_object, retry_after
 from hub.transport.client import Transport
-from hub.transport.http_send import Refused, send_authorized
+from hub.transport.http_send import send_authorized
 from hub.transport.oauth import AccessTokens
-from hub.transport.requests import RequestGroup
 
 SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
 
@@ -266,13 +266,12 @@ class FcmSender:
 
     async def send(self, page: PushPage, *, deadline: float = 10.0) -> PageVerdict:
         """See `Sender.send`."""
-        return await send_authorized(
-            self._transport, self._tokens, page, self._requests_for, verdict, deadline=deadline
-        )
+        return await send_authorized(self._transport, self._tokens, page, self.requests, verdict, deadline=deadline)
+
+    def requests(self, page: PushPage, *, token: str) -> Requests:
+        """See `Sender.requests`."""
+        return requests_for(page, origin=self._origin, path=self._path, token=token, now=datetime.now(UTC))
 
     async def close(self) -> None:
         """See `Sender.close`."""
         await self._transport.close()
-
-    def _requests_for(self, page: PushPage, token: str) -> Iterator[RequestGroup | Refused]:
-        return requests_for(page, origin=self._origin, path=self._path, token=token, now=datetime.now(UTC))

@@ -34,11 +34,11 @@ from hub.platforms.wns.hints import HINTS, MAX_TTL, wns_tag
 from hub.platforms.wns.payload import MAX_PAYLOAD, REPLACEABLE, type_of
 from hub.platforms.wns.settings import WnsSettings
 from hub.push import PageVerdict, PushGroup, PushPage, SendResult
+from hub.requests import Refused, RequestGroup, Requests
 from hub.transport.answers import retry_after
 from hub.transport.client import Transport
-from hub.transport.http_send import Refused, send_authorized
+from hub.transport.http_send import send_authorized
 from hub.transport.oauth import AccessTokens
-from hub.transport.requests import RequestGroup
 
 SCOPE: Final = "https://wns.windows.com/.default"
 
@@ -194,13 +194,12 @@ class WnsSender:
 
     async def send(self, page: PushPage, *, deadline: float = 10.0) -> PageVerdict:
         """See `Sender.send`."""
-        return await send_authorized(
-            self._transport, self._tokens, page, self._requests_for, verdict, deadline=deadline
-        )
+        return await send_authorized(self._transport, self._tokens, page, self.requests, verdict, deadline=deadline)
+
+    def requests(self, page: PushPage, *, token: str) -> Requests:
+        """See `Sender.requests`."""
+        return requests_for(page, token=token, allowed_hosts=self._allowed_hosts, now=datetime.now(UTC))
 
     async def close(self) -> None:
         """See `Sender.close`."""
         await self._transport.close()
-
-    def _requests_for(self, page: PushPage, token: str) -> Iterator[RequestGroup | Refused]:
-        return requests_for(page, token=token, allowed_hosts=self._allowed_hosts, now=datetime.now(UTC))

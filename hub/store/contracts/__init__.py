@@ -1,4 +1,4 @@
-"""What the hub asks of a store: four contracts, and nothing in them assumes one process, one database or one clock.
+"""What the hub asks of a store: five contracts, and nothing in them assumes one process, one database or one clock.
 
 Read `outbox.py` first. All contracts keep the same rules:
 

@@ -48,6 +48,8 @@ class Work:
     due_at: float = 0.0
     was_deferred: bool = False
     """Whether the work was postponed before, so that an observer has been notified of it."""
+    is_withdrawn: bool = False
+    """Whether its rows were deleted while it was in hand: what of it was not sent yet is not to be sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,14 +1,15 @@
-"""One database behind the four contracts."""
+"""One database behind the five contracts."""
 
 from typing import Protocol
 
 from hub.store.contracts.dead_letters import DeadLetters
 from hub.store.contracts.outbox import Outbox
+from hub.store.contracts.people import People
 from hub.store.contracts.registry import Registry
 from hub.store.contracts.telemetry import Telemetry
 
 
-class Store(Outbox, Registry, DeadLetters, Telemetry, Protocol):
+class Store(Outbox, Registry, DeadLetters, Telemetry, People, Protocol):
     """Build it (no I/O), `open`, `tend` as a task, use, `close`."""
 
     async def open(self) -> int:

@@ -4,20 +4,19 @@ A write reads the devices concerned, lets a `Registering` play the changes on th
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import orjson
 
 from hub.errors import InvalidRequestError, NotFoundError, PreconditionError
 from hub.installation import Installation, Registration, Template
 from hub.notification import Platform
-from hub.store.decide.tag_index import DEAD, WORD_BITS, ChangeRow, TagChanges, Word, kind_id, tag_id
+from hub.store.decide.tag_index import DEAD, Carried, TagChanges, kind_id, tag_id, words_of
 from hub.tags import installation_tag, tag_key, user_tag
 
 MOVED = "another user registered this push channel"
-
-_WORD = (1 << WORD_BITS) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,45 +74,47 @@ class StoredDevice:
         for template in self.templates:
             yield template.ordinal, template.template
 
-    def carried(self) -> dict[Word, int]:
-        """Under what its registrations stand in the index of tags, as words with a mask."""
-        words: dict[Word, int] = {}
-        masks: dict[int, int] = {}
-        for ordinal, template in self.registrations():
-            number, mask = ordinal >> WORD_BITS, 1 << (ordinal & _WORD)
-            masks[number] = masks.get(number, 0) | mask
-            kinds = [kind_id("native" if template is None else "template", self.platform)]
-            if template is None and self.sibling:
-                kinds.append(kind_id("sibling", self.platform))
-            for kind in kinds:
-                words[kind, number] = words.get((kind, number), 0) | mask
+    def carried(self) -> list[Carried]:
+        """Under what its registrations stand in the index of tags."""
         common = [tag_id(tag) for tag in self.native_tags]
         if self.dead_at is not None:
             common.append(DEAD)
-        for number, mask in masks.items():
-            for tag in common:
-                words[tag, number] = mask
+        carried: list[Carried] = [(common, words_of([ordinal for ordinal, _ in self.registrations()]))]
+        if self.has_native:
+            kinds = [kind_id("native", self.platform)]
+            if self.sibling:
+                kinds.append(kind_id("sibling", self.platform))
+            carried.append((kinds, words_of([self.ordinal])))
         for each in self.templates:
-            number, mask = each.ordinal >> WORD_BITS, 1 << (each.ordinal & _WORD)
-            for text in self.tags_of(each):
-                word = tag_id(text), number
-                words[word] = words.get(word, 0) | mask
-        return words
+            own = [kind_id("template", self.platform), *map(tag_id, self.tags_of(each))]
+            carried.append((own, words_of([each.ordinal])))
+        return carried
+
+    def carries_as(self, other: "StoredDevice") -> bool:
+        """Whether `carried` of both is the same, for two states of one device."""
+        return (
+            self.tags == other.tags
+            and self.user_id == other.user_id
+            and self.platform is other.platform
+            and self.sibling is other.sibling
+            and (self.dead_at is None) is (other.dead_at is None)
+            and self.templates == other.templates
+        )
 
     def tags_of(self, template: DeviceTemplate) -> tuple[str, ...]:
         """What a template registration carries beyond the tags of the device."""
         return template.tags if self.installation_id is None else (*template.tags, template.name)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Changes:
     """Rows to write: devices to put and to drop, (ordinal, device, template) of registrations, free ordinals, tags."""
 
-    put: Sequence[StoredDevice]
-    dropped: Sequence[StoredDevice]
-    registrations: Sequence[tuple[int, int, int | None]]
-    freed: Sequence[int]
-    tags: Sequence[ChangeRow]
+    put: list[StoredDevice] = field(default_factory=list)
+    dropped: list[StoredDevice] = field(default_factory=list)
+    registrations: list[tuple[int, int, int | None]] = field(default_factory=list)
+    freed: list[int] = field(default_factory=list)
+    tags: TagChanges = field(default_factory=TagChanges)
 
 
 class Registering:
@@ -200,20 +201,16 @@ class Registering:
 
     def changes(self) -> Changes:
         """What all that was played comes to."""
-        put, dropped, registrations, freed = [], [], [], []
-        tags = TagChanges()
+        changes = Changes()
         for ordinal, before in self._before.items():
             after = self._devices.get(ordinal)
-            old = {} if before is None else dict(before.registrations())
-            new = {} if after is None else dict(after.registrations())
-            if after is not None:
-                put.append(after)
-            elif before is not None:
-                dropped.append(before)
-            registrations += [(each, ordinal, new[each]) for each in new if each not in old or old[each] != new[each]]
-            freed += [each for each in old if each not in new]
-            tags.replace({} if before is None else before.carried(), {} if after is None else after.carried())
-        return Changes(put=put, dropped=dropped, registrations=registrations, freed=freed, tags=tags.rows())
+            if before is not None:
+                _change(changes, before, after)
+            elif after is not None:
+                changes.put.append(after)
+                changes.registrations += [(each, ordinal, template) for each, template in after.registrations()]
+                changes.tags.add(after.carried())
+        return changes
 
     # The devices at hand
 
@@ -311,6 +308,23 @@ class Registering:
                 self._change(sibling, replace(sibling, sibling=True))
 
 
+def _change(changes: Changes, before: StoredDevice, after: StoredDevice | None) -> None:
+    """Add what becomes of a device that there was."""
+    old = dict(before.registrations())
+    new = {} if after is None else dict(after.registrations())
+    if after is None:
+        changes.dropped.append(before)
+        changes.tags.replace(before.carried(), ())
+    else:
+        changes.put.append(after)
+        if not after.carries_as(before):
+            changes.tags.replace(before.carried(), after.carried())
+    changes.registrations += [
+        (each, before.ordinal, new[each]) for each in new if each not in old or old[each] != new[each]
+    ]
+    changes.freed += [each for each in old if each not in new]
+
+
 def id_key(installation_id: str) -> str:
     """What ids of installations are compared by: that of their tag."""
     return tag_key("$" + installation_id)[1:]
@@ -318,7 +332,12 @@ def id_key(installation_id: str) -> str:
 
 def template_id(template: Template) -> int:
     """8 bytes of the hash of what a template says, as a signed number."""
-    text = orjson.dumps([template.body, dict(template.headers), template.expiry])
+    return _template_id(template.body, tuple(template.headers.items()), template.expiry)
+
+
+@lru_cache(maxsize=1 << 12)
+def _template_id(body: str, headers: tuple[tuple[str, str], ...], expiry: str | None) -> int:
+    text = orjson.dumps([body, dict(headers), expiry])
     return int.from_bytes(hashlib.blake2b(text, digest_size=8, usedforsecurity=False).digest(), signed=True)
 
 

@@ -6,6 +6,7 @@ tag are those of its blocks, without what its changes took out, and with what th
 """
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
@@ -17,6 +18,7 @@ from hub.tags import tag_key
 
 WORD_BITS = 5
 BLOCK_BITS = 16
+_IN_WORD = (1 << WORD_BITS) - 1
 LAST_WORD = (1 << (32 - WORD_BITS)) - 1
 MARK = -1
 """The word of a row that marks its tag as one to be folded; a row without masks."""
@@ -25,7 +27,12 @@ FOLD_AT = 256
 """Changes of a tag from which on they are folded into its blocks: as many are read with the tag in 0.2 ms."""
 
 TagId = bytes
-Word = tuple[TagId, int]
+WordMask = tuple[int, int]
+"""(word, mask): ordinals of one word."""
+
+Carried = tuple[Sequence[TagId], Sequence[WordMask]]
+"""Tags, and the ordinals that carry each of them."""
+
 ChangeRow = tuple[TagId, int, int, int]
 """(tag, word, mask of the added, mask of the removed)"""
 
@@ -50,28 +57,49 @@ DEAD = key_id("%dead")
 """Carried by the registrations whose push channel is dead. These keep their own tags: to bring one back is one change."""
 
 
+def words_of(ordinals: Sequence[int]) -> Sequence[WordMask]:
+    """(word, mask) of ordinals; neighbours share a word."""
+    if len(ordinals) == 1:
+        return ((ordinals[0] >> WORD_BITS, 1 << (ordinals[0] & _IN_WORD)),)
+    words: dict[int, int] = {}
+    for ordinal in ordinals:
+        number = ordinal >> WORD_BITS
+        words[number] = words.get(number, 0) | 1 << (ordinal & _IN_WORD)
+    return tuple(words.items())
+
+
 class TagChanges:
-    """What one transaction changes in the index of a shard; the last word on a (tag, ordinal) counts."""
+    """What one transaction changes in the index of a shard. No ordinal both gets and loses a tag."""
 
     __slots__ = ("added", "removed")
 
     def __init__(self) -> None:
-        self.added: dict[Word, int] = {}
-        self.removed: dict[Word, int] = {}
+        self.added: dict[TagId, list[WordMask]] = defaultdict(list)
+        self.removed: dict[TagId, list[WordMask]] = defaultdict(list)
 
-    def replace(self, before: Mapping[Word, int], after: Mapping[Word, int]) -> None:
+    def add(self, carried: Iterable[Carried]) -> None:
+        """For ordinals that carried nothing before."""
+        added = self.added
+        for tags, words in carried:
+            for tag in tags:
+                added[tag] += words
+
+    def replace(self, before: Iterable[Carried], after: Iterable[Carried]) -> None:
         """From what some ordinals carried to what they carry."""
-        added, removed = self.added, self.removed
-        if not before:
-            for word, mask in after.items():
-                added[word] = added.get(word, 0) | mask
-            return
-        for word in before.keys() | after.keys():
-            old, new = before.get(word, 0), after.get(word, 0)
-            if gained := new & ~old:
-                added[word] = added.get(word, 0) | gained
-            if lost := old & ~new:
-                removed[word] = removed.get(word, 0) | lost
+        old, new = _spread(before), _spread(after)
+        for (tag, number), mask in new.items():
+            if gained := mask & ~old.get((tag, number), 0):
+                self.added[tag].append((number, gained))
+        for (tag, number), mask in old.items():
+            if lost := mask & ~new.get((tag, number), 0):
+                self.removed[tag].append((number, lost))
+
+    def take_added(self, *, at_least: int) -> dict[TagId, list[WordMask]]:
+        """The tags that get so many words or more, which are no longer among the changes; none may lose any."""
+        taken = {tag: words for tag, words in self.added.items() if len(words) >= at_least}
+        for tag in taken:
+            del self.added[tag]
+        return taken
 
     def rows(self) -> list[ChangeRow]:
         """In the order of the index, with a mark for each tag that may have many changes by now.
@@ -79,12 +107,43 @@ class TagChanges:
         Of 256 neighbouring words of a tag, one has a mark beside it: no counter that each write would wait for.
         """
         added, removed = self.added, self.removed
-        words = added.keys() if not removed else added.keys() | removed.keys()
-        marked = {word[0] for word in words if word[0][0] == word[1] & 255}
-        rows = [(tag, number, added.get((tag, number), 0), removed.get((tag, number), 0)) for tag, number in words]
-        rows += [(tag, MARK, 0, 0) for tag in marked]
-        rows.sort()
+        rows: list[ChangeRow] = []
+        for tag in sorted(added.keys() | removed.keys() if removed else added):
+            of_tag = _rows_of(tag, added.get(tag, ()), removed.get(tag, ()))
+            first = tag[0]
+            for _, number, _, _ in of_tag:
+                if number & 255 == first:
+                    rows.append((tag, MARK, 0, 0))
+                    break
+            rows += of_tag
         return rows
+
+
+def _rows_of(tag: TagId, added: Sequence[WordMask], removed: Sequence[WordMask]) -> Sequence[ChangeRow]:
+    if len(added) == 1 and not removed:
+        ((number, mask),) = added
+        return ((tag, number, mask, 0),)
+    gained, lost = _merged(added), _merged(removed)
+    if not lost:
+        return [(tag, number, mask, 0) for number, mask in sorted(gained.items())]
+    numbers = sorted(gained.keys() | lost.keys())
+    return [(tag, number, gained.get(number, 0), lost.get(number, 0)) for number in numbers]
+
+
+def _merged(words: Iterable[WordMask]) -> dict[int, int]:
+    masks: dict[int, int] = {}
+    for number, mask in words:
+        masks[number] = masks.get(number, 0) | mask
+    return masks
+
+
+def _spread(carried: Iterable[Carried]) -> dict[tuple[TagId, int], int]:
+    masks: dict[tuple[TagId, int], int] = {}
+    for tags, words in carried:
+        for tag in tags:
+            for number, mask in words:
+                masks[tag, number] = masks.get((tag, number), 0) | mask
+    return masks
 
 
 @lru_cache(maxsize=1 << 14)
@@ -92,7 +151,7 @@ def _bits(mask: int) -> tuple[int, ...]:
     return tuple(bit for bit in range(1 << WORD_BITS) if mask >> bit & 1)
 
 
-def ordinals_of(masks: Iterable[tuple[int, int]]) -> BitMap:
+def ordinals_of(masks: Iterable[WordMask]) -> BitMap:
     """The ordinals of (word, mask) pairs."""
     return BitMap([(word << WORD_BITS) + bit for word, mask in masks if mask for bit in _bits(mask)])
 
@@ -125,9 +184,9 @@ def fold(blocks: Mapping[int, BitMap], changes: Iterable[tuple[int, int, int]]) 
     return folded
 
 
-def blocks_of(ordinals: Iterable[tuple[int, int]]) -> Iterator[tuple[int, BitMap]]:
+def blocks_of(ordinals: Iterable[WordMask]) -> Iterator[tuple[int, BitMap]]:
     """(block, bitmap) of (word, mask) pairs."""
-    by_block: dict[int, list[tuple[int, int]]] = {}
+    by_block: dict[int, list[WordMask]] = {}
     for word, mask in ordinals:
         by_block.setdefault(word >> (BLOCK_BITS - WORD_BITS), []).append((word, mask))
     for number, masks in by_block.items():

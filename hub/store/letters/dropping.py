@@ -81,9 +81,14 @@ def bound(connection: Connection, queue: int, *, before: float, max_rows: int, m
         old = _beyond(connection, queue, max_rows, max_bytes)
     if not old:
         return False
-    dropped = connection.update_many(DROP, old)
-    connection.write_all([(DROP_BODIES, [(digest,) for digest in {row[1] for row in dropped}])])
+    forget(connection, old)
     return len(old) == SLICE
+
+
+def forget(connection: Connection, letters: Sequence[tuple[int, int]]) -> None:
+    """Drop letters by queue and number, with the bodies that no other letter has."""
+    dropped = connection.update_many(DROP, letters)
+    connection.write_all([(DROP_BODIES, [(digest,) for digest in {row[1] for row in dropped}])])
 
 
 def _beyond(connection: Connection, queue: int, max_rows: int, max_bytes: int) -> list[tuple[int, int]]:

@@ -6,6 +6,7 @@ from hashlib import blake2b
 import orjson
 
 from hub.acceptance import DeadLetter
+from hub.people import person_key
 from hub.store.connection import Row, Statement
 
 _COLUMNS = (
@@ -29,6 +30,7 @@ _COLUMNS = (
     ("config_hash", "text"),
     ("revision", "text"),
     ("relay", "text"),
+    ("person", "text"),
 )
 INSERT = Statement(
     "dead_letter.insert",
@@ -82,6 +84,7 @@ def _row(letter: DeadLetter, digest: bytes, number: int, *, queue: int, now: flo
         letter.config_hash,
         letter.revision,
         letter.relay,
+        person_key(letter.person) if letter.person else None,
     )
 
 

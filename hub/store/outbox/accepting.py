@@ -8,6 +8,7 @@ from hub.acceptance import NO_CONFIGURATION, ConfigurationVersion, Ingest
 from hub.errors import ConflictError
 from hub.identity import digest_of, joined
 from hub.outcome import State
+from hub.people import people_of
 from hub.store.connection import Connection, Row, Statement
 from hub.store.decide.acceptance import Admission, Admitted, Claims, decide_acceptance, marks_of
 from hub.store.letters.writing import letter_writes
@@ -49,6 +50,7 @@ _COLUMNS = (
     ("lane", "bigint"),
     ("due", "double precision"),
     ("configuration", "bigint"),
+    ("person", "text"),
 )
 INSERT = Statement(
     "notification.insert",
@@ -56,6 +58,12 @@ INSERT = Statement(
     f" VALUES ({', '.join(f':{name}' for name, _ in _COLUMNS)}) ON CONFLICT DO NOTHING",
     columns=_COLUMNS,
 )
+ADDRESSEE = Statement(
+    "addressee.insert",
+    "INSERT INTO addressee (queue, notification, person) VALUES (:queue, :notification, :person) ON CONFLICT DO NOTHING",
+    columns=(("queue", "bigint"), ("notification", "bigint"), ("person", "text")),
+)
+"""Whom a notification is about or for besides its `person`: rare, so that most cost no second row."""
 CONFIGURATION = Statement(
     "configuration.insert",
     "INSERT INTO configuration (id, hash, revision) VALUES (:id, :hash, :revision) ON CONFLICT DO NOTHING",
@@ -121,19 +129,20 @@ def accept(
 def _write(
     connection: Connection, arrivals: Arrivals, admission: Admission, now: float, marking: tuple[int, int]
 ) -> None:
+    rows, addressees = notification_rows(admission.notifications, arrivals.queue, arrivals.numbers, now)
     unique: list[tuple[Statement, Sequence[Row]]] = [
         (REMEMBER, [(mark, *marking) for mark in admission.marks]),
-        (INSERT, notification_rows(admission.notifications, arrivals.queue, arrivals.numbers, now)),
+        (INSERT, rows),
     ]
-    others: list[tuple[Statement, Sequence[Row]]] = []
+    others: list[tuple[Statement, Sequence[Row]]] = [(ADDRESSEE, addressees)] if addressees else []
     versions = {id(one.configuration): one.configuration for one in admission.notifications}
-    rows = [
+    configurations = [
         (configuration_id(version), version.hash, version.revision)
         for version in versions.values()
         if version != NO_CONFIGURATION
     ]
-    if rows:
-        others.append((CONFIGURATION, rows))
+    if configurations:
+        others.append((CONFIGURATION, configurations))
     if admission.dead_letters or admission.audits:
         rest = iter(arrivals.numbers[len(arrivals.ids) :])
         others += letter_writes(admission.dead_letters, rest, queue=arrivals.queue, now=now)
@@ -143,16 +152,22 @@ def _write(
         raise ConflictError("another process accepted the same event")
 
 
-def notification_rows(admitted: Sequence[Admitted], queue: int, numbers: range, now: float) -> list[tuple[Any, ...]]:
-    rows = []
+def notification_rows(
+    admitted: Sequence[Admitted], queue: int, numbers: range, now: float
+) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """The rows, and those of further addressees."""
+    rows: list[tuple[Any, ...]] = []
+    addressees: list[tuple[Any, ...]] = []
     versions: dict[int, int | None] = {}
     for number, notification, key, state, due, version in admitted:
         if id(version) not in versions:
             versions[id(version)] = None if version == NO_CONFIGURATION else configuration_id(version)
         lane = SCHEDULED if state is State.SCHEDULED else SINGLE
-        fixed = (now, STATES[state], lane, due, versions[id(version)])
+        people = people_of(notification)
+        fixed = (now, STATES[state], lane, due, versions[id(version)], people[0] if people else None)
         rows.append((numbers[number], queue, key, *said_by(notification), *fixed))
-    return rows
+        addressees += [(queue, numbers[number], person) for person in people[1:]]
+    return rows, addressees
 
 
 def configuration_id(version: ConfigurationVersion) -> int:

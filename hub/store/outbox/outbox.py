@@ -287,8 +287,9 @@ class SqlOutbox:
 
     async def give_back(self, work: Sequence[Work]) -> None:
         for piece in work:
-            self._leave(piece)
-            self._hand.waits(_place_of(piece), piece.due_at)
+            if not piece.is_withdrawn:
+                self._leave(piece)
+                self._hand.waits(_place_of(piece), piece.due_at)
 
     async def postpone(self, work: Sequence[Work], *, delay: float, service: Service | None = None) -> None:
         def job(connection: Connection) -> float | None:
@@ -296,6 +297,7 @@ class SqlOutbox:
             moving.postpone(connection, work, self._queues, due=due, service=service)
             return due
 
+        work = [piece for piece in work if not piece.is_withdrawn]
         if not work:
             return
         due = await self.write(job)
@@ -322,6 +324,7 @@ class SqlOutbox:
                 self._add_page(work.queue, Lane.BROADCAST, (work.notification.hub, platform), now)
 
     async def record(self, results: Sequence[PageResult]) -> Recorded:
+        results = [result for result in results if not result.work.is_withdrawn]
         if not results:
             return Recorded()
         numbers = await self.numbers(results[0].work.queue, recording.numbers_needed(results))
@@ -386,6 +389,18 @@ class SqlOutbox:
                 self._to_sum.update(keys)
                 raise
             return Recorded(ended=ended, unreached=unreached)
+
+    async def withdraw(self, job: Callable[[Connection], T], ids: Callable[[T], Collection[str]]) -> T:
+        """Run a job that deletes notifications, whose `ids` are in its answer: what of them is in hand is withdrawn."""
+        async with self._taking:  # what was read before is in hand by now
+            answer = await self.write(job)
+            gone = set(ids(answer))
+            for work in [work for work in self._work.values() if work.notification.id in gone]:
+                work.is_withdrawn = True
+                self._leave(work)
+            if gone:
+                self._times.pop("count", None)  # so that the next second counts what waits
+            return answer
 
     def _leave(self, work: Work) -> None:
         key = (work.queue, work.n)

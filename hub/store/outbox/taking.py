@@ -121,7 +121,7 @@ def _pages(rows: Sequence[Row]) -> Iterable[Work]:
         yield _work(row[:10], known[home, n], number=row[1], attempt=attempt)
 
 
-def _work(row: Sequence[Any], notification: Notification, **page: int) -> Work:
+def _work(row: Sequence[Any], notification: Notification, *, number: int = 0, attempt: int = 0) -> Work:
     queue, n, lane, service, due, deferred, done, again, ordinals, accepted_at = row
     return Work(
         queue=queue,
@@ -135,7 +135,8 @@ def _work(row: Sequence[Any], notification: Notification, **page: int) -> Work:
         again=_bitmap(again),
         due_at=due,
         was_deferred=bool(deferred),
-        **page,
+        number=number,
+        attempt=attempt,
     )
 
 

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from pyroaring import BitMap
 
@@ -14,12 +15,13 @@ from hub.store.connection import Database
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.outbox import Audience
 from hub.store.contracts.registry import Device
-from hub.store.registry import audience, listing, writing
+from hub.store.registry import audience, listing, singly, writing
 from hub.store.registry.places import Place, Places, read_templates
+from hub.store.registry.singly import SingleWrite, SingleWrites
 from hub.store.registry.tags import IndexShape, fold_tags, marked_tags
 from hub.target import StoredTemplate, Target
 
-IMPORTED = 500
+IMPORTED = 1000
 """Installations that one transaction of an import writes."""
 
 _ERASED = 1000
@@ -34,10 +36,15 @@ class SqlRegistry:
         self._now = now
         self._shape = shape
         self._places = Places(database, now=now)
+        self._singly: dict[str, SingleWrites] = {}
 
     # Installations
 
     async def put_installations(self, hub: str, installations: Sequence[Installation]) -> None:
+        if len(installations) == 1:
+            await self._places.keep_templates(installations[0].templates.values())
+            await self._single_writes(hub).run(singly.put_installation(installations[0]))
+            return
         await self._places.keep_templates(each for one in installations for each in one.templates.values())
         place = await self._places.make(hub)
         ordinals = await self._places.take_ordinals(place, _count(installations))
@@ -50,6 +57,23 @@ class SqlRegistry:
             )
         finally:
             self._places.give_back(place, ordinals[taken:])
+
+    def _single_writes(self, hub: str) -> SingleWrites:
+        if hub not in self._singly:
+            self._singly[hub] = SingleWrites(partial(self._write_singly, hub))
+        return self._singly[hub]
+
+    async def _write_singly(self, hub: str, writes: Sequence[SingleWrite]) -> Sequence[Any]:
+        place = await self._places.make(hub)
+        ordinals = await self._places.take_ordinals(place, sum([each.ordinals for each in writes]))
+        taken = 0
+        try:
+            answers, taken = await self._database.write(
+                lambda connection: writing.write_singly(connection, place, writes, ordinals, now=self._now())
+            )
+        finally:
+            self._places.give_back(place, ordinals[taken:])
+        return answers
 
     async def import_installations(self, hub: str, installations: Sequence[Installation]) -> None:
         """In slices, each a transaction of its own. Raises: InvalidRequestError: the slices before are kept."""
@@ -81,12 +105,10 @@ class SqlRegistry:
         )
 
     async def delete_installation(self, hub: str, installation_id: str) -> bool:
-        place = await self._places.find(hub)
-        if place is None:
+        if await self._places.find(hub) is None:
             return False
-        return await self._database.write(
-            lambda connection: writing.delete_installation(connection, place, installation_id, now=self._now())
-        )
+        was_there: bool = await self._single_writes(hub).run(singly.drop_installation(installation_id))
+        return was_there
 
     # Single registrations
 
@@ -95,18 +117,10 @@ class SqlRegistry:
     ) -> Registration:
         if registration.template is not None:
             await self._places.keep_templates([registration.template])
-        place = await self._places.make(hub)
-        ordinals = await self._places.take_ordinals(place, 1)
         registration_id = registration.registration_id or _new_registration_id()
-        taken = 0
-        try:
-            stored, taken = await self._database.write(
-                lambda connection: writing.put_registration(
-                    connection, place, registration, registration_id, ordinals, if_match=if_match, now=self._now()
-                )
-            )
-        finally:
-            self._places.give_back(place, ordinals[taken:])
+        stored: Registration = await self._single_writes(hub).run(
+            singly.put_registration(registration, registration_id, if_match)
+        )
         return stored
 
     async def get_registration(self, hub: str, registration_id: str) -> Registration:
@@ -118,14 +132,9 @@ class SqlRegistry:
         )
 
     async def delete_registration(self, hub: str, registration_id: str, *, if_match: int | None = None) -> None:
-        place = await self._places.find(hub)
-        if place is None:
+        if await self._places.find(hub) is None:
             raise NotFoundError(f"registration {registration_id!r} not found")
-        await self._database.write(
-            lambda connection: writing.delete_registration(
-                connection, place, registration_id, if_match=if_match, now=self._now()
-            )
-        )
+        await self._single_writes(hub).run(singly.drop_registration(registration_id, if_match))
 
     # Lists
 
@@ -156,6 +165,10 @@ class SqlRegistry:
     async def registrations_by_platform(self) -> Mapping[tuple[str, Platform], int]:
         places = dict(await self._places.all())
         return await self._database.read(lambda connection: listing.registrations_by_platform(connection, places))
+
+    async def places(self) -> Sequence[tuple[str, Place]]:
+        """The hubs in which anything was ever registered, by number."""
+        return sorted((await self._places.all()).items(), key=lambda item: item[1])
 
     # Housekeeping
 

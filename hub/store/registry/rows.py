@@ -38,6 +38,7 @@ def unpack_channel(packed: bytes) -> str:
     return packed[1:].hex().upper() if packed[:1] == _PACKED else packed[1:].decode("utf-8", "surrogatepass")
 
 
+@lru_cache(maxsize=1 << 12)
 def channel_key(platform: Platform, push_channel: str) -> int:
     """8 bytes of a hash, as a signed number: what finds a channel's devices is compared with the channel itself."""
     text = f"{platform.value}\n{push_channel}".encode("utf-8", "surrogatepass")

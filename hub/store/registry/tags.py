@@ -1,19 +1,20 @@
 """The index of tags in SQL: what a transaction reads of it, and the folding of changes into blocks."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pyroaring import BitMap
 
-from hub.store.connection import Connection
+from hub.store.connection import Connection, Row
 from hub.store.decide.tag_index import (
     BLOCK_BITS,
     FOLD_AT,
     LAST_WORD,
     MARK,
     WORD_BITS,
-    ChangeRow,
+    TagChanges,
     TagId,
+    WordMask,
     blocks_of,
     fold,
     members,
@@ -67,8 +68,13 @@ class TagSets:
         return bool(self._changes[tag] or self._blocks[tag])
 
 
-def change_tags(connection: Connection, place: Place, rows: Iterable[ChangeRow]) -> None:
-    connection.insert_many(statements.CHANGE_TAGS, [(*place, *row) for row in rows])
+def change_tags(connection: Connection, place: Place, changes: TagChanges) -> None:
+    connection.insert_many(statements.CHANGE_TAGS, change_rows(place, changes))
+
+
+def change_rows(place: Place, changes: TagChanges) -> list[Row]:
+    hub, shard = place
+    return [(hub, shard, *row) for row in changes.rows()]
 
 
 def marked_tags(connection: Connection, place: Place, limit: int) -> list[TagId]:
@@ -109,19 +115,16 @@ def _fold_into_blocks(connection: Connection, place: Place, changes: dict[TagId,
     connection.insert_many(statements.PUT_BLOCKS, rows)
 
 
-def add_to_blocks(connection: Connection, place: Place, rows: Iterable[ChangeRow]) -> None:
+def add_to_blocks(connection: Connection, place: Place, added: Mapping[TagId, Sequence[WordMask]]) -> None:
     """Put ordinals that were never given out before straight into the blocks: no change of theirs can wait to be folded."""
-    by_tag: dict[TagId, list[tuple[int, int]]] = {}
-    for tag, word, added, _ in rows:
-        by_tag.setdefault(tag, []).append((word, added))
-    if not by_tag:
+    numbers = [number for words in added.values() for number, _ in words]
+    if not numbers:
         return
-    words = [word for pairs in by_tag.values() for word, _ in pairs]
-    old = _blocks(connection, place, list(by_tag), min(words), max(words))
+    old = _blocks(connection, place, sorted(added), min(numbers), max(numbers))
     put = []
-    for tag, pairs in by_tag.items():
+    for tag, words in added.items():
         of_tag = old.get(tag, {})
-        for number, block in blocks_of(pairs):
+        for number, block in blocks_of(words):
             put.append((*place, tag, number, _serialized(block | of_tag[number] if number in of_tag else block)))
     connection.insert_many(statements.PUT_BLOCKS, put)
 

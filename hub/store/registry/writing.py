@@ -1,26 +1,26 @@
 """Puts, deletes and deaths in SQL: read the devices concerned, decide, write. At most six round trips each."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
-from hub.installation import Installation, Registration
+from hub.errors import HubError
+from hub.installation import Installation
 from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.outbox import Failed
 from hub.store.decide.registering import Changes, Registering, StoredDevice, id_key
-from hub.store.decide.tag_index import DEAD, LAST_WORD, MARK, ChangeRow, TagChanges, tag_id
+from hub.store.decide.tag_index import DEAD, LAST_WORD, MARK, ChangeRow, TagChanges, tag_id, words_of
 from hub.store.registry import statements
 from hub.store.registry.places import SHARD, Place
 from hub.store.registry.rows import channel_key, device_of, device_row
-from hub.store.registry.tags import TagSets, add_to_blocks, change_tags
+from hub.store.registry.singly import SingleWrite
+from hub.store.registry.tags import TagSets, add_to_blocks, change_rows, change_tags
 from hub.tags import installation_tag, user_tag
 
 SLICE = 500
 """Devices that one transaction of the housekeeping drops, at most."""
 
-_MANY = 16
-"""Members that a batch of an import gives a tag, from which on the tag's blocks are written at once."""
+_MANY = 4
+"""Devices to which a batch of an import gives a tag, from which on the tag's blocks are written at once."""
 
 
 class _Taken:
@@ -72,11 +72,13 @@ def import_installations(
     rows = [device_row(*place, device) for device in changes.put]
     if len(connection.insert_many(statements.ADD_DEVICES, rows)) < len(rows):
         raise NotNewError
-    connection.insert_many(statements.PUT_REGISTRATIONS, _registration_rows(place, changes, now))
-    counts = Counter(row[0] for row in changes.tags if row[1] >= 0)
-    many = {tag for tag, count in counts.items() if count >= _MANY}
-    add_to_blocks(connection, place, [row for row in changes.tags if row[0] in many and row[1] >= 0])
-    change_tags(connection, place, [row for row in changes.tags if row[0] not in many])
+    add_to_blocks(connection, place, changes.tags.take_added(at_least=_MANY))
+    connection.write_all(
+        [
+            (statements.PUT_REGISTRATIONS, _registration_rows(place, changes, now)),
+            (statements.CHANGE_TAGS, change_rows(place, changes.tags)),
+        ]
+    )
     return taken.count
 
 
@@ -84,42 +86,23 @@ class NotNewError(Exception):
     """An import met what is registered already: the batch is to be put instead."""
 
 
-def put_registration(
-    connection: Connection,
-    place: Place,
-    registration: Registration,
-    registration_id: str,
-    ordinals: Sequence[int],
-    *,
-    if_match: int | None,
-    now: float,
-) -> tuple[Registration, int]:
-    """The registration as it stands now, and how many of `ordinals` were taken. Raises: as `Registering`."""
-    known = _by_registration(connection, place, registration_id)
-    known += _by_channel(connection, place, [channel_key(registration.platform, registration.push_channel)])
+def write_singly(
+    connection: Connection, place: Place, writes: Sequence[SingleWrite], ordinals: Sequence[int], *, now: float
+) -> tuple[list[Any], int]:
+    """The answers of single writes, in order, an exception for one that was refused; how many of `ordinals` were taken."""
+    known = _by_installation(connection, place, [each.installation_id for each in writes if each.installation_id])
+    known += _by_registration(connection, place, [each.registration_id for each in writes if each.registration_id])
+    known += _by_channel(connection, place, [channel_key(*each.channel) for each in writes if each.channel])
     taken = _Taken(ordinals)
     registering = Registering(known, ordinals=taken, now=now)
-    stored = registering.put_registration(registration, registration_id, if_match)
+    answers: list[Any] = []
+    for write in writes:
+        try:
+            answers.append(write.play(registering))
+        except HubError as error:
+            answers.append(error)
     _write(connection, place, registering.changes(), now)
-    return stored, taken.count
-
-
-def delete_installation(connection: Connection, place: Place, installation_id: str, *, now: float) -> bool:
-    """Whether there was one. Its tag stays known, as one whose registrations are gone."""
-    known = _by_installation(connection, place, [installation_id])
-    registering = Registering(known, ordinals=iter(()), now=now)
-    dropped = registering.drop_installation(installation_id)
-    _write(connection, place, registering.changes(), now)
-    return dropped
-
-
-def delete_registration(
-    connection: Connection, place: Place, registration_id: str, *, if_match: int | None, now: float
-) -> None:
-    """Raises: NotFoundError, PreconditionError."""
-    registering = Registering(_by_registration(connection, place, registration_id), ordinals=iter(()), now=now)
-    registering.drop_registration(registration_id, if_match)
-    _write(connection, place, registering.changes(), now)
+    return answers, taken.count
 
 
 def mark_dead(connection: Connection, gone: Sequence[tuple[str, Failed]], now: float) -> int:
@@ -149,10 +132,10 @@ def _mark_dead_in(connection: Connection, hub: str, failures: dict[int, Failed],
     changes = TagChanges()
     hidden = 0
     for device, _ in killed.values():
-        words = {word: mask for word, mask in replace(device, dead_at=now).carried().items() if word[0] == DEAD}
-        changes.replace({}, words)
-        hidden += sum(mask.bit_count() for mask in words.values())
-    change_tags(connection, place, changes.rows())
+        ordinals = [each for each, _ in device.registrations()]
+        changes.add([([DEAD], words_of(ordinals))])
+        hidden += len(ordinals)
+    change_tags(connection, place, changes)
     return hidden
 
 
@@ -214,20 +197,28 @@ def forget_users(connection: Connection, place: Place, user_id: str, installatio
 
 
 def _drop(connection: Connection, place: Place, devices: Iterable[StoredDevice], now: float) -> Sequence[ChangeRow]:
+    """What that changes in the index."""
     devices = list(devices)
     registering = Registering(devices, ordinals=iter(()), now=now)
     for device in devices:
         registering.drop(device)
     changes = registering.changes()
     _write(connection, place, changes, now)
-    return changes.tags
+    return changes.tags.rows()
 
 
 def _write(connection: Connection, place: Place, changes: Changes, now: float) -> None:
-    connection.insert_many(statements.PUT_DEVICES, [device_row(*place, device) for device in changes.put])
-    connection.update_many(statements.DROP_DEVICES, [(*place, device.ordinal) for device in changes.dropped])
-    connection.insert_many(statements.PUT_REGISTRATIONS, _registration_rows(place, changes, now))
-    change_tags(connection, place, changes.tags)
+    connection.write_all(
+        [
+            (
+                statements.DROP_DEVICES,
+                [(*place, device.ordinal) for device in changes.dropped],
+            ),  # may be put under a new ordinal
+            (statements.PUT_DEVICES, [device_row(*place, device) for device in changes.put]),
+            (statements.PUT_REGISTRATIONS, _registration_rows(place, changes, now)),
+            (statements.CHANGE_TAGS, change_rows(place, changes.tags)),
+        ]
+    )
 
 
 def _registration_rows(place: Place, changes: Changes, now: float) -> list[Row]:
@@ -241,8 +232,8 @@ def _by_installation(connection: Connection, place: Place, installation_ids: Ite
     return _devices(connection, statements.DEVICES_BY_INSTALLATION, place, keys)
 
 
-def _by_registration(connection: Connection, place: Place, registration_id: str) -> list[StoredDevice]:
-    return _devices(connection, statements.DEVICES_BY_REGISTRATION, place, [registration_id])
+def _by_registration(connection: Connection, place: Place, registration_ids: Iterable[str]) -> list[StoredDevice]:
+    return _devices(connection, statements.DEVICES_BY_REGISTRATION, place, list(set(registration_ids)))
 
 
 def _by_channel(connection: Connection, place: Place, keys: Iterable[int]) -> list[StoredDevice]:

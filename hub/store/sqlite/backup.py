@@ -24,8 +24,8 @@ from hub.store.sqlite.migrate import version_of
 STEP = 256
 """Pages copied between two looks whether the store is closing."""
 
-Erase = Callable[[Connection, Callable[[str], bool]], int]
-"""Erases what is kept of each person for whose id the second argument is true; how many rows."""
+Erase = Callable[[Connection, Erasures], int]
+"""Erases what a copy keeps of the persons who were erased since it was made; how many rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +122,7 @@ def _prepare(part: Path, erasures: Erasures, erase: Sequence[Erase]) -> int:
         erased = 0
         with connection:
             for each in erase:
-                erased += each(SqliteConnection(connection), erasures.has)
+                erased += each(SqliteConnection(connection), erasures)
         return erased
     finally:
         connection.close()

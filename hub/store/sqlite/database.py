@@ -17,10 +17,12 @@ from hub.store.connection import Connection, Statement
 from hub.store.files import make_private
 from hub.store.sqlite.backup import copy
 from hub.store.sqlite.connection import SqliteConnection
+from hub.store.sqlite.erasures import Erasures
 from hub.store.sqlite.errors import store_error
 from hub.store.sqlite.guard import StoreGuard
 from hub.store.sqlite.lock import FileLock
 from hub.store.sqlite.migrate import SchemaVersion, migrate, shipped_versions, version_of
+from hub.store.sqlite.overwriting import Overwriting
 from hub.store.sqlite.volume import VOLUME_WARNINGS, VolumeKind, volume_of
 from hub.store.sqlite.writer import GroupWriter
 
@@ -31,6 +33,8 @@ MINIMUM_VERSION = (3, 51, 3)
 _STATEMENTS_CACHED = 1024
 _STEPS = 100_000
 """Of SQLite's machine, between two looks whether the store is closing: about 2 ms."""
+_STEPS_A_CALL = 20
+"""Of overwriting, 80 MB."""
 _PAUSE = 0.01
 """Seconds between two tries while another program holds the database."""
 
@@ -86,10 +90,12 @@ class SqliteDatabase:
         self._guard = StoreGuard(self._path, on_broken=on_broken, look_every=tuning.look_every)
         self._writer = GroupWriter(
             self._guard,
+            overwriting=Overwriting(self._path, vfs=tuning.vfs),
             observe=observe,
             abandoning=self._abandoning,
             checkpoint=tuning.checkpoint,
         )
+        self.erasures = Erasures(self._path)
         self._reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pushbridge-store-reader")
         self._reader: apsw.Connection | None = None
         self._lock: FileLock | None = None
@@ -131,6 +137,12 @@ class SqliteDatabase:
     async def probe(self) -> None:
         await self.write(lambda connection: connection.write(_TOUCH))
 
+    async def overwrite_deleted(self, *, seconds: float) -> bool:
+        return await self._writer.overwrite_deleted(seconds=seconds)
+
+    async def go_on_overwriting(self) -> bool:
+        return await self._writer.go_on_overwriting(steps=_STEPS_A_CALL)
+
     async def back_up(self, target: Path) -> int:
         """Copy the state of now to a new file while writers go on; its size in bytes. Raises: StoreError."""
         if self._reader is None:
@@ -156,7 +168,7 @@ class SqliteDatabase:
             writer.close()
             raise
         self._guard.start()
-        self._writer.start(writer)
+        self._writer.start(writer, on_busy=self._waits_on)
 
     def _look_at_volume(self) -> None:
         volume = volume_of(self._path)
@@ -173,13 +185,15 @@ class SqliteDatabase:
         connection = apsw.Connection(
             str(self._path), flags=flags, vfs=self._tuning.vfs or None, statementcachesize=_STATEMENTS_CACHED
         )
-        connection.set_busy_handler(
-            lambda tries: tries * _PAUSE < self._tuning.busy and not self._closing.wait(_PAUSE)  # True: try again
-        )
+        connection.set_busy_handler(self._waits_on)
         connection.set_progress_handler(until.is_set, _STEPS)
         connection.pragma("cache_size", -self._tuning.cache)
         connection.pragma("temp_store", "MEMORY")
         return connection
+
+    def _waits_on(self, tries: int) -> bool:
+        """Whether a statement tries once more while another program holds the database."""
+        return tries * _PAUSE < self._tuning.busy and not self._closing.wait(_PAUSE)
 
     def _prepare(self, connection: apsw.Connection) -> None:
         """For writing, with the newest schema."""

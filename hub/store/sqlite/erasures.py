@@ -1,68 +1,99 @@
 """Who was erased: a file beside the store that only grows, so that a restored copy forgets them again.
 
-It holds no id, but a keyed hash of each; the key is the file's first line. A line is written before the erasure, so one
-that a crash cut short is made again with the next try, and by a restore in any case.
+It holds no id, but a keyed hash of each; the key is the file's first line. A line is a hash and a mark of that erasure
+alone, and is written before the erasure is done. The store keeps the marks of what it has done, and a copy of it does: so
+a restore knows which erasures came later, and does not take a person for erased who came back before the copy was made.
 """
 
 import hashlib
 import os
 import secrets
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Set
+from dataclasses import dataclass
 from pathlib import Path
 
 from hub.errors import StoreError
 from hub.store.files import create_private
+from hub.store.people.people import Noted
 
-_KEY_BYTES = 16
+SUFFIX = ".erased"
+"""Of the file, behind the name of the database."""
+
+_KEY_BYTES, _DIGEST_BYTES, _MARK_BYTES = 16, 16, 8
+
+
+@dataclass(frozen=True, slots=True)
+class LaterErasures:
+    """Erasures that a store has not done: `has` says it of a person; `marks` are theirs."""
+
+    key: bytes
+    digests: Set[str]
+    marks: Collection[bytes]
+
+    def has(self, person: str) -> bool:
+        return _digest(self.key, person) in self.digests
 
 
 class Erasures:
-    """Of the store whose database is at a path. For all threads."""
+    """Of the store whose database is at a path; persons are named by their keys. For all threads. Raises: StoreError."""
 
     def __init__(self, database: Path) -> None:
-        self._path = database.with_name(f"{database.name}.erased")
+        self._path = database.with_name(f"{database.name}{SUFFIX}")
         self._lock = threading.Lock()
-        self._known: tuple[bytes, frozenset[str]] | None = None
 
-    def note(self, people: Iterable[str]) -> None:
-        """Write that these are erased, durably, before they are. Raises: StoreError."""
+    def note(self, person: str) -> Noted:
+        """Write durably that a person is erased, before that is done."""
         try:
             with self._lock:
-                key, _ = self._read()
+                key = self._key()
+                noted = Noted(_digest(key, person), secrets.token_bytes(_MARK_BYTES))
                 with self._path.open("ab") as file:
-                    file.write(b"\n")  # ends a line that a crash cut short
-                    file.write(b"".join(f"{_digest(key, person)}\n".encode() for person in people))
+                    # The first line break ends a line that a crash cut short.
+                    file.write(f"\n{noted.digest} {noted.mark.hex()}\n".encode())
                     file.flush()
                     os.fsync(file.fileno())
-                self._known = None
+                return noted
         except (OSError, ValueError) as error:
             raise StoreError(f"cannot write {self._path}: {error}") from error
 
-    def has(self, person: str) -> bool:
-        """Whether the person was erased at any time. Raises: StoreError."""
-        with self._lock:
-            if self._known is None:
-                if not self._path.exists():
-                    return False
-                try:
-                    key, digests = self._read()
-                except (OSError, ValueError) as error:
-                    raise StoreError(f"cannot read {self._path}: {error}") from error
-                self._known = key, frozenset(digests)
-            key, known = self._known
-        return _digest(key, person) in known
+    def later_than(self, done: Set[bytes]) -> LaterErasures:
+        """Those whose marks are not among these."""
+        if not self._path.exists():
+            return LaterErasures(b"", frozenset(), ())
+        try:
+            key, lines = self._read()
+            pairs = [(digest, bytes.fromhex(mark)) for digest, mark in lines]
+        except (OSError, ValueError) as error:
+            raise StoreError(f"cannot read {self._path}: {error}") from error
+        later = [(digest, mark) for digest, mark in pairs if mark not in done]
+        return LaterErasures(key, frozenset(digest for digest, _ in later), [mark for _, mark in later])
 
-    def _read(self) -> tuple[bytes, list[str]]:
-        """The key, made with the file when there is none, and the hashes; half a line at the end is none."""
-        lines = self._path.read_bytes().split(b"\n") if self._path.exists() else [b""]
-        if len(lines) > 1:
-            return bytes.fromhex(lines[0].decode()), [line.decode() for line in lines[1:-1]]
+    def _key(self) -> bytes:
+        """Of the file, which is made where it is missing, or was cut short in being made."""
+        if self._path.exists() and b"\n" in self._path.read_bytes()[: 2 * _KEY_BYTES + 1]:
+            return self._read()[0]
         create_private(self._path)
         key = secrets.token_bytes(_KEY_BYTES)
         self._path.write_bytes(f"{key.hex()}\n".encode())
-        return key, []
+        _sync(self._path.parent)
+        return key
+
+    def _read(self) -> tuple[bytes, list[tuple[str, str]]]:
+        """The key, and hash and mark of each line that is whole."""
+        first, *lines = self._path.read_bytes().decode().split("\n")
+        length = 2 * (_DIGEST_BYTES + _MARK_BYTES) + 1
+        whole = [line.partition(" ") for line in lines if len(line) == length]
+        return bytes.fromhex(first), [(digest, mark) for digest, _, mark in whole]
 
 
 def _digest(key: bytes, person: str) -> str:
-    return hashlib.blake2b(person.encode(), key=key, digest_size=16).hexdigest()
+    return hashlib.blake2b(person.encode("utf-8", "surrogatepass"), key=key, digest_size=_DIGEST_BYTES).hexdigest()
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

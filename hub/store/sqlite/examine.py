@@ -18,6 +18,7 @@ from hub.store.sqlite.database import MINIMUM_VERSION, sqlite_version
 from hub.store.sqlite.errors import store_error
 from hub.store.sqlite.lock import is_locked
 from hub.store.sqlite.migrate import shipped_versions, version_of
+from hub.store.sqlite.read_only import connect
 from hub.store.sqlite.volume import VOLUME_WARNINGS, Volume, VolumeKind, volume_of
 
 _MIB = 1024 * 1024
@@ -168,11 +169,7 @@ def _schema(path: Path) -> Finding:
     newest = shipped_versions()[-1].number
     if not path.exists():
         return _ok("schema", f"there is no file yet; version {newest} will be made")
-    has_log = path.with_name(f"{path.name}-wal").exists()
-    # Without a log nothing may be made beside the file, as reading it otherwise would.
-    how = "mode=ro" if has_log else "mode=ro&immutable=1"
-    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-    connection = apsw.Connection(f"{path.as_uri()}?{how}", flags=flags)
+    connection = connect(path)
     try:
         version, readable_from = version_of(connection)
     finally:

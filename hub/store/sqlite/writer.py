@@ -15,6 +15,7 @@ from hub.store.connection import Connection
 from hub.store.sqlite.connection import SqliteConnection
 from hub.store.sqlite.errors import store_error
 from hub.store.sqlite.guard import StoreGuard
+from hub.store.sqlite.overwriting import READER, Overwriting
 
 _log = logging.getLogger("pushbridge.store")
 
@@ -45,7 +46,13 @@ class GroupWriter:
     """
 
     def __init__(
-        self, guard: StoreGuard, *, observe: Callable[[str, float], None], abandoning: threading.Event, checkpoint: int
+        self,
+        guard: StoreGuard,
+        *,
+        overwriting: Overwriting,
+        observe: Callable[[str, float], None],
+        abandoning: threading.Event,
+        checkpoint: int,
     ) -> None:
         self._guard = guard
         self._observe = observe
@@ -53,12 +60,16 @@ class GroupWriter:
         self._checkpoint = checkpoint
         self._pages_in_log = 0
         self._has_logged = False
+        self._overwriting = overwriting
+        self._has_to_overwrite = False
+        self._on_busy: Callable[[int], bool] | None = None
         self._log_trouble = ""
         self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def start(self, connection: apsw.Connection) -> None:
-        """Begin; the connection belongs to the thread from now on, which closes it."""
+    def start(self, connection: apsw.Connection, *, on_busy: Callable[[int], bool]) -> None:
+        """Begin; the connection belongs to the thread from now on, which closes it. `on_busy` is its busy handler."""
+        self._on_busy = on_busy
         connection.wal_autocheckpoint(0)  # SQLite's own says nothing of its errors, and makes the commit wait
         connection.set_wal_hook(self._logged)
         self._thread = threading.Thread(
@@ -79,6 +90,33 @@ class GroupWriter:
         self._waiting.put(_Waiting(job, then, loop, future))
         return await future
 
+    async def overwrite_deleted(self, *, seconds: float) -> bool:
+        """Begin a pass that overwrites what was deleted, and work on it for about so many seconds; whether it is done.
+
+        Raises: StoreError.
+        """
+        self._overwriting.begin()
+        until = time.monotonic() + seconds
+        while not await self.go_on_overwriting(steps=1) and time.monotonic() < until:
+            if self._overwriting.is_blocked:
+                await asyncio.sleep(READER)
+        return self._overwriting.is_done
+
+    async def go_on_overwriting(self, *, steps: int) -> bool:
+        """Make so many steps of the pass that was begun, until one finds readers in the way; whether the pass is done.
+
+        Writes have their turn in between. Raises: StoreError.
+        """
+        for _ in range(steps):
+            if self._overwriting.is_done:
+                break
+            self._has_to_overwrite = True
+            for _ in range(2):  # behind the first the thread makes the step, and the second comes behind that
+                await self.run(_nothing)
+            if self._overwriting.is_blocked:
+                break
+        return self._overwriting.is_done
+
     async def stop(self, *, grace: float) -> None:
         """Finish what waits, then end the thread; after `grace` seconds `abandoning` is set."""
         thread, self._thread = self._thread, None  # first: no job may come behind the end of the queue
@@ -95,6 +133,8 @@ class GroupWriter:
                 group = [first]
                 stopping = self._take_more(group)
                 self._commit(connection, group)
+                if self._has_to_overwrite:
+                    self._overwrite(connection)
                 if self._pages_in_log >= self._checkpoint:
                     self._move_log(connection)
                 if stopping:
@@ -103,6 +143,7 @@ class GroupWriter:
             if self._guard.broken is not None:  # the file of that name, and its log, are not ours to remove
                 connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             self._close(connection)
+            self._overwriting.close()
 
     def _close(self, connection: apsw.Connection) -> None:
         try:
@@ -179,6 +220,19 @@ class GroupWriter:
         self._has_logged = True
         return apsw.SQLITE_OK
 
+    def _overwrite(self, connection: apsw.Connection) -> None:
+        self._has_to_overwrite = False
+        try:
+            self._overwriting.step(connection)
+        except apsw.Error as error:
+            self._guard.note(error)
+            trouble = str(store_error(error))
+            if trouble != self._log_trouble:
+                _log.warning("what was deleted cannot be overwritten in the file: %s", trouble)
+            self._log_trouble = trouble
+        finally:
+            connection.set_busy_handler(self._on_busy)
+
     def _move_log(self, connection: apsw.Connection) -> None:
         """What it cannot move, because another program reads the log or the disk is full, it moves later."""
         started = time.perf_counter()
@@ -194,6 +248,10 @@ class GroupWriter:
             self._log_trouble = ""
             self._observe("checkpoint", time.perf_counter() - started)
         self._pages_in_log = 0
+
+
+def _nothing(connection: Connection) -> None:
+    """A job that changes nothing."""
 
 
 def _resolve(group: Sequence[_Waiting], answers: Sequence[Any]) -> None:

@@ -1,5 +1,7 @@
 """What is past its time is dropped: a slice a transaction, so that other writes get their turn in between."""
 
+from collections.abc import Sequence
+
 from hub.store.connection import Connection, Row, Statement
 
 SLICE = 500
@@ -39,6 +41,11 @@ DROP = Statement(
     "DELETE FROM notification WHERE queue = :queue AND n = :n",
     columns=(("queue", "bigint"), ("n", "bigint")),
 )
+DROP_ADDRESSEES = Statement(
+    "addressee.drop",
+    "DELETE FROM addressee WHERE queue = :queue AND notification = :n",
+    columns=(("queue", "bigint"), ("n", "bigint")),
+)
 DROP_AUDIT = Statement(
     "audit.drop",
     "DELETE FROM audit WHERE queue = :queue AND n IN"
@@ -51,12 +58,17 @@ def forget_ended(connection: Connection, queue: int, *, before: float, failures:
     ended = [n for (n,) in connection.read(ENDED, queue=queue, before=before, slice=SLICE)]
     if not ended:
         return False
-    failed = connection.read_by_keys(FAILURES_OF, ended, queue=queue, slice=failures)
-    pages = connection.read_by_keys(PAGES_OF, ended, queue=queue, slice=PAGES)
+    return not drop(connection, queue, ended, failures=failures) or len(ended) == SLICE
+
+
+def drop(connection: Connection, queue: int, numbers: Sequence[int], *, failures: int = FAILURES) -> bool:
+    """Drop notifications with all that is theirs; False: they have so much that some of it, and they, are left."""
+    failed = connection.read_by_keys(FAILURES_OF, numbers, queue=queue, slice=failures)
+    pages = connection.read_by_keys(PAGES_OF, numbers, queue=queue, slice=PAGES)
     is_whole = len(failed) < failures and len(pages) < PAGES
-    rows: list[Row] = [(queue, n) for n in ended] if is_whole else []
-    connection.write_all([(DROP_FAILURE, failed), (DROP_PAGE, pages), (DROP, rows)])
-    return not is_whole or len(ended) == SLICE
+    rows: list[Row] = [(queue, n) for n in numbers] if is_whole else []
+    connection.write_all([(DROP_FAILURE, failed), (DROP_PAGE, pages), (DROP_ADDRESSEES, rows), (DROP, rows)])
+    return is_whole
 
 
 def forget_audit(connection: Connection, queue: int, *, now: float) -> bool:

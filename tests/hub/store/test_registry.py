@@ -29,8 +29,8 @@ class CountingConnection:
         method = getattr(self._connection, name)
 
         def call(statement: Any, *given: Any, **values: Any) -> Any:
-            if not given or given[0]:  # no rows, no round trip
-                self._trips.append(statement.name)
+            if not given or given[0]:  # no rows, no round trip; what `write_all` gets is `statement`
+                self._trips.append("write_all" if name == "write_all" else statement.name)
             return method(statement, *given, **values)
 
         return call

@@ -16,6 +16,7 @@ from hub.store.outbox.remembering import SeenWindow
 from hub.store.rows import SINGLE, service_key
 from hub.store.sqlite.connection import SqliteConnection
 from hub.store.sqlite.database import SqliteDatabase
+from hub.store.sqlite.erasures import Erasures
 from hub.store.store import SqlStore
 from tests.fakes.host_clock import HostClock
 from tests.hub.examples import HUB, notification
@@ -71,6 +72,7 @@ class CountingDatabase:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._opened: SqliteDatabase | None = None
+        self.erasures = Erasures(path)
         self.trips = 0
 
     @property
@@ -90,6 +92,12 @@ class CountingDatabase:
 
     async def probe(self) -> None:
         await self._database.probe()
+
+    async def overwrite_deleted(self, *, seconds: float) -> bool:
+        return await self._database.overwrite_deleted(seconds=seconds)
+
+    async def go_on_overwriting(self) -> bool:
+        return await self._database.go_on_overwriting()
 
     async def write(self, job: Callable[[Connection], T], /, *, then: Callable[[], None] | None = None) -> T:
         return await self._database.write(lambda connection: job(_Counting(self, connection)), then=then)

@@ -132,8 +132,8 @@ NAMES = Statement("test.names", "SELECT name FROM number WHERE name IS NOT NULL"
 FORGET = Statement("test.forget", "DELETE FROM number WHERE name = :name", columns=(("name", "text"),))
 
 
-def forget(connection: Connection, is_erased: Callable[[str], bool]) -> int:
-    gone = [row for row in connection.read(NAMES) if is_erased(row[0])]
+def forget(connection: Connection, erasures: Erasures) -> int:
+    gone = [row for row in connection.read(NAMES) if erasures.later_than(set()).has(row[0])]
     connection.update_many(FORGET, gone)
     return len(gone)
 
@@ -145,8 +145,8 @@ async def test_who_was_erased_since_a_copy_is_erased_in_it_again(tmp_path: Path)
     await database.write(lambda connection: connection.insert_many(PEOPLE, people))
     await database.back_up(tmp_path / "copy.db")
     await database.close()
-    Erasures(path).note(["ann"])
-    Erasures(path).note(["eve", "zoe"])
+    for person in ("ann", "eve", "zoe"):
+        Erasures(path).note(person)
     assert restore(tmp_path / "copy.db", path, erase=[forget]).erased == 2
     assert await held(path) == [1]
     assert b"ann" not in path.read_bytes(), "secure_delete"
@@ -154,17 +154,25 @@ async def test_who_was_erased_since_a_copy_is_erased_in_it_again(tmp_path: Path)
 
 def test_the_file_of_erasures_holds_no_id_and_survives_a_line_cut_short(tmp_path: Path) -> None:
     erasures = Erasures(tmp_path / "hub.db")
-    assert not erasures.has("ann")
-    erasures.note(["ann"])
-    erasures.note(["bob"])
+    assert not erasures.later_than(set()).marks
+    first = erasures.note("ann")
+    erasures.note("bob")
     file = tmp_path / "hub.db.erased"
     assert b"ann" not in file.read_bytes()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     file.write_bytes(file.read_bytes()[:-5])
     again = Erasures(tmp_path / "hub.db")
-    assert [again.has(person) for person in ("ann", "bob", "eve")] == [True, False, False]
-    again.note(["bob"])
-    assert [again.has(person) for person in ("ann", "bob", "eve")] == [True, True, False]
+    assert [again.later_than(set()).has(person) for person in ("ann", "bob", "eve")] == [True, False, False]
+    again.note("bob")
+    later = again.later_than({first.mark})
+    assert [later.has(person) for person in ("ann", "bob", "eve")] == [False, True, False]
+    assert again.note("ann").digest == first.digest
+
+
+def test_a_file_of_erasures_that_was_cut_short_in_being_made_is_made_again(tmp_path: Path) -> None:
+    (tmp_path / "hub.db.erased").write_bytes(b"0123")
+    Erasures(tmp_path / "hub.db").note("ann")
+    assert Erasures(tmp_path / "hub.db").later_than(set()).has("ann")
 
 
 def test_a_copy_is_one_file(tmp_path: Path) -> None:

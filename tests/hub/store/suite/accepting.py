@@ -1,6 +1,7 @@
 """How stores take events: each once, all of a batch or nothing."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from hub.acceptance import DeadLetter, Ingest
 from hub.notification import EVERYONE, NativeContent, Notification, Platform, Priority, TemplateContent
 from hub.outcome import State
+from hub.people import people_of
 from hub.store.connection import Statement
 from hub.store.outbox.remembering import RANGES, SeenWindow
 from hub.store.store import SqlStore
@@ -62,6 +64,7 @@ def dead_letter(event_id: str = "e-1", *, relay: str | None = None, body: bytes 
         config_hash="abc",
         revision="v7",
         relay=relay,
+        person="ann",
     )
 
 
@@ -72,7 +75,7 @@ class Accepting(Suite):
     ) -> None:
         await store.accept([arrival(given)], start=0)
         (work,) = await take(store)
-        assert work.notification == given
+        assert work.notification == replace(given, person=next(iter(people_of(given)), ""))
         assert (work.accepted_at, work.lane, work.number, work.ordinals, work.attempt) == (
             clock(),
             Lane.SINGLE,

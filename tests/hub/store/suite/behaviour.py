@@ -7,10 +7,13 @@ from tests.hub.store.suite.devices import Devices
 from tests.hub.store.suite.finding import Finding
 from tests.hub.store.suite.keeping import Keeping
 from tests.hub.store.suite.letters import Letters
+from tests.hub.store.suite.people import People
 from tests.hub.store.suite.recording import Recording
 from tests.hub.store.suite.registering import Registering
 from tests.hub.store.suite.taking import Taking
 
 
-class StoreBehaviour(Accepting, Taking, Recording, Keeping, Browsing, Letters, Costing, Registering, Finding, Devices):
+class StoreBehaviour(
+    Accepting, Taking, Recording, Keeping, Browsing, Letters, Costing, Registering, Finding, Devices, People
+):
     """The contracts of `hub.store.contracts`, as far as all stores share them."""

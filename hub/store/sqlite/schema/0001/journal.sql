@@ -13,6 +13,13 @@ CREATE TABLE audit (
 CREATE INDEX audit_at ON audit (queue, at);
 CREATE INDEX audit_target ON audit (queue, target);
 
+-- Erasures of persons that are done, each by its mark in the file of erasures beside the store: a copy says with these which
+-- of them it has behind it. Until `is_overwritten` the files may still hold bytes of the person.
+CREATE TABLE erasure (
+    mark           BLOB PRIMARY KEY,
+    is_overwritten INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
 -- Under which configuration a thing was decided; `id` is a hash of both texts.
 CREATE TABLE configuration (
     id       INTEGER PRIMARY KEY,
@@ -37,7 +44,7 @@ CREATE TABLE journal (
 ) STRICT;
 CREATE INDEX journal_at ON journal (queue, at);
 CREATE INDEX journal_event ON journal (source, event_id);
-CREATE INDEX journal_person ON journal (person) WHERE person IS NOT NULL;
+CREATE INDEX journal_person ON journal (person, queue) WHERE person IS NOT NULL;
 
 -- What a relay has yet to publish to a sink, in the order of n.
 CREATE TABLE sink (
@@ -53,4 +60,4 @@ CREATE TABLE sink (
     person       TEXT
 ) STRICT;
 CREATE INDEX sink_due ON sink (queue, sink, due) WHERE due IS NOT NULL;
-CREATE INDEX sink_person ON sink (person) WHERE person IS NOT NULL;
+CREATE INDEX sink_person ON sink (person, queue) WHERE person IS NOT NULL;

@@ -35,7 +35,7 @@ CREATE TABLE dead_letter (
 CREATE INDEX dead_letter_at ON dead_letter (queue, at);
 CREATE INDEX dead_letter_relay ON dead_letter (queue, relay) WHERE relay IS NOT NULL;
 CREATE INDEX dead_letter_digest ON dead_letter (digest);
-CREATE INDEX dead_letter_person ON dead_letter (person) WHERE person IS NOT NULL;
+CREATE INDEX dead_letter_person ON dead_letter (person, queue) WHERE person IS NOT NULL;
 
 -- How much is kept, counted with each letter that comes or goes: to read all of them takes a second of each million.
 CREATE TABLE dead_letter_usage (

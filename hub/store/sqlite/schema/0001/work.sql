@@ -85,7 +85,16 @@ CREATE TABLE notification (
 CREATE INDEX notification_due ON notification (queue, lane, service, due) WHERE due IS NOT NULL;
 CREATE INDEX notification_ended ON notification (queue, ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX notification_of_pages ON notification (queue) WHERE state = 'Processing' AND due IS NULL;
-CREATE INDEX notification_person ON notification (person) WHERE person IS NOT NULL;
+CREATE INDEX notification_person ON notification (person, queue) WHERE person IS NOT NULL;
+
+-- Whom a notification is about or for besides its `person`.
+CREATE TABLE addressee (
+    queue        INTEGER NOT NULL,
+    notification INTEGER NOT NULL,
+    person       TEXT NOT NULL,
+    PRIMARY KEY (queue, notification, person)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX addressee_person ON addressee (person, queue);
 
 -- A page waits in a queue of its own; `home` and `notification` say whose it is.
 CREATE TABLE page (

@@ -1,0 +1,45 @@
+"""A daemon that does not run: its store, read only, behind the API that it would serve."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    import httpx
+
+    from bridge.admin.api.operation import Management
+    from bridge.config.models import Settings
+
+KEPT = ("hubs", "notifications", "dead-letters", "audit")
+"""First segments of the paths of what a store keeps; recent events and status are in a daemon's memory alone."""
+
+
+def answer_at_rest(settings: "Settings", store: Path, url: str, params: Mapping[str, Any]) -> "httpx.Response":
+    """The answer of the admin API to a GET, from the store as it is. Raises: StoreError."""
+    return asyncio.run(_answer(settings, store, url, params))
+
+
+async def _answer(settings: "Settings", store: Path, url: str, params: Mapping[str, Any]) -> "httpx.Response":
+    import httpx
+    from starlette.applications import Starlette
+
+    from bridge.admin.api.operation import PREFIX
+    from bridge.admin.api.routes import routes
+    from hub.store.sqlite.read_only import ReadOnlyStore
+
+    stored = ReadOnlyStore(store)
+    await stored.open()
+    try:
+        app = Starlette(routes=routes(_management(settings, stored), has_token=False))
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://store{PREFIX}") as client:
+            return await client.get(url, params=dict(params))
+    finally:
+        await stored.close()
+
+
+def _management(settings: "Settings", store: object) -> "Management":
+    """Of the process what a look at its store needs."""
+    return cast("Management", SimpleNamespace(hub=SimpleNamespace(store=store), settings=settings))

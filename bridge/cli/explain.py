@@ -1,0 +1,194 @@
+"""`pushbridge explain`: what an event in a file would do, rule by rule; no broker, no daemon, no network."""
+
+import asyncio
+import json
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bridge.cli.client import Client, Target, fail, settings_of, target_of
+from bridge.cli.command import Answer, TokenFile, Url, answer_command
+from bridge.cli.exits import Exit
+from bridge.cli.explained import print_explained
+from bridge.cli.pairs import pairs_of
+
+if TYPE_CHECKING:
+    from bridge.config.models import Settings
+    from bridge.trial.trial import Registrations, TriedEvent
+    from connectors.base import Message
+
+
+@answer_command
+def explain(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="CONFIG... EVENT",
+            help="The configuration, and last a file with the body of a message; - is standard input.",
+            show_default=False,
+        ),
+    ],
+    source: Annotated[str, typer.Option(help="The source that the message came from, if there are several.")] = "",
+    header: Annotated[
+        list[str] | None, typer.Option(help="An application header of the message: NAME=TEXT; repeat it.")
+    ] = None,
+    meta: Annotated[
+        list[str] | None,
+        typer.Option(help="A property of the message, as `meta` has it: message_id=TEXT, routing_key=TEXT; repeat it."),
+    ] = None,
+    content_type: Annotated[str, typer.Option(help="The content type of the message.")] = "",
+    device: Annotated[
+        list[Path] | None,
+        typer.Option(help="A file with a device as an app registers it, an installation in JSON; repeat it."),
+    ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(help="A store, read only: whom its devices make the audience, and with what templates."),
+    ] = None,
+    send_to: Annotated[
+        str, typer.Option(metavar="DEVICE", help="Send what comes of it to this device alone, through the daemon.")
+    ] = "",
+    url: Url = "",
+    token_file: TokenFile = None,
+) -> Answer:
+    """Explain what an event would do: decoded, mapped, each rule with its first failed condition, and what would leave."""
+    *config, event = paths
+    if not config:
+        raise fail("name the configuration, and last the file of the event", Exit.WRONG_ARGUMENTS)
+    if device and store is not None:
+        raise fail("--device and --store: only one of them", Exit.WRONG_ARGUMENTS)
+    settings = settings_of(config)
+    message = _message(
+        _body(event),
+        source=_source(settings, source),
+        headers=pairs_of(header, "--header"),
+        meta=pairs_of(meta, "--meta"),
+        content_type=content_type,
+    )
+    tried = asyncio.run(_tried(settings, message, device or (), store))
+    from bridge.trial.report import event_report
+
+    content = event_report(tried)
+    if send_to:
+        content["sent"] = _sent(target_of(url, token_file, config), tried, send_to)
+    return Answer(content, print_explained)
+
+
+def _body(file: Path) -> bytes:
+    """Raises: typer.Exit."""
+    if str(file) == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise fail(f"{file}: cannot be read: {error.strerror}", Exit.WRONG_ARGUMENTS) from error
+
+
+def _source(settings: "Settings", name: str) -> str:
+    """Raises: typer.Exit."""
+    names = ", ".join(settings.sources)
+    if name in settings.sources:
+        return name
+    if name:
+        raise fail(f"--source {name!r}: the configuration has {names or 'no source'}", Exit.WRONG_ARGUMENTS)
+    if len(settings.sources) != 1:
+        raise fail(
+            f"--source: say which of {names}" if names else "the configuration has no source", Exit.WRONG_ARGUMENTS
+        )
+    return next(iter(settings.sources))
+
+
+def _message(
+    body: bytes, *, source: str, headers: Mapping[str, str], meta: Mapping[str, str], content_type: str
+) -> "Message":
+    from connectors.base import Message
+
+    properties = {**({"content_type": content_type} if content_type else {}), **meta}
+    return Message(
+        source=source,
+        body=body,
+        id=properties.get("message_id"),
+        content_type=properties.get("content_type"),
+        headers=headers,
+        properties=properties,
+    )
+
+
+async def _tried(settings: "Settings", message: "Message", devices: Sequence[Path], store: Path | None) -> "TriedEvent":
+    """Raises: typer.Exit."""
+    from bridge.trial.trial import Trial
+    from hub.errors import StoreError
+
+    async with AsyncExitStack() as stack:
+        try:
+            trial = Trial(settings, registrations=await _registrations(stack, settings, devices, store))
+            stack.push_async_callback(trial.close)
+            return await trial.of(message)
+        except StoreError as error:
+            raise fail(str(error), Exit.CANNOT_START) from error
+
+
+async def _registrations(
+    stack: AsyncExitStack, settings: "Settings", devices: Sequence[Path], store: Path | None
+) -> "Registrations | None":
+    """Raises: StoreError, typer.Exit."""
+    from hub.store.sqlite.read_only import ReadOnlyStore
+    from hub.store.sqlite.store import SqliteStore
+
+    if store is not None:
+        stored = ReadOnlyStore(store)
+        await stored.open()
+        stack.push_async_callback(stored.close)
+        return stored
+    if not devices:
+        return None
+    directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="pushbridge-explain-"))
+    given = SqliteStore(Path(directory) / "devices.db", allow_memory=True)
+    await given.open()
+    stack.push_async_callback(given.close)
+    for number, file in enumerate(devices, start=1):
+        installation = _installation(file, number)
+        for hub, hub_settings in settings.hubs.items():
+            if hub_settings.remote is None:
+                await given.put_installations(hub, [installation])
+    return given
+
+
+def _installation(file: Path, number: int) -> Any:
+    """Raises: typer.Exit."""
+    from hub.errors import InvalidRequestError
+    from hub.registry.documents import installation_from_document
+
+    try:
+        document = json.loads(_body(file))
+    except ValueError as error:
+        raise fail(f"{file}: is no JSON: {error}", Exit.WRONG_ARGUMENTS) from error
+    if not isinstance(document, dict):
+        raise fail(f"{file}: is no installation: write a JSON object", Exit.WRONG_ARGUMENTS)
+    id_ = next((str(value) for key, value in document.items() if key.lower() == "installationid"), f"device-{number}")
+    try:
+        return installation_from_document(id_, document)
+    except InvalidRequestError as error:
+        raise fail(f"{file}: {error}", Exit.WRONG_ARGUMENTS) from error
+
+
+def _sent(target: Target, tried: "TriedEvent", device: str) -> list[str]:
+    """Ids of what the daemon was asked to send. Raises: typer.Exit."""
+    from bridge.trial.report import content_report
+
+    with Client(target) as client:
+        return [
+            client.post(
+                "hubs",
+                each.notification.hub,
+                "notifications",
+                body={"device": device, **content_report(each.notification)},
+            )["id"]
+            for each in tried.notifications
+            if not each.remote
+        ]

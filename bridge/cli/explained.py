@@ -1,0 +1,112 @@
+"""How `pushbridge explain` prints a trial for people."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import typer
+
+from bridge.cli.tables import print_fields, print_json, print_table
+
+_OTHER_SOURCE = ".source"
+
+
+def print_explained(report: Mapping[str, Any]) -> None:
+    """The event, each rule, then what would leave. See `bridge.trial.report` for the shape."""
+    reason = f"{report['reason']}: {report['detail']}" if report["reason"] else ""
+    ended = {} if report["outcome"] == "accepted" else {"ended_at": report["stage"], "reason": reason}
+    event = {f"event {name}": value for name, value in (report["event"] or {}).items()}
+    print_fields({"from": report["source"], "outcome": report["outcome"], **ended, **event})
+    typer.echo("\ndata")
+    if report["data"] is None and report["event"] is None:
+        typer.echo("the body cannot be decoded")
+    else:
+        print_json(report["data"])
+    if report["rules"]:
+        _print_rules(report["rules"])
+    for failure in report["failures"]:
+        typer.echo()
+        print_fields({"dead letter of": failure["rule"], "reason": failure["reason"], "detail": failure["detail"]})
+    for notification in report["notifications"]:
+        _print_notification(notification)
+    if "sent" in report:
+        typer.echo()
+        print_fields({"sent": report["sent"] or "nothing: no rule fired for a hub of this daemon"})
+
+
+def _print_rules(rules: Sequence[Mapping[str, Any]]) -> None:
+    mine = [rule for rule in rules if not _is_of_another_source(rule)]
+    typer.echo()
+    if mine:
+        print_table(("RULE", "RESULT", "WANTED", "SEEN", "PLACE"), map(_rule_row, mine))
+    if others := len(rules) - len(mine):
+        typer.echo(f"{others} {'rule is' if others == 1 else 'rules are'} for other sources")
+
+
+def _is_of_another_source(rule: Mapping[str, Any]) -> bool:
+    condition = rule["condition"]
+    return condition is not None and condition["place"].endswith(_OTHER_SOURCE)
+
+
+def _rule_row(rule: Mapping[str, Any]) -> Sequence[object]:
+    condition = rule["condition"]
+    if condition is None:
+        wanted = f"{rule['stopped_by']} has ended the evaluation" if rule["stopped_by"] else ""
+        return rule["rule"], rule["result"], wanted, "", rule["place"]
+    wanted = f"{condition['wanted']}: {condition['error']}" if condition["error"] else condition["wanted"]
+    return rule["rule"], rule["result"], wanted, _seen(condition["seen"]), condition["place"]
+
+
+def _seen(seen: Mapping[str, Mapping[str, Any]]) -> str:
+    return ", ".join(
+        f"{path} {'is missing' if 'missing' in value else '= ' + json.dumps(value['value'], ensure_ascii=False)}"
+        for path, value in seen.items()
+    )
+
+
+def _print_notification(notification: Mapping[str, Any]) -> None:
+    typer.echo()
+    content = notification["content"]
+    native = content.get("native", {})
+    print_fields(
+        {
+            "notification of": notification["rule"],
+            "hub": notification["hub"] + (" (remote)" if notification["remote"] else ""),
+            "to": notification["to"],
+            "platforms": notification["platforms"],
+            "priority": notification["priority"],
+            "collapse": notification["collapse"],
+            "expires_at": notification["expires_at"],
+            **{f"property {name}": value for name, value in content.get("properties", {}).items()},
+            **({"native": native["platform"], "payload": native["payload"]} if native else {}),
+            **{f"header {name}": value for name, value in native.get("headers", {}).items()},
+            "audience": _audience(notification),
+        }
+    )
+    for payload in notification["payloads"]:
+        _print_payload(payload)
+
+
+def _audience(notification: Mapping[str, Any]) -> str:
+    if notification["remote"]:
+        return "known to the remote hub alone"
+    if notification["audience"] is None:
+        return "not known: name --store or --device. The templates of a notification are the phones' own"
+    counts = ", ".join(f"{platform} {count}" for platform, count in notification["audience"].items())
+    return counts or f"empty: {notification['unreached']}"
+
+
+def _print_payload(payload: Mapping[str, Any]) -> None:
+    typer.echo()
+    missing = ", ".join(payload["missing"])
+    print_fields(
+        {
+            "payload": f"{payload['platform']}, as {payload['registrations']} of these registrations get it",
+            "missing properties": missing,
+            "not sent": payload["refused"],
+            "POST": payload["url"],
+            **payload["headers"],
+        }
+    )
+    if payload["body"]:
+        print_fields({"body": payload["body"]})

@@ -1,0 +1,129 @@
+"""A trial as plain JSON: the shape of `pushbridge explain --json`. Values of the event are in it."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from bridge.trial.payloads import Payload
+from bridge.trial.trial import TriedEvent, TriedNotification
+from hub import exact_json
+from hub.notification import NativeContent, Notification
+from hub.platforms.table import traits_of
+from rules.event import MISSING, Event, Opaque
+from rules.explain import Explanation, FailedCondition
+
+
+def event_report(tried: TriedEvent) -> dict[str, Any]:
+    """What became of the message, the event with its data, each rule, and what would leave."""
+    return {
+        "source": tried.message.source,
+        "outcome": tried.outcome.value,
+        "stage": tried.stage.value,
+        "reason": "" if tried.reason is None else tried.reason.value,
+        "detail": tried.detail,
+        "data": plain(tried.decoded) if tried.is_decoded else None,
+        "event": None if tried.event is None else _event(tried.event),
+        "rules": [explanation_report(each) for each in tried.explanations],
+        "failures": [
+            {"rule": each.rule, "reason": each.reason.value, "detail": each.detail} for each in tried.failures
+        ],
+        "notifications": [_notification(each) for each in tried.notifications],
+    }
+
+
+def explanation_report(explanation: Explanation) -> dict[str, Any]:
+    """One rule: whether it fired, else its first condition that failed."""
+    return {
+        "rule": explanation.rule,
+        "place": str(explanation.place),
+        "result": explanation.result.value,
+        "condition": None if explanation.condition is None else _condition(explanation.condition),
+        "stopped_by": explanation.stopped_by,
+    }
+
+
+def plain(value: Any) -> Any:
+    """A value of an event as JSON has it; a number that no float holds is its digits, what cannot be read is said so."""
+    match value:
+        case Opaque(kind):
+            return f"({kind})"
+        case Decimal():
+            return exact_json.plain(value) if value.is_finite() else str(value)
+        case Mapping():
+            return {str(key): plain(each) for key, each in value.items()}
+        case list() | tuple():
+            return [plain(each) for each in value]
+        case None | str() | bool() | int() | float():
+            return value
+        case bytes():
+            return value.decode("utf-8", "backslashreplace")
+    return str(value)
+
+
+def _event(event: Event) -> dict[str, Any]:
+    return {
+        "id": event.id,
+        "source": event.source,
+        "type": event.type,
+        "subject": event.subject,
+        "time": event.time.isoformat(),
+        "meta": plain(event.meta),
+        "trace": event.trace,
+    }
+
+
+def _condition(condition: FailedCondition) -> dict[str, Any]:
+    return {
+        "place": str(condition.place),
+        "wanted": condition.wanted,
+        "seen": {
+            path: {"missing": True} if value is MISSING else {"value": plain(value)}
+            for path, value in condition.seen.items()
+        },
+        "error": condition.error,
+    }
+
+
+def _notification(tried: TriedNotification) -> dict[str, Any]:
+    notification = tried.notification
+    return {
+        "rule": tried.rule,
+        "id": notification.id,
+        "hub": notification.hub,
+        "remote": tried.remote,
+        "to": str(notification.audience),
+        "platforms": None
+        if notification.platforms is None
+        else sorted(platform.value for platform in notification.platforms),
+        "content": content_report(notification),
+        "priority": notification.priority.value,
+        "collapse": notification.collapse_key,
+        "expires_at": None if notification.expires_at is None else notification.expires_at.isoformat(),
+        "audience": None
+        if tried.audience is None
+        else {platform.value: count for platform, count in tried.audience.items()},
+        "unreached": "" if tried.unreached is None else tried.unreached.meaning,
+        "payloads": [_payload(each) for each in tried.payloads],
+    }
+
+
+def content_report(notification: Notification) -> dict[str, Any]:
+    """What a notification says, in the shape in which the admin API takes it."""
+    content = notification.content
+    if not isinstance(content, NativeContent):
+        return {"properties": dict(content.properties)}
+    payload = content.payload.decode("utf-8", "backslashreplace")  # as text: JSON read and written has other digits
+    platform = traits_of(content.platform).name
+    return {"native": {"platform": platform, "payload": payload, "headers": dict(content.headers)}}
+
+
+def _payload(payload: Payload) -> dict[str, Any]:
+    return {
+        "platform": payload.platform.value,
+        "registrations": payload.registrations,
+        "missing": list(payload.missing),
+        "refused": payload.refused,
+        "url": payload.url,
+        "headers": dict(payload.headers),
+        "body": payload.body.decode("utf-8", "backslashreplace"),
+    }

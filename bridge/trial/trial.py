@@ -1,0 +1,176 @@
+"""What an event would do: decoded, mapped, decided and rendered by the daemon's own code; nothing is kept or sent."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from pyroaring import BitMap
+
+from bridge.config.models import Settings
+from bridge.errors import EventError, Reason, Stage
+from bridge.intake.pipeline import Pipeline
+from bridge.observe.facts import EventOutcome, IntakeFact
+from bridge.trial.payloads import Payload, Payloads
+from bridge.wiring import routes_of
+from connectors.base import Message
+from hub.acceptance import Ingest
+from hub.content.rendering import Templates
+from hub.notification import Notification, Platform
+from hub.outcome import Unreached
+from hub.store.contracts.outbox import AcceptanceResult, Audience
+from hub.target import Target
+from rules.decision import Failure
+from rules.event import Event
+from rules.explain import Explanation
+
+SHOWN = 20
+"""Templates whose payloads are shown of one notification, at most."""
+
+_SAMPLE = 1000
+"""Registrations of one platform of a large audience that are looked at for their templates."""
+
+
+class Registrations(Templates, Protocol):
+    """What a trial asks of a store."""
+
+    async def audiences(self, notifications: Sequence[Notification]) -> Sequence[Audience]: ...
+
+    async def targets(self, hub: str, ordinals: BitMap) -> Sequence[Target]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriedNotification:
+    """What a rule would send. `audience` counts registrations by platform; None where no registrations are known.
+
+    `unreached` says why the audience is empty. `payloads` has one for each template of the audience, SHOWN at most.
+    `remote` is whether the hub is remote: it knows its audience itself.
+    """
+
+    rule: str
+    notification: Notification
+    remote: bool
+    audience: Mapping[Platform, int] | None = None
+    unreached: Unreached | None = None
+    payloads: Sequence[Payload] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriedEvent:
+    """What would become of a message, as far as it went. `decoded` and `event` are None where it ended before.
+
+    `explanations` has one for each rule, in their order. Values are data of the event.
+    """
+
+    message: Message
+    decoded: Any
+    is_decoded: bool
+    event: Event | None
+    outcome: EventOutcome
+    stage: Stage
+    reason: Reason | None
+    detail: str
+    explanations: Sequence[Explanation] = ()
+    failures: Sequence[Failure] = ()
+    notifications: Sequence[TriedNotification] = ()
+
+
+class Trial:
+    """Tries messages on a configuration; with `registrations` also whom its notifications reach, and with what."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        registrations: Registrations | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._settings = settings
+        self._registrations = registrations
+        self._clock = clock
+        self._routes = routes_of(settings)
+        self._pipeline = Pipeline(self._routes, settings.rules, _Nowhere(), observer=_Unheard(), clock=clock)
+        self._payloads = None if registrations is None else Payloads(settings.hubs, registrations)
+
+    async def of(self, message: Message) -> TriedEvent:
+        """Raises: KeyError: the configuration has no source of the message's; StoreError."""
+        in_flight = await self._pipeline.route(message)
+        is_decoded, decoded = self._decoded(message)
+        event = in_flight.event
+        if event is not None and event.data is None:  # a large event leaves its data behind when it is routed
+            event = replace(event, data=decoded)
+        return TriedEvent(
+            message=message,
+            decoded=decoded,
+            is_decoded=is_decoded,
+            event=event,
+            outcome=in_flight.outcome,
+            stage=in_flight.stage,
+            reason=in_flight.reason,
+            detail=in_flight.detail,
+            explanations=() if event is None else self._settings.rules.explain(event),
+            failures=in_flight.decision.failures,
+            notifications=[
+                await self._tried(intent.rule, intent.notification) for intent in in_flight.decision.intents
+            ],
+        )
+
+    async def close(self) -> None:
+        """Let go of the senders, of which nothing was asked but their requests."""
+        if self._payloads is not None:
+            await self._payloads.close()
+
+    def _decoded(self, message: Message) -> tuple[bool, Any]:
+        if message.unreadable:
+            return False, None
+        try:
+            return True, self._routes[message.source].decode(message).data
+        except EventError:
+            return False, None
+
+    async def _tried(self, rule: str, notification: Notification) -> TriedNotification:
+        is_remote = self._settings.hubs[notification.hub].remote is not None
+        if is_remote or self._registrations is None or self._payloads is None:
+            return TriedNotification(rule=rule, notification=notification, remote=is_remote)
+        (audience,) = await self._registrations.audiences([notification])
+        counts, sample = await self._sample(self._registrations, notification, audience)
+        return TriedNotification(
+            rule=rule,
+            notification=notification,
+            remote=False,
+            audience=counts,
+            unreached=audience.unreached,
+            payloads=await self._payloads.of(notification, sample, most=SHOWN),
+        )
+
+    async def _sample(
+        self, registrations: Registrations, notification: Notification, audience: Audience
+    ) -> tuple[Mapping[Platform, int], Sequence[Target]]:
+        """How many registrations of each platform, and those whose templates are looked at."""
+        if not audience.pages:
+            return Counter(target.platform for target in audience.targets), audience.targets
+        counts: Counter[Platform] = Counter()
+        sample: list[Target] = []
+        for platform, ordinals in audience.pages:
+            if platform not in counts:
+                sample += await registrations.targets(notification.hub, ordinals[:_SAMPLE])
+            counts[platform] += len(ordinals)
+        return counts, sample
+
+
+class _Nowhere:
+    """A trial accepts nothing."""
+
+    async def full_for(self, notifications: Sequence[Notification]) -> Collection[str]:
+        return ()
+
+    async def accept(self, arrivals: Sequence[Ingest], *, withdrawn: Callable[[], bool]) -> AcceptanceResult:
+        raise NotImplementedError("a trial accepts nothing")
+
+
+class _Unheard:
+    """A trial reports by its result."""
+
+    def observe(self, fact: IntakeFact) -> None:
+        pass

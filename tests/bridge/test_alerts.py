@@ -30,7 +30,9 @@ def test_prometheus_takes_the_rules_and_each_fires_when_it_should(arguments: lis
 
 
 def test_each_alert_goes_by_metrics_that_there_are_and_has_a_test_and_a_runbook() -> None:
-    families = {family.name: family.type for family in Metrics(version="1", sources=[], rules=[], hubs=[]).registry.collect()}
+    families = {
+        family.name: family.type for family in Metrics(version="1", sources=[], rules=[], hubs=[]).registry.collect()
+    }
     suffixes = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_count", "_sum")}
     names = {name + suffix for name, kind in families.items() for suffix in suffixes.get(kind, ("",))}
     tests = (DEPLOY / "alerts.test.yaml").read_text()

@@ -10,8 +10,10 @@ import apsw
 
 from hub.errors import StoreError
 from hub.store.connection import Connection
+from hub.store.people.people import ErasureLog, Noted
 from hub.store.sqlite.connection import SqliteConnection
 from hub.store.sqlite.errors import store_error
+from hub.store.sqlite.looking import connect
 from hub.store.sqlite.migrate import shipped_versions, version_of
 from hub.store.store import SqlStore
 
@@ -45,6 +47,11 @@ class ReadOnlyDatabase:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pushbridge-store-reader")
         self._connection: apsw.Connection | None = None
 
+    @property
+    def erasures(self) -> ErasureLog:
+        """Its file is for who writes."""
+        return _NoErasures()
+
     async def open(self) -> None:
         """Raises: StoreError."""
         try:
@@ -70,6 +77,14 @@ class ReadOnlyDatabase:
         """Raises: StoreError, always."""
         raise StoreError(f"{self._path} is open for reading only")
 
+    async def overwrite_deleted(self, *, seconds: float) -> bool:
+        """Raises: StoreError, always."""
+        raise StoreError(f"{self._path} is open for reading only")
+
+    async def go_on_overwriting(self) -> bool:
+        """Nothing was deleted here."""
+        return True
+
     async def probe(self) -> None:
         """Raises: StoreError: it cannot be read."""
         await self.read(lambda _: None)
@@ -92,12 +107,9 @@ class ReadOnlyDatabase:
         return connection
 
 
-def connect(path: Path) -> apsw.Connection:
-    """For reading, without making SQLite's log beside a file that has none. Raises: apsw.Error."""
-    has_log = path.with_name(f"{path.name}-wal").exists()
-    how = "mode=ro" if has_log else "mode=ro&immutable=1"
-    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-    return apsw.Connection(f"{path.as_uri()}?{how}", flags=flags)
+class _NoErasures:
+    def note(self, person: str) -> Noted:
+        raise StoreError("the store is open for reading only")
 
 
 def _read(connection: apsw.Connection, job: Callable[[Connection], T]) -> T:

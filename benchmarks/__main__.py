@@ -1,4 +1,4 @@
-"""The figures of the daemon, in one run: `python -m benchmarks [--quick] [--only NAME] [--json FILE]`.
+"""The figures of the daemon, in one run: `python -m benchmarks [--quick | --large] [--only NAME] [--json FILE]`.
 
 The daemon is pinned to one core and everything else to the others: RabbitMQ, nginx as the push service, the publisher.
 Handles are unique, templates are rendered, outcomes are recorded, the store is as durable as in production.
@@ -10,13 +10,14 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import figures, outage, rules, servicebus
-from benchmarks.nginx import fast_push_service
+from benchmarks import figures, outage, registry, rules, servicebus
+from benchmarks.nginx import FastPushService, fast_push_service
 from benchmarks.pinning import MEASURED, OTHERS
 from tests.brokers.rabbitmq import native
 
@@ -27,46 +28,85 @@ AIMS = {
     ("outage", "p99, outage / well"): 1.5,
     ("rules", "loading, CPU-s"): 4.0,
     ("rules", "loading, MB"): 60.0,
+    ("registry", "import, registrations/CPU-s"): 15_000.0,
+    ("registry", "bytes of file a registration"): 600.0,
+    ("registry", "single writes, new/CPU-s"): 6_000.0,
+    ("registry", "single writes, again/CPU-s"): 6_000.0,
+    ("registry", "open, s"): 2.0,
+    ("registry", "broadcast, MB"): 300.0,
+    **{("registry", f"three tags, {name}, warm ms"): 10.0 for name in registry.EXPRESSIONS},
+    **{("registry", f"three tags, {name}, restarted ms"): 50.0 for name in registry.EXPRESSIONS},
 }
+
+
+NAMES = ("broadcast", "events", "latency", "idle", "servicebus", "rules", "outage", "registry")
+_SERVED = {"broadcast", "events", "latency", "idle"}
+"""These need RabbitMQ and nginx."""
+
+_REGISTRATIONS, _MANY_REGISTRATIONS = 200_000, 10_000_000
+
+Measures = Mapping[str, Callable[[Path], figures.Figures]]
 
 
 def main() -> None:
     """Measure what was asked for, print a table, write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="a tenth of the work: for a look, not for a claim")
-    parser.add_argument("--only", choices=["broadcast", "events", "latency", "idle", "servicebus", "rules", "outage"])
-    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/figures.json"))
-    arguments = parser.parse_args()
-    scale = 10 if arguments.quick else 1
+    arguments = _arguments()
+    wanted = {arguments.only} if arguments.only else {"registry"} if arguments.large else set(NAMES)
     os.sched_setaffinity(0, OTHERS)  # what is started from here inherits it, unless it is measured
-    with (
-        tempfile.TemporaryDirectory(prefix="pushbridge-bench-") as name,
-        fast_push_service(Path(name) / "nginx") as service,
-        native() as broker,
-    ):
+    with tempfile.TemporaryDirectory(prefix="pushbridge-bench-") as name, ExitStack() as servers:
         directory = Path(name)
-        measures: Mapping[str, Callable[[Path], figures.Figures]] = {
-            "broadcast": lambda own: figures.broadcast(own, service, phones=100_000 // scale),
-            "events": lambda own: figures.events(
-                own, service, broker.url, phones=50_000 // scale, count=100_000 // scale
-            ),
-            "latency": lambda own: figures.latency(
-                own, service, broker.url, phones=20_000, rate=500, seconds=30 // min(scale, 3)
-            ),
-            "idle": lambda own: figures.idle(own, service, broker.url),
-            "servicebus": lambda own: asyncio.run(servicebus.measure(own, messages=200_000 // scale)),
-            "outage": lambda own: outage.measure(own, waiting=50_000 // scale, probes=1000 // scale),
-            "rules": lambda own: rules.measure(own, rules=10_000 // scale, cores=MEASURED),
-        }
+        measures = _measures_alone(arguments)
+        if wanted & _SERVED:
+            service = servers.enter_context(fast_push_service(directory / "nginx"))
+            broker = servers.enter_context(native())
+            measures = {**_measures_served(arguments, service, broker.url), **measures}
         results: dict[str, figures.Figures] = {}
         for figure, measure in measures.items():
-            if arguments.only in (None, figure):
+            if figure in wanted:
                 own = directory / figure
                 own.mkdir()
                 results[figure] = measure(own)
                 show(figure, results[figure])
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="a tenth of the work: for a look, not for a claim")
+    parser.add_argument("--large", action="store_true", help="the registry alone, of 10,000,000 registrations")
+    parser.add_argument("--registrations", type=int, help="how many the registry has: 200,000 unless said")
+    parser.add_argument("--before", type=Path, help="a tree of 0.1.0 with its environment: its registry too, by turns")
+    parser.add_argument("--only", choices=NAMES)
+    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/figures.json"))
+    return parser.parse_args()
+
+
+def _scale(arguments: argparse.Namespace) -> int:
+    return 10 if arguments.quick else 1
+
+
+def _measures_served(arguments: argparse.Namespace, service: FastPushService, url: str) -> Measures:
+    scale = _scale(arguments)
+    return {
+        "broadcast": lambda own: figures.broadcast(own, service, phones=100_000 // scale),
+        "events": lambda own: figures.events(own, service, url, phones=50_000 // scale, count=100_000 // scale),
+        "latency": lambda own: figures.latency(own, service, url, phones=20_000, rate=500, seconds=30 // min(scale, 3)),
+        "idle": lambda own: figures.idle(own, service, url),
+    }
+
+
+def _measures_alone(arguments: argparse.Namespace) -> Measures:
+    scale = _scale(arguments)
+    registrations = arguments.registrations or (_MANY_REGISTRATIONS if arguments.large else _REGISTRATIONS // scale)
+    return {
+        "servicebus": lambda own: asyncio.run(servicebus.measure(own, messages=200_000 // scale)),
+        "outage": lambda own: outage.measure(own, waiting=50_000 // scale, probes=1000 // scale),
+        "rules": lambda own: rules.measure(own, rules=10_000 // scale, cores=MEASURED),
+        "registry": lambda own: registry.measure(
+            own, registrations=registrations, cores=MEASURED, before=arguments.before
+        ),
+    }
 
 
 def show(figure: str, values: figures.Figures) -> None:

@@ -1,27 +1,30 @@
-"""The registry without HTTP: single puts, a bulk import, bytes of file, three tags to the first page, opening.
+"""The registry without HTTP, in a process of its own: imports, single writes, bytes of file, audiences, a broadcast.
 
-    python -m benchmarks.registry [REGISTRATIONS]
+    python -m benchmarks.registry REGISTRATIONS [DIRECTORY]
 
-Half of the registrations are native, half of a template. Per installation: 1 tag of its own, 2 of 50 values, 7 of 1,000.
-Figures are per second of CPU of the process. It runs in a tree with the first store too, by turns:
-the store is the one that the tree has.
+Half of the registrations are native, half of a template. 60% are FCM's, 35% APNs', 5% WNS's. Tags of an installation: 1 of
+its own, 2 of 50 values, 7 of 1,000. Rates are per second of CPU of the process. `benchmarks/registry_before.py` measures
+0.1.0's store the same way.
 """
 
 import asyncio
 import hashlib
+import json
 import os
 import random
+import re
+import subprocess
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import hub.platforms.table  # noqa: F401 - declares the platforms
 from hub.installation import Installation, Template
-from hub.notification import Notification, Platform, TemplateContent
+from hub.notification import EVERYONE, Notification, Platform, TemplateContent
 from hub.tags import parse
 
 HUB = "main"
@@ -32,8 +35,47 @@ BATCH = 1000
 EXPRESSIONS = {
     "1 member": "customer:77 && half:1 && group:77",
     "1,000 members": "thousand:1 && half:1 && !customer:5",
-    "500,000 members": "half:1 && !customer:5 && !thousand:1",
+    "half": "half:1 && !customer:5 && !thousand:1",
 }
+"""Three tags each; of the tag that leads there are as many members as the name says."""
+
+AT_ONCE = 64
+"""Single writes that wait at the same time: as many phones call."""
+
+Figures = dict[str, float]
+OpenStore = Callable[[Path], Awaitable[Any]]
+
+
+def measure(directory: Path, *, registrations: int, cores: Set[int], before: Path | None = None) -> Mapping[str, float]:
+    """The figures of this tree; of 0.1.0's too, by turns, where `before` is a tree of it. Each is the mean of its turns."""
+    directory.mkdir(exist_ok=True)
+    here = [sys.executable, "-m", "benchmarks.registry", str(registrations)]
+    if before is None:
+        return _run(here, directory, cores)
+    before = before.resolve()
+    script = Path(__file__).resolve().with_name("registry_before.py")
+    there = [str(before / ".venv" / "bin" / "python"), str(script), str(registrations)]
+    turns = [(_run(there, directory, cores, tree=before), _run(here, directory, cores)) for _ in range(2)]
+    old, new = (_mean([turn[which] for turn in turns]) for which in (0, 1))
+    return new | {f"0.1.0: {name}": value for name, value in old.items()}
+
+
+def _mean(turns: Sequence[Figures]) -> Figures:
+    return {name: sum(turn[name] for turn in turns) / len(turns) for name in turns[0]}
+
+
+def _run(command: Sequence[str], directory: Path, cores: Set[int], *, tree: Path | None = None) -> Figures:
+    environment = os.environ | ({"PYTHONPATH": str(tree)} if tree else {})
+    done = subprocess.run(
+        [*command, str(directory)],
+        check=True,
+        stdout=subprocess.PIPE,
+        env=environment,
+        cwd=tree,
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
+    )
+    figures: Figures = json.loads(done.stdout)
+    return figures
 
 
 def phone(number: int, choice: random.Random) -> Installation:
@@ -68,22 +110,6 @@ def phones(first: int, count: int) -> Iterator[Installation]:
     return (phone(number, choice) for number in range(first, first + count))
 
 
-async def open_store(path: Path) -> tuple[Any, Any]:
-    """(registry, what to close)"""
-    try:
-        from hub.store.registry.registry import SqlRegistry
-        from hub.store.sqlite.database import SqliteDatabase
-    except ImportError:
-        from hub.store.sqlite import SqliteStore  # type: ignore[attr-defined]
-
-        store = SqliteStore(path)
-        await store.open()
-        return store, store
-    database = SqliteDatabase(path)
-    await database.open()
-    return SqlRegistry(database, now=time.time), database
-
-
 async def load(store: Any, registrations: int) -> float:
     """Registrations a CPU-second, over the last tenth."""
     put = getattr(store, "import_installations", store.put_installations)
@@ -95,24 +121,44 @@ async def load(store: Any, registrations: int) -> float:
         await put(HUB, batch)
         while hasattr(store, "fold") and await store.fold():
             pass
-        if start >= installations * 0.9:
+        if start + len(batch) > installations * 0.9:
             spent += time.process_time() - began
             counted += 2 * len(batch)
+        if start and start % 100_000 == 0:
+            print(f"loaded {2 * start:,}", file=sys.stderr, flush=True)
     return counted / spent
 
 
-async def single_puts(store: Any, first: int, count: int = 10_000) -> float:
-    """Documents a CPU-second, each with a call of its own, 64 at a time."""
+async def single_writes(store: Any, first: int, count: int) -> Figures:
+    """Documents a CPU-second, each with a call of its own."""
     given = list(phones(first, count))
+    moved = [replace(each, tags=(*each.tags[1:], "moved:1")) for each in given]
+
+    async def put(one: Installation) -> None:
+        await store.put_installations(HUB, [one])
+
+    async def delete(one: Installation) -> None:
+        await store.delete_installation(HUB, one.id)
+
+    return {
+        "single writes, new/CPU-s": count / await _singly(put, given),
+        "single writes, again/CPU-s": count / await _singly(put, given),
+        "single writes, two tags changed/CPU-s": count / await _singly(put, moved),
+        "single deletes/CPU-s": count / await _singly(delete, moved),
+    }
+
+
+async def _singly(write: Callable[[Installation], Awaitable[None]], given: Sequence[Installation]) -> float:
+    """Seconds of CPU."""
     waiting = iter(given)
 
     async def one_after_another() -> None:
         for each in waiting:
-            await store.put_installations(HUB, [each])
+            await write(each)
 
     began = time.process_time()
-    await asyncio.gather(*(one_after_another() for _ in range(64)))
-    return count / (time.process_time() - began)
+    await asyncio.gather(*(one_after_another() for _ in range(AT_ONCE)))
+    return time.process_time() - began
 
 
 async def first_page(store: Any, expression: str) -> float:
@@ -125,23 +171,96 @@ async def first_page(store: Any, expression: str) -> float:
     return (time.perf_counter() - began) * 1000
 
 
-async def main(registrations: int) -> None:
-    with tempfile.TemporaryDirectory(dir=os.environ.get("PUSHBRIDGE_BENCH_DIR")) as directory:
-        path = Path(directory) / "hub.db"
-        store, opened = await open_store(path)
-        print(f"import, at the end of {registrations:,}: {await load(store, registrations):,.0f} registrations/CPU-s")
-        await opened.close()
-        print(f"file: {path.stat().st_size / registrations:,.0f} bytes a registration")
+async def reads(path: Path, open_store: OpenStore) -> Figures:
+    """Opening, and the first page of each expression: at first after a restart, then warm."""
+    figures: Figures = {}
+    for name, expression in EXPRESSIONS.items():
         began = time.perf_counter()
-        store, opened = await open_store(path)
-        print(f"open: {time.perf_counter() - began:.2f} s")
-        for name, expression in EXPRESSIONS.items():
-            cold = await first_page(store, expression)
-            warm = min([await first_page(store, expression) for _ in range(5)])
-            print(f"three tags, {name}: {cold:.1f} ms at first, {warm:.1f} ms warm")
-        print(f"single puts: {await single_puts(store, registrations):,.0f} documents/CPU-s")
-        await opened.close()
+        store = await open_store(path)
+        figures["open, s"] = max(figures.get("open, s", 0.0), time.perf_counter() - began)
+        figures[f"three tags, {name}, restarted ms"] = await first_page(store, expression)
+        figures[f"three tags, {name}, warm ms"] = min([await first_page(store, expression) for _ in range(5)])
+        await store.close()
+    return figures
+
+
+async def measured(registrations: int, directory: Path, open_store: OpenStore) -> Figures:
+    """What any store can be asked for."""
+    path = directory / "hub.db"
+    store = await open_store(path)
+    figures = {"registrations": registrations, "import, registrations/CPU-s": await load(store, registrations)}
+    await store.close()
+    figures["bytes of file a registration"] = path.stat().st_size / registrations
+    figures |= await reads(path, open_store)
+    store = await open_store(path)
+    figures |= await single_writes(store, registrations, max(1000, min(10_000, registrations // 20)))
+    await store.close()
+    return figures
+
+
+async def broadcast(path: Path, open_store: OpenStore) -> Figures:
+    """MB that a broadcast to all adds to the process at its most, from its audience to its last page, pushes left out."""
+    from hub.acceptance import Ingest
+    from hub.outcome import OutcomeName
+    from hub.store.contracts.outbox import PageResult
+    from hub.work import Lane
+
+    store = await open_store(path)
+    sent = Notification(id="1" * 32, hub=HUB, audience=EVERYONE, content=TemplateContent(properties={"title": "x"}))
+    before = _memory("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
+    began = time.perf_counter()
+    (work,) = (await store.accept([Ingest(source="bench", event_id="e", notifications=[sent])], start=1)).work
+    (audience,) = await store.audiences([sent])
+    await store.expand(work, audience)
+    expanded = time.perf_counter() - began
+    pages, reached = len(audience.pages), 0
+    del audience
+    services = {(HUB, platform): 4 for platform in Platform.declared()}
+    while taken := await store.take(Lane.BROADCAST, services):
+        results = []
+        for page in taken:
+            found = await store.targets(HUB, page.ordinals)
+            reached += len(found)
+            counts = {page.service[1]: {OutcomeName.SUCCESS: len(found)}}
+            results.append(PageResult(work=page, counts=counts))
+        await store.record(results)
+    await store.close()
+    return {
+        "broadcast, registrations": reached,
+        "broadcast, pages": pages,
+        "broadcast, s to its pages": expanded,
+        "broadcast, MB": _memory("VmHWM") - before,
+        "resident at most, MB": _memory("VmHWM"),
+    }
+
+
+def _memory(name: str) -> float:
+    found = re.search(rf"{name}:\s*(\d+)", Path("/proc/self/status").read_text())
+    assert found is not None
+    return int(found[1]) / 1024
+
+
+async def _open_store(path: Path) -> Any:
+    import hub.platforms.table  # noqa: F401 - declares the platforms
+    from hub.store.sqlite.store import SqliteStore
+
+    store = SqliteStore(path)
+    await store.open()
+    return store
+
+
+async def _main(registrations: int, directory: Path) -> Figures:
+    figures = await measured(registrations, directory, _open_store)
+    return figures | await broadcast(directory / "hub.db", _open_store)
+
+
+def run(main: Callable[[int, Path], Any]) -> None:
+    """The command line of this file and of the one for the first store: figures as JSON."""
+    registrations = int(sys.argv[1])
+    with tempfile.TemporaryDirectory(dir=sys.argv[2] if len(sys.argv) > 2 else None) as directory:
+        print(json.dumps(asyncio.run(main(registrations, Path(directory)))))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000))
+    run(_main)

@@ -33,6 +33,7 @@ from bridge.admin.server import OPEN_PATHS, PROBES_PATHS, RequestMetrics, admin_
 from bridge.config.models import HubSettings, Settings, SourceSettings
 from bridge.config.reload import Reloader, waiting_for_restart
 from bridge.housekeeping import Housekeeping
+from bridge.intake.journaling import Journaling
 from bridge.intake.manager import SOURCE_STOP, RunningSource, SourceManager
 from bridge.intake.pipeline import Pipeline
 from bridge.intake.replay import Replayer
@@ -115,9 +116,7 @@ class Daemon:
         self.telemetry = Telemetry(self.metrics, self.recent_events, FactLog())
         self.store = self._build_store()
         self.hub = self._build_hub(local)
-        self._housekeeping = Housekeeping(
-            self.hub, kept=lambda: self.settings.dead_letters.default.store, observer=self.telemetry
-        )
+        self._housekeeping = Housekeeping(self.hub, settings=lambda: self.settings, observer=self.telemetry)
         self.pipeline = Pipeline({}, RuleSet(), self.hub, observer=self.telemetry)
         self.replayer = Replayer(
             self.pipeline, self.hub, hubs=lambda: {name.lower() for name in self.settings.hubs}, observer=self.telemetry
@@ -132,7 +131,7 @@ class Daemon:
         return SqliteStore(
             self.settings.store_path,
             window=SeenWindow(seconds=self.settings.bridge.store.seen_window),
-            observe=self.metrics.queue.transaction,
+            observe=self.metrics.store.observe,
             on_broken=self._store_broken,
             allow_memory=self.settings.bridge.store.allow_memory,
         )
@@ -325,7 +324,13 @@ class Daemon:
 
     def _rules_exchange(self, settings: Settings, config_hash: str) -> Callable[[], None]:
         version = ConfigurationVersion(revision=settings.bridge.revision, hash=config_hash)
-        return partial(self.pipeline.exchange, routes_of(settings), settings.rules, configuration=version)
+        return partial(
+            self.pipeline.exchange,
+            routes_of(settings),
+            settings.rules,
+            configuration=version,
+            journaling=Journaling(settings.journal, settings.rules),
+        )
 
     def _exchange_apps(self) -> None:
         auth = self.settings.listeners.admin.auth
@@ -404,7 +409,13 @@ class Daemon:
         self.metrics.intake.set_sources(self._statuses)
         self.metrics.delivery.set_bulkheads(self.hub.bulkheads)
         self.metrics.delivery.set_remotes(self.hub.remotes)
+        with suppress(OSError):
+            self.metrics.store.set_space(await asyncio.to_thread(self.store.space))
+        bounds = self.settings.dead_letters.default.store
         with suppress(StoreError):
+            self.metrics.store.set_letters(
+                await self.hub.store.letter_usage(), max_letters=bounds.max_rows, max_bytes=bounds.max_bytes
+            )
             self.metrics.queue.set_queues(await self.hub.store.queue_states(), self.hub.max_pending)
             self.metrics.delivery.set_devices(await self.hub.store.registrations_by_platform())
 

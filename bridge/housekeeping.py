@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
-from bridge.config.models import DeadLetterStore
-from hub.engine import Hub
+from bridge.config.models import Settings
+from hub.engine import Hub, Retention
 from hub.errors import StoreError
 from hub.facts import Crashed
 from hub.observer import Observer
@@ -16,11 +16,11 @@ _NOTIFICATIONS_KEPT = 30 * 24 * 3600.0
 
 
 class Housekeeping:
-    """`kept` says, each time, how long and how many dead letters are kept."""
+    """`settings` are asked each time for the limits of what is kept."""
 
-    def __init__(self, hub: Hub, *, kept: Callable[[], DeadLetterStore], observer: Observer) -> None:
+    def __init__(self, hub: Hub, *, settings: Callable[[], Settings], observer: Observer) -> None:
         self._hub = hub
-        self._kept = kept
+        self._settings = settings
         self._observer = observer
 
     async def run(self) -> None:
@@ -33,16 +33,23 @@ class Housekeeping:
 
     async def _forget(self) -> bool:
         """Whether the store did it, or never will."""
-        dead_letters = self._kept()
         try:
-            await self._hub.housekeep(
-                notifications_kept=_NOTIFICATIONS_KEPT,
-                dead_letters_kept=dead_letters.retention,
-                max_dead_letters=dead_letters.max_rows,
-                max_dead_letter_bytes=dead_letters.max_bytes,
-            )
+            await self._hub.housekeep(_retention(self._settings()))
         except StoreError:
             return False
         except Exception as error:  # events go on, even if what is past its time stays
             self._observer.observe(Crashed(work="housekeeping", error=error))
         return True
+
+
+def _retention(settings: Settings) -> Retention:
+    dead_letters, journal = settings.dead_letters.default.store, settings.journal
+    return Retention(
+        notifications=_NOTIFICATIONS_KEPT,
+        dead_letters=dead_letters.retention,
+        max_dead_letters=dead_letters.max_rows,
+        max_dead_letter_bytes=dead_letters.max_bytes,
+        events=journal.events,
+        event_content=journal.bodies,
+        max_journal_bytes=journal.max_bytes,
+    )

@@ -86,12 +86,30 @@ class AuditEntry:
 
 
 @frozen_dataclass(frozen=True, slots=True, kw_only=True)
+class JournalEntry:
+    """What is kept of an event, to say afterwards what became of it and why.
+
+    `detail` is JSON without any value of the event. `content` is JSON with values, kept for a shorter time; None where
+    it is not to be kept. `person` is whom the event is about, empty where that is not known.
+    """
+
+    source: str
+    event_id: str
+    outcome: str
+    detail: bytes
+    content: bytes | None = None
+    trace: str = ""
+    person: str = ""
+
+
+@frozen_dataclass(frozen=True, slots=True, kw_only=True)
 class Ingest:
     """All that one event caused. An event seen before causes nothing: its notifications and dead letters are dropped.
 
     `source` and `event_id` together are what an event is known by; a source of several texts is one that `joined` of
     `hub.identity` made. Without an `event_id` an event is never taken for a repetition, and without notifications only
-    if `remember`. `audit` is written with what an operator caused, if that is not a repetition.
+    if `remember`. `audit` is written with what an operator caused, if that is not a repetition. `journal` is what is
+    kept of the event itself, unless the event is a repetition.
     """
 
     source: str
@@ -100,4 +118,5 @@ class Ingest:
     dead_letters: Sequence[DeadLetter] = ()
     remember: bool = False
     audit: AuditEntry | None = None
+    journal: JournalEntry | None = None
     configuration: ConfigurationVersion = NO_CONFIGURATION

@@ -14,13 +14,14 @@ from hub.delivery.bulkhead import Bulkhead, Destination
 from hub.delivery.dispatch import Dispatcher, Timing
 from hub.delivery.retry import RetryPolicy
 from hub.errors import CapacityError, NotFoundError, StoreError, WithdrawnError
-from hub.facts import BreakerClosed, BreakerOpened, SendAccepted
+from hub.facts import BreakerClosed, BreakerOpened, PersonErased, SendAccepted
 from hub.installation import Installation, Registration
 from hub.notification import Notification, Platform
 from hub.observer import Observer
 from hub.outcome import NotificationDetails
 from hub.push import PushPage, host_of
 from hub.store.contracts.outbox import AcceptanceResult, Service
+from hub.store.contracts.people import Erased
 from hub.store.contracts.store import Store
 from hub.store.health import HealthTiming, StoreHealth, StoreTrouble
 
@@ -30,6 +31,19 @@ _DEAD_KEPT = 30 * 24 * 3600.0
 """Seconds for which a registration stays whose push channel is dead."""
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """Seconds that things are kept after their end, and the most rows and bytes of them."""
+
+    notifications: float
+    dead_letters: float
+    max_dead_letters: int
+    max_dead_letter_bytes: int
+    events: float
+    event_content: float
+    max_journal_bytes: int
 
 
 class Hub:
@@ -167,15 +181,17 @@ class Hub:
                 remote, single=self._max_in_flight, clock=self._clock, listener=_Breaker(self._observer, hub, None)
             )
 
-    async def housekeep(
-        self, *, notifications_kept: float, dead_letters_kept: float, max_dead_letters: int, max_dead_letter_bytes: int
-    ) -> None:
-        """Drop what is past its time, in seconds, a slice at a time. Raises: StoreError."""
+    async def housekeep(self, kept: Retention) -> None:
+        """Drop what is past its time, a slice at a time. Raises: StoreError."""
         await self._dispatcher.end_orphans()
-        while await self.store.forget_ended(kept=notifications_kept):
+        while await self.store.forget_ended(kept=kept.notifications):
             pass
         while await self.store.bound_dead_letters(
-            kept=dead_letters_kept, max_rows=max_dead_letters, max_bytes=max_dead_letter_bytes
+            kept=kept.dead_letters, max_rows=kept.max_dead_letters, max_bytes=kept.max_dead_letter_bytes
+        ):
+            pass
+        while await self.store.bound_journal(
+            events_kept=kept.events, content_kept=kept.event_content, max_bytes=kept.max_journal_bytes
         ):
             pass
         while await self.store.forget_dead(kept=_DEAD_KEPT):
@@ -295,6 +311,22 @@ class Hub:
         if result is not None and (accepted := len(ingest.notifications) - len(result.repeated)):
             self._dispatcher.submit(result.work, accepted=accepted)
         return result
+
+    # People
+
+    async def erase_person(self, person: str, *, actor: str) -> Erased:
+        """Erase all that is kept of a person; it takes as long as it needs. Raises: StoreError: ask again."""
+        erased = await self.store.erase_person(person, actor=actor)
+        self._observer.observe(
+            PersonErased(
+                digest=erased.digest,
+                rows={kind.value: count for kind, count in erased.rows.items()},
+                notifications=erased.notifications,
+                is_overwritten=erased.is_overwritten,
+                actor=actor,
+            )
+        )
+        return erased
 
     async def details(self, hub: str, notification_id: str) -> NotificationDetails:
         """By the wire id, or its first 32 hex digits. Raises: NotFoundError."""

@@ -156,6 +156,20 @@ class DeadLettersStored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PersonErased:
+    """All that was kept of a person is erased: `rows` by kind, `notifications` by id. `digest` stands for the person.
+
+    With `is_overwritten` the files of the store hold no byte of it any more, else that follows. `actor` asked for it.
+    """
+
+    digest: str
+    rows: Mapping[str, int]
+    notifications: Collection[str]
+    is_overwritten: bool
+    actor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkTaken:
     """Work was taken from its queue; `waited` has for each piece the seconds since it was accepted or due, or nothing."""
 
@@ -218,6 +232,7 @@ HubFact = (
     | BreakerOpened
     | BreakerClosed
     | DeadLettersStored
+    | PersonErased
     | WorkTaken
     | ResultsLate
     | WorkLeftOver

@@ -126,14 +126,19 @@ class RuleSet:
                 break
         return Decision(tuple(intents), tuple(failures), tuple(matched), tuple(errors))
 
-    def explain(self, event: Event) -> list[Explanation]:
+    def explain(self, event: Event, *, own_only: bool = False, most: int | None = None) -> list[Explanation]:
         """What becomes of each rule for an event, in their order: it fires, or the first condition that fails.
 
-        Each rule is asked by itself, without the index. Seen values are data of the event. Never raises.
+        Each rule is asked by itself, without the index. Seen values are data of the event. `own_only` leaves out rules
+        for other sources, and `most` bounds the answer. Never raises.
         """
         explanations: list[Explanation] = []
         stopped_by = ""
         for rule in self.rules:
+            if own_only and rule.sources is not None and event.origin not in rule.sources:
+                continue
+            if len(explanations) == most:
+                break
             explanation = rule.not_reached(stopped_by) if stopped_by else rule.explain(event)
             explanations.append(explanation)
             if rule.stop and explanation.result in _MATCHED:

@@ -4,6 +4,7 @@ import getpass
 import os
 import socket
 import ssl
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,9 @@ _DEFAULT_URL = "http://127.0.0.1:8080"
 _ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a listener may be bound to
 _PART = 500
 _TIMEOUT = 30.0
+_BUSY = (429, 503)
+_PAUSE = 1.0
+"""Seconds between two questions to a daemon that is busy and does not say when to come again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +132,12 @@ class Client:
         """What is at a path, given by its segments. Raises: typer.Exit."""
         return self._request("GET", path, params={name: value for name, value in query.items() if value != ""})
 
-    def post(self, *path: str, body: Mapping[str, Any], timeout: float = _TIMEOUT) -> Any:
-        """Change something, which may take `timeout` seconds. Raises: typer.Exit."""
-        return self._request("POST", path, json=body, timeout=timeout)
+    def post(self, *path: str, body: Mapping[str, Any], timeout: float = _TIMEOUT, patience: float = 0.0) -> Any:
+        """Change something, which may take `timeout` seconds; a daemon that is busy is asked again for `patience` seconds.
+
+        Raises: typer.Exit.
+        """
+        return self._request("POST", path, patience=patience, json=body, timeout=timeout)
 
     def items(self, *path: str, limit: int, **query: str | int) -> Iterator[Any]:
         """Up to `limit` entries of a list, part by part. Raises: typer.Exit."""
@@ -154,12 +161,17 @@ class Client:
             raise fail(f"say --hub: there are {', '.join(hubs) or 'none'}", Exit.WRONG_ARGUMENTS)
         return str(hubs[0])
 
-    def _request(self, method: str, path: tuple[str, ...], **more: Any) -> Any:
+    def _request(self, method: str, path: tuple[str, ...], *, patience: float = 0.0, **more: Any) -> Any:
         import httpx
 
         where = "/" + "/".join(_segment(segment) for segment in path)
+        until = time.monotonic() + patience
         try:
             answer = self._stored(where, more) if self._is_at_rest else self._http.request(method, where, **more)
+            while answer.status_code in _BUSY and time.monotonic() < until:
+                after = answer.headers.get("retry-after", "")
+                time.sleep(float(after) if after.isdigit() else _PAUSE)
+                answer = self._http.request(method, where, **more)
             content = answer.json()
         except httpx.ConnectError as error:
             if not self._can_read_store(method, path[0]):

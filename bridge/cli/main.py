@@ -23,6 +23,7 @@ COMMANDS = (
     "notifications",
     "devices",
     "dead-letters",
+    "users",
     "backup",
     "restore",
 )

@@ -1,6 +1,8 @@
 """`pushbridge restore`: put a copy in the place of a store that no daemon has open."""
 
+import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +20,7 @@ def restore(
     """Bring back a copy of the store; stop the daemon first. The store that was there is kept beside it."""
     from bridge.config.load import check as read
     from hub.errors import StoreError
+    from hub.store.people.again import erase_again
     from hub.store.sqlite.backup import restore as bring_back
 
     settings, problems = read(config)
@@ -26,14 +29,18 @@ def restore(
         raise typer.Exit(Exit.MISTAKES)
     try:
         made = datetime.fromtimestamp(file.stat().st_mtime, UTC)
-        done = bring_back(file, settings.store_path)
+        done = bring_back(file, settings.store_path, erase=[partial(erase_again, now=time.time())])
     except OSError as error:
         raise fail(f"{file}: cannot be read: {error.strerror}", Exit.WRONG_ARGUMENTS) from error
     except StoreError as error:
         raise fail(str(error), Exit.CANNOT_START) from error
     typer.echo(f"{settings.store_path}: restored from {file}")
     if done.before is not None:
-        typer.echo(f"the store before is kept: {done.before}")
+        typer.echo(
+            f"the store before is kept: {done.before}; it holds what was erased later than the copy, if not before"
+        )
+    if done.erased:
+        typer.echo(f"erased again: {done.erased} rows of persons who were erased after the copy was made")
     typer.echo(
         f"Events and registrations taken after {made:%Y-%m-%d %H:%M:%S} UTC are not in it. Have them sent again since then,"
         f" and some minutes more: a repeated event is known for {settings.bridge.store.seen_window:g} s. Phones register"

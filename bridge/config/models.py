@@ -498,7 +498,7 @@ class DeadLetterStore(Section):
     max_rows: int = Field(default=1_000_000, ge=1)
     """How many are kept; the oldest make place."""
     max_bytes: Annotated[Size, Field(gt=0)] = 4 * 1024**3
-    """How much their bodies may have together; the oldest make place."""
+    """How much their bodies, headers and details may have together; the oldest make place."""
 
 
 class DeadLetterDefault(Section):
@@ -595,6 +595,23 @@ TAKES_A_RESTART = (
 """What a process keeps from its start to its end; a reload takes up everything else."""
 
 
+class JournalSettings(Section):
+    """What is kept of each event, so that `pushbridge why` can say what became of it."""
+
+    off: bool = False
+    """Keep nothing."""
+    events: Positive = 7 * 86_400.0
+    """How long outcome, rules and failed conditions of an event are kept, without any value of the event."""
+    bodies: NotNegative = 86_400.0
+    """How long the values of an event are kept; 0s keeps none, and conditions then show kinds and lengths alone."""
+    max_bytes: Annotated[Size, Field(gt=0)] = 1024**3
+    """How much all of it may have together; the oldest make place."""
+    redact: tuple[Annotated[str, form(r"(data|meta)(\.[^.\[\]]+)*", "a path such as data.iban")], ...] = ()
+    """Paths of values that are never kept, such as data.iban; kind and length stand in their place."""
+    no_match_per_second: int = Field(default=50, ge=0)
+    """How many events that no rule matched are kept of each source in a second; a topic may hold little else."""
+
+
 class Sections(Section):
     """The sections of a configuration that pydantic reads; `rules` and `defaults` are compiled (`rules/loader.py`)."""
 
@@ -610,6 +627,8 @@ class Sections(Section):
     """The notification hubs, one for each mobile app, by name."""
     dead_letters: DeadLetters = DeadLetters()
     """What becomes of messages that cannot be used."""
+    journal: JournalSettings = JournalSettings()
+    """What is kept of each event, for the question why."""
     delivery: Delivery = Delivery()
     """How pushes go out."""
 

@@ -12,11 +12,12 @@ from bridge.decode import Decoded, Decoder
 from bridge.errors import EventError, Reason, Stage
 from bridge.intake.disposition import disposition_for
 from bridge.intake.envelope import envelope_of
+from bridge.intake.journaling import Journaling
 from bridge.intake.offload import Offload, TimeLimitError
 from bridge.observe.facts import EventOutcome, EventsStored, InFlightEvent, IntakeObserver, MessagesGivenUp
 from bridge.slices import TimeSlice
 from connectors.base import NACK, Disposition, Message, Settlement
-from hub.acceptance import NO_CONFIGURATION, ConfigurationVersion, DeadLetter, Ingest
+from hub.acceptance import NO_CONFIGURATION, ConfigurationVersion, DeadLetter, Ingest, JournalEntry
 from hub.errors import StoreError, WithdrawnError
 from hub.facts import Crashed
 from hub.identity import joined
@@ -78,6 +79,7 @@ class Pipeline:
         *,
         observer: IntakeObserver,
         configuration: ConfigurationVersion = NO_CONFIGURATION,
+        journaling: Journaling | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         offload: Offload | None = None,
     ) -> None:
@@ -85,13 +87,21 @@ class Pipeline:
         self._observer = observer
         self._clock = clock
         self._offload = offload or Offload()
-        self.exchange(routes, rules, configuration=configuration)
+        self.exchange(routes, rules, configuration=configuration, journaling=journaling)
 
-    def exchange(self, routes: Mapping[str, Route], rules: RuleSet, *, configuration: ConfigurationVersion) -> None:
+    def exchange(
+        self,
+        routes: Mapping[str, Route],
+        rules: RuleSet,
+        *,
+        configuration: ConfigurationVersion,
+        journaling: Journaling | None = None,
+    ) -> None:
         """Go by another configuration, from the next message on; one that is on its way ends by that it began with."""
         self._routes = routes
         self._rules = rules
         self._configuration = configuration
+        self._journaling = journaling
 
     async def handle(self, messages: Sequence[Message]) -> list[tuple[Message, Disposition]]:
         """Take a batch all the way and return how to settle each message: nothing before it is durable.
@@ -157,6 +167,8 @@ class Pipeline:
             in_flight.crash = error
         else:
             self._conclude(in_flight, route)
+        if self._journaling is not None:
+            in_flight.draft = self._journaling.draft(in_flight)
         return in_flight
 
     async def _route_offloaded(self, message: Message) -> InFlightEvent:
@@ -274,7 +286,14 @@ class Pipeline:
             digest = (
                 blake2b(in_flight.message.body, digest_size=16, usedforsecurity=False).hexdigest() if remember else ""
             )
-            return Ingest(source=source, event_id=digest, dead_letters=in_flight.dead_letters, remember=remember)
+            return Ingest(
+                source=source,
+                event_id=digest,
+                dead_letters=in_flight.dead_letters,
+                remember=remember,
+                journal=self._journal_entry(in_flight),
+                configuration=in_flight.configuration,
+            )
         return Ingest(
             # An id is unique within the event's own source (CloudEvents 1.0, section 3.1.1).
             source=joined(source, event.source),
@@ -282,8 +301,12 @@ class Pipeline:
             notifications=[intent.notification for intent in in_flight.decision.intents],
             dead_letters=in_flight.dead_letters,
             remember=remember,
+            journal=self._journal_entry(in_flight),
             configuration=in_flight.configuration,
         )
+
+    def _journal_entry(self, in_flight: InFlightEvent) -> JournalEntry | None:
+        return None if self._journaling is None else self._journaling.entry(in_flight)
 
     def _disposition(self, in_flight: InFlightEvent) -> Disposition:
         return disposition_for(in_flight, sender_waits=self._routes[in_flight.message.source].sender_waits)

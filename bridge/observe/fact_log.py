@@ -28,6 +28,7 @@ from hub.facts import (
     Crashed,
     DeadLettersStored,
     NotificationUnreached,
+    PersonErased,
     PropertiesMissing,
     PushesDeferred,
     PushesEnded,
@@ -74,6 +75,7 @@ class FactLog:
             BreakerClosed: self._breaker_closed,
             DeadLettersStored: self._dead_letters_stored,
             DeadLetterReplayed: self._dead_letter_replayed,
+            PersonErased: self._person_erased,
             ResultsLate: self._results_late,
             StoreFailed: self._store_failed,
             StoreRecovered: self._store_recovered,
@@ -204,6 +206,15 @@ class FactLog:
             event_id=fact.event_id,
             outcome=fact.outcome.value,
             reason=fact.reason,
+            actor=fact.actor,
+        )
+
+    def _person_erased(self, fact: PersonErased) -> None:
+        _log.info(
+            "person erased",
+            digest=fact.digest,
+            rows=dict(fact.rows),
+            overwritten=fact.is_overwritten,
             actor=fact.actor,
         )
 

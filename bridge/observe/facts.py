@@ -58,6 +58,8 @@ class InFlightEvent:
     native: bool = False
     crash: Exception | None = None
     configuration: ConfigurationVersion = NO_CONFIGURATION
+    draft: object = None
+    """What the journal keeps of the event; None where it keeps nothing."""
     person: str = ""
 
     @property

@@ -14,6 +14,7 @@ from bridge.observe.intake_metrics import INGEST
 from hub.acceptance import Reason, Stage
 from hub.explained import Explained
 from hub.outcome import DELIVERY_LABELS, OutcomeName, State, Unreached
+from hub.store.contracts.people import Kept
 
 _INTRODUCTION = """# Outcomes, stages and reasons
 
@@ -85,6 +86,12 @@ SECTIONS: Sequence[Section] = (
         " label `timeout`.",
         names=OutcomeName,
         labels=DELIVERY_LABELS,
+    ),
+    Section(
+        title="What is kept of a person",
+        where="`kind` in the answers of `/api/v1/users/{id}/export` and the label `kind` of"
+        " `pushbridge_people_erased_rows_total`; see `people.md`.",
+        names=Kept,
     ),
     Section(
         title="How a source fares",

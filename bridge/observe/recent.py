@@ -12,6 +12,7 @@ from bridge.observe.telemetry import Takes
 from hub.facts import (
     AudienceFound,
     NotificationUnreached,
+    PersonErased,
     PushesDeferred,
     PushesEnded,
     PushesRetried,
@@ -133,6 +134,7 @@ class RecentEvents:
             PushesDeferred: self._pushes_deferred,
             RemoteAnswered: self._remote_answered,
             NotificationUnreached: self._notification_unreached,
+            PersonErased: self._person_erased,
         }
 
     @property
@@ -218,6 +220,15 @@ class RecentEvents:
         entry, record = self._find(fact.notification)
         record.unreached = fact.why.value
         self._notify(entry)
+
+    def _person_erased(self, fact: PersonErased) -> None:
+        """Events whose notifications were about the person, or for it, are not kept any more either."""
+        for id in fact.notifications:
+            self._early.pop(id, None)
+            known = self._records.get(id)
+            if known is not None and self._entries.pop(known[0].number, None) is not None:
+                for record in known[0].notifications:
+                    self._records.pop(record.id, None)
 
     def _add(self, taken: InFlightEvent, now: datetime) -> None:
         self._count += 1

@@ -1,16 +1,13 @@
 """A trial as plain JSON: the shape of `pushbridge explain --json`. Values of the event are in it."""
 
-from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
+from bridge.explanation import explanation_report, plain
 from bridge.trial.payloads import Payload
 from bridge.trial.trial import TriedEvent, TriedNotification
-from hub import exact_json
 from hub.notification import NativeContent, Notification
 from hub.platforms.table import traits_of
-from rules.event import MISSING, Event, Opaque
-from rules.explain import Explanation, FailedCondition
+from rules.event import Event
 
 
 def event_report(tried: TriedEvent) -> dict[str, Any]:
@@ -31,35 +28,6 @@ def event_report(tried: TriedEvent) -> dict[str, Any]:
     }
 
 
-def explanation_report(explanation: Explanation) -> dict[str, Any]:
-    """One rule: whether it fired, else its first condition that failed."""
-    return {
-        "rule": explanation.rule,
-        "place": str(explanation.place),
-        "result": explanation.result.value,
-        "condition": None if explanation.condition is None else _condition(explanation.condition),
-        "stopped_by": explanation.stopped_by,
-    }
-
-
-def plain(value: Any) -> Any:
-    """A value of an event as JSON has it; a number that no float holds is its digits, what cannot be read is said so."""
-    match value:
-        case Opaque(kind):
-            return f"({kind})"
-        case Decimal():
-            return exact_json.plain(value) if value.is_finite() else str(value)
-        case Mapping():
-            return {str(key): plain(each) for key, each in value.items()}
-        case list() | tuple():
-            return [plain(each) for each in value]
-        case None | str() | bool() | int() | float():
-            return value
-        case bytes():
-            return value.decode("utf-8", "backslashreplace")
-    return str(value)
-
-
 def _event(event: Event) -> dict[str, Any]:
     return {
         "id": event.id,
@@ -69,18 +37,6 @@ def _event(event: Event) -> dict[str, Any]:
         "time": event.time.isoformat(),
         "meta": plain(event.meta),
         "trace": event.trace,
-    }
-
-
-def _condition(condition: FailedCondition) -> dict[str, Any]:
-    return {
-        "place": str(condition.place),
-        "wanted": condition.wanted,
-        "seen": {
-            path: {"missing": True} if value is MISSING else {"value": plain(value)}
-            for path, value in condition.seen.items()
-        },
-        "error": condition.error,
     }
 
 

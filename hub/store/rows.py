@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 
+from hub.acceptance import ConfigurationVersion
+from hub.identity import digest_of, joined
 from hub.notification import (
     EVERYONE,
     PLATFORM_NAMED,
@@ -158,3 +160,9 @@ def moment(seconds: float) -> datetime:
 
 def seconds(moment: datetime | None) -> float | None:
     return None if moment is None else moment.timestamp()
+
+
+def configuration_id(version: ConfigurationVersion) -> int:
+    """The key of its row: a hash of both texts."""
+    digest = digest_of(joined(version.hash, version.revision))
+    return int.from_bytes(digest[:8], "big", signed=True)

@@ -16,7 +16,8 @@ from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails, State
 from hub.store.clock import StoreClock
 from hub.store.connection import Database
-from hub.store.contracts.dead_letters import EVERY_LETTER, KeptLetter, LetterFilter
+from hub.store.contracts.dead_letters import EVERY_LETTER, KeptLetter, LetterFilter, LetterUsage
+from hub.store.contracts.journal import KeptEvent
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.outbox import (
     AcceptanceResult,
@@ -30,6 +31,7 @@ from hub.store.contracts.outbox import (
 from hub.store.contracts.people import Erased, Kept, KeptOfPerson
 from hub.store.contracts.registry import Device
 from hub.store.contracts.telemetry import KeptAudit, KeptNotification
+from hub.store.journal.journal import SqlJournal
 from hub.store.letters.letters import SqlLetters
 from hub.store.outbox.outbox import SqlOutbox
 from hub.store.outbox.remembering import SeenWindow
@@ -79,6 +81,7 @@ class SqlStore:
         )
         self._letters = SqlLetters(database, self._outbox)
         self._people = SqlPeople(database, self._outbox, self._registry, database.erasures)
+        self._journal = SqlJournal(database, self._clock)
         self._telemetry = SqlTelemetry(database, self._clock, is_in_hand=self._outbox.is_in_hand)
 
     async def open(self) -> int:
@@ -210,6 +213,9 @@ class SqlStore:
     async def letter(self, letter_id: int) -> KeptLetter:
         return await self._letters.letter(letter_id)
 
+    async def letter_usage(self) -> LetterUsage:
+        return await self._letters.letter_usage()
+
     async def drop_dead_letters(self, ids: Sequence[int], *, actor: str) -> Sequence[int]:
         return await self._letters.drop_dead_letters(ids, actor=actor)
 
@@ -262,3 +268,16 @@ class SqlStore:
 
     async def forget_ended(self, *, kept: float) -> bool:
         return await self._telemetry.forget_ended(kept=kept)
+
+    # Journal
+
+    async def journaled(self, event_id: str, *, source: str = "", limit: int) -> Sequence[KeptEvent]:
+        return await self._journal.journaled(event_id, source=source, limit=limit)
+
+    async def journal(self, *, source: str = "", outcome: str = "", after: str = "", limit: int) -> ListPage[KeptEvent]:
+        return await self._journal.journal(source=source, outcome=outcome, after=after, limit=limit)
+
+    async def bound_journal(self, *, events_kept: float, content_kept: float, max_bytes: int) -> bool:
+        return await self._journal.bound_journal(
+            events_kept=events_kept, content_kept=content_kept, max_bytes=max_bytes
+        )

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 from jsonschema import Draft202012Validator
+from structlog.testing import capture_logs
 
 from bridge.admin.api.routes import OPERATIONS, routes
 from bridge.app import Daemon
@@ -146,7 +148,9 @@ async def test_a_replay_is_bounded_and_answers_what_became_of_each_letter(api: A
     assert (done["missing"], done["left"]) == ([10**6], [])
     again = await api.call("POST", "/dead-letters/replay", json=body)
     assert [one["outcome"] for one in again["items"]] == ["repeated", "failed"]
-    assert [one["id"] for one in await api.all_of("/dead-letters", open="true", rule="gone")] == []
+    assert [one["id"] for one in await api.all_of("/dead-letters", open="true")] == [failing]
+    shown = await api.get(f"/dead-letters/{failing}")
+    assert [(one["actor"], one["outcome"].partition(":")[0]) for one in shown["replays"]] == [("admin", "decode")] * 2
     mistakes: list[dict[str, Any]] = [{"ids": []}, {"ids": list(range(1, 102))}, {"ids": [1], "dry_run": "no"}]
     for wrong in mistakes:
         await api.call("POST", "/dead-letters/replay", status=400, json=wrong)
@@ -305,7 +309,7 @@ async def test_a_send_reaches_the_store_with_its_actor_and_is_found_with_its_out
         assert (kept["hub"], kept["audience"], kept["format"]) == ("app", audience, format_)
         (row,) = (await api.get("/audit", limit=1))["items"]
         assert (row["actor"], row["action"], row["target"]) == ("admin", "notification.send", sent["id"])
-        assert audience in row["detail"]
+        assert ("1 named" if "device" in body else audience) in row["detail"]
     listed = await api.all_of("/notifications", limit=1, hub="app")
     assert [one["audience"] for one in listed] == ["everyone", "team:hr && !vip", "$InstallationId:{b}"]
     assert await api.all_of("/notifications", event_id="none") == []
@@ -404,9 +408,11 @@ async def test_where_no_token_is_configured_this_machine_reads_and_changes_nothi
         for path, body in (
             ("/dead-letters/drop", {"ids": [kept["id"]]}),
             ("/hubs/app/notifications", {"everyone": True, "properties": {}}),
+            ("/users/ann/erase", {}),
         ):
             problem = await api.call("POST", path, status=403, json=body)
             assert "set listeners.admin.auth" in problem["detail"]
+        assert "set listeners.admin.auth" in (await api.get("/users/ann/export", status=403))["detail"]
         assert len((await api.get("/dead-letters"))["items"]) == 1
         assert (await api.get("/notifications"))["items"] == []
 
@@ -442,3 +448,57 @@ async def test_lists_of_ten_thousand_are_whole_and_each_part_is_as_large_as_aske
         assert [one["id"] for one in found] == [f"d{number:05}" for number in range(10_000)]
     await store.accept([Ingest(source="s", event_id="", notifications=[notification(hub="spare")])], start=0)
     assert len(await api.all_of("/notifications", hub="spare")) == 1
+
+
+def kept_of_ann() -> list[Ingest]:
+    """A notification and a dead letter."""
+    return [
+        Ingest(
+            source="hr",
+            event_id="e1",
+            notifications=[notification("team:hr", hub=HUB, person="Ann/1", event_id="e1")],
+            dead_letters=[replace(letter(1, body=b"body 1"), person="ann/1", headers={"x-token": "canary value"})],
+        )
+    ]
+
+
+async def test_a_person_is_exported_and_erased_and_audit_log_and_answer_name_only_a_digest(api: Api) -> None:
+    store = api.daemon.hub.store
+    await store.accept(kept_of_ann(), start=0)
+    await store.put_installations(HUB, [replace(installation("phone", "x"), user_id="other")])
+    path = "/users/Ann%2F1"
+    expected = {"device": 0, "notification": 1, "dead_letter": 1, "event": 0, "sink": 0}
+    assert (await api.get(f"{path}/summary"))["rows"] == expected
+    rows = await api.all_of(f"{path}/export", limit=1)
+    assert [row["kind"] for row in rows] == ["notification", "dead_letter"]
+    assert rows[0]["content"]["content"] == '{"title":"hello"}'
+    assert rows[1]["content"]["body"] == "body 1"
+    with capture_logs() as lines:
+        erased = await api.call("POST", f"{path}/erase", headers={"Pushbridge-Actor": "eve"})
+    assert (erased["rows"], erased["is_overwritten"]) == (expected, True)
+    assert (await api.get(f"{path}/summary"))["rows"] == dict.fromkeys(expected, 0)
+    assert await api.all_of(f"{path}/export") == []
+    audit = (await api.get("/audit"))["items"]
+    assert [(row["actor"], row["action"], row["target"]) for row in audit] == [
+        ("eve", "user.erased", erased["digest"]),
+        ("eve", "user.erase", erased["digest"]),
+    ]
+    (line,) = [line for line in lines if line["event"] == "person erased"]
+    assert (line["digest"], line["actor"]) == (erased["digest"], "eve")
+    assert "ann" not in f"{lines}{audit}{erased}".lower()
+    metrics = (await api.http.get("/metrics")).text
+    assert "pushbridge_people_erased_total 1.0" in metrics
+    assert 'pushbridge_people_erased_rows_total{kind="dead_letter"} 1.0' in metrics
+
+
+async def test_the_id_of_a_person_has_bounds(api: Api) -> None:
+    answer = await api.get(f"/users/{'x' * 1025}/summary", status=400)
+    assert answer["detail"] == "the id of a person has 1 to 1024 characters"
+    assert (await api.http.post("/api/v1/users//erase")).status_code == 400
+
+
+async def test_an_audit_row_of_a_send_does_not_name_the_user(api: Api) -> None:
+    body = {"tags": "$UserId:{ann}", "properties": {"title": "x"}}
+    await api.call("POST", f"/hubs/{HUB}/notifications", status=201, json=body)
+    (row,) = (await api.get("/audit"))["items"]
+    assert row["detail"] == "template to users and phones, 1 named, of app"

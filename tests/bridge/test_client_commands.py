@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ from bridge.cli.tables import print_json, print_table
 from hub.acceptance import Ingest
 from hub.api.access import AccessPolicy, Right
 from hub.api.sas import authenticate
+from hub.store.contracts.people import Kept
 from hub.store.sqlite.store import SqliteStore
 from tests.bridge.examples import read
 from tests.bridge.test_admin_api import CONFIGURATION, TOKEN, VERSION, letter, phone
-from tests.hub.examples import notification
+from tests.hub.examples import installation, notification
 
 
 class Shell:
@@ -36,10 +38,10 @@ class Shell:
         self.token_file.write_text(f"{TOKEN}\n")
         self.environment = {"PUSHBRIDGE_URL": self.url, "PUSHBRIDGE_TOKEN_FILE": str(self.token_file)}
 
-    async def run(self, *arguments: str, code: int = 0, **environment: str) -> Result:
+    async def run(self, *arguments: str, code: int = 0, answer: str | None = None, **environment: str) -> Result:
         given = {**self.environment, **environment}
         result = await asyncio.to_thread(
-            CliRunner().invoke, app, arguments, env={k: v or None for k, v in given.items()}
+            CliRunner().invoke, app, arguments, input=answer, env={k: v or None for k, v in given.items()}
         )
         assert result.exit_code == code, result.output
         return result
@@ -113,6 +115,7 @@ async def test_dead_letters_are_listed_shown_and_dropped(shell: Shell) -> None:
     assert (await shell.json("dead-letters", "show", ids[0]))["body"] == "body"
     assert (await shell.run("dead-letters", "drop", ids[0])).stdout == "1 dropped\n"
     assert (await shell.run("dead-letters", "drop", ids[0], code=5)).stdout == f"0 dropped; not there: {ids[0]}\n"
+    assert (await shell.run("dead-letters", "drop", "--all", "--source", "a", "--rule", "no")).stdout == "0 dropped\n"
     assert (await shell.run("dead-letters", "drop", "--all", "--source", "a")).stdout == "3 dropped\n"
     assert {one["source"] for one in await shell.json("dead-letters", "list")} == {"b"}
     for wrong in ([], ["1", "--all"], ["1", "--source", "a"]):
@@ -146,6 +149,10 @@ async def test_dead_letters_are_replayed_a_dry_run_first_and_nothing_twice(shell
     assert [one["id"] for one in await shell.json("dead-letters", "list", "--open")] == [unread]
     assert (await shell.json("dead-letters", "replay", "--reason", "decode", code=5))["items"][0]["reason"] == "decode"
     assert (await shell.json("dead-letters", "list", "--reason", "decode"))[0]["replay"].startswith("decode: ")
+    again = await shell.run("dead-letters", "replay", "--reason", "decode", code=5)  # what failed is tried again
+    assert again.stdout.endswith("done: 1 failed (decode)\n")
+    shown = (await shell.run("dead-letters", "show", str(unread))).stdout
+    assert shown.count(": decode: ") == 2
     for wrong in ([], ["1", "--source", "a"]):
         assert "say which" in await shell.error("dead-letters", "replay", *wrong, code=2)
     entries = [row.entry for row in (await shell.daemon.hub.store.audit(limit=9)).items]
@@ -371,3 +378,58 @@ async def test_where_no_daemon_answers_what_the_store_keeps_is_read_from_it(tmp_
     assert set(tmp_path.iterdir()) == files, "nothing is made beside the store"
     (tmp_path / "pushbridge.db").write_bytes(b"no database" * 400)
     assert "pushbridge.db: this is no SQLite database" in (await shell.run("notifications", "list", code=3)).stderr
+
+
+async def test_a_person_is_exported_and_erased_after_consent(shell: Shell) -> None:
+    one = notification("team:hr", hub="app", person="ann")
+    kept = [letter(1, person="ann")]
+    store = shell.daemon.hub.store
+    await store.accept([Ingest(source="", event_id="", notifications=[one], dead_letters=kept)], start=0)
+    assert [row["kind"] for row in await shell.json("users", "export", "ann")] == ["notification", "dead_letter"]
+    assert "hello" in (await shell.run("users", "export", "ann")).stdout
+    refused = await shell.run("users", "erase", "ann", code=5, answer="n\n")
+    assert refused.stderr.startswith("This erases for good: 1 notification, 1 dead letter\n")
+    assert refused.stderr.endswith("pushbridge: nothing was erased\n")
+    unanswered = await shell.run("users", "erase", "ann", code=5, answer="")
+    assert "nothing was erased" in unanswered.stderr
+    assert (await store.count_person("ann"))[Kept.NOTIFICATION] == 1
+    assert "erased: 1 notification, 1 dead letter\n" in (await shell.run("users", "erase", "ann", answer="y\n")).stdout
+    assert (await shell.run("users", "export", "ann")).stdout == "nothing is kept\n"
+    again = await shell.json("users", "erase", "ann", "--yes")
+    assert set(again["rows"].values()) == {0}
+    (newest, *_) = (await store.audit(limit=1)).items
+    assert newest.entry.target == again["digest"]
+
+
+async def test_a_copy_from_before_an_erasure_comes_back_without_the_person(tmp_path: Path) -> None:
+    configuration = tmp_path / "c.yaml"
+    configuration.write_text("version: 1\nbridge: { store: { url: 'sqlite:///back.db', allow_memory: true } }\n")
+    store = SqliteStore(tmp_path / "back.db", allow_memory=True)
+    await store.open()
+    await store.erase_person("eve", actor="x")  # who comes back before the copy is made
+    phones = [replace(installation(f"phone of {name}"), user_id=name) for name in ("ann", "bob", "eve")]
+    await store.put_installations("app", phones)
+    one, other = (notification(hub="app", person=name) for name in ("ann", "bob"))
+    batch = [Ingest(source="s", event_id="e", notifications=[one, other], dead_letters=[letter(1, person="ann")])]
+    await store.accept(batch, start=0)
+    erasing = asyncio.ensure_future(store.erase_person("zoe", actor="x"))
+    await store.back_up(tmp_path / "copy.db")
+    await erasing
+    await store.erase_person("Ann", actor="x")
+    await store.close()
+    arguments = ("restore", str(tmp_path / "copy.db"), str(configuration))
+    result = await asyncio.to_thread(CliRunner().invoke, app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "erased again: 4 rows of persons who were erased after the copy was made\n" in result.stdout
+    store = SqliteStore(tmp_path / "back.db", allow_memory=True)
+    await store.open()
+    counts = {name: sum((await store.count_person(name)).values()) for name in ("ann", "bob", "eve")}
+    assert counts == {"ann": 0, "bob": 3, "eve": 2}
+    assert b"phone of ann" not in (tmp_path / "back.db").read_bytes()
+    await store.back_up(tmp_path / "second.db")
+    await store.put_installations("app", phones[:1])
+    await store.back_up(tmp_path / "third.db")
+    await store.close()
+    arguments = ("restore", str(tmp_path / "third.db"), str(configuration))
+    result = await asyncio.to_thread(CliRunner().invoke, app, arguments)
+    assert "erased again" not in result.stdout, "Ann came back before this copy was made"

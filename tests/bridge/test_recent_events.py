@@ -12,7 +12,15 @@ from bridge.observe.facts import EventOutcome, EventsStored, InFlightEvent
 from bridge.observe.recent import HUB_API, Entry, RecentEvents
 from connectors.base import Message
 from hub.acceptance import DeadLetter
-from hub.facts import AudienceFound, NotificationUnreached, PushesDeferred, PushesEnded, RemoteAnswered, SendAccepted
+from hub.facts import (
+    AudienceFound,
+    NotificationUnreached,
+    PersonErased,
+    PushesDeferred,
+    PushesEnded,
+    RemoteAnswered,
+    SendAccepted,
+)
 from hub.notification import EVERYONE, NativeContent, Notification, Platform
 from hub.outcome import OutcomeName, Unreached
 from rules.decision import Decision, Intent
@@ -271,3 +279,18 @@ def test_why_nobody_was_reached_is_shown() -> None:
     take(recent, NotificationUnreached(notification=HELLO, why=Unreached.NO_TEMPLATE))
     (step,) = entries(recent)[0]["notifications"]
     assert (step["targeted"], step["unreached"]) == (0, "no_template")
+
+
+def test_events_of_a_person_who_is_erased_are_forgotten() -> None:
+    recent = RecentEvents(clock=lambda: NOW)
+    other = notification("team:hr")
+    take(recent, EventsStored(events=[passage("1", HELLO), passage("2", other)]))
+    early = notification("team:hr")
+    take(recent, AudienceFound(notification=early, counts={}))
+    erased = PersonErased(digest="d", rows={}, notifications=[HELLO.id, early.id], is_overwritten=True, actor="eve")
+    take(recent, erased)
+    assert [entry["id"] for entry in entries(recent)] == ["2"]
+    take(
+        recent, PushesEnded(notification=HELLO, platform=Platform.APNS, outcomes={OutcomeName.SUCCESS: 1}, seconds=0.1)
+    )
+    assert [entry["id"] for entry in entries(recent)] == ["2"]

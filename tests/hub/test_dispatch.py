@@ -16,6 +16,7 @@ from hub.delivery.bulkhead import Bulkhead
 from hub.delivery.dispatch import Dispatcher, Timing
 from hub.delivery.pending import PIECE
 from hub.delivery.retry import RetryPolicy
+from hub.errors import NotFoundError
 from hub.installation import Registration, Template
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import NotificationDetails, OutcomeName, Reaction, State
@@ -1082,3 +1083,45 @@ async def test_under_mixed_answers_every_push_ends_exactly_once(delivery: Delive
     assert delivery.observer.outcomes.total() == 600
     assert len(tries) == 600
     assert delivery.dispatcher.pending == 0
+
+
+# Persons who are erased
+
+
+async def test_what_is_in_hand_of_a_person_is_not_pushed_after_the_erasure(delivery: Delivery) -> None:
+    await delivery.store.put_installations(HUB, [installation("phone", "customer:1", templates=False)])
+    ann, bob = (
+        notification("customer:1", content=replace(GOOGLE, payload=person.encode()), person=person)
+        for person in ("ann", "bob")
+    )
+    remote = notification("customer:1", hub="elsewhere", person="ann")
+    taken = await delivery.store.accept(arrivals([ann, bob, remote]), start=WHOLE)
+    await delivery.store.erase_person("ann", actor="eve")
+    delivery.dispatcher.submit(taken.work, accepted=3)
+    await delivery.observer.until_ended(1)
+    while delivery.dispatcher.in_hand:
+        await delivery.store.called("take")
+    assert [push.payload for push in delivery.fcm.pushes] == [b"bob"]
+    assert delivery.elsewhere.taken == []
+    await delivery.store.tick()
+    assert await waiting(delivery.store) == 0
+
+
+async def test_a_push_that_is_out_while_its_person_is_erased_ends_and_is_not_tried_again(
+    delivery: Delivery, clock: FakeClock
+) -> None:
+    await delivery.store.put_installations(HUB, [installation("phone", "customer:1", templates=False)])
+    delivery.fcm.answer = UNAVAILABLE
+    delivery.fcm.hold()
+    ann = notification("customer:1", content=GOOGLE, person="ann")
+    await delivery.accept(ann)
+    await delivery.fcm.received(1)
+    await delivery.store.erase_person("ann", actor="eve")
+    delivery.fcm.let_go()
+    await delivery.later(FIRST_WAIT)
+    await delivery.store.looked()
+    assert len(delivery.fcm.pushes) == 1
+    assert delivery.observer.late == {}
+    assert await due(delivery.store) == []
+    with pytest.raises(NotFoundError):
+        await delivery.details(ann)

@@ -25,6 +25,7 @@ from hub.api.wire.content import native_content, template_content
 from hub.errors import InvalidRequestError, NotFoundError
 from hub.notification import EVERYONE, Audience, Content, NativeContent, Notification
 from hub.outcome import State
+from hub.people import people_of
 from hub.platforms.table import services
 from hub.store.contracts.telemetry import KeptNotification
 from hub.tags import Tag, installation_tag
@@ -205,10 +206,16 @@ async def _send(call: Call) -> Sent:
         actor=call.actor,
         action="notification.send",
         target=notification.id,
-        detail=f"{kind} to {notification.audience} of {hub}"[:1000],
+        detail=f"{kind} to {_named(notification)} of {hub}"[:1000],
     )
     await call.management.hub.send(notification, audit=audit)
     return Sent(id=notification.id, hub=hub, audience=str(notification.audience))
+
+
+def _named(notification: Notification) -> str:
+    """The audience as an audit row names it: such rows outlast the notification, so users and phones are only counted."""
+    count = len(people_of(notification))
+    return f"users and phones, {count} named," if count else str(notification.audience)
 
 
 async def _audience(call: Call, body: Send) -> Audience:

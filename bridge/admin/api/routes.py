@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bridge.admin.api import audit, backups, dead_letters, devices, events, notifications, status
+from bridge.admin.api import audit, backups, dead_letters, devices, events, notifications, status, users
 from bridge.admin.api.openapi import ACTOR_HEADER, document
 from bridge.admin.api.operation import PREFIX, Call, Management, Model, Operation
 from bridge.admin.api.problems import Mistake, ProblemError, invalid, problem_response, response_for
@@ -27,6 +27,7 @@ OPERATIONS: Sequence[Operation] = (
     *notifications.OPERATIONS,
     *audit.OPERATIONS,
     *backups.OPERATIONS,
+    *users.OPERATIONS,
 )
 
 DOCUMENT_PATH = f"{PREFIX}/openapi.json"
@@ -69,8 +70,8 @@ register_url_convertor("rest", _Rest())
 
 
 def _route(path: str, endpoint: Endpoint) -> Route:
-    """An id may hold slashes, so a parameter that ends a path takes the rest of it."""
-    whole = f"{path[:-1]}:rest}}" if path.endswith("/{id}") else path
+    """An id may hold slashes, so it takes all of a path up to what follows it."""
+    whole = path.replace("/{id}", "/{id:rest}")
     methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
     return Route(whole, endpoint, methods=methods)
 

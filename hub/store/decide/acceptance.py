@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from hub.acceptance import AuditEntry, ConfigurationVersion, DeadLetter, Ingest
+from hub.acceptance import AuditEntry, ConfigurationVersion, DeadLetter, Ingest, JournalEntry
 from hub.identity import digest_of, joined
 from hub.notification import Notification
 from hub.outcome import State
@@ -53,6 +53,7 @@ class Admission:
     notifications: Sequence[Admitted]
     dead_letters: Sequence[DeadLetter]
     audits: Sequence[AuditEntry]
+    journal: Sequence[tuple[JournalEntry, ConfigurationVersion]] = ()
     flow: Mapping[bytes, bytes] = field(default_factory=dict)
     offsets: Mapping[Partition, int] = field(default_factory=dict)
 
@@ -95,6 +96,7 @@ def decide_acceptance(
     duplicates, fresh_marks = _repetitions(marks, claims.marks)
     letters: list[DeadLetter] = []
     audits: list[AuditEntry] = []
+    journal: list[tuple[JournalEntry, ConfigurationVersion]] = []
     admitted: list[Admitted] = []
     repeated: set[str] = set()
     known = set(claims.notifications)
@@ -104,6 +106,8 @@ def decide_acceptance(
             number += len(ingest.notifications)
             continue
         letters += ingest.dead_letters
+        if ingest.journal is not None:
+            journal.append((ingest.journal, ingest.configuration))
         has_new = False
         for notification in ingest.notifications:
             number += 1
@@ -130,6 +134,7 @@ def decide_acceptance(
         notifications=admitted,
         dead_letters=letters,
         audits=audits,
+        journal=journal,
         flow=claims.flow,
         offsets=claims.offsets,
     )

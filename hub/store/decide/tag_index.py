@@ -81,8 +81,13 @@ class TagChanges:
         """For ordinals that carried nothing before."""
         added = self.added
         for tags, words in carried:
-            for tag in tags:
-                added[tag] += words
+            if len(words) == 1:
+                (word,) = words
+                for tag in tags:
+                    added[tag].append(word)
+            else:
+                for tag in tags:
+                    added[tag] += words
 
     def replace(self, before: Iterable[Carried], after: Iterable[Carried]) -> None:
         """From what some ordinals carried to what they carry."""

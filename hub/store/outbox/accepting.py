@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hub.acceptance import NO_CONFIGURATION, ConfigurationVersion, Ingest
+from hub.acceptance import NO_CONFIGURATION, Ingest
 from hub.errors import ConflictError
-from hub.identity import digest_of, joined
 from hub.outcome import State
 from hub.people import people_of
 from hub.store.connection import Connection, Row, Statement
 from hub.store.decide.acceptance import Admission, Admitted, Claims, decide_acceptance, marks_of
+from hub.store.journal.writing import journal_write
 from hub.store.letters.writing import letter_writes
 from hub.store.outbox.queues import Queues
-from hub.store.rows import SCHEDULED, SINGLE, STATES, said_by
+from hub.store.rows import SCHEDULED, SINGLE, STATES, configuration_id, said_by
 from hub.store.telemetry.auditing import audit_write
 
 MARKS = Statement(
@@ -93,7 +93,10 @@ class Arrivals:
 
 
 def numbers_needed(batch: Sequence[Ingest]) -> int:
-    return sum(len(ingest.notifications) + len(ingest.dead_letters) + (ingest.audit is not None) for ingest in batch)
+    return sum(
+        len(ingest.notifications) + len(ingest.dead_letters) + (ingest.audit is not None) + (ingest.journal is not None)
+        for ingest in batch
+    )
 
 
 def accept(
@@ -136,6 +139,7 @@ def _write(
     ]
     others: list[tuple[Statement, Sequence[Row]]] = [(ADDRESSEE, addressees)] if addressees else []
     versions = {id(one.configuration): one.configuration for one in admission.notifications}
+    versions |= {id(version): version for _, version in admission.journal}
     configurations = [
         (configuration_id(version), version.hash, version.revision)
         for version in versions.values()
@@ -143,10 +147,11 @@ def _write(
     ]
     if configurations:
         others.append((CONFIGURATION, configurations))
-    if admission.dead_letters or admission.audits:
+    if admission.dead_letters or admission.audits or admission.journal:
         rest = iter(arrivals.numbers[len(arrivals.ids) :])
         others += letter_writes(admission.dead_letters, rest, queue=arrivals.queue, now=now)
         others.append(audit_write(admission.audits, rest, queue=arrivals.queue, now=now))
+        others.append(journal_write(admission.journal, rest, queue=arrivals.queue, now=now))
     counts = connection.write_all([*unique, *others])
     if any(count != len(rows) for count, (_, rows) in zip(counts, unique, strict=False)):
         raise ConflictError("another process accepted the same event")
@@ -168,8 +173,3 @@ def notification_rows(
         rows.append((numbers[number], queue, key, *said_by(notification), *fixed))
         addressees += [(queue, numbers[number], person) for person in people[1:]]
     return rows, addressees
-
-
-def configuration_id(version: ConfigurationVersion) -> int:
-    digest = digest_of(joined(version.hash, version.revision))
-    return int.from_bytes(digest[:8], "big", signed=True)

@@ -31,7 +31,7 @@ _LETTER = (
     "t.n, t.at, t.source, t.event_id, t.rule, t.stage, t.reason, t.detail, t.content_type, t.headers, t.tries, t.trace,"
     " t.envelope, t.relay, t.replayed_at, t.replay, b.body"
 )
-_EVENT = "t.n, t.at, t.source, t.event_id, t.outcome, t.detail, t.event, t.trace, t.revision"
+_EVENT = "t.n, t.at, t.source, t.event_id, t.outcome, t.detail, t.content, t.trace"
 _SINK = "t.n, t.at, t.sink, t.due, t.attempt, t.body, t.content_type, t.headers"
 
 _NEXT = " AND t.n > :after ORDER BY t.n LIMIT :limit"

@@ -66,7 +66,7 @@ class SqliteTuning:
 class SqliteDatabase:
     """`hub.store.connection.Database` on a SQLite file that this process has to itself.
 
-    `observe` is called with (operation, seconds) of each transaction, `on_broken` once, with the reason, when only a new
+    `observe` is called with (operation, seconds) as `GroupWriter` says, `on_broken` once, with the reason, when only a new
     process can go on: the disk lost what it was given, or the file was deleted or replaced. Nothing is acknowledged after
     that. Both are called from the database's threads. `allow_memory` accepts a file system that forgets.
     """
@@ -91,7 +91,7 @@ class SqliteDatabase:
         self._writer = GroupWriter(
             self._guard,
             overwriting=Overwriting(self._path, vfs=tuning.vfs),
-            observe=lambda seconds: observe("write", seconds),
+            observe=observe,
             abandoning=self._abandoning,
             checkpoint=tuning.checkpoint,
         )

@@ -10,6 +10,7 @@ import apsw
 
 from hub.errors import StoreError
 from hub.store.connection import Connection
+from hub.store.people.people import ErasureLog, Noted
 from hub.store.sqlite.connection import SqliteConnection
 from hub.store.sqlite.errors import store_error
 from hub.store.sqlite.migrate import shipped_versions, version_of
@@ -45,6 +46,11 @@ class ReadOnlyDatabase:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pushbridge-store-reader")
         self._connection: apsw.Connection | None = None
 
+    @property
+    def erasures(self) -> ErasureLog:
+        """Its file is for who writes."""
+        return _NoErasures()
+
     async def open(self) -> None:
         """Raises: StoreError."""
         try:
@@ -70,6 +76,14 @@ class ReadOnlyDatabase:
         """Raises: StoreError, always."""
         raise StoreError(f"{self._path} is open for reading only")
 
+    async def overwrite_deleted(self, *, seconds: float) -> bool:
+        """Raises: StoreError, always."""
+        raise StoreError(f"{self._path} is open for reading only")
+
+    async def go_on_overwriting(self) -> bool:
+        """Nothing was deleted here."""
+        return True
+
     async def probe(self) -> None:
         """Raises: StoreError: it cannot be read."""
         await self.read(lambda _: None)
@@ -90,6 +104,11 @@ class ReadOnlyDatabase:
             raise
         connection.set_busy_timeout(_BUSY)
         return connection
+
+
+class _NoErasures:
+    def note(self, person: str) -> Noted:
+        raise StoreError("the store is open for reading only")
 
 
 def connect(path: Path) -> apsw.Connection:

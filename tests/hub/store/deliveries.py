@@ -70,8 +70,8 @@ class Deliveries:
                 continue
             if id in self._ended and kept.state is not State.COMPLETED:
                 wrong.append(f"notification {id} has ended and is {kept.state.value}")
-        kept = {person: await self._store.count_person(person) for person in self._erased}
-        wrong += [f"{person} was erased and is there" for person, counts in kept.items() if any(counts.values())]
+        counted = {person: await self._store.count_person(person) for person in self._erased}
+        wrong += [f"{person} was erased and is there" for person, counts in counted.items() if any(counts.values())]
         for device in self._devices:
             try:
                 await self._store.get_installation(HUB, device)

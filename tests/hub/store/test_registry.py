@@ -1,5 +1,6 @@
 """The registry on SQLite, beyond what the suites of stores ask: round trips, imports, folds, and what an erasure leaves."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,9 @@ from typing import Any, TypeVar
 import pytest
 
 import hub.platforms.table  # noqa: F401 - declares the platforms
+from hub.errors import InvalidRequestError, PreconditionError
+from hub.installation import Registration
+from hub.notification import Platform
 from hub.store.connection import Connection, Statement
 from hub.store.registry.registry import SqlRegistry
 from hub.store.sqlite.database import SqliteDatabase
@@ -110,6 +114,44 @@ class TestRegistry:
         (audience,) = await store.audiences([notification("news")])
         assert sum(len(page) for _, page in audience.pages) == 1299
 
+    async def test_writes_that_wait_together_are_written_together_and_answered_each(self, store: RegistryStore) -> None:
+        await store.put_installations(HUB, [installation("a"), installation("gone", "chess")])
+        transactions = store.database.transactions
+        transactions.clear()
+        answers = await asyncio.gather(
+            *(store.put_installations(HUB, [installation(f"p{number}", "news")]) for number in range(50)),
+            store.put_installations(HUB, [installation("A", "news")]),
+            store.delete_installation(HUB, "gone"),
+            store.delete_installation(HUB, "never there"),
+            store.put_registration(HUB, SINGLE),
+            store.put_registration(HUB, SINGLE, if_match=1),
+            store.put_registration(HUB, SINGLE, if_match=1),
+            store.put_installations(HUB, [installation("gone", "news")]),
+            return_exceptions=True,
+        )
+        assert [len(trips) for trips in transactions if trips] == [4]
+        refused, was_there, was_not, first, second, late, _ = answers[50:]
+        assert isinstance(refused, InvalidRequestError)
+        assert (was_there, was_not) == (True, False)
+        assert isinstance(first, Registration)
+        assert isinstance(second, Registration)
+        assert (first.etag, second.etag) == (1, 2)
+        assert isinstance(late, PreconditionError)
+        assert await reached(store, "news") == sorted(
+            [*(f"token of p{number}" for number in range(50)), "token of gone"]
+        )
+        assert await reached(store, "chess") == []
+
+    async def test_a_write_with_a_defect_costs_only_itself(self, store: RegistryStore) -> None:
+        async def put(name: str, tag: str) -> None:
+            await store.put_installations(HUB, [installation(name, tag)])
+
+        answers = await asyncio.gather(
+            put("a", "news"), put("b", "half a pair: \ud800"), put("c", "news"), return_exceptions=True
+        )
+        assert [type(answer) for answer in answers] == [type(None), UnicodeEncodeError, type(None)]
+        assert await reached(store, "news") == ["token of a", "token of c"]
+
     async def test_a_user_that_was_erased_is_in_no_file(self, store: RegistryStore, tmp_path: Path) -> None:
         ann = replace(installation("phone-of-ann", "tag-of-ann", push_channel="channel-of-ann"), user_id="user-ann")
         others = [installation(f"p{number}", "news") for number in range(300)]
@@ -135,6 +177,8 @@ class TestRegistry:
         ((blocks,),) = await store.database.read(lambda connection: connection.read(_BLOCKS))
         assert blocks > 0
 
+
+SINGLE = Registration(registration_id="r", platform=Platform.FCM, push_channel="alone", tags=("alone",))
 
 _BLOCKS = Statement("test.tag_blocks", "SELECT count(*) FROM tag_block")
 

@@ -5,6 +5,7 @@ from tests.hub.store.suite.browsing import Browsing
 from tests.hub.store.suite.costing import Costing
 from tests.hub.store.suite.devices import Devices
 from tests.hub.store.suite.finding import Finding
+from tests.hub.store.suite.journal import Journal
 from tests.hub.store.suite.keeping import Keeping
 from tests.hub.store.suite.letters import Letters
 from tests.hub.store.suite.people import People
@@ -14,6 +15,6 @@ from tests.hub.store.suite.taking import Taking
 
 
 class StoreBehaviour(
-    Accepting, Taking, Recording, Keeping, Browsing, Letters, Costing, Registering, Finding, Devices, People
+    Accepting, Taking, Recording, Keeping, Browsing, Letters, Journal, Costing, Registering, Finding, Devices, People
 ):
     """The contracts of `hub.store.contracts`, as far as all stores share them."""

@@ -42,8 +42,8 @@ ROWS = {table: Statement(f"test.rows_of_{table}", f"SELECT count(*) FROM {table}
 _PERSON = (("n", "bigint"), ("person", "text"))
 EVENT = Statement(
     "test.event",
-    "INSERT INTO journal (n, queue, at, source, event_id, outcome, detail, person)"
-    " VALUES (:n, 0, 0, 'hr', 'e', 'accepted', '', :person)",
+    "INSERT INTO journal (n, queue, at, source, event_id, outcome, detail, size, trace, person)"
+    " VALUES (:n, 0, 0, 'hr', 'e', 'accepted', '', 0, '', :person)",
     _PERSON,
 )
 SINK = Statement(

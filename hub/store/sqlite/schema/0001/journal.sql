@@ -11,6 +11,7 @@ CREATE TABLE audit (
     detail TEXT NOT NULL
 ) STRICT;
 CREATE INDEX audit_at ON audit (queue, at);
+CREATE INDEX audit_target ON audit (queue, target);
 
 -- Erasures of persons that are done, each by its mark in the file of erasures beside the store: a copy says with these which
 -- of them it has behind it. Until `is_overwritten` the files may still hold bytes of the person.
@@ -26,7 +27,8 @@ CREATE TABLE configuration (
     hash     TEXT NOT NULL
 ) STRICT;
 
--- What became of each event.
+-- What became of each event. `detail` holds no value of the event; `content` holds values, and goes before the row. `size`
+-- is the bytes of both.
 CREATE TABLE journal (
     n             INTEGER PRIMARY KEY,
     queue         INTEGER NOT NULL,
@@ -35,14 +37,13 @@ CREATE TABLE journal (
     event_id      TEXT NOT NULL,
     outcome       TEXT NOT NULL,
     detail        TEXT NOT NULL,
-    event         BLOB,
-    trace         TEXT NOT NULL DEFAULT '',
+    content       BLOB,
+    size          INTEGER NOT NULL,
+    trace         TEXT NOT NULL,
     configuration INTEGER,
-    revision      TEXT NOT NULL DEFAULT '',
     person        TEXT
 ) STRICT;
-CREATE INDEX journal_at ON journal (queue, at);
-CREATE INDEX journal_event ON journal (source, event_id);
+CREATE INDEX journal_event ON journal (event_id, source);
 CREATE INDEX journal_person ON journal (person, queue) WHERE person IS NOT NULL;
 
 -- What a relay has yet to publish to a sink, in the order of n.

@@ -1,0 +1,153 @@
+"""What is kept of each event, to say afterwards why: its conditions that failed, and for a shorter time its values."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from bridge.config.models import JournalSettings
+from bridge.explanation import condition_without_values, kind_of, plain
+from bridge.observe.facts import EventOutcome, InFlightEvent
+from hub import exact_json
+from hub.acceptance import JournalEntry
+from hub.people import people_of
+from rules.engine import RuleSet
+from rules.event import MISSING, Event
+from rules.explain import Explanation
+
+MAX_CONTENT = 32 * 1024
+"""Bytes that are kept of an event's values; of a larger event the outcome alone is kept."""
+
+MAX_RULES = 50
+"""Rules whose failed conditions are kept of an event that no rule matched."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """What is known of an event once it is routed; its outcome may still change."""
+
+    explanations: Sequence[Explanation] = ()
+    content: bytes | None = None
+
+
+class Journaling:
+    """Drafts entries while events are routed, and makes them when they are accepted.
+
+    Of events that no rule matched, so many a second of each source are kept: a topic may hold little else.
+    """
+
+    def __init__(
+        self, settings: JournalSettings, rules: RuleSet, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._settings = settings
+        self._rules = rules
+        self._monotonic = monotonic
+        self._unmatched: dict[str, tuple[int, int]] = {}  # by source: a second, and how many were kept in it
+        self._redacted = [tuple(path.split(".")) for path in settings.redact]
+
+    def draft(self, in_flight: InFlightEvent) -> Draft | None:
+        """None for an event that is not kept: refused, or one too many that no rule matched."""
+        if self._settings.off or in_flight.outcome is EventOutcome.REJECTED:
+            return None
+        event = in_flight.event
+        if event is None:
+            return Draft()
+        if in_flight.decision.matched:
+            return Draft(content=self._content(event, ()))
+        if not self._has_room(event.origin):
+            return None
+        explanations = self._rules.explain(event, own_only=True, most=MAX_RULES)
+        return Draft(explanations, self._content(event, explanations))
+
+    def entry(self, in_flight: InFlightEvent) -> JournalEntry | None:
+        """What is written with the event."""
+        draft = in_flight.draft
+        if not isinstance(draft, Draft) or not in_flight.event_id:
+            return None
+        event, decision = in_flight.event, in_flight.decision
+        detail: dict[str, Any] = {"rules": decision.matched}
+        if event is not None:
+            detail["type"] = event.type
+        if in_flight.reason is not None:
+            detail |= {"stage": in_flight.stage.value, "reason": in_flight.reason.value, "detail": in_flight.detail}
+        if decision.failures:
+            detail["failures"] = [
+                {"rule": each.rule, "reason": each.reason.value, "detail": each.detail} for each in decision.failures
+            ]
+        if decision.intents:
+            detail["notifications"] = [[each.rule, each.notification.id] for each in decision.intents]
+        if draft.explanations:
+            detail["explanations"] = [condition_without_values(each) for each in draft.explanations]
+        people = {key for each in decision.intents for key in people_of(each.notification)}
+        person = event.person if event is not None else ""
+        return JournalEntry(
+            source=in_flight.message.source,
+            event_id=in_flight.event_id,
+            outcome=in_flight.outcome.value,
+            detail=orjson.dumps(detail),
+            # Values of an event that is about several persons could not be found again to be erased.
+            content=draft.content if person or len(people) <= 1 else None,
+            trace="" if event is None else event.trace,
+            person=person or next(iter(people), ""),
+        )
+
+    def _has_room(self, source: str) -> bool:
+        second = int(self._monotonic())
+        then, kept = self._unmatched.get(source, (0, 0))
+        kept = kept if then == second else 0
+        if kept >= self._settings.no_match_per_second:
+            return False
+        self._unmatched[source] = (second, kept + 1)
+        return True
+
+    def _content(self, event: Event, explanations: Sequence[Explanation]) -> bytes | None:
+        """The values, as JSON; None where none are kept, or they are too many."""
+        if self._settings.bodies <= 0:
+            return None
+        seen = {
+            each.rule: {path: self._shown(path, value) for path, value in each.condition.seen.items()}
+            for each in explanations
+            if each.condition is not None
+        }
+        content = {
+            "subject": event.subject,
+            "time": event.time.isoformat(),
+            "source": event.source,
+            "data": self._without_redacted("data", event.data),
+            "meta": self._without_redacted("meta", event.meta),
+            "seen": seen,
+        }
+        try:
+            written = exact_json.dumps(content, plain, wide=True)
+        except (TypeError, ValueError):
+            return None
+        return written if len(written) <= MAX_CONTENT else None
+
+    def _shown(self, path: str, value: Any) -> Any:
+        if value is MISSING:
+            return {"missing": True}
+        steps = tuple(path.replace("[", ".").replace("]", "").split("."))
+        if any(steps[: len(redacted)] == redacted for redacted in self._redacted):
+            return {"kind": kind_of(value)}
+        if any(redacted[: len(steps)] == steps for redacted in self._redacted):
+            return {"kind": kind_of(value)}
+        return {"value": value}
+
+    def _without_redacted(self, root: str, value: Any) -> Any:
+        for first, *path in self._redacted:
+            if first == root:
+                value = _replaced(value, path)
+        return value
+
+
+def _replaced(value: Any, path: Sequence[str]) -> Any:
+    """A copy of a value with what is at `path` replaced by its kind; lists are passed through, each element by itself."""
+    if not path:
+        return f"({kind_of(value)})"
+    if isinstance(value, list | tuple):
+        return [_replaced(each, path) for each in value]
+    if not isinstance(value, Mapping) or path[0] not in value:
+        return value
+    return {**value, path[0]: _replaced(value[path[0]], path[1:])}

@@ -1,0 +1,38 @@
+"""What became of each event, kept for a time: what `why` reads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from hub.acceptance import NO_CONFIGURATION, ConfigurationVersion
+from hub.store.contracts.listing import ListPage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptEvent:
+    """An event in its place; `detail` and `content` are those of its `JournalEntry`, `content` None once it is past its
+    time."""
+
+    id: int
+    at: float
+    source: str
+    event_id: str
+    outcome: str
+    detail: bytes
+    content: bytes | None
+    trace: str
+    configuration: ConfigurationVersion = NO_CONFIGURATION
+
+
+class Journal(Protocol):
+    """Written by `Outbox.accept` with what an event causes. Every method may raise StoreError."""
+
+    async def journaled(self, event_id: str, *, source: str = "", limit: int) -> Sequence[KeptEvent]:
+        """Events of this id, newest first, of any source unless one is named."""
+
+    async def journal(self, *, source: str = "", outcome: str = "", after: str = "", limit: int) -> ListPage[KeptEvent]:
+        """Newest first."""
+
+    async def bound_journal(self, *, events_kept: float, content_kept: float, max_bytes: int) -> bool:
+        """Drop a slice of what is past its time, in seconds, then of the oldest beyond `max_bytes`; whether more is
+        left."""

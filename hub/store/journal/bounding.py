@@ -1,0 +1,65 @@
+"""The journal is bounded: values go after their time, rows after theirs, and the oldest where all are too large."""
+
+from hub.store.connection import Connection, Statement
+
+SLICE = 1000
+"""Rows that one transaction drops, or takes the values of, at most."""
+LOOKED_AT = 20_000
+"""Rows whose sizes one read sums up, at most."""
+
+WITH_CONTENT = Statement(
+    "journal.with_content",
+    "SELECT queue, n FROM journal WHERE queue = :queue AND n > :after AND at < :before AND content IS NOT NULL"
+    " ORDER BY n LIMIT :slice",
+)
+FORGET_CONTENT = Statement(
+    "journal.forget_content",
+    "UPDATE journal SET size = size - length(content), content = NULL WHERE queue = :queue AND n = :n",
+    columns=(("queue", "bigint"), ("n", "bigint")),
+)
+OLD = Statement(
+    "journal.old", "SELECT queue, n FROM journal WHERE queue = :queue AND at < :before ORDER BY n LIMIT :slice"
+)
+OLDEST = Statement("journal.oldest", "SELECT queue, n, size FROM journal WHERE queue = :queue ORDER BY n LIMIT :slice")
+DROP = Statement(
+    "journal.drop",
+    "DELETE FROM journal WHERE queue = :queue AND n = :n",
+    columns=(("queue", "bigint"), ("n", "bigint")),
+)
+SIZES = Statement(
+    "journal.sizes",
+    "SELECT count(*), coalesce(sum(size), 0), coalesce(max(n), 0) FROM"
+    " (SELECT t.n, t.size FROM journal t WHERE t.queue = :queue AND t.n > :after ORDER BY t.n LIMIT :slice) AS next",
+)
+
+
+def size(connection: Connection, queue: int, after: int) -> tuple[int, int, int]:
+    """Of the next rows behind number `after`: how many, their bytes, and the last number; no rows is the end."""
+    ((rows, bytes_, last),) = connection.read(SIZES, queue=queue, after=after, slice=LOOKED_AT)
+    return rows, bytes_, last
+
+
+def forget_content(connection: Connection, queue: int, *, after: int, before: float) -> int:
+    """Take the values of a slice of the rows from `before`; the number of the last of them, 0 if there is none."""
+    rows = connection.read(WITH_CONTENT, queue=queue, after=after, before=before, slice=SLICE)
+    connection.write_all([(FORGET_CONTENT, rows)])
+    return int(rows[-1][1]) if rows else 0
+
+
+def drop_old(connection: Connection, queue: int, *, before: float) -> bool:
+    """Drop a slice of the rows from `before`; whether more is left."""
+    rows = connection.read(OLD, queue=queue, before=before, slice=SLICE)
+    connection.write_all([(DROP, rows)])
+    return len(rows) == SLICE
+
+
+def drop_oldest(connection: Connection, queue: int, excess: int) -> int:
+    """Drop a slice of the oldest, `excess` bytes at most but for the last; how many bytes went."""
+    gone, dropped = [], 0
+    for of, n, bytes_ in connection.read(OLDEST, queue=queue, slice=SLICE):
+        if dropped >= excess:
+            break
+        gone.append((of, n))
+        dropped += bytes_
+    connection.write_all([(DROP, gone)])
+    return dropped

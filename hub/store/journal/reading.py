@@ -1,0 +1,51 @@
+"""The journal by event."""
+
+from hub.acceptance import ConfigurationVersion
+from hub.store.connection import Connection, Row, Statement
+from hub.store.contracts.journal import KeptEvent
+from hub.store.contracts.listing import ListPage
+from hub.store.telemetry.listing import listing, part
+
+_COLUMNS = "t.n, t.queue, t.at, t.source, t.event_id, t.outcome, t.detail, t.content, t.trace, c.revision, c.hash"
+_SOURCE = "journal t LEFT JOIN configuration c ON c.id = t.configuration"
+
+BY_EVENT = Statement(
+    "journal.by_event",
+    f"SELECT {_COLUMNS} FROM {_SOURCE} WHERE t.event_id = :event_id AND (:source = '' OR t.source = :source)"
+    " ORDER BY t.at DESC, t.n DESC LIMIT :limit",
+)
+"""An id of an event is looked for in all queues."""
+EVENTS = listing(
+    "journal",
+    _COLUMNS,
+    _SOURCE,
+    where=" AND (:source = '' OR t.source = :source) AND (:outcome = '' OR t.outcome = :outcome)",
+)
+
+
+def by_event(connection: Connection, event_id: str, *, source: str, limit: int) -> list[KeptEvent]:
+    """Newest first; of any source where `source` is empty."""
+    return [_event(row) for row in connection.read(BY_EVENT, event_id=event_id, source=source, limit=limit)]
+
+
+def events(
+    connection: Connection, queue: int, *, source: str, outcome: str, after: str, limit: int
+) -> ListPage[KeptEvent]:
+    """Newest first. Raises: InvalidRequestError: `after` is no place of this list."""
+    rows, following = part(connection, EVENTS, queue=queue, after=after, limit=limit, source=source, outcome=outcome)
+    return ListPage(items=[_event(row) for row in rows], next=following)
+
+
+def _event(row: Row) -> KeptEvent:
+    n, _, at, source, event_id, outcome, detail, content, trace, revision, hash_ = row
+    return KeptEvent(
+        id=n,
+        at=at,
+        source=source,
+        event_id=event_id,
+        outcome=outcome,
+        detail=detail.encode(),
+        content=content,
+        trace=trace,
+        configuration=ConfigurationVersion(revision=revision or "", hash=hash_ or ""),
+    )

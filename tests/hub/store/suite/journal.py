@@ -1,0 +1,76 @@
+"""The contract `Journal`: what became of each event, for a time and within a bound."""
+
+from dataclasses import replace
+
+from hub.acceptance import ConfigurationVersion, Ingest, JournalEntry
+from hub.store.store import SqlStore
+from tests.fakes.host_clock import HostClock
+from tests.hub.examples import notification
+from tests.hub.store.suite.harness import Suite
+
+VERSION = ConfigurationVersion(revision="r1", hash="abc")
+ENTRY = JournalEntry(source="hr", event_id="e1", outcome="accepted", detail=b'{"rules":["a"]}', content=b'{"data":1}')
+
+
+def told(entry: JournalEntry = ENTRY, **changes: object) -> Ingest:
+    entry = replace(entry, **changes)  # type: ignore[arg-type]
+    return Ingest(source=entry.source, event_id=entry.event_id, journal=entry, configuration=VERSION)
+
+
+class Journal(Suite):
+    async def test_an_event_is_found_by_its_id_with_the_configuration_that_decided(self, store: SqlStore) -> None:
+        await store.accept([told(), told(source="bank"), told(event_id="e2")], start=0)
+        found = await store.journaled("e1", limit=10)
+        assert {each.source for each in found} == {"hr", "bank"}
+        (kept,) = await store.journaled("e1", source="hr", limit=10)
+        assert (kept.outcome, kept.detail, kept.content) == ("accepted", ENTRY.detail, ENTRY.content)
+        assert kept.configuration == VERSION
+        assert not await store.journaled("e3", limit=10)
+
+    async def test_a_repeated_event_has_the_entry_of_the_first(self, store: SqlStore) -> None:
+        event = replace(told(), notifications=[notification()])
+        await store.accept([event], start=0)
+        await store.accept([replace(event, journal=replace(ENTRY, outcome="other"))], start=0)
+        assert [each.outcome for each in await store.journaled("e1", limit=10)] == ["accepted"]
+
+    async def test_events_are_listed_newest_first_by_source_and_outcome(self, store: SqlStore) -> None:
+        await store.accept([told(event_id=f"e{number}", source="ab"[number % 2]) for number in range(5)], start=0)
+        page = await store.journal(limit=3)
+        assert [each.event_id for each in page.items] == ["e4", "e3", "e2"]
+        rest = await store.journal(limit=3, after=page.next)
+        assert [each.event_id for each in rest.items] == ["e1", "e0"]
+        assert rest.next == ""
+        assert [each.event_id for each in (await store.journal(source="b", limit=9)).items] == ["e3", "e1"]
+        assert not (await store.journal(outcome="no_match", limit=9)).items
+
+    async def test_values_go_before_the_entry_and_both_after_their_time(
+        self, store: SqlStore, clock: HostClock
+    ) -> None:
+        await store.accept([told()], start=0)
+        await bound(store, content=10, events=100)
+        clock.advance(20)
+        await store.accept([told(event_id="e2")], start=0)
+        await bound(store, content=10, events=100)
+        (old,) = await store.journaled("e1", limit=1)
+        (new,) = await store.journaled("e2", limit=1)
+        assert (old.content, old.detail, new.content) == (None, ENTRY.detail, ENTRY.content)
+        clock.advance(90)
+        await bound(store, content=10, events=100)
+        assert [each.event_id for each in (await store.journal(limit=9)).items] == ["e2"]
+
+    async def test_the_oldest_make_place_where_all_are_too_large(self, store: SqlStore) -> None:
+        big = b'"' + b"x" * 998 + b'"'
+        await store.accept([told(event_id=f"e{number}", content=big) for number in range(10)], start=0)
+        each = len(ENTRY.detail) + len(big)
+        for _ in range(2):  # a second look begins anew
+            await bound(store, max_bytes=4 * each)
+            left = [kept.event_id for kept in (await store.journal(limit=99)).items]
+            assert left == ["e9", "e8", "e7", "e6"]
+        await bound(store, max_bytes=1)
+        assert not (await store.journal(limit=9)).items
+        await bound(store, max_bytes=1)
+
+
+async def bound(store: SqlStore, *, content: float = 1e6, events: float = 1e6, max_bytes: int = 1 << 30) -> None:
+    while await store.bound_journal(events_kept=events, content_kept=content, max_bytes=max_bytes):
+        pass

@@ -9,6 +9,7 @@ from bridge.cli.version import print_version
 
 COMMANDS = (
     "run",
+    "init",
     "check",
     "explain",
     "doctor",

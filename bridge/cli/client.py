@@ -165,13 +165,8 @@ class Client:
         import httpx
 
         where = "/" + "/".join(_segment(segment) for segment in path)
-        until = time.monotonic() + patience
         try:
-            answer = self._stored(where, more) if self._is_at_rest else self._http.request(method, where, **more)
-            while answer.status_code in _BUSY and time.monotonic() < until:
-                after = answer.headers.get("retry-after", "")
-                time.sleep(float(after) if after.isdigit() else _PAUSE)
-                answer = self._http.request(method, where, **more)
+            answer = self._stored(where, more) if self._is_at_rest else self._sent(method, where, patience, more)
             content = answer.json()
         except httpx.ConnectError as error:
             if not self._can_read_store(method, path):
@@ -193,6 +188,16 @@ class Client:
             said = "takes another admin token" if self._has_token else "wants its admin token"
             raise fail(f"the daemon {said}: say --token-file, or --config", Exit.REFUSED)
         raise fail(str(content.get("detail", answer.text)), Exit.REFUSED)
+
+    def _sent(self, method: str, where: str, patience: float, more: Mapping[str, Any]) -> "httpx.Response":
+        """The daemon's answer; of one that is busy, the answer after `patience` seconds at most."""
+        until = time.monotonic() + patience
+        answer = self._http.request(method, where, **more)
+        while answer.status_code in _BUSY and time.monotonic() < until:
+            after = answer.headers.get("retry-after", "")
+            time.sleep(float(after) if after.isdigit() else _PAUSE)
+            answer = self._http.request(method, where, **more)
+        return answer
 
     def _unanswered(self, error: Exception) -> typer.Exit:
         why = str(error) or type(error).__name__

@@ -33,7 +33,7 @@ sources:
   hr:
     http: {{ path: /in/hr }}
     decode: {{ format: text, pattern: "(?P<who>.+) joined" }}
-    map: {{ id: "{{{{ data.who }}}}" }}
+    map: {{ id: "{{{{ data.who }}}}", person: "{{{{ data.who }}}}" }}
 hubs:
   app:
     platforms:
@@ -491,6 +491,21 @@ async def test_a_person_is_exported_and_erased_and_audit_log_and_answer_name_onl
     metrics = (await api.http.get("/metrics")).text
     assert "pushbridge_people_erased_total 1.0" in metrics
     assert 'pushbridge_people_erased_rows_total{kind="dead_letter"} 1.0' in metrics
+
+
+async def test_all_of_an_event_is_found_by_the_person_that_its_source_maps_and_gone_afterwards(api: Api) -> None:
+    while (await api.http.post("/in/hr", content="Ann joined")).status_code == 503:
+        await asyncio.sleep(0.01)
+    await api.http.post("/in/hr", content="Bob joined")
+    expected = {"device": 0, "notification": 1, "dead_letter": 0, "event": 1, "sink": 0}
+    assert (await api.get("/users/ann/summary"))["rows"] == expected
+    kinds = {row["kind"]: row["content"]["event_id"] for row in await api.all_of("/users/ann/export")}
+    assert kinds == {"notification": "Ann", "event": "Ann"}
+    assert "Ann" in {event["id"] for event in await api.all_of("/events")}
+    erased = await api.call("POST", "/users/ann/erase")
+    assert erased["rows"] == expected
+    assert {event["id"] for event in await api.all_of("/events")} == {"Bob"}
+    assert (await api.get("/users/bob/summary"))["rows"] == expected
 
 
 async def test_the_id_of_a_person_has_bounds(api: Api) -> None:

@@ -30,7 +30,7 @@ from hub.store.contracts.outbox import (
 )
 from hub.store.contracts.people import Erased, Kept, KeptOfPerson
 from hub.store.contracts.registry import Device
-from hub.store.contracts.telemetry import KeptAudit, KeptNotification
+from hub.store.contracts.telemetry import KeptAudit, KeptNotification, TracedRegistration
 from hub.store.journal.journal import SqlJournal
 from hub.store.letters.letters import SqlLetters
 from hub.store.outbox.outbox import SqlOutbox
@@ -82,7 +82,9 @@ class SqlStore:
         self._letters = SqlLetters(database, self._outbox)
         self._people = SqlPeople(database, self._outbox, self._registry, database.erasures)
         self._journal = SqlJournal(database, self._clock)
-        self._telemetry = SqlTelemetry(database, self._clock, is_in_hand=self._outbox.is_in_hand)
+        self._telemetry = SqlTelemetry(
+            database, self._clock, is_in_hand=self._outbox.is_in_hand, place_of=self._registry.place_of
+        )
 
     async def open(self) -> int:
         await self._database.open()
@@ -268,6 +270,9 @@ class SqlStore:
 
     async def forget_ended(self, *, kept: float) -> bool:
         return await self._telemetry.forget_ended(kept=kept)
+
+    async def trace(self, notification_id: str, installation_id: str) -> Sequence[TracedRegistration]:
+        return await self._telemetry.trace(notification_id, installation_id)
 
     # Journal
 

@@ -132,7 +132,7 @@ def _configuration(name: str, connector: str, settings: str, inferred: "Inferred
         f"        body: {_quoted(_body(inferred))}",
         "",
         "hubs:",
-        "  app: {}                                     # platforms: { apns: ..., fcm: ..., wns: ... } with their credentials",
+        "  app: {}                                     # platforms: { apns: ..., fcm: ... } with their credentials",
         "",
     ]
     return "\n".join(lines)

@@ -7,6 +7,7 @@ connection of its own, in one read transaction, so no writer waits for it; the l
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,16 +40,16 @@ class Restored:
 def copy(source: Path, target: Path, *, vfs: str = "", is_closing: Callable[[], bool] = lambda: False) -> int:
     """Copy the database, which may be in use, to a file that is not there yet; its size in bytes.
 
-    The copy appears under its name once it is whole and on the disk. Raises: InvalidRequestError: there is a file;
-    StoreError.
+    The copy appears under its name once it is whole and on the disk. Raises: InvalidRequestError: there is a file, or
+    no directory; StoreError.
     """
     if target.exists():
         raise InvalidRequestError(f"{target} is there already: name a new file")
     if not target.parent.is_dir():
         raise InvalidRequestError(f"there is no directory {target.parent} on the daemon's machine")
     part = target.with_name(f"{target.name}.part")
-    part.unlink(missing_ok=True)
     try:
+        part.unlink(missing_ok=True)
         create_private(part)
         _copy_pages(source, part, vfs=vfs, is_closing=is_closing)
         _sync(part)
@@ -58,7 +59,8 @@ def copy(source: Path, target: Path, *, vfs: str = "", is_closing: Callable[[], 
     except OSError as error:
         raise StoreError(f"cannot write {target}: {error.strerror}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
     _sync(target.parent)
     return target.stat().st_size
 

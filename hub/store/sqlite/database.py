@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -154,7 +155,8 @@ class SqliteDatabase:
         self._look_at_volume()
         if self._path.is_file():  # before anything is changed: the file may be another program's
             self._lock = FileLock(self._path)
-            look_at(self._path, version_of, vfs=self._tuning.vfs)
+            with suppress(apsw.ReadOnlyError):  # a journal of a dead process, which only a writer can undo
+                look_at(self._path, version_of, vfs=self._tuning.vfs)
         for file in make_private(self._path):
             _log.warning("readable by others until now: %s", file)
         if self._lock is None:
@@ -200,6 +202,7 @@ class SqliteDatabase:
 
     def _prepare(self, connection: apsw.Connection) -> None:
         """For writing, with the newest schema."""
+        version_of(connection)
         connection.pragma("secure_delete", "ON")
         if (mode := connection.pragma("journal_mode", "WAL")) != "wal":
             raise StoreError(f"the file system has no shared memory for SQLite's log: the journal mode stays {mode}")

@@ -201,6 +201,7 @@ async def measured(registrations: int, directory: Path, open_store: OpenStore) -
 
 async def broadcast(path: Path, open_store: OpenStore) -> Figures:
     """MB that a broadcast to all adds to the process at its most, from its audience to its last page, pushes left out."""
+    # Here, because 0.1.0 has none of these.
     from hub.acceptance import Ingest
     from hub.outcome import OutcomeName
     from hub.store.contracts.outbox import PageResult

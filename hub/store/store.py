@@ -33,6 +33,7 @@ from hub.store.letters.letters import SqlLetters
 from hub.store.outbox.outbox import SqlOutbox
 from hub.store.outbox.remembering import SeenWindow
 from hub.store.registry.registry import SqlRegistry, mark_dead
+from hub.store.telemetry.listing import SCANNED
 from hub.store.telemetry.telemetry import SqlTelemetry
 from hub.target import StoredTemplate, Target
 from hub.work import Lane
@@ -51,7 +52,10 @@ class StoreDatabase(Database, Protocol):
 
 
 class SqlStore:
-    """`hub.store.contracts.store.Store` on a database; `clock` is the host's, `monotonic` in seconds."""
+    """`hub.store.contracts.store.Store` on a database; `clock` is the host's, `monotonic` in seconds.
+
+    A part of the list of notifications looks at `scanned` rows at most.
+    """
 
     def __init__(
         self,
@@ -60,6 +64,7 @@ class SqlStore:
         window: SeenWindow = SeenWindow(),
         clock: StoreClock | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        scanned: int = SCANNED,
     ) -> None:
         self._database = database
         self._clock = StoreClock() if clock is None else clock
@@ -73,7 +78,7 @@ class SqlStore:
             monotonic=monotonic,
         )
         self._letters = SqlLetters(database, self._outbox)
-        self._telemetry = SqlTelemetry(database, self._clock, is_in_hand=self._outbox.is_in_hand)
+        self._telemetry = SqlTelemetry(database, self._clock, is_in_hand=self._outbox.is_in_hand, scanned=scanned)
 
     async def open(self) -> int:
         await self._database.open()

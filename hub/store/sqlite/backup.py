@@ -21,9 +21,6 @@ from hub.store.sqlite.errors import store_error
 from hub.store.sqlite.lock import FileLock
 from hub.store.sqlite.migrate import version_of
 
-STEP = 256
-"""Pages copied between two looks whether the store is closing."""
-
 Erase = Callable[[Connection, Callable[[str], bool]], int]
 """Erases what is kept of each person for whose id the second argument is true; how many rows."""
 
@@ -36,10 +33,13 @@ class Restored:
     erased: int
 
 
-def copy(source: Path, target: Path, *, vfs: str = "", is_closing: Callable[[], bool] = lambda: False) -> int:
+def copy(
+    source: Path, target: Path, *, vfs: str = "", is_closing: Callable[[], bool] = lambda: False, step: int = 256
+) -> int:
     """Copy the database, which may be in use, to a file that is not there yet; its size in bytes.
 
-    The copy appears under its name once it is whole and on the disk. Raises: InvalidRequestError: there is a file;
+    The copy appears under its name once it is whole and on the disk. Between two looks whether the store is closing
+    `step` pages are copied. Raises: InvalidRequestError: there is a file;
     StoreError.
     """
     if target.exists():
@@ -48,7 +48,7 @@ def copy(source: Path, target: Path, *, vfs: str = "", is_closing: Callable[[], 
     part.unlink(missing_ok=True)
     try:
         create_private(part)
-        _copy_pages(source, part, vfs=vfs, is_closing=is_closing)
+        _copy_pages(source, part, vfs=vfs, is_closing=is_closing, step=step)
         _sync(part)
         os.link(part, target)  # unlike a rename it replaces no file that came meanwhile
     except apsw.Error as error:
@@ -61,7 +61,7 @@ def copy(source: Path, target: Path, *, vfs: str = "", is_closing: Callable[[], 
     return target.stat().st_size
 
 
-def _copy_pages(source: Path, part: Path, *, vfs: str, is_closing: Callable[[], bool]) -> None:
+def _copy_pages(source: Path, part: Path, *, vfs: str, is_closing: Callable[[], bool], step: int) -> None:
     reading = apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs or None)
     writing = apsw.Connection(str(part))
     try:
@@ -72,7 +72,7 @@ def _copy_pages(source: Path, part: Path, *, vfs: str, is_closing: Callable[[], 
             while not pages.done:
                 if is_closing():
                     raise StoreError("the store is closing: the copy was given up")
-                pages.step(STEP)
+                pages.step(step)
         reading.execute("COMMIT")
         writing.pragma("journal_mode", "DELETE")  # one file, whole without a log
     finally:

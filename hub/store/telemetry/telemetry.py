@@ -9,15 +9,27 @@ from hub.store.connection import Database
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.telemetry import KeptAudit, KeptNotification
 from hub.store.telemetry import browsing, forgetting
+from hub.store.telemetry.listing import SCANNED
 
 QUEUE = 0
 """SQLite has one."""
 
 
 class SqlTelemetry:
-    """`is_in_hand` says of a row, by queue and number, whether this process works on it: nothing is written of that."""
+    """`is_in_hand` says of a row, by queue and number, whether this process works on it: nothing is written of that.
 
-    def __init__(self, database: Database, clock: StoreClock, *, is_in_hand: Callable[[int, int], bool]) -> None:
+    A part of a list with filters looks at `scanned` rows at most.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: StoreClock,
+        *,
+        is_in_hand: Callable[[int, int], bool],
+        scanned: int = SCANNED,
+    ) -> None:
+        self._scanned = scanned
         self._database = database
         self._clock = clock
         self._is_in_hand = is_in_hand
@@ -40,7 +52,14 @@ class SqlTelemetry:
     ) -> ListPage[KeptNotification]:
         return await self._database.read(
             lambda connection: browsing.notifications(
-                connection, QUEUE, hub=hub, state=state, event_id=event_id, after=after, limit=limit
+                connection,
+                QUEUE,
+                hub=hub,
+                state=state,
+                event_id=event_id,
+                after=after,
+                limit=limit,
+                scanned=self._scanned,
             )
         )
 

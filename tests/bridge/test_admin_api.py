@@ -442,12 +442,12 @@ async def test_requests_are_counted_by_their_route_whatever_ids_are_in_the_path(
         assert re.search(rf'pushbridge_http_requests_total{{.*route="{re.escape(route)}".*}} 1', metrics)
 
 
-async def test_lists_of_ten_thousand_are_whole_and_each_part_is_as_large_as_asked(api: Api) -> None:
+async def test_lists_of_twenty_parts_are_whole_and_each_part_is_as_large_as_asked(api: Api) -> None:
     store = api.daemon.hub.store
-    await store.put_installations("spare", [installation(f"d{number:05}", "all") for number in range(10_000)])
+    await store.put_installations("spare", [installation(f"d{number:05}", "all") for number in range(2_000)])
     for query in ({}, {"tag": "all"}):
-        found = await api.all_of("/hubs/spare/devices", limit=500, **query)
-        assert [one["id"] for one in found] == [f"d{number:05}" for number in range(10_000)]
+        found = await api.all_of("/hubs/spare/devices", limit=100, **query)
+        assert [one["id"] for one in found] == [f"d{number:05}" for number in range(2_000)]
     await store.accept([Ingest(source="s", event_id="", notifications=[notification(hub="spare")])], start=0)
     assert len(await api.all_of("/notifications", hub="spare")) == 1
 

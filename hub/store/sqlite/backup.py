@@ -22,9 +22,6 @@ from hub.store.sqlite.errors import store_error
 from hub.store.sqlite.lock import FileLock
 from hub.store.sqlite.migrate import version_of
 
-STEP = 256
-"""Pages copied between two looks whether the store is closing."""
-
 Erase = Callable[[Connection, Erasures], int]
 """Erases what a copy keeps of the persons who were erased since it was made; how many rows."""
 
@@ -37,11 +34,13 @@ class Restored:
     erased: int
 
 
-def copy(source: Path, target: Path, *, vfs: str = "", is_closing: Callable[[], bool] = lambda: False) -> int:
+def copy(
+    source: Path, target: Path, *, vfs: str = "", is_closing: Callable[[], bool] = lambda: False, step: int = 256
+) -> int:
     """Copy the database, which may be in use, to a file that is not there yet; its size in bytes.
 
-    The copy appears under its name once it is whole and on the disk. Raises: InvalidRequestError: there is a file, or
-    no directory; StoreError.
+    The copy appears under its name once it is whole and on the disk. Between two looks whether the store is closing
+    `step` pages are copied. Raises: InvalidRequestError: there is a file, or no directory; StoreError.
     """
     if target.exists():
         raise InvalidRequestError(f"{target} is there already: name a new file")
@@ -51,7 +50,7 @@ def copy(source: Path, target: Path, *, vfs: str = "", is_closing: Callable[[], 
     try:
         part.unlink(missing_ok=True)
         create_private(part)
-        _copy_pages(source, part, vfs=vfs, is_closing=is_closing)
+        _copy_pages(source, part, vfs=vfs, is_closing=is_closing, step=step)
         _sync(part)
         os.link(part, target)  # unlike a rename it replaces no file that came meanwhile
     except apsw.Error as error:
@@ -65,7 +64,7 @@ def copy(source: Path, target: Path, *, vfs: str = "", is_closing: Callable[[], 
     return target.stat().st_size
 
 
-def _copy_pages(source: Path, part: Path, *, vfs: str, is_closing: Callable[[], bool]) -> None:
+def _copy_pages(source: Path, part: Path, *, vfs: str, is_closing: Callable[[], bool], step: int) -> None:
     reading = apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs or None)
     writing = apsw.Connection(str(part))
     try:
@@ -76,7 +75,7 @@ def _copy_pages(source: Path, part: Path, *, vfs: str, is_closing: Callable[[], 
             while not pages.done:
                 if is_closing():
                     raise StoreError("the store is closing: the copy was given up")
-                pages.step(STEP)
+                pages.step(step)
         reading.execute("COMMIT")
         writing.pragma("journal_mode", "DELETE")  # one file, whole without a log
     finally:

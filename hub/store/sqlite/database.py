@@ -49,7 +49,8 @@ class SqliteTuning:
     """`busy`: seconds that a statement waits for another program to let go of the file. `grace`: seconds that closing
     gives to what waits to be written. `look_every`: seconds between two looks whether the files are still there. `cache`:
     KiB of pages that each connection keeps. `checkpoint`: pages in the log after which they are moved into the database.
-    `check`: seconds that opening may look for damaged pages.
+    `check`: seconds that opening may look for damaged pages. `copied`: pages that a backup copies between two looks
+    whether the store is closing.
 
     `synchronous` and `vfs` are for tests of durability: with less than FULL a power cut loses what was acknowledged.
     """
@@ -60,6 +61,7 @@ class SqliteTuning:
     cache: int = 8192  # a larger one only doubles what the system caches anyway
     checkpoint: int = 4000
     check: float = 0.5
+    copied: int = 256
     synchronous: str = "FULL"
     vfs: str = ""
 
@@ -147,7 +149,14 @@ class SqliteDatabase:
         """Copy the state of now to a new file while writers go on; its size in bytes. Raises: StoreError."""
         if self._reader is None:
             raise StoreError("the store is closed")
-        return await asyncio.to_thread(copy, self._path, target, vfs=self._tuning.vfs, is_closing=self._closing.is_set)
+        return await asyncio.to_thread(
+            copy,
+            self._path,
+            target,
+            vfs=self._tuning.vfs,
+            is_closing=self._closing.is_set,
+            step=self._tuning.copied,
+        )
 
     def _open(self) -> None:
         if sqlite_version() < MINIMUM_VERSION:

@@ -131,7 +131,7 @@ class Daemon:
         return SqliteStore(
             self.settings.store_path,
             window=SeenWindow(seconds=self.settings.bridge.store.seen_window),
-            observe=self.metrics.queue.transaction,
+            observe=self.metrics.store.observe,
             on_broken=self._store_broken,
             allow_memory=self.settings.bridge.store.allow_memory,
         )
@@ -409,7 +409,13 @@ class Daemon:
         self.metrics.intake.set_sources(self._statuses)
         self.metrics.delivery.set_bulkheads(self.hub.bulkheads)
         self.metrics.delivery.set_remotes(self.hub.remotes)
+        with suppress(OSError):
+            self.metrics.store.set_space(await asyncio.to_thread(self.store.space))
+        bounds = self.settings.dead_letters.default.store
         with suppress(StoreError):
+            self.metrics.store.set_letters(
+                await self.hub.store.letter_usage(), max_letters=bounds.max_rows, max_bytes=bounds.max_bytes
+            )
             self.metrics.queue.set_queues(await self.hub.store.queue_states(), self.hub.max_pending)
             self.metrics.delivery.set_devices(await self.hub.store.registrations_by_platform())
 

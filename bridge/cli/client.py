@@ -4,6 +4,7 @@ import getpass
 import os
 import socket
 import ssl
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,9 @@ _DEFAULT_URL = "http://127.0.0.1:8080"
 _ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a listener may be bound to
 _PART = 500
 _TIMEOUT = 30.0
+_BUSY = (429, 503)
+_PAUSE = 1.0
+"""Seconds between two questions to a daemon that is busy and does not say when to come again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +132,12 @@ class Client:
         """What is at a path, given by its segments. Raises: typer.Exit."""
         return self._request("GET", path, params={name: value for name, value in query.items() if value != ""})
 
-    def post(self, *path: str, body: Mapping[str, Any], timeout: float = _TIMEOUT) -> Any:
-        """Change something, which may take `timeout` seconds. Raises: typer.Exit."""
-        return self._request("POST", path, json=body, timeout=timeout)
+    def post(self, *path: str, body: Mapping[str, Any], timeout: float = _TIMEOUT, patience: float = 0.0) -> Any:
+        """Change something, which may take `timeout` seconds; a daemon that is busy is asked again for `patience` seconds.
+
+        Raises: typer.Exit.
+        """
+        return self._request("POST", path, patience=patience, json=body, timeout=timeout)
 
     def items(self, *path: str, limit: int, **query: str | int) -> Iterator[Any]:
         """Up to `limit` entries of a list, part by part. Raises: typer.Exit."""
@@ -154,15 +161,15 @@ class Client:
             raise fail(f"say --hub: there are {', '.join(hubs) or 'none'}", Exit.WRONG_ARGUMENTS)
         return str(hubs[0])
 
-    def _request(self, method: str, path: tuple[str, ...], **more: Any) -> Any:
+    def _request(self, method: str, path: tuple[str, ...], *, patience: float = 0.0, **more: Any) -> Any:
         import httpx
 
         where = "/" + "/".join(_segment(segment) for segment in path)
         try:
-            answer = self._stored(where, more) if self._is_at_rest else self._http.request(method, where, **more)
+            answer = self._stored(where, more) if self._is_at_rest else self._sent(method, where, patience, more)
             content = answer.json()
         except httpx.ConnectError as error:
-            if not self._can_read_store(method, path[0]):
+            if not self._can_read_store(method, path):
                 raise self._unanswered(error) from error
             self._is_at_rest = True
             return self._request(method, path, **more)
@@ -182,17 +189,28 @@ class Client:
             raise fail(f"the daemon {said}: say --token-file, or --config", Exit.REFUSED)
         raise fail(str(content.get("detail", answer.text)), Exit.REFUSED)
 
+    def _sent(self, method: str, where: str, patience: float, more: Mapping[str, Any]) -> "httpx.Response":
+        """The daemon's answer; of one that is busy, the answer after `patience` seconds at most."""
+        until = time.monotonic() + patience
+        answer = self._http.request(method, where, **more)
+        while answer.status_code in _BUSY and time.monotonic() < until:
+            after = answer.headers.get("retry-after", "")
+            time.sleep(float(after) if after.isdigit() else _PAUSE)
+            answer = self._http.request(method, where, **more)
+        return answer
+
     def _unanswered(self, error: Exception) -> typer.Exit:
         why = str(error) or type(error).__name__
         return fail(
             f"no daemon answers at {self._url}: {why} (say --url, or --config of the daemon)", Exit.CANNOT_START
         )
 
-    def _can_read_store(self, method: str, first: str) -> bool:
+    def _can_read_store(self, method: str, path: tuple[str, ...]) -> bool:
         """Whether the store answers in the daemon's place; said once on stderr."""
         from bridge.cli.at_rest import KEPT
 
-        if self._settings is None or method != "GET" or first not in KEPT or not self._settings.store_path.exists():
+        is_kept = method == "GET" and (path[0] in KEPT or path[-1] == "trace")
+        if self._settings is None or not is_kept or not self._settings.store_path.exists():
             return False
         typer.echo(f"no daemon answers at {self._url}: read from {self._settings.store_path}", err=True)
         return True

@@ -1,6 +1,7 @@
 """`pushbridge dead-letters`: what could not become a notification."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -19,6 +20,8 @@ Rule = Annotated[str, typer.Option(help="Of this rule.")]
 
 _AT_ONCE = 1000
 _REPLAYED_AT_ONCE = 100
+_PATIENCE = 60.0
+"""Seconds for which a daemon that is busy is asked again before the command ends."""
 
 
 @dead_letters.command("list")
@@ -28,7 +31,7 @@ def list_(
     source: Source = "",
     reason: Reason = "",
     rule: Rule = "",
-    open: Annotated[bool, typer.Option("--open", help="Without those that were replayed.")] = False,
+    open: Annotated[bool, typer.Option("--open", help="Without those that a replay had accepted.")] = False,
     limit: Limit = 50,
 ) -> Answer:
     """List them, newest first."""
@@ -40,7 +43,7 @@ def list_(
 @client_command
 def show(client: Client, id: Annotated[int, typer.Argument(help="Its id in the list.", show_default=False)]) -> Answer:
     """Show one, with its body for who has the admin token."""
-    return Answer(client.get("dead-letters", str(id)), print_fields)
+    return Answer(client.get("dead-letters", str(id)), _print_letter)
 
 
 @dead_letters.command()
@@ -56,9 +59,9 @@ def replay(
 ) -> Answer:
     """Send them once more through the rules of today, oldest first; --dry-run first says what that would do.
 
-    Without ids: those that were not replayed yet, of a --source, --reason or --rule. A letter of one rule goes to that rule
-    alone, while there is one of its name. What was accepted before is not done again. What fails again stays, marked with
-    the reason, and the command ends with code 5.
+    Without ids: those that no replay had accepted yet, of a --source, --reason or --rule. A letter of one rule goes to that
+    rule alone, while there is one of its name. What was accepted before is not done again, so a command that was cut off is
+    repeated as it was. What fails again stays, marked with the reason, and the command ends with code 5.
     """
     if bool(ids) == bool(source or reason or rule):
         raise fail("say which: ids, or --source, --reason or --rule", Exit.WRONG_ARGUMENTS)
@@ -78,7 +81,13 @@ def _replay(client: Client, ids: Sequence[int], *, dry_run: bool, rate: float) -
     while left:
         began = time.monotonic()
         asked, later = left[:part], left[part:]
-        answer = client.post("dead-letters", "replay", body={"ids": asked, "dry_run": dry_run})
+        body = {"ids": asked, "dry_run": dry_run}
+        try:
+            answer = client.post("dead-letters", "replay", body=body, patience=_PATIENCE)
+        except typer.Exit:
+            if tried := len(ids) - len(left):
+                typer.echo(f"{tried} of {len(ids)} are done; the same command goes on with the rest", err=True)
+            raise
         done["items"] += answer["items"]
         done["missing"] += answer["missing"]
         left = [*answer["left"], *later]
@@ -98,15 +107,21 @@ def _open(open_only: bool) -> dict[str, str]:
 def drop(
     client: Client,
     ids: Annotated[list[int] | None, typer.Argument(help="Their ids.", show_default=False)] = None,
-    every: Annotated[bool, typer.Option("--all", help="All of them; with --source and --reason, all such.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="All of them; with --source, --reason and --rule, all such.")
+    ] = False,
     source: Source = "",
     reason: Reason = "",
+    rule: Rule = "",
 ) -> Answer:
     """Forget them, for good."""
-    if bool(ids) == every or (ids and (source or reason)):
-        raise fail("say which: ids, or --all with --source and --reason if not all of them", Exit.WRONG_ARGUMENTS)
+    if bool(ids) == every or (ids and (source or reason or rule)):
+        raise fail(
+            "say which: ids, or --all with --source, --reason and --rule if not all of them", Exit.WRONG_ARGUMENTS
+        )
     if every:
-        ids = [letter["id"] for letter in client.items("dead-letters", limit=2**62, source=source, reason=reason)]
+        found = client.items("dead-letters", limit=2**62, source=source, reason=reason, rule=rule)
+        ids = [letter["id"] for letter in found]
     assert ids is not None
     done: dict[str, list[int]] = {"dropped": [], "missing": []}
     for start in range(0, len(ids), _AT_ONCE):
@@ -121,6 +136,11 @@ def _print_list(found: Sequence[Mapping[str, Any]]) -> None:
     print_table([name.upper().replace("_", " ") for name in names], ([one[name] for name in names] for one in found))
 
 
+def _print_letter(letter: Mapping[str, Any]) -> None:
+    replays = [f"{one['at']} by {one['actor']}: {one['outcome']}" for one in letter["replays"]]
+    print_fields({**letter, "replays": "\n".join(replays)})
+
+
 def _print_replayed(done: Mapping[str, Any]) -> None:
     print_table(
         ("ID", "SOURCE", "EVENT ID", "WOULD BE" if done["dry_run"] else "OUTCOME", "RULES", "NOTIFICATIONS", "WHY"),
@@ -131,6 +151,9 @@ def _print_replayed(done: Mapping[str, Any]) -> None:
     )
     if done["missing"]:
         typer.echo(f"not there: {', '.join(map(str, done['missing']))}")
+    counts = Counter((one["outcome"], one["reason"]) for one in done["items"])
+    parts = [f"{count} {outcome}" + (f" ({reason})" if reason else "") for (outcome, reason), count in counts.items()]
+    typer.echo(f"{'would be' if done['dry_run'] else 'done'}: {', '.join(parts) or 'no such letter is open'}")
 
 
 def _sent(letter: Mapping[str, Any]) -> list[str]:

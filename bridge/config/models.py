@@ -501,7 +501,7 @@ class DeadLetterStore(Section):
     max_rows: int = Field(default=1_000_000, ge=1)
     """How many are kept; the oldest make place."""
     max_bytes: Annotated[Size, Field(gt=0)] = 4 * 1024**3
-    """How much their bodies may have together; the oldest make place."""
+    """How much their bodies, headers and details may have together; the oldest make place."""
 
 
 class DeadLetterDefault(Section):

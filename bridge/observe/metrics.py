@@ -14,6 +14,7 @@ from bridge.observe.intake_metrics import IntakeMetrics
 from bridge.observe.metric_set import MetricSet, Named
 from bridge.observe.process_metrics import ProcessMetrics
 from bridge.observe.queue_metrics import QueueMetrics
+from bridge.observe.store_metrics import StoreMetrics
 from bridge.observe.telemetry import Takes
 
 
@@ -38,11 +39,13 @@ class Metrics:
             collector(registry=self.registry)
         self.intake = IntakeMetrics(self._set)
         self.queue = QueueMetrics(self._set)
+        self.store = StoreMetrics(self._set)
         self.delivery = DeliveryMetrics(self._set)
         self.process = ProcessMetrics(self._set, version=version)
         self.takes: Takes = {
             **self.intake.takes,
             **self.queue.takes,
+            **self.store.takes,
             **self.delivery.takes,
             **self.process.takes,
         }

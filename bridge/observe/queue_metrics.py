@@ -1,23 +1,18 @@
-"""What is counted of the queues and the store."""
+"""What is counted of the queues."""
 
 from collections.abc import Mapping
 
 from bridge.observe.metric_set import MetricSet, values_of
 from bridge.observe.telemetry import Takes
-from hub.facts import PersonErased, StoreFailed, WorkLeftOver, WorkTaken
+from hub.facts import WorkLeftOver, WorkTaken
 from hub.store.contracts.outbox import QueueState
-from hub.store.contracts.people import Kept
-from hub.store.health import OPERATIONS
 from hub.work import Lane
 
-_ENGINES = ("sqlite",)
-_STORE_OPERATIONS = sorted({*OPERATIONS.values()})
-_TRANSACTION = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 _WAIT = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0)
 
 
 class QueueMetrics:
-    """By queue and by operation of the store."""
+    """By queue."""
 
     def __init__(self, metrics: MetricSet) -> None:
         counter, gauge, histogram = metrics.counter, metrics.gauge, metrics.histogram
@@ -38,24 +33,10 @@ class QueueMetrics:
         self._expirations = counter(
             "queue_lease_expirations", "Pieces of work that a process had left when it ended.", queue=lanes
         )
-        self._store_errors = counter(
-            "store_errors", "Operations the store could not do.", engine=_ENGINES, op=_STORE_OPERATIONS
-        )
-        self._store_seconds = histogram(
-            "store_transaction_seconds", "Time of a transaction.", _TRANSACTION, engine=_ENGINES, op=("write",)
-        )
-        self._people_erased = counter("people_erased", "Persons of whom all that was kept was erased.")
-        self._rows_erased = counter("people_erased_rows", "What was erased of persons.", kind=values_of(Kept))
         self.takes: Takes = {
-            PersonErased: self._person_erased,
             WorkTaken: self._work_taken,
             WorkLeftOver: self._work_left_over,
-            StoreFailed: self._store_failed,
         }
-
-    def transaction(self, operation: str, seconds: float) -> None:
-        """Called from the store's threads."""
-        self._store_seconds.observe(("sqlite", operation), seconds)
 
     def set_queues(self, states: Mapping[Lane, QueueState], capacity: int) -> None:
         """Before a scrape."""
@@ -73,11 +54,3 @@ class QueueMetrics:
 
     def _work_left_over(self, fact: WorkLeftOver) -> None:
         self._expirations.labels(fact.lane.value).inc(fact.count)
-
-    def _person_erased(self, fact: PersonErased) -> None:
-        self._people_erased.inc()
-        for kind, count in fact.rows.items():
-            self._rows_erased.labels(kind).inc(count)
-
-    def _store_failed(self, fact: StoreFailed) -> None:
-        self._store_errors.labels("sqlite", fact.operation).inc()

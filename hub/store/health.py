@@ -27,12 +27,14 @@ OPERATIONS: Mapping[str, str] = {
     "sum_up": "record",
     **dict.fromkeys(("audiences", "targets", "templates", "get_installation", "get_registration", "details"), "read"),
     **dict.fromkeys(("queue_states", "registrations_by_platform", "unpublished"), "read"),
-    **dict.fromkeys(("devices", "device", "notifications", "notification", "letters", "letter", "audit"), "read"),
-    **dict.fromkeys(("count_person", "export_person"), "read"),
+    **dict.fromkeys(
+        ("devices", "device", "notifications", "notification", "letters", "letter", "letter_usage", "audit"), "read"
+    ),
+    **dict.fromkeys(("count_person", "export_person", "journaled", "journal", "trace"), "read"),
     **dict.fromkeys(("put_installations", "import_installations", "delete_installation"), "write"),
     **dict.fromkeys(("put_registration", "delete_registration", "erase_user", "erase_person"), "write"),
     **dict.fromkeys(("published", "drop_dead_letters"), "write"),
-    **dict.fromkeys(("forget_ended", "forget_dead", "bound_dead_letters", "fold"), "write"),
+    **dict.fromkeys(("forget_ended", "forget_dead", "bound_dead_letters", "bound_journal", "fold"), "write"),
 }
 """What each method of a store is called in metrics and messages."""
 

@@ -16,7 +16,7 @@ from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails, State
 from hub.store.clock import StoreClock
 from hub.store.connection import Database
-from hub.store.contracts.dead_letters import EVERY_LETTER, KeptLetter, LetterFilter
+from hub.store.contracts.dead_letters import EVERY_LETTER, KeptLetter, LetterFilter, LetterUsage
 from hub.store.contracts.journal import KeptEvent
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.outbox import (
@@ -30,7 +30,7 @@ from hub.store.contracts.outbox import (
 )
 from hub.store.contracts.people import Erased, Kept, KeptOfPerson
 from hub.store.contracts.registry import Device
-from hub.store.contracts.telemetry import KeptAudit, KeptNotification
+from hub.store.contracts.telemetry import KeptAudit, KeptNotification, TracedRegistration
 from hub.store.journal.journal import SqlJournal
 from hub.store.letters.letters import SqlLetters
 from hub.store.outbox.outbox import SqlOutbox
@@ -82,7 +82,9 @@ class SqlStore:
         self._letters = SqlLetters(database, self._outbox)
         self._people = SqlPeople(database, self._outbox, self._registry, database.erasures)
         self._journal = SqlJournal(database, self._clock)
-        self._telemetry = SqlTelemetry(database, self._clock, is_in_hand=self._outbox.is_in_hand)
+        self._telemetry = SqlTelemetry(
+            database, self._clock, is_in_hand=self._outbox.is_in_hand, place_of=self._registry.place_of
+        )
 
     async def open(self) -> int:
         await self._database.open()
@@ -213,6 +215,9 @@ class SqlStore:
     async def letter(self, letter_id: int) -> KeptLetter:
         return await self._letters.letter(letter_id)
 
+    async def letter_usage(self) -> LetterUsage:
+        return await self._letters.letter_usage()
+
     async def drop_dead_letters(self, ids: Sequence[int], *, actor: str) -> Sequence[int]:
         return await self._letters.drop_dead_letters(ids, actor=actor)
 
@@ -265,6 +270,9 @@ class SqlStore:
 
     async def forget_ended(self, *, kept: float) -> bool:
         return await self._telemetry.forget_ended(kept=kept)
+
+    async def trace(self, notification_id: str, installation_id: str) -> Sequence[TracedRegistration]:
+        return await self._telemetry.trace(notification_id, installation_id)
 
     # Journal
 

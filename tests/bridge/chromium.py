@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,15 @@ class Page:
         self._ids = itertools.count(1)
         self._session: str | None = None
 
-    async def open(self, url: str, *, size: tuple[int, int] = (1400, 900), color_scheme: str = "light") -> None:
-        """Return when the page has been loaded; what scripts fetch comes later."""
+    async def open(
+        self,
+        url: str,
+        *,
+        size: tuple[int, int] = (1400, 900),
+        color_scheme: str = "light",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Return when the page has been loaded; what scripts fetch comes later. `headers` go with each request."""
         target = await self._call("Target.createTarget", url="about:blank")
         session = await self._call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         self._session = session["sessionId"]
@@ -46,6 +53,9 @@ class Page:
         )
         media = [{"name": "prefers-color-scheme", "value": color_scheme}]
         await self._call("Emulation.setEmulatedMedia", features=media)
+        if headers:
+            await self._call("Network.enable")
+            await self._call("Network.setExtraHTTPHeaders", headers=dict(headers))
         await self._call("Page.enable")
         await self._call("Page.navigate", url=url)
         while (await self._message()).get("method") != "Page.loadEventFired":

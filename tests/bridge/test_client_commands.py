@@ -89,7 +89,7 @@ async def test_status_of_a_process_that_is_not_ready_ends_with_a_code_of_its_own
 
 
 async def test_events_are_listed_and_shown_and_cannot_command_the_terminal(shell: Shell) -> None:
-    async with httpx.AsyncClient(base_url=shell.url, trust_env=False) as client:
+    async with httpx.AsyncClient(verify=False, base_url=shell.url, trust_env=False) as client:
         while (await client.post("/in/hr", content="[red]\x1b[31mann joined")).status_code == 503:
             await asyncio.sleep(0.01)
     printed = (await shell.run("events", "list", "--source", "hr")).stdout
@@ -115,6 +115,7 @@ async def test_dead_letters_are_listed_shown_and_dropped(shell: Shell) -> None:
     assert (await shell.json("dead-letters", "show", ids[0]))["body"] == "body"
     assert (await shell.run("dead-letters", "drop", ids[0])).stdout == "1 dropped\n"
     assert (await shell.run("dead-letters", "drop", ids[0], code=5)).stdout == f"0 dropped; not there: {ids[0]}\n"
+    assert (await shell.run("dead-letters", "drop", "--all", "--source", "a", "--rule", "no")).stdout == "0 dropped\n"
     assert (await shell.run("dead-letters", "drop", "--all", "--source", "a")).stdout == "3 dropped\n"
     assert {one["source"] for one in await shell.json("dead-letters", "list")} == {"b"}
     for wrong in ([], ["1", "--all"], ["1", "--source", "a"]):
@@ -148,6 +149,10 @@ async def test_dead_letters_are_replayed_a_dry_run_first_and_nothing_twice(shell
     assert [one["id"] for one in await shell.json("dead-letters", "list", "--open")] == [unread]
     assert (await shell.json("dead-letters", "replay", "--reason", "decode", code=5))["items"][0]["reason"] == "decode"
     assert (await shell.json("dead-letters", "list", "--reason", "decode"))[0]["replay"].startswith("decode: ")
+    again = await shell.run("dead-letters", "replay", "--reason", "decode", code=5)  # what failed is tried again
+    assert again.stdout.endswith("done: 1 failed (decode)\n")
+    shown = (await shell.run("dead-letters", "show", str(unread))).stdout
+    assert shown.count(": decode: ") == 2
     for wrong in ([], ["1", "--source", "a"]):
         assert "say which" in await shell.error("dead-letters", "replay", *wrong, code=2)
     entries = [row.entry for row in (await shell.daemon.hub.store.audit(limit=9)).items]
@@ -369,6 +374,10 @@ async def test_where_no_daemon_answers_what_the_store_keeps_is_read_from_it(tmp_
     assert "not found" in (await shell.run("devices", "show", "none", "--hub", "app", code=5)).stderr
     assert "say --hub: there are app, spare" in await shell.error("devices", "list", code=2)
     assert "no daemon answers" in await shell.error("dead-letters", "drop", "1", code=3)
+    assert [row["kind"] for row in json.loads((await shell.run("users", "export", "u1", "--json")).stdout)] == [
+        "device"
+    ]
+    assert "no daemon answers" in (await shell.run("users", "erase", "u1", "--yes", code=3)).stderr
     assert "no daemon answers" in await shell.error("events", "list", code=3)
     assert set(tmp_path.iterdir()) == files, "nothing is made beside the store"
     (tmp_path / "pushbridge.db").write_bytes(b"no database" * 400)

@@ -47,9 +47,11 @@ from hub.facts import (
 )
 from hub.notification import EVERYONE, Platform
 from hub.outcome import DELIVERY_LABELS, OutcomeName, State
+from hub.store.contracts.dead_letters import LetterUsage
 from hub.store.contracts.outbox import QueueState
 from hub.store.contracts.store import Store
 from hub.store.health import OPERATIONS
+from hub.store.sqlite.volume import StoreSpace
 from hub.work import Lane
 from rules.decision import Decision
 from tests.bridge.examples import passage_of, take
@@ -134,7 +136,7 @@ def test_no_label_can_hold_what_has_no_bounds() -> None:
     labels = {name for family in families(metrics()) for sample in family.samples for name in sample.labels}
     assert labels == {
         *("source", "outcome", "rule", "reason", "hub", "platform", "kind", "queue", "state", "credential"),
-        *("engine", "op", "le", "version", "revision", "config_hash", "listener", "limit"),
+        *("engine", "op", "file", "le", "version", "revision", "config_hash", "listener", "limit"),
     }
 
 
@@ -171,6 +173,10 @@ COMBINATIONS: dict[str, Any] = {
     "pns_circuit_open": product(HUBS, PLATFORMS),
     "end_to_end_seconds_count": product(PLATFORMS),
     "store_transaction_seconds_count": product(["sqlite"], ["write"]),
+    "store_commit_seconds_count": product(["sqlite"]),
+    "store_checkpoint_seconds_count": product(["sqlite"]),
+    "store_file_bytes": product(["sqlite"], ["database", "log"]),
+    "store_free_bytes": product(["sqlite"]),
 }
 
 
@@ -406,10 +412,24 @@ def test_a_hub_without_phones_any_more_has_none() -> None:
 
 def test_the_store_is_timed_and_its_failures_are_counted() -> None:
     told = metrics()
-    told.queue.transaction("write", 0.003)
+    for operation in ("write", "commit", "checkpoint"):
+        told.store.observe(operation, 0.003)
     take(told, StoreFailed(operation="accept", error=StoreError("disk full")))
     assert value(told, "pushbridge_store_transaction_seconds_bucket", engine="sqlite", op="write", le="0.005") == 1
+    for name in ("commit", "checkpoint"):
+        assert value(told, f"pushbridge_store_{name}_seconds_bucket", engine="sqlite", le="0.005") == 1
     assert value(told, "pushbridge_store_errors_total", engine="sqlite", op="accept") == 1
+
+
+def test_the_files_of_the_store_and_its_dead_letters_are_shown_with_their_bounds() -> None:
+    told = metrics()
+    told.store.set_space(StoreSpace(database=1, log=2, free=3))
+    told.store.set_letters(LetterUsage(letters=4, bytes=5), max_letters=6, max_bytes=7)
+    sizes = [value(told, "pushbridge_store_file_bytes", engine="sqlite", file=file) for file in ("database", "log")]
+    assert (sizes, value(told, "pushbridge_store_free_bytes", engine="sqlite")) == ([1, 2], 3)
+    kept = [value(told, f"pushbridge_dead_letter_store_{name}") for name in ("messages", "bytes")]
+    bounds = [value(told, f"pushbridge_dead_letter_store_capacity_{name}") for name in ("messages", "bytes")]
+    assert (kept, bounds) == ([4, 5], [6, 7])
 
 
 def test_what_runs_is_one_series_with_version_revision_and_configuration() -> None:

@@ -346,7 +346,7 @@ async def test_a_kill_between_the_answer_and_its_record_repeats_a_send_at_most_o
     seed = int(os.environ.get("PUSHBRIDGE_KILL_SEED") or random.SystemRandom().randrange(10**6))
     rng = random.Random(seed)
     authority = Authority(tmp_path)
-    async with PlayedCentral(authority) as central, httpx.AsyncClient(timeout=PATIENCE) as client:
+    async with PlayedCentral(authority) as central, httpx.AsyncClient(verify=False, timeout=PATIENCE) as client:
         string = f"Endpoint=sb://127.0.0.1:{central.port}/;SharedAccessKeyName=Send;SharedAccessKey=key"
         configuration = {
             "sources": {"orders": {"http": {"path": "/in/orders"}, "map": {"id": "{{ data.id }}"}}},

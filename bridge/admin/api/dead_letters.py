@@ -11,7 +11,7 @@ from pydantic import Field
 from bridge.admin.api.operation import Call, Model, Operation, Paged, cursor_of, instant, moment, place_in
 from bridge.observe.redaction import redact
 from bridge.observe.replay import Replay
-from hub.errors import CapacityError, NotFoundError
+from hub.errors import CapacityError, NotFoundError, StoreError
 from hub.store.contracts.dead_letters import KeptLetter, LetterFilter
 
 _LIST = "dead-letters"
@@ -46,13 +46,22 @@ class DeadLetterSummary(Model):
     replay: str
 
 
+class LetterReplay(Model):
+    """A replay of a dead letter: when, who, and what it came to."""
+
+    at: datetime
+    actor: str
+    outcome: str
+
+
 class DeadLetter(DeadLetterSummary):
     """A dead letter with its body: text where the body is UTF-8, else base64. `withheld` says why the body is left out.
 
-    Headers whose names sound like credentials are removed."""
+    Headers whose names sound like credentials are removed. `replays` are the last 100, newest first."""
 
     content_type: str | None
     headers: dict[str, str]
+    replays: list[LetterReplay]
     body: str | None = None
     body_base64: str | None = None
     withheld: str = ""
@@ -71,7 +80,7 @@ class DeadLetterQuery(Paged):
     source: str = ""
     reason: str = ""
     rule: str = ""
-    open: Annotated[bool, Field(description="Leave out what was replayed.")] = False
+    open: Annotated[bool, Field(description="Leave out what a replay had accepted.")] = False
 
 
 _Id = Annotated[int, Field(strict=True, ge=1, le=_LARGEST_ID)]
@@ -188,6 +197,7 @@ async def _show(call: Call) -> DeadLetter:
         **_summary(kept),
         content_type=kept.letter.content_type,
         headers={name: str(value) for name, value in redact(kept.letter.headers).items()},
+        replays=[LetterReplay(at=instant(one.at), actor=one.actor, outcome=one.outcome) for one in kept.replays],
         **(_body(kept.letter.body) if call.has_token else {"withheld": _WITHHELD}),
     )
 
@@ -219,8 +229,8 @@ async def _replay(call: Call) -> Replayed:
             items.append(_replayed(letter_id, await _replay_one(call, letter_id, dry_run=body.dry_run)))
         except NotFoundError:
             missing.append(letter_id)
-        except CapacityError:
-            if not items:
+        except (CapacityError, StoreError):
+            if not items:  # else the answer says what was done until now
                 raise
             return Replayed(items=items, missing=missing, left=ids[index:])
     return Replayed(items=items, missing=missing, left=[])

@@ -1,1 +1,2 @@
-"""The web console: one page that shows the way of each event, and phones where there are any; read `routes.py` first."""
+"""The web console: a page of the way of each event, with phones where there are any, and one of dead letters; read
+`routes.py` first."""

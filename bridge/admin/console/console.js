@@ -1,6 +1,8 @@
 // The page listens to one stream of server-sent events and draws what it says. Whatever comes from an event is put in as
 // text, never as markup, by `put`.
 
+import { byId, chip, clock, moment, put, stamp } from '/text.js'
+
 const SHOWN_EVENTS = 100
 const RECONNECT_AFTER = 3_000 // milliseconds, as browsers wait
 const SILENCE = 6_000 // milliseconds; a daemon that lives says something every two seconds
@@ -39,7 +41,6 @@ const GROUPS = {
 }
 const STATES = { 'breaker open': 'breaker open, nothing is sent', degraded: 'needs an operator' }
 
-const byId = (id) => document.getElementById(id)
 const events = new Map() // by number
 const rows = new Map() // of events, by number
 const devices = new Map() // by the phone's id
@@ -52,47 +53,6 @@ let shownOutcome = ''
 let isPaused = false
 let isDrawing = false
 let pending = nothing() // told and not drawn yet
-
-/** A copy of a template's element, and its named parts. */
-function stamp(template) {
-  const element = byId(template).content.firstElementChild.cloneNode(true)
-  const parts = {}
-  for (const part of element.querySelectorAll('[data-part]')) parts[part.dataset.part] = part
-  return { element, parts }
-}
-
-function chip(text, tone) {
-  const element = document.createElement('span')
-  element.className = 'chip'
-  element.dataset.tone = tone
-  put(element, text)
-  return element
-}
-
-// Text
-
-// Controls, lone surrogates, and what turns the direction of a text or breaks it without a trace.
-const UNSEEN = /[\p{Cs}\u{0}-\u{8}\u{b}\u{c}\u{e}-\u{1f}\u{7f}-\u{9f}\u{ad}\u{200b}\u{200e}\u{200f}\u{202a}-\u{202e}\u{2060}-\u{206f}\u{feff}]/gu
-// Scripts that put no spaces between words break between any two characters.
-const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u
-const SHORT = /^[\p{L}\p{N}]{1,5}[.,:;]?$/u
-
-function visible(text) {
-  return text.replace(UNSEEN, (unseen) => `[U+${unseen.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}]`)
-}
-
-/** Text whose lines break between words only: a word that is longer than a line ends in an ellipsis. */
-function put(element, text) {
-  const words = visible(text).split(/(\s+)/).filter(Boolean).map((word) => {
-    if (/^\s/.test(word) || SHORT.test(word) || UNSPACED.test(word)) return word
-    const whole = document.createElement('span')
-    whole.className = 'word'
-    whole.textContent = word
-    if (word.length > 10) whole.title = word
-    return whole
-  })
-  element.replaceChildren(...words)
-}
 
 // Health
 
@@ -231,7 +191,7 @@ function eventRow(event) {
   put(parts.id, event.id || 'no id')
   put(parts.type, event.type)
   const ways = event.notifications.map(wayRow)
-  const failed = event.dead_letters.map((letter) => endRow('dead_letter', letter))
+  const failed = event.dead_letters.map((letter) => endRow('dead_letter', { ...letter, source: event.source }))
   parts.ways.append(...ways, ...failed)
   if (event.more) parts.ways.append(endRow('', { detail: `and ${event.more.toLocaleString()} more` }))
   if (!ways.length && !failed.length) parts.ways.append(endRow(event.outcome, event))
@@ -298,9 +258,10 @@ function audienceOf({ targeted, schedule_at: at }, isRemote, isLater) {
 }
 
 /** How an event, or one rule's share of it, ended before anybody was notified. */
-function endRow(end, { rule, reason, detail }) {
+function endRow(end, { source, rule, reason, detail }) {
   const { element, parts } = stamp('end')
   element.dataset.tone = END_TONES[end] ?? 'quiet'
+  if (end === 'dead_letter') parts.word.href = `/dead-letters?${new URLSearchParams(Object.entries({ source, rule, reason }).filter(([, value]) => value))}`
   parts.word.dataset.tone = element.dataset.tone
   parts.word.textContent = reason ? `${ENDS[end] ?? end}: ${reason}` : ENDS[end] ?? end
   parts.word.hidden = !parts.word.textContent
@@ -369,18 +330,6 @@ function bannerOf(notification, key) {
 }
 
 // Time
-
-function clock(time, withSeconds = false) {
-  const options = { hour: '2-digit', minute: '2-digit', second: withSeconds ? '2-digit' : undefined, hourCycle: 'h23' }
-  return new Date(time).toLocaleTimeString([], options)
-}
-
-/** The time of today, or day and time. */
-function moment(at) {
-  const time = new Date(at)
-  const isToday = time.toDateString() === new Date().toDateString()
-  return isToday ? clock(time, true) : `${time.toLocaleDateString()} ${clock(time)}`
-}
 
 function ago(time) {
   const minutes = Math.floor((Date.now() - new Date(time)) / 60_000)

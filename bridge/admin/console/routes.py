@@ -18,8 +18,13 @@ from bridge.admin.listener import Listener
 _DIRECTORY = Path(__file__).parent
 _FILES = {
     "/": ("index.html", "text/html"),
+    "/dead-letters": ("dead_letters.html", "text/html"),
+    "/dead-letters/{id}": ("dead_letters.html", "text/html"),
     "/console.css": ("console.css", "text/css"),
     "/console.js": ("console.js", "text/javascript"),
+    "/dead_letters.css": ("dead_letters.css", "text/css"),
+    "/dead_letters.js": ("dead_letters.js", "text/javascript"),
+    "/text.js": ("text.js", "text/javascript"),
     "/console.svg": ("console.svg", "image/svg+xml"),
 }
 _PAGE_HEADERS = {
@@ -39,7 +44,8 @@ class Process(Management, Protocol):
 
 
 def console(process: Process, phones: PhoneFeed | None = None) -> Sequence[Route]:
-    """The page at `/`; `/api/live` sends changes in the shapes of `/api/v1`, and `/api/phones` shows virtual phones."""
+    """The pages at `/` and `/dead-letters`, which ask `/api/v1`; `/api/live` sends changes in its shapes, and `/api/phones`
+    shows virtual phones."""
 
     async def all_phones(request: Request) -> Response:
         content = as_json(phones_as_dict(phones))

@@ -10,10 +10,20 @@ from hub.store.contracts.outbox import AcceptanceResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LetterReplay:
+    """One replay of a letter: when, by whom, and what it came to."""
+
+    at: float
+    actor: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeptLetter:
     """A dead letter in its place; `size` are the bytes of its body, which is left out of lists.
 
     `replayed_at` and `replay` say when it was last replayed and how that ended, None and empty when it never was.
+    `replays` are the newest replays, the last one first; lists leave them out.
     """
 
     id: int
@@ -22,12 +32,21 @@ class KeptLetter:
     letter: DeadLetter
     replayed_at: float | None = None
     replay: str = ""
+    replays: Sequence[LetterReplay] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LetterUsage:
+    """How many letters are kept, and the bytes of their bodies, headers and details, as the bounds count them."""
+
+    letters: int
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LetterFilter:
     """Which dead letters: of these ids (empty: any), this source, reason and rule (None: any). `open_only` leaves out those
-    that were replayed."""
+    that a replay had accepted; a letter that failed again is open still."""
 
     ids: Sequence[int] = ()
     source: str | None = None
@@ -48,7 +67,10 @@ class DeadLetters(Protocol):
         """Newest first, without bodies."""
 
     async def letter(self, letter_id: int) -> KeptLetter:
-        """With its body. Raises: NotFoundError."""
+        """With its body and its replays. Raises: NotFoundError."""
+
+    async def letter_usage(self) -> LetterUsage:
+        """How much is kept."""
 
     async def drop_dead_letters(self, ids: Sequence[int], *, actor: str) -> Sequence[int]:
         """Forget these, and write an audit row for each, in one transaction; the ids of those that were there."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from hub.acceptance import AuditEntry
 from hub.store.connection import Connection, Statement
+from hub.store.letters.reading import usage
 from hub.store.telemetry.auditing import audit_write
 
 SLICE = 500
@@ -34,13 +35,9 @@ OLD = Statement(
     "dead_letter.old",
     "SELECT queue, n FROM dead_letter WHERE queue = :queue AND at < :before ORDER BY at LIMIT :slice",
 )
-SIZE = Statement(
-    "dead_letter.size",
-    "SELECT count(*), coalesce(sum(size), 0) FROM dead_letter WHERE queue = :queue",
-)
 OLDEST = Statement(
     "dead_letter.oldest",
-    "SELECT queue, n, size FROM dead_letter WHERE queue = :queue ORDER BY n LIMIT :slice",
+    "SELECT queue, n, bytes FROM dead_letter WHERE queue = :queue ORDER BY n LIMIT :slice",
 )
 
 
@@ -95,12 +92,13 @@ def forget(connection: Connection, letters: Sequence[tuple[int, int]]) -> None:
 
 
 def _beyond(connection: Connection, queue: int, max_rows: int, max_bytes: int) -> list[tuple[int, int]]:
-    ((rows, size),) = connection.read(SIZE, queue=queue)
-    if rows <= max_rows and size <= max_bytes:
+    kept = usage(connection, queue)
+    rows, size = kept.letters - max_rows, kept.bytes - max_bytes
+    if rows <= 0 and size <= 0:
         return []
     gone = []
     for of, n, bytes_ in connection.read(OLDEST, queue=queue, slice=SLICE):
-        if rows <= max_rows and size <= max_bytes:
+        if rows <= 0 and size <= 0:
             break
         gone.append((of, n))
         rows, size = rows - 1, size - bytes_

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hub.acceptance import AuditEntry, DeadLetter, Ingest
 from hub.errors import NotFoundError
 from hub.store.connection import Connection, Database
-from hub.store.contracts.dead_letters import EVERY_LETTER, KeptLetter, LetterFilter
+from hub.store.contracts.dead_letters import EVERY_LETTER, KeptLetter, LetterFilter, LetterUsage
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.outbox import AcceptanceResult
 from hub.store.letters import dropping, reading
@@ -29,6 +29,9 @@ class SqlLetters:
 
     async def letter(self, letter_id: int) -> KeptLetter:
         return await self._database.read(lambda connection: reading.letter(connection, QUEUE, letter_id))
+
+    async def letter_usage(self) -> LetterUsage:
+        return await self._database.read(lambda connection: reading.usage(connection, QUEUE))
 
     async def drop_dead_letters(self, ids: Sequence[int], *, actor: str) -> Sequence[int]:
         numbers = await self._outbox.numbers(QUEUE, len(ids))

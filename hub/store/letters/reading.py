@@ -1,6 +1,7 @@
 """Dead letters as operators and publishers read them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -8,7 +9,7 @@ import orjson
 from hub.acceptance import DeadLetter
 from hub.errors import NotFoundError
 from hub.store.connection import Connection, Statement
-from hub.store.contracts.dead_letters import KeptLetter, LetterFilter
+from hub.store.contracts.dead_letters import KeptLetter, LetterFilter, LetterReplay, LetterUsage
 from hub.store.contracts.listing import ListPage
 from hub.store.telemetry.listing import listing, part
 
@@ -21,7 +22,7 @@ LETTERS = listing(
     _COLUMNS,
     "dead_letter t",
     where=" AND (:source = '' OR t.source = :source) AND (:reason = '' OR t.reason = :reason)"
-    " AND (:rule = '' OR t.rule = :rule) AND (:open_only = 0 OR t.replayed_at IS NULL)",
+    " AND (:rule = '' OR t.rule = :rule) AND (:open_only = 0 OR t.replay <> 'accepted')",
 )
 _WITH_BODY = "FROM dead_letter t JOIN dead_letter_body b ON b.digest = t.digest"
 LETTER = Statement("dead_letter.one", f"SELECT {_COLUMNS}, b.body {_WITH_BODY} WHERE t.queue = :queue AND t.n = :n")
@@ -30,10 +31,19 @@ SOME = Statement(
     f"SELECT {_COLUMNS} FROM dead_letter t WHERE t.queue = :queue AND t.n IN (:keys) ORDER BY t.n DESC",
     columns=(("n", "bigint"),),
 )
+REPLAYS = Statement(
+    "dead_letter.replays",
+    "SELECT at, actor, detail FROM audit WHERE queue = :queue AND target = :target AND action = 'dead_letter.replay'"
+    " ORDER BY n DESC LIMIT :limit",
+)
+USAGE = Statement("dead_letter.usage", "SELECT letters, bytes FROM dead_letter_usage WHERE queue = :queue")
 UNPUBLISHED = Statement(
     "dead_letter.unpublished",
     f"SELECT {_COLUMNS}, b.body {_WITH_BODY} WHERE t.queue = :queue AND t.relay = :relay ORDER BY t.n LIMIT :limit",
 )
+
+
+_REPLAYS_SHOWN = 100
 
 
 def letters(
@@ -59,12 +69,23 @@ def letters(
 
 
 def letter(connection: Connection, queue: int, letter_id: int) -> KeptLetter:
-    """With its body. Raises: NotFoundError."""
+    """With its body and its replays. Raises: NotFoundError."""
     rows = connection.read(LETTER, queue=queue, n=letter_id)
     if not rows:
         raise NotFoundError(f"dead letter {letter_id} not found")
     *columns, body = rows[0]
-    return _kept(columns, body)
+    replays = connection.read(REPLAYS, queue=queue, target=str(letter_id), limit=_REPLAYS_SHOWN)
+    return replace(
+        _kept(columns, body),
+        replays=[LetterReplay(at=at, actor=actor, outcome=outcome) for at, actor, outcome in replays],
+    )
+
+
+def usage(connection: Connection, queue: int) -> LetterUsage:
+    """The database counts with each letter that comes or goes."""
+    for letters, size in connection.read(USAGE, queue=queue):
+        return LetterUsage(letters=letters, bytes=size)
+    return LetterUsage(letters=0, bytes=0)
 
 
 def unpublished(connection: Connection, queue: int, relay: str, limit: int) -> Sequence[tuple[int, float, DeadLetter]]:
@@ -79,7 +100,7 @@ def _is_chosen(kept: KeptLetter, chosen: LetterFilter) -> bool:
     found = kept.letter
     wanted = ((chosen.source, found.source), (chosen.reason, found.reason), (chosen.rule, found.rule))
     return all(want is None or want == has for want, has in wanted) and not (
-        chosen.open_only and kept.replayed_at is not None
+        chosen.open_only and kept.replay == "accepted"
     )
 
 

@@ -21,6 +21,7 @@ _COLUMNS = (
     ("detail", "text"),
     ("digest", "bytea"),
     ("size", "bigint"),
+    ("bytes", "bigint"),
     ("content_type", "text"),
     ("headers", "text"),
     ("tries", "bigint"),
@@ -53,31 +54,38 @@ def letter_writes(
     digests = [digest_of_body(letter.body) for letter in letters]
     bodies = {digest: letter.body for digest, letter in zip(digests, letters, strict=True)}
     rows = [
-        (
-            next(numbers),
-            queue,
-            now,
-            letter.source,
-            letter.event_id,
-            letter.rule,
-            letter.stage,
-            letter.reason,
-            letter.detail,
-            digest,
-            len(letter.body),
-            letter.content_type,
-            orjson.dumps(dict(letter.headers)).decode(),
-            letter.tries,
-            letter.trace,
-            letter.envelope,
-            letter.config_hash,
-            letter.revision,
-            letter.relay,
-            person_key(letter.person) if letter.person else None,
-        )
+        _row(letter, digest, next(numbers), queue=queue, now=now)
         for digest, letter in zip(digests, letters, strict=True)
     ]
     return [(INSERT_BODY, list(bodies.items())), (INSERT, rows)]
+
+
+def _row(letter: DeadLetter, digest: bytes, number: int, *, queue: int, now: float) -> Row:
+    headers = orjson.dumps(dict(letter.headers))
+    size = len(letter.body)
+    return (
+        number,
+        queue,
+        now,
+        letter.source,
+        letter.event_id,
+        letter.rule,
+        letter.stage,
+        letter.reason,
+        letter.detail,
+        digest,
+        size,
+        size + len(headers) + len(letter.envelope.encode()) + len(letter.detail.encode()),
+        letter.content_type,
+        headers.decode(),
+        letter.tries,
+        letter.trace,
+        letter.envelope,
+        letter.config_hash,
+        letter.revision,
+        letter.relay,
+        person_key(letter.person) if letter.person else None,
+    )
 
 
 def digest_of_body(body: bytes) -> bytes:

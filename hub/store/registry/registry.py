@@ -38,6 +38,10 @@ class SqlRegistry:
         self._places = Places(database, now=now)
         self._singly: dict[str, SingleWrites] = {}
 
+    async def place_of(self, hub: str) -> Place | None:
+        """Where its registrations are; None: nothing was ever registered there."""
+        return await self._places.find(hub)
+
     # Installations
 
     async def put_installations(self, hub: str, installations: Sequence[Installation]) -> None:

@@ -44,6 +44,8 @@ def copy(source: Path, target: Path, *, vfs: str = "", is_closing: Callable[[], 
     """
     if target.exists():
         raise InvalidRequestError(f"{target} is there already: name a new file")
+    if not target.parent.is_dir():
+        raise InvalidRequestError(f"there is no directory {target.parent} on the daemon's machine")
     part = target.with_name(f"{target.name}.part")
     part.unlink(missing_ok=True)
     try:

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,9 +17,10 @@ from hub.store.files import make_private
 from hub.store.sqlite.backup import copy
 from hub.store.sqlite.connection import SqliteConnection
 from hub.store.sqlite.erasures import Erasures
-from hub.store.sqlite.errors import store_error
+from hub.store.sqlite.errors import cause_of, store_error
 from hub.store.sqlite.guard import StoreGuard
 from hub.store.sqlite.lock import FileLock
+from hub.store.sqlite.looking import damage_in, look_at
 from hub.store.sqlite.migrate import SchemaVersion, migrate, shipped_versions, version_of
 from hub.store.sqlite.overwriting import Overwriting
 from hub.store.sqlite.volume import VOLUME_WARNINGS, VolumeKind, volume_of
@@ -66,7 +66,7 @@ class SqliteTuning:
 class SqliteDatabase:
     """`hub.store.connection.Database` on a SQLite file that this process has to itself.
 
-    `observe` is called with (operation, seconds) of each transaction, `on_broken` once, with the reason, when only a new
+    `observe` is called with (operation, seconds) as `GroupWriter` says, `on_broken` once, with the reason, when only a new
     process can go on: the disk lost what it was given, or the file was deleted or replaced. Nothing is acknowledged after
     that. Both are called from the database's threads. `allow_memory` accepts a file system that forgets.
     """
@@ -91,7 +91,7 @@ class SqliteDatabase:
         self._writer = GroupWriter(
             self._guard,
             overwriting=Overwriting(self._path, vfs=tuning.vfs),
-            observe=lambda seconds: observe("write", seconds),
+            observe=observe,
             abandoning=self._abandoning,
             checkpoint=tuning.checkpoint,
         )
@@ -113,8 +113,7 @@ class SqliteDatabase:
             raise
         except (apsw.Error, OSError, StoreError) as error:
             await self._let_go()
-            cause = store_error(error) if isinstance(error, apsw.Error) else error
-            raise StoreError(f"cannot open {self._path}: {cause}") from error
+            raise StoreError(f"cannot open {self._path}: {cause_of(error)}") from error
 
     async def close(self) -> None:
         """Interrupt what reads, and finish what waits to be written, as long as `grace` lasts; the rest changed nothing.
@@ -153,9 +152,13 @@ class SqliteDatabase:
         if sqlite_version() < MINIMUM_VERSION:
             raise StoreError(f"SQLite {apsw.sqlite_lib_version()} is too old: 3.51.3 or newer is needed")
         self._look_at_volume()
+        if self._path.is_file():  # before anything is changed: the file may be another program's
+            self._lock = FileLock(self._path)
+            look_at(self._path, version_of, vfs=self._tuning.vfs)
         for file in make_private(self._path):
             _log.warning("readable by others until now: %s", file)
-        self._lock = FileLock(self._path)
+        if self._lock is None:
+            self._lock = FileLock(self._path)
         if (names := self._path.stat().st_nlink) > 1:
             raise StoreError(
                 f"the file has {names} names, and SQLite's log is beside one of them: remove the other hard links"
@@ -197,7 +200,6 @@ class SqliteDatabase:
 
     def _prepare(self, connection: apsw.Connection) -> None:
         """For writing, with the newest schema."""
-        version_of(connection)  # before anything is changed: the file may be another program's
         connection.pragma("secure_delete", "ON")
         if (mode := connection.pragma("journal_mode", "WAL")) != "wal":
             raise StoreError(f"the file system has no shared memory for SQLite's log: the journal mode stays {mode}")
@@ -210,15 +212,13 @@ class SqliteDatabase:
 
         Raises: StoreError: a page is damaged.
         """
-        until = time.monotonic() + self._tuning.check
-        connection.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
         try:
-            found = connection.pragma("quick_check", 1)
+            found = damage_in(connection, seconds=self._tuning.check)
         except apsw.InterruptError:
             return
         finally:
             connection.set_progress_handler(self._abandoning.is_set, _STEPS)
-        if found != "ok":
+        if found:
             raise StoreError(f"the database is damaged: {found}: restore it from a backup")
 
     async def _let_go(self) -> None:

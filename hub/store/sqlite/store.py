@@ -7,6 +7,7 @@ from pathlib import Path
 from hub.store.clock import StoreClock
 from hub.store.outbox.remembering import SeenWindow
 from hub.store.sqlite.database import SqliteDatabase, SqliteTuning
+from hub.store.sqlite.volume import StoreSpace, space_of
 from hub.store.store import SqlStore
 
 
@@ -25,6 +26,7 @@ class SqliteStore(SqlStore):
         allow_memory: bool = False,
         tuning: SqliteTuning = SqliteTuning(),
     ) -> None:
+        self._path = path
         self._sqlite = SqliteDatabase(
             path, observe=observe, on_broken=on_broken, allow_memory=allow_memory, tuning=tuning
         )
@@ -38,3 +40,7 @@ class SqliteStore(SqlStore):
     async def back_up(self, target: Path) -> int:
         """Copy the state of now to a new file, while writers go on; its size in bytes. Raises: StoreError."""
         return await self._sqlite.back_up(target)
+
+    def space(self) -> StoreSpace:
+        """What the files take now, and what is free beside them; a call may wait for the disk. Raises: OSError."""
+        return space_of(self._path)

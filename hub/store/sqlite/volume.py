@@ -1,6 +1,7 @@
 """On what a store's file lies: the file system, its mount, and whether what is written there survives."""
 
 import os
+import shutil
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -56,6 +57,32 @@ class Volume:
     mount: str
     file_system: str
     kind: VolumeKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSpace:
+    """Bytes of a database, of the log beside it, and those that are free for them on their file system."""
+
+    database: int
+    log: int
+    free: int
+
+
+def space_of(path: Path) -> StoreSpace:
+    """A file that is not there takes nothing. Raises: OSError."""
+    path = path.resolve()
+    return StoreSpace(
+        database=_size(path),
+        log=_size(path.with_name(f"{path.name}-wal")),
+        free=shutil.disk_usage(path.parent).free,
+    )
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def volume_of(path: Path, *, mounts: Path = _MOUNTS) -> Volume:

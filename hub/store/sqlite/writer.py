@@ -36,9 +36,11 @@ class GroupWriter:
     """Runs jobs in the order they came, as many as wait in one transaction, so that one fsync serves all of them.
 
     A job may run twice: when another of its group fails, the group is undone and each job is run on its own, so that a
-    failure costs only itself. So a job's effects are in the database alone. `observe` is called with each transaction's
-    time in seconds, from the writer's thread. Once `abandoning` is set, no job is begun. No job is acknowledged
-    without the guard's consent.
+    failure costs only itself. So a job's effects are in the database alone. Once `abandoning` is set, no job is begun.
+    No job is acknowledged without the guard's consent.
+
+    `observe` is called from the writer's thread with (operation, seconds): `write` for a transaction, `commit` for the end
+    of one that wrote, which waits for the disk, and `checkpoint` for a move of the log into the database.
 
     After `checkpoint` pages in the log the thread moves them into the database, once the group has its answers.
     """
@@ -48,7 +50,7 @@ class GroupWriter:
         guard: StoreGuard,
         *,
         overwriting: Overwriting,
-        observe: Callable[[float], None],
+        observe: Callable[[str, float], None],
         abandoning: threading.Event,
         checkpoint: int,
     ) -> None:
@@ -57,6 +59,7 @@ class GroupWriter:
         self._abandoning = abandoning
         self._checkpoint = checkpoint
         self._pages_in_log = 0
+        self._has_logged = False
         self._overwriting = overwriting
         self._has_to_overwrite = False
         self._on_busy: Callable[[int], bool] | None = None
@@ -178,7 +181,7 @@ class GroupWriter:
                     self._commit(connection, [waiting])
                 return
             answers = [store_error(error) if isinstance(error, apsw.Error) else error]
-        self._observe(time.perf_counter() - started)
+        self._observe("write", time.perf_counter() - started)
         _resolve(group, answers)
 
     def _begin(self, connection: apsw.Connection) -> None:
@@ -195,7 +198,7 @@ class GroupWriter:
         """In the transaction that was begun, which ends here."""
         try:
             answers = [job(SqliteConnection(connection)) for job in jobs]
-            connection.execute("COMMIT")
+            self._end(connection)
         except BaseException as error:
             self._guard.note(error)
             if connection.in_transaction:
@@ -204,8 +207,17 @@ class GroupWriter:
         self._guard.check()
         return answers
 
+    def _end(self, connection: apsw.Connection) -> None:
+        """Commit; one that has written nothing does not wait for the disk, and is not timed."""
+        self._has_logged = False
+        started = time.perf_counter()
+        connection.execute("COMMIT")
+        if self._has_logged:
+            self._observe("commit", time.perf_counter() - started)
+
     def _logged(self, connection: apsw.Connection, name: str, pages: int) -> int:
         self._pages_in_log = pages
+        self._has_logged = True
         return apsw.SQLITE_OK
 
     def _overwrite(self, connection: apsw.Connection) -> None:
@@ -223,6 +235,7 @@ class GroupWriter:
 
     def _move_log(self, connection: apsw.Connection) -> None:
         """What it cannot move, because another program reads the log or the disk is full, it moves later."""
+        started = time.perf_counter()
         try:
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         except apsw.Error as error:
@@ -233,6 +246,7 @@ class GroupWriter:
             self._log_trouble = trouble
         else:
             self._log_trouble = ""
+            self._observe("checkpoint", time.perf_counter() - started)
         self._pages_in_log = 0
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -28,7 +29,7 @@ async def database(tmp_path: Path, transactions: list[float]) -> AsyncIterator[S
         versions=NUMBERS,
         tuning=QUICK,
         allow_memory=True,
-        observe=lambda operation, seconds: transactions.append(seconds),
+        observe=lambda operation, seconds: transactions.append(seconds) if operation == "write" else None,
     )
     await database.open()
     yield database
@@ -255,3 +256,19 @@ async def test_keys_of_text_may_hold_a_nul_character(tmp_path: Path) -> None:
     found = await database.read(lambda connection: connection.read_by_keys(statement, ["a\0b", "c"]))
     assert sorted(found) == [("a\0b",), ("c",)]
     await database.close()
+
+
+async def test_transactions_commits_and_moves_of_the_log_are_timed(tmp_path: Path) -> None:
+    timed: list[str] = []
+    database = SqliteDatabase(
+        tmp_path / "numbers.db",
+        versions=NUMBERS,
+        tuning=replace(QUICK, checkpoint=1),
+        allow_memory=True,
+        observe=lambda operation, seconds: timed.append(operation),
+    )
+    await database.open()
+    await database.write(lambda connection: None)  # nothing waits for the disk
+    await database.write(insert(1))
+    await database.close()
+    assert timed == ["write", "commit", "write", "checkpoint"]

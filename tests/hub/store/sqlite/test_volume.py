@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hub.errors import StoreError
 from hub.store.sqlite import database as database_module
 from hub.store.sqlite import volume
 from hub.store.sqlite.database import SqliteDatabase
-from hub.store.sqlite.volume import Volume, VolumeKind, volume_of
+from hub.store.sqlite.volume import Volume, VolumeKind, space_of, volume_of
 from tests.hub.store.sqlite.numbers import NUMBERS
 
 
@@ -92,3 +93,13 @@ async def test_what_may_lose_data_is_named(
         await database.open()
         await database.close()
     assert caplog.messages == [f"{tmp_path / 'hub.db'} is on /data (anyfs): {volume.VOLUME_WARNINGS[kind]}"]
+
+
+def test_the_space_of_a_store_is_that_of_its_files_and_its_file_system(tmp_path: Path) -> None:
+    path = tmp_path / "hub.db"
+    assert (space_of(path).database, space_of(path).log) == (0, 0)
+    path.write_bytes(bytes(7))
+    (tmp_path / "hub.db-wal").write_bytes(bytes(9))
+    space = space_of(path)
+    assert (space.database, space.log) == (7, 9)
+    assert 0 < space.free <= shutil.disk_usage(tmp_path).total

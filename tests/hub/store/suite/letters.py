@@ -7,7 +7,7 @@ import pytest
 from hub.acceptance import DeadLetter, Ingest
 from hub.errors import NotFoundError
 from hub.store.connection import Statement
-from hub.store.contracts.dead_letters import LetterFilter
+from hub.store.contracts.dead_letters import LetterFilter, LetterReplay, LetterUsage
 from hub.store.store import SqlStore
 from tests.fakes.host_clock import HostClock
 from tests.hub.examples import notification
@@ -52,13 +52,14 @@ class Letters(Suite):
         with pytest.raises(NotFoundError):
             await store.letter(id_ + 1)
 
-    async def test_letters_are_listed_by_source_reason_rule_and_id_and_without_the_replayed(
+    async def test_letters_are_listed_by_source_reason_rule_and_id_and_without_what_a_replay_accepted(
         self, store: SqlStore
     ) -> None:
         ids = await keep(
             store, letter(1, source="a", reason="x"), letter(2, source="b", rule="r"), letter(3, source="a", rule="r")
         )
-        await store.replay(ids[2], Ingest(source="a", event_id=""), outcome="no_match", start=0, actor="ann")
+        for id_, outcome in ((ids[2], "accepted"), (ids[1], "render: no amount")):  # what failed again is open still
+            await store.replay(id_, Ingest(source="a", event_id=""), outcome=outcome, start=0, actor="ann")
         cases = {
             LetterFilter(source="a"): [2, 0],
             LetterFilter(reason="x"): [0],
@@ -93,9 +94,30 @@ class Letters(Suite):
         await keep(store, *(letter(number, body=bytes([number] * 10)) for number in range(4, 6)))
         assert await left() == ["e5", "e4", "e3", "e2", "e1", "e0"]
         assert await left(max_rows=5) == ["e5", "e4", "e3", "e2", "e1"]
-        assert await left(max_bytes=39) == ["e5", "e4", "e3"]
+        assert await left(max_bytes=4 * len("0123456789{}no id") - 1) == ["e5", "e4", "e3"]
         assert await left(kept=50) == ["e5", "e4"]
         assert await stores.read(BODIES) == [(2,)]
+
+    async def test_headers_and_details_count_towards_the_bound_in_bytes(self, store: SqlStore) -> None:
+        bare = LetterUsage(letters=1, bytes=len("body 1{}no id"))
+        await keep(store, letter(1))
+        assert await store.letter_usage() == bare
+        large = letter(1, body=b"", headers={"h": "x" * 1000}, envelope="é" * 500, detail="d" * 100)
+        await keep(store, large)
+        assert (await store.letter_usage()).bytes - bare.bytes == len('{"h":""}') + 2100
+
+    async def test_what_is_kept_is_counted_however_letters_come_and_go(self, store: SqlStore) -> None:
+        assert await store.letter_usage() == LetterUsage(letters=0, bytes=0)
+        ids = await keep(store, *(letter(number) for number in range(9)))
+        each = len("body 1{}no id")
+        assert await store.letter_usage() == LetterUsage(letters=9, bytes=9 * each)
+        await store.drop_dead_letters(ids[:2], actor="ann")
+        given = Ingest(source="hr", event_id="", dead_letters=[letter(9)])
+        await store.replay(ids[5], given, outcome="accepted", start=0, actor="ann")
+        await store.bound_dead_letters(kept=1e6, max_rows=7, max_bytes=10**6)
+        assert await store.letter_usage() == LetterUsage(letters=7, bytes=7 * each)
+        await store.bound_dead_letters(kept=-1, max_rows=7, max_bytes=10**6)
+        assert await store.letter_usage() == LetterUsage(letters=0, bytes=0)
 
     async def test_a_great_many_go_in_slices(self, store: SqlStore) -> None:
         await keep(store, *(letter(number) for number in range(1200)))
@@ -130,13 +152,16 @@ class Letters(Suite):
         assert await take(store) == []
         (row,) = (await store.audit(limit=9)).items
         assert (row.entry.actor, row.entry.action, row.entry.target) == ("ann", "dead_letter.replay", str(id_))
+        assert kept.replays == [LetterReplay(at=clock(), actor="ann", outcome="accepted")]
 
     async def test_a_replay_that_failed_is_marked_and_may_be_tried_again(self, store: SqlStore) -> None:
         (id_,) = await keep(store, letter())
         nothing = Ingest(source="hr", event_id="")
         assert await store.replay(id_, nothing, outcome="map: no id", start=0, actor="ann") is not None
         assert (await store.letter(id_)).replay == "map: no id"
-        assert await store.replay(id_, nothing, outcome="accepted", start=0, actor="ann") is not None
+        assert await store.replay(id_, nothing, outcome="accepted", start=0, actor="bob") is not None
+        replays = (await store.letter(id_)).replays
+        assert [(one.actor, one.outcome) for one in replays] == [("bob", "accepted"), ("ann", "map: no id")]
 
     async def test_a_notification_that_was_accepted_before_is_not_replayed(self, store: SqlStore) -> None:
         known = notification()
@@ -166,6 +191,8 @@ class Letters(Suite):
         for call in (
             lambda: store.replay(ids[0], many, outcome="accepted", start=WHOLE, actor="ann"),
             lambda: store.letters(LetterFilter(ids=tuple(ids)), limit=WHOLE),
+            lambda: store.letter(ids[0]),
+            store.letter_usage,
             lambda: store.unpublished("hr", limit=WHOLE),
             lambda: store.published(ids),
             lambda: store.drop_dead_letters(ids[:100], actor="ann"),

@@ -129,7 +129,7 @@ class Taking(Suite):
         await enqueue(store, notification())
         assert len(await take(store)) == 2
         clock.set_by(-0.4)  # no step yet
-        clock.advance(0.05)  # the store looks at the wall again
+        clock.advance(0.1)  # the store looks at the wall again
         late = notification()
         await enqueue(store, late)
         assert ids(await take(store)) == [late.id]

@@ -11,6 +11,7 @@ CREATE TABLE audit (
     detail TEXT NOT NULL
 ) STRICT;
 CREATE INDEX audit_at ON audit (queue, at);
+CREATE INDEX audit_target ON audit (queue, target);
 
 -- Erasures of persons that are done, each by its mark in the file of erasures beside the store: a copy says with these which
 -- of them it has behind it. Until `is_overwritten` the files may still hold bytes of the person.

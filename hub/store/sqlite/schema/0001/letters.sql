@@ -5,7 +5,8 @@ CREATE TABLE dead_letter_body (
     body   BLOB NOT NULL
 ) STRICT;
 
--- `relay` names the publisher that has yet to send the letter on; `size` are the bytes of its body.
+-- `relay` names the publisher that has yet to send the letter on; `size` are the bytes of its body, `bytes` those of all its
+-- texts with the body, which the bound counts.
 CREATE TABLE dead_letter (
     n            INTEGER PRIMARY KEY,
     queue        INTEGER NOT NULL,
@@ -18,6 +19,7 @@ CREATE TABLE dead_letter (
     detail       TEXT NOT NULL,
     digest       BLOB NOT NULL,
     size         INTEGER NOT NULL,
+    bytes        INTEGER NOT NULL,
     content_type TEXT,
     headers      TEXT NOT NULL,
     tries        INTEGER NOT NULL,
@@ -34,3 +36,17 @@ CREATE INDEX dead_letter_at ON dead_letter (queue, at);
 CREATE INDEX dead_letter_relay ON dead_letter (queue, relay) WHERE relay IS NOT NULL;
 CREATE INDEX dead_letter_digest ON dead_letter (digest);
 CREATE INDEX dead_letter_person ON dead_letter (person, queue) WHERE person IS NOT NULL;
+
+-- How much is kept, counted with each letter that comes or goes: to read all of them takes a second of each million.
+CREATE TABLE dead_letter_usage (
+    queue   INTEGER PRIMARY KEY,
+    letters INTEGER NOT NULL,
+    bytes   INTEGER NOT NULL
+) STRICT;
+CREATE TRIGGER dead_letter_kept AFTER INSERT ON dead_letter BEGIN
+    INSERT INTO dead_letter_usage VALUES (new.queue, 1, new.bytes)
+        ON CONFLICT (queue) DO UPDATE SET letters = letters + 1, bytes = bytes + new.bytes;
+END;
+CREATE TRIGGER dead_letter_gone AFTER DELETE ON dead_letter BEGIN
+    UPDATE dead_letter_usage SET letters = letters - 1, bytes = bytes - old.bytes WHERE queue = old.queue;
+END;

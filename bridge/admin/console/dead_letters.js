@@ -1,0 +1,431 @@
+// Dead letters: a list with filters, one letter, and what an operator does with them. The address says what is shown, so
+// that each view can be linked to and the way back leads to the list as it was. All is asked of the admin API.
+
+import { byId, chip, moment, put, stamp, visible } from '/text.js'
+
+const API = '/api/v1/dead-letters'
+const FILTERS = ['source', 'rule', 'reason']
+const PART = 50
+const AT_ONCE = 100 // letters of one request to replay, as the API takes them
+const SHOWN_BODY = 256 * 1024 // characters
+const ACTOR = 'pushbridge.actor'
+
+const OUTCOMES = {
+  accepted: { tone: 'good', word: 'accepted', meaning: 'Rules of today take it.' },
+  repeated: { tone: 'quiet', word: 'accepted before', meaning: 'All that it causes was accepted before: nothing happens.' },
+  no_match: { tone: 'waiting', word: 'no match', meaning: 'No rule of today is for it: it stays as it is.' },
+  failed: { tone: 'bad', word: 'fails again', meaning: 'It stays, marked with the reason.' },
+}
+
+let shown = 0 // counts views: an answer for an earlier one is not drawn
+let letter = null // the one that is shown
+let review = null // what the dialog is about
+
+class Problem extends Error {}
+
+/** An answer of the admin API. Throws: Problem: what the daemon said instead, in words. */
+async function ask(path, content) {
+  const change = content && {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'pushbridge-actor': actor() },
+    body: JSON.stringify(content),
+  }
+  let response
+  try {
+    response = await fetch(path, { cache: 'no-store', ...change })
+  } catch {
+    throw new Problem('No daemon answers. Try again.')
+  }
+  let answer = {}
+  try {
+    answer = await response.json()
+  } catch {
+    // no JSON: what stands between answered
+  }
+  if (!response.ok) throw new Problem(answer.detail ?? `The answer was ${response.status} ${response.statusText}.`)
+  return answer
+}
+
+/** Who acts, in the characters that a header may have. */
+function actor() {
+  return byId('actor').value.replace(/[^\x20-\x7e\xa1-\xff]/g, '?').trim() || 'console'
+}
+
+// Addresses
+
+function query() {
+  return new URLSearchParams(location.search)
+}
+
+function address(path, changes = {}) {
+  const parameters = query()
+  for (const [name, value] of Object.entries(changes)) {
+    if (value) parameters.set(name, value)
+    else parameters.delete(name)
+  }
+  const text = parameters.toString()
+  return text ? `${path}?${text}` : path
+}
+
+function go(to, notice = null) {
+  history.pushState(null, '', to)
+  return show(notice)
+}
+
+/** What the address says; `notice` is what has just been done. */
+async function show(notice = null) {
+  const view = ++shown
+  const [, id] = location.pathname.match(/^\/dead-letters\/(.+)$/) ?? []
+  byId('trouble').hidden = byId('notice').hidden = true
+  try {
+    await (id === undefined ? showList(view) : showLetter(view, id))
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem
+    if (view !== shown) return
+    byId('trouble').hidden = false
+    put(byId('trouble'), problem.message)
+    byId('list').hidden = byId('one').hidden = true
+  }
+  if (view !== shown) return
+  if (notice) {
+    byId('notice').dataset.tone = notice.tone
+    put(byId('notice'), notice.text)
+    byId('notice').hidden = false
+  }
+  const place = notice ? byId('notice') : id === undefined ? byId('content') : byId('one-title')
+  place.focus({ preventScroll: !notice })
+}
+
+// The list
+
+async function showList(view) {
+  const parameters = query()
+  for (const name of FILTERS) byId('search').elements[name].value = parameters.get(name) ?? ''
+  byId('clear').hidden = !FILTERS.some((name) => parameters.get(name))
+  for (const button of byId('search').querySelectorAll('[data-all]')) {
+    button.setAttribute('aria-pressed', button.dataset.all === (parameters.get('all') ?? ''))
+  }
+  const { items, next } = await found(view, parameters)
+  if (view !== shown) return
+  byId('letters').replaceChildren(...items.map(letterRow))
+  byId('chosen').hidden = !items.length
+  byId('every').checked = false
+  choose()
+  byId('empty').hidden = items.length > 0
+  put(byId('empty'), emptyText(parameters))
+  byId('paging').hidden = !next && !parameters.get('cursor')
+  link(byId('newest'), parameters.get('cursor') && address('/dead-letters', { cursor: '' }))
+  link(byId('older'), next && address('/dead-letters', { cursor: next }))
+  document.title = 'Dead letters: pushbridge'
+  byId('one').hidden = true
+  byId('list').hidden = false
+}
+
+/** A part of the list; where filters let none of a part through, the next parts too. */
+async function found(view, parameters) {
+  const asked = new URLSearchParams({ limit: PART, open: !parameters.get('all') })
+  for (const name of [...FILTERS, 'cursor']) if (parameters.get(name)) asked.set(name, parameters.get(name))
+  const items = []
+  let next
+  do {
+    asked.set('limit', PART - items.length)
+    const part = await ask(`${API}?${asked}`)
+    items.push(...part.items)
+    next = part.next
+    if (next) asked.set('cursor', next)
+  } while (next && items.length < PART && view === shown)
+  return { items, next }
+}
+
+function emptyText(parameters) {
+  const which = FILTERS.filter((name) => parameters.get(name)).map((name) => `${name} ${parameters.get(name)}`)
+  const these = which.length ? ` with ${which.join(' and ')}` : ''
+  return parameters.get('all') ? `There is no dead letter${these}.` : `No dead letter${these} is open. “All” shows those that a replay had accepted, too.`
+}
+
+function letterRow(each) {
+  const { element, parts } = stamp('letter')
+  element.dataset.tone = isDone(each) ? 'quiet' : 'bad'
+  parts.choose.value = each.id
+  parts.choose.setAttribute('aria-label', visible(`Choose dead letter ${each.id}`))
+  parts.at.dateTime = each.at
+  parts.at.textContent = moment(each.at)
+  put(parts.source, each.source)
+  put(parts.link, each.event_id || 'no id')
+  link(parts.link, address(`/dead-letters/${each.id}`))
+  put(parts.rule, each.rule ? `rule ${each.rule}` : 'no rule')
+  put(parts.reason, each.reason)
+  put(parts.detail, each.detail)
+  if (each.replayed_at) {
+    const [word] = each.replay.split(':')
+    parts.replay.append(chip(isDone(each) ? 'replayed' : `replay: ${word}`, isDone(each) ? 'good' : 'waiting'))
+  }
+  return element
+}
+
+function isDone({ replay }) {
+  return replay === 'accepted'
+}
+
+function link(element, to) {
+  element.hidden = !to
+  if (to) element.href = to
+}
+
+function chosen() {
+  return [...byId('letters').querySelectorAll(':checked')].map((box) => Number(box.value))
+}
+
+function choose() {
+  const count = chosen().length
+  byId('chosen-count').textContent = count ? `${count} chosen` : 'Choose all on this page'
+  byId('replay-chosen').disabled = byId('drop-chosen').disabled = !count
+}
+
+// One letter
+
+async function showLetter(view, id) {
+  const found = await ask(`${API}/${encodeURIComponent(decodeURIComponent(id))}`)
+  if (view !== shown) return
+  letter = found
+  const title = `Dead letter ${found.id}`
+  document.title = `${title}: pushbridge`
+  byId('one-title').replaceChildren(`${title} `, chip(found.reason, 'bad'))
+  link(byId('back'), address('/dead-letters'))
+  byId('cause').textContent = visible(found.detail)
+  byId('replay-one').disabled = isDone(found)
+  byId('replay-one').textContent = isDone(found) ? 'Replayed' : 'Replay…'
+  fill(byId('facts'), factsOf(found))
+  fill(byId('headers'), Object.entries(found.headers))
+  byId('replays').replaceChildren(...found.replays.map(replayRow))
+  if (!found.replays.length) byId('replays').append('Not replayed yet.')
+  if (!Object.keys(found.headers).length) byId('headers').append('None.')
+  drawBody(found)
+  byId('list').hidden = true
+  byId('one').hidden = false
+}
+
+function factsOf(found) {
+  return [
+    ['Received', `${new Date(found.at).toLocaleDateString()} ${moment(found.at)}`],
+    ['Source', found.source],
+    ['Event id', found.event_id],
+    ['Rule', found.rule],
+    ['Stage', found.stage],
+    ['Deliveries', String(found.tries)],
+    ['Content type', found.content_type],
+    ['Size', `${found.size.toLocaleString()} bytes`],
+    ['Revision', found.revision],
+    ['Configuration', found.config_hash],
+    ['Trace', found.trace],
+    ['Still to be published by', found.relay],
+  ].filter(([, value]) => value)
+}
+
+function fill(list, pairs) {
+  list.replaceChildren(
+    ...pairs.map(([name, value]) => {
+      const pair = document.createElement('div')
+      const [term, description] = [document.createElement('dt'), document.createElement('dd')]
+      put(term, name)
+      description.className = 'whole'
+      description.textContent = visible(value)
+      pair.append(term, description)
+      return pair
+    }),
+  )
+}
+
+function replayRow({ at, actor, outcome }) {
+  const row = document.createElement('li')
+  const [word, ...why] = outcome.split(': ')
+  const time = document.createElement('time')
+  time.dateTime = at
+  time.textContent = moment(at)
+  const text = document.createElement('span')
+  put(text, [`by ${actor}`, ...why].join(': '))
+  row.append(time, ' ', chip(word, word === 'accepted' ? 'good' : 'bad'), ' ', text)
+  return row
+}
+
+/** As text, whatever it is; of a long one the beginning. */
+function drawBody(found) {
+  const body = found.body ?? found.body_base64 ?? ''
+  const notes = []
+  if (found.body_base64 !== null && found.body_base64 !== undefined) notes.push('The body is no UTF-8: this is its base64.')
+  if (body.length > SHOWN_BODY) notes.push(`This is the beginning; pushbridge dead-letters show ${found.id} prints all of it.`)
+  if (found.withheld) notes.push(found.withheld)
+  else if (!body) notes.push('The body is empty.')
+  byId('body-note').textContent = notes.join(' ')
+  byId('body-note').hidden = !notes.length
+  byId('body').hidden = !body
+  byId('body').textContent = visible(body.slice(0, SHOWN_BODY))
+}
+
+// What is done
+
+/** A replay is first tried, and what it would change is shown. */
+async function reviewReplay(ids) {
+  open({ ids, title: `Replay ${counted(ids.length)}?`, text: 'Asking what it would change…', button: 'Replay', act: replay })
+  try {
+    const items = await replayed(ids, true)
+    if (review?.ids !== ids) return
+    const isTaken = items.some(({ outcome }) => outcome === 'accepted')
+    put(byId('review-text'), isTaken ? 'By the rules of today this would happen:' : 'By the rules of today nothing would be pushed:')
+    byId('changes').replaceChildren(...items.map(changeRow))
+    byId('changes').hidden = false
+    byId('do').disabled = !isTaken
+  } catch (problem) {
+    refuse(problem)
+  }
+}
+
+function reviewDrop(ids) {
+  const text = 'They are forgotten for good, with headers and bodies. A row in the audit stays.'
+  open({ ids, title: `Drop ${counted(ids.length)}?`, text, button: 'Drop', act: drop, isDanger: true })
+  byId('do').disabled = false
+}
+
+function open(what) {
+  review = what
+  put(byId('review-title'), what.title)
+  put(byId('review-text'), what.text)
+  byId('review-trouble').hidden = byId('changes').hidden = true
+  byId('changes').replaceChildren()
+  byId('do').textContent = what.button
+  byId('do').className = what.isDanger ? 'button danger' : 'button primary'
+  byId('do').disabled = true
+  byId('review').showModal()
+}
+
+function refuse(problem) {
+  if (!(problem instanceof Problem)) throw problem
+  put(byId('review-trouble'), problem.message)
+  byId('review-trouble').hidden = false
+  byId('do').disabled = true
+  if (byId('changes').hidden) put(byId('review-text'), '')
+}
+
+function counted(number) {
+  return number === 1 ? 'this dead letter' : `${number} dead letters`
+}
+
+function changeRow({ id, event_id: event, outcome, reason, detail, notifications, failures }) {
+  const { element, parts } = stamp('change')
+  const { tone, word, meaning } = OUTCOMES[outcome] ?? { tone: 'quiet', word: outcome, meaning: '' }
+  put(parts.name, `${id}: ${event || 'no id'}`)
+  parts.outcome.dataset.tone = tone
+  put(parts.outcome, word)
+  put(parts.meaning, [meaning, reason && `${reason}: ${detail}`].filter(Boolean).join(' '))
+  parts.lines.append(
+    ...notifications.map((one) => changeLine(one.is_new ? 'new' : 'accepted before', one.is_new ? 'good' : 'quiet', `rule ${one.rule || 'none'}, hub ${one.hub}, to ${one.expression}`)),
+    ...failures.map((one) => changeLine('dead letter', 'bad', `rule ${one.rule}: ${one.reason}: ${one.detail}`)),
+  )
+  return element
+}
+
+function changeLine(word, tone, text) {
+  const line = document.createElement('li')
+  const rest = document.createElement('span')
+  put(rest, text)
+  line.append(chip(word, tone), ' ', rest)
+  return line
+}
+
+/** All of them, in as many requests as it takes. Throws: Problem. */
+async function replayed(ids, isDryRun) {
+  const items = []
+  let left = ids
+  while (left.length) {
+    const answer = await ask(`${API}/replay`, { ids: left.slice(0, AT_ONCE), dry_run: isDryRun })
+    items.push(...answer.items)
+    left = [...answer.left, ...left.slice(AT_ONCE)]
+  }
+  return items
+}
+
+async function replay(ids) {
+  const items = await replayed(ids, false)
+  const counts = {}
+  for (const { outcome, reason } of items) {
+    const { word } = OUTCOMES[outcome] ?? { word: outcome }
+    const text = reason ? `${word} (${reason})` : word
+    counts[text] = (counts[text] ?? 0) + 1
+  }
+  const pushed = items.flatMap(({ notifications, outcome }) => (outcome === 'accepted' ? notifications.filter((one) => one.is_new) : []))
+  const said = Object.entries(counts).map(([word, count]) => `${count} ${word}`).join(', ') || 'they are there no more'
+  const isGood = items.length > 0 && items.every(({ outcome }) => outcome === 'accepted' || outcome === 'repeated')
+  return {
+    tone: isGood ? 'good' : 'bad',
+    text: `Replayed: ${said}; ${pushed.length} new ${pushed.length === 1 ? 'notification' : 'notifications'}.`,
+  }
+}
+
+async function drop(ids) {
+  const { dropped, missing } = await ask(`${API}/drop`, { ids })
+  const gone = missing.length ? `; ${missing.length} were there no more` : ''
+  return { tone: 'good', text: `Dropped: ${dropped.length}${gone}.` }
+}
+
+/** Do it, and go back to where the reader came from. */
+async function act() {
+  const what = review
+  byId('do').disabled = true
+  remember(byId('actor').value)
+  try {
+    const notice = await what.act(what.ids)
+    byId('review').close()
+    await go(address('/dead-letters'), notice)
+  } catch (problem) {
+    refuse(problem)
+  }
+}
+
+// Browsers may keep nothing, or refuse to.
+
+function remember(name) {
+  try {
+    localStorage.setItem(ACTOR, name)
+  } catch {
+    // asked again the next time
+  }
+}
+
+function remembered() {
+  try {
+    return localStorage.getItem(ACTOR) ?? ''
+  } catch {
+    return ''
+  }
+}
+
+document.addEventListener('click', (event) => {
+  const to = event.target.closest('a[href^="/dead-letters"]')
+  if (!to || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return
+  event.preventDefault()
+  go(to.getAttribute('href'))
+})
+byId('search').addEventListener('submit', (event) => {
+  event.preventDefault()
+  const values = Object.fromEntries(FILTERS.map((name) => [name, byId('search').elements[name].value.trim()]))
+  go(address('/dead-letters', { ...values, cursor: '' }))
+})
+byId('search').addEventListener('click', ({ target }) => {
+  if (target.dataset.all !== undefined) go(address('/dead-letters', { all: target.dataset.all, cursor: '' }))
+})
+byId('clear').addEventListener('click', () => go(address('/dead-letters', { source: '', rule: '', reason: '', cursor: '' })))
+byId('every').addEventListener('change', ({ target }) => {
+  for (const box of byId('letters').querySelectorAll('[data-part=choose]')) box.checked = target.checked
+  choose()
+})
+byId('letters').addEventListener('change', choose)
+byId('replay-chosen').addEventListener('click', () => reviewReplay(chosen()))
+byId('drop-chosen').addEventListener('click', () => reviewDrop(chosen()))
+byId('replay-one').addEventListener('click', () => reviewReplay([letter.id]))
+byId('drop-one').addEventListener('click', () => reviewDrop([letter.id]))
+byId('do').addEventListener('click', act)
+byId('review').addEventListener('close', () => (review = null))
+window.addEventListener('popstate', () => show())
+
+byId('actor').value = remembered()
+show()

@@ -1,0 +1,76 @@
+"""What is counted of the store: its transactions, its files, the dead letters that it keeps, and who was erased."""
+
+from bridge.observe.metric_set import MetricSet, values_of
+from bridge.observe.telemetry import Takes
+from hub.facts import PersonErased, StoreFailed
+from hub.store.contracts.dead_letters import LetterUsage
+from hub.store.contracts.people import Kept
+from hub.store.health import OPERATIONS
+from hub.store.sqlite.volume import StoreSpace
+
+_ENGINE = "sqlite"
+_STORE_OPERATIONS = sorted({*OPERATIONS.values()})
+_DISK_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+_FILES = ("database", "log")
+
+
+class StoreMetrics:
+    """By operation; times come from the store's threads, the rest is set before a scrape."""
+
+    def __init__(self, metrics: MetricSet) -> None:
+        counter, gauge, histogram = metrics.counter, metrics.gauge, metrics.histogram
+        engines = (_ENGINE,)
+        self._errors = counter(
+            "store_errors", "Operations the store could not do.", engine=engines, op=_STORE_OPERATIONS
+        )
+        self._seconds = {
+            "write": histogram(
+                "store_transaction_seconds", "Time of a transaction.", _DISK_SECONDS, engine=engines, op=("write",)
+            ),
+            "commit": histogram(
+                "store_commit_seconds",
+                "Time until the disk has what a transaction wrote.",
+                _DISK_SECONDS,
+                engine=engines,
+            ),
+            "checkpoint": histogram(
+                "store_checkpoint_seconds", "Time to move the log into the database.", _DISK_SECONDS, engine=engines
+            ),
+        }
+        self._labels = {"write": (_ENGINE, "write"), "commit": (_ENGINE,), "checkpoint": (_ENGINE,)}
+        self._file = gauge("store_file_bytes", "Size of the store's files.", engine=engines, file=_FILES)
+        self._free = gauge("store_free_bytes", "Free space on the file system of the store.", engine=engines)
+        self._letters = gauge("dead_letter_store_messages", "Dead letters that are kept.")
+        self._letters_capacity = gauge("dead_letter_store_capacity_messages", "How many dead letters are kept at most.")
+        self._letter_bytes = gauge("dead_letter_store_bytes", "Bytes of the dead letters that are kept.")
+        self._letter_bytes_capacity = gauge(
+            "dead_letter_store_capacity_bytes", "Bytes of dead letters that are kept at most."
+        )
+        self._people_erased = counter("people_erased", "Persons of whom all that was kept was erased.")
+        self._rows_erased = counter("people_erased_rows", "What was erased of persons.", kind=values_of(Kept))
+        self.takes: Takes = {StoreFailed: self._failed, PersonErased: self._person_erased}
+
+    def observe(self, operation: str, seconds: float) -> None:
+        """Called from the store's threads."""
+        self._seconds[operation].observe(self._labels[operation], seconds)
+
+    def set_space(self, space: StoreSpace) -> None:
+        """Before a scrape."""
+        self._file.labels(_ENGINE, "database").set(space.database)
+        self._file.labels(_ENGINE, "log").set(space.log)
+        self._free.labels(_ENGINE).set(space.free)
+
+    def set_letters(self, kept: LetterUsage, *, max_letters: int, max_bytes: int) -> None:
+        """Before a scrape."""
+        self._letters.set(kept.letters)
+        self._letters_capacity.set(max_letters)
+        self._letter_bytes.set(kept.bytes)
+        self._letter_bytes_capacity.set(max_bytes)
+
+    def _person_erased(self, fact: PersonErased) -> None:
+        self._people_erased.inc()
+        for kind, count in fact.rows.items():
+            self._rows_erased.labels(kind).inc(count)
+
+    def _failed(self, fact: StoreFailed) -> None:
+        self._errors.labels(_ENGINE, fact.operation).inc()

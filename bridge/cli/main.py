@@ -10,6 +10,7 @@ from bridge.cli.version import print_version
 COMMANDS = (
     "run",
     "check",
+    "test",
     "explain",
     "doctor",
     "schema",

@@ -1,6 +1,6 @@
 """An event in, a decision out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -40,17 +40,10 @@ class Rule:
             return False
         return self.match.test(event) and (self.when is None or bool(self.when.evaluate(event)))
 
-    def conditions(self, event: Event) -> Iterator[tuple[Condition, bool | None]]:
-        """What each single condition says of an event of the rule's sources: None where one has no answer or is not asked.
-
-        Those of `match` are asked whatever the others say, those of `when` where `match` says yes.
-        """
-        for condition in self.match.conditions(f"{self.key}.match"):
-            yield condition, condition.holds(event)
-        if self.when is not None:
-            is_asked = self.match.explain(event, "") is None
-            for condition in self.when.conditions():
-                yield condition, condition.holds(event) if is_asked else None
+    def conditions(self) -> tuple[Sequence[Condition], Sequence[Condition]]:
+        """The single conditions of `match`, and those of `when`, which are asked where `match` says yes."""
+        of_when = () if self.when is None else tuple(self.when.conditions())
+        return tuple(self.match.conditions(f"{self.key}.match")), of_when
 
     def explain(self, event: Event) -> Explanation:
         """What becomes of this rule for an event, were no other rule there."""

@@ -11,6 +11,7 @@ COMMANDS = (
     "run",
     "init",
     "check",
+    "test",
     "explain",
     "doctor",
     "schema",

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from inspect import isclass
 from pathlib import Path
 from types import MappingProxyType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -364,6 +364,7 @@ def _check_numbers(
             except KeyError:
                 return  # an unknown key, which has a complaint of its own, or a name
             kinds = {field.annotation, *get_args(field.annotation)}
+            kinds |= {get_args(kind)[0] for kind in kinds if get_origin(kind) is Annotated}
             if kinds & {int, float} and bool not in kinds:
                 problems.add(node, "expected a whole number" if int in kinds else "expected a time such as 30s")
 

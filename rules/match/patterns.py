@@ -52,7 +52,7 @@ class Match:
         """The single conditions, in order; `key` is the path of this `match`."""
         for name, pattern in self.attributes:
             for leaf in pattern.leaves(Trail(f"{key}.{name}", name), ()):
-                yield Condition(leaf.place, str(leaf.pattern), partial(_leaf_test, name, leaf))
+                yield Condition(leaf.place, str(leaf.pattern), partial(_leaf_test, name, leaf), leaf.choice)
 
     def explain(self, event: Event, key: str) -> FailedCondition | None:
         """The first condition that an event does not meet, None if it meets all; `key` is the path of this `match`.

@@ -33,11 +33,15 @@ Required = tuple[Path, tuple[str, ...]]
 
 
 class Leaf(NamedTuple):
-    """A pattern with no smaller one in it that counts for itself; it is asked of the value at `path`, a path of fields."""
+    """A pattern with no smaller one in it that counts for itself; it is asked of the value at `path`, a path of fields.
+
+    Of leaves of the same `choice`, which is the key of a list, one is enough.
+    """
 
     place: Place
     path: Path
     pattern: "Pattern"
+    choice: str
 
     def test(self, value: Any) -> bool:
         """Whether the pattern matches what the path leads to from `value`; of an array on the way, some element.
@@ -94,8 +98,9 @@ class Pattern:
         return iter(())
 
     def leaves(self, trail: Trail, path: Path) -> Iterator[Leaf]:
-        """The smallest patterns in this one that decide by themselves; this one is asked of the value at `path`."""
-        yield Leaf(Place(self._own(trail).key, self.mark), path, self)
+        """The smallest patterns in this one that count for themselves; this one is asked of the value at `path`."""
+        key = self._own(trail).key
+        yield Leaf(Place(key, self.mark), path, self, choice=key)
 
     def compiled(self) -> Test:
         """The test of a value that is no array, where the pattern opens arrays; else of any value."""
@@ -308,7 +313,7 @@ class OneOf(Pattern):
 
     def leaves(self, trail: Trail, path: Path) -> Iterator[Leaf]:
         for index, pattern in enumerate(self.patterns):
-            yield from pattern.leaves(trail.choice(index), path)
+            yield from (leaf._replace(choice=trail.key) for leaf in pattern.leaves(trail.choice(index), path))
 
     def _inside(self, value: Any, trail: Trail, *, is_error: bool) -> FailedCondition | None:
         """Of several that say no each is wanted as much as the others."""

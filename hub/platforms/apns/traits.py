@@ -47,7 +47,7 @@ class ApnsTraits(Traits):
 
     def sample_push_channel(self, device: str) -> str:
         """See `Traits.sample_push_channel`."""
-        return digest_of(device).hex().upper()
+        return 2 * digest_of(device).hex().upper()  # 32 bytes, as most tokens
 
     def native_content(self, headers: Mapping[str, str], body: bytes) -> NativeContent:
         """See `Traits.native_content`; one SDK writes a priority of Apple's in a header of its own name."""

@@ -93,6 +93,9 @@ class Connector(Generic[SettingsT]):
     The settings of such a connector have `path` and `auth`, and its source has `route()`.
     """
 
+    sample: str = ""
+    """The shortest section at `key` that works, as YAML; NAME stands for the name of the source, and no secret is in it."""
+
     keeps_dead_letters: bool = True
     """Whether the broker has a dead-letter place of its own, for `Settlement.REJECT` (`native: true`)."""
 

@@ -74,7 +74,7 @@ ENDED_WELL = frozenset([OutcomeName.SUCCESS, OutcomeName.REFRESH_TOKEN, OutcomeN
 
 
 class Unreached(Explained):
-    """Why a notification reached nobody; the label `reason` of `pushbridge_notifications_unreached_total`.
+    """Why a notification reached no device; the label `reason` of `pushbridge_notifications_unreached_total`.
 
     The meanings are clauses: the log line of such a notification has them as its `detail`.
     """

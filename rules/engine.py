@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from hub.acceptance import Reason
+from rules.conditions import Condition
 from rules.decision import Decision, Failure, Intent
 from rules.errors import RenderError, TypeClashError, UnsafeTagError
 from rules.event import Event
@@ -38,6 +39,11 @@ class Rule:
         if self.sources is not None and event.origin not in self.sources:
             return False
         return self.match.test(event) and (self.when is None or bool(self.when.evaluate(event)))
+
+    def conditions(self) -> tuple[Sequence[Condition], Sequence[Condition]]:
+        """The single conditions of `match`, and those of `when`, which are asked where `match` says yes."""
+        of_when = () if self.when is None else tuple(self.when.conditions())
+        return tuple(self.match.conditions(f"{self.key}.match")), of_when
 
     def explain(self, event: Event) -> Explanation:
         """What becomes of this rule for an event, were no other rule there."""

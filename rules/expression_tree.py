@@ -91,6 +91,37 @@ class Tree:
         return str(self) if self.level >= level else f"({self})"
 
 
+def operands_of(tree: Tree) -> Iterator[Tree]:
+    """The conditions that `and` and `or` join in a tree, those within `not (…)` too; the tree itself if it joins none."""
+    if not _joins_operands(tree):
+        yield tree
+        return
+    for operand in tree.operands():
+        yield from operands_of(operand)
+
+
+def asked_operands(tree: Tree, scope: Any) -> list[Tree]:
+    """Those of `operands_of` that an evaluation comes to, in its order: it ends where one decides, or has no answer."""
+    asked: list[Tree] = []
+
+    def ask(tree: Tree) -> None:
+        if not _joins_operands(tree):
+            asked.append(tree)
+            return
+        for operand, _ in tree.asked(scope, lenient=False):
+            ask(operand)
+
+    with suppress(Exception):  # what an operator raises for values that it does not take
+        ask(tree)
+    return asked
+
+
+def _joins_operands(tree: Tree) -> bool:
+    """Whether the tree is `and` or `or`, or the contrary of one: `not a` is as much as `a`."""
+    operands = tree.operands()
+    return tree.joins and (len(operands) > 1 or _joins_operands(operands[0]))
+
+
 def seen_by(trees: Iterable[Tree], scope: Any) -> dict[str, Any]:
     """What trees read, and what they make of it: the value at each path, MISSING where there is none, and of each tree."""
     seen: dict[str, Any] = {}

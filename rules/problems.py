@@ -109,6 +109,11 @@ class Problems:
         """Whether a mistake of the value at `key` was named already; a warning of it is none."""
         return key in self._mistaken
 
+    @property
+    def has_errors(self) -> bool:
+        """Whether there is a complaint that is no warning."""
+        return any(problem.severity is Severity.ERROR for problem in self._found)
+
     def sorted(self) -> list[Problem]:
         """All complaints by place, each once."""
         return sorted(set(self._found), key=lambda problem: (problem.mark, problem.key, problem.message))

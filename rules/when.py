@@ -1,11 +1,13 @@
 """`when`: a condition in words, kept with its place so that it can be explained."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rules.conditions import Condition
 from rules.event import Event
 from rules.explain import FailedCondition, Place
+from rules.expression_tree import asked_operands, operands_of
 from rules.expressions import Expression
 from rules.node import Node
 
@@ -22,6 +24,24 @@ class When:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "evaluate", self.expression.evaluate)
+
+    def conditions(self) -> Iterator[Condition]:
+        """The operands of `and` and `or`, or the whole; one that `${…}` is in is shown as the whole is written."""
+        is_filled = self.node.written != self.node.text
+        for tree in operands_of(self.expression.tree):
+            place = Place(self.node.key, self.node.at(tree.offset + 1))
+            wanted = self.node.written if is_filled else str(tree)
+            yield Condition(place, wanted, Expression(wanted, tree).evaluate, choice="")
+
+    def asked(self, event: Event) -> Sequence[int]:
+        """Positions among `conditions` of those that an evaluation comes to; it ends where one decides."""
+        operands = list(operands_of(self.expression.tree))
+        return [
+            position
+            for tree in asked_operands(self.expression.tree, event)
+            for position, operand in enumerate(operands)
+            if operand is tree
+        ]
 
     def explain(self, event: Event) -> FailedCondition | None:
         """The part that decides that an event does not meet the condition; None if it does."""

@@ -9,7 +9,9 @@ from bridge.cli.version import print_version
 
 COMMANDS = (
     "run",
+    "init",
     "check",
+    "test",
     "explain",
     "doctor",
     "schema",

@@ -41,6 +41,11 @@ def counted(outcomes: Mapping[str, Mapping[str, int]]) -> str:
     )
 
 
+def without_controls(text: str) -> str:
+    """A line without what a terminal would obey."""
+    return "".join(c if c.isprintable() else "�" for c in text)
+
+
 def _console() -> Any:
     from rich.console import Console
 

@@ -8,10 +8,11 @@ from dataclasses import replace
 from difflib import get_close_matches
 from inspect import isclass
 from pathlib import Path
-from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from types import MappingProxyType, UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from bridge.config import cures
@@ -31,6 +32,8 @@ from rules.engine import RuleSet
 from rules.loader import LATER_PLATFORMS, PLATFORMS, HubScope, RuleReader, Scope, rules_in
 from rules.node import Mark, Node, RuleNodes
 from rules.problems import Problem, Problems, Severity
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 _LATER: Mapping[tuple[str, ...], tuple[str, ...]] = {
     (): ("registration", "sinks", "templates", "windows"),
@@ -322,26 +325,57 @@ def _check_listeners(plain: Mapping[str, Any], context: Mapping[str, Any], root:
         problems.warn(admin, "all who reach it can manage it", "give listeners.admin.auth")
 
 
-def _check_numbers(node: Node, location: list[int | str], problems: Problems) -> None:
+def validated(
+    model: type[ModelT],
+    plain: Any,
+    root: Node,
+    problems: Problems,
+    *,
+    later: Mapping[tuple[str, ...], tuple[str, ...]] = MappingProxyType({}),
+    context: Mapping[str, Any] | None = None,
+) -> ModelT | None:
+    """What a whole document says as a model; None after complaining of every mistake at its place.
+
+    `plain` is the document without marks. `later` has the keys of a later version, by where they stand.
+    """
+    _check_numbers(root, [], problems, model)
+    try:
+        return model.model_validate(plain, context=context)
+    except ValidationError as error:
+        for details in error.errors(include_url=False, include_input=False):
+            _report(details, root, problems, model, later)
+        return None
+
+
+def _check_numbers(
+    node: Node, location: list[int | str], problems: Problems, model: type[BaseModel] = Document
+) -> None:
     """True and false are no numbers, though pydantic takes them for 1 and 0."""
     match node.value:
         case dict() as entries:
             for name, entry in entries.items():
-                _check_numbers(entry, [*location, name], problems)
+                _check_numbers(entry, [*location, name], problems, model)
         case list() as items:
             for position, item in enumerate(items):
-                _check_numbers(item, [*location, position], problems)
+                _check_numbers(item, [*location, position], problems, model)
         case bool():
             try:
-                field = _model_at(location[:-1]).model_fields[str(location[-1])]
+                field = _keyed_fields(_model_at(location[:-1], model))[str(location[-1])]
             except KeyError:
                 return  # an unknown key, which has a complaint of its own, or a name
             kinds = {field.annotation, *get_args(field.annotation)}
+            kinds |= {get_args(kind)[0] for kind in kinds if get_origin(kind) is Annotated}
             if kinds & {int, float} and bool not in kinds:
                 problems.add(node, "expected a whole number" if int in kinds else "expected a time such as 30s")
 
 
-def _report(details: ErrorDetails, root: Node, problems: Problems) -> None:
+def _report(
+    details: ErrorDetails,
+    root: Node,
+    problems: Problems,
+    model: type[BaseModel] = Document,
+    later: Mapping[tuple[str, ...], tuple[str, ...]] = _LATER,
+) -> None:
     """One complaint of pydantic, in our words and at its place."""
     location = [part for part in details["loc"] if part != "[key]"]
     node = root.find(location)
@@ -351,8 +385,8 @@ def _report(details: ErrorDetails, root: Node, problems: Problems) -> None:
     match details["type"]:
         case "extra_forbidden":
             name = str(location[-1])
-            pattern, known = _keys_at(location[:-1])
-            problems.unknown_key(name, node, known, _LATER.get(pattern, ()))
+            pattern, known = _keys_at(location[:-1], model)
+            problems.unknown_key(name, node, known, later.get(pattern, ()))
         case "missing":
             problems.add(node, f"{location[-1]} is missing", mark=node.key_mark)
         case "value_error":
@@ -364,8 +398,8 @@ def _report(details: ErrorDetails, root: Node, problems: Problems) -> None:
             hint = did_you_mean(str(node.written), choices, all_if_few=False)
             problems.add(node, f"expected {context['expected']}", hint)
         case "model_type" | "model_attributes_type":
-            _, known = _keys_at(location)
-            hint = cures.keys_cure(node, _model_at(location))
+            _, known = _keys_at(location, model)
+            hint = cures.keys_cure(node, _model_at(location, model))
             problems.add(node, f"expected keys such as {', '.join(known[:3])}", hint)
         case "mapping_type" | "dict_type":
             problems.add(node, "expected keys", cures.section_cure(node.value))
@@ -387,18 +421,17 @@ def _value_cure(message: str, node: Node) -> str:
     return cures.size_cure(node.text) if message.startswith("not a size") else ""
 
 
-def _keys_at(location: list[int | str]) -> tuple[tuple[str, ...], list[str]]:
+def _keys_at(location: list[int | str], model: type[BaseModel]) -> tuple[tuple[str, ...], list[str]]:
     """The place as _LATER names it, and the keys that may stand there."""
-    pattern, model = _place_of(location)
-    return pattern, list(fields_of(model))
+    pattern, found = _place_of(location, model)
+    return pattern, [field.alias or name for name, field in fields_of(found).items()]
 
 
-def _model_at(location: list[int | str]) -> type[BaseModel]:
-    return _place_of(location)[1]
+def _model_at(location: list[int | str], model: type[BaseModel]) -> type[BaseModel]:
+    return _place_of(location, model)[1]
 
 
-def _place_of(location: list[int | str]) -> tuple[tuple[str, ...], type[BaseModel]]:
-    model: type[BaseModel] = Document
+def _place_of(location: list[int | str], model: type[BaseModel]) -> tuple[tuple[str, ...], type[BaseModel]]:
     pattern: list[str] = []
     in_collection = False
     for part in location:
@@ -407,10 +440,15 @@ def _place_of(location: list[int | str]) -> tuple[tuple[str, ...], type[BaseMode
             in_collection = False
             continue
         pattern.append(str(part))
-        annotation = model.model_fields[str(part)].annotation
+        annotation = _keyed_fields(model)[str(part)].annotation
         in_collection = get_origin(annotation) not in (None, Union, UnionType)
         model = _model_in(annotation) or model
     return tuple(pattern), model
+
+
+def _keyed_fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a model by the keys that a file has for them."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

@@ -75,7 +75,7 @@ SECTIONS: Sequence[Section] = (
     ),
     Section(
         title="Why no phone got a notification",
-        where="The field `reason` of the log line `nobody reached`, and the label `reason` of"
+        where="The field `reason` of the log line `no device reached`, and the label `reason` of"
         " `pushbridge_notifications_unreached_total`.",
         names=Unreached,
     ),

@@ -15,21 +15,33 @@ TOKEN = "[access token]"  # noqa: S105
 """Stands in a request where the access token of its service would."""
 
 
+NO_CREDENTIAL = "the hub has no credential for this platform"
+"""Why no request can be made where the payload can."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
     """What registrations of a platform with one template would get; the request is that of the first of them.
 
-    `refused` says why no request can be made; then there is none. `missing` are properties that the template reads and
-    that the notification has not. `registrations` counts those of the sample that have the template.
+    `refused` says why no request can be made; then there is none, but `body` is the payload where there is one.
+    `is_ready` is whether the text could be made, so that only a credential is missing where there is no request.
+    `missing` are properties that the template reads and that the notification has not. `push_channels` are of those of
+    the sample that have the template.
     """
 
     platform: Platform
-    registrations: int
+    push_channels: Sequence[str] = field(repr=False)
+    is_ready: bool = False
     url: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     refused: str = ""
     missing: Collection[str] = ()
+
+    @property
+    def registrations(self) -> int:
+        """How many of the sample have the template."""
+        return len(self.push_channels)
 
 
 class Payloads:
@@ -57,18 +69,22 @@ class Payloads:
         self._missing.clear()
         rendered = self._rendering.pages(notification, [first])
         payload = Payload(
-            platform=first.platform, registrations=len(members), missing=self._missing.get(first.platform, ())
+            platform=first.platform,
+            push_channels=[member.push_channel for member in members],
+            missing=self._missing.get(first.platform, ()),
         )
         if rendered.unsendable:
             return replace(payload, refused=rendered.unsendable[0][1].reason)
         sender = self._senders.get((notification.hub, first.platform))
+        page = rendered.pages[first.platform].page
         if sender is None:
-            return replace(payload, refused="the hub has no credential for this platform")
-        (request,) = sender.requests(rendered.pages[first.platform].page, token=TOKEN)
+            (group, _), *_ = page.groups
+            return replace(payload, is_ready=True, refused=NO_CREDENTIAL, body=group.payload)
+        (request,) = sender.requests(page, token=TOKEN)
         if isinstance(request, Refused):
             return replace(payload, refused=request.result.reason)
         url, headers, body = _first(request)
-        return replace(payload, url=url, headers=headers, body=body)
+        return replace(payload, is_ready=True, url=url, headers=headers, body=body)
 
     def _note_missing(self, _: Notification, platform: Platform, names: Iterable[str]) -> None:
         self._missing[platform] = sorted(names)

@@ -10,12 +10,12 @@ from pyroaring import BitMap
 
 from bridge.config.models import Settings
 from bridge.errors import EventError, Reason, Stage
-from bridge.intake.pipeline import Pipeline
-from bridge.observe.facts import EventOutcome, IntakeFact
+from bridge.intake.pipeline import Accepting, Pipeline, Route
+from bridge.observe.facts import EventOutcome, EventsStored, InFlightEvent, IntakeFact
 from bridge.trial.payloads import Payload, Payloads
 from bridge.wiring import routes_of
 from connectors.base import Message
-from hub.acceptance import Ingest
+from hub.acceptance import DeadLetter, Ingest
 from hub.content.rendering import Templates
 from hub.notification import Notification, Platform
 from hub.outcome import Unreached
@@ -73,29 +73,42 @@ class TriedEvent:
     detail: str
     explanations: Sequence[Explanation] = ()
     failures: Sequence[Failure] = ()
+    dead_letters: Sequence[DeadLetter] = ()
     notifications: Sequence[TriedNotification] = ()
 
 
 class Trial:
-    """Tries messages on a configuration; with `registrations` also whom its notifications reach, and with what."""
+    """Tries messages on a configuration; with `registrations` also whom its notifications reach, and with what.
+
+    With `hub`, which has to store at the first try, events are accepted there, so that a repeated one is known. `routes`
+    are those of the configuration unless given; `most` bounds the payloads of one notification.
+    """
 
     def __init__(
         self,
         settings: Settings,
         *,
         registrations: Registrations | None = None,
+        hub: Accepting | None = None,
+        routes: Mapping[str, Route] | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        most: int = SHOWN,
     ) -> None:
         self._settings = settings
         self._registrations = registrations
-        self._clock = clock
-        self._routes = routes_of(settings)
-        self._pipeline = Pipeline(self._routes, settings.rules, _Nowhere(), observer=_Unheard(), clock=clock)
+        self._most = most
+        self._accepts = hub is not None
+        self._routes = routes_of(settings) if routes is None else routes
+        self._stored = _Stored()
+        self._pipeline = Pipeline(
+            self._routes, settings.rules, _Nowhere() if hub is None else hub, observer=self._stored, clock=clock
+        )
         self._payloads = None if registrations is None else Payloads(settings.hubs, registrations)
 
     async def of(self, message: Message) -> TriedEvent:
         """Raises: KeyError: the configuration has no source of the message's; StoreError."""
-        in_flight = await self._pipeline.route(message)
+        in_flight = await self._taken(message)
+        is_new = in_flight.outcome is not EventOutcome.SUPPRESSED  # a repeated event causes nothing
         is_decoded, decoded = self._decoded(message)
         event = in_flight.event
         if event is not None and event.data is None:  # a large event leaves its data behind when it is routed
@@ -110,11 +123,19 @@ class Trial:
             reason=in_flight.reason,
             detail=in_flight.detail,
             explanations=() if event is None else self._settings.rules.explain(event),
-            failures=in_flight.decision.failures,
+            failures=in_flight.decision.failures if is_new else (),
+            dead_letters=in_flight.dead_letters if is_new else (),
             notifications=[
-                await self._tried(intent.rule, intent.notification) for intent in in_flight.decision.intents
+                await self._tried(intent.rule, intent.notification)
+                for intent in (in_flight.decision.intents if is_new else ())
             ],
         )
+
+    async def _taken(self, message: Message) -> InFlightEvent:
+        if not self._accepts:
+            return await self._pipeline.route(message)
+        await self._pipeline.handle([message])
+        return self._stored.events.pop()
 
     async def close(self) -> None:
         """Let go of the senders, of which nothing was asked but their requests."""
@@ -141,7 +162,7 @@ class Trial:
             remote=False,
             audience=counts,
             unreached=audience.unreached,
-            payloads=await self._payloads.of(notification, sample, most=SHOWN),
+            payloads=await self._payloads.of(notification, sample, most=self._most),
         )
 
     async def _sample(
@@ -169,8 +190,12 @@ class _Nowhere:
         raise NotImplementedError("a trial accepts nothing")
 
 
-class _Unheard:
-    """A trial reports by its result."""
+class _Stored:
+    """Keeps the events that the pipeline says are stored; a trial reports by its result."""
+
+    def __init__(self) -> None:
+        self.events: list[InFlightEvent] = []
 
     def observe(self, fact: IntakeFact) -> None:
-        pass
+        if isinstance(fact, EventsStored):
+            self.events += fact.events

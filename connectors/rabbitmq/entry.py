@@ -53,5 +53,9 @@ RABBITMQ = Connector(
     behind=RabbitMqSettings.behind,
     unproxied=lambda settings: settings.host,  # pika knows no proxy
     main_setting="url",
+    sample=(
+        '{ url: "${env:RABBITMQ_URL:-amqp://guest:guest@127.0.0.1:5672/}",'
+        " queue: { name: push.NAME, create_if_missing: {} } }"
+    ),
     old_paths={"receive.concurrency": "receive.max_in_flight"},
 )

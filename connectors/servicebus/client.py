@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import certifi
+from aiohttp import ClientHttpProxyError
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError, ServiceResponseError
 from azure.core.pipeline.transport import AsyncioRequestsTransport
 from azure.core.rest import HttpRequest
@@ -30,7 +31,7 @@ from connectors.errors import AuthenticationError, NotConnectedError, SourceErro
 from connectors.logs import quieten
 from connectors.servicebus.first_rule import with_first_rule
 from connectors.servicebus.settings import Connection, ServiceBusSettings, parts_of
-from hub.egress import Egress
+from hub.egress import Egress, Proxy, refusal
 from hub.tls import Tls
 
 _EMULATOR_PORT, _EMULATOR_ADMINISTRATION_PORT = 5672, 5300
@@ -39,12 +40,19 @@ _NOT_ALLOWED = "amqp:not-allowed"
 
 
 async def _connect(transport: Any, _connect: Any = WebSocketTransportAsync.connect) -> None:
-    """Connect a web socket, and close its HTTP session if that fails: the SDK leaves it open."""
+    """Connect a web socket; if that fails close its HTTP session, which the SDK leaves open, and name who refuses."""
     try:
         await _connect(transport)
-    except BaseException:
+    except BaseException as error:
         if transport.session is not None:
             await transport.session.close()
+        if isinstance(error, ClientHttpProxyError):
+            way = transport._http_proxy
+            host, port, username = way["proxy_hostname"], way["proxy_port"], way.get("username", "")
+            address = Proxy("", host.removeprefix("http://").strip("[]"), port, username, "")
+            raise ConnectionError(
+                refusal(address, error.status)
+            ) from None  # else it has the request, with the password
         raise
 
 
@@ -233,7 +241,7 @@ def described_administration(connection: Connection) -> str:
 
 
 def _way(connection: Connection) -> Mapping[str, Any]:
-    """What the SDK is told of where to connect; through a proxy it speaks AMQP over a web socket."""
+    """Where and how the SDK connects; through a proxy it speaks AMQP over a web socket."""
     way: dict[str, Any] = {}
     proxy = None if connection.is_emulated else connection.proxy_for(connection.host)
     if connection.endpoint is not None:

@@ -40,6 +40,10 @@ SERVICE_BUS = Connector(
     key="servicebus",
     title="Service Bus",
     doc="A queue or subscription of Azure Service Bus, or its dead-letter queue, received in peek-lock mode.",
+    sample=(
+        '{ connection: { connection_string: "${env:SERVICEBUS:-Endpoint=sb://acme.servicebus.windows.net/;'
+        'SharedAccessKeyName=bridge;SharedAccessKey=change-me}" }, topic: NAME, subscription: { name: pushbridge } }'
+    ),
     settings=ServiceBusSettings,
     make_source=_source,
     meta=META,

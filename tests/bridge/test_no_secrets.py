@@ -19,7 +19,7 @@ KEYS = [
     if not key.path.startswith(("rules", "defaults")) and "object" not in type_in_words(key.annotation, key.constraints)
 ]
 
-WHOLE = (Path(__file__).parent / "configs/withheld.yaml").read_text()
+WHOLE = (Path(__file__).parent / "withheld.yaml").read_text()
 
 
 def problems_of(directory: Path, text: str) -> list[str]:

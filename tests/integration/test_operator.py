@@ -96,7 +96,7 @@ async def test_who_is_reached_by_nobody_is_told_with_the_cause(services: PushSer
         await daemon.start()
         await register(daemon, services)
         await post(daemon, "one", team="nobody")
-        line = await logged(daemon, "nobody reached", event_id="one")
+        line = await logged(daemon, "no device reached", event_id="one")
         assert line["reason"] == "no_tag"
 
 

@@ -70,7 +70,8 @@ async def test_service_bus_is_reached_over_a_web_socket_through_a_proxy(
         async with ConnectProxy(credentials="bridge:right") as refusing:
             url = f"http://bridge:canary@127.0.0.1:{refusing.port}"
             lost = bus.another(connection=connection | by_proxy | {"proxy": url})
-            with pytest.raises(NotConnectedError, match="407") as error:
+            refusal = f"proxy 127.0.0.1:{refusing.port} refuses: HTTP 407, it takes another user and password"
+            with pytest.raises(NotConnectedError, match=refusal) as error:
                 await lost.connect()
         assert "canary" not in str(error.value)
 

@@ -159,9 +159,7 @@ def drop_dead(connection: Connection, place: Place, *, before: float, now: float
     rows += connection.read(statements.DEVICES_EXPIRED, hub=hub, shard=shard, now=now, limit=SLICE - len(rows))
     devices = {row[0]: device_of(row) for row in rows}
     changes = _drop(connection, place, devices.values(), now)
-    connection.update_many(
-        statements.FORGET_TAGS, [(*place, tag, word) for tag, word, _, removed in changes if removed]
-    )
+    _forget_tags(connection, place, changes)
     return len(rows)
 
 
@@ -171,7 +169,8 @@ def erase_user(
     """Delete up to `limit` devices of a user; how many registrations that were, whether there are more, and the ids of
     the installations.
 
-    Their hashes stay in the index until `forget_users`.
+    The tags that only they carried are forgotten too; hashes of the user and the installations stay in the index until
+    `forget_users`.
     """
     tag = tag_id(user_tag(user_id))
     sets = TagSets(connection, place)
@@ -181,7 +180,7 @@ def erase_user(
         statements.DEVICES_BY_ORDINAL, list(ordinals[:limit]), hub=place.hub, shard=place.shard
     )
     devices = {row[1]: device_of(row[1:]) for row in rows}
-    _drop(connection, place, devices.values(), now)
+    _forget_tags(connection, place, _drop(connection, place, devices.values(), now))
     count = sum(1 for device in devices.values() for _ in device.registrations())
     ids = [device.installation_id for device in devices.values() if device.installation_id is not None]
     return count, len(ordinals) > limit, ids
@@ -195,6 +194,13 @@ def forget_users(connection: Connection, place: Place, user_id: str, installatio
     gone = [tag for tag in tags if not sets.members(tag)]
     connection.update_many(statements.TAKE_CHANGES, [(*place, tag, MARK, LAST_WORD) for tag in gone])
     connection.update_many(statements.DROP_BLOCKS, [(*place, tag) for tag in gone])
+
+
+def _forget_tags(connection: Connection, place: Place, changes: Sequence[ChangeRow]) -> None:
+    """Of those that devices have lost with these changes, the ones that no other device carries."""
+    connection.update_many(
+        statements.FORGET_TAGS, [(*place, tag, word) for tag, word, _, removed in changes if removed]
+    )
 
 
 def _drop(connection: Connection, place: Place, devices: Iterable[StoredDevice], now: float) -> Sequence[ChangeRow]:

@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -48,7 +49,8 @@ class SqliteTuning:
     """`busy`: seconds that a statement waits for another program to let go of the file. `grace`: seconds that closing
     gives to what waits to be written. `look_every`: seconds between two looks whether the files are still there. `cache`:
     KiB of pages that each connection keeps. `checkpoint`: pages in the log after which they are moved into the database.
-    `check`: seconds that opening may look for damaged pages.
+    `check`: seconds that opening may look for damaged pages. `copied`: pages that a backup copies between two looks
+    whether the store is closing.
 
     `synchronous` and `vfs` are for tests of durability: with less than FULL a power cut loses what was acknowledged.
     """
@@ -59,6 +61,7 @@ class SqliteTuning:
     cache: int = 8192  # a larger one only doubles what the system caches anyway
     checkpoint: int = 4000
     check: float = 0.5
+    copied: int = 256
     synchronous: str = "FULL"
     vfs: str = ""
 
@@ -146,7 +149,14 @@ class SqliteDatabase:
         """Copy the state of now to a new file while writers go on; its size in bytes. Raises: StoreError."""
         if self._reader is None:
             raise StoreError("the store is closed")
-        return await asyncio.to_thread(copy, self._path, target, vfs=self._tuning.vfs, is_closing=self._closing.is_set)
+        return await asyncio.to_thread(
+            copy,
+            self._path,
+            target,
+            vfs=self._tuning.vfs,
+            is_closing=self._closing.is_set,
+            step=self._tuning.copied,
+        )
 
     def _open(self) -> None:
         if sqlite_version() < MINIMUM_VERSION:
@@ -154,7 +164,8 @@ class SqliteDatabase:
         self._look_at_volume()
         if self._path.is_file():  # before anything is changed: the file may be another program's
             self._lock = FileLock(self._path)
-            look_at(self._path, version_of, vfs=self._tuning.vfs)
+            with suppress(apsw.ReadOnlyError):  # a journal of a dead process, which only a writer can undo
+                look_at(self._path, version_of, vfs=self._tuning.vfs)
         for file in make_private(self._path):
             _log.warning("readable by others until now: %s", file)
         if self._lock is None:
@@ -200,6 +211,7 @@ class SqliteDatabase:
 
     def _prepare(self, connection: apsw.Connection) -> None:
         """For writing, with the newest schema."""
+        version_of(connection)
         connection.pragma("secure_delete", "ON")
         if (mode := connection.pragma("journal_mode", "WAL")) != "wal":
             raise StoreError(f"the file system has no shared memory for SQLite's log: the journal mode stays {mode}")

@@ -70,6 +70,8 @@ def _look(name: str, look: Callable[[], Finding]) -> Finding:
         return look()
     except PermissionError as error:
         return _failed(name, str(error), "run doctor as the user that runs the daemon")
+    except apsw.ReadOnlyError:
+        return _ok(name, "not looked at: what a process that died had begun is undone when the daemon starts")
     except OSError as error:
         return _failed(name, str(error), "name a file on a disk that works in bridge.store.url")
     except apsw.Error as error:

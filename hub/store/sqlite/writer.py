@@ -59,10 +59,10 @@ class GroupWriter:
         self._abandoning = abandoning
         self._checkpoint = checkpoint
         self._pages_in_log = 0
-        self._has_logged = False
         self._overwriting = overwriting
         self._has_to_overwrite = False
         self._on_busy: Callable[[int], bool] | None = None
+        self._has_logged = False
         self._log_trouble = ""
         self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -224,9 +224,9 @@ class GroupWriter:
         self._has_to_overwrite = False
         try:
             self._overwriting.step(connection)
-        except apsw.Error as error:
+        except Exception as error:  # whatever it is, the thread goes on to write
             self._guard.note(error)
-            trouble = str(store_error(error))
+            trouble = str(store_error(error)) if isinstance(error, apsw.Error) else repr(error)
             if trouble != self._log_trouble:
                 _log.warning("what was deleted cannot be overwritten in the file: %s", trouble)
             self._log_trouble = trouble

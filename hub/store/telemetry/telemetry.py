@@ -10,6 +10,7 @@ from hub.store.contracts.listing import ListPage
 from hub.store.contracts.telemetry import KeptAudit, KeptNotification, TracedRegistration
 from hub.store.registry.places import Place
 from hub.store.telemetry import browsing, forgetting, tracing
+from hub.store.telemetry.listing import SCANNED
 
 QUEUE = 0
 """SQLite has one."""
@@ -18,7 +19,7 @@ QUEUE = 0
 class SqlTelemetry:
     """`is_in_hand` says of a row, by queue and number, whether this process works on it: nothing is written of that.
 
-    `place_of` says where the registrations of a hub are.
+    `place_of` says where the registrations of a hub are. A part of a list with filters looks at `scanned` rows at most.
     """
 
     def __init__(
@@ -28,7 +29,9 @@ class SqlTelemetry:
         *,
         is_in_hand: Callable[[int, int], bool],
         place_of: Callable[[str], Awaitable[Place | None]],
+        scanned: int = SCANNED,
     ) -> None:
+        self._scanned = scanned
         self._database = database
         self._clock = clock
         self._is_in_hand = is_in_hand
@@ -52,7 +55,14 @@ class SqlTelemetry:
     ) -> ListPage[KeptNotification]:
         return await self._database.read(
             lambda connection: browsing.notifications(
-                connection, QUEUE, hub=hub, state=state, event_id=event_id, after=after, limit=limit
+                connection,
+                QUEUE,
+                hub=hub,
+                state=state,
+                event_id=event_id,
+                after=after,
+                limit=limit,
+                scanned=self._scanned,
             )
         )
 

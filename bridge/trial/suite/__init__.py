@@ -1,0 +1,5 @@
+"""Tests of rules in YAML: read `run.py` first.
+
+`models.py` says what a test file holds, `load.py` reads one, `run.py` runs its tests on the daemon's own code, `compare.py`
+says how what was seen differs from what was expected, and `coverage.py` what no test has tried.
+"""

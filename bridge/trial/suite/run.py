@@ -1,0 +1,238 @@
+"""Runs tests of rules: each on a store and a clock of its own, step by step, through the pipeline of the daemon."""
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from bridge.config.models import Settings
+from bridge.decode import Decoded
+from bridge.intake.pipeline import Route
+from bridge.observe.facts import EventOutcome
+from bridge.trial.payloads import NO_CREDENTIAL
+from bridge.trial.suite.compare import Difference, Seen, SeenPush, differences
+from bridge.trial.suite.coverage import FIRED, Coverage
+from bridge.trial.suite.load import START, LoadedFile, LoadedStep, LoadedTest
+from bridge.trial.suite.models import GivenEvent
+from bridge.trial.suite.stores import TestClock, TestStores
+from bridge.trial.trial import Trial, TriedEvent, TriedNotification
+from bridge.wiring import routes_of
+from connectors.base import Message
+from hub.acceptance import Ingest
+from hub.notification import Notification
+from hub.store.contracts.outbox import AcceptanceResult
+from hub.store.outbox.remembering import SeenWindow
+from hub.store.sqlite.store import SqliteStore
+from rules.event import Event
+from rules.node import Mark, Node
+
+_MOST = 100_000
+"""Templates of one notification that are rendered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedStep:
+    """A step that did not come to what was expected: its number from 1, its place, and each difference with its own."""
+
+    number: int
+    place: Mark
+    differences: Sequence[tuple[Mark, Difference]]
+    tried: Sequence[TriedEvent]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestResult:
+    """How a test went: `failed` is its first step that did, None where all went as expected; `seconds` of time."""
+
+    __test__ = False
+
+    file: Path
+    name: str
+    place: Mark
+    seconds: float
+    steps: int
+    failed: FailedStep | None
+
+
+class SuiteRunner:
+    """Runs the tests of one configuration, and counts what they cover of its rules."""
+
+    def __init__(self, settings: Settings, stores: TestStores) -> None:
+        self._settings = settings
+        self._stores = stores
+        self._routes = routes_of(settings)
+        self.coverage = Coverage(settings.rules)
+
+    async def run(self, loaded: LoadedFile, test: LoadedTest) -> TestResult:
+        """Run a test up to its first step that fails. Raises: StoreError: there is no place for temporary files."""
+        started = time.perf_counter()
+        failed = None
+        async with AsyncExitStack() as stack:
+            bench = await self._bench(stack, test)
+            for number, step in enumerate(test.steps, start=1):
+                failed = await self._failed(bench, number, step)
+                if failed is not None:
+                    break
+        return TestResult(
+            file=loaded.file,
+            name=test.test.name,
+            place=test.node.mark,
+            seconds=time.perf_counter() - started,
+            steps=len(test.steps),
+            failed=failed,
+        )
+
+    async def _bench(self, stack: AsyncExitStack, test: LoadedTest) -> "_Bench":
+        clock = TestClock(test.test.clock or START)
+        window = SeenWindow(seconds=self._settings.bridge.store.seen_window)
+        store = await stack.enter_async_context(self._stores.opened(clock, window=window))
+        bench = _Bench(self._settings, self._routes, store, clock, test)
+        stack.push_async_callback(bench.trial.close)
+        await bench.register()
+        return bench
+
+    async def _failed(self, bench: "_Bench", number: int, step: LoadedStep) -> FailedStep | None:
+        seen = await bench.take(step)
+        for tried in seen.tried:
+            if tried.event is not None and not _is_repeated(tried):
+                self.coverage.see(tried.event, tried.explanations)
+        expected = step.step.expect
+        found = [] if expected is None else differences(expected, seen)
+        if not found:
+            return None
+        placed = [(_place(step.node.find(("expect",)), each), each) for each in found]
+        return FailedStep(number=number, place=step.node.mark, differences=placed, tried=seen.tried)
+
+
+class _Bench:
+    """One test under way."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        routes: Mapping[str, Route],
+        store: SqliteStore,
+        clock: TestClock,
+        test: LoadedTest,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._clock = clock
+        self._test = test
+        self._messages = 0
+        self._fresh = ""
+        self._devices: dict[tuple[str, str, str], str] = {}
+        self.trial = Trial(
+            settings,
+            registrations=store,
+            hub=_Accepting(store),
+            routes={name: self._with_fresh_ids(route) for name, route in routes.items()},
+            clock=clock.now,
+            most=_MOST,
+        )
+
+    async def register(self) -> None:
+        """Put the devices of the test into the store."""
+        for hub, installation in self._test.devices:
+            await self._store.put_installations(hub, [installation])
+            key = hub, installation.platform.value, installation.push_channel
+            self._devices[key] = installation.id
+
+    async def take(self, step: LoadedStep) -> Seen:
+        """What a step comes to."""
+        given = step.step
+        if given.advance is not None:
+            self._clock.advance(given.advance)
+        if given.advance_to is not None:
+            self._clock.advance((given.advance_to - self._clock.now()).total_seconds())
+        if given.event is None:
+            return Seen()
+        self._messages += 1
+        name = str(self._messages)
+        tried = []
+        for _ in range(given.repeat):
+            if given.event.fresh_id:
+                self._messages += 1
+                name = self._fresh = str(self._messages)
+            tried.append(await self.trial.of(self._message(given.event, step, name)))
+            self._fresh = ""
+        return self._seen(tried)
+
+    def _seen(self, tried: Sequence[TriedEvent]) -> Seen:
+        fired = {
+            explanation.rule: None
+            for each in tried
+            if not _is_repeated(each)
+            for explanation in each.explanations
+            if explanation.result in FIRED
+        }
+        return Seen(
+            tried=tried,
+            fired=list(fired),
+            pushes=[self._push(notification) for each in tried for notification in each.notifications],
+            duplicates=sum(map(_is_repeated, tried)),
+        )
+
+    def _push(self, tried: TriedNotification) -> SeenPush:
+        """The devices that get it: one without a credential counts while its hub has none at all, as one being set up."""
+        hub = tried.notification.hub
+        has_none = not self._settings.hubs[hub].platforms.configured
+        sent = [
+            payload for payload in tried.payloads if payload.is_ready and (has_none or payload.refused != NO_CREDENTIAL)
+        ]
+        devices = {
+            self._devices[hub, payload.platform.value, channel] for payload in sent for channel in payload.push_channels
+        }
+        return SeenPush(tried=tried, devices=sorted(devices), payloads=sent)
+
+    def _message(self, event: GivenEvent, step: LoadedStep, name: str) -> Message:
+        connector = self._settings.sources[step.source].connector
+        own = {} if event.content_type is None else {"content_type": event.content_type}
+        ids = {"message_id": f"test-{name}"} if "message_id" in connector.meta else {}
+        properties = {**ids, **own, **event.meta}
+        return Message(
+            source=step.source,
+            body=step.body,
+            id=_text_or_none(event.meta.get("message_id")),
+            position=name if connector.has_position else None,
+            content_type=_text_or_none(properties.get("content_type")),
+            headers=event.headers,
+            properties=properties,
+            enqueued_at=self._clock.now(),
+        )
+
+    def _with_fresh_ids(self, route: Route) -> Route:
+        """A route whose events have another id for each message that is to have a fresh one, whatever its `map` says."""
+
+        def to_event(message: Message, decoded: Decoded, now: datetime) -> Event:
+            event = route.to_event(message, decoded, now)
+            return replace(event, id=f"{event.id}~{self._fresh}") if self._fresh else event
+
+        return replace(route, to_event=to_event)
+
+
+class _Accepting:
+    """The hub of a test: a store where nothing is taken from the outbox."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+
+    async def full_for(self, notifications: Sequence[Notification]) -> Collection[str]:
+        return ()
+
+    async def accept(self, arrivals: Sequence[Ingest], *, withdrawn: Callable[[], bool]) -> AcceptanceResult:
+        return await self._store.accept(arrivals, start=0)
+
+
+def _is_repeated(tried: TriedEvent) -> bool:
+    return tried.outcome is EventOutcome.SUPPRESSED
+
+
+def _place(expect: Node, difference: Difference) -> Mark:
+    return expect.find(difference.at).mark
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else str(value)

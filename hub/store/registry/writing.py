@@ -217,10 +217,8 @@ def _drop(connection: Connection, place: Place, devices: Iterable[StoredDevice],
 def _write(connection: Connection, place: Place, changes: Changes, now: float) -> None:
     connection.write_all(
         [
-            (
-                statements.DROP_DEVICES,
-                [(*place, device.ordinal) for device in changes.dropped],
-            ),  # may be put under a new ordinal
+            # First: an id that was dropped may have been put again since.
+            (statements.DROP_DEVICES, [(*place, device.ordinal) for device in changes.dropped]),
             (statements.PUT_DEVICES, [device_row(*place, device) for device in changes.put]),
             (statements.PUT_REGISTRATIONS, _registration_rows(place, changes, now)),
             (statements.CHANGE_TAGS, change_rows(place, changes.tags)),

@@ -42,9 +42,12 @@ class Condition(Model):
 
 
 class RuleTrace(Model):
-    """A rule, and what became of it for the event: `fired`, `failed`, `not matched`, `stopped`, `error`, `not reached`."""
+    """A rule, and what became of it for the event: `fired`, `failed`, `not matched`, `stopped`, `error`, `not reached`.
+
+    `owner` is who answers for the rule, empty where it does not say so."""
 
     rule: str
+    owner: str = ""
     place: str
     result: str
     condition: Condition | None
@@ -86,12 +89,13 @@ class NotificationTrace(NotificationModel):
 class Trace(Model):
     """An event, or a send of the hub API, which has a notification alone.
 
-    `data`, `meta`, `subject` and `time` are None once values are past their time, or where none are kept. `rules` are those
-    of the event's source; where the conditions were not kept, those that matched alone. `gone` are ids of notifications
-    that are past their time.
+    `owner` is who answers for the source now. `data`, `meta`, `subject` and `time` are None once values are past their
+    time, or where none are kept. `rules` are those of the event's source; where the conditions were not kept, those that
+    matched alone. `gone` are ids of notifications that are past their time.
     """
 
     source: str
+    owner: str
     id: str
     type: str
     at: datetime | None
@@ -158,6 +162,7 @@ async def _of_event(call: Call, event: KeptEvent) -> Trace:
     values = content or {}
     return Trace(
         source=event.source,
+        owner=call.management.settings.owner_of(event.source),
         id=event.event_id,
         type=detail.get("type", ""),
         at=instant(event.at),
@@ -186,6 +191,7 @@ async def _of_notification(call: Call, notification: KeptNotification) -> Trace:
     """Of a send of the hub API, or of an event that is not kept."""
     return Trace(
         source=notification.source,
+        owner=call.management.settings.owner_of(notification.source),
         id=notification.event_id,
         type="",
         at=None,
@@ -224,8 +230,16 @@ def _rules(
         asked = management.settings.rules.explain(_event_of(event, detail, content), own_only=True)
         return [RuleTrace(**explanation_report(each)) for each in asked]
     failed = {failure["rule"] for failure in detail.get("failures", ())}
+    owners = management.settings.rules.owners
     return [
-        RuleTrace(rule=rule, place="", result="failed" if rule in failed else "fired", condition=None, stopped_by="")
+        RuleTrace(
+            rule=rule,
+            owner=owners.get(rule, ""),
+            place="",
+            result="failed" if rule in failed else "fired",
+            condition=None,
+            stopped_by="",
+        )
         for rule in detail.get("rules", ())
     ]
 

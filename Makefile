@@ -5,8 +5,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
-IN_PARALLEL := --numprocesses=$(WORKERS) --dist=loadfile
+IN_PARALLEL := --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 STAND_IN := tests/sandbox/servicebus
+
+# Tests start a hundred processes: each would compile the whole program, and each worker rewrite all tests.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help reference demo test test-fast test-servicebus fuzz lint types contracts chaos bench bench-large check
@@ -18,7 +21,7 @@ demo: $(VENV)/.installed ## run the main job on embedded defaults, phones on a p
 	$(BIN)/pushbridge demo
 
 test: $(VENV)/.installed-dev ## install and start what the tests need, run them all
-	@deploy/servers.sh rabbitmq-server chromium
+	@deploy/servers.sh rabbitmq-server chromium promtool
 	$(BIN)/python -m pytest $(STAND_IN) --if-changed=$(VENV)/.servicebus-passed
 	$(BIN)/python -m pytest $(IN_PARALLEL) --ignore=$(STAND_IN)
 

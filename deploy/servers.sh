@@ -12,6 +12,7 @@ package_of() {
     case "$1" in
         rabbitmq-server | nginx | chromium) echo "$1" ;;
         h2load) echo nghttp2-client ;;
+        promtool) echo prometheus ;;
         *) echo "servers.sh: no package is known for '$1'" >&2 && return 2 ;;
     esac
 }

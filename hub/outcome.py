@@ -74,7 +74,7 @@ ENDED_WELL = frozenset([OutcomeName.SUCCESS, OutcomeName.REFRESH_TOKEN, OutcomeN
 
 
 class Unreached(Explained):
-    """Why a notification reached nobody; the label `reason` of `pushbridge_notifications_unreached_total`.
+    """Why a notification reached no device; the label `reason` of `pushbridge_notifications_unreached_total`.
 
     The meanings are clauses: the log line of such a notification has them as its `detail`.
     """
@@ -185,3 +185,20 @@ def why_unreached(counts: Mapping[Platform, Mapping[OutcomeName, int]]) -> Unrea
     if names == {OutcomeName.INVALID_CREDENTIALS}:
         return Unreached.NO_CREDENTIAL
     return Unreached.EXPIRED if names == {OutcomeName.ABANDONED} else Unreached.REFUSED
+
+
+class DeviceAnswer(Explained):
+    """What became of one registration of a device for a notification. Each meaning is a clause about the registration."""
+
+    DELIVERED = "delivered", "its push service took the push"
+    FAILED = "failed", "its push ended, and not well"
+    WAITING = "waiting", "its push waits to be tried"
+    UNDER_WAY = "under_way", "its push is on its way"
+    AUDIENCE_UNKNOWN = "audience_unknown", "the audience has not been looked for yet"
+    DEAD = "dead", "its push channel is dead"
+    CHANGED_SINCE = "changed_since", "it was registered, or registered again, after the audience was found"
+    TAGS = "tags", "its tags do not match the audience"
+    NO_TEMPLATE = "no_template", "it has no template, and the notification is for templates"
+    TEMPLATE = "template", "it has a template, and the notification is a native payload"
+    OTHER_PLATFORM = "other_platform", "the notification is not for its platform"
+    NOT_MEANT = "not_meant", "it matches now, and was not in the audience when that was found"

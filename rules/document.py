@@ -8,6 +8,7 @@ never shown in a complaint.
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from math import isfinite
 from pathlib import Path
@@ -272,8 +273,8 @@ class _Reader:
         kind, name, default = found["kind"], found["name"], found["default"]
         if self._environ is None and kind and name:
             if default is None:
-                self._problems.withhold(key)
-            return default or "withheld"
+                self._problems.withhold(place, key)
+            return _WITHHELD if default is None else default
         if kind == "env" and name and self._environ is not None:
             value = self._environ.get(name)
             if value is None and default is None:
@@ -312,6 +313,27 @@ _WORDS: Mapping[str, Scalar] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
+
+
+def refilled(node: Node, sample: str) -> Node:
+    """A scalar read without secrets, with `sample` where one would be filled in."""
+    text = _PLACEHOLDER.sub(lambda found: _sample(found, sample), node.written)
+    value = text if node.is_quoted else _plain_value(text, substituted=True)
+    return replace(node, value=value, text=text)
+
+
+def is_one_placeholder(node: Node) -> bool:
+    """Whether a scalar is filled in as a whole."""
+    return _PLACEHOLDER.fullmatch(node.written) is not None
+
+
+def _sample(found: re.Match[str], sample: str) -> str:
+    if found[0] == "$${":
+        return "${"
+    return sample if found["default"] is None else found["default"]
+
+
+_WITHHELD = "withheld"
 
 
 def _plain_value(text: str, *, substituted: bool) -> Scalar:

@@ -49,7 +49,7 @@ _BROADCASTS = frozenset(
     "all everybody anyone anybody broadcast any _all all-users allusers all_users all-devices alldevices all_devices"  # noqa: SIM905 - a table
     " all-phones everything alle tous todos true".split()
 )
-"""What somebody writes who means everyone; they are tags as any other."""
+"""What authors write who mean everyone; they are tags as any other."""
 
 _NAME = re.compile(r"[\w.:/-]{1,120}")
 """Rule names are labels of metrics and lines of logs."""
@@ -268,12 +268,12 @@ class RuleReader:
         """Leaving `platforms` out would reach phones that were not meant; the others only say how a push arrives."""
         if "platforms" in push:
             self._problems.add(
-                push["platforms"], "a remote hub cannot be told the platforms", "a tag can tell them apart",
+                push["platforms"], "a remote hub takes no platforms", "a tag can tell them apart",
                 mark=push["platforms"].key_mark,
             )  # fmt: skip
         for key in ("priority", "collapse"):
             if key in push and push[key].value != Priority.HIGH.value:
-                self._problems.warn(push[key], "a remote hub is not told this", "a header of native: is passed on")
+                self._problems.warn(push[key], "a remote hub does not get this", "a header of native: is passed on")
 
     def _platforms(self, node: Node, scope: HubScope) -> frozenset[Platform]:
         chosen = (self._platform(item, scope) for item in words(node, self._problems))

@@ -165,16 +165,11 @@ class Client:
         import httpx
 
         where = "/" + "/".join(_segment(segment) for segment in path)
-        until = time.monotonic() + patience
         try:
-            answer = self._stored(where, more) if self._is_at_rest else self._http.request(method, where, **more)
-            while answer.status_code in _BUSY and time.monotonic() < until:
-                after = answer.headers.get("retry-after", "")
-                time.sleep(float(after) if after.isdigit() else _PAUSE)
-                answer = self._http.request(method, where, **more)
+            answer = self._stored(where, more) if self._is_at_rest else self._sent(method, where, patience, more)
             content = answer.json()
         except httpx.ConnectError as error:
-            if not self._can_read_store(method, path[0]):
+            if not self._can_read_store(method, path):
                 raise self._unanswered(error) from error
             self._is_at_rest = True
             return self._request(method, path, **more)
@@ -194,17 +189,28 @@ class Client:
             raise fail(f"the daemon {said}: say --token-file, or --config", Exit.REFUSED)
         raise fail(str(content.get("detail", answer.text)), Exit.REFUSED)
 
+    def _sent(self, method: str, where: str, patience: float, more: Mapping[str, Any]) -> "httpx.Response":
+        """The daemon's answer; of one that is busy, the answer after `patience` seconds at most."""
+        until = time.monotonic() + patience
+        answer = self._http.request(method, where, **more)
+        while answer.status_code in _BUSY and time.monotonic() < until:
+            after = answer.headers.get("retry-after", "")
+            time.sleep(float(after) if after.isdigit() else _PAUSE)
+            answer = self._http.request(method, where, **more)
+        return answer
+
     def _unanswered(self, error: Exception) -> typer.Exit:
         why = str(error) or type(error).__name__
         return fail(
             f"no daemon answers at {self._url}: {why} (say --url, or --config of the daemon)", Exit.CANNOT_START
         )
 
-    def _can_read_store(self, method: str, first: str) -> bool:
+    def _can_read_store(self, method: str, path: tuple[str, ...]) -> bool:
         """Whether the store answers in the daemon's place; said once on stderr."""
         from bridge.cli.at_rest import KEPT
 
-        if self._settings is None or method != "GET" or first not in KEPT or not self._settings.store_path.exists():
+        is_kept = method == "GET" and (path[0] in KEPT or path[-1] == "trace")
+        if self._settings is None or not is_kept or not self._settings.store_path.exists():
             return False
         typer.echo(f"no daemon answers at {self._url}: read from {self._settings.store_path}", err=True)
         return True

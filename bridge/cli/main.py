@@ -9,6 +9,7 @@ from bridge.cli.version import print_version
 
 COMMANDS = (
     "run",
+    "init",
     "check",
     "test",
     "explain",
@@ -20,6 +21,7 @@ COMMANDS = (
     "send",
     "token",
     "version",
+    "why",
     "events",
     "notifications",
     "devices",

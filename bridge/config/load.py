@@ -4,6 +4,7 @@ import gc
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from difflib import get_close_matches
 from inspect import isclass
 from pathlib import Path
@@ -15,8 +16,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from bridge.config import cures
+from bridge.config.egress import warn_of_unproxied, with_egress
 from bridge.config.models import Document, HubSettings, Listen, Listeners, Sections, Settings, default_hub
 from bridge.config.produced import produced_by
+from bridge.config.section import fields_of
 from bridge.config.spellings import OLD_SECTIONS, in_present_spelling
 from connectors.connector import Connector
 from connectors.duration import seconds_in
@@ -27,7 +30,7 @@ from rules.advice.services import check_native
 from rules.document import Paths, load_document
 from rules.engine import RuleSet
 from rules.loader import LATER_PLATFORMS, PLATFORMS, HubScope, RuleReader, Scope, rules_in
-from rules.node import Mark, Node
+from rules.node import Mark, Node, RuleNodes
 from rules.problems import Problem, Problems, Severity
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -75,7 +78,8 @@ def check(
     """The settings that files and directories hold, and every problem in them by place; no settings if one is an error.
 
     Nothing is connected to, opened or created. Relative paths begin at the first of `paths`. With `no_secrets` what
-    `${env:NAME}` and `${file:/path}` would fill in is taken for right; there are no settings then unless all can be known.
+    `${env:NAME}` and `${file:/path}` would fill in is a value that is good there; there are no settings then, unless all
+    can be known.
     """
     problems = Problems()
     with _garbage_collection_paused():
@@ -97,10 +101,18 @@ def _read(paths: Paths, problems: Problems, environ: Mapping[str, str], *, no_se
     assert isinstance(root.value, dict)
     sections = dict(root.value)
     rules, defaults = sections.pop("rules", None), sections.pop("defaults", None)
-    plain = {name: _plain(name, node) for name, node in sections.items() if node.value is not None}
     directory = path if path.is_dir() else path.parent
     context = {"directory": directory}
-    reader = RuleReader(defaults, _scope(plain), problems, seconds_in=seconds_in)
+    if problems.has_withheld:
+        from bridge.config.placeholders import with_samples
+
+        sections = with_samples(sections, problems, context)
+        root = replace(root, value={**root.value, **sections})
+    plain = {name: _plain(name, node) for name, node in sections.items() if node.value is not None}
+    scope = _scope(plain)
+    reader = RuleReader(defaults, scope, problems, seconds_in=seconds_in)
+    if problems.has_withheld:
+        rules = _with_samples(rules, defaults, scope, problems)
     rule_set = _rules(rules, reader, _reach(plain, root, context, problems), problems)
     _check_hubs(root, problems)
     _check_sources(root, problems)
@@ -114,7 +126,24 @@ def _read(paths: Paths, problems: Problems, environ: Mapping[str, str], *, no_se
         for details in error.errors(include_url=False, include_input=False):
             _report(details, root, problems)
         return None
-    return Settings(**dict(checked), rules=rule_set, directory=directory)
+    warn_of_unproxied(checked.sources, checked.bridge.egress, root, problems)
+    if problems.has_withheld:
+        return None
+    return Settings(**dict(with_egress(checked)), rules=rule_set, directory=directory)
+
+
+def _with_samples(rules: Node | None, defaults: Node | None, scope: Scope, problems: Problems) -> Node | None:
+    """The rules with values in the place of those that are withheld."""
+    from bridge.config.placeholders import rule_with_samples
+
+    def complained(rule: Node) -> set[str]:
+        found = Problems()
+        RuleReader(defaults, scope, found, seconds_in=seconds_in).read(rule)
+        return found.keys()
+
+    if rules is None or not isinstance(rules.value, list | RuleNodes):
+        return rules
+    return replace(rules, value=[rule_with_samples(rule, problems, complained) for rule in rules.value])
 
 
 def _as_meant(root: Node, problems: Problems) -> Node:
@@ -395,7 +424,7 @@ def _value_cure(message: str, node: Node) -> str:
 def _keys_at(location: list[int | str], model: type[BaseModel]) -> tuple[tuple[str, ...], list[str]]:
     """The place as _LATER names it, and the keys that may stand there."""
     pattern, found = _place_of(location, model)
-    return pattern, list(_keyed_fields(found))
+    return pattern, [field.alias or name for name, field in fields_of(found).items()]
 
 
 def _model_at(location: list[int | str], model: type[BaseModel]) -> type[BaseModel]:

@@ -13,7 +13,7 @@ from bridge.observe.facts import SENDER_OUTCOMES, EventOutcome, Limit, ReplayOut
 from bridge.observe.intake_metrics import INGEST
 from hub.acceptance import Reason, Stage
 from hub.explained import Explained
-from hub.outcome import DELIVERY_LABELS, OutcomeName, State, Unreached
+from hub.outcome import DELIVERY_LABELS, DeviceAnswer, OutcomeName, State, Unreached
 from hub.store.contracts.people import Kept
 
 _INTRODUCTION = """# Outcomes, stages and reasons
@@ -75,9 +75,15 @@ SECTIONS: Sequence[Section] = (
     ),
     Section(
         title="Why no phone got a notification",
-        where="The field `reason` of the log line `nobody reached`, and the label `reason` of"
+        where="The field `reason` of the log line `no device reached`, and the label `reason` of"
         " `pushbridge_notifications_unreached_total`.",
         names=Unreached,
+    ),
+    Section(
+        title="Why a device got a notification, or did not",
+        where="The field `answer` of a registration in the answer of `/api/v1/events/ID/trace`, and in words what"
+        " `pushbridge why ID DEVICE` prints.",
+        names=DeviceAnswer,
     ),
     Section(
         title="What becomes of a push",

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 
 from bridge.observe.metric_set import MetricSet, values_of
 from bridge.observe.telemetry import Takes
-from hub.facts import PersonErased, WorkLeftOver, WorkTaken
+from hub.facts import WorkLeftOver, WorkTaken
 from hub.store.contracts.outbox import QueueState
-from hub.store.contracts.people import Kept
 from hub.work import Lane
 
 _WAIT = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0)
@@ -34,10 +33,7 @@ class QueueMetrics:
         self._expirations = counter(
             "queue_lease_expirations", "Pieces of work that a process had left when it ended.", queue=lanes
         )
-        self._people_erased = counter("people_erased", "Persons of whom all that was kept was erased.")
-        self._rows_erased = counter("people_erased_rows", "What was erased of persons.", kind=values_of(Kept))
         self.takes: Takes = {
-            PersonErased: self._person_erased,
             WorkTaken: self._work_taken,
             WorkLeftOver: self._work_left_over,
         }
@@ -58,8 +54,3 @@ class QueueMetrics:
 
     def _work_left_over(self, fact: WorkLeftOver) -> None:
         self._expirations.labels(fact.lane.value).inc(fact.count)
-
-    def _person_erased(self, fact: PersonErased) -> None:
-        self._people_erased.inc()
-        for kind, count in fact.rows.items():
-            self._rows_erased.labels(kind).inc(count)

@@ -1,9 +1,10 @@
-"""What is counted of the store: its transactions, its files, and the dead letters that it keeps."""
+"""What is counted of the store: its transactions, its files, the dead letters that it keeps, and who was erased."""
 
-from bridge.observe.metric_set import MetricSet
+from bridge.observe.metric_set import MetricSet, values_of
 from bridge.observe.telemetry import Takes
-from hub.facts import StoreFailed
+from hub.facts import PersonErased, StoreFailed
 from hub.store.contracts.dead_letters import LetterUsage
+from hub.store.contracts.people import Kept
 from hub.store.health import OPERATIONS
 from hub.store.sqlite.volume import StoreSpace
 
@@ -45,7 +46,9 @@ class StoreMetrics:
         self._letter_bytes_capacity = gauge(
             "dead_letter_store_capacity_bytes", "Bytes of dead letters that are kept at most."
         )
-        self.takes: Takes = {StoreFailed: self._failed}
+        self._people_erased = counter("people_erased", "Persons of whom all that was kept was erased.")
+        self._rows_erased = counter("people_erased_rows", "What was erased of persons.", kind=values_of(Kept))
+        self.takes: Takes = {StoreFailed: self._failed, PersonErased: self._person_erased}
 
     def observe(self, operation: str, seconds: float) -> None:
         """Called from the store's threads."""
@@ -63,6 +66,11 @@ class StoreMetrics:
         self._letters_capacity.set(max_letters)
         self._letter_bytes.set(kept.bytes)
         self._letter_bytes_capacity.set(max_bytes)
+
+    def _person_erased(self, fact: PersonErased) -> None:
+        self._people_erased.inc()
+        for kind, count in fact.rows.items():
+            self._rows_erased.labels(kind).inc(count)
 
     def _failed(self, fact: StoreFailed) -> None:
         self._errors.labels(_ENGINE, fact.operation).inc()

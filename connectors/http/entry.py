@@ -34,6 +34,7 @@ HTTP = Connector(
     settings=HttpSettings,
     make_source=_source,
     meta=META,
+    sample='{ path: /in/NAME, auth: { bearer: "${env:NAME_TOKEN:-change-me}" } }',
     is_posted_to=True,
     keeps_dead_letters=False,
     brings_cloudevents=_brings_cloudevents,

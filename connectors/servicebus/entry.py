@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from connectors.connector import Capacity, Connector
 from connectors.servicebus.settings import ServiceBusSettings
 from connectors.servicebus.source import ServiceBusSource
+from hub.egress import EgressDefaults
 
 META: Mapping[str, str] = {
     "message_id": "The id that the sender set, which identifies the event unless `map.id` does.",
@@ -31,10 +32,18 @@ def _source(name: str, settings: ServiceBusSettings, capacity: Capacity) -> Serv
     return ServiceBusSource(name, settings)
 
 
+def _behind(settings: ServiceBusSettings, default: EgressDefaults) -> ServiceBusSettings:
+    return settings.model_copy(update={"connection": settings.connection.behind(default)})
+
+
 SERVICE_BUS = Connector(
     key="servicebus",
     title="Service Bus",
     doc="A queue or subscription of Azure Service Bus, or its dead-letter queue, received in peek-lock mode.",
+    sample=(
+        '{ connection: { connection_string: "${env:SERVICEBUS:-Endpoint=sb://acme.servicebus.windows.net/;'
+        'SharedAccessKeyName=bridge;SharedAccessKey=change-me}" }, topic: NAME, subscription: { name: pushbridge } }'
+    ),
     settings=ServiceBusSettings,
     make_source=_source,
     meta=META,
@@ -42,6 +51,9 @@ SERVICE_BUS = Connector(
     old_paths={
         "receive.concurrency": "receive.max_in_flight",
         "receive.sessions.concurrent": "receive.sessions.max_in_flight",
+        "connection.ca_file": "connection.tls.ca_file",
     },
+    behind=_behind,
+    unproxied=lambda settings: settings.connection.host if settings.connection.is_emulated else "",
     later={("receive", "lock_renewal"): ("on_lost",)},
 )

@@ -12,6 +12,7 @@ from hub.identity import digest_of, joined
 from hub.notification import (
     EVERYONE,
     PLATFORM_NAMED,
+    Audience,
     Content,
     Everyone,
     NativeContent,
@@ -90,7 +91,7 @@ def notification_of(row: Sequence[Any]) -> Notification:
     return Notification(
         id=key.hex(),
         hub=hub,
-        audience=EVERYONE if audience is None else parse(audience, max_tags=_UNLIMITED),
+        audience=audience_of(audience),
         content=parsed,
         platforms=None if platforms is None else platforms_of(platforms),
         schedule_at=None if at is None else moment(at),
@@ -102,6 +103,10 @@ def notification_of(row: Sequence[Any]) -> Notification:
         rule=rule,
         person=person or "",
     )
+
+
+def audience_of(text: str | None) -> Audience:
+    return EVERYONE if text is None else parse(text, max_tags=_UNLIMITED)
 
 
 def platforms_of(names: str) -> frozenset[Platform]:

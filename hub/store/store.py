@@ -30,13 +30,14 @@ from hub.store.contracts.outbox import (
 )
 from hub.store.contracts.people import Erased, Kept, KeptOfPerson
 from hub.store.contracts.registry import Device
-from hub.store.contracts.telemetry import KeptAudit, KeptNotification
+from hub.store.contracts.telemetry import KeptAudit, KeptNotification, TracedRegistration
 from hub.store.journal.journal import SqlJournal
 from hub.store.letters.letters import SqlLetters
 from hub.store.outbox.outbox import SqlOutbox
 from hub.store.outbox.remembering import SeenWindow
 from hub.store.people.people import ErasureLog, SqlPeople
 from hub.store.registry.registry import SqlRegistry, mark_dead
+from hub.store.telemetry.listing import SCANNED
 from hub.store.telemetry.telemetry import SqlTelemetry
 from hub.target import StoredTemplate, Target
 from hub.work import Lane
@@ -58,7 +59,10 @@ class StoreDatabase(Database, Protocol):
 
 
 class SqlStore:
-    """`hub.store.contracts.store.Store` on a database; `clock` is the host's, `monotonic` in seconds."""
+    """`hub.store.contracts.store.Store` on a database; `clock` is the host's, `monotonic` in seconds.
+
+    A part of the list of notifications looks at `scanned` rows at most.
+    """
 
     def __init__(
         self,
@@ -67,6 +71,7 @@ class SqlStore:
         window: SeenWindow = SeenWindow(),
         clock: StoreClock | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        scanned: int = SCANNED,
     ) -> None:
         self._database = database
         self._clock = StoreClock() if clock is None else clock
@@ -82,7 +87,13 @@ class SqlStore:
         self._letters = SqlLetters(database, self._outbox)
         self._people = SqlPeople(database, self._outbox, self._registry, database.erasures)
         self._journal = SqlJournal(database, self._clock)
-        self._telemetry = SqlTelemetry(database, self._clock, is_in_hand=self._outbox.is_in_hand)
+        self._telemetry = SqlTelemetry(
+            database,
+            self._clock,
+            is_in_hand=self._outbox.is_in_hand,
+            place_of=self._registry.place_of,
+            scanned=scanned,
+        )
 
     async def open(self) -> int:
         await self._database.open()
@@ -268,6 +279,9 @@ class SqlStore:
 
     async def forget_ended(self, *, kept: float) -> bool:
         return await self._telemetry.forget_ended(kept=kept)
+
+    async def trace(self, notification_id: str, installation_id: str) -> Sequence[TracedRegistration]:
+        return await self._telemetry.trace(notification_id, installation_id)
 
     # Journal
 

@@ -12,6 +12,9 @@ from rules.problems import Problems
 MISTAKABLE = ("prefix", "suffix", "between", "exists", "cidr", "ignore_case")
 """Many a field is named nearly like the others: note, call, global, late, get."""
 
+_FOLDED_OPERATORS = {folded(operator): operator for operator in OPERATORS}
+_PLACE_IN_LIST = re.compile(r"\[\d+\]")
+_MATCH = re.compile(r"(?:^|\.)match\.")
 _NUMBER_LIKE = re.compile(r"\s*[-+]?\d{1,3}([_,'’ ]\d{3})+(\.\d+)?\s*|\s*[-+]?\d+(\.\d+)?([eE][-+]?\d+)?\s*")
 
 
@@ -48,7 +51,7 @@ def _meant(name: str, entry: Node) -> str:
 
 def own_operator(name: str) -> str:
     """A hint for an operator of ours in another spelling, such as `$gte`, `GTE` or `ignoreCase`."""
-    own = {folded(operator): operator for operator in OPERATORS}.get(folded(name))
+    own = _FOLDED_OPERATORS.get(folded(name))
     return "" if own is None or own == name else f"did you mean {own}?"
 
 
@@ -64,8 +67,8 @@ def _is_no_field(name: str) -> bool:
 
 def _fields_above(entry: Node) -> list[str]:
     """The names on the way from `match` to an entry, its own among them, without operators and places in lists."""
-    path = re.sub(r"\[\d+\]", "", entry.key)
-    return [name for name in re.split(r"(?:^|\.)match\.", path, maxsplit=1)[-1].split(".") if name not in OPERATORS]
+    path = _PLACE_IN_LIST.sub("", entry.key)
+    return [name for name in _MATCH.split(path, maxsplit=1)[-1].split(".") if name not in OPERATORS]
 
 
 def doubt_scalar(node: Node, problems: Problems) -> None:

@@ -125,6 +125,7 @@ def test_wrong_arguments_are_a_matter_of_their_own(arguments: list[str]) -> None
     assert invoked(*arguments).exit_code == 2
 
 
+@pytest.mark.processes
 def test_an_address_in_use_is_said_in_a_line(config: Callable[[str], Path]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -134,6 +135,7 @@ def test_an_address_in_use_is_said_in_a_line(config: Callable[[str], Path]) -> N
     assert re.fullmatch(f"pushbridge: cannot listen on {address}: .*in use.*\n", result.stderr)
 
 
+@pytest.mark.processes
 def test_a_store_that_cannot_be_opened_is_said_in_a_line(config: Callable[[str], Path], tmp_path: Path) -> None:
     (tmp_path / "pushbridge.db").write_bytes(b"no database" * 1000)
     result = process("run", config('listeners: { admin: { address: "127.0.0.1:0" } }'))
@@ -159,6 +161,7 @@ def test_a_part_that_failed_while_running_costs_the_exit_code(
     assert invoked("run", config(VALID)).exit_code == code
 
 
+@pytest.mark.processes
 def test_reading_a_configuration_imports_neither_clients_of_brokers_nor_of_push_services(
     config: Callable[[str], Path],
 ) -> None:
@@ -174,6 +177,7 @@ def test_reading_a_configuration_imports_neither_clients_of_brokers_nor_of_push_
     assert result.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.processes
 def test_a_hangup_while_it_reads_its_configuration_does_not_end_it(
     config: Callable[[str], Path], tmp_path: Path
 ) -> None:

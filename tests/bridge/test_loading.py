@@ -4,6 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.processes
+
 HEAD = """
 sources: { erp: { amqp: { url: amqp://localhost/, queue: { name: erp } }, map: { id: "{{ data.id }}" } } }
 hubs: { main: {} }
@@ -13,6 +17,10 @@ rules:
 _MEASURE = """
 import gc, re, sys, time
 from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.processes
 from bridge.config.load import check
 
 def used():

@@ -262,7 +262,7 @@ def test_a_notification_that_reached_nobody_is_a_line_and_a_count(
         telemetry.observe(NotificationUnreached(notification=HELLO, why=why))
     (line,) = lines
     assert (line["event"], line["event_id"], line["rule"], line["reason"]) == (
-        "nobody reached",
+        "no device reached",
         "e-1",
         "paid",
         why.value,

@@ -20,7 +20,6 @@ from typing import Any
 from tests.ports import free_ports
 
 START_TIMEOUT = 60.0  # seconds; 5 to 7 on an idle machine
-DOCKER_TIMEOUT = 20.0  # seconds; an engine that is starting or stuck lets its client wait
 PACKAGED_SCRIPTS = Path("/usr/lib/rabbitmq/bin")
 """The scripts themselves: the commands that Debian wraps around them change user and directory."""
 
@@ -202,12 +201,12 @@ def native_scripts() -> Path | None:
     return Path(found).parent if found else None
 
 
-def docker_answers() -> bool:
-    """Whether a Docker engine can be reached from here, and soon."""
+def docker_answers(*, timeout: float = 20.0) -> bool:
+    """Whether a Docker engine answers in so many seconds; one that is starting or stuck lets its client wait."""
     if shutil.which("docker") is None:
         return False
     try:
-        return subprocess.run(["docker", "version"], capture_output=True, timeout=DOCKER_TIMEOUT).returncode == 0
+        return subprocess.run(["docker", "version"], capture_output=True, timeout=timeout).returncode == 0
     except subprocess.TimeoutExpired:
         return False
 

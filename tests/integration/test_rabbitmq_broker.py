@@ -43,5 +43,4 @@ def test_a_docker_engine_that_does_not_answer_is_none(tmp_path: Path, monkeypatc
     client.write_text("#!/bin/sh\nexec sleep 60\n")
     client.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.setattr(backends, "DOCKER_TIMEOUT", 0.1)
-    assert not backends.docker_answers()
+    assert not backends.docker_answers(timeout=0.1)

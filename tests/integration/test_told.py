@@ -117,7 +117,10 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
             ],
             "hubs": whole,
         }
-        async with Daemon(directory, config) as daemon, httpx.AsyncClient(timeout=START_TIMEOUT) as client:
+        async with (
+            Daemon(directory, config) as daemon,
+            httpx.AsyncClient(verify=False, timeout=START_TIMEOUT) as client,
+        ):
             await daemon.start()
             yield World(daemon, services, client)
 
@@ -145,7 +148,7 @@ async def test_an_event_that_reaches_nobody_is_a_line_and_a_count_that_say_why(
         await world.phone(platform, row, hub=hub, body="" if has_template else None)
     series = f'pushbridge_notifications_unreached_total{{hub="{hub}",reason="{reason}"}}'
     before = (await world.daemon.metrics())[series]
-    line = await world.line(await world.send(rule, row), "nobody reached")
+    line = await world.line(await world.send(rule, row), "no device reached")
     assert (line["rule"], line["hub"], line["reason"], line["level"]) == (rule, hub, reason, level)
     assert line["detail"]
     assert (await world.daemon.metrics())[series] == before + 1
@@ -163,8 +166,8 @@ async def test_a_phone_that_is_gone_is_told_of_with_the_first_push_and_ever_afte
         1,
         "UNREGISTERED",
     )
-    assert (await world.line(first, "nobody reached"))["reason"] == "gone"
-    assert (await world.line(await world.send("says", row), "nobody reached"))["reason"] == "gone"
+    assert (await world.line(first, "no device reached"))["reason"] == "gone"
+    assert (await world.line(await world.send("says", row), "no device reached"))["reason"] == "gone"
 
 
 async def test_a_push_that_went_well_warns_of_nothing(world: World) -> None:

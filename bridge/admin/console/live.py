@@ -23,12 +23,6 @@ _INTERVAL = 0.1
 _INTERVAL_EACH = 0.01
 """Seconds between two messages at least, and for each event in the first: in a flood, one a second."""
 
-_LOOK_EVERY = 0.5
-"""Seconds after which the status, which reports no changes itself, is looked at again."""
-
-_ALIVE_EVERY = 2.0
-"""Seconds of silence before a browser hears that the process lives: a connection alone does not show that it does."""
-
 
 def events_as_dict(recent_events: RecentEvents, entries: Sequence[Entry]) -> dict[str, Any]:
     """`entries` as JSON types, with how many events there were in all."""
@@ -46,12 +40,22 @@ def services_as_dict() -> dict[str, Any]:
 
 
 class Viewer:
-    """One browser that looks on; `status` is asked twice a second.
+    """One browser that looks on; `status` is asked each `look_every` seconds.
 
-    Changes are collected by event, so a burst costs it one message and little memory.
+    Changes are collected by event, so a burst costs it one message and little memory. After `alive_every` seconds of
+    silence it hears that the process lives: a connection alone does not show that it does.
     """
 
-    def __init__(self, recent_events: RecentEvents, phones: PhoneFeed | None, *, status: Callable[[], Status]) -> None:
+    def __init__(
+        self,
+        recent_events: RecentEvents,
+        phones: PhoneFeed | None,
+        *,
+        status: Callable[[], Status],
+        look_every: float = 0.5,
+        alive_every: float = 2.0,
+    ) -> None:
+        self._look_every, self._alive_every = look_every, alive_every
         self._recent_events = recent_events
         self._phones = phones
         self._status = status
@@ -63,7 +67,7 @@ class Viewer:
     async def messages(self, closing: asyncio.Event) -> AsyncGenerator[str, None]:
         """Server-sent events until `closing` is set: a `snapshot` of everything, then an `update` for what changed.
 
-        While nothing changes, `alive` comes every two seconds (HTML Standard, section 9.2.7: no event without data).
+        While nothing changes, `alive` comes each `alive_every` seconds (HTML Standard, 9.2.7: no event without data).
         A browser that comes back after a break gets a snapshot again, so nothing has to be remembered for it.
         """
         loop = asyncio.get_running_loop()
@@ -87,7 +91,7 @@ class Viewer:
                     yield _message("update", update)
                     silent_since = loop.time()
                     await asyncio.sleep(max(_INTERVAL, told_of * _INTERVAL_EACH))
-                elif loop.time() - silent_since >= _ALIVE_EVERY:
+                elif loop.time() - silent_since >= self._alive_every:
                     yield _message("alive", {})
                     silent_since = loop.time()
         finally:
@@ -108,7 +112,7 @@ class Viewer:
     async def _wait(self) -> None:
         """Wait for a change, but not past the time when the status is to be looked at."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(_LOOK_EVERY):
+            async with asyncio.timeout(self._look_every):
                 await self._woken.wait()
 
     def _taken(self) -> dict[str, Any]:

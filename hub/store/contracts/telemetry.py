@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hub.acceptance import NO_CONFIGURATION, AuditEntry, ConfigurationVersion
-from hub.outcome import NotificationDetails, State
+from hub.notification import Platform
+from hub.outcome import DeviceAnswer, NotificationDetails, State
 from hub.store.contracts.listing import ListPage
 
 
@@ -43,6 +44,25 @@ class KeptAudit:
     entry: AuditEntry
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracedRegistration:
+    """What became of one registration of a device. `template` is None for the native one.
+
+    `outcome` and `reason` are of a push that ended badly, at `at`; `due_at` is when a push that waits is tried, at its
+    `attempt`. `unmet` is the part of the audience that its tags do not match.
+    """
+
+    template: str | None
+    platform: Platform
+    answer: DeviceAnswer
+    outcome: str = ""
+    reason: str = ""
+    at: float | None = None
+    due_at: float | None = None
+    attempt: int = 0
+    unmet: str = ""
+
+
 class Telemetry(Protocol):
     """Every method may raise StoreError."""
 
@@ -62,6 +82,12 @@ class Telemetry(Protocol):
 
     async def notification(self, notification_id: str) -> KeptNotification:
         """By its 32 hex digits, of any hub, with its failures. Raises: NotFoundError."""
+
+    async def trace(self, notification_id: str, installation_id: str) -> Sequence[TracedRegistration]:
+        """What became of a notification for each registration of a device that is kept; none: the hub has no such device.
+
+        Raises: NotFoundError: there is no such notification.
+        """
 
     async def audit(self, *, after: str = "", limit: int) -> ListPage[KeptAudit]:
         """What operators changed, newest first."""

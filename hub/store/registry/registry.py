@@ -38,6 +38,10 @@ class SqlRegistry:
         self._places = Places(database, now=now)
         self._singly: dict[str, SingleWrites] = {}
 
+    async def place_of(self, hub: str) -> Place | None:
+        """Where its registrations are; None: nothing was ever registered there."""
+        return await self._places.find(hub)
+
     # Installations
 
     async def put_installations(self, hub: str, installations: Sequence[Installation]) -> None:
@@ -176,14 +180,14 @@ class SqlRegistry:
         place = await self._places.find(hub)
         if place is None:
             return 0
-        erased, ids, more = 0, set[str](), True
+        erased, more = 0, True
         while more:
-            count, more, of_slice = await self._database.write(
+            count, more, ids = await self._database.write(
                 lambda connection: writing.erase_user(connection, place, user_id, limit=_ERASED, now=self._now())
             )
             erased += count
-            ids.update(of_slice)
-        await self._database.write(lambda connection: writing.forget_users(connection, place, user_id, ids))
+            forget = partial(writing.forget_users, place=place, user_id=user_id, installation_ids=ids)
+            await self._database.write(forget)
         return erased
 
     async def fold(self) -> bool:

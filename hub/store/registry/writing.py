@@ -69,16 +69,17 @@ def import_installations(
     old = {device.ordinal for device in known}
     if any(device.ordinal in old for device in changes.put):
         raise NotNewError
-    rows = [device_row(*place, device) for device in changes.put]
-    if len(connection.insert_many(statements.ADD_DEVICES, rows)) < len(rows):
-        raise NotNewError
     add_to_blocks(connection, place, changes.tags.take_added(at_least=_MANY))
-    connection.write_all(
+    rows = [device_row(*place, device) for device in changes.put]
+    added, *_ = connection.write_all(
         [
+            (statements.ADD_DEVICES, rows),
             (statements.PUT_REGISTRATIONS, _registration_rows(place, changes, now)),
             (statements.CHANGE_TAGS, change_rows(place, changes.tags)),
         ]
     )
+    if added < len(rows):
+        raise NotNewError
     return taken.count
 
 
@@ -158,9 +159,7 @@ def drop_dead(connection: Connection, place: Place, *, before: float, now: float
     rows += connection.read(statements.DEVICES_EXPIRED, hub=hub, shard=shard, now=now, limit=SLICE - len(rows))
     devices = {row[0]: device_of(row) for row in rows}
     changes = _drop(connection, place, devices.values(), now)
-    connection.update_many(
-        statements.FORGET_TAGS, [(*place, tag, word) for tag, word, _, removed in changes if removed]
-    )
+    _forget_tags(connection, place, changes)
     return len(rows)
 
 
@@ -170,7 +169,8 @@ def erase_user(
     """Delete up to `limit` devices of a user; how many registrations that were, whether there are more, and the ids of
     the installations.
 
-    Their hashes stay in the index until `forget_users`.
+    The tags that only they carried are forgotten too; hashes of the user and the installations stay in the index until
+    `forget_users`.
     """
     tag = tag_id(user_tag(user_id))
     sets = TagSets(connection, place)
@@ -180,7 +180,7 @@ def erase_user(
         statements.DEVICES_BY_ORDINAL, list(ordinals[:limit]), hub=place.hub, shard=place.shard
     )
     devices = {row[1]: device_of(row[1:]) for row in rows}
-    _drop(connection, place, devices.values(), now)
+    _forget_tags(connection, place, _drop(connection, place, devices.values(), now))
     count = sum(1 for device in devices.values() for _ in device.registrations())
     ids = [device.installation_id for device in devices.values() if device.installation_id is not None]
     return count, len(ordinals) > limit, ids
@@ -194,6 +194,13 @@ def forget_users(connection: Connection, place: Place, user_id: str, installatio
     gone = [tag for tag in tags if not sets.members(tag)]
     connection.update_many(statements.TAKE_CHANGES, [(*place, tag, MARK, LAST_WORD) for tag in gone])
     connection.update_many(statements.DROP_BLOCKS, [(*place, tag) for tag in gone])
+
+
+def _forget_tags(connection: Connection, place: Place, changes: Sequence[ChangeRow]) -> None:
+    """Of those that devices have lost with these changes, the ones that no other device carries."""
+    connection.update_many(
+        statements.FORGET_TAGS, [(*place, tag, word) for tag, word, _, removed in changes if removed]
+    )
 
 
 def _drop(connection: Connection, place: Place, devices: Iterable[StoredDevice], now: float) -> Sequence[ChangeRow]:
@@ -210,10 +217,8 @@ def _drop(connection: Connection, place: Place, devices: Iterable[StoredDevice],
 def _write(connection: Connection, place: Place, changes: Changes, now: float) -> None:
     connection.write_all(
         [
-            (
-                statements.DROP_DEVICES,
-                [(*place, device.ordinal) for device in changes.dropped],
-            ),  # may be put under a new ordinal
+            # First: an id that was dropped may have been put again since.
+            (statements.DROP_DEVICES, [(*place, device.ordinal) for device in changes.dropped]),
             (statements.PUT_DEVICES, [device_row(*place, device) for device in changes.put]),
             (statements.PUT_REGISTRATIONS, _registration_rows(place, changes, now)),
             (statements.CHANGE_TAGS, change_rows(place, changes.tags)),

@@ -7,6 +7,7 @@ connection of its own, in one read transaction, so no writer waits for it; the l
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +22,6 @@ from hub.store.sqlite.errors import store_error
 from hub.store.sqlite.lock import FileLock
 from hub.store.sqlite.migrate import version_of
 
-STEP = 256
-"""Pages copied between two looks whether the store is closing."""
-
 Erase = Callable[[Connection, Erasures], int]
 """Erases what a copy keeps of the persons who were erased since it was made; how many rows."""
 
@@ -36,19 +34,23 @@ class Restored:
     erased: int
 
 
-def copy(source: Path, target: Path, *, vfs: str = "", is_closing: Callable[[], bool] = lambda: False) -> int:
+def copy(
+    source: Path, target: Path, *, vfs: str = "", is_closing: Callable[[], bool] = lambda: False, step: int = 256
+) -> int:
     """Copy the database, which may be in use, to a file that is not there yet; its size in bytes.
 
-    The copy appears under its name once it is whole and on the disk. Raises: InvalidRequestError: there is a file;
-    StoreError.
+    The copy appears under its name once it is whole and on the disk. Between two looks whether the store is closing
+    `step` pages are copied. Raises: InvalidRequestError: there is a file, or no directory; StoreError.
     """
     if target.exists():
         raise InvalidRequestError(f"{target} is there already: name a new file")
+    if not target.parent.is_dir():
+        raise InvalidRequestError(f"there is no directory {target.parent} on the daemon's machine")
     part = target.with_name(f"{target.name}.part")
-    part.unlink(missing_ok=True)
     try:
+        part.unlink(missing_ok=True)
         create_private(part)
-        _copy_pages(source, part, vfs=vfs, is_closing=is_closing)
+        _copy_pages(source, part, vfs=vfs, is_closing=is_closing, step=step)
         _sync(part)
         os.link(part, target)  # unlike a rename it replaces no file that came meanwhile
     except apsw.Error as error:
@@ -56,12 +58,13 @@ def copy(source: Path, target: Path, *, vfs: str = "", is_closing: Callable[[], 
     except OSError as error:
         raise StoreError(f"cannot write {target}: {error.strerror}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
     _sync(target.parent)
     return target.stat().st_size
 
 
-def _copy_pages(source: Path, part: Path, *, vfs: str, is_closing: Callable[[], bool]) -> None:
+def _copy_pages(source: Path, part: Path, *, vfs: str, is_closing: Callable[[], bool], step: int) -> None:
     reading = apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs or None)
     writing = apsw.Connection(str(part))
     try:
@@ -72,7 +75,7 @@ def _copy_pages(source: Path, part: Path, *, vfs: str, is_closing: Callable[[], 
             while not pages.done:
                 if is_closing():
                     raise StoreError("the store is closing: the copy was given up")
-                pages.step(STEP)
+                pages.step(step)
         reading.execute("COMMIT")
         writing.pragma("journal_mode", "DELETE")  # one file, whole without a log
     finally:

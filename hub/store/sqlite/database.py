@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -18,9 +18,10 @@ from hub.store.files import make_private
 from hub.store.sqlite.backup import copy
 from hub.store.sqlite.connection import SqliteConnection
 from hub.store.sqlite.erasures import Erasures
-from hub.store.sqlite.errors import store_error
+from hub.store.sqlite.errors import cause_of, store_error
 from hub.store.sqlite.guard import StoreGuard
 from hub.store.sqlite.lock import FileLock
+from hub.store.sqlite.looking import damage_in, look_at
 from hub.store.sqlite.migrate import SchemaVersion, migrate, shipped_versions, version_of
 from hub.store.sqlite.overwriting import Overwriting
 from hub.store.sqlite.volume import VOLUME_WARNINGS, VolumeKind, volume_of
@@ -48,7 +49,8 @@ class SqliteTuning:
     """`busy`: seconds that a statement waits for another program to let go of the file. `grace`: seconds that closing
     gives to what waits to be written. `look_every`: seconds between two looks whether the files are still there. `cache`:
     KiB of pages that each connection keeps. `checkpoint`: pages in the log after which they are moved into the database.
-    `check`: seconds that opening may look for damaged pages.
+    `check`: seconds that opening may look for damaged pages. `copied`: pages that a backup copies between two looks
+    whether the store is closing.
 
     `synchronous` and `vfs` are for tests of durability: with less than FULL a power cut loses what was acknowledged.
     """
@@ -59,6 +61,7 @@ class SqliteTuning:
     cache: int = 8192  # a larger one only doubles what the system caches anyway
     checkpoint: int = 4000
     check: float = 0.5
+    copied: int = 256
     synchronous: str = "FULL"
     vfs: str = ""
 
@@ -113,8 +116,7 @@ class SqliteDatabase:
             raise
         except (apsw.Error, OSError, StoreError) as error:
             await self._let_go()
-            cause = store_error(error) if isinstance(error, apsw.Error) else error
-            raise StoreError(f"cannot open {self._path}: {cause}") from error
+            raise StoreError(f"cannot open {self._path}: {cause_of(error)}") from error
 
     async def close(self) -> None:
         """Interrupt what reads, and finish what waits to be written, as long as `grace` lasts; the rest changed nothing.
@@ -147,15 +149,27 @@ class SqliteDatabase:
         """Copy the state of now to a new file while writers go on; its size in bytes. Raises: StoreError."""
         if self._reader is None:
             raise StoreError("the store is closed")
-        return await asyncio.to_thread(copy, self._path, target, vfs=self._tuning.vfs, is_closing=self._closing.is_set)
+        return await asyncio.to_thread(
+            copy,
+            self._path,
+            target,
+            vfs=self._tuning.vfs,
+            is_closing=self._closing.is_set,
+            step=self._tuning.copied,
+        )
 
     def _open(self) -> None:
         if sqlite_version() < MINIMUM_VERSION:
             raise StoreError(f"SQLite {apsw.sqlite_lib_version()} is too old: 3.51.3 or newer is needed")
         self._look_at_volume()
+        if self._path.is_file():  # before anything is changed: the file may be another program's
+            self._lock = FileLock(self._path)
+            with suppress(apsw.ReadOnlyError):  # a journal of a dead process, which only a writer can undo
+                look_at(self._path, version_of, vfs=self._tuning.vfs)
         for file in make_private(self._path):
             _log.warning("readable by others until now: %s", file)
-        self._lock = FileLock(self._path)
+        if self._lock is None:
+            self._lock = FileLock(self._path)
         if (names := self._path.stat().st_nlink) > 1:
             raise StoreError(
                 f"the file has {names} names, and SQLite's log is beside one of them: remove the other hard links"
@@ -197,7 +211,7 @@ class SqliteDatabase:
 
     def _prepare(self, connection: apsw.Connection) -> None:
         """For writing, with the newest schema."""
-        version_of(connection)  # before anything is changed: the file may be another program's
+        version_of(connection)
         connection.pragma("secure_delete", "ON")
         if (mode := connection.pragma("journal_mode", "WAL")) != "wal":
             raise StoreError(f"the file system has no shared memory for SQLite's log: the journal mode stays {mode}")
@@ -210,15 +224,13 @@ class SqliteDatabase:
 
         Raises: StoreError: a page is damaged.
         """
-        until = time.monotonic() + self._tuning.check
-        connection.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
         try:
-            found = connection.pragma("quick_check", 1)
+            found = damage_in(connection, seconds=self._tuning.check)
         except apsw.InterruptError:
             return
         finally:
             connection.set_progress_handler(self._abandoning.is_set, _STEPS)
-        if found != "ok":
+        if found:
             raise StoreError(f"the database is damaged: {found}: restore it from a backup")
 
     async def _let_go(self) -> None:

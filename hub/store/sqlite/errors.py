@@ -26,6 +26,15 @@ def store_error(error: apsw.Error) -> StoreError:
     return translated
 
 
+def cause_of(error: apsw.Error | OSError | StoreError) -> str:
+    """Why a database cannot be opened, in words."""
+    if isinstance(error, apsw.Error):
+        return str(store_error(error))
+    if isinstance(error, PermissionError):
+        return f"{error.strerror}: the user that runs the daemon has to own {error.filename}"
+    return str(error)
+
+
 def extended_code(error: BaseException) -> int:
     """SQLite's extended result code of an error, 0 of what has none."""
     return int(getattr(error, "extendedresult", apsw.SQLITE_OK))

@@ -17,8 +17,8 @@ from hub.errors import StoreError
 from hub.store.sqlite.database import MINIMUM_VERSION, sqlite_version
 from hub.store.sqlite.errors import store_error
 from hub.store.sqlite.lock import is_locked
-from hub.store.sqlite.migrate import shipped_versions, version_of
-from hub.store.sqlite.read_only import connect
+from hub.store.sqlite.looking import damage_in, look_at
+from hub.store.sqlite.migrate import look_for_parts, shipped_versions, version_of
 from hub.store.sqlite.volume import VOLUME_WARNINGS, Volume, VolumeKind, volume_of
 
 _MIB = 1024 * 1024
@@ -26,6 +26,8 @@ _LITTLE_SPACE, _NO_SPACE = 1024 * _MIB, 64 * _MIB
 _SLOW_SYNC, _TOO_FAST_SYNC = 0.05, 20e-6
 """Seconds: a slow disk bounds the events per second; no disk that keeps what it is given is faster than the other."""
 _SYNCS = 20
+_READING = 5.0
+"""Seconds that pages are read for damage, at most."""
 _PAGE = 4096
 
 
@@ -58,6 +60,7 @@ def examine(path: Path, *, allow_memory: bool) -> list[Finding]:
         ("file modes", lambda: _modes(path)),
         ("lock", lambda: _lock(path)),
         ("schema", lambda: _schema(path)),
+        ("pages", lambda: _pages(path)),
     )
     return [_look(name, look) for name, look in looks]
 
@@ -67,6 +70,8 @@ def _look(name: str, look: Callable[[], Finding]) -> Finding:
         return look()
     except PermissionError as error:
         return _failed(name, str(error), "run doctor as the user that runs the daemon")
+    except apsw.ReadOnlyError:
+        return _ok(name, "not looked at: what a process that died had begun is undone when the daemon starts")
     except OSError as error:
         return _failed(name, str(error), "name a file on a disk that works in bridge.store.url")
     except apsw.Error as error:
@@ -143,6 +148,10 @@ def _sync_times(directory: Path) -> list[float]:
 
 
 def _modes(path: Path) -> Finding:
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        return _failed(
+            "file modes", f"this user may not write to {path}", "run doctor and daemon as the user that owns it"
+        )
     open_to_others = [
         f"{file} is {stat.S_IMODE(file.stat().st_mode):04o}"
         for file in _files_of(path)
@@ -169,16 +178,26 @@ def _schema(path: Path) -> Finding:
     newest = shipped_versions()[-1].number
     if not path.exists():
         return _ok("schema", f"there is no file yet; version {newest} will be made")
-    connection = connect(path)
-    try:
-        version, readable_from = version_of(connection)
-    finally:
-        connection.close()
+    version, readable_from = look_at(path, version_of)
     if readable_from > newest:
         return _failed("schema", f"version {version}, newer than {newest}", "run the newer pushbridge")
     if version < newest:
         return _ok("schema", f"version {version}, which becomes {newest} when the daemon starts")
+    if version == newest:
+        look_at(path, lambda connection: look_for_parts(connection, shipped_versions()))
     return _ok("schema", f"version {version}")
+
+
+def _pages(path: Path) -> Finding:
+    if not path.exists():
+        return _ok("pages", "there is no file yet")
+    try:
+        damage = look_at(path, lambda connection: damage_in(connection, seconds=_READING))
+    except apsw.InterruptError:
+        return _ok("pages", f"no damage found in {_READING:g} s; what lies behind was not read")
+    if damage:
+        return _failed("pages", f"damaged: {damage}", "stop the daemon and restore the database from a backup")
+    return _ok("pages", "no damage found")
 
 
 def _directory_of(path: Path) -> Path:

@@ -64,11 +64,11 @@ def migrate(connection: apsw.Connection, versions: Sequence[SchemaVersion]) -> i
         if version.number > current:
             _apply(connection, version)
     if current <= newest:
-        _look_for_parts(connection, versions)
+        look_for_parts(connection, versions)
     return max(current, newest)
 
 
-def _look_for_parts(connection: apsw.Connection, versions: Sequence[SchemaVersion]) -> None:
+def look_for_parts(connection: apsw.Connection, versions: Sequence[SchemaVersion]) -> None:
     """Raises: StoreError: a table or an index is not there, for another program has changed or half restored the file."""
     whole = apsw.Connection(":memory:")
     try:
@@ -93,6 +93,10 @@ def version_of(connection: apsw.Connection) -> tuple[int, int]:
         rows: list[Any] = connection.execute("SELECT version, readable_from FROM schema").fetchall()
         if len(rows) == 1:
             version, readable_from = rows[0]
+            if version < 1:
+                raise StoreError(
+                    f"the database has schema version {version}, which there is not: restore it from a backup"
+                )
             return version, readable_from
         raise StoreError("the database has no schema version: restore it from a backup")
     if not tables and application_id in (0, APPLICATION_ID):
@@ -102,7 +106,7 @@ def version_of(connection: apsw.Connection) -> tuple[int, int]:
             "the database was written by pushbridge 0.1.0, whose data is not taken over: move the file away, and a new one"
             " is made"
         )
-    raise StoreError("the database belongs to another program: name another file in store.path")
+    raise StoreError("the database belongs to another program: name another file in bridge.store.url")
 
 
 def _apply(connection: apsw.Connection, version: SchemaVersion) -> None:

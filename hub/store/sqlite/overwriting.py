@@ -34,6 +34,7 @@ class Overwriting:
 
     def __init__(self, path: Path, *, vfs: str = "") -> None:
         self._path = path
+        self._log = path.with_name(f"{path.name}-wal")
         self._vfs = vfs
         self._file: apsw.VFSFile | None = None
         self._next = 1
@@ -41,7 +42,7 @@ class Overwriting:
         self._has_to_begin = False
         self.is_done = True
         self.is_blocked = False
-        """Whether the last step found readers of an older state."""
+        """Whether the last step found readers of an older state, or could not be made."""
 
     def begin(self) -> None:
         """Another pass from the first page on: what was deleted until now is gone when it is done."""
@@ -49,18 +50,21 @@ class Overwriting:
         self.is_done = False
 
     def step(self, connection: apsw.Connection) -> None:
-        """Do a part of the pass, in no transaction. Raises: apsw.Error."""
+        """Do a part of the pass, in no transaction. Raises: apsw.Error, OSError."""
         if self._has_to_begin:
             self._has_to_begin, self._next = False, 1
-        self.is_blocked = not self._empty_log(connection)
-        if self.is_blocked:
+        self.is_blocked = True
+        if not self._empty_log(connection):
             return
         connection.execute("BEGIN IMMEDIATE")
         try:
+            if self._log.exists() and self._log.stat().st_size:  # another program wrote, and may move its log meanwhile
+                return
             self._clean(connection)
         finally:
             connection.execute("ROLLBACK")
         connection.release_memory()  # of the pages as they were
+        self.is_blocked = False
         self.is_done = self._next > self._last and not self._has_to_begin
 
     def close(self) -> None:
@@ -88,7 +92,7 @@ class Overwriting:
             self._file = apsw.VFSFile(self._vfs or "unix", str(self._path), flags)
         count = min(PAGES, self._last - self._next + 1)
         pages = self._file.xRead(count * size, (self._next - 1) * size)
-        for index in range(count):
+        for index in range(len(pages) // size):
             first = index * size
             start, end = _unused(pages, first, size, is_first=self._next + index == 1)
             if end > start and pages.count(0, start, end) < end - start:

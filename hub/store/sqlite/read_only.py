@@ -13,6 +13,7 @@ from hub.store.connection import Connection
 from hub.store.people.people import ErasureLog, Noted
 from hub.store.sqlite.connection import SqliteConnection
 from hub.store.sqlite.errors import store_error
+from hub.store.sqlite.looking import connect
 from hub.store.sqlite.migrate import shipped_versions, version_of
 from hub.store.store import SqlStore
 
@@ -109,14 +110,6 @@ class ReadOnlyDatabase:
 class _NoErasures:
     def note(self, person: str) -> Noted:
         raise StoreError("the store is open for reading only")
-
-
-def connect(path: Path) -> apsw.Connection:
-    """For reading, without making SQLite's log beside a file that has none. Raises: apsw.Error."""
-    has_log = path.with_name(f"{path.name}-wal").exists()
-    how = "mode=ro" if has_log else "mode=ro&immutable=1"
-    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-    return apsw.Connection(f"{path.as_uri()}?{how}", flags=flags)
 
 
 def _read(connection: apsw.Connection, job: Callable[[Connection], T]) -> T:

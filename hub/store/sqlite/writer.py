@@ -224,9 +224,9 @@ class GroupWriter:
         self._has_to_overwrite = False
         try:
             self._overwriting.step(connection)
-        except apsw.Error as error:
+        except Exception as error:  # whatever it is, the thread goes on to write
             self._guard.note(error)
-            trouble = str(store_error(error))
+            trouble = str(store_error(error)) if isinstance(error, apsw.Error) else repr(error)
             if trouble != self._log_trouble:
                 _log.warning("what was deleted cannot be overwritten in the file: %s", trouble)
             self._log_trouble = trouble

@@ -94,6 +94,7 @@ def notifications(
     event_id: str | None,
     after: str,
     limit: int,
+    scanned: int,
 ) -> ListPage[KeptNotification]:
     """Newest first."""
     rows, following = part(
@@ -102,6 +103,7 @@ def notifications(
         queue=queue,
         after=after,
         limit=limit,
+        scanned=scanned,
         hub=hub or "",
         state="" if state is None else state.value,
         event_id=event_id or "",

@@ -50,11 +50,12 @@ def part(
     queue: int,
     after: str,
     limit: int,
+    scanned: int = SCANNED,
     **filters: Any,
 ) -> tuple[Sequence[Row], str]:
     """Rows, and where to go on if there may be more. Raises: InvalidRequestError: `after` is no place of this list."""
     start = number_of(after)
-    ((bottom,),) = connection.read(listed.bottom, queue=queue, after=start, scanned=SCANNED)
+    ((bottom,),) = connection.read(listed.bottom, queue=queue, after=start, scanned=scanned)
     if bottom is None:
         return [], ""
     rows = connection.read(listed.rows, queue=queue, after=start, bottom=bottom, limit=limit, **filters)

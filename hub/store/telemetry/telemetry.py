@@ -1,26 +1,41 @@
 """The contract `Telemetry` over a database."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from hub.outcome import NotificationDetails, State
 from hub.store.clock import StoreClock
 from hub.store.connection import Database
 from hub.store.contracts.listing import ListPage
-from hub.store.contracts.telemetry import KeptAudit, KeptNotification
-from hub.store.telemetry import browsing, forgetting
+from hub.store.contracts.telemetry import KeptAudit, KeptNotification, TracedRegistration
+from hub.store.registry.places import Place
+from hub.store.telemetry import browsing, forgetting, tracing
+from hub.store.telemetry.listing import SCANNED
 
 QUEUE = 0
 """SQLite has one."""
 
 
 class SqlTelemetry:
-    """`is_in_hand` says of a row, by queue and number, whether this process works on it: nothing is written of that."""
+    """`is_in_hand` says of a row, by queue and number, whether this process works on it: nothing is written of that.
 
-    def __init__(self, database: Database, clock: StoreClock, *, is_in_hand: Callable[[int, int], bool]) -> None:
+    `place_of` says where the registrations of a hub are. A part of a list with filters looks at `scanned` rows at most.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: StoreClock,
+        *,
+        is_in_hand: Callable[[int, int], bool],
+        place_of: Callable[[str], Awaitable[Place | None]],
+        scanned: int = SCANNED,
+    ) -> None:
+        self._scanned = scanned
         self._database = database
         self._clock = clock
         self._is_in_hand = is_in_hand
+        self._place_of = place_of
 
     async def details(self, hub: str, notification_id: str) -> NotificationDetails:
         """Raises: NotFoundError."""
@@ -40,13 +55,28 @@ class SqlTelemetry:
     ) -> ListPage[KeptNotification]:
         return await self._database.read(
             lambda connection: browsing.notifications(
-                connection, QUEUE, hub=hub, state=state, event_id=event_id, after=after, limit=limit
+                connection,
+                QUEUE,
+                hub=hub,
+                state=state,
+                event_id=event_id,
+                after=after,
+                limit=limit,
+                scanned=self._scanned,
             )
         )
 
     async def notification(self, notification_id: str) -> KeptNotification:
         """Raises: NotFoundError."""
         return await self._database.read(lambda connection: browsing.notification(connection, notification_id))
+
+    async def trace(self, notification_id: str, installation_id: str) -> Sequence[TracedRegistration]:
+        """Raises: NotFoundError."""
+        hub = await self._database.read(lambda connection: tracing.hub_of(connection, notification_id))
+        place = await self._place_of(hub)
+        return await self._database.read(
+            lambda connection: tracing.trace(connection, place, notification_id, installation_id, now=self._clock.now())
+        )
 
     async def audit(self, *, after: str = "", limit: int) -> ListPage[KeptAudit]:
         return await self._database.read(lambda connection: browsing.audit(connection, QUEUE, after=after, limit=limit))

@@ -84,6 +84,7 @@ def test_the_password_is_not_shown() -> None:
     assert "canary" not in f"{settings()!r} {publisher!r} {settings().model_dump_json()}"
 
 
+@pytest.mark.processes
 def test_importing_the_connector_does_not_import_the_client_library() -> None:
     script = "import sys, connectors.rabbitmq; sys.exit('pika' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0

@@ -18,6 +18,7 @@ from hub.store.sqlite.connection import SqliteConnection
 from hub.store.sqlite.database import SqliteDatabase
 from hub.store.sqlite.erasures import Erasures
 from hub.store.store import SqlStore
+from hub.store.telemetry.listing import SCANNED
 from tests.fakes.host_clock import HostClock
 from tests.hub.examples import HUB, notification
 from tests.hub.store.suite.behaviour import StoreBehaviour
@@ -39,12 +40,13 @@ class SqliteStores:
     def trips(self) -> int:
         return self._database.trips
 
-    async def open(self, *, window: SeenWindow = SeenWindow()) -> SqlStore:
+    async def open(self, *, window: SeenWindow = SeenWindow(), scanned: int = SCANNED) -> SqlStore:
         store = SqlStore(
             self._database,
             window=window,
             clock=StoreClock(wall=self.clock, monotonic=self.clock.monotonic),
             monotonic=self.clock.monotonic,
+            scanned=scanned,
         )
         self.due = await store.open()
         self._opened.append(store)

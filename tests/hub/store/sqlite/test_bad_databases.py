@@ -1,6 +1,8 @@
 """A database that cannot be used is refused with its name and the cause, is left as it is, and opens once mended."""
 
+import errno
 import re
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from hub.errors import StoreError
 from hub.store.sqlite.database import SqliteDatabase, SqliteTuning
+from hub.store.sqlite.errors import cause_of
 from hub.store.sqlite.migrate import APPLICATION_ID, SchemaVersion, shipped_versions
 from tests.hub.store.power_loss import Fault, FaultyDisk, Operation
 from tests.hub.store.sqlite.numbers import NUMBERS, insert, numbers
@@ -100,12 +103,28 @@ async def test_a_database_of_0_1_0_is_refused(tmp_path: Path) -> None:
             [f"PRAGMA application_id = {APPLICATION_ID}", "CREATE TABLE schema (version, readable_from)"],
             "no schema version",
         ),
+        (
+            [
+                f"PRAGMA application_id = {APPLICATION_ID}",
+                "CREATE TABLE schema (version, readable_from)",
+                "INSERT INTO schema VALUES (0, 0)",
+            ],
+            "schema version 0, which there is not: restore it from a backup",
+        ),
     ],
 )
 async def test_a_database_of_another_program_is_refused(tmp_path: Path, statements: list[str], why: str) -> None:
     path = tmp_path / "hub.db"
     alter(path, *statements)
+    path.chmod(0o644)
     assert why in await refused(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644, "nor is its mode changed"
+    assert [file.name for file in tmp_path.iterdir()] == ["hub.db"]
+
+
+def test_who_may_not_open_the_file_is_told_who_may() -> None:
+    refused = PermissionError(errno.EACCES, "Permission denied", "/data/hub.db")
+    assert cause_of(refused) == "Permission denied: the user that runs the daemon has to own /data/hub.db"
 
 
 async def test_a_database_that_lacks_a_part_of_its_schema_is_refused(tmp_path: Path) -> None:
@@ -128,7 +147,9 @@ async def test_a_damaged_page_is_found_when_the_database_is_opened(tmp_path: Pat
     with path.open("r+b") as file:
         file.seek(2 * 4096)
         file.write(bytes([0xFF]) * 4096)
-    with pytest.raises(StoreError, match=r"the database is damaged: .*"):
+    with pytest.raises(
+        StoreError, match=r"the database is damaged: Tree \d+ page \d+[^\n]*: restore it from a backup$"
+    ):
         await database(path).open()
 
 

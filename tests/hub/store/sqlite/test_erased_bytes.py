@@ -177,3 +177,29 @@ async def test_a_large_store_is_overwritten_in_steps_with_writes_in_between(
     reader = apsw.Connection(str(tmp_path / "hub.db"), flags=apsw.SQLITE_OPEN_READONLY)
     assert reader.pragma("integrity_check") == "ok"
     reader.close()
+
+
+def test_nothing_is_overwritten_while_another_program_may_move_its_log(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    ours, theirs = apsw.Connection(str(path)), apsw.Connection(str(path))
+    ours.pragma("journal_mode", "WAL")
+    ours.execute("CREATE TABLE t (x)")
+
+    class Interrupted(overwriting.Overwriting):
+        def _empty_log(self, connection: apsw.Connection) -> bool:
+            is_empty = super()._empty_log(connection)
+            theirs.execute("INSERT INTO t VALUES ('theirs')")
+            return is_empty
+
+    passes = Interrupted(path)
+    passes.begin()
+    passes.step(ours)
+    assert (passes.is_blocked, passes.is_done) == (True, False)
+    assert not ours.in_transaction
+    theirs.close()
+    undisturbed = overwriting.Overwriting(path)
+    undisturbed.begin()
+    undisturbed.step(ours)
+    assert (undisturbed.is_blocked, undisturbed.is_done) == (False, True)
+    ours.close()
+    undisturbed.close()

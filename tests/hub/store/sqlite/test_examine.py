@@ -103,3 +103,43 @@ def test_a_file_that_is_not_ours_is_named(tmp_path: Path) -> None:
     (tmp_path / "hub.db").write_text("no database " * 100)
     finding = found(tmp_path / "hub.db", "schema")
     assert (finding.health, finding.text[:28]) == (Health.FAILED, "this is no SQLite database: ")
+
+
+async def test_a_part_that_is_missing_and_a_damaged_page_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "hub.db"
+    database = SqliteDatabase(path, versions=NUMBERS, allow_memory=True)
+    await database.open()
+    await database.close()
+    assert found(path, "pages").text == "no damage found"
+    connection = apsw.Connection(str(path))
+    connection.execute(
+        f"INSERT INTO number (value, name) VALUES (9, '{'x' * 50_000}'); PRAGMA wal_checkpoint(TRUNCATE)"
+    )
+    connection.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: 2 * 4096] + b"\xff" * 4096 + whole[3 * 4096 :])
+    finding = found(path, "pages")
+    assert (finding.health, finding.text.partition(": ")[0]) == (Health.FAILED, "damaged")
+    assert "restore" in finding.cure
+    path.write_bytes(whole)
+    connection = apsw.Connection(str(path))
+    connection.execute("DROP TABLE number")
+    connection.close()
+    finding = found(path, "schema")
+    assert (finding.health, finding.text.partition(":")[0]) == (
+        Health.FAILED,
+        "the database lacks number of its schema",
+    )
+
+
+def test_a_journal_that_a_dead_process_left_is_no_damage(tmp_path: Path) -> None:
+    path = tmp_path / "hub.db"
+    writer = apsw.Connection(str(path))
+    writer.execute("PRAGMA cache_size = 1; CREATE TABLE t (v); BEGIN; INSERT INTO t VALUES (zeroblob(100000))")
+    left = {name: (tmp_path / name).read_bytes() for name in ("hub.db", "hub.db-journal")}
+    writer.close()
+    for name, content in left.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "hub.db-wal").touch()
+    for name in ("schema", "pages"):
+        assert found(path, name).health is Health.OK

@@ -12,9 +12,22 @@ from tests.hub.store.suite.people import People
 from tests.hub.store.suite.recording import Recording
 from tests.hub.store.suite.registering import Registering
 from tests.hub.store.suite.taking import Taking
+from tests.hub.store.suite.tracing import Tracing
 
 
 class StoreBehaviour(
-    Accepting, Taking, Recording, Keeping, Browsing, Letters, Journal, Costing, Registering, Finding, Devices, People
+    Accepting,
+    Taking,
+    Recording,
+    Keeping,
+    Browsing,
+    Letters,
+    Journal,
+    Costing,
+    Registering,
+    Finding,
+    Devices,
+    People,
+    Tracing,
 ):
     """The contracts of `hub.store.contracts`, as far as all stores share them."""

@@ -13,10 +13,9 @@ from hub.outcome import OutcomeName, State
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.outbox import Failed, PageResult
 from hub.store.store import SqlStore
-from hub.store.telemetry import listing
 from tests.fakes.host_clock import HostClock
 from tests.hub.examples import HUB, notification
-from tests.hub.store.suite.harness import Suite, begin, enqueue, went_well
+from tests.hub.store.suite.harness import Stores, Suite, begin, enqueue, went_well
 
 T = TypeVar("T")
 
@@ -86,10 +85,8 @@ class Browsing(Suite):
         with pytest.raises(NotFoundError):
             await store.notification("0" * 32)
 
-    async def test_a_filter_that_finds_little_is_answered_in_short_parts(
-        self, store: SqlStore, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(listing, "SCANNED", 3)
+    async def test_a_filter_that_finds_little_is_answered_in_short_parts(self, stores: Stores) -> None:
+        store = await stores.open(scanned=3)
         given = [notification(event_id="rare" if number in (0, 9) else "often") for number in range(10)]
         await enqueue(store, *given)
         first = await store.notifications(event_id="rare", limit=2)

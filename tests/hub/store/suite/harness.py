@@ -12,6 +12,7 @@ from hub.store.connection import Row, Statement
 from hub.store.contracts.outbox import PageResult, Service, Work
 from hub.store.outbox.remembering import SeenWindow
 from hub.store.store import SqlStore
+from hub.store.telemetry.listing import SCANNED
 from hub.work import Lane
 from tests.fakes.host_clock import HostClock
 from tests.hub.examples import HUB, arrivals
@@ -31,7 +32,7 @@ class Stores(Protocol):
     def trips(self) -> int:
         """Round trips to the database until now."""
 
-    async def open(self, *, window: SeenWindow = SeenWindow()) -> SqlStore:
+    async def open(self, *, window: SeenWindow = SeenWindow(), scanned: int = SCANNED) -> SqlStore:
         """A handle that owns the queues."""
 
     async def take_over(self) -> SqlStore:

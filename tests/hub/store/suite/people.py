@@ -17,6 +17,7 @@ from hub.outcome import OutcomeName
 from hub.store.connection import Statement
 from hub.store.contracts.outbox import Audience, Failed, PageResult, RetryPage
 from hub.store.contracts.people import Kept
+from hub.store.decide.tag_index import tag_id
 from hub.store.people import erasing
 from hub.store.store import SqlStore
 from hub.work import Lane
@@ -39,6 +40,7 @@ TABLES = (
     "sink",
 )
 ROWS = {table: Statement(f"test.rows_of_{table}", f"SELECT count(*) FROM {table}") for table in TABLES}
+HASHES = Statement("test.hashes", "SELECT count(*) FROM tag_change WHERE tag = :tag")
 _PERSON = (("n", "bigint"), ("person", "text"))
 EVENT = Statement(
     "test.event",
@@ -117,6 +119,9 @@ class People(Suite):
             "notification": before["notification"] + 1
         }  # to a phone that is not hers
         assert await store.count_person("bob") == ALL
+        for tag in ("customer:ann", "$UserId:{ann}", "$InstallationId:{phone of ann}"):
+            assert await stores.read(HASHES, tag=tag_id(tag)) == [(0,)], tag
+        assert await stores.read(HASHES, tag=tag_id("customer:bob")) != [(0,)]
 
     async def test_what_is_for_a_phone_of_the_user_is_the_person_s(self, store: SqlStore) -> None:
         await store.put_installations(HUB, [phone_of("ann", "phone-1"), phone_of("bob", "phone-2")])

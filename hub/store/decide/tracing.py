@@ -1,0 +1,138 @@
+"""What became of a notification for one registration, decided from what is kept of both; pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pyroaring import BitMap
+
+from hub.notification import Audience, Everyone, Platform
+from hub.outcome import DeviceAnswer, OutcomeName, State
+from hub.store.contracts.telemetry import TracedRegistration
+from hub.store.decide.registering import StoredDevice
+from hub.tags import And, Or, TagExpression, matches, tag_key
+
+
+class Failure(NamedTuple):
+    """How a push ended badly, and when."""
+
+    outcome: str
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A row of pushes: the notification's own or a page. `due` None: all of it has its result, or is in pages."""
+
+    due: float | None
+    attempt: int
+    ordinals: BitMap
+    open: BitMap
+    """Those without a result yet."""
+
+    @classmethod
+    def of(cls, due: float | None, attempt: int, ordinals: bytes, done: int, again: bytes | None) -> "Sent":
+        """From the columns of its row."""
+        all_ = BitMap.deserialize(ordinals)
+        open_ = BitMap() if due is None else all_[done:]
+        return cls(due, attempt, all_, open_ if again is None or due is None else open_ | BitMap.deserialize(again))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracedNotification:
+    """What is kept of a notification. `platforms` None: all. `sent` is empty while no audience is known."""
+
+    audience: Audience
+    is_template: bool
+    platforms: frozenset[Platform] | None
+    state: State
+    started_at: float | None
+    sent: Sequence[Sent]
+
+
+def answer_for(
+    notification: TracedNotification,
+    device: StoredDevice,
+    ordinal: int,
+    template: str | None,
+    failure: Failure | None,
+) -> TracedRegistration:
+    """What became of it for the registration `ordinal`, which has that template."""
+    tags = device.native_tags
+    for each in device.templates:
+        if each.ordinal == ordinal:
+            tags = (*tags, *device.tags_of(each))
+    traced = _sent(notification, ordinal, failure)
+    if traced is None:
+        answer, unmet = _why_not(notification, device, template, frozenset(map(tag_key, tags)))
+        return TracedRegistration(
+            template=template,
+            platform=device.platform,
+            answer=answer,
+            unmet=unmet,
+            at=device.dead_at if answer is DeviceAnswer.DEAD else None,
+            reason=(device.dead_reason or "") if answer is DeviceAnswer.DEAD else "",
+        )
+    answer, due_at, attempt = traced
+    return TracedRegistration(
+        template=template,
+        platform=device.platform,
+        answer=answer,
+        outcome=failure.outcome if answer is DeviceAnswer.FAILED and failure is not None else "",
+        reason=failure.reason if answer is DeviceAnswer.FAILED and failure is not None else "",
+        at=failure.at if answer is DeviceAnswer.FAILED and failure is not None else None,
+        due_at=due_at,
+        attempt=attempt,
+    )
+
+
+def _sent(
+    notification: TracedNotification, ordinal: int, failure: Failure | None
+) -> tuple[DeviceAnswer, float | None, int] | None:
+    """None: the registration is not in the audience. A failure counts for nothing while a retry is open."""
+    meant = [sent for sent in notification.sent if ordinal in sent.ordinals]
+    for sent in meant:
+        if ordinal in sent.open:
+            return DeviceAnswer.WAITING, sent.due, sent.attempt
+    if failure is not None and failure.outcome != OutcomeName.SUCCESS.value:
+        return DeviceAnswer.FAILED, None, 0
+    if not meant:
+        return None
+    return DeviceAnswer.DELIVERED, None, max(sent.attempt for sent in meant)
+
+
+def _why_not(
+    notification: TracedNotification, device: StoredDevice, template: str | None, tags: frozenset[str]
+) -> tuple[DeviceAnswer, str]:
+    """Why a registration is not in the audience, the most telling reason first; and what of it its tags do not match."""
+    unmet = None if isinstance(notification.audience, Everyone) else unmet_part(notification.audience, tags)
+    if unmet is not None:
+        return DeviceAnswer.TAGS, str(unmet)
+    if notification.is_template and template is None:
+        return DeviceAnswer.NO_TEMPLATE, ""
+    if not notification.is_template and template is not None:
+        return DeviceAnswer.TEMPLATE, ""
+    if notification.platforms is not None and device.platform not in notification.platforms:
+        return DeviceAnswer.OTHER_PLATFORM, ""
+    if device.dead_at is not None:
+        return DeviceAnswer.DEAD, ""
+    if not notification.sent and notification.state in (State.ENQUEUED, State.SCHEDULED):
+        return DeviceAnswer.AUDIENCE_UNKNOWN, ""
+    if notification.state is State.PROCESSING and not notification.sent:
+        return DeviceAnswer.UNDER_WAY, ""
+    if notification.started_at is not None and device.registered_at > notification.started_at:
+        return DeviceAnswer.CHANGED_SINCE, ""
+    return DeviceAnswer.NOT_MEANT, ""
+
+
+def unmet_part(expression: TagExpression, tags: frozenset[str]) -> TagExpression | None:
+    """The smallest part of an expression that decides that it does not match; None where it matches."""
+    if matches(expression, tags):
+        return None
+    match expression:
+        case And(operands):
+            return next(found for each in operands if (found := unmet_part(each, tags)) is not None)
+        case Or():
+            return expression
+    return expression

@@ -1,0 +1,82 @@
+"""What became of a notification for one device: its rows, its pages and their failures, and what the device is."""
+
+from collections.abc import Callable
+from typing import Any
+
+from hub.errors import NotFoundError
+from hub.notification import PLATFORM_NAMED
+from hub.outcome import State
+from hub.store.connection import Connection, Statement
+from hub.store.contracts.telemetry import TracedRegistration
+from hub.store.decide.tracing import Failure, Sent, TracedNotification, answer_for
+from hub.store.registry.listing import get_device
+from hub.store.registry.places import Place
+from hub.store.rows import TEMPLATE, audience_of, platforms_of
+
+NOTIFICATION = Statement(
+    "notification.traced",
+    "SELECT queue, n, hub, audience, format, platforms, state, due, started_at, ordinals, done, again"
+    " FROM notification WHERE id = :id",
+)
+PAGES = Statement(
+    "page.traced",
+    "SELECT due, attempt, ordinals, done, again FROM page WHERE home = :queue AND notification = :n AND queue = queue",
+)
+"""Pages are dealt to all queues."""
+FAILURE = Statement(
+    "failure.traced",
+    "SELECT ordinal, outcome, reason, at FROM failure"
+    " WHERE queue = :queue AND notification = :n AND ordinal IN (:keys)",
+    columns=(("ordinal", "bigint"),),
+)
+
+PlaceOf = Callable[[str], Place | None]
+
+
+def hub_of(connection: Connection, notification_id: str) -> str:
+    """Raises: NotFoundError."""
+    return str(_row(connection, notification_id)[2])
+
+
+def trace(
+    connection: Connection, place: Place | None, notification_id: str, installation_id: str, *, now: float
+) -> list[TracedRegistration]:
+    """Raises: NotFoundError: there is no such notification."""
+    row = _row(connection, notification_id)
+    device = None if place is None else get_device(connection, place, installation_id, now=now)
+    if device is None:
+        return []
+    queue, n = row[:2]
+    ordinals = [ordinal for ordinal, _ in device.registrations()]
+    failures = {
+        ordinal: Failure(outcome, reason, at)
+        for ordinal, outcome, reason, at in connection.read_by_keys(FAILURE, ordinals, queue=queue, n=n)
+    }
+    notification = _notification(connection, row)
+    names = {each.ordinal: each.name for each in device.templates}
+    return [
+        answer_for(notification, device, ordinal, names.get(ordinal), failures.get(ordinal)) for ordinal in ordinals
+    ]
+
+
+def _row(connection: Connection, notification_id: str) -> tuple[Any, ...]:
+    rows = connection.read(NOTIFICATION, id=bytes.fromhex(notification_id))
+    if not rows:
+        raise NotFoundError(f"notification {notification_id} not found")
+    return rows[0]
+
+
+def _notification(connection: Connection, row: tuple[Any, ...]) -> TracedNotification:
+    queue, n, _, audience, format_, platforms, state, due, started_at, ordinals, done, again = row
+    sent = [] if ordinals is None else [Sent.of(due, 0, ordinals, done, again)]
+    sent += [Sent.of(*page) for page in connection.read(PAGES, queue=queue, n=n)]
+    is_template = format_ == TEMPLATE
+    meant = None if platforms is None else platforms_of(platforms)
+    return TracedNotification(
+        audience=audience_of(audience),
+        is_template=is_template,
+        platforms=meant if is_template else frozenset([PLATFORM_NAMED[format_]]),
+        state=State(state),
+        started_at=started_at,
+        sent=sent,
+    )

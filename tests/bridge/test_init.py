@@ -1,0 +1,117 @@
+"""`pushbridge init`: from a sample that nobody prepared to a configuration that `check` takes and a rule that fires."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from bridge.cli.main import app
+from connectors.table import CONNECTORS
+
+SAMPLES: dict[str, tuple[str, str, str | None]] = {
+    "an order": (
+        '{"eventId":"0b9c2f1e-6d0e-4a1b-9d7c-0a2b3c4d5e6f","type":"OrderShipped","occurredAt":"2026-03-02T10:15:00Z",'
+        '"orderNo":"SO-4711","customer":{"id":"c9","name":"Ann"},"eta":"2026-03-04T08:00:00Z","total":129.9}',
+        "{{ data.eventId }}",
+        "{{ data.occurredAt }}",
+    ),
+    "a posting": (
+        '{"postingId":"p-1","kind":"debit","amount":720.5,"currency":"CHF","accountId":"a1","customerId":"c9",'
+        '"bookedAt":"2026-11-28T10:00:00","valueDate":"2026-11-30","merchant":{"id":"m7","name":"Shop"}}',
+        "{{ data.postingId }}",
+        "{{ data.bookedAt }}",
+    ),
+    "a webhook": (
+        '{"id":"evt_1NG8Du2eZvKYlo2CUI79vXWy","object":"event","api_version":"2019-02-19","created":1686089970,'
+        '"type":"setup_intent.created","data":{"object":{"id":"seti_1NG8Du","created":1686089970,"customer":null}}}',
+        "{{ data.id }}",
+        "{{ data.created }}",
+    ),
+    "an approval in XML": (
+        '<?xml version="1.0"?><ns:ApprovalRequest xmlns:ns="urn:x"><RequestNo>BR-7</RequestNo><State>Requested</State>'
+        "<Amount>1200.50</Amount><CostCenter>CC1</CostCenter><ApproverId>u77</ApproverId>"
+        "<CreatedOn>2026-03-02T10:15:00Z</CreatedOn><DueDate>2026-03-09T00:00:00Z</DueDate></ns:ApprovalRequest>",
+        "{{ data.RequestNo }}/{{ data.State }}",
+        "{{ data.CreatedOn }}",
+    ),
+    "a line of text": ("Employee Id '12345' has joined.\n", "{{ data.id }}/{{ data.what }}", None),
+    "an alarm": (
+        '{"header":{"messageId":"7f3c9a10-aaaa-bbbb-cccc-1234567890ab","timestamp":"2026-05-01T00:00:01.123+02:00",'
+        '"sender":"SCADA"},"payload":{"deviceId":"pump-9","status":"ALARM","severity":3,"text":"pressure"}}',
+        "{{ data.header.messageId }}",
+        "{{ data.header.timestamp }}",
+    ),
+    "a ticket": (
+        '{"ticket":{"number":"INC0010023","state":"New","short_description":"VPN down","assigned_to":"jdoe",'
+        '"opened_at":"2026-01-05 08:01:02","due_date":"2026-01-06 08:01:02"},"action":"insert"}',
+        "{{ data.ticket.number }}/{{ data.action }}",
+        "{{ data.ticket.opened_at }}",
+    ),
+    "an IDoc": (
+        "<ORDERS05><IDOC><EDI_DC40><DOCNUM>0000000000123456</DOCNUM><MESTYP>ORDERS</MESTYP><CREDAT>20260302</CREDAT>"
+        "</EDI_DC40><E1EDK01><BELNR>4500017</BELNR><CURCY>EUR</CURCY></E1EDK01></IDOC></ORDERS05>",
+        "{{ data.IDOC.EDI_DC40.DOCNUM }}",
+        None,
+    ),
+    "a lowercase log line": ("order 4711 for customer c9 was shipped", "{{ data.order }}/{{ data.what }}", None),
+    "an inventory message": (
+        '{"messageType":"StockLow","messageUuid":"3f0c7c1e-1111-2222-3333-444455556666","sku":"A-1","warehouse":"ZH",'
+        '"quantity":3,"createdAtMs":1767225600000}',
+        "{{ data.messageUuid }}",
+        "{{ data.createdAtMs }}",
+    ),
+}
+
+
+def made(directory: Path, sample: str, *options: str, code: int = 0) -> Result:
+    file = directory / "sample"
+    file.write_text(sample)
+    arguments = ["init", "--from", str(file), "--name", "mine", "--directory", str(directory / "out"), *options]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_what_is_made_of_a_sample_has_no_mistake_and_its_rule_fires(tmp_path: Path, sample: str) -> None:
+    body, _, _ = SAMPLES[sample]
+    made(tmp_path, body)
+    out = tmp_path / "out"
+    checked = CliRunner().invoke(app, ["check", str(out)])
+    assert checked.exit_code == 0, checked.output
+    (copy,) = [file for file in out.iterdir() if file.suffix != ".yaml"]
+    explained = CliRunner().invoke(app, ["explain", str(out), str(copy), "--json"])
+    assert explained.exit_code == 0, explained.output
+    report = json.loads(explained.stdout)
+    assert [rule["result"] for rule in report["rules"]] == ["fired"], report
+
+
+def test_id_and_time_are_the_right_ones_in_most_samples(tmp_path: Path) -> None:
+    wrong = []
+    for name, (body, id_, time) in SAMPLES.items():
+        directory = tmp_path / name.replace(" ", "-")
+        directory.mkdir()
+        made(directory, body)
+        text = (directory / "out" / "mine.yaml").read_text()
+        found = [f'id: "{id_}"' in text, f'time: "{time}"' in text if time else "time:" not in text]
+        wrong += [f"{name}: {text}"] if not all(found) else []
+    assert len(wrong) <= 1, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("connector", CONNECTORS)
+def test_every_connector_has_a_section_that_works(tmp_path: Path, connector: str) -> None:
+    made(tmp_path, SAMPLES["an order"][0], "--connector", connector)
+    checked = CliRunner().invoke(app, ["check", str(tmp_path / "out")])
+    assert checked.exit_code == 0, checked.output
+
+
+def test_what_is_no_sample_or_would_be_overwritten_is_said(tmp_path: Path) -> None:
+    assert "an event is one object" in made(tmp_path, "[1]", code=2).stderr
+    assert "begins as JSON does" in made(tmp_path, '{"a": ', code=2).stderr
+    assert "the sample is empty" in made(tmp_path, " \n", code=2).stderr
+    assert "there are rabbitmq, http" in made(tmp_path, "{}", "--connector", "kafka9", code=2).stderr
+    assert not (tmp_path / "out").exists()
+    made(tmp_path, SAMPLES["an order"][0])
+    assert "there already; nothing was written" in made(tmp_path, SAMPLES["a posting"][0], code=2).stderr
+    assert "orderNo" in (tmp_path / "out" / "mine.yaml").read_text()

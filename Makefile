@@ -5,8 +5,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
-IN_PARALLEL := --numprocesses=$(WORKERS) --dist=loadfile
+IN_PARALLEL := --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 STAND_IN := tests/sandbox/servicebus
+
+# Tests start a hundred processes: each would compile the whole program, and each worker rewrite all tests.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help reference demo test test-fast test-servicebus fuzz lint types contracts chaos bench bench-large check

@@ -8,6 +8,7 @@ its own, 2 of 50 values, 7 of 1,000. Rates are per second of CPU of the process.
 """
 
 import asyncio
+import gc
 import hashlib
 import json
 import os
@@ -258,6 +259,8 @@ async def _main(registrations: int, directory: Path) -> Figures:
 def run(main: Callable[[int, Path], Any]) -> None:
     """The command line of this file and of the one for the first store: figures as JSON."""
     registrations = int(sys.argv[1])
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)  # as the daemon does
     with tempfile.TemporaryDirectory(dir=sys.argv[2] if len(sys.argv) > 2 else None) as directory:
         print(json.dumps(asyncio.run(main(registrations, Path(directory)))))
 

@@ -27,6 +27,7 @@ from hub.platforms.apns.sender import ApnsSender, requests_for
 from hub.platforms.apns.settings import ApnsSettings
 from hub.push import PushGroup, PushPage
 from hub.requests import RequestGroup
+from hub.tls import Tls
 from hub.transport.client import Transport
 
 PAGE = 1000
@@ -114,9 +115,9 @@ async def measure(service: FastPushService, *, count: int, rounds: int) -> None:
         team_id="T" * 10,
         topic=TOPIC,
         endpoint=service.url,
-        ca_file=service.ca_file,
+        tls=Tls(ca_file=service.ca_file),
     )
-    plain, transport, sender = PlainLoop(ca_file), Transport(ca_file=ca_file), ApnsSender(settings)
+    plain, transport, sender = PlainLoop(ca_file), Transport(settings), ApnsSender(settings)
     ways: dict[str, Callable[[PushPage], Awaitable[object]]] = {
         "plain loop": lambda page: plain.send(_groups(service, page)),
         "Transport.post": lambda page: transport.post(_groups(service, page), deadline=10),

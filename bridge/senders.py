@@ -32,7 +32,7 @@ def remotes_of(hubs: Mapping[str, HubSettings]) -> dict[str, Destination[Sequenc
             settings = RemoteSettings.from_connection_string(
                 hub.remote.connection_string.get_secret_value(),
                 hub=hub.remote.hub or name,
-                ca_file=None if hub.remote.ca_file is None else str(hub.remote.ca_file),
+                egress=hub.remote,
             )
             remotes[name] = RemoteHub(settings)
     return remotes

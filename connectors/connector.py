@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel
 
 from connectors.base import Publisher, Source
+from hub.egress import EgressDefaults
 
 MAX_BODY = 1024 * 1024
 """Bytes of the largest body that is taken, unless a source's `decode.max_body` says otherwise."""
@@ -21,6 +22,14 @@ def _no() -> bool:
 
 def _yes() -> bool:
     return True
+
+
+def _as_they_are(settings: SettingsT, default: EgressDefaults) -> SettingsT:
+    return settings
+
+
+def _nowhere(_: BaseModel) -> str:
+    return ""
 
 
 def _never(_: BaseModel) -> bool:
@@ -91,6 +100,12 @@ class Connector(Generic[SettingsT]):
 
     brings_cloudevents: Callable[[SettingsT], bool] = _never
     """Whether the settings say that bodies are CloudEvents; unless they do, only `decode.format` says so."""
+
+    behind: Callable[[SettingsT, EgressDefaults], SettingsT] = _as_they_are
+    """The settings with what `bridge.egress` says of proxy and certificates, where they say nothing of it."""
+
+    unproxied: Callable[[SettingsT], str] = _nowhere
+    """The host that is connected to without a proxy, also where one is configured, as the client can use none; or empty."""
 
     main_setting: str = ""
     """The setting that a text in the place of all settings is likely meant for."""

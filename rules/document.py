@@ -7,7 +7,8 @@ never shown in a complaint.
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from math import isfinite
 from pathlib import Path
@@ -67,16 +68,29 @@ def files_of(paths: Paths) -> list[Path]:
     """The files that a configuration consists of, each once, in the order in which they are read.
 
     Of a directory these are its `*.yaml` and `*.yml` and those of its sub-directories, by their names; not what begins with
-    a dot, as the directories do in which Kubernetes keeps the versions of a mounted configuration.
+    a dot, as the directories do in which Kubernetes keeps the versions of a mounted configuration, and no tests of rules.
     """
-    files = [file for path in _each(paths) for file in (_below(path) if path.is_dir() else [path])]
+    return _files(paths, lambda file: not _is_test(file))
+
+
+def rule_tests_of(paths: Paths) -> list[Path]:
+    """The files with tests of rules, each once, in order: of a directory `*.test.yaml` and `*.test.yml`."""
+    return _files(paths, _is_test)
+
+
+def _is_test(file: Path) -> bool:
+    return Path(file.stem).suffix.lower() == ".test"
+
+
+def _files(paths: Paths, is_wanted: Callable[[Path], bool]) -> list[Path]:
+    files = [file for path in _each(paths) for file in (_below(path, is_wanted) if path.is_dir() else [path])]
     return list({file.resolve(): file for file in reversed(files)}.values())[::-1]
 
 
-def _below(directory: Path) -> list[Path]:
+def _below(directory: Path, is_wanted: Callable[[Path], bool]) -> list[Path]:
     entries = sorted(entry for entry in directory.iterdir() if not entry.name.startswith("."))
-    files = [entry for entry in entries if entry.suffix.lower() in _SUFFIXES and _is_read(entry)]
-    return files + [file for entry in entries if entry.is_dir() for file in _below(entry)]
+    files = [entry for entry in entries if entry.suffix.lower() in _SUFFIXES and is_wanted(entry) and _is_read(entry)]
+    return files + [file for entry in entries if entry.is_dir() for file in _below(entry, is_wanted)]
 
 
 def _is_read(entry: Path) -> bool:
@@ -259,8 +273,8 @@ class _Reader:
         kind, name, default = found["kind"], found["name"], found["default"]
         if self._environ is None and kind and name:
             if default is None:
-                self._problems.withhold(key)
-            return default or "withheld"
+                self._problems.withhold(place, key)
+            return _WITHHELD if default is None else default
         if kind == "env" and name and self._environ is not None:
             value = self._environ.get(name)
             if value is None and default is None:
@@ -299,6 +313,27 @@ _WORDS: Mapping[str, Scalar] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
+
+
+def refilled(node: Node, sample: str) -> Node:
+    """A scalar read without secrets, with `sample` where one would be filled in."""
+    text = _PLACEHOLDER.sub(lambda found: _sample(found, sample), node.written)
+    value = text if node.is_quoted else _plain_value(text, substituted=True)
+    return replace(node, value=value, text=text)
+
+
+def is_one_placeholder(node: Node) -> bool:
+    """Whether a scalar is filled in as a whole."""
+    return _PLACEHOLDER.fullmatch(node.written) is not None
+
+
+def _sample(found: re.Match[str], sample: str) -> str:
+    if found[0] == "$${":
+        return "${"
+    return sample if found["default"] is None else found["default"]
+
+
+_WITHHELD = "withheld"
 
 
 def _plain_value(text: str, *, substituted: bool) -> Scalar:

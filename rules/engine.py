@@ -1,10 +1,11 @@
 """An event in, a decision out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from hub.acceptance import Reason
+from rules.conditions import Condition
 from rules.decision import Decision, Failure, Intent
 from rules.errors import RenderError, TypeClashError, UnsafeTagError
 from rules.event import Event
@@ -38,6 +39,18 @@ class Rule:
         if self.sources is not None and event.origin not in self.sources:
             return False
         return self.match.test(event) and (self.when is None or bool(self.when.evaluate(event)))
+
+    def conditions(self, event: Event) -> Iterator[tuple[Condition, bool | None]]:
+        """What each single condition says of an event of the rule's sources: None where one has no answer or is not asked.
+
+        Those of `match` are asked whatever the others say, those of `when` where `match` says yes.
+        """
+        for condition in self.match.conditions(f"{self.key}.match"):
+            yield condition, condition.holds(event)
+        if self.when is not None:
+            is_asked = self.match.explain(event, "") is None
+            for condition in self.when.conditions():
+                yield condition, condition.holds(event) if is_asked else None
 
     def explain(self, event: Event) -> Explanation:
         """What becomes of this rule for an event, were no other rule there."""

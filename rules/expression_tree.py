@@ -91,6 +91,16 @@ class Tree:
         return str(self) if self.level >= level else f"({self})"
 
 
+def operands_of(tree: Tree) -> Iterator[Tree]:
+    """The conditions that `and` and `or` join in a tree, those within `not (…)` too; the tree itself if it joins none."""
+    operands = tree.operands()
+    if not tree.joins or (len(operands) == 1 and not operands[0].joins):
+        yield tree  # `not a` is as much as `a`
+        return
+    for operand in operands:
+        yield from operands_of(operand)
+
+
 def seen_by(trees: Iterable[Tree], scope: Any) -> dict[str, Any]:
     """What trees read, and what they make of it: the value at each path, MISSING where there is none, and of each tree."""
     seen: dict[str, Any] = {}

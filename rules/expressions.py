@@ -47,6 +47,7 @@ from rules.expression_tree import (
     Slice,
     Tested,
     Tree,
+    operands_of,
     seen_by,
 )
 from rules.filters import FILTERS
@@ -142,6 +143,11 @@ class Expression:
             raise RenderError(f"{self.text}: does not go with values of these kinds") from None
         except Exception as error:  # what an operator raises for this event's values: the event cannot be trusted
             raise RenderError(f"{self.text}: {type(error).__name__}") from None  # its text may hold values
+
+    def parts(self) -> "Iterator[Expression]":
+        """The operands of its `and` and `or`, those within `not (…)` too; itself where it has none."""
+        for tree in operands_of(self.tree):
+            yield self if tree is self.tree else Expression(str(tree), tree)
 
     def explain(self, scope: Any) -> Unmet | None:
         """Why the expression is not true for an event; None where it is."""

@@ -42,27 +42,46 @@ class Problems:
     def __init__(self) -> None:
         self._found: list[Problem] = []
         self._mistaken: set[str] = set()
-        self._withheld: set[str] = set()
+        self._withheld: set[tuple[str, str]] = set()
+        self.has_withheld = False
+        """Whether a value is not known where the configuration is checked."""
 
-    def withhold(self, key: str) -> None:
-        """Take the value at `key` for right: what it will be is not known where it is checked."""
-        self._withheld.add(key)
+    def withhold(self, mark: Mark, key: str) -> None:
+        """Take the value of `key` in a file for right: what it will be is not known where it is checked."""
+        self._withheld.add((mark.file, key))
+        self.has_withheld = True
+
+    def is_withheld(self, node: Node) -> bool:
+        """Whether complaints of this value are not kept."""
+        return (node.mark.file, node.key) in self._withheld
+
+    def expose(self, node: Node) -> None:
+        """Keep complaints of this value again: the mistake is not in what was withheld."""
+        self._withheld.discard((node.mark.file, node.key))
+
+    def keys(self) -> set[str]:
+        """Of all that was complained of."""
+        return {problem.key for problem in self._found}
 
     def _keep(self, problem: Problem) -> None:
-        if problem.key in self._withheld:
-            return
         self._found.append(problem)
         if problem.severity is Severity.ERROR:
             self._mistaken.add(problem.key)
 
     def add(self, node: Node, message: str, hint: str = "", *, mark: Mark | None = None) -> None:
         """Complain about a value, at its own place unless given another."""
-        self._keep(Problem(mark=mark or node.mark, key=node.key, message=message, hint=hint))
+        if not self._is_taken_for_right(node, mark):
+            self._keep(Problem(mark=mark or node.mark, key=node.key, message=message, hint=hint))
 
     def warn(self, node: Node, message: str, hint: str = "", *, mark: Mark | None = None) -> None:
         """Say what will work, but perhaps not as meant, at the value's own place unless given another."""
-        severity = Severity.WARNING
-        self._keep(Problem(mark=mark or node.mark, key=node.key, message=message, hint=hint, severity=severity))
+        if not self._is_taken_for_right(node, mark):
+            severity = Severity.WARNING
+            self._keep(Problem(mark=mark or node.mark, key=node.key, message=message, hint=hint, severity=severity))
+
+    def _is_taken_for_right(self, node: Node, mark: Mark | None) -> bool:
+        """Whether a complaint is of a value that is withheld; one of its key stays."""
+        return self.has_withheld and self.is_withheld(node) and (mark is None or mark != node.key_mark)
 
     def unknown_key(
         self, name: str, node: Node, known: Iterable[str], later: Iterable[str] = (), *, cure: str = ""

@@ -1,9 +1,10 @@
 """`when`: a condition in words, kept with its place so that it can be explained."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from rules.conditions import Condition
 from rules.event import Event
 from rules.explain import FailedCondition, Place
 from rules.expressions import Expression
@@ -22,6 +23,13 @@ class When:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "evaluate", self.expression.evaluate)
+
+    def conditions(self) -> Iterator[Condition]:
+        """The operands of `and` and `or`, or the whole; one that `${…}` is in is shown as the whole is written."""
+        is_filled = self.node.written != self.node.text
+        for part in self.expression.parts():
+            place = Place(self.node.key, self.node.at(part.tree.offset + 1))
+            yield Condition(place, self.node.written if is_filled else str(part.tree), part.evaluate)
 
     def explain(self, event: Event) -> FailedCondition | None:
         """The part that decides that an event does not meet the condition; None if it does."""

@@ -1,5 +1,6 @@
 """What all tests share: the brokers of a session, started when the first test asks for one."""
 
+import gc
 from asyncio.selector_events import BaseSelectorEventLoop
 from collections import Counter
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from hypothesis import HealthCheck, settings
 from tests import selection
 from tests.brokers import rabbitmq as backends
 from tests.brokers.rabbitmq import RabbitMq
+
+gc.disable()  # until all tests are collected: nothing of that is garbage
 
 settings.register_profile(
     "suite", deadline=None, derandomize=True, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
@@ -37,17 +40,35 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import nothing of the folders that a fast run leaves out."""
+    if not (config.option.fast and selection.is_never_fast(collection_path)):
+        return None
+    folder = collection_path.relative_to(selection.ROOT).as_posix()
+    config.stash.setdefault(_NOT_RUN, set()).add(f"{folder}: all of it, make test runs it")
+    return True
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what cannot or need not run; `pytest_terminal_summary` says so."""
     by_reason = selection.left_out(items, fast=config.option.fast, if_changed=config.option.if_changed)
     out = {item for chosen in by_reason.values() for item in chosen}
     items[:] = [item for item in items if item not in out]
     config.hook.pytest_deselected(items=list(out))
-    config.stash[_NOT_RUN] = {
+    if hasattr(config, "workerinput"):
+        items[:] = selection.longest_first(items)
+    config.stash.setdefault(_NOT_RUN, set()).update(
         f"{file}: {count} that {reason}"
         for reason, chosen in by_reason.items()
         for file, count in Counter(item.nodeid.partition("::")[0] for item in chosen).items()
-    }
+    )
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests stay until the end: garbage is looked for in what they make, not in them."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -1,6 +1,7 @@
 """Which tests a run leaves out, and why: each is told at the end of the run, none is skipped in silence."""
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +18,17 @@ BEARING_ON_IT = ("sandbox", STAND_IN, "connectors/servicebus", "pyproject.toml")
 """A change of these may change how the tests of the stand-in come out: they are its code, its users and its client."""
 
 NOT_FAST = ("tests/integration/", f"{STAND_IN}/", "tests/brokers/")
+
+LONGEST = (
+    "tests/integration/test_kill.py",
+    "tests/integration/test_kill_broadcast.py",
+    "tests/integration/test_hostile_load.py",
+    "tests/hub/platforms/test_against_sandbox.py",
+    "tests/bridge/test_loading.py",
+    "tests/hub/store/sqlite/test_power_loss.py",
+    "tests/hub/store/test_store_model.py",
+)
+"""Files of few tests that take long; a run whose workers begin with these has no worker idle at its end."""
 
 
 def digest(root: Path = ROOT, paths: Iterable[str] = BEARING_ON_IT) -> str:
@@ -57,6 +69,20 @@ def left_out(
         found[reason] = [item for item in chosen if item not in seen]
         seen.update(chosen)
     return {reason: chosen for reason, chosen in found.items() if chosen}
+
+
+def longest_first(items: Iterable[pytest.Item]) -> list[pytest.Item]:
+    """The tests with the files in the order in which workers should take them: `LONGEST`, then those of most tests."""
+    items = list(items)
+    file_of = {item: item.nodeid.partition("::")[0] for item in items}
+    tests = Counter(file_of.values())
+    rank = {file: number for number, file in enumerate(LONGEST)}
+    return sorted(items, key=lambda item: (rank.get(file_of[item], len(LONGEST)), -tests[file_of[item]], file_of[item]))
+
+
+def is_never_fast(path: Path, root: Path = ROOT) -> bool:
+    """Whether no test under a path can be fast, so that a fast run need not import it."""
+    return path.is_relative_to(root) and f"{path.relative_to(root).as_posix()}/".startswith(NOT_FAST)
 
 
 def is_fast(item: pytest.Item) -> bool:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.selection import STAND_IN, digest, is_fast, left_out
+from tests.selection import LONGEST, ROOT, STAND_IN, digest, is_fast, is_never_fast, left_out, longest_first
 
 
 class Item:
@@ -41,6 +41,23 @@ def reasons(*items: Item, fast: bool = False, stamp: Path | None = None, **envir
 def test_a_fast_run_leaves_out_what_is_not_done_in_its_own_process(item: Item, fast: bool) -> None:
     assert is_fast(item) == fast  # type: ignore[arg-type]
     assert bool(reasons(item, fast=True)) != fast
+
+
+def test_a_fast_run_imports_no_folder_in_which_no_test_is_fast() -> None:
+    assert is_never_fast(ROOT / "tests" / "integration")
+    assert is_never_fast(ROOT / "tests" / "sandbox" / "servicebus" / "test_queue.py")
+    assert not is_never_fast(ROOT / "tests" / "sandbox")
+    assert not is_never_fast(ROOT / "tests" / "hub" / "test_tags.py")
+
+
+def test_workers_begin_with_the_longest_files_and_end_with_the_smallest() -> None:
+    last = Item(f"{LONGEST[-1]}::test_z")
+    found = longest_first([OTHER, OWN, Item(f"{STAND_IN}/test_queue.py::test_a2"), last])  # type: ignore[list-item]
+    assert [item.nodeid.partition("::")[2] for item in found] == ["test_z", "test_a", "test_a2", "test_b"]
+
+
+def test_the_longest_files_are_there() -> None:
+    assert [file for file in LONGEST if not (ROOT / file).is_file()] == []
 
 
 def test_the_stand_ins_tests_run_until_they_passed_with_the_files_as_they_are(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bridge.admin.api.operation import Management
     from bridge.config.models import Settings
 
-KEPT = ("hubs", "notifications", "dead-letters", "audit")
+KEPT = ("hubs", "notifications", "dead-letters", "audit", "users")
 """First segments of the paths of what a store keeps; recent events and status are in a daemon's memory alone."""
 
 
@@ -32,7 +32,8 @@ async def _answer(settings: "Settings", store: Path, url: str, params: Mapping[s
     stored = ReadOnlyStore(store)
     await stored.open()
     try:
-        app = Starlette(routes=routes(_management(settings, stored), has_token=False))
+        # Who can read the file can read all that is in it.
+        app = Starlette(routes=routes(_management(settings, stored), has_token=True))
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url=f"http://store{PREFIX}") as client:
             return await client.get(url, params=dict(params))
@@ -42,4 +43,6 @@ async def _answer(settings: "Settings", store: Path, url: str, params: Mapping[s
 
 def _management(settings: "Settings", store: object) -> "Management":
     """Of the process what a look at its store needs."""
-    return cast("Management", SimpleNamespace(hub=SimpleNamespace(store=store), settings=settings))
+    return cast(
+        "Management", SimpleNamespace(hub=SimpleNamespace(store=store), settings=settings, config_hash="", health=list)
+    )

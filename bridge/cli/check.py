@@ -12,7 +12,7 @@ def check(
     config: Config,
     strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings too.")] = False,
     no_secrets: Annotated[
-        bool, typer.Option("--no-secrets", help="Look up no ${env:...} and no ${file:...}: take them for right.")
+        bool, typer.Option("--no-secrets", help="Look up no ${env:...} and no ${file:...}: put values there that fit.")
     ] = False,
     show: Annotated[
         bool, typer.Option("--show", help="Print the configuration as understood, with defaults and without secrets.")

@@ -169,7 +169,7 @@ class Client:
             answer = self._stored(where, more) if self._is_at_rest else self._sent(method, where, patience, more)
             content = answer.json()
         except httpx.ConnectError as error:
-            if not self._can_read_store(method, path[0]):
+            if not self._can_read_store(method, path):
                 raise self._unanswered(error) from error
             self._is_at_rest = True
             return self._request(method, path, **more)
@@ -205,11 +205,12 @@ class Client:
             f"no daemon answers at {self._url}: {why} (say --url, or --config of the daemon)", Exit.CANNOT_START
         )
 
-    def _can_read_store(self, method: str, first: str) -> bool:
+    def _can_read_store(self, method: str, path: tuple[str, ...]) -> bool:
         """Whether the store answers in the daemon's place; said once on stderr."""
         from bridge.cli.at_rest import KEPT
 
-        if self._settings is None or method != "GET" or first not in KEPT or not self._settings.store_path.exists():
+        is_kept = method == "GET" and (path[0] in KEPT or path[-1] == "trace")
+        if self._settings is None or not is_kept or not self._settings.store_path.exists():
             return False
         typer.echo(f"no daemon answers at {self._url}: read from {self._settings.store_path}", err=True)
         return True

@@ -23,7 +23,7 @@ def print_explained(report: Mapping[str, Any]) -> None:
     else:
         print_json(report["data"])
     if report["rules"]:
-        _print_rules(report["rules"])
+        print_rules(report["rules"])
     for failure in report["failures"]:
         typer.echo()
         print_fields({"dead letter of": failure["rule"], "reason": failure["reason"], "detail": failure["detail"]})
@@ -34,7 +34,8 @@ def print_explained(report: Mapping[str, Any]) -> None:
         print_fields({"sent": report["sent"] or "nothing: no rule fired for a hub of this daemon"})
 
 
-def _print_rules(rules: Sequence[Mapping[str, Any]]) -> None:
+def print_rules(rules: Sequence[Mapping[str, Any]]) -> None:
+    """Each rule with its result, and the condition that failed; rules for other sources are counted."""
     mine = [rule for rule in rules if not _is_of_another_source(rule)]
     typer.echo()
     if mine:
@@ -58,10 +59,13 @@ def _rule_row(rule: Mapping[str, Any]) -> Sequence[object]:
 
 
 def _seen(seen: Mapping[str, Mapping[str, Any]]) -> str:
-    return ", ".join(
-        f"{path} {'is missing' if 'missing' in value else '= ' + json.dumps(value['value'], ensure_ascii=False)}"
-        for path, value in seen.items()
-    )
+    return ", ".join(f"{path} {_value(value)}" for path, value in seen.items())
+
+
+def _value(seen: Mapping[str, Any]) -> str:
+    if "missing" in seen:
+        return "is missing"
+    return f"is a {seen['kind']}" if "kind" in seen else f"= {json.dumps(seen['value'], ensure_ascii=False)}"
 
 
 def _print_notification(notification: Mapping[str, Any]) -> None:

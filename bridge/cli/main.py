@@ -19,6 +19,7 @@ COMMANDS = (
     "send",
     "token",
     "version",
+    "why",
     "events",
     "notifications",
     "devices",

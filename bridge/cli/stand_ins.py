@@ -123,18 +123,18 @@ hubs:
         team_id: {_text(apns.team_id)}
         topic: {_text(apns.topic)}
         endpoint: {_text(apns.endpoint)}
-        ca_file: {ca_file}
+        tls: {{ ca_file: {ca_file} }}
       fcm:
         service_account: {_file(fcm.service_account_file)}
         endpoint: {_text(fcm.endpoint)}
-        ca_file: {ca_file}
+        tls: {{ ca_file: {ca_file} }}
       wns:
         tenant: {_text(wns.tenant)}
         client_id: {_text(wns.client_id)}
         client_secret: {_file(secret_file)}
         token_url: {_text(wns.token_url)}
         allowed_hosts: [{_text(wns.allowed_host)}]
-        ca_file: {ca_file}
+        tls: {{ ca_file: {ca_file} }}
 """
 
 

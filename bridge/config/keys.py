@@ -18,9 +18,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 
 from bridge.config.models import TAKES_A_RESTART, Document, Listen
+from bridge.config.section import fields_of
 from connectors.auth import one_or_more
 from connectors.duration import seconds
 from connectors.size import byte_count
+from hub.egress import comma_separated
 from rules.models import Form
 from rules.units import spelled
 
@@ -61,7 +63,7 @@ def keys_of(model: type[BaseModel], above: str = "") -> list[KeyOfModel]:
     """The keys of one model, whose own path is `above`."""
     says = _docstrings(model)
     keys = []
-    for name, field in model.model_fields.items():
+    for name, field in fields_of(model).items():
         key = field.alias or name
         path = f"{above}.{key}" if above else key
         keys.append(
@@ -137,6 +139,8 @@ def type_in_words(annotation: Any, constraints: Sequence[Any] = ()) -> str:
         return "duration"
     if byte_count in functions:
         return "size"
+    if comma_separated in functions:
+        return "list of text, or text with commas"
     if one_or_more in functions:
         return "secret text or list"
     arguments, origin = get_args(annotation), get_origin(annotation)

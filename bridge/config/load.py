@@ -4,18 +4,22 @@ import gc
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from difflib import get_close_matches
 from inspect import isclass
 from pathlib import Path
-from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from types import MappingProxyType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from bridge.config import cures
+from bridge.config.egress import warn_of_unproxied, with_egress
 from bridge.config.models import Document, HubSettings, Listen, Listeners, Sections, Settings, default_hub
 from bridge.config.produced import produced_by
+from bridge.config.section import fields_of
 from bridge.config.spellings import OLD_SECTIONS, in_present_spelling
 from connectors.connector import Connector
 from connectors.duration import seconds_in
@@ -26,8 +30,10 @@ from rules.advice.services import check_native
 from rules.document import Paths, load_document
 from rules.engine import RuleSet
 from rules.loader import LATER_PLATFORMS, PLATFORMS, HubScope, RuleReader, Scope, rules_in
-from rules.node import Mark, Node
+from rules.node import Mark, Node, RuleNodes
 from rules.problems import Problem, Problems, Severity
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 _LATER: Mapping[tuple[str, ...], tuple[str, ...]] = {
     (): ("registration", "sinks", "templates", "windows"),
@@ -72,7 +78,8 @@ def check(
     """The settings that files and directories hold, and every problem in them by place; no settings if one is an error.
 
     Nothing is connected to, opened or created. Relative paths begin at the first of `paths`. With `no_secrets` what
-    `${env:NAME}` and `${file:/path}` would fill in is taken for right; there are no settings then unless all can be known.
+    `${env:NAME}` and `${file:/path}` would fill in is a value that is good there; there are no settings then, unless all
+    can be known.
     """
     problems = Problems()
     with _garbage_collection_paused():
@@ -94,10 +101,18 @@ def _read(paths: Paths, problems: Problems, environ: Mapping[str, str], *, no_se
     assert isinstance(root.value, dict)
     sections = dict(root.value)
     rules, defaults = sections.pop("rules", None), sections.pop("defaults", None)
-    plain = {name: _plain(name, node) for name, node in sections.items() if node.value is not None}
     directory = path if path.is_dir() else path.parent
     context = {"directory": directory}
-    reader = RuleReader(defaults, _scope(plain), problems, seconds_in=seconds_in)
+    if problems.has_withheld:
+        from bridge.config.placeholders import with_samples
+
+        sections = with_samples(sections, problems, context)
+        root = replace(root, value={**root.value, **sections})
+    plain = {name: _plain(name, node) for name, node in sections.items() if node.value is not None}
+    scope = _scope(plain)
+    reader = RuleReader(defaults, scope, problems, seconds_in=seconds_in)
+    if problems.has_withheld:
+        rules = _with_samples(rules, defaults, scope, problems)
     rule_set = _rules(rules, reader, _reach(plain, root, context, problems), problems)
     _check_hubs(root, problems)
     _check_sources(root, problems)
@@ -111,7 +126,24 @@ def _read(paths: Paths, problems: Problems, environ: Mapping[str, str], *, no_se
         for details in error.errors(include_url=False, include_input=False):
             _report(details, root, problems)
         return None
-    return Settings(**dict(checked), rules=rule_set, directory=directory)
+    warn_of_unproxied(checked.sources, checked.bridge.egress, root, problems)
+    if problems.has_withheld:
+        return None
+    return Settings(**dict(with_egress(checked)), rules=rule_set, directory=directory)
+
+
+def _with_samples(rules: Node | None, defaults: Node | None, scope: Scope, problems: Problems) -> Node | None:
+    """The rules with values in the place of those that are withheld."""
+    from bridge.config.placeholders import rule_with_samples
+
+    def complained(rule: Node) -> set[str]:
+        found = Problems()
+        RuleReader(defaults, scope, found, seconds_in=seconds_in).read(rule)
+        return found.keys()
+
+    if rules is None or not isinstance(rules.value, list | RuleNodes):
+        return rules
+    return replace(rules, value=[rule_with_samples(rule, problems, complained) for rule in rules.value])
 
 
 def _as_meant(root: Node, problems: Problems) -> Node:
@@ -293,18 +325,42 @@ def _check_listeners(plain: Mapping[str, Any], context: Mapping[str, Any], root:
         problems.warn(admin, "all who reach it can manage it", "give listeners.admin.auth")
 
 
-def _check_numbers(node: Node, location: list[int | str], problems: Problems) -> None:
+def validated(
+    model: type[ModelT],
+    plain: Any,
+    root: Node,
+    problems: Problems,
+    *,
+    later: Mapping[tuple[str, ...], tuple[str, ...]] = MappingProxyType({}),
+    context: Mapping[str, Any] | None = None,
+) -> ModelT | None:
+    """What a whole document says as a model; None after complaining of every mistake at its place.
+
+    `plain` is the document without marks. `later` has the keys of a later version, by where they stand.
+    """
+    _check_numbers(root, [], problems, model)
+    try:
+        return model.model_validate(plain, context=context)
+    except ValidationError as error:
+        for details in error.errors(include_url=False, include_input=False):
+            _report(details, root, problems, model, later)
+        return None
+
+
+def _check_numbers(
+    node: Node, location: list[int | str], problems: Problems, model: type[BaseModel] = Document
+) -> None:
     """True and false are no numbers, though pydantic takes them for 1 and 0."""
     match node.value:
         case dict() as entries:
             for name, entry in entries.items():
-                _check_numbers(entry, [*location, name], problems)
+                _check_numbers(entry, [*location, name], problems, model)
         case list() as items:
             for position, item in enumerate(items):
-                _check_numbers(item, [*location, position], problems)
+                _check_numbers(item, [*location, position], problems, model)
         case bool():
             try:
-                field = _model_at(location[:-1]).model_fields[str(location[-1])]
+                field = _keyed_fields(_model_at(location[:-1], model))[str(location[-1])]
             except KeyError:
                 return  # an unknown key, which has a complaint of its own, or a name
             kinds = {field.annotation, *get_args(field.annotation)}
@@ -312,7 +368,13 @@ def _check_numbers(node: Node, location: list[int | str], problems: Problems) ->
                 problems.add(node, "expected a whole number" if int in kinds else "expected a time such as 30s")
 
 
-def _report(details: ErrorDetails, root: Node, problems: Problems) -> None:
+def _report(
+    details: ErrorDetails,
+    root: Node,
+    problems: Problems,
+    model: type[BaseModel] = Document,
+    later: Mapping[tuple[str, ...], tuple[str, ...]] = _LATER,
+) -> None:
     """One complaint of pydantic, in our words and at its place."""
     location = [part for part in details["loc"] if part != "[key]"]
     node = root.find(location)
@@ -322,8 +384,8 @@ def _report(details: ErrorDetails, root: Node, problems: Problems) -> None:
     match details["type"]:
         case "extra_forbidden":
             name = str(location[-1])
-            pattern, known = _keys_at(location[:-1])
-            problems.unknown_key(name, node, known, _LATER.get(pattern, ()))
+            pattern, known = _keys_at(location[:-1], model)
+            problems.unknown_key(name, node, known, later.get(pattern, ()))
         case "missing":
             problems.add(node, f"{location[-1]} is missing", mark=node.key_mark)
         case "value_error":
@@ -335,8 +397,8 @@ def _report(details: ErrorDetails, root: Node, problems: Problems) -> None:
             hint = did_you_mean(str(node.written), choices, all_if_few=False)
             problems.add(node, f"expected {context['expected']}", hint)
         case "model_type" | "model_attributes_type":
-            _, known = _keys_at(location)
-            hint = cures.keys_cure(node, _model_at(location))
+            _, known = _keys_at(location, model)
+            hint = cures.keys_cure(node, _model_at(location, model))
             problems.add(node, f"expected keys such as {', '.join(known[:3])}", hint)
         case "mapping_type" | "dict_type":
             problems.add(node, "expected keys", cures.section_cure(node.value))
@@ -358,18 +420,17 @@ def _value_cure(message: str, node: Node) -> str:
     return cures.size_cure(node.text) if message.startswith("not a size") else ""
 
 
-def _keys_at(location: list[int | str]) -> tuple[tuple[str, ...], list[str]]:
+def _keys_at(location: list[int | str], model: type[BaseModel]) -> tuple[tuple[str, ...], list[str]]:
     """The place as _LATER names it, and the keys that may stand there."""
-    pattern, model = _place_of(location)
-    return pattern, list(model.model_fields)
+    pattern, found = _place_of(location, model)
+    return pattern, [field.alias or name for name, field in fields_of(found).items()]
 
 
-def _model_at(location: list[int | str]) -> type[BaseModel]:
-    return _place_of(location)[1]
+def _model_at(location: list[int | str], model: type[BaseModel]) -> type[BaseModel]:
+    return _place_of(location, model)[1]
 
 
-def _place_of(location: list[int | str]) -> tuple[tuple[str, ...], type[BaseModel]]:
-    model: type[BaseModel] = Document
+def _place_of(location: list[int | str], model: type[BaseModel]) -> tuple[tuple[str, ...], type[BaseModel]]:
     pattern: list[str] = []
     in_collection = False
     for part in location:
@@ -378,10 +439,15 @@ def _place_of(location: list[int | str]) -> tuple[tuple[str, ...], type[BaseMode
             in_collection = False
             continue
         pattern.append(str(part))
-        annotation = model.model_fields[str(part)].annotation
+        annotation = _keyed_fields(model)[str(part)].annotation
         in_collection = get_origin(annotation) not in (None, Union, UnionType)
         model = _model_in(annotation) or model
     return tuple(pattern), model
+
+
+def _keyed_fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a model by the keys that a file has for them."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

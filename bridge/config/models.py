@@ -24,6 +24,7 @@ from connectors.connector import MAX_BODY, Connector, DeadLetterRoute
 from connectors.duration import Duration
 from connectors.size import Size
 from connectors.table import CONNECTORS
+from hub.egress import EgressDefaults
 from hub.notification import Platform
 from hub.platforms.settings import PlatformSettings
 from hub.platforms.table import services
@@ -207,6 +208,8 @@ class BridgeSettings(Section):
     """A commit or the like, named by log, status, metric, notifications and dead letters."""
     timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
     """IANA zone of times in events that come without an offset."""
+    egress: EgressDefaults = EgressDefaults()
+    """Proxy and certificates of everything that leaves; each part can say otherwise."""
     store: StoreSettings = StoreSettings()
     """The durable database of notifications, registrations and dead letters."""
     shutdown: Shutdown = Shutdown()

@@ -20,6 +20,7 @@ from connectors.auth import one_or_more
 from connectors.duration import seconds
 from connectors.servicebus.settings import Credential, Topic
 from connectors.size import byte_count
+from hub.egress import comma_separated
 from rules.match.spellings import MARKED, NO_FIELD, never_fields, no_fields_below, no_fields_if_marked
 from rules.models import CONSTANT, OPERATORS, PATTERN, TEXT_PATTERN, TOP_PATTERN, Form, Keys, Operators
 
@@ -76,6 +77,8 @@ class _Schemas:
             return dict(_SIZE)
         if one_or_more in functions:
             return {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]}
+        if comma_separated in functions:
+            return {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}
         if (form := form_of(constraints)) is not None:
             return self._of_form(form)
         arguments, origin = get_args(annotation), get_origin(annotation)

@@ -4,6 +4,9 @@ import re
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic.fields import FieldInfo
+
+from hub.egress import Egress
 
 Secret = Annotated[SecretStr, Field(min_length=1)]
 
@@ -18,6 +21,13 @@ class Section(BaseModel):
         coerce_numbers_to_str=True,
         arbitrary_types_allowed=True,
     )
+
+
+def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a model in the order in which they are shown: how a part leaves comes after what it is."""
+    shared = Egress.model_fields if issubclass(model, Egress) else {}
+    own = {name: field for name, field in model.model_fields.items() if name not in shared}
+    return own | {name: model.model_fields[name] for name in shared}
 
 
 def form(pattern: str, words: str) -> AfterValidator:

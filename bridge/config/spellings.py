@@ -44,6 +44,8 @@ RENAMED: Sequence[Renamed] = (
     _renamed("dead_letter", "dead_letters"),
     _renamed("hubs.*.tier", "hubs.*.limits"),
     _renamed("hubs.*.access_policies", "hubs.*.auth.sas"),
+    _renamed("hubs.*.platforms.*.ca_file", "hubs.*.platforms.*.tls.ca_file"),
+    _renamed("hubs.*.remote.ca_file", "hubs.*.remote.tls.ca_file"),
     *_of_connectors(),
     _renamed("sources.*.http.limits.body", "sources.*.decode.max_body", yields=True),
     _renamed("defaults.platforms", "defaults.push.platforms"),

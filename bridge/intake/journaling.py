@@ -81,7 +81,7 @@ class Journaling:
         if draft.explanations:
             detail["explanations"] = [condition_without_values(each) for each in draft.explanations]
         people = {key for each in decision.intents for key in people_of(each.notification)}
-        person = event.person if event is not None else ""
+        person = in_flight.person
         return JournalEntry(
             source=in_flight.message.source,
             event_id=in_flight.event_id,

@@ -1,7 +1,7 @@
 """The way of a batch, from messages to settlements; everything else in the bridge serves this."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -22,6 +22,7 @@ from hub.errors import StoreError, WithdrawnError
 from hub.facts import Crashed
 from hub.identity import joined
 from hub.notification import Notification
+from hub.people import people_of
 from hub.store.contracts.outbox import AcceptanceResult
 from rules.decision import Failure
 from rules.engine import RuleSet
@@ -234,7 +235,7 @@ class Pipeline:
             config_hash=in_flight.configuration.hash,
             revision=in_flight.configuration.revision,
             relay=self._routes[message.source].relay,
-            person=in_flight.person,
+            person=in_flight.person or next(iter(_named(in_flight)), ""),
         )
 
     async def _accept(self, batch: Sequence[InFlightEvent]) -> Sequence[InFlightEvent]:
@@ -328,6 +329,12 @@ def _is_kept(reason: Reason, message: Message, route: Route) -> bool:
     """Whether a message that is no event becomes a dead letter: not if its sender has it still, or its source drops it."""
     has_sender = route.sender_waits and message.is_alone
     return not has_sender and (reason is not Reason.DECODE or route.keep_undecodable)
+
+
+def _named(in_flight: InFlightEvent) -> Iterator[str]:
+    """Keys of those for whom an event's notifications are: the body of its dead letter may be about them too."""
+    for intent in in_flight.decision.intents:
+        yield from people_of(intent.notification)
 
 
 def _end(in_flight: InFlightEvent, outcome: EventOutcome, reason: Reason, detail: str) -> None:

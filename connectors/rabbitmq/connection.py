@@ -21,6 +21,7 @@ from connectors.errors import AuthenticationError, NotConnectedError, PublishErr
 from connectors.logs import quieten
 from connectors.rabbitmq.headers import carried, is_short
 from connectors.rabbitmq.timing import Timing
+from hub.tls import Tls
 
 REPLY_TIMEOUT = 10.0
 """Seconds for the broker's reply to one request on a channel."""
@@ -130,17 +131,26 @@ class Connection:
 
     @classmethod
     async def open(
-        cls, url: str, *, name: str, heartbeat: float, blocked_timeout: float, timing: Timing = Timing()
+        cls,
+        url: str,
+        *,
+        tls: Tls | None = None,
+        name: str,
+        heartbeat: float,
+        blocked_timeout: float,
+        timing: Timing = Timing(),
     ) -> Self:
-        """Connect once; `name` is what the broker's management shows.
+        """Connect once; `name` is what the broker's management shows. `tls` is for an amqps:// URL.
 
         Raises: NotConnectedError, AuthenticationError.
         """
         quieten("pika")
         try:
             parameters = pika.URLParameters(url)
+            if tls is not None:
+                parameters.ssl_options = pika.SSLOptions(tls.client_context(), parameters.host)
         except OSError as unreadable:
-            raise NotConnectedError(f"a file that the URL names cannot be read: {unreadable}") from unreadable
+            raise NotConnectedError(f"a file of its TLS settings cannot be read: {unreadable}") from unreadable
         parameters.heartbeat = round(heartbeat)
         parameters.blocked_connection_timeout = blocked_timeout
         parameters.connection_attempts = 1

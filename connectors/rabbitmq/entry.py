@@ -31,7 +31,9 @@ def _source(name: str, settings: RabbitMqSettings, capacity: Capacity) -> Rabbit
 
 
 def _publisher(name: str, settings: RabbitMqSettings, place: DeadLetterExchange) -> RabbitMqPublisher:
-    return RabbitMqPublisher(name, RabbitMqPublisherSettings(url=settings.url, exchange=place.exchange))
+    return RabbitMqPublisher(
+        name, RabbitMqPublisherSettings(url=settings.url, tls=settings.tls, exchange=place.exchange)
+    )
 
 
 RABBITMQ = Connector(
@@ -48,6 +50,8 @@ RABBITMQ = Connector(
         make_publisher=_publisher,
         destination=lambda place: place.key,
     ),
+    behind=RabbitMqSettings.behind,
+    unproxied=lambda settings: settings.host,  # pika knows no proxy
     main_setting="url",
     old_paths={"receive.concurrency": "receive.max_in_flight"},
 )

@@ -32,6 +32,7 @@ class RabbitMqPublisher:
         settings = self._settings
         self._connection = await Connection.open(
             settings.url.get_secret_value(),
+            tls=settings.tls,
             name=self.name,
             heartbeat=settings.heartbeat,
             blocked_timeout=settings.blocked_timeout,

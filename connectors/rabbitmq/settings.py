@@ -6,6 +6,8 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from connectors.duration import Duration
+from hub.egress import EgressDefaults, trusting
+from hub.tls import Tls
 
 
 def _checked_url(url: SecretStr) -> SecretStr:
@@ -142,11 +144,37 @@ class Consumption(_Settings):
         return min(self.max_in_flight or self.credit, self.credit)
 
 
-class RabbitMqSettings(_Settings):
-    """A RabbitMQ queue as a source of messages."""
-
+class _Broker(_Settings):
     url: Url
     """Where the broker is, with user, password and virtual host."""
+    tls: Tls | None = None
+    """Certificates to trust and to show, for amqps:// alone."""
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> Self:
+        parts = urlsplit(self.url.get_secret_value())
+        if self.tls is not None and parts.scheme != "amqps":
+            raise ValueError("tls is for an amqps:// url")
+        if self.tls is not None and "ssl_options" in parts.query:
+            raise ValueError("write either tls or the ssl_options of url")
+        return self
+
+    @property
+    def host(self) -> str:
+        """The broker's."""
+        return urlsplit(self.url.get_secret_value()).hostname or ""
+
+    def behind(self, default: EgressDefaults) -> Self:
+        """The same with the certificates that all trust, unless it says itself whom it trusts, or has no TLS."""
+        parts = urlsplit(self.url.get_secret_value())
+        if parts.scheme != "amqps" or "ssl_options" in parts.query:
+            return self
+        return self.model_copy(update={"tls": trusting(self.tls, default.ca_file)})
+
+
+class RabbitMqSettings(_Broker):
+    """A RabbitMQ queue as a source of messages."""
+
     queue: Queue
     """What is consumed."""
     bind: tuple[Binding, ...] = ()
@@ -166,10 +194,9 @@ class DeadLetterExchange(_Settings):
     """The routing key that they get."""
 
 
-class RabbitMqPublisherSettings(_Settings):
+class RabbitMqPublisherSettings(_Broker):
     """A RabbitMQ exchange to publish to; the default exchange routes by queue name. `confirm_timeout` is per call."""
 
-    url: Url
     exchange: str = Field(default="", max_length=127)
     confirm_timeout: Annotated[Duration, Field(gt=0)] = 30.0
     heartbeat: Annotated[Duration, Field(ge=1, le=3600)] = 30.0

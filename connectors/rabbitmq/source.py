@@ -49,6 +49,7 @@ class RabbitMqSource:
         queue, receive = self._settings.queue.name, self._settings.receive
         self._connection = await Connection.open(
             self._settings.url.get_secret_value(),
+            tls=self._settings.tls,
             name=self.name,
             heartbeat=receive.heartbeat,
             blocked_timeout=receive.blocked_timeout,

@@ -8,7 +8,6 @@ import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +16,7 @@ from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 from azure.core.pipeline.transport import AsyncioRequestsTransport
 from azure.core.rest import HttpRequest
 from azure.servicebus import ServiceBusSubQueue, TransportType
+from azure.servicebus._pyamqp.aio._transport_async import WebSocketTransportAsync
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.aio.management import ServiceBusAdministrationClient
 from azure.servicebus.exceptions import (
@@ -30,10 +30,25 @@ from connectors.errors import AuthenticationError, NotConnectedError, SourceErro
 from connectors.logs import quieten
 from connectors.servicebus.first_rule import with_first_rule
 from connectors.servicebus.settings import Connection, ServiceBusSettings, parts_of
+from hub.egress import Egress
+from hub.tls import Tls
 
 _EMULATOR_PORT, _EMULATOR_ADMINISTRATION_PORT = 5672, 5300
 _ADMINISTRATION_TIMEOUT = 10.0
 _NOT_ALLOWED = "amqp:not-allowed"
+
+
+async def _connect(transport: Any, _connect: Any = WebSocketTransportAsync.connect) -> None:
+    """Connect a web socket, and close its HTTP session if that fails: the SDK leaves it open."""
+    try:
+        await _connect(transport)
+    except BaseException:
+        if transport.session is not None:
+            await transport.session.close()
+        raise
+
+
+WebSocketTransportAsync.connect = _connect  # type: ignore[method-assign]
 
 
 class letting_go:  # noqa: N801 - reads like `suppress`; a generator would have its exception's traceback put back
@@ -93,8 +108,8 @@ class Client:
             ServiceBusClient,
             retry_total=0,
             uamqp_transport=False,
-            ssl_context=_trusting(connection.ca_file or Path(certifi.where())),
-            **_endpoint(connection),
+            ssl_context=_context(connection.tls or Tls()),
+            **_way(connection),
         )
         self._administration: ServiceBusAdministrationClient | None = None
 
@@ -115,10 +130,10 @@ class Client:
         if self._administration is None:
             connection = self._settings.connection
             transport = _Transport(
+                connection,
                 _administration_addresses(connection),
                 connection_timeout=_ADMINISTRATION_TIMEOUT,
                 read_timeout=_ADMINISTRATION_TIMEOUT,
-                **_verification(connection),
             )
             self._administration = self._open(ServiceBusAdministrationClient, transport=transport, retry_total=0)
         return self._administration
@@ -154,8 +169,9 @@ class _Transport(AsyncioRequestsTransport):  # type: ignore[misc]  # the SDK res
     `first_rule`, which the client passes through, is put into the description that is sent (see `first_rule.py`).
     """
 
-    def __init__(self, addresses: Sequence[str], **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, egress: Egress, addresses: Sequence[str] = (), **options: Any) -> None:
+        super().__init__(use_env_settings=False, **_verification(egress.tls or Tls()), **options)
+        self._egress = egress
         self._addresses = tuple(addresses)
 
     async def send(self, request: Any, *, first_rule: str | None = None, **options: Any) -> Any:
@@ -165,12 +181,17 @@ class _Transport(AsyncioRequestsTransport):  # type: ignore[misc]  # the SDK res
             request = HttpRequest(request.method, request.url, headers=headers, content=described)
         for address in self._addresses[:-1]:
             with suppress(ServiceRequestError, ServiceResponseError):  # not HTTP, or nothing at all
-                answer = await super().send(_at(address, request), **options)
+                answer = await self._send(_at(address, request), options)
                 self._addresses = (address,)
                 return answer
         if self._addresses:
             request = _at(self._addresses[-1], request)
-        return await super().send(request, **options)
+        return await self._send(request, options)
+
+    async def _send(self, request: Any, options: Mapping[str, Any]) -> Any:
+        proxy = self._egress.proxy_for(urlsplit(request.url).hostname or "")
+        proxies = {} if proxy is None else {"http": proxy.url, "https": proxy.url}
+        return await super().send(request, **{**options, "proxies": proxies})
 
 
 def _at(address: str, request: Any) -> Any:
@@ -196,12 +217,10 @@ def _administration_addresses(connection: Connection) -> Sequence[str]:
     """
     if connection.administration is not None:
         return [connection.administration]
-    if connection.connection_string is None:
+    if not connection.is_emulated:
         return []
-    parts = parts_of(connection.connection_string)
-    if parts.get("usedevelopmentemulator") != "true":
-        return []
-    endpoint = urlsplit(parts["endpoint"])
+    assert connection.connection_string is not None
+    endpoint = urlsplit(parts_of(connection.connection_string)["endpoint"])
     ports = [_EMULATOR_ADMINISTRATION_PORT, endpoint.port or _EMULATOR_PORT]
     if ports[1] != _EMULATOR_PORT:
         ports.reverse()
@@ -213,27 +232,41 @@ def described_administration(connection: Connection) -> str:
     return " and ".join(_administration_addresses(connection)) or f"https://{connection.namespace or 'the namespace'}"
 
 
-def _endpoint(connection: Connection) -> Mapping[str, Any]:
-    if connection.endpoint is None:
-        return {}
-    return {"custom_endpoint_address": connection.endpoint, "transport_type": TransportType.Amqp}
+def _way(connection: Connection) -> Mapping[str, Any]:
+    """What the SDK is told of where to connect; through a proxy it speaks AMQP over a web socket."""
+    way: dict[str, Any] = {}
+    proxy = None if connection.is_emulated else connection.proxy_for(connection.host)
+    if connection.endpoint is not None:
+        way["custom_endpoint_address"] = connection.endpoint
+        way["transport_type"] = TransportType.Amqp if proxy is None else TransportType.AmqpOverWebsocket
+    if proxy is not None:
+        host = f"[{proxy.host}]" if ":" in proxy.host else proxy.host
+        way["http_proxy"] = {"proxy_hostname": f"http://{host}", "proxy_port": proxy.port}
+        if proxy.username:
+            way["http_proxy"] |= {"username": proxy.username, "password": proxy.password}
+    return way
 
 
-def _trusting(ca_file: Path) -> ssl.SSLContext:
-    """A TLS context, the same for as long as the file is."""
-    return _context(ca_file, ca_file.stat().st_mtime_ns)
+def _context(tls: Tls) -> ssl.SSLContext:
+    """A TLS context, the same for as long as its files are."""
+    files = [file for file in (tls.ca_file, tls.cert, tls.key) if file is not None]
+    return _context_of(tls, tuple(file.stat().st_mtime_ns for file in files))
 
 
 @lru_cache(maxsize=16)
-def _context(ca_file: Path, changed: int) -> ssl.SSLContext:
+def _context_of(tls: Tls, changed: Sequence[int]) -> ssl.SSLContext:
     """Shared by all connections: the SDK would make one for each, and lets half a megabyte go in a circle with it."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(ca_file)
-    return context
+    return tls.client_context(roots=certifi.where())
 
 
-def _verification(connection: Connection) -> Mapping[str, Any]:
-    return {} if connection.ca_file is None else {"connection_verify": str(connection.ca_file)}
+def _verification(tls: Tls) -> Mapping[str, Any]:
+    """The same for the library that speaks HTTP."""
+    options: dict[str, Any] = {}
+    if tls.ca_file is not None:
+        options["connection_verify"] = str(tls.ca_file)
+    if tls.cert is not None:
+        options["connection_cert"] = (str(tls.cert), str(tls.key))
+    return options
 
 
 def _credential(connection: Connection) -> Any:
@@ -246,14 +279,13 @@ def _credential(connection: Connection) -> Any:
     except ImportError as error:
         raise AuthenticationError("credential needs azure-identity: install pushbridge[azure]") from error
     # their default transport is an HTTP library that comes with nothing else here
-    transport = AsyncioRequestsTransport()
-    if credential.managed_identity:
-        return ManagedIdentityCredential(client_id=credential.client_id, transport=transport)
+    if credential.managed_identity:  # asked for at an address of this machine
+        return ManagedIdentityCredential(client_id=credential.client_id, transport=_Transport(Egress()))
     assert credential.tenant is not None  # all three were checked when they were read
     assert credential.client_id is not None
     assert credential.client_secret is not None
     secret = credential.client_secret.get_secret_value()
-    return ClientSecretCredential(credential.tenant, credential.client_id, secret, transport=transport)
+    return ClientSecretCredential(credential.tenant, credential.client_id, secret, transport=_Transport(connection))
 
 
 def _described(error: Exception) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from connectors.connector import Capacity, Connector
 from connectors.servicebus.settings import ServiceBusSettings
 from connectors.servicebus.source import ServiceBusSource
+from hub.egress import EgressDefaults
 
 META: Mapping[str, str] = {
     "message_id": "The id that the sender set, which identifies the event unless `map.id` does.",
@@ -31,6 +32,10 @@ def _source(name: str, settings: ServiceBusSettings, capacity: Capacity) -> Serv
     return ServiceBusSource(name, settings)
 
 
+def _behind(settings: ServiceBusSettings, default: EgressDefaults) -> ServiceBusSettings:
+    return settings.model_copy(update={"connection": settings.connection.behind(default)})
+
+
 SERVICE_BUS = Connector(
     key="servicebus",
     title="Service Bus",
@@ -42,6 +47,9 @@ SERVICE_BUS = Connector(
     old_paths={
         "receive.concurrency": "receive.max_in_flight",
         "receive.sessions.concurrent": "receive.sessions.max_in_flight",
+        "connection.ca_file": "connection.tls.ca_file",
     },
+    behind=_behind,
+    unproxied=lambda settings: settings.connection.host if settings.connection.is_emulated else "",
     later={("receive", "lock_renewal"): ("on_lost",)},
 )

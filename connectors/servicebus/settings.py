@@ -3,11 +3,12 @@
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from connectors.duration import Duration
-from connectors.files import ExistingFile
+from hub.egress import Egress
 
 
 class _Settings(BaseModel):
@@ -93,12 +94,13 @@ class Sas(_Settings):
     """Its primary or secondary secret."""
 
 
-class Connection(_Settings):
+class Connection(_Settings, Egress):
     """The namespace and who we are: a connection string, or `namespace` with a `credential` or a `sas` policy.
 
     `endpoint` is dialled, by AMQP in TLS, instead of the namespace at port 5671: a gateway, or a stand-in. Topology is
     administered at `administration` instead of the namespace; for `UseDevelopmentEmulator=true` that is the port of the
-    endpoint or 5300, whichever answers. `ca_file` replaces the public roots.
+    endpoint or 5300, whichever answers. Through a proxy, AMQP goes over a web socket, to port 443 or that of `endpoint`.
+    An emulator has no TLS and is reached without a proxy, as is the machine's service for managed identities.
     """
 
     connection_string: Annotated[Secret, AfterValidator(_checked_connection_string)] | None = None
@@ -113,8 +115,6 @@ class Connection(_Settings):
     """HOST:PORT to dial in place of the namespace, such as a gateway."""
     administration: Annotated[str, AfterValidator(_checked_administration)] | None = None
     """Where entities are created, if not at the namespace."""
-    ca_file: ExistingFile | None = None
-    """Certificates to trust in place of the system's."""
 
     @model_validator(mode="after")
     def _check_one(self) -> Self:
@@ -125,6 +125,23 @@ class Connection(_Settings):
         if self.namespace is not None and (self.credential is None) == (self.sas is None):
             raise ValueError("with namespace, write either credential or sas")
         return self
+
+    @property
+    def host(self) -> str:
+        """The host that messages come from."""
+        if self.endpoint is not None:
+            return urlsplit(f"//{self.endpoint.removeprefix('sb://')}").hostname or ""
+        if self.connection_string is not None:
+            return urlsplit(parts_of(self.connection_string)["endpoint"]).hostname or ""
+        assert self.namespace is not None  # one of them is there
+        return self.namespace
+
+    @property
+    def is_emulated(self) -> bool:
+        """Whether there is an emulator at the other end, which speaks AMQP without TLS and over no web socket."""
+        if self.connection_string is None:
+            return False
+        return parts_of(self.connection_string).get("usedevelopmentemulator") == "true"
 
 
 class Correlation(_Settings):

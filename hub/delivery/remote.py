@@ -64,7 +64,7 @@ class RemoteHub:
     def __init__(self, settings: RemoteSettings, *, clock: Callable[[], float] = time.time) -> None:
         self._settings = settings
         self._clock = clock
-        self._transport = Transport(ca_file=settings.ca_file, http2=False, connections=CONNECTIONS)
+        self._transport = Transport(settings.egress, http2=False, connections=CONNECTIONS)
         self._token = ""
         self._token_ends = 0.0
 

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Self
 
+from hub.egress import Egress
+
 _ENDPOINT = re.compile(
     r"(?:sb|https)://(?P<authority>(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::(?P<port>[0-9]{1,5}))?)/*", re.IGNORECASE
 )
@@ -17,10 +19,10 @@ class RemoteSettings:
     hub: str
     key_name: str
     key: str = field(repr=False)
-    ca_file: str | None = None
+    egress: Egress = field(default_factory=Egress)
 
     @classmethod
-    def from_connection_string(cls, text: str, *, hub: str, ca_file: str | None = None) -> Self:
+    def from_connection_string(cls, text: str, *, hub: str, egress: Egress | None = None) -> Self:
         """From what the portal shows: `Endpoint=sb://…/;SharedAccessKeyName=…;SharedAccessKey=…`.
 
         An `EntityPath` in it wins over `hub`.
@@ -46,5 +48,5 @@ class RemoteSettings:
             hub=parts.get("entitypath") or hub,
             key_name=parts["sharedaccesskeyname"],
             key=parts["sharedaccesskey"],
-            ca_file=ca_file,
+            egress=egress or Egress(),
         )

@@ -47,7 +47,7 @@ class Traits:
     document `payload_reference`. `header_advice` says what to write for headers where there are none. `hints`
     are the headers whose values are made to fit. `expiry_header` takes a template's own expiry, in seconds since 1970 or
     `0` for "now or never"; a service without it has no expiry in templates. A push replaces an earlier one on the screen
-    that has the same value in `collapse_header`.
+    that has the same value in `collapse_header`. `sample_template` is the body of a template that shows `title` and `body`.
     """
 
     name: str
@@ -66,6 +66,7 @@ class Traits:
     hints: Hints = {}  # noqa: RUF012 - read only, as the attributes of all traits are
     expiry_header: str = ""
     collapse_header: str = ""
+    sample_template: str = '{"title":"$(title)","body":"$(body)"}'
     wants_text: Callable[[tuple[str, ...]], bool] | None = None
     """Whether a value at a path of a JSON payload has to be a text, as its service refuses a number there."""
 
@@ -83,6 +84,10 @@ class Traits:
         Raises: InvalidRequestError.
         """
         return text
+
+    def sample_push_channel(self, device: str) -> str:
+        """A push channel that a device of this id could have, for tests of rules: another one for each id."""
+        return f"sample-{device}"
 
     def template_body(self, body: str, headers: Mapping[str, Any]) -> TemplateBody:
         """Check a template's body as the service does when it is registered; `headers` may hold expressions.

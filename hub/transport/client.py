@@ -7,17 +7,19 @@ and is only counted.
 """
 
 import asyncio
-import ssl
 from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import pycurl
 
+from hub.egress import Egress
 from hub.requests import RequestGroup
+from hub.tls import Tls
 from hub.transport.curl_multi import EventedMulti, Failed
-from hub.transport.handles import MAX_IDLE, Handle, HandleOptions, new_handle, response_of
+from hub.transport.handles import MAX_IDLE, Handle, HandleOptions, failure_of, new_handle, response_of
 from hub.transport.pool import Feed, OriginPool
 from hub.transport.requests import Answers, Batch, Response
 
@@ -26,7 +28,7 @@ _TURN: Final = 16  # requests started for one batch before another has a turn
 _SILENCE: Final = 1.0  # seconds without any answer that make a connection suspect once a request on it has timed out
 
 _URL, _HTTPHEADER, _POSTFIELDS = pycurl.URL, pycurl.HTTPHEADER, pycurl.POSTFIELDS  # looked up once: the hot path
-_RESPONSE_CODE = pycurl.RESPONSE_CODE
+_PROXY, _RESPONSE_CODE = pycurl.PROXY, pycurl.RESPONSE_CODE
 
 _TIMED_OUT: Final = Response(0, failure="no answer within the deadline", timed_out=True)
 _CLOSED: Final = Response(0, failure="the transport was closed")
@@ -38,7 +40,7 @@ class Transport:
     HTTP/2 where the peer offers it: up to `connections` to an origin, each with up to `streams` requests at once; a lower
     limit of the peer is obeyed (RFC 9113, 5.1.2), and the next connection is opened when those there are full. With
     `http2=False` it is HTTP/1.1, one request at a time on each connection. `answer_headers` asks for all headers of
-    answers. Redirects are not followed, proxies of the environment not used (`proxy` names one). Nothing is repeated here;
+    answers. Redirects are not followed, proxies of the environment not used: `egress` names one. Nothing is repeated here;
     libcurl itself repeats, on a fresh connection, what a dying one has not taken (REFUSED_STREAM, above a GOAWAY's last
     stream, a reused connection found closed).
 
@@ -49,22 +51,17 @@ class Transport:
 
     def __init__(
         self,
+        egress: Egress | None = None,
         *,
-        ca_file: str | None = None,
         http2: bool = True,
         connections: int = 2,
         streams: int = 1000,
         answer_headers: bool = False,
-        proxy: str = "",
         origins: int = 256,
         close_after: float = MAX_IDLE,
     ) -> None:
-        self._options = HandleOptions(
-            ca_file=ca_file or ssl.get_default_verify_paths().cafile,
-            http2=http2,
-            answer_headers=answer_headers,
-            proxy=proxy,
-        )
+        self._egress = egress or Egress()
+        self._options = HandleOptions(tls=self._egress.tls or Tls(), http2=http2, answer_headers=answer_headers)
         self._connections = connections
         self._streams = streams
         self._origins = origins
@@ -211,12 +208,15 @@ class Transport:
 
     def _start(self, feed: Feed, group: RequestGroup, limit: int, pool: OriginPool, multi: EventedMulti) -> int:
         batch, free, add = feed.batch, self._free, multi.add
-        prefix, shared, id_name = group.origin + group.path, group.headers, group.id_name
+        prefix, shared, id_name, proxy = group.origin + group.path, group.headers, group.id_name, pool.proxy
         started = min(limit, feed.left)
         for position, tail, id_, body in islice(feed.rows, started):
             handle = free.pop() if free else self._new_handle()
             curl = handle.curl
             curl.setopt(_URL, prefix + tail)
+            if handle.proxy is not proxy:
+                curl.setopt(_PROXY, "" if proxy is None else proxy.url)
+                handle.proxy = proxy
             curl.setopt(_HTTPHEADER, [*shared, f"{id_name}: {id_}".encode()])
             if handle.body is not body:  # the phones of a page share it
                 curl.setopt(_POSTFIELDS, body)
@@ -244,8 +244,8 @@ class Transport:
             self._settle(handle, None if is_plain else response_of(handle, status))
         for curl, code, words in failed:
             remove(curl)
-            timed_out = code == pycurl.E_OPERATION_TIMEDOUT
-            self._settle(handles[curl], Response(0, failure=words or f"libcurl error {code}", timed_out=timed_out))
+            handle = handles[curl]
+            self._settle(handle, failure_of(handle, code, words))
         multi.in_flight -= len(answered) + len(failed)
         loop = asyncio.get_running_loop()
         if pool.is_retired(multi) and not multi.in_flight:
@@ -338,7 +338,12 @@ class Transport:
                 return None
             self._close_pool(next(iter(self._idle_since)))
         pool = OriginPool(
-            origin, self._finish, http2=self._options.http2, connections=self._connections, streams=self._streams
+            origin,
+            self._finish,
+            http2=self._options.http2,
+            connections=self._connections,
+            streams=self._streams,
+            proxy=self._egress.proxy_for(urlsplit(origin).hostname or ""),
         )
         self._pools[origin] = pool
         return pool

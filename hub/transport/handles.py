@@ -1,11 +1,14 @@
 """Easy handles of libcurl: their options, which are set once, and the answer that one holds."""
 
+import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pycurl
 
+from hub.egress import Proxy, refusal
+from hub.tls import Tls
 from hub.transport.curl_multi import EventedMulti
 from hub.transport.pool import OriginPool
 from hub.transport.requests import Batch, Response
@@ -16,6 +19,8 @@ _MAX_ANSWER: Final = 65_536  # bytes of an answer's body; a push service needs a
 _KEEPALIVE: Final = 30  # seconds of silence before TCP asks whether the other end, and all between, is still there
 _DNS_CACHE: Final = 5  # seconds; a burst asks once, a later connection may land on another of the service's machines
 _RETRY_AFTER = pycurl.RETRY_AFTER
+_SUPPRESS_CONNECT_HEADERS: Final = 265  # CURLOPT_SUPPRESS_CONNECT_HEADERS, which pycurl has no name for
+_NO_PROXY_THERE: Final = (pycurl.E_COULDNT_RESOLVE_PROXY, pycurl.E_COULDNT_CONNECT)
 
 
 @dataclass(slots=True, eq=False)
@@ -30,6 +35,7 @@ class Handle:
     position: int = 0
     multi: EventedMulti | None = None
     pool: OriginPool | None = None
+    proxy: Proxy | None = None
 
     def connecting(self, _fd: int, _purpose: int) -> int:
         if self.multi is not None:
@@ -41,10 +47,9 @@ class Handle:
 class HandleOptions:
     """What all handles of a transport have in common; see `Transport`."""
 
-    ca_file: str | None
+    tls: Tls
     http2: bool
     answer_headers: bool
-    proxy: str
 
 
 def new_handle(options: HandleOptions) -> Handle:
@@ -57,11 +62,15 @@ def new_handle(options: HandleOptions) -> Handle:
     curl.setopt(pycurl.PIPEWAIT, 1)  # a stream on a connection being opened rather than a connection of its own
     curl.setopt(pycurl.NOSIGNAL, 1)
     curl.setopt(pycurl.USERAGENT, "")  # each header costs more than half a microsecond a push
-    curl.setopt(pycurl.PROXY, options.proxy)
+    curl.setopt(pycurl.PROXY, "")  # else libcurl looks at the environment
+    curl.setopt(_SUPPRESS_CONNECT_HEADERS, 1)
     curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTPS)
     curl.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)
-    if options.ca_file:
-        curl.setopt(pycurl.CAINFO, options.ca_file)
+    if (roots := options.tls.ca_file or ssl.get_default_verify_paths().cafile) is not None:
+        curl.setopt(pycurl.CAINFO, str(roots))
+    if options.tls.cert is not None:
+        curl.setopt(pycurl.SSLCERT, str(options.tls.cert))
+        curl.setopt(pycurl.SSLKEY, str(options.tls.key))
     curl.setopt(pycurl.DNS_CACHE_TIMEOUT, _DNS_CACHE)
     curl.setopt(pycurl.TCP_NODELAY, 1)
     curl.setopt(pycurl.TCP_KEEPALIVE, 1)
@@ -82,6 +91,16 @@ def response_of(handle: Handle, status: int) -> Response:
     if status != 200 and (retry_after := handle.curl.getinfo(_RETRY_AFTER)):
         headers["retry-after"] = str(retry_after)
     return Response(status, headers, b"".join(handle.chunks))
+
+
+def failure_of(handle: Handle, code: int, words: str) -> Response:
+    """No answer, and why; a proxy that is the cause is named."""
+    proxy = handle.proxy
+    if proxy is not None and (status := handle.curl.getinfo(pycurl.HTTP_CONNECTCODE)) // 100 not in (0, 2):
+        words = refusal(proxy, status)
+    elif proxy is not None and code in _NO_PROXY_THERE:
+        words = f"proxy {proxy.address} cannot be reached: {words}"
+    return Response(0, failure=words or f"libcurl error {code}", timed_out=code == pycurl.E_OPERATION_TIMEDOUT)
 
 
 def _fields(lines: Iterable[bytes]) -> dict[str, str]:

@@ -2,15 +2,17 @@
 
 import asyncio
 import re
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 import orjson
 
+from hub.egress import Egress, refusal
 from hub.outcome import OutcomeName, Reaction
 from hub.push import SendResult
+from hub.tls import Tls
 from hub.transport.answers import retry_after
 
 _PATIENCE: Final = 10.0  # seconds; a push's own deadline may end the wait before
@@ -31,12 +33,12 @@ class AccessTokens:
         url: str,
         form: Callable[[], Mapping[str, str]],
         *,
-        ca_file: str | None = None,
+        egress: Egress | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._url = url
         self._form = form
-        self._ca_file = ca_file
+        self._egress = egress or Egress()
         self._clock = clock
         self._lock = asyncio.Lock()
         self._answers = 0  # how often the provider was asked and something came of it
@@ -66,12 +68,22 @@ class AccessTokens:
         """The provider's answer, and until when it is good: a token for its time, a failure for no later caller."""
         import httpx  # only who needs a token pays for it: httpx is a third of the time to start
 
+        proxy = self._egress.proxy_for(urlsplit(self._url).hostname or "")
         try:
-            context = ssl.create_default_context(cafile=self._ca_file)
-            async with httpx.AsyncClient(verify=context, trust_env=False, timeout=_PATIENCE) as client:
+            async with httpx.AsyncClient(
+                verify=(self._egress.tls or Tls()).client_context(),
+                proxy=None if proxy is None else proxy.url,
+                trust_env=False,
+                timeout=_PATIENCE,
+            ) as client:
                 response = await client.post(self._url, data=dict(self._form()))
+        except httpx.ProxyError as error:
+            assert proxy is not None
+            reason = f"{self._url}: {refusal(proxy, int(str(error)[:3]))}"
+            return _trouble(OutcomeName.TOKEN_PROVIDER_UNREACHABLE, reason), float("-inf")
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            reason = f"{self._url}: {error or type(error).__name__}"
+            way = "" if proxy is None else f"by proxy {proxy.address}: "
+            reason = f"{self._url}: {way}{error or type(error).__name__}"
             return _trouble(OutcomeName.TOKEN_PROVIDER_UNREACHABLE, reason), float("-inf")
         answer = token_from(response.status_code, response.headers, response.content)
         if isinstance(answer, SendResult):

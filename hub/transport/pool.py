@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from hub.egress import Proxy
 from hub.requests import RequestGroup
 from hub.transport.curl_multi import EventedMulti, Failed
 
@@ -51,8 +52,12 @@ class OriginPool:
     HTTP/1.1: one multi handle for all connections.
     """
 
-    def __init__(self, origin: str, on_done: OnDone, *, http2: bool, connections: int, streams: int) -> None:
+    def __init__(
+        self, origin: str, on_done: OnDone, *, http2: bool, connections: int, streams: int, proxy: Proxy | None = None
+    ) -> None:
         self.origin = origin
+        self.proxy = proxy
+        """On the way there."""
         self.waiting: deque[Feed] = deque()
         """Feeds take turns; of those that go in order the oldest alone is here."""
         self._behind: deque[Feed] = deque()

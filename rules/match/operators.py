@@ -17,6 +17,7 @@ from rules.event import MISSING
 from rules.explain import FailedCondition, Trail
 from rules.match.tree import (
     IGNORE_CASE,
+    Leaf,
     Path,
     Pattern,
     Required,
@@ -45,6 +46,10 @@ class AllOf(Pattern):
     def required(self, path: Path) -> Iterator[Required]:
         for pattern in self.patterns:
             yield from pattern.required(path)
+
+    def leaves(self, trail: Trail, path: Path) -> Iterator[Leaf]:
+        for pattern in self.patterns:
+            yield from pattern.leaves(trail, path)
 
     def compiled(self) -> Test:
         return conjunction([pattern.test for pattern in self.patterns])

@@ -13,16 +13,18 @@ A field that is missing matches nothing but `exists: false`. `tree` says how arr
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rules import models
 from rules.advice.foreign import operator_cure
+from rules.conditions import Condition
 from rules.event import MISSING, Event
 from rules.explain import FailedCondition, Trail
 from rules.expressions import EVENT_NAMES
 from rules.match.doubts import own_operator
 from rules.match.reading import read_pattern
-from rules.match.tree import Path, Pattern, Required, all_of, first_failed
+from rules.match.tree import Leaf, Path, Pattern, Required, all_of, first_failed
 from rules.node import Node
 from rules.problems import Problems
 
@@ -45,6 +47,12 @@ class Match:
         """Texts of which an event needs one at each path: what an index can use."""
         for name, pattern in self.attributes:
             yield from pattern.required((name,))
+
+    def conditions(self, key: str) -> Iterator[Condition]:
+        """The single conditions, in order; `key` is the path of this `match`."""
+        for name, pattern in self.attributes:
+            for leaf in pattern.leaves(Trail(f"{key}.{name}", name), ()):
+                yield Condition(leaf.place, str(leaf.pattern), partial(_leaf_test, name, leaf))
 
     def explain(self, event: Event, key: str) -> FailedCondition | None:
         """The first condition that an event does not meet, None if it meets all; `key` is the path of this `match`.
@@ -92,6 +100,10 @@ def _check_texts(node: Node, problems: Problems) -> None:
     for item in node.value if isinstance(node.value, list) else [node]:
         if isinstance(item.value, int | float):
             problems.add(item, "this attribute is text, and this never equals it", f'write "{item.text}"')
+
+
+def _leaf_test(name: str, leaf: Leaf, event: Event) -> bool:
+    return leaf.test(_or_missing(EVENT_NAMES[name](event)))
 
 
 def _or_missing(attribute: Any) -> Any:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 from math import isfinite
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from rules import numbers
 from rules.errors import TypeClashError
@@ -30,6 +30,30 @@ IGNORE_CASE = "\0ignore_case"
 
 Required = tuple[Path, tuple[str, ...]]
 """A path, and texts of which an event needs one there to match."""
+
+
+class Leaf(NamedTuple):
+    """A pattern with no smaller one in it that counts for itself; it is asked of the value at `path`, a path of fields."""
+
+    place: Place
+    path: Path
+    pattern: "Pattern"
+
+    def test(self, value: Any) -> bool:
+        """Whether the pattern matches what the path leads to from `value`; of an array on the way, some element.
+
+        Raises: TypeClashError.
+        """
+        return _test_at(value, self.path, self.pattern.test)
+
+
+def _test_at(value: Any, path: Path, test: Test) -> bool:
+    if not path:
+        return test(value)
+    if type(value) is list:
+        return any_of((lambda element: _test_at(element, path, test), element) for element in value)
+    inner = value.get(path[0], MISSING) if isinstance(value, Mapping) else MISSING
+    return _test_at(inner, path[1:], test)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +92,10 @@ class Pattern:
     def required(self, path: Path) -> Iterator[Required]:
         """What an index can use of this pattern, which is asked of the value at `path`."""
         return iter(())
+
+    def leaves(self, trail: Trail, path: Path) -> Iterator[Leaf]:
+        """The smallest patterns in this one that decide by themselves; this one is asked of the value at `path`."""
+        yield Leaf(Place(self._own(trail).key, self.mark), path, self)
 
     def compiled(self) -> Test:
         """The test of a value that is no array, where the pattern opens arrays; else of any value."""
@@ -278,6 +306,10 @@ class OneOf(Pattern):
         tests = [pattern.test for pattern in self.patterns]
         return lambda value: any_of((test, value) for test in tests)
 
+    def leaves(self, trail: Trail, path: Path) -> Iterator[Leaf]:
+        for index, pattern in enumerate(self.patterns):
+            yield from pattern.leaves(trail.choice(index), path)
+
     def _inside(self, value: Any, trail: Trail, *, is_error: bool) -> FailedCondition | None:
         """Of several that say no each is wanted as much as the others."""
         if not is_error and len(self.patterns) != 1:
@@ -303,6 +335,12 @@ class Fields(Pattern):
     def required(self, path: Path) -> Iterator[Required]:
         for name, pattern in self.entries:
             yield from pattern.required((*path, name))
+
+    def leaves(self, trail: Trail, path: Path) -> Iterator[Leaf]:
+        if not self.entries:
+            yield from Pattern.leaves(self, trail, path)
+        for name, pattern in self.entries:
+            yield from pattern.leaves(trail.field(name), (*path, name))
 
     def compiled(self) -> Test:
         fields = [(name, pattern.test) for name, pattern in self.entries]

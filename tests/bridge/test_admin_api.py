@@ -80,7 +80,9 @@ class Api:
     def _described(self, method: str, path: str) -> dict[str, Any]:
         found: list[dict[str, Any]] = [
             operations[method.lower()]
-            for known, operations in sorted(self.document["paths"].items(), key=lambda item: item[0].count("{"))
+            for known, operations in sorted(
+                self.document["paths"].items(), key=lambda item: (item[0].count("{"), -len(item[0]))
+            )
             if method.lower() in operations
             and re.fullmatch(re.sub(r"\\{\w+\\}", ".+", re.escape(known)), f"/api/v1{path}")
         ]
@@ -101,7 +103,7 @@ async def running(directory: Path, *, token: str | None = TOKEN) -> AsyncIterato
     url = "http://{}:{}"
     async with daemon.running():
         url = url.format(*daemon.admin.address)
-        async with httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=60) as http:
+        async with httpx.AsyncClient(verify=False, base_url=url, headers=headers, trust_env=False, timeout=60) as http:
             document = (await http.get("/api/v1/openapi.json")).raise_for_status().json()
             yield Api(daemon, http, document)
 

@@ -89,7 +89,7 @@ async def test_status_of_a_process_that_is_not_ready_ends_with_a_code_of_its_own
 
 
 async def test_events_are_listed_and_shown_and_cannot_command_the_terminal(shell: Shell) -> None:
-    async with httpx.AsyncClient(base_url=shell.url, trust_env=False) as client:
+    async with httpx.AsyncClient(verify=False, base_url=shell.url, trust_env=False) as client:
         while (await client.post("/in/hr", content="[red]\x1b[31mann joined")).status_code == 503:
             await asyncio.sleep(0.01)
     printed = (await shell.run("events", "list", "--source", "hr")).stdout
@@ -374,6 +374,10 @@ async def test_where_no_daemon_answers_what_the_store_keeps_is_read_from_it(tmp_
     assert "not found" in (await shell.run("devices", "show", "none", "--hub", "app", code=5)).stderr
     assert "say --hub: there are app, spare" in await shell.error("devices", "list", code=2)
     assert "no daemon answers" in await shell.error("dead-letters", "drop", "1", code=3)
+    assert [row["kind"] for row in json.loads((await shell.run("users", "export", "u1", "--json")).stdout)] == [
+        "device"
+    ]
+    assert "no daemon answers" in (await shell.run("users", "erase", "u1", "--yes", code=3)).stderr
     assert "no daemon answers" in await shell.error("events", "list", code=3)
     assert set(tmp_path.iterdir()) == files, "nothing is made beside the store"
     (tmp_path / "pushbridge.db").write_bytes(b"no database" * 400)

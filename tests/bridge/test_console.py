@@ -65,7 +65,9 @@ async def running(
     )
     async with (
         daemon.running(),
-        httpx.AsyncClient(base_url="http://{}:{}".format(*daemon.admin.address), trust_env=False) as client,
+        httpx.AsyncClient(
+            verify=False, base_url="http://{}:{}".format(*daemon.admin.address), trust_env=False
+        ) as client,
     ):
         yield daemon, client
 

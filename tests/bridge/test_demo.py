@@ -139,7 +139,7 @@ async def test_a_text_with_markup_sent_to_its_topic_is_shown_as_it_is(tmp_path: 
         running_demo(temporary=tmp_path / "t") as demo,
         ServiceBusClient.from_connection_string(demo.connection_string) as bus,
         bus.get_topic_sender("hr") as sender,
-        httpx.AsyncClient(timeout=30, trust_env=False) as client,
+        httpx.AsyncClient(verify=False, timeout=30, trust_env=False) as client,
         client.stream("GET", f"{demo.page_url}api/live") as live,
     ):
         lines = live.aiter_lines()
@@ -189,7 +189,10 @@ async def test_a_signal_ends_the_demo_at_once_with_nothing_left(
 
 async def seconds_to_end(number: signal.Signals, seen: str, tmp_path: Path) -> float:
     """How long a demo takes to end by a signal, sent once the page has seen this much; nothing of it may be left."""
-    async with running_demo(temporary=tmp_path / "t") as demo, httpx.AsyncClient(timeout=30, trust_env=False) as client:
+    async with (
+        running_demo(temporary=tmp_path / "t") as demo,
+        httpx.AsyncClient(verify=False, timeout=30, trust_env=False) as client,
+    ):
         async with client.stream("GET", f"{demo.page_url}api/live") as live:
             lines = live.aiter_lines()
             while seen not in await anext(lines):

@@ -300,7 +300,7 @@ async def posted_to(directory: Path, timing: HealthTiming = HealthTiming()) -> A
     daemon = Daemon(read(directory, CONFIG), timing=Timing(store=timing))
     async with daemon.running():
         url = "http://{}:{}".format(*daemon.admin.address)
-        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60) as client:
+        async with httpx.AsyncClient(verify=False, base_url=url, trust_env=False, timeout=60) as client:
             bench = Bench(daemon, client)
             await bench.until_ready()
             yield bench

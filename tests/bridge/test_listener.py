@@ -35,7 +35,7 @@ def url(listener: Listener) -> str:
 
 
 async def test_a_listener_takes_requests_once_open_and_says_where() -> None:
-    async with listening(HELLO) as listener, httpx.AsyncClient(trust_env=False) as client:
+    async with listening(HELLO) as listener, httpx.AsyncClient(verify=False, trust_env=False) as client:
         assert listener.address.port > 0
         assert (await client.get(url(listener))).status_code == 200
 
@@ -55,7 +55,7 @@ async def test_an_address_of_another_machine_is_an_error_that_says_so() -> None:
 
 
 async def test_closing_waits_for_nobody_who_keeps_a_connection_open() -> None:
-    async with httpx.AsyncClient(trust_env=False) as client, listening(HELLO) as listener:
+    async with httpx.AsyncClient(verify=False, trust_env=False) as client, listening(HELLO) as listener:
         listener.config.timeout_graceful_shutdown = 3600
         await client.get(url(listener))  # and the connection stays
 
@@ -67,7 +67,7 @@ async def test_closing_waits_a_second_for_a_request_that_does_not_end() -> None:
         entered.set()
         await asyncio.Event().wait()
 
-    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+    async with httpx.AsyncClient(verify=False, trust_env=False, timeout=60) as client:
         async with listening(endless) as listener:
             waiting = asyncio.create_task(client.get(url(listener)))
             await entered.wait()
@@ -164,7 +164,7 @@ async def test_a_defect_costs_its_request_and_is_told_without_the_text() -> None
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
         raise error
 
-    async with listening(app) as listener, httpx.AsyncClient(trust_env=False, timeout=60) as client:
+    async with listening(app) as listener, httpx.AsyncClient(verify=False, trust_env=False, timeout=60) as client:
         early = await client.get(url(listener))
         app.app = broken
         answer = await client.get(url(listener))

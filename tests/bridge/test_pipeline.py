@@ -48,6 +48,7 @@ hubs: { app: {} }
 rules:
   - { name: to-customer, match: { data: { kind: paid } }, push: { to: "customer:{{ data.customer }}", with: { text: hi } } }
   - { name: with-amount, match: { data: { kind: paid } }, push: { to: "team:sales", with: { text: "{{ data.amount }}" } } }
+  - { name: to-user, match: { data: { user: { exists: true } } }, push: { to: "$UserId:{{ data.user }}", with: { a: hi } } }
   - { name: any-cloud, source: cloud, push: { to: everyone, with: { text: hi } } }
 """
 
@@ -133,6 +134,7 @@ async def test_a_bad_message_becomes_a_dead_letter_with_everything_needed_to_act
     [
         (b'{"customer": "Ann", "kind": "paid"}', "Ann"),  # no id
         (b'{"id": "x", "kind": "paid", "customer": "Ann"}', "Ann"),  # a rule fails
+        (b'{"id": "x", "user": "Eve", "customer": "", "kind": "paid"}', "eve"),  # a rule fails, another names the user
         (b'{"id": "x"}', ""),
         (b'{"id": "x", "customer": "Ann"', ""),
     ],
@@ -143,7 +145,8 @@ async def test_a_dead_letter_says_whom_its_message_is_about_where_that_could_be_
     await bench.handle(message(body, "of-people"))
     (arrival,) = bench.hub.arrivals
     assert arrival.dead_letters[0].person == person
-    assert [one.person for one in arrival.notifications] == [person for _ in arrival.notifications]
+    mapped = person if person != "eve" else ""
+    assert [one.person for one in arrival.notifications] == [mapped for _ in arrival.notifications]
 
 
 async def test_a_body_of_five_megabytes_is_refused_and_the_next_message_goes_on(bench: Bench) -> None:

@@ -66,7 +66,7 @@ def sources(daemon: Daemon) -> dict[str, Source]:
 
 async def post(daemon: Daemon, path: str, id: str) -> int:
     host, port = daemon.admin.address
-    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+    async with httpx.AsyncClient(verify=False, trust_env=False, timeout=60) as client:
         while True:  # until the source is connected
             answer = await client.post(f"http://{host}:{port}{path}", json={"id": id})
             if answer.status_code != 503:
@@ -142,7 +142,7 @@ async def test_a_mistake_keeps_the_old_configuration_and_is_told(daemon: Daemon,
     before = sources(daemon)
     (directory / "shop.yaml").write_text(backend("shop").replace("everyone", "team:x ||"))
     host, port = daemon.admin.address
-    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+    async with httpx.AsyncClient(verify=False, trust_env=False, timeout=60) as client:
         answer = await client.post(f"http://{host}:{port}/-/reload")
     assert answer.status_code == 400
     assert "shop.yaml:7:" in answer.json()["problems"][0]
@@ -158,7 +158,7 @@ async def test_a_hub_that_is_added_takes_registrations_at_once(daemon: Daemon, d
     assert daemon.api is not None
     host, port = daemon.api.address
     url = f"http://{host}:{port}/second/installations/i1"
-    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+    async with httpx.AsyncClient(verify=False, trust_env=False, timeout=60) as client:
         assert (await client.get(url)).status_code == 401
         policy = "{ name: all, rights: [Manage], key: k }"
         (directory / "second.yaml").write_text(f"hubs: {{ second: {{ auth: {{ sas: [{policy}] }} }} }}")
@@ -263,7 +263,7 @@ async def test_a_configuration_without_anything_to_do_is_refused_while_one_is_in
 async def test_reloads_asked_for_at_once_are_done_one_after_the_other(daemon: Daemon, directory: Path) -> None:
     (directory / "shop.yaml").write_text(backend("shop"))
     host, port = daemon.admin.address
-    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+    async with httpx.AsyncClient(verify=False, trust_env=False, timeout=60) as client:
         answers = await asyncio.gather(*(client.post(f"http://{host}:{port}/-/reload") for _ in range(5)))
     assert [answer.json() for answer in answers] == [{"applied": True, "problems": [], "restart": []}] * 5
     assert await post(daemon, "/in/shop", "1") == 202
@@ -308,7 +308,7 @@ async def test_what_takes_a_restart_is_named_for_as_long_as_it_differs(daemon: D
     for text, expected in ((changed, restart), (changed, restart), (BASE, [])):
         (directory / "base.yaml").write_text(text)
         with capture_logs() as lines:
-            async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+            async with httpx.AsyncClient(verify=False, trust_env=False, timeout=60) as client:
                 answer = await client.post("http://{}:{}/-/reload".format(*daemon.admin.address))
         assert answer.json() == {"applied": True, "problems": [], "restart": expected}
         assert [line["parts"] for line in lines if line["event"] == "takes a restart"] == (

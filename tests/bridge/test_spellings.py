@@ -9,6 +9,7 @@ from connectors.rabbitmq.settings import DeadLetterExchange, RabbitMqSettings
 from connectors.servicebus.settings import ServiceBusSettings
 from hub.notification import Platform
 from rules.problems import Problem
+from sandbox.tls import Authority
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = Path(__file__).parent / "configs"
@@ -93,3 +94,25 @@ def test_no_rule_or_example_of_ours_has_an_old_spelling() -> None:
     for file in (ROOT / "examples.yaml", ROOT / "bridge" / "demo" / "demo.yaml"):
         _, problems = check(file, environ={}, no_secrets=True)
         assert [str(problem) for problem in problems if "old spelling" in problem.message] == []
+
+
+def test_certificates_to_trust_stood_without_tls(tmp_path: Path) -> None:
+    Authority(tmp_path)
+    string = "Endpoint=sb://x/;SharedAccessKeyName=n;SharedAccessKey=canary"
+    text = f"""
+sources:
+  bank: {{ servicebus: {{ connection: {{ connection_string: "{string}", ca_file: ca.pem }}, queue: {{ name: q }} }} }}
+hubs:
+  app: {{ platforms: {{ wns: {{ tenant: t, client_id: c, client_secret: canary, ca_file: ca.pem }} }} }}
+  far: {{ remote: {{ connection_string: "{string}", ca_file: ca.pem }} }}
+"""
+    settings, problems = checked(text, tmp_path)
+    assert [str(problem).partition("c.yaml:")[2] for problem in problems] == [
+        "5:78: hubs.app.platforms.wns.ca_file: warning: is an old spelling (write hubs.app.platforms.wns.tls.ca_file)"
+    ]
+    assert settings is not None
+    bank, app, far = settings.sources["bank"].connector_settings, settings.hubs["app"], settings.hubs["far"].remote
+    assert isinstance(bank, ServiceBusSettings)
+    assert far is not None
+    egresses = [bank.connection, app.platforms.settings[Platform.WNS], far]
+    assert [each.tls and each.tls.ca_file for each in egresses] == [tmp_path / "ca.pem"] * 3

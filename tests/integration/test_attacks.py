@@ -116,7 +116,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
     async with (
         PushServices(directory) as services,
         Daemon(directory, configuration(services)) as daemon,
-        httpx.AsyncClient(timeout=START_TIMEOUT) as client,
+        httpx.AsyncClient(verify=False, timeout=START_TIMEOUT) as client,
     ):
         await daemon.start()
         yield World(daemon, services, client)
@@ -568,7 +568,7 @@ async def test_templates_that_grow_a_large_value_hold_nothing_and_others_are_rea
 
 
 async def test_while_push_services_are_so_slow_that_nothing_has_room_a_sender_is_told_at_once(tmp_path: Path) -> None:
-    async with PushServices(tmp_path) as services, httpx.AsyncClient(timeout=START_TIMEOUT) as client:
+    async with PushServices(tmp_path) as services, httpx.AsyncClient(verify=False, timeout=START_TIMEOUT) as client:
         config = {**configuration(services), "bridge": {"store": {"max_pending": 3}}}
         async with Daemon(tmp_path, config) as daemon:
             await daemon.start()
@@ -630,7 +630,7 @@ async def test_a_thousand_and_a_half_idle_connections_take_neither_health_nor_pu
     async with (
         PushServices(tmp_path) as services,
         Starved(tmp_path, configuration(services)) as daemon,
-        httpx.AsyncClient(timeout=10) as client,
+        httpx.AsyncClient(verify=False, timeout=10) as client,
         httpx.AsyncClient(timeout=10, transport=httpx.AsyncHTTPTransport(local_address="127.0.0.2")) as other,
     ):
         daemon.open_files = (1024, hard_limit)

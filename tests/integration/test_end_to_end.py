@@ -122,7 +122,7 @@ async def world(rabbitmq: RabbitMq, tmp_path_factory: pytest.TempPathFactory) ->
     async with (
         PushServices(directory) as services,
         Daemon(directory, configuration(rabbitmq, queue, services)) as daemon,
-        httpx.AsyncClient(timeout=START_TIMEOUT) as client,
+        httpx.AsyncClient(verify=False, timeout=START_TIMEOUT) as client,
     ):
         await daemon.launch()
         await daemon.until_readiness(lambda status, lines: "source orders: running" in lines)

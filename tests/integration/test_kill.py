@@ -27,9 +27,9 @@ from tests.brokers.rabbitmq import RabbitMq
 from tests.brokers.relay import Relay
 from tests.integration.daemon import Daemon, hubs
 
-MESSAGES = 20_000
+MESSAGES = 9_000
 KILLS = 50
-IN_FLIGHT = 250
+IN_FLIGHT = 100
 """Notifications in hand at most (`store.max_pending`): what a kill may repeat. Unless pushes are answered the queue is
 not drained, however fast the machine."""
 
@@ -117,7 +117,7 @@ async def _run(identity: Identity, rabbitmq: RabbitMq, directory: Path, rng: ran
     async with (
         PushServices(directory, journal_file=directory / "journal") as services,
         Relay(rabbitmq.port) as relay,
-        Daemon(directory, _configuration(relay.port, queue, services, identity)) as daemon,
+        Daemon(directory, _configuration(relay.port, queue, services, identity), preloaded=True) as daemon,
     ):
         await daemon.start()  # the queue is there from now on
         phones = [services.add_phone(f"phone-{number}", platform) for number, platform in enumerate(PHONES)]
@@ -215,10 +215,10 @@ def _lives(rng: random.Random) -> list[Life]:
     at any moment of their work, three while they start. One push more than are in hand without the broker hearing of
     it was accepted without the broker hearing of it.
     """
-    lives = [Life(pushes=rng.randint(1, 500), held=True) for _ in range(37)]
-    lives += [Life(pushes=rng.randint(300, 500), unheard=IN_FLIGHT + rng.randint(1, 60), held=True) for _ in range(6)]
-    lives += [Life(pushes=rng.randint(1, 500), delay=rng.uniform(0, 0.1)) for _ in range(4)]
-    lives += [Life(delay=rng.uniform(0, 1)) for _ in range(KILLS - len(lives))]
+    lives = [Life(pushes=rng.randint(1, 200), held=True) for _ in range(37)]
+    lives += [Life(pushes=rng.randint(120, 200), unheard=IN_FLIGHT + rng.randint(1, 40), held=True) for _ in range(6)]
+    lives += [Life(pushes=rng.randint(1, 200), delay=rng.uniform(0, 0.1)) for _ in range(4)]
+    lives += [Life(delay=rng.uniform(0, 0.5)) for _ in range(KILLS - len(lives))]
     rng.shuffle(lives)
     return lives
 

@@ -24,8 +24,10 @@ import pytest_asyncio
 
 from hub.delivery.remote import RemoteHub
 from hub.delivery.remote_settings import RemoteSettings
+from hub.egress import Egress
 from hub.notification import Notification, TemplateContent
 from hub.tags import parse
+from hub.tls import Tls
 from sandbox.exchange import Answer, Exchange
 from sandbox.faults import Faults
 from sandbox.phones import VirtualPhone
@@ -67,7 +69,7 @@ def sidecar_configuration(services: PushServices, *, central: int) -> dict[str, 
 
     def remote(key: str) -> dict[str, Any]:
         string = f"Endpoint=sb://127.0.0.1:{central}/;SharedAccessKeyName={KEY_NAME};SharedAccessKey={key}"
-        return {"remote": {"connection_string": string, "hub": HUB, "ca_file": str(services.ca_file)}}
+        return {"remote": {"connection_string": string, "hub": HUB, "tls": {"ca_file": str(services.ca_file)}}}
 
     return {
         "sources": {
@@ -171,7 +173,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
                 hub=HUB,
                 key_name=KEY_NAME,
                 key=KEY,
-                ca_file=str(services.ca_file),
+                egress=Egress(tls=Tls(ca_file=services.ca_file)),
             )
             yield World(sidecar, central_daemon, services, client, settings)
             assert await sidecar.terminate() == 0, sidecar.errors()
@@ -344,12 +346,12 @@ async def test_a_kill_between_the_answer_and_its_record_repeats_a_send_at_most_o
     seed = int(os.environ.get("PUSHBRIDGE_KILL_SEED") or random.SystemRandom().randrange(10**6))
     rng = random.Random(seed)
     authority = Authority(tmp_path)
-    async with PlayedCentral(authority) as central, httpx.AsyncClient(timeout=PATIENCE) as client:
+    async with PlayedCentral(authority) as central, httpx.AsyncClient(verify=False, timeout=PATIENCE) as client:
         string = f"Endpoint=sb://127.0.0.1:{central.port}/;SharedAccessKeyName=Send;SharedAccessKey=key"
         configuration = {
             "sources": {"orders": {"http": {"path": "/in/orders"}, "map": {"id": "{{ data.id }}"}}},
             "rules": [{"name": "news", "push": {"to": "everyone", "with": {"title": "{{ data.id }}"}}}],
-            "hubs": {"mobile": {"remote": {"connection_string": string, "ca_file": str(authority.ca_file)}}},
+            "hubs": {"mobile": {"remote": {"connection_string": string, "tls": {"ca_file": str(authority.ca_file)}}}},
         }
         async with Daemon(tmp_path, configuration) as sidecar:
             await sidecar.start()

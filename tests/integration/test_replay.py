@@ -43,7 +43,10 @@ async def test_a_mended_rule_pushes_what_was_a_dead_letter_once_even_after_a_kil
     tmp_path: Path, services: PushServices
 ) -> None:
     config = configuration(services)
-    async with Daemon(tmp_path, config) as daemon, httpx.AsyncClient(timeout=60, headers=AUTHORIZED) as client:
+    async with (
+        Daemon(tmp_path, config) as daemon,
+        httpx.AsyncClient(verify=False, timeout=60, headers=AUTHORIZED) as client,
+    ):
         admin = daemon.url.removeprefix("http://")
         text = daemon.config_file.read_text().replace("127.0.0.1:0", admin)
         daemon.config_file.write_text(text)

@@ -67,7 +67,10 @@ async def test_a_push_arrives_and_stands_in_the_journal(tmp_path: Path, platform
             '<toast><visual><binding template="ToastGeneric"><text>$(title)</text></binding></visual></toast>'
         )
         configuration["rules"] = [{"name": "all", "push": {"to": "everyone", "with": {"title": "it works"}}}]
-        async with Daemon(tmp_path, configuration) as daemon, httpx.AsyncClient(trust_env=False) as client:
+        async with (
+            Daemon(tmp_path, configuration) as daemon,
+            httpx.AsyncClient(verify=False, trust_env=False) as client,
+        ):
             await daemon.start()
             key = (tmp_path / "credentials" / "hub-key").read_text()
             phone = {"installationId": "phone", "platform": platform, "pushChannel": printed.channels[platform]}

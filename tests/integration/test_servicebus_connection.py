@@ -22,7 +22,7 @@ def in_tls(broker: ServiceBus) -> dict[str, Any]:
     return {
         "endpoint": broker.endpoint_address,
         "administration": f"https://127.0.0.1:{broker.port}",
-        "ca_file": broker.ca_file,
+        "tls": {"ca_file": broker.ca_file},
     }
 
 
@@ -46,7 +46,7 @@ async def test_a_namespace_is_reached_in_tls_for_messages_and_for_its_administra
 async def test_a_namespace_with_another_certificate_is_not_trusted() -> None:
     async with harness(QueueSettings()) as bus, harness(QueueSettings()) as other:
         who = {"connection_string": bus.broker.tls_connection_string} | in_tls(bus.broker)
-        source = bus.another(connection=who | {"ca_file": other.broker.ca_file})
+        source = bus.another(connection=who | {"tls": {"ca_file": other.broker.ca_file}})
         with pytest.raises(NotConnectedError, match="certificate verify failed"):
             await source.connect()
 

@@ -117,7 +117,10 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
             ],
             "hubs": whole,
         }
-        async with Daemon(directory, config) as daemon, httpx.AsyncClient(timeout=START_TIMEOUT) as client:
+        async with (
+            Daemon(directory, config) as daemon,
+            httpx.AsyncClient(verify=False, timeout=START_TIMEOUT) as client,
+        ):
             await daemon.start()
             yield World(daemon, services, client)
 

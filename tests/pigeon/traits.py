@@ -22,6 +22,7 @@ class PigeonTraits(Traits):
     counts_element = "PigeonOutcomeCounts"
     header_prefix = "pigeon-"
     expiry_header = "pigeon-until"
+    sample_template = '{"cargo":{"title":"$(title)","body":"$(body)"}}'
 
     def sender(self, settings: PigeonSettings) -> Sender:
         """See `Traits.sender`."""
@@ -32,6 +33,10 @@ class PigeonTraits(Traits):
         if not text.lower().startswith("loft:"):
             raise InvalidRequestError("pushChannel: a pigeon flies to loft:NAME")
         return text.lower()
+
+    def sample_push_channel(self, device: str) -> str:
+        """See `Traits.sample_push_channel`."""
+        return f"loft:{device.lower()}"
 
     def advise(self, payload: Written, headers: Mapping[str, Written], complaints: Complaints) -> None:
         """See `Traits.advise`."""

@@ -126,7 +126,7 @@ class Sent(Model):
     audience: str
 
 
-def _summary(kept: KeptNotification) -> dict[str, Any]:
+def summary_of(kept: KeptNotification) -> dict[str, Any]:
     return {
         "id": kept.id,
         "hub": kept.hub,
@@ -164,7 +164,7 @@ async def _list(call: Call) -> Notifications:
         limit=query.limit,
     )
     return Notifications(
-        items=[NotificationSummary(**_summary(kept)) for kept in page.items], next=cursor_of(_LIST, page.next)
+        items=[NotificationSummary(**summary_of(kept)) for kept in page.items], next=cursor_of(_LIST, page.next)
     )
 
 
@@ -174,9 +174,13 @@ async def _show(call: Call) -> NotificationModel:
         raise NotFoundError(
             f"notification {call.path['id'][:100]!r} not found: an id begins with 32 hexadecimal digits"
         )
-    kept = await call.management.hub.store.notification(digits)
+    return notification_model(await call.management.hub.store.notification(digits))
+
+
+def notification_model(kept: KeptNotification) -> NotificationModel:
+    """One with what its failures were."""
     return NotificationModel(
-        **_summary(kept),
+        **summary_of(kept),
         failures=[Failure(outcome=outcome, reason=reason, count=count) for outcome, reason, count in kept.failures],
     )
 

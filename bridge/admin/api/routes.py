@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bridge.admin.api import audit, backups, dead_letters, devices, events, notifications, status, users
+from bridge.admin.api import audit, backups, dead_letters, devices, events, notifications, status, trace, users
 from bridge.admin.api.openapi import ACTOR_HEADER, document
 from bridge.admin.api.operation import PREFIX, Call, Management, Model, Operation
 from bridge.admin.api.problems import Mistake, ProblemError, invalid, problem_response, response_for
@@ -22,6 +22,7 @@ from hub.errors import HubError
 OPERATIONS: Sequence[Operation] = (
     *status.OPERATIONS,
     *events.OPERATIONS,
+    *trace.OPERATIONS,
     *dead_letters.OPERATIONS,
     *devices.OPERATIONS,
     *notifications.OPERATIONS,

@@ -194,7 +194,7 @@ class ApnsSender:
         self._token = ProviderToken(
             key=settings.key.get_secret_value(), key_id=settings.key_id, team_id=settings.team_id
         )
-        self._transport = Transport(ca_file=settings.roots)
+        self._transport = Transport(settings)
 
     async def send(self, page: PushPage, *, deadline: float = 10.0) -> PageVerdict:
         """See `Sender.send`."""

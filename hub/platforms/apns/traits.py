@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from hub.errors import InvalidRequestError
+from hub.identity import digest_of
 from hub.notification import NativeContent, Platform
 from hub.platforms.advice import Complaints, Written
 from hub.platforms.apns.advice import advise
@@ -30,6 +31,7 @@ class ApnsTraits(Traits):
     hints = HINTS
     expiry_header = "apns-expiration"
     collapse_header = "apns-collapse-id"
+    sample_template = '{"aps":{"alert":{"title":"$(title)","body":"$(body)"}}}'
 
     def sender(self, settings: ApnsSettings) -> Sender:
         """See `Traits.sender`."""
@@ -42,6 +44,10 @@ class ApnsTraits(Traits):
         if not _TOKEN.fullmatch(text):
             raise InvalidRequestError("pushChannel: an APNs device token is an even number of hex digits")
         return text.upper()
+
+    def sample_push_channel(self, device: str) -> str:
+        """See `Traits.sample_push_channel`."""
+        return digest_of(device).hex().upper()
 
     def native_content(self, headers: Mapping[str, str], body: bytes) -> NativeContent:
         """See `Traits.native_content`; one SDK writes a priority of Apple's in a header of its own name."""

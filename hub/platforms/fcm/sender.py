@@ -261,8 +261,8 @@ class FcmSender:
             audience=account.token_uri,
             scope=SCOPE,
         )
-        self._tokens = AccessTokens(account.token_uri, assertion.form, ca_file=settings.roots)
-        self._transport = Transport(ca_file=settings.roots, connections=CONNECTIONS, streams=STREAMS)
+        self._tokens = AccessTokens(account.token_uri, assertion.form, egress=settings)
+        self._transport = Transport(settings, connections=CONNECTIONS, streams=STREAMS)
 
     async def send(self, page: PushPage, *, deadline: float = 10.0) -> PageVerdict:
         """See `Sender.send`."""

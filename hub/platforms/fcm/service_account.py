@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 import jwt
@@ -41,6 +42,7 @@ class ServiceAccountAssertion:
         return {"grant_type": GRANT_TYPE, "assertion": assertion}
 
 
+@lru_cache(maxsize=16)  # `check`, the sender and each reload ask for the same; OpenSSL examines the primes for long
 def rsa_key(pem: str) -> RSAPrivateKey:
     """The key in PEM text. Raises: ValueError."""
     try:

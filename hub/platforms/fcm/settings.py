@@ -50,7 +50,7 @@ def _service_account(account: SecretStr) -> SecretStr:
 class FcmSettings(PlatformSettings):
     """FCM HTTP v1; `service_account` is the text of the JSON file.
 
-    `endpoint` replaces Google's host; `ca_file` holds for it and for the account's `token_uri`.
+    `endpoint` replaces Google's host; `tls` and `proxy` hold for it and for the account's `token_uri`.
     """
 
     service_account: Annotated[Secret, AfterValidator(_service_account)]

@@ -26,6 +26,7 @@ class FcmTraits(Traits):
     payload_root = "message"
     payload_reference = "FCM HTTP v1, projects.messages.send"
     header_advice = "hints for FCM stand in message.android, .apns and .webpush"
+    sample_template = '{"message":{"notification":{"title":"$(title)","body":"$(body)"}}}'
     wants_text = staticmethod(is_fcm_text)
 
     def sender(self, settings: FcmSettings) -> Sender:

@@ -188,9 +188,9 @@ class WnsSender:
                 "client_secret": settings.client_secret.get_secret_value(),
                 "scope": SCOPE,
             },
-            ca_file=settings.roots,
+            egress=settings,
         )
-        self._transport = Transport(ca_file=settings.roots, http2=False, connections=CONNECTIONS, answer_headers=True)
+        self._transport = Transport(settings, http2=False, connections=CONNECTIONS, answer_headers=True)
 
     async def send(self, page: PushPage, *, deadline: float = 10.0) -> PageVerdict:
         """See `Sender.send`."""

@@ -12,7 +12,7 @@ TOKEN_URL: Final = "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token
 class WnsSettings(PlatformSettings):
     """WNS with an app registration in Entra ID. Channels outside of `allowed_hosts` and below are refused.
 
-    `token_url` replaces Entra's; `ca_file` holds for it and for the channels.
+    `token_url` replaces Entra's; `tls` and `proxy` hold for it and for the channels.
     """
 
     tenant: Annotated[str, Field(min_length=1)]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from hub.errors import InvalidRequestError, TemplateError
 from hub.notification import NativeContent, Platform
@@ -31,6 +32,10 @@ class WnsTraits(Traits):
     header_prefix = "X-WNS-"
     hints = HINTS
     collapse_header = "x-wns-tag"
+    sample_template = (
+        '<toast><visual><binding template="ToastGeneric">'
+        "<text>$(title)</text><text>$(body)</text></binding></visual></toast>"
+    )
 
     def sender(self, settings: WnsSettings) -> Sender:
         """See `Traits.sender`."""
@@ -44,6 +49,10 @@ class WnsTraits(Traits):
             raise InvalidRequestError("pushChannel: a WNS channel is an https:// URL")
         host, path = _HOST_AND_PATH.match(text, len("https://")).groups()  # type: ignore[union-attr]  # it matches any text
         return f"https://{host.lower().removesuffix(':443')}{'/' if path.startswith('?') else ''}{path}"
+
+    def sample_push_channel(self, device: str) -> str:
+        """See `Traits.sample_push_channel`."""
+        return f"https://sample.notify.windows.com/w/?token={quote(device, safe='')}"
 
     def template_body(self, body: str, headers: Mapping[str, Any]) -> TemplateBody:
         """See `Traits.template_body`: XML, and for another type than toast, tile and badge JSON or text too.

@@ -102,4 +102,5 @@ def wanted_tags(expression: TagExpression) -> Iterator[str]:
 
 def pages_of(ordinals: BitMap, size: int) -> list[BitMap]:
     """`ordinals` cut into runs of up to `size`, in order."""
-    return [ordinals[start : start + size] for start in range(0, len(ordinals), size)]
+    numbers = ordinals.to_array()  # slices of a bitmap look for their start each time
+    return [BitMap(numbers[start : start + size]) for start in range(0, len(numbers), size)]

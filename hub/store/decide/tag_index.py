@@ -189,10 +189,13 @@ def fold(blocks: Mapping[int, BitMap], changes: Iterable[tuple[int, int, int]]) 
     return folded
 
 
-def blocks_of(ordinals: Iterable[WordMask]) -> Iterator[tuple[int, BitMap]]:
+def blocks_of(words: Iterable[WordMask]) -> Iterator[tuple[int, BitMap]]:
     """(block, bitmap) of (word, mask) pairs."""
-    by_block: dict[int, list[WordMask]] = {}
-    for word, mask in ordinals:
-        by_block.setdefault(word >> (BLOCK_BITS - WORD_BITS), []).append((word, mask))
-    for number, masks in by_block.items():
-        yield number, ordinals_of(masks)
+    ordinals = ordinals_of(words)
+    first, last = ordinals.min() >> BLOCK_BITS, ordinals.max() >> BLOCK_BITS
+    if first == last:
+        yield first, ordinals
+        return
+    for number in range(first, last + 1):
+        if block := ordinals & BitMap(range(number << BLOCK_BITS, (number + 1) << BLOCK_BITS)):
+            yield number, block

@@ -105,7 +105,7 @@ def _sent(
 def _why_not(
     notification: TracedNotification, device: StoredDevice, template: str | None, tags: frozenset[str]
 ) -> tuple[DeviceAnswer, str]:
-    """Why a registration is not in the audience, the most telling reason first; with the part that its tags do not match."""
+    """Why a registration is not in the audience, the most telling reason first; and what of it its tags do not match."""
     unmet = None if isinstance(notification.audience, Everyone) else unmet_part(notification.audience, tags)
     if unmet is not None:
         return DeviceAnswer.TAGS, str(unmet)

@@ -114,7 +114,7 @@ DEVICES_EXPIRED = Statement(
 )
 ADD_DEVICES = Statement(
     "registry_add_devices",
-    f"{_INSERT_DEVICE} (hub, shard, installation_key) WHERE installation_key IS NOT NULL DO NOTHING RETURNING ordinal",
+    f"{_INSERT_DEVICE} (hub, shard, installation_key) WHERE installation_key IS NOT NULL DO NOTHING",
     DEVICE_COLUMNS,
 )
 PUT_DEVICES = Statement(

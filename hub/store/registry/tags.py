@@ -41,7 +41,7 @@ class TagSets:
         self._connection = connection
         self._place = place
         self._changes: dict[TagId, list[tuple[int, int, int]]] = {}
-        self._blocks: dict[TagId, list[BitMap]] = {}
+        self._blocks: dict[TagId, list[bytes]] = {}
         self._members: dict[TagId, BitMap] = {}
 
     def load(self, tags: Iterable[TagId]) -> None:
@@ -54,13 +54,14 @@ class TagSets:
         for tag, word, added, removed in rows:
             self._changes[tag].append((word, added, removed))
         for tag, bitmap in self._connection.read_by_keys(statements.TAG_BLOCKS, missing, hub=hub, shard=shard):
-            self._blocks[tag].append(BitMap.deserialize(bitmap))
+            self._blocks[tag].append(bitmap)
 
     def members(self, tag: TagId) -> BitMap:
         """The ordinals that carry a tag that was loaded."""
         found = self._members.get(tag)
         if found is None:
-            found = self._members[tag] = members(self._blocks[tag], self._changes[tag])
+            blocks = [BitMap.deserialize(block) for block in self._blocks[tag]]  # not all that are loaded are asked for
+            found = self._members[tag] = members(blocks, self._changes[tag])
         return found
 
     def is_known(self, tag: TagId) -> bool:
@@ -121,11 +122,14 @@ def add_to_blocks(connection: Connection, place: Place, added: Mapping[TagId, Se
     if not numbers:
         return
     old = _blocks(connection, place, sorted(added), min(numbers), max(numbers))
+    hub, shard = place
     put = []
     for tag, words in added.items():
         of_tag = old.get(tag, {})
         for number, block in blocks_of(words):
-            put.append((*place, tag, number, _serialized(block | of_tag[number] if number in of_tag else block)))
+            if number in of_tag:
+                block |= of_tag[number]
+            put.append((hub, shard, tag, number, _serialized(block)))
     connection.insert_many(statements.PUT_BLOCKS, put)
 
 

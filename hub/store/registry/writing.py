@@ -69,16 +69,17 @@ def import_installations(
     old = {device.ordinal for device in known}
     if any(device.ordinal in old for device in changes.put):
         raise NotNewError
-    rows = [device_row(*place, device) for device in changes.put]
-    if len(connection.insert_many(statements.ADD_DEVICES, rows)) < len(rows):
-        raise NotNewError
     add_to_blocks(connection, place, changes.tags.take_added(at_least=_MANY))
-    connection.write_all(
+    rows = [device_row(*place, device) for device in changes.put]
+    added, *_ = connection.write_all(
         [
+            (statements.ADD_DEVICES, rows),
             (statements.PUT_REGISTRATIONS, _registration_rows(place, changes, now)),
             (statements.CHANGE_TAGS, change_rows(place, changes.tags)),
         ]
     )
+    if added < len(rows):
+        raise NotNewError
     return taken.count
 
 

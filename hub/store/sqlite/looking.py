@@ -9,8 +9,8 @@ import apsw
 
 T = TypeVar("T")
 
-_STEPS = 100_000
-"""Of SQLite's machine, between two looks at the time: about 2 ms."""
+_STEPS = 1000
+"""Of SQLite's machine, between two looks at the time: while pages are read, a step takes long."""
 
 
 def connect(path: Path, *, vfs: str = "") -> apsw.Connection:

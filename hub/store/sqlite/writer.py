@@ -59,10 +59,10 @@ class GroupWriter:
         self._abandoning = abandoning
         self._checkpoint = checkpoint
         self._pages_in_log = 0
+        self._has_logged = False
         self._overwriting = overwriting
         self._has_to_overwrite = False
         self._on_busy: Callable[[int], bool] | None = None
-        self._has_logged = False
         self._log_trouble = ""
         self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None

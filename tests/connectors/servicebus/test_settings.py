@@ -70,7 +70,7 @@ SESSIONS: dict[str, Any] = {"sessions": {}}
         ({"connection": {"connection_string": CONNECTION_STRING + ";EntityPath=orders"}}, "for 'orders' only"),
         ({"connection": BY_STRING | {"administration": "5300"}}, "not the address of an administration interface"),
         ({"connection": BY_STRING | {"endpoint": "https://gateway"}}, "not an address"),
-        ({"connection": BY_STRING | {"ca_file": Path("nowhere.pem")}}, "there is no file"),
+        ({"connection": BY_STRING | {"tls": {"ca_file": Path("nowhere.pem")}}}, "there is no file"),
         ({"queue": {"name": "orders"}}, "either queue, or topic and subscription"),
         ({"topic": None, "subscription": None}, "either queue, or topic and subscription"),
         ({"subscription": None}, "go together"),

@@ -12,6 +12,7 @@ from hub.platforms.base import Sender
 from hub.platforms.fcm.settings import FcmSettings
 from hub.platforms.wns.settings import WnsSettings
 from hub.push import SendResult
+from hub.tls import Tls
 from sandbox.service import PushService
 from sandbox.services import PushServices
 from tests.fakes.pushes import Push, page_of, results_of
@@ -58,7 +59,7 @@ def apns_settings(services: PushServices) -> ApnsSettings:
         team_id=credential.team_id,
         topic=credential.topic,
         endpoint=credential.endpoint,
-        ca_file=services.ca_file,
+        tls=Tls(ca_file=services.ca_file),
     )
 
 
@@ -67,7 +68,7 @@ def fcm_settings(services: PushServices) -> FcmSettings:
     return FcmSettings(
         service_account=SecretStr(credential.service_account_file.read_text()),
         endpoint=credential.endpoint,
-        ca_file=services.ca_file,
+        tls=Tls(ca_file=services.ca_file),
     )
 
 
@@ -79,5 +80,5 @@ def wns_settings(services: PushServices) -> WnsSettings:
         client_secret=SecretStr(credential.client_secret),
         token_url=credential.token_url,
         allowed_hosts=(credential.allowed_host,),
-        ca_file=services.ca_file,
+        tls=Tls(ca_file=services.ca_file),
     )

@@ -4,13 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hub.egress import Egress
 from hub.outcome import OutcomeName, Reaction
 from hub.push import SendResult
+from hub.tls import Tls
 from hub.transport.answers import retry_after
 from hub.transport.oauth import AccessTokens, token_from
 from sandbox.exchange import Answer, Exchange
@@ -97,7 +100,7 @@ class Provider:
         self.open = True
         self.held: list[tuple[Exchange, Answer]] = []
         self.url = ""
-        self.ca_file = ""
+        self.egress = Egress()
 
     def serve(self, exchange: Exchange) -> None:
         self.requests.append(exchange)
@@ -121,7 +124,7 @@ async def provider(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pr
     server = HttpServer(provider.serve, faults=Faults(), context=context, versions=("http/1.1",), max_streams=1)
     await server.start()
     provider.url = f"https://127.0.0.1:{server.port}/token"
-    provider.ca_file = str(authority.ca_file)
+    provider.egress = Egress(tls=Tls(ca_file=authority.ca_file))
     yield provider
     await server.stop()
 
@@ -134,7 +137,7 @@ class Clock:
 
 
 def tokens_of(provider: Provider, clock: Clock) -> AccessTokens:
-    return AccessTokens(provider.url, lambda: {"grant_type": "test"}, ca_file=provider.ca_file, clock=clock)
+    return AccessTokens(provider.url, lambda: {"grant_type": "test"}, egress=provider.egress, clock=clock)
 
 
 async def test_all_who_wait_share_one_request(provider: Provider) -> None:
@@ -204,7 +207,7 @@ async def test_a_provider_that_cannot_be_reached_or_trusted_is_trouble(provider:
     for tokens in (
         AccessTokens("https://127.0.0.1:1/token", dict),
         AccessTokens(provider.url, dict),
-        AccessTokens(provider.url, dict, ca_file="/nowhere/ca.pem"),
+        AccessTokens(provider.url, dict, egress=Egress(tls=Tls.model_construct(ca_file=Path("/nowhere/ca.pem")))),
     ):
         result = await tokens.get(deadline=60)
         assert isinstance(result, SendResult)

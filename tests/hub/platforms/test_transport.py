@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
+from hub.egress import Egress
+from hub.tls import Tls
 from hub.transport.client import Transport
 from hub.transport.requests import Response
 from sandbox.exchange import Answer, Exchange
 from sandbox.faults import Faults
 from sandbox.server import HttpServer, Version
 from sandbox.tls import Authority
+from tests.brokers.ways import ConnectProxy, asking_for, client_certificate
 from tests.fakes.requests import Request, post_each
 
 OK = Answer(status=200)
@@ -36,9 +40,9 @@ class Service:
         self.most_at_once = 0
         self.faults = Faults()
         self.ca_file = str(authority.ca_file)
-        context = authority.server_context(versions)
+        self.context = authority.server_context(versions)
         self.server = HttpServer(
-            self._handle, faults=self.faults, context=context, versions=versions, max_streams=streams
+            self._handle, faults=self.faults, context=self.context, versions=versions, max_streams=streams
         )
 
     def _handle(self, exchange: Exchange) -> None:
@@ -94,8 +98,8 @@ async def connect(authority: Authority) -> AsyncIterator[Connect]:
     """Makes transports that trust the services; arguments as `Transport` has them."""
     transports = []
 
-    def make(*, ca_file: Path = authority.ca_file, **options: Any) -> Transport:
-        transports.append(Transport(ca_file=str(ca_file), **options))
+    def make(*, tls: Tls | None = None, proxy: SecretStr | None = None, **options: Any) -> Transport:
+        transports.append(Transport(Egress(tls=tls or Tls(ca_file=authority.ca_file), proxy=proxy), **options))
         return transports[-1]
 
     yield make
@@ -363,7 +367,7 @@ async def test_a_certificate_of_an_unknown_authority_is_refused(
     service: Service, connect: Connect, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     other = Authority(tmp_path_factory.mktemp("other"))
-    transport = connect(ca_file=other.ca_file)
+    transport = connect(tls=Tls(ca_file=other.ca_file))
     responses = await post_each(transport, [service.request(1)], deadline=60)
     assert responses[0].status == 0
     assert "certificate" in responses[0].failure
@@ -382,14 +386,34 @@ async def test_a_peer_that_is_not_there_is_a_failure_at_once(transport: Transpor
     assert all(response.status == 0 and not response.timed_out for response in responses)
 
 
-async def test_a_proxy_is_used_only_if_configured(
+async def test_a_proxy_of_the_environment_is_not_used(
     service: Service, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
-    direct = connect()
-    assert (await post_each(direct, [service.request(1)], deadline=60))[0].status == 200
-    proxied = connect(proxy="http://127.0.0.1:1")
-    assert (await post_each(proxied, [service.request(1)], deadline=60))[0].status == 0
+    for name in ("https_proxy", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert (await post_each(connect(), [service.request(1)], deadline=60))[0].status == 200
+
+
+async def test_what_a_proxy_says_of_its_tunnel_is_no_part_of_an_answer(service: Service, connect: Connect) -> None:
+    async with ConnectProxy() as proxy:
+        proxied = connect(proxy=SecretStr(proxy.url), answer_headers=True)
+        responses = await post_each(proxied, service.requests(2), deadline=60)
+        await proxied.close()
+    assert [response.status for response in responses] == [200, 200]
+    assert not any({"proxy-agent", "retry-after"} & response.headers.keys() for response in responses)
+
+
+async def test_a_certificate_is_shown_to_a_server_that_asks_for_one(
+    authority: Authority, tmp_path: Path, connect: Connect
+) -> None:
+    asking, client = Service(authority, "http/1.1"), client_certificate(tmp_path)
+    asking_for(asking.context, client)
+    await asking.server.start()
+    refused = await post_each(connect(http2=False), [asking.request(1)], deadline=60)
+    showing = connect(http2=False, tls=Tls(ca_file=authority.ca_file, cert=client, key=client))
+    taken = await post_each(showing, [asking.request(1)], deadline=60)
+    await asking.server.stop()
+    assert (refused[0].status, taken[0].status) == (0, 200)
 
 
 async def test_a_cancelled_caller_takes_its_requests_back(h2: Service, transport: Transport) -> None:

@@ -1,0 +1,305 @@
+"""Why a push came, or did not: an event or a notification from its receipt to the answer of the push service."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+import orjson
+from pydantic import Field, JsonValue
+
+from bridge.admin.api.notifications import NotificationModel, notification_model
+from bridge.admin.api.operation import Call, Management, Model, Operation, instant, known, moment
+from bridge.explanation import explanation_report
+from bridge.observe.facts import EventOutcome
+from hub.errors import InvalidRequestError, NotFoundError
+from hub.outcome import State
+from hub.store.contracts.journal import KeptEvent
+from hub.store.contracts.telemetry import KeptNotification, TracedRegistration
+from hub.times import parse_time
+from rules.event import Event
+
+_DIGITS = 32
+_SAME_ID = 50
+"""Events of one id that are looked at: of several sources, or one that was taken more than once."""
+_MEANINGS = {outcome.value: outcome.meaning for outcome in EventOutcome}
+
+
+class TraceQuery(Model):
+    """For which device, and of which source where several have an event of the id."""
+
+    device: Annotated[str, Field(max_length=256, description="The id of a device: what became of it there.")] = ""
+    source: Annotated[str, Field(max_length=256, description="The source of the event.")] = ""
+
+
+class Condition(Model):
+    """The first condition of a rule that an event did not meet. `seen` has by path the `value`, where values are kept, else
+    its `kind` with its length, or `missing`. `error` says why there is no answer."""
+
+    place: str
+    wanted: str
+    seen: dict[str, dict[str, JsonValue]]
+    error: str
+
+
+class RuleTrace(Model):
+    """A rule, and what became of it for the event: `fired`, `failed`, `not matched`, `stopped`, `error`, `not reached`."""
+
+    rule: str
+    place: str
+    result: str
+    condition: Condition | None
+    stopped_by: str
+
+
+class RuleFailure(Model):
+    """A rule that matched, and whose notification could not be made."""
+
+    rule: str
+    reason: str
+    detail: str
+
+
+class RegistrationTrace(Model):
+    """What became of a notification for one registration of the device, in words by `meaning`."""
+
+    template: str | None
+    platform: str
+    answer: str
+    meaning: str
+    outcome: str
+    reason: str
+    at: datetime | None
+    due_at: datetime | None
+    attempt: int
+    unmet: str
+
+
+class NotificationTrace(NotificationModel):
+    """A notification of the event. `waits_for` are push services of its hub that do not work, in words. `device` are the
+    registrations of the device that was asked for; none: the hub has no such device, None: none was asked for."""
+
+    waits_for: list[str]
+    state_meaning: str
+    device: list[RegistrationTrace] | None
+
+
+class Trace(Model):
+    """An event, or a send of the hub API, which has a notification alone.
+
+    `data`, `meta`, `subject` and `time` are None once values are past their time, or where none are kept. `rules` are those
+    of the event's source; where the conditions were not kept, those that matched alone. `gone` are ids of notifications
+    that are past their time.
+    """
+
+    source: str
+    id: str
+    type: str
+    at: datetime | None
+    outcome: str
+    meaning: str
+    stage: str
+    reason: str
+    detail: str
+    config_hash: str
+    revision: str
+    same_configuration: bool
+    traceparent: str
+    subject: str | None
+    time: str | None
+    data: JsonValue
+    meta: JsonValue
+    values_kept: bool
+    rules: list[RuleTrace]
+    failures: list[RuleFailure]
+    notifications: list[NotificationTrace]
+    gone: list[str]
+
+
+async def _trace(call: Call) -> Trace:
+    query: TraceQuery = call.query
+    store, id_ = call.management.hub.store, call.path["id"]
+    events = await store.journaled(id_, source=query.source, limit=_SAME_ID)
+    sources = dict.fromkeys(event.source for event in events)
+    if len(sources) > 1:
+        raise InvalidRequestError(f"source: say which, for there are events of this id of {known(list(sources))}")
+    if events:
+        return await _of_event(call, events[0])
+    digits = id_[:_DIGITS].lower()
+    if len(digits) == _DIGITS and set(digits) <= set("0123456789abcdef"):
+        notification = await store.notification(digits)
+        event = notification.event_id and await store.journaled(
+            notification.event_id, source=notification.source, limit=1
+        )
+        return await _of_event(call, event[0]) if event else await _of_notification(call, notification)
+    raise NotFoundError(_unknown(call.management, id_))
+
+
+def _unknown(management: Management, id_: str) -> str:
+    journal = management.settings.journal
+    if journal.off:
+        return f"no notification {id_[:100]!r} is kept, and events are not, as journal.off says"
+    days = journal.events / 86_400
+    return (
+        f"no event {id_[:100]!r} is kept: events are kept for {days:g} days (journal.events), of those that no rule matched"
+        f" {journal.no_match_per_second} a second of each source; what was refused is in the log alone"
+    )
+
+
+async def _of_event(call: Call, event: KeptEvent) -> Trace:
+    detail: Mapping[str, Any] = orjson.loads(event.detail)
+    content: Mapping[str, Any] | None = None if event.content is None else orjson.loads(event.content)
+    is_same = bool(event.configuration.hash) and event.configuration.hash == call.management.config_hash
+    found, gone = [], []
+    for _, id_ in detail.get("notifications", ()):
+        try:
+            found.append(await call.management.hub.store.notification(id_))
+        except NotFoundError:
+            gone.append(id_)
+    values = content or {}
+    return Trace(
+        source=event.source,
+        id=event.event_id,
+        type=detail.get("type", ""),
+        at=instant(event.at),
+        outcome=event.outcome,
+        meaning=_MEANINGS.get(event.outcome, ""),
+        stage=detail.get("stage", ""),
+        reason=detail.get("reason", ""),
+        detail=detail.get("detail", ""),
+        config_hash=event.configuration.hash,
+        revision=event.configuration.revision,
+        same_configuration=is_same,
+        traceparent=event.trace,
+        subject=values.get("subject"),
+        time=values.get("time"),
+        data=values.get("data"),
+        meta=values.get("meta"),
+        values_kept=content is not None,
+        rules=_rules(call.management, event, detail, content, is_same),
+        failures=[RuleFailure(**failure) for failure in detail.get("failures", ())],
+        notifications=[await _notification(call, each) for each in found],
+        gone=gone,
+    )
+
+
+async def _of_notification(call: Call, notification: KeptNotification) -> Trace:
+    """Of a send of the hub API, or of an event that is not kept."""
+    return Trace(
+        source=notification.source,
+        id=notification.event_id,
+        type="",
+        at=None,
+        outcome="",
+        meaning="",
+        stage="",
+        reason="",
+        detail="",
+        config_hash=notification.configuration.hash,
+        revision=notification.configuration.revision,
+        same_configuration=False,
+        traceparent="",
+        subject=None,
+        time=None,
+        data=None,
+        meta=None,
+        values_kept=False,
+        rules=[],
+        failures=[],
+        notifications=[await _notification(call, notification)],
+        gone=[],
+    )
+
+
+def _rules(
+    management: Management,
+    event: KeptEvent,
+    detail: Mapping[str, Any],
+    content: Mapping[str, Any] | None,
+    is_same: bool,
+) -> list[RuleTrace]:
+    """As they were decided then: conditions that were kept, else asked again of kept values by the same configuration."""
+    if kept := detail.get("explanations"):
+        return [RuleTrace(**_with_values(each, content)) for each in kept]
+    if content is not None and is_same and not management.settings.journal.redact and "type" in detail:
+        asked = management.settings.rules.explain(_event_of(event, detail, content), own_only=True)
+        return [RuleTrace(**explanation_report(each)) for each in asked]
+    failed = {failure["rule"] for failure in detail.get("failures", ())}
+    return [
+        RuleTrace(rule=rule, place="", result="failed" if rule in failed else "fired", condition=None, stopped_by="")
+        for rule in detail.get("rules", ())
+    ]
+
+
+def _with_values(report: dict[str, Any], content: Mapping[str, Any] | None) -> dict[str, Any]:
+    seen = None if content is None else content.get("seen", {}).get(report["rule"])
+    if seen is None or report["condition"] is None:
+        return report
+    return report | {"condition": report["condition"] | {"seen": seen}}
+
+
+def _event_of(event: KeptEvent, detail: Mapping[str, Any], content: Mapping[str, Any]) -> Event:
+    return Event(
+        id=event.event_id,
+        origin=event.source,
+        source=content["source"],
+        type=detail["type"],
+        subject=content["subject"],
+        time=parse_time(content["time"]),
+        data=content["data"],
+        meta=content["meta"],
+        trace=event.trace,
+    )
+
+
+async def _notification(call: Call, kept: KeptNotification) -> NotificationTrace:
+    query: TraceQuery = call.query
+    kept = await call.management.hub.store.notification(kept.id)
+    device = None
+    if query.device:
+        traced = await call.management.hub.store.trace(kept.id, query.device)
+        device = [_registration(each) for each in traced]
+    is_open = kept.state in (State.ENQUEUED, State.PROCESSING, State.SCHEDULED)
+    return NotificationTrace(
+        **notification_model(kept).model_dump(),
+        waits_for=_troubles(call.management, kept.hub) if is_open else [],
+        state_meaning=kept.state.meaning,
+        device=device,
+    )
+
+
+def _troubles(management: Management, hub: str) -> list[str]:
+    """Push services of a hub that do not work now, in the words of readiness."""
+    return [
+        part.line
+        for part in management.health()
+        if not part.ok and part.kind in ("push-services", "remote-hubs") and part.name.partition("/")[0] == hub
+    ]
+
+
+def _registration(traced: TracedRegistration) -> RegistrationTrace:
+    return RegistrationTrace(
+        template=traced.template,
+        platform=traced.platform.value,
+        answer=traced.answer.value,
+        meaning=traced.answer.meaning,
+        outcome=traced.outcome,
+        reason=traced.reason,
+        at=moment(traced.at),
+        due_at=moment(traced.due_at),
+        attempt=traced.attempt,
+        unmet=traced.unmet,
+    )
+
+
+OPERATIONS: Sequence[Operation] = (
+    Operation(
+        name="traceEvent",
+        method="GET",
+        path="/events/{id}/trace",
+        summary="Why a push came, or did not: of an event by its id, or of a notification by its own.",
+        run=_trace,
+        answer=Trace,
+        query=TraceQuery,
+        missing="Neither an event nor a notification of this id is kept.",
+    ),
+)

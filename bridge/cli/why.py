@@ -1,0 +1,114 @@
+"""`pushbridge why`: why the pushes of a real event came, or did not."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from bridge.cli.client import Client
+from bridge.cli.command import Answer, client_command
+from bridge.cli.explained import print_rules
+from bridge.cli.tables import counted, print_fields, print_json, print_table
+
+
+@client_command
+def why(
+    client: Client,
+    id: Annotated[str, typer.Argument(help="The id of an event, or of a notification.", show_default=False)],
+    device: Annotated[str, typer.Argument(help="What became of it on this device.")] = "",
+    source: Annotated[str, typer.Option(help="Of this source, if several have an event of the id.")] = "",
+) -> Answer:
+    """Tell why a real event or notification reached a device, or did not: from its receipt to the push service's answer."""
+    return Answer(client.get("events", id, "trace", device=device, source=source), _print_trace)
+
+
+def _print_trace(trace: Mapping[str, Any]) -> None:
+    if trace["outcome"]:
+        _print_event(trace)
+    for failure in trace["failures"]:
+        typer.echo()
+        print_fields({"dead letter of": failure["rule"], "reason": failure["reason"], "detail": failure["detail"]})
+    for notification in trace["notifications"]:
+        typer.echo()
+        _print_notification(notification)
+    if trace["gone"]:
+        typer.echo()
+        print_fields({"notifications past their time": trace["gone"]})
+
+
+def _print_event(trace: Mapping[str, Any]) -> None:
+    reason = f"{trace['reason']}: {trace['detail']}" if trace["reason"] else ""
+    print_fields(
+        {
+            "event": trace["id"],
+            "source": trace["source"],
+            "type": trace["type"],
+            "subject": trace["subject"],
+            "received at": trace["at"],
+            "outcome": f"{trace['outcome']}: {trace['meaning']}",
+            "ended at": trace["stage"] if reason else "",
+            "reason": reason,
+            "configuration": _configuration(trace),
+            "trace": trace["traceparent"],
+        }
+    )
+    if trace["values_kept"]:
+        typer.echo("\ndata")
+        print_json(trace["data"])
+    elif trace["type"]:
+        typer.echo("\nthe values of this event are not kept any more, or were not")
+    if trace["rules"]:
+        print_rules(trace["rules"])
+
+
+def _configuration(trace: Mapping[str, Any]) -> str:
+    name = " ".join(filter(None, [trace["revision"], trace["config_hash"]]))
+    return name if trace["same_configuration"] or not name else f"{name}, and it has changed since"
+
+
+def _print_notification(notification: Mapping[str, Any]) -> None:
+    print_fields(
+        {
+            "notification": notification["id"],
+            "rule": notification["rule"],
+            "hub": notification["hub"],
+            "to": notification["audience"],
+            "format": notification["format"],
+            "state": f"{notification['state']}: {notification['state_meaning']}",
+            "accepted at": notification["accepted_at"],
+            "scheduled for": notification["schedule_at"],
+            "expires at": notification["expires_at"],
+            "ended at": notification["ended_at"],
+            "outcomes": counted(notification["outcomes"]),
+            "waits for": "\n".join(notification["waits_for"]),
+        }
+    )
+    if notification["failures"]:
+        print_table(
+            ("OUTCOME", "REASON", "PUSHES"),
+            ((each["outcome"], each["reason"], each["count"]) for each in notification["failures"]),
+        )
+    if notification["device"] is not None:
+        _print_device(notification["device"])
+
+
+def _print_device(registrations: Sequence[Mapping[str, Any]]) -> None:
+    typer.echo()
+    if not registrations:
+        typer.echo("the hub has no such device")
+        return
+    print_table(
+        ("REGISTRATION", "PLATFORM", "ANSWER", "DETAIL"),
+        ((each["template"] or "(native)", each["platform"], each["meaning"], _detail(each)) for each in registrations),
+    )
+
+
+def _detail(registration: Mapping[str, Any]) -> str:
+    parts = [
+        registration["unmet"] and f"not met: {registration['unmet']}",
+        registration["outcome"],
+        registration["reason"],
+        registration["at"] and f"at {registration['at']}",
+        registration["due_at"] and f"until {registration['due_at']}, try {registration['attempt'] + 1}",
+    ]
+    return ", ".join(part for part in parts if part)

@@ -1,0 +1,52 @@
+"""`bridge.egress` in the settings of the parts that connect to the outside, and what cannot go by it."""
+
+from collections.abc import Mapping
+
+from bridge.config.models import HubSettings, Platforms, Sections, SourceSettings
+from bridge.config.samples import is_made_up
+from hub.egress import EgressDefaults, is_listed
+from rules.node import Node
+from rules.problems import Problems
+
+
+def with_egress(sections: Sections) -> Sections:
+    """The sections with proxy and certificates in each part: what a part compares and connects by is all its own."""
+    default = sections.bridge.egress
+    if default == EgressDefaults():
+        return sections
+    return sections.model_copy(
+        update={
+            "sources": {name: _source(source, default) for name, source in sections.sources.items()},
+            "hubs": {name: _hub(hub, default) for name, hub in sections.hubs.items()},
+        }
+    )
+
+
+def warn_of_unproxied(
+    sources: Mapping[str, SourceSettings], default: EgressDefaults, root: Node, problems: Problems
+) -> None:
+    """Name each source that connects directly although there is a proxy, unless `no_proxy` says that it should."""
+    if default.proxy is None:
+        return
+    for name, source in sources.items():
+        connector = source.connector
+        host = connector.unproxied(source.connector_settings)
+        if host and not is_made_up(host) and not is_listed(host, default.no_proxy):
+            problems.warn(
+                root.find(("sources", name, connector.key)),
+                f"its client can use no proxy: it connects to {host} directly, and not through bridge.egress.proxy",
+                f"name {host} in bridge.egress.no_proxy if that is meant",
+            )
+
+
+def _source(source: SourceSettings, default: EgressDefaults) -> SourceSettings:
+    connector = source.connector
+    return source.model_copy(update={connector.key: connector.behind(source.connector_settings, default)})
+
+
+def _hub(hub: HubSettings, default: EgressDefaults) -> HubSettings:
+    platforms: Platforms = hub.platforms
+    given = {name: getattr(platforms, name) for name in type(platforms).model_fields}
+    behind = {name: settings.behind(default) for name, settings in given.items() if settings is not None}
+    remote = None if hub.remote is None else hub.remote.behind(default)
+    return hub.model_copy(update={"platforms": platforms.model_copy(update=behind), "remote": remote})

@@ -1,0 +1,73 @@
+"""Why a push came, or did not, asked of a daemon with the command line and through the API."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import httpx
+
+from tests.bridge.test_admin_api import Api, phone
+from tests.bridge.test_admin_api import running as api_running
+from tests.bridge.test_client_commands import Shell, running
+
+
+async def post(shell: Shell, body: str) -> None:
+    async with httpx.AsyncClient(base_url=shell.url, trust_env=False) as client:
+        while (await client.post("/in/hr", content=body)).status_code == 503:
+            await asyncio.sleep(0.01)
+
+
+async def test_why_tells_of_an_event_and_a_device_also_after_a_restart(tmp_path: Path) -> None:
+    async with running(tmp_path) as shell:
+        await shell.daemon.hub.store.put_installations("app", [phone("in", "team:hr"), phone("out", "team:it")])
+        await post(shell, "ann joined")
+    async with running(tmp_path) as shell:
+        traced = await shell.json("why", "ann", "in")
+        assert (traced["outcome"], traced["data"], traced["same_configuration"]) == ("accepted", {"who": "ann"}, False)
+        (rule,) = traced["rules"]
+        assert (rule["rule"], rule["result"]) == ("all", "fired")
+        (notification,) = traced["notifications"]
+        native, template = notification["device"]
+        assert native["answer"] == "no_template"
+        assert template["answer"] in ("delivered", "waiting", "failed", "under_way", "audience_unknown")
+        (notification,) = (await shell.json("why", notification["id"], "out"))["notifications"]
+        assert {(each["answer"], each["unmet"]) for each in notification["device"]} == {("tags", "team:hr")}
+        printed = (await shell.run("why", "ann", "out")).stdout
+        assert "its tags do not match the audience" in printed
+        assert "not met: team:hr" in printed
+        assert "the hub has no such device" in (await shell.run("why", "ann", "none")).stdout
+    shell.environment = {"PUSHBRIDGE_URL": "http://127.0.0.1:1", "PUSHBRIDGE_CONFIG": str(tmp_path / "c.yaml")}
+    assert "its tags do not match" in (await shell.run("why", "ann", "out")).stdout
+
+
+async def test_why_of_a_send_is_that_of_its_notification_and_of_nothing_is_said_so(tmp_path: Path) -> None:
+    async with running(tmp_path) as shell:
+        sent = (await shell.run("send", "--hub", "app", "--everyone", "--with", "a=b")).stdout.strip()
+        traced = await shell.json("why", sent)
+        assert [each["id"] for each in traced["notifications"]] == [sent]
+        assert traced["outcome"] == ""
+        assert "no event 'nope' is kept: events are kept for 7 days" in await shell.error("why", "nope", code=5)
+        assert "not found" in await shell.error("why", "0" * 32, code=5)
+
+
+async def test_hostile_values_of_an_event_cannot_command_the_terminal(tmp_path: Path) -> None:
+    async with running(tmp_path) as shell:
+        await post(shell, "[red]\x1b[31mann joined")
+        printed = (await shell.run("why", "[red]\x1b[31mann")).stdout
+        assert "[red]" in printed
+        assert "\x1b" not in printed
+
+
+async def test_the_api_answers_the_same_by_its_document(tmp_path: Path) -> None:
+    async with api_running(tmp_path) as api:
+        await _ask(api)
+
+
+async def _ask(api: Api) -> None:
+    while (await api.http.post("/in/hr", content="x/y joined")).status_code == 503:
+        await asyncio.sleep(0.01)
+    traced = await api.get("/events/x%2Fy/trace")
+    assert (traced["id"], traced["type"], traced["same_configuration"]) == ("x/y", "hr", True)
+    assert json.dumps(traced["rules"]).count("fired") == 1
+    await api.get("/events/none/trace", status=404)
+    await api.get("/events/x/trace", status=404, source="bank")

@@ -1,7 +1,7 @@
 // Dead letters: a list with filters, one letter, and what an operator does with them. The address says what is shown, so
 // that each view can be linked to and the way back leads to the list as it was. All is asked of the admin API.
 
-import { byId, chip, moment, put, stamp, visible } from '/text.js'
+import { byId, chip, clock, moment, put, stamp, visible } from '/text.js'
 
 const API = '/api/v1/dead-letters'
 const FILTERS = ['source', 'rule', 'reason']
@@ -207,7 +207,7 @@ async function showLetter(view, id) {
 
 function factsOf(found) {
   return [
-    ['Received', `${new Date(found.at).toLocaleDateString()} ${moment(found.at)}`],
+    ['Received', `${new Date(found.at).toLocaleDateString()} ${clock(found.at, true)}`],
     ['Source', found.source],
     ['Event id', found.event_id],
     ['Rule', found.rule],

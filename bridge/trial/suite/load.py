@@ -12,7 +12,7 @@ from bridge.config.load import validated
 from bridge.config.models import Settings
 from bridge.trial.suite.body import NotSetError, json_of, set_in, written
 from bridge.trial.suite.devices import installations_of
-from bridge.trial.suite.models import LATER, Expected, GivenDevice, GivenEvent, RuleTest, Step, SuiteFile
+from bridge.trial.suite.models import END_YEAR, LATER, Expected, GivenDevice, GivenEvent, RuleTest, Step, SuiteFile
 from hub.errors import InvalidRequestError
 from hub.installation import Installation
 from hub.spelling import did_you_mean
@@ -131,6 +131,9 @@ class _Reader:
         now = test.clock or START
         for index, step in enumerate(test.steps):
             now += timedelta(seconds=step.advance or 0)
+            if now.year >= END_YEAR:
+                self._problems.add(node.find(("steps", index, "advance")), f"time passes the year {END_YEAR - 1}")
+                return
             if step.advance_to is not None and step.advance_to < now:
                 place = node.find(("steps", index, "advance_to"))
                 self._problems.add(place, f"time does not go back: it is {rfc3339(now)} by then")

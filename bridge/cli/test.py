@@ -93,16 +93,13 @@ class _Configurations:
         self.problems: list[object] = []
 
     def settings_of(self, paths: Sequence[Path]) -> "Settings | None":
-        """Without looking up a secret, if it can be known without."""
+        """Without secrets: a value that is good there stands for each."""
         from bridge.config.load import check
 
         key = tuple(path.resolve() for path in paths)
         if key not in self._read:
-            settings, _ = check(paths, no_secrets=True)
-            if settings is None:
-                settings, problems = check(paths)
-                self.problems += problems if settings is None else ()
-            self._read[key] = settings
+            self._read[key], problems = check(paths, no_secrets=True, samples=True)
+            self.problems += problems if self._read[key] is None else ()
         return self._read[key]
 
 

@@ -223,6 +223,20 @@ def test_a_platform_without_a_credential_gets_nothing_while_the_hub_has_another(
     )
 
 
+def test_no_secret_is_needed_and_none_is_read(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RABBIT_URL", "not an address")
+    apns = (
+        'platforms: { apns: { key_id: "${env:NO_SUCH_ID}", team_id: "${env:T}", topic: a, key: "${file:/none.p8}" } }'
+    )
+    secret = CONFIGURATION.replace("PLATFORMS", apns).replace("NO_SUCH_SECRET:-amqp://127.0.0.1", "RABBIT_URL")
+    (here / "acme.yaml").write_text(secret)
+    event = f"event: {{ source: bank, data: {DEBIT} }}"
+    push = "{ devices: [d], headers: { apns-topic: a, authorization: 'bearer [access token]' } }"
+    step = f"{{ {event}, expect: {{ pushes: [ {push}, {{ rule: audit }} ] }} }}"
+    steps(here, step, devices="{ id: d, tags: ['customer:c9'] }")
+    run(here)
+
+
 def test_templates_and_handles_of_a_device_are_its_own(here: Path) -> None:
     steps(
         here,

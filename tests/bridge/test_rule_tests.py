@@ -206,6 +206,25 @@ def test_a_body_of_json_takes_other_values_at_single_paths(here: Path) -> None:
     run(here)
 
 
+def test_an_event_in_an_envelope_takes_attributes_too(here: Path) -> None:
+    (here / "acme.yaml").write_text(
+        CONFIGURATION.replace(", PLATFORMS", "").replace(
+            'map: { id: "{{ data.id }}", type: "bank.{{ data.kind }}" }', "decode: { format: cloudevents }"
+        )
+    )
+    (here / "event.json").write_text(
+        '{"specversion": "1.0", "id": "1", "source": "/x", "type": "x", "data": {"customer": "c9", "currency": "CHF"}}'
+    )
+    event = "source: bank, file: event.json, content_type: application/cloudevents+json"
+    sets = "set: { type: bank.debit, data.amount: 200, data.id: 7 }"
+    steps(
+        here,
+        f"{{ event: {{ {event}, {sets} }}, expect: {{ rules: [large, audit], pushes: [ {{ rule: audit }},"
+        " { title: Debit 200, collapse: debit-7 } ] } }",
+    )
+    run(here)
+
+
 def test_a_platform_without_a_credential_gets_nothing_while_the_hub_has_another(here: Path) -> None:
     key = json.dumps(pem_of(p256_key()))[1:-1]
     apns = f'platforms: {{ apns: {{ key_id: ABC123DEFG, team_id: DEF123GHIJ, topic: com.acme, key: "{key}" }} }}'
@@ -373,6 +392,8 @@ def test_mistakes_of_a_file_as_a_whole_are_named(here: Path) -> None:
     assert "1:1: test: unknown key (did you mean tests?)" in mistakes(here)
     write_tests(here, "tests: [ { name: a, steps: [ { advance: 1s } ] }, { name: a, steps: [ { advance: 1s } ] } ]")
     assert mistakes(here) == [f"1:59: tests[1].name: another test has this name (at {here}/acme.test.yaml:1)"]
+    write_tests(here, "- name: a")
+    assert mistakes(here) == ["1:1: expected keys such as tests (begin with tests:)"]
     write_tests(here, "tests: [ {")
     assert mistakes(here)[0].startswith("2:1: not YAML")
     (here / "acme.test.yaml").unlink()

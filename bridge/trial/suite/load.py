@@ -12,7 +12,7 @@ from bridge.config.load import validated
 from bridge.config.models import Settings
 from bridge.trial.suite.body import NotSetError, json_of, set_in, written
 from bridge.trial.suite.devices import installations_of
-from bridge.trial.suite.models import LATER, Expected, GivenDevice, GivenEvent, RuleTest, Step, TestFile
+from bridge.trial.suite.models import LATER, Expected, GivenDevice, GivenEvent, RuleTest, Step, SuiteFile
 from hub.errors import InvalidRequestError
 from hub.installation import Installation
 from hub.spelling import did_you_mean
@@ -64,7 +64,7 @@ def load_tests(file: Path, config: Sequence[Path], settings_of: SettingsOf, prob
     if root is None:
         return None
     root = _with_lists(root, ())
-    model = validated(TestFile, _plain(root, ()), root, problems, later=LATER)
+    model = validated(SuiteFile, _plain(root, ()), root, problems, later=LATER)
     if model is None:
         return None
     paths = [_short(file.parent / path) for path in model.config] or list(config) or [file.parent]

@@ -240,10 +240,8 @@ class RuleTest(Section):
     """What happens, in order; duplicates and devices are remembered from step to step."""
 
 
-class TestFile(Section):
+class SuiteFile(Section):
     """A file *.test.yaml with tests of the rules of one configuration."""
-
-    __test__ = False
 
     config: Annotated[tuple[Text, ...], BeforeValidator(one_or_more)] = ()
     """Files or directories of the configuration, relative to this file; its own directory unless named."""

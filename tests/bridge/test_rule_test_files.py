@@ -142,6 +142,8 @@ def test_a_mistake_in_a_step_is_named_at_its_place_with_what_was_likely_meant(
         ("{ id: a, platform: apn }", "3:35: tests[0].devices[0].platform: expected 'apns', 'fcm' or 'wns' "
          "(did you mean apns?)"),
         ("{ id: a }, { id: a }", "3:33: tests[0].devices[1].id: another device has this id"),
+        ("{ id: a, push_channel: abcd }, { id: b, push_channel: ABCD }", "3:70: tests[0].devices[1].push_channel: "
+         "the device 'a' has this push channel"),
         ("{ id: a, hub: acem }", "3:30: tests[0].devices[0].hub: there is no hub 'acem' (did you mean acme?)"),
         ("{ id: a, tags: ['x y'] }", "3:31: tests[0].devices[0].tags: not allowed: 'x y'"),
         ("{ id: a, push_channel: xyz }", "3:39: tests[0].devices[0].push_channel: an APNs device token is an "

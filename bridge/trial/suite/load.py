@@ -106,6 +106,7 @@ class _Reader:
             for index, device in enumerate(test.devices)
             for registered in self._devices(device, node.find(("devices", index)), test.devices[:index])
         ]
+        self._check_channels(devices, test, node)
         ids = [device.id for device in test.devices]
         self._check_times(test, node)
         steps = [self._step(step, node.find(("steps", index)), ids) for index, step in enumerate(test.steps)]
@@ -126,6 +127,17 @@ class _Reader:
             message = str(error).removeprefix(f"{word}: ")
             self._problems.add(node.find((_DEVICE_KEYS.get(word, ""),)), message)
             return ()
+
+    def _check_channels(self, devices: Sequence[tuple[str, Installation]], test: RuleTest, node: Node) -> None:
+        """A push channel says which device a push is for."""
+        first: dict[tuple[str, str, str], str] = {}
+        positions = {device.id: index for index, device in enumerate(test.devices)}
+        for hub, installation in devices:
+            key = hub, installation.platform.value, installation.push_channel
+            other = first.setdefault(key, installation.id)
+            if other != installation.id:
+                place = node.find(("devices", positions[installation.id], "push_channel"))
+                self._problems.add(place, f"the device {other!r} has this push channel")
 
     def _check_times(self, test: RuleTest, node: Node) -> None:
         now = test.clock or START

@@ -1,13 +1,20 @@
 """`pushbridge check`: every mistake of a configuration."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bridge.cli.command import Answer, answer_command
 from bridge.cli.exits import Exit
 from bridge.cli.process import Config, print_problems
 
+if TYPE_CHECKING:
+    from bridge.config.models import Settings
+    from rules.problems import Problem
 
+
+@answer_command
 def check(
     config: Config,
     strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings too.")] = False,
@@ -15,29 +22,76 @@ def check(
         bool, typer.Option("--no-secrets", help="Look up no ${env:...} and no ${file:...}: put values there that fit.")
     ] = False,
     show: Annotated[
-        bool, typer.Option("--show", help="Print the configuration as understood, with defaults and without secrets.")
+        bool,
+        typer.Option("--show", help="Print the configuration as understood, with defaults and without secrets."),
     ] = False,
-) -> None:
+) -> Answer:
     """Report every mistake in a configuration, each with its place, and what was likely meant."""
     from bridge.config.load import check as read
     from rules.problems import Severity
 
     settings, problems = read(config, no_secrets=no_secrets)
-    print_problems(problems)
-    if any(strict or problem.severity is Severity.ERROR for problem in problems):
-        raise typer.Exit(Exit.MISTAKES)
-    name = " ".join(map(str, config))
+    is_refused = any(strict or problem.severity is Severity.ERROR for problem in problems)
+    code = Exit.MISTAKES if is_refused else Exit.WRONG_ARGUMENTS if show and settings is None else Exit.DONE
+
+    shown = _as_understood(settings, config) if show and settings is not None and not is_refused else None
+
+    def text(_: object) -> None:
+        print_problems(problems)
+        if not is_refused:
+            _print_valid(" ".join(map(str, config)), settings, shown, show=show)
+
+    return Answer(_report(settings, problems, shown, is_valid=not is_refused, show=show), text, code)
+
+
+def _as_understood(settings: "Settings", config: Config) -> str:
+    from bridge.config.show import as_understood
+
+    return as_understood(settings, config)
+
+
+def _report(
+    settings: "Settings | None", problems: Sequence["Problem"], shown: str | None, *, is_valid: bool, show: bool
+) -> dict[str, Any]:
+    """As JSON; what is counted of the configuration is null where it has mistakes, or secrets that were not looked up."""
+    import yaml
+
+    from rules.problems import Severity
+
+    configuration = {"configuration": None if shown is None else yaml.safe_load(shown)} if show else {}
+    return {
+        "valid": is_valid,
+        "summary": {
+            "errors": sum(problem.severity is Severity.ERROR for problem in problems),
+            "warnings": sum(problem.severity is Severity.WARNING for problem in problems),
+            "sources": None if settings is None else len(settings.sources),
+            "rules": None if settings is None else len(settings.rules.rules),
+            "hubs": None if settings is None else len(settings.hubs),
+        },
+        "problems": [
+            {
+                "file": problem.mark.file,
+                "line": problem.mark.line,
+                "column": problem.mark.column,
+                "key": problem.key,
+                "message": problem.message,
+                "hint": problem.hint,
+                "severity": problem.severity.value,
+            }
+            for problem in problems
+        ],
+        **configuration,
+    }
+
+
+def _print_valid(name: str, settings: "Settings | None", shown: str | None, *, show: bool) -> None:
+    """That it is valid; or what is `shown` as understood, which takes the place of it on standard output."""
     if settings is None:
         typer.echo(f"{name}: valid, as far as can be said without secrets", err=show)
         if show:
             typer.echo("--show: nothing can be shown without the values of ${env:NAME} and ${file:/path}", err=True)
-            raise typer.Exit(Exit.WRONG_ARGUMENTS)
-        return
-    if show:
-        from bridge.config.show import as_understood
-
-        typer.echo(as_understood(settings, config), nl=False)
-        return
-    typer.echo(
-        f"{name}: valid, {len(settings.sources)} sources, {len(settings.rules.rules)} rules, {len(settings.hubs)} hubs"
-    )
+    elif shown is not None:
+        typer.echo(shown, nl=False)
+    else:
+        counts = f"{len(settings.sources)} sources, {len(settings.rules.rules)} rules, {len(settings.hubs)} hubs"
+        typer.echo(f"{name}: valid, {counts}")

@@ -1,6 +1,5 @@
 """`pushbridge test`: run the tests of rules that stand beside them; no broker, no daemon, no network."""
 
-import asyncio
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +9,7 @@ import typer
 
 from bridge.cli.client import fail
 from bridge.cli.exits import Exit
-from bridge.cli.process import print_problems
+from bridge.cli.process import print_problems, run_loop
 from bridge.cli.tables import print_json
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def test(
 ) -> None:
     """Run the tests of rules, and say what of the rules no test has tried."""
     files = _load(paths, config or ())
-    report = asyncio.run(_report(files))
+    report = run_loop(_report(files))
     if json or output is TestOutput.JSON:
         print_json(report)
     elif output is TestOutput.JUNIT:
@@ -94,16 +93,13 @@ class _Configurations:
         self.problems: list[object] = []
 
     def settings_of(self, paths: Sequence[Path]) -> "Settings | None":
-        """Without looking up a secret, if it can be known without."""
+        """Without secrets: a value that is good there stands for each."""
         from bridge.config.load import check
 
         key = tuple(path.resolve() for path in paths)
         if key not in self._read:
-            settings, _ = check(paths, no_secrets=True)
-            if settings is None:
-                settings, problems = check(paths)
-                self.problems += problems if settings is None else ()
-            self._read[key] = settings
+            self._read[key], problems = check(paths, no_secrets=True, samples=True)
+            self.problems += problems if self._read[key] is None else ()
         return self._read[key]
 
 

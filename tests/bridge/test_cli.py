@@ -93,6 +93,39 @@ def test_a_warning_is_told_and_does_not_fail(config: Callable[[str], Path]) -> N
     assert "valid" in result.stdout
 
 
+@pytest.mark.parametrize("asked", [["--json"], ["--output", "json"]])
+def test_check_answers_scripts_in_json_with_the_exit_code_it_has_for_people(
+    config: Callable[[str], Path], asked: list[str]
+) -> None:
+    path = config(BROKEN)
+    result = invoked("check", path, *asked)
+    assert (result.exit_code, result.stderr) == (1, "")
+    answer = json.loads(result.stdout)
+    assert (answer["valid"], answer["summary"]["errors"], answer["summary"]["rules"]) == (False, 5, None)
+    assert next(problem for problem in answer["problems"] if problem["line"] == 4) == {
+        "file": str(path),
+        "line": 4,
+        "column": 16,
+        "key": "hubs.app.limts",
+        "message": "unknown key",
+        "hint": "did you mean limits?",
+        "severity": "error",
+    }
+    doubtful = VALID.replace("cloudevents", "plain")
+    for strict, code in (([], 0), (["--strict"], 1)):
+        result = invoked("check", config(doubtful), *asked, *strict)
+        answer = json.loads(result.stdout)
+        assert (result.exit_code, answer["valid"]) == (code, code == 0)
+        assert answer["summary"] == {"errors": 0, "warnings": 1, "sources": 1, "rules": 1, "hubs": 1}
+        assert [problem["severity"] for problem in answer["problems"]] == ["warning"]
+
+
+def test_a_configuration_as_understood_stands_in_the_json_too(config: Callable[[str], Path]) -> None:
+    answer = json.loads(invoked("check", config(VALID), "--show", "--json").stdout)
+    assert answer["configuration"]["rules"][0]["push"]["to"] == "everyone"
+    assert answer["configuration"]["bridge"]["store"]["max_pending"] == 100_000
+
+
 def test_a_configuration_with_mistakes_does_not_start_and_names_them_all(config: Callable[[str], Path]) -> None:
     path = config(BROKEN)
     result = invoked("run", path)

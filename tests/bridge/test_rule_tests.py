@@ -7,13 +7,16 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from jsonschema import Draft202012Validator
 from typer.testing import CliRunner, Result
 
 from bridge.cli.main import app
 from bridge.config.load import check
-from rules.document import files_of
+from rules.document import files_of, load_document
+from rules.problems import Problems
 from tests.hub.platforms.keys import p256_key, pem_of
 
+RULES = Path(__file__).parent.parent / "rules"
 CONFIGURATION = """
 version: 1
 sources:
@@ -83,15 +86,14 @@ def mistakes(directory: Path) -> list[str]:
 
 
 def test_the_examples_have_tests_that_cover_every_rule_and_condition() -> None:
-    tests = Path(__file__).parent.parent / "rules" / "examples.test.yaml"
-    run(tests, "--fail-under", "100")
+    run(RULES / "examples.test.yaml", "--fail-under", "100")
 
 
 def test_an_event_is_expected_to_come_to_notifications_devices_and_payloads(here: Path) -> None:
     steps(
         here,
         f'{{ event: {{ source: bank, data: {DEBIT} }}, expect: {{ outcome: accepted, rules: [audit, large], pushes: ['
-        ' { to: everyone, rule: audit, platform: apns, devices: [phone], priority: normal, collapse: null,'
+        ' { to: everyone, rule: audit, platform: apns, devices: [phone], priority: normal, collapse: null, ttl: null,'
         " payload: { aps: { content-available: 1 } } },"
         ' { to: "customer:c9", hub: ACME, title: Debit 500, with: { BODY: of c9 }, devices: [phone, pc],'
         ' platforms: [wns, apns], collapse: debit-p1, payload: "<text>Debit 500</text>" } ] } }',
@@ -106,7 +108,8 @@ def test_what_is_different_is_named_with_what_was_seen_instead(here: Path) -> No
         here,
         f"{{ event: {{ source: bank, data: {DEBIT} }}, expect: {{ rules: [large], outcome: no_match, reason: map,"
         ' suppressed: { duplicate: 1 }, dead_letter: { reason: render }, pushes: [ { to: "customer:c9", devices: [],'
-        " platform: wns, title: Debit 501, with: { sound: x }, payload: { aps: { alert: { title: Debit 50 } } } } ] } }",
+        " platform: wns, ttl: 1h30m, title: Debit 501, with: { sound: x },"
+        " payload: { aps: { alert: { title: Debit 50 } } } } ] } }",
         devices='{ id: phone, tags: ["customer:c9"] }',
     )
     assert failures(here) == [
@@ -116,6 +119,7 @@ def test_what_is_different_is_named_with_what_was_seen_instead(here: Path) -> No
         "expect.suppressed.duplicate: expected 1, saw 0",
         'expect.pushes[0].devices: expected [], saw ["phone"]',
         'expect.pushes[0].platform: expected "wns", saw "apns"',
+        'expect.pushes[0].ttl: expected "1h30m", saw null',
         'expect.pushes[0].with.sound: expected "x", saw no sound, but body, title',
         'expect.pushes[0].title: expected "Debit 501", saw "Debit 500"',
         'expect.pushes[0].payload: expected {"aps": {"alert": {"title": "Debit 50"}}}, '
@@ -217,6 +221,20 @@ def test_a_platform_without_a_credential_gets_nothing_while_the_hub_has_another(
         'expect.pushes[0].headers: expected {"APNS-Topic": "com.acme", "apns-collapse-id": "debit-p1"}, '
         "saw no request: the hub has no credential for this platform"
     )
+
+
+def test_no_secret_is_needed_and_none_is_read(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RABBIT_URL", "not an address")
+    apns = (
+        'platforms: { apns: { key_id: "${env:NO_SUCH_ID}", team_id: "${env:T}", topic: a, key: "${file:/none.p8}" } }'
+    )
+    secret = CONFIGURATION.replace("PLATFORMS", apns).replace("NO_SUCH_SECRET:-amqp://127.0.0.1", "RABBIT_URL")
+    (here / "acme.yaml").write_text(secret)
+    event = f"event: {{ source: bank, data: {DEBIT} }}"
+    push = "{ devices: [d], headers: { apns-topic: a, authorization: 'bearer [access token]' } }"
+    step = f"{{ {event}, expect: {{ pushes: [ {push}, {{ rule: audit }} ] }} }}"
+    steps(here, step, devices="{ id: d, tags: ['customer:c9'] }")
+    run(here)
 
 
 def test_templates_and_handles_of_a_device_are_its_own(here: Path) -> None:
@@ -493,6 +511,18 @@ def test_hostile_values_break_no_xml_and_command_no_terminal(here: Path) -> None
         printed = run(here, "--output", output, code=1).stdout
         assert not {"\x1b", "\x00", "\x9b", "\ufffe"} & set(printed)
     ElementTree.fromstring(run(here, "--output", "junit", code=1).stdout_bytes)
+
+
+def test_the_schema_for_editors_takes_the_tests_of_the_examples_and_no_unknown_key() -> None:
+    schema = json.loads(CliRunner().invoke(app, ["schema", "--tests"]).stdout)
+    Draft202012Validator.check_schema(schema)
+    root = load_document(RULES / "examples.test.yaml", Problems())
+    assert root is not None
+    tests = root.plain()
+    validator = Draft202012Validator(schema)
+    assert not [error.message for error in validator.iter_errors(tests)]
+    tests["tests"][0]["steps"][0]["expect"]["push"] = []
+    assert [list(error.path)[-1] for error in validator.iter_errors(tests)] == ["expect"]
 
 
 def test_no_test_opens_a_connection(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

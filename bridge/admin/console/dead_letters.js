@@ -2,7 +2,7 @@
 // that each view can be linked to and the way back leads to the list as it was. All is asked of the admin API.
 
 import { Problem, address, ask as asked, fill, link, query } from '/pages.js'
-import { byId, chip, eventAddress, moment, put, stamp, visible } from '/text.js'
+import { byId, chip, clock, eventAddress, moment, put, stamp, visible } from '/text.js'
 
 const API = '/api/v1/dead-letters'
 const FILTERS = ['source', 'rule', 'reason']
@@ -169,7 +169,7 @@ async function showLetter(view, id) {
 
 function factsOf(found) {
   return [
-    ['Received', `${new Date(found.at).toLocaleDateString()} ${moment(found.at)}`],
+    ['Received', `${new Date(found.at).toLocaleDateString()} ${clock(found.at, true)}`],
     ['Source', found.source],
     ['Event id', found.event_id, found.event_id && eventAddress(found.event_id, { source: found.source })],
     ['Rule', found.rule],

@@ -231,6 +231,8 @@ _VERBATIM = {
 }
 """Where null is a value."""
 _PUSH = ("tests", "steps", "expect", "pushes")
+_NULLS = {(*_PUSH, key) for key in ("collapse", "ttl")}
+"""Where null says that there is none."""
 _TEXTS = {(*_PUSH, key) for key in ("title", "body", "collapse")} | {(*_PUSH, "with"), (*_PUSH, "headers")}
 """Where a number is taken as it was written."""
 
@@ -260,7 +262,7 @@ def _plain(node: Node, path: tuple[str, ...]) -> Any:
             return {
                 name: _plain(entry, (*path, name))
                 for name, entry in entries.items()
-                if entry.value is not None or (*path, name) == (*_PUSH, "collapse")
+                if entry.value is not None or (*path, name) in _NULLS
             }
         case list() as items:
             return [_plain(item, path) for item in items]

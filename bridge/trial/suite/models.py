@@ -131,9 +131,9 @@ class GivenDevice(Section):
 class ExpectedPush(Section):
     """A notification that is expected; what is left out may be anything."""
 
-    rule: Text = ""
+    rule: Text | None = None
     """The rule that sends it."""
-    hub: Text = ""
+    hub: Text | None = None
     """The hub that it goes through."""
     to: To = None
     """The audience: a tag expression, everyone, { user: ID } or { installation: ID }."""
@@ -145,26 +145,28 @@ class ExpectedPush(Section):
     """The push services that it goes out by: these and no others."""
     with_: Mapping[str, str] = Field(default_factory=dict, alias="with")
     """Properties that it has, among others."""
-    title: str = ""
+    title: str | None = None
     """Short for with.title."""
-    body: str = ""
+    body: str | None = None
     """Short for with.body."""
     payload: Any = None
     """What the payload of a device has: JSON as part of its JSON, or text as part of its text."""
     headers: Mapping[str, str] = Field(default_factory=dict)
     """Headers of the request to the push service, among others."""
-    priority: _Priority = ""
+    priority: _Priority | None = None
     """high or normal."""
-    collapse: str | None = ""
+    ttl: Positive | None = None
+    """How long it is worth delivering; null where nothing says it."""
+    collapse: str | None = None
     """Its collapse key; null where it has none."""
 
 
 class ExpectedDeadLetter(Section):
     """A dead letter that is expected; what is left out may be anything."""
 
-    reason: _Reason = ""
+    reason: _Reason | None = None
     """Why it ended so."""
-    rule: str = ""
+    rule: str | None = None
     """The rule whose share of the message it is; empty for the message as a whole."""
 
 
@@ -180,9 +182,9 @@ class Expected(Section):
 
     rules: tuple[Text, ...] = ()
     """The rules that fire: these and no others. A rule without push that ends the evaluation is one of them."""
-    outcome: _Outcome = ""
+    outcome: _Outcome | None = None
     """What becomes of each event of the step."""
-    reason: _Reason = ""
+    reason: _Reason | None = None
     """Why an event is refused or ends as a dead letter."""
     pushes: tuple[ExpectedPush, ...] = ()
     """Every notification, in any order; [] where there is none."""

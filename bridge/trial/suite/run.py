@@ -21,6 +21,7 @@ from bridge.trial.trial import Trial, TriedEvent, TriedNotification
 from bridge.wiring import routes_of
 from connectors.base import Message
 from hub.acceptance import Ingest
+from hub.installation import Installation
 from hub.notification import Notification
 from hub.store.contracts.outbox import AcceptanceResult
 from hub.store.outbox.remembering import SeenWindow
@@ -135,10 +136,12 @@ class _Bench:
 
     async def register(self) -> None:
         """Put the devices of the test into the store."""
+        by_hub: dict[str, list[Installation]] = {}
         for hub, installation in self._test.devices:
-            await self._store.put_installations(hub, [installation])
-            key = hub, installation.platform.value, installation.push_channel
-            self._devices[key] = installation.id
+            by_hub.setdefault(hub, []).append(installation)
+            self._devices[hub, installation.platform.value, installation.push_channel] = installation.id
+        for hub, installations in by_hub.items():
+            await self._store.put_installations(hub, installations)
 
     async def take(self, step: LoadedStep) -> Seen:
         """What a step comes to."""
@@ -185,7 +188,9 @@ class _Bench:
         devices = {
             self._devices[hub, payload.platform.value, channel] for payload in sent for channel in payload.push_channels
         }
-        return SeenPush(tried=tried, devices=sorted(devices), payloads=sent)
+        expires_at = tried.notification.expires_at
+        ttl = None if expires_at is None else (expires_at - self._clock.now()).total_seconds()
+        return SeenPush(tried=tried, ttl=ttl, devices=sorted(devices), payloads=sent)
 
     def _message(self, event: GivenEvent, step: LoadedStep, name: str) -> Message:
         connector = self._settings.sources[step.source].connector

@@ -1,6 +1,6 @@
 """What the store finds of a registration for a push, and what content is rendered from."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hub.notification import Platform
@@ -16,13 +16,8 @@ class Target:
     template: int | None
     push_variables: Mapping[str, str] | None
     registered_at: float
-    carried: Callable[[], str] | str = "[]"
-    """Gives `tags`, or is them: only those of pages under way are asked for again."""
-
-    @property
-    def tags(self) -> str:
-        """A JSON array."""
-        return self.carried if isinstance(self.carried, str) else self.carried()
+    tags: Callable[[], Sequence[str]] = tuple
+    """Reads the tags that it carries: only those of pages under way are asked for again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,11 @@ class Problem:
         return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
+def _place(problem: Problem) -> tuple[str, int, int, str, str]:
+    mark = problem.mark
+    return mark.file, mark.line, mark.column, problem.key, problem.message
+
+
 class Problems:
     """Collects complaints; none of them stops the reading."""
 
@@ -116,4 +121,4 @@ class Problems:
 
     def sorted(self) -> list[Problem]:
         """All complaints by place, each once."""
-        return sorted(set(self._found), key=lambda problem: (problem.mark, problem.key, problem.message))
+        return sorted(set(self._found), key=_place)

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from bridge.admin.api.operation import Management
     from bridge.config.models import Settings
 
-KEPT = ("hubs", "notifications", "dead-letters", "audit", "users")
+KEPT = ("hubs", "notifications", "dead-letters", "audit", "users", "journal")
 """First segments of the paths of what a store keeps; recent events and status are in a daemon's memory alone."""
+
+IN_STORE: Mapping[tuple[str, ...], tuple[str, ...]] = {("events",): ("journal",)}
+"""Paths of what a daemon has in memory, and where a store has the like."""
 
 
 def answer_at_rest(settings: "Settings", store: Path, url: str, params: Mapping[str, Any]) -> "httpx.Response":

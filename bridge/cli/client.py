@@ -164,9 +164,9 @@ class Client:
     def _request(self, method: str, path: tuple[str, ...], *, patience: float = 0.0, **more: Any) -> Any:
         import httpx
 
-        where = "/" + "/".join(_segment(segment) for segment in path)
+        where = _url(path)
         try:
-            answer = self._stored(where, more) if self._is_at_rest else self._sent(method, where, patience, more)
+            answer = self._stored(path, more) if self._is_at_rest else self._sent(method, where, patience, more)
             content = answer.json()
         except httpx.ConnectError as error:
             if not self._can_read_store(method, path):
@@ -207,21 +207,22 @@ class Client:
 
     def _can_read_store(self, method: str, path: tuple[str, ...]) -> bool:
         """Whether the store answers in the daemon's place; said once on stderr."""
-        from bridge.cli.at_rest import KEPT
+        from bridge.cli.at_rest import IN_STORE, KEPT
 
-        is_kept = method == "GET" and (path[0] in KEPT or path[-1] == "trace")
+        is_kept = method == "GET" and (path[0] in KEPT or path[-1] == "trace" or path in IN_STORE)
         if self._settings is None or not is_kept or not self._settings.store_path.exists():
             return False
         typer.echo(f"no daemon answers at {self._url}: read from {self._settings.store_path}", err=True)
         return True
 
-    def _stored(self, where: str, more: Mapping[str, Any]) -> "httpx.Response":
+    def _stored(self, path: tuple[str, ...], more: Mapping[str, Any]) -> "httpx.Response":
         """Raises: typer.Exit."""
-        from bridge.cli.at_rest import answer_at_rest
+        from bridge.cli.at_rest import IN_STORE, answer_at_rest
         from hub.errors import StoreError
 
         assert self._settings is not None
         try:
+            where = _url(IN_STORE.get(path, path))
             return answer_at_rest(self._settings, self._settings.store_path, where, more.get("params", {}))
         except StoreError as error:
             raise fail(str(error), Exit.CANNOT_START) from error
@@ -234,6 +235,10 @@ def _verified(certificate: Path | None) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return context
+
+
+def _url(path: Sequence[str]) -> str:
+    return "/" + "/".join(_segment(segment) for segment in path)
 
 
 def _segment(text: str) -> str:

@@ -1,4 +1,4 @@
-"""`pushbridge events`: the latest events, and what became of each."""
+"""`pushbridge events`: the latest events, and what became of each; those that are kept, beyond the daemon's memory."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -19,10 +19,21 @@ def list_(
     source: Annotated[str, typer.Option(help="Of this source.")] = "",
     outcome: Annotated[str, typer.Option(help="With this outcome.")] = "",
     id: Annotated[str, typer.Option(help="With this event id.")] = "",
+    kept: Annotated[
+        bool,
+        typer.Option("--kept", help="From the journal, as where no daemon answers: also those of before a restart."),
+    ] = False,
+    until: Annotated[
+        str, typer.Option(help="From the journal: received at this time or before, as 2026-03-01T14:05Z.")
+    ] = "",
     limit: Limit = 50,
 ) -> Answer:
     """List them, newest first."""
-    return Answer(list(client.items("events", limit=limit, source=source, outcome=outcome, id=id)), _print_list)
+    if kept or until:
+        found = client.items("journal", limit=limit, source=source, outcome=outcome, id=id, until=until)
+    else:
+        found = client.items("events", limit=limit, source=source, outcome=outcome, id=id)
+    return Answer(list(found), _print_list)
 
 
 @events.command()
@@ -39,7 +50,7 @@ def _print_list(found: Sequence[Mapping[str, Any]]) -> None:
     names = ("number", "received_at", "source", "id", "type", "outcome", "rules")
     print_table(
         ("NUMBER", "RECEIVED", "SOURCE", "ID", "TYPE", "OUTCOME", "RULES", "DETAIL"),
-        ((*(event[name] for name in names), event["detail"] or event["reason"]) for event in found),
+        ((*(event.get(name, "") for name in names), event["detail"] or event["reason"]) for event in found),
     )
 
 

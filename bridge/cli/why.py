@@ -53,7 +53,9 @@ def _print_event(trace: Mapping[str, Any]) -> None:
             "trace": trace["traceparent"],
         }
     )
-    if trace["values_kept"]:
+    if trace["withheld"]:
+        typer.echo(f"\n{trace['withheld']}")
+    elif trace["values_kept"]:
         typer.echo("\ndata")
         print_json(trace["data"])
     elif trace["type"]:

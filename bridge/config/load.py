@@ -74,19 +74,20 @@ _OWN_PATHS = ("/livez", "/readyz", "/startupz", "/metrics", "/admin", "/api/v1",
 
 
 def check(
-    paths: Paths, environ: Mapping[str, str] = os.environ, *, no_secrets: bool = False
+    paths: Paths, environ: Mapping[str, str] = os.environ, *, no_secrets: bool = False, samples: bool = False
 ) -> tuple[Settings | None, list[Problem]]:
     """The settings that files and directories hold, and every problem in them by place; no settings if one is an error.
 
     Nothing is connected to, opened or created. Relative paths begin at the first of `paths`. With `no_secrets` what
     `${env:NAME}` and `${file:/path}` would fill in is a value that is good there; there are no settings then, unless all
-    can be known.
+    can be known, or `samples` asks for those with such values, which connect nowhere.
     """
     problems = Problems()
     with _garbage_collection_paused():
         settings = _read(paths, problems, environ, no_secrets=no_secrets)
     found = problems.sorted()
-    return (None if any(problem.severity is Severity.ERROR for problem in found) else settings), found
+    has_errors = any(problem.severity is Severity.ERROR for problem in found)
+    return (None if has_errors or (problems.has_withheld and not samples) else settings), found
 
 
 def _read(paths: Paths, problems: Problems, environ: Mapping[str, str], *, no_secrets: bool) -> Settings | None:
@@ -131,8 +132,6 @@ def _read(paths: Paths, problems: Problems, environ: Mapping[str, str], *, no_se
             _report(details, root, problems)
         return None
     warn_of_unproxied(checked.sources, checked.bridge.egress, root, problems)
-    if problems.has_withheld:
-        return None
     return Settings(**dict(with_egress(checked)), rules=rule_set, directory=directory)
 
 

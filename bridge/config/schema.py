@@ -36,16 +36,21 @@ _AS_TEXT: Mapping[type[BaseModel], Mapping[str, Any]] = {Topic: _TEXT, Credentia
 
 def json_schema() -> dict[str, Any]:
     """The schema of a whole configuration file; in a directory each file may have some of the sections."""
+    schema = schema_of(Document, "pushbridge configuration")
+    add_old_keys(schema)
+    return schema
+
+
+def schema_of(model: type[BaseModel], title: str) -> dict[str, Any]:
+    """The schema of a whole file that holds what a model says."""
     schemas = _Schemas()
-    document = schemas.object_of(Document)
-    schema = {
+    document = schemas.object_of(model)
+    return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "pushbridge configuration",
+        "title": title,
         **document,
         "$defs": schemas.definitions,
     }
-    add_old_keys(schema)
-    return schema
 
 
 class _Schemas:

@@ -13,8 +13,6 @@ from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
 
-import orjson
-
 from hub.clock import SteadyClock
 from hub.content.rendering import Rendering
 from hub.delivery.bulkhead import PAGES, Bulkhead
@@ -426,4 +424,4 @@ def _is_still_meant(page: Work, target: Target) -> bool:
     audience = page.notification.audience
     if isinstance(audience, Everyone) or not (page.attempt or target.registered_at >= page.accepted_at):
         return True
-    return matches(audience, frozenset(map(tag_key, orjson.loads(target.tags))))
+    return matches(audience, frozenset(map(tag_key, target.tags())))

@@ -288,8 +288,10 @@ class SqlStore:
     async def journaled(self, event_id: str, *, source: str = "", limit: int) -> Sequence[KeptEvent]:
         return await self._journal.journaled(event_id, source=source, limit=limit)
 
-    async def journal(self, *, source: str = "", outcome: str = "", after: str = "", limit: int) -> ListPage[KeptEvent]:
-        return await self._journal.journal(source=source, outcome=outcome, after=after, limit=limit)
+    async def journal(
+        self, *, source: str = "", outcome: str = "", until: float | None = None, after: str = "", limit: int
+    ) -> ListPage[KeptEvent]:
+        return await self._journal.journal(source=source, outcome=outcome, until=until, after=after, limit=limit)
 
     async def bound_journal(self, *, events_kept: float, content_kept: float, max_bytes: int) -> bool:
         return await self._journal.bound_journal(

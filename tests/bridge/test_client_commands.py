@@ -378,7 +378,7 @@ async def test_where_no_daemon_answers_what_the_store_keeps_is_read_from_it(tmp_
         "device"
     ]
     assert "no daemon answers" in (await shell.run("users", "erase", "u1", "--yes", code=3)).stderr
-    assert "no daemon answers" in await shell.error("events", "list", code=3)
+    assert "no daemon answers" in await shell.error("events", "show", "1", code=3)
     assert set(tmp_path.iterdir()) == files, "nothing is made beside the store"
     (tmp_path / "pushbridge.db").write_bytes(b"no database" * 400)
     assert "pushbridge.db: this is no SQLite database" in (await shell.run("notifications", "list", code=3)).stderr

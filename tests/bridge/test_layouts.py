@@ -29,6 +29,11 @@ def test_the_rules_of_all_files_run_in_the_environment(tmp_path: Path) -> None:
     assert (settings.bridge.name, settings.bridge.log.level, set(settings.hubs)) == ("acme-dev", "debug", {"acme"})
 
 
+def test_its_tests_pass_and_cover_every_rule() -> None:
+    result = CliRunner().invoke(app, ["test", str(LAYOUT), "--fail-under", "100"])
+    assert result.exit_code == 0, result.output
+
+
 def test_what_an_environment_says_again_is_a_mistake_that_names_both_places(tmp_path: Path) -> None:
     layout = copytree(LAYOUT, tmp_path / "layout")
     (layout / "rules" / "hubs.yaml").write_text("\n\nhubs:\n  acme: {}\n")

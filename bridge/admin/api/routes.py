@@ -7,21 +7,33 @@ from functools import cache
 
 import orjson
 from pydantic import ValidationError
-from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bridge.admin.api import audit, backups, dead_letters, devices, events, notifications, status, trace, users
+from bridge.admin.api import (
+    audit,
+    backups,
+    dead_letters,
+    devices,
+    events,
+    journal,
+    notifications,
+    status,
+    trace,
+    users,
+)
 from bridge.admin.api.openapi import ACTOR_HEADER, document
 from bridge.admin.api.operation import PREFIX, Call, Management, Model, Operation
 from bridge.admin.api.problems import Mistake, ProblemError, invalid, problem_response, response_for
+from bridge.admin.rest import REST
 from hub.api.request import read_body
 from hub.errors import HubError
 
 OPERATIONS: Sequence[Operation] = (
     *status.OPERATIONS,
     *events.OPERATIONS,
+    *journal.OPERATIONS,
     *trace.OPERATIONS,
     *dead_letters.OPERATIONS,
     *devices.OPERATIONS,
@@ -51,28 +63,13 @@ def routes(management: Management, *, has_token: bool) -> list[Route]:
     return [
         Route(DOCUMENT_PATH, _document, methods=["GET"]),
         *(_route(PREFIX + path, _endpoint(management, path, methods, has_token)) for path, methods in ordered),
-        _route(f"{PREFIX}/{{rest:rest}}", _unknown),
+        _route(f"{PREFIX}/{{rest:{REST}}}", _unknown),
     ]
-
-
-class _Rest(Convertor[str]):
-    """The rest of a path, line breaks included: Starlette's `path` takes none, and the request would miss the API."""
-
-    regex = r"[\s\S]*"
-
-    def convert(self, value: str) -> str:
-        return value
-
-    def to_string(self, value: str) -> str:
-        return value
-
-
-register_url_convertor("rest", _Rest())
 
 
 def _route(path: str, endpoint: Endpoint) -> Route:
     """An id may hold slashes, so it takes all of a path up to what follows it."""
-    whole = path.replace("/{id}", "/{id:rest}")
+    whole = path.replace("/{id}", f"/{{id:{REST}}}")
     methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
     return Route(whole, endpoint, methods=methods)
 

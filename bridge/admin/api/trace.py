@@ -9,7 +9,7 @@ from pydantic import Field, JsonValue
 
 from bridge.admin.api.notifications import NotificationModel, notification_model
 from bridge.admin.api.operation import Call, Management, Model, Operation, instant, known, moment
-from bridge.explanation import explanation_report
+from bridge.explanation import condition_without_values, explanation_report
 from bridge.observe.facts import EventOutcome
 from hub.errors import InvalidRequestError, NotFoundError
 from hub.outcome import State
@@ -21,6 +21,7 @@ from rules.event import Event
 _DIGITS = 32
 _SAME_ID = 50
 """Events of one id that are looked at: of several sources, or one that was taken more than once."""
+_WITHHELD = "values may be personal: they are shown to holders of the admin token, so set listeners.admin.auth"
 _MEANINGS = {outcome.value: outcome.meaning for outcome in EventOutcome}
 
 
@@ -29,6 +30,7 @@ class TraceQuery(Model):
 
     device: Annotated[str, Field(max_length=256, description="The id of a device: what became of it there.")] = ""
     source: Annotated[str, Field(max_length=256, description="The source of the event.")] = ""
+    id: Annotated[str, Field(description="The id, in place of the path's: no URL has `.` or `..` in its path.")] = ""
 
 
 class Condition(Model):
@@ -91,7 +93,8 @@ class Trace(Model):
 
     `owner` is who answers for the source now. `data`, `meta`, `subject` and `time` are None once values are past their
     time, or where none are kept. `rules` are those of the event's source; where the conditions were not kept, those that
-    matched alone. `gone` are ids of notifications that are past their time.
+    matched alone. `gone` are ids of notifications that are past their time. `withheld` says why values that are kept are
+    left out.
     """
 
     source: str
@@ -113,6 +116,7 @@ class Trace(Model):
     data: JsonValue
     meta: JsonValue
     values_kept: bool
+    withheld: str
     rules: list[RuleTrace]
     failures: list[RuleFailure]
     notifications: list[NotificationTrace]
@@ -121,7 +125,7 @@ class Trace(Model):
 
 async def _trace(call: Call) -> Trace:
     query: TraceQuery = call.query
-    store, id_ = call.management.hub.store, call.path["id"]
+    store, id_ = call.management.hub.store, query.id or call.path["id"]
     events = await store.journaled(id_, source=query.source, limit=_SAME_ID)
     sources = dict.fromkeys(event.source for event in events)
     if len(sources) > 1:
@@ -159,7 +163,8 @@ async def _of_event(call: Call, event: KeptEvent) -> Trace:
             found.append(await call.management.hub.store.notification(id_))
         except NotFoundError:
             gone.append(id_)
-    values = content or {}
+    withheld = "" if call.has_token or content is None else _WITHHELD
+    values = {} if content is None or withheld else content
     return Trace(
         source=event.source,
         owner=call.management.settings.owner_of(event.source),
@@ -180,7 +185,8 @@ async def _of_event(call: Call, event: KeptEvent) -> Trace:
         data=values.get("data"),
         meta=values.get("meta"),
         values_kept=content is not None,
-        rules=_rules(call.management, event, detail, content, is_same),
+        withheld=withheld,
+        rules=_rules(call, event, detail, content, is_same),
         failures=[RuleFailure(**failure) for failure in detail.get("failures", ())],
         notifications=[await _notification(call, each) for each in found],
         gone=gone,
@@ -209,6 +215,7 @@ async def _of_notification(call: Call, notification: KeptNotification) -> Trace:
         data=None,
         meta=None,
         values_kept=False,
+        withheld="",
         rules=[],
         failures=[],
         notifications=[await _notification(call, notification)],
@@ -217,20 +224,22 @@ async def _of_notification(call: Call, notification: KeptNotification) -> Trace:
 
 
 def _rules(
-    management: Management,
+    call: Call,
     event: KeptEvent,
     detail: Mapping[str, Any],
     content: Mapping[str, Any] | None,
     is_same: bool,
 ) -> list[RuleTrace]:
     """As they were decided then: conditions that were kept, else asked again of kept values by the same configuration."""
+    settings = call.management.settings
     if kept := detail.get("explanations"):
-        return [RuleTrace(**_with_values(each, content)) for each in kept]
-    if content is not None and is_same and not management.settings.journal.redact and "type" in detail:
-        asked = management.settings.rules.explain(_event_of(event, detail, content), own_only=True)
-        return [RuleTrace(**explanation_report(each)) for each in asked]
+        return [RuleTrace(**_with_values(each, content if call.has_token else None)) for each in kept]
+    if content is not None and is_same and not settings.journal.redact and "type" in detail:
+        report = explanation_report if call.has_token else condition_without_values
+        asked = settings.rules.explain(_event_of(event, detail, content), own_only=True)
+        return [RuleTrace(**report(each)) for each in asked]
     failed = {failure["rule"] for failure in detail.get("failures", ())}
-    owners = management.settings.rules.owners
+    owners = settings.rules.owners
     return [
         RuleTrace(
             rule=rule,
@@ -267,7 +276,6 @@ def _event_of(event: KeptEvent, detail: Mapping[str, Any], content: Mapping[str,
 
 async def _notification(call: Call, kept: KeptNotification) -> NotificationTrace:
     query: TraceQuery = call.query
-    kept = await call.management.hub.store.notification(kept.id)
     device = None
     if query.device:
         traced = await call.management.hub.store.trace(kept.id, query.device)

@@ -1,7 +1,7 @@
 // The page listens to one stream of server-sent events and draws what it says. Whatever comes from an event is put in as
 // text, never as markup, by `put`.
 
-import { byId, chip, clock, moment, put, stamp } from '/text.js'
+import { byId, chip, clock, eventAddress, moment, put, stamp } from '/text.js'
 
 const SHOWN_EVENTS = 100
 const RECONNECT_AFTER = 3_000 // milliseconds, as browsers wait
@@ -189,6 +189,8 @@ function eventRow(event) {
   parts.time.textContent = clock(event.received_at, true)
   parts.time.dateTime = event.received_at
   put(parts.id, event.id || 'no id')
+  const id = event.id || event.notifications[0]?.id // a send of the hub API has a notification alone
+  if (id && event.outcome !== 'rejected') parts.id.href = eventAddress(id, event.id ? { source: event.source } : {}) // what was refused is not kept
   put(parts.type, event.type)
   const ways = event.notifications.map(wayRow)
   const failed = event.dead_letters.map((letter) => endRow('dead_letter', { ...letter, source: event.source }))
@@ -295,6 +297,7 @@ function addDevice(phone) {
   const { element, parts } = stamp('phone')
   element.dataset.platform = phone.platform
   put(parts.name, phone.name)
+  parts.name.href = `/events?${new URLSearchParams({ device: phone.id })}`
   parts.service.textContent = titleOf(phone.platform)
   for (const tag of [`user ${phone.user}`, ...phone.tags]) {
     const item = document.createElement('li')

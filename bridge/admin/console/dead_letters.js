@@ -1,7 +1,8 @@
 // Dead letters: a list with filters, one letter, and what an operator does with them. The address says what is shown, so
 // that each view can be linked to and the way back leads to the list as it was. All is asked of the admin API.
 
-import { byId, chip, moment, put, stamp, visible } from '/text.js'
+import { Problem, address, ask as asked, fill, link, query } from '/pages.js'
+import { byId, chip, clock, eventAddress, moment, put, stamp, visible } from '/text.js'
 
 const API = '/api/v1/dead-letters'
 const FILTERS = ['source', 'rule', 'reason']
@@ -21,29 +22,9 @@ let shown = 0 // counts views: an answer for an earlier one is not drawn
 let letter = null // the one that is shown
 let review = null // what the dialog is about
 
-class Problem extends Error {}
-
-/** An answer of the admin API. Throws: Problem: what the daemon said instead, in words. */
-async function ask(path, content) {
-  const change = content && {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', 'pushbridge-actor': actor() },
-    body: JSON.stringify(content),
-  }
-  let response
-  try {
-    response = await fetch(path, { cache: 'no-store', ...change })
-  } catch {
-    throw new Problem('No daemon answers. Try again.')
-  }
-  let answer = {}
-  try {
-    answer = await response.json()
-  } catch {
-    // no JSON: what stands between answered
-  }
-  if (!response.ok) throw new Problem(answer.detail ?? `The answer was ${response.status} ${response.statusText}.`)
-  return answer
+/** An answer of the admin API, with `content` to a change. Throws: Problem. */
+function ask(path, content) {
+  return asked(path, content && { content, actor: actor() })
 }
 
 /** Who acts, in the characters that a header may have. */
@@ -52,20 +33,6 @@ function actor() {
 }
 
 // Addresses
-
-function query() {
-  return new URLSearchParams(location.search)
-}
-
-function address(path, changes = {}) {
-  const parameters = query()
-  for (const [name, value] of Object.entries(changes)) {
-    if (value) parameters.set(name, value)
-    else parameters.delete(name)
-  }
-  const text = parameters.toString()
-  return text ? `${path}?${text}` : path
-}
 
 function go(to, notice = null) {
   history.pushState(null, '', to)
@@ -167,11 +134,6 @@ function isDone({ replay }) {
   return replay === 'accepted'
 }
 
-function link(element, to) {
-  element.hidden = !to
-  if (to) element.href = to
-}
-
 function chosen() {
   return [...byId('letters').querySelectorAll(':checked')].map((box) => Number(box.value))
 }
@@ -207,9 +169,9 @@ async function showLetter(view, id) {
 
 function factsOf(found) {
   return [
-    ['Received', `${new Date(found.at).toLocaleDateString()} ${moment(found.at)}`],
+    ['Received', `${new Date(found.at).toLocaleDateString()} ${clock(found.at, true)}`],
     ['Source', found.source],
-    ['Event id', found.event_id],
+    ['Event id', found.event_id, found.event_id && eventAddress(found.event_id, { source: found.source })],
     ['Rule', found.rule],
     ['Stage', found.stage],
     ['Deliveries', String(found.tries)],
@@ -220,20 +182,6 @@ function factsOf(found) {
     ['Trace', found.trace],
     ['Still to be published by', found.relay],
   ].filter(([, value]) => value)
-}
-
-function fill(list, pairs) {
-  list.replaceChildren(
-    ...pairs.map(([name, value]) => {
-      const pair = document.createElement('div')
-      const [term, description] = [document.createElement('dt'), document.createElement('dd')]
-      put(term, name)
-      description.className = 'whole'
-      description.textContent = visible(value)
-      pair.append(term, description)
-      return pair
-    }),
-  )
 }
 
 function replayRow({ at, actor, outcome }) {

@@ -14,16 +14,23 @@ from bridge.admin.api.status import status_of
 from bridge.admin.console.live import Viewer, as_json, phones_as_dict
 from bridge.admin.console.phones import PhoneFeed
 from bridge.admin.listener import Listener
+from bridge.admin.rest import REST
 
 _DIRECTORY = Path(__file__).parent
 _FILES = {
     "/": ("index.html", "text/html"),
     "/dead-letters": ("dead_letters.html", "text/html"),
     "/dead-letters/{id}": ("dead_letters.html", "text/html"),
+    "/events": ("events.html", "text/html"),
+    f"/events/{{id:{REST}}}": ("events.html", "text/html"),
     "/console.css": ("console.css", "text/css"),
     "/console.js": ("console.js", "text/javascript"),
     "/dead_letters.css": ("dead_letters.css", "text/css"),
     "/dead_letters.js": ("dead_letters.js", "text/javascript"),
+    "/events.css": ("events.css", "text/css"),
+    "/events.js": ("events.js", "text/javascript"),
+    "/pages.css": ("pages.css", "text/css"),
+    "/pages.js": ("pages.js", "text/javascript"),
     "/text.js": ("text.js", "text/javascript"),
     "/console.svg": ("console.svg", "image/svg+xml"),
 }
@@ -44,8 +51,8 @@ class Process(Management, Protocol):
 
 
 def console(process: Process, phones: PhoneFeed | None = None) -> Sequence[Route]:
-    """The pages at `/` and `/dead-letters`, which ask `/api/v1`; `/api/live` sends changes in its shapes, and `/api/phones`
-    shows virtual phones."""
+    """The pages at `/`, `/events` and `/dead-letters`, which ask `/api/v1`; `/api/live` sends changes in its shapes, and
+    `/api/phones` shows virtual phones."""
 
     async def all_phones(request: Request) -> Response:
         content = as_json(phones_as_dict(phones))

@@ -18,6 +18,15 @@ export function chip(text, tone) {
   return element
 }
 
+/** The page of an event, by its id or by that of a notification. A path cannot have `.` and `..`, so they are asked for. */
+export function eventAddress(id, more = {}) {
+  const wellFormed = id.replace(/\p{Cs}/gu, '\ufffd')
+  const inPath = /^\.{1,2}$/.test(wellFormed) ? '-' : encodeURIComponent(wellFormed)
+  const all = { ...more, id: inPath === '-' ? wellFormed : '' }
+  const parameters = new URLSearchParams(Object.entries(all).filter(([, value]) => value)).toString()
+  return parameters ? `/events/${inPath}?${parameters}` : `/events/${inPath}`
+}
+
 // Text
 
 // Controls, lone surrogates, and what turns the direction of a text or breaks it without a trace.

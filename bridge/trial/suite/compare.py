@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 from bridge.trial.payloads import NO_CREDENTIAL, Payload
@@ -11,15 +12,17 @@ from bridge.trial.trial import TriedEvent, TriedNotification
 from hub.acceptance import DeadLetter
 from hub.notification import NativeContent
 from hub.platforms.table import traits_of
+from rules import units
 
 Location = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenPush:
-    """A notification, and the devices that get it, by id."""
+    """A notification, and the devices that get it, by id. `ttl` are seconds, None where nothing says them."""
 
     tried: TriedNotification
+    ttl: float | None
     devices: Sequence[str]
     payloads: Sequence[Payload]
 
@@ -149,12 +152,13 @@ def _push_differences(expected: ExpectedPush, seen: SeenPush) -> list[Difference
     found: list[Difference] = []
     for name, wanted, value in (
         ("rule", expected.rule, seen.tried.rule),
-        ("hub", expected.hub.lower(), notification.hub),
+        ("hub", (expected.hub or "").lower(), notification.hub),
         ("to", str(expected.to), str(notification.audience)),
         ("devices", sorted(expected.devices), sorted(seen.devices)),
         ("platform", [expected.platform], _platforms(seen)),
         ("platforms", sorted(set(expected.platforms)), _platforms(seen)),
         ("priority", expected.priority, notification.priority.value),
+        ("ttl", _duration(expected.ttl), _duration(seen.ttl)),
         ("collapse", expected.collapse, notification.collapse_key),
     ):
         if name in said:
@@ -162,11 +166,15 @@ def _push_differences(expected: ExpectedPush, seen: SeenPush) -> list[Difference
     content = notification.content
     properties = {} if isinstance(content, NativeContent) else content.properties
     found += _missing(("with",), expected.with_, properties)
-    given = {name: text for name, text in {"title": expected.title, "body": expected.body}.items() if name in said}
+    given = {name: text for name, text in {"title": expected.title, "body": expected.body}.items() if text is not None}
     found += _missing((), given, properties)
     if said & {"payload", "headers"}:
         found += _payload_differences(expected, seen)
     return found
+
+
+def _duration(seconds: float | None) -> str | None:
+    return None if seconds is None else units.spelled(timedelta(seconds=seconds))
 
 
 def _platforms(seen: SeenPush) -> list[str]:

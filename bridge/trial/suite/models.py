@@ -28,10 +28,27 @@ else:
     _Priority = Literal[tuple(each.value for each in Priority)]
 
 
+FIRST_YEAR, END_YEAR = 1970, 9000
+"""Years in which a test can be: what lives for a while after its last moment has a date too."""
+_CENTURY = 100 * 365.25 * 86_400
+
+
+def _bounded(seconds: float) -> float:
+    if seconds > _CENTURY:
+        raise ValueError("longer than a hundred years")
+    return seconds
+
+
+Span = Annotated[Positive, AfterValidator(_bounded)]
+
+
 def _time(value: object) -> datetime:
     if not isinstance(value, str):
         raise ValueError("expected a time such as 2026-03-02T21:50:00+01:00")
-    return parse_rfc3339(value)
+    time = parse_rfc3339(value)
+    if not FIRST_YEAR <= time.year < END_YEAR:
+        raise ValueError(f"expected a time in the years {FIRST_YEAR} to {END_YEAR - 1}")
+    return time
 
 
 def one_or_more(value: object) -> object:
@@ -131,9 +148,9 @@ class GivenDevice(Section):
 class ExpectedPush(Section):
     """A notification that is expected; what is left out may be anything."""
 
-    rule: Text = ""
+    rule: Text | None = None
     """The rule that sends it."""
-    hub: Text = ""
+    hub: Text | None = None
     """The hub that it goes through."""
     to: To = None
     """The audience: a tag expression, everyone, { user: ID } or { installation: ID }."""
@@ -145,26 +162,28 @@ class ExpectedPush(Section):
     """The push services that it goes out by: these and no others."""
     with_: Mapping[str, str] = Field(default_factory=dict, alias="with")
     """Properties that it has, among others."""
-    title: str = ""
+    title: str | None = None
     """Short for with.title."""
-    body: str = ""
+    body: str | None = None
     """Short for with.body."""
     payload: Any = None
     """What the payload of a device has: JSON as part of its JSON, or text as part of its text."""
     headers: Mapping[str, str] = Field(default_factory=dict)
     """Headers of the request to the push service, among others."""
-    priority: _Priority = ""
+    priority: _Priority | None = None
     """high or normal."""
-    collapse: str | None = ""
+    ttl: Span | None = None
+    """How long it is worth delivering; null where nothing says it."""
+    collapse: str | None = None
     """Its collapse key; null where it has none."""
 
 
 class ExpectedDeadLetter(Section):
     """A dead letter that is expected; what is left out may be anything."""
 
-    reason: _Reason = ""
+    reason: _Reason | None = None
     """Why it ended so."""
-    rule: str = ""
+    rule: str | None = None
     """The rule whose share of the message it is; empty for the message as a whole."""
 
 
@@ -180,9 +199,9 @@ class Expected(Section):
 
     rules: tuple[Text, ...] = ()
     """The rules that fire: these and no others. A rule without push that ends the evaluation is one of them."""
-    outcome: _Outcome = ""
+    outcome: _Outcome | None = None
     """What becomes of each event of the step."""
-    reason: _Reason = ""
+    reason: _Reason | None = None
     """Why an event is refused or ends as a dead letter."""
     pushes: tuple[ExpectedPush, ...] = ()
     """Every notification, in any order; [] where there is none."""
@@ -205,7 +224,7 @@ class Step(Section):
     """What comes in."""
     repeat: int = Field(default=1, ge=1, le=10_000)
     """How often the event comes in; what is expected is said of all of them together."""
-    advance: Positive | None = None
+    advance: Span | None = None
     """How much time passes."""
     advance_to: Time | None = None
     """Until when time passes."""
@@ -238,10 +257,8 @@ class RuleTest(Section):
     """What happens, in order; duplicates and devices are remembered from step to step."""
 
 
-class TestFile(Section):
+class SuiteFile(Section):
     """A file *.test.yaml with tests of the rules of one configuration."""
-
-    __test__ = False
 
     config: Annotated[tuple[Text, ...], BeforeValidator(one_or_more)] = ()
     """Files or directories of the configuration, relative to this file; its own directory unless named."""

@@ -16,11 +16,12 @@ from bridge.trial.suite.compare import Difference, Seen, SeenPush, differences
 from bridge.trial.suite.coverage import FIRED, Coverage
 from bridge.trial.suite.load import START, LoadedFile, LoadedStep, LoadedTest
 from bridge.trial.suite.models import GivenEvent
-from bridge.trial.suite.stores import TestClock, TestStores
+from bridge.trial.suite.stores import SuiteClock, SuiteStores
 from bridge.trial.trial import Trial, TriedEvent, TriedNotification
 from bridge.wiring import routes_of
 from connectors.base import Message
 from hub.acceptance import Ingest
+from hub.installation import Installation
 from hub.notification import Notification
 from hub.store.contracts.outbox import AcceptanceResult
 from hub.store.outbox.remembering import SeenWindow
@@ -43,10 +44,8 @@ class FailedStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TestResult:
+class RuleTestResult:
     """How a test went: `failed` is its first step that did, None where all went as expected; `seconds` of time."""
-
-    __test__ = False
 
     file: Path
     name: str
@@ -59,13 +58,13 @@ class TestResult:
 class SuiteRunner:
     """Runs the tests of one configuration, and counts what they cover of its rules."""
 
-    def __init__(self, settings: Settings, stores: TestStores) -> None:
+    def __init__(self, settings: Settings, stores: SuiteStores) -> None:
         self._settings = settings
         self._stores = stores
         self._routes = routes_of(settings)
         self.coverage = Coverage(settings.rules)
 
-    async def run(self, loaded: LoadedFile, test: LoadedTest) -> TestResult:
+    async def run(self, loaded: LoadedFile, test: LoadedTest) -> RuleTestResult:
         """Run a test up to its first step that fails. Raises: StoreError: there is no place for temporary files."""
         started = time.perf_counter()
         failed = None
@@ -75,7 +74,7 @@ class SuiteRunner:
                 failed = await self._failed(bench, number, step)
                 if failed is not None:
                     break
-        return TestResult(
+        return RuleTestResult(
             file=loaded.file,
             name=test.test.name,
             place=test.node.mark,
@@ -85,7 +84,7 @@ class SuiteRunner:
         )
 
     async def _bench(self, stack: AsyncExitStack, test: LoadedTest) -> "_Bench":
-        clock = TestClock(test.test.clock or START)
+        clock = SuiteClock(test.test.clock or START)
         window = SeenWindow(seconds=self._settings.bridge.store.seen_window)
         store = await stack.enter_async_context(self._stores.opened(clock, window=window))
         bench = _Bench(self._settings, self._routes, store, clock, test)
@@ -114,7 +113,7 @@ class _Bench:
         settings: Settings,
         routes: Mapping[str, Route],
         store: SqliteStore,
-        clock: TestClock,
+        clock: SuiteClock,
         test: LoadedTest,
     ) -> None:
         self._settings = settings
@@ -135,10 +134,12 @@ class _Bench:
 
     async def register(self) -> None:
         """Put the devices of the test into the store."""
+        by_hub: dict[str, list[Installation]] = {}
         for hub, installation in self._test.devices:
-            await self._store.put_installations(hub, [installation])
-            key = hub, installation.platform.value, installation.push_channel
-            self._devices[key] = installation.id
+            by_hub.setdefault(hub, []).append(installation)
+            self._devices[hub, installation.platform.value, installation.push_channel] = installation.id
+        for hub, installations in by_hub.items():
+            await self._store.put_installations(hub, installations)
 
     async def take(self, step: LoadedStep) -> Seen:
         """What a step comes to."""
@@ -185,7 +186,9 @@ class _Bench:
         devices = {
             self._devices[hub, payload.platform.value, channel] for payload in sent for channel in payload.push_channels
         }
-        return SeenPush(tried=tried, devices=sorted(devices), payloads=sent)
+        expires_at = tried.notification.expires_at
+        ttl = None if expires_at is None else (expires_at - self._clock.now()).total_seconds()
+        return SeenPush(tried=tried, ttl=ttl, devices=sorted(devices), payloads=sent)
 
     def _message(self, event: GivenEvent, step: LoadedStep, name: str) -> Message:
         connector = self._settings.sources[step.source].connector

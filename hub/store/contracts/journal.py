@@ -30,8 +30,10 @@ class Journal(Protocol):
     async def journaled(self, event_id: str, *, source: str = "", limit: int) -> Sequence[KeptEvent]:
         """Events of this id, newest first, of any source unless one is named."""
 
-    async def journal(self, *, source: str = "", outcome: str = "", after: str = "", limit: int) -> ListPage[KeptEvent]:
-        """Newest first."""
+    async def journal(
+        self, *, source: str = "", outcome: str = "", until: float | None = None, after: str = "", limit: int
+    ) -> ListPage[KeptEvent]:
+        """Newest first, from the last one received at `until` on."""
 
     async def bound_journal(self, *, events_kept: float, content_kept: float, max_bytes: int) -> bool:
         """Drop a slice of what is past its time, in seconds, then of the oldest beyond `max_bytes`; whether more is

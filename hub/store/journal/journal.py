@@ -37,10 +37,12 @@ class SqlJournal:
             lambda connection: reading.by_event(connection, event_id, source=source, limit=limit)
         )
 
-    async def journal(self, *, source: str = "", outcome: str = "", after: str = "", limit: int) -> ListPage[KeptEvent]:
+    async def journal(
+        self, *, source: str = "", outcome: str = "", until: float | None = None, after: str = "", limit: int
+    ) -> ListPage[KeptEvent]:
         return await self._database.read(
             lambda connection: reading.events(
-                connection, QUEUE, source=source, outcome=outcome, after=after, limit=limit
+                connection, QUEUE, source=source, outcome=outcome, until=until, after=after, limit=limit
             )
         )
 

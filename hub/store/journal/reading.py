@@ -6,6 +6,7 @@ from hub.store.contracts.journal import KeptEvent
 from hub.store.contracts.listing import ListPage
 from hub.store.telemetry.listing import listing, part
 
+_LAST = 2**62
 _COLUMNS = "t.n, t.queue, t.at, t.source, t.event_id, t.outcome, t.detail, t.content, t.trace, c.revision, c.hash"
 _SOURCE = "journal t LEFT JOIN configuration c ON c.id = t.configuration"
 
@@ -23,17 +24,40 @@ EVENTS = listing(
 )
 
 
+NEAREST = Statement(
+    "journal.nearest",
+    "SELECT t.n, t.at FROM journal t WHERE t.queue = :queue AND t.n <= :n ORDER BY t.n DESC LIMIT 1",
+)
+
+
 def by_event(connection: Connection, event_id: str, *, source: str, limit: int) -> list[KeptEvent]:
     """Newest first; of any source where `source` is empty."""
     return [_event(row) for row in connection.read(BY_EVENT, event_id=event_id, source=source, limit=limit)]
 
 
 def events(
-    connection: Connection, queue: int, *, source: str, outcome: str, after: str, limit: int
+    connection: Connection, queue: int, *, source: str, outcome: str, until: float | None, after: str, limit: int
 ) -> ListPage[KeptEvent]:
     """Newest first. Raises: InvalidRequestError: `after` is no place of this list."""
+    if until is not None and not after:
+        after = str(_number_at(connection, queue, until) + 1)
     rows, following = part(connection, EVENTS, queue=queue, after=after, limit=limit, source=source, outcome=outcome)
     return ListPage(items=[_event(row) for row in rows], next=following)
+
+
+def _number_at(connection: Connection, queue: int, until: float) -> int:
+    """A number that parts the rows of up to `until` from later ones. Numbers grow with time, so a search by halves finds
+    it in some thirty reads, where an index of times would cost each event a write."""
+    newest = connection.read(NEAREST, queue=queue, n=_LAST)
+    below, above = 0, newest[0][0] + 1 if newest else 1
+    while above - below > 1:
+        middle = (below + above) // 2
+        nearest = connection.read(NEAREST, queue=queue, n=middle)
+        if not nearest or nearest[0][1] <= until:
+            below = middle
+        else:
+            above = middle
+    return below
 
 
 def _event(row: Row) -> KeptEvent:

@@ -91,13 +91,13 @@ def targets(connection: Connection, place: Place, ordinals: Iterable[int], *, no
             row[3],
             orjson.loads(row[4]) if row[4] else None,
             row[5],
-            partial(_tags_text, row),
+            partial(_tags_of, row),
         )
         for row in rows
     ]
 
 
-def _tags_text(row: Sequence[Any]) -> str:
+def _tags_of(row: Sequence[Any]) -> Sequence[str]:
     ordinal, _, _, _, _, _, key, given, user_id, tags, templates = row
     device = StoredDevice(
         ordinal=ordinal,
@@ -108,7 +108,7 @@ def _tags_text(row: Sequence[Any]) -> str:
         tags=tuple(tags.split("\n")) if tags else (),
         templates=unpack_templates(templates),
     )
-    return orjson.dumps(_tags(device, ordinal)).decode()
+    return _tags(device, ordinal)
 
 
 def _tags(device: StoredDevice, ordinal: int) -> tuple[str, ...]:
@@ -186,7 +186,7 @@ def _target(device: StoredDevice, ordinal: int) -> Target:
         template,
         device.push_variables or None,
         device.registered_at,
-        lambda: orjson.dumps(_tags(device, ordinal)).decode(),
+        partial(_tags, device, ordinal),
     )
 
 

@@ -1,0 +1,106 @@
+"""Events of the journal: what became of each, also of those that the daemon's memory has no more."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+import orjson
+from pydantic import AwareDatetime, Field
+
+from bridge.admin.api.operation import Call, Model, Operation, Paged, cursor_of, instant, known, place_in
+from bridge.observe.facts import EventOutcome
+from hub.errors import InvalidRequestError
+from hub.store.contracts.journal import KeptEvent
+from hub.store.contracts.listing import ListPage
+
+_LIST = "journal"
+
+
+class JournalEvent(Model):
+    """One event that is kept, without its values. `rules` matched it; `notifications` and `dead_letters` are counts."""
+
+    id: str
+    source: str
+    type: str
+    received_at: datetime
+    outcome: str
+    reason: str
+    detail: str
+    rules: list[str]
+    notifications: int
+    dead_letters: int
+
+
+class JournalEvents(Model):
+    """Newest first. With filters a part may hold few, or none, and have a next one."""
+
+    items: list[JournalEvent]
+    next: str | None
+
+
+class JournalQuery(Paged):
+    """Which events."""
+
+    source: str = ""
+    outcome: str = ""
+    id: Annotated[str, Field(description="The id of an event, of whatever source.")] = ""
+    until: Annotated[AwareDatetime | None, Field(description="Received at this time or before.")] = None
+
+
+async def _list(call: Call) -> JournalEvents:
+    query: JournalQuery = call.query
+    outcomes = [outcome.value for outcome in EventOutcome]
+    if query.outcome and query.outcome not in outcomes:
+        raise InvalidRequestError(f"outcome: {query.outcome[:40]!r} is none; there are {known(outcomes)}")
+    page = await (_with_id(call, query) if query.id else _part(call, query))
+    return JournalEvents(items=[_item(event) for event in page.items], next=cursor_of(_LIST, page.next))
+
+
+async def _part(call: Call, query: JournalQuery) -> ListPage[KeptEvent]:
+    return await call.management.hub.store.journal(
+        source=query.source,
+        outcome=query.outcome,
+        until=None if query.until is None else query.until.timestamp(),
+        after=place_in(_LIST, query.cursor),
+        limit=query.limit,
+    )
+
+
+async def _with_id(call: Call, query: JournalQuery) -> ListPage[KeptEvent]:
+    """Events of one id are few: they are one part."""
+    found = await call.management.hub.store.journaled(query.id, source=query.source, limit=query.limit)
+    latest = float("inf") if query.until is None else query.until.timestamp()
+    return ListPage(
+        items=[event for event in found if event.at <= latest and query.outcome in ("", event.outcome)], next=""
+    )
+
+
+def _item(event: KeptEvent) -> JournalEvent:
+    detail: Mapping[str, Any] = orjson.loads(event.detail)
+    failures = detail.get("failures", ())
+    is_whole = event.outcome == EventOutcome.DEAD_LETTER.value and not failures
+    return JournalEvent(
+        id=event.event_id,
+        source=event.source,
+        type=detail.get("type", ""),
+        received_at=instant(event.at),
+        outcome=event.outcome,
+        reason=detail.get("reason", ""),
+        detail=detail.get("detail", ""),
+        rules=detail.get("rules", []),
+        notifications=len(detail.get("notifications", ())),
+        dead_letters=len(failures) or int(is_whole),
+    )
+
+
+OPERATIONS = (
+    Operation(
+        name="listJournal",
+        method="GET",
+        path="/journal",
+        summary="The events that are kept, newest first, also those of before a restart; `/events/{id}/trace` says why.",
+        run=_list,
+        answer=JournalEvents,
+        query=JournalQuery,
+    ),
+)

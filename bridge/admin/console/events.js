@@ -1,0 +1,338 @@
+// The journal: a list of events with filters, and of one event or notification why its pushes came, or did not. The address
+// says what is shown, so that each view can be linked to. All is asked of the admin API, as `pushbridge why` does.
+
+import { Problem, address, ask, fill, link, query } from '/pages.js'
+import { byId, chip, clock, eventAddress, moment, put, stamp, visible } from '/text.js'
+
+const API = '/api/v1'
+const FILTERS = ['source', 'outcome', 'id', 'until', 'device']
+const PART = 50
+const SHOWN_DATA = 256 * 1024 // characters
+const SHOWN_VALUE = 2_000 // characters of a value that a condition saw
+
+const OUTCOMES = {
+  accepted: { word: 'accepted', tone: 'good' },
+  no_match: { word: 'no match', tone: 'quiet' },
+  suppressed: { word: 'seen before', tone: 'quiet' },
+  dead_letter: { word: 'dead letter', tone: 'bad' },
+}
+const RESULT_TONES = { fired: 'good', failed: 'bad', error: 'bad' }
+const STATE_TONES = { Completed: 'good', Abandoned: 'bad', Enqueued: 'waiting', Processing: 'waiting' }
+const OUTCOME_TONES = { Success: 'good', RefreshToken: 'good', Skipped: 'quiet', NoTargets: 'quiet' }
+const ANSWER_TONES = { delivered: 'good', failed: 'bad', dead: 'bad', waiting: 'waiting', under_way: 'waiting', audience_unknown: 'waiting' }
+
+let shown = 0 // counts views: an answer for an earlier one is not drawn
+
+function go(to) {
+  history.pushState(null, '', to)
+  return show()
+}
+
+/** What the address says: `/events`, or an event by its id, which a path may not be able to have. */
+async function show() {
+  const view = ++shown
+  const isList = !/^\/events\/./.test(location.pathname)
+  byId('trouble').hidden = true
+  try {
+    await (isList ? showList(view) : showOne(view))
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem
+    if (view !== shown) return
+    byId('list').hidden = byId('one').hidden = true
+    if (!isList) byId('back').href = '/events'
+    put(byId('trouble'), problem.message)
+    byId('trouble').hidden = false
+  }
+  if (view === shown) byId(isList ? 'content' : 'one-title').focus({ preventScroll: true })
+}
+
+// The list
+
+async function showList(view) {
+  const parameters = query()
+  for (const name of FILTERS) byId('search').elements[name].value = parameters.get(name) ?? ''
+  byId('clear').hidden = !FILTERS.some((name) => parameters.get(name))
+  const { items, next } = await found(view, parameters)
+  if (view !== shown) return
+  byId('entries').replaceChildren(...items.map((each) => entryRow(each, parameters.get('device'))))
+  byId('empty').hidden = items.length > 0
+  put(byId('empty'), emptyText(parameters))
+  byId('paging').hidden = !next && !parameters.get('cursor')
+  link(byId('newest'), parameters.get('cursor') && address('/events', { cursor: '' }))
+  link(byId('older'), next && address('/events', { cursor: next }))
+  document.title = 'Journal: pushbridge'
+  byId('one').hidden = true
+  byId('list').hidden = false
+}
+
+/** A part of the list; where filters let none of a part through, the next parts too. */
+async function found(view, parameters) {
+  const asked = new URLSearchParams()
+  for (const name of ['source', 'outcome', 'id', 'cursor']) if (parameters.get(name)) asked.set(name, parameters.get(name))
+  const until = new Date(parameters.get('until') ?? '')
+  if (!Number.isNaN(until.getTime())) asked.set('until', new Date(until.getTime() + 999).toISOString()) // to its end
+  const items = []
+  let next
+  do {
+    asked.set('limit', PART - items.length)
+    const part = await ask(`${API}/journal?${asked}`)
+    items.push(...part.items)
+    next = part.next
+    if (next) asked.set('cursor', next)
+  } while (next && items.length < PART && view === shown)
+  return { items, next }
+}
+
+function emptyText(parameters) {
+  const isFiltered = ['source', 'outcome', 'id', 'until'].some((name) => parameters.get(name))
+  return isFiltered ? 'No such event is kept.' : 'No event is kept. Events come here as rules take them, for as long as journal.events says.'
+}
+
+function entryRow(each, device) {
+  const { element, parts } = stamp('entry')
+  const { word, tone } = OUTCOMES[each.outcome] ?? { word: each.outcome, tone: 'quiet' }
+  element.dataset.tone = each.dead_letters ? 'bad' : tone
+  parts.at.dateTime = each.received_at
+  parts.at.textContent = moment(each.received_at)
+  put(parts.source, each.source)
+  put(parts.link, each.id)
+  parts.link.href = eventAddress(each.id, { source: each.source, device })
+  put(parts.type, each.type)
+  parts.outcome.dataset.tone = tone
+  put(parts.outcome, word)
+  put(parts.detail, detailOf(each))
+  return element
+}
+
+function detailOf({ reason, detail, rules, notifications, dead_letters: letters }) {
+  const counts = [counted(notifications, 'notification'), counted(letters, 'dead letter')].filter(Boolean).join(', ')
+  const why = [reason, detail].filter(Boolean).join(': ')
+  return [rules.length && `${rules.length === 1 ? 'rule' : 'rules'} ${rules.join(', ')}`, counts, why].filter(Boolean).join('; ')
+}
+
+function counted(number, word) {
+  return number ? `${number.toLocaleString()} ${word}${number === 1 ? '' : 's'}` : ''
+}
+
+// One event, or one notification
+
+/** The page's address is the API's, but for what stands before it and after it. */
+async function showOne(view) {
+  const asked = new URLSearchParams([...query()].filter(([name, value]) => value && ['id', 'source', 'device'].includes(name)))
+  let trace
+  try {
+    trace = await ask(`${API}${location.pathname}/trace?${asked}`)
+  } catch (problem) {
+    if (!(problem instanceof Problem) || problem.status !== 400 || asked.get('source')) throw problem
+    return chooseSource(view, problem)
+  }
+  if (view !== shown) return
+  const device = asked.get('device') ?? ''
+  drawHead(trace)
+  byId('ask').elements.device.value = device
+  byId('ask').hidden = !trace.notifications.length
+  draw('notifications', [
+    ...trace.notifications.map((each) => notificationPart(each, device)),
+    ...trace.failures.map((each) => letterPart(each, trace)),
+    ...trace.gone.map(gonePart),
+  ])
+  draw('rules', trace.rules.map(ruleRow))
+  drawData(trace)
+  byId('back').href = address('/events', { id: '', source: '' })
+  byId('list').hidden = true
+  byId('one').hidden = false
+}
+
+/** Several sources have an event of this id: they are listed, each with its own address. */
+async function chooseSource(view, problem) {
+  const id = query().get('id') ?? decodeURIComponent(location.pathname.replace(/^\/events\//, ''))
+  history.replaceState(null, '', address('/events', { id }))
+  await showList(view)
+  if (view !== shown) return
+  put(byId('trouble'), problem.message)
+  byId('trouble').hidden = false
+}
+
+function draw(part, rows) {
+  byId(part).replaceChildren(...rows)
+  byId(`${part}-part`).hidden = !rows.length
+}
+
+function drawHead(trace) {
+  const [first] = trace.notifications
+  const name = trace.outcome ? trace.id : `Notification ${first.id}`
+  const { word, tone } = OUTCOMES[trace.outcome] ?? { word: trace.outcome, tone: 'quiet' }
+  const title = document.createElement('span')
+  put(title, name)
+  byId('one-title').replaceChildren(title, ...(trace.outcome ? [' ', chip(word, tone)] : []))
+  document.title = `${visible(name).slice(0, 100)}: pushbridge`
+  const why = [trace.reason, trace.detail].filter(Boolean).join(': ')
+  byId('cause').textContent = visible([trace.meaning, why].filter(Boolean).join('\n'))
+  fill(byId('facts'), factsOf(trace))
+  byId('facts').hidden = !trace.outcome && !trace.id
+}
+
+function factsOf(trace) {
+  const changed = trace.same_configuration ? '' : ', and it has changed since'
+  const configuration = [trace.revision && `revision ${trace.revision}`, trace.config_hash].filter(Boolean).join(', ')
+  return [
+    ['Received', trace.at && precise(trace.at)],
+    ['Source', trace.source],
+    ['Type', trace.type],
+    ['Subject', trace.subject],
+    ['Time of the event', trace.time],
+    ['Ended at', trace.reason && trace.stage],
+    ['Event id', trace.outcome ? '' : trace.id],
+    ['Configuration', configuration && configuration + changed],
+    ['Trace', trace.traceparent],
+  ].filter(([, value]) => value)
+}
+
+function precise(at) {
+  return `${new Date(at).toLocaleDateString()} ${clock(at, true)}`
+}
+
+function notificationPart(each, device) {
+  const { element, parts } = stamp('notification')
+  const unreached = each.unreached ?? ''
+  const tone = each.state === 'Completed' && unreached ? 'bad' : STATE_TONES[each.state] ?? 'quiet'
+  element.dataset.tone = tone
+  put(parts.title, each.rule ? `Rule ${each.rule}` : 'A send')
+  parts.state.dataset.tone = tone
+  put(parts.state, each.state)
+  parts.meaning.textContent = visible([each.state_meaning, each.unreached_meaning].filter(Boolean).join(' '))
+  parts.waits.append(...each.waits_for.map((wait) => line(`Waits for: ${wait}`)))
+  for (const [platform, counts] of Object.entries(each.outcomes)) {
+    for (const [name, count] of Object.entries(counts)) {
+      parts.outcomes.append(chip(`${platform}: ${count.toLocaleString()} ${name}`, OUTCOME_TONES[name] ?? 'bad'))
+    }
+  }
+  parts.failures.append(...each.failures.map(({ outcome, reason, count }) => line([`${count.toLocaleString()} ${outcome}`, reason].filter(Boolean).join(': '))))
+  fill(parts.facts, notificationFacts(each))
+  if (each.device !== null) drawDevice(parts.device, each, device)
+  return element
+}
+
+function notificationFacts(each) {
+  return [
+    ['Hub', each.hub],
+    ['To', each.audience],
+    ['Format', each.format],
+    ['Scheduled for', each.schedule_at && precise(each.schedule_at)],
+    ['Expires', each.expires_at && precise(each.expires_at)],
+    ['Ended', each.ended_at && precise(each.ended_at)],
+    ['Id', each.id, eventAddress(each.id)],
+  ].filter(([, value]) => value)
+}
+
+function drawDevice(place, { device: registrations, hub }, device) {
+  const title = document.createElement('h4')
+  put(title, registrations.length ? `On device ${device}` : `The hub ${hub} has no device ${device}`)
+  const list = document.createElement('ul')
+  list.append(...registrations.map(registrationRow))
+  place.replaceChildren(title, ...(registrations.length ? [list] : []))
+}
+
+function registrationRow(each) {
+  const { element, parts } = stamp('registration')
+  parts.answer.dataset.tone = ANSWER_TONES[each.answer] ?? 'quiet'
+  put(parts.answer, each.answer.replaceAll('_', ' '))
+  put(parts.name, `${each.platform}, ${each.template === null ? 'native registration' : `template ${each.template}`}`)
+  parts.meaning.textContent = visible(`${[each.meaning, ...whyOf(each)].join('; ')}.`)
+  return element
+}
+
+function whyOf(each) {
+  const ended = [each.outcome, each.reason].filter(Boolean).join(': ')
+  return [
+    each.unmet && `not met: ${each.unmet}`,
+    ended,
+    each.at && `at ${precise(each.at)}`,
+    each.due_at && `tried next at ${precise(each.due_at)}, try ${each.attempt + 1}`,
+  ].filter(Boolean)
+}
+
+function letterPart({ rule, reason, detail }, { source }) {
+  const { element, parts } = stamp('notification')
+  element.dataset.tone = 'bad'
+  put(parts.title, rule ? `Rule ${rule}` : 'The event')
+  const to = document.createElement('a')
+  to.href = `/dead-letters?${new URLSearchParams({ source, rule, reason })}`
+  to.className = 'chip'
+  to.dataset.tone = 'bad'
+  put(to, `dead letter: ${reason}`)
+  parts.state.replaceWith(to)
+  parts.meaning.textContent = visible(detail)
+  return element
+}
+
+function gonePart(id) {
+  const { element, parts } = stamp('notification')
+  element.dataset.tone = 'quiet'
+  put(parts.title, `Notification ${id}`)
+  parts.state.remove()
+  put(parts.meaning, 'It is past its time, and not kept any more.')
+  return element
+}
+
+function line(text) {
+  const element = document.createElement('li')
+  put(element, text)
+  return element
+}
+
+function ruleRow({ rule, place, result, condition, stopped_by: stoppedBy }) {
+  const { element, parts } = stamp('rule')
+  put(parts.rule, rule)
+  parts.result.dataset.tone = RESULT_TONES[result] ?? 'quiet'
+  put(parts.result, result)
+  parts.place.textContent = visible(condition?.place || place)
+  const wanted = condition && (condition.error ? `${condition.wanted}: ${condition.error}` : `Wanted: ${condition.wanted}`)
+  parts.condition.textContent = visible(wanted ?? (stoppedBy ? `${stoppedBy} has ended the evaluation.` : ''))
+  fill(parts.seen, Object.entries(condition?.seen ?? {}).map(([path, value]) => [path, seenText(value)]))
+  return element
+}
+
+function seenText(seen) {
+  if (seen.missing) return 'is missing'
+  if (seen.kind !== undefined) return `is a ${seen.kind}`
+  const text = JSON.stringify(seen.value)
+  return text.length > SHOWN_VALUE ? `= ${text.slice(0, SHOWN_VALUE)}… (${text.length.toLocaleString()} characters)` : `= ${text}`
+}
+
+/** As text, whatever it is; of a long one the beginning. */
+function drawData({ outcome, type, data, meta, values_kept: isKept, withheld }) {
+  const areKept = isKept && !withheld
+  const isEvent = outcome !== ''
+  const text = areKept ? JSON.stringify(data, null, 2) : ''
+  byId('data-title').hidden = !isEvent
+  byId('data').hidden = !areKept
+  byId('data').textContent = visible(text.slice(0, SHOWN_DATA))
+  const isLong = text.length > SHOWN_DATA
+  const notKept = type ? 'The values of this event are not kept any more, or were not.' : 'The event could not be read: it has no values.'
+  byId('data-note').hidden = !isEvent || (areKept && !isLong)
+  byId('data-note').textContent = areKept ? 'This is the beginning; pushbridge why prints all of it.' : withheld ? `${withheld[0].toUpperCase()}${withheld.slice(1)}.` : notKept
+  const hasMeta = areKept && meta !== null && Object.keys(meta).length > 0
+  byId('meta-part').hidden = !hasMeta
+  byId('meta').textContent = hasMeta ? visible(JSON.stringify(meta, null, 2).slice(0, SHOWN_DATA)) : ''
+}
+
+document.addEventListener('click', (event) => {
+  const to = event.target.closest('a[href^="/events"]')
+  if (!to || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return
+  event.preventDefault()
+  go(to.getAttribute('href'))
+})
+byId('search').addEventListener('submit', (event) => {
+  event.preventDefault()
+  const values = Object.fromEntries(FILTERS.map((name) => [name, byId('search').elements[name].value.trim()]))
+  go(address('/events', { ...values, cursor: '' }))
+})
+byId('ask').addEventListener('submit', (event) => {
+  event.preventDefault()
+  go(address(location.pathname, { device: byId('ask').elements.device.value.trim() }))
+})
+byId('clear').addEventListener('click', () => go('/events'))
+window.addEventListener('popstate', show)
+
+show()

@@ -94,6 +94,10 @@ class RuleSet:
         object.__setattr__(self, "_index", Index(keys))
         object.__setattr__(self, "owners", {rule.name: rule.owner for rule in self.rules if rule.owner})
 
+    def always_tried(self, source: str) -> Sequence[Rule]:
+        """The rules that are tried for every event of a source, as no constant text of theirs can be looked up."""
+        return [self.rules[position] for position in self._index.always(source)]
+
     def route(self, event: Event, *, now: datetime) -> Decision:
         """What the rules say of an event; every rule that matches fires, up to one that stops. Never raises.
 

@@ -60,6 +60,12 @@ class Problems:
         """Whether complaints of this value are not kept."""
         return (node.mark.file, node.key) in self._withheld
 
+    def withholds_below(self, file: str, key: str) -> bool:
+        """Whether a value at a key or below it is not known where the configuration is checked."""
+        return any(
+            held == file and (path == key or path.startswith((f"{key}.", f"{key}["))) for held, path in self._withheld
+        )
+
     def expose(self, node: Node) -> None:
         """Keep complaints of this value again: the mistake is not in what was withheld."""
         self._withheld.discard((node.mark.file, node.key))

@@ -41,6 +41,11 @@ class Index:
         self._everywhere = SourceIndex(keys, everywhere)
         self._by_source = {source: SourceIndex(keys, positions) for source, positions in by_source.items()}
 
+    def always(self, source: str) -> Sequence[int]:
+        """Positions of the rules that are tried for every event of a source, ascending: nothing in them can be filed."""
+        of_source = self._by_source.get(source)
+        return sorted({*self._everywhere.unfiled, *(() if of_source is None else of_source.unfiled)})
+
     def candidates(self, event: Event) -> Sequence[int]:
         """Positions of the rules that can match, ascending; every rule that does match is among them."""
         found = self._everywhere.find(event)
@@ -68,14 +73,14 @@ class SourceIndex:
             path = _most_selective(required, population)
             for text in set(required[path]):
                 filed[path][text].append(position)
-        self._unfiled = tuple(unfiled)
+        self.unfiled = tuple(unfiled)
         self._filed = [
             (_reader(path), {text: tuple(found) for text, found in texts.items()}) for path, texts in filed.items()
         ]
 
     def find(self, event: Event) -> tuple[int, ...]:
         """Positions of the rules that can match, in no order; one may be there several times."""
-        found = self._unfiled
+        found = self.unfiled
         for read, filed in self._filed:
             for text in read(event):
                 at_text = filed.get(text)

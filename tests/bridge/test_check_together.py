@@ -1,4 +1,5 @@
-"""What rules do to each other is warned of, each thing once: `stop: true` in one file that ends rules of another."""
+"""What rules do to each other is warned of, each thing once: `stop: true` in one file that ends rules of another, a rule
+that stands there twice, and many that every event is held against."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,8 +33,9 @@ def said(directory: Path, *files: Sequence[str]) -> list[str]:
 
 def test_a_rule_that_stops_names_the_rules_of_other_files_that_it_can_end(tmp_path: Path) -> None:
     stop = f"source: shop, match: {{ data: {{ vip: true }} }}, {PUSH}, stop: true"
-    others = [[f"source: [shop, bank], {PUSH}", f"source: shop, {PUSH}"], *[[PUSH]] * 3]
-    assert said(tmp_path, [stop, f"source: shop, {PUSH}"], *others) == [
+    pushes = [f"push: {{ to: x{n}, with: {{ a: b }} }}" for n in range(5)]
+    others = [[f"source: [shop, bank], {pushes[0]}", f"source: shop, {PUSH}"], *([push] for push in pushes[1:4])]
+    assert said(tmp_path, [stop, f"source: shop, {pushes[4]}"], *others) == [
         f"a.yaml:2:{len('- { name: a0, ') + len(stop) - 3}: rules[0].stop: warning: ends rules of other files that fit the "
         "same event, such as b0 (b.yaml:2), c0 (c.yaml:2), d0 (d.yaml:2) and 1 files more (match less here, or have these "
         "files read first: those of a directory are read by their names)"
@@ -81,3 +83,71 @@ def test_only_what_an_event_may_fit_both_of_is_warned_of(stop: str, later: str, 
 def test_what_a_file_does_to_its_own_rules_or_to_those_before_it_is_not_said(tmp_path: Path) -> None:
     stop = f"match: {{ data: {{ vip: true }} }}, {PUSH}, stop: true"
     assert said(tmp_path, [f"source: shop, {PUSH}"], [stop, f"source: bank, {PUSH}"]) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "again", "is_same"),
+    [
+        (f"source: shop, {PUSH}", f"source: shop, {PUSH}", True),
+        (f"source: shop, owner: x, {PUSH}", f"source: [shop], {PUSH}", True),
+        (f"match: {{ data: {{ n: 1, m: 2 }} }}, {PUSH}", f"match: {{ data: {{ n: 1, m: 2 }} }}, {PUSH}", True),
+        (f"when: data.n == 1, {PUSH}", f"when: data.n == 1, {PUSH}", True),
+        (
+            "push: { to: 'a && b', with: { a: '{{ data.n }}' } }",
+            "push: { to: 'a && b', with: { a: '{{ data.n }}' } }",
+            True,
+        ),
+        (
+            "push: { to: { user: '{{ data.n }}' }, with: { a: b } }",
+            "push: { to: { user: '{{ data.n }}' }, with: { a: b } }",
+            True,
+        ),
+        (f"source: shop, {PUSH}", f"source: bank, {PUSH}", False),
+        (f"when: data.n == 1, {PUSH}", f"when: data.n == 2, {PUSH}", False),
+        (f"match: {{ data: {{ n: 1 }} }}, {PUSH}", f"match: {{ data: {{ n: true }} }}, {PUSH}", False),
+        ("push: { to: a, with: { a: b } }", "push: { to: b, with: { a: b } }", False),
+        ("push: { to: a, with: { a: b } }", "push: { to: a, with: { a: c } }", False),
+        ("push: { to: a, with: { a: b } }", "push: { to: a, with: { a: b }, ttl: 1h }", False),
+        ("push: { to: a, with: { a: b } }", "push: { to: { user: a }, with: { a: b } }", False),
+        (
+            "push: { to: a, with: { a: b } }",
+            "push: { to: a, with: { a: b }, native: { wns: { payload: raw } } }",
+            False,
+        ),
+    ],
+)
+def test_a_rule_that_stands_there_twice_is_named(rule: str, again: str, is_same: bool, tmp_path: Path) -> None:
+    assert (
+        said(tmp_path, [rule], [again])
+        == [
+            "b.yaml:2:3: rules[0]: warning: is a0 (a.yaml:2) under another name: each event is pushed twice "
+            "(leave one of them out)"
+        ]
+        * is_same
+    )
+
+
+def test_what_is_not_known_without_secrets_is_not_taken_for_the_same(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(
+        BASE
+        + "".join(f"- {{ name: r{x}, push: {{ to: '${{env:{x}}}', with: {{ a: b }} }} }}\n" for x in "AB").join(
+            ["rules:\n", ""]
+        )
+    )
+    assert check(tmp_path / "c.yaml", environ={}, no_secrets=True)[1] == []
+
+
+@pytest.mark.parametrize(("number", "is_said"), [(99, False), (100, True)])
+def test_many_rules_that_every_event_is_held_against_are_warned_of_once(
+    number: int, is_said: bool, tmp_path: Path
+) -> None:
+    ranges = [
+        f"match: {{ data: {{ n: {{ gte: {n} }} }} }}, push: {{ to: x, with: {{ a: '{n}' }} }}" for n in range(number)
+    ]
+    filed = [f"match: {{ data: {{ n: x{n} }} }}, push: {{ to: y, with: {{ a: '{n}' }} }}" for n in range(200)]
+    warning = (
+        "a.yaml:202:3: rules[200]: warning: is one of 100 rules that are tried for every event of shop, bank, such as "
+        "a200, a201, a202 (a constant text in match, such as type, lets an event be held against the rules of that text "
+        "alone)"
+    )
+    assert said(tmp_path, [*filed, *ranges]) == [warning] * is_said

@@ -193,8 +193,10 @@ class _Reader:
         line = text.splitlines()[written[1] - 1]
         glued = re.match(r"\s*(\w+):(?=\S)", line) if written[0] == SCALAR else None
         is_list = written[0] == SEQUENCE
-        cure = f"a space is missing behind {glued[1]}:" if glued else "begin with rules: or sources:" if is_list else ""
-        self._problems.add_at(self._mark(written), "", "expected keys such as sources and rules", cure)
+        keys = ("tests",) if _is_test(self._file) else ("sources", "rules")
+        begin = f"begin with {' or '.join(f'{key}:' for key in reversed(keys))}" if is_list else ""
+        cure = f"a space is missing behind {glued[1]}:" if glued else begin
+        self._problems.add_at(self._mark(written), "", f"expected keys such as {' and '.join(keys)}", cure)
         return None
 
     def _node(self, written: Written, key: str, key_mark: Mark) -> Node:

@@ -21,7 +21,8 @@ from rules.when import When
 class Rule:
     """One rule, compiled. `sources` None means every source; `push` None is a rule that only stops.
 
-    `key` is its path in the configuration and `mark` its place there; `source_mark` is the place of its sources.
+    `key` is its path in the configuration and `mark` its place there; `source_mark` and `stop_mark` are the places of its
+    sources and of `stop`.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Rule:
     key: str = field(default="", compare=False)
     mark: Mark = field(default=NOWHERE, compare=False, repr=False)
     source_mark: Mark = field(default=NOWHERE, compare=False, repr=False)
+    stop_mark: Mark = field(default=NOWHERE, compare=False, repr=False)
 
     def matches(self, event: Event) -> bool:
         """Raises: TypeClashError, RenderError: the question has no answer for this event."""

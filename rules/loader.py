@@ -162,6 +162,7 @@ class RuleReader:
             key=node.key,
             mark=node.mark,
             source_mark=entries["source"].mark if "source" in entries else node.mark,
+            stop_mark=entries["stop"].mark if "stop" in entries else node.mark,
         )
 
     def _values(self, model: type[models.Keys], entries: Mapping[str, Node]) -> dict[str, Any]:

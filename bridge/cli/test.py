@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from bridge.trial.suite.load import LoadedFile
 
 
-class TestOutput(StrEnum):
+class ResultOutput(StrEnum):
     """How the results are printed."""
-
-    __test__ = False
 
     TEXT = "text"
     JSON = "json"
@@ -40,15 +38,17 @@ def test(
         float | None,
         typer.Option(min=0, max=100, metavar="PERCENT", help="Fail if less of rules and conditions is covered."),
     ] = None,
-    output: Annotated[TestOutput, typer.Option(help="For people, for scripts, or for a CI system.")] = TestOutput.TEXT,
+    output: Annotated[
+        ResultOutput, typer.Option(help="For people, for scripts, or for a CI system.")
+    ] = ResultOutput.TEXT,
     json: Annotated[bool, typer.Option("--json", help="Short for --output json.")] = False,
 ) -> None:
     """Run the tests of rules, and say what of the rules no test has tried."""
     files = _load(paths, config or ())
     report = run_loop(_report(files))
-    if json or output is TestOutput.JSON:
+    if json or output is ResultOutput.JSON:
         print_json(report)
-    elif output is TestOutput.JUNIT:
+    elif output is ResultOutput.JUNIT:
         _print_junit(report)
     else:
         from bridge.cli.tested import print_tested
@@ -108,13 +108,13 @@ async def _report(files: Sequence["LoadedFile"]) -> dict[str, Any]:
     from bridge.trial.suite.coverage import CoverageCount
     from bridge.trial.suite.report import suite_report
     from bridge.trial.suite.run import SuiteRunner
-    from bridge.trial.suite.stores import TestStores
+    from bridge.trial.suite.stores import SuiteStores
     from hub.errors import StoreError
 
     runners: dict[int, SuiteRunner] = {}
     results = []
     try:
-        with TestStores() as stores:
+        with SuiteStores() as stores:
             for file in files:
                 if (runner := runners.get(id(file.settings))) is None:
                     runner = runners[id(file.settings)] = SuiteRunner(file.settings, stores)

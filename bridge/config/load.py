@@ -27,6 +27,7 @@ from connectors.table import CONNECTORS, LATER
 from hub.spelling import did_you_mean
 from rules.advice.reach import Produced, ReachCheck, check_map
 from rules.advice.services import check_native
+from rules.advice.together import check_together
 from rules.document import Paths, load_document
 from rules.engine import RuleSet
 from rules.loader import LATER_PLATFORMS, PLATFORMS, HubScope, RuleReader, Scope, rules_in
@@ -114,7 +115,10 @@ def _read(paths: Paths, problems: Problems, environ: Mapping[str, str], *, no_se
     reader = RuleReader(defaults, scope, problems, seconds_in=seconds_in)
     if problems.has_withheld:
         rules = _with_samples(rules, defaults, scope, problems)
-    rule_set = _rules(rules, reader, _reach(plain, root, context, problems), problems)
+    produced = _produced(plain, root, context, problems)
+    rule_set = _rules(rules, reader, ReachCheck(produced, problems), problems)
+    if not problems.has_errors:  # a mistake in a pattern would make it wider than it is meant
+        check_together(rule_set, produced, problems)
     _check_hubs(root, problems)
     _check_sources(root, problems)
     _check_dead_letters(root, problems)
@@ -176,13 +180,16 @@ def _rules(rules: Node | None, reader: RuleReader, reach: ReachCheck, problems: 
     return reader.rule_set()
 
 
-def _reach(plain: Mapping[str, Any], root: Node, context: Mapping[str, Any], problems: Problems) -> ReachCheck:
+def _produced(
+    plain: Mapping[str, Any], root: Node, context: Mapping[str, Any], problems: Problems
+) -> Mapping[str, Produced]:
+    """What each source makes, after complaining of its map."""
     sources = _mapping(plain.get("sources"))
     produced: dict[str, Produced] = {name: produced_by(name, source, context) for name, source in sources.items()}
     for name, source in _entries(root, "sources").items():
         if "map" in _entries(source):
             check_map(_entries(source)["map"], produced[name], problems)
-    return ReachCheck(produced, problems)
+    return produced
 
 
 @contextmanager

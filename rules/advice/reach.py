@@ -277,7 +277,7 @@ def _can_match(node: Node, made: Text) -> bool:
         return isinstance(node.value, dict) and (_asks_for_nothing(node) or not node.value.keys() <= OPERATORS)
     match node.value:
         case str() as text:
-            return _makes(made, text)
+            return makes(made, text)
         case list() as items:
             return any(_can_match(item, made) for item in items)
         case {"exists": Node(value=False)}:
@@ -308,7 +308,7 @@ def _can_operator(name: str, node: Node, made: Text) -> bool:
         case "glob":
             return any(_agree(_head(made), re.split(r"[*?\[]", text)[0], True) for text in texts)
         case "ignore_case":
-            return any(_makes(_folded(made), text.casefold()) for text in texts)
+            return any(makes(_folded(made), text.casefold()) for text in texts)
         case _:
             return True
 
@@ -346,7 +346,8 @@ def _folded_entries(entries: Mapping[str, Node]) -> Iterable[tuple[str, Node]]:
         yield name, Node(key=node.key, mark=node.mark, key_mark=node.key_mark, value=folded)
 
 
-def _makes(made: Text, wanted: str) -> bool:
+def makes(made: Text, wanted: str) -> bool:
+    """Whether a text with placeholders can become another; in doubt it can."""
     pattern = "".join(re.escape(piece) if isinstance(piece, str) else _any_of(piece) for piece in made.pieces)
     return re.fullmatch(pattern, wanted, re.DOTALL) is not None
 

@@ -85,6 +85,8 @@ def test_what_is_made_of_a_sample_has_no_mistake_and_its_rule_fires(tmp_path: Pa
     assert explained.exit_code == 0, explained.output
     report = json.loads(explained.stdout)
     assert [rule["result"] for rule in report["rules"]] == ["fired"], report
+    tested = CliRunner().invoke(app, ["test", str(out)])
+    assert tested.exit_code == 0, tested.output
 
 
 def test_id_and_time_are_the_right_ones_in_most_samples(tmp_path: Path) -> None:

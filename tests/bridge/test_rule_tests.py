@@ -1,54 +1,20 @@
 """`pushbridge test`: tests of rules in YAML, on the code that the daemon runs."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from jsonschema import Draft202012Validator
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from bridge.cli.main import app
 from bridge.config.load import check
-from rules.document import files_of, load_document
-from rules.problems import Problems
+from rules.document import files_of
+from tests.bridge.rule_tests import CONFIGURATION, DEBIT, run, steps, write_tests
 from tests.hub.platforms.keys import p256_key, pem_of
 
 RULES = Path(__file__).parent.parent / "rules"
-CONFIGURATION = """
-version: 1
-sources:
-  bank:
-    http: { path: /in/bank }
-    map: { id: "{{ data.id }}", type: "bank.{{ data.kind }}" }
-  orders: { rabbitmq: { url: "${env:NO_SUCH_SECRET:-amqp://127.0.0.1}", queue: { name: q } } }
-rules:
-  - name: large
-    source: bank
-    match: { type: bank.debit, data: { amount: { gte: 100, lt: 1000 } } }
-    when: "data.currency == 'CHF' or data.vip and not data.test | default(false)"
-    push:
-      to: "customer:{{ data.customer }}"
-      with: { title: "Debit {{ data.amount }}", body: "of {{ data.customer }}" }
-      collapse: "debit-{{ data.id }}"
-  - name: quiet
-    source: bank
-    match: { type: [bank.test, bank.trial] }
-    stop: true
-  - name: audit
-    source: bank
-    push: { to: everyone, native: { apns: { payload: { aps: { content-available: 1 } } } }, priority: normal }
-  - name: orders
-    source: orders
-    match: { meta: { message_id: { exists: true } } }
-    push: { to: { user: "{{ data.user }}" }, with: { title: hi } }
-hubs:
-  acme: { default: true, PLATFORMS }
-  other: {}
-"""
-DEBIT = "{ id: p1, kind: debit, amount: 500, currency: CHF, customer: c9 }"
 
 
 @pytest.fixture
@@ -57,32 +23,10 @@ def here(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def write_tests(directory: Path, text: str) -> None:
-    (directory / "acme.test.yaml").write_text(text)
-
-
-def steps(directory: Path, *lines: str, devices: str = "") -> None:
-    """One test of these steps."""
-    head = f"tests:\n  - name: it\n    devices: [ {devices} ]\n    steps:\n"
-    write_tests(directory, head + "".join(f"      - {line}\n" for line in lines))
-
-
-def run(directory: Path, *options: str, code: int = 0) -> Result:
-    result = CliRunner().invoke(app, ["test", str(directory), *options])
-    assert result.exit_code == code, result.output
-    return result
-
-
 def failures(directory: Path) -> list[str]:
     """What is different of the one test that fails, without places."""
     (test,) = json.loads(run(directory, "--json", code=1).stdout)["tests"]
     return [f"{each['key']}: {each['text']}" for each in test["failed"]["differences"]]
-
-
-def mistakes(directory: Path) -> list[str]:
-    """What is wrong with the test file: line and column, then the complaint."""
-    printed = run(directory, code=1).stderr
-    return [re.sub(r"^.*?acme\.test\.yaml:", "", line) for line in printed.splitlines()]
 
 
 def test_the_examples_have_tests_that_cover_every_rule_and_condition() -> None:
@@ -206,6 +150,25 @@ def test_a_body_of_json_takes_other_values_at_single_paths(here: Path) -> None:
     run(here)
 
 
+def test_an_event_in_an_envelope_takes_attributes_too(here: Path) -> None:
+    (here / "acme.yaml").write_text(
+        CONFIGURATION.replace(", PLATFORMS", "").replace(
+            'map: { id: "{{ data.id }}", type: "bank.{{ data.kind }}" }', "decode: { format: cloudevents }"
+        )
+    )
+    (here / "event.json").write_text(
+        '{"specversion": "1.0", "id": "1", "source": "/x", "type": "x", "data": {"customer": "c9", "currency": "CHF"}}'
+    )
+    event = "source: bank, file: event.json, content_type: application/cloudevents+json"
+    sets = "set: { type: bank.debit, data.amount: 200, data.id: 7 }"
+    steps(
+        here,
+        f"{{ event: {{ {event}, {sets} }}, expect: {{ rules: [large, audit], pushes: [ {{ rule: audit }},"
+        " { title: Debit 200, collapse: debit-7 } ] } }",
+    )
+    run(here)
+
+
 def test_a_platform_without_a_credential_gets_nothing_while_the_hub_has_another(here: Path) -> None:
     key = json.dumps(pem_of(p256_key()))[1:-1]
     apns = f'platforms: {{ apns: {{ key_id: ABC123DEFG, team_id: DEF123GHIJ, topic: com.acme, key: "{key}" }} }}'
@@ -246,137 +209,6 @@ def test_templates_and_handles_of_a_device_are_its_own(here: Path) -> None:
         " templates: { t: { body: { aps: { badge: 7, alert: $(title) } } } } }",
     )
     run(here)
-
-
-MISTAKES = [
-    ("{ expect: { pushes: [] } }", "5:9: tests[0].steps[0]: does nothing: write event, advance or advance_to"),
-    (
-        "{ event: { source: bank, data: {} } }",
-        "5:9: tests[0].steps[0]: expect is missing: a step with an event says what is expected of it",
-    ),
-    (
-        "{ event: { source: bank, data: {} }, expect: {} }",
-        "5:54: tests[0].steps[0].expect: says nothing: write pushes, rules, outcome or such",
-    ),
-    (
-        "{ event: { source: bank, data: {} }, expect: { held: { quiet_hours: 1 } } }",
-        "5:56: tests[0].steps[0].expect.held: known, but not supported by this version yet",
-    ),
-    (
-        "{ event: { source: bank, data: {} }, expect: { suppressed: { throttle: 1 } } }",
-        "5:70: tests[0].steps[0].expect.suppressed.throttle: known, but not supported by this version yet",
-    ),
-    (
-        "{ event: { source: bank, data: {} }, expect: { pushes: [ { locale: de } ] } }",
-        "5:68: tests[0].steps[0].expect.pushes[0].locale: known, but not supported by this version yet",
-    ),
-    (
-        "{ event: { source: bank, data: {} }, expect: { push: [] } }",
-        "5:56: tests[0].steps[0].expect.push: unknown key (did you mean pushes?)",
-    ),
-    (
-        "{ event: { source: bnak, data: {} }, expect: { pushes: [] } }",
-        "5:28: tests[0].steps[0].event.source: there is no source 'bnak' (did you mean bank?)",
-    ),
-    (
-        "{ event: { data: {} }, expect: { pushes: [] } }",
-        "5:11: tests[0].steps[0].event: source is missing (known: bank, orders)",
-    ),
-    (
-        "{ event: { source: bank }, expect: { pushes: [] } }",
-        "5:18: tests[0].steps[0].event: write one of file, data and body",
-    ),
-    (
-        "{ event: { source: bank, file: none.json }, expect: { pushes: [] } }",
-        "5:40: tests[0].steps[0].event.file: cannot be read: No such file or directory",
-    ),
-    (
-        "{ event: { source: bank, body: <a/>, set: { data.a: 1 } }, expect: { pushes: [] } }",
-        "5:51: tests[0].steps[0].event.set: set changes bodies of JSON, and this body is none",
-    ),
-    (
-        "{ event: { source: bank, data: { a: [] }, set: { 'data.a[3]': 1 } }, expect: { pushes: [] } }",
-        "5:58: tests[0].steps[0].event.set.data.a[3]: the list there has 0 elements",
-    ),
-    (
-        "{ event: { source: bank, data: { a: 1 }, set: { data.a.b: 1, customer-id: 2 } }, expect: { pushes: [] } }",
-        "5:57: tests[0].steps[0].event.set.data.a.b: there is no object to set 'b' in",
-        "5:70: tests[0].steps[0].event.set.customer-id: there is no name 'customer': "
-        "a path into the body begins with data. and a key",
-    ),
-    (
-        "{ event: { source: bank, data: {} }, expect: { rules: [larg], pushes: [ { rule: no, devices: [d2] }, {} ] } }",
-        "5:64: tests[0].steps[0].expect.rules[0]: there is no rule 'larg' (did you mean large?)",
-        "5:89: tests[0].steps[0].expect.pushes[0].rule: there is no rule 'no' (known: audit, large, orders, quiet)",
-        "5:103: tests[0].steps[0].expect.pushes[0].devices[0]: there is no device 'd2' of this test (known: d1)",
-        "5:110: tests[0].steps[0].expect.pushes[1]: says nothing of the notification",
-    ),
-    (
-        "{ event: { source: bank, data: {} }, expect: { outcome: accept, dead_letter: { reason: tag } } }",
-        "5:65: tests[0].steps[0].expect.outcome: expected 'accepted', 'no_match', 'suppressed', 'dead_letter' or "
-        "'rejected' (did you mean accepted?)",
-        "5:96: tests[0].steps[0].expect.dead_letter.reason: expected 'decode', 'schema', 'map', 'no_match', "
-        "'tag_unsafe', 'render', 'hub_reject', 'expired', 'service_full', 'lock_lost', 'too_large' or 'crash'",
-    ),
-    (
-        "{ event: { source: bank, data: {} }, expect: { pushes: [ { to: 'a &&' } ] } }",
-        "5:73: tests[0].steps[0].expect.pushes[0].to: column 5: expected a tag, found the end",
-    ),
-    ("{ advance: soon }", "5:20: tests[0].steps[0].advance: not a duration; write seconds as a number, or text such as "
-     "500ms, 30s, 10m, 1h30m, 7d"),
-    (
-        '{ advance_to: "2025-12-31T00:00:00Z" }',
-        "5:24: tests[0].steps[0].advance_to: time does not go back: it is 2026-01-01T12:00:00Z by then",
-    ),
-    ("{ advance_to: tomorrow }", "5:23: tests[0].steps[0].advance_to: not an RFC 3339 time, such as 2024-01-15T10:11:12Z"),
-    ("{ advance: 1m, repeat: 2 }", "5:9: tests[0].steps[0]: repeat is for an event"),
-    ("{ advance: true }", "5:20: tests[0].steps[0].advance: expected a time such as 30s"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("case", MISTAKES, ids=lambda case: case[0])
-def test_a_mistake_in_a_step_is_named_at_its_place_with_what_was_likely_meant(
-    here: Path, case: tuple[str, ...]
-) -> None:
-    steps(here, case[0], devices="{ id: d1 }")
-    assert mistakes(here) == list(case[1:])
-
-
-@pytest.mark.parametrize(
-    "device, complaint",
-    [
-        ("{ id: a, platform: apn }", "3:35: tests[0].devices[0].platform: expected 'apns', 'fcm' or 'wns' "
-         "(did you mean apns?)"),
-        ("{ id: a }, { id: a }", "3:33: tests[0].devices[1].id: another device has this id"),
-        ("{ id: a, hub: acem }", "3:30: tests[0].devices[0].hub: there is no hub 'acem' (did you mean acme?)"),
-        ("{ id: a, tags: ['x y'] }", "3:31: tests[0].devices[0].tags: not allowed: 'x y'"),
-        ("{ id: a, push_channel: xyz }", "3:39: tests[0].devices[0].push_channel: an APNs device token is an "
-         "even number of hex digits"),
-        ("{ id: a, templates: { t: { body: '{' } } }", "3:36: tests[0].devices[0].templates: templates.t: "
-         "body: it is no JSON"),
-        ("{ id: a, locale: de }", "3:25: tests[0].devices[0].locale: known, but not supported by this version yet"),
-    ],
-)  # fmt: skip
-def test_a_mistake_in_a_device_is_named_at_its_place(here: Path, device: str, complaint: str) -> None:
-    steps(here, "{ advance: 1m }", devices=device)
-    named = mistakes(here)
-    assert len(set(named)) == 1
-    assert named[0].startswith(complaint)
-
-
-def test_mistakes_of_a_file_as_a_whole_are_named(here: Path) -> None:
-    write_tests(here, "tests: []")
-    assert mistakes(here) == ["1:8: tests: is empty"]
-    write_tests(here, "config: none.yaml\ntests: [ { name: a, steps: [ { advance: 1s } ] } ]")
-    assert mistakes(here) == ["1:9: config: there is no such file or directory"]
-    write_tests(here, "test: []")
-    assert "1:1: test: unknown key (did you mean tests?)" in mistakes(here)
-    write_tests(here, "tests: [ { name: a, steps: [ { advance: 1s } ] }, { name: a, steps: [ { advance: 1s } ] } ]")
-    assert mistakes(here) == [f"1:59: tests[1].name: another test has this name (at {here}/acme.test.yaml:1)"]
-    write_tests(here, "tests: [ {")
-    assert mistakes(here)[0].startswith("2:1: not YAML")
-    (here / "acme.test.yaml").unlink()
-    assert "no *.test.yaml or *.test.yml file" in run(here, code=2).stderr
 
 
 def test_mistakes_of_the_configuration_are_named_once(here: Path) -> None:
@@ -511,18 +343,6 @@ def test_hostile_values_break_no_xml_and_command_no_terminal(here: Path) -> None
         printed = run(here, "--output", output, code=1).stdout
         assert not {"\x1b", "\x00", "\x9b", "\ufffe"} & set(printed)
     ElementTree.fromstring(run(here, "--output", "junit", code=1).stdout_bytes)
-
-
-def test_the_schema_for_editors_takes_the_tests_of_the_examples_and_no_unknown_key() -> None:
-    schema = json.loads(CliRunner().invoke(app, ["schema", "--tests"]).stdout)
-    Draft202012Validator.check_schema(schema)
-    root = load_document(RULES / "examples.test.yaml", Problems())
-    assert root is not None
-    tests = root.plain()
-    validator = Draft202012Validator(schema)
-    assert not [error.message for error in validator.iter_errors(tests)]
-    tests["tests"][0]["steps"][0]["expect"]["push"] = []
-    assert [list(error.path)[-1] for error in validator.iter_errors(tests)] == ["expect"]
 
 
 def test_no_test_opens_a_connection(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

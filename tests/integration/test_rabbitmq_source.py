@@ -383,7 +383,7 @@ async def test_wrong_credentials_are_refused_as_such(
 
 async def test_a_file_of_the_url_that_is_missing_is_named(queue: str) -> None:
     source = quick("orders", settings("amqps://localhost/?ssl_options={'cafile': '/nowhere.pem'}", queue))
-    with pytest.raises(NotConnectedError, match="a file that the URL names cannot be read"):
+    with pytest.raises(NotConnectedError, match="a file of its TLS settings cannot be read"):
         await source.connect()
 
 

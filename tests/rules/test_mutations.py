@@ -9,7 +9,7 @@ from bridge.config.load import check
 from bridge.config.models import Settings
 from bridge.trial.suite.load import LoadedFile, LoadedTest, load_tests
 from bridge.trial.suite.run import SuiteRunner
-from bridge.trial.suite.stores import TestStores
+from bridge.trial.suite.stores import SuiteStores
 from rules.problems import Problems
 from tests.rules.mutations import mutants
 
@@ -23,7 +23,7 @@ async def test_mutants_of_the_rules_of_the_examples_are_killed_by_their_tests(tm
     survivors: list[str] = []
     count = 0
     killers: list[str] = []
-    with TestStores() as stores:
+    with SuiteStores() as stores:
         for what, mutant in mutants(configuration):
             settings = _read(mutant, tmp_path / "mutant.yaml")
             if settings is None:

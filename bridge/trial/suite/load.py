@@ -12,7 +12,7 @@ from bridge.config.load import validated
 from bridge.config.models import Settings
 from bridge.trial.suite.body import NotSetError, json_of, set_in, written
 from bridge.trial.suite.devices import installations_of
-from bridge.trial.suite.models import LATER, Expected, GivenDevice, GivenEvent, RuleTest, Step, TestFile
+from bridge.trial.suite.models import END_YEAR, LATER, Expected, GivenDevice, GivenEvent, RuleTest, Step, SuiteFile
 from hub.errors import InvalidRequestError
 from hub.installation import Installation
 from hub.spelling import did_you_mean
@@ -64,7 +64,7 @@ def load_tests(file: Path, config: Sequence[Path], settings_of: SettingsOf, prob
     if root is None:
         return None
     root = _with_lists(root, ())
-    model = validated(TestFile, _plain(root, ()), root, problems, later=LATER)
+    model = validated(SuiteFile, _plain(root, ()), root, problems, later=LATER)
     if model is None:
         return None
     paths = [_short(file.parent / path) for path in model.config] or list(config) or [file.parent]
@@ -106,6 +106,7 @@ class _Reader:
             for index, device in enumerate(test.devices)
             for registered in self._devices(device, node.find(("devices", index)), test.devices[:index])
         ]
+        self._check_channels(devices, test, node)
         ids = [device.id for device in test.devices]
         self._check_times(test, node)
         steps = [self._step(step, node.find(("steps", index)), ids) for index, step in enumerate(test.steps)]
@@ -127,10 +128,24 @@ class _Reader:
             self._problems.add(node.find((_DEVICE_KEYS.get(word, ""),)), message)
             return ()
 
+    def _check_channels(self, devices: Sequence[tuple[str, Installation]], test: RuleTest, node: Node) -> None:
+        """A push channel says which device a push is for."""
+        first: dict[tuple[str, str, str], str] = {}
+        positions = {device.id: index for index, device in enumerate(test.devices)}
+        for hub, installation in devices:
+            key = hub, installation.platform.value, installation.push_channel
+            other = first.setdefault(key, installation.id)
+            if other != installation.id:
+                place = node.find(("devices", positions[installation.id], "push_channel"))
+                self._problems.add(place, f"the device {other!r} has this push channel")
+
     def _check_times(self, test: RuleTest, node: Node) -> None:
         now = test.clock or START
         for index, step in enumerate(test.steps):
             now += timedelta(seconds=step.advance or 0)
+            if now.year >= END_YEAR:
+                self._problems.add(node.find(("steps", index, "advance")), f"time passes the year {END_YEAR - 1}")
+                return
             if step.advance_to is not None and step.advance_to < now:
                 place = node.find(("steps", index, "advance_to"))
                 self._problems.add(place, f"time does not go back: it is {rfc3339(now)} by then")

@@ -28,10 +28,27 @@ else:
     _Priority = Literal[tuple(each.value for each in Priority)]
 
 
+FIRST_YEAR, END_YEAR = 1970, 9000
+"""Years in which a test can be: what lives for a while after its last moment has a date too."""
+_CENTURY = 100 * 365.25 * 86_400
+
+
+def _bounded(seconds: float) -> float:
+    if seconds > _CENTURY:
+        raise ValueError("longer than a hundred years")
+    return seconds
+
+
+Span = Annotated[Positive, AfterValidator(_bounded)]
+
+
 def _time(value: object) -> datetime:
     if not isinstance(value, str):
         raise ValueError("expected a time such as 2026-03-02T21:50:00+01:00")
-    return parse_rfc3339(value)
+    time = parse_rfc3339(value)
+    if not FIRST_YEAR <= time.year < END_YEAR:
+        raise ValueError(f"expected a time in the years {FIRST_YEAR} to {END_YEAR - 1}")
+    return time
 
 
 def one_or_more(value: object) -> object:
@@ -155,7 +172,7 @@ class ExpectedPush(Section):
     """Headers of the request to the push service, among others."""
     priority: _Priority | None = None
     """high or normal."""
-    ttl: Positive | None = None
+    ttl: Span | None = None
     """How long it is worth delivering; null where nothing says it."""
     collapse: str | None = None
     """Its collapse key; null where it has none."""
@@ -207,7 +224,7 @@ class Step(Section):
     """What comes in."""
     repeat: int = Field(default=1, ge=1, le=10_000)
     """How often the event comes in; what is expected is said of all of them together."""
-    advance: Positive | None = None
+    advance: Span | None = None
     """How much time passes."""
     advance_to: Time | None = None
     """Until when time passes."""
@@ -240,10 +257,8 @@ class RuleTest(Section):
     """What happens, in order; duplicates and devices are remembered from step to step."""
 
 
-class TestFile(Section):
+class SuiteFile(Section):
     """A file *.test.yaml with tests of the rules of one configuration."""
-
-    __test__ = False
 
     config: Annotated[tuple[Text, ...], BeforeValidator(one_or_more)] = ()
     """Files or directories of the configuration, relative to this file; its own directory unless named."""

@@ -7,14 +7,14 @@ from xml.etree import ElementTree
 from bridge.trial.report import event_report
 from bridge.trial.suite.compare import InWords
 from bridge.trial.suite.coverage import CoverageCount, Gap
-from bridge.trial.suite.run import FailedStep, TestResult
+from bridge.trial.suite.run import FailedStep, RuleTestResult
 from rules.node import Mark
 
 EXPLAINED = 3
 """Events of a step that are explained, at most: one that is repeated comes to much the same each time."""
 
 
-def suite_report(results: Sequence[TestResult], count: CoverageCount, gaps: Sequence[Gap]) -> dict[str, Any]:
+def suite_report(results: Sequence[RuleTestResult], count: CoverageCount, gaps: Sequence[Gap]) -> dict[str, Any]:
     """The shape of `pushbridge test --json`."""
     failed = sum(result.failed is not None for result in results)
     return {
@@ -69,7 +69,7 @@ def junit(report: Mapping[str, Any], failure_text: Mapping[int, str]) -> bytes:
     return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
 
 
-def _test(result: TestResult) -> dict[str, Any]:
+def _test(result: RuleTestResult) -> dict[str, Any]:
     return {
         "file": str(result.file),
         "line": result.place.line,

@@ -16,7 +16,7 @@ from bridge.trial.suite.compare import Difference, Seen, SeenPush, differences
 from bridge.trial.suite.coverage import FIRED, Coverage
 from bridge.trial.suite.load import START, LoadedFile, LoadedStep, LoadedTest
 from bridge.trial.suite.models import GivenEvent
-from bridge.trial.suite.stores import TestClock, TestStores
+from bridge.trial.suite.stores import SuiteClock, SuiteStores
 from bridge.trial.trial import Trial, TriedEvent, TriedNotification
 from bridge.wiring import routes_of
 from connectors.base import Message
@@ -44,10 +44,8 @@ class FailedStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TestResult:
+class RuleTestResult:
     """How a test went: `failed` is its first step that did, None where all went as expected; `seconds` of time."""
-
-    __test__ = False
 
     file: Path
     name: str
@@ -60,13 +58,13 @@ class TestResult:
 class SuiteRunner:
     """Runs the tests of one configuration, and counts what they cover of its rules."""
 
-    def __init__(self, settings: Settings, stores: TestStores) -> None:
+    def __init__(self, settings: Settings, stores: SuiteStores) -> None:
         self._settings = settings
         self._stores = stores
         self._routes = routes_of(settings)
         self.coverage = Coverage(settings.rules)
 
-    async def run(self, loaded: LoadedFile, test: LoadedTest) -> TestResult:
+    async def run(self, loaded: LoadedFile, test: LoadedTest) -> RuleTestResult:
         """Run a test up to its first step that fails. Raises: StoreError: there is no place for temporary files."""
         started = time.perf_counter()
         failed = None
@@ -76,7 +74,7 @@ class SuiteRunner:
                 failed = await self._failed(bench, number, step)
                 if failed is not None:
                     break
-        return TestResult(
+        return RuleTestResult(
             file=loaded.file,
             name=test.test.name,
             place=test.node.mark,
@@ -86,7 +84,7 @@ class SuiteRunner:
         )
 
     async def _bench(self, stack: AsyncExitStack, test: LoadedTest) -> "_Bench":
-        clock = TestClock(test.test.clock or START)
+        clock = SuiteClock(test.test.clock or START)
         window = SeenWindow(seconds=self._settings.bridge.store.seen_window)
         store = await stack.enter_async_context(self._stores.opened(clock, window=window))
         bench = _Bench(self._settings, self._routes, store, clock, test)
@@ -115,7 +113,7 @@ class _Bench:
         settings: Settings,
         routes: Mapping[str, Route],
         store: SqliteStore,
-        clock: TestClock,
+        clock: SuiteClock,
         test: LoadedTest,
     ) -> None:
         self._settings = settings

@@ -416,6 +416,9 @@ class Daemon:
             self.metrics.store.set_letters(
                 await self.hub.store.letter_usage(), max_letters=bounds.max_rows, max_bytes=bounds.max_bytes
             )
+            self.metrics.store.set_journal(
+                await self.hub.store.journal_usage(), max_bytes=self.settings.journal.max_bytes
+            )
             self.metrics.queue.set_queues(await self.hub.store.queue_states(), self.hub.max_pending)
             self.metrics.delivery.set_devices(await self.hub.store.registrations_by_platform())
 

@@ -78,6 +78,7 @@ def _print_notification(notification: Mapping[str, Any]) -> None:
             "to": notification["audience"],
             "format": notification["format"],
             "state": f"{notification['state']}: {notification['state_meaning']}",
+            "no device reached": _unreached(notification),
             "accepted at": notification["accepted_at"],
             "scheduled for": notification["schedule_at"],
             "expires at": notification["expires_at"],
@@ -93,6 +94,12 @@ def _print_notification(notification: Mapping[str, Any]) -> None:
         )
     if notification["device"] is not None:
         _print_device(notification["device"])
+
+
+def _unreached(notification: Mapping[str, Any]) -> str:
+    count = notification["unreached_count"]
+    said = f" ({count} {'registration' if count == 1 else 'registrations'})" if count else ""
+    return f"{notification['unreached_meaning']}{said}"
 
 
 def _print_device(registrations: Sequence[Mapping[str, Any]]) -> None:

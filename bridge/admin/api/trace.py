@@ -81,10 +81,13 @@ class RegistrationTrace(Model):
 
 class NotificationTrace(NotificationModel):
     """A notification of the event. `waits_for` are push services of its hub that do not work, in words. `device` are the
-    registrations of the device that was asked for; none: the hub has no such device, None: none was asked for."""
+    registrations of the device that was asked for; none: the hub has no such device, None: none was asked for.
+
+    `unreached_meaning` says in words why no phone got it."""
 
     waits_for: list[str]
     state_meaning: str
+    unreached_meaning: str
     device: list[RegistrationTrace] | None
 
 
@@ -285,6 +288,7 @@ async def _notification(call: Call, kept: KeptNotification) -> NotificationTrace
         **notification_model(kept).model_dump(),
         waits_for=_troubles(call.management, kept.hub) if is_open else [],
         state_meaning=kept.state.meaning,
+        unreached_meaning="" if kept.unreached is None else kept.unreached.meaning,
         device=device,
     )
 

@@ -194,13 +194,15 @@ function precise(at) {
 
 function notificationPart(each, device) {
   const { element, parts } = stamp('notification')
-  const unreached = each.unreached ?? ''
+  const { unreached } = each
   const tone = each.state === 'Completed' && unreached ? 'bad' : STATE_TONES[each.state] ?? 'quiet'
   element.dataset.tone = tone
   put(parts.title, each.rule ? `Rule ${each.rule}` : 'A send')
   parts.state.dataset.tone = tone
   put(parts.state, each.state)
-  parts.meaning.textContent = visible([each.state_meaning, each.unreached_meaning].filter(Boolean).join(' '))
+  const count = counted(each.unreached_count, 'registration')
+  const why = unreached && `No device reached: ${each.unreached_meaning}${count && ` (${count})`}.`
+  parts.meaning.textContent = visible([each.state_meaning, why].filter(Boolean).join('\n'))
   parts.waits.append(...each.waits_for.map((wait) => line(`Waits for: ${wait}`)))
   for (const [platform, counts] of Object.entries(each.outcomes)) {
     for (const [name, count] of Object.entries(counts)) {

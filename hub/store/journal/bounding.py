@@ -53,8 +53,8 @@ def drop_old(connection: Connection, queue: int, *, before: float) -> bool:
     return len(rows) == SLICE
 
 
-def drop_oldest(connection: Connection, queue: int, excess: int) -> int:
-    """Drop a slice of the oldest, `excess` bytes at most but for the last; how many bytes went."""
+def drop_oldest(connection: Connection, queue: int, excess: int) -> tuple[int, int]:
+    """Drop a slice of the oldest, `excess` bytes at most but for the last; how many rows and bytes went."""
     gone, dropped = [], 0
     for of, n, bytes_ in connection.read(OLDEST, queue=queue, slice=SLICE):
         if dropped >= excess:
@@ -62,4 +62,4 @@ def drop_oldest(connection: Connection, queue: int, excess: int) -> int:
         gone.append((of, n))
         dropped += bytes_
     connection.write_all([(DROP, gone)])
-    return dropped
+    return len(gone), dropped

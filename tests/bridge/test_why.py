@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 
+from bridge.observe.facts import NotKept
+from hub.acceptance import Ingest, JournalEntry
 from tests.bridge.test_admin_api import Api, phone
 from tests.bridge.test_admin_api import running as api_running
 from tests.bridge.test_client_commands import Shell, running
@@ -71,3 +74,36 @@ async def _ask(api: Api) -> None:
     assert json.dumps(traced["rules"]).count("fired") == 1
     await api.get("/events/none/trace", status=404)
     await api.get("/events/x/trace", status=404, source="bank")
+
+
+async def test_a_device_of_another_hub_is_said_to_be_there(tmp_path: Path) -> None:
+    async with running(tmp_path) as shell:
+        await shell.daemon.hub.store.put_installations("app", [phone("in", "team:hr")])
+        await shell.daemon.hub.store.put_installations("spare", [phone("foreign", "team:hr")])
+        await post(shell, "ann joined")
+        assert "the hub has no such device; there is one in spare" in (await shell.run("why", "ann", "foreign")).stdout
+        (notification,) = (await shell.json("why", "ann", "nowhere"))["notifications"]
+        assert (notification["device"], notification["device_hubs"], notification["remote"]) == ([], [], False)
+
+
+async def test_why_says_how_many_phones_have_no_template_also_where_no_daemon_answers(tmp_path: Path) -> None:
+    async with running(tmp_path) as shell:
+        phones = [replace(phone(name, "team:hr"), templates={}) for name in ("one", "two")]
+        await shell.daemon.hub.store.put_installations("app", phones)
+        await post(shell, "ann joined")
+        while not (await shell.json("why", "ann"))["notifications"][0]["unreached"]:
+            await asyncio.sleep(0.01)
+    shell.environment = {"PUSHBRIDGE_URL": "http://127.0.0.1:1", "PUSHBRIDGE_CONFIG": str(tmp_path / "c.yaml")}
+    printed = " ".join((await shell.run("why", "ann")).stdout.split())
+    assert "none of them has registered a template (2 registrations)" in printed
+    assert (await shell.json("why", "ann"))["notifications"][0]["unreached"] == "no_template"
+    (event,) = json.loads((await shell.run("events", "list", "--json")).stdout)
+    assert (event["id"], event["outcome"], event["notifications"]) == ("ann", "accepted", 1)
+
+
+async def test_why_of_an_event_whose_values_are_too_many_says_so(tmp_path: Path) -> None:
+    detail = json.dumps({"rules": [], "type": "x", "not_kept": NotKept.TOO_LARGE.value}).encode()
+    entry = JournalEntry(source="hr", event_id="big", outcome="accepted", detail=detail)
+    async with running(tmp_path) as shell:
+        await shell.daemon.hub.store.accept([Ingest(source="hr", event_id="big", journal=entry)], start=0)
+        assert "more than 32 KiB" in (await shell.run("why", "big")).stdout

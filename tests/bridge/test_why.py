@@ -12,6 +12,7 @@ from hub.acceptance import Ingest, JournalEntry
 from tests.bridge.test_admin_api import Api, phone
 from tests.bridge.test_admin_api import running as api_running
 from tests.bridge.test_client_commands import Shell, running
+from tests.bridge.test_console import running as console_running
 
 
 async def post(shell: Shell, body: str) -> None:
@@ -107,3 +108,30 @@ async def test_why_of_an_event_whose_values_are_too_many_says_so(tmp_path: Path)
     async with running(tmp_path) as shell:
         await shell.daemon.hub.store.accept([Ingest(source="hr", event_id="big", journal=entry)], start=0)
         assert "more than 32 KiB" in (await shell.run("why", "big")).stdout
+
+
+REMOTE = """
+rules:
+  - { name: joined, push: { to: "team:hr", with: { title: "{{ data.id }} joined" } } }
+hubs:
+  far:
+    remote:
+      connection_string: "Endpoint=sb://127.0.0.1:9/;SharedAccessKeyName=Full;SharedAccessKey=YWJjZGVmZ2hpamtsbW5vcA=="
+"""
+
+
+async def test_what_a_notification_waits_for_is_said_and_that_a_remote_hub_alone_knows_its_devices(
+    tmp_path: Path,
+) -> None:
+    async with console_running(tmp_path, token="t", more=REMOTE) as (_, client):
+        client.headers["authorization"] = "Bearer t"
+        while (await client.post("/in/hr", content="ann joined")).status_code == 503:
+            await asyncio.sleep(0.01)
+        waits_for: list[str] = []
+        while not waits_for:
+            await asyncio.sleep(0.01)
+            trace = (await client.get("/api/v1/events/ann/trace", params={"device": "one"})).json()
+            (notification,) = trace["notifications"]
+            waits_for = notification["waits_for"]
+        assert waits_for[0].startswith("remote hub far: ")
+        assert notification["remote"] is True

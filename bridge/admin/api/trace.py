@@ -311,7 +311,9 @@ def _troubles(management: Management, hub: str) -> list[str]:
     return [
         part.line
         for part in management.health()
-        if not part.ok and part.kind in ("push-services", "remote-hubs") and part.name.partition("/")[0] == hub
+        if not part.ok
+        and part.kind in ("push service", "remote hub")
+        and part.name.partition("/")[0].lower() == hub.lower()
     ]
 
 

@@ -78,6 +78,7 @@ def kind_of(value: Any) -> str:
 def _report(explanation: Explanation, seen: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "rule": explanation.rule,
+        "owner": explanation.owner,
         "place": str(explanation.place),
         "result": explanation.result.value,
         "condition": None if explanation.condition is None else _condition(explanation.condition, seen),

@@ -12,6 +12,7 @@ from bridge.decode.mapping import DecodedMessage
 from bridge.errors import EventError, Reason
 from bridge.intake.pipeline import Route
 from bridge.intake.publishing import Letters, Relay
+from bridge.observe.intake_metrics import Owners
 from connectors.base import Message, Settlement, Source
 from connectors.connector import Capacity
 from hub.api.access import AccessPolicy, HubAccess, Right
@@ -73,6 +74,7 @@ def route_of(name: str, source: SourceSettings, settings: Settings) -> Route:
         native=target is not None and target.native,
         relay=name if target is not None and target.place is not None else None,
         sender_waits=source.connector.is_posted_to,
+        owner=source.owner,
     )
 
 
@@ -116,6 +118,7 @@ class MetricNames(TypedDict):
     hubs: list[str]
     remotes: list[str]
     dead_letters: list[tuple[str, str, str]]
+    owners: Owners
 
 
 def metric_names(settings: Settings) -> MetricNames:
@@ -126,4 +129,7 @@ def metric_names(settings: Settings) -> MetricNames:
         "hubs": list(settings.hubs),
         "remotes": [name for name, hub in settings.hubs.items() if hub.remote is not None],
         "dead_letters": possible_dead_letters(settings),
+        "owners": Owners(
+            sources={name: source.owner for name, source in settings.sources.items()}, rules=settings.rules.owners
+        ),
     }

@@ -53,7 +53,8 @@ class DeadLetter:
 
     `relay` names the publisher that has yet to send it on, None when the store is its last place. `envelope` is what a
     replay needs besides the body, as its writer spells it; empty where there is nothing more. `person` is whom the message
-    is about, empty where that is not known.
+    is about, empty where that is not known. `owner` is who answers for the rule, or for the source; empty where
+    its writer does not know.
     """
 
     source: str
@@ -72,6 +73,7 @@ class DeadLetter:
     revision: str = ""
     relay: str | None = None
     person: str = ""
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

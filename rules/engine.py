@@ -1,7 +1,7 @@
 """An event in, a decision out."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from hub.acceptance import Reason
@@ -21,11 +21,12 @@ from rules.when import When
 class Rule:
     """One rule, compiled. `sources` None means every source; `push` None is a rule that only stops.
 
-    `key` is its path in the configuration and `mark` its place there; `source_mark` and `stop_mark` are the places of its
-    sources and of `stop`.
+    `owner` is the team that answers for it, empty where none is named. `key` is its path in the configuration and `mark`
+    its place there; `source_mark` and `stop_mark` are the places of its sources and of `stop`.
     """
 
     name: str
+    owner: str = ""
     sources: frozenset[str] | None = None
     match: Match = MATCH_ALL
     when: When | None = None
@@ -59,14 +60,14 @@ class Rule:
 
     def not_reached(self, stopped_by: str) -> Explanation:
         """What is said of this rule where one above it ended the evaluation."""
-        return Explanation(rule=self.name, place=self._place, result=RuleResult.NOT_REACHED, stopped_by=stopped_by)
+        return replace(self._explanation(RuleResult.NOT_REACHED, None), stopped_by=stopped_by)
 
     @property
     def _place(self) -> Place:
         return Place(self.key, self.mark)
 
     def _explanation(self, result: RuleResult, condition: FailedCondition | None = None) -> Explanation:
-        return Explanation(rule=self.name, place=self._place, result=result, condition=condition)
+        return Explanation(rule=self.name, owner=self.owner, place=self._place, result=result, condition=condition)
 
     def _failed_condition(self, event: Event) -> FailedCondition | None:
         if self.sources is not None and event.origin not in self.sources:
@@ -84,11 +85,14 @@ class RuleSet:
     """All rules of a configuration, in order. Stateless: the same event always gives the same decision."""
 
     rules: Sequence[Rule] = ()
+    owners: Mapping[str, str] = field(init=False, repr=False, compare=False)
+    """Who answers for a rule, by its name, where an owner is named."""
     _index: Index = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         keys = [Key(sources=rule.sources, required=tuple(rule.match.required())) for rule in self.rules]
         object.__setattr__(self, "_index", Index(keys))
+        object.__setattr__(self, "owners", {rule.name: rule.owner for rule in self.rules if rule.owner})
 
     def route(self, event: Event, *, now: datetime) -> Decision:
         """What the rules say of an event; every rule that matches fires, up to one that stops. Never raises.

@@ -59,10 +59,11 @@ class FailedCondition:
 class Explanation:
     """What became of one rule. `condition` is None where it fired, stopped or was not reached.
 
-    `stopped_by` names the rule above that ended the evaluation.
+    `stopped_by` names the rule above that ended the evaluation. `owner` is who answers for the rule, if it says so.
     """
 
     rule: str
+    owner: str = ""
     place: Place
     result: RuleResult
     condition: FailedCondition | None = None

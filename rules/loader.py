@@ -1,6 +1,7 @@
 """`rules` and `defaults` of a configuration, read into a RuleSet."""
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -41,6 +42,7 @@ _RULE_CURES = {
     **dict.fromkeys(("if", "condition", "conditions", "expression", "where", "filter"), "did you mean when?"),
     **dict.fromkeys(("enabled", "disabled"), _LEAVE_OUT),
 }
+_OWNER = re.compile(models.OWNER)
 _PROPERTY_NAME = re.compile(models.PROPERTY_NAME)
 _EVERYONE = re.compile(r"(?:^|[\s()!&|])everyone(?:$|[\s()!&|])", re.IGNORECASE)
 """As a word of an expression, where it would be a tag that no phone has."""
@@ -124,6 +126,7 @@ class RuleReader:
         self._sources = {source: source for source in sorted(scope.sources)}
         self._hubs = {hub: hub for hub in scope.hubs}
         entries = {} if defaults is None else fields(defaults, problems, models.Defaults, _LATER_RULE_KEYS)
+        self._owner = self._owned_by(entries["owner"]) if "owner" in entries else ""
         push = entries.get("push")
         self._push_defaults = (
             {} if push is None else fields(push, problems, models.PushDefaults, (*_LATER_PUSH_KEYS, "to", "with"))
@@ -154,6 +157,7 @@ class RuleReader:
             self._problems.add(node, "this rule does nothing", "give it a push, or stop: true")
         return Rule(
             name=name,
+            owner=self._owned_by(entries["owner"]) if "owner" in entries else self._owner,
             sources=self._rule_sources(entries["source"]) if "source" in entries else None,
             match=compile_match(entries["match"], self._problems) if "match" in entries else MATCH_ALL,
             when=self._when(entries["when"]) if "when" in entries else None,
@@ -179,6 +183,12 @@ class RuleReader:
             self._problems.add(node, "a name is letters, digits and _ . : / - up to 120, without spaces")
         self._names.setdefault(name, node.mark)
         return name
+
+    def _owned_by(self, node: Node) -> str:
+        owner = word(node, self._problems) or ""
+        if owner and not _OWNER.fullmatch(owner):
+            self._problems.add(node, f"an owner is {models.OWNER_WORDS}")
+        return sys.intern(owner)
 
     def _rule_sources(self, node: Node) -> frozenset[str]:
         chosen = (self._named("source", item, self._sources) for item in words(node, self._problems))

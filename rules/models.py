@@ -45,6 +45,11 @@ TextPattern = Annotated[Any, TEXT_PATTERN]
 Bound = float | str
 
 PROPERTY_NAME = "[A-Za-z0-9_]{1,120}"
+OWNER = r"[\w@#.:/+ -]{1,100}"
+OWNER_WORDS = "up to 100 letters, digits, spaces and @ # . : / + _ -"
+Owner = Annotated[str, Form("text"), Field(pattern=f"^{OWNER}$")]
+"""Who answers for a rule or a source: a label of metrics."""
+
 PropertyName = Annotated[str, Field(pattern=f"^{PROPERTY_NAME}$")]
 
 if TYPE_CHECKING:
@@ -206,6 +211,8 @@ class Rule(Keys):
     """What is said, and to whom, when an event fits."""
     stop: bool = False
     """Rules further down do not see an event that fitted this one."""
+    owner: Owner | None = None
+    """The team that answers for this rule; metrics, dead letters, `why` and `explain` name it."""
 
 
 if TYPE_CHECKING:
@@ -226,6 +233,10 @@ else:  # some keys of a push
     Defaults = create_model(
         "Defaults",
         __base__=Keys,
+        owner=(
+            Owner | None,
+            Field(default=None, description="The team that answers for rules which name none."),
+        ),
         push=(
             PushDefaults | None,
             Field(default=None, description="What pushes of all rules have unless they say otherwise."),

@@ -39,7 +39,11 @@ def print_rules(rules: Sequence[Mapping[str, Any]]) -> None:
     mine = [rule for rule in rules if not _is_of_another_source(rule)]
     typer.echo()
     if mine:
-        print_table(("RULE", "RESULT", "WANTED", "SEEN", "PLACE"), map(_rule_row, mine))
+        columns = ("RULE", "RESULT", "WANTED", "SEEN", "PLACE")
+        if any(rule["owner"] for rule in mine):
+            print_table((*columns, "OWNER"), ((*_rule_row(rule), rule["owner"]) for rule in mine))
+        else:
+            print_table(columns, map(_rule_row, mine))
     if others := len(rules) - len(mine):
         typer.echo(f"{others} {'rule is' if others == 1 else 'rules are'} for other sources")
 

@@ -42,6 +42,7 @@ def _print_event(trace: Mapping[str, Any]) -> None:
         {
             "event": trace["id"],
             "source": trace["source"],
+            "owner": trace["owner"],
             "type": trace["type"],
             "subject": trace["subject"],
             "received at": trace["at"],

@@ -31,7 +31,7 @@ from hub.platforms.table import services
 from hub.tags import MaxTags
 from rules.engine import RuleSet
 from rules.errors import ExpressionError
-from rules.models import Defaults, Rule
+from rules.models import OWNER, OWNER_WORDS, Defaults, Rule
 from rules.render import Text, compile_text
 
 Positive = Annotated[Duration, Field(gt=0)]
@@ -343,6 +343,8 @@ def _one_of(names: Iterable[str]) -> str:
 class SourceSettings(_ConnectorKeys):
     """Where events come from, by one connector, and how they are read; each connector of the table has a key here."""
 
+    owner: Annotated[str, form(rf"|{OWNER}", OWNER_WORDS)] = ""
+    """The team that answers for this source; metrics, dead letters and `why` name it."""
     decode: Decode = Decode()
     """How the bytes of a message become data."""
     map: Map = Map()
@@ -655,6 +657,11 @@ class Settings(Sections):
     def store_path(self) -> Path:
         """The database file."""
         return self.bridge.store.path(self.directory)
+
+    def owner_of(self, source: str, rule: str = "") -> str:
+        """Who answers for a rule, else for a source; empty where neither says so, or is configured any more."""
+        owned = self.sources.get(source)
+        return self.rules.owners.get(rule) or ("" if owned is None else owned.owner)
 
 
 def default_hub(hubs: Mapping[str, HubSettings]) -> str | None:

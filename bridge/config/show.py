@@ -69,6 +69,8 @@ def _rule(rule: Rule, node: Node, defaults: Mapping[str, Node]) -> dict[str, Any
     if rule.push is not None:
         shown["push"] = _push(rule.push, {**_entries(defaults.get("push")), **_entries(entries["push"])})
     shown["stop"] = rule.stop
+    if rule.owner:
+        shown.setdefault("owner", rule.owner)
     return {key.name: shown[key.name] for key in keys_of(RuleKeys) if key.name in shown}
 
 

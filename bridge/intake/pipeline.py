@@ -47,7 +47,8 @@ class Route:
     `on_no_match` says what an event is that no rule matches: done, or a dead letter. What cannot be decoded is a dead
     letter, or only counted when not `keep_undecodable`. `native` dead-letters with the
     broker's own means besides keeping the row; `relay` names the publisher that sends dead letters on. A sender that
-    `sender_waits` for its answer (HTTP) has the message still: what cannot be read is refused and not kept.
+    `sender_waits` for its answer (HTTP) has the message still: what cannot be read is refused and not kept. `owner` is
+    who answers for the source.
     """
 
     decode: Decoder
@@ -57,6 +58,7 @@ class Route:
     native: bool = False
     relay: str | None = None
     sender_waits: bool = False
+    owner: str = ""
 
 
 class Accepting(Protocol):
@@ -236,6 +238,7 @@ class Pipeline:
             revision=in_flight.configuration.revision,
             relay=self._routes[message.source].relay,
             person=in_flight.person or next(iter(_named(in_flight)), ""),
+            owner=self._rules.owners.get(rule) or self._routes[message.source].owner,
         )
 
     async def _accept(self, batch: Sequence[InFlightEvent]) -> Sequence[InFlightEvent]:

@@ -96,6 +96,7 @@ def _why(letter: DeadLetter) -> dict[str, str]:
         "source": letter.source,
         "event-id": letter.event_id,
         "rule": letter.rule,
+        "owner": letter.owner,
         "stage": letter.stage,
         "reason": letter.reason,
         "detail": letter.detail[:4096],

@@ -1,7 +1,8 @@
 """What is counted of messages, sources, rules and dead letters."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from bridge.observe.facts import (
     DeadLetterReplayed,
@@ -39,6 +40,14 @@ INGEST = {
 """The label `outcome` of `pushbridge_ingest_messages_total`, by an event's end."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owners:
+    """Who answers for sources and for rules, by their names; empty, or none, where a configuration does not say."""
+
+    sources: Mapping[str, str] = field(default_factory=dict)
+    rules: Mapping[str, str] = field(default_factory=dict)
+
+
 class IntakeMetrics:
     """Rules beyond a bound share one series, so that the number of series has one too."""
 
@@ -70,6 +79,8 @@ class IntakeMetrics:
             source=Named.SOURCES,
         )
         self._source_rebuilds = counter("source_rebuilds", "Connections of a source built again.", source=Named.SOURCES)
+        self._source_info = metrics.info("source", "Who answers for a source.", "source", "owner")
+        self._rule_info = metrics.info("rule", "Who answers for a rule.", "rule", "owner")
         self._rule_evaluations = counter(
             "rule_evaluations",
             "Rules that matched, or could not be evaluated.",
@@ -106,6 +117,11 @@ class IntakeMetrics:
         """Take over the rules of a configuration; returns the values of the label `rule`."""
         self._rules = frozenset(sorted(rules)[:MAX_RULES])
         return [OTHER, *sorted(self._rules)]
+
+    def declare_owners(self, sources: Sequence[str], owners: Owners) -> None:
+        """Say who answers for the sources, and for the rules that have series of their own."""
+        self._source_info.declare((source, owners.sources.get(source, "")) for source in sources)
+        self._rule_info.declare((rule, owners.rules.get(rule, "")) for rule in sorted(self._rules))
 
     def declare_dead_letters(self, dead_letters: Sequence[tuple[str, str, str]]) -> None:
         """Have a zero for each source, rule (empty: none) and reason of a dead letter that can happen."""

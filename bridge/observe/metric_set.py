@@ -74,6 +74,10 @@ class MetricSet:
                     metric.remove(*gone)
                 self._gauge_series[metric] = set(series)
 
+    def info(self, name: str, documentation: str, *labels: str) -> "InfoSeries":
+        """A gauge that is 1 for each of what a configuration names, and says in labels what is known of it."""
+        return InfoSeries(Gauge(f"{self._prefix}{name}_info", documentation, labels, registry=self.registry))
+
     async def exposition(self) -> bytes:
         """All of it as Prometheus reads it (text format 0.0.4), one family after the other: events go on meanwhile."""
         parts = []
@@ -88,6 +92,19 @@ class MetricSet:
         values = [each if isinstance(each, Named) else tuple(each) for each in labels.values()]
         self._metrics.append((metric, values))
         return metric
+
+
+class InfoSeries:
+    """Facts of a configuration as labels."""
+
+    def __init__(self, gauge: Gauge) -> None:
+        self._gauge = gauge
+
+    def declare(self, facts: Iterable[tuple[str, ...]]) -> None:
+        """A series for each of the facts, in the place of those before."""
+        self._gauge.clear()
+        for fact in facts:
+            self._gauge.labels(*fact).set(1)
 
 
 class MetricEntry(Generic[Metric]):

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from prometheus_client import GCCollector, PlatformCollector, ProcessCollector, disable_created_metrics
 
 from bridge.observe.delivery_metrics import DeliveryMetrics
-from bridge.observe.intake_metrics import IntakeMetrics
+from bridge.observe.intake_metrics import IntakeMetrics, Owners
 from bridge.observe.metric_set import MetricSet, Named
 from bridge.observe.process_metrics import ProcessMetrics
 from bridge.observe.queue_metrics import QueueMetrics
 from bridge.observe.store_metrics import StoreMetrics
 from bridge.observe.telemetry import Takes
+
+_NO_OWNERS = Owners()
 
 
 class Metrics:
@@ -30,6 +32,7 @@ class Metrics:
         hubs: Sequence[str],
         remotes: Sequence[str] = (),
         dead_letters: Sequence[tuple[str, str, str]] = (),
+        owners: Owners = _NO_OWNERS,
     ) -> None:
         # A second series for each counter, which no dashboard needs; the function is untyped upstream.
         disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -49,7 +52,7 @@ class Metrics:
             **self.delivery.takes,
             **self.process.takes,
         }
-        self.declare(sources=sources, rules=rules, hubs=hubs, remotes=remotes, dead_letters=dead_letters)
+        self.declare(sources=sources, rules=rules, hubs=hubs, remotes=remotes, dead_letters=dead_letters, owners=owners)
 
     def declare(
         self,
@@ -59,6 +62,7 @@ class Metrics:
         hubs: Sequence[str],
         remotes: Sequence[str] = (),
         dead_letters: Sequence[tuple[str, str, str]] = (),
+        owners: Owners = _NO_OWNERS,
     ) -> None:
         """Have a zero for all that a configuration names; of what an earlier one named, counts stay and gauges go.
 
@@ -74,6 +78,7 @@ class Metrics:
             }
         )
         self.intake.declare_dead_letters(dead_letters)
+        self.intake.declare_owners(sources, owners)
 
     async def exposition(self) -> bytes:
         """A scrape, in slices."""

@@ -9,8 +9,12 @@ from bridge.config.load import check
 
 BASE = """
 sources:
-  shop: { http: { path: /in/shop, auth: { bearer: "${env:TOKEN}" } }, map: { id: "{{ data.id }}", type: "shop.{{ data.kind }}" } }
-  bank: { http: { path: /in/bank, auth: { bearer: "${env:TOKEN}" } }, map: { id: "{{ data.id }}", type: bank.posting } }
+  shop:
+    http: { path: /in/shop, auth: { bearer: "${env:TOKEN}" } }
+    map: { id: "{{ data.id }}", type: "shop.{{ data.kind }}" }
+  bank:
+    http: { path: /in/bank, auth: { bearer: "${env:TOKEN}" } }
+    map: { id: "{{ data.id }}", type: bank.posting }
 hubs: { app: {} }
 """
 PUSH = "push: { to: x, with: { a: b } }"

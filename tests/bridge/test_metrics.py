@@ -28,7 +28,7 @@ from bridge.observe.facts import (
     SourceStatus,
 )
 from bridge.observe.histogram import BatchHistogram
-from bridge.observe.intake_metrics import INGEST, MAX_RULES
+from bridge.observe.intake_metrics import INGEST, MAX_RULES, Owners
 from bridge.observe.metric_set import values_of
 from bridge.observe.metrics import Metrics
 from bridge.slices import TimeSlice
@@ -138,7 +138,7 @@ def test_no_label_can_hold_what_has_no_bounds() -> None:
     labels = {name for family in families(metrics()) for sample in family.samples for name in sample.labels}
     assert labels == {
         *("source", "outcome", "rule", "reason", "hub", "platform", "kind", "queue", "state", "credential"),
-        *("engine", "op", "file", "le", "version", "revision", "config_hash", "listener", "limit"),
+        *("owner", "engine", "op", "file", "le", "version", "revision", "config_hash", "listener", "limit"),
         "property",  # of each hub 50, and the rest is one
     }
 
@@ -154,6 +154,8 @@ COMBINATIONS: dict[str, Any] = {
     "ingest_oldest_unacked_timestamp_seconds": product(SOURCES),
     "source_up": product(SOURCES),
     "source_rebuilds_total": product(SOURCES),
+    "source_info": [("", "orders"), ("", "bank")],
+    "rule_info": [("", "paid")],
     "http_connections_refused_total": product(["total", "per_client"], ["admin", "probes", "intake", "hub_api"]),
     "rule_evaluations_total": product(["match", "error"], ["paid", "_other"]),
     "dead_letters_total": [("decode", "_none", "orders"), ("render", "paid", "orders")],
@@ -188,6 +190,18 @@ COMBINATIONS: dict[str, Any] = {
 @pytest.mark.parametrize("name", COMBINATIONS)
 def test_every_combination_of_labels_is_there_from_the_start(name: str) -> None:
     assert series(metrics(), f"pushbridge_{name}") == set(COMBINATIONS[name])
+
+
+def test_owners_are_those_of_the_configuration_in_force() -> None:
+    told = metrics(rules=["paid", "late"])
+    names: dict[str, Any] = {"sources": SOURCES, "hubs": HUBS, "remotes": REMOTES}
+    owners = Owners(sources={"bank": "payments"}, rules={"paid": "shop"})
+    told.declare(rules=["paid", "late"], owners=owners, **names)
+    assert series(told, "pushbridge_source_info") == {("", "orders"), ("payments", "bank")}
+    assert series(told, "pushbridge_rule_info") == {("shop", "paid"), ("", "late")}
+    assert value(told, "pushbridge_rule_info", rule="paid", owner="shop") == 1
+    told.declare(rules=["late"], owners=Owners(rules={"late": "post"}), **names)
+    assert series(told, "pushbridge_rule_info") == {("post", "late")}
 
 
 def test_every_operation_that_a_failing_store_is_told_of_has_a_zero() -> None:

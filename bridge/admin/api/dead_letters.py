@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from bridge.admin.api.operation import Call, Model, Operation, Paged, cursor_of, instant, moment, place_in
+from bridge.config.models import Settings
 from bridge.observe.redaction import redact
 from bridge.observe.replay import Replay
 from hub.errors import CapacityError, NotFoundError, StoreError
@@ -22,7 +23,8 @@ _WITHHELD = "the body may be personal: it is shown to holders of the admin token
 
 
 class DeadLetterSummary(Model):
-    """One dead letter; `rule` is empty when the message as a whole could not be used, `size` are the bytes of its body.
+    """One dead letter; `rule` is empty when the message as a whole could not be used, `owner` answers for the rule, else
+    for the source, and `size` are the bytes of its body.
 
     `relay` names the source whose broker has yet to get it. `replay` is `accepted` after a replay that was, else what the
     last one came to: `no_match`, or why it failed again.
@@ -33,6 +35,7 @@ class DeadLetterSummary(Model):
     source: str
     event_id: str
     rule: str
+    owner: str
     stage: str
     reason: str
     detail: str
@@ -149,7 +152,8 @@ class Replayed(Model):
     left: list[int]
 
 
-def _summary(kept: KeptLetter) -> dict[str, Any]:
+def _summary(kept: KeptLetter, settings: Settings) -> dict[str, Any]:
+    """A letter of a remote hub's refusal names no owner: then today's is named."""
     letter = kept.letter
     return {
         "id": kept.id,
@@ -157,6 +161,7 @@ def _summary(kept: KeptLetter) -> dict[str, Any]:
         "source": letter.source,
         "event_id": letter.event_id,
         "rule": letter.rule,
+        "owner": letter.owner or settings.owner_of(letter.source, letter.rule),
         "stage": letter.stage,
         "reason": letter.reason,
         "detail": letter.detail,
@@ -184,7 +189,8 @@ async def _list(call: Call) -> DeadLetters:
         limit=query.limit,
     )
     return DeadLetters(
-        items=[DeadLetterSummary(**_summary(kept)) for kept in page.items], next=cursor_of(_LIST, page.next)
+        items=[DeadLetterSummary(**_summary(kept, call.management.settings)) for kept in page.items],
+        next=cursor_of(_LIST, page.next),
     )
 
 
@@ -194,7 +200,7 @@ async def _show(call: Call) -> DeadLetter:
         raise NotFoundError(f"dead letter {text[:40]!r} not found: an id is a number")
     kept = await call.management.hub.store.letter(int(text))
     return DeadLetter(
-        **_summary(kept),
+        **_summary(kept, call.management.settings),
         content_type=kept.letter.content_type,
         headers={name: str(value) for name, value in redact(kept.letter.headers).items()},
         replays=[LetterReplay(at=instant(one.at), actor=one.actor, outcome=one.outcome) for one in kept.replays],

@@ -46,9 +46,12 @@ class Condition(Model):
 
 
 class RuleTrace(Model):
-    """A rule, and what became of it for the event: `fired`, `failed`, `not matched`, `stopped`, `error`, `not reached`."""
+    """A rule, and what became of it for the event: `fired`, `failed`, `not matched`, `stopped`, `error`, `not reached`.
+
+    `owner` is who answers for the rule, empty where it does not say so."""
 
     rule: str
+    owner: str = ""
     place: str
     result: str
     condition: Condition | None
@@ -97,12 +100,14 @@ class NotificationTrace(NotificationModel):
 class Trace(Model):
     """An event, or a send of the hub API, which has a notification alone.
 
-    `data`, `meta`, `subject` and `time` are None once values are past their time, or where none are kept. `rules` are those
-    of the event's source; where the conditions were not kept, those that matched alone. `gone` are ids of notifications
-    that are past their time. `withheld` says why values that are kept are left out, `values_missing` why none were kept.
+    `owner` is who answers for the source now. `data`, `meta`, `subject` and `time` are None once values are past their
+    time, or where none are kept. `rules` are those of the event's source; where the conditions were not kept, those that
+    matched alone. `gone` are ids of notifications that are past their time. `withheld` says why values that are kept are
+    left out, `values_missing` why none were kept.
     """
 
     source: str
+    owner: str
     id: str
     type: str
     at: datetime | None
@@ -172,6 +177,7 @@ async def _of_event(call: Call, event: KeptEvent) -> Trace:
     values = {} if content is None or withheld else content
     return Trace(
         source=event.source,
+        owner=call.management.settings.owner_of(event.source),
         id=event.event_id,
         type=detail.get("type", ""),
         at=instant(event.at),
@@ -202,6 +208,7 @@ async def _of_notification(call: Call, notification: KeptNotification) -> Trace:
     """Of a send of the hub API, or of an event that is not kept."""
     return Trace(
         source=notification.source,
+        owner=call.management.settings.owner_of(notification.source),
         id=notification.event_id,
         type="",
         at=None,
@@ -244,8 +251,16 @@ def _rules(
         asked = settings.rules.explain(_event_of(event, detail, content), own_only=True)
         return [RuleTrace(**report(each)) for each in asked]
     failed = {failure["rule"] for failure in detail.get("failures", ())}
+    owners = settings.rules.owners
     return [
-        RuleTrace(rule=rule, place="", result="failed" if rule in failed else "fired", condition=None, stopped_by="")
+        RuleTrace(
+            rule=rule,
+            owner=owners.get(rule, ""),
+            place="",
+            result="failed" if rule in failed else "fired",
+            condition=None,
+            stopped_by="",
+        )
         for rule in detail.get("rules", ())
     ]
 

@@ -178,6 +178,7 @@ function factsOf(trace) {
   return [
     ['Received', trace.at && precise(trace.at)],
     ['Source', trace.source],
+    ['Owner', trace.owner],
     ['Type', trace.type],
     ['Subject', trace.subject],
     ['Time of the event', trace.time],
@@ -285,9 +286,10 @@ function line(text) {
   return element
 }
 
-function ruleRow({ rule, place, result, condition, stopped_by: stoppedBy }) {
+function ruleRow({ rule, owner, place, result, condition, stopped_by: stoppedBy }) {
   const { element, parts } = stamp('rule')
   put(parts.rule, rule)
+  put(parts.owner, owner && `owner ${owner}`)
   parts.result.dataset.tone = RESULT_TONES[result] ?? 'quiet'
   put(parts.result, result)
   parts.place.textContent = visible(condition?.place || place)

@@ -1,6 +1,5 @@
 """Stores for tests: each is empty, real, and gone with the test."""
 
-import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -73,7 +72,7 @@ class SuiteStores:
             yield store
         finally:
             await store.close()
-            await asyncio.to_thread(shutil.rmtree, path.parent)
+            shutil.rmtree(path.parent)
 
     async def _made_empty(self) -> Path:
         path = Path(self._directory.name) / "empty.db"

@@ -15,7 +15,7 @@ from hub.store.telemetry.listing import listing, part
 
 _COLUMNS = (
     "t.n, t.at, t.size, t.source, t.event_id, t.rule, t.stage, t.reason, t.detail, t.content_type, t.headers, t.tries,"
-    " t.trace, t.envelope, t.config_hash, t.revision, t.relay, t.replayed_at, t.replay, t.person"
+    " t.trace, t.envelope, t.config_hash, t.revision, t.relay, t.replayed_at, t.replay, t.person, t.owner"
 )
 LETTERS = listing(
     "dead_letter",
@@ -106,7 +106,7 @@ def _is_chosen(kept: KeptLetter, chosen: LetterFilter) -> bool:
 
 def _kept(row: Sequence[Any], body: bytes = b"") -> KeptLetter:
     n, at, size, source, event_id, rule, stage, reason, detail, content_type, headers, tries, *rest = row
-    trace, envelope, config_hash, revision, relay, replayed_at, replay, person = rest
+    trace, envelope, config_hash, revision, relay, replayed_at, replay, person, owner = rest
     return KeptLetter(
         id=n,
         at=at,
@@ -130,5 +130,6 @@ def _kept(row: Sequence[Any], body: bytes = b"") -> KeptLetter:
             revision=revision,
             relay=relay,
             person=person or "",
+            owner=owner,
         ),
     )

@@ -31,6 +31,7 @@ _COLUMNS = (
     ("revision", "text"),
     ("relay", "text"),
     ("person", "text"),
+    ("owner", "text"),
 )
 INSERT = Statement(
     "dead_letter.insert",
@@ -85,6 +86,7 @@ def _row(letter: DeadLetter, digest: bytes, number: int, *, queue: int, now: flo
         letter.revision,
         letter.relay,
         person_key(letter.person) if letter.person else None,
+        letter.owner,
     )
 
 

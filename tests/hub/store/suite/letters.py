@@ -42,6 +42,7 @@ class Letters(Suite):
             config_hash="c",
             revision="v",
             relay="hr",
+            owner="team",
         )
         (id_,) = await keep(store, given)
         kept = await store.letter(id_)

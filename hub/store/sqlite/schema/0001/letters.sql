@@ -29,6 +29,7 @@ CREATE TABLE dead_letter (
     revision     TEXT NOT NULL,
     relay        TEXT,
     person       TEXT,
+    owner        TEXT NOT NULL,
     replayed_at  REAL,
     replay       TEXT NOT NULL DEFAULT ''
 ) STRICT;

@@ -59,7 +59,7 @@ def _print_event(trace: Mapping[str, Any]) -> None:
         typer.echo("\ndata")
         print_json(trace["data"])
     elif trace["type"]:
-        typer.echo("\nthe values of this event are not kept any more, or were not")
+        typer.echo(f"\n{trace['values_missing'] or 'the values of this event are not kept any more, or were not'}")
     if trace["rules"]:
         print_rules(trace["rules"])
 
@@ -93,7 +93,7 @@ def _print_notification(notification: Mapping[str, Any]) -> None:
             ((each["outcome"], each["reason"], each["count"]) for each in notification["failures"]),
         )
     if notification["device"] is not None:
-        _print_device(notification["device"])
+        _print_device(notification)
 
 
 def _unreached(notification: Mapping[str, Any]) -> str:
@@ -102,10 +102,15 @@ def _unreached(notification: Mapping[str, Any]) -> str:
     return f"{notification['unreached_meaning']}{said}"
 
 
-def _print_device(registrations: Sequence[Mapping[str, Any]]) -> None:
+def _print_device(notification: Mapping[str, Any]) -> None:
     typer.echo()
+    registrations: Sequence[Mapping[str, Any]] = notification["device"]
+    if notification["remote"]:
+        typer.echo("registrations are known to the remote hub alone: ask there")
+        return
     if not registrations:
-        typer.echo("the hub has no such device")
+        others = notification["device_hubs"]
+        typer.echo(f"the hub has no such device{'; there is one in ' + ', '.join(others) if others else ''}")
         return
     print_table(
         ("REGISTRATION", "PLATFORM", "ANSWER", "DETAIL"),

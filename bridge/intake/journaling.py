@@ -87,6 +87,8 @@ class Journaling:
         has_values = bool(person) or len(people) <= 1
         if draft.content is not None and not has_values:
             in_flight.not_kept = NotKept.SEVERAL_PERSONS
+        if in_flight.not_kept is not None:
+            detail["not_kept"] = in_flight.not_kept.value
         return JournalEntry(
             source=in_flight.message.source,
             event_id=in_flight.event_id,

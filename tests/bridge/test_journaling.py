@@ -91,8 +91,8 @@ async def test_no_values_are_kept_where_none_are_to_be_or_they_are_too_many(tmp_
     assert content is None
     assert detail["explanations"][0]["condition"]["seen"] == {"data.iban": {"kind": "text of 2 characters"}}
     bench = Bench(tmp_path)
-    _, _, content = await bench.one({**PAID, "text": "x" * MAX_CONTENT})
-    assert content is None
+    _, detail, content = await bench.one({**PAID, "text": "x" * MAX_CONTENT})
+    assert (content, detail["not_kept"]) == (None, "too_large")
     assert [event.not_kept for event in bench.observer.stored] == [NotKept.TOO_LARGE]
 
 

@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 
+import pytest
+
 from hub.acceptance import ConfigurationVersion, Ingest, JournalEntry
 from hub.store.contracts.journal import JournalUsage
+from hub.store.journal import bounding
 from hub.store.store import SqlStore
 from tests.fakes.host_clock import HostClock
 from tests.hub.examples import notification
@@ -58,6 +61,20 @@ class Journal(Suite):
         clock.advance(90)
         await bound(store, content=10, events=100)
         assert [each.event_id for each in (await store.journal(limit=9)).items] == ["e2"]
+
+    async def test_values_behind_many_entries_without_values_go_too(
+        self, store: SqlStore, clock: HostClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(bounding, "SLICE", 2)
+        await store.accept([told(event_id=f"e{number}", content=None) for number in range(5)], start=0)
+        await store.accept([told(event_id="last")], start=0)
+        clock.advance(20)
+        await bound(store, content=10, events=100)
+        (kept,) = await store.journaled("last", limit=1)
+        assert kept.content is None
+        clock.advance(90)
+        await bound(store, content=10, events=100)
+        assert not (await store.journal(limit=9)).items
 
     async def test_the_list_begins_at_a_time_and_the_usage_is_known_at_once(
         self, store: SqlStore, clock: HostClock

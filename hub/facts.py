@@ -106,10 +106,11 @@ class RemoteAnswered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotificationUnreached:
-    """A notification ended, and no phone got it."""
+    """A notification ended, and no phone got it. The reason is about `count` registrations; 0: there is none."""
 
     notification: Notification
     why: Unreached
+    count: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

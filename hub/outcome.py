@@ -187,6 +187,13 @@ def why_unreached(counts: Mapping[Platform, Mapping[OutcomeName, int]]) -> Unrea
     return Unreached.EXPIRED if names == {OutcomeName.ABANDONED} else Unreached.REFUSED
 
 
+def unreached_count(counts: Mapping[Platform, Mapping[OutcomeName, int]]) -> int:
+    """How many registrations a notification was for, of a phone that has several under one channel one."""
+    return sum(
+        count for by_outcome in counts.values() for name, count in by_outcome.items() if name is not OutcomeName.SKIPPED
+    )
+
+
 class DeviceAnswer(Explained):
     """What became of one registration of a device for a notification. Each meaning is a clause about the registration."""
 

@@ -59,7 +59,7 @@ def _print_event(trace: Mapping[str, Any]) -> None:
         typer.echo("\ndata")
         print_json(trace["data"])
     elif trace["type"]:
-        typer.echo("\nthe values of this event are not kept any more, or were not")
+        typer.echo(f"\n{trace['values_missing'] or 'the values of this event are not kept any more, or were not'}")
     if trace["rules"]:
         print_rules(trace["rules"])
 
@@ -78,6 +78,7 @@ def _print_notification(notification: Mapping[str, Any]) -> None:
             "to": notification["audience"],
             "format": notification["format"],
             "state": f"{notification['state']}: {notification['state_meaning']}",
+            "no device reached": _unreached(notification),
             "accepted at": notification["accepted_at"],
             "scheduled for": notification["schedule_at"],
             "expires at": notification["expires_at"],
@@ -92,13 +93,24 @@ def _print_notification(notification: Mapping[str, Any]) -> None:
             ((each["outcome"], each["reason"], each["count"]) for each in notification["failures"]),
         )
     if notification["device"] is not None:
-        _print_device(notification["device"])
+        _print_device(notification)
 
 
-def _print_device(registrations: Sequence[Mapping[str, Any]]) -> None:
+def _unreached(notification: Mapping[str, Any]) -> str:
+    count = notification["unreached_count"]
+    said = f" ({count} {'registration' if count == 1 else 'registrations'})" if count else ""
+    return f"{notification['unreached_meaning']}{said}"
+
+
+def _print_device(notification: Mapping[str, Any]) -> None:
     typer.echo()
+    registrations: Sequence[Mapping[str, Any]] = notification["device"]
+    if notification["remote"]:
+        typer.echo("registrations are known to the remote hub alone: ask there")
+        return
     if not registrations:
-        typer.echo("the hub has no such device")
+        others = notification["device_hubs"]
+        typer.echo(f"the hub has no such device{'; there is one in ' + ', '.join(others) if others else ''}")
         return
     print_table(
         ("REGISTRATION", "PLATFORM", "ANSWER", "DETAIL"),

@@ -405,7 +405,10 @@ def _report(
             problems.add(node, "is empty")
         case "literal_error":
             choices = [choice.strip("'") for choice in context["expected"].replace(" or ", ", ").split(", ")]
-            hint = did_you_mean(str(node.written), choices, all_if_few=False)
+            is_quoted = node.written in choices  # the number of a choice, as a text
+            hint = (
+                "write it without quotes" if is_quoted else did_you_mean(str(node.written), choices, all_if_few=False)
+            )
             problems.add(node, f"expected {context['expected']}", hint)
         case "model_type" | "model_attributes_type":
             _, known = _keys_at(location, model)

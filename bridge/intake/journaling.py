@@ -9,7 +9,7 @@ import orjson
 
 from bridge.config.models import JournalSettings
 from bridge.explanation import condition_without_values, kind_of, plain
-from bridge.observe.facts import EventOutcome, InFlightEvent
+from bridge.observe.facts import EventOutcome, InFlightEvent, NotKept
 from hub import exact_json
 from hub.acceptance import JournalEntry
 from hub.people import people_of
@@ -55,11 +55,12 @@ class Journaling:
         if event is None:
             return Draft()
         if in_flight.decision.matched:
-            return Draft(content=self._content(event, ()))
+            return Draft(content=self._content(in_flight, event, ()))
         if not self._has_room(event.origin):
+            in_flight.not_kept = NotKept.NO_MATCH
             return None
         explanations = self._rules.explain(event, own_only=True, most=MAX_RULES)
-        return Draft(explanations, self._content(event, explanations))
+        return Draft(explanations, self._content(in_flight, event, explanations))
 
     def entry(self, in_flight: InFlightEvent) -> JournalEntry | None:
         """What is written with the event."""
@@ -82,13 +83,18 @@ class Journaling:
             detail["explanations"] = [condition_without_values(each) for each in draft.explanations]
         people = {key for each in decision.intents for key in people_of(each.notification)}
         person = in_flight.person
+        # Values of an event that is about several persons could not be found again to be erased.
+        has_values = bool(person) or len(people) <= 1
+        if draft.content is not None and not has_values:
+            in_flight.not_kept = NotKept.SEVERAL_PERSONS
+        if in_flight.not_kept is not None:
+            detail["not_kept"] = in_flight.not_kept.value
         return JournalEntry(
             source=in_flight.message.source,
             event_id=in_flight.event_id,
             outcome=in_flight.outcome.value,
             detail=orjson.dumps(detail),
-            # Values of an event that is about several persons could not be found again to be erased.
-            content=draft.content if person or len(people) <= 1 else None,
+            content=draft.content if has_values else None,
             trace="" if event is None else event.trace,
             person=person or next(iter(people), ""),
         )
@@ -102,7 +108,7 @@ class Journaling:
         self._unmatched[source] = (second, kept + 1)
         return True
 
-    def _content(self, event: Event, explanations: Sequence[Explanation]) -> bytes | None:
+    def _content(self, in_flight: InFlightEvent, event: Event, explanations: Sequence[Explanation]) -> bytes | None:
         """The values, as JSON; None where none are kept, or they are too many."""
         if self._settings.bodies <= 0:
             return None
@@ -123,7 +129,10 @@ class Journaling:
             written = exact_json.dumps(content, plain, wide=True)
         except (TypeError, ValueError):
             return None
-        return written if len(written) <= MAX_CONTENT else None
+        if len(written) <= MAX_CONTENT:
+            return written
+        in_flight.not_kept = NotKept.TOO_LARGE
+        return None
 
     def _shown(self, path: str, value: Any) -> Any:
         if value is MISSING:

@@ -40,6 +40,11 @@ ENDED = {
 
 _PLATFORMS = tuple(each.platform.value for each in services())
 _DELIVERIES = sorted({*DELIVERY_LABELS.values(), "timeout"})
+MAX_PROPERTIES = 50
+"""Properties of templates that have series of their own, of each hub; the others share `_other`."""
+_MAX_NAME = 64
+"""Characters of such a property's name."""
+_OTHER = "_other"
 _AUDIENCE = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7)
 _END_TO_END = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 
@@ -76,6 +81,12 @@ class DeliveryMetrics(MetricTable):
         "Notifications that lacked a property of a template, once for each template.",
         hub=Named.HUBS,
         platform=_PLATFORMS,
+    )
+    _property_missing = counter(
+        "template_property_missing",
+        "Notifications that lacked a property of a template, by its name.",
+        hub=Named.HUBS,
+        property=(_OTHER,),
     )
     _deliveries = counter(
         "pns_deliveries",
@@ -125,6 +136,7 @@ class DeliveryMetrics(MetricTable):
     def __init__(self, metrics: MetricSet) -> None:
         super().__init__(metrics)
         self._inhabited: set[tuple[str, Platform]] = set()
+        self._properties: dict[str, set[str]] = {}  # by hub
         self.takes: Takes = {
             AudienceFound: self._audience_found,
             PropertiesMissing: self._properties_missing_in,
@@ -161,7 +173,18 @@ class DeliveryMetrics(MetricTable):
         self._audience.observe((kind,), sum(fact.counts.values()))
 
     def _properties_missing_in(self, fact: PropertiesMissing) -> None:
-        self._properties_missing.labels(fact.notification.hub, fact.platform.value).inc()
+        hub = fact.notification.hub
+        self._properties_missing.labels(hub, fact.platform.value).inc()
+        for name in fact.names:
+            self._property_missing.labels(hub, self._property(hub, name)).inc()
+
+    def _property(self, hub: str, name: str) -> str:
+        """The name, of the first few of a hub: templates are the phones' own, and could name any number of properties."""
+        known = self._properties.setdefault(hub, set())
+        if name not in known and (len(known) >= MAX_PROPERTIES or len(name) > _MAX_NAME or not name.isprintable()):
+            return _OTHER
+        known.add(name)
+        return name
 
     def _page_answered(self, fact: PageAnswered) -> None:
         """Deadlines that passed are `timeout` here; the wire contract knows them as unreachable."""

@@ -182,7 +182,8 @@ class FactLog:
 
     def _notification_unreached(self, fact: NotificationUnreached) -> None:
         level = _log.info if fact.why in _ORDINARY else _log.warning
-        level("no device reached", **_about(fact.notification), reason=fact.why.value, detail=fact.why.meaning)
+        count = {"registrations": fact.count} if fact.count else {}
+        level("no device reached", **_about(fact.notification), reason=fact.why.value, **count, detail=fact.why.meaning)
 
     def _channels_gone(self, fact: ChannelsGone) -> None:
         _log.info("push channels gone", hub=fact.hub, platform=fact.platform.value, count=fact.count)

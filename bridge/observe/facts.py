@@ -40,6 +40,14 @@ SENDER_OUTCOMES = {
 """`outcome` in the answer to a sender that waits, by what became of the event."""
 
 
+class NotKept(Explained):
+    """What the journal does not keep of an event, and why; the label `reason` of `pushbridge_journal_not_kept_total`."""
+
+    NO_MATCH = "no_match", "No rule matched, and more such events of its source came in this second than are kept."
+    TOO_LARGE = "too_large", "The values are more than 32 KiB: the event is kept without them."
+    SEVERAL_PERSONS = "several_persons", "The event is about several persons: it is kept without its values."
+
+
 _UNDECIDED = Decision()
 
 
@@ -60,6 +68,7 @@ class InFlightEvent:
     configuration: ConfigurationVersion = NO_CONFIGURATION
     draft: object = None
     """What the journal keeps of the event; None where it keeps nothing."""
+    not_kept: NotKept | None = None
     person: str = ""
 
     @property

@@ -9,12 +9,13 @@ from bridge.observe.facts import (
     EventOutcome,
     EventsStored,
     MessagesGivenUp,
+    NotKept,
     ReplayOutcome,
     SourceChanged,
     SourceState,
     SourceStatus,
 )
-from bridge.observe.metric_set import MetricSet, Named
+from bridge.observe.metric_set import MetricSet, Named, values_of
 from bridge.observe.telemetry import Takes
 from hub.acceptance import DeadLetter
 from hub.facts import DeadLettersStored
@@ -93,6 +94,12 @@ class IntakeMetrics:
             rule=(),
             reason=(),
         )
+        self._not_kept = counter(
+            "journal_not_kept",
+            "Events that the journal does not keep, or not their values.",
+            source=Named.SOURCES,
+            reason=values_of(NotKept),
+        )
         self._replayed = counter(
             "dead_letters_replayed",
             "Replays of dead letters, by what became of each.",
@@ -137,6 +144,9 @@ class IntakeMetrics:
         failed = Counter(self._rule(rule) for event in fresh for rule in event.decision.errors)
         for (source, outcome), count in taken.items():
             self._ingest.labels(source, outcome).inc(count)
+        for event in fact.events:
+            if event.not_kept is not None:
+                self._not_kept.labels(event.message.source, event.not_kept.value).inc()
         for outcome, rules in (("match", matched), ("error", failed)):
             for rule, count in rules.items():
                 self._rule_evaluations.labels(rule, outcome).inc(count)

@@ -9,7 +9,7 @@ from textwrap import fill
 from typing import Any
 
 from bridge.observe.delivery_metrics import ENDED
-from bridge.observe.facts import SENDER_OUTCOMES, EventOutcome, Limit, ReplayOutcome, SourceState
+from bridge.observe.facts import SENDER_OUTCOMES, EventOutcome, Limit, NotKept, ReplayOutcome, SourceState
 from bridge.observe.intake_metrics import INGEST
 from hub.acceptance import Reason, Stage
 from hub.explained import Explained
@@ -75,9 +75,14 @@ SECTIONS: Sequence[Section] = (
     ),
     Section(
         title="Why no phone got a notification",
-        where="The field `reason` of the log line `no device reached`, and the label `reason` of"
-        " `pushbridge_notifications_unreached_total`.",
+        where="The field `reason` of the log line `no device reached`, `unreached` of a notification in the admin"
+        " API, and the label `reason` of `pushbridge_notifications_unreached_total`.",
         names=Unreached,
+    ),
+    Section(
+        title="What the journal does not keep",
+        where="The label `reason` of `pushbridge_journal_not_kept_total`.",
+        names=NotKept,
     ),
     Section(
         title="Why a device got a notification, or did not",

@@ -4,6 +4,7 @@ from bridge.observe.metric_set import MetricSet, values_of
 from bridge.observe.telemetry import Takes
 from hub.facts import PersonErased, StoreFailed
 from hub.store.contracts.dead_letters import LetterUsage
+from hub.store.contracts.journal import JournalUsage
 from hub.store.contracts.people import Kept
 from hub.store.health import OPERATIONS
 from hub.store.sqlite.volume import StoreSpace
@@ -46,6 +47,11 @@ class StoreMetrics:
         self._letter_bytes_capacity = gauge(
             "dead_letter_store_capacity_bytes", "Bytes of dead letters that are kept at most."
         )
+        self._journal_messages = gauge(
+            "journal_messages", "Events that the journal keeps, as of the last five minutes."
+        )
+        self._journal_bytes = gauge("journal_bytes", "Bytes of the events that the journal keeps.")
+        self._journal_capacity = gauge("journal_capacity_bytes", "Bytes that the journal keeps at most.")
         self._people_erased = counter("people_erased", "Persons of whom all that was kept was erased.")
         self._rows_erased = counter("people_erased_rows", "What was erased of persons.", kind=values_of(Kept))
         self.takes: Takes = {StoreFailed: self._failed, PersonErased: self._person_erased}
@@ -66,6 +72,12 @@ class StoreMetrics:
         self._letters_capacity.set(max_letters)
         self._letter_bytes.set(kept.bytes)
         self._letter_bytes_capacity.set(max_bytes)
+
+    def set_journal(self, kept: JournalUsage, *, max_bytes: int) -> None:
+        """Before a scrape."""
+        self._journal_messages.set(kept.events)
+        self._journal_bytes.set(kept.bytes)
+        self._journal_capacity.set(max_bytes)
 
     def _person_erased(self, fact: PersonErased) -> None:
         self._people_erased.inc()

@@ -103,6 +103,7 @@ class PendingPage:
     results: PushResults = field(default_factory=PushResults)
     deferred: dict[tuple[Platform, str], list[int]] = field(default_factory=dict)
     unreached: Unreached | None = None
+    passed_over: int = 0
     pieces: deque[Piece] | None = None
     recorded: PushResults | None = None
     done: int = 0

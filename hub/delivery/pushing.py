@@ -182,7 +182,7 @@ class PushDelivery:
         """Put the pushes of one piece into the pages of their bulkheads; what cannot be sent ends or is deferred here."""
         notification = pending.work.notification
         if pending.work.ordinals is None:
-            pending.unreached = audience.unreached
+            pending.unreached, pending.passed_over = audience.unreached, audience.passed_over
             pending.ordinals = [target.ordinal for target in audience.targets]
             for platform, duplicates in audience.skipped.items():
                 pending.results.count(platform, OutcomeName.SKIPPED, len(duplicates))
@@ -439,6 +439,7 @@ class PushDelivery:
                 done_before=pending.done,
                 done=len(pending.ordinals) if work.ordinals is None else len(work.ordinals),
                 unreached=pending.unreached,
+                passed_over=pending.passed_over,
                 ordinals=BitMap(pending.ordinals) if work.ordinals is None else work.ordinals,
                 failures=pending.results.failures,
                 retries=retries,

@@ -83,5 +83,5 @@ class Recorder:
             self._observer.observe(NotificationsEnded(counts=recorded.ended))
         if recorded.dead_letters:
             self._observer.observe(DeadLettersStored(dead_letters=recorded.dead_letters))
-        for notification, why in recorded.unreached:
-            self._observer.observe(NotificationUnreached(notification=notification, why=why))
+        for notification, why, count in recorded.unreached:
+            self._observer.observe(NotificationUnreached(notification=notification, why=why, count=count))

@@ -30,7 +30,7 @@ OPERATIONS: Mapping[str, str] = {
     **dict.fromkeys(
         ("devices", "device", "notifications", "notification", "letters", "letter", "letter_usage", "audit"), "read"
     ),
-    **dict.fromkeys(("count_person", "export_person", "journaled", "journal", "trace"), "read"),
+    **dict.fromkeys(("count_person", "export_person", "journaled", "journal", "journal_usage", "trace"), "read"),
     **dict.fromkeys(("put_installations", "import_installations", "delete_installation"), "write"),
     **dict.fromkeys(("put_registration", "delete_registration", "erase_user", "erase_person"), "write"),
     **dict.fromkeys(("published", "drop_dead_letters"), "write"),

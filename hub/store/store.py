@@ -17,7 +17,7 @@ from hub.outcome import NotificationDetails, State
 from hub.store.clock import StoreClock
 from hub.store.connection import Database
 from hub.store.contracts.dead_letters import EVERY_LETTER, KeptLetter, LetterFilter, LetterUsage
-from hub.store.contracts.journal import KeptEvent
+from hub.store.contracts.journal import JournalUsage, KeptEvent
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.outbox import (
     AcceptanceResult,
@@ -292,6 +292,9 @@ class SqlStore:
         self, *, source: str = "", outcome: str = "", until: float | None = None, after: str = "", limit: int
     ) -> ListPage[KeptEvent]:
         return await self._journal.journal(source=source, outcome=outcome, until=until, after=after, limit=limit)
+
+    async def journal_usage(self) -> JournalUsage:
+        return await self._journal.journal_usage()
 
     async def bound_journal(self, *, events_kept: float, content_kept: float, max_bytes: int) -> bool:
         return await self._journal.bound_journal(

@@ -21,7 +21,7 @@ def alerts() -> list[dict[str, Any]]:
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("arguments", [["check", "rules", "alerts.yaml"], ["test", "rules", "alerts.test.yaml"]])
+@pytest.mark.parametrize("arguments", [["check", "rules", "alerts.yaml"], ["test", "rules", "alerts_test.yaml"]])
 def test_prometheus_takes_the_rules_and_each_fires_when_it_should(arguments: list[str]) -> None:
     promtool = shutil.which("promtool")
     assert promtool is not None, "there is no promtool: deploy/servers.sh promtool"
@@ -35,7 +35,7 @@ def test_each_alert_goes_by_metrics_that_there_are_and_has_a_test_and_a_runbook(
     }
     suffixes = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_count", "_sum")}
     names = {name + suffix for name, kind in families.items() for suffix in suffixes.get(kind, ("",))}
-    tests = (DEPLOY / "alerts.test.yaml").read_text()
+    tests = (DEPLOY / "alerts_test.yaml").read_text()
     found = alerts()
     assert found
     for alert in found:

@@ -1,7 +1,7 @@
 """The pages of the journal in a real browser: the list, why a push came or did not, and the ways that lead there."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +11,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from bridge.admin.console.phones import Phone
 from bridge.app import Daemon
 from tests.bridge.chromium import Page, chromium
 from tests.bridge.test_admin_api import phone
@@ -87,7 +88,9 @@ async def test_why_is_three_clicks_from_a_phone_and_the_address_carries_the_devi
         assert "its tags do not match the audience; not met: team:hr." in await reader.said("#notifications")
         assert "On device out" in await reader.said("#notifications")
         await reader.page.evaluate("document.querySelector('#ask input').value = 'none'")
-        await reader.click("#ask button", "document.querySelector('#notifications').textContent.includes('no device')")
+        await reader.page.evaluate("document.querySelector('#ask input').focus()")
+        await reader.page.press("Enter")
+        await reader.page.wait_for("document.querySelector('#notifications').textContent.includes('no device')")
         assert "The hub app has no device none" in await reader.said("#notifications")
         assert await reader.address() == "/events/ann?source=hr&device=none"
 
@@ -180,6 +183,25 @@ async def test_every_text_of_the_pages_stands_out(color_scheme: str, tmp_path: P
         for path in ("/events", "/events/ann?device=in", "/events/bob", "/events/eve?device=out", "/events/none"):
             await reader.open(path, color_scheme=color_scheme)
             assert await reader.page.evaluate(FAINT) == {}
+
+
+class OnePhone:
+    def phones(self) -> Sequence[Phone]:
+        return [Phone(id="a&b", name="Ann's", platform="apns", user="ann", tags=[], screen=[])]
+
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        return lambda: None
+
+
+async def test_a_phone_leads_to_the_events_with_its_id(tmp_path: Path) -> None:
+    async with running(tmp_path, more=RULES, phones=OnePhone()) as (_, client), chromium(tmp_path / "p") as page:
+        await post(client, "ann joined")
+        await page.open(str(client.base_url))
+        await page.wait_for("document.querySelector('.device figcaption a')")
+        await page.evaluate("document.querySelector('.device figcaption a').click()")
+        await page.wait_for("document.querySelector('#entries .id')")
+        assert await page.evaluate("location.pathname + location.search") == "/events?device=a%26b"
+        assert await page.evaluate("document.querySelector('#search [name=device]').value") == "a&b"
 
 
 async def test_recent_events_and_dead_letters_lead_to_their_event(tmp_path: Path) -> None:

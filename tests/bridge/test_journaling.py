@@ -9,6 +9,7 @@ import pytest
 from bridge.config.models import JournalSettings
 from bridge.intake.journaling import MAX_CONTENT, Journaling
 from bridge.intake.pipeline import Pipeline
+from bridge.observe.facts import NotKept
 from bridge.wiring import routes_of
 from connectors.base import Message
 from hub.acceptance import Ingest, JournalEntry
@@ -36,8 +37,9 @@ class Bench:
         self.now = 0.0
         journaling = Journaling(JournalSettings(**journal), settings.rules, monotonic=lambda: self.now)
         self.hub = FakeAccepting()
+        self.observer = FakeIntakeObserver()
         self.pipeline = Pipeline(
-            routes_of(settings), settings.rules, self.hub, observer=FakeIntakeObserver(), journaling=journaling
+            routes_of(settings), settings.rules, self.hub, observer=self.observer, journaling=journaling
         )
 
     async def take(self, *events: Any, source: str = "bank") -> list[JournalEntry | None]:
@@ -88,8 +90,10 @@ async def test_no_values_are_kept_where_none_are_to_be_or_they_are_too_many(tmp_
     _, detail, content = await Bench(tmp_path, bodies=0).one({**PAID, "iban": "DE"})
     assert content is None
     assert detail["explanations"][0]["condition"]["seen"] == {"data.iban": {"kind": "text of 2 characters"}}
-    _, _, content = await Bench(tmp_path).one({**PAID, "text": "x" * MAX_CONTENT})
-    assert content is None
+    bench = Bench(tmp_path)
+    _, detail, content = await bench.one({**PAID, "text": "x" * MAX_CONTENT})
+    assert (content, detail["not_kept"]) == (None, "too_large")
+    assert [event.not_kept for event in bench.observer.stored] == [NotKept.TOO_LARGE]
 
 
 async def test_an_event_that_ended_before_the_rules_says_where(tmp_path: Path) -> None:
@@ -104,6 +108,7 @@ async def test_of_what_no_rule_matches_so_many_a_second_of_each_source_are_kept(
     bench = Bench(tmp_path, no_match_per_second=2)
     unmatched = {**PAID, "iban": "x"}
     assert [entry is not None for entry in await bench.take(*[unmatched] * 4)] == [True, True, False, False]
+    assert [event.not_kept for event in bench.observer.stored] == [None, None, NotKept.NO_MATCH, NotKept.NO_MATCH]
     assert (await bench.take({"id": "o"}, source="other"))[0] is not None
     assert (await bench.take(PAID))[0] is not None
     bench.now = 1.0

@@ -22,12 +22,14 @@ from bridge.observe.facts import (
     EventOutcome,
     EventsStored,
     InFlightEvent,
+    NotKept,
     SourceChanged,
     SourceState,
     SourceStatus,
 )
 from bridge.observe.histogram import BatchHistogram
 from bridge.observe.intake_metrics import INGEST, MAX_RULES, Owners
+from bridge.observe.metric_set import values_of
 from bridge.observe.metrics import Metrics
 from bridge.slices import TimeSlice
 from connectors.base import Message
@@ -137,6 +139,7 @@ def test_no_label_can_hold_what_has_no_bounds() -> None:
     assert labels == {
         *("source", "outcome", "rule", "reason", "hub", "platform", "kind", "queue", "state", "credential"),
         *("owner", "engine", "op", "file", "le", "version", "revision", "config_hash", "listener", "limit"),
+        "property",  # of each hub 50, and the rest is one
     }
 
 
@@ -156,6 +159,8 @@ COMBINATIONS: dict[str, Any] = {
     "http_connections_refused_total": product(["total", "per_client"], ["admin", "probes", "intake", "hub_api"]),
     "rule_evaluations_total": product(["match", "error"], ["paid", "_other"]),
     "dead_letters_total": [("decode", "_none", "orders"), ("render", "paid", "orders")],
+    "journal_not_kept_total": product(values_of(NotKept), SOURCES),
+    "template_property_missing_total": product(HUBS, ["_other"]),
     "devices": product(HUBS, PLATFORMS),
     "remote_sends_total": product(REMOTES, DELIVERIES),
     "remote_circuit_open": product(REMOTES),

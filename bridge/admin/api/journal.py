@@ -60,7 +60,7 @@ async def _part(call: Call, query: JournalQuery) -> ListPage[KeptEvent]:
     return await call.management.hub.store.journal(
         source=query.source,
         outcome=query.outcome,
-        until=None if query.until is None else query.until.timestamp(),
+        until=_end_of(query.until),
         after=place_in(_LIST, query.cursor),
         limit=query.limit,
     )
@@ -69,10 +69,18 @@ async def _part(call: Call, query: JournalQuery) -> ListPage[KeptEvent]:
 async def _with_id(call: Call, query: JournalQuery) -> ListPage[KeptEvent]:
     """Events of one id are few: they are one part."""
     found = await call.management.hub.store.journaled(query.id, source=query.source, limit=query.limit)
-    latest = float("inf") if query.until is None else query.until.timestamp()
+    latest = _end_of(query.until)
     return ListPage(
-        items=[event for event in found if event.at <= latest and query.outcome in ("", event.outcome)], next=""
+        items=[
+            event for event in found if (latest is None or event.at <= latest) and query.outcome in ("", event.outcome)
+        ],
+        next="",
     )
+
+
+def _end_of(moment: datetime | None) -> float | None:
+    """The end of its microsecond: a time that the API gave is cut to one."""
+    return None if moment is None else moment.timestamp() + 1e-6
 
 
 def _item(event: KeptEvent) -> JournalEvent:

@@ -39,7 +39,8 @@ class NotificationSummary(Model):
     """One notification, without its content, of which `size` says the bytes.
 
     `audience` is a tag expression or `everyone`, `format` is `template` or a platform; `outcomes` count pushes by platform.
-    `config_hash` and `revision` say which configuration decided, and are empty for a send.
+    `config_hash` and `revision` say which configuration decided, and are empty for a send. `unreached` says why no phone
+    got it, and `unreached_count` of how many registrations, where there are any.
     """
 
     id: str
@@ -58,6 +59,8 @@ class NotificationSummary(Model):
     started_at: datetime | None
     ended_at: datetime | None
     outcomes: dict[str, dict[str, int]]
+    unreached: str
+    unreached_count: int
     config_hash: str
     revision: str
 
@@ -144,6 +147,8 @@ def summary_of(kept: KeptNotification) -> dict[str, Any]:
         "started_at": moment(kept.started_at),
         "ended_at": moment(kept.ended_at),
         "outcomes": {platform: dict(counts) for platform, counts in kept.counts.items()},
+        "unreached": "" if kept.unreached is None else kept.unreached.value,
+        "unreached_count": kept.unreached_count,
         "config_hash": kept.configuration.hash,
         "revision": kept.configuration.revision,
     }

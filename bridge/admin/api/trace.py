@@ -1,6 +1,7 @@
 """Why a push came, or did not: an event or a notification from its receipt to the answer of the push service."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -8,9 +9,9 @@ import orjson
 from pydantic import Field, JsonValue
 
 from bridge.admin.api.notifications import NotificationModel, notification_model
-from bridge.admin.api.operation import Call, Management, Model, Operation, instant, known, moment
+from bridge.admin.api.operation import Call, Management, Model, Operation, hub_named, instant, known, moment
 from bridge.explanation import condition_without_values, explanation_report
-from bridge.observe.facts import EventOutcome
+from bridge.observe.facts import EventOutcome, NotKept
 from hub.errors import InvalidRequestError, NotFoundError
 from hub.outcome import State
 from hub.store.contracts.journal import KeptEvent
@@ -22,6 +23,7 @@ _DIGITS = 32
 _SAME_ID = 50
 """Events of one id that are looked at: of several sources, or one that was taken more than once."""
 _WITHHELD = "values may be personal: they are shown to holders of the admin token, so set listeners.admin.auth"
+_NOT_KEPT = {reason.value: reason.meaning for reason in NotKept}
 _MEANINGS = {outcome.value: outcome.meaning for outcome in EventOutcome}
 
 
@@ -81,11 +83,18 @@ class RegistrationTrace(Model):
 
 class NotificationTrace(NotificationModel):
     """A notification of the event. `waits_for` are push services of its hub that do not work, in words. `device` are the
-    registrations of the device that was asked for; none: the hub has no such device, None: none was asked for."""
+    registrations of the device that was asked for; none: the hub has no such device, None: none was asked for.
+
+    `remote`: the registrations are known to a remote hub alone. `device_hubs` are other hubs that have such a device.
+    `unreached_meaning` says in words why no phone got it.
+    """
 
     waits_for: list[str]
     state_meaning: str
+    unreached_meaning: str
     device: list[RegistrationTrace] | None
+    device_hubs: list[str]
+    remote: bool
 
 
 class Trace(Model):
@@ -94,7 +103,7 @@ class Trace(Model):
     `owner` is who answers for the source now. `data`, `meta`, `subject` and `time` are None once values are past their
     time, or where none are kept. `rules` are those of the event's source; where the conditions were not kept, those that
     matched alone. `gone` are ids of notifications that are past their time. `withheld` says why values that are kept are
-    left out.
+    left out, `values_missing` why none were kept.
     """
 
     source: str
@@ -117,6 +126,7 @@ class Trace(Model):
     meta: JsonValue
     values_kept: bool
     withheld: str
+    values_missing: str
     rules: list[RuleTrace]
     failures: list[RuleFailure]
     notifications: list[NotificationTrace]
@@ -186,6 +196,7 @@ async def _of_event(call: Call, event: KeptEvent) -> Trace:
         meta=values.get("meta"),
         values_kept=content is not None,
         withheld=withheld,
+        values_missing=_NOT_KEPT.get(detail.get("not_kept", ""), ""),
         rules=_rules(call, event, detail, content, is_same),
         failures=[RuleFailure(**failure) for failure in detail.get("failures", ())],
         notifications=[await _notification(call, each) for each in found],
@@ -216,6 +227,7 @@ async def _of_notification(call: Call, notification: KeptNotification) -> Trace:
         meta=None,
         values_kept=False,
         withheld="",
+        values_missing="",
         rules=[],
         failures=[],
         notifications=[await _notification(call, notification)],
@@ -276,17 +288,37 @@ def _event_of(event: KeptEvent, detail: Mapping[str, Any], content: Mapping[str,
 
 async def _notification(call: Call, kept: KeptNotification) -> NotificationTrace:
     query: TraceQuery = call.query
-    device = None
+    device, device_hubs = None, []
     if query.device:
         traced = await call.management.hub.store.trace(kept.id, query.device)
         device = [_registration(each) for each in traced]
+        device_hubs = [] if device else await _hubs_with(call.management, query.device)
     is_open = kept.state in (State.ENQUEUED, State.PROCESSING, State.SCHEDULED)
     return NotificationTrace(
         **notification_model(kept).model_dump(),
         waits_for=_troubles(call.management, kept.hub) if is_open else [],
         state_meaning=kept.state.meaning,
+        unreached_meaning="" if kept.unreached is None else kept.unreached.meaning,
         device=device,
+        device_hubs=device_hubs,
+        remote=_is_remote(call.management, kept.hub),
     )
+
+
+async def _hubs_with(management: Management, device: str) -> list[str]:
+    """Hubs kept here that have a device of this id; none of a device that is in no hub."""
+    found = []
+    for name, hub in management.settings.hubs.items():
+        if hub.remote is None:
+            with suppress(NotFoundError):
+                await management.hub.store.device(name, device)
+                found.append(name)
+    return found
+
+
+def _is_remote(management: Management, hub: str) -> bool:
+    name = hub_named(management, hub)
+    return name is not None and management.settings.hubs[name].remote is not None
 
 
 def _troubles(management: Management, hub: str) -> list[str]:
@@ -294,7 +326,9 @@ def _troubles(management: Management, hub: str) -> list[str]:
     return [
         part.line
         for part in management.health()
-        if not part.ok and part.kind in ("push-services", "remote-hubs") and part.name.partition("/")[0] == hub
+        if not part.ok
+        and part.kind in ("push service", "remote hub")
+        and part.name.partition("/")[0].lower() == hub.lower()
     ]
 
 

@@ -178,6 +178,7 @@ function factsOf(trace) {
   return [
     ['Received', trace.at && precise(trace.at)],
     ['Source', trace.source],
+    ['Owner', trace.owner],
     ['Type', trace.type],
     ['Subject', trace.subject],
     ['Time of the event', trace.time],
@@ -194,13 +195,15 @@ function precise(at) {
 
 function notificationPart(each, device) {
   const { element, parts } = stamp('notification')
-  const unreached = each.unreached ?? ''
+  const { unreached } = each
   const tone = each.state === 'Completed' && unreached ? 'bad' : STATE_TONES[each.state] ?? 'quiet'
   element.dataset.tone = tone
   put(parts.title, each.rule ? `Rule ${each.rule}` : 'A send')
   parts.state.dataset.tone = tone
   put(parts.state, each.state)
-  parts.meaning.textContent = visible([each.state_meaning, each.unreached_meaning].filter(Boolean).join(' '))
+  const count = counted(each.unreached_count, 'registration')
+  const why = unreached && `No device reached: ${each.unreached_meaning}${count && ` (${count})`}.`
+  parts.meaning.textContent = visible([each.state_meaning, why].filter(Boolean).join('\n'))
   parts.waits.append(...each.waits_for.map((wait) => line(`Waits for: ${wait}`)))
   for (const [platform, counts] of Object.entries(each.outcomes)) {
     for (const [name, count] of Object.entries(counts)) {
@@ -225,9 +228,11 @@ function notificationFacts(each) {
   ].filter(([, value]) => value)
 }
 
-function drawDevice(place, { device: registrations, hub }, device) {
+function drawDevice(place, { device: registrations, hub, device_hubs: others, remote: isRemote }, device) {
   const title = document.createElement('h4')
-  put(title, registrations.length ? `On device ${device}` : `The hub ${hub} has no device ${device}`)
+  const there = others.length ? `; there is one in ${others.join(', ')}` : ''
+  if (isRemote) put(title, `Registrations are known to the remote hub ${hub} alone: ask there`)
+  else put(title, registrations.length ? `On device ${device}` : `The hub ${hub} has no device ${device}${there}`)
   const list = document.createElement('ul')
   list.append(...registrations.map(registrationRow))
   place.replaceChildren(title, ...(registrations.length ? [list] : []))
@@ -281,9 +286,10 @@ function line(text) {
   return element
 }
 
-function ruleRow({ rule, place, result, condition, stopped_by: stoppedBy }) {
+function ruleRow({ rule, owner, place, result, condition, stopped_by: stoppedBy }) {
   const { element, parts } = stamp('rule')
   put(parts.rule, rule)
+  put(parts.owner, owner && `owner ${owner}`)
   parts.result.dataset.tone = RESULT_TONES[result] ?? 'quiet'
   put(parts.result, result)
   parts.place.textContent = visible(condition?.place || place)
@@ -301,7 +307,7 @@ function seenText(seen) {
 }
 
 /** As text, whatever it is; of a long one the beginning. */
-function drawData({ outcome, type, data, meta, values_kept: isKept, withheld }) {
+function drawData({ outcome, type, data, meta, values_kept: isKept, withheld, values_missing: missing }) {
   const areKept = isKept && !withheld
   const isEvent = outcome !== ''
   const text = areKept ? JSON.stringify(data, null, 2) : ''
@@ -309,7 +315,7 @@ function drawData({ outcome, type, data, meta, values_kept: isKept, withheld }) 
   byId('data').hidden = !areKept
   byId('data').textContent = visible(text.slice(0, SHOWN_DATA))
   const isLong = text.length > SHOWN_DATA
-  const notKept = type ? 'The values of this event are not kept any more, or were not.' : 'The event could not be read: it has no values.'
+  const notKept = missing || (type ? 'The values of this event are not kept any more, or were not.' : 'The event could not be read: it has no values.')
   byId('data-note').hidden = !isEvent || (areKept && !isLong)
   byId('data-note').textContent = areKept ? 'This is the beginning; pushbridge why prints all of it.' : withheld ? `${withheld[0].toUpperCase()}${withheld.slice(1)}.` : notKept
   const hasMeta = areKept && meta !== null && Object.keys(meta).length > 0

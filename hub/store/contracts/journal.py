@@ -24,6 +24,14 @@ class KeptEvent:
     configuration: ConfigurationVersion = NO_CONFIGURATION
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalUsage:
+    """How many events are kept, and the bytes of what is kept of them, as the bound counts them."""
+
+    events: int
+    bytes: int
+
+
 class Journal(Protocol):
     """Written by `Outbox.accept` with what an event causes. Every method may raise StoreError."""
 
@@ -38,3 +46,6 @@ class Journal(Protocol):
     async def bound_journal(self, *, events_kept: float, content_kept: float, max_bytes: int) -> bool:
         """Drop a slice of what is past its time, in seconds, then of the oldest beyond `max_bytes`; whether more is
         left."""
+
+    async def journal_usage(self) -> JournalUsage:
+        """As it was when `bound_journal` came to its end the last time. The first call looks at all rows."""

@@ -69,13 +69,15 @@ class Audience:
     """Who a notification reaches. Small: `targets` at hand. Large: `pages`, (platform, ordinals) each, not yet read.
 
     `skipped` are native registrations left out because another of the audience names the same push channel.
-    `unreached` says why there is neither a target nor a page.
+    `unreached` says why there is neither a target nor a page; `passed_over` live registrations match and receive other
+    content.
     """
 
     targets: Sequence[Target] = ()
     pages: Sequence[tuple[Platform, BitMap]] = ()
     skipped: Mapping[Platform, BitMap] = field(default_factory=dict)
     unreached: Unreached | None = None
+    passed_over: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +111,7 @@ class PageResult:
     a page of its own. `ordinals` freeze the audience of a notification that is its own page, and come with its first piece.
 
     `state` is for a notification that was handed on whole and has no counts of its own. With `dead_letter` it could not be
-    handed on. `unreached` says why its audience was empty.
+    handed on. `unreached` and `passed_over` say why its audience was empty.
     """
 
     work: Work
@@ -125,6 +127,7 @@ class PageResult:
     state: State | None = None
     dead_letter: DeadLetter | None = None
     unreached: Unreached | None = None
+    passed_over: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,13 +136,13 @@ class Recorded:
     because another owner has the queue or the piece was recorded before; `gone` the registrations marked dead.
 
     `dead_letters` are those of the results that were recorded. `unreached` are those of the ended that reached no phone,
-    with the cause.
+    with the cause and the number of registrations that it is about.
     """
 
     ended: Mapping[tuple[str, State], int] = field(default_factory=dict)
     late: int = 0
     gone: int = 0
-    unreached: Sequence[tuple[Notification, Unreached]] = ()
+    unreached: Sequence[tuple[Notification, Unreached, int]] = ()
     dead_letters: Sequence[DeadLetter] = ()
 
 

@@ -6,14 +6,16 @@ from typing import Protocol
 
 from hub.acceptance import NO_CONFIGURATION, AuditEntry, ConfigurationVersion
 from hub.notification import Platform
-from hub.outcome import DeviceAnswer, NotificationDetails, State
+from hub.outcome import DeviceAnswer, NotificationDetails, State, Unreached
 from hub.store.contracts.listing import ListPage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptNotification:
     """A notification without its content, of which `size` says the bytes. `audience` None is everyone; `format` is
-    `template` or a platform; `failures` are (outcome, reason, count), most first, known where one is asked for."""
+    `template` or a platform; `failures` are (outcome, reason, count), most first, known where one is asked for.
+
+    `unreached` says why it ended and no phone got it, `unreached_count` of how many registrations."""
 
     id: str
     hub: str
@@ -32,6 +34,8 @@ class KeptNotification:
     ended_at: float | None
     counts: Mapping[str, Mapping[str, int]]
     failures: Sequence[tuple[str, str, int]] = ()
+    unreached: Unreached | None = None
+    unreached_count: int = 0
     configuration: ConfigurationVersion = NO_CONFIGURATION
 
 

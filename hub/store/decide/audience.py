@@ -5,7 +5,7 @@ are fetched and tried one by one. Else roaring bitmaps of whole tags are joined,
 reading them.
 """
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 
 from pyroaring import BitMap
 
@@ -79,13 +79,21 @@ Kind = tuple[Platform, bool]
 """A platform, and whether its registration has a template."""
 
 
-def why_nobody(content: Content, platforms: frozenset[Platform] | None, live: Set[Kind]) -> Unreached:
+def why_nobody(content: Content, platforms: frozenset[Platform] | None, live: Collection[Kind]) -> Unreached:
     """Why none of the live registrations that match an audience, by their kinds, receives this content."""
     if isinstance(content, NativeContent):
         is_near = any(platform is content.platform for platform, _ in live)
         return Unreached.NO_NATIVE if is_near else Unreached.OTHER_PLATFORM
     is_near = any(platforms is None or platform in platforms for platform, _ in live)
     return Unreached.NO_TEMPLATE if is_near else Unreached.OTHER_PLATFORM
+
+
+def passed_over(live: Mapping[Kind, int], meant: Container[Platform]) -> int:
+    """How many phones the live registrations are of, those of platforms that are meant if there are any: each phone has a
+    native registration, but for those that a client made alone."""
+    near = {kind: count for kind, count in live.items() if kind[0] in meant} or live
+    natives = sum(count for (_, is_template), count in near.items() if not is_template)
+    return natives or sum(near.values())
 
 
 def wanted_tags(expression: TagExpression) -> Iterator[str]:

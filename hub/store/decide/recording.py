@@ -9,7 +9,7 @@ from pyroaring import BitMap
 
 from hub.acceptance import DeadLetter
 from hub.notification import Notification, Platform
-from hub.outcome import ENDED_WELL, OutcomeName, State, Unreached, final_state, why_unreached
+from hub.outcome import ENDED_WELL, OutcomeName, State, Unreached, final_state, unreached_count, why_unreached
 from hub.store.contracts.outbox import Failed, PageResult, RetryPage, Work
 
 Counts = Mapping[Platform, Mapping[OutcomeName, int]]
@@ -32,7 +32,8 @@ class Written(NamedTuple):
     """A row's new values; it still has to have `was_done`. The row is open no more once `is_last`.
 
     `state` None: the row is a page's, which has no state. `ended_at` is set for a notification that ends with this.
-    `ordinals` and `started_at` None leave what the row has.
+    `ordinals` and `started_at` None leave what the row has. `unreached` is for a notification that ends and that no phone
+    got, with the number of registrations that the cause is about.
     """
 
     work: Work
@@ -45,6 +46,8 @@ class Written(NamedTuple):
     started_at: float | None
     state: State | None
     ended_at: float | None
+    unreached: Unreached | None = None
+    unreached_count: int = 0
 
 
 class Retry(NamedTuple):
@@ -72,7 +75,7 @@ class Recording:
     retries: Sequence[Retry]
     failures: Sequence[Failure]
     ended: Counter[tuple[str, State]]
-    unreached: Sequence[tuple[Notification, Unreached]]
+    unreached: Sequence[tuple[Notification, Unreached, int]]
     dead_letters: Sequence[DeadLetter]
     late: int
     homes: Set[Key]
@@ -89,7 +92,7 @@ def decide_recording(results: Sequence[PageResult], rows: Mapping[Key, OpenRow],
     retries: list[Retry] = []
     failures: list[Failure] = []
     ended = Counter[tuple[str, State]]()
-    unreached: list[tuple[Notification, Unreached]] = []
+    unreached: list[tuple[Notification, Unreached, int]] = []
     letters: list[DeadLetter] = []
     homes: set[Key] = set()
     late = 0
@@ -106,6 +109,7 @@ def decide_recording(results: Sequence[PageResult], rows: Mapping[Key, OpenRow],
         counts = added(row.counts, result.counts) if row.counts else result.counts
         state, why = (None, None) if work.number else _state_after(result, counts)
         ends = state is not None and state is not State.PROCESSING
+        count = 0 if why is None else result.passed_over or unreached_count(counts)
         change = Written(
             work,
             row.done,
@@ -117,6 +121,8 @@ def decide_recording(results: Sequence[PageResult], rows: Mapping[Key, OpenRow],
             result.started_at,
             state,
             now if ends else None,
+            why if ends else None,
+            count,
         )
         written[key] = _together(written[key], change) if key in written else change
         if not is_last:
@@ -126,7 +132,7 @@ def decide_recording(results: Sequence[PageResult], rows: Mapping[Key, OpenRow],
         if state is not None and ends:
             ended[work.notification.hub, state] += 1
             if why is not None:
-                unreached.append((work.notification, why))
+                unreached.append((work.notification, why, count))
         if result.retries:
             retries += [Retry(work, row.home, page, now + page.delay) for page in result.retries]
         if result.failures:

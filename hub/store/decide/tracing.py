@@ -41,7 +41,10 @@ class Sent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TracedNotification:
-    """What is kept of a notification. `platforms` None: all. `sent` is empty while no audience is known."""
+    """What is kept of a notification. `platforms` None: all. `sent` is empty while no audience is known.
+
+    `deferred_until` is when its audience is looked for again, because no push could be attempted.
+    """
 
     audience: Audience
     is_template: bool
@@ -49,6 +52,7 @@ class TracedNotification:
     state: State
     started_at: float | None
     sent: Sequence[Sent]
+    deferred_until: float | None = None
 
 
 def answer_for(
@@ -71,6 +75,7 @@ def answer_for(
             platform=device.platform,
             answer=answer,
             unmet=unmet,
+            due_at=notification.deferred_until if answer is DeviceAnswer.WAITING else None,
             at=device.dead_at if answer is DeviceAnswer.DEAD else None,
             reason=(device.dead_reason or "") if answer is DeviceAnswer.DEAD else "",
         )
@@ -117,6 +122,8 @@ def _why_not(
         return DeviceAnswer.OTHER_PLATFORM, ""
     if device.dead_at is not None:
         return DeviceAnswer.DEAD, ""
+    if not notification.sent and notification.state is not State.SCHEDULED and notification.deferred_until is not None:
+        return DeviceAnswer.WAITING, ""
     if not notification.sent and notification.state in (State.ENQUEUED, State.SCHEDULED):
         return DeviceAnswer.AUDIENCE_UNKNOWN, ""
     if notification.state is State.PROCESSING and not notification.sent:

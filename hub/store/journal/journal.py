@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from hub.store.clock import StoreClock
-from hub.store.connection import Database
-from hub.store.contracts.journal import KeptEvent
+from hub.store.connection import Connection, Database
+from hub.store.contracts.journal import JournalUsage, KeptEvent
 from hub.store.contracts.listing import ListPage
 from hub.store.journal import bounding, reading
 
@@ -18,6 +19,7 @@ class _Look:
     """One pass over the sizes of all rows, a slice at a time: a sum that acceptance does not have to keep."""
 
     after: int = 0
+    rows: int = 0
     bytes: int = 0
     forgotten: int = 0
     """Values of rows up to this number are gone."""
@@ -31,6 +33,7 @@ class SqlJournal:
         self._database = database
         self._clock = clock
         self._look = _Look()
+        self._usage: JournalUsage | None = None
 
     async def journaled(self, event_id: str, *, source: str = "", limit: int) -> Sequence[KeptEvent]:
         return await self._database.read(
@@ -61,18 +64,35 @@ class SqlJournal:
         ):
             return True
         if look.excess is None:
-            rows, bytes_, last = await self._database.read(
-                lambda connection: bounding.size(connection, QUEUE, look.after)
-            )
-            look.after, look.bytes = last or look.after, look.bytes + bytes_
+            rows, bytes_, last = await self._database.read(partial(_sizes, after=look.after))
+            look.after, look.rows, look.bytes = last or look.after, look.rows + rows, look.bytes + bytes_
             if rows:
                 return True
             look.excess = look.bytes - max_bytes
         if look.excess > 0:
             excess = look.excess
-            dropped = await self._database.write(lambda connection: bounding.drop_oldest(connection, QUEUE, excess))
+            rows, dropped = await self._database.write(
+                lambda connection: bounding.drop_oldest(connection, QUEUE, excess)
+            )
             look.excess -= dropped
+            look.rows, look.bytes = look.rows - rows, look.bytes - dropped
             if dropped:
                 return True
+        self._usage = JournalUsage(events=look.rows, bytes=look.bytes)
         self._look = _Look(forgotten=look.forgotten)
         return False
+
+    async def journal_usage(self) -> JournalUsage:
+        if self._usage is None:
+            after = events = size = 0
+            while True:
+                rows, bytes_, last = await self._database.read(partial(_sizes, after=after))
+                if not rows:
+                    break
+                after, events, size = last, events + rows, size + bytes_
+            self._usage = JournalUsage(events=events, bytes=size)
+        return self._usage
+
+
+def _sizes(connection: Connection, after: int) -> tuple[int, int, int]:
+    return bounding.size(connection, QUEUE, after)

@@ -47,6 +47,12 @@ RECORD_PAGE = Statement(
         ("was_done", "bigint"),
     ),
 )
+RECORD_UNREACHED = Statement(
+    "notification.unreached",
+    "UPDATE notification SET unreached = :why, unreached_count = :count WHERE queue = :queue AND n = :n",
+    columns=(("why", "text"), ("count", "bigint"), *ROW_COLUMNS),
+)
+"""Apart from the record: few end so, and all are recorded."""
 INSERT_FAILURE = Statement(
     "failure.insert",
     "INSERT INTO failure (queue, notification, ordinal, outcome, reason, at)"
@@ -98,6 +104,8 @@ def _write(connection: Connection, recording: Recording, numbers: Iterator[int],
     notifications = [_notification_row(change) for change in recording.written if not change.work.number]
     pages = [_page_row(change) for change in recording.written if change.work.number]
     writes: list[tuple[Statement, Sequence[Row]]] = [(RECORD_NOTIFICATION, notifications), (RECORD_PAGE, pages)]
+    if unreached := [_unreached_row(change) for change in recording.written if change.unreached is not None]:
+        writes.append((RECORD_UNREACHED, unreached))
     if recording.retries:
         writes.append((INSERT_PAGE, [_retry_row(retry, next(numbers)) for retry in recording.retries]))
     if recording.failures:
@@ -125,6 +133,11 @@ def _notification_row(change: Written) -> tuple[Any, ...]:
         change.work.n,
         change.was_done,
     )
+
+
+def _unreached_row(change: Written) -> tuple[Any, ...]:
+    assert change.unreached is not None
+    return change.unreached.value, change.unreached_count, change.work.queue, change.work.n
 
 
 def _page_row(change: Written) -> tuple[Any, ...]:

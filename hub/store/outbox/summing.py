@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from hub.errors import ConflictError
 from hub.notification import Notification
-from hub.outcome import State, Unreached, final_state, why_unreached
+from hub.outcome import State, Unreached, final_state, unreached_count, why_unreached
 from hub.store.connection import Connection, Statement
 from hub.store.decide.recording import Counts, Key, added
 from hub.store.outbox.queues import Queues
@@ -39,9 +39,17 @@ COUNTS = Statement(
 )
 END = Statement(
     "notification.end",
-    "UPDATE notification SET state = :state, counts = :counts, ended_at = :now"
+    "UPDATE notification SET state = :state, counts = :counts, ended_at = :now,"
+    " unreached = :why, unreached_count = :count"
     " WHERE queue = :queue AND n = :n AND state = 'Processing' AND due IS NULL",
-    columns=(("state", "text"), ("counts", "text"), ("now", "double precision"), *_KEY),
+    columns=(
+        ("state", "text"),
+        ("counts", "text"),
+        ("now", "double precision"),
+        ("why", "text"),
+        ("count", "bigint"),
+        *_KEY,
+    ),
 )
 SLICE = 500
 """Notifications that are ended together, at most."""
@@ -76,18 +84,23 @@ def all_ended(connection: Connection, owner: str) -> set[Key]:
 
 def end(
     connection: Connection, ready: Sequence[Sum], queues: Queues, *, now: float
-) -> tuple[Counter[tuple[str, State]], list[tuple[Notification, Unreached]]]:
+) -> tuple[Counter[tuple[str, State]], list[tuple[Notification, Unreached, int]]]:
     """Write state and counts; those that ended by hub and state, and those that reached no phone."""
     ours = queues.still_ours(connection)
     mine = [one for one in ready if one.key[0] in ours]
-    rows = [(final_state(one.counts).value, counts_text(one.counts), now, *one.key) for one in mine]
+    rows = [(final_state(one.counts).value, counts_text(one.counts), now, *_cause(one), *one.key) for one in mine]
     if connection.write_all([(END, rows)]) != [len(rows)]:
         raise ConflictError("another transaction ended the same notification")
     ended = Counter((one.notification.hub, final_state(one.counts)) for one in mine)
     return ended, list(_unreached(mine))
 
 
-def _unreached(ended: Iterable[Sum]) -> Iterable[tuple[Notification, Unreached]]:
+def _cause(one: Sum) -> tuple[str | None, int | None]:
+    why = why_unreached(one.counts)
+    return (None, None) if why is None else (why.value, unreached_count(one.counts))
+
+
+def _unreached(ended: Iterable[Sum]) -> Iterable[tuple[Notification, Unreached, int]]:
     for one in ended:
         if (why := why_unreached(one.counts)) is not None:
-            yield one.notification, why
+            yield one.notification, why, unreached_count(one.counts)

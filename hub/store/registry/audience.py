@@ -4,6 +4,7 @@ A batch makes six round trips, whatever its size: changes and blocks of the tags
 these, changes and blocks of the other tags, the registrations of what is left.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,7 +17,16 @@ from hub.notification import PLATFORM_NAMED, Everyone, NativeContent, Notificati
 from hub.outcome import Unreached
 from hub.store.connection import Connection
 from hub.store.contracts.outbox import PAGE_SIZE, Audience
-from hub.store.decide.audience import Kind, driving_tags, kinds_for, matching, pages_of, wanted_tags, why_nobody
+from hub.store.decide.audience import (
+    Kind,
+    driving_tags,
+    kinds_for,
+    matching,
+    pages_of,
+    passed_over,
+    wanted_tags,
+    why_nobody,
+)
 from hub.store.decide.registering import StoredDevice
 from hub.store.decide.tag_index import DEAD, TagId, key_id, kind_id
 from hub.store.registry import statements
@@ -39,7 +49,7 @@ class _Asked:
     candidates: BitMap | None = None
     by_platform: dict[Platform, BitMap] = field(default_factory=dict)
     matched: dict[Kind, BitMap] = field(default_factory=dict)
-    live: set[Kind] = field(default_factory=set)
+    live: Counter[Kind] = field(default_factory=Counter)
     found: bool = False
     audience: Audience | None = None
 
@@ -156,7 +166,7 @@ def _chosen(one: _Asked, known: Mapping[int, StoredDevice], now: float) -> Itera
         if device.dead_at is not None or (device.expires_at is not None and device.expires_at <= now):
             continue
         is_template = any(template.ordinal == ordinal for template in device.templates)
-        one.live.add((device.platform, is_template))
+        one.live[device.platform, is_template] += 1
         if is_template is not one.is_native and device.platform in platforms:
             yield ordinal, device
 
@@ -240,8 +250,8 @@ def _match(one: _Asked, sets: TagSets, dead: BitMap) -> BitMap:
         for each in ("native", "template"):
             matched = _matched(one, sets, each, platform)
             one.found = one.found or bool(matched)
-            one.matched[platform, each == "template"] = matched = (matched - dead)[:PAGE_SIZE]
-            first |= matched
+            one.matched[platform, each == "template"] = alive = matched - dead
+            first |= alive[:PAGE_SIZE]
     return first
 
 
@@ -260,8 +270,11 @@ def _audience(one: _Asked, sets: TagSets, dead: BitMap, found: Mapping[int, Targ
     chosen = BitMap.union(BitMap(), *one.by_platform.values())
     if reached := [found[ordinal] for ordinal in chosen if ordinal in found]:
         return Audience(targets=reached, skipped=skipped)
-    one.live |= {kind for kind, matched in one.matched.items() if any(ordinal in found for ordinal in matched)}
-    return Audience(unreached=_why(one, sets, dead))
+    for kind, alive in one.matched.items():
+        first = alive[:PAGE_SIZE]
+        if live := sum(ordinal in found for ordinal in first):
+            one.live[kind] = len(alive) - len(first) + live
+    return Audience(unreached=_why(one, sets, dead), passed_over=passed_over(one.live, list(one.platforms)))
 
 
 def _doubles(one: _Asked, sets: TagSets, found: Mapping[int, Target]) -> dict[Platform, BitMap]:

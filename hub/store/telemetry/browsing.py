@@ -7,7 +7,7 @@ import orjson
 from hub.acceptance import NO_CONFIGURATION, AuditEntry, ConfigurationVersion
 from hub.errors import NotFoundError
 from hub.notification import PLATFORM_NAMED, Platform
-from hub.outcome import NotificationDetails, State
+from hub.outcome import NotificationDetails, State, Unreached
 from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.telemetry import KeptAudit, KeptNotification
@@ -20,7 +20,8 @@ _FAILURES = 10_000
 
 _COLUMNS = (
     "t.n, t.queue, t.id, t.hub, t.source, t.event_id, t.rule, t.audience, t.format, t.priority, length(t.content), t.state,"
-    " t.accepted_at, t.schedule_at, t.expires_at, t.started_at, t.ended_at, t.counts, c.revision, c.hash"
+    " t.accepted_at, t.schedule_at, t.expires_at, t.started_at, t.ended_at, t.counts, t.unreached,"
+    " t.unreached_count, c.revision, c.hash"
 )
 _SOURCE = "notification t LEFT JOIN configuration c ON c.id = t.configuration"
 
@@ -123,7 +124,7 @@ def notification(connection: Connection, notification_id: str) -> KeptNotificati
 
 def _notification(row: Row, failures: Sequence[tuple[str, str, int]] = ()) -> KeptNotification:
     _, _, key, hub, source, event_id, rule, audience, format_, priority, size, state = row[:12]
-    accepted, schedule, expires, started, ended, counts, revision, config_hash = row[12:]
+    accepted, schedule, expires, started, ended, counts, unreached, unreached_count, revision, config_hash = row[12:]
     version = NO_CONFIGURATION if config_hash is None else ConfigurationVersion(revision=revision, hash=config_hash)
     kept_counts: Mapping[str, Mapping[str, int]] = orjson.loads(counts) if counts else {}
     return KeptNotification(
@@ -144,6 +145,8 @@ def _notification(row: Row, failures: Sequence[tuple[str, str, int]] = ()) -> Ke
         ended_at=ended,
         counts=kept_counts,
         failures=failures,
+        unreached=None if unreached is None else Unreached(unreached),
+        unreached_count=unreached_count or 0,
         configuration=version,
     )
 

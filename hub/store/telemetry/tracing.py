@@ -52,7 +52,7 @@ def trace(
         ordinal: Failure(outcome, reason, at)
         for ordinal, outcome, reason, at in connection.read_by_keys(FAILURE, ordinals, queue=queue, n=n)
     }
-    notification = _notification(connection, row)
+    notification = _notification(connection, row, now=now)
     names = {each.ordinal: each.name for each in device.templates}
     return [
         answer_for(notification, device, ordinal, names.get(ordinal), failures.get(ordinal)) for ordinal in ordinals
@@ -66,7 +66,7 @@ def _row(connection: Connection, notification_id: str) -> tuple[Any, ...]:
     return rows[0]
 
 
-def _notification(connection: Connection, row: tuple[Any, ...]) -> TracedNotification:
+def _notification(connection: Connection, row: tuple[Any, ...], *, now: float) -> TracedNotification:
     queue, n, _, audience, format_, platforms, state, due, started_at, ordinals, done, again = row
     sent = [] if ordinals is None else [Sent.of(due, 0, ordinals, done, again)]
     sent += [Sent.of(*page) for page in connection.read(PAGES, queue=queue, n=n)]
@@ -79,4 +79,5 @@ def _notification(connection: Connection, row: tuple[Any, ...]) -> TracedNotific
         state=State(state),
         started_at=started_at,
         sent=sent,
+        deferred_until=due if due is not None and due > now else None,
     )

@@ -60,7 +60,7 @@ def test_a_notification_that_is_its_own_page_ends_with_its_last_piece(
     ends = state not in (None, State.PROCESSING)
     assert (change.state, change.ended_at) == (state, NOW if ends else None)
     assert recording.ended == ({(HUB, state): 1} if ends else {})
-    assert [why for _, why in recording.unreached] == ([why] if why else [])
+    assert [why for _, why, _ in recording.unreached] == ([why] if why else [])
     assert recording.homes == (set() if ends or not given.is_last else {HOME if given.work is PAGE else (0, 1)})
 
 

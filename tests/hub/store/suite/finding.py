@@ -224,6 +224,14 @@ class Finding(Suite):
         (audience,) = await store.audiences([given])
         assert (list(audience.targets), list(audience.pages), audience.unreached) == ([], [], why)
 
+    @pytest.mark.parametrize("audience", ["news", "!sports", EVERYONE], ids=str)
+    async def test_phones_without_a_template_are_counted(self, store: SqlStore, audience: str | Audience) -> None:
+        await store.put_installations(
+            HUB, [installation(name, "news", templates=False, push_channel=name) for name in ("ann", "bob", "eve")]
+        )
+        (chosen,) = await store.audiences([notification(audience)])
+        assert (chosen.unreached, chosen.passed_over) == (Unreached.NO_TEMPLATE, 3)
+
     async def test_an_audience_that_is_not_empty_has_nothing_to_say(self, store: SqlStore) -> None:
         await register(store, 2, "news")
         for audience in ("news", "!sports", EVERYONE):

@@ -2,7 +2,11 @@
 
 from dataclasses import replace
 
+import pytest
+
 from hub.acceptance import ConfigurationVersion, Ingest, JournalEntry
+from hub.store.contracts.journal import JournalUsage
+from hub.store.journal import bounding
 from hub.store.store import SqlStore
 from tests.fakes.host_clock import HostClock
 from tests.hub.examples import notification
@@ -58,6 +62,38 @@ class Journal(Suite):
         await bound(store, content=10, events=100)
         assert [each.event_id for each in (await store.journal(limit=9)).items] == ["e2"]
 
+    async def test_values_behind_many_entries_without_values_go_too(
+        self, store: SqlStore, clock: HostClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(bounding, "SLICE", 2)
+        await store.accept([told(event_id=f"e{number}", content=None) for number in range(5)], start=0)
+        await store.accept([told(event_id="last")], start=0)
+        clock.advance(20)
+        await bound(store, content=10, events=100)
+        (kept,) = await store.journaled("last", limit=1)
+        assert kept.content is None
+        clock.advance(90)
+        await bound(store, content=10, events=100)
+        assert not (await store.journal(limit=9)).items
+
+    async def test_the_list_begins_at_a_time_and_the_usage_is_known_at_once(
+        self, store: SqlStore, clock: HostClock
+    ) -> None:
+        times = []
+        for number in range(9):
+            clock.advance(10)
+            times.append(store.now())
+            await store.accept([told(event_id=f"e{number}")] * (1 + number % 2), start=0)
+        for number, time in enumerate(times):
+            (newest, *_) = (await store.journal(until=time, limit=1)).items
+            assert newest.event_id == f"e{number}"
+        assert (await store.journal(until=times[0] - 1, limit=9)).items == []
+        assert (await store.journal(until=times[-1] + 1e9, limit=1)).items[0].event_id == "e8"
+        first = await store.journal(until=times[4], limit=2)
+        second = await store.journal(until=times[4], after=first.next, limit=9)
+        assert [each.event_id for each in (*first.items, *second.items)] == ["e4", "e3", "e3", "e2", "e1", "e1", "e0"]
+        assert (await store.journal_usage()).events == 13
+
     async def test_the_oldest_make_place_where_all_are_too_large(self, store: SqlStore) -> None:
         big = b'"' + b"x" * 998 + b'"'
         await store.accept([told(event_id=f"e{number}", content=big) for number in range(10)], start=0)
@@ -66,6 +102,7 @@ class Journal(Suite):
             await bound(store, max_bytes=4 * each)
             left = [kept.event_id for kept in (await store.journal(limit=99)).items]
             assert left == ["e9", "e8", "e7", "e6"]
+            assert await store.journal_usage() == JournalUsage(events=4, bytes=4 * each)
         await bound(store, max_bytes=1)
         assert not (await store.journal(limit=9)).items
         await bound(store, max_bytes=1)

@@ -98,7 +98,9 @@ class Recording(Suite):
             (HUB, State.ABANDONED): 1,
             (HUB, State.COMPLETED): 2,
         }
-        assert [(given.id, why) for given, why in recorded.unreached] == [(too_late.notification.id, Unreached.EXPIRED)]
+        assert [(given.id, why) for given, why, _ in recorded.unreached] == [
+            (too_late.notification.id, Unreached.EXPIRED)
+        ]
         assert (await store.details(HUB, too_late.notification.id)).state is State.ABANDONED
 
     async def test_a_retry_is_taken_at_its_time_with_its_registrations_and_attempt(
@@ -173,15 +175,22 @@ class Recording(Suite):
         results = [PageResult(work=one, counts={FCM: first}), PageResult(work=other, counts={APNS: second})]
         assert (await store.record(results)).unreached == []
         reported = (await store.sum_up()).unreached
-        assert [why for _, why in reported] == ([why] if why else [])
+        assert [why for _, why, _ in reported] == ([why] if why else [])
+        kept = await store.notification(one.notification.id)
+        pushed = [count for each in (first, second) for name, count in each.items() if name is not OutcomeName.SKIPPED]
+        count = sum(pushed) if why else 0
+        assert (kept.unreached, kept.unreached_count) == (why, count)
         assert (await store.record(results)).late == 2
         assert (await store.sum_up()).unreached == ()
 
     async def test_an_empty_audience_is_reported_with_its_cause_once(self, store: SqlStore) -> None:
         (work,) = await begin(store, notification())
-        result = PageResult(work=work, counts={}, unreached=Unreached.NO_TAG)
+        result = PageResult(work=work, counts={}, unreached=Unreached.NO_TEMPLATE, passed_over=3)
         recorded = await store.record([result, result])
-        assert [(given.id, why) for given, why in recorded.unreached] == [(work.notification.id, Unreached.NO_TAG)]
+        cause = (Unreached.NO_TEMPLATE, 3)
+        assert [(given.id, *said) for given, *said in recorded.unreached] == [(work.notification.id, *cause)]
+        kept = await store.notification(work.notification.id)
+        assert (kept.unreached, kept.unreached_count) == cause
         assert recorded.late == 1
 
     async def test_pieces_are_recorded_from_the_front_and_a_crash_repeats_the_rest(

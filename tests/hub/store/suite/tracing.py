@@ -55,6 +55,14 @@ class Tracing(Suite):
         assert (answers["b"].outcome, answers["b"].reason, answers["b"].at) == ("BadChannel", "BadDeviceToken", clock())
         assert (answers["c"].due_at, answers["c"].attempt) == (clock() + 30, 1)
 
+    async def test_what_found_every_breaker_open_waits_until_it_is_due_again(
+        self, store: SqlStore, clock: HostClock
+    ) -> None:
+        work, _ = await started(store, installation("a", "news"))
+        await store.postpone([work], delay=30)
+        answer = await template_of(store, work.notification, "a")
+        assert (answer.answer, answer.due_at) == (DeviceAnswer.WAITING, clock() + 30)
+
     async def test_who_is_not_in_the_audience_is_told_why(self, store: SqlStore, clock: HostClock) -> None:
         work, ordinals = await started(
             store,

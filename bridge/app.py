@@ -210,7 +210,10 @@ class Daemon:
                 yield
             finally:
                 _log.info("stopping")
-                self._drain_until = asyncio.get_running_loop().time() + self.settings.bridge.shutdown.drain
+                # What is under way when the store is broken can be recorded no more: waiting for it would only delay the
+                # next process, which takes it up under the same push id.
+                drain = 0.0 if self.store_is_broken else self.settings.bridge.shutdown.drain
+                self._drain_until = asyncio.get_running_loop().time() + drain
 
     async def run(self) -> bool:
         """Run until SIGTERM or SIGINT, a second of which ends at once. False: a part failed, and so all was stopped."""
@@ -225,7 +228,7 @@ class Daemon:
             loop.add_signal_handler(number, on_signal)
         async with self.running():
             await self._stop.wait()
-            await asyncio.sleep(self.settings.bridge.shutdown.delay)
+            await asyncio.sleep(0.0 if self.store_is_broken else self.settings.bridge.shutdown.delay)
         _log.info("stopped", unfinished=self.hub.in_hand)
         return not self._failed
 

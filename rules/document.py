@@ -324,6 +324,11 @@ def refilled(node: Node, sample: str) -> Node:
     return replace(node, value=value, text=text)
 
 
+def with_gaps(node: Node, gap: str) -> str:
+    """What a scalar says of itself, with `gap` where something is filled in."""
+    return _PLACEHOLDER.sub(lambda found: "${" if found[0] == "$${" else gap, node.written)
+
+
 def is_one_placeholder(node: Node) -> bool:
     """Whether a scalar is filled in as a whole."""
     return _PLACEHOLDER.fullmatch(node.written) is not None

@@ -58,8 +58,15 @@ def _rule_row(rule: Mapping[str, Any]) -> Sequence[object]:
     if condition is None:
         wanted = f"{rule['stopped_by']} has ended the evaluation" if rule["stopped_by"] else ""
         return rule["rule"], rule["result"], wanted, "", rule["place"]
-    wanted = f"{condition['wanted']}: {condition['error']}" if condition["error"] else condition["wanted"]
-    return rule["rule"], rule["result"], wanted, _seen(condition["seen"]), condition["place"]
+    return rule["rule"], rule["result"], _wanted(condition), _seen(condition["seen"]), condition["place"]
+
+
+def _wanted(condition: Mapping[str, Any]) -> str:
+    """With its error, which may begin with what was wanted."""
+    wanted, error = str(condition["wanted"]), str(condition["error"] or "")
+    if not error or error.startswith(f"{wanted}:"):
+        return error or wanted
+    return f"{wanted}: {error}"
 
 
 def _seen(seen: Mapping[str, Mapping[str, Any]]) -> str:

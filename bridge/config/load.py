@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 
 from bridge.config import cures
 from bridge.config.egress import warn_of_unproxied, with_egress
+from bridge.config.in_clear import warn_of_secrets
 from bridge.config.models import Document, HubSettings, Listen, Listeners, Sections, Settings, default_hub
 from bridge.config.produced import produced_by
 from bridge.config.section import fields_of
@@ -126,10 +127,13 @@ def _read(paths: Paths, problems: Problems, environ: Mapping[str, str], *, no_se
     for name, node in sections.items():
         _check_numbers(node, [name], problems)
     try:
-        checked = Sections.model_validate(plain, context=context)
+        checked: Sections | None = Sections.model_validate(plain, context=context)
     except ValidationError as error:
         for details in error.errors(include_url=False, include_input=False):
             _report(details, root, problems)
+        checked = None
+    warn_of_secrets(replace(root, value=sections), problems)  # after what is no secret for it is a mistake
+    if checked is None:
         return None
     warn_of_unproxied(checked.sources, checked.bridge.egress, root, problems)
     return Settings(**dict(with_egress(checked)), rules=rule_set, directory=directory)
@@ -401,7 +405,10 @@ def _report(
             problems.add(node, "is empty")
         case "literal_error":
             choices = [choice.strip("'") for choice in context["expected"].replace(" or ", ", ").split(", ")]
-            hint = did_you_mean(str(node.written), choices, all_if_few=False)
+            is_quoted = node.written in choices  # the number of a choice, as a text
+            hint = (
+                "write it without quotes" if is_quoted else did_you_mean(str(node.written), choices, all_if_few=False)
+            )
             problems.add(node, f"expected {context['expected']}", hint)
         case "model_type" | "model_attributes_type":
             _, known = _keys_at(location, model)

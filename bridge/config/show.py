@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, SecretStr
 
+from bridge.config.in_clear import SHOWN
 from bridge.config.keys import KeyOfModel, keys_of, spelled_default
 from bridge.config.models import Sections, Settings
 from bridge.config.spellings import in_present_spelling
@@ -22,8 +23,6 @@ from rules.problems import Problems
 from rules.push import PushPlan
 from rules.render import Text
 from rules.units import spelled
-
-_SECRET = "(secret)"  # noqa: S105 - what stands for one
 
 
 def as_understood(settings: Settings, paths: Paths) -> str:
@@ -45,7 +44,7 @@ def as_understood(settings: Settings, paths: Paths) -> str:
 def _value(value: Any, key: KeyOfModel) -> Any:
     match value:
         case SecretStr():
-            return _SECRET
+            return SHOWN
         case BaseModel():
             shown = {below.name: _value(getattr(value, below.name), below) for below in keys_of(type(value))}
             return {name: entry for name, entry in shown.items() if entry is not None}
@@ -56,7 +55,7 @@ def _value(value: Any, key: KeyOfModel) -> Any:
         case Mapping():
             return {name: _value(entry, key) for name, entry in value.items()}
         case (SecretStr(),):
-            return _SECRET
+            return SHOWN
         case tuple() if any(isinstance(item, BaseModel | SecretStr) for item in value):
             return [_value(item, key) for item in value]
     return spelled_default(replace(key, default=value))

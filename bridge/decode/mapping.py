@@ -75,12 +75,20 @@ class EventMap:
         Raises: MappingError: a property is missing, is not what it is mapped to, or is longer than MAX_ATTRIBUTE; the error
             says whom the message is about if the rest of the `map` alone is to blame.
         """
-        person = "" if self.person is None else _bounded("person", self._optional_text("person", self.person, message))
+        person = "" if self.person is None else _bounded("person", self._whom(self.person, message))
         try:
             return self._event(message, person, now)
         except MappingError as error:
             error.person = person
             raise
+
+    def _whom(self, text: Text, message: DecodedMessage) -> str:
+        """An id. What holds several would be kept under their JSON, where no export and no erasure of one finds it."""
+        value = self._optional("person", text, message)
+        if isinstance(value, list | tuple | Mapping):
+            kind = "an object" if isinstance(value, Mapping) else "a list"
+            raise MappingError(f"map.person: is {kind}, and a person is one id")
+        return _spelled("person", value)
 
     def _event(self, message: DecodedMessage, person: str, now: datetime) -> Event:
         return Event(
@@ -92,7 +100,7 @@ class EventMap:
             type=_bounded("type", self._filled("type", self.type, message) or message.type or self.origin),
             subject=_bounded(
                 "subject",
-                (self.subject and self._optional_text("subject", self.subject, message)) or message.subject or "",
+                _spelled("subject", self._optional("subject", self.subject, message)) or message.subject or "",
             ),
             time=(self.time and self._time(message)) or message.time or message.enqueued_at or now,
             data=message.data,
@@ -125,15 +133,6 @@ class EventMap:
         except RenderError as error:
             raise MappingError(f"map.{attribute}: {error}") from error
 
-    def _optional_text(self, attribute: str, text: Text, message: DecodedMessage) -> str:
-        value = self._optional(attribute, text, message)
-        if value is None:
-            return ""
-        try:
-            return text_of(value)
-        except RenderError as error:
-            raise MappingError(f"map.{attribute}: {error}") from error
-
     def _time(self, message: DecodedMessage) -> datetime | None:
         value = self._optional("time", self.time, message)
         if is_no_time(value):
@@ -142,6 +141,16 @@ class EventMap:
             return parse_time(value, self.timezone)
         except ValueError as error:
             raise MappingError(f"map.time: {error}") from None
+
+
+def _spelled(attribute: str, value: Any) -> str:
+    """The text of a value; of null none."""
+    if value is None:
+        return ""
+    try:
+        return text_of(value)
+    except RenderError as error:
+        raise MappingError(f"map.{attribute}: {error}") from error
 
 
 def _bounded(attribute: str, text: str) -> str:

@@ -330,6 +330,24 @@ async def test_a_store_that_is_deleted_ends_the_process_and_the_log_says_why(
     )
 
 
+async def test_a_broken_store_lets_the_end_wait_for_no_push(services: PushServices, tmp_path: Path) -> None:
+    phone = services.add_phone("phone", "fcmv1")
+    settings = read(tmp_path, *configuration(services, drain="20s", delay="20s"))
+    services.fcm.faults.latency(3600)
+    daemon = Daemon(settings)
+    running_on = asyncio.create_task(daemon.run())
+    await until_started(daemon)
+    async with client_of(daemon) as client:
+        bench = Bench(daemon, client)
+        await bench.register(phone, "team:sales")
+        await bench.post("Eve joined sales")
+        await services.journal.wait_for()
+    settings.store_path.unlink()
+    async with asyncio.timeout(10):
+        assert not await running_on
+    assert daemon.store_is_broken
+
+
 async def test_what_a_dead_process_left_under_way_is_taken_up(services: PushServices, tmp_path: Path) -> None:
     phone = services.add_phone("phone", "fcmv1")
     settings = read(tmp_path, *configuration(services))

@@ -53,7 +53,8 @@ def parts(egress: dict[str, Any], **own: Any) -> dict[str, Any]:
 def read(directory: Path, document: dict[str, Any]) -> tuple[Settings | None, list[str]]:
     (directory / "c.yaml").write_text(yaml.safe_dump(document))
     settings, problems = check(directory / "c.yaml", environ={})
-    return settings, [str(problem).partition(": ")[2] for problem in problems]
+    said = [str(problem).partition(": ")[2] for problem in problems if "stands in clear" not in problem.message]
+    return settings, said
 
 
 def egress_of(settings: Settings | None) -> dict[str, Egress]:

@@ -93,6 +93,14 @@ def test_each_rule_says_whether_it_fired_or_the_first_condition_that_failed_with
     assert tried["rules"][2]["condition"]["seen"] == {"data.wakes": {"missing": True}}
 
 
+def test_a_condition_without_an_answer_is_named_once(files: Path) -> None:
+    config = files / "c.yaml"
+    config.write_text(config.read_text().replace("data.currency == 'CHF'", "data.currency > 5"))
+    shown = run(files, {"id": 1, "kind": "debit", "amount": 100, "currency": "EUR"}).stdout
+    assert shown.count("data.currency > 5") == 1
+    assert "data.currency > 5: does not go with values of these kinds" in shown
+
+
 def test_the_payload_is_the_request_that_would_leave_for_the_device_given(files: Path) -> None:
     event = {"id": 1, "kind": "debit", "amount": 100, "currency": "CHF", "customer": "c9"}
     (notification,) = explained(files, event, "--device", str(files / "device.json"))["notifications"][:1]

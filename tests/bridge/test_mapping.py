@@ -130,6 +130,13 @@ def test_no_subject_and_no_person_is_no_mistake(value: Any, attribute: str) -> N
     assert getattr(event, attribute) == ""
 
 
+@pytest.mark.parametrize(("value", "kind"), [(["4711", "4712"], "a list"), ([], "a list"), ({"id": 1}, "an object")])
+def test_a_person_is_one_id_so_that_an_erasure_finds_it(value: Any, kind: str) -> None:
+    with pytest.raises(MappingError) as refusal:
+        event_map(person="{{ data.name }}").event(DecodedMessage(data={"name": value}, meta={}), now=NOW)
+    assert str(refusal.value) == f"map.person: is {kind}, and a person is one id"
+
+
 def test_a_message_that_is_refused_says_whom_it_is_about_all_the_same() -> None:
     mapped = event_map(id="{{ data.nope }}", person="{{ data.customer }}")
     with pytest.raises(MappingError) as refusal:

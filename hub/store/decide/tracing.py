@@ -43,7 +43,8 @@ class Sent:
 class TracedNotification:
     """What is kept of a notification. `platforms` None: all. `sent` is empty while no audience is known.
 
-    `deferred_until` is when its audience is looked for again, because no push could be attempted.
+    With `is_deferred` no push could be attempted: its audience is looked for again, at `deferred_until` if that is known,
+    else as soon as its push service takes pushes.
     """
 
     audience: Audience
@@ -52,6 +53,7 @@ class TracedNotification:
     state: State
     started_at: float | None
     sent: Sequence[Sent]
+    is_deferred: bool = False
     deferred_until: float | None = None
 
 
@@ -122,7 +124,7 @@ def _why_not(
         return DeviceAnswer.OTHER_PLATFORM, ""
     if device.dead_at is not None:
         return DeviceAnswer.DEAD, ""
-    if not notification.sent and notification.state is not State.SCHEDULED and notification.deferred_until is not None:
+    if not notification.sent and notification.state is not State.SCHEDULED and notification.is_deferred:
         return DeviceAnswer.WAITING, ""
     if not notification.sent and notification.state in (State.ENQUEUED, State.SCHEDULED):
         return DeviceAnswer.AUDIENCE_UNKNOWN, ""

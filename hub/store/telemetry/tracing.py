@@ -15,7 +15,8 @@ from hub.store.rows import TEMPLATE, audience_of, platforms_of
 
 NOTIFICATION = Statement(
     "notification.traced",
-    "SELECT queue, n, hub, audience, format, platforms, state, due, started_at, ordinals, done, again"
+    "SELECT queue, n, hub, audience, format, platforms, state, due, started_at, ordinals, done, again,"
+    " service"
     " FROM notification WHERE id = :id",
 )
 PAGES = Statement(
@@ -67,7 +68,7 @@ def _row(connection: Connection, notification_id: str) -> tuple[Any, ...]:
 
 
 def _notification(connection: Connection, row: tuple[Any, ...], *, now: float) -> TracedNotification:
-    queue, n, _, audience, format_, platforms, state, due, started_at, ordinals, done, again = row
+    queue, n, _, audience, format_, platforms, state, due, started_at, ordinals, done, again, service = row
     sent = [] if ordinals is None else [Sent.of(due, 0, ordinals, done, again)]
     sent += [Sent.of(*page) for page in connection.read(PAGES, queue=queue, n=n)]
     is_template = format_ == TEMPLATE
@@ -79,5 +80,6 @@ def _notification(connection: Connection, row: tuple[Any, ...], *, now: float) -
         state=State(state),
         started_at=started_at,
         sent=sent,
+        is_deferred=bool(service) or (due is not None and due > now),
         deferred_until=due if due is not None and due > now else None,
     )

@@ -62,6 +62,10 @@ class Tracing(Suite):
         await store.postpone([work], delay=30)
         answer = await template_of(store, work.notification, "a")
         assert (answer.answer, answer.due_at) == (DeviceAnswer.WAITING, clock() + 30)
+        other, _ = await started(store, installation("b", "other"), audience="other")
+        await store.postpone([other], delay=0, service=(HUB, Platform.FCM))
+        answer = await template_of(store, other.notification, "b")
+        assert (answer.answer, answer.due_at) == (DeviceAnswer.WAITING, None)
 
     async def test_who_is_not_in_the_audience_is_told_why(self, store: SqlStore, clock: HostClock) -> None:
         work, ordinals = await started(

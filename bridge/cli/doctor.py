@@ -1,11 +1,12 @@
 """`pushbridge doctor`: look at what a configuration needs of this machine, and say the cure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bridge.cli.command import Answer, answer_command
 from bridge.cli.exits import Exit
 from bridge.cli.process import print_problems
 
@@ -22,10 +23,8 @@ OptionalConfig = Annotated[
 ]
 
 
-def doctor(
-    config: OptionalConfig = None,
-    output: Annotated[Literal["text", "json"], typer.Option("--output", help="How to print: text or json.")] = "text",
-) -> None:
+@answer_command
+def doctor(config: OptionalConfig = None) -> Answer:
     """Look at the store's disk, file and schema, and say the cure. A daemon may run at the same time."""
     from bridge.config.load import check as read
     from bridge.config.models import StoreSettings
@@ -40,24 +39,20 @@ def doctor(
         store, directory = settings.bridge.store, settings.directory
     path = store.path(directory)
     found = examine(path, allow_memory=store.allow_memory)
-    typer.echo(_as_json(path, found) if output == "json" else _as_text(path, found))
-    if any(finding.health is Health.FAILED for finding in found):
-        raise typer.Exit(Exit.FAILED)
+    failed = any(finding.health is Health.FAILED for finding in found)
+    return Answer(_content(path, found), _print_checks, Exit.FAILED if failed else Exit.DONE)
 
 
-def _as_text(path: Path, found: "Sequence[Finding]") -> str:
-    lines = [f"store {path}"]
-    for finding in found:
-        lines.append(f"  {finding.health.value:8} {finding.name:12} {finding.text}")
-        if finding.cure:
-            lines.append(f"  {'':8} {'':12} cure: {finding.cure}")
-    return "\n".join(lines)
-
-
-def _as_json(path: Path, found: "Sequence[Finding]") -> str:
-    import orjson
-
+def _content(path: Path, found: "Sequence[Finding]") -> dict[str, Any]:
     checks = [
         {"name": each.name, "health": each.health.value, "text": each.text, "cure": each.cure or None} for each in found
     ]
-    return orjson.dumps({"store": str(path), "checks": checks}, option=orjson.OPT_INDENT_2).decode()
+    return {"store": str(path), "checks": checks}
+
+
+def _print_checks(content: Mapping[str, Any]) -> None:
+    typer.echo(f"store {content['store']}")
+    for check in content["checks"]:
+        typer.echo(f"  {check['health']:8} {check['name']:12} {check['text']}")
+        if check["cure"]:
+            typer.echo(f"  {'':8} {'':12} cure: {check['cure']}")

@@ -230,7 +230,7 @@ def test_a_hangup_while_it_reads_its_configuration_does_not_end_it(
 
 
 def test_doctor_says_how_the_store_fares_and_ends_with_4_when_something_fails(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["doctor", "--output", "json", str(doctored(tmp_path))])
+    result = CliRunner().invoke(app, ["doctor", "--json", str(doctored(tmp_path))])
     report = json.loads(result.stdout)
     assert report["store"] == str(tmp_path / "pushbridge.db")
     assert [check["name"] for check in report["checks"]][:2] == ["sqlite", "file system"]

@@ -82,6 +82,10 @@ class Timing:
     """How long a source of an earlier configuration has to settle what the source has taken."""
 
 
+_CUT_OFF = 4
+"""The exit code where a second signal ended the process at once: a part failed, the drain. See `bridge/cli/exits.py`."""
+
+
 class Daemon:
     """One process, from its configuration. `running()` is a context: inside it everything runs, after it nothing does.
 
@@ -221,7 +225,7 @@ class Daemon:
 
         def on_signal() -> None:
             if self._stop.is_set():
-                raise SystemExit(1)
+                raise SystemExit(_CUT_OFF)
             self._stop.set()
 
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -36,7 +36,8 @@ class Target:
     """Where a daemon is asked; `authorization` is the header that shows who asks, empty for none.
 
     `certificate` is the file of the daemon's own, where the configuration says it: then no other is taken for it.
-    `settings` are known where a configuration was named: where no daemon answers, its store can still be read.
+    `settings` are those of a configuration that says where the daemon is: where none answers, its store can still be read.
+    A daemon at another address, named by its URL, may have another store.
     """
 
     url: str
@@ -67,6 +68,7 @@ def target_of(url: str, token_file: Path | None, config: Sequence[Path] | None) 
 
     Raises: typer.Exit.
     """
+    is_configured = not url
     settings = settings_of(config) if config and not (url and token_file) else None
     admin = None if settings is None else settings.listeners.admin
     authorization, certificate = b"", None
@@ -80,7 +82,10 @@ def target_of(url: str, token_file: Path | None, config: Sequence[Path] | None) 
         scheme, certificate = ("http", None) if admin.tls is None else ("https", admin.tls.cert)
         url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
     return Target(
-        url=(url or _DEFAULT_URL).rstrip("/"), authorization=authorization, certificate=certificate, settings=settings
+        url=(url or _DEFAULT_URL).rstrip("/"),
+        authorization=authorization,
+        certificate=certificate,
+        settings=settings if is_configured else None,
     )
 
 
@@ -169,7 +174,7 @@ class Client:
             answer = self._stored(path, more) if self._is_at_rest else self._sent(method, where, patience, more)
             content = answer.json()
         except httpx.ConnectError as error:
-            if not self._can_read_store(method, path):
+            if _is_of_tls(error) or not self._can_read_store(method, path):
                 raise self._unanswered(error) from error
             self._is_at_rest = True
             return self._request(method, path, **more)
@@ -226,6 +231,15 @@ class Client:
             return answer_at_rest(self._settings, self._settings.store_path, where, more.get("params", {}))
         except StoreError as error:
             raise fail(str(error), Exit.CANNOT_START) from error
+
+
+def _is_of_tls(error: BaseException | None) -> bool:
+    """Whether something answers, and is not trusted."""
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _verified(certificate: Path | None) -> ssl.SSLContext:

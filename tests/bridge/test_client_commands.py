@@ -66,6 +66,13 @@ async def running(directory: Path) -> AsyncIterator[Shell]:
             yield Shell(daemon, directory)
 
 
+def at_rest(shell: Shell, directory: Path) -> None:
+    """From now on the shell's configuration names a daemon that does not run."""
+    config = directory / "c.yaml"
+    config.write_text(config.read_text().replace("127.0.0.1:0", "127.0.0.1:1", 1))
+    shell.environment = {"PUSHBRIDGE_CONFIG": str(config)}
+
+
 @pytest.fixture
 async def shell(tmp_path: Path) -> AsyncIterator[Shell]:
     async with running(tmp_path) as shell:
@@ -363,7 +370,7 @@ async def test_where_no_daemon_answers_what_the_store_keeps_is_read_from_it(tmp_
         store = shell.daemon.hub.store
         await store.put_installations("app", [phone("one", user="u1"), phone("two")])
         await store.accept([Ingest(source="", event_id="", dead_letters=letters)], start=0)
-    shell.environment = {"PUSHBRIDGE_URL": "http://127.0.0.1:1", "PUSHBRIDGE_CONFIG": str(tmp_path / "c.yaml")}
+    at_rest(shell, tmp_path)
     files = set(tmp_path.iterdir())
 
     listed = await shell.run("devices", "list", "--hub", "app", "--user", "u1", "--json")
@@ -379,6 +386,8 @@ async def test_where_no_daemon_answers_what_the_store_keeps_is_read_from_it(tmp_
     ]
     assert "no daemon answers" in (await shell.run("users", "erase", "u1", "--yes", code=3)).stderr
     assert "no daemon answers" in await shell.error("events", "show", "1", code=3)
+    other = ("devices", "list", "--hub", "app", "--url", "http://127.0.0.1:2")
+    assert "no daemon answers" in await shell.error(*other, code=3), "its store may be another"
     assert set(tmp_path.iterdir()) == files, "nothing is made beside the store"
     (tmp_path / "pushbridge.db").write_bytes(b"no database" * 400)
     assert "pushbridge.db: this is no SQLite database" in (await shell.run("notifications", "list", code=3)).stderr

@@ -11,7 +11,7 @@ from bridge.observe.facts import NotKept
 from hub.acceptance import Ingest, JournalEntry
 from tests.bridge.test_admin_api import Api, phone
 from tests.bridge.test_admin_api import running as api_running
-from tests.bridge.test_client_commands import Shell, running
+from tests.bridge.test_client_commands import Shell, at_rest, running
 from tests.bridge.test_console import running as console_running
 
 
@@ -40,7 +40,7 @@ async def test_why_tells_of_an_event_and_a_device_also_after_a_restart(tmp_path:
         assert "its tags do not match the audience" in printed
         assert "not met: team:hr" in printed
         assert "the hub has no such device" in (await shell.run("why", "ann", "none")).stdout
-    shell.environment = {"PUSHBRIDGE_URL": "http://127.0.0.1:1", "PUSHBRIDGE_CONFIG": str(tmp_path / "c.yaml")}
+    at_rest(shell, tmp_path)
     assert "its tags do not match" in (await shell.run("why", "ann", "out")).stdout
 
 
@@ -94,7 +94,7 @@ async def test_why_says_how_many_phones_have_no_template_also_where_no_daemon_an
         await post(shell, "ann joined")
         while not (await shell.json("why", "ann"))["notifications"][0]["unreached"]:
             await asyncio.sleep(0.01)
-    shell.environment = {"PUSHBRIDGE_URL": "http://127.0.0.1:1", "PUSHBRIDGE_CONFIG": str(tmp_path / "c.yaml")}
+    at_rest(shell, tmp_path)
     printed = " ".join((await shell.run("why", "ann")).stdout.split())
     assert "none of them has registered a template (2 registrations)" in printed
     assert (await shell.json("why", "ann"))["notifications"][0]["unreached"] == "no_template"

@@ -73,7 +73,7 @@ def explain(
     tried = asyncio.run(_tried(settings, message, device or (), store))
     from bridge.trial.report import event_report
 
-    content = event_report(tried)
+    content = event_report(tried, hide_channels=store is not None)
     if send_to:
         content["sent"] = _sent(target_of(url, token_file, config), tried, send_to)
     return Answer(content, print_explained)

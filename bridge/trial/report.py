@@ -3,6 +3,7 @@
 from typing import Any
 
 from bridge.explanation import explanation_report, plain
+from bridge.observe.redaction import fingerprint
 from bridge.trial.payloads import Payload
 from bridge.trial.trial import TriedEvent, TriedNotification
 from hub.notification import NativeContent, Notification
@@ -10,8 +11,11 @@ from hub.platforms.table import traits_of
 from rules.event import Event
 
 
-def event_report(tried: TriedEvent) -> dict[str, Any]:
-    """What became of the message, the event with its data, each rule, and what would leave."""
+def event_report(tried: TriedEvent, *, hide_channels: bool = False) -> dict[str, Any]:
+    """What became of the message, the event with its data, each rule, and what would leave.
+
+    With `hide_channels` a fingerprint stands for the push channel of a real phone, as in the log.
+    """
     return {
         "source": tried.message.source,
         "outcome": tried.outcome.value,
@@ -24,7 +28,7 @@ def event_report(tried: TriedEvent) -> dict[str, Any]:
         "failures": [
             {"rule": each.rule, "reason": each.reason.value, "detail": each.detail} for each in tried.failures
         ],
-        "notifications": [_notification(each) for each in tried.notifications],
+        "notifications": [_notification(each, hide_channels=hide_channels) for each in tried.notifications],
     }
 
 
@@ -40,7 +44,7 @@ def _event(event: Event) -> dict[str, Any]:
     }
 
 
-def _notification(tried: TriedNotification) -> dict[str, Any]:
+def _notification(tried: TriedNotification, *, hide_channels: bool) -> dict[str, Any]:
     notification = tried.notification
     return {
         "rule": tried.rule,
@@ -59,7 +63,7 @@ def _notification(tried: TriedNotification) -> dict[str, Any]:
         if tried.audience is None
         else {platform.value: count for platform, count in tried.audience.items()},
         "unreached": "" if tried.unreached is None else tried.unreached.meaning,
-        "payloads": [_payload(each) for each in tried.payloads],
+        "payloads": [_payload(each, hide_channels=hide_channels) for each in tried.payloads],
     }
 
 
@@ -73,13 +77,17 @@ def content_report(notification: Notification) -> dict[str, Any]:
     return {"native": {"platform": platform, "payload": payload, "headers": dict(content.headers)}}
 
 
-def _payload(payload: Payload) -> dict[str, Any]:
+def _payload(payload: Payload, *, hide_channels: bool) -> dict[str, Any]:
+    def shown(text: str) -> str:
+        return text.replace(channel, f"[{fingerprint(channel)}]") if hide_channels and channel else text
+
+    channel = payload.push_channels[0]
     return {
         "platform": payload.platform.value,
         "registrations": payload.registrations,
         "missing": list(payload.missing),
         "refused": payload.refused,
-        "url": payload.url,
+        "url": shown(payload.url),
         "headers": dict(payload.headers),
-        "body": payload.body.decode("utf-8", "backslashreplace"),
+        "body": shown(payload.body.decode("utf-8", "backslashreplace")),
     }

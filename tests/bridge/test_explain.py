@@ -165,6 +165,10 @@ async def test_a_store_gives_the_audience_while_a_daemon_has_it(files: Path) -> 
         event = {"id": 1, "kind": "debit", "amount": 100, "currency": "CHF", "customer": "c9"}
         tried = await asyncio.to_thread(explained, files, event, "--store", str(files / "bridge.db"))
         assert tried["notifications"][0]["audience"] == {"apns": 1}
+        (payload,) = tried["notifications"][0]["payloads"]
+        assert payload["url"].startswith("https://api.push.apple.com/3/device/[sha256:"), (
+            "a real phone's channel is none's"
+        )
     finally:
         await store.close()
 

@@ -263,3 +263,9 @@ def test_a_secret_does_not_come_out_wherever_it_was_put(
     logging.getLogger("pika").error("lost %s", f"amqp://user:{secret}@rabbit")
     assert stream.getvalue().count("lost") == 2
     assert "canary-" not in stream.getvalue()
+
+
+def test_a_complaint_of_check_about_the_key_of_a_secret_keeps_its_words() -> None:
+    complaint = "c.yaml:3:9: hubs.a.platforms.wns.client_secret: warning: this secret stands in clear"
+    assert redact({"problems": [complaint]}) == {"problems": [complaint]}
+    assert redact({"problems": ["client_secret: hunter2"]}) == {"problems": ["client_secret: [removed]"]}

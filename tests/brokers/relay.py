@@ -24,7 +24,9 @@ class Relay:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._refusing = True  # what was taken in, and has not begun, ends as it begins
         self._server.close()
+        await asyncio.sleep(0)
         await self.cut()
 
     async def cut(self) -> None:

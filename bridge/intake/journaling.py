@@ -125,9 +125,8 @@ class Journaling:
             "meta": self._without_redacted("meta", event.meta),
             "seen": seen,
         }
-        try:
-            written = exact_json.dumps(content, plain, wide=True)
-        except (TypeError, ValueError):
+        written = _written(content)
+        if written is None:
             return None
         if len(written) <= MAX_CONTENT:
             return written
@@ -149,6 +148,18 @@ class Journaling:
             if first == root:
                 value = _replaced(value, path)
         return value
+
+
+def _written(content: Mapping[str, Any]) -> bytes | None:
+    """As JSON; None for what JSON cannot hold. How many digits a number is shown with does not matter here."""
+    try:
+        return orjson.dumps(content, plain)
+    except TypeError:  # an integer beyond 64 bits, or half a character
+        pass
+    try:
+        return exact_json.dumps(content, plain, wide=True)
+    except (TypeError, ValueError):
+        return None
 
 
 def _replaced(value: Any, path: Sequence[str]) -> Any:

@@ -1,6 +1,7 @@
 """How `pushbridge explain` prints a trial for people."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,7 +9,8 @@ import typer
 
 from bridge.cli.tables import print_fields, print_json, print_table
 
-_OTHER_SOURCE = ".source"
+_SOURCE_OF_RULE = re.compile(r"rules\[\d+\]\.source")
+"""The key of a rule's sources; a pattern may read a field of that name too."""
 
 
 def print_explained(report: Mapping[str, Any]) -> None:
@@ -24,14 +26,19 @@ def print_explained(report: Mapping[str, Any]) -> None:
         print_json(report["data"])
     if report["rules"]:
         print_rules(report["rules"])
-    for failure in report["failures"]:
-        typer.echo()
-        print_fields({"dead letter of": failure["rule"], "reason": failure["reason"], "detail": failure["detail"]})
+    print_failures(report["failures"])
     for notification in report["notifications"]:
         _print_notification(notification)
     if "sent" in report:
         typer.echo()
         print_fields({"sent": report["sent"] or "nothing: no rule fired for a hub of this daemon"})
+
+
+def print_failures(failures: Sequence[Mapping[str, Any]]) -> None:
+    """Each rule that matched, and whose notification could not be made."""
+    for failure in failures:
+        typer.echo()
+        print_fields({"dead letter of": failure["rule"], "reason": failure["reason"], "detail": failure["detail"]})
 
 
 def print_rules(rules: Sequence[Mapping[str, Any]]) -> None:
@@ -50,7 +57,7 @@ def print_rules(rules: Sequence[Mapping[str, Any]]) -> None:
 
 def _is_of_another_source(rule: Mapping[str, Any]) -> bool:
     condition = rule["condition"]
-    return condition is not None and condition["place"].endswith(_OTHER_SOURCE)
+    return condition is not None and _SOURCE_OF_RULE.fullmatch(condition["place"].rpartition(": ")[2]) is not None
 
 
 def _rule_row(rule: Mapping[str, Any]) -> Sequence[object]:

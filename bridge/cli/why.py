@@ -7,7 +7,7 @@ import typer
 
 from bridge.cli.client import Client
 from bridge.cli.command import Answer, client_command
-from bridge.cli.explained import print_rules
+from bridge.cli.explained import print_failures, print_rules
 from bridge.cli.tables import counted, print_fields, print_json, print_table
 
 
@@ -18,16 +18,14 @@ def why(
     device: Annotated[str, typer.Argument(help="What became of it on this device.")] = "",
     source: Annotated[str, typer.Option(help="Of this source, if several have an event of the id.")] = "",
 ) -> Answer:
-    """Tell why a real event or notification reached a device, or did not: from its receipt to the push service's answer."""
+    """Say why a real event or notification reached a device, or did not, from receipt to the push service's answer."""
     return Answer(client.get("events", id, "trace", device=device, source=source), _print_trace)
 
 
 def _print_trace(trace: Mapping[str, Any]) -> None:
     if trace["outcome"]:
         _print_event(trace)
-    for failure in trace["failures"]:
-        typer.echo()
-        print_fields({"dead letter of": failure["rule"], "reason": failure["reason"], "detail": failure["detail"]})
+    print_failures(trace["failures"])
     for notification in trace["notifications"]:
         typer.echo()
         _print_notification(notification)

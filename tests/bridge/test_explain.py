@@ -125,6 +125,14 @@ def test_an_audience_that_is_empty_says_why_and_one_that_is_not_known_invents_no
     assert "the phones' own" in run(files, event).stdout
 
 
+def test_a_rule_that_reads_a_field_named_source_is_not_taken_for_one_of_another_source(files: Path) -> None:
+    configuration = (files / "c.yaml").read_text()
+    (files / "c.yaml").write_text(configuration.replace("wakes: true", "source: app"))
+    printed = run(files, {"id": 1, "kind": "debit", "user": "u"}).stdout
+    assert "match.data.source" in printed
+    assert "1 rule is for other sources" in printed
+
+
 def test_what_is_no_event_is_explained_as_far_as_it_goes(files: Path) -> None:
     tried = explained(files, '{"id": ')
     assert (tried["outcome"], tried["stage"], tried["reason"]) == ("rejected", "decode", "decode")

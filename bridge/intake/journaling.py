@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from bridge.config.models import JournalSettings
 from bridge.explanation import condition_without_values, kind_of, plain
-from bridge.observe.facts import EventOutcome, InFlightEvent, NotKept
+from bridge.observe.facts import EventOutcome, InFlightEvent, JournalDraft, NotKept
 from hub import exact_json
 from hub.acceptance import JournalEntry
 from hub.people import people_of
@@ -22,14 +21,6 @@ MAX_CONTENT = 32 * 1024
 
 MAX_RULES = 50
 """Rules whose failed conditions are kept of an event that no rule matched."""
-
-
-@dataclass(slots=True)
-class Draft:
-    """What is known of an event once it is routed; its outcome may still change."""
-
-    explanations: Sequence[Explanation] = ()
-    content: bytes | None = None
 
 
 class Journaling:
@@ -47,25 +38,25 @@ class Journaling:
         self._unmatched: dict[str, tuple[int, int]] = {}  # by source: a second, and how many were kept in it
         self._redacted = [tuple(path.split(".")) for path in settings.redact]
 
-    def draft(self, in_flight: InFlightEvent) -> Draft | None:
+    def draft(self, in_flight: InFlightEvent) -> JournalDraft | None:
         """None for an event that is not kept: refused, or one too many that no rule matched."""
         if self._settings.off or in_flight.outcome is EventOutcome.REJECTED:
             return None
         event = in_flight.event
         if event is None:
-            return Draft()
+            return JournalDraft()
         if in_flight.decision.matched:
-            return Draft(content=self._content(in_flight, event, ()))
+            return JournalDraft(content=self._content(in_flight, event, ()))
         if not self._has_room(event.origin):
             in_flight.not_kept = NotKept.NO_MATCH
             return None
         explanations = self._rules.explain(event, own_only=True, most=MAX_RULES)
-        return Draft(explanations, self._content(in_flight, event, explanations))
+        return JournalDraft(explanations, self._content(in_flight, event, explanations))
 
     def entry(self, in_flight: InFlightEvent) -> JournalEntry | None:
         """What is written with the event."""
         draft = in_flight.draft
-        if not isinstance(draft, Draft) or not in_flight.event_id:
+        if draft is None or not in_flight.event_id:
             return None
         event, decision = in_flight.event, in_flight.decision
         detail: dict[str, Any] = {"rules": decision.matched}

@@ -15,6 +15,7 @@ from hub.explained import Explained
 from hub.facts import Crashed, DeadLettersStored, HubFact
 from rules.decision import Decision
 from rules.event import Event
+from rules.explain import Explanation
 
 REMOTE = "remote"
 """What a remote hub is called where a platform is named."""
@@ -52,6 +53,14 @@ _UNDECIDED = Decision()
 
 
 @dataclass(slots=True)
+class JournalDraft:
+    """What the journal knows of an event once the event is routed; the outcome may still change."""
+
+    explanations: Sequence[Explanation] = ()
+    content: bytes | None = None
+
+
+@dataclass(slots=True)
 class InFlightEvent:
     """One message in the pipeline, and what was made of it so far; `person` is whom it is about, empty if not known."""
 
@@ -66,7 +75,7 @@ class InFlightEvent:
     native: bool = False
     crash: Exception | None = None
     configuration: ConfigurationVersion = NO_CONFIGURATION
-    draft: object = None
+    draft: JournalDraft | None = None
     """What the journal keeps of the event; None where it keeps nothing."""
     not_kept: NotKept | None = None
     person: str = ""

@@ -119,7 +119,10 @@ async def test_nothing_is_kept_where_the_journal_is_off(tmp_path: Path) -> None:
     assert await Bench(tmp_path, off=True).take(PAID, {**PAID, "iban": "x"}, b"{") == [None] * 3
 
 
-@pytest.mark.parametrize("value", [float("nan"), "\ud800", 10**40])
-async def test_odd_values_stop_no_event(tmp_path: Path, value: object) -> None:
-    entry, detail, _ = await Bench(tmp_path).one({**PAID, "extra": value})
-    assert (entry.outcome, detail["rules"]) in (("accepted", ["debit"]), ("dead_letter", []))
+@pytest.mark.parametrize(
+    ("value", "outcome"), [(float("nan"), "dead_letter"), ("\ud800", "dead_letter"), (10**40, "accepted")]
+)
+async def test_odd_values_stop_no_event(tmp_path: Path, value: object, outcome: str) -> None:
+    entry, _, content = await Bench(tmp_path).one({**PAID, "extra": value})
+    assert entry.outcome == outcome
+    assert outcome != "accepted" or content["data"]["extra"] == value

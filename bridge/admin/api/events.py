@@ -93,14 +93,19 @@ class EventQuery(Paged):
     id: str = ""
 
 
+def check_outcome(text: str) -> None:
+    """Raises: InvalidRequestError: an event has no such outcome; empty means any."""
+    outcomes = [outcome.value for outcome in EventOutcome]
+    if text and text not in outcomes:
+        raise InvalidRequestError(f"outcome: {text[:40]!r} is none; there are {known(outcomes)}")
+
+
 async def _list(call: Call) -> Events:
     query: EventQuery = call.query
     after = place_in(_LIST, query.cursor)
     if after and not (after.isascii() and after.isdigit()):
         raise InvalidRequestError("cursor: not one of this list")
-    outcomes = [outcome.value for outcome in EventOutcome]
-    if query.outcome and query.outcome not in outcomes:
-        raise InvalidRequestError(f"outcome: {query.outcome[:40]!r} is none; there are {known(outcomes)}")
+    check_outcome(query.outcome)
     before = int(after) if after else None
     wanted = {name: value for name in ("source", "outcome", "id") if (value := getattr(query, name))}
     chosen = (

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import orjson
 from pydantic import AwareDatetime, Field
 
-from bridge.admin.api.operation import Call, Model, Operation, Paged, cursor_of, instant, known, place_in
+from bridge.admin.api.events import check_outcome
+from bridge.admin.api.operation import Call, Model, Operation, Paged, cursor_of, instant, place_in
 from bridge.observe.facts import EventOutcome
-from hub.errors import InvalidRequestError
 from hub.store.contracts.journal import KeptEvent
 from hub.store.contracts.listing import ListPage
 
@@ -49,9 +49,7 @@ class JournalQuery(Paged):
 
 async def _list(call: Call) -> JournalEvents:
     query: JournalQuery = call.query
-    outcomes = [outcome.value for outcome in EventOutcome]
-    if query.outcome and query.outcome not in outcomes:
-        raise InvalidRequestError(f"outcome: {query.outcome[:40]!r} is none; there are {known(outcomes)}")
+    check_outcome(query.outcome)
     page = await (_with_id(call, query) if query.id else _part(call, query))
     return JournalEvents(items=[_item(event) for event in page.items], next=cursor_of(_LIST, page.next))
 

@@ -101,7 +101,7 @@ class Trial:
         self._routes = routes_of(settings) if routes is None else routes
         self._stored = _Stored()
         self._pipeline = Pipeline(
-            self._routes, settings.rules, _Nowhere() if hub is None else hub, observer=self._stored, clock=clock
+            self._routes, settings.rules, _NoHub() if hub is None else hub, observer=self._stored, clock=clock
         )
         self._payloads = None if registrations is None else Payloads(settings.hubs, registrations)
 
@@ -180,7 +180,7 @@ class Trial:
         return counts, sample
 
 
-class _Nowhere:
+class _NoHub:
     """A trial accepts nothing."""
 
     async def full_for(self, notifications: Sequence[Notification]) -> Collection[str]:

@@ -112,7 +112,7 @@ def _sent(
 def _why_not(
     notification: TracedNotification, device: StoredDevice, template: str | None, tags: frozenset[str]
 ) -> tuple[DeviceAnswer, str]:
-    """Why a registration is not in the audience, the most telling reason first; and what of it its tags do not match."""
+    """The most telling reason why a registration is not in the audience, and the part of it that is not met."""
     unmet = None if isinstance(notification.audience, Everyone) else unmet_part(notification.audience, tags)
     if unmet is not None:
         return DeviceAnswer.TAGS, str(unmet)

@@ -1,6 +1,5 @@
 """What is counted of notifications, phones and pushes."""
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -189,9 +188,13 @@ class DeliveryMetrics(MetricTable):
     def _page_answered(self, fact: PageAnswered) -> None:
         """Deadlines that passed are `timeout` here; the wire contract knows them as unreachable."""
         platform = fact.platform.value
-        counts = Counter(timeout=fact.timed_out, unreachable=-fact.timed_out)
+        counts: dict[str, int] = {}
         for outcome, count in fact.outcomes.items():
-            counts[DELIVERY_LABELS[outcome]] += count
+            label = DELIVERY_LABELS[outcome]
+            counts[label] = counts.get(label, 0) + count
+        if fact.timed_out:
+            counts["timeout"] = fact.timed_out
+            counts["unreachable"] -= fact.timed_out
         for label, count in counts.items():
             self._deliveries.labels(fact.hub, platform, label).inc(count)
         self._request_seconds.observe((platform,), fact.seconds, sum(fact.outcomes.values()))

@@ -12,9 +12,6 @@ from hub.push import SendResult
 from hub.store.contracts.outbox import Failed, Work
 from hub.target import Target
 
-PIECE = 40
-"""Pushes of a page that are sent and recorded together: what a crash repeats of a page, at most, of what was answered."""
-
 Outcomes = dict[Platform, dict[OutcomeName, int]]
 
 
@@ -139,6 +136,8 @@ class PendingPage:
 
     def to_be_tried_again(self) -> BitMap:
         """Those of the first `done` registrations that have no final outcome."""
+        if not self.deferred and (self.recorded is None or not self.recorded.retries):
+            return BitMap()  # nearly always; to look at a whole page for each of its pieces costs more than the pushes
         again = BitMap(ordinal for deferred in self.deferred.values() for ordinal in deferred)
         if self.recorded is not None:
             again.update(ordinal for _, ordinal, _ in self.recorded.retries)

@@ -12,8 +12,9 @@ from pyroaring import BitMap
 
 from hub.content.rendering import RenderedPage, RenderedPushes, Rendering
 from hub.delivery.bulkhead import Bulkhead
-from hub.delivery.pending import PIECE, PendingPage, Piece, PushResults, without_push_channel
+from hub.delivery.pending import PendingPage, Piece, PushResults, without_push_channel
 from hub.delivery.retry import RetryPolicy
+from hub.delivery.window import SHORT
 from hub.facts import AudienceFound, ChannelsGone, Crashed, PageAnswered, PushesDeferred, PushesEnded, PushesRetried
 from hub.notification import Platform
 from hub.observer import Observer
@@ -172,7 +173,7 @@ class PushDelivery:
             store_now,
             waits_until=waits_until,
             gives_up_at=gives_up_at,
-            pieces=deque() if len(audience.targets) > PIECE and not piece.again else None,
+            pieces=deque() if len(audience.targets) > SHORT and not piece.again else None,
             done=piece.done,
         )
 
@@ -206,7 +207,8 @@ class PushDelivery:
     ) -> None:
         """As `_fill`, for a page that is recorded in pieces; they go to their service in order."""
         targets = sorted(targets, key=lambda target: target.ordinal)
-        neighbours = [targets[first : first + PIECE] for first in range(0, len(targets), PIECE)]
+        length = self._piece_length(pending.work.notification.hub)
+        neighbours = [targets[first : first + length] for first in range(0, len(targets), length)]
         rendered = [
             self._rendering.pages(pending.work.notification, each) for each in neighbours
         ]  # before a place is taken
@@ -219,6 +221,10 @@ class PushDelivery:
             of_pending = [send for send in mine if send.piece is not None and send.owners[0][0] is pending]
             for send in of_pending[:-1]:
                 send.closes = False
+
+    def _piece_length(self, hub: str) -> int:
+        """Pushes in a piece: as many as suit the quickest service of the hub, the others' share of it is smaller."""
+        return max((each.window.length for (of, _), each in self._bulkheads.items() if of == hub), default=SHORT)
 
     def _place_all(
         self,
@@ -343,7 +349,7 @@ class PushDelivery:
             verdict = PageVerdict(exceptions=dict.fromkeys(range(len(send.page)), _SENDER_CRASHED))
         elapsed = time.perf_counter() - started
         if send.piece is not None and verdict.delivered:
-            send.bulkhead.window.took(elapsed)
+            send.bulkhead.window.took(elapsed, len(send.page), now=started + elapsed)
         for pending, delivered, others in send.results(verdict):
             results = pending.results if send.piece is None else send.piece.results
             if delivered:

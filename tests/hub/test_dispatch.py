@@ -14,8 +14,8 @@ import pytest
 from hub.content.rendering import RenderedPushes, Rendering
 from hub.delivery.bulkhead import Bulkhead
 from hub.delivery.dispatch import Dispatcher, Timing
-from hub.delivery.pending import PIECE
 from hub.delivery.retry import RetryPolicy
+from hub.delivery.window import SHORT
 from hub.errors import NotFoundError
 from hub.installation import Registration, Template
 from hub.notification import NativeContent, Notification, Platform
@@ -623,7 +623,7 @@ async def test_an_audience_stays_as_it_was_when_it_was_expanded(delivery: Delive
     everyone = await register(delivery, 4 * PAGE_SIZE + 1)
     delivery.fcm.hold()
     await delivery.accept(notification(content=GOOGLE))
-    pushed = {push.push_channel for push in await delivery.fcm.received(PIECE)}
+    pushed = {push.push_channel for push in await delivery.fcm.received(SHORT)}
     late = [name for name in phones(len(everyone)) if f"token of {name}" not in pushed][-1]
     await delivery.store.put_installations(HUB, [installation("new", templates=False)])
     await delivery.store.delete_installation(HUB, late)
@@ -685,7 +685,7 @@ async def test_single_pushes_do_not_wait_for_a_broadcast(delivery: Delivery, mon
 
     monkeypatch.setattr(delivery.fcm, "send", slow_for_pages)
     await delivery.accept(notification(content=GOOGLE))
-    await delivery.fcm.received(PIECE)
+    await delivery.fcm.received(SHORT)
     for _ in range(20):
         await delivery.deliver(notification("one-time-code", content=GOOGLE))
     assert delivery.fcm.push_channels[-20:] == ["token of ann"] * 20
@@ -718,7 +718,7 @@ async def test_a_platform_that_is_down_is_left_alone_and_probed_until_it_is_back
     await register(delivery, 200, "news")
     delivery.fcm.answer = UNAVAILABLE
     await delivery.accept(notification("news", content=GOOGLE))
-    await delivery.observer.until(lambda: delivery.observer.retries.total() == PIECE)
+    await delivery.observer.until(lambda: delivery.observer.retries.total() == SHORT)
     probes = []
     for _ in range(6):
         await delivery.later(delivery.bulkheads[HUB, FCM].closed_until - delivery.clock() + FIRST_WAIT * 64)
@@ -839,7 +839,7 @@ async def test_a_broadcast_whose_hub_stays_away_ends_and_makes_room(
     given = notification(content=GOOGLE)
     delivery.fcm.hold()
     await delivery.accept(given)
-    await delivery.fcm.received(PIECE)
+    await delivery.fcm.received(SHORT)
     bulkhead = delivery.bulkheads.pop((HUB, FCM))
     delivery.fcm.let_go()
     await delivery.later(POLICY.max_age)
@@ -1042,7 +1042,7 @@ async def test_draining_gives_back_what_is_not_done_in_time(delivery: Delivery) 
     delivery.fcm.hold()
     single, broadcast = notification("news", content=GOOGLE), notification(content=GOOGLE)
     await delivery.accept(single, broadcast)
-    await delivery.fcm.received(1 + PIECE)
+    await delivery.fcm.received(1 + SHORT)
     await delivery.dispatcher.drain(0.01)
     assert [work.notification for work in await due(delivery.store)] == [single]
     pages = await due(delivery.store, Lane.BROADCAST)

@@ -4,14 +4,16 @@ import asyncio
 
 import pytest
 
-from hub.delivery.window import PieceWindow
+from hub.delivery.window import LONG, SHORT, PieceWindow
 
 
 def settled(latency: float, each: float, *, rounds: int = 2000) -> list[int]:
     """The sizes, in the end, before a service that answers after `latency` and needs `each` seconds for a piece."""
-    window, sizes = PieceWindow(most=100), []
+    window, sizes, now = PieceWindow(most=100), [], 0.0
     for _ in range(rounds):
-        window.took(max(latency + each, window.size * each))
+        takes = max(latency + each, window.size * each)
+        now += takes / window.size
+        window.took(takes, 40, now=now)
         sizes.append(window.size)
     return sizes[-100:]
 
@@ -33,13 +35,26 @@ def test_a_service_that_is_near_and_quick_is_not_slowed_down() -> None:
 def test_a_service_that_has_become_slower_for_good_gets_its_pieces_side_by_side_again() -> None:
     window = PieceWindow(most=100)
     for _ in range(100):
-        window.took(0.03)
+        window.took(0.04, 40, now=0.0)
     for _ in range(200):
-        window.took(0.3)
+        window.took(0.3, 40, now=0.0)
     assert window.size == 1
     for _ in range(1000):
-        window.took(0.3)
+        window.took(0.3, 40, now=0.0)
     assert window.size > 90
+
+
+def test_pieces_are_longer_where_the_service_takes_many_pushes_a_second() -> None:
+    window = PieceWindow(most=100)
+    for tenth in range(1, 11):
+        window.took(0.01, 200, now=tenth / 10)
+    assert window.length == SHORT
+    for tenth in range(11, 21):
+        window.took(0.01, 800, now=tenth / 10)
+    assert window.length == LONG
+    for tenth in range(21, 61):
+        window.took(0.01, 200, now=tenth / 10)
+    assert window.length == SHORT
 
 
 async def test_places_are_given_in_order_and_come_free_though_a_piece_fails_or_is_cancelled() -> None:
@@ -61,7 +76,7 @@ async def test_places_are_given_in_order_and_come_free_though_a_piece_fails_or_i
     await asyncio.wait(pieces[:2])
     await asyncio.sleep(0)
     assert began == [0, 2]
-    window.took(0.001)
+    window.took(0.001, 40, now=0.0)
     gates[2].set()
     gates[3].set()
     await asyncio.wait(pieces)

@@ -108,7 +108,7 @@ class Trial:
     async def of(self, message: Message) -> TriedEvent:
         """Raises: KeyError: the configuration has no source of the message's; StoreError."""
         in_flight = await self._taken(message)
-        is_new = in_flight.outcome is not EventOutcome.SUPPRESSED  # a repeated event causes nothing
+        is_new = in_flight.outcome is not EventOutcome.DUPLICATE  # a repeated event causes nothing
         is_decoded, decoded = self._decoded(message)
         event = in_flight.event
         if event is not None and event.data is None:  # a large event leaves its data behind when it is routed

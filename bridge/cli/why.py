@@ -142,6 +142,7 @@ def _print_device(notification: Mapping[str, Any]) -> None:
 
 def _detail(registration: Mapping[str, Any]) -> str:
     parts = [
+        registration["missing"] and f"properties that are missing: {', '.join(registration['missing'])}",
         registration["unmet"] and f"not met: {registration['unmet']}",
         registration["outcome"],
         registration["reason"],

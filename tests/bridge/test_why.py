@@ -9,6 +9,7 @@ import httpx
 
 from bridge.observe.facts import NotKept
 from hub.acceptance import Ingest, JournalEntry
+from hub.installation import Template
 from tests.bridge.test_admin_api import Api, phone
 from tests.bridge.test_admin_api import running as api_running
 from tests.bridge.test_client_commands import Shell, at_rest, running
@@ -42,6 +43,21 @@ async def test_why_tells_of_an_event_and_a_device_also_after_a_restart(tmp_path:
         assert "the hub has no such device" in (await shell.run("why", "ann", "none")).stdout
     at_rest(shell, tmp_path)
     assert "its tags do not match" in (await shell.run("why", "ann", "out")).stdout
+
+
+async def test_properties_that_the_template_of_a_device_misspells_are_named(tmp_path: Path) -> None:
+    template = Template(body="<toast><text>$(titel)</text><text>$(name)</text></toast>", headers={})
+    async with running(tmp_path) as shell:
+        device = replace(phone("odd", "team:hr"), templates={"t": template})  # has the push variable name
+        await shell.daemon.hub.store.put_installations("app", [device])
+        await post(shell, "ann joined")
+        answer = "audience_unknown"
+        while answer == "audience_unknown":
+            (notification,) = (await shell.json("why", "ann", "odd"))["notifications"]
+            native, traced = notification["device"]
+            answer = traced["answer"]
+        assert (native["missing"], traced["missing"]) == ([], ["titel"])
+        assert "properties that are missing: titel" in (await shell.run("why", "ann", "odd")).stdout
 
 
 async def test_why_of_a_send_is_that_of_its_notification_and_of_nothing_is_said_so(tmp_path: Path) -> None:

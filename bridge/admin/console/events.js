@@ -237,6 +237,7 @@ function registrationRow(each) {
 function whyOf(each) {
   const ended = [each.outcome, each.reason].filter(Boolean).join(': ')
   return [
+    each.missing.length && `properties that are missing: ${each.missing.join(', ')}`,
     each.unmet && `not met: ${each.unmet}`,
     ended,
     each.at && `at ${precise(each.at)}`,

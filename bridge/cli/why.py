@@ -72,8 +72,8 @@ def _print_event(trace: Mapping[str, Any]) -> None:
     elif trace["values_kept"]:
         typer.echo("\ndata")
         print_json(trace["data"])
-    elif trace["type"]:
-        typer.echo(f"\n{trace['values_missing'] or 'the values of this event are not kept any more, or were not'}")
+    elif trace["values_missing"]:
+        typer.echo(f"\n{trace['values_missing']}")
     if trace["rules"]:
         print_rules(trace["rules"])
     if trace["rules_missing"]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import pytest
 
 from bridge.observe.facts import NotKept
 from hub.acceptance import Ingest, JournalEntry
@@ -164,6 +165,29 @@ hubs:
     remote:
       connection_string: "Endpoint=sb://127.0.0.1:9/;SharedAccessKeyName=Full;SharedAccessKey=YWJjZGVmZ2hpamtsbW5vcA=="
 """
+
+
+@pytest.mark.parametrize(
+    ("bodies", "said"),
+    [(0, "are not kept, as journal.bodies says"), (1e-9, "are kept for"), (3600, "had to make room")],
+)
+async def test_why_there_are_no_values_is_said_and_the_type_is_shown(tmp_path: Path, bodies: float, said: str) -> None:
+    saw = {
+        "place": "c.yaml:1:1: rules[0]",
+        "wanted": "x",
+        "seen": {"type": {"kind": "text of 1 character"}},
+        "error": "",
+    }
+    rule = {"rule": "all", "place": "", "result": "not matched", "condition": saw, "stopped_by": ""}
+    detail = json.dumps({"rules": [], "type": "z", "explanations": [rule]}).encode()
+    entry = JournalEntry(source="hr", event_id="bare", outcome="no_match", detail=detail)
+    async with running(tmp_path) as shell:
+        journal = shell.daemon.settings.journal
+        object.__setattr__(journal, "bodies", bodies)
+        await shell.daemon.hub.store.accept([Ingest(source="hr", event_id="bare", journal=entry)], start=0)
+        printed = (await shell.run("why", "bare")).stdout
+        assert said in printed
+        assert 'type = "z"' in printed
 
 
 async def test_what_a_notification_waits_for_is_said_and_that_a_remote_hub_alone_knows_its_devices(

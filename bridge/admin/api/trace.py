@@ -1,5 +1,6 @@
 """Why a push came, or did not: an event or a notification from its receipt to the answer of the push service."""
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
@@ -166,7 +167,7 @@ async def _of_event(call: Call, event: KeptEvent) -> Trace:
         meta=values.get("meta"),
         values_kept=content is not None,
         withheld=withheld,
-        values_missing=_NOT_KEPT.get(detail.get("not_kept", ""), ""),
+        values_missing=_values_missing(call.management, event, detail),
         rules=traced.rules,
         rules_missing=traced.missing,
         failures=[RuleFailure(**failure) for failure in detail.get("failures", ())],
@@ -174,6 +175,20 @@ async def _of_event(call: Call, event: KeptEvent) -> Trace:
         gone=gone,
         device=await device_of(call.management, call.query.device),
     )
+
+
+def _values_missing(management: Management, event: KeptEvent, detail: Mapping[str, Any]) -> str:
+    """Why there are no values of an event that had some; empty where there are, or it had none."""
+    if event.content is not None or "type" not in detail:
+        return ""
+    if why := _NOT_KEPT.get(detail.get("not_kept", "")):
+        return why
+    bodies = management.settings.journal.bodies
+    if bodies <= 0:
+        return "The values of events are not kept, as journal.bodies says."
+    if time.time() - event.at >= bodies:
+        return f"The values of events are kept for {bodies / 3600:g} hours, as journal.bodies says."
+    return "The values of this event were not kept then, or had to make room as journal.max_bytes says."
 
 
 async def _of_notification(call: Call, notification: KeptNotification) -> Trace:

@@ -295,7 +295,7 @@ function seenText(seen) {
 }
 
 /** As text, whatever it is; of a long one the beginning. */
-function drawData({ outcome, type, data, meta, values_kept: isKept, withheld, values_missing: missing }) {
+function drawData({ outcome, data, meta, values_kept: isKept, withheld, values_missing: missing }) {
   const areKept = isKept && !withheld
   const isEvent = outcome !== ''
   const text = areKept ? JSON.stringify(data, null, 2) : ''
@@ -303,7 +303,7 @@ function drawData({ outcome, type, data, meta, values_kept: isKept, withheld, va
   byId('data').hidden = !areKept
   byId('data').textContent = visible(text.slice(0, SHOWN_DATA))
   const isLong = text.length > SHOWN_DATA
-  const notKept = missing || (type ? 'The values of this event are not kept any more, or were not.' : 'The event could not be read: it has no values.')
+  const notKept = missing || 'The event could not be read: it has no values.'
   byId('data-note').hidden = !isEvent || (areKept && !isLong)
   byId('data-note').textContent = areKept ? 'This is the beginning; pushbridge why prints all of it.' : withheld ? sentence(withheld) : notKept
   const hasMeta = areKept && meta !== null && Object.keys(meta).length > 0

@@ -17,7 +17,7 @@ from hub.transport.carrier import Carrier
 from hub.transport.contexts import Contexts
 from hub.transport.curl import CurlCarrier
 from hub.transport.handles import MAX_IDLE, HandleOptions, Handles
-from hub.transport.http2.wire import Carried, Http2Wire
+from hub.transport.http2.wire import DOUBT, Carried, Http2Wire
 from hub.transport.pool import OriginPool
 from hub.transport.requests import Answers, Batch, Response
 
@@ -42,7 +42,8 @@ class Transport:
 
     Each origin has connections of its own, so that one that does not answer holds up no other. There are connections to up
     to `origins` at a time: requests to one more take the place of the origin that is idle the longest, or wait for one to
-    become idle. What has been idle for `close_after` seconds is closed.
+    become idle. What has been idle for `close_after` seconds is closed. An HTTP/2 connection that owes answers and is silent
+    for `doubt` seconds is asked by a PING whether it is there, and given up after as many more.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Transport:
         answer_headers: bool = False,
         origins: int = 256,
         close_after: float = MAX_IDLE,
+        doubt: float = DOUBT,
     ) -> None:
         self._egress = egress or Egress()
         self._contexts = Contexts(self._egress.tls or Tls())
@@ -65,6 +67,7 @@ class Transport:
         self._streams = streams
         self._origins = origins
         self._close_after = close_after
+        self._doubt = doubt
         self._reading: deque[Batch] = deque()  # batches with groups not yet read; of those in order the oldest alone
         self._behind: deque[Batch] = deque()  # the others of those in order
         self._pools: dict[str, OriginPool] = {}
@@ -309,6 +312,7 @@ class Transport:
             context=self._contexts.current,
             streams=self._streams,
             answer_headers=self._answer_headers,
+            doubt=self._doubt,
         )
 
     def open_http1(self, pool: OriginPool) -> Carrier:

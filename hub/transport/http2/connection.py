@@ -80,8 +80,7 @@ class _Answer:
 
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
-    chunks: list[bytes] = field(default_factory=list)
-    size: int = 0
+    body: bytearray = field(default_factory=bytearray)
 
 
 class Http2Connection:
@@ -91,7 +90,7 @@ class Http2Connection:
     the batches that may have got their last answer.
     """
 
-    def __init__(self, authority: str, *, streams: int, answer_headers: bool) -> None:
+    def __init__(self, authority: str, *, streams: int, answer_headers: bool, first_stream: int = 1) -> None:
         self._authority = authority.encode()
         self._streams = streams
         self._answer_headers = answer_headers
@@ -100,7 +99,7 @@ class Http2Connection:
         self._templates: dict[tuple[object, ...], tuple[bytes, bytes]] = {}
         self._templates_of = -1  # the version of the table they name entries of
         self._first = (b"", b"")
-        self._next = 1
+        self._next = first_stream
         self._limit = 0  # until the other side has said what it takes
         self._frame_size = FRAME_SIZE
         self._window = WINDOW
@@ -441,15 +440,14 @@ class Http2Connection:
             raise Http2Error(Code.PROTOCOL_ERROR, str(error)) from error
         if body:
             self._noise = 0
-        answer.size += len(payload)
-        answer.chunks.append(body)
-        if answer.size > MAX_ANSWER:
+        answer.body += body
+        if len(answer.body) > MAX_ANSWER:
             self._end(stream, Response(0, failure=f"an answer of more than {MAX_ANSWER} bytes"), reset=True)
         elif flags & END_STREAM:
             self._finish(stream, answer)
 
     def _finish(self, stream: int, answer: _Answer) -> None:
-        body = b"".join(answer.chunks)
+        body = bytes(answer.body)
         is_plain = answer.status == 200 and not body and not answer.headers
         if stream in self._unsent:  # it did not want the rest of the body (section 8.1)
             self._output.append(frames.reset(stream, Code.CANCEL))

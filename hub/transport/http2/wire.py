@@ -1,6 +1,7 @@
 """An HTTP/2 connection on the event loop: a TCP connection, TLS in memory, and the clock that finds a dead peer."""
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -21,7 +22,7 @@ _UNSENT: Final = 1 << 18
 """Bytes that wait for the socket from which on no more requests are begun."""
 _HANDSHAKE: Final = 10.0
 """Seconds for an address, a proxy, TLS and the first frame of the other side."""
-_DOUBT: Final = 5.0
+DOUBT: Final = 5.0
 """Seconds of silence, while requests are under way, after which the other side is asked whether it is there; after twice as
 many the connection is given up."""
 _READ: Final = 1 << 16
@@ -56,7 +57,9 @@ class Http2Wire(asyncio.Protocol):
         context: Callable[[], ssl.SSLContext],
         streams: int,
         answer_headers: bool,
+        doubt: float,
     ) -> None:
+        self._doubt = doubt
         self._loop = asyncio.get_running_loop()
         self._carried = carried
         self._host, self._port, self._proxy, self._context = host, port, proxy, context
@@ -132,6 +135,9 @@ class Http2Wire(asyncio.Protocol):
         if not self._is_closed and self._tls is not None and not self._is_shaking_hands:
             self._http.leave()
             self._flush()
+            with contextlib.suppress(ssl.SSLError):
+                self._tls.unwrap()  # says that nothing more comes; what the other side says to it is not awaited
+            self._send_encrypted()
         self._end()
 
     # Opening
@@ -274,7 +280,7 @@ class Http2Wire(asyncio.Protocol):
 
     def _watch(self) -> None:
         if self._timer is None and not self._is_closed:
-            self._timer = self._loop.call_later(_DOUBT, self._look)
+            self._timer = self._loop.call_later(self._doubt, self._look)
 
     def _look(self) -> None:
         """Ask a peer that owes answers and says nothing; give up one that does not even answer that."""
@@ -282,10 +288,12 @@ class Http2Wire(asyncio.Protocol):
         if self._is_closed or not (self._http.in_flight or not self._http.is_ready):
             return
         silent_for = self._loop.time() - self._heard_at
-        if silent_for >= 2 * _DOUBT and (not self._http.is_ready or self._asked_at > self._heard_at):
+        if silent_for >= 2 * self._doubt and (not self._http.is_ready or self._asked_at > self._heard_at):
+            if self._tcp is not None:
+                self._tcp.abort()  # what waits to be sent never will be
             self._break("the connection is dead: no answer, not even to a PING")
             return
-        if silent_for >= _DOUBT and self._http.is_ready and self._asked_at <= self._heard_at:
+        if silent_for >= self._doubt and self._http.is_ready and self._asked_at <= self._heard_at:
             self._asked_at = self._loop.time()
             self._http.ping(b"are you?")
             self._flush()

@@ -60,8 +60,9 @@ class Shell:
 
 
 @asynccontextmanager
-async def running(directory: Path) -> AsyncIterator[Shell]:
-    daemon = Daemon(read(directory, CONFIGURATION.format(token=f", admin_token: {TOKEN}")), config="c.yaml")
+async def running(directory: Path, config_hash: str = "") -> AsyncIterator[Shell]:
+    settings = read(directory, CONFIGURATION.format(token=f", admin_token: {TOKEN}"))
+    daemon = Daemon(settings, config="c.yaml", config_hash=config_hash)
     with capture_logs():
         async with daemon.running():
             yield Shell(daemon, directory)

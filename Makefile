@@ -21,7 +21,7 @@ demo: $(VENV)/.installed ## run the main job on embedded defaults, phones on a p
 	$(BIN)/pushbridge demo
 
 test: $(VENV)/.installed-dev ## install and start what the tests need, run them all
-	@deploy/servers.sh rabbitmq-server chromium promtool
+	@deploy/servers.sh rabbitmq-server postgres chromium promtool
 	$(BIN)/python -m pytest $(STAND_IN) --if-changed=$(VENV)/.servicebus-passed
 	$(BIN)/python -m pytest $(IN_PARALLEL) --ignore=$(STAND_IN)
 

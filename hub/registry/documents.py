@@ -5,7 +5,7 @@ properties and nulls are passed over, because the SDKs differ in both.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hub.content.templates import compile_template
@@ -76,6 +76,12 @@ def check_installation_id(id: str) -> None:
     if "\ufffd" in id:
         # The server puts it in place of what it cannot decode, so several ids would be one.
         raise InvalidRequestError("the installation's id in the path is not UTF-8")
+
+
+def registration_tags(tags: Sequence[str], *, max_tags: int = MAX_TAGS) -> tuple[str, ...]:
+    """Tags of a registration that a client makes alone, checked; one may name its user. Raises: TagError."""
+    given = {"tags": list(tags)}
+    return _tags(given, "Tags", _own_service_tag(given, None), max_tags)
 
 
 def document_of(installation: Installation) -> dict[str, Any]:

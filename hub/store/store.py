@@ -191,6 +191,16 @@ class SqlStore:
     async def get_registration(self, hub: str, registration_id: str) -> Registration:
         return await self._registry.get_registration(hub, registration_id)
 
+    async def registrations(
+        self, hub: str, *, tag: str | None = None, after: str = "", limit: int
+    ) -> ListPage[Registration]:
+        return await self._registry.registrations(hub, tag=tag, after=after, limit=limit)
+
+    async def registrations_of(
+        self, hub: str, channels: Sequence[tuple[Platform, str]], *, after: str = "", limit: int
+    ) -> ListPage[Registration]:
+        return await self._registry.registrations_of(hub, channels, after=after, limit=limit)
+
     async def delete_registration(self, hub: str, registration_id: str, *, if_match: int | None = None) -> None:
         await self._registry.delete_registration(hub, registration_id, if_match=if_match)
 

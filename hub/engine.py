@@ -20,6 +20,7 @@ from hub.notification import Notification, Platform
 from hub.observer import Observer
 from hub.outcome import NotificationDetails
 from hub.push import PushPage, host_of
+from hub.store.contracts.listing import ListPage
 from hub.store.contracts.outbox import AcceptanceResult, Service
 from hub.store.contracts.people import Erased
 from hub.store.contracts.store import Store
@@ -162,7 +163,7 @@ class Hub:
         remotes: Mapping[str, Destination[Sequence[Notification]]],
     ) -> None:
         for hub in hubs:
-            for platform in Platform.declared():
+            for platform in Platform.known():
                 sender = senders.get((hub, platform))
                 if sender is None:
                     self.without_credential.add((hub, platform))
@@ -355,12 +356,24 @@ class Hub:
     async def put_registration(
         self, hub: str, registration: Registration, *, if_match: int | None = None
     ) -> Registration:
-        """Raises: NotFoundError, PreconditionError (both only with `if_match`)."""
+        """Raises: NotFoundError, PreconditionError (both only with `if_match`), GoneError, InvalidRequestError."""
         return await self._write(lambda: self.store.put_registration(hub, registration, if_match=if_match))
 
     async def get_registration(self, hub: str, registration_id: str) -> Registration:
         """Raises: NotFoundError."""
         return await self._in_time(self.store.get_registration(hub, registration_id))
+
+    async def registrations(
+        self, hub: str, *, tag: str | None = None, after: str = "", limit: int
+    ) -> ListPage[Registration]:
+        """Those that live, by ordinal; with `tag` those that carry it."""
+        return await self._in_time(self.store.registrations(hub, tag=tag, after=after, limit=limit))
+
+    async def registrations_of(
+        self, hub: str, channels: Sequence[tuple[Platform, str]], *, after: str = "", limit: int
+    ) -> ListPage[Registration]:
+        """As `registrations`, those of these push channels."""
+        return await self._in_time(self.store.registrations_of(hub, channels, after=after, limit=limit))
 
     async def delete_registration(self, hub: str, registration_id: str, *, if_match: int | None = None) -> None:
         """Raises: NotFoundError, PreconditionError."""

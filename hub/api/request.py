@@ -65,6 +65,11 @@ def has_flag(request: Request, name: str) -> bool:
     return _query(request).get(name, "false").lower() != "false"
 
 
+def query_value(request: Request, name: str) -> str:
+    """A value of the query, by its name in lower case; empty when it is missing."""
+    return _query(request).get(name, "")
+
+
 def hostname(request: Request) -> str:
     """The host the client called, without port; empty when the header makes no sense."""
     try:

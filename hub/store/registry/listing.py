@@ -148,7 +148,7 @@ def devices_of(
     """Documents with a registration that an audience means and that lives, by the first of those."""
     start = _ordinal(after)
     sets = TagSets(connection, place)
-    kinds = [kind_id(kind, platform) for kind in _ALL_KINDS for platform in Platform.declared()]
+    kinds = [kind_id(kind, platform) for kind in _ALL_KINDS for platform in Platform.known()]
     expression = () if isinstance(audience, Everyone) else tag_keys(audience)
     sets.load([DEAD, *kinds, *(key_id(key) for key in expression)])
     everyone = BitMap.union(BitMap(), *map(sets.members, kinds)) - sets.members(DEAD)
@@ -180,7 +180,7 @@ def registrations_by_platform(connection: Connection, places: Mapping[str, Place
     counts = {}
     for hub, place in places.items():
         sets = TagSets(connection, place)
-        kinds = {platform: [kind_id(kind, platform) for kind in _ALL_KINDS] for platform in Platform.declared()}
+        kinds = {platform: [kind_id(kind, platform) for kind in _ALL_KINDS] for platform in Platform.known()}
         sets.load([DEAD, *(kind for each in kinds.values() for kind in each)])
         dead = sets.members(DEAD)
         for platform, each in kinds.items():

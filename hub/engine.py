@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 from hub.acceptance import AuditEntry, Ingest
@@ -13,7 +14,7 @@ from hub.clock import SteadyClock
 from hub.delivery.bulkhead import Bulkhead, Destination
 from hub.delivery.dispatch import Dispatcher, Timing
 from hub.delivery.retry import RetryPolicy
-from hub.errors import CapacityError, NotFoundError, StoreError, WithdrawnError
+from hub.errors import CapacityError, NotFoundError, PreconditionError, StoreError, WithdrawnError
 from hub.facts import BreakerClosed, BreakerOpened, PersonErased, SendAccepted
 from hub.installation import Installation, Registration
 from hub.notification import Notification, Platform
@@ -30,6 +31,9 @@ _ID_DIGITS = 32
 
 _DEAD_KEPT = 30 * 24 * 3600.0
 """Seconds for which a registration stays whose push channel is dead."""
+
+_CHANGE_TRIES = 20
+"""How often a change of an installation is made again that another write of the same installation overtook."""
 
 T = TypeVar("T")
 
@@ -344,6 +348,22 @@ class Hub:
     async def put_installations(self, hub: str, installations: Sequence[Installation]) -> None:
         """Many in one transaction."""
         await self.store.put_installations(hub, installations)
+
+    async def change_installation(
+        self, hub: str, installation_id: str, change: Callable[[Installation], Installation]
+    ) -> None:
+        """Replace it by what `change` makes of it, which is asked again when another write comes between.
+
+        Raises: NotFoundError; PreconditionError: others write without end; what `change` raises.
+        """
+        for tries_left in reversed(range(_CHANGE_TRIES)):
+            changed = change(await self.get_installation(hub, installation_id))
+            try:
+                await self._write(partial(self.store.change_installation, hub, changed))
+                return
+            except PreconditionError:
+                if not tries_left:
+                    raise
 
     async def get_installation(self, hub: str, installation_id: str) -> Installation:
         """Raises: NotFoundError."""

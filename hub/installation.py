@@ -43,6 +43,8 @@ class Installation:
     push_variables: Mapping[str, str] = field(default_factory=dict)
     expires_at: datetime | None = None
     push_channel_expired: bool = False
+    etag: int = field(default=0, compare=False)
+    """The state that it was read as; 0 for a document that was not read from a store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """What the wire API asks of the engine."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from hub.installation import Installation, Registration
@@ -17,6 +17,11 @@ class HubService(Protocol):
 
     async def get_installation(self, hub: str, installation_id: str) -> Installation:
         """Raises: NotFoundError."""
+
+    async def change_installation(
+        self, hub: str, installation_id: str, change: Callable[[Installation], Installation]
+    ) -> None:
+        """Replace it by what `change` makes of it. Raises: NotFoundError, PreconditionError; what `change` raises."""
 
     async def delete_installation(self, hub: str, installation_id: str) -> None:
         """Remove it with its registrations; an unknown id is no error."""

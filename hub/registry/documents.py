@@ -92,8 +92,8 @@ def registration_tags(tags: Sequence[str], *, max_tags: int = MAX_TAGS) -> tuple
     return _tags(given, "Tags", _own_service_tag(given, None), max_tags)
 
 
-def document_of(installation: Installation) -> dict[str, Any]:
-    """The document as the service answers it: its order, empty members left out, no service tags."""
+def document_of(installation: Installation, *, whole: bool = False) -> dict[str, Any]:
+    """The document as the service answers it: its order, empty members left out, and service tags unless it is `whole`."""
     document = {
         "installationId": installation.id,
         "pushChannel": _shown_channel(installation),
@@ -101,7 +101,7 @@ def document_of(installation: Installation) -> dict[str, Any]:
         "platform": installation.platform.value,
         "expirationTime": format_date(installation.expires_at) if installation.expires_at else _NEVER,
         "userId": installation.user_id,
-        "tags": [tag for tag in installation.tags if not tag.startswith("$")],
+        "tags": [tag for tag in installation.tags if whole or not tag.startswith("$")],
         "pushVariables": dict(installation.push_variables),
         "templates": {name: _template_document(name, template) for name, template in installation.templates.items()},
     }

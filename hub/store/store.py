@@ -177,6 +177,9 @@ class SqlStore:
     async def import_installations(self, hub: str, installations: Sequence[Installation]) -> None:
         await self._registry.import_installations(hub, installations)
 
+    async def change_installation(self, hub: str, installation: Installation) -> None:
+        await self._registry.change_installation(hub, installation)
+
     async def get_installation(self, hub: str, installation_id: str) -> Installation:
         return await self._registry.get_installation(hub, installation_id)
 

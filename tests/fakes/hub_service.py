@@ -1,6 +1,6 @@
 """The engine behind the wire API, in memory: what was asked of it can be read, and what it raises can be set."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from hub.errors import NotFoundError
@@ -28,6 +28,11 @@ class FakeHubService:
         if (hub, installation_id) not in self.installations:
             raise NotFoundError("Installation not found.")
         return self.installations[hub, installation_id]
+
+    async def change_installation(
+        self, hub: str, installation_id: str, change: Callable[[Installation], Installation]
+    ) -> None:
+        await self.put_installation(hub, change(await self.get_installation(hub, installation_id)))
 
     async def delete_installation(self, hub: str, installation_id: str) -> None:
         self._fail()

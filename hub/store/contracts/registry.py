@@ -39,6 +39,14 @@ class Registry(Protocol):
     async def import_installations(self, hub: str, installations: Sequence[Installation]) -> None:
         """As `put_installations`, for the many of a bulk load."""
 
+    async def change_installation(self, hub: str, installation: Installation) -> None:
+        """Replace a document by one made from it, if it still is as it was read (`Installation.etag`).
+
+        A push channel that is dead stays so unless it is another one now: not the phone, but its back end may have spoken.
+
+        Raises: NotFoundError, PreconditionError, InvalidRequestError.
+        """
+
     async def get_installation(self, hub: str, installation_id: str) -> Installation:
         """Raises: NotFoundError."""
 

@@ -158,6 +158,20 @@ class Registering:
         self._take_from_other_users(device)
         self._flag_siblings(device)
 
+    def change_installation(self, installation: Installation) -> None:
+        """As `put_installation`, for a document made from one that was read: a dead push channel stays dead.
+
+        Raises: NotFoundError, PreconditionError: it was written since; InvalidRequestError.
+        """
+        old = self._installation(installation.id)
+        if old is None or (old.expires_at is not None and old.expires_at <= self._now):
+            raise NotFoundError("Installation not found.")
+        _check_etag(old, installation.etag)
+        self.put_installation(installation)
+        device = self._devices[old.ordinal]
+        if old.dead_at is not None and device.push_channel == old.push_channel:
+            self._change(device, replace(device, dead_at=old.dead_at, dead_reason=old.dead_reason))
+
     def put_registration(self, registration: Registration, registration_id: str, if_match: int | None) -> Registration:
         """Create or replace a single registration. Raises: NotFoundError, PreconditionError, GoneError."""
         old = self._registration(registration_id)

@@ -62,6 +62,12 @@ class SqlRegistry:
         finally:
             self._places.give_back(place, ordinals[taken:])
 
+    async def change_installation(self, hub: str, installation: Installation) -> None:
+        if await self._places.find(hub) is None:
+            raise NotFoundError("Installation not found.")
+        await self._places.keep_templates(installation.templates.values())
+        await self._single_writes(hub).run(singly.change_installation(installation))
+
     def _single_writes(self, hub: str) -> SingleWrites:
         if hub not in self._singly:
             self._singly[hub] = SingleWrites(partial(self._write_singly, hub))

@@ -141,6 +141,7 @@ def installation_of(device: StoredDevice, templates: Mapping[int, StoredTemplate
         push_variables=device.push_variables,
         expires_at=_moment(device.expires_at),
         push_channel_expired=device.dead_at is not None,
+        etag=device.etag,
     )
 
 

@@ -42,8 +42,8 @@ class Transport:
 
     Each origin has connections of its own, so that one that does not answer holds up no other. There are connections to up
     to `origins` at a time: requests to one more take the place of the origin that is idle the longest, or wait for one to
-    become idle. What has been idle for `close_after` seconds is closed. An HTTP/2 connection that owes answers and is silent
-    for `doubt` seconds is asked by a PING whether it is there, and given up after as many more.
+    become idle. What has been idle for `close_after` seconds is closed. An HTTP/2 connection that owes answers and is
+    silent for `doubt` seconds is asked by a PING whether it is there, and given up after as many more.
     """
 
     def __init__(

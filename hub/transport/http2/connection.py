@@ -28,7 +28,7 @@ from hub.transport.http2.frames import (
     Setting,
     code_name,
 )
-from hub.transport.http2.header_block import HeaderTable, literal_name, text
+from hub.transport.http2.header_block import KEPT, HeaderTable, literal, literal_name, text
 from hub.transport.requests import Batch, Response
 
 MAX_ANSWER: Final = 65_536
@@ -44,7 +44,9 @@ _LATE: Final = 4
 """Frames that may still come of a request that was taken back."""
 _LAST_STREAM: Final = frames.MAX_STREAM - 200_000
 """A new connection takes over before the ids run out."""
-_TEMPLATES: Final = 128
+_MOST_KEPT: Final = 128
+_FEW: Final = 3
+"""Requests below which one by one is quicker than all at once."""
 _SHORT: Final = 8192
 """Bytes of a header block that is sure to fit into a frame, and of a body whose length is written down already."""
 
@@ -55,6 +57,10 @@ _UNLIMITED: Final = 1 << 30
 _HEAD_OF_DATA = struct.Struct(">IB").pack  # length << 8 | kind, flags
 _LENGTH_NAME: Final = literal_name(b"content-length")
 _LENGTHS: Final = [_LENGTH_NAME + text(str(size).encode()) for size in range(_SHORT)]
+
+
+_Shared = tuple[bytes, bytes]
+"""The parts of a header block before the path and behind it."""
 
 
 class Http2Error(Exception):
@@ -96,9 +102,8 @@ class Http2Connection:
         self._answer_headers = answer_headers
         self._table = HeaderTable()
         self._decoder = Decoder(max_header_list_size=_MAX_HEADERS)
-        self._templates: dict[tuple[object, ...], tuple[bytes, bytes]] = {}
-        self._templates_of = -1  # the version of the table they name entries of
-        self._first = (b"", b"")
+        self._kept: dict[tuple[bytes, ...], _Shared] = {}  # by header lines that rarely change
+        self._encoded_for = -1  # the version of the table whose entries `_kept` names
         self._next = first_stream
         self._limit = 0  # until the other side has said what it takes
         self._frame_size = FRAME_SIZE
@@ -168,78 +173,77 @@ class Http2Connection:
         begun = map(Begun, repeat(batch), repeat(group), rows, repeat(tries))
         self._open.update(zip(streams, begun, strict=True))
         self._table.renew_if_full()
-        # The first names the entries that it makes by their values, all behind it by their numbers.
-        if not self._is_known(group):
-            self._slowly(*self._first, group, first, rows[0])
+        shared, is_lasting = self._encoded(group)
+        if not is_lasting:
+            # The first names the entries that it makes by their values, all behind it by their numbers.
+            self._one(shared, group, first, rows[0])
             rows, streams = rows[1:], streams[1:]
-        if rows:
-            self._many(group, streams, rows)
+            shared = self._encoded(group)[0]
+        if len(rows) < _FEW or not self._many(shared, group, streams, rows):
+            for stream, row in zip(streams, rows, strict=True):
+                self._one(shared, group, stream, row)
 
-    def _is_known(self, group: RequestGroup) -> bool:
-        """Whether what the requests share can be sent again and again; if not, `_first` can be sent once."""
-        if self._templates_of != self._table.version or len(self._templates) > _TEMPLATES:
-            self._templates.clear()
-            self._templates_of = self._table.version
-        key = (group.id_name, *group.headers)
-        if key in self._templates:
-            return True
-        shared = self._shared(group)
-        if self._table.version == self._templates_of:
-            self._templates[key] = shared
-            return True
-        self._first = shared
-        return False
+    def _encoded(self, group: RequestGroup) -> tuple[_Shared, bool]:
+        """What the blocks of the requests share, and whether that can be sent more than once."""
+        if self._encoded_for != self._table.version or len(self._kept) > _MOST_KEPT:
+            self._kept.clear()
+            self._encoded_for = self._table.version
+        kept: list[bytes] = []
+        passing: list[bytes] = []
+        for line in group.headers:
+            (kept if line[: line.find(b":")] in KEPT else passing).append(line)
+        key = tuple(kept)
+        shared = self._kept.get(key)
+        if shared is None:
+            shared = self._table.shared(self._authority, list(map(_field, kept)))
+            if self._table.version == self._encoded_for:
+                self._kept[key] = shared
+        first, others = shared
+        others += b"".join([literal(*_field(line)) for line in passing]) + literal_name(group.id_name.encode())
+        return (first, others), self._table.version == self._encoded_for
 
-    def _shared(self, group: RequestGroup) -> tuple[bytes, bytes]:
-        fields = [_field(line) for line in group.headers]
-        first, others = self._table.shared(self._authority, fields)
-        return first, others + literal_name(group.id_name.encode())
-
-    def _many(self, group: RequestGroup, streams: Sequence[int], rows: Sequence[Row]) -> None:
-        first, others = self._templates_for(group)
+    def _many(self, shared: _Shared, group: RequestGroup, streams: Sequence[int], rows: Sequence[Row]) -> bool:
+        """Send requests whose blocks have one shape; False where they have not, or windows hold them back."""
         _, tails, ids, bodies = zip(*rows, strict=True)
         sizes = list(map(len, bodies))
-        largest, total = max(sizes), sum(sizes)
-        if largest > min(self._frame_size, self._stream_window, _SHORT - 1) or total > self._window:
-            for stream, row in zip(streams, rows, strict=True):
-                self._slowly(first, others, group, stream, row)
-            return
-        self._window -= total
+        total = sum(sizes)
+        if max(sizes) > self._most_at_once or total > self._window:
+            return False
         path = group.path.encode()
         paths = [path + tail.encode() for tail in tails] if any(tails) else [path] * len(rows)
         keys = [id_.encode() for id_ in ids]
-        shapes = set(zip(map(len, paths), map(len, keys), map(len, map(_LENGTHS.__getitem__, sizes)), strict=True))
+        lengths = [_LENGTHS[size] for size in sizes]
+        shapes = set(zip(map(len, paths), map(len, keys), map(len, lengths), strict=True))
+        if len(shapes) > 1 or sum(map(len, shared)) + len(paths[0]) + len(keys[0]) > _SHORT:
+            return False
+        self._window -= total
         packed = struct.pack(f">{len(rows)}I", *streams)
         numbers = [packed[at : at + 4] for at in range(0, len(packed), 4)]
         heads = [_HEAD_OF_DATA(size << 8, END_STREAM) for size in sizes]
-        lengths = [_LENGTHS[size] for size in sizes]
-        if len(shapes) == 1 and len(first) + len(others) + len(paths[0]) + len(keys[0]) < _SHORT:
-            template = _template(first, others, shapes.pop())
-            holes = zip(numbers, paths, keys, lengths, heads, numbers, bodies, strict=True)
-            self._output.append(template * len(rows) % tuple(chain.from_iterable(holes)))
-            return
-        for stream, where, key, length, head, number, body in zip(
-            streams, paths, keys, lengths, heads, numbers, bodies, strict=True
-        ):
-            block = b"".join((first, b"\x04", text(where), others, text(key), length))
-            self._output += (frames.headers(stream, block, size=self._frame_size), head, number, body)
+        holes = zip(numbers, paths, keys, lengths, heads, numbers, bodies, strict=True)
+        template = _template(*shared, shapes.pop())
+        self._output.append(template * len(rows) % tuple(chain.from_iterable(holes)))
+        return True
 
-    def _templates_for(self, group: RequestGroup) -> tuple[bytes, bytes]:
-        if not self._is_known(
-            group
-        ):  # the table had no room for all: what is left over is named by its value each time
-            return self._first
-        return self._templates[group.id_name, *group.headers]
-
-    def _slowly(self, first: bytes, others: bytes, group: RequestGroup, stream: int, row: Row) -> None:
-        """A request whose body may have to wait for a window, or takes several frames."""
+    def _one(self, shared: _Shared, group: RequestGroup, stream: int, row: Row) -> None:
+        """Send a request; its body may have to wait for a window, or take several frames."""
         _, tail, id_, body = row
-        path = (group.path + tail).encode()
-        length = _LENGTH_NAME + text(str(len(body)).encode())
-        block = b"".join((first, b"\x04", text(path), others, text(id_.encode()), length))
+        size = len(body)
+        length = _LENGTHS[size] if size < _SHORT else _LENGTH_NAME + text(str(size).encode())
+        first, others = shared
+        block = b"".join((first, b"\x04", text((group.path + tail).encode()), others, text(id_.encode()), length))
         self._output.append(frames.headers(stream, block, size=self._frame_size))
-        self._unsent[stream] = memoryview(body)
-        self._send_body(stream)
+        if size <= self._most_at_once and size <= self._window:
+            self._window -= size
+            self._output.append(frames.frame(Kind.DATA, body, flags=END_STREAM, stream=stream))
+        else:
+            self._unsent[stream] = memoryview(body)
+            self._send_body(stream)
+
+    @property
+    def _most_at_once(self) -> int:
+        """Bytes of a body that go in one frame."""
+        return min(self._frame_size, self._stream_window, _SHORT - 1)
 
     def _send_body(self, stream: int) -> bool:
         """Send what the windows let through; whether that was all."""

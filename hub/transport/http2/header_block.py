@@ -5,6 +5,7 @@ collapse ids would push out what is worth keeping.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 TABLE_SIZE: Final = 4096
@@ -15,7 +16,7 @@ _STATIC: Final = 61
 _RENEWED_AFTER: Final = 1000
 """Slices of requests until a table that is too small is made anew."""
 _STATIC_NAMES: Final = {b":authority": 1, b":path": 4, b"authorization": 23, b"content-length": 28, b"content-type": 31}
-_KEPT: Final = frozenset(
+KEPT: Final = frozenset(
     [
         b":authority",
         b"authorization",
@@ -27,8 +28,12 @@ _KEPT: Final = frozenset(
         b"urgency",
     ]
 )
+"""Names of fields whose values rarely change."""
 POST_HTTPS: Final = b"\x83\x87"
 """:method and :scheme."""
+
+
+_SHORT_LENGTHS: Final = [bytes([size]) for size in range(127)]
 
 
 def integer(value: int, bits: int, flags: int = 0) -> bytes:
@@ -46,13 +51,20 @@ def integer(value: int, bits: int, flags: int = 0) -> bytes:
 
 
 def text(value: bytes) -> bytes:
-    return integer(len(value), 7) + value
+    size = len(value)
+    return (_SHORT_LENGTHS[size] if size < 127 else integer(size, 7)) + value
 
 
+@lru_cache(maxsize=256)
 def literal_name(name: bytes) -> bytes:
     """A field that is not to be kept, up to its value (section 6.2.2)."""
     known = _STATIC_NAMES.get(name)
     return b"\x00" + text(name) if known is None else integer(known, 4)
+
+
+def literal(name: bytes, value: bytes) -> bytes:
+    """A field that is not to be kept."""
+    return literal_name(name) + text(value)
 
 
 class HeaderTable:
@@ -91,12 +103,12 @@ class HeaderTable:
         number = self._entries.get(key)
         if number is not None:
             return integer(_STATIC + self._inserted - number, 7, 0x80)
-        if name not in _KEPT:
-            return literal_name(name) + text(value)
+        if name not in KEPT:
+            return literal(name, value)
         cost = len(name) + len(value) + _OVERHEAD
         if cost > self._size - self._used:
             self._lacks_room = True
-            return literal_name(name) + text(value)
+            return literal(name, value)
         self._used += cost
         self._entries[key] = self._inserted
         self._inserted += 1

@@ -228,11 +228,14 @@ async def test_events_are_listed_newest_first_and_shown_with_what_became_of_them
             await asyncio.sleep(0.01)
     events = await api.all_of("/events", limit=1)
     assert [(event["id"], event["outcome"]) for event in events[-3:]] == [
-        ("ann", "suppressed"),
+        ("ann", "duplicate"),
         ("bob", "accepted"),
         ("ann", "accepted"),
     ]
     assert [event["number"] for event in events] == sorted((event["number"] for event in events), reverse=True)
+    for outcome in ("duplicate", "suppressed"):  # the second was its name before 0.2.0
+        assert [event["id"] for event in await api.all_of("/events", outcome=outcome)] == ["ann"]
+        await api.get("/journal", outcome=outcome)
     (bob,) = await api.all_of("/events", id="bob")
     assert (bob["source"], bob["rules"], bob["notifications"]) == ("hr", ["all"], 1)
     shown = await api.get(f"/events/{bob['number']}")

@@ -184,6 +184,8 @@ async def test_a_store_gives_the_audience_while_a_daemon_has_it(files: Path) -> 
 def test_wrong_arguments_are_named(files: Path) -> None:
     assert "--source: say which of bank, other" in run(files, "{}", source="", code=2).stderr
     assert "the configuration has bank, other" in run(files, "{}", source="bnak", code=2).stderr
+    unknown = run(files, "{}", "--meta", "mesage_id=1", code=2).stderr
+    assert "--meta 'mesage_id': a message of HTTP has content_type, message_id, path" in unknown
     assert "cannot be read" in run(files, "{}", "--device", str(files / "none.json"), code=2).stderr
     (files / "device.json").write_text('{"platform": "apns"}')
     assert "device.json: " in run(files, "{}", "--device", str(files / "device.json"), code=2).stderr

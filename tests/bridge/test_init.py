@@ -134,6 +134,16 @@ def test_a_source_is_named_after_the_file_where_the_name_can_stand_in_yaml(
     assert (tested.exit_code, Path(f"pushbridge/{name}.yaml").exists()) == (0, True), tested.output
 
 
+def test_an_event_is_not_lost_for_want_of_its_subject(tmp_path: Path) -> None:
+    made(tmp_path, SAMPLES["an order"][0])
+    assert "subject: \"{{ data.orderNo | default('') }}\"" in (tmp_path / "out" / "mine.yaml").read_text()
+    order = json.loads(SAMPLES["an order"][0])
+    del order["orderNo"]
+    (tmp_path / "other.json").write_text(json.dumps(order))
+    arguments = ["explain", str(tmp_path / "out"), str(tmp_path / "other.json"), "--json"]
+    assert json.loads(CliRunner().invoke(app, arguments).stdout)["outcome"] == "accepted"
+
+
 def test_a_title_names_the_kind_of_the_event_and_not_its_version(tmp_path: Path) -> None:
     made(tmp_path, '{"specversion":"1.0","id":"a","source":"/s","type":"com.acme.order.shipped.v1"}')
     assert 'title: "Mine shipped"' in (tmp_path / "out" / "mine.yaml").read_text()

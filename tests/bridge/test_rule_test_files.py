@@ -72,6 +72,10 @@ MISTAKES = [
         "5:11: tests[0].steps[0].event: source is missing (known: bank, orders)",
     ),
     (
+        "{ event: { source: bank, data: {}, meta: { messageid: 1 } }, expect: { pushes: [] } }",
+        "5:52: tests[0].steps[0].event.meta.messageid: a message of HTTP has no such property (did you mean message_id?)",
+    ),
+    (
         "{ event: { source: bank }, expect: { pushes: [] } }",
         "5:18: tests[0].steps[0].event: write one of file, data and body",
     ),
@@ -102,7 +106,7 @@ MISTAKES = [
     ),
     (
         "{ event: { source: bank, data: {} }, expect: { outcome: accept, dead_letter: { reason: tag } } }",
-        "5:65: tests[0].steps[0].expect.outcome: expected 'accepted', 'no_match', 'suppressed', 'dead_letter' or "
+        "5:65: tests[0].steps[0].expect.outcome: expected 'accepted', 'no_match', 'duplicate', 'dead_letter' or "
         "'rejected' (did you mean accepted?)",
         "5:96: tests[0].steps[0].expect.dead_letter.reason: expected 'decode', 'schema', 'map', 'no_match', "
         "'tag_unsafe', 'render', 'hub_reject', 'expired', 'service_full', 'lock_lost', 'too_large' or 'crash'",

@@ -88,7 +88,7 @@ def test_an_event_is_remembered_from_step_to_step_until_its_window_has_passed(he
     steps(
         here,
         f"{{ {event}, repeat: 3, expect: {{ rules: [large, audit], suppressed: {{ duplicate: 2 }} }} }}",
-        f"{{ {event}, advance: 23h, expect: {{ outcome: suppressed, rules: [], pushes: [] }} }}",
+        f"{{ {event}, advance: 23h, expect: {{ outcome: duplicate, rules: [], pushes: [] }} }}",
         f"{{ {event}, expect: {{ suppressed: {{ duplicate: 1 }} }} }}",
         '{ advance_to: "2026-01-02T12:00:01Z", expect: { pushes: [] } }',
         f"{{ {event}, expect: {{ outcome: accepted, suppressed: {{}} }} }}",

@@ -33,6 +33,7 @@ test-servicebus: $(VENV)/.installed-dev ## run the tests of the Service Bus stan
 
 fuzz: $(VENV)/.installed-dev ## run the property tests with many new examples
 	$(BIN)/python -m pytest $(IN_PARALLEL) --fast -m hypothesis --hypothesis-profile=fuzz --timeout=1800
+	PUSHBRIDGE_HTTP2_FRAMES=1000000 $(BIN)/python -m pytest tests/hub/transport/test_http2_fuzz.py --timeout=1800
 
 reference: $(VENV)/.installed-dev ## docs/configuration.md and docs/outcomes.md, from the code
 	$(VENV)/bin/pushbridge schema --reference > docs/configuration.md

@@ -137,10 +137,14 @@ def rabbitmq(request: pytest.FixtureRequest) -> Iterator[RabbitMq]:
 
 @pytest.fixture(scope="session")
 def postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
-    """PostgreSQL for the whole session; a test that stops or kills it starts it again. Each test makes its own database."""
+    """PostgreSQL for the whole session; a test that stops or kills it starts it again. Each test makes its own database.
+
+    It does not wait for the disk: a copy of a database would take a second, and only the end of the machine loses what the
+    system has.
+    """
     choice = request.config.getoption("--brokers")
     use_docker = choice == "docker" or (choice == "auto" and databases.native_programs() is None)
-    with databases.docker() if use_docker else databases.native() as server:
+    with databases.docker() if use_docker else databases.native(fsync=False) as server:
         yield server
 
 

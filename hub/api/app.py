@@ -53,7 +53,7 @@ def create_app(
         routes=[
             *Installations(service, gate).routes(),
             *Registrations(service, gate, clock=clock).routes(),
-            *Messages(service, gate).routes(),
+            *Messages(service, gate, clock=clock).routes(),
         ],
         exception_handlers={
             ApiError: answer,

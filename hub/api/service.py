@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from hub.delivery.probing import TestResult
 from hub.installation import Installation, Registration
 from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails
@@ -55,6 +56,15 @@ class HubService(Protocol):
 
         Raises: CapacityError.
         """
+
+    async def send_direct(self, notification: Notification, push_channels: Sequence[str]) -> str:
+        """As `send`, a native notification for push channels that need not be registered, and for nothing else."""
+
+    async def send_test(self, notification: Notification, *, push_channel: str = "") -> Sequence[TestResult]:
+        """Send at once to a few of the audience, or to `push_channel` alone, and store nothing."""
+
+    async def cancel(self, hub: str, notification_id: str) -> None:
+        """Raises: NotFoundError: no such notification waits for its time."""
 
     async def details(self, hub: str, notification_id: str) -> NotificationDetails:
         """Raises: NotFoundError."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+from hub.delivery.probing import TestResult
 from hub.errors import NotFoundError
 from hub.installation import Installation, Registration
 from hub.notification import Notification, Platform, TemplateContent
@@ -16,6 +17,7 @@ class FakeHubService:
     def __init__(self) -> None:
         self.installations: dict[tuple[str, str], Installation] = {}
         self.registrations_kept: dict[tuple[str, str], Registration] = {}
+        self.direct: dict[str, list[str]] = {}
         self.notifications: dict[str, Notification] = {}
         self.failure: Exception | None = None
 
@@ -72,6 +74,18 @@ class FakeHubService:
         self._fail()
         self.notifications.setdefault(notification.id, notification)
         return notification.id
+
+    async def send_direct(self, notification: Notification, push_channels: Sequence[str]) -> str:
+        self.direct[notification.id] = list(push_channels)
+        return await self.send(notification)
+
+    async def send_test(self, notification: Notification, *, push_channel: str = "") -> Sequence[TestResult]:
+        self._fail()
+        return ()
+
+    async def cancel(self, hub: str, notification_id: str) -> None:
+        await self.details(hub, notification_id)
+        del self.notifications[notification_id]
 
     async def details(self, hub: str, notification_id: str) -> NotificationDetails:
         self._fail()

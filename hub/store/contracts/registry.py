@@ -81,6 +81,12 @@ class Registry(Protocol):
     ) -> ListPage[Registration]:
         """As `registrations`, those of these push channels."""
 
+    async def put_direct(
+        self, hub: str, platform: Platform, push_channels: Sequence[str], *, tag: str, kept: float
+    ) -> None:
+        """Keep up to a page of push channels for the direct send that `tag` stands for (`hub.tags.direct_tag`), `kept`
+        seconds long. Nothing else reaches them, and no list has them."""
+
     async def devices(
         self, hub: str, *, audience: AudienceExpression | None = None, after: str = "", limit: int
     ) -> ListPage[Device]:

@@ -90,7 +90,8 @@ def _registrations_tagged(
     window = carry[first : first + limit]
     rows = connection.read_by_keys(statements.DEVICES_BY_ORDINAL, list(window), hub=place.hub, shard=place.shard)
     found = sorted((row[0], row) for row in rows)
-    alive = [(number, device) for number, row in found if (device := device_of(row[1:])).lives_at(now)]
+    devices = [(number, device_of(row[1:])) for number, row in found]
+    alive = [(number, device) for number, device in devices if device.lives_at(now) and not device.is_direct]
     more = first + len(window) < len(carry)
     return ListPage(items=_listed_registrations(connection, alive), next=str(window.max()) if more else "")
 
@@ -111,7 +112,7 @@ def registrations_of(
     devices = [
         device
         for device in map(device_of, rows)
-        if (device.platform, device.push_channel) in channels and device.lives_at(now)
+        if (device.platform, device.push_channel) in channels and device.lives_at(now) and not device.is_direct
     ]
     by_ordinal = {ordinal: device for device in devices for ordinal, _ in device.registrations() if ordinal > start}
     ordinals = sorted(by_ordinal)

@@ -182,6 +182,27 @@ class SqlRegistry:
                 f"registration {registration_id!r} derives from an installation: put, patch or delete that"
             )
 
+    async def put_direct(
+        self, hub: str, platform: Platform, push_channels: Sequence[str], *, tag: str, kept: float
+    ) -> None:
+        place = await self._places.make(hub)
+        ordinals = await self._places.take_ordinals(place, len(push_channels))
+        taken = 0
+        try:
+            taken = await self._database.write(
+                lambda connection: writing.put_direct(
+                    connection,
+                    place,
+                    [(platform, each) for each in push_channels],
+                    ordinals,
+                    tag=tag,
+                    now=self._now(),
+                    kept=kept,
+                )
+            )
+        finally:
+            self._places.give_back(place, ordinals[taken:])
+
     # Lists
 
     async def devices(

@@ -110,6 +110,7 @@ REGISTRATIONS_LISTED = Statement(
     "registry_registrations_listed",
     f"SELECT r.ordinal, {_device('d')} FROM registration r JOIN device d ON d.hub = r.hub AND d.shard = r.shard"
     f" AND d.ordinal = r.device WHERE r.hub = :hub AND r.shard = :shard AND r.ordinal > :after AND {_LIVES}"
+    " AND (d.installation_key IS NOT NULL OR d.registration_id IS NOT NULL)"
     " ORDER BY r.ordinal LIMIT :limit",
 )
 DEVICES_DEAD = Statement(

@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from starlette.requests import Request
@@ -114,7 +115,9 @@ class Messages:
 
     async def details(self, request: Request) -> Response:
         hub, _ = self._gate.admit(request, Right.SEND)
-        details = await self._service.details(hub, request.path_params["id"])
+        id = request.path_params["id"]
+        # Under the id that the client was given, which is longer than the store's.
+        details = replace(await self._service.details(hub, id), notification_id=id)
         location = url_of(request, "messages", details.notification_id, scheme="sb")
         is_java = "JavaSDK" in request.headers.get("user-agent", "")
         return Response(details_xml(details, location=location, is_java=is_java), media_type=XML)

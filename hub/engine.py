@@ -25,6 +25,7 @@ from hub.push import PushPage, host_of
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.outbox import AcceptanceResult, Service
 from hub.store.contracts.people import Erased
+from hub.store.contracts.registry import DeadChannel
 from hub.store.contracts.store import Store
 from hub.store.health import HealthTiming, StoreHealth, StoreTrouble
 from hub.tags import Tag, direct_tag
@@ -427,6 +428,10 @@ class Hub:
     ) -> ListPage[Registration]:
         """As `registrations`, those of these push channels."""
         return await self._in_time(self.store.registrations_of(hub, channels, after=after, limit=limit))
+
+    async def dead_channels(self, hub: str, *, after: str = "", limit: int) -> ListPage[DeadChannel]:
+        """Push channels that a push service said to be dead, the first to die first."""
+        return await self._in_time(self.store.dead_channels(hub, after=after, limit=limit))
 
     async def delete_registration(self, hub: str, registration_id: str, *, if_match: int | None = None) -> None:
         """Raises: NotFoundError, PreconditionError."""

@@ -8,6 +8,7 @@ from hub.installation import Installation, Registration
 from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails
 from hub.store.contracts.listing import ListPage
+from hub.store.contracts.registry import DeadChannel
 
 
 class HubService(Protocol):
@@ -50,6 +51,9 @@ class HubService(Protocol):
         self, hub: str, channels: Sequence[tuple[Platform, str]], *, after: str = "", limit: int
     ) -> ListPage[Registration]:
         """As `registrations`, those of these push channels."""
+
+    async def dead_channels(self, hub: str, *, after: str = "", limit: int) -> ListPage[DeadChannel]:
+        """Push channels that a push service said to be dead, the first to die first."""
 
     async def send(self, notification: Notification) -> str:
         """Take a notification; returns its wire id once it is durable. The same `id` again is the same notification.

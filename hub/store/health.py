@@ -42,7 +42,7 @@ OPERATIONS: Mapping[str, str] = {
         ),
         "read",
     ),
-    **dict.fromkeys(("registrations", "registrations_of"), "read"),
+    **dict.fromkeys(("registrations", "registrations_of", "dead_channels"), "read"),
     **dict.fromkeys(("count_person", "export_person", "journaled", "journal", "journal_usage", "trace"), "read"),
     **dict.fromkeys(
         ("put_installations", "change_installation", "import_installations", "delete_installation"), "write"

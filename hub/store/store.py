@@ -29,7 +29,7 @@ from hub.store.contracts.outbox import (
     Work,
 )
 from hub.store.contracts.people import Erased, Kept, KeptOfPerson
-from hub.store.contracts.registry import Device
+from hub.store.contracts.registry import DeadChannel, Device
 from hub.store.contracts.telemetry import KeptAudit, KeptNotification, TracedRegistration
 from hub.store.journal.journal import SqlJournal
 from hub.store.letters.letters import SqlLetters
@@ -206,6 +206,9 @@ class SqlStore:
         self, hub: str, channels: Sequence[tuple[Platform, str]], *, after: str = "", limit: int
     ) -> ListPage[Registration]:
         return await self._registry.registrations_of(hub, channels, after=after, limit=limit)
+
+    async def dead_channels(self, hub: str, *, after: str = "", limit: int) -> ListPage[DeadChannel]:
+        return await self._registry.dead_channels(hub, after=after, limit=limit)
 
     async def put_direct(
         self, hub: str, platform: Platform, push_channels: Sequence[str], *, tag: str, kept: float

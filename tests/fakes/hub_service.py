@@ -9,6 +9,7 @@ from hub.installation import Installation, Registration
 from hub.notification import Notification, Platform, TemplateContent
 from hub.outcome import NotificationDetails, State
 from hub.store.contracts.listing import ListPage
+from hub.store.contracts.registry import DeadChannel
 
 
 class FakeHubService:
@@ -69,6 +70,9 @@ class FakeHubService:
     ) -> ListPage[Registration]:
         kept = (await self.registrations(hub, limit=limit)).items
         return ListPage(items=[one for one in kept if (one.platform, one.push_channel) in channels])
+
+    async def dead_channels(self, hub: str, *, after: str = "", limit: int) -> ListPage[DeadChannel]:
+        return ListPage(items=())
 
     async def send(self, notification: Notification) -> str:
         self._fail()

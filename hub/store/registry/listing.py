@@ -9,9 +9,9 @@ from hub.installation import Installation, Registration
 from hub.notification import Audience, Everyone, Platform
 from hub.store.connection import Connection
 from hub.store.contracts.listing import ListPage
-from hub.store.contracts.registry import Device, DeviceRegistration
+from hub.store.contracts.registry import DeadChannel, Device, DeviceRegistration
 from hub.store.decide.audience import matching
-from hub.store.decide.registering import StoredDevice, derived_id, id_key, ordinal_of
+from hub.store.decide.registering import MOVED, StoredDevice, derived_id, id_key, ordinal_of
 from hub.store.decide.tag_index import DEAD, key_id, kind_id, tag_id
 from hub.store.registry import statements
 from hub.store.registry.places import Place, read_templates
@@ -121,6 +121,27 @@ def registrations_of(
     return ListPage(items=_listed_registrations(connection, part), next=str(part[-1][0]) if more else "")
 
 
+def dead_channels(connection: Connection, place: Place, *, after: str, limit: int) -> ListPage[DeadChannel]:
+    """By the time of their death; what another user's phone took over is not dead, and no send has died of it."""
+    since, _, ordinal = after.partition(" ")
+    rows = connection.read(
+        statements.DEVICES_DEAD_LISTED,
+        hub=place.hub,
+        shard=place.shard,
+        since=_seconds(since),
+        after=_ordinal(ordinal),
+        limit=limit,
+    )
+    devices = [device_of(row) for row in rows]
+    told = [each for each in devices if not each.is_direct and each.dead_reason != MOVED]
+    registrations = _listed_registrations(connection, [(each.ordinal, each) for each in told])
+    items = [
+        DeadChannel(registration=registration, dead_at=each.dead_at or 0.0, reason=each.dead_reason or "")
+        for registration, each in zip(registrations, told, strict=True)
+    ]
+    return ListPage(items=items, next=f"{devices[-1].dead_at!r} {devices[-1].ordinal}" if len(rows) == limit else "")
+
+
 def _listed_registrations(connection: Connection, found: Sequence[tuple[int, StoredDevice]]) -> list[Registration]:
     templates = read_templates(connection, _templates_of(device for _, device in found))
     return [registration_of(device, ordinal, templates) for ordinal, device in found]
@@ -222,6 +243,14 @@ def _templates_of(devices: Iterable[StoredDevice]) -> Iterable[int]:
 
 def _is_current(device: StoredDevice, now: float) -> bool:
     return device.expires_at is None or device.expires_at > now
+
+
+def _seconds(text: str) -> float:
+    """Raises: InvalidRequestError: it is the place in another list."""
+    try:
+        return float(text or 0)
+    except ValueError:
+        raise InvalidRequestError("the cursor is not one of this list") from None
 
 
 def _ordinal(after: str) -> int:

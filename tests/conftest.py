@@ -11,7 +11,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import selection
+from tests.brokers import postgres as databases
 from tests.brokers import rabbitmq as backends
+from tests.brokers.postgres import Postgres
 from tests.brokers.rabbitmq import RabbitMq
 
 gc.disable()  # until all tests are collected: nothing of that is garbage
@@ -131,6 +133,19 @@ def rabbitmq(request: pytest.FixtureRequest) -> Iterator[RabbitMq]:
     use_docker = choice == "docker" or (choice == "auto" and backends.native_scripts() is None)
     with backends.docker() if use_docker else backends.native() as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
+    """PostgreSQL for the whole session; a test that stops or kills it starts it again. Each test makes its own database.
+
+    It does not wait for the disk: a copy of a database would take a second, and only the end of the machine loses what the
+    system has.
+    """
+    choice = request.config.getoption("--brokers")
+    use_docker = choice == "docker" or (choice == "auto" and databases.native_programs() is None)
+    with databases.docker() if use_docker else databases.native(fsync=False) as server:
+        yield server
 
 
 _NOT_RUN = pytest.StashKey[set[str]]()

@@ -87,6 +87,6 @@ def is_never_fast(path: Path, root: Path = ROOT) -> bool:
 
 def is_fast(item: pytest.Item) -> bool:
     """Whether a test runs in this process alone."""
-    needs = {"rabbitmq"} & set(getattr(item, "fixturenames", ()))
+    needs = {"rabbitmq", "postgres"} & set(getattr(item, "fixturenames", ()))
     markers = any(item.get_closest_marker(name) for name in ("browser", "processes", "docker"))
     return not (needs or markers or item.nodeid.startswith(NOT_FAST))

@@ -117,7 +117,7 @@ class Client:
     def __init__(self, target: Target) -> None:
         import httpx
 
-        headers = {b"Pushbridge-Actor": _actor().encode()}
+        headers = {b"Pushbridge-Actor": whoami().encode()}
         if target.authorization:
             headers[b"Authorization"] = target.authorization
         self._url = target.url
@@ -270,7 +270,7 @@ def _segment(text: str) -> str:
     return quote(text, safe="") if text.strip(".") else text.replace(".", "%2E")
 
 
-def _actor() -> str:
+def whoami() -> str:
     """Who asks, for the audit row: printable ASCII, as a header needs."""
     try:
         user = getpass.getuser()

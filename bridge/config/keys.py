@@ -5,13 +5,13 @@ A key is described by the docstring below its field, in the class of the part th
 
 import ast
 import inspect
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 from functools import cache
 from inspect import isclass
-from textwrap import dedent
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -86,16 +86,21 @@ def _docstrings(model: type[BaseModel]) -> Mapping[str, str]:
     for cls in reversed(model.__mro__):
         if not issubclass(cls, BaseModel) or cls is BaseModel:
             continue
-        try:
-            (tree,) = ast.parse(dedent(inspect.getsource(cls))).body
-        except (OSError, TypeError):  # made while running: its fields have to carry their descriptions
+        tree = _classes_of(cls.__module__).get(cls.__qualname__)
+        if tree is None:  # made while running: its fields have to carry their descriptions
             continue
-        assert isinstance(tree, ast.ClassDef)
         for field, below in zip(tree.body, tree.body[1:], strict=False):
             match field, below:
                 case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str() as text)):
                     says[name] = " ".join(text.split())
     return says
+
+
+@cache
+def _classes_of(module: str) -> Mapping[str, ast.ClassDef]:
+    """The classes of a module by name. `inspect.getsource` of a class would parse the whole module for each of them."""
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    return {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
 
 
 def spelled_default(key: KeyOfModel) -> Any:

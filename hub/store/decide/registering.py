@@ -4,17 +4,22 @@ A write reads the devices concerned, lets a `Registering` play the changes on th
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import orjson
 
-from hub.errors import InvalidRequestError, NotFoundError, PreconditionError
-from hub.installation import Installation, Registration, Template
+from hub.errors import GoneError, InvalidRequestError, NotFoundError, PreconditionError
+from hub.installation import ANY_ETAG, Installation, Registration, Template
 from hub.notification import Platform
 from hub.store.decide.tag_index import DEAD, Carried, TagChanges, kind_id, tag_id, words_of
 from hub.tags import installation_tag, tag_key, user_tag
+
+_DERIVED = 2
+"""The last number in the id of a registration that derives from an installation; a minted id of others ends with 1."""
+_DERIVED_ID = re.compile(rf"[0-9]{{1,19}}-([0-9]{{1,10}})-{_DERIVED}")
 
 MOVED = "another user registered this push channel"
 
@@ -36,6 +41,9 @@ class DeviceTemplate:
 class StoredDevice:
     """A device as it is kept: an installation, or a single registration, which has an id of its own instead.
 
+    One with neither id is a push channel that a direct send named: it carries the tag of that send and is of no kind, so
+    nothing else reaches it and no list shows it.
+
     `ordinal` is that of its native registration; of the template's, where it is a single template registration.
     """
 
@@ -55,9 +63,17 @@ class StoredDevice:
     dead_at: float | None = None
     dead_reason: str | None = None
 
+    def lives_at(self, now: float) -> bool:
+        """Whether its push channel is alive and its time has not passed."""
+        return self.dead_at is None and (self.expires_at is None or self.expires_at > now)
+
     @property
     def has_native(self) -> bool:
         return self.installation_id is not None or not self.templates
+
+    @property
+    def is_direct(self) -> bool:
+        return self.installation_id is None and self.registration_id is None
 
     @property
     def native_tags(self) -> tuple[str, ...]:
@@ -80,7 +96,7 @@ class StoredDevice:
         if self.dead_at is not None:
             common.append(DEAD)
         carried: list[Carried] = [(common, words_of([ordinal for ordinal, _ in self.registrations()]))]
-        if self.has_native:
+        if self.has_native and not self.is_direct:
             kinds = [kind_id("native", self.platform)]
             if self.sibling:
                 kinds.append(kind_id("sibling", self.platform))
@@ -149,9 +165,25 @@ class Registering:
         self._take_from_other_users(device)
         self._flag_siblings(device)
 
+    def change_installation(self, installation: Installation) -> None:
+        """As `put_installation`, for a document made from one that was read: a dead push channel stays dead.
+
+        Raises: NotFoundError, PreconditionError: it was written since; InvalidRequestError.
+        """
+        old = self._installation(installation.id)
+        if old is None or (old.expires_at is not None and old.expires_at <= self._now):
+            raise NotFoundError("Installation not found.")
+        _check_etag(old, installation.etag)
+        self.put_installation(installation)
+        device = self._devices[old.ordinal]
+        if old.dead_at is not None and device.push_channel == old.push_channel:
+            self._change(device, replace(device, dead_at=old.dead_at, dead_reason=old.dead_reason))
+
     def put_registration(self, registration: Registration, registration_id: str, if_match: int | None) -> Registration:
-        """Create or replace a single registration. Raises: NotFoundError, PreconditionError."""
+        """Create or replace a single registration. Raises: NotFoundError, PreconditionError, GoneError."""
         old = self._registration(registration_id)
+        if old is not None and not old.lives_at(self._now):
+            raise GoneError(f"registration {registration_id!r} is gone; ask for a new registration id")
         if old is None and if_match is not None:
             raise NotFoundError(f"registration {registration_id!r} not found")
         if old is not None:
@@ -176,6 +208,21 @@ class Registering:
         self._replace(old, device)
         self._flag_siblings(device)
         return replace(registration, registration_id=registration_id, etag=etag)
+
+    def put_direct(self, platform: Platform, push_channel: str, tag: str, expires_at: float) -> None:
+        """Keep a push channel for the direct send that `tag` stands for; once, though it is put again."""
+        known = (self._devices[ordinal] for ordinal in self._by_channel.get((platform, push_channel), ()))
+        if any(device.is_direct and tag in device.tags for device in known):
+            return
+        device = StoredDevice(
+            ordinal=next(self._ordinals),
+            platform=platform,
+            push_channel=push_channel,
+            tags=(tag,),
+            registered_at=self._now,
+            expires_at=expires_at,
+        )
+        self._replace(None, device)
 
     def drop_installation(self, installation_id: str) -> bool:
         """Whether there was one."""
@@ -290,7 +337,7 @@ class Registering:
         if len(ordinals) == 1:
             return []
         others = [self._devices[ordinal] for ordinal in ordinals if ordinal != device.ordinal]
-        return [other for other in others if other.dead_at is None]
+        return [other for other in others if other.dead_at is None and not other.is_direct]
 
     def _take_from_other_users(self, device: StoredDevice) -> None:
         """Hide what other users' installations registered for this push channel: the phone is this user's now."""
@@ -325,6 +372,19 @@ def _change(changes: Changes, before: StoredDevice, after: StoredDevice | None) 
     changes.freed += [each for each in old if each not in new]
 
 
+def derived_id(device: StoredDevice, ordinal: int) -> str:
+    """The registration id of what derives from an installation, stable while its ordinal is: see `ordinal_of`."""
+    text = f"{device.installation_id}\n{ordinal}".encode("utf-8", "surrogatepass")
+    digest = hashlib.blake2b(text, digest_size=8, usedforsecurity=False).digest()
+    return f"{int.from_bytes(digest) >> 2}-{ordinal}-{_DERIVED}"
+
+
+def ordinal_of(registration_id: str) -> int | None:
+    """The ordinal in an id that `derived_id` may have made; None: it did not."""
+    found = _DERIVED_ID.fullmatch(registration_id)
+    return None if found is None else int(found[1])
+
+
 def id_key(installation_id: str) -> str:
     """What ids of installations are compared by: that of their tag."""
     return tag_key("$" + installation_id)[1:]
@@ -347,5 +407,5 @@ def _user_of(device: StoredDevice) -> str | None:
 
 
 def _check_etag(device: StoredDevice, if_match: int | None) -> None:
-    if if_match is not None and if_match != device.etag:
+    if if_match not in (None, ANY_ETAG, device.etag):
         raise PreconditionError(f"the ETag is {device.etag}, not {if_match}")

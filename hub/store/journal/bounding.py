@@ -27,7 +27,7 @@ DROP = Statement(
 )
 SIZES = Statement(
     "journal.sizes",
-    "SELECT count(*), coalesce(sum(size), 0), coalesce(max(n), 0) FROM"
+    "SELECT count(*), CAST(coalesce(sum(size), 0) AS bigint), coalesce(max(n), 0) FROM"
     " (SELECT t.n, t.size FROM journal t WHERE t.queue = :queue AND t.n > :after ORDER BY t.n LIMIT :slice) AS next",
 )
 

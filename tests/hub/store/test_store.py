@@ -16,8 +16,7 @@ from hub.store.outbox.remembering import SeenWindow
 from hub.store.rows import SINGLE, service_key
 from hub.store.sqlite.connection import SqliteConnection
 from hub.store.sqlite.database import SqliteDatabase
-from hub.store.sqlite.erasures import Erasures
-from hub.store.store import SqlStore
+from hub.store.store import SqlStore, StoreDatabase
 from hub.store.telemetry.listing import SCANNED
 from tests.fakes.host_clock import HostClock
 from tests.hub.examples import HUB, notification
@@ -27,13 +26,13 @@ from tests.hub.store.suite.harness import Stores, begin
 T = TypeVar("T")
 
 
-class SqliteStores:
-    """Stores on one file. Two handles share a database object: a second one on the file is refused by its lock."""
+class DatabaseStores:
+    """Stores on one database, which `make` opens. Two handles share it: a second one on it is refused by its lock."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, make: Callable[[], StoreDatabase]) -> None:
         self.clock = HostClock()
         self.due = 0
-        self._database = CountingDatabase(path)
+        self._database = CountingDatabase(make)
         self._opened: list[SqlStore] = []
 
     @property
@@ -68,23 +67,30 @@ class SqliteStores:
         await self._database.close()
 
 
+class SqliteStores(DatabaseStores):
+    """Stores on one file."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(lambda: SqliteDatabase(path, allow_memory=True))
+
+
 class CountingDatabase:
     """A database that counts the round trips of the jobs; a second `open` joins the first."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._opened: SqliteDatabase | None = None
-        self.erasures = Erasures(path)
+    def __init__(self, make: Callable[[], StoreDatabase]) -> None:
+        self._make = make
+        self._opened: StoreDatabase | None = None
+        self.erasures = make().erasures
         self.trips = 0
 
     @property
-    def _database(self) -> SqliteDatabase:
+    def _database(self) -> StoreDatabase:
         assert self._opened is not None
         return self._opened
 
     async def open(self) -> None:
         if self._opened is None:
-            self._opened = SqliteDatabase(self._path, allow_memory=True)
+            self._opened = self._make()
             await self._opened.open()
 
     async def close(self) -> None:

@@ -21,7 +21,7 @@ from hub.store.store import SqlStore
 from hub.work import Lane
 from tests.hub.examples import HUB, installation, notification
 from tests.hub.store.suite.harness import everything
-from tests.hub.store.test_store import SqliteStores
+from tests.hub.store.test_store import DatabaseStores, SqliteStores
 
 T = TypeVar("T")
 FCM, APNS = (HUB, Platform.FCM), (HUB, Platform.APNS)
@@ -53,14 +53,21 @@ class OutboxMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self._loop = asyncio.new_event_loop()
-        self._folder = tempfile.TemporaryDirectory()
-        self.stores = SqliteStores(Path(self._folder.name) / "hub.db")
+        self.stores = self.make_stores()
         self.pieces: list[Piece] = []
         self.ended: dict[str, int] = {}
         self.counts: dict[str, int] = {}
         self.events: dict[str, float] = {}
         self.users: set[str] = set()
         self.store: SqlStore
+
+    def make_stores(self) -> DatabaseStores:
+        """On a database of this machine alone."""
+        self._folder = tempfile.TemporaryDirectory()
+        return SqliteStores(Path(self._folder.name) / "hub.db")
+
+    def remove_stores(self) -> None:
+        self._folder.cleanup()
 
     def run(self, call: Coroutine[Any, Any, T]) -> T:
         return self._loop.run_until_complete(call)
@@ -72,7 +79,7 @@ class OutboxMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.run(self.stores.close())
         self._loop.close()
-        self._folder.cleanup()
+        self.remove_stores()
 
     @property
     def now(self) -> float:

@@ -50,8 +50,8 @@ EVENT = Statement(
 )
 SINK = Statement(
     "test.sink",
-    "INSERT INTO sink (n, queue, sink, at, body, person) VALUES (:n, 0, 'receipts', 0, x'00', :person)",
-    _PERSON,
+    "INSERT INTO sink (n, queue, sink, at, body, person) VALUES (:n, 0, 'receipts', 0, :body, :person)",
+    (*_PERSON, ("body", "bytea")),
 )
 NONE = dict.fromkeys(Kept, 0)
 ALL = dict.fromkeys(Kept, 1) | {Kept.DEVICE: 5, Kept.NOTIFICATION: 3}
@@ -98,7 +98,9 @@ async def live_through(store: SqlStore, clock: HostClock, person: str) -> None:
     )
     await keep(store, letter(1, person=person, body=f"body of {person}".encode()))
     rows = [(sum(person.encode()), person)]  # no part of the store writes these yet
-    await store._database.write(lambda connection: connection.write_all([(EVENT, rows), (SINK, rows)]))
+    await store._database.write(
+        lambda connection: connection.write_all([(EVENT, rows), (SINK, [(*row, b"\0") for row in rows])])
+    )
 
 
 class People(Suite):

@@ -1,0 +1,107 @@
+"""Where the database is, and how a session with it is begun."""
+
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from hub.errors import StoreError
+from hub.store.postgres.errors import connect_error
+from hub.store.postgres.values import register
+from hub.tls import Tls
+
+OLDEST = 15
+"""The oldest major version of PostgreSQL that the store works on."""
+
+_SESSION = (
+    # A look-up goes by an index, also before the first ANALYZE of a table that was empty: as on SQLite, all statements are
+    # written for their indexes. Where a table is read whole, no other way leads to its rows.
+    "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off;"
+    " SET synchronous_commit = on; SET bytea_output = 'hex'; SET client_encoding = 'UTF8'; SET lc_messages = 'C';"
+)
+_SESSION_WITHOUT_MESSAGES = _SESSION.replace(" SET lc_messages = 'C';", "")
+"""Only a superuser, or a role with that right, chooses the language of messages."""
+_WATCHED = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
+"""How a host that is gone is noticed, in libpq's words: seconds, and milliseconds for the last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostgresAddress:
+    """`url` has no password: the first line of `password_file` is it, and the file is read again for each connection.
+
+    With `tls` the server has to show a certificate for its name. `roots` are the certificates that are trusted where `tls`
+    names none. `connect_timeout` is in seconds, `idle_in_transaction` too: after it the database ends a transaction in
+    which a process stands still.
+    """
+
+    url: str
+    password_file: Path | None = None
+    tls: Tls | None = None
+    roots: Path | None = None
+    connect_timeout: int = 5
+    idle_in_transaction: float = 30.0
+    name: str = field(default_factory=lambda: f"pushbridge {secrets.token_hex(4)}")
+    """What the database calls the sessions of this process."""
+
+    def __str__(self) -> str:
+        return self.url
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """A session, in no transaction. Raises: StoreError: it cannot be, and why."""
+        try:
+            connection = psycopg.connect(**self._parameters(), autocommit=True)
+        except psycopg.Error as error:
+            raise connect_error(error) from error
+        try:
+            self._begin_session(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _begin_session(self, connection: psycopg.Connection[Any]) -> None:
+        version = connection.info.server_version
+        if version < OLDEST * 10_000:
+            raise StoreError(f"PostgreSQL {version // 10_000} is too old: {OLDEST} or newer is needed")
+        if (encoding := connection.info.parameter_status("server_encoding")) != "UTF8":
+            raise StoreError(f"the encoding of the database is {encoding}: make it with ENCODING 'UTF8'")
+        timeout = f" SET idle_in_transaction_session_timeout = {round(self.idle_in_transaction * 1000)};"
+        try:
+            try:
+                connection.execute(f"{_SESSION}{timeout}".encode())
+            except psycopg.errors.InsufficientPrivilege:
+                connection.execute(f"{_SESSION_WITHOUT_MESSAGES}{timeout}".encode())
+        except psycopg.Error as error:
+            raise connect_error(error) from error
+        register(connection)
+
+    def _parameters(self) -> dict[str, Any]:
+        return {
+            "connect_timeout": self.connect_timeout,
+            "application_name": self.name,
+            **_WATCHED,
+            **conninfo_to_dict(self.url),
+            **self._tls(),
+            **self._password(),
+        }
+
+    def _password(self) -> dict[str, str]:
+        if self.password_file is None:
+            return {}
+        try:
+            lines = self.password_file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise StoreError(f"cannot read bridge.store.password_file: {error}") from error
+        return {"password": lines[0] if lines else ""}
+
+    def _tls(self) -> dict[str, str]:
+        if self.tls is None:
+            return {}
+        roots = self.tls.ca_file or self.roots
+        found = {"sslmode": "verify-full", "sslrootcert": "system" if roots is None else str(roots)}
+        if self.tls.cert is not None:
+            found |= {"sslcert": str(self.tls.cert), "sslkey": str(self.tls.key)}
+        return found

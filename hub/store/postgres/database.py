@@ -1,0 +1,175 @@
+"""One PostgreSQL database: one session that writes, one that reads, each in a thread of its own."""
+
+import asyncio
+import hashlib
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from typing import Any, TypeVar
+
+import psycopg
+
+from hub.errors import StoreError, StoreLockedError
+from hub.store.connection import Connection, Statement
+from hub.store.groups import JobGroups
+from hub.store.people.people import Noted
+from hub.store.postgres.address import PostgresAddress
+from hub.store.postgres.connection import PostgresConnection
+from hub.store.postgres.errors import store_error
+from hub.store.postgres.migrate import migrate
+from hub.store.postgres.schema import shipped_versions
+from hub.store.postgres.session import enter, take_database
+from hub.store.postgres.writer import PostgresCommitter
+from hub.store.versions import SchemaVersion
+
+T = TypeVar("T")
+
+_GRACE = 10.0
+"""Seconds that closing gives to what waits to be written."""
+_TOUCH = Statement("schema.probe", "UPDATE process SET beat = beat")
+
+
+class PostgresErasures:
+    """No file of erasures: the database is backed up and restored by its own tools, which know of none.
+
+    The digest of an erasure cannot be told from that of another process for the same person, for its key is gone with the
+    process.
+    """
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(16)
+
+    def note(self, person: str) -> Noted:
+        digest = hashlib.blake2b(person.encode("utf-8", "surrogatepass"), key=self._key, digest_size=16)
+        return Noted(digest.hexdigest(), secrets.token_bytes(8))
+
+
+class PostgresDatabase:
+    """`hub.store.connection.Database` on a PostgreSQL database that this process has to itself.
+
+    `observe` and `on_broken` are as `PostgresCommitter` says. Both are called from the database's threads. Without
+    `may_migrate` the schema has to be the newest already.
+    """
+
+    def __init__(
+        self,
+        address: PostgresAddress,
+        *,
+        versions: Sequence[SchemaVersion] | None = None,
+        observe: Callable[[str, float], None] = lambda operation, seconds: None,
+        on_broken: Callable[[str], None] = lambda reason: None,
+    ) -> None:
+        self._address = address
+        self._versions = versions
+        self._observe = observe
+        self._on_broken = on_broken
+        self._abandoning = threading.Event()
+        self._groups = JobGroups()
+        self._reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pushbridge-store-reader")
+        self._reader: psycopg.Connection[Any] | None = None
+        self._is_open = False
+        self.erasures = PostgresErasures()
+
+    async def open(self) -> None:
+        """Connect, lock the database, bring it to the newest schema, start the threads.
+
+        Raises: StoreError: it cannot be used, with the address and the cause; what was opened is closed again.
+        """
+        self._abandoning.clear()
+        try:
+            writer, self._reader = await asyncio.to_thread(self._connect)
+        except StoreLockedError:
+            raise
+        except StoreError as error:
+            raise StoreError(f"cannot open {self._address}: {error}") from error
+        self._groups.start(
+            PostgresCommitter(
+                writer,
+                self._address,
+                observe=self._observe,
+                on_broken=self._on_broken,
+                abandoning=self._abandoning,
+            )
+        )
+        self._is_open = True
+
+    async def close(self) -> None:
+        """Cancel what reads, and finish what waits to be written, as long as the grace lasts; the rest changed nothing.
+
+        Both raise StoreError in their callers, and so do later calls.
+        """
+        self._is_open = False
+        if self._reader is not None:
+            await asyncio.to_thread(_cancel, self._reader)
+            await asyncio.get_running_loop().run_in_executor(self._reading, self._reader.close)
+            self._reader = None
+        await self._groups.stop(grace=_GRACE, abandoning=self._abandoning)
+        await asyncio.to_thread(self._reading.shutdown)
+
+    async def write(self, job: Callable[[Connection], T], /, *, then: Callable[[], None] | None = None) -> T:
+        answer: T = await self._groups.run(job, then)
+        return answer
+
+    async def read(self, job: Callable[[Connection], T], /) -> T:
+        if not self._is_open:
+            raise StoreError("the store is closed")
+        return await asyncio.get_running_loop().run_in_executor(self._reading, self._read_now, job)
+
+    async def probe(self) -> None:
+        await self.write(lambda connection: connection.write(_TOUCH))
+
+    async def overwrite_deleted(self, *, seconds: float) -> bool:
+        """PostgreSQL uses the space of what was deleted again by itself, and keeps no promise when."""
+        return True
+
+    async def go_on_overwriting(self) -> bool:
+        return True
+
+    def _connect(self) -> tuple[psycopg.Connection[Any], psycopg.Connection[Any]]:
+        writer = self._address.connect()
+        try:
+            take_database(writer, self._address)
+            migrate(writer, shipped_versions() if self._versions is None else self._versions)
+            enter(writer, self._address.name, version("pushbridge"))
+            return writer, self._address.connect()
+        except psycopg.Error as error:
+            writer.close()
+            raise store_error(error) from error
+        except BaseException:
+            writer.close()
+            raise
+
+    def _read_now(self, job: Callable[[Connection], T]) -> T:
+        """One snapshot for all statements of a job; on a session that was lost the job is begun again, once."""
+        for is_last in (False, True):
+            reader = self._reader
+            if reader is None or not self._is_open:
+                raise StoreError("the store is closed")
+            try:
+                if reader.closed:
+                    reader = self._reader = self._address.connect()
+                return _read(reader, job)
+            except psycopg.Error as error:
+                if is_last or not reader.closed:
+                    raise store_error(error) from error
+        raise AssertionError("the second try returns or raises")
+
+
+def _read(reader: psycopg.Connection[Any], job: Callable[[Connection], T]) -> T:
+    reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    try:
+        return job(PostgresConnection(reader))
+    finally:
+        try:
+            reader.execute("COMMIT")
+        except psycopg.Error:  # the session was lost: what the job raised, or its answer, stands
+            reader.close()
+
+
+def _cancel(connection: psycopg.Connection[Any]) -> None:
+    try:
+        connection.cancel_safe(timeout=2.0)
+    except psycopg.Error:
+        connection.close()

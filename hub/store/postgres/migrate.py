@@ -1,0 +1,91 @@
+"""The schema's versions on PostgreSQL; a comment on the table `schema` says that the database is ours."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import psycopg
+from psycopg import errors
+
+from hub.errors import StoreError
+from hub.store.postgres.errors import store_error
+from hub.store.postgres.schema import parts_of, shipped_versions
+from hub.store.versions import SchemaVersion, apply_versions
+
+OURS = "pushbridge"
+LOCKS = 0x70627267
+"""The first half of the keys of our advisory locks."""
+_MIGRATION = 2
+"""The second half of the key of the lock under which one process at a time looks at the schema and changes it."""
+
+_HEAD = (
+    "CREATE TABLE schema (version bigint NOT NULL, readable_from bigint NOT NULL);"
+    f" COMMENT ON TABLE schema IS '{OURS}';"
+)
+
+
+def migrate(connection: psycopg.Connection[Any], versions: Sequence[SchemaVersion]) -> int:
+    """Bring the database to the newest of `versions`; the version that it has now, which may be a newer one.
+
+    One process at a time does it, and the others wait. A role that may not change the schema can call it where nothing is
+    to be changed. Raises: StoreError: the database is another program's, or of a version that this program cannot work
+    with, or the role may not change it. psycopg.Error.
+    """
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s::int, %s::int)", (LOCKS, _MIGRATION))
+        version = apply_versions(versions, *version_of(connection), partial(_apply, connection))
+        if version == versions[-1].number:
+            _look_for_parts(connection, versions)
+    return version
+
+
+def version_of(connection: psycopg.Connection[Any]) -> tuple[int, int]:
+    """(version, readable from) of the database; zeros for an empty one. Raises: StoreError: it is not ours."""
+    comments = connection.execute("SELECT obj_description(to_regclass('schema'), 'pg_class')").fetchall()
+    if comments != [(OURS,)]:
+        tables = connection.execute(
+            "SELECT count(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')"
+        ).fetchall()
+        if tables == [(0,)]:
+            return 0, 0
+        raise StoreError("the database belongs to another program: name another one in bridge.store.url")
+    rows = connection.execute("SELECT version, readable_from FROM schema").fetchall()
+    if len(rows) != 1 or rows[0][0] < 1:
+        raise StoreError("the database has no schema version: restore it from a backup")
+    version, readable_from = rows[0]
+    return version, readable_from
+
+
+def sql_from(current: int, versions: Sequence[SchemaVersion] | None = None) -> str:
+    """What leads from a version, 0 for an empty database, to the newest, as one transaction to be run by hand."""
+    parts = [_HEAD] if current == 0 else []
+    for version in shipped_versions() if versions is None else versions:
+        if version.number > current:
+            parts += [version.sql.strip(), _stamp(version)]
+    return "\n".join(["BEGIN;", *parts, "COMMIT;", ""])
+
+
+def _apply(connection: psycopg.Connection[Any], version: SchemaVersion) -> None:
+    try:
+        if version_of(connection) == (0, 0):
+            connection.execute(_HEAD.encode())
+        connection.execute(f"{version.sql}; {_stamp(version)}".encode())
+    except errors.InsufficientPrivilege as error:
+        raise StoreError(
+            f"the schema has to be brought to version {version.number}, and the role may not change it: run pushbridge"
+            f" migrate with a role that may ({store_error(error)})"
+        ) from error
+
+
+def _stamp(version: SchemaVersion) -> str:
+    return f"DELETE FROM schema; INSERT INTO schema VALUES ({version.number}, {version.readable_from});"
+
+
+def _look_for_parts(connection: psycopg.Connection[Any], versions: Sequence[SchemaVersion]) -> None:
+    """Raises: StoreError: a table, an index or a trigger is not there."""
+    there = connection.execute(
+        "SELECT relname::text FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
+        " UNION SELECT tgname::text FROM pg_trigger"
+    ).fetchall()
+    if missing := sorted(parts_of(versions) - {name for (name,) in there}):
+        raise StoreError(f"the database lacks {', '.join(missing)} of its schema: restore it from a backup")

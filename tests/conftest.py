@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import selection
+from hub.store.sqlite.volume import Volume, VolumeKind
+from tests import selection, temporary
 from tests.brokers import rabbitmq as backends
 from tests.brokers.rabbitmq import RabbitMq
 
@@ -95,6 +96,8 @@ class NotRunByWorkers:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(NotRunByWorkers())
+    if config.option.fast:
+        temporary.keep_in_memory()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -121,6 +124,16 @@ def connections_to_closed_servers_end() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BaseSelectorEventLoop, "_accept_connection2", accept_or_close)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def stores_of_fast_tests_may_lie_in_memory(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A store refuses a file in memory; the files of a fast run are there because no test of it is about disks."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.config.option.fast:
+            nowhere = Volume(mount="", file_system="", kind=VolumeKind.UNKNOWN)
+            patch.setattr("hub.store.sqlite.database.volume_of", lambda _: nowhere)
         yield
 
 

@@ -1,9 +1,10 @@
 """What all tests share: the brokers of a session, started when the first test asks for one."""
 
 import gc
+import time
 from asyncio.selector_events import BaseSelectorEventLoop
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="auto",
         help="installed servers, containers, or whichever is there, installed first (default: auto)",
     )
-    parser.addoption("--fast", action="store_true", help="only what needs no broker, no browser and no process")
+    parser.addoption(
+        "--fast", action="store_true", help="only what is quick and needs no broker, TLS, browser or process"
+    )
     parser.addoption(
         "--if-changed",
         type=Path,
@@ -70,6 +73,17 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """A fast run stays fast: a test in it that takes long fails, whatever else it found."""
+    began = time.process_time()
+    result = yield
+    if item.config.option.fast:
+        complaint = selection.complaint_about(time.process_time() - began)
+        assert complaint is None, complaint
+    return result
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

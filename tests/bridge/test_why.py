@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import pytest
 
 from bridge.observe.facts import NotKept
 from hub.acceptance import Ingest, JournalEntry
@@ -21,6 +22,7 @@ async def post(shell: Shell, body: str) -> None:
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.slow
 async def test_why_tells_of_an_event_and_a_device_also_after_a_restart(tmp_path: Path) -> None:
     async with running(tmp_path) as shell:
         await shell.daemon.hub.store.put_installations("app", [phone("in", "team:hr"), phone("out", "team:it")])
@@ -44,6 +46,7 @@ async def test_why_tells_of_an_event_and_a_device_also_after_a_restart(tmp_path:
     assert "its tags do not match" in (await shell.run("why", "ann", "out")).stdout
 
 
+@pytest.mark.slow
 async def test_why_of_a_send_is_that_of_its_notification_and_of_nothing_is_said_so(tmp_path: Path) -> None:
     async with running(tmp_path) as shell:
         sent = (await shell.run("send", "--hub", "app", "--everyone", "--with", "a=b")).stdout.strip()
@@ -77,6 +80,7 @@ async def _ask(api: Api) -> None:
     await api.get("/events/x/trace", status=404, source="bank")
 
 
+@pytest.mark.slow
 async def test_a_device_of_another_hub_is_said_to_be_there(tmp_path: Path) -> None:
     async with running(tmp_path) as shell:
         await shell.daemon.hub.store.put_installations("app", [phone("in", "team:hr")])
@@ -87,6 +91,7 @@ async def test_a_device_of_another_hub_is_said_to_be_there(tmp_path: Path) -> No
         assert (notification["device"], notification["device_hubs"], notification["remote"]) == ([], [], False)
 
 
+@pytest.mark.slow
 async def test_why_says_how_many_phones_have_no_template_also_where_no_daemon_answers(tmp_path: Path) -> None:
     async with running(tmp_path) as shell:
         phones = [replace(phone(name, "team:hr"), templates={}) for name in ("one", "two")]

@@ -21,7 +21,7 @@ demo: $(VENV)/.installed ## run the main job on embedded defaults, phones on a p
 	$(BIN)/pushbridge demo
 
 test: $(VENV)/.installed-dev ## install and start what the tests need, run them all
-	@deploy/servers.sh rabbitmq-server chromium promtool
+	@deploy/servers.sh rabbitmq-server postgres chromium promtool
 	$(BIN)/python -m pytest $(STAND_IN) --if-changed=$(VENV)/.servicebus-passed
 	$(BIN)/python -m pytest $(IN_PARALLEL) --ignore=$(STAND_IN)
 
@@ -32,7 +32,8 @@ test-servicebus: $(VENV)/.installed-dev ## run the tests of the Service Bus stan
 	$(BIN)/python -m pytest $(STAND_IN)
 
 fuzz: $(VENV)/.installed-dev ## run the property tests with many new examples
-	$(BIN)/python -m pytest $(IN_PARALLEL) --ignore=tests/integration --ignore=$(STAND_IN) -m "hypothesis and not processes" --hypothesis-profile=fuzz --timeout=1800
+	$(BIN)/python -m pytest $(IN_PARALLEL) --ignore=tests/integration --ignore=$(STAND_IN) -m "hypothesis and not processes and not docker" --hypothesis-profile=fuzz --timeout=1800
+	PUSHBRIDGE_HTTP2_FRAMES=1000000 $(BIN)/python -m pytest tests/hub/transport/test_http2_fuzz.py --timeout=1800
 
 reference: $(VENV)/.installed-dev ## docs/configuration.md and docs/outcomes.md, from the code
 	$(VENV)/bin/pushbridge schema --reference > docs/configuration.md

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from bridge.counts import how_many
 from hub import exact_json
 from rules.event import MISSING, Opaque
 from rules.explain import Explanation, FailedCondition
@@ -63,11 +64,11 @@ def kind_of(value: Any) -> str:
         case int() | float() | Decimal():
             return "number"
         case str():
-            return f"text of {len(value)} characters"
+            return f"text of {how_many(len(value), 'character')}"
         case bytes():
-            return f"{len(value)} bytes"
+            return how_many(len(value), "byte")
         case Mapping():
-            return f"object of {len(value)} keys"
+            return f"object of {how_many(len(value), 'key')}"
         case list() | tuple():
             return f"list of {len(value)}"
         case Opaque(kind):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypedDict
 from zoneinfo import ZoneInfo
 
@@ -107,7 +107,13 @@ def access_of(hub: HubSettings) -> HubAccess:
         )
         for policy in hub.auth.sas
     ]
-    return HubAccess(policies=policies, platforms=hub.platforms.configured, max_tags_in_expression=hub.limits.max_tags)
+    ttl = hub.limits.registration_ttl
+    return HubAccess(
+        policies=policies,
+        platforms=hub.platforms.configured,
+        max_tags_in_expression=hub.limits.max_tags,
+        registration_ttl=None if ttl is None else timedelta(seconds=ttl),
+    )
 
 
 class MetricNames(TypedDict):

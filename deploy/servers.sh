@@ -4,15 +4,20 @@
 #     deploy/servers.sh rabbitmq-server nginx h2load chromium
 #
 # Nothing is started: tests and benchmarks run each on loopback from a directory of its own. Needs root or sudo only when
-# something is missing. Without apt-get a missing RabbitMQ is left to Docker, if an engine answers.
+# something is missing. Without apt-get a missing RabbitMQ or PostgreSQL is left to Docker, if an engine answers.
 set -euo pipefail
 PATH="$PATH:/usr/sbin:/sbin" # where Debian keeps servers; not on everybody's path
+
+is_there() { # PostgreSQL is on no path: Debian gives each version a folder
+    command -v "$1" >/dev/null || { [[ $1 == postgres ]] && compgen -G "/usr/lib/postgresql/*/bin/postgres" >/dev/null; }
+}
 
 package_of() {
     case "$1" in
         rabbitmq-server | nginx | chromium) echo "$1" ;;
         h2load) echo nghttp2-client ;;
         promtool) echo prometheus ;;
+        postgres) echo postgresql ;;
         *) echo "servers.sh: no package is known for '$1'" >&2 && return 2 ;;
     esac
 }
@@ -21,7 +26,7 @@ missing=()
 packages=()
 for command in "$@"; do
     package="$(package_of "$command")"
-    command -v "$command" >/dev/null && continue
+    is_there "$command" && continue
     missing+=("$command")
     packages+=("$package")
 done
@@ -49,15 +54,15 @@ if command -v apt-get >/dev/null && "${as_root[@]}" true 2>/dev/null; then
         sleep "$pause"
     done
     for command in "${missing[@]}"; do
-        command -v "$command" >/dev/null || {
+        is_there "$command" || {
             echo "servers.sh: apt-get brought no '$command'; what it said is above" >&2
             exit 1
         }
     done
-elif [[ ${missing[*]} == rabbitmq-server ]] && timeout 20 docker version >/dev/null 2>&1; then
-    echo "RabbitMQ is not installed; the tests run it in Docker"
+elif [[ ! " ${missing[*]} " =~ " "(nginx|chromium|h2load|promtool)" " ]] && timeout 20 docker version >/dev/null 2>&1; then
+    echo "Not installed: ${missing[*]}; the tests run it in Docker"
 else
     echo "Missing: ${missing[*]}. Install them (Debian: apt-get install ${packages[*]}), or run as root or with sudo" >&2
-    echo "so that this script can; for RabbitMQ a running Docker engine does as well." >&2
+    echo "so that this script can; for RabbitMQ and PostgreSQL a running Docker engine does as well." >&2
     exit 1
 fi

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 from hub.acceptance import AuditEntry, Ingest
@@ -13,13 +14,14 @@ from hub.clock import SteadyClock
 from hub.delivery.bulkhead import Bulkhead, Destination
 from hub.delivery.dispatch import Dispatcher, Timing
 from hub.delivery.retry import RetryPolicy
-from hub.errors import CapacityError, NotFoundError, StoreError, WithdrawnError
+from hub.errors import CapacityError, NotFoundError, PreconditionError, StoreError, WithdrawnError
 from hub.facts import BreakerClosed, BreakerOpened, PersonErased, SendAccepted
 from hub.installation import Installation, Registration
 from hub.notification import Notification, Platform
 from hub.observer import Observer
 from hub.outcome import NotificationDetails
 from hub.push import PushPage, host_of
+from hub.store.contracts.listing import ListPage
 from hub.store.contracts.outbox import AcceptanceResult, Service
 from hub.store.contracts.people import Erased
 from hub.store.contracts.store import Store
@@ -29,6 +31,9 @@ _ID_DIGITS = 32
 
 _DEAD_KEPT = 30 * 24 * 3600.0
 """Seconds for which a registration stays whose push channel is dead."""
+
+_CHANGE_TRIES = 20
+"""How often a change of an installation is made again that another write of the same installation overtook."""
 
 T = TypeVar("T")
 
@@ -162,7 +167,7 @@ class Hub:
         remotes: Mapping[str, Destination[Sequence[Notification]]],
     ) -> None:
         for hub in hubs:
-            for platform in Platform.declared():
+            for platform in Platform.known():
                 sender = senders.get((hub, platform))
                 if sender is None:
                     self.without_credential.add((hub, platform))
@@ -344,6 +349,22 @@ class Hub:
         """Many in one transaction."""
         await self.store.put_installations(hub, installations)
 
+    async def change_installation(
+        self, hub: str, installation_id: str, change: Callable[[Installation], Installation]
+    ) -> None:
+        """Replace it by what `change` makes of it, which is asked again when another write comes between.
+
+        Raises: NotFoundError; PreconditionError: others write without end; what `change` raises.
+        """
+        for tries_left in reversed(range(_CHANGE_TRIES)):
+            changed = change(await self.get_installation(hub, installation_id))
+            try:
+                await self._write(partial(self.store.change_installation, hub, changed))
+                return
+            except PreconditionError:
+                if not tries_left:
+                    raise
+
     async def get_installation(self, hub: str, installation_id: str) -> Installation:
         """Raises: NotFoundError."""
         return await self._in_time(self.store.get_installation(hub, installation_id))
@@ -355,12 +376,24 @@ class Hub:
     async def put_registration(
         self, hub: str, registration: Registration, *, if_match: int | None = None
     ) -> Registration:
-        """Raises: NotFoundError, PreconditionError (both only with `if_match`)."""
+        """Raises: NotFoundError, PreconditionError (both only with `if_match`), GoneError, InvalidRequestError."""
         return await self._write(lambda: self.store.put_registration(hub, registration, if_match=if_match))
 
     async def get_registration(self, hub: str, registration_id: str) -> Registration:
         """Raises: NotFoundError."""
         return await self._in_time(self.store.get_registration(hub, registration_id))
+
+    async def registrations(
+        self, hub: str, *, tag: str | None = None, after: str = "", limit: int
+    ) -> ListPage[Registration]:
+        """Those that live, by ordinal; with `tag` those that carry it."""
+        return await self._in_time(self.store.registrations(hub, tag=tag, after=after, limit=limit))
+
+    async def registrations_of(
+        self, hub: str, channels: Sequence[tuple[Platform, str]], *, after: str = "", limit: int
+    ) -> ListPage[Registration]:
+        """As `registrations`, those of these push channels."""
+        return await self._in_time(self.store.registrations_of(hub, channels, after=after, limit=limit))
 
     async def delete_registration(self, hub: str, registration_id: str, *, if_match: int | None = None) -> None:
         """Raises: NotFoundError, PreconditionError."""

@@ -7,6 +7,7 @@ HubError                    root; never raised as such
 │   └── PayloadTooLargeError    over the contract's limit (413)
 ├── NotFoundError           no such hub, installation, registration or notification (404)
 ├── PreconditionError       an ETag that does not match (412)
+├── GoneError               a registration id that is never served again: ask for a new one (410)
 ├── WithdrawnError          the caller gave up what a failing store kept waiting: nothing happened
 ├── FilledTooLargeError     a template came to more than any push service takes: that push is not sent
 ├── CapacityError           the queue is full: try again after `retry_after` seconds (429)
@@ -50,6 +51,10 @@ class NotFoundError(HubError):
 
 class PreconditionError(HubError):
     """The ETag named by the caller is not the current one."""
+
+
+class GoneError(HubError):
+    """A registration whose push channel is dead, or that has expired: its phone gets a new id and registers under that."""
 
 
 class WithdrawnError(HubError):

@@ -1,5 +1,6 @@
 """What is registered: installations (documents) and registrations (the unit of matching)."""
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,6 +9,9 @@ from hub.notification import Platform
 
 MAX_ID_LENGTH = 256
 """Characters of an installation's id; SDKs use GUIDs."""
+
+ANY_ETAG = 0
+"""Names whatever ETag a registration has, but one that is there (`If-Match: *`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,8 @@ class Installation:
     push_variables: Mapping[str, str] = field(default_factory=dict)
     expires_at: datetime | None = None
     push_channel_expired: bool = False
+    etag: int = field(default=0, compare=False)
+    """The state that it was read as; 0 for a document that was not read from a store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,3 +64,8 @@ class Registration:
     installation_id: str | None = None
     etag: int = 1
     expires_at: datetime | None = None
+
+
+def new_registration_id() -> str:
+    """An id of the service's own kind: two long numbers and a partition."""
+    return f"{secrets.randbits(62)}-{secrets.randbits(62)}-1"

@@ -14,13 +14,15 @@ class Platform:
     """A push service by its name in installations (Notification Hubs REST API), which the store keeps and metrics show.
 
     There is one object for each name, so platforms compare by identity. `declared` has those of the table of push
-    services (`hub/platforms/table.py`); a stored name whose service was taken out of the table is a platform as well.
+    services (`hub/platforms/table.py`), `known` also those that phones are registered for and that have no service yet; a
+    stored name whose service was taken out of the table is a platform as well.
     """
 
     __slots__ = ("value",)
 
     value: str
     _declared: ClassVar[dict[str, "Platform"]] = {}
+    _kept: ClassVar[dict[str, "Platform"]] = {}
 
     # The services that code and tests mention by name; one more service needs no name here.
     APNS: ClassVar["Platform"]
@@ -43,8 +45,18 @@ class Platform:
 
     @classmethod
     def declared(cls) -> Collection["Platform"]:
-        """The platforms that can be registered and sent to, in the order of the table."""
+        """The platforms that can be sent to, in the order of the table."""
         return cls._declared.values()
+
+    @classmethod
+    def keep(cls, platform: "Platform") -> None:
+        """Make it one of `known`, though there is no service to send to it."""
+        cls._kept[platform.value] = platform
+
+    @classmethod
+    def known(cls) -> Collection["Platform"]:
+        """The platforms that phones are registered for: `declared`, and then those without a service."""
+        return (cls._declared | cls._kept).values()
 
 
 class _PlatformByName(dict[str, Platform]):

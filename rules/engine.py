@@ -63,11 +63,12 @@ class Rule:
         return replace(self._explanation(RuleResult.NOT_REACHED, None), stopped_by=stopped_by)
 
     @property
-    def _place(self) -> Place:
+    def place(self) -> Place:
+        """Where the rule stands."""
         return Place(self.key, self.mark)
 
     def _explanation(self, result: RuleResult, condition: FailedCondition | None = None) -> Explanation:
-        return Explanation(rule=self.name, owner=self.owner, place=self._place, result=result, condition=condition)
+        return Explanation(rule=self.name, owner=self.owner, place=self.place, result=result, condition=condition)
 
     def _failed_condition(self, event: Event) -> FailedCondition | None:
         if self.sources is not None and event.origin not in self.sources:

@@ -13,7 +13,9 @@ from hypothesis import HealthCheck, settings
 
 from hub.store.sqlite.volume import Volume, VolumeKind
 from tests import selection, temporary
+from tests.brokers import postgres as databases
 from tests.brokers import rabbitmq as backends
+from tests.brokers.postgres import Postgres
 from tests.brokers.rabbitmq import RabbitMq
 
 gc.disable()  # until all tests are collected: nothing of that is garbage
@@ -158,6 +160,15 @@ def rabbitmq(request: pytest.FixtureRequest) -> Iterator[RabbitMq]:
     use_docker = choice == "docker" or (choice == "auto" and backends.native_scripts() is None)
     with backends.docker() if use_docker else backends.native() as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
+    """PostgreSQL for the whole session; a test that stops or kills it starts it again. Each test makes its own database."""
+    choice = request.config.getoption("--brokers")
+    use_docker = choice == "docker" or (choice == "auto" and databases.native_programs() is None)
+    with databases.docker() if use_docker else databases.native() as server:
+        yield server
 
 
 _NOT_RUN = pytest.StashKey[set[str]]()

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from bridge.admin.listener import Listener
 from bridge.config.reload import Refusal
+from bridge.counts import how_many
 from bridge.observe.facts import SourceState, SourceStatus
 from hub.delivery.bulkhead import Bulkhead
 from hub.notification import Notification, Platform
@@ -68,7 +69,7 @@ def configuration_part(refusal: Refusal | None, *, loaded_at: float) -> Part:
     if refusal is None:
         return Part(kind="configuration", since=loaded_at)
     count = len(refusal.mistakes)
-    detail = "1 mistake" if count == 1 else f"{count} mistakes"
+    detail = how_many(count, "mistake")
     mistake = refusal.mistakes[0] if count else ""
     return Part(
         kind="configuration",

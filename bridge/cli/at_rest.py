@@ -19,12 +19,16 @@ IN_STORE: Mapping[tuple[str, ...], tuple[str, ...]] = {("events",): ("journal",)
 """Paths of what a daemon has in memory, and where a store has the like."""
 
 
-def answer_at_rest(settings: "Settings", store: Path, url: str, params: Mapping[str, Any]) -> "httpx.Response":
+def answer_at_rest(
+    settings: "Settings", config_hash: str, store: Path, url: str, params: Mapping[str, Any]
+) -> "httpx.Response":
     """The answer of the admin API to a GET, from the store as it is. Raises: StoreError."""
-    return asyncio.run(_answer(settings, store, url, params))
+    return asyncio.run(_answer(settings, config_hash, store, url, params))
 
 
-async def _answer(settings: "Settings", store: Path, url: str, params: Mapping[str, Any]) -> "httpx.Response":
+async def _answer(
+    settings: "Settings", config_hash: str, store: Path, url: str, params: Mapping[str, Any]
+) -> "httpx.Response":
     import httpx
     from starlette.applications import Starlette
 
@@ -36,7 +40,7 @@ async def _answer(settings: "Settings", store: Path, url: str, params: Mapping[s
     await stored.open()
     try:
         # Who can read the file can read all that is in it.
-        app = Starlette(routes=routes(_management(settings, stored), has_token=True))
+        app = Starlette(routes=routes(_management(settings, config_hash, stored), has_token=True))
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url=f"http://store{PREFIX}") as client:
             return await client.get(url, params=dict(params))
@@ -44,8 +48,7 @@ async def _answer(settings: "Settings", store: Path, url: str, params: Mapping[s
         await stored.close()
 
 
-def _management(settings: "Settings", store: object) -> "Management":
+def _management(settings: "Settings", config_hash: str, store: object) -> "Management":
     """Of the process what a look at its store needs."""
-    return cast(
-        "Management", SimpleNamespace(hub=SimpleNamespace(store=store), settings=settings, config_hash="", health=list)
-    )
+    hub = SimpleNamespace(store=store)
+    return cast("Management", SimpleNamespace(hub=hub, settings=settings, config_hash=config_hash, health=list))

@@ -8,6 +8,7 @@ import typer
 from bridge.cli.command import Answer, answer_command
 from bridge.cli.exits import Exit
 from bridge.cli.process import Config, print_problems
+from bridge.counts import how_many
 
 if TYPE_CHECKING:
     from bridge.config.models import Settings
@@ -93,5 +94,6 @@ def _print_valid(name: str, settings: "Settings | None", shown: str | None, *, s
     elif shown is not None:
         typer.echo(shown, nl=False)
     else:
-        counts = f"{len(settings.sources)} sources, {len(settings.rules.rules)} rules, {len(settings.hubs)} hubs"
+        parts = {"source": settings.sources, "rule": settings.rules.rules, "hub": settings.hubs}
+        counts = ", ".join(how_many(len(each), noun) for noun, each in parts.items())
         typer.echo(f"{name}: valid, {counts}")

@@ -37,13 +37,15 @@ class Target:
 
     `certificate` is the file of the daemon's own, where the configuration says it: then no other is taken for it.
     `settings` are those of a configuration that says where the daemon is: where none answers, its store can still be read.
-    A daemon at another address, named by its URL, may have another store.
+    A daemon at another address, named by its URL, may have another store. `config_hash` tells one configuration from
+    another.
     """
 
     url: str
     authorization: bytes = field(default=b"", repr=False)
     certificate: Path | None = None
     settings: "Settings | None" = field(default=None, repr=False)
+    config_hash: str = ""
 
 
 def fail(message: str, code: Exit) -> typer.Exit:
@@ -86,7 +88,14 @@ def target_of(url: str, token_file: Path | None, config: Sequence[Path] | None) 
         authorization=authorization,
         certificate=certificate,
         settings=settings if is_configured else None,
+        config_hash=_hash_of(config) if is_configured and config else "",
     )
+
+
+def _hash_of(config: Sequence[Path]) -> str:
+    from bridge.config.watch import fingerprint
+
+    return fingerprint(config)
 
 
 def _token_in(file: Path) -> str:
@@ -108,11 +117,11 @@ class Client:
     def __init__(self, target: Target) -> None:
         import httpx
 
-        headers = {b"Pushbridge-Actor": _actor().encode()}
+        headers = {b"Pushbridge-Actor": whoami().encode()}
         if target.authorization:
             headers[b"Authorization"] = target.authorization
         self._url = target.url
-        self._settings = target.settings
+        self._settings, self._config_hash = target.settings, target.config_hash
         self._is_at_rest = False
         self._has_token = bool(target.authorization)
         try:
@@ -228,7 +237,8 @@ class Client:
         assert self._settings is not None
         try:
             where = _url(IN_STORE.get(path, path))
-            return answer_at_rest(self._settings, self._settings.store_path, where, more.get("params", {}))
+            settings, asked = self._settings, more.get("params", {})
+            return answer_at_rest(settings, self._config_hash, settings.store_path, where, asked)
         except StoreError as error:
             raise fail(str(error), Exit.CANNOT_START) from error
 
@@ -260,7 +270,7 @@ def _segment(text: str) -> str:
     return quote(text, safe="") if text.strip(".") else text.replace(".", "%2E")
 
 
-def _actor() -> str:
+def whoami() -> str:
     """Who asks, for the audit row: printable ASCII, as a header needs."""
     try:
         user = getpass.getuser()

@@ -13,9 +13,15 @@ from bridge.cli.exits import Exit
 
 if TYPE_CHECKING:
     from bridge.trial.inference import Field, Inferred
+    from bridge.trial.sample import Sample
 
 _SUFFIXES = {"json": ".json", "cloudevents": ".json", "xml": ".xml", "text": ".txt"}
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
+_LONGEST_NAME = 41
+_NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,39}[a-z0-9])?")
+_YAML_WORDS = frozenset(["null", "true", "false", "yes", "no", "on", "off", "y", "n"])
+"""What YAML of one version or another reads as no text where it is not quoted."""
+
+_IS_VERSION = re.compile(r"v?\d+")
 
 
 def init(
@@ -27,21 +33,29 @@ def init(
     directory: Annotated[Path, typer.Option("--directory", help="Where to write the files.")] = Path("pushbridge"),
 ) -> None:
     """Make a configuration from a sample event: decoder, map, one rule, one test. It overwrites nothing."""
+    from bridge.trial.inference import inferred_from
+    from bridge.trial.sample import read_sample
     from connectors.table import CONNECTORS
 
     if connector not in CONNECTORS:
         raise fail(f"--connector {connector!r}: there are {', '.join(CONNECTORS)}", Exit.WRONG_ARGUMENTS)
     body = _read(sample)
     name = name or _named_after(sample)
-    if not _NAME.fullmatch(name):
-        raise fail(f"--name {name!r}: write small letters, digits and hyphens", Exit.WRONG_ARGUMENTS)
-    format_, inferred, type_ = _inferred(sample, body)
-    copy = f"{name}{_SUFFIXES[format_]}"
+    if not _is_name(name):
+        raise fail(
+            f"--name {name!r}: write up to 41 small letters, digits and hyphens, and no word of YAML",
+            Exit.WRONG_ARGUMENTS,
+        )
+    try:
+        read = read_sample(body)
+    except ValueError as error:
+        raise fail(f"{sample}: {error}", Exit.WRONG_ARGUMENTS) from error
+    inferred = inferred_from(read.data)
+    copy = f"{name}{_SUFFIXES[read.format]}"
+    settings = _settings(CONNECTORS[connector].sample, name)
     files = {
-        directory / f"{name}.yaml": _configuration(
-            name, connector, _settings(CONNECTORS[connector].sample, name), inferred, type_
-        ).encode(),
-        directory / f"{name}.test.yaml": _test(name, copy, inferred, type_).encode(),
+        directory / f"{name}.yaml": _configuration(name, connector, settings, read, inferred).encode(),
+        directory / f"{name}.test.yaml": _test(name, copy, inferred).encode(),
         directory / copy: body,
     }
     _write(files)
@@ -58,33 +72,13 @@ def _read(sample: Path) -> bytes:
 
 
 def _named_after(sample: Path) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", sample.stem.lower()).strip("-").lstrip("0123456789-") or "source"
+    name = re.sub(r"[^a-z0-9]+", "-", sample.stem.lower()).lstrip("0123456789-")[:_LONGEST_NAME].strip("-")
+    return name if _is_name(name) else f"source{name and '-'}{name}"
 
 
-def _inferred(sample: Path, body: bytes) -> "tuple[str, Inferred, str]":
-    """Format, what the sample looks like, and the type of its event as CloudEvents has it, if it is one."""
-    from bridge.decode import decoder_for
-    from bridge.decode.base import DecodeSettings
-    from bridge.errors import EventError
-    from bridge.trial.inference import format_of, inferred_from, pattern_of
-    from connectors.base import Message
-
-    try:
-        format_ = format_of(body)
-    except ValueError as error:
-        raise fail(f"{sample}: {error}", Exit.WRONG_ARGUMENTS) from error
-    decode: dict[str, Any] = {"format": format_}
-    if format_ == "xml" and (root := re.search(rb"<(?:[\w.-]+:)?([A-Za-z_][\w.-]*)[\s/>]", body)):
-        decode["root"] = root[1].decode()
-    if format_ == "text":
-        decode["pattern"] = pattern_of(body.decode("utf-8-sig"))
-    settings = DecodeSettings(format=format_, pattern=decode.get("pattern"))
-    content_type = "application/cloudevents+json" if format_ == "cloudevents" else None
-    try:
-        decoded = decoder_for(settings)(Message(source="sample", body=body, content_type=content_type))
-    except EventError as error:
-        raise fail(f"{sample}: {error.detail}", Exit.WRONG_ARGUMENTS) from error
-    return format_, inferred_from(decoded.data, decode), decoded.type or ""
+def _is_name(name: str) -> bool:
+    """Whether it can stand in the files as it is."""
+    return _NAME.fullmatch(name) is not None and name not in _YAML_WORDS
 
 
 def _write(files: Mapping[Path, bytes]) -> None:
@@ -107,7 +101,7 @@ def _settings(sample: str, name: str) -> str:
     return sample.replace("NAME_TOKEN", f"{name.upper().replace('-', '_')}_TOKEN").replace("NAME", name)
 
 
-def _configuration(name: str, connector: str, settings: str, inferred: "Inferred", type_: str) -> str:
+def _configuration(name: str, connector: str, settings: str, read: "Sample", inferred: "Inferred") -> str:
     lines = [
         "# Made from a sample event by `pushbridge init`: read each line, for a sample does not say everything.",
         "version: 1",
@@ -115,20 +109,20 @@ def _configuration(name: str, connector: str, settings: str, inferred: "Inferred
         "sources:",
         f"  {name}:",
         f"    {connector}: {settings}",
-        f"    decode: {_flow(inferred.decode)}",
+        f"    decode: {_flow(read.decode)}",
     ]
-    if inferred.decode["format"] != "cloudevents":
+    if read.format != "cloudevents":
         lines += ["    map:", *_map(name, inferred)]
     lines += [
         "",
         "rules:",
         f"  - name: {name}",
         f"    source: {name}",
-        f"    match: {{ type: {_quoted(_type_value(name, inferred, type_))} }}",
+        f"    match: {{ type: {_quoted(_type_value(name, inferred, read.type))} }}",
         "    push:",
         f"      to: {_to(name, inferred.user)}",
         "      with:                                   # properties of the templates that phones registered",
-        f"        title: {_quoted(_title(name, inferred, type_))}",
+        f"        title: {_quoted(_title(name, inferred, read.type))}",
         f"        body: {_quoted(_body(inferred))}",
         "",
         "hubs:",
@@ -157,7 +151,7 @@ def _map(name: str, inferred: "Inferred") -> list[str]:
     return lines
 
 
-def _test(name: str, copy: str, inferred: "Inferred", type_: str) -> str:
+def _test(name: str, copy: str, inferred: "Inferred") -> str:
     to = f"user: {_quoted(str(inferred.user.value))}" if inferred.user is not None else f'tags: ["topic:{name}"]'
     return "\n".join(
         [
@@ -196,10 +190,11 @@ def _to(name: str, user: "Field | None") -> str:
 
 
 def _title(name: str, inferred: "Inferred", type_: str) -> str:
-    kind = type_.rpartition(".")[2] or ("" if inferred.type is None else str(inferred.type.value))
+    parts = [part for part in type_.split(".") if part and not _IS_VERSION.fullmatch(part)]
+    kind = parts[-1] if parts else ("" if inferred.type is None else str(inferred.type.value))
     words = re.sub(r"[^A-Za-z0-9]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", f"{name} {kind}")).strip().lower()
-    parts = words.split()
-    return " ".join(word for before, word in zip(["", *parts], parts, strict=False) if word != before)[:60].capitalize()
+    each = words.split()
+    return " ".join(word for before, word in zip(["", *each], each, strict=False) if word != before)[:60].capitalize()
 
 
 def _body(inferred: "Inferred") -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.client import fail
+from bridge.cli.client import fail, whoami
 from bridge.cli.exits import Exit
 from bridge.cli.process import Config, print_problems
 
@@ -29,7 +29,7 @@ def restore(
         raise typer.Exit(Exit.MISTAKES)
     try:
         made = datetime.fromtimestamp(file.stat().st_mtime, UTC)
-        done = bring_back(file, settings.store_path, erase=[partial(erase_again, now=time.time())])
+        done = bring_back(file, settings.store_path, erase=[partial(erase_again, now=time.time(), actor=whoami())])
     except OSError as error:
         raise fail(f"{file}: cannot be read: {error.strerror}", Exit.WRONG_ARGUMENTS) from error
     except StoreError as error:

@@ -9,6 +9,7 @@ from bridge.cli.client import Client, fail
 from bridge.cli.command import Answer, client_command
 from bridge.cli.exits import Exit
 from bridge.cli.tables import print_fields
+from bridge.counts import how_many
 
 users = typer.Typer(help="All that is kept of one person: export it, or erase it.", no_args_is_help=True)
 
@@ -76,5 +77,5 @@ def _print_erased(done: Mapping[str, Any]) -> None:
 
 def _counted(rows: Mapping[str, int]) -> str:
     """In words; of nothing, so."""
-    found = [f"{count} {kind.replace('_', ' ')}{'' if count == 1 else 's'}" for kind, count in rows.items() if count]
+    found = [how_many(count, kind.replace("_", " ")) for kind, count in rows.items() if count]
     return ", ".join(found) or "nothing that is known"

@@ -9,6 +9,7 @@ from bridge.cli.client import Client
 from bridge.cli.command import Answer, client_command
 from bridge.cli.explained import print_failures, print_rules
 from bridge.cli.tables import counted, print_fields, print_json, print_table
+from bridge.counts import how_many
 
 
 @client_command
@@ -32,6 +33,21 @@ def _print_trace(trace: Mapping[str, Any]) -> None:
     if trace["gone"]:
         typer.echo()
         print_fields({"notifications past their time": trace["gone"]})
+    if trace["device"] is not None and not trace["notifications"]:
+        typer.echo()
+        print_fields({"device": _absent(trace)})
+
+
+def _absent(trace: Mapping[str, Any]) -> str:
+    """Of a device where no notification says what it got."""
+    device = trace["device"]
+    sent = "what was sent is not kept any more" if trace["gone"] else "of this event nothing was sent to any device"
+    if device["hubs"]:
+        return f"{device['id']} is in {', '.join(device['hubs'])}; {sent}"
+    remote = (
+        f", and the devices of {', '.join(device['remote_hubs'])} are not known here" if device["remote_hubs"] else ""
+    )
+    return f"{device['id']} is in no hub here{remote}; {sent}"
 
 
 def _print_event(trace: Mapping[str, Any]) -> None:
@@ -60,11 +76,15 @@ def _print_event(trace: Mapping[str, Any]) -> None:
         typer.echo(f"\n{trace['values_missing'] or 'the values of this event are not kept any more, or were not'}")
     if trace["rules"]:
         print_rules(trace["rules"])
+    if trace["rules_missing"]:
+        typer.echo(trace["rules_missing"])
 
 
 def _configuration(trace: Mapping[str, Any]) -> str:
-    name = " ".join(filter(None, [trace["revision"], trace["config_hash"]]))
-    return name if trace["same_configuration"] or not name else f"{name}, and it has changed since"
+    then = " ".join(filter(None, [trace["revision"], trace["config_hash"]]))
+    if trace["same_configuration"] or not then or not trace["config_hash_now"]:
+        return then
+    return f"{then}; now {' '.join(filter(None, [trace['revision_now'], trace['config_hash_now']]))}"
 
 
 def _print_notification(notification: Mapping[str, Any]) -> None:
@@ -96,7 +116,7 @@ def _print_notification(notification: Mapping[str, Any]) -> None:
 
 def _unreached(notification: Mapping[str, Any]) -> str:
     count = notification["unreached_count"]
-    said = f" ({count} {'registration' if count == 1 else 'registrations'})" if count else ""
+    said = f" ({how_many(count, 'registration')})" if count else ""
     return f"{notification['unreached_meaning']}{said}"
 
 
@@ -112,7 +132,11 @@ def _print_device(notification: Mapping[str, Any]) -> None:
         return
     print_table(
         ("REGISTRATION", "PLATFORM", "ANSWER", "DETAIL"),
-        ((each["template"] or "(native)", each["platform"], each["meaning"], _detail(each)) for each in registrations),
+        (
+            (each["template"] or "(native)", each["platform"], each["meaning"], _detail(each))
+            for each in registrations
+            if each["answer"] != "no_template" or len(registrations) == 1  # of a phone with templates they say it all
+        ),
     )
 
 

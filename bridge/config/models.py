@@ -403,6 +403,8 @@ class HubLimits(Section):
 
     max_tags_per_expression: int | None = Field(default=None, ge=1, le=1000)
     """One limit of tags in an expression, for the wire contract's 20, 10 and 6."""
+    registration_ttl: Annotated[Duration, Field(ge=86_400)] | None = None
+    """How long a single registration lives after its last write, a day at least; installations say their own."""
 
     @property
     def max_tags(self) -> MaxTags:

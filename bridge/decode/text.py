@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, tzinfo
 from typing import Any
 
+from bridge.counts import how_many
 from bridge.decode.base import DecodeSettings, ValueType
 from bridge.decode.charset import text_of
 from bridge.decode.pattern import PatternTimeoutError, compile_pattern
@@ -47,10 +48,11 @@ class TextReader:
             groups = self._full_match(text)
         except PatternTimeoutError:
             raise EventError(
-                Reason.DECODE, f"the source's pattern takes too long on this text of {len(text)} characters"
+                Reason.DECODE, f"the source's pattern takes too long on this text of {how_many(len(text), 'character')}"
             ) from None
         if groups is None:
-            raise EventError(Reason.DECODE, f"the text of {len(text)} characters does not match the source's pattern")
+            size = how_many(len(text), "character")
+            raise EventError(Reason.DECODE, f"the text of {size} does not match the source's pattern")
         found = {name: value for name, value in groups.items() if value is not None}
         return found | {name: read(name, found[name]) for name, read in self._types.items() if name in found}
 

@@ -20,13 +20,14 @@ MAX_CONTENT = 32 * 1024
 """Bytes that are kept of an event's values; of a larger event the outcome alone is kept."""
 
 MAX_RULES = 50
-"""Rules whose failed conditions are kept of an event that no rule matched."""
+"""Rules whose failed conditions are kept of an event, at most."""
 
 
 class Journaling:
     """Drafts entries while events are routed, and makes them when they are accepted.
 
-    Of events that no rule matched, so many a second of each source are kept: a topic may hold little else.
+    Of events that no rule matched, so many a second of each source are kept: a topic may hold little else. Conditions
+    are kept of those, and where values are not kept or not all of them; else `why` asks the rules again of the values.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Journaling:
         self._rules = rules
         self._monotonic = monotonic
         self._unmatched: dict[str, tuple[int, int]] = {}  # by source: a second, and how many were kept in it
+        self._can_ask_again = settings.bodies > 0 and not settings.redact
         self._redacted = [tuple(path.split(".")) for path in settings.redact]
 
     def draft(self, in_flight: InFlightEvent) -> JournalDraft | None:
@@ -46,8 +48,9 @@ class Journaling:
         if event is None:
             return JournalDraft()
         if in_flight.decision.matched:
-            return JournalDraft(content=self._content(in_flight, event, ()))
-        if not self._has_room(event.origin):
+            if self._can_ask_again:
+                return JournalDraft(content=self._content(in_flight, event, ()))
+        elif not self._has_room(event.origin):
             in_flight.not_kept = NotKept.NO_MATCH
             return None
         explanations = self._rules.explain(event, own_only=True, most=MAX_RULES)

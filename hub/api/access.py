@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import Enum
 
 from hub.notification import Platform
@@ -37,3 +38,5 @@ class HubAccess:
     platforms: frozenset[Platform]
     max_tags_in_expression: MaxTags = MaxTags()
     max_tags: int = MAX_TAGS
+    registration_ttl: timedelta | None = None
+    """How long a single registration lives after its last write; None: until it is deleted."""

@@ -16,6 +16,7 @@ from hub.api.access import AccessPolicy, HubAccess
 from hub.api.gate import Gate
 from hub.api.resources.installations import Installations
 from hub.api.resources.messages import Messages
+from hub.api.resources.registrations import Registrations
 from hub.api.service import HubService
 from hub.api.wire.errors import ApiError, response_for
 from hub.errors import HubError
@@ -49,7 +50,11 @@ def create_app(
         return Response(status_code=400)  # the client is gone
 
     app = Starlette(
-        routes=[*Installations(service, gate).routes(), *Messages(service, gate).routes()],
+        routes=[
+            *Installations(service, gate).routes(),
+            *Registrations(service, gate, clock=clock).routes(),
+            *Messages(service, gate).routes(),
+        ],
         exception_handlers={
             ApiError: answer,
             HubError: answer,
@@ -73,6 +78,8 @@ class _LenientPath:
             root, *rest = scope["path"].removesuffix("/").split("/")
             if len(rest) > 1:
                 rest[1] = rest[1].lower()
+                if rest[1] == "tags":
+                    rest[-1] = rest[-1].lower()
             scope = {**scope, "path": "/".join([root, *rest]) or "/"}
         await self._app(scope, receive, send)
 

@@ -36,13 +36,25 @@ async def read_body(request: Request) -> bytes:
 
 def json_object(body: bytes) -> dict[str, Any]:
     """The object that a body is; its numbers keep their digits. Raises: InvalidRequestError."""
-    try:
-        document = loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequestError(f"The body is no JSON: {error}") from error
+    document = _json(body)
     if not isinstance(document, dict):
         raise InvalidRequestError("The body has to be a JSON object")
     return document
+
+
+def json_list(body: bytes) -> list[Any]:
+    """As `json_object`, of a list."""
+    document = _json(body)
+    if not isinstance(document, list):
+        raise InvalidRequestError("The body has to be a JSON list")
+    return document
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequestError(f"The body is no JSON: {error}") from error
 
 
 def header(request: Request, name: str) -> str:
@@ -63,6 +75,11 @@ def header(request: Request, name: str) -> str:
 def has_flag(request: Request, name: str) -> bool:
     """Whether the query has the flag, with a value or without; `false` turns it off."""
     return _query(request).get(name, "false").lower() != "false"
+
+
+def query_value(request: Request, name: str) -> str:
+    """A value of the query, by its name in lower case; empty when it is missing."""
+    return _query(request).get(name, "")
 
 
 def hostname(request: Request) -> str:

@@ -1,10 +1,12 @@
 """What the wire API asks of the engine."""
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from hub.installation import Installation
-from hub.notification import Notification
+from hub.installation import Installation, Registration
+from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails
+from hub.store.contracts.listing import ListPage
 
 
 class HubService(Protocol):
@@ -16,8 +18,37 @@ class HubService(Protocol):
     async def get_installation(self, hub: str, installation_id: str) -> Installation:
         """Raises: NotFoundError."""
 
+    async def change_installation(
+        self, hub: str, installation_id: str, change: Callable[[Installation], Installation]
+    ) -> None:
+        """Replace it by what `change` makes of it. Raises: NotFoundError, PreconditionError; what `change` raises."""
+
     async def delete_installation(self, hub: str, installation_id: str) -> None:
         """Remove it with its registrations; an unknown id is no error."""
+
+    async def put_registration(
+        self, hub: str, registration: Registration, *, if_match: int | None = None
+    ) -> Registration:
+        """Create or replace it; the answer carries its ETag. `if_match` may be `ANY_ETAG`.
+
+        Raises: GoneError, InvalidRequestError; NotFoundError, PreconditionError with `if_match`.
+        """
+
+    async def get_registration(self, hub: str, registration_id: str) -> Registration:
+        """Raises: NotFoundError."""
+
+    async def delete_registration(self, hub: str, registration_id: str, *, if_match: int | None = None) -> None:
+        """Raises: NotFoundError, PreconditionError, InvalidRequestError."""
+
+    async def registrations(
+        self, hub: str, *, tag: str | None = None, after: str = "", limit: int
+    ) -> ListPage[Registration]:
+        """Those that live, with those that derive from installations; with `tag` those that carry it."""
+
+    async def registrations_of(
+        self, hub: str, channels: Sequence[tuple[Platform, str]], *, after: str = "", limit: int
+    ) -> ListPage[Registration]:
+        """As `registrations`, those of these push channels."""
 
     async def send(self, notification: Notification) -> str:
         """Take a notification; returns its wire id once it is durable. The same `id` again is the same notification.

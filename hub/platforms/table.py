@@ -1,10 +1,11 @@
-"""The push services that there are: a line each, and a folder beside this file."""
+"""The push services that there are: a line each, and a folder beside this file; `kept.py` has platforms without one."""
 
 from collections.abc import Collection
 
 from hub.notification import Platform
 from hub.platforms.apns.traits import ApnsTraits
 from hub.platforms.fcm.traits import FcmTraits
+from hub.platforms.kept import KEPT
 from hub.platforms.traits import Traits
 from hub.platforms.wns.traits import WnsTraits
 
@@ -31,11 +32,21 @@ for _line in (
     register(_line)
 
 
+_KEPT: dict[Platform, Traits] = {traits.platform: traits for traits in KEPT}
+for _platform in _KEPT:
+    Platform.keep(_platform)
+
+
 def services() -> Collection[Traits]:
-    """All of them, in the order of the table."""
+    """The push services, in the order of the table."""
     return _TRAITS.values()
+
+
+def platforms() -> Collection[Traits]:
+    """All that phones may be registered for: of the push services, and then of those that have no sender."""
+    return (*_TRAITS.values(), *(traits for platform, traits in _KEPT.items() if platform not in _TRAITS))
 
 
 def traits_of(platform: Platform) -> Traits:
     """Raises: KeyError: its service was taken out of the table."""
-    return _TRAITS[platform]
+    return _TRAITS[platform] if platform in _TRAITS else _KEPT[platform]

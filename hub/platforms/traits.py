@@ -36,6 +36,20 @@ class TemplateBody:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Description:
+    """How the wire contract spells registrations of a platform (Notification Hubs REST API, "Registration").
+
+    `name` begins the names of the elements: `Apple` of `AppleRegistrationDescription` and of
+    `AppleTemplateRegistrationDescription`. `handles` are the elements that a push channel consists of, `template` those of
+    a template, in the data contract's order; one that ends with `Headers` holds the template's headers.
+    """
+
+    name: str
+    handles: Sequence[str]
+    template: Sequence[str] = ("BodyTemplate", "TemplateName")
+
+
 class Traits:
     """One push service. A subclass sets what differs; what it leaves out is right for a service that takes plain JSON.
 
@@ -47,7 +61,9 @@ class Traits:
     document `payload_reference`. `header_advice` says what to write for headers where there are none. `hints`
     are the headers whose values are made to fit. `expiry_header` takes a template's own expiry, in seconds since 1970 or
     `0` for "now or never"; a service without it has no expiry in templates. A push replaces an earlier one on the screen
-    that has the same value in `collapse_header`. `sample_template` is the body of a template that shows `title` and `body`.
+    that has the same value in `collapse_header`. `descriptions` spell its registrations, the first in what is read;
+    a service that the wire contract does not know has none. `sample_template` is the body of a template that shows
+    `title` and `body`.
     """
 
     name: str
@@ -58,6 +74,7 @@ class Traits:
     other_names: Sequence[str] = ()
     other_formats: Sequence[str] = ()
     counts_element: str = ""
+    descriptions: Sequence[Description] = ()
     payload: PayloadKind = PayloadKind.JSON
     payload_root: str = ""
     payload_reference: str = ""
@@ -84,6 +101,14 @@ class Traits:
         Raises: InvalidRequestError.
         """
         return text
+
+    def joined_handles(self, handles: Sequence[str]) -> str:
+        """The push channel that stands in the elements of a description. Raises: InvalidRequestError."""
+        return self.push_channel(handles[0])
+
+    def split_handles(self, push_channel: str) -> Sequence[str]:
+        """The texts of a description's elements for a push channel as it is stored."""
+        return (push_channel,)
 
     def sample_push_channel(self, device: str) -> str:
         """A push channel that a device of this id could have, for tests of rules: another one for each id."""

@@ -5,29 +5,30 @@ properties and nulls are passed over, because the SDKs differ in both.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import orjson
 
 from hub.content.templates import compile_template
 from hub.dates import format_date, parse_date
 from hub.errors import InvalidRequestError, TagError, TemplateError
 from hub.installation import MAX_ID_LENGTH, Installation, Template
 from hub.notification import Platform
-from hub.platforms.table import services, traits_of
+from hub.platforms.table import platforms, traits_of
 from hub.tags import MAX_TAG_LENGTH, is_service_tag_value, tag_key, user_tag, valid_tag
 
 MAX_TAGS = 60
 MAX_TAG_BYTES = 8000
 """All tags of one list together, in UTF-8: the service's own bound, whatever the number of tags."""
 
-_MAX_TEMPLATE_NAME = 200
+MAX_TEMPLATE_NAME = 200
 _NEVER = "9999-12-31T23:59:59.9999999Z"
 _LAST_YEAR = 9999
 _HUB_S_OWN = ("$", "%")
 """How tags begin that no phone sets: service tags, and the index's own keys (`hub/store/decide/audience.py`)."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_NOT_YET = frozenset({"mpns", "adm", "baidu", "browser", "xiaomi"})
 
 
 def installation_from_document(id: str, document: Mapping[str, Any], *, max_tags: int = MAX_TAGS) -> Installation:
@@ -56,7 +57,7 @@ def installation_from_document(id: str, document: Mapping[str, Any], *, max_tags
     return Installation(
         id=id,
         platform=platform,
-        push_channel=traits_of(platform).push_channel(_text(given, "pushChannel")),
+        push_channel=_push_channel(given, platform),
         user_id=user_id,
         tags=tags,
         templates=_templates(_object(given, "templates"), platform, own, max_tags),
@@ -78,30 +79,47 @@ def check_installation_id(id: str) -> None:
         raise InvalidRequestError("the installation's id in the path is not UTF-8")
 
 
-def document_of(installation: Installation) -> dict[str, Any]:
-    """The document as the service answers it: its order, empty members left out, no service tags."""
+def _push_channel(given: Mapping[str, Any], platform: Platform) -> str:
+    """A browser's may be an object, or the text of one."""
+    value = given.get("pushchannel")
+    text = orjson.dumps(value).decode() if isinstance(value, Mapping) else _text(given, "pushChannel")
+    return traits_of(platform).push_channel(text)
+
+
+def registration_tags(tags: Sequence[str], *, max_tags: int = MAX_TAGS) -> tuple[str, ...]:
+    """Tags of a registration that a client makes alone, checked; one may name its user. Raises: TagError."""
+    given = {"tags": list(tags)}
+    return _tags(given, "Tags", _own_service_tag(given, None), max_tags)
+
+
+def document_of(installation: Installation, *, whole: bool = False) -> dict[str, Any]:
+    """The document as the service answers it: its order, empty members left out, and service tags unless it is `whole`."""
     document = {
         "installationId": installation.id,
-        "pushChannel": installation.push_channel,
+        "pushChannel": _shown_channel(installation),
         "pushChannelExpired": installation.push_channel_expired,
         "platform": installation.platform.value,
         "expirationTime": format_date(installation.expires_at) if installation.expires_at else _NEVER,
         "userId": installation.user_id,
-        "tags": [tag for tag in installation.tags if not tag.startswith("$")],
+        "tags": [tag for tag in installation.tags if whole or not tag.startswith("$")],
         "pushVariables": dict(installation.push_variables),
         "templates": {name: _template_document(name, template) for name, template in installation.templates.items()},
     }
     return {name: value for name, value in document.items() if value or value is False}
 
 
+def _shown_channel(installation: Installation) -> Any:
+    """A text, but an object for a browser."""
+    is_object = installation.push_channel.startswith("{")
+    return orjson.loads(installation.push_channel) if is_object else installation.push_channel
+
+
 def _platform(text: str) -> Platform:
     name = text.lower()
-    known = {name: each.platform for each in services() for name in (each.platform.value, *each.other_names)}
+    known = {name: each.platform for each in platforms() for name in (each.platform.value, *each.other_names)}
     if name in known:
         return known[name]
     supported = ", ".join(known)
-    if name in _NOT_YET:
-        raise InvalidRequestError(f"platform {name} is not supported yet; supported are {supported}")
     raise InvalidRequestError(f"unknown platform {text[:60]!r}; supported are {supported}")
 
 
@@ -126,9 +144,9 @@ def _templates(given: Mapping[str, Any], platform: Platform, own: str | None, ma
 
 def _check_template_name(name: str, where: str) -> None:
     """A template's name becomes a tag without the alphabet of tags; it must be none of those that only the hub sets."""
-    if not name or len(name) > _MAX_TEMPLATE_NAME:
+    if not name or len(name) > MAX_TEMPLATE_NAME:
         raise TemplateError(
-            f"{where}: a template's name of {len(name)} characters; it has 1 to {_MAX_TEMPLATE_NAME}", where=where
+            f"{where}: a template's name of {len(name)} characters; it has 1 to {MAX_TEMPLATE_NAME}", where=where
         )
     if name.lstrip()[:1] in _HUB_S_OWN or _CONTROL.search(name):
         raise TemplateError(

@@ -177,6 +177,9 @@ class SqlStore:
     async def import_installations(self, hub: str, installations: Sequence[Installation]) -> None:
         await self._registry.import_installations(hub, installations)
 
+    async def change_installation(self, hub: str, installation: Installation) -> None:
+        await self._registry.change_installation(hub, installation)
+
     async def get_installation(self, hub: str, installation_id: str) -> Installation:
         return await self._registry.get_installation(hub, installation_id)
 
@@ -190,6 +193,16 @@ class SqlStore:
 
     async def get_registration(self, hub: str, registration_id: str) -> Registration:
         return await self._registry.get_registration(hub, registration_id)
+
+    async def registrations(
+        self, hub: str, *, tag: str | None = None, after: str = "", limit: int
+    ) -> ListPage[Registration]:
+        return await self._registry.registrations(hub, tag=tag, after=after, limit=limit)
+
+    async def registrations_of(
+        self, hub: str, channels: Sequence[tuple[Platform, str]], *, after: str = "", limit: int
+    ) -> ListPage[Registration]:
+        return await self._registry.registrations_of(hub, channels, after=after, limit=limit)
 
     async def delete_registration(self, hub: str, registration_id: str, *, if_match: int | None = None) -> None:
         await self._registry.delete_registration(hub, registration_id, if_match=if_match)

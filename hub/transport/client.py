@@ -1,34 +1,30 @@
-"""Requests to push services over libcurl, in batches: HTTP/2 where offered, many streams a connection.
+"""Requests to push services in batches: HTTP/2 where offered, many streams a connection.
 
-A push costs what libcurl needs and little more, because everything here is done for many requests at once: easy handles
-are set up once and reused, requests are made as handles become free, completions are read in bulk, a batch has one timer
-and one future. libcurl calls Python only for bodies of answers and, where asked for, headers: a plain 200 has neither,
-and is only counted.
+Everything is done for many requests at once: they are begun as there is room for them, answers are read in bulk, a
+batch has one timer and one future. A plain 200 is only counted.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
-from itertools import islice
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 from urllib.parse import urlsplit
 
-import pycurl
-
-from hub.egress import Egress
+from hub.egress import Egress, Proxy
 from hub.requests import RequestGroup
 from hub.tls import Tls
-from hub.transport.curl_multi import EventedMulti, Failed
-from hub.transport.handles import MAX_IDLE, Handle, HandleOptions, failure_of, new_handle, response_of
-from hub.transport.pool import Feed, OriginPool
+from hub.transport.carrier import Carrier
+from hub.transport.contexts import Contexts
+from hub.transport.curl import CurlCarrier
+from hub.transport.handles import MAX_IDLE, HandleOptions, Handles
+from hub.transport.http2.wire import DOUBT, Carried, Http2Wire
+from hub.transport.pool import OriginPool
 from hub.transport.requests import Answers, Batch, Response
 
-_SLICE: Final = 48  # requests started before the loop has a turn: 1 to 3 ms of CPU
-_TURN: Final = 16  # requests started for one batch before another has a turn
+_SLICE: Final = 256  # requests begun before the loop has a turn: 1 to 3 ms of CPU
+_TURN: Final = 64  # requests begun for one batch before another has a turn
+_GROUPS: Final = 16  # groups read in a turn
 _SILENCE: Final = 1.0  # seconds without any answer that make a connection suspect once a request on it has timed out
-
-_URL, _HTTPHEADER, _POSTFIELDS = pycurl.URL, pycurl.HTTPHEADER, pycurl.POSTFIELDS  # looked up once: the hot path
-_PROXY, _RESPONSE_CODE = pycurl.PROXY, pycurl.RESPONSE_CODE
 
 _TIMED_OUT: Final = Response(0, failure="no answer within the deadline", timed_out=True)
 _CLOSED: Final = Response(0, failure="the transport was closed")
@@ -39,14 +35,15 @@ class Transport:
 
     HTTP/2 where the peer offers it: up to `connections` to an origin, each with up to `streams` requests at once; a lower
     limit of the peer is obeyed (RFC 9113, 5.1.2), and the next connection is opened when those there are full. With
-    `http2=False` it is HTTP/1.1, one request at a time on each connection. `answer_headers` asks for all headers of
-    answers. Redirects are not followed, proxies of the environment not used: `egress` names one. Nothing is repeated here;
-    libcurl itself repeats, on a fresh connection, what a dying one has not taken (REFUSED_STREAM, above a GOAWAY's last
-    stream, a reused connection found closed).
+    `http2=False`, or where the peer offers no HTTP/2, it is HTTP/1.1, one request at a time on each connection.
+    `answer_headers` asks for all headers of answers. Redirects are not followed, proxies of the environment not used:
+    `egress` names one. Nothing is repeated that may have been taken: only what the peer says it has not looked at
+    (REFUSED_STREAM, above the last stream of a GOAWAY) is sent again.
 
     Each origin has connections of its own, so that one that does not answer holds up no other. There are connections to up
     to `origins` at a time: requests to one more take the place of the origin that is idle the longest, or wait for one to
-    become idle. What has been idle for `close_after` seconds is closed.
+    become idle. What has been idle for `close_after` seconds is closed. An HTTP/2 connection that owes answers and is
+    silent for `doubt` seconds is asked by a PING whether it is there, and given up after as many more.
     """
 
     def __init__(
@@ -59,18 +56,22 @@ class Transport:
         answer_headers: bool = False,
         origins: int = 256,
         close_after: float = MAX_IDLE,
+        doubt: float = DOUBT,
     ) -> None:
         self._egress = egress or Egress()
-        self._options = HandleOptions(tls=self._egress.tls or Tls(), http2=http2, answer_headers=answer_headers)
+        self._contexts = Contexts(self._egress.tls or Tls())
+        self._handles = Handles(HandleOptions(tls=self._egress.tls or Tls(), answer_headers=answer_headers))
+        self._http2 = http2
+        self._answer_headers = answer_headers
         self._connections = connections
         self._streams = streams
         self._origins = origins
         self._close_after = close_after
-        self._handles: dict[Any, Handle] = {}
-        self._free: list[Handle] = []
+        self._doubt = doubt
         self._reading: deque[Batch] = deque()  # batches with groups not yet read; of those in order the oldest alone
         self._behind: deque[Batch] = deque()  # the others of those in order
         self._pools: dict[str, OriginPool] = {}
+        self._closing: set[OriginPool] = set()  # without a place among the origins: what they have under way ends
         self._hungry: deque[OriginPool] = deque()  # pools with requests that wait, and perhaps room
         self._idle_since: dict[str, float] = {}  # origins, the one that is idle the longest first
         self._blocked: dict[str, list[tuple[Batch, RequestGroup]]] = {}  # origins that wait for a pool
@@ -117,13 +118,14 @@ class Transport:
         if since == self.generation:
             self.generation += 1
             for pool in self._pools.values():
-                pool.retire(pool.multis)
+                pool.retire(pool.carriers)
 
     async def close(self) -> None:
         """Close all connections; requests under way end with a failure. May be called twice."""
         self._closed = True
-        batches = {*self._reading, *self._behind, *(handle.batch for handle in self._handles.values() if handle.batch)}
-        batches |= {batch for pool in self._pools.values() for batch in pool.waiting_batches}
+        batches = {*self._reading, *self._behind}
+        for pool in self._all_pools():
+            batches.update(pool.waiting_batches, *(each.batches() for each in pool.all_carriers()))
         batches |= {batch for waiting in self._blocked.values() for batch, _ in waiting}
         for batch in batches:
             self._give_up(batch, _CLOSED)
@@ -131,12 +133,9 @@ class Transport:
             if timer is not None:
                 timer.cancel()
         for pool in self._pools.values():
-            pool.retire(pool.multis)
+            pool.retire(pool.carriers)
         self._pools.clear()
-        for handle in self._free:
-            handle.curl.close()
-        self._free.clear()
-        self._handles.clear()
+        self._handles.close()
 
     # Starting requests
 
@@ -144,18 +143,18 @@ class Transport:
         """Read groups and start requests where there is room, batches and origins by turns, a slice at a time."""
         self._next_feed = None
         used = []
-        room = _SLICE - self._read(_TURN)
+        room = _SLICE - self._read(_GROUPS)
         while room > 0 and self._hungry:
             pool = self._hungry.popleft()
-            multi = pool.multi_with_room() if pool.waiting else None
-            if multi is None:
+            carrier = pool.carrier_with_room() if pool.waiting else None
+            if carrier is None:
                 pool.is_queued = False
                 continue
-            room -= self._start_turn(pool, multi, min(room, _TURN, multi.room))
-            used.append(multi)
+            room -= self._start_turn(pool, carrier, min(room, _TURN, carrier.room))
+            used.append(carrier)
             self._hungry.append(pool)
-        for multi in dict.fromkeys(used):
-            multi.start()
+        for carrier in dict.fromkeys(used):
+            carrier.start()
         self._feed_soon()
 
     def _feed_soon(self) -> None:
@@ -197,113 +196,71 @@ class Transport:
             pool.is_queued = True
             self._hungry.append(pool)
 
-    def _start_turn(self, pool: OriginPool, multi: EventedMulti, limit: int) -> int:
-        """Start up to `limit` requests of the batch whose turn it is; how many were started."""
+    def _start_turn(self, pool: OriginPool, carrier: Carrier, limit: int) -> int:
+        """Begin up to `limit` requests of the batch whose turn it is; how many were begun."""
         feed = pool.waiting[0]
         started = 0
         while started < limit and (group := feed.next_group()) is not None:
-            started += self._start(feed, group, limit - started, pool, multi)
+            begun = carrier.begin(feed, group, limit - started)
+            feed.left -= begun
+            feed.batch.waiting -= begun
+            feed.batch.open += begun
+            started += begun
         pool.end_turn()
-        return started
-
-    def _start(self, feed: Feed, group: RequestGroup, limit: int, pool: OriginPool, multi: EventedMulti) -> int:
-        batch, free, add = feed.batch, self._free, multi.add
-        prefix, shared, id_name, proxy = group.origin + group.path, group.headers, group.id_name, pool.proxy
-        started = min(limit, feed.left)
-        for position, tail, id_, body in islice(feed.rows, started):
-            handle = free.pop() if free else self._new_handle()
-            curl = handle.curl
-            curl.setopt(_URL, prefix + tail)
-            if handle.proxy is not proxy:
-                curl.setopt(_PROXY, "" if proxy is None else proxy.url)
-                handle.proxy = proxy
-            curl.setopt(_HTTPHEADER, [*shared, f"{id_name}: {id_}".encode()])
-            if handle.body is not body:  # the phones of a page share it
-                curl.setopt(_POSTFIELDS, body)
-                handle.body = body
-            handle.batch = batch
-            handle.position = position
-            handle.multi = multi
-            handle.pool = pool
-            add(curl)
-        feed.left -= started
-        batch.waiting -= started
-        batch.open += started
-        multi.in_flight += started
         return started
 
     # Answers
 
-    def _finish(self, pool: OriginPool, multi: EventedMulti, answered: Sequence[Any], failed: Sequence[Failed]) -> None:
-        handles, remove = self._handles, multi.remove
-        for curl in answered:
-            remove(curl)
-            handle = handles[curl]
-            status = curl.getinfo(_RESPONSE_CODE)
-            is_plain = status == 200 and not handle.chunks and not handle.header_lines
-            self._settle(handle, None if is_plain else response_of(handle, status))
-        for curl, code, words in failed:
-            remove(curl)
-            handle = handles[curl]
-            self._settle(handle, failure_of(handle, code, words))
-        multi.in_flight -= len(answered) + len(failed)
-        loop = asyncio.get_running_loop()
-        if pool.is_retired(multi) and not multi.in_flight:
-            loop.call_soon(pool.close_finished)  # not while it calls us
+    def moved(self, pool: OriginPool) -> None:
+        """See `PoolOwner.moved`."""
+        if self._closed:
+            return
+        if pool.has_finished:
+            asyncio.get_running_loop().call_soon(self._close_finished, pool)  # not while it calls us
         if pool.is_idle:
-            loop.call_soon(self._rest, pool)
+            asyncio.get_running_loop().call_soon(self._rest, pool)
         self._queue(pool)
         self._feed_soon()
 
-    def _settle(self, handle: Handle, response: Response | None) -> None:
-        """A request has its answer; None for a plain one."""
-        batch = handle.batch
-        assert batch is not None
-        handle.batch = handle.multi = handle.pool = None
-        self._free.append(handle)
-        if response is None:
-            batch.plain += 1
-        else:
-            handle.chunks.clear()
-            handle.header_lines.clear()
-            batch.others[handle.position] = response
-        batch.open -= 1
-        if not batch.open:
-            batch.end_if_answered()
+    def _close_finished(self, pool: OriginPool) -> None:
+        pool.close_finished()
+        if not pool.all_carriers():
+            self._closing.discard(pool)
 
     def _expire(self, batch: Batch, silence: float) -> None:
         since = asyncio.get_running_loop().time() - silence
-        # It may be a black hole, and libcurl would go on using it. Slowness alone is no reason to connect again.
-        for multi, pool in self._give_up(batch, _TIMED_OUT).items():
-            if multi.answered_at < since and not pool.is_retired(multi):
+        # It may be a black hole. Slowness alone is no reason to connect again.
+        for carrier, pool in self._give_up(batch, _TIMED_OUT).items():
+            if carrier.answered_at < since and not pool.is_retired(carrier):
                 self.generation += 1
-                pool.retire([multi])
+                pool.retire([carrier])
         self._feed_soon()
 
-    def _give_up(self, batch: Batch, response: Response) -> dict[EventedMulti, OriginPool]:
+    def _give_up(self, batch: Batch, response: Response) -> dict[Carrier, OriginPool]:
         """End what is under way of a batch (HTTP/2: by RST_STREAM, so the peer frees the stream) and what is not begun.
 
         Returns where something was under way.
         """
-        used: dict[EventedMulti, OriginPool] = {}
-        for handle in self._handles.values():
-            if handle.batch is batch and handle.multi is not None and handle.pool is not None:
-                handle.multi.remove(handle.curl)
-                handle.multi.in_flight -= 1
-                used[handle.multi] = handle.pool
-                self._settle(handle, response)
+        used: dict[Carrier, OriginPool] = {}
+        for pool in self._all_pools():
+            for carrier in pool.all_carriers():
+                if positions := carrier.give_up(batch):
+                    used[carrier] = pool
+                    for position in positions:
+                        batch.settle(position, response)
         self._withdraw(batch, response)
-        pools = dict.fromkeys(used.values())
-        for pool in pools:
-            pool.close_finished()
-        for multi in used:
-            if multi.in_flight:
-                multi.start()  # what waited inside for a stream may have one now
-        for pool in pools:
+        for pool in dict.fromkeys(used.values()):
+            self._close_finished(pool)
             self._queue(pool)
             if pool.is_idle:
                 self._rest(pool)
+        for carrier in used:
+            if carrier.in_flight:
+                carrier.start()  # what waited inside may have a place now
         return used
+
+    def _all_pools(self) -> list[OriginPool]:
+        return [*self._pools.values(), *self._closing]
 
     def _withdraw(self, batch: Batch, response: Response) -> None:
         """Answer what is not begun of a batch."""
@@ -337,21 +294,37 @@ class Transport:
             if not self._idle_since:
                 return None
             self._close_pool(next(iter(self._idle_since)))
-        pool = OriginPool(
-            origin,
-            self._finish,
-            http2=self._options.http2,
-            connections=self._connections,
-            streams=self._streams,
-            proxy=self._egress.proxy_for(urlsplit(origin).hostname or ""),
-        )
+        proxy = self._egress.proxy_for(urlsplit(origin).hostname or "")
+        pool = OriginPool(origin, self, http2=self._http2, connections=self._connections, proxy=proxy)
         self._pools[origin] = pool
         return pool
+
+    def open_http2(self, carried: Carried, origin: str, proxy: Proxy | None) -> Http2Wire:
+        """See `PoolOwner.open_http2`."""
+        parts = urlsplit(origin)
+        if parts.scheme != "https" or not parts.hostname:
+            raise ValueError(f"Protocol {parts.scheme!r} is not supported: only https")
+        return Http2Wire(
+            carried,
+            host=parts.hostname,
+            port=parts.port or 443,
+            proxy=proxy,
+            context=self._contexts.current,
+            streams=self._streams,
+            answer_headers=self._answer_headers,
+            doubt=self._doubt,
+        )
+
+    def open_http1(self, pool: OriginPool) -> Carrier:
+        """See `PoolOwner.open_http1`."""
+        return CurlCarrier(self._handles, lambda: self.moved(pool), connections=self._connections, proxy=pool.proxy)
 
     def _close_pool(self, origin: str) -> None:
         pool = self._pools.pop(origin)
         self._idle_since.pop(origin, None)
-        pool.retire(pool.multis)
+        self._closing.add(pool)
+        pool.retire(pool.carriers)
+        self._close_finished(pool)
 
     def _rest(self, pool: OriginPool) -> None:
         """A pool may have become idle: give its place to an origin that waits, or note the time."""
@@ -376,8 +349,3 @@ class Transport:
         if self._idle_since:
             oldest = next(iter(self._idle_since.values()))
             self._next_closing = loop.call_at(oldest + self._close_after, self._close_idle)
-
-    def _new_handle(self) -> Handle:
-        handle = new_handle(self._options)
-        self._handles[handle.curl] = handle
-        return handle

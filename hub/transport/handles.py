@@ -1,4 +1,4 @@
-"""Easy handles of libcurl: their options, which are set once, and the answer that one holds."""
+"""Easy handles of libcurl for HTTP/1.1: their options, which are set once, and the answer that one holds."""
 
 import ssl
 from collections.abc import Iterable
@@ -9,8 +9,6 @@ import pycurl
 
 from hub.egress import Proxy, refusal
 from hub.tls import Tls
-from hub.transport.curl_multi import EventedMulti
-from hub.transport.pool import OriginPool
 from hub.transport.requests import Batch, Response
 
 MAX_IDLE: Final = 3600  # seconds without a request after which a connection is not used again
@@ -33,14 +31,7 @@ class Handle:
     body: bytes | None = None
     batch: Batch | None = None
     position: int = 0
-    multi: EventedMulti | None = None
-    pool: OriginPool | None = None
     proxy: Proxy | None = None
-
-    def connecting(self, _fd: int, _purpose: int) -> int:
-        if self.multi is not None:
-            self.multi.connecting()
-        return int(pycurl.SOCKOPT_OK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +39,31 @@ class HandleOptions:
     """What all handles of a transport have in common; see `Transport`."""
 
     tls: Tls
-    http2: bool
     answer_headers: bool
+
+
+class Handles:
+    """Those of a transport: an idle one is used again."""
+
+    def __init__(self, options: HandleOptions) -> None:
+        self._options = options
+        self._free: list[Handle] = []
+
+    def take(self) -> Handle:
+        """An idle handle."""
+        return self._free.pop() if self._free else new_handle(self._options)
+
+    def put_back(self, handle: Handle) -> None:
+        """A handle that is not used any more; what it holds of an answer is dropped."""
+        handle.batch = None
+        handle.chunks.clear()
+        handle.header_lines.clear()
+        self._free.append(handle)
+
+    def close(self) -> None:
+        """Close those that are idle."""
+        while self._free:
+            self._free.pop().curl.close()
 
 
 def new_handle(options: HandleOptions) -> Handle:
@@ -57,9 +71,7 @@ def new_handle(options: HandleOptions) -> Handle:
     curl = pycurl.Curl()
     handle = Handle(curl)
     curl.setopt(pycurl.POST, 1)
-    version = pycurl.CURL_HTTP_VERSION_2TLS if options.http2 else pycurl.CURL_HTTP_VERSION_1_1
-    curl.setopt(pycurl.HTTP_VERSION, version)
-    curl.setopt(pycurl.PIPEWAIT, 1)  # a stream on a connection being opened rather than a connection of its own
+    curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
     curl.setopt(pycurl.NOSIGNAL, 1)
     curl.setopt(pycurl.USERAGENT, "")  # each header costs more than half a microsecond a push
     curl.setopt(pycurl.PROXY, "")  # else libcurl looks at the environment
@@ -78,7 +90,6 @@ def new_handle(options: HandleOptions) -> Handle:
     curl.setopt(pycurl.TCP_KEEPINTVL, _KEEPALIVE)
     curl.setopt(pycurl.MAXAGE_CONN, MAX_IDLE)
     curl.setopt(pycurl.MAXFILESIZE, _MAX_ANSWER)
-    curl.setopt(pycurl.SOCKOPTFUNCTION, handle.connecting)
     curl.setopt(pycurl.WRITEFUNCTION, handle.chunks.append)
     if options.answer_headers:
         curl.setopt(pycurl.HEADERFUNCTION, handle.header_lines.append)

@@ -46,6 +46,14 @@ class Batch:
     open: int = 0
     is_read: bool = False
 
+    def settle(self, position: int, response: Response | None) -> None:
+        """A request that was under way has its answer; None for a plain one."""
+        if response is None:
+            self.plain += 1
+        else:
+            self.others[position] = response
+        self.open -= 1
+
     def end_if_answered(self) -> None:
         if self.is_read and not self.waiting and not self.open and not self.done.done():
             self.done.set_result(None)

@@ -67,7 +67,7 @@ def test_a_valid_configuration_is_called_so_on_stdout(config: Callable[[str], Pa
     path = config(VALID)
     result = invoked("check", path)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == f"{path}: valid, 1 sources, 1 rules, 1 hubs\n"
+    assert result.stdout == f"{path}: valid, 1 source, 1 rule, 1 hub\n"
 
 
 def test_every_mistake_is_a_line_on_stderr_with_place_key_and_what_was_meant(config: Callable[[str], Path]) -> None:

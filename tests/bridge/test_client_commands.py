@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from typer.testing import CliRunner, Result
 
 from bridge.app import Daemon
+from bridge.cli.client import whoami
 from bridge.cli.main import app
 from bridge.cli.tables import print_json, print_table
 from hub.acceptance import Ingest
@@ -59,8 +60,9 @@ class Shell:
 
 
 @asynccontextmanager
-async def running(directory: Path) -> AsyncIterator[Shell]:
-    daemon = Daemon(read(directory, CONFIGURATION.format(token=f", admin_token: {TOKEN}")), config="c.yaml")
+async def running(directory: Path, config_hash: str = "") -> AsyncIterator[Shell]:
+    settings = read(directory, CONFIGURATION.format(token=f", admin_token: {TOKEN}"))
+    daemon = Daemon(settings, config="c.yaml", config_hash=config_hash)
     with capture_logs():
         async with daemon.running():
             yield Shell(daemon, directory)
@@ -451,6 +453,9 @@ async def test_a_copy_from_before_an_erasure_comes_back_without_the_person(tmp_p
     await store.open()
     counts = {name: sum((await store.count_person(name)).values()) for name in ("ann", "bob", "eve")}
     assert counts == {"ann": 0, "bob": 3, "eve": 2}
+    (again,) = [each.entry for each in (await store.audit(limit=100)).items if "again" in each.entry.detail]
+    assert (again.actor, again.action, again.detail) == (whoami(), "user.erased", "again in a restored copy: 4 rows")
+    assert again.target in (tmp_path / "back.db.erased").read_text()
     assert b"phone of ann" not in (tmp_path / "back.db").read_bytes()
     await store.back_up(tmp_path / "second.db")
     await store.put_installations("app", phones[:1])

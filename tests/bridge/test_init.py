@@ -4,12 +4,17 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from bridge.cli.main import app
+from bridge.decode.pattern import compile_pattern
+from bridge.trial.sample import pattern_of
 from connectors.table import CONNECTORS
 
-SAMPLES: dict[str, tuple[str, str, str | None]] = {
+SAMPLES: dict[str, tuple[str, str | None, str | None]] = {
+    # the body, and the placeholders of id and time; None: no id would be better than another, or there is no time
     "an order": (
         '{"eventId":"0b9c2f1e-6d0e-4a1b-9d7c-0a2b3c4d5e6f","type":"OrderShipped","occurredAt":"2026-03-02T10:15:00Z",'
         '"orderNo":"SO-4711","customer":{"id":"c9","name":"Ann"},"eta":"2026-03-04T08:00:00Z","total":129.9}',
@@ -54,6 +59,15 @@ SAMPLES: dict[str, tuple[str, str, str | None]] = {
         "{{ data.IDOC.EDI_DC40.DOCNUM }}",
         None,
     ),
+    "a record of fixed columns": ("20260302KD0004711  RECHNUNG   00012345,67EUR  \r\n", None, None),
+    "text of many quotes and lines": ('  ALERT\tdisk \'a "b" c\' full\n on host7, "it\'s bad"\n', None, None),
+    "an envelope with a comment before it": (
+        "<?xml version='1.0'?><!-- <sample> --><s:Envelope xmlns:s='urn:s'><s:Id>5</s:Id><At>2026-03-02T10:15:00Z</At>"
+        "</s:Envelope>",
+        "{{ data.Id }}",
+        "{{ data.At }}",
+    ),
+    "a long text": (json.dumps({"id": "m-1", "text": "y" * 70_000}), "{{ data.id }}", None),
     "a lowercase log line": ("order 4711 for customer c9 was shipped", "{{ data.order }}/{{ data.what }}", None),
     "an inventory message": (
         '{"messageType":"StockLow","messageUuid":"3f0c7c1e-1111-2222-3333-444455556666","sku":"A-1","warehouse":"ZH",'
@@ -98,9 +112,33 @@ def test_id_and_time_are_the_right_ones_in_most_samples(tmp_path: Path) -> None:
         directory.mkdir()
         made(directory, body)
         text = (directory / "out" / "mine.yaml").read_text()
-        found = [f'id: "{id_}"' in text, f'time: "{time}"' in text if time else "time:" not in text]
+        found = [id_ is None or f'id: "{id_}"' in text, f'time: "{time}"' in text if time else "time:" not in text]
         wrong += [f"{name}: {text}"] if not all(found) else []
     assert len(wrong) <= 1, "\n".join(wrong)
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip))
+def test_the_pattern_of_a_text_matches_it(text: str) -> None:
+    matched = compile_pattern(pattern_of(text))(text.strip())
+    assert matched is not None, pattern_of(text)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"), [("null.json", "source-null"), ("42.json", "source"), ("Nö!.json", "source-n")]
+)
+def test_a_source_is_named_after_the_file_where_the_name_can_stand_in_yaml(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(file).write_text(SAMPLES["an order"][0])
+    assert CliRunner().invoke(app, ["init", "--from", file]).exit_code == 0
+    tested = CliRunner().invoke(app, ["test", "pushbridge"])
+    assert (tested.exit_code, Path(f"pushbridge/{name}.yaml").exists()) == (0, True), tested.output
+
+
+def test_a_title_names_the_kind_of_the_event_and_not_its_version(tmp_path: Path) -> None:
+    made(tmp_path, '{"specversion":"1.0","id":"a","source":"/s","type":"com.acme.order.shipped.v1"}')
+    assert 'title: "Mine shipped"' in (tmp_path / "out" / "mine.yaml").read_text()
 
 
 @pytest.mark.parametrize("connector", CONNECTORS)

@@ -86,6 +86,16 @@ async def test_what_is_redacted_is_nowhere_and_its_kind_is(tmp_path: Path) -> No
     assert not any(secret in entry.content for secret in (b"DE99", b"4111", b"1234"))
 
 
+@pytest.mark.parametrize("journal", [{"redact": ["data.iban"]}, {"bodies": 0}], ids=str)
+async def test_where_values_are_missing_the_conditions_are_kept_of_an_event_that_fired_too(
+    tmp_path: Path, journal: dict[str, Any]
+) -> None:
+    bench = Bench(tmp_path, **journal)
+    _, detail, _ = await bench.one(PAID)
+    assert [(each["rule"], each["result"]) for each in detail["explanations"]] == [("debit", "fired")]
+    assert ": rules[1]" in detail["explanations"][0]["place"]
+
+
 async def test_no_values_are_kept_where_none_are_to_be_or_they_are_too_many(tmp_path: Path) -> None:
     _, detail, content = await Bench(tmp_path, bodies=0).one({**PAID, "iban": "DE"})
     assert content is None

@@ -161,7 +161,7 @@ COMBINATIONS: dict[str, Any] = {
     "dead_letters_total": [("decode", "_none", "orders"), ("render", "paid", "orders")],
     "journal_not_kept_total": product(values_of(NotKept), SOURCES),
     "template_property_missing_total": product(HUBS, ["_other"]),
-    "devices": product(HUBS, PLATFORMS),
+    "devices": product(HUBS, [platform.value for platform in Platform.known()]),
     "remote_sends_total": product(REMOTES, DELIVERIES),
     "remote_circuit_open": product(REMOTES),
     "audience_devices_count": product(["broadcast", "expression"]),

@@ -91,6 +91,36 @@ async def test_a_device_of_another_hub_is_said_to_be_there(tmp_path: Path) -> No
         assert (notification["device"], notification["device_hubs"], notification["remote"]) == ([], [], False)
 
 
+async def test_of_an_event_that_caused_no_notification_a_device_is_said_to_be_there_or_not(tmp_path: Path) -> None:
+    async with running(tmp_path) as shell:
+        await shell.daemon.hub.store.put_installations("spare", [phone("pad", "team:hr")])
+        detail = json.dumps({"rules": [], "type": "x"}).encode()
+        entry = JournalEntry(source="hr", event_id="lost", outcome="no_match", detail=detail)
+        await shell.daemon.hub.store.accept([Ingest(source="hr", event_id="lost", journal=entry)], start=0)
+        printed = (await shell.run("why", "lost", "pad")).stdout
+        assert "pad is in spare; of this event nothing was sent to any device" in printed
+        assert "none is in no hub here; of this event nothing" in (await shell.run("why", "lost", "none")).stdout
+        assert (await shell.json("why", "lost"))["device"] is None
+        assert (await shell.json("why", "lost", "pad"))["device"] == {"id": "pad", "hubs": ["spare"], "remote_hubs": []}
+
+
+async def test_after_a_change_of_the_configuration_both_are_named_and_what_is_not_known_any_more(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path, config_hash="before") as shell:
+        await post(shell, "ann joined")
+        traced = await shell.json("why", "ann")
+        assert (traced["same_configuration"], traced["rules_missing"]) == (True, "")
+    async with running(tmp_path, config_hash="after") as shell:
+        traced = await shell.json("why", "ann")
+        assert (traced["config_hash"], traced["config_hash_now"], traced["revision_now"]) == ("before", "after", "r7")
+        printed = (await shell.run("why", "ann")).stdout
+        assert "r7 before; now r7 after" in printed
+        assert "has changed since, and the rules may have too: only the rules that matched then are named" in printed
+    at_rest(shell, tmp_path)
+    assert len((await shell.json("why", "ann"))["config_hash_now"]) == 12
+
+
 @pytest.mark.slow
 async def test_why_says_how_many_phones_have_no_template_also_where_no_daemon_answers(tmp_path: Path) -> None:
     async with running(tmp_path) as shell:

@@ -1,11 +1,13 @@
 """The engine behind the wire API, in memory: what was asked of it can be read, and what it raises can be set."""
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from hub.errors import NotFoundError
-from hub.installation import Installation
-from hub.notification import Notification, TemplateContent
+from hub.installation import Installation, Registration
+from hub.notification import Notification, Platform, TemplateContent
 from hub.outcome import NotificationDetails, State
+from hub.store.contracts.listing import ListPage
 
 
 class FakeHubService:
@@ -13,6 +15,7 @@ class FakeHubService:
 
     def __init__(self) -> None:
         self.installations: dict[tuple[str, str], Installation] = {}
+        self.registrations_kept: dict[tuple[str, str], Registration] = {}
         self.notifications: dict[str, Notification] = {}
         self.failure: Exception | None = None
 
@@ -26,9 +29,44 @@ class FakeHubService:
             raise NotFoundError("Installation not found.")
         return self.installations[hub, installation_id]
 
+    async def change_installation(
+        self, hub: str, installation_id: str, change: Callable[[Installation], Installation]
+    ) -> None:
+        await self.put_installation(hub, change(await self.get_installation(hub, installation_id)))
+
     async def delete_installation(self, hub: str, installation_id: str) -> None:
         self._fail()
         self.installations.pop((hub, installation_id), None)
+
+    async def put_registration(
+        self, hub: str, registration: Registration, *, if_match: int | None = None
+    ) -> Registration:
+        self._fail()
+        self.registrations_kept[hub, registration.registration_id] = registration
+        return registration
+
+    async def get_registration(self, hub: str, registration_id: str) -> Registration:
+        self._fail()
+        if (hub, registration_id) not in self.registrations_kept:
+            raise NotFoundError("no such registration")
+        return self.registrations_kept[hub, registration_id]
+
+    async def delete_registration(self, hub: str, registration_id: str, *, if_match: int | None = None) -> None:
+        await self.get_registration(hub, registration_id)
+        del self.registrations_kept[hub, registration_id]
+
+    async def registrations(
+        self, hub: str, *, tag: str | None = None, after: str = "", limit: int
+    ) -> ListPage[Registration]:
+        self._fail()
+        kept = [one for (of, _), one in self.registrations_kept.items() if of == hub]
+        return ListPage(items=[one for one in kept if tag is None or tag in one.tags])
+
+    async def registrations_of(
+        self, hub: str, channels: Sequence[tuple[Platform, str]], *, after: str = "", limit: int
+    ) -> ListPage[Registration]:
+        kept = (await self.registrations(hub, limit=limit)).items
+        return ListPage(items=[one for one in kept if (one.platform, one.push_channel) in channels])
 
     async def send(self, notification: Notification) -> str:
         self._fail()

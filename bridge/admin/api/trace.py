@@ -10,14 +10,13 @@ from pydantic import Field, JsonValue
 
 from bridge.admin.api.notifications import NotificationModel, notification_model
 from bridge.admin.api.operation import Call, Management, Model, Operation, hub_named, instant, known, moment
-from bridge.explanation import condition_without_values, explanation_report
+from bridge.admin.api.traced_rules import RuleTrace, rules_of
 from bridge.observe.facts import EventOutcome, NotKept
+from hub.acceptance import ConfigurationVersion
 from hub.errors import InvalidRequestError, NotFoundError
 from hub.outcome import State
 from hub.store.contracts.journal import KeptEvent
 from hub.store.contracts.telemetry import KeptNotification, TracedRegistration
-from hub.times import parse_time
-from rules.event import Event
 
 _DIGITS = 32
 _SAME_ID = 50
@@ -33,29 +32,6 @@ class TraceQuery(Model):
     device: Annotated[str, Field(max_length=256, description="The id of a device: what became of it there.")] = ""
     source: Annotated[str, Field(max_length=256, description="The source of the event.")] = ""
     id: Annotated[str, Field(description="The id, in place of the path's: no URL has `.` or `..` in its path.")] = ""
-
-
-class Condition(Model):
-    """The first condition of a rule that an event did not meet. `seen` has by path the `value`, where values are kept, else
-    its `kind` with its length, or `missing`. `error` says why there is no answer."""
-
-    place: str
-    wanted: str
-    seen: dict[str, dict[str, JsonValue]]
-    error: str
-
-
-class RuleTrace(Model):
-    """A rule, and what became of it for the event: `fired`, `failed`, `not matched`, `stopped`, `error`, `not reached`.
-
-    `owner` is who answers for the rule, empty where it does not say so."""
-
-    rule: str
-    owner: str = ""
-    place: str
-    result: str
-    condition: Condition | None
-    stopped_by: str
 
 
 class RuleFailure(Model):
@@ -97,13 +73,23 @@ class NotificationTrace(NotificationModel):
     remote: bool
 
 
+class DeviceTrace(Model):
+    """The device that was asked for: the hubs here that have it, and the remote hubs, whose devices are not known here."""
+
+    id: str
+    hubs: list[str]
+    remote_hubs: list[str]
+
+
 class Trace(Model):
     """An event, or a send of the hub API, which has a notification alone.
 
     `owner` is who answers for the source now. `data`, `meta`, `subject` and `time` are None once values are past their
     time, or where none are kept. `rules` are those of the event's source; where the conditions were not kept, those that
     matched alone. `gone` are ids of notifications that are past their time. `withheld` says why values that are kept are
-    left out, `values_missing` why none were kept.
+    left out, `values_missing` why none were kept, `rules_missing` why `rules` are not all. `config_hash_now` and
+    `revision_now` are of the configuration in force, the hash empty where no daemon answers that knows it. `device` is
+    None where none was asked for; what it got of each notification stands there.
     """
 
     source: str
@@ -118,6 +104,8 @@ class Trace(Model):
     detail: str
     config_hash: str
     revision: str
+    config_hash_now: str
+    revision_now: str
     same_configuration: bool
     traceparent: str
     subject: str | None
@@ -128,9 +116,11 @@ class Trace(Model):
     withheld: str
     values_missing: str
     rules: list[RuleTrace]
+    rules_missing: str
     failures: list[RuleFailure]
     notifications: list[NotificationTrace]
     gone: list[str]
+    device: DeviceTrace | None
 
 
 async def _trace(call: Call) -> Trace:
@@ -166,7 +156,7 @@ def _unknown(management: Management, id_: str) -> str:
 async def _of_event(call: Call, event: KeptEvent) -> Trace:
     detail: Mapping[str, Any] = orjson.loads(event.detail)
     content: Mapping[str, Any] | None = None if event.content is None else orjson.loads(event.content)
-    is_same = bool(event.configuration.hash) and event.configuration.hash == call.management.config_hash
+    is_same = _is_same(call.management, event.configuration)
     found, gone = [], []
     for _, id_ in detail.get("notifications", ()):
         try:
@@ -175,6 +165,7 @@ async def _of_event(call: Call, event: KeptEvent) -> Trace:
             gone.append(id_)
     withheld = "" if call.has_token or content is None else _WITHHELD
     values = {} if content is None or withheld else content
+    traced = rules_of(call, event, detail, content, is_same=is_same)
     return Trace(
         source=event.source,
         owner=call.management.settings.owner_of(event.source),
@@ -188,6 +179,8 @@ async def _of_event(call: Call, event: KeptEvent) -> Trace:
         detail=detail.get("detail", ""),
         config_hash=event.configuration.hash,
         revision=event.configuration.revision,
+        config_hash_now=call.management.config_hash,
+        revision_now=call.management.settings.bridge.revision,
         same_configuration=is_same,
         traceparent=event.trace,
         subject=values.get("subject"),
@@ -197,10 +190,12 @@ async def _of_event(call: Call, event: KeptEvent) -> Trace:
         values_kept=content is not None,
         withheld=withheld,
         values_missing=_NOT_KEPT.get(detail.get("not_kept", ""), ""),
-        rules=_rules(call, event, detail, content, is_same),
+        rules=traced.rules,
+        rules_missing=traced.missing,
         failures=[RuleFailure(**failure) for failure in detail.get("failures", ())],
         notifications=[await _notification(call, each) for each in found],
         gone=gone,
+        device=await _device(call),
     )
 
 
@@ -219,7 +214,9 @@ async def _of_notification(call: Call, notification: KeptNotification) -> Trace:
         detail="",
         config_hash=notification.configuration.hash,
         revision=notification.configuration.revision,
-        same_configuration=False,
+        config_hash_now=call.management.config_hash,
+        revision_now=call.management.settings.bridge.revision,
+        same_configuration=_is_same(call.management, notification.configuration),
         traceparent="",
         subject=None,
         time=None,
@@ -229,60 +226,27 @@ async def _of_notification(call: Call, notification: KeptNotification) -> Trace:
         withheld="",
         values_missing="",
         rules=[],
+        rules_missing="",
         failures=[],
         notifications=[await _notification(call, notification)],
         gone=[],
+        device=await _device(call),
     )
 
 
-def _rules(
-    call: Call,
-    event: KeptEvent,
-    detail: Mapping[str, Any],
-    content: Mapping[str, Any] | None,
-    is_same: bool,
-) -> list[RuleTrace]:
-    """As they were decided then: conditions that were kept, else asked again of kept values by the same configuration."""
-    settings = call.management.settings
-    if kept := detail.get("explanations"):
-        return [RuleTrace(**_with_values(each, content if call.has_token else None)) for each in kept]
-    if content is not None and is_same and not settings.journal.redact and "type" in detail:
-        report = explanation_report if call.has_token else condition_without_values
-        asked = settings.rules.explain(_event_of(event, detail, content), own_only=True)
-        return [RuleTrace(**report(each)) for each in asked]
-    failed = {failure["rule"] for failure in detail.get("failures", ())}
-    owners = settings.rules.owners
-    return [
-        RuleTrace(
-            rule=rule,
-            owner=owners.get(rule, ""),
-            place="",
-            result="failed" if rule in failed else "fired",
-            condition=None,
-            stopped_by="",
-        )
-        for rule in detail.get("rules", ())
-    ]
+def _is_same(management: Management, then: ConfigurationVersion) -> bool:
+    return bool(then.hash) and then.hash == management.config_hash
 
 
-def _with_values(report: dict[str, Any], content: Mapping[str, Any] | None) -> dict[str, Any]:
-    seen = None if content is None else content.get("seen", {}).get(report["rule"])
-    if seen is None or report["condition"] is None:
-        return report
-    return report | {"condition": report["condition"] | {"seen": seen}}
-
-
-def _event_of(event: KeptEvent, detail: Mapping[str, Any], content: Mapping[str, Any]) -> Event:
-    return Event(
-        id=event.event_id,
-        origin=event.source,
-        source=content["source"],
-        type=detail["type"],
-        subject=content["subject"],
-        time=parse_time(content["time"]),
-        data=content["data"],
-        meta=content["meta"],
-        trace=event.trace,
+async def _device(call: Call) -> DeviceTrace | None:
+    query: TraceQuery = call.query
+    if not query.device:
+        return None
+    hubs = call.management.settings.hubs
+    return DeviceTrace(
+        id=query.device,
+        hubs=await _hubs_with(call.management, query.device),
+        remote_hubs=[name for name, hub in hubs.items() if hub.remote is not None],
     )
 
 

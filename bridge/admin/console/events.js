@@ -130,13 +130,18 @@ async function showOne(view) {
   const device = asked.get('device') ?? ''
   drawHead(trace)
   byId('ask').elements.device.value = device
-  byId('ask').hidden = !trace.notifications.length
+  byId('ask').hidden = !trace.outcome && !trace.notifications.length
+  put(byId('device-note'), absentDevice(trace))
+  byId('device-note').hidden = !absentDevice(trace)
   draw('notifications', [
     ...trace.notifications.map((each) => notificationPart(each, device)),
     ...trace.failures.map((each) => letterPart(each, trace)),
     ...trace.gone.map(gonePart),
   ])
   draw('rules', trace.rules.map(ruleRow))
+  byId('rules-part').hidden = !trace.rules.length && !trace.rules_missing
+  put(byId('rules-note'), sentence(trace.rules_missing))
+  byId('rules-note').hidden = !trace.rules_missing
   drawData(trace)
   byId('back').href = address('/events', { id: '', source: '' })
   byId('list').hidden = true
@@ -151,6 +156,18 @@ async function chooseSource(view, problem) {
   if (view !== shown) return
   put(byId('trouble'), problem.message)
   byId('trouble').hidden = false
+}
+
+/** Of the device that was asked for, where no notification says what it got. */
+function absentDevice({ device, notifications, gone }) {
+  if (device === null || notifications.length) return ''
+  const sent = gone.length ? 'what was sent is not kept any more' : 'of this event nothing was sent to any device'
+  const remote = device.remote_hubs.length ? `, and the devices of ${device.remote_hubs.join(', ')} are not known here` : ''
+  return `Device ${device.id} is ${device.hubs.length ? `in ${device.hubs.join(', ')}` : `in no hub here${remote}`}; ${sent}.`
+}
+
+function sentence(text) {
+  return text && `${text[0].toUpperCase()}${text.slice(1)}.`
 }
 
 function draw(part, rows) {
@@ -173,8 +190,9 @@ function drawHead(trace) {
 }
 
 function factsOf(trace) {
-  const changed = trace.same_configuration ? '' : ', and it has changed since'
-  const configuration = [trace.revision && `revision ${trace.revision}`, trace.config_hash].filter(Boolean).join(', ')
+  const configuration = versionText(trace.revision, trace.config_hash)
+  const isKnown = !trace.same_configuration && trace.config_hash_now
+  const changed = isKnown ? `; now ${versionText(trace.revision_now, trace.config_hash_now)}` : ''
   return [
     ['Received', trace.at && precise(trace.at)],
     ['Source', trace.source],
@@ -187,6 +205,10 @@ function factsOf(trace) {
     ['Configuration', configuration && configuration + changed],
     ['Trace', trace.traceparent],
   ].filter(([, value]) => value)
+}
+
+function versionText(revision, hash) {
+  return [revision && `revision ${revision}`, hash].filter(Boolean).join(', ')
 }
 
 function precise(at) {
@@ -234,7 +256,8 @@ function drawDevice(place, { device: registrations, hub, device_hubs: others, re
   if (isRemote) put(title, `Registrations are known to the remote hub ${hub} alone: ask there`)
   else put(title, registrations.length ? `On device ${device}` : `The hub ${hub} has no device ${device}${there}`)
   const list = document.createElement('ul')
-  list.append(...registrations.map(registrationRow))
+  // of a phone with templates they say it all
+  list.append(...registrations.filter(({ answer }) => answer !== 'no_template' || registrations.length === 1).map(registrationRow))
   place.replaceChildren(title, ...(registrations.length ? [list] : []))
 }
 
@@ -317,7 +340,7 @@ function drawData({ outcome, type, data, meta, values_kept: isKept, withheld, va
   const isLong = text.length > SHOWN_DATA
   const notKept = missing || (type ? 'The values of this event are not kept any more, or were not.' : 'The event could not be read: it has no values.')
   byId('data-note').hidden = !isEvent || (areKept && !isLong)
-  byId('data-note').textContent = areKept ? 'This is the beginning; pushbridge why prints all of it.' : withheld ? `${withheld[0].toUpperCase()}${withheld.slice(1)}.` : notKept
+  byId('data-note').textContent = areKept ? 'This is the beginning; pushbridge why prints all of it.' : withheld ? sentence(withheld) : notKept
   const hasMeta = areKept && meta !== null && Object.keys(meta).length > 0
   byId('meta-part').hidden = !hasMeta
   byId('meta').textContent = hasMeta ? visible(JSON.stringify(meta, null, 2).slice(0, SHOWN_DATA)) : ''

@@ -6,13 +6,22 @@ from hub.characters import escape_xml
 from hub.dates import format_date
 from hub.notification import Platform
 from hub.outcome import NotificationDetails, OutcomeName, State
-from hub.platforms.table import services
+from hub.platforms.table import platforms
 
 _NAMESPACES = (
     'xmlns="http://schemas.microsoft.com/netservices/2010/10/servicebus/connect"'
     ' xmlns:i="http://www.w3.org/2001/XMLSchema-instance"'
 )
-_MEMBERS = ("ApnsOutcomeCounts", "WnsOutcomeCounts", "FcmV1OutcomeCounts")
+_MEMBERS = (
+    "ApnsOutcomeCounts",
+    "MpnsOutcomeCounts",
+    "WnsOutcomeCounts",
+    "AdmOutcomeCounts",
+    "FcmV1OutcomeCounts",
+    "BaiduOutcomeCounts",
+    "BrowserOutcomeCounts",
+    "XiaomiOutcomeCounts",
+)
 """In the order of the data contract, those that it does not know last: .NET passes over a member that comes too late."""
 
 
@@ -37,13 +46,13 @@ def details_xml(details: NotificationDetails, *, location: str, is_java: bool) -
 
 
 def _wire_name(platform: Platform) -> str:
-    return next((each.wire_format for each in services() if each.platform is platform), platform.value)
+    return next((each.wire_format for each in platforms() if each.platform is platform), platform.value)
 
 
 def _members(details: NotificationDetails) -> list[tuple[str, Mapping[OutcomeName, int]]]:
     found = [
         (each.counts_element, details.counts[each.platform])
-        for each in services()
+        for each in platforms()
         if each.counts_element and details.counts.get(each.platform)
     ]
     return sorted(found, key=lambda member: _MEMBERS.index(member[0]) if member[0] in _MEMBERS else len(_MEMBERS))

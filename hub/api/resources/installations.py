@@ -1,4 +1,6 @@
-"""Installations (Notification Hubs REST API): put, read, delete."""
+"""Installations (Notification Hubs REST API): put, read, change, delete."""
+
+from dataclasses import replace
 
 import orjson
 from starlette.requests import Request
@@ -7,10 +9,12 @@ from starlette.routing import Route
 
 from hub.api.access import Right
 from hub.api.gate import Gate
-from hub.api.request import json_object, read_body, url_of
+from hub.api.request import json_list, json_object, read_body, url_of
 from hub.api.service import HubService
 from hub.api.wire.errors import XML
+from hub.installation import Installation
 from hub.registry.documents import check_installation_id, document_of, installation_from_document
+from hub.registry.patching import patched
 
 
 class Installations:
@@ -25,6 +29,7 @@ class Installations:
         return [
             Route(path, self.put, methods=["PUT"]),
             Route(path, self.get, methods=["GET"]),
+            Route(path, self.patch, methods=["PATCH"]),
             Route(path, self.delete, methods=["DELETE"]),
         ]
 
@@ -40,6 +45,19 @@ class Installations:
         hub, _ = self._gate.admit(request, Right.LISTEN)
         installation = await self._service.get_installation(hub, _id(request))
         return Response(orjson.dumps(document_of(installation)), media_type="application/json; charset=utf-8")
+
+    async def patch(self, request: Request) -> Response:
+        hub, access = self._gate.admit(request, Right.LISTEN)
+        id = _id(request)
+        operations = json_list(await read_body(request))
+
+        def change(installation: Installation) -> Installation:
+            document = patched(document_of(installation, whole=True), operations)
+            changed = installation_from_document(installation.id, document, max_tags=access.max_tags)
+            return replace(changed, etag=installation.etag)
+
+        await self._service.change_installation(hub, id, change)
+        return Response(media_type=XML)  # 200, though the manual says 204: SDKs take that for a failure
 
     async def delete(self, request: Request) -> Response:
         hub, _ = self._gate.admit(request, Right.LISTEN)

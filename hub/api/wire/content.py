@@ -8,11 +8,10 @@ from hub.api.request import json_object
 from hub.errors import InvalidRequestError
 from hub.exact_json import dumps, plain
 from hub.notification import Content, Platform, TemplateContent
-from hub.platforms.table import services, traits_of
+from hub.platforms.table import platforms, traits_of
 from hub.platforms.traits import PayloadKind
 
 TEMPLATE = "template"
-_NOT_YET = frozenset({"windowsphone", "adm", "baidu", "browser", "xiaomi", "nokiax"})
 
 
 def platform_of(format_name: str) -> Platform | None:
@@ -21,7 +20,7 @@ def platform_of(format_name: str) -> Platform | None:
 
 
 def _platforms() -> dict[str, Platform]:
-    return {name: each.platform for each in services() for name in (each.wire_format, *each.other_formats)}
+    return {name: each.platform for each in platforms() for name in (each.wire_format, *each.other_formats)}
 
 
 def format_of(given: str, headers: Mapping[str, str], body: bytes) -> str:
@@ -34,8 +33,6 @@ def format_of(given: str, headers: Mapping[str, str], body: bytes) -> str:
     name = given.strip().lower()
     formats = _platforms()
     known = ", ".join((*formats, TEMPLATE))
-    if name in _NOT_YET and name not in formats:
-        raise InvalidRequestError(f"The format {name} is not supported yet; supported are {known}")
     if name and name != TEMPLATE and name not in formats:
         raise InvalidRequestError(f"Unknown format {given[:60]!r}; supported are {known}")
     if name:

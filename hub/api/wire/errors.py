@@ -14,6 +14,7 @@ from starlette.responses import Response
 from hub.characters import escape_xml
 from hub.errors import (
     CapacityError,
+    GoneError,
     HubError,
     InvalidRequestError,
     NotFoundError,
@@ -30,6 +31,7 @@ _STATUSES: tuple[tuple[type[HubError], int], ...] = (
     (InvalidRequestError, 400),
     (NotFoundError, 404),
     (PreconditionError, 412),
+    (GoneError, 410),
 )
 
 

@@ -13,7 +13,7 @@ from hub.platforms.apns.hints import HINTS
 from hub.platforms.apns.payload import ALERT, push_type_of
 from hub.platforms.apns.settings import ApnsSettings
 from hub.platforms.base import Sender
-from hub.platforms.traits import Traits
+from hub.platforms.traits import Description, Traits
 
 _TOKEN: Final = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 
@@ -27,6 +27,9 @@ class ApnsTraits(Traits):
     settings = ApnsSettings
     wire_format = "apple"
     counts_element = "ApnsOutcomeCounts"
+    descriptions = (
+        Description("Apple", ("DeviceToken",), ("BodyTemplate", "Expiry", "TemplateName", "Priority", "ApnsHeaders")),
+    )
     header_prefix = "apns-"
     hints = HINTS
     expiry_header = "apns-expiration"

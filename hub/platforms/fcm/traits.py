@@ -9,7 +9,7 @@ from hub.platforms.base import Sender
 from hub.platforms.fcm.advice import advise
 from hub.platforms.fcm.body import is_fcm_text, v1_body
 from hub.platforms.fcm.settings import FcmSettings
-from hub.platforms.traits import PayloadKind, TemplateBody, Traits, text_of
+from hub.platforms.traits import Description, PayloadKind, TemplateBody, Traits, text_of
 
 
 class FcmTraits(Traits):
@@ -23,6 +23,7 @@ class FcmTraits(Traits):
     other_names = ("gcm", "fcm")
     other_formats = ("gcm",)
     counts_element = "FcmV1OutcomeCounts"
+    descriptions = (Description("FcmV1", ("FcmV1RegistrationId",)), Description("Gcm", ("GcmRegistrationId",)))
     payload_root = "message"
     payload_reference = "FCM HTTP v1, projects.messages.send"
     header_advice = "hints for FCM stand in message.android, .apns and .webpush"

@@ -9,7 +9,7 @@ from hub.errors import InvalidRequestError, TemplateError
 from hub.notification import NativeContent, Platform
 from hub.platforms.advice import Complaints, Written
 from hub.platforms.base import Sender
-from hub.platforms.traits import PayloadKind, TemplateBody, Traits, text_of
+from hub.platforms.traits import Description, PayloadKind, TemplateBody, Traits, text_of
 from hub.platforms.wns.advice import advise
 from hub.platforms.wns.hints import HINTS
 from hub.platforms.wns.payload import REPLACEABLE, TYPES, type_of
@@ -28,6 +28,7 @@ class WnsTraits(Traits):
     settings = WnsSettings
     wire_format = "windows"
     counts_element = "WnsOutcomeCounts"
+    descriptions = (Description("Windows", ("ChannelUri",), ("BodyTemplate", "WnsHeaders", "TemplateName")),)
     payload = PayloadKind.XML
     header_prefix = "X-WNS-"
     hints = HINTS

@@ -39,6 +39,14 @@ class Registry(Protocol):
     async def import_installations(self, hub: str, installations: Sequence[Installation]) -> None:
         """As `put_installations`, for the many of a bulk load."""
 
+    async def change_installation(self, hub: str, installation: Installation) -> None:
+        """Replace a document by one made from it, if it still is as it was read (`Installation.etag`).
+
+        A push channel that is dead stays so unless it is another one now: not the phone, but its back end may have spoken.
+
+        Raises: NotFoundError, PreconditionError, InvalidRequestError.
+        """
+
     async def get_installation(self, hub: str, installation_id: str) -> Installation:
         """Raises: NotFoundError."""
 
@@ -48,13 +56,30 @@ class Registry(Protocol):
     async def put_registration(
         self, hub: str, registration: Registration, *, if_match: int | None = None
     ) -> Registration:
-        """Create or replace; the answer carries id and ETag. Raises: PreconditionError, NotFoundError (with if_match)."""
+        """Create or replace; the answer carries id and ETag. `if_match` may be `ANY_ETAG`.
+
+        Raises: PreconditionError, NotFoundError (with if_match); GoneError: its push channel is dead, or it has expired;
+        InvalidRequestError: the id is that of a registration which derives from an installation.
+        """
 
     async def get_registration(self, hub: str, registration_id: str) -> Registration:
-        """Raises: NotFoundError."""
+        """One that a client made, or one that derives from an installation. Raises: NotFoundError."""
 
     async def delete_registration(self, hub: str, registration_id: str, *, if_match: int | None = None) -> None:
-        """Raises: NotFoundError, PreconditionError."""
+        """Raises: NotFoundError, PreconditionError; InvalidRequestError: it derives from an installation."""
+
+    async def registrations(
+        self, hub: str, *, tag: str | None = None, after: str = "", limit: int
+    ) -> ListPage[Registration]:
+        """Those that live, with those that derive from installations, by ordinal; with `tag` those that carry it.
+
+        A part may have fewer than `limit`, even none, while it names a next one.
+        """
+
+    async def registrations_of(
+        self, hub: str, channels: Sequence[tuple[Platform, str]], *, after: str = "", limit: int
+    ) -> ListPage[Registration]:
+        """As `registrations`, those of these push channels."""
 
     async def devices(
         self, hub: str, *, audience: AudienceExpression | None = None, after: str = "", limit: int

@@ -70,7 +70,7 @@ def kinds_for(content: Content, platforms: frozenset[Platform] | None) -> dict[P
         return {content.platform: kind_key("native", content.platform)}
     return {
         platform: kind_key("template", platform)
-        for platform in Platform.declared()
+        for platform in Platform.known()
         if platforms is None or platform in platforms
     }
 

@@ -4,17 +4,22 @@ A write reads the devices concerned, lets a `Registering` play the changes on th
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import orjson
 
-from hub.errors import InvalidRequestError, NotFoundError, PreconditionError
-from hub.installation import Installation, Registration, Template
+from hub.errors import GoneError, InvalidRequestError, NotFoundError, PreconditionError
+from hub.installation import ANY_ETAG, Installation, Registration, Template
 from hub.notification import Platform
 from hub.store.decide.tag_index import DEAD, Carried, TagChanges, kind_id, tag_id, words_of
 from hub.tags import installation_tag, tag_key, user_tag
+
+_DERIVED = 2
+"""The last number in the id of a registration that derives from an installation; a minted id of others ends with 1."""
+_DERIVED_ID = re.compile(rf"[0-9]{{1,19}}-([0-9]{{1,10}})-{_DERIVED}")
 
 MOVED = "another user registered this push channel"
 
@@ -54,6 +59,10 @@ class StoredDevice:
     sibling: bool = False
     dead_at: float | None = None
     dead_reason: str | None = None
+
+    def lives_at(self, now: float) -> bool:
+        """Whether its push channel is alive and its time has not passed."""
+        return self.dead_at is None and (self.expires_at is None or self.expires_at > now)
 
     @property
     def has_native(self) -> bool:
@@ -149,9 +158,25 @@ class Registering:
         self._take_from_other_users(device)
         self._flag_siblings(device)
 
+    def change_installation(self, installation: Installation) -> None:
+        """As `put_installation`, for a document made from one that was read: a dead push channel stays dead.
+
+        Raises: NotFoundError, PreconditionError: it was written since; InvalidRequestError.
+        """
+        old = self._installation(installation.id)
+        if old is None or (old.expires_at is not None and old.expires_at <= self._now):
+            raise NotFoundError("Installation not found.")
+        _check_etag(old, installation.etag)
+        self.put_installation(installation)
+        device = self._devices[old.ordinal]
+        if old.dead_at is not None and device.push_channel == old.push_channel:
+            self._change(device, replace(device, dead_at=old.dead_at, dead_reason=old.dead_reason))
+
     def put_registration(self, registration: Registration, registration_id: str, if_match: int | None) -> Registration:
-        """Create or replace a single registration. Raises: NotFoundError, PreconditionError."""
+        """Create or replace a single registration. Raises: NotFoundError, PreconditionError, GoneError."""
         old = self._registration(registration_id)
+        if old is not None and not old.lives_at(self._now):
+            raise GoneError(f"registration {registration_id!r} is gone; ask for a new registration id")
         if old is None and if_match is not None:
             raise NotFoundError(f"registration {registration_id!r} not found")
         if old is not None:
@@ -325,6 +350,19 @@ def _change(changes: Changes, before: StoredDevice, after: StoredDevice | None) 
     changes.freed += [each for each in old if each not in new]
 
 
+def derived_id(device: StoredDevice, ordinal: int) -> str:
+    """The registration id of what derives from an installation, stable while its ordinal is: see `ordinal_of`."""
+    text = f"{device.installation_id}\n{ordinal}".encode("utf-8", "surrogatepass")
+    digest = hashlib.blake2b(text, digest_size=8, usedforsecurity=False).digest()
+    return f"{int.from_bytes(digest) >> 2}-{ordinal}-{_DERIVED}"
+
+
+def ordinal_of(registration_id: str) -> int | None:
+    """The ordinal in an id that `derived_id` may have made; None: it did not."""
+    found = _DERIVED_ID.fullmatch(registration_id)
+    return None if found is None else int(found[1])
+
+
 def id_key(installation_id: str) -> str:
     """What ids of installations are compared by: that of their tag."""
     return tag_key("$" + installation_id)[1:]
@@ -347,5 +385,5 @@ def _user_of(device: StoredDevice) -> str | None:
 
 
 def _check_etag(device: StoredDevice, if_match: int | None) -> None:
-    if if_match is not None and if_match != device.etag:
+    if if_match not in (None, ANY_ETAG, device.etag):
         raise PreconditionError(f"the ETag is {device.etag}, not {if_match}")

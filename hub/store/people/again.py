@@ -3,14 +3,17 @@
 from collections.abc import Collection, Iterator, Set
 from typing import Protocol
 
+from hub.acceptance import AuditEntry
 from hub.people import person_key, user_of_tag
 from hub.store.connection import Connection, Statement
 from hub.store.outbox.outbox import QUEUE
+from hub.store.outbox.queues import reserve
 from hub.store.people import finding
 from hub.store.people.erasing import ERASING
-from hub.store.people.people import DEVICES, MARK_DONE
+from hub.store.people.people import DEVICES, DONE, MARK_DONE
 from hub.store.registry import statements, writing
 from hub.store.registry.places import Place
+from hub.store.telemetry.auditing import audit_write
 
 MARKS = Statement("erasure.marks", "SELECT mark FROM erasure")
 PERSONS = [
@@ -29,12 +32,13 @@ _DEVICES_AT_ONCE = 10_000
 
 
 class Later(Protocol):
-    """Erasures that came later than a copy; `has` gets the key of a person."""
+    """Erasures that came later than a copy."""
 
     @property
     def marks(self) -> Collection[bytes]: ...
 
-    def has(self, person: str) -> bool: ...
+    def digest_of(self, person: str) -> str | None:
+        """What stands for a person, by its key, in audit rows; None for one who was not erased later."""
 
 
 class Log(Protocol):
@@ -44,18 +48,27 @@ class Log(Protocol):
         """Those whose marks are not among these. Raises: StoreError."""
 
 
-def erase_again(connection: Connection, log: Log, *, now: float) -> int:
+def erase_again(connection: Connection, log: Log, *, now: float, actor: str) -> int:
     """Erase in a store that no process has open who was erased since it was copied; how many rows that were.
 
-    `now` is in seconds since 1970. Raises: StoreError.
+    Each person is an audit row of `actor`, as the first erasure was. `now` is in seconds since 1970. Raises: StoreError.
     """
     later = log.later_than({mark for (mark,) in connection.read(MARKS)})
     if not later.marks:
         return 0
     places = [Place(number) for number, _ in connection.read(statements.HUBS)]
-    people = {person for person in _people(connection, places) if later.has(person)}
-    rows = sum(_erase(connection, places, person, now) for person in sorted(people))
-    connection.insert_many(MARK_DONE, [(mark,) for mark in later.marks])
+    people = {person: digest for person in _people(connection, places) if (digest := later.digest_of(person))}
+    audit, rows = [], 0
+    for person, digest in sorted(people.items()):
+        erased = _erase(connection, places, person, now)
+        audit.append(
+            AuditEntry(actor=actor, action=DONE, target=digest, detail=f"again in a restored copy: {erased} rows")
+        )
+        rows += erased
+    numbers = iter(reserve(connection, QUEUE, len(audit)))
+    connection.write_all(
+        [audit_write(audit, numbers, queue=QUEUE, now=now), (MARK_DONE, [(mark,) for mark in later.marks])]
+    )
     return rows
 
 

@@ -178,7 +178,7 @@ def _device(hub: str, device: StoredDevice, templates: Mapping[int, StoredTempla
         known |= {"dead_at": device.dead_at, "dead_reason": device.dead_reason}
     if device.installation_id is not None:
         return {**known, **document_of(installation_of(device, templates))}
-    registration = registration_of(device, templates)
+    registration = registration_of(device, device.ordinal, templates)
     template = registration.template
     return {
         **known,

@@ -223,7 +223,7 @@ def _tags_for_bitmaps(one: _Asked) -> Iterator[TagId]:
     if not isinstance(one.notification.audience, Everyone):
         yield from (key_id(key) for key in tag_keys(one.notification.audience))
     if one.candidates is None:
-        for platform in Platform.declared():
+        for platform in Platform.known():
             for kind in ("native", "template", "sibling"):
                 yield kind_id(kind, platform)
 
@@ -246,7 +246,7 @@ def _match(one: _Asked, sets: TagSets, dead: BitMap) -> BitMap:
         small = sum(map(len, one.by_platform.values())) - len(siblings) <= PAGE_SIZE
         return BitMap.union(*one.by_platform.values()) if small else siblings
     first = BitMap()
-    for platform in Platform.declared():
+    for platform in Platform.known():
         for each in ("native", "template"):
             matched = _matched(one, sets, each, platform)
             one.found = one.found or bool(matched)

@@ -1,6 +1,6 @@
 """What operators and the wire API read of the registry, in SQL: lists in parts, so that each costs the same."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from pyroaring import BitMap
 
@@ -11,11 +11,11 @@ from hub.store.connection import Connection
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.registry import Device, DeviceRegistration
 from hub.store.decide.audience import matching
-from hub.store.decide.registering import StoredDevice, id_key
-from hub.store.decide.tag_index import DEAD, key_id, kind_id
+from hub.store.decide.registering import StoredDevice, derived_id, id_key, ordinal_of
+from hub.store.decide.tag_index import DEAD, key_id, kind_id, tag_id
 from hub.store.registry import statements
 from hub.store.registry.places import Place, read_templates
-from hub.store.registry.rows import device_of, installation_of, registration_of
+from hub.store.registry.rows import channel_key, device_of, installation_of, registration_of
 from hub.store.registry.tags import TagSets
 from hub.tags import tag_keys
 
@@ -44,10 +44,85 @@ def get_registration(connection: Connection, place: Place, registration_id: str,
     rows = connection.read_by_keys(
         statements.DEVICES_BY_REGISTRATION, [registration_id], hub=place.hub, shard=place.shard
     )
-    found = [device for device in map(device_of, rows) if device.dead_at is None and _is_current(device, now)]
-    if not found:
+    found = [(device.ordinal, device) for device in map(device_of, rows)] or derived(connection, place, registration_id)
+    if not found or not found[0][1].lives_at(now):
         raise NotFoundError(f"registration {registration_id!r} not found")
-    return registration_of(found[0], read_templates(connection, _templates_of(found)))
+    return _listed_registrations(connection, found)[0]
+
+
+def derived(connection: Connection, place: Place, registration_id: str) -> list[tuple[int, StoredDevice]]:
+    """The registration of this id that derives from an installation, with its ordinal; none if there is none."""
+    ordinal = ordinal_of(registration_id)
+    if ordinal is None:
+        return []
+    rows = connection.read_by_keys(statements.DEVICES_BY_ORDINAL, [ordinal], hub=place.hub, shard=place.shard)
+    found = [(row[0], device_of(row[1:])) for row in rows]
+    return [
+        (number, device)
+        for number, device in found
+        if device.installation_id is not None and derived_id(device, number) == registration_id
+    ]
+
+
+def registrations(
+    connection: Connection, place: Place, *, tag: str | None, after: str, limit: int, now: float
+) -> ListPage[Registration]:
+    """Those that live, by ordinal; with `tag` those that carry it."""
+    start = _ordinal(after)
+    if tag is not None:
+        return _registrations_tagged(connection, place, tag, start, limit, now)
+    rows = connection.read(
+        statements.REGISTRATIONS_LISTED, hub=place.hub, shard=place.shard, after=start, now=now, limit=limit + 1
+    )
+    found = [(row[0], device_of(row[1:])) for row in rows[:limit]]
+    more = len(rows) > limit
+    return ListPage(items=_listed_registrations(connection, found), next=str(found[-1][0]) if more else "")
+
+
+def _registrations_tagged(
+    connection: Connection, place: Place, tag: str, start: int, limit: int, now: float
+) -> ListPage[Registration]:
+    sets = TagSets(connection, place)
+    wanted = tag_id(tag)
+    sets.load([DEAD, wanted])
+    carry = sets.members(wanted) - sets.members(DEAD)
+    first = carry.rank(start)
+    window = carry[first : first + limit]
+    rows = connection.read_by_keys(statements.DEVICES_BY_ORDINAL, list(window), hub=place.hub, shard=place.shard)
+    found = sorted((row[0], row) for row in rows)
+    alive = [(number, device) for number, row in found if (device := device_of(row[1:])).lives_at(now)]
+    more = first + len(window) < len(carry)
+    return ListPage(items=_listed_registrations(connection, alive), next=str(window.max()) if more else "")
+
+
+def registrations_of(
+    connection: Connection,
+    place: Place,
+    channels: Collection[tuple[Platform, str]],
+    *,
+    after: str,
+    limit: int,
+    now: float,
+) -> ListPage[Registration]:
+    """Those of these push channels that live, by ordinal."""
+    start = _ordinal(after)
+    keys = [channel_key(*channel) for channel in channels]
+    rows = connection.read_by_keys(statements.DEVICES_BY_CHANNEL, keys, hub=place.hub, shard=place.shard)
+    devices = [
+        device
+        for device in map(device_of, rows)
+        if (device.platform, device.push_channel) in channels and device.lives_at(now)
+    ]
+    by_ordinal = {ordinal: device for device in devices for ordinal, _ in device.registrations() if ordinal > start}
+    ordinals = sorted(by_ordinal)
+    part = [(ordinal, by_ordinal[ordinal]) for ordinal in ordinals[:limit]]
+    more = len(ordinals) > limit
+    return ListPage(items=_listed_registrations(connection, part), next=str(part[-1][0]) if more else "")
+
+
+def _listed_registrations(connection: Connection, found: Sequence[tuple[int, StoredDevice]]) -> list[Registration]:
+    templates = read_templates(connection, _templates_of(device for _, device in found))
+    return [registration_of(device, ordinal, templates) for ordinal, device in found]
 
 
 def device(connection: Connection, place: Place, installation_id: str, *, now: float) -> Device:
@@ -73,7 +148,7 @@ def devices_of(
     """Documents with a registration that an audience means and that lives, by the first of those."""
     start = _ordinal(after)
     sets = TagSets(connection, place)
-    kinds = [kind_id(kind, platform) for kind in _ALL_KINDS for platform in Platform.declared()]
+    kinds = [kind_id(kind, platform) for kind in _ALL_KINDS for platform in Platform.known()]
     expression = () if isinstance(audience, Everyone) else tag_keys(audience)
     sets.load([DEAD, *kinds, *(key_id(key) for key in expression)])
     everyone = BitMap.union(BitMap(), *map(sets.members, kinds)) - sets.members(DEAD)
@@ -105,7 +180,7 @@ def registrations_by_platform(connection: Connection, places: Mapping[str, Place
     counts = {}
     for hub, place in places.items():
         sets = TagSets(connection, place)
-        kinds = {platform: [kind_id(kind, platform) for kind in _ALL_KINDS] for platform in Platform.declared()}
+        kinds = {platform: [kind_id(kind, platform) for kind in _ALL_KINDS] for platform in Platform.known()}
         sets.load([DEAD, *(kind for each in kinds.values() for kind in each)])
         dead = sets.members(DEAD)
         for platform, each in kinds.items():

@@ -1,20 +1,20 @@
 """The contract `Registry` over a database, and what the outbox asks of it: audiences, targets, templates, dead channels."""
 
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from pyroaring import BitMap
 
-from hub.errors import NotFoundError
-from hub.installation import Installation, Registration
+from hub.errors import InvalidRequestError, NotFoundError
+from hub.installation import Installation, Registration, new_registration_id
 from hub.notification import Audience as AudienceExpression
 from hub.notification import Notification, Platform
 from hub.store.connection import Database
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.outbox import Audience
 from hub.store.contracts.registry import Device
+from hub.store.decide.registering import ordinal_of
 from hub.store.registry import audience, listing, singly, writing
 from hub.store.registry.places import Place, Places, read_templates
 from hub.store.registry.singly import SingleWrite, SingleWrites
@@ -61,6 +61,12 @@ class SqlRegistry:
             )
         finally:
             self._places.give_back(place, ordinals[taken:])
+
+    async def change_installation(self, hub: str, installation: Installation) -> None:
+        if await self._places.find(hub) is None:
+            raise NotFoundError("Installation not found.")
+        await self._places.keep_templates(installation.templates.values())
+        await self._single_writes(hub).run(singly.change_installation(installation))
 
     def _single_writes(self, hub: str) -> SingleWrites:
         if hub not in self._singly:
@@ -121,7 +127,8 @@ class SqlRegistry:
     ) -> Registration:
         if registration.template is not None:
             await self._places.keep_templates([registration.template])
-        registration_id = registration.registration_id or _new_registration_id()
+        registration_id = registration.registration_id or new_registration_id()
+        await self._refuse_derived(hub, registration_id)
         stored: Registration = await self._single_writes(hub).run(
             singly.put_registration(registration, registration_id, if_match)
         )
@@ -135,10 +142,45 @@ class SqlRegistry:
             lambda connection: listing.get_registration(connection, place, registration_id, now=self._now())
         )
 
+    async def registrations(
+        self, hub: str, *, tag: str | None = None, after: str = "", limit: int
+    ) -> ListPage[Registration]:
+        place = await self._places.find(hub)
+        if place is None:
+            return ListPage(items=())
+        return await self._database.read(
+            lambda connection: listing.registrations(
+                connection, place, tag=tag, after=after, limit=limit, now=self._now()
+            )
+        )
+
+    async def registrations_of(
+        self, hub: str, channels: Sequence[tuple[Platform, str]], *, after: str = "", limit: int
+    ) -> ListPage[Registration]:
+        place = await self._places.find(hub)
+        if place is None:
+            return ListPage(items=())
+        return await self._database.read(
+            lambda connection: listing.registrations_of(
+                connection, place, channels, after=after, limit=limit, now=self._now()
+            )
+        )
+
     async def delete_registration(self, hub: str, registration_id: str, *, if_match: int | None = None) -> None:
         if await self._places.find(hub) is None:
             raise NotFoundError(f"registration {registration_id!r} not found")
+        await self._refuse_derived(hub, registration_id)
         await self._single_writes(hub).run(singly.drop_registration(registration_id, if_match))
+
+    async def _refuse_derived(self, hub: str, registration_id: str) -> None:
+        """What derives from an installation changes with it alone. Raises: InvalidRequestError."""
+        place = None if ordinal_of(registration_id) is None else await self._places.find(hub)
+        if place is None:
+            return
+        if await self._database.read(lambda connection: listing.derived(connection, place, registration_id)):
+            raise InvalidRequestError(
+                f"registration {registration_id!r} derives from an installation: put, patch or delete that"
+            )
 
     # Lists
 
@@ -247,8 +289,3 @@ mark_dead = writing.mark_dead
 def _count(installations: Sequence[Installation]) -> int:
     """Registrations that derive from these."""
     return sum([1 + len(each.templates) for each in installations])
-
-
-def _new_registration_id() -> str:
-    """An id of the service's own kind: two long numbers and a partition."""
-    return f"{secrets.randbits(62)}-{secrets.randbits(62)}-1"

@@ -17,7 +17,8 @@ import orjson
 from hub.installation import Installation, Registration, Template
 from hub.notification import PLATFORM_NAMED, Platform
 from hub.store.connection import Row
-from hub.store.decide.registering import DeviceTemplate, StoredDevice, id_key
+from hub.store.decide.registering import DeviceTemplate, StoredDevice, derived_id, id_key
+from hub.tags import tag_key
 from hub.target import StoredTemplate
 
 _HEX = re.compile(r"(?:[0-9A-F]{2})+")
@@ -140,24 +141,36 @@ def installation_of(device: StoredDevice, templates: Mapping[int, StoredTemplate
         push_variables=device.push_variables,
         expires_at=_moment(device.expires_at),
         push_channel_expired=device.dead_at is not None,
+        etag=device.etag,
     )
 
 
-def registration_of(device: StoredDevice, templates: Mapping[int, StoredTemplate]) -> Registration:
-    """A single registration as it was put."""
-    assert device.registration_id is not None
-    template = device.templates[0] if device.templates else None
+def registration_of(device: StoredDevice, ordinal: int, templates: Mapping[int, StoredTemplate]) -> Registration:
+    """One registration of a device: a single one as it was put, or what derives from an installation."""
+    template = next((each for each in device.templates if each.ordinal == ordinal), None)
+    derived = device.registration_id is None
     return Registration(
-        registration_id=device.registration_id,
+        registration_id=device.registration_id or derived_id(device, ordinal),
         platform=device.platform,
         push_channel=device.push_channel,
-        tags=device.tags,
+        tags=_distinct_tags(device.native_tags, () if template is None else device.tags_of(template))
+        if derived
+        else device.tags,
         template_name=None if template is None else template.name,
         template=None if template is None else _template(templates[template.template], ()),
         push_variables=device.push_variables,
+        installation_id=device.installation_id,
         etag=device.etag,
         expires_at=_moment(device.expires_at),
     )
+
+
+def _distinct_tags(tags: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
+    """Without those that differ in case only from one before."""
+    by_key: dict[str, str] = {}
+    for tag in (*tags, *more):
+        by_key.setdefault(tag_key(tag), tag)
+    return tuple(by_key.values())
 
 
 def _template(stored: StoredTemplate, tags: tuple[str, ...]) -> Template:

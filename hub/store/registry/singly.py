@@ -35,8 +35,17 @@ class SingleWrite:
 
 
 def put_installation(installation: Installation) -> SingleWrite:
+    return _write_of(installation, lambda registering: registering.put_installation(installation))
+
+
+def change_installation(installation: Installation) -> SingleWrite:
+    """Refused when it is not as it was read any more."""
+    return _write_of(installation, lambda registering: registering.change_installation(installation))
+
+
+def _write_of(installation: Installation, play: Callable[[Registering], Any]) -> SingleWrite:
     return SingleWrite(
-        play=lambda registering: registering.put_installation(installation),
+        play=play,
         installation_id=installation.id,
         channel=(installation.platform, installation.push_channel),
         ordinals=1 + len(installation.templates),

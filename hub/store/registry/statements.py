@@ -106,6 +106,12 @@ DEVICES_LISTED = Statement(
     f"SELECT {_device('d')} FROM device d WHERE {_HERE} AND installation_key > :after"
     " AND (d.expires_at IS NULL OR d.expires_at > :now) ORDER BY installation_key LIMIT :limit",
 )
+REGISTRATIONS_LISTED = Statement(
+    "registry_registrations_listed",
+    f"SELECT r.ordinal, {_device('d')} FROM registration r JOIN device d ON d.hub = r.hub AND d.shard = r.shard"
+    f" AND d.ordinal = r.device WHERE r.hub = :hub AND r.shard = :shard AND r.ordinal > :after AND {_LIVES}"
+    " ORDER BY r.ordinal LIMIT :limit",
+)
 DEVICES_DEAD = Statement(
     "registry_devices_dead", f"SELECT {_device('d')} FROM device d WHERE {_HERE} AND dead_at <= :before LIMIT :limit"
 )

@@ -22,10 +22,11 @@ from hub.store.sqlite.errors import cause_of, store_error
 from hub.store.sqlite.guard import StoreGuard
 from hub.store.sqlite.lock import FileLock
 from hub.store.sqlite.looking import damage_in, look_at
-from hub.store.sqlite.migrate import SchemaVersion, migrate, shipped_versions, version_of
+from hub.store.sqlite.migrate import migrate, shipped_versions, version_of
 from hub.store.sqlite.overwriting import Overwriting
 from hub.store.sqlite.volume import VOLUME_WARNINGS, VolumeKind, volume_of
 from hub.store.sqlite.writer import GroupWriter
+from hub.store.versions import SchemaVersion
 
 T = TypeVar("T")
 

@@ -25,14 +25,15 @@ _KEY_BYTES, _DIGEST_BYTES, _MARK_BYTES = 16, 16, 8
 
 @dataclass(frozen=True, slots=True)
 class LaterErasures:
-    """Erasures that a store has not done: `has` says it of a person; `marks` are theirs."""
+    """Erasures that a store has not done; `marks` are theirs."""
 
     key: bytes
     digests: Set[str]
     marks: Collection[bytes]
 
-    def has(self, person: str) -> bool:
-        return _digest(self.key, person) in self.digests
+    def digest_of(self, person: str) -> str | None:
+        digest = _digest(self.key, person)
+        return digest if digest in self.digests else None
 
 
 class Erasures:

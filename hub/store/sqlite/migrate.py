@@ -1,19 +1,14 @@
-"""The schema's versions: one folder of SQL files each, applied in order, each version whole or not at all.
-
-The table `schema` holds one row: the version, and the oldest version whose program can still work with it. SQLite's
-`application_id` says that the file is ours.
-"""
+"""The schema's versions on SQLite, whose `application_id` says that the file is ours."""
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
+from functools import cache, partial
 from typing import Any
 
 import apsw
 
 from hub.errors import StoreError
+from hub.store.versions import SchemaVersion, apply_versions, versions_for
 
 APPLICATION_ID = 0x70627267
 """`pbrg`, in the header of each of our files."""
@@ -21,32 +16,9 @@ APPLICATION_ID = 0x70627267
 _TABLE = "CREATE TABLE schema (version INTEGER NOT NULL, readable_from INTEGER NOT NULL) STRICT"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SchemaVersion:
-    """A version's number, the SQL that leads to it, and the oldest version whose program can read and write it."""
-
-    number: int
-    sql: str
-    readable_from: int
-
-
-_READABLE_FROM = {1: 1}
-"""For each version, the oldest version whose program can work with it."""
-
-
-@cache
 def shipped_versions() -> Sequence[SchemaVersion]:
     """All versions that this program knows, in order."""
-    found = []
-    for folder in (files(__package__) / "schema").iterdir():
-        if folder.name.isdigit():
-            parts = sorted(
-                (part for part in folder.iterdir() if part.name.endswith(".sql")), key=lambda part: part.name
-            )
-            sql = "\n".join(part.read_text(encoding="utf-8") for part in parts)
-            number = int(folder.name)
-            found.append(SchemaVersion(number=number, sql=sql, readable_from=_READABLE_FROM[number]))
-    return sorted(found, key=lambda version: version.number)
+    return versions_for("sqlite")
 
 
 def migrate(connection: apsw.Connection, versions: Sequence[SchemaVersion]) -> int:
@@ -54,19 +26,10 @@ def migrate(connection: apsw.Connection, versions: Sequence[SchemaVersion]) -> i
 
     Raises: StoreError: the file is another program's, or of a version that this program cannot work with.
     """
-    newest = versions[-1].number
-    current, readable_from = version_of(connection)
-    if readable_from > newest:
-        raise StoreError(
-            f"the database has schema version {current}, which needs a program that knows version {readable_from}; this"
-            f" one knows versions up to {newest}: run the newer pushbridge"
-        )
-    for version in versions:
-        if version.number > current:
-            _apply(connection, version)
-    if current <= newest:
+    version = apply_versions(versions, *version_of(connection), partial(_apply, connection))
+    if version == versions[-1].number:
         look_for_parts(connection, versions)
-    return max(current, newest)
+    return version
 
 
 def look_for_parts(connection: apsw.Connection, versions: Sequence[SchemaVersion]) -> None:

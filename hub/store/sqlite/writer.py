@@ -2,16 +2,16 @@
 
 import asyncio
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import apsw
 
 from hub.errors import StoreError
 from hub.store.connection import Connection
+from hub.store.groups import JobGroups, WriteJob
 from hub.store.sqlite.connection import SqliteConnection
 from hub.store.sqlite.errors import store_error
 from hub.store.sqlite.guard import StoreGuard
@@ -19,24 +19,10 @@ from hub.store.sqlite.overwriting import READER, Overwriting
 
 _log = logging.getLogger("pushbridge.store")
 
-WriteJob = Callable[[Connection], Any]
-
-_GROUP = 64
-"""Jobs in one transaction at most: bounds how long the first of them waits for the last."""
-
-
-class _Waiting(NamedTuple):
-    job: WriteJob
-    then: Callable[[], None] | None
-    loop: asyncio.AbstractEventLoop
-    future: "asyncio.Future[Any]"
-
 
 class GroupWriter:
-    """Runs jobs in the order they came, as many as wait in one transaction, so that one fsync serves all of them.
+    """Runs jobs as `JobGroups` says, so that one fsync serves a group. Once `abandoning` is set, no job is begun.
 
-    A job may run twice: when another of its group fails, the group is undone and each job is run on its own, so that a
-    failure costs only itself. So a job's effects are in the database alone. Once `abandoning` is set, no job is begun.
     No job is acknowledged without the guard's consent.
 
     `observe` is called from the writer's thread with (operation, seconds): `write` for a transaction, `commit` for the end
@@ -64,31 +50,18 @@ class GroupWriter:
         self._on_busy: Callable[[int], bool] | None = None
         self._has_logged = False
         self._log_trouble = ""
-        self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._groups = JobGroups()
 
     def start(self, connection: apsw.Connection, *, on_busy: Callable[[int], bool]) -> None:
         """Begin; the connection belongs to the thread from now on, which closes it. `on_busy` is its busy handler."""
         self._on_busy = on_busy
         connection.wal_autocheckpoint(0)  # SQLite's own says nothing of its errors, and makes the commit wait
         connection.set_wal_hook(self._logged)
-        self._thread = threading.Thread(
-            target=self._run, args=(connection,), name="pushbridge-store-writer", daemon=True
-        )
-        self._thread.start()
+        self._groups.start(_Committer(self, connection))
 
     async def run(self, job: WriteJob, then: Callable[[], None] | None = None) -> Any:
-        """The job's answer, once it is durable; `then` is called before any other job is begun.
-
-        Raises: StoreError: the database could not do it, or the writer has been stopped; else what the job raises, a
-        defect included, which trying again would not mend.
-        """
-        if self._thread is None:
-            raise StoreError("the store is closed")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-        self._waiting.put(_Waiting(job, then, loop, future))
-        return await future
+        """As `JobGroups.run`."""
+        return await self._groups.run(job, then)
 
     async def overwrite_deleted(self, *, seconds: float) -> bool:
         """Begin a pass that overwrites what was deleted, and work on it for about so many seconds; whether it is done.
@@ -119,70 +92,23 @@ class GroupWriter:
 
     async def stop(self, *, grace: float) -> None:
         """Finish what waits, then end the thread; after `grace` seconds `abandoning` is set."""
-        thread, self._thread = self._thread, None  # first: no job may come behind the end of the queue
-        if thread is None:
-            return
-        self._waiting.put(None)
-        await asyncio.to_thread(thread.join, grace)
-        self._abandoning.set()
-        await asyncio.to_thread(thread.join)
+        await self._groups.stop(grace=grace, abandoning=self._abandoning)
 
-    def _run(self, connection: apsw.Connection) -> None:
-        try:
-            while (first := self._waiting.get()) is not None:
-                group = [first]
-                stopping = self._take_more(group)
-                self._commit(connection, group)
-                if self._has_to_overwrite:
-                    self._overwrite(connection)
-                if self._pages_in_log >= self._checkpoint:
-                    self._move_log(connection)
-                if stopping:
-                    return
-        finally:
-            if self._guard.broken is not None:  # the file of that name, and its log, are not ours to remove
-                connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-            self._close(connection)
-            self._overwriting.close()
+    def _after_group(self, connection: apsw.Connection) -> None:
+        if self._has_to_overwrite:
+            self._overwrite(connection)
+        if self._pages_in_log >= self._checkpoint:
+            self._move_log(connection)
 
     def _close(self, connection: apsw.Connection) -> None:
+        if self._guard.broken is not None:  # the file of that name, and its log, are not ours to remove
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         try:
             connection.close()
         except apsw.Error as error:  # all that was acknowledged is in the log, which stays
             self._guard.note(error)
             _log.warning("the log of the database stays beside it: %s", store_error(error))
-
-    def _take_more(self, group: list[_Waiting]) -> bool:
-        """Add what else waits, no more behind one that has a `then`; whether the end was among it."""
-        while len(group) < _GROUP and group[-1].then is None:
-            try:
-                more = self._waiting.get_nowait()
-            except queue.Empty:
-                return False
-            if more is None:
-                return True
-            group.append(more)
-        return False
-
-    def _commit(self, connection: apsw.Connection, group: list[_Waiting]) -> None:
-        started = time.perf_counter()
-        try:
-            self._begin(connection)
-        except StoreError as error:  # no job's fault: each on its own would only wait as long again
-            _resolve(group, [error for _ in group])
-            return
-        try:
-            answers = self._transact(connection, [waiting.job for waiting in group])
-            if group[-1].then is not None:
-                group[-1].then()
-        except Exception as error:
-            if len(group) > 1:
-                for waiting in group:
-                    self._commit(connection, [waiting])
-                return
-            answers = [store_error(error) if isinstance(error, apsw.Error) else error]
-        self._observe("write", time.perf_counter() - started)
-        _resolve(group, answers)
+        self._overwriting.close()
 
     def _begin(self, connection: apsw.Connection) -> None:
         if self._guard.broken is not None:
@@ -250,25 +176,36 @@ class GroupWriter:
         self._pages_in_log = 0
 
 
+class _Committer:
+    """`hub.store.groups.Committer`: a writer with its connection."""
+
+    def __init__(self, writer: GroupWriter, connection: apsw.Connection) -> None:
+        self._writer = writer
+        self._connection = connection
+        self._began = 0.0
+
+    def begin(self) -> None:
+        self._began = time.perf_counter()
+        self._writer._begin(self._connection)
+
+    def transact(self, jobs: Sequence[WriteJob], /) -> list[Any]:
+        is_over = len(jobs) == 1  # a group that fails is tried again, job by job
+        try:
+            answers = self._writer._transact(self._connection, jobs)
+            is_over = True
+        except apsw.Error as error:
+            raise store_error(error) from error
+        finally:
+            if is_over:
+                self._writer._observe("write", time.perf_counter() - self._began)
+        return answers
+
+    def after_group(self) -> None:
+        self._writer._after_group(self._connection)
+
+    def close(self) -> None:
+        self._writer._close(self._connection)
+
+
 def _nothing(connection: Connection) -> None:
     """A job that changes nothing."""
-
-
-def _resolve(group: Sequence[_Waiting], answers: Sequence[Any]) -> None:
-    """Wake each loop once for all of its jobs."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
-    for waiting, answer in zip(group, answers, strict=True):
-        by_loop.setdefault(waiting.loop, []).append((waiting.future, answer))
-    for loop, pairs in by_loop.items():
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(_deliver, pairs)
-
-
-def _deliver(pairs: Sequence[tuple["asyncio.Future[Any]", Any]]) -> None:
-    for future, answer in pairs:
-        if future.done():
-            continue
-        if isinstance(answer, Exception):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)

@@ -63,7 +63,7 @@ def details(connection: Connection, hub: str, notification_id: str) -> tuple[tup
     if format_ != TEMPLATE:
         meant = frozenset([PLATFORM_NAMED[format_]])
     else:
-        meant = frozenset(Platform.declared()) if platforms is None else platforms_of(platforms)
+        meant = frozenset(Platform.known()) if platforms is None else platforms_of(platforms)
     return (queue, n), NotificationDetails(
         notification_id=notification_id,
         state=State(state),
@@ -72,7 +72,7 @@ def details(connection: Connection, hub: str, notification_id: str) -> tuple[tup
         ended_at=None if ended_at is None else moment(ended_at),
         body=content.decode("utf-8", "replace"),
         tags=audience or "",
-        platforms=tuple(platform for platform in Platform.declared() if platform in meant),
+        platforms=tuple(platform for platform in Platform.known() if platform in meant),
         counts=_counts(connection, queue, n, counts, has_pages=ended_at is None and state == State.PROCESSING.value),
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from hub.errors import StoreError
 from hub.store.connection import Connection, Statement
 from hub.store.sqlite.database import SqliteDatabase, SqliteTuning
-from hub.store.sqlite.migrate import SchemaVersion
+from hub.store.versions import SchemaVersion
 
 _SCHEMA = [
     SchemaVersion(

@@ -7,7 +7,7 @@ from typing import Any
 
 from hub.store.connection import Connection, Row, Statement
 from hub.store.sqlite.database import SqliteDatabase
-from hub.store.sqlite.migrate import SchemaVersion
+from hub.store.versions import SchemaVersion
 
 NUMBERS = [
     SchemaVersion(

@@ -12,7 +12,8 @@ import pytest
 from hub.errors import StoreError
 from hub.store.sqlite.database import SqliteDatabase, SqliteTuning
 from hub.store.sqlite.errors import cause_of
-from hub.store.sqlite.migrate import APPLICATION_ID, SchemaVersion, shipped_versions
+from hub.store.sqlite.migrate import APPLICATION_ID, shipped_versions
+from hub.store.versions import SchemaVersion
 from tests.hub.store.power_loss import Fault, FaultyDisk, Operation
 from tests.hub.store.sqlite.numbers import NUMBERS, insert, numbers
 

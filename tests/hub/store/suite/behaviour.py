@@ -11,6 +11,7 @@ from tests.hub.store.suite.letters import Letters
 from tests.hub.store.suite.people import People
 from tests.hub.store.suite.recording import Recording
 from tests.hub.store.suite.registering import Registering
+from tests.hub.store.suite.registrations import Registrations
 from tests.hub.store.suite.taking import Taking
 from tests.hub.store.suite.tracing import Tracing
 
@@ -25,6 +26,7 @@ class StoreBehaviour(
     Journal,
     Costing,
     Registering,
+    Registrations,
     Finding,
     Devices,
     People,

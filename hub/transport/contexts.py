@@ -1,0 +1,26 @@
+"""TLS of HTTP/2 connections."""
+
+import os
+import ssl
+
+from hub.tls import Tls
+
+
+class Contexts:
+    """Contexts: one is made when it is needed first, and again when a file has changed. `current` is for any thread."""
+
+    def __init__(self, tls: Tls) -> None:
+        self._tls = tls
+        self._made_of: tuple[object, ...] = ()
+        self._context: ssl.SSLContext | None = None
+
+    def current(self) -> ssl.SSLContext:
+        """Raises: OSError: a file is gone, or holds something else by now."""
+        files = [file for file in (self._tls.ca_file, self._tls.cert, self._tls.key) if file is not None]
+        made_of = tuple((stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in map(os.stat, files))
+        if self._context is None or made_of != self._made_of:
+            context = self._tls.client_context()
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            context.set_alpn_protocols(["h2", "http/1.1"])
+            self._context, self._made_of = context, made_of
+        return self._context

@@ -27,14 +27,14 @@ test: $(VENV)/.installed-dev $(JAVASCRIPT)/.installed ## install and start what 
 	$(BIN)/python -m pytest $(STAND_IN) --if-changed=$(VENV)/.servicebus-passed
 	$(BIN)/python -m pytest $(IN_PARALLEL) --ignore=$(STAND_IN)
 
-test-fast: $(VENV)/.installed-dev ## run the tests that need no broker, browser or process
+test-fast: $(VENV)/.installed-dev ## run the quick tests, which need no broker, TLS, browser or process
 	$(BIN)/python -m pytest $(IN_PARALLEL) --fast
 
 test-servicebus: $(VENV)/.installed-dev ## run the tests of the Service Bus stand-in
 	$(BIN)/python -m pytest $(STAND_IN)
 
 fuzz: $(VENV)/.installed-dev ## run the property tests with many new examples
-	$(BIN)/python -m pytest $(IN_PARALLEL) --fast -m hypothesis --hypothesis-profile=fuzz --timeout=1800
+	$(BIN)/python -m pytest $(IN_PARALLEL) --ignore=tests/integration --ignore=$(STAND_IN) -m "hypothesis and not processes and not docker" --hypothesis-profile=fuzz --timeout=1800
 	PUSHBRIDGE_HTTP2_FRAMES=1000000 $(BIN)/python -m pytest tests/hub/transport/test_http2_fuzz.py --timeout=1800
 
 reference: $(VENV)/.installed-dev ## docs/configuration.md and docs/outcomes.md, from the code

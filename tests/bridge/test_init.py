@@ -87,6 +87,7 @@ def made(directory: Path, sample: str, *options: str, code: int = 0) -> Result:
     return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_what_is_made_of_a_sample_has_no_mistake_and_its_rule_fires(tmp_path: Path, sample: str) -> None:
     body, _, _ = SAMPLES[sample]
@@ -103,6 +104,7 @@ def test_what_is_made_of_a_sample_has_no_mistake_and_its_rule_fires(tmp_path: Pa
     assert tested.exit_code == 0, tested.output
 
 
+@pytest.mark.slow
 def test_id_and_time_are_the_right_ones_in_most_samples(tmp_path: Path) -> None:
     wrong = []
     for name, (body, id_, time) in SAMPLES.items():

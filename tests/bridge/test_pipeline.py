@@ -406,6 +406,7 @@ async def test_a_batch_that_is_lost_as_a_whole_asks_nothing_of_the_store(bench: 
 LARGE = " " * 20_000
 
 
+@pytest.mark.slow
 async def test_a_large_body_that_takes_too_long_is_a_dead_letter_and_the_others_go_on(bench: Bench) -> None:
     def decode(message: Message) -> Decoded:
         while message.id == "endless":

@@ -164,6 +164,7 @@ def test_a_mistake_in_a_device_is_named_at_its_place(here: Path, device: str, co
     assert named[0].startswith(complaint)
 
 
+@pytest.mark.slow
 def test_mistakes_of_a_file_as_a_whole_are_named(here: Path) -> None:
     write_tests(here, "tests: []")
     assert mistakes(here) == ["1:8: tests: is empty"]
@@ -181,6 +182,7 @@ def test_mistakes_of_a_file_as_a_whole_are_named(here: Path) -> None:
     assert "no *.test.yaml or *.test.yml file" in run(here, code=2).stderr
 
 
+@pytest.mark.slow
 def test_the_schema_for_editors_takes_the_tests_of_the_examples_and_no_unknown_key() -> None:
     schema = json.loads(CliRunner().invoke(app, ["schema", "--tests"]).stdout)
     Draft202012Validator.check_schema(schema)
@@ -249,6 +251,7 @@ def _settings() -> Settings:
         return read(Path(directory), CONFIGURATION.replace(", PLATFORMS", ""))
 
 
+@pytest.mark.slow
 @given(
     steps=st.lists(STEP, max_size=2), devices=VALUES, event=st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=4)
 )

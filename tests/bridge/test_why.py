@@ -23,6 +23,7 @@ async def post(shell: Shell, body: str) -> None:
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.slow
 async def test_why_tells_of_an_event_and_a_device_also_after_a_restart(tmp_path: Path) -> None:
     async with running(tmp_path) as shell:
         await shell.daemon.hub.store.put_installations("app", [phone("in", "team:hr"), phone("out", "team:it")])
@@ -61,6 +62,7 @@ async def test_properties_that_the_template_of_a_device_misspells_are_named(tmp_
         assert "properties that are missing: titel" in (await shell.run("why", "ann", "odd")).stdout
 
 
+@pytest.mark.slow
 async def test_why_of_a_send_is_that_of_its_notification_and_of_nothing_is_said_so(tmp_path: Path) -> None:
     async with running(tmp_path) as shell:
         sent = (await shell.run("send", "--hub", "app", "--everyone", "--with", "a=b")).stdout.strip()
@@ -94,6 +96,7 @@ async def _ask(api: Api) -> None:
     await api.get("/events/x/trace", status=404, source="bank")
 
 
+@pytest.mark.slow
 async def test_a_device_of_another_hub_is_said_to_be_there(tmp_path: Path) -> None:
     async with running(tmp_path) as shell:
         await shell.daemon.hub.store.put_installations("app", [phone("in", "team:hr")])
@@ -134,6 +137,7 @@ async def test_after_a_change_of_the_configuration_both_are_named_and_what_is_no
     assert len((await shell.json("why", "ann"))["config_hash_now"]) == 12
 
 
+@pytest.mark.slow
 async def test_why_says_how_many_phones_have_no_template_also_where_no_daemon_answers(tmp_path: Path) -> None:
     async with running(tmp_path) as shell:
         phones = [replace(phone(name, "team:hr"), templates={}) for name in ("one", "two")]

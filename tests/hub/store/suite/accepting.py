@@ -187,6 +187,7 @@ class Accepting(Suite):
             result = await store.accept(batch, start=0)
             assert [index for index in range(len(batch)) if index not in result.duplicates] == [len(batch) - 1]
 
+    @pytest.mark.slow
     async def test_no_more_events_are_remembered_than_the_bound_and_the_newest_stay(
         self, stores: Stores, clock: HostClock
     ) -> None:

@@ -8,6 +8,7 @@ WORKERS ?= 2
 IN_PARALLEL := --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 STAND_IN := tests/sandbox/servicebus
 JAVASCRIPT := $(VENV)/javascript
+PYTHON_CLIENTS := $(VENV)/python-sdks
 JAVASCRIPT_SDK := @azure/notification-hubs@2.1.0
 
 # Tests start a hundred processes: each would compile the whole program, and each worker rewrite all tests.
@@ -22,7 +23,7 @@ help: ## list the commands
 demo: $(VENV)/.installed ## run the main job on embedded defaults, phones on a page
 	$(BIN)/pushbridge demo
 
-test: $(VENV)/.installed-dev $(JAVASCRIPT)/.installed ## install and start what the tests need, run them all
+test: $(VENV)/.installed-dev $(JAVASCRIPT)/.installed $(PYTHON_CLIENTS)/.installed ## install and start what the tests need, run them all
 	@deploy/servers.sh rabbitmq-server postgres chromium promtool
 	$(BIN)/python -m pytest $(STAND_IN) --if-changed=$(VENV)/.servicebus-passed
 	$(BIN)/python -m pytest $(IN_PARALLEL) --ignore=$(STAND_IN)
@@ -71,6 +72,11 @@ $(BIN)/python:
 $(JAVASCRIPT)/.installed: Makefile | $(BIN)/python
 	@deploy/servers.sh node npm
 	@npm install --prefix $(JAVASCRIPT) --no-package-lock --no-save --no-audit --no-fund --loglevel=error $(JAVASCRIPT_SDK)
+	@touch $@
+
+$(PYTHON_CLIENTS)/.installed: Makefile | $(BIN)/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target $(PYTHON_CLIENTS) \
+		notificationhubs-rest-python==1.0.3 azure-notification-hub-unofficial==0.1.0
 	@touch $@
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from hub.api.access import Right
@@ -41,7 +41,8 @@ class Feedback:
 
     async def container(self, request: Request) -> Response:
         self._gate.admit(request, Right.MANAGE)
-        return PlainTextResponse(self._gate.link(request, _RESOURCE))
+        # The type that the service gives it: a client that trusts types reads anything else as JSON.
+        return Response(self._gate.link(request, _RESOURCE), media_type=XML)
 
     async def document(self, request: Request) -> Response:
         hub, _ = self._gate.admit_by_link(request, Right.MANAGE)

@@ -616,7 +616,8 @@ class JournalSettings(Section):
     redact: tuple[Annotated[str, form(r"(data|meta)(\.[^.\[\]]+)*", "a path such as data.iban")], ...] = ()
     """Paths of values that are never kept, such as data.iban; kind and length stand in their place."""
     no_match_per_second: int = Field(default=50, ge=0)
-    """How many events that no rule matched are kept of each source in a second; a topic may hold little else."""
+    """How many events that no rule matched are kept of each source in a second; a topic may hold little else.
+    Where values are redacted or not kept, the conditions of as many that a rule matched are kept too."""
 
 
 class Sections(Section):

@@ -27,7 +27,8 @@ class Journaling:
     """Drafts entries while events are routed, and makes them when they are accepted.
 
     Of events that no rule matched, so many a second of each source are kept: a topic may hold little else. Conditions
-    are kept of those, and where values are not kept or not all of them; else `why` asks the rules again of the values.
+    are kept of those, and where values are not kept or not all of them, of so many that matched: to ask 20 rules takes
+    ten times as long as to route an event. Else `why` asks the rules again of the values.
     """
 
     def __init__(
@@ -36,7 +37,8 @@ class Journaling:
         self._settings = settings
         self._rules = rules
         self._monotonic = monotonic
-        self._unmatched: dict[str, tuple[int, int]] = {}  # by source: a second, and how many were kept in it
+        # By source and whether a rule matched: a second, and how many events were explained in it.
+        self._explained: dict[tuple[str, bool], tuple[int, int]] = {}
         self._can_ask_again = settings.bodies > 0 and not settings.redact
         self._redacted = [tuple(path.split(".")) for path in settings.redact]
 
@@ -48,7 +50,7 @@ class Journaling:
         if event is None:
             return JournalDraft()
         if in_flight.decision.matched:
-            if self._can_ask_again:
+            if self._can_ask_again or not self._has_room(event.origin, is_matched=True):
                 return JournalDraft(content=self._content(in_flight, event, ()))
         elif not self._has_room(event.origin):
             in_flight.not_kept = NotKept.NO_MATCH
@@ -93,13 +95,13 @@ class Journaling:
             person=person or next(iter(people), ""),
         )
 
-    def _has_room(self, source: str) -> bool:
+    def _has_room(self, source: str, *, is_matched: bool = False) -> bool:
         second = int(self._monotonic())
-        then, kept = self._unmatched.get(source, (0, 0))
+        then, kept = self._explained.get((source, is_matched), (0, 0))
         kept = kept if then == second else 0
         if kept >= self._settings.no_match_per_second:
             return False
-        self._unmatched[source] = (second, kept + 1)
+        self._explained[source, is_matched] = (second, kept + 1)
         return True
 
     def _content(self, in_flight: InFlightEvent, event: Event, explanations: Sequence[Explanation]) -> bytes | None:

@@ -94,6 +94,9 @@ async def test_where_values_are_missing_the_conditions_are_kept_of_an_event_that
     _, detail, _ = await bench.one(PAID)
     assert [(each["rule"], each["result"]) for each in detail["explanations"]] == [("debit", "fired")]
     assert ": rules[1]" in detail["explanations"][0]["place"]
+    bench = Bench(tmp_path, **journal, no_match_per_second=1)  # explaining takes longer than routing: it has a bound
+    kept = [json.loads(entry.detail) for entry in await bench.take(PAID, PAID) if entry is not None]
+    assert ["explanations" in detail for detail in kept] == [True, False]
 
 
 async def test_no_values_are_kept_where_none_are_to_be_or_they_are_too_many(tmp_path: Path) -> None:

@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 IN_PARALLEL := --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 STAND_IN := tests/sandbox/servicebus
+JAVASCRIPT := $(VENV)/javascript
+PYTHON_CLIENTS := $(VENV)/python-sdks
+JAVASCRIPT_SDK := @azure/notification-hubs@2.1.0
 
 # Tests start a hundred processes: each would compile the whole program, and each worker rewrite all tests.
 export PYTHONDONTWRITEBYTECODE :=
@@ -20,19 +23,19 @@ help: ## list the commands
 demo: $(VENV)/.installed ## run the main job on embedded defaults, phones on a page
 	$(BIN)/pushbridge demo
 
-test: $(VENV)/.installed-dev ## install and start what the tests need, run them all
+test: $(VENV)/.installed-dev $(JAVASCRIPT)/.installed $(PYTHON_CLIENTS)/.installed ## install and start what the tests need, run them all
 	@deploy/servers.sh rabbitmq-server postgres chromium promtool
 	$(BIN)/python -m pytest $(STAND_IN) --if-changed=$(VENV)/.servicebus-passed
 	$(BIN)/python -m pytest $(IN_PARALLEL) --ignore=$(STAND_IN)
 
-test-fast: $(VENV)/.installed-dev ## run the tests that need no broker, browser or process
+test-fast: $(VENV)/.installed-dev ## run the quick tests, which need no broker, TLS, browser or process
 	$(BIN)/python -m pytest $(IN_PARALLEL) --fast
 
 test-servicebus: $(VENV)/.installed-dev ## run the tests of the Service Bus stand-in
 	$(BIN)/python -m pytest $(STAND_IN)
 
 fuzz: $(VENV)/.installed-dev ## run the property tests with many new examples
-	$(BIN)/python -m pytest $(IN_PARALLEL) --fast -m hypothesis --hypothesis-profile=fuzz --timeout=1800
+	$(BIN)/python -m pytest $(IN_PARALLEL) --ignore=tests/integration --ignore=$(STAND_IN) -m "hypothesis and not processes and not docker" --hypothesis-profile=fuzz --timeout=1800
 	PUSHBRIDGE_HTTP2_FRAMES=1000000 $(BIN)/python -m pytest tests/hub/transport/test_http2_fuzz.py --timeout=1800
 
 reference: $(VENV)/.installed-dev ## docs/configuration.md and docs/outcomes.md, from the code
@@ -65,6 +68,16 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "pushbridge needs Python 3.11 or newer; name one with make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; } # half of one would be taken for a whole
+
+$(JAVASCRIPT)/.installed: Makefile | $(BIN)/python
+	@deploy/servers.sh node npm
+	@npm install --prefix $(JAVASCRIPT) --no-package-lock --no-save --no-audit --no-fund --loglevel=error $(JAVASCRIPT_SDK)
+	@touch $@
+
+$(PYTHON_CLIENTS)/.installed: Makefile | $(BIN)/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target $(PYTHON_CLIENTS) \
+		notificationhubs-rest-python==1.0.3 azure-notification-hub-unofficial==0.1.0
+	@touch $@
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .

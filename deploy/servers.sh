@@ -16,6 +16,8 @@ package_of() {
     case "$1" in
         rabbitmq-server | nginx | chromium) echo "$1" ;;
         h2load) echo nghttp2-client ;;
+        node) echo nodejs ;;
+        npm) echo npm ;;
         promtool) echo prometheus ;;
         postgres) echo postgresql ;;
         *) echo "servers.sh: no package is known for '$1'" >&2 && return 2 ;;

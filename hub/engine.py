@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
@@ -13,23 +13,29 @@ from hub.backoff import Backoff
 from hub.clock import SteadyClock
 from hub.delivery.bulkhead import Bulkhead, Destination
 from hub.delivery.dispatch import Dispatcher, Timing
+from hub.delivery.probing import TestResult, probe
 from hub.delivery.retry import RetryPolicy
 from hub.errors import CapacityError, NotFoundError, PreconditionError, StoreError, WithdrawnError
-from hub.facts import BreakerClosed, BreakerOpened, PersonErased, SendAccepted
+from hub.facts import BreakerClosed, BreakerOpened, NotificationsEnded, PersonErased, SendAccepted
 from hub.installation import Installation, Registration
-from hub.notification import Notification, Platform
+from hub.notification import NativeContent, Notification, Platform
 from hub.observer import Observer
-from hub.outcome import NotificationDetails
+from hub.outcome import NotificationDetails, State
 from hub.push import PushPage, host_of
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.outbox import AcceptanceResult, Service
 from hub.store.contracts.people import Erased
+from hub.store.contracts.registry import DeadChannel
 from hub.store.contracts.store import Store
 from hub.store.health import HealthTiming, StoreHealth, StoreTrouble
+from hub.tags import Tag, direct_tag
 
 _ID_DIGITS = 32
 
-_DEAD_KEPT = 30 * 24 * 3600.0
+_DAY = 24 * 3600.0
+"""Seconds beyond the last try for which the push channels of a direct send stay: no process may have been there to try."""
+
+_DEAD_KEPT = 30 * _DAY
 """Seconds for which a registration stays whose push channel is dead."""
 
 _CHANGE_TRIES = 20
@@ -84,6 +90,7 @@ class Hub:
         self._timing = timing
         self._patience = health_timing.stalled
         self._max_pending = max_pending
+        self._direct_kept = policy.max_age + _DAY
         self._max_in_flight = max_in_flight
         self._leaving: dict[asyncio.Task[None], Bulkhead[PushPage] | Bulkhead[Sequence[Notification]]] = {}
         self._full: frozenset[Service] = frozenset()
@@ -266,6 +273,28 @@ class Hub:
         await self._write(lambda: asyncio.shield(self._commit_send(notification, audit)))
         return wire_id(notification.id, self.store.now())
 
+    async def send_direct(self, notification: Notification, push_channels: Sequence[str]) -> str:
+        """Take a native notification for push channels, which need not be registered; its wire id.
+
+        Its audience is replaced by these. Each gets it once, a repetition is passed over.
+
+        Raises: CapacityError; StoreError: not taken.
+        """
+        assert isinstance(notification.content, NativeContent)
+        if not self.capacity:
+            raise CapacityError(f"{self.pending} notifications wait already", retry_after=1.0)
+        platform, tag = notification.content.platform, direct_tag(notification.id)
+        channels = list(dict.fromkeys(push_channels))
+        # First the push channels: a crash in between leaves what expires, and nothing that was promised.
+        await self._write(
+            lambda: self.store.put_direct(notification.hub, platform, channels, tag=tag, kept=self._direct_kept)
+        )
+        return await self.send(replace(notification, audience=Tag(tag)))
+
+    async def send_test(self, notification: Notification, *, push_channel: str = "") -> Sequence[TestResult]:
+        """Send at once to a few of the audience, or to a push channel; what was said of each. Raises: StoreError."""
+        return await self._in_time(probe(notification, self.store, self.bulkheads, push_channel=push_channel))
+
     async def full_for(self, notifications: Sequence[Notification]) -> frozenset[str]:
         """Ids of the notifications that are for push services alone whose share of `max_pending` is full.
 
@@ -335,10 +364,15 @@ class Hub:
 
     async def details(self, hub: str, notification_id: str) -> NotificationDetails:
         """By the wire id, or its first 32 hex digits. Raises: NotFoundError."""
-        digits = notification_id[:_ID_DIGITS].lower()
-        if len(digits) != _ID_DIGITS or not set(digits) <= set("0123456789abcdef"):
-            raise NotFoundError(f"notification {notification_id!r} not found")
-        return await self._in_time(self.store.details(hub, digits))
+        return await self._in_time(self.store.details(hub, _digits_of(notification_id)))
+
+    async def cancel(self, hub: str, notification_id: str) -> None:
+        """End a notification that waits for its time. Raises: NotFoundError: there is none, or its time has come."""
+        digits = _digits_of(notification_id)
+        if not await self._write(lambda: self.store.cancel(hub, digits)):
+            raise NotFoundError(f"notification {notification_id!r} does not wait for its time")
+        self._observer.observe(NotificationsEnded(counts={(hub, State.CANCELLED): 1}))
+        self._dispatcher.pending = max(0, self._dispatcher.pending - 1)
 
     # Registry
 
@@ -394,6 +428,10 @@ class Hub:
     ) -> ListPage[Registration]:
         """As `registrations`, those of these push channels."""
         return await self._in_time(self.store.registrations_of(hub, channels, after=after, limit=limit))
+
+    async def dead_channels(self, hub: str, *, after: str = "", limit: int) -> ListPage[DeadChannel]:
+        """Push channels that a push service said to be dead, the first to die first."""
+        return await self._in_time(self.store.dead_channels(hub, after=after, limit=limit))
 
     async def delete_registration(self, hub: str, registration_id: str, *, if_match: int | None = None) -> None:
         """Raises: NotFoundError, PreconditionError."""
@@ -454,6 +492,14 @@ class _Breaker:
 
     def closed(self, seconds: float, why: str) -> None:
         self.observer.observe(BreakerClosed(hub=self.hub, platform=self.platform, seconds=seconds, why=why))
+
+
+def _digits_of(notification_id: str) -> str:
+    """The id within a wire id. Raises: NotFoundError: there is none in it."""
+    digits = notification_id[:_ID_DIGITS].lower()
+    if len(digits) != _ID_DIGITS or not set(digits) <= set("0123456789abcdef"):
+        raise NotFoundError(f"notification {notification_id!r} not found")
+    return digits
 
 
 def wire_id(notification_id: str, accepted_at: float) -> str:

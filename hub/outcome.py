@@ -209,3 +209,8 @@ class DeviceAnswer(Explained):
     TEMPLATE = "template", "it has a template, and the notification is a native payload"
     OTHER_PLATFORM = "other_platform", "the notification is not for its platform"
     NOT_MEANT = "not_meant", "it matches now, and was not in the audience when that was found"
+
+    @property
+    def is_in_audience(self) -> bool:
+        """Whether the notification was for the registration, or may have been, had it what the content needs."""
+        return self not in (DeviceAnswer.TAGS, DeviceAnswer.OTHER_PLATFORM, DeviceAnswer.NOT_MEANT)

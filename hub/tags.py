@@ -1,7 +1,8 @@
 """Tags and tag expressions (Notification Hubs, "Routing and tag expressions").
 
 A tag is up to 120 letters, digits and `_ @ # . : -`, compared without case. Two service tags are set by the hub itself:
-`$InstallationId:{id}` and `$UserId:{id}`, where the braces are part of the tag, and the word before the id is ASCII.
+`$InstallationId:{id}` and `$UserId:{id}`, where the braces are part of the tag, and the word before the id is ASCII. A
+third, `$Direct:{id}`, stands for the push channels that a direct send names itself.
 Phones cannot set a service tag; their ids are compared letter by letter. An expression joins tags:
 
     expression := and ( '||' and )*
@@ -23,11 +24,12 @@ MAX_NESTING = 32
 """How deep `!` and parentheses may go: deeper text is no longer an audience that was meant."""
 
 _TAG = re.compile(r"[\w@#.:-]+")
-_SERVICE_TAG = re.compile(r"\$(?P<kind>(?ai:InstallationId|UserId)):(?P<brace>\{?)(?P<value>[\w@#.:=-]*)")
+_SERVICE_TAG = re.compile(r"\$(?P<kind>(?ai:InstallationId|UserId|Direct)):(?P<brace>\{?)(?P<value>[\w@#.:=-]*)")
 """The kind is ASCII without case: Unicode's rules would take `ſ` for `s`, and `İ` for `i`."""
 
+_DIRECT = "$Direct:{"
 _SPACE = re.compile(r"\s*")
-_KINDS = {"installationid": "InstallationId", "userid": "UserId"}
+_KINDS = {"installationid": "InstallationId", "userid": "UserId", "direct": "Direct"}
 
 
 @frozen_dataclass(frozen=True, slots=True)
@@ -186,6 +188,16 @@ def user_tag(user_id: str) -> str:
 def installation_tag(installation_id: str) -> str:
     """The tag on every registration of an installation; for an expression, ask `is_service_tag_value` before."""
     return f"$InstallationId:{{{installation_id}}}"
+
+
+def direct_tag(notification_id: str) -> str:
+    """The tag of the push channels that the direct send of this id is for."""
+    return f"{_DIRECT}{notification_id}}}"
+
+
+def is_direct(expression: object) -> bool:
+    """Whether an audience is the push channels of a direct send."""
+    return isinstance(expression, Tag) and expression.name.startswith(_DIRECT)
 
 
 def valid_tag(text: str) -> bool:

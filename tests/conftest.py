@@ -1,16 +1,18 @@
 """What all tests share: the brokers of a session, started when the first test asks for one."""
 
 import gc
+import time
 from asyncio.selector_events import BaseSelectorEventLoop
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import selection
+from hub.store.sqlite.volume import Volume, VolumeKind
+from tests import selection, temporary
 from tests.brokers import postgres as databases
 from tests.brokers import rabbitmq as backends
 from tests.brokers.postgres import Postgres
@@ -33,7 +35,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="auto",
         help="installed servers, containers, or whichever is there, installed first (default: auto)",
     )
-    parser.addoption("--fast", action="store_true", help="only what needs no broker, no browser and no process")
+    parser.addoption(
+        "--fast", action="store_true", help="only what is quick and needs no broker, TLS, browser or process"
+    )
     parser.addoption(
         "--if-changed",
         type=Path,
@@ -73,6 +77,17 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """A fast run stays fast: a test in it that takes long fails, whatever else it found."""
+    began = time.process_time()
+    result = yield
+    if item.config.option.fast:
+        complaint = selection.complaint_about(time.process_time() - began)
+        assert complaint is None, complaint
+    return result
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Hand what was left out to the process that reports, and remember with which files all passed."""
     not_run = session.config.stash.get(_NOT_RUN, set())
@@ -97,6 +112,8 @@ class NotRunByWorkers:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(NotRunByWorkers())
+    if config.option.fast:
+        temporary.keep_in_memory()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -123,6 +140,16 @@ def connections_to_closed_servers_end() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BaseSelectorEventLoop, "_accept_connection2", accept_or_close)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def stores_of_fast_tests_may_lie_in_memory(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A store refuses a file in memory; the files of a fast run are there because no test of it is about disks."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.config.option.fast:
+            nowhere = Volume(mount="", file_system="", kind=VolumeKind.UNKNOWN)
+            patch.setattr("hub.store.sqlite.database.volume_of", lambda _: nowhere)
         yield
 
 

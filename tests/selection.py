@@ -19,6 +19,14 @@ BEARING_ON_IT = ("sandbox", STAND_IN, "connectors/servicebus", "pyproject.toml")
 
 NOT_FAST = ("tests/integration/", f"{STAND_IN}/", "tests/brokers/")
 
+STAND_INS = {"rabbitmq", "postgres", "services", "authority"}
+"""Fixtures that start a broker, a database, or a server that speaks TLS with keys and certificates of its own."""
+
+NOT_FAST_MARKERS = ("browser", "processes", "docker", "slow")
+
+FAST = 1.0
+"""Seconds of CPU that a fast test may take. A test that takes a third of a second on an idle machine is `slow`."""
+
 LONGEST = (
     "tests/integration/test_kill.py",
     "tests/integration/test_kill_broadcast.py",
@@ -57,7 +65,7 @@ def left_out(
     if any(item.get_closest_marker("docker") for item in items) and not backends.docker_answers():
         found["need a Docker engine, and none answers"] = [item for item in items if item.get_closest_marker("docker")]
     if fast:
-        found["need a broker, a browser or processes: make test runs them"] = [
+        found["are slow, or need a broker, TLS, a browser or processes: make test runs them"] = [
             item for item in items if not is_fast(item)
         ]
     is_unchanged = if_changed is not None and if_changed.exists() and if_changed.read_text() == digest()
@@ -86,7 +94,14 @@ def is_never_fast(path: Path, root: Path = ROOT) -> bool:
 
 
 def is_fast(item: pytest.Item) -> bool:
-    """Whether a test runs in this process alone."""
-    needs = {"rabbitmq", "postgres"} & set(getattr(item, "fixturenames", ()))
-    markers = any(item.get_closest_marker(name) for name in ("browser", "processes", "docker"))
-    return not (needs or markers or item.nodeid.startswith(NOT_FAST))
+    """Whether a test runs in this process alone, without TLS, in a moment."""
+    starts_stand_in = not STAND_INS.isdisjoint(getattr(item, "fixturenames", ()))
+    is_marked = any(item.get_closest_marker(name) for name in NOT_FAST_MARKERS)
+    return not (starts_stand_in or is_marked or item.nodeid.startswith(NOT_FAST))
+
+
+def complaint_about(seconds: float) -> str | None:
+    """What is wrong with a fast test that took so many seconds of CPU."""
+    if seconds <= FAST:
+        return None
+    return f"took {seconds:.1f} s of CPU, and a fast test may take {FAST:.0f}: mark it slow, or make it quicker"

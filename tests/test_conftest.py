@@ -4,7 +4,10 @@ import asyncio
 import gc
 import socket
 
+import pytest
 
+
+@pytest.mark.slow
 async def test_a_connection_that_comes_as_its_server_closes_is_no_leak_of_ours() -> None:
     for turns in range(5):
         server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)

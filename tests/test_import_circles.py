@@ -10,6 +10,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("bridge", "connectors", "hub", "rules")
 
 
+@pytest.mark.slow
 def test_modules_import_in_no_circle() -> None:
     assert [sorted(circle) for circle in circles(import_graph(ROOT, PACKAGES))] == []
 

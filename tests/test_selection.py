@@ -4,7 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.selection import LONGEST, ROOT, STAND_IN, digest, is_fast, is_never_fast, left_out, longest_first
+from tests.selection import (
+    FAST,
+    LONGEST,
+    ROOT,
+    STAND_IN,
+    complaint_about,
+    digest,
+    is_fast,
+    is_never_fast,
+    left_out,
+    longest_first,
+)
 
 
 class Item:
@@ -35,12 +46,19 @@ def reasons(*items: Item, fast: bool = False, stamp: Path | None = None, **envir
         (Item("tests/integration/test_kill.py::test_c"), False),
         (Item("tests/bridge/test_x.py::test_d", "browser"), False),
         (Item("tests/bridge/test_x.py::test_e", "processes"), False),
+        (Item("tests/bridge/test_x.py::test_g", "slow"), False),
         (Item("tests/connectors/test_x.py::test_f", fixtures=("rabbitmq",)), False),
+        (Item("tests/hub/test_x.py::test_h", fixtures=("services",)), False),
     ],
 )
 def test_a_fast_run_leaves_out_what_is_not_done_in_its_own_process(item: Item, fast: bool) -> None:
     assert is_fast(item) == fast  # type: ignore[arg-type]
     assert bool(reasons(item, fast=True)) != fast
+
+
+def test_a_fast_test_that_takes_long_is_to_be_marked() -> None:
+    assert complaint_about(FAST) is None
+    assert "mark it slow" in (complaint_about(FAST + 0.1) or "")
 
 
 def test_a_fast_run_imports_no_folder_in_which_no_test_is_fast() -> None:

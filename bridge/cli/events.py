@@ -26,11 +26,13 @@ def list_(
     until: Annotated[
         str, typer.Option(help="From the journal: received at this time or before, as 2026-03-01T14:05Z.")
     ] = "",
+    device: Annotated[str, typer.Option(help="From the journal: with a notification that was for this device.")] = "",
     limit: Limit = 50,
 ) -> Answer:
     """List them, newest first."""
-    if kept or until:
-        found = client.items("journal", limit=limit, source=source, outcome=outcome, id=id, until=until)
+    if kept or until or device:
+        asked = {"source": source, "outcome": outcome, "id": id, "until": until, "installation": device}
+        found = client.items("journal", limit=limit, **asked)
     else:
         found = client.items("events", limit=limit, source=source, outcome=outcome, id=id)
     return Answer(list(found), _print_list)

@@ -63,11 +63,12 @@ def explain(
     if device and store is not None:
         raise fail("--device and --store: only one of them", Exit.WRONG_ARGUMENTS)
     settings = settings_of(config)
+    name = _source(settings, source)
     message = _message(
         _body(event),
-        source=_source(settings, source),
+        source=name,
         headers=pairs_of(header, "--header"),
-        meta=pairs_of(meta, "--meta"),
+        meta=_meta(settings, name, meta),
         content_type=content_type,
     )
     tried = asyncio.run(_tried(settings, message, device or (), store))
@@ -101,6 +102,16 @@ def _source(settings: "Settings", name: str) -> str:
             f"--source: say which of {names}" if names else "the configuration has no source", Exit.WRONG_ARGUMENTS
         )
     return next(iter(settings.sources))
+
+
+def _meta(settings: "Settings", source: str, texts: Sequence[str] | None) -> Mapping[str, str]:
+    """Properties that messages of the source's connector have. Raises: typer.Exit: it has no such one."""
+    connector = settings.sources[source].connector
+    meta = pairs_of(texts, "--meta")
+    if unknown := [name for name in meta if name not in connector.meta]:
+        known = ", ".join(sorted(connector.meta))
+        raise fail(f"--meta {unknown[0]!r}: a message of {connector.title} has {known}", Exit.WRONG_ARGUMENTS)
+    return meta
 
 
 def _message(

@@ -145,7 +145,8 @@ def _map(name: str, inferred: "Inferred") -> list[str]:
     kind = name if inferred.type is None else f"{name}.{_type_text(inferred.type)}"
     lines.append(f"      type: {_quoted(kind)}")
     if inferred.subject is not None:
-        lines.append(f"      subject: {_quoted(_placeholder(inferred.subject))}")
+        optional = f"{{{{ {inferred.subject.expression} | default('') }}}}"  # no event is to be lost for want of it
+        lines.append(f"      subject: {_quoted(optional)}")
     if inferred.time is not None:
         lines.append(f"      time: {_quoted(_placeholder(inferred.time))}")
     return lines

@@ -72,8 +72,8 @@ def _print_event(trace: Mapping[str, Any]) -> None:
     elif trace["values_kept"]:
         typer.echo("\ndata")
         print_json(trace["data"])
-    elif trace["type"]:
-        typer.echo(f"\n{trace['values_missing'] or 'the values of this event are not kept any more, or were not'}")
+    elif trace["values_missing"]:
+        typer.echo(f"\n{trace['values_missing']}")
     if trace["rules"]:
         print_rules(trace["rules"])
     if trace["rules_missing"]:
@@ -142,6 +142,7 @@ def _print_device(notification: Mapping[str, Any]) -> None:
 
 def _detail(registration: Mapping[str, Any]) -> str:
     parts = [
+        registration["missing"] and f"properties that are missing: {', '.join(registration['missing'])}",
         registration["unmet"] and f"not met: {registration['unmet']}",
         registration["outcome"],
         registration["reason"],

@@ -41,7 +41,7 @@ def _answer_to(in_flight: InFlightEvent) -> Disposition:
                     {"id": intent.notification.id, "rule": intent.rule} for intent in in_flight.decision.intents
                 ],
             }
-    if in_flight.outcome is not EventOutcome.SUPPRESSED and in_flight.decision.failures:
+    if in_flight.outcome is not EventOutcome.DUPLICATE and in_flight.decision.failures:
         answer["failures"] = [
             {"rule": failure.rule, "reason": failure.reason.value, "detail": failure.detail}
             for failure in in_flight.decision.failures

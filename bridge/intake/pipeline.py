@@ -251,7 +251,7 @@ class Pipeline:
             except WithdrawnError:
                 continue
             for index in result.duplicates:
-                ours[index].outcome = EventOutcome.SUPPRESSED
+                ours[index].outcome = EventOutcome.DUPLICATE
             return ours
         return ()
 

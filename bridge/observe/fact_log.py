@@ -102,7 +102,7 @@ class FactLog:
 
     def _events_stored(self, fact: EventsStored) -> None:
         for event in fact.events:
-            if event.outcome is not EventOutcome.SUPPRESSED and event.dead_letters:
+            if event.outcome is not EventOutcome.DUPLICATE and event.dead_letters:
                 _log_dead_letters(event.dead_letters)
             said = {**_received(event), "end": event.outcome.value}
             if event.outcome is EventOutcome.REJECTED:

@@ -26,7 +26,7 @@ class EventOutcome(Explained):
 
     ACCEPTED = "accepted", "A rule fired, or several did, and their notifications are in the store."
     NO_MATCH = "no_match", "No rule matched the event, and its source does not keep such events."
-    SUPPRESSED = "suppressed", "The event was seen before: nothing of it was done again."
+    DUPLICATE = "duplicate", "The event was seen before: nothing of it was done again."
     DEAD_LETTER = "dead_letter", "Nothing became of the event: its dead letters say why."
     REJECTED = "rejected", "The message was refused and is kept nowhere: the log and the answer to its sender say why."
 
@@ -34,7 +34,7 @@ class EventOutcome(Explained):
 SENDER_OUTCOMES = {
     EventOutcome.ACCEPTED: "accepted",
     EventOutcome.NO_MATCH: "no_rule",
-    EventOutcome.SUPPRESSED: "duplicate",
+    EventOutcome.DUPLICATE: "duplicate",
     EventOutcome.DEAD_LETTER: "dead_letter",
     EventOutcome.REJECTED: "rejected",
 }

@@ -32,7 +32,7 @@ NONE = "_none"
 
 INGEST = {
     EventOutcome.ACCEPTED: "accepted",
-    EventOutcome.SUPPRESSED: "duplicate",
+    EventOutcome.DUPLICATE: "duplicate",
     EventOutcome.DEAD_LETTER: "malformed",
     EventOutcome.REJECTED: "rejected",
     EventOutcome.NO_MATCH: "filtered",
@@ -138,7 +138,7 @@ class IntakeMetrics:
             self._source_up.labels(status.name).set(_is_up(status))
 
     def _events_stored(self, fact: EventsStored) -> None:
-        fresh = [event for event in fact.events if event.outcome is not EventOutcome.SUPPRESSED]
+        fresh = [event for event in fact.events if event.outcome is not EventOutcome.DUPLICATE]
         taken = Counter((event.message.source, INGEST[event.outcome]) for event in fact.events)
         matched = Counter(self._rule(rule) for event in fresh for rule in event.decision.matched)
         failed = Counter(self._rule(rule) for event in fresh for rule in event.decision.errors)

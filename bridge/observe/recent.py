@@ -233,7 +233,7 @@ class RecentEvents:
     def _add(self, taken: InFlightEvent, now: datetime) -> None:
         self._count += 1
         event = taken.event
-        is_new = taken.outcome is not EventOutcome.SUPPRESSED
+        is_new = taken.outcome is not EventOutcome.DUPLICATE
         entry = Entry(
             number=self._count,
             id=shown(taken.event_id),

@@ -99,7 +99,7 @@ class Trial:
         self._most = most
         self._accepts = hub is not None
         self._routes = routes_of(settings) if routes is None else routes
-        self._stored = _Stored()
+        self._stored = _StoredEvents()
         self._pipeline = Pipeline(
             self._routes, settings.rules, _NoHub() if hub is None else hub, observer=self._stored, clock=clock
         )
@@ -108,7 +108,7 @@ class Trial:
     async def of(self, message: Message) -> TriedEvent:
         """Raises: KeyError: the configuration has no source of the message's; StoreError."""
         in_flight = await self._taken(message)
-        is_new = in_flight.outcome is not EventOutcome.SUPPRESSED  # a repeated event causes nothing
+        is_new = in_flight.outcome is not EventOutcome.DUPLICATE  # a repeated event causes nothing
         is_decoded, decoded = self._decoded(message)
         event = in_flight.event
         if event is not None and event.data is None:  # a large event leaves its data behind when it is routed
@@ -190,7 +190,7 @@ class _NoHub:
         raise NotImplementedError("a trial accepts nothing")
 
 
-class _Stored:
+class _StoredEvents:
     """Keeps the events that the pipeline says are stored; a trial reports by its result."""
 
     def __init__(self) -> None:

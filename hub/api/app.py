@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.api.access import AccessPolicy, HubAccess
 from hub.api.gate import Gate
+from hub.api.resources.feedback import Feedback
 from hub.api.resources.installations import Installations
 from hub.api.resources.messages import Messages
 from hub.api.resources.registrations import Registrations
@@ -53,7 +54,8 @@ def create_app(
         routes=[
             *Installations(service, gate).routes(),
             *Registrations(service, gate, clock=clock).routes(),
-            *Messages(service, gate).routes(),
+            *Feedback(service, gate).routes(),
+            *Messages(service, gate, clock=clock).routes(),
         ],
         exception_handlers={
             ApiError: answer,

@@ -6,10 +6,14 @@ from datetime import datetime
 from starlette.requests import Request
 
 from hub.api.access import AccessPolicy, HubAccess, Right
-from hub.api.request import hostname
+from hub.api.request import hostname, url_of
 from hub.api.sas import authenticate
 from hub.api.wire.errors import ForbiddenError
 from hub.errors import NotFoundError
+from hub.transport.sas import token_for
+
+_LINK_LIFE = 3600
+"""Seconds for which a link is good."""
 
 
 class Gate:
@@ -37,10 +41,27 @@ class Gate:
 
         Raises: UnauthorizedError, ForbiddenError, NotFoundError: a good token for a hub that does not exist.
         """
+        return self._admit(request, right, request.headers.get("authorization"))
+
+    def admit_by_link(self, request: Request, right: Right) -> tuple[str, HubAccess]:
+        """As `admit`, of a request that may have its token in its query, as `link` puts it there."""
+        given = request.headers.get("authorization") or f"SharedAccessSignature {request.url.query}"
+        return self._admit(request, right, given)
+
+    def link(self, request: Request, *path: str) -> str:
+        """The URL of something in the same hub, with a token that is good for it alone, for an hour."""
+        url = url_of(request, *path)
+        access = self._hubs[request.path_params["hub"].lower()]
+        policy = next(each for each in (*access.policies, *self._policies) if each.allows(Right.MANAGE))
+        expires_at = int(self._clock().timestamp()) + _LINK_LIFE
+        token = token_for(policy.name, policy.keys[0], url=url.partition("?")[0], expires_at=expires_at)
+        return f"{url}&{token.partition(' ')[2]}"
+
+    def _admit(self, request: Request, right: Right, authorization: str | None) -> tuple[str, HubAccess]:
         name = request.path_params["hub"].lower()
         access = self._hubs.get(name)
         policy = authenticate(
-            request.headers.get("authorization"),
+            authorization,
             policies=(*(access.policies if access else ()), *self._policies),
             hosts={hostname(request), *self._hosts},
             path=request.scope["path"],

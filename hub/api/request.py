@@ -19,18 +19,18 @@ _MAX_DISCARDED = 16 * 1024 * 1024
 _VERSION = re.compile(r"\d{4}-\d{2}(?:-\d{2})?(?:-preview)?")
 
 
-async def read_body(request: Request) -> bytes:
-    """The body, up to `MAX_BODY` bytes. Raises: PayloadTooLargeError."""
+async def read_body(request: Request, *, most: int = MAX_BODY) -> bytes:
+    """The body, up to `most` bytes. Raises: PayloadTooLargeError."""
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size <= MAX_BODY:
+        if size <= most:
             chunks.append(chunk)
         elif size > _MAX_DISCARDED:
             break  # until here it is read to its end, because a client still sending would not hear the answer
-    if size > MAX_BODY:
-        raise PayloadTooLargeError(f"The body has more than {MAX_BODY} bytes")
+    if size > most:
+        raise PayloadTooLargeError(f"The body has more than {most} bytes")
     return b"".join(chunks)
 
 

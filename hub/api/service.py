@@ -3,10 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from hub.delivery.probing import TestResult
 from hub.installation import Installation, Registration
 from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails
 from hub.store.contracts.listing import ListPage
+from hub.store.contracts.registry import DeadChannel
 
 
 class HubService(Protocol):
@@ -50,11 +52,23 @@ class HubService(Protocol):
     ) -> ListPage[Registration]:
         """As `registrations`, those of these push channels."""
 
+    async def dead_channels(self, hub: str, *, after: str = "", limit: int) -> ListPage[DeadChannel]:
+        """Push channels that a push service said to be dead, the first to die first."""
+
     async def send(self, notification: Notification) -> str:
         """Take a notification; returns its wire id once it is durable. The same `id` again is the same notification.
 
         Raises: CapacityError.
         """
+
+    async def send_direct(self, notification: Notification, push_channels: Sequence[str]) -> str:
+        """As `send`, a native notification for push channels that need not be registered, and for nothing else."""
+
+    async def send_test(self, notification: Notification, *, push_channel: str = "") -> Sequence[TestResult]:
+        """Send at once to a few of the audience, or to `push_channel` alone, and store nothing."""
+
+    async def cancel(self, hub: str, notification_id: str) -> None:
+        """Raises: NotFoundError: no such notification waits for its time."""
 
     async def details(self, hub: str, notification_id: str) -> NotificationDetails:
         """Raises: NotFoundError."""

@@ -42,13 +42,13 @@ OPERATIONS: Mapping[str, str] = {
         ),
         "read",
     ),
-    **dict.fromkeys(("registrations", "registrations_of"), "read"),
+    **dict.fromkeys(("registrations", "registrations_of", "dead_channels"), "read"),
     **dict.fromkeys(("count_person", "export_person", "journaled", "journal", "journal_usage", "trace"), "read"),
     **dict.fromkeys(
         ("put_installations", "change_installation", "import_installations", "delete_installation"), "write"
     ),
     **dict.fromkeys(("put_registration", "delete_registration", "erase_user", "erase_person"), "write"),
-    **dict.fromkeys(("published", "drop_dead_letters"), "write"),
+    **dict.fromkeys(("published", "drop_dead_letters", "cancel", "put_direct"), "write"),
     **dict.fromkeys(("forget_ended", "forget_dead", "bound_dead_letters", "bound_journal", "fold"), "write"),
 }
 """What each method of a store is called in metrics and messages."""

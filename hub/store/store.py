@@ -29,7 +29,7 @@ from hub.store.contracts.outbox import (
     Work,
 )
 from hub.store.contracts.people import Erased, Kept, KeptOfPerson
-from hub.store.contracts.registry import Device
+from hub.store.contracts.registry import DeadChannel, Device
 from hub.store.contracts.telemetry import KeptAudit, KeptNotification, TracedRegistration
 from hub.store.journal.journal import SqlJournal
 from hub.store.letters.letters import SqlLetters
@@ -133,6 +133,9 @@ class SqlStore:
     async def accept(self, batch: Sequence[Ingest], *, start: int) -> AcceptanceResult:
         return await self._outbox.accept(batch, start=start)
 
+    async def cancel(self, hub: str, notification_id: str) -> bool:
+        return await self._outbox.cancel(hub, notification_id)
+
     async def take(self, lane: Lane, wanted: Mapping[Service | None, int]) -> Sequence[Work]:
         return await self._outbox.take(lane, wanted)
 
@@ -203,6 +206,14 @@ class SqlStore:
         self, hub: str, channels: Sequence[tuple[Platform, str]], *, after: str = "", limit: int
     ) -> ListPage[Registration]:
         return await self._registry.registrations_of(hub, channels, after=after, limit=limit)
+
+    async def dead_channels(self, hub: str, *, after: str = "", limit: int) -> ListPage[DeadChannel]:
+        return await self._registry.dead_channels(hub, after=after, limit=limit)
+
+    async def put_direct(
+        self, hub: str, platform: Platform, push_channels: Sequence[str], *, tag: str, kept: float
+    ) -> None:
+        await self._registry.put_direct(hub, platform, push_channels, tag=tag, kept=kept)
 
     async def delete_registration(self, hub: str, registration_id: str, *, if_match: int | None = None) -> None:
         await self._registry.delete_registration(hub, registration_id, if_match=if_match)

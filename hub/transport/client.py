@@ -119,6 +119,8 @@ class Transport:
             self.generation += 1
             for pool in self._pools.values():
                 pool.retire(pool.carriers)
+                self._queue(pool)  # what waited for one that was being opened
+            self._feed_soon()
 
     async def close(self) -> None:
         """Close all connections; requests under way end with a failure. May be called twice."""

@@ -16,6 +16,10 @@ from hub.transport.requests import Batch, Response
 _TRIES: Final = 16
 """Times that a request is sent which the other side says it has not looked at."""
 
+_FRUITLESS: Final = 3
+"""Connections in a row that ended without any answer, after which what waits fails instead of opening one more."""
+_MAX_RETIRED: Final = 8
+"""Connections that only finish what they have, from which on no other is opened."""
 _AGAIN_AFTER: Final = 1.0
 """Seconds after which a connection beside others is tried again that could not be opened."""
 
@@ -51,6 +55,7 @@ class OriginPool:
         self._http2 = http2
         self._connections = connections
         self._retired: list[Carrier] = []  # these only finish what they have
+        self._fruitless = 0
         self._not_before = 0.0  # no connection beside others is tried before, in the loop's time
 
     @property
@@ -119,10 +124,13 @@ class OriginPool:
     def _open_http2(self) -> None:
         if self.carriers and asyncio.get_running_loop().time() < self._not_before:
             return
+        if len(self._retired) >= _MAX_RETIRED:
+            return
         try:
             self.carriers.append(self._owner.open_http2(self, self.origin, self.proxy))
         except ValueError as error:
             self._fail_waiting(str(error))
+            self._owner.moved(self)
 
     def retire(self, carriers: Iterable[Carrier]) -> None:
         """Begin nothing more on these; they close when what is under way on them has finished."""
@@ -161,14 +169,13 @@ class OriginPool:
 
     def failed(self, wire: Http2Wire, why: str) -> None:
         """See `Carried.failed`."""
+        was_in_use = wire in self.carriers
         self._drop(wire)
         broken = wire.abandon()
         for begun in broken:
             begun.batch.settle(begun.row[0], Response(0, failure=why))
-        if not wire.was_open:
-            self._not_before = asyncio.get_running_loop().time() + _AGAIN_AFTER
-            if not self.carriers:
-                self._fail_waiting(why)
+        if was_in_use or broken:
+            self._ended(wire, why)
         for batch in {begun.batch for begun in broken}:
             batch.end_if_answered()
         self._owner.moved(self)
@@ -177,12 +184,22 @@ class OriginPool:
         """See `Carried.progressed`."""
         for batch in finished:
             batch.end_if_answered()
+        if not_processed:
+            self._again(not_processed)
         if wire.is_leaving and wire in self.carriers:
             self.carriers.remove(wire)
             self._retired.append(wire)
-        if not_processed:
-            self._again(not_processed)
+            if not wire.in_flight:
+                self._ended(wire, wire.why_gone())
         self._owner.moved(self)
+
+    def _ended(self, wire: Http2Wire, why: str) -> None:
+        """A connection takes nothing more: count those that were in vain, and do not open one after the other."""
+        self._fruitless = 0 if wire.has_answered else self._fruitless + 1
+        if not wire.was_open or self._fruitless >= _FRUITLESS:
+            self._not_before = asyncio.get_running_loop().time() + _AGAIN_AFTER
+            if not self.carriers:
+                self._fail_waiting(why)
 
     def _drop(self, wire: Http2Wire) -> None:
         for carriers in (self.carriers, self._retired):

@@ -136,6 +136,7 @@ async def keep(api: Api, *letters: DeadLetter) -> None:
     await api.daemon.hub.store.accept([Ingest(source="hr", event_id="", dead_letters=letters)], start=0)
 
 
+@pytest.mark.slow
 async def test_a_replay_is_bounded_and_answers_what_became_of_each_letter(api: Api) -> None:
     await keep(api, letter(1, body=b"ann joined"), letter(2, body=b"?", rule="gone"))
     failing, good = [one["id"] for one in await api.all_of("/dead-letters")]
@@ -168,6 +169,7 @@ def test_every_route_is_in_the_document_and_nothing_else() -> None:
     assert {path.replace(":rest}", "}") for path in served} == described | {"/api/v1/openapi.json", "/api/v1/{rest}"}
 
 
+@pytest.mark.slow
 async def test_the_document_is_openapi_3_1_with_schemas_that_are_json_schemas(api: Api) -> None:
     document = api.document
     assert document["openapi"] == "3.1.0"
@@ -228,11 +230,14 @@ async def test_events_are_listed_newest_first_and_shown_with_what_became_of_them
             await asyncio.sleep(0.01)
     events = await api.all_of("/events", limit=1)
     assert [(event["id"], event["outcome"]) for event in events[-3:]] == [
-        ("ann", "suppressed"),
+        ("ann", "duplicate"),
         ("bob", "accepted"),
         ("ann", "accepted"),
     ]
     assert [event["number"] for event in events] == sorted((event["number"] for event in events), reverse=True)
+    for outcome in ("duplicate", "suppressed"):  # the second was its name before 0.2.0
+        assert [event["id"] for event in await api.all_of("/events", outcome=outcome)] == ["ann"]
+        await api.get("/journal", outcome=outcome)
     (bob,) = await api.all_of("/events", id="bob")
     assert (bob["source"], bob["rules"], bob["notifications"]) == ("hr", ["all"], 1)
     shown = await api.get(f"/events/{bob['number']}")
@@ -272,6 +277,7 @@ async def test_dead_letters_are_listed_shown_and_dropped_with_an_audit_row(api: 
     ]
 
 
+@pytest.mark.slow
 async def test_devices_are_found_by_id_user_and_tags(api: Api) -> None:
     phones = [phone("a/1", "team:hr", user="ann"), phone("b", "team:hr", user="ann"), phone("ü ?", "vip", user="bob e")]
     await api.daemon.hub.put_installations(HUB, [installation("z"), *phones])
@@ -296,6 +302,7 @@ async def test_devices_are_found_by_id_user_and_tags(api: Api) -> None:
     assert "cursor" in (await api.get("/hubs/app/devices", status=400, cursor=first["next"], tag="vip"))["detail"]
 
 
+@pytest.mark.slow
 async def test_a_send_reaches_the_store_with_its_actor_and_is_found_with_its_outcome(api: Api) -> None:
     await api.daemon.hub.put_installations(HUB, [phone("b", "team:hr")])
     later = datetime.now(UTC).isoformat()
@@ -356,6 +363,7 @@ async def test_a_send_that_cannot_be_is_a_problem_that_says_why(
     assert (await api.get("/notifications"))["items"] == (await api.get("/audit"))["items"] == []
 
 
+@pytest.mark.slow
 async def test_what_the_http_of_a_request_gets_wrong_is_a_problem_too(api: Api) -> None:
     for method, path, status, detail, more in (
         ("GET", "/nothing", 404, "nothing is at /api/v1/nothing", {}),
@@ -434,6 +442,7 @@ def test_no_source_takes_a_path_of_the_api_and_its_authorization_away(tmp_path: 
     assert "this path is one of the process's own" in complaint
 
 
+@pytest.mark.slow
 async def test_requests_are_counted_by_their_route_whatever_ids_are_in_the_path(api: Api) -> None:
     await api.get("/hubs/app/devices/c", status=404)
     await api.http.get("/api/v1/what/ever")
@@ -442,6 +451,7 @@ async def test_requests_are_counted_by_their_route_whatever_ids_are_in_the_path(
         assert re.search(rf'pushbridge_http_requests_total{{.*route="{re.escape(route)}".*}} 1', metrics)
 
 
+@pytest.mark.slow
 async def test_lists_of_twenty_parts_are_whole_and_each_part_is_as_large_as_asked(api: Api) -> None:
     store = api.daemon.hub.store
     await store.put_installations("spare", [installation(f"d{number:05}", "all") for number in range(2_000)])
@@ -464,6 +474,7 @@ def kept_of_ann() -> list[Ingest]:
     ]
 
 
+@pytest.mark.slow
 async def test_a_person_is_exported_and_erased_and_audit_log_and_answer_name_only_a_digest(api: Api) -> None:
     store = api.daemon.hub.store
     await store.accept(kept_of_ann(), start=0)

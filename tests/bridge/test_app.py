@@ -176,6 +176,7 @@ async def test_a_send_of_the_hub_api_is_among_the_recent_events(
     assert step["outcomes"] == {"fcmv1": {"Success": 1}}
 
 
+@pytest.mark.slow
 async def test_an_event_that_is_posted_arrives_on_the_phones_it_is_for(services: PushServices, tmp_path: Path) -> None:
     anna, ben = (services.add_phone(name, "fcmv1") for name in ("anna", "ben"))
     async with running(Daemon(read(tmp_path, *configuration(services)))) as bench:
@@ -289,6 +290,7 @@ async def test_a_push_service_that_calls_every_channel_wrong_is_named_and_the_re
     assert lines[-1].startswith("push service app/fcmv1: refused: SENDER_ID_MISMATCH for nearly every phone")
 
 
+@pytest.mark.slow
 async def test_a_store_that_fails_makes_the_process_unready_until_it_takes_the_batch(
     services: PushServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -371,6 +373,7 @@ async def test_what_a_dead_process_left_under_way_is_taken_up(services: PushServ
     assert {"event": "work of a dead process taken up again", "log_level": "warning", "count": 1} in lines
 
 
+@pytest.mark.slow
 async def test_what_is_not_done_in_time_is_left_for_the_next_process_under_the_same_push_id(
     services: PushServices, tmp_path: Path
 ) -> None:

@@ -118,6 +118,7 @@ def test_an_operator_of_another_language_is_named_with_ours(
     assert ours in found[0].partition("(")[2]
 
 
+@pytest.mark.slow
 def test_an_editor_marks_each_of_them_too() -> None:
     places = ("a field", "any", "an attribute")  # the others are made of the same three parts of the schema
     wrong = [PLACES[place].format(operator) for place in places for operator, _ in OPERATORS]

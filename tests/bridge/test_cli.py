@@ -147,6 +147,7 @@ def test_the_version_is_that_of_the_distribution() -> None:
         assert (result.exit_code, result.stdout) == (0, f"{version('pushbridge')}\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

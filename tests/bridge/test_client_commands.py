@@ -81,6 +81,7 @@ async def shell(tmp_path: Path) -> AsyncIterator[Shell]:
         yield shell
 
 
+@pytest.mark.slow
 async def test_status_is_a_table_for_people_and_json_for_scripts(shell: Shell) -> None:
     printed = (await shell.run("status")).stdout
     assert printed.startswith("pushbridge     ready, version ")
@@ -91,12 +92,14 @@ async def test_status_is_a_table_for_people_and_json_for_scripts(shell: Shell) -
     assert (await shell.run("status", "--output", "text")).stdout.startswith("pushbridge     ready")
 
 
+@pytest.mark.slow
 async def test_status_of_a_process_that_is_not_ready_ends_with_a_code_of_its_own(shell: Shell) -> None:
     shell.daemon._stop.set()
     assert "not ready" in (await shell.run("status", code=4)).stdout
     assert (await shell.json("status", code=4))["ready"] is False
 
 
+@pytest.mark.slow
 async def test_events_are_listed_and_shown_and_cannot_command_the_terminal(shell: Shell) -> None:
     async with httpx.AsyncClient(verify=False, base_url=shell.url, trust_env=False) as client:
         while (await client.post("/in/hr", content="[red]\x1b[31mann joined")).status_code == 503:
@@ -111,6 +114,7 @@ async def test_events_are_listed_and_shown_and_cannot_command_the_terminal(shell
     assert "none of the latest" in await shell.error("events", "show", "4711", code=5)
 
 
+@pytest.mark.slow
 async def test_dead_letters_are_listed_shown_and_dropped(shell: Shell) -> None:
     letters = [letter(number, source="ab"[number % 2]) for number in range(6)]
     await shell.daemon.hub.store.accept([Ingest(source="", event_id="", dead_letters=letters)], start=0)
@@ -133,6 +137,7 @@ async def test_dead_letters_are_listed_shown_and_dropped(shell: Shell) -> None:
     assert "@" in row.entry.actor
 
 
+@pytest.mark.slow
 async def test_dead_letters_are_replayed_a_dry_run_first_and_nothing_twice(shell: Shell) -> None:
     kept = [letter(number, body=f"{name} joined".encode()) for number, name in enumerate(["ann", "bob"])]
     kept.append(letter(3, body=b"\x1b[31m", reason="decode"))
@@ -169,6 +174,7 @@ async def test_dead_letters_are_replayed_a_dry_run_first_and_nothing_twice(shell
     assert {entry.target for entry in entries} == {str(one) for one in (unread, *mended)}
 
 
+@pytest.mark.slow
 async def test_notifications_are_listed_and_shown_with_what_became_of_them(shell: Shell) -> None:
     await shell.daemon.store.accept(
         [
@@ -192,6 +198,7 @@ async def test_notifications_are_listed_and_shown_with_what_became_of_them(shell
     assert "hexadecimal" in await shell.error("notifications", "show", "7", code=5)
 
 
+@pytest.mark.slow
 async def test_devices_are_listed_and_shown(shell: Shell) -> None:
     await shell.daemon.hub.put_installations("app", [phone("a/b", "vip", user="ann"), phone("c")])
     assert "say --hub: there are app, spare" in await shell.error("devices", "list", code=2)
@@ -206,6 +213,7 @@ async def test_devices_are_listed_and_shown(shell: Shell) -> None:
     assert "'x' not found" in await shell.error("devices", "show", "x", "--hub", "app", code=5)
 
 
+@pytest.mark.slow
 async def test_a_notification_is_sent_to_a_device_tags_or_everyone(shell: Shell, tmp_path: Path) -> None:
     await shell.daemon.hub.put_installations("app", [phone("b", "vip")])
     toast = tmp_path / "toast.xml"
@@ -234,6 +242,7 @@ async def test_a_notification_is_sent_to_a_device_tags_or_everyone(shell: Shell,
     assert "column" in await shell.error("send", "--hub", "app", "--to", "a &&", "--with", "a=b", code=5)
 
 
+@pytest.mark.slow
 async def test_the_daemon_is_found_by_options_environment_or_configuration(shell: Shell, tmp_path: Path) -> None:
     host, port = shell.daemon.admin.address
     config = tmp_path / "found.yaml"
@@ -253,6 +262,7 @@ async def test_the_daemon_is_found_by_options_environment_or_configuration(shell
     assert "did you mean bridge?" in (await shell.run("status", "--config", str(config), code=1, **nowhere)).stderr
 
 
+@pytest.mark.slow
 async def test_a_configuration_in_several_files_finds_the_daemon(shell: Shell, tmp_path: Path) -> None:
     host, port = shell.daemon.admin.address
     rules, environment = tmp_path / "rules.yaml", tmp_path / "prod.yaml"
@@ -338,6 +348,7 @@ def test_a_token_is_made_from_the_configuration_alone_and_the_hub_api_takes_it(t
     assert CliRunner().invoke(app, ["token"], env={"PUSHBRIDGE_CONFIG": None}).exit_code == 2
 
 
+@pytest.mark.slow
 async def test_a_store_is_copied_while_the_daemon_runs_and_brought_back_after_it_ended(tmp_path: Path) -> None:
     config = tmp_path / "bridge.yaml"
     config.write_text("version: 1\nbridge: { store: { url: 'sqlite:///back.db', allow_memory: true } }\n")
@@ -366,6 +377,7 @@ def restored_to(directory: Path, store: Path) -> Path:
     return config
 
 
+@pytest.mark.slow
 async def test_where_no_daemon_answers_what_the_store_keeps_is_read_from_it(tmp_path: Path) -> None:
     letters = [letter(number) for number in range(3)]
     async with running(tmp_path) as shell:
@@ -395,6 +407,7 @@ async def test_where_no_daemon_answers_what_the_store_keeps_is_read_from_it(tmp_
     assert "pushbridge.db: this is no SQLite database" in (await shell.run("notifications", "list", code=3)).stderr
 
 
+@pytest.mark.slow
 async def test_a_person_is_exported_and_erased_after_consent(shell: Shell) -> None:
     one = notification("team:hr", hub="app", person="ann")
     kept = [letter(1, person="ann")]

@@ -99,12 +99,22 @@ async def test_letters_are_found_by_filters_and_parts_and_the_address_says_which
 
 
 async def test_a_letter_is_read_tried_replayed_and_the_reader_is_back_where_he_came_from(tmp_path: Path) -> None:
-    async with opened(tmp_path, *(letter(n, reason="ab"[n % 2]) for n in range(6))) as reader:
+    async with opened(tmp_path, *(letter(n, reason="ab"[n % 2], owner="team-hr") for n in range(6))) as reader:
         await reader.open("/dead-letters?reason=b")
         await reader.click("#letters .id")
         await reader.page.wait_for("!document.querySelector('#one').hidden")
         shown = " ".join(await reader.page.evaluate(texts("#one :is(h2, .cause, dd, pre, ol)")))
-        for fact in ("Dead letter 6", "data.team is missing", "hr", "e5", "main/1", "c0ffee", "h5", "ann5 joined"):
+        for fact in (
+            "Dead letter 6",
+            "data.team is missing",
+            "hr",
+            "e5",
+            "main/1",
+            "c0ffee",
+            "h5",
+            "ann5 joined",
+            "team-hr",
+        ):
             assert fact in shown
         assert "Not replayed yet." in shown
         await reader.review("#replay-one")

@@ -75,6 +75,7 @@ def test_any_bytes_decode_or_are_refused_in_our_own_words(format: str, body: byt
     assert reason in (None, Reason.DECODE)
 
 
+@pytest.mark.slow
 @given(
     event=st.dictionaries(attribute_names, attribute_values),
     headers=st.dictionaries(attribute_names.map(lambda name: f"ce-{name}"), attribute_values),

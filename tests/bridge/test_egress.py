@@ -199,6 +199,7 @@ def test_no_proxy_lists_hosts_domains_addresses_and_networks(host: str, no_proxy
     assert (part.proxy_for(host) is None) is listed
 
 
+@pytest.mark.slow
 async def test_a_push_travels_through_the_proxy_and_one_that_refuses_is_named_by_log_and_readiness(
     services: PushServices, tmp_path: Path
 ) -> None:

@@ -114,6 +114,7 @@ def test_the_payload_is_the_request_that_would_leave_for_the_device_given(files:
     assert payload["missing"] == ["body"]
 
 
+@pytest.mark.slow
 def test_an_audience_that_is_empty_says_why_and_one_that_is_not_known_invents_no_template(files: Path) -> None:
     event = {"id": 1, "kind": "debit", "amount": 100, "currency": "CHF", "customer": "c10"}
     (notification,) = explained(files, event, "--device", str(files / "device.json"))["notifications"][:1]
@@ -181,9 +182,12 @@ async def test_a_store_gives_the_audience_while_a_daemon_has_it(files: Path) -> 
         await store.close()
 
 
+@pytest.mark.slow
 def test_wrong_arguments_are_named(files: Path) -> None:
     assert "--source: say which of bank, other" in run(files, "{}", source="", code=2).stderr
     assert "the configuration has bank, other" in run(files, "{}", source="bnak", code=2).stderr
+    unknown = run(files, "{}", "--meta", "mesage_id=1", code=2).stderr
+    assert "--meta 'mesage_id': a message of HTTP has content_type, message_id, path" in unknown
     assert "cannot be read" in run(files, "{}", "--device", str(files / "none.json"), code=2).stderr
     (files / "device.json").write_text('{"platform": "apns"}')
     assert "device.json: " in run(files, "{}", "--device", str(files / "device.json"), code=2).stderr
@@ -193,6 +197,7 @@ def test_wrong_arguments_are_named(files: Path) -> None:
     assert "other.db" in run(files, "{}", "--store", str(files / "other.db"), code=3).stderr
 
 
+@pytest.mark.slow
 async def test_what_comes_of_it_is_sent_to_one_device_and_no_other(tmp_path: Path) -> None:
     async with running(tmp_path) as shell:
         await shell.daemon.hub.store.put_installations("app", [phone("mine", "team:hr"), phone("other", "team:hr")])

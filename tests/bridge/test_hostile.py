@@ -116,6 +116,7 @@ def assert_all_is_data(source: str, body: str, content_type: str | None = None) 
         assert_is_data(notification)
 
 
+@pytest.mark.slow
 @given(data=objects)
 def test_any_json_is_data_in_all_that_goes_out(data: dict[str, Any]) -> None:
     assert_all_is_data("json", json.dumps(data))

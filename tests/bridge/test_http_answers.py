@@ -114,6 +114,7 @@ ANSWERS: dict[str, tuple[str, Mapping[str, str], Any, int, Any, int, Any, int]] 
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path, headers, body, status, answer, letters, again, letters_then", ANSWERS.values(), ids=ANSWERS
 )
@@ -213,6 +214,7 @@ async def test_a_store_that_fails_in_anything_is_told_and_requests_are_refused_a
     assert said == ["store failed", "store works again"]
 
 
+@pytest.mark.slow
 async def test_requests_that_wait_as_the_store_begins_to_fail_are_answered_soon_and_are_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,6 +87,7 @@ def made(directory: Path, sample: str, *options: str, code: int = 0) -> Result:
     return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_what_is_made_of_a_sample_has_no_mistake_and_its_rule_fires(tmp_path: Path, sample: str) -> None:
     body, _, _ = SAMPLES[sample]
@@ -103,6 +104,7 @@ def test_what_is_made_of_a_sample_has_no_mistake_and_its_rule_fires(tmp_path: Pa
     assert tested.exit_code == 0, tested.output
 
 
+@pytest.mark.slow
 def test_id_and_time_are_the_right_ones_in_most_samples(tmp_path: Path) -> None:
     wrong = []
     for name, (body, id_, time) in SAMPLES.items():
@@ -132,6 +134,16 @@ def test_a_source_is_named_after_the_file_where_the_name_can_stand_in_yaml(
     assert CliRunner().invoke(app, ["init", "--from", file]).exit_code == 0
     tested = CliRunner().invoke(app, ["test", "pushbridge"])
     assert (tested.exit_code, Path(f"pushbridge/{name}.yaml").exists()) == (0, True), tested.output
+
+
+def test_an_event_is_not_lost_for_want_of_its_subject(tmp_path: Path) -> None:
+    made(tmp_path, SAMPLES["an order"][0])
+    assert "subject: \"{{ data.orderNo | default('') }}\"" in (tmp_path / "out" / "mine.yaml").read_text()
+    order = json.loads(SAMPLES["an order"][0])
+    del order["orderNo"]
+    (tmp_path / "other.json").write_text(json.dumps(order))
+    arguments = ["explain", str(tmp_path / "out"), str(tmp_path / "other.json"), "--json"]
+    assert json.loads(CliRunner().invoke(app, arguments).stdout)["outcome"] == "accepted"
 
 
 def test_a_title_names_the_kind_of_the_event_and_not_its_version(tmp_path: Path) -> None:

@@ -95,6 +95,17 @@ async def test_why_is_three_clicks_from_a_phone_and_the_address_carries_the_devi
         assert await reader.address() == "/events/ann?source=hr&device=none"
 
 
+async def test_events_of_a_device_alone_are_listed_where_they_are_asked_for(tmp_path: Path) -> None:
+    async with opened(tmp_path, "ann", "bob") as reader:
+        answer = await reader.client.get("/api/v1/journal", params={"installation": "in"})
+        assert [each["id"] for each in answer.json()["items"]] == ["ann"]  # bob fired no rule
+        assert (await reader.client.get("/api/v1/journal", params={"installation": "out"})).json()["items"] == []
+        await reader.open("/events?device=in&which=device")
+        assert await reader.ids() == ["ann"]
+        await reader.open("/events?device=out&which=device")
+        assert await reader.said("#empty") == "No such event is kept."
+
+
 async def test_an_event_that_no_rule_matched_shows_each_condition_with_its_place_and_value(tmp_path: Path) -> None:
     async with opened(tmp_path, "bob") as reader:
         await reader.open("/events/bob")
@@ -134,7 +145,7 @@ async def test_two_sources_with_one_id_are_a_list_to_choose_from(tmp_path: Path)
         while (await reader.client.post("/in/bank", content="ann joined")).status_code == 503:
             await asyncio.sleep(0.01)
         await reader.open("/events/ann?device=in")
-        assert "say which" in await reader.said("#trouble")
+        assert "say which" in await reader.said("#notice")
         assert await reader.said("#entries .source") == "bank hr"
         await reader.click("#entries li:last-child .id", ONE)
         assert await reader.address() == "/events/ann?source=hr&device=in"

@@ -244,7 +244,7 @@ def test_messages_are_counted_by_their_end_and_those_seen_before_count_for_nothi
             ]
         ),
     )
-    take(told, EventsStored(events=[passage(EventOutcome.SUPPRESSED, decision=decision, dead_letters=[LETTER])]))
+    take(told, EventsStored(events=[passage(EventOutcome.DUPLICATE, decision=decision, dead_letters=[LETTER])]))
     take(told, EventsStored(events=[passage(EventOutcome.DEAD_LETTER, dead_letters=[LETTER])]))
     take(told, EventsStored(events=[passage(EventOutcome.REJECTED)]))
     take(told, DeadLettersStored(dead_letters=[LETTER, replace(LETTER, rule="paid"), replace(LETTER, rule="unknown")]))

@@ -46,6 +46,7 @@ async def test_work_is_stopped_at_its_limit_and_the_next_one_runs(work: Callable
     assert await offload.run(lambda: 8) == 8
 
 
+@pytest.mark.slow
 async def test_the_loop_goes_on_while_the_work_runs() -> None:
     turns = 0
 

@@ -213,13 +213,13 @@ async def test_an_event_has_exactly_one_end(
     assert (passage.reason is not None) == (end in (EventOutcome.DEAD_LETTER, EventOutcome.REJECTED))
 
 
-async def test_a_repeated_event_is_suppressed_and_acknowledged(bench: Bench) -> None:
+async def test_a_repeated_event_is_a_duplicate_and_acknowledged(bench: Bench) -> None:
     assert await bench.handle(paid("1"), paid("1")) == [ACK, ACK]
     assert await bench.handle(paid("1")) == [ACK]
     assert [passage.outcome for passage in bench.told.stored] == [
         EventOutcome.ACCEPTED,
-        EventOutcome.SUPPRESSED,
-        EventOutcome.SUPPRESSED,
+        EventOutcome.DUPLICATE,
+        EventOutcome.DUPLICATE,
     ]
 
 
@@ -233,7 +233,7 @@ async def test_cloudevents_of_one_id_from_two_sources_are_two_events(bench: Benc
     assert [passage.outcome for passage in bench.told.stored] == [
         EventOutcome.ACCEPTED,
         EventOutcome.ACCEPTED,
-        EventOutcome.SUPPRESSED,
+        EventOutcome.DUPLICATE,
     ]
     ids = {notification.id for arrival in bench.hub.arrivals[:2] for notification in arrival.notifications}
     assert len(ids) == 2
@@ -406,6 +406,7 @@ async def test_a_batch_that_is_lost_as_a_whole_asks_nothing_of_the_store(bench: 
 LARGE = " " * 20_000
 
 
+@pytest.mark.slow
 async def test_a_large_body_that_takes_too_long_is_a_dead_letter_and_the_others_go_on(bench: Bench) -> None:
     def decode(message: Message) -> Decoded:
         while message.id == "endless":

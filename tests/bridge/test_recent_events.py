@@ -207,13 +207,13 @@ def test_what_never_became_an_event_is_shown_by_what_the_broker_calls_it() -> No
 
 def test_a_repetition_is_an_entry_of_its_own_and_takes_nothing_from_the_first() -> None:
     recent = RecentEvents(clock=lambda: NOW)
-    take(recent, EventsStored(events=[passage("1", HELLO), passage("1", HELLO, outcome=EventOutcome.SUPPRESSED)]))
+    take(recent, EventsStored(events=[passage("1", HELLO), passage("1", HELLO, outcome=EventOutcome.DUPLICATE)]))
     take(
         recent, PushesEnded(notification=HELLO, platform=Platform.APNS, outcomes={OutcomeName.SUCCESS: 1}, seconds=0.1)
     )
     first, second = entries(recent)
     assert first["notifications"][0]["outcomes"] == {"apns": {"Success": 1}}
-    assert (second["outcome"], second["notifications"], second["dead_letters"]) == ("suppressed", [], [])
+    assert (second["outcome"], second["notifications"], second["dead_letters"]) == ("duplicate", [], [])
 
 
 def test_the_oldest_goes_when_a_new_one_comes_and_the_count_goes_on() -> None:

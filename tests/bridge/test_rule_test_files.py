@@ -72,6 +72,10 @@ MISTAKES = [
         "5:11: tests[0].steps[0].event: source is missing (known: bank, orders)",
     ),
     (
+        "{ event: { source: bank, data: {}, meta: { messageid: 1 } }, expect: { pushes: [] } }",
+        "5:52: tests[0].steps[0].event.meta.messageid: a message of HTTP has no such property (did you mean message_id?)",
+    ),
+    (
         "{ event: { source: bank }, expect: { pushes: [] } }",
         "5:18: tests[0].steps[0].event: write one of file, data and body",
     ),
@@ -102,7 +106,7 @@ MISTAKES = [
     ),
     (
         "{ event: { source: bank, data: {} }, expect: { outcome: accept, dead_letter: { reason: tag } } }",
-        "5:65: tests[0].steps[0].expect.outcome: expected 'accepted', 'no_match', 'suppressed', 'dead_letter' or "
+        "5:65: tests[0].steps[0].expect.outcome: expected 'accepted', 'no_match', 'duplicate', 'dead_letter' or "
         "'rejected' (did you mean accepted?)",
         "5:96: tests[0].steps[0].expect.dead_letter.reason: expected 'decode', 'schema', 'map', 'no_match', "
         "'tag_unsafe', 'render', 'hub_reject', 'expired', 'service_full', 'lock_lost', 'too_large' or 'crash'",
@@ -160,6 +164,7 @@ def test_a_mistake_in_a_device_is_named_at_its_place(here: Path, device: str, co
     assert named[0].startswith(complaint)
 
 
+@pytest.mark.slow
 def test_mistakes_of_a_file_as_a_whole_are_named(here: Path) -> None:
     write_tests(here, "tests: []")
     assert mistakes(here) == ["1:8: tests: is empty"]
@@ -177,6 +182,7 @@ def test_mistakes_of_a_file_as_a_whole_are_named(here: Path) -> None:
     assert "no *.test.yaml or *.test.yml file" in run(here, code=2).stderr
 
 
+@pytest.mark.slow
 def test_the_schema_for_editors_takes_the_tests_of_the_examples_and_no_unknown_key() -> None:
     schema = json.loads(CliRunner().invoke(app, ["schema", "--tests"]).stdout)
     Draft202012Validator.check_schema(schema)
@@ -245,6 +251,7 @@ def _settings() -> Settings:
         return read(Path(directory), CONFIGURATION.replace(", PLATFORMS", ""))
 
 
+@pytest.mark.slow
 @given(
     steps=st.lists(STEP, max_size=2), devices=VALUES, event=st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=4)
 )

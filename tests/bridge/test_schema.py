@@ -61,6 +61,7 @@ def plain(file: Path) -> Any:
     return root.plain()
 
 
+@pytest.mark.slow
 def test_the_schema_is_one() -> None:
     Draft202012Validator.check_schema(SCHEMA)
 

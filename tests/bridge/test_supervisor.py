@@ -197,6 +197,7 @@ async def test_a_client_that_hands_out_nothing_though_there_is_a_backlog_is_rebu
     assert bench.states.count(SourceState.STALLED) == 2
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_a_source_without_a_backlog_may_be_silent_for_ever() -> None:
     bench = Bench(ScriptedSource(backlog=0))
@@ -231,6 +232,7 @@ async def test_a_stall_that_is_our_own_doing_is_excused_and_counted_from_its_end
     await running
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_without_room_messages_wait_at_the_broker_which_is_a_pause_and_no_stall() -> None:
     bench = Bench(ScriptedSource(receives=[BATCH], backlog=7))

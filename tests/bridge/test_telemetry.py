@@ -204,8 +204,8 @@ def test_a_store_that_fails_is_a_line_for_each_operation_and_cause_until_it_work
 
 def test_a_repetition_warns_of_nothing(telemetry: Telemetry) -> None:
     with capture_logs() as lines:
-        telemetry.observe(EventsStored(events=[passage(EventOutcome.SUPPRESSED)]))
-    assert [(line["event"], line["end"]) for line in lines] == [("event taken", "suppressed")]
+        telemetry.observe(EventsStored(events=[passage(EventOutcome.DUPLICATE)]))
+    assert [(line["event"], line["end"]) for line in lines] == [("event taken", "duplicate")]
 
 
 def test_the_outcome_says_of_whom_and_of_what(telemetry: Telemetry) -> None:

@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import pytest
 
 from bridge.observe.facts import NotKept
 from hub.acceptance import Ingest, JournalEntry
+from hub.installation import Template
 from tests.bridge.test_admin_api import Api, phone
 from tests.bridge.test_admin_api import running as api_running
 from tests.bridge.test_client_commands import Shell, at_rest, running
@@ -21,6 +23,7 @@ async def post(shell: Shell, body: str) -> None:
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.slow
 async def test_why_tells_of_an_event_and_a_device_also_after_a_restart(tmp_path: Path) -> None:
     async with running(tmp_path) as shell:
         await shell.daemon.hub.store.put_installations("app", [phone("in", "team:hr"), phone("out", "team:it")])
@@ -44,6 +47,22 @@ async def test_why_tells_of_an_event_and_a_device_also_after_a_restart(tmp_path:
     assert "its tags do not match" in (await shell.run("why", "ann", "out")).stdout
 
 
+async def test_properties_that_the_template_of_a_device_misspells_are_named(tmp_path: Path) -> None:
+    template = Template(body="<toast><text>$(titel)</text><text>$(name)</text></toast>", headers={})
+    async with running(tmp_path) as shell:
+        device = replace(phone("odd", "team:hr"), templates={"t": template})  # has the push variable name
+        await shell.daemon.hub.store.put_installations("app", [device])
+        await post(shell, "ann joined")
+        answer = "audience_unknown"
+        while answer == "audience_unknown":
+            (notification,) = (await shell.json("why", "ann", "odd"))["notifications"]
+            native, traced = notification["device"]
+            answer = traced["answer"]
+        assert (native["missing"], traced["missing"]) == ([], ["titel"])
+        assert "properties that are missing: titel" in (await shell.run("why", "ann", "odd")).stdout
+
+
+@pytest.mark.slow
 async def test_why_of_a_send_is_that_of_its_notification_and_of_nothing_is_said_so(tmp_path: Path) -> None:
     async with running(tmp_path) as shell:
         sent = (await shell.run("send", "--hub", "app", "--everyone", "--with", "a=b")).stdout.strip()
@@ -77,6 +96,7 @@ async def _ask(api: Api) -> None:
     await api.get("/events/x/trace", status=404, source="bank")
 
 
+@pytest.mark.slow
 async def test_a_device_of_another_hub_is_said_to_be_there(tmp_path: Path) -> None:
     async with running(tmp_path) as shell:
         await shell.daemon.hub.store.put_installations("app", [phone("in", "team:hr")])
@@ -117,6 +137,7 @@ async def test_after_a_change_of_the_configuration_both_are_named_and_what_is_no
     assert len((await shell.json("why", "ann"))["config_hash_now"]) == 12
 
 
+@pytest.mark.slow
 async def test_why_says_how_many_phones_have_no_template_also_where_no_daemon_answers(tmp_path: Path) -> None:
     async with running(tmp_path) as shell:
         phones = [replace(phone(name, "team:hr"), templates={}) for name in ("one", "two")]
@@ -148,6 +169,29 @@ hubs:
     remote:
       connection_string: "Endpoint=sb://127.0.0.1:9/;SharedAccessKeyName=Full;SharedAccessKey=YWJjZGVmZ2hpamtsbW5vcA=="
 """
+
+
+@pytest.mark.parametrize(
+    ("bodies", "said"),
+    [(0, "are not kept, as journal.bodies says"), (1e-9, "are kept for"), (3600, "had to make room")],
+)
+async def test_why_there_are_no_values_is_said_and_the_type_is_shown(tmp_path: Path, bodies: float, said: str) -> None:
+    saw = {
+        "place": "c.yaml:1:1: rules[0]",
+        "wanted": "x",
+        "seen": {"type": {"kind": "text of 1 character"}},
+        "error": "",
+    }
+    rule = {"rule": "all", "place": "", "result": "not matched", "condition": saw, "stopped_by": ""}
+    detail = json.dumps({"rules": [], "type": "z", "explanations": [rule]}).encode()
+    entry = JournalEntry(source="hr", event_id="bare", outcome="no_match", detail=detail)
+    async with running(tmp_path) as shell:
+        journal = shell.daemon.settings.journal
+        object.__setattr__(journal, "bodies", bodies)
+        await shell.daemon.hub.store.accept([Ingest(source="hr", event_id="bare", journal=entry)], start=0)
+        printed = (await shell.run("why", "bare")).stdout
+        assert said in printed
+        assert 'type = "z"' in printed
 
 
 async def test_what_a_notification_waits_for_is_said_and_that_a_remote_hub_alone_knows_its_devices(

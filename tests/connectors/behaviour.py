@@ -180,6 +180,7 @@ class SourceBehaviour:
         with pytest.raises(NotConnectedError):
             await harness.source.receive(1)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("seed", range(5))
     async def test_whatever_happens_each_message_is_acknowledged_in_the_end(self, harness: Harness, seed: int) -> None:
         chance = random.Random(seed)

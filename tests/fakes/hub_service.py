@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+from hub.delivery.probing import TestResult
 from hub.errors import NotFoundError
 from hub.installation import Installation, Registration
 from hub.notification import Notification, Platform, TemplateContent
 from hub.outcome import NotificationDetails, State
 from hub.store.contracts.listing import ListPage
+from hub.store.contracts.registry import DeadChannel
 
 
 class FakeHubService:
@@ -16,6 +18,7 @@ class FakeHubService:
     def __init__(self) -> None:
         self.installations: dict[tuple[str, str], Installation] = {}
         self.registrations_kept: dict[tuple[str, str], Registration] = {}
+        self.direct: dict[str, list[str]] = {}
         self.notifications: dict[str, Notification] = {}
         self.failure: Exception | None = None
 
@@ -68,10 +71,25 @@ class FakeHubService:
         kept = (await self.registrations(hub, limit=limit)).items
         return ListPage(items=[one for one in kept if (one.platform, one.push_channel) in channels])
 
+    async def dead_channels(self, hub: str, *, after: str = "", limit: int) -> ListPage[DeadChannel]:
+        return ListPage(items=())
+
     async def send(self, notification: Notification) -> str:
         self._fail()
         self.notifications.setdefault(notification.id, notification)
         return notification.id
+
+    async def send_direct(self, notification: Notification, push_channels: Sequence[str]) -> str:
+        self.direct[notification.id] = list(push_channels)
+        return await self.send(notification)
+
+    async def send_test(self, notification: Notification, *, push_channel: str = "") -> Sequence[TestResult]:
+        self._fail()
+        return ()
+
+    async def cancel(self, hub: str, notification_id: str) -> None:
+        await self.details(hub, notification_id)
+        del self.notifications[notification_id]
 
     async def details(self, hub: str, notification_id: str) -> NotificationDetails:
         self._fail()

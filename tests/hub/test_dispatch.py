@@ -331,6 +331,7 @@ async def test_a_phone_that_registers_anew_while_its_old_channel_is_found_dead_s
     assert await channels(delivery.store, given) == ["new token"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["tag", "user", "gone"])
 @pytest.mark.parametrize("retried", [True, False])
 async def test_a_page_does_not_reach_a_phone_that_its_audience_no_longer_means(
@@ -368,6 +369,7 @@ async def test_a_page_does_not_reach_a_phone_that_its_audience_no_longer_means(
     assert len(set(delivery.fcm.push_channels)) == count - (not retried)
 
 
+@pytest.mark.slow
 async def test_a_topic_that_is_wrong_for_every_phone_hides_none(delivery: Delivery) -> None:
     everyone = await register(delivery, PAGE_SIZE + 500)
     delivery.fcm.answer = replace(GONE, reason="DeviceTokenNotForTopic", suspect=True)
@@ -452,6 +454,7 @@ async def test_a_service_that_says_when_is_not_asked_earlier(delivery: Delivery)
     assert delivery.fcm.push_channels[2:] == [hasty, patient]
 
 
+@pytest.mark.slow
 async def test_a_service_that_stays_away_is_tried_until_the_age_is_reached_and_then_given_up(
     delivery: Delivery,
 ) -> None:
@@ -569,6 +572,7 @@ async def test_a_wrong_key_stops_its_platform_touches_no_registration_and_all_go
         assert (await delivery.details(given)).counts == {FCM: {SUCCESS: 3}}
 
 
+@pytest.mark.slow
 async def test_a_broadcast_that_finds_its_service_closed_is_told_as_deferred(delivery: Delivery) -> None:
     await register(delivery, 2 * PAGE_SIZE + 500, "news")
     bulkhead = delivery.bulkheads[HUB, FCM]
@@ -604,6 +608,7 @@ async def test_timeouts_are_told_apart(delivery: Delivery) -> None:
 # Large audiences
 
 
+@pytest.mark.slow
 async def test_a_large_audience_is_pushed_in_pages_each_phone_once(delivery: Delivery) -> None:
     everyone = await register(delivery, 2 * PAGE_SIZE + 500)
     await delivery.store.put_installations(HUB, [installation("ann", push_channel="same", templates=False)])
@@ -619,6 +624,7 @@ async def test_a_large_audience_is_pushed_in_pages_each_phone_once(delivery: Del
     assert delivery.dispatcher.pending == await waiting(delivery.store) == 0
 
 
+@pytest.mark.slow
 async def test_an_audience_stays_as_it_was_when_it_was_expanded(delivery: Delivery) -> None:
     everyone = await register(delivery, 4 * PAGE_SIZE + 1)
     delivery.fcm.hold()
@@ -632,6 +638,7 @@ async def test_an_audience_stays_as_it_was_when_it_was_expanded(delivery: Delive
     assert sorted(delivery.fcm.push_channels) == sorted({*everyone} - {f"token of {late}"})
 
 
+@pytest.mark.slow
 async def test_a_large_audience_survives_an_outage_without_a_row_more_for_each_try(delivery: Delivery) -> None:
     everyone = await register(delivery, 3 * PAGE_SIZE)
     delivery.fcm.answer = UNAVAILABLE
@@ -672,6 +679,7 @@ async def test_a_host_that_is_away_costs_the_phones_of_other_hosts_nothing_and_i
         assert (await delivery.details(given)).counts == {FCM: {SUCCESS: 60}}
 
 
+@pytest.mark.slow
 async def test_single_pushes_do_not_wait_for_a_broadcast(delivery: Delivery, monkeypatch: pytest.MonkeyPatch) -> None:
     everyone = await register(delivery, 5 * PAGE_SIZE)
     await delivery.store.put_installations(HUB, [installation("ann", "one-time-code", templates=False)])
@@ -714,6 +722,7 @@ async def test_a_platform_that_does_not_answer_holds_up_no_other(delivery: Deliv
     assert len(delivery.apns.pushes) == 5
 
 
+@pytest.mark.slow
 async def test_a_platform_that_is_down_is_left_alone_and_probed_until_it_is_back(delivery: Delivery) -> None:
     await register(delivery, 200, "news")
     delivery.fcm.answer = UNAVAILABLE
@@ -818,6 +827,7 @@ async def test_a_notification_for_a_hub_that_is_not_configured_any_more_ends(del
     assert (kept.reason, kept.detail) == ("hub_reject", "hub removed: not configured any more")
 
 
+@pytest.mark.slow
 async def test_a_broadcast_waits_for_a_hub_taken_away_and_goes_on_when_it_is_back(
     delivery: Delivery,
 ) -> None:
@@ -832,6 +842,7 @@ async def test_a_broadcast_waits_for_a_hub_taken_away_and_goes_on_when_it_is_bac
     assert sorted(delivery.fcm.push_channels) == everyone
 
 
+@pytest.mark.slow
 async def test_a_broadcast_whose_hub_stays_away_ends_and_makes_room(
     delivery: Delivery,
 ) -> None:
@@ -915,6 +926,7 @@ async def test_a_phone_whose_platform_has_no_credential_is_counted_as_refused(
     assert await waiting(delivery.store) == 0
 
 
+@pytest.mark.slow
 async def test_services_without_credential_are_looked_at_only_when_they_may_have_pages(
     store: FlakyStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -976,6 +988,7 @@ async def test_an_expansion_that_fails_for_a_while_holds_up_none_of_its_batch(de
     await delivery.observer.until_ended(4)
 
 
+@pytest.mark.slow
 async def test_a_page_leased_as_its_door_closed_is_given_back_though_the_store_fails(
     delivery: Delivery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1036,6 +1049,7 @@ async def test_draining_that_begins_during_a_look_starts_nothing_of_what_the_loo
     assert len(await due(store)) == 1
 
 
+@pytest.mark.slow
 async def test_draining_gives_back_what_is_not_done_in_time(delivery: Delivery) -> None:
     await register(delivery, 3 * PAGE_SIZE)
     await delivery.store.put_installations(HUB, [installation("ann", "news", templates=False)])
@@ -1062,6 +1076,7 @@ async def test_draining_does_not_fail_with_the_store(delivery: Delivery) -> None
 # Everything at once
 
 
+@pytest.mark.slow
 async def test_under_mixed_answers_every_push_ends_exactly_once(delivery: Delivery) -> None:
     await register(delivery, 30, "news")
     verdicts = [DELIVERED, UNAVAILABLE, DROPPED, replace(UNAVAILABLE, retry_after=3.0), DELIVERED, WRONG_KEY]

@@ -239,6 +239,7 @@ def test_the_text_of_a_tree_parses_back_to_the_same_tree(tree: TagExpression) ->
     assert parse(str(tree), max_tags=NO_LIMIT) == tree
 
 
+@pytest.mark.slow
 def test_ten_thousand_random_expressions_match_as_python_s_own_operators_do() -> None:
     chance = random.Random(20)
     tags = "abcdef"

@@ -169,6 +169,7 @@ def test_text_that_begins_like_an_expression_and_is_none_is_refused(expression: 
     assert error.value.where == "aps.alert"
 
 
+@pytest.mark.slow
 @given(st.text(alphabet="$.%#{}('\") +:,nm1\\", max_size=25))
 def test_any_text_is_a_value_or_is_refused_with_its_place(text: str) -> None:
     try:
@@ -181,6 +182,7 @@ def test_any_text_is_a_value_or_is_refused_with_its_place(text: str) -> None:
     assert refused_at == "aps.alert"
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_any_value_leaves_json_and_xml_well_formed(value: str) -> None:
     json = compiled('{"a":"$(v)","b":["{\'x\' + $(v)}"]}').render({"v": value}, {}).payload

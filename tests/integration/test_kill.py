@@ -141,7 +141,7 @@ async def _run(identity: Identity, rabbitmq: RabbitMq, directory: Path, rng: ran
 
         _count_repeats(phones, witness)
         assert witness.repeats.total() == len(services.journal) - MESSAGES, services.journal.counts()
-        witness.redelivered = sum(line.get("end") == "suppressed" for line in daemon.log())
+        witness.redelivered = sum(line.get("end") == "duplicate" for line in daemon.log())
         _assert_accepted_once(daemon)
         _assert_repeats_explained(services, witness)
         assert all(witness.repeats[platform] for platform in PHONES), f"a platform had no repeated push: {witness}"

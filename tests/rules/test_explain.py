@@ -394,6 +394,7 @@ CONDITIONS = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(when=CONDITIONS, data=DATA)
 def test_what_a_when_names_is_false_or_has_no_answer_for_the_event(when: str, data: Any) -> None:
     subject, expression = event(data), compile_expression(when)
@@ -414,6 +415,7 @@ def test_what_a_when_names_is_false_or_has_no_answer_for_the_event(when: str, da
     assert len(unmet.wanted) <= len(str(expression.tree))
 
 
+@pytest.mark.slow
 @settings(deadline=None)  # a busy machine is no failure
 @given(
     patterns=st.lists(PATTERNS, max_size=6),

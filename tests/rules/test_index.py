@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -85,6 +86,7 @@ def test_a_rule_is_a_candidate_only_where_its_text_is() -> None:
     assert Index(keys).candidates(event({"kind": "z"}, type="other")) == (4,)
 
 
+@pytest.mark.slow
 def test_ten_thousand_rules_of_one_type_are_told_apart_by_another_field() -> None:
     keys = [
         Key(sources=None, required={("type",): frozenset({"debit"}), ("data", "id"): frozenset({str(number)})}.items())

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 import yaml
 
 from bridge.config.load import check
@@ -18,6 +19,7 @@ TESTS = Path(__file__).parent / "examples.test.yaml"
 KILLED = 0.9
 
 
+@pytest.mark.slow
 async def test_mutants_of_the_rules_of_the_examples_are_killed_by_their_tests(tmp_path: Path) -> None:
     configuration = yaml.safe_load(EXAMPLES.read_text(encoding="utf-8"))
     survivors: list[str] = []

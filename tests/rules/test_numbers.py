@@ -82,6 +82,7 @@ def value(expression: str, data: Any) -> Any:
     return compile_expression(expression).evaluate(event(data))
 
 
+@pytest.mark.slow
 @given(pair=PAIRS)
 def test_match_and_when_say_the_same_of_two_numbers(
     pair: tuple[Any, Any], tmp_path_factory: pytest.TempPathFactory

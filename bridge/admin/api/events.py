@@ -10,6 +10,8 @@ from bridge.observe.recent import Entry
 from hub.errors import InvalidRequestError, NotFoundError
 
 _LIST = "events"
+_OLD_OUTCOMES = {"suppressed": EventOutcome.DUPLICATE.value}
+"""Names of before 0.2.0."""
 
 
 class EventSummary(Model):
@@ -93,11 +95,13 @@ class EventQuery(Paged):
     id: str = ""
 
 
-def check_outcome(text: str) -> None:
-    """Raises: InvalidRequestError: an event has no such outcome; empty means any."""
+def outcome_asked_for(text: str) -> str:
+    """The outcome by its name of today; empty means any. Raises: InvalidRequestError: an event has no such outcome."""
+    text = _OLD_OUTCOMES.get(text, text)
     outcomes = [outcome.value for outcome in EventOutcome]
     if text and text not in outcomes:
         raise InvalidRequestError(f"outcome: {text[:40]!r} is none; there are {known(outcomes)}")
+    return text
 
 
 async def _list(call: Call) -> Events:
@@ -105,9 +109,9 @@ async def _list(call: Call) -> Events:
     after = place_in(_LIST, query.cursor)
     if after and not (after.isascii() and after.isdigit()):
         raise InvalidRequestError("cursor: not one of this list")
-    check_outcome(query.outcome)
+    asked = {"source": query.source, "outcome": outcome_asked_for(query.outcome), "id": query.id}
     before = int(after) if after else None
-    wanted = {name: value for name in ("source", "outcome", "id") if (value := getattr(query, name))}
+    wanted = {name: value for name, value in asked.items() if value}
     chosen = (
         entry
         for entry in (kept.as_dict() for kept in reversed(call.management.recent_events.entries()))

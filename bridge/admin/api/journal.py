@@ -1,15 +1,17 @@
 """Events of the journal: what became of each, also of those that the daemon's memory has no more."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any
 
 import orjson
 from pydantic import AwareDatetime, Field
 
-from bridge.admin.api.events import check_outcome
+from bridge.admin.api.events import outcome_asked_for
 from bridge.admin.api.operation import Call, Model, Operation, Paged, cursor_of, instant, place_in
 from bridge.observe.facts import EventOutcome
+from hub.errors import NotFoundError
 from hub.store.contracts.journal import KeptEvent
 from hub.store.contracts.listing import ListPage
 
@@ -44,14 +46,32 @@ class JournalQuery(Paged):
     source: str = ""
     outcome: str = ""
     id: Annotated[str, Field(description="The id of an event, of whatever source.")] = ""
+    installation: Annotated[
+        str, Field(max_length=256, description="The id of a device: events with a notification that was for it.")
+    ] = ""
     until: Annotated[AwareDatetime | None, Field(description="Received at this time or before.")] = None
 
 
 async def _list(call: Call) -> JournalEvents:
-    query: JournalQuery = call.query
-    check_outcome(query.outcome)
+    asked: JournalQuery = call.query
+    query = asked.model_copy(update={"outcome": outcome_asked_for(asked.outcome)})
     page = await (_with_id(call, query) if query.id else _part(call, query))
-    return JournalEvents(items=[_item(event) for event in page.items], next=cursor_of(_LIST, page.next))
+    events = page.items if not query.installation else await _for_device(call, page.items, query.installation)
+    return JournalEvents(items=[_item(event) for event in events], next=cursor_of(_LIST, page.next))
+
+
+async def _for_device(call: Call, events: Sequence[KeptEvent], device: str) -> list[KeptEvent]:
+    """Those of which a notification was for the device; what a remote hub knows of it is not known here."""
+    return [event for event in events if await _is_for(call, event, device)]
+
+
+async def _is_for(call: Call, event: KeptEvent, device: str) -> bool:
+    for _, notification in orjson.loads(event.detail).get("notifications", ()):
+        with suppress(NotFoundError):  # it is past its time
+            traced = await call.management.hub.store.trace(notification, device)
+            if any(each.answer.is_in_audience for each in traced):
+                return True
+    return False
 
 
 async def _part(call: Call, query: JournalQuery) -> ListPage[KeptEvent]:

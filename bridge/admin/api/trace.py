@@ -1,7 +1,7 @@
 """Why a push came, or did not: an event or a notification from its receipt to the answer of the push service."""
 
+import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -9,14 +9,15 @@ import orjson
 from pydantic import Field, JsonValue
 
 from bridge.admin.api.notifications import NotificationModel, notification_model
-from bridge.admin.api.operation import Call, Management, Model, Operation, hub_named, instant, known, moment
+from bridge.admin.api.operation import Call, Management, Model, Operation, hub_named, instant, known
+from bridge.admin.api.traced_device import DeviceTrace, RegistrationTrace, device_of, hubs_with, registrations_of
 from bridge.admin.api.traced_rules import RuleTrace, rules_of
 from bridge.observe.facts import EventOutcome, NotKept
 from hub.acceptance import ConfigurationVersion
 from hub.errors import InvalidRequestError, NotFoundError
 from hub.outcome import State
 from hub.store.contracts.journal import KeptEvent
-from hub.store.contracts.telemetry import KeptNotification, TracedRegistration
+from hub.store.contracts.telemetry import KeptNotification
 
 _DIGITS = 32
 _SAME_ID = 50
@@ -42,21 +43,6 @@ class RuleFailure(Model):
     detail: str
 
 
-class RegistrationTrace(Model):
-    """What became of a notification for one registration of the device, in words by `meaning`."""
-
-    template: str | None
-    platform: str
-    answer: str
-    meaning: str
-    outcome: str
-    reason: str
-    at: datetime | None
-    due_at: datetime | None
-    attempt: int
-    unmet: str
-
-
 class NotificationTrace(NotificationModel):
     """A notification of the event. `waits_for` are push services of its hub that do not work, in words. `device` are the
     registrations of the device that was asked for; none: the hub has no such device, None: none was asked for.
@@ -71,14 +57,6 @@ class NotificationTrace(NotificationModel):
     device: list[RegistrationTrace] | None
     device_hubs: list[str]
     remote: bool
-
-
-class DeviceTrace(Model):
-    """The device that was asked for: the hubs here that have it, and the remote hubs, whose devices are not known here."""
-
-    id: str
-    hubs: list[str]
-    remote_hubs: list[str]
 
 
 class Trace(Model):
@@ -189,14 +167,28 @@ async def _of_event(call: Call, event: KeptEvent) -> Trace:
         meta=values.get("meta"),
         values_kept=content is not None,
         withheld=withheld,
-        values_missing=_NOT_KEPT.get(detail.get("not_kept", ""), ""),
+        values_missing=_values_missing(call.management, event, detail),
         rules=traced.rules,
         rules_missing=traced.missing,
         failures=[RuleFailure(**failure) for failure in detail.get("failures", ())],
         notifications=[await _notification(call, each) for each in found],
         gone=gone,
-        device=await _device(call),
+        device=await device_of(call.management, call.query.device),
     )
+
+
+def _values_missing(management: Management, event: KeptEvent, detail: Mapping[str, Any]) -> str:
+    """Why there are no values of an event that had some; empty where there are, or it had none."""
+    if event.content is not None or "type" not in detail:
+        return ""
+    if why := _NOT_KEPT.get(detail.get("not_kept", "")):
+        return why
+    bodies = management.settings.journal.bodies
+    if bodies <= 0:
+        return "The values of events are not kept, as journal.bodies says."
+    if time.time() - event.at >= bodies:
+        return f"The values of events are kept for {bodies / 3600:g} hours, as journal.bodies says."
+    return "The values of this event were not kept then, or had to make room as journal.max_bytes says."
 
 
 async def _of_notification(call: Call, notification: KeptNotification) -> Trace:
@@ -230,7 +222,7 @@ async def _of_notification(call: Call, notification: KeptNotification) -> Trace:
         failures=[],
         notifications=[await _notification(call, notification)],
         gone=[],
-        device=await _device(call),
+        device=await device_of(call.management, call.query.device),
     )
 
 
@@ -238,25 +230,12 @@ def _is_same(management: Management, then: ConfigurationVersion) -> bool:
     return bool(then.hash) and then.hash == management.config_hash
 
 
-async def _device(call: Call) -> DeviceTrace | None:
-    query: TraceQuery = call.query
-    if not query.device:
-        return None
-    hubs = call.management.settings.hubs
-    return DeviceTrace(
-        id=query.device,
-        hubs=await _hubs_with(call.management, query.device),
-        remote_hubs=[name for name, hub in hubs.items() if hub.remote is not None],
-    )
-
-
 async def _notification(call: Call, kept: KeptNotification) -> NotificationTrace:
     query: TraceQuery = call.query
     device, device_hubs = None, []
     if query.device:
-        traced = await call.management.hub.store.trace(kept.id, query.device)
-        device = [_registration(each) for each in traced]
-        device_hubs = [] if device else await _hubs_with(call.management, query.device)
+        device = await registrations_of(call.management, kept, query.device)
+        device_hubs = [] if device else await hubs_with(call.management, query.device)
     is_open = kept.state in (State.ENQUEUED, State.PROCESSING, State.SCHEDULED)
     return NotificationTrace(
         **notification_model(kept).model_dump(),
@@ -267,17 +246,6 @@ async def _notification(call: Call, kept: KeptNotification) -> NotificationTrace
         device_hubs=device_hubs,
         remote=_is_remote(call.management, kept.hub),
     )
-
-
-async def _hubs_with(management: Management, device: str) -> list[str]:
-    """Hubs kept here that have a device of this id; none of a device that is in no hub."""
-    found = []
-    for name, hub in management.settings.hubs.items():
-        if hub.remote is None:
-            with suppress(NotFoundError):
-                await management.hub.store.device(name, device)
-                found.append(name)
-    return found
 
 
 def _is_remote(management: Management, hub: str) -> bool:
@@ -294,21 +262,6 @@ def _troubles(management: Management, hub: str) -> list[str]:
         and part.kind in ("push service", "remote hub")
         and part.name.partition("/")[0].lower() == hub.lower()
     ]
-
-
-def _registration(traced: TracedRegistration) -> RegistrationTrace:
-    return RegistrationTrace(
-        template=traced.template,
-        platform=traced.platform.value,
-        answer=traced.answer.value,
-        meaning=traced.answer.meaning,
-        outcome=traced.outcome,
-        reason=traced.reason,
-        at=moment(traced.at),
-        due_at=moment(traced.due_at),
-        attempt=traced.attempt,
-        unmet=traced.unmet,
-    )
 
 
 OPERATIONS: Sequence[Operation] = (

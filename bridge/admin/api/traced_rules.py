@@ -54,9 +54,9 @@ def rules_of(
     """
     settings = call.management.settings
     if kept := detail.get("explanations"):
-        return TracedRules(
-            rules=[RuleTrace(**_with_values(each, content if call.has_token else None)) for each in kept]
-        )
+        seen = content if call.has_token else None
+        type_ = detail.get("type", "")
+        return TracedRules(rules=[RuleTrace(**_with_values(each, type_, seen)) for each in kept])
     if "type" not in detail:
         return TracedRules(rules=[])
     missing = _missing(call.management.config_hash, settings, content, is_same=is_same)
@@ -96,11 +96,16 @@ def _matched(settings: Settings, rule: str, is_failed: bool, *, is_same: bool) -
     )
 
 
-def _with_values(report: dict[str, Any], content: Mapping[str, Any] | None) -> dict[str, Any]:
-    seen = None if content is None else content.get("seen", {}).get(report["rule"])
-    if seen is None or report["condition"] is None:
+def _with_values(report: dict[str, Any], type_: str, content: Mapping[str, Any] | None) -> dict[str, Any]:
+    """With the values that are kept; the type of an event always is."""
+    condition = report["condition"]
+    if condition is None:
         return report
-    return report | {"condition": report["condition"] | {"seen": seen}}
+    kept = {} if content is None else content.get("seen", {}).get(report["rule"], {})
+    seen = {**condition["seen"], **kept}
+    if "type" in seen:
+        seen["type"] = {"value": type_}
+    return report | {"condition": condition | {"seen": seen}}
 
 
 def _event_of(event: KeptEvent, detail: Mapping[str, Any], content: Mapping[str, Any]) -> Event:

@@ -12,8 +12,8 @@ const SHOWN_BANNERS = { apns: 3, fcmv1: 3, wns: 2 } // as many as there is room 
 
 const ANIMATED_EVENTS = 10 // more at a time just appear
 
-const ENDS = { no_match: 'no match', suppressed: 'seen before', dead_letter: 'dead letter', rejected: 'rejected' }
-const END_TONES = { no_match: 'quiet', suppressed: 'quiet', dead_letter: 'bad', rejected: 'bad' }
+const ENDS = { no_match: 'no match', duplicate: 'seen before', dead_letter: 'dead letter', rejected: 'rejected' }
+const END_TONES = { no_match: 'quiet', duplicate: 'quiet', dead_letter: 'bad', rejected: 'bad' }
 const OUTCOME_TONES = { Success: 'good', RefreshToken: 'good', Skipped: 'quiet', NoTargets: 'quiet' }
 const TONES = ['bad', 'waiting', 'good', 'quiet'] // what matters most first
 const UNREACHED = {

@@ -1,7 +1,7 @@
 // Dead letters: a list with filters, one letter, and what an operator does with them. The address says what is shown, so
 // that each view can be linked to and the way back leads to the list as it was. All is asked of the admin API.
 
-import { Problem, address, ask as asked, fill, link, query } from '/pages.js'
+import { Problem, address, ask as asked, drawPaging, fill, filters, link, partOf, query, views } from '/pages.js'
 import { byId, chip, clock, eventAddress, moment, put, stamp, visible } from '/text.js'
 
 const API = '/api/v1/dead-letters'
@@ -18,7 +18,6 @@ const OUTCOMES = {
   failed: { tone: 'bad', word: 'fails again', meaning: 'It stays, marked with the reason.' },
 }
 
-let shown = 0 // counts views: an answer for an earlier one is not drawn
 let letter = null // the one that is shown
 let review = null // what the dialog is about
 
@@ -32,76 +31,26 @@ function actor() {
   return byId('actor').value.replace(/[^\x20-\x7e\xa1-\xff]/g, '?').trim() || 'console'
 }
 
-// Addresses
-
-function go(to, notice = null) {
-  history.pushState(null, '', to)
-  return show(notice)
-}
-
-/** What the address says; `notice` is what has just been done. */
-async function show(notice = null) {
-  const view = ++shown
-  const [, id] = location.pathname.match(/^\/dead-letters\/(.+)$/) ?? []
-  byId('trouble').hidden = byId('notice').hidden = true
-  try {
-    await (id === undefined ? showList(view) : showLetter(view, id))
-  } catch (problem) {
-    if (!(problem instanceof Problem)) throw problem
-    if (view !== shown) return
-    byId('trouble').hidden = false
-    put(byId('trouble'), problem.message)
-    byId('list').hidden = byId('one').hidden = true
-  }
-  if (view !== shown) return
-  if (notice) {
-    byId('notice').dataset.tone = notice.tone
-    put(byId('notice'), notice.text)
-    byId('notice').hidden = false
-  }
-  const place = notice ? byId('notice') : id === undefined ? byId('content') : byId('one-title')
-  place.focus({ preventScroll: !notice })
-}
-
 // The list
 
-async function showList(view) {
+async function showList(isCurrent) {
   const parameters = query()
-  for (const name of FILTERS) byId('search').elements[name].value = parameters.get(name) ?? ''
-  byId('clear').hidden = !FILTERS.some((name) => parameters.get(name))
+  drawFilters(parameters)
   for (const button of byId('search').querySelectorAll('[data-all]')) {
     button.setAttribute('aria-pressed', button.dataset.all === (parameters.get('all') ?? ''))
   }
-  const { items, next } = await found(view, parameters)
-  if (view !== shown) return
+  const asked = new URLSearchParams({ open: !parameters.get('all') })
+  for (const name of [...FILTERS, 'cursor']) if (parameters.get(name)) asked.set(name, parameters.get(name))
+  const { items, next } = await partOf(API, asked, isCurrent, { size: PART })
+  if (!isCurrent()) return
   byId('letters').replaceChildren(...items.map(letterRow))
   byId('chosen').hidden = !items.length
   byId('every').checked = false
   choose()
   byId('empty').hidden = items.length > 0
   put(byId('empty'), emptyText(parameters))
-  byId('paging').hidden = !next && !parameters.get('cursor')
-  link(byId('newest'), parameters.get('cursor') && address('/dead-letters', { cursor: '' }))
-  link(byId('older'), next && address('/dead-letters', { cursor: next }))
+  drawPaging('/dead-letters', next)
   document.title = 'Dead letters: pushbridge'
-  byId('one').hidden = true
-  byId('list').hidden = false
-}
-
-/** A part of the list; where filters let none of a part through, the next parts too. */
-async function found(view, parameters) {
-  const asked = new URLSearchParams({ limit: PART, open: !parameters.get('all') })
-  for (const name of [...FILTERS, 'cursor']) if (parameters.get(name)) asked.set(name, parameters.get(name))
-  const items = []
-  let next
-  do {
-    asked.set('limit', PART - items.length)
-    const part = await ask(`${API}?${asked}`)
-    items.push(...part.items)
-    next = part.next
-    if (next) asked.set('cursor', next)
-  } while (next && items.length < PART && view === shown)
-  return { items, next }
 }
 
 function emptyText(parameters) {
@@ -146,9 +95,10 @@ function choose() {
 
 // One letter
 
-async function showLetter(view, id) {
-  const found = await ask(`${API}/${encodeURIComponent(decodeURIComponent(id))}`)
-  if (view !== shown) return
+async function showLetter(isCurrent) {
+  const id = decodeURIComponent(location.pathname.replace(/^\/dead-letters\//, ''))
+  const found = await ask(`${API}/${encodeURIComponent(id)}`)
+  if (!isCurrent()) return
   letter = found
   const title = `Dead letter ${found.id}`
   document.title = `${title}: pushbridge`
@@ -163,8 +113,6 @@ async function showLetter(view, id) {
   if (!found.replays.length) byId('replays').append('Not replayed yet.')
   if (!Object.keys(found.headers).length) byId('headers').append('None.')
   drawBody(found)
-  byId('list').hidden = true
-  byId('one').hidden = false
 }
 
 function factsOf(found) {
@@ -173,6 +121,7 @@ function factsOf(found) {
     ['Source', found.source],
     ['Event id', found.event_id, found.event_id && eventAddress(found.event_id, { source: found.source })],
     ['Rule', found.rule],
+    ['Owner', found.owner],
     ['Stage', found.stage],
     ['Deliveries', String(found.tries)],
     ['Content type', found.content_type],
@@ -347,21 +296,11 @@ function remembered() {
   }
 }
 
-document.addEventListener('click', (event) => {
-  const to = event.target.closest('a[href^="/dead-letters"]')
-  if (!to || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return
-  event.preventDefault()
-  go(to.getAttribute('href'))
-})
-byId('search').addEventListener('submit', (event) => {
-  event.preventDefault()
-  const values = Object.fromEntries(FILTERS.map((name) => [name, byId('search').elements[name].value.trim()]))
-  go(address('/dead-letters', { ...values, cursor: '' }))
-})
+const { go, show } = views('/dead-letters', { showList, showOne: showLetter })
+const drawFilters = filters('/dead-letters', FILTERS, go)
 byId('search').addEventListener('click', ({ target }) => {
   if (target.dataset.all !== undefined) go(address('/dead-letters', { all: target.dataset.all, cursor: '' }))
 })
-byId('clear').addEventListener('click', () => go(address('/dead-letters', { source: '', rule: '', reason: '', cursor: '' })))
 byId('every').addEventListener('change', ({ target }) => {
   for (const box of byId('letters').querySelectorAll('[data-part=choose]')) box.checked = target.checked
   choose()
@@ -373,7 +312,6 @@ byId('replay-one').addEventListener('click', () => reviewReplay([letter.id]))
 byId('drop-one').addEventListener('click', () => reviewDrop([letter.id]))
 byId('do').addEventListener('click', act)
 byId('review').addEventListener('close', () => (review = null))
-window.addEventListener('popstate', () => show())
 
 byId('actor').value = remembered()
 show()

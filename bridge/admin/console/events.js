@@ -1,19 +1,20 @@
 // The journal: a list of events with filters, and of one event or notification why its pushes came, or did not. The address
 // says what is shown, so that each view can be linked to. All is asked of the admin API, as `pushbridge why` does.
 
-import { Problem, address, ask, fill, link, query } from '/pages.js'
+import { Problem, address, ask, drawPaging, fill, filters, partOf, query, views } from '/pages.js'
 import { byId, chip, clock, eventAddress, moment, put, stamp, visible } from '/text.js'
 
 const API = '/api/v1'
-const FILTERS = ['source', 'outcome', 'id', 'until', 'device']
+const FILTERS = ['source', 'outcome', 'id', 'until', 'device', 'which']
 const PART = 50
+const MOST_PARTS = 20 // that are looked through at once where filters let little through
 const SHOWN_DATA = 256 * 1024 // characters
 const SHOWN_VALUE = 2_000 // characters of a value that a condition saw
 
 const OUTCOMES = {
   accepted: { word: 'accepted', tone: 'good' },
   no_match: { word: 'no match', tone: 'quiet' },
-  suppressed: { word: 'seen before', tone: 'quiet' },
+  duplicate: { word: 'seen before', tone: 'quiet' },
   dead_letter: { word: 'dead letter', tone: 'bad' },
 }
 const RESULT_TONES = { fired: 'good', failed: 'bad', error: 'bad' }
@@ -21,70 +22,38 @@ const STATE_TONES = { Completed: 'good', Abandoned: 'bad', Enqueued: 'waiting', 
 const OUTCOME_TONES = { Success: 'good', RefreshToken: 'good', Skipped: 'quiet', NoTargets: 'quiet' }
 const ANSWER_TONES = { delivered: 'good', failed: 'bad', dead: 'bad', waiting: 'waiting', under_way: 'waiting', audience_unknown: 'waiting' }
 
-let shown = 0 // counts views: an answer for an earlier one is not drawn
-
-function go(to) {
-  history.pushState(null, '', to)
-  return show()
-}
-
-/** What the address says: `/events`, or an event by its id, which a path may not be able to have. */
-async function show() {
-  const view = ++shown
-  const isList = !/^\/events\/./.test(location.pathname)
-  byId('trouble').hidden = true
-  try {
-    await (isList ? showList(view) : showOne(view))
-  } catch (problem) {
-    if (!(problem instanceof Problem)) throw problem
-    if (view !== shown) return
-    byId('list').hidden = byId('one').hidden = true
-    if (!isList) byId('back').href = '/events'
-    put(byId('trouble'), problem.message)
-    byId('trouble').hidden = false
-  }
-  if (view === shown) byId(isList ? 'content' : 'one-title').focus({ preventScroll: true })
-}
-
 // The list
 
-async function showList(view) {
+async function showList(isCurrent) {
   const parameters = query()
-  for (const name of FILTERS) byId('search').elements[name].value = parameters.get(name) ?? ''
-  byId('clear').hidden = !FILTERS.some((name) => parameters.get(name))
-  const { items, next } = await found(view, parameters)
-  if (view !== shown) return
+  drawFilters(parameters)
+  const { items, next } = await found(parameters, isCurrent)
+  if (!isCurrent()) return
   byId('entries').replaceChildren(...items.map((each) => entryRow(each, parameters.get('device'))))
   byId('empty').hidden = items.length > 0
-  put(byId('empty'), emptyText(parameters))
-  byId('paging').hidden = !next && !parameters.get('cursor')
-  link(byId('newest'), parameters.get('cursor') && address('/events', { cursor: '' }))
-  link(byId('older'), next && address('/events', { cursor: next }))
+  put(byId('empty'), emptyText(parameters, next))
+  drawPaging('/events', next)
   document.title = 'Journal: pushbridge'
-  byId('one').hidden = true
-  byId('list').hidden = false
 }
 
-/** A part of the list; where filters let none of a part through, the next parts too. */
-async function found(view, parameters) {
+function found(parameters, isCurrent) {
   const asked = new URLSearchParams()
   for (const name of ['source', 'outcome', 'id', 'cursor']) if (parameters.get(name)) asked.set(name, parameters.get(name))
   const until = new Date(parameters.get('until') ?? '')
   if (!Number.isNaN(until.getTime())) asked.set('until', new Date(until.getTime() + 999).toISOString()) // to its end
-  const items = []
-  let next
-  do {
-    asked.set('limit', PART - items.length)
-    const part = await ask(`${API}/journal?${asked}`)
-    items.push(...part.items)
-    next = part.next
-    if (next) asked.set('cursor', next)
-  } while (next && items.length < PART && view === shown)
-  return { items, next }
+  const device = deviceOnly(parameters)
+  if (device) asked.set('installation', device)
+  return partOf(`${API}/journal`, asked, isCurrent, { size: PART, most: MOST_PARTS })
 }
 
-function emptyText(parameters) {
-  const isFiltered = ['source', 'outcome', 'id', 'until'].some((name) => parameters.get(name))
+/** The device whose events alone are to be shown. */
+function deviceOnly(parameters) {
+  return (parameters.get('which') === 'device' && parameters.get('device')) || ''
+}
+
+function emptyText(parameters, next) {
+  if (next) return 'None in this part of the journal: an older part may have some.'
+  const isFiltered = ['source', 'outcome', 'id', 'until'].some((name) => parameters.get(name)) || deviceOnly(parameters)
   return isFiltered ? 'No such event is kept.' : 'No event is kept. Events come here as rules take them, for as long as journal.events says.'
 }
 
@@ -117,16 +86,16 @@ function counted(number, word) {
 // One event, or one notification
 
 /** The page's address is the API's, but for what stands before it and after it. */
-async function showOne(view) {
+async function showOne(isCurrent) {
   const asked = new URLSearchParams([...query()].filter(([name, value]) => value && ['id', 'source', 'device'].includes(name)))
   let trace
   try {
     trace = await ask(`${API}${location.pathname}/trace?${asked}`)
   } catch (problem) {
     if (!(problem instanceof Problem) || problem.status !== 400 || asked.get('source')) throw problem
-    return chooseSource(view, problem)
+    return chooseSource(problem)
   }
-  if (view !== shown) return
+  if (!isCurrent()) return
   const device = asked.get('device') ?? ''
   drawHead(trace)
   byId('ask').elements.device.value = device
@@ -144,18 +113,13 @@ async function showOne(view) {
   byId('rules-note').hidden = !trace.rules_missing
   drawData(trace)
   byId('back').href = address('/events', { id: '', source: '' })
-  byId('list').hidden = true
-  byId('one').hidden = false
 }
 
 /** Several sources have an event of this id: they are listed, each with its own address. */
-async function chooseSource(view, problem) {
+function chooseSource(problem) {
   const id = query().get('id') ?? decodeURIComponent(location.pathname.replace(/^\/events\//, ''))
   history.replaceState(null, '', address('/events', { id }))
-  await showList(view)
-  if (view !== shown) return
-  put(byId('trouble'), problem.message)
-  byId('trouble').hidden = false
+  return show({ tone: 'bad', text: problem.message })
 }
 
 /** Of the device that was asked for, where no notification says what it got. */
@@ -273,6 +237,7 @@ function registrationRow(each) {
 function whyOf(each) {
   const ended = [each.outcome, each.reason].filter(Boolean).join(': ')
   return [
+    each.missing.length && `properties that are missing: ${each.missing.join(', ')}`,
     each.unmet && `not met: ${each.unmet}`,
     ended,
     each.at && `at ${precise(each.at)}`,
@@ -330,7 +295,7 @@ function seenText(seen) {
 }
 
 /** As text, whatever it is; of a long one the beginning. */
-function drawData({ outcome, type, data, meta, values_kept: isKept, withheld, values_missing: missing }) {
+function drawData({ outcome, data, meta, values_kept: isKept, withheld, values_missing: missing }) {
   const areKept = isKept && !withheld
   const isEvent = outcome !== ''
   const text = areKept ? JSON.stringify(data, null, 2) : ''
@@ -338,7 +303,7 @@ function drawData({ outcome, type, data, meta, values_kept: isKept, withheld, va
   byId('data').hidden = !areKept
   byId('data').textContent = visible(text.slice(0, SHOWN_DATA))
   const isLong = text.length > SHOWN_DATA
-  const notKept = missing || (type ? 'The values of this event are not kept any more, or were not.' : 'The event could not be read: it has no values.')
+  const notKept = missing || 'The event could not be read: it has no values.'
   byId('data-note').hidden = !isEvent || (areKept && !isLong)
   byId('data-note').textContent = areKept ? 'This is the beginning; pushbridge why prints all of it.' : withheld ? sentence(withheld) : notKept
   const hasMeta = areKept && meta !== null && Object.keys(meta).length > 0
@@ -346,22 +311,11 @@ function drawData({ outcome, type, data, meta, values_kept: isKept, withheld, va
   byId('meta').textContent = hasMeta ? visible(JSON.stringify(meta, null, 2).slice(0, SHOWN_DATA)) : ''
 }
 
-document.addEventListener('click', (event) => {
-  const to = event.target.closest('a[href^="/events"]')
-  if (!to || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return
-  event.preventDefault()
-  go(to.getAttribute('href'))
-})
-byId('search').addEventListener('submit', (event) => {
-  event.preventDefault()
-  const values = Object.fromEntries(FILTERS.map((name) => [name, byId('search').elements[name].value.trim()]))
-  go(address('/events', { ...values, cursor: '' }))
-})
+const { go, show } = views('/events', { showList, showOne })
+const drawFilters = filters('/events', FILTERS, go)
 byId('ask').addEventListener('submit', (event) => {
   event.preventDefault()
   go(address(location.pathname, { device: byId('ask').elements.device.value.trim() }))
 })
-byId('clear').addEventListener('click', () => go('/events'))
-window.addEventListener('popstate', show)
 
 show()

@@ -1,6 +1,6 @@
-// What pages of lists and of one thing each share: the admin API, addresses, and facts in pairs.
+// What pages of a list and of one thing of it share: the admin API, views by their address, parts of lists, facts in pairs.
 
-import { put, visible } from '/text.js'
+import { byId, put, visible } from '/text.js'
 
 export class Problem extends Error {
   constructor(message, status = 0) {
@@ -82,4 +82,100 @@ export function fill(list, pairs) {
       return pair
     }),
   )
+}
+
+// Views
+
+/** Shows what the address says, the list at `path` or one thing below it, now and as links and the browser's buttons
+ * change the address. Each of `showList` and `showOne` gets a function that says whether its view is still the latest: an
+ * answer for an earlier one is not drawn. `go(address, notice)` shows another; a notice is what has just been done. */
+export function views(path, { showList, showOne }) {
+  let latest = 0
+
+  async function show(notice = null) {
+    const view = ++latest
+    const isCurrent = () => view === latest
+    const isList = location.pathname === path || location.pathname === `${path}/`
+    for (const id of ['trouble', 'notice']) byId(id).hidden = true
+    try {
+      await (isList ? showList(isCurrent) : showOne(isCurrent))
+      if (isCurrent()) showPart(isList ? 'list' : 'one')
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem
+      if (isCurrent()) showTrouble(problem)
+    }
+    if (!isCurrent()) return
+    if (notice) showNotice(notice)
+    const place = notice ? byId('notice') : byId(isList ? 'content' : 'one-title')
+    place.focus({ preventScroll: !notice })
+  }
+
+  function go(to, notice = null) {
+    history.pushState(null, '', to)
+    return show(notice)
+  }
+
+  document.addEventListener('click', (event) => {
+    const to = event.target.closest(`a[href^="${path}"]`)
+    if (!to || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return
+    event.preventDefault()
+    go(to.getAttribute('href'))
+  })
+  window.addEventListener('popstate', () => show())
+  return { go, show }
+}
+
+function showPart(name) {
+  for (const id of ['list', 'one']) byId(id).hidden = id !== name
+}
+
+function showTrouble({ message }) {
+  put(byId('trouble'), message)
+  byId('trouble').hidden = false
+  showPart('')
+}
+
+function showNotice({ tone, text }) {
+  byId('notice').dataset.tone = tone
+  put(byId('notice'), text)
+  byId('notice').hidden = false
+}
+
+// Lists
+
+/** A form whose fields, by `names`, are parameters of the list's address. */
+export function filters(path, names, go) {
+  const fields = byId('search').elements
+  byId('search').addEventListener('submit', (event) => {
+    event.preventDefault()
+    go(address(path, { ...Object.fromEntries(names.map((name) => [name, fields[name].value.trim()])), cursor: '' }))
+  })
+  byId('clear').addEventListener('click', () => go(address(path, { ...Object.fromEntries(names.map((name) => [name, ''])), cursor: '' })))
+  return function drawFilters(parameters) {
+    for (const name of names) fields[name].value = parameters.get(name) ?? ''
+    byId('clear').hidden = !names.some((name) => parameters.get(name))
+  }
+}
+
+/** So many things of a list, or as many as `most` parts have; where filters let few of a part through, the next parts too. */
+export async function partOf(list, asked, isCurrent, { size, most = Infinity }) {
+  const items = []
+  let next
+  let parts = 0
+  do {
+    asked.set('limit', size - items.length)
+    const part = await ask(`${list}?${asked}`)
+    items.push(...part.items)
+    next = part.next
+    if (next) asked.set('cursor', next)
+  } while (next && items.length < size && ++parts < most && isCurrent())
+  return { items, next }
+}
+
+/** Ways to the newest and to the next older part. */
+export function drawPaging(path, next) {
+  const cursor = query().get('cursor')
+  byId('paging').hidden = !next && !cursor
+  link(byId('newest'), cursor && address(path, { cursor: '' }))
+  link(byId('older'), next && address(path, { cursor: next }))
 }

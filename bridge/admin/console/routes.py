@@ -6,23 +6,18 @@ from pathlib import Path
 from typing import Protocol
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from bridge.admin.api.operation import Management
 from bridge.admin.api.status import status_of
 from bridge.admin.console.live import Viewer, as_json, phones_as_dict
+from bridge.admin.console.pages import PAGES, Page, page_text
 from bridge.admin.console.phones import PhoneFeed
 from bridge.admin.listener import Listener
-from bridge.admin.rest import REST
 
 _DIRECTORY = Path(__file__).parent
 _FILES = {
-    "/": ("index.html", "text/html"),
-    "/dead-letters": ("dead_letters.html", "text/html"),
-    "/dead-letters/{id}": ("dead_letters.html", "text/html"),
-    "/events": ("events.html", "text/html"),
-    f"/events/{{id:{REST}}}": ("events.html", "text/html"),
     "/console.css": ("console.css", "text/css"),
     "/console.js": ("console.js", "text/javascript"),
     "/dead_letters.css": ("dead_letters.css", "text/css"),
@@ -65,10 +60,20 @@ def console(process: Process, phones: PhoneFeed | None = None) -> Sequence[Route
         return StreamingResponse(messages, headers=_DATA_HEADERS, media_type="text/event-stream")
 
     return [
+        *(route for page in PAGES for route in _page(page)),
         *(_file(path, name, media_type) for path, (name, media_type) in _FILES.items()),
         Route("/api/phones", all_phones),
         Route("/api/live", live),
     ]
+
+
+def _page(page: Page) -> Sequence[Route]:
+    text = page_text(page)
+
+    async def serve(request: Request) -> Response:
+        return HTMLResponse(text, headers=_PAGE_HEADERS)
+
+    return [Route(path, serve) for path in page.paths]
 
 
 def _file(path: str, name: str, media_type: str) -> Route:

@@ -13,6 +13,7 @@ from bridge.config.models import Settings
 from bridge.trial.suite.body import NotSetError, json_of, set_in, written
 from bridge.trial.suite.devices import installations_of
 from bridge.trial.suite.models import END_YEAR, LATER, Expected, GivenDevice, GivenEvent, RuleTest, Step, SuiteFile
+from connectors.connector import Connector
 from hub.errors import InvalidRequestError
 from hub.installation import Installation
 from hub.spelling import did_you_mean
@@ -158,6 +159,8 @@ class _Reader:
             return LoadedStep(step=step, node=node)
         event = node.find(("event",))
         source = self._source(step.event, event)
+        if source in self._settings.sources:
+            self._check_meta(step.event, event, self._settings.sources[source].connector)
         return LoadedStep(step=step, node=node, source=source, body=self._body(step.event, event))
 
     def _source(self, event: GivenEvent, node: Node) -> str:
@@ -169,6 +172,16 @@ class _Reader:
             self._problems.add(node, "source is missing", f"known: {', '.join(sources)}", mark=node.key_mark)
             return ""
         return next(iter(sources))
+
+    def _check_meta(self, event: GivenEvent, node: Node, connector: Connector[Any]) -> None:
+        """Properties are those that messages of the source have."""
+        for name in event.meta:
+            if name not in connector.meta:
+                place = node.find(("meta", name))
+                hint = did_you_mean(name, connector.meta)
+                self._problems.add(
+                    place, f"a message of {connector.title} has no such property", hint, mark=place.key_mark
+                )
 
     def _body(self, event: GivenEvent, node: Node) -> bytes:
         try:

@@ -230,7 +230,7 @@ class _Accepting:
 
 
 def _is_repeated(tried: TriedEvent) -> bool:
-    return tried.outcome is EventOutcome.SUPPRESSED
+    return tried.outcome is EventOutcome.DUPLICATE
 
 
 def _place(expect: Node, difference: Difference) -> Mark:

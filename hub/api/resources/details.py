@@ -37,7 +37,7 @@ def details_xml(details: NotificationDetails, *, location: str, is_java: bool) -
         "StartTime": format_date(details.started_at) if details.started_at else "",
         "EndTime": format_date(details.ended_at) if details.ended_at else "",
         "NotificationBody": details.body,
-        "Tags": details.tags,
+        "Tags": "" if details.tags.startswith("$Direct:") else details.tags,  # a direct send names no tags
         "TargetPlatforms": ",".join(_wire_name(platform) for platform in details.platforms),
     }
     texts = [f"<{name}>{escape_xml(text)}</{name}>" for name, text in members.items() if text]

@@ -2,6 +2,9 @@
 
 import hashlib
 import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,63 +12,165 @@ from starlette.routing import Route
 
 from hub.api.access import HubAccess, Right
 from hub.api.gate import Gate
-from hub.api.request import has_flag, header, read_body, url_of
+from hub.api.request import MAX_BODY, has_flag, header, read_body, url_of
 from hub.api.resources.details import details_xml
+from hub.api.resources.trying import tested
 from hub.api.service import HubService
 from hub.api.wire.content import format_of, native_content, platform_of, template_content
 from hub.api.wire.errors import XML
+from hub.api.wire.multipart import read_batch
+from hub.api.wire.tested import outcome_xml
 from hub.dates import parse_date
-from hub.errors import InvalidRequestError, TagError
-from hub.notification import EVERYONE, Audience, Content, Notification
+from hub.errors import InvalidRequestError, PayloadTooLargeError, TagError
+from hub.notification import EVERYONE, Audience, Content, NativeContent, Notification
+from hub.platforms.table import traits_of
 from hub.tags import MaxTags, parse
 
 _MAX_IDEMPOTENCY_KEY = 255
+_MAX_BATCH_BODY = 1024 * 1024
+"""Bytes of a batch: a thousand handles of the longest kind, and a payload."""
+
+_FARTHEST = timedelta(days=7)
+_LATEST = timedelta(minutes=5)
+"""How long ago a scheduled time may be: such a notification goes at once, for clocks differ."""
+
+_FORMAT = "ServiceBusNotification-Format"
+_TAGS = "ServiceBusNotification-Tags"
+_HANDLE = "ServiceBusNotification-DeviceHandle"
+_TIME = "ServiceBusNotification-ScheduleTime"
 
 
 class Messages:
-    """The operations on `/{hub}/messages`."""
+    """The operations on `/{hub}/messages` and `/{hub}/schedulednotifications`."""
 
-    def __init__(self, service: HubService, gate: Gate) -> None:
+    def __init__(self, service: HubService, gate: Gate, *, clock: Callable[[], datetime]) -> None:
         self._service = service
         self._gate = gate
+        self._clock = clock
 
     def routes(self) -> list[Route]:
         return [
             Route("/{hub}/messages", self.send, methods=["POST"]),
+            Route("/{hub}/messages/$batch", self.send_batch, methods=["POST"]),
             Route("/{hub}/messages/{id}", self.details, methods=["GET"]),
+            Route("/{hub}/schedulednotifications", self.schedule, methods=["POST"]),
+            Route("/{hub}/schedulednotifications/{id}", self.cancel, methods=["DELETE"]),
         ]
 
     async def send(self, request: Request) -> Response:
         hub, access = self._gate.admit(request, Right.SEND)
-        _refuse_other_sends(request)
-        body = await read_body(request)
-        expiry = header(request, "ServiceBusNotification-Apns-Expiry")
-        notification = Notification(
-            id=_notification_id(hub, header(request, "Idempotency-Key")),
-            hub=hub,
-            audience=_audience(header(request, "ServiceBusNotification-Tags"), access.max_tags_in_expression),
-            content=_content(request, body, access),
-            expires_at=parse_date(expiry) if expiry else None,
-        )
-        wire_id = await self._service.send(notification)
-        return Response(status_code=201, headers={"Location": url_of(request, "messages", wire_id)}, media_type=XML)
+        if header(request, _TIME):
+            raise InvalidRequestError(f"A send with {_TIME} goes to /{hub}/schedulednotifications")
+        if has_flag(request, "direct"):
+            return await self._send_direct(request, hub, access)
+        if header(request, _HANDLE):
+            # Taken for an ordinary send, it would go to the whole hub.
+            raise InvalidRequestError(f"A send with {_HANDLE} has the flag direct in its query")
+        notification = await self._notification(request, hub, access)
+        if _is_test(request):
+            return await self._test(request, notification)
+        return _accepted(request, "messages", await self._service.send(notification))
+
+    async def _send_direct(self, request: Request, hub: str, access: HubAccess) -> Response:
+        handle = header(request, _HANDLE)
+        if not handle:
+            raise InvalidRequestError(f"A direct send names its device in {_HANDLE}")
+        notification = await self._notification(request, hub, access, is_direct=True)
+        (push_channel,) = _push_channels(notification.content, [handle], request.headers)
+        if _is_test(request):
+            return await self._test(request, notification, push_channel)
+        return _accepted(request, "messages", await self._service.send_direct(notification, [push_channel]))
+
+    async def send_batch(self, request: Request) -> Response:
+        hub, access = self._gate.admit(request, Right.SEND)
+        if not has_flag(request, "direct"):
+            raise InvalidRequestError("A batch has the flag direct in its query")
+        body = await read_body(request, most=_MAX_BATCH_BODY)
+        batch = read_batch(body, header(request, "Content-Type"))
+        if len(batch.payload) > MAX_BODY:
+            raise PayloadTooLargeError(f"The notification has more than {MAX_BODY} bytes")
+        headers = {**request.headers, "content-type": batch.content_type}
+        notification = _notification(request, hub, access, batch.payload, headers, is_direct=True)
+        push_channels = _push_channels(notification.content, batch.devices, request.headers)
+        # The id is the third segment for one SDK and the last for others: not /messages/$batch/{id}.
+        return _accepted(request, "messages", await self._service.send_direct(notification, push_channels))
+
+    async def schedule(self, request: Request) -> Response:
+        hub, access = self._gate.admit(request, Right.SEND)
+        text = header(request, _TIME)
+        if not text:
+            raise InvalidRequestError(f"A scheduled send says when in {_TIME}")
+        if has_flag(request, "direct") or header(request, _HANDLE):
+            raise InvalidRequestError("A direct send cannot be scheduled")
+        at, now = parse_date(text), self._clock()
+        if not now - _LATEST <= at <= now + _FARTHEST:
+            raise InvalidRequestError(f"{_TIME}: {text[:60]!r} is past, or more than 7 days ahead")
+        notification = await self._notification(request, hub, access, schedule_at=at)
+        return _accepted(request, "schedulednotifications", await self._service.send(notification))
+
+    async def cancel(self, request: Request) -> Response:
+        hub, _ = self._gate.admit(request, Right.SEND)
+        await self._service.cancel(hub, request.path_params["id"])
+        return Response(media_type=XML)
 
     async def details(self, request: Request) -> Response:
         hub, _ = self._gate.admit(request, Right.SEND)
-        details = await self._service.details(hub, request.path_params["id"])
+        id = request.path_params["id"]
+        # Under the id that the client was given, which is longer than the store's.
+        details = replace(await self._service.details(hub, id), notification_id=id)
         location = url_of(request, "messages", details.notification_id, scheme="sb")
         is_java = "JavaSDK" in request.headers.get("user-agent", "")
         return Response(details_xml(details, location=location, is_java=is_java), media_type=XML)
 
+    async def _test(self, request: Request, notification: Notification, push_channel: str = "") -> Response:
+        results = await tested(self._service, notification, push_channel)
+        location = url_of(request, "messages", notification.id)
+        return Response(outcome_xml(results), 201, {"Location": location}, media_type=XML)
 
-def _refuse_other_sends(request: Request) -> None:
-    # Taken for an ordinary send, each of the first two would go to the whole hub, and the last at once.
-    if has_flag(request, "direct") or header(request, "ServiceBusNotification-DeviceHandle"):
-        raise InvalidRequestError("Direct sends are not supported yet; send to the tag $InstallationId:{id}")
-    if has_flag(request, "test") or has_flag(request, "debug"):
-        raise InvalidRequestError("Test sends are not supported yet; send to a tag and read the message's details")
-    if header(request, "ServiceBusNotification-ScheduleTime"):
-        raise InvalidRequestError("Scheduled sends are not supported yet; send it when it is due")
+    async def _notification(
+        self,
+        request: Request,
+        hub: str,
+        access: HubAccess,
+        *,
+        schedule_at: datetime | None = None,
+        is_direct: bool = False,
+    ) -> Notification:
+        body = await read_body(request)
+        return _notification(request, hub, access, body, request.headers, schedule_at=schedule_at, is_direct=is_direct)
+
+
+def _is_test(request: Request) -> bool:
+    """One client asks for a test in a header: taken for an ordinary send, it would go to all."""
+    by_header = header(request, "ServiceBusNotification-TestSend").lower() == "true"
+    return by_header or has_flag(request, "test") or has_flag(request, "debug")
+
+
+def _accepted(request: Request, resource: str, wire_id: str) -> Response:
+    return Response(status_code=201, headers={"Location": url_of(request, resource, wire_id)}, media_type=XML)
+
+
+def _notification(
+    request: Request,
+    hub: str,
+    access: HubAccess,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    schedule_at: datetime | None = None,
+    is_direct: bool = False,
+) -> Notification:
+    """What a request asks to be sent; the audience of a direct send is not read, for it names its push channels."""
+    expiry = header(request, "ServiceBusNotification-Apns-Expiry")
+    tags = "" if is_direct else header(request, _TAGS)
+    return Notification(
+        id=_notification_id(hub, header(request, "Idempotency-Key")),
+        hub=hub,
+        audience=_audience(tags, access.max_tags_in_expression),
+        content=_content(header(request, _FORMAT), headers, body, access),
+        schedule_at=schedule_at,
+        expires_at=parse_date(expiry) if expiry else None,
+    )
 
 
 def _notification_id(hub: str, key: str) -> str:
@@ -82,14 +187,28 @@ def _audience(tags: str, max_tags: MaxTags) -> Audience:
     try:
         return parse(tags, max_tags=max_tags)
     except TagError as error:
-        raise InvalidRequestError(f"ServiceBusNotification-Tags, column {error.column}: {error}") from error
+        raise InvalidRequestError(f"{_TAGS}, column {error.column}: {error}") from error
 
 
-def _content(request: Request, body: bytes, access: HubAccess) -> Content:
-    format_name = format_of(header(request, "ServiceBusNotification-Format"), request.headers, body)
+def _content(given: str, headers: Mapping[str, str], body: bytes, access: HubAccess) -> Content:
+    format_name = format_of(given, headers, body)
     platform = platform_of(format_name)
     if not access.platforms or (platform is not None and platform not in access.platforms):
         raise InvalidRequestError(
             f"There are no target applications for the format {format_name}: the hub has no credential for it"
         )
-    return template_content(body) if platform is None else native_content(platform, request.headers, body)
+    return template_content(body) if platform is None else native_content(platform, headers, body)
+
+
+def _push_channels(content: Content, handles: list[str], headers: Mapping[str, str]) -> list[str]:
+    """The handles of a direct send as they are stored; a browser's keys stand in headers of their own.
+
+    Raises: InvalidRequestError.
+    """
+    if not isinstance(content, NativeContent):
+        raise InvalidRequestError("A direct send has a format of its own, not template")
+    traits = traits_of(content.platform)
+    keys = [headers[name] for name in ("p256dh", "auth") if name in headers]
+    if keys and len(traits.descriptions[0].handles) == 1 + len(keys):
+        return [traits.joined_handles([handle, *keys]) for handle in handles]
+    return [traits.push_channel(handle) for handle in handles]

@@ -167,6 +167,9 @@ class Outbox(Protocol):
         """Take a batch in one transaction: marks of events, notifications, dead letters, journal. The first `start`
         notifications that are due are in the caller's hand, if this process owns a queue."""
 
+    async def cancel(self, hub: str, notification_id: str) -> bool:
+        """End a notification whose time has not come, by its 32 hex digits; False: no such one waits for its time."""
+
     async def take(self, lane: Lane, wanted: Mapping[Service | None, int]) -> Sequence[Work]:
         """Due work of the queues that this process owns: of each service up to as many as wanted, in order of due, without
         what is in hand. A service that is not named is not asked. A read."""

@@ -30,6 +30,15 @@ class Device:
     registrations: Sequence[DeviceRegistration] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadChannel:
+    """A push channel that is dead since `dead_at`; `reason` is the push service's word."""
+
+    registration: Registration
+    dead_at: float
+    reason: str
+
+
 class Registry(Protocol):
     """Every method may raise StoreError."""
 
@@ -80,6 +89,15 @@ class Registry(Protocol):
         self, hub: str, channels: Sequence[tuple[Platform, str]], *, after: str = "", limit: int
     ) -> ListPage[Registration]:
         """As `registrations`, those of these push channels."""
+
+    async def dead_channels(self, hub: str, *, after: str = "", limit: int) -> ListPage[DeadChannel]:
+        """Push channels that a push service said to be dead, as long as they are kept, the first to die first."""
+
+    async def put_direct(
+        self, hub: str, platform: Platform, push_channels: Sequence[str], *, tag: str, kept: float
+    ) -> None:
+        """Keep up to a page of push channels for the direct send that `tag` stands for (`hub.tags.direct_tag`), `kept`
+        seconds long. Nothing else reaches them, and no list has them."""
 
     async def devices(
         self, hub: str, *, audience: AudienceExpression | None = None, after: str = "", limit: int

@@ -41,6 +41,9 @@ class DeviceTemplate:
 class StoredDevice:
     """A device as it is kept: an installation, or a single registration, which has an id of its own instead.
 
+    One with neither id is a push channel that a direct send named: it carries the tag of that send and is of no kind, so
+    nothing else reaches it and no list shows it.
+
     `ordinal` is that of its native registration; of the template's, where it is a single template registration.
     """
 
@@ -69,6 +72,10 @@ class StoredDevice:
         return self.installation_id is not None or not self.templates
 
     @property
+    def is_direct(self) -> bool:
+        return self.installation_id is None and self.registration_id is None
+
+    @property
     def native_tags(self) -> tuple[str, ...]:
         """The tags of its native registration, service tags first; one that repeats another may be there twice."""
         if self.installation_id is None:
@@ -89,7 +96,7 @@ class StoredDevice:
         if self.dead_at is not None:
             common.append(DEAD)
         carried: list[Carried] = [(common, words_of([ordinal for ordinal, _ in self.registrations()]))]
-        if self.has_native:
+        if self.has_native and not self.is_direct:
             kinds = [kind_id("native", self.platform)]
             if self.sibling:
                 kinds.append(kind_id("sibling", self.platform))
@@ -201,6 +208,21 @@ class Registering:
         self._replace(old, device)
         self._flag_siblings(device)
         return replace(registration, registration_id=registration_id, etag=etag)
+
+    def put_direct(self, platform: Platform, push_channel: str, tag: str, expires_at: float) -> None:
+        """Keep a push channel for the direct send that `tag` stands for; once, though it is put again."""
+        known = (self._devices[ordinal] for ordinal in self._by_channel.get((platform, push_channel), ()))
+        if any(device.is_direct and tag in device.tags for device in known):
+            return
+        device = StoredDevice(
+            ordinal=next(self._ordinals),
+            platform=platform,
+            push_channel=push_channel,
+            tags=(tag,),
+            registered_at=self._now,
+            expires_at=expires_at,
+        )
+        self._replace(None, device)
 
     def drop_installation(self, installation_id: str) -> bool:
         """Whether there was one."""
@@ -315,7 +337,7 @@ class Registering:
         if len(ordinals) == 1:
             return []
         others = [self._devices[ordinal] for ordinal in ordinals if ordinal != device.ordinal]
-        return [other for other in others if other.dead_at is None]
+        return [other for other in others if other.dead_at is None and not other.is_direct]
 
     def _take_from_other_users(self, device: StoredDevice) -> None:
         """Hide what other users' installations registered for this push channel: the phone is this user's now."""

@@ -46,6 +46,12 @@ NEXT_RELEASE = Statement(
     "SELECT min(due) FROM notification WHERE queue = :queue AND lane = :waiting AND service = '' AND due IS NOT NULL",
 )
 RELEASE_SLICE = 1000
+CANCEL = Statement(
+    "notification.cancel",
+    "UPDATE notification SET state = :cancelled, due = NULL, ended_at = :now"
+    " WHERE id = :id AND hub = :hub AND state = 'Scheduled' RETURNING n",
+)
+"""An id is one notification's in all queues."""
 
 _STEP = (("step", "double precision"), ("queue", "bigint"))
 MOVE_WAITING = Statement(
@@ -127,6 +133,12 @@ def release(connection: Connection, queue: int, *, now: float, time_of_day: floa
         slice=RELEASE_SLICE,
     )
     return [due for (due,) in rows], next_release(connection, queue)
+
+
+def cancel(connection: Connection, hub: str, notification_id: str, *, now: float) -> bool:
+    """End a notification that is scheduled still; False: there is no such one."""
+    values = {"id": bytes.fromhex(notification_id), "hub": hub}
+    return bool(connection.write(CANCEL, cancelled=State.CANCELLED.value, now=now, **values))
 
 
 def next_release(connection: Connection, queue: int) -> float | None:

@@ -283,6 +283,15 @@ class SqlOutbox:
             if dues:
                 self._hand.waits(Place(queue, SINGLE, ""), min(dues))
 
+    async def cancel(self, hub: str, notification_id: str) -> bool:
+        def job(connection: Connection) -> bool:
+            return moving.cancel(connection, hub, notification_id, now=self.now())
+
+        is_cancelled = await self.write(job)
+        if is_cancelled:
+            self._tally.add(SCHEDULED, "", -1)
+        return is_cancelled
+
     # What becomes of work
 
     async def give_back(self, work: Sequence[Work]) -> None:

@@ -33,7 +33,7 @@ from hub.store.registry import statements
 from hub.store.registry.places import Place
 from hub.store.registry.rows import device_of, unpack_channel, unpack_templates
 from hub.store.registry.tags import TagSets
-from hub.tags import matches, tag_key, tag_keys
+from hub.tags import is_direct, matches, tag_key, tag_keys
 from hub.target import Target
 
 MAX_CANDIDATES = 256
@@ -83,7 +83,9 @@ def audiences(
     for one in asked:
         if one.driver is not None:
             members = BitMap.union(BitMap(), *(sets.members(tag) for tag in one.driver))
-            one.candidates = members if len(members) <= max_candidates else None
+            # Push channels of a direct send are of no kind, so bitmaps would not find them; they fit in a page.
+            limit = PAGE_SIZE if is_direct(one.notification.audience) else max_candidates
+            one.candidates = members if len(members) <= limit else None
     _try_candidates(connection, place, [one for one in asked if one.candidates is not None], now)
     _join_bitmaps(connection, place, sets, [one for one in asked if one.audience is None], now)
     return [one.audience or Audience() for one in asked]

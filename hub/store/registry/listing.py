@@ -9,9 +9,9 @@ from hub.installation import Installation, Registration
 from hub.notification import Audience, Everyone, Platform
 from hub.store.connection import Connection
 from hub.store.contracts.listing import ListPage
-from hub.store.contracts.registry import Device, DeviceRegistration
+from hub.store.contracts.registry import DeadChannel, Device, DeviceRegistration
 from hub.store.decide.audience import matching
-from hub.store.decide.registering import StoredDevice, derived_id, id_key, ordinal_of
+from hub.store.decide.registering import MOVED, StoredDevice, derived_id, id_key, ordinal_of
 from hub.store.decide.tag_index import DEAD, key_id, kind_id, tag_id
 from hub.store.registry import statements
 from hub.store.registry.places import Place, read_templates
@@ -90,7 +90,8 @@ def _registrations_tagged(
     window = carry[first : first + limit]
     rows = connection.read_by_keys(statements.DEVICES_BY_ORDINAL, list(window), hub=place.hub, shard=place.shard)
     found = sorted((row[0], row) for row in rows)
-    alive = [(number, device) for number, row in found if (device := device_of(row[1:])).lives_at(now)]
+    devices = [(number, device_of(row[1:])) for number, row in found]
+    alive = [(number, device) for number, device in devices if device.lives_at(now) and not device.is_direct]
     more = first + len(window) < len(carry)
     return ListPage(items=_listed_registrations(connection, alive), next=str(window.max()) if more else "")
 
@@ -111,13 +112,34 @@ def registrations_of(
     devices = [
         device
         for device in map(device_of, rows)
-        if (device.platform, device.push_channel) in channels and device.lives_at(now)
+        if (device.platform, device.push_channel) in channels and device.lives_at(now) and not device.is_direct
     ]
     by_ordinal = {ordinal: device for device in devices for ordinal, _ in device.registrations() if ordinal > start}
     ordinals = sorted(by_ordinal)
     part = [(ordinal, by_ordinal[ordinal]) for ordinal in ordinals[:limit]]
     more = len(ordinals) > limit
     return ListPage(items=_listed_registrations(connection, part), next=str(part[-1][0]) if more else "")
+
+
+def dead_channels(connection: Connection, place: Place, *, after: str, limit: int) -> ListPage[DeadChannel]:
+    """By the time of their death; what another user's phone took over is not dead, and no send has died of it."""
+    since, _, ordinal = after.partition(" ")
+    rows = connection.read(
+        statements.DEVICES_DEAD_LISTED,
+        hub=place.hub,
+        shard=place.shard,
+        since=_seconds(since),
+        after=_ordinal(ordinal),
+        limit=limit,
+    )
+    devices = [device_of(row) for row in rows]
+    told = [each for each in devices if not each.is_direct and each.dead_reason != MOVED]
+    registrations = _listed_registrations(connection, [(each.ordinal, each) for each in told])
+    items = [
+        DeadChannel(registration=registration, dead_at=each.dead_at or 0.0, reason=each.dead_reason or "")
+        for registration, each in zip(registrations, told, strict=True)
+    ]
+    return ListPage(items=items, next=f"{devices[-1].dead_at!r} {devices[-1].ordinal}" if len(rows) == limit else "")
 
 
 def _listed_registrations(connection: Connection, found: Sequence[tuple[int, StoredDevice]]) -> list[Registration]:
@@ -221,6 +243,14 @@ def _templates_of(devices: Iterable[StoredDevice]) -> Iterable[int]:
 
 def _is_current(device: StoredDevice, now: float) -> bool:
     return device.expires_at is None or device.expires_at > now
+
+
+def _seconds(text: str) -> float:
+    """Raises: InvalidRequestError: it is the place in another list."""
+    try:
+        return float(text or 0)
+    except ValueError:
+        raise InvalidRequestError("the cursor is not one of this list") from None
 
 
 def _ordinal(after: str) -> int:

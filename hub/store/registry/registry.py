@@ -13,7 +13,7 @@ from hub.notification import Notification, Platform
 from hub.store.connection import Database
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.outbox import Audience
-from hub.store.contracts.registry import Device
+from hub.store.contracts.registry import DeadChannel, Device
 from hub.store.decide.registering import ordinal_of
 from hub.store.registry import audience, listing, singly, writing
 from hub.store.registry.places import Place, Places, read_templates
@@ -181,6 +181,35 @@ class SqlRegistry:
             raise InvalidRequestError(
                 f"registration {registration_id!r} derives from an installation: put, patch or delete that"
             )
+
+    async def dead_channels(self, hub: str, *, after: str = "", limit: int) -> ListPage[DeadChannel]:
+        place = await self._places.find(hub)
+        if place is None:
+            return ListPage(items=())
+        return await self._database.read(
+            lambda connection: listing.dead_channels(connection, place, after=after, limit=limit)
+        )
+
+    async def put_direct(
+        self, hub: str, platform: Platform, push_channels: Sequence[str], *, tag: str, kept: float
+    ) -> None:
+        place = await self._places.make(hub)
+        ordinals = await self._places.take_ordinals(place, len(push_channels))
+        taken = 0
+        try:
+            taken = await self._database.write(
+                lambda connection: writing.put_direct(
+                    connection,
+                    place,
+                    [(platform, each) for each in push_channels],
+                    ordinals,
+                    tag=tag,
+                    now=self._now(),
+                    kept=kept,
+                )
+            )
+        finally:
+            self._places.give_back(place, ordinals[taken:])
 
     # Lists
 

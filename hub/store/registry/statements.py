@@ -110,7 +110,13 @@ REGISTRATIONS_LISTED = Statement(
     "registry_registrations_listed",
     f"SELECT r.ordinal, {_device('d')} FROM registration r JOIN device d ON d.hub = r.hub AND d.shard = r.shard"
     f" AND d.ordinal = r.device WHERE r.hub = :hub AND r.shard = :shard AND r.ordinal > :after AND {_LIVES}"
+    " AND (d.installation_key IS NOT NULL OR d.registration_id IS NOT NULL)"
     " ORDER BY r.ordinal LIMIT :limit",
+)
+DEVICES_DEAD_LISTED = Statement(
+    "registry_devices_dead_listed",
+    f"SELECT {_device('d')} FROM device d WHERE {_HERE} AND dead_at >= :since AND (dead_at > :since OR ordinal > :after)"
+    " ORDER BY dead_at, ordinal LIMIT :limit",
 )
 DEVICES_DEAD = Statement(
     "registry_devices_dead", f"SELECT {_device('d')} FROM device d WHERE {_HERE} AND dead_at <= :before LIMIT :limit"

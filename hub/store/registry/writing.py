@@ -5,6 +5,7 @@ from typing import Any
 
 from hub.errors import HubError
 from hub.installation import Installation
+from hub.notification import Platform
 from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.outbox import Failed
 from hub.store.decide.registering import Changes, Registering, StoredDevice, id_key
@@ -48,6 +49,26 @@ def put_installations(
     registering = Registering(known, ordinals=taken, now=now)
     for installation in installations:
         registering.put_installation(installation)
+    _write(connection, place, registering.changes(), now)
+    return taken.count
+
+
+def put_direct(
+    connection: Connection,
+    place: Place,
+    channels: Sequence[tuple[Platform, str]],
+    ordinals: Sequence[int],
+    *,
+    tag: str,
+    now: float,
+    kept: float,
+) -> int:
+    """Keep push channels for a direct send; how many of `ordinals` were taken."""
+    known = _by_channel(connection, place, [channel_key(*channel) for channel in channels])
+    taken = _Taken(ordinals)
+    registering = Registering(known, ordinals=taken, now=now)
+    for platform, push_channel in channels:
+        registering.put_direct(platform, push_channel, tag, now + kept)
     _write(connection, place, registering.changes(), now)
     return taken.count
 

@@ -1,7 +1,8 @@
 """The schema's versions on SQLite, whose `application_id` says that the file is ours."""
 
 from collections.abc import Sequence
-from functools import partial
+from contextlib import closing
+from functools import cache, partial
 from typing import Any
 
 import apsw
@@ -33,15 +34,18 @@ def migrate(connection: apsw.Connection, versions: Sequence[SchemaVersion]) -> i
 
 def look_for_parts(connection: apsw.Connection, versions: Sequence[SchemaVersion]) -> None:
     """Raises: StoreError: a table or an index is not there, for another program has changed or half restored the file."""
-    whole = apsw.Connection(":memory:")
-    try:
-        for version in versions:
-            whole.execute(version.sql).fetchall()
-        missing = sorted(_names(whole) - _names(connection))
-    finally:
-        whole.close()
+    missing = sorted(_names_made_by(tuple(versions)) - _names(connection))
     if missing:
         raise StoreError(f"the database lacks {', '.join(missing)} of its schema: restore it from a backup")
+
+
+@cache
+def _names_made_by(versions: Sequence[SchemaVersion]) -> frozenset[str]:
+    """The tables and indexes that `versions` make. They are made once in memory: that takes as long as in a file."""
+    with closing(apsw.Connection(":memory:")) as whole:
+        for version in versions:
+            whole.execute(version.sql).fetchall()
+        return frozenset(_names(whole))
 
 
 def _names(connection: apsw.Connection) -> set[str]:

@@ -63,7 +63,7 @@ def details(connection: Connection, hub: str, notification_id: str) -> tuple[tup
     if format_ != TEMPLATE:
         meant = frozenset([PLATFORM_NAMED[format_]])
     else:
-        meant = frozenset(Platform.known()) if platforms is None else platforms_of(platforms)
+        meant = frozenset(Platform.declared()) if platforms is None else platforms_of(platforms)
     return (queue, n), NotificationDetails(
         notification_id=notification_id,
         state=State(state),

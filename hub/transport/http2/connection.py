@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from hpack import Decoder, HPACKError
 
+from hub.characters import CONTROLS
 from hub.requests import RequestGroup
 from hub.transport.feed import Row
 from hub.transport.http2 import frames
@@ -40,6 +41,8 @@ _MAX_HEADERS: Final = 1 << 16
 """Bytes of the header block of an answer, and of its fields decoded."""
 _MAX_NOISE: Final = 1000
 """Frames that answer nothing in a row, such as SETTINGS and PING: more is an attack or a defect."""
+_MAX_RAISES: Final = 10_000
+"""WINDOW_UPDATEs in a row that let nothing be sent; a peer may send two a request."""
 _LATE: Final = 4
 """Frames that may still come of a request that was taken back."""
 _LAST_STREAM: Final = frames.MAX_STREAM - 200_000
@@ -115,6 +118,7 @@ class Http2Connection:
         self._answers: dict[int, _Answer] = {}
         self._received = 0  # bytes of DATA since the window of the connection was raised
         self._noise = 0
+        self._raises = 0
         self._rest = b""
         self._block: tuple[int, int, bytearray] | None = None  # stream, flags and header block until its last frame
         self._output: list[bytes] = [
@@ -346,8 +350,10 @@ class Http2Connection:
             raise Http2Error(Code.PROTOCOL_ERROR, "a header block is interrupted, or goes on without a beginning")
         if not self.is_ready and kind != Kind.SETTINGS:
             raise Http2Error(Code.PROTOCOL_ERROR, "the first frame is not SETTINGS")
-        if kind != Kind.WINDOW_UPDATE:  # of those a peer may send two a request
-            self._noise += 1
+        if kind != Kind.WINDOW_UPDATE:
+            # A SETTINGS frame counts by what it says: each value may cost as much as a frame.
+            self._noise += max(1, len(payload) // 6) if kind == Kind.SETTINGS else 1
+            self._raises = 0
             if self._noise > _MAX_NOISE:
                 raise Http2Error(Code.ENHANCE_YOUR_CALM, f"{_MAX_NOISE} frames in a row that answer nothing")
         if kind == Kind.HEADERS:
@@ -402,7 +408,9 @@ class Http2Connection:
             try:
                 fields = {str(name): str(value) for name, value in self._decoder.decode(block)}
             except (HPACKError, UnicodeDecodeError) as error:
-                raise Http2Error(Code.COMPRESSION_ERROR, f"a header block that cannot be read: {error}") from error
+                raise Http2Error(
+                    Code.COMPRESSION_ERROR, f"a header block that cannot be read: {str(error)[:80]}"
+                ) from error
         if begun is None:
             return
         answer = self._answers.get(stream)
@@ -472,7 +480,7 @@ class Http2Connection:
         self._check_stream(stream)
         if stream not in self._open:
             return
-        if code == Code.REFUSED_STREAM:
+        if code == Code.REFUSED_STREAM and stream not in self._answers:  # what has begun to answer was looked at
             self.not_processed.append(self._forget(stream))
             return
         answer = self._answers.get(stream)
@@ -524,14 +532,20 @@ class Http2Connection:
             raise Http2Error(Code.PROTOCOL_ERROR, "GOAWAY of a wrong form")
         last, code = _numbers(payload, 2)
         self.is_leaving = True
-        words = payload[8:].decode("utf-8", "replace")[:200]
+        words = CONTROLS.sub(" ", payload[8:].decode("utf-8", "replace")[:200])
         self.said = f"{code_name(code)} {words}".strip()
-        for each in [each for each in self._open if each > last & frames.MAX_STREAM]:
+        last &= frames.MAX_STREAM
+        for each in [each for each in self._open if each > last and each not in self._answers]:
             self.not_processed.append(self._forget(each))
 
     def _window_update(self, stream: int, by: int) -> None:
         if not by:
             raise Http2Error(Code.PROTOCOL_ERROR, "a window raised by nothing")
+        self._raises += 1
+        if self._raises > _MAX_RAISES:
+            raise Http2Error(
+                Code.ENHANCE_YOUR_CALM, f"{_MAX_RAISES} times a window was raised, and nothing was answered"
+            )
         if not stream:
             self._window += by
             if self._window > frames.MAX_WINDOW:
@@ -541,9 +555,12 @@ class Http2Connection:
             if stream not in self._unsent:
                 return  # its whole body is sent
             self._credit[stream] += by
-        if self._unsent:
-            self._noise = 0
-            self._send_bodies()
+            if self._credit[stream] > frames.MAX_WINDOW:
+                raise Http2Error(Code.FLOW_CONTROL_ERROR, "a window that is too large")
+        before = self._window
+        self._send_bodies()
+        if self._window < before:
+            self._noise = self._raises = 0
 
     def _check_stream(self, stream: int) -> None:
         """An answer can only be of a stream that was opened; of one that has ended it may still be on its way."""

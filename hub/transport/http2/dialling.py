@@ -4,7 +4,7 @@ import asyncio
 import base64
 import contextlib
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, zip_longest
 from typing import Any, Final
 
@@ -22,14 +22,19 @@ class DialError(Exception):
     """There is no connection, and why."""
 
 
-async def dial(host: str, port: int, proxy: Proxy | None) -> socket.socket:
+AtStage = Callable[[str], None]
+"""Takes what is wrong if nothing more happens."""
+
+
+async def dial(host: str, port: int, proxy: Proxy | None, at_stage: AtStage = lambda _: None) -> socket.socket:
     """A socket that is connected. Raises: DialError."""
     if proxy is None:
-        return await _connect(host, port)
+        return await _connect(host, port, at_stage)
     try:
-        connected = await _connect(proxy.host, proxy.port)
+        connected = await _connect(proxy.host, proxy.port, at_stage)
     except DialError as error:
         raise DialError(f"proxy {proxy.address} cannot be reached: {error}") from error
+    at_stage(f"proxy {proxy.address} does not answer CONNECT")
     try:
         await _tunnel(connected, host, port, proxy)
     except BaseException:
@@ -38,12 +43,14 @@ async def dial(host: str, port: int, proxy: Proxy | None) -> socket.socket:
     return connected
 
 
-async def _connect(host: str, port: int) -> socket.socket:
+async def _connect(host: str, port: int, at_stage: AtStage) -> socket.socket:
+    at_stage(f"DNS does not answer for {host}")
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise DialError(f"{host} has no address: {error}") from error
     addresses = _by_turns(found)
+    at_stage(f"{host}:{port} does not answer at any of {len(addresses)} addresses")
     tries: set[asyncio.Task[socket.socket]] = set()
     failure = f"{host} has no address"
     try:

@@ -20,11 +20,10 @@ _PAUSE: Final = 0.001
 """Seconds between two reads then."""
 _UNSENT: Final = 1 << 18
 """Bytes that wait for the socket from which on no more requests are begun."""
-_HANDSHAKE: Final = 10.0
-"""Seconds for an address, a proxy, TLS and the first frame of the other side."""
 DOUBT: Final = 5.0
 """Seconds of silence, while requests are under way, after which the other side is asked whether it is there; after twice as
-many the connection is given up."""
+many the connection is given up. Twice as many is also what an address, a proxy, TLS and the first frame of the other side
+may take together, however slowly bytes come; and what is left to send when a connection is closed has this time."""
 _READ: Final = 1 << 16
 
 
@@ -64,8 +63,9 @@ class Http2Wire(asyncio.Protocol):
         self._carried = carried
         self._host, self._port, self._proxy, self._context = host, port, proxy, context
         authority = f"[{host}]" if ":" in host else host
+        self._where = f"{authority}:{port}"
         self._http = Http2Connection(
-            authority if port == 443 else f"{authority}:{port}", streams=streams, answer_headers=answer_headers
+            authority if port == 443 else self._where, streams=streams, answer_headers=answer_headers
         )
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls: ssl.SSLObject | None = None
@@ -74,9 +74,11 @@ class Http2Wire(asyncio.Protocol):
         self._is_writing_paused = False
         self._is_resting = False
         self._is_closed = False
+        self._is_watched = True  # while it opens, by the time that this may take
         self._heard_at = self._loop.time()
         self._asked_at = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        self._stage = "the certificates to trust are being read"
+        self._timer = self._loop.call_later(2 * doubt, self._not_opened)
         self.answered_at = float("-inf")
         """When an answer came last, in the loop's time."""
         self._dialling = self._loop.create_task(self._dial())
@@ -102,6 +104,11 @@ class Http2Wire(asyncio.Protocol):
     def was_open(self) -> bool:
         """Whether it has taken requests, or could have."""
         return self._http.is_ready
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether a request was answered."""
+        return self._http.has_answered
 
     @property
     def is_leaving(self) -> bool:
@@ -144,16 +151,20 @@ class Http2Wire(asyncio.Protocol):
 
     async def _dial(self) -> None:
         try:
-            async with asyncio.timeout(_HANDSHAKE):
-                # A context reads hundreds of certificates: not on the loop.
-                context = await asyncio.to_thread(self._context)
-                connected = await dial(self._host, self._port, self._proxy)
+            # A context reads hundreds of certificates: not on the loop.
+            context = await asyncio.to_thread(self._context)
             self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=self._host)
+            connected = await dial(self._host, self._port, self._proxy, self._at_stage)
+            self._at_stage("the TLS handshake has no end")
             await self._loop.create_connection(lambda: self, sock=connected)
-        except TimeoutError:
-            self._break(f"{self._host}:{self._port} cannot be reached: no connection in {_HANDSHAKE:g} s")
         except (DialError, OSError, ValueError) as error:
             self._break(str(error))
+
+    def _at_stage(self, waiting_for: str) -> None:
+        self._stage = waiting_for
+
+    def _not_opened(self) -> None:
+        self._break(f"{self._where}: no connection in {2 * self._doubt:g} s: {self._stage}", at_once=True)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._tcp = transport  # type: ignore[assignment]
@@ -164,7 +175,6 @@ class Http2Wire(asyncio.Protocol):
         self._tcp.set_write_buffer_limits(high=_UNSENT)
         self._heard_at = self._loop.time()
         self._shake_hands()
-        self._watch()
 
     def _shake_hands(self) -> None:
         assert self._tls is not None
@@ -175,9 +185,10 @@ class Http2Wire(asyncio.Protocol):
             return
         except (ssl.SSLError, ssl.CertificateError) as error:
             self._send_encrypted()  # the alert
-            self._break(f"{self._host}:{self._port}: {_words(error)}")
+            self._break(f"{self._where}: {_words(error)}")
             return
         self._is_shaking_hands = False
+        self._at_stage("no SETTINGS came, which an HTTP/2 service sends first")
         if self._tls.selected_alpn_protocol() != "h2":
             self._end()
             self._carried.speaks_http1(self)
@@ -198,7 +209,28 @@ class Http2Wire(asyncio.Protocol):
 
     def _read(self) -> None:
         assert self._tls is not None
-        was_ready = self._http.is_ready
+        http, was_ready, had = self._http, self._http.is_ready, self._http.in_flight
+        data, is_over = self._decrypted()
+        wrong = ""
+        try:
+            http.receive(data)
+        except Http2Error as error:
+            http.leave(error.code, str(error))
+            wrong = f"{self._where}: the service broke the rules of HTTP/2: {error}"
+        self._flush()
+        if http.in_flight + len(http.not_processed) < had:
+            self.answered_at = self._heard_at
+        if http.is_ready and not was_ready and not wrong:
+            self._opened()
+        self._progress()
+        if wrong or is_over:
+            self._break(wrong or self.why_gone())
+        elif http.in_flight >= _CROWD and not self._is_closed:
+            self._rest()
+
+    def _decrypted(self) -> tuple[bytes, bool]:
+        """What came, and whether nothing more will."""
+        assert self._tls is not None
         read, parts, is_over = self._tls.read, [], False
         try:
             while part := read(_READ):
@@ -209,29 +241,17 @@ class Http2Wire(asyncio.Protocol):
         except ssl.SSLError as error:
             is_over = True
             self._http.said = self._http.said or _words(error)
-        try:
-            self._http.receive(b"".join(parts))
-        except Http2Error as error:
-            self._http.leave(error.code, str(error))
-            self._flush()
-            self._progress()
-            self._break(f"the service broke the rules of HTTP/2: {error}")
-            return
-        self._flush()
-        if self._http.is_ready and not was_ready:
-            self._carried.opened(self)
-        self._progress()
-        if is_over:
-            self._break(self._gone())
-        elif self._http.in_flight >= _CROWD and not self._is_closed:
-            self._rest()
+        return b"".join(parts), is_over
+
+    def _opened(self) -> None:
+        self._timer.cancel()
+        self._is_watched = False
+        self._carried.opened(self)
 
     def _progress(self) -> None:
         http = self._http
         finished, http.finished = http.finished, []
         not_processed, http.not_processed = http.not_processed, []
-        if finished:
-            self.answered_at = self._heard_at
         self._carried.progressed(self, finished, not_processed)
 
     def _rest(self) -> None:
@@ -248,12 +268,14 @@ class Http2Wire(asyncio.Protocol):
 
     def _flush(self) -> None:
         output = self._http.take_output()
-        if not output or self._tls is None or self._is_closed:
+        if self._tls is None or self._is_closed:
             return
         left = memoryview(output)
-        while left:
-            left = left[self._tls.write(left) :]
-        self._send_encrypted()
+        # Behind a broken record nothing can be written; the read that met it ends the connection.
+        with contextlib.suppress(ssl.SSLError):
+            while left:
+                left = left[self._tls.write(left) :]
+        self._send_encrypted()  # TLS may have something to say too
 
     def _send_encrypted(self) -> None:
         if self._tcp is not None and (data := self._outgoing.read()):
@@ -267,33 +289,31 @@ class Http2Wire(asyncio.Protocol):
         self._carried.progressed(self, (), ())
 
     def eof_received(self) -> None:
-        self._break(self._gone())
+        self._break(self.why_gone())
 
-    def connection_lost(self, error: Exception | None) -> None:
-        self._break(self._gone(error))
-
-    def _gone(self, error: Exception | None = None) -> str:
+    def why_gone(self, error: Exception | None = None) -> str:
+        """Why the peer has left, in its own words where it said some."""
         said = self._http.said or ("" if error is None else str(error))
-        return f"the service closed the connection{': ' if said else ''}{said}"
+        return f"{self._where}: the service closed the connection{': ' if said else ''}{said}"
 
     # Silence
 
     def _watch(self) -> None:
-        if self._timer is None and not self._is_closed:
+        if not self._is_watched and not self._is_closed:
+            self._is_watched = True
             self._timer = self._loop.call_later(self._doubt, self._look)
 
     def _look(self) -> None:
         """Ask a peer that owes answers and says nothing; give up one that does not even answer that."""
-        self._timer = None
-        if self._is_closed or not (self._http.in_flight or not self._http.is_ready):
+        self._is_watched = False
+        if self._is_closed or not self._http.in_flight:
             return
         silent_for = self._loop.time() - self._heard_at
-        if silent_for >= 2 * self._doubt and (not self._http.is_ready or self._asked_at > self._heard_at):
-            if self._tcp is not None:
-                self._tcp.abort()  # what waits to be sent never will be
-            self._break("the connection is dead: no answer, not even to a PING")
+        was_asked = self._asked_at > self._heard_at
+        if was_asked and silent_for >= 2 * self._doubt:
+            self._break(f"{self._where}: the connection is dead: no answer, not even to a PING", at_once=True)
             return
-        if silent_for >= self._doubt and self._http.is_ready and self._asked_at <= self._heard_at:
+        if not was_asked and silent_for >= self._doubt:
             self._asked_at = self._loop.time()
             self._http.ping(b"are you?")
             self._flush()
@@ -301,9 +321,16 @@ class Http2Wire(asyncio.Protocol):
 
     # The end
 
-    def _break(self, why: str) -> None:
+    def connection_lost(self, error: Exception | None) -> None:
+        self._break(self.why_gone(error))
+        self._timer.cancel()
+
+    def _break(self, why: str, *, at_once: bool = False) -> None:
+        """It has failed; `at_once` drops what waits to be sent."""
         if self._is_closed:
             return
+        if at_once and self._tcp is not None:
+            self._tcp.abort()
         self._end()
         self._carried.failed(self, why)
 
@@ -315,10 +342,11 @@ class Http2Wire(asyncio.Protocol):
         if self._is_closed:
             return
         self._is_closed = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()
         if self._tcp is not None:
             self._tcp.close()
+            # A peer that stops reading would keep it for ever.
+            self._timer = self._loop.call_later(self._doubt, self._tcp.abort)
         elif not self._dialling.done() and self._dialling is not asyncio.current_task(self._loop):
             self._dialling.cancel()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,6 +49,7 @@ async def test_a_confirm_after_its_waiter_gave_up_is_quiet() -> None:
     assert again.result() is None
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_in_the_end_every_message_has_its_own_answer(data: st.DataObject) -> None:
     async def run() -> None:

@@ -217,6 +217,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(VALUES.filter(lambda value: not isinstance(value, str | bytes | None)))
 def test_any_value_as_a_body_is_json(value: object) -> None:
     json.loads(read(encode_described(0x77, encode(value))).body)

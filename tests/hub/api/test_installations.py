@@ -133,7 +133,7 @@ async def test_every_answer_has_the_headers_that_support_asks_for(client: httpx.
         ("POST", "/h1/installations/i", 405),
         ("POST", "/h1/registrations/1-1-1", 405),
         ("PUT", "/h1/registrations", 405),
-        ("POST", "/h1/messages/$batch", 405),
+        ("PUT", "/h1/messages/$batch", 405),
     ],
 )
 async def test_a_route_that_is_not_there_is_told_in_xml(

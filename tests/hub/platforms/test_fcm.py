@@ -124,6 +124,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=100) | JSON.map(orjson.dumps) | JSON.map(lambda value: orjson.dumps({"error": value})))
 def test_any_body_has_a_verdict(body: bytes) -> None:
     for status in (200, 400, 404, 429):

@@ -73,6 +73,7 @@ KEYS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", KEYS, ids=ascii)
 async def test_a_collapse_key_of_any_text_reaches_every_phone(lanes: list[Lane], key: str) -> None:
     """The sandbox refuses what the services document: 64 bytes for Apple, 16 letters and digits for Windows."""
@@ -162,6 +163,7 @@ def test_a_time_to_live_beyond_what_fits_is_the_longest() -> None:
     assert b"x-wns-ttl: 2592000" in wns.headers
 
 
+@pytest.mark.slow
 @given(st.text(), st.text())
 def test_the_same_key_gives_the_same_id_and_another_key_another(one: str, other: str) -> None:
     for fit, limit in ((collapse_id, MAX_COLLAPSE_ID), (fcm_key, MAX_COLLAPSE_ID), (wns_tag, 16)):

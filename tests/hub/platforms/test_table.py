@@ -7,7 +7,7 @@ import pytest
 
 from hub.notification import PLATFORM_NAMED, Platform
 from hub.platforms.apns.traits import ApnsTraits
-from hub.platforms.table import register, services, traits_of
+from hub.platforms.table import platforms, register, services, traits_of
 from hub.platforms.traits import Traits
 from tests.pigeon.traits import PigeonTraits
 
@@ -18,7 +18,7 @@ def test_a_name_is_taken_once() -> None:
     assert [service.name for service in services()] == ["apns", "fcm", "wns"]
 
 
-@pytest.mark.parametrize("traits", [*services(), PigeonTraits()], ids=lambda traits: traits.name)
+@pytest.mark.parametrize("traits", [*platforms(), PigeonTraits()], ids=lambda traits: traits.name)
 def test_samples_of_a_service_are_what_it_registers_and_each_device_has_a_channel_of_its_own(traits: Traits) -> None:
     channels = {traits.push_channel(traits.sample_push_channel(device)) for device in ("a", "b/c?d=#", "ä" * 200)}
     assert len(channels) == 3

@@ -91,6 +91,7 @@ async def reached(store: RegistryStore, expression: str) -> list[str]:
 
 
 class TestRegistry:
+    @pytest.mark.slow
     async def test_no_write_and_no_audience_makes_more_than_six_round_trips(self, store: RegistryStore) -> None:
         transactions = store.database.transactions
         phones = [installation(f"p{number}", "news", push_channel="same") for number in range(200)]
@@ -164,6 +165,7 @@ class TestRegistry:
         for erased in ("phone-of-ann", "tag-of-ann", "channel-of-ann", "user-ann"):
             assert erased not in text
 
+    @pytest.mark.slow
     async def test_folding_keeps_who_carries_a_tag(self, store: RegistryStore) -> None:
         phones = [installation(f"p{number}", "all", templates=False) for number in range(20_000)]
         for start in range(0, len(phones), 2000):

@@ -160,6 +160,7 @@ def steps_of_a_take(path: Path, clock: HostClock) -> int:
     return steps
 
 
+@pytest.mark.slow
 async def test_a_take_for_one_service_reads_no_row_of_another(tmp_path: Path) -> None:
     stores = SqliteStores(tmp_path / "hub.db")
     store = await stores.open()

@@ -93,6 +93,13 @@ class Talk:
     def close(self) -> None:
         self._writer.close()
 
+    def stop_reading(self) -> None:
+        """Nor does anything below: the client's bytes stay where they are."""
+        self._writer.transport.pause_reading()  # type: ignore[attr-defined]
+
+    def resume_reading(self) -> None:
+        self._writer.transport.resume_reading()  # type: ignore[attr-defined]
+
     async def until_left(self) -> Frame | None:
         """The GOAWAY of the client, None if it closes without."""
         with contextlib.suppress(asyncio.IncompleteReadError, OSError):
@@ -124,6 +131,54 @@ class Peer:
             self.failed.append(error)
         finally:
             writer.close()
+
+
+RawScript = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def network(*scripts: RawScript) -> AsyncIterator[str]:
+    """The origin of a port without TLS that runs a script for each connection, the last one for all that come later."""
+    left = list(scripts)
+    running = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        running.add(asyncio.current_task())
+        try:
+            await (left.pop(0) if len(left) > 1 else left[0])(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.transport.abort()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for each in running:
+            if each is not None:
+                each.cancel()
+        await asyncio.sleep(0)
+
+
+def relay(peer: "Peer", *, chunk: int = 1 << 16) -> RawScript:
+    """To the peer and back, so many bytes at a time."""
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(chunk):
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        behind = await asyncio.open_connection("127.0.0.1", int(peer.origin.rpartition(":")[2]))
+        try:
+            await asyncio.gather(copy(reader, behind[1]), copy(behind[0], writer))
+        finally:
+            behind[1].transport.abort()
+
+    return script
 
 
 @asynccontextmanager

@@ -5,14 +5,15 @@ contract, section 18.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
+from starlette.types import ASGIApp
 
 from hub.api.access import HubAccess, Right
 from hub.api.app import create_app
@@ -31,14 +32,65 @@ QUICK = Timing(poll=0.003, sum_every=0.003, accept_backoff=(0.001, 0.01), count_
 
 
 @dataclass(slots=True)
-class Service:
-    """The hub at work, with what its push services were given."""
+class HubAtWork:
+    """A hub `h1`, and `short` where registrations live for `TTL`, with their API and their push services in memory."""
 
     hub: Hub
-    clock: FakeClock
+    app: ASGIApp
     observer: FakeObserver
     senders: dict[Platform, FakeSender]
+
+
+@asynccontextmanager
+async def hub_at_work(path: Path, clock: Callable[[], float]) -> AsyncIterator[HubAtWork]:
+    """Policies are `full`, `listen` and `send`; `path` is of the store's file."""
+    observer = FakeObserver()
+    senders = {platform: FakeSender(platform) for platform in Platform.declared()}
+    hub = Hub(
+        FlakyStore(path, clock=clock),
+        {("h1", platform): sender for platform, sender in senders.items()},
+        hubs=["h1", "short"],
+        observer=observer,
+        clock=clock,
+        timing=QUICK,
+    )
+    policies = (policy("full", *Right), policy("listen", Right.LISTEN), policy("send", Right.SEND))
+    access = HubAccess(policies=policies, platforms=frozenset(Platform.declared()))
+    app = create_app(
+        hub,
+        {"h1": access, "short": replace(access, registration_ttl=TTL)},
+        clock=lambda: datetime.fromtimestamp(clock(), UTC),
+    )
+    await hub.open()
+    work = asyncio.ensure_future(hub.run())
+    try:
+        yield HubAtWork(hub, app, observer, senders)
+    finally:
+        work.cancel()
+        with suppress(asyncio.CancelledError):
+            await work
+        await hub.close()
+
+
+@dataclass(slots=True)
+class Service:
+    """The hub at work, and a client of its API with a token of the policy `full`."""
+
+    at_work: HubAtWork
+    clock: FakeClock
     client: httpx.AsyncClient
+
+    @property
+    def hub(self) -> Hub:
+        return self.at_work.hub
+
+    @property
+    def observer(self) -> FakeObserver:
+        return self.at_work.observer
+
+    @property
+    def senders(self) -> dict[Platform, FakeSender]:
+        return self.at_work.senders
 
     async def put(self, id: str, **document: object) -> None:
         """Put an installation for Apple's service."""
@@ -53,32 +105,16 @@ def signed(policy_name: str, clock: FakeClock) -> str:
 
 @pytest.fixture
 async def service(tmp_path: Path) -> AsyncIterator[Service]:
-    clock, observer = FakeClock(), FakeObserver()
-    senders = {platform: FakeSender(platform) for platform in Platform.declared()}
-    hub = Hub(
-        FlakyStore(tmp_path / "hub.db", clock=clock),
-        {("h1", platform): sender for platform, sender in senders.items()},
-        hubs=["h1", "short"],
-        observer=observer,
-        clock=clock,
-        timing=QUICK,
-    )
-    policies = (policy("full", *Right), policy("listen", Right.LISTEN), policy("send", Right.SEND))
-    access = HubAccess(policies=policies, platforms=frozenset(Platform.declared()))
-    short = HubAccess(policies=policies, platforms=frozenset(Platform.declared()), registration_ttl=TTL)
-    app = create_app(hub, {"h1": access, "short": short}, clock=lambda: datetime.fromtimestamp(clock(), UTC))
-    await hub.open()
-    work = asyncio.ensure_future(hub.run())
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app),
-        base_url="https://ns.example",
-        headers={"Authorization": signed("full", clock)},
-    ) as client:
-        yield Service(hub, clock, observer, senders, client)
-    work.cancel()
-    with suppress(asyncio.CancelledError):
-        await work
-    await hub.close()
+    clock = FakeClock()
+    async with (
+        hub_at_work(tmp_path / "hub.db", clock) as at_work,
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(at_work.app),
+            base_url="https://ns.example",
+            headers={"Authorization": signed("full", clock)},
+        ) as client,
+    ):
+        yield Service(at_work, clock, client)
 
 
 @pytest.fixture

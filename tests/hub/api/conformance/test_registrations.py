@@ -416,4 +416,5 @@ async def test_a_template_for_a_platform_without_a_sender_ends_as_no_credential(
     adm = Platform("adm")
     assert service.observer.outcomes == {(adm, OutcomeName.INVALID_CREDENTIALS): 1}
     details = await client.get(unquote(sent.headers["location"]))
+    assert "<TargetPlatforms>apple,fcmv1,windows</TargetPlatforms>" in details.text
     assert "<AdmOutcomeCounts><Outcome><Name>InvalidCredentials</Name><Count>1</Count></Outcome>" in details.text

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from pyroaring import BitMap
@@ -85,7 +86,7 @@ class TagIndexMachine(RuleBasedStateMachine):
             assert set(members(list(self.blocks[tag].values()), rows)) == expected
 
 
-TestTagIndex = TagIndexMachine.TestCase
+TestTagIndex = pytest.mark.slow(TagIndexMachine.TestCase)
 
 
 def test_one_word_in_256_marks_its_tag_beside_it() -> None:

@@ -3,6 +3,8 @@
 import random
 from collections.abc import Iterable
 
+import pytest
+
 from hub.store.outbox.in_hand import Candidate, InHand, Look, Place
 from tests.fakes.host_clock import HostClock
 
@@ -117,6 +119,7 @@ def test_nothing_of_a_lost_queue_is_in_hand() -> None:
     assert ((0, 1) in hand, (1, 1) in hand) == (False, True)
 
 
+@pytest.mark.slow
 def test_any_order_of_steps_takes_each_row_and_none_twice() -> None:
     for seed in range(200):
         chance = random.Random(seed)

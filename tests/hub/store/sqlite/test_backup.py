@@ -34,7 +34,7 @@ async def held(path: Path) -> list[int]:
 
 
 async def test_a_copy_under_load_holds_what_was_acknowledged_before_it_began(tmp_path: Path) -> None:
-    database = await opened(tmp_path / "hub.db", SqliteTuning(copied=2))
+    database = await opened(tmp_path / "hub.db", SqliteTuning(copied=1))
     acknowledged: list[int] = []
     enough = asyncio.Event()
 
@@ -49,7 +49,7 @@ async def test_a_copy_under_load_holds_what_was_acknowledged_before_it_began(tmp
         for value in range(1, 100_000):
             await database.write(pair(value))
             acknowledged.append(value)
-            if len(acknowledged) == 200:
+            if len(acknowledged) == 600:
                 enough.set()
 
     writing = asyncio.ensure_future(write_on())

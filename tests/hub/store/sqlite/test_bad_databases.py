@@ -162,6 +162,7 @@ async def test_a_cut_off_file_is_refused(tmp_path: Path) -> None:
     assert "the database is damaged" in await refused(path)
 
 
+@pytest.mark.slow
 async def test_looking_for_damage_ends_in_time(tmp_path: Path) -> None:
     path = tmp_path / "hub.db"
     await filled(path)

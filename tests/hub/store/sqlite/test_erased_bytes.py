@@ -105,6 +105,7 @@ async def live(store: SqliteStore, rounds: int = 60) -> None:
             await store.fold()
 
 
+@pytest.mark.slow
 async def test_after_an_erasure_no_file_holds_a_byte_of_the_person(store: SqliteStore, tmp_path: Path) -> None:
     await live(store)
     assert {word for words in found_in(tmp_path).values() for word in words} == set(WORDS)
@@ -116,6 +117,7 @@ async def test_after_an_erasure_no_file_holds_a_byte_of_the_person(store: Sqlite
     await live(store, 5)  # pages that were overwritten are written to again
 
 
+@pytest.mark.slow
 async def test_readers_of_an_older_state_delay_the_overwriting_and_no_writer(
     store: SqliteStore, tmp_path: Path
 ) -> None:
@@ -159,6 +161,7 @@ async def test_overwriting_goes_on_in_the_next_process(store: SqliteStore, tmp_p
     await second.close()
 
 
+@pytest.mark.slow
 async def test_a_large_store_is_overwritten_in_steps_with_writes_in_between(
     store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from tests.hub.store.sqlite.erasing_process import PEOPLE, ROWS
 WHOLE = dict.fromkeys(Kept, 0) | {Kept.NOTIFICATION: ROWS, Kept.DEAD_LETTER: ROWS, Kept.DEVICE: 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 async def test_who_was_acknowledged_is_gone_and_a_half_erasure_is_finished(tmp_path: Path, seed: int) -> None:
     rng = random.Random(seed)

@@ -20,10 +20,12 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR, logger="pushbridge.store")
 
 
+@pytest.mark.slow
 def test_no_cut_of_the_power_loses_what_was_acknowledged(tmp_path: Path) -> None:
     assert cuts(Entries, tmp_path, range(240), operations=OPERATIONS) == []
 
 
+@pytest.mark.slow
 def test_with_less_than_full_durability_the_same_cuts_lose_something(tmp_path: Path) -> None:
     losses = cuts(Entries, tmp_path, range(20), operations=OPERATIONS, synchronous="NORMAL")
     assert len(losses) >= 3
@@ -106,10 +108,12 @@ async def test_a_full_disk_refuses_what_does_not_fit_and_goes_on_when_there_is_r
     assert load.broken == []
 
 
+@pytest.mark.slow
 def test_no_cut_of_the_power_loses_what_the_whole_store_acknowledged(tmp_path: Path) -> None:
     assert cuts(Deliveries, tmp_path, range(60), operations=STORE_OPERATIONS) == []
 
 
+@pytest.mark.slow
 def test_with_less_than_full_durability_the_whole_store_loses_something(tmp_path: Path) -> None:
     losses = cuts(Deliveries, tmp_path, range(15), operations=STORE_OPERATIONS, synchronous="NORMAL")
     assert any("is gone" in what for loss in losses for what in loss.what)

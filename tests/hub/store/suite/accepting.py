@@ -102,6 +102,22 @@ class Accepting(Suite):
         clock.advance(30)
         assert ids(await take(store)) == [later.id]
 
+    async def test_what_is_scheduled_may_be_cancelled_until_its_time(self, store: SqlStore, clock: HostClock) -> None:
+        at = datetime.fromtimestamp(clock() + 60, UTC)
+        first, second, now = notification(schedule_at=at), notification(schedule_at=at), notification()
+        await store.accept(arrivals([first, second, now]), start=0)
+        assert not await store.cancel("other", first.id)
+        assert not await store.cancel(HUB, now.id)
+        assert await store.cancel(HUB, first.id)
+        assert not await store.cancel(HUB, first.id)
+        assert sum((await store.backlog()).values()) == 2
+        details = await store.details(HUB, first.id)
+        assert (details.state, details.ended_at) == (State.CANCELLED, datetime.fromtimestamp(clock(), UTC))
+        clock.advance(61)
+        taken = {work.notification.id for work in await store.take(Lane.SINGLE, {None: 9})}
+        assert taken == {second.id, now.id}
+        assert not await store.cancel(HUB, second.id)
+
     async def test_what_was_scheduled_for_a_time_already_past_is_due_at_once(
         self, store: SqlStore, clock: HostClock
     ) -> None:
@@ -171,6 +187,7 @@ class Accepting(Suite):
             result = await store.accept(batch, start=0)
             assert [index for index in range(len(batch)) if index not in result.duplicates] == [len(batch) - 1]
 
+    @pytest.mark.slow
     async def test_no_more_events_are_remembered_than_the_bound_and_the_newest_stay(
         self, stores: Stores, clock: HostClock
     ) -> None:

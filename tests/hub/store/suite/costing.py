@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+import pytest
 from pyroaring import BitMap
 
 from hub.acceptance import AuditEntry, Ingest
@@ -21,6 +22,7 @@ MANY = 300
 
 
 class Costing(Suite):
+    @pytest.mark.slow
     async def test_no_method_makes_more_than_six_round_trips_whatever_its_batch(
         self, stores: Stores, store: SqlStore, clock: HostClock
     ) -> None:

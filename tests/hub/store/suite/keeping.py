@@ -106,6 +106,7 @@ class Keeping(Suite):
         assert await stores.read(LEFT) == [(2, 0, 0)]
         assert len(await take(store)) == 1
 
+    @pytest.mark.slow
     async def test_a_broadcast_with_many_failures_is_forgotten_in_slices(
         self, stores: Stores, store: SqlStore, clock: HostClock
     ) -> None:

@@ -4,15 +4,17 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pyroaring import BitMap
 
 from hub.errors import GoneError, InvalidRequestError, NotFoundError
 from hub.installation import ANY_ETAG, Registration
-from hub.notification import Platform
+from hub.notification import EVERYONE, Platform
 from hub.store.store import SqlStore
+from hub.tags import direct_tag
 from tests.fakes.host_clock import HostClock
 from tests.hub.examples import GREETING, HUB, installation
 from tests.hub.store.suite.harness import Suite
-from tests.hub.store.suite.registering import die, found, native
+from tests.hub.store.suite.registering import clean, die, found, native
 
 
 def single(id: str, *tags: str, channel: str = "") -> Registration:
@@ -95,6 +97,29 @@ class Registrations(Suite):
             with pytest.raises(NotFoundError):
                 await store.get_registration(HUB, gone.registration_id)
         assert not (await store.registrations_of(HUB, [(Platform.FCM, "token of 1-2-1")], limit=5)).items
+
+    async def test_push_channels_of_a_direct_send_are_reached_by_it_alone(
+        self, store: SqlStore, clock: HostClock
+    ) -> None:
+        await store.put_registration(HUB, single("1-1-1", "news", channel="a"))
+        tag = direct_tag("0" * 32)
+        channels = [f"token {number}" for number in range(400)]
+        for _ in range(2):  # the same send again
+            await store.put_direct(HUB, Platform.FCM, ["a", *channels], tag=tag, kept=60.0)
+        reached = await found(store, native(tag))
+        assert [target.push_channel for target in reached] == ["a", *channels]
+        assert await found(store, native(direct_tag("1" * 32))) == []
+        assert [each.push_channel for each in await found(store, native("!sports"))] == ["a"]
+        assert [each.push_channel for each in await found(store, replace(native("a"), audience=EVERYONE))] == ["a"]
+        assert [one.registration_id for one in await listed(store)] == ["1-1-1"]
+        assert await listed(store, tag=tag) == []
+        assert len((await store.registrations_of(HUB, [(Platform.FCM, "a")], limit=9)).items) == 1
+        assert (await store.registrations_by_platform())[HUB, Platform.FCM] == 1
+        assert await die(store, clock, reached[0]) == 2  # the service says of a channel what holds for all who have it
+        assert await found(store, native("news")) == []
+        clock.advance(61)
+        await clean(store)
+        assert await store.targets(HUB, BitMap([target.ordinal for target in reached[1:]])) == []
 
     async def test_any_etag_stands_for_a_registration_that_is_there(self, store: SqlStore) -> None:
         with pytest.raises(NotFoundError):

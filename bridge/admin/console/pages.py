@@ -1,0 +1,96 @@
+"""The pages of the console: a frame that they share, and the content of each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from bridge.admin.rest import REST
+
+_DIRECTORY = Path(__file__).parent
+_LIVE = '\n    <p id="connection" class="connection" data-state="connecting">connecting</p>'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """`name` is that of its files and `link` what leads to it at `path`; `start` is the element where its content,
+    `what`, begins. A live page shows its connection to the daemon."""
+
+    path: str
+    name: str
+    script: str
+    link: str
+    title: str
+    claim: str
+    what: str
+    start: str = "content"
+    styles: Sequence[str] = ()
+    is_live: bool = False
+    below: str = ""
+    """Where the page shows one thing, below its path."""
+
+    @property
+    def paths(self) -> Sequence[str]:
+        """Where the page is served."""
+        return (self.path, self.path + self.below) if self.below else (self.path,)
+
+
+PAGES = (
+    Page(
+        path="/",
+        name="index",
+        script="console",
+        link="Events",
+        title="pushbridge",
+        claim="The way of each event, from the system it came from to the screen it was for",
+        what="events",
+        start="events",
+        is_live=True,
+    ),
+    Page(
+        path="/events",
+        name="events",
+        script="events",
+        link="Journal",
+        title="Journal: pushbridge",
+        claim="Why a push came, or did not, for as long as its event is kept",
+        what="journal",
+        styles=("pages", "events"),
+        below=f"/{{id:{REST}}}",
+    ),
+    Page(
+        path="/dead-letters",
+        name="dead_letters",
+        script="dead_letters",
+        link="Dead letters",
+        title="Dead letters: pushbridge",
+        claim="What could not become a notification, until it is replayed or dropped",
+        what="dead letters",
+        styles=("pages", "dead_letters"),
+        below="/{id}",
+    ),
+)
+
+
+def page_text(page: Page) -> str:
+    """The page as HTML."""
+    return Template(_read("frame.html")).substitute(
+        title=page.title,
+        claim=page.claim,
+        what=page.what,
+        start=page.start,
+        script=page.script,
+        styles="\n  ".join(f'<link rel="stylesheet" href="/{name}.css">' for name in ("console", *page.styles)),
+        links="\n      ".join(_link(each, is_here=each is page) for each in PAGES),
+        live=_LIVE if page.is_live else "",
+        content=_read(f"{page.name}.html"),
+    )
+
+
+def _link(page: Page, *, is_here: bool) -> str:
+    here = ' aria-current="page"' if is_here else ""
+    return f'<a href="{page.path}"{here}>{page.link}</a>'
+
+
+def _read(name: str) -> str:
+    return (_DIRECTORY / name).read_text(encoding="utf-8")

@@ -1,0 +1,113 @@
+"""Test sends: to a few registrations at once, with what the push service said of each as the answer.
+
+Nothing is stored and nothing is tried again: who asks sees the answer. What is sent goes through the same bulkheads as all
+other pushes, so an open breaker keeps it back too.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pyroaring import BitMap
+
+from hub.content.rendering import RenderedPage, Rendering
+from hub.delivery.bulkhead import Bulkhead
+from hub.notification import NativeContent, Notification, Platform
+from hub.outcome import OutcomeName
+from hub.push import PushPage
+from hub.store.contracts.outbox import Audience, Service
+from hub.store.contracts.store import Store
+from hub.target import Target
+from hub.work import Lane
+
+MOST = 10
+"""Registrations that a test send reaches (Notification Hubs, "Test send")."""
+
+_NOT_SENT = "not sent: the push service's breaker is open"
+_NO_CREDENTIAL = "no credential is configured for this platform"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestResult:
+    """What became of one push of a test; `template` is the id of the registration's template, None for a native one."""
+
+    __test__ = False  # pytest takes classes of such names for its own
+
+    platform: Platform
+    push_channel: str
+    template: int | None
+    outcome: OutcomeName
+    reason: str = ""
+
+
+async def probe(
+    notification: Notification,
+    store: Store,
+    bulkheads: Mapping[Service, Bulkhead[PushPage]],
+    *,
+    push_channel: str = "",
+) -> Sequence[TestResult]:
+    """Send to the first `MOST` registrations of the audience, or to `push_channel` alone; what was said of each.
+
+    Raises: StoreError.
+    """
+    targets = [_direct(notification, push_channel)] if push_channel else await _first(notification, store)
+    rendering = Rendering(store)
+    await rendering.prepare(targets)
+    pushes = rendering.pages(notification, targets)
+    results = [_result(target, said.outcome, said.reason) for target, said in pushes.unsendable]
+    sends = [_send(page, bulkheads.get((notification.hub, platform))) for platform, page in pushes.pages.items()]
+    for answered in await asyncio.gather(*sends):
+        results += answered
+    return results
+
+
+def _direct(notification: Notification, push_channel: str) -> Target:
+    assert isinstance(notification.content, NativeContent)
+    return Target(0, notification.content.platform, push_channel, None, None, 0.0)
+
+
+async def _first(notification: Notification, store: Store) -> Sequence[Target]:
+    (audience,) = await store.audiences([notification])
+    if audience.targets:
+        return audience.targets[:MOST]
+    ordinals = _first_ordinals(audience)
+    return await store.targets(notification.hub, ordinals) if ordinals else ()
+
+
+def _first_ordinals(audience: Audience) -> BitMap:
+    """Of each platform as many as of the others, where there are enough."""
+    first: dict[Platform, BitMap] = {}
+    for platform, ordinals in audience.pages:
+        first.setdefault(platform, ordinals[:MOST])
+    chosen: list[int] = []
+    for rank in range(MOST):
+        chosen += [ordinals[rank] for ordinals in first.values() if rank < len(ordinals)]
+    return BitMap(chosen[:MOST])
+
+
+async def _send(rendered: RenderedPage, bulkhead: Bulkhead[PushPage] | None) -> list[TestResult]:
+    if bulkhead is None:
+        return [_result(target, OutcomeName.INVALID_CREDENTIALS, _NO_CREDENTIAL) for target in rendered.targets]
+    size = len(rendered.targets)
+    admitted = bulkhead.admit(Lane.SINGLE, size)
+    results = [_result(target, OutcomeName.PNS_UNAVAILABLE, _NOT_SENT) for target in rendered.targets[admitted:]]
+    if not admitted:
+        return results
+    verdict = await bulkhead.send(Lane.SINGLE, rendered.page.select(range(admitted)), size=1)
+    for position, target in enumerate(rendered.targets[:admitted]):
+        said = verdict.exceptions.get(position)
+        results.append(
+            _result(target, OutcomeName.SUCCESS) if said is None else _result(target, said.outcome, said.reason)
+        )
+    return results
+
+
+def _result(target: Target, outcome: OutcomeName, reason: str = "") -> TestResult:
+    return TestResult(
+        platform=target.platform,
+        push_channel=target.push_channel,
+        template=target.template,
+        outcome=outcome,
+        reason=reason,
+    )

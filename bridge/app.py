@@ -51,8 +51,10 @@ from bridge.observe.facts import (
 from bridge.observe.metrics import Metrics
 from bridge.observe.process_metrics import LISTENERS
 from bridge.observe.recent import RecentEvents
+from bridge.observe.store_metrics import POSTGRES, SQLITE
 from bridge.observe.telemetry import Telemetry
 from bridge.senders import remotes_of, senders_of
+from bridge.stores import DaemonStore, store_of
 from bridge.wiring import access_of, metric_names, relay_of, routes_of, source_of
 from connectors.connector import Capacity
 from hub.acceptance import ConfigurationVersion
@@ -62,8 +64,6 @@ from hub.engine import Hub
 from hub.errors import StoreError
 from hub.facts import Crashed, WorkLeftOver
 from hub.store.health import HealthTiming
-from hub.store.outbox.remembering import SeenWindow
-from hub.store.sqlite.store import SqliteStore
 from hub.work import Lane
 from rules.engine import RuleSet
 
@@ -116,7 +116,8 @@ class Daemon:
         self.loaded_at = clock()
         self._drain_until = 0.0  # by the loop's clock
         local = {name: hub for name, hub in settings.hubs.items() if hub.remote is None}
-        self.metrics = Metrics(version=version("pushbridge"), **metric_names(settings))
+        engine = POSTGRES if settings.bridge.store.is_postgres else SQLITE
+        self.metrics = Metrics(version=version("pushbridge"), engine=engine, **metric_names(settings))
         self.telemetry = Telemetry(self.metrics, self.recent_events, FactLog())
         self.store = self._build_store()
         self.hub = self._build_hub(local)
@@ -131,14 +132,8 @@ class Daemon:
         self.listeners = self._build_listeners(has_api=bool(local))
         self.admin, self.api = self.listeners["admin"], self.listeners.get("hub_api")
 
-    def _build_store(self) -> SqliteStore:
-        return SqliteStore(
-            self.settings.store_path,
-            window=SeenWindow(seconds=self.settings.bridge.store.seen_window),
-            observe=self.metrics.store.observe,
-            on_broken=self._store_broken,
-            allow_memory=self.settings.bridge.store.allow_memory,
-        )
+    def _build_store(self) -> DaemonStore:
+        return store_of(self.settings, observe=self.metrics.store.observe, on_broken=self._store_broken)
 
     def _store_broken(self, reason: str) -> None:
         """Only a new process can go on with the store; called from a thread of the store."""
@@ -242,7 +237,7 @@ class Daemon:
             revision=self.settings.bridge.revision,
             config=self.config,
             config_hash=self.config_hash,
-            store=str(self.settings.store_path),
+            store=self.settings.store_name,
             admin=_address(self.admin),
             probes=self._address_of("probes"),
             intake=self._address_of("intake"),
@@ -417,7 +412,8 @@ class Daemon:
         self.metrics.delivery.set_bulkheads(self.hub.bulkheads)
         self.metrics.delivery.set_remotes(self.hub.remotes)
         with suppress(OSError):
-            self.metrics.store.set_space(await asyncio.to_thread(self.store.space))
+            if (space := await asyncio.to_thread(self.store.space)) is not None:
+                self.metrics.store.set_space(space)
         bounds = self.settings.dead_letters.default.store
         with suppress(StoreError):
             self.metrics.store.set_letters(

@@ -224,7 +224,9 @@ class Client:
         from bridge.cli.at_rest import IN_STORE, KEPT
 
         is_kept = method == "GET" and (path[0] in KEPT or path[-1] == "trace" or path in IN_STORE)
-        if self._settings is None or not is_kept or not self._settings.store_path.exists():
+        if self._settings is None or not is_kept or self._settings.bridge.store.is_postgres:
+            return False  # PostgreSQL is on another machine, and its password the daemon's
+        if not self._settings.store_path.exists():
             return False
         typer.echo(f"no daemon answers at {self._url}: read from {self._settings.store_path}", err=True)
         return True

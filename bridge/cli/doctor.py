@@ -11,7 +11,8 @@ from bridge.cli.exits import Exit
 from bridge.cli.process import print_problems
 
 if TYPE_CHECKING:
-    from hub.store.sqlite.examine import Finding
+    from bridge.config.models import Settings
+    from hub.store.findings import Finding
 
 OptionalConfig = Annotated[
     list[Path] | None,
@@ -27,27 +28,40 @@ OptionalConfig = Annotated[
 def doctor(config: OptionalConfig = None) -> Answer:
     """Look at the store's disk, file and schema, and say the cure. A daemon may run at the same time."""
     from bridge.config.load import check as read
-    from bridge.config.models import StoreSettings
-    from hub.store.sqlite.examine import Health, examine
+    from hub.store.findings import Health
 
-    store, directory = StoreSettings(), Path()
+    settings = None
     if config:
         settings, problems = read(config)
         print_problems(problems)
         if settings is None:
             raise typer.Exit(Exit.MISTAKES)
-        store, directory = settings.bridge.store, settings.directory
-    path = store.path(directory)
-    found = examine(path, allow_memory=store.allow_memory)
+    store, found = _examined(settings)
     failed = any(finding.health is Health.FAILED for finding in found)
-    return Answer(_content(path, found), _print_checks, Exit.FAILED if failed else Exit.DONE)
+    return Answer(_content(store, found), _print_checks, Exit.FAILED if failed else Exit.DONE)
 
 
-def _content(path: Path, found: "Sequence[Finding]") -> dict[str, Any]:
+def _examined(settings: "Settings | None") -> "tuple[str, Sequence[Finding]]":
+    """What the store is called, and what was found; without settings it is the default one in this directory."""
+    from bridge.config.store import StoreSettings
+
+    if settings is not None and settings.bridge.store.is_postgres:
+        from bridge.stores import address_of
+        from hub.store.postgres import examine as postgres
+
+        return settings.store_name, postgres.examine(address_of(settings))
+    from hub.store.sqlite import examine as sqlite
+
+    store = StoreSettings() if settings is None else settings.bridge.store
+    path = store.path(Path() if settings is None else settings.directory)
+    return str(path), sqlite.examine(path, allow_memory=store.allow_memory)
+
+
+def _content(store: str, found: "Sequence[Finding]") -> dict[str, Any]:
     checks = [
         {"name": each.name, "health": each.health.value, "text": each.text, "cure": each.cure or None} for each in found
     ]
-    return {"store": str(path), "checks": checks}
+    return {"store": store, "checks": checks}
 
 
 def _print_checks(content: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ COMMANDS = (
     "test",
     "explain",
     "doctor",
+    "migrate",
     "schema",
     "demo",
     "sandbox",

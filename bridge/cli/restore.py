@@ -27,6 +27,8 @@ def restore(
     print_problems(problems)
     if settings is None:
         raise typer.Exit(Exit.MISTAKES)
+    if settings.bridge.store.is_postgres:
+        raise fail("a PostgreSQL store is restored by PostgreSQL's own tools: see docs/store.md", Exit.WRONG_ARGUMENTS)
     try:
         made = datetime.fromtimestamp(file.stat().st_mtime, UTC)
         done = bring_back(file, settings.store_path, erase=[partial(erase_again, now=time.time(), actor=whoami())])

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from bridge.config.models import HubSettings, Platforms, Sections, SourceSettings
 from bridge.config.samples import is_made_up
-from hub.egress import EgressDefaults, is_listed
+from hub.egress import EgressDefaults, is_listed, trusting
 from rules.node import Node
 from rules.problems import Problems
 
@@ -14,8 +14,12 @@ def with_egress(sections: Sections) -> Sections:
     default = sections.bridge.egress
     if default == EgressDefaults():
         return sections
+    store = sections.bridge.store
+    if store.tls is not None:
+        store = store.model_copy(update={"tls": trusting(store.tls, default.ca_file)})
     return sections.model_copy(
         update={
+            "bridge": sections.bridge.model_copy(update={"store": store}),
             "sources": {name: _source(source, default) for name, source in sections.sources.items()},
             "hubs": {name: _hub(hub, default) for name, hub in sections.hubs.items()},
         }

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, create_m
 
 from bridge.config.credentials import ListenerTls, Remote
 from bridge.config.section import Section, form
+from bridge.config.store import StoreSettings
 from bridge.decode import DecodeSettings
 from bridge.decode.base import ValueType
 from bridge.decode.charset import charset_named
@@ -131,34 +132,6 @@ class Listeners(Section):
         """Those that are configured."""
         named = {"admin": self.admin, "probes": self.probes, "intake": self.intake, "hub_api": self.hub_api}
         return {name: listener for name, listener in named.items() if listener is not None}
-
-
-def _sqlite_url(url: str) -> str:
-    if url.startswith(("postgres:", "postgresql:")):
-        raise ValueError("PostgreSQL: known, but not supported by this version yet")
-    if not re.fullmatch(r"sqlite:///.+", url):
-        raise ValueError("not a store; write sqlite:///pushbridge.db, or sqlite:////var/lib/pushbridge/pushbridge.db")
-    return url
-
-
-class StoreSettings(Section):
-    """The durable store. A relative path (three slashes) is beside the configuration.
-
-    Over `max_pending` notifications waiting, sources are not read any further.
-    """
-
-    url: Annotated[str, AfterValidator(_sqlite_url)] = "sqlite:///pushbridge.db"
-    """The database: sqlite:/// and a file, relative to the configuration unless it begins with a fourth slash."""
-    max_pending: int = Field(default=100_000, ge=1)
-    """Notifications waiting to be sent; over it no source is read any further."""
-    seen_window: Positive = 86_400.0
-    """How long a repeated event is known as such."""
-    allow_memory: bool = False
-    """Whether the database may lie in memory (tmpfs), where it is lost with the machine: for tests and demonstrations."""
-
-    def path(self, directory: Path) -> Path:
-        """The database file, for a configuration in `directory`."""
-        return directory / self.url.removeprefix("sqlite:///")
 
 
 class Shutdown(Section):
@@ -658,8 +631,13 @@ class Settings(Sections):
 
     @property
     def store_path(self) -> Path:
-        """The database file."""
+        """The database file, where the store is one."""
         return self.bridge.store.path(self.directory)
+
+    @property
+    def store_name(self) -> str:
+        """What messages call the store: its file or its address."""
+        return self.bridge.store.name(self.directory)
 
     def owner_of(self, source: str, rule: str = "") -> str:
         """Who answers for a rule, else for a source; empty where neither says so, or is configured any more."""

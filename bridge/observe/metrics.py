@@ -14,7 +14,7 @@ from bridge.observe.intake_metrics import IntakeMetrics, Owners
 from bridge.observe.metric_set import MetricSet, Named
 from bridge.observe.process_metrics import ProcessMetrics
 from bridge.observe.queue_metrics import QueueMetrics
-from bridge.observe.store_metrics import StoreMetrics
+from bridge.observe.store_metrics import SQLITE, StoreMetrics
 from bridge.observe.telemetry import Takes
 
 _NO_OWNERS = Owners()
@@ -33,6 +33,7 @@ class Metrics:
         remotes: Sequence[str] = (),
         dead_letters: Sequence[tuple[str, str, str]] = (),
         owners: Owners = _NO_OWNERS,
+        engine: str = SQLITE,
     ) -> None:
         # A second series for each counter, which no dashboard needs; the function is untyped upstream.
         disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -42,7 +43,7 @@ class Metrics:
             collector(registry=self.registry)
         self.intake = IntakeMetrics(self._set)
         self.queue = QueueMetrics(self._set)
-        self.store = StoreMetrics(self._set)
+        self.store = StoreMetrics(self._set, engine=engine)
         self.delivery = DeliveryMetrics(self._set)
         self.process = ProcessMetrics(self._set, version=version)
         self.takes: Takes = {

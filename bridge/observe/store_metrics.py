@@ -9,18 +9,22 @@ from hub.store.contracts.people import Kept
 from hub.store.health import OPERATIONS
 from hub.store.sqlite.volume import StoreSpace
 
-_ENGINE = "sqlite"
+SQLITE, POSTGRES = "sqlite", "postgres"
 _STORE_OPERATIONS = sorted({*OPERATIONS.values()})
 _DISK_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 _FILES = ("database", "log")
 
 
 class StoreMetrics:
-    """By operation; times come from the store's threads, the rest is set before a scrape."""
+    """By operation; times come from the store's threads, the rest is set before a scrape.
 
-    def __init__(self, metrics: MetricSet) -> None:
+    Of PostgreSQL's files and of its log nothing is known here.
+    """
+
+    def __init__(self, metrics: MetricSet, *, engine: str) -> None:
         counter, gauge, histogram = metrics.counter, metrics.gauge, metrics.histogram
-        engines = (_ENGINE,)
+        self._engine = engine
+        engines, files = (engine,), (engine,) if engine == SQLITE else ()
         self._errors = counter(
             "store_errors", "Operations the store could not do.", engine=engines, op=_STORE_OPERATIONS
         )
@@ -35,12 +39,12 @@ class StoreMetrics:
                 engine=engines,
             ),
             "checkpoint": histogram(
-                "store_checkpoint_seconds", "Time to move the log into the database.", _DISK_SECONDS, engine=engines
+                "store_checkpoint_seconds", "Time to move the log into the database.", _DISK_SECONDS, engine=files
             ),
         }
-        self._labels = {"write": (_ENGINE, "write"), "commit": (_ENGINE,), "checkpoint": (_ENGINE,)}
-        self._file = gauge("store_file_bytes", "Size of the store's files.", engine=engines, file=_FILES)
-        self._free = gauge("store_free_bytes", "Free space on the file system of the store.", engine=engines)
+        self._labels = {"write": (engine, "write"), "commit": (engine,), "checkpoint": (engine,)}
+        self._file = gauge("store_file_bytes", "Size of the store's files.", engine=files, file=_FILES)
+        self._free = gauge("store_free_bytes", "Free space on the file system of the store.", engine=files)
         self._letters = gauge("dead_letter_store_messages", "Dead letters that are kept.")
         self._letters_capacity = gauge("dead_letter_store_capacity_messages", "How many dead letters are kept at most.")
         self._letter_bytes = gauge("dead_letter_store_bytes", "Bytes of the dead letters that are kept.")
@@ -62,9 +66,9 @@ class StoreMetrics:
 
     def set_space(self, space: StoreSpace) -> None:
         """Before a scrape."""
-        self._file.labels(_ENGINE, "database").set(space.database)
-        self._file.labels(_ENGINE, "log").set(space.log)
-        self._free.labels(_ENGINE).set(space.free)
+        self._file.labels(self._engine, "database").set(space.database)
+        self._file.labels(self._engine, "log").set(space.log)
+        self._free.labels(self._engine).set(space.free)
 
     def set_letters(self, kept: LetterUsage, *, max_letters: int, max_bytes: int) -> None:
         """Before a scrape."""
@@ -85,4 +89,4 @@ class StoreMetrics:
             self._rows_erased.labels(kind).inc(count)
 
     def _failed(self, fact: StoreFailed) -> None:
-        self._errors.labels(_ENGINE, fact.operation).inc()
+        self._errors.labels(self._engine, fact.operation).inc()

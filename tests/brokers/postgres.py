@@ -69,6 +69,27 @@ class Postgres(ABC):
             f" WHERE datname = '{database}' AND pid <> pg_backend_pid()"
         )
 
+    @contextmanager
+    def serving_tls(self, pem: str) -> Iterator[None]:
+        """Offer TLS, with the key and the certificate in `pem`."""
+        lines = f"SELECT unnest(string_to_array('{pem.strip()}', E'\\n'))"
+        self.run(f"COPY ({lines}) TO PROGRAM 'umask 077; cat > server.pem'")  # in the directory of the data
+        self._set_tls("on")
+        try:
+            yield
+        finally:
+            self._set_tls("off")
+
+    def _set_tls(self, value: str) -> None:
+        for setting in ("ssl_cert_file = 'server.pem'", "ssl_key_file = 'server.pem'", f"ssl = {value}"):
+            self.run(f"ALTER SYSTEM SET {setting}")
+        self.run("SELECT pg_reload_conf()")
+        deadline = time.monotonic() + START_TIMEOUT
+        while self.run("SHOW ssl") != [(value,)]:
+            if time.monotonic() > deadline:
+                raise PostgresError(f"PostgreSQL did not turn TLS {value}: {self._failure()}")
+            time.sleep(0.02)
+
     @abstractmethod
     def start(self) -> None:
         """Start again after `stop` or `kill` and return when clients can connect. Raises: PostgresError."""

@@ -8,6 +8,7 @@ import psycopg
 from psycopg import errors
 
 from hub.errors import StoreError
+from hub.store.postgres.address import PostgresAddress
 from hub.store.postgres.errors import store_error
 from hub.store.postgres.schema import parts_of, shipped_versions
 from hub.store.versions import SchemaVersion, apply_versions
@@ -35,7 +36,7 @@ def migrate(connection: psycopg.Connection[Any], versions: Sequence[SchemaVersio
         connection.execute("SELECT pg_advisory_xact_lock(%s::int, %s::int)", (LOCKS, _MIGRATION))
         version = apply_versions(versions, *version_of(connection), partial(_apply, connection))
         if version == versions[-1].number:
-            _look_for_parts(connection, versions)
+            look_for_parts(connection, versions)
     return version
 
 
@@ -56,13 +57,27 @@ def version_of(connection: psycopg.Connection[Any]) -> tuple[int, int]:
     return version, readable_from
 
 
-def sql_from(current: int, versions: Sequence[SchemaVersion] | None = None) -> str:
-    """What leads from a version, 0 for an empty database, to the newest, as one transaction to be run by hand."""
+def migrate_now(address: PostgresAddress) -> int:
+    """Bring a database to the newest schema, apart from any daemon; the version that it has then. Raises: StoreError."""
+    with address.connect() as connection:
+        try:
+            return migrate(connection, shipped_versions())
+        except psycopg.Error as error:
+            raise store_error(error) from error
+
+
+def pending_sql(address: PostgresAddress) -> str:
+    """What leads to the newest schema, to be run by hand; empty where nothing is to be done. Raises: StoreError."""
+    with address.connect() as connection:
+        try:
+            current, _ = version_of(connection)
+        except psycopg.Error as error:
+            raise store_error(error) from error
     parts = [_HEAD] if current == 0 else []
-    for version in shipped_versions() if versions is None else versions:
+    for version in shipped_versions():
         if version.number > current:
             parts += [version.sql.strip(), _stamp(version)]
-    return "\n".join(["BEGIN;", *parts, "COMMIT;", ""])
+    return "\n".join(["BEGIN;", *parts, "COMMIT;", ""]) if parts else ""
 
 
 def _apply(connection: psycopg.Connection[Any], version: SchemaVersion) -> None:
@@ -81,7 +96,7 @@ def _stamp(version: SchemaVersion) -> str:
     return f"DELETE FROM schema; INSERT INTO schema VALUES ({version.number}, {version.readable_from});"
 
 
-def _look_for_parts(connection: psycopg.Connection[Any], versions: Sequence[SchemaVersion]) -> None:
+def look_for_parts(connection: psycopg.Connection[Any], versions: Sequence[SchemaVersion]) -> None:
     """Raises: StoreError: a table, an index or a trigger is not there."""
     there = connection.execute(
         "SELECT relname::text FROM pg_class WHERE relnamespace = current_schema()::regnamespace"

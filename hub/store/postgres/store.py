@@ -2,12 +2,16 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
+from hub.errors import InvalidRequestError
 from hub.store.clock import StoreClock
 from hub.store.outbox.remembering import SeenWindow
 from hub.store.postgres.address import PostgresAddress
 from hub.store.postgres.database import PostgresDatabase
 from hub.store.store import SqlStore
+
+_BACKUP = "a PostgreSQL store is backed up by PostgreSQL's own tools, such as pg_dump: see docs/store.md"
 
 
 class PostgresStore(SqlStore):
@@ -29,3 +33,10 @@ class PostgresStore(SqlStore):
             clock=StoreClock(wall=wall, monotonic=monotonic),
             monotonic=monotonic,
         )
+
+    async def back_up(self, target: Path) -> int:
+        """Raises: InvalidRequestError: always, and it says what to use instead."""
+        raise InvalidRequestError(_BACKUP)
+
+    def space(self) -> None:
+        """The files are another machine's."""

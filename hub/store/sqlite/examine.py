@@ -7,13 +7,12 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
 import apsw
 
 from hub.errors import StoreError
+from hub.store.findings import Finding, Health
 from hub.store.sqlite.database import MINIMUM_VERSION, sqlite_version
 from hub.store.sqlite.errors import store_error
 from hub.store.sqlite.lock import is_locked
@@ -29,24 +28,6 @@ _SYNCS = 20
 _READING = 5.0
 """Seconds that pages are read for damage, at most."""
 _PAGE = 4096
-
-
-class Health(Enum):
-    """How a thing stands."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that was looked at; `cure` says what to do about it, empty where nothing is to be done."""
-
-    name: str
-    health: Health
-    text: str
-    cure: str = ""
 
 
 def examine(path: Path, *, allow_memory: bool) -> list[Finding]:

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import apsw
 import pytest
 
+from hub.store.findings import Finding, Health
 from hub.store.sqlite import examine as examine_module
 from hub.store.sqlite.database import SqliteDatabase
-from hub.store.sqlite.examine import Finding, Health, examine
+from hub.store.sqlite.examine import examine
 from hub.store.sqlite.volume import Volume, VolumeKind
 from tests.hub.store.sqlite.numbers import NUMBERS
 

@@ -1,0 +1,132 @@
+"""The daemon over PostgreSQL: an event becomes a push, whatever dies in between, and no second daemon gets in."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import orjson
+import pytest
+
+from bridge.cli.exits import Exit
+from sandbox.services import PushServices
+from tests.brokers import queues
+from tests.brokers.postgres import PASSWORD, USER, Postgres
+from tests.brokers.rabbitmq import RabbitMq
+from tests.integration.daemon import START_TIMEOUT, Daemon, hubs
+
+EVENTS = 1500
+
+
+@pytest.fixture
+async def services(tmp_path: Path) -> AsyncIterator[PushServices]:
+    directory = tmp_path / "sandbox"
+    directory.mkdir()
+    async with PushServices(directory) as services:
+        yield services
+
+
+@pytest.fixture
+def settings(services: PushServices, rabbitmq: RabbitMq, postgres: Postgres, tmp_path: Path) -> dict[str, Any]:
+    """One queue of RabbitMQ, one rule, and the store in an empty database."""
+    password = tmp_path / "password"
+    password.write_text(f"{PASSWORD}\n")
+    url = f"postgresql://{USER}@127.0.0.1:{postgres.port}/{postgres.create()}"
+    queue = {"name": f"test.postgres.{uuid4().hex[:8]}", "create_if_missing": {}}
+    return {
+        "version": 1,
+        "bridge": {"store": {"url": url, "password_file": str(password), "max_pending": 200}},
+        "sources": {"orders": {"rabbitmq": {"url": rabbitmq.url, "queue": queue}}},
+        "rules": [{"name": "order", "push": {"to": "team:all", "with": {"text": "order {{ data.number }}"}}}],
+        "hubs": hubs(services),
+    }
+
+
+def database_of(settings: dict[str, Any]) -> str:
+    return str(settings["bridge"]["store"]["url"]).rpartition("/")[2]
+
+
+async def register(daemon: Daemon, services: PushServices) -> None:
+    phone = services.add_phone("phone", "apns")
+    installation = {
+        "installationId": phone.name,
+        "platform": phone.platform,
+        "pushChannel": phone.handle,
+        "tags": ["team:all"],
+        "templates": {"text": {"body": '{"aps": {"alert": "$(text)"}}'}},
+    }
+    await daemon.register(installation)
+
+
+async def publish(rabbitmq: RabbitMq, settings: dict[str, Any]) -> None:
+    queue = settings["sources"]["orders"]["rabbitmq"]["queue"]["name"]
+    messages = ((orjson.dumps({"number": number}), {"message_id": f"order-{number}"}) for number in range(EVENTS))
+    await asyncio.to_thread(queues.put, rabbitmq.url, queue, messages)
+
+
+async def command(*arguments: str) -> tuple[int, str]:
+    """Exit code and output of `pushbridge` with these arguments."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bridge", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    output, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, output.decode()
+
+
+@pytest.mark.timeout(300)
+async def test_kills_of_the_daemon_and_of_the_database_lose_nothing_and_accept_nothing_twice(
+    rabbitmq: RabbitMq, postgres: Postgres, services: PushServices, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    async with Daemon(tmp_path, settings) as daemon:
+        await daemon.start()
+        await register(daemon, services)
+        services.apns.faults.latency(0.05)
+        await publish(rabbitmq, settings)
+        await services.journal.wait_for(count=200, timeout=START_TIMEOUT)
+        await daemon.kill()
+        await daemon.start()
+        await services.journal.wait_for(count=600, timeout=START_TIMEOUT)
+        await asyncio.to_thread(postgres.kill)
+        said = await daemon.until_readiness(lambda status, lines: status == 503)
+        assert any(line.startswith("store: failing") and "cannot be reached" in line for line in said), said
+        assert len({entry.push_id for entry in services.journal}) < EVENTS, "the database was to be away in between"
+        await asyncio.to_thread(postgres.start)
+        await daemon.until_ready()
+        async with asyncio.timeout(START_TIMEOUT):
+            while len({entry.push_id for entry in services.journal}) < EVENTS:
+                await asyncio.sleep(0.05)
+        assert (await daemon.metrics())['pushbridge_store_commit_seconds_count{engine="postgres"}'] > 0
+        assert await daemon.terminate() == 0, daemon.errors()
+    found = postgres.run(
+        "SELECT state, count(*), count(DISTINCT event_id) FROM notification GROUP BY state",
+        database=database_of(settings),
+    )
+    assert found == [("Completed", EVENTS, EVENTS)]
+    assert len({entry.push_id for entry in services.journal}) == EVENTS, "a repeated push has its first push id"
+
+
+async def test_a_second_daemon_on_the_database_is_refused_and_doctor_names_what_it_is(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    async with Daemon(tmp_path / "first", settings) as first, Daemon(tmp_path / "second", settings) as second:
+        code, output = await command("migrate", "--sql", str(first.config_file))
+        assert (code, output.count("CREATE TABLE notification (")) == (Exit.DONE, 1)
+        code, output = await command("migrate", str(first.config_file))
+        assert (code, "schema version 1" in output) == (Exit.DONE, True), output
+        await first.start()
+        await second.launch()
+        assert await second.exit_code() == Exit.CANNOT_START
+        assert "a PostgreSQL store belongs to one process" in second.errors()
+        code, output = await command("doctor", str(first.config_file))
+        assert code == Exit.DONE, output
+        assert "PostgreSQL 1" in output
+        assert f"database {database_of(settings)}" in output
+        assert "a daemon has the database, from 127.0.0.1" in output
+        code, output = await command("migrate", "--sql", str(first.config_file))
+        assert (code, "CREATE" in output) == (Exit.DONE, False)
+        assert await first.terminate() == 0

@@ -254,7 +254,8 @@ class Transport:
         for pool in dict.fromkeys(used.values()):
             self._close_finished(pool)
             self._queue(pool)
-            if pool.is_idle:
+        for pool in list(self._pools.values()):  # also one where requests only waited
+            if pool.is_idle and pool.origin not in self._idle_since:
                 self._rest(pool)
         for carrier in used:
             if carrier.in_flight:

@@ -35,6 +35,7 @@ LONGEST = (
     "tests/bridge/test_loading.py",
     "tests/hub/store/sqlite/test_power_loss.py",
     "tests/hub/store/test_store_model.py",
+    "tests/hub/store/postgres/test_store.py",
 )
 """Files of few tests that take long; a run whose workers begin with these has no worker idle at its end."""
 

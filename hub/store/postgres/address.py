@@ -32,15 +32,13 @@ _WATCHED = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 
 class PostgresAddress:
     """`url` has no password: the first line of `password_file` is it, and the file is read again for each connection.
 
-    With `tls` the server has to show a certificate for its name. `roots` are the certificates that are trusted where `tls`
-    names none. `connect_timeout` is in seconds, `idle_in_transaction` too: after it the database ends a transaction in
-    which a process stands still.
+    With `tls` the server has to show a certificate for its name. `connect_timeout` is in seconds, and `idle_in_transaction`
+    too: after it the database ends a transaction in which a process stands still.
     """
 
     url: str
     password_file: Path | None = None
     tls: Tls | None = None
-    roots: Path | None = None
     connect_timeout: int = 5
     idle_in_transaction: float = 30.0
     name: str = field(default_factory=lambda: f"pushbridge {secrets.token_hex(4)}")
@@ -100,8 +98,7 @@ class PostgresAddress:
     def _tls(self) -> dict[str, str]:
         if self.tls is None:
             return {}
-        roots = self.tls.ca_file or self.roots
-        found = {"sslmode": "verify-full", "sslrootcert": "system" if roots is None else str(roots)}
+        found = {"sslmode": "verify-full", "sslrootcert": str(self.tls.ca_file or "system")}
         if self.tls.cert is not None:
             found |= {"sslcert": str(self.tls.cert), "sslkey": str(self.tls.key)}
         return found

@@ -49,8 +49,7 @@ class PostgresErasures:
 class PostgresDatabase:
     """`hub.store.connection.Database` on a PostgreSQL database that this process has to itself.
 
-    `observe` and `on_broken` are as `PostgresCommitter` says. Both are called from the database's threads. Without
-    `may_migrate` the schema has to be the newest already.
+    `observe` and `on_broken` are as `PostgresCommitter` says. Both are called from the database's threads.
     """
 
     def __init__(

@@ -4,7 +4,7 @@ from typing import Any
 
 import psycopg
 
-from hub.errors import StoreError, StoreLockedError
+from hub.errors import StoreLockedError
 from hub.store.postgres.address import PostgresAddress
 from hub.store.postgres.migrate import LOCKS
 
@@ -50,10 +50,10 @@ def enter(connection: psycopg.Connection[Any], name: str, version: str) -> None:
 
 
 def look_for_others(connection: psycopg.Connection[Any], name: str) -> None:
-    """Raises: StoreError: while this process was away, another had the database."""
+    """Raises: StoreLockedError: while this process was away, another had the database."""
     rows = connection.execute("SELECT id FROM process").fetchall()
     if rows != [(name,)]:
-        raise StoreError("another process had the database while this one could not reach it")
+        raise StoreLockedError("another process had the database while this one could not reach it")
 
 
 def _lock(connection: psycopg.Connection[Any]) -> bool:

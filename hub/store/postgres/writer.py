@@ -108,11 +108,10 @@ class PostgresCommitter:
         except psycopg.Error as error:
             connection.close()
             raise store_error(error) from error
-        except StoreError as error:
+        except StoreLockedError as error:
             connection.close()
-            if isinstance(error, StoreLockedError) or "another process" in str(error):
-                self._broken = str(error)
-                self._on_broken(self._broken)
+            self._broken = str(error)
+            self._on_broken(self._broken)
             raise
         _log.info("connected to the database again")
         self._connection = connection

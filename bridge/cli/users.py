@@ -71,7 +71,8 @@ def _print_erased(done: Mapping[str, Any]) -> None:
     typer.echo(f"digest: {done['digest']}")
     if not done["is_overwritten"]:
         typer.echo(
-            "The store's files are still being overwritten: a copy that is being made, or their size, delays it."
+            "Bytes of it may still stand in the store's files: SQLite's are being overwritten (a copy that is being made or"
+            " their size delays it), PostgreSQL uses the room again in its own time."
         )
 
 

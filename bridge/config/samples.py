@@ -28,6 +28,7 @@ def samples(number: int) -> Iterator[str]:
         "30s",
         "1ms",
         "1h",
+        "7d",
         "1MiB",
         "UTC",
         "utf-8",

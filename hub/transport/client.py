@@ -71,7 +71,6 @@ class Transport:
         self._reading: deque[Batch] = deque()  # batches with groups not yet read; of those in order the oldest alone
         self._behind: deque[Batch] = deque()  # the others of those in order
         self._pools: dict[str, OriginPool] = {}
-        self._closing: set[OriginPool] = set()  # without a place among the origins: what they have under way ends
         self._hungry: deque[OriginPool] = deque()  # pools with requests that wait, and perhaps room
         self._idle_since: dict[str, float] = {}  # origins, the one that is idle the longest first
         self._blocked: dict[str, list[tuple[Batch, RequestGroup]]] = {}  # origins that wait for a pool
@@ -126,7 +125,7 @@ class Transport:
         """Close all connections; requests under way end with a failure. May be called twice."""
         self._closed = True
         batches = {*self._reading, *self._behind}
-        for pool in self._all_pools():
+        for pool in self._pools.values():
             batches.update(pool.waiting_batches, *(each.batches() for each in pool.all_carriers()))
         batches |= {batch for waiting in self._blocked.values() for batch, _ in waiting}
         for batch in batches:
@@ -218,16 +217,11 @@ class Transport:
         if self._closed:
             return
         if pool.has_finished:
-            asyncio.get_running_loop().call_soon(self._close_finished, pool)  # not while it calls us
+            asyncio.get_running_loop().call_soon(pool.close_finished)  # not while it calls us
         if pool.is_idle:
             asyncio.get_running_loop().call_soon(self._rest, pool)
         self._queue(pool)
         self._feed_soon()
-
-    def _close_finished(self, pool: OriginPool) -> None:
-        pool.close_finished()
-        if not pool.all_carriers():
-            self._closing.discard(pool)
 
     def _expire(self, batch: Batch, silence: float) -> None:
         since = asyncio.get_running_loop().time() - silence
@@ -244,7 +238,7 @@ class Transport:
         Returns where something was under way.
         """
         used: dict[Carrier, OriginPool] = {}
-        for pool in self._all_pools():
+        for pool in self._pools.values():
             for carrier in pool.all_carriers():
                 if positions := carrier.give_up(batch):
                     used[carrier] = pool
@@ -252,7 +246,7 @@ class Transport:
                         batch.settle(position, response)
         self._withdraw(batch, response)
         for pool in dict.fromkeys(used.values()):
-            self._close_finished(pool)
+            pool.close_finished()
             self._queue(pool)
         for pool in list(self._pools.values()):  # also one where requests only waited
             if pool.is_idle and pool.origin not in self._idle_since:
@@ -261,9 +255,6 @@ class Transport:
             if carrier.in_flight:
                 carrier.start()  # what waited inside may have a place now
         return used
-
-    def _all_pools(self) -> list[OriginPool]:
-        return [*self._pools.values(), *self._closing]
 
     def _withdraw(self, batch: Batch, response: Response) -> None:
         """Answer what is not begun of a batch."""
@@ -325,9 +316,7 @@ class Transport:
     def _close_pool(self, origin: str) -> None:
         pool = self._pools.pop(origin)
         self._idle_since.pop(origin, None)
-        self._closing.add(pool)
         pool.retire(pool.carriers)
-        self._close_finished(pool)
 
     def _rest(self, pool: OriginPool) -> None:
         """A pool may have become idle: give its place to an origin that waits, or note the time."""

@@ -21,6 +21,7 @@ class Contexts:
         if self._context is None or made_of != self._made_of:
             context = self._tls.client_context()
             context.minimum_version = ssl.TLSVersion.TLSv1_2
+            context.options |= ssl.OP_NO_RENEGOTIATION  # forbidden in HTTP/2 (RFC 9113, section 9.2.1)
             context.set_alpn_protocols(["h2", "http/1.1"])
             self._context, self._made_of = context, made_of
         return self._context

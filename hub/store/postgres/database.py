@@ -121,7 +121,7 @@ class PostgresDatabase:
 
     async def overwrite_deleted(self, *, seconds: float) -> bool:
         """PostgreSQL uses the space of what was deleted again by itself, and keeps no promise when."""
-        return True
+        return False
 
     async def go_on_overwriting(self) -> bool:
         return True

@@ -8,6 +8,7 @@ import os
 import random
 import struct
 
+import pytest
 from hpack import Encoder
 
 from hub.requests import RequestGroup
@@ -50,6 +51,7 @@ def made_up(rng: random.Random, encoder: Encoder, streams: int) -> bytes:
     return bytes(made)
 
 
+@pytest.mark.slow
 async def test_no_bytes_make_the_client_fail_hang_or_lose_a_request() -> None:
     seed = int(os.environ.get("PUSHBRIDGE_HTTP2_SEED") or random.SystemRandom().randrange(10**9))
     rng = random.Random(seed)

@@ -12,6 +12,7 @@ from pyroaring import BitMap
 
 from hub.content.rendering import RenderedPage, Rendering
 from hub.delivery.bulkhead import Bulkhead
+from hub.delivery.pushing import NO_CREDENTIAL
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import OutcomeName
 from hub.push import PushPage
@@ -24,7 +25,6 @@ MOST = 10
 """Registrations that a test send reaches (Notification Hubs, "Test send")."""
 
 _NOT_SENT = "not sent: the push service's breaker is open"
-_NO_CREDENTIAL = "no credential is configured for this platform"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,7 @@ def _first_ordinals(audience: Audience) -> BitMap:
 
 async def _send(rendered: RenderedPage, bulkhead: Bulkhead[PushPage] | None) -> list[TestResult]:
     if bulkhead is None:
-        return [_result(target, OutcomeName.INVALID_CREDENTIALS, _NO_CREDENTIAL) for target in rendered.targets]
+        return [_result(target, OutcomeName.INVALID_CREDENTIALS, NO_CREDENTIAL) for target in rendered.targets]
     size = len(rendered.targets)
     admitted = bulkhead.admit(Lane.SINGLE, size)
     results = [_result(target, OutcomeName.PNS_UNAVAILABLE, _NOT_SENT) for target in rendered.targets[admitted:]]

@@ -33,7 +33,7 @@ _CHUNK = 64
 """Single pushes that are recorded together: one that is slow holds up no more than these."""
 
 _NOT_CONFIGURED = "the hub is not configured any more"
-_NO_CREDENTIAL = "no credential is configured for this platform"
+NO_CREDENTIAL = "no credential is configured for this platform"
 _SENDER_CRASHED = SendResult(reaction=Reaction.RETRY, outcome=OutcomeName.UNKNOWN_ERROR, reason="a defect of ours")
 
 Bulkheads = Mapping[tuple[str, Platform], Bulkhead[PushPage]]
@@ -283,7 +283,7 @@ class PushDelivery:
     def _end_without_credential(self, service: Service, results: PushResults, targets: Sequence[Target]) -> None:
         """End what no sender can send, counted as if its service had refused it."""
         for target in targets:
-            results.end(target, OutcomeName.INVALID_CREDENTIALS, _NO_CREDENTIAL)
+            results.end(target, OutcomeName.INVALID_CREDENTIALS, NO_CREDENTIAL)
         hub, platform = service
         outcomes = Counter({OutcomeName.INVALID_CREDENTIALS: len(targets)})
         self._observer.observe(PageAnswered(hub=hub, platform=platform, seconds=0.0, outcomes=outcomes, timed_out=0))

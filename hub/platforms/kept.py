@@ -12,7 +12,7 @@ from lxml import etree
 from hub.errors import InvalidRequestError
 from hub.notification import Platform
 from hub.platforms.traits import Description, PayloadKind, TemplateBody, Traits
-from hub.platforms.xml_payload import xml_root
+from hub.platforms.xml_payload import parsed
 
 _BROWSER_HANDLES = ("endpoint", "p256dh", "auth")
 
@@ -43,8 +43,7 @@ class MpnsTraits(Traits):
 
     def template_body(self, body: str, headers: Mapping[str, Any]) -> TemplateBody:
         """See `Traits.template_body`; target and class follow from what the notification holds."""
-        xml_root(body)
-        first = next(iter(etree.fromstring(body.encode(), etree.XMLParser(resolve_entities=False))), None)
+        first = next(iter(parsed(body)), None)
         kind = "" if first is None else etree.QName(first).localname.lower()
         derived = _MPNS_HEADERS.get(kind, {})
         given = {name.lower() for name in headers}

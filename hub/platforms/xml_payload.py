@@ -1,5 +1,7 @@
 """XML as a payload."""
 
+from typing import Any
+
 from lxml import etree
 
 from hub.errors import TemplateError
@@ -7,6 +9,11 @@ from hub.errors import TemplateError
 
 def xml_root(body: str) -> str:
     """The local name of the root element of well-formed XML in UTF-8. Raises: TemplateError."""
+    return etree.QName(parsed(body)).localname
+
+
+def parsed(body: str) -> Any:
+    """The root element (lxml) of well-formed XML in UTF-8. Raises: TemplateError."""
     # Without a document type there are no entities to expand; the words may not even be in a comment.
     if "<!DOCTYPE" in body:
         raise TemplateError("body: a document type is not allowed", where="body")
@@ -17,4 +24,4 @@ def xml_root(body: str) -> str:
     encoding = root.getroottree().docinfo.encoding
     if encoding and encoding.lower() != "utf-8":
         raise TemplateError(f"body: it is sent as UTF-8 and says {encoding}", where="body")
-    return etree.QName(root).localname
+    return root

@@ -55,6 +55,9 @@ _SHORT: Final = 8192
 
 _PLAIN: Final = 0x88
 """:status 200, as a block (RFC 7541, appendix A)."""
+_HEADERS: Final = int(Kind.HEADERS)
+_WHOLE: Final = END_STREAM | END_HEADERS
+"""Flags of a frame that is the last of its headers and of its stream."""
 _UNLIMITED: Final = 1 << 30
 
 _HEAD_OF_DATA = struct.Struct(">IB").pack  # length << 8 | kind, flags
@@ -93,7 +96,7 @@ class _Answer:
 
 
 class Http2Connection:
-    """`begin` and `receive` put what is to be sent behind `output`; answers go to the batches of their requests.
+    """What `begin` and `receive` have to send is got by `take_output`; answers go to the batches of their requests.
 
     `not_processed` has the requests that the other side says it has not looked at: they may be sent again. `finished` has
     the batches that may have got their last answer.
@@ -249,15 +252,15 @@ class Http2Connection:
         """Bytes of a body that go in one frame."""
         return min(self._frame_size, self._stream_window, _SHORT - 1)
 
-    def _send_body(self, stream: int) -> bool:
-        """Send what the windows let through; whether that was all."""
+    def _send_body(self, stream: int) -> None:
+        """Send what the windows let through."""
         left = self._unsent[stream]
         credit = self._credit.get(stream, self._stream_window)
         while True:
             size = max(0, min(len(left), self._frame_size, self._window, credit))
             if left and not size:
                 self._unsent[stream], self._credit[stream] = left, credit
-                return False
+                return
             part, left = left[:size], left[size:]
             self._window -= size
             credit -= size
@@ -266,7 +269,7 @@ class Http2Connection:
             if not left:
                 del self._unsent[stream]
                 self._credit.pop(stream, None)
-                return True
+                return
 
     def _send_bodies(self) -> None:
         for stream in list(self._unsent):
@@ -324,8 +327,8 @@ class Http2Connection:
                 break
             if (
                 quick
-                and kind == 1
-                and flags == 5  # the last frame of its headers and of its stream
+                and kind == _HEADERS
+                and flags == _WHOLE
                 and length
                 and data[at + HEAD_SIZE] == _PLAIN
                 and self._block is None

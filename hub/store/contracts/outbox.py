@@ -93,11 +93,12 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPage:
-    """Registrations of a page to be tried again, `delay` seconds from now."""
+    """Registrations of a page to be tried again, `delay` seconds from now; with None they keep the place that the page
+    had among what waits."""
 
     platform: Platform
     ordinals: BitMap
-    delay: float
+    delay: float | None
     attempt: int
 
 

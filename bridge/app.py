@@ -48,7 +48,6 @@ from bridge.observe.facts import (
     SourceStatus,
     Started,
 )
-from bridge.observe.log import OwnLines
 from bridge.observe.metrics import Metrics
 from bridge.observe.process_metrics import LISTENERS
 from bridge.observe.recent import RecentEvents
@@ -90,7 +89,7 @@ _CUT_OFF = 4
 class Daemon:
     """One process, from its configuration. `running()` is a context: inside it everything runs, after it nothing does.
 
-    `config` names where the settings were read from, for the log; `lines` is what `bridge.observe.log.configure` returned.
+    `config` names where the settings were read from, for the log.
     """
 
     def __init__(
@@ -101,7 +100,6 @@ class Daemon:
         config_hash: str = "",
         reload: Callable[["Daemon"], Reloader] | None = None,
         console: Callable[["Daemon"], Sequence[BaseRoute]] = lambda daemon: (),
-        lines: OwnLines | None = None,
         clock: Callable[[], float] = time.time,
         timing: Timing = Timing(),
     ) -> None:
@@ -120,7 +118,7 @@ class Daemon:
         local = {name: hub for name, hub in settings.hubs.items() if hub.remote is None}
         engine = POSTGRES if settings.bridge.store.is_postgres else SQLITE
         self.metrics = Metrics(version=version("pushbridge"), engine=engine, **metric_names(settings))
-        self.telemetry = Telemetry(self.metrics, self.recent_events, FactLog(lines))
+        self.telemetry = Telemetry(self.metrics, self.recent_events, FactLog())
         self.store = self._build_store()
         self.hub = self._build_hub(local)
         self._housekeeping = Housekeeping(self.hub, settings=lambda: self.settings, observer=self.telemetry)

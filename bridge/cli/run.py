@@ -30,7 +30,7 @@ def run(config: Config) -> None:
     from bridge.observe import log
 
     descriptors.raise_limit()
-    lines = log.configure(settings.bridge.log.level, json=settings.bridge.log.format == "json")
+    log.configure(settings.bridge.log.level, json=settings.bridge.log.format == "json")
     from bridge.admin.console.routes import console
     from bridge.admin.listener import ListenError
     from bridge.app import Daemon
@@ -43,7 +43,6 @@ def run(config: Config) -> None:
             config=" ".join(map(str, config)),
             config_hash=config_hash,
             console=console,
-            lines=lines,
             reload=lambda daemon: Reloader(config, daemon, config_hash=config_hash, on_result=daemon.reloaded),
         )
         gc.freeze()

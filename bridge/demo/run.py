@@ -75,9 +75,9 @@ async def demo(
                 "PORT": str(_free_port(port, say)),
             }
             settings = _settings(configuration, environ)
-            lines = log.configure(settings.bridge.log.level, sys.stderr, json=settings.bridge.log.format == "json")
+            log.configure(settings.bridge.log.level, sys.stderr, json=settings.bridge.log.format == "json")
             phones = DemoPhones(services)
-            daemon = Daemon(settings, console=partial(console, phones=phones), lines=lines)
+            daemon = Daemon(settings, console=partial(console, phones=phones))
             async with daemon.running(), httpx.AsyncClient(trust_env=False, timeout=30) as client:
                 show = DemoRun(daemon, phones, client, journal=services.journal, broker=broker, hub_key=hub_key)
                 token = bearer_token(http_settings(settings, "hr"))

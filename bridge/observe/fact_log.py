@@ -4,7 +4,6 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import structlog
 
@@ -20,8 +19,6 @@ from bridge.observe.facts import (
     SourceState,
     Started,
 )
-from bridge.observe.log import OwnLines, StructlogLines
-from bridge.observe.redaction import shown_text
 from bridge.observe.telemetry import Takes
 from hub.acceptance import DeadLetter
 from hub.facts import (
@@ -60,8 +57,7 @@ _log = structlog.get_logger("pushbridge")
 class FactLog:
     """Writes lines; a store that fails is a line for each operation and cause until everything works again."""
 
-    def __init__(self, lines: OwnLines | None = None) -> None:
-        self._lines = lines or StructlogLines()
+    def __init__(self) -> None:
         self._store_failures: set[tuple[str, str]] = set()
         self.takes: Takes = {
             EventsStored: self._events_stored,
@@ -105,17 +101,15 @@ class FactLog:
     # The intake
 
     def _events_stored(self, fact: EventsStored) -> None:
-        """Warnings first: what is ordinary is written together."""
         for event in fact.events:
-            if event.dead_letters and event.outcome is not EventOutcome.DUPLICATE:
+            if event.outcome is not EventOutcome.DUPLICATE and event.dead_letters:
                 _log_dead_letters(event.dead_letters)
+            said = {**_received(event), "end": event.outcome.value}
             if event.outcome is EventOutcome.REJECTED:
                 reason = "" if event.reason is None else event.reason.value
-                end = event.outcome.value
-                _log.warning("event refused", **_received(event), end=end, reason=reason, detail=event.detail)
-        if self._lines.wanted:
-            taken = [_taken(event) for event in fact.events if event.outcome is not EventOutcome.REJECTED]
-            self._lines.write("event taken", taken)
+                _log.warning("event refused", **said, reason=reason, detail=event.detail)
+            else:
+                _log.info("event taken", **said, rules=event.decision.matched)
 
     def _messages_given_up(self, fact: MessagesGivenUp) -> None:
         for event in fact.events:
@@ -146,12 +140,13 @@ class FactLog:
 
     def _pushes_ended(self, fact: PushesEnded) -> None:
         """A line for each platform; a warning, which says how many and why, if one of its pushes ended badly."""
-        said = {**_about(fact.notification), "platform": fact.platform.value, "outcomes": _counts(fact.outcomes)}
         failed = sum([count for outcome, count in fact.outcomes.items() if outcome not in ENDED_WELL])
+        said = {"platform": fact.platform.value, "outcomes": _counts(fact.outcomes)}
         if failed:
-            _log.warning("pushed", **said, failed=failed, reason=fact.reason[:_MAX_REASON])
-        elif self._lines.wanted:
-            self._lines.write("pushed", [said])
+            reason = fact.reason[:_MAX_REASON]
+            _log.warning("pushed", **_about(fact.notification), **said, failed=failed, reason=reason)
+        else:
+            _log.info("pushed", **_about(fact.notification), **said)
 
     def _pushes_retried(self, fact: PushesRetried) -> None:
         _log.warning(
@@ -260,10 +255,10 @@ def _log_dead_letters(dead_letters: Sequence[DeadLetter]) -> None:
 def _about(notification: Notification) -> dict[str, str]:
     """What names a notification on every line about it."""
     return {
-        "event_id": shown_text(notification.event_id),
+        "event_id": notification.event_id,
         "notification_id": notification.id,
-        "source": shown_text(notification.source),
-        "rule": shown_text(notification.rule),
+        "source": notification.source,
+        "rule": notification.rule,
         "hub": notification.hub,
     }
 
@@ -283,17 +278,9 @@ def _instant(seconds: float) -> str:
 def _received(event: InFlightEvent) -> dict[str, str]:
     """Which event it is, and what its broker calls the message."""
     message = event.message
-    said = {"event_id": shown_text(event.event_id), "source": shown_text(message.source)}
-    if message.id is not None:
-        said["message_id"] = shown_text(message.id)
-    if message.position is not None:
-        said["position"] = shown_text(message.position)
-    return said
-
-
-def _taken(event: InFlightEvent) -> dict[str, Any]:
-    rules = [shown_text(rule) for rule in event.decision.matched]
-    return {**_received(event), "end": event.outcome.value, "rules": rules}
+    broker = {"message_id": message.id, "position": message.position}
+    named = {name: value for name, value in broker.items() if value is not None}
+    return {"event_id": event.event_id, "source": message.source, **named}
 
 
 def _trace(error: Exception) -> str:

@@ -9,9 +9,9 @@ import json as stdlib_json
 import logging
 import sys
 import time
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from functools import lru_cache
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 import orjson
 import structlog
@@ -30,21 +30,7 @@ _TALKATIVE = ("azure", "pika", "httpx", "httpcore", "h2", "hpack", "asyncio", "u
 """Libraries that log every step at `info`: heard from `warning` on, unless the level is `debug`."""
 
 
-class OwnLines(Protocol):
-    """Lines of level `info` whose fields are ours: a daemon writes two for each event."""
-
-    wanted: bool
-    """Whether lines of level `info` are written at all."""
-
-    def write(self, event: str, lines: Iterable[Mapping[str, Any]]) -> None:
-        """A line for each of `lines`, in their order.
-
-        Nothing is taken out any more: the names of the fields are ours, and each value that came from outside went
-        through `redaction.shown_text`. The values are what JSON has.
-        """
-
-
-def configure(level: LogLevel = "info", stream: TextIO | None = None, *, json: bool = True) -> OwnLines:
+def configure(level: LogLevel = "info", stream: TextIO | None = None, *, json: bool = True) -> None:
     """Send all logs from `level` on to `stream` (standard output unless given), one line each.
 
     A line has `timestamp` (ISO 8601, UTC), `level`, `event` (the message) and the context given. `json=False` writes
@@ -66,34 +52,6 @@ def configure(level: LogLevel = "info", stream: TextIO | None = None, *, json: b
         cache_logger_on_first_use=True,
     )
     _route_stdlib(threshold, stream, shared, renderer)
-    return JsonLines(writer, wanted=threshold <= logging.INFO) if json else StructlogLines()
-
-
-class StructlogLines:
-    """Own lines among all others, through structlog as it is configured."""
-
-    wanted = True
-
-    def __init__(self) -> None:
-        self._log = structlog.get_logger("pushbridge")
-
-    def write(self, event: str, lines: Iterable[Mapping[str, Any]]) -> None:
-        for line in lines:
-            self._log.info(event, **line)
-
-
-class JsonLines:
-    """Own lines as structlog and the redaction would write them, in a tenth of their time (measured)."""
-
-    def __init__(self, writer: "_TickWriter", *, wanted: bool) -> None:
-        self._writer = writer
-        self.wanted = wanted
-
-    def write(self, event: str, lines: Iterable[Mapping[str, Any]]) -> None:
-        end = {"event": event, "level": "info", "timestamp": _timestamp()}
-        tail = "," + _encoded(end)[1:]
-        for line in lines:
-            self._writer.msg(_encoded(line)[:-1] + tail)
 
 
 class _TickWriter:
@@ -168,13 +126,9 @@ def _completed(logger: Any, method: str, event: MutableMapping[str, Any]) -> Mut
         event = structlog.processors.format_exc_info(logger, method, event)
     line = redact(event)
     line["level"] = method
-    line["timestamp"] = _timestamp()
-    return line
-
-
-def _timestamp() -> str:
     second, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-    return f"{_to_the_second(second)}.{nanoseconds // 1000:06d}Z"
+    line["timestamp"] = f"{_to_the_second(second)}.{nanoseconds // 1000:06d}Z"
+    return line
 
 
 @lru_cache(maxsize=2)
@@ -183,12 +137,8 @@ def _to_the_second(second: int) -> str:
 
 
 def _as_json(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
-    return _encoded(event)
-
-
-def _encoded(line: Mapping[str, Any]) -> str:
     try:
-        return orjson.dumps(line).decode()
+        return orjson.dumps(event).decode()
     except orjson.JSONEncodeError:
         # Text with lone surrogates, integers beyond 64 bits: rare, and a log line never fails.
-        return stdlib_json.dumps(line, default=str)
+        return stdlib_json.dumps(event, default=str)

@@ -60,11 +60,6 @@ def fingerprint(value: object) -> str:
     return f"sha256:{hashlib.sha256(raw).hexdigest()[:8]}"
 
 
-def shown_text(text: str) -> str:
-    """A text from outside, under a name of ours, without what may not be read in a log."""
-    return text if text.isalnum() else _text(text)
-
-
 def _mapping(fields: Mapping[Any, Any], depth: int) -> dict[str, Any]:
     shown = {}
     for key, value in fields.items():

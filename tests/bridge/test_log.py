@@ -15,17 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import Stage
-from bridge.observe.fact_log import FactLog
-from bridge.observe.facts import EventOutcome, EventsStored
-from bridge.observe.log import StructlogLines, configure
+from bridge.observe.log import configure
 from bridge.observe.redaction import REMOVED, fingerprint, redact
-from connectors.base import Message
-from hub.facts import PushesEnded
-from hub.notification import Platform
 from hub.outcome import DELIVERY_LABELS, OutcomeName
-from rules.decision import Decision
-from tests.bridge.examples import passage_of
-from tests.hub.examples import notification
 
 
 @pytest.fixture(autouse=True)
@@ -271,45 +263,6 @@ def test_a_secret_does_not_come_out_wherever_it_was_put(
     logging.getLogger("pika").error("lost %s", f"amqp://user:{secret}@rabbit")
     assert stream.getvalue().count("lost") == 2
     assert "canary-" not in stream.getvalue()
-
-
-OUTSIDE = st.text() | st.sampled_from(["\ud800", "a\nb", "amqp://u:canary@h", "sig=canary", "Bearer canary-canary"])
-
-
-@given(
-    id=OUTSIDE,
-    rule=OUTSIDE,
-    position=st.none() | OUTSIDE,
-    end=st.sampled_from([EventOutcome.ACCEPTED, EventOutcome.DUPLICATE]),
-)
-def test_a_line_of_our_own_is_written_as_structlog_and_the_redaction_write_it(
-    id: str, rule: str, position: str | None, end: EventOutcome
-) -> None:
-    event = passage_of(
-        Message(source="orders", body=b"{}", id=id, position=position),
-        outcome=end,
-        decision=Decision(matched=(rule,)),
-    )
-    hello = notification("customer:1", hub="app", rule=rule, source="orders", event_id=id)
-    ended = PushesEnded(notification=hello, platform=Platform.APNS, outcomes={OutcomeName.SUCCESS: 2}, seconds=0.1)
-    written = []
-    for own in (True, False):
-        stream = io.StringIO()
-        lines_of_ours = configure("info", stream)
-        takes = FactLog(lines_of_ours if own else StructlogLines()).takes
-        takes[EventsStored](EventsStored(events=[event]))
-        takes[PushesEnded](ended)
-        written.append([{**line, "timestamp": len(line["timestamp"])} for line in lines(stream)])
-        assert "canary" not in stream.getvalue()
-    assert written[0] == written[1]
-    assert [line["event"] for line in written[0]][1:] == ["pushed"]
-
-
-def test_an_ordinary_line_of_our_own_is_not_made_where_it_is_not_wanted(stream: io.StringIO) -> None:
-    FactLog(configure("warning", stream)).takes[EventsStored](
-        EventsStored(events=[passage_of(Message(source="orders", body=b"", id="1"))])
-    )
-    assert stream.getvalue() == ""
 
 
 def test_a_complaint_of_check_about_the_key_of_a_secret_keeps_its_words() -> None:

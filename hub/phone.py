@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from hub.explained import Explained
 from hub.notification import Platform
 
 Topics = Mapping[str, str]
@@ -37,3 +38,33 @@ class Phone:
     expires_at: float
     written: str = ""
     etag: int = 0
+
+
+class PhoneOperation(Explained):
+    """What a phone asks for."""
+
+    REGISTER = "register", "Sign a user in on a phone; subscriptions of this user on this phone come back."
+    UPDATE = "update", "Put a phone again: its push channel, language or variables."
+    SHOW = "show", "List what the user has on a phone, or the topics that there are."
+    SUBSCRIBE = "subscribe", "Switch a topic on, or choose another level."
+    UNSUBSCRIBE = "unsubscribe", "Switch a topic off."
+    SIGN_OFF = "sign_off", "Sign the user off: no push reaches the phone any more."
+
+
+class PhoneOutcome(Explained):
+    """What became of a request of a phone."""
+
+    DONE = "done", "It was done, and the engine has it."
+    UNCHANGED = "unchanged", "All was so already: nothing was written."
+    UNAUTHORIZED = "unauthorized", "No token, or one that is not good."
+    FORBIDDEN_TAG = "forbidden_tag", "The phone asked for a tag or a user that its user's token does not give."
+    FORBIDDEN_PHONE = "forbidden_phone", "The registration id is that of another user's phone."
+    GONE = "gone", "The registration id has expired or was signed off: the phone registers and gets a new one."
+    UNKNOWN_TOPIC = "unknown_topic", "There is no such topic, or not this level of it."
+    TOO_MANY_PHONES = "too_many_phones", "The user is signed in on as many phones as may be."
+    INVALID = "invalid", "The request is malformed."
+    THROTTLED = "throttled", "Too many requests of this user, or from this address, were refused."
+    UNAVAILABLE = (
+        "unavailable",
+        "The store, the engine or the provider's keys cannot be reached: the phone comes again.",
+    )

@@ -53,16 +53,17 @@ class ProviderKeys:
 
     async def get(self, key_id: str) -> ProviderKey | None:
         """The key, or None where the provider has none of that id. Raises: ProviderError."""
-        now = self._clock()
-        if self._is_due(key_id, now):
-            async with self._lock:
-                if self._is_due(key_id, self._clock()):
+        is_missing = self._keys is None or key_id not in self._keys
+        if self._is_due(key_id) or (is_missing and self._lock.locked()):
+            async with self._lock:  # who comes while they are fetched waits for them
+                if self._is_due(key_id):
                     await self._fetch()
         if self._keys is None:
             raise ProviderError(self._trouble)
         return self._keys.get(key_id)
 
-    def _is_due(self, key_id: str, now: float) -> bool:
+    def _is_due(self, key_id: str) -> bool:
+        now = self._clock()
         if now - self._asked_at < ASK_EVERY:
             return False
         return self._keys is None or key_id not in self._keys or now - self._fetched_at >= RENEW_AFTER

@@ -32,7 +32,8 @@ UNWRITTEN = Statement(
 ADD = Statement(
     "phone.add",
     "INSERT INTO phone (hub, phone, person, registration, installation, sign_in, channel, written, etag, changed_at,"
-    " expires_at) VALUES (:hub, :phone, :person, :registration, :installation, :sign_in, :channel, '', :etag, :now, :expires_at)"
+    " expires_at) VALUES (:hub, :phone, :person, :registration, :installation, :sign_in, :channel, '', :etag, :now,"
+    " :expires_at)"
     " ON CONFLICT DO NOTHING RETURNING etag",
 )
 CHANGE = Statement(

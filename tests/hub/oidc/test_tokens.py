@@ -1,5 +1,6 @@
 """Bearer tokens: which are good, and what becomes of keys that rotate."""
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator
 from typing import Any
@@ -151,6 +152,12 @@ async def test_names_of_keys_that_are_invented_make_the_provider_no_work(
     clock.seconds += ASK_EVERY
     assert await flaw_of(check, provider.token("ann", now=NOW, headers={"kid": "k"})) is Flaw.KEY
     assert provider.asked == 2
+
+
+async def test_tokens_that_come_while_the_keys_are_fetched_wait_for_them(provider: Provider, check: TokenCheck) -> None:
+    token = f"Bearer {provider.token('ann', now=NOW)}"
+    await asyncio.gather(*(check.claims(token) for _ in range(10)))
+    assert provider.asked == 1
 
 
 async def test_known_keys_are_good_while_the_provider_is_away(

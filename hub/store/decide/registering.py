@@ -409,6 +409,7 @@ def ordinal_of(registration_id: str) -> int | None:
     return None if found is None else int(found[1])
 
 
+@lru_cache(maxsize=1 << 12)
 def id_key(installation_id: str) -> str:
     """What ids of installations are compared by: that of their tag."""
     return tag_key("$" + installation_id)[1:]

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from pyroaring import BitMap
 
-from hub.acceptance import DeadLetter, Ingest
+from hub.acceptance import DeadLetter, Ingest, Partition
 from hub.errors import StoreError
 from hub.installation import Installation, Registration
 from hub.notification import Audience as AudienceExpression
@@ -135,6 +135,12 @@ class SqlStore:
 
     async def accept(self, batch: Sequence[Ingest], *, start: int) -> AcceptanceResult:
         return await self._outbox.accept(batch, start=start)
+
+    async def offsets(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        return await self._outbox.offsets(partitions)
+
+    async def forget_offsets(self, partitions: Sequence[Partition]) -> None:
+        await self._outbox.forget_offsets(partitions)
 
     async def cancel(self, hub: str, notification_id: str) -> bool:
         return await self._outbox.cancel(hub, notification_id)

@@ -4,6 +4,7 @@ One broker that is its own controller (KRaft). Faults block until they have happ
 loop call them through `asyncio.to_thread`.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -270,10 +271,8 @@ def _formatted() -> Path:
         if done.returncode:
             raise KafkaError(f"Kafka's data directory could not be made: {done.stdout}{done.stderr}")
         if not target.exists():
-            try:
+            with contextlib.suppress(OSError):  # another run was quicker
                 os.rename(data, target)
-            except OSError:  # another run was quicker
-                pass
     return target
 
 

@@ -89,6 +89,7 @@ def fold_tags(connection: Connection, place: Place, shape: IndexShape = IndexSha
     What is taken out is what is folded: a change that comes in between stays for the next time.
     """
     hub, shard = place
+    connection.read(statements.HOLD_INDEX, hub=hub, shard=shard)
     tags = marked_tags(connection, place, shape.folded)
     counts = connection.read_by_keys(statements.COUNTED_TAGS, tags, hub=hub, shard=shard)
     many = {tag for tag, count in counts if count > shape.fold_at}
@@ -121,8 +122,9 @@ def add_to_blocks(connection: Connection, place: Place, added: Mapping[TagId, Se
     numbers = [number for words in added.values() for number, _ in words]
     if not numbers:
         return
-    old = _blocks(connection, place, sorted(added), min(numbers), max(numbers))
     hub, shard = place
+    connection.read(statements.HOLD_INDEX, hub=hub, shard=shard)
+    old = _blocks(connection, place, sorted(added), min(numbers), max(numbers))
     put = []
     for tag, words in added.items():
         of_tag = old.get(tag, {})

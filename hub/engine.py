@@ -112,6 +112,7 @@ class Hub:
 
     async def open(self) -> int:
         """Open the store; how much work was due when the process before this one ended. Raises: StoreError."""
+        self.store.serve(lambda: [*self.bulkheads, *self.without_credential])
         left_over = await self.store.open()
         await self._count_now()
         self._dispatcher.has_backlog = self.pending > 0

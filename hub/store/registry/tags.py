@@ -87,7 +87,7 @@ class TagSets:
 
     def _new(self, tag: TagId) -> list[WordMask]:
         entries = self._log[part_of(tag)]
-        return list(words_in(entries, tag)) if entries else []
+        return words_in(entries, tag) if entries else []
 
 
 def change_tags(connection: Connection, place: Place, changes: TagChanges) -> None:

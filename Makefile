@@ -59,7 +59,9 @@ types: $(VENV)/.installed-dev ## mypy, strict
 contracts: $(VENV)/.installed-dev ## who may import whom
 	$(BIN)/lint-imports
 
-chaos: $(VENV)/.installed-dev ## cut the power below the store 100,000 times; a loss is named with its seed
+chaos: $(VENV)/.installed-dev ## cut the power below the store 100,000 times, kill daemons of a fleet; a loss is named with its seed
+	@deploy/servers.sh rabbitmq-server postgres
+	$(BIN)/python -m tests.integration.fleet --events=200000 --kills=20
 	$(BIN)/python -m tests.hub.store.chaos --cuts=100000 --workers=$(WORKERS)
 
 bench: $(VENV)/.installed-dev $(KAFKA)/.installed ## the figures: a table, and JSON in benchmarks/results

@@ -414,6 +414,7 @@ class Daemon:
         with suppress(OSError):
             if (space := await asyncio.to_thread(self.store.space)) is not None:
                 self.metrics.store.set_space(space)
+        self.metrics.queue.set_ownership(self.hub.store.ownership())
         bounds = self.settings.dead_letters.default.store
         with suppress(StoreError):
             self.metrics.store.set_letters(

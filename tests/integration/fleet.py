@@ -15,8 +15,10 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
+import httpx
 import orjson
 import psycopg
 
@@ -117,6 +119,12 @@ class Fleet:
             for number in range(first, first + count)
         )
         await asyncio.to_thread(queues.put, self.rabbitmq.url, self.queue, messages)
+
+    async def status(self, daemon: Daemon) -> dict[str, Any]:
+        """What the admin API says of the process."""
+        async with httpx.AsyncClient(timeout=60) as client:
+            found: dict[str, Any] = (await client.get(f"{daemon.url}/api/v1/status")).raise_for_status().json()
+            return found
 
     # What is seen
 

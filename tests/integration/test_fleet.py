@@ -9,7 +9,7 @@ import pytest
 from sandbox.services import PushServices
 from tests.brokers.postgres import Postgres
 from tests.brokers.rabbitmq import RabbitMq
-from tests.integration.fleet import OWNERSHIP, Fleet
+from tests.integration.fleet import DAEMONS, OWNERSHIP, Fleet
 
 EVENTS = 10_000
 
@@ -30,6 +30,9 @@ async def test_kills_stops_and_a_crash_of_the_database_lose_nothing_and_accept_n
     async with Fleet.started(tmp_path, postgres, rabbitmq, services) as fleet:
         first, second, third, fourth = fleet.daemons
         await fleet.until_shared(*fleet.daemons)
+        store = (await fleet.status(second))["store"]
+        assert (store["queues"], store["unowned"], len(store["processes"])) == (64, 0, DAEMONS)
+        assert [one["this"] for one in store["processes"]].count(True) == 1
         await fleet.publish(EVENTS // 4)
         await fleet.until_pushed(500)
         stopped = asyncio.create_task(fleet.stop(second, 10.0))

@@ -19,10 +19,12 @@ from hub.store.contracts.outbox import (
     AcceptanceResult,
     Audience,
     PageResult,
-    QueueState,
     Recorded,
     Service,
     Work,
+)
+from hub.store.contracts.outbox import (
+    QueueState as WaitingState,
 )
 from hub.store.decide.acceptance import Admission
 from hub.store.decide.ownership import Plan
@@ -31,7 +33,7 @@ from hub.store.outbox import accepting, moving, queues, recording, summing, taki
 from hub.store.outbox.accepting import Arrivals
 from hub.store.outbox.in_hand import InHand, Look, Place
 from hub.store.outbox.ownership import Ownership, Sharing
-from hub.store.outbox.queues import RESERVE, Claimed, Queues
+from hub.store.outbox.queues import RESERVE, Claimed, Queues, QueueState
 from hub.store.outbox.recording import MarkDead
 from hub.store.outbox.remembering import SeenSweep, SeenWindow
 from hub.store.outbox.tally import Tally
@@ -150,9 +152,14 @@ class SqlOutbox:
         ready = await self._count()
         return sum(ready.values())
 
-    async def _claim_all(self) -> None:
+    async def look(self) -> Sequence[QueueState]:
+        """See which queues there are, and claim none. Raises: StoreError."""
         states = await self._database.read(queues.states)
         self._queues.opened([state.queue for state in states])
+        return states
+
+    async def _claim_all(self) -> None:
+        states = await self.look()
         self._shift = states[0].shift
         self._clock.resume(max(state.beat for state in states))
         free = [(state.queue, state.fence) for state in states]
@@ -165,8 +172,7 @@ class SqlOutbox:
         await self._begin_queues(claimed)
 
     async def _join(self, ownership: Ownership) -> None:
-        states = await self._database.read(queues.states)
-        self._queues.opened([state.queue for state in states])
+        states = await self.look()
         ((self._shift, _),) = Counter(state.shift for state in states).most_common(1)
         plan = await ownership.renew()
         self._clock.restart()
@@ -613,7 +619,7 @@ class SqlOutbox:
     async def backlog(self) -> Mapping[Service | None, int]:
         return {service_of(key): count for key, count in self._tally.by_service().items()}
 
-    async def queue_states(self) -> Mapping[Lane, QueueState]:
+    async def queue_states(self) -> Mapping[Lane, WaitingState]:
         now = self.now()
         before = self._tally.snapshot()
 
@@ -680,13 +686,13 @@ def _place_of(work: Work) -> Place:
     return Place(work.queue, LANES[work.lane], service_key(work.service))
 
 
-def _queue_state(lane: int, counted: taking.Counted, oldest: Mapping[int, float], hand: InHand) -> QueueState:
+def _queue_state(lane: int, counted: taking.Counted, oldest: Mapping[int, float], hand: InHand) -> WaitingState:
     """Scheduled notifications wait in the lane of the singles."""
     lanes: Iterable[int] = (lane, SCHEDULED) if lane == SINGLE else (lane,)
     mine = [counts for (of, _), counts in counted.items() if of in lanes]
     in_hand = hand.count_of_lane(lane)
     ready = sum(ready for _, ready in mine)
-    return QueueState(
+    return WaitingState(
         ready=max(0, ready - in_hand),
         in_hand=in_hand,
         delayed=sum(rows for rows, _ in mine) - ready,

@@ -20,6 +20,7 @@ from hub.store.postgres.migrate import LOCKS
 
 T = TypeVar("T")
 
+_LOOKS = 3
 _USED = 1
 """The second half of the key of the lock that the sessions of all daemons share."""
 _IS_SHARED = (
@@ -55,7 +56,12 @@ def use_database(connection: psycopg.Connection[Any], address: PostgresAddress) 
             raise StoreError("a pooler hands out a connection of others: it has to pool sessions")
 
 
-_LOOKS = 3
+def keep_daemons_out(connection: psycopg.Connection[Any], address: PostgresAddress) -> None:
+    """For the rest of the transaction. Raises: StoreLockedError: a daemon works on the database."""
+    got = connection.execute("SELECT pg_try_advisory_xact_lock(%s::int, %s::int)", (LOCKS, _USED)).fetchall()
+    if got != [(True,)]:
+        hosts = ", ".join(hosts_of_daemons(connection))
+        raise StoreLockedError(f"daemons work on {address}, connected from {hosts}: stop them first")
 
 
 class OwnershipSession:

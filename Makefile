@@ -9,6 +9,7 @@ IN_PARALLEL := --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 STAND_IN := tests/sandbox/servicebus
 JAVASCRIPT := $(VENV)/javascript
 PYTHON_CLIENTS := $(VENV)/python-sdks
+KAFKA := $(VENV)/kafka
 JAVASCRIPT_SDK := @azure/notification-hubs@2.1.0
 
 # Tests start a hundred processes: each would compile the whole program, and each worker rewrite all tests.
@@ -23,7 +24,7 @@ help: ## list the commands
 demo: $(VENV)/.installed ## run the main job on embedded defaults, phones on a page
 	$(BIN)/pushbridge demo
 
-test: $(VENV)/.installed-dev $(JAVASCRIPT)/.installed $(PYTHON_CLIENTS)/.installed ## install and start what the tests need, run them all
+test: $(VENV)/.installed-dev $(JAVASCRIPT)/.installed $(PYTHON_CLIENTS)/.installed $(KAFKA)/.installed ## install and start what the tests need, run them all
 	@deploy/servers.sh rabbitmq-server postgres chromium promtool
 	$(BIN)/python -m pytest $(STAND_IN) --if-changed=$(VENV)/.servicebus-passed
 	$(BIN)/python -m pytest $(IN_PARALLEL) --ignore=$(STAND_IN)
@@ -61,7 +62,7 @@ contracts: $(VENV)/.installed-dev ## who may import whom
 chaos: $(VENV)/.installed-dev ## cut the power below the store 100,000 times; a loss is named with its seed
 	$(BIN)/python -m tests.hub.store.chaos --cuts=100000 --workers=$(WORKERS)
 
-bench: $(VENV)/.installed-dev ## the figures: a table, and JSON in benchmarks/results
+bench: $(VENV)/.installed-dev $(KAFKA)/.installed ## the figures: a table, and JSON in benchmarks/results
 	@deploy/servers.sh rabbitmq-server nginx h2load
 	$(BIN)/python -m benchmarks
 
@@ -78,6 +79,12 @@ $(BIN)/python:
 $(JAVASCRIPT)/.installed: Makefile | $(BIN)/python
 	@deploy/servers.sh node npm
 	@npm install --prefix $(JAVASCRIPT) --no-package-lock --no-save --no-audit --no-fund --loglevel=error $(JAVASCRIPT_SDK)
+	@touch $@
+
+$(KAFKA)/.installed: deploy/kafka.xml | $(BIN)/python
+	@deploy/servers.sh java mvn
+	@rm -rf $(KAFKA)
+	@mvn --batch-mode --quiet --file $< dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(abspath $(KAFKA))
 	@touch $@
 
 $(PYTHON_CLIENTS)/.installed: Makefile | $(BIN)/python

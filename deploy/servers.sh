@@ -20,6 +20,8 @@ package_of() {
         npm) echo npm ;;
         promtool) echo prometheus ;;
         postgres) echo postgresql ;;
+        java) echo default-jre-headless ;;
+        mvn) echo maven ;;
         *) echo "servers.sh: no package is known for '$1'" >&2 && return 2 ;;
     esac
 }

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from hub.acceptance import DeadLetter
+from hub.job import Job
 from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName, State, Unreached
 from hub.work import Lane
@@ -218,6 +219,13 @@ class Crashed:
     error: Exception
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEnded:
+    """An export or import of registrations has completed or failed."""
+
+    job: Job
+
+
 HubFact = (
     SendAccepted
     | AudienceFound
@@ -234,6 +242,7 @@ HubFact = (
     | BreakerClosed
     | DeadLettersStored
     | PersonErased
+    | JobEnded
     | WorkTaken
     | ResultsLate
     | WorkLeftOver

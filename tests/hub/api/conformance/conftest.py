@@ -31,6 +31,7 @@ from tests.hub.api.conftest import policy
 from tests.hub.api.signing import token
 
 TTL = timedelta(days=90)
+H2_KEY = "the key of the second hub"
 QUICK = Timing(poll=0.003, sum_every=0.003, accept_backoff=(0.001, 0.01), count_every=0.005)
 
 
@@ -41,7 +42,8 @@ async def until_called_off(seconds: float) -> None:
 
 @dataclass(slots=True)
 class HubAtWork:
-    """A hub `h1`, and `short` where registrations live for `TTL`, with their API and their push services in memory."""
+    """A hub `h1`, `short` where registrations live for `TTL`, and `h2` with a key of its own, with their API and their push
+    services in memory. The policy `root` is the namespace's."""
 
     hub: Hub
     app: ASGIApp
@@ -59,19 +61,25 @@ async def hub_at_work(
     hub = Hub(
         FlakyStore(path, clock=clock),
         {("h1", platform): sender for platform, sender in senders.items()},
-        hubs=["h1", "short"],
+        hubs=["h1", "short", "h2"],
         observer=observer,
         clock=clock,
         timing=QUICK,
     )
-    policies = (policy("full", *Right), policy("listen", Right.LISTEN), policy("send", Right.SEND))
+    policies = (
+        policy("full", *Right),
+        policy("listen", Right.LISTEN),
+        policy("send", Right.SEND),
+        policy("Full Key", *Right),
+    )
     access = HubAccess(policies=policies, platforms=frozenset(Platform.declared()), jobs=jobs)
-    hubs = {"h1": access, "short": replace(access, registration_ttl=TTL)}
+    own = HubAccess(policies=(policy("full", *Right, key=H2_KEY, other=""),), platforms=frozenset(Platform.declared()))
+    hubs = {"h1": access, "short": replace(access, registration_ttl=TTL), "h2": own}
 
     def now() -> datetime:
         return datetime.fromtimestamp(clock(), UTC)
 
-    app = create_app(hub, hubs, clock=now)
+    app = create_app(hub, hubs, policies=(policy("root", *Right),), clock=now)
     runner = JobRunner(
         hub,
         hub.store,

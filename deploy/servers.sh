@@ -19,6 +19,8 @@ package_of() {
         node) echo nodejs ;;
         npm) echo npm ;;
         promtool) echo prometheus ;;
+        javac) echo default-jdk-headless ;;
+        mvn) echo maven ;;
         postgres) echo postgresql ;;
         *) echo "servers.sh: no package is known for '$1'" >&2 && return 2 ;;
     esac

@@ -21,12 +21,14 @@ _LONGEST = 120
 """Seconds that a program may take."""
 
 
-async def run(directory: Path, program: Sequence[str], environment: Mapping[str, str]) -> list[dict[str, Any]]:
+async def run(
+    directory: Path, program: Sequence[str], environment: Mapping[str, str], *, authority: Authority | None = None
+) -> list[dict[str, Any]]:
     """The lines of JSON that a program prints. It trusts the API's authority, by whichever of the usual variables.
 
     CONTAINER is the URI of a container for jobs, with a signature.
     """
-    authority = Authority(directory)
+    authority = authority or Authority(directory)
     blobs = BlobService()
     blobs.containers.add("box")
     jobs = JobSettings(hosts=("localhost",), tls=Tls(ca_file=authority.ca_file))

@@ -20,8 +20,9 @@ package_of() {
         npm) echo npm ;;
         promtool) echo prometheus ;;
         javac) echo default-jdk-headless ;;
-        mvn) echo maven ;;
         postgres) echo postgresql ;;
+        java) echo default-jre-headless ;;
+        mvn) echo maven ;;
         *) echo "servers.sh: no package is known for '$1'" >&2 && return 2 ;;
     esac
 }

@@ -43,6 +43,10 @@ OPERATIONS: Mapping[str, str] = {
         "read",
     ),
     **dict.fromkeys(("registrations", "registrations_of", "dead_channels"), "read"),
+    **dict.fromkeys(
+        ("phone", "phone_registered", "phones_of", "phones_with", "subscriptions", "unwritten_phones"), "read"
+    ),
+    **dict.fromkeys(("put_phone", "phone_written", "rewrite_phones", "forget_phones"), "write"),
     **dict.fromkeys(("count_person", "export_person", "journaled", "journal", "journal_usage", "trace"), "read"),
     **dict.fromkeys(
         ("put_installations", "change_installation", "import_installations", "delete_installation"), "write"

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from pyroaring import BitMap
 
-from hub.acceptance import DeadLetter, Ingest
+from hub.acceptance import DeadLetter, Ingest, Partition
 from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName, State, Unreached
 from hub.target import StoredTemplate, Target
@@ -167,6 +167,12 @@ class Outbox(Protocol):
     async def accept(self, batch: Sequence[Ingest], *, start: int) -> AcceptanceResult:
         """Take a batch in one transaction: marks of events, notifications, dead letters, journal. The first `start`
         notifications that are due are in the caller's hand, if this process owns a queue."""
+
+    async def offsets(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        """The next offset of each of these of which something was accepted."""
+
+    async def forget_offsets(self, partitions: Sequence[Partition]) -> None:
+        """Know nothing of these: their topic was made again, and its offsets begin again."""
 
     async def cancel(self, hub: str, notification_id: str) -> bool:
         """End a notification whose time has not come, by its 32 hex digits; False: no such one waits for its time."""

@@ -10,6 +10,7 @@ from tests.hub.store.suite.journal import Journal
 from tests.hub.store.suite.keeping import Keeping
 from tests.hub.store.suite.letters import Letters
 from tests.hub.store.suite.people import People
+from tests.hub.store.suite.phones import Phones
 from tests.hub.store.suite.recording import Recording
 from tests.hub.store.suite.registering import Registering
 from tests.hub.store.suite.registrations import Registrations
@@ -31,6 +32,7 @@ class StoreBehaviour(
     Finding,
     Devices,
     People,
+    Phones,
     Tracing,
     Jobs,
 ):

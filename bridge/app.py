@@ -58,11 +58,14 @@ from bridge.stores import DaemonStore, store_of
 from bridge.wiring import access_of, metric_names, relay_of, routes_of, source_of
 from connectors.connector import Capacity
 from hub.acceptance import ConfigurationVersion
-from hub.api.app import create_app
+from hub.api.access import HubAccess
+from hub.api.app import create_app, utc_now
+from hub.api.wire.lines import DescriptionLines
 from hub.delivery.retry import RetryPolicy
 from hub.engine import Hub
 from hub.errors import StoreError
 from hub.facts import Crashed, WorkLeftOver
+from hub.jobs.runner import JobRunner
 from hub.store.health import HealthTiming
 from hub.work import Lane
 from rules.engine import RuleSet
@@ -196,7 +199,10 @@ class Daemon:
             for listener in self.listeners.values():
                 await listener.open()
                 stack.push_async_callback(listener.close)
-            helpers = [self._start(self._housekeeping.run(), "housekeeping")]
+            helpers = [
+                self._start(self._housekeeping.run(), "housekeeping"),
+                self._start(self._job_runner().run(), "jobs"),
+            ]
             if self.reloader is not None:
                 helpers.append(self._start(self.reloader.run(), "reload"))
             stack.push_async_callback(_end, helpers)
@@ -347,8 +353,21 @@ class Daemon:
         )
         self._apps["probes"].app = open_app(health, metrics=self.metrics)
         self._apps["intake"].app = open_app(self.intake.routes, metrics=self.metrics)
-        local = {name: access_of(hub) for name, hub in self.settings.hubs.items() if hub.remote is None}
-        self._apps["hub_api"].app = RequestMetrics(create_app(self.hub, local), self.metrics, ())
+        self._apps["hub_api"].app = RequestMetrics(create_app(self.hub, self._access()), self.metrics, ())
+
+    def _access(self) -> dict[str, HubAccess]:
+        """Who may do what in the hubs that are kept here."""
+        return {name: access_of(hub) for name, hub in self.settings.hubs.items() if hub.remote is None}
+
+    def _job_runner(self) -> JobRunner:
+        return JobRunner(
+            self.hub,
+            self.hub.store,
+            DescriptionLines(self._access, clock=utc_now),
+            settings=lambda: {name: access.jobs for name, access in self._access().items()},
+            observer=self.telemetry,
+            new_job=self.hub.new_job,
+        )
 
     def _inlet(self, name: str, source_settings: SourceSettings, settings: Settings) -> RunningSource:
         source = source_of(

@@ -29,6 +29,7 @@ from hub.facts import (
     ChannelsGone,
     Crashed,
     DeadLettersStored,
+    JobEnded,
     NotificationUnreached,
     PersonErased,
     PropertiesMissing,
@@ -41,6 +42,7 @@ from hub.facts import (
     StoreFailed,
     StoreRecovered,
 )
+from hub.job import JobStatus
 from hub.notification import Notification, Platform, TemplateContent
 from hub.outcome import ENDED_WELL, OutcomeName, Unreached
 
@@ -78,6 +80,7 @@ class FactLog:
             DeadLettersStored: self._dead_letters_stored,
             DeadLetterReplayed: self._dead_letter_replayed,
             PersonErased: self._person_erased,
+            JobEnded: self._job_ended,
             ResultsLate: self._results_late,
             StoreFailed: self._store_failed,
             StoreRecovered: self._store_recovered,
@@ -225,6 +228,19 @@ class FactLog:
             rows=dict(fact.rows),
             overwritten=fact.is_overwritten,
             actor=fact.actor,
+        )
+
+    def _job_ended(self, fact: JobEnded) -> None:
+        job = fact.job
+        write = _log.info if job.status is JobStatus.COMPLETED else _log.warning
+        write(
+            f"job {job.status.value.lower()}",
+            job=job.id,
+            hub=job.hub,
+            type=job.type.value,
+            lines=job.cursor.lines,
+            failed_lines=job.cursor.failed_lines,
+            **({"cause": job.failure[:_MAX_REASON]} if job.failure else {}),
         )
 
     def _results_late(self, fact: ResultsLate) -> None:

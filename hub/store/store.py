@@ -11,6 +11,7 @@ from pyroaring import BitMap
 from hub.acceptance import DeadLetter, Ingest, Partition
 from hub.errors import StoreError
 from hub.installation import Installation, Registration
+from hub.job import Job
 from hub.notification import Audience as AudienceExpression
 from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails, State
@@ -33,6 +34,7 @@ from hub.store.contracts.outbox import (
 from hub.store.contracts.people import Erased, Kept, KeptOfPerson
 from hub.store.contracts.registry import DeadChannel, Device
 from hub.store.contracts.telemetry import KeptAudit, KeptNotification, TracedRegistration
+from hub.store.jobs.jobs import SqlJobs
 from hub.store.journal.journal import SqlJournal
 from hub.store.letters.letters import SqlLetters
 from hub.store.outbox.outbox import SqlOutbox
@@ -96,6 +98,7 @@ class SqlStore:
         self._people = SqlPeople(database, self._outbox, self._registry, database.erasures)
         self._phones = SqlPhones(database, now=self._clock.now)
         self._journal = SqlJournal(database, self._clock, self._outbox)
+        self._jobs = SqlJobs(database, now=self._clock.now)
         self._telemetry = SqlTelemetry(
             database,
             self._clock,
@@ -388,6 +391,29 @@ class SqlStore:
         return await self._journal.bound_journal(
             events_kept=events_kept, content_kept=content_kept, max_bytes=max_bytes
         )
+
+    # Jobs
+
+    async def put_job(self, job: Job, *, most: int) -> None:
+        await self._jobs.put_job(job, most=most)
+
+    async def job(self, hub: str, job_id: str) -> Job:
+        return await self._jobs.job(hub, job_id)
+
+    async def jobs(self, hub: str, *, after: str = "", limit: int) -> ListPage[Job]:
+        return await self._jobs.jobs(hub, after=after, limit=limit)
+
+    async def take_jobs(self, hubs: Collection[str], *, owner: str, lease: float) -> Sequence[Job]:
+        return await self._jobs.take_jobs(hubs, owner=owner, lease=lease)
+
+    async def write_job(self, job: Job, *, owner: str, lease: float) -> bool:
+        return await self._jobs.write_job(job, owner=owner, lease=lease)
+
+    async def release_job(self, job: Job, *, owner: str) -> None:
+        await self._jobs.release_job(job, owner=owner)
+
+    async def forget_jobs(self, *, kept: float) -> bool:
+        return await self._jobs.forget_jobs(kept=kept)
 
 
 async def _again(turn: Callable[[], Awaitable[None]], every: float) -> None:

@@ -38,6 +38,9 @@ _DAY = 24 * 3600.0
 _DEAD_KEPT = 30 * _DAY
 """Seconds for which a registration stays whose push channel is dead."""
 
+_SUBSCRIPTIONS_KEPT = 400 * _DAY
+"""Seconds for which what a user subscribed to on a phone stays after it was last changed or the user last signed in."""
+
 _CHANGE_TRIES = 20
 """How often a change of an installation is made again that another write of the same installation overtook."""
 
@@ -207,6 +210,8 @@ class Hub:
         ):
             pass
         while await self.store.forget_dead(kept=_DEAD_KEPT):
+            pass
+        while await self.store.forget_phones(kept=_DEAD_KEPT, subscriptions_kept=_SUBSCRIPTIONS_KEPT):
             pass
         while await self.store.fold():
             pass

@@ -124,6 +124,7 @@ class MetricNames(TypedDict):
     rules: list[str]
     hubs: list[str]
     remotes: list[str]
+    registrations: list[str]
     dead_letters: list[tuple[str, str, str]]
     owners: Owners
 
@@ -135,6 +136,7 @@ def metric_names(settings: Settings) -> MetricNames:
         "rules": [rule.name for rule in settings.rules.rules],
         "hubs": list(settings.hubs),
         "remotes": [name for name, hub in settings.hubs.items() if hub.remote is not None],
+        "registrations": [name for name, hub in settings.hubs.items() if hub.registration is not None],
         "dead_letters": possible_dead_letters(settings),
         "owners": Owners(
             sources={name: source.owner for name, source in settings.sources.items()}, rules=settings.rules.owners

@@ -45,6 +45,9 @@ _MAX_JOBS = 100
 _JOBS_KEPT = 30 * _DAY
 """Seconds for which a job stays of which nothing was written."""
 
+_SUBSCRIPTIONS_KEPT = 400 * _DAY
+"""Seconds for which what a user subscribed to on a phone stays after it was last changed or the user last signed in."""
+
 _CHANGE_TRIES = 20
 """How often a change of an installation is made again that another write of the same installation overtook."""
 
@@ -218,6 +221,8 @@ class Hub:
         while await self.store.forget_dead(kept=_DEAD_KEPT):
             pass
         while await self.store.forget_jobs(kept=_JOBS_KEPT):
+            pass
+        while await self.store.forget_phones(kept=_DEAD_KEPT, subscriptions_kept=_SUBSCRIPTIONS_KEPT):
             pass
         while await self.store.fold():
             pass

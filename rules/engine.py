@@ -44,13 +44,17 @@ class Rule:
         return self.match.test(event) and self.fits(event)
 
     def fits(self, event: Event) -> bool:
-        """Whether an event that `match` says yes to meets `when`. Raises: RenderError: the question has no answer."""
-        return self.when is None or bool(self.when.evaluate(event))
+        """Whether an event that `match` says yes to meets `when` and has a level. Raises: RenderError: there is no answer."""
+        if self.when is not None and not self.when.evaluate(event):
+            return False
+        return self.push is None or self.push.level is None or self.push.is_heard(event)
 
     def conditions(self) -> tuple[Sequence[Condition], Sequence[Condition]]:
-        """The single conditions of `match`, and those of `when`, which are asked where `match` says yes."""
-        of_when = () if self.when is None else tuple(self.when.conditions())
-        return tuple(self.match.conditions(f"{self.key}.match")), of_when
+        """The single conditions of `match`, and those of `when` and `push.level`, asked where `match` says yes."""
+        later = () if self.when is None else tuple(self.when.conditions())
+        if self.push is not None and self.push.level is not None:
+            later += (self.push.level.condition(self.push.audience.template, f"{self.key}.push"),)
+        return tuple(self.match.conditions(f"{self.key}.match")), later
 
     def explain(self, event: Event) -> Explanation:
         """What becomes of this rule for an event, were no other rule there."""
@@ -82,7 +86,11 @@ class Rule:
                 seen={"origin": event.origin},
             )
         failed = self.match.explain(event, f"{self.key}.match")
-        return self.when.explain(event) if failed is None and self.when is not None else failed
+        if failed is None and self.when is not None:
+            failed = self.when.explain(event)
+        if failed is None and self.push is not None and self.push.level is not None and not self.push.is_heard(event):
+            failed = self.push.level.explain_unheard(event, f"{self.key}.push")
+        return failed
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, create_model, model_validator
 
 from bridge.config.credentials import ListenerTls, Remote
+from bridge.config.registration import Registration
 from bridge.config.section import Section, form
 from bridge.config.store import StoreSettings
 from bridge.decode import DecodeSettings
@@ -465,6 +466,8 @@ class HubSettings(Section):
     """Where import and export jobs of the wire API may read and write."""
     remote: Remote | None = None
     """Its phones are registered and pushed to by another hub over REST."""
+    registration: Registration | None = None
+    """What phones call with their user's token; without it they register over the wire API, with a key."""
 
     @model_validator(mode="after")
     def _check_place(self) -> Self:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from pyroaring import BitMap
 
-from hub.acceptance import DeadLetter, Ingest, Partition
+from hub.acceptance import AuditEntry, DeadLetter, Ingest, Partition
 from hub.errors import StoreError
 from hub.installation import Installation, Registration
 from hub.job import Job
@@ -96,7 +96,7 @@ class SqlStore:
         )
         self._letters = SqlLetters(database, self._outbox)
         self._people = SqlPeople(database, self._outbox, self._registry, database.erasures)
-        self._phones = SqlPhones(database, now=self._clock.now)
+        self._phones = SqlPhones(database, self._outbox)
         self._journal = SqlJournal(database, self._clock, self._outbox)
         self._jobs = SqlJobs(database, now=self._clock.now)
         self._telemetry = SqlTelemetry(
@@ -340,8 +340,10 @@ class SqlStore:
     async def unwritten_phones(self, hub: str, *, unchanged_for: float, limit: int) -> Sequence[Phone]:
         return await self._phones.unwritten_phones(hub, unchanged_for=unchanged_for, limit=limit)
 
-    async def rewrite_phones(self, hub: str, *, after: str = "", limit: int) -> tuple[int, str]:
-        return await self._phones.rewrite_phones(hub, after=after, limit=limit)
+    async def rewrite_phones(
+        self, hub: str, *, after: str = "", limit: int, audit: AuditEntry | None = None
+    ) -> tuple[int, str]:
+        return await self._phones.rewrite_phones(hub, after=after, limit=limit, audit=audit)
 
     async def forget_phones(self, *, kept: float, subscriptions_kept: float) -> bool:
         return await self._phones.forget_phones(kept=kept, subscriptions_kept=subscriptions_kept)

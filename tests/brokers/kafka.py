@@ -13,7 +13,7 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -265,15 +265,13 @@ def _formatted() -> Path:
         lines = _properties("127.0.0.1", ports={"PLAIN": 1}, controller=2, relay=3)
         properties, data = Path(scratch) / "server.properties", Path(scratch) / "data"
         properties.write_text("\n".join([*lines, f"log.dirs={data}"]))
-        command = [*_JAVA, "-cp", f"{JARS}/*", "kafka.tools.StorageTool", "format", "-c", properties]
+        command = [*_JAVA, "-cp", f"{JARS}/*", "kafka.tools.StorageTool", "format", "-c", str(properties)]
         done = subprocess.run([*command, *_format_arguments()], capture_output=True, text=True)
         if done.returncode:
             raise KafkaError(f"Kafka's data directory could not be made: {done.stdout}{done.stderr}")
         if not target.exists():
-            try:
+            with suppress(OSError):  # another run was quicker
                 os.rename(data, target)
-            except OSError:  # another run was quicker
-                pass
     return target
 
 

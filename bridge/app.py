@@ -359,7 +359,7 @@ class Daemon:
                 store_fails=lambda: self.hub.store_trouble is not None,
                 has_room=lambda: supervisor.status.state is not SourceState.PAUSED,
                 max_body=source_settings.decode.max_body,
-                offsets=AcceptedOffsets(self.store),
+                offsets=AcceptedOffsets(self.hub.store),
             ),
         )
         supervisor = Supervisor(

@@ -64,7 +64,7 @@ class Security(_Settings):
     username: Name | None = None
     """Who we are, for PLAIN and SCRAM."""
     password: Secret | None = None
-    """The password of username."""
+    """What the broker checks us by, for PLAIN and SCRAM; better read from a file."""
     oauth: OAuth | None = None
     """Where the tokens of OAUTHBEARER come from."""
 

@@ -14,6 +14,7 @@ from hub.installation import Installation, Registration
 from hub.notification import Audience as AudienceExpression
 from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails, State
+from hub.phone import Phone, Topics
 from hub.store.clock import StoreClock
 from hub.store.connection import Database
 from hub.store.contracts.dead_letters import EVERY_LETTER, KeptLetter, LetterFilter, LetterUsage
@@ -36,6 +37,7 @@ from hub.store.letters.letters import SqlLetters
 from hub.store.outbox.outbox import SqlOutbox
 from hub.store.outbox.remembering import SeenWindow
 from hub.store.people.people import ErasureLog, SqlPeople
+from hub.store.phones.phones import SqlPhones
 from hub.store.registry.registry import SqlRegistry, mark_dead
 from hub.store.telemetry.listing import SCANNED
 from hub.store.telemetry.telemetry import SqlTelemetry
@@ -86,6 +88,7 @@ class SqlStore:
         )
         self._letters = SqlLetters(database, self._outbox)
         self._people = SqlPeople(database, self._outbox, self._registry, database.erasures)
+        self._phones = SqlPhones(database, now=self._clock.now)
         self._journal = SqlJournal(database, self._clock)
         self._telemetry = SqlTelemetry(
             database,
@@ -284,6 +287,38 @@ class SqlStore:
 
     async def erase_person(self, person: str, *, actor: str) -> Erased:
         return await self._people.erase_person(person, actor=actor)
+
+    # Phones
+
+    async def phone(self, hub: str, phone_id: str) -> Phone | None:
+        return await self._phones.phone(hub, phone_id)
+
+    async def phone_registered(self, hub: str, registration_id: str) -> Phone | None:
+        return await self._phones.phone_registered(hub, registration_id)
+
+    async def phones_of(self, hub: str, user_id: str) -> Sequence[Phone]:
+        return await self._phones.phones_of(hub, user_id)
+
+    async def phones_with(self, hub: str, platform: Platform, push_channel: str) -> Sequence[Phone]:
+        return await self._phones.phones_with(hub, platform, push_channel)
+
+    async def subscriptions(self, hub: str, user_id: str, phone_id: str) -> Topics | None:
+        return await self._phones.subscriptions(hub, user_id, phone_id)
+
+    async def put_phone(self, hub: str, phone: Phone, *, topics: Topics | None = None) -> Phone:
+        return await self._phones.put_phone(hub, phone, topics=topics)
+
+    async def phone_written(self, hub: str, phone: Phone, digest: str) -> bool:
+        return await self._phones.phone_written(hub, phone, digest)
+
+    async def unwritten_phones(self, hub: str, *, unchanged_for: float, limit: int) -> Sequence[Phone]:
+        return await self._phones.unwritten_phones(hub, unchanged_for=unchanged_for, limit=limit)
+
+    async def rewrite_phones(self, hub: str, *, after: str = "", limit: int) -> tuple[int, str]:
+        return await self._phones.rewrite_phones(hub, after=after, limit=limit)
+
+    async def forget_phones(self, *, kept: float, subscriptions_kept: float) -> bool:
+        return await self._phones.forget_phones(kept=kept, subscriptions_kept=subscriptions_kept)
 
     # Telemetry
 

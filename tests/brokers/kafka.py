@@ -4,6 +4,7 @@ One broker that is its own controller (KRaft). Faults block until they have happ
 loop call them through `asyncio.to_thread`.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -13,7 +14,7 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -270,7 +271,7 @@ def _formatted() -> Path:
         if done.returncode:
             raise KafkaError(f"Kafka's data directory could not be made: {done.stdout}{done.stderr}")
         if not target.exists():
-            with suppress(OSError):  # another run was quicker
+            with contextlib.suppress(OSError):  # another run was quicker
                 os.rename(data, target)
     return target
 

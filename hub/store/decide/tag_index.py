@@ -2,7 +2,8 @@
 
 A *word* is 32 neighbouring ordinals, and a change of a tag is a word with two masks: the ordinals that carry the tag from
 now on, and those that no longer do. A *block* is 65,536 ordinals, kept as a bitmap of absolute ordinals. The members of a
-tag are those of its blocks, without what its changes took out, and with what these put in.
+tag are those of its blocks, without what its changes took out, and with what these put in. What new registrations carry
+waits in a log (`tag_log`), as if it were in the blocks.
 """
 
 import hashlib
@@ -59,8 +60,11 @@ DEAD = key_id("%dead")
 
 def words_of(ordinals: Sequence[int]) -> Sequence[WordMask]:
     """(word, mask) of ordinals; neighbours share a word."""
+    first = ordinals[0] >> WORD_BITS
     if len(ordinals) == 1:
-        return ((ordinals[0] >> WORD_BITS, 1 << (ordinals[0] & _IN_WORD)),)
+        return ((first, 1 << (ordinals[0] & _IN_WORD)),)
+    if len(ordinals) == 2 and ordinals[1] >> WORD_BITS == first:  # a phone with a template
+        return ((first, 1 << (ordinals[0] & _IN_WORD) | 1 << (ordinals[1] & _IN_WORD)),)
     words: dict[int, int] = {}
     for ordinal in ordinals:
         number = ordinal >> WORD_BITS
@@ -69,16 +73,20 @@ def words_of(ordinals: Sequence[int]) -> Sequence[WordMask]:
 
 
 class TagChanges:
-    """What one transaction changes in the index of a shard. No ordinal both gets and loses a tag."""
+    """What one transaction changes in the index of a shard. No ordinal both gets and loses a tag.
 
-    __slots__ = ("added", "removed")
+    `new` is for the log: what ordinals carry that no registration ever had, as the mask of each tag by word.
+    """
+
+    __slots__ = ("added", "new", "removed")
 
     def __init__(self) -> None:
         self.added: dict[TagId, list[WordMask]] = defaultdict(list)
         self.removed: dict[TagId, list[WordMask]] = defaultdict(list)
+        self.new: dict[int, dict[TagId, int]] = defaultdict(dict)
 
     def add(self, carried: Iterable[Carried]) -> None:
-        """For ordinals that carried nothing before."""
+        """For ordinals that carry nothing."""
         added = self.added
         for tags, words in carried:
             if len(words) == 1:
@@ -89,6 +97,14 @@ class TagChanges:
                 for tag in tags:
                     added[tag] += words
 
+    def add_new(self, carried: Iterable[Carried]) -> None:
+        """For ordinals that no registration ever had."""
+        for tags, words in carried:
+            for word, mask in words:
+                of_word = self.new[word]
+                for tag in tags:
+                    of_word[tag] = of_word.get(tag, 0) | mask
+
     def replace(self, before: Iterable[Carried], after: Iterable[Carried]) -> None:
         """From what some ordinals carried to what they carry."""
         old, new = _spread(before), _spread(after)
@@ -98,13 +114,6 @@ class TagChanges:
         for (tag, number), mask in old.items():
             if lost := mask & ~new.get((tag, number), 0):
                 self.removed[tag].append((number, lost))
-
-    def take_added(self, *, at_least: int) -> dict[TagId, list[WordMask]]:
-        """The tags that get so many words or more, which are no longer among the changes; none may lose any."""
-        taken = {tag: words for tag, words in self.added.items() if len(words) >= at_least}
-        for tag in taken:
-            del self.added[tag]
-        return taken
 
     def rows(self) -> list[ChangeRow]:
         """In the order of the index, with a mark for each tag that may have many changes by now.
@@ -161,10 +170,12 @@ def ordinals_of(masks: Iterable[WordMask]) -> BitMap:
     return BitMap([(word << WORD_BITS) + bit for word, mask in masks if mask for bit in _bits(mask)])
 
 
-def members(blocks: Sequence[BitMap], changes: Sequence[tuple[int, int, int]]) -> BitMap:
-    """The members of a tag, of its blocks and its (word, added, removed), marks among them."""
+def members(blocks: Sequence[BitMap], changes: Sequence[tuple[int, int, int]], new: Sequence[WordMask] = ()) -> BitMap:
+    """The members of a tag, of its blocks, its (word, added, removed), marks among them, and its entries in the log."""
     put_in = ordinals_of((word, added) for word, added, _ in changes)
-    if not blocks:
+    if new:
+        blocks = [*blocks, ordinals_of(new)]
+    elif not blocks:
         return put_in
     result = BitMap.union(*blocks) if len(blocks) > 1 else blocks[0].copy()
     result -= ordinals_of((word, removed) for word, _, removed in changes)

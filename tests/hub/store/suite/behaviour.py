@@ -9,6 +9,7 @@ from tests.hub.store.suite.journal import Journal
 from tests.hub.store.suite.keeping import Keeping
 from tests.hub.store.suite.letters import Letters
 from tests.hub.store.suite.people import People
+from tests.hub.store.suite.phones import Phones
 from tests.hub.store.suite.recording import Recording
 from tests.hub.store.suite.registering import Registering
 from tests.hub.store.suite.registrations import Registrations
@@ -30,6 +31,7 @@ class StoreBehaviour(
     Finding,
     Devices,
     People,
+    Phones,
     Tracing,
 ):
     """The contracts of `hub.store.contracts`, as far as all stores share them."""

@@ -35,6 +35,7 @@ from bridge.config.reload import Reloader, waiting_for_restart
 from bridge.housekeeping import Housekeeping
 from bridge.intake.journaling import Journaling
 from bridge.intake.manager import SOURCE_STOP, RunningSource, SourceManager
+from bridge.intake.offsets import AcceptedOffsets
 from bridge.intake.pipeline import Pipeline
 from bridge.intake.replay import Replayer
 from bridge.intake.supervisor import Supervisor
@@ -384,6 +385,7 @@ class Daemon:
                 store_fails=lambda: self.hub.store_trouble is not None,
                 has_room=lambda: supervisor.status.state is not SourceState.PAUSED,
                 max_body=source_settings.decode.max_body,
+                offsets=AcceptedOffsets(self.hub.store),
             ),
         )
         supervisor = Supervisor(

@@ -44,7 +44,7 @@ class Rule:
         return self.match.test(event) and self.fits(event)
 
     def fits(self, event: Event) -> bool:
-        """Whether an event that `match` says yes to meets `when` and has a level. Raises: RenderError: there is no answer."""
+        """Whether an event that `match` says yes to meets `when` and has a level. Raises: RenderError."""
         if self.when is not None and not self.when.evaluate(event):
             return False
         return self.push is None or self.push.level is None or self.push.is_heard(event)

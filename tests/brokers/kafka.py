@@ -266,7 +266,7 @@ def _formatted() -> Path:
         lines = _properties("127.0.0.1", ports={"PLAIN": 1}, controller=2, relay=3)
         properties, data = Path(scratch) / "server.properties", Path(scratch) / "data"
         properties.write_text("\n".join([*lines, f"log.dirs={data}"]))
-        command = [*_JAVA, "-cp", f"{JARS}/*", "kafka.tools.StorageTool", "format", "-c", properties]
+        command = [*_JAVA, "-cp", f"{JARS}/*", "kafka.tools.StorageTool", "format", "-c", str(properties)]
         done = subprocess.run([*command, *_format_arguments()], capture_output=True, text=True)
         if done.returncode:
             raise KafkaError(f"Kafka's data directory could not be made: {done.stdout}{done.stderr}")

@@ -8,13 +8,14 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from tests.brokers.kafka import Kafka
 
 
-async def create_topic(kafka: Kafka, topic: str, *, partitions: int = 1, **settings: str) -> None:
-    """A topic; `settings` are the broker's, with `_` for `.`."""
+async def create_topic(kafka: Kafka, topic: str, *, partitions: int = 1, **settings: str) -> bool:
+    """Whether the topic is made, and was not there; `settings` are the broker's, with `_` for `.`."""
     client = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
     await client.start()
     try:
         configs = {name.replace("_", "."): value for name, value in settings.items()}
-        await client.create_topics([NewTopic(topic, partitions, 1, topic_configs=configs)])
+        answer = await client.create_topics([NewTopic(topic, partitions, 1, topic_configs=configs)])
+        return bool(answer.topic_errors[0][1] == 0)
     finally:
         await client.close()
 

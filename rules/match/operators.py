@@ -86,7 +86,8 @@ class Operators(AllOf):
     def asked(self, path: Path) -> Asked:
         """Two comparisons of one kind are one range, which fewer values are in."""
         parts = [pattern.asked(path) for pattern in self.patterns]
-        ends = [part.clauses[0].atoms[0] for part in parts if part.whole and len(part.clauses) == 1]
+        single = [part.clauses[0].atoms for part in parts if part.whole and len(part.clauses) == 1]
+        ends = [atoms[0] for atoms in single if len(atoms) == 1]
         ranges = [atom for atom in ends if isinstance(atom, Range) and (atom.low is None or atom.high is None)]
         if len(ranges) != 2 or len(parts) != 2:
             return all_asked(parts)

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, create_model, model_validator
 
 from bridge.config.credentials import ListenerTls, Remote
+from bridge.config.registration import Registration
 from bridge.config.section import Section, form
 from bridge.config.store import StoreSettings
 from bridge.decode import DecodeSettings
@@ -26,6 +27,7 @@ from connectors.duration import Duration
 from connectors.size import Size
 from connectors.table import CONNECTORS
 from hub.egress import EgressDefaults
+from hub.jobs.settings import JobSettings
 from hub.notification import Platform
 from hub.platforms.settings import PlatformSettings
 from hub.platforms.table import services
@@ -460,8 +462,12 @@ class HubSettings(Section):
     """Who may use the wire API, and for what."""
     platforms: Platforms = Platforms()
     """Credentials for the push services that its phones use."""
+    jobs: JobSettings = JobSettings()
+    """Where import and export jobs of the wire API may read and write."""
     remote: Remote | None = None
     """Its phones are registered and pushed to by another hub over REST."""
+    registration: Registration | None = None
+    """What phones call with their user's token; without it they register over the wire API, with a key."""
 
     @model_validator(mode="after")
     def _check_place(self) -> Self:

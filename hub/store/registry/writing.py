@@ -272,15 +272,15 @@ def _registration_rows(place: Place, changes: Changes, now: float) -> list[Row]:
 
 def _by_installation(connection: Connection, place: Place, installation_ids: Iterable[str]) -> list[StoredDevice]:
     keys = list({id_key(each) for each in installation_ids})
-    return _devices(connection, statements.DEVICES_BY_INSTALLATION, place, keys)
+    return _devices(connection, statements.HELD_BY_INSTALLATION, place, keys)
 
 
 def _by_registration(connection: Connection, place: Place, registration_ids: Iterable[str]) -> list[StoredDevice]:
-    return _devices(connection, statements.DEVICES_BY_REGISTRATION, place, list(set(registration_ids)))
+    return _devices(connection, statements.HELD_BY_REGISTRATION, place, list(set(registration_ids)))
 
 
 def _by_channel(connection: Connection, place: Place, keys: Iterable[int]) -> list[StoredDevice]:
-    return _devices(connection, statements.DEVICES_BY_CHANNEL, place, list(set(keys)))
+    return _devices(connection, statements.HELD_BY_CHANNEL, place, list(set(keys)))
 
 
 def _devices(connection: Connection, statement: Statement, place: Place, keys: Sequence[Any]) -> list[StoredDevice]:

@@ -219,6 +219,9 @@ PUT_BLOCKS = Statement(
     " ON CONFLICT (hub, shard, tag, block) DO UPDATE SET bitmap = excluded.bitmap",
     (*_PLACE, ("tag", _BYTES), ("block", _BIGINT), ("bitmap", _BYTES)),
 )
+DROP_CHANGES = Statement(
+    "registry_drop_changes", f"DELETE FROM tag_change WHERE {_HERE} AND tag = :tag", (*_PLACE, ("tag", _BYTES))
+)
 DROP_BLOCKS = Statement(
     "registry_drop_blocks", f"DELETE FROM tag_block WHERE {_HERE} AND tag = :tag", (*_PLACE, ("tag", _BYTES))
 )

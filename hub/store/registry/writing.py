@@ -9,7 +9,7 @@ from hub.notification import Platform
 from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.outbox import Failed
 from hub.store.decide.registering import Changes, Registering, StoredDevice, id_key
-from hub.store.decide.tag_index import DEAD, LAST_WORD, MARK, ChangeRow, TagChanges, TagId, tag_id, words_of
+from hub.store.decide.tag_index import DEAD, TagChanges, TagId, tag_id, words_of
 from hub.store.decide.tag_log import carried_in, part_of
 from hub.store.registry import statements
 from hub.store.registry.places import SHARD, Ordinals, Place
@@ -182,8 +182,7 @@ def drop_dead(connection: Connection, place: Place, *, before: float, now: float
     rows = connection.read(statements.DEVICES_DEAD, hub=hub, shard=shard, before=before, limit=SLICE)
     rows += connection.read(statements.DEVICES_EXPIRED, hub=hub, shard=shard, now=now, limit=SLICE - len(rows))
     devices = {row[0]: device_of(row) for row in rows}
-    changes = _drop(connection, place, devices.values(), now)
-    _forget_tags(connection, place, changes)
+    _drop(connection, place, devices.values(), now)
     return len(rows)
 
 
@@ -197,6 +196,7 @@ def erase_user(
     `forget_users`.
     """
     tag = tag_id(user_tag(user_id))
+    connection.read(statements.HOLD_INDEX, hub=place.hub, shard=place.shard)
     sets = TagSets(connection, place)
     sets.load([tag])
     ordinals = sets.members(tag)
@@ -204,7 +204,7 @@ def erase_user(
         statements.DEVICES_BY_ORDINAL, list(ordinals[:limit]), hub=place.hub, shard=place.shard
     )
     devices = {row[1]: device_of(row[1:]) for row in rows}
-    _forget_tags(connection, place, _drop(connection, place, devices.values(), now))
+    _drop(connection, place, devices.values(), now)
     count = sum(1 for device in devices.values() for _ in device.registrations())
     ids = [device.installation_id for device in devices.values() if device.installation_id is not None]
     return count, len(ordinals) > limit, ids
@@ -213,12 +213,12 @@ def erase_user(
 def forget_users(connection: Connection, place: Place, user_id: str, installation_ids: Iterable[str]) -> None:
     """Drop what the index holds of a user that was erased, and of the user's installations, unless they are back."""
     tags = [tag_id(user_tag(user_id)), *(tag_id(installation_tag(each)) for each in installation_ids)]
+    connection.read(statements.HOLD_INDEX, hub=place.hub, shard=place.shard)
     connection.insert_many(statements.ADD_NEW, _bring_up(connection, place, tags))
     sets = TagSets(connection, place)
     sets.load(tags)
-    gone = [tag for tag in tags if not sets.members(tag)]
-    connection.update_many(statements.TAKE_CHANGES, [(*place, tag, MARK, LAST_WORD) for tag in gone])
-    connection.update_many(statements.DROP_BLOCKS, [(*place, tag) for tag in gone])
+    gone = [(*place, tag) for tag in tags if not sets.members(tag)]
+    connection.write_all([(statements.DROP_CHANGES, gone), (statements.DROP_BLOCKS, gone)])
 
 
 def _bring_up(connection: Connection, place: Place, tags: Iterable[TagId]) -> list[Row]:
@@ -227,26 +227,26 @@ def _bring_up(connection: Connection, place: Place, tags: Iterable[TagId]) -> li
     return new_rows(place, carried_in(take_log(connection, place, {part_of(tag) for tag in tags})))
 
 
-def _forget_tags(connection: Connection, place: Place, changes: Sequence[ChangeRow]) -> None:
-    """Of those that devices have lost with these changes, the ones that no other device carries."""
-    connection.update_many(
-        statements.FORGET_TAGS, [(*place, tag, word) for tag, word, _, removed in changes if removed]
-    )
-
-
-def _drop(connection: Connection, place: Place, devices: Iterable[StoredDevice], now: float) -> Sequence[ChangeRow]:
-    """What that changes in the index."""
+def _drop(connection: Connection, place: Place, devices: Iterable[StoredDevice], now: float) -> None:
+    """Of the tags that they lose, those that no other device carries are forgotten."""
     devices = list(devices)
     registering = Registering(devices, ordinals=iter(()), now=now)
     for device in devices:
         registering.drop(device)
     changes = registering.changes()
-    _write(connection, place, changes, now, brought_up=_bring_up(connection, place, changes.tags.removed))
-    return changes.tags.rows()
+    brought_up = _bring_up(connection, place, changes.tags.removed)
+    lost = [(*place, tag, word) for tag, word, _, removed in changes.tags.rows() if removed]
+    _write(connection, place, changes, now, brought_up=brought_up, lost=lost)
 
 
 def _write(
-    connection: Connection, place: Place, changes: Changes, now: float, *, brought_up: Sequence[Row] = ()
+    connection: Connection,
+    place: Place,
+    changes: Changes,
+    now: float,
+    *,
+    brought_up: Sequence[Row] = (),
+    lost: Sequence[Row] = (),
 ) -> LogSize:
     """What the log of tags got."""
     log = log_rows_of(place, changes)
@@ -259,6 +259,7 @@ def _write(
             (statements.PUT_BLOCKS, log),
             (statements.ADD_NEW, brought_up),
             (statements.CHANGE_TAGS, change_rows(place, changes.tags)),
+            (statements.FORGET_TAGS, lost),
         ]
     )
     return size_of(log)

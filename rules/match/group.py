@@ -28,9 +28,7 @@ class Group:
         self._whole = bits_of(bit for bit, of_rule in enumerate(asked) if of_rule.whole)
         clauses = [(clause.path, clause.atoms, bit) for bit, of_rule in enumerate(asked) for clause in of_rule.clauses]
         root = Branch(clauses, self._everything)
-        self._attributes: list[tuple[Callable[[Event], Any], Branch]] = [
-            (EVENT_NAMES[name], branch) for name, branch in root.children.items()
-        ]
+        self._attributes = [(EVENT_NAMES[name], branch) for name, branch in root.children.items()]
 
     def find(self, event: Event) -> Iterator[tuple[int, bool]]:
         """Positions of the rules that can match, descending, each with whether it certainly does."""
@@ -78,7 +76,13 @@ class Branch:
         """The answer where there is no value."""
         for table in self._tables:
             self.missing &= table.missing
+        self._fields = [(name, child.finder, child.missing) for name, child in self.children.items()]
         self._prepare_wide()
+
+    @property
+    def finder(self) -> Callable[[Any], tuple[Bits, Bits]]:
+        """`find` for a value that is not missing, by the shortest way."""
+        return self._tables[0].find if len(self._tables) == 1 and not self.children else self.find
 
     def find(self, value: Any) -> tuple[Bits, Bits]:
         """The rules that a value, or MISSING, leaves possible, and those of which the pattern has to be asked itself."""
@@ -116,12 +120,17 @@ class Branch:
         if self._needing and len(value) < len(self.children) and type(value) is dict:
             return self._find_in_wide(value)
         bits, unsure = self._everything, 0
-        for name, child in self.children.items():
-            found, doubted = child.find(value.get(name, MISSING))
-            bits &= found
+        read = value.get
+        for name, find, missing in self._fields:
+            inner = read(name, MISSING)
+            if inner is MISSING:
+                bits &= missing
+            else:
+                found, doubted = find(inner)
+                bits &= found
+                unsure |= doubted
             if not bits:
                 break
-            unsure |= doubted
         return bits, unsure
 
     def _prepare_wide(self) -> None:

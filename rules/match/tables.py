@@ -38,6 +38,9 @@ Rules = Bits | tuple[int, ...]
 _FEW = 6
 """So many positions take less memory than the bits of ten thousand rules, and less time than to join those."""
 
+_SMALL = 256
+"""The bits of so many rules take no more memory than positions do."""
+
 _STRIDE = 16
 """The answer is kept for one of so many intervals; from there the next ones are found by what changes."""
 
@@ -54,7 +57,8 @@ def bits_of(positions: Iterable[int]) -> Bits:
 
 
 def _packed(positions: Sequence[int]) -> Rules:
-    return tuple(positions) if len(positions) <= _FEW else bits_of(positions)
+    is_sparse = len(positions) <= _FEW and max(positions) >= _SMALL
+    return tuple(positions) if is_sparse else bits_of(positions)
 
 
 def _joined(bits: Bits, rules: Rules) -> Bits:
@@ -97,15 +101,17 @@ class Texts:
 
     def __init__(self, positions: Mapping[str, Mapping[str, Sequence[int]]]) -> None:
         self._equal = {text: _packed(found) for text, found in positions["equal"].items()}
+        self._equal_only = not positions["prefix"] and not positions["suffix"]
         self._prefixes = Prefixes(positions["prefix"]) if positions["prefix"] else None
         backwards = {text[::-1]: found for text, found in positions["suffix"].items()}
         self._suffixes = Prefixes(backwards) if backwards else None
 
     def find(self, text: str) -> Bits:
         """The rules that have a text for this one."""
-        bits = 0
-        if (rules := self._equal.get(text)) is not None:
-            bits = _joined(0, rules)
+        rules = self._equal.get(text, 0)
+        bits = rules if type(rules) is int else _joined(0, rules)
+        if self._equal_only:
+            return bits
         if self._prefixes is not None:
             bits |= self._prefixes.find(text)
         if self._suffixes is not None:
@@ -228,11 +234,15 @@ class Values:
         self._needs_address = bits_of(kinds["needs address"])
         self._needs_other = self._needs_text | self._needs_number
         self._all = bits_of(position for _, position in atoms)
+        plain = not (self._folded or self._text_ranges or self._networks or self._any_text or self._needs_number)
+        self._only_texts = self._texts.find if self._texts is not None and plain else None
 
     def find(self, value: Any) -> tuple[Bits, Bits]:
         """The rules of which an atom is true, and those of which one has no answer."""
         kind = type(value)
         if kind is str:
+            if self._only_texts is not None:
+                return self._only_texts(value), 0
             return self._find_text(value)
         if value is None:
             return self._constants.get(None, 0), 0
@@ -294,8 +304,20 @@ class Table:
         """The rules that a value, or MISSING, leaves possible, and those of which a pattern has to be asked itself."""
         if value is MISSING:
             return self.missing, 0
+        if type(value) is list:
+            return self._find_elements(value)
+        bits, unanswered = self._present, 0
+        if self._values is not None:
+            found, unanswered = self._values.find(value)
+            bits |= found | unanswered
+        if self._denied is None:
+            return bits, unanswered
+        found, without = self._denied.find(value)
+        return bits | (self._denying & ~found), unanswered | without
+
+    def _find_elements(self, value: list[Any]) -> tuple[Bits, Bits]:
         bits, denying, unanswered = self._present, self._denying, 0
-        for element in _flat(value) if type(value) is list else (value,):
+        for element in _flat(value):
             if self._values is not None:
                 found, without = self._values.find(element)
                 bits |= found | without

@@ -19,7 +19,7 @@ def senders_of(hubs: Mapping[str, HubSettings]) -> dict[tuple[str, Platform], Se
     senders: dict[tuple[str, Platform], Sender] = {}
     for name, hub in hubs.items():
         for platform, settings in hub.platforms.settings.items():
-            senders[name, platform] = traits_of(platform).sender(settings)
+            senders[name, platform] = traits_of(platform).sender(settings.for_hub(name))
     return senders
 
 

@@ -58,11 +58,13 @@ def _hub(hub: HubSettings, default: EgressDefaults) -> HubSettings:
     if registration is not None:
         auth = registration.auth.model_copy(update={"oidc": registration.auth.oidc.behind(default)})
         registration = registration.model_copy(update={"auth": auth})
+    oidc = None if hub.auth.oidc is None else hub.auth.oidc.behind(default)
     return hub.model_copy(
         update={
             "platforms": platforms.model_copy(update=behind),
             "remote": remote,
             "jobs": jobs,
             "registration": registration,
+            "auth": hub.auth.model_copy(update={"oidc": oidc}),
         }
     )

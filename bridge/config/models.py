@@ -26,6 +26,7 @@ from connectors.connector import MAX_BODY, Connector, DeadLetterRoute
 from connectors.duration import Duration
 from connectors.size import Size
 from connectors.table import CONNECTORS
+from hub.api.access import OidcAccess
 from hub.egress import EgressDefaults
 from hub.jobs.settings import JobSettings
 from hub.notification import Platform
@@ -404,6 +405,8 @@ class HubAuth(Section):
 
     sas: tuple[AccessPolicySettings, ...] = ()
     """Shared access policies, by whose keys clients sign."""
+    oidc: OidcAccess | None = None
+    """A provider of OpenID Connect, such as Entra ID, whose bearer tokens are good beside signatures."""
 
     @model_validator(mode="after")
     def _check_names(self) -> Self:
@@ -471,7 +474,7 @@ class HubSettings(Section):
 
     @model_validator(mode="after")
     def _check_place(self) -> Self:
-        if self.remote is not None and (self.auth.sas or self.platforms.configured):
+        if self.remote is not None and (self.auth.sas or self.auth.oidc or self.platforms.configured):
             raise ValueError("a remote hub has its auth and its platforms where it is")
         return self
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.api.access import AccessPolicy, HubAccess
+from hub.api.bearer import BearerTokens
 from hub.api.gate import Gate
 from hub.api.resources.feedback import Feedback
 from hub.api.resources.installations import Installations
@@ -68,7 +69,7 @@ def create_app(
         },
     )
     app.router.redirect_slashes = False
-    return _Tracking(_LenientPath(app))
+    return _Tracking(BearerTokens(_LenientPath(app), hubs, clock=clock))
 
 
 class _LenientPath:

@@ -1,7 +1,7 @@
 """Which containers jobs may use, and how they are reached."""
 
 from hub.egress import Egress, NoProxy
-from hub.transport.blobs import BlobAccess
+from hub.transport.blob_access import BlobAccess
 
 
 class JobSettings(Egress):

@@ -29,7 +29,7 @@ def checked_address(url: object) -> str:
 
 
 Address = Annotated[str, AfterValidator(checked_address)]
-Audiences = Annotated[
+Texts = Annotated[
     tuple[Annotated[str, Field(min_length=1, max_length=255)], ...],
     BeforeValidator(comma_separated),
     Field(min_length=1),
@@ -41,7 +41,7 @@ class OidcSettings(Egress):
 
     issuer: Address
     """The provider, exactly as its tokens say it in iss."""
-    audience: Audiences
+    audience: Texts
     """What tokens have to say in aud, or a list of which they say one."""
     jwks_uri: Address | None = None
     """Where the provider's keys are; else as its /.well-known/openid-configuration says."""

@@ -1,63 +1,29 @@
 """Blobs behind shared access signatures: read in ranges, written in blocks (Azure Storage, "Blob service REST API").
 
-The URL comes from a client of ours, so where a connection leads is looked at: see `BlobAccess`.
+The URL comes from a client of ours, so where a connection leads is looked at: see `blob_access.py`.
 """
 
 import asyncio
 import base64
 import socket
 import ssl
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_address
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
 import httpcore
 
 from hub.characters import escape_xml
-from hub.egress import Egress, is_listed
+from hub.egress import Egress
 from hub.errors import BlobError, BlobUnavailableError, InvalidRequestError
 from hub.tls import Tls
+from hub.transport.blob_access import BlobAccess, is_public
 
 _VERSION = "2020-12-06"
-_MAX_URL = 4096
-_NAT64 = ip_network("64:ff9b::/96")
 _TIMEOUT = {"connect": 10.0, "read": 60.0, "write": 60.0, "pool": 60.0}
 _LATER = frozenset([408, 429, 500, 502, 503, 504])
-
-
-@dataclass(frozen=True, slots=True)
-class BlobAccess:
-    """Which hosts may be connected to: `hosts` as in `no_proxy`, private ones and plain HTTP included.
-
-    Without any of them: every host whose address is public, over HTTPS.
-    """
-
-    hosts: Sequence[str] = ()
-
-    def check(self, url: str) -> SplitResult:
-        """The parts of a URL that may be used. Raises: InvalidRequestError, which does not show what is secret in it."""
-        try:
-            parts = urlsplit(url)
-            host, _ = parts.hostname, parts.port
-        except ValueError:
-            raise InvalidRequestError("the URI of a container or blob is none") from None
-        if len(url) > _MAX_URL or not url.isascii() or not url.isprintable() or " " in url:
-            raise InvalidRequestError(f"the URI of a container or blob has up to {_MAX_URL} characters of ASCII")
-        if not host or parts.username is not None or parts.fragment or not parts.path.strip("/"):
-            raise InvalidRequestError("the URI of a container or blob has to be https://HOST/CONTAINER?SIGNATURE")
-        if self.hosts and not self.is_named(host):
-            raise InvalidRequestError(f"the host {host[:80]} is none of those that jobs may use")
-        if parts.scheme != "https" and not (parts.scheme == "http" and self.hosts):
-            raise InvalidRequestError("the URI of a container or blob has to begin with https://")
-        if not self.hosts and (address := _address(host)) is not None and not _is_public(address):
-            raise InvalidRequestError(f"{host[:80]} is a private address, and jobs may not use it")
-        return parts
-
-    def is_named(self, host: str) -> bool:
-        return is_listed(host, self.hosts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +154,7 @@ class _Guarded(httpcore.AsyncNetworkBackend):
         except socket.gaierror as error:
             raise httpcore.ConnectError(f"{host} has no address: {error}") from error
         addresses = [str(entry[4][0]) for entry in found]
-        if not self._access.hosts and not all(_is_public(ip_address(address)) for address in addresses):
+        if not self._access.hosts and not all(is_public(ip_address(address)) for address in addresses):
             raise BlobError(f"{host} has a private address, and jobs may not use it")
         return addresses
 
@@ -222,23 +188,6 @@ def _check(url: str, status: int, headers: Mapping[str, str]) -> None:
         raise BlobError(f"{_shown(url)}: the blob has changed since the job began")
     said = f"{_shown(url)}: HTTP {status} {headers.get('x-ms-error-code', '')}".rstrip()
     raise BlobUnavailableError(said) if status in _LATER else BlobError(said)
-
-
-def _address(host: str) -> IPv4Address | IPv6Address | None:
-    try:
-        return ip_address(host)
-    except ValueError:
-        return None
-
-
-def _is_public(address: IPv4Address | IPv6Address) -> bool:
-    if isinstance(address, IPv6Address):
-        if address in _NAT64:
-            return _is_public(IPv4Address(int(address) & 0xFFFFFFFF))
-        inner = address.ipv4_mapped or address.sixtofour
-        if inner is not None:
-            return _is_public(inner)
-    return address.is_global and not address.is_multicast
 
 
 def _block_id(number: int) -> str:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from hub.errors import BlobError, InvalidRequestError
-from hub.transport.blobs import BlobAccess, Blobs
+from hub.transport.blob_access import BlobAccess
+from hub.transport.blobs import Blobs
 
 
 @pytest.mark.parametrize(

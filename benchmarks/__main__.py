@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import figures, outage, registry, rule_sets, rules, servicebus
+from benchmarks import api, figures, outage, registry, rule_sets, rules, servicebus
 from benchmarks.nginx import FastPushService, fast_push_service
 from benchmarks.pinning import MEASURED, OTHERS
 from tests.brokers.rabbitmq import native
@@ -41,8 +41,8 @@ AIMS = {
 }
 
 
-NAMES = ("broadcast", "events", "latency", "idle", "servicebus", "rules", "outage", "registry")
-_SERVED = {"broadcast", "events", "latency", "idle"}
+NAMES = ("broadcast", "events", "latency", "idle", "servicebus", "rules", "outage", "registry", "api")
+_SERVED = {"broadcast", "events", "latency", "idle", "api"}
 """These need RabbitMQ and nginx."""
 
 _REGISTRATIONS, _MANY_REGISTRATIONS = 200_000, 10_000_000
@@ -95,6 +95,7 @@ def _measures_served(arguments: argparse.Namespace, service: FastPushService, ur
         "events": lambda own: figures.events(own, service, url, phones=50_000 // scale, count=100_000 // scale),
         "latency": lambda own: figures.latency(own, service, url, phones=20_000, rate=500, seconds=30 // min(scale, 3)),
         "idle": lambda own: figures.idle(own, service, url),
+        "api": lambda own: api.measure(own, ca_file=service.ca_file, writes=6_000 // scale, cores=MEASURED),
     }
 
 

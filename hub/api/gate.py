@@ -8,7 +8,7 @@ from starlette.requests import Request
 from hub.api.access import AccessPolicy, HubAccess, Right
 from hub.api.bearer import POLICY
 from hub.api.request import hostname, url_of
-from hub.api.sas import authenticate
+from hub.api.sas import SignedTokens
 from hub.api.wire.errors import ForbiddenError
 from hub.errors import NotFoundError
 from hub.transport.sas import token_for
@@ -34,7 +34,8 @@ class Gate:
     ) -> None:
         self._hubs = hubs
         self._policies = tuple(policies)
-        self._hosts = frozenset(hosts)
+        self._hosts = frozenset(host.lower() for host in hosts)
+        self._tokens = SignedTokens()  # of these keys: who has others makes another gate
         self._clock = clock
 
     def admit(self, request: Request, right: Right) -> tuple[str, HubAccess]:
@@ -64,13 +65,16 @@ class Gate:
     def _admit(self, request: Request, right: Right, authorization: str | None) -> tuple[str, HubAccess]:
         name = request.path_params["hub"].lower()
         access = self._hubs.get(name)
-        policy = self._policy_of_bearer(request) or authenticate(
-            authorization,
-            policies=(*(access.policies if access else ()), *self._policies),
-            hosts={hostname(request), *self._hosts},
-            path=request.scope["path"],
-            now=self._clock().timestamp(),
-        )
+        policy = self._policy_of_bearer(request)
+        if policy is None:
+            token = self._tokens.token(
+                authorization,
+                hub=name if access else "",
+                policies=(*(access.policies if access else ()), *self._policies),
+            )
+            policy = token.policy_for(
+                hosts={hostname(request), *self._hosts}, path=request.scope["path"], now=self._clock().timestamp()
+            )
         if access is None:
             raise NotFoundError("No service is hosted at the specified address")
         if not policy.allows(right):

@@ -1,6 +1,7 @@
 """The hub: one engine for all hubs of a process, over one store."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from hub.delivery.dispatch import Dispatcher, Timing
 from hub.delivery.probing import TestResult, probe
 from hub.delivery.retry import RetryPolicy
 from hub.errors import CapacityError, NotFoundError, PreconditionError, StoreError, WithdrawnError
-from hub.facts import BreakerClosed, BreakerOpened, NotificationsEnded, PersonErased, SendAccepted
+from hub.facts import BreakerClosed, BreakerOpened, ChannelsGone, NotificationsEnded, PersonErased, SendAccepted
 from hub.installation import Installation, Registration
 from hub.job import Job, new_job_id
 from hub.notification import NativeContent, Notification, Platform
@@ -26,7 +27,7 @@ from hub.push import PushPage, host_of
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.outbox import AcceptanceResult, Service
 from hub.store.contracts.people import Erased
-from hub.store.contracts.registry import DeadChannel
+from hub.store.contracts.registry import DeadChannel, GoneChannel
 from hub.store.contracts.store import Store
 from hub.store.health import HealthTiming, StoreHealth, StoreTrouble
 from hub.tags import Tag, direct_tag
@@ -310,6 +311,24 @@ class Hub:
     async def send_test(self, notification: Notification, *, push_channel: str = "") -> Sequence[TestResult]:
         """Send at once to a few of the audience, or to a push channel; what was said of each. Raises: StoreError."""
         return await self._in_time(probe(notification, self.store, self.bulkheads, push_channel=push_channel))
+
+    async def end_test(self, hub: str, results: Sequence[TestResult]) -> None:
+        """Mark the push channels as dead that a test send found dead. Raises: StoreError."""
+        gone = [
+            GoneChannel(
+                platform=each.platform,
+                push_channel=each.push_channel,
+                reason=each.reason,
+                gone_since=each.gone_since,
+            )
+            for each in results
+            if each.is_gone
+        ]
+        if not gone:
+            return
+        await self._write(lambda: self.store.mark_channels_dead(hub, gone))
+        for platform, count in Counter(each.platform for each in gone).items():
+            self._observer.observe(ChannelsGone(hub=hub, platform=platform, count=count))
 
     async def full_for(self, notifications: Sequence[Notification]) -> frozenset[str]:
         """Ids of the notifications that are for push services alone whose share of `max_pending` is full.

@@ -68,6 +68,9 @@ class HubService(Protocol):
     async def send_test(self, notification: Notification, *, push_channel: str = "") -> Sequence[TestResult]:
         """Send at once to a few of the audience, or to `push_channel` alone, and store nothing."""
 
+    async def end_test(self, hub: str, results: Sequence[TestResult]) -> None:
+        """Let what the push services said of push channels in a test send take effect."""
+
     async def cancel(self, hub: str, notification_id: str) -> None:
         """Raises: NotFoundError: no such notification waits for its time."""
 

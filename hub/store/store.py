@@ -32,7 +32,7 @@ from hub.store.contracts.outbox import (
     Work,
 )
 from hub.store.contracts.people import Erased, Kept, KeptOfPerson
-from hub.store.contracts.registry import DeadChannel, Device
+from hub.store.contracts.registry import DeadChannel, Device, GoneChannel
 from hub.store.contracts.telemetry import KeptAudit, KeptNotification, TracedRegistration
 from hub.store.jobs.jobs import SqlJobs
 from hub.store.journal.journal import SqlJournal
@@ -244,6 +244,9 @@ class SqlStore:
 
     async def dead_channels(self, hub: str, *, after: str = "", limit: int) -> ListPage[DeadChannel]:
         return await self._registry.dead_channels(hub, after=after, limit=limit)
+
+    async def mark_channels_dead(self, hub: str, channels: Sequence[GoneChannel]) -> int:
+        return await self._registry.mark_channels_dead(hub, channels)
 
     async def put_direct(
         self, hub: str, platform: Platform, push_channels: Sequence[str], *, tag: str, kept: float

@@ -90,6 +90,9 @@ class FakeHubService:
         self._fail()
         return ()
 
+    async def end_test(self, hub: str, results: Sequence[TestResult]) -> None:
+        self._fail()
+
     async def cancel(self, hub: str, notification_id: str) -> None:
         await self.details(hub, notification_id)
         del self.notifications[notification_id]

@@ -1,6 +1,6 @@
 """Puts, deletes and deaths in SQL: read the devices concerned, decide, write. At most six round trips each."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from hub.errors import HubError
@@ -8,6 +8,7 @@ from hub.installation import Installation
 from hub.notification import Platform
 from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.outbox import Failed
+from hub.store.contracts.registry import GoneChannel
 from hub.store.decide.registering import Changes, Registering, StoredDevice, id_key
 from hub.store.decide.tag_index import DEAD, TagChanges, TagId, tag_id, words_of
 from hub.store.decide.tag_log import carried_in, part_of
@@ -149,8 +150,24 @@ def _mark_dead_in(connection: Connection, hub: str, failures: dict[int, Failed],
         place, device, failed = Place(number), device_of(row), failures[ordinal]
         if failed.gone_since is None or device.registered_at <= failed.gone_since:
             killed.setdefault(device.ordinal, (device, failed.reason))
-    if not killed:
-        return 0
+    return _kill(connection, place, killed, now) if killed else 0
+
+
+def mark_channels_dead(connection: Connection, place: Place, channels: Sequence[GoneChannel], now: float) -> int:
+    """As `mark_dead`, of push channels by themselves."""
+    gone = {(each.platform, each.push_channel): each for each in channels}
+    killed: dict[int, tuple[StoredDevice, str]] = {}
+    for device in _by_channel(connection, place, [channel_key(*channel) for channel in gone]):
+        said = gone.get((device.platform, device.push_channel))
+        if said is None or device.dead_at is not None:
+            continue
+        if said.gone_since is None or device.registered_at <= said.gone_since:
+            killed[device.ordinal] = device, said.reason
+    return _kill(connection, place, killed, now) if killed else 0
+
+
+def _kill(connection: Connection, place: Place, killed: Mapping[int, tuple[StoredDevice, str]], now: float) -> int:
+    """How many registrations that hides."""
     connection.update_many(
         statements.KILL_DEVICES, [(*place, ordinal, now, reason) for ordinal, (_, reason) in killed.items()]
     )

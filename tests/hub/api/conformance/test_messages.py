@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from lxml import etree
 
 from hub.notification import Platform
 from hub.outcome import OutcomeName, State
-from tests.fakes.senders import DELIVERED, GONE, UNAVAILABLE
+from tests.fakes.senders import DELIVERED, DROPPED, GONE, UNAVAILABLE
 from tests.hub.api.conformance.conftest import Service
 
 SB = "{http://schemas.microsoft.com/netservices/2010/10/servicebus/connect}"
@@ -181,16 +182,33 @@ async def test_102_103_a_test_send_says_what_became_of_each(service: Service, cl
     await service.put("i1", tags=["t"])
     await service.put("i2", tags=["t"], pushChannel="CCDD")
     await service.put("i3", pushChannel="EEFF")
-    service.senders[APNS].answer = lambda push: GONE
-    answer = await send(client, "/h1/messages?test=true", Tags="t")
-    counts, each = results(answer)
+    service.senders[APNS].answer = lambda push: DROPPED
+    counts, each = results(await send(client, "/h1/messages?test=true", Tags="t"))
     assert counts == ["0", "2"]
-    ids = {channel: id for _, channel, id, _ in each}
-    assert [[platform, outcome] for platform, _, _, outcome in each] == [["apple", "ExpiredChannel: Unregistered"]] * 2
-    for channel, id in ids.items():
+    assert {(platform, outcome) for platform, _, _, outcome in each} == {
+        ("apple", "InvalidNotificationFormat: BadCollapseId")
+    }
+    for _, channel, id, _ in each:
         assert f"<DeviceToken>{channel}</DeviceToken>" in (await client.get(f"/h1/registrations/{id}")).text
     assert results(await send(client, "/h1/messages?test", Tags="nobody")) == (["0", "0"], [])
     assert (await service.hub.store.notifications(limit=9)).items == []
+
+
+@pytest.mark.parametrize("path", ["/h1/messages?test", "/h1/messages?test&direct"])
+async def test_102_126_a_handle_that_a_test_send_finds_dead_is_registered_no_more(
+    service: Service, client: httpx.AsyncClient, path: str
+) -> None:
+    await service.put("i1", tags=["t"])
+    await service.put("i2", pushChannel="CCDD")
+    sender, doubtful = service.senders[APNS], replace(GONE, suspect=True)
+    for answer, expired in ((doubtful, False), (GONE, True)):
+        sender.answer = answer
+        sent = send(client, path, DeviceHandle="AABB") if "direct" in path else send(client, path, Tags="t")
+        _, ((_, channel, _, outcome),) = results(await sent)
+        assert (channel, outcome) == ("AABB", "ExpiredChannel: Unregistered")
+        assert (await client.get("/h1/installations/i1")).json()["pushChannelExpired"] is expired
+    assert (await client.get("/h1/installations/i2")).json()["pushChannelExpired"] is False
+    assert service.observer.dead_channels["h1", APNS] == 1
 
 
 async def test_104_a_test_send_to_all_reaches_ten(service: Service, client: httpx.AsyncClient) -> None:

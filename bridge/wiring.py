@@ -112,6 +112,7 @@ def access_of(hub: HubSettings) -> HubAccess:
         policies=policies,
         platforms=hub.platforms.configured,
         max_tags_in_expression=hub.limits.max_tags,
+        jobs=hub.jobs,
         registration_ttl=None if ttl is None else timedelta(seconds=ttl),
     )
 

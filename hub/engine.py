@@ -18,6 +18,7 @@ from hub.delivery.retry import RetryPolicy
 from hub.errors import CapacityError, NotFoundError, PreconditionError, StoreError, WithdrawnError
 from hub.facts import BreakerClosed, BreakerOpened, NotificationsEnded, PersonErased, SendAccepted
 from hub.installation import Installation, Registration
+from hub.job import Job, new_job_id
 from hub.notification import NativeContent, Notification, Platform
 from hub.observer import Observer
 from hub.outcome import NotificationDetails, State
@@ -37,6 +38,12 @@ _DAY = 24 * 3600.0
 
 _DEAD_KEPT = 30 * _DAY
 """Seconds for which a registration stays whose push channel is dead."""
+
+_MAX_JOBS = 100
+"""Jobs of a hub that wait or run."""
+
+_JOBS_KEPT = 30 * _DAY
+"""Seconds for which a job stays of which nothing was written."""
 
 _SUBSCRIPTIONS_KEPT = 400 * _DAY
 """Seconds for which what a user subscribed to on a phone stays after it was last changed or the user last signed in."""
@@ -93,6 +100,7 @@ class Hub:
         self._timing = timing
         self._patience = health_timing.stalled
         self._max_pending = max_pending
+        self.new_job = asyncio.Event()
         self._direct_kept = policy.max_age + _DAY
         self._max_in_flight = max_in_flight
         self._leaving: dict[asyncio.Task[None], Bulkhead[PushPage] | Bulkhead[Sequence[Notification]]] = {}
@@ -115,6 +123,7 @@ class Hub:
 
     async def open(self) -> int:
         """Open the store; how much work was due when the process before this one ended. Raises: StoreError."""
+        self.store.serve(lambda: [*self.bulkheads, *self.without_credential])
         left_over = await self.store.open()
         await self._count_now()
         self._dispatcher.has_backlog = self.pending > 0
@@ -210,6 +219,8 @@ class Hub:
         ):
             pass
         while await self.store.forget_dead(kept=_DEAD_KEPT):
+            pass
+        while await self.store.forget_jobs(kept=_JOBS_KEPT):
             pass
         while await self.store.forget_phones(kept=_DEAD_KEPT, subscriptions_kept=_SUBSCRIPTIONS_KEPT):
             pass
@@ -441,6 +452,29 @@ class Hub:
     async def delete_registration(self, hub: str, registration_id: str, *, if_match: int | None = None) -> None:
         """Raises: NotFoundError, PreconditionError."""
         await self._write(lambda: self.store.delete_registration(hub, registration_id, if_match=if_match))
+
+    async def registration_count(self, hub: str) -> int:
+        """How many registrations live in a hub."""
+        counts = await self._in_time(self.store.registrations_by_platform())
+        return sum(count for (name, _), count in counts.items() if name == hub)
+
+    # Jobs
+
+    async def submit_job(self, job: Job) -> Job:
+        """Keep a new job, to which id and times are given. Raises: CapacityError; StoreError: not kept."""
+        now = self.store.now()
+        job = replace(job, id=new_job_id(now), created_at=now, updated_at=now)
+        await self._write(lambda: self.store.put_job(job, most=_MAX_JOBS))
+        self.new_job.set()
+        return job
+
+    async def job(self, hub: str, job_id: str) -> Job:
+        """Raises: NotFoundError."""
+        return await self._in_time(self.store.job(hub, job_id))
+
+    async def jobs(self, hub: str, *, after: str = "", limit: int) -> ListPage[Job]:
+        """Newest first."""
+        return await self._in_time(self.store.jobs(hub, after=after, limit=limit))
 
     async def _write(self, write: Callable[[], Awaitable[T]]) -> T:
         """For a client that waits. Raises: StoreError: at once while the store fails, and soon when it hangs."""

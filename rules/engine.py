@@ -41,7 +41,11 @@ class Rule:
         """Raises: TypeClashError, RenderError: the question has no answer for this event."""
         if self.sources is not None and event.origin not in self.sources:
             return False
-        if not self.match.test(event) or not (self.when is None or self.when.evaluate(event)):
+        return self.match.test(event) and self.fits(event)
+
+    def fits(self, event: Event) -> bool:
+        """Whether an event that `match` says yes to meets `when` and has a level. Raises: RenderError."""
+        if self.when is not None and not self.when.evaluate(event):
             return False
         return self.push is None or self.push.level is None or self.push.is_heard(event)
 
@@ -99,13 +103,17 @@ class RuleSet:
     _index: Index = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        keys = [Key(sources=rule.sources, required=tuple(rule.match.required())) for rule in self.rules]
+        keys = [
+            Key(sources=rule.sources, required=tuple(rule.match.required()), asked=rule.match.asked())
+            for rule in self.rules
+        ]
         object.__setattr__(self, "_index", Index(keys))
         object.__setattr__(self, "owners", {rule.name: rule.owner for rule in self.rules if rule.owner})
 
     def always_tried(self, source: str) -> Sequence[Rule]:
-        """The rules that are tried for every event of a source, as no constant text of theirs can be looked up."""
-        return [self.rules[position] for position in self._index.always(source)]
+        """The rules that are tried for nearly every event of a source, as nothing in their `match` can be looked up."""
+        left = [self.rules[position] for position in self._index.always(source)]
+        return [rule for rule in left if rule.when is not None or not rule.match.asked().whole]
 
     def route(self, event: Event, *, now: datetime) -> Decision:
         """What the rules say of an event; every rule that matches fires, up to one that stops. Never raises.
@@ -117,10 +125,11 @@ class RuleSet:
         failures: list[Failure] = []
         matched: list[str] = []
         errors: list[str] = []
-        for position in self._index.candidates(event):
+        candidates = self._index.candidates(event)
+        for position in candidates.positions:
             rule = self.rules[position]
             try:
-                if not rule.matches(event):
+                if not (rule.fits(event) if position in candidates.certain else rule.matches(event)):
                     continue
             except (TypeClashError, RenderError):
                 errors.append(rule.name)

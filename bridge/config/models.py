@@ -27,6 +27,7 @@ from connectors.duration import Duration
 from connectors.size import Size
 from connectors.table import CONNECTORS
 from hub.egress import EgressDefaults
+from hub.jobs.settings import JobSettings
 from hub.notification import Platform
 from hub.platforms.settings import PlatformSettings
 from hub.platforms.table import services
@@ -461,6 +462,8 @@ class HubSettings(Section):
     """Who may use the wire API, and for what."""
     platforms: Platforms = Platforms()
     """Credentials for the push services that its phones use."""
+    jobs: JobSettings = JobSettings()
+    """Where import and export jobs of the wire API may read and write."""
     remote: Remote | None = None
     """Its phones are registered and pushed to by another hub over REST."""
     registration: Registration | None = None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 
+from hub.jobs.settings import NO_HOSTS_NAMED, JobSettings
 from hub.notification import Platform
 from hub.registry.documents import MAX_TAGS
 from hub.tags import MaxTags
@@ -38,5 +39,6 @@ class HubAccess:
     platforms: frozenset[Platform]
     max_tags_in_expression: MaxTags = MaxTags()
     max_tags: int = MAX_TAGS
+    jobs: JobSettings = NO_HOSTS_NAMED
     registration_ttl: timedelta | None = None
     """How long a single registration lives after its last write; None: until it is deleted."""

@@ -16,6 +16,7 @@ from hub.api.access import AccessPolicy, HubAccess
 from hub.api.gate import Gate
 from hub.api.resources.feedback import Feedback
 from hub.api.resources.installations import Installations
+from hub.api.resources.jobs import Jobs
 from hub.api.resources.messages import Messages
 from hub.api.resources.registrations import Registrations
 from hub.api.service import HubService
@@ -55,6 +56,7 @@ def create_app(
             *Installations(service, gate).routes(),
             *Registrations(service, gate, clock=clock).routes(),
             *Feedback(service, gate).routes(),
+            *Jobs(service, gate, clock=clock).routes(),
             *Messages(service, gate, clock=clock).routes(),
         ],
         exception_handlers={

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from hub.delivery.probing import TestResult
 from hub.installation import Installation, Registration
+from hub.job import Job
 from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails
 from hub.store.contracts.listing import ListPage
@@ -72,3 +73,12 @@ class HubService(Protocol):
 
     async def details(self, hub: str, notification_id: str) -> NotificationDetails:
         """Raises: NotFoundError."""
+
+    async def submit_job(self, job: Job) -> Job:
+        """Keep a new job, to which id and times are given. Raises: CapacityError."""
+
+    async def job(self, hub: str, job_id: str) -> Job:
+        """Raises: NotFoundError."""
+
+    async def jobs(self, hub: str, *, after: str = "", limit: int) -> ListPage[Job]:
+        """Newest first."""

@@ -53,6 +53,7 @@ from hub.notification import EVERYONE, Platform
 from hub.outcome import DELIVERY_LABELS, OutcomeName, State
 from hub.phone import PhoneOperation, PhoneOutcome
 from hub.store.contracts.dead_letters import LetterUsage
+from hub.store.contracts.fleet import OwnershipCounts
 from hub.store.contracts.outbox import QueueState
 from hub.store.contracts.store import Store
 from hub.store.health import OPERATIONS
@@ -73,6 +74,7 @@ STATES_AND_COUNTS = {
     "pushbridge_config_last_reload_successful",
     "pushbridge_http_requests_in_flight",
     "pushbridge_pns_requests_in_flight",
+    "pushbridge_queues_owned",
 }
 """Gauges of things that have no unit."""
 
@@ -227,8 +229,21 @@ def test_every_operation_that_a_failing_store_is_told_of_has_a_zero() -> None:
         if isfunction(method) and not name.startswith("_")
     }
     unwatched = methods - OPERATIONS.keys()
-    assert unwatched == {"open", "close", "tend", "probe", "now"}, "a method of the store is not watched"
+    without_database = {"now", "may_start", "serve", "fleet", "ownership"}
+    assert unwatched == {"open", "close", "tend", "probe"} | without_database, "a method of the store is not watched"
     assert series(metrics(), "pushbridge_store_errors_total") == {("sqlite", name) for name in OPERATIONS.values()}
+
+
+def test_what_became_of_the_ownership_is_counted_between_scrapes() -> None:
+    told = metrics()
+    counts = OwnershipCounts(owned=16, taken_over=3, lost=1, renewals_failed=2)
+    told.queue.set_ownership(counts)
+    counts.owned, counts.taken_over = 20, 7
+    told.queue.set_ownership(counts)
+    assert value(told, "pushbridge_queues_owned") == 20
+    assert value(told, "pushbridge_queues_taken_over_total") == 7
+    assert value(told, "pushbridge_queues_lost_total") == 1
+    assert value(told, "pushbridge_ownership_renewals_failed_total") == 2
 
 
 def test_twenty_hubs_and_ten_thousand_rules_stay_within_the_budget_of_series() -> None:

@@ -4,13 +4,13 @@ Work waits in queues, and each queue has one owner. To take work is to read it: 
 nothing is written until there is a result. A crash leaves the rows as they were, so the next owner takes them again.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from pyroaring import BitMap
 
-from hub.acceptance import DeadLetter, Ingest
+from hub.acceptance import DeadLetter, Ingest, Partition
 from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName, State, Unreached
 from hub.target import StoredTemplate, Target
@@ -49,7 +49,8 @@ class Work:
     was_deferred: bool = False
     """Whether the work was postponed before, so that an observer has been notified of it."""
     is_withdrawn: bool = False
-    """Whether its rows were deleted while it was in hand: what of it was not sent yet is not to be sent."""
+    """Whether its rows were deleted, or its queue was lost, while it was in hand: what of it was not sent yet is not to be
+    sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,9 +165,22 @@ class Outbox(Protocol):
     def now(self) -> float:
         """The store's time; no step of a host's clock moves it by more than a second without the waiting work."""
 
+    def may_start(self) -> bool:
+        """Whether this process is sure enough that its queues are its own to begin pushes. Asked before each slice of a
+        page: a process that was stopped for long may find its queues with another owner."""
+
     async def accept(self, batch: Sequence[Ingest], *, start: int) -> AcceptanceResult:
         """Take a batch in one transaction: marks of events, notifications, dead letters, journal. The first `start`
         notifications that are due are in the caller's hand, if this process owns a queue."""
+
+    async def offsets(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        """The next offset of each of these of which something was accepted."""
+
+    async def forget_offsets(self, partitions: Sequence[Partition]) -> None:
+        """Know nothing of these: their topic was made again, and its offsets begin again."""
+
+    def serve(self, services: Callable[[], Collection[Service]]) -> None:
+        """Which push services this process has senders for, so that other processes know; asked now and then."""
 
     async def cancel(self, hub: str, notification_id: str) -> bool:
         """End a notification whose time has not come, by its 32 hex digits; False: no such one waits for its time."""

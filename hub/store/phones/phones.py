@@ -13,7 +13,7 @@ from hub.notification import Platform
 from hub.people import person_key
 from hub.phone import Phone, Topics
 from hub.store.connection import Connection, Database
-from hub.store.outbox.outbox import QUEUE, SqlOutbox
+from hub.store.outbox.outbox import SqlOutbox
 from hub.store.phones import statements
 from hub.store.phones.statements import phone_of, subscription_number, topics_of
 from hub.store.registry.rows import channel_key
@@ -92,11 +92,12 @@ class SqlPhones:
     async def rewrite_phones(
         self, hub: str, *, after: str = "", limit: int, audit: AuditEntry | None = None
     ) -> tuple[int, str]:
-        numbers = await self._outbox.numbers(QUEUE, 0 if audit is None else 1)
+        queue = self._outbox.all_queues[0]
+        numbers = await self._outbox.numbers(queue, 0 if audit is None else 1)
         entries = [] if audit is None else [audit]
 
         def rewrite(connection: Connection) -> tuple[int, str]:
-            connection.write_all([audit_write(entries, iter(numbers), queue=QUEUE, now=self._now())])
+            connection.write_all([audit_write(entries, iter(numbers), queue=queue, now=self._now())])
             return _rewrite(connection, hub, after, limit)
 
         return await (self._outbox.write(rewrite) if entries else self._database.write(rewrite))

@@ -55,6 +55,8 @@ RESERVE_ORDINALS = Statement(
     "registry_reserve_ordinals",
     f"UPDATE shard SET next_ordinal = next_ordinal + :count WHERE {_HERE} RETURNING next_ordinal",
 )
+HOLD_INDEX = Statement("registry_hold_index", f"SELECT next_ordinal FROM shard WHERE {_HERE}")
+"""Who writes blocks of the index reads them first: PostgreSQL lets one transaction of a shard do so at a time."""
 CLAIM_FREE_ORDINALS = Statement(
     "registry_claim_free_ordinals",
     f"DELETE FROM registration WHERE {_HERE} AND ordinal IN (SELECT ordinal FROM registration WHERE {_HERE}"
@@ -86,6 +88,11 @@ DEVICES_BY_CHANNEL = Statement(
     f"SELECT {_device('d')} FROM device d WHERE {_HERE} AND channel_key IN (:keys)",
     (("channel_key", _BIGINT),),
 )
+HELD_BY_INSTALLATION, HELD_BY_REGISTRATION, HELD_BY_CHANNEL = (
+    Statement(each.name.replace("_devices_", "_held_"), each.text, each.columns)
+    for each in (DEVICES_BY_INSTALLATION, DEVICES_BY_REGISTRATION, DEVICES_BY_CHANNEL)
+)
+"""The same for what is about to be written: PostgreSQL locks the rows."""
 DEVICES_BY_ORDINAL = Statement(
     "registry_devices_by_ordinal",
     f"SELECT r.ordinal, {_device('d')} FROM registration r JOIN device d ON d.hub = r.hub AND d.shard = r.shard"
@@ -197,8 +204,8 @@ MARKED_TAGS = Statement(
 )
 COUNTED_TAGS = Statement(
     "registry_counted_tags",
-    f"SELECT tag, COUNT(*) FROM tag_change WHERE {_HERE} AND tag IN (:keys) GROUP BY tag",
-    (("tag", _BYTES),),
+    "SELECT m.tag, (SELECT COUNT(*) FROM tag_change c WHERE c.hub = :hub AND c.shard = :shard AND c.tag = m.tag)"
+    " FROM tag_change m WHERE m.hub = :hub AND m.shard = :shard AND m.word = -1 ORDER BY m.tag LIMIT :limit",
 )
 TAKE_CHANGES = Statement(
     "registry_take_changes",
@@ -214,6 +221,22 @@ PUT_BLOCKS = Statement(
 )
 DROP_BLOCKS = Statement(
     "registry_drop_blocks", f"DELETE FROM tag_block WHERE {_HERE} AND tag = :tag", (*_PLACE, ("tag", _BYTES))
+)
+ADD_NEW = Statement(
+    "registry_add_new",
+    "INSERT INTO tag_change (hub, shard, tag, word, added, removed) VALUES (:hub, :shard, :tag, :word, :added, :removed)"
+    " ON CONFLICT (hub, shard, tag, word) DO UPDATE SET added = tag_change.added | (excluded.added & ~tag_change.removed)",
+    (*_PLACE, ("tag", _BYTES), ("word", _BIGINT), ("added", _BIGINT), ("removed", _BIGINT)),
+)
+TAKE_LOG = Statement(
+    "registry_take_log",
+    f"DELETE FROM tag_block WHERE {_HERE} AND tag = :tag RETURNING bitmap",
+    (*_PLACE, ("tag", _BYTES)),
+)
+LOG_PARTS = Statement(
+    "registry_log_parts",
+    f"SELECT DISTINCT tag FROM tag_block WHERE {_HERE} AND tag IN (:keys)",
+    (("tag", _BYTES),),
 )
 FORGET_TAGS = Statement(
     "registry_forget_tags",

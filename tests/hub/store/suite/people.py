@@ -43,6 +43,7 @@ TABLES = (
 )
 ROWS = {table: Statement(f"test.rows_of_{table}", f"SELECT count(*) FROM {table}") for table in TABLES}
 HASHES = Statement("test.hashes", "SELECT count(*) FROM tag_change WHERE tag = :tag")
+LOG = Statement("test.log", "SELECT bitmap FROM tag_block")
 _PERSON = (("n", "bigint"), ("person", "text"))
 EVENT = Statement(
     "test.event",
@@ -126,6 +127,7 @@ class People(Suite):
         assert await store.count_person("bob") == ALL
         for tag in ("customer:ann", "$UserId:{ann}", "$InstallationId:{phone of ann}"):
             assert await stores.read(HASHES, tag=tag_id(tag)) == [(0,)], tag
+            assert not [row for (row,) in await stores.read(LOG) if tag_id(tag) in row], tag
         assert await stores.read(HASHES, tag=tag_id("customer:bob")) != [(0,)]
 
     async def test_what_is_for_a_phone_of_the_user_is_the_person_s(self, store: SqlStore) -> None:

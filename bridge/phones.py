@@ -40,7 +40,7 @@ class PhoneServices:
         self._hub = hub
         self._observer = observer
         self._settings: dict[str, HubSettings] = {}
-        self._services: dict[str, PhoneService] = {}
+        self.services: dict[str, PhoneService] = {}
         self._checks: list[tuple[OidcAuth, TokenCheck]] = []
         self._leaving: list[Engine] = []
         self._writing = Writing(hub.store, self._written, failed=self._failed)
@@ -49,20 +49,20 @@ class PhoneServices:
         """Serve these from now on. What stays as it was keeps its keys and its connections."""
         wanted = {name: hub for name, hub in hubs.items() if hub.registration is not None}
         for name in [name for name, hub in self._settings.items() if wanted.get(name) != hub]:
-            self._leaving.append(self._services.pop(name).engine)
+            self._leaving.append(self.services.pop(name).engine)
         for name, hub in wanted.items():
-            if name not in self._services:
-                self._services[name] = self._service(name, hub)
+            if name not in self.services:
+                self.services[name] = self._service(name, hub)
         self._settings = wanted
 
     def app(self, otherwise: ASGIApp) -> ASGIApp:
         """What phones call; `otherwise` gets the rest."""
-        if not self._services:
+        if not self.services:
             return otherwise
         from hub.registration.app import HubPhones, PhonesApp
 
         phones = {}
-        for name, service in self._services.items():
+        for name, service in self.services.items():
             registration = self._settings[name].registration
             assert registration is not None
             phones[name] = HubPhones(path=registration.path, check=self._check(registration.auth.oidc), service=service)
@@ -73,7 +73,7 @@ class PhoneServices:
         await self._writing.run()
 
     async def close(self) -> None:
-        for engine in (*self._leaving, *(service.engine for service in self._services.values())):
+        for engine in (*self._leaving, *(service.engine for service in self.services.values())):
             await engine.close()
         self._leaving.clear()
 
@@ -106,9 +106,7 @@ class PhoneServices:
         return check
 
     def _written(self) -> Mapping[str, WrittenHub]:
-        return {
-            name: WrittenHub(offer=service.offer, engine=service.engine) for name, service in self._services.items()
-        }
+        return {name: WrittenHub(offer=service.offer, engine=service.engine) for name, service in self.services.items()}
 
     def _failed(self, hub: str, error: Exception) -> None:
         cause = error.cause if isinstance(error, EngineError) else str(error)

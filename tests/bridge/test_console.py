@@ -32,6 +32,7 @@ from bridge.observe.facts import EventsStored, InFlightEvent
 from bridge.observe.recent import RecentEvents
 from connectors.base import Message
 from hub.platforms.table import services
+from hub.store.contracts.fleet import FleetState
 from rules.engine import RuleSet
 from tests.bridge.examples import take
 
@@ -238,9 +239,15 @@ def passage(number: int) -> InFlightEvent:
     return InFlightEvent(Message(source="hr", body=b"", id=str(number)))
 
 
+class _Store:
+    def fleet(self) -> FleetState:
+        return FleetState(queues=1, unowned=0, members=())
+
+
 class _Hub:
     pending = 0
     max_pending = 10
+    store = _Store()
 
 
 class _Process:

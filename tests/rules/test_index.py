@@ -85,6 +85,7 @@ def node(value: Any) -> Node:
     return Node(key="", mark=HERE, key_mark=HERE, value=value, text=text)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)  # a busy machine is no failure
 @given(
     patterns=st.lists(st.tuples(SOURCES, PATTERNS), max_size=12),

@@ -56,6 +56,18 @@ class Rule:
             later += (self.push.level.condition(self.push.audience.template, f"{self.key}.push"),)
         return tuple(self.match.conditions(f"{self.key}.match")), later
 
+    def asked(self, event: Event) -> Sequence[int]:
+        """Which conditions of `when` and `push.level` an event that `match` fits is asked, by their numbers."""
+        asked = [] if self.when is None else list(self.when.asked(event))
+        if self.push is not None and self.push.level is not None:
+            try:
+                comes_to_it = self.when is None or bool(self.when.evaluate(event))
+            except (TypeClashError, RenderError):
+                comes_to_it = False
+            if comes_to_it:
+                asked.append(len(self.conditions()[1]) - 1)
+        return asked
+
     def explain(self, event: Event) -> Explanation:
         """What becomes of this rule for an event, were no other rule there."""
         condition = self._failed_condition(event)

@@ -58,7 +58,7 @@ _MAX_NAMES = 20
 _ORDINARY = frozenset([Unreached.NO_REGISTRATION, Unreached.NO_TAG, Unreached.OTHER_PLATFORM, Unreached.GONE])
 """What happens with nothing wrong: a customer without the app, a phone of the other make. The others need an operator."""
 
-_SUSPECT_PHONES = frozenset([PhoneOutcome.FORBIDDEN_TAG, PhoneOutcome.FORBIDDEN_PHONE, PhoneOutcome.UNAVAILABLE])
+_SUSPECT_PHONES = frozenset([PhoneOutcome.FORBIDDEN_TAG, PhoneOutcome.FORBIDDEN_PHONE])
 """What an app that works does not bring about."""
 
 _SIGN_INS = frozenset([PhoneOperation.REGISTER, PhoneOperation.SIGN_OFF])
@@ -71,6 +71,7 @@ class FactLog:
 
     def __init__(self) -> None:
         self._store_failures: set[tuple[str, str]] = set()
+        self._phone_causes: set[tuple[str, str]] = set()
         self.takes: Takes = {
             EventsStored: self._events_stored,
             MessagesGivenUp: self._messages_given_up,
@@ -116,11 +117,20 @@ class FactLog:
     # Phones
 
     def _phone_answered(self, fact: PhoneAnswered) -> None:
-        """Of what went well, a line for a user who came or left; of what was refused, unless it is ordinary, a warning."""
+        """A line for a user who came or left, and for each refusal that an app which works does not bring about.
+
+        Where a part cannot be reached it is a line for each cause, until a phone of the hub was answered again.
+        """
         said = {"hub": fact.hub, "operation": fact.operation.value, "outcome": fact.outcome.value}
         if fact.outcome in _SUSPECT_PHONES:
             _log.warning("phone refused", **said, detail=fact.detail[:_MAX_REASON])
-        elif fact.outcome is PhoneOutcome.DONE and fact.operation in _SIGN_INS:
+        elif fact.outcome is PhoneOutcome.UNAVAILABLE:
+            if (cause := (fact.hub, fact.detail)) not in self._phone_causes and len(self._phone_causes) < _MAX_NAMES:
+                self._phone_causes.add(cause)
+                _log.warning("phones cannot be answered", **said, detail=fact.detail[:_MAX_REASON])
+        elif fact.outcome in (PhoneOutcome.DONE, PhoneOutcome.UNCHANGED):
+            self._phone_causes = {cause for cause in self._phone_causes if cause[0] != fact.hub}
+        if fact.outcome is PhoneOutcome.DONE and fact.operation in _SIGN_INS:
             _log.info("phone answered", **said)
 
     def _phones_unwritten(self, fact: PhonesUnwritten) -> None:

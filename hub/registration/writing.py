@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ _LEFT_FOR: Final = 15.0
 _AT_ONCE: Final = 8
 _PART: Final = 200
 _EVERY: Final = 5.0
+_AGAIN: Final = 60.0
+"""Seconds between two looks, and until a hub is tried again that could not be written to."""
 
 
 def digest_of(installation: Installation) -> str:
@@ -94,23 +97,30 @@ class Writing:
         self._failed = failed
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled. A hub that could not be written to is left alone for a while."""
+        again_at: dict[str, float] = {}
         while True:
             await asyncio.sleep(_EVERY)
-            await self.once()
+            for name, hub in self._hubs().items():
+                if again_at.get(name, 0.0) <= time.monotonic():
+                    _, is_well = await self._write(name, hub, _LEFT_FOR)
+                    again_at[name] = 0.0 if is_well else time.monotonic() + _AGAIN
 
     async def once(self, *, left_for: float = _LEFT_FOR) -> int:
-        """Write what is left of all hubs, as long as that works; how many phones. Never raises for what a hub answers."""
+        """Write what is left of all hubs, as long as that works; how many phones."""
+        done = [await self._write(name, hub, left_for) for name, hub in self._hubs().items()]
+        return sum(count for count, _ in done)
+
+    async def _write(self, name: str, hub: WrittenHub, left_for: float) -> tuple[int, bool]:
+        """How many phones were written, and whether nothing failed. Never raises for what a hub answers."""
         written = 0
-        for name, hub in self._hubs().items():
-            try:
-                while count := await self._part(name, hub, left_for):
-                    written += count
-            except HubError as error:
-                self._failed(name, error)
-            except EngineError as error:
-                self._failed(name, error)
-        return written
+        try:
+            while count := await self._part(name, hub, left_for):
+                written += count
+        except (HubError, EngineError) as error:
+            self._failed(name, error)
+            return written, False
+        return written, True
 
     async def _part(self, name: str, hub: WrittenHub, left_for: float) -> int:
         """Raises: StoreError; EngineError: none of them could be written."""

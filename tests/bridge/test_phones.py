@@ -8,11 +8,15 @@ from typing import Any
 import httpx
 import pytest
 from structlog.testing import capture_logs
+from typer.testing import CliRunner
 
 from bridge.app import Daemon
+from bridge.cli.main import app
 from bridge.config.models import Settings
+from bridge.observe.fact_log import FactLog
 from bridge.phones import offer_of
-from hub.phone import PhoneOutcome
+from hub.facts import PhoneAnswered
+from hub.phone import PhoneOperation, PhoneOutcome
 from hub.registration.errors import RefusedError
 from hub.registration.offer import User
 from tests.bridge.examples import read
@@ -102,3 +106,45 @@ async def test_a_reload_serves_phones_at_once_and_keeps_what_stays(tmp_path: Pat
         assert (service.offer.max_phones, changed.offer.max_phones) == (5, 9)
         await daemon.apply(without, config_hash="4")
         assert await refusal() == "404 application/xml"
+
+
+def test_what_keeps_phones_from_an_answer_is_a_line_for_each_cause_until_one_is_answered_again() -> None:
+    log = FactLog()
+
+    def answered(outcome: PhoneOutcome, detail: str = "") -> None:
+        fact = PhoneAnswered(hub="spare", operation=PhoneOperation.UPDATE, outcome=outcome, detail=detail)
+        log.takes[PhoneAnswered](fact)
+
+    with capture_logs() as lines:
+        for detail in ("provider away", "provider away", "remote hub away"):
+            answered(PhoneOutcome.UNAVAILABLE, detail)
+        answered(PhoneOutcome.UNCHANGED)
+        answered(PhoneOutcome.UNAVAILABLE, "provider away")
+        answered(PhoneOutcome.FORBIDDEN_TAG, "tags")
+    assert [(line["event"], line["detail"]) for line in lines] == [
+        ("phones cannot be answered", "provider away"),
+        ("phones cannot be answered", "remote hub away"),
+        ("phones cannot be answered", "provider away"),
+        ("phone refused", "tags"),
+    ]
+
+
+def test_tests_of_rules_know_levels(tmp_path: Path) -> None:
+    (tmp_path / "acme.yaml").write_text(
+        "sources: { bank: { http: { path: /in/bank, auth: { bearer: '${env:X:-x}' } }, map: { id: '{{ data.id }}' } } }\n"
+        "hubs: { app: { registration: { auth: { oidc: { issuer: 'https://a.example', audience: b } },"
+        " topics: { debits: { levels: [100, 500] } } } } }\n"
+        "rules: [ { name: debit, push: { to: topic:debits, level: '{{ data.amount }}', with: { title: x } } } ]\n"
+    )
+    steps = [
+        "{ event: { source: bank, data: { id: 1, amount: 99 } }, expect: { rules: [], pushes: [] } }",
+        "{ event: { source: bank, data: { id: 2, amount: 100 } }, expect: { pushes: [ { devices: [low] } ] } }",
+        "{ event: { source: bank, data: { id: 3, amount: 500 } }, expect: { pushes: [ { devices: [low, high] } ] } }",
+    ]
+    (tmp_path / "acme.test.yaml").write_text(
+        "config: acme.yaml\ntests:\n  - name: levels\n"
+        "    devices: [ { id: low, tags: [topic:debits, 'topic:debits:100'] }, { id: high, tags: ['topic:debits:500'] } ]\n"
+        f"    steps: [ {', '.join(steps)} ]\n"
+    )
+    result = CliRunner().invoke(app, ["test", str(tmp_path), "--fail-under", "100"])
+    assert result.exit_code == 0, result.output

@@ -62,8 +62,8 @@ class _CoveredRule:
         for condition, holds, seen in zip(self._of_match, answers, self.seen, strict=False):
             if holds is not None and unmet <= {condition.choice} and (holds or unmet):
                 seen.add(holds)
-        if self.rule.when is not None and not unmet:
-            for position in self.rule.when.asked(event):
+        if not unmet:
+            for position in self.rule.asked(event):
                 holds = self._of_when[position].holds(event)
                 if holds is not None:
                     self.seen[len(self._of_match) + position].add(holds)

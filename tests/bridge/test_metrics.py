@@ -193,6 +193,7 @@ COMBINATIONS: dict[str, Any] = {
     "pns_request_duration_seconds_count": product(PLATFORMS),
     "pns_requests_in_flight": product(PLATFORMS),
     "pns_retries_total": product((*PLATFORMS, "remote"), DELIVERIES),
+    "jobs_total": product(HUBS, ["completed", "failed"]),
     "pns_throttled_until_timestamp_seconds": product(HUBS, PLATFORMS),
     "pns_circuit_open": product(HUBS, PLATFORMS),
     "end_to_end_seconds_count": product(PLATFORMS),

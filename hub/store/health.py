@@ -48,7 +48,7 @@ OPERATIONS: Mapping[str, str] = {
         ("put_installations", "change_installation", "import_installations", "delete_installation"), "write"
     ),
     **dict.fromkeys(("put_registration", "delete_registration", "erase_user", "erase_person"), "write"),
-    **dict.fromkeys(("published", "drop_dead_letters", "cancel", "put_direct"), "write"),
+    **dict.fromkeys(("published", "drop_dead_letters", "cancel", "stop", "put_direct"), "write"),
     **dict.fromkeys(("forget_ended", "forget_dead", "bound_dead_letters", "bound_journal", "fold"), "write"),
 }
 """What each method of a store is called in metrics and messages."""

@@ -9,13 +9,15 @@ IN_PARALLEL := --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 STAND_IN := tests/sandbox/servicebus
 JAVASCRIPT := $(VENV)/javascript
 PYTHON_CLIENTS := $(VENV)/python-sdks
+JAVA := $(VENV)/java
+KAFKA := $(VENV)/kafka
 JAVASCRIPT_SDK := @azure/notification-hubs@2.1.0
 
 # Tests start a hundred processes: each would compile the whole program, and each worker rewrite all tests.
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help reference demo test test-fast test-servicebus fuzz lint types contracts chaos bench bench-large check
+.PHONY: help reference demo test test-fast fast-bridge fast-others test-servicebus fuzz lint types contracts chaos bench bench-large check
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,13 +25,19 @@ help: ## list the commands
 demo: $(VENV)/.installed ## run the main job on embedded defaults, phones on a page
 	$(BIN)/pushbridge demo
 
-test: $(VENV)/.installed-dev $(JAVASCRIPT)/.installed $(PYTHON_CLIENTS)/.installed ## install and start what the tests need, run them all
+test: $(VENV)/.installed-dev $(JAVASCRIPT)/.installed $(PYTHON_CLIENTS)/.installed $(JAVA)/.installed $(KAFKA)/.installed ## install and start what the tests need, run them all
 	@deploy/servers.sh rabbitmq-server postgres chromium promtool
 	$(BIN)/python -m pytest $(STAND_IN) --if-changed=$(VENV)/.servicebus-passed
 	$(BIN)/python -m pytest $(IN_PARALLEL) --ignore=$(STAND_IN)
 
 test-fast: $(VENV)/.installed-dev ## run the quick tests, which need no broker, TLS, browser or process
-	$(BIN)/python -m pytest $(IN_PARALLEL) --fast
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target fast-bridge fast-others
+
+# Two processes that share nothing: workers of one run would each collect everything, and tell a third of each test.
+fast-bridge:
+	@$(BIN)/python -m pytest --fast tests/bridge
+fast-others:
+	@$(BIN)/python -m pytest --fast --ignore=tests/bridge
 
 test-servicebus: $(VENV)/.installed-dev ## run the tests of the Service Bus stand-in
 	$(BIN)/python -m pytest $(STAND_IN)
@@ -57,7 +65,7 @@ chaos: $(VENV)/.installed-dev ## cut the power below the store 100,000 times, ki
 	$(BIN)/python -m tests.integration.fleet --events=200000 --kills=20
 	$(BIN)/python -m tests.hub.store.chaos --cuts=100000 --workers=$(WORKERS)
 
-bench: $(VENV)/.installed-dev ## the figures: a table, and JSON in benchmarks/results
+bench: $(VENV)/.installed-dev $(KAFKA)/.installed ## the figures: a table, and JSON in benchmarks/results
 	@deploy/servers.sh rabbitmq-server nginx h2load
 	$(BIN)/python -m benchmarks
 
@@ -76,9 +84,21 @@ $(JAVASCRIPT)/.installed: Makefile | $(BIN)/python
 	@npm install --prefix $(JAVASCRIPT) --no-package-lock --no-save --no-audit --no-fund --loglevel=error $(JAVASCRIPT_SDK)
 	@touch $@
 
+$(KAFKA)/.installed: deploy/kafka.xml | $(BIN)/python
+	@deploy/servers.sh java mvn
+	@rm -rf $(KAFKA)
+	@mvn --batch-mode --quiet --file $< dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(abspath $(KAFKA))
+	@touch $@
+
 $(PYTHON_CLIENTS)/.installed: Makefile | $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target $(PYTHON_CLIENTS) \
 		notificationhubs-rest-python==1.0.3 azure-notification-hub-unofficial==0.1.0
+	@touch $@
+
+$(JAVA)/.installed: tests/integration/sdks/pom.xml | $(BIN)/python
+	@deploy/servers.sh javac mvn
+	@mvn --batch-mode --quiet --file $< org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
+		-DoutputDirectory=$(abspath $(JAVA))
 	@touch $@
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 MAX_DEPTH = 64
 """How deep values of a message may be nested: what walks them later may recurse."""
@@ -27,6 +27,14 @@ def _never() -> bool:
     return False
 
 
+class LogPartition(NamedTuple):
+    """A partition of a log. `reader` names who reads it: a source and its consumer group."""
+
+    reader: str
+    topic: str
+    number: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One message as a broker handed it over; the body is untouched bytes.
@@ -40,7 +48,10 @@ class Message:
     other part looks into it. `is_lost` says whether the broker has given the message to another consumer (a lock ran
     out, the connection ended): it is asked before work on it is made durable, and a message that is lost is given up,
     as it comes again. One that `is_alone` has an answer of its own; the messages of a batch over HTTP share one, and
-    none of them can be refused by itself.
+    none of them can be refused by itself. `offset` is where a log keeps the message: it is stored with what the message
+    causes, and what comes again from before it is a repetition.
+    The messages of a partition come by ascending offsets. One that has no body, not even an empty one, is a tombstone: it
+    says that what its key names is deleted.
     """
 
     source: str
@@ -57,6 +68,8 @@ class Message:
     receipt: Any = None
     is_lost: Callable[[], bool] = field(default=_never, repr=False, compare=False)
     is_alone: bool = True
+    offset: tuple[LogPartition, int] | None = None
+    has_body: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +106,16 @@ class Backlog:
     """What waits at the broker, as far as the broker says: messages not yet settled, None when unknown."""
 
     messages: int | None = None
+
+
+class StoredOffsets(Protocol):
+    """How far logs were accepted, as the store knows it."""
+
+    async def next_offsets(self, partitions: Sequence[LogPartition]) -> Mapping[LogPartition, int]:
+        """The next offset of each of these of which something was accepted. Raises: NotConnectedError."""
+
+    async def forget(self, partitions: Sequence[LogPartition]) -> None:
+        """Know nothing of these: their topic was made again. Raises: NotConnectedError."""
 
 
 class Source(Protocol):

@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
-from connectors.base import Publisher, Source
+from connectors.base import Publisher, Source, StoredOffsets
 from hub.egress import EgressDefaults
 
 MAX_BODY = 1024 * 1024
@@ -40,12 +40,14 @@ def _never(_: BaseModel) -> bool:
 class Capacity:
     """What can be kept: a source with waiting senders asks before it takes a request in.
 
-    A message of more than `max_body` bytes is refused as it is decoded.
+    A message of more than `max_body` bytes is refused as it is decoded. A source that reads a log begins where the store's
+    `offsets` end.
     """
 
     store_fails: Callable[[], bool] = _no
     has_room: Callable[[], bool] = _yes
     max_body: int = MAX_BODY
+    offsets: StoredOffsets | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

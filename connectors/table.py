@@ -5,6 +5,7 @@ from typing import Any
 
 from connectors.connector import Connector
 from connectors.http.entry import HTTP
+from connectors.kafka.entry import KAFKA
 from connectors.rabbitmq.entry import RABBITMQ
 from connectors.servicebus.entry import SERVICE_BUS
 
@@ -14,9 +15,10 @@ CONNECTORS: Mapping[str, Connector[Any]] = {
         RABBITMQ,
         HTTP,
         SERVICE_BUS,
+        KAFKA,
     )
 }
 """By their keys."""
 
-LATER = ("kafka",)
+LATER: tuple[str, ...] = ()
 """Keys of connectors that a later version will have."""

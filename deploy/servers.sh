@@ -19,7 +19,10 @@ package_of() {
         node) echo nodejs ;;
         npm) echo npm ;;
         promtool) echo prometheus ;;
+        javac) echo default-jdk-headless ;;
         postgres) echo postgresql ;;
+        java) echo default-jre-headless ;;
+        mvn) echo maven ;;
         *) echo "servers.sh: no package is known for '$1'" >&2 && return 2 ;;
     esac
 }

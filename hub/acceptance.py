@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from hub.explained import Explained
 from hub.frozen import frozen_dataclass
@@ -104,6 +105,17 @@ class JournalEntry:
     person: str = ""
 
 
+class Partition(NamedTuple):
+    """A partition of a topic, whose messages are known by their offset.
+
+    `reader` names who reads it, such as a source with its consumer group.
+    """
+
+    reader: str
+    topic: str
+    number: int
+
+
 @frozen_dataclass(frozen=True, slots=True, kw_only=True)
 class Ingest:
     """All that one event caused. An event seen before causes nothing: its notifications and dead letters are dropped.
@@ -112,6 +124,9 @@ class Ingest:
     `hub.identity` made. Without an `event_id` an event is never taken for a repetition, and without notifications only
     if `remember`. `audit` is written with what an operator caused, if that is not a repetition. `journal` is what is
     kept of the event itself, unless the event is a repetition.
+
+    `offset` is where a log keeps the event. It is written with the event, and what is before the next offset of its
+    partition was accepted before. Offsets of a partition ascend in a batch; they may have gaps.
     """
 
     source: str
@@ -122,3 +137,4 @@ class Ingest:
     audit: AuditEntry | None = None
     journal: JournalEntry | None = None
     configuration: ConfigurationVersion = NO_CONFIGURATION
+    offset: tuple[Partition, int] | None = None

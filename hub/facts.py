@@ -7,8 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from hub.acceptance import DeadLetter
+from hub.job import Job
 from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName, State, Unreached
+from hub.phone import PhoneOperation, PhoneOutcome
 from hub.work import Lane
 
 
@@ -171,6 +173,24 @@ class PersonErased:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PhoneAnswered:
+    """A phone was answered that called the registration service of a hub; `detail` names no user, tag or handle."""
+
+    hub: str
+    operation: PhoneOperation
+    outcome: PhoneOutcome
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhonesUnwritten:
+    """Phones of a hub could not be written to its engine; that is tried again."""
+
+    hub: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkTaken:
     """Work was taken from its queue; `waited` has for each piece the seconds since it was accepted or due, or nothing."""
 
@@ -218,6 +238,13 @@ class Crashed:
     error: Exception
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEnded:
+    """An export or import of registrations has completed or failed."""
+
+    job: Job
+
+
 HubFact = (
     SendAccepted
     | AudienceFound
@@ -234,6 +261,9 @@ HubFact = (
     | BreakerClosed
     | DeadLettersStored
     | PersonErased
+    | JobEnded
+    | PhoneAnswered
+    | PhonesUnwritten
     | WorkTaken
     | ResultsLate
     | WorkLeftOver

@@ -13,8 +13,10 @@ from hypothesis import HealthCheck, settings
 
 from hub.store.sqlite.volume import Volume, VolumeKind
 from tests import selection, temporary
+from tests.brokers import kafka as kafkas
 from tests.brokers import postgres as databases
 from tests.brokers import rabbitmq as backends
+from tests.brokers.kafka import Kafka
 from tests.brokers.postgres import Postgres
 from tests.brokers.rabbitmq import RabbitMq
 
@@ -173,6 +175,15 @@ def postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
     use_docker = choice == "docker" or (choice == "auto" and databases.native_programs() is None)
     with databases.docker() if use_docker else databases.native(fsync=False) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest) -> Iterator[Kafka]:
+    """Kafka for the whole session; a test that stops or kills it starts it again. Name topics and groups uniquely."""
+    choice = request.config.getoption("--brokers")
+    use_docker = choice == "docker" or (choice == "auto" and not kafkas.has_native())
+    with kafkas.docker() if use_docker else kafkas.native() as broker:
+        yield broker
 
 
 _NOT_RUN = pytest.StashKey[set[str]]()

@@ -19,7 +19,7 @@ BEARING_ON_IT = ("sandbox", STAND_IN, "connectors/servicebus", "pyproject.toml")
 
 NOT_FAST = ("tests/integration/", f"{STAND_IN}/", "tests/brokers/")
 
-STAND_INS = {"rabbitmq", "postgres", "services", "authority"}
+STAND_INS = {"rabbitmq", "kafka", "postgres", "services", "authority"}
 """Fixtures that start a broker, a database, or a server that speaks TLS with keys and certificates of its own."""
 
 NOT_FAST_MARKERS = ("browser", "processes", "docker", "slow")

@@ -147,6 +147,14 @@ def _detail(registration: Mapping[str, Any]) -> str:
         registration["outcome"],
         registration["reason"],
         registration["at"] and f"at {registration['at']}",
-        registration["due_at"] and f"until {registration['due_at']}, try {registration['attempt'] + 1}",
+        _next_try(registration),
     ]
     return ", ".join(part for part in parts if part)
+
+
+def _next_try(registration: Mapping[str, Any]) -> str:
+    attempt = registration["attempt"] + 1
+    if registration["due_at"]:
+        return f"until {registration['due_at']}, try {attempt}"
+    waits = registration["answer"] == "waiting" and attempt > 1
+    return f"try {attempt} as soon as the push service takes pushes" if waits else ""

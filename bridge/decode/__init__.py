@@ -13,8 +13,9 @@ __all__ = ["DecodeSettings", "Decoded", "Decoder", "decoder_for"]
 def decoder_for(settings: DecodeSettings) -> Decoder:
     """The decoder of a source; making it compiles the pattern and imports what the format needs.
 
-    The decoder raises EventError with the reason `too_large` for a body over the limit, packed or unpacked, and
-    `decode` for anything that is not what the format says; details name positions and kinds, never values.
+    A message without a body (a tombstone) has the data null. The decoder raises EventError with the reason `too_large`
+    for a body over the limit, packed or unpacked, and `decode` for anything that is not what the format says; details
+    name positions and kinds, never values.
     """
     decode = _decoder_of_format(settings)
     max_body = settings.max_body
@@ -34,4 +35,9 @@ def _decoder_of_format(settings: DecodeSettings) -> Decoder:
 
         return CloudEventsDecoder(settings)
     read = reader_for(settings.format, settings)
-    return lambda message: Decoded(data=read(message.body, message.content_type), trace=trace_from(message.headers))
+
+    def decode(message: Message) -> Decoded:
+        data = read(message.body, message.content_type) if message.has_body else None
+        return Decoded(data=data, trace=trace_from(message.headers))
+
+    return decode

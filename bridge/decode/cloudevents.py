@@ -25,6 +25,7 @@ _VERSION = re.compile(r"\d{1,3}(\.\d{1,3}){0,2}", re.ASCII)
 _TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}", re.ASCII)
 _HTTP_PREFIX = "ce-"
 _AMQP_PREFIXES = ("cloudevents:", "cloudevents_")
+_KAFKA_PREFIX = "ce_"
 
 _BATCH = (
     "a batch of CloudEvents in one message, which is settled as one: send each event as a message of its own"
@@ -156,7 +157,8 @@ def _time(value: Any) -> datetime | None:
 
 
 def _binary_attributes(headers: Mapping[str, Any]) -> dict[str, Any]:
-    """The attributes among headers: `ce-` (HTTP binding, section 3.1.3), `cloudEvents:` or `_` (AMQP binding)."""
+    """The attributes among headers: `ce-` (HTTP binding, section 3.1.3), `cloudEvents:` or `_` (AMQP binding), `ce_` (Kafka
+    binding, section 3.2.3)."""
     attributes = {}
     for header, value in headers.items():
         name = header.lower()
@@ -164,6 +166,8 @@ def _binary_attributes(headers: Mapping[str, Any]) -> dict[str, Any]:
             attributes[name.removeprefix(_HTTP_PREFIX)] = _unescaped(value) if isinstance(value, str) else value
         elif name.startswith(_AMQP_PREFIXES):
             attributes[name[len(_AMQP_PREFIXES[0]) :]] = value
+        elif name.startswith(_KAFKA_PREFIX):
+            attributes[name.removeprefix(_KAFKA_PREFIX)] = value
     return attributes
 
 

@@ -23,6 +23,7 @@ def envelope_of(message: Message) -> str:
         "headers": dict(message.headers),
         "properties": dict(message.properties),
         "unreadable": message.unreadable,
+        "tombstone": not message.has_body,
     }
     return json.dumps({name: _plain(value) for name, value in fields.items() if value}, separators=(",", ":"))
 
@@ -42,6 +43,7 @@ def message_of(envelope: str, *, source: str, body: bytes, content_type: str | N
         enqueued_at=None if enqueued_at is None else datetime.fromisoformat(enqueued_at),
         unreadable=fields.get("unreadable", ""),
         is_alone=False,
+        has_body=not fields.get("tombstone", False),
     )
 
 

@@ -17,7 +17,7 @@ from bridge.intake.offload import Offload, TimeLimitError
 from bridge.observe.facts import EventOutcome, EventsStored, InFlightEvent, IntakeObserver, MessagesGivenUp
 from bridge.slices import TimeSlice
 from connectors.base import NACK, Disposition, Message, Settlement
-from hub.acceptance import NO_CONFIGURATION, ConfigurationVersion, DeadLetter, Ingest, JournalEntry
+from hub.acceptance import NO_CONFIGURATION, ConfigurationVersion, DeadLetter, Ingest, JournalEntry, Partition
 from hub.errors import StoreError, WithdrawnError
 from hub.facts import Crashed
 from hub.identity import joined
@@ -297,16 +297,20 @@ class Pipeline:
                 remember=remember,
                 journal=self._journal_entry(in_flight),
                 configuration=in_flight.configuration,
+                offset=_offset(in_flight.message),
             )
+        # What is known by its place in a log is known by the log's offset, and needs no mark.
+        is_known_by_offset = in_flight.message.offset is not None and event.id == in_flight.message.position
         return Ingest(
             # An id is unique within the event's own source (CloudEvents 1.0, section 3.1.1).
             source=joined(source, event.source),
-            event_id=event.id,
+            event_id="" if is_known_by_offset else event.id,
             notifications=[intent.notification for intent in in_flight.decision.intents],
             dead_letters=in_flight.dead_letters,
             remember=remember,
             journal=self._journal_entry(in_flight),
             configuration=in_flight.configuration,
+            offset=_offset(in_flight.message),
         )
 
     def _journal_entry(self, in_flight: InFlightEvent) -> JournalEntry | None:
@@ -342,6 +346,13 @@ def _named(in_flight: InFlightEvent) -> Iterator[str]:
 
 def _end(in_flight: InFlightEvent, outcome: EventOutcome, reason: Reason, detail: str) -> None:
     in_flight.outcome, in_flight.reason, in_flight.detail = outcome, reason, detail
+
+
+def _offset(message: Message) -> tuple[Partition, int] | None:
+    if message.offset is None:
+        return None
+    partition, offset = message.offset
+    return Partition(*partition), offset
 
 
 def _is_large(message: Message) -> bool:

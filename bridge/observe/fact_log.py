@@ -4,6 +4,7 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 
@@ -19,6 +20,7 @@ from bridge.observe.facts import (
     SourceState,
     Started,
 )
+from bridge.observe.log import info_lines
 from bridge.observe.telemetry import Takes
 from hub.acceptance import DeadLetter
 from hub.facts import (
@@ -27,8 +29,11 @@ from hub.facts import (
     ChannelsGone,
     Crashed,
     DeadLettersStored,
+    JobEnded,
     NotificationUnreached,
     PersonErased,
+    PhoneAnswered,
+    PhonesUnwritten,
     PropertiesMissing,
     PushesDeferred,
     PushesEnded,
@@ -39,8 +44,10 @@ from hub.facts import (
     StoreFailed,
     StoreRecovered,
 )
+from hub.job import JobStatus
 from hub.notification import Notification, Platform, TemplateContent
 from hub.outcome import ENDED_WELL, OutcomeName, Unreached
+from hub.phone import PhoneOperation, PhoneOutcome
 
 _MAX_REASON = 200
 """Characters of what a service said: its words are not ours, and their length neither."""
@@ -50,6 +57,11 @@ _MAX_NAMES = 20
 
 _ORDINARY = frozenset([Unreached.NO_REGISTRATION, Unreached.NO_TAG, Unreached.OTHER_PLATFORM, Unreached.GONE])
 """What happens with nothing wrong: a customer without the app, a phone of the other make. The others need an operator."""
+
+_SUSPECT_PHONES = frozenset([PhoneOutcome.FORBIDDEN_TAG, PhoneOutcome.FORBIDDEN_PHONE, PhoneOutcome.UNAVAILABLE])
+"""What an app that works does not bring about."""
+
+_SIGN_INS = frozenset([PhoneOperation.REGISTER, PhoneOperation.SIGN_OFF])
 
 _log = structlog.get_logger("pushbridge")
 
@@ -76,6 +88,9 @@ class FactLog:
             DeadLettersStored: self._dead_letters_stored,
             DeadLetterReplayed: self._dead_letter_replayed,
             PersonErased: self._person_erased,
+            JobEnded: self._job_ended,
+            PhoneAnswered: self._phone_answered,
+            PhonesUnwritten: self._phones_unwritten,
             ResultsLate: self._results_late,
             StoreFailed: self._store_failed,
             StoreRecovered: self._store_recovered,
@@ -98,18 +113,36 @@ class FactLog:
             started=fact.started,
         )
 
+    # Phones
+
+    def _phone_answered(self, fact: PhoneAnswered) -> None:
+        """Of what went well, a line for a user who came or left; of what was refused, unless it is ordinary, a warning."""
+        said = {"hub": fact.hub, "operation": fact.operation.value, "outcome": fact.outcome.value}
+        if fact.outcome in _SUSPECT_PHONES:
+            _log.warning("phone refused", **said, detail=fact.detail[:_MAX_REASON])
+        elif fact.outcome is PhoneOutcome.DONE and fact.operation in _SIGN_INS:
+            _log.info("phone answered", **said)
+
+    def _phones_unwritten(self, fact: PhonesUnwritten) -> None:
+        _log.warning("phones not written to the hub's engine", hub=fact.hub, cause=fact.cause[:_MAX_REASON])
+
     # The intake
 
     def _events_stored(self, fact: EventsStored) -> None:
+        taken: list[dict[str, Any]] = []
         for event in fact.events:
             if event.outcome is not EventOutcome.DUPLICATE and event.dead_letters:
                 _log_dead_letters(event.dead_letters)
-            said = {**_received(event), "end": event.outcome.value}
+            said = _received(event)
+            said["end"] = event.outcome.value
             if event.outcome is EventOutcome.REJECTED:
                 reason = "" if event.reason is None else event.reason.value
                 _log.warning("event refused", **said, reason=reason, detail=event.detail)
             else:
-                _log.info("event taken", **said, rules=event.decision.matched)
+                said["rules"] = event.decision.matched
+                taken.append(said)
+        if taken:
+            info_lines("event taken", taken)
 
     def _messages_given_up(self, fact: MessagesGivenUp) -> None:
         for event in fact.events:
@@ -141,12 +174,13 @@ class FactLog:
     def _pushes_ended(self, fact: PushesEnded) -> None:
         """A line for each platform; a warning, which says how many and why, if one of its pushes ended badly."""
         failed = sum([count for outcome, count in fact.outcomes.items() if outcome not in ENDED_WELL])
-        said = {"platform": fact.platform.value, "outcomes": _counts(fact.outcomes)}
+        said: dict[str, Any] = _about(fact.notification)
+        said["platform"] = fact.platform.value
+        said["outcomes"] = _counts(fact.outcomes)
         if failed:
-            reason = fact.reason[:_MAX_REASON]
-            _log.warning("pushed", **_about(fact.notification), **said, failed=failed, reason=reason)
+            _log.warning("pushed", **said, failed=failed, reason=fact.reason[:_MAX_REASON])
         else:
-            _log.info("pushed", **_about(fact.notification), **said)
+            info_lines("pushed", [said])
 
     def _pushes_retried(self, fact: PushesRetried) -> None:
         _log.warning(
@@ -219,6 +253,19 @@ class FactLog:
             actor=fact.actor,
         )
 
+    def _job_ended(self, fact: JobEnded) -> None:
+        job = fact.job
+        write = _log.info if job.status is JobStatus.COMPLETED else _log.warning
+        write(
+            f"job {job.status.value.lower()}",
+            job=job.id,
+            hub=job.hub,
+            type=job.type.value,
+            lines=job.cursor.lines,
+            failed_lines=job.cursor.failed_lines,
+            **({"cause": job.failure[:_MAX_REASON]} if job.failure else {}),
+        )
+
     def _results_late(self, fact: ResultsLate) -> None:
         _log.warning("results came too late to be recorded", queue=fact.lane.value, count=fact.count)
 
@@ -252,7 +299,7 @@ def _log_dead_letters(dead_letters: Sequence[DeadLetter]) -> None:
         )
 
 
-def _about(notification: Notification) -> dict[str, str]:
+def _about(notification: Notification) -> dict[str, Any]:
     """What names a notification on every line about it."""
     return {
         "event_id": notification.event_id,
@@ -275,12 +322,15 @@ def _instant(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
-def _received(event: InFlightEvent) -> dict[str, str]:
+def _received(event: InFlightEvent) -> dict[str, Any]:
     """Which event it is, and what its broker calls the message."""
     message = event.message
-    broker = {"message_id": message.id, "position": message.position}
-    named = {name: value for name, value in broker.items() if value is not None}
-    return {"event_id": event.event_id, "source": message.source, **named}
+    said: dict[str, Any] = {"event_id": event.event_id, "source": message.source}
+    if message.id is not None:
+        said["message_id"] = message.id
+    if message.position is not None:
+        said["position"] = message.position
+    return said
 
 
 def _trace(error: Exception) -> str:

@@ -3,12 +3,13 @@
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from bridge.observe.facts import REMOTE, EventOutcome, EventsStored, InFlightEvent
 from bridge.observe.telemetry import Takes
+from hub.acceptance import DeadLetter
 from hub.facts import (
     AudienceFound,
     NotificationUnreached,
@@ -19,7 +20,7 @@ from hub.facts import (
     RemoteAnswered,
     SendAccepted,
 )
-from hub.notification import NativeContent, Notification, Platform
+from hub.notification import Audience, NativeContent, Notification, Platform
 
 HUB_API = "hub API"
 """The source that an entry names when no event caused it."""
@@ -51,20 +52,38 @@ class NotificationRecord:
     id: str
     rule: str
     hub: str
-    expression: str
+    audience: Audience
     schedule_at: datetime | None
-    targeted: dict[str, int] | None = None
-    outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
-    waits: dict[str, Wait] = field(default_factory=dict)
-    reason: str = ""
-    unreached: str = ""
+    targeted: dict[str, int] | None
+    outcomes: dict[str, dict[str, int]]
+    waits: dict[str, Wait]
+    reason: str
+    unreached: str
+
+    @classmethod
+    def of(cls, notification: Notification) -> "NotificationRecord":
+        """Of one for which nothing was answered yet."""
+        schedule_at = notification.schedule_at
+        # By position, and texts cut only when they are shown: this is made for each event.
+        return cls(
+            notification.id,
+            notification.rule,
+            notification.hub,
+            notification.audience,
+            schedule_at,
+            None,
+            {},
+            {},
+            "",
+            "",
+        )
 
     def as_dict(self) -> dict[str, Any]:
         return {
             "id": self.id,
-            "rule": self.rule,
+            "rule": shown(self.rule),
             "hub": self.hub,
-            "expression": self.expression,
+            "expression": shown(str(self.audience)),
             "schedule_at": None if self.schedule_at is None else self.schedule_at.isoformat(),
             "targeted": None if self.targeted is None else sum(self.targeted.values()),
             "pushes": self.targeted or {},
@@ -233,25 +252,27 @@ class RecentEvents:
     def _add(self, taken: InFlightEvent, now: datetime) -> None:
         self._count += 1
         event = taken.event
-        is_new = taken.outcome is not EventOutcome.DUPLICATE
-        entry = Entry(
-            number=self._count,
-            id=shown(taken.event_id),
-            source=taken.message.source,
-            type="" if event is None else shown(event.type),
-            received_at=now,
-            outcome=taken.outcome,
-            reason="" if taken.reason is None else taken.reason.value,
-            detail=shown(taken.detail),
-            rules=taken.decision.matched,
-            notifications=[self._record_of(intent.notification) for intent in taken.decision.intents if is_new],
-            dead_letters=[
-                {"rule": letter.rule, "stage": letter.stage, "reason": letter.reason, "detail": shown(letter.detail)}
-                for letter in taken.dead_letters
-                if is_new
-            ],
+        notifications: list[NotificationRecord] = []
+        letters: Sequence[Mapping[str, str]] = ()
+        if taken.outcome is not EventOutcome.DUPLICATE:
+            notifications = [self._record_of(intent.notification) for intent in taken.decision.intents]
+            if taken.dead_letters:
+                letters = [_letter(letter) for letter in taken.dead_letters]
+        self._keep(
+            Entry(
+                self._count,
+                shown(taken.event_id),
+                taken.message.source,
+                "" if event is None else shown(event.type),
+                now,
+                taken.outcome,
+                "" if taken.reason is None else taken.reason.value,
+                shown(taken.detail) if taken.detail else "",
+                taken.decision.matched,
+                notifications,
+                letters,
+            )
         )
-        self._keep(entry)
 
     def _keep(self, entry: Entry) -> None:
         self._entries[entry.number] = entry
@@ -265,8 +286,8 @@ class RecentEvents:
 
     def _record_of(self, notification: Notification) -> NotificationRecord:
         """The record that was reported early, else a new one."""
-        known = notification.id in self._early
-        return self._early.pop(notification.id) if known else _record(notification)
+        known = self._early.pop(notification.id, None) if self._early else None
+        return NotificationRecord.of(notification) if known is None else known
 
     def _find(self, notification: Notification) -> tuple[Entry | None, NotificationRecord]:
         """The record to change, and the entry that has it.
@@ -278,7 +299,7 @@ class RecentEvents:
             return known
         early = self._early.get(notification.id)
         if early is None:
-            early = self._early[notification.id] = _record(notification)
+            early = self._early[notification.id] = NotificationRecord.of(notification)
             if len(self._early) > self._size:
                 self._early.popitem(last=False)
         return None, early
@@ -289,14 +310,8 @@ class RecentEvents:
                 listener(entry)
 
 
-def _record(notification: Notification) -> NotificationRecord:
-    return NotificationRecord(
-        id=notification.id,
-        rule=shown(notification.rule),
-        hub=notification.hub,
-        expression=shown(str(notification.audience)),
-        schedule_at=notification.schedule_at,
-    )
+def _letter(letter: DeadLetter) -> Mapping[str, str]:
+    return {"rule": letter.rule, "stage": letter.stage, "reason": letter.reason, "detail": shown(letter.detail)}
 
 
 def shown(text: str, most: int = _MAX_TEXT) -> str:

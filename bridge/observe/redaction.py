@@ -67,7 +67,7 @@ def _mapping(fields: Mapping[Any, Any], depth: int) -> dict[str, Any]:
             key = str(key.value if isinstance(key, Enum) else key)
         name, treatment = _name(key)
         if treatment is _SHOW and type(value) is str:  # nearly always
-            shown[name] = value if value.isalnum() else _text(value)
+            shown[name] = value if value.isalnum() else clean(value)
         elif treatment is _SHOW or value is None or (type(value) is int and key in _COUNTED):
             shown[name] = _value(value, depth)
         else:
@@ -80,19 +80,19 @@ def _name(name: str) -> tuple[str, _Treatment]:
     """The name of a field as it may be shown, and what to do with its value."""
     words = [word.lower() for word in _WORDS.findall(name)]
     if any(map(_CREDENTIAL.fullmatch, words)) or _CONNECTION_STRING.search(name):
-        return _text(name), _Treatment.REMOVE
+        return clean(name), _Treatment.REMOVE
     if any(map(_PERSONAL.fullmatch, words)) or _PUSH_CHANNEL.search(name):
-        return _text(name), _Treatment.FINGERPRINT
-    return _text(name), _Treatment.SHOW
+        return clean(name), _Treatment.FINGERPRINT
+    return clean(name), _Treatment.SHOW
 
 
 def _value(value: Any, depth: int) -> Any:
     if type(value) is str:  # nearly always, and not an Enum that is a text as well
-        return _text(value)
+        return clean(value)
     if isinstance(value, Enum):
         return _value(value.value, depth)
     if isinstance(value, str):
-        return _text(value)
+        return clean(value)
     if value is None or isinstance(value, (bool, int, float, date)):
         return value
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -103,10 +103,11 @@ def _value(value: Any, depth: int) -> Any:
         if isinstance(value, (dict, Mapping)):
             return _mapping(value, depth + 1)
         return [_value(item, depth + 1) for item in value]
-    return _text(str(value))
+    return clean(str(value))
 
 
-def _text(text: str) -> str:
+def clean(text: str) -> str:
+    """A text that others may have written, without passwords in URLs, keys and bearer tokens."""
     # Most texts of a log line hold none of these: looking first is many times cheaper than the expressions.
     if text.isalnum():
         return text

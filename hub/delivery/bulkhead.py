@@ -124,12 +124,12 @@ class Bulkhead(Generic[B]):
     @property
     def is_open(self) -> bool:
         """Whether a breaker is open, the service's or that of a host: its pushes are deferred instead of sent."""
-        return self._is_service_open or bool(self._hosts.open_host)
+        return self.is_service_open or bool(self._hosts.open_host)
 
     @property
     def reopens_at(self) -> float:
         """Until when the breaker that is open lets nothing through; in the past while it probes."""
-        return self.closed_until if self._is_service_open else self._hosts.reopens_at(self._hosts.open_host)
+        return self.closed_until if self.is_service_open else self._hosts.reopens_at(self._hosts.open_host)
 
     @property
     def cause(self) -> str:
@@ -137,7 +137,8 @@ class Bulkhead(Generic[B]):
         return self.trouble or self._hosts.trouble
 
     @property
-    def _is_service_open(self) -> bool:
+    def is_service_open(self) -> bool:
+        """Whether the service's own breaker is open; while it probes, too."""
         return self._failures >= _TRIPS_AFTER or self._clock() < self.closed_until
 
     @property
@@ -190,15 +191,17 @@ class Bulkhead(Generic[B]):
 
     def is_open_at(self, host: str) -> bool:
         """Whether a breaker keeps pushes from a host: its own, or the service's."""
-        return self._is_service_open or self._clock() < self._hosts.reopens_at(host)
+        return self.is_service_open or self._clock() < self._hosts.reopens_at(host)
 
     def closed_until_at(self, host: str) -> float:
         """Until when nothing goes to a host, or to the whole service."""
         return max(self.closed_until, self._hosts.reopens_at(host))
 
     def wanted(self, lane: Lane, held: int = 0) -> int:
-        """How many pieces of work of a lane may be taken beside the `held` ones; pages one at a time while few pushes are
-        let through."""
+        """How many pieces of work of a lane may be taken beside the `held` ones, which are pages or have no place yet.
+
+        Pages are taken one at a time while few pushes are let through.
+        """
         if self.is_paused:
             return 0
         if lane is Lane.BROADCAST:
@@ -206,7 +209,7 @@ class Bulkhead(Generic[B]):
             return max(0, (1 if is_tried else PAGES) - held)
         if self._reserved[lane] >= self._most:
             return 0
-        return max(0, min(self._room[lane], self._allowed))
+        return max(0, min(self._room[lane], self._allowed) - held)
 
     async def send(self, lane: Lane, batch: B, *, size: int | None = None) -> PageVerdict:
         """The verdict on what was admitted for `size` notifications: one for each of the batch unless it is given."""
@@ -235,7 +238,7 @@ class Bulkhead(Generic[B]):
         if not self.is_open:
             self._end_opening("the service works")
             return
-        cause = self._cause if self._is_service_open else self._hosts.open_host
+        cause = self._cause if self.is_service_open else self._hosts.open_host
         if self._reported != cause and now < self.reopens_at:
             self._reported = cause
             self._opened_at = now if self._opened_at is None else self._opened_at

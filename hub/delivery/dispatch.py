@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from hub.clock import SteadyClock
 from hub.content.rendering import Rendering
+from hub.delivery.audiences import find_audiences
 from hub.delivery.bulkhead import PAGES, Bulkhead
 from hub.delivery.forwarding import RemoteDelivery
 from hub.delivery.pushing import PushDelivery
@@ -23,13 +24,11 @@ from hub.delivery.retry import RetryPolicy
 from hub.delivery.store_retry import StoreRetry
 from hub.errors import StoreError
 from hub.facts import AudienceFound, Crashed, PropertiesMissing, PushesDeferred, WorkTaken
-from hub.notification import Everyone, Notification, Platform
+from hub.notification import Notification, Platform
 from hub.observer import Observer
 from hub.push import PushPage
 from hub.store.contracts.outbox import Audience, Service, Work
 from hub.store.health import StoreHealth
-from hub.tags import matches, tag_key
-from hub.target import Target
 from hub.work import Lane
 
 _BATCH = 256
@@ -109,6 +108,7 @@ class Dispatcher:
         self._wake = {lane: asyncio.Event() for lane in Lane}
         self._submitted: list[Work] = []
         self._in_hand: dict[int, Work] = {}
+        self._unplanned: Counter[tuple[Lane, Service | None]] = Counter()
         self._draining = False
         self._refused_look_at = dict.fromkeys(Lane, 0.0)  # by the monotonic clock
         self._idle = asyncio.Event()
@@ -175,7 +175,7 @@ class Dispatcher:
                 return
             self._take(work)
             # Tasks of ours: who asks may be cancelled, and what was taken still comes to its end.
-            await asyncio.wait([self._group.create_task(self._guarded(self._push, [page])) for page in work])
+            await asyncio.wait([self._begin([page]) for page in work])
 
     # Getting work
 
@@ -234,7 +234,9 @@ class Dispatcher:
         limit = min(self._slots, _BATCH)
         wanted: dict[Service | None, int] = {None: limit} if look_for_new else {}
         for key, bulkhead in self._bulkheads.items():
-            if (look_for_new or bulkhead.has_queue) and (room := bulkhead.wanted(Lane.SINGLE)):
+            if (look_for_new or bulkhead.has_queue) and (
+                room := bulkhead.wanted(Lane.SINGLE, self._unplanned[Lane.SINGLE, key])
+            ):
                 wanted[key] = min(room, limit)
         return wanted | self._wanted_refused(Lane.SINGLE, dict.fromkeys(self._without_credential, limit))
 
@@ -309,7 +311,13 @@ class Dispatcher:
         for pieces in remote.values():
             self._group.create_task(self._guarded(self._forward, pieces))
         if here:
-            self._group.create_task(self._guarded(self._push, here))
+            self._begin(here)
+
+    def _begin(self, work: Sequence[Work]) -> asyncio.Task[None]:
+        """Push a batch in a task of its own; until it has its places, nothing more is taken for these."""
+        assert self._group is not None
+        self._unplanned.update(map(_waits_as, work))
+        return self._group.create_task(self._guarded(self._push, work))
 
     def _is_local(self, hub: str) -> bool:
         """Whether phones of the hub are registered here: a remote hub has no push services, nor has a removed one."""
@@ -345,7 +353,10 @@ class Dispatcher:
             await self._postpone(pieces, delay)
 
     async def _push(self, work: Sequence[Work]) -> None:
-        audiences = await self._retry.until_stored("read", lambda: self._audiences(work))
+        try:
+            audiences = await self._retry.until_stored("read", lambda: self._audiences(work))
+        finally:  # nothing is awaited between here and the reservation of places
+            self._unplanned.subtract(map(_waits_as, work))
         still_there = {id(piece) for piece in self._not_withdrawn(work)}
         found = [pair for pair in zip(work, audiences, strict=True) if id(pair[0]) in still_there]
         large = [pair for pair in found if pair[1].pages]
@@ -359,6 +370,8 @@ class Dispatcher:
                 group.create_task(self._postpone(plan.broken, _AFTER_CRASH))
             for (delay, service), pieces in plan.not_attempted.items():
                 group.create_task(self._postpone(pieces, delay, service))
+            if any(piece.service for piece in work):
+                self._wake[Lane.SINGLE].set()  # what had no place may be taken again
             for send in plan.sends:
                 group.create_task(self._pushing.send(send))
 
@@ -370,19 +383,7 @@ class Dispatcher:
         return [piece for piece in work if not piece.is_withdrawn]
 
     async def _audiences(self, work: Sequence[Work]) -> Sequence[Audience]:
-        """Whom each piece is for: a page has its registrations, a notification's are looked for."""
-        fresh = [piece for piece in work if piece.ordinals is None]
-        found = iter(await self._store.audiences([piece.notification for piece in fresh]) if fresh else ())
-        audiences = []
-        for piece in work:
-            if piece.ordinals is None:
-                audiences.append(next(found))
-            else:
-                wanted = piece.ordinals[piece.done :] if piece.done else piece.ordinals
-                if piece.again:
-                    wanted |= piece.again
-                targets = await self._store.targets(piece.notification.hub, wanted)
-                audiences.append(Audience(targets=[target for target in targets if _is_still_meant(piece, target)]))
+        audiences = await find_audiences(self._store, work)
         await self._rendering.prepare([target for audience in audiences for target in audience.targets])
         return audiences
 
@@ -421,12 +422,5 @@ class Dispatcher:
         self._observer.observe(PropertiesMissing(notification=notification, platform=platform, names=names))
 
 
-def _is_still_meant(page: Work, target: Target) -> bool:
-    """Whether the audience of a page still includes a registration that was put again since the audience was found.
-
-    A phone may have been signed out, or be another user's by now: what was meant for the one is not for the other.
-    """
-    audience = page.notification.audience
-    if isinstance(audience, Everyone) or not (page.attempt or target.registered_at >= page.accepted_at):
-        return True
-    return matches(audience, frozenset(map(tag_key, target.tags())))
+def _waits_as(piece: Work) -> tuple[Lane, Service | None]:
+    return piece.lane, piece.service

@@ -85,7 +85,8 @@ class PendingPage:
 
     It may wait for a try until `waits_until`; what fails after `gives_up_at` is not tried again. `started_at` is the
     store's time. `unanswered` counts the pushes without a verdict. `deferred` pushes, by platform and host, found a
-    breaker open or a service busy: they were not attempted.
+    breaker open or a service busy: they were not attempted. Services of the platforms `probed` were known to be away when
+    their pushes were handed over.
 
     `results` are those that no record has yet. A large page has them in `pieces`, by ordinal; of the pieces at the front
     that were recorded, `recorded` has the results, and `done` counts the registrations.
@@ -99,6 +100,7 @@ class PendingPage:
     ordinals: list[int] = field(default_factory=list)
     results: PushResults = field(default_factory=PushResults)
     deferred: dict[tuple[Platform, str], list[int]] = field(default_factory=dict)
+    probed: frozenset[Platform] = frozenset()
     unreached: Unreached | None = None
     passed_over: int = 0
     pieces: deque[Piece] | None = None

@@ -271,6 +271,8 @@ class PushDelivery:
             page, targets = page.select(range(admitted)), targets[:admitted]
         if not admitted:
             return
+        if bulkhead.is_service_open:
+            pending.probed |= {platform}
         pending.unanswered += admitted
         if piece is not None:
             piece.unanswered += admitted
@@ -491,9 +493,13 @@ class PushDelivery:
         pages = []
         for (platform, _), members in groups.items():
             longest = max((result.retry_after for _, result in members if result.retry_after is not None), default=None)
-            due_at = self._due_at(pending, platform, now, longest)
             ordinals = BitMap([ordinal for ordinal, _ in members])
-            pages.append(RetryPage(platform=platform, ordinals=ordinals, delay=due_at - now, attempt=attempt))
+            if longest is None and self._went_away(pending, platform):
+                delay, due_at = None, max(now, self._bulkheads[pending.work.notification.hub, platform].closed_until)
+            else:
+                due_at = self._due_at(pending, platform, now, longest)
+                delay = due_at - now
+            pages.append(RetryPage(platform=platform, ordinals=ordinals, delay=delay, attempt=attempt))
             ((reason, _),) = Counter(result.reason for _, result in members).most_common(1)
             outcomes = Counter(result.outcome for _, result in members)
             self._observer.observe(
@@ -506,6 +512,15 @@ class PushDelivery:
                 )
             )
         return pages
+
+    def _went_away(self, pending: PendingPage, platform: Platform) -> bool:
+        """Whether pushes failed because their service went away under them: then they wait for it in their old place.
+
+        With a backoff they would come after all that was accepted during the outage. A probe has its backoff: else the same
+        few pushes would be the probe each time, and if the fault is theirs, keep all others waiting.
+        """
+        bulkhead = self._bulkheads.get((pending.work.notification.hub, platform))
+        return bulkhead is not None and bulkhead.is_service_open and platform not in pending.probed
 
     def _due_at(self, pending: PendingPage, platform: Platform, now: float, retry_after: float | None) -> float:
         """When the next try is due; a due time beyond the end is kept, so that the page ends there as abandoned."""

@@ -164,7 +164,12 @@ def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
 
 
 def _words(status: int, body: bytes) -> str:
-    """The status, and what the service's error document adds to it; a proxy's page adds nothing."""
-    found = _DETAIL.search(body.decode("utf-8", "replace"))
-    detail = "" if found is None else " ".join(unescape(found[1]).split())[:_MAX_DETAIL]
+    """The status, and what the service's error document adds to it."""
+    detail = detail_of(body)
     return f"HTTP {status}: {detail}" if detail else f"HTTP {status}"
+
+
+def detail_of(body: bytes) -> str:
+    """What an error document says, shortened; empty for a proxy's page."""
+    found = _DETAIL.search(body.decode("utf-8", "replace"))
+    return "" if found is None else " ".join(unescape(found[1]).split())[:_MAX_DETAIL]

@@ -26,7 +26,7 @@ OPERATIONS: Mapping[str, str] = {
     "record": "record",
     "sum_up": "record",
     **dict.fromkeys(("audiences", "targets", "templates", "get_installation", "get_registration", "details"), "read"),
-    **dict.fromkeys(("queue_states", "registrations_by_platform", "unpublished"), "read"),
+    **dict.fromkeys(("queue_states", "registrations_by_platform", "unpublished", "offsets"), "read"),
     **dict.fromkeys(
         (
             "devices",
@@ -43,12 +43,19 @@ OPERATIONS: Mapping[str, str] = {
         "read",
     ),
     **dict.fromkeys(("registrations", "registrations_of", "dead_channels"), "read"),
+    **dict.fromkeys(
+        ("phone", "phone_registered", "phones_of", "phones_with", "subscriptions", "unwritten_phones"), "read"
+    ),
+    **dict.fromkeys(("put_phone", "phone_written", "rewrite_phones", "forget_phones"), "write"),
     **dict.fromkeys(("count_person", "export_person", "journaled", "journal", "journal_usage", "trace"), "read"),
     **dict.fromkeys(
         ("put_installations", "change_installation", "import_installations", "delete_installation"), "write"
     ),
     **dict.fromkeys(("put_registration", "delete_registration", "erase_user", "erase_person"), "write"),
-    **dict.fromkeys(("published", "drop_dead_letters", "cancel", "stop", "put_direct"), "write"),
+    **dict.fromkeys(("published", "drop_dead_letters", "cancel", "stop", "put_direct", "forget_offsets"), "write"),
+    "mark_channels_dead": "write",
+    **dict.fromkeys(("job", "jobs"), "read"),
+    **dict.fromkeys(("put_job", "take_jobs", "write_job", "release_job", "forget_jobs"), "write"),
     **dict.fromkeys(("forget_ended", "forget_dead", "bound_dead_letters", "bound_journal", "fold"), "write"),
 }
 """What each method of a store is called in metrics and messages."""

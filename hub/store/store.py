@@ -8,12 +8,14 @@ from typing import Protocol
 
 from pyroaring import BitMap
 
-from hub.acceptance import DeadLetter, Ingest
+from hub.acceptance import AuditEntry, DeadLetter, Ingest, Partition
 from hub.errors import StoreError
 from hub.installation import Installation, Registration
+from hub.job import Job
 from hub.notification import Audience as AudienceExpression
 from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails, State
+from hub.phone import Phone, Topics
 from hub.store.clock import StoreClock
 from hub.store.connection import Database
 from hub.store.contracts.dead_letters import EVERY_LETTER, KeptLetter, LetterFilter, LetterUsage
@@ -30,14 +32,16 @@ from hub.store.contracts.outbox import (
     Work,
 )
 from hub.store.contracts.people import Erased, Kept, KeptOfPerson
-from hub.store.contracts.registry import DeadChannel, Device
+from hub.store.contracts.registry import DeadChannel, Device, GoneChannel
 from hub.store.contracts.telemetry import KeptAudit, KeptNotification, TracedRegistration
+from hub.store.jobs.jobs import SqlJobs
 from hub.store.journal.journal import SqlJournal
 from hub.store.letters.letters import SqlLetters
 from hub.store.outbox.outbox import SqlOutbox
 from hub.store.outbox.ownership import Sharing
 from hub.store.outbox.remembering import SeenWindow
 from hub.store.people.people import ErasureLog, SqlPeople
+from hub.store.phones.phones import SqlPhones
 from hub.store.registry.registry import SqlRegistry, mark_dead
 from hub.store.telemetry.listing import SCANNED
 from hub.store.telemetry.telemetry import SqlTelemetry
@@ -92,7 +96,9 @@ class SqlStore:
         )
         self._letters = SqlLetters(database, self._outbox)
         self._people = SqlPeople(database, self._outbox, self._registry, database.erasures)
+        self._phones = SqlPhones(database, self._outbox)
         self._journal = SqlJournal(database, self._clock, self._outbox)
+        self._jobs = SqlJobs(database, now=self._clock.now)
         self._telemetry = SqlTelemetry(
             database,
             self._clock,
@@ -155,6 +161,12 @@ class SqlStore:
 
     async def accept(self, batch: Sequence[Ingest], *, start: int) -> AcceptanceResult:
         return await self._outbox.accept(batch, start=start)
+
+    async def offsets(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        return await self._outbox.offsets(partitions)
+
+    async def forget_offsets(self, partitions: Sequence[Partition]) -> None:
+        await self._outbox.forget_offsets(partitions)
 
     async def cancel(self, hub: str, notification_id: str) -> bool:
         return await self._outbox.cancel(hub, notification_id)
@@ -236,6 +248,9 @@ class SqlStore:
     async def dead_channels(self, hub: str, *, after: str = "", limit: int) -> ListPage[DeadChannel]:
         return await self._registry.dead_channels(hub, after=after, limit=limit)
 
+    async def mark_channels_dead(self, hub: str, channels: Sequence[GoneChannel]) -> int:
+        return await self._registry.mark_channels_dead(hub, channels)
+
     async def put_direct(
         self, hub: str, platform: Platform, push_channels: Sequence[str], *, tag: str, kept: float
     ) -> None:
@@ -305,6 +320,40 @@ class SqlStore:
     async def erase_person(self, person: str, *, actor: str) -> Erased:
         return await self._people.erase_person(person, actor=actor)
 
+    # Phones
+
+    async def phone(self, hub: str, phone_id: str) -> Phone | None:
+        return await self._phones.phone(hub, phone_id)
+
+    async def phone_registered(self, hub: str, registration_id: str) -> Phone | None:
+        return await self._phones.phone_registered(hub, registration_id)
+
+    async def phones_of(self, hub: str, user_id: str) -> Sequence[Phone]:
+        return await self._phones.phones_of(hub, user_id)
+
+    async def phones_with(self, hub: str, platform: Platform, push_channel: str) -> Sequence[Phone]:
+        return await self._phones.phones_with(hub, platform, push_channel)
+
+    async def subscriptions(self, hub: str, user_id: str, phone_id: str) -> Topics | None:
+        return await self._phones.subscriptions(hub, user_id, phone_id)
+
+    async def put_phone(self, hub: str, phone: Phone, *, topics: Topics | None = None) -> Phone:
+        return await self._phones.put_phone(hub, phone, topics=topics)
+
+    async def phone_written(self, hub: str, phone: Phone, digest: str) -> bool:
+        return await self._phones.phone_written(hub, phone, digest)
+
+    async def unwritten_phones(self, hub: str, *, unchanged_for: float, limit: int) -> Sequence[Phone]:
+        return await self._phones.unwritten_phones(hub, unchanged_for=unchanged_for, limit=limit)
+
+    async def rewrite_phones(
+        self, hub: str, *, after: str = "", limit: int, audit: AuditEntry | None = None
+    ) -> tuple[int, str]:
+        return await self._phones.rewrite_phones(hub, after=after, limit=limit, audit=audit)
+
+    async def forget_phones(self, *, kept: float, subscriptions_kept: float) -> bool:
+        return await self._phones.forget_phones(kept=kept, subscriptions_kept=subscriptions_kept)
+
     # Telemetry
 
     async def details(self, hub: str, notification_id: str) -> NotificationDetails:
@@ -350,6 +399,29 @@ class SqlStore:
         return await self._journal.bound_journal(
             events_kept=events_kept, content_kept=content_kept, max_bytes=max_bytes
         )
+
+    # Jobs
+
+    async def put_job(self, job: Job, *, most: int) -> None:
+        await self._jobs.put_job(job, most=most)
+
+    async def job(self, hub: str, job_id: str) -> Job:
+        return await self._jobs.job(hub, job_id)
+
+    async def jobs(self, hub: str, *, after: str = "", limit: int) -> ListPage[Job]:
+        return await self._jobs.jobs(hub, after=after, limit=limit)
+
+    async def take_jobs(self, hubs: Collection[str], *, owner: str, lease: float) -> Sequence[Job]:
+        return await self._jobs.take_jobs(hubs, owner=owner, lease=lease)
+
+    async def write_job(self, job: Job, *, owner: str, lease: float) -> bool:
+        return await self._jobs.write_job(job, owner=owner, lease=lease)
+
+    async def release_job(self, job: Job, *, owner: str) -> None:
+        await self._jobs.release_job(job, owner=owner)
+
+    async def forget_jobs(self, *, kept: float) -> bool:
+        return await self._jobs.forget_jobs(kept=kept)
 
 
 async def _again(turn: Callable[[], Awaitable[None]], every: float) -> None:

@@ -41,6 +41,8 @@ from hub.facts import (
     DeadLettersStored,
     NotificationsEnded,
     PageAnswered,
+    PhoneAnswered,
+    PhonesUnwritten,
     PushesEnded,
     PushesRetried,
     StoreFailed,
@@ -49,6 +51,7 @@ from hub.facts import (
 )
 from hub.notification import EVERYONE, Platform
 from hub.outcome import DELIVERY_LABELS, OutcomeName, State
+from hub.phone import PhoneOperation, PhoneOutcome
 from hub.store.contracts.dead_letters import LetterUsage
 from hub.store.contracts.fleet import OwnershipCounts
 from hub.store.contracts.outbox import QueueState
@@ -78,11 +81,20 @@ STATES_AND_COUNTS = {
 SOURCES = ["orders", "bank"]
 HUBS = ["app", "desk"]
 REMOTES = ["desk"]
+REGISTRATIONS = ["shop"]
 
 
 def metrics(rules: Sequence[str] = ("paid",), hubs: Sequence[str] = HUBS) -> Metrics:
     dead_letters = [("orders", "", "decode"), ("orders", "paid", "render")]
-    return Metrics(version="1.2.3", sources=SOURCES, rules=rules, hubs=hubs, remotes=REMOTES, dead_letters=dead_letters)
+    return Metrics(
+        version="1.2.3",
+        sources=SOURCES,
+        rules=rules,
+        hubs=hubs,
+        remotes=REMOTES,
+        registrations=REGISTRATIONS,
+        dead_letters=dead_letters,
+    )
 
 
 def families(of: Metrics) -> Iterator[Metric]:
@@ -141,6 +153,7 @@ def test_no_label_can_hold_what_has_no_bounds() -> None:
     assert labels == {
         *("source", "outcome", "rule", "reason", "hub", "platform", "kind", "queue", "state", "credential"),
         *("owner", "engine", "op", "file", "le", "version", "revision", "config_hash", "listener", "limit"),
+        "operation",
         "property",  # of each hub 50, and the rest is one
     }
 
@@ -166,6 +179,8 @@ COMBINATIONS: dict[str, Any] = {
     "devices": product(HUBS, [platform.value for platform in Platform.known()]),
     "remote_sends_total": product(REMOTES, DELIVERIES),
     "remote_circuit_open": product(REMOTES),
+    "phone_requests_total": product(REGISTRATIONS, values_of(PhoneOperation), values_of(PhoneOutcome)),
+    "phone_write_failures_total": product(REGISTRATIONS),
     "audience_devices_count": product(["broadcast", "expression"]),
     "notifications_total": product(HUBS, ENDED.values()),
     "queue_messages": product(LANES, ["ready", "leased", "delayed"]),
@@ -270,6 +285,18 @@ def test_messages_are_counted_by_their_end_and_those_seen_before_count_for_nothi
     assert value(told, "pushbridge_rule_evaluations_total", rule="_other", outcome="error") == 1
     for rule, count in (("_none", 3), ("paid", 1), ("_other", 1)):
         assert value(told, "pushbridge_dead_letters_total", source="orders", rule=rule, reason="render") == count
+
+
+def test_phones_are_counted_by_what_they_ask_for_and_what_becomes_of_it() -> None:
+    told = metrics()
+    take(
+        told,
+        PhoneAnswered(hub="shop", operation=PhoneOperation.REGISTER, outcome=PhoneOutcome.FORBIDDEN_TAG, detail="x"),
+    )
+    take(told, PhonesUnwritten(hub="shop", cause="away"))
+    labels = {"hub": "shop", "operation": "register", "outcome": "forbidden_tag"}
+    assert value(told, "pushbridge_phone_requests_total", **labels) == 1
+    assert value(told, "pushbridge_phone_write_failures_total", hub="shop") == 1
 
 
 def test_rebuilds_are_counted_once_however_often_a_source_pauses() -> None:

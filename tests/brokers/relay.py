@@ -10,8 +10,8 @@ class Relay:
     Faults hold for connections that are open and for new ones, until taken back.
     """
 
-    def __init__(self, target: int) -> None:
-        self.port = 0
+    def __init__(self, target: int, *, port: int = 0) -> None:
+        self.port = port
         self._target = target
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -19,7 +19,7 @@ class Relay:
         self._connections: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pyroaring import BitMap
 
 from hub.content.rendering import RenderedPushes, Rendering
 from hub.delivery.bulkhead import Bulkhead
@@ -742,6 +743,75 @@ async def test_a_platform_that_is_down_is_left_alone_and_probed_until_it_is_back
         await delivery.later(5)
         await delivery.store.looked()
     assert delivery.observer.outcomes == {(FCM, SUCCESS): 200}
+
+
+async def test_after_an_outage_the_oldest_go_first_whether_they_were_under_way_or_waited(delivery: Delivery) -> None:
+    await delivery.store.put_installations(HUB, [installation("ann", templates=False)])
+    numbered = [notification(content=replace(GOOGLE, payload=b"%d" % number)) for number in range(600)]
+    delivery.fcm.answer = UNAVAILABLE
+    delivery.fcm.hold()
+    for first in range(0, 300, 50):
+        await delivery.accept(*numbered[first : first + 50])
+        delivery.clock.advance(0.01)
+    await delivery.fcm.received(300)
+    delivery.fcm.let_go()
+    await delivery.observer.until(lambda: delivery.observer.retries.total() == 300)
+    for first in range(300, 600, 50):
+        await delivery.accept(*numbered[first : first + 50])
+        delivery.clock.advance(0.01)
+    await delivery.later(60)
+    delivery.fcm.batches.clear()
+    delivery.fcm.answer = DELIVERED
+    await delivery.observer.until_ended(600)
+    order = [int(push.payload) for push in delivery.fcm.pushes]
+    assert sorted(order) == list(range(600))
+    assert (
+        max(abs(place - number) for place, number in enumerate(order)) <= 64
+    )  # pages of that many are sent side by side
+
+
+async def test_a_probe_that_fails_waits_longer_so_that_others_may_be_the_probe(delivery: Delivery) -> None:
+    await delivery.store.put_installations(HUB, [installation("ann", templates=False)])
+    bad = [notification(content=replace(GOOGLE, payload=b"bad%d" % number)) for number in range(30)]
+    good = notification(content=replace(GOOGLE, payload=b"good"))
+    delivery.fcm.answer = lambda push: UNAVAILABLE if push.payload.startswith(b"bad") else DELIVERED
+    delivery.fcm.hold()
+    for one in bad:
+        await delivery.accept(one)
+        delivery.clock.advance(0.001)
+    await delivery.fcm.received(30)
+    delivery.fcm.let_go()
+    await delivery.observer.until(lambda: delivery.observer.retries.total() == 30)
+    await delivery.accept(good)
+    for _ in range(6):
+        await delivery.later(delivery.bulkheads[HUB, FCM].closed_until - delivery.clock())
+        await delivery.store.looked()
+        await delivery.store.looked()
+        if delivery.observer.outcomes:
+            break
+    assert delivery.observer.outcomes == {(FCM, SUCCESS): 1}
+
+
+async def test_pages_of_one_phone_each_are_read_together(delivery: Delivery, monkeypatch: pytest.MonkeyPatch) -> None:
+    await delivery.store.put_installations(HUB, [installation(name, templates=False) for name in ("ann", "bob")])
+    delivery.fcm.answer = UNAVAILABLE
+    given = [notification(name, content=GOOGLE) for name in ["$InstallationId:{ann}", "$InstallationId:{bob}"] * 30]
+    await delivery.accept(*given)
+    await delivery.observer.until(lambda: delivery.observer.retries.total() == 60)
+    read: list[int] = []
+    targets = delivery.store.targets
+
+    async def counted(hub: str, ordinals: BitMap) -> Sequence[Target]:
+        read.append(len(ordinals))
+        return await targets(hub, ordinals)
+
+    monkeypatch.setattr(delivery.store, "targets", counted)
+    delivery.fcm.answer = DELIVERED
+    while delivery.observer.states.total() < 60:
+        await delivery.later(5)
+        await delivery.store.looked()
+    assert delivery.observer.outcomes == {(FCM, SUCCESS): 60}
+    assert len(read) <= 12
 
 
 async def test_a_push_that_found_its_door_closed_has_not_been_tried(delivery: Delivery) -> None:

@@ -65,8 +65,10 @@ async def registrations_of(management: Management, kept: KeptNotification, devic
             installation = await management.hub.store.get_installation(kept.hub, device)
             details = await management.hub.store.details(kept.hub, kept.id)
             missing = _missing(installation, orjson.loads(details.body))
+    now = management.hub.store.now()
     return [
-        _registration(each, missing.get(each.template or "", ()) if each.answer in _SENT else ()) for each in traced
+        _registration(each, missing.get(each.template or "", ()) if each.answer in _SENT else (), now=now)
+        for each in traced
     ]
 
 
@@ -91,7 +93,8 @@ async def hubs_with(management: Management, device: str) -> list[str]:
     return found
 
 
-def _registration(traced: TracedRegistration, missing: Sequence[str]) -> RegistrationTrace:
+def _registration(traced: TracedRegistration, missing: Sequence[str], *, now: float) -> RegistrationTrace:
+    """`due_at` is a time to come: what waits for its push service has kept its old place."""
     return RegistrationTrace(
         template=traced.template,
         platform=traced.platform.value,
@@ -100,7 +103,7 @@ def _registration(traced: TracedRegistration, missing: Sequence[str]) -> Registr
         outcome=traced.outcome,
         reason=traced.reason,
         at=moment(traced.at),
-        due_at=moment(traced.due_at),
+        due_at=moment(traced.due_at) if traced.due_at is not None and traced.due_at > now else None,
         attempt=traced.attempt,
         unmet=traced.unmet,
         missing=list(missing),

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from pyroaring import BitMap
 
-from hub.acceptance import DeadLetter, Ingest
+from hub.acceptance import DeadLetter, Ingest, Partition
 from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName, State, Unreached
 from hub.target import StoredTemplate, Target
@@ -94,11 +94,12 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPage:
-    """Registrations of a page to be tried again, `delay` seconds from now."""
+    """Registrations of a page to be tried again, `delay` seconds from now; with None they keep the place that the page
+    had among what waits."""
 
     platform: Platform
     ordinals: BitMap
-    delay: float
+    delay: float | None
     attempt: int
 
 
@@ -171,6 +172,12 @@ class Outbox(Protocol):
     async def accept(self, batch: Sequence[Ingest], *, start: int) -> AcceptanceResult:
         """Take a batch in one transaction: marks of events, notifications, dead letters, journal. The first `start`
         notifications that are due are in the caller's hand, if this process owns a queue."""
+
+    async def offsets(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        """The next offset of each of these of which something was accepted."""
+
+    async def forget_offsets(self, partitions: Sequence[Partition]) -> None:
+        """Know nothing of these: their topic was made again, and its offsets begin again."""
 
     def serve(self, services: Callable[[], Collection[Service]]) -> None:
         """Which push services this process has senders for, so that other processes know; asked now and then."""

@@ -1,7 +1,8 @@
 """Persons: all that is kept of one, to be exported or erased.
 
-A person is an id, compared as ids of users are. What is kept of a person are devices of that user (`$UserId`), and rows
-of events that a source's `map.person` says are about the person, or whose audience names the user or a device of the user.
+A person is an id, compared as ids of users are. What is kept of a person are devices of that user (`$UserId`), sign-ins
+and subscriptions on phones, and rows of events that a source's `map.person` says are about the person, or whose audience
+names the user or a device of the user.
 """
 
 from collections.abc import Collection, Mapping
@@ -16,6 +17,7 @@ class Kept(Explained):
     """What is kept of a person."""
 
     DEVICE = "device", "Installations and registrations of the user, of all hubs."
+    SUBSCRIPTION = "subscription", "What the user subscribed to on phones, and on which of them the user is signed in."
     NOTIFICATION = "notification", "Notifications that wait, are scheduled or held, or have ended, with their text."
     DEAD_LETTER = "dead_letter", "Dead letters, with their bodies."
     EVENT = "event", "What became of events."

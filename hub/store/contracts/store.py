@@ -1,17 +1,19 @@
-"""One database behind the seven contracts."""
+"""One database behind the contracts."""
 
 from typing import Protocol
 
 from hub.store.contracts.dead_letters import DeadLetters
 from hub.store.contracts.fleet import Fleet
+from hub.store.contracts.jobs import Jobs
 from hub.store.contracts.journal import Journal
 from hub.store.contracts.outbox import Outbox
 from hub.store.contracts.people import People
+from hub.store.contracts.phones import Phones
 from hub.store.contracts.registry import Registry
 from hub.store.contracts.telemetry import Telemetry
 
 
-class Store(Outbox, Registry, DeadLetters, Journal, Telemetry, People, Fleet, Protocol):
+class Store(Outbox, Registry, DeadLetters, Journal, Telemetry, People, Phones, Jobs, Fleet, Protocol):
     """Build it (no I/O), `open`, `tend` as a task, use, `close`."""
 
     async def open(self) -> int:

@@ -4,25 +4,18 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from hub.acceptance import AuditEntry, ConfigurationVersion, DeadLetter, Ingest, JournalEntry
+from hub.acceptance import AuditEntry, ConfigurationVersion, DeadLetter, Ingest, JournalEntry, Partition
 from hub.identity import digest_of, joined
 from hub.notification import Notification
 from hub.outcome import State
-
-
-class Partition(NamedTuple):
-    """A partition of a topic, whose messages are known by their offset."""
-
-    source: str
-    topic: str
-    number: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
     """What the store knows of a batch: marks of events accepted before, and ids of notifications, as their 16 bytes.
 
-    `flow` are the states of the flow keys that the batch names, locked in order; `offsets` the next offset by partition.
+    `flow` are the states of the flow keys that the batch names, locked in order; `offsets` the next offset of each
+    partition of which something was accepted.
     """
 
     marks: Set[bytes] = frozenset()
@@ -45,7 +38,10 @@ class Admitted(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """The rows of a batch. `duplicates` are indices of events, `repeated` ids of notifications that cause nothing."""
+    """The rows of a batch. `duplicates` are indices of events, `repeated` ids of notifications that cause nothing.
+
+    `offsets` are the next offsets of the partitions that go on.
+    """
 
     duplicates: frozenset[int]
     repeated: frozenset[str]
@@ -93,7 +89,10 @@ def decide_acceptance(
     `marks` are those of the events, `keys` the ids of their notifications as bytes, all in order. A schedule is compared
     with `time_of_day`, for it follows the clock on the wall; all else is the store's time `now`.
     """
-    duplicates, fresh_marks = _repetitions(marks, claims.marks)
+    passed, offsets = _passed(batch, claims.offsets)
+    marks = [None if index in passed else mark for index, mark in enumerate(marks)] if passed else marks
+    marked, fresh_marks = _repetitions(marks, claims.marks)
+    duplicates = marked | passed
     letters: list[DeadLetter] = []
     audits: list[AuditEntry] = []
     journal: list[tuple[JournalEntry, ConfigurationVersion]] = []
@@ -136,8 +135,25 @@ def decide_acceptance(
         audits=audits,
         journal=journal,
         flow=claims.flow,
-        offsets=claims.offsets,
+        offsets=offsets,
     )
+
+
+def _passed(
+    batch: Sequence[Ingest], next_offsets: Mapping[Partition, int]
+) -> tuple[frozenset[int], Mapping[Partition, int]]:
+    """Indices of events before the next offset of their partition, and the partitions that go on, with their next."""
+    passed: set[int] = set()
+    advanced: dict[Partition, int] = {}
+    for index, ingest in enumerate(batch):
+        if ingest.offset is None:
+            continue
+        partition, offset = ingest.offset
+        if offset < advanced.get(partition, next_offsets.get(partition, 0)):
+            passed.add(index)
+        else:
+            advanced[partition] = offset + 1
+    return frozenset(passed), advanced
 
 
 def _repetitions(marks: Sequence[bytes | None], known: Set[bytes]) -> tuple[frozenset[int], list[bytes]]:

@@ -6,6 +6,7 @@ reading them.
 """
 
 from collections.abc import Callable, Collection, Container, Iterator, Mapping
+from itertools import pairwise
 
 from pyroaring import BitMap
 
@@ -110,5 +111,8 @@ def wanted_tags(expression: TagExpression) -> Iterator[str]:
 
 def pages_of(ordinals: BitMap, size: int) -> list[BitMap]:
     """`ordinals` cut into runs of up to `size`, in order."""
-    numbers = ordinals.to_array()  # slices of a bitmap look for their start each time
-    return [BitMap(numbers[start : start + size]) for start in range(0, len(numbers), size)]
+    if not ordinals:
+        return []
+    starts = ordinals.to_array()[::size]  # a slice of a bitmap is built number by number, a join with a range is not
+    starts.append(ordinals.max() + 1)
+    return [ordinals & BitMap(range(first, end)) for first, end in pairwise(starts)]

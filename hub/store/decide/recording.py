@@ -134,7 +134,7 @@ def decide_recording(results: Sequence[PageResult], rows: Mapping[Key, OpenRow],
             if why is not None:
                 unreached.append((work.notification, why, count))
         if result.retries:
-            retries += [Retry(work, row.home, page, now + page.delay) for page in result.retries]
+            retries += [Retry(work, row.home, page, _due(page, work, now)) for page in result.retries]
         if result.failures:
             failures += [Failure(work, row.home, failed) for failed in result.failures]
         if result.dead_letter is not None:
@@ -168,6 +168,10 @@ def added(counts: Counts, more: Counts) -> dict[Platform, dict[OutcomeName, int]
         for outcome, count in by_outcome.items():
             mine[outcome] = mine.get(outcome, 0) + count
     return total
+
+
+def _due(page: RetryPage, work: Work, now: float) -> float:
+    return work.due_at if page.delay is None else now + page.delay
 
 
 def _state_after(result: PageResult, counts: Counts) -> tuple[State, Unreached | None]:

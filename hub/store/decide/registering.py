@@ -5,7 +5,7 @@ A write reads the devices concerned, lets a `Registering` play the changes on th
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -95,15 +95,17 @@ class StoredDevice:
         common = [tag_id(tag) for tag in self.native_tags]
         if self.dead_at is not None:
             common.append(DEAD)
-        carried: list[Carried] = [(common, words_of([ordinal for ordinal, _ in self.registrations()]))]
-        if self.has_native and not self.is_direct:
+        ordinals = [each.ordinal for each in self.templates]
+        has_native = self.has_native
+        carried: list[Carried] = [(common, words_of([self.ordinal, *ordinals] if has_native else ordinals))]
+        if has_native and not self.is_direct:
             kinds = [kind_id("native", self.platform)]
             if self.sibling:
                 kinds.append(kind_id("sibling", self.platform))
-            carried.append((kinds, words_of([self.ordinal])))
+            carried.append((kinds, words_of((self.ordinal,))))
         for each in self.templates:
-            own = [kind_id("template", self.platform), *map(tag_id, self.tags_of(each))]
-            carried.append((own, words_of([each.ordinal])))
+            own = [kind_id("template", self.platform), *[tag_id(tag) for tag in self.tags_of(each)]]
+            carried.append((own, words_of((each.ordinal,))))
         return carried
 
     def carries_as(self, other: "StoredDevice") -> bool:
@@ -124,23 +126,36 @@ class StoredDevice:
 
 @dataclass(slots=True, kw_only=True)
 class Changes:
-    """Rows to write: devices to put and to drop, (ordinal, device, template) of registrations, free ordinals, tags."""
+    """Rows to write: devices to put and to drop, (ordinal, device, template) of registrations, free ordinals, tags.
+
+    `first_new` is an ordinal that no registration ever had, of those that have something in `tags.new`.
+    """
 
     put: list[StoredDevice] = field(default_factory=list)
     dropped: list[StoredDevice] = field(default_factory=list)
     registrations: list[tuple[int, int, int | None]] = field(default_factory=list)
     freed: list[int] = field(default_factory=list)
     tags: TagChanges = field(default_factory=TagChanges)
+    first_new: int | None = None
 
 
 class Registering:
     """Plays changes on the devices that are known, in order.
 
     `known` are all devices with an id or a push channel that the changes name; `ordinals` are free ones, taken in order.
+    `used` are those among them that were a registration's before; None: any may be.
     """
 
-    def __init__(self, known: Iterable[StoredDevice], *, ordinals: Iterator[int], now: float) -> None:
+    def __init__(
+        self,
+        known: Iterable[StoredDevice],
+        *,
+        ordinals: Iterator[int],
+        now: float,
+        used: Collection[int] | None = None,
+    ) -> None:
         self._ordinals = ordinals
+        self._used = used
         self._now = now
         self._devices: dict[int, StoredDevice] = {}
         self._before: dict[int, StoredDevice | None] = {}
@@ -254,10 +269,19 @@ class Registering:
             if before is not None:
                 _change(changes, before, after)
             elif after is not None:
-                changes.put.append(after)
-                changes.registrations += [(each, ordinal, template) for each, template in after.registrations()]
-                changes.tags.add(after.carried())
+                self._add_to(changes, after)
         return changes
+
+    def _add_to(self, changes: Changes, device: StoredDevice) -> None:
+        """A device that there was not."""
+        registrations = [(each, device.ordinal, template) for each, template in device.registrations()]
+        changes.put.append(device)
+        changes.registrations += registrations
+        if self._used is None or (self._used and any(each in self._used for each, _, _ in registrations)):
+            changes.tags.add(device.carried())
+        else:
+            changes.tags.add_new(device.carried())
+            changes.first_new = device.ordinal
 
     # The devices at hand
 
@@ -385,6 +409,7 @@ def ordinal_of(registration_id: str) -> int | None:
     return None if found is None else int(found[1])
 
 
+@lru_cache(maxsize=1 << 12)
 def id_key(installation_id: str) -> str:
     """What ids of installations are compared by: that of their tag."""
     return tag_key("$" + installation_id)[1:]

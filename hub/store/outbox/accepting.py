@@ -1,10 +1,10 @@
 """A batch of events into rows: claim, decide, write."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hub.acceptance import NO_CONFIGURATION, Ingest
+from hub.acceptance import NO_CONFIGURATION, Ingest, Partition
 from hub.errors import ConflictError
 from hub.outcome import State
 from hub.people import people_of
@@ -27,6 +27,38 @@ REMEMBER = Statement(
 )
 KNOWN = Statement("notification.known", "SELECT id FROM notification WHERE id IN (:keys)", columns=(("id", "bytea"),))
 """An id is one notification's in all queues."""
+
+OFFSETS = Statement(
+    "offset.of_partitions",
+    "SELECT source, topic, partition, next_offset FROM kafka_offset"
+    " WHERE source = :source AND topic = :topic AND partition = :partition",
+    columns=(("source", "text"), ("topic", "text"), ("partition", "bigint")),
+)
+_OFFSET = (
+    ("source", "text"),
+    ("topic", "text"),
+    ("partition", "bigint"),
+    ("next_offset", "bigint"),
+    ("at", "double precision"),
+)
+FIRST_OFFSET = Statement(
+    "offset.first",
+    "INSERT INTO kafka_offset (source, topic, partition, next_offset, at)"
+    " VALUES (:source, :topic, :partition, :next_offset, :at) ON CONFLICT DO NOTHING",
+    columns=_OFFSET,
+)
+ADVANCE = Statement(
+    "offset.advance",
+    "UPDATE kafka_offset SET next_offset = :next_offset, at = :at"
+    " WHERE source = :source AND topic = :topic AND partition = :partition AND next_offset = :before",
+    columns=(*_OFFSET, ("before", "bigint")),
+)
+"""Neither writes anything where another process has moved the offset since it was read."""
+FORGET_OFFSET = Statement(
+    "offset.forget",
+    "DELETE FROM kafka_offset WHERE source = :source AND topic = :topic AND partition = :partition",
+    columns=_OFFSET[:3],
+)
 
 _COLUMNS = (
     ("n", "bigint"),
@@ -84,12 +116,22 @@ class Arrivals:
     start: int
     marks: Sequence[bytes | None]
     ids: Sequence[bytes]
+    partitions: Sequence[Partition] = ()
 
     @classmethod
     def of(cls, batch: Sequence[Ingest], *, queue: int, numbers: range, start: int) -> "Arrivals":
         """Raises: ValueError: an id of a notification is no hex digits."""
         ids = [bytes.fromhex(notification.id) for ingest in batch for notification in ingest.notifications]
-        return cls(batch=batch, queue=queue, numbers=numbers, start=start, marks=marks_of(batch), ids=ids)
+        partitions = list({ingest.offset[0]: None for ingest in batch if ingest.offset is not None})
+        return cls(
+            batch=batch,
+            queue=queue,
+            numbers=numbers,
+            start=start,
+            marks=marks_of(batch),
+            ids=ids,
+            partitions=partitions,
+        )
 
 
 def numbers_needed(batch: Sequence[Ingest]) -> int:
@@ -121,22 +163,35 @@ def accept(
     claims = Claims(
         marks={mark for (mark,) in connection.read_by_keys(MARKS, marks, oldest=oldest)},
         notifications={key for (key,) in connection.read_by_keys(KNOWN, arrivals.ids)},
+        offsets=next_offsets(connection, arrivals.partitions),
     )
     admission = decide_acceptance(
         arrivals.batch, arrivals.marks, arrivals.ids, claims, start=start, now=now, time_of_day=time_of_day
     )
-    _write(connection, arrivals, admission, now, (int(marked_at), oldest))
+    _write(connection, arrivals, claims, admission, now, (int(marked_at), oldest))
     return admission
 
 
+def next_offsets(connection: Connection, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+    """Of those of which something was accepted."""
+    rows = connection.read_many(OFFSETS, partitions) if partitions else []
+    return {Partition(reader, topic, number): following for reader, topic, number, following in rows}
+
+
 def _write(
-    connection: Connection, arrivals: Arrivals, admission: Admission, now: float, marking: tuple[int, int]
+    connection: Connection,
+    arrivals: Arrivals,
+    claims: Claims,
+    admission: Admission,
+    now: float,
+    marking: tuple[int, int],
 ) -> None:
     rows, addressees = notification_rows(admission.notifications, arrivals.queue, arrivals.numbers, now)
     unique: list[tuple[Statement, Sequence[Row]]] = [
         (REMEMBER, [(mark, *marking) for mark in admission.marks]),
         (INSERT, rows),
     ]
+    unique += _offset_writes(admission.offsets, claims.offsets, now)
     others: list[tuple[Statement, Sequence[Row]]] = [(ADDRESSEE, addressees)] if addressees else []
     versions = {id(one.configuration): one.configuration for one in admission.notifications}
     versions |= {id(version): version for _, version in admission.journal}
@@ -155,6 +210,18 @@ def _write(
     counts = connection.write_all([*unique, *others])
     if any(count != len(rows) for count, (_, rows) in zip(counts, unique, strict=False)):
         raise ConflictError("another process accepted the same event")
+
+
+def _offset_writes(
+    advanced: Mapping[Partition, int], before: Mapping[Partition, int], now: float
+) -> list[tuple[Statement, Sequence[Row]]]:
+    rows = [(*partition, following, now) for partition, following in advanced.items() if partition not in before]
+    moved = [
+        (*partition, following, now, before[partition])
+        for partition, following in advanced.items()
+        if partition in before
+    ]
+    return [(statement, each) for statement, each in ((FIRST_OFFSET, rows), (ADVANCE, moved)) if each]
 
 
 def notification_rows(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
-from hub.acceptance import AuditEntry, Ingest
+from hub.acceptance import AuditEntry, Ingest, Partition
 from hub.errors import ConflictError, StoreError
 from hub.outcome import State
 from hub.store.clock import StoreClock
@@ -374,6 +374,12 @@ class SqlOutbox:
         self._tally.add(SINGLE, "", len(work) + waiting)
         self._tally.add(SCHEDULED, "", scheduled)
         return work
+
+    async def offsets(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        return await self._database.read(lambda connection: accepting.next_offsets(connection, partitions))
+
+    async def forget_offsets(self, partitions: Sequence[Partition]) -> None:
+        await self.write(lambda connection: connection.update_many(accepting.FORGET_OFFSET, partitions))
 
     def _pass_on(self, admission: Admission) -> list[Work]:
         """Of what another process starts, count what keeps this one from accepting without end while it owns nothing."""

@@ -23,6 +23,10 @@ PERSONS = [
     )
     for table in ("notification", "addressee", "dead_letter", "journal", "sink")
 ]
+PERSONS_OF_PHONES = [
+    Statement(f"person.all_of_{table}", f"SELECT DISTINCT person FROM {table} WHERE person IS NOT NULL")
+    for table in ("subscription", "phone")
+]
 USERS = Statement(
     "person.all_users",
     "SELECT ordinal, user_id, tags FROM device WHERE hub = :hub AND shard = :shard AND ordinal > :after"
@@ -76,7 +80,7 @@ def erase_again(connection: Connection, log: Log, *, now: float, actor: str) -> 
 
 def _people(connection: Connection, places: Collection[Place]) -> Iterator[str]:
     """Keys of all persons of whom anything is kept, some of them several times."""
-    for statement in PERSONS:
+    for statement in (*PERSONS, *PERSONS_OF_PHONES):
         for (person,) in connection.read(statement, queue=QUEUE):
             yield person
     for place in places:

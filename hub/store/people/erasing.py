@@ -7,6 +7,7 @@ from typing import NamedTuple
 from hub.store.connection import Connection, Statement
 from hub.store.contracts.people import Kept
 from hub.store.letters import dropping
+from hub.store.phones.statements import UNSUBSCRIBE
 from hub.store.telemetry import forgetting
 
 SLICE = 500
@@ -26,6 +27,18 @@ ADDRESSED = Statement(
 LETTERS = Statement("person.some_letters", f"SELECT queue, n FROM dead_letter {_SOME}", _KEYS)
 EVENTS = Statement("person.some_events", f"SELECT queue, n FROM journal {_SOME}", _KEYS)
 SINKS = Statement("person.some_sinks", f"SELECT queue, n FROM sink {_SOME}", _KEYS)
+SUBSCRIPTIONS = Statement(
+    "person.some_subscriptions", "SELECT n FROM subscription WHERE person IN (:keys) LIMIT :slice", _KEYS
+)
+SIGNED_IN = Statement(
+    "person.some_phones", "SELECT hub, phone, etag FROM phone WHERE person IN (:keys) LIMIT :slice", _KEYS
+)
+SIGN_OFF = Statement(
+    "person.sign_off",
+    "UPDATE phone SET person = NULL, sign_in = NULL, channel = NULL, written = '', etag = etag + 1"
+    " WHERE hub = :hub AND phone = :phone AND etag = :etag",
+    (("hub", "text"), ("phone", "text"), ("etag", "bigint")),
+)
 DROP_EVENT = Statement("person.drop_event", "DELETE FROM journal WHERE queue = :queue AND n = :n", _ROW)
 DROP_SINK = Statement("person.drop_sink", "DELETE FROM sink WHERE queue = :queue AND n = :n", _ROW)
 
@@ -58,6 +71,14 @@ def erase_letters(connection: Connection, queue: int, keys: Sequence[str]) -> Sl
     return Slice(len(found), len(found) == SLICE)
 
 
+def erase_subscriptions(connection: Connection, queue: int, keys: Sequence[str]) -> Slice:
+    """Phones with which the person is signed in are signed off: their engine, which may be remote, is yet to hear of it."""
+    subscribed = connection.read_by_keys(SUBSCRIPTIONS, keys, slice=SLICE)
+    signed_in = connection.read_by_keys(SIGNED_IN, keys, slice=SLICE)
+    connection.write_all([(UNSUBSCRIBE, subscribed), (SIGN_OFF, signed_in)])
+    return Slice(len(subscribed), SLICE in (len(subscribed), len(signed_in)))
+
+
 def _erase(some: Statement, drop: Statement, connection: Connection, queue: int, keys: Sequence[str]) -> Slice:
     found = connection.read_by_keys(some, keys, queue=queue, slice=SLICE)
     connection.write_all([(drop, found)])
@@ -65,6 +86,7 @@ def _erase(some: Statement, drop: Statement, connection: Connection, queue: int,
 
 
 ERASING: Mapping[Kept, Erasing] = {
+    Kept.SUBSCRIPTION: erase_subscriptions,
     Kept.NOTIFICATION: erase_notifications,
     Kept.DEAD_LETTER: erase_letters,
     Kept.EVENT: partial(_erase, EVENTS, DROP_EVENT),

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 import orjson
@@ -34,6 +35,8 @@ _LETTER = (
 _EVENT = "t.n, t.at, t.source, t.event_id, t.outcome, t.detail, t.content, t.trace"
 _SINK = "t.n, t.at, t.sink, t.due, t.attempt, t.body, t.content_type, t.headers"
 
+_SUBSCRIPTION = "t.n, t.hub, t.phone, t.topics, t.at, p.registration, p.sign_in, p.changed_at, p.expires_at"
+
 _NEXT = " AND t.n > :after ORDER BY t.n LIMIT :limit"
 _OF_ADDRESSEES = (
     "FROM addressee a JOIN notification t ON t.queue = a.queue AND t.n = a.notification"
@@ -51,6 +54,13 @@ LETTERS = Statement(
     f" WHERE t.queue = :queue AND t.person IN (:keys){_NEXT}",
     _KEYS,
 )
+SUBSCRIPTIONS = Statement(
+    "person.subscriptions",
+    f"SELECT {_SUBSCRIPTION} FROM subscription t"
+    " LEFT JOIN phone p ON p.hub = t.hub AND p.phone = t.phone AND p.person = t.person"
+    f" WHERE t.person IN (:keys){_NEXT}",
+    _KEYS,
+)
 EVENTS = Statement(
     "person.events", f"SELECT {_EVENT} FROM journal t WHERE t.queue = :queue AND t.person IN (:keys){_NEXT}", _KEYS
 )
@@ -58,6 +68,9 @@ SINKS = Statement(
     "person.sinks", f"SELECT {_SINK} FROM sink t WHERE t.queue = :queue AND t.person IN (:keys){_NEXT}", _KEYS
 )
 COUNTS = {
+    Kept.SUBSCRIPTION: [
+        Statement("person.count_subscriptions", "SELECT count(*) FROM subscription WHERE person IN (:keys)", _KEYS)
+    ],
     Kept.NOTIFICATION: [
         Statement("person.count_notifications", f"SELECT count(*) FROM notification WHERE {_MINE}", _KEYS),
         Statement(
@@ -81,18 +94,28 @@ class _Table(NamedTuple):
 
 
 _TABLES = {
+    Kept.SUBSCRIPTION: _Table([SUBSCRIPTIONS], _SUBSCRIPTION),
     Kept.NOTIFICATION: _Table([NOTIFICATIONS, ADDRESSED], _NOTIFICATION),
     Kept.DEAD_LETTER: _Table([LETTERS], _LETTER),
     Kept.EVENT: _Table([EVENTS], _EVENT),
     Kept.SINK: _Table([SINKS], _SINK),
 }
-_JSON = frozenset(["headers", "counts", "envelope"])
+_JSON = frozenset(["headers", "counts", "envelope", "topics", "sign_in"])
 
 
-def count(connection: Connection, queue: int, keys: Sequence[str]) -> dict[Kept, int]:
+def queues_of(kind: Kept, queues: Sequence[int]) -> Sequence[int]:
+    """Those to look into for rows of a kind: what is of no queue is found in any, once."""
+    return queues[:1] if kind is Kept.SUBSCRIPTION else queues
+
+
+def count(connection: Connection, queues: Sequence[int], keys: Sequence[str]) -> dict[Kept, int]:
     """Rows of work and of what is known afterwards."""
     return {
-        kind: sum(number for each in counts for (number,) in connection.read_by_keys(each, keys, queue=queue))
+        kind: sum(
+            number
+            for each, queue in product(counts, queues_of(kind, queues))
+            for (number,) in connection.read_by_keys(each, keys, queue=queue)
+        )
         for kind, counts in COUNTS.items()
     }
 

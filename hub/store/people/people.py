@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
-from itertools import product
 from typing import NamedTuple, Protocol
 
 from hub.acceptance import AuditEntry
@@ -120,8 +119,8 @@ class SqlPeople:
         for _, place in await self._registry.places():
             counts[Kept.DEVICE] += len(await self._database.read(partial(finding.ordinals_of, place=place, person=key)))
         async for keys in self._keys(key):
-            for queue in self._outbox.all_queues:
-                counts.update(await self._database.read(partial(finding.count, queue=queue, keys=keys)))
+            job = partial(finding.count, queues=self._outbox.all_queues, keys=keys)
+            counts.update(await self._database.read(job))
         return counts
 
     async def export_person(self, person: str, *, after: str = "", limit: int) -> ListPage[KeptOfPerson]:
@@ -132,7 +131,7 @@ class SqlPeople:
             return await self._export_devices(key, cursor, limit)
         found: dict[int, KeptOfPerson] = {}
         async for keys in self._keys(key):
-            for queue in self._outbox.all_queues:
+            for queue in finding.queues_of(cursor.kind, self._outbox.all_queues):
                 job = partial(finding.rows, queue=queue, kind=cursor.kind, keys=keys, after=cursor.after, limit=limit)
                 found |= dict(await self._database.read(job))
         numbers = sorted(found)[:limit]
@@ -177,7 +176,9 @@ class SqlPeople:
         self, keys: Sequence[str], rows: Counter[Kept], ids: set[str], begun: Sequence[Write]
     ) -> None:
         """Add to `rows` and `ids` what is deleted; `begun` is written with the first slice."""
-        for (kind, erase), queue in product(ERASING.items(), self._outbox.all_queues):
+        queues = self._outbox.all_queues
+        each = [(kind, erase, queue) for kind, erase in ERASING.items() for queue in finding.queues_of(kind, queues)]
+        for kind, erase, queue in each:
             more = True
             while more:
                 job = partial(_erase, erase, queue, keys, begun)

@@ -11,6 +11,7 @@ from functools import partial
 from typing import NamedTuple
 
 import orjson
+from pyroaring import BitMap
 
 from hub.errors import InvalidRequestError
 from hub.installation import Template
@@ -38,12 +39,20 @@ class Place(NamedTuple):
     shard: int = SHARD
 
 
+class Ordinals(NamedTuple):
+    """Free ordinals, and those among them that were a registration's before."""
+
+    numbers: Sequence[int]
+    used: frozenset[int] = frozenset()
+
+
 class Places:
     def __init__(self, database: Database, *, now: Callable[[], float]) -> None:
         self._database = database
         self._now = now
         self._hubs: dict[str, Place] = {}
         self._free: dict[Place, deque[int]] = defaultdict(deque)
+        self._used: dict[Place, BitMap] = defaultdict(BitMap)
         self._reserving: dict[Place, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._templates: set[int] = set()
 
@@ -65,20 +74,24 @@ class Places:
         self._hubs |= {name: Place(number) for number, name in rows}
         return self._hubs
 
-    async def take_ordinals(self, place: Place, count: int) -> Sequence[int]:
-        """Free ordinals, for the caller alone."""
+    async def take_ordinals(self, place: Place, count: int) -> Ordinals:
+        """For the caller alone."""
         free = self._free[place]
         if len(free) < count:
             async with self._reserving[place]:
                 while len(free) < count:
                     wanted = max(_BLOCK, count - len(free))
                     reserve = partial(reserve_ordinals, place=place, count=wanted, now=self._now())
-                    free.extend(await self._database.write(reserve))
-        return [free.popleft() for _ in range(count)]
+                    reserved = await self._database.write(reserve)
+                    free.extend(reserved.numbers)
+                    self._used[place] |= BitMap(reserved.used)
+        numbers = [free.popleft() for _ in range(count)]
+        used = self._used[place]  # those that were used once stay there
+        return Ordinals(numbers, frozenset([each for each in numbers if each in used]) if used else frozenset())
 
-    async def take_new_ordinals(self, place: Place, count: int) -> Sequence[int]:
+    async def take_new_ordinals(self, place: Place, count: int) -> Ordinals:
         """Neighbouring ordinals that never were a registration's."""
-        return await self._database.write(lambda connection: reserve_new_ordinals(connection, place, count))
+        return Ordinals(await self._database.write(lambda connection: reserve_new_ordinals(connection, place, count)))
 
     def give_back(self, place: Place, ordinals: Sequence[int]) -> None:
         """What was taken and is in no row."""
@@ -96,14 +109,15 @@ class Places:
             self._templates |= unknown.keys()
 
 
-def reserve_ordinals(connection: Connection, place: Place, count: int, *, now: float) -> Sequence[int]:
+def reserve_ordinals(connection: Connection, place: Place, count: int, *, now: float) -> Ordinals:
     """Those that are free for long enough, in order; else a block of new ones."""
     freed = connection.write(
         statements.CLAIM_FREE_ORDINALS, hub=place.hub, shard=place.shard, before=now - REUSED_AFTER, limit=count
     )
     if freed:
-        return sorted([ordinal for (ordinal,) in freed])
-    return reserve_new_ordinals(connection, place, count)
+        numbers = sorted([ordinal for (ordinal,) in freed])
+        return Ordinals(numbers, frozenset(numbers))
+    return Ordinals(reserve_new_ordinals(connection, place, count))
 
 
 def reserve_new_ordinals(connection: Connection, place: Place, count: int) -> Sequence[int]:

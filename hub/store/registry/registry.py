@@ -13,12 +13,13 @@ from hub.notification import Notification, Platform
 from hub.store.connection import Database
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.outbox import Audience
-from hub.store.contracts.registry import DeadChannel, Device
+from hub.store.contracts.registry import DeadChannel, Device, GoneChannel
 from hub.store.decide.registering import ordinal_of
 from hub.store.registry import audience, listing, singly, writing
 from hub.store.registry.places import Place, Places, read_templates
 from hub.store.registry.singly import SingleWrite, SingleWrites
-from hub.store.registry.tags import IndexShape, fold_tags, marked_tags
+from hub.store.registry.tag_log import TagLog
+from hub.store.registry.tags import IndexShape, LogSize, are_marked, fold_tags
 from hub.target import StoredTemplate, Target
 
 IMPORTED = 1000
@@ -26,6 +27,8 @@ IMPORTED = 1000
 
 _ERASED = 1000
 """Registrations that one transaction of an erasure looks at."""
+
+_NOTHING = writing.Written(taken=0, log=LogSize(rows=0, entries=0))
 
 
 class SqlRegistry:
@@ -37,6 +40,7 @@ class SqlRegistry:
         self._shape = shape
         self._places = Places(database, now=now)
         self._singly: dict[str, SingleWrites] = {}
+        self._log = TagLog(database, shape)
 
     async def place_of(self, hub: str) -> Place | None:
         """Where its registrations are; None: nothing was ever registered there."""
@@ -52,15 +56,16 @@ class SqlRegistry:
         await self._places.keep_templates(each for one in installations for each in one.templates.values())
         place = await self._places.make(hub)
         ordinals = await self._places.take_ordinals(place, _count(installations))
-        taken = 0
+        written = _NOTHING
         try:
-            taken = await self._database.write(
+            written = await self._database.write(
                 lambda connection: writing.put_installations(
                     connection, place, installations, ordinals, now=self._now()
                 )
             )
         finally:
-            self._places.give_back(place, ordinals[taken:])
+            self._places.give_back(place, ordinals.numbers[written.taken :])
+        await self._log.grew(place, written.log)
 
     async def change_installation(self, hub: str, installation: Installation) -> None:
         if await self._places.find(hub) is None:
@@ -76,13 +81,14 @@ class SqlRegistry:
     async def _write_singly(self, hub: str, writes: Sequence[SingleWrite]) -> Sequence[Any]:
         place = await self._places.make(hub)
         ordinals = await self._places.take_ordinals(place, sum([each.ordinals for each in writes]))
-        taken = 0
+        written = _NOTHING
         try:
-            answers, taken = await self._database.write(
+            answers, written = await self._database.write(
                 lambda connection: writing.write_singly(connection, place, writes, ordinals, now=self._now())
             )
         finally:
-            self._places.give_back(place, ordinals[taken:])
+            self._places.give_back(place, ordinals.numbers[written.taken :])
+        await self._log.grew(place, written.log)
         return answers
 
     async def import_installations(self, hub: str, installations: Sequence[Installation]) -> None:
@@ -96,14 +102,15 @@ class SqlRegistry:
         if len({each.id for each in installations}) == len(installations):
             ordinals = await self._places.take_new_ordinals(place, _count(installations))
             try:
-                await self._database.write(
+                written = await self._database.write(
                     lambda connection: writing.import_installations(
                         connection, place, installations, ordinals, now=self._now()
                     )
                 )
+                await self._log.grew(place, written.log)
                 return
             except writing.NotNewError:
-                self._places.give_back(place, ordinals)
+                self._places.give_back(place, ordinals.numbers)
         await self.put_installations(hub, installations)
 
     async def get_installation(self, hub: str, installation_id: str) -> Installation:
@@ -190,14 +197,22 @@ class SqlRegistry:
             lambda connection: listing.dead_channels(connection, place, after=after, limit=limit)
         )
 
+    async def mark_channels_dead(self, hub: str, channels: Sequence[GoneChannel]) -> int:
+        place = await self._places.find(hub)
+        if place is None:
+            return 0
+        return await self._database.write(
+            lambda connection: writing.mark_channels_dead(connection, place, channels, self._now())
+        )
+
     async def put_direct(
         self, hub: str, platform: Platform, push_channels: Sequence[str], *, tag: str, kept: float
     ) -> None:
         place = await self._places.make(hub)
         ordinals = await self._places.take_ordinals(place, len(push_channels))
-        taken = 0
+        written = _NOTHING
         try:
-            taken = await self._database.write(
+            written = await self._database.write(
                 lambda connection: writing.put_direct(
                     connection,
                     place,
@@ -209,7 +224,8 @@ class SqlRegistry:
                 )
             )
         finally:
-            self._places.give_back(place, ordinals[taken:])
+            self._places.give_back(place, ordinals.numbers[written.taken :])
+        await self._log.grew(place, written.log)
 
     # Lists
 
@@ -251,6 +267,7 @@ class SqlRegistry:
         place = await self._places.find(hub)
         if place is None:
             return 0
+        await self._log.fold(place)
         erased, more = 0, True
         while more:
             count, more, ids = await self._database.write(
@@ -263,7 +280,9 @@ class SqlRegistry:
 
     async def fold(self) -> bool:
         for place in list((await self._places.all()).values()):
-            if await self._database.read(partial(marked_tags, place=place, limit=1)):
+            if await self._log.fold(place):
+                return True
+            if await self._database.read(partial(are_marked, place=place)):
                 await self._database.write(partial(fold_tags, place=place, shape=self._shape))
                 return True
         return False
@@ -272,6 +291,7 @@ class SqlRegistry:
         for place in (await self._places.all()).values():
             now = self._now()
             if await self._database.read(partial(writing.are_due, place=place, before=now - kept, now=now)):
+                await self._log.fold(place)
                 await self._database.write(partial(writing.drop_dead, place=place, before=now - kept, now=now))
                 return True
         return False

@@ -7,8 +7,7 @@ what it costs one by one. A write that is refused changes nothing and fails alon
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from hub.errors import StoreError
 from hub.installation import Installation, Registration
@@ -20,8 +19,7 @@ MOST = 64
 256 make a fifth more writes a second, and let others wait two to three times as long."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SingleWrite:
+class SingleWrite(NamedTuple):
     """`play` makes the change, or raises a `HubError` before it changed anything; `ordinals` is how many it may take.
 
     The ids and the channel are those that it names.

@@ -204,8 +204,8 @@ MARKED_TAGS = Statement(
 )
 COUNTED_TAGS = Statement(
     "registry_counted_tags",
-    f"SELECT tag, COUNT(*) FROM tag_change WHERE {_HERE} AND tag IN (:keys) GROUP BY tag",
-    (("tag", _BYTES),),
+    "SELECT m.tag, (SELECT COUNT(*) FROM tag_change c WHERE c.hub = :hub AND c.shard = :shard AND c.tag = m.tag)"
+    " FROM tag_change m WHERE m.hub = :hub AND m.shard = :shard AND m.word = -1 ORDER BY m.tag LIMIT :limit",
 )
 TAKE_CHANGES = Statement(
     "registry_take_changes",
@@ -219,8 +219,27 @@ PUT_BLOCKS = Statement(
     " ON CONFLICT (hub, shard, tag, block) DO UPDATE SET bitmap = excluded.bitmap",
     (*_PLACE, ("tag", _BYTES), ("block", _BIGINT), ("bitmap", _BYTES)),
 )
+DROP_CHANGES = Statement(
+    "registry_drop_changes", f"DELETE FROM tag_change WHERE {_HERE} AND tag = :tag", (*_PLACE, ("tag", _BYTES))
+)
 DROP_BLOCKS = Statement(
     "registry_drop_blocks", f"DELETE FROM tag_block WHERE {_HERE} AND tag = :tag", (*_PLACE, ("tag", _BYTES))
+)
+ADD_NEW = Statement(
+    "registry_add_new",
+    "INSERT INTO tag_change (hub, shard, tag, word, added, removed) VALUES (:hub, :shard, :tag, :word, :added, :removed)"
+    " ON CONFLICT (hub, shard, tag, word) DO UPDATE SET added = tag_change.added | (excluded.added & ~tag_change.removed)",
+    (*_PLACE, ("tag", _BYTES), ("word", _BIGINT), ("added", _BIGINT), ("removed", _BIGINT)),
+)
+TAKE_LOG = Statement(
+    "registry_take_log",
+    f"DELETE FROM tag_block WHERE {_HERE} AND tag = :tag RETURNING bitmap",
+    (*_PLACE, ("tag", _BYTES)),
+)
+LOG_PARTS = Statement(
+    "registry_log_parts",
+    f"SELECT DISTINCT tag FROM tag_block WHERE {_HERE} AND tag IN (:keys)",
+    (("tag", _BYTES),),
 )
 FORGET_TAGS = Statement(
     "registry_forget_tags",

@@ -1,34 +1,40 @@
 """Puts, deletes and deaths in SQL: read the devices concerned, decide, write. At most six round trips each."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from hub.errors import HubError
 from hub.installation import Installation
 from hub.notification import Platform
 from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.outbox import Failed
+from hub.store.contracts.registry import GoneChannel
 from hub.store.decide.registering import Changes, Registering, StoredDevice, id_key
-from hub.store.decide.tag_index import DEAD, LAST_WORD, MARK, ChangeRow, TagChanges, tag_id, words_of
+from hub.store.decide.tag_index import DEAD, TagChanges, TagId, tag_id, words_of
+from hub.store.decide.tag_log import carried_in, part_of
 from hub.store.registry import statements
-from hub.store.registry.places import SHARD, Place
+from hub.store.registry.places import SHARD, Ordinals, Place
 from hub.store.registry.rows import channel_key, device_of, device_row
 from hub.store.registry.singly import SingleWrite
-from hub.store.registry.tags import TagSets, add_to_blocks, change_rows, change_tags
+from hub.store.registry.tags import LogSize, TagSets, change_rows, change_tags, log_rows_of, new_rows, size_of, take_log
 from hub.tags import installation_tag, user_tag
 
 SLICE = 500
 """Devices that one transaction of the housekeeping drops, at most."""
 
-_MANY = 4
-"""Devices to which a batch of an import gives a tag, from which on the tag's blocks are written at once."""
+
+class Written(NamedTuple):
+    """How many ordinals were taken, from the front, and what the log of tags got."""
+
+    taken: int
+    log: LogSize
 
 
 class _Taken:
     """Counts what is taken of some ordinals."""
 
-    def __init__(self, ordinals: Sequence[int]) -> None:
-        self._ordinals = ordinals
+    def __init__(self, ordinals: Ordinals) -> None:
+        self._numbers = ordinals.numbers
         self.count = 0
 
     def __iter__(self) -> Iterator[int]:
@@ -36,72 +42,71 @@ class _Taken:
 
     def __next__(self) -> int:
         self.count += 1
-        return self._ordinals[self.count - 1]
+        return self._numbers[self.count - 1]
 
 
 def put_installations(
-    connection: Connection, place: Place, installations: Sequence[Installation], ordinals: Sequence[int], *, now: float
-) -> int:
-    """How many of `ordinals` were taken, from the front. Raises: InvalidRequestError."""
+    connection: Connection, place: Place, installations: Sequence[Installation], ordinals: Ordinals, *, now: float
+) -> Written:
+    """Raises: InvalidRequestError."""
     known = _by_installation(connection, place, [each.id for each in installations])
     known += _by_channel(connection, place, [channel_key(each.platform, each.push_channel) for each in installations])
     taken = _Taken(ordinals)
-    registering = Registering(known, ordinals=taken, now=now)
+    registering = Registering(known, ordinals=taken, used=ordinals.used, now=now)
     for installation in installations:
         registering.put_installation(installation)
-    _write(connection, place, registering.changes(), now)
-    return taken.count
+    return Written(log=_write(connection, place, registering.changes(), now), taken=taken.count)
 
 
 def put_direct(
     connection: Connection,
     place: Place,
     channels: Sequence[tuple[Platform, str]],
-    ordinals: Sequence[int],
+    ordinals: Ordinals,
     *,
     tag: str,
     now: float,
     kept: float,
-) -> int:
-    """Keep push channels for a direct send; how many of `ordinals` were taken."""
+) -> Written:
+    """Keep push channels for a direct send."""
     known = _by_channel(connection, place, [channel_key(*channel) for channel in channels])
     taken = _Taken(ordinals)
-    registering = Registering(known, ordinals=taken, now=now)
+    registering = Registering(known, ordinals=taken, used=ordinals.used, now=now)
     for platform, push_channel in channels:
         registering.put_direct(platform, push_channel, tag, now + kept)
-    _write(connection, place, registering.changes(), now)
-    return taken.count
+    return Written(log=_write(connection, place, registering.changes(), now), taken=taken.count)
 
 
 def import_installations(
-    connection: Connection, place: Place, installations: Sequence[Installation], ordinals: Sequence[int], *, now: float
-) -> int:
-    """As `put_installations`, for ids that are new: these are claimed by writing them. Tags go where they stay.
+    connection: Connection, place: Place, installations: Sequence[Installation], ordinals: Ordinals, *, now: float
+) -> Written:
+    """As `put_installations`, for ids that are new: these are claimed by writing them.
 
     `ordinals` never were a registration's. Raises: NotNewError: an id is there already, and nothing may be kept.
     """
     channels = [channel_key(each.platform, each.push_channel) for each in installations]
     known = _by_channel(connection, place, channels)
     taken = _Taken(ordinals)
-    registering = Registering(known, ordinals=taken, now=now)
+    registering = Registering(known, ordinals=taken, used=ordinals.used, now=now)
     for installation in installations:
         registering.put_installation(installation)
     changes = registering.changes()
     old = {device.ordinal for device in known}
     if any(device.ordinal in old for device in changes.put):
         raise NotNewError
-    add_to_blocks(connection, place, changes.tags.take_added(at_least=_MANY))
     rows = [device_row(*place, device) for device in changes.put]
+    log = log_rows_of(place, changes)
     added, *_ = connection.write_all(
         [
             (statements.ADD_DEVICES, rows),
             (statements.PUT_REGISTRATIONS, _registration_rows(place, changes, now)),
+            (statements.PUT_BLOCKS, log),
             (statements.CHANGE_TAGS, change_rows(place, changes.tags)),
         ]
     )
     if added < len(rows):
         raise NotNewError
-    return taken.count
+    return Written(log=size_of(log), taken=taken.count)
 
 
 class NotNewError(Exception):
@@ -109,22 +114,21 @@ class NotNewError(Exception):
 
 
 def write_singly(
-    connection: Connection, place: Place, writes: Sequence[SingleWrite], ordinals: Sequence[int], *, now: float
-) -> tuple[list[Any], int]:
-    """The answers of single writes, in order, an exception for one that was refused; how many of `ordinals` were taken."""
+    connection: Connection, place: Place, writes: Sequence[SingleWrite], ordinals: Ordinals, *, now: float
+) -> tuple[list[Any], Written]:
+    """The answers of single writes, in order, an exception for one that was refused."""
     known = _by_installation(connection, place, [each.installation_id for each in writes if each.installation_id])
     known += _by_registration(connection, place, [each.registration_id for each in writes if each.registration_id])
     known += _by_channel(connection, place, [channel_key(*each.channel) for each in writes if each.channel])
     taken = _Taken(ordinals)
-    registering = Registering(known, ordinals=taken, now=now)
+    registering = Registering(known, ordinals=taken, used=ordinals.used, now=now)
     answers: list[Any] = []
     for write in writes:
         try:
             answers.append(write.play(registering))
         except HubError as error:
             answers.append(error)
-    _write(connection, place, registering.changes(), now)
-    return answers, taken.count
+    return answers, Written(log=_write(connection, place, registering.changes(), now), taken=taken.count)
 
 
 def mark_dead(connection: Connection, gone: Sequence[tuple[str, Failed]], now: float) -> int:
@@ -146,8 +150,24 @@ def _mark_dead_in(connection: Connection, hub: str, failures: dict[int, Failed],
         place, device, failed = Place(number), device_of(row), failures[ordinal]
         if failed.gone_since is None or device.registered_at <= failed.gone_since:
             killed.setdefault(device.ordinal, (device, failed.reason))
-    if not killed:
-        return 0
+    return _kill(connection, place, killed, now) if killed else 0
+
+
+def mark_channels_dead(connection: Connection, place: Place, channels: Sequence[GoneChannel], now: float) -> int:
+    """As `mark_dead`, of push channels by themselves."""
+    gone = {(each.platform, each.push_channel): each for each in channels}
+    killed: dict[int, tuple[StoredDevice, str]] = {}
+    for device in _by_channel(connection, place, [channel_key(*channel) for channel in gone]):
+        said = gone.get((device.platform, device.push_channel))
+        if said is None or device.dead_at is not None:
+            continue
+        if said.gone_since is None or device.registered_at <= said.gone_since:
+            killed[device.ordinal] = device, said.reason
+    return _kill(connection, place, killed, now) if killed else 0
+
+
+def _kill(connection: Connection, place: Place, killed: Mapping[int, tuple[StoredDevice, str]], now: float) -> int:
+    """How many registrations that hides."""
     connection.update_many(
         statements.KILL_DEVICES, [(*place, ordinal, now, reason) for ordinal, (_, reason) in killed.items()]
     )
@@ -179,8 +199,7 @@ def drop_dead(connection: Connection, place: Place, *, before: float, now: float
     rows = connection.read(statements.DEVICES_DEAD, hub=hub, shard=shard, before=before, limit=SLICE)
     rows += connection.read(statements.DEVICES_EXPIRED, hub=hub, shard=shard, now=now, limit=SLICE - len(rows))
     devices = {row[0]: device_of(row) for row in rows}
-    changes = _drop(connection, place, devices.values(), now)
-    _forget_tags(connection, place, changes)
+    _drop(connection, place, devices.values(), now)
     return len(rows)
 
 
@@ -194,6 +213,7 @@ def erase_user(
     `forget_users`.
     """
     tag = tag_id(user_tag(user_id))
+    connection.read(statements.HOLD_INDEX, hub=place.hub, shard=place.shard)
     sets = TagSets(connection, place)
     sets.load([tag])
     ordinals = sets.members(tag)
@@ -201,7 +221,7 @@ def erase_user(
         statements.DEVICES_BY_ORDINAL, list(ordinals[:limit]), hub=place.hub, shard=place.shard
     )
     devices = {row[1]: device_of(row[1:]) for row in rows}
-    _forget_tags(connection, place, _drop(connection, place, devices.values(), now))
+    _drop(connection, place, devices.values(), now)
     count = sum(1 for device in devices.values() for _ in device.registrations())
     ids = [device.installation_id for device in devices.values() if device.installation_id is not None]
     return count, len(ordinals) > limit, ids
@@ -210,41 +230,56 @@ def erase_user(
 def forget_users(connection: Connection, place: Place, user_id: str, installation_ids: Iterable[str]) -> None:
     """Drop what the index holds of a user that was erased, and of the user's installations, unless they are back."""
     tags = [tag_id(user_tag(user_id)), *(tag_id(installation_tag(each)) for each in installation_ids)]
+    connection.read(statements.HOLD_INDEX, hub=place.hub, shard=place.shard)
+    connection.insert_many(statements.ADD_NEW, _bring_up(connection, place, tags))
     sets = TagSets(connection, place)
     sets.load(tags)
-    gone = [tag for tag in tags if not sets.members(tag)]
-    connection.update_many(statements.TAKE_CHANGES, [(*place, tag, MARK, LAST_WORD) for tag in gone])
-    connection.update_many(statements.DROP_BLOCKS, [(*place, tag) for tag in gone])
+    gone = [(*place, tag) for tag in tags if not sets.members(tag)]
+    connection.write_all([(statements.DROP_CHANGES, gone), (statements.DROP_BLOCKS, gone)])
 
 
-def _forget_tags(connection: Connection, place: Place, changes: Sequence[ChangeRow]) -> None:
-    """Of those that devices have lost with these changes, the ones that no other device carries."""
-    connection.update_many(
-        statements.FORGET_TAGS, [(*place, tag, word) for tag, word, _, removed in changes if removed]
-    )
+def _bring_up(connection: Connection, place: Place, tags: Iterable[TagId]) -> list[Row]:
+    """Rows for `statements.ADD_NEW` of what the log says of these tags, and of others in the same parts, which is taken
+    out: what is dropped of the index must not come back out of the log."""
+    return new_rows(place, carried_in(take_log(connection, place, {part_of(tag) for tag in tags})))
 
 
-def _drop(connection: Connection, place: Place, devices: Iterable[StoredDevice], now: float) -> Sequence[ChangeRow]:
-    """What that changes in the index."""
+def _drop(connection: Connection, place: Place, devices: Iterable[StoredDevice], now: float) -> None:
+    """Of the tags that they lose, those that no other device carries are forgotten."""
     devices = list(devices)
     registering = Registering(devices, ordinals=iter(()), now=now)
     for device in devices:
         registering.drop(device)
     changes = registering.changes()
-    _write(connection, place, changes, now)
-    return changes.tags.rows()
+    brought_up = _bring_up(connection, place, changes.tags.removed)
+    lost = [(*place, tag, word) for tag, word, _, removed in changes.tags.rows() if removed]
+    _write(connection, place, changes, now, brought_up=brought_up, lost=lost)
 
 
-def _write(connection: Connection, place: Place, changes: Changes, now: float) -> None:
+def _write(
+    connection: Connection,
+    place: Place,
+    changes: Changes,
+    now: float,
+    *,
+    brought_up: Sequence[Row] = (),
+    lost: Sequence[Row] = (),
+) -> LogSize:
+    """What the log of tags got."""
+    log = log_rows_of(place, changes)
     connection.write_all(
         [
             # First: an id that was dropped may have been put again since.
             (statements.DROP_DEVICES, [(*place, device.ordinal) for device in changes.dropped]),
             (statements.PUT_DEVICES, [device_row(*place, device) for device in changes.put]),
             (statements.PUT_REGISTRATIONS, _registration_rows(place, changes, now)),
+            (statements.PUT_BLOCKS, log),
+            (statements.ADD_NEW, brought_up),
             (statements.CHANGE_TAGS, change_rows(place, changes.tags)),
+            (statements.FORGET_TAGS, lost),
         ]
     )
+    return size_of(log)
 
 
 def _registration_rows(place: Place, changes: Changes, now: float) -> list[Row]:

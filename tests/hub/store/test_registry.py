@@ -1,8 +1,10 @@
 """The registry on SQLite, beyond what the suites of stores ask: round trips, imports, folds, and what an erasure leaves."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +15,11 @@ from hub.errors import InvalidRequestError, PreconditionError
 from hub.installation import Registration
 from hub.notification import Platform
 from hub.store.connection import Connection, Statement
+from hub.store.decide.tag_index import TagId, tag_id
+from hub.store.registry.places import Place
 from hub.store.registry.registry import SqlRegistry
+from hub.store.registry.tags import IndexShape, TagSets
+from hub.store.registry.writing import drop_dead
 from hub.store.sqlite.database import SqliteDatabase
 from hub.tags import parse
 from tests.fakes.clock import FakeClock
@@ -65,8 +71,8 @@ class CountingDatabase(SqliteDatabase):
 class RegistryStore(SqlRegistry):
     """A registry alone."""
 
-    def __init__(self, database: CountingDatabase, clock: FakeClock) -> None:
-        super().__init__(database, now=clock)
+    def __init__(self, database: CountingDatabase, clock: FakeClock, shape: IndexShape = IndexShape()) -> None:
+        super().__init__(database, now=clock, shape=shape)
         self.database = database
 
     async def housekeep(self) -> None:
@@ -165,6 +171,39 @@ class TestRegistry:
         for erased in ("phone-of-ann", "tag-of-ann", "channel-of-ann", "user-ann"):
             assert erased not in text
 
+    async def test_the_log_of_tags_stays_in_bounds_and_hides_nothing(self, store: RegistryStore) -> None:
+        small = RegistryStore(store.database, FakeClock(), IndexShape(log_rows=40, log_entries=200))
+        for number in range(60):
+            await small.put_installations(HUB, [installation(f"p{number}", "news", f"only{number}")])
+            assert await reached(small, f"news && only{number}") == [f"token of p{number}"]
+        ((rows, size),) = await store.database.read(lambda connection: connection.read(_LOG))
+        assert 0 < rows <= 40
+        assert size <= 200 * 24
+        await small.delete_installation(HUB, "p59")
+        await small.put_installations(HUB, [installation("p58", "chess")])
+        expected = {"news": 58, "only59": 0, "only58": 0, "chess": 1}
+        assert {tag: len(await reached(small, tag)) for tag in expected} == expected
+        await small.housekeep()
+        assert await store.database.read(lambda connection: connection.read(_LOG)) == [(0, None)]
+        assert {tag: len(await reached(small, tag)) for tag in expected} == expected
+
+    async def test_what_expired_does_not_come_back_out_of_the_log(self, store: RegistryStore) -> None:
+        clock = FakeClock()
+        phones = RegistryStore(store.database, clock)
+        soon = datetime.fromtimestamp(clock() + 3600, UTC)
+        old = replace(installation("old", "news", "own"), expires_at=soon)
+        await phones.put_installations(HUB, [old, installation("new", "news")])
+        clock.advance(7200)
+        now = clock()
+        place = await phones.place_of(HUB)
+        assert place is not None
+        dropped = await store.database.write(lambda connection: drop_dead(connection, place, before=now, now=now))
+        assert dropped == 1
+        carry = partial(_carry, place=place, tags=[tag_id("news"), tag_id("own")])
+        assert await store.database.read(carry) == [{3, 4}, set()]
+        await phones.housekeep()
+        assert await store.database.read(carry) == [{3, 4}, set()]
+
     @pytest.mark.slow
     async def test_folding_keeps_who_carries_a_tag(self, store: RegistryStore) -> None:
         phones = [installation(f"p{number}", "all", templates=False) for number in range(20_000)]
@@ -182,7 +221,14 @@ class TestRegistry:
 
 SINGLE = Registration(registration_id="r", platform=Platform.FCM, push_channel="alone", tags=("alone",))
 
+_LOG = Statement("test.tag_log", "SELECT count(*), sum(length(bitmap)) FROM tag_block WHERE length(tag) < 16")
 _BLOCKS = Statement("test.tag_blocks", "SELECT count(*) FROM tag_block")
+
+
+def _carry(connection: Connection, place: Place, tags: Sequence[TagId]) -> list[set[int]]:
+    sets = TagSets(connection, place)
+    sets.load(tags)
+    return [set(sets.members(tag)) for tag in tags]
 
 
 def _files(directory: Path) -> str:

@@ -71,6 +71,9 @@ CREATE INDEX registration_free ON registration (hub, shard, freed_at) WHERE free
 -- The index of tags: bitmaps in blocks of 65,536 ordinals, and on top of them changes that are not folded in yet, a row for
 -- a tag and 32 neighbouring ordinals (a word). A tag with few members has changes alone. `tag` are 16 bytes of the hash of a
 -- tag's key, so that no two tags share an id and no text of a tag outlives its devices. Word -1 marks a tag to be folded.
+--
+-- What new registrations carry waits in rows of `tag_block` whose `tag` has two bytes (hub/store/decide/tag_log.py): `block`
+-- is an ordinal that names the transaction, `bitmap` are its entries.
 CREATE TABLE tag_change (
     hub     INTEGER NOT NULL,
     shard   INTEGER NOT NULL,

@@ -1,11 +1,12 @@
 """What a batch comes to, as tables: no database."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from hub.acceptance import AuditEntry, Ingest
+from hub.acceptance import AuditEntry, Ingest, Partition
 from hub.notification import Notification
 from hub.outcome import State
 from hub.store.decide.acceptance import Admission, Claims, decide_acceptance, mark_of, marks_of
@@ -112,3 +113,50 @@ def test_a_duplicate_leaves_no_dead_letter_and_a_repetition_no_audit() -> None:
 def test_marks_tell_sources_and_ids_apart() -> None:
     batch = [arrival(A, event_id=event_id, source=source) for source, event_id in (("a", "b"), ("ab", "c"), ("b", "a"))]
     assert len(set(marks_of(batch))) == 3
+
+
+P, Q = Partition("orders/bridge", "t", 0), Partition("orders/bridge", "t", 1)
+
+
+@pytest.mark.parametrize(
+    ("places", "before", "passed", "after"),
+    [
+        ([(P, 0), (P, 1), (Q, 7)], {}, [], {P: 2, Q: 8}),
+        ([(P, 3), (P, 4), (P, 5)], {P: 5}, [0, 1], {P: 6}),
+        ([(P, 3), (P, 4)], {P: 5, Q: 0}, [0, 1], {}),
+        ([(P, 9), (P, 200)], {P: 5}, [], {P: 201}),
+        ([(P, 5), (P, 5)], {}, [1], {P: 6}),
+        ([None, (P, 5), None], {P: 6}, [1], {}),
+    ],
+    ids=["new partitions", "begins before", "all before", "gaps", "twice in a batch", "beside others"],
+)
+def test_what_is_before_the_next_offset_of_its_partition_was_accepted_before(
+    places: Sequence[tuple[Partition, int] | None],
+    before: dict[Partition, int],
+    passed: Sequence[int],
+    after: dict[Partition, int],
+) -> None:
+    batch = [
+        Ingest(source="orders", event_id="", dead_letters=[dead_letter(str(number))], offset=place)
+        for number, place in enumerate(places)
+    ]
+    admission = decide_acceptance(
+        batch, marks_of(batch), [], Claims(offsets=before), start=0, now=NOW, time_of_day=TIME_OF_DAY
+    )
+    assert admission.duplicates == set(passed)
+    assert admission.offsets == after
+    assert [letter.event_id for letter in admission.dead_letters] == [
+        str(number) for number in range(len(batch)) if number not in passed
+    ]
+
+
+def test_an_event_known_by_its_mark_moves_the_offset_and_one_passed_leaves_no_mark() -> None:
+    known = replace(event("x", A), offset=(P, 5))
+    passed = replace(event("y", B), offset=(P, 4))
+    batch = [known, passed]
+    keys = [bytes.fromhex(one.id) for ingest in batch for one in ingest.notifications]
+    claims = Claims(marks={mark_of("orders", "x")})
+    admission = decide_acceptance(batch, marks_of(batch), keys, claims, start=0, now=NOW, time_of_day=TIME_OF_DAY)
+    assert admission.duplicates == {0, 1}
+    assert admission.offsets == {P: 6}
+    assert not admission.marks

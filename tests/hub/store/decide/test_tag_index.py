@@ -1,6 +1,7 @@
 """The index of tags against a dictionary of sets: appended, folded, erased, with ordinals given out again."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import strategies as st
@@ -13,12 +14,15 @@ from hub.store.decide.tag_index import (
     WORD_BITS,
     TagChanges,
     TagId,
+    WordMask,
     blocks_of,
     fold,
     members,
+    ordinals_of,
     tag_id,
     words_of,
 )
+from hub.store.decide.tag_log import PARTS, carried_in, log_rows, part_of, words_in
 
 TAGS = [tag_id(name) for name in ("red", "green", "blue")]
 EDGES = (1 << WORD_BITS, 1 << BLOCK_BITS, 1 << BLOCK_BITS + 1)
@@ -36,6 +40,7 @@ class TagIndexMachine(RuleBasedStateMachine):
         self.carried: dict[int, frozenset[TagId]] = {}
         self.changes: dict[TagId, dict[int, tuple[int, int]]] = defaultdict(dict)
         self.blocks: dict[TagId, dict[int, BitMap]] = defaultdict(dict)
+        self.log: list[tuple[TagId, bytes]] = []
 
     @rule(wanted=st.dictionaries(ordinals, tag_sets, min_size=1))
     def put(self, wanted: dict[int, frozenset[TagId]]) -> None:
@@ -52,22 +57,45 @@ class TagIndexMachine(RuleBasedStateMachine):
         self._append(changes)
 
     @rule(wanted=st.sets(ordinals, min_size=1), tags=tag_sets)
-    def import_new(self, wanted: set[int], tags: frozenset[TagId]) -> None:
-        """What more than one device gets goes into blocks at once, for ordinals that never carried anything."""
-        new = sorted(wanted - self.carried.keys())
+    def add_new(self, wanted: set[int], tags: frozenset[TagId]) -> None:
+        """What ordinals carry that never carried anything goes into the log."""
         changes = TagChanges()
-        for ordinal in new:
-            changes.add([(sorted(tags), words_of([ordinal]))])
+        for ordinal in sorted(wanted - self.carried.keys()):
+            changes.add_new([(sorted(tags), words_of([ordinal]))])
             self.carried[ordinal] = tags
-        for tag, words in changes.take_added(at_least=2).items():
-            for number, block in blocks_of(words):
-                self.blocks[tag][number] = self.blocks[tag].get(number, BitMap()) | block
-        self._append(changes)
+        assert changes.rows() == []
+        self.log += log_rows(changes.new)
+
+    @rule(part=st.sampled_from(PARTS), few=st.integers(1, 3))
+    def fold_log(self, part: TagId, few: int) -> None:
+        """Into the blocks where a tag has many words there, else under the changes."""
+        for tag, words in carried_in(self._take(part)).items():
+            if len(words) > few:
+                self._put_in_blocks(tag, words)
+            else:
+                self._put_under_changes(tag, words)
 
     @rule(tag=st.sampled_from(TAGS))
     def fold(self, tag: TagId) -> None:
+        """The log of the part first: it is older."""
+        for each, words in carried_in(self._take(part_of(tag))).items():
+            self._put_in_blocks(each, words)
         rows = [(number, *masks) for number, masks in self.changes.pop(tag, {}).items()]
         self.blocks[tag] |= fold(self.blocks[tag], rows)
+
+    def _take(self, part: TagId) -> list[bytes]:
+        taken = [entries for each, entries in self.log if each == part]
+        self.log = [row for row in self.log if row[0] != part]
+        return taken
+
+    def _put_in_blocks(self, tag: TagId, words: Sequence[WordMask]) -> None:
+        for number, block in blocks_of(words):
+            self.blocks[tag][number] = self.blocks[tag].get(number, BitMap()) | block
+
+    def _put_under_changes(self, tag: TagId, words: Sequence[WordMask]) -> None:
+        for number, mask in words:
+            added, removed = self.changes[tag].get(number, (0, 0))
+            self.changes[tag][number] = added | (mask & ~removed), removed
 
     def _append(self, changes: TagChanges) -> None:
         rows = changes.rows()
@@ -83,7 +111,8 @@ class TagIndexMachine(RuleBasedStateMachine):
         for tag in TAGS:
             rows = [(number, *masks) for number, masks in self.changes[tag].items()]
             expected = {ordinal for ordinal, tags in self.carried.items() if tag in tags}
-            assert set(members(list(self.blocks[tag].values()), rows)) == expected
+            new = [word for part, row in self.log if part == part_of(tag) for word in words_in(row, tag)]
+            assert set(members(list(self.blocks[tag].values()), rows, new)) == expected
 
 
 TestTagIndex = pytest.mark.slow(TagIndexMachine.TestCase)
@@ -97,8 +126,26 @@ def test_one_word_in_256_marks_its_tag_beside_it() -> None:
         assert ((tag, MARK, 0, 0) in changes.rows()) is marked
 
 
-def test_what_many_get_is_taken_out_of_the_changes() -> None:
+def test_an_entry_of_the_log_is_found_by_its_tag_alone() -> None:
+    """Not by bytes across two of its fields that look like it."""
+    entries = bytes(8) + TAGS[0] + TAGS[0] + (5).to_bytes(4, "little") + (6).to_bytes(4, "little")
+    assert words_in(entries, TAGS[0]) == [(5, 6)]
+    assert words_in(entries, TAGS[1]) == []
+
+
+def test_the_log_keeps_the_words_of_each_tag_by_part() -> None:
     changes = TagChanges()
-    changes.add([([TAGS[0], TAGS[1]], words_of([1, 2])), ([TAGS[0]], words_of([40]))])
-    assert changes.take_added(at_least=2) == {TAGS[0]: [(0, 0b110), (1, 1 << 8)]}
-    assert [row[0] for row in changes.rows() if row[1] != MARK] == [TAGS[1]]
+    changes.add_new([([TAGS[0], TAGS[1]], words_of([1, 2])), ([TAGS[0]], words_of([3, 40]))])
+    rows = log_rows(changes.new)
+    assert {part for part, _ in rows} == {part_of(TAGS[0]), part_of(TAGS[1])}
+    assert carried_in(entries for _, entries in rows) == {TAGS[0]: [(0, 0b1110), (1, 1 << 8)], TAGS[1]: [(0, 0b110)]}
+
+
+@pytest.mark.parametrize("mask", [1, 0x8000_0001, 0x5555_5555, 0xFFFF_FFFF])
+@pytest.mark.parametrize("words", [range(70), range(2000, 2200), range(0, 4096, 3), range((1 << 27) - 100, 1 << 27)])
+def test_many_words_are_the_ordinals_that_they_spell(words: range, mask: int) -> None:
+    """In blocks of few and of many, across their ends, up to the last ordinal."""
+    spelt = [(word << WORD_BITS) + bit for word in words for bit in range(32) if mask >> bit & 1]
+    found = ordinals_of([*((word, mask) for word in words), (words[0], mask), (words[0], 0)])
+    assert found == BitMap(spelt)
+    assert BitMap.deserialize(found.serialize()) == found

@@ -187,7 +187,10 @@ async def test_what_is_no_database_of_ours_or_of_another_version_is_named_and_le
     await newer.close()
     postgres.run("UPDATE schema SET readable_from = 9", database=name)
     assert "run the newer pushbridge" in await refused(address)
-    postgres.run("UPDATE schema SET version = 1, readable_from = 1; DROP INDEX page_due", database=name)
+    postgres.run(
+        f"UPDATE schema SET version = {shipped_versions()[-1].number}, readable_from = 1; DROP INDEX page_due",
+        database=name,
+    )
     assert "lacks page_due of its schema" in await refused(address)
     postgres.drop(name)
 

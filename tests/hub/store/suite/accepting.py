@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hub.acceptance import DeadLetter, Ingest
+from hub.acceptance import DeadLetter, Ingest, Partition
 from hub.notification import EVERYONE, NativeContent, Notification, Platform, Priority, TemplateContent
 from hub.outcome import State
 from hub.people import people_of
@@ -265,3 +265,20 @@ class Accepting(Suite):
         one = notification()
         assert not await begin(store, one)
         assert ids(await take(owner)) == [one.id]
+
+    async def test_offsets_go_with_what_was_accepted_and_say_what_was(self, store: SqlStore) -> None:
+        first, second = Partition("orders/bridge", "t", 0), Partition("orders/bridge", "t", 1)
+        given = [notification() for _ in range(4)]
+
+        def at(number: int, partition: Partition, offset: int) -> Ingest:
+            return replace(arrival(given[number]), event_id="", offset=(partition, offset))
+
+        assert await store.offsets([first, second]) == {}
+        await store.accept([at(0, first, 4), at(1, second, 0)], start=0)
+        result = await store.accept([at(0, first, 4), at(2, first, 9), at(1, second, 0)], start=0)
+        assert result.duplicates == {0, 2}
+        assert await store.offsets([first, second]) == {first: 10, second: 1}
+        await store.forget_offsets([first])
+        assert await store.offsets([first, second]) == {second: 1}
+        assert not (await store.accept([at(3, first, 0)], start=0)).duplicates
+        assert ids(await take(store)) == [one.id for one in given]

@@ -5,10 +5,12 @@ from tests.hub.store.suite.browsing import Browsing
 from tests.hub.store.suite.costing import Costing
 from tests.hub.store.suite.devices import Devices
 from tests.hub.store.suite.finding import Finding
+from tests.hub.store.suite.jobs import Jobs
 from tests.hub.store.suite.journal import Journal
 from tests.hub.store.suite.keeping import Keeping
 from tests.hub.store.suite.letters import Letters
 from tests.hub.store.suite.people import People
+from tests.hub.store.suite.phones import Phones
 from tests.hub.store.suite.recording import Recording
 from tests.hub.store.suite.registering import Registering
 from tests.hub.store.suite.registrations import Registrations
@@ -30,6 +32,8 @@ class StoreBehaviour(
     Finding,
     Devices,
     People,
+    Phones,
     Tracing,
+    Jobs,
 ):
     """The contracts of `hub.store.contracts`, as far as all stores share them."""

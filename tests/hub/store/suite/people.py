@@ -27,6 +27,7 @@ from tests.hub.store.suite.browsing import all_of
 from tests.hub.store.suite.costing import MOST
 from tests.hub.store.suite.harness import Stores, Suite, begin, enqueue, everything, take, went_well
 from tests.hub.store.suite.letters import keep, letter
+from tests.hub.store.suite.phones import sign_in
 
 TABLES = (
     "notification",
@@ -38,9 +39,11 @@ TABLES = (
     "device",
     "journal",
     "sink",
+    "subscription",
 )
 ROWS = {table: Statement(f"test.rows_of_{table}", f"SELECT count(*) FROM {table}") for table in TABLES}
 HASHES = Statement("test.hashes", "SELECT count(*) FROM tag_change WHERE tag = :tag")
+LOG = Statement("test.log", "SELECT bitmap FROM tag_block")
 _PERSON = (("n", "bigint"), ("person", "text"))
 EVENT = Statement(
     "test.event",
@@ -89,6 +92,7 @@ async def live_through(store: SqlStore, clock: HostClock, person: str) -> None:
     )
     await store.put_registration(HUB, single)
     later = datetime.fromtimestamp(clock() + 3600, UTC)
+    await sign_in(store, person, {"debits": "500"})
     await enqueue(
         store,
         notification("customer:x", person=person.upper(), source="orders", event_id=f"e of {person}", rule="r"),
@@ -123,6 +127,7 @@ class People(Suite):
         assert await store.count_person("bob") == ALL
         for tag in ("customer:ann", "$UserId:{ann}", "$InstallationId:{phone of ann}"):
             assert await stores.read(HASHES, tag=tag_id(tag)) == [(0,)], tag
+            assert not [row for (row,) in await stores.read(LOG) if tag_id(tag) in row], tag
         assert await stores.read(HASHES, tag=tag_id("customer:bob")) != [(0,)]
 
     async def test_what_is_for_a_phone_of_the_user_is_the_person_s(self, store: SqlStore) -> None:
@@ -144,11 +149,14 @@ class People(Suite):
         found = await kept(store, "Ann", limit)
         assert {kind: len(rows) for kind, rows in found.items()} == {
             Kept.DEVICE: 3,
+            Kept.SUBSCRIPTION: 1,
             Kept.NOTIFICATION: 3,
             Kept.DEAD_LETTER: 1,
             Kept.EVENT: 1,
             Kept.SINK: 1,
         }
+        (subscription,) = found[Kept.SUBSCRIPTION]
+        assert (subscription["topics"], subscription["sign_in"]["channel"]) == ({"debits": "500"}, "channel of ann")
         documents = found[Kept.DEVICE]
         assert [(one["hub"], one["pushChannel"]) for one in documents] == [
             (HUB, "token of phone of ann"),
@@ -255,7 +263,7 @@ class People(Suite):
             ("eve", action, erased.digest) for action in ("user.erased", "user.erase") * 2
         ]
         assert "ann" not in str(entries)
-        assert entries[2].detail == "device 0, notification 1, dead_letter 0, event 0, sink 0"
+        assert entries[2].detail == "device 0, subscription 0, notification 1, dead_letter 0, event 0, sink 0"
 
     async def test_two_erasures_at_once_and_events_between_them_leave_one_state(self, store: SqlStore) -> None:
         await store.put_installations(HUB, [phone_of("ann"), phone_of("bob")])

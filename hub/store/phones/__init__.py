@@ -1,0 +1,1 @@
+"""Phones that users sign in with, as rows: read `phones.py` first."""

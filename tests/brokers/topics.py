@@ -1,0 +1,37 @@
+"""Topics for tests: made, filled and removed over an admin client of their own."""
+
+from collections.abc import Mapping
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from tests.brokers.kafka import Kafka
+
+
+async def create_topic(kafka: Kafka, topic: str, *, partitions: int = 1, **settings: str) -> bool:
+    """Whether the topic is made, and was not there; `settings` are the broker's, with `_` for `.`."""
+    client = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    await client.start()
+    try:
+        configs = {name.replace("_", "."): value for name, value in settings.items()}
+        answer = await client.create_topics([NewTopic(topic, partitions, 1, topic_configs=configs)])
+        return bool(answer.topic_errors[0][1] == 0)
+    finally:
+        await client.close()
+
+
+async def delete_topic(kafka: Kafka, topic: str) -> None:
+    client = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    await client.start()
+    try:
+        await client.delete_topics([topic])
+    finally:
+        await client.close()
+
+
+async def produce(kafka: Kafka, topic: str, bodies: Mapping[bytes, int]) -> None:
+    """Publish each body to its partition, in order; returns when the broker has all."""
+    async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, linger_ms=5) as producer:
+        futures = [await producer.send(topic, body, partition=partition) for body, partition in bodies.items()]
+        for future in futures:
+            await future

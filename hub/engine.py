@@ -409,6 +409,17 @@ class Hub:
         self._observer.observe(NotificationsEnded(counts={(hub, State.CANCELLED): 1}))
         self._dispatcher.pending = max(0, self._dispatcher.pending - 1)
 
+    async def stop(self, notification_id: str, *, actor: str) -> None:
+        """Cancel a notification that has not ended, also while its pushes are being made, by this process or others.
+
+        Raises: NotFoundError: there is none, or it has ended.
+        """
+        digits = _digits_of(notification_id)
+        hub = await self._write(lambda: self.store.stop(digits, actor=actor))
+        if hub is None:
+            raise NotFoundError(f"notification {notification_id!r} has ended, or there is none")
+        self._observer.observe(NotificationsEnded(counts={(hub, State.CANCELLED): 1}))
+
     # Registry
 
     async def put_installation(self, hub: str, installation: Installation) -> None:

@@ -1,4 +1,4 @@
-"""`pushbridge notifications`: what was sent, and what became of it."""
+"""`pushbridge notifications`: what was sent, what became of it, and what is to be sent no more."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -34,6 +34,16 @@ def show(
 ) -> Answer:
     """Show one, with what its failures were."""
     return Answer(client.get("notifications", id), _print_notification)
+
+
+@notifications.command()
+@client_command
+def cancel(
+    client: Client,
+    id: Annotated[str, typer.Argument(help="Its id in the list, or the one that a send answered.", show_default=False)],
+) -> Answer:
+    """Cancel one that has not ended: what is not sent yet is not sent, whichever process works on it."""
+    return Answer(client.post("notifications", id, "cancel", body={}), _print_notification)
 
 
 def _print_list(found: Sequence[Mapping[str, Any]]) -> None:

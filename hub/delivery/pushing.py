@@ -343,7 +343,8 @@ class PushDelivery:
                 await self._send_now(send)
 
     async def _send_now(self, send: SendBatch) -> None:
-        if not self._may_start():  # this process stood still: another may have begun the same
+        is_withdrawn = send.piece is not None and send.owners[0][0].work.is_withdrawn
+        if is_withdrawn or not self._may_start():  # this process stood still: another may have begun the same
             self._leave_unsent(send)
             return
         started = time.perf_counter()

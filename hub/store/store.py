@@ -171,6 +171,9 @@ class SqlStore:
     async def cancel(self, hub: str, notification_id: str) -> bool:
         return await self._outbox.cancel(hub, notification_id)
 
+    async def stop(self, notification_id: str, *, actor: str) -> str | None:
+        return await self._outbox.stop(notification_id, actor=actor)
+
     async def take(self, lane: Lane, wanted: Mapping[Service | None, int]) -> Sequence[Work]:
         return await self._outbox.take(lane, wanted)
 

@@ -327,6 +327,16 @@ async def test_a_send_reaches_the_store_with_its_actor_and_is_found_with_its_out
     assert "not found" in (await api.get(f"/notifications/{'0' * 32}", status=404))["detail"]
 
 
+async def test_a_notification_that_has_not_ended_is_cancelled_once_and_the_audit_says_by_whom(api: Api) -> None:
+    later = notification(hub="app", schedule_at=datetime(2099, 1, 1, tzinfo=UTC))
+    await api.daemon.hub.store.accept([Ingest(source="", event_id="", notifications=[later])], start=0)
+    cancelled = await api.call("POST", f"/notifications/{later.id}/cancel", json={})
+    assert (cancelled["id"], cancelled["state"]) == (later.id, "Cancelled")
+    assert "has ended" in (await api.call("POST", f"/notifications/{later.id}/cancel", status=404, json={}))["detail"]
+    (entry,) = (await api.get("/audit"))["items"]
+    assert (entry["action"], entry["target"]) == ("notification.cancel", later.id)
+
+
 async def test_a_time_beyond_the_last_year_is_shown_as_the_end_of_time(api: Api) -> None:
     body = {"everyone": True, "properties": {}, "expires_at": "9999-12-31T23:59:59-14:00"}
     sent = await api.call("POST", "/hubs/app/notifications", status=201, json=body)

@@ -176,6 +176,15 @@ class Fleet:
             assert time.monotonic() < deadline, f"{self.owners()}: {self.said()}"
             await asyncio.sleep(0.2)
 
+    async def until_all_owned(self, daemon: Daemon) -> dict[str, Any]:
+        """What a daemon says of the store, once it sees an owner for each queue."""
+        deadline = time.monotonic() + PROGRESS
+        while (store := (await self.status(daemon))["store"])["unowned"]:
+            assert time.monotonic() < deadline, store
+            await asyncio.sleep(0.2)
+        found: dict[str, Any] = store
+        return found
+
     async def kill(self, daemon: Daemon) -> None:
         """With SIGKILL; its queues have other owners in time."""
         owner = await asyncio.to_thread(self.owner_of, daemon)

@@ -12,6 +12,8 @@ from tests.brokers.rabbitmq import RabbitMq
 from tests.integration.fleet import DAEMONS, OWNERSHIP, Fleet
 
 EVENTS = 10_000
+BUSY = 2
+"""By how much a machine that runs other tests may be slower."""
 
 pytestmark = pytest.mark.timeout(600)  # a minute on two idle cores
 
@@ -30,8 +32,8 @@ async def test_kills_stops_and_a_crash_of_the_database_lose_nothing_and_accept_n
     async with Fleet.started(tmp_path, postgres, rabbitmq, services) as fleet:
         first, second, third, fourth = fleet.daemons
         await fleet.until_shared(*fleet.daemons)
-        store = (await fleet.status(second))["store"]
-        assert (store["queues"], store["unowned"], len(store["processes"])) == (64, 0, DAEMONS)
+        store = await fleet.until_all_owned(second)
+        assert (store["queues"], len(store["processes"])) == (64, DAEMONS)
         assert [one["this"] for one in store["processes"]].count(True) == 1
         await fleet.publish(EVENTS // 4)
         await fleet.until_pushed(500)
@@ -49,7 +51,7 @@ async def test_kills_stops_and_a_crash_of_the_database_lose_nothing_and_accept_n
         await fleet.until_completed(EVENTS)
         assert fleet.pushed().total() - EVENTS <= fleet.most_repeated()
         assert len(fleet.pushed()) == EVENTS, "a repeated push has its first push id"
-        assert max(fleet.damage.new_owner) <= OWNERSHIP
+        assert max(fleet.damage.new_owner) <= BUSY * OWNERSHIP
 
 
 async def test_a_rolling_restart_loses_and_repeats_nothing(

@@ -255,6 +255,11 @@ def _content(body: Send) -> Content:
         raise InvalidRequestError(f"native: {error}") from error
 
 
+async def _cancel(call: Call) -> NotificationModel:
+    await call.management.hub.stop(call.path["id"], actor=call.actor)
+    return await _show(call)
+
+
 OPERATIONS = (
     Operation(
         name="listNotifications",
@@ -273,6 +278,15 @@ OPERATIONS = (
         run=_show,
         answer=NotificationModel,
         missing="no notification has that id",
+    ),
+    Operation(
+        name="cancelNotification",
+        method="POST",
+        path="/notifications/{id}/cancel",
+        summary="Cancel a notification that has not ended; of a broadcast what is not sent yet.",
+        run=_cancel,
+        answer=NotificationModel,
+        missing="no notification has that id, or it has ended",
     ),
     Operation(
         name="send",

@@ -61,7 +61,8 @@ def routes(management: Management, *, has_token: bool) -> list[Route]:
     by_path: dict[str, dict[str, Operation]] = defaultdict(dict)
     for operation in OPERATIONS:
         by_path[operation.path][operation.method] = operation
-    ordered = sorted(by_path.items(), key=lambda item: item[0].count("{"))  # `/dead-letters/drop` is no id
+    # `/dead-letters/drop` is no id, and `/notifications/ID/cancel` none with a slash.
+    ordered = sorted(by_path.items(), key=lambda item: (item[0].count("{"), item[0].endswith("}")))
     return [
         Route(DOCUMENT_PATH, _document, methods=["GET"]),
         *(_route(PREFIX + path, _endpoint(management, path, methods, has_token)) for path, methods in ordered),

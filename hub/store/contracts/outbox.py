@@ -185,6 +185,10 @@ class Outbox(Protocol):
     async def cancel(self, hub: str, notification_id: str) -> bool:
         """End a notification whose time has not come, by its 32 hex digits; False: no such one waits for its time."""
 
+    async def stop(self, notification_id: str, *, actor: str) -> str | None:
+        """Cancel a notification that has not ended, and what of its pages is not recorded, whoever works on them; its hub,
+        None where there is no such one. A process that sends a page of it stops with the next record."""
+
     async def take(self, lane: Lane, wanted: Mapping[Service | None, int]) -> Sequence[Work]:
         """Due work of the queues that this process owns: of each service up to as many as wanted, in order of due, without
         what is in hand. A service that is not named is not asked. A read."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
-from hub.acceptance import Ingest, Partition
+from hub.acceptance import AuditEntry, Ingest, Partition
 from hub.errors import ConflictError, StoreError
 from hub.outcome import State
 from hub.store.clock import StoreClock
@@ -29,7 +29,7 @@ from hub.store.contracts.outbox import (
 from hub.store.decide.acceptance import Admission
 from hub.store.decide.ownership import Plan
 from hub.store.decide.recording import Key, Recording
-from hub.store.outbox import accepting, moving, queues, recording, summing, taking
+from hub.store.outbox import accepting, moving, queues, recording, stopping, summing, taking
 from hub.store.outbox.accepting import Arrivals
 from hub.store.outbox.in_hand import InHand, Look, Place
 from hub.store.outbox.ownership import Ownership, Sharing
@@ -38,6 +38,7 @@ from hub.store.outbox.recording import MarkDead
 from hub.store.outbox.remembering import SeenSweep, SeenWindow
 from hub.store.outbox.tally import Tally
 from hub.store.rows import LANES, SCHEDULED, SINGLE, service_key, service_of
+from hub.store.telemetry.auditing import audit_write
 from hub.work import Lane
 
 T = TypeVar("T")
@@ -463,6 +464,20 @@ class SqlOutbox:
             self._tally.add(SCHEDULED, "", -1)
         return queue is not None
 
+    async def stop(self, notification_id: str, *, actor: str) -> str | None:
+        queue = self._queues.all[0]
+        numbers = await self.numbers(queue, 1)
+        entry = AuditEntry(actor=actor, action="notification.cancel", target=notification_id)
+
+        def job(connection: Connection) -> str | None:
+            now = self.now()
+            hub = stopping.stop(connection, notification_id, now=now)
+            if hub is not None:
+                connection.write_all([audit_write([entry], iter(numbers), queue=queue, now=now)])
+            return hub
+
+        return await self.withdraw(job, lambda hub: [] if hub is None else [notification_id])
+
     # What becomes of work
 
     async def give_back(self, work: Sequence[Work]) -> None:
@@ -521,7 +536,7 @@ class SqlOutbox:
         queue = results[0].work.queue
         numbers = await self.numbers(queue, recording.numbers_needed(results))
 
-        def job(connection: Connection, *, trust: bool = False) -> tuple[Recording, int]:
+        def job(connection: Connection, *, trust: bool = False) -> tuple[Recording, int, set[Key]]:
             return recording.record(
                 connection,
                 results,
@@ -535,9 +550,9 @@ class SqlOutbox:
 
         try:
             try:
-                done, gone = await self.write(partial(job, trust=True))
+                done, gone, closed = await self.write(partial(job, trust=True))
             except ConflictError:  # something is late: see what
-                done, gone = await self.write(job)
+                done, gone, closed = await self.write(job)
         except StoreError:
             raise
         except Exception:  # a defect: the rows are as they were, and the next look from the start finds them
@@ -546,6 +561,9 @@ class SqlOutbox:
             raise
         for result in results:
             if result.is_last:
+                self._leave(result.work)
+            elif (result.work.queue, result.work.n) in closed:  # cancelled, or another's: the rest is not to be sent
+                result.work.is_withdrawn = True
                 self._leave(result.work)
         for change in done.written:
             if change.is_last:

@@ -79,8 +79,8 @@ def record(
     now: float,
     mark_dead: MarkDead,
     trust: bool,
-) -> tuple[Recording, int]:
-    """Write what of the results is not late; how many registrations were marked dead.
+) -> tuple[Recording, int, set[Key]]:
+    """Write what of the results is not late; how many registrations were marked dead, and which rows are not open any more.
 
     `numbers` are for retries and dead letters; they are of `queue`, which the letters go into. With `trust` most rows are
     taken for as they were when they were taken, and are not read. Raises: ConflictError: a row stands otherwise; without
@@ -95,7 +95,8 @@ def record(
     if recording.written:
         _write(connection, recording, iter(numbers), queue, now)
     gone = [(failure.work.notification.hub, failure.failed) for failure in recording.failures if failure.failed.gone]
-    return recording, mark_dead(connection, gone, now) if gone else 0
+    closed = {(result.work.queue, result.work.n) for result in results} - rows.keys()
+    return recording, mark_dead(connection, gone, now) if gone else 0, closed
 
 
 def numbers_needed(results: Sequence[PageResult]) -> int:

@@ -263,6 +263,28 @@ async def test_a_broadcast_is_dealt_to_all_and_two_last_pages_at_once_end_it_onc
     assert details.counts == {Platform.FCM: {OutcomeName.SUCCESS: 2 * QUEUES}}
 
 
+async def test_a_broadcast_is_cancelled_from_a_process_that_does_not_own_it(fleet: Fleet) -> None:
+    first, second = await fleet.two()
+    (work,) = await begin(first.store, notification())
+    pages = [(Platform.FCM, BitMap(range(n * 10, n * 10 + 10))) for n in range(QUEUES)]
+    await first.store.expand(work, Audience(pages=pages))
+    page, *others = await take_pages(first.store)
+    half = PageResult(work=page, counts={Platform.FCM: {OutcomeName.SUCCESS: 5}}, done=5, is_last=False)
+    await first.store.record([half])
+    assert await second.store.stop(work.notification.id, actor="ann") == HUB
+    rest = replace(half, done_before=5, done=8)
+    assert (await first.store.record([rest])).late == 1
+    assert page.is_withdrawn, "the rest of a page in hand is not sent"
+    assert (await first.store.record([went_well(others[0], 10)])).late == 1
+    assert not await take_pages(second.store)
+    assert not (await first.store.sum_up()).ended
+    details = await second.store.details(HUB, work.notification.id)
+    assert (details.state, details.counts) == (State.CANCELLED, {Platform.FCM: {OutcomeName.SUCCESS: 5}})
+    assert await first.store.stop(work.notification.id, actor="ann") is None
+    (entry,) = (await first.store.audit(limit=9)).items
+    assert (entry.entry.actor, entry.entry.action) == ("ann", "notification.cancel")
+
+
 async def test_what_one_registers_accepts_or_schedules_another_knows(fleet: Fleet) -> None:
     first, second = await fleet.two()
     await first.store.put_installations(HUB, [installation("phone", "a")])

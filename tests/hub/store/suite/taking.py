@@ -274,6 +274,23 @@ class Taking(Suite):
         assert ids(taken) == [one.id for one in given]
         assert (await store.details(HUB, given[0].id)).state is State.PROCESSING
 
+    async def test_what_is_cancelled_while_it_is_in_hand_is_withdrawn_and_not_taken_again(
+        self, stores: Stores, store: SqlStore
+    ) -> None:
+        single, broadcast = await begin(store, notification(), notification())
+        await store.expand(broadcast, Audience(pages=[(Platform.FCM, BitMap([n])) for n in range(3)]))
+        (page,) = await take_pages(store, Platform.FCM, limit=1)
+        for work in (single, broadcast):
+            assert await store.stop(work.notification.id, actor="ann") == HUB
+            assert await store.stop(work.notification.id, actor="ann") is None
+        assert single.is_withdrawn
+        assert page.is_withdrawn
+        assert (await store.record([went_well(single), went_well(page)])).ended == {}
+        await stores.crash()
+        again = await stores.open()
+        assert not [*await take(again), *await take_pages(again)]
+        assert (await again.details(HUB, single.notification.id)).state is State.CANCELLED
+
     async def test_opening_says_how_much_was_due(self, stores: Stores, store: SqlStore) -> None:
         await begin(store, notification())
         await enqueue(store, notification())

@@ -49,7 +49,7 @@ class OAuth(_Settings):
     client_id: Name
     """Who asks."""
     client_secret: Secret
-    """The secret of client_id."""
+    """What the authority checks client_id by; better read from a file."""
     scope: str = ""
     """What the token is to be good for, if the authority wants to know."""
 

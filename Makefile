@@ -9,6 +9,7 @@ IN_PARALLEL := --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 STAND_IN := tests/sandbox/servicebus
 JAVASCRIPT := $(VENV)/javascript
 PYTHON_CLIENTS := $(VENV)/python-sdks
+JAVA := $(VENV)/java
 KAFKA := $(VENV)/kafka
 JAVASCRIPT_SDK := @azure/notification-hubs@2.1.0
 
@@ -24,7 +25,7 @@ help: ## list the commands
 demo: $(VENV)/.installed ## run the main job on embedded defaults, phones on a page
 	$(BIN)/pushbridge demo
 
-test: $(VENV)/.installed-dev $(JAVASCRIPT)/.installed $(PYTHON_CLIENTS)/.installed $(KAFKA)/.installed ## install and start what the tests need, run them all
+test: $(VENV)/.installed-dev $(JAVASCRIPT)/.installed $(PYTHON_CLIENTS)/.installed $(JAVA)/.installed $(KAFKA)/.installed ## install and start what the tests need, run them all
 	@deploy/servers.sh rabbitmq-server postgres chromium promtool
 	$(BIN)/python -m pytest $(STAND_IN) --if-changed=$(VENV)/.servicebus-passed
 	$(BIN)/python -m pytest $(IN_PARALLEL) --ignore=$(STAND_IN)
@@ -59,7 +60,9 @@ types: $(VENV)/.installed-dev ## mypy, strict
 contracts: $(VENV)/.installed-dev ## who may import whom
 	$(BIN)/lint-imports
 
-chaos: $(VENV)/.installed-dev ## cut the power below the store 100,000 times; a loss is named with its seed
+chaos: $(VENV)/.installed-dev ## cut the power below the store 100,000 times, kill daemons of a fleet; a loss is named with its seed
+	@deploy/servers.sh rabbitmq-server postgres
+	$(BIN)/python -m tests.integration.fleet --events=200000 --kills=20
 	$(BIN)/python -m tests.hub.store.chaos --cuts=100000 --workers=$(WORKERS)
 
 bench: $(VENV)/.installed-dev $(KAFKA)/.installed ## the figures: a table, and JSON in benchmarks/results
@@ -90,6 +93,12 @@ $(KAFKA)/.installed: deploy/kafka.xml | $(BIN)/python
 $(PYTHON_CLIENTS)/.installed: Makefile | $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target $(PYTHON_CLIENTS) \
 		notificationhubs-rest-python==1.0.3 azure-notification-hub-unofficial==0.1.0
+	@touch $@
+
+$(JAVA)/.installed: tests/integration/sdks/pom.xml | $(BIN)/python
+	@deploy/servers.sh javac mvn
+	@mvn --batch-mode --quiet --file $< org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
+		-DoutputDirectory=$(abspath $(JAVA))
 	@touch $@
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python

@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import figures, outage, registry, rules, servicebus
+from benchmarks import api, figures, outage, registry, rule_sets, rules, servicebus
 from benchmarks.nginx import FastPushService, fast_push_service
 from benchmarks.pinning import MEASURED, OTHERS
 from tests.brokers.rabbitmq import native
@@ -28,6 +28,8 @@ AIMS = {
     ("outage", "p99, outage / well"): 1.5,
     ("rules", "loading, CPU-s"): 4.0,
     ("rules", "loading, MB"): 60.0,
+    **{("rules", f"{kind}, 10,000 rules, names/CPU-s"): 50_000.0 for kind in ("typed", "typeless")},
+    **{("rules", f"{kind}, cost of 10,000 rules / 10"): 1.5 for kind in ("typed", "typeless")},
     ("registry", "import, registrations/CPU-s"): 15_000.0,
     ("registry", "bytes of file a registration"): 600.0,
     ("registry", "single writes, new/CPU-s"): 6_000.0,
@@ -39,8 +41,8 @@ AIMS = {
 }
 
 
-NAMES = ("broadcast", "events", "latency", "idle", "servicebus", "rules", "outage", "registry")
-_SERVED = {"broadcast", "events", "latency", "idle"}
+NAMES = ("broadcast", "events", "latency", "idle", "servicebus", "rules", "outage", "registry", "api")
+_SERVED = {"broadcast", "events", "latency", "idle", "api"}
 """These need RabbitMQ and nginx."""
 
 _REGISTRATIONS, _MANY_REGISTRATIONS = 200_000, 10_000_000
@@ -93,6 +95,7 @@ def _measures_served(arguments: argparse.Namespace, service: FastPushService, ur
         "events": lambda own: figures.events(own, service, url, phones=50_000 // scale, count=100_000 // scale),
         "latency": lambda own: figures.latency(own, service, url, phones=20_000, rate=500, seconds=30 // min(scale, 3)),
         "idle": lambda own: figures.idle(own, service, url),
+        "api": lambda own: api.measure(own, ca_file=service.ca_file, writes=6_000 // scale, cores=MEASURED),
     }
 
 
@@ -102,7 +105,10 @@ def _measures_alone(arguments: argparse.Namespace) -> Measures:
     return {
         "servicebus": lambda own: asyncio.run(servicebus.measure(own, messages=200_000 // scale)),
         "outage": lambda own: outage.measure(own, waiting=50_000 // scale, probes=1000 // scale),
-        "rules": lambda own: rules.measure(own, rules=10_000 // scale, cores=MEASURED),
+        "rules": lambda own: {
+            **rules.measure(own, rules=10_000 // scale, cores=MEASURED),
+            **rule_sets.measure(own, cores=MEASURED),
+        },
         "registry": lambda own: registry.measure(
             own, registrations=registrations, cores=MEASURED, before=arguments.before
         ),

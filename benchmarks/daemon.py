@@ -51,7 +51,7 @@ class Daemon:
         answer = self.client.post(
             f"{self.api}/{HUB}/messages?api-version=2020-06",
             json=dict(properties),
-            headers={"ServiceBusNotification-Format": "template", "Authorization": self._token()},
+            headers={"ServiceBusNotification-Format": "template", "Authorization": self.token()},
         )
         answer.raise_for_status()
         return answer.headers["location"].partition("/messages/")[2].partition("?")[0]
@@ -59,7 +59,7 @@ class Daemon:
     def details(self, notification_id: str) -> str:
         """What the wire API tells of the notification, as XML."""
         url = f"{self.api}/{HUB}/messages/{notification_id}?api-version=2020-06"
-        return self.client.get(url, headers={"Authorization": self._token()}).raise_for_status().text
+        return self.client.get(url, headers={"Authorization": self.token()}).raise_for_status().text
 
     def is_completed(self, notification_id: str) -> bool:
         return "<State>Completed</State>" in self.details(notification_id)
@@ -77,7 +77,7 @@ class Daemon:
         rows = [line for line in text.splitlines() if line.startswith((name + "{", name + " "))]
         return sum(float(row.rpartition(" ")[2]) for row in rows if all(label in row for label in labels))
 
-    def _token(self) -> str:
+    def token(self) -> str:
         """A shared access signature for the whole namespace."""
         resource = quote_plus(f"{self.api}/".lower())
         expiry = int(time.time()) + 3600

@@ -33,6 +33,9 @@ TEMPLATE = Template(body='{"message":{"notification":{"title":"$(title)","body":
 APPLE = Template(body='{"aps":{"alert":{"title":"$(title)","body":"$(body)"}}}')
 MICROSOFT = Template(body="<toast><visual><text>$(title)</text></visual></toast>", headers={"X-WNS-Type": "wns/toast"})
 BATCH = 1000
+FOLDED = 20_000
+"""Installations between two turns of the housekeeping, which come every few minutes in a daemon."""
+
 EXPRESSIONS = {
     "1 member": "customer:77 && half:1 && group:77",
     "1,000 members": "thousand:1 && half:1 && !customer:5",
@@ -52,11 +55,11 @@ def measure(directory: Path, *, registrations: int, cores: Set[int], before: Pat
     directory.mkdir(exist_ok=True)
     here = [sys.executable, "-m", "benchmarks.registry", str(registrations)]
     if before is None:
-        return _run(here, directory, cores)
+        return run_apart(here, directory, cores)
     before = before.resolve()
     script = Path(__file__).resolve().with_name("registry_before.py")
     there = [str(before / ".venv" / "bin" / "python"), str(script), str(registrations)]
-    turns = [(_run(there, directory, cores, tree=before), _run(here, directory, cores)) for _ in range(2)]
+    turns = [(run_apart(there, directory, cores, tree=before), run_apart(here, directory, cores)) for _ in range(2)]
     old, new = (_mean([turn[which] for turn in turns]) for which in (0, 1))
     return new | {f"0.1.0: {name}": value for name, value in old.items()}
 
@@ -65,7 +68,8 @@ def _mean(turns: Sequence[Figures]) -> Figures:
     return {name: sum(turn[name] for turn in turns) / len(turns) for name in turns[0]}
 
 
-def _run(command: Sequence[str], directory: Path, cores: Set[int], *, tree: Path | None = None) -> Figures:
+def run_apart(command: Sequence[str], directory: Path, cores: Set[int], *, tree: Path | None = None) -> Figures:
+    """The figures that a command prints as JSON, on cores of its own; `directory` is its last argument."""
     environment = os.environ | ({"PYTHONPATH": str(tree)} if tree else {})
     done = subprocess.run(
         [*command, str(directory)],
@@ -112,7 +116,7 @@ def phones(first: int, count: int) -> Iterator[Installation]:
 
 
 async def load(store: Any, registrations: int) -> float:
-    """Registrations a CPU-second, over the last tenth."""
+    """Registrations a CPU-second, over the last tenth, with what the housekeeping folds."""
     put = getattr(store, "import_installations", store.put_installations)
     installations = registrations // 2
     spent, counted = 0.0, 0
@@ -120,7 +124,7 @@ async def load(store: Any, registrations: int) -> float:
         batch = list(phones(start, min(BATCH, installations - start)))
         began = time.process_time()
         await put(HUB, batch)
-        while hasattr(store, "fold") and await store.fold():
+        while start % FOLDED == 0 and hasattr(store, "fold") and await store.fold():
             pass
         if start + len(batch) > installations * 0.9:
             spent += time.process_time() - began
@@ -243,7 +247,7 @@ def _memory(name: str) -> float:
     return int(found[1]) / 1024
 
 
-async def _open_store(path: Path) -> Any:
+async def open_store(path: Path) -> Any:
     import hub.platforms.table  # noqa: F401 - declares the platforms
     from hub.store.sqlite.store import SqliteStore
 
@@ -253,8 +257,8 @@ async def _open_store(path: Path) -> Any:
 
 
 async def _main(registrations: int, directory: Path) -> Figures:
-    figures = await measured(registrations, directory, _open_store)
-    return figures | await broadcast(directory / "hub.db", _open_store)
+    figures = await measured(registrations, directory, open_store)
+    return figures | await broadcast(directory / "hub.db", open_store)
 
 
 def run(main: Callable[[int, Path], Any]) -> None:

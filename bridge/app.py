@@ -54,16 +54,20 @@ from bridge.observe.process_metrics import LISTENERS
 from bridge.observe.recent import RecentEvents
 from bridge.observe.store_metrics import POSTGRES, SQLITE
 from bridge.observe.telemetry import Telemetry
+from bridge.phones import PhoneServices
 from bridge.senders import remotes_of, senders_of
 from bridge.stores import DaemonStore, store_of
 from bridge.wiring import access_of, metric_names, relay_of, routes_of, source_of
 from connectors.connector import Capacity
 from hub.acceptance import ConfigurationVersion
-from hub.api.app import create_app
+from hub.api.access import HubAccess
+from hub.api.app import create_app, utc_now
+from hub.api.wire.lines import DescriptionLines
 from hub.delivery.retry import RetryPolicy
 from hub.engine import Hub
 from hub.errors import StoreError
 from hub.facts import Crashed, WorkLeftOver
+from hub.jobs.runner import JobRunner
 from hub.store.health import HealthTiming
 from hub.work import Lane
 from rules.engine import RuleSet
@@ -122,6 +126,7 @@ class Daemon:
         self.telemetry = Telemetry(self.metrics, self.recent_events, FactLog())
         self.store = self._build_store()
         self.hub = self._build_hub(local)
+        self.phones = PhoneServices(self.hub, observer=self.telemetry)
         self._housekeeping = Housekeeping(self.hub, settings=lambda: self.settings, observer=self.telemetry)
         self.pipeline = Pipeline({}, RuleSet(), self.hub, observer=self.telemetry)
         self.replayer = Replayer(
@@ -130,7 +135,8 @@ class Daemon:
         self.intake = SourceManager(self._inlet, start=self._start, stop_timeout=timing.source_stop)
         self._console = console
         self._apps = {name: SwappableApp(crashed=self._crashed) for name in LISTENERS}
-        self.listeners = self._build_listeners(has_api=bool(local))
+        has_phones = any(hub.registration is not None for hub in settings.hubs.values())
+        self.listeners = self._build_listeners(has_api=bool(local) or has_phones)
         self.admin, self.api = self.listeners["admin"], self.listeners.get("hub_api")
 
     def _build_store(self) -> DaemonStore:
@@ -194,10 +200,15 @@ class Daemon:
             delivering = self._start(self.hub.run(), "hub")
             stack.push_async_callback(_end, [delivering])
             stack.push_async_callback(self._drain)
+            stack.push_async_callback(self.phones.close)
             for listener in self.listeners.values():
                 await listener.open()
                 stack.push_async_callback(listener.close)
-            helpers = [self._start(self._housekeeping.run(), "housekeeping")]
+            helpers = [
+                self._start(self._housekeeping.run(), "housekeeping"),
+                self._start(self._job_runner().run(), "jobs"),
+                self._start(self.phones.run(), "phones"),
+            ]
             if self.reloader is not None:
                 helpers.append(self._start(self.reloader.run(), "reload"))
             stack.push_async_callback(_end, helpers)
@@ -348,8 +359,23 @@ class Daemon:
         )
         self._apps["probes"].app = open_app(health, metrics=self.metrics)
         self._apps["intake"].app = open_app(self.intake.routes, metrics=self.metrics)
-        local = {name: access_of(hub) for name, hub in self.settings.hubs.items() if hub.remote is None}
-        self._apps["hub_api"].app = RequestMetrics(create_app(self.hub, local), self.metrics, ())
+        self.phones.apply(self.settings.hubs)
+        api = self.phones.app(create_app(self.hub, self._access()))
+        self._apps["hub_api"].app = RequestMetrics(api, self.metrics, ())
+
+    def _access(self) -> dict[str, HubAccess]:
+        """Who may do what in the hubs that are kept here."""
+        return {name: access_of(hub) for name, hub in self.settings.hubs.items() if hub.remote is None}
+
+    def _job_runner(self) -> JobRunner:
+        return JobRunner(
+            self.hub,
+            self.hub.store,
+            DescriptionLines(self._access, clock=utc_now),
+            settings=lambda: {name: access.jobs for name, access in self._access().items()},
+            observer=self.telemetry,
+            new_job=self.hub.new_job,
+        )
 
     def _inlet(self, name: str, source_settings: SourceSettings, settings: Settings) -> RunningSource:
         source = source_of(
@@ -416,6 +442,7 @@ class Daemon:
         with suppress(OSError):
             if (space := await asyncio.to_thread(self.store.space)) is not None:
                 self.metrics.store.set_space(space)
+        self.metrics.queue.set_ownership(self.hub.store.ownership())
         bounds = self.settings.dead_letters.default.store
         with suppress(StoreError):
             self.metrics.store.set_letters(

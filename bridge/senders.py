@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from bridge.config.credentials import Remote
 from bridge.config.models import HubSettings
 from hub.delivery.bulkhead import Destination
 from hub.delivery.remote_settings import RemoteSettings
@@ -18,7 +19,7 @@ def senders_of(hubs: Mapping[str, HubSettings]) -> dict[tuple[str, Platform], Se
     senders: dict[tuple[str, Platform], Sender] = {}
     for name, hub in hubs.items():
         for platform, settings in hub.platforms.settings.items():
-            senders[name, platform] = traits_of(platform).sender(settings)
+            senders[name, platform] = traits_of(platform).sender(settings.for_hub(name))
     return senders
 
 
@@ -29,10 +30,12 @@ def remotes_of(hubs: Mapping[str, HubSettings]) -> dict[str, Destination[Sequenc
         if hub.remote is not None:
             from hub.delivery.remote import RemoteHub
 
-            settings = RemoteSettings.from_connection_string(
-                hub.remote.connection_string.get_secret_value(),
-                hub=hub.remote.hub or name,
-                egress=hub.remote,
-            )
-            remotes[name] = RemoteHub(settings)
+            remotes[name] = RemoteHub(remote_settings_of(name, hub.remote))
     return remotes
+
+
+def remote_settings_of(name: str, remote: Remote) -> RemoteSettings:
+    """Where the remote hub is that is called `name` here."""
+    return RemoteSettings.from_connection_string(
+        remote.connection_string.get_secret_value(), hub=remote.hub or name, egress=remote
+    )

@@ -33,7 +33,7 @@ def store_of(
     if store.is_postgres:
         from hub.store.postgres.store import PostgresStore
 
-        return PostgresStore(address_of(settings), window=window, observe=observe, on_broken=on_broken)
+        return PostgresStore(address_of(settings), window=window, observe=observe)
     return SqliteStore(
         settings.store_path, window=window, observe=observe, on_broken=on_broken, allow_memory=store.allow_memory
     )

@@ -112,6 +112,8 @@ def access_of(hub: HubSettings) -> HubAccess:
         policies=policies,
         platforms=hub.platforms.configured,
         max_tags_in_expression=hub.limits.max_tags,
+        oidc=hub.auth.oidc,
+        jobs=hub.jobs,
         registration_ttl=None if ttl is None else timedelta(seconds=ttl),
     )
 
@@ -123,6 +125,7 @@ class MetricNames(TypedDict):
     rules: list[str]
     hubs: list[str]
     remotes: list[str]
+    registrations: list[str]
     dead_letters: list[tuple[str, str, str]]
     owners: Owners
 
@@ -134,6 +137,7 @@ def metric_names(settings: Settings) -> MetricNames:
         "rules": [rule.name for rule in settings.rules.rules],
         "hubs": list(settings.hubs),
         "remotes": [name for name, hub in settings.hubs.items() if hub.remote is not None],
+        "registrations": [name for name, hub in settings.hubs.items() if hub.registration is not None],
         "dead_letters": possible_dead_letters(settings),
         "owners": Owners(
             sources={name: source.owner for name, source in settings.sources.items()}, rules=settings.rules.owners

@@ -19,6 +19,7 @@ package_of() {
         node) echo nodejs ;;
         npm) echo npm ;;
         promtool) echo prometheus ;;
+        javac) echo default-jdk-headless ;;
         postgres) echo postgresql ;;
         java) echo default-jre-headless ;;
         mvn) echo maven ;;

@@ -1,6 +1,7 @@
 """The hub: one engine for all hubs of a process, over one store."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
@@ -16,8 +17,9 @@ from hub.delivery.dispatch import Dispatcher, Timing
 from hub.delivery.probing import TestResult, probe
 from hub.delivery.retry import RetryPolicy
 from hub.errors import CapacityError, NotFoundError, PreconditionError, StoreError, WithdrawnError
-from hub.facts import BreakerClosed, BreakerOpened, NotificationsEnded, PersonErased, SendAccepted
+from hub.facts import BreakerClosed, BreakerOpened, ChannelsGone, NotificationsEnded, PersonErased, SendAccepted
 from hub.installation import Installation, Registration
+from hub.job import Job, new_job_id
 from hub.notification import NativeContent, Notification, Platform
 from hub.observer import Observer
 from hub.outcome import NotificationDetails, State
@@ -25,7 +27,7 @@ from hub.push import PushPage, host_of
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.outbox import AcceptanceResult, Service
 from hub.store.contracts.people import Erased
-from hub.store.contracts.registry import DeadChannel
+from hub.store.contracts.registry import DeadChannel, GoneChannel
 from hub.store.contracts.store import Store
 from hub.store.health import HealthTiming, StoreHealth, StoreTrouble
 from hub.tags import Tag, direct_tag
@@ -37,6 +39,15 @@ _DAY = 24 * 3600.0
 
 _DEAD_KEPT = 30 * _DAY
 """Seconds for which a registration stays whose push channel is dead."""
+
+_MAX_JOBS = 100
+"""Jobs of a hub that wait or run."""
+
+_JOBS_KEPT = 30 * _DAY
+"""Seconds for which a job stays of which nothing was written."""
+
+_SUBSCRIPTIONS_KEPT = 400 * _DAY
+"""Seconds for which what a user subscribed to on a phone stays after it was last changed or the user last signed in."""
 
 _CHANGE_TRIES = 20
 """How often a change of an installation is made again that another write of the same installation overtook."""
@@ -90,6 +101,7 @@ class Hub:
         self._timing = timing
         self._patience = health_timing.stalled
         self._max_pending = max_pending
+        self.new_job = asyncio.Event()
         self._direct_kept = policy.max_age + _DAY
         self._max_in_flight = max_in_flight
         self._leaving: dict[asyncio.Task[None], Bulkhead[PushPage] | Bulkhead[Sequence[Notification]]] = {}
@@ -112,6 +124,7 @@ class Hub:
 
     async def open(self) -> int:
         """Open the store; how much work was due when the process before this one ended. Raises: StoreError."""
+        self.store.serve(lambda: [*self.bulkheads, *self.without_credential])
         left_over = await self.store.open()
         await self._count_now()
         self._dispatcher.has_backlog = self.pending > 0
@@ -208,6 +221,10 @@ class Hub:
             pass
         while await self.store.forget_dead(kept=_DEAD_KEPT):
             pass
+        while await self.store.forget_jobs(kept=_JOBS_KEPT):
+            pass
+        while await self.store.forget_phones(kept=_DEAD_KEPT, subscriptions_kept=_SUBSCRIPTIONS_KEPT):
+            pass
         while await self.store.fold():
             pass
 
@@ -294,6 +311,24 @@ class Hub:
     async def send_test(self, notification: Notification, *, push_channel: str = "") -> Sequence[TestResult]:
         """Send at once to a few of the audience, or to a push channel; what was said of each. Raises: StoreError."""
         return await self._in_time(probe(notification, self.store, self.bulkheads, push_channel=push_channel))
+
+    async def end_test(self, hub: str, results: Sequence[TestResult]) -> None:
+        """Mark the push channels as dead that a test send found dead. Raises: StoreError."""
+        gone = [
+            GoneChannel(
+                platform=each.platform,
+                push_channel=each.push_channel,
+                reason=each.reason,
+                gone_since=each.gone_since,
+            )
+            for each in results
+            if each.is_gone
+        ]
+        if not gone:
+            return
+        await self._write(lambda: self.store.mark_channels_dead(hub, gone))
+        for platform, count in Counter(each.platform for each in gone).items():
+            self._observer.observe(ChannelsGone(hub=hub, platform=platform, count=count))
 
     async def full_for(self, notifications: Sequence[Notification]) -> frozenset[str]:
         """Ids of the notifications that are for push services alone whose share of `max_pending` is full.
@@ -436,6 +471,29 @@ class Hub:
     async def delete_registration(self, hub: str, registration_id: str, *, if_match: int | None = None) -> None:
         """Raises: NotFoundError, PreconditionError."""
         await self._write(lambda: self.store.delete_registration(hub, registration_id, if_match=if_match))
+
+    async def registration_count(self, hub: str) -> int:
+        """How many registrations live in a hub."""
+        counts = await self._in_time(self.store.registrations_by_platform())
+        return sum(count for (name, _), count in counts.items() if name == hub)
+
+    # Jobs
+
+    async def submit_job(self, job: Job) -> Job:
+        """Keep a new job, to which id and times are given. Raises: CapacityError; StoreError: not kept."""
+        now = self.store.now()
+        job = replace(job, id=new_job_id(now), created_at=now, updated_at=now)
+        await self._write(lambda: self.store.put_job(job, most=_MAX_JOBS))
+        self.new_job.set()
+        return job
+
+    async def job(self, hub: str, job_id: str) -> Job:
+        """Raises: NotFoundError."""
+        return await self._in_time(self.store.job(hub, job_id))
+
+    async def jobs(self, hub: str, *, after: str = "", limit: int) -> ListPage[Job]:
+        """Newest first."""
+        return await self._in_time(self.store.jobs(hub, after=after, limit=limit))
 
     async def _write(self, write: Callable[[], Awaitable[T]]) -> T:
         """For a client that waits. Raises: StoreError: at once while the store fails, and soon when it hangs."""

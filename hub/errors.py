@@ -10,6 +10,8 @@ HubError                    root; never raised as such
 ├── GoneError               a registration id that is never served again: ask for a new one (410)
 ├── WithdrawnError          the caller gave up what a failing store kept waiting: nothing happened
 ├── FilledTooLargeError     a template came to more than any push service takes: that push is not sent
+├── BlobError               a blob that a job reads or writes: the job fails
+│   └── BlobUnavailableError    its host did not do it: try the same again
 ├── CapacityError           the queue is full: try again after `retry_after` seconds (429)
 └── StoreError              the store could not do it: nothing happened, try the same again
     ├── ConflictError       another transaction came between: the same again will see what that one wrote
@@ -63,6 +65,14 @@ class WithdrawnError(HubError):
 
 class FilledTooLargeError(HubError):
     """A template that was filled came to more than any push service takes."""
+
+
+class BlobError(HubError):
+    """A blob that a job reads or writes cannot be had, or is not what the job began with."""
+
+
+class BlobUnavailableError(BlobError):
+    """The host of a blob did not answer, or said to come again; nothing is known of what it did."""
 
 
 class CapacityError(HubError):

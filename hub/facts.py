@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from hub.acceptance import DeadLetter
+from hub.job import Job
 from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName, State, Unreached
 from hub.phone import PhoneOperation, PhoneOutcome
@@ -237,6 +238,13 @@ class Crashed:
     error: Exception
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEnded:
+    """An export or import of registrations has completed or failed."""
+
+    job: Job
+
+
 HubFact = (
     SendAccepted
     | AudienceFound
@@ -253,6 +261,7 @@ HubFact = (
     | BreakerClosed
     | DeadLettersStored
     | PersonErased
+    | JobEnded
     | PhoneAnswered
     | PhonesUnwritten
     | WorkTaken

@@ -41,12 +41,20 @@ class Rule:
         """Raises: TypeClashError, RenderError: the question has no answer for this event."""
         if self.sources is not None and event.origin not in self.sources:
             return False
-        return self.match.test(event) and (self.when is None or bool(self.when.evaluate(event)))
+        return self.match.test(event) and self.fits(event)
+
+    def fits(self, event: Event) -> bool:
+        """Whether an event that `match` says yes to meets `when` and has a level. Raises: RenderError."""
+        if self.when is not None and not self.when.evaluate(event):
+            return False
+        return self.push is None or self.push.level is None or self.push.is_heard(event)
 
     def conditions(self) -> tuple[Sequence[Condition], Sequence[Condition]]:
-        """The single conditions of `match`, and those of `when`, which are asked where `match` says yes."""
-        of_when = () if self.when is None else tuple(self.when.conditions())
-        return tuple(self.match.conditions(f"{self.key}.match")), of_when
+        """The single conditions of `match`, and those of `when` and `push.level`, asked where `match` says yes."""
+        later = () if self.when is None else tuple(self.when.conditions())
+        if self.push is not None and self.push.level is not None:
+            later += (self.push.level.condition(self.push.audience.template, f"{self.key}.push"),)
+        return tuple(self.match.conditions(f"{self.key}.match")), later
 
     def explain(self, event: Event) -> Explanation:
         """What becomes of this rule for an event, were no other rule there."""
@@ -78,7 +86,11 @@ class Rule:
                 seen={"origin": event.origin},
             )
         failed = self.match.explain(event, f"{self.key}.match")
-        return self.when.explain(event) if failed is None and self.when is not None else failed
+        if failed is None and self.when is not None:
+            failed = self.when.explain(event)
+        if failed is None and self.push is not None and self.push.level is not None and not self.push.is_heard(event):
+            failed = self.push.level.explain_unheard(event, f"{self.key}.push")
+        return failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +103,17 @@ class RuleSet:
     _index: Index = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        keys = [Key(sources=rule.sources, required=tuple(rule.match.required())) for rule in self.rules]
+        keys = [
+            Key(sources=rule.sources, required=tuple(rule.match.required()), asked=rule.match.asked())
+            for rule in self.rules
+        ]
         object.__setattr__(self, "_index", Index(keys))
         object.__setattr__(self, "owners", {rule.name: rule.owner for rule in self.rules if rule.owner})
 
     def always_tried(self, source: str) -> Sequence[Rule]:
-        """The rules that are tried for every event of a source, as no constant text of theirs can be looked up."""
-        return [self.rules[position] for position in self._index.always(source)]
+        """The rules that are tried for nearly every event of a source, as nothing in their `match` can be looked up."""
+        left = [self.rules[position] for position in self._index.always(source)]
+        return [rule for rule in left if rule.when is not None or not rule.match.asked().whole]
 
     def route(self, event: Event, *, now: datetime) -> Decision:
         """What the rules say of an event; every rule that matches fires, up to one that stops. Never raises.
@@ -109,10 +125,11 @@ class RuleSet:
         failures: list[Failure] = []
         matched: list[str] = []
         errors: list[str] = []
-        for position in self._index.candidates(event):
+        candidates = self._index.candidates(event)
+        for position in candidates.positions:
             rule = self.rules[position]
             try:
-                if not rule.matches(event):
+                if not (rule.fits(event) if position in candidates.certain else rule.matches(event)):
                     continue
             except (TypeClashError, RenderError):
                 errors.append(rule.name)

@@ -11,11 +11,13 @@ from hub.notification import Platform, Priority
 from hub.platforms.table import services
 from hub.spelling import did_you_mean
 from hub.tags import MaxTags
+from hub.topics import Levels
 from rules import models
 from rules.audience import AudienceTemplate, PushAudience, compile_installation, compile_tags, compile_user, everyone
 from rules.engine import Rule, RuleSet
 from rules.errors import ExpressionError
 from rules.expressions import compile_expression
+from rules.levels import LevelPick, levelled_topics, negated_topic, too_many_tags
 from rules.match.patterns import MATCH_ALL, compile_match
 from rules.native import Native, compile_native
 from rules.node import Mark, Node, RuleNodes
@@ -67,6 +69,8 @@ class HubScope:
     platforms: frozenset[Platform] = frozenset()
     max_tags: MaxTags = field(default_factory=MaxTags)
     is_remote: bool = False
+    topics: Mapping[str, Levels] = field(default_factory=dict)
+    """Topics that its phones can be subscribed to, with their levels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,6 +256,7 @@ class RuleReader:
             self._check_can_be_told(entries)
         if hub is None or audience is None:
             return None
+        level = self._level(entries.get("level"), audience, entries["to"], scope)
         return PushPlan(
             rule=rule,
             hub=hub.lower(),  # as its section is from here on: names of hubs compare without case
@@ -263,7 +268,28 @@ class RuleReader:
             priority=given.get("priority") or Priority.HIGH,
             collapse=given.get("collapse"),
             ttl=ttl,
+            level=level,
         )
+
+    def _level(self, node: Node | None, audience: AudienceTemplate, to: Node, scope: HubScope) -> LevelPick | None:
+        """What picks levels; None after complaining, and where no amount is given."""
+        named = levelled_topics(audience, scope.topics)
+        if node is None:
+            if named:
+                message = f"topic:{named[0]} alone reaches its users whatever level they chose"
+                self._problems.warn(to, message, 'level: "{{ … }}" names the amount')
+            return None
+        text = template(node, self._problems)
+        if not named:
+            message = "no topic of the audience has levels"
+            self._problems.add(node, message, "give hubs.NAME.registration.topics.NAME levels", mark=node.key_mark)
+            return None
+        topics = {name: scope.topics[name] for name in named}
+        if (negated := negated_topic(audience, topics)) is not None:
+            self._problems.add(to, f"!topic:{negated}: a level has no meaning behind !")
+        if reason := too_many_tags(audience, topics, scope.max_tags):
+            self._problems.add(to, reason, "hubs.NAME.limits.max_tags_per_expression raises the limit")
+        return None if text is None else LevelPick(text, topics)
 
     def _hub(self, push: Node, node: Node | None) -> str | None:
         if node is not None:

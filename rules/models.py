@@ -182,6 +182,8 @@ class Push(Keys):
     """Who is notified: everyone, a tag expression with && || ! ( ), or an object with user or installation."""
     with_: Mapping[PropertyName, Template] | None = Field(default=None, alias="with")
     """The properties that fill the templates of the phones; each is a text with placeholders."""
+    level: Template | None = None
+    """An amount, such as "{{ data.amount }}": of a topic with levels in `to`, phones whose level is at or below it."""
     native: Native | None = None
     """A whole payload for each push service named, beside or instead of templates."""
     priority: Priority = Priority.HIGH

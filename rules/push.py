@@ -4,10 +4,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from hub.identity import digest_of, joined
-from hub.notification import Content, Notification, Platform, Priority, TemplateContent
+from hub.notification import Audience, Content, Notification, Platform, Priority, TemplateContent
 from rules.audience import PushAudience
+from rules.errors import RenderError
 from rules.event import Event
 from rules.explain import NOWHERE, FailedCondition
+from rules.levels import LevelPick
 from rules.native import Native
 from rules.node import Mark
 from rules.render import Text
@@ -29,18 +31,23 @@ class PushPlan:
     priority: Priority
     collapse: Text | None
     ttl: timedelta | None
+    level: LevelPick | None = None
     mark: Mark = field(default=NOWHERE, compare=False, repr=False)
 
     def notifications(self, event: Event, *, now: datetime) -> list[Notification]:
         """One for the templates, one for each native payload; all or, when a text cannot be filled, none.
 
-        Raises: RenderError, UnsafeTagError.
+        With a `level` that no phone hears of there is none. Raises: RenderError, UnsafeTagError.
         """
         contents: list[Content] = []
         if self.properties is not None:
             contents.append(TemplateContent(properties={name: text.render(event) for name, text in self.properties}))
         contents += [native.content(event) for native in self.natives]
-        audience = self.audience.fill(event)
+        audience: Audience | None = self.audience.fill(event)
+        if self.level is not None and audience is not None:
+            audience = self.level.pick(audience, event)
+        if audience is None:
+            return []
         collapse_key = None if self.collapse is None else self.collapse.render(event)
         expires_at = None if self.ttl is None else now + self.ttl
         return [
@@ -71,7 +78,18 @@ class PushPlan:
                 return failed
         if (failed := self.audience.explain(event, f"{key}.to")) is not None:
             return failed
+        if self.level is not None and (failed := self.level.explain(event, key)) is not None:
+            return failed
         return None if self.collapse is None else self.collapse.explain(event, f"{key}.collapse")
+
+    def is_heard(self, event: Event) -> bool:
+        """Whether a phone may hear of the event's amount; what cannot be filled is a failure of the rule, later."""
+        if self.level is None:
+            return True
+        try:
+            return self.level.is_heard(self.audience.fill(event), event)
+        except RenderError:
+            return True
 
 
 def notification_id(event: Event, rule: str, content: Content) -> str:

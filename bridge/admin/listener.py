@@ -5,27 +5,18 @@ import contextlib
 import socket
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
-import h11
 import structlog
 import uvicorn
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from bridge.admin.connections import Admission, ConnectionLimits, Standing
+from bridge.admin.http1 import REQUEST_TIME, Http1Protocol
 from bridge.config.credentials import ListenerTls
 from bridge.config.models import Listen
 from bridge.errors import BridgeError
 from bridge.observe.facts import Limit
-
-REQUEST_TIME = 60.0
-"""Seconds that a client has to send a request, headers and body; who drips it in only holds a connection."""
-
-
-_MAX_HEAD = 16 * 1024
-"""Bytes of a request's header, all lines together."""
 
 _REFUSED_HEAD = 2.0
 """Seconds that a connection over the limit has for its header: it holds one of few places."""
@@ -74,7 +65,7 @@ class Listener(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=_RequestTimeout,
+                http=Http1Protocol,
                 host=listen.host,
                 port=listen.port,
                 ws="none",
@@ -193,7 +184,7 @@ class Listener(uvicorn.Server):
         secure = {"ssl_handshake_timeout": head_time, "ssl_shutdown_timeout": _TLS_GOODBYE} if self.config.ssl else {}
 
         def protocol() -> asyncio.Protocol:
-            made = _RequestTimeout(self.config, self.server_state, self.lifespan.state)
+            made = Http1Protocol(self.config, self.server_state, self.lifespan.state)
             made.head_time = head_time
             made.request_time = self._request_time
             if standing is not Standing.ADMITTED:
@@ -263,95 +254,3 @@ class _Refusing:
 
         app = self._app if scope["path"] in self._always else PlainTextResponse(_TOO_MANY, 503, _RETRY_AFTER)
         await app(scope, receive, closing)
-
-
-class _Connection(h11.Connection):
-    """Takes no request whose end can be read in two ways (RFC 9112, section 6.3): a proxy may read the other one."""
-
-    def next_event(self) -> Any:
-        event = super().next_event()
-        if isinstance(event, h11.Request):
-            names = {name for name, _ in event.headers}
-            if event.http_version not in (b"1.0", b"1.1"):
-                raise h11.RemoteProtocolError("HTTP/1.0 and HTTP/1.1 are understood", error_status_hint=505)
-            if b"transfer-encoding" in names and (b"content-length" in names or event.http_version == b"1.0"):
-                raise h11.RemoteProtocolError("Transfer-Encoding stands alone, and not in HTTP/1.0")
-        return event
-
-
-class _RequestTimeout(H11Protocol):
-    """Closes a connection on which a request was begun and not ended in time; uvicorn itself would wait for ever.
-
-    The header of a request has a shorter time of its own, and so has a connection's first byte.
-    """
-
-    head_time = ConnectionLimits().head
-    """Seconds until the end of a request's header, from the moment it, or its connection, began."""
-
-    request_time = REQUEST_TIME
-    """Seconds until the end of a request's body, from that moment."""
-
-    def __init__(self, *arguments: Any, **more: Any) -> None:
-        super().__init__(*arguments, **more)
-        size = self.config.h11_max_incomplete_event_size
-        self.conn = _Connection(h11.SERVER, _MAX_HEAD if size is None else size)
-        self.on_lost: Callable[[], None] = lambda: None
-        self._patience: asyncio.TimerHandle | None = None
-        self._head_patience: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        super().connection_made(transport)
-        self._wait()
-        self._wait_for_head()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self.cycle is not None and not self.cycle.more_body and not self.cycle.response_complete:
-            self._wait_no_more()
-        elif self._patience is None:
-            self._wait()
-        self._look_at_head()
-
-    def on_response_complete(self) -> None:
-        self._wait_no_more()  # until the next request begins, uvicorn's own time to keep alive counts
-        super().on_response_complete()
-        if self.cycle.more_body:  # of this one, answered early, or of the next, which was here already
-            self._wait()
-        self._look_at_head()
-
-    def send_400_response(self, msg: str) -> None:
-        """Only where an answer is due: what was answered already, and then went wrong, is closed."""
-        if self.cycle is not None:
-            self.cycle.disconnected = not self.cycle.response_complete
-        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            super().send_400_response(msg)
-        else:
-            self.transport.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._wait_no_more()
-        self._wait_for_head_no_more()
-        super().connection_lost(exc)
-        self.on_lost()
-
-    def _wait(self) -> None:
-        self._patience = self.loop.call_later(self.request_time, self.transport.abort)
-
-    def _wait_no_more(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
-
-    def _look_at_head(self) -> None:
-        if self.conn.their_state is not h11.IDLE:
-            self._wait_for_head_no_more()
-        elif self.conn.trailing_data[0] and self._head_patience is None:
-            self._wait_for_head()
-
-    def _wait_for_head(self) -> None:
-        self._head_patience = self.loop.call_later(self.head_time, self.transport.abort)
-
-    def _wait_for_head_no_more(self) -> None:
-        if self._head_patience is not None:
-            self._head_patience.cancel()
-            self._head_patience = None

@@ -8,6 +8,7 @@ import typer
 from bridge.cli.client import Client
 from bridge.cli.command import Answer, HubName, Limit, client_command
 from bridge.cli.tables import print_fields, print_table
+from bridge.counts import how_many
 
 devices = typer.Typer(help="The devices that are registered at a hub.", no_args_is_help=True)
 
@@ -35,6 +36,20 @@ def show(
 ) -> Answer:
     """Show one, with its templates and registrations."""
     return Answer(client.get("hubs", client.hub(hub), "devices", id), _print_device)
+
+
+@devices.command()
+@client_command
+def rewrite(client: Client, hub: HubName = "") -> Answer:
+    """Write all devices that registered with a user's token to the hub's engine again, in the background.
+
+    For a remote hub that has lost its registrations, and after templates or levels have changed.
+    """
+    return Answer(client.post("hubs", client.hub(hub), "phones", "rewrite", body={}, timeout=600.0), _print_rewritten)
+
+
+def _print_rewritten(done: Mapping[str, Any]) -> None:
+    typer.echo(f"{how_many(done['phones'], 'device')} of the hub {done['hub']} are written again")
 
 
 def _print_list(found: Sequence[Mapping[str, Any]]) -> None:

@@ -27,6 +27,7 @@ def _print_status(found: Mapping[str, Any]) -> None:
             "configuration": f"{in_force['file']} {in_force['hash']}, since {in_force['loaded_at']}",
             "revision": in_force["revision"],
             "waiting": f"{found['pending']} of {found['max_pending']}",
+            "store": _store(found["store"]),
         }
     )
     typer.echo()
@@ -35,3 +36,23 @@ def _print_status(found: Mapping[str, Any]) -> None:
         for part in found["parts"]
     ]
     print_table(("PART", "NAME", "STATE", "SINCE", "DETAIL"), parts)
+    if found["store"]["queues"] > 1:
+        typer.echo()
+        print_table(
+            ("PROCESS", "VERSION", "QUEUES", "SHARE", "SILENT FOR", ""),
+            (
+                (one["id"], one["version"], one["queues"], one["share"], f"{one['silent_for']:g} s", _note(one))
+                for one in found["store"]["processes"]
+            ),
+        )
+
+
+def _store(store: Mapping[str, Any]) -> str:
+    if store["queues"] == 1:
+        return str(store["name"])
+    unowned = f", {store['unowned']} without a live owner" if store["unowned"] else ""
+    return f"{store['name']}, {store['queues']} queues{unowned}"
+
+
+def _note(process: Mapping[str, Any]) -> str:
+    return "dead" if process["dead"] else "this one" if process["this"] else ""

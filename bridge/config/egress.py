@@ -53,4 +53,18 @@ def _hub(hub: HubSettings, default: EgressDefaults) -> HubSettings:
     given = {name: getattr(platforms, name) for name in type(platforms).model_fields}
     behind = {name: settings.behind(default) for name, settings in given.items() if settings is not None}
     remote = None if hub.remote is None else hub.remote.behind(default)
-    return hub.model_copy(update={"platforms": platforms.model_copy(update=behind), "remote": remote})
+    jobs = hub.jobs.behind(default)
+    registration = hub.registration
+    if registration is not None:
+        auth = registration.auth.model_copy(update={"oidc": registration.auth.oidc.behind(default)})
+        registration = registration.model_copy(update={"auth": auth})
+    oidc = None if hub.auth.oidc is None else hub.auth.oidc.behind(default)
+    return hub.model_copy(
+        update={
+            "platforms": platforms.model_copy(update=behind),
+            "remote": remote,
+            "jobs": jobs,
+            "registration": registration,
+            "auth": hub.auth.model_copy(update={"oidc": oidc}),
+        }
+    )

@@ -24,6 +24,7 @@ from connectors.duration import seconds
 from connectors.size import byte_count
 from hub.egress import comma_separated
 from rules.models import Form
+from rules.render import Text
 from rules.units import spelled
 
 
@@ -110,6 +111,8 @@ def spelled_default(key: KeyOfModel) -> Any:
         return f"[{value.host}]:{value.port}" if ":" in value.host else f"{value.host}:{value.port}"
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, Text):
+        return str(value)
     if isinstance(value, timedelta):
         return spelled(value)
     if value is None or isinstance(value, BaseModel | SecretStr) or value in ((), frozenset(), {}):

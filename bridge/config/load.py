@@ -224,7 +224,10 @@ def _scope(plain: Mapping[str, Any]) -> Scope:
         sources=frozenset(_mapping(plain.get("sources"))),
         hubs={
             name: HubScope(
-                platforms=hub.platforms.configured, max_tags=hub.limits.max_tags, is_remote=hub.remote is not None
+                platforms=hub.platforms.configured,
+                max_tags=hub.limits.max_tags,
+                is_remote=hub.remote is not None,
+                topics={} if hub.registration is None else hub.registration.amounts,
             )
             for name, hub in hubs.items()
         },

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, create_model, model_validator
 
 from bridge.config.credentials import ListenerTls, Remote
+from bridge.config.registration import Registration
 from bridge.config.section import Section, form
 from bridge.config.store import StoreSettings
 from bridge.decode import DecodeSettings
@@ -25,7 +26,9 @@ from connectors.connector import MAX_BODY, Connector, DeadLetterRoute
 from connectors.duration import Duration
 from connectors.size import Size
 from connectors.table import CONNECTORS
+from hub.api.access import OidcAccess
 from hub.egress import EgressDefaults
+from hub.jobs.settings import JobSettings
 from hub.notification import Platform
 from hub.platforms.settings import PlatformSettings
 from hub.platforms.table import services
@@ -402,6 +405,8 @@ class HubAuth(Section):
 
     sas: tuple[AccessPolicySettings, ...] = ()
     """Shared access policies, by whose keys clients sign."""
+    oidc: OidcAccess | None = None
+    """A provider of OpenID Connect, such as Entra ID, whose bearer tokens are good beside signatures."""
 
     @model_validator(mode="after")
     def _check_names(self) -> Self:
@@ -460,12 +465,16 @@ class HubSettings(Section):
     """Who may use the wire API, and for what."""
     platforms: Platforms = Platforms()
     """Credentials for the push services that its phones use."""
+    jobs: JobSettings = JobSettings()
+    """Where import and export jobs of the wire API may read and write."""
     remote: Remote | None = None
     """Its phones are registered and pushed to by another hub over REST."""
+    registration: Registration | None = None
+    """What phones call with their user's token; without it they register over the wire API, with a key."""
 
     @model_validator(mode="after")
     def _check_place(self) -> Self:
-        if self.remote is not None and (self.auth.sas or self.platforms.configured):
+        if self.remote is not None and (self.auth.sas or self.auth.oidc or self.platforms.configured):
             raise ValueError("a remote hub has its auth and its platforms where it is")
         return self
 

@@ -6,7 +6,7 @@ a secret could have is not made up. What fits is found by trying: the model of a
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from inspect import isclass
 from itertools import chain, islice, product
 from pathlib import Path
@@ -160,6 +160,8 @@ def _adapter(annotation: Any, metadata: Sequence[Any], config: ConfigDict) -> Ty
     kind: Any = Annotated[(annotation, *metadata)] if metadata else annotation
     if isclass(kind) and issubclass(kind, BaseModel):
         return TypeAdapter(kind)
+    if any(map(is_dataclass, _alternatives(kind))):
+        kind = kind | None  # a dataclass alone would be read by rules of its own
     shared = ConfigDict(coerce_numbers_to_str=config.get("coerce_numbers_to_str", False), arbitrary_types_allowed=True)
     return TypeAdapter(kind, config=shared)
 

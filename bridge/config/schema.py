@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from bridge.config.deprecated import add_old_keys
 from bridge.config.keys import form_of, functions_of, keys_of, spelled_default
 from bridge.config.models import Document
+from bridge.config.registration import RegistrationTemplate
 from connectors.auth import one_or_more
 from connectors.duration import seconds
 from connectors.servicebus.settings import Credential, Topic
@@ -30,7 +31,11 @@ _ANY_TEXT = {"type": ["string", "number", "boolean"]}
 _DURATION = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d))+$|\$\{"}]}
 _SIZE = {"anyOf": [{"type": "integer"}, {"type": "string", "pattern": r"^[0-9]+ ?([KMG]i?B|B)$|\$\{"}]}
 _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
-_AS_TEXT: Mapping[type[BaseModel], Mapping[str, Any]] = {Topic: _TEXT, Credential: {"const": "managed_identity"}}
+_AS_TEXT: Mapping[type[BaseModel], Mapping[str, Any]] = {
+    Topic: _TEXT,
+    Credential: {"const": "managed_identity"},
+    RegistrationTemplate: _TEXT,
+}
 """Models that a text may stand for."""
 
 

@@ -56,7 +56,7 @@ def _value(value: Any, key: KeyOfModel) -> Any:
             return {name: _value(entry, key) for name, entry in value.items()}
         case (SecretStr(),):
             return SHOWN
-        case tuple() if any(isinstance(item, BaseModel | SecretStr) for item in value):
+        case tuple() if any(isinstance(item, BaseModel | SecretStr | Text) for item in value):
             return [_value(item, key) for item in value]
     return spelled_default(replace(key, default=value))
 

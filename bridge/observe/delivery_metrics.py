@@ -17,6 +17,7 @@ from bridge.observe.metric_set import (
 from bridge.observe.telemetry import Takes
 from hub.facts import (
     AudienceFound,
+    JobEnded,
     NotificationsEnded,
     NotificationUnreached,
     PageAnswered,
@@ -72,6 +73,12 @@ class DeliveryMetrics(MetricTable):
         kind=("broadcast", "expression"),
     )
     _notifications = counter("notifications", "Notifications that ended.", hub=Named.HUBS, outcome=ENDED.values())
+    _jobs = counter(
+        "jobs",
+        "Import and export jobs of registrations that ended.",
+        hub=Named.HUBS,
+        outcome=("completed", "failed"),
+    )
     _unreached = counter(
         "notifications_unreached",
         "Notifications that ended and that no phone got, by cause.",
@@ -148,6 +155,7 @@ class DeliveryMetrics(MetricTable):
             RemoteAnswered: self._remote_answered,
             NotificationUnreached: self._notification_unreached,
             NotificationsEnded: self._notifications_ended,
+            JobEnded: self._job_ended,
         }
 
     def set_devices(self, counts: Mapping[tuple[str, Platform], int]) -> None:
@@ -219,6 +227,9 @@ class DeliveryMetrics(MetricTable):
 
     def _notification_unreached(self, fact: NotificationUnreached) -> None:
         self._unreached.labels(fact.notification.hub, fact.why.value).inc()
+
+    def _job_ended(self, fact: JobEnded) -> None:
+        self._jobs.labels(fact.job.hub, fact.job.status.value.lower()).inc()
 
     def _notifications_ended(self, fact: NotificationsEnded) -> None:
         for (hub, state), count in fact.counts.items():

@@ -29,8 +29,11 @@ from hub.facts import (
     ChannelsGone,
     Crashed,
     DeadLettersStored,
+    JobEnded,
     NotificationUnreached,
     PersonErased,
+    PhoneAnswered,
+    PhonesUnwritten,
     PropertiesMissing,
     PushesDeferred,
     PushesEnded,
@@ -41,8 +44,10 @@ from hub.facts import (
     StoreFailed,
     StoreRecovered,
 )
+from hub.job import JobStatus
 from hub.notification import Notification, Platform, TemplateContent
 from hub.outcome import ENDED_WELL, OutcomeName, Unreached
+from hub.phone import PhoneOperation, PhoneOutcome
 
 _MAX_REASON = 200
 """Characters of what a service said: its words are not ours, and their length neither."""
@@ -52,6 +57,11 @@ _MAX_NAMES = 20
 
 _ORDINARY = frozenset([Unreached.NO_REGISTRATION, Unreached.NO_TAG, Unreached.OTHER_PLATFORM, Unreached.GONE])
 """What happens with nothing wrong: a customer without the app, a phone of the other make. The others need an operator."""
+
+_SUSPECT_PHONES = frozenset([PhoneOutcome.FORBIDDEN_TAG, PhoneOutcome.FORBIDDEN_PHONE, PhoneOutcome.UNAVAILABLE])
+"""What an app that works does not bring about."""
+
+_SIGN_INS = frozenset([PhoneOperation.REGISTER, PhoneOperation.SIGN_OFF])
 
 _log = structlog.get_logger("pushbridge")
 
@@ -78,6 +88,9 @@ class FactLog:
             DeadLettersStored: self._dead_letters_stored,
             DeadLetterReplayed: self._dead_letter_replayed,
             PersonErased: self._person_erased,
+            JobEnded: self._job_ended,
+            PhoneAnswered: self._phone_answered,
+            PhonesUnwritten: self._phones_unwritten,
             ResultsLate: self._results_late,
             StoreFailed: self._store_failed,
             StoreRecovered: self._store_recovered,
@@ -99,6 +112,19 @@ class FactLog:
             stopped=fact.stopped,
             started=fact.started,
         )
+
+    # Phones
+
+    def _phone_answered(self, fact: PhoneAnswered) -> None:
+        """Of what went well, a line for a user who came or left; of what was refused, unless it is ordinary, a warning."""
+        said = {"hub": fact.hub, "operation": fact.operation.value, "outcome": fact.outcome.value}
+        if fact.outcome in _SUSPECT_PHONES:
+            _log.warning("phone refused", **said, detail=fact.detail[:_MAX_REASON])
+        elif fact.outcome is PhoneOutcome.DONE and fact.operation in _SIGN_INS:
+            _log.info("phone answered", **said)
+
+    def _phones_unwritten(self, fact: PhonesUnwritten) -> None:
+        _log.warning("phones not written to the hub's engine", hub=fact.hub, cause=fact.cause[:_MAX_REASON])
 
     # The intake
 
@@ -225,6 +251,19 @@ class FactLog:
             rows=dict(fact.rows),
             overwritten=fact.is_overwritten,
             actor=fact.actor,
+        )
+
+    def _job_ended(self, fact: JobEnded) -> None:
+        job = fact.job
+        write = _log.info if job.status is JobStatus.COMPLETED else _log.warning
+        write(
+            f"job {job.status.value.lower()}",
+            job=job.id,
+            hub=job.hub,
+            type=job.type.value,
+            lines=job.cursor.lines,
+            failed_lines=job.cursor.failed_lines,
+            **({"cause": job.failure[:_MAX_REASON]} if job.failure else {}),
         )
 
     def _results_late(self, fact: ResultsLate) -> None:

@@ -27,6 +27,7 @@ class Named(Enum):
     RULES = auto()
     HUBS = auto()
     REMOTES = auto()
+    REGISTRATIONS = auto()
 
 
 Metric = TypeVar("Metric", Counter, Gauge, BatchHistogram)

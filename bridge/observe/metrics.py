@@ -12,6 +12,7 @@ from prometheus_client import GCCollector, PlatformCollector, ProcessCollector, 
 from bridge.observe.delivery_metrics import DeliveryMetrics
 from bridge.observe.intake_metrics import IntakeMetrics, Owners
 from bridge.observe.metric_set import MetricSet, Named
+from bridge.observe.phone_metrics import PhoneMetrics
 from bridge.observe.process_metrics import ProcessMetrics
 from bridge.observe.queue_metrics import QueueMetrics
 from bridge.observe.store_metrics import SQLITE, StoreMetrics
@@ -31,6 +32,7 @@ class Metrics:
         rules: Sequence[str],
         hubs: Sequence[str],
         remotes: Sequence[str] = (),
+        registrations: Sequence[str] = (),
         dead_letters: Sequence[tuple[str, str, str]] = (),
         owners: Owners = _NO_OWNERS,
         engine: str = SQLITE,
@@ -45,15 +47,25 @@ class Metrics:
         self.queue = QueueMetrics(self._set)
         self.store = StoreMetrics(self._set, engine=engine)
         self.delivery = DeliveryMetrics(self._set)
+        self.phones = PhoneMetrics(self._set)
         self.process = ProcessMetrics(self._set, version=version)
         self.takes: Takes = {
             **self.intake.takes,
             **self.queue.takes,
             **self.store.takes,
             **self.delivery.takes,
+            **self.phones.takes,
             **self.process.takes,
         }
-        self.declare(sources=sources, rules=rules, hubs=hubs, remotes=remotes, dead_letters=dead_letters, owners=owners)
+        self.declare(
+            sources=sources,
+            rules=rules,
+            hubs=hubs,
+            remotes=remotes,
+            registrations=registrations,
+            dead_letters=dead_letters,
+            owners=owners,
+        )
 
     def declare(
         self,
@@ -62,13 +74,14 @@ class Metrics:
         rules: Sequence[str],
         hubs: Sequence[str],
         remotes: Sequence[str] = (),
+        registrations: Sequence[str] = (),
         dead_letters: Sequence[tuple[str, str, str]] = (),
         owners: Owners = _NO_OWNERS,
     ) -> None:
         """Have a zero for all that a configuration names; of what an earlier one named, counts stay and gauges go.
 
-        `remotes` are those of the `hubs` that are remote. `dead_letters` are the triples of source, rule (empty: none)
-        and reason that can happen.
+        `remotes` are those of the `hubs` that are remote, `registrations` those that phones call. `dead_letters` are the
+        triples of source, rule (empty: none) and reason that can happen.
         """
         self._set.declare(
             {
@@ -76,6 +89,7 @@ class Metrics:
                 Named.RULES: self.intake.declare_rules(rules),
                 Named.HUBS: hubs,
                 Named.REMOTES: remotes,
+                Named.REGISTRATIONS: registrations,
             }
         )
         self.intake.declare_dead_letters(dead_letters)

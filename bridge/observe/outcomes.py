@@ -14,6 +14,7 @@ from bridge.observe.intake_metrics import INGEST
 from hub.acceptance import Reason, Stage
 from hub.explained import Explained
 from hub.outcome import DELIVERY_LABELS, DeviceAnswer, OutcomeName, State, Unreached
+from hub.phone import PhoneOperation, PhoneOutcome
 from hub.store.contracts.people import Kept
 
 _INTRODUCTION = """# Outcomes, stages and reasons
@@ -103,6 +104,18 @@ SECTIONS: Sequence[Section] = (
         where="`kind` in the answers of `/api/v1/users/{id}/export` and the label `kind` of"
         " `pushbridge_people_erased_rows_total`; see `people.md`.",
         names=Kept,
+    ),
+    Section(
+        title="What a phone asks for",
+        where="The label `operation` of `pushbridge_phone_requests_total`, and the field `operation` of the log lines"
+        " `phone answered` and `phone refused`; see `registration.md`.",
+        names=PhoneOperation,
+    ),
+    Section(
+        title="What a phone is answered",
+        where="The label `outcome` of `pushbridge_phone_requests_total`, the field `outcome` of those log lines, and"
+        " `error` in the answer to a phone that is refused.",
+        names=PhoneOutcome,
     ),
     Section(
         title="How a source fares",

@@ -1,10 +1,12 @@
 """What is counted of the queues."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from bridge.observe.metric_set import MetricSet, values_of
 from bridge.observe.telemetry import Takes
 from hub.facts import WorkLeftOver, WorkTaken
+from hub.store.contracts.fleet import OwnershipCounts
 from hub.store.contracts.outbox import QueueState
 from hub.work import Lane
 
@@ -33,6 +35,15 @@ class QueueMetrics:
         self._expirations = counter(
             "queue_lease_expirations", "Pieces of work that a process had left when it ended.", queue=lanes
         )
+        self._owned = gauge("queues_owned", "Queues of the store that this process owns.")
+        self._taken_over = counter("queues_taken_over", "Queues whose owner was dead, taken over by this process.")
+        self._lost = counter(
+            "queues_lost", "Queues that another process took over, for this one had not renewed in time."
+        )
+        self._renewals_failed = counter(
+            "ownership_renewals_failed", "Renewals of what this process owns that the database did not confirm."
+        )
+        self._counted = OwnershipCounts()
         self.takes: Takes = {
             WorkTaken: self._work_taken,
             WorkLeftOver: self._work_left_over,
@@ -46,6 +57,14 @@ class QueueMetrics:
             self._queue.labels(lane.value, "delayed").set(state.delayed)
             self._queue_oldest.labels(lane.value).set(state.oldest_ready)
             self._queue_capacity.labels(lane.value).set(capacity)
+
+    def set_ownership(self, counts: OwnershipCounts) -> None:
+        """Before a scrape."""
+        before, self._counted = self._counted, replace(counts)
+        self._owned.set(counts.owned)
+        self._taken_over.inc(counts.taken_over - before.taken_over)
+        self._lost.inc(counts.lost - before.lost)
+        self._renewals_failed.inc(counts.renewals_failed - before.renewals_failed)
 
     def _work_taken(self, fact: WorkTaken) -> None:
         self._claims.labels(fact.lane.value).inc(fact.count)

@@ -13,9 +13,11 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.api.access import AccessPolicy, HubAccess
+from hub.api.bearer import BearerTokens
 from hub.api.gate import Gate
 from hub.api.resources.feedback import Feedback
 from hub.api.resources.installations import Installations
+from hub.api.resources.jobs import Jobs
 from hub.api.resources.messages import Messages
 from hub.api.resources.registrations import Registrations
 from hub.api.service import HubService
@@ -55,6 +57,7 @@ def create_app(
             *Installations(service, gate).routes(),
             *Registrations(service, gate, clock=clock).routes(),
             *Feedback(service, gate).routes(),
+            *Jobs(service, gate, clock=clock).routes(),
             *Messages(service, gate, clock=clock).routes(),
         ],
         exception_handlers={
@@ -66,7 +69,7 @@ def create_app(
         },
     )
     app.router.redirect_slashes = False
-    return _Tracking(_LenientPath(app))
+    return _Tracking(BearerTokens(_LenientPath(app), hubs, clock=clock))
 
 
 class _LenientPath:

@@ -4,7 +4,10 @@ The SDKs differ in the order of the fields, in the spelling of `sr` and in how m
 """
 
 import hmac
+import os
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
 from urllib.parse import unquote, urlsplit
 
 from hub.api.access import AccessPolicy
@@ -18,18 +21,56 @@ _SCHEME = "sharedaccesssignature"
 _RESOURCE_SCHEMES = ("http", "https", "sb")
 
 
-def authenticate(
-    authorization: str | None,
-    *,
-    policies: Iterable[AccessPolicy],
-    hosts: Collection[str],
-    path: str,
-    now: float,
-) -> AccessPolicy:
-    """The policy whose key signed the header `authorization` for this request, the first of several of one name.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedToken:
+    """What a token says whose signature is good. `host` is None where its resource is none of ours."""
 
-    `hosts` are the names, without port, that a token may be made out to; `path` is the request's, percent-decoded.
-    `now` is in seconds since 1970. Scheme, port, case, query and slashes at the end do not matter to the scope.
+    policy: AccessPolicy
+    expires_at: int
+    host: str | None
+    segments: list[str]
+
+    def policy_for(self, *, hosts: Collection[str], path: str, now: float) -> AccessPolicy:
+        """The policy that signed it, for a request on `path`, which is percent-decoded.
+
+        `hosts` are the names, without port and in lower case, that a token may be made out to; `now` is in seconds since
+        1970. Scheme, port, case, query and slashes at the end do not matter to the scope.
+
+        Raises: UnauthorizedError.
+        """
+        if self.expires_at + CLOCK_SKEW < now:
+            raise UnauthorizedError("ExpiredToken", "The token has expired")
+        if self.host not in hosts or _segments(path.lower())[: len(self.segments)] != self.segments:
+            raise UnauthorizedError("InvalidAudience", "The token is made out to another host or hub")
+        return self.policy
+
+
+class SignedTokens:
+    """The tokens of one configuration whose signature was found good: one is computed once in a token's life, not once a
+    request. At most so many are kept, the newest; who has no key adds none.
+
+    A token is kept by a keyed digest, so the time that a look-up takes says nothing of the tokens that are there.
+    """
+
+    def __init__(self, *, most: int = 4096) -> None:
+        self._most = most
+        self._secret = os.urandom(16)
+        self._tokens: dict[tuple[str, bytes], SignedToken] = {}
+
+    def token(self, authorization: str | None, *, hub: str, policies: Iterable[AccessPolicy]) -> SignedToken:
+        """As `signed_token`; `policies` are always those of `hub`."""
+        given = (authorization or "").encode("utf-8", "surrogatepass")
+        key = (hub, blake2b(given, digest_size=16, key=self._secret).digest())
+        token = self._tokens.get(key)
+        if token is None:
+            token = self._tokens[key] = signed_token(authorization, policies=policies)
+            if len(self._tokens) > self._most:
+                del self._tokens[next(iter(self._tokens))]
+        return token
+
+
+def signed_token(authorization: str | None, *, policies: Iterable[AccessPolicy]) -> SignedToken:
+    """What the header `authorization` says, with the policy whose key signed it, the first of several of one name.
 
     Raises: UnauthorizedError.
     """
@@ -40,11 +81,8 @@ def authenticate(
     if not (expiry.isascii() and expiry.isdigit() and len(expiry) <= 18):
         raise UnauthorizedError("MalformedToken", "The expiry `se` has to be in seconds since 1970")
     policy = _signer(resource, expiry, unquote(fields["sig"]), unquote(fields["skn"]), policies)
-    if int(expiry) + CLOCK_SKEW < now:
-        raise UnauthorizedError("ExpiredToken", "The token has expired")
-    if not _covers(resource, hosts, path):
-        raise UnauthorizedError("InvalidAudience", "The token is made out to another host or hub")
-    return policy
+    host, segments = _scope(resource)
+    return SignedToken(policy=policy, expires_at=int(expiry), host=host, segments=segments)
 
 
 def _fields(authorization: str) -> dict[str, str]:
@@ -68,16 +106,17 @@ def _signer(resource: str, expiry: str, signature: str, name: str, policies: Ite
     raise UnauthorizedError("InvalidSignature", "The token has an invalid signature")
 
 
-def _covers(resource: str, hosts: Collection[str], path: str) -> bool:
+def _scope(resource: str) -> tuple[str | None, list[str]]:
+    """Host and path that a token is made out to, in lower case; no host where the resource is none of ours."""
     url = unquote(resource).lower()
     try:
         parts = urlsplit(url if "://" in url else f"//{url}")
+        host = parts.hostname
     except ValueError:
-        return False
+        return None, []
     if parts.scheme and parts.scheme not in _RESOURCE_SCHEMES:
-        return False
-    covered = _segments(unquote(parts.path).lower())  # what was encoded twice has its capitals only now
-    return parts.hostname in {host.lower() for host in hosts} and _segments(path.lower())[: len(covered)] == covered
+        return None, []
+    return host, _segments(unquote(parts.path).lower())  # what was encoded twice has its capitals only now
 
 
 def _segments(path: str) -> list[str]:

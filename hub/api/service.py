@@ -5,6 +5,7 @@ from typing import Protocol
 
 from hub.delivery.probing import TestResult
 from hub.installation import Installation, Registration
+from hub.job import Job
 from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails
 from hub.store.contracts.listing import ListPage
@@ -67,8 +68,20 @@ class HubService(Protocol):
     async def send_test(self, notification: Notification, *, push_channel: str = "") -> Sequence[TestResult]:
         """Send at once to a few of the audience, or to `push_channel` alone, and store nothing."""
 
+    async def end_test(self, hub: str, results: Sequence[TestResult]) -> None:
+        """Let what the push services said of push channels in a test send take effect."""
+
     async def cancel(self, hub: str, notification_id: str) -> None:
         """Raises: NotFoundError: no such notification waits for its time."""
 
     async def details(self, hub: str, notification_id: str) -> NotificationDetails:
         """Raises: NotFoundError."""
+
+    async def submit_job(self, job: Job) -> Job:
+        """Keep a new job, to which id and times are given. Raises: CapacityError."""
+
+    async def job(self, hub: str, job_id: str) -> Job:
+        """Raises: NotFoundError."""
+
+    async def jobs(self, hub: str, *, after: str = "", limit: int) -> ListPage[Job]:
+        """Newest first."""

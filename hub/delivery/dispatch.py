@@ -98,6 +98,7 @@ class Dispatcher:
             observer=observer,
             clock=clock,
             store_clock=store.now,
+            may_start=store.may_start,
             done=self._recorder.add,
         )
         self._forwarding = RemoteDelivery(
@@ -340,6 +341,10 @@ class Dispatcher:
 
     async def _forward(self, work: Sequence[Work]) -> None:
         if not (work := self._not_withdrawn(work)):
+            return
+        if not self._store.may_start():
+            await self._store.give_back(work)
+            self._drop(work)
             return
         remote_result = await self._forwarding.hand_over(work)
         for result in remote_result.ended:

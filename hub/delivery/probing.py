@@ -1,12 +1,13 @@
 """Test sends: to a few registrations at once, with what the push service said of each as the answer.
 
-Nothing is stored and nothing is tried again: who asks sees the answer. What is sent goes through the same bulkheads as all
+Nothing of the notification is stored and nothing is tried again: who asks sees the answer. A push channel that is dead is
+marked so by who asked, as after any other send. What is sent goes through the same bulkheads as all
 other pushes, so an open breaker keeps it back too.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyroaring import BitMap
 
@@ -14,8 +15,8 @@ from hub.content.rendering import RenderedPage, Rendering
 from hub.delivery.bulkhead import Bulkhead
 from hub.delivery.pushing import NO_CREDENTIAL
 from hub.notification import NativeContent, Notification, Platform
-from hub.outcome import OutcomeName
-from hub.push import PushPage
+from hub.outcome import OutcomeName, Reaction
+from hub.push import PushPage, SendResult
 from hub.store.contracts.outbox import Audience, Service
 from hub.store.contracts.store import Store
 from hub.target import Target
@@ -38,6 +39,8 @@ class TestResult:
     template: int | None
     outcome: OutcomeName
     reason: str = ""
+    is_gone: bool = False
+    gone_since: float | None = None
 
 
 async def probe(
@@ -97,10 +100,17 @@ async def _send(rendered: RenderedPage, bulkhead: Bulkhead[PushPage] | None) -> 
     verdict = await bulkhead.send(Lane.SINGLE, rendered.page.select(range(admitted)), size=1)
     for position, target in enumerate(rendered.targets[:admitted]):
         said = verdict.exceptions.get(position)
-        results.append(
-            _result(target, OutcomeName.SUCCESS) if said is None else _result(target, said.outcome, said.reason)
-        )
+        results.append(_result(target, OutcomeName.SUCCESS) if said is None else _answered(target, said))
     return results
+
+
+def _answered(target: Target, said: SendResult) -> TestResult:
+    """A doubtful word about a push channel, which may be a mistake of the configuration, ends no registration."""
+    return replace(
+        _result(target, said.outcome, said.reason),
+        is_gone=said.reaction is Reaction.GONE and not said.suspect,
+        gone_since=None if said.gone_since is None else said.gone_since.timestamp(),
+    )
 
 
 def _result(target: Target, outcome: OutcomeName, reason: str = "") -> TestResult:

@@ -103,6 +103,7 @@ class PushDelivery:
         observer: Observer,
         clock: Callable[[], float],
         store_clock: Callable[[], float],
+        may_start: Callable[[], bool] = lambda: True,
         done: Callable[[PageResult], None],
     ) -> None:
         self._bulkheads = bulkheads
@@ -112,6 +113,7 @@ class PushDelivery:
         self._observer = observer
         self._clock = clock
         self._store_clock = store_clock
+        self._may_start = may_start
         self._done = done
         self._since = clock()
 
@@ -341,6 +343,9 @@ class PushDelivery:
                 await self._send_now(send)
 
     async def _send_now(self, send: SendBatch) -> None:
+        if not self._may_start():  # this process stood still: another may have begun the same
+            self._leave_unsent(send)
+            return
         started = time.perf_counter()
         try:
             lane = send.owners[0][0].work.lane
@@ -367,6 +372,13 @@ class PushDelivery:
         send.bulkhead.withdraw(pending.work.lane, len(targets), size=send.size)
         pending.defer(send.platform, "", targets)
         self._answered(pending, piece, len(targets))
+
+    def _leave_unsent(self, send: SendBatch) -> None:
+        """As if its service had closed; the store says with the record whose the pushes are."""
+        send.bulkhead.withdraw(send.owners[0][0].work.lane, len(send.page), size=send.size)
+        for pending, targets in send.owners:
+            pending.defer(send.platform, "", targets)
+            self._answered(pending, send.piece, len(targets))
 
     def _answered(self, pending: PendingPage, piece: Piece | None, count: int) -> None:
         """So many more pushes need not be waited for."""

@@ -1,12 +1,12 @@
 """Whose tokens are good, and for whom they have to be made out (OpenID Connect Core 1.0, RFC 9068)."""
 
 import re
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from hub.egress import Egress
+from hub.egress import Egress, comma_separated
 
 Algorithm = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
@@ -28,13 +28,11 @@ def checked_address(url: object) -> str:
     return url
 
 
-def _texts(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
 Address = Annotated[str, AfterValidator(checked_address)]
-Audiences = Annotated[
-    tuple[Annotated[str, Field(min_length=1, max_length=255)], ...], BeforeValidator(_texts), Field(min_length=1)
+Texts = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=255)], ...],
+    BeforeValidator(comma_separated),
+    Field(min_length=1),
 ]
 
 
@@ -43,7 +41,7 @@ class OidcSettings(Egress):
 
     issuer: Address
     """The provider, exactly as its tokens say it in iss."""
-    audience: Audiences
+    audience: Texts
     """What tokens have to say in aud, or a list of which they say one."""
     jwks_uri: Address | None = None
     """Where the provider's keys are; else as its /.well-known/openid-configuration says."""

@@ -1,7 +1,7 @@
 """What the settings of all push services have in common; each service's are a class of its own, in its folder."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr
 
@@ -27,3 +27,7 @@ class PlatformSettings(Egress):
     """
 
     model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    def for_hub(self, name: str) -> Self:
+        """The settings as the hub of this name means them."""
+        return self

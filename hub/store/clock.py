@@ -16,8 +16,37 @@ _STEP = 0.5
 _APART = 0.1
 """Seconds that may pass between reading one clock and the other; after a longer pause both are read again."""
 _TRIES = 5
+_WORSE = 1.1
+"""By how much a reading of a reference is worth less with each that follows: clocks drift."""
 _LOOKS_EVERY = 0.05
 """Seconds after a look in which the monotonic clock alone is read: a push asks for the time more than once."""
+
+
+class ReferenceClock:
+    """The time of a database that several hosts share, in seconds since 1970 UTC: what the hosts' clocks say is not asked.
+
+    Until it is set for the first time it is the host's own. `wall` and `monotonic` read the host's clocks.
+    """
+
+    def __init__(
+        self, *, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._monotonic = monotonic
+        self._offset = wall() - monotonic()
+        self._span = math.inf
+
+    def __call__(self) -> float:
+        return self._monotonic() + self._offset
+
+    def set(self, offset: float, span: float) -> None:
+        """The reference less the monotonic clock, read within `span` seconds.
+
+        A reading that was slower than the one before says nothing new, unless it shows that the reference was set.
+        """
+        if span <= self._span or abs(offset - self._offset) > span / 2 + self._span / 2:
+            self._offset, self._span = offset, span
+        else:
+            self._span *= _WORSE
 
 
 class StoreClock:
@@ -42,6 +71,11 @@ class StoreClock:
             wall = self._look()
             self._held = min(0.0, wall - last)
             self._seen = (0.0, -math.inf)
+
+    def restart(self) -> None:
+        """What was read until now was not the clock to follow."""
+        with self._lock:
+            self._held, self._last, self._seen = 0.0, None, (0.0, -math.inf)
 
     def now(self) -> float:
         """The store's time, which no step has moved that was not adopted."""

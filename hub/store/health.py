@@ -53,6 +53,9 @@ OPERATIONS: Mapping[str, str] = {
     ),
     **dict.fromkeys(("put_registration", "delete_registration", "erase_user", "erase_person"), "write"),
     **dict.fromkeys(("published", "drop_dead_letters", "cancel", "put_direct", "forget_offsets"), "write"),
+    "mark_channels_dead": "write",
+    **dict.fromkeys(("job", "jobs"), "read"),
+    **dict.fromkeys(("put_job", "take_jobs", "write_job", "release_job", "forget_jobs"), "write"),
     **dict.fromkeys(("forget_ended", "forget_dead", "bound_dead_letters", "bound_journal", "fold"), "write"),
 }
 """What each method of a store is called in metrics and messages."""

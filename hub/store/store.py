@@ -3,14 +3,15 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from pyroaring import BitMap
 
-from hub.acceptance import DeadLetter, Ingest, Partition
+from hub.acceptance import AuditEntry, DeadLetter, Ingest, Partition
 from hub.errors import StoreError
 from hub.installation import Installation, Registration
+from hub.job import Job
 from hub.notification import Audience as AudienceExpression
 from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails, State
@@ -18,6 +19,7 @@ from hub.phone import Phone, Topics
 from hub.store.clock import StoreClock
 from hub.store.connection import Database
 from hub.store.contracts.dead_letters import EVERY_LETTER, KeptLetter, LetterFilter, LetterUsage
+from hub.store.contracts.fleet import FleetState, OwnershipCounts
 from hub.store.contracts.journal import JournalUsage, KeptEvent
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.outbox import (
@@ -30,11 +32,13 @@ from hub.store.contracts.outbox import (
     Work,
 )
 from hub.store.contracts.people import Erased, Kept, KeptOfPerson
-from hub.store.contracts.registry import DeadChannel, Device
+from hub.store.contracts.registry import DeadChannel, Device, GoneChannel
 from hub.store.contracts.telemetry import KeptAudit, KeptNotification, TracedRegistration
+from hub.store.jobs.jobs import SqlJobs
 from hub.store.journal.journal import SqlJournal
 from hub.store.letters.letters import SqlLetters
 from hub.store.outbox.outbox import SqlOutbox
+from hub.store.outbox.ownership import Sharing
 from hub.store.outbox.remembering import SeenWindow
 from hub.store.people.people import ErasureLog, SqlPeople
 from hub.store.phones.phones import SqlPhones
@@ -61,7 +65,8 @@ class StoreDatabase(Database, Protocol):
 
 
 class SqlStore:
-    """`hub.store.contracts.store.Store` on a database; `clock` is the host's, `monotonic` in seconds.
+    """`hub.store.contracts.store.Store` on a database; `clock` is the host's, `monotonic` in seconds. `owner` names this
+    process among those that share the database, if there is `sharing`.
 
     A part of the list of notifications looks at `scanned` rows at most.
     """
@@ -74,6 +79,8 @@ class SqlStore:
         clock: StoreClock | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         scanned: int = SCANNED,
+        owner: str | None = None,
+        sharing: Sharing | None = None,
     ) -> None:
         self._database = database
         self._clock = StoreClock() if clock is None else clock
@@ -81,18 +88,21 @@ class SqlStore:
         self._outbox = SqlOutbox(
             database,
             self._clock,
-            owner=secrets.token_hex(8),
+            owner=owner or secrets.token_hex(8),
             mark_dead=mark_dead,
             window=window,
             monotonic=monotonic,
+            sharing=sharing,
         )
         self._letters = SqlLetters(database, self._outbox)
         self._people = SqlPeople(database, self._outbox, self._registry, database.erasures)
-        self._phones = SqlPhones(database, now=self._clock.now)
-        self._journal = SqlJournal(database, self._clock)
+        self._phones = SqlPhones(database, self._outbox)
+        self._journal = SqlJournal(database, self._clock, self._outbox)
+        self._jobs = SqlJobs(database, now=self._clock.now)
         self._telemetry = SqlTelemetry(
             database,
             self._clock,
+            queues=self._outbox,
             is_in_hand=self._outbox.is_in_hand,
             place_of=self._registry.place_of,
             scanned=scanned,
@@ -105,12 +115,14 @@ class SqlStore:
         return left_over
 
     async def tend(self) -> None:
-        while True:
-            await asyncio.sleep(_TICK)
-            try:
-                await self.tick()
-            except StoreError:
-                continue  # the next turn does it; what fails for long is seen by the calls of others
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_again(self.tick, _TICK))
+            if self._outbox.ownership is not None:  # a task of its own: no long write delays a renewal
+                group.create_task(_again(self._outbox.own, self._outbox.ownership.every))
+
+    async def own(self) -> None:
+        """One renewal of what this process owns. Raises: StoreError."""
+        await self._outbox.own()
 
     async def tick(self) -> None:
         """One turn of `tend`. Raises: StoreError."""
@@ -128,7 +140,21 @@ class SqlStore:
         finally:
             await self._database.close()
 
+    # Fleet
+
+    def fleet(self) -> FleetState:
+        return self._outbox.fleet()
+
+    def ownership(self) -> OwnershipCounts:
+        return self._outbox.counts()
+
+    def serve(self, services: Callable[[], Collection[Service]]) -> None:
+        self._outbox.serve(services)
+
     # Outbox
+
+    def may_start(self) -> bool:
+        return self._outbox.may_start()
 
     def now(self) -> float:
         return self._clock.now()
@@ -219,6 +245,9 @@ class SqlStore:
     async def dead_channels(self, hub: str, *, after: str = "", limit: int) -> ListPage[DeadChannel]:
         return await self._registry.dead_channels(hub, after=after, limit=limit)
 
+    async def mark_channels_dead(self, hub: str, channels: Sequence[GoneChannel]) -> int:
+        return await self._registry.mark_channels_dead(hub, channels)
+
     async def put_direct(
         self, hub: str, platform: Platform, push_channels: Sequence[str], *, tag: str, kept: float
     ) -> None:
@@ -242,10 +271,10 @@ class SqlStore:
         return await self._registry.erase_user(hub, user_id)
 
     async def fold(self) -> bool:
-        return await self._registry.fold()
+        return self._outbox.leads and await self._registry.fold()
 
     async def forget_dead(self, *, kept: float) -> bool:
-        return await self._registry.forget_dead(kept=kept)
+        return self._outbox.leads and await self._registry.forget_dead(kept=kept)
 
     # Dead letters
 
@@ -314,8 +343,10 @@ class SqlStore:
     async def unwritten_phones(self, hub: str, *, unchanged_for: float, limit: int) -> Sequence[Phone]:
         return await self._phones.unwritten_phones(hub, unchanged_for=unchanged_for, limit=limit)
 
-    async def rewrite_phones(self, hub: str, *, after: str = "", limit: int) -> tuple[int, str]:
-        return await self._phones.rewrite_phones(hub, after=after, limit=limit)
+    async def rewrite_phones(
+        self, hub: str, *, after: str = "", limit: int, audit: AuditEntry | None = None
+    ) -> tuple[int, str]:
+        return await self._phones.rewrite_phones(hub, after=after, limit=limit, audit=audit)
 
     async def forget_phones(self, *, kept: float, subscriptions_kept: float) -> bool:
         return await self._phones.forget_phones(kept=kept, subscriptions_kept=subscriptions_kept)
@@ -365,3 +396,36 @@ class SqlStore:
         return await self._journal.bound_journal(
             events_kept=events_kept, content_kept=content_kept, max_bytes=max_bytes
         )
+
+    # Jobs
+
+    async def put_job(self, job: Job, *, most: int) -> None:
+        await self._jobs.put_job(job, most=most)
+
+    async def job(self, hub: str, job_id: str) -> Job:
+        return await self._jobs.job(hub, job_id)
+
+    async def jobs(self, hub: str, *, after: str = "", limit: int) -> ListPage[Job]:
+        return await self._jobs.jobs(hub, after=after, limit=limit)
+
+    async def take_jobs(self, hubs: Collection[str], *, owner: str, lease: float) -> Sequence[Job]:
+        return await self._jobs.take_jobs(hubs, owner=owner, lease=lease)
+
+    async def write_job(self, job: Job, *, owner: str, lease: float) -> bool:
+        return await self._jobs.write_job(job, owner=owner, lease=lease)
+
+    async def release_job(self, job: Job, *, owner: str) -> None:
+        await self._jobs.release_job(job, owner=owner)
+
+    async def forget_jobs(self, *, kept: float) -> bool:
+        return await self._jobs.forget_jobs(kept=kept)
+
+
+async def _again(turn: Callable[[], Awaitable[None]], every: float) -> None:
+    """Until cancelled, a turn every so many seconds."""
+    while True:
+        await asyncio.sleep(every)
+        try:
+            await turn()
+        except StoreError:
+            continue  # the next turn does it; what fails for long is seen by the calls of others

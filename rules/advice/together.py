@@ -13,7 +13,7 @@ from typing import TypeVar
 from rules.advice.overlap import can_make, exclude
 from rules.advice.reach import Produced
 from rules.engine import Rule, RuleSet
-from rules.match.tree import Path
+from rules.match.clauses import Path
 from rules.problems import Problems
 
 _MOST_COMPARED = 10_000
@@ -23,7 +23,7 @@ _NAMED = 3
 """So many files are named by a warning; the others are counted."""
 
 _MANY_TRIED = 100
-"""Rules that are tried for every event: they take three tenths of a millisecond, as much as all else of an event."""
+"""Rules that are tried for every event: they take a tenth of a millisecond or more, as much as all else of an event."""
 
 _ORIGIN: Path = ("origin",)
 _ANYWHERE: Path = ()
@@ -212,6 +212,8 @@ def _check_cost(rules: RuleSet, produced: Mapping[str, Produced], problems: Prob
             first.mark,
             first.key,
             f"is one of {len(names)} rules that are tried for every event of {', '.join(sources[:_NAMED])}"
-            f"{' and others' if len(sources) > _NAMED else ''}, such as {shown}",
-            "a constant text in match, such as type, lets an event be held against the rules of that text alone",
+            f"{' and others' if len(sources) > _NAMED else ''}, such as {shown}: `when`, and a glob with a star at both "
+            "ends, are asked of each event",
+            "a text, number, prefix, suffix or range in match, such as type, lets an event be held against the rules that "
+            "it fits alone",
         )

@@ -15,10 +15,26 @@ from rules import numbers
 from rules.errors import TypeClashError
 from rules.event import MISSING
 from rules.explain import FailedCondition, Trail
+from rules.match.clauses import (
+    Absent,
+    AnyNumber,
+    AnyText,
+    Asked,
+    Atom,
+    Bound,
+    Clause,
+    Path,
+    Present,
+    Range,
+    Text,
+    all_asked,
+    each_asked,
+    none_asked,
+)
+from rules.match.tables import network_atom
 from rules.match.tree import (
     IGNORE_CASE,
     Leaf,
-    Path,
     Pattern,
     Required,
     Scalar,
@@ -47,6 +63,9 @@ class AllOf(Pattern):
         for pattern in self.patterns:
             yield from pattern.required(path)
 
+    def asked(self, path: Path) -> Asked:
+        return all_asked([pattern.asked(path) for pattern in self.patterns])
+
     def leaves(self, trail: Trail, path: Path) -> Iterator[Leaf]:
         for pattern in self.patterns:
             yield from pattern.leaves(trail, path)
@@ -63,6 +82,20 @@ class Operators(AllOf):
     """Operators that one value, or one element of an array, has to satisfy together."""
 
     opens_arrays = True
+
+    def asked(self, path: Path) -> Asked:
+        """Two comparisons of one kind are one range, which fewer values are in."""
+        parts = [pattern.asked(path) for pattern in self.patterns]
+        single = [part.clauses[0].atoms for part in parts if part.whole and len(part.clauses) == 1]
+        ends = [atoms[0] for atoms in single if len(atoms) == 1]
+        ranges = [atom for atom in ends if isinstance(atom, Range) and (atom.low is None or atom.high is None)]
+        if len(ranges) != 2 or len(parts) != 2:
+            return all_asked(parts)
+        first, second = ranges
+        low, high = first.low or second.low, first.high or second.high
+        if low is None or high is None or first.is_text is not second.is_text:
+            return all_asked(parts)
+        return Asked((Clause(path, (Range(low, high),)),), whole=True)
 
 
 def _without_braces(pattern: Pattern) -> str:
@@ -99,6 +132,21 @@ class Compares(Operator):
 
     def compiled(self) -> Test:
         return compared(COMPARISONS[self.name], self.bound)
+
+    def asked(self, path: Path) -> Asked:
+        bound = _bound(self.bound, is_in=self.name in ("gte", "lte"))
+        if bound is None:
+            return Asked((Clause(path, (AnyNumber(),)),))
+        atom = Range(bound, None) if self.name in ("gt", "gte") else Range(None, bound)
+        return Asked((Clause(path, (atom,)),), whole=True)
+
+
+def _bound(constant: Scalar, *, is_in: bool) -> Bound | None:
+    """An end of a range for an index; None: no float compares with it directly."""
+    if isinstance(constant.value, str):
+        return Bound(constant.value, constant.value, is_in)
+    exact, near = number_in(constant)
+    return None if near is None else Bound(exact, near, is_in)
 
 
 COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -140,6 +188,12 @@ class Between(Operator):
     def compiled(self) -> Test:
         return conjunction([compared(operator.ge, self.low), compared(operator.le, self.high)])
 
+    def asked(self, path: Path) -> Asked:
+        low, high = _bound(self.low, is_in=True), _bound(self.high, is_in=True)
+        if low is None or high is None or isinstance(low.exact, str) is not isinstance(high.exact, str):
+            return Asked((Clause(path, (AnyNumber(),)),) if low is None and high is None else ())
+        return Asked((Clause(path, (Range(low, high),)),), whole=True)
+
 
 @dataclass(frozen=True, slots=True)
 class Textual(Operator):
@@ -154,6 +208,24 @@ class Textual(Operator):
     def required(self, path: Path) -> Iterator[Required]:
         if self.name == "ignore_case" and self.texts:
             yield (*path, IGNORE_CASE), tuple(text.value.casefold() for text in self.texts)
+
+    def asked(self, path: Path) -> Asked:
+        asked_of = [self._asked_of(text.value.casefold() if self.folds else text.value) for text in self.texts]
+        if len(asked_of) == 1 and self.name == "glob":
+            atoms, whole = asked_of[0]
+            return Asked(tuple(Clause(path, (atom,)) for atom in atoms), whole)
+        first_of_each = tuple(atoms[0] for atoms, _ in asked_of)
+        return Asked((Clause(path, first_of_each),), all(whole for _, whole in asked_of))
+
+    def _asked_of(self, text: str) -> tuple[tuple[Atom, ...], bool]:
+        """What is asked for one of the texts, and whether that is all of it."""
+        match self.name:
+            case "cidr":
+                return (network_atom(_plain_network(ip_network(text))),), True
+            case "glob":
+                return _asked_by_glob(text, folds=self.folds)
+        how = "equal" if self.name == "ignore_case" else self.name
+        return (Text(text, how, self.folds, clashes=True),), True
 
     def compiled(self) -> Test:
         make = _folding(TEXT_TESTS[self.name]) if self.folds else TEXT_TESTS[self.name]
@@ -184,6 +256,19 @@ def _equal(expected: str) -> TextTest:
 def _glob(pattern: str) -> TextTest:
     matched = re.compile(translate(pattern)).match
     return lambda text: matched(text) is not None
+
+
+def _asked_by_glob(pattern: str, *, folds: bool) -> tuple[tuple[Atom, ...], bool]:
+    """How a text has to begin and to end; that is all where the rest is one star."""
+    begin = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+    end = "" if "[" in pattern else re.split(r"[*?]", pattern)[-1]
+    atoms: list[Atom] = []
+    if begin:
+        atoms.append(Text(begin, "prefix", folds, clashes=True))
+    if end and begin != pattern:
+        atoms.append(Text(end, "suffix", folds, clashes=True))
+    is_all = len(atoms) == 1 and pattern in (f"{begin}*", f"*{end}")
+    return tuple(atoms) or (AnyText(),), is_all
 
 
 def _cidr(network_text: str) -> TextTest:
@@ -237,6 +322,9 @@ class Nested(Operator):
     def compiled(self) -> Test:
         return self.pattern.test
 
+    def asked(self, path: Path) -> Asked:
+        return self.pattern.asked(path)
+
     def _inside(self, value: Any, trail: Trail, *, is_error: bool) -> FailedCondition | None:
         return self.pattern.explain(value, trail.operator(self.name))
 
@@ -253,6 +341,9 @@ class NotMatching(Operator):
     def compiled(self) -> Test:
         test = self.pattern.test
         return lambda value: value is not MISSING and not test(value)
+
+    def asked(self, path: Path) -> Asked:
+        return none_asked(self.pattern.asked(path), path)
 
     def _inside(self, value: Any, trail: Trail, *, is_error: bool) -> FailedCondition | None:
         """An error is that of the pattern; of an array the element that matches is what was seen."""
@@ -279,6 +370,9 @@ class Exists(Operator):
         expected = self.expected
         return lambda value: (value is not MISSING) is expected
 
+    def asked(self, path: Path) -> Asked:
+        return Asked((Clause(path, (Present() if self.expected else Absent(),)),), whole=True)
+
 
 @dataclass(frozen=True, slots=True)
 class EveryElement(Operator):
@@ -297,6 +391,9 @@ class EveryElement(Operator):
             return bool(elements) and all_of((test, element) for element in elements)
 
         return every
+
+    def asked(self, path: Path) -> Asked:
+        return each_asked(self.pattern.asked(path))
 
     def _inside(self, value: Any, trail: Trail, *, is_error: bool) -> FailedCondition | None:
         inner = trail.operator(self.name)

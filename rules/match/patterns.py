@@ -22,9 +22,10 @@ from rules.conditions import Condition
 from rules.event import MISSING, Event
 from rules.explain import FailedCondition, Trail
 from rules.expressions import EVENT_NAMES
+from rules.match.clauses import Asked, Path, all_asked
 from rules.match.doubts import own_operator
 from rules.match.reading import read_pattern
-from rules.match.tree import Leaf, Path, Pattern, Required, all_of, first_failed
+from rules.match.tree import Leaf, Pattern, Required, all_of, first_failed
 from rules.node import Node
 from rules.problems import Problems
 
@@ -47,6 +48,10 @@ class Match:
         """Texts of which an event needs one at each path: what an index can use."""
         for name, pattern in self.attributes:
             yield from pattern.required((name,))
+
+    def asked(self) -> Asked:
+        """What an index can use of the patterns."""
+        return all_asked([pattern.asked((name,)) for name, pattern in self.attributes])
 
     def conditions(self, key: str) -> Iterator[Condition]:
         """The single conditions, in order; `key` is the path of this `match`."""

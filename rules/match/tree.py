@@ -18,12 +18,11 @@ from rules import numbers
 from rules.errors import TypeClashError
 from rules.event import MISSING, Opaque
 from rules.explain import FailedCondition, Place, Trail
+from rules.match.clauses import Asked, Clause, Constant, Number, Path, Text, all_asked, one_asked
 from rules.node import Mark, Node
 
 Test = Callable[[Any], bool]
 """Whether a value, or MISSING, matches. Raises: TypeClashError."""
-
-Path = tuple[str, ...]
 
 IGNORE_CASE = "\0ignore_case"
 """The end of a required path whose texts are case-folded: so are the texts of an event to be compared with them."""
@@ -94,8 +93,12 @@ class Pattern:
         return FailedCondition(place=Place(own.key, self.mark), wanted=str(self), seen={own.path: value}, error=error)
 
     def required(self, path: Path) -> Iterator[Required]:
-        """What an index can use of this pattern, which is asked of the value at `path`."""
+        """Texts of which an event needs one to match this pattern, which is asked of the value at `path`."""
         return iter(())
+
+    def asked(self, path: Path) -> Asked:
+        """What an index can use of this pattern, which is asked of the value at `path`; here: nothing."""
+        return Asked()
 
     def leaves(self, trail: Trail, path: Path) -> Iterator[Leaf]:
         """The smallest patterns in this one that count for themselves; this one is asked of the value at `path`."""
@@ -269,6 +272,15 @@ class Equals(Pattern):
         if isinstance(self.constant.value, str):
             yield path, (self.constant.value,)
 
+    def asked(self, path: Path) -> Asked:
+        match self.constant.value:
+            case str() as text:
+                return Asked((Clause(path, (Text(text),)),), whole=True)
+            case bool() | None as value:
+                return Asked((Clause(path, (Constant(value),)),), whole=True)
+        exact, near = number_in(self.constant)
+        return Asked() if near is None else Asked((Clause(path, (Number(exact, near),)),), whole=True)
+
     def _equal_number(self) -> Test:
         exact, near = number_in(self.constant)
 
@@ -293,6 +305,9 @@ class OneText(Pattern):
         if self.texts:
             yield path, tuple(text.value for text in self.texts)
 
+    def asked(self, path: Path) -> Asked:
+        return Asked((Clause(path, tuple(Text(text.value) for text in self.texts)),), whole=True)
+
     def compiled(self) -> Test:
         texts = frozenset(text.value for text in self.texts)
         return lambda value: isinstance(value, str) and value in texts
@@ -310,6 +325,9 @@ class OneOf(Pattern):
     def compiled(self) -> Test:
         tests = [pattern.test for pattern in self.patterns]
         return lambda value: any_of((test, value) for test in tests)
+
+    def asked(self, path: Path) -> Asked:
+        return one_asked([pattern.asked(path) for pattern in self.patterns], path)
 
     def leaves(self, trail: Trail, path: Path) -> Iterator[Leaf]:
         for index, pattern in enumerate(self.patterns):
@@ -340,6 +358,10 @@ class Fields(Pattern):
     def required(self, path: Path) -> Iterator[Required]:
         for name, pattern in self.entries:
             yield from pattern.required((*path, name))
+
+    def asked(self, path: Path) -> Asked:
+        inner = all_asked([pattern.asked((*path, name)) for name, pattern in self.entries])
+        return inner if self.entries else Asked()
 
     def leaves(self, trail: Trail, path: Path) -> Iterator[Leaf]:
         if not self.entries:

@@ -141,13 +141,18 @@ def test_what_is_not_known_without_secrets_is_not_taken_for_the_same(tmp_path: P
 def test_many_rules_that_every_event_is_held_against_are_warned_of_once(
     number: int, is_said: bool, tmp_path: Path
 ) -> None:
-    ranges = [
-        f"match: {{ data: {{ n: {{ gte: {n} }} }} }}, push: {{ to: x, with: {{ a: '{n}' }} }}" for n in range(number)
+    asks = [
+        f"match: {{ data: {{ n: {{ glob: '*x{n}*' }} }} }}" if n % 2 else f"when: data.n > {n}" for n in range(number)
     ]
-    filed = [f"match: {{ data: {{ n: x{n} }} }}, push: {{ to: y, with: {{ a: '{n}' }} }}" for n in range(200)]
+    tried = [f"{ask}, push: {{ to: x, with: {{ a: '{n}' }} }}" for n, ask in enumerate(asks)]
+    found = [
+        f"match: {{ data: {{ n: {ask} }} }}, push: {{ to: y, with: {{ a: '{n}' }} }}"
+        for n in range(100)
+        for ask in (f"x{n}", f"{{ gte: {n} }}")
+    ]
     warning = (
         "a.yaml:202:3: rules[200]: warning: is one of 100 rules that are tried for every event of shop, bank, such as "
-        "a200, a201, a202 (a constant text in match, such as type, lets an event be held against the rules of that text "
-        "alone)"
+        "a200, a201, a202: `when`, and a glob with a star at both ends, are asked of each event (a text, number, prefix, "
+        "suffix or range in match, such as type, lets an event be held against the rules that it fits alone)"
     )
-    assert said(tmp_path, [*filed, *ranges]) == [warning] * is_said
+    assert said(tmp_path, [*found, *tried]) == [warning] * is_said

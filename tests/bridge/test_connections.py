@@ -182,9 +182,10 @@ async def test_a_header_that_is_dripped_in_is_given_up_too() -> None:
         reader, writer = await asyncio.open_connection(*listener.address)
 
         async def drip() -> None:
+            writer.write(b"GET / HTTP/1.1\r\nX: ")
             with contextlib.suppress(ConnectionError):
                 while True:
-                    writer.write(b"G")
+                    writer.write(b"a")
                     await writer.drain()
                     await asyncio.sleep(0.05)
 

@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bridge.admin.listener import REQUEST_TIME, Listener, ListenError, SwappableApp
+from bridge.admin.http1 import REQUEST_TIME
+from bridge.admin.listener import Listener, ListenError, SwappableApp
 from bridge.config.models import Listen
 
 ANY_PORT = Listen("127.0.0.1", 0)

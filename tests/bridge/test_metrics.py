@@ -41,6 +41,8 @@ from hub.facts import (
     DeadLettersStored,
     NotificationsEnded,
     PageAnswered,
+    PhoneAnswered,
+    PhonesUnwritten,
     PushesEnded,
     PushesRetried,
     StoreFailed,
@@ -49,7 +51,9 @@ from hub.facts import (
 )
 from hub.notification import EVERYONE, Platform
 from hub.outcome import DELIVERY_LABELS, OutcomeName, State
+from hub.phone import PhoneOperation, PhoneOutcome
 from hub.store.contracts.dead_letters import LetterUsage
+from hub.store.contracts.fleet import OwnershipCounts
 from hub.store.contracts.outbox import QueueState
 from hub.store.contracts.store import Store
 from hub.store.health import OPERATIONS
@@ -70,17 +74,27 @@ STATES_AND_COUNTS = {
     "pushbridge_config_last_reload_successful",
     "pushbridge_http_requests_in_flight",
     "pushbridge_pns_requests_in_flight",
+    "pushbridge_queues_owned",
 }
 """Gauges of things that have no unit."""
 
 SOURCES = ["orders", "bank"]
 HUBS = ["app", "desk"]
 REMOTES = ["desk"]
+REGISTRATIONS = ["shop"]
 
 
 def metrics(rules: Sequence[str] = ("paid",), hubs: Sequence[str] = HUBS) -> Metrics:
     dead_letters = [("orders", "", "decode"), ("orders", "paid", "render")]
-    return Metrics(version="1.2.3", sources=SOURCES, rules=rules, hubs=hubs, remotes=REMOTES, dead_letters=dead_letters)
+    return Metrics(
+        version="1.2.3",
+        sources=SOURCES,
+        rules=rules,
+        hubs=hubs,
+        remotes=REMOTES,
+        registrations=REGISTRATIONS,
+        dead_letters=dead_letters,
+    )
 
 
 def families(of: Metrics) -> Iterator[Metric]:
@@ -139,6 +153,7 @@ def test_no_label_can_hold_what_has_no_bounds() -> None:
     assert labels == {
         *("source", "outcome", "rule", "reason", "hub", "platform", "kind", "queue", "state", "credential"),
         *("owner", "engine", "op", "file", "le", "version", "revision", "config_hash", "listener", "limit"),
+        "operation",
         "property",  # of each hub 50, and the rest is one
     }
 
@@ -164,6 +179,8 @@ COMBINATIONS: dict[str, Any] = {
     "devices": product(HUBS, [platform.value for platform in Platform.known()]),
     "remote_sends_total": product(REMOTES, DELIVERIES),
     "remote_circuit_open": product(REMOTES),
+    "phone_requests_total": product(REGISTRATIONS, values_of(PhoneOperation), values_of(PhoneOutcome)),
+    "phone_write_failures_total": product(REGISTRATIONS),
     "audience_devices_count": product(["broadcast", "expression"]),
     "notifications_total": product(HUBS, ENDED.values()),
     "queue_messages": product(LANES, ["ready", "leased", "delayed"]),
@@ -212,8 +229,21 @@ def test_every_operation_that_a_failing_store_is_told_of_has_a_zero() -> None:
         if isfunction(method) and not name.startswith("_")
     }
     unwatched = methods - OPERATIONS.keys()
-    assert unwatched == {"open", "close", "tend", "probe", "now"}, "a method of the store is not watched"
+    without_database = {"now", "may_start", "serve", "fleet", "ownership"}
+    assert unwatched == {"open", "close", "tend", "probe"} | without_database, "a method of the store is not watched"
     assert series(metrics(), "pushbridge_store_errors_total") == {("sqlite", name) for name in OPERATIONS.values()}
+
+
+def test_what_became_of_the_ownership_is_counted_between_scrapes() -> None:
+    told = metrics()
+    counts = OwnershipCounts(owned=16, taken_over=3, lost=1, renewals_failed=2)
+    told.queue.set_ownership(counts)
+    counts.owned, counts.taken_over = 20, 7
+    told.queue.set_ownership(counts)
+    assert value(told, "pushbridge_queues_owned") == 20
+    assert value(told, "pushbridge_queues_taken_over_total") == 7
+    assert value(told, "pushbridge_queues_lost_total") == 1
+    assert value(told, "pushbridge_ownership_renewals_failed_total") == 2
 
 
 def test_twenty_hubs_and_ten_thousand_rules_stay_within_the_budget_of_series() -> None:
@@ -255,6 +285,18 @@ def test_messages_are_counted_by_their_end_and_those_seen_before_count_for_nothi
     assert value(told, "pushbridge_rule_evaluations_total", rule="_other", outcome="error") == 1
     for rule, count in (("_none", 3), ("paid", 1), ("_other", 1)):
         assert value(told, "pushbridge_dead_letters_total", source="orders", rule=rule, reason="render") == count
+
+
+def test_phones_are_counted_by_what_they_ask_for_and_what_becomes_of_it() -> None:
+    told = metrics()
+    take(
+        told,
+        PhoneAnswered(hub="shop", operation=PhoneOperation.REGISTER, outcome=PhoneOutcome.FORBIDDEN_TAG, detail="x"),
+    )
+    take(told, PhonesUnwritten(hub="shop", cause="away"))
+    labels = {"hub": "shop", "operation": "register", "outcome": "forbidden_tag"}
+    assert value(told, "pushbridge_phone_requests_total", **labels) == 1
+    assert value(told, "pushbridge_phone_write_failures_total", hub="shop") == 1
 
 
 def test_rebuilds_are_counted_once_however_often_a_source_pauses() -> None:

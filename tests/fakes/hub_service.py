@@ -1,11 +1,13 @@
 """The engine behind the wire API, in memory: what was asked of it can be read, and what it raises can be set."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from hub.delivery.probing import TestResult
 from hub.errors import NotFoundError
 from hub.installation import Installation, Registration
+from hub.job import Job
 from hub.notification import Notification, Platform, TemplateContent
 from hub.outcome import NotificationDetails, State
 from hub.store.contracts.listing import ListPage
@@ -20,6 +22,7 @@ class FakeHubService:
         self.registrations_kept: dict[tuple[str, str], Registration] = {}
         self.direct: dict[str, list[str]] = {}
         self.notifications: dict[str, Notification] = {}
+        self.jobs_kept: dict[tuple[str, str], Job] = {}
         self.failure: Exception | None = None
 
     async def put_installation(self, hub: str, installation: Installation) -> None:
@@ -87,6 +90,9 @@ class FakeHubService:
         self._fail()
         return ()
 
+    async def end_test(self, hub: str, results: Sequence[TestResult]) -> None:
+        self._fail()
+
     async def cancel(self, hub: str, notification_id: str) -> None:
         await self.details(hub, notification_id)
         del self.notifications[notification_id]
@@ -104,6 +110,22 @@ class FakeHubService:
             body="" if isinstance(content, TemplateContent) else content.payload.decode(),
             counts={},
         )
+
+    async def submit_job(self, job: Job) -> Job:
+        self._fail()
+        job = replace(job, id=str(len(self.jobs_kept)))
+        self.jobs_kept[job.hub, job.id] = job
+        return job
+
+    async def job(self, hub: str, job_id: str) -> Job:
+        self._fail()
+        if (hub, job_id) not in self.jobs_kept:
+            raise NotFoundError("no such job")
+        return self.jobs_kept[hub, job_id]
+
+    async def jobs(self, hub: str, *, after: str = "", limit: int) -> ListPage[Job]:
+        self._fail()
+        return ListPage(items=[job for (of, _), job in self.jobs_kept.items() if of == hub])
 
     def _fail(self) -> None:
         if self.failure is not None:

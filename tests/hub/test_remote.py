@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.api.access import AccessPolicy, Right
-from hub.api.sas import authenticate
+from hub.api.sas import signed_token
 from hub.api.wire.content import native_content, template_content
 from hub.delivery.remote import RemoteHub, request_for, signature, verdict
 from hub.delivery.remote_settings import RemoteSettings
@@ -235,14 +235,8 @@ def test_the_hub_api_accepts_the_signature(endpoint: str, key_name: str, hub: st
     policy = AccessPolicy(name=key_name, rights=frozenset([Right.SEND]), keys=[KEY])
     settings = RemoteSettings(endpoint=endpoint, hub=hub, key_name=key_name, key=KEY)
     url, _, _ = request(notification(), settings)
-    accepted = authenticate(
-        signature(settings, int(START) + 60),
-        policies=[policy],
-        hosts=["ns.example"],
-        path=unquote(urlsplit(url).path),
-        now=START,
-    )
-    assert accepted is policy
+    accepted = signed_token(signature(settings, int(START) + 60), policies=[policy])
+    assert accepted.policy_for(hosts=["ns.example"], path=unquote(urlsplit(url).path), now=START) is policy
 
 
 async def test_a_signature_serves_for_an_hour_and_is_renewed_before_it_ends() -> None:

@@ -109,6 +109,10 @@ class Daemon:
         """Let it not do one step more, so that whatever is sent to it now is never read."""
         self._running.send_signal(signal.SIGSTOP)
 
+    def resume(self) -> None:
+        """Let it go on after `pause`."""
+        self._running.send_signal(signal.SIGCONT)
+
     async def kill(self) -> None:
         """End it with SIGKILL, also while it is paused."""
         self._running.send_signal(signal.SIGKILL)

@@ -27,7 +27,7 @@ MODULES = (
     "hub.platforms.apns.sender",
     "hub.platforms.fcm.sender",
     "hub.platforms.wns.sender",
-    "uvicorn.protocols.http.h11_impl",
+    "uvicorn.protocols.http.httptools_impl",
     "uvloop",
 )
 """What a daemon imports as it starts. None of it starts a thread or opens a file, so a child finds it as if new."""

@@ -401,6 +401,7 @@ AMBIGUOUS = {
     "both, of length 0": HEAD + CHUNKED + b"Content-Length: 0\r\n\r\n0\r\n\r\n",
     "both, one folded": HEAD + b"Content-Length: 6\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
     "two lengths": HEAD + b"Content-Length: 0\r\nContent-Length: 6\r\n\r\n",
+    "the same length twice": HEAD + b"Content-Length: 0\r\nContent-Length: 0\r\n\r\n",
     "two lengths in one": HEAD + b"Content-Length: 0, 6\r\n\r\n",
     "a length with a sign": HEAD + b"Content-Length: +0\r\n\r\n",
     "a negative length": HEAD + b"Content-Length: -1\r\n\r\n",
@@ -417,7 +418,10 @@ AMBIGUOUS = {
     "chunked in HTTP/1.0": HEAD.replace(b"1.1", b"1.0") + CHUNKED + b"\r\n0\r\n\r\n",
     "a chunk's size with a sign": HEAD + CHUNKED + b"\r\n+0\r\n\r\n",
     "a chunk's size with 0x": HEAD + CHUNKED + b"\r\n0x0\r\n\r\n",
-    "a chunk's size that is too long": HEAD + CHUNKED + b"\r\n" + b"0" * 40 + b"\r\n\r\n",
+    "a chunk's size that is too long": HEAD + CHUNKED + b"\r\n1" + b"0" * 40 + b"\r\n\r\n",
+    "a line without CR": HEAD.replace(b"\r", b"") + b"\n",
+    "a folded line": HEAD + b"X: a\r\n b\r\n\r\n",
+    "another server's path": HEAD.replace(b"/in", b"http://other/in") + b"\r\n",
     "a chunk that goes on": HEAD + CHUNKED + b"\r\n1\r\nxx\r\n0\r\n\r\n",
     "a bare CR in a header": HEAD + b"X: a\rContent-Length: 6\r\n\r\n",
     "a NUL in a header": HEAD + b"X: a\0b\r\n\r\n",
@@ -440,8 +444,12 @@ async def test_an_ambiguous_request_is_answered_400_and_its_connection_closed(
 
 UNAMBIGUOUS = {
     "a length": HEAD + b"Content-Length: 9\r\n\r\n" + b'{"id": 1}',
-    "the same length twice": HEAD + b"Content-Length: 9\r\nContent-Length: 9\r\n\r\n" + b'{"id": 1}',
     "chunks": HEAD + CHUNKED + b"\r\n9\r\n" + b'{"id": 1}' + b"\r\n0\r\n\r\n",
+    "an upgrade without a body": b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+    "an upgrade and chunks": HEAD
+    + b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
+    + CHUNKED
+    + b'\r\n9\r\n{"id": 1}\r\n0\r\n\r\n',
     "an upgrade that is not taken": HEAD + b'Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 9\r\n\r\n{"id": 1}',
 }
 
@@ -453,7 +461,7 @@ async def test_what_can_be_read_in_one_way_is_taken_and_the_next_request_too(
     last = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     answer = await exchange(world.daemon.url, request_bytes + last)
     statuses = re.findall(rb"HTTP/1\.1 (\d+)", answer)
-    assert statuses == [b"202", b"200"]
+    assert statuses == [b"200" if request_bytes.startswith(b"GET") else b"202", b"200"]
 
 
 async def exchange(url: str, sent: bytes) -> bytes:

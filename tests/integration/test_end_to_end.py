@@ -301,7 +301,8 @@ NAMES = """
     http_requests_total http_request_duration_seconds http_requests_in_flight
     devices audience_devices notifications_total
     queue_messages queue_capacity_messages queue_oldest_ready_timestamp_seconds queue_wait_seconds queue_claims_total
-    queue_lease_expirations_total
+    queue_lease_expirations_total queues_owned queues_taken_over_total queues_lost_total
+    ownership_renewals_failed_total
     pns_deliveries_total pns_request_duration_seconds pns_requests_in_flight pns_retries_total
     pns_throttled_until_timestamp_seconds pns_circuit_open
     end_to_end_seconds store_errors_total store_transaction_seconds store_commit_seconds store_checkpoint_seconds

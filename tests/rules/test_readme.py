@@ -1,6 +1,7 @@
 """The examples of the rule language's manual load."""
 
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ README = (Path(rules.__file__).parent / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
 SCOPE = Scope(
     sources=frozenset({"core-banking"}),
-    hubs={"app": HubScope(platforms=frozenset(Platform.declared()))},
+    hubs={"app": HubScope(platforms=frozenset(Platform.declared()), topics={"withdrawals": [Decimal(100)]})},
     default_hub="app",
 )
 

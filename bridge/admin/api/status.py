@@ -7,6 +7,7 @@ from importlib.metadata import version
 from bridge.admin.api.operation import Call, Management, Model, Operation, instant, moment
 from bridge.admin.health import Part, is_ready
 from bridge.observe.recent import shown
+from hub.store.contracts.fleet import FleetState
 
 _VERSION = version("pushbridge")
 
@@ -46,6 +47,28 @@ class HubModel(Model):
     platforms: list[str]
 
 
+class ProcessModel(Model):
+    """A process that works on the store. It owns `queues` of them and is to own `share`. `silent_for`: seconds since this
+    process saw it renew; one that is `dead` has no say any more, and its queues go to the others."""
+
+    id: str
+    version: str
+    queues: int
+    share: int
+    silent_for: float
+    dead: bool
+    this: bool
+
+
+class StoreModel(Model):
+    """The database, its queues, how many of them have no live owner, and who works on them."""
+
+    name: str
+    queues: int
+    unowned: int
+    processes: list[ProcessModel]
+
+
 class Status(Model):
     """The whole process. `pending` are the notifications and pages that wait, `max_pending` how many may."""
 
@@ -58,6 +81,7 @@ class Status(Model):
     sources: list[str]
     rules: int
     hubs: list[HubModel]
+    store: StoreModel
     parts: list[PartModel]
 
 
@@ -65,6 +89,26 @@ def _part_model(part: Part) -> PartModel:
     part = replace(part, detail=shown(part.detail, _MAX_DETAIL), mistake=shown(part.mistake))
     times = {"since": moment(part.since), "until": moment(part.until)}
     return PartModel(**(asdict(part) | times), line=part.line)
+
+
+def _store_model(name: str, fleet: FleetState) -> StoreModel:
+    return StoreModel(
+        name=name,
+        queues=fleet.queues,
+        unowned=fleet.unowned,
+        processes=[
+            ProcessModel(
+                id=member.id,
+                version=member.version or _VERSION,
+                queues=member.queues,
+                share=member.share,
+                silent_for=member.silent_for,
+                dead=member.is_dead,
+                this=member.is_this,
+            )
+            for member in fleet.members
+        ],
+    )
 
 
 def status_of(management: Management) -> Status:
@@ -92,6 +136,7 @@ def status_of(management: Management) -> Status:
             )
             for name, hub in settings.hubs.items()
         ],
+        store=_store_model(settings.store_name, management.hub.store.fleet()),
         parts=[_part_model(part) for part in parts],
     )
 

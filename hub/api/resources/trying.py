@@ -23,6 +23,7 @@ async def tested(service: HubService, notification: Notification, push_channel: 
         channels = list({(each.platform, each.push_channel) for each in results})
         found = await service.registrations_of(notification.hub, channels, limit=_MANY)
         ids = {_key_of(registration): registration.registration_id for registration in found.items}
+    await service.end_test(notification.hub, results)  # behind the look for the ids: what is dead is listed no more
     return [
         Tested(
             application_platform=traits_of(each.platform).wire_format,

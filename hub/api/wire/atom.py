@@ -60,6 +60,15 @@ def read_entry(body: bytes, content_type: str = "") -> Described:
     description = None if found is None else next(found.iterchildren("*"), None)
     if description is None:
         raise InvalidRequestError("The body has to be an Atom entry with a description in its content")
+    return _described(description)
+
+
+def read_description(text: str) -> Described:
+    """A description that stands alone, as the lines of an import file have it. Raises: InvalidRequestError."""
+    return _described(_parse(text))
+
+
+def _described(description: etree._Element) -> Described:
     kind = description.get(f"{_INSTANCE}type") or etree.QName(description).localname
     members = {
         etree.QName(child).localname: child

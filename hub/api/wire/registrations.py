@@ -136,8 +136,8 @@ def _push_variables(text: str) -> dict[str, str]:
     return given
 
 
-def description_xml(registration: Registration, kind: Kind) -> str:
-    """The description, its members in the data contract's order, empty ones left out."""
+def description_xml(registration: Registration, kind: Kind, *, in_cdata: bool = True) -> str:
+    """The description, its members in the data contract's order, empty ones left out; a body in CDATA, or escaped."""
     variables = registration.push_variables
     members = [
         ("ETag", str(registration.etag)),
@@ -152,7 +152,7 @@ def description_xml(registration: Registration, kind: Kind) -> str:
         ),
     ]
     texts = [f"<{name}>{text}</{name}>" for name, text in members if text]
-    texts += _template_members(registration, kind) if registration.template is not None else ()
+    texts += _template_members(registration, kind, in_cdata) if registration.template is not None else ()
     return f"<{kind.element} {DESCRIPTION_NAMESPACES}>{''.join(texts)}</{kind.element}>"
 
 
@@ -163,12 +163,12 @@ def _expiration(expires_at: datetime | None) -> str:
     )
 
 
-def _template_members(registration: Registration, kind: Kind) -> Iterator[str]:
+def _template_members(registration: Registration, kind: Kind, in_cdata: bool) -> Iterator[str]:
     template = registration.template
     assert template is not None
     for name in kind.description.template:
         if name == "BodyTemplate":
-            body = cdata(template.body) if fits_xml(template.body) else escape_xml(template.body)
+            body = cdata(template.body) if in_cdata and fits_xml(template.body) else escape_xml(template.body)
             yield f"<BodyTemplate>{body}</BodyTemplate>"
         elif name == "Expiry":
             expiry = template.expiry

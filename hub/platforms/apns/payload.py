@@ -27,9 +27,9 @@ SHOWN: Final = frozenset({"alert", "badge", "sound"})
 """Keys of `aps` that a phone shows or plays."""
 
 
-def push_type_of(fields: Mapping[str, str], payload: bytes) -> str:
-    """What `apns-push-type` says, or has to say where it is not given."""
-    return fields.get("apns-push-type") or (BACKGROUND if is_silent(payload) else ALERT)
+def push_type_of(fields: Mapping[str, str], payload: bytes, *, usual: str | None = None) -> str:
+    """What `apns-push-type` says, or has to say where it is not given: the `usual` one, else what the payload is."""
+    return fields.get("apns-push-type") or usual or (BACKGROUND if is_silent(payload) else ALERT)
 
 
 def is_silent(payload: bytes) -> bool:

@@ -122,17 +122,17 @@ def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
     )
 
 
-def headers_for(group: PushGroup, *, topic: str) -> list[bytes] | SendResult:
+def headers_for(group: PushGroup, *, topic: str, push_type: str | None = None) -> list[bytes] | SendResult:
     """The header lines that the pushes of a group share, or why they cannot be sent.
 
-    A header given with the push wins over what would be derived. A hint that Apple would refuse is made to fit or left
-    out. `apns-priority` is left out where it is Apple's default.
+    A header given with the push wins over what would be derived; `push_type` is of pushes that give none. A hint that Apple
+    would refuse is made to fit or left out. `apns-priority` is left out where it is Apple's default.
     """
     try:
         fields = fit_headers(given_fields(group.headers, allowed=("apns-",)), HINTS) if group.headers else {}
         fields.pop("apns-id", None)  # a push has one id on every try
-        push_type = fields["apns-push-type"] = push_type_of(fields, group.payload)
-        fields.setdefault("apns-topic", topic + TOPIC_SUFFIXES.get(push_type, ""))
+        push_type = fields["apns-push-type"] = push_type_of(fields, group.payload, usual=push_type)
+        fields.setdefault("apns-topic", topic.removesuffix(suffix := TOPIC_SUFFIXES.get(push_type, "")) + suffix)
         if push_type == BACKGROUND or group.priority is Priority.NORMAL:
             fields.setdefault("apns-priority", "5")
         if push_type == BACKGROUND and fields["apns-priority"] == "10":
@@ -154,11 +154,13 @@ def headers_for(group: PushGroup, *, topic: str) -> list[bytes] | SendResult:
     return lines
 
 
-def requests_for(page: PushPage, *, origin: str, topic: str, token: str) -> Iterator[RequestGroup | Refused]:
+def requests_for(
+    page: PushPage, *, origin: str, topic: str, token: str, push_type: str | None = None
+) -> Iterator[RequestGroup | Refused]:
     """The requests of a page: a group each for what shares its header lines."""
     common = [f"authorization: bearer {token}".encode(), b"content-type: application/json"]
     for group, run in page.runs():
-        lines = headers_for(group, topic=topic)
+        lines = headers_for(group, topic=topic, push_type=push_type)
         if isinstance(lines, SendResult):
             yield Refused(run, lines)
             continue
@@ -190,6 +192,7 @@ class ApnsSender:
 
     def __init__(self, settings: ApnsSettings) -> None:
         self._topic = settings.topic
+        self._push_type = settings.push_type
         self._origin = settings.origin
         self._token = ProviderToken(
             key=settings.key.get_secret_value(), key_id=settings.key_id, team_id=settings.team_id
@@ -202,7 +205,7 @@ class ApnsSender:
 
     def requests(self, page: PushPage, *, token: str) -> Requests:
         """See `Sender.requests`."""
-        return requests_for(page, origin=self._origin, topic=self._topic, token=token)
+        return requests_for(page, origin=self._origin, topic=self._topic, token=token, push_type=self._push_type)
 
     async def close(self) -> None:
         """See `Sender.close`."""

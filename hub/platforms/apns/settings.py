@@ -1,11 +1,14 @@
 """What a hub has to know to push through APNs (Apple, "Establishing a token-based connection to APNs")."""
 
 import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr
 
 from hub.platforms.settings import PlatformSettings, Secret, Url
+
+VOIP_HUB: Final = ".voip"
+"""How the name of a hub ends whose pushes are calls."""
 
 HOSTS: Final = {"production": "https://api.push.apple.com", "sandbox": "https://api.sandbox.push.apple.com"}
 
@@ -42,6 +45,8 @@ class ApnsSettings(PlatformSettings):
     """Apple's ten characters for the developer account."""
     topic: Annotated[str, Field(min_length=1)]
     """The bundle id of the app."""
+    push_type: Literal["alert", "voip"] | None = None
+    """The apns-push-type of pushes that say none: voip for a hub whose name ends in .voip, else by the payload."""
     environment: Literal["production", "sandbox"] = "production"
     """Which of Apple's two services the device tokens are from."""
     endpoint: Url | None = None
@@ -51,3 +56,9 @@ class ApnsSettings(PlatformSettings):
     def origin(self) -> str:
         """Scheme and host of the service."""
         return self.endpoint or HOSTS[self.environment]
+
+    def for_hub(self, name: str) -> Self:
+        """A hub for VoIP is one whose name says so."""
+        if self.push_type is None and name.lower().endswith(VOIP_HUB):
+            return self.model_copy(update={"push_type": "voip"})
+        return self

@@ -4,7 +4,7 @@ Work waits in queues, and each queue has one owner. To take work is to read it: 
 nothing is written until there is a result. A crash leaves the rows as they were, so the next owner takes them again.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -49,7 +49,8 @@ class Work:
     was_deferred: bool = False
     """Whether the work was postponed before, so that an observer has been notified of it."""
     is_withdrawn: bool = False
-    """Whether its rows were deleted while it was in hand: what of it was not sent yet is not to be sent."""
+    """Whether its rows were deleted, or its queue was lost, while it was in hand: what of it was not sent yet is not to be
+    sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +165,10 @@ class Outbox(Protocol):
     def now(self) -> float:
         """The store's time; no step of a host's clock moves it by more than a second without the waiting work."""
 
+    def may_start(self) -> bool:
+        """Whether this process is sure enough that its queues are its own to begin pushes. Asked before each slice of a
+        page: a process that was stopped for long may find its queues with another owner."""
+
     async def accept(self, batch: Sequence[Ingest], *, start: int) -> AcceptanceResult:
         """Take a batch in one transaction: marks of events, notifications, dead letters, journal. The first `start`
         notifications that are due are in the caller's hand, if this process owns a queue."""
@@ -173,6 +178,9 @@ class Outbox(Protocol):
 
     async def forget_offsets(self, partitions: Sequence[Partition]) -> None:
         """Know nothing of these: their topic was made again, and its offsets begin again."""
+
+    def serve(self, services: Callable[[], Collection[Service]]) -> None:
+        """Which push services this process has senders for, so that other processes know; asked now and then."""
 
     async def cancel(self, hub: str, notification_id: str) -> bool:
         """End a notification whose time has not come, by its 32 hex digits; False: no such one waits for its time."""

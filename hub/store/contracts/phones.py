@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from hub.acceptance import AuditEntry
 from hub.notification import Platform
 from hub.phone import Phone, Topics
 
@@ -42,10 +43,12 @@ class Phones(Protocol):
     async def unwritten_phones(self, hub: str, *, unchanged_for: float, limit: int) -> Sequence[Phone]:
         """Phones that the engine may have otherwise, the longest unchanged first; those changed just now are left out."""
 
-    async def rewrite_phones(self, hub: str, *, after: str = "", limit: int) -> tuple[int, str]:
+    async def rewrite_phones(
+        self, hub: str, *, after: str = "", limit: int, audit: AuditEntry | None = None
+    ) -> tuple[int, str]:
         """Take for granted no more that the engine has what is here, of up to `limit` phones behind an id.
 
-        How many are signed in, and the id of the last one; empty: there are no more.
+        How many are signed in, and the id of the last one; empty: there are no more. `audit` is written with that.
         """
 
     async def forget_phones(self, *, kept: float, subscriptions_kept: float) -> bool:

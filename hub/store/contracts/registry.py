@@ -39,6 +39,16 @@ class DeadChannel:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoneChannel:
+    """A push channel that a push service said to be dead, of what was registered until `gone_since`; None: until now."""
+
+    platform: Platform
+    push_channel: str
+    reason: str
+    gone_since: float | None = None
+
+
 class Registry(Protocol):
     """Every method may raise StoreError."""
 
@@ -92,6 +102,12 @@ class Registry(Protocol):
 
     async def dead_channels(self, hub: str, *, after: str = "", limit: int) -> ListPage[DeadChannel]:
         """Push channels that a push service said to be dead, as long as they are kept, the first to die first."""
+
+    async def mark_channels_dead(self, hub: str, channels: Sequence[GoneChannel]) -> int:
+        """Hide every registration of these push channels from audiences; how many were hidden.
+
+        For what a test send finds; the outbox does it for all other sends, with the record of the page.
+        """
 
     async def put_direct(
         self, hub: str, platform: Platform, push_channels: Sequence[str], *, tag: str, kept: float

@@ -3,6 +3,8 @@
 from typing import Protocol
 
 from hub.store.contracts.dead_letters import DeadLetters
+from hub.store.contracts.fleet import Fleet
+from hub.store.contracts.jobs import Jobs
 from hub.store.contracts.journal import Journal
 from hub.store.contracts.outbox import Outbox
 from hub.store.contracts.people import People
@@ -11,7 +13,7 @@ from hub.store.contracts.registry import Registry
 from hub.store.contracts.telemetry import Telemetry
 
 
-class Store(Outbox, Registry, DeadLetters, Journal, Telemetry, People, Phones, Protocol):
+class Store(Outbox, Registry, DeadLetters, Journal, Telemetry, People, Phones, Jobs, Fleet, Protocol):
     """Build it (no I/O), `open`, `tend` as a task, use, `close`."""
 
     async def open(self) -> int:

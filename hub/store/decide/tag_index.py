@@ -7,6 +7,7 @@ waits in a log (`tag_log`), as if it were in the blocks.
 """
 
 import hashlib
+import struct
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -20,12 +21,25 @@ from hub.tags import tag_key
 WORD_BITS = 5
 BLOCK_BITS = 16
 _IN_WORD = (1 << WORD_BITS) - 1
+_WORDS_BITS = BLOCK_BITS - WORD_BITS
+_IN_BLOCK = (1 << _WORDS_BITS) - 1
+_BLOCK_BYTES = 1 << (BLOCK_BITS - 3)
+_ALL_BITS = (1 << (1 << BLOCK_BITS)) - 1
 LAST_WORD = (1 << (32 - WORD_BITS)) - 1
 MARK = -1
 """The word of a row that marks its tag as one to be folded; a row without masks."""
 
 FOLD_AT = 256
 """Changes of a tag from which on they are folded into its blocks: as many are read with the tag in 0.2 ms."""
+
+_MANY_WORDS = 64
+"""From so many words on bits are put together, not ordinals."""
+_MASK = struct.Struct("<I")
+_ONE_BLOCK = struct.Struct("<IIHHI")
+"""Before the bits of a bitmap of one block: a mark, the number of blocks, then its number, its count less one, and where
+its bits begin."""
+_HEAD = (12346, 1)
+_MOST_IN_LIST = 4096
 
 TagId = bytes
 WordMask = tuple[int, int]
@@ -167,7 +181,30 @@ def _bits(mask: int) -> tuple[int, ...]:
 
 def ordinals_of(masks: Iterable[WordMask]) -> BitMap:
     """The ordinals of (word, mask) pairs."""
-    return BitMap([(word << WORD_BITS) + bit for word, mask in masks if mask for bit in _bits(mask)])
+    masks = list(masks)
+    if len(masks) < _MANY_WORDS:
+        return BitMap([(word << WORD_BITS) + bit for word, mask in masks if mask for bit in _bits(mask)])
+    by_block: dict[int, bytearray] = {}
+    for word, mask in masks:
+        bits = by_block.get(word >> _WORDS_BITS)
+        if bits is None:
+            bits = by_block[word >> _WORDS_BITS] = bytearray(_BLOCK_BYTES)
+        at = (word & _IN_BLOCK) << 2
+        (old,) = _MASK.unpack_from(bits, at)
+        _MASK.pack_into(bits, at, old | mask)
+    return BitMap.union(*[_block_of(number, bits) for number, bits in by_block.items()])
+
+
+def _block_of(number: int, bits: bytearray) -> BitMap:
+    """A block of its bits, by way of the format in which bitmaps are kept (RoaringFormatSpec): ten times as quick as by a
+    list of ordinals."""
+    whole = int.from_bytes(bits, "little")
+    if (count := whole.bit_count()) > _MOST_IN_LIST:
+        return BitMap.deserialize(_ONE_BLOCK.pack(*_HEAD, number, count - 1, _ONE_BLOCK.size) + bits)
+    # The format has bits for blocks of many alone: those that are not in it are.
+    others = (whole ^ _ALL_BITS).to_bytes(_BLOCK_BYTES, "little")
+    head = _ONE_BLOCK.pack(*_HEAD, number, (1 << BLOCK_BITS) - count - 1, _ONE_BLOCK.size)
+    return BitMap.deserialize(head + others).flip(number << BLOCK_BITS, (number + 1) << BLOCK_BITS)
 
 
 def members(blocks: Sequence[BitMap], changes: Sequence[tuple[int, int, int]], new: Sequence[WordMask] = ()) -> BitMap:

@@ -12,7 +12,7 @@ tag's id, a word and a mask.
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from hub.store.decide.tag_index import TagId, WordMask
 
@@ -46,15 +46,18 @@ def count_of(entries: bytes) -> int:
     return len(entries) // _ENTRY.size
 
 
-def words_in(entries: bytes, tag: TagId) -> Iterator[WordMask]:
+def words_in(entries: bytes, tag: TagId) -> list[WordMask]:
     """What entries say of one tag."""
-    at = entries.find(tag)
+    words = []
+    find, unpack = entries.find, _WORD_MASK.unpack_from
+    at = find(tag)
     while at >= 0:
         if at % _ENTRY.size == 0:
-            yield _WORD_MASK.unpack_from(entries, at + _TAG_BYTES)
-            at = entries.find(tag, at + _ENTRY.size)
+            words.append(unpack(entries, at + _TAG_BYTES))
+            at = find(tag, at + _ENTRY.size)
         else:  # the bytes of two fields that look like it
-            at = entries.find(tag, at + 1)
+            at = find(tag, at + 1)
+    return words
 
 
 def carried_in(entries: Iterable[bytes]) -> dict[TagId, list[WordMask]]:

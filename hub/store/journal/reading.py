@@ -1,12 +1,18 @@
 """The journal by event."""
 
+import math
+from collections.abc import Sequence
+
 from hub.acceptance import ConfigurationVersion
 from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.journal import KeptEvent
 from hub.store.contracts.listing import ListPage
+from hub.store.outbox.numbering import stamp
 from hub.store.telemetry.listing import listing, part
 
 _LAST = 2**62
+_APART = 60.0
+"""Seconds by which the numbers of a queue may be ahead of the time, at most."""
 _COLUMNS = "t.n, t.queue, t.at, t.source, t.event_id, t.outcome, t.detail, t.content, t.trace, c.revision, c.hash"
 _SOURCE = "journal t LEFT JOIN configuration c ON c.id = t.configuration"
 
@@ -20,7 +26,8 @@ EVENTS = listing(
     "journal",
     _COLUMNS,
     _SOURCE,
-    where=" AND (:source = '' OR t.source = :source) AND (:outcome = '' OR t.outcome = :outcome)",
+    where=" AND (:source = '' OR t.source = :source) AND (:outcome = '' OR t.outcome = :outcome) AND t.at <= :until",
+    filters={"source": "text", "outcome": "text", "until": "double precision"},
 )
 
 
@@ -36,12 +43,28 @@ def by_event(connection: Connection, event_id: str, *, source: str, limit: int) 
 
 
 def events(
-    connection: Connection, queue: int, *, source: str, outcome: str, until: float | None, after: str, limit: int
+    connection: Connection,
+    queues: Sequence[int],
+    *,
+    source: str,
+    outcome: str,
+    until: float | None,
+    after: str,
+    limit: int,
 ) -> ListPage[KeptEvent]:
     """Newest first. Raises: InvalidRequestError: `after` is no place of this list."""
     if until is not None and not after:
-        after = str(_number_at(connection, queue, until) + 1)
-    rows, following = part(connection, EVENTS, queue=queue, after=after, limit=limit, source=source, outcome=outcome)
+        after = str(_number_at(connection, queues[0], until) + 1 if len(queues) == 1 else stamp(until + _APART))
+    rows, following = part(
+        connection,
+        EVENTS,
+        queues=queues,
+        after=after,
+        limit=limit,
+        source=source,
+        outcome=outcome,
+        until=math.inf if until is None else until,
+    )
     return ListPage(items=[_event(row) for row in rows], next=following)
 
 

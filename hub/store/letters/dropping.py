@@ -1,9 +1,10 @@
 """Dead letters go: dropped by an operator, published, replayed, or past a bound. A body goes with its last letter."""
 
-from collections.abc import Iterator, Sequence
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
 
 from hub.acceptance import AuditEntry
-from hub.store.connection import Connection, Statement
+from hub.store.connection import Connection, Row, Statement
 from hub.store.letters.reading import usage
 from hub.store.telemetry.auditing import audit_write
 
@@ -21,6 +22,12 @@ DROP_BODIES = Statement(
     " AND NOT EXISTS (SELECT 1 FROM dead_letter t WHERE t.digest = :digest)",
     columns=(("digest", "bytea"),),
 )
+HOLD_BODIES = Statement(
+    "dead_letter.hold_body",
+    "UPDATE dead_letter_body SET digest = digest WHERE digest = :digest",
+    columns=(("digest", "bytea"),),
+)
+"""Another process may be writing a letter with the same body: what comes after this sees that letter, or is seen by it."""
 PUBLISHED = Statement(
     "dead_letter.published",
     "UPDATE dead_letter SET relay = NULL WHERE queue = :queue AND n = :n",
@@ -34,10 +41,12 @@ REPLAYED = Statement(
 OLD = Statement(
     "dead_letter.old",
     "SELECT queue, n FROM dead_letter WHERE queue = :queue AND at < :before ORDER BY at LIMIT :slice",
+    columns=(("queue", "bigint"), ("before", "double precision"), ("slice", "bigint")),
 )
 OLDEST = Statement(
     "dead_letter.oldest",
     "SELECT queue, n, bytes FROM dead_letter WHERE queue = :queue ORDER BY n LIMIT :slice",
+    columns=(("queue", "bigint"), ("slice", "bigint")),
 )
 
 
@@ -57,7 +66,7 @@ def drop(
     ]
     connection.write_all(
         [
-            (DROP_BODIES, [(digest,) for digest in {row[1] for row in rows}]),
+            *_drop_bodies(rows),
             audit_write(entries, numbers, queue=queue, now=now),
         ]
     )
@@ -65,8 +74,9 @@ def drop(
     return [n for n in ids if n in there]
 
 
-def published(connection: Connection, queue: int, ids: Sequence[int]) -> None:
-    connection.write_all([(PUBLISHED, [(queue, n) for n in ids])])
+def published(connection: Connection, letters: Sequence[tuple[int, int]]) -> None:
+    """By queue and number."""
+    connection.write_all([(PUBLISHED, letters)])
 
 
 def mark_replayed(connection: Connection, queue: int, letter_id: int, replay: str, *, now: float) -> bool:
@@ -74,11 +84,20 @@ def mark_replayed(connection: Connection, queue: int, letter_id: int, replay: st
     return bool(connection.write(REPLAYED, queue=queue, n=letter_id, replay=replay, now=now))
 
 
-def bound(connection: Connection, queue: int, *, before: float, max_rows: int, max_bytes: int) -> bool:
-    """Drop a slice of the letters from `before`, then of the oldest beyond the bounds; whether more is to go."""
-    old = connection.read(OLD, queue=queue, before=before, slice=SLICE)
+def bound(
+    connection: Connection,
+    own: Sequence[int],
+    all_queues: Sequence[int],
+    *,
+    before: float,
+    max_rows: int,
+    max_bytes: int,
+) -> bool:
+    """Drop a slice of our letters from `before`, then those of ours among the oldest of all beyond the bounds; whether more
+    is to go."""
+    old = connection.read_many(OLD, [(queue, before, SLICE) for queue in own])[:SLICE]
     if not old:
-        old = _beyond(connection, queue, max_rows, max_bytes)
+        old = [(queue, n) for queue, n in _beyond(connection, all_queues, max_rows, max_bytes) if queue in own]
     if not old:
         return False
     forget(connection, old)
@@ -88,16 +107,23 @@ def bound(connection: Connection, queue: int, *, before: float, max_rows: int, m
 def forget(connection: Connection, letters: Sequence[tuple[int, int]]) -> None:
     """Drop letters by queue and number, with the bodies that no other letter has."""
     dropped = connection.update_many(DROP, letters)
-    connection.write_all([(DROP_BODIES, [(digest,) for digest in {row[1] for row in dropped}])])
+    connection.write_all(_drop_bodies(dropped))
 
 
-def _beyond(connection: Connection, queue: int, max_rows: int, max_bytes: int) -> list[tuple[int, int]]:
-    kept = usage(connection, queue)
+def _drop_bodies(dropped: Iterable[Row]) -> list[tuple[Statement, Sequence[Row]]]:
+    """Those that no letter has any more."""
+    digests = [(digest,) for digest in sorted({row[1] for row in dropped})]
+    return [(HOLD_BODIES, digests), (DROP_BODIES, digests)]
+
+
+def _beyond(connection: Connection, queues: Sequence[int], max_rows: int, max_bytes: int) -> list[tuple[int, int]]:
+    kept = usage(connection)
     rows, size = kept.letters - max_rows, kept.bytes - max_bytes
     if rows <= 0 and size <= 0:
         return []
     gone = []
-    for of, n, bytes_ in connection.read(OLDEST, queue=queue, slice=SLICE):
+    oldest = connection.read_many(OLDEST, [(queue, SLICE) for queue in queues])
+    for of, n, bytes_ in heapq.nsmallest(SLICE, oldest, key=lambda row: int(row[1])):
         if rows <= 0 and size <= 0:
             break
         gone.append((of, n))

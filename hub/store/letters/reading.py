@@ -1,6 +1,6 @@
 """Dead letters as operators and publishers read them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,23 +23,25 @@ LETTERS = listing(
     "dead_letter t",
     where=" AND (:source = '' OR t.source = :source) AND (:reason = '' OR t.reason = :reason)"
     " AND (:rule = '' OR t.rule = :rule) AND (:open_only = 0 OR t.replay <> 'accepted')",
+    filters={"source": "text", "reason": "text", "rule": "text", "open_only": "bigint"},
 )
 _WITH_BODY = "FROM dead_letter t JOIN dead_letter_body b ON b.digest = t.digest"
 LETTER = Statement("dead_letter.one", f"SELECT {_COLUMNS}, b.body {_WITH_BODY} WHERE t.queue = :queue AND t.n = :n")
 SOME = Statement(
     "dead_letter.some",
-    f"SELECT {_COLUMNS} FROM dead_letter t WHERE t.queue = :queue AND t.n IN (:keys) ORDER BY t.n DESC",
-    columns=(("n", "bigint"),),
+    f"SELECT {_COLUMNS} FROM dead_letter t WHERE t.queue = :queue AND t.n = :n",
+    columns=(("queue", "bigint"), ("n", "bigint")),
 )
 REPLAYS = Statement(
     "dead_letter.replays",
     "SELECT at, actor, detail FROM audit WHERE queue = :queue AND target = :target AND action = 'dead_letter.replay'"
     " ORDER BY n DESC LIMIT :limit",
 )
-USAGE = Statement("dead_letter.usage", "SELECT letters, bytes FROM dead_letter_usage WHERE queue = :queue")
+USAGE = Statement("dead_letter.usage", "SELECT letters, bytes, queue FROM dead_letter_usage")
 UNPUBLISHED = Statement(
     "dead_letter.unpublished",
     f"SELECT {_COLUMNS}, b.body {_WITH_BODY} WHERE t.queue = :queue AND t.relay = :relay ORDER BY t.n LIMIT :limit",
+    columns=(("queue", "bigint"), ("relay", "text"), ("limit", "bigint")),
 )
 
 
@@ -47,17 +49,23 @@ _REPLAYS_SHOWN = 100
 
 
 def letters(
-    connection: Connection, queue: int, chosen: LetterFilter, *, after: str, limit: int
+    connection: Connection,
+    queues: Sequence[int],
+    chosen: LetterFilter,
+    *,
+    queue_of: Callable[[int], int],
+    after: str,
+    limit: int,
 ) -> ListPage[KeptLetter]:
     """Newest first, without bodies; `chosen.ids` come all at once, those that are there."""
     if chosen.ids:
-        found = connection.read_by_keys(SOME, chosen.ids, queue=queue)
+        found = connection.read_many(SOME, [(queue_of(number), number) for number in dict.fromkeys(chosen.ids)])
         kept = sorted((_kept(row) for row in found), key=lambda one: -one.id)
         return ListPage(items=[one for one in kept if _is_chosen(one, chosen)])
     rows, following = part(
         connection,
         LETTERS,
-        queue=queue,
+        queues=queues,
         after=after,
         limit=limit,
         source=chosen.source or "",
@@ -81,18 +89,18 @@ def letter(connection: Connection, queue: int, letter_id: int) -> KeptLetter:
     )
 
 
-def usage(connection: Connection, queue: int) -> LetterUsage:
-    """The database counts with each letter that comes or goes."""
-    for letters, size in connection.read(USAGE, queue=queue):
-        return LetterUsage(letters=letters, bytes=size)
-    return LetterUsage(letters=0, bytes=0)
+def usage(connection: Connection) -> LetterUsage:
+    """Of all queues; the database counts with each letter that comes or goes."""
+    found = connection.read(USAGE)
+    return LetterUsage(letters=sum(row[0] for row in found), bytes=sum(row[1] for row in found))
 
 
-def unpublished(connection: Connection, queue: int, relay: str, limit: int) -> Sequence[tuple[int, float, DeadLetter]]:
-    """(id, when, letter), oldest first."""
-    kept = [
-        _kept(columns, body) for *columns, body in connection.read(UNPUBLISHED, queue=queue, relay=relay, limit=limit)
-    ]
+def unpublished(
+    connection: Connection, queues: Sequence[int], relay: str, limit: int
+) -> Sequence[tuple[int, float, DeadLetter]]:
+    """(id, when, letter) of these queues, oldest first."""
+    found = connection.read_many(UNPUBLISHED, [(queue, relay, limit) for queue in queues])
+    kept = [_kept(columns, body) for *columns, body in sorted(found, key=lambda row: int(row[0]))[:limit]]
     return [(one.id, one.at, one.letter) for one in kept]
 
 

@@ -41,9 +41,11 @@ INSERT = Statement(
 )
 INSERT_BODY = Statement(
     "dead_letter.insert_body",
-    "INSERT INTO dead_letter_body (digest, body) VALUES (:digest, :body) ON CONFLICT DO NOTHING",
+    "INSERT INTO dead_letter_body (digest, body) VALUES (:digest, :body) ON CONFLICT (digest) DO UPDATE"
+    " SET digest = excluded.digest",
     columns=(("digest", "bytea"), ("body", "bytea")),
 )
+"""A body that is there is written to: so a process that drops the last letter with it waits for this one."""
 
 
 def letter_writes(

@@ -157,7 +157,7 @@ def accept(
     between.
     """
     start = arrivals.start
-    if start and arrivals.queue not in queues.still_ours(connection):
+    if start and arrivals.queue not in queues.still_ours(connection, [arrivals.queue]):
         start = 0
     marks = [mark for mark in arrivals.marks if mark is not None]
     claims = Claims(

@@ -73,6 +73,10 @@ class InHand:
     def count_of_lane(self, lane: int) -> int:
         return sum(count for place, count in self._counts.items() if place.lane == lane)
 
+    def has(self, queue: int) -> bool:
+        """Whether rows of a queue are in hand, or about to be."""
+        return any(place.queue == queue for place in self._counts) or any(of == queue for of, _ in self._reserved)
+
     def hold(self, key: Key, place: Place) -> None:
         self._held[key] = place
         self._counts[place] += 1

@@ -1,5 +1,6 @@
 """Work that moves without a result: expanded into pages, postponed, or released at its time."""
 
+import math
 from collections.abc import Sequence
 
 from hub.errors import ConflictError
@@ -43,13 +44,15 @@ RELEASE = Statement(
 )
 NEXT_RELEASE = Statement(
     "notification.next_release",
-    "SELECT min(due) FROM notification WHERE queue = :queue AND lane = :waiting AND service = '' AND due IS NOT NULL",
+    "SELECT queue, due FROM notification WHERE queue = :queue AND lane = :waiting AND service = '' AND due IS NOT NULL"
+    " ORDER BY due LIMIT 1",
+    columns=(("queue", "bigint"), ("waiting", "bigint")),
 )
 RELEASE_SLICE = 1000
 CANCEL = Statement(
     "notification.cancel",
     "UPDATE notification SET state = :cancelled, due = NULL, ended_at = :now"
-    " WHERE id = :id AND hub = :hub AND state = 'Scheduled' RETURNING n",
+    " WHERE id = :id AND hub = :hub AND state = 'Scheduled' RETURNING queue",
 )
 """An id is one notification's in all queues."""
 
@@ -75,9 +78,17 @@ MOVE_PAGES = Statement(
 
 
 def expand(
-    connection: Connection, work: Work, audience: Audience, queues: Queues, numbers: range, *, now: float
+    connection: Connection,
+    work: Work,
+    audience: Audience,
+    queues: Queues,
+    numbers: range,
+    dealt: Sequence[int],
+    *,
+    now: float,
 ) -> bool:
-    """Turn a notification into pages that are due at once; False when it has ended, or its queue is not ours any more."""
+    """Turn a notification into pages that are due at once, each in a queue of `dealt`; False when the notification has
+    ended, or its queue is not ours any more."""
     row = open_rows(connection, [work], queues).get((work.queue, work.n))
     if row is None or row.done != work.done:
         return False
@@ -86,7 +97,7 @@ def expand(
     pages = [
         (
             number,
-            work.queue,
+            queue,
             work.queue,
             work.n,
             hub,
@@ -96,7 +107,7 @@ def expand(
             0,
             ordinals.serialize(),
         )
-        for number, (platform, ordinals) in zip(numbers, audience.pages, strict=True)
+        for number, queue, (platform, ordinals) in zip(numbers, dealt, audience.pages, strict=True)
     ]
     expanded = [(State.PROCESSING.value, now, counts_text(skipped), work.queue, work.n, work.done)]
     if connection.write_all([(EXPAND, expanded), (INSERT_PAGE, pages)])[0] != 1:
@@ -109,7 +120,7 @@ def postpone(
 ) -> None:
     """Rows that have ended, or are in a queue that is not ours any more, stay as they are; without `due` the work keeps
     its place among what waits."""
-    ours = queues.still_ours(connection)
+    ours = queues.still_ours(connection, {piece.queue for piece in work})
     known = service_key(service)
     notifications: list[Row] = []
     pages: list[Row] = []
@@ -120,8 +131,12 @@ def postpone(
     connection.write_all([(POSTPONE_NOTIFICATION, notifications), (POSTPONE_PAGE, pages)])
 
 
-def release(connection: Connection, queue: int, *, now: float, time_of_day: float) -> tuple[list[float], float | None]:
+def release(
+    connection: Connection, queue: int, queues: Queues, *, now: float, time_of_day: float
+) -> tuple[list[float], float]:
     """Let a slice of what was scheduled until now go on: when each is due, and when the next one will be."""
+    if queue not in queues.still_ours(connection, [queue]):
+        return [], math.inf
     rows = connection.write(
         RELEASE,
         queue=queue,
@@ -132,22 +147,26 @@ def release(connection: Connection, queue: int, *, now: float, time_of_day: floa
         time_of_day=time_of_day,
         slice=RELEASE_SLICE,
     )
-    return [due for (due,) in rows], next_release(connection, queue)
+    return [due for (due,) in rows], next_releases(connection, [queue]).get(queue, math.inf)
 
 
-def cancel(connection: Connection, hub: str, notification_id: str, *, now: float) -> bool:
-    """End a notification that is scheduled still; False: there is no such one."""
+def cancel(connection: Connection, hub: str, notification_id: str, *, now: float) -> int | None:
+    """End a notification that is scheduled still, in whosever queue; its queue, None: there is no such one."""
     values = {"id": bytes.fromhex(notification_id), "hub": hub}
-    return bool(connection.write(CANCEL, cancelled=State.CANCELLED.value, now=now, **values))
+    rows = connection.write(CANCEL, cancelled=State.CANCELLED.value, now=now, **values)
+    return rows[0][0] if rows else None
 
 
-def next_release(connection: Connection, queue: int) -> float | None:
-    """When the first scheduled notification of a queue is due, by the time of day."""
-    ((due,),) = connection.read(NEXT_RELEASE, queue=queue, waiting=SCHEDULED)
-    return None if due is None else float(due)
+def next_releases(connection: Connection, queues: Sequence[int]) -> dict[int, float]:
+    """When the first scheduled notification of each queue that has one is due, by the time of day."""
+    return dict(connection.read_many(NEXT_RELEASE, [(queue, SCHEDULED) for queue in queues]))
 
 
-def move_in_time(connection: Connection, queues: Sequence[int], step: float) -> None:
-    """Move due times and ages of all open work by `step` seconds, but for what is scheduled for a time of day."""
-    rows = [(step, queue) for queue in queues]
+def move_in_time(connection: Connection, queues: Queues, step: float) -> None:
+    """Move due times and ages of all open work of ours by `step` seconds, but for what is scheduled for a time of day."""
+    move(connection, [(step, queue) for queue in queues.still_ours(connection, list(queues.fences))])
+
+
+def move(connection: Connection, rows: Sequence[tuple[float, int]]) -> None:
+    """The same of queues, each by seconds of its own."""
     connection.write_all([(MOVE_WAITING, rows), (MOVE_EXPANDED, rows), (MOVE_PAGES, rows), (SHIFT, rows)])

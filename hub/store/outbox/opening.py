@@ -12,14 +12,14 @@ from hub.store.rows import counts_of
 
 OPEN_NOTIFICATIONS = Statement(
     "notification.open",
-    "SELECT queue, n, done, counts, queue, n FROM notification WHERE n IN (:keys) AND due IS NOT NULL",
-    columns=(("n", "bigint"),),
+    "SELECT queue, n, done, counts, queue, n FROM notification WHERE queue = :queue AND n = :n AND due IS NOT NULL",
+    columns=(("queue", "bigint"), ("n", "bigint")),
 )
-"""Rows of other queues may have the same numbers; a condition on the queue costs a plan a transaction."""
 OPEN_PAGES = Statement(
     "page.open",
-    "SELECT queue, number, done, counts, home, notification FROM page WHERE number IN (:keys) AND due IS NOT NULL",
-    columns=(("number", "bigint"),),
+    "SELECT queue, number, done, counts, home, notification FROM page"
+    " WHERE queue = :queue AND number = :n AND due IS NOT NULL",
+    columns=(("queue", "bigint"), ("n", "bigint")),
 )
 _NOTHING: Counts = {}
 
@@ -52,26 +52,26 @@ def open_rows(
     Notifications that are `trusted` are not read: nothing was recorded of them when they were taken, and what is written
     then looks whether that is so still.
     """
-    ours = queues.still_ours(connection)
+    work = list(work)
+    ours = queues.still_ours(connection, {piece.queue for piece in work})
     rows: dict[Key, OpenRow] = {}
-    notifications: list[int] = []
-    pages: list[int] = []
+    notifications: list[Key] = []
+    pages: list[Key] = []
     for piece in work:
         key = (piece.queue, piece.n)
         if piece.queue not in ours:
             continue
         if piece.number:
-            pages.append(piece.n)
+            pages.append(key)
         elif key in trusted:
             rows[key] = OpenRow(key, 0, _NOTHING)
         else:
-            notifications.append(piece.n)
-    found = connection.read_by_keys(OPEN_NOTIFICATIONS, notifications)
+            notifications.append(key)
+    found = connection.read_many(OPEN_NOTIFICATIONS, list(dict.fromkeys(notifications))) if notifications else []
     if pages:
-        found += connection.read_by_keys(OPEN_PAGES, pages)
+        found += connection.read_many(OPEN_PAGES, list(dict.fromkeys(pages)))
     for queue, n, done, counts, home, notification in found:
-        if queue in ours:
-            rows[queue, n] = OpenRow((home, notification), done, counts_of(counts))
+        rows[queue, n] = OpenRow((home, notification), done, counts_of(counts))
     return rows
 
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import math
+import random
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
@@ -13,21 +14,26 @@ from hub.errors import ConflictError, StoreError
 from hub.outcome import State
 from hub.store.clock import StoreClock
 from hub.store.connection import Connection, Database
+from hub.store.contracts.fleet import FleetState, Member, OwnershipCounts
 from hub.store.contracts.outbox import (
     AcceptanceResult,
     Audience,
     PageResult,
-    QueueState,
     Recorded,
     Service,
     Work,
 )
+from hub.store.contracts.outbox import (
+    QueueState as WaitingState,
+)
 from hub.store.decide.acceptance import Admission
+from hub.store.decide.ownership import Plan
 from hub.store.decide.recording import Key, Recording
 from hub.store.outbox import accepting, moving, queues, recording, summing, taking
 from hub.store.outbox.accepting import Arrivals
 from hub.store.outbox.in_hand import InHand, Look, Place
-from hub.store.outbox.queues import Queues
+from hub.store.outbox.ownership import Ownership, Sharing
+from hub.store.outbox.queues import RESERVE, Claimed, Queues, QueueState
 from hub.store.outbox.recording import MarkDead
 from hub.store.outbox.remembering import SeenSweep, SeenWindow
 from hub.store.outbox.tally import Tally
@@ -36,15 +42,20 @@ from hub.work import Lane
 
 T = TypeVar("T")
 
-QUEUE = 0
-"""SQLite has one queue; the lock on its file is the ownership."""
-
 _BEAT = 10.0
 """Seconds between two beats of a store that is written to; an idle one is left alone."""
 _COUNT = 60.0
 """Seconds between two counts of what waits."""
 _LOOK_AT_ALL = 60.0
 """Seconds between two looks at all notifications with pages, besides those whose pages were recorded here."""
+_SHARED_COUNT, _SHARED_LOOK, _SHARED_RELEASE = 10.0, 1.0, 1.0
+"""The same where other processes add work to our queues, and between two looks for what they scheduled there."""
+_LOOKED = 50
+"""A look at all is followed by a pause of so many times as long as it took, at least."""
+_OVERTAKEN = 5
+"""How often a batch is accepted again that another process accepted a part of at the same time."""
+_SET_BACK = 0.5
+"""Seconds by which the last beat of a shared store may lie ahead of the clock before that counts as set back."""
 _RANGES_BEHIND = 16
 """Ranges of marks that are swept in a second when there are more than the bound."""
 
@@ -52,7 +63,8 @@ _RANGES_BEHIND = 16
 class SqlOutbox:
     """Work of one database. Everything belongs to one event loop; jobs run in the database's threads.
 
-    `owner` names this process among all owners. `monotonic` is in seconds.
+    `owner` names this process among all owners. With `sharing` several processes share the queues, and this one owns as
+    many as `Ownership` says; else all are its own from `open` on. `monotonic` is in seconds.
     """
 
     def __init__(
@@ -64,12 +76,16 @@ class SqlOutbox:
         mark_dead: MarkDead,
         window: SeenWindow = SeenWindow(),
         monotonic: Callable[[], float] = time.monotonic,
+        sharing: Sharing | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._mark_dead = mark_dead
         self._monotonic = monotonic
-        self._queues = Queues(owner)
+        self._queues = Queues(owner, now=clock.now)
+        self.ownership: Ownership | None = None
+        if sharing is not None:
+            self.ownership = Ownership(sharing, self._queues, now=clock.now, monotonic=monotonic)
         self._hand = InHand(monotonic=monotonic)
         self._work: dict[Key, Work] = {}
         self._tally = Tally()
@@ -78,7 +94,7 @@ class SqlOutbox:
         self._summing = asyncio.Lock()
         self._to_sum: set[Key] = set()
         self._shift = 0.0
-        self._next_release = math.inf
+        self._next_release: dict[int, float] = {}
         self._has_written = False
         self._times: dict[str, float] = defaultdict(lambda: -math.inf)
 
@@ -90,38 +106,158 @@ class SqlOutbox:
 
     # Ownership
 
+    @property
+    def all_queues(self) -> Sequence[int]:
+        return self._queues.all
+
+    @property
+    def own_queues(self) -> Sequence[int]:
+        """Those whose later deeds are this process's."""
+        return list(self._queues.fences)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process does what one of all does."""
+        return self._queues.leads()
+
+    def queue_of(self, number: int) -> int:
+        """Of a dead letter, an event or an audit row."""
+        return self._queues.numbering.queue_of(number)
+
+    def may_start(self) -> bool:
+        return self.ownership is None or self.ownership.may_start()
+
+    def fleet(self) -> FleetState:
+        if self.ownership is not None:
+            return self.ownership.fleet()
+        mine = len(self._queues.fences)
+        this = Member(id=self._queues.owner, version="", queues=mine, share=mine, is_this=True)
+        return FleetState(queues=len(self._queues.all), unowned=0, members=[this])
+
+    def counts(self) -> OwnershipCounts:
+        return OwnershipCounts(owned=len(self._queues.fences)) if self.ownership is None else self.ownership.counts
+
+    def serve(self, services: Callable[[], Collection[Service]]) -> None:
+        """Which push services this process has senders for, asked at each renewal."""
+        if self.ownership is not None:
+            self.ownership.serves = lambda: [service_key(service) for service in services()]
+
     async def open(self) -> int:
-        """Claim the queue, and see what waits; how much of it is due. Raises: StoreError."""
-        state = await self._database.read(lambda connection: connection.read(queues.STATE, queue=QUEUE))
-        ((_, last_beat, self._shift),) = state
-        self._clock.resume(last_beat)
-        claimed = await self._database.write(
-            lambda connection: queues.claim(connection, QUEUE, owner=self._queues.owner, now=self.now())
-        )
-        if claimed is None:
-            raise StoreError("another process took over the store")
-        self._queues.add(claimed)
+        """Claim queues, and see what waits in them; how much of it is due. Raises: StoreError."""
+        if self.ownership is None:
+            await self._claim_all()
+        else:
+            await self._join(self.ownership)
         await self.follow_clock()
-        self._next_release = await self._database.read(_first_release)
         ready = await self._count()
         return sum(ready.values())
 
+    async def look(self) -> Sequence[QueueState]:
+        """See which queues there are, and claim none. Raises: StoreError."""
+        states = await self._database.read(queues.states)
+        self._queues.opened([state.queue for state in states])
+        return states
+
+    async def _claim_all(self) -> None:
+        states = await self.look()
+        self._shift = states[0].shift
+        self._clock.resume(max(state.beat for state in states))
+        free = [(state.queue, state.fence) for state in states]
+        owner, numbering = self._queues.owner, self._queues.numbering
+        claimed = await self._database.write(
+            lambda connection: queues.claim(connection, free, owner=owner, numbering=numbering, now=self.now())
+        )
+        if len(claimed) != len(states):
+            raise StoreError("another process took over the store")
+        await self._begin_queues(claimed)
+
+    async def _join(self, ownership: Ownership) -> None:
+        states = await self.look()
+        ((self._shift, _),) = Counter(state.shift for state in states).most_common(1)
+        plan = await ownership.renew()
+        self._clock.restart()
+        behind = max(state.beat for state in states) - self._clock.wall()
+        if behind > _SET_BACK:
+            self._clock.resume(behind + self._clock.wall())
+        await self._follow(ownership, plan)
+
+    async def own(self) -> None:
+        """Renew what this process owns, claim its share, give back what is above it. Raises: StoreError."""
+        if self.ownership is not None:
+            await self._follow(self.ownership, await self.ownership.renew())
+
+    async def _follow(self, ownership: Ownership, plan: Plan) -> None:
+        for queue in plan.lost:
+            self._lose(queue)
+        if plan.claim:
+            await self._begin_queues(await ownership.claim(plan.claim))
+        if not plan.excess:
+            self._queues.stay()
+        else:
+            await self._give_back(ownership, plan.excess)
+        ownership.counts.owned = len(self._queues.fences)
+        if self.leads:
+            await ownership.forget_dead()
+
+    async def _begin_queues(self, claimed: Sequence[Claimed]) -> None:
+        """Own queues that were claimed: their work is of this process's time."""
+        moved = [(self._shift - one.shift, one.queue) for one in claimed if one.shift != self._shift]
+        for one in claimed:
+            self._queues.add(one)
+        if moved:
+            await self.write(lambda connection: moving.move(connection, moved))
+        mine = [one.queue for one in claimed]
+        self._next_release |= await self._database.read(lambda connection: moving.next_releases(connection, mine))
+        self._times.pop("count", None)
+
+    async def _give_back(self, ownership: Ownership, excess: int) -> None:
+        """A few of the queues, once nothing of them is in hand; until then nothing more is taken from these."""
+        for queue in self._queues.taken_from[: max(0, excess - len(self._queues.leaving))]:
+            self._queues.leave(queue)
+        idle = [queue for queue in self._queues.leaving if not self._hand.has(queue)]
+        if idle:
+            for queue in await ownership.give_back(idle):
+                self._lose(queue)
+
+    def _lose(self, queue: int) -> None:
+        """Another process may own the queue: what is in hand of it is not to be begun here."""
+        self._queues.lose(queue)
+        self._hand.lose(queue)
+        self._next_release.pop(queue, None)
+        for key in [key for key in self._work if key[0] == queue]:
+            self._work.pop(key).is_withdrawn = True
+        self._times.pop("count", None)
+
     async def close(self) -> None:
-        """Leave a last beat, so that a clock that is set back until the next opening is noticed."""
-        if self._queues.fences and self._has_written:
+        """Leave a last beat, so that a clock that is set back until the next opening is noticed. Raises: StoreError."""
+        if self.ownership is not None:
+            await self.ownership.leave()
+            for queue in self.own_queues:
+                self._lose(queue)
+        elif self._queues.fences and self._has_written:
             await self._beat()
 
     async def tend(self) -> None:
         """What is to be done each second. Raises: StoreError."""
         await self.follow_clock()
-        if self._has_written and self._is_time("beat", _BEAT):
+        if self.ownership is None and self._has_written and self._is_time("beat", _BEAT):
             await self._beat()
-        if self._queues.lacks(self._queues.first, queues.BLOCK // 2):
-            await self._refill(self._queues.first, 0)
-        if self._is_time("count", _COUNT):
+        if low := self._queues.are_low():
+            await self._refill([(queue, 0) for queue in low])
+        if self._is_time("count", _COUNT if self.ownership is None else _SHARED_COUNT):
             await self._count()
-        for _ in range(_RANGES_BEHIND if self._sweep.is_behind else 1):
-            await self.sweep()
+        if self.ownership is not None and self._is_time("release", _SHARED_RELEASE):
+            await self._look_for_scheduled()
+        if self.leads:
+            for _ in range(_RANGES_BEHIND if self._sweep.is_behind else 1):
+                await self.sweep()
+
+    async def _look_for_scheduled(self) -> None:
+        mine = self.own_queues
+        found = await self._database.read(lambda connection: moving.next_releases(connection, mine))
+        for queue in mine:
+            if queue in self._queues.fences:
+                self._next_release[queue] = min(found.get(queue, math.inf), self._next_release.get(queue, math.inf))
 
     async def follow_clock(self) -> None:
         """Take open work along with a clock that was set, before its step counts."""
@@ -134,7 +270,7 @@ class SqlOutbox:
             self._shift += step
 
         await self.write(
-            lambda connection: moving.move_in_time(connection, list(self._queues.fences), step),
+            lambda connection: moving.move_in_time(connection, self._queues, step),
             then=adopt,
         )
         for work in self._work.values():
@@ -153,8 +289,7 @@ class SqlOutbox:
         mine = await self._database.write(lambda connection: self._queues.beat(connection, now=self.now()))
         self._has_written = False
         for queue in self._queues.fences.keys() - mine:
-            self._queues.lose(queue)
-            self._hand.lose(queue)
+            self._lose(queue)
 
     # Acceptance
 
@@ -167,7 +302,21 @@ class SqlOutbox:
         self, claim: Callable[[Connection], bool], batch: Sequence[Ingest], *, start: int
     ) -> AcceptanceResult | None:
         """As `accept`, in a transaction that begins with `claim`; None, and nothing is accepted, where that says False."""
-        queue = self._queues.first
+        for tries_left in reversed(range(_OVERTAKEN)):
+            try:
+                return await self._accept(claim, batch, start=start)
+            except ConflictError:  # the same events came to another process: see which of them are left
+                if not tries_left:
+                    raise
+        raise AssertionError("the last try returns or raises")
+
+    async def _accept(
+        self, claim: Callable[[Connection], bool], batch: Sequence[Ingest], *, start: int
+    ) -> AcceptanceResult | None:
+        queue = self._queues.next()
+        fence = self._queues.fences.get(queue)
+        if fence is None or not self.may_start():
+            start = 0
         numbers = await self.numbers(queue, accepting.numbers_needed(batch))
         arrivals = Arrivals.of(batch, queue=queue, numbers=numbers, start=start)
 
@@ -195,9 +344,10 @@ class SqlOutbox:
         if accepted is None:
             return None
         admission, now = accepted
+        is_ours = fence is not None and self._queues.fences.get(queue) == fence
         return AcceptanceResult(
             duplicates=admission.duplicates,
-            work=self._begin(admission, arrivals, now),
+            work=self._begin(admission, arrivals, now) if is_ours else self._pass_on(admission),
             repeated=admission.repeated,
         )
 
@@ -215,7 +365,7 @@ class SqlOutbox:
                 work.append(piece)
             elif state is State.SCHEDULED:
                 scheduled += 1
-                self._next_release = min(self._next_release, due)
+                self._next_release[place.queue] = min(self._next_release.get(place.queue, math.inf), due)
             else:
                 waiting += 1
         if waiting:
@@ -230,6 +380,12 @@ class SqlOutbox:
     async def forget_offsets(self, partitions: Sequence[Partition]) -> None:
         await self.write(lambda connection: connection.update_many(accepting.FORGET_OFFSET, partitions))
 
+    def _pass_on(self, admission: Admission) -> list[Work]:
+        """Of what another process starts, count what keeps this one from accepting without end while it owns nothing."""
+        if not self._queues.fences:
+            self._tally.add(SINGLE, "", len(admission.notifications))
+        return []
+
     # Taking
 
     async def take(self, lane: Lane, wanted: Mapping[Service | None, int]) -> Sequence[Work]:
@@ -237,16 +393,20 @@ class SqlOutbox:
             if lane is Lane.SINGLE:
                 await self._release()
             by_key = {service_key(service): count for service, count in wanted.items() if count > 0}
-            places = [Place(queue, LANES[lane], key) for queue in self._queues.fences for key in by_key]
+            places = [Place(queue, LANES[lane], key) for queue in self._queues.taken_from for key in by_key]
+            if not (places and self.may_start()):
+                return []
             look = self._hand.look(places, by_key)
             return await self._take(look, lambda connection: taking.take(connection, look, now=self.now()))
 
     async def take_orphans(self, served: Collection[Service], limit: int, *, waited: float) -> Sequence[Work]:
         async with self._taking:
             strangers = self._tally.services() - {service_key(service) for service in served}
+            if self.ownership is not None:
+                strangers -= self.ownership.served_by_others()
             places = [
                 Place(queue, lane, key)
-                for queue in self._queues.fences
+                for queue in self._queues.taken_from
                 for lane in LANES.values()
                 for key in sorted(strangers)
             ]
@@ -262,12 +422,16 @@ class SqlOutbox:
 
     async def _take(self, look: Look, read: Callable[[Connection], taking.Taken]) -> list[Work]:
         """Read, and hold what is free still."""
+        fences = dict(self._queues.fences)
         try:
             chosen, pieces = await self._database.read(read)
         except BaseException:
             self._hand.fail()
             raise
         free = {(candidate.place.queue, candidate.n) for candidate in self._hand.end(look, chosen)}
+        for key in [key for key in free if self._queues.fences.get(key[0]) != fences.get(key[0])]:
+            self._hand.leave(key)  # its queue was lost while it was read
+            free.discard(key)
         work = [piece for piece in pieces if (piece.queue, piece.n) in free]
         for piece in work:
             self._work[piece.queue, piece.n] = piece
@@ -275,28 +439,29 @@ class SqlOutbox:
 
     async def _release(self) -> None:
         """Let scheduled notifications go on whose time has come."""
-        if self._clock.wall() < self._next_release:
-            return
-        for queue in self._queues.fences:
+        wall = self._clock.wall()
+        for queue in [queue for queue, at in self._next_release.items() if at <= wall]:
 
-            def job(connection: Connection, queue: int = queue) -> tuple[list[float], float | None]:
-                return moving.release(connection, queue, now=self.now(), time_of_day=self._clock.wall())
+            def job(connection: Connection, queue: int = queue) -> tuple[list[float], float]:
+                return moving.release(connection, queue, self._queues, now=self.now(), time_of_day=self._clock.wall())
 
             dues, next_due = await self.write(job)
-            self._next_release = math.inf if next_due is None else next_due
+            if not self._queues.owns(queue):
+                continue
+            self._next_release[queue] = next_due
             self._tally.add(SCHEDULED, "", -len(dues))
             self._tally.add(SINGLE, "", len(dues))
             if dues:
                 self._hand.waits(Place(queue, SINGLE, ""), min(dues))
 
     async def cancel(self, hub: str, notification_id: str) -> bool:
-        def job(connection: Connection) -> bool:
+        def job(connection: Connection) -> int | None:
             return moving.cancel(connection, hub, notification_id, now=self.now())
 
-        is_cancelled = await self.write(job)
-        if is_cancelled:
+        queue = await self.write(job)
+        if queue is not None and self._queues.owns(queue):
             self._tally.add(SCHEDULED, "", -1)
-        return is_cancelled
+        return queue is not None
 
     # What becomes of work
 
@@ -324,25 +489,37 @@ class SqlOutbox:
             self._hand.waits(after, piece.due_at if due is None else due)
 
     async def expand(self, work: Work, audience: Audience) -> None:
+        if work.is_withdrawn:
+            return
         numbers = await self.numbers(work.queue, len(audience.pages))
+        dealt = self._deal(len(audience.pages))
 
         def job(connection: Connection) -> tuple[bool, float]:
             now = self.now()
-            return moving.expand(connection, work, audience, self._queues, numbers, now=now), now
+            return moving.expand(connection, work, audience, self._queues, numbers, dealt, now=now), now
 
         is_expanded, now = await self.write(job)
         self._leave(work)
         if is_expanded:
             before = _place_of(work)
             self._tally.add(before.lane, before.service, -1)
-            for platform, _ in audience.pages:
-                self._add_page(work.queue, Lane.BROADCAST, (work.notification.hub, platform), now)
+            for queue, (platform, _) in zip(dealt, audience.pages, strict=True):
+                self._add_page(queue, Lane.BROADCAST, (work.notification.hub, platform), now)
+
+    def _deal(self, pages: int) -> list[int]:
+        """A queue for each page of a broadcast, so that all processes work on it; a few pages begin at any queue."""
+        all_queues = self._queues.all
+        first = random.randrange(len(all_queues)) if len(all_queues) > 1 else 0
+        dealt = [all_queues[(first + number) % len(all_queues)] for number in range(min(pages, len(all_queues)))]
+        dealt.sort()  # so that their order is that of their numbers
+        return [dealt[number % len(dealt)] for number in range(pages)]
 
     async def record(self, results: Sequence[PageResult]) -> Recorded:
         results = [result for result in results if not result.work.is_withdrawn]
         if not results:
             return Recorded()
-        numbers = await self.numbers(results[0].work.queue, recording.numbers_needed(results))
+        queue = results[0].work.queue
+        numbers = await self.numbers(queue, recording.numbers_needed(results))
 
         def job(connection: Connection, *, trust: bool = False) -> tuple[Recording, int]:
             return recording.record(
@@ -350,6 +527,7 @@ class SqlOutbox:
                 results,
                 self._queues,
                 numbers,
+                queue=queue,
                 now=self.now(),
                 mark_dead=self._mark_dead,
                 trust=trust,
@@ -374,7 +552,7 @@ class SqlOutbox:
                 self._tally.add(LANES[change.work.lane], service_key(change.work.service), -1)
         for work, _, page, due in done.retries:
             self._add_page(work.queue, work.lane, (work.notification.hub, page.platform), due)
-        self._to_sum |= done.homes
+        self._to_sum |= {home for home in done.homes if self._queues.owns(home[0])}
         return Recorded(
             ended=done.ended,
             late=done.late,
@@ -385,10 +563,8 @@ class SqlOutbox:
 
     async def sum_up(self) -> Recorded:
         async with self._summing:
-            if self._is_time("sum", _LOOK_AT_ALL):
-                self._to_sum |= await self._database.read(
-                    lambda connection: summing.all_ended(connection, self._queues.owner)
-                )
+            await self._look_for_ended()
+            self._to_sum = {key for key in self._to_sum if self._queues.owns(key[0])}
             keys = list(self._to_sum)[: summing.SLICE]
             if not keys:
                 return Recorded()
@@ -404,6 +580,15 @@ class SqlOutbox:
                 self._to_sum.update(keys)
                 raise
             return Recorded(ended=ended, unreached=unreached)
+
+    async def _look_for_ended(self) -> None:
+        """Other processes record the last pages of notifications of ours."""
+        began = self._monotonic()
+        if began < self._times["sum"]:
+            return
+        self._to_sum |= await self._database.read(lambda connection: summing.all_ended(connection, self._queues.owner))
+        took = self._monotonic() - began
+        self._times["sum"] = began + (_LOOK_AT_ALL if self.ownership is None else max(_SHARED_LOOK, _LOOKED * took))
 
     async def withdraw(self, job: Callable[[Connection], T], ids: Callable[[T], Collection[str]]) -> T:
         """Run a job that deletes notifications, whose `ids` are in its answer: what of them is in hand is withdrawn."""
@@ -423,6 +608,8 @@ class SqlOutbox:
         self._work.pop(key, None)
 
     def _add_page(self, queue: int, lane: Lane, service: Service, due: float) -> None:
+        if not self._queues.owns(queue):
+            return  # its owner finds it
         place = Place(queue, LANES[lane], service_key(service))
         self._tally.add(place.lane, place.service)
         self._hand.waits(place, due)
@@ -432,7 +619,7 @@ class SqlOutbox:
     async def backlog(self) -> Mapping[Service | None, int]:
         return {service_of(key): count for key, count in self._tally.by_service().items()}
 
-    async def queue_states(self) -> Mapping[Lane, QueueState]:
+    async def queue_states(self) -> Mapping[Lane, WaitingState]:
         now = self.now()
         before = self._tally.snapshot()
 
@@ -440,7 +627,7 @@ class SqlOutbox:
             counted = taking.count(connection, self._queues.owner, now=now)
             limits = {
                 place: self._hand.count(place) + 1
-                for queue in self._queues.fences
+                for queue in self._queues.taken_from
                 for lane, service in counted
                 if lane in LANES.values()
                 for place in [Place(queue, lane, service)]
@@ -453,6 +640,8 @@ class SqlOutbox:
 
     async def _count(self) -> Mapping[tuple[int, str], int]:
         """Correct the tally; what is due, by lane and service."""
+        if not self._queues.fences:
+            return {}
         before = self._tally.snapshot()
         counted = await self._database.read(
             lambda connection: taking.count(connection, self._queues.owner, now=self.now())
@@ -469,14 +658,21 @@ class SqlOutbox:
 
     async def numbers(self, queue: int, count: int) -> range:
         """Numbers for rows of a queue, which no other row has. Raises: StoreError."""
+        if not self._queues.owns(queue):
+            numbering, now = self._queues.numbering, self.now()
+            return await self._database.write(
+                lambda connection: queues.reserve(connection, queue, count, numbering=numbering, now=now)
+            )
         if self._queues.lacks(queue, count):
-            await self._refill(queue, count)
+            await self._refill([(queue, count)])
         return self._queues.number(queue, count)
 
-    async def _refill(self, queue: int, count: int) -> None:
-        block = max(queues.BLOCK, count)
-        numbers = await self._database.write(lambda connection: queues.reserve(connection, queue, block))
-        self._queues.refill(queue, numbers)
+    async def _refill(self, wanted: Sequence[tuple[int, int]]) -> None:
+        """Reserve numbers of queues, so many of each at least."""
+        rows = self._queues.refills(wanted)
+        blocks = {queue: block for _, block, queue in rows}
+        for queue, next_n in await self._database.write(lambda connection: connection.update_many(RESERVE, rows)):
+            self._queues.refill(queue, next_n, blocks[queue])
 
     def _is_time(self, what: str, every: float) -> bool:
         now = self._monotonic()
@@ -490,18 +686,13 @@ def _place_of(work: Work) -> Place:
     return Place(work.queue, LANES[work.lane], service_key(work.service))
 
 
-def _first_release(connection: Connection) -> float:
-    due = moving.next_release(connection, QUEUE)
-    return math.inf if due is None else due
-
-
-def _queue_state(lane: int, counted: taking.Counted, oldest: Mapping[int, float], hand: InHand) -> QueueState:
+def _queue_state(lane: int, counted: taking.Counted, oldest: Mapping[int, float], hand: InHand) -> WaitingState:
     """Scheduled notifications wait in the lane of the singles."""
     lanes: Iterable[int] = (lane, SCHEDULED) if lane == SINGLE else (lane,)
     mine = [counts for (of, _), counts in counted.items() if of in lanes]
     in_hand = hand.count_of_lane(lane)
     ready = sum(ready for _, ready in mine)
-    return QueueState(
+    return WaitingState(
         ready=max(0, ready - in_hand),
         in_hand=in_hand,
         delayed=sum(rows for rows, _ in mine) - ready,

@@ -75,14 +75,16 @@ def record(
     queues: Queues,
     numbers: range,
     *,
+    queue: int,
     now: float,
     mark_dead: MarkDead,
     trust: bool,
 ) -> tuple[Recording, int]:
     """Write what of the results is not late; how many registrations were marked dead.
 
-    `numbers` are for retries and dead letters. With `trust` most rows are taken for as they were when they were taken, and
-    are not read. Raises: ConflictError: a row stands otherwise; without `trust` another transaction came between.
+    `numbers` are for retries and dead letters; they are of `queue`, which the letters go into. With `trust` most rows are
+    taken for as they were when they were taken, and are not read. Raises: ConflictError: a row stands otherwise; without
+    `trust` another transaction came between.
     """
     trusted: set[Key] = set()
     if trust:
@@ -91,7 +93,7 @@ def record(
     rows = open_rows(connection, [result.work for result in results], queues, trusted=trusted)
     recording = decide_recording(results, rows, now=now)
     if recording.written:
-        _write(connection, recording, iter(numbers), now)
+        _write(connection, recording, iter(numbers), queue, now)
     gone = [(failure.work.notification.hub, failure.failed) for failure in recording.failures if failure.failed.gone]
     return recording, mark_dead(connection, gone, now) if gone else 0
 
@@ -100,7 +102,7 @@ def numbers_needed(results: Sequence[PageResult]) -> int:
     return sum(len(result.retries) + (result.dead_letter is not None) for result in results)
 
 
-def _write(connection: Connection, recording: Recording, numbers: Iterator[int], now: float) -> None:
+def _write(connection: Connection, recording: Recording, numbers: Iterator[int], queue: int, now: float) -> None:
     notifications = [_notification_row(change) for change in recording.written if not change.work.number]
     pages = [_page_row(change) for change in recording.written if change.work.number]
     writes: list[tuple[Statement, Sequence[Row]]] = [(RECORD_NOTIFICATION, notifications), (RECORD_PAGE, pages)]
@@ -111,7 +113,6 @@ def _write(connection: Connection, recording: Recording, numbers: Iterator[int],
     if recording.failures:
         writes.append((INSERT_FAILURE, [_failure_row(failure, now) for failure in recording.failures]))
     if recording.dead_letters:
-        queue = recording.written[0].work.queue
         writes += letter_writes(recording.dead_letters, numbers, queue=queue, now=now)
     counts = connection.write_all(writes)
     if counts[:2] != [len(notifications), len(pages)]:

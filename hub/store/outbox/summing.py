@@ -86,7 +86,7 @@ def end(
     connection: Connection, ready: Sequence[Sum], queues: Queues, *, now: float
 ) -> tuple[Counter[tuple[str, State]], list[tuple[Notification, Unreached, int]]]:
     """Write state and counts; those that ended by hub and state, and those that reached no phone."""
-    ours = queues.still_ours(connection)
+    ours = queues.still_ours(connection, {one.key[0] for one in ready})
     mine = [one for one in ready if one.key[0] in ours]
     rows = [(final_state(one.counts).value, counts_text(one.counts), now, *_cause(one), *one.key) for one in mine]
     if connection.write_all([(END, rows)]) != [len(rows)]:

@@ -6,7 +6,7 @@ from typing import Protocol
 from hub.acceptance import AuditEntry
 from hub.people import person_key, user_of_tag
 from hub.store.connection import Connection, Statement
-from hub.store.outbox.outbox import QUEUE
+from hub.store.outbox.numbering import Counted
 from hub.store.outbox.queues import reserve
 from hub.store.people import finding
 from hub.store.people.erasing import ERASING
@@ -33,6 +33,8 @@ USERS = Statement(
     " ORDER BY ordinal LIMIT :limit",
 )
 _DEVICES_AT_ONCE = 10_000
+QUEUE = 0
+"""Copies are of SQLite, which has one."""
 
 
 class Later(Protocol):
@@ -69,7 +71,7 @@ def erase_again(connection: Connection, log: Log, *, now: float, actor: str) -> 
             AuditEntry(actor=actor, action=DONE, target=digest, detail=f"again in a restored copy: {erased} rows")
         )
         rows += erased
-    numbers = iter(reserve(connection, QUEUE, len(audit)))
+    numbers = iter(reserve(connection, QUEUE, len(audit), numbering=Counted(), now=now))
     connection.write_all(
         [audit_write(audit, numbers, queue=QUEUE, now=now), (MARK_DONE, [(mark,) for mark in later.marks])]
     )

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 import orjson
@@ -102,10 +103,19 @@ _TABLES = {
 _JSON = frozenset(["headers", "counts", "envelope", "topics", "sign_in"])
 
 
-def count(connection: Connection, queue: int, keys: Sequence[str]) -> dict[Kept, int]:
+def queues_of(kind: Kept, queues: Sequence[int]) -> Sequence[int]:
+    """Those to look into for rows of a kind: what is of no queue is found in any, once."""
+    return queues[:1] if kind is Kept.SUBSCRIPTION else queues
+
+
+def count(connection: Connection, queues: Sequence[int], keys: Sequence[str]) -> dict[Kept, int]:
     """Rows of work and of what is known afterwards."""
     return {
-        kind: sum(number for each in counts for (number,) in connection.read_by_keys(each, keys, queue=queue))
+        kind: sum(
+            number
+            for each, queue in product(counts, queues_of(kind, queues))
+            for (number,) in connection.read_by_keys(each, keys, queue=queue)
+        )
         for kind, counts in COUNTS.items()
     }
 

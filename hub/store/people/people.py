@@ -12,7 +12,7 @@ from hub.people import person_key
 from hub.store.connection import Connection, Database, Row, Statement
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.people import Erased, Kept, KeptOfPerson
-from hub.store.outbox.outbox import QUEUE, SqlOutbox
+from hub.store.outbox.outbox import SqlOutbox
 from hub.store.people import finding
 from hub.store.people.erasing import ERASING, Erasing, Slice
 from hub.store.registry.registry import SqlRegistry
@@ -119,7 +119,8 @@ class SqlPeople:
         for _, place in await self._registry.places():
             counts[Kept.DEVICE] += len(await self._database.read(partial(finding.ordinals_of, place=place, person=key)))
         async for keys in self._keys(key):
-            counts.update(await self._database.read(partial(finding.count, queue=QUEUE, keys=keys)))
+            job = partial(finding.count, queues=self._outbox.all_queues, keys=keys)
+            counts.update(await self._database.read(job))
         return counts
 
     async def export_person(self, person: str, *, after: str = "", limit: int) -> ListPage[KeptOfPerson]:
@@ -130,8 +131,9 @@ class SqlPeople:
             return await self._export_devices(key, cursor, limit)
         found: dict[int, KeptOfPerson] = {}
         async for keys in self._keys(key):
-            job = partial(finding.rows, queue=QUEUE, kind=cursor.kind, keys=keys, after=cursor.after, limit=limit)
-            found |= dict(await self._database.read(job))
+            for queue in finding.queues_of(cursor.kind, self._outbox.all_queues):
+                job = partial(finding.rows, queue=queue, kind=cursor.kind, keys=keys, after=cursor.after, limit=limit)
+                found |= dict(await self._database.read(job))
         numbers = sorted(found)[:limit]
         last = numbers[-1] if len(numbers) == limit else 0
         return ListPage(items=[found[number] for number in numbers], next=cursor.behind(last))
@@ -174,10 +176,12 @@ class SqlPeople:
         self, keys: Sequence[str], rows: Counter[Kept], ids: set[str], begun: Sequence[Write]
     ) -> None:
         """Add to `rows` and `ids` what is deleted; `begun` is written with the first slice."""
-        for kind, erase in ERASING.items():
+        queues = self._outbox.all_queues
+        each = [(kind, erase, queue) for kind, erase in ERASING.items() for queue in finding.queues_of(kind, queues)]
+        for kind, erase, queue in each:
             more = True
             while more:
-                job = partial(_erase, erase, keys, begun)
+                job = partial(_erase, erase, queue, keys, begun)
                 done = await (
                     self._outbox.withdraw(job, _ids) if kind is Kept.NOTIFICATION else self._outbox.write(job)
                 )
@@ -187,8 +191,9 @@ class SqlPeople:
 
     async def _audit(self, entry: AuditEntry) -> list[Write]:
         """The row of an entry, for `write_all`."""
-        numbers = await self._outbox.numbers(QUEUE, 1)
-        return [audit_write([entry], iter(numbers), queue=QUEUE, now=self._outbox.now())]
+        queue = self._outbox.all_queues[0]
+        numbers = await self._outbox.numbers(queue, 1)
+        return [audit_write([entry], iter(numbers), queue=queue, now=self._outbox.now())]
 
     async def _keys(self, key: str) -> AsyncIterator[Sequence[str]]:
         """The person, and then the installations of the user, a slice at a time."""
@@ -205,10 +210,10 @@ class SqlPeople:
                     break
 
 
-def _erase(erase: Erasing, keys: Sequence[str], writes: Sequence[Write], connection: Connection) -> Slice:
+def _erase(erase: Erasing, queue: int, keys: Sequence[str], writes: Sequence[Write], connection: Connection) -> Slice:
     if writes:
         connection.write_all(writes)
-    return erase(connection, QUEUE, keys)
+    return erase(connection, queue, keys)
 
 
 def _ids(done: Slice) -> Sequence[str]:

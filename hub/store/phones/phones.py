@@ -1,20 +1,23 @@
 """The contract `Phones` over a database."""
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import orjson
 
+from hub.acceptance import AuditEntry
 from hub.errors import PreconditionError
 from hub.notification import Platform
 from hub.people import person_key
 from hub.phone import Phone, Topics
 from hub.store.connection import Connection, Database
+from hub.store.outbox.outbox import SqlOutbox
 from hub.store.phones import statements
 from hub.store.phones.statements import phone_of, subscription_number, topics_of
 from hub.store.registry.rows import channel_key
+from hub.store.telemetry.auditing import audit_write
 
 SLICE = 500
 """Rows that one transaction of the housekeeping drops, at most."""
@@ -24,11 +27,12 @@ _ETAG_BITS = 62
 
 
 class SqlPhones:
-    """`hub.store.contracts.phones.Phones`; `now` gives the store's time, from any thread."""
+    """`hub.store.contracts.phones.Phones`; the `outbox` has the numbers of audit rows, and the store's time."""
 
-    def __init__(self, database: Database, *, now: Callable[[], float]) -> None:
+    def __init__(self, database: Database, outbox: SqlOutbox) -> None:
         self._database = database
-        self._now = now
+        self._outbox = outbox
+        self._now = outbox.now
 
     async def phone(self, hub: str, phone_id: str) -> Phone | None:
         rows = await self._database.read(lambda connection: connection.read(statements.PHONE, hub=hub, phone=phone_id))
@@ -85,8 +89,18 @@ class SqlPhones:
         )
         return [phone_of(row) for row in rows]
 
-    async def rewrite_phones(self, hub: str, *, after: str = "", limit: int) -> tuple[int, str]:
-        return await self._database.write(lambda connection: _rewrite(connection, hub, after, limit))
+    async def rewrite_phones(
+        self, hub: str, *, after: str = "", limit: int, audit: AuditEntry | None = None
+    ) -> tuple[int, str]:
+        queue = self._outbox.all_queues[0]
+        numbers = await self._outbox.numbers(queue, 0 if audit is None else 1)
+        entries = [] if audit is None else [audit]
+
+        def rewrite(connection: Connection) -> tuple[int, str]:
+            connection.write_all([audit_write(entries, iter(numbers), queue=queue, now=self._now())])
+            return _rewrite(connection, hub, after, limit)
+
+        return await (self._outbox.write(rewrite) if entries else self._database.write(rewrite))
 
     async def forget_phones(self, *, kept: float, subscriptions_kept: float) -> bool:
         now = self._now()

@@ -1,8 +1,10 @@
 """Where the database is, and how a session with it is begun."""
 
+import os
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 import psycopg
@@ -33,40 +35,43 @@ class PostgresAddress:
     """`url` has no password: the first line of `password_file` is it, and the file is read again for each connection.
 
     With `tls` the server has to show a certificate for its name. `connect_timeout` is in seconds, and `idle_in_transaction`
-    too: after it the database ends a transaction in which a process stands still.
+    too: after it the database ends a transaction in which a process stands still, for others wait for what it has locked.
     """
 
     url: str
     password_file: Path | None = None
     tls: Tls | None = None
     connect_timeout: int = 5
-    idle_in_transaction: float = 30.0
-    name: str = field(default_factory=lambda: f"pushbridge {secrets.token_hex(4)}")
-    """What the database calls the sessions of this process."""
+    idle_in_transaction: float = 2.0
+    name: str = field(default_factory=lambda: f"pushbridge {gethostname()[:32]} {os.getpid()} {secrets.token_hex(4)}")
+    """What the database calls the sessions of this process: 63 bytes at most."""
 
     def __str__(self) -> str:
         return self.url
 
-    def connect(self) -> psycopg.Connection[Any]:
-        """A session, in no transaction. Raises: StoreError: it cannot be, and why."""
+    def connect(self, *, idle_in_transaction: float | None = None) -> psycopg.Connection[Any]:
+        """A session, in no transaction; one that locks nothing may stand still for longer.
+
+        Raises: StoreError: it cannot be, and why.
+        """
         try:
             connection = psycopg.connect(**self._parameters(), autocommit=True)
         except psycopg.Error as error:
             raise connect_error(error) from error
         try:
-            self._begin_session(connection)
+            self._begin_session(connection, idle_in_transaction or self.idle_in_transaction)
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _begin_session(self, connection: psycopg.Connection[Any]) -> None:
+    def _begin_session(self, connection: psycopg.Connection[Any], idle: float) -> None:
         version = connection.info.server_version
         if version < OLDEST * 10_000:
             raise StoreError(f"PostgreSQL {version // 10_000} is too old: {OLDEST} or newer is needed")
         if (encoding := connection.info.parameter_status("server_encoding")) != "UTF8":
             raise StoreError(f"the encoding of the database is {encoding}: make it with ENCODING 'UTF8'")
-        timeout = f" SET idle_in_transaction_session_timeout = {round(self.idle_in_transaction * 1000)};"
+        timeout = f" SET idle_in_transaction_session_timeout = {round(idle * 1000)};"
         try:
             try:
                 connection.execute(f"{_SESSION}{timeout}".encode())

@@ -1,4 +1,4 @@
-"""One PostgreSQL database: one session that writes, one that reads, each in a thread of its own."""
+"""One PostgreSQL database: a session that writes, one that reads, one for the ownership, each in a thread of its own."""
 
 import asyncio
 import hashlib
@@ -6,7 +6,6 @@ import secrets
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
 from typing import Any, TypeVar
 
 import psycopg
@@ -20,7 +19,7 @@ from hub.store.postgres.connection import PostgresConnection
 from hub.store.postgres.errors import store_error
 from hub.store.postgres.migrate import migrate
 from hub.store.postgres.schema import shipped_versions
-from hub.store.postgres.session import enter, take_database
+from hub.store.postgres.session import OwnershipSession, use_database
 from hub.store.postgres.writer import PostgresCommitter
 from hub.store.versions import SchemaVersion
 
@@ -28,7 +27,9 @@ T = TypeVar("T")
 
 _GRACE = 10.0
 """Seconds that closing gives to what waits to be written."""
-_TOUCH = Statement("schema.probe", "UPDATE process SET beat = beat")
+_READER_IDLE = 30.0
+"""Seconds in which a transaction that reads may stand still: nothing waits for it."""
+_TOUCH = Statement("schema.probe", "UPDATE process SET share = share WHERE id = (SELECT min(id) FROM process)")
 
 
 class PostgresErasures:
@@ -47,9 +48,9 @@ class PostgresErasures:
 
 
 class PostgresDatabase:
-    """`hub.store.connection.Database` on a PostgreSQL database that this process has to itself.
+    """`hub.store.connection.Database` on a PostgreSQL database that other processes may use too.
 
-    `observe` and `on_broken` are as `PostgresCommitter` says. Both are called from the database's threads.
+    `observe` is as `PostgresCommitter` says, and called from the database's thread.
     """
 
     def __init__(
@@ -58,21 +59,20 @@ class PostgresDatabase:
         *,
         versions: Sequence[SchemaVersion] | None = None,
         observe: Callable[[str, float], None] = lambda operation, seconds: None,
-        on_broken: Callable[[str], None] = lambda reason: None,
     ) -> None:
         self._address = address
         self._versions = versions
         self._observe = observe
-        self._on_broken = on_broken
         self._abandoning = threading.Event()
         self._groups = JobGroups()
         self._reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pushbridge-store-reader")
         self._reader: psycopg.Connection[Any] | None = None
         self._is_open = False
         self.erasures = PostgresErasures()
+        self.ownership = OwnershipSession(address)
 
     async def open(self) -> None:
-        """Connect, lock the database, bring it to the newest schema, start the threads.
+        """Connect, bring the database to the newest schema, start the threads.
 
         Raises: StoreError: it cannot be used, with the address and the cause; what was opened is closed again.
         """
@@ -88,7 +88,6 @@ class PostgresDatabase:
                 writer,
                 self._address,
                 observe=self._observe,
-                on_broken=self._on_broken,
                 abandoning=self._abandoning,
             )
         )
@@ -106,6 +105,7 @@ class PostgresDatabase:
             self._reader = None
         await self._groups.stop(grace=_GRACE, abandoning=self._abandoning)
         await asyncio.to_thread(self._reading.shutdown)
+        await self.ownership.close()
 
     async def write(self, job: Callable[[Connection], T], /, *, then: Callable[[], None] | None = None) -> T:
         answer: T = await self._groups.run(job, then)
@@ -129,10 +129,9 @@ class PostgresDatabase:
     def _connect(self) -> tuple[psycopg.Connection[Any], psycopg.Connection[Any]]:
         writer = self._address.connect()
         try:
-            take_database(writer, self._address)
+            use_database(writer, self._address)
             migrate(writer, shipped_versions() if self._versions is None else self._versions)
-            enter(writer, self._address.name, version("pushbridge"))
-            return writer, self._address.connect()
+            return writer, self._address.connect(idle_in_transaction=_READER_IDLE)
         except psycopg.Error as error:
             writer.close()
             raise store_error(error) from error
@@ -148,7 +147,7 @@ class PostgresDatabase:
                 raise StoreError("the store is closed")
             try:
                 if reader.closed:
-                    reader = self._reader = self._address.connect()
+                    reader = self._reader = self._address.connect(idle_in_transaction=_READER_IDLE)
                 return _read(reader, job)
             except psycopg.Error as error:
                 if is_last or not reader.closed:

@@ -11,7 +11,7 @@ from hub.store.postgres.address import PostgresAddress
 from hub.store.postgres.errors import store_error
 from hub.store.postgres.migrate import look_for_parts, version_of
 from hub.store.postgres.schema import shipped_versions
-from hub.store.postgres.session import is_owned
+from hub.store.postgres.session import hosts_of_daemons
 
 _RIGHTS = (
     "SELECT count(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND NOT"
@@ -33,7 +33,7 @@ def examine(address: PostgresAddress) -> list[Finding]:
         ("postgresql", _server),
         ("connection", _connection),
         ("durability", _durability),
-        ("lock", _lock),
+        ("daemons", _daemons),
         ("schema", _schema),
         ("rights", _rights),
     )
@@ -82,10 +82,10 @@ def _durability(connection: psycopg.Connection[Any]) -> Finding:
     return Finding(name="durability", health=Health.OK, text=text)
 
 
-def _lock(connection: psycopg.Connection[Any]) -> Finding:
-    host = is_owned(connection)
-    text = f"a daemon has the database, from {host}" if host else "no daemon has the database"
-    return Finding(name="lock", health=Health.OK, text=text)
+def _daemons(connection: psycopg.Connection[Any]) -> Finding:
+    hosts = hosts_of_daemons(connection)
+    text = f"daemons work on the database, from {', '.join(hosts)}" if hosts else "no daemon works on the database"
+    return Finding(name="daemons", health=Health.OK, text=text)
 
 
 def _schema(connection: psycopg.Connection[Any]) -> Finding:

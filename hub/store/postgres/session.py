@@ -1,61 +1,99 @@
-"""The session that writes: it has the database to itself, by an advisory lock that it holds for its life."""
+"""Sessions of a process: each says that a database of several processes is in use, and one is for the ownership alone.
 
-from typing import Any
+Every writing session holds an advisory lock that it shares with those of all processes. A version that needs the database
+for itself asks for the same lock alone, and is refused; while it runs, this one is.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import psycopg
 
-from hub.errors import StoreLockedError
+from hub.errors import StoreError, StoreLockedError
+from hub.store.connection import Connection
 from hub.store.postgres.address import PostgresAddress
+from hub.store.postgres.connection import PostgresConnection
+from hub.store.postgres.errors import store_error
 from hub.store.postgres.migrate import LOCKS
 
-_OWNER = 1
-"""The second half of the key of the lock that the daemon of a database holds."""
+T = TypeVar("T")
 
-_HOLDER = (
-    "SELECT a.pid, a.application_name, coalesce(host(a.client_addr), 'its own host') FROM pg_locks l"
+_LOOKS = 3
+_USED = 1
+"""The second half of the key of the lock that the sessions of all daemons share."""
+_IS_SHARED = (
+    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()"
+    f" AND classid = {LOCKS} AND objid = {_USED} AND objsubid = 2"
+)
+_HOSTS = (
+    "SELECT DISTINCT coalesce(host(a.client_addr), 'its own host') FROM pg_locks l"
     " JOIN pg_stat_activity a ON a.pid = l.pid WHERE l.locktype = 'advisory' AND l.granted"
     " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-    f" AND l.classid = {LOCKS} AND l.objid = {_OWNER} AND l.objsubid = 2"
+    f" AND l.classid = {LOCKS} AND l.objid = {_USED} AND l.objsubid = 2 ORDER BY 1"
 )
-_END = f"SELECT pg_terminate_backend(pid, 5000) FROM ({_HOLDER}) AS holder WHERE application_name = %s"
 
 
-def is_owned(connection: psycopg.Connection[Any]) -> str:
-    """Which host a daemon of this database is connected from; empty where none is."""
-    rows = connection.execute(_HOLDER.encode()).fetchall()
-    return str(rows[0][2]) if rows else ""
+def hosts_of_daemons(connection: psycopg.Connection[Any]) -> list[str]:
+    """Which hosts daemons of this database are connected from."""
+    return [str(host) for (host,) in connection.execute(_HOSTS.encode()).fetchall()]
 
 
-def take_database(connection: psycopg.Connection[Any], address: PostgresAddress) -> None:
-    """Lock the database for the life of the connection. Raises: StoreLockedError: another process has it."""
-    if _lock(connection):
-        return
-    # After a cut of the network the database may not know yet that our last session is dead.
-    connection.execute(_END.encode(), (address.name,))
-    if _lock(connection):
-        return
-    raise StoreLockedError(
-        f"another process uses {address}, connected from {is_owned(connection) or 'an unknown host'}: in this version a"
-        " PostgreSQL store belongs to one process"
-    )
+def use_database(connection: psycopg.Connection[Any], address: PostgresAddress) -> None:
+    """Say for the life of the connection that the database is used by processes that share it.
 
-
-def enter(connection: psycopg.Connection[Any], name: str, version: str) -> None:
-    """Leave word which process had the database last."""
-    with connection.transaction():
-        connection.execute("DELETE FROM process")
-        connection.execute(
-            "INSERT INTO process (id, beat, share, serves, version) VALUES (%s, 0, 1, '', %s)", (name, version)
+    Raises: StoreLockedError: a process has it for itself. StoreError: a pooler stands between that shares out sessions.
+    """
+    got = connection.execute("SELECT pg_try_advisory_lock_shared(%s::int, %s::int)", (LOCKS, _USED)).fetchall()
+    if got != [(True,)]:
+        raise StoreLockedError(
+            f"a daemon of a version that shares no database uses {address}, connected from"
+            f" {', '.join(hosts_of_daemons(connection)) or 'an unknown host'}: stop it first"
         )
+    for _ in range(_LOOKS):  # a pooler that hands out another session each time loses the lock at once
+        if connection.execute(_IS_SHARED.encode()).fetchall() == [(0,)]:
+            raise StoreError("a pooler hands out a connection of others: it has to pool sessions")
 
 
-def look_for_others(connection: psycopg.Connection[Any], name: str) -> None:
-    """Raises: StoreLockedError: while this process was away, another had the database."""
-    rows = connection.execute("SELECT id FROM process").fetchall()
-    if rows != [(name,)]:
-        raise StoreLockedError("another process had the database while this one could not reach it")
+def keep_daemons_out(connection: psycopg.Connection[Any], address: PostgresAddress) -> None:
+    """For the rest of the transaction. Raises: StoreLockedError: a daemon works on the database."""
+    got = connection.execute("SELECT pg_try_advisory_xact_lock(%s::int, %s::int)", (LOCKS, _USED)).fetchall()
+    if got != [(True,)]:
+        hosts = ", ".join(hosts_of_daemons(connection))
+        raise StoreLockedError(f"daemons work on {address}, connected from {hosts}: stop them first")
 
 
-def _lock(connection: psycopg.Connection[Any]) -> bool:
-    ((is_ours,),) = connection.execute("SELECT pg_try_advisory_lock(%s::int, %s::int)", (LOCKS, _OWNER)).fetchall()
-    return bool(is_ours)
+class OwnershipSession:
+    """`hub.store.outbox.ownership.Session`: a connection and a thread of its own, begun again when it is lost."""
+
+    def __init__(self, address: PostgresAddress) -> None:
+        self._address = address
+        self._thread: ThreadPoolExecutor | None = None
+        self._connection: psycopg.Connection[Any] | None = None
+
+    async def run(self, job: Callable[[Connection], T], /) -> T:
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pushbridge-store-owner")
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, job)
+
+    async def close(self) -> None:
+        """May be called twice."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            await asyncio.get_running_loop().run_in_executor(thread, self._disconnect)
+            await asyncio.to_thread(thread.shutdown)
+
+    def _run(self, job: Callable[[Connection], T]) -> T:
+        if self._connection is None or self._connection.closed:
+            self._connection = self._address.connect()
+        try:
+            with self._connection.transaction():
+                return job(PostgresConnection(self._connection))
+        except psycopg.Error as error:
+            raise store_error(error) from error
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

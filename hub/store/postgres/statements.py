@@ -10,15 +10,24 @@ from functools import cache
 from hub.store.connection import Statement
 
 OWN_TEXTS: Mapping[str, str] = {
-    # A claim waits until what looked at the fences has committed.
-    "queue.fences": "SELECT queue, fence FROM queue WHERE owner = :owner FOR SHARE",
-    # The key of these tables leads with the queue: a number alone would be looked for in all rows.
-    "notification.open": "SELECT queue, n, done, counts, queue, n FROM notification"
-    " WHERE queue = ANY(ARRAY(SELECT queue FROM queue)) AND n IN (:keys) AND due IS NOT NULL",
-    "page.open": "SELECT queue, number, done, counts, home, notification FROM page"
-    " WHERE queue = ANY(ARRAY(SELECT queue FROM queue)) AND number IN (:keys) AND due IS NOT NULL",
+    "store.time": "SELECT extract(epoch FROM clock_timestamp())::double precision",
 }
 """All statements that PostgreSQL runs in a text of its own."""
+
+LOCKS: Mapping[str, str] = {
+    # A claim does without a queue while a transaction that looked at its fence is under way, and the other way round waits.
+    # FOR SHARE, not FOR KEY SHARE: that would read the fence as it was before a claim that has just committed.
+    "queue.fence": "FOR SHARE",
+    "queue.fences": "FOR SHARE",
+    "queue.lock": "FOR UPDATE SKIP LOCKED",
+    # Other processes write devices too: what was read stays as it is until it is written.
+    "registry_held_by_installation": "FOR UPDATE OF d",
+    "registry_held_by_registration": "FOR UPDATE OF d",
+    "registry_held_by_channel": "FOR UPDATE OF d",
+    "registry_devices_of_same_channel": "FOR UPDATE OF d",
+    "registry_hold_index": "FOR UPDATE",
+}
+"""Statements whose rows PostgreSQL locks as it reads them; on SQLite one transaction writes at a time."""
 
 _NAME = re.compile(r"'(?:[^']|'')*'|(?<!:):([a-z_][a-z0-9_]*)")
 _KEYS = re.compile(r"\bIN \(:keys\)")
@@ -28,7 +37,8 @@ _CONFLICT = re.compile(r" ON CONFLICT \(([a-z_, ]+)\)(?: WHERE [a-z_ ]+)? DO UPD
 
 
 def text_of(statement: Statement) -> str:
-    return OWN_TEXTS.get(statement.name, statement.text)
+    text = OWN_TEXTS.get(statement.name, statement.text)
+    return f"{text} {LOCKS[statement.name]}" if statement.name in LOCKS else text
 
 
 @cache

@@ -2,10 +2,13 @@
 
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 from hub.errors import InvalidRequestError
-from hub.store.clock import StoreClock
+from hub.store.clock import ReferenceClock, StoreClock
+from hub.store.decide.ownership import TIMING, OwnershipTiming
+from hub.store.outbox.ownership import Sharing
 from hub.store.outbox.remembering import SeenWindow
 from hub.store.postgres.address import PostgresAddress
 from hub.store.postgres.database import PostgresDatabase
@@ -15,7 +18,8 @@ _BACKUP = "a PostgreSQL store is backed up by PostgreSQL's own tools, such as pg
 
 
 class PostgresStore(SqlStore):
-    """`wall` and `monotonic` read the host's clocks, in seconds; the rest is as `PostgresDatabase` says."""
+    """Shared with other processes. `wall` and `monotonic` read the host's clocks, in seconds; for the time of day the
+    database is asked. The rest is as `PostgresDatabase` says."""
 
     def __init__(
         self,
@@ -25,13 +29,19 @@ class PostgresStore(SqlStore):
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         observe: Callable[[str, float], None] = lambda operation, seconds: None,
-        on_broken: Callable[[str], None] = lambda reason: None,
+        timing: OwnershipTiming = TIMING,
     ) -> None:
+        database = PostgresDatabase(address, observe=observe)
+        reference = ReferenceClock(wall=wall, monotonic=monotonic)
         super().__init__(
-            PostgresDatabase(address, observe=observe, on_broken=on_broken),
+            database,
             window=window,
-            clock=StoreClock(wall=wall, monotonic=monotonic),
+            clock=StoreClock(wall=reference, monotonic=monotonic),
             monotonic=monotonic,
+            owner=address.name,
+            sharing=Sharing(
+                session=database.ownership, reference=reference, timing=timing, version=version("pushbridge")
+            ),
         )
 
     async def back_up(self, target: Path) -> int:

@@ -8,12 +8,12 @@ from typing import Any
 
 import psycopg
 
-from hub.errors import StoreError, StoreLockedError
+from hub.errors import StoreError
 from hub.store.groups import CommonError, WriteJob
 from hub.store.postgres.address import PostgresAddress
 from hub.store.postgres.connection import PostgresConnection
 from hub.store.postgres.errors import RETRIED, store_error
-from hub.store.postgres.session import look_for_others, take_database
+from hub.store.postgres.session import use_database
 
 _log = logging.getLogger("pushbridge.store")
 
@@ -24,8 +24,7 @@ _TRIES = 5
 class PostgresCommitter:
     """`hub.store.groups.Committer`. Once `abandoning` is set, no job is begun.
 
-    `observe` is called with (operation, seconds): `write` for a transaction, `commit` for its end. `on_broken` is called
-    once, with the reason, when another process has taken the database over.
+    `observe` is called with (operation, seconds): `write` for a transaction, `commit` for its end.
     """
 
     def __init__(
@@ -34,20 +33,15 @@ class PostgresCommitter:
         address: PostgresAddress,
         *,
         observe: Callable[[str, float], None],
-        on_broken: Callable[[str], None],
         abandoning: threading.Event,
     ) -> None:
         self._connection = connection
         self._address = address
         self._observe = observe
-        self._on_broken = on_broken
         self._abandoning = abandoning
-        self._broken = ""
         self._began = 0.0
 
     def begin(self) -> None:
-        if self._broken:
-            raise StoreError(self._broken)
         if self._abandoning.is_set():
             raise StoreError("the store is closing")
         self._began = time.perf_counter()
@@ -103,15 +97,12 @@ class PostgresCommitter:
         self._connection.close()
         connection = self._address.connect()
         try:
-            take_database(connection, self._address)
-            look_for_others(connection, self._address.name)
+            use_database(connection, self._address)
         except psycopg.Error as error:
             connection.close()
             raise store_error(error) from error
-        except StoreLockedError as error:
+        except StoreError:
             connection.close()
-            self._broken = str(error)
-            self._on_broken(self._broken)
             raise
         _log.info("connected to the database again")
         self._connection = connection

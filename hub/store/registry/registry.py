@@ -13,7 +13,7 @@ from hub.notification import Notification, Platform
 from hub.store.connection import Database
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.outbox import Audience
-from hub.store.contracts.registry import DeadChannel, Device
+from hub.store.contracts.registry import DeadChannel, Device, GoneChannel
 from hub.store.decide.registering import ordinal_of
 from hub.store.registry import audience, listing, singly, writing
 from hub.store.registry.places import Place, Places, read_templates
@@ -195,6 +195,14 @@ class SqlRegistry:
             return ListPage(items=())
         return await self._database.read(
             lambda connection: listing.dead_channels(connection, place, after=after, limit=limit)
+        )
+
+    async def mark_channels_dead(self, hub: str, channels: Sequence[GoneChannel]) -> int:
+        place = await self._places.find(hub)
+        if place is None:
+            return 0
+        return await self._database.write(
+            lambda connection: writing.mark_channels_dead(connection, place, channels, self._now())
         )
 
     async def put_direct(

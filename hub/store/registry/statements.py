@@ -55,6 +55,8 @@ RESERVE_ORDINALS = Statement(
     "registry_reserve_ordinals",
     f"UPDATE shard SET next_ordinal = next_ordinal + :count WHERE {_HERE} RETURNING next_ordinal",
 )
+HOLD_INDEX = Statement("registry_hold_index", f"SELECT next_ordinal FROM shard WHERE {_HERE}")
+"""Who writes blocks of the index reads them first: PostgreSQL lets one transaction of a shard do so at a time."""
 CLAIM_FREE_ORDINALS = Statement(
     "registry_claim_free_ordinals",
     f"DELETE FROM registration WHERE {_HERE} AND ordinal IN (SELECT ordinal FROM registration WHERE {_HERE}"
@@ -86,6 +88,11 @@ DEVICES_BY_CHANNEL = Statement(
     f"SELECT {_device('d')} FROM device d WHERE {_HERE} AND channel_key IN (:keys)",
     (("channel_key", _BIGINT),),
 )
+HELD_BY_INSTALLATION, HELD_BY_REGISTRATION, HELD_BY_CHANNEL = (
+    Statement(each.name.replace("_devices_", "_held_"), each.text, each.columns)
+    for each in (DEVICES_BY_INSTALLATION, DEVICES_BY_REGISTRATION, DEVICES_BY_CHANNEL)
+)
+"""The same for what is about to be written: PostgreSQL locks the rows."""
 DEVICES_BY_ORDINAL = Statement(
     "registry_devices_by_ordinal",
     f"SELECT r.ordinal, {_device('d')} FROM registration r JOIN device d ON d.hub = r.hub AND d.shard = r.shard"
@@ -211,6 +218,9 @@ PUT_BLOCKS = Statement(
     "INSERT INTO tag_block (hub, shard, tag, block, bitmap) VALUES (:hub, :shard, :tag, :block, :bitmap)"
     " ON CONFLICT (hub, shard, tag, block) DO UPDATE SET bitmap = excluded.bitmap",
     (*_PLACE, ("tag", _BYTES), ("block", _BIGINT), ("bitmap", _BYTES)),
+)
+DROP_CHANGES = Statement(
+    "registry_drop_changes", f"DELETE FROM tag_change WHERE {_HERE} AND tag = :tag", (*_PLACE, ("tag", _BYTES))
 )
 DROP_BLOCKS = Statement(
     "registry_drop_blocks", f"DELETE FROM tag_block WHERE {_HERE} AND tag = :tag", (*_PLACE, ("tag", _BYTES))

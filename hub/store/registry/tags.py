@@ -87,7 +87,7 @@ class TagSets:
 
     def _new(self, tag: TagId) -> list[WordMask]:
         entries = self._log[part_of(tag)]
-        return list(words_in(entries, tag)) if entries else []
+        return words_in(entries, tag) if entries else []
 
 
 def change_tags(connection: Connection, place: Place, changes: TagChanges) -> None:
@@ -129,6 +129,7 @@ def fold_tags(connection: Connection, place: Place, shape: IndexShape = IndexSha
     tags goes with it, for it is older.
     """
     hub, shard = place
+    connection.read(statements.HOLD_INDEX, hub=hub, shard=shard)
     marked = connection.read(statements.COUNTED_TAGS, hub=hub, shard=shard, limit=shape.folded)
     taken = connection.update_many(
         statements.TAKE_CHANGES,
@@ -144,6 +145,7 @@ def fold_tags(connection: Connection, place: Place, shape: IndexShape = IndexSha
 
 def fold_log(connection: Connection, place: Place, part: TagId) -> LogSize:
     """Move a part of the log into the index, what many new registrations carry into blocks; what there was of it."""
+    connection.read(statements.HOLD_INDEX, hub=place.hub, shard=place.shard)
     log = take_log(connection, place, [part])
     _fold(connection, place, log, {})
     return size_of([(entries,) for entries in log])

@@ -1,6 +1,6 @@
 """Puts, deletes and deaths in SQL: read the devices concerned, decide, write. At most six round trips each."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from hub.errors import HubError
@@ -8,8 +8,9 @@ from hub.installation import Installation
 from hub.notification import Platform
 from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.outbox import Failed
+from hub.store.contracts.registry import GoneChannel
 from hub.store.decide.registering import Changes, Registering, StoredDevice, id_key
-from hub.store.decide.tag_index import DEAD, LAST_WORD, MARK, ChangeRow, TagChanges, TagId, tag_id, words_of
+from hub.store.decide.tag_index import DEAD, TagChanges, TagId, tag_id, words_of
 from hub.store.decide.tag_log import carried_in, part_of
 from hub.store.registry import statements
 from hub.store.registry.places import SHARD, Ordinals, Place
@@ -149,8 +150,24 @@ def _mark_dead_in(connection: Connection, hub: str, failures: dict[int, Failed],
         place, device, failed = Place(number), device_of(row), failures[ordinal]
         if failed.gone_since is None or device.registered_at <= failed.gone_since:
             killed.setdefault(device.ordinal, (device, failed.reason))
-    if not killed:
-        return 0
+    return _kill(connection, place, killed, now) if killed else 0
+
+
+def mark_channels_dead(connection: Connection, place: Place, channels: Sequence[GoneChannel], now: float) -> int:
+    """As `mark_dead`, of push channels by themselves."""
+    gone = {(each.platform, each.push_channel): each for each in channels}
+    killed: dict[int, tuple[StoredDevice, str]] = {}
+    for device in _by_channel(connection, place, [channel_key(*channel) for channel in gone]):
+        said = gone.get((device.platform, device.push_channel))
+        if said is None or device.dead_at is not None:
+            continue
+        if said.gone_since is None or device.registered_at <= said.gone_since:
+            killed[device.ordinal] = device, said.reason
+    return _kill(connection, place, killed, now) if killed else 0
+
+
+def _kill(connection: Connection, place: Place, killed: Mapping[int, tuple[StoredDevice, str]], now: float) -> int:
+    """How many registrations that hides."""
     connection.update_many(
         statements.KILL_DEVICES, [(*place, ordinal, now, reason) for ordinal, (_, reason) in killed.items()]
     )
@@ -182,8 +199,7 @@ def drop_dead(connection: Connection, place: Place, *, before: float, now: float
     rows = connection.read(statements.DEVICES_DEAD, hub=hub, shard=shard, before=before, limit=SLICE)
     rows += connection.read(statements.DEVICES_EXPIRED, hub=hub, shard=shard, now=now, limit=SLICE - len(rows))
     devices = {row[0]: device_of(row) for row in rows}
-    changes = _drop(connection, place, devices.values(), now)
-    _forget_tags(connection, place, changes)
+    _drop(connection, place, devices.values(), now)
     return len(rows)
 
 
@@ -197,6 +213,7 @@ def erase_user(
     `forget_users`.
     """
     tag = tag_id(user_tag(user_id))
+    connection.read(statements.HOLD_INDEX, hub=place.hub, shard=place.shard)
     sets = TagSets(connection, place)
     sets.load([tag])
     ordinals = sets.members(tag)
@@ -204,7 +221,7 @@ def erase_user(
         statements.DEVICES_BY_ORDINAL, list(ordinals[:limit]), hub=place.hub, shard=place.shard
     )
     devices = {row[1]: device_of(row[1:]) for row in rows}
-    _forget_tags(connection, place, _drop(connection, place, devices.values(), now))
+    _drop(connection, place, devices.values(), now)
     count = sum(1 for device in devices.values() for _ in device.registrations())
     ids = [device.installation_id for device in devices.values() if device.installation_id is not None]
     return count, len(ordinals) > limit, ids
@@ -213,12 +230,12 @@ def erase_user(
 def forget_users(connection: Connection, place: Place, user_id: str, installation_ids: Iterable[str]) -> None:
     """Drop what the index holds of a user that was erased, and of the user's installations, unless they are back."""
     tags = [tag_id(user_tag(user_id)), *(tag_id(installation_tag(each)) for each in installation_ids)]
+    connection.read(statements.HOLD_INDEX, hub=place.hub, shard=place.shard)
     connection.insert_many(statements.ADD_NEW, _bring_up(connection, place, tags))
     sets = TagSets(connection, place)
     sets.load(tags)
-    gone = [tag for tag in tags if not sets.members(tag)]
-    connection.update_many(statements.TAKE_CHANGES, [(*place, tag, MARK, LAST_WORD) for tag in gone])
-    connection.update_many(statements.DROP_BLOCKS, [(*place, tag) for tag in gone])
+    gone = [(*place, tag) for tag in tags if not sets.members(tag)]
+    connection.write_all([(statements.DROP_CHANGES, gone), (statements.DROP_BLOCKS, gone)])
 
 
 def _bring_up(connection: Connection, place: Place, tags: Iterable[TagId]) -> list[Row]:
@@ -227,26 +244,26 @@ def _bring_up(connection: Connection, place: Place, tags: Iterable[TagId]) -> li
     return new_rows(place, carried_in(take_log(connection, place, {part_of(tag) for tag in tags})))
 
 
-def _forget_tags(connection: Connection, place: Place, changes: Sequence[ChangeRow]) -> None:
-    """Of those that devices have lost with these changes, the ones that no other device carries."""
-    connection.update_many(
-        statements.FORGET_TAGS, [(*place, tag, word) for tag, word, _, removed in changes if removed]
-    )
-
-
-def _drop(connection: Connection, place: Place, devices: Iterable[StoredDevice], now: float) -> Sequence[ChangeRow]:
-    """What that changes in the index."""
+def _drop(connection: Connection, place: Place, devices: Iterable[StoredDevice], now: float) -> None:
+    """Of the tags that they lose, those that no other device carries are forgotten."""
     devices = list(devices)
     registering = Registering(devices, ordinals=iter(()), now=now)
     for device in devices:
         registering.drop(device)
     changes = registering.changes()
-    _write(connection, place, changes, now, brought_up=_bring_up(connection, place, changes.tags.removed))
-    return changes.tags.rows()
+    brought_up = _bring_up(connection, place, changes.tags.removed)
+    lost = [(*place, tag, word) for tag, word, _, removed in changes.tags.rows() if removed]
+    _write(connection, place, changes, now, brought_up=brought_up, lost=lost)
 
 
 def _write(
-    connection: Connection, place: Place, changes: Changes, now: float, *, brought_up: Sequence[Row] = ()
+    connection: Connection,
+    place: Place,
+    changes: Changes,
+    now: float,
+    *,
+    brought_up: Sequence[Row] = (),
+    lost: Sequence[Row] = (),
 ) -> LogSize:
     """What the log of tags got."""
     log = log_rows_of(place, changes)
@@ -259,6 +276,7 @@ def _write(
             (statements.PUT_BLOCKS, log),
             (statements.ADD_NEW, brought_up),
             (statements.CHANGE_TAGS, change_rows(place, changes.tags)),
+            (statements.FORGET_TAGS, lost),
         ]
     )
     return size_of(log)
@@ -272,15 +290,15 @@ def _registration_rows(place: Place, changes: Changes, now: float) -> list[Row]:
 
 def _by_installation(connection: Connection, place: Place, installation_ids: Iterable[str]) -> list[StoredDevice]:
     keys = list({id_key(each) for each in installation_ids})
-    return _devices(connection, statements.DEVICES_BY_INSTALLATION, place, keys)
+    return _devices(connection, statements.HELD_BY_INSTALLATION, place, keys)
 
 
 def _by_registration(connection: Connection, place: Place, registration_ids: Iterable[str]) -> list[StoredDevice]:
-    return _devices(connection, statements.DEVICES_BY_REGISTRATION, place, list(set(registration_ids)))
+    return _devices(connection, statements.HELD_BY_REGISTRATION, place, list(set(registration_ids)))
 
 
 def _by_channel(connection: Connection, place: Place, keys: Iterable[int]) -> list[StoredDevice]:
-    return _devices(connection, statements.DEVICES_BY_CHANNEL, place, list(set(keys)))
+    return _devices(connection, statements.HELD_BY_CHANNEL, place, list(set(keys)))
 
 
 def _devices(connection: Connection, statement: Statement, place: Place, keys: Sequence[Any]) -> list[StoredDevice]:

@@ -31,6 +31,7 @@ NOTIFICATIONS = listing(
     _SOURCE,
     where=" AND (:hub = '' OR t.hub = :hub) AND (:state = '' OR t.state = :state)"
     " AND (:event_id = '' OR t.event_id = :event_id)",
+    filters={"hub": "text", "state": "text", "event_id": "text"},
 )
 AUDIT = listing("audit", "t.n, t.at, t.actor, t.action, t.target, t.detail", "audit t")
 BY_ID = Statement("notification.by_id", f"SELECT {_COLUMNS} FROM {_SOURCE} WHERE t.id = :id")
@@ -88,7 +89,7 @@ def _counts(connection: Connection, queue: int, n: int, own: str | None, *, has_
 
 def notifications(
     connection: Connection,
-    queue: int,
+    queues: Sequence[int],
     *,
     hub: str | None,
     state: State | None,
@@ -101,7 +102,7 @@ def notifications(
     rows, following = part(
         connection,
         NOTIFICATIONS,
-        queue=queue,
+        queues=queues,
         after=after,
         limit=limit,
         scanned=scanned,
@@ -151,9 +152,9 @@ def _notification(row: Row, failures: Sequence[tuple[str, str, int]] = ()) -> Ke
     )
 
 
-def audit(connection: Connection, queue: int, *, after: str, limit: int) -> ListPage[KeptAudit]:
+def audit(connection: Connection, queues: Sequence[int], *, after: str, limit: int) -> ListPage[KeptAudit]:
     """Newest first."""
-    rows, following = part(connection, AUDIT, queue=queue, after=after, limit=limit)
+    rows, following = part(connection, AUDIT, queues=queues, after=after, limit=limit)
     items = [
         KeptAudit(id=n, at=at, entry=AuditEntry(actor=actor, action=action, target=target, detail=detail))
         for n, at, actor, action, target, detail in rows

@@ -16,6 +16,16 @@ ENDED = Statement(
     "notification.ended",
     "SELECT n FROM notification WHERE queue = :queue AND ended_at < :before ORDER BY ended_at LIMIT :slice",
 )
+ANY_ENDED = Statement(
+    "notification.any_ended",
+    "SELECT queue FROM notification WHERE queue = :queue AND ended_at < :before LIMIT 1",
+    columns=(("queue", "bigint"), ("before", "double precision")),
+)
+ANY_AUDIT = Statement(
+    "audit.any_old",
+    "SELECT queue FROM audit WHERE queue = :queue AND at < :before LIMIT 1",
+    columns=(("queue", "bigint"), ("before", "double precision")),
+)
 FAILURES_OF = Statement(
     "failure.of",
     "SELECT queue, notification, ordinal FROM failure WHERE queue = :queue AND notification IN (:keys) LIMIT :slice",
@@ -51,6 +61,15 @@ DROP_AUDIT = Statement(
     "DELETE FROM audit WHERE queue = :queue AND n IN"
     " (SELECT n FROM audit WHERE queue = :queue AND at < :before ORDER BY at LIMIT :slice) RETURNING n",
 )
+
+
+def queues_due(
+    connection: Connection, queues: Sequence[int], *, before: float, now: float
+) -> tuple[list[int], list[int]]:
+    """Those of which notifications ended before, and those of which audit rows are too old."""
+    ended = connection.read_many(ANY_ENDED, [(queue, before) for queue in queues])
+    old = connection.read_many(ANY_AUDIT, [(queue, now - AUDIT_KEPT) for queue in queues])
+    return [queue for (queue,) in ended], [queue for (queue,) in old]
 
 
 def forget_ended(connection: Connection, queue: int, *, before: float, failures: int = FAILURES) -> bool:

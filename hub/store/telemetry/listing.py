@@ -1,6 +1,7 @@
 """Lists paged by number, newest first: a part costs the same wherever it is, and however many rows there are."""
 
-from collections.abc import Sequence
+import heapq
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +16,11 @@ _FIRST = 2**63 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """The statements of a list; each knows `:after`, a number above all that are asked for.
+    """The statements of a list, each for one queue; each knows `:after`, a number above all that are asked for.
 
     `rows` gives up to `:limit` rows that the filters let through, the largest number first, among those not below
-    `:bottom`; a row begins with its number. `bottom` gives the number of the last of the next `:scanned` rows.
+    `:bottom`; a row begins with its number. `bottom` gives the number of the last of the next `:scanned` rows, and how many
+    these are.
     """
 
     rows: Statement
@@ -26,20 +28,33 @@ class Listing:
     newest: Statement
 
 
-def listing(name: str, columns: str, source: str, *, where: str = "") -> Listing:
-    """Of a `source` whose first table is `name` by the alias `t`, numbered by `n` within its queue."""
+_QUEUE, _AFTER = ("queue", "bigint"), ("after", "bigint")
+
+
+def listing(
+    name: str, columns: str, source: str, *, where: str = "", filters: Mapping[str, str] | None = None
+) -> Listing:
+    """Of a `source` whose first table is `name` by the alias `t`, numbered by `n`; `filters` are the names that `where`
+    knows, with their SQL types."""
+    filtered = list((filters or {}).items())
     return Listing(
         rows=Statement(
             f"{name}.list",
             f"SELECT {columns} FROM {source} WHERE t.queue = :queue AND t.n < :after AND t.n >= :bottom{where}"
             " ORDER BY t.n DESC LIMIT :limit",
+            columns=(_QUEUE, _AFTER, ("bottom", "bigint"), *filtered, ("limit", "bigint")),
         ),
         bottom=Statement(
             f"{name}.bottom",
-            "SELECT min(n) FROM (SELECT t.n FROM"
+            "SELECT min(n), count(*) FROM (SELECT t.n FROM"
             f" {name} t WHERE t.queue = :queue AND t.n < :after ORDER BY t.n DESC LIMIT :scanned) AS next",
+            columns=(_QUEUE, _AFTER, ("scanned", "bigint")),
         ),
-        newest=Statement(f"{name}.newest", f"SELECT max(t.n) FROM {name} t WHERE t.queue = :queue AND t.n < :after"),
+        newest=Statement(
+            f"{name}.newest",
+            f"SELECT max(t.n) FROM {name} t WHERE t.queue = :queue AND t.n < :after",
+            columns=(_QUEUE, _AFTER),
+        ),
     )
 
 
@@ -47,21 +62,35 @@ def part(
     connection: Connection,
     listed: Listing,
     *,
-    queue: int,
+    queues: Sequence[int],
     after: str,
     limit: int,
     scanned: int = SCANNED,
     **filters: Any,
 ) -> tuple[Sequence[Row], str]:
-    """Rows, and where to go on if there may be more. Raises: InvalidRequestError: `after` is no place of this list."""
+    """Rows of all these queues, and where to go on if there may be more.
+
+    Raises: InvalidRequestError: `after` is no place of this list.
+    """
     start = number_of(after)
-    ((bottom,),) = connection.read(listed.bottom, queue=queue, after=start, scanned=scanned)
+    bottom = _bottom(connection, listed, queues, start, scanned)
     if bottom is None:
         return [], ""
-    rows = connection.read(listed.rows, queue=queue, after=start, bottom=bottom, limit=limit, **filters)
+    values = [filters[name] for name, _ in listed.rows.columns[3:-1]]
+    found = connection.read_many(listed.rows, [(queue, start, bottom, *values, limit) for queue in queues])
+    rows = found if len(queues) == 1 else heapq.nlargest(limit, found, key=lambda row: int(row[0]))
     reached = rows[-1][0] if len(rows) == limit else bottom
-    ((more,),) = connection.read(listed.newest, queue=queue, after=reached)
-    return rows, "" if more is None else str(reached)
+    newest = connection.read_many(listed.newest, [(queue, reached) for queue in queues])
+    return rows, "" if all(more is None for (more,) in newest) else str(reached)
+
+
+def _bottom(connection: Connection, listed: Listing, queues: Sequence[int], start: int, scanned: int) -> int | None:
+    """The number down to which about `scanned` rows below `start` are, None where there is none."""
+    share = -(-scanned // len(queues))
+    found = connection.read_many(listed.bottom, [(queue, start, share) for queue in queues])
+    bottoms = [bottom for bottom, _ in found if bottom is not None]
+    full = [bottom for bottom, rows in found if rows == share]
+    return max(full) if full else min(bottoms, default=None)
 
 
 def number_of(after: str) -> int:

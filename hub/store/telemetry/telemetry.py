@@ -8,12 +8,10 @@ from hub.store.clock import StoreClock
 from hub.store.connection import Database
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.telemetry import KeptAudit, KeptNotification, TracedRegistration
+from hub.store.outbox.queues import QueuesOf
 from hub.store.registry.places import Place
 from hub.store.telemetry import browsing, forgetting, tracing
 from hub.store.telemetry.listing import SCANNED
-
-QUEUE = 0
-"""SQLite has one."""
 
 
 class SqlTelemetry:
@@ -27,6 +25,7 @@ class SqlTelemetry:
         database: Database,
         clock: StoreClock,
         *,
+        queues: QueuesOf,
         is_in_hand: Callable[[int, int], bool],
         place_of: Callable[[str], Awaitable[Place | None]],
         scanned: int = SCANNED,
@@ -34,6 +33,7 @@ class SqlTelemetry:
         self._scanned = scanned
         self._database = database
         self._clock = clock
+        self._queues = queues
         self._is_in_hand = is_in_hand
         self._place_of = place_of
 
@@ -56,7 +56,7 @@ class SqlTelemetry:
         return await self._database.read(
             lambda connection: browsing.notifications(
                 connection,
-                QUEUE,
+                self._queues.all_queues,
                 hub=hub,
                 state=state,
                 event_id=event_id,
@@ -79,13 +79,24 @@ class SqlTelemetry:
         )
 
     async def audit(self, *, after: str = "", limit: int) -> ListPage[KeptAudit]:
-        return await self._database.read(lambda connection: browsing.audit(connection, QUEUE, after=after, limit=limit))
+        return await self._database.read(
+            lambda connection: browsing.audit(connection, self._queues.all_queues, after=after, limit=limit)
+        )
 
     async def forget_ended(self, *, kept: float) -> bool:
-        """Also what operators did more than a year ago."""
-        before = self._clock.now() - kept
-        more = await self._database.write(lambda connection: forgetting.forget_ended(connection, QUEUE, before=before))
-        more_audit = await self._database.write(
-            lambda connection: forgetting.forget_audit(connection, QUEUE, now=self._clock.now())
+        """Also what operators did more than a year ago; of one queue at a time."""
+        now, own = self._clock.now(), self._queues.own_queues
+        ended, old = await self._database.read(
+            lambda connection: forgetting.queues_due(connection, own, before=now - kept, now=now)
         )
-        return more or more_audit
+        if ended:
+            queue = ended[0]
+            more = await self._database.write(
+                lambda connection: forgetting.forget_ended(connection, queue, before=now - kept)
+            )
+        elif old:
+            queue = old[0]
+            more = await self._database.write(lambda connection: forgetting.forget_audit(connection, queue, now=now))
+        else:
+            return False
+        return more or len(ended) + len(old) > 1

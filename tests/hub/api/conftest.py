@@ -15,8 +15,9 @@ from tests.hub.api.signing import KEY, OTHER_KEY, token
 NOW = datetime(2030, 1, 31, 16, 5, 6, tzinfo=UTC)
 
 
-def policy(name: str, *rights: Right, key: str = KEY) -> AccessPolicy:
-    return AccessPolicy(name=name, rights=frozenset(rights), keys=(key, OTHER_KEY))
+def policy(name: str, *rights: Right, key: str = KEY, other: str = OTHER_KEY) -> AccessPolicy:
+    keys = (key, other) if other else (key,)
+    return AccessPolicy(name=name, rights=frozenset(rights), keys=keys)
 
 
 HUBS = {

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.api.access import AccessPolicy, Right
-from hub.api.sas import CLOCK_SKEW, authenticate
+from hub.api.sas import CLOCK_SKEW, SignedTokens, signed_token
 from hub.api.wire.errors import UnauthorizedError
 from hub.transport.sas import signature_for
 from tests.hub.api.signing import EXPIRY, KEY, OTHER_KEY, sign, token
@@ -24,7 +24,8 @@ LISTED = "https://ns.example/h1/registrations/?api-version=2020-06&$filter=devic
 
 
 def authenticated(authorization: str | None, *, path: str = PATH, now: float = EXPIRY - 3600) -> AccessPolicy:
-    return authenticate(authorization, policies=POLICIES, hosts={"ns.example"}, path=path, now=now)
+    signed = signed_token(authorization, policies=POLICIES)
+    return signed.policy_for(hosts={"ns.example"}, path=path, now=now)
 
 
 def spelled(sr: str, *, name: str = "full", order: str = "sr sig se skn", raw_slashes: bool = False) -> str:
@@ -119,13 +120,7 @@ def test_a_key_is_its_text_and_not_what_it_decodes_to() -> None:
     policy = AccessPolicy(name="full", rights=frozenset(Right), keys=("c2VjcmV0",))
     sig = quote(sign(base64.b64decode("c2VjcmV0"), f"{SR}\n{EXPIRY}"), safe="")
     with pytest.raises(UnauthorizedError, match="InvalidSignature"):
-        authenticate(
-            f"SharedAccessSignature sr={SR}&sig={sig}&se={EXPIRY}&skn=full",
-            policies=(policy,),
-            hosts={"ns.example"},
-            path=PATH,
-            now=0,
-        )
+        signed_token(f"SharedAccessSignature sr={SR}&sig={sig}&se={EXPIRY}&skn=full", policies=(policy,))
 
 
 def test_a_clock_may_be_behind_by_a_few_minutes() -> None:
@@ -152,3 +147,40 @@ def test_any_header_is_refused_in_our_own_words(text: str) -> None:
     ):
         with pytest.raises(UnauthorizedError):
             authenticated(authorization)
+
+
+def test_a_signature_is_computed_once_for_a_token_and_a_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[str] = []
+
+    def counted(key: str, resource: str, expiry: str) -> str:
+        computed.append(key)
+        return signature_for(key, resource, expiry)
+
+    monkeypatch.setattr("hub.api.sas.signature_for", counted)
+    tokens = SignedTokens()
+    for _ in range(3):
+        assert tokens.token(token("full"), hub="h1", policies=[FULL]).policy is FULL
+    assert computed == [KEY]
+    with pytest.raises(UnauthorizedError):
+        tokens.token(token("full"), hub="h2", policies=[NAMESAKE])
+    assert len(computed) == 2
+
+
+def test_what_a_token_says_holds_each_time_that_it_is_shown() -> None:
+    tokens = SignedTokens()
+    for now, path in ((EXPIRY, PATH), (EXPIRY + CLOCK_SKEW + 1, PATH), (EXPIRY, "/h2/registrations"), (EXPIRY, PATH)):
+        signed = tokens.token(token("full", resource="https://ns.example/h1"), hub="h1", policies=POLICIES)
+        if (now, path) == (EXPIRY, PATH):
+            assert signed.policy_for(hosts={"ns.example"}, path=path, now=now) is FULL
+        else:
+            with pytest.raises(UnauthorizedError):
+                signed.policy_for(hosts={"ns.example"}, path=path, now=now)
+
+
+def test_so_many_tokens_are_kept_and_none_whose_signature_is_wrong() -> None:
+    tokens = SignedTokens(most=2)
+    for host in "abc":
+        tokens.token(spelled(f"https%3A%2F%2F{host}.example%2F"), hub="h1", policies=POLICIES)
+        with pytest.raises(UnauthorizedError):
+            tokens.token(token("full", key="no key"), hub="h1", policies=POLICIES)
+    assert len(tokens._tokens) == 2

@@ -43,6 +43,20 @@ async def test_a_page_arrives_once_with_its_push_ids_and_payload(lane: Lane) -> 
     assert all(journal[push.id].handle == push.push_channel for push in pushes)
 
 
+async def test_a_hub_whose_name_ends_in_voip_pushes_calls(apns: Lane) -> None:
+    settings = apns_settings(apns.services)
+    topics = []
+    for name, topic in (("app.VoIP", settings.topic), ("app.voip", f"{settings.topic}.voip"), ("app", settings.topic)):
+        sender = ApnsSender(settings.model_copy(update={"topic": topic}).for_hub(name))
+        lane = Lane(apns.services, sender)
+        assert all_delivered(await lane.send(lane.pushes(1)))
+        headers = list(apns.services.journal)[-1].headers
+        topics.append((headers["apns-push-type"], headers["apns-topic"]))
+        await sender.close()
+    voip = ("voip", f"{settings.topic}.voip")
+    assert topics == [voip, voip, ("alert", settings.topic)]
+
+
 async def test_a_dead_channel_is_gone_and_its_neighbours_are_not(lane: Lane) -> None:
     pushes = lane.pushes(5)
     lane.service.unregister(pushes[2].push_channel)

@@ -38,7 +38,7 @@ TOPICS = {"debits": [Decimal(100), Decimal(500), Decimal(1000)], "offers": [], "
 TEMPLATES = {
     Platform.FCM: PlatformTemplate(
         template=Template(body='{"message":{"notification":{"title":"$(title)"}}}'),
-        locales={"de": Template(body='{"message":{"notification":{"title":"Neu: $(title)"}}}')},
+        locales={"de": Template(body="""{"message":{"notification":{"title":"{'Neu: ' + $(title)}"}}}""")},
     )
 }
 

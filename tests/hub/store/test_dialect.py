@@ -13,7 +13,6 @@ ROOT = Path(__file__).parents[3]
 
 ACROSS_QUEUES = {
     "notification.known": "an id is one notification's in all queues",
-    "notification.cancel": "an id is one notification's in all queues",
     "dead_letter.drop_body": "a body is kept once for all queues",
 }
 """Statements that have to look at rows of all queues, and why."""

@@ -51,8 +51,8 @@ class DatabaseStores:
         self._opened.append(store)
         return store
 
-    async def take_over(self) -> SqlStore:
-        return await self.open()
+    async def take_over(self, *, window: SeenWindow = SeenWindow()) -> SqlStore:
+        return await self.open(window=window)
 
     async def crash(self) -> None:
         await self._database.close()

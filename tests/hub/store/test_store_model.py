@@ -248,7 +248,7 @@ class OutboxMachine(RuleBasedStateMachine):
     @rule()
     def take_over(self) -> None:
         before = self.store
-        self.store = self.run(self.stores.take_over())
+        self.store = self.run(self.stores.take_over(window=SeenWindow(seconds=WINDOW)))
         late = [
             PageResult(work=one.held, counts={}, done_before=one.done) for one in self.pieces if one.held is not None
         ]

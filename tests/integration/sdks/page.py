@@ -9,21 +9,30 @@ PAGE = Path(__file__).parents[3] / "docs" / "compatibility.md"
 
 
 class Called(NamedTuple):
-    """A method of an SDK, and why it does not do what it promises; empty where it does."""
+    """A method of an SDK, and why it does not do what it promises; empty where it does. `source` is what it was written
+    down from, where the SDK did not run."""
 
     method: str
     obstacle: str = ""
+    source: str = ""
 
 
 def write(name: str, version: str, called: Sequence[Called]) -> bool:
     """Put the table of one SDK into the page; whether it was there already, word for word."""
-    rows = [f"| `{each.method}` | {each.obstacle or 'works'} |" for each in called]
+    is_replayed = any(each.source for each in called)
+    rows = [
+        f"| {each.method} | {each.source} | {each.obstacle or 'works'} |"
+        if is_replayed
+        else f"| `{each.method}` | {each.obstacle or 'works'} |"
+        for each in called
+    ]
     working = sum(not each.obstacle for each in called)
-    mark = f"<!-- {name} -->"
-    table = (
-        f"{mark}\n## `{name}` {version}\n\n{working} of {len(called)} methods of its client.\n\n"
-        "| method | result |\n|---|---|\n" + "\n".join(rows)
+    counted = "requests" if is_replayed else "methods of its client"
+    head = (
+        "| request | written down from | result |\n|---|---|---|" if is_replayed else "| method | result |\n|---|---|"
     )
+    mark = f"<!-- {name} -->"
+    table = f"{mark}\n## `{name}` {version}\n\n{working} of {len(called)} {counted}.\n\n{head}\n" + "\n".join(rows)
     old = PAGE.read_text(encoding="utf-8")
     sections = [section.strip() for section in re.split(r"(?=<!-- )", old)]
     places = [place for place, section in enumerate(sections) if section.startswith(mark)]

@@ -5,9 +5,13 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from hub.jobs.settings import JobSettings
+from hub.tls import Tls
+from sandbox.blobs import BlobService
 from sandbox.tls import Authority
 from tests.hub.api.conformance.conftest import hub_at_work
 from tests.hub.api.serving import serving
@@ -17,16 +21,30 @@ _LONGEST = 120
 """Seconds that a program may take."""
 
 
-async def run(directory: Path, program: Sequence[str], environment: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The lines of JSON that a program prints. It trusts the API's authority, by whichever of the usual variables."""
-    authority = Authority(directory)
-    async with hub_at_work(directory / "hub.db", time.time) as at_work, serving(authority, at_work.app) as port:
+async def run(
+    directory: Path, program: Sequence[str], environment: Mapping[str, str], *, authority: Authority | None = None
+) -> list[dict[str, Any]]:
+    """The lines of JSON that a program prints. It trusts the API's authority, by whichever of the usual variables.
+
+    CONTAINER is the URI of a container for jobs, with a signature.
+    """
+    authority = authority or Authority(directory)
+    blobs = BlobService()
+    blobs.containers.add("box")
+    jobs = JobSettings(hosts=("localhost",), tls=Tls(ca_file=authority.ca_file))
+    async with (
+        serving(authority, blobs) as blobs_port,
+        hub_at_work(directory / "hub.db", time.time, jobs=jobs) as at_work,
+        serving(authority, at_work.app) as port,
+    ):
+        signature = blobs.signature("box", until=datetime.now(UTC) + timedelta(hours=1))
         process = await asyncio.create_subprocess_exec(
             *program,
             env={
                 **os.environ,
                 **dict.fromkeys(("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"), str(authority.ca_file)),
                 "CONNECTION_STRING": f"Endpoint=sb://localhost:{port}/;SharedAccessKeyName=full;SharedAccessKey={KEY}",
+                "CONTAINER": f"https://localhost:{blobs_port}/box?{signature}",
                 "HUB": "h1",
                 **environment,
             },

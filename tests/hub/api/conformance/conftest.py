@@ -17,8 +17,11 @@ from starlette.types import ASGIApp
 
 from hub.api.access import HubAccess, Right
 from hub.api.app import create_app
+from hub.api.wire.lines import DescriptionLines
 from hub.delivery.dispatch import Timing
 from hub.engine import Hub
+from hub.jobs.runner import JobRunner
+from hub.jobs.settings import NO_HOSTS_NAMED, JobSettings
 from hub.notification import Platform
 from tests.fakes.clock import FakeClock
 from tests.fakes.observer import FakeObserver
@@ -28,12 +31,19 @@ from tests.hub.api.conftest import policy
 from tests.hub.api.signing import token
 
 TTL = timedelta(days=90)
+H2_KEY = "the key of the second hub"
 QUICK = Timing(poll=0.003, sum_every=0.003, accept_backoff=(0.001, 0.01), count_every=0.005)
+
+
+async def until_called_off(seconds: float) -> None:
+    """A pause after a failure, which no test waits for."""
+    await asyncio.Event().wait()
 
 
 @dataclass(slots=True)
 class HubAtWork:
-    """A hub `h1`, and `short` where registrations live for `TTL`, with their API and their push services in memory."""
+    """A hub `h1`, `short` where registrations live for `TTL`, and `h2` with a key of its own, with their API and their push
+    services in memory. The policy `root` is the namespace's."""
 
     hub: Hub
     app: ASGIApp
@@ -42,27 +52,46 @@ class HubAtWork:
 
 
 @asynccontextmanager
-async def hub_at_work(path: Path, clock: Callable[[], float]) -> AsyncIterator[HubAtWork]:
-    """Policies are `full`, `listen` and `send`; `path` is of the store's file."""
+async def hub_at_work(
+    path: Path, clock: Callable[[], float], *, jobs: JobSettings = NO_HOSTS_NAMED
+) -> AsyncIterator[HubAtWork]:
+    """Policies are `full`, `listen` and `send`; `path` is of the store's file, `jobs` says where jobs may write."""
     observer = FakeObserver()
     senders = {platform: FakeSender(platform) for platform in Platform.declared()}
     hub = Hub(
         FlakyStore(path, clock=clock),
         {("h1", platform): sender for platform, sender in senders.items()},
-        hubs=["h1", "short"],
+        hubs=["h1", "short", "h2"],
         observer=observer,
         clock=clock,
         timing=QUICK,
     )
-    policies = (policy("full", *Right), policy("listen", Right.LISTEN), policy("send", Right.SEND))
-    access = HubAccess(policies=policies, platforms=frozenset(Platform.declared()))
-    app = create_app(
+    policies = (
+        policy("full", *Right),
+        policy("listen", Right.LISTEN),
+        policy("send", Right.SEND),
+        policy("Full Key", *Right),
+    )
+    access = HubAccess(policies=policies, platforms=frozenset(Platform.declared()), jobs=jobs)
+    own = HubAccess(policies=(policy("full", *Right, key=H2_KEY, other=""),), platforms=frozenset(Platform.declared()))
+    hubs = {"h1": access, "short": replace(access, registration_ttl=TTL), "h2": own}
+
+    def now() -> datetime:
+        return datetime.fromtimestamp(clock(), UTC)
+
+    app = create_app(hub, hubs, policies=(policy("root", *Right),), clock=now)
+    runner = JobRunner(
         hub,
-        {"h1": access, "short": replace(access, registration_ttl=TTL)},
-        clock=lambda: datetime.fromtimestamp(clock(), UTC),
+        hub.store,
+        DescriptionLines(lambda: hubs, clock=now),
+        settings=lambda: dict.fromkeys(hubs, jobs),
+        observer=observer,
+        new_job=hub.new_job,
+        sleep=until_called_off,
+        piece=8192,
     )
     await hub.open()
-    work = asyncio.ensure_future(hub.run())
+    work = asyncio.gather(hub.run(), runner.run())
     try:
         yield HubAtWork(hub, app, observer, senders)
     finally:

@@ -212,3 +212,50 @@ async def test_79_what_was_deleted_is_there_when_it_is_put_again(service: Servic
     assert (await client.delete("/h1/installations/i1")).status_code == 204
     await service.put("i1", **FULL)
     assert await document(client) == before
+
+
+async def test_62_63_78_a_document_is_put_read_and_deleted(service: Service, client: httpx.AsyncClient) -> None:
+    body = {"installationId": "i1", "platform": "apns", "pushChannel": "AABB", "tags": ["t1"], "userId": "u1"}
+    put = await client.put("/h1/installations/i1", json=body)
+    assert (put.status_code, put.content) == (200, b"")
+    got = await document(client)
+    assert got == {**body, "pushChannelExpired": False, "expirationTime": got["expirationTime"]}
+    assert (await client.delete("/h1/installations/i1")).status_code == 204
+    missing = await client.get("/h1/installations/i1")
+    assert (missing.status_code, "<Detail>Installation not found." in missing.text) == (404, True)
+    assert (await client.delete("/h1/installations/i1")).status_code == 204
+
+
+async def test_64_65_68_69_80_a_document_is_read_as_the_sdks_write_it(client: httpx.AsyncClient) -> None:
+    nothing = {"userId": None, "expirationTime": None, "pushChannelExpired": None}  # as .NET writes it
+    for platform, channel, more, status in (
+        ("APNS", "AABB", nothing, 200),
+        ("FCMV1", "f", {}, 200),
+        ("fcmV1", "f", {}, 200),
+        ("GCM", "f", {}, 200),
+        ("nope", "f", {}, 400),
+        ("apns", "AABB", {"templates": {"Template Name": {"body": '{"aps":{}}'}}}, 200),
+        ("apns", "AABB", {"expirationTime": "2030-01-01T10:30+0000"}, 200),
+    ):
+        body = {"platform": platform, "pushChannel": channel, **more}
+        put = await client.put("/h1/installations/i%7Bd%7D%201%3F%23", json=body)
+        assert put.status_code == status, (platform, put.text)
+    got = (await client.get("/h1/installations/i%7Bd%7D%201%3F%23")).json()
+    assert (got["installationId"], got["expirationTime"]) == ("i{d} 1?#", "2030-01-01T10:30:00.0000000Z")
+
+
+async def test_67_a_template_is_a_registration_of_its_own(service: Service, client: httpx.AsyncClient) -> None:
+    await service.put("i1", templates={"greet": GREET})
+    found = (await service.hub.registrations("h1", tag="$InstallationId:{i1}", limit=9)).items
+    native, template = sorted(found, key=lambda each: each.template_name or "")
+    assert (native.template_name, template.template_name) == (None, "greet")
+    assert template.tags[-1] == "greet"
+    assert "greet" in (await document(client))["templates"]["greet"]["tags"]
+
+
+async def test_72_the_last_tag_takes_the_property_with_it(service: Service, client: httpx.AsyncClient) -> None:
+    await service.put("i1", tags=["t1", "t2"])
+    await patch(client, ("remove", "/tags/t1", None))
+    assert (await document(client))["tags"] == ["t2"]
+    await patch(client, ("remove", "/tags/t2", None))
+    assert "tags" not in await document(client)

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from lxml import etree
 
 from hub.notification import Platform
 from hub.outcome import OutcomeName, State
-from tests.fakes.senders import DELIVERED, GONE, UNAVAILABLE
+from tests.fakes.senders import DELIVERED, DROPPED, GONE, UNAVAILABLE
 from tests.hub.api.conformance.conftest import Service
 
 SB = "{http://schemas.microsoft.com/netservices/2010/10/servicebus/connect}"
@@ -181,16 +182,33 @@ async def test_102_103_a_test_send_says_what_became_of_each(service: Service, cl
     await service.put("i1", tags=["t"])
     await service.put("i2", tags=["t"], pushChannel="CCDD")
     await service.put("i3", pushChannel="EEFF")
-    service.senders[APNS].answer = lambda push: GONE
-    answer = await send(client, "/h1/messages?test=true", Tags="t")
-    counts, each = results(answer)
+    service.senders[APNS].answer = lambda push: DROPPED
+    counts, each = results(await send(client, "/h1/messages?test=true", Tags="t"))
     assert counts == ["0", "2"]
-    ids = {channel: id for _, channel, id, _ in each}
-    assert [[platform, outcome] for platform, _, _, outcome in each] == [["apple", "ExpiredChannel: Unregistered"]] * 2
-    for channel, id in ids.items():
+    assert {(platform, outcome) for platform, _, _, outcome in each} == {
+        ("apple", "InvalidNotificationFormat: BadCollapseId")
+    }
+    for _, channel, id, _ in each:
         assert f"<DeviceToken>{channel}</DeviceToken>" in (await client.get(f"/h1/registrations/{id}")).text
     assert results(await send(client, "/h1/messages?test", Tags="nobody")) == (["0", "0"], [])
     assert (await service.hub.store.notifications(limit=9)).items == []
+
+
+@pytest.mark.parametrize("path", ["/h1/messages?test", "/h1/messages?test&direct"])
+async def test_102_126_a_handle_that_a_test_send_finds_dead_is_registered_no_more(
+    service: Service, client: httpx.AsyncClient, path: str
+) -> None:
+    await service.put("i1", tags=["t"])
+    await service.put("i2", pushChannel="CCDD")
+    sender, doubtful = service.senders[APNS], replace(GONE, suspect=True)
+    for answer, expired in ((doubtful, False), (GONE, True)):
+        sender.answer = answer
+        sent = send(client, path, DeviceHandle="AABB") if "direct" in path else send(client, path, Tags="t")
+        _, ((_, channel, _, outcome),) = results(await sent)
+        assert (channel, outcome) == ("AABB", "ExpiredChannel: Unregistered")
+        assert (await client.get("/h1/installations/i1")).json()["pushChannelExpired"] is expired
+    assert (await client.get("/h1/installations/i2")).json()["pushChannelExpired"] is False
+    assert service.observer.dead_channels["h1", APNS] == 1
 
 
 async def test_104_a_test_send_to_all_reaches_ten(service: Service, client: httpx.AsyncClient) -> None:
@@ -301,3 +319,105 @@ async def test_124_details_have_the_order_of_the_contract(service: Service, clie
         "ApnsOutcomeCounts",
     ]
     assert details.findtext(f"{SB}State") == "Completed"
+
+
+async def test_81_82_84_a_native_send_is_pushed_as_it_is(service: Service, client: httpx.AsyncClient) -> None:
+    await service.put("i1", tags=["t1"])
+    await service.put("f1", platform="fcmv1", pushChannel="f", tags=["t1"])
+    answer = await send(client, Tags="t1")
+    assert answer.content == b""
+    assert re.fullmatch(
+        r"https://ns\.example/h1/messages/[0-9a-f]{32}-\d{14}-\d+-\d+\?api-version=2020-06", answer.headers["location"]
+    )
+    (push,) = await service.senders[APNS].received(1)
+    assert push.payload == APS
+    for path, format in (("/h1/messages/", "FCMV1"), ("/h1/messages", "fcmV1")):
+        id_in(await send(client, path, b'{"message":{"notification":{"title":"x"}}}', format))
+    assert len(await service.senders[Platform.FCM].received(2)) == 2
+
+
+async def test_83_86_to_88_91_92_a_send_reaches_whom_its_tags_mean(service: Service, client: httpx.AsyncClient) -> None:
+    template = {"greet": {"body": '{"aps":{"alert":"$(m)"}}'}}
+    await service.put("i1", pushChannel="01", tags=["t1", "a"], userId="u1", templates=template)
+    await service.put("i2", pushChannel="02", tags=["t1", "t2", "b", "c"], userId="u1", templates=template)
+    await service.put("i3", pushChannel="03", tags=["b"])
+    sender, sent = service.senders[APNS], 0
+    for tags, format, channels in (
+        ("", "apple", ["01", "02", "03"]),
+        ("t1 && !t2", "apple", ["01"]),
+        ("a || b && c", "apple", ["01", "02"]),
+        ("$InstallationId:{i1} && greet", "template", ["01"]),
+        ("$UserId:{u1}", "apple", ["01", "02"]),
+    ):
+        id_in(await send(client, body=APS if format == "apple" else b'{"m":"x"}', format=format, Tags=tags))
+        await sender.received(sent + len(channels))
+        assert sorted(sender.push_channels[sent:]) == channels, tags
+        sent += len(channels)
+    await service.observer.until_ended(5)
+    assert len(sender.pushes) == sent
+    assert (await send(client, Tags="(a || b")).status_code == 400
+
+
+async def test_85_89_90_95_what_is_too_much_or_unknown_is_refused(service: Service, client: httpx.AsyncClient) -> None:
+    names = [f"t{number}" for number in range(21)]
+    for tags, status in (
+        (" || ".join(names[:20]), 201),
+        (" || ".join(names), 400),
+        (" && ".join(names[:10]), 201),
+        (" && ".join(names[:11]), 400),
+        (" && ".join(names[:5]) + " || t9", 201),
+        (" && ".join(names[:6]) + " || t9", 400),
+    ):
+        assert (await send(client, Tags=tags)).status_code == status, tags
+    assert (await send(client, format="bogus")).status_code == 400
+    without = await send(client, format="adm", body=b'{"data":{}}')
+    assert (without.status_code, "no target applications for the format adm" in without.text) == (400, True)
+    assert (await send(client, body=b"{" + b" " * 64 * 1024)).status_code == 413
+
+
+async def test_94_a_send_to_none_says_so(service: Service, client: httpx.AsyncClient) -> None:
+    answer = await send(client, Tags="nobody")
+    await service.observer.until_ended(1)
+    details = (await client.get(f"/h1/messages/{id_in(answer)}")).text
+    assert "<State>NoTargetFound</State>" in details
+
+
+async def test_96_97_headers_of_a_service_go_with_the_push(service: Service, client: httpx.AsyncClient) -> None:
+    await service.put("i1")
+    await service.put("w1", platform="wns", pushChannel="https://db5.notify.windows.com/?token=1")
+    for format, body, headers in (
+        ("apple", APS, {"apns-push-type": "background", "apns-priority": "5"}),
+        ("windows", b"\x01\x02", {"X-WNS-Type": "wns/raw", "Content-Type": "application/octet-stream"}),
+    ):
+        sent = {"ServiceBusNotification-Format": format, **headers}
+        assert (await client.post("/h1/messages", content=body, headers=sent)).status_code == 201
+        platform = APNS if format == "apple" else Platform.WNS
+        (push,) = await service.senders[platform].received(1)
+        given = {name.lower(): value for name, value in push.headers.items()}
+        wanted = {name.lower(): value for name, value in headers.items() if name != "Content-Type"}
+        assert (push.payload, {name: given.get(name) for name in wanted}) == (body, wanted)
+
+
+async def test_125_131_132_an_error_is_xml_that_support_can_trace(
+    service: Service, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unknown = await client.get(f"/h1/messages/{'0' * 32}")
+    assert unknown.status_code == 404
+    monkeypatch.setattr(type(service.hub), "capacity", 0)
+    throttled = await send(client)
+    assert (throttled.status_code, throttled.headers["retry-after"].isdigit()) == (429, True)
+    for answer in (unknown, throttled, await client.get("/h1/registrations/nothing"), await send(client, format="x")):
+        assert answer.headers["content-type"] == "application/xml; charset=utf-8"
+        assert re.fullmatch(
+            r"<Error><Code>\d{3}</Code><Detail>.*\.TrackingId:[0-9a-f-]{36}_G\d,"
+            r"TimeStamp:\d{1,2}/\d{1,2}/\d{4} \d{1,2}:\d\d:\d\d [AP]M</Detail></Error>",
+            answer.text,
+        ), answer.text
+
+
+async def test_133_the_flag_of_a_test_send_means_nothing_to_a_list(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/h1/registrations?api-version=2020-06&test")
+    assert (answer.status_code, answer.headers["content-type"].startswith("application/atom+xml; type=feed")) == (
+        200,
+        True,
+    )

@@ -18,6 +18,7 @@ from hub.store.decide.tag_index import (
     blocks_of,
     fold,
     members,
+    ordinals_of,
     tag_id,
     words_of,
 )
@@ -110,7 +111,7 @@ class TagIndexMachine(RuleBasedStateMachine):
         for tag in TAGS:
             rows = [(number, *masks) for number, masks in self.changes[tag].items()]
             expected = {ordinal for ordinal, tags in self.carried.items() if tag in tags}
-            new = [words for part, row in self.log if part == part_of(tag) for words in words_in(row, tag)]
+            new = [word for part, row in self.log if part == part_of(tag) for word in words_in(row, tag)]
             assert set(members(list(self.blocks[tag].values()), rows, new)) == expected
 
 
@@ -128,8 +129,8 @@ def test_one_word_in_256_marks_its_tag_beside_it() -> None:
 def test_an_entry_of_the_log_is_found_by_its_tag_alone() -> None:
     """Not by bytes across two of its fields that look like it."""
     entries = bytes(8) + TAGS[0] + TAGS[0] + (5).to_bytes(4, "little") + (6).to_bytes(4, "little")
-    assert list(words_in(entries, TAGS[0])) == [(5, 6)]
-    assert list(words_in(entries, TAGS[1])) == []
+    assert words_in(entries, TAGS[0]) == [(5, 6)]
+    assert words_in(entries, TAGS[1]) == []
 
 
 def test_the_log_keeps_the_words_of_each_tag_by_part() -> None:
@@ -138,3 +139,13 @@ def test_the_log_keeps_the_words_of_each_tag_by_part() -> None:
     rows = log_rows(changes.new)
     assert {part for part, _ in rows} == {part_of(TAGS[0]), part_of(TAGS[1])}
     assert carried_in(entries for _, entries in rows) == {TAGS[0]: [(0, 0b1110), (1, 1 << 8)], TAGS[1]: [(0, 0b110)]}
+
+
+@pytest.mark.parametrize("mask", [1, 0x8000_0001, 0x5555_5555, 0xFFFF_FFFF])
+@pytest.mark.parametrize("words", [range(70), range(2000, 2200), range(0, 4096, 3), range((1 << 27) - 100, 1 << 27)])
+def test_many_words_are_the_ordinals_that_they_spell(words: range, mask: int) -> None:
+    """In blocks of few and of many, across their ends, up to the last ordinal."""
+    spelt = [(word << WORD_BITS) + bit for word in words for bit in range(32) if mask >> bit & 1]
+    found = ordinals_of([*((word, mask) for word in words), (words[0], mask), (words[0], 0)])
+    assert found == BitMap(spelt)
+    assert BitMap.deserialize(found.serialize()) == found

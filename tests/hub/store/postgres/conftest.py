@@ -35,7 +35,7 @@ def address(postgres: Postgres, database: str) -> PostgresAddress:
 
 
 def empty(postgres: Postgres, database: str) -> None:
-    """Delete all rows; of the queue there is one, as new."""
+    """Delete all rows; the queues are as new."""
     tables = [table for (table,) in postgres.run(TABLES, database=database) if table != "schema"]
     deletes = "; ".join(f"DELETE FROM {table}" for table in tables)
-    postgres.run(f"{deletes}; INSERT INTO queue (queue) VALUES (0)", database=database)
+    postgres.run(f"{deletes}; INSERT INTO queue (queue) SELECT generate_series(0, 63)", database=database)

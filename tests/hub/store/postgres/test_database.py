@@ -1,6 +1,7 @@
-"""One PostgreSQL database of one process: what is refused, what is named, and how a lost session is taken up again."""
+"""One PostgreSQL database: what is refused, what is named, and how a lost session is taken up again."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,13 +9,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from hub.errors import ConflictError, NotFoundError, StoreError, StoreLockedError
+from hub.errors import ConflictError, NotFoundError, StoreError
 from hub.store.connection import Connection, Statement
 from hub.store.postgres.address import PostgresAddress
 from hub.store.postgres.database import PostgresDatabase
-from hub.store.postgres.migrate import migrate_now, pending_sql
+from hub.store.postgres.migrate import LOCKS, migrate_now, pending_sql
 from hub.store.postgres.schema import shipped_versions
-from hub.store.postgres.statements import OWN_TEXTS
+from hub.store.postgres.statements import LOCKS as ROW_LOCKS
+from hub.store.postgres.statements import OWN_TEXTS, text_of
 from hub.store.versions import SchemaVersion
 from hub.tls import Tls
 from sandbox.tls import Authority
@@ -36,6 +38,7 @@ FROM = Statement(
     "SELECT id FROM configuration WHERE id >= :first ORDER BY id LIMIT :limit",
     (("first", "bigint"), ("limit", "bigint")),
 )
+_NAMED = re.compile(r"(?<!:):[a-z_]+|\(:keys\)")
 PLAIN = Statement("test.pg_plain", "INSERT INTO configuration (id, revision, hash) VALUES (:id, '', '')")
 
 
@@ -128,41 +131,19 @@ async def test_a_database_that_crashes_comes_back_with_all_that_was_acknowledged
     assert await opened.read(lambda connection: connection.read(ALL)) == [(1, "")]
 
 
-async def test_a_second_process_is_refused_and_one_that_was_taken_over_stops(
+async def test_a_process_that_needs_the_database_for_itself_and_those_that_share_it_keep_each_other_out(
     opened: PostgresDatabase, address: PostgresAddress, postgres: Postgres, database: str
 ) -> None:
-    second = PostgresAddress(url=address.url)
-    with pytest.raises(StoreLockedError, match=r"another process uses .* connected from 127\.0\.0\.1"):
-        await PostgresDatabase(second).open()
-    reasons: list[str] = []
-    first = PostgresDatabase(address, on_broken=reasons.append)
+    """The version before took the same lock alone."""
+    second = PostgresDatabase(PostgresAddress(url=address.url))
+    await second.open()
+    alone = f"SELECT pg_try_advisory_lock({LOCKS}, 1)"
+    assert postgres.run(alone, database=database) == [(False,)]
+    await second.close()
     await opened.close()
-    await first.open()
-    await asyncio.to_thread(postgres.cut, database)
-    other = PostgresDatabase(second)
-    await other.open()
-    for _ in range(2):
-        with pytest.raises(StoreError, match="another process uses"):
-            await first.write(lambda connection: connection.write(PLAIN, id=1))
-    assert len(reasons) == 1
-    await other.close()
-    await first.close()
-
-
-async def test_a_process_that_came_back_after_another_had_the_database_stops(
-    address: PostgresAddress, postgres: Postgres, database: str
-) -> None:
-    reasons: list[str] = []
-    first = PostgresDatabase(address, on_broken=reasons.append)
-    await first.open()
-    await asyncio.to_thread(postgres.cut, database)
-    other = PostgresDatabase(PostgresAddress(url=address.url))
-    await other.open()
-    await other.close()
-    with pytest.raises(StoreError, match="another process had the database"):
-        await first.write(lambda connection: connection.write(PLAIN, id=1))
-    assert len(reasons) == 1
-    await first.close()
+    with psycopg.connect(postgres.url(database)) as connection:
+        assert connection.execute(alone.encode()).fetchall() == [(True,)]
+        assert "stop it first" in await refused(address)
 
 
 async def test_ten_processes_bring_an_empty_database_to_the_newest_schema_at_once(postgres: Postgres) -> None:
@@ -271,12 +252,13 @@ def test_each_statement_is_prepared_by_the_server_and_few_have_a_text_of_their_o
     postgres: Postgres, database: str
 ) -> None:
     known = {each.name for each in statements()}
-    assert set(OWN_TEXTS) == {"queue.fences", "notification.open", "page.open"}
-    assert set(OWN_TEXTS) <= known
+    assert set(OWN_TEXTS) == {"store.time"}
+    assert set(OWN_TEXTS) | set(ROW_LOCKS) <= known
     with psycopg.connect(postgres.url(database)) as connection:
-        for name, text in OWN_TEXTS.items():
-            explained = text.replace(":owner", "'x'").replace("(:keys)", "(1)")
-            assert connection.execute(f"EXPLAIN {explained}".encode()).fetchall(), name
+        for each in statements():
+            if each.name in OWN_TEXTS or each.name in ROW_LOCKS:
+                explained = _NAMED.sub("'1'", text_of(each)).replace("IN '1'", "IN ('1')")
+                assert connection.execute(f"EXPLAIN {explained}".encode()).fetchall(), each.name
 
 
 async def test_a_certificate_has_to_be_trusted_and_of_the_host(

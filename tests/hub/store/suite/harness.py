@@ -35,7 +35,7 @@ class Stores(Protocol):
     async def open(self, *, window: SeenWindow = SeenWindow(), scanned: int = SCANNED) -> SqlStore:
         """A handle that owns the queues."""
 
-    async def take_over(self) -> SqlStore:
+    async def take_over(self, *, window: SeenWindow = SeenWindow()) -> SqlStore:
         """A second handle, which takes the queues of the first, while the first goes on as if it had them."""
 
     async def crash(self) -> None:

@@ -11,6 +11,7 @@ from hub.installation import Installation, Registration, Template
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import OutcomeName
 from hub.store.contracts.outbox import Failed, PageResult
+from hub.store.contracts.registry import GoneChannel
 from hub.store.store import SqlStore
 from hub.target import Target
 from tests.fakes.host_clock import HostClock
@@ -262,6 +263,19 @@ class Registering(Suite):
         clock.advance(100)
         assert await die(store, clock, target, gone_since=gone_since) == hidden
         assert len(await found(store, "news")) == (0 if hidden else 1)
+
+    async def test_a_channel_that_is_said_to_be_dead_by_itself_is_so_in_its_hub_alone(
+        self, store: SqlStore, clock: HostClock
+    ) -> None:
+        await store.put_installations(HUB, [installation("ann", "news"), installation("bob", "news")])
+        await store.put_installations("other", [installation("ann", "news")])
+        gone = GoneChannel(platform=Platform.FCM, push_channel="token of ann", reason="gone", gone_since=clock() - 1)
+        assert await store.mark_channels_dead(HUB, [gone]) == 0  # it was registered since
+        assert await store.mark_channels_dead(HUB, [replace(gone, gone_since=None)]) == 2
+        assert await store.mark_channels_dead(HUB, [replace(gone, gone_since=None)]) == 0
+        assert await channels(store, "news") == ["token of bob"]
+        assert await channels(store, notification("news", hub="other")) == ["token of ann"]
+        assert (await store.get_installation(HUB, "ann")).push_channel_expired
 
     async def test_dead_channels_are_kept_for_thirty_days_and_then_dropped_with_their_document(
         self, store: SqlStore, clock: HostClock

@@ -1,0 +1,222 @@
+"""HTTP/1.1 as our listeners speak it: requests that can be read in one way only, and within times and sizes.
+
+The parser is llhttp, through httptools: in C, and strict about what RFC 9112 calls ambiguous. What it leaves to its caller
+is here.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import httptools
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from bridge.admin.connections import ConnectionLimits
+
+REQUEST_TIME = 60.0
+"""Seconds that a client has to send a request, headers and body; who drips it in only holds a connection."""
+
+MAX_HEAD = 32 * 1024
+"""Bytes of a request's header, all lines together; as many may come that are no body, as a trailer or between chunks."""
+
+_BAD = "Invalid HTTP request received."
+
+
+class _AmbiguousRequestError(Exception):
+    """The parser would take the request, and a proxy may have read another one."""
+
+
+class Http1Protocol(HttpToolsProtocol):
+    """Closes a connection on which a request was begun and not ended in time; uvicorn itself would wait for ever.
+
+    The header of a request has a shorter time of its own, and so has a connection's first byte. Requests that came
+    together are answered one after the other, in their order. A request that cannot be read is answered 400 in its
+    turn, unless its answer has begun, and nothing after it is read.
+    """
+
+    head_time = ConnectionLimits().head
+    """Seconds until the end of a request's header, from the moment it, or its connection, began."""
+
+    request_time = REQUEST_TIME
+    """Seconds until the end of a request's body, from that moment."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.on_lost: Callable[[], None] = lambda: None
+        self._answering: RequestResponseCycle | None = None
+        self._is_in_head = self._is_refused = self._is_repeated = False
+        self._idle_bytes = 0
+        """Bytes since the last of a body, or since the end of a header: what no one has asked for yet."""
+        self._patience: asyncio.TimerHandle | None = None
+        self._head_patience: asyncio.TimerHandle | None = None
+
+    # The connection
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._wait()
+        self._wait_for_head()
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_refused:
+            return
+        self._unset_keepalive_if_required()
+        self._idle_bytes += len(data)
+        try:
+            self._feed(data)
+        except httptools.HttpParserError:
+            self._refuse()
+            return
+        if self._idle_bytes > MAX_HEAD:
+            self._refuse()
+        elif self._patience is None and (self._answering is None or self._answering.more_body):
+            self._wait()  # not for what comes while a request is being answered: that has its time afterwards
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wait_no_more()
+        self._wait_for_head_no_more()
+        super().connection_lost(exc)
+        self.on_lost()
+
+    def _feed(self, data: bytes) -> None:
+        """Raises: HttpParserError."""
+        while data:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                self._decline_upgrade()
+                data = data[upgrade.args[0] :]
+
+    def _decline_upgrade(self) -> None:
+        """Go on as if the request asked for none: the parser takes it for ended, and its body for another protocol."""
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+        head = [self.scope["method"].encode(), b" ", self.url, b" HTTP/1.1\r\n"]
+        for name, value in self.headers:
+            if name not in (b"upgrade", b"connection"):
+                head += [name, b": ", value, b"\r\n"]
+        self._is_repeated = True
+        self.parser.feed_data(b"".join([*head, b"\r\n"]))
+
+    # What the parser finds
+
+    def on_message_begin(self) -> None:
+        if self._is_repeated:
+            return
+        super().on_message_begin()
+        self._is_in_head = True
+        if self._head_patience is None:
+            self._wait_for_head()
+
+    def on_url(self, url: bytes) -> None:
+        if not self._is_repeated:
+            super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if (
+            self._is_in_head
+        ):  # a field of a trailer is no field of the header, whatever its name (RFC 9110, section 6.5.1)
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if self._is_repeated:
+            self._is_repeated = False
+            return
+        self._check_head()
+        self._is_in_head = False
+        self._idle_bytes = 0
+        self._wait_for_head_no_more()
+        super().on_headers_complete()
+
+    def _check_head(self) -> None:
+        """Raises: _AmbiguousRequestError."""
+        version = self.parser.get_http_version()
+        named: dict[bytes, list[bytes]] = {b"host": [], b"transfer-encoding": []}
+        size = len(self.url)
+        for name, value in self.headers:
+            size += len(name) + len(value) + 4
+            if name in named:
+                named[name].append(value)
+        hosts, codings = named.values()
+        if size > MAX_HEAD:
+            raise _AmbiguousRequestError("the header is too long")
+        if version not in ("1.0", "1.1") or not (self.url.startswith(b"/") or self.url == b"*"):
+            raise _AmbiguousRequestError("only HTTP/1.0 and HTTP/1.1, and a path")
+        if len(hosts) > 1 or (not hosts and version == "1.1"):
+            raise _AmbiguousRequestError("a request names one host (RFC 9112, section 3.2)")
+        if codings and (version == "1.0" or [coding.lower() for coding in codings] != [b"chunked"]):
+            raise _AmbiguousRequestError("chunked stands alone, and not in HTTP/1.0 (RFC 9112, section 6)")
+
+    def on_body(self, body: bytes) -> None:
+        self._idle_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return  # not yet: see `_decline_upgrade`
+        self._idle_bytes = 0
+        super().on_message_complete()
+        self.cycle.more_body = False  # also where it was answered before its end
+        self._wait_no_more()
+
+    # Answers
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def on_response_complete(self) -> None:
+        self._wait_no_more()  # until the next request begins, uvicorn's own time to keep alive counts
+        self._answering = None
+        super().on_response_complete()
+        if (
+            self._is_in_head or self.cycle.more_body
+        ):  # of this one, answered early, or of the next, which was here already
+            self._wait()
+
+    def _refuse(self) -> None:
+        """Answer 400 where an answer is due, and close after the answers to the requests before."""
+        self._is_refused = True
+        self._wait_for_head_no_more()
+        self.logger.warning(_BAD)
+        broken = self.cycle if self.cycle is not None and self.cycle.more_body and not self._is_in_head else None
+        if broken is not None and self.pipeline and self.pipeline[0][0] is broken:
+            self.pipeline.popleft()  # its turn has not come
+            broken = None
+        before = self.pipeline[0][0] if self.pipeline else self._answering
+        if before is not None and before is not broken:
+            before.keep_alive = False
+        elif broken is None:
+            self.send_400_response(_BAD)
+        elif broken.response_started:
+            self.transport.close()
+        else:
+            broken.disconnected = True
+            broken.message_event.set()
+            self.send_400_response(_BAD)
+
+    # Time
+
+    def _wait(self) -> None:
+        self._patience = self.loop.call_later(self.request_time, self.transport.abort)
+
+    def _wait_no_more(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _wait_for_head(self) -> None:
+        self._head_patience = self.loop.call_later(self.head_time, self._head_is_late)
+
+    def _head_is_late(self) -> None:
+        if self._answering is None:
+            self.transport.abort()
+        else:  # the answer before is not lost for that
+            self._wait_for_head()
+
+    def _wait_for_head_no_more(self) -> None:
+        if self._head_patience is not None:
+            self._head_patience.cancel()
+            self._head_patience = None

@@ -1,0 +1,1 @@
+"""Jobs that export and import registrations, in rows. Read `jobs.py`."""

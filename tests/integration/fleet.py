@@ -1,0 +1,270 @@
+"""Daemons that share one PostgreSQL database and one queue of RabbitMQ, and what becomes of events while they die.
+
+`make chaos` runs it for long; `test_fleet.py` runs a short one. The witnesses stand outside: the stand-ins' journal for
+what was pushed, the database for what was accepted and who owns which queue.
+"""
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import orjson
+import psycopg
+
+from sandbox.services import PushServices
+from tests.brokers import queues
+from tests.brokers import rabbitmq as brokers
+from tests.brokers.postgres import PASSWORD, USER, Postgres, native
+from tests.brokers.rabbitmq import RabbitMq
+from tests.integration.daemon import Daemon, hubs
+
+DAEMONS = 4
+PROGRESS = 120.0
+"""Seconds without a new push after which the fleet counts as stuck."""
+OWNERSHIP = 10.0
+"""Seconds in which a queue of a killed daemon has to have a new owner."""
+IN_FLIGHT = 400
+"""Pushes that a daemon has under way at most."""
+
+
+@dataclass(slots=True)
+class Damage:
+    """What was done, and how long the queues of each killed daemon had no live owner, in seconds."""
+
+    kills: int = 0
+    stops: int = 0
+    crashes: int = 0
+    new_owner: list[float] = field(default_factory=list)
+
+
+class Fleet:
+    """`async with Fleet.started(...) as fleet`."""
+
+    def __init__(
+        self, directory: Path, postgres: Postgres, rabbitmq: RabbitMq, services: PushServices, daemons: int
+    ) -> None:
+        self.postgres = postgres
+        self.rabbitmq = rabbitmq
+        self.services = services
+        self.database = postgres.create()
+        self.queue = f"test.fleet.{uuid4().hex[:8]}"
+        self.damage = Damage()
+        (directory / "password").write_text(f"{PASSWORD}\n")
+        self.daemons = [self._daemon(directory, number) for number in range(daemons)]
+        self._published = 0
+
+    def _daemon(self, directory: Path, number: int) -> Daemon:
+        own = directory / f"daemon-{number}"
+        own.mkdir()
+        url = f"postgresql://{USER}@127.0.0.1:{self.postgres.port}/{self.database}"
+        store = {"url": url, "password_file": str(directory / "password"), "max_pending": 5000}
+        queue = {"name": self.queue, "create_if_missing": {}}
+        config = {
+            "version": 1,
+            "bridge": {"store": store, "shutdown": {"delay": 0.0}, "log": {"level": "warning"}},
+            "delivery": {"max_in_flight": IN_FLIGHT},
+            "sources": {"orders": {"rabbitmq": {"url": self.rabbitmq.url, "queue": queue}}},
+            "rules": [{"name": "order", "push": {"to": "team:all", "with": {"text": "order {{ data.number }}"}}}],
+            "hubs": hubs(self.services),
+        }
+        return Daemon(own, config, preloaded=True)
+
+    @classmethod
+    @asynccontextmanager
+    async def started(
+        cls,
+        directory: Path,
+        postgres: Postgres,
+        rabbitmq: RabbitMq,
+        services: PushServices,
+        *,
+        daemons: int = DAEMONS,
+    ) -> AsyncIterator["Fleet"]:
+        fleet = cls(directory, postgres, rabbitmq, services, daemons)
+        async with AsyncExitStack() as stack:
+            for daemon in fleet.daemons:
+                await stack.enter_async_context(daemon)
+            await fleet.daemons[0].start()
+            await asyncio.gather(*(daemon.start() for daemon in fleet.daemons[1:]))
+            await fleet.register()
+            yield fleet
+
+    async def register(self) -> None:
+        phone = self.services.add_phone("phone", "apns")
+        await self.daemons[-1].register(
+            {
+                "installationId": phone.name,
+                "platform": phone.platform,
+                "pushChannel": phone.handle,
+                "tags": ["team:all"],
+                "templates": {"text": {"body": '{"aps": {"alert": "$(text)"}}'}},
+            }
+        )
+
+    async def publish(self, count: int) -> None:
+        first, self._published = self._published, self._published + count
+        messages = (
+            (orjson.dumps({"number": number}), {"message_id": f"order-{number}"})
+            for number in range(first, first + count)
+        )
+        await asyncio.to_thread(queues.put, self.rabbitmq.url, self.queue, messages)
+
+    async def status(self, daemon: Daemon) -> dict[str, Any]:
+        """What the admin API says of the process."""
+        async with httpx.AsyncClient(timeout=60) as client:
+            found: dict[str, Any] = (await client.get(f"{daemon.url}/api/v1/status")).raise_for_status().json()
+            return found
+
+    # What is seen
+
+    def pushed(self) -> Counter[str]:
+        """How often each push was sent, by its id."""
+        return Counter(entry.push_id for entry in self.services.journal)
+
+    async def until_pushed(self, count: int) -> None:
+        """Return when so many events have been pushed."""
+        seen, seen_at = 0, time.monotonic()
+        while (now := len({entry.push_id for entry in self.services.journal})) < count:
+            if now > seen:
+                seen, seen_at = now, time.monotonic()
+            assert time.monotonic() - seen_at < PROGRESS, f"stuck at {now} of {count}: {self.said()}"
+            await asyncio.sleep(0.1)
+
+    def accepted(self) -> Sequence[tuple[str, int, int]]:
+        """(state, notifications, events) of all that was accepted."""
+        found: Sequence[tuple[str, int, int]] = self.postgres.run(
+            "SELECT state, count(*), count(DISTINCT event_id) FROM notification GROUP BY state", database=self.database
+        )
+        return found
+
+    async def until_completed(self, count: int) -> None:
+        """Return when so many notifications are, and no other; a last record may come after its push."""
+        deadline = time.monotonic() + PROGRESS
+        while (found := await asyncio.to_thread(self.accepted)) != [("Completed", count, count)]:
+            assert time.monotonic() < deadline, f"{found}: {self.said()}"
+            await asyncio.sleep(0.2)
+
+    def owners(self) -> Counter[str]:
+        """How many queues each process owns."""
+        rows = self.postgres.run("SELECT owner, count(*) FROM queue GROUP BY owner", database=self.database)
+        return Counter(dict(rows))
+
+    def said(self) -> str:
+        return " | ".join(daemon.errors()[-500:] for daemon in self.daemons)
+
+    # What is done
+
+    def owner_of(self, daemon: Daemon) -> str:
+        """The name under which a daemon owns queues; it holds the number of its process."""
+        return next((owner for owner in self.owners() if f" {daemon.pid} " in f" {owner} "), "")
+
+    async def until_shared(self, *daemons: Daemon) -> None:
+        """Return when each of these owns queues."""
+        deadline = time.monotonic() + PROGRESS
+        while not all([await asyncio.to_thread(self.owner_of, daemon) for daemon in daemons]):
+            assert time.monotonic() < deadline, f"{self.owners()}: {self.said()}"
+            await asyncio.sleep(0.2)
+
+    async def kill(self, daemon: Daemon) -> None:
+        """With SIGKILL; its queues have other owners in time."""
+        owner = await asyncio.to_thread(self.owner_of, daemon)
+        await daemon.kill()
+        self.damage.kills += 1
+        began = time.monotonic()
+        while owner and (await asyncio.to_thread(self.owners))[owner]:
+            assert time.monotonic() - began < PROGRESS, f"{self.owners()}: {self.said()}"
+            await asyncio.sleep(0.1)
+        if owner:
+            self.damage.new_owner.append(time.monotonic() - began)
+
+    async def stop(self, daemon: Daemon, seconds: float) -> None:
+        """For longer than its ownership lasts."""
+        self.damage.stops += 1
+        daemon.pause()
+        await asyncio.sleep(seconds)
+        daemon.resume()
+
+    async def crash_database(self, seconds: float = 0.0) -> None:
+        self.damage.crashes += 1
+        await asyncio.to_thread(self.postgres.kill)
+        await asyncio.sleep(seconds)
+        await asyncio.to_thread(self.postgres.start)
+
+    async def harm(self, rng: random.Random) -> None:
+        """One thing that goes wrong, and is over."""
+        daemon = rng.choice(self.daemons)
+        what = rng.choices(("kill", "stop", "database"), (6, 2, 2))[0]
+        if what == "kill":
+            await self.kill(daemon)
+            await daemon.start()
+        elif what == "stop":
+            await self.stop(daemon, rng.uniform(9.0, 20.0))
+        else:
+            await self.crash_database(rng.choice((0.0, 0.0, 12.0)))
+        await asyncio.gather(*(each.until_ready() for each in self.daemons))
+
+    def most_repeated(self) -> int:
+        """Pushes that may have been sent twice: for each thing that went wrong, what was under way at each daemon that it
+        met, and what was answered and not yet recorded."""
+        met = self.damage.kills + self.damage.stops + self.damage.crashes * len(self.daemons)
+        return met * 2 * IN_FLIGHT
+
+
+@contextmanager
+def servers() -> Iterator[tuple[Postgres, RabbitMq]]:
+    with native() as postgres, brokers.native() as rabbitmq:
+        yield postgres, rabbitmq
+
+
+async def chaos(events: int, kills: int, seed: int) -> str:
+    """What was seen. Raises: AssertionError: a promise was broken."""
+    rng = random.Random(seed)
+    with servers() as (postgres, rabbitmq), tempfile.TemporaryDirectory() as folder:
+        directory = Path(folder)
+        async with (
+            PushServices(directory) as services,
+            Fleet.started(directory, postgres, rabbitmq, services) as fleet,
+        ):
+            began = time.monotonic()
+            each = events // (kills + 1)
+            for _ in range(kills):
+                await fleet.publish(each)
+                await fleet.harm(rng)
+            await fleet.publish(events - each * kills)
+            await fleet.until_pushed(events)
+            await fleet.until_completed(events)
+            repeated = fleet.pushed().total() - events
+            assert repeated <= fleet.most_repeated(), repeated
+            assert all(seconds <= OWNERSHIP for seconds in fleet.damage.new_owner), fleet.damage.new_owner
+            return (
+                f"seed {seed}: {events} events in {time.monotonic() - began:.0f} s, {fleet.damage}: 0 lost, 0 accepted"
+                f" twice, {repeated} pushes repeated under their first id"
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    chosen = parser.parse_args()
+    print(f"--seed={chosen.seed}", flush=True)
+    with suppress(psycopg.Error):
+        print(asyncio.run(chaos(chosen.events, chosen.kills, chosen.seed)))
+        return
+    sys.exit("PostgreSQL failed")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,6 @@
 """What aiokafka is given to connect by, and what its errors mean."""
 
+import os
 import ssl
 from typing import Any
 
@@ -109,6 +110,6 @@ def _shown(error: BaseException) -> str:
     cause = error.__cause__ or error.__context__
     if isinstance(cause, OSError):
         error = cause
-    if isinstance(error, OSError) and error.strerror and not isinstance(error, ssl.SSLError):
-        return error.strerror
+    if isinstance(error, OSError) and error.errno and not isinstance(error, ssl.SSLError):
+        return os.strerror(error.errno)  # asyncio writes the address into the error's own words
     return str(error) or type(error).__name__

@@ -56,33 +56,55 @@ class KafkaPublisher:
             raise
 
     async def publish(self, messages: Sequence[OutMessage]) -> None:
-        from aiokafka.errors import KafkaError
+        """As the contract says. One that is too large for the topic fails alone, though it was sent with others."""
+        from aiokafka.errors import MessageSizeTooLargeError
 
         if self._producer is None:
             raise NotConnectedError(f"{self.name}: not connected")
+        problems = await self._send(messages)
+        if len(messages) > 1 and any(isinstance(problem, MessageSizeTooLargeError) for problem in problems.values()):
+            problems = await self._send_singly([each for each in messages if each.id in problems])
+        if problems:
+            named = [f"{id}: {problem or type(problem).__name__}" for id, problem in problems.items()]
+            text = f"{len(problems)} of {len(messages)} not published: {'; '.join(named[:5])}"
+            published = frozenset(each.id for each in messages if each.id not in problems)
+            raise PublishError(f"{self.name}: {text}", published=published)
+
+    async def _send_singly(self, messages: Sequence[OutMessage]) -> dict[str, BaseException]:
+        """As `_send`. A producer is of no more use after a refusal: the broker expects another number than follows."""
+        problems: dict[str, BaseException] = {}
+        is_usable = False
+        for each in messages:
+            if not is_usable:
+                await self.close()
+                await self.connect()
+            refused = await self._send([each])
+            is_usable = not refused
+            problems |= refused
+        return problems
+
+    async def _send(self, messages: Sequence[OutMessage]) -> dict[str, BaseException]:
+        """What went wrong, by the ids of the messages that are not confirmed."""
+        from aiokafka.errors import KafkaError
+
+        problems: dict[str, BaseException] = {}
         sent: list[tuple[str, asyncio.Future[Any]]] = []
-        problems: list[str] = []
         for message in messages:
             try:
                 headers = list(_headers(message))
                 sending = await self._producer.send(message.destination, message.body, headers=headers)
             except (KafkaError, TimeoutError) as error:
-                problems.append(f"{message.id}: {error or type(error).__name__}")
+                problems[message.id] = error
             else:
                 sent.append((message.id, sending))
         if sent:
             await asyncio.wait([future for _, future in sent], timeout=2 * self._timing.request)
-        published = set()
         for id, future in sent:
             if not future.done():
-                problems.append(f"{id}: no confirm in time; the broker may have it or not")
-            elif future.exception() is not None:
-                problems.append(f"{id}: {future.exception()}")
-            else:
-                published.add(id)
-        if problems:
-            text = f"{len(problems)} of {len(messages)} not published: {'; '.join(problems[:5])}"
-            raise PublishError(f"{self.name}: {text}", published=frozenset(published))
+                problems[id] = TimeoutError("no confirm in time; the broker may have it or not")
+            elif (problem := future.exception()) is not None:
+                problems[id] = problem
+        return problems
 
     async def close(self) -> None:
         producer, self._producer = self._producer, None

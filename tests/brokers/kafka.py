@@ -59,7 +59,7 @@ class Kafka(ABC):
 
     @abstractmethod
     def start(self) -> None:
-        """Start again after `stop` or `kill` and return when clients can connect. Raises: KafkaError."""
+        """Start again after `stop` or `kill`, unless it runs, and return when clients can connect. Raises: KafkaError."""
 
     @abstractmethod
     def stop(self) -> None:
@@ -92,6 +92,8 @@ class NativeKafka(Kafka):
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def start(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            return
         with (self.directory / "output").open("ab") as output:
             self._process = subprocess.Popen(
                 [*_JAVA, "-cp", f"{JARS}/*", "kafka.Kafka", self.directory / "server.properties"],

@@ -1,20 +1,24 @@
 """The source against Kafka itself: what all sources promise, and what is Kafka's own."""
 
 import asyncio
+import base64
 import random
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import uuid4
 
+import orjson
 import pytest
+from aiohttp import web
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from connectors.base import ACK, LogPartition, Message
-from connectors.errors import NotConnectedError, TopologyError
-from connectors.kafka import KafkaSettings, KafkaSource
+from connectors.base import ACK, LogPartition, Message, OutMessage
+from connectors.errors import AuthenticationError, NotConnectedError, PublishError, TopologyError
+from connectors.kafka import KafkaPublisher, KafkaSettings, KafkaSource
 from connectors.kafka.timing import Timing
-from tests.brokers.kafka import Kafka
+from tests.brokers.kafka import PASSWORD, USER, Kafka, NativeKafka
 from tests.brokers.relay import Relay
 from tests.brokers.topics import create_topic, delete_topic, produce
 from tests.connectors.behaviour import PATIENCE, SourceBehaviour, bodies, bodies_of, take
@@ -284,6 +288,110 @@ async def test_a_missing_topic_is_named(kafka: Kafka) -> None:
     with pytest.raises(TopologyError, match="no topic 'not-there', or it may not be read"):
         async with member(kafka, "not-there"):
             pass
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-512"])
+async def test_a_password_is_checked_and_a_wrong_one_is_named_and_not_shown(
+    kafka: Kafka, topic: str, mechanism: str
+) -> None:
+    await produce(kafka, topic, {b"one": 0})
+
+    def security(password: str) -> dict[str, Any]:
+        who = {"username": USER, "password": password}
+        return {
+            "bootstrap": [f"127.0.0.1:{kafka.sasl_port}"],
+            "security": {"protocol": "SASL_PLAINTEXT", "mechanism": mechanism, **who},
+        }
+
+    async with member(kafka, topic, **security(PASSWORD)) as source:
+        assert bodies_of(await take(source, 1)) == [b"one"]
+    with pytest.raises(AuthenticationError, match="refused") as refused:
+        async with member(kafka, topic, **security("wr0ng")):
+            pass
+    assert "wr0ng" not in str(refused.value)
+
+
+async def test_tokens_of_an_authority_open_the_door_and_a_client_that_it_refuses_is_named(
+    kafka: Kafka, topic: str
+) -> None:
+    await produce(kafka, topic, {b"one": 0})
+    asked: list[str] = []
+
+    async def token(request: web.Request) -> web.Response:
+        asked.append(request.headers["Authorization"])
+        if "refused" in str((await request.post()).getone("scope")):
+            return web.Response(status=401)
+        parts = ({"alg": "none"}, {"sub": "bridge", "iat": int(time.time()), "exp": int(time.time()) + 600})
+        text = ".".join(base64.urlsafe_b64encode(orjson.dumps(part)).decode().rstrip("=") for part in parts)
+        return web.json_response({"access_token": f"{text}.", "expires_in": 600})
+
+    app = web.Application()
+    app.router.add_post("/token", token)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/token"
+
+    def security(scope: str) -> dict[str, Any]:
+        oauth = {"token_url": url, "client_id": "bridge", "client_secret": "s3cret", "scope": scope}
+        return {
+            "bootstrap": [f"127.0.0.1:{kafka.sasl_port}"],
+            "security": {"protocol": "SASL_PLAINTEXT", "mechanism": "OAUTHBEARER", "oauth": oauth},
+        }
+
+    async with member(kafka, topic, **security("topics")) as source:
+        assert bodies_of(await take(source, 1)) == [b"one"]
+    assert len(asked) == 1  # it is good for all connections
+    with pytest.raises(AuthenticationError, match="refuses the client: HTTP 401"):
+        async with member(kafka, topic, **security("refused")):
+            pass
+    await runner.cleanup()
+
+
+async def test_tls_trusts_its_own_authority_and_shows_a_certificate(kafka: Kafka, topic: str) -> None:
+    if not isinstance(kafka, NativeKafka):
+        return  # the container has no TLS
+    await produce(kafka, topic, {b"one": 0})
+    client = str(kafka.directory / "client.pem")
+    trusting = {"ca_file": str(kafka.directory / "ca.pem")}
+    given: dict[str, Any] = {"bootstrap": [f"127.0.0.1:{kafka.tls_port}"], "security": {"protocol": "SSL"}}
+    async with member(kafka, topic, **given, tls=trusting | {"cert": client, "key": client}) as source:
+        assert bodies_of(await take(source, 1)) == [b"one"]
+    for tls, cause in (
+        (trusting, "certificate|reset"),
+        ({"cert": client, "key": client}, "certificate verify failed"),
+    ):
+        with pytest.raises(NotConnectedError, match=cause):
+            async with member(kafka, topic, **given, tls=tls):
+                pass
+
+
+async def test_dead_letters_are_kept_once_with_their_headers_and_a_missing_topic_is_named(
+    kafka: Kafka, topic: str
+) -> None:
+    publisher = KafkaPublisher("dead", settings(kafka, topic), topic, timing=QUICK)
+    messages = [
+        OutMessage(
+            id=f"m{number}", body=b"%d" % number, destination=topic, content_type="text/plain", headers={"n": number}
+        )
+        for number in range(3)
+    ]
+    try:
+        await publisher.connect()
+        await publisher.publish(messages)
+        too_large = OutMessage(id="large", body=random.Random(1).randbytes(2_000_000), destination=topic)
+        with pytest.raises(PublishError, match="large") as refused:
+            await publisher.publish([too_large, OutMessage(id="small", body=b"3", destination=topic)])
+        assert refused.value.published == {"small"}, str(refused.value)
+    finally:
+        await publisher.close()
+    async with member(kafka, topic) as source:
+        found = await take(source, 4)
+    assert [message.body for message in found] == [b"0", b"1", b"2", b"3"]
+    assert (found[1].content_type, found[1].headers["n"], found[1].headers["message-id"]) == ("text/plain", "1", "m1")
+    missing = KafkaPublisher("dead", settings(kafka, topic), "not-there", timing=QUICK)
+    with pytest.raises(TopologyError, match="no topic 'not-there'"):
+        await missing.connect()
 
 
 @pytest.mark.slow

@@ -151,3 +151,9 @@ def test_rules_that_ignore_case_are_found_by_their_texts() -> None:
     index = Index(keys)
     found = [list(index.candidates(event({"x": text})).positions) for text in ("acme", "STRASSE", "none")]
     assert found == [[0], [1], []]
+
+
+def test_a_rule_of_two_ranges_is_found_where_they_overlap() -> None:
+    asked = [compile_match(node({"data": [{"gte": 1}, {"gte": 5}]}), Problems()).asked()]
+    found = [[position for position, _ in Group([0], asked).find(event(value))] for value in (3, 7, 0.5)]
+    assert found == [[0], [0], []]

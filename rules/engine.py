@@ -116,7 +116,7 @@ class RuleSet:
 
     def __post_init__(self) -> None:
         keys = [
-            Key(sources=rule.sources, required=tuple(rule.match.required()), asked=rule.match.asked())
+            Key(sources=rule.sources, required=tuple(rule.match.required()), asked=rule.match.asked)
             for rule in self.rules
         ]
         object.__setattr__(self, "_index", Index(keys))

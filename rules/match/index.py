@@ -8,7 +8,7 @@ that ask for none are asked together, as a `Group`.
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from rules.event import Event, Opaque
@@ -20,8 +20,8 @@ from rules.match.tree import IGNORE_CASE
 _FEW = 4
 """As many rules at one text are not worth looking for a more selective path: fewer paths in use cost less."""
 
-_FEW_TRIED = 3
-"""So many rules are tried one by one in less time than a group is asked."""
+_FEW_TRIED = 16
+"""So many rules are tried one by one in less time than a group is asked, and take less memory."""
 
 _MOST_TEXTS = 4
 """A rule with more texts at its path is asked in a group, so that the groups together have few rules more than once."""
@@ -33,11 +33,11 @@ _MOST_PATHS = 8
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
     """What the index knows of a rule: its sources (None: all), texts of which an event needs one at each path, and
-    all else that can be looked up."""
+    all that can be looked up, which is asked for where these texts do not tell the rule from others."""
 
     sources: frozenset[str] | None
     required: Collection[tuple[Path, Collection[str]]]
-    asked: Asked = field(default_factory=Asked)
+    asked: Callable[[], Asked] = Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class SourceIndex:
                 filed[path][text].append(position)
         unfiled += _least_used(filed)
         self._rest = _grouped(sorted(unfiled), keys) if unfiled else None
-        self.unnarrowed = [position for position in unfiled if not keys[position].asked.narrows]
+        self.unnarrowed = [position for position in unfiled if not keys[position].asked().narrows]
         self._filed = [
             (_reader(path), {text: _grouped(found, keys) for text, found in texts.items()})
             for path, texts in filed.items()
@@ -125,7 +125,7 @@ class SourceIndex:
 def _grouped(positions: Sequence[int], keys: Sequence[Key]) -> Group | tuple[int, ...]:
     if len(positions) <= _FEW_TRIED:
         return tuple(positions)
-    return Group(positions, [keys[position].asked for position in positions])
+    return Group(positions, [keys[position].asked() for position in positions])
 
 
 def _find_in(group: Group | tuple[int, ...], event: Event, certain: list[int], others: list[int]) -> None:

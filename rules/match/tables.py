@@ -5,7 +5,7 @@ as there may be as many sets as rules. Each table answers with the rules that a 
 """
 
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
@@ -128,19 +128,28 @@ class Intervals:
         self._exact: list[Any] = sorted(ends)
         self._near = [ends[exact].near for exact in self._exact]
         number = {exact: at for at, exact in enumerate(self._exact)}
-        changes: defaultdict[int, list[int]] = defaultdict(list)
+        begun: defaultdict[int, list[int]] = defaultdict(list)
+        ended: defaultdict[int, list[int]] = defaultdict(list)
         for each, position in ranges:
             low, high = each
             first = 0 if low is None else 2 * number[low.exact] + (1 if low.is_in else 2)
             end = 2 * len(ends) + 1 if high is None else 2 * number[high.exact] + (2 if high.is_in else 1)
             if first < end:
-                changes[first].append(position)
-                changes[end].append(position)
-        self._changes = [tuple(changes.get(interval, ())) for interval in range(2 * len(ends) + 1)]
+                begun[first].append(position)
+                ended[end].append(position)
+        open_ranges: Counter[int] = Counter()
+        self._changes: list[Rules] = []
         self._kept: list[Bits] = []
         bits = 0
-        for interval, changed in enumerate(self._changes):
-            bits = _changed(bits, changed)
+        for interval in range(2 * len(ends) + 1):
+            open_ranges.update(begun[interval])
+            open_ranges.subtract(ended[interval])
+            touched = {*begun[interval], *ended[interval]}
+            changed = [
+                position for position in touched if (open_ranges[position] > 0) is not bool(bits >> position & 1)
+            ]
+            self._changes.append(_packed(changed) if changed else ())
+            bits = _flipped(bits, self._changes[-1])
             if interval % _STRIDE == 0:
                 self._kept.append(bits)
 
@@ -153,14 +162,17 @@ class Intervals:
         bits = self._kept[kept]
         for changed in self._changes[kept * _STRIDE + 1 : interval + 1]:
             if changed:
-                bits = _changed(bits, changed)
+                bits = _flipped(bits, changed)
         return bits
 
 
-def _changed(bits: Bits, positions: Iterable[int]) -> Bits:
-    for position in positions:
-        bits ^= 1 << position
-    return bits
+def _flipped(bits: Bits, rules: Rules) -> Bits:
+    if type(rules) is tuple:
+        for position in rules:
+            bits ^= 1 << position
+        return bits
+    assert isinstance(rules, int)
+    return bits ^ rules
 
 
 def address_number(text: str) -> int | None:

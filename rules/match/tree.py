@@ -7,7 +7,7 @@ of keys and elements never matters.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
@@ -147,6 +147,20 @@ def on_elements(test: Test) -> Test:
 def all_of(questions: Iterable[tuple[Test, Any]]) -> bool:
     """Whether each test passes its value. Raises: TypeClashError."""
     return _decided(questions, by=False)
+
+
+def _all_fields(fields: Sequence[tuple[str, Test]], holder: Mapping[str, Any]) -> bool:
+    """`all_of` for the fields of an object: without a generator it takes half the time."""
+    clash: TypeClashError | None = None
+    for name, test in fields:
+        try:
+            if not test(holder.get(name, MISSING)):
+                return False
+        except TypeClashError as error:
+            clash = clash or error
+    if clash is not None:
+        raise clash
+    return True
 
 
 def any_of(questions: Iterable[tuple[Test, Any]]) -> bool:
@@ -374,7 +388,7 @@ class Fields(Pattern):
 
         def test(value: Any) -> bool:
             if isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101 - dict first is five times as fast
-                return all_of((field_test, value.get(name, MISSING)) for name, field_test in fields)
+                return _all_fields(fields, value)
             if isinstance(value, Opaque):
                 raise TypeClashError(f"{value.kind} is not read")
             return bool(fields) and all_of((field_test, MISSING) for _, field_test in fields)

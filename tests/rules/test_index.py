@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rules.engine import Rule, RuleSet
 from rules.errors import TypeClashError
 from rules.event import Event, Opaque
+from rules.match import index
 from rules.match.group import Group
 from rules.match.index import Index, Key
 from rules.match.patterns import Match, compile_match
@@ -101,7 +102,9 @@ def test_the_index_finds_what_trying_every_rule_finds(
         for position, (sources, pattern) in enumerate(patterns)
     ]
     subject = Event(id="1", origin=origin, source="/", type=type_, time=NOW, data=data)
-    decision = RuleSet(rules).route(subject, now=NOW)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(index, "_FEW_TRIED", 3)  # so that these few are asked as a group
+        decision = RuleSet(rules).route(subject, now=NOW)
     answers = {rule.name: _answer(rule, subject) for rule in rules}
     assert decision.matched == tuple(name for name, answer in answers.items() if answer is True)
     assert decision.errors == tuple(name for name, answer in answers.items() if answer is None)
@@ -149,6 +152,12 @@ def test_rules_that_ignore_case_are_found_by_their_texts() -> None:
     keys = [
         Key(sources=None, required=tuple(compile_match(node(pattern), Problems()).required())) for pattern in patterns
     ]
-    index = Index(keys)
-    found = [list(index.candidates(event({"x": text})).positions) for text in ("acme", "STRASSE", "none")]
+    by_text = Index(keys)
+    found = [list(by_text.candidates(event({"x": text})).positions) for text in ("acme", "STRASSE", "none")]
     assert found == [[0], [1], []]
+
+
+def test_a_rule_of_two_ranges_is_found_where_they_overlap() -> None:
+    asked = [compile_match(node({"data": [{"gte": 1}, {"gte": 5}]}), Problems()).asked()]
+    found = [[position for position, _ in Group([0], asked).find(event(value))] for value in (3, 7, 0.5)]
+    assert found == [[0], [0], []]

@@ -40,11 +40,15 @@ def bus_in_tls(port: int) -> dict[str, Any]:
     return {"servicebus": {"connection": connection, "queue": {"name": "q"}}}
 
 
+def log(port: int) -> dict[str, Any]:
+    return {"kafka": {"bootstrap": [f"127.0.0.1:{port}"], "topics": ["t"]}}
+
+
 def loud(daemon: Daemon) -> list[dict[str, Any]]:
     return [line for line in daemon.log() if line["level"] not in ("debug", "info")]
 
 
-@pytest.mark.parametrize("source", [rabbit, bus, bus_in_tls])
+@pytest.mark.parametrize("source", [rabbit, bus, bus_in_tls, log])
 async def test_a_broker_that_is_down_is_one_line_with_its_cause(tmp_path: Path, source: Any) -> None:
     (port,) = free_ports(1)
     async with Daemon(tmp_path, configuration(source(port))) as daemon:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from pyroaring import BitMap
 
-from hub.acceptance import Ingest
+from hub.acceptance import Ingest, Partition
 from hub.errors import StoreError
 from hub.notification import Platform
 from hub.outcome import OutcomeName, State
@@ -244,6 +244,24 @@ async def test_an_event_that_comes_to_two_at_once_is_accepted_once(fleet: Fleet)
         )
         assert sum(len(result.work) for result in results) == 20
         assert sum(len(result.duplicates) for result in results) == 20
+
+
+async def test_a_partition_that_two_read_at_once_is_accepted_once(fleet: Fleet) -> None:
+    """Dead letters alone: they leave no mark and have no id, so that the offset is all that tells them."""
+    first, second = await fleet.two()
+    partition = Partition("orders/bridge", "t", 0)
+    for round_ in range(10):
+        offsets = range(20 * round_, 20 * round_ + 20)
+        batch = [
+            Ingest(source="orders", event_id="", dead_letters=[dead_letter(str(offset))], offset=(partition, offset))
+            for offset in offsets
+        ]
+        results = await asyncio.gather(
+            first.store.accept(batch[:15], start=WHOLE), second.store.accept(batch, start=WHOLE)
+        )
+        assert sum(len(result.duplicates) for result in results) == 15
+        assert await second.store.offsets([partition]) == {partition: offsets.stop}
+    assert (await first.store.letter_usage()).letters == 200
 
 
 async def test_a_broadcast_is_dealt_to_all_and_two_last_pages_at_once_end_it_once(fleet: Fleet) -> None:

@@ -97,6 +97,7 @@ async def harness(kafka: Kafka, topic: str) -> AsyncIterator[KafkaHarness]:
         await harness.source.close()
 
 
+@pytest.mark.timeout(300)  # each loss takes the client seconds to notice
 class TestKafkaSource(SourceBehaviour):
     pass
 

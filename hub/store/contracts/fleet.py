@@ -7,7 +7,8 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A process; `queues` is how many it owns, `silent_for` the seconds since its beat was seen to change."""
+    """A process; `queues` is how many it owns, `silent_for` the seconds since its beat was seen to change, 0 for one
+    that is heard as it should be."""
 
     id: str
     version: str

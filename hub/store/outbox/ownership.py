@@ -234,7 +234,7 @@ class Ownership:
                 version=process.version,
                 queues=owned.get(process.id, 0),
                 share=process.share,
-                silent_for=round(self._watch.still(process.id, now), 1),
+                silent_for=self._silent_for(process.id, now),
                 is_this=process.id == me,
                 is_dead=self._watch.is_dead(process.id, now),
             )
@@ -242,3 +242,8 @@ class Ownership:
         ]
         live = sum(member.queues for member in members if not member.is_dead)
         return FleetState(queues=len(self._seen.queues), unowned=max(0, len(self._seen.queues) - live), members=members)
+
+    def _silent_for(self, process: str, now: float) -> float:
+        """0 for one that is heard as often as it should be: what changes each second would be news for each browser."""
+        still = self._watch.still(process, now)
+        return float(round(still)) if still > self._timing.unbroken else 0.0

@@ -17,7 +17,19 @@ STAND_IN = "tests/sandbox/servicebus"
 BEARING_ON_IT = ("sandbox", STAND_IN, "connectors/servicebus", "pyproject.toml")
 """A change of these may change how the tests of the stand-in come out: they are its code, its users and its client."""
 
-NOT_FAST = ("tests/integration/", f"{STAND_IN}/", "tests/brokers/")
+NOT_FAST = (
+    "tests/integration/",
+    f"{STAND_IN}/",
+    "tests/brokers/",
+    "tests/hub/api/conformance/",
+    "tests/hub/registration/test_abuse.py",
+    "tests/hub/store/test_store.py",
+    *(
+        f"tests/bridge/test_{name}.py"
+        for name in ("admin_api", "client_commands", "console", "http_answers", "no_secrets", "reload", "replay", "why")
+    ),
+)
+"""Where tests need servers, start a whole daemon each, or try a contract case by case: together as long as all others."""
 
 STAND_INS = {"rabbitmq", "kafka", "postgres", "services", "authority"}
 """Fixtures that start a broker, a database, or a server that speaks TLS with keys and certificates of its own."""
@@ -28,6 +40,9 @@ FAST = 1.0
 """Seconds of CPU that a fast test may take. A test that takes a third of a second on an idle machine is `slow`."""
 
 LONGEST = (
+    "tests/integration/test_fleet.py",
+    "tests/integration/test_kafka_source.py",
+    "tests/integration/test_kafka_daemon.py",
     "tests/integration/test_kill.py",
     "tests/integration/test_kill_broadcast.py",
     "tests/integration/test_hostile_load.py",

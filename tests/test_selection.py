@@ -64,7 +64,9 @@ def test_a_fast_test_that_takes_long_is_to_be_marked() -> None:
 def test_a_fast_run_imports_no_folder_in_which_no_test_is_fast() -> None:
     assert is_never_fast(ROOT / "tests" / "integration")
     assert is_never_fast(ROOT / "tests" / "sandbox" / "servicebus" / "test_queue.py")
+    assert is_never_fast(ROOT / "tests" / "bridge" / "test_why.py")
     assert not is_never_fast(ROOT / "tests" / "sandbox")
+    assert not is_never_fast(ROOT / "tests" / "bridge" / "test_decode.py")
     assert not is_never_fast(ROOT / "tests" / "hub" / "test_tags.py")
 
 

@@ -115,7 +115,7 @@ async def test_the_schema_is_made_apart_from_the_daemon_and_doctor_names_what_th
         code, output = await command("migrate", "--sql", str(first.config_file))
         assert (code, output.count("CREATE TABLE notification (")) == (Exit.DONE, 1)
         code, output = await command("migrate", str(first.config_file))
-        assert (code, "schema version 1" in output) == (Exit.DONE, True), output
+        assert (code, "schema version 2" in output) == (Exit.DONE, True), output
         await first.start()
         code, output = await command("doctor", str(first.config_file))
         assert code == Exit.DONE, output

@@ -40,9 +40,6 @@ FAST = 1.0
 """Seconds of CPU that a fast test may take. A test that takes a third of a second on an idle machine is `slow`."""
 
 LONGEST = (
-    "tests/integration/test_fleet.py",
-    "tests/integration/test_kafka_source.py",
-    "tests/integration/test_kafka_daemon.py",
     "tests/integration/test_kill.py",
     "tests/integration/test_kill_broadcast.py",
     "tests/integration/test_hostile_load.py",

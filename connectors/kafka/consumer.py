@@ -64,6 +64,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         self._draining: list[Lease] = []
         self._waiting: deque[tuple[Lease, Any, int]] = deque()  # the lease, the record, how often it was handed out
         self._committed: dict[TopicPartition, int] = {}
+        self._committing: set[asyncio.Future[None]] = set()
         self._failure: SourceError | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._arrived, self._room_made, self._settled = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -127,7 +128,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         done, _ = await asyncio.wait([stopping], timeout=2 * self._timing.close)
         if not done:
             stopping.cancel()
-        await asyncio.gather(stopping, return_exceptions=True)
+        await asyncio.gather(stopping, *(each for each in self._committing if each.cancel()), return_exceptions=True)
         self._fail(NotConnectedError(f"{self._name}: not connected"))
 
     # Messages
@@ -250,11 +251,24 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             for partition, lease in leases.items()
             if not lease.is_lost and self._committed.get(partition) != lease.watermark
         }
-        if due:
-            with suppress(KafkaError, TimeoutError):
-                async with asyncio.timeout(self._timing.close):
-                    await self._client.commit(due)
+        if not due:
+            return
+        # Not cut off: aiokafka's own task goes on without who asked, and its failure would be an error line of asyncio's.
+        committing = asyncio.ensure_future(self._client.commit(due))
+        self._committing.add(committing)
+        committing.add_done_callback(self._end_commit)
+        done, _ = await asyncio.wait([committing], timeout=self._timing.close)
+        if done and not committing.cancelled():
+            error = committing.exception()
+            if error is None:
                 self._committed |= due
+            elif not isinstance(error, (KafkaError, TimeoutError)):
+                raise error
+
+    def _end_commit(self, committing: asyncio.Future[None]) -> None:
+        self._committing.discard(committing)
+        if not committing.cancelled():
+            committing.exception()  # heard, also where its time was over
 
     # Partitions come and go
 

@@ -115,9 +115,8 @@ class Http1Protocol(HttpToolsProtocol):
             super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if (
-            self._is_in_head
-        ):  # a field of a trailer is no field of the header, whatever its name (RFC 9110, section 6.5.1)
+        # A field of a trailer is no field of the header, whatever its name (RFC 9110, section 6.5.1).
+        if self._is_in_head:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -171,9 +170,8 @@ class Http1Protocol(HttpToolsProtocol):
         self._wait_no_more()  # until the next request begins, uvicorn's own time to keep alive counts
         self._answering = None
         super().on_response_complete()
-        if (
-            self._is_in_head or self.cycle.more_body
-        ):  # of this one, answered early, or of the next, which was here already
+        # For the rest of this request, answered early, or of the next one, which was here already.
+        if self._is_in_head or self.cycle.more_body:
             self._wait()
 
     def _refuse(self) -> None:

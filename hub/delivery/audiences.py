@@ -1,4 +1,4 @@
-"""Whom each piece of work is for: a page has its registrations, a notification's are looked for now."""
+"""The audience of each piece of work: of a page the registrations that it names, of a notification those that match now."""
 
 from collections.abc import Sequence
 from typing import Protocol

@@ -1,5 +1,6 @@
 """Topics for tests: made, filled and removed over an admin client of their own."""
 
+import asyncio
 from collections.abc import Mapping
 
 from aiokafka import AIOKafkaProducer
@@ -7,15 +8,24 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from tests.brokers.kafka import Kafka
 
+_KNOWN_WITHIN = 30.0  # seconds
+
 
 async def create_topic(kafka: Kafka, topic: str, *, partitions: int = 1, **settings: str) -> bool:
-    """Whether the topic is made, and was not there; `settings` are the broker's, with `_` for `.`."""
+    """Whether the topic is made, and was not there; `settings` are the broker's, with `_` for `.`.
+
+    Returns when the broker names the topic to clients, which comes a moment after the controller has made it.
+    """
     client = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
     await client.start()
     try:
         configs = {name.replace("_", "."): value for name, value in settings.items()}
         answer = await client.create_topics([NewTopic(topic, partitions, 1, topic_configs=configs)])
-        return bool(answer.topic_errors[0][1] == 0)
+        made = bool(answer.topic_errors[0][1] == 0)
+        async with asyncio.timeout(_KNOWN_WITHIN):
+            while made and topic not in await client.list_topics():
+                await asyncio.sleep(0.02)
+        return made
     finally:
         await client.close()
 

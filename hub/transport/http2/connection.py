@@ -1,13 +1,13 @@
 """One HTTP/2 connection of a client that only pushes (RFC 9113): bytes in, bytes out, no socket and no clock.
 
-Requests of a slice become bytes together: what they share is encoded once, and pasted around what differs. The other side
-is told that there is no table for its headers, so an answer whose block begins with a known byte is a 200 without decoding.
+Requests of a slice become bytes together (request_bytes.py). The other side is told that there is no table for its
+headers, so an answer whose block begins with a known byte is a 200 without decoding.
 """
 
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, repeat
+from itertools import repeat
 from typing import Final, NamedTuple
 
 from hpack import Decoder, HPACKError
@@ -29,7 +29,7 @@ from hub.transport.http2.frames import (
     Setting,
     code_name,
 )
-from hub.transport.http2.header_block import KEPT, HeaderTable, literal, literal_name, text
+from hub.transport.http2.request_bytes import SHORT, RequestEncoder, Shared, header_block, whole_requests
 from hub.transport.requests import Batch, Response
 
 MAX_ANSWER: Final = 65_536
@@ -47,11 +47,8 @@ _LATE: Final = 4
 """Frames that may still come of a request that was taken back."""
 _LAST_STREAM: Final = frames.MAX_STREAM - 200_000
 """A new connection takes over before the ids run out."""
-_MOST_KEPT: Final = 128
 _FEW: Final = 3
 """Requests below which one by one is quicker than all at once."""
-_SHORT: Final = 8192
-"""Bytes of a header block that is sure to fit into a frame, and of a body whose length is written down already."""
 
 _PLAIN: Final = 0x88
 """:status 200, as a block (RFC 7541, appendix A)."""
@@ -59,14 +56,6 @@ _HEADERS: Final = int(Kind.HEADERS)
 _WHOLE: Final = END_STREAM | END_HEADERS
 """Flags of a frame that is the last of its headers and of its stream."""
 _UNLIMITED: Final = 1 << 30
-
-_HEAD_OF_DATA = struct.Struct(">IB").pack  # length << 8 | kind, flags
-_LENGTH_NAME: Final = literal_name(b"content-length")
-_LENGTHS: Final = [_LENGTH_NAME + text(str(size).encode()) for size in range(_SHORT)]
-
-
-_Shared = tuple[bytes, bytes]
-"""The parts of a header block before the path and behind it."""
 
 
 class Http2Error(Exception):
@@ -103,13 +92,10 @@ class Http2Connection:
     """
 
     def __init__(self, authority: str, *, streams: int, answer_headers: bool, first_stream: int = 1) -> None:
-        self._authority = authority.encode()
+        self._encoder = RequestEncoder(authority)
         self._streams = streams
         self._answer_headers = answer_headers
-        self._table = HeaderTable()
         self._decoder = Decoder(max_header_list_size=_MAX_HEADERS)
-        self._kept: dict[tuple[bytes, ...], _Shared] = {}  # by header lines that rarely change
-        self._encoded_for = -1  # the version of the table whose entries `_kept` names
         self._next = first_stream
         self._limit = 0  # until the other side has said what it takes
         self._frame_size = FRAME_SIZE
@@ -179,67 +165,34 @@ class Http2Connection:
         streams = range(first, last, 2)
         begun = map(Begun, repeat(batch), repeat(group), rows, repeat(tries))
         self._open.update(zip(streams, begun, strict=True))
-        self._table.renew_if_full()
-        shared, is_lasting = self._encoded(group)
+        self._encoder.renew_if_full()
+        shared, is_lasting = self._encoder.shared(group)
         if not is_lasting:
-            # The first names the entries that it makes by their values, all behind it by their numbers.
             self._one(shared, group, first, rows[0])
             rows, streams = rows[1:], streams[1:]
-            shared = self._encoded(group)[0]
+            shared, _ = self._encoder.shared(group)
         if len(rows) < _FEW or not self._many(shared, group, streams, rows):
             for stream, row in zip(streams, rows, strict=True):
                 self._one(shared, group, stream, row)
 
-    def _encoded(self, group: RequestGroup) -> tuple[_Shared, bool]:
-        """What the blocks of the requests share, and whether that can be sent more than once."""
-        if self._encoded_for != self._table.version or len(self._kept) > _MOST_KEPT:
-            self._kept.clear()
-            self._encoded_for = self._table.version
-        kept: list[bytes] = []
-        passing: list[bytes] = []
-        for line in group.headers:
-            (kept if line[: line.find(b":")] in KEPT else passing).append(line)
-        key = tuple(kept)
-        shared = self._kept.get(key)
-        if shared is None:
-            shared = self._table.shared(self._authority, list(map(_field, kept)))
-            if self._table.version == self._encoded_for:
-                self._kept[key] = shared
-        first, others = shared
-        others += b"".join([literal(*_field(line)) for line in passing]) + literal_name(group.id_name.encode())
-        return (first, others), self._table.version == self._encoded_for
-
-    def _many(self, shared: _Shared, group: RequestGroup, streams: Sequence[int], rows: Sequence[Row]) -> bool:
-        """Send requests whose blocks have one shape; False where they have not, or windows hold them back."""
-        _, tails, ids, bodies = zip(*rows, strict=True)
-        sizes = list(map(len, bodies))
+    def _many(self, shared: Shared, group: RequestGroup, streams: Sequence[int], rows: Sequence[Row]) -> bool:
+        """Send requests at once; False where their blocks differ in shape, or windows hold them back."""
+        sizes = [len(row[3]) for row in rows]
         total = sum(sizes)
         if max(sizes) > self._most_at_once or total > self._window:
             return False
-        path = group.path.encode()
-        paths = [path + tail.encode() for tail in tails] if any(tails) else [path] * len(rows)
-        keys = [id_.encode() for id_ in ids]
-        lengths = [_LENGTHS[size] for size in sizes]
-        shapes = set(zip(map(len, paths), map(len, keys), map(len, lengths), strict=True))
-        if len(shapes) > 1 or sum(map(len, shared)) + len(paths[0]) + len(keys[0]) > _SHORT:
+        output = whole_requests(shared, group.path, streams, rows)
+        if output is None:
             return False
         self._window -= total
-        packed = struct.pack(f">{len(rows)}I", *streams)
-        numbers = [packed[at : at + 4] for at in range(0, len(packed), 4)]
-        heads = [_HEAD_OF_DATA(size << 8, END_STREAM) for size in sizes]
-        holes = zip(numbers, paths, keys, lengths, heads, numbers, bodies, strict=True)
-        template = _template(*shared, shapes.pop())
-        self._output.append(template * len(rows) % tuple(chain.from_iterable(holes)))
+        self._output.append(output)
         return True
 
-    def _one(self, shared: _Shared, group: RequestGroup, stream: int, row: Row) -> None:
+    def _one(self, shared: Shared, group: RequestGroup, stream: int, row: Row) -> None:
         """Send a request; its body may have to wait for a window, or take several frames."""
-        _, tail, id_, body = row
+        body = row[3]
         size = len(body)
-        length = _LENGTHS[size] if size < _SHORT else _LENGTH_NAME + text(str(size).encode())
-        first, others = shared
-        block = b"".join((first, b"\x04", text((group.path + tail).encode()), others, text(id_.encode()), length))
-        self._output.append(frames.headers(stream, block, size=self._frame_size))
+        self._output.append(frames.headers(stream, header_block(shared, group.path, row), size=self._frame_size))
         if size <= self._most_at_once and size <= self._window:
             self._window -= size
             self._output.append(frames.frame(Kind.DATA, body, flags=END_STREAM, stream=stream))
@@ -250,7 +203,7 @@ class Http2Connection:
     @property
     def _most_at_once(self) -> int:
         """Bytes of a body that go in one frame."""
-        return min(self._frame_size, self._stream_window, _SHORT - 1)
+        return min(self._frame_size, self._stream_window, SHORT - 1)
 
     def _send_body(self, stream: int) -> None:
         """Send what the windows let through."""
@@ -512,7 +465,7 @@ class Http2Connection:
         if name == Setting.MAX_CONCURRENT_STREAMS:
             self._limit = value
         elif name == Setting.HEADER_TABLE_SIZE:
-            self._table.resize(value)
+            self._encoder.resize(value)
         elif name == Setting.INITIAL_WINDOW_SIZE:
             if value > frames.MAX_WINDOW:
                 raise Http2Error(Code.FLOW_CONTROL_ERROR, "a window that is too large")
@@ -569,26 +522,6 @@ class Http2Connection:
         """An answer can only be of a stream that was opened; of one that has ended it may still be on its way."""
         if not stream or not stream % 2 or stream >= self._next:
             raise Http2Error(Code.PROTOCOL_ERROR, f"a frame of stream {stream}, which was never opened")
-
-
-def _field(line: bytes) -> tuple[bytes, bytes]:
-    name, _, value = line.partition(b":")
-    return name.lower(), value.strip(b" \t")
-
-
-def _template(first: bytes, others: bytes, shape: tuple[int, int, int]) -> bytes:
-    """The frames of a request with holes: stream, path, id, content length, head of the DATA frame, stream, body."""
-    path, key, length = shape
-    before = first + b"\x04" + _size_of(path)
-    between = others + _size_of(key)
-    size = len(before) + path + len(between) + key + length
-    head = HEAD.pack(size >> 8, size & 255, Kind.HEADERS, END_HEADERS, 0)[:5]
-    head, before, between = (part.replace(b"%", b"%%") for part in (head, before, between))
-    return head + b"%b" + before + b"%b" + between + b"%b%b%b%b%b"
-
-
-def _size_of(size: int) -> bytes:
-    return text(b"\0" * size)[:-size] if size else b"\0"
 
 
 def _numbers(payload: bytes, count: int) -> Sequence[int]:

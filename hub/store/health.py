@@ -54,6 +54,8 @@ OPERATIONS: Mapping[str, str] = {
     **dict.fromkeys(("put_registration", "delete_registration", "erase_user", "erase_person"), "write"),
     **dict.fromkeys(("published", "drop_dead_letters", "cancel", "stop", "put_direct", "forget_offsets"), "write"),
     "mark_channels_dead": "write",
+    **dict.fromkeys(("unreported", "sink_usage"), "read"),
+    **dict.fromkeys(("reported", "postpone_reports", "bound_sinks"), "write"),
     **dict.fromkeys(("job", "jobs"), "read"),
     **dict.fromkeys(("put_job", "take_jobs", "write_job", "release_job", "forget_jobs"), "write"),
     **dict.fromkeys(("forget_ended", "forget_dead", "bound_dead_letters", "bound_journal", "fold"), "write"),

@@ -16,6 +16,7 @@ from hub.notification import Audience as AudienceExpression
 from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails, State
 from hub.phone import Phone, Topics
+from hub.report import Reporter
 from hub.store.clock import StoreClock
 from hub.store.connection import Database
 from hub.store.contracts.dead_letters import EVERY_LETTER, KeptLetter, LetterFilter, LetterUsage
@@ -33,6 +34,7 @@ from hub.store.contracts.outbox import (
 )
 from hub.store.contracts.people import Erased, Kept, KeptOfPerson
 from hub.store.contracts.registry import DeadChannel, Device, GoneChannel
+from hub.store.contracts.sinks import KeptReport, SinkLimits, SinkUsage
 from hub.store.contracts.telemetry import KeptAudit, KeptNotification, TracedRegistration
 from hub.store.jobs.jobs import SqlJobs
 from hub.store.journal.journal import SqlJournal
@@ -43,6 +45,7 @@ from hub.store.outbox.remembering import SeenWindow
 from hub.store.people.people import ErasureLog, SqlPeople
 from hub.store.phones.phones import SqlPhones
 from hub.store.registry.registry import SqlRegistry, mark_dead
+from hub.store.sinks.sinks import SqlSinks
 from hub.store.telemetry.listing import SCANNED
 from hub.store.telemetry.telemetry import SqlTelemetry
 from hub.target import StoredTemplate, Target
@@ -98,6 +101,7 @@ class SqlStore:
         self._people = SqlPeople(database, self._outbox, self._registry, database.erasures)
         self._phones = SqlPhones(database, self._outbox)
         self._journal = SqlJournal(database, self._clock, self._outbox)
+        self._sinks = SqlSinks(database, self._outbox, now=self._clock.now, report_to=self._outbox.report_to)
         self._jobs = SqlJobs(database, now=self._clock.now)
         self._telemetry = SqlTelemetry(
             database,
@@ -399,6 +403,26 @@ class SqlStore:
         return await self._journal.bound_journal(
             events_kept=events_kept, content_kept=content_kept, max_bytes=max_bytes
         )
+
+    # Sinks
+
+    def report_to(self, reporter: Reporter | None) -> None:
+        self._sinks.report_to(reporter)
+
+    async def unreported(self, sink: str, *, limit: int) -> Sequence[KeptReport]:
+        return await self._sinks.unreported(sink, limit=limit)
+
+    async def reported(self, ids: Sequence[int]) -> None:
+        await self._sinks.reported(ids)
+
+    async def postpone_reports(self, delays: Mapping[int, float]) -> None:
+        await self._sinks.postpone_reports(delays)
+
+    async def sink_usage(self) -> Mapping[str, SinkUsage]:
+        return await self._sinks.sink_usage()
+
+    async def bound_sinks(self, limits: Mapping[str, SinkLimits], *, others: SinkLimits) -> Mapping[str, int]:
+        return await self._sinks.bound_sinks(limits, others=others)
 
     # Jobs
 

@@ -72,6 +72,9 @@ MOVE_EXPANDED = Statement(
 SHIFT = Statement(
     "queue.shift", "UPDATE queue SET shift = shift + :step, beat = beat + :step WHERE queue = :queue", columns=_STEP
 )
+MOVE_REPORTS = Statement(
+    "sink.move", "UPDATE sink SET due = due + :step WHERE queue = :queue AND due IS NOT NULL", columns=_STEP
+)
 MOVE_PAGES = Statement(
     "page.move", "UPDATE page SET due = due + :step WHERE queue = :queue AND due IS NOT NULL", columns=_STEP
 )
@@ -169,4 +172,6 @@ def move_in_time(connection: Connection, queues: Queues, step: float) -> None:
 
 def move(connection: Connection, rows: Sequence[tuple[float, int]]) -> None:
     """The same of queues, each by seconds of its own."""
-    connection.write_all([(MOVE_WAITING, rows), (MOVE_EXPANDED, rows), (MOVE_PAGES, rows), (SHIFT, rows)])
+    connection.write_all(
+        [(MOVE_WAITING, rows), (MOVE_EXPANDED, rows), (MOVE_PAGES, rows), (MOVE_REPORTS, rows), (SHIFT, rows)]
+    )

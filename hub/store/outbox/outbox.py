@@ -12,6 +12,7 @@ from typing import TypeVar
 from hub.acceptance import AuditEntry, Ingest, Partition
 from hub.errors import ConflictError, StoreError
 from hub.outcome import State
+from hub.report import Reporter
 from hub.store.clock import StoreClock
 from hub.store.connection import Connection, Database
 from hub.store.contracts.fleet import FleetState, Member, OwnershipCounts
@@ -97,10 +98,14 @@ class SqlOutbox:
         self._shift = 0.0
         self._next_release: dict[int, float] = {}
         self._has_written = False
+        self._reporter: Reporter | None = None
         self._times: dict[str, float] = defaultdict(lambda: -math.inf)
 
     def now(self) -> float:
         return self._clock.now()
+
+    def report_to(self, reporter: Reporter | None) -> None:
+        self._reporter = reporter
 
     def is_in_hand(self, queue: int, n: int) -> bool:
         return (queue, n) in self._hand
@@ -534,7 +539,8 @@ class SqlOutbox:
         if not results:
             return Recorded()
         queue = results[0].work.queue
-        numbers = await self.numbers(queue, recording.numbers_needed(results))
+        reporter = self._reporter  # one for the numbers and for the rows, though a reload comes between
+        numbers = await self.numbers(queue, recording.numbers_needed(results, reporter))
 
         def job(connection: Connection, *, trust: bool = False) -> tuple[Recording, int, set[Key]]:
             return recording.record(
@@ -545,6 +551,7 @@ class SqlOutbox:
                 queue=queue,
                 now=self.now(),
                 mark_dead=self._mark_dead,
+                reporter=reporter,
                 trust=trust,
             )
 
@@ -591,8 +598,13 @@ class SqlOutbox:
                 ready = await self._database.read(lambda connection: summing.sums(connection, keys))
                 if not ready:
                     return Recorded()
+                reporter = self._reporter
+                needed = summing.numbers_needed(ready, reporter)
+                numbers = {queue: await self.numbers(queue, count) for queue, count in needed.items()}
                 ended, unreached = await self.write(
-                    lambda connection: summing.end(connection, ready, self._queues, now=self.now())
+                    lambda connection: summing.end(
+                        connection, ready, self._queues, numbers, now=self.now(), reporter=reporter
+                    )
                 )
             except BaseException:
                 self._to_sum.update(keys)

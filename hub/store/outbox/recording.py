@@ -1,9 +1,11 @@
 """Pieces of pages recorded: what their results make of the rows that are open, and all that goes with it."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from hub.errors import ConflictError
+from hub.report import EndedNotification, RemovedDevices, Report, Reporter
 from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.outbox import Failed, PageResult
 from hub.store.decide.recording import Failure, Key, Recording, Retry, Written, decide_recording
@@ -11,9 +13,21 @@ from hub.store.letters.writing import letter_writes
 from hub.store.outbox.opening import INSERT_PAGE, ROW_COLUMNS, bytes_of, open_rows
 from hub.store.outbox.queues import Queues
 from hub.store.rows import LANES, STATES, counts_text, service_key
+from hub.store.sinks.writing import report_write
 
-MarkDead = Callable[[Connection, Sequence[tuple[str, Failed]], float], int]
-"""Marks the push channels of failures dead, each with its hub, as of now; how many registrations that hid."""
+
+class Hidden(Protocol):
+    """How many registrations were hidden, and the devices whose they were, by push channel."""
+
+    @property
+    def registrations(self) -> int: ...
+
+    @property
+    def devices(self) -> Sequence[RemovedDevices]: ...
+
+
+MarkDead = Callable[[Connection, Sequence[tuple[str, Failed]], float], Hidden]
+"""Marks the push channels of failures dead, each with its hub, as of now."""
 
 RECORD_NOTIFICATION = Statement(
     "notification.record",
@@ -78,13 +92,14 @@ def record(
     queue: int,
     now: float,
     mark_dead: MarkDead,
+    reporter: Reporter | None,
     trust: bool,
 ) -> tuple[Recording, int, set[Key]]:
     """Write what of the results is not late; how many registrations were marked dead, and which rows are not open any more.
 
-    `numbers` are for retries and dead letters; they are of `queue`, which the letters go into. With `trust` most rows are
-    taken for as they were when they were taken, and are not read. Raises: ConflictError: a row stands otherwise; without
-    `trust` another transaction came between.
+    `numbers` are for retries, dead letters and reports; they are of `queue`, which letters and reports go into. With
+    `trust` most rows are taken for as they were when they were taken, and are not read. Raises: ConflictError: a row stands
+    otherwise; without `trust` another transaction came between.
     """
     trusted: set[Key] = set()
     if trust:
@@ -92,18 +107,58 @@ def record(
         trusted = {(result.work.queue, result.work.n) for result in results if not result.done_before} - begun
     rows = open_rows(connection, [result.work for result in results], queues, trusted=trusted)
     recording = decide_recording(results, rows, now=now)
+    free = iter(numbers)
     if recording.written:
-        _write(connection, recording, iter(numbers), queue, now)
+        reports = () if reporter is None else _reports(recording, reporter, now)
+        _write(connection, recording, reports, free, queue, now)
     gone = [(failure.work.notification.hub, failure.failed) for failure in recording.failures if failure.failed.gone]
     closed = {(result.work.queue, result.work.n) for result in results} - rows.keys()
-    return recording, mark_dead(connection, gone, now) if gone else 0, closed
+    if not gone:
+        return recording, 0, closed
+    hidden = mark_dead(connection, gone, now)
+    if reporter is not None:
+        of_devices = [report for one in hidden.devices for report in reporter.reports_of_devices(one, at=now)]
+        if of_devices:
+            connection.write_all([report_write(of_devices, free, queue=queue, now=now)])
+    return recording, hidden.registrations, closed
 
 
-def numbers_needed(results: Sequence[PageResult]) -> int:
-    return sum(len(result.retries) + (result.dead_letter is not None) for result in results)
+def numbers_needed(results: Sequence[PageResult], reporter: Reporter | None) -> int:
+    """At most."""
+    needed = sum(len(result.retries) + (result.dead_letter is not None) for result in results)
+    if reporter is not None:
+        needed += sum(len(reporter.sinks_of(result.work.notification)) for result in results if result.is_last)
+        gone = Counter(result.work.notification.hub for result in results for failed in result.failures if failed.gone)
+        needed += sum(count * len(reporter.sinks_of_devices(hub)) for hub, count in gone.items())
+    return needed
 
 
-def _write(connection: Connection, recording: Recording, numbers: Iterator[int], queue: int, now: float) -> None:
+def _reports(recording: Recording, reporter: Reporter, now: float) -> list[Report]:
+    """Of the notifications that end with this."""
+    return [
+        report
+        for change in recording.written
+        if change.ended_at is not None and change.state is not None
+        for report in reporter.reports_of(
+            EndedNotification(
+                notification=change.work.notification,
+                state=change.state,
+                counts=change.counts,
+                at=now,
+                why=change.unreached,
+            )
+        )
+    ]
+
+
+def _write(
+    connection: Connection,
+    recording: Recording,
+    reports: Sequence[Report],
+    numbers: Iterator[int],
+    queue: int,
+    now: float,
+) -> None:
     notifications = [_notification_row(change) for change in recording.written if not change.work.number]
     pages = [_page_row(change) for change in recording.written if change.work.number]
     writes: list[tuple[Statement, Sequence[Row]]] = [(RECORD_NOTIFICATION, notifications), (RECORD_PAGE, pages)]
@@ -115,6 +170,8 @@ def _write(connection: Connection, recording: Recording, numbers: Iterator[int],
         writes.append((INSERT_FAILURE, [_failure_row(failure, now) for failure in recording.failures]))
     if recording.dead_letters:
         writes += letter_writes(recording.dead_letters, numbers, queue=queue, now=now)
+    if reports:
+        writes.append(report_write(reports, numbers, queue=queue, now=now))
     counts = connection.write_all(writes)
     if counts[:2] != [len(notifications), len(pages)]:
         raise ConflictError("another transaction recorded the same work")

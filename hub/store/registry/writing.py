@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from hub.errors import HubError
 from hub.installation import Installation
 from hub.notification import Platform
+from hub.report import RemovedDevices
 from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.outbox import Failed
 from hub.store.contracts.registry import GoneChannel
@@ -131,26 +132,57 @@ def write_singly(
     return answers, Written(log=_write(connection, place, registering.changes(), now), taken=taken.count)
 
 
-def mark_dead(connection: Connection, gone: Sequence[tuple[str, Failed]], now: float) -> int:
+class Hidden(NamedTuple):
+    """How many registrations were hidden, and the devices whose they were, by push channel."""
+
+    registrations: int
+    devices: Sequence[RemovedDevices]
+
+
+def mark_dead(connection: Connection, gone: Sequence[tuple[str, Failed]], now: float) -> Hidden:
     """Hide every registration of these ones' push channels, each with its hub, from audiences, unless registered after
-    `gone_since`; how many were hidden. Three round trips for each hub.
+    `gone_since`. Three round trips for each hub.
 
     Rows stay for a while, so that a mistake can be undone and the question "why" answered.
     """
     by_hub: dict[str, dict[int, Failed]] = {}
     for hub, failed in gone:
         by_hub.setdefault(hub, {})[failed.ordinal] = failed
-    return sum(_mark_dead_in(connection, hub, failures, now) for hub, failures in by_hub.items())
+    hidden = 0
+    devices: list[RemovedDevices] = []
+    for hub, failures in by_hub.items():
+        killed = _mark_dead_in(connection, hub, failures, now)
+        hidden += killed.registrations
+        devices += killed.devices
+    return Hidden(hidden, devices)
 
 
-def _mark_dead_in(connection: Connection, hub: str, failures: dict[int, Failed], now: float) -> int:
+def _mark_dead_in(connection: Connection, hub: str, failures: dict[int, Failed], now: float) -> Hidden:
     rows = connection.read_by_keys(statements.DEVICES_OF_SAME_CHANNEL, list(failures), name=hub, shard=SHARD)
     killed: dict[int, tuple[StoredDevice, str]] = {}
     for ordinal, number, *row in rows:
         place, device, failed = Place(number), device_of(row), failures[ordinal]
         if failed.gone_since is None or device.registered_at <= failed.gone_since:
             killed.setdefault(device.ordinal, (device, failed.reason))
-    return _kill(connection, place, killed, now) if killed else 0
+    hidden = _kill(connection, place, killed, now) if killed else 0
+    return Hidden(hidden, list(_removed(hub, killed.values())))
+
+
+def _removed(hub: str, killed: Iterable[tuple[StoredDevice, str]]) -> Iterator[RemovedDevices]:
+    by_channel: dict[tuple[Platform, str], list[tuple[StoredDevice, str]]] = {}
+    for device, reason in killed:
+        if not device.is_direct:
+            by_channel.setdefault((device.platform, device.push_channel), []).append((device, reason))
+    for (platform, _), devices in by_channel.items():
+        users = {device.user_id for device, _ in devices if device.user_id}
+        yield RemovedDevices(
+            hub=hub,
+            platform=platform,
+            installations=[device.installation_id for device, _ in devices if device.installation_id is not None],
+            registrations=[device.registration_id for device, _ in devices if device.registration_id is not None],
+            user_id=users.pop() if len(users) == 1 else "",
+            reason=devices[0][1],
+        )
 
 
 def mark_channels_dead(connection: Connection, place: Place, channels: Sequence[GoneChannel], now: float) -> int:

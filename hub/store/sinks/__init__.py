@@ -1,0 +1,1 @@
+"""Reports that wait to be published to sinks; read `sinks.py` first."""

@@ -25,6 +25,7 @@ from bridge.admin.health import (
     push_parts,
     relay_parts,
     remote_parts,
+    sink_parts,
     source_parts,
     store_part,
 )
@@ -55,6 +56,7 @@ from bridge.observe.recent import RecentEvents
 from bridge.observe.store_metrics import POSTGRES, SQLITE
 from bridge.observe.telemetry import Telemetry
 from bridge.phones import PhoneServices
+from bridge.reports.sinks import SinkManager
 from bridge.senders import remotes_of, senders_of
 from bridge.stores import DaemonStore, store_of
 from bridge.wiring import access_of, metric_names, relay_of, routes_of, source_of
@@ -115,6 +117,7 @@ class Daemon:
         self._clock = clock
         self._timing = timing
         self._relay_troubles: dict[str, str] = {}
+        self._sink_troubles: dict[str, str] = {}
         self._stop = asyncio.Event()
         self._failed = self.store_is_broken = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -133,6 +136,9 @@ class Daemon:
             self.pipeline, self.hub, hubs=lambda: {name.lower() for name in self.settings.hubs}, observer=self.telemetry
         )
         self.intake = SourceManager(self._inlet, start=self._start, stop_timeout=timing.source_stop)
+        self._sinks = SinkManager(
+            self.hub.store, observer=self.telemetry, start=self._start, troubles=self._sink_troubles
+        )
         self._console = console
         self._apps = {name: SwappableApp(crashed=self._crashed) for name in LISTENERS}
         has_phones = any(hub.registration is not None for hub in settings.hubs.values())
@@ -208,10 +214,13 @@ class Daemon:
                 self._start(self._housekeeping.run(), "housekeeping"),
                 self._start(self._job_runner().run(), "jobs"),
                 self._start(self.phones.run(), "phones"),
+                self._start(self._sinks.run(), "sinks"),
             ]
             if self.reloader is not None:
                 helpers.append(self._start(self.reloader.run(), "reload"))
             stack.push_async_callback(_end, helpers)
+            stack.push_async_callback(self._sinks.close)
+            self._sinks.apply(self.settings)
             stack.push_async_callback(self._stop_intake)
             await self.intake.apply(self.settings, between=self._rules_exchange(self.settings, self.config_hash))
             self._exchange_apps()  # until now every request was answered as too early
@@ -272,6 +281,7 @@ class Daemon:
             *source_parts(self._statuses),
             *listener_parts(self.listeners.values()),
             *relay_parts(self._relay_troubles),
+            *sink_parts(self._sink_troubles),
             *push_parts(self.hub.bulkheads, full=self.hub.full),
             *remote_parts(self.hub.remotes),
         ]
@@ -299,6 +309,7 @@ class Daemon:
             self._relay_troubles.clear()  # a relay that stays reports its trouble with its next try
             exchange_hubs()
             exchange_rules()
+            self._sinks.apply(settings)
 
         stopped, started = await self.intake.apply(settings, between=between)
         self._exchange_apps()

@@ -11,8 +11,9 @@ from bridge.decode import Decoded, decoder_for
 from bridge.decode.mapping import DecodedMessage
 from bridge.errors import EventError, Reason
 from bridge.intake.pipeline import Route
-from bridge.intake.publishing import Letters, Relay
+from bridge.intake.publishing import Letters, OutgoingLetters
 from bridge.observe.intake_metrics import Owners
+from bridge.relay import Relay
 from connectors.base import Message, Settlement, Source
 from connectors.connector import Capacity
 from hub.api.access import AccessPolicy, HubAccess, Right
@@ -33,7 +34,8 @@ def relay_of(name: str, settings: Settings, store: Letters, *, observe: Callable
         return None
     route, place = target.place
     publisher = route.make_publisher(f"{name}-dead-letters", source.connector_settings, place)
-    return Relay(name, publisher, store, destination=route.destination(place), observe=observe)
+    letters = OutgoingLetters(name, store, destination=route.destination(place))
+    return Relay(name, publisher, letters, observe=observe)
 
 
 def routes_of(settings: Settings) -> dict[str, Route]:
@@ -126,6 +128,7 @@ class MetricNames(TypedDict):
     hubs: list[str]
     remotes: list[str]
     registrations: list[str]
+    sinks: list[str]
     dead_letters: list[tuple[str, str, str]]
     owners: Owners
 
@@ -138,6 +141,7 @@ def metric_names(settings: Settings) -> MetricNames:
         "hubs": list(settings.hubs),
         "remotes": [name for name, hub in settings.hubs.items() if hub.remote is not None],
         "registrations": [name for name, hub in settings.hubs.items() if hub.registration is not None],
+        "sinks": list(settings.sinks),
         "dead_letters": possible_dead_letters(settings),
         "owners": Owners(
             sources={name: source.owner for name, source in settings.sources.items()}, rules=settings.rules.owners

@@ -65,6 +65,22 @@ class DeadLetterRoute(Generic[SettingsT, PlaceT]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SinkRoute(Generic[SettingsT]):
+    """How reports go out: `settings` is the class of what stands at `sinks.NAME.KEY`, and `doc` one sentence on it.
+
+    `destination` gives what the publisher routes by (`OutMessage.destination`); `behind` and `unproxied` are as those of
+    the connector.
+    """
+
+    doc: str
+    settings: type[SettingsT]
+    make_publisher: Callable[[str, SettingsT], Publisher]
+    destination: Callable[[SettingsT], str]
+    behind: Callable[[SettingsT, EgressDefaults], SettingsT]
+    unproxied: Callable[[SettingsT], str] = _nowhere
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Connector(Generic[SettingsT]):
     """One connector. Building an entry, a source or a publisher does no I/O and imports no broker client.
 
@@ -102,6 +118,8 @@ class Connector(Generic[SettingsT]):
     """Whether the broker has a dead-letter place of its own, for `Settlement.REJECT` (`native: true`)."""
 
     dead_letters: DeadLetterRoute[SettingsT, Any] | None = None
+
+    sink: SinkRoute[Any] | None = None
 
     brings_cloudevents: Callable[[SettingsT], bool] = _never
     """Whether the settings say that bodies are CloudEvents; unless they do, only `decode.format` says so."""

@@ -21,7 +21,8 @@ from rules.when import When
 class Rule:
     """One rule, compiled. `sources` None means every source; `push` None is a rule that only stops.
 
-    `owner` is the team that answers for it, empty where none is named. `key` is its path in the configuration and `mark`
+    `owner` is the team that answers for it, empty where none is named. `report_to` are the sinks that are told what became
+    of its notifications. `key` is its path in the configuration and `mark`
     its place there; `source_mark` and `stop_mark` are the places of its sources and of `stop`.
     """
 
@@ -32,6 +33,7 @@ class Rule:
     when: When | None = None
     push: PushPlan | None = None
     stop: bool = False
+    report_to: tuple[str, ...] = ()
     key: str = field(default="", compare=False)
     mark: Mark = field(default=NOWHERE, compare=False, repr=False)
     source_mark: Mark = field(default=NOWHERE, compare=False, repr=False)
@@ -112,6 +114,8 @@ class RuleSet:
     rules: Sequence[Rule] = ()
     owners: Mapping[str, str] = field(init=False, repr=False, compare=False)
     """Who answers for a rule, by its name, where an owner is named."""
+    report_to: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
+    """The sinks of a rule, by its name, where it has any."""
     _index: Index = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -120,6 +124,7 @@ class RuleSet:
             for rule in self.rules
         ]
         object.__setattr__(self, "_index", Index(keys))
+        object.__setattr__(self, "report_to", {rule.name: rule.report_to for rule in self.rules if rule.report_to})
         object.__setattr__(self, "owners", {rule.name: rule.owner for rule in self.rules if rule.owner})
 
     def always_tried(self, source: str) -> Sequence[Rule]:

@@ -80,9 +80,11 @@ class Scope:
     sources: frozenset[str]
     hubs: Mapping[str, HubScope]
     default_hub: str | None = None
+    sinks: frozenset[str] = frozenset()
     sources_are_known: bool = True
     """False where the section is a mistake itself, which is said of it: what rules name cannot be looked up then."""
     hubs_are_known: bool = True
+    sinks_are_known: bool = True
 
 
 def load_rules(
@@ -128,6 +130,7 @@ class RuleReader:
         self._unknown: dict[tuple[str, str], list[Node]] = {}
         self._hubless: Node | None = None
         self._sources = {source: source for source in sorted(scope.sources)}
+        self._sinks = {sink: sink for sink in sorted(scope.sinks)}
         self._hubs = {hub: hub for hub in scope.hubs}
         entries = {} if defaults is None else fields(defaults, problems, models.Defaults, _LATER_RULE_KEYS)
         self._owner = self._owned_by(entries["owner"]) if "owner" in entries else ""
@@ -167,6 +170,7 @@ class RuleReader:
             when=self._when(entries["when"]) if "when" in entries else None,
             push=push,
             stop=stop is True,
+            report_to=self._rule_sinks(entries["report_to"]) if "report_to" in entries else (),
             key=node.key,
             mark=node.mark,
             source_mark=entries["source"].mark if "source" in entries else node.mark,
@@ -198,17 +202,25 @@ class RuleReader:
         chosen = (self._named("source", item, self._sources) for item in words(node, self._problems))
         return frozenset(source for source in chosen if source is not None)
 
+    def _rule_sinks(self, node: Node) -> tuple[str, ...]:
+        chosen = (self._named("sink", item, self._sinks) for item in words(node, self._problems))
+        return tuple(dict.fromkeys(sink for sink in chosen if sink is not None))
+
     def _named(self, kind: str, node: Node, known: Mapping[str, str]) -> str | None:
-        """A source or a hub by its name; an unknown one is complained of once, however many rules name it."""
+        """A source, a hub or a sink by its name; an unknown one is complained of once, however many rules name it."""
         text = word(node, self._problems)
         if text is not None and text not in known:
             self._unknown.setdefault((kind, text), []).append(node)
         return None if text is None else known.get(text)
 
     def _complain_of_names(self) -> None:
-        """Complain of each source and hub that rules name and nothing defines."""
-        known = {"source": self._sources, "hub": self._hubs}
-        sections = {"source": self._scope.sources_are_known, "hub": self._scope.hubs_are_known}
+        """Complain of each source, hub and sink that rules name and nothing defines."""
+        known = {"source": self._sources, "hub": self._hubs, "sink": self._sinks}
+        sections = {
+            "source": self._scope.sources_are_known,
+            "hub": self._scope.hubs_are_known,
+            "sink": self._scope.sinks_are_known,
+        }
         for (kind, name), nodes in self._unknown.items():
             if not sections[kind]:
                 continue  # the section itself is the mistake

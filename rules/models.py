@@ -213,6 +213,8 @@ class Rule(Keys):
     """What is said, and to whom, when an event fits."""
     stop: bool = False
     """Rules further down do not see an event that fitted this one."""
+    report_to: Name | Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    """The sinks that are told what became of each notification of this rule."""
     owner: Owner | None = None
     """The team that answers for this rule; metrics, dead letters, `why` and `explain` name it."""
 

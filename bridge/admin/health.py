@@ -117,6 +117,14 @@ def relay_parts(troubles: Mapping[str, str]) -> list[Part]:
     ]
 
 
+def sink_parts(troubles: Mapping[str, str]) -> list[Part]:
+    """What publishes reports, by sink; `troubles` are empty where all is well."""
+    return [
+        Part(kind="sink", name=name, ok=not trouble, state="failing" if trouble else "ok", detail=trouble)
+        for name, trouble in troubles.items()
+    ]
+
+
 def push_parts(
     bulkheads: Mapping[tuple[str, Platform], Bulkhead[PushPage]], *, full: Collection[tuple[str, Platform]] = ()
 ) -> list[Part]:
@@ -186,6 +194,7 @@ PATHS: Mapping[str, str] = {
     "sources": "source",
     "listeners": "listener",
     "relays": "relay",
+    "sinks": "sink",
     "push-services": "push service",
     "remote-hubs": "remote hub",
 }

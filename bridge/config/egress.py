@@ -1,8 +1,6 @@
 """`bridge.egress` in the settings of the parts that connect to the outside, and what cannot go by it."""
 
-from collections.abc import Mapping
-
-from bridge.config.models import HubSettings, Platforms, Sections, SourceSettings
+from bridge.config.models import HubSettings, Platforms, Sections, SinkSettings, SourceSettings
 from bridge.config.samples import is_made_up
 from hub.egress import EgressDefaults, is_listed, trusting
 from rules.node import Node
@@ -21,23 +19,28 @@ def with_egress(sections: Sections) -> Sections:
         update={
             "bridge": sections.bridge.model_copy(update={"store": store}),
             "sources": {name: _source(source, default) for name, source in sections.sources.items()},
+            "sinks": {name: _sink(sink, default) for name, sink in sections.sinks.items()},
             "hubs": {name: _hub(hub, default) for name, hub in sections.hubs.items()},
         }
     )
 
 
-def warn_of_unproxied(
-    sources: Mapping[str, SourceSettings], default: EgressDefaults, root: Node, problems: Problems
-) -> None:
-    """Name each source that connects directly although there is a proxy, unless `no_proxy` says that it should."""
+def warn_of_unproxied(checked: Sections, root: Node, problems: Problems) -> None:
+    """Name each source and sink that connects directly although there is a proxy, unless `no_proxy` says that it should."""
+    default = checked.bridge.egress
     if default.proxy is None:
         return
-    for name, source in sources.items():
-        connector = source.connector
-        host = connector.unproxied(source.connector_settings)
+    ways = [
+        (("sources", name, source.connector.key), source.connector.unproxied(source.connector_settings))
+        for name, source in checked.sources.items()
+    ]
+    for name, sink in checked.sinks.items():
+        route, place = sink.place
+        ways.append((("sinks", name, sink.key), route.unproxied(place)))
+    for path, host in ways:
         if host and not is_made_up(host) and not is_listed(host, default.no_proxy):
             problems.warn(
-                root.find(("sources", name, connector.key)),
+                root.find(path),
                 f"its client can use no proxy: it connects to {host} directly, and not through bridge.egress.proxy",
                 f"name {host} in bridge.egress.no_proxy if that is meant",
             )
@@ -46,6 +49,11 @@ def warn_of_unproxied(
 def _source(source: SourceSettings, default: EgressDefaults) -> SourceSettings:
     connector = source.connector
     return source.model_copy(update={connector.key: connector.behind(source.connector_settings, default)})
+
+
+def _sink(sink: SinkSettings, default: EgressDefaults) -> SinkSettings:
+    route, place = sink.place
+    return sink.model_copy(update={sink.key: route.behind(place, default)})
 
 
 def _hub(hub: HubSettings, default: EgressDefaults) -> HubSettings:

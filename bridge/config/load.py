@@ -38,7 +38,7 @@ from rules.problems import Problem, Problems, Severity
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 _LATER: Mapping[tuple[str, ...], tuple[str, ...]] = {
-    (): ("registration", "sinks", "templates", "windows"),
+    (): ("registration", "templates", "windows"),
     ("bridge",): ("tracing",),
     ("bridge", "watchdog"): ("action",),
     ("sources", "*"): ("dedupe", "order", "rate", *LATER),
@@ -123,6 +123,7 @@ def _read(paths: Paths, problems: Problems, environ: Mapping[str, str], *, no_se
     _check_hubs(root, problems)
     _check_sources(root, problems)
     _check_dead_letters(root, problems)
+    _check_sinks(root, rule_set, problems)
     _check_listeners(plain, context, root, problems)
     for name, node in sections.items():
         _check_numbers(node, [name], problems)
@@ -135,7 +136,7 @@ def _read(paths: Paths, problems: Problems, environ: Mapping[str, str], *, no_se
     warn_of_secrets(replace(root, value=sections), problems)  # after what is no secret for it is a mistake
     if checked is None:
         return None
-    warn_of_unproxied(checked.sources, checked.bridge.egress, root, problems)
+    warn_of_unproxied(checked, root, problems)
     return Settings(**dict(with_egress(checked)), rules=rule_set, directory=directory)
 
 
@@ -232,8 +233,10 @@ def _scope(plain: Mapping[str, Any]) -> Scope:
             for name, hub in hubs.items()
         },
         default_hub=default_hub(hubs),
+        sinks=frozenset(_mapping(plain.get("sinks"))),
         sources_are_known=isinstance(plain.get("sources", {}), dict),
         hubs_are_known=isinstance(plain.get("hubs", {}), dict),
+        sinks_are_known=isinstance(plain.get("sinks", {}), dict),
     )
 
 
@@ -303,6 +306,23 @@ def _check_dead_letters(root: Node, problems: Problems) -> None:
             for other, place in _entries(target).items():
                 if other in CONNECTORS and other != key:
                     problems.add(place, f"the source is of {kind.title}", mark=place.key_mark)
+
+
+def _check_sinks(root: Node, rules: RuleSet, problems: Problems) -> None:
+    """Names in `report_to` of rules are looked up as the rules are read."""
+    sinks = _entries(root, "sinks")
+    used = {sink for named in rules.report_to.values() for sink in named}
+    for hub in _entries(root, "hubs").values():
+        told = _entries(hub).get("report_to")
+        if told is None:
+            continue
+        for name in told.value if isinstance(told.value, list) else (told,):
+            if isinstance(name.value, str):
+                used.add(name.value)
+                if name.value not in sinks:
+                    problems.add(name, "there is no such sink", did_you_mean(name.value, sinks))
+    for unused in sinks.keys() - used:
+        problems.warn(sinks[unused], "nothing is reported to this sink", "name it in report_to of a rule or a hub")
 
 
 def _connectors_of(source: Node) -> list[tuple[str, Connector[Any]]]:

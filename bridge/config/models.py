@@ -21,8 +21,8 @@ from bridge.decode.charset import charset_named
 from bridge.decode.mapping import MAP_NAMES, EventMap
 from bridge.decode.pattern import compile_pattern
 from bridge.decode.readers import formats
-from connectors.auth import Auth, Secrets
-from connectors.connector import MAX_BODY, Connector, DeadLetterRoute
+from connectors.auth import Auth, Secrets, one_or_more
+from connectors.connector import MAX_BODY, Connector, DeadLetterRoute, SinkRoute
 from connectors.duration import Duration
 from connectors.size import Size
 from connectors.table import CONNECTORS
@@ -32,6 +32,7 @@ from hub.jobs.settings import JobSettings
 from hub.notification import Platform
 from hub.platforms.settings import PlatformSettings
 from hub.platforms.table import services
+from hub.store.contracts.sinks import SinkLimits
 from hub.tags import MaxTags
 from rules.engine import RuleSet
 from rules.errors import ExpressionError
@@ -289,11 +290,17 @@ _ROUTES: Mapping[str, DeadLetterRoute[Any, Any]] = {
     key: connector.dead_letters for key, connector in CONNECTORS.items() if connector.dead_letters is not None
 }
 
+_SINKS: Mapping[str, SinkRoute[Any]] = {
+    key: connector.sink for key, connector in CONNECTORS.items() if connector.sink is not None
+}
+
 if TYPE_CHECKING:
 
     class _ConnectorKeys(Section): ...
 
     class _DeadLetterKeys(Section): ...
+
+    class _SinkKeys(Section): ...
 
 else:
     _ConnectorKeys = create_model(
@@ -308,6 +315,11 @@ else:
         "_DeadLetterKeys",
         __base__=Section,
         **{key: (route.place | None, Field(default=None, description=route.doc)) for key, route in _ROUTES.items()},
+    )
+    _SinkKeys = create_model(
+        "_SinkKeys",
+        __base__=Section,
+        **{key: (route.settings | None, Field(default=None, description=route.doc)) for key, route in _SINKS.items()},
     )
 
 
@@ -372,6 +384,15 @@ class SourceSettings(_ConnectorKeys):
             person=texts.person,
             timezone=timezone,
         )
+
+
+Name = Annotated[
+    str, form(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "a name of letters, digits, '.', '_' and '-', 100 characters at most")
+]
+"""Of a source or a hub: it becomes a metric label, and a hub's a path segment."""
+
+HubName = Annotated[Name, AfterValidator(str.lower)]
+"""Names of hubs compare without case, as in a URL's path: from here on each is in lower case."""
 
 
 class HubLimits(Section):
@@ -465,6 +486,8 @@ class HubSettings(Section):
     """Who may use the wire API, and for what."""
     platforms: Platforms = Platforms()
     """Credentials for the push services that its phones use."""
+    report_to: Annotated[tuple[Name, ...], BeforeValidator(one_or_more)] = ()
+    """The sinks that are told what became of sends through the wire API, and which of its devices are gone."""
     jobs: JobSettings = JobSettings()
     """Where import and export jobs of the wire API may read and write."""
     remote: Remote | None = None
@@ -477,6 +500,41 @@ class HubSettings(Section):
         if self.remote is not None and (self.auth.sas or self.auth.oidc or self.platforms.configured):
             raise ValueError("a remote hub has its auth and its platforms where it is")
         return self
+
+
+class SinkSettings(_SinkKeys):
+    """Where another system is told what became of notifications, by one of the connectors that can publish.
+
+    What waits for a sink that is away waits in the store, within these limits; the oldest make place.
+    """
+
+    retention: Positive = 7 * 86_400.0
+    """How long a report waits at most."""
+    max_rows: int = Field(default=1_000_000, ge=1)
+    """How many reports wait at most."""
+    max_bytes: Annotated[Size, Field(gt=0)] = 1024**3
+    """How much the reports that wait may have together."""
+
+    @model_validator(mode="after")
+    def _check_kind(self) -> Self:
+        if sum(getattr(self, key) is not None for key in _SINKS) != 1:
+            raise ValueError(f"write one of {_one_of(_SINKS)}")
+        return self
+
+    @property
+    def key(self) -> str:
+        """The connector's key that is written."""
+        return next(key for key in _SINKS if getattr(self, key) is not None)
+
+    @property
+    def place(self) -> tuple[SinkRoute[Any], BaseModel]:
+        """The route and what stands at its connector's key."""
+        return _SINKS[self.key], getattr(self, self.key)
+
+    @property
+    def limits(self) -> SinkLimits:
+        """How much of it may wait."""
+        return SinkLimits(kept=self.retention, max_rows=self.max_rows, max_bytes=self.max_bytes)
 
 
 class DeadLetterStore(Section):
@@ -561,15 +619,6 @@ class Delivery(Section):
     """Single pushes under way at once, for each hub and push service."""
 
 
-Name = Annotated[
-    str, form(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "a name of letters, digits, '.', '_' and '-', 100 characters at most")
-]
-"""Of a source or a hub: it becomes a metric label, and a hub's a path segment."""
-
-HubName = Annotated[Name, AfterValidator(str.lower)]
-"""Names of hubs compare without case, as in a URL's path: from here on each is in lower case."""
-
-
 TAKES_A_RESTART = (
     "bridge.store",
     "bridge.log",
@@ -615,6 +664,8 @@ class Sections(Section):
     """Where events come from, each under a name that rules and metrics use."""
     hubs: Mapping[HubName, HubSettings] = Field(default_factory=dict)
     """The notification hubs, one for each mobile app, by name."""
+    sinks: Mapping[Name, SinkSettings] = Field(default_factory=dict)
+    """Where other systems are told what became of notifications, each under a name that rules and hubs use."""
     dead_letters: DeadLetters = DeadLetters()
     """What becomes of messages that cannot be used."""
     journal: JournalSettings = JournalSettings()

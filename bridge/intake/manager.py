@@ -10,8 +10,8 @@ from starlette.routing import Route
 
 from bridge.config.models import DeadLetterTarget, Settings, SourceSettings
 from bridge.errors import StoppingError
-from bridge.intake.publishing import Relay
 from bridge.intake.supervisor import Supervisor
+from bridge.relay import Relay
 from connectors.base import Source
 
 SOURCE_STOP = 10.0

@@ -16,6 +16,7 @@ from bridge.observe.facts import (
     EventsStored,
     InFlightEvent,
     MessagesGivenUp,
+    ReportsDropped,
     SourceChanged,
     SourceState,
     Started,
@@ -95,6 +96,7 @@ class FactLog:
             ResultsLate: self._results_late,
             StoreFailed: self._store_failed,
             StoreRecovered: self._store_recovered,
+            ReportsDropped: self._reports_dropped,
             Crashed: self._crashed,
             Started: self._started,
             ConfigurationApplied: self._configuration_applied,
@@ -135,6 +137,11 @@ class FactLog:
 
     def _phones_unwritten(self, fact: PhonesUnwritten) -> None:
         _log.warning("phones not written to the hub's engine", hub=fact.hub, cause=fact.cause[:_MAX_REASON])
+
+    # Sinks
+
+    def _reports_dropped(self, fact: ReportsDropped) -> None:
+        _log.warning("reports for a sink given up: too old, or too many", sink=fact.sink, count=fact.count)
 
     # The intake
 

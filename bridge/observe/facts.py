@@ -3,7 +3,7 @@
 Intake, listeners and process report these facts; metrics, log and recent events take them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from connectors.base import Message
 from hub.acceptance import NO_CONFIGURATION, ConfigurationVersion, DeadLetter
 from hub.explained import Explained
 from hub.facts import Crashed, DeadLettersStored, HubFact
+from hub.store.contracts.sinks import SinkUsage
 from rules.decision import Decision
 from rules.event import Event
 from rules.explain import Explanation
@@ -47,6 +48,20 @@ class NotKept(Explained):
     NO_MATCH = "no_match", "No rule matched, and more such events of its source came in this second than are kept."
     TOO_LARGE = "too_large", "The values are more than 32 KiB: the event is kept without them."
     SEVERAL_PERSONS = "several_persons", "The event is about several persons: it is kept without its values."
+
+
+class ReportType(Explained):
+    """What a report tells of: the `type` of its CloudEvent."""
+
+    DELIVERED = (
+        "pushbridge.notification.delivered",
+        "A notification has ended, and a push service took at least one push of it.",
+    )
+    FAILED = "pushbridge.notification.failed", "A notification has ended, and reached no phone; `why` says the cause."
+    DEVICE_REMOVED = (
+        "pushbridge.device.removed",
+        "A push service said that a push channel is dead: its devices are not pushed to any more.",
+    )
 
 
 _UNDECIDED = Decision()
@@ -213,9 +228,38 @@ class ConfigurationRefused:
     """A configuration was read and has mistakes: the one before stays in force."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportsPublished:
+    """A sink has confirmed reports."""
+
+    sink: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportsDropped:
+    """Reports that waited for a sink were given up: they were too old, or too many."""
+
+    sink: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinksMeasured:
+    """How much waits for which sink; for those that are not named, nothing."""
+
+    usage: Mapping[str, SinkUsage]
+
+
 IntakeFact = EventsStored | MessagesGivenUp | DeadLetterReplayed | DeadLettersStored | SourceChanged | Crashed
 ProcessFact = ConnectionRefused | Started | ConfigurationApplied | ConfigurationRefused
-Fact = HubFact | IntakeFact | ProcessFact
+SinkFact = ReportsPublished | ReportsDropped | SinksMeasured | Crashed
+Fact = HubFact | IntakeFact | ProcessFact | SinkFact
+
+
+class SinkObserver(Protocol):
+    def observe(self, fact: SinkFact) -> None:
+        """Returns at once and never raises."""
 
 
 class IntakeObserver(Protocol):

@@ -28,6 +28,7 @@ class Named(Enum):
     HUBS = auto()
     REMOTES = auto()
     REGISTRATIONS = auto()
+    SINKS = auto()
 
 
 Metric = TypeVar("Metric", Counter, Gauge, BatchHistogram)

@@ -15,6 +15,7 @@ from bridge.observe.metric_set import MetricSet, Named
 from bridge.observe.phone_metrics import PhoneMetrics
 from bridge.observe.process_metrics import ProcessMetrics
 from bridge.observe.queue_metrics import QueueMetrics
+from bridge.observe.sink_metrics import SinkMetrics
 from bridge.observe.store_metrics import SQLITE, StoreMetrics
 from bridge.observe.telemetry import Takes
 
@@ -33,6 +34,7 @@ class Metrics:
         hubs: Sequence[str],
         remotes: Sequence[str] = (),
         registrations: Sequence[str] = (),
+        sinks: Sequence[str] = (),
         dead_letters: Sequence[tuple[str, str, str]] = (),
         owners: Owners = _NO_OWNERS,
         engine: str = SQLITE,
@@ -48,6 +50,7 @@ class Metrics:
         self.store = StoreMetrics(self._set, engine=engine)
         self.delivery = DeliveryMetrics(self._set)
         self.phones = PhoneMetrics(self._set)
+        self.sinks = SinkMetrics(self._set)
         self.process = ProcessMetrics(self._set, version=version)
         self.takes: Takes = {
             **self.intake.takes,
@@ -55,6 +58,7 @@ class Metrics:
             **self.store.takes,
             **self.delivery.takes,
             **self.phones.takes,
+            **self.sinks.takes,
             **self.process.takes,
         }
         self.declare(
@@ -63,6 +67,7 @@ class Metrics:
             hubs=hubs,
             remotes=remotes,
             registrations=registrations,
+            sinks=sinks,
             dead_letters=dead_letters,
             owners=owners,
         )
@@ -75,6 +80,7 @@ class Metrics:
         hubs: Sequence[str],
         remotes: Sequence[str] = (),
         registrations: Sequence[str] = (),
+        sinks: Sequence[str] = (),
         dead_letters: Sequence[tuple[str, str, str]] = (),
         owners: Owners = _NO_OWNERS,
     ) -> None:
@@ -90,8 +96,10 @@ class Metrics:
                 Named.HUBS: hubs,
                 Named.REMOTES: remotes,
                 Named.REGISTRATIONS: registrations,
+                Named.SINKS: sinks,
             }
         )
+        self.sinks.declare_sinks(tuple(sinks))
         self.intake.declare_dead_letters(dead_letters)
         self.intake.declare_owners(sources, owners)
 

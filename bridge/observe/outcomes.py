@@ -9,7 +9,7 @@ from textwrap import fill
 from typing import Any
 
 from bridge.observe.delivery_metrics import ENDED
-from bridge.observe.facts import SENDER_OUTCOMES, EventOutcome, Limit, NotKept, ReplayOutcome, SourceState
+from bridge.observe.facts import SENDER_OUTCOMES, EventOutcome, Limit, NotKept, ReplayOutcome, ReportType, SourceState
 from bridge.observe.intake_metrics import INGEST
 from hub.acceptance import Reason, Stage
 from hub.explained import Explained
@@ -116,6 +116,11 @@ SECTIONS: Sequence[Section] = (
         where="The label `outcome` of `pushbridge_phone_requests_total`, the field `outcome` of those log lines, and"
         " `error` in the answer to a phone that is refused.",
         names=PhoneOutcome,
+    ),
+    Section(
+        title="What a sink is told",
+        where="The `type` of the CloudEvents that sinks get; see `sinks.md`.",
+        names=ReportType,
     ),
     Section(
         title="How a source fares",

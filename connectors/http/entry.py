@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from connectors.connector import Capacity, Connector
-from connectors.http.settings import HttpSettings
+from connectors.connector import Capacity, Connector, SinkRoute
+from connectors.http.publisher import HttpPublisher
+from connectors.http.settings import HttpSettings, SinkUrl
 from connectors.http.source import HttpSource
 
 META: Mapping[str, str] = {
@@ -37,6 +38,13 @@ HTTP = Connector(
     sample='{ path: /in/NAME, auth: { bearer: "${env:NAME_TOKEN:-change-me}" } }',
     is_posted_to=True,
     keeps_dead_letters=False,
+    sink=SinkRoute(
+        doc="A URL that each report is posted to, signed as Standard Webhooks says.",
+        settings=SinkUrl,
+        make_publisher=HttpPublisher,
+        destination=lambda settings: settings.url,
+        behind=SinkUrl.behind,
+    ),
     brings_cloudevents=_brings_cloudevents,
     main_setting="path",
     old_paths={"limits.in_flight": "receive.max_in_flight"},

@@ -1,12 +1,15 @@
 """What a configuration says about a source that is posted to."""
 
+import base64
 import re
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
-from connectors.auth import Auth
+from connectors.auth import Auth, one_or_more
 from connectors.duration import Duration
+from hub.egress import Egress
 
 
 def _origin(text: str) -> str:
@@ -17,6 +20,13 @@ def _origin(text: str) -> str:
 
 Origin = Annotated[str, AfterValidator(_origin)]
 """Of a web page (RFC 6454), in small letters as browsers write it."""
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None or parts.fragment:
+        raise ValueError("not a URL to post to; write https://HOST/PATH, without a user or a password")
+    return text
 
 
 class _Settings(BaseModel):
@@ -69,3 +79,43 @@ class HttpSettings(_Settings):
     """Web pages whose scripts may post."""
     answer_timeout: Annotated[Duration, Field(gt=0)] = 25.0
     """How long a request may wait for its events to be stored."""
+
+
+_SHORTEST_SECRET = 16
+"""Bytes."""
+
+
+def signing_key(secret: str) -> bytes:
+    """The bytes that a secret stands for: what follows `whsec_` is in base64, as in Standard Webhooks."""
+    encoded = secret.removeprefix("whsec_")
+    if encoded == secret:
+        return secret.encode()
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except ValueError:
+        raise ValueError("what follows whsec_ is not base64") from None
+
+
+def _long_enough(secret: SecretStr) -> SecretStr:
+    if len(signing_key(secret.get_secret_value())) < _SHORTEST_SECRET:
+        raise ValueError(f"a secret has {_SHORTEST_SECRET} bytes at least; write one that was made at random")
+    return secret
+
+
+SigningSecrets = Annotated[
+    tuple[Annotated[SecretStr, AfterValidator(_long_enough)], ...], BeforeValidator(one_or_more), Field(min_length=1)
+]
+
+
+class SinkUrl(_Settings, Egress):
+    """A URL that reports are posted to, one a request; an answer of the 200s says that a report was taken.
+
+    Requests are signed as Standard Webhooks says, by each of the secrets.
+    """
+
+    url: Annotated[str, AfterValidator(_url)]
+    """Where reports are posted."""
+    secret: SigningSecrets
+    """What requests are signed with, 16 bytes at least; of a list each signs, so that a receiver can change over."""
+    timeout: Annotated[Duration, Field(gt=0, le=60)] = 10.0
+    """How long an answer may take."""

@@ -8,7 +8,7 @@ from aiokafka import errors
 from aiokafka.conn import create_conn
 
 from connectors.errors import AuthenticationError, NotConnectedError, SourceError
-from connectors.kafka.settings import KafkaSettings
+from connectors.kafka.settings import Brokers
 from connectors.kafka.timing import Timing
 from connectors.kafka.tokens import tokens_for
 from connectors.logs import quieten
@@ -27,7 +27,7 @@ _IDLE = 180_000
 quieten("aiokafka")
 
 
-def client_options(name: str, settings: KafkaSettings, timing: Timing) -> dict[str, Any]:
+def client_options(name: str, settings: Brokers, timing: Timing) -> dict[str, Any]:
     """What a consumer and a producer have in common. Raises: NotConnectedError: a file of the TLS settings is gone."""
     security = settings.security
     options: dict[str, Any] = {

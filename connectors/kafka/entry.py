@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from connectors.connector import Capacity, Connector, DeadLetterRoute
+from connectors.connector import Capacity, Connector, DeadLetterRoute, SinkRoute
 from connectors.kafka.publisher import KafkaPublisher
-from connectors.kafka.settings import DeadLetterTopic, KafkaSettings
+from connectors.kafka.settings import DeadLetterTopic, KafkaSettings, SinkTopic
 from connectors.kafka.source import KafkaSource
 
 META: Mapping[str, str] = {
@@ -25,6 +25,10 @@ def _publisher(name: str, settings: KafkaSettings, place: DeadLetterTopic) -> Ka
     return KafkaPublisher(name, settings, place.topic)
 
 
+def _sink(name: str, settings: SinkTopic) -> KafkaPublisher:
+    return KafkaPublisher(name, settings, settings.topic)
+
+
 KAFKA = Connector(
     key="kafka",
     title="Kafka",
@@ -39,6 +43,14 @@ KAFKA = Connector(
         place=DeadLetterTopic,
         make_publisher=_publisher,
         destination=lambda place: place.topic,
+    ),
+    sink=SinkRoute(
+        doc="A topic of Apache Kafka, or an event hub of Azure Event Hubs.",
+        settings=SinkTopic,
+        make_publisher=_sink,
+        destination=lambda settings: settings.topic,
+        behind=SinkTopic.behind,
+        unproxied=lambda settings: settings.host,
     ),
     behind=KafkaSettings.behind,
     unproxied=lambda settings: settings.host,  # aiokafka knows no proxy

@@ -7,7 +7,7 @@ from typing import Any
 
 from connectors.base import OutMessage
 from connectors.errors import NotConnectedError, PublishError, TopologyError
-from connectors.kafka.settings import KafkaSettings
+from connectors.kafka.settings import Brokers
 from connectors.kafka.timing import Timing
 
 _MAX_REQUEST = 16 * 1024 * 1024
@@ -20,7 +20,7 @@ class KafkaPublisher:
     What a broker has taken and not confirmed is sent again under the number that it had, and kept once.
     """
 
-    def __init__(self, name: str, settings: KafkaSettings, topic: str, *, timing: Timing = Timing()) -> None:
+    def __init__(self, name: str, settings: Brokers, topic: str, *, timing: Timing = Timing()) -> None:
         self.name = name
         self._settings = settings
         self._topic = topic

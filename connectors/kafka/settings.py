@@ -127,8 +127,8 @@ class Reception(_Settings):
     """How long a rebalance waits for what is under way. What is not settled by then comes again."""
 
 
-class KafkaSettings(_Settings):
-    """Topics of Kafka as a source of messages, read as a consumer group."""
+class Brokers(_Settings):
+    """Where brokers of Kafka are, and who we are."""
 
     bootstrap: tuple[Address, ...] = ()
     """HOST:PORT of some of the brokers; the others are found through them."""
@@ -138,18 +138,6 @@ class KafkaSettings(_Settings):
     """How the connection is protected, and who we are."""
     tls: Tls | None = None
     """Certificates to trust and to show, for the protocols SSL and SASL_SSL alone."""
-    topics: Annotated[tuple[Topic, ...], Field(min_length=1)]
-    """What is read."""
-    group: Name = "pushbridge"
-    """The consumer group: its processes share the partitions, and how far it has read is kept by this name."""
-    group_instance_id: Name | None = None
-    """A name that this process keeps over restarts; only where each process has one of its own, as in a StatefulSet."""
-    start: Literal["latest", "earliest"] = "latest"
-    """Where a group begins that has read nothing: behind the last message, or with the first one that is kept."""
-    tombstones: Literal["event", "skip"] = "event"
-    """A message without a value is an event whose data is null and whose meta.tombstone is true, or is passed over."""
-    receive: Reception = Reception()
-    """How much is taken at a time."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -180,6 +168,30 @@ class KafkaSettings(_Settings):
         if not self.has_tls:
             return self
         return self.model_copy(update={"tls": trusting(self.tls, default.ca_file)})
+
+
+class KafkaSettings(Brokers):
+    """Topics of Kafka as a source of messages, read as a consumer group."""
+
+    topics: Annotated[tuple[Topic, ...], Field(min_length=1)]
+    """What is read."""
+    group: Name = "pushbridge"
+    """The consumer group: its processes share the partitions, and how far it has read is kept by this name."""
+    group_instance_id: Name | None = None
+    """A name that this process keeps over restarts; only where each process has one of its own, as in a StatefulSet."""
+    start: Literal["latest", "earliest"] = "latest"
+    """Where a group begins that has read nothing: behind the last message, or with the first one that is kept."""
+    tombstones: Literal["event", "skip"] = "event"
+    """A message without a value is an event whose data is null and whose meta.tombstone is true, or is passed over."""
+    receive: Reception = Reception()
+    """How much is taken at a time."""
+
+
+class SinkTopic(Brokers):
+    """A topic that reports are published to."""
+
+    topic: Topic
+    """Where they are published; it has to exist."""
 
 
 class DeadLetterTopic(_Settings):

@@ -8,7 +8,7 @@ import httpx
 from aiokafka.abc import AbstractTokenProvider
 
 from connectors.errors import AuthenticationError, NotConnectedError
-from connectors.kafka.settings import KafkaSettings, OAuth
+from connectors.kafka.settings import Brokers, OAuth
 
 _SPARE = 60.0
 """Seconds before its end at which a token is replaced."""
@@ -43,7 +43,7 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no ty
             return self._token
 
 
-def tokens_for(settings: KafkaSettings, timeout: float) -> Tokens | None:
+def tokens_for(settings: Brokers, timeout: float) -> Tokens | None:
     """What the settings say about tokens; None where they want none."""
     if settings.event_hubs is not None and settings.event_hubs.credential is not None:
         host = settings.event_hubs.host
@@ -52,7 +52,7 @@ def tokens_for(settings: KafkaSettings, timeout: float) -> Tokens | None:
     return None if oauth is None else Tokens(lambda: _from_authority(oauth, settings, timeout))
 
 
-async def _from_authority(oauth: OAuth, settings: KafkaSettings, timeout: float) -> tuple[str, float]:
+async def _from_authority(oauth: OAuth, settings: Brokers, timeout: float) -> tuple[str, float]:
     form = {"grant_type": "client_credentials"} | ({"scope": oauth.scope} if oauth.scope else {})
     context = None if settings.tls is None else settings.tls.client_context()
     try:

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from connectors.connector import Capacity, Connector, DeadLetterRoute
+from connectors.connector import Capacity, Connector, DeadLetterRoute, SinkRoute
 from connectors.rabbitmq.publisher import RabbitMqPublisher
-from connectors.rabbitmq.settings import DeadLetterExchange, RabbitMqPublisherSettings, RabbitMqSettings
+from connectors.rabbitmq.settings import DeadLetterExchange, RabbitMqPublisherSettings, RabbitMqSettings, SinkExchange
 from connectors.rabbitmq.source import RabbitMqSource
 
 META: Mapping[str, str] = {
@@ -36,6 +36,12 @@ def _publisher(name: str, settings: RabbitMqSettings, place: DeadLetterExchange)
     )
 
 
+def _sink(name: str, settings: SinkExchange) -> RabbitMqPublisher:
+    return RabbitMqPublisher(
+        name, RabbitMqPublisherSettings(url=settings.url, tls=settings.tls, exchange=settings.exchange)
+    )
+
+
 RABBITMQ = Connector(
     key="rabbitmq",
     old_keys=("amqp",),
@@ -49,6 +55,14 @@ RABBITMQ = Connector(
         place=DeadLetterExchange,
         make_publisher=_publisher,
         destination=lambda place: place.key,
+    ),
+    sink=SinkRoute(
+        doc="An exchange of RabbitMQ, and the routing key.",
+        settings=SinkExchange,
+        make_publisher=_sink,
+        destination=lambda settings: settings.key,
+        behind=SinkExchange.behind,
+        unproxied=lambda settings: settings.host,
     ),
     behind=RabbitMqSettings.behind,
     unproxied=lambda settings: settings.host,  # pika knows no proxy

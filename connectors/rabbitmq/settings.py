@@ -194,6 +194,15 @@ class DeadLetterExchange(_Settings):
     """The routing key that they get."""
 
 
+class SinkExchange(_Broker):
+    """An exchange that reports are published to."""
+
+    exchange: str = Field(default="", max_length=127)
+    """Where they are published; empty for the default exchange, whose routing keys are names of queues."""
+    key: str = Field(max_length=127)
+    """The routing key that they get."""
+
+
 class RabbitMqPublisherSettings(_Broker):
     """A RabbitMQ exchange to publish to; the default exchange routes by queue name. `confirm_timeout` is per call."""
 

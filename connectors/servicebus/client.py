@@ -18,7 +18,7 @@ from azure.core.pipeline.transport import AsyncioRequestsTransport
 from azure.core.rest import HttpRequest
 from azure.servicebus import ServiceBusSubQueue, TransportType
 from azure.servicebus._pyamqp.aio._transport_async import WebSocketTransportAsync
-from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
+from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
 from azure.servicebus.aio.management import ServiceBusAdministrationClient
 from azure.servicebus.exceptions import (
     MessagingEntityDisabledError,
@@ -107,10 +107,9 @@ def translated(what: str, *, missing: str = "create it, or say create_if_missing
 class Client:
     """Both clients of one connection: for messages, and for what is administered over HTTP."""
 
-    def __init__(self, settings: ServiceBusSettings) -> None:
+    def __init__(self, connection: Connection) -> None:
         quieten("azure", "urllib3")
-        self._settings = settings
-        connection = settings.connection
+        self._connection = connection
         self._credential = _credential(connection)
         self._messaging: ServiceBusClient = self._open(
             ServiceBusClient,
@@ -121,9 +120,8 @@ class Client:
         )
         self._administration: ServiceBusAdministrationClient | None = None
 
-    def receiver(self, **options: Any) -> ServiceBusReceiver:
+    def receiver(self, settings: ServiceBusSettings, **options: Any) -> ServiceBusReceiver:
         """A receiver of the configured entity, not yet opened."""
-        settings = self._settings
         if settings.dead_letter:
             options["sub_queue"] = ServiceBusSubQueue.DEAD_LETTER
         if settings.queue is not None:
@@ -132,11 +130,18 @@ class Client:
         assert settings.subscription is not None
         return self._messaging.get_subscription_receiver(settings.topic.name, settings.subscription.name, **options)
 
+    def sender(self, *, queue: str | None, topic: str | None) -> ServiceBusSender:
+        """A sender to one of the two, not yet opened."""
+        if queue is not None:
+            return self._messaging.get_queue_sender(queue)
+        assert topic is not None
+        return self._messaging.get_topic_sender(topic)
+
     @property
     def administration(self) -> ServiceBusAdministrationClient:
         """The client for topology and counts, opened when first asked for; its requests are not repeated."""
         if self._administration is None:
-            connection = self._settings.connection
+            connection = self._connection
             transport = _Transport(
                 connection,
                 _administration_addresses(connection),
@@ -163,10 +168,10 @@ class Client:
                 await self._credential.close()
 
     def _open(self, kind: Any, **options: Any) -> Any:
-        connection_string = _connection_string(self._settings.connection)
+        connection_string = _connection_string(self._connection)
         if connection_string is not None:
             return kind.from_connection_string(connection_string, **options)
-        return kind(self._settings.connection.namespace, self._credential, **options)
+        return kind(self._connection.namespace, self._credential, **options)
 
 
 class _Transport(AsyncioRequestsTransport):  # type: ignore[misc]  # the SDK resolves its name lazily: untyped

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from connectors.connector import Capacity, Connector
-from connectors.servicebus.settings import ServiceBusSettings
+from connectors.connector import Capacity, Connector, SinkRoute
+from connectors.servicebus.publisher import ServiceBusPublisher
+from connectors.servicebus.settings import ServiceBusSettings, SinkEntity
 from connectors.servicebus.source import ServiceBusSource
 from hub.egress import EgressDefaults
 
@@ -53,6 +54,14 @@ SERVICE_BUS = Connector(
         "receive.sessions.concurrent": "receive.sessions.max_in_flight",
         "connection.ca_file": "connection.tls.ca_file",
     },
+    sink=SinkRoute(
+        doc="A queue or topic of Azure Service Bus.",
+        settings=SinkEntity,
+        make_publisher=ServiceBusPublisher,
+        destination=lambda settings: settings.queue or settings.topic or "",
+        behind=SinkEntity.behind,
+        unproxied=lambda settings: settings.connection.host if settings.connection.is_emulated else "",
+    ),
     behind=_behind,
     unproxied=lambda settings: settings.connection.host if settings.connection.is_emulated else "",
     later={("receive", "lock_renewal"): ("on_lost",)},

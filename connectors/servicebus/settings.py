@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from connectors.duration import Duration
-from hub.egress import Egress
+from hub.egress import Egress, EgressDefaults
 
 
 class _Settings(BaseModel):
@@ -359,3 +359,24 @@ class ServiceBusSettings(_Settings):
             assert self.subscription is not None
             path = f"subscription {self.subscription.name!r} of topic {self.topic.name!r}"
         return f"dead-letter queue of {path}" if self.dead_letter else path
+
+
+class SinkEntity(_Settings):
+    """A queue or topic that reports are published to; the right Send is enough."""
+
+    connection: Connection
+    """Where the namespace is, and who we are."""
+    queue: EntityName | None = None
+    """Where they are sent, unless to a topic."""
+    topic: EntityName | None = None
+    """Where they are sent, for several readers."""
+
+    @model_validator(mode="after")
+    def _check_entity(self) -> Self:
+        if (self.queue is None) == (self.topic is None):
+            raise ValueError("write either queue or topic")
+        return self
+
+    def behind(self, default: EgressDefaults) -> Self:
+        """The same with what `bridge.egress` says of proxy and certificates, where it says nothing of it."""
+        return self.model_copy(update={"connection": self.connection.behind(default)})

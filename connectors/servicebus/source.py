@@ -69,7 +69,7 @@ class ServiceBusSource:
         self.warnings = ()
         try:
             with translated(what, **({} if settings.create_if_missing is None else {"missing": _NOT_CREATED})):
-                self._client = Client(settings)
+                self._client = Client(settings.connection)
                 if settings.create_if_missing is not None:
                     self.warnings = await ensure(self._client.administration, settings, source=self.name)
                 self._counter = Counter(self._client, settings, self._look)
@@ -193,7 +193,7 @@ class ServiceBusSource:
         assert self._client is not None
         assert self._renewal is not None
         return Receiver(
-            self._client.receiver(**options),
+            self._client.receiver(self._settings, **options),
             source=self.name,
             max_lock_age=self._settings.receive.lock_renewal.max,
             renewal=self._renewal,

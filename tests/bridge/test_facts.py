@@ -40,7 +40,15 @@ def test_a_taker_takes_each_fact_by_the_method_that_is_for_it(taker: Taker) -> N
 
 def test_no_fact_is_taken_by_two_parts_of_the_metrics() -> None:
     metrics = Metrics(version="1", sources=[], rules=[], hubs=[])
-    parts = (metrics.intake, metrics.queue, metrics.store, metrics.delivery, metrics.phones, metrics.process)
+    parts = (
+        metrics.intake,
+        metrics.queue,
+        metrics.store,
+        metrics.delivery,
+        metrics.phones,
+        metrics.sinks,
+        metrics.process,
+    )
     assert len(metrics.takes) == sum(len(part.takes) for part in parts)
 
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from bridge.intake.publishing import Relay
+from bridge.intake.publishing import OutgoingLetters
+from bridge.relay import Relay
 from connectors.base import OutMessage
 from connectors.errors import NotConnectedError, PublishError
 from hub.acceptance import DeadLetter
@@ -59,7 +60,12 @@ class Bench:
         self.publisher = publisher
         self.store = LetterStore(*letters)
         self.troubles: list[str] = []
-        self._relay = Relay("orders", publisher, self.store, destination="letters", observe=self._observe)
+        self._relay = Relay(
+            "orders",
+            publisher,
+            OutgoingLetters("orders", self.store, destination="letters"),
+            observe=self._observe,
+        )
 
     async def run_for(self, seconds: float) -> None:
         running = asyncio.create_task(self._relay.run())

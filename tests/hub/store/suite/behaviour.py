@@ -14,6 +14,7 @@ from tests.hub.store.suite.phones import Phones
 from tests.hub.store.suite.recording import Recording
 from tests.hub.store.suite.registering import Registering
 from tests.hub.store.suite.registrations import Registrations
+from tests.hub.store.suite.sinks import Sinks
 from tests.hub.store.suite.taking import Taking
 from tests.hub.store.suite.tracing import Tracing
 
@@ -35,5 +36,6 @@ class StoreBehaviour(
     Phones,
     Tracing,
     Jobs,
+    Sinks,
 ):
     """The contracts of `hub.store.contracts`, as far as all stores share them."""

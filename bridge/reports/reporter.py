@@ -1,0 +1,110 @@
+"""Who is told of what, and in which words: reports are CloudEvents 1.0 in JSON (structured mode)."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from bridge.config.models import Settings
+from bridge.observe.facts import ReportType
+from hub.notification import Notification
+from hub.outcome import ENDED_WELL, State
+from hub.report import EndedNotification, RemovedDevices, Report
+
+CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
+
+
+class ConfiguredReporter:
+    """`hub.report.Reporter` by a configuration: rules and hubs name the sinks.
+
+    A notification of a rule goes to the sinks of that rule, one that was sent through the API to those of its hub. A hub's
+    sinks hear of its devices too. A report holds no text of a notification and no push channel.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._source = f"/pushbridge/{quote(settings.bridge.name)}"
+        self._rules: Mapping[str, Collection[str]] = settings.rules.report_to
+        self._hubs: Mapping[str, Collection[str]] = {
+            name: hub.report_to for name, hub in settings.hubs.items() if hub.report_to
+        }
+
+    @property
+    def tells(self) -> bool:
+        """Whether anybody is told of anything."""
+        return bool(self._rules or self._hubs)
+
+    def sinks_of(self, notification: Notification) -> Collection[str]:
+        return self._rules.get(notification.rule, ()) if notification.rule else self._hubs.get(notification.hub, ())
+
+    def sinks_of_devices(self, hub: str) -> Collection[str]:
+        return self._hubs.get(hub, ())
+
+    def reports_of(self, ended: EndedNotification) -> Sequence[Report]:
+        notification = ended.notification
+        sinks = self.sinks_of(notification)
+        if not sinks:
+            return ()
+        outcomes = [(outcome, count) for by_outcome in ended.counts.values() for outcome, count in by_outcome.items()]
+        delivered = sum(count for outcome, count in outcomes if outcome in ENDED_WELL)
+        # A remote hub pushes by itself: what it has taken counts as delivered there.
+        is_delivered = delivered > 0 or (not ended.counts and ended.state is State.COMPLETED)
+        data: dict[str, Any] = {
+            "notificationId": notification.id,
+            "hub": notification.hub,
+            "state": ended.state.value,
+            "delivered": delivered,
+            "failed": sum(count for _, count in outcomes) - delivered,
+            "outcomes": {
+                platform.value: {outcome.value: count for outcome, count in by_outcome.items()}
+                for platform, by_outcome in ended.counts.items()
+            },
+        }
+        if notification.rule:
+            data |= {"rule": notification.rule, "eventSource": notification.source, "eventId": notification.event_id}
+        if ended.why is not None:
+            data["why"] = ended.why.value
+        body = self._event(
+            ReportType.DELIVERED if is_delivered else ReportType.FAILED,
+            id=notification.id,
+            subject=f"notifications/{notification.id}",
+            at=ended.at,
+            data=data,
+        )
+        return [Report(sink=sink, body=body, content_type=CONTENT_TYPE, person=notification.person) for sink in sinks]
+
+    def reports_of_devices(self, removed: RemovedDevices, *, at: float) -> Sequence[Report]:
+        sinks = self.sinks_of_devices(removed.hub)
+        ids = [*removed.installations, *removed.registrations]
+        if not (sinks and ids):
+            return ()
+        data: dict[str, Any] = {
+            "hub": removed.hub,
+            "platform": removed.platform.value,
+            "reason": removed.reason,
+            "installationIds": list(removed.installations),
+            "registrationIds": list(removed.registrations),
+        }
+        if removed.user_id:
+            data["userId"] = removed.user_id
+        digest = blake2b("\n".join([removed.hub, *ids, repr(at)]).encode(), digest_size=16).hexdigest()
+        body = self._event(
+            ReportType.DEVICE_REMOVED, id=digest, subject=f"devices/{quote(ids[0], safe='')}", at=at, data=data
+        )
+        return [Report(sink=sink, body=body, content_type=CONTENT_TYPE, person=removed.user_id) for sink in sinks]
+
+    def _event(self, type_: ReportType, *, id: str, subject: str, at: float, data: Mapping[str, Any]) -> bytes:
+        return orjson.dumps(
+            {
+                "specversion": "1.0",
+                "id": id,
+                "source": self._source,
+                "type": type_.value,
+                "subject": subject,
+                "time": datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+                "datacontenttype": "application/json",
+                "data": data,
+            }
+        )

@@ -1,0 +1,181 @@
+"""What sinks are told, by a configuration: who of what, in CloudEvents that hold no text of a notification."""
+
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from bridge.config.load import check
+from bridge.observe.facts import ReportsDropped, ReportsPublished, SinksMeasured
+from bridge.observe.metrics import Metrics
+from bridge.reports.reporter import ConfiguredReporter
+from hub.notification import Platform
+from hub.outcome import OutcomeName, State, Unreached
+from hub.report import EndedNotification, RemovedDevices
+from hub.store.contracts.sinks import SinkUsage
+from tests.bridge.examples import complaints, read
+from tests.hub.examples import notification
+
+CONFIGURATION = """
+bridge: { name: acme }
+sources: { orders: { http: { path: /in/orders }, map: { id: "{{ data.id }}" } } }
+sinks:
+  crm: { http: { url: "https://crm.example/hook", secret: "0123456789abcdef" } }
+  audit: { rabbitmq: { url: "amqp://u:p@broker/", key: push.outcomes }, max_rows: 7, retention: 1h }
+rules:
+  - { name: paid, push: { to: "a:b", with: { title: x } }, report_to: [crm, audit, crm] }
+  - { name: shipped, push: { to: "a:b", with: { title: x } } }
+hubs: { app: { report_to: crm } }
+"""
+
+
+@pytest.fixture
+def reporter(tmp_path: Path) -> ConfiguredReporter:
+    return ConfiguredReporter(read(tmp_path, CONFIGURATION))
+
+
+def ended(**changes: Any) -> EndedNotification:
+    given = notification(hub="app", source="orders", event_id="e-1", rule="paid", person="p-1")
+    whole: dict[str, Any] = {
+        "notification": given,
+        "state": State.COMPLETED,
+        "counts": {},
+        "at": 1_800_000_000.25,
+    } | changes
+    return EndedNotification(**whole)
+
+
+def test_the_sinks_of_a_rule_are_told_and_those_of_the_hub_of_what_no_rule_sent(reporter: ConfiguredReporter) -> None:
+    assert reporter.sinks_of(notification(hub="app", rule="paid")) == ("crm", "audit")
+    assert reporter.sinks_of(notification(hub="app", rule="shipped")) == ()
+    assert reporter.sinks_of(notification(hub="app")) == ("crm",)
+    assert reporter.sinks_of(notification(hub="another")) == ()
+    assert reporter.sinks_of_devices("app") == ("crm",)
+
+
+def test_a_report_is_a_cloudevent_with_what_became_of_the_notification(reporter: ConfiguredReporter) -> None:
+    counts = {Platform.FCM: {OutcomeName.SUCCESS: 2, OutcomeName.EXPIRED_CHANNEL: 1}}
+    about = ended(counts=counts)
+    crm, audit = reporter.reports_of(about)
+    assert (crm.sink, audit.sink, crm.body) == ("crm", "audit", audit.body)
+    assert (crm.content_type, crm.person) == ("application/cloudevents+json; charset=utf-8", "p-1")
+    assert orjson.loads(crm.body) == {
+        "specversion": "1.0",
+        "id": about.notification.id,
+        "source": "/pushbridge/acme",
+        "type": "pushbridge.notification.delivered",
+        "subject": f"notifications/{about.notification.id}",
+        "time": "2027-01-15T08:00:00.250Z",
+        "datacontenttype": "application/json",
+        "data": {
+            "notificationId": about.notification.id,
+            "hub": "app",
+            "state": "Completed",
+            "delivered": 2,
+            "failed": 1,
+            "outcomes": {"fcmv1": {"Success": 2, "ExpiredChannel": 1}},
+            "rule": "paid",
+            "eventSource": "orders",
+            "eventId": "e-1",
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "type_"),
+    [
+        ({"counts": {Platform.FCM: {OutcomeName.EXPIRED_CHANNEL: 1}}, "why": Unreached.GONE}, "failed"),
+        ({"state": State.NO_TARGET_FOUND, "why": Unreached.NO_TAG}, "failed"),
+        ({"state": State.ABANDONED}, "failed"),
+        ({"state": State.COMPLETED}, "delivered"),  # a remote hub took it
+        ({"counts": {Platform.FCM: {OutcomeName.SKIPPED: 1}}}, "delivered"),
+    ],
+)
+def test_what_reached_no_phone_has_failed(changes: dict[str, Any], type_: str, reporter: ConfiguredReporter) -> None:
+    told = orjson.loads(reporter.reports_of(ended(**changes))[0].body)
+    assert told["type"] == f"pushbridge.notification.{type_}"
+    why = changes.get("why")
+    assert told["data"].get("why") == (None if why is None else why.value)
+
+
+def test_of_removed_devices_their_ids_are_told_and_never_the_push_channel(reporter: ConfiguredReporter) -> None:
+    removed = RemovedDevices(
+        hub="app", platform=Platform.APNS, installations=["i/1"], registrations=[], user_id="u", reason="Unregistered"
+    )
+    (report,) = reporter.reports_of_devices(removed, at=1.0)
+    told = orjson.loads(report.body)
+    assert (told["type"], told["subject"], report.person) == ("pushbridge.device.removed", "devices/i%2F1", "u")
+    assert told["data"] == {
+        "hub": "app",
+        "platform": "apns",
+        "reason": "Unregistered",
+        "installationIds": ["i/1"],
+        "registrationIds": [],
+        "userId": "u",
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (
+            "report_to: [crm, audit, crm]",
+            "report_to: [crm, adit]",
+            "rules[0].report_to[1]: 'adit' is not one of: audit, crm",
+        ),
+        ("report_to: crm }", "report_to: [crm, x] }", "hubs.app.report_to[1]: there is no such sink"),
+        ("report_to: [crm, audit, crm]", "report_to: crm", "sinks.audit: warning: nothing is reported to this sink"),
+        ("key: push.outcomes", "kee: x", "sinks.audit.rabbitmq.kee: unknown key"),
+        ('"0123456789abcdef"', "short", "a secret has 16 bytes at least"),
+        ('"0123456789abcdef"', '"whsec_%%%"', "what follows whsec_ is not base64"),
+        ("https://crm.example/hook", "https://user:pass@crm.example/", "not a URL to post to"),
+        ('http: { url: "https', 'kafka: { topic: t, bootstrap: ["b:1"] }, http: { url: "https', "write one of"),
+    ],
+)
+def test_a_mistake_is_named_at_its_key(before: str, after: str, said: str, tmp_path: Path) -> None:
+    assert before in CONFIGURATION
+    found = complaints(tmp_path, CONFIGURATION.replace(before, after))
+    assert any(said in complaint for complaint in found), found
+
+
+def test_the_page_on_sinks_shows_a_configuration_that_is_right_and_a_report_as_it_is(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sinks.md").read_text()
+    (shown,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "c.yaml").write_text(shown)
+    _, problems = check(tmp_path / "c.yaml", environ={}, no_secrets=True)
+    assert [str(problem) for problem in problems] == []
+    settings, _ = check(tmp_path / "c.yaml", environ={}, no_secrets=True, samples=True)
+    assert settings is not None
+    (example,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    told = orjson.loads(example)
+    given = notification(id=told["id"], hub="shop", source="orders", event_id="4711", rule="shipped")
+    counts = {
+        Platform.APNS: {OutcomeName.SUCCESS: 2},
+        Platform.FCM: {OutcomeName.EXPIRED_CHANNEL: 1},
+    }
+    at = datetime.fromisoformat(told["time"]).timestamp()
+    reports = ConfiguredReporter(settings).reports_of(ended(notification=given, counts=counts, at=at))
+    assert [report.sink for report in reports] == ["crm", "outcomes"]
+    assert orjson.loads(reports[0].body) == told
+
+
+def test_what_waits_is_counted_by_sink(tmp_path: Path) -> None:
+    metrics = Metrics(version="1", sources=[], rules=[], hubs=[], sinks=["crm", "audit"])
+    sample = metrics.registry.get_sample_value
+    assert sample("pushbridge_sink_messages_published_total", {"sink": "audit"}) == 0
+    for fact in (
+        ReportsPublished(sink="crm", count=3),
+        ReportsDropped(sink="crm", count=2),
+        ReportsDropped(sink="gone", count=2),
+        SinksMeasured(usage={"crm": SinkUsage(reports=4, bytes=40, oldest=0.0)}),
+    ):
+        metrics.takes[type(fact)](fact)
+    assert sample("pushbridge_sink_messages_published_total", {"sink": "crm"}) == 3
+    assert sample("pushbridge_sink_messages_dropped_total", {"sink": "crm"}) == 2
+    assert sample("pushbridge_sink_messages_dropped_total", {"sink": "gone"}) is None
+    assert sample("pushbridge_sink_waiting_messages", {"sink": "crm"}) == 4
+    assert sample("pushbridge_sink_waiting_messages", {"sink": "audit"}) == 0
+    assert (sample("pushbridge_sink_oldest_message_seconds", {"sink": "crm"}) or 0) > 1e9

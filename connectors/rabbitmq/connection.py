@@ -6,7 +6,7 @@ connection or channel that has closed stays closed and says why.
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Any, Self
 
@@ -132,7 +132,7 @@ class Connection:
     @classmethod
     async def open(
         cls,
-        url: str,
+        urls: Sequence[str],
         *,
         tls: Tls | None = None,
         name: str,
@@ -140,23 +140,30 @@ class Connection:
         blocked_timeout: float,
         timing: Timing = Timing(),
     ) -> Self:
-        """Connect once; `name` is what the broker's management shows. `tls` is for an amqps:// URL.
+        """Connect once, to the first of the brokers that answers; `name` is what a broker's management shows. `tls` is for
+        amqps:// URLs.
 
-        Raises: NotConnectedError, AuthenticationError.
+        Raises: NotConnectedError: none answers; AuthenticationError.
         """
         quieten("pika")
-        try:
-            parameters = pika.URLParameters(url)
-            if tls is not None:
-                parameters.ssl_options = pika.SSLOptions(tls.client_context(), parameters.host)
-        except OSError as unreadable:
-            raise NotConnectedError(f"a file of its TLS settings cannot be read: {unreadable}") from unreadable
-        parameters.heartbeat = round(heartbeat)
-        parameters.blocked_connection_timeout = blocked_timeout
-        parameters.connection_attempts = 1
-        parameters.socket_timeout = parameters.stack_timeout = timing.open
-        parameters.client_properties = {"connection_name": f"pushbridge {name}", "product": "pushbridge"}
+        failures: list[NotConnectedError] = []
+        for url in urls:
+            parameters = _parameters(url, tls)
+            parameters.heartbeat = round(heartbeat)
+            parameters.blocked_connection_timeout = blocked_timeout
+            parameters.connection_attempts = 1
+            parameters.socket_timeout = parameters.stack_timeout = timing.open
+            parameters.client_properties = {"connection_name": f"pushbridge {name}", "product": "pushbridge"}
+            try:
+                return await cls._open(parameters, timing)
+            except NotConnectedError as error:
+                failures.append(error)
+        if len(failures) == 1:
+            raise failures[0]
+        raise NotConnectedError("; ".join(map(str, failures))) from failures[-1]
 
+    @classmethod
+    async def _open(cls, parameters: Any, timing: Timing) -> Self:
         loop = asyncio.get_running_loop()
         opened: asyncio.Future[BaseException | None] = loop.create_future()
         closed: asyncio.Future[None] = loop.create_future()
@@ -204,6 +211,17 @@ class Connection:
             # pika has no public abort, and a peer that went silent would keep the socket until two heartbeats passed
             self._pika._terminate_stream(pika_errors.StreamLostError("no answer to an orderly close"))
             await asyncio.wait({self._closed}, timeout=self._timing.close)
+
+
+def _parameters(url: str, tls: Tls | None) -> Any:
+    """Raises: NotConnectedError: a file is gone."""
+    try:
+        parameters = pika.URLParameters(url)
+        if tls is not None:
+            parameters.ssl_options = pika.SSLOptions(tls.client_context(), parameters.host)
+    except OSError as unreadable:
+        raise NotConnectedError(f"a file of its TLS settings cannot be read: {unreadable}") from unreadable
+    return parameters
 
 
 def _resolve(future: asyncio.Future[Any], result: Any) -> None:

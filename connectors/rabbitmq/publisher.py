@@ -31,7 +31,7 @@ class RabbitMqPublisher:
 
         settings = self._settings
         self._connection = await Connection.open(
-            settings.url.get_secret_value(),
+            settings.addresses,
             tls=settings.tls,
             name=self.name,
             heartbeat=settings.heartbeat,

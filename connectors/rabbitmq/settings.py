@@ -1,10 +1,12 @@
 """What a configuration says about RabbitMQ: where it is, which queue, how much at a time."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
+from connectors.auth import one_or_more
 from connectors.duration import Duration
 from hub.egress import EgressDefaults, trusting
 from hub.tls import Tls
@@ -48,6 +50,9 @@ def _check_query(parts: SplitResult) -> None:
 
 Url = Annotated[SecretStr, AfterValidator(_checked_url)]
 """An AMQP URI; as it holds a password, it is never shown. `%2F` is the virtual host `/`."""
+
+Urls = Annotated[tuple[Url, ...], BeforeValidator(one_or_more), Field(min_length=1)]
+"""One, or the nodes of a cluster."""
 
 Name = Annotated[str, Field(min_length=1, max_length=127)]
 """A queue or exchange; the wire allows 255 bytes, and the dead-letter queue's name is longer."""
@@ -145,29 +150,37 @@ class Consumption(_Settings):
 
 
 class _Broker(_Settings):
-    url: Url
-    """Where the broker is, with user, password and virtual host."""
+    url: Urls
+    """Where the broker is, with user, password and virtual host; of a list, the first that answers is taken."""
     tls: Tls | None = None
     """Certificates to trust and to show, for amqps:// alone."""
 
     @model_validator(mode="after")
     def _check_tls(self) -> Self:
-        parts = urlsplit(self.url.get_secret_value())
-        if self.tls is not None and parts.scheme != "amqps":
-            raise ValueError("tls is for an amqps:// url")
-        if self.tls is not None and "ssl_options" in parts.query:
-            raise ValueError("write either tls or the ssl_options of url")
+        for parts in self._parts:
+            if self.tls is not None and parts.scheme != "amqps":
+                raise ValueError("tls is for an amqps:// url")
+            if self.tls is not None and "ssl_options" in parts.query:
+                raise ValueError("write either tls or the ssl_options of url")
         return self
 
     @property
+    def addresses(self) -> Sequence[str]:
+        """The URLs, passwords included, in the order in which they are tried."""
+        return [url.get_secret_value() for url in self.url]
+
+    @property
+    def _parts(self) -> Sequence[SplitResult]:
+        return [urlsplit(address) for address in self.addresses]
+
+    @property
     def host(self) -> str:
-        """The broker's."""
-        return urlsplit(self.url.get_secret_value()).hostname or ""
+        """The first broker's."""
+        return self._parts[0].hostname or ""
 
     def behind(self, default: EgressDefaults) -> Self:
         """The same with the certificates that all trust, unless it says itself whom it trusts, or has no TLS."""
-        parts = urlsplit(self.url.get_secret_value())
-        if parts.scheme != "amqps" or "ssl_options" in parts.query:
+        if any(parts.scheme != "amqps" or "ssl_options" in parts.query for parts in self._parts):
             return self
         return self.model_copy(update={"tls": trusting(self.tls, default.ca_file)})
 

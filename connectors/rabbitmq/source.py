@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from connectors.rabbitmq.connection import Channel, Connection
 
 
+_OFFSET = "x-stream-offset"
+"""A header of messages of streams alone. To ask for a queue's type takes a refusal, which the broker logs as an error."""
+
+
 class RabbitMqSource:
     """Consumes one queue over one connection; the prefetch is the credit.
 
@@ -48,7 +52,7 @@ class RabbitMqSource:
 
         queue, receive = self._settings.queue.name, self._settings.receive
         self._connection = await Connection.open(
-            self._settings.url.get_secret_value(),
+            self._settings.addresses,
             tls=self._settings.tls,
             name=self.name,
             heartbeat=receive.heartbeat,
@@ -70,6 +74,7 @@ class RabbitMqSource:
             raise
 
     async def receive(self, limit: int) -> Sequence[Message]:
+        """As the contract says. Raises: TopologyError: the queue is a stream, which keeps what is acknowledged."""
         channel = self._open_channel()
         if not self._arrived or not self._room:
             self._arrival = asyncio.get_running_loop().create_future()
@@ -78,7 +83,13 @@ class RabbitMqSource:
         # no await from here on: a message taken off the queue is returned
         is_lost = channel.closed.done
         count = min(limit, len(self._arrived), self._room)
-        return [self._message(*self._arrived.popleft(), is_lost=is_lost) for _ in range(count)]
+        messages = [self._message(*self._arrived.popleft(), is_lost=is_lost) for _ in range(count)]
+        if messages and _OFFSET in messages[0].headers:
+            raise TopologyError(
+                f"{self.name}: {self._settings.queue.name!r} is a stream, and streams are not supported: nothing of it is "
+                "ever settled; bind a quorum queue to the exchange that feeds it"
+            )
+        return messages
 
     async def settle(self, settled: Sequence[tuple[Message, Disposition]]) -> None:
         """As the contract says; AMQP does not confirm a settlement, so it is sent, not known to have arrived."""

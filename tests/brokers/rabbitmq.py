@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sandbox.tls import Authority
 from tests.ports import free_ports
 
 START_TIMEOUT = 60.0  # seconds; 5 to 7 on an idle machine
@@ -37,6 +38,8 @@ class RabbitMq(ABC):
     """
 
     port: int
+    tls_port: int | None = None
+    """The same over TLS; None in a container."""
 
     @property
     def url(self) -> str:
@@ -69,6 +72,15 @@ class RabbitMq(ABC):
     def clear_memory_alarm(self) -> None:
         self.control("set_vm_memory_high_watermark", "absolute", "512MB")
 
+    def limit_acknowledgements(self, seconds: float | None) -> None:
+        """How long a consumer may leave a message unacknowledged; None: half an hour, as is its default.
+
+        It holds for channels that are opened from now on, which look each second.
+        """
+        timeout, tick = (1_800_000, 60_000) if seconds is None else (round(seconds * 1000), 1000)
+        for name, milliseconds in (("consumer_timeout", timeout), ("channel_tick_interval", tick)):
+            self.control("eval", f"application:set_env(rabbit, {name}, {milliseconds}).")
+
     def _await_start(self) -> None:
         """Return once the broker greets an AMQP client: an open port alone may be a proxy's."""
         deadline = time.monotonic() + START_TIMEOUT
@@ -89,6 +101,7 @@ class NativeRabbitMq(RabbitMq):
     """The installed server as a child process with its data, node name, cookie and `epmd` to itself."""
 
     directory: Path
+    """With `ca.pem`, which signed the certificate of `tls_port`."""
     scripts: Path
     environment: Mapping[str, str] = field(repr=False)
     _process: subprocess.Popen[bytes] | None = None
@@ -165,14 +178,20 @@ def native() -> Iterator[RabbitMq]:
     scripts = native_scripts()
     if scripts is None:
         raise BrokerError("rabbitmq-server is not installed; `make test` installs it where it can")
-    port, epmd_port, dist_port = free_ports(3)
+    port, tls_port, epmd_port, dist_port = free_ports(4)
     with ExitStack() as cleanup:
         # the server may outlive its last answer by a moment and still write its log
         directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         epmd = cleanup.enter_context(subprocess.Popen(["epmd", "-port", str(epmd_port), "-address", "127.0.0.1"]))
         cleanup.callback(epmd.terminate)
-        environment = {**os.environ, **_settings(directory, port=port, epmd_port=epmd_port, dist_port=dist_port)}
-        broker = NativeRabbitMq(port=port, directory=directory, scripts=scripts, environment=environment)
+        settings = _settings(directory, port=port, tls_port=tls_port, epmd_port=epmd_port, dist_port=dist_port)
+        broker = NativeRabbitMq(
+            port=port,
+            tls_port=tls_port,
+            directory=directory,
+            scripts=scripts,
+            environment={**os.environ, **settings},
+        )
         cleanup.callback(broker.stop)
         broker.start()
         yield broker
@@ -211,10 +230,14 @@ def docker_answers(*, timeout: float = 20.0) -> bool:
         return False
 
 
-def _settings(directory: Path, *, port: int, epmd_port: int, dist_port: int) -> dict[str, str]:
-    """The environment that keeps a node on loopback and inside `directory`; its two files are written there."""
+def _settings(directory: Path, *, port: int, tls_port: int, epmd_port: int, dist_port: int) -> dict[str, str]:
+    """The environment that keeps a node on loopback and inside `directory`; its files are written there."""
+    Authority(directory)
     (directory / "rabbitmq.conf").write_text(
         f"listeners.tcp.1 = 127.0.0.1:{port}\n"
+        f"listeners.ssl.1 = 127.0.0.1:{tls_port}\n"
+        f"ssl_options.certfile = {directory / 'server.pem'}\n"
+        f"ssl_options.keyfile = {directory / 'server.pem'}\n"
         "vm_memory_high_watermark.absolute = 512MB\n"
         "disk_free_limit.absolute = 50MB\n"
     )

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -14,8 +15,9 @@ from connectors.base import ACK, NACK, Message
 from connectors.errors import AuthenticationError, NotConnectedError, TopologyError
 from connectors.rabbitmq import RabbitMqSettings, RabbitMqSource
 from connectors.rabbitmq.timing import Timing
+from sandbox.tls import Authority
 from tests.brokers import queues
-from tests.brokers.rabbitmq import RabbitMq
+from tests.brokers.rabbitmq import NativeRabbitMq, RabbitMq
 from tests.brokers.relay import Relay
 from tests.connectors.behaviour import (
     PATIENCE,
@@ -29,6 +31,7 @@ from tests.connectors.behaviour import (
     take,
     waiting,
 )
+from tests.ports import free_ports
 
 QUORUM = {"type": "quorum", "delivery_limit": 20}
 
@@ -393,6 +396,82 @@ async def test_a_broker_that_is_not_there_is_no_connection(relay: Relay, queue: 
     with pytest.raises(NotConnectedError, match=r"cannot connect to 127\.0\.0\.1"):
         await source.connect()
     await source.close()
+
+
+async def test_a_stream_is_refused_by_name_with_its_first_message(rabbitmq: RabbitMq, queue: str) -> None:
+    queues.declare(rabbitmq.url, queue, {"x-queue-type": "stream"})
+    source = quick("orders", settings(rabbitmq.url, queue, queue={"name": queue}))
+    await source.connect()
+    queues.publish(rabbitmq.url, queue, [b"1"])
+    with pytest.raises(TopologyError, match="is a stream, and streams are not supported"):
+        await take(source, 1)
+    await source.close()
+
+
+async def test_a_stream_in_the_place_of_a_queue_to_create_is_reported(rabbitmq: RabbitMq, queue: str) -> None:
+    queues.declare(rabbitmq.url, queue, {"x-queue-type": "stream"})
+    source = quick("orders", settings(rabbitmq.url, queue))
+    with pytest.raises(TopologyError, match="exists with other settings"):
+        await source.connect()
+
+
+async def test_the_first_of_several_brokers_that_answers_is_taken(rabbitmq: RabbitMq, relay: Relay, queue: str) -> None:
+    (nobody,) = free_ports(1)
+    away = f"amqp://guest:guest@127.0.0.1:{nobody}/"
+    source = quick("orders", settings(rabbitmq.url, queue, url=[away, behind(relay), rabbitmq.url]))
+    await source.connect()
+    queues.publish(rabbitmq.url, queue, [b"1"])
+    (message,) = await take(source, 1)
+    await relay.cut()
+    relay.refuse()  # a node that is gone: the next one serves
+    await source.close()
+    await source.connect()
+    (again,) = await take(source, 1)
+    assert again.body == message.body
+    await source.settle([(again, ACK)])
+    await source.close()
+
+
+async def test_each_of_several_brokers_that_do_not_answer_is_named(queue: str) -> None:
+    ports = free_ports(2)
+    urls = [f"amqp://guest:canary@127.0.0.1:{port}/" for port in ports]
+    with pytest.raises(NotConnectedError) as caught:
+        await quick("orders", settings(urls[0], queue, url=urls)).connect()
+    assert all(f"127.0.0.1:{port}: Connection refused" in str(caught.value) for port in ports)
+    assert "canary" not in str(caught.value)
+
+
+async def test_tls_trusts_its_own_authority_and_nobody_else(rabbitmq: RabbitMq, queue: str, tmp_path: Path) -> None:
+    if not isinstance(rabbitmq, NativeRabbitMq):
+        return  # a container has no port for it
+    url = f"amqps://guest:guest@127.0.0.1:{rabbitmq.tls_port}/"
+    source = quick("orders", settings(url, queue, tls={"ca_file": str(rabbitmq.directory / "ca.pem")}))
+    await source.connect()
+    queues.publish(rabbitmq.url, queue, [b"1"])
+    assert [message.body for message in await take(source, 1)] == [b"1"]
+    await source.close()
+    another = Authority(tmp_path)
+    for tls in ({}, {"tls": {"ca_file": str(another.ca_file)}}):
+        with pytest.raises(NotConnectedError, match="certificate verify failed"):
+            await quick("orders", settings(url, queue, **tls)).connect()
+
+
+async def test_a_message_that_is_held_for_too_long_costs_the_channel_and_comes_again(harness: AmqpHarness) -> None:
+    await asyncio.to_thread(harness.broker.limit_acknowledgements, 1.0)
+    try:
+        await harness.source.connect()
+        await harness.publish([b"slow"])
+        (held,) = await take(harness.source, 1)
+        with pytest.raises(NotConnectedError, match="delivery acknowledgement"):
+            await take(harness.source, 1)
+        assert held.is_lost()
+    finally:
+        await asyncio.to_thread(harness.broker.limit_acknowledgements, None)
+    await harness.source.close()
+    await harness.source.connect()
+    await harness.source.settle([(held, ACK)])  # of a channel that is gone: passed over
+    (again,) = await take(harness.source, 1)
+    assert (again.body, again.delivery_count) == (b"slow", 2)
 
 
 async def test_a_deleted_queue_ends_the_connection_and_a_new_one_creates_it_again(harness: AmqpHarness) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from hub.acceptance import DeadLetter
+from hub.frozen import frozen_dataclass
 from hub.job import Job
 from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName, State, Unreached
@@ -21,7 +22,7 @@ class SendAccepted:
     notification: Notification
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen_dataclass(frozen=True, slots=True, kw_only=True)
 class AudienceFound:
     """`counts` are the pushes to be made by platform, empty when the audience is."""
 
@@ -41,7 +42,7 @@ class PropertiesMissing:
     names: Collection[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen_dataclass(frozen=True, slots=True, kw_only=True)
 class PageAnswered:
     """A sender answered a batch of pushes after `seconds`; every try counts, the last one or not.
 
@@ -55,7 +56,7 @@ class PageAnswered:
     timed_out: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen_dataclass(frozen=True, slots=True, kw_only=True)
 class PushesEnded:
     """Pushes of one notification ended with these outcomes, `seconds` after its acceptance.
 

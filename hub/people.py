@@ -1,6 +1,7 @@
 """Persons: whom a notification or a message is about, under the key by which all that is kept of them is found."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from hub.notification import Audience, Everyone, Notification
 from hub.tags import And, Not, Or, Tag, installation_tag, tag_key
@@ -53,7 +54,9 @@ def _named(audience: Audience) -> Iterator[str]:
             return
 
 
+@lru_cache(maxsize=4096)
 def _of_tag(tag: str) -> tuple[str, ...]:
+    """Asked twice of each event of a batch: for its journal, and for the rows of its notifications."""
     if (user := user_of_tag(tag)) is not None:
         return (user,)
     return (key,) if tag.startswith("$") and (key := tag_key(tag)).startswith(_INSTALLATION) else ()

@@ -135,13 +135,9 @@ def tag_key(name: str) -> str:
     A service tag addresses one user or one phone, so its id is compared letter by letter: `straße` and `STRASSE`, or `k`
     and the Kelvin sign, are two ids.
     """
-    return _id_key(name) if name.startswith("$") else name.casefold()
-
-
-def _id_key(name: str) -> str:
     if name.isascii():
         return name.lower()
-    return "".join([_lower(character) for character in name])
+    return "".join([_lower(character) for character in name]) if name.startswith("$") else name.casefold()
 
 
 def _lower(character: str) -> str:

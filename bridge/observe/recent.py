@@ -54,7 +54,7 @@ class NotificationRecord:
     hub: str
     audience: Audience
     schedule_at: datetime | None
-    targeted: dict[str, int] | None
+    targeted: Mapping[Platform, int] | None
     outcomes: dict[str, dict[str, int]]
     waits: dict[str, Wait]
     reason: str
@@ -86,7 +86,7 @@ class NotificationRecord:
             "expression": shown(str(self.audience)),
             "schedule_at": None if self.schedule_at is None else self.schedule_at.isoformat(),
             "targeted": None if self.targeted is None else sum(self.targeted.values()),
-            "pushes": self.targeted or {},
+            "pushes": {platform.value: count for platform, count in (self.targeted or {}).items()},
             "outcomes": self.outcomes,
             "waits": {platform: wait._asdict() for platform, wait in self.waits.items()},
             "reason": self.reason,
@@ -119,9 +119,9 @@ class Entry:
         more = max(0, len(self.notifications) - _MAX_ITEMS) + max(0, len(self.dead_letters) - _MAX_ITEMS)
         return {
             "number": self.number,
-            "id": self.id,
+            "id": shown(self.id),
             "source": self.source,
-            "type": self.type,
+            "type": shown(self.type),
             "received_at": self.received_at.isoformat(),
             "outcome": self.outcome.value,
             "reason": self.reason,
@@ -200,7 +200,7 @@ class RecentEvents:
 
     def _audience_found(self, fact: AudienceFound) -> None:
         entry, record = self._find(fact.notification)
-        record.targeted = {platform.value: count for platform, count in fact.counts.items()}
+        record.targeted = fact.counts
         self._notify(entry)
 
     def _pushes_ended(self, fact: PushesEnded) -> None:
@@ -210,7 +210,8 @@ class RecentEvents:
         for outcome, number in fact.outcomes.items():
             mine[outcome.value] = mine.get(outcome.value, 0) + number
         record.waits.pop(platform, None)
-        record.reason = shown(fact.reason) or record.reason
+        if fact.reason:
+            record.reason = shown(fact.reason)
         self._notify(entry)
 
     def _pushes_retried(self, fact: PushesRetried) -> None:
@@ -261,9 +262,9 @@ class RecentEvents:
         self._keep(
             Entry(
                 self._count,
-                shown(taken.event_id),
+                taken.event_id,
                 taken.message.source,
-                "" if event is None else shown(event.type),
+                "" if event is None else event.type,
                 now,
                 taken.outcome,
                 "" if taken.reason is None else taken.reason.value,

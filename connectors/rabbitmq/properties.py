@@ -5,10 +5,11 @@ that it cannot decode ends the connection, and where numbers lose what is behind
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from struct import Struct
 from typing import Any
 
@@ -66,24 +67,27 @@ def _read(frame: bytes, read: BasicProperties, problems: list[str]) -> None:
     while more & _MORE_FLAGS:  # words for properties that the standard does not have
         (more,) = _WORD(frame, at)
         at += 2
-    bit = 0x8000
-    for name in _NAMES:
-        if flags & bit:
-            if name == "headers":
-                at = _read_headers(frame, at, read.headers, problems)
-            elif name == "timestamp":
-                (read.values[name],) = _INSTANT(frame, at)
-                at += 8
-            elif name in ("delivery_mode", "priority"):
-                read.values[name] = frame[at]
-                at += 1
-            else:
-                start = at + 1
-                at = start + frame[at]
-                if at > len(frame):
-                    raise _UnreadableError
-                read.values[name] = shown(frame[start:at])
-        bit >>= 1
+    for name in _names_of(flags):
+        if name == "headers":
+            at = _read_headers(frame, at, read.headers, problems)
+        elif name == "timestamp":
+            (read.values[name],) = _INSTANT(frame, at)
+            at += 8
+        elif name in ("delivery_mode", "priority"):
+            read.values[name] = frame[at]
+            at += 1
+        else:
+            start = at + 1
+            at = start + frame[at]
+            if at > len(frame):
+                raise _UnreadableError
+            read.values[name] = shown(frame[start:at])
+
+
+@lru_cache(maxsize=256)
+def _names_of(flags: int) -> Sequence[str]:
+    """The properties that are set, in their order; a publisher sets the same in all its messages."""
+    return [name for number, name in enumerate(_NAMES) if flags & 0x8000 >> number]
 
 
 def _read_headers(frame: bytes, at: int, headers: dict[str, Any], problems: list[str]) -> int:

@@ -38,7 +38,7 @@ class RabbitMqSource:
         self._connection: Connection | None = None
         self._channel: Channel | None = None
         self._inspection: Channel | None = None
-        self._arrived: deque[tuple[Any, bytes, bytes]] = deque()  # pika's method, the properties' bytes, the body
+        self._arrived: deque[tuple[Any, bytes, bytes]] = deque()  # the delivery, its properties' bytes, the body
         self._unsettled = Unsettled()
         self._arrival: asyncio.Future[None] | None = None
         self._backlog = Backlog()

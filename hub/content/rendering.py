@@ -166,8 +166,10 @@ class Rendering:
         return rendered
 
     def _report_missing(self, notification: Notification, key: _Key, rendered: Rendered | SendResult) -> None:
+        if isinstance(rendered, SendResult) or not rendered.missing:
+            return
         pair = (notification.id, key)
-        if isinstance(rendered, SendResult) or not rendered.missing or pair in self._reported:
+        if pair in self._reported:
             return
         self._reported[pair] = None
         if len(self._reported) > _REPORTED_KEPT:

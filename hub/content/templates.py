@@ -52,12 +52,14 @@ class CompiledTemplate:
     filled alike, so one `render` serves them all.
     """
 
-    __slots__ = ("_constant_headers", "_expiry", "_headers", "_needed", "_pieces", "names")
+    __slots__ = ("_constant_headers", "_expiry", "_headers", "_literal_size", "_literals", "_needed", "_slots", "names")
 
     def __init__(
         self, pieces: Sequence[Piece], headers: Mapping[str, str | Expression], expiry: str | Expression | None
     ) -> None:
-        self._pieces = pieces
+        self._literals = [piece if isinstance(piece, bytes) else b"" for piece in pieces]
+        self._literal_size = sum(map(len, self._literals))
+        self._slots = [(number, piece) for number, piece in enumerate(pieces) if isinstance(piece, Slot)]
         self._headers = headers
         self._constant_headers = {name: value for name, value in headers.items() if isinstance(value, str)}
         self._expiry = expiry
@@ -80,13 +82,14 @@ class CompiledTemplate:
         return Rendered(payload, self._filled_headers(values), expiry, self._needed - values.keys())
 
     def _filled_payload(self, values: Mapping[str, str]) -> bytes:
-        filled: list[bytes] = []
-        size = 0
-        for piece in self._pieces:
-            filled.append(piece if isinstance(piece, bytes) else piece.encode(piece.expression.evaluate(values)))
-            size += len(filled[-1])
+        filled, size = self._literals.copy(), self._literal_size
+        for number, slot in self._slots:
+            filled[number] = value = slot.encode(slot.expression.evaluate(values))
+            size += len(value)
             if size > MAX_FILLED:
-                raise FilledTooLargeError
+                break
+        if size > MAX_FILLED:
+            raise FilledTooLargeError
         return b"".join(filled)
 
     def _filled_headers(self, values: Mapping[str, str]) -> Mapping[str, str]:

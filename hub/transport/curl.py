@@ -56,14 +56,15 @@ class CurlCarrier:
         """See `Carrier.begin`."""
         prefix, shared, id_name, proxy = group.origin + group.path, group.headers, group.id_name, self._proxy
         begun = min(limit, feed.left)
-        for position, tail, id_, body in islice(feed.rows, begun):
+        for position, tail, id_, body, key in islice(feed.rows, begun):
             handle = self._handles.take()
             curl = handle.curl
             curl.setopt(_URL, prefix + tail)
             if handle.proxy is not proxy:
                 curl.setopt(_PROXY, "" if proxy is None else proxy.url)
                 handle.proxy = proxy
-            curl.setopt(_HTTPHEADER, [*shared, f"{id_name}: {id_}".encode()])
+            own = [f"{group.key_name}: {key}".encode()] if key else []
+            curl.setopt(_HTTPHEADER, [*shared, *own, f"{id_name}: {id_}".encode()])
             if handle.body is not body:  # the phones of a page share it
                 curl.setopt(_POSTFIELDS, body)
                 handle.body = body

@@ -3,13 +3,14 @@
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Final
 
 from hub.requests import RequestGroup
 from hub.transport.requests import Batch
 
-Row = tuple[int, str, str, bytes]
-"""A request that waits: its position, tail, id and body."""
+Row = tuple[int, str, str, bytes, str]
+"""A request that waits: its position, tail, id, body and key, which is empty in a group without keys."""
 
 _NO_ROWS: Final[Iterator[Row]] = iter(())
 
@@ -38,7 +39,8 @@ class Feed:
                 return None
             self.group = group = self.groups.popleft()
             self.left = len(group.ids)
-            self.rows = zip(group.positions, group.tails, group.ids, group.bodies, strict=False)
+            keys = group.keys if group.key_name else repeat("")
+            self.rows = zip(group.positions, group.tails, group.ids, group.bodies, keys, strict=False)
         return self.group
 
     def unstarted(self) -> list[int]:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from hub.outcome import OutcomeName
 from hub.push import PageVerdict, PushPage, SendResult
-from hub.requests import Refused, RequestGroup, Requests
+from hub.requests import Refused, RequestGroup, Requests, joined
 from hub.transport.answers import unreachable
 from hub.transport.client import Transport
 from hub.transport.oauth import AccessTokens
@@ -27,7 +27,7 @@ async def post(
 ) -> PageVerdict:
     """The verdict on a page; an answer of 200 with nothing in it is a push that went well."""
     exceptions: dict[int, SendResult] = {}
-    answers = await transport.post(_sendable(requests, exceptions), deadline=deadline, in_order=in_order)
+    answers = await transport.post(joined(_sendable(requests, exceptions)), deadline=deadline, in_order=in_order)
     delivered = answers.plain
     for position, response in answers.others.items():
         result = verdict(response.status, response.headers, response.body) if response.status else unreachable(response)

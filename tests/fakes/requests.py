@@ -1,6 +1,7 @@
 """Requests one by one, as tests read and write them; to the transport they are groups of columns."""
 
 from collections.abc import Iterable, Iterator
+from itertools import repeat
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -25,8 +26,12 @@ def requests_in(made: Iterable[RequestGroup | Refused]) -> list[Request | SendRe
         if isinstance(each, Refused):
             found |= dict.fromkeys(each.positions, each.result)
             continue
-        for position, tail, id_, body in zip(each.positions, each.tails, each.ids, each.bodies, strict=False):
-            headers = [*each.headers, f"{each.id_name}: {id_}".encode()]
+        keys = each.keys if each.key_name else repeat("")
+        for position, tail, id_, body, key in zip(
+            each.positions, each.tails, each.ids, each.bodies, keys, strict=False
+        ):
+            own = [f"{each.key_name}: {key}".encode()] if key else []
+            headers = [*each.headers, *own, f"{each.id_name}: {id_}".encode()]
             found[position] = Request(each.origin + each.path + tail, headers, body)
     assert sorted(found) == list(range(len(found)))
     return [found[position] for position in sorted(found)]

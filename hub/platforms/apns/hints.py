@@ -20,8 +20,10 @@ def _expiration(text: str) -> str | None:
         return None
 
 
+COLLAPSE_ID: Final = "apns-collapse-id"
+
 HINTS: Final[Hints] = {
-    "apns-collapse-id": collapse_id,
+    COLLAPSE_ID: collapse_id,
     "apns-expiration": _expiration,
     "apns-priority": one_of(*PRIORITIES),
 }

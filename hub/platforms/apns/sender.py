@@ -6,12 +6,13 @@ is worked out once.
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import repeat
 from typing import Final
 
 from hub.notification import Platform, Priority
 from hub.outcome import OutcomeName, Reaction
-from hub.platforms.apns.hints import HINTS, MAX_EXPIRATION
+from hub.platforms.apns.hints import COLLAPSE_ID, HINTS, MAX_EXPIRATION
 from hub.platforms.apns.payload import ALERT, BACKGROUND, MAX_PAYLOAD, MAX_VOIP_PAYLOAD, TOPIC_SUFFIXES, push_type_of
 from hub.platforms.apns.settings import ApnsSettings
 from hub.platforms.apns.token import ProviderToken
@@ -122,8 +123,10 @@ def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
     )
 
 
-def headers_for(group: PushGroup, *, topic: str, push_type: str | None = None) -> list[bytes] | SendResult:
-    """The header lines that the pushes of a group share, or why they cannot be sent.
+def headers_for(
+    group: PushGroup, *, topic: str, push_type: str | None = None
+) -> tuple[Sequence[bytes], str] | SendResult:
+    """The header lines that the pushes of a group share, and their collapse id or "", or why they cannot be sent.
 
     A header given with the push wins over what would be derived; `push_type` is of pushes that give none. A hint that Apple
     would refuse is made to fit or left out. `apns-priority` is left out where it is Apple's default.
@@ -140,10 +143,10 @@ def headers_for(group: PushGroup, *, topic: str, push_type: str | None = None) -
         if group.expires_at is not None:
             seconds = min(max(int(group.expires_at.timestamp()), 0), MAX_EXPIRATION)
             fields.setdefault("apns-expiration", str(seconds))
+        given = fields.pop(COLLAPSE_ID, "")
         # Push types but alerts show nothing that could be replaced.
-        if key := collapse_id(group.collapse_key) or (push_type == ALERT and group.collapse_id):
-            fields.setdefault("apns-collapse-id", key)
-        lines = field_lines(fields)
+        key = given or collapse_id(group.collapse_key) or (group.collapse_id if push_type == ALERT else "")
+        lines = _lines_of(tuple(fields.items()))
     except HeaderError as error:
         return malformed(str(error))
     limit = MAX_VOIP_PAYLOAD if push_type == "voip" else MAX_PAYLOAD
@@ -151,19 +154,30 @@ def headers_for(group: PushGroup, *, topic: str, push_type: str | None = None) -
         return refused(OutcomeName.INVALID_NOTIFICATION_SIZE, f"PayloadTooLarge: more than {limit} bytes")
     if not group.payload:
         return malformed("PayloadEmpty")
-    return lines
+    return lines, key
+
+
+@lru_cache(maxsize=256)
+def _lines_of(fields: tuple[tuple[str, str], ...]) -> Sequence[bytes]:
+    """Pushes of one rule have the same, nearly always. Raises: HeaderError."""
+    return field_lines(dict(fields))
 
 
 def requests_for(
     page: PushPage, *, origin: str, topic: str, token: str, push_type: str | None = None
 ) -> Iterator[RequestGroup | Refused]:
-    """The requests of a page: a group each for what shares its header lines."""
+    """The requests of a page: a group each for what shares its header lines.
+
+    The collapse id of a single push is its own, so that its group can be joined with others; that of many pushes is one of
+    their lines.
+    """
     common = [f"authorization: bearer {token}".encode(), b"content-type: application/json"]
     for group, run in page.runs():
-        lines = headers_for(group, topic=topic, push_type=push_type)
-        if isinstance(lines, SendResult):
-            yield Refused(run, lines)
+        headers = headers_for(group, topic=topic, push_type=push_type)
+        if isinstance(headers, SendResult):
+            yield Refused(run, headers)
             continue
+        lines, key = headers
         positions: Sequence[int] = run
         channels = page.push_channels[run.start : run.stop]
         ids = page.ids[run.start : run.stop]
@@ -174,8 +188,13 @@ def requests_for(
             positions = sorted(set(run).difference(wrong))
             channels = [page.push_channels[position] for position in positions]
             ids = [page.ids[position] for position in positions]
-        headers = [*common, *lines]
-        yield RequestGroup(origin, positions, _PATH, channels, headers, "apns-id", ids, repeat(group.payload))
+        bodies, shared = repeat(group.payload), [*common, *lines]
+        if key and len(ids) == 1:
+            yield RequestGroup(origin, positions, _PATH, channels, shared, "apns-id", ids, bodies, COLLAPSE_ID, [key])
+            continue
+        if key:
+            shared.append(f"{COLLAPSE_ID}: {key}".encode())
+        yield RequestGroup(origin, positions, _PATH, channels, shared, "apns-id", ids, bodies)
 
 
 def _are_tokens(text: str) -> bool:

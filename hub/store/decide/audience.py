@@ -65,15 +65,13 @@ def kind_key(kind: str, platform: Platform) -> str:
     return f"%{kind}:{platform.value}"
 
 
-def kinds_for(content: Content, platforms: frozenset[Platform] | None) -> dict[Platform, str]:
-    """Which kind of registration receives this content, by platform: natives of one, or templates of all named."""
+def platforms_for(
+    content: Content, platforms: frozenset[Platform] | None, known: Collection[Platform]
+) -> Collection[Platform]:
+    """Those of the known whose registrations receive this content: natives of one, or templates of all named."""
     if isinstance(content, NativeContent):
-        return {content.platform: kind_key("native", content.platform)}
-    return {
-        platform: kind_key("template", platform)
-        for platform in Platform.known()
-        if platforms is None or platform in platforms
-    }
+        return (content.platform,)
+    return known if platforms is None else [platform for platform in known if platform in platforms]
 
 
 Kind = tuple[Platform, bool]

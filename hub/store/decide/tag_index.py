@@ -209,10 +209,12 @@ def _block_of(number: int, bits: bytearray) -> BitMap:
 
 def members(blocks: Sequence[BitMap], changes: Sequence[tuple[int, int, int]], new: Sequence[WordMask] = ()) -> BitMap:
     """The members of a tag, of its blocks, its (word, added, removed), marks among them, and its entries in the log."""
-    put_in = ordinals_of((word, added) for word, added, _ in changes)
     if new:
         blocks = [*blocks, ordinals_of(new)]
-    elif not blocks:
+    if not changes:
+        return blocks[0] if len(blocks) == 1 else BitMap.union(BitMap(), *blocks)
+    put_in = ordinals_of((word, added) for word, added, _ in changes)
+    if not blocks:
         return put_in
     result = BitMap.union(*blocks) if len(blocks) > 1 else blocks[0].copy()
     result -= ordinals_of((word, removed) for word, _, removed in changes)

@@ -5,25 +5,24 @@ these, changes and blocks of the other tags, the registrations of what is left.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import orjson
 from pyroaring import BitMap
 
 from hub.notification import PLATFORM_NAMED, Everyone, NativeContent, Notification, Platform
 from hub.outcome import Unreached
-from hub.store.connection import Connection
+from hub.store.connection import Connection, Row
 from hub.store.contracts.outbox import PAGE_SIZE, Audience
 from hub.store.decide.audience import (
     Kind,
     driving_tags,
-    kinds_for,
     matching,
     pages_of,
     passed_over,
+    platforms_for,
     wanted_tags,
     why_nobody,
 )
@@ -31,9 +30,9 @@ from hub.store.decide.registering import StoredDevice
 from hub.store.decide.tag_index import DEAD, TagId, key_id, kind_id
 from hub.store.registry import statements
 from hub.store.registry.places import Place
-from hub.store.registry.rows import device_of, unpack_channel, unpack_templates
+from hub.store.registry.rows import unpack_channel, unpack_templates
 from hub.store.registry.tags import TagSets
-from hub.tags import is_direct, matches, tag_key, tag_keys
+from hub.tags import Tag, is_direct, matches, tag_key, tag_keys
 from hub.target import Target
 
 MAX_CANDIDATES = 256
@@ -42,10 +41,12 @@ MAX_CANDIDATES = 256
 
 @dataclass(slots=True)
 class _Asked:
-    """A notification on its way to its audience; `candidates` None: its audience is found by bitmaps."""
+    """A notification on its way to its audience; `candidates` None: its audience is found by bitmaps. Registrations of its
+    `platforms` receive its content."""
 
     notification: Notification
     driver: Sequence[TagId] | None
+    platforms: Collection[Platform]
     candidates: BitMap | None = None
     by_platform: dict[Platform, BitMap] = field(default_factory=dict)
     matched: dict[Kind, BitMap] = field(default_factory=dict)
@@ -56,10 +57,6 @@ class _Asked:
     @property
     def is_native(self) -> bool:
         return isinstance(self.notification.content, NativeContent)
-
-    @property
-    def platforms(self) -> Iterable[Platform]:
-        return kinds_for(self.notification.content, self.notification.platforms)
 
 
 def nowhere(notification: Notification) -> Audience:
@@ -78,11 +75,13 @@ def audiences(
 ) -> list[Audience]:
     """Who each reaches now, in order."""
     sets = TagSets(connection, place)
-    asked = [_Asked(notification, _driver(notification)) for notification in notifications]
+    every = tuple(Platform.known())
+    asked = [_Asked(each, _driver(each), platforms_for(each.content, each.platforms, every)) for each in notifications]
     sets.load(tag for one in asked for tag in one.driver or ())
     for one in asked:
         if one.driver is not None:
-            members = BitMap.union(BitMap(), *(sets.members(tag) for tag in one.driver))
+            found = [sets.members(tag) for tag in one.driver]
+            members = found[0] if len(found) == 1 else BitMap.union(BitMap(), *found)
             # Push channels of a direct send are of no kind, so bitmaps would not find them; they fit in a page.
             limit = PAGE_SIZE if is_direct(one.notification.audience) else max_candidates
             one.candidates = members if len(members) <= limit else None
@@ -95,22 +94,24 @@ def targets(connection: Connection, place: Place, ordinals: Iterable[int], *, no
     """The live registrations among `ordinals`, by ordinal."""
     rows = connection.read_by_keys(statements.TARGETS, list(ordinals), hub=place.hub, shard=place.shard, now=now)
     rows.sort()
-    return [
-        Target(
-            row[0],
-            PLATFORM_NAMED[row[1]],
-            unpack_channel(row[2]),
-            row[3],
-            orjson.loads(row[4]) if row[4] else None,
-            row[5],
-            partial(_tags_of, row),
-        )
-        for row in rows
-    ]
+    return [_target(row) for row in rows]
 
 
-def _tags_of(row: Sequence[Any]) -> Sequence[str]:
-    ordinal, _, _, _, _, _, key, given, user_id, tags, templates = row
+def _target(row: Row) -> Target:
+    return Target(
+        row[0],
+        PLATFORM_NAMED[row[1]],
+        unpack_channel(row[2]),
+        row[3],
+        orjson.loads(row[4]) if row[4] else None,
+        row[5],
+        partial(_tags_of, row),
+    )
+
+
+def _tags_of(row: Row) -> Sequence[str]:
+    """All tags of one registration."""
+    ordinal, key, given, user_id, tags, templates = row[0], *row[6:11]
     device = StoredDevice(
         ordinal=ordinal,
         platform=PLATFORM_NAMED[row[1]],
@@ -120,11 +121,6 @@ def _tags_of(row: Sequence[Any]) -> Sequence[str]:
         tags=tuple(tags.split("\n")) if tags else (),
         templates=unpack_templates(templates),
     )
-    return _tags(device, ordinal)
-
-
-def _tags(device: StoredDevice, ordinal: int) -> tuple[str, ...]:
-    """All tags of one registration of a device."""
     for template in device.templates:
         if template.ordinal == ordinal:
             return (*device.native_tags, *device.tags_of(template))
@@ -143,63 +139,54 @@ def _driver(notification: Notification) -> Sequence[TagId] | None:
 
 def _try_candidates(connection: Connection, place: Place, asked: Sequence[_Asked], now: float) -> None:
     """Gives audiences to those that are not empty."""
-    wanted = BitMap.union(BitMap(), *(one.candidates or BitMap() for one in asked))
-    rows = connection.read_by_keys(statements.DEVICES_BY_ORDINAL, list(wanted), hub=place.hub, shard=place.shard)
-    known = {row[0]: device_of(row[1:]) for row in rows}
+    wanted = BitMap.union(BitMap(), *[one.candidates for one in asked if one.candidates])
+    rows = connection.read_by_keys(statements.CANDIDATES, list(wanted), hub=place.hub, shard=place.shard)
+    known = {row[0]: row for row in rows}
     for one in asked:
-        chosen = list(_chosen(one, known, now))
+        matched = _matching(one, known)
+        live = [row for row in matched if _lives(row, now)]
+        chosen = [row for row in live if _receives(one, row)]
         skipped: dict[Platform, BitMap] = {}
         if one.is_native:
             chosen, skipped = _without_doubles(chosen)
         if chosen:
-            one.audience = Audience(targets=[_target(device, ordinal) for ordinal, device in chosen], skipped=skipped)
+            one.audience = Audience(targets=[_target(row) for row in chosen], skipped=skipped)
+        else:
+            one.found = bool(matched)
+            one.live.update((PLATFORM_NAMED[row[1]], row[3] is not None) for row in live)
 
 
-def _chosen(one: _Asked, known: Mapping[int, StoredDevice], now: float) -> Iterator[tuple[int, StoredDevice]]:
-    """The registrations among the candidates that match, live, and receive the content; notes the kinds of the live."""
+def _matching(one: _Asked, known: Mapping[int, Row]) -> list[Row]:
+    """The registrations among the candidates that the audience means: of a single tag, all that the index names."""
+    rows = [known[ordinal] for ordinal in one.candidates or () if ordinal in known]
     expression = one.notification.audience
     assert not isinstance(expression, Everyone)
-    platforms = frozenset(one.platforms)
-    for ordinal in one.candidates or ():
-        device = known.get(ordinal)
-        if device is None or not matches(expression, frozenset(map(tag_key, _tags(device, ordinal)))):
-            continue
-        one.found = True
-        if device.dead_at is not None or (device.expires_at is not None and device.expires_at <= now):
-            continue
-        is_template = any(template.ordinal == ordinal for template in device.templates)
-        one.live[device.platform, is_template] += 1
-        if is_template is not one.is_native and device.platform in platforms:
-            yield ordinal, device
+    if isinstance(expression, Tag):
+        return rows
+    return [row for row in rows if matches(expression, frozenset(map(tag_key, _tags_of(row))))]
 
 
-def _without_doubles(
-    chosen: Sequence[tuple[int, StoredDevice]],
-) -> tuple[list[tuple[int, StoredDevice]], dict[Platform, BitMap]]:
-    seen: set[tuple[Platform, str]] = set()
-    kept: list[tuple[int, StoredDevice]] = []
+def _lives(row: Row, now: float) -> bool:
+    dead_at, expires_at = row[-2:]
+    return dead_at is None and (expires_at is None or expires_at > now)
+
+
+def _receives(one: _Asked, row: Row) -> bool:
+    return (row[3] is None) is one.is_native and PLATFORM_NAMED[row[1]] in one.platforms
+
+
+def _without_doubles(chosen: Sequence[Row]) -> tuple[list[Row], dict[Platform, BitMap]]:
+    seen: set[tuple[str, bytes]] = set()
+    kept: list[Row] = []
     skipped: dict[Platform, BitMap] = {}
-    for ordinal, device in chosen:
-        channel = device.platform, device.push_channel
-        if channel in seen:
-            skipped.setdefault(device.platform, BitMap()).add(ordinal)
+    for row in chosen:
+        ordinal, platform, channel = row[:3]
+        if (platform, channel) in seen:
+            skipped.setdefault(PLATFORM_NAMED[platform], BitMap()).add(ordinal)
         else:
-            seen.add(channel)
-            kept.append((ordinal, device))
+            seen.add((platform, channel))
+            kept.append(row)
     return kept, skipped
-
-
-def _target(device: StoredDevice, ordinal: int) -> Target:
-    template = next((each.template for each in device.templates if each.ordinal == ordinal), None)
-    return Target(
-        ordinal,
-        device.platform,
-        device.push_channel,
-        template,
-        device.push_variables or None,
-        device.registered_at,
-        partial(_tags, device, ordinal),
-    )
 
 
 # By bitmaps
@@ -276,7 +263,7 @@ def _audience(one: _Asked, sets: TagSets, dead: BitMap, found: Mapping[int, Targ
         first = alive[:PAGE_SIZE]
         if live := sum(ordinal in found for ordinal in first):
             one.live[kind] = len(alive) - len(first) + live
-    return Audience(unreached=_why(one, sets, dead), passed_over=passed_over(one.live, list(one.platforms)))
+    return Audience(unreached=_why(one, sets, dead), passed_over=passed_over(one.live, one.platforms))
 
 
 def _doubles(one: _Asked, sets: TagSets, found: Mapping[int, Target]) -> dict[Platform, BitMap]:

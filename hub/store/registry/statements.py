@@ -168,14 +168,19 @@ PUT_REGISTRATIONS = Statement(
 
 # Targets
 
-TARGETS = Statement(
-    "registry_targets",
+_TARGET = (
     "SELECT r.ordinal, d.platform, d.push_channel, r.template, d.push_variables, d.registered_at, d.installation_key,"
-    " d.installation_id, d.user_id, d.tags, d.templates FROM registration r JOIN device d ON d.hub = r.hub"
-    f" AND d.shard = r.shard AND d.ordinal = r.device WHERE r.hub = :hub AND r.shard = :shard AND {_LIVES}"
-    " AND r.ordinal IN (:keys)",
-    (("ordinal", _BIGINT),),
+    " d.installation_id, d.user_id, d.tags, d.templates"
 )
+_TARGETS_AMONG = (
+    " FROM registration r JOIN device d ON d.hub = r.hub AND d.shard = r.shard AND d.ordinal = r.device"
+    " WHERE r.hub = :hub AND r.shard = :shard AND r.ordinal IN (:keys)"
+)
+TARGETS = Statement("registry_targets", f"{_TARGET}{_TARGETS_AMONG} AND {_LIVES}", (("ordinal", _BIGINT),))
+CANDIDATES = Statement(
+    "registry_candidates", f"{_TARGET}, d.dead_at, d.expires_at{_TARGETS_AMONG}", (("ordinal", _BIGINT),)
+)
+"""The dead and the expired too: they say why nobody is reached."""
 
 # Tags
 

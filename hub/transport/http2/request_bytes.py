@@ -22,8 +22,8 @@ _HEAD_OF_DATA = struct.Struct(">IB").pack  # length << 8 | kind, flags
 _LENGTH_NAME: Final = literal_name(b"content-length")
 _LENGTHS: Final = [_LENGTH_NAME + text(str(size).encode()) for size in range(SHORT)]
 
-Shared = tuple[bytes, bytes]
-"""The parts of a header block before the path and behind it."""
+Shared = tuple[bytes, bytes, bytes]
+"""The parts of a header block before the path, from there to the id, and from there to the key if there is one."""
 
 
 class RequestEncoder:
@@ -32,7 +32,7 @@ class RequestEncoder:
     def __init__(self, authority: str) -> None:
         self._authority = authority.encode()
         self._table = HeaderTable()
-        self._kept: dict[tuple[bytes, ...], Shared] = {}  # by header lines that rarely change
+        self._kept: dict[tuple[bytes, ...], tuple[bytes, bytes]] = {}  # by header lines that rarely change
         self._encoded_for = -1  # the version of the table whose entries `_kept` names
 
     def resize(self, size: int) -> None:
@@ -62,8 +62,13 @@ class RequestEncoder:
             if self._table.version == self._encoded_for:
                 self._kept[key] = shared
         first, others = shared
-        others += b"".join([literal(*_field(line)) for line in passing]) + literal_name(group.id_name.encode())
-        return (first, others), self._table.version == self._encoded_for
+        others += b"".join([literal(*_field(line)) for line in passing])
+        key_name = literal_name(group.key_name.encode()) if group.key_name else b""
+        return (
+            first,
+            others + literal_name(group.id_name.encode()),
+            key_name,
+        ), self._table.version == self._encoded_for
 
 
 def whole_requests(shared: Shared, path: str, streams: Sequence[int], rows: Sequence[Row]) -> bytes | None:
@@ -71,30 +76,32 @@ def whole_requests(shared: Shared, path: str, streams: Sequence[int], rows: Sequ
 
     No body is as long as `SHORT`, nor longer than a frame.
     """
-    _, tails, ids, bodies = zip(*rows, strict=True)
+    _, tails, ids, bodies, own = zip(*rows, strict=True)
     start = path.encode()
     paths = [start + tail.encode() for tail in tails] if any(tails) else [start] * len(rows)
-    keys = [id_.encode() for id_ in ids]
+    names = [id_.encode() for id_ in ids]
+    keys = [key.encode() for key in own] if shared[2] else [b""] * len(rows)
     sizes = list(map(len, bodies))
     lengths = [_LENGTHS[size] for size in sizes]
-    shapes = set(zip(map(len, paths), map(len, keys), map(len, lengths), strict=True))
-    if len(shapes) > 1 or sum(map(len, shared)) + len(paths[0]) + len(keys[0]) > SHORT:
+    shapes = set(zip(map(len, paths), map(len, names), map(len, keys), map(len, lengths), strict=True))
+    if len(shapes) > 1 or sum(map(len, shared)) + len(paths[0]) + len(names[0]) + len(keys[0]) > SHORT:
         return None
     packed = struct.pack(f">{len(rows)}I", *streams)
     numbers = [packed[at : at + 4] for at in range(0, len(packed), 4)]
     heads = [_HEAD_OF_DATA(size << 8, END_STREAM) for size in sizes]
-    holes = zip(numbers, paths, keys, lengths, heads, numbers, bodies, strict=True)
-    template = _template(*shared, shapes.pop())
+    holes = zip(numbers, paths, names, keys, lengths, heads, numbers, bodies, strict=True)
+    template = _template(shared, shapes.pop())
     return template * len(rows) % tuple(chain.from_iterable(holes))
 
 
 def header_block(shared: Shared, path: str, row: Row) -> bytes:
     """The header block of one request."""
-    _, tail, id_, body = row
+    _, tail, id_, body, key = row
     size = len(body)
     length = _LENGTHS[size] if size < SHORT else _LENGTH_NAME + text(str(size).encode())
-    first, others = shared
-    return b"".join((first, b"\x04", text((path + tail).encode()), others, text(id_.encode()), length))
+    first, others, key_name = shared
+    own = key_name + text(key.encode()) if key_name else b""
+    return b"".join((first, b"\x04", text((path + tail).encode()), others, text(id_.encode()), own, length))
 
 
 def _field(line: bytes) -> tuple[bytes, bytes]:
@@ -102,15 +109,17 @@ def _field(line: bytes) -> tuple[bytes, bytes]:
     return name.lower(), value.strip(b" \t")
 
 
-def _template(first: bytes, others: bytes, shape: tuple[int, int, int]) -> bytes:
-    """The frames of a request with holes: stream, path, id, content length, head of the DATA frame, stream, body."""
-    path, key, length = shape
+def _template(shared: Shared, shape: tuple[int, int, int, int]) -> bytes:
+    """The frames of a request with holes: stream, path, id, key, content length, head of the DATA frame, stream, body."""
+    first, others, key_name = shared
+    path, id_, key, length = shape
     before = first + b"\x04" + _size_of(path)
-    between = others + _size_of(key)
-    size = len(before) + path + len(between) + key + length
+    between = others + _size_of(id_)
+    last = key_name + _size_of(key) if key_name else b""
+    size = len(before) + path + len(between) + id_ + len(last) + key + length
     head = HEAD.pack(size >> 8, size & 255, Kind.HEADERS, END_HEADERS, 0)[:5]
-    head, before, between = (part.replace(b"%", b"%%") for part in (head, before, between))
-    return head + b"%b" + before + b"%b" + between + b"%b%b%b%b%b"
+    head, before, between, last = (part.replace(b"%", b"%%") for part in (head, before, between, last))
+    return head + b"%b" + before + b"%b" + between + b"%b" + last + b"%b%b%b%b%b"
 
 
 def _size_of(size: int) -> bytes:

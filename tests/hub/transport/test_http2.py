@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hub.egress import Egress
-from hub.requests import RequestGroup
+from hub.requests import RequestGroup, joined
 from hub.tls import Tls
 from hub.transport.client import Transport
 from hub.transport.http2 import frames
@@ -106,6 +106,37 @@ async def test_what_requests_share_is_sent_once_and_every_request_is_whole(
         }
         assert request.body == b'{"n":%d}' % number
     assert size / 300 < 200
+
+
+async def test_requests_that_were_joined_carry_their_own_keys(authority: Authority, transport: Transport) -> None:
+    """Whatever their number: one is written by itself, some are written together, and long ones alone again."""
+    seen: list[Received] = []
+    async with scripted(authority, answering(seen=seen)) as peer:
+        for count, shortest in ((1, 4), (12, 4), (12, 9)):
+            before = len(seen)
+            groups = [
+                RequestGroup(
+                    peer.origin,
+                    [number],
+                    "/3/device/",
+                    [f"{number:064x}"],
+                    TOKEN,
+                    "apns-id",
+                    [f"id-{number}"],
+                    [b"x" * (shortest + number)],
+                    "apns-collapse-id",
+                    [f"{number}% off"],
+                )
+                for number in range(count)
+            ]
+            answers = await transport.post(joined(groups), deadline=20)
+            assert (answers.plain, answers.others) == (count, {})
+            found = {request.fields["apns-id"]: request for request in seen[before:]}
+            for number in range(count):
+                request = found[f"id-{number}"]
+                assert request.fields["apns-collapse-id"] == f"{number}% off"
+                assert request.fields[":path"] == f"/3/device/{number:064x}"
+                assert request.body == b"x" * (shortest + number)
 
 
 async def test_tokens_that_are_renewed_do_not_fill_the_table_for_good(
@@ -229,7 +260,7 @@ async def test_a_connection_is_left_before_its_stream_ids_run_out() -> None:
     first = frames.MAX_STREAM - 200_010
     connection = Http2Connection("x", streams=100, answer_headers=False, first_stream=first)
     connection.receive(frames.settings({}))
-    connection.begin(begun_batch(), GROUP, [(number, "", "1", b"") for number in range(10)], tries=0)
+    connection.begin(begun_batch(), GROUP, [(number, "", "1", b"", "") for number in range(10)], tries=0)
     assert connection.is_leaving
     assert connection.room == 0
 
@@ -550,7 +581,7 @@ async def test_a_peer_that_breaks_the_rules_is_told_so_and_left(
 async def test_late_answers_to_what_was_given_up_are_no_attack() -> None:
     connection, batch = Http2Connection("x", streams=2000, answer_headers=False), begun_batch()
     connection.receive(frames.settings({}))
-    rows = [(number, "", "1", b"") for number in range(1500)]
+    rows = [(number, "", "1", b"", "") for number in range(1500)]
     connection.begin(batch, GROUP, rows, tries=0)
     assert len(connection.cancel(batch)) == 1500
     for stream in range(1, 3000, 2):

@@ -198,7 +198,7 @@ def ready(settings: dict[Setting, int] | None = None, *, body: bytes = b"") -> t
     connection.receive(frames.settings(settings or {}))
     batch = Batch(iter(()), asyncio.get_running_loop().create_future())
     batch.open = 1
-    connection.begin(batch, GROUP, [(0, "", "1", body)], tries=0)
+    connection.begin(batch, GROUP, [(0, "", "1", body, "")], tries=0)
     return connection, batch
 
 

@@ -82,7 +82,7 @@ def one_connection(rng: random.Random, which: str) -> int:
                 count = rng.randint(1, connection.room)
                 body = b"{}" * rng.choice([1, 1, 1, 5000])
                 batch.open += count
-                rows = [(begun + number, f"{number:064x}", "id", body) for number in range(count)]
+                rows = [(begun + number, f"{number:064x}", "id", body, "") for number in range(count)]
                 connection.begin(batch, GROUP, rows, tries=0)
                 begun += count
             connection.take_output()

@@ -59,7 +59,10 @@ class PhoneOutcome(Explained):
     TOOK_OVER = "took_over", "It was done, and another user who was signed in on this phone was signed off."
     UNAUTHORIZED = "unauthorized", "No token, or one that is not good."
     FORBIDDEN_TAG = "forbidden_tag", "The phone asked for a tag or a user that its user's token does not give."
-    FORBIDDEN_PHONE = "forbidden_phone", "The phone, or the registration id, is another user's, and nothing shows that this is the same phone."
+    FORBIDDEN_PHONE = (
+        "forbidden_phone",
+        "It is another user's phone or registration id, and nothing shows that the phone is the same.",
+    )
     GONE = "gone", "The registration id has expired or was signed off: the phone registers and gets a new one."
     UNKNOWN_TOPIC = "unknown_topic", "There is no such topic, or not this level of it."
     TOO_MANY_PHONES = "too_many_phones", "The user is signed in on as many phones as may be."

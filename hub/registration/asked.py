@@ -45,7 +45,9 @@ def asked_of(document: Mapping[str, Any], user: User, *, registration_id: str | 
         push_variables=_variables(document),
         topics=None if document.get("topics") is None else _topics(document["topics"]),
         registration_id=registration_id,
-        replaces="" if replaces is None else _formed(replaces, _REGISTRATION_ID, "replaces: a registration id is needed"),
+        replaces=""
+        if replaces is None
+        else _formed(replaces, _REGISTRATION_ID, "replaces: a registration id is needed"),
     )
 
 

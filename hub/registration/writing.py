@@ -43,7 +43,8 @@ async def write(hub: str, phone: Phone, topics: Topics, *, offer: Offer, store: 
     Where the engine serves its id no more, the phone gets a new one. Where another process changed the phone meanwhile, the
     newest state is written.
 
-    Raises: EngineError, InvalidRequestError, StoreError: it stays unwritten; PreconditionError: another change came between.
+    Raises: EngineError, InvalidRequestError, StoreError: it stays unwritten; PreconditionError: another change came
+    between.
     """
     for _ in range(_TRIES):
         if phone.sign_in is None:
@@ -118,9 +119,7 @@ class Writing:
         """How many phones were written, and whether nothing failed. Never raises for what a hub answers."""
         written, last = 0, None
         try:
-            while phones := await self._store.unwritten_phones(
-                name, unchanged_for=left_for, after=last, limit=_PART
-            ):
+            while phones := await self._store.unwritten_phones(name, unchanged_for=left_for, after=last, limit=_PART):
                 last = phones[-1]
                 written += await self._part(name, hub, phones)
         except (HubError, EngineError) as error:

@@ -257,7 +257,10 @@ async def test_a_body_of_100_megabytes_is_refused_and_not_kept_in_memory(calling
             sent += 1
             yield b" " * 1024 * 1024
 
-    async with served(calling, request_time=30.0) as (host, port), httpx.AsyncClient(verify=False, timeout=60) as client:
+    async with (
+        served(calling, request_time=30.0) as (host, port),
+        httpx.AsyncClient(verify=False, timeout=60) as client,
+    ):
         url = f"http://{host}:{port}/{HUB}{PATH}"
         try:
             answer = await client.post(url, content=body(), headers=calling.headers("ann"))

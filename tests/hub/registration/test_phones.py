@@ -318,7 +318,9 @@ async def test_all_phones_with_a_push_channel_are_signed_off_though_the_engine_i
     kept = await calling.store.phone(HUB, PHONE)
     assert kept is not None
     for number in range(3):  # more than a user may have: the new one replaces them all
-        twin = replace(kept, id=f"twin-{number}", etag=0, registration_id=f"twin-{number}", installation_id=f"t{number}")
+        twin = replace(
+            kept, id=f"twin-{number}", etag=0, registration_id=f"twin-{number}", installation_id=f"t{number}"
+        )
         await calling.store.put_phone(HUB, twin)
     calling.engine.failures = [EngineError("away")]
     answer = await calling.call("POST", "", "ann", registration(phone=OTHER_PHONE))

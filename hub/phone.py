@@ -56,9 +56,13 @@ class PhoneOutcome(Explained):
 
     DONE = "done", "It was done, and the engine has it."
     UNCHANGED = "unchanged", "All was so already: nothing was written."
+    TOOK_OVER = "took_over", "It was done, and another user who was signed in on this phone was signed off."
     UNAUTHORIZED = "unauthorized", "No token, or one that is not good."
     FORBIDDEN_TAG = "forbidden_tag", "The phone asked for a tag or a user that its user's token does not give."
-    FORBIDDEN_PHONE = "forbidden_phone", "The registration id is that of another user's phone."
+    FORBIDDEN_PHONE = (
+        "forbidden_phone",
+        "It is another user's phone or registration id, and nothing shows that the phone is the same.",
+    )
     GONE = "gone", "The registration id has expired or was signed off: the phone registers and gets a new one."
     UNKNOWN_TOPIC = "unknown_topic", "There is no such topic, or not this level of it."
     TOO_MANY_PHONES = "too_many_phones", "The user is signed in on as many phones as may be."

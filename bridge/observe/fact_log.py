@@ -62,6 +62,7 @@ _ORDINARY = frozenset([Unreached.NO_REGISTRATION, Unreached.NO_TAG, Unreached.OT
 _SUSPECT_PHONES = frozenset([PhoneOutcome.FORBIDDEN_TAG, PhoneOutcome.FORBIDDEN_PHONE])
 """What an app that works does not bring about."""
 
+_ANSWERED = frozenset([PhoneOutcome.DONE, PhoneOutcome.UNCHANGED, PhoneOutcome.TOOK_OVER])
 _SIGN_INS = frozenset([PhoneOperation.REGISTER, PhoneOperation.SIGN_OFF])
 
 _log = structlog.get_logger("pushbridge")
@@ -130,9 +131,9 @@ class FactLog:
             if (cause := (fact.hub, fact.detail)) not in self._phone_causes and len(self._phone_causes) < _MAX_NAMES:
                 self._phone_causes.add(cause)
                 _log.warning("phones cannot be answered", **said, detail=fact.detail[:_MAX_REASON])
-        elif fact.outcome in (PhoneOutcome.DONE, PhoneOutcome.UNCHANGED):
+        elif fact.outcome in _ANSWERED:
             self._phone_causes = {cause for cause in self._phone_causes if cause[0] != fact.hub}
-        if fact.outcome is PhoneOutcome.DONE and fact.operation in _SIGN_INS:
+        if fact.outcome in (PhoneOutcome.DONE, PhoneOutcome.TOOK_OVER) and fact.operation in _SIGN_INS:
             _log.info("phone answered", **said)
 
     def _phones_unwritten(self, fact: PhonesUnwritten) -> None:

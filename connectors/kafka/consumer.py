@@ -32,6 +32,9 @@ _FETCH_BYTES = 8 * 1024 * 1024
 Ahead = dict[LogPartition, set[int]]
 """Offsets that were settled before earlier ones, kept from one connection to the next."""
 
+PartitionCounts = dict[str, int]
+"""How many partitions each topic had when this process was first given some, kept in the same way."""
+
 
 class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """A member of the group from `open` to `close`.
@@ -49,6 +52,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         *,
         offsets: StoredOffsets | None,
         ahead: Ahead,
+        counts: PartitionCounts,
         timing: Timing,
         on_warning: Callable[[str], None],
     ) -> None:
@@ -56,6 +60,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         self._settings = settings
         self._offsets = offsets
         self._ahead = ahead
+        self._counts = counts
         self._timing = timing
         self._on_warning = on_warning
         self._options = client_options(name, settings, timing)
@@ -325,6 +330,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         """Where each partition is to begin. Raises: SourceError, KafkaError."""
         if not partitions:
             return {}
+        for topic in {partition.topic for partition in partitions}:
+            self._counts.setdefault(topic, len(self._client.partitions_for_topic(topic) or ()))
         by_log = {self._log_partition(partition): partition for partition in partitions}
         stored = {} if self._offsets is None else await self._offsets.next_offsets(list(by_log))
         begins = await self._ask(self._client.beginning_offsets(partitions))
@@ -335,7 +342,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             if known is None:
                 committed = await self._ask(self._client.committed(partition))
                 is_there = committed is not None and begin <= committed <= end
-                positions[partition] = committed if is_there else begin if self._settings.start == "earliest" else end
+                positions[partition] = committed if is_there else end if self._begins_at_end(partition) else begin
             elif known > end:
                 made_again.append(of_log)
                 positions[partition] = begin
@@ -352,6 +359,10 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         if made_again and self._offsets is not None:
             await self._offsets.forget(made_again)
         return positions
+
+    def _begins_at_end(self, partition: TopicPartition) -> bool:
+        """Not one that was added while we ran: all in it came after the group had begun."""
+        return self._settings.start == "latest" and partition.partition < self._counts[partition.topic]
 
     def _log_partition(self, partition: TopicPartition) -> LogPartition:
         return LogPartition(f"{self._name}/{self._settings.group}", partition.topic, partition.partition)

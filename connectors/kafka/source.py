@@ -10,7 +10,7 @@ from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.timing import Timing
 
 if TYPE_CHECKING:
-    from connectors.kafka.consumer import Ahead, Consumer
+    from connectors.kafka.consumer import Ahead, Consumer, PartitionCounts
 
 
 class KafkaSource:
@@ -34,6 +34,7 @@ class KafkaSource:
         self._offsets = offsets
         self._timing = timing
         self._ahead: Ahead = {}
+        self._counts: PartitionCounts = {}
         self._consumer: Consumer | None = None
         self._backlog = Backlog()
         self._counted_at = float("-inf")
@@ -49,6 +50,7 @@ class KafkaSource:
             self._settings,
             offsets=self._offsets,
             ahead=self._ahead,
+            counts=self._counts,
             timing=self._timing,
             on_warning=warnings.append,
         )

@@ -29,8 +29,8 @@ from hub.oidc.errors import ProviderError, TokenError
 from hub.oidc.tokens import TokenCheck
 from hub.phone import PhoneOperation, PhoneOutcome
 from hub.registration.asked import MAX_BODY, asked_of, check_topic_name, level_asked
-from hub.registration.errors import EngineError, RefusedError
-from hub.registration.limiting import RefusalLimit
+from hub.registration.errors import EngineError, RefusedError, throttled
+from hub.registration.limiting import CallerLimit
 from hub.registration.offer import User
 from hub.registration.service import Answer, PhoneService
 from hub.registration.views import phone_document, topics_document
@@ -42,9 +42,11 @@ _PATIENCE: Final = 15.0
 """Seconds for an answer, once the request is read."""
 
 _RETRY_AFTER: Final = 5
+_TOO_MANY: Final = "Too many requests were refused: come again later"
 _STATUSES: Final[Mapping[PhoneOutcome, int]] = {
     PhoneOutcome.DONE: 200,
     PhoneOutcome.UNCHANGED: 200,
+    PhoneOutcome.TOOK_OVER: 200,
     PhoneOutcome.UNAUTHORIZED: 401,
     PhoneOutcome.FORBIDDEN_TAG: 403,
     PhoneOutcome.FORBIDDEN_PHONE: 403,
@@ -89,7 +91,7 @@ class PhonesApp:
         self._hubs = hubs
         self._otherwise = otherwise
         self._observer = observer
-        self._limit = RefusalLimit(burst=burst, seconds=refusal_seconds, clock=clock)
+        self._limit = CallerLimit(burst=burst, seconds=refusal_seconds, clock=clock)
         self._patience = patience
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -174,9 +176,9 @@ class PhonesApp:
             raise EngineError(str(error)) from error
         except TokenError as error:
             wait = self._limit.wait_for(address)
-            self._limit.refused(address)
+            self._limit.count(address)
             if wait:
-                raise _throttled(wait) from error
+                raise throttled(_TOO_MANY, wait) from error
             raise RefusedError(PhoneOutcome.UNAUTHORIZED, f"{error.flaw.value}: {error}") from error
         return phones.service.offer.user_of(claims)
 
@@ -186,12 +188,12 @@ class PhonesApp:
         if wait := self._limit.wait_for(caller):
             if asyncio.iscoroutine(work):
                 work.close()
-            raise _throttled(wait)
+            raise throttled(_TOO_MANY, wait)
         try:
             return await work
         except RefusedError as error:
             if error.outcome in _COUNTED:
-                self._limit.refused(caller)
+                self._limit.count(caller)
             raise
 
 
@@ -268,12 +270,6 @@ def _pattern(segments: Sequence[str]) -> str:
             return "/{id}/topics/{topic}"
         case _:
             return "/_other"
-
-
-def _throttled(wait: float) -> RefusedError:
-    error = RefusedError(PhoneOutcome.THROTTLED, "Too many requests were refused: come again later")
-    error.retry_after = wait
-    return error
 
 
 def _refusal(error: RefusedError) -> Response:

@@ -20,10 +20,11 @@ MAX_VARIABLES: Final = 20
 _PHONE_ID: Final = re.compile(r"[A-Za-z0-9._-]{16,100}")
 _LOCALE: Final = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,4}")
 _TIME_ZONE: Final = re.compile(r"[A-Za-z0-9_+/-]{1,64}")
+_REGISTRATION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _VARIABLE: Final = re.compile(r"[A-Za-z0-9_]{1,64}")
 _VALUE: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{0,256}")
 _MEMBERS: Final = frozenset(
-    ["phone", "platform", "pushChannel", "locale", "timeZone", "pushVariables", "topics", "tags", "userId"]
+    ["phone", "platform", "pushChannel", "locale", "timeZone", "pushVariables", "topics", "tags", "userId", "replaces"]
 )
 
 
@@ -36,6 +37,7 @@ def asked_of(document: Mapping[str, Any], user: User, *, registration_id: str | 
     channel = document.get("pushChannel")
     if not isinstance(channel, str) or not channel:
         raise InvalidRequestError("pushChannel: a text is needed")
+    replaces = document.get("replaces")
     return Asked(
         phone_id=_formed(_text(document, "phone"), _PHONE_ID, "phone: 16 to 100 letters, digits and . _ -").lower(),
         platform=platform,
@@ -43,6 +45,9 @@ def asked_of(document: Mapping[str, Any], user: User, *, registration_id: str | 
         push_variables=_variables(document),
         topics=None if document.get("topics") is None else _topics(document["topics"]),
         registration_id=registration_id,
+        replaces=""
+        if replaces is None
+        else _formed(replaces, _REGISTRATION_ID, "replaces: a registration id is needed"),
     )
 
 

@@ -17,6 +17,13 @@ class RefusedError(Exception):
         """Seconds, where the same may be asked again."""
 
 
+def throttled(message: str, wait: float) -> RefusedError:
+    """Heard again in `wait` seconds."""
+    error = RefusedError(PhoneOutcome.THROTTLED, message)
+    error.retry_after = wait
+    return error
+
+
 class EngineError(RefusedError):
     """The engine did not take the phone; `cause` is for the log."""
 

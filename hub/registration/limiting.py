@@ -1,15 +1,15 @@
-"""How many requests may be refused before a caller is put off."""
+"""How often a caller may do what may not be done often."""
 
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
 _MOST_CALLERS: Final = 10_000
-"""Callers that are remembered; beyond, the one that was refused least recently is forgotten."""
+"""Callers that are remembered; beyond, the one that was counted least recently is forgotten."""
 
 
-class RefusalLimit:
-    """A bucket for each caller: `burst` refusals at once, and one more each `seconds`. `clock` is monotonic."""
+class CallerLimit:
+    """A bucket for each caller: `burst` events at once, and one more each `seconds`. `clock` is in seconds."""
 
     def __init__(self, *, burst: int, seconds: float, clock: Callable[[], float]) -> None:
         self._burst = burst
@@ -22,8 +22,8 @@ class RefusalLimit:
         over = self._level(caller) - self._burst
         return 0.0 if over < 0 else (over + 1) * self._seconds
 
-    def refused(self, caller: str) -> None:
-        """Count a refusal; those made while the caller is put off lengthen nothing."""
+    def count(self, caller: str) -> None:
+        """Count an event; those made while the caller is put off lengthen nothing."""
         level = min(self._level(caller) + 1, float(self._burst))
         self._spent[caller] = (level, self._clock())
         self._spent.move_to_end(caller)

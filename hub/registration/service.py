@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from enum import IntEnum
 from typing import Final, TypeVar
 
 from hub.errors import PreconditionError, StoreError
@@ -15,7 +16,8 @@ from hub.notification import Platform
 from hub.people import person_key
 from hub.phone import Phone, PhoneOutcome, SignIn, Topics
 from hub.registration.engine import Engine
-from hub.registration.errors import RefusedError
+from hub.registration.errors import RefusedError, throttled
+from hub.registration.limiting import CallerLimit
 from hub.registration.locks import Locks
 from hub.registration.offer import Offer, User, installation_of
 from hub.registration.writing import digest_of, write
@@ -27,13 +29,20 @@ T = TypeVar("T")
 _TRIES: Final = 5
 """How often a change is made again that another process overtook."""
 
+_HAND_OVERS: Final = 3
+_HAND_OVER_EVERY: Final = 3600.0
+"""How many phones of other users a user may sign off by their push channel alone: at once, and seconds until one more."""
+
 _RENEWED_AFTER: Final = 0.5
 """The part of a phone's time after which putting it again renews it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What a phone says of itself. `topics` None: as they were. `registration_id` is the one it has, None for none."""
+    """What a phone says of itself. `topics` None: as they were. `registration_id` is the one it has, None for none.
+
+    `replaces` is the registration id that the phone had last, whoever signed in with it; empty for none.
+    """
 
     phone_id: str
     platform: Platform
@@ -41,6 +50,15 @@ class Asked:
     push_variables: Mapping[str, str] = field(default_factory=dict)
     topics: Topics | None = None
     registration_id: str | None = None
+    replaces: str = ""
+
+
+class _HandOver(IntEnum):
+    """What a sign-in ends: that of no other user, of one whose phone this shows to be, of one whose phone it may be."""
+
+    NONE = 0
+    SHOWN = 1
+    UNSHOWN = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +80,13 @@ class PhoneService:
         self._store = store
         self._now = now
         self._locks = Locks()
+        self._hand_overs = CallerLimit(burst=_HAND_OVERS, seconds=_HAND_OVER_EVERY, clock=now)
 
     async def register(self, user: User, asked: Asked) -> Answer:
         """Sign a user in on a phone, or put what a signed-in phone says of itself.
 
-        A user who was signed in on the phone before is signed off. Raises: RefusedError, InvalidRequestError.
+        A user who was signed in on the phone before is signed off, where something shows that it is the same phone.
+        Raises: RefusedError, InvalidRequestError.
         """
         async with self._locks.held(asked.phone_id):
             return await self._tried(lambda: self._register(user, asked))
@@ -78,15 +98,19 @@ class PhoneService:
             raise gone()
         kept = await self._store.subscriptions(self.hub, user.id, asked.phone_id)
         topics = (kept or {}) if asked.topics is None else self._checked(asked.topics)
+        handed_over = await self._check_hand_over(user, asked, old)
         if not is_back:
-            await self._check_count(user, asked.phone_id)
+            await self._check_count(user, asked)
         phone = self._phone(user, asked, old, is_back=is_back)
         if is_back and topics == kept and old is not None and await self._is_unchanged(old, phone, topics):
             return Answer(phone=old, topics=topics, outcome=PhoneOutcome.UNCHANGED)
         self._checked_digest(phone, topics)
         phone = await self._store.put_phone(self.hub, phone, topics=topics)
         await self._sign_others_off(phone)
-        return Answer(phone=await self._write(phone, topics), topics=topics)
+        if handed_over is _HandOver.UNSHOWN:
+            self._hand_overs.count(user.id)
+        outcome = PhoneOutcome.DONE if handed_over is _HandOver.NONE else PhoneOutcome.TOOK_OVER
+        return await self._written(user, phone, topics, outcome)
 
     async def subscribe(self, user: User, registration_id: str, topic: str, level: str) -> Answer:
         """Switch a topic on. Raises: RefusedError."""
@@ -146,7 +170,7 @@ class PhoneService:
             return Answer(phone=phone, topics=topics, outcome=PhoneOutcome.UNCHANGED)
         self._checked_digest(phone, topics)
         phone = await self._store.put_phone(self.hub, phone, topics=topics)
-        return Answer(phone=await self._write(phone, topics), topics=topics)
+        return await self._written(user, phone, topics, PhoneOutcome.DONE)
 
     # Parts
 
@@ -168,7 +192,7 @@ class PhoneService:
             platform=asked.platform,
             push_channel=asked.push_channel,
             tags=user.tags,
-            push_variables={**asked.push_variables, **user.push_variables},
+            push_variables=_variables(asked.push_variables, user.push_variables),
         )
         return Phone(
             id=asked.phone_id,
@@ -196,10 +220,48 @@ class PhoneService:
             raise RefusedError(PhoneOutcome.UNKNOWN_TOPIC, f"The topic {topic!r} has no levels")
         return "" if level is None else level_text(level)
 
-    async def _check_count(self, user: User, phone_id: str) -> None:
+    async def _check_hand_over(self, user: User, asked: Asked, old: Phone | None) -> "_HandOver":
+        """Whether the sign-in ends that of another user, and whether the caller has shown that it is the same phone.
+
+        Who has learnt a phone's id alone is refused: the phone has its push channel too, or the registration id that it
+        got. A push channel under a new id is what an app has that was installed again, and that app has nothing else to
+        show: it is believed, a few times for each user. Raises: RefusedError.
+        """
+        found = _HandOver.NONE
+        if old is not None and self._is_of_another(old, user):
+            if not _has_channel(old, asked) and asked.replaces != old.registration_id:
+                raise RefusedError(
+                    PhoneOutcome.FORBIDDEN_PHONE,
+                    "Another user is signed in with this phone id. Name the registration id that this phone had last in"
+                    " 'replaces', or make a new phone id",
+                )
+            found = _HandOver.SHOWN
+        if old is not None and _has_channel(old, asked):
+            return found  # it was its channel already
+        for other in await self._store.phones_with(self.hub, asked.platform, asked.push_channel):
+            if other.id == asked.phone_id or not self._is_of_another(other, user):
+                continue
+            if asked.replaces == other.registration_id:
+                found = max(found, _HandOver.SHOWN)
+                continue
+            found = _HandOver.UNSHOWN
+            if wait := self._hand_overs.wait_for(user.id):
+                raise throttled("Too many phones of other users were signed off: come again later", wait)
+        return found
+
+    def _is_of_another(self, phone: Phone, user: User) -> bool:
+        """Whether another user is signed in on the phone, whose time is not over."""
+        return phone.sign_in is not None and phone.expires_at > self._now() and not self._is_of(phone, user)
+
+    async def _check_count(self, user: User, asked: Asked) -> None:
+        """Phones that this sign-in replaces are not counted. Raises: RefusedError."""
         now = self._now()
-        phones = [each for each in await self._store.phones_of(self.hub, user.id) if each.expires_at > now]
-        if len([each for each in phones if each.id != phone_id]) >= self.offer.max_phones:
+        others = [
+            each
+            for each in await self._store.phones_of(self.hub, user.id)
+            if each.expires_at > now and each.id != asked.phone_id and not _has_channel(each, asked)
+        ]
+        if len(others) >= self.offer.max_phones:
             raise RefusedError(
                 PhoneOutcome.TOO_MANY_PHONES,
                 f"A user is signed in on up to {self.offer.max_phones} phones: sign another one off",
@@ -221,9 +283,21 @@ class PhoneService:
         """Of other phones with this push channel: an app that was installed again has made another id for the same one."""
         assert phone.sign_in is not None
         same = await self._store.phones_with(self.hub, phone.sign_in.platform, phone.sign_in.push_channel)
-        for other in same:
-            if other.id != phone.id:
-                await self._write(await self._store.put_phone(self.hub, replace(other, sign_in=None)), {})
+        older = [other for other in same if other.id != phone.id and other.changed_at <= phone.changed_at]
+        # All are kept as signed off before the engine hears of one: it may be away. Of two that sign in at once with
+        # one push channel each sees the other; the later one stays.
+        off = [await self._store.put_phone(self.hub, replace(other, sign_in=None)) for other in older]
+        for other in off:
+            await self._write(other, {})
+
+    async def _written(self, user: User, phone: Phone, topics: Topics, outcome: PhoneOutcome) -> Answer:
+        """The phone as the engine has it then. Raises: RefusedError: another process signed its user off meanwhile."""
+        written = await self._write(phone, topics)
+        if not self._is_of(written, user):
+            raise gone()
+        if written.etag != phone.etag:
+            topics = await self._store.subscriptions(self.hub, user.id, phone.id) or {}
+        return Answer(phone=written, topics=topics, outcome=outcome)
 
     async def _write(self, phone: Phone, topics: Topics) -> Phone:
         return await write(self.hub, phone, topics, offer=self.offer, store=self._store, engine=self.engine)
@@ -236,6 +310,17 @@ class PhoneService:
             except PreconditionError:
                 continue
         raise StoreError("the phone is changed by others at the same time")
+
+
+def _has_channel(phone: Phone, asked: Asked) -> bool:
+    sign_in = phone.sign_in
+    return sign_in is not None and (sign_in.platform, sign_in.push_channel) == (asked.platform, asked.push_channel)
+
+
+def _variables(asked: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    """A phone's and those of the token's claims, which a phone cannot replace: templates name them without case."""
+    names = {name.lower() for name in own}
+    return {**{name: value for name, value in asked.items() if name.lower() not in names}, **own}
 
 
 def gone() -> RefusedError:

@@ -4,14 +4,14 @@ import asyncio
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
 import orjson
 
-from hub.errors import GoneError, HubError, PreconditionError
+from hub.errors import GoneError, HubError, InvalidRequestError, PreconditionError
 from hub.installation import Installation
 from hub.phone import Phone, Topics
 from hub.registration.engine import Engine
@@ -43,7 +43,8 @@ async def write(hub: str, phone: Phone, topics: Topics, *, offer: Offer, store: 
     Where the engine serves its id no more, the phone gets a new one. Where another process changed the phone meanwhile, the
     newest state is written.
 
-    Raises: EngineError, InvalidRequestError, StoreError: it stays unwritten.
+    Raises: EngineError, InvalidRequestError, StoreError: it stays unwritten; PreconditionError: another change came
+    between.
     """
     for _ in range(_TRIES):
         if phone.sign_in is None:
@@ -62,8 +63,11 @@ async def write(hub: str, phone: Phone, topics: Topics, *, offer: Offer, store: 
         if await store.phone_written(hub, phone, digest):
             return replace(phone, written=digest)
         newest = await store.phone(hub, phone.id)
-        if newest is None:  # another process took it away
+        if newest is None and phone.sign_in is None:  # another process took it away
             return phone
+        if newest is None:  # and did so before the engine got it from here: it is to be taken away again
+            phone, topics = await store.put_phone(hub, replace(phone, sign_in=None, etag=0)), {}
+            continue
         phone, topics = newest, await _topics(hub, newest, store)
     raise EngineError("the phone is changed by others at the same time")
 
@@ -113,18 +117,18 @@ class Writing:
 
     async def _write(self, name: str, hub: WrittenHub, left_for: float) -> tuple[int, bool]:
         """How many phones were written, and whether nothing failed. Never raises for what a hub answers."""
-        written = 0
+        written, last = 0, None
         try:
-            while count := await self._part(name, hub, left_for):
-                written += count
+            while phones := await self._store.unwritten_phones(name, unchanged_for=left_for, after=last, limit=_PART):
+                last = phones[-1]
+                written += await self._part(name, hub, phones)
         except (HubError, EngineError) as error:
             self._failed(name, error)
             return written, False
         return written, True
 
-    async def _part(self, name: str, hub: WrittenHub, left_for: float) -> int:
-        """Raises: StoreError; EngineError: none of them could be written."""
-        phones = await self._store.unwritten_phones(name, unchanged_for=left_for, limit=_PART)
+    async def _part(self, name: str, hub: WrittenHub, phones: Sequence[Phone]) -> int:
+        """How many were written; what the engine refuses is left, and holds up nothing. Raises: EngineError, StoreError."""
         slots = asyncio.Semaphore(_AT_ONCE)
 
         async def one(phone: Phone) -> EngineError | HubError | None:
@@ -139,6 +143,9 @@ class Writing:
                 return None
 
         errors = [error for error in await asyncio.gather(*map(one, phones)) if error is not None]
-        if errors and (len(errors) == len(phones) or any(isinstance(error, EngineError) for error in errors)):
-            raise errors[0]
+        for error in errors:
+            if not isinstance(error, InvalidRequestError):
+                raise error
+        if errors:
+            self._failed(name, errors[0])
         return len(phones) - len(errors)

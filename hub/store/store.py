@@ -347,8 +347,10 @@ class SqlStore:
     async def phone_written(self, hub: str, phone: Phone, digest: str) -> bool:
         return await self._phones.phone_written(hub, phone, digest)
 
-    async def unwritten_phones(self, hub: str, *, unchanged_for: float, limit: int) -> Sequence[Phone]:
-        return await self._phones.unwritten_phones(hub, unchanged_for=unchanged_for, limit=limit)
+    async def unwritten_phones(
+        self, hub: str, *, unchanged_for: float, after: Phone | None = None, limit: int
+    ) -> Sequence[Phone]:
+        return await self._phones.unwritten_phones(hub, unchanged_for=unchanged_for, after=after, limit=limit)
 
     async def rewrite_phones(
         self, hub: str, *, after: str = "", limit: int, audit: AuditEntry | None = None

@@ -308,7 +308,7 @@ class Table:
         self._denying = bits_of(position for atom, position in atoms if isinstance(atom, NoneOf))
         plain = [(atom, position) for atom, position in atoms if not isinstance(atom, Present | Absent | NoneOf)]
         self._values = Values(plain) if plain else None
-        self._denied = Values(denied) if denied else None
+        self._denied = Values(denied) if self._denying else None
         self.missing = self._silent | bits_of(position for atom, position in atoms if isinstance(atom, Absent))
         """The answer where there is no value."""
 

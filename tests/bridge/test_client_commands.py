@@ -101,7 +101,7 @@ async def test_status_of_a_process_that_is_not_ready_ends_with_a_code_of_its_own
 
 @pytest.mark.slow
 async def test_events_are_listed_and_shown_and_cannot_command_the_terminal(shell: Shell) -> None:
-    async with httpx.AsyncClient(verify=False, base_url=shell.url, trust_env=False) as client:
+    async with httpx.AsyncClient(verify=False, base_url=shell.url, trust_env=False, timeout=60) as client:
         while (await client.post("/in/hr", content="[red]\x1b[31mann joined")).status_code == 503:
             await asyncio.sleep(0.01)
     printed = (await shell.run("events", "list", "--source", "hr")).stdout

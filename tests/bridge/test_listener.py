@@ -36,7 +36,7 @@ def url(listener: Listener) -> str:
 
 
 async def test_a_listener_takes_requests_once_open_and_says_where() -> None:
-    async with listening(HELLO) as listener, httpx.AsyncClient(verify=False, trust_env=False) as client:
+    async with listening(HELLO) as listener, httpx.AsyncClient(verify=False, trust_env=False, timeout=60) as client:
         assert listener.address.port > 0
         assert (await client.get(url(listener))).status_code == 200
 
@@ -56,7 +56,7 @@ async def test_an_address_of_another_machine_is_an_error_that_says_so() -> None:
 
 
 async def test_closing_waits_for_nobody_who_keeps_a_connection_open() -> None:
-    async with httpx.AsyncClient(verify=False, trust_env=False) as client, listening(HELLO) as listener:
+    async with httpx.AsyncClient(verify=False, trust_env=False, timeout=60) as client, listening(HELLO) as listener:
         listener.config.timeout_graceful_shutdown = 3600
         await client.get(url(listener))  # and the connection stays
 

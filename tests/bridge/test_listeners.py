@@ -39,7 +39,7 @@ async def running(text: str, directory: Path) -> AsyncIterator[Daemon]:
 @asynccontextmanager
 async def client_of(daemon: Daemon, listener: str) -> AsyncIterator[httpx.AsyncClient]:
     base_url = "http://{}:{}".format(*daemon.listeners[listener].address)
-    async with httpx.AsyncClient(verify=False, base_url=base_url, trust_env=False) as client:
+    async with httpx.AsyncClient(verify=False, base_url=base_url, trust_env=False, timeout=60) as client:
         yield client
 
 

@@ -37,7 +37,7 @@ async def test_an_owner_stands_in_dead_letters_traces_and_metrics(tmp_path: Path
     daemon = Daemon(read(tmp_path, CONFIGURATION), config="c.yaml")
     async with daemon.running():
         url = "http://{}:{}".format(*daemon.admin.address)
-        async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60) as http:
             for kind in "abc":
                 while (await http.post("/in/hr", json={"id": kind, "kind": kind})).status_code == 503:
                     await asyncio.sleep(0.01)

@@ -86,7 +86,7 @@ async def test_all_phones_of_a_hub_are_written_again_by_a_command(tmp_path: Path
 
 async def test_a_reload_serves_phones_at_once_and_keeps_what_stays(tmp_path: Path) -> None:
     without = read(tmp_path, CONFIGURATION.format(token=f", admin_token: {TOKEN}"))
-    async with running(without, tmp_path) as shell, httpx.AsyncClient(verify=False) as client:
+    async with running(without, tmp_path) as shell, httpx.AsyncClient(verify=False, timeout=60) as client:
         daemon = shell.daemon
         assert daemon.api is not None
         url = "http://{}:{}/spare/register".format(*daemon.api.address)

@@ -18,7 +18,7 @@ from tests.bridge.test_console import running as console_running
 
 
 async def post(shell: Shell, body: str) -> None:
-    async with httpx.AsyncClient(base_url=shell.url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=shell.url, trust_env=False, timeout=60) as client:
         while (await client.post("/in/hr", content=body)).status_code == 503:
             await asyncio.sleep(0.01)
 

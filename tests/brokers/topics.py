@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 
 from tests.brokers.kafka import Kafka
 
@@ -26,6 +26,19 @@ async def create_topic(kafka: Kafka, topic: str, *, partitions: int = 1, **setti
             while made and topic not in await client.list_topics():
                 await asyncio.sleep(0.02)
         return made
+    finally:
+        await client.close()
+
+
+async def add_partitions(kafka: Kafka, topic: str, count: int) -> None:
+    """Give a topic so many partitions; returns when the broker takes messages for all of them."""
+    client = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    await client.start()
+    try:
+        await client.create_partitions({topic: NewPartitions(count)})
+        async with asyncio.timeout(_KNOWN_WITHIN):
+            while len((await client.describe_topics([topic]))[0]["partitions"]) < count:
+                await asyncio.sleep(0.02)
     finally:
         await client.close()
 

@@ -101,7 +101,7 @@ class SourceBehaviour:
 
     async def test_an_idle_source_answers_with_nothing(self, harness: Harness) -> None:
         await harness.source.connect()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             assert await harness.source.receive(10) == []
 
     async def test_what_is_given_back_or_kept_comes_again_and_what_is_rejected_does_not(self, harness: Harness) -> None:

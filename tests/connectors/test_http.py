@@ -528,7 +528,7 @@ async def test_while_nothing_can_be_kept_a_request_is_told_at_once_to_come_again
         fails = True
         started = time.monotonic()
         answers = [await waiting_post, await client.post("/in", content=b"y")]
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 15, "it waits 25 s for the store"
         assert [(answer.status_code, answer.headers["retry-after"]) for answer in answers] == [(503, "5")] * 2
         assert message.is_lost(), "its sender comes again"
         fails = False

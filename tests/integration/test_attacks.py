@@ -591,7 +591,7 @@ async def test_while_push_services_are_so_slow_that_nothing_has_room_a_sender_is
             began = time.monotonic()
             while (refused := await post()).status_code == 202:
                 pass
-            assert time.monotonic() - began < 10, "it was 25 s for each request"
+            assert time.monotonic() - began < 20, "it was 25 s for each request"
             assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
             assert refused.json() == {"detail": "too many notifications wait for push services; send it again"}
             services.apns.faults.release()
@@ -638,8 +638,8 @@ async def test_a_thousand_and_a_half_idle_connections_take_neither_health_nor_pu
     async with (
         PushServices(tmp_path) as services,
         Starved(tmp_path, configuration(services)) as daemon,
-        httpx.AsyncClient(verify=False, timeout=10) as client,
-        httpx.AsyncClient(timeout=10, transport=httpx.AsyncHTTPTransport(local_address="127.0.0.2")) as other,
+        httpx.AsyncClient(verify=False, timeout=60) as client,
+        httpx.AsyncClient(timeout=60, transport=httpx.AsyncHTTPTransport(local_address="127.0.0.2")) as other,
     ):
         daemon.open_files = (1024, hard_limit)
         await daemon.start()

@@ -20,7 +20,7 @@ from connectors.kafka import KafkaPublisher, KafkaSettings, KafkaSource
 from connectors.kafka.timing import Timing
 from tests.brokers.kafka import PASSWORD, USER, Kafka, NativeKafka
 from tests.brokers.relay import Relay
-from tests.brokers.topics import create_topic, delete_topic, produce
+from tests.brokers.topics import add_partitions, create_topic, delete_topic, produce
 from tests.connectors.behaviour import PATIENCE, SourceBehaviour, bodies, bodies_of, take
 
 QUICK = Timing(idle_wait=0.2, poll=0.2, backlog_age=0.0, request=3.0, close=2.0, commit_every=0.2)
@@ -117,6 +117,13 @@ async def member(
 async def all_settled(source: KafkaSource) -> None:
     async with asyncio.timeout(PATIENCE):
         while (await source.backlog()).messages != 0:
+            await asyncio.sleep(0.05)
+
+
+async def until_group_knows(kafka: Kafka, topic: str) -> None:
+    """Return when the group has told the broker where it is."""
+    async with asyncio.timeout(PATIENCE):
+        while await group_position(kafka, topic) is None:
             await asyncio.sleep(0.05)
 
 
@@ -283,6 +290,41 @@ async def test_tombstones_come_or_are_passed_over_as_the_settings_say(kafka: Kaf
         assert bodies_of(messages) == [b"a", b"b"]
         await source.settle([(message, ACK) for message in messages])
         await all_settled(source)
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+async def test_batches_are_read_however_they_are_compressed(kafka: Kafka, codec: str) -> None:
+    topic = f"{codec}-{uuid4().hex[:12]}"
+    await create_topic(kafka, topic, compression_type=codec)  # the broker's own, whatever a producer sends
+    wanted = [b"%d " % number + b"x" * 200 for number in range(20)]
+    await produce(kafka, topic, dict.fromkeys(wanted, 0))
+    async with member(kafka, topic) as source:
+        assert [message.body for message in await take(source, 20)] == wanted
+
+
+async def test_a_message_larger_than_a_fetch_comes_and_holds_nothing_up(kafka: Kafka) -> None:
+    topic = f"large-{uuid4().hex[:12]}"
+    await create_topic(kafka, topic, max_message_bytes=str(30 << 20))
+    large = bytes(9 << 20)
+    async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, max_request_size=30 << 20) as producer:
+        for body in (b"before", large, b"after"):
+            await producer.send_and_wait(topic, body)
+    async with member(kafka, topic) as source:
+        assert [message.body for message in await take(source, 3)] == [b"before", large, b"after"]
+
+
+async def test_a_partition_that_is_added_is_read_from_its_beginning_though_its_group_began_at_the_end(
+    kafka: Kafka, topic: str
+) -> None:
+    await produce(kafka, topic, {b"before the group": 0})
+    async with member(kafka, topic, start="latest") as source:
+        await all_settled(source)
+        await until_group_knows(kafka, topic)
+        await add_partitions(kafka, topic, 2)
+        await produce(kafka, topic, {b"in the new one": 1})  # before the group has heard of it
+        assert source._consumer is not None
+        await source._consumer._client._client.force_metadata_update()  # which takes up to a minute by itself
+        assert bodies_of(await take(source, 1)) == [b"in the new one"]
 
 
 async def test_a_missing_topic_is_named(kafka: Kafka) -> None:

@@ -34,7 +34,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 async def test_its_bodies_become_events_and_the_command_counts_them(tmp_path: Path) -> None:
     async with Daemon(tmp_path, CONFIG, module="tests.pairs") as daemon:
         await daemon.start()
-        async with httpx.AsyncClient(verify=False, base_url=daemon.url, trust_env=False) as client:
+        async with httpx.AsyncClient(verify=False, base_url=daemon.url, trust_env=False, timeout=60) as client:
             taken = await client.post("/in/shop", content="id=7\nkind=paid")
             refused = await client.post("/in/shop", content="id=8\nkind")
         assert (taken.status_code, taken.json()["rules"]) == (202, ["paid"])

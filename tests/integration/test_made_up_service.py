@@ -46,7 +46,7 @@ async def test_its_phones_are_registered_and_reached_and_it_is_measured(tmp_path
     async with Daemon(tmp_path, config(tmp_path), module="tests.pigeon") as daemon:
         await daemon.start()
         await daemon.register(PHONE)
-        async with httpx.AsyncClient(verify=False) as client:
+        async with httpx.AsyncClient(verify=False, timeout=60) as client:
             url = f"{daemon.hub_url}/{HUB}/installations/phone"
             read = await client.get(
                 url, params={"api-version": "2020-06"}, headers={"Authorization": authorization(url)}

@@ -69,7 +69,7 @@ async def test_a_push_arrives_and_stands_in_the_journal(tmp_path: Path, platform
         configuration["rules"] = [{"name": "all", "push": {"to": "everyone", "with": {"title": "it works"}}}]
         async with (
             Daemon(tmp_path, configuration) as daemon,
-            httpx.AsyncClient(verify=False, trust_env=False) as client,
+            httpx.AsyncClient(verify=False, trust_env=False, timeout=60) as client,
         ):
             await daemon.start()
             key = (tmp_path / "credentials" / "hub-key").read_text()

@@ -39,5 +39,5 @@ async def services(tmp_path: Path, clock: MovableClock) -> AsyncIterator[PushSer
 async def http(services: PushServices) -> AsyncIterator[httpx.AsyncClient]:
 
     context = ssl.create_default_context(cafile=str(services.ca_file))
-    async with httpx.AsyncClient(verify=context, trust_env=False) as client:
+    async with httpx.AsyncClient(verify=context, trust_env=False, timeout=60) as client:
         yield client

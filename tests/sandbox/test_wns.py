@@ -211,7 +211,7 @@ async def test_a_token_is_bound_to_the_channels_of_its_app(tmp_path_factory: pyt
     headers = {"Content-Type": "text/xml", "X-WNS-Type": "wns/toast"}
     context = ssl.create_default_context(cafile=str(authority.ca_file))
     statuses = []
-    async with httpx.AsyncClient(verify=context, trust_env=False) as http:
+    async with httpx.AsyncClient(verify=context, trust_env=False, timeout=60) as http:
         for app in ("first", "second"):
             form = {"grant_type": "client_credentials", "client_id": app, "client_secret": "secret"}
             form["scope"] = "https://wns.windows.com/.default"

@@ -40,8 +40,13 @@ class Phones(Protocol):
         False: the phone has changed since, and what the engine has may be of either state.
         """
 
-    async def unwritten_phones(self, hub: str, *, unchanged_for: float, limit: int) -> Sequence[Phone]:
-        """Phones that the engine may have otherwise, the longest unchanged first; those changed just now are left out."""
+    async def unwritten_phones(
+        self, hub: str, *, unchanged_for: float, after: Phone | None = None, limit: int
+    ) -> Sequence[Phone]:
+        """Phones that the engine may have otherwise, the longest unchanged first; those changed just now are left out.
+
+        With `after`, those that come behind it: what could not be written hides none of them.
+        """
 
     async def rewrite_phones(
         self, hub: str, *, after: str = "", limit: int, audit: AuditEntry | None = None

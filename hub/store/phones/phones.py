@@ -82,10 +82,15 @@ class SqlPhones:
             )
         return bool(rows)
 
-    async def unwritten_phones(self, hub: str, *, unchanged_for: float, limit: int) -> Sequence[Phone]:
+    async def unwritten_phones(
+        self, hub: str, *, unchanged_for: float, after: Phone | None = None, limit: int
+    ) -> Sequence[Phone]:
         before = self._now() - unchanged_for
+        changed_at, name = (0.0, "") if after is None else (after.changed_at, after.id)
         rows = await self._database.read(
-            lambda connection: connection.read(statements.UNWRITTEN, hub=hub, before=before, limit=limit)
+            lambda connection: connection.read(
+                statements.UNWRITTEN, hub=hub, before=before, after_at=changed_at, after=name, limit=limit
+            )
         )
         return [phone_of(row) for row in rows]
 

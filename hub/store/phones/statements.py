@@ -27,7 +27,8 @@ OF_CHANNEL = Statement(
 UNWRITTEN = Statement(
     "phone.unwritten",
     f"SELECT {_COLUMNS} FROM phone WHERE hub = :hub AND written = '' AND changed_at <= :before"
-    " ORDER BY changed_at LIMIT :limit",
+    " AND changed_at >= :after_at AND (changed_at > :after_at OR phone > :after)"
+    " ORDER BY changed_at, phone LIMIT :limit",
 )
 ADD = Statement(
     "phone.add",

@@ -20,7 +20,7 @@ async def test_a_phone_registers_and_is_sent_to_over_tls(tmp_path: Path, size: i
     authority = Authority(tmp_path)
     async with (
         serving(authority, create_app(FakeHubService(), HUBS)) as port,
-        httpx.AsyncClient(verify=ssl.create_default_context(cafile=authority.ca_file)) as client,
+        httpx.AsyncClient(verify=ssl.create_default_context(cafile=authority.ca_file), timeout=60) as client,
     ):
         client.base_url = url = httpx.URL(f"https://localhost:{port}")
         client.headers["Authorization"] = token("full", resource=str(url), expiry=int(time.time()) + 60)

@@ -34,7 +34,7 @@ class Lane:
             sender.platform.value
         ]
 
-    async def send(self, pushes: Sequence[Push], *, deadline: float = 10.0) -> list[SendResult]:
+    async def send(self, pushes: Sequence[Push], *, deadline: float = 60.0) -> list[SendResult]:
         """One result a push, in order."""
         return results_of(await self.sender.send(page_of(pushes), deadline=deadline))
 

@@ -96,7 +96,7 @@ async def test_a_stalled_service_costs_no_more_than_the_deadline(lane: Lane) -> 
     before = loop.time()
     pushes = lane.pushes(3, first=10)
     results = await lane.send(pushes, deadline=0.3)
-    assert loop.time() - before < 9  # without a deadline of its own it would be ten
+    assert loop.time() - before < 30  # without a deadline of its own it would be a minute
     assert {(result.reaction, result.outcome, result.timed_out) for result in results} == {
         (Reaction.RETRY, OutcomeName.PNS_UNREACHABLE, True)
     }

@@ -271,7 +271,7 @@ async def test_a_stream_that_was_given_up_frees_its_place(serve: Serve, connect:
     service.answer = lambda exchange: None if exchange.path in ("/1", "/2") else OK
     transport = connect()
     await post_each(transport, [service.request(0)], deadline=60)
-    slow = asyncio.ensure_future(post_each(transport, [service.request(1), service.request(2)], deadline=1))
+    slow = asyncio.ensure_future(post_each(transport, [service.request(1), service.request(2)], deadline=3))
     await service.wait_for_requests(3)
     waiting = asyncio.ensure_future(post_each(transport, [service.request(3)], deadline=60))
     assert [response.timed_out for response in await slow] == [True, True]
@@ -446,7 +446,7 @@ async def test_an_origin_that_does_not_answer_holds_up_no_other(serve: Serve, co
     dead.answer = lambda exchange: None
     transport = connect(http2=False, connections=2)
     mixed = [service.request(number) for number in range(20) for service in (dead, alive)]
-    sending = asyncio.ensure_future(post_each(transport, mixed, deadline=2))
+    sending = asyncio.ensure_future(post_each(transport, mixed, deadline=5))
     await alive.wait_for_requests(20)
     assert not sending.done()
     assert [response.status for response in await sending] == [0, 200] * 20

@@ -11,16 +11,16 @@ import pytest
 
 from bridge.admin.listener import Listener
 from bridge.config.models import Listen
-from hub.phone import PhoneOutcome
+from hub.phone import PhoneOperation, PhoneOutcome
 from tests.hub.examples import HUB
-from tests.hub.registration.calling import PATH, PHONE, Calling, registration
+from tests.hub.registration.calling import DAY, PATH, PHONE, Calling, registration
 
 OTHER_PHONE = "11111111-2222-3333-4444-555555555555"
 
 
-async def error_of(calling: Calling, body: Any, *, user: str = "mallory") -> tuple[int, str]:
+async def error_of(calling: Calling, body: Any, *, user: str = "mallory") -> tuple[int, str | None]:
     answer = await calling.call("POST", "", user, body)
-    return answer.status_code, answer.json()["error"]
+    return answer.status_code, answer.json().get("error")
 
 
 @pytest.mark.parametrize(
@@ -104,6 +104,9 @@ async def test_a_token_cannot_set_what_the_hub_says_of_the_user(calling: Calling
     await calling.sign_in("ann", pushVariables={"name": "the bank", "colour": "red"})
     installation = await calling.hub.get_installation(HUB, f"phone:{PHONE}")
     assert installation.push_variables == {"name": "ann", "colour": "red"}
+    await calling.sign_in("ann", pushVariables={"NAME": "the bank", "Name": "your bank", "colour": "blue"})
+    installation = await calling.hub.get_installation(HUB, f"phone:{PHONE}")
+    assert installation.push_variables == {"name": "ann", "colour": "blue"}, "templates know them without case"
 
 
 async def test_ten_thousand_topics_and_deep_json_are_refused_in_no_time(calling: Calling) -> None:
@@ -146,11 +149,60 @@ async def test_another_user_s_registration_id_opens_nothing(calling: Calling) ->
     assert (await calling.call("GET", "", "mallory")).json()["phones"] == []
 
 
-async def test_the_id_of_another_user_s_phone_gives_nothing_of_what_is_for_that_user(calling: Calling) -> None:
-    await calling.sign_in("ann", topics={"offers": True})
-    stolen = await calling.sign_in("mallory", pushChannel="handle-of-mallory")
-    assert stolen["topics"] == {}
+async def test_the_id_of_another_user_s_phone_signs_nobody_off(calling: Calling) -> None:
+    ann = await calling.sign_in("ann", topics={"offers": True})
+    for stranger in ({}, {"replaces": "x" * 32}, {"platform": "apns", "pushChannel": "ab" * 32}):
+        stolen = registration(**{"pushChannel": "handle-of-mallory", **stranger})
+        assert await error_of(calling, stolen) == (403, "forbidden_phone"), stranger
+    assert await calling.pushed("customer:of-ann && topic:offers") == ["handle-1"]
+    assert (await calling.call("GET", f"/{ann['registrationId']}", "ann")).json() == ann
+    assert (await calling.call("GET", "", "mallory")).json()["phones"] == []
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        {"pushChannel": "handle-1"},
+        {"pushChannel": "handle-2", "replaces": "ann's"},
+        {"phone": OTHER_PHONE, "pushChannel": "handle-1", "replaces": "ann's"},
+        {"phone": OTHER_PHONE, "pushChannel": "handle-1"},
+    ],
+    ids=["its channel", "its last registration id", "another id, and its last registration id", "another id"],
+)
+async def test_a_shared_phone_is_handed_over_by_what_only_that_phone_has(
+    calling: Calling, shown: dict[str, str]
+) -> None:
+    ann = await calling.sign_in("ann", topics={"offers": True})
+    if "replaces" in shown:
+        shown = {**shown, "replaces": ann["registrationId"]}
+    taken = await calling.sign_in("bob", **shown)
+    assert taken["topics"] == {}
+    assert calling.outcomes[-1] == (PhoneOperation.REGISTER, PhoneOutcome.TOOK_OVER)
     assert await calling.pushed("customer:of-ann || topic:offers || $UserId:{ann}") == []
+    assert await calling.pushed("customer:of-bob") == [shown["pushChannel"]]
+
+
+async def test_a_phone_whose_user_signed_off_or_whose_time_is_over_is_anybody_s(calling: Calling) -> None:
+    ann = await calling.sign_in("ann")
+    await calling.call("DELETE", f"/{ann['registrationId']}", "ann")
+    await calling.sign_in("bob", pushChannel="handle-2")
+    calling.clock.advance(91 * DAY)
+    await calling.sign_in("ann", pushChannel="handle-3")
+    assert PhoneOutcome.TOOK_OVER not in [outcome for _, outcome in calling.outcomes]
+
+
+async def test_who_knows_the_push_channels_of_others_can_sign_off_few_of_them(calling: Calling) -> None:
+    channels = [f"handle-{number}" for number in range(6)]
+    for channel in channels:
+        await calling.sign_in(f"user-of-{channel}", phone=f"the-phone-of-{channel}", pushChannel=channel)
+    answers = [await error_of(calling, registration(pushChannel=channel)) for channel in channels]
+    assert answers == [(200, None)] * 3 + [(429, "throttled")] * 3
+    assert await calling.pushed("everyone") == ["handle-2", "handle-3", "handle-4", "handle-5"]
+    id_ = (await calling.call("GET", "", "mallory")).json()["phones"][0]["registrationId"]
+    moved = await calling.call("PUT", f"/{id_}", "mallory", registration(pushChannel="handle-5"))
+    assert (moved.status_code, int(moved.headers["Retry-After"]) > 60) == (429, True)
+    calling.clock.advance(3600)
+    assert await error_of(calling, registration(pushChannel="handle-5")) == (200, None)
 
 
 @pytest.mark.parametrize("claims", [{"aud": "another-app"}, {"iss": "https://evil.example"}, {"exp": 1}])
@@ -205,7 +257,10 @@ async def test_a_body_of_100_megabytes_is_refused_and_not_kept_in_memory(calling
             sent += 1
             yield b" " * 1024 * 1024
 
-    async with served(calling, request_time=30.0) as (host, port), httpx.AsyncClient(verify=False) as client:
+    async with (
+        served(calling, request_time=30.0) as (host, port),
+        httpx.AsyncClient(verify=False, timeout=60) as client,
+    ):
         url = f"http://{host}:{port}/{HUB}{PATH}"
         try:
             answer = await client.post(url, content=body(), headers=calling.headers("ann"))

@@ -1,10 +1,18 @@
 """Phones sign in with their user's token, choose topics and levels, and sign off."""
 
 import asyncio
+from dataclasses import replace
 
-from hub.errors import GoneError
-from hub.phone import PhoneOperation, PhoneOutcome
+import pytest
+
+from hub.errors import GoneError, InvalidRequestError
+from hub.installation import Installation
+from hub.notification import Platform
+from hub.phone import Phone, PhoneOperation, PhoneOutcome, Topics
+from hub.registration import writing
 from hub.registration.errors import EngineError
+from hub.registration.offer import User
+from hub.registration.service import Asked, PhoneService
 from tests.hub.examples import HUB
 from tests.hub.registration.calling import DAY, PHONE, Calling, registration
 
@@ -142,12 +150,12 @@ async def test_an_app_that_was_installed_again_gets_each_push_once(calling: Call
 
 async def test_of_requests_at_once_for_one_phone_each_is_answered_and_one_state_is_left(calling: Calling) -> None:
     users = [f"user-{number}" for number in range(6)]
-    answers = await asyncio.gather(*(calling.sign_in(user, pushChannel=f"handle-{user}") for user in users))
+    answers = await asyncio.gather(*(calling.sign_in(user) for user in users))
     current = await calling.store.phone(HUB, PHONE)
     assert current is not None
     assert current.sign_in is not None
     winner = current.sign_in.user_id
-    assert await calling.pushed(" || ".join(f"customer:of-{user}" for user in users)) == [f"handle-{winner}"]
+    assert await calling.pushed(" || ".join(f"customer:of-{user}" for user in users)) == ["handle-1"]
     assert current.registration_id in {answer["registrationId"] for answer in answers}
     topics = [("offers", None), ("security", None), ("debits", {"level": 500})]
     path = f"/{current.registration_id}/topics"
@@ -231,3 +239,90 @@ async def test_what_is_not_below_the_path_is_another_s(calling: Calling) -> None
     for path in (f"/{HUB}/registerx", f"/{HUB}", "/other/register", f"/{HUB}/registrations/7"):
         assert (await calling.client.get(f"https://hub.example{path}")).status_code == 418, path
     assert calling.outcomes == []
+
+
+async def test_of_two_that_sign_in_at_once_with_one_push_channel_one_is_left(
+    calling: Calling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_phone, both = calling.store.put_phone, asyncio.Barrier(2)
+
+    async def put_after_one_another(hub: str, phone: Phone, *, topics: Topics | None = None) -> Phone:
+        calling.clock.advance(0.001)
+        kept = await put_phone(hub, phone, topics=topics)
+        if topics is not None:  # and none looks for others before both are kept
+            await both.wait()
+        return kept
+
+    monkeypatch.setattr(calling.store, "put_phone", put_after_one_another)
+    answers = await asyncio.gather(
+        calling.call("POST", "", "ann", registration()),
+        calling.call("POST", "", "ann", registration(phone=OTHER_PHONE)),
+    )
+    assert sorted(answer.status_code for answer in answers) in ([200, 200], [200, 410])
+    (kept,) = (await calling.call("GET", "", "ann")).json()["phones"]
+    assert await calling.pushed("$UserId:{ann}") == ["handle-1"]
+    assert await calling.pushed(f"$InstallationId:{{phone:{kept['phone']}}}") == ["handle-1"]
+
+
+@pytest.mark.parametrize("next_user", ["", "bob"])
+async def test_a_sign_off_that_overtakes_a_sign_in_in_another_process_leaves_nothing_of_it(
+    calling: Calling, monkeypatch: pytest.MonkeyPatch, next_user: str
+) -> None:
+    elsewhere = PhoneService(HUB, calling.service.offer, calling.hub.store, calling.engine, now=calling.store.now)
+    ann, bob = User(id="ann", tags=("customer:of-ann",)), User(id="bob", tags=("customer:of-bob",))
+    put = calling.engine.put
+
+    async def overtaken(installation: Installation) -> None:
+        monkeypatch.undo()
+        (phone,) = await calling.store.phones_of(HUB, "ann")
+        assert await elsewhere.sign_off(ann, phone.registration_id)
+        if next_user:
+            await elsewhere.register(bob, Asked(phone_id=PHONE, platform=Platform.FCM, push_channel="handle-1"))
+        await put(installation)
+
+    monkeypatch.setattr(calling.engine, "put", overtaken)
+    answer = await calling.call("POST", "", "ann", registration())
+    assert (answer.status_code, answer.json()["error"]) == (410, "gone")
+    assert "bob" not in answer.text
+    assert await calling.pushed("customer:of-ann || $UserId:{ann}") == []
+    assert await calling.pushed("customer:of-bob") == (["handle-1"] if next_user else [])
+
+
+async def test_phones_that_the_engine_refuses_hold_up_no_sign_off(
+    calling: Calling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "_PART", 2)
+    put = calling.engine.put
+
+    async def refuse(installation: Installation) -> None:
+        if installation.push_channel.startswith("bad"):
+            raise InvalidRequestError("no such channel")
+        await put(installation)
+
+    id_ = (await calling.sign_in("ann"))["registrationId"]
+    monkeypatch.setattr(calling.engine, "put", refuse)
+    for number in range(5):
+        body = registration(phone=f"{OTHER_PHONE}{number}", pushChannel=f"bad-{number}")
+        assert (await calling.call("POST", "", f"user-{number}", body)).status_code == 400
+    calling.clock.advance(1)
+    calling.engine.failures = [EngineError("away")]
+    assert (await calling.call("DELETE", f"/{id_}", "ann")).status_code == 503
+    calling.clock.advance(60)
+    assert await calling.writing.once() == 1
+    assert await calling.pushed("customer:of-ann") == []
+    assert calling.failed == ["no such channel"] * 3
+
+
+async def test_all_phones_with_a_push_channel_are_signed_off_though_the_engine_is_away(calling: Calling) -> None:
+    await calling.sign_in("ann")
+    kept = await calling.store.phone(HUB, PHONE)
+    assert kept is not None
+    for number in range(3):  # more than a user may have: the new one replaces them all
+        twin = replace(
+            kept, id=f"twin-{number}", etag=0, registration_id=f"twin-{number}", installation_id=f"t{number}"
+        )
+        await calling.store.put_phone(HUB, twin)
+    calling.engine.failures = [EngineError("away")]
+    answer = await calling.call("POST", "", "ann", registration(phone=OTHER_PHONE))
+    assert answer.status_code == 503
+    assert [each["phone"] for each in (await calling.call("GET", "", "ann")).json()["phones"]] == [OTHER_PHONE]

@@ -176,7 +176,7 @@ async def test_what_was_in_hand_before_its_queue_was_lost_and_claimed_again_is_n
 async def test_a_process_stopped_within_a_transaction_holds_its_queues_for_no_longer_than_the_database_lets_it(
     fleet: Fleet,
 ) -> None:
-    first = await fleet.start(idle_in_transaction=0.3)
+    first = await fleet.start(idle_in_transaction=4)
     second = await fleet.start()
     (work,) = await begin(first.store, notification())
     held = asyncio.Event()
@@ -185,7 +185,7 @@ async def test_a_process_stopped_within_a_transaction_holds_its_queues_for_no_lo
     def stopped(connection: Connection) -> None:
         connection.read_by_keys(FENCES, list(range(QUEUES)), owner="p0")
         loop.call_soon_threadsafe(held.set)
-        time.sleep(0.6)
+        time.sleep(5)
         connection.read_by_keys(FENCES, list(range(QUEUES)), owner="p0")
 
     under_way = asyncio.create_task(first.database.write(stopped))

@@ -132,7 +132,7 @@ async def test_readers_of_an_older_state_delay_the_overwriting_and_no_writer(
         await store.probe()
         slowest = max(slowest, time.perf_counter() - began)
     assert not (await erasing).is_overwritten
-    assert slowest < 2.0, "a write waits for one try, not for the reader (10 s)"
+    assert slowest < 7.0, "a write waits for one try, not for the reader (10 s)"
     await store.tick()
     assert "hub.db-wal" in found_in(tmp_path)
     reader.execute("COMMIT")

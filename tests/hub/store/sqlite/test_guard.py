@@ -32,7 +32,7 @@ class Broken:
         self._loop.call_soon_threadsafe(self._broke.set)
 
     async def wait(self) -> None:
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(30):
             await self._broke.wait()
 
 

@@ -114,6 +114,18 @@ class Phones(Suite):
         assert await store.phone_written(HUB, third, "")
         assert await store.phone(HUB, first.id) is None
 
+    async def test_unwritten_phones_come_in_parts_each_behind_the_last(self, store: SqlStore, clock: HostClock) -> None:
+        for number in range(3):  # two of them at the same time
+            for user in ("ann", "bob"):
+                await sign_in(store, f"{user}-{number}")
+            clock.advance(2)
+        found: list[str] = []
+        last = None
+        while phones := await store.unwritten_phones(HUB, unchanged_for=1, after=last, limit=4):
+            last = phones[-1]
+            found += [each.id for each in phones]
+        assert found == [f"phone-of-{user}-{number}" for number in range(3) for user in ("ann", "bob")]
+
     async def test_all_phones_of_a_hub_are_written_again_in_parts(self, store: SqlStore, clock: HostClock) -> None:
         for number in range(5):
             phone = await sign_in(store, f"user-{number}")

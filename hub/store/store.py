@@ -148,8 +148,8 @@ class SqlStore:
     def ownership(self) -> OwnershipCounts:
         return self._outbox.counts()
 
-    def serve(self, services: Callable[[], Collection[Service]]) -> None:
-        self._outbox.serve(services)
+    def serve(self, services: Callable[[], Collection[Service]], hubs: Callable[[], Collection[str]]) -> None:
+        self._outbox.serve(services, hubs)
 
     # Outbox
 
@@ -179,6 +179,12 @@ class SqlStore:
 
     async def take_orphans(self, served: Collection[Service], limit: int, *, waited: float) -> Sequence[Work]:
         return await self._outbox.take_orphans(served, limit, waited=waited)
+
+    def serves_better(self, service: Service) -> bool:
+        return self._outbox.serves_better(service)
+
+    async def pass_on(self, work: Sequence[Work], *, waited: float) -> Sequence[Work]:
+        return await self._outbox.pass_on(work, waited=waited)
 
     async def give_back(self, work: Sequence[Work]) -> None:
         await self._outbox.give_back(work)

@@ -43,12 +43,14 @@ class QueueRow(NamedTuple):
 
 
 class ProcessRow(NamedTuple):
-    """`serves` are keys of the push services that the process has a sender for."""
+    """`serves` are keys of the push services that the process has a sender for, and of the hubs that it knows; `waiting`
+    is how much waits in its queues, by key of the push service."""
 
     id: str
     beat: float
     share: int
     serves: frozenset[str]
+    waiting: Mapping[str, int]
     version: str
 
 

@@ -1,9 +1,9 @@
-"""Processes that share a database: each has its own session, clock and memory, as on hosts of their own."""
+"""Processes that share a database: who owns which queue, and what an earlier owner may not do any more."""
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -13,86 +13,19 @@ from hub.acceptance import Ingest, Partition
 from hub.errors import StoreError
 from hub.notification import Platform
 from hub.outcome import OutcomeName, State
-from hub.store.clock import StoreClock
 from hub.store.connection import Connection
 from hub.store.contracts.outbox import Audience, PageResult, Service, Work
-from hub.store.outbox.ownership import Sharing
 from hub.store.outbox.queues import FENCES
 from hub.store.postgres.address import PostgresAddress
-from hub.store.postgres.database import PostgresDatabase
 from hub.store.postgres.store import PostgresStore
-from hub.store.store import SqlStore
 from hub.work import Lane
 from tests.brokers.postgres import Postgres
-from tests.fakes.host_clock import HostClock
 from tests.hub.examples import HUB, installation, notification
+from tests.hub.store.postgres.fleet import QUEUES, Fleet, Process
 from tests.hub.store.suite.accepting import dead_letter
 from tests.hub.store.suite.harness import WHOLE, begin, enqueue, everything, ids, take, take_pages, went_well
 
 FCM: Service = (HUB, Platform.FCM)
-QUEUES = 64
-
-
-class Process:
-    """One of the fleet; its clock moves when it is told to, and it renews when it is told to."""
-
-    def __init__(self, address: PostgresAddress) -> None:
-        self.clock = HostClock()
-        self.database = PostgresDatabase(address)
-        self.store = SqlStore(
-            self.database,
-            clock=StoreClock(wall=self.clock, monotonic=self.clock.monotonic),
-            monotonic=self.clock.monotonic,
-            owner=address.name,
-            sharing=Sharing(session=self.database.ownership, version="1"),
-        )
-
-    @property
-    def owned(self) -> int:
-        return self.store.ownership().owned
-
-
-class Fleet:
-    """Processes on one database."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.processes: list[Process] = []
-
-    async def start(self, *, idle_in_transaction: float = 2.0) -> Process:
-        name = f"p{len(self.processes)}"
-        process = Process(PostgresAddress(url=self.url, name=name, idle_in_transaction=idle_in_transaction))
-        if self.processes:
-            process.clock.advance(self.processes[0].clock.elapsed - process.clock.elapsed)
-        self.processes.append(process)
-        await process.store.open()
-        return process
-
-    async def pass_time(self, seconds: int, *, without: Sequence[Process] = ()) -> None:
-        """Each second all renew, but for those that stand still."""
-        for _ in range(seconds):
-            for process in self.processes:
-                process.clock.advance(1)
-                if process not in without:
-                    await process.store.own()
-
-    async def settle(self) -> None:
-        await self.pass_time(12)
-
-    async def two(self) -> tuple[Process, Process]:
-        """Each with half of the queues."""
-        first, second = await self.start(), await self.start()
-        await self.settle()
-        assert (first.owned, second.owned) == (QUEUES // 2, QUEUES // 2)
-        return first, second
-
-
-@pytest.fixture
-async def fleet(postgres: Postgres, database: str) -> AsyncIterator[Fleet]:
-    fleet = Fleet(postgres.url(database))
-    yield fleet
-    for process in fleet.processes:
-        await process.store.close()
 
 
 async def of_each(process: Process, count: int) -> Sequence[Work]:

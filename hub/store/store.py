@@ -116,9 +116,9 @@ class SqlStore:
 
     async def tend(self) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(_again(self.tick, _TICK))
-            if self._outbox.ownership is not None:  # a task of its own: no long write delays a renewal
-                group.create_task(_again(self._outbox.own, self._outbox.ownership.every))
+            group.create_task(_again(self.tick, lambda: _TICK))
+            if (ownership := self._outbox.ownership) is not None:  # a task of its own: no long write delays a renewal
+                group.create_task(_again(self._outbox.own, lambda: ownership.next_in))
 
     async def own(self) -> None:
         """One renewal of what this process owns. Raises: StoreError."""
@@ -430,10 +430,10 @@ class SqlStore:
         return await self._jobs.forget_jobs(kept=kept)
 
 
-async def _again(turn: Callable[[], Awaitable[None]], every: float) -> None:
+async def _again(turn: Callable[[], Awaitable[None]], every: Callable[[], float]) -> None:
     """Until cancelled, a turn every so many seconds."""
     while True:
-        await asyncio.sleep(every)
+        await asyncio.sleep(every())
         try:
             await turn()
         except StoreError:

@@ -234,6 +234,7 @@ class Outbox(Protocol):
     async def templates(self, ids: Sequence[int]) -> Mapping[int, StoredTemplate]: ...
 
     async def backlog(self) -> Mapping[Service | None, int]:
-        """Notifications and pages that are not done, by service; what is for a remote hub counts under None."""
+        """Notifications and pages that are not done, by service; what is for a remote hub counts under None. Those in the
+        queues of other processes are counted as of their last renewals."""
 
     async def queue_states(self) -> Mapping[Lane, QueueState]: ...

@@ -91,6 +91,7 @@ class SqlOutbox:
         self.ownership: Ownership | None = None
         if sharing is not None:
             self.ownership = Ownership(sharing, self._queues, now=clock.now, monotonic=monotonic)
+            self.ownership.waiting = self._waiting_here
         self._hand = InHand(monotonic=monotonic)
         self._work: dict[Key, Work] = {}
         self._tally = Tally()
@@ -204,6 +205,8 @@ class SqlOutbox:
         else:
             await self._give_back(ownership, plan.excess)
         ownership.counts.owned = len(self._queues.fences)
+        if ownership.erasures.is_due:
+            await self._drop_erased(ownership)
         if self.leads:
             await ownership.forget_dead()
 
@@ -692,13 +695,28 @@ class SqlOutbox:
         """Run a job that deletes notifications, whose `ids` are in its answer: what of them is in hand is withdrawn."""
         async with self._taking:  # what was read before is in hand by now
             answer = await self.write(job)
-            gone = set(ids(answer))
-            for work in [work for work in self._work.values() if work.notification.id in gone]:
-                work.is_withdrawn = True
-                self._leave(work)
-            if gone:
-                self._times.pop("count", None)  # so that the next second counts what waits
+            self._withdraw(set(ids(answer)))
             return answer
+
+    async def _drop_erased(self, ownership: Ownership) -> None:
+        """Withdraw what is in hand of notifications that another process has deleted."""
+        async with self._taking:  # what was read before is in hand by now
+            ownership.erasures.is_due = False
+            ids = {work.notification.id for work in self._work.values()}
+            keys = [bytes.fromhex(id_) for id_ in ids]
+            try:
+                known = await self._database.read(lambda connection: connection.read_by_keys(accepting.KNOWN, keys))
+            except BaseException:
+                ownership.erasures.is_due = True
+                raise
+            self._withdraw(ids - {key.hex() for (key,) in known})
+
+    def _withdraw(self, gone: Collection[str]) -> None:
+        for work in [work for work in self._work.values() if work.notification.id in gone]:
+            work.is_withdrawn = True
+            self._leave(work)
+        if gone:
+            self._times.pop("count", None)  # so that the next second counts what waits
 
     def _leave(self, work: Work) -> None:
         key = (work.queue, work.n)
@@ -715,7 +733,13 @@ class SqlOutbox:
     # How much waits
 
     async def backlog(self) -> Mapping[Service | None, int]:
-        return {service_of(key): count for key, count in self._tally.by_service().items()}
+        counts = Counter(self._waiting_here())
+        if self.ownership is not None:
+            counts.update(self.ownership.waiting_elsewhere())
+        return {service_of(key): count for key, count in counts.items()}
+
+    def _waiting_here(self) -> Mapping[str, int]:
+        return self._tally.by_service()
 
     async def queue_states(self) -> Mapping[Lane, WaitingState]:
         now = self.now()
@@ -738,9 +762,10 @@ class SqlOutbox:
 
     async def _count(self) -> Mapping[tuple[int, str], int]:
         """Correct the tally; what is due, by lane and service."""
-        if not self._queues.fences:
-            return {}
         before = self._tally.snapshot()
+        if not self._queues.fences:  # what this process accepted, its owners have counted by now
+            self._tally.correct({}, before)
+            return {}
         counted = await self._database.read(
             lambda connection: taking.count(connection, self._queues.owner, now=self.now())
         )

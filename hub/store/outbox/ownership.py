@@ -26,6 +26,7 @@ from hub.store.decide.ownership import (
 )
 from hub.store.decide.serving import ServedWatch, heard, said
 from hub.store.outbox import queues as queue_rows
+from hub.store.outbox.erased import RECENT, WATCHED, ErasureWatch
 from hub.store.outbox.queues import Claimed, Queues
 from hub.store.rows import hub_key, hub_of, is_hub_key
 
@@ -84,6 +85,7 @@ class _Seen(NamedTuple):
 
     queues: Sequence[QueueRow]
     processes: Sequence[ProcessRow]
+    erasures: Sequence[tuple[int, str, str]]
 
 
 class Ownership:
@@ -110,18 +112,20 @@ class Ownership:
         self._beat = 0.0
         self._share = 0
         self._said = ""
-        self._seen = _Seen((), ())
+        self._seen = _Seen((), (), ())
         self._served = ServedWatch()
         self._others: Sequence[ProcessRow] = ()
         self.counts = OwnershipCounts()
+        self.erasures = ErasureWatch()
         self.serves: Callable[[], Collection[str]] = lambda: ()
         """Keys of the push services that this process has senders for, and of the hubs that it knows."""
         self.waiting: Callable[[], Mapping[str, int]] = dict
         """How much waits in this process's queues, by key of the push service."""
 
     @property
-    def every(self) -> float:
-        return self._timing.every
+    def next_in(self) -> float:
+        """Seconds until the next renewal: sooner where a process that is silent counts as dead before."""
+        return self._watch.next_read(self._monotonic())
 
     def may_start(self) -> bool:
         """Whether this process is sure enough to own its queues to begin what others would repeat."""
@@ -138,6 +142,7 @@ class Ownership:
             self._watch.fail()
             raise
         self._confirmed, self._seen = asked, seen
+        self.erasures.read(seen.erasures)
         return self._decide(seen)
 
     def _renew(self, connection: Connection) -> _Seen:
@@ -146,7 +151,8 @@ class Ownership:
         after = self._monotonic()
         if self._reference is not None:
             self._reference.set(at - (before + after) / 2, after - before)
-        self._beat = max(self._beat + _TICK, self._now())
+        now = self._now()
+        self._beat, recent = max(self._beat + _TICK, now), now - WATCHED
         connection.write(
             RENEW,
             id=self._queues.owner,
@@ -160,7 +166,9 @@ class Ownership:
             for id_, beat, share, text, version in connection.read(PROCESSES)
         ]
         rows = [QueueRow(*row) for row in connection.read(OWNERS)]
-        return _Seen(rows, processes)
+        first = self._queues.all[0]
+        erasures = [(n, action, target) for n, action, target in connection.read(RECENT, queue=first, since=recent)]
+        return _Seen(rows, processes, erasures)
 
     def _decide(self, seen: _Seen) -> Plan:
         now = self._monotonic()

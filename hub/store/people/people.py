@@ -12,14 +12,12 @@ from hub.people import person_key
 from hub.store.connection import Connection, Database, Row, Statement
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.people import Erased, Kept, KeptOfPerson
+from hub.store.outbox.erased import BEGUN, DONE
 from hub.store.outbox.outbox import SqlOutbox
 from hub.store.people import finding
 from hub.store.people.erasing import ERASING, Erasing, Slice, has_notifications
 from hub.store.registry.registry import SqlRegistry
 from hub.store.telemetry.auditing import audit_write
-
-BEGUN, DONE = "user.erase", "user.erased"
-"""Actions of audit rows."""
 
 DEVICES = 500
 """Registrations of a user that one transaction looks at, at most."""

@@ -236,6 +236,62 @@ async def test_a_broadcast_is_cancelled_from_a_process_that_does_not_own_it(flee
     assert (entry.entry.actor, entry.entry.action) == ("ann", "notification.cancel")
 
 
+async def test_an_erasure_by_one_withdraws_what_another_has_in_hand_with_its_next_renewal(fleet: Fleet) -> None:
+    first, second = await fleet.two()
+    erased, kept, broadcast = await begin(
+        first.store, notification("$UserId:{eve}"), notification("$UserId:{bob}"), notification(person="eve")
+    )
+    await first.store.expand(broadcast, Audience(pages=[(Platform.FCM, BitMap([n])) for n in range(2 * QUEUES)]))
+    pages = await take_pages(first.store)
+    await second.store.erase_person("eve", actor="ann")
+    assert not erased.is_withdrawn
+    await fleet.pass_time(1)
+    assert erased.is_withdrawn
+    assert all(page.is_withdrawn for page in pages)
+    assert not kept.is_withdrawn
+    assert (await first.store.record([went_well(kept), went_well(erased)])).ended == {(HUB, State.COMPLETED): 1}
+    await first.store.tick()
+    await fleet.pass_time(2)
+    assert await second.store.backlog() == {}
+
+
+async def test_what_waits_is_counted_over_all_processes(fleet: Fleet) -> None:
+    first, second = await fleet.two()
+    await enqueue(first.store, *(notification() for _ in range(30)))
+    await enqueue(second.store, *(notification() for _ in range(12)))
+    assert (await first.store.backlog())[None] == 30
+    await fleet.pass_time(2)
+    for process in fleet.processes:
+        assert (await process.store.backlog())[None] == 42
+    await second.store.postpone((await take(second.store))[:5], delay=60, service=FCM)
+    await fleet.pass_time(2)
+    assert await first.store.backlog() == {None: 37, FCM: 5}
+
+
+async def test_what_waited_with_a_dead_process_is_counted_by_the_next_owner_of_its_queues(fleet: Fleet) -> None:
+    first, second = await fleet.two()
+    await enqueue(first.store, *(notification() for _ in range(30)))
+    await fleet.pass_time(2)
+    await fleet.pass_time(10, without=[first])
+    await second.store.tick()
+    assert (second.owned, await second.store.backlog()) == (QUEUES, {None: 30})
+
+
+async def test_what_one_accepts_while_it_owns_no_queue_is_counted_once_in_the_end(fleet: Fleet) -> None:
+    first = await fleet.start()
+    held = await of_each(first, 2 * QUEUES)  # no queue is given back
+    second = await fleet.start()
+    await enqueue(second.store, *(notification() for _ in range(7)))
+    assert (await second.store.backlog())[None] >= 7
+    for _ in range(11):
+        await fleet.pass_time(1)
+        await first.store.tick()
+        await second.store.tick()
+    await fleet.pass_time(1)
+    for process in fleet.processes:
+        assert (await process.store.backlog())[None] == len(held) + 7
+
+
 async def test_what_one_registers_accepts_or_schedules_another_knows(fleet: Fleet) -> None:
     first, second = await fleet.two()
     await first.store.put_installations(HUB, [installation("phone", "a")])

@@ -26,7 +26,7 @@ demo: $(VENV)/.installed ## run the main job on embedded defaults, phones on a p
 	$(BIN)/pushbridge demo
 
 test: $(VENV)/.installed-dev $(JAVASCRIPT)/.installed $(PYTHON_CLIENTS)/.installed $(JAVA)/.installed $(KAFKA)/.installed ## install and start what the tests need, run them all
-	@deploy/servers.sh rabbitmq-server postgres chromium promtool
+	@deploy/servers.sh rabbitmq-server postgres pgbouncer chromium promtool
 	$(BIN)/python -m pytest $(STAND_IN) --if-changed=$(VENV)/.servicebus-passed
 	$(BIN)/python -m pytest $(IN_PARALLEL) --ignore=$(STAND_IN)
 
@@ -66,7 +66,7 @@ chaos: $(VENV)/.installed-dev ## cut the power below the store 100,000 times, ki
 	$(BIN)/python -m tests.hub.store.chaos --cuts=100000 --workers=$(WORKERS)
 
 bench: $(VENV)/.installed-dev $(KAFKA)/.installed ## the figures: a table, and JSON in benchmarks/results
-	@deploy/servers.sh rabbitmq-server nginx h2load
+	@deploy/servers.sh rabbitmq-server postgres nginx h2load
 	$(BIN)/python -m benchmarks
 
 bench-large: $(VENV)/.installed-dev ## the registry's figures at 10,000,000 registrations: an hour, and 10 GB of disk

@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import api, figures, outage, registry, rule_sets, rules, servicebus
+from benchmarks import api, figures, outage, postgres, registry, rule_sets, rules, servicebus
 from benchmarks.nginx import FastPushService, fast_push_service
 from benchmarks.pinning import MEASURED, OTHERS
 from tests.brokers.rabbitmq import native
@@ -24,6 +24,10 @@ from tests.brokers.rabbitmq import native
 AIMS = {
     ("broadcast", "pushes/CPU-s"): 25_000.0,
     ("events", "events/CPU-s"): 5_000.0,
+    ("postgres", "postgres / sqlite, events"): 0.6,
+    ("postgres", "postgres / sqlite, pushes"): 0.6,
+    ("postgres", "two daemons / one, CPU an event"): 1.1,
+    ("postgres", "new owner after, worst s"): 10.0,
     ("servicebus", "daemon / bare SDK"): 0.6,
     ("outage", "p99, outage / well"): 1.5,
     ("rules", "loading, CPU-s"): 4.0,
@@ -41,8 +45,8 @@ AIMS = {
 }
 
 
-NAMES = ("broadcast", "events", "latency", "idle", "servicebus", "rules", "outage", "registry", "api")
-_SERVED = {"broadcast", "events", "latency", "idle", "api"}
+NAMES = ("broadcast", "events", "postgres", "latency", "idle", "servicebus", "rules", "outage", "registry", "api")
+_SERVED = {"broadcast", "events", "postgres", "latency", "idle", "api"}
 """These need RabbitMQ and nginx."""
 
 _REGISTRATIONS, _MANY_REGISTRATIONS = 200_000, 10_000_000
@@ -93,6 +97,9 @@ def _measures_served(arguments: argparse.Namespace, service: FastPushService, ur
     return {
         "broadcast": lambda own: figures.broadcast(own, service, phones=100_000 // scale),
         "events": lambda own: figures.events(own, service, url, phones=50_000 // scale, count=100_000 // scale),
+        "postgres": lambda own: postgres.measure(
+            own, service, url, phones=200_000 // scale, count=100_000 // scale, kills=5 if scale == 1 else 3
+        ),
         "latency": lambda own: figures.latency(own, service, url, phones=20_000, rate=500, seconds=30 // min(scale, 3)),
         "idle": lambda own: figures.idle(own, service, url),
         "api": lambda own: api.measure(own, ca_file=service.ca_file, writes=6_000 // scale, cores=MEASURED),

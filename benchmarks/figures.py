@@ -20,6 +20,7 @@ from connectors.rabbitmq import RabbitMqPublisher, RabbitMqPublisherSettings
 from hub.installation import Installation, Template
 from hub.notification import Platform
 from hub.store.sqlite.store import SqliteStore
+from hub.store.store import SqlStore
 
 TEMPLATES = {
     "alert": Template(
@@ -37,9 +38,8 @@ def handle(number: int) -> str:
     return f"{number:064X}"
 
 
-async def register(database: Path, count: int) -> None:
+async def register(store: SqlStore, count: int) -> None:
     """Installations with a template each, written as the engine writes them, before the daemon starts."""
-    store = SqliteStore(database)
     await store.open()
     for first in range(0, count, 1000):
         await store.put_installations(
@@ -62,15 +62,15 @@ async def register(database: Path, count: int) -> None:
 def broadcast(directory: Path, service: FastPushService, *, phones: int, rounds: int = 3) -> Figures:
     """(a) One template notification to everyone, several times; beside h2load and a plain libcurl loop on that nginx."""
     config = daemon.configuration(directory, apns_endpoint=service.url, ca_file=service.ca_file)
-    asyncio.run(register(directory / "bench.db", phones))
+    asyncio.run(register(SqliteStore(directory / "bench.db"), phones))
     ours, cpu, libcurl, libcurl_cpu, h2load = [], [], [], [], []
     with daemon.running(config) as running:
         running.broadcast({"title": "warm", "body": "up"})
-        _await(lambda: running.metric("pushbridge_pns_deliveries_total", 'outcome="success"') >= phones)
+        await_(lambda: running.metric("pushbridge_pns_deliveries_total", 'outcome="success"') >= phones)
         for number in range(rounds):
             cpu_before = running.cpu_seconds
             sent = running.broadcast({"title": "Bench", "body": f"round {number}"})
-            _await(partial(running.is_completed, sent), pause=0.5)  # seldom: asking is work for the measured core too
+            await_(partial(running.is_completed, sent), pause=0.5)  # seldom: asking is work for the measured core too
             ours.append(phones / running.took(sent))
             cpu.append(phones / (running.cpu_seconds - cpu_before))
             wall, seconds = plain_libcurl.measure(service, pushes=phones, cores=MEASURED)
@@ -102,14 +102,14 @@ def _h2load(service: FastPushService, requests: int) -> float:
 
 def events(directory: Path, service: FastPushService, url: str, *, phones: int, count: int) -> Figures:
     """(b) Events a second from a RabbitMQ quorum queue to a push each, everything durable in between."""
-    config = _events_configuration(directory, service.url, service, url)
-    asyncio.run(register(directory / "bench.db", phones))
+    config = events_configuration(directory, service.url, service, url)
+    asyncio.run(register(SqliteStore(directory / "bench.db"), phones))
     with daemon.running(config) as running:
         publish(url, 2000, first=count, phones=phones)
-        _await(lambda: _delivered(running) >= 2000)
+        await_(lambda: delivered(running) >= 2000)
     publish(url, count, first=0, phones=phones)
     with daemon.running(config) as running:
-        _await(lambda: _delivered(running) >= count, pause=1.0)  # seldom: a scrape is work for the measured core too
+        await_(lambda: delivered(running) >= count, pause=1.0)  # seldom: a scrape is work for the measured core too
         cpu = running.cpu_seconds
     with sqlite3.connect(directory / "bench.db") as database:
         query = "SELECT min(accepted_at), max(ended_at) FROM notification WHERE CAST(event_id AS INTEGER) < ?"
@@ -129,14 +129,14 @@ def _start_up_cpu(config: Path) -> float:
 
 def latency(directory: Path, service: FastPushService, url: str, *, phones: int, rate: int, seconds: int) -> Figures:
     """(c) From acceptance to the push's arrival at the service, at a steady rate; the service's clock has milliseconds."""
-    config = _events_configuration(directory, service.logged_url, service, url)
-    asyncio.run(register(directory / "bench.db", phones))
+    config = events_configuration(directory, service.logged_url, service, url)
+    asyncio.run(register(SqliteStore(directory / "bench.db"), phones))
     count = rate * seconds
     with daemon.running(config) as running:
         publish(url, rate, first=count, phones=phones)
-        _await(lambda: _delivered(running) >= rate)
+        await_(lambda: delivered(running) >= rate)
         asyncio.run(_publish_steadily(url, rate=rate, count=count, phones=phones))
-        _await(lambda: _delivered(running) >= count + rate)
+        await_(lambda: delivered(running) >= count + rate)
         time.sleep(1.5)  # nginx writes its log once a second
     arrived = {}
     for line in service.arrivals.read_text().splitlines():
@@ -158,7 +158,7 @@ def latency(directory: Path, service: FastPushService, url: str, *, phones: int,
 
 def idle(directory: Path, service: FastPushService, url: str, *, rounds: int = 3) -> Figures:
     """(d) Memory and start of a daemon with a RabbitMQ source and a platform, with nothing to do."""
-    config = _events_configuration(directory, service.url, service, url)
+    config = events_configuration(directory, service.url, service, url)
     memory, ready = [], []
     for _ in range(rounds):
         with daemon.running(config) as running:
@@ -168,7 +168,7 @@ def idle(directory: Path, service: FastPushService, url: str, *, rounds: int = 3
     return {"resident MiB": statistics.median(memory), "ready after s": statistics.median(ready)}
 
 
-def _events_configuration(directory: Path, endpoint: str, service: FastPushService, url: str) -> Path:
+def events_configuration(directory: Path, endpoint: str, service: FastPushService, url: str) -> Path:
     return daemon.configuration(
         directory,
         apns_endpoint=endpoint,
@@ -231,11 +231,11 @@ def _message(number: int, phones: int) -> OutMessage:
     return OutMessage(id=str(number), body=body.encode(), destination=QUEUE, content_type="application/json")
 
 
-def _delivered(running: daemon.Daemon) -> float:
+def delivered(running: daemon.Daemon) -> float:
     return running.metric("pushbridge_pns_deliveries_total", 'outcome="success"')
 
 
-def _await(condition: Callable[[], bool], *, pause: float = 0.05, timeout: float = 300.0) -> None:
+def await_(condition: Callable[[], bool], *, pause: float = 0.05, timeout: float = 300.0) -> None:
     deadline = time.perf_counter() + timeout
     while not condition():
         if time.perf_counter() > deadline:

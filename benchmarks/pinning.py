@@ -7,11 +7,11 @@ MEASURED = {_CORES[-1]}
 OTHERS = set(_CORES[:-1]) or MEASURED
 
 
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far, all threads."""
+def cpu_seconds(pid: int, *, with_ended: bool = False) -> float:
+    """User and system time of a process so far, all threads; with that of its children that have ended where asked for."""
     with open(f"/proc/{pid}/stat", encoding="ascii") as file:
         fields = file.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return sum(map(int, fields[11 : 15 if with_ended else 13])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident_mib(pid: int) -> float:

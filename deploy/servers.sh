@@ -14,7 +14,7 @@ is_there() { # PostgreSQL is on no path: Debian gives each version a folder
 
 package_of() {
     case "$1" in
-        rabbitmq-server | nginx | chromium) echo "$1" ;;
+        rabbitmq-server | nginx | chromium | pgbouncer) echo "$1" ;;
         h2load) echo nghttp2-client ;;
         node) echo nodejs ;;
         npm) echo npm ;;

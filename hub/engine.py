@@ -124,13 +124,16 @@ class Hub:
 
     async def open(self) -> int:
         """Open the store; how much work was due when the process before this one ended. Raises: StoreError."""
-        self.store.serve(lambda: [*self.bulkheads, *self.without_credential])
+        self.store.serve(lambda: list(self.bulkheads), self._known_hubs)
         left_over = await self.store.open()
         await self._count_now()
         self._dispatcher.has_backlog = self.pending > 0
         for bulkhead in self.bulkheads.values():
             bulkhead.has_queue = self.pending > 0
         return left_over
+
+    def _known_hubs(self) -> set[str]:
+        return {hub for hub, _ in (*self.bulkheads, *self.without_credential)} | self.remotes.keys()
 
     async def run(self) -> None:
         """Deliver until cancelled."""

@@ -55,7 +55,7 @@ class StoreSettings(Section):
     tls: Tls | None = None
     """TLS of the connection to PostgreSQL, whose certificate has to be of its host; {} trusts the system's certificates."""
     max_pending: int = Field(default=100_000, ge=1)
-    """Notifications waiting to be sent; over it no source is read any further."""
+    """Notifications waiting to be sent, over all daemons that share the database; over it no source is read any further."""
     seen_window: Annotated[Duration, Field(gt=0)] = 86_400.0
     """How long a repeated event is known as such."""
     allow_memory: bool = False

@@ -99,6 +99,7 @@ class Dispatcher:
             clock=clock,
             store_clock=store.now,
             may_start=store.may_start,
+            serves_better=store.serves_better,
             done=self._recorder.add,
         )
         self._forwarding = RemoteDelivery(
@@ -241,12 +242,14 @@ class Dispatcher:
         return wanted | self._wanted_refused(Lane.SINGLE, dict.fromkeys(self._without_credential, limit))
 
     def _wanted_refused(self, lane: Lane, wanted: Mapping[Service, int]) -> dict[Service | None, int]:
-        """Those of `wanted` to take now: services without credential are many, and few of them have work ever."""
+        """Those of `wanted` to take now: services without credential are many, and few of them have work ever.
+
+        What another process has a credential for is left to that one."""
         now = time.monotonic()
         if now < self._refused_look_at[lane]:
             return {}
         self._refused_look_at[lane] = now + _REFUSED_EVERY
-        return {key: count for key, count in wanted.items() if count > 0}
+        return {key: count for key, count in wanted.items() if count > 0 and not self._store.serves_better(key)}
 
     def _look_for_refused(self, lane: Lane, work: Sequence[Work]) -> None:
         """Look at once again for work of services without credential where there was some."""
@@ -301,15 +304,18 @@ class Dispatcher:
             self._idle.set()
 
     def _start(self, work: Sequence[Work]) -> None:
-        """Whole notifications to remote hubs, pushes to the phones registered here; each on its own."""
+        """Whole notifications to remote hubs, pushes to the phones registered here; each on its own.
+
+        What is for a hub that is neither goes to a process that knows the hub."""
         assert self._group is not None
         here: list[Work] = []
         remote: dict[str, list[Work]] = {}
         for piece in work:
             is_remote = piece.service is None and not self._is_local(piece.notification.hub)
             (remote.setdefault(piece.notification.hub, []) if is_remote else here).append(piece)
-        for pieces in remote.values():
-            self._group.create_task(self._guarded(self._forward, pieces))
+        for hub, pieces in remote.items():
+            deliver = self._forward if hub in self._remotes else self._pass_on
+            self._group.create_task(self._guarded(deliver, pieces))
         if here:
             self._begin(here)
 
@@ -351,6 +357,15 @@ class Dispatcher:
             self._recorder.add(result)
         for delay, pieces in remote_result.again.items():
             await self._postpone(pieces, delay)
+
+    async def _pass_on(self, work: Sequence[Work]) -> None:
+        orphans = await self._retry.until_stored(
+            "pass_on", lambda: self._store.pass_on(work, waited=self._pushing.too_old)
+        )
+        ending = {id(piece) for piece in orphans}
+        self._drop([piece for piece in work if id(piece) not in ending])
+        for hub in {piece.notification.hub for piece in orphans}:
+            await self._forward([piece for piece in orphans if piece.notification.hub == hub])
 
     async def _push(self, work: Sequence[Work]) -> None:
         try:

@@ -104,6 +104,7 @@ class PushDelivery:
         clock: Callable[[], float],
         store_clock: Callable[[], float],
         may_start: Callable[[], bool] = lambda: True,
+        serves_better: Callable[[tuple[str, Platform]], bool] = lambda service: False,
         done: Callable[[PageResult], None],
     ) -> None:
         self._bulkheads = bulkheads
@@ -114,6 +115,7 @@ class PushDelivery:
         self._clock = clock
         self._store_clock = store_clock
         self._may_start = may_start
+        self._serves_better = serves_better
         self._done = done
         self._since = clock()
 
@@ -253,7 +255,7 @@ class PushDelivery:
         key = (pending.work.notification.hub, platform)
         bulkhead = self._bulkheads.get(key)
         if bulkhead is None:
-            if key in self._without_credential:
+            if key in self._without_credential and not self._serves_better(key):
                 results = pending.results if piece is None else piece.results
                 self._end_without_credential(key, results, pushes.targets)
             else:
@@ -307,7 +309,9 @@ class PushDelivery:
         """Seconds until deferred pushes are due again: none where their service is not asked before it has a place."""
         bulkhead = self._bulkheads.get((pending.work.notification.hub, platform))
         now = self._clock()
-        if bulkhead is None:  # what was begun waits for a hub that was taken out of the configuration
+        if bulkhead is None and self._serves_better((pending.work.notification.hub, platform)):
+            delay = 0.0  # the store hands it on
+        elif bulkhead is None:  # what was begun waits for a hub that was taken out of the configuration
             delay = _ABSENT
         elif host:
             delay = max(_SATURATED, bulkhead.closed_until_at(host) - now)

@@ -21,6 +21,7 @@ OPERATIONS: Mapping[str, str] = {
     "take": "take",
     "take_orphans": "take",
     "give_back": "give_back",
+    "pass_on": "postpone",
     "postpone": "postpone",
     "expand": "expand",
     "record": "record",

@@ -118,6 +118,20 @@ def service_key(service: Service | None) -> str:
     return "" if service is None else f"{service[1].value}/{service[0]}"
 
 
+def hub_key(hub: str) -> str:
+    """What stands beside keys of push services for a hub that a configuration names."""
+    return f"/{hub}"
+
+
+def is_hub_key(key: str) -> bool:
+    return key.startswith("/")
+
+
+def hub_of(key: str) -> str:
+    """Of a key of either kind."""
+    return key.partition("/")[2]
+
+
 def service_of(key: str) -> Service | None:
     if not key:
         return None

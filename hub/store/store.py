@@ -120,9 +120,9 @@ class SqlStore:
 
     async def tend(self) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(_again(self.tick, _TICK))
-            if self._outbox.ownership is not None:  # a task of its own: no long write delays a renewal
-                group.create_task(_again(self._outbox.own, self._outbox.ownership.every))
+            group.create_task(_again(self.tick, lambda: _TICK))
+            if (ownership := self._outbox.ownership) is not None:  # a task of its own: no long write delays a renewal
+                group.create_task(_again(self._outbox.own, lambda: ownership.next_in))
 
     async def own(self) -> None:
         """One renewal of what this process owns. Raises: StoreError."""
@@ -152,8 +152,8 @@ class SqlStore:
     def ownership(self) -> OwnershipCounts:
         return self._outbox.counts()
 
-    def serve(self, services: Callable[[], Collection[Service]]) -> None:
-        self._outbox.serve(services)
+    def serve(self, services: Callable[[], Collection[Service]], hubs: Callable[[], Collection[str]]) -> None:
+        self._outbox.serve(services, hubs)
 
     # Outbox
 
@@ -183,6 +183,12 @@ class SqlStore:
 
     async def take_orphans(self, served: Collection[Service], limit: int, *, waited: float) -> Sequence[Work]:
         return await self._outbox.take_orphans(served, limit, waited=waited)
+
+    def serves_better(self, service: Service) -> bool:
+        return self._outbox.serves_better(service)
+
+    async def pass_on(self, work: Sequence[Work], *, waited: float) -> Sequence[Work]:
+        return await self._outbox.pass_on(work, waited=waited)
 
     async def give_back(self, work: Sequence[Work]) -> None:
         await self._outbox.give_back(work)
@@ -450,10 +456,10 @@ class SqlStore:
         return await self._jobs.forget_jobs(kept=kept)
 
 
-async def _again(turn: Callable[[], Awaitable[None]], every: float) -> None:
+async def _again(turn: Callable[[], Awaitable[None]], every: Callable[[], float]) -> None:
     """Until cancelled, a turn every so many seconds."""
     while True:
-        await asyncio.sleep(every)
+        await asyncio.sleep(every())
         try:
             await turn()
         except StoreError:

@@ -149,7 +149,7 @@ class NativePostgres(Postgres):
                 stdout=output,
                 stderr=output,
                 start_new_session=True,  # a Ctrl-C is for the tests, which then end the server in order
-                user=_user(),
+                user=server_user(),
             )
         self._await_start()
 
@@ -201,7 +201,7 @@ def native(*, fsync: bool = True) -> Iterator[NativePostgres]:
     (port,) = free_ports(1)
     with ExitStack() as cleanup:
         directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
-        if (user := _user()) is not None:
+        if (user := server_user()) is not None:
             shutil.chown(directory, user)
         server = NativePostgres(
             port=port,
@@ -233,7 +233,7 @@ def _make_data(server: NativePostgres) -> None:
         cwd=server.directory,
         capture_output=True,
         text=True,
-        user=_user(),
+        user=server_user(),
     )
     if made.returncode:
         raise PostgresError(f"initdb: {made.stdout}{made.stderr}")
@@ -270,7 +270,7 @@ def native_programs() -> Path | None:
     return Path(found).resolve().parent if found else None
 
 
-def _user() -> str | None:
+def server_user() -> str | None:
     """Whom the server runs as: the tests' own user, but for root."""
     if os.geteuid() != 0:
         return None

@@ -112,13 +112,13 @@ class Fleet:
             }
         )
 
-    async def publish(self, count: int) -> None:
+    async def publish(self, count: int, queue: str = "") -> None:
         first, self._published = self._published, self._published + count
         messages = (
             (orjson.dumps({"number": number}), {"message_id": f"order-{number}"})
             for number in range(first, first + count)
         )
-        await asyncio.to_thread(queues.put, self.rabbitmq.url, self.queue, messages)
+        await asyncio.to_thread(queues.put, self.rabbitmq.url, queue or self.queue, messages)
 
     async def status(self, daemon: Daemon) -> dict[str, Any]:
         """What the admin API says of the process."""

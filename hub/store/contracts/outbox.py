@@ -179,8 +179,20 @@ class Outbox(Protocol):
     async def forget_offsets(self, partitions: Sequence[Partition]) -> None:
         """Know nothing of these: their topic was made again, and its offsets begin again."""
 
-    def serve(self, services: Callable[[], Collection[Service]]) -> None:
-        """Which push services this process has senders for, so that other processes know; asked now and then."""
+    def serve(self, services: Callable[[], Collection[Service]], hubs: Callable[[], Collection[str]]) -> None:
+        """Which push services this process has senders for, and which hubs it knows, remote ones too, so that other
+        processes know; asked now and then."""
+
+    def serves_better(self, service: Service) -> bool:
+        """Whether another live process has a sender for a push service that this process has none for. What waits for the
+        service in queues of this process goes to the other one by itself."""
+
+    async def pass_on(self, work: Sequence[Work], *, waited: float) -> Sequence[Work]:
+        """Hand work in hand that this process does not serve to live processes that do. What none serves is postponed.
+
+        Returned, and in hand still, is what is to end: it could have been sent `waited` seconds ago or has expired, and no
+        live process has served it for so long. Where no other process shares the store that is all of it.
+        """
 
     async def cancel(self, hub: str, notification_id: str) -> bool:
         """End a notification whose time has not come, by its 32 hex digits; False: no such one waits for its time."""
@@ -194,7 +206,8 @@ class Outbox(Protocol):
         what is in hand. A service that is not named is not asked. A read."""
 
     async def take_orphans(self, served: Collection[Service], limit: int, *, waited: float) -> Sequence[Work]:
-        """Due work of services that are not `served`, if it could have been sent `waited` seconds ago or has expired."""
+        """Due work of services that are not `served`, if it could have been sent `waited` seconds ago or has expired, and
+        no live process has served it for so long."""
 
     async def give_back(self, work: Sequence[Work]) -> None:
         """Take this out of hand, as it is: it may be taken again at once."""
@@ -221,6 +234,7 @@ class Outbox(Protocol):
     async def templates(self, ids: Sequence[int]) -> Mapping[int, StoredTemplate]: ...
 
     async def backlog(self) -> Mapping[Service | None, int]:
-        """Notifications and pages that are not done, by service; what is for a remote hub counts under None."""
+        """Notifications and pages that are not done, by service; what is for a remote hub counts under None. Those in the
+        queues of other processes are counted as of their last renewals."""
 
     async def queue_states(self) -> Mapping[Lane, QueueState]: ...

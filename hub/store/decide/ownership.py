@@ -43,12 +43,14 @@ class QueueRow(NamedTuple):
 
 
 class ProcessRow(NamedTuple):
-    """`serves` are keys of the push services that the process has a sender for."""
+    """`serves` are keys of the push services that the process has a sender for, and of the hubs that it knows; `waiting`
+    is how much waits in its queues, by key of the push service."""
 
     id: str
     beat: float
     share: int
     serves: frozenset[str]
+    waiting: Mapping[str, int]
     version: str
 
 
@@ -76,6 +78,11 @@ class BeatWatch:
     def still(self, process: str, now: float) -> float:
         """Seconds; 0 for one that is not watched."""
         return now - self._since[process][1] if process in self._since else 0.0
+
+    def next_read(self, now: float) -> float:
+        """Seconds until the beats are to be read again: regularly, and when the next process counts as dead."""
+        left = (self._timing.dead_after - (now - since) for _, since in self._since.values())
+        return min([self._timing.every, *(seconds for seconds in left if seconds > 0)])
 
     def is_dead(self, process: str, now: float) -> bool:
         return self.still(process, now) >= self._timing.dead_after

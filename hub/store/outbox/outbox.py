@@ -30,15 +30,15 @@ from hub.store.contracts.outbox import (
 from hub.store.decide.acceptance import Admission
 from hub.store.decide.ownership import Plan
 from hub.store.decide.recording import Key, Recording
-from hub.store.outbox import accepting, moving, queues, recording, stopping, summing, taking
+from hub.store.outbox import accepting, moving, passing, queues, recording, stopping, summing, taking
 from hub.store.outbox.accepting import Arrivals
-from hub.store.outbox.in_hand import InHand, Look, Place
+from hub.store.outbox.in_hand import Candidate, InHand, Look, Place
 from hub.store.outbox.ownership import Ownership, Sharing
 from hub.store.outbox.queues import RESERVE, Claimed, Queues, QueueState
 from hub.store.outbox.recording import MarkDead
 from hub.store.outbox.remembering import SeenSweep, SeenWindow
 from hub.store.outbox.tally import Tally
-from hub.store.rows import LANES, SCHEDULED, SINGLE, service_key, service_of
+from hub.store.rows import LANES, SCHEDULED, SINGLE, hub_key, hub_of, service_key, service_of
 from hub.store.telemetry.auditing import audit_write
 from hub.work import Lane
 
@@ -58,6 +58,10 @@ _OVERTAKEN = 5
 """How often a batch is accepted again that another process accepted a part of at the same time."""
 _SET_BACK = 0.5
 """Seconds by which the last beat of a shared store may lie ahead of the clock before that counts as set back."""
+_PASSED_AT_ONCE = 500
+"""Rows of work that move to other processes in one transaction."""
+_LONGEST_PAUSE = 32.0
+"""Seconds between two looks at work of a hub that no live process knows."""
 _RANGES_BEHIND = 16
 """Ranges of marks that are swept in a second when there are more than the bound."""
 
@@ -88,6 +92,7 @@ class SqlOutbox:
         self.ownership: Ownership | None = None
         if sharing is not None:
             self.ownership = Ownership(sharing, self._queues, now=clock.now, monotonic=monotonic)
+            self.ownership.waiting = self._waiting_here
         self._hand = InHand(monotonic=monotonic)
         self._work: dict[Key, Work] = {}
         self._tally = Tally()
@@ -143,10 +148,13 @@ class SqlOutbox:
     def counts(self) -> OwnershipCounts:
         return OwnershipCounts(owned=len(self._queues.fences)) if self.ownership is None else self.ownership.counts
 
-    def serve(self, services: Callable[[], Collection[Service]]) -> None:
-        """Which push services this process has senders for, asked at each renewal."""
+    def serve(self, services: Callable[[], Collection[Service]], hubs: Callable[[], Collection[str]]) -> None:
+        """Asked at each renewal."""
         if self.ownership is not None:
-            self.ownership.serves = lambda: [service_key(service) for service in services()]
+            self.ownership.serves = lambda: [*map(service_key, services()), *map(hub_key, hubs())]
+
+    def serves_better(self, service: Service) -> bool:
+        return self.ownership is not None and self.ownership.serves_better(service_key(service))
 
     async def open(self) -> int:
         """Claim queues, and see what waits in them; how much of it is due. Raises: StoreError."""
@@ -202,6 +210,8 @@ class SqlOutbox:
         else:
             await self._give_back(ownership, plan.excess)
         ownership.counts.owned = len(self._queues.fences)
+        if ownership.erasures.is_due:
+            await self._drop_erased(ownership)
         if self.leads:
             await ownership.forget_dead()
 
@@ -254,6 +264,7 @@ class SqlOutbox:
             await self._count()
         if self.ownership is not None and self._is_time("release", _SHARED_RELEASE):
             await self._look_for_scheduled()
+            await self._pass_on_strange(self.ownership)
         if self.leads:
             for _ in range(_RANGES_BEHIND if self._sweep.is_behind else 1):
                 await self.sweep()
@@ -409,7 +420,8 @@ class SqlOutbox:
         async with self._taking:
             strangers = self._tally.services() - {service_key(service) for service in served}
             if self.ownership is not None:
-                strangers -= self.ownership.served_by_others()
+                mine = set(self.ownership.serves())  # and closed: nobody else takes what waits for it in our queues
+                strangers = {key for key in strangers if key in mine or self._is_orphaned(key, hub_of(key), waited)}
             places = [
                 Place(queue, lane, key)
                 for queue in self._queues.taken_from
@@ -425,6 +437,77 @@ class SqlOutbox:
                 return taking.take_old(connection, places, self._hand, limit, now=now, begun=now - waited)
 
             return await self._take(look, read)
+
+    # What others serve
+
+    async def pass_on(self, work: Sequence[Work], *, waited: float) -> Sequence[Work]:
+        if self.ownership is None:
+            return work
+        moves: list[tuple[Work, passing.Move]] = []
+        ended: list[Work] = []
+        waiting: dict[float, list[Work]] = defaultdict(list)
+        now = self.now()
+        for piece in work:
+            if piece.is_withdrawn:
+                continue
+            key, hub = service_key(piece.service), piece.notification.hub
+            if places := self.ownership.places_for(key, hub):
+                to, owner = random.choice(places)
+                moves.append((piece, passing.Move(piece.queue, piece.n, bool(piece.number), to, owner)))
+            elif _is_old(piece, now, waited) and self._is_orphaned(key, hub, waited):
+                ended.append(piece)
+            else:
+                waiting[_pause(now - piece.accepted_at)].append(piece)
+        if moves:
+            passed = await self._move([move for _, move in moves])
+            await self.give_back([piece for piece, move in moves if (move.queue, move.n) not in passed])
+            for piece, _ in moves:
+                self._leave(piece)
+                if (piece.queue, piece.n) in passed:
+                    self._tally.add(LANES[piece.lane], service_key(piece.service), -1)
+        for delay, pieces in waiting.items():
+            await self.postpone(pieces, delay=delay)
+        return ended
+
+    def _is_orphaned(self, service: str, hub: str, waited: float) -> bool:
+        """Whether no live process has served it for so many seconds."""
+        ownership = self.ownership
+        return ownership is None or (
+            not ownership.is_served(service, hub) and ownership.unserved_for(service, hub) >= waited
+        )
+
+    async def _move(self, moves: Sequence[passing.Move]) -> set[Key]:
+        return await self.write(lambda connection: passing.pass_on(connection, moves, self._queues, now=self.now()))
+
+    async def _pass_on_strange(self, ownership: Ownership) -> None:
+        """Work that waits in our queues for push services that others serve and this process does not."""
+        strange = ownership.strange(self._tally.services())
+        is_full = bool(strange)
+        while is_full:
+            async with self._taking:
+                places = [
+                    Place(queue, lane, key)
+                    for queue in self._queues.taken_from
+                    for lane in LANES.values()
+                    for key in sorted(strange)
+                ]
+
+                def read(connection: Connection, places: Sequence[Place] = places) -> list[Candidate]:
+                    now = self.now()
+                    return taking.find_old(connection, places, self._hand, _PASSED_AT_ONCE, now=now, begun=now)
+
+                found = await self._database.read(read)
+                is_full = len(found) == _PASSED_AT_ONCE
+                moves = [
+                    passing.Move(one.place.queue, one.n, one.is_page, *random.choice(targets))
+                    for one in found
+                    if (targets := ownership.places_for(one.place.service, hub_of(one.place.service)))
+                ]
+                passed = await self._move(moves) if moves else set()
+                is_full = is_full and bool(passed)
+                for one in found:
+                    if (one.place.queue, one.n) in passed:
+                        self._tally.add(one.place.lane, one.place.service, -1)
 
     async def _take(self, look: Look, read: Callable[[Connection], taking.Taken]) -> list[Work]:
         """Read, and hold what is free still."""
@@ -624,13 +707,28 @@ class SqlOutbox:
         """Run a job that deletes notifications, whose `ids` are in its answer: what of them is in hand is withdrawn."""
         async with self._taking:  # what was read before is in hand by now
             answer = await self.write(job)
-            gone = set(ids(answer))
-            for work in [work for work in self._work.values() if work.notification.id in gone]:
-                work.is_withdrawn = True
-                self._leave(work)
-            if gone:
-                self._times.pop("count", None)  # so that the next second counts what waits
+            self._withdraw(set(ids(answer)))
             return answer
+
+    async def _drop_erased(self, ownership: Ownership) -> None:
+        """Withdraw what is in hand of notifications that another process has deleted."""
+        async with self._taking:  # what was read before is in hand by now
+            ownership.erasures.is_due = False
+            ids = {work.notification.id for work in self._work.values()}
+            keys = [bytes.fromhex(id_) for id_ in ids]
+            try:
+                known = await self._database.read(lambda connection: connection.read_by_keys(accepting.KNOWN, keys))
+            except BaseException:
+                ownership.erasures.is_due = True
+                raise
+            self._withdraw(ids - {key.hex() for (key,) in known})
+
+    def _withdraw(self, gone: Collection[str]) -> None:
+        for work in [work for work in self._work.values() if work.notification.id in gone]:
+            work.is_withdrawn = True
+            self._leave(work)
+        if gone:
+            self._times.pop("count", None)  # so that the next second counts what waits
 
     def _leave(self, work: Work) -> None:
         key = (work.queue, work.n)
@@ -647,7 +745,13 @@ class SqlOutbox:
     # How much waits
 
     async def backlog(self) -> Mapping[Service | None, int]:
-        return {service_of(key): count for key, count in self._tally.by_service().items()}
+        counts = Counter(self._waiting_here())
+        if self.ownership is not None:
+            counts.update(self.ownership.waiting_elsewhere())
+        return {service_of(key): count for key, count in counts.items()}
+
+    def _waiting_here(self) -> Mapping[str, int]:
+        return self._tally.by_service()
 
     async def queue_states(self) -> Mapping[Lane, WaitingState]:
         now = self.now()
@@ -670,9 +774,10 @@ class SqlOutbox:
 
     async def _count(self) -> Mapping[tuple[int, str], int]:
         """Correct the tally; what is due, by lane and service."""
-        if not self._queues.fences:
-            return {}
         before = self._tally.snapshot()
+        if not self._queues.fences:  # what this process accepted, its owners have counted by now
+            self._tally.correct({}, before)
+            return {}
         counted = await self._database.read(
             lambda connection: taking.count(connection, self._queues.owner, now=self.now())
         )
@@ -710,6 +815,21 @@ class SqlOutbox:
             return False
         self._times[what] = now
         return True
+
+
+def _is_old(work: Work, now: float, waited: float) -> bool:
+    """Whether the work could have been sent so many seconds ago, or has expired."""
+    notification = work.notification
+    if notification.expires_at is not None and notification.expires_at.timestamp() <= now:
+        return True
+    schedule_at = 0.0 if notification.schedule_at is None else notification.schedule_at.timestamp()
+    return now - max(work.accepted_at, schedule_at) >= waited
+
+
+def _pause(age: float) -> float:
+    """Seconds until work that no process serves is looked at again: a power of two, so that what waits is postponed in few
+    transactions, and each row a few times."""
+    return 2.0 ** math.floor(math.log2(min(max(age / 2, 1.0), _LONGEST_PAUSE)))
 
 
 def _place_of(work: Work) -> Place:

@@ -6,7 +6,8 @@ a transaction looks at is left for the next turn.
 
 import math
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -23,8 +24,11 @@ from hub.store.decide.ownership import (
     QueueRow,
     decide_ownership,
 )
+from hub.store.decide.serving import ServedWatch, heard, said
 from hub.store.outbox import queues as queue_rows
+from hub.store.outbox.erased import RECENT, WATCHED, ErasureWatch
 from hub.store.outbox.queues import Claimed, Queues
+from hub.store.rows import hub_key, hub_of, is_hub_key
 
 T = TypeVar("T")
 
@@ -81,6 +85,7 @@ class _Seen(NamedTuple):
 
     queues: Sequence[QueueRow]
     processes: Sequence[ProcessRow]
+    erasures: Sequence[tuple[int, str, str]]
 
 
 class Ownership:
@@ -106,13 +111,21 @@ class Ownership:
         self._confirmed = -math.inf
         self._beat = 0.0
         self._share = 0
-        self._seen = _Seen((), ())
+        self._said = ""
+        self._seen = _Seen((), (), ())
+        self._served = ServedWatch()
+        self._others: Sequence[ProcessRow] = ()
         self.counts = OwnershipCounts()
+        self.erasures = ErasureWatch()
         self.serves: Callable[[], Collection[str]] = lambda: ()
+        """Keys of the push services that this process has senders for, and of the hubs that it knows."""
+        self.waiting: Callable[[], Mapping[str, int]] = dict
+        """How much waits in this process's queues, by key of the push service."""
 
     @property
-    def every(self) -> float:
-        return self._timing.every
+    def next_in(self) -> float:
+        """Seconds until the next renewal: sooner where a process that is silent counts as dead before."""
+        return self._watch.next_read(self._monotonic())
 
     def may_start(self) -> bool:
         """Whether this process is sure enough to own its queues to begin what others would repeat."""
@@ -120,6 +133,7 @@ class Ownership:
 
     async def renew(self) -> Plan:
         """Say that this process lives, and see what the others do. Raises: StoreError."""
+        self._said = said(self.serves(), self.waiting())
         asked = self._monotonic()  # before it is sent: what is confirmed late was given for that time
         try:
             seen = await self._session.run(self._renew)
@@ -128,6 +142,7 @@ class Ownership:
             self._watch.fail()
             raise
         self._confirmed, self._seen = asked, seen
+        self.erasures.read(seen.erasures)
         return self._decide(seen)
 
     def _renew(self, connection: Connection) -> _Seen:
@@ -136,21 +151,24 @@ class Ownership:
         after = self._monotonic()
         if self._reference is not None:
             self._reference.set(at - (before + after) / 2, after - before)
-        self._beat = max(self._beat + _TICK, self._now())
+        now = self._now()
+        self._beat, recent = max(self._beat + _TICK, now), now - WATCHED
         connection.write(
             RENEW,
             id=self._queues.owner,
             beat=self._beat,
             share=self._share,
-            serves="\n".join(sorted(self.serves())),
+            serves=self._said,
             version=self._version,
         )
         processes = [
-            ProcessRow(id_, beat, share, frozenset(serves.split("\n")), version)
-            for id_, beat, share, serves, version in connection.read(PROCESSES)
+            ProcessRow(id_, beat, share, *heard(text), version)
+            for id_, beat, share, text, version in connection.read(PROCESSES)
         ]
         rows = [QueueRow(*row) for row in connection.read(OWNERS)]
-        return _Seen(rows, processes)
+        first = self._queues.all[0]
+        erasures = [(n, action, target) for n, action, target in connection.read(RECENT, queue=first, since=recent)]
+        return _Seen(rows, processes, erasures)
 
     def _decide(self, seen: _Seen) -> Plan:
         now = self._monotonic()
@@ -162,6 +180,10 @@ class Ownership:
         self._watch.read(beats, now)
         dead = {process for process in beats if self._watch.is_dead(process, now)}
         live = {process.id for process in seen.processes} - dead - {me}
+        self._others = [process for process in seen.processes if process.id in live]
+        self._served.read(self.serves(), now)
+        for process in self._others:
+            self._served.read(process.serves, now)
         plan = decide_ownership(me, self._queues.fences, seen.queues, live, dead)
         self._share = plan.share
         self.counts.lost += len(plan.lost)
@@ -211,15 +233,44 @@ class Ownership:
                 lambda connection: [connection.write(FORGET, id=one.id, beat=one.beat) for one in dead]
             )
 
-    def served_by_others(self) -> set[str]:
-        """Keys of the push services that other live processes have senders for."""
-        now = self._monotonic()
-        return {
-            service
-            for process in self._seen.processes
-            if process.id != self._queues.owner and not self._watch.is_dead(process.id, now)
-            for service in process.serves
-        }
+    # Who serves what, as of the last renewal
+
+    def strange(self, waiting: Collection[str]) -> set[str]:
+        """Keys of push services that others serve and this process does not; of services that nobody has a sender for,
+        those of `waiting` whose hub others know."""
+        mine = set(self.serves())
+        others = {key for process in self._others for key in process.serves}
+        unsent = {key for key in waiting if key and hub_key(hub_of(key)) in others - mine}
+        return {key for key in others | unsent if not is_hub_key(key)} - mine
+
+    def serves_better(self, service: str) -> bool:
+        """Whether another process has a sender for a push service that this one has none for."""
+        return service not in self.serves() and any(service in process.serves for process in self._others)
+
+    def places_for(self, service: str, hub: str) -> Sequence[tuple[int, str]]:
+        """Queues of other processes that serve the work, with their owners: of those that have a sender if there are any,
+        else of those that know the hub. `service` is empty where it is not known yet."""
+        for key in filter(None, (service, hub_key(hub))):
+            able = {process.id for process in self._others if key in process.serves}
+            if places := [(row.queue, row.owner) for row in self._seen.queues if row.owner in able]:
+                return places
+        return ()
+
+    def is_served(self, service: str, hub: str) -> bool:
+        """Whether another process serves the work, be it one that owns no queue yet."""
+        keys = {service, hub_key(hub)} - {""}
+        return any(keys & process.serves for process in self._others)
+
+    def unserved_for(self, service: str, hub: str) -> float:
+        """Seconds since a live process served the work last; infinite where none did since this one began."""
+        return self._served.unserved_for({service, hub_key(hub)} - {""}, self._monotonic())
+
+    def waiting_elsewhere(self) -> Mapping[str, int]:
+        """How much waits in the queues of other live processes, by key of the push service."""
+        counts: Counter[str] = Counter()
+        for process in self._others:
+            counts.update(process.waiting)
+        return counts
 
     def fleet(self) -> FleetState:
         now = self._monotonic()

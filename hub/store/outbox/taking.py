@@ -86,11 +86,18 @@ def take_old(
     connection: Connection, places: Collection[Place], hand: InHand, limit: int, *, now: float, begun: float
 ) -> Taken:
     """What is due in these places and was accepted before `begun`, or has expired; up to `limit` altogether."""
+    return _with_work(connection, find_old(connection, places, hand, limit, now=now, begun=begun))
+
+
+def find_old(
+    connection: Connection, places: Collection[Place], hand: InHand, limit: int, *, now: float, begun: float
+) -> list[Candidate]:
+    """The same, without reading the whole of it."""
     rows = [(*place, now, begun, limit + hand.count(place)) for place in places]
     found = _candidates(connection.read_many(OLD_PAGES, rows), is_page=True)
     found += _candidates(connection.read_many(OLD_NOTIFICATIONS, rows), is_page=False)
     free = [candidate for candidate in sorted(found) if (candidate.place.queue, candidate.n) not in hand]
-    return _with_work(connection, free[:limit])
+    return free[:limit]
 
 
 def _candidates(rows: Iterable[Row], *, is_page: bool) -> list[Candidate]:

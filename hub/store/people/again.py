@@ -6,11 +6,12 @@ from typing import Protocol
 from hub.acceptance import AuditEntry
 from hub.people import person_key, user_of_tag
 from hub.store.connection import Connection, Statement
+from hub.store.outbox.erased import DONE
 from hub.store.outbox.numbering import Counted
 from hub.store.outbox.queues import reserve
 from hub.store.people import finding
 from hub.store.people.erasing import ERASING
-from hub.store.people.people import DEVICES, DONE, MARK_DONE
+from hub.store.people.people import DEVICES, MARK_DONE
 from hub.store.registry import statements, writing
 from hub.store.registry.places import Place
 from hub.store.telemetry.auditing import audit_write

@@ -24,6 +24,8 @@ ADDRESSED = Statement(
     " WHERE a.queue = :queue AND a.person IN (:keys) LIMIT :slice",
     _KEYS,
 )
+LEFT = Statement("person.any_notification", "SELECT queue FROM notification WHERE person IN (:keys) LIMIT 1", _KEYS)
+LEFT_ADDRESSED = Statement("person.any_addressed", "SELECT queue FROM addressee WHERE person IN (:keys) LIMIT 1", _KEYS)
 LETTERS = Statement("person.some_letters", f"SELECT queue, n FROM dead_letter {_SOME}", _KEYS)
 EVENTS = Statement("person.some_events", f"SELECT queue, n FROM journal {_SOME}", _KEYS)
 SINKS = Statement("person.some_sinks", f"SELECT queue, n FROM sink {_SOME}", _KEYS)
@@ -62,6 +64,12 @@ def erase_notifications(connection: Connection, queue: int, keys: Sequence[str])
     is_whole = not found or forgetting.drop(connection, queue, list(found))
     ids = [key.hex() for key in found.values()]
     return Slice(len(found) if is_whole else 0, len(found) >= SLICE or not is_whole, ids)
+
+
+def has_notifications(connection: Connection, keys: Sequence[str]) -> bool:
+    """Whether a notification is left in any queue: one that was passed on from queue to queue while these were emptied in
+    turn may have been missed."""
+    return bool(connection.read_by_keys(LEFT, keys) or connection.read_by_keys(LEFT_ADDRESSED, keys))
 
 
 def erase_letters(connection: Connection, queue: int, keys: Sequence[str]) -> Slice:

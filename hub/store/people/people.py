@@ -12,18 +12,18 @@ from hub.people import person_key
 from hub.store.connection import Connection, Database, Row, Statement
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.people import Erased, Kept, KeptOfPerson
+from hub.store.outbox.erased import BEGUN, DONE
 from hub.store.outbox.outbox import SqlOutbox
 from hub.store.people import finding
-from hub.store.people.erasing import ERASING, Erasing, Slice
+from hub.store.people.erasing import ERASING, Erasing, Slice, has_notifications
 from hub.store.registry.registry import SqlRegistry
 from hub.store.telemetry.auditing import audit_write
-
-BEGUN, DONE = "user.erase", "user.erased"
-"""Actions of audit rows."""
 
 DEVICES = 500
 """Registrations of a user that one transaction looks at, at most."""
 
+_ROUNDS = 3
+"""How often all queues are looked through again while anything is found; what comes without end is kept."""
 _OVERWRITING = 1.0
 """Seconds that an erasure waits for its bytes to be overwritten; in a large store that goes on behind it."""
 
@@ -176,18 +176,32 @@ class SqlPeople:
         self, keys: Sequence[str], rows: Counter[Kept], ids: set[str], begun: Sequence[Write]
     ) -> None:
         """Add to `rows` and `ids` what is deleted; `begun` is written with the first slice."""
-        queues = self._outbox.all_queues
-        each = [(kind, erase, queue) for kind, erase in ERASING.items() for queue in finding.queues_of(kind, queues)]
-        for kind, erase, queue in each:
-            more = True
-            while more:
-                job = partial(_erase, erase, queue, keys, begun)
-                done = await (
-                    self._outbox.withdraw(job, _ids) if kind is Kept.NOTIFICATION else self._outbox.write(job)
-                )
-                rows[kind] += done.rows
-                ids.update(done.ids)
-                more, begun = done.more, ()
+        for kind in ERASING:
+            for queue in finding.queues_of(kind, self._outbox.all_queues):
+                await self._erase_queue(kind, queue, keys, rows, ids, begun)
+                begun = ()
+        for _ in range(_ROUNDS):
+            if not await self._database.read(partial(has_notifications, keys=keys)):
+                break
+            for queue in self._outbox.all_queues:
+                await self._erase_queue(Kept.NOTIFICATION, queue, keys, rows, ids, ())
+
+    async def _erase_queue(
+        self,
+        kind: Kept,
+        queue: int,
+        keys: Sequence[str],
+        rows: Counter[Kept],
+        ids: set[str],
+        begun: Sequence[Write],
+    ) -> None:
+        more = True
+        while more:
+            job = partial(_erase, ERASING[kind], queue, keys, begun)
+            done = await (self._outbox.withdraw(job, _ids) if kind is Kept.NOTIFICATION else self._outbox.write(job))
+            rows[kind] += done.rows
+            ids.update(done.ids)
+            more, begun = done.more, ()
 
     async def _audit(self, entry: AuditEntry) -> list[Write]:
         """The row of an entry, for `write_all`."""

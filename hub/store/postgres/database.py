@@ -6,6 +6,7 @@ import secrets
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from typing import Any, TypeVar
 
 import psycopg
@@ -19,7 +20,7 @@ from hub.store.postgres.connection import PostgresConnection
 from hub.store.postgres.errors import store_error
 from hub.store.postgres.migrate import migrate
 from hub.store.postgres.schema import shipped_versions
-from hub.store.postgres.session import OwnershipSession, use_database
+from hub.store.postgres.session import OwnershipSession, look_for_pooler, use_database
 from hub.store.postgres.writer import PostgresCommitter
 from hub.store.versions import SchemaVersion
 
@@ -127,17 +128,17 @@ class PostgresDatabase:
         return True
 
     def _connect(self) -> tuple[psycopg.Connection[Any], psycopg.Connection[Any]]:
-        writer = self._address.connect()
-        try:
-            use_database(writer, self._address)
-            migrate(writer, shipped_versions() if self._versions is None else self._versions)
-            return writer, self._address.connect(idle_in_transaction=_READER_IDLE)
-        except psycopg.Error as error:
-            writer.close()
-            raise store_error(error) from error
-        except BaseException:
-            writer.close()
-            raise
+        with ExitStack() as opened:
+            try:
+                writer = opened.enter_context(closing(self._address.connect()))
+                reader = opened.enter_context(closing(self._address.connect(idle_in_transaction=_READER_IDLE)))
+                look_for_pooler(writer, reader)
+                use_database(writer, self._address)
+                migrate(writer, shipped_versions() if self._versions is None else self._versions)
+            except psycopg.Error as error:
+                raise store_error(error) from error
+            opened.pop_all()
+        return writer, reader
 
     def _read_now(self, job: Callable[[Connection], T]) -> T:
         """One snapshot for all statements of a job; on a session that was lost the job is begun again, once."""

@@ -21,6 +21,7 @@ from hub.store.postgres.migrate import LOCKS
 T = TypeVar("T")
 
 _LOOKS = 3
+_POOLED = "a pooler hands out a connection of others: it has to pool sessions"
 _USED = 1
 """The second half of the key of the lock that the sessions of all daemons share."""
 _IS_SHARED = (
@@ -53,7 +54,21 @@ def use_database(connection: psycopg.Connection[Any], address: PostgresAddress) 
         )
     for _ in range(_LOOKS):  # a pooler that hands out another session each time loses the lock at once
         if connection.execute(_IS_SHARED.encode()).fetchall() == [(0,)]:
-            raise StoreError("a pooler hands out a connection of others: it has to pool sessions")
+            raise StoreError(_POOLED)
+
+
+def look_for_pooler(*connections: psycopg.Connection[Any]) -> None:
+    """Connections of one process: each has to keep a session of the server that no other has.
+
+    A pooler that hands out sessions by the transaction gives one that was just left to the next who asks, and settings and
+    locks go with it. Raises: StoreError: there is such a one. psycopg.Error.
+    """
+    sessions: list[set[int]] = [set() for _ in connections]
+    for _ in range(_LOOKS):
+        for connection, mine in zip(connections, sessions, strict=True):
+            mine.update(pid for (pid,) in connection.execute("SELECT pg_backend_pid()").fetchall())
+    if len(set().union(*sessions)) != len(connections) or any(len(mine) != 1 for mine in sessions):
+        raise StoreError(_POOLED)
 
 
 def keep_daemons_out(connection: psycopg.Connection[Any], address: PostgresAddress) -> None:

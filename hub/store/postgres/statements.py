@@ -19,7 +19,10 @@ LOCKS: Mapping[str, str] = {
     # FOR SHARE, not FOR KEY SHARE: that would read the fence as it was before a claim that has just committed.
     "queue.fence": "FOR SHARE",
     "queue.fences": "FOR SHARE",
+    "queue.holders": "FOR SHARE",
     "queue.lock": "FOR UPDATE SKIP LOCKED",
+    # A page may be passed on to another process in between: what was read is where the page is until it is dropped.
+    "page.of": "FOR UPDATE",
     # Other processes write devices too: what was read stays as it is until it is written.
     "registry_held_by_installation": "FOR UPDATE OF d",
     "registry_held_by_registration": "FOR UPDATE OF d",

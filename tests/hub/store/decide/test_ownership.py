@@ -90,5 +90,18 @@ def test_a_process_is_dead_when_its_beat_stood_still_in_unbroken_reads(
     assert dead_after(reads) == list(dead)
 
 
+def test_beats_are_read_each_second_and_when_a_silent_process_is_dead() -> None:
+    watch = BeatWatch(TIMING)
+    watch.read({"b": 5.0}, 0.0)
+    waits = []
+    for now in (0.0, 1.3, 2.6, 3.9, 5.2, 6.5, 7.8):
+        watch.read({"b": 5.0}, now)
+        waits.append(watch.next_read(now))
+    assert waits == [*[TIMING.every] * 6, pytest.approx(0.2)]
+    watch.read({"b": 5.0}, 8.0)
+    assert watch.is_dead("b", 8.0)
+    assert watch.next_read(8.0) == TIMING.every
+
+
 def test_an_owner_stops_before_others_take_it_for_dead() -> None:
     assert TIMING.unrenewed + TIMING.every < TIMING.dead_after

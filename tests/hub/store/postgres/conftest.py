@@ -1,6 +1,6 @@
 """A database with the schema for each test: the same one, emptied after each, for a copy takes half a second."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -8,6 +8,7 @@ from hub.store.postgres.address import PostgresAddress
 from hub.store.postgres.migrate import migrate
 from hub.store.postgres.schema import shipped_versions
 from tests.brokers.postgres import Postgres
+from tests.hub.store.postgres.fleet import Fleet
 
 TABLES = "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
 
@@ -32,6 +33,14 @@ def database(postgres: Postgres, schema: str) -> Iterator[str]:
 def address(postgres: Postgres, database: str) -> PostgresAddress:
     """Of a database with the newest schema, and nothing in it."""
     return PostgresAddress(url=postgres.url(database))
+
+
+@pytest.fixture
+async def fleet(postgres: Postgres, database: str) -> AsyncIterator[Fleet]:
+    fleet = Fleet(postgres.url(database))
+    yield fleet
+    for process in fleet.processes:
+        await process.store.close()
 
 
 def empty(postgres: Postgres, database: str) -> None:

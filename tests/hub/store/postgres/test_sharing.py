@@ -1,9 +1,9 @@
-"""Processes that share a database: each has its own session, clock and memory, as on hosts of their own."""
+"""Processes that share a database: who owns which queue, and what an earlier owner may not do any more."""
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -13,86 +13,19 @@ from hub.acceptance import Ingest, Partition
 from hub.errors import StoreError
 from hub.notification import Platform
 from hub.outcome import OutcomeName, State
-from hub.store.clock import StoreClock
 from hub.store.connection import Connection
 from hub.store.contracts.outbox import Audience, PageResult, Service, Work
-from hub.store.outbox.ownership import Sharing
 from hub.store.outbox.queues import FENCES
 from hub.store.postgres.address import PostgresAddress
-from hub.store.postgres.database import PostgresDatabase
 from hub.store.postgres.store import PostgresStore
-from hub.store.store import SqlStore
 from hub.work import Lane
 from tests.brokers.postgres import Postgres
-from tests.fakes.host_clock import HostClock
 from tests.hub.examples import HUB, installation, notification
+from tests.hub.store.postgres.fleet import QUEUES, Fleet, Process
 from tests.hub.store.suite.accepting import dead_letter
 from tests.hub.store.suite.harness import WHOLE, begin, enqueue, everything, ids, take, take_pages, went_well
 
 FCM: Service = (HUB, Platform.FCM)
-QUEUES = 64
-
-
-class Process:
-    """One of the fleet; its clock moves when it is told to, and it renews when it is told to."""
-
-    def __init__(self, address: PostgresAddress) -> None:
-        self.clock = HostClock()
-        self.database = PostgresDatabase(address)
-        self.store = SqlStore(
-            self.database,
-            clock=StoreClock(wall=self.clock, monotonic=self.clock.monotonic),
-            monotonic=self.clock.monotonic,
-            owner=address.name,
-            sharing=Sharing(session=self.database.ownership, version="1"),
-        )
-
-    @property
-    def owned(self) -> int:
-        return self.store.ownership().owned
-
-
-class Fleet:
-    """Processes on one database."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.processes: list[Process] = []
-
-    async def start(self, *, idle_in_transaction: float = 2.0) -> Process:
-        name = f"p{len(self.processes)}"
-        process = Process(PostgresAddress(url=self.url, name=name, idle_in_transaction=idle_in_transaction))
-        if self.processes:
-            process.clock.advance(self.processes[0].clock.elapsed - process.clock.elapsed)
-        self.processes.append(process)
-        await process.store.open()
-        return process
-
-    async def pass_time(self, seconds: int, *, without: Sequence[Process] = ()) -> None:
-        """Each second all renew, but for those that stand still."""
-        for _ in range(seconds):
-            for process in self.processes:
-                process.clock.advance(1)
-                if process not in without:
-                    await process.store.own()
-
-    async def settle(self) -> None:
-        await self.pass_time(12)
-
-    async def two(self) -> tuple[Process, Process]:
-        """Each with half of the queues."""
-        first, second = await self.start(), await self.start()
-        await self.settle()
-        assert (first.owned, second.owned) == (QUEUES // 2, QUEUES // 2)
-        return first, second
-
-
-@pytest.fixture
-async def fleet(postgres: Postgres, database: str) -> AsyncIterator[Fleet]:
-    fleet = Fleet(postgres.url(database))
-    yield fleet
-    for process in fleet.processes:
-        await process.store.close()
 
 
 async def of_each(process: Process, count: int) -> Sequence[Work]:
@@ -301,6 +234,62 @@ async def test_a_broadcast_is_cancelled_from_a_process_that_does_not_own_it(flee
     assert await first.store.stop(work.notification.id, actor="ann") is None
     (entry,) = (await first.store.audit(limit=9)).items
     assert (entry.entry.actor, entry.entry.action) == ("ann", "notification.cancel")
+
+
+async def test_an_erasure_by_one_withdraws_what_another_has_in_hand_with_its_next_renewal(fleet: Fleet) -> None:
+    first, second = await fleet.two()
+    erased, kept, broadcast = await begin(
+        first.store, notification("$UserId:{eve}"), notification("$UserId:{bob}"), notification(person="eve")
+    )
+    await first.store.expand(broadcast, Audience(pages=[(Platform.FCM, BitMap([n])) for n in range(2 * QUEUES)]))
+    pages = await take_pages(first.store)
+    await second.store.erase_person("eve", actor="ann")
+    assert not erased.is_withdrawn
+    await fleet.pass_time(1)
+    assert erased.is_withdrawn
+    assert all(page.is_withdrawn for page in pages)
+    assert not kept.is_withdrawn
+    assert (await first.store.record([went_well(kept), went_well(erased)])).ended == {(HUB, State.COMPLETED): 1}
+    await first.store.tick()
+    await fleet.pass_time(2)
+    assert await second.store.backlog() == {}
+
+
+async def test_what_waits_is_counted_over_all_processes(fleet: Fleet) -> None:
+    first, second = await fleet.two()
+    await enqueue(first.store, *(notification() for _ in range(30)))
+    await enqueue(second.store, *(notification() for _ in range(12)))
+    assert (await first.store.backlog())[None] == 30
+    await fleet.pass_time(2)
+    for process in fleet.processes:
+        assert (await process.store.backlog())[None] == 42
+    await second.store.postpone((await take(second.store))[:5], delay=60, service=FCM)
+    await fleet.pass_time(2)
+    assert await first.store.backlog() == {None: 37, FCM: 5}
+
+
+async def test_what_waited_with_a_dead_process_is_counted_by_the_next_owner_of_its_queues(fleet: Fleet) -> None:
+    first, second = await fleet.two()
+    await enqueue(first.store, *(notification() for _ in range(30)))
+    await fleet.pass_time(2)
+    await fleet.pass_time(10, without=[first])
+    await second.store.tick()
+    assert (second.owned, await second.store.backlog()) == (QUEUES, {None: 30})
+
+
+async def test_what_one_accepts_while_it_owns_no_queue_is_counted_once_in_the_end(fleet: Fleet) -> None:
+    first = await fleet.start()
+    held = await of_each(first, 2 * QUEUES)  # no queue is given back
+    second = await fleet.start()
+    await enqueue(second.store, *(notification() for _ in range(7)))
+    assert (await second.store.backlog())[None] >= 7
+    for _ in range(11):
+        await fleet.pass_time(1)
+        await first.store.tick()
+        await second.store.tick()
+    await fleet.pass_time(1)
+    for process in fleet.processes:
+        assert (await process.store.backlog())[None] == len(held) + 7
 
 
 async def test_what_one_registers_accepts_or_schedules_another_knows(fleet: Fleet) -> None:

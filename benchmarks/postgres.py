@@ -1,0 +1,170 @@
+"""The daemon on PostgreSQL beside itself on SQLite, in one run: an event to a push, a broadcast, one daemon and two; and
+how long the queues of a killed daemon have no owner.
+
+What the database costs stands beside what the daemon costs: its processes run on the cores of the others.
+"""
+
+import asyncio
+import os
+import signal
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+
+import yaml
+
+from benchmarks import daemon, figures
+from benchmarks.nginx import FastPushService
+from benchmarks.pinning import cpu_seconds
+from hub.store.postgres.address import PostgresAddress
+from hub.store.postgres.store import PostgresStore
+from hub.store.sqlite.store import SqliteStore
+from tests.brokers.postgres import PASSWORD, USER, NativePostgres, native
+
+_WARM = 2000
+_OWNER_TIMEOUT = 60.0
+
+
+def measure(
+    directory: Path, service: FastPushService, url: str, *, phones: int, count: int, kills: int
+) -> figures.Figures:
+    """Events and broadcasts on SQLite, on PostgreSQL, and on PostgreSQL with two daemons; then kills."""
+    found: dict[str, float] = {}
+    with native() as server:
+        for name, daemons in (("sqlite", 0), ("postgres", 1), ("postgres, two", 2)):
+            own = directory / name.replace(", ", "-")
+            own.mkdir()
+            found |= _costs(own, name, server if daemons else None, service, url, max(1, daemons), phones, count)
+        found["postgres / sqlite, events"] = found["postgres, events/CPU-s"] / found["sqlite, events/CPU-s"]
+        found["postgres / sqlite, pushes"] = found["postgres, pushes/CPU-s"] / found["sqlite, pushes/CPU-s"]
+        found["two daemons / one, CPU an event"] = (
+            found["postgres, two, all CPU us an event"] / found["postgres, all CPU us an event"]
+        )
+        waits = _kills(directory / "kills", server, service, url, kills)
+    return {
+        **found,
+        "new owner after, median s": statistics.median(waits),
+        "new owner after, worst s": max(waits),
+    }
+
+
+def _costs(
+    directory: Path,
+    name: str,
+    server: NativePostgres | None,
+    service: FastPushService,
+    url: str,
+    daemons: int,
+    phones: int,
+    count: int,
+) -> dict[str, float]:
+    database = "" if server is None else server.create()
+    configs = [_configuration(directory / str(number), server, database, service, url) for number in range(daemons)]
+    if server is None:
+        asyncio.run(figures.register(SqliteStore(configs[0].parent / "bench.db"), phones))
+    else:
+        asyncio.run(figures.register(PostgresStore(PostgresAddress(url=server.url(database))), phones))
+        server.run(
+            "VACUUM ANALYZE", database=database
+        )  # what the server would do by itself, and not while it is measured
+        server.run("CHECKPOINT")
+    with _running(configs) as running:
+        figures.publish(url, _WARM, first=count, phones=phones)
+        figures.await_(partial(_is_delivered, running, _WARM), pause=1.0)
+        cpu, of_database, commits = _cpu(running), _database_cpu(server), _commits(server, database)
+        figures.publish(url, count, first=0, phones=phones)
+        figures.await_(partial(_is_delivered, running, _WARM + count), pause=1.0)
+        cpu, of_database = _cpu(running) - cpu, _database_cpu(server) - of_database
+        commits = _commits(server, database) - commits
+        found = {
+            f"{name}, events/CPU-s": count / cpu,
+            f"{name}, all CPU us an event": 1e6 * (cpu + of_database) / count,
+        }
+        if server is not None:
+            found[f"{name}, events/CPU-s of the database"] = count / of_database
+            found[f"{name}, events a transaction"] = count / commits
+        cpu, of_database = _cpu(running), _database_cpu(server)
+        sent = running[0].broadcast({"title": "Bench", "body": "to all"})
+        figures.await_(partial(running[0].is_completed, sent), pause=0.5)
+        cpu, of_database = _cpu(running) - cpu, _database_cpu(server) - of_database
+        found[f"{name}, pushes/CPU-s"] = phones / cpu
+        if server is not None:
+            found[f"{name}, pushes/CPU-s of the database"] = phones / of_database
+    return found
+
+
+def _kills(directory: Path, server: NativePostgres, service: FastPushService, url: str, kills: int) -> Sequence[float]:
+    """Seconds from each kill until another daemon owns the queues; the survivors have nothing else to do."""
+    database = server.create()
+    configs = [_configuration(directory / str(number), server, database, service, url) for number in range(kills + 1)]
+    waits = []
+    with _running(configs) as running:
+        for number, victim in enumerate(running[:kills]):
+            left = kills + 1 - number
+            figures.await_(partial(_is_shared, server, database, left), timeout=_OWNER_TIMEOUT)
+            mine = next(owner for owner in _owners(server, database) if f" {victim.pid} " in owner)
+            os.kill(victim.pid, signal.SIGKILL)
+            began = time.monotonic()
+            figures.await_(partial(_is_without, server, database, mine), timeout=_OWNER_TIMEOUT)
+            waits.append(time.monotonic() - began)
+    return waits
+
+
+def _configuration(
+    directory: Path, server: NativePostgres | None, database: str, service: FastPushService, url: str
+) -> Path:
+    directory.mkdir(parents=True)
+    path = figures.events_configuration(directory, service.url, service, url)
+    if server is not None:
+        password = directory / "password"
+        password.write_text(f"{PASSWORD}\n")
+        config = yaml.safe_load(path.read_text())
+        address = f"postgresql://{USER}@127.0.0.1:{server.port}/{database}"
+        config["bridge"]["store"] |= {"url": address, "password_file": str(password)}
+        path.write_text(yaml.safe_dump(config, sort_keys=False))
+    return path
+
+
+@contextmanager
+def _running(configs: Sequence[Path]) -> Iterator[Sequence[daemon.Daemon]]:
+    with ExitStack() as stack:
+        yield [stack.enter_context(daemon.running(config)) for config in configs]
+
+
+def _is_delivered(running: Sequence[daemon.Daemon], count: int) -> bool:
+    return sum(map(figures.delivered, running)) >= count
+
+
+def _cpu(running: Sequence[daemon.Daemon]) -> float:
+    return sum(each.cpu_seconds for each in running)
+
+
+def _database_cpu(server: NativePostgres | None) -> float:
+    """Of all processes of the server, those that have ended too."""
+    if server is None:
+        return 0.0
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+    return cpu_seconds(server.pid, with_ended=True) + sum(cpu_seconds(int(child)) for child in children)
+
+
+def _commits(server: NativePostgres | None, database: str) -> int:
+    if server is None:
+        return 0
+    time.sleep(1.5)  # its sessions report once a second
+    ((commits,),) = server.run(f"SELECT xact_commit FROM pg_stat_database WHERE datname = '{database}'")
+    return int(commits)
+
+
+def _owners(server: NativePostgres, database: str) -> set[str]:
+    return {owner for (owner,) in server.run("SELECT DISTINCT owner FROM queue", database=database) if owner}
+
+
+def _is_shared(server: NativePostgres, database: str, daemons: int) -> bool:
+    return len(_owners(server, database)) == daemons
+
+
+def _is_without(server: NativePostgres, database: str, owner: str) -> bool:
+    return owner not in _owners(server, database)

@@ -17,7 +17,7 @@ from hub.errors import InvalidRequestError
 from hub.installation import Registration, Template
 from hub.platforms.table import platforms, traits_of
 from hub.platforms.traits import Description, Traits
-from hub.registry.documents import MAX_TAGS, MAX_TEMPLATE_NAME, registration_tags
+from hub.registry.documents import MAX_TAGS, MAX_TEMPLATE_NAME, check_tile_id, registration_tags
 
 _NEVER = "9999-12-31T23:59:59.999Z"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -85,9 +85,17 @@ def registration_from(
         template_name=None if template is None else _template_name(described),
         template=template,
         push_variables=_push_variables(described.text("PushVariables")),
+        secondary_tile=_secondary_tile(described, kind),
         expires_at=expires_at,
     )
     return registration, kind
+
+
+def _secondary_tile(described: Described, kind: Kind) -> str | None:
+    name = described.text(kind.description.tile) if kind.description.tile and not kind.is_template else ""
+    if name:
+        check_tile_id(name, kind.description.tile)
+    return name or None
 
 
 def _template_name(described: Described) -> str:
@@ -151,6 +159,8 @@ def description_xml(registration: Registration, kind: Kind, *, in_cdata: bool = 
             strict=True,
         ),
     ]
+    if registration.secondary_tile is not None and kind.description.tile and not kind.is_template:
+        members.append((kind.description.tile, escape_xml(registration.secondary_tile)))
     texts = [f"<{name}>{text}</{name}>" for name, text in members if text]
     texts += _template_members(registration, kind, in_cdata) if registration.template is not None else ()
     return f"<{kind.element} {DESCRIPTION_NAMESPACES}>{''.join(texts)}</{kind.element}>"

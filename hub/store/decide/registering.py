@@ -205,6 +205,13 @@ class Registering:
         self._take_from_other_users(device)
         self._flag_siblings(device)
 
+    def add_installation(self, installation: Installation) -> None:
+        """As `put_installation`, for an id that is new. Raises: PreconditionError: there is one; InvalidRequestError."""
+        old = self._installation(installation.id)
+        if old is not None and not (old.expires_at is not None and old.expires_at <= self._now):
+            raise PreconditionError(f"installation {installation.id!r} exists")
+        self.put_installation(installation)
+
     def change_installation(self, installation: Installation) -> None:
         """As `put_installation`, for a document made from one that was read: a dead push channel stays dead.
 

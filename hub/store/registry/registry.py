@@ -67,6 +67,10 @@ class SqlRegistry:
             self._places.give_back(place, ordinals.numbers[written.taken :])
         await self._log.grew(place, written.log)
 
+    async def add_installation(self, hub: str, installation: Installation) -> None:
+        await self._places.keep_templates(installation.all_templates)
+        await self._single_writes(hub).run(singly.add_installation(installation))
+
     async def change_installation(self, hub: str, installation: Installation) -> None:
         if await self._places.find(hub) is None:
             raise NotFoundError("Installation not found.")

@@ -39,6 +39,11 @@ def put_installation(installation: Installation) -> SingleWrite:
     return _write_of(installation, lambda registering: registering.put_installation(installation))
 
 
+def add_installation(installation: Installation) -> SingleWrite:
+    """Refused when there is one."""
+    return _write_of(installation, lambda registering: registering.add_installation(installation))
+
+
 def change_installation(installation: Installation) -> SingleWrite:
     """Refused when it is not as it was read any more."""
     return _write_of(installation, lambda registering: registering.change_installation(installation))

@@ -432,6 +432,10 @@ class Hub:
         """Many in one transaction."""
         await self.store.put_installations(hub, installations)
 
+    async def add_installation(self, hub: str, installation: Installation) -> None:
+        """Raises: PreconditionError: there is one of this id; InvalidRequestError."""
+        await self._write(lambda: self.store.add_installation(hub, installation))
+
     async def change_installation(
         self, hub: str, installation_id: str, change: Callable[[Installation], Installation]
     ) -> None:

@@ -12,6 +12,9 @@ HubError                    root; never raised as such
 ├── FilledTooLargeError     a template came to more than any push service takes: that push is not sent
 ├── BlobError               a blob that a job reads or writes: the job fails
 │   └── BlobUnavailableError    its host did not do it: try the same again
+├── RemoteError             a remote hub does not do what was asked: its words say why, an operator has to look
+│   ├── RemoteRefusedError      it refuses the key, or has no such hub
+│   └── RemoteUnreachableError  it does not answer, or says to come again: try the same later
 ├── CapacityError           the queue is full: try again after `retry_after` seconds (429)
 └── StoreError              the store could not do it: nothing happened, try the same again
     ├── ConflictError       another transaction came between: the same again will see what that one wrote
@@ -73,6 +76,22 @@ class BlobError(HubError):
 
 class BlobUnavailableError(BlobError):
     """The host of a blob did not answer, or said to come again; nothing is known of what it did."""
+
+
+class RemoteError(HubError):
+    """A remote hub did not do what it was asked."""
+
+
+class RemoteRefusedError(RemoteError):
+    """A remote hub refuses the key, or there is no hub of that name."""
+
+
+class RemoteUnreachableError(RemoteError):
+    """A remote hub does not answer, or is too busy: `retry_after` is in seconds, where it says so."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class CapacityError(HubError):

@@ -28,10 +28,25 @@ class Template:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecondaryTile:
+    """A tile that a user pinned beside an app's own (WNS): it has a push channel, tags and templates of its own.
+
+    The registrations that derive from it carry the service tags of its installation, and none of that one's other tags: a
+    phone that gets what is for its tags gets it once.
+    """
+
+    push_channel: str
+    tags: tuple[str, ...] = ()
+    templates: Mapping[str, Template] = field(default_factory=dict)
+    push_channel_expired: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
     """A phone's document (Notification Hubs REST API, "Installation"); its registrations are derived from it.
 
     `push_channel` is the canonical handle: APNs tokens are upper-case hex. `expires_at` None means never.
+    `secondary_tiles` are by their ids.
     """
 
     id: str
@@ -41,10 +56,24 @@ class Installation:
     tags: tuple[str, ...] = ()
     templates: Mapping[str, Template] = field(default_factory=dict)
     push_variables: Mapping[str, str] = field(default_factory=dict)
+    secondary_tiles: Mapping[str, SecondaryTile] = field(default_factory=dict)
     expires_at: datetime | None = None
     push_channel_expired: bool = False
     etag: int = field(default=0, compare=False)
     """The state that it was read as; 0 for a document that was not read from a store."""
+
+    @property
+    def all_templates(self) -> list[Template]:
+        """With those of its tiles."""
+        return [
+            *self.templates.values(),
+            *(t for tile in self.secondary_tiles.values() for t in tile.templates.values()),
+        ]
+
+    @property
+    def registration_count(self) -> int:
+        """How many registrations derive from it: for each push channel a native one, and one for each template."""
+        return 1 + len(self.secondary_tiles) + len(self.all_templates)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +81,7 @@ class Registration:
     """One handle with its tags and, for a template registration, its template; audiences are sets of these.
 
     `registration_id` is the wire id; `template_name` None means native. `etag` starts at 1 and grows by one a write.
+    `secondary_tile` is the tile that a push channel of Windows belongs to.
     """
 
     registration_id: str
@@ -62,6 +92,7 @@ class Registration:
     template: Template | None = None
     push_variables: Mapping[str, str] = field(default_factory=dict)
     installation_id: str | None = None
+    secondary_tile: str | None = None
     etag: int = 1
     expires_at: datetime | None = None
 

@@ -1,6 +1,7 @@
 """The command line: one file a command, one line here for each. `exits.py` has the exit codes of all commands."""
 
 from importlib import import_module
+from keyword import iskeyword
 from typing import Annotated
 
 import typer
@@ -26,6 +27,7 @@ COMMANDS = (
     "events",
     "notifications",
     "devices",
+    "import",
     "dead-letters",
     "users",
     "backup",
@@ -51,8 +53,8 @@ def _options(
 
 
 def add(name: str, package: str = "bridge.cli") -> None:
-    """Have the command of that name; its file in the package has `_` for `-`."""
-    word = name.replace("-", "_")
+    """Have the command of that name; its file has `_` for `-`, and ends with one where Python has the word."""
+    word = name.replace("-", "_") + "_" * iskeyword(name)
     command = getattr(import_module(f"{package}.{word}"), word)
     if isinstance(command, typer.Typer):
         app.add_typer(command, name=name)

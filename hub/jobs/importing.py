@@ -7,14 +7,17 @@ time has to be the first's: an id that a line does not say is made of the job an
 import asyncio
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 from hub.errors import BlobError, GoneError, InvalidRequestError, NotFoundError, PreconditionError
-from hub.installation import ANY_ETAG, Registration
+from hub.installation import ANY_ETAG, Installation, Registration, Template
 from hub.job import Job, JobStatus, JobType
 from hub.jobs.lines import Lines
 from hub.jobs.places import FAILED, OUTPUT, blob_of
 from hub.jobs.registering import Registering
+from hub.tags import tag_key
 from hub.transport.blobs import Blobs
 
 PIECE = 256 * 1024
@@ -88,6 +91,29 @@ def _lines(whole: bytes, before: int, start: int) -> Iterator[_Line]:
             yield _Line(number, line.decode("utf-8", "replace").strip())
 
 
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """A line that was read; `registration` is None for a deletion by the id alone."""
+
+    line: _Line
+    id: str
+    registration: Registration | None
+
+    @property
+    def installation_id(self) -> str | None:
+        return None if self.registration is None else self.registration.installation_id
+
+    @property
+    def key(self) -> tuple[str, bool]:
+        """What it changes, and whether that is an installation."""
+        own = self.installation_id
+        return (self.id, False) if own is None else (tag_key("$" + own), True)
+
+
+_Wave = dict[tuple[str, bool], list[_Item]]
+"""Lines that take effect together, by what they change."""
+
+
 class _Importing:
     """The lines of one step."""
 
@@ -101,43 +127,98 @@ class _Importing:
         """What to write of those that took effect, and of those that did not."""
         done: list[str] = []
         failed: list[str] = []
-        wave: dict[str, tuple[_Line, Registration | None]] = {}
+        wave: _Wave = {}
+        count = 0
         for line in lines:
             try:
-                id, registration = self._read(line)
+                item = self._read(line)
             except InvalidRequestError as error:
                 failed.append(_failed(line, "", str(error)))
                 if len(failed) % AT_ONCE == 0:
                     await asyncio.sleep(0)  # a file of nothing but mistakes
                 continue
-            if id in wave or len(wave) == AT_ONCE:  # those of one id take effect in their order
-                await self._do(list(wave.items()), done, failed)
-                wave.clear()
-            wave[id] = line, registration
-        await self._do(list(wave.items()), done, failed)
+            # Those of one registration take effect in their order, those of one installation together.
+            if count >= AT_ONCE or (item.key in wave and item.installation_id is None):
+                await self._do(wave, done, failed)
+                wave, count = {}, 0
+            wave.setdefault(item.key, []).append(item)
+            count += 1
+        await self._do(wave, done, failed)
         return done, failed
 
-    def _read(self, line: _Line) -> tuple[str, Registration | None]:
+    def _read(self, line: _Line) -> _Item:
         """Raises: InvalidRequestError."""
         if "\ufffd" in line.text:
             raise InvalidRequestError("the line is not UTF-8")
         if self._job.type is JobType.DELETE:
-            return self._lines.read_id(line.text), None
+            return _Item(line, *self._lines.read_id(self._job.hub, line.text))
         made = _id_of(self._job.id, line.number)
         registration, has_id = self._lines.read(self._job.hub, line.text, otherwise=made)
-        if self._job.type is JobType.UPDATE and not has_id:
+        if self._job.type is JobType.UPDATE and not has_id and registration.installation_id is None:
             raise InvalidRequestError("an update says which registration: RegistrationId is missing")
-        return registration.registration_id, registration
+        return _Item(line, registration.registration_id, registration)
 
-    async def _do(
-        self, wave: Sequence[tuple[str, tuple[_Line, Registration | None]]], done: list[str], failed: list[str]
-    ) -> None:
-        answers = await asyncio.gather(*(self._effect(id, registration) for id, (_, registration) in wave))
-        for (id, (line, _)), reason in zip(wave, answers, strict=True):
+    async def _do(self, wave: _Wave, done: list[str], failed: list[str]) -> None:
+        answers = await asyncio.gather(*(self._effects(items) for items in wave.values()))
+        pairs = [pair for items, reasons in zip(wave.values(), answers, strict=True) for pair in zip(items, reasons)]  # noqa: B905
+        for item, reason in sorted(pairs, key=lambda pair: pair[0].line.number):
             if reason is None:
-                done.append(f"{line.number},{id}\n")
+                done.append(f"{item.line.number},{item.id}\n")
             else:
-                failed.append(_failed(line, id, reason))
+                failed.append(_failed(item.line, item.id, reason))
+
+    async def _effects(self, items: Sequence[_Item]) -> Sequence[str | None]:
+        """Of each, why it had none, None when it had. Raises: StoreError."""
+        if items[0].installation_id is None:
+            return [await self._effect(items[0].id, items[0].registration)]
+        together = await self._effect_on_installation(items)
+        if together is None or len(items) == 1:
+            return [together] * len(items)
+        return [await self._effect_on_installation([item]) for item in items]  # each fails for itself alone
+
+    async def _effect_on_installation(self, items: Sequence[_Item]) -> str | None:
+        """Why these registrations of one installation had none together."""
+        job, id = self._job, items[0].installation_id or ""
+        registrations = [item.registration for item in items if item.registration is not None]
+        try:
+            if job.type is JobType.DELETE:
+                await self._delete_of_installation(id, registrations)
+                return None
+            make = partial(self._made, id, registrations)
+            try:
+                await self._hub.change_installation(job.hub, id, make)
+            except NotFoundError:
+                if job.type is JobType.UPDATE:
+                    raise
+                await self._hub.put_installation(job.hub, make(None))
+        except _REFUSED as error:
+            return str(error) or type(error).__name__
+        return None
+
+    def _made(self, id: str, registrations: Sequence[Registration], known: Installation | None) -> Installation:
+        """Raises: InvalidRequestError: also where a creation would change what there is."""
+        made = self._lines.rebuilt(self._job.hub, id, registrations, known)
+        if self._job.type is JobType.CREATE and known is not None and not _keeps(known, made):
+            raise InvalidRequestError(f"installation {id!r} exists, and says something else")
+        return made
+
+    async def _delete_of_installation(self, id: str, registrations: Sequence[Registration]) -> None:
+        """With its native registration an installation goes whole."""
+        if any(each.template is None and each.secondary_tile is None for each in registrations):
+            await self._hub.delete_installation(self._job.hub, id)
+            return
+        gone = {(each.push_channel, each.template_name) for each in registrations}
+        tiles = {each.secondary_tile for each in registrations}
+
+        def change(known: Installation) -> Installation:
+            return replace(
+                known,
+                templates={n: each for n, each in known.templates.items() if (known.push_channel, n) not in gone},
+                secondary_tiles={name: each for name, each in known.secondary_tiles.items() if name not in tiles},
+            )
+
+        with suppress(NotFoundError):
+            await self._hub.change_installation(self._job.hub, id, change)
 
     async def _effect(self, id: str, registration: Registration | None) -> str | None:
         """Why it had none, None when it had. Raises: StoreError."""
@@ -170,6 +251,25 @@ class _Importing:
             return
         if not self._is_repeated or _said(found) != _said(registration):
             raise InvalidRequestError(f"registration {id!r} exists")
+
+
+def _keeps(known: Installation, made: Installation) -> bool:
+    """Whether nothing that was said of an installation is said otherwise: what an earlier line left out may come."""
+    if (known.platform, known.push_channel) != (made.platform, made.push_channel):
+        return False
+    said = [(known.user_id, made.user_id), (known.tags, made.tags), (known.push_variables, made.push_variables)]
+    return (
+        all(not old or old == new for old, new in said)
+        and all(_text(each) == _text(made.templates[name]) for name, each in known.templates.items())
+        and all(
+            each.push_channel == made.secondary_tiles[id].push_channel for id, each in known.secondary_tiles.items()
+        )
+    )
+
+
+def _text(template: Template) -> object:
+    """Without the tags: those of a template that came before its installation are cut when that comes."""
+    return template.body, template.headers, template.expiry
 
 
 def _said(registration: Registration) -> Registration:

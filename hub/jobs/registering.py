@@ -1,8 +1,9 @@
 """What jobs ask of the engine."""
 
+from collections.abc import Callable
 from typing import Protocol
 
-from hub.installation import Registration
+from hub.installation import Installation, Registration
 from hub.store.contracts.listing import ListPage
 
 
@@ -25,3 +26,17 @@ class Registering(Protocol):
 
     async def delete_registration(self, hub: str, registration_id: str) -> None:
         """Raises: NotFoundError, InvalidRequestError."""
+
+    async def get_installation(self, hub: str, installation_id: str) -> Installation:
+        """Raises: NotFoundError."""
+
+    async def put_installation(self, hub: str, installation: Installation) -> None:
+        """Raises: InvalidRequestError."""
+
+    async def change_installation(
+        self, hub: str, installation_id: str, change: Callable[[Installation], Installation]
+    ) -> None:
+        """Raises: NotFoundError, PreconditionError; what `change` raises."""
+
+    async def delete_installation(self, hub: str, installation_id: str) -> None:
+        """An unknown id is fine."""

@@ -23,7 +23,9 @@ class MpnsTraits(Traits):
     name, title, platform = "mpns", "MPNS", Platform("mpns")
     wire_format = "windowsphone"
     counts_element = "MpnsOutcomeCounts"
-    descriptions = (Description("Mpns", ("ChannelUri",), ("BodyTemplate", "MpnsHeaders", "TemplateName")),)
+    descriptions = (
+        Description("Mpns", ("ChannelUri",), ("BodyTemplate", "MpnsHeaders", "TemplateName"), tile="SecondaryTileName"),
+    )
     payload = PayloadKind.XML
     header_prefix = "X-"
     sample_template = (

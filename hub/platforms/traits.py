@@ -48,6 +48,8 @@ class Description:
     name: str
     handles: Sequence[str]
     template: Sequence[str] = ("BodyTemplate", "TemplateName")
+    tile: str = ""
+    """The element of a native registration that names a secondary tile, where the platform has any."""
 
 
 class Traits:
@@ -86,6 +88,11 @@ class Traits:
     sample_template: str = '{"title":"$(title)","body":"$(body)"}'
     wants_text: Callable[[tuple[str, ...]], bool] | None = None
     """Whether a value at a path of a JSON payload has to be a text, as its service refuses a number there."""
+
+    @property
+    def has_tiles(self) -> bool:
+        """Whether a phone may have push channels of secondary tiles."""
+        return any(each.tile for each in self.descriptions)
 
     def sender(self, settings: Any) -> Sender:
         """A sender with credentials of the class `settings`; building it connects to nothing.

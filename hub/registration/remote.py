@@ -2,33 +2,27 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 import orjson
 
-from hub.delivery.remote import API_VERSION, TOKEN_LIFETIME, detail_of, signature
+from hub.delivery.remote import detail_of
+from hub.delivery.remote_api import RemoteApi
 from hub.delivery.remote_settings import RemoteSettings
-from hub.errors import GoneError, InvalidRequestError
+from hub.errors import GoneError, InvalidRequestError, RemoteUnreachableError
 from hub.installation import Installation
 from hub.registration.errors import EngineError
 from hub.registry.documents import document_of
-from hub.tls import Tls
 
-_PATIENCE: Final = 10.0
-_CONNECTIONS: Final = 16
-_RENEW_BEFORE: Final = 300
+_JSON = {"Content-Type": "application/json;charset=utf-8"}
 
 
 class RemoteEngine:
     """An Azure Notification Hub, or a hub of a central pushbridge; `clock` is in seconds since 1970."""
 
     def __init__(self, settings: RemoteSettings, *, clock: Callable[[], float] = time.time) -> None:
-        self._settings = settings
-        self._clock = clock
-        self._token, self._token_ends = "", 0.0
-        self._client: httpx.AsyncClient | None = None
+        self._api = RemoteApi(settings, clock=clock)
 
     async def put(self, installation: Installation) -> None:
         document = document_of(installation)
@@ -50,9 +44,7 @@ class RemoteEngine:
         return True
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        await self._api.close()
 
     def _check(self, response: httpx.Response) -> None:
         if not response.is_success:
@@ -60,32 +52,8 @@ class RemoteEngine:
 
     async def _request(self, method: str, installation_id: str, body: bytes | None = None) -> httpx.Response:
         """Raises: EngineError."""
-        settings = self._settings
-        path = f"/{quote(settings.hub, safe='')}/installations/{quote(installation_id, safe='')}"
-        headers = {"Authorization": self._authorization(), "Content-Type": "application/json;charset=utf-8"}
+        path = f"installations/{quote(installation_id, safe='')}"
         try:
-            self._client = self._client or self._connected()
-            return await self._client.request(
-                method, f"{settings.endpoint}{path}?api-version={API_VERSION}", content=body, headers=headers
-            )
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise EngineError(f"{settings.endpoint}: {error or type(error).__name__}") from error
-
-    def _connected(self) -> httpx.AsyncClient:
-        egress = self._settings.egress
-        proxy = egress.proxy_for(urlsplit(self._settings.endpoint).hostname or "")
-        more: dict[str, Any] = {} if proxy is None else {"proxy": proxy.url}
-        return httpx.AsyncClient(
-            verify=(egress.tls or Tls()).client_context(),
-            trust_env=False,
-            timeout=_PATIENCE,
-            limits=httpx.Limits(max_connections=_CONNECTIONS),
-            **more,
-        )
-
-    def _authorization(self) -> str:
-        now = self._clock()
-        if now > self._token_ends - _RENEW_BEFORE:
-            self._token_ends = now + TOKEN_LIFETIME
-            self._token = signature(self._settings, int(self._token_ends))
-        return self._token
+            return await self._api.request(method, path, body, headers=_JSON)
+        except RemoteUnreachableError as error:
+            raise EngineError(str(error)) from error

@@ -13,7 +13,7 @@ import orjson
 from hub.content.templates import compile_template
 from hub.dates import format_date, parse_date
 from hub.errors import InvalidRequestError, TagError, TemplateError
-from hub.installation import MAX_ID_LENGTH, Installation, Template
+from hub.installation import MAX_ID_LENGTH, Installation, SecondaryTile, Template
 from hub.notification import Platform
 from hub.platforms.table import platforms, traits_of
 from hub.tags import MAX_TAG_LENGTH, is_service_tag_value, tag_key, user_tag, valid_tag
@@ -23,6 +23,10 @@ MAX_TAG_BYTES = 8000
 """All tags of one list together, in UTF-8: the service's own bound, whatever the number of tags."""
 
 MAX_TEMPLATE_NAME = 200
+MAX_TILES = 60
+MAX_TILE_ID = 64
+"""Characters; Windows takes no longer id of a tile."""
+
 _NEVER = "9999-12-31T23:59:59.9999999Z"
 _LAST_YEAR = 9999
 _HUB_S_OWN = ("$", "%")
@@ -42,8 +46,6 @@ def installation_from_document(id: str, document: Mapping[str, Any], *, max_tags
         raise InvalidRequestError(
             f"installationId {_found(given['installationid'])} is not the id in the path, {id[:60]!r}"
         )
-    if given.get("secondarytiles"):
-        raise InvalidRequestError("secondaryTiles are not supported yet")
     platform = _platform(_text(given, "platform"))
     user_id = _optional_text(given, "userId")
     if user_id is not None and not is_service_tag_value(user_id):
@@ -62,6 +64,7 @@ def installation_from_document(id: str, document: Mapping[str, Any], *, max_tags
         tags=tags,
         templates=_templates(_object(given, "templates"), platform, own, max_tags),
         push_variables=_texts(_object(given, "pushVariables"), "pushVariables"),
+        secondary_tiles=_tiles(_object(given, "secondaryTiles"), platform, own, max_tags),
         expires_at=None if expires_at is None or expires_at.year == _LAST_YEAR else expires_at,
     )
 
@@ -103,9 +106,24 @@ def document_of(installation: Installation, *, whole: bool = False) -> dict[str,
         "userId": installation.user_id,
         "tags": [tag for tag in installation.tags if whole or not tag.startswith("$")],
         "pushVariables": dict(installation.push_variables),
-        "templates": {name: _template_document(name, template) for name, template in installation.templates.items()},
+        "templates": _template_documents(installation.templates),
+        "secondaryTiles": {id: _tile_document(tile, whole) for id, tile in installation.secondary_tiles.items()},
     }
     return {name: value for name, value in document.items() if value or value is False}
+
+
+def _tile_document(tile: SecondaryTile, whole: bool) -> dict[str, Any]:
+    document = {
+        "pushChannel": tile.push_channel,
+        "pushChannelExpired": tile.push_channel_expired,
+        "tags": [tag for tag in tile.tags if whole or not tag.startswith("$")],
+        "templates": _template_documents(tile.templates),
+    }
+    return {name: value for name, value in document.items() if value or value is False}
+
+
+def _template_documents(templates: Mapping[str, Template]) -> dict[str, Any]:
+    return {name: _template_document(name, template) for name, template in templates.items()}
 
 
 def _shown_channel(installation: Installation) -> Any:
@@ -140,6 +158,45 @@ def _templates(given: Mapping[str, Any], platform: Platform, own: str | None, ma
         except InvalidRequestError as error:
             raise TemplateError(f"{where}: {error}", where=where) from error
     return templates
+
+
+def _tiles(given: Mapping[str, Any], platform: Platform, own: str | None, max_tags: int) -> dict[str, SecondaryTile]:
+    if given and not traits_of(platform).has_tiles:
+        names = ", ".join(each.platform.value for each in platforms() if each.has_tiles)
+        raise InvalidRequestError(f"secondaryTiles: {platform.value} has none, they are for {names}")
+    if len(given) > MAX_TILES:
+        raise InvalidRequestError(f"secondaryTiles: {len(given)} are too many, {MAX_TILES} are allowed")
+    tiles = {}
+    for id, document in given.items():
+        where = f"secondaryTiles.{id[:MAX_TILE_ID]}"
+        check_tile_id(id, where)
+        if not isinstance(document, Mapping):
+            raise InvalidRequestError(f"{where}: expected an object with a pushChannel")
+        try:
+            tiles[id] = _tile(_folded(document), platform, own, max_tags)
+        except TagError as error:
+            raise TagError(f"{where}.{error}") from error
+        except TemplateError as error:
+            raise TemplateError(f"{where}.{error}", where=f"{where}.{error.where}") from error
+        except InvalidRequestError as error:
+            raise InvalidRequestError(f"{where}: {error}") from error
+    return tiles
+
+
+def check_tile_id(id: str, where: str) -> None:
+    """Raises: InvalidRequestError."""
+    if not id or len(id) > MAX_TILE_ID or _CONTROL.search(id):
+        raise InvalidRequestError(
+            f"{where}: a tile's id of {len(id)} characters; it has 1 to {MAX_TILE_ID}, and no control characters"
+        )
+
+
+def _tile(given: Mapping[str, Any], platform: Platform, own: str | None, max_tags: int) -> SecondaryTile:
+    return SecondaryTile(
+        push_channel=_push_channel(given, platform),
+        tags=_tags(given, "tags", own, max_tags),
+        templates=_templates(_object(given, "templates"), platform, own, max_tags),
+    )
 
 
 def _check_template_name(name: str, where: str) -> None:

@@ -132,9 +132,7 @@ def _push_variables(document: Document, operation: _Operation) -> None:
 def _templates(document: Document, operation: _Operation) -> None:
     templates = document.setdefault("templates", {})
     if not operation.rest:
-        value = {} if operation.removes else operation.parsed()
-        is_merged = operation.op == _ADD and isinstance(value, Mapping)
-        document["templates"] = {**templates, **value} if is_merged else value
+        document["templates"] = _merged(templates, operation)
         return
     name = operation.step()
     if operation.rest:
@@ -143,6 +141,13 @@ def _templates(document: Document, operation: _Operation) -> None:
         templates.pop(name, None)
     else:
         templates[name] = operation.parsed()
+
+
+def _merged(objects: Document, operation: _Operation) -> Any:
+    """What an operation on all of them leaves."""
+    value = {} if operation.removes else operation.parsed()
+    is_merged = operation.op == _ADD and isinstance(value, Mapping)
+    return {**objects, **value} if is_merged else value
 
 
 def _template(template: Any, operation: _Operation) -> None:
@@ -159,8 +164,37 @@ def _template(template: Any, operation: _Operation) -> None:
         raise operation.unknown()
 
 
+def _tiles(document: Document, operation: _Operation) -> None:
+    tiles = document.setdefault("secondaryTiles", {})
+    if not operation.rest:
+        document["secondaryTiles"] = _merged(tiles, operation)
+        return
+    id = operation.step()
+    if operation.rest:
+        tile = tiles.setdefault(id, {})
+        if not isinstance(tile, dict):
+            raise operation.unknown()
+        _tile(tile, operation)
+    elif operation.removes:
+        tiles.pop(id, None)
+    else:
+        tiles[id] = operation.parsed()
+
+
+def _tile(tile: Document, operation: _Operation) -> None:
+    name = operation.step().lower()
+    if name == "pushchannel":
+        _scalar(tile, _SCALARS[name], operation)
+    elif name in _OF_A_TILE:
+        _OF_A_TILE[name](tile, operation)
+    else:
+        raise operation.unknown()
+
+
+_OF_A_TILE: Mapping[str, Callable[[Document, _Operation], None]] = {"tags": _tags, "templates": _templates}
 _OBJECTS: Mapping[str, Callable[[Document, _Operation], None]] = {
     "tags": _tags,
     "templates": _templates,
     "pushvariables": _push_variables,
+    "secondarytiles": _tiles,
 }

@@ -50,7 +50,8 @@ OPERATIONS: Mapping[str, str] = {
     **dict.fromkeys(("put_phone", "phone_written", "rewrite_phones", "forget_phones"), "write"),
     **dict.fromkeys(("count_person", "export_person", "journaled", "journal", "journal_usage", "trace"), "read"),
     **dict.fromkeys(
-        ("put_installations", "change_installation", "import_installations", "delete_installation"), "write"
+        ("put_installations", "add_installation", "change_installation", "import_installations", "delete_installation"),
+        "write",
     ),
     **dict.fromkeys(("put_registration", "delete_registration", "erase_user", "erase_person"), "write"),
     **dict.fromkeys(("published", "drop_dead_letters", "cancel", "stop", "put_direct", "forget_offsets"), "write"),

@@ -228,6 +228,9 @@ class SqlStore:
     async def import_installations(self, hub: str, installations: Sequence[Installation]) -> None:
         await self._registry.import_installations(hub, installations)
 
+    async def add_installation(self, hub: str, installation: Installation) -> None:
+        await self._registry.add_installation(hub, installation)
+
     async def change_installation(self, hub: str, installation: Installation) -> None:
         await self._registry.change_installation(hub, installation)
 

@@ -145,7 +145,7 @@ def test_tags_are_trimmed_and_repetitions_collapse_without_case() -> None:
         ({"templates": {"a\0b": GREET}}, "control characters"),
         ({"expirationTime": "soon"}, "no date"),
         ({"expirationTime": 5}, "expirationTime: expected a text"),
-        ({"secondaryTiles": {"t": {}}}, "not supported yet"),
+        ({"secondaryTiles": {"t": {"pushChannel": "AABB"}}}, "apns has none, they are for wns"),
         ({"pushVariables": {"v": 1}}, "pushVariables.v: expected a text"),
         ({"pushVariables": []}, "pushVariables: expected an object"),
         ({"templates": []}, "templates: expected an object"),

@@ -14,6 +14,7 @@ from bridge.admin.health import Part
 from bridge.config.models import Settings
 from bridge.observe.recent import RecentEvents
 from bridge.observe.replay import Replay
+from hub.api.request import MAX_BODY
 from hub.engine import Hub
 from hub.errors import InvalidRequestError
 
@@ -103,6 +104,8 @@ class Operation:
     status: int = 200
     missing: str = ""
     patience: float = 10.0
+    max_body: int = MAX_BODY
+    """Bytes of a request's body, at most."""
 
     @property
     def is_change(self) -> bool:

@@ -17,6 +17,7 @@ from bridge.admin.api import (
     dead_letters,
     devices,
     events,
+    importing,
     journal,
     notifications,
     phones,
@@ -38,6 +39,7 @@ OPERATIONS: Sequence[Operation] = (
     *trace.OPERATIONS,
     *dead_letters.OPERATIONS,
     *devices.OPERATIONS,
+    *importing.OPERATIONS,
     *phones.OPERATIONS,
     *notifications.OPERATIONS,
     *audit.OPERATIONS,
@@ -119,11 +121,14 @@ async def _call(management: Management, operation: Operation, request: Request, 
     """Raises: ProblemError; HubError: the body is too large."""
     if operation.is_change and not has_token:
         raise ProblemError(403, _READ_ONLY)
+    body = None
+    if operation.body is not None:
+        body = _checked(operation.body, _json(await read_body(request, most=operation.max_body)), what="body")
     return Call(
         management=management,
         path=request.path_params,
         query=_checked(operation.query, _query(request), what="query"),
-        body=None if operation.body is None else _checked(operation.body, _json(await read_body(request)), what="body"),
+        body=body,
         actor=_actor(request),
         has_token=has_token,
     )

@@ -1,13 +1,20 @@
 """The files of import and export jobs: a description a line, as single registrations have it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from hub.api.access import HubAccess
 from hub.api.wire.atom import Described, read_description
-from hub.api.wire.registrations import check_registration_id, description_xml, kind_of, registration_from
+from hub.api.wire.registrations import (
+    check_registration_id,
+    description_xml,
+    installation_of,
+    kind_of,
+    registration_from,
+)
 from hub.errors import InvalidRequestError
-from hub.installation import Registration
+from hub.installation import Installation, Registration
+from hub.registry.rebuilding import rebuilt
 
 _ID = "RegistrationId"
 
@@ -38,14 +45,27 @@ class DescriptionLines:
             given or otherwise,
             max_tags=access.max_tags,
             expires_at=None if ttl is None else self._clock() + ttl,
+            may_derive=True,
         )
         return registration, bool(given)
 
-    def read_id(self, line: str) -> str:
+    def rebuilt(
+        self, hub: str, installation_id: str, registrations: Sequence[Registration], known: Installation | None
+    ) -> Installation:
+        return rebuilt(installation_id, registrations, known=known, max_tags=self._hubs()[hub].max_tags)
+
+    def read_id(self, hub: str, line: str) -> tuple[str, Registration | None]:
         """A whole description, or the id alone."""
-        given = _id_in(read_description(line)) if line.startswith("<") else line
+        if not line.startswith("<"):
+            check_registration_id(line)
+            return line, None
+        described = read_description(line)
+        if installation_of(described) is not None:
+            registration, _ = self.read(hub, line, otherwise="-")
+            return registration.registration_id, registration
+        given = _id_in(described)
         check_registration_id(given)
-        return given
+        return given, None
 
 
 def _id_in(described: Described) -> str:

@@ -13,15 +13,20 @@ import orjson
 from hub.api.wire.atom import DESCRIPTION_NAMESPACES, Described, cdata
 from hub.characters import escape_xml, fits_xml
 from hub.content.templates import compile_template
+from hub.dates import parse_date
 from hub.errors import InvalidRequestError
 from hub.installation import Registration, Template
 from hub.platforms.table import platforms, traits_of
 from hub.platforms.traits import Description, Traits
-from hub.registry.documents import MAX_TAGS, MAX_TEMPLATE_NAME, registration_tags
+from hub.registry.documents import MAX_TAGS, MAX_TEMPLATE_NAME, check_tile_id, registration_tags
+from hub.tags import tag_key
 
 _NEVER = "9999-12-31T23:59:59.999Z"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _PRIORITY = "apns-priority"
+_INSTALLATION = re.compile(r"(?:^|,)\s*\$InstallationId:\{(?P<id>.+?)\}\s*(?:,|$)", re.IGNORECASE)
+"""An id may hold commas and braces."""
+_LAST_YEAR = 9999
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +68,17 @@ def check_registration_id(id: str) -> None:
 
 
 def registration_from(
-    described: Described, registration_id: str, *, max_tags: int = MAX_TAGS, expires_at: datetime | None = None
+    described: Described,
+    registration_id: str,
+    *,
+    max_tags: int = MAX_TAGS,
+    expires_at: datetime | None = None,
+    may_derive: bool = False,
 ) -> tuple[Registration, Kind]:
     """The registration that a client describes, checked as an installation is, and the kind that it was written as.
+
+    `may_derive`: it may carry the tag of the installation that it derives from. Then it has that one's id and expiry, and
+    its tags are without that tag and without the name of its template.
 
     Raises: InvalidRequestError, and its children for tags and templates.
     """
@@ -77,17 +90,52 @@ def registration_from(
     if missing:
         raise InvalidRequestError(f"{described.name} lacks {', '.join(missing)}")
     template = _template(described, kind) if kind.is_template else None
+    tags = described.text("Tags").split(",")
+    installation_id = installation_of(described) if may_derive else None
+    if installation_id is not None:
+        tags = _tags_of_derived(described, kind)
+        max_tags *= 2  # those of the installation and those of the template, which are looked at apart
+        expires_at = _expiry_of_derived(described.text("ExpirationTime"))
     registration = Registration(
         registration_id=registration_id,
         platform=kind.traits.platform,
         push_channel=kind.traits.joined_handles(handles),
-        tags=registration_tags(described.text("Tags").split(","), max_tags=max_tags),
+        tags=registration_tags(tags, max_tags=max_tags),
         template_name=None if template is None else _template_name(described),
         template=template,
         push_variables=_push_variables(described.text("PushVariables")),
+        installation_id=installation_id,
+        secondary_tile=_secondary_tile(described, kind),
         expires_at=expires_at,
     )
     return registration, kind
+
+
+def installation_of(described: Described) -> str | None:
+    """The installation that a described registration derives from."""
+    found = _INSTALLATION.search(described.text("Tags"))
+    return None if found is None else found["id"]
+
+
+def _tags_of_derived(described: Described, kind: Kind) -> list[str]:
+    """Those that a client would have put. The name of a template is the last tag, and may hold a comma."""
+    text = _INSTALLATION.sub(",", described.text("Tags"))
+    name = described.text("TemplateName") if kind.is_template else ""
+    if name and f",{text}".lower().endswith(f",{name}".lower()):
+        text = text[: -len(name)]
+    return [tag for tag in text.split(",") if not name or tag_key(tag.strip()) != tag_key(name)]
+
+
+def _expiry_of_derived(text: str) -> datetime | None:
+    moment = parse_date(text) if text else None
+    return None if moment is None or moment.year == _LAST_YEAR else moment
+
+
+def _secondary_tile(described: Described, kind: Kind) -> str | None:
+    name = described.text(kind.description.tile) if kind.description.tile and not kind.is_template else ""
+    if name:
+        check_tile_id(name, kind.description.tile)
+    return name or None
 
 
 def _template_name(described: Described) -> str:
@@ -151,6 +199,8 @@ def description_xml(registration: Registration, kind: Kind, *, in_cdata: bool = 
             strict=True,
         ),
     ]
+    if registration.secondary_tile is not None and kind.description.tile and not kind.is_template:
+        members.append((kind.description.tile, escape_xml(registration.secondary_tile)))
     texts = [f"<{name}>{text}</{name}>" for name, text in members if text]
     texts += _template_members(registration, kind, in_cdata) if registration.template is not None else ()
     return f"<{kind.element} {DESCRIPTION_NAMESPACES}>{''.join(texts)}</{kind.element}>"

@@ -28,7 +28,11 @@ class WnsTraits(Traits):
     settings = WnsSettings
     wire_format = "windows"
     counts_element = "WnsOutcomeCounts"
-    descriptions = (Description("Windows", ("ChannelUri",), ("BodyTemplate", "WnsHeaders", "TemplateName")),)
+    descriptions = (
+        Description(
+            "Windows", ("ChannelUri",), ("BodyTemplate", "WnsHeaders", "TemplateName"), tile="SecondaryTileName"
+        ),
+    )
     payload = PayloadKind.XML
     header_prefix = "X-WNS-"
     hints = HINTS

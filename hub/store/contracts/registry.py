@@ -58,6 +58,9 @@ class Registry(Protocol):
     async def import_installations(self, hub: str, installations: Sequence[Installation]) -> None:
         """As `put_installations`, for the many of a bulk load."""
 
+    async def add_installation(self, hub: str, installation: Installation) -> None:
+        """Create a document that there is none of. Raises: PreconditionError: there is one; InvalidRequestError."""
+
     async def change_installation(self, hub: str, installation: Installation) -> None:
         """Replace a document by one made from it, if it still is as it was read (`Installation.etag`).
 

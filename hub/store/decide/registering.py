@@ -12,7 +12,7 @@ from functools import lru_cache
 import orjson
 
 from hub.errors import GoneError, InvalidRequestError, NotFoundError, PreconditionError
-from hub.installation import ANY_ETAG, Installation, Registration, Template
+from hub.installation import ANY_ETAG, Installation, Registration, SecondaryTile, Template
 from hub.notification import Platform
 from hub.store.decide.tag_index import DEAD, Carried, TagChanges, kind_id, tag_id, words_of
 from hub.tags import installation_tag, tag_key, user_tag
@@ -42,7 +42,11 @@ class StoredDevice:
     """A device as it is kept: an installation, or a single registration, which has an id of its own instead.
 
     One with neither id is a push channel that a direct send named: it carries the tag of that send and is of no kind, so
-    nothing else reaches it and no list shows it.
+    nothing else reaches it and no list shows it. One with both is a secondary tile of the installation: `registration_id`
+    is its key (`tile_key`).
+
+    `tiles` are the ids of the secondary tiles that an installation has, each a device of its own; of a tile, and of a
+    single registration of one, its own id alone.
 
     `ordinal` is that of its native registration; of the template's, where it is a single template registration.
     """
@@ -55,6 +59,7 @@ class StoredDevice:
     user_id: str | None = None
     tags: tuple[str, ...] = ()
     templates: tuple[DeviceTemplate, ...] = ()
+    tiles: tuple[str, ...] = ()
     push_variables: Mapping[str, str] = field(default_factory=dict)
     etag: int = 1
     registered_at: float = 0.0
@@ -74,6 +79,16 @@ class StoredDevice:
     @property
     def is_direct(self) -> bool:
         return self.installation_id is None and self.registration_id is None
+
+    @property
+    def is_tile(self) -> bool:
+        return self.installation_id is not None and self.registration_id is not None
+
+    @property
+    def tile_keys(self) -> list[str]:
+        """Of the tiles that an installation has."""
+        own = self.installation_id
+        return [] if own is None or self.is_tile else [tile_key(own, each) for each in self.tiles]
 
     @property
     def native_tags(self) -> tuple[str, ...]:
@@ -158,6 +173,7 @@ class Registering:
         self._used = used
         self._now = now
         self._devices: dict[int, StoredDevice] = {}
+        self._by_tile: dict[str, int] = {}
         self._before: dict[int, StoredDevice | None] = {}
         self._by_installation: dict[str, int] = {}
         self._by_registration: dict[str, int] = {}
@@ -176,9 +192,25 @@ class Registering:
         """
         old = self._installation(installation.id)
         device = self._derive(installation, old)
+        self._register(old, device)
+        for id, key in zip(() if old is None else old.tiles, [] if old is None else old.tile_keys, strict=True):
+            if id not in installation.secondary_tiles and (tile := self._tile(key)) is not None:
+                self.drop(tile)
+        for id, of_tile in installation.secondary_tiles.items():
+            tile = self._tile(tile_key(installation.id, id))
+            self._register(tile, self._derive_tile(installation, id, of_tile, tile))
+
+    def _register(self, old: StoredDevice | None, device: StoredDevice) -> None:
         self._replace(old, device)
         self._take_from_other_users(device)
         self._flag_siblings(device)
+
+    def add_installation(self, installation: Installation) -> None:
+        """As `put_installation`, for an id that is new. Raises: PreconditionError: there is one; InvalidRequestError."""
+        old = self._installation(installation.id)
+        if old is not None and not (old.expires_at is not None and old.expires_at <= self._now):
+            raise PreconditionError(f"installation {installation.id!r} exists")
+        self.put_installation(installation)
 
     def change_installation(self, installation: Installation) -> None:
         """As `put_installation`, for a document made from one that was read: a dead push channel stays dead.
@@ -189,10 +221,12 @@ class Registering:
         if old is None or (old.expires_at is not None and old.expires_at <= self._now):
             raise NotFoundError("Installation not found.")
         _check_etag(old, installation.etag)
+        before = [old, *filter(None, map(self._tile, old.tile_keys))]
         self.put_installation(installation)
-        device = self._devices[old.ordinal]
-        if old.dead_at is not None and device.push_channel == old.push_channel:
-            self._change(device, replace(device, dead_at=old.dead_at, dead_reason=old.dead_reason))
+        for one in before:
+            device = self._devices.get(one.ordinal)
+            if one.dead_at is not None and device is not None and device.push_channel == one.push_channel:
+                self._change(device, replace(device, dead_at=one.dead_at, dead_reason=one.dead_reason))
 
     def put_registration(self, registration: Registration, registration_id: str, if_match: int | None) -> Registration:
         """Create or replace a single registration. Raises: NotFoundError, PreconditionError, GoneError."""
@@ -215,6 +249,7 @@ class Registering:
             templates=()
             if template is None
             else (DeviceTemplate(ordinal, template_id(template), registration.template_name or ""),),
+            tiles=() if registration.secondary_tile is None else (registration.secondary_tile,),
             push_variables=registration.push_variables,
             etag=etag,
             registered_at=self._now,
@@ -245,6 +280,8 @@ class Registering:
         device = self._devices.get(self._by_installation.get(key, -1))
         if device is None or device.installation_id != installation_id:
             return False
+        for tile in filter(None, map(self._tile, device.tile_keys)):
+            self.drop(tile)
         self.drop(device)
         return True
 
@@ -287,7 +324,9 @@ class Registering:
 
     def _add(self, device: StoredDevice) -> None:
         self._devices[device.ordinal] = device
-        if device.installation_id is not None:
+        if device.is_tile:
+            self._by_tile[device.registration_id or ""] = device.ordinal
+        elif device.installation_id is not None:
             self._by_installation[id_key(device.installation_id)] = device.ordinal
         elif device.registration_id is not None:
             self._by_registration[device.registration_id] = device.ordinal
@@ -295,7 +334,9 @@ class Registering:
 
     def _remove(self, device: StoredDevice) -> None:
         del self._devices[device.ordinal]
-        if device.installation_id is not None:
+        if device.is_tile:
+            del self._by_tile[device.registration_id or ""]
+        elif device.installation_id is not None:
             del self._by_installation[id_key(device.installation_id)]
         elif device.registration_id is not None:
             del self._by_registration[device.registration_id]
@@ -322,6 +363,9 @@ class Registering:
             )
         return device
 
+    def _tile(self, key: str) -> StoredDevice | None:
+        return self._devices.get(self._by_tile.get(key, -1))
+
     def _registration(self, registration_id: str) -> StoredDevice | None:
         return self._devices.get(self._by_registration.get(registration_id, -1))
 
@@ -329,26 +373,50 @@ class Registering:
 
     def _derive(self, installation: Installation, old: StoredDevice | None) -> StoredDevice:
         """Writing an installation again brings a dead one back: its phone has spoken for it."""
-        ordinal = next(self._ordinals) if old is None else old.ordinal
-        known = {} if old is None else {template.name: template.ordinal for template in old.templates}
         return StoredDevice(
-            ordinal=ordinal,
+            ordinal=next(self._ordinals) if old is None else old.ordinal,
             installation_id=installation.id,
             platform=installation.platform,
             push_channel=installation.push_channel,
             user_id=installation.user_id,
             tags=installation.tags,
-            templates=tuple(
-                [
-                    DeviceTemplate(
-                        known[name] if name in known else next(self._ordinals),
-                        template_id(template),
-                        name,
-                        template.tags,
-                    )
-                    for name, template in installation.templates.items()
-                ]
-            ),
+            templates=self._derive_templates(installation.templates, old),
+            tiles=tuple(installation.secondary_tiles),
+            push_variables=installation.push_variables,
+            etag=1 if old is None else old.etag + 1,
+            registered_at=self._now,
+            expires_at=None if installation.expires_at is None else installation.expires_at.timestamp(),
+        )
+
+    def _derive_templates(
+        self, templates: Mapping[str, Template], old: StoredDevice | None
+    ) -> tuple[DeviceTemplate, ...]:
+        known = {} if old is None else {template.name: template.ordinal for template in old.templates}
+        return tuple(
+            [
+                DeviceTemplate(
+                    known[name] if name in known else next(self._ordinals),
+                    template_id(template),
+                    name,
+                    template.tags,
+                )
+                for name, template in templates.items()
+            ]
+        )
+
+    def _derive_tile(
+        self, installation: Installation, id: str, tile: SecondaryTile, old: StoredDevice | None
+    ) -> StoredDevice:
+        return StoredDevice(
+            ordinal=next(self._ordinals) if old is None else old.ordinal,
+            installation_id=installation.id,
+            registration_id=tile_key(installation.id, id),
+            platform=installation.platform,
+            push_channel=tile.push_channel,
+            user_id=installation.user_id,
+            tags=tile.tags,
+            templates=self._derive_templates(tile.templates, old),
+            tiles=(id,),
             push_variables=installation.push_variables,
             etag=1 if old is None else old.etag + 1,
             registered_at=self._now,
@@ -407,6 +475,11 @@ def ordinal_of(registration_id: str) -> int | None:
     """The ordinal in an id that `derived_id` may have made; None: it did not."""
     found = _DERIVED_ID.fullmatch(registration_id)
     return None if found is None else int(found[1])
+
+
+def tile_key(installation_id: str, tile: str) -> str:
+    """Under what a secondary tile is kept; no registration id holds a line feed, and no tile's id does."""
+    return f"{id_key(installation_id)}\n{tile}"
 
 
 @lru_cache(maxsize=1 << 12)

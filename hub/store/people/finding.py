@@ -183,7 +183,11 @@ def installation_people(
 ) -> tuple[list[str], int]:
     """Keys of what is for one installation of a user alone; the rest as `devices_of`."""
     devices, last = devices_of(connection, place, person, after=after, limit=limit)
-    return [installation_person(each.installation_id) for each in devices if each.installation_id is not None], last
+    return [
+        installation_person(each.installation_id)
+        for each in devices
+        if each.installation_id is not None and not each.is_tile
+    ], last
 
 
 def devices(
@@ -199,13 +203,14 @@ def _device(hub: str, device: StoredDevice, templates: Mapping[int, StoredTempla
     known: dict[str, Any] = {"hub": hub, "registered_at": device.registered_at}
     if device.dead_at is not None:
         known |= {"dead_at": device.dead_at, "dead_reason": device.dead_reason}
-    if device.installation_id is not None:
+    if device.installation_id is not None and not device.is_tile:
         return {**known, **document_of(installation_of(device, templates))}
     registration = registration_of(device, device.ordinal, templates)
     template = registration.template
     return {
         **known,
         "registrationId": registration.registration_id,
+        **({} if registration.secondary_tile is None else {"secondaryTileName": registration.secondary_tile}),
         "platform": registration.platform.value,
         "pushChannel": registration.push_channel,
         "tags": list(registration.tags),

@@ -36,7 +36,15 @@ def get_installation(connection: Connection, place: Place, installation_id: str,
     found = get_device(connection, place, installation_id, now=now)
     if found is None:
         raise NotFoundError("Installation not found.")
-    return installation_of(found, read_templates(connection, _templates_of([found])))
+    tiles = tiles_of(connection, place, [found])
+    return installation_of(found, read_templates(connection, _templates_of([found, *tiles])), tiles)
+
+
+def tiles_of(connection: Connection, place: Place, devices: Iterable[StoredDevice]) -> list[StoredDevice]:
+    """The secondary tiles that installations have."""
+    keys = [key for each in devices for key in each.tile_keys]
+    rows = connection.read_by_keys(statements.DEVICES_BY_REGISTRATION, keys, hub=place.hub, shard=place.shard)
+    return [device_of(row) for row in rows]
 
 
 def get_registration(connection: Connection, place: Place, registration_id: str, *, now: float) -> Registration:
@@ -44,7 +52,8 @@ def get_registration(connection: Connection, place: Place, registration_id: str,
     rows = connection.read_by_keys(
         statements.DEVICES_BY_REGISTRATION, [registration_id], hub=place.hub, shard=place.shard
     )
-    found = [(device.ordinal, device) for device in map(device_of, rows)] or derived(connection, place, registration_id)
+    devices = [device for device in map(device_of, rows) if not device.is_tile]
+    found = [(device.ordinal, device) for device in devices] or derived(connection, place, registration_id)
     if not found or not found[0][1].lives_at(now):
         raise NotFoundError(f"registration {registration_id!r} not found")
     return _listed_registrations(connection, found)[0]
@@ -152,7 +161,7 @@ def device(connection: Connection, place: Place, installation_id: str, *, now: f
     found = get_device(connection, place, installation_id, now=now)
     if found is None:
         raise NotFoundError(f"device {installation_id!r} not found")
-    return _listed(connection, [found])[0]
+    return _listed(connection, place, [found])[0]
 
 
 def all_devices(connection: Connection, place: Place, *, after: str, limit: int, now: float) -> ListPage[Device]:
@@ -160,7 +169,7 @@ def all_devices(connection: Connection, place: Place, *, after: str, limit: int,
     rows = connection.read(
         statements.DEVICES_LISTED, hub=place.hub, shard=place.shard, after=after, now=now, limit=limit
     )
-    items = _listed(connection, [device_of(row) for row in rows])
+    items = _listed(connection, place, [device_of(row) for row in rows])
     return ListPage(items=items, next=rows[-1][1] if len(rows) == limit else "")
 
 
@@ -191,10 +200,10 @@ def devices_of(
             continue
         one = device_of(row)
         is_first = all(each >= ordinal or each not in matched for each, _ in one.registrations())
-        if is_first and one.installation_id is not None and _is_current(one, now):
+        if is_first and one.installation_id is not None and not one.is_tile and _is_current(one, now):
             found.append(one)
     more = first + looked_at < len(matched)
-    return ListPage(items=_listed(connection, found), next=str(last) if more else "")
+    return ListPage(items=_listed(connection, place, found), next=str(last) if more else "")
 
 
 def registrations_by_platform(connection: Connection, places: Mapping[str, Place]) -> dict[tuple[str, Platform], int]:
@@ -210,11 +219,12 @@ def registrations_by_platform(connection: Connection, places: Mapping[str, Place
     return counts
 
 
-def _listed(connection: Connection, devices: Sequence[StoredDevice]) -> list[Device]:
-    templates = read_templates(connection, _templates_of(devices))
+def _listed(connection: Connection, place: Place, devices: Sequence[StoredDevice]) -> list[Device]:
+    by_key = {tile.registration_id: tile for tile in tiles_of(connection, place, devices)}
+    templates = read_templates(connection, _templates_of([*devices, *by_key.values()]))
     return [
         Device(
-            installation=installation_of(each, templates),
+            installation=installation_of(each, templates, [by_key[key] for key in each.tile_keys if key in by_key]),
             updated_at=each.registered_at,
             registrations=_registrations(each),
         )

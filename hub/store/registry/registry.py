@@ -50,10 +50,10 @@ class SqlRegistry:
 
     async def put_installations(self, hub: str, installations: Sequence[Installation]) -> None:
         if len(installations) == 1:
-            await self._places.keep_templates(installations[0].templates.values())
+            await self._places.keep_templates(installations[0].all_templates)
             await self._single_writes(hub).run(singly.put_installation(installations[0]))
             return
-        await self._places.keep_templates(each for one in installations for each in one.templates.values())
+        await self._places.keep_templates(each for one in installations for each in one.all_templates)
         place = await self._places.make(hub)
         ordinals = await self._places.take_ordinals(place, _count(installations))
         written = _NOTHING
@@ -67,10 +67,14 @@ class SqlRegistry:
             self._places.give_back(place, ordinals.numbers[written.taken :])
         await self._log.grew(place, written.log)
 
+    async def add_installation(self, hub: str, installation: Installation) -> None:
+        await self._places.keep_templates(installation.all_templates)
+        await self._single_writes(hub).run(singly.add_installation(installation))
+
     async def change_installation(self, hub: str, installation: Installation) -> None:
         if await self._places.find(hub) is None:
             raise NotFoundError("Installation not found.")
-        await self._places.keep_templates(installation.templates.values())
+        await self._places.keep_templates(installation.all_templates)
         await self._single_writes(hub).run(singly.change_installation(installation))
 
     def _single_writes(self, hub: str) -> SingleWrites:
@@ -93,13 +97,14 @@ class SqlRegistry:
 
     async def import_installations(self, hub: str, installations: Sequence[Installation]) -> None:
         """In slices, each a transaction of its own. Raises: InvalidRequestError: the slices before are kept."""
-        await self._places.keep_templates(each for one in installations for each in one.templates.values())
+        await self._places.keep_templates(each for one in installations for each in one.all_templates)
         place = await self._places.make(hub)
         for start in range(0, len(installations), IMPORTED):
             await self._import(hub, place, installations[start : start + IMPORTED])
 
     async def _import(self, hub: str, place: Place, installations: Sequence[Installation]) -> None:
-        if len({each.id for each in installations}) == len(installations):
+        has_tiles = any(each.secondary_tiles for each in installations)  # they are claimed by no id of their own
+        if not has_tiles and len({each.id for each in installations}) == len(installations):
             ordinals = await self._places.take_new_ordinals(place, _count(installations))
             try:
                 written = await self._database.write(
@@ -337,4 +342,4 @@ mark_dead = writing.mark_dead
 
 def _count(installations: Sequence[Installation]) -> int:
     """Registrations that derive from these."""
-    return sum([1 + len(each.templates) for each in installations])
+    return sum([each.registration_count for each in installations])

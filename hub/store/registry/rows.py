@@ -2,7 +2,7 @@
 
 Push channels: text as UTF-8, but upper-case hexadecimal (APNs tokens) as a zero byte and the bytes that it spells. Tags:
 joined by line feeds, which no tag can hold. Templates: a JSON list of [ordinal, template, name] and, where there are any,
-tags.
+tags; then the ids of secondary tiles, as texts.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from hub.installation import Installation, Registration, Template
+from hub.installation import Installation, Registration, SecondaryTile, Template
 from hub.notification import PLATFORM_NAMED, Platform
 from hub.store.connection import Row
 from hub.store.decide.registering import DeviceTemplate, StoredDevice, derived_id, id_key
@@ -49,7 +49,7 @@ def channel_key(platform: Platform, push_channel: str) -> int:
 def device_row(hub: int, shard: int, device: StoredDevice) -> Row:
     """In the order of `statements.DEVICE_COLUMNS`."""
     given = device.installation_id
-    key = None if given is None else id_key(given)
+    key = None if given is None or device.is_tile else id_key(given)  # a tile is found by its own key
     return (
         hub,
         shard,
@@ -62,7 +62,7 @@ def device_row(hub: int, shard: int, device: StoredDevice) -> Row:
         channel_key(device.platform, device.push_channel),
         device.user_id,
         "\n".join(device.tags),
-        _pack_templates(device.templates) if device.templates else None,
+        _pack_templates(device.templates, device.tiles) if device.templates or device.tiles else None,
         orjson.dumps(dict(device.push_variables)).decode() if device.push_variables else None,
         device.etag,
         device.registered_at,
@@ -86,6 +86,7 @@ def device_of(row: Sequence[Any]) -> StoredDevice:
         user_id=user_id,
         tags=tuple(tags.split("\n")) if tags else (),
         templates=unpack_templates(templates),
+        tiles=_unpack_tiles(templates),
         push_variables=orjson.loads(variables) if variables else {},
         etag=etag,
         registered_at=registered_at,
@@ -96,7 +97,7 @@ def device_of(row: Sequence[Any]) -> StoredDevice:
     )
 
 
-def _pack_templates(templates: Sequence[DeviceTemplate]) -> str:
+def _pack_templates(templates: Sequence[DeviceTemplate], tiles: Sequence[str]) -> str:
     return orjson.dumps(
         [
             (each.ordinal, each.template, each.name, each.tags)
@@ -104,18 +105,33 @@ def _pack_templates(templates: Sequence[DeviceTemplate]) -> str:
             else (each.ordinal, each.template, each.name)
             for each in templates
         ]
+        + list(tiles)
     ).decode()
 
 
 def unpack_templates(text: str | None) -> tuple[DeviceTemplate, ...]:
     if text is None:
         return ()
+    packed = orjson.loads(text)
+    if _has_tiles(text):
+        packed = [each for each in packed if isinstance(each, list)]
     return tuple(
         [
             DeviceTemplate(ordinal, template, name, tuple(tags[0]) if tags else ())
-            for ordinal, template, name, *tags in orjson.loads(text)
+            for ordinal, template, name, *tags in packed
         ]
     )
+
+
+def _unpack_tiles(text: str | None) -> tuple[str, ...]:
+    if text is None or not _has_tiles(text):
+        return ()
+    return tuple([each for each in orjson.loads(text) if isinstance(each, str)])
+
+
+def _has_tiles(packed: str) -> bool:
+    """Whether a text ends the list, and not a template."""
+    return packed.endswith('"]')
 
 
 def template_row(template: Template) -> tuple[str, str, str | None]:
@@ -128,8 +144,10 @@ def _headers_text(headers: tuple[tuple[str, str], ...]) -> str:
     return orjson.dumps(dict(headers)).decode()
 
 
-def installation_of(device: StoredDevice, templates: Mapping[int, StoredTemplate]) -> Installation:
-    """The document as it was put, which also says whether its push channel is dead."""
+def installation_of(
+    device: StoredDevice, templates: Mapping[int, StoredTemplate], tiles: Sequence[StoredDevice] = ()
+) -> Installation:
+    """The document as it was put, which also says whether its push channel is dead; `tiles` are those that it has."""
     assert device.installation_id is not None
     return Installation(
         id=device.installation_id,
@@ -137,29 +155,43 @@ def installation_of(device: StoredDevice, templates: Mapping[int, StoredTemplate
         push_channel=device.push_channel,
         user_id=device.user_id,
         tags=device.tags,
-        templates={each.name: _template(templates[each.template], each.tags) for each in device.templates},
+        templates=_templates(device, templates),
         push_variables=device.push_variables,
+        secondary_tiles={
+            each.tiles[0]: SecondaryTile(
+                push_channel=each.push_channel,
+                tags=each.tags,
+                templates=_templates(each, templates),
+                push_channel_expired=each.dead_at is not None,
+            )
+            for each in sorted(tiles, key=lambda tile: device.tiles.index(tile.tiles[0]))
+        },
         expires_at=_moment(device.expires_at),
         push_channel_expired=device.dead_at is not None,
         etag=device.etag,
     )
 
 
+def _templates(device: StoredDevice, templates: Mapping[int, StoredTemplate]) -> dict[str, Template]:
+    return {each.name: _template(templates[each.template], each.tags) for each in device.templates}
+
+
 def registration_of(device: StoredDevice, ordinal: int, templates: Mapping[int, StoredTemplate]) -> Registration:
     """One registration of a device: a single one as it was put, or what derives from an installation."""
     template = next((each for each in device.templates if each.ordinal == ordinal), None)
-    derived = device.registration_id is None
+    single = None if device.is_tile else device.registration_id
     return Registration(
-        registration_id=device.registration_id or derived_id(device, ordinal),
+        registration_id=single or derived_id(device, ordinal),
         platform=device.platform,
         push_channel=device.push_channel,
         tags=_distinct_tags(device.native_tags, () if template is None else device.tags_of(template))
-        if derived
+        if single is None
         else device.tags,
         template_name=None if template is None else template.name,
         template=None if template is None else _template(templates[template.template], ()),
         push_variables=device.push_variables,
         installation_id=device.installation_id,
+        secondary_tile=device.tiles[0] if device.tiles and device.registration_id is not None else None,
         etag=device.etag,
         expires_at=_moment(device.expires_at),
     )

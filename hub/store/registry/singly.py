@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from hub.errors import StoreError
 from hub.installation import Installation, Registration
 from hub.notification import Platform
-from hub.store.decide.registering import Registering
+from hub.store.decide.registering import Registering, tile_key
 
 MOST = 64
 """Writes that one transaction takes, at most: bounds how long the first of them, and an event to be accepted, wait for it.
@@ -22,7 +22,8 @@ MOST = 64
 class SingleWrite(NamedTuple):
     """`play` makes the change, or raises a `HubError` before it changed anything; `ordinals` is how many it may take.
 
-    The ids and the channel are those that it names.
+    The ids and the channel are those that it names; `tiles` are the keys of the secondary tiles of its document, and
+    `tile_channels` their push channels.
     """
 
     play: Callable[[Registering], Any]
@@ -30,10 +31,17 @@ class SingleWrite(NamedTuple):
     registration_id: str = ""
     channel: tuple[Platform, str] | None = None
     ordinals: int = 0
+    tiles: Sequence[str] = ()
+    tile_channels: Sequence[tuple[Platform, str]] = ()
 
 
 def put_installation(installation: Installation) -> SingleWrite:
     return _write_of(installation, lambda registering: registering.put_installation(installation))
+
+
+def add_installation(installation: Installation) -> SingleWrite:
+    """Refused when there is one."""
+    return _write_of(installation, lambda registering: registering.add_installation(installation))
 
 
 def change_installation(installation: Installation) -> SingleWrite:
@@ -46,7 +54,9 @@ def _write_of(installation: Installation, play: Callable[[Registering], Any]) ->
         play=play,
         installation_id=installation.id,
         channel=(installation.platform, installation.push_channel),
-        ordinals=1 + len(installation.templates),
+        ordinals=installation.registration_count,
+        tiles=[tile_key(installation.id, each) for each in installation.secondary_tiles],
+        tile_channels=[(installation.platform, each.push_channel) for each in installation.secondary_tiles.values()],
     )
 
 

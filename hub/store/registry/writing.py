@@ -10,7 +10,7 @@ from hub.report import RemovedDevices
 from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.outbox import Failed
 from hub.store.contracts.registry import GoneChannel
-from hub.store.decide.registering import Changes, Registering, StoredDevice, id_key
+from hub.store.decide.registering import Changes, Registering, StoredDevice, id_key, tile_key
 from hub.store.decide.tag_index import DEAD, TagChanges, TagId, tag_id, words_of
 from hub.store.decide.tag_log import carried_in, part_of
 from hub.store.registry import statements
@@ -51,12 +51,23 @@ def put_installations(
 ) -> Written:
     """Raises: InvalidRequestError."""
     known = _by_installation(connection, place, [each.id for each in installations])
-    known += _by_channel(connection, place, [channel_key(each.platform, each.push_channel) for each in installations])
+    tiles = [tile_key(each.id, tile) for each in installations for tile in each.secondary_tiles]
+    known += _by_registration(connection, place, tiles + _tile_keys(known))
+    channels = [(each.platform, channel) for each in installations for channel in _channels_of(each)]
+    known += _by_channel(connection, place, [channel_key(*channel) for channel in channels])
     taken = _Taken(ordinals)
     registering = Registering(known, ordinals=taken, used=ordinals.used, now=now)
     for installation in installations:
         registering.put_installation(installation)
     return Written(log=_write(connection, place, registering.changes(), now), taken=taken.count)
+
+
+def _channels_of(installation: Installation) -> list[str]:
+    return [installation.push_channel, *(each.push_channel for each in installation.secondary_tiles.values())]
+
+
+def _tile_keys(devices: Iterable[StoredDevice]) -> list[str]:
+    return [key for each in devices for key in each.tile_keys]
 
 
 def put_direct(
@@ -119,8 +130,12 @@ def write_singly(
 ) -> tuple[list[Any], Written]:
     """The answers of single writes, in order, an exception for one that was refused."""
     known = _by_installation(connection, place, [each.installation_id for each in writes if each.installation_id])
-    known += _by_registration(connection, place, [each.registration_id for each in writes if each.registration_id])
-    known += _by_channel(connection, place, [channel_key(*each.channel) for each in writes if each.channel])
+    named = [each.registration_id for each in writes if each.registration_id] + _tile_keys(known)
+    known += _by_registration(connection, place, named + [key for each in writes for key in each.tiles])
+    channels = [each.channel for each in writes if each.channel] + [
+        one for each in writes for one in each.tile_channels
+    ]
+    known += _by_channel(connection, place, [channel_key(*channel) for channel in channels])
     taken = _Taken(ordinals)
     registering = Registering(known, ordinals=taken, used=ordinals.used, now=now)
     answers: list[Any] = []
@@ -277,10 +292,11 @@ def _bring_up(connection: Connection, place: Place, tags: Iterable[TagId]) -> li
 
 
 def _drop(connection: Connection, place: Place, devices: Iterable[StoredDevice], now: float) -> None:
-    """Of the tags that they lose, those that no other device carries are forgotten."""
-    devices = list(devices)
-    registering = Registering(devices, ordinals=iter(()), now=now)
-    for device in devices:
+    """Of the tags that they lose, those that no other device carries are forgotten. Tiles go with their installation."""
+    by_ordinal = {device.ordinal: device for device in devices}
+    by_ordinal |= {each.ordinal: each for each in _by_registration(connection, place, _tile_keys(by_ordinal.values()))}
+    registering = Registering(by_ordinal.values(), ordinals=iter(()), now=now)
+    for device in by_ordinal.values():
         registering.drop(device)
     changes = registering.changes()
     brought_up = _bring_up(connection, place, changes.tags.removed)

@@ -35,7 +35,7 @@ class Remote:
                 raise httpx.ConnectError("nothing listens there")
             return httpx.Response(status, content=body)
 
-        self.engine._client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+        self.engine._api._client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
 
 
 async def test_a_phone_is_put_as_sdks_put_one() -> None:

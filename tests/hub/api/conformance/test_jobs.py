@@ -270,6 +270,103 @@ async def test_an_import_goes_on_after_a_restart_and_repeats_no_line(
     assert "HEAD" not in {method for method, _ in blobs.requests[requests:]}  # it does not begin again
 
 
+DOCUMENTS: dict[str, dict[str, Any]] = {
+    "i,1": {
+        "platform": "wns",
+        "pushChannel": "https://wns.example/main",
+        "userId": "u1",
+        "tags": ["t1", "Weather"],
+        "expirationTime": "2100-01-01T10:30:00.0000000Z",
+        "pushVariables": {"name": "Ann"},
+        "templates": {
+            "a, b": {
+                "body": "<toast><text>$(m)</text></toast>",
+                "tags": ["own"],
+                "headers": {"X-WNS-Tag": "x", "X-WNS-Type": "wns/toast"},
+            },
+            "weather": {"body": "<toast/>", "headers": {"X-WNS-Type": "wns/toast"}},
+        },
+        "secondaryTiles": {
+            "city": {
+                "pushChannel": "https://wns.example/tile",
+                "tags": ["zurich"],
+                "templates": {"w": {"body": "<badge/>", "headers": {"X-WNS-Type": "wns/badge"}, "tags": ["bern"]}},
+            }
+        },
+    },
+    "i2": {
+        "platform": "apns",
+        "pushChannel": "AA02",
+        "templates": {
+            f"t{number}": {"body": f'{{"aps":{{"alert":"{"x" * 500} $(m)"}}}}', "expiry": "0"} for number in range(9)
+        },
+    },
+    "i3": {"platform": "fcmv1", "pushChannel": "token", "tags": [f"t{number}" for number in range(60)]},
+}
+
+
+async def documents(jobs: Jobs) -> dict[str, dict[str, Any]]:
+    found = {id: await jobs.client.get(f"/h1/installations/{id}") for id in DOCUMENTS}
+    return {id: answer.json() for id, answer in found.items() if answer.status_code == 200}
+
+
+async def exported(jobs: Jobs) -> list[str]:
+    """Lines of all registrations, after `DOCUMENTS` were put."""
+    for id, document in DOCUMENTS.items():
+        put = await jobs.client.put(f"/h1/installations/{id}", json=document)
+        assert put.status_code == 200, put.text
+    job = await jobs.ended(await jobs.submit("ExportRegistrations"))
+    return jobs.file(job, "Output.txt")
+
+
+@pytest.mark.parametrize("type_", ["ImportCreateRegistrations", "ImportUpsertRegistrations"])
+@pytest.mark.parametrize("order", ["as exported", "backwards"])
+async def test_what_derives_from_installations_is_imported_as_these(jobs: Jobs, type_: str, order: str) -> None:
+    lines = await exported(jobs)
+    before = await documents(jobs)
+    assert len(lines) == 5 + 10 + 1
+    for id in DOCUMENTS:
+        await jobs.client.delete(f"/h1/installations/{id}")
+    done, failed = await jobs.imported(type_, *(lines if order == "as exported" else reversed(lines)))
+    assert failed == []
+    assert [int(line.partition(",")[0]) for line in done] == list(range(1, 17))
+    assert await documents(jobs) == before
+    # A second time nothing changes, and nothing fails.
+    assert (await jobs.imported(type_, *lines))[1] == []
+    assert len(await jobs.registrations()) == 16
+
+
+async def test_an_import_of_what_derives_from_an_installation_says_what_fails(jobs: Jobs) -> None:
+    lines = await exported(jobs)
+    native = next(line for line in lines if "token" in line)
+    changed = native.replace(">token<", ">another<")
+    assert (await jobs.imported("ImportCreateRegistrations", changed))[1][0].endswith(
+        "installation 'i3' exists, and says something else"
+    )
+    assert (await jobs.imported("ImportUpdateRegistrations", changed))[1] == []
+    assert (await documents(jobs))["i3"]["pushChannel"] == "another"
+    unknown = native.replace("{i3}", "{i9}")
+    assert (await jobs.imported("ImportUpdateRegistrations", unknown))[1][0].endswith("Installation not found.")
+    bad = native.replace("<Tags>", "<Tags>bad tag!,")
+    assert "not allowed: 'bad tag!'" in (await jobs.imported("ImportUpsertRegistrations", bad))[1][0]
+    # One line of an installation fails for itself.
+    template = next(line for line in lines if "<TemplateName>t1<" in line)
+    broken = template.replace(">t1<", ">t20<").replace("AA02", "AA03")
+    done, failed = await jobs.imported("ImportUpsertRegistrations", broken, template)
+    assert ([line[0] for line in done], [line[0] for line in failed]) == (["2"], ["1"])
+    assert "another push channel" in failed[0]
+
+
+async def test_a_deletion_of_what_derives_changes_its_installation(jobs: Jobs) -> None:
+    lines = await exported(jobs)
+    templates = [line for line in lines if "AA02" in line and "<TemplateName>" in line]
+    assert (await jobs.imported("ImportDeleteRegistrations", *templates[:4]))[1] == []
+    assert len((await documents(jobs))["i2"]["templates"]) == 5
+    assert (await jobs.imported("ImportDeleteRegistrations", *lines))[1] == []
+    assert await documents(jobs) == {}
+    assert await jobs.registrations() == {}
+
+
 @pytest.mark.parametrize(
     ("status", "code", "words"),
     [(403, "AuthenticationFailed", "HTTP 403 AuthenticationFailed"), (404, "BlobNotFound", "HTTP 404 BlobNotFound")],

@@ -1,0 +1,1 @@
+"""Registrations of another hub, brought over or compared: read `listing.py` first, then `taking.py`."""

@@ -52,7 +52,8 @@ OPERATIONS: Mapping[str, str] = {
         ("put_installations", "change_installation", "import_installations", "delete_installation"), "write"
     ),
     **dict.fromkeys(("put_registration", "delete_registration", "erase_user", "erase_person"), "write"),
-    **dict.fromkeys(("published", "drop_dead_letters", "cancel", "stop", "put_direct", "forget_offsets"), "write"),
+    **dict.fromkeys(("published", "drop_dead_letters", "cancel", "stop", "put_direct"), "write"),
+    **dict.fromkeys(("advance_offsets", "forget_offsets"), "write"),
     "mark_channels_dead": "write",
     **dict.fromkeys(("job", "jobs"), "read"),
     **dict.fromkeys(("put_job", "take_jobs", "write_job", "release_job", "forget_jobs"), "write"),

@@ -26,7 +26,7 @@ demo: $(VENV)/.installed ## run the main job on embedded defaults, phones on a p
 	$(BIN)/pushbridge demo
 
 test: $(VENV)/.installed-dev $(JAVASCRIPT)/.installed $(PYTHON_CLIENTS)/.installed $(JAVA)/.installed $(KAFKA)/.installed ## install and start what the tests need, run them all
-	@deploy/servers.sh rabbitmq-server postgres pgbouncer chromium promtool
+	@deploy/servers.sh rabbitmq-server postgres pgbouncer mariadbd chromium promtool
 	$(BIN)/python -m pytest $(STAND_IN) --if-changed=$(VENV)/.servicebus-passed
 	$(BIN)/python -m pytest $(IN_PARALLEL) --ignore=$(STAND_IN)
 
@@ -61,7 +61,8 @@ contracts: $(VENV)/.installed-dev ## who may import whom
 	$(BIN)/lint-imports
 
 chaos: $(VENV)/.installed-dev ## cut the power below the store 100,000 times, kill daemons of a fleet; a loss is named with its seed
-	@deploy/servers.sh rabbitmq-server postgres
+	@deploy/servers.sh rabbitmq-server postgres mariadbd
+	$(BIN)/python -m tests.integration.outboxes --rows=100000 --kills=20
 	$(BIN)/python -m tests.integration.fleet --events=200000 --kills=20
 	$(BIN)/python -m tests.hub.store.chaos --cuts=100000 --workers=$(WORKERS)
 

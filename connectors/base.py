@@ -114,8 +114,14 @@ class StoredOffsets(Protocol):
     async def next_offsets(self, partitions: Sequence[LogPartition]) -> Mapping[LogPartition, int]:
         """The next offset of each of these of which something was accepted. Raises: NotConnectedError."""
 
+    async def advance(self, following: Mapping[LogPartition, int]) -> None:
+        """All before these offsets was accepted: for messages that have no offset of their own. None moves back.
+
+        Raises: NotConnectedError.
+        """
+
     async def forget(self, partitions: Sequence[LogPartition]) -> None:
-        """Know nothing of these: their topic was made again. Raises: NotConnectedError."""
+        """Know nothing of these: their topic was made again, or has come to its end. Raises: NotConnectedError."""
 
 
 class Source(Protocol):

@@ -8,6 +8,7 @@ from connectors.http.entry import HTTP
 from connectors.kafka.entry import KAFKA
 from connectors.rabbitmq.entry import RABBITMQ
 from connectors.servicebus.entry import SERVICE_BUS
+from connectors.sql.entry import SQL
 
 CONNECTORS: Mapping[str, Connector[Any]] = {
     connector.key: connector
@@ -16,6 +17,7 @@ CONNECTORS: Mapping[str, Connector[Any]] = {
         HTTP,
         SERVICE_BUS,
         KAFKA,
+        SQL,
     )
 }
 """By their keys."""

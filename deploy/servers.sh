@@ -4,7 +4,7 @@
 #     deploy/servers.sh rabbitmq-server nginx h2load chromium
 #
 # Nothing is started: tests and benchmarks run each on loopback from a directory of its own. Needs root or sudo only when
-# something is missing. Without apt-get a missing RabbitMQ or PostgreSQL is left to Docker, if an engine answers.
+# something is missing. Without apt-get a missing RabbitMQ, PostgreSQL or MariaDB is left to Docker, if an engine answers.
 set -euo pipefail
 PATH="$PATH:/usr/sbin:/sbin" # where Debian keeps servers; not on everybody's path
 
@@ -21,6 +21,7 @@ package_of() {
         promtool) echo prometheus ;;
         javac) echo default-jdk-headless ;;
         postgres) echo postgresql ;;
+        mariadbd) echo mariadb-server ;;
         java) echo default-jre-headless ;;
         mvn) echo maven ;;
         *) echo "servers.sh: no package is known for '$1'" >&2 && return 2 ;;
@@ -68,6 +69,6 @@ elif [[ ! " ${missing[*]} " =~ " "(nginx|chromium|h2load|promtool)" " ]] && time
     echo "Not installed: ${missing[*]}; the tests run it in Docker"
 else
     echo "Missing: ${missing[*]}. Install them (Debian: apt-get install ${packages[*]}), or run as root or with sudo" >&2
-    echo "so that this script can; for RabbitMQ and PostgreSQL a running Docker engine does as well." >&2
+    echo "so that this script can; for RabbitMQ, PostgreSQL and MariaDB a running Docker engine does as well." >&2
     exit 1
 fi

@@ -14,9 +14,11 @@ from hypothesis import HealthCheck, settings
 from hub.store.sqlite.volume import Volume, VolumeKind
 from tests import selection, temporary
 from tests.brokers import kafka as kafkas
+from tests.brokers import mariadb as mariadbs
 from tests.brokers import postgres as databases
 from tests.brokers import rabbitmq as backends
 from tests.brokers.kafka import Kafka
+from tests.brokers.mariadb import MariaDb
 from tests.brokers.postgres import Postgres
 from tests.brokers.rabbitmq import RabbitMq
 
@@ -174,6 +176,15 @@ def postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
     choice = request.config.getoption("--brokers")
     use_docker = choice == "docker" or (choice == "auto" and databases.native_programs() is None)
     with databases.docker() if use_docker else databases.native(fsync=False) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb(request: pytest.FixtureRequest) -> Iterator[MariaDb]:
+    """MariaDB for the whole session; a test that stops or kills it starts it again. Each test makes its own database."""
+    choice = request.config.getoption("--brokers")
+    use_docker = choice == "docker" or (choice == "auto" and mariadbs.native_program() is None)
+    with mariadbs.docker() if use_docker else mariadbs.native() as server:
         yield server
 
 

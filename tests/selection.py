@@ -31,7 +31,7 @@ NOT_FAST = (
 )
 """Where tests need servers, start a whole daemon each, or try a contract case by case: together as long as all others."""
 
-STAND_INS = {"rabbitmq", "kafka", "postgres", "services", "authority"}
+STAND_INS = {"rabbitmq", "kafka", "postgres", "mariadb", "services", "authority"}
 """Fixtures that start a broker, a database, or a server that speaks TLS with keys and certificates of its own."""
 
 NOT_FAST_MARKERS = ("browser", "processes", "docker", "slow")

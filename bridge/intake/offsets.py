@@ -15,6 +15,9 @@ class OffsetStore(Protocol):
     async def offsets(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
         """Raises: StoreError."""
 
+    async def advance_offsets(self, following: Mapping[Partition, int]) -> None:
+        """Raises: StoreError."""
+
     async def forget_offsets(self, partitions: Sequence[Partition]) -> None:
         """Raises: StoreError."""
 
@@ -32,6 +35,12 @@ class AcceptedOffsets:
         except StoreError as error:
             raise NotConnectedError(f"the store does not say how far the topics were read: {error}") from error
         return {by_partition[partition]: offset for partition, offset in found.items()}
+
+    async def advance(self, following: Mapping[LogPartition, int]) -> None:
+        try:
+            await self._store.advance_offsets({Partition(*each): offset for each, offset in following.items()})
+        except StoreError as error:
+            raise NotConnectedError(f"the store does not keep how far a source was read: {error}") from error
 
     async def forget(self, partitions: Sequence[LogPartition]) -> None:
         try:

@@ -169,6 +169,9 @@ class SqlStore:
     async def offsets(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
         return await self._outbox.offsets(partitions)
 
+    async def advance_offsets(self, following: Mapping[Partition, int]) -> None:
+        await self._outbox.advance_offsets(following)
+
     async def forget_offsets(self, partitions: Sequence[Partition]) -> None:
         await self._outbox.forget_offsets(partitions)
 

@@ -46,6 +46,9 @@ class Offsets:
     async def next_offsets(self, partitions: Sequence[LogPartition]) -> Mapping[LogPartition, int]:
         return {partition: self.kept[partition] for partition in partitions if partition in self.kept}
 
+    async def advance(self, following: Mapping[LogPartition, int]) -> None:
+        self.kept |= following
+
     async def forget(self, partitions: Sequence[LogPartition]) -> None:
         for partition in partitions:
             self.kept.pop(partition, None)

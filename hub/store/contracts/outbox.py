@@ -176,6 +176,9 @@ class Outbox(Protocol):
     async def offsets(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
         """The next offset of each of these of which something was accepted."""
 
+    async def advance_offsets(self, following: Mapping[Partition, int]) -> None:
+        """All before these offsets was accepted, though with no offset of its own; what is further already stays."""
+
     async def forget_offsets(self, partitions: Sequence[Partition]) -> None:
         """Know nothing of these: their topic was made again, and its offsets begin again."""
 

@@ -178,6 +178,13 @@ def next_offsets(connection: Connection, partitions: Sequence[Partition]) -> Map
     return {Partition(reader, topic, number): following for reader, topic, number, following in rows}
 
 
+def advance(connection: Connection, following: Mapping[Partition, int], now: float) -> None:
+    """Move the next offsets of these partitions on, where they are not there already."""
+    before = next_offsets(connection, list(following))
+    further = {each: offset for each, offset in following.items() if each not in before or offset > before[each]}
+    connection.write_all(_offset_writes(further, before, now))
+
+
 def _write(
     connection: Connection,
     arrivals: Arrivals,

@@ -394,6 +394,9 @@ class SqlOutbox:
     async def offsets(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
         return await self._database.read(lambda connection: accepting.next_offsets(connection, partitions))
 
+    async def advance_offsets(self, following: Mapping[Partition, int]) -> None:
+        await self.write(lambda connection: accepting.advance(connection, following, self.now()))
+
     async def forget_offsets(self, partitions: Sequence[Partition]) -> None:
         await self.write(lambda connection: connection.update_many(accepting.FORGET_OFFSET, partitions))
 

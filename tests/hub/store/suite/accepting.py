@@ -278,7 +278,10 @@ class Accepting(Suite):
         result = await store.accept([at(0, first, 4), at(2, first, 9), at(1, second, 0)], start=0)
         assert result.duplicates == {0, 2}
         assert await store.offsets([first, second]) == {first: 10, second: 1}
+        third = Partition("orders/bridge", "u", 0)
+        await store.advance_offsets({first: 7, second: 3, third: 5})
+        assert await store.offsets([first, second, third]) == {first: 10, second: 3, third: 5}
         await store.forget_offsets([first])
-        assert await store.offsets([first, second]) == {second: 1}
+        assert await store.offsets([first, second]) == {second: 3}
         assert not (await store.accept([at(3, first, 0)], start=0)).duplicates
         assert ids(await take(store)) == [one.id for one in given]

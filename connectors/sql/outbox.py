@@ -1,0 +1,196 @@
+"""An outbox: rows are claimed, and deleted or marked once their events are in the store."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import exc
+from sqlalchemy.sql import ColumnElement, Select
+
+from connectors.errors import NotConnectedError, TopologyError
+from connectors.sql.database import (
+    Database,
+    among,
+    bound,
+    cause,
+    claiming,
+    is_contended,
+    is_lost,
+    parameter,
+    pieces,
+    table_of,
+)
+from connectors.sql.reading import UNREADABLE, UnreadableRowError, read_singly
+from connectors.sql.row import Row, text_of, version_of
+from connectors.sql.settings import Outbox
+
+_log = logging.getLogger("pushbridge")
+
+_MAX_LEFT = 500
+"""Rows that are passed over, as they can be neither read nor marked, before the whole table counts as broken."""
+
+
+class OutboxReader:
+    """Reads one table over one connection. Everything here blocks, and is called in one thread.
+
+    A row is claimed by its lock, where the database can pass over locked rows: no other process reads it until the
+    claim ends, with the first settlement of what was read together. Elsewhere all processes read all rows, and the store
+    knows those it has.
+    """
+
+    def __init__(self, database: Database, settings: Outbox, *, body: str | None) -> None:
+        self._database = database
+        self._settings = settings
+        self._body = body
+        self._held: set[Any] = set()
+        self._left: set[Any] = set()
+
+    def open(self) -> None:
+        """Look at the table, and at what we may do there. Raises: SourceError."""
+        with self._database.translating(refused=TopologyError):
+            found = self._database.columns(table_of(self._settings.table, ()))
+        needed = [self._settings.id, *self._settings.order, *([self._body] if self._body else [])]
+        if self._settings.mark is not None:
+            needed.append(self._settings.mark.column)
+        self._table = table_of(self._settings.table, found)
+        check_columns(self._database.name, self._settings.table, needed, found)
+        with self._database.translating(refused=TopologyError):
+            try:
+                self._database.rows(self._selecting(0))
+                self._database.run(self._finishing(sqlalchemy.false()))
+            finally:
+                self._database.rollback()
+
+    def read(self, limit: int) -> list[Row]:
+        """Up to `limit` rows that are not held yet, in order; those are held now. Raises: SourceError."""
+        with self._database.translating():
+            try:
+                found = self._database.rows(self._selecting(limit + len(self._held)))
+                rows = [self._row(columns) for columns in found if columns[self._settings.id] not in self._held]
+            except UNREADABLE as error:
+                if is_lost(error):
+                    raise
+                self._database.reopen()
+                rows = list(self._read_singly(limit + len(self._held), cause(error)))
+            rows = rows[:limit]
+            if not self._held and not (rows and self._database.claims):
+                self._database.rollback()
+        self._held.update(row.id for row in rows)
+        return rows
+
+    def finish(self, done: Sequence[Any], given_back: Sequence[Any]) -> None:
+        """Delete or mark rows, and hold those no longer that are given back. Raises: NotConnectedError."""
+        self._held.difference_update(given_back)
+        with self._database.translating():
+            try:
+                for ids in pieces(done):
+                    self._end(ids)
+                self._database.commit()
+            except exc.DBAPIError as error:
+                if is_lost(error) or is_contended(error):
+                    raise
+                self._database.rollback()
+                self._finish_singly(done)
+        self._held.difference_update(done)
+
+    def count(self) -> int:
+        """How many rows wait, those that are held among them. Raises: NotConnectedError."""
+        with self._database.translating():
+            counted = sqlalchemy.select(sqlalchemy.func.count()).select_from(self._table).where(*self._waiting())
+            number = int(self._database.value(counted))
+            if not self._held:
+                self._database.rollback()
+        return number
+
+    def _row(self, columns: Mapping[str, Any]) -> Row:
+        mark = self._settings.mark
+        id = columns[self._settings.id]
+        version = version_of(columns, leaving_out=None if mark is None else mark.column)
+        return Row(key=id, id=id, version=version, columns=columns)
+
+    def _waiting(self) -> Iterator[ColumnElement[bool]]:
+        mark = self._settings.mark
+        if mark is not None:
+            column = self._table.columns[mark.column]
+            yield column.is_(None) if mark.waiting is None else column == bound(mark.waiting)
+        if self._left:
+            yield sqlalchemy.not_(among(self._id, list(self._left)))
+
+    def _selecting(self, limit: int) -> "Select[Any]":
+        return claiming(self._ordered(sqlalchemy.select(*self._table.columns), limit), self._table, self._database)
+
+    def _ordered(self, select: "Select[Any]", limit: int) -> "Select[Any]":
+        order = [self._table.columns[name] for name in self._settings.order]
+        return select.where(*self._waiting()).order_by(*order).limit(limit)
+
+    @property
+    def _id(self) -> ColumnElement[Any]:
+        return self._table.columns[self._settings.id]
+
+    def _finishing(self, which: ColumnElement[bool]) -> Any:
+        mark = self._settings.mark
+        if mark is None:
+            return sqlalchemy.delete(self._table).where(which)
+        value = sqlalchemy.func.current_timestamp() if mark.done is None else bound(mark.done)
+        return sqlalchemy.update(self._table).where(which).values({mark.column: value})
+
+    def _end(self, ids: Sequence[Any]) -> None:
+        """Delete or mark rows, without a commit. Raises: TopologyError: ids name more rows than were read."""
+        if self._database.scans:
+            ended = self._database.run_for(self._finishing(self._id == parameter("that")), "that", ids)
+        else:
+            ended = self._database.run(self._finishing(among(self._id, ids)))
+        if ended > len(ids):
+            self._database.rollback()
+            raise TopologyError(
+                f"{self._database.name}: {len(ids)} values of {self._settings.id} name {ended} rows of"
+                f" {self._settings.table}, and none was {self._ended}; outbox.id has to be a column that is unique"
+            )
+
+    def _finish_singly(self, done: Sequence[Any]) -> None:
+        """What cannot be deleted or marked is left where it is, and not read again over this connection."""
+        for id in done:
+            try:
+                self._end([id])
+                self._database.commit()
+            except exc.DBAPIError as error:
+                if is_lost(error) or is_contended(error):
+                    raise
+                self._database.rollback()
+                self._leave(id, f"its event is taken, but it cannot be {self._ended}: {cause(error)}")
+
+    def _read_singly(self, limit: int, trouble: str) -> Iterator[Row]:
+        """Rows one by one, as one among them cannot be read as it is."""
+        _log.warning("source %s: a row of %s is read in parts: %s", self._database.name, self._settings.table, trouble)
+        for found in self._database.rows(self._ordered(sqlalchemy.select(self._id), limit)):
+            id = found[self._settings.id]
+            if id in self._held:
+                continue
+            try:
+                yield self._row(read_singly(self._database, self._table, self._id == bound(id)))
+            except UnreadableRowError as error:
+                self._leave(id, f"it cannot be read: {error}")
+            except LookupError:  # another process has done it
+                continue
+
+    def _leave(self, id: Any, why: str) -> None:
+        self._left.add(id)
+        name, table = self._database.name, self._settings.table
+        _log.warning("source %s: row %s of %s is left where it is: %s", name, text_of(id), table, why)
+        if len(self._left) > _MAX_LEFT:
+            raise NotConnectedError(
+                f"{name}: more than {_MAX_LEFT} rows of {table} can be neither read nor {self._ended}"
+            )
+
+    @property
+    def _ended(self) -> str:
+        return "deleted" if self._settings.done == "delete" else "marked"
+
+
+def check_columns(name: str, table: str, needed: Sequence[str], found: Sequence[str]) -> None:
+    """Raises: TopologyError: the table has no column of this name."""
+    missing = [column for column in dict.fromkeys(needed) if column not in found]
+    if missing:
+        listed = ", ".join(repr(column) for column in missing)
+        raise TopologyError(f"{name}: {table} has no column {listed}; it has {', '.join(found)}")

@@ -76,21 +76,23 @@ def whole_requests(shared: Shared, path: str, streams: Sequence[int], rows: Sequ
 
     No body is as long as `SHORT`, nor longer than a frame.
     """
-    _, tails, ids, bodies, own = zip(*rows, strict=True)
+    _, tails, ids, bodies, keys = zip(*rows, strict=True)
     start = path.encode()
     paths = [start + tail.encode() for tail in tails] if any(tails) else [start] * len(rows)
-    names = [id_.encode() for id_ in ids]
-    keys = [key.encode() for key in own] if shared[2] else [b""] * len(rows)
+    texts = [paths, [id_.encode() for id_ in ids]]
+    if shared[2]:
+        texts.append([key.encode() for key in keys])
     sizes = list(map(len, bodies))
     lengths = [_LENGTHS[size] for size in sizes]
-    shapes = set(zip(map(len, paths), map(len, names), map(len, keys), map(len, lengths), strict=True))
-    if len(shapes) > 1 or sum(map(len, shared)) + len(paths[0]) + len(names[0]) + len(keys[0]) > SHORT:
+    shapes = set(zip(*[map(len, each) for each in (*texts, lengths)], strict=True))
+    shape = shapes.pop()
+    if shapes or sum(map(len, shared)) + sum(shape) > SHORT:
         return None
     packed = struct.pack(f">{len(rows)}I", *streams)
     numbers = [packed[at : at + 4] for at in range(0, len(packed), 4)]
     heads = [_HEAD_OF_DATA(size << 8, END_STREAM) for size in sizes]
-    holes = zip(numbers, paths, names, keys, lengths, heads, numbers, bodies, strict=True)
-    template = _template(shared, shapes.pop())
+    holes = zip(numbers, *texts, lengths, heads, numbers, bodies, strict=True)
+    template = _template(shared, shape)
     return template * len(rows) % tuple(chain.from_iterable(holes))
 
 
@@ -109,17 +111,17 @@ def _field(line: bytes) -> tuple[bytes, bytes]:
     return name.lower(), value.strip(b" \t")
 
 
-def _template(shared: Shared, shape: tuple[int, int, int, int]) -> bytes:
-    """The frames of a request with holes: stream, path, id, key, content length, head of the DATA frame, stream, body."""
+def _template(shared: Shared, shape: Sequence[int]) -> bytes:
+    """The frames of a request with holes: stream, path, id, key if there is one, content length, head of the DATA frame,
+    stream, body. `shape` are the lengths of what goes into the header block.
+    """
     first, others, key_name = shared
-    path, id_, key, length = shape
-    before = first + b"\x04" + _size_of(path)
-    between = others + _size_of(id_)
-    last = key_name + _size_of(key) if key_name else b""
-    size = len(before) + path + len(between) + id_ + len(last) + key + length
+    path, id_, *key, _ = shape
+    parts = [first + b"\x04" + _size_of(path), others + _size_of(id_), *[key_name + _size_of(each) for each in key]]
+    size = sum(map(len, parts)) + sum(shape)
     head = HEAD.pack(size >> 8, size & 255, Kind.HEADERS, END_HEADERS, 0)[:5]
-    head, before, between, last = (part.replace(b"%", b"%%") for part in (head, before, between, last))
-    return head + b"%b" + before + b"%b" + between + b"%b" + last + b"%b%b%b%b%b"
+    head, *parts = (part.replace(b"%", b"%%") for part in (head, *parts))
+    return head + b"%b" + b"%b".join(parts) + b"%b%b%b%b%b"
 
 
 def _size_of(size: int) -> bytes:

@@ -94,7 +94,7 @@ def targets(connection: Connection, place: Place, ordinals: Iterable[int], *, no
     """The live registrations among `ordinals`, by ordinal."""
     rows = connection.read_by_keys(statements.TARGETS, list(ordinals), hub=place.hub, shard=place.shard, now=now)
     rows.sort()
-    return [_target(row) for row in rows]
+    return list(map(_target, rows))
 
 
 def _target(row: Row) -> Target:

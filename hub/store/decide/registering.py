@@ -106,8 +106,15 @@ class StoredDevice:
             yield template.ordinal, template.template
 
     def carried(self) -> list[Carried]:
-        """Under what its registrations stand in the index of tags."""
-        common = [tag_id(tag) for tag in self.native_tags]
+        """Under what its registrations stand in the index of tags.
+
+        The tag of an installation is among it for a tile alone: who else carries that, the installation itself says.
+        """
+        common = [tag_id(tag) for tag in self.tags]
+        if self.user_id is not None and self.installation_id is not None:
+            common.append(tag_id(user_tag(self.user_id)))
+        if self.installation_id is not None and self.is_tile:
+            common.append(tag_id(installation_tag(self.installation_id)))
         if self.dead_at is not None:
             common.append(DEAD)
         ordinals = [each.ordinal for each in self.templates]
@@ -122,6 +129,11 @@ class StoredDevice:
             own = [kind_id("template", self.platform), *[tag_id(tag) for tag in self.tags_of(each)]]
             carried.append((own, words_of((each.ordinal,))))
         return carried
+
+    def left_behind(self) -> list[Carried]:
+        """What the index keeps to know by when it is gone: that there was such an installation."""
+        own = self.installation_id
+        return [] if own is None or self.is_tile else [((tag_id(installation_tag(own)),), words_of((self.ordinal,)))]
 
     def carries_as(self, other: "StoredDevice") -> bool:
         """Whether `carried` of both is the same, for two states of one device."""
@@ -453,7 +465,7 @@ def _change(changes: Changes, before: StoredDevice, after: StoredDevice | None) 
     new = {} if after is None else dict(after.registrations())
     if after is None:
         changes.dropped.append(before)
-        changes.tags.replace(before.carried(), ())
+        changes.tags.replace(before.carried() + before.left_behind(), ())
     else:
         changes.put.append(after)
         if not after.carries_as(before):

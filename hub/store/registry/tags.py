@@ -7,7 +7,7 @@ from typing import NamedTuple
 from pyroaring import BitMap
 
 from hub.store.connection import Connection, Row
-from hub.store.decide.registering import Changes
+from hub.store.decide.registering import Changes, StoredDevice, id_key
 from hub.store.decide.tag_index import (
     BLOCK_BITS,
     FOLD_AT,
@@ -19,11 +19,14 @@ from hub.store.decide.tag_index import (
     WordMask,
     blocks_of,
     fold,
+    key_id,
     members,
 )
 from hub.store.decide.tag_log import PARTS, carried_in, count_of, is_part, log_rows, part_of, words_in
 from hub.store.registry import statements
 from hub.store.registry.places import Place
+from hub.store.registry.rows import device_of
+from hub.tags import installation_in
 
 FOLDED = 16
 """Tags that one transaction folds, at most."""
@@ -47,7 +50,10 @@ class IndexShape:
 
 
 class TagSets:
-    """The members of tags, as one transaction sees them."""
+    """The members of tags, as one transaction sees them.
+
+    Who carries the tag of an installation, its row says; of its secondary tiles, the index.
+    """
 
     def __init__(self, connection: Connection, place: Place) -> None:
         self._connection = connection
@@ -57,29 +63,63 @@ class TagSets:
         self._log: dict[TagId, bytes] = {}
         self._members: dict[TagId, BitMap] = {}
 
-    def load(self, tags: Iterable[TagId]) -> None:
-        """Two round trips, whatever the number; those that are loaded are not read again."""
-        missing = list({tag for tag in tags if tag not in self._changes})
+    def load(self, tags: Iterable[TagId] = (), keys: Iterable[str] = ()) -> None:
+        """What `members` needs of tags, by id or by key; what `is_known` does, of those by id, and by key but for tags of
+        installations. One round trip, whatever the number, and one more for installations with secondary tiles; those that
+        are loaded are not read again."""
+        wanted = set(tags)
+        installations: dict[str, TagId] = {}
+        for key in keys:
+            tag = key_id(key)
+            if (installation := installation_in(key)) is None:
+                wanted.add(tag)
+            elif tag not in self._members:
+                installations[installation] = tag
+        missing = [tag for tag in wanted if tag not in self._changes]
         parts = list({part for tag in missing if (part := part_of(tag)) not in self._log})
+        if not missing and not installations:
+            return
         hub, shard = self._place
+        changes, blocks, devices = self._connection.read_all_by_keys(
+            [
+                (statements.TAG_CHANGES, missing),
+                (statements.TAG_BLOCKS, missing + parts),
+                (statements.DEVICES_BY_INSTALLATION, list(installations)),
+            ],
+            hub=hub,
+            shard=shard,
+        )
         for tag in missing:
             self._changes[tag], self._blocks[tag] = [], []
-        rows = self._connection.read_by_keys(statements.TAG_CHANGES, missing, hub=hub, shard=shard)
-        for tag, word, added, removed in rows:
+        for tag, word, added, removed in changes:
             self._changes[tag].append((word, added, removed))
         entries: dict[TagId, list[bytes]] = {part: [] for part in parts}
-        rows = self._connection.read_by_keys(statements.TAG_BLOCKS, missing + parts, hub=hub, shard=shard)
-        for tag, bitmap in rows:
+        for tag, bitmap in blocks:
             (entries if is_part(tag) else self._blocks)[tag].append(bitmap)
         self._log |= {part: b"".join(of_part) for part, of_part in entries.items()}
+        self._add_installations(installations, [device_of(row) for row in devices])
+
+    def _add_installations(self, tags: Mapping[str, TagId], devices: Sequence[StoredDevice]) -> None:
+        """`tags` are those that were asked for, by the key of the installation."""
+        by_tag = {tags[id_key(each.installation_id)]: each for each in devices if each.installation_id is not None}
+        tiled = [tag for tag, device in by_tag.items() if device.tiles]
+        self.load(tiled)
+        for tag in tags.values():
+            members = self._in_index(tag) if tag in tiled else BitMap()
+            if tag in by_tag:
+                members |= BitMap([ordinal for ordinal, _ in by_tag[tag].registrations()])
+            self._members[tag] = members
 
     def members(self, tag: TagId) -> BitMap:
         """The ordinals that carry a tag that was loaded."""
         found = self._members.get(tag)
         if found is None:
-            blocks = [BitMap.deserialize(block) for block in self._blocks[tag]]  # not all that are loaded are asked for
-            found = self._members[tag] = members(blocks, self._changes[tag], self._new(tag))
+            found = self._members[tag] = self._in_index(tag)
         return found
+
+    def _in_index(self, tag: TagId) -> BitMap:
+        blocks = [BitMap.deserialize(block) for block in self._blocks[tag]]  # not all that are loaded are asked for
+        return members(blocks, self._changes[tag], self._new(tag))
 
     def is_known(self, tag: TagId) -> bool:
         """Whether a registration carries a tag that was loaded, or did."""

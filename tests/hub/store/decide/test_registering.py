@@ -75,7 +75,6 @@ class TestPut:
         assert changes.registrations == [(100, 100, None), (101, 100, template_id(GREETING))]
         gained, lost = index(changes)
         assert gained == {
-            tag_id("$InstallationId:{a}"): {100, 101},
             tag_id("news"): {100, 101},
             tag_id("greeting"): {101},
             NATIVE: {100},
@@ -93,7 +92,7 @@ class TestPut:
                 [],
                 [2],
                 {},
-                {each: {2} for each in map(tag_id, ("$InstallationId:{a}", "news", "greeting"))} | {TEMPLATED: {2}},
+                {each: {2} for each in map(tag_id, ("news", "greeting"))} | {TEMPLATED: {2}},
             ),
             (
                 replace(installation("a", "news"), templates={"greeting": Template(body="{}")}),

@@ -11,13 +11,22 @@ from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.outbox import Failed
 from hub.store.contracts.registry import GoneChannel
 from hub.store.decide.registering import Changes, Registering, StoredDevice, id_key, tile_key
-from hub.store.decide.tag_index import DEAD, TagChanges, TagId, key_id, tag_id, words_of
-from hub.store.decide.tag_log import carried_in, part_of
+from hub.store.decide.tag_index import DEAD, TagChanges, key_id, tag_id, words_of
 from hub.store.registry import statements
 from hub.store.registry.places import SHARD, Ordinals, Place
 from hub.store.registry.rows import channel_key, device_of, device_row
 from hub.store.registry.singly import SingleWrite
-from hub.store.registry.tags import LogSize, TagSets, change_rows, change_tags, log_rows_of, new_rows, size_of, take_log
+from hub.store.registry.tags import (
+    LogSize,
+    TagSets,
+    change_rows,
+    change_tags,
+    gone_rows,
+    log_rows_of,
+    new_rows,
+    size_of,
+    take_log,
+)
 from hub.tags import installation_tag, tag_key, user_tag
 
 SLICE = 500
@@ -277,30 +286,35 @@ def forget_users(connection: Connection, place: Place, user_id: str, installatio
     keys = [tag_key(tag) for tag in (user_tag(user_id), *map(installation_tag, installation_ids))]
     tags = [key_id(key) for key in keys]
     connection.read(statements.HOLD_INDEX, hub=place.hub, shard=place.shard)
-    connection.insert_many(statements.ADD_NEW, _bring_up(connection, place, tags))
+    log = take_log(connection, place, {tag[0] >> 4 for tag in tags})
+    connection.write_all(
+        [(statements.ADD_NEW, new_rows(place, log.new)), (statements.CHANGE_TAGS, gone_rows(place, log.gone))]
+    )
     sets = TagSets(connection, place)
     sets.load(tags, keys)
     gone = [(*place, tag) for tag in tags if not sets.members(tag)]
     connection.write_all([(statements.DROP_CHANGES, gone), (statements.DROP_BLOCKS, gone)])
 
 
-def _bring_up(connection: Connection, place: Place, tags: Iterable[TagId]) -> list[Row]:
-    """Rows for `statements.ADD_NEW` of what the log says of these tags, and of others in the same parts, which is taken
-    out: what is dropped of the index must not come back out of the log."""
-    return new_rows(place, carried_in(take_log(connection, place, {part_of(tag) for tag in tags})))
-
-
 def _drop(connection: Connection, place: Place, devices: Iterable[StoredDevice], now: float) -> None:
-    """Of the tags that they lose, those that no other device carries are forgotten. Tiles go with their installation."""
+    """Of the tags that they lose, those that no other device carries are forgotten. Tiles go with their installation.
+
+    What the log says of these tags, and of others in the same parts, goes into the index first: what is dropped there must
+    not come back out of the log.
+    """
     by_ordinal = {device.ordinal: device for device in devices}
-    by_ordinal |= {each.ordinal: each for each in _held(connection, place, registrations=_tile_keys(by_ordinal.values()))}
-    registering = Registering(by_ordinal.values(), ordinals=iter(()), now=now)
+    by_ordinal |= {
+        each.ordinal: each for each in _held(connection, place, registrations=_tile_keys(by_ordinal.values()))
+    }
+    registering = Registering(by_ordinal.values(), ordinals=iter(()), now=now, at_once=True)
     for device in by_ordinal.values():
         registering.drop(device)
     changes = registering.changes()
-    brought_up = _bring_up(connection, place, changes.tags.removed)
+    log = take_log(connection, place, {tag[0] >> 4 for tag in changes.tags.removed})
     lost = [(*place, tag, word) for tag, word, _, removed in changes.tags.rows() if removed]
-    _write(connection, place, changes, now, brought_up=brought_up, lost=lost)
+    for tag, words in log.gone.items():
+        changes.tags.removed[tag] += words
+    _write(connection, place, changes, now, brought_up=new_rows(place, log.new), lost=lost)
 
 
 def _write(

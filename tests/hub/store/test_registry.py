@@ -208,6 +208,30 @@ class TestRegistry:
         assert await store.database.read(lambda connection: connection.read(_LOG)) == [(0, None)]
         assert {tag: len(await reached(small, tag)) for tag in expected} == expected
 
+    async def test_what_is_deleted_waits_in_the_log_and_hides_nothing_that_comes_after(
+        self, store: RegistryStore
+    ) -> None:
+        clock = FakeClock()
+        phones = RegistryStore(store.database, clock)
+        await phones.put_installations(HUB, [installation(f"p{number}", "news") for number in range(100)])
+        await phones.housekeep()
+        for number in range(99):
+            await phones.delete_installation(HUB, f"p{number}")
+        ((rows, size),) = await store.database.read(lambda connection: connection.read(_LOG))
+        assert rows > 0 < size
+        assert await reached(phones, "news") == ["token of p99"]
+        assert sum((await phones.registrations_by_platform()).values()) == 2
+        clock.advance(31 * 24 * 3600.0)  # now their ordinals are given out again, by a process that knows no others
+        later = RegistryStore(store.database, clock)
+        await later.put_installations(HUB, [installation("late", "news", "chess")])
+        (one,) = (await later.registrations(HUB, tag="chess", limit=1)).items
+        assert await later.device(HUB, "late")
+        assert await reached(later, "news && chess") == ["token of late"]
+        assert one.installation_id == "late"
+        await later.housekeep()
+        assert await reached(later, "news") == ["token of late", "token of p99"]
+        assert await store.database.read(lambda connection: connection.read(_FIRST)) == [(1,)]
+
     async def test_what_expired_does_not_come_back_out_of_the_log(self, store: RegistryStore) -> None:
         clock = FakeClock()
         phones = RegistryStore(store.database, clock)
@@ -243,6 +267,7 @@ class TestRegistry:
 SINGLE = Registration(registration_id="r", platform=Platform.FCM, push_channel="alone", tags=("alone",))
 
 _LOG = Statement("test.tag_log", "SELECT count(*), sum(length(bitmap)) FROM tag_block WHERE length(tag) < 16")
+_FIRST = Statement("test.first_device", "SELECT min(ordinal) FROM device")
 _BLOCKS = Statement("test.tag_blocks", "SELECT count(*) FROM tag_block")
 
 

@@ -45,10 +45,11 @@ def stored(given: Installation, ordinal: int = 1) -> StoredDevice:
 
 
 def index(changes: Changes) -> tuple[dict[TagId, set[int]], dict[TagId, set[int]]]:
-    """(gained, lost): ordinals by tag."""
+    """(gained, lost): ordinals by tag, those of what is dropped too."""
     gained: dict[TagId, set[int]] = {}
     lost: dict[TagId, set[int]] = {}
-    for tag, number, *masks in changes.tags.rows():
+    dropped = [(tag, number, 0, mask) for number, of_word in changes.tags.gone.items() for tag, mask in of_word.items()]
+    for tag, number, *masks in changes.tags.rows() + dropped:
         for into, mask in zip((gained, lost), masks, strict=True):
             if mask and number != MARK:
                 bits = {bit for bit in range(1 << WORD_BITS) if mask >> bit & 1}

@@ -190,10 +190,10 @@ def _bits(mask: int) -> tuple[int, ...]:
 
 
 def ordinals_of(masks: Iterable[WordMask]) -> BitMap:
-    """The ordinals of (word, mask) pairs."""
-    masks = list(masks)
+    """The ordinals of (word, mask) pairs; a pair without any, as that of a mark, may be among them."""
+    masks = [each for each in masks if each[1]]
     if len(masks) < _MANY_WORDS:
-        return BitMap([(word << WORD_BITS) + bit for word, mask in masks if mask for bit in _bits(mask)])
+        return BitMap([(word << WORD_BITS) + bit for word, mask in masks for bit in _bits(mask)])
     by_block: dict[int, bytearray] = {}
     for word, mask in masks:
         bits = by_block.get(word >> _WORDS_BITS)

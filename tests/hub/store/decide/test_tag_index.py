@@ -172,6 +172,13 @@ def test_one_word_in_256_marks_its_tag_beside_it() -> None:
         assert ((tag, MARK, 0, 0) in changes.rows()) is marked
 
 
+@pytest.mark.parametrize("count", [1, 63, 64, 200])
+def test_a_mark_among_changes_is_no_ordinal(count: int) -> None:
+    changes = [(MARK, 0, 0), *((word, 1, 2) for word in range(count))]
+    assert set(members([], changes)) == {word << WORD_BITS for word in range(count)}
+    assert set(members([BitMap([1, 2])], changes, gone=[(0, 1)])) == {2, *(word << 5 for word in range(1, count))}
+
+
 def test_an_entry_of_the_log_is_found_by_its_tag_alone() -> None:
     """Not by bytes across two of its fields that look like it."""
     entries = bytes(8) + TAGS[0] + TAGS[0] + (5).to_bytes(4, "little") + (6).to_bytes(4, "little")

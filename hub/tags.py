@@ -28,6 +28,7 @@ _SERVICE_TAG = re.compile(r"\$(?P<kind>(?ai:InstallationId|UserId|Direct)):(?P<b
 """The kind is ASCII without case: Unicode's rules would take `ſ` for `s`, and `İ` for `i`."""
 
 _DIRECT = "$Direct:{"
+_INSTALLATION = "$installationid:{"
 _SPACE = re.compile(r"\s*")
 _KINDS = {"installationid": "InstallationId", "userid": "UserId", "direct": "Direct"}
 
@@ -184,6 +185,11 @@ def user_tag(user_id: str) -> str:
 def installation_tag(installation_id: str) -> str:
     """The tag on every registration of an installation; for an expression, ask `is_service_tag_value` before."""
     return f"$InstallationId:{{{installation_id}}}"
+
+
+def installation_in(key: str) -> str | None:
+    """The key of the id in the key of an `installation_tag`; None for the key of another tag."""
+    return key[len(_INSTALLATION) : -1] if key.startswith(_INSTALLATION) else None
 
 
 def direct_tag(notification_id: str) -> str:

@@ -2,7 +2,8 @@
 
 A statement is written once, with `:names`. A driver turns names into its placeholders, blobs and rows into Python's
 types, and errors into `StoreError`. The driver, not the statement, owns the bulk forms: insert many, update many, read by
-many keys, read many, and writes that go together. Each call is one round trip to the database, and a test counts them.
+many keys, read many, and reads or writes that go together. Each call is one round trip to the database, and a test
+counts them.
 """
 
 from collections.abc import Callable, Sequence
@@ -48,6 +49,9 @@ class Connection(Protocol):
 
     def read_by_keys(self, statement: Statement, keys: Sequence[Any], /, **values: Any) -> list[Row]:
         """The rows of a SELECT whose `:keys` are these, in any order; no keys, no round trip."""
+
+    def read_all_by_keys(self, reads: Sequence[tuple[Statement, Sequence[Any]]], /, **values: Any) -> list[list[Row]]:
+        """As `read_by_keys` of each, in order, in one round trip; they have `values` in common."""
 
     def update_many(self, statement: Statement, rows: Sequence[Row], /) -> list[Row]:
         """Run an UPDATE or DELETE for each of `rows`, each for rows of its own; the rows of its RETURNING, in any order."""

@@ -106,8 +106,15 @@ class StoredDevice:
             yield template.ordinal, template.template
 
     def carried(self) -> list[Carried]:
-        """Under what its registrations stand in the index of tags."""
-        common = [tag_id(tag) for tag in self.native_tags]
+        """Under what its registrations stand in the index of tags.
+
+        The tag of an installation is among it for a tile alone: who else carries that, the installation itself says.
+        """
+        common = [tag_id(tag) for tag in self.tags]
+        if self.user_id is not None and self.installation_id is not None:
+            common.append(tag_id(user_tag(self.user_id)))
+        if self.installation_id is not None and self.is_tile:
+            common.append(tag_id(installation_tag(self.installation_id)))
         if self.dead_at is not None:
             common.append(DEAD)
         ordinals = [each.ordinal for each in self.templates]
@@ -122,6 +129,11 @@ class StoredDevice:
             own = [kind_id("template", self.platform), *[tag_id(tag) for tag in self.tags_of(each)]]
             carried.append((own, words_of((each.ordinal,))))
         return carried
+
+    def left_behind(self) -> list[Carried]:
+        """What the index keeps to know by when it is gone: that there was such an installation."""
+        own = self.installation_id
+        return [] if own is None or self.is_tile else [((tag_id(installation_tag(own)),), words_of((self.ordinal,)))]
 
     def carries_as(self, other: "StoredDevice") -> bool:
         """Whether `carried` of both is the same, for two states of one device."""
@@ -143,7 +155,8 @@ class StoredDevice:
 class Changes:
     """Rows to write: devices to put and to drop, (ordinal, device, template) of registrations, free ordinals, tags.
 
-    `first_new` is an ordinal that no registration ever had, of those that have something in `tags.new`.
+    `first_new` is an ordinal that no registration ever had, of those that have something in `tags.new`; `first_gone` one of
+    those that have something in `tags.gone`.
     """
 
     put: list[StoredDevice] = field(default_factory=list)
@@ -152,13 +165,15 @@ class Changes:
     freed: list[int] = field(default_factory=list)
     tags: TagChanges = field(default_factory=TagChanges)
     first_new: int | None = None
+    first_gone: int | None = None
 
 
 class Registering:
     """Plays changes on the devices that are known, in order.
 
     `known` are all devices with an id or a push channel that the changes name; `ordinals` are free ones, taken in order.
-    `used` are those among them that were a registration's before; None: any may be.
+    `used` are those among them that were a registration's before; None: any may be. What is dropped leaves the index later,
+    by way of its log, or `at_once`.
     """
 
     def __init__(
@@ -168,9 +183,11 @@ class Registering:
         ordinals: Iterator[int],
         now: float,
         used: Collection[int] | None = None,
+        at_once: bool = False,
     ) -> None:
         self._ordinals = ordinals
         self._used = used
+        self._at_once = at_once
         self._now = now
         self._devices: dict[int, StoredDevice] = {}
         self._by_tile: dict[str, int] = {}
@@ -304,7 +321,7 @@ class Registering:
         for ordinal, before in self._before.items():
             after = self._devices.get(ordinal)
             if before is not None:
-                _change(changes, before, after)
+                _change(changes, before, after, at_once=self._at_once)
             elif after is not None:
                 self._add_to(changes, after)
         return changes
@@ -447,13 +464,18 @@ class Registering:
                 self._change(sibling, replace(sibling, sibling=True))
 
 
-def _change(changes: Changes, before: StoredDevice, after: StoredDevice | None) -> None:
+def _change(changes: Changes, before: StoredDevice, after: StoredDevice | None, *, at_once: bool) -> None:
     """Add what becomes of a device that there was."""
     old = dict(before.registrations())
     new = {} if after is None else dict(after.registrations())
     if after is None:
         changes.dropped.append(before)
-        changes.tags.replace(before.carried(), ())
+        carried = before.carried() + before.left_behind()
+        if at_once:
+            changes.tags.replace(carried, ())
+        else:
+            changes.tags.drop(carried)
+            changes.first_gone = before.ordinal
     else:
         changes.put.append(after)
         if not after.carries_as(before):

@@ -89,15 +89,17 @@ def words_of(ordinals: Sequence[int]) -> Sequence[WordMask]:
 class TagChanges:
     """What one transaction changes in the index of a shard. No ordinal both gets and loses a tag.
 
-    `new` is for the log: what ordinals carry that no registration ever had, as the mask of each tag by word.
+    `new` and `gone` are for the log, as the mask of each tag by word: what ordinals carry that no registration ever had,
+    and what those had whose registration is deleted.
     """
 
-    __slots__ = ("added", "new", "removed")
+    __slots__ = ("added", "gone", "new", "removed")
 
     def __init__(self) -> None:
         self.added: dict[TagId, list[WordMask]] = defaultdict(list)
         self.removed: dict[TagId, list[WordMask]] = defaultdict(list)
         self.new: dict[int, dict[TagId, int]] = defaultdict(dict)
+        self.gone: dict[int, dict[TagId, int]] = defaultdict(dict)
 
     def add(self, carried: Iterable[Carried]) -> None:
         """For ordinals that carry nothing."""
@@ -113,11 +115,11 @@ class TagChanges:
 
     def add_new(self, carried: Iterable[Carried]) -> None:
         """For ordinals that no registration ever had."""
-        for tags, words in carried:
-            for word, mask in words:
-                of_word = self.new[word]
-                for tag in tags:
-                    of_word[tag] = of_word.get(tag, 0) | mask
+        _add_by_word(self.new, carried)
+
+    def drop(self, carried: Iterable[Carried]) -> None:
+        """For ordinals whose registration is deleted."""
+        _add_by_word(self.gone, carried)
 
     def replace(self, before: Iterable[Carried], after: Iterable[Carried]) -> None:
         """From what some ordinals carried to what they carry."""
@@ -145,6 +147,14 @@ class TagChanges:
                     break
             rows += of_tag
         return rows
+
+
+def _add_by_word(masks: dict[int, dict[TagId, int]], carried: Iterable[Carried]) -> None:
+    for tags, words in carried:
+        for word, mask in words:
+            of_word = masks[word]
+            for tag in tags:
+                of_word[tag] = of_word.get(tag, 0) | mask
 
 
 def _rows_of(tag: TagId, added: Sequence[WordMask], removed: Sequence[WordMask]) -> Sequence[ChangeRow]:
@@ -180,10 +190,10 @@ def _bits(mask: int) -> tuple[int, ...]:
 
 
 def ordinals_of(masks: Iterable[WordMask]) -> BitMap:
-    """The ordinals of (word, mask) pairs."""
-    masks = list(masks)
+    """The ordinals of (word, mask) pairs; a pair without any, as that of a mark, may be among them."""
+    masks = [each for each in masks if each[1]]
     if len(masks) < _MANY_WORDS:
-        return BitMap([(word << WORD_BITS) + bit for word, mask in masks if mask for bit in _bits(mask)])
+        return BitMap([(word << WORD_BITS) + bit for word, mask in masks for bit in _bits(mask)])
     by_block: dict[int, bytearray] = {}
     for word, mask in masks:
         bits = by_block.get(word >> _WORDS_BITS)
@@ -207,8 +217,18 @@ def _block_of(number: int, bits: bytearray) -> BitMap:
     return BitMap.deserialize(head + others).flip(number << BLOCK_BITS, (number + 1) << BLOCK_BITS)
 
 
-def members(blocks: Sequence[BitMap], changes: Sequence[tuple[int, int, int]], new: Sequence[WordMask] = ()) -> BitMap:
+def members(
+    blocks: Sequence[BitMap],
+    changes: Sequence[tuple[int, int, int]],
+    new: Sequence[WordMask] = (),
+    gone: Sequence[WordMask] = (),
+) -> BitMap:
     """The members of a tag, of its blocks, its (word, added, removed), marks among them, and its entries in the log."""
+    result = _members(blocks, changes, new)
+    return result - ordinals_of(gone) if gone else result
+
+
+def _members(blocks: Sequence[BitMap], changes: Sequence[tuple[int, int, int]], new: Sequence[WordMask]) -> BitMap:
     if new:
         blocks = [*blocks, ordinals_of(new)]
     if not changes:
@@ -237,6 +257,15 @@ def fold(blocks: Mapping[int, BitMap], changes: Iterable[tuple[int, int, int]]) 
         block = blocks.get(number, BitMap()) - ordinals_of(taken_out[number])
         folded[number] = block | ordinals_of(masks)
     return folded
+
+
+def without(changes: Iterable[tuple[int, int, int]], gone: Iterable[WordMask]) -> list[tuple[int, int, int]]:
+    """Changes of a tag after which it has lost what is `gone`."""
+    masks = {word: (added, removed) for word, added, removed in changes}
+    for word, mask in gone:
+        added, removed = masks.get(word, (0, 0))
+        masks[word] = added & ~mask, removed | mask
+    return [(word, *both) for word, both in masks.items()]
 
 
 def blocks_of(words: Iterable[WordMask]) -> Iterator[tuple[int, BitMap]]:

@@ -40,6 +40,15 @@ class PostgresConnection:
         ((_, sql_type),) = statement.columns
         return self._run(single(statement), {**values, "keys": array_of(sql_type, keys)})
 
+    def read_all_by_keys(self, reads: Sequence[tuple[Statement, Sequence[Any]]], /, **values: Any) -> list[list[Row]]:
+        cursors = [self.psycopg.cursor() if keys else None for _, keys in reads]
+        with self.psycopg.pipeline():
+            for (statement, keys), cursor in zip(reads, cursors, strict=True):
+                if cursor is not None:
+                    ((_, sql_type),) = statement.columns
+                    cursor.execute(single(statement), {**values, "keys": array_of(sql_type, keys)}, binary=True)
+        return [[] if cursor is None else cursor.fetchall() for cursor in cursors]
+
     def write_all(self, writes: Sequence[tuple[Statement, Sequence[Row]]], /) -> list[int]:
         sent: list[list[psycopg.Cursor[Any]]] = []
         with self.psycopg.pipeline():

@@ -1,7 +1,7 @@
 """Who a notification reaches, in SQL: by single registrations where few tags lead to all of them, else by bitmaps.
 
-A batch makes six round trips, whatever its size: changes and blocks of the tags that lead, the registrations that carry
-these, changes and blocks of the other tags, the registrations of what is left.
+A batch makes four round trips, whatever its size: the tags that lead, the registrations that carry these, the other tags,
+the registrations of what is left; two more where phones with secondary tiles are named.
 """
 
 from collections import Counter
@@ -45,7 +45,7 @@ class _Asked:
     `platforms` receive its content."""
 
     notification: Notification
-    driver: Sequence[TagId] | None
+    driver: frozenset[str] | None
     platforms: Collection[Platform]
     candidates: BitMap | None = None
     by_platform: dict[Platform, BitMap] = field(default_factory=dict)
@@ -77,10 +77,10 @@ def audiences(
     sets = TagSets(connection, place)
     every = tuple(Platform.known())
     asked = [_Asked(each, _driver(each), platforms_for(each.content, each.platforms, every)) for each in notifications]
-    sets.load(tag for one in asked for tag in one.driver or ())
+    sets.load(keys=[key for one in asked for key in one.driver or ()])
     for one in asked:
         if one.driver is not None:
-            found = [sets.members(tag) for tag in one.driver]
+            found = [sets.members(key_id(key)) for key in one.driver]
             members = found[0] if len(found) == 1 else BitMap.union(BitMap(), *found)
             # Push channels of a direct send are of no kind, so bitmaps would not find them; they fit in a page.
             limit = PAGE_SIZE if is_direct(one.notification.audience) else max_candidates
@@ -130,11 +130,8 @@ def _tags_of(row: Row) -> Sequence[str]:
 # By candidates
 
 
-def _driver(notification: Notification) -> Sequence[TagId] | None:
-    if isinstance(notification.audience, Everyone):
-        return None
-    keys = driving_tags(notification.audience)
-    return None if keys is None else [key_id(key) for key in keys]
+def _driver(notification: Notification) -> frozenset[str] | None:
+    return None if isinstance(notification.audience, Everyone) else driving_tags(notification.audience)
 
 
 def _try_candidates(connection: Connection, place: Place, asked: Sequence[_Asked], now: float) -> None:
@@ -195,7 +192,8 @@ def _without_doubles(chosen: Sequence[Row]) -> tuple[list[Row], dict[Platform, B
 def _join_bitmaps(connection: Connection, place: Place, sets: TagSets, asked: Sequence[_Asked], now: float) -> None:
     if not asked:
         return
-    sets.load(tag for one in asked for tag in _tags_for_bitmaps(one))
+    keys = [key for one in asked for key in _keys(one)]
+    sets.load([tag for one in asked for tag in _tags_for_bitmaps(one)], keys)
     dead = sets.members(DEAD)
     wanted = BitMap()
     for one in asked:
@@ -206,11 +204,16 @@ def _join_bitmaps(connection: Connection, place: Place, sets: TagSets, asked: Se
         one.audience = _audience(one, sets, dead, found)
 
 
+def _keys(one: _Asked) -> Iterable[str]:
+    """Of the tags of the expression."""
+    audience = one.notification.audience
+    return () if isinstance(audience, Everyone) else tag_keys(audience)
+
+
 def _tags_for_bitmaps(one: _Asked) -> Iterator[TagId]:
     """Those that lead to nothing need no more than the tags of the expression, which say why."""
     yield DEAD
-    if not isinstance(one.notification.audience, Everyone):
-        yield from (key_id(key) for key in tag_keys(one.notification.audience))
+    yield from map(key_id, _keys(one))
     if one.candidates is None:
         for platform in Platform.known():
             for kind in ("native", "template", "sibling"):

@@ -17,7 +17,7 @@ from hub.store.registry import statements
 from hub.store.registry.places import Place, read_templates
 from hub.store.registry.rows import channel_key, device_of, installation_of, registration_of
 from hub.store.registry.tags import TagSets
-from hub.tags import tag_keys
+from hub.tags import tag_key, tag_keys
 
 _ALL_KINDS = ("native", "template")
 
@@ -93,7 +93,7 @@ def _registrations_tagged(
 ) -> ListPage[Registration]:
     sets = TagSets(connection, place)
     wanted = tag_id(tag)
-    sets.load([DEAD, wanted])
+    sets.load([DEAD], [tag_key(tag)])
     carry = sets.members(wanted) - sets.members(DEAD)
     first = carry.rank(start)
     window = carry[first : first + limit]
@@ -180,8 +180,7 @@ def devices_of(
     start = _ordinal(after)
     sets = TagSets(connection, place)
     kinds = [kind_id(kind, platform) for kind in _ALL_KINDS for platform in Platform.known()]
-    expression = () if isinstance(audience, Everyone) else tag_keys(audience)
-    sets.load([DEAD, *kinds, *(key_id(key) for key in expression)])
+    sets.load([DEAD, *kinds], () if isinstance(audience, Everyone) else tag_keys(audience))
     everyone = BitMap.union(BitMap(), *map(sets.members, kinds)) - sets.members(DEAD)
     matched = matching(audience, lambda key: sets.members(key_id(key)), everyone)
     first = matched.rank(start)

@@ -6,7 +6,7 @@ but a gap in the ordinals.
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -47,8 +47,13 @@ class Ordinals(NamedTuple):
 
 
 class Places:
-    def __init__(self, database: Database, *, now: Callable[[], float]) -> None:
+    """`before_reuse` is called before ordinals are given out that were a registration's before."""
+
+    def __init__(
+        self, database: Database, *, now: Callable[[], float], before_reuse: Callable[[Place], Awaitable[object]]
+    ) -> None:
         self._database = database
+        self._before_reuse = before_reuse
         self._now = now
         self._hubs: dict[str, Place] = {}
         self._free: dict[Place, deque[int]] = defaultdict(deque)
@@ -83,6 +88,8 @@ class Places:
                     wanted = max(_BLOCK, count - len(free))
                     reserve = partial(reserve_ordinals, place=place, count=wanted, now=self._now())
                     reserved = await self._database.write(reserve)
+                    if reserved.used:
+                        await self._before_reuse(place)
                     free.extend(reserved.numbers)
                     self._used[place] |= BitMap(reserved.used)
         numbers = [free.popleft() for _ in range(count)]

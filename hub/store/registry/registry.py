@@ -38,9 +38,9 @@ class SqlRegistry:
         self._database = database
         self._now = now
         self._shape = shape
-        self._places = Places(database, now=now)
-        self._singly: dict[str, SingleWrites] = {}
         self._log = TagLog(database, shape)
+        self._places = Places(database, now=now, before_reuse=self._log.fold)  # no entry may name them any more
+        self._singly: dict[str, SingleWrites] = {}
 
     async def place_of(self, hub: str) -> Place | None:
         """Where its registrations are; None: nothing was ever registered there."""

@@ -238,7 +238,7 @@ ADD_NEW = Statement(
 )
 TAKE_LOG = Statement(
     "registry_take_log",
-    f"DELETE FROM tag_block WHERE {_HERE} AND tag = :tag RETURNING bitmap",
+    f"DELETE FROM tag_block WHERE {_HERE} AND tag = :tag RETURNING tag, bitmap",
     (*_PLACE, ("tag", _BYTES)),
 )
 LOG_PARTS = Statement(

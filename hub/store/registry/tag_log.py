@@ -37,7 +37,7 @@ class TagLog:
                 return
             number = self._next[place]
             self._next[place] = (number + 1) % len(PARTS)
-            folded = await self._database.write(partial(fold_log, place=place, part=PARTS[number]))
+            folded = await self._database.write(partial(fold_log, place=place, part=number))
             rows, entries = self._sizes[place]
             self._sizes[place] = LogSize(max(0, rows - folded.rows), max(0, entries - folded.entries))
         self._sizes[place] = LogSize(0, 0)  # another process has folded what is missing

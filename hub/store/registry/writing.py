@@ -11,14 +11,23 @@ from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.outbox import Failed
 from hub.store.contracts.registry import GoneChannel
 from hub.store.decide.registering import Changes, Registering, StoredDevice, id_key, tile_key
-from hub.store.decide.tag_index import DEAD, TagChanges, TagId, tag_id, words_of
-from hub.store.decide.tag_log import carried_in, part_of
+from hub.store.decide.tag_index import DEAD, TagChanges, key_id, tag_id, words_of
 from hub.store.registry import statements
 from hub.store.registry.places import SHARD, Ordinals, Place
 from hub.store.registry.rows import channel_key, device_of, device_row
 from hub.store.registry.singly import SingleWrite
-from hub.store.registry.tags import LogSize, TagSets, change_rows, change_tags, log_rows_of, new_rows, size_of, take_log
-from hub.tags import installation_tag, user_tag
+from hub.store.registry.tags import (
+    LogSize,
+    TagSets,
+    change_rows,
+    change_tags,
+    gone_rows,
+    log_rows_of,
+    new_rows,
+    size_of,
+    take_log,
+)
+from hub.tags import installation_tag, tag_key, user_tag
 
 SLICE = 500
 """Devices that one transaction of the housekeeping drops, at most."""
@@ -50,11 +59,10 @@ def put_installations(
     connection: Connection, place: Place, installations: Sequence[Installation], ordinals: Ordinals, *, now: float
 ) -> Written:
     """Raises: InvalidRequestError."""
-    known = _by_installation(connection, place, [each.id for each in installations])
+    known = _held(connection, place, installations=[each.id for each in installations])
     tiles = [tile_key(each.id, tile) for each in installations for tile in each.secondary_tiles]
-    known += _by_registration(connection, place, tiles + _tile_keys(known))
     channels = [(each.platform, channel) for each in installations for channel in _channels_of(each)]
-    known += _by_channel(connection, place, [channel_key(*channel) for channel in channels])
+    known += _held(connection, place, registrations=tiles + _tile_keys(known), channels=channels)
     taken = _Taken(ordinals)
     registering = Registering(known, ordinals=taken, used=ordinals.used, now=now)
     for installation in installations:
@@ -81,7 +89,7 @@ def put_direct(
     kept: float,
 ) -> Written:
     """Keep push channels for a direct send."""
-    known = _by_channel(connection, place, [channel_key(*channel) for channel in channels])
+    known = _held(connection, place, channels=channels)
     taken = _Taken(ordinals)
     registering = Registering(known, ordinals=taken, used=ordinals.used, now=now)
     for platform, push_channel in channels:
@@ -96,8 +104,7 @@ def import_installations(
 
     `ordinals` never were a registration's. Raises: NotNewError: an id is there already, and nothing may be kept.
     """
-    channels = [channel_key(each.platform, each.push_channel) for each in installations]
-    known = _by_channel(connection, place, channels)
+    known = _held(connection, place, channels=[(each.platform, each.push_channel) for each in installations])
     taken = _Taken(ordinals)
     registering = Registering(known, ordinals=taken, used=ordinals.used, now=now)
     for installation in installations:
@@ -129,13 +136,13 @@ def write_singly(
     connection: Connection, place: Place, writes: Sequence[SingleWrite], ordinals: Ordinals, *, now: float
 ) -> tuple[list[Any], Written]:
     """The answers of single writes, in order, an exception for one that was refused."""
-    known = _by_installation(connection, place, [each.installation_id for each in writes if each.installation_id])
+    known = _held(connection, place, installations=[each.installation_id for each in writes if each.installation_id])
     named = [each.registration_id for each in writes if each.registration_id] + _tile_keys(known)
-    known += _by_registration(connection, place, named + [key for each in writes for key in each.tiles])
+    named += [key for each in writes for key in each.tiles]
     channels = [each.channel for each in writes if each.channel] + [
         one for each in writes for one in each.tile_channels
     ]
-    known += _by_channel(connection, place, [channel_key(*channel) for channel in channels])
+    known += _held(connection, place, registrations=named, channels=channels)
     taken = _Taken(ordinals)
     registering = Registering(known, ordinals=taken, used=ordinals.used, now=now)
     answers: list[Any] = []
@@ -204,7 +211,7 @@ def mark_channels_dead(connection: Connection, place: Place, channels: Sequence[
     """As `mark_dead`, of push channels by themselves."""
     gone = {(each.platform, each.push_channel): each for each in channels}
     killed: dict[int, tuple[StoredDevice, str]] = {}
-    for device in _by_channel(connection, place, [channel_key(*channel) for channel in gone]):
+    for device in _held(connection, place, channels=gone):
         said = gone.get((device.platform, device.push_channel))
         if said is None or device.dead_at is not None:
             continue
@@ -276,32 +283,38 @@ def erase_user(
 
 def forget_users(connection: Connection, place: Place, user_id: str, installation_ids: Iterable[str]) -> None:
     """Drop what the index holds of a user that was erased, and of the user's installations, unless they are back."""
-    tags = [tag_id(user_tag(user_id)), *(tag_id(installation_tag(each)) for each in installation_ids)]
+    keys = [tag_key(tag) for tag in (user_tag(user_id), *map(installation_tag, installation_ids))]
+    tags = [key_id(key) for key in keys]
     connection.read(statements.HOLD_INDEX, hub=place.hub, shard=place.shard)
-    connection.insert_many(statements.ADD_NEW, _bring_up(connection, place, tags))
+    log = take_log(connection, place, {tag[0] >> 4 for tag in tags})
+    connection.write_all(
+        [(statements.ADD_NEW, new_rows(place, log.new)), (statements.CHANGE_TAGS, gone_rows(place, log.gone))]
+    )
     sets = TagSets(connection, place)
-    sets.load(tags)
+    sets.load(tags, keys)
     gone = [(*place, tag) for tag in tags if not sets.members(tag)]
     connection.write_all([(statements.DROP_CHANGES, gone), (statements.DROP_BLOCKS, gone)])
 
 
-def _bring_up(connection: Connection, place: Place, tags: Iterable[TagId]) -> list[Row]:
-    """Rows for `statements.ADD_NEW` of what the log says of these tags, and of others in the same parts, which is taken
-    out: what is dropped of the index must not come back out of the log."""
-    return new_rows(place, carried_in(take_log(connection, place, {part_of(tag) for tag in tags})))
-
-
 def _drop(connection: Connection, place: Place, devices: Iterable[StoredDevice], now: float) -> None:
-    """Of the tags that they lose, those that no other device carries are forgotten. Tiles go with their installation."""
+    """Of the tags that they lose, those that no other device carries are forgotten. Tiles go with their installation.
+
+    What the log says of these tags, and of others in the same parts, goes into the index first: what is dropped there must
+    not come back out of the log.
+    """
     by_ordinal = {device.ordinal: device for device in devices}
-    by_ordinal |= {each.ordinal: each for each in _by_registration(connection, place, _tile_keys(by_ordinal.values()))}
-    registering = Registering(by_ordinal.values(), ordinals=iter(()), now=now)
+    by_ordinal |= {
+        each.ordinal: each for each in _held(connection, place, registrations=_tile_keys(by_ordinal.values()))
+    }
+    registering = Registering(by_ordinal.values(), ordinals=iter(()), now=now, at_once=True)
     for device in by_ordinal.values():
         registering.drop(device)
     changes = registering.changes()
-    brought_up = _bring_up(connection, place, changes.tags.removed)
+    log = take_log(connection, place, {tag[0] >> 4 for tag in changes.tags.removed})
     lost = [(*place, tag, word) for tag, word, _, removed in changes.tags.rows() if removed]
-    _write(connection, place, changes, now, brought_up=brought_up, lost=lost)
+    for tag, words in log.gone.items():
+        changes.tags.removed[tag] += words
+    _write(connection, place, changes, now, brought_up=new_rows(place, log.new), lost=lost)
 
 
 def _write(
@@ -336,19 +349,19 @@ def _registration_rows(place: Place, changes: Changes, now: float) -> list[Row]:
     return rows + [(hub, shard, ordinal, None, None, now) for ordinal in changes.freed]
 
 
-def _by_installation(connection: Connection, place: Place, installation_ids: Iterable[str]) -> list[StoredDevice]:
-    keys = list({id_key(each) for each in installation_ids})
-    return _devices(connection, statements.HELD_BY_INSTALLATION, place, keys)
-
-
-def _by_registration(connection: Connection, place: Place, registration_ids: Iterable[str]) -> list[StoredDevice]:
-    return _devices(connection, statements.HELD_BY_REGISTRATION, place, list(set(registration_ids)))
-
-
-def _by_channel(connection: Connection, place: Place, keys: Iterable[int]) -> list[StoredDevice]:
-    return _devices(connection, statements.HELD_BY_CHANNEL, place, list(set(keys)))
-
-
-def _devices(connection: Connection, statement: Statement, place: Place, keys: Sequence[Any]) -> list[StoredDevice]:
-    rows = connection.read_by_keys(statement, keys, hub=place.hub, shard=place.shard)
-    return [device_of(row) for row in rows]
+def _held(
+    connection: Connection,
+    place: Place,
+    *,
+    installations: Iterable[str] = (),
+    registrations: Iterable[str] = (),
+    channels: Iterable[tuple[Platform, str]] = (),
+) -> list[StoredDevice]:
+    """The devices with one of these ids or push channels, for writing them: one round trip. One may be there twice."""
+    reads: list[tuple[Statement, Sequence[Any]]] = [
+        (statements.HELD_BY_INSTALLATION, list({id_key(each) for each in installations})),
+        (statements.HELD_BY_REGISTRATION, list(set(registrations))),
+        (statements.HELD_BY_CHANNEL, list({channel_key(*each) for each in channels})),
+    ]
+    found = connection.read_all_by_keys(reads, hub=place.hub, shard=place.shard)
+    return [device_of(row) for rows in found for row in rows]

@@ -57,13 +57,15 @@ class SqliteConnection:
         if not keys:
             return []
         if len(keys) == 1:  # a table of one costs three times as much as the key itself
-            values["keys"] = keys[0]
-            return self.apsw.execute(statement.text, values).fetchall()
+            return self.apsw.execute(statement.text, {**values, "keys": keys[0]}).fetchall()
         ((_, sql_type),) = statement.columns
         if sql_type == "text" and any("\0" in key for key in keys):
             return self._read_by_texts_with_nul(statement, keys, values)
         bound = apsw.carray(_ARRAYS[sql_type](keys))
         return self.apsw.execute(_with_table_of_keys(statement), {**values, "keys": bound}).fetchall()
+
+    def read_all_by_keys(self, reads: Sequence[tuple[Statement, Sequence[Any]]], /, **values: Any) -> list[list[Row]]:
+        return [self.read_by_keys(statement, keys, **values) for statement, keys in reads]
 
     def _read_by_texts_with_nul(
         self, statement: Statement, keys: Sequence[str], values: Mapping[str, Any]

@@ -14,6 +14,7 @@ import hub.platforms.table  # noqa: F401 - declares the platforms
 from hub.errors import InvalidRequestError, PreconditionError
 from hub.installation import Registration
 from hub.notification import Platform
+from hub.outcome import Unreached
 from hub.store.connection import Connection, Statement
 from hub.store.decide.tag_index import TagId, tag_id
 from hub.store.registry.places import Place
@@ -40,7 +41,7 @@ class CountingConnection:
 
         def call(statement: Any, *given: Any, **values: Any) -> Any:
             if not given or given[0]:  # no rows, no round trip; what `write_all` gets is `statement`
-                self._trips.append("write_all" if name == "write_all" else statement.name)
+                self._trips.append(name if name in ("write_all", "read_all_by_keys") else statement.name)
             return method(statement, *given, **values)
 
         return call
@@ -111,6 +112,26 @@ class TestRegistry:
         await store.housekeep()
         assert max(map(len, transactions)) <= 6, max(transactions, key=len)
 
+    async def test_who_an_installation_is_its_row_says(self, store: RegistryStore) -> None:
+        await store.put_installations(HUB, [installation(f"p{number}", "news") for number in range(300)])
+        transactions = store.database.transactions
+        transactions.clear()
+        assert await reached(store, "$InstallationId:{P7}") == ["token of p7"]
+        assert transactions == [["read_all_by_keys", "registry_candidates"]]
+        assert await reached(store, "news && $InstallationId:{p7}") == ["token of p7"]
+        assert await reached(store, "chess || $InstallationId:{p7}") == ["token of p7"]
+        (audience,) = await store.audiences([notification("!$InstallationId:{p7} && !chess")])
+        assert len(audience.targets) == 299
+        await store.delete_installation(HUB, "p7")
+        for housekeep in (False, True):
+            if housekeep:
+                await store.housekeep()
+            (gone, never) = await store.audiences([notification(f"$InstallationId:{{{id}}}") for id in ("p7", "new")])
+            assert (gone.unreached, never.unreached) == (Unreached.GONE, Unreached.NO_TAG)
+        await store.put_installations(HUB, [installation("p7", "chess", templates=False), installation("p8", "news")])
+        (native,) = await store.audiences([notification("$InstallationId:{p7}")])
+        assert native.unreached is Unreached.NO_TEMPLATE
+
     async def test_an_import_is_found_as_what_was_put(self, store: RegistryStore) -> None:
         phones = [installation(f"p{number}", "news", f"only{number}") for number in range(1300)]
         await store.import_installations(HUB, phones)
@@ -136,7 +157,7 @@ class TestRegistry:
             store.put_installations(HUB, [installation("gone", "news")]),
             return_exceptions=True,
         )
-        assert [len(trips) for trips in transactions if trips] == [4]
+        assert [len(trips) for trips in transactions if trips] == [3]
         refused, was_there, was_not, first, second, late, _ = answers[50:]
         assert isinstance(refused, InvalidRequestError)
         assert (was_there, was_not) == (True, False)
@@ -187,6 +208,30 @@ class TestRegistry:
         assert await store.database.read(lambda connection: connection.read(_LOG)) == [(0, None)]
         assert {tag: len(await reached(small, tag)) for tag in expected} == expected
 
+    async def test_what_is_deleted_waits_in_the_log_and_hides_nothing_that_comes_after(
+        self, store: RegistryStore
+    ) -> None:
+        clock = FakeClock()
+        phones = RegistryStore(store.database, clock)
+        await phones.put_installations(HUB, [installation(f"p{number}", "news") for number in range(100)])
+        await phones.housekeep()
+        for number in range(99):
+            await phones.delete_installation(HUB, f"p{number}")
+        ((rows, size),) = await store.database.read(lambda connection: connection.read(_LOG))
+        assert rows > 0 < size
+        assert await reached(phones, "news") == ["token of p99"]
+        assert sum((await phones.registrations_by_platform()).values()) == 2
+        clock.advance(31 * 24 * 3600.0)  # now their ordinals are given out again, by a process that knows no others
+        later = RegistryStore(store.database, clock)
+        await later.put_installations(HUB, [installation("late", "news", "chess")])
+        (one,) = (await later.registrations(HUB, tag="chess", limit=1)).items
+        assert await later.device(HUB, "late")
+        assert await reached(later, "news && chess") == ["token of late"]
+        assert one.installation_id == "late"
+        await later.housekeep()
+        assert await reached(later, "news") == ["token of late", "token of p99"]
+        assert await store.database.read(lambda connection: connection.read(_FIRST)) == [(1,)]
+
     async def test_what_expired_does_not_come_back_out_of_the_log(self, store: RegistryStore) -> None:
         clock = FakeClock()
         phones = RegistryStore(store.database, clock)
@@ -222,6 +267,7 @@ class TestRegistry:
 SINGLE = Registration(registration_id="r", platform=Platform.FCM, push_channel="alone", tags=("alone",))
 
 _LOG = Statement("test.tag_log", "SELECT count(*), sum(length(bitmap)) FROM tag_block WHERE length(tag) < 16")
+_FIRST = Statement("test.first_device", "SELECT min(ordinal) FROM device")
 _BLOCKS = Statement("test.tag_blocks", "SELECT count(*) FROM tag_block")
 
 

@@ -125,7 +125,9 @@ class _Counting:
         method = getattr(self._connection, name)
 
         def counted(*args: Any, **values: Any) -> Any:
-            if name not in ("read_by_keys", "read_many") or args[1]:
+            if name == "read_all_by_keys":
+                self._count_of.trips += any(keys for _, keys in args[0])
+            elif name not in ("read_by_keys", "read_many") or args[1]:
                 self._count_of.trips += 1
             return method(*args, **values)
 

@@ -45,10 +45,11 @@ def stored(given: Installation, ordinal: int = 1) -> StoredDevice:
 
 
 def index(changes: Changes) -> tuple[dict[TagId, set[int]], dict[TagId, set[int]]]:
-    """(gained, lost): ordinals by tag."""
+    """(gained, lost): ordinals by tag, those of what is dropped too."""
     gained: dict[TagId, set[int]] = {}
     lost: dict[TagId, set[int]] = {}
-    for tag, number, *masks in changes.tags.rows():
+    dropped = [(tag, number, 0, mask) for number, of_word in changes.tags.gone.items() for tag, mask in of_word.items()]
+    for tag, number, *masks in changes.tags.rows() + dropped:
         for into, mask in zip((gained, lost), masks, strict=True):
             if mask and number != MARK:
                 bits = {bit for bit in range(1 << WORD_BITS) if mask >> bit & 1}
@@ -75,7 +76,6 @@ class TestPut:
         assert changes.registrations == [(100, 100, None), (101, 100, template_id(GREETING))]
         gained, lost = index(changes)
         assert gained == {
-            tag_id("$InstallationId:{a}"): {100, 101},
             tag_id("news"): {100, 101},
             tag_id("greeting"): {101},
             NATIVE: {100},
@@ -93,7 +93,7 @@ class TestPut:
                 [],
                 [2],
                 {},
-                {each: {2} for each in map(tag_id, ("$InstallationId:{a}", "news", "greeting"))} | {TEMPLATED: {2}},
+                {each: {2} for each in map(tag_id, ("news", "greeting"))} | {TEMPLATED: {2}},
             ),
             (
                 replace(installation("a", "news"), templates={"greeting": Template(body="{}")}),

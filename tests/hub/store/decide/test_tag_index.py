@@ -20,9 +20,10 @@ from hub.store.decide.tag_index import (
     members,
     ordinals_of,
     tag_id,
+    without,
     words_of,
 )
-from hub.store.decide.tag_log import PARTS, carried_in, log_rows, part_of, words_in
+from hub.store.decide.tag_log import GONE_PARTS, PARTS, carried_in, gone_part_of, log_rows, part_of, words_in
 
 TAGS = [tag_id(name) for name in ("red", "green", "blue")]
 EDGES = (1 << WORD_BITS, 1 << BLOCK_BITS, 1 << BLOCK_BITS + 1)
@@ -38,15 +39,19 @@ class TagIndexMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.carried: dict[int, frozenset[TagId]] = {}
+        self.dropped: set[int] = set()
         self.changes: dict[TagId, dict[int, tuple[int, int]]] = defaultdict(dict)
         self.blocks: dict[TagId, dict[int, BitMap]] = defaultdict(dict)
         self.log: list[tuple[TagId, bytes]] = []
+        self.gone: list[tuple[TagId, bytes]] = []
 
     @rule(wanted=st.dictionaries(ordinals, tag_sets, min_size=1))
     def put(self, wanted: dict[int, frozenset[TagId]]) -> None:
         """A free ordinal is given to another registration, one in use gets other tags, one without tags is erased."""
         changes = TagChanges()
         for ordinal, tags in wanted.items():
+            if ordinal in self.dropped:
+                continue
             words = words_of([ordinal])
             before = self.carried.get(ordinal)
             if before is None:
@@ -66,26 +71,66 @@ class TagIndexMachine(RuleBasedStateMachine):
         assert changes.rows() == []
         self.log += log_rows(changes.new)
 
-    @rule(part=st.sampled_from(PARTS), few=st.integers(1, 3))
-    def fold_log(self, part: TagId, few: int) -> None:
-        """Into the blocks where a tag has many words there, else under the changes."""
+    @rule(wanted=st.sets(ordinals, min_size=1))
+    def drop(self, wanted: set[int]) -> None:
+        """What ordinals had whose registration is deleted goes into the log; they are not given out again before a fold."""
+        changes = TagChanges()
+        for ordinal in sorted(wanted & self.carried.keys()):
+            if self.carried[ordinal]:
+                changes.drop([(sorted(self.carried[ordinal]), words_of([ordinal]))])
+                self.carried[ordinal] = frozenset()
+                self.dropped.add(ordinal)
+        assert changes.rows() == []
+        self.gone += log_rows(changes.gone, GONE_PARTS)
+
+    @rule(part=st.sampled_from(range(len(PARTS))), few=st.integers(1, 3))
+    def fold_log(self, part: int, few: int) -> None:
+        """Into the blocks where a tag has many words there, else under the changes; what is gone comes last."""
         for tag, words in carried_in(self._take(part)).items():
             if len(words) > few:
                 self._put_in_blocks(tag, words)
             else:
                 self._put_under_changes(tag, words)
+        for tag, words in carried_in(self._take_gone(part)).items():
+            if len(words) > few:
+                self._fold_changes(tag, words)
+            else:
+                self._take_out(tag, words)
 
     @rule(tag=st.sampled_from(TAGS))
     def fold(self, tag: TagId) -> None:
-        """The log of the part first: it is older."""
-        for each, words in carried_in(self._take(part_of(tag))).items():
+        """The new half of the part's log first, which is older, and what is gone last."""
+        for each, words in carried_in(self._take(tag[0] >> 4)).items():
             self._put_in_blocks(each, words)
-        rows = [(number, *masks) for number, masks in self.changes.pop(tag, {}).items()]
+        gone = carried_in(self._take_gone(tag[0] >> 4))
+        self._fold_changes(tag, gone.pop(tag, []))
+        for each, words in gone.items():
+            self._take_out(each, words)
+
+    @rule()
+    def fold_all(self) -> None:
+        """Now the ordinals may be given out again."""
+        for part in range(len(PARTS)):
+            self.fold_log(part, 1)
+        self.dropped.clear()
+
+    def _fold_changes(self, tag: TagId, gone: Sequence[WordMask]) -> None:
+        rows = without([(number, *masks) for number, masks in self.changes.pop(tag, {}).items()], gone)
         self.blocks[tag] |= fold(self.blocks[tag], rows)
 
-    def _take(self, part: TagId) -> list[bytes]:
-        taken = [entries for each, entries in self.log if each == part]
-        self.log = [row for row in self.log if row[0] != part]
+    def _take_out(self, tag: TagId, words: Sequence[WordMask]) -> None:
+        changes = TagChanges()
+        changes.removed[tag] += words
+        self._append(changes)
+
+    def _take_gone(self, part: int) -> list[bytes]:
+        taken = [entries for each, entries in self.gone if each == GONE_PARTS[part]]
+        self.gone = [row for row in self.gone if row[0] != GONE_PARTS[part]]
+        return taken
+
+    def _take(self, part: int) -> list[bytes]:
+        taken = [entries for each, entries in self.log if each == PARTS[part]]
+        self.log = [row for row in self.log if row[0] != PARTS[part]]
         return taken
 
     def _put_in_blocks(self, tag: TagId, words: Sequence[WordMask]) -> None:
@@ -112,7 +157,8 @@ class TagIndexMachine(RuleBasedStateMachine):
             rows = [(number, *masks) for number, masks in self.changes[tag].items()]
             expected = {ordinal for ordinal, tags in self.carried.items() if tag in tags}
             new = [word for part, row in self.log if part == part_of(tag) for word in words_in(row, tag)]
-            assert set(members(list(self.blocks[tag].values()), rows, new)) == expected
+            gone = [word for part, row in self.gone if part == gone_part_of(tag) for word in words_in(row, tag)]
+            assert set(members(list(self.blocks[tag].values()), rows, new, gone)) == expected
 
 
 TestTagIndex = pytest.mark.slow(TagIndexMachine.TestCase)
@@ -124,6 +170,13 @@ def test_one_word_in_256_marks_its_tag_beside_it() -> None:
         changes = TagChanges()
         changes.add([([tag], words_of([number << WORD_BITS]))])
         assert ((tag, MARK, 0, 0) in changes.rows()) is marked
+
+
+@pytest.mark.parametrize("count", [1, 63, 64, 200])
+def test_a_mark_among_changes_is_no_ordinal(count: int) -> None:
+    changes = [(MARK, 0, 0), *((word, 1, 2) for word in range(count))]
+    assert set(members([], changes)) == {word << WORD_BITS for word in range(count)}
+    assert set(members([BitMap([1, 2])], changes, gone=[(0, 1)])) == {2, *(word << 5 for word in range(1, count))}
 
 
 def test_an_entry_of_the_log_is_found_by_its_tag_alone() -> None:

@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
-from connectors.auth import Auth, one_or_more
+from connectors.auth import one_or_more
 from connectors.duration import Duration
-from hub.egress import Egress
+from connectors.http.auth import SourceAuth
+from hub.egress import Egress, EgressDefaults
 
 
 def _origin(text: str) -> str:
@@ -69,7 +70,7 @@ class HttpSettings(_Settings):
     """Where to post, on `listeners.intake`, or on the admin listener where that is not set."""
     format: Literal["cloudevents", "plain"] = "plain"
     """CloudEvents and Event Grid in all their modes, or any body."""
-    auth: Auth | None = None
+    auth: SourceAuth | None = None
     """What a sender has to show; without it all may post."""
     receive: Reception = Reception()
     """How many requests may be under way."""
@@ -79,6 +80,10 @@ class HttpSettings(_Settings):
     """Web pages whose scripts may post."""
     answer_timeout: Annotated[Duration, Field(gt=0)] = 25.0
     """How long a request may wait for its events to be stored."""
+
+    def behind(self, default: EgressDefaults) -> "HttpSettings":
+        """With what `bridge.egress` says of the way to a provider whose tokens are good."""
+        return self if self.auth is None else self.model_copy(update={"auth": self.auth.behind(default)})
 
 
 _SHORTEST_SECRET = 16

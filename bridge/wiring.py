@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from bridge.config.models import HubSettings, Settings, SourceSettings
 from bridge.decode import Decoded, decoder_for
 from bridge.decode.mapping import DecodedMessage
+from bridge.decode.split import split_of
 from bridge.errors import EventError, Reason
 from bridge.intake.pipeline import Route
 from bridge.intake.publishing import Letters, OutgoingLetters
@@ -68,8 +69,10 @@ def route_of(name: str, source: SourceSettings, settings: Settings) -> Route:
             raise EventError(Reason.MAP, str(error), person=error.person) from error
 
     target = settings.dead_letters.sources.get(name)
+    decode_settings = replace(source.decode_settings, timezone=timezone)
     return Route(
-        decode=decoder_for(replace(source.decode_settings, timezone=timezone)),
+        decode=decoder_for(decode_settings),
+        split=split_of(decode_settings),
         to_event=to_event,
         on_no_match=Settlement.REJECT if source.on_no_match == "dead_letter" else Settlement.ACK,
         keep_undecodable=source.decode.on_error == "dead_letter",

@@ -13,6 +13,11 @@ from rules.render import Text, compile_text
 META: Mapping[str, str] = {"headers": "The headers of the message by their names, whose case does not matter."}
 """Names under `meta` that the messages of all connectors have; those of one connector are in its entry."""
 
+RECORD_META: Mapping[str, str] = {
+    "record": "The number of the record in its body, from 1 on, where decode.split is set."
+}
+"""Names under `meta` that records of a body have."""
+
 
 def produced_by(name: str, plain: Any, context: Mapping[str, Any]) -> Produced:
     """What the source called `name` makes; nothing is known of one that has mistakes."""
@@ -29,11 +34,22 @@ def produced_by(name: str, plain: Any, context: Mapping[str, Any]) -> Produced:
         "source": compile_text(f"/{name}"),
         "subject": compile_text(""),
     }
-    pattern = source.decode.pattern
-    is_text = format_ == "text"
     return Produced(
-        fields=frozenset(re.compile(pattern).groupindex) if is_text and pattern is not None else None,
-        is_text=is_text and pattern is None,
-        meta=frozenset({*source.connector.meta, *META}),
+        fields=_fields(source),
+        is_text=format_ == "text" and source.decode.pattern is None,
+        meta=frozenset({*source.connector.meta, *META, *(RECORD_META if source.decode.split else ())}),
         attributes={**unmapped, **attributes},
     )
+
+
+def _fields(source: SourceSettings) -> frozenset[str] | None:
+    """The fields of the data at its top; None where any may be there."""
+    decode = source.decode
+    match source.decode_settings.format:
+        case "text" if decode.pattern is not None:
+            return frozenset(re.compile(decode.pattern).groupindex)
+        case "csv" if decode.columns:
+            return frozenset(decode.columns)
+        case "fixed_width":
+            return frozenset(decode.fields)
+    return None

@@ -9,6 +9,8 @@ _MODULES = {
     "json": "bridge.decode.json",
     "xml": "bridge.decode.xml",
     "text": "bridge.decode.text",
+    "csv": "bridge.decode.csv",
+    "fixed_width": "bridge.decode.fixed_width",
 }
 """By the word in `decode.format`, the module whose `reader(settings)` makes a reader; it raises ValueError only."""
 

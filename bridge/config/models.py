@@ -444,6 +444,10 @@ def _one_of(names: Iterable[str]) -> str:
     return f"{', '.join(names)} and {last}" if names else last
 
 
+_OF_A_RECORD = re.compile(r"\bdata\b|\bmeta\s*\.\s*(record|message_id)\b")
+"""What the records of a message differ in."""
+
+
 class SourceSettings(_ConnectorKeys):
     """Where events come from, by one connector, and how they are read; each connector of the table has a key here."""
 
@@ -460,6 +464,11 @@ class SourceSettings(_ConnectorKeys):
     def _check_kind(self) -> Self:
         if sum(getattr(self, key) is not None for key in CONNECTORS) != 1:
             raise ValueError(f"write one of {_one_of(CONNECTORS)}")
+        if self.decode.split is not None and self.map.id is not None and not _OF_A_RECORD.search(str(self.map.id)):
+            raise ValueError(
+                "map.id is the same for all records of a message, of which the first alone would be taken: name a field"
+                " of data, or meta.record beside what tells messages apart"
+            )
         return self
 
     @property

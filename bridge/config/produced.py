@@ -34,12 +34,19 @@ def produced_by(name: str, plain: Any, context: Mapping[str, Any]) -> Produced:
         "source": compile_text(f"/{name}"),
         "subject": compile_text(""),
     }
+    field_word, fields_by = _FIELDS.get(format_, ("group", "pattern"))
     return Produced(
         fields=_fields(source),
+        field_word=field_word,
+        fields_by=fields_by,
         is_text=format_ == "text" and source.decode.pattern is None,
         meta=frozenset({*source.connector.meta, *META, *(RECORD_META if source.decode.split else ())}),
         attributes={**unmapped, **attributes},
     )
+
+
+_FIELDS = {"csv": ("column", "columns"), "fixed_width": ("field", "fields")}
+"""What a field of data is called in a format whose settings name them, and that setting; else a group of a pattern."""
 
 
 def _fields(source: SourceSettings) -> frozenset[str] | None:

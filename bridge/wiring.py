@@ -21,6 +21,7 @@ from hub.api.access import AccessPolicy, HubAccess, Right
 from rules.errors import MappingError
 from rules.event import Event
 from rules.headers import Headers
+from rules.ttl import TtlFrom
 
 
 def source_of(name: str, settings: SourceSettings, capacity: Capacity) -> Source:
@@ -97,7 +98,8 @@ def possible_dead_letters(settings: Settings) -> list[tuple[str, str, str]]:
     for rule in settings.rules.rules:
         if rule.push is not None:
             is_remote = settings.hubs[rule.push.hub].remote is not None
-            reasons = (*_OF_A_RULE, *(_OF_A_REMOTE_HUB if is_remote else ()))
+            late = (Reason.EXPIRED,) if rule.push.ttl_from is TtlFrom.TIME and not is_remote else ()
+            reasons = (*_OF_A_RULE, *late, *(_OF_A_REMOTE_HUB if is_remote else ()))
             sources = settings.sources if rule.sources is None else rule.sources
             found += [(name, rule.name, reason.value) for name in sources for reason in reasons]
     return found

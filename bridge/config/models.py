@@ -308,7 +308,7 @@ class Decode(Section):
         if self.pattern is not None and self.format in ("json", "xml"):
             raise ValueError("pattern is for format: text")
         if self.types and (
-            self.format in (None, "json", "fixed_width") or (self.format == "text" and self.pattern is None)
+            self.format in (None, "json", "fixed_width", "debezium") or (self.format == "text" and self.pattern is None)
         ):
             raise ValueError("types are for format: xml and csv, and for the groups of a text's pattern")
         if self.format == "text" and self.pattern is not None:
@@ -369,7 +369,7 @@ class Decode(Section):
                 raise ValueError("length is for split: records, of records without line ends")
             if self.format == "xml":
                 raise ValueError("split is not for format: xml")
-        elif self.format not in (None, "json"):
+        elif self.format not in (None, "json", "debezium"):
             raise ValueError("split by a path is for format: json")
 
 

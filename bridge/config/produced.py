@@ -27,7 +27,7 @@ def produced_by(name: str, plain: Any, context: Mapping[str, Any]) -> Produced:
         return Produced()
     format_ = source.decode_settings.format
     attributes = {key: text for key in ("type", "source", "subject") if (text := getattr(source.map, key)) is not None}
-    if format_ == "cloudevents":
+    if format_ in ("cloudevents", "debezium"):
         return Produced(attributes=attributes)
     unmapped: Mapping[str, Text] = {
         "type": compile_text(name),

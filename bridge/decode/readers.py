@@ -14,7 +14,7 @@ _MODULES = {
 }
 """By the word in `decode.format`, the module whose `reader(settings)` makes a reader; it raises ValueError only."""
 
-_ENVELOPES = ("cloudevents",)
+_ENVELOPES = ("cloudevents", "debezium")
 """Formats that carry data of another one, and attributes beside: a decoder of their own reads the whole message."""
 
 

@@ -13,7 +13,7 @@ BATCH_TYPE = "application/cloudevents-batch+json"
 MAX_ID = 1024
 """Characters of an id that a message or a result carries; the event of a longer one is refused as it is mapped."""
 
-_ID_HEADERS = ("ce-id", "idempotency-key", "x-message-id")
+_ID_HEADERS = ("ce-id", "idempotency-key", "x-message-id", "webhook-id")
 _LONGEST_CHALLENGE = 4096
 _SPACE = " \t\n\r"
 _SPACE_RUN = re.compile(f"[{_SPACE}]*")

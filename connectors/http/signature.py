@@ -14,12 +14,13 @@ from connectors.auth import Secrets
 from connectors.duration import Duration
 
 Algorithm = Literal["sha1", "sha256", "sha384", "sha512"]
-Preset = Literal["github", "stripe", "slack", "shopify"]
+Preset = Literal["github", "stripe", "slack", "shopify", "standard_webhooks"]
 
 MAX_HEADER: Final = 4096
 """Characters of a header with signatures that are looked at."""
 
 _MAX_SIGNATURES: Final = 8
+_LONGEST_ID: Final = 1024
 _TIMESTAMP: Final = re.compile(r"[0-9]{1,12}", re.ASCII)
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
 
@@ -34,7 +35,9 @@ class Scheme:
 
     `header` has the signature behind `prefix`; where it is a list of `name=value`, `member` names the signature, of which
     there may be several, and `timestamp_member` the time. `timestamp_header` is the header that has the time instead.
-    What is signed is `before_body`, with the time in the place of `{timestamp}`, and the body.
+    What is signed is `before_body`, with the time in the place of `{timestamp}` and the value of `id_header` in that of
+    `{id}`, and the body. Several signatures may stand in the header with `separator` between them. A secret may be written
+    in base64 behind `key_prefix`.
     """
 
     header: str
@@ -45,10 +48,22 @@ class Scheme:
     timestamp_member: str = ""
     timestamp_header: str = ""
     before_body: str = ""
+    id_header: str = ""
+    separator: str = ""
+    key_prefix: str = ""
 
     @property
     def has_timestamp(self) -> bool:
         return bool(self.timestamp_header or self.timestamp_member)
+
+    def key(self, secret: str) -> bytes:
+        """The bytes of a secret as it is written. Raises: ValueError, which shows nothing of it."""
+        if not self.key_prefix:
+            return secret.encode()
+        try:
+            return base64.b64decode(secret.removeprefix(self.key_prefix), validate=True)
+        except ValueError:
+            raise ValueError(f"a secret of this preset is base64, behind {self.key_prefix} or alone") from None
 
 
 PRESETS: Final[Mapping[Preset, Scheme]] = {
@@ -60,10 +75,21 @@ PRESETS: Final[Mapping[Preset, Scheme]] = {
         timestamp_header="x-slack-request-timestamp",
         before_body="v0:{timestamp}:",
     ),
+    "standard_webhooks": Scheme(
+        header="webhook-signature",
+        encoding="base64",
+        prefix="v1,",
+        timestamp_header="webhook-timestamp",
+        before_body="{id}.{timestamp}.",
+        id_header="webhook-id",
+        separator=" ",
+        key_prefix="whsec_",
+    ),
     "stripe": Scheme(header="stripe-signature", member="v1", timestamp_member="t", before_body="{timestamp}."),
 }
 """By the vendors' documentation: GitHub "Validating webhook deliveries", Shopify "Verify webhooks", Slack "Verifying
-requests from Slack", Stripe "Verify webhook signatures manually"."""
+requests from Slack", Stripe "Verify webhook signatures manually", and the specification of Standard Webhooks, which Svix,
+Debezium and others follow."""
 
 
 def _header_name(name: str) -> str:
@@ -102,6 +128,8 @@ class HmacAuth(BaseModel):
                 raise ValueError(f"preset {self.preset} says what {given[0]} is: leave it out, or leave the preset out")
         elif self.header is None:
             raise ValueError(f"write preset ({', '.join(PRESETS)}), or header")
+        for secret in self.secrets:
+            self.scheme.key(secret.get_secret_value())
         if "max_age" in self.model_fields_set and not self.scheme.has_timestamp:
             raise ValueError("max_age needs a time that is signed: write timestamp_header, or leave max_age out")
         return self
@@ -148,12 +176,16 @@ def check_of(settings: HmacAuth, headers: Mapping[str, str], *, now: float) -> S
         raise SignatureError(
             f"the signed time is more than {settings.max_age:g} s from this clock: an old request, or a wrong clock"
         )
-    before = scheme.before_body.replace("{timestamp}", timestamp).encode()
+    id = headers.get(scheme.id_header, "") if scheme.id_header else ""
+    if scheme.id_header and not 0 < len(id) <= _LONGEST_ID:
+        raise SignatureError(f"the header {scheme.id_header} is missing or too long")
+    before = scheme.before_body.replace("{timestamp}", timestamp).replace("{id}", id).encode()
+    keys = [scheme.key(secret.get_secret_value()) for secret in settings.secrets]
 
     def check(body: bytes) -> None:
         good = 0
-        for secret in settings.secrets:
-            expected = hmac.new(secret.get_secret_value().encode(), before, scheme.algorithm)
+        for key in keys:
+            expected = hmac.new(key, before, scheme.algorithm)
             expected.update(body)
             digest = expected.digest()
             good += sum(hmac.compare_digest(digest, signature) for signature in signatures)
@@ -167,7 +199,10 @@ def check_of(settings: HmacAuth, headers: Mapping[str, str], *, now: float) -> S
 
 def _signatures(value: str, scheme: Scheme) -> Iterator[bytes]:
     """What can be a signature, as bytes; of many the first few."""
-    texts = [text for name, text in _members(value) if name == scheme.member] if scheme.member else [value.strip()]
+    if scheme.member:
+        texts = [text for name, text in _members(value) if name == scheme.member]
+    else:
+        texts = value.split(scheme.separator) if scheme.separator else [value.strip()]
     for text in texts[:_MAX_SIGNATURES]:
         if text.startswith(scheme.prefix):
             try:

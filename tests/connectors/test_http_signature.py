@@ -54,6 +54,21 @@ def test_the_example_that_slack_publishes_is_taken() -> None:
     check({"preset": "slack", "secrets": SLACK_SECRET}, headers, SLACK_BODY, now=1531420618 + 300)
 
 
+def test_the_example_that_standard_webhooks_publishes_is_taken() -> None:
+    """The specification of Standard Webhooks, whose libraries test with it."""
+    headers = {
+        "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        "webhook-timestamp": "1614265330",
+        "webhook-signature": "v1a,eA== v1,eA== v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+    }
+    for secret in ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"):
+        settings = {"preset": "standard_webhooks", "secrets": ["b2xk", secret]}
+        check(settings, headers, b'{"test": 2432232314}', now=1614265330)
+    for changed in ({"webhook-id": "msg_other"}, {"webhook-id": ""}, {"webhook-timestamp": "1614265331"}):
+        with pytest.raises(SignatureError):
+            check(settings, headers | changed, b'{"test": 2432232314}', now=1614265330)
+
+
 def test_stripe_signs_the_time_and_may_show_signatures_of_two_secrets_and_of_other_schemes() -> None:
     body = b'{"id": "evt_1"}'
     header = f"t={AT},v1={hexed('old', b'x')},v1={hexed('whsec_new', b'%d.' % AT + body)},v0={hexed('t', b'x')}"
@@ -115,10 +130,10 @@ def test_what_is_not_signed_as_asked_is_refused_in_words(
         check({"preset": "stripe", "secrets": "s"}, headers, body, now=now)
 
 
-@given(st.text(max_size=200), st.sampled_from(["github", "stripe", "slack", "shopify"]))
+@given(st.text(max_size=200), st.sampled_from(["github", "stripe", "slack", "shopify", "standard_webhooks"]))
 def test_any_header_is_refused_in_our_words(value: str, preset: str) -> None:
-    settings = HmacAuth.model_validate({"preset": preset, "secrets": "s"})
-    headers = {settings.scheme.header: value, "x-slack-request-timestamp": value}
+    settings = HmacAuth.model_validate({"preset": preset, "secrets": "c2VjcmV0"})
+    headers = {settings.scheme.header: value, "x-slack-request-timestamp": value, "webhook-id": value}
     with pytest.raises(SignatureError):
         check_of(settings, headers, now=AT)(b"body")
 
@@ -127,7 +142,7 @@ def test_any_header_is_refused_in_our_words(value: str, preset: str) -> None:
     "settings, complaint",
     [
         ({}, "secrets"),
-        ({"secrets": "s"}, r"write preset \(github, shopify, slack, stripe\), or header"),
+        ({"secrets": "s"}, r"write preset \(github, shopify, slack, standard_webhooks, stripe\), or header"),
         ({"secrets": "s", "preset": "github", "header": "X-A"}, "preset github says what header is"),
         ({"secrets": "s", "preset": "github", "max_age": 5}, "max_age needs a time that is signed"),
         ({"secrets": "s", "header": "X A"}, "not the name of a header"),
@@ -135,6 +150,7 @@ def test_any_header_is_refused_in_our_words(value: str, preset: str) -> None:
         ({"secrets": [], "preset": "github"}, "secrets"),
         ({"secrets": "", "preset": "github"}, "secrets"),
         ({"secrets": "s", "preset": "gitlab"}, "preset"),
+        ({"secrets": "no base64!", "preset": "standard_webhooks"}, "a secret of this preset is base64"),
     ],
 )
 def test_a_scheme_that_cannot_be_is_named(settings: dict[str, Any], complaint: str) -> None:

@@ -1,6 +1,5 @@
 """What a configuration says about a source that is posted to."""
 
-import base64
 import re
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -10,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from connectors.auth import one_or_more
 from connectors.duration import Duration
 from connectors.http.auth import SourceAuth
+from connectors.http.signature import signing_key
 from hub.egress import Egress, EgressDefaults
 
 
@@ -88,17 +88,6 @@ class HttpSettings(_Settings):
 
 _SHORTEST_SECRET = 16
 """Bytes."""
-
-
-def signing_key(secret: str) -> bytes:
-    """The bytes that a secret stands for: what follows `whsec_` is in base64, as in Standard Webhooks."""
-    encoded = secret.removeprefix("whsec_")
-    if encoded == secret:
-        return secret.encode()
-    try:
-        return base64.b64decode(encoded, validate=True)
-    except ValueError:
-        raise ValueError("what follows whsec_ is not base64") from None
 
 
 def _long_enough(secret: SecretStr) -> SecretStr:

@@ -36,8 +36,8 @@ class Scheme:
     `header` has the signature behind `prefix`; where it is a list of `name=value`, `member` names the signature, of which
     there may be several, and `timestamp_member` the time. `timestamp_header` is the header that has the time instead.
     What is signed is `before_body`, with the time in the place of `{timestamp}` and the value of `id_header` in that of
-    `{id}`, and the body. Several signatures may stand in the header with `separator` between them. A secret may be written
-    in base64 behind `key_prefix`.
+    `{id}`, and the body. Several signatures may stand in the header with `separator` between them. Secrets of one that
+    `is_standard` are written as Standard Webhooks says.
     """
 
     header: str
@@ -50,7 +50,7 @@ class Scheme:
     before_body: str = ""
     id_header: str = ""
     separator: str = ""
-    key_prefix: str = ""
+    is_standard: bool = False
 
     @property
     def has_timestamp(self) -> bool:
@@ -58,12 +58,7 @@ class Scheme:
 
     def key(self, secret: str) -> bytes:
         """The bytes of a secret as it is written. Raises: ValueError, which shows nothing of it."""
-        if not self.key_prefix:
-            return secret.encode()
-        try:
-            return base64.b64decode(secret.removeprefix(self.key_prefix), validate=True)
-        except ValueError:
-            raise ValueError(f"a secret of this preset is base64, behind {self.key_prefix} or alone") from None
+        return signing_key(secret) if self.is_standard else secret.encode()
 
 
 PRESETS: Final[Mapping[Preset, Scheme]] = {
@@ -83,13 +78,27 @@ PRESETS: Final[Mapping[Preset, Scheme]] = {
         before_body="{id}.{timestamp}.",
         id_header="webhook-id",
         separator=" ",
-        key_prefix="whsec_",
+        is_standard=True,
     ),
     "stripe": Scheme(header="stripe-signature", member="v1", timestamp_member="t", before_body="{timestamp}."),
 }
 """By the vendors' documentation: GitHub "Validating webhook deliveries", Shopify "Verify webhooks", Slack "Verifying
 requests from Slack", Stripe "Verify webhook signatures manually", and the specification of Standard Webhooks, which Svix,
 Debezium and others follow."""
+
+
+def signing_key(secret: str) -> bytes:
+    """The bytes that a secret stands for: what follows `whsec_` is in base64, as in Standard Webhooks.
+
+    Raises: ValueError, which shows nothing of it.
+    """
+    encoded = secret.removeprefix("whsec_")
+    if encoded == secret:
+        return secret.encode()
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except ValueError:
+        raise ValueError("what follows whsec_ is not base64") from None
 
 
 def _header_name(name: str) -> str:

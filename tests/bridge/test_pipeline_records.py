@@ -123,7 +123,7 @@ async def test_a_sender_is_told_what_became_of_how_many(bench: Bench) -> None:
     (disposition,) = await bench.handle(message(body, "posted"))
     assert disposition.settlement is Settlement.ACK
     assert disposition.answer is not None
-    assert disposition.answer | {"failures": ()} == {
+    assert {**disposition.answer, "failures": ()} == {
         "id": "m",
         "outcome": "split",
         "records": 4,

@@ -61,9 +61,8 @@ def test_the_example_that_standard_webhooks_publishes_is_taken() -> None:
         "webhook-timestamp": "1614265330",
         "webhook-signature": "v1a,eA== v1,eA== v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
     }
-    for secret in ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"):
-        settings = {"preset": "standard_webhooks", "secrets": ["b2xk", secret]}
-        check(settings, headers, b'{"test": 2432232314}', now=1614265330)
+    settings = {"preset": "standard_webhooks", "secrets": ["old", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]}
+    check(settings, headers, b'{"test": 2432232314}', now=1614265330)
     for changed in ({"webhook-id": "msg_other"}, {"webhook-id": ""}, {"webhook-timestamp": "1614265331"}):
         with pytest.raises(SignatureError):
             check(settings, headers | changed, b'{"test": 2432232314}', now=1614265330)
@@ -150,7 +149,7 @@ def test_any_header_is_refused_in_our_words(value: str, preset: str) -> None:
         ({"secrets": [], "preset": "github"}, "secrets"),
         ({"secrets": "", "preset": "github"}, "secrets"),
         ({"secrets": "s", "preset": "gitlab"}, "preset"),
-        ({"secrets": "no base64!", "preset": "standard_webhooks"}, "a secret of this preset is base64"),
+        ({"secrets": "whsec_no base64!", "preset": "standard_webhooks"}, "what follows whsec_ is not base64"),
     ],
 )
 def test_a_scheme_that_cannot_be_is_named(settings: dict[str, Any], complaint: str) -> None:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from bridge.config.models import HubSettings, Settings, SourceSettings
 from bridge.decode import Decoded, decoder_for
 from bridge.decode.mapping import DecodedMessage
+from bridge.decode.split import split_of
 from bridge.errors import EventError, Reason
 from bridge.intake.pipeline import Route
 from bridge.intake.publishing import Letters, OutgoingLetters
@@ -20,6 +21,7 @@ from hub.api.access import AccessPolicy, HubAccess, Right
 from rules.errors import MappingError
 from rules.event import Event
 from rules.headers import Headers
+from rules.ttl import TtlFrom
 
 
 def source_of(name: str, settings: SourceSettings, capacity: Capacity) -> Source:
@@ -68,8 +70,10 @@ def route_of(name: str, source: SourceSettings, settings: Settings) -> Route:
             raise EventError(Reason.MAP, str(error), person=error.person) from error
 
     target = settings.dead_letters.sources.get(name)
+    decode_settings = replace(source.decode_settings, timezone=timezone)
     return Route(
-        decode=decoder_for(replace(source.decode_settings, timezone=timezone)),
+        decode=decoder_for(decode_settings),
+        split=split_of(decode_settings),
         to_event=to_event,
         on_no_match=Settlement.REJECT if source.on_no_match == "dead_letter" else Settlement.ACK,
         keep_undecodable=source.decode.on_error == "dead_letter",
@@ -94,7 +98,8 @@ def possible_dead_letters(settings: Settings) -> list[tuple[str, str, str]]:
     for rule in settings.rules.rules:
         if rule.push is not None:
             is_remote = settings.hubs[rule.push.hub].remote is not None
-            reasons = (*_OF_A_RULE, *(_OF_A_REMOTE_HUB if is_remote else ()))
+            late = (Reason.EXPIRED,) if rule.push.ttl_from is TtlFrom.TIME and not is_remote else ()
+            reasons = (*_OF_A_RULE, *late, *(_OF_A_REMOTE_HUB if is_remote else ()))
             sources = settings.sources if rule.sources is None else rule.sources
             found += [(name, rule.name, reason.value) for name in sources for reason in reasons]
     return found

@@ -126,7 +126,8 @@ class Ingest:
     kept of the event itself, unless the event is a repetition.
 
     `offset` is where a log keeps the event. It is written with the event, and what is before the next offset of its
-    partition was accepted before. Offsets of a partition ascend in a batch; they may have gaps.
+    partition was accepted before. Offsets of a partition ascend in a batch; they may have gaps. One that `goes_on` is of
+    the same message as the one before it in the batch, and has the same offset.
     """
 
     source: str
@@ -138,3 +139,4 @@ class Ingest:
     journal: JournalEntry | None = None
     configuration: ConfigurationVersion = NO_CONFIGURATION
     offset: tuple[Partition, int] | None = None
+    goes_on: bool = False

@@ -19,7 +19,7 @@ class Intent:
 class Failure:
     """A rule matched but could not render; it costs only itself. `detail` names the variable or value's place.
 
-    `reason` is `TAG_UNSAFE` or `RENDER`.
+    `reason` is `TAG_UNSAFE`, `RENDER` or `EXPIRED`.
     """
 
     rule: str

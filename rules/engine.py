@@ -7,7 +7,7 @@ from datetime import datetime
 from hub.acceptance import Reason
 from rules.conditions import Condition
 from rules.decision import Decision, Failure, Intent
-from rules.errors import RenderError, TypeClashError, UnsafeTagError
+from rules.errors import RenderError, TooLateError, TypeClashError, UnsafeTagError
 from rules.event import Event
 from rules.explain import NOWHERE, Explanation, FailedCondition, Place, RuleResult
 from rules.match.index import Index, Key
@@ -158,6 +158,8 @@ class RuleSet:
                     intents += [Intent(rule=rule.name, notification=notification) for notification in notifications]
                 except UnsafeTagError as error:
                     failures.append(Failure(rule=rule.name, reason=Reason.TAG_UNSAFE, detail=str(error)))
+                except TooLateError as error:
+                    failures.append(Failure(rule=rule.name, reason=Reason.EXPIRED, detail=str(error)))
                 except RenderError as error:
                     failures.append(Failure(rule=rule.name, reason=Reason.RENDER, detail=str(error)))
             if rule.stop:

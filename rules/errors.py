@@ -4,6 +4,7 @@ RuleError                   root; never raised itself
 ├── ExpressionError         a text of the configuration that cannot be compiled: report it where it stands
 ├── RenderError             this event cannot fill a text: it costs the rule, not the event
 │   ├── MissingValueError   a path that an expression needs ends early
+│   ├── TooLateError        the event is older than its notification would live: as above, with a reason of its own
 │   └── UnsafeTagError      a value that may not become part of a tag: as above, with a reason of its own
 ├── TypeClashError          a pattern compares values of different kinds: the rule counts as not matched, with an error
 └── MappingError            this message cannot become an event: reject it whole
@@ -31,6 +32,10 @@ class RenderError(RuleError):
 
 class MissingValueError(RenderError):
     """An event has no value at a path; the message is the path."""
+
+
+class TooLateError(RenderError):
+    """An event came when its notification was over already."""
 
 
 class UnsafeTagError(RenderError):

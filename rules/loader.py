@@ -25,6 +25,7 @@ from rules.problems import Problems
 from rules.push import PushPlan
 from rules.reading import choice, complain, fields, template, values, word, words
 from rules.render import Text, compile_text
+from rules.ttl import TtlFrom
 from rules.units import spelled
 from rules.when import When
 
@@ -264,6 +265,10 @@ class RuleReader:
             self._problems.warn(entries["ttl"], "a number alone counts seconds", f"write the unit: {spelled(ttl)}")
         if ttl == timedelta():
             self._problems.add(entries["ttl"], "is over before anything is sent")
+        if given.get("ttl_from") is TtlFrom.TIME and ttl is None:
+            self._problems.add(
+                entries["ttl_from"], "there is no ttl that could begin at the event's time", "give ttl: 30s"
+            )
         if scope.is_remote:
             self._check_can_be_told(entries)
         if hub is None or audience is None:
@@ -280,6 +285,7 @@ class RuleReader:
             priority=given.get("priority") or Priority.HIGH,
             collapse=given.get("collapse"),
             ttl=ttl,
+            ttl_from=given.get("ttl_from") or TtlFrom.NOW,
             level=level,
         )
 

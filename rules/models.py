@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from hub.notification import Priority
 from hub.platforms.table import services
+from rules.ttl import TtlFrom
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +193,8 @@ class Push(Keys):
     """A newer notification with the same text replaces an older one."""
     ttl: timedelta | None = None
     """How long a notification is worth delivering, from when its event was accepted."""
+    ttl_from: TtlFrom = TtlFrom.NOW
+    """Where the time to live begins: at acceptance, or at the time of the event, which may have come late."""
     hub: Name | None = None
     """The hub whose phones are notified; without it the default one."""
     platforms: PlatformName | Annotated[tuple[PlatformName, ...], Field(min_length=1)] | None = None

@@ -13,6 +13,7 @@ from rules.levels import LevelPick
 from rules.native import Native
 from rules.node import Mark
 from rules.render import Text
+from rules.ttl import TtlFrom, expires_at
 
 _GENERATION = ""
 """Would distinguish a replayed event from its first run; nothing is replayed under another id yet."""
@@ -31,13 +32,14 @@ class PushPlan:
     priority: Priority
     collapse: Text | None
     ttl: timedelta | None
+    ttl_from: TtlFrom = TtlFrom.NOW
     level: LevelPick | None = None
     mark: Mark = field(default=NOWHERE, compare=False, repr=False)
 
     def notifications(self, event: Event, *, now: datetime) -> list[Notification]:
         """One for the templates, one for each native payload; all or, when a text cannot be filled, none.
 
-        With a `level` that no phone hears of there is none. Raises: RenderError, UnsafeTagError.
+        With a `level` that no phone hears of there is none. Raises: RenderError, UnsafeTagError, TooLateError.
         """
         contents: list[Content] = []
         if self.properties is not None:
@@ -49,7 +51,7 @@ class PushPlan:
         if audience is None:
             return []
         collapse_key = None if self.collapse is None else self.collapse.render(event)
-        expires_at = None if self.ttl is None else now + self.ttl
+        end = expires_at(self.ttl, self.ttl_from, time=event.time, now=now)
         return [
             Notification(
                 id=notification_id(event, self.rule, content),
@@ -57,7 +59,7 @@ class PushPlan:
                 audience=audience,
                 content=content,
                 platforms=self.platforms if isinstance(content, TemplateContent) else None,
-                expires_at=expires_at,
+                expires_at=end,
                 priority=self.priority,
                 collapse_key=collapse_key,
                 source=event.origin,

@@ -14,13 +14,16 @@ import typer
 from bridge.cli.client import Client, Target, fail, settings_of, target_of
 from bridge.cli.command import Answer, TokenFile, Url, answer_command
 from bridge.cli.exits import Exit
-from bridge.cli.explained import print_explained
+from bridge.cli.explained import print_explained, print_records
 from bridge.cli.pairs import pairs_of
 
 if TYPE_CHECKING:
     from bridge.config.models import Settings
     from bridge.trial.trial import Registrations, TriedEvent
     from connectors.base import Message
+
+_SHOWN = 20
+"""Records of one body that are shown, at most."""
 
 
 @answer_command
@@ -53,6 +56,10 @@ def explain(
     send_to: Annotated[
         str, typer.Option(metavar="DEVICE", help="Send what comes of it to this device alone, through the daemon.")
     ] = "",
+    record: Annotated[
+        int,
+        typer.Option(min=0, help="Of a body of many records (decode.split), the one to show; 0 shows the first 20."),
+    ] = 0,
     url: Url = "",
     token_file: TokenFile = None,
 ) -> Answer:
@@ -72,12 +79,19 @@ def explain(
         content_type=content_type,
     )
     tried = asyncio.run(_tried(settings, message, device or (), store))
-    from bridge.trial.report import event_report
+    from bridge.trial.report import event_report, records_report
 
-    content = event_report(tried, hide_channels=store is not None)
+    if record > len(tried):
+        raise fail(f"--record {record}: the body has {len(tried)}", Exit.WRONG_ARGUMENTS)
+    tried = [tried[record - 1]] if record else tried
+    if len(tried) == 1:
+        content, show = event_report(tried[0], hide_channels=store is not None), print_explained
+    else:
+        content, show = records_report(tried, most=_SHOWN, hide_channels=store is not None), print_records
     if send_to:
-        content["sent"] = _sent(target_of(url, token_file, config), tried, send_to)
-    return Answer(content, print_explained)
+        target = target_of(url, token_file, config)
+        content["sent"] = [sent for each in tried for sent in _sent(target, each, send_to)]
+    return Answer(content, show)
 
 
 def _body(file: Path) -> bytes:
@@ -130,7 +144,9 @@ def _message(
     )
 
 
-async def _tried(settings: "Settings", message: "Message", devices: Sequence[Path], store: Path | None) -> "TriedEvent":
+async def _tried(
+    settings: "Settings", message: "Message", devices: Sequence[Path], store: Path | None
+) -> "Sequence[TriedEvent]":
     """Raises: typer.Exit."""
     from bridge.trial.trial import Trial
     from hub.errors import StoreError
@@ -139,7 +155,7 @@ async def _tried(settings: "Settings", message: "Message", devices: Sequence[Pat
         try:
             trial = Trial(settings, registrations=await _registrations(stack, settings, devices, store))
             stack.push_async_callback(trial.close)
-            return await trial.of(message)
+            return await trial.each(message)
         except StoreError as error:
             raise fail(str(error), Exit.CANNOT_START) from error
 

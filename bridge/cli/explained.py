@@ -13,6 +13,18 @@ _SOURCE_OF_RULE = re.compile(r"rules\[\d+\]\.source")
 """The key of a rule's sources; a pattern may read a field of that name too."""
 
 
+def print_records(report: Mapping[str, Any]) -> None:
+    """Each record of a body that was taken apart, with its number."""
+    for number, record in enumerate(report["records"], start=1):
+        typer.echo(f"{chr(10) if number > 1 else ''}record {number} of {report['count']}\n")
+        print_explained(record)
+    if len(report["records"]) < report["count"]:
+        typer.echo(f"\nthe first {len(report['records'])} are shown; --record NUMBER shows another")
+    if "sent" in report:
+        typer.echo()
+        print_fields({"sent": report["sent"] or "nothing: no rule fired for a hub of this daemon"})
+
+
 def print_explained(report: Mapping[str, Any]) -> None:
     """The event, each rule, then what would leave. See `bridge.trial.report` for the shape."""
     reason = f"{report['reason']}: {report['detail']}" if report["reason"] else ""

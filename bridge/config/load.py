@@ -285,7 +285,7 @@ def _check_sources(root: Node, problems: Problems) -> None:
                 paths.setdefault(path, name)
         repeats = any(not kind.has_position for _, kind in _connectors_of(source))
         formats = [_entries(source, part).get("format") for part in (*CONNECTORS, "decode")]
-        has_ids = any(format_ is not None and format_.value == "cloudevents" for format_ in formats)
+        has_ids = any(format_ is not None and format_.value in ("cloudevents", "debezium") for format_ in formats)
         if repeats and not has_ids and "id" not in _entries(source, "map"):
             problems.warn(
                 source, "a message without an id that comes twice is taken twice", "map.id names what tells it apart"

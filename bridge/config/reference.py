@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from bridge.config.keys import KeyOfModel, all_keys, keys_of, spelled_default, type_in_words
-from bridge.config.produced import META
+from bridge.config.produced import META, RECORD_META
 from connectors.table import CONNECTORS
 from rules.models import Operators
 
@@ -78,7 +78,11 @@ def _meta() -> Iterator[str]:
         "",
         "What a rule and `map` find under `meta`, which a message has only if it was sent with it.",
     )
-    kinds = {"every connector": META, **{f"`{name}`": connector.meta for name, connector in CONNECTORS.items()}}
+    kinds = {
+        "every connector": META,
+        "a record of `decode.split`": RECORD_META,
+        **{f"`{name}`": connector.meta for name, connector in CONNECTORS.items()},
+    }
     for kind, names in kinds.items():
         yield from ("", f"### of {kind}", "", "| Name | Meaning |", "|---|---|")
         yield from (f"| `meta.{name}` | {says} |" for name, says in names.items())

@@ -32,6 +32,7 @@ def samples(number: int) -> Iterator[str]:
         "1MiB",
         "UTC",
         "utf-8",
+        "lines",
         "WITHHELD00",
         "2030-01-01T00:00:00Z",
     )

@@ -34,6 +34,10 @@ def _decoder_of_format(settings: DecodeSettings) -> Decoder:
         from bridge.decode.cloudevents import CloudEventsDecoder
 
         return CloudEventsDecoder(settings)
+    if settings.format == "debezium":
+        from bridge.decode.debezium import DebeziumDecoder
+
+        return DebeziumDecoder(settings)
     read = reader_for(settings.format, settings)
 
     def decode(message: Message) -> Decoded:

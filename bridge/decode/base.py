@@ -13,6 +13,22 @@ MAX_DEPTH = 64
 """How deep data may be nested: everything that walks it later may recurse."""
 
 
+FieldType = Literal["text", "packed", "zoned", "binary", "decimal", "int", "float", "bool", "datetime", "date"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldSettings:
+    """A field of a fixed-width record: from its `first` byte to its `last`, both counted from 1.
+
+    `scale` is how many of a number's digits stand behind a point that is not written.
+    """
+
+    first: int
+    last: int
+    type: FieldType = "text"
+    scale: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodeSettings:
     """How the bodies of a source are read.
@@ -20,6 +36,11 @@ class DecodeSettings:
     `pattern` (text) is a regular expression with named groups. `root` (XML) is the local name the root element must
     have. `types` says what a text means: of an element or attribute (XML) by its name (`Amount`, `@currency`) or by
     its path below the root (`Lines/Line/Price`), where a path wins over a name; of a pattern's group by its name.
+    `columns` (CSV) are the names of the fields; without them, or with `header`, the first line has names. `delimiter` is
+    what stands between two fields.
+    `fields` (fixed width) say where each field of a record is, `length` how many bytes a record has.
+    `split` says how one body is taken apart into several events: `lines`, `records` of `length` bytes, or the path of an
+    array in JSON, which begins with `data`.
     `lists` (XML) names the elements that always are lists, in the same way, or by a path with dots. All four also apply
     to the data of a CloudEvent of that kind. `encoding` is that of bodies which do not say theirs; a time without an
     offset is in `timezone`. `max_body` is in bytes, and holds once more for what was unpacked.
@@ -30,9 +51,20 @@ class DecodeSettings:
     root: str | None = None
     types: Mapping[str, ValueType] = field(default_factory=dict)
     lists: Sequence[str] = ()
+    columns: Sequence[str] = ()
+    header: bool | None = None
+    delimiter: str = ","
+    fields: Mapping[str, FieldSettings] = field(default_factory=dict)
+    length: int | None = None
+    split: str | None = None
     encoding: str | None = None
     timezone: tzinfo = UTC
     max_body: int = 1024 * 1024
+
+    @property
+    def has_names(self) -> bool:
+        """Whether the first line of CSV has the names of columns."""
+        return not self.columns if self.header is None else self.header
 
 
 @dataclass(slots=True, kw_only=True)

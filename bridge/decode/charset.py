@@ -19,6 +19,8 @@ _CHARSETS = frozenset(
 _WITH_EURO = {"cp1141": "cp273", "cp1148": "cp500"}
 """EBCDIC code pages that Python lacks: those it has, with the euro for the currency sign."""
 
+_EBCDIC = frozenset(["cp037", "cp273", "cp424", "cp500", "cp875", "cp1026", "cp1140", *_WITH_EURO])
+
 _OTHER_NAME = re.compile(r"(?:ibm|ccsid|cp)[-_ ]?0*(\d{2,5})", re.IGNORECASE)
 
 _BYTE_ORDER_MARKS = (
@@ -63,6 +65,24 @@ def charset_named(name: str) -> str | None:
     except (LookupError, ValueError):  # ValueError: not even the form of a name
         return None
     return known if known in _CHARSETS else None
+
+
+def is_ebcdic(charset: str) -> bool:
+    """Whether a character set is one of mainframes, by our name of it."""
+    return charset in _EBCDIC
+
+
+def python_charset(charset: str) -> str:
+    """One that Python has, in which all characters of a set but the euro sign have the same bytes."""
+    return _WITH_EURO.get(charset, charset)
+
+
+def said_charset(body: bytes, content_type: str | None, encoding: str | None) -> str:
+    """What a body is said to be written in, by the same words as `text_of` goes by, and none of them tried."""
+    if (sure := byte_order(body)) is not None:
+        return sure
+    declared = declared_charset(content_type)
+    return (None if declared is None else charset_named(declared)) or encoding or "utf-8"
 
 
 def declared_charset(content_type: str | None) -> str | None:

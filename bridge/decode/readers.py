@@ -9,10 +9,12 @@ _MODULES = {
     "json": "bridge.decode.json",
     "xml": "bridge.decode.xml",
     "text": "bridge.decode.text",
+    "csv": "bridge.decode.csv",
+    "fixed_width": "bridge.decode.fixed_width",
 }
 """By the word in `decode.format`, the module whose `reader(settings)` makes a reader; it raises ValueError only."""
 
-_ENVELOPES = ("cloudevents",)
+_ENVELOPES = ("cloudevents", "debezium")
 """Formats that carry data of another one, and attributes beside: a decoder of their own reads the whole message."""
 
 

@@ -1,8 +1,10 @@
 """How a message is settled by what became of its event: pure, decided once the event is in the store."""
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
-from bridge.observe.facts import SENDER_OUTCOMES, EventOutcome, InFlightEvent
+from bridge.observe.facts import SENDER_OUTCOMES, SPLIT, EventOutcome, InFlightEvent
 from connectors.base import ACK, Disposition, Settlement
 from hub.acceptance import Reason
 
@@ -18,6 +20,31 @@ def disposition_for(in_flight: InFlightEvent, *, sender_waits: bool) -> Disposit
     is_native = in_flight.native and in_flight.outcome is EventOutcome.DEAD_LETTER
     settlement = Settlement.REJECT if is_native else Settlement.ACK
     return Disposition(settlement=settlement, reason=in_flight.reason.value, detail=in_flight.detail)
+
+
+_FAILURES_SHOWN = 20
+"""Records whose failure the answer to a sender names, at most."""
+
+
+def disposition_of_records(id: str | None, records: Sequence[InFlightEvent], *, sender_waits: bool) -> Disposition:
+    """A message whose records are in the store is done, whatever became of each: one that is bad is a dead letter."""
+    if not sender_waits:
+        return ACK
+    records = [record for record in records if record.event is not None or record.reason is not None]
+    answer: dict[str, Any] = {} if id is None else {"id": id}
+    answer |= {
+        "outcome": SPLIT,
+        "records": len(records),
+        "outcomes": dict(Counter(SENDER_OUTCOMES[record.outcome] for record in records)),
+    }
+    bad = [record for record in records if record.reason is not None and record.outcome is not EventOutcome.DUPLICATE]
+    if bad:
+        answer["failures"] = [
+            {"record": each.message.properties["record"], "reason": each.reason.value, "detail": each.detail}
+            for each in bad[:_FAILURES_SHOWN]
+            if each.reason is not None
+        ]
+    return Disposition(settlement=Settlement.ACK, answer=answer)
 
 
 def _answer_to(in_flight: InFlightEvent) -> Disposition:

@@ -9,8 +9,9 @@ from hashlib import blake2b
 from typing import Protocol
 
 from bridge.decode import Decoded, Decoder
+from bridge.decode.split import Split
 from bridge.errors import EventError, Reason, Stage
-from bridge.intake.disposition import disposition_for
+from bridge.intake.disposition import disposition_for, disposition_of_records
 from bridge.intake.envelope import envelope_of
 from bridge.intake.journaling import Journaling
 from bridge.intake.offload import Offload, TimeLimitError
@@ -37,6 +38,9 @@ _LARGE = 16 * 1024
 """Bytes of a body above which it is read and matched beside the event loop: 16 KiB of nested arrays cost it 30 ms
 (measured), and a thread 0.1 ms."""
 
+_MOST_TOGETHER = 5_000
+"""Events after which what was routed goes to the store before more messages are taken apart into records."""
+
 _REJECT = Settlement.REJECT
 
 
@@ -48,17 +52,27 @@ class Route:
     letter, or only counted when not `keep_undecodable`. `native` dead-letters with the
     broker's own means besides keeping the row; `relay` names the publisher that sends dead letters on. A sender that
     `sender_waits` for its answer (HTTP) has the message still: what cannot be read is refused and not kept. `owner` is
-    who answers for the source.
+    who answers for the source. With `split` a message is taken apart into records, each of them an event.
     """
 
     decode: Decoder
     to_event: Callable[[Message, Decoded, datetime], Event]
+    split: Split | None = None
     on_no_match: Settlement = Settlement.ACK
     keep_undecodable: bool = True
     native: bool = False
     relay: str | None = None
     sender_waits: bool = False
     owner: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutedMessage:
+    """A message and what it holds: one event, or one for each record, which are accepted and settled together."""
+
+    message: Message
+    events: Sequence[InFlightEvent]
+    is_split: bool = False
 
 
 class Accepting(Protocol):
@@ -111,16 +125,26 @@ class Pipeline:
 
         A message that the broker has taken back by then is given up: it comes again.
         """
-        batch = []
+        settled: list[tuple[Message, Disposition]] = []
+        batch: list[RoutedMessage] = []
+        size = 0
         turn = TimeSlice()
         for message in messages:
-            batch.append(await self.route(message))
+            batch.append(await self.routed(message, turn=turn))
+            if (size := size + len(batch[-1].events)) >= _MOST_TOGETHER:
+                settled += await self._store(batch)
+                batch, size = [], 0
             await turn.yield_if_spent()
+        return settled + await self._store(batch)
+
+    async def _store(self, batch: Sequence[RoutedMessage]) -> list[tuple[Message, Disposition]]:
         accepted = await self._accept(batch)
-        settled = {id(in_flight): self._disposition(in_flight) for in_flight in accepted}
-        await self._report(EventsStored, accepted)
-        await self._report(MessagesGivenUp, [in_flight for in_flight in batch if id(in_flight) not in settled])
-        return [(in_flight.message, settled.get(id(in_flight), NACK)) for in_flight in batch]
+        stored = [in_flight for routed in accepted for in_flight in routed.events]
+        settled = {id(routed): self._disposition(routed) for routed in accepted}
+        await self._report(EventsStored, stored)
+        given_up = [in_flight for routed in batch if id(routed) not in settled for in_flight in routed.events]
+        await self._report(MessagesGivenUp, given_up)
+        return [(routed.message, settled.get(id(routed), NACK)) for routed in batch]
 
     @property
     def configuration(self) -> ConfigurationVersion:
@@ -133,6 +157,44 @@ class Pipeline:
 
     def has_rule(self, name: str) -> bool:
         return any(rule.name == name for rule in self._rules.rules)
+
+    async def routed(self, message: Message, *, turn: TimeSlice | None = None) -> RoutedMessage:
+        """Route a message, or each of its records if its source's messages are taken apart; store nothing.
+
+        A body without records is an event that no rule matches. One that cannot be taken apart is rejected whole.
+        """
+        split = self._routes[message.source].split
+        if split is None or message.unreadable or not message.has_body:
+            return RoutedMessage(message=message, events=[await self.route(message)])
+        try:
+            records = await self._offload.run(partial(split, message)) if _is_large(message) else split(message)
+        except EventError as error:
+            return RoutedMessage(message=message, events=[self._not_split(message, error.reason, error.detail)])
+        except TimeLimitError:
+            return RoutedMessage(
+                message=message, events=[self._not_split(message, Reason.TOO_LARGE, self._too_long(message))]
+            )
+        events = []
+        for record in records:
+            events.append(await self.route(record))
+            if turn is not None:
+                await turn.yield_if_spent()
+        if not events:
+            events = [InFlightEvent(message, outcome=EventOutcome.NO_MATCH, configuration=self._configuration)]
+        return RoutedMessage(message=message, events=events, is_split=True)
+
+    def _not_split(self, message: Message, reason: Reason, detail: str) -> InFlightEvent:
+        """A message that is no row of records, as one that cannot be decoded."""
+        route = self._routes[message.source]
+        in_flight = InFlightEvent(message, native=route.native, stage=Stage.DECODE, configuration=self._configuration)
+        if _is_kept(reason, message, route):
+            self._dead_letter_whole(in_flight, reason, detail)
+        else:
+            _end(in_flight, EventOutcome.REJECTED, reason, detail)
+        return in_flight
+
+    def _too_long(self, message: Message) -> str:
+        return f"reading and matching the body of {len(message.body)} bytes takes longer than {self._offload.limit:g} s"
 
     async def route(self, message: Message) -> InFlightEvent:
         """Decode, map and route one message, and store nothing; a large one beside the event loop."""
@@ -192,11 +254,7 @@ class Pipeline:
                 stage=Stage.RULE,
                 configuration=self._configuration,
             )
-            self._dead_letter_whole(
-                in_flight,
-                Reason.TOO_LARGE,
-                f"reading and matching the body of {len(message.body)} bytes takes longer than {self._offload.limit:g} s",
-            )
+            self._dead_letter_whole(in_flight, Reason.TOO_LARGE, self._too_long(message))
             return in_flight
 
     def _conclude(self, in_flight: InFlightEvent, route: Route) -> None:
@@ -241,17 +299,22 @@ class Pipeline:
             owner=self._rules.owners.get(rule) or self._routes[message.source].owner,
         )
 
-    async def _accept(self, batch: Sequence[InFlightEvent]) -> Sequence[InFlightEvent]:
-        """Store the events that are still ours, retried until stored; return those."""
-        while ours := [in_flight for in_flight in batch if not in_flight.message.is_lost()]:
+    async def _accept(self, batch: Sequence[RoutedMessage]) -> Sequence[RoutedMessage]:
+        """Store the messages that are still ours, retried until stored; return those. All events of one are stored."""
+        while ours := [routed for routed in batch if not routed.message.is_lost()]:
+            events = [in_flight for routed in ours for in_flight in routed.events]
             try:
-                await self.turn_away_full(ours)
-                ingests = [self._ingest_for(in_flight) for in_flight in ours]
+                await self.turn_away_full(events)
+                ingests = [
+                    self._ingest_for(in_flight, goes_on=number > 0)
+                    for routed in ours
+                    for number, in_flight in enumerate(routed.events)
+                ]
                 result = await self._hub.accept(ingests, withdrawn=partial(_any_lost, ours))
             except WithdrawnError:
                 continue
             for index in result.duplicates:
-                ours[index].outcome = EventOutcome.DUPLICATE
+                events[index].outcome = EventOutcome.DUPLICATE
             return ours
         return ()
 
@@ -281,7 +344,7 @@ class Pipeline:
                     _end(in_flight, EventOutcome.REJECTED, Reason.SERVICE_FULL, Reason.SERVICE_FULL.meaning)
                     in_flight.dead_letters = ()
 
-    def _ingest_for(self, in_flight: InFlightEvent) -> Ingest:
+    def _ingest_for(self, in_flight: InFlightEvent, *, goes_on: bool) -> Ingest:
         event, source = in_flight.event, in_flight.message.source
         # A sender that repeats an event adds no dead letter; one that found no rule may find one the next time.
         remember = bool(in_flight.dead_letters) and self._routes[source].sender_waits
@@ -298,6 +361,7 @@ class Pipeline:
                 journal=self._journal_entry(in_flight),
                 configuration=in_flight.configuration,
                 offset=_offset(in_flight.message),
+                goes_on=goes_on,
             )
         # What is known by its place in a log is known by the log's offset, and needs no mark.
         is_known_by_offset = in_flight.message.offset is not None and event.id == in_flight.message.position
@@ -311,13 +375,17 @@ class Pipeline:
             journal=self._journal_entry(in_flight),
             configuration=in_flight.configuration,
             offset=_offset(in_flight.message),
+            goes_on=goes_on,
         )
 
     def _journal_entry(self, in_flight: InFlightEvent) -> JournalEntry | None:
         return None if self._journaling is None else self._journaling.entry(in_flight)
 
-    def _disposition(self, in_flight: InFlightEvent) -> Disposition:
-        return disposition_for(in_flight, sender_waits=self._routes[in_flight.message.source].sender_waits)
+    def _disposition(self, routed: RoutedMessage) -> Disposition:
+        sender_waits = self._routes[routed.message.source].sender_waits
+        if routed.is_split:
+            return disposition_of_records(routed.message.id, routed.events, sender_waits=sender_waits)
+        return disposition_for(routed.events[0], sender_waits=sender_waits)
 
     async def _report(self, kind: type[EventsStored | MessagesGivenUp], events: Sequence[InFlightEvent]) -> None:
         """Report a batch in slices, as others wait for their turn; all of it, though the source is rebuilt by then."""
@@ -367,5 +435,5 @@ def _header_text(value: object) -> str:
         return str(value)
 
 
-def _any_lost(batch: Sequence[InFlightEvent]) -> bool:
-    return any(in_flight.message.is_lost() for in_flight in batch)
+def _any_lost(batch: Sequence[RoutedMessage]) -> bool:
+    return any(routed.message.is_lost() for routed in batch)

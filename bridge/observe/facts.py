@@ -41,6 +41,9 @@ SENDER_OUTCOMES = {
 }
 """`outcome` in the answer to a sender that waits, by what became of the event."""
 
+SPLIT = "split"
+"""`outcome` of a message of several records: `outcomes` counts what became of them."""
+
 
 class NotKept(Explained):
     """What the journal does not keep of an event, and why; the label `reason` of `pushbridge_journal_not_kept_total`."""

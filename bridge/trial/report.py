@@ -1,5 +1,6 @@
 """A trial as plain JSON: the shape of `pushbridge explain --json`. Values of the event are in it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from bridge.explanation import explanation_report, plain
@@ -30,6 +31,12 @@ def event_report(tried: TriedEvent, *, hide_channels: bool = False) -> dict[str,
         ],
         "notifications": [_notification(each, hide_channels=hide_channels) for each in tried.notifications],
     }
+
+
+def records_report(tried: Sequence[TriedEvent], *, most: int, hide_channels: bool = False) -> dict[str, Any]:
+    """The first `most` records of a body that is taken apart, each as `event_report` has it, and how many there are."""
+    shown = [event_report(each, hide_channels=hide_channels) for each in tried[:most]]
+    return {"records": shown, "count": len(tried)}
 
 
 def _event(event: Event) -> dict[str, Any]:

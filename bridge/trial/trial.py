@@ -105,9 +105,15 @@ class Trial:
         )
         self._payloads = None if registrations is None else Payloads(settings.hubs, registrations)
 
-    async def of(self, message: Message) -> TriedEvent:
-        """Raises: KeyError: the configuration has no source of the message's; StoreError."""
-        in_flight = await self._taken(message)
+    async def each(self, message: Message) -> Sequence[TriedEvent]:
+        """A message, or each of its records where its source's messages are taken apart.
+
+        Raises: KeyError: the configuration has no source of the message's; StoreError.
+        """
+        return [await self._of(in_flight) for in_flight in await self._taken(message)]
+
+    async def _of(self, in_flight: InFlightEvent) -> TriedEvent:
+        message = in_flight.message
         is_new = in_flight.outcome is not EventOutcome.DUPLICATE  # a repeated event causes nothing
         is_decoded, decoded = self._decoded(message)
         event = in_flight.event
@@ -131,11 +137,12 @@ class Trial:
             ],
         )
 
-    async def _taken(self, message: Message) -> InFlightEvent:
+    async def _taken(self, message: Message) -> Sequence[InFlightEvent]:
         if not self._accepts:
-            return await self._pipeline.route(message)
+            return (await self._pipeline.routed(message)).events
         await self._pipeline.handle([message])
-        return self._stored.events.pop()
+        events, self._stored.events = self._stored.events, []
+        return events
 
     async def close(self) -> None:
         """Let go of the senders, of which nothing was asked but their requests."""

@@ -48,5 +48,6 @@ HTTP = Connector(
     brings_cloudevents=_brings_cloudevents,
     main_setting="path",
     old_paths={"limits.in_flight": "receive.max_in_flight"},
-    later={("auth",): ("entra", "hmac", "oidc")},
+    behind=HttpSettings.behind,
+    later={("auth",): ("entra",)},
 )

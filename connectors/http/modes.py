@@ -13,7 +13,8 @@ BATCH_TYPE = "application/cloudevents-batch+json"
 MAX_ID = 1024
 """Characters of an id that a message or a result carries; the event of a longer one is refused as it is mapped."""
 
-_ID_HEADERS = ("ce-id", "idempotency-key", "x-message-id")
+_ID_HEADERS = ("ce-id", "idempotency-key", "x-message-id", "webhook-id")
+_LONGEST_CHALLENGE = 4096
 _SPACE = " \t\n\r"
 _SPACE_RUN = re.compile(f"[{_SPACE}]*")
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"|[][{}]', re.DOTALL)
@@ -87,6 +88,20 @@ def validation_code(body: bytes) -> str | None:
     match _elements(body, 2):
         case [(_, {"data": {"validationCode": str(code)}})]:
             return code
+    return None
+
+
+def challenge_of(body: bytes) -> str | None:
+    """What Slack asks to be told back, or None where a body asks for nothing."""
+    if len(body) > _LONGEST_CHALLENGE or b'"url_verification"' not in body:
+        return None
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    match document:
+        case {"type": "url_verification", "challenge": str(challenge)}:
+            return challenge
     return None
 
 

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from connectors.base import OutMessage
 from connectors.errors import AuthenticationError, NotConnectedError, PublishError
-from connectors.http.settings import SinkUrl, signing_key
+from connectors.http.settings import SinkUrl
+from connectors.http.signature import signing_key
 from hub.tls import Tls
 
 if TYPE_CHECKING:

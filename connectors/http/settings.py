@@ -1,15 +1,16 @@
 """What a configuration says about a source that is posted to."""
 
-import base64
 import re
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
-from connectors.auth import Auth, one_or_more
+from connectors.auth import one_or_more
 from connectors.duration import Duration
-from hub.egress import Egress
+from connectors.http.auth import SourceAuth
+from connectors.http.signature import signing_key
+from hub.egress import Egress, EgressDefaults
 
 
 def _origin(text: str) -> str:
@@ -69,7 +70,7 @@ class HttpSettings(_Settings):
     """Where to post, on `listeners.intake`, or on the admin listener where that is not set."""
     format: Literal["cloudevents", "plain"] = "plain"
     """CloudEvents and Event Grid in all their modes, or any body."""
-    auth: Auth | None = None
+    auth: SourceAuth | None = None
     """What a sender has to show; without it all may post."""
     receive: Reception = Reception()
     """How many requests may be under way."""
@@ -80,20 +81,13 @@ class HttpSettings(_Settings):
     answer_timeout: Annotated[Duration, Field(gt=0)] = 25.0
     """How long a request may wait for its events to be stored."""
 
+    def behind(self, default: EgressDefaults) -> "HttpSettings":
+        """With what `bridge.egress` says of the way to a provider whose tokens are good."""
+        return self if self.auth is None else self.model_copy(update={"auth": self.auth.behind(default)})
+
 
 _SHORTEST_SECRET = 16
 """Bytes."""
-
-
-def signing_key(secret: str) -> bytes:
-    """The bytes that a secret stands for: what follows `whsec_` is in base64, as in Standard Webhooks."""
-    encoded = secret.removeprefix("whsec_")
-    if encoded == secret:
-        return secret.encode()
-    try:
-        return base64.b64decode(encoded, validate=True)
-    except ValueError:
-        raise ValueError("what follows whsec_ is not base64") from None
 
 
 def _long_enough(secret: SecretStr) -> SecretStr:

@@ -16,16 +16,29 @@ from connectors.base import NACK, Backlog, Disposition, Message, Settlement
 from connectors.compression import SUPPORTED, CodingError, UnpackedTooLargeError, UnsupportedCodingError, unpacked
 from connectors.connector import MAX_BODY
 from connectors.errors import NotConnectedError
-from connectors.http.auth import challenge, is_authorized
-from connectors.http.modes import MAX_ID, Mode, Part, cloudevents_mode, id_in, parts_of, validation_code
+from connectors.http.auth import RefusedError, SenderCheck, UndecidedError
+from connectors.http.modes import (
+    MAX_ID,
+    Mode,
+    Part,
+    challenge_of,
+    cloudevents_mode,
+    id_in,
+    parts_of,
+    validation_code,
+)
 from connectors.http.origin import consent, is_preflight, is_refused
 from connectors.http.settings import HttpSettings
+from connectors.http.signature import SignatureCheck, SignatureError
 
 MAX_EVENTS = 5000
 """The most events a batch may hold; Event Grid sends no more."""
 
 _LARGE = 16 * 1024
 """Bytes of a batch above which to take it apart would hold the event loop for milliseconds."""
+
+_LARGE_TO_HASH = 256 * 1024
+"""Bytes of a body above which its signature is checked beside the event loop; a thread costs as much as 64 KiB."""
 
 _LOOK_EVERY = 0.25
 """Seconds between two looks, while a request waits, whether it can be taken at all."""
@@ -86,6 +99,10 @@ class HttpSource:
         self._has_room = has_room
         self._max_body = max_body
         self._idle_wait = idle_wait
+        self._senders = SenderCheck(settings.auth, realm=name, now=lambda: now().timestamp())
+        signed_by = None if settings.auth is None or settings.auth.hmac is None else settings.auth.hmac.scheme
+        # A signature is good again for who reads it in a dead letter.
+        self._left_out = _CREDENTIALS if signed_by is None else _CREDENTIALS | {signed_by.header}
         self._connected = False
         self._requests = 0
         self._waiting: OrderedDict[asyncio.Future[Disposition], Message] = OrderedDict()
@@ -153,10 +170,12 @@ class HttpSource:
 
     async def _answer(self, request: Request) -> Response:
         settings = self._settings
-        if settings.auth is not None and not is_authorized(request, settings.auth):
-            return _refusal(
-                401, "wrong or missing credentials", {"www-authenticate": challenge(settings.auth, self.name)}
-            )
+        try:
+            signature = await self._senders.admit(request)
+        except RefusedError as error:
+            return _unauthorized(error)
+        except UndecidedError as error:
+            return _refusal(503, str(error), _RETRY_AFTER)
         mode = Mode.PLAIN if settings.format == "plain" else cloudevents_mode(request.headers)
         if mode is None:
             return _refusal(415, "not a CloudEvent: send application/cloudevents+json, a batch of it, or ce- headers")
@@ -170,7 +189,7 @@ class HttpSource:
         self._requests += 1
         try:
             async with asyncio.timeout(settings.answer_timeout):
-                return await self._take(request, mode)
+                return await self._take(request, mode, signature)
         except TimeoutError:
             return _refusal(503, "not settled in time; send it again", _RETRY_AFTER)
         except _NotNowError as error:
@@ -180,13 +199,20 @@ class HttpSource:
         finally:
             self._requests -= 1
 
-    async def _take(self, request: Request, mode: Mode) -> Response:
+    async def _take(self, request: Request, mode: Mode, signature: SignatureCheck | None) -> Response:
         body = await _body(request, self._max_body)
         if body is None:
             return _refusal(413, f"the body is over the limit of {self._max_body} bytes")
+        if signature is not None:  # over the bytes as they came
+            try:
+                await _checked(signature, body)
+            except SignatureError as error:
+                return _unauthorized(self._senders.refusal(str(error)))
+            if (challenge := self._slack_challenge(body)) is not None:
+                return _json(200, {"challenge": challenge})
         headers: dict[str, str] = {}
         for name, value in request.headers.items():
-            if name not in _CREDENTIALS:
+            if name not in self._left_out:
                 headers.setdefault(name, value)  # of several the first one counts, as everywhere
         try:
             body = await _unpacked(body, headers.pop("content-encoding", ""), limit=self._max_body)
@@ -267,6 +293,12 @@ class HttpSource:
             headers={"allow": "POST", "webhook-allowed-origin": origin, "webhook-allowed-rate": rate},
         )
 
+    def _slack_challenge(self, body: bytes) -> str | None:
+        """What Slack wants to hear before it sends events (Slack, "url_verification"); its signature was good by then."""
+        auth = self._settings.auth
+        is_slack = auth is not None and auth.hmac is not None and auth.hmac.preset == "slack"
+        return challenge_of(body) if is_slack else None
+
     def _validation(self, body: bytes) -> Response:
         """The answer to Event Grid's question in its own schema (Event Grid, "Endpoint validation")."""
         if self._settings.handshake is None:
@@ -275,6 +307,14 @@ class HttpSource:
         if code is None:
             return _refusal(400, "no validationCode in a subscription validation event")
         return _json(200, {"validationResponse": code})
+
+
+async def _checked(check: SignatureCheck, body: bytes) -> None:
+    """Raises: SignatureError."""
+    if len(body) > _LARGE_TO_HASH:
+        await asyncio.to_thread(check, body)
+    else:
+        check(body)
 
 
 async def _unpacked(body: bytes, coding: str, *, limit: int) -> bytes:
@@ -322,6 +362,10 @@ def _result(id: str | None, disposition: Disposition) -> Mapping[str, Any]:
 def _json(status: int, content: object) -> Response:
     headers = _RETRY_AFTER if status == 503 else None
     return Response(orjson.dumps(content), status, headers, media_type="application/json")
+
+
+def _unauthorized(error: RefusedError) -> Response:
+    return _refusal(401, str(error), {"www-authenticate": error.challenge})
 
 
 def _refusal(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:

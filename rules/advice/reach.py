@@ -31,10 +31,13 @@ class Produced:
     """What the events of one source are. None, or a missing attribute, says that it is not known.
 
     `fields` are the names that data has, `is_text` says that data is one text, `meta` are the names of the broker's
-    properties, and `attributes` are the texts that make `type`, `source` and `subject`.
+    properties, and `attributes` are the texts that make `type`, `source` and `subject`. `field_word` is what the setting
+    `fields_by` calls a field.
     """
 
     fields: frozenset[str] | None = None
+    field_word: str = "group"
+    fields_by: str = "pattern"
     is_text: bool = False
     meta: frozenset[str] | None = None
     attributes: Mapping[str, Text] = field(default_factory=dict)
@@ -189,10 +192,11 @@ def _fault(path: Sequence[str | int], name: str, made: Produced) -> tuple[str, s
         case "data" if made.is_text:
             return f"the data of {name} is one text, which has no field {path[1]}", "decode.pattern makes fields of it"
         case "data" if made.fields is not None and path[1] not in made.fields:
-            known = did_you_mean(path[1], made.fields) or "decode.pattern has no named group"
-            return f"the pattern of {name} has no group {path[1]}", known
+            known = did_you_mean(path[1], made.fields) or f"decode.{made.fields_by} has no named {made.field_word}"
+            has = "has" if made.fields_by == "pattern" else "have"
+            return f"the {made.fields_by} of {name} {has} no {made.field_word} {path[1]}", known
         case "data" if made.fields is not None and len(path) > 2 and isinstance(path[2], str):
-            return f"the group {path[1]} of {name} is text, which has no field {path[2]}", ""
+            return f"the {made.field_word} {path[1]} of {name} is text, which has no field {path[2]}", ""
         case "meta" if made.meta is not None and path[1] not in made.meta:
             hint = did_you_mean(path[1], made.meta, all_if_few=False)
             return f"no message of {name} has meta.{path[1]}", hint or f"a header is meta.headers['{path[1]}']"

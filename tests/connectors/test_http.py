@@ -479,8 +479,11 @@ def settings_error(**settings: Any) -> str:
     [
         ({"path": "in"}, "path"),
         ({"path": "/in/{id}"}, "path"),
-        ({"auth": {}}, "write either bearer or basic"),
-        ({"auth": {"bearer": "a", "basic": {"username": "u", "password": "p"}}}, "write either bearer or basic"),
+        ({"auth": {}}, "write one of bearer, basic, hmac and oidc"),
+        (
+            {"auth": {"bearer": "a", "basic": {"username": "u", "password": "p"}}},
+            "write one of bearer, basic, hmac and oidc",
+        ),
         ({"auth": {"bearer": ""}}, "auth.bearer"),
         ({"auth": {"basic": {"username": "a:b", "password": "p"}}}, "auth.basic.username"),
         ({"receive": {"max_in_flight": 0}}, "receive.max_in_flight"),

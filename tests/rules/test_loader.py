@@ -76,6 +76,11 @@ PUSH = "push: { to: x, with: { a: b } }"
         ("{ name: r, push: { to: x, with: { a: [1] } } }", "rules[0].push.with.a: expected a text"),
         ("{ name: r, push: { to: x, with: { a: b, A: c } } }", "push.with.A: names compare without case"),
         ("{ name: r, push: { to: x, with: { a: b }, ttl: soon } }", "rules[0].push.ttl: not a duration"),
+        ("{ name: r, push: { to: x, with: { a: b }, ttl: 5s, ttl_from: tiem } }", "did you mean time?"),
+        (
+            "{ name: r, push: { to: x, with: { a: b }, ttl_from: time } }",
+            "push.ttl_from: there is no ttl that could begin",
+        ),
         ("{ name: r, push: { to: x, with: { a: b }, priority: 5 } }", "'5' is not one of: high, normal"),
         (
             "{ name: r, push: { to: x, with: { a: b }, hub: ap } }",

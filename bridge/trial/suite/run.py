@@ -152,12 +152,12 @@ class _Bench:
             return Seen()
         self._messages += 1
         name = str(self._messages)
-        tried = []
+        tried: list[TriedEvent] = []
         for _ in range(given.repeat):
             if given.event.fresh_id:
                 self._messages += 1
                 name = self._fresh = str(self._messages)
-            tried.append(await self.trial.of(self._message(given.event, step, name)))
+            tried += await self.trial.each(self._message(given.event, step, name))
             self._fresh = ""
         return self._seen(tried)
 

@@ -149,7 +149,10 @@ def _passed(
         if ingest.offset is None:
             continue
         partition, offset = ingest.offset
-        if offset < advanced.get(partition, next_offsets.get(partition, 0)):
+        if ingest.goes_on:
+            if index - 1 in passed:
+                passed.add(index)
+        elif offset < advanced.get(partition, next_offsets.get(partition, 0)):
             passed.add(index)
         else:
             advanced[partition] = offset + 1

@@ -89,8 +89,8 @@ def check(status: int, headers: dict[str, str], body: bytes, *, api: RemoteApi) 
         raise RemoteUnreachableError(f"{settings.endpoint} is busy: {said}", retry_after=wait)
     if status == 401:
         raise RemoteRefusedError(
-            f"{settings.endpoint} refuses the key of the policy {settings.key_name!r}: {said}. Take the connection string"
-            " of a policy with the right Manage of this hub or namespace"
+            f"{settings.endpoint} refuses the key of the policy {settings.key_name!r} for the hub {settings.hub!r}: {said}."
+            " Take the connection string of a policy with the right Manage of this hub or namespace"
         )
     if status == 403:
         raise RemoteRefusedError(

@@ -253,4 +253,4 @@ def doctored(directory: Path) -> Path:
 def test_every_file_with_a_command_is_in_the_table() -> None:
     words = {file.stem for file in Path(cli.__file__).parent.glob("*.py")} - {"__init__", "main"}
     found = {word for word in words if hasattr(import_module(f"bridge.cli.{word}"), word)}
-    assert {name.replace("-", "_") for name in COMMANDS} == found
+    assert {name.replace("-", "_") for name in COMMANDS} == {word.rstrip("_") for word in found}

@@ -240,7 +240,7 @@ async def move(registrations: int, kills: int, seed: int) -> str:
             began = time.monotonic()
             for _ in range(kills):
                 process = await world.process()
-                await asyncio.sleep(rng.uniform(2.0, 8.0))
+                await asyncio.sleep(rng.uniform(2.0, 60.0))
                 if process.returncode is None:
                     process.kill()
                 await process.communicate()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import httptools
+import uvicorn
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -21,6 +22,12 @@ MAX_HEAD = 32 * 1024
 """Bytes of a request's header, all lines together; as many may come that are no body, as a trailer or between chunks."""
 
 _BAD = "Invalid HTTP request received."
+
+
+_OVERRIDDEN = ("_start_asgi_task", "_unset_keepalive_if_required", "on_response_complete", "send_400_response")
+if missing := [name for name in _OVERRIDDEN if not hasattr(HttpToolsProtocol, name)]:
+    # A parser that it calls no more would leave requests unanswered, and say nothing.
+    raise ImportError(f"uvicorn {uvicorn.__version__} has no {', '.join(missing)}: pushbridge needs another version")
 
 
 class _AmbiguousRequestError(Exception):

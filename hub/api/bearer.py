@@ -40,7 +40,7 @@ class BearerTokens:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             authorization = Headers(scope=scope).get("authorization", "")
-            hub = scope["path"].split("/")[1].lower()
+            hub = scope["path"].removeprefix("/").partition("/")[0].lower()  # `OPTIONS *` has no slash
             if hub in self._checks and authorization.lower().startswith("bearer "):
                 policy = await self._policy(hub, authorization)
                 scope = {**scope, "state": {**scope.get("state", {}), POLICY: policy}}

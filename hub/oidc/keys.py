@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import orjson
+from cryptography.exceptions import UnsupportedAlgorithm
 from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
@@ -27,6 +28,7 @@ ASK_EVERY: Final = 10.0
 """Seconds between two requests for a key that is not known, and between two after a failure."""
 
 _PATIENCE: Final = 5.0
+_RENEWAL_PATIENCE: Final = 1.0
 _MOST: Final = 512 * 1024  # bytes of an answer
 _MOST_KEYS: Final = 100
 _WELL_KNOWN: Final = "/.well-known/openid-configuration"
@@ -46,31 +48,37 @@ class ProviderKeys:
     def __init__(self, settings: OidcSettings, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._clock = clock
-        self._lock = asyncio.Lock()
+        self._fetching: asyncio.Task[None] | None = None
         self._keys: Mapping[str, ProviderKey] | None = None
         self._fetched_at = self._asked_at = float("-inf")
         self._trouble = ""
 
     async def get(self, key_id: str) -> ProviderKey | None:
-        """The key, or None where the provider has none of that id. Raises: ProviderError."""
+        """The key, or None where the provider has none of that id. Raises: ProviderError.
+
+        Who asks for a key that is not here waits while keys are fetched. One that is here is renewed, and that is waited
+        for a moment only: a provider that does not answer delays nothing.
+        """
         is_missing = self._keys is None or key_id not in self._keys
-        if self._is_due(key_id) or (is_missing and self._lock.locked()):
-            async with self._lock:  # who comes while they are fetched waits for them
-                if self._is_due(key_id):
-                    await self._fetch()
+        is_due = self._is_due(key_id)
+        if is_due:
+            self._asked_at = self._clock()
+            self._fetching = asyncio.create_task(self._fetch())  # of its own: who asked may leave
+        if self._fetching is not None and (is_missing or is_due):
+            await asyncio.wait([self._fetching], timeout=None if is_missing else _RENEWAL_PATIENCE)
         if self._keys is None:
             raise ProviderError(self._trouble)
         return self._keys.get(key_id)
 
     def _is_due(self, key_id: str) -> bool:
         now = self._clock()
-        if now - self._asked_at < ASK_EVERY:
+        is_fetching = self._fetching is not None and not self._fetching.done()
+        if is_fetching or now - self._asked_at < ASK_EVERY:
             return False
         return self._keys is None or key_id not in self._keys or now - self._fetched_at >= RENEW_AFTER
 
     async def _fetch(self) -> None:
         """Keep what there is where the provider cannot be reached, or says what makes no sense."""
-        self._asked_at = self._clock()
         try:
             self._keys = usable_keys(await self._documents(), self._settings.algorithms)
         except ProviderError as error:
@@ -89,6 +97,7 @@ class ProviderKeys:
                 proxy=None if proxy is None else proxy.url,
                 trust_env=False,
                 timeout=_PATIENCE,
+                headers={"Accept-Encoding": "identity"},  # so that what is small cannot become large
             ) as client:
                 document = await _json(client, url)
                 if self._settings.jwks_uri is not None:
@@ -105,7 +114,7 @@ async def _json(client: Any, url: str) -> Mapping[str, Any]:
     async with asyncio.timeout(2 * _PATIENCE), client.stream("GET", url) as response:
         if response.status_code != 200:
             raise ProviderError(f"{url}: HTTP {response.status_code}")
-        async for part in response.aiter_bytes():
+        async for part in response.aiter_raw():
             size += len(part)
             if size > _MOST:
                 raise ProviderError(f"{url}: more than {_MOST} bytes")
@@ -139,11 +148,16 @@ def usable_keys(document: Mapping[str, Any], algorithms: Collection[str]) -> dic
         raise ProviderError("the provider's answer has no list of keys")
     found: dict[str, ProviderKey] = {}
     for each in listed[:_MOST_KEYS]:
-        if isinstance(each, dict) and isinstance(key_id := each.get("kid"), str):
+        if isinstance(each, dict) and isinstance(key_id := each.get("kid"), str) and _is_plain(each):
             allowed = _algorithms_of(each) & frozenset(algorithms)
             if allowed and (public := _public_key(each, min(allowed))) is not None:
                 found[key_id] = ProviderKey(public, allowed)
     return found
+
+
+def _is_plain(key: Mapping[str, Any]) -> bool:
+    """Whether what says which key it is are texts, where they are there: one that makes no sense spoils no other."""
+    return all(isinstance(key.get(name, ""), str) for name in ("kty", "crv", "alg", "use"))
 
 
 def _algorithms_of(key: Mapping[str, Any]) -> frozenset[str]:
@@ -159,7 +173,7 @@ def _public_key(key: Mapping[str, Any], algorithm: str) -> Any:
     """None for one that cannot be read, or is too short to be trusted."""
     try:
         public = PyJWK.from_dict(dict(key), algorithm=algorithm).key
-    except (PyJWTError, ValueError, TypeError, KeyError):
+    except (PyJWTError, UnsupportedAlgorithm, ValueError, TypeError, KeyError):
         return None
     if hasattr(public, "private_numbers") or getattr(public, "key_size", _SHORTEST_RSA) < _shortest(key):
         return None

@@ -10,6 +10,8 @@ from hub.errors import InvalidRequestError
 
 _MAX_URL = 4096
 _NAT64 = ip_network("64:ff9b::/96")
+_NEVER_PUBLIC = (ip_network("::/96"), ip_network("64:ff9b:1::/48"), ip_network("fec0::/10"))
+"""IPv4 in IPv6 as it was once written, a site's own NAT64 (RFC 8215), site-local: Python takes these for global."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
     if isinstance(address, IPv6Address):
+        if any(address in network for network in _NEVER_PUBLIC):
+            return False
         if address in _NAT64:
             return is_public(IPv4Address(int(address) & 0xFFFFFFFF))
         inner = address.ipv4_mapped or address.sixtofour

@@ -23,6 +23,13 @@ from hub.transport.blob_access import BlobAccess, is_public
 
 _VERSION = "2020-12-06"
 _TIMEOUT = {"connect": 10.0, "read": 60.0, "write": 60.0, "pool": 60.0}
+_WHOLE_TIMEOUT = 300.0
+"""Seconds for a request as a whole: who sends a byte now and then would hold a job, and those behind it, for ever."""
+
+_LONGEST_ETAG = 256
+_MOST_BYTES = 1 << 50
+"""Of a blob, as far as we believe: none is larger."""
+
 _LATER = frozenset([408, 429, 500, 502, 503, 504])
 
 
@@ -43,9 +50,12 @@ class Blobs:
     async def properties(self, url: str) -> BlobProperties:
         status, headers, _ = await self._ask("HEAD", url)
         size = headers.get("content-length", "")
-        if status != 200 or not size.isdigit():
-            raise BlobError(f"{_shown(url)}: the answer says no size")
-        return BlobProperties(size=int(size), etag=headers.get("etag", ""))
+        if status != 200 or not (size.isascii() and size.isdigit() and len(size) < 20 and int(size) <= _MOST_BYTES):
+            raise BlobError(f"{_shown(url)}: the answer says no size that can be")
+        etag = headers.get("etag", "")
+        if not (etag.isascii() and etag.isprintable() and len(etag) <= _LONGEST_ETAG):
+            raise BlobError(f"{_shown(url)}: the answer's ETag is none")
+        return BlobProperties(size=int(size), etag=etag)
 
     async def read(self, url: str, start: int, length: int, *, etag: str) -> bytes:
         """Up to `length` bytes of the blob that `etag` names. Raises: also where the blob is another one by now."""
@@ -95,10 +105,12 @@ class Blobs:
             stream = self._pool(host).stream(
                 method, url, headers=list(sent.items()), content=body, extensions={"timeout": _TIMEOUT}
             )
-            async with stream as answer:
+            async with asyncio.timeout(_WHOLE_TIMEOUT), stream as answer:
                 found = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers}
                 _check(url, answer.status, found)
                 return answer.status, found, await _body(answer, url, most)
+        except TimeoutError as error:
+            raise BlobUnavailableError(f"{_shown(url)}: no answer within {_WHOLE_TIMEOUT:g} s") from error
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as error:
             raise BlobUnavailableError(f"{_shown(url)}: {error or type(error).__name__}") from error
         except httpcore.ProxyError as error:

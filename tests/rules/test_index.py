@@ -5,13 +5,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rules.engine import Rule, RuleSet
 from rules.errors import TypeClashError
 from rules.event import Event, Opaque
-from rules.match import index
+from rules.match import group, index
 from rules.match.group import Group
 from rules.match.index import Index, Key
 from rules.match.patterns import Match, compile_match
@@ -21,8 +21,10 @@ from tests.rules.support import NOW, event
 
 HERE = Mark("", 1, 1)
 
-TEXTS = st.sampled_from(["", "a", "b", "ab", "abc", "A", "Ab", "ß", "10.0.0.7", "::ffff:10.0.0.7", "fe80::1"])
-NUMBERS = st.sampled_from([0, 1, 2, 10, 0.95, 2.5, -1.0, 1e22])
+TEXTS = st.sampled_from(
+    ["", "a", "b", "ab", "abc", "A", "Ab", "ß", "SS", "İ", "K", "10.0.0.7", "::ffff:10.0.0.7", "fe80::1"]
+)
+NUMBERS = st.sampled_from([0, 1, 2, 10, 0.95, 2.5, -1.0, 1e22, 2**53, 2**53 + 1, 10**400])
 SCALARS = TEXTS | NUMBERS | st.sampled_from([True, False, None])
 BOUNDS = st.lists(NUMBERS, min_size=2, max_size=2) | st.lists(TEXTS, min_size=2, max_size=2)
 GLOBS = st.sampled_from(["*", "a*", "*c", "a*c", "?b", "[ab]", "ab", "*b*", "a**", ""])
@@ -68,7 +70,19 @@ PATTERNS = st.fixed_dictionaries(
     },
 )
 SOURCES = st.none() | st.frozensets(st.sampled_from(["bank", "hr"]), min_size=1)
-ODD = st.sampled_from([Decimal("0.95"), Decimal("1.0"), 10**22, float("nan"), Decimal("NaN"), Opaque("protobuf"), b"a"])
+ODD = st.sampled_from(
+    [
+        Decimal("0.95"),
+        Decimal("1.0"),
+        10**22,
+        float("nan"),
+        Decimal("NaN"),
+        float("inf"),
+        Decimal("1e400"),
+        Opaque("protobuf"),
+        b"a",
+    ]
+)
 DATA = st.recursive(
     SCALARS | ODD,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("xyz"), inner, max_size=3),
@@ -93,9 +107,11 @@ def node(value: Any) -> Node:
     origin=st.sampled_from(["bank", "hr", "other"]),
     type_=st.sampled_from(["t", "u", "v", "w"]),
     data=DATA,
+    wide=st.sampled_from([0, 32]),
 )
+@example(patterns=[(None, {"data": {"x": {"not": []}}})] * 4, origin="bank", type_="t", data={"x": "a"}, wide=32)
 def test_the_index_finds_what_trying_every_rule_finds(
-    patterns: list[tuple[frozenset[str] | None, Any]], origin: str, type_: str, data: Any
+    patterns: list[tuple[frozenset[str] | None, Any]], origin: str, type_: str, data: Any, wide: int
 ) -> None:
     rules = [
         Rule(name=str(position), sources=sources, match=compile_match(node(pattern), Problems()))
@@ -104,11 +120,31 @@ def test_the_index_finds_what_trying_every_rule_finds(
     subject = Event(id="1", origin=origin, source="/", type=type_, time=NOW, data=data)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(index, "_FEW_TRIED", 3)  # so that these few are asked as a group
+        patch.setattr(group, "_WIDE", wide)  # and objects with a few fields as those with many
         decision = RuleSet(rules).route(subject, now=NOW)
+        _check_group([rule.match for rule in rules], subject)
     answers = {rule.name: _answer(rule, subject) for rule in rules}
     assert decision.matched == tuple(name for name, answer in answers.items() if answer is True)
     assert decision.errors == tuple(name for name, answer in answers.items() if answer is None)
-    _check_group([rule.match for rule in rules], subject)
+
+
+def test_of_an_object_with_few_fields_only_rules_that_name_one_of_them_are_asked() -> None:
+    """Rules name a hundred fields, as those of many kinds of events do; an event has a few of them."""
+    patterns = [{"data": {f"field{number}": "x"}} for number in range(100)]
+    patterns += [{"data": {"field1": "x", "field2": "x"}}, {"data": {"field3": {"exists": False}}}]
+    matches = [compile_match(node(pattern), Problems()) for pattern in patterns]
+    asked = Group(range(len(matches)), [match.asked() for match in matches])
+
+    def found(data: Any) -> dict[int, bool]:
+        return dict(asked.find(event(data)))
+
+    assert found({}) == {101: True}
+    assert found({"field7": "x", "other": 1}) == {7: True, 101: True}
+    assert found({"field7": "y"}) == {101: True}
+    assert found({"field1": "x"}).keys() - {100} == {1, 101}
+    assert found({"field1": "x"})[1]
+    assert not found({"field1": "x"}).get(100, False)
+    assert found({"field1": ["y", "x"], "field2": "x", "field3": None}).keys() == {1, 2, 100}
 
 
 def _check_group(matches: list[Match], subject: Event) -> None:

@@ -6,9 +6,11 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from hub.api.access import OidcAccess
 from hub.api.app import create_app
+from hub.api.bearer import BearerTokens
 from tests.fakes.hub_service import FakeHubService
 from tests.fakes.provider import AUDIENCE, Provider, rsa_key
 from tests.hub.api.conftest import HUBS, NOW
@@ -91,3 +93,22 @@ async def test_a_provider_that_is_away_is_no_mistake_of_the_client(
     answer = await sent(client, bearer(provider, roles=["Push.Send"]))
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
     assert "<Code>503</Code>" in answer.text
+
+
+async def test_a_request_for_no_path_is_none_for_a_hub(provider: Provider) -> None:
+    """`OPTIONS *` (RFC 9112, section 3.2.4) has no slash."""
+    passed: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        passed.append(scope["path"])
+
+    oidc = OidcAccess(issuer=provider.issuer, audience=(AUDIENCE,))
+    tokens = BearerTokens(app, {"h1": replace(HUBS["h1"], oidc=oidc)}, clock=lambda: NOW)
+    headers = [(b"authorization", bearer(provider)["Authorization"].encode())]
+
+    async def nothing(*_: Any) -> Any:
+        raise AssertionError
+
+    for path in ("*", "", "/", "h1"):
+        await tokens({"type": "http", "path": path, "headers": headers}, nothing, nothing)
+    assert passed == ["*", "", "/", "h1"]

@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import jwt
@@ -12,8 +12,9 @@ import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from hub.oidc import keys as oidc_keys
 from hub.oidc.errors import Flaw, ProviderError, TokenError
-from hub.oidc.keys import ASK_EVERY, RENEW_AFTER, keys_address, usable_keys
+from hub.oidc.keys import ASK_EVERY, RENEW_AFTER, ProviderKeys, keys_address, usable_keys
 from hub.oidc.settings import USUAL, OidcSettings
 from hub.oidc.tokens import MAX_TOKEN, TokenCheck
 from tests.fakes.provider import AUDIENCE, Provider, rsa_key
@@ -173,6 +174,76 @@ async def test_known_keys_are_good_while_the_provider_is_away(
     provider.fails = True
     clock.seconds += 2 * RENEW_AFTER
     await check.claims(token)
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"alg": ["RS256"]},
+        {"crv": [1], "kty": "EC"},
+        {"kty": {}},
+        {"use": 5},
+        {"n": "AQ", "e": "AQ"},
+        {"e": "AA"},
+        {"n": "%%%"},
+        {"n": 5},
+        {"n": None},
+        {"d": 5},
+        {"kty": "EC", "crv": "P-256", "x": "A" * 43, "y": "A" * 43},
+    ],
+)
+def test_a_key_that_makes_no_sense_spoils_no_other(spoilt: dict[str, Any]) -> None:
+    (good,) = Provider().key_set()["keys"]
+    assert list(usable_keys({"keys": [good | {"kid": "spoilt"} | spoilt, good]}, USUAL)) == ["rsa-1"]
+
+
+async def test_a_provider_that_hangs_while_keys_are_renewed_delays_no_token_of_a_known_key(
+    provider: Provider, check: TokenCheck, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = f"Bearer {provider.token('ann', now=NOW)}"
+    await check.claims(token)
+    clock.seconds += RENEW_AFTER
+    asked, answers = asyncio.Event(), asyncio.Event()
+    documents = ProviderKeys._documents
+
+    async def hang(keys: ProviderKeys) -> Mapping[str, Any]:
+        asked.set()
+        await answers.wait()
+        return await documents(keys)
+
+    monkeypatch.setattr(ProviderKeys, "_documents", hang)
+    monkeypatch.setattr(oidc_keys, "_RENEWAL_PATIENCE", 0.05)
+    for _ in range(3):
+        await check.claims(token)
+        clock.seconds += ASK_EVERY
+    assert asked.is_set()
+    provider.add_rsa("rsa-2", 2)
+    new = asyncio.create_task(check.claims(f"Bearer {provider.token('bob', key_id='rsa-2', now=NOW)}"))
+    before = provider.asked
+    answers.set()
+    assert (await new)["sub"] == "bob"
+    assert provider.asked == before + 1
+
+
+async def test_who_leaves_while_the_keys_are_fetched_takes_them_from_nobody(
+    provider: Provider, check: TokenCheck, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answers = asyncio.Event(), asyncio.Event()
+    documents = ProviderKeys._documents
+
+    async def hang(keys: ProviderKeys) -> Mapping[str, Any]:
+        asked.set()
+        await answers.wait()
+        return await documents(keys)
+
+    monkeypatch.setattr(ProviderKeys, "_documents", hang)
+    token = f"Bearer {provider.token('ann', now=NOW)}"
+    leaving = asyncio.create_task(check.claims(token))
+    await asked.wait()
+    leaving.cancel()
+    staying = asyncio.create_task(check.claims(token))
+    answers.set()
+    assert (await staying)["sub"] == "ann"
 
 
 def test_only_keys_that_can_be_trusted_are_used() -> None:

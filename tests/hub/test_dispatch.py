@@ -897,6 +897,44 @@ async def test_a_notification_for_a_hub_that_is_not_configured_any_more_ends(del
     assert (kept.reason, kept.detail) == ("hub_reject", "hub removed: not configured any more")
 
 
+async def test_work_of_a_hub_that_another_process_knows_leaves_the_hand(
+    delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed: list[Work] = []
+
+    async def pass_on(work: Sequence[Work], *, waited: float) -> Sequence[Work]:
+        passed.extend(work)
+        return ()
+
+    monkeypatch.setattr(delivery.store, "pass_on", pass_on)
+    removed = notification("news", hub="removed", content=GOOGLE)
+    await delivery.accept(removed)
+    while not passed or delivery.dispatcher.in_hand:
+        await asyncio.sleep(0)
+    assert [work.notification.id for work in passed] == [removed.id]
+    assert (await delivery.store.details("removed", removed.id)).state is not State.ABANDONED
+    assert delivery.dispatcher.free_slots
+
+
+@pytest.mark.parametrize("audience", ["news", ""])
+async def test_pushes_for_a_platform_whose_credential_another_process_has_are_left_to_that_one(
+    store: FlakyStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, audience: str
+) -> None:
+    monkeypatch.setattr(store, "serves_better", lambda service: service == (HUB, FCM))
+    delivery = Delivery(store, clock)
+    del delivery.bulkheads[HUB, FCM]
+    delivery.without_credential.add((HUB, FCM))
+    await register(delivery, 2 if audience else PAGE_SIZE + 1, "news")
+    async for _ in run(delivery):
+        await delivery.accept(notification(audience, content=GOOGLE) if audience else notification(content=GOOGLE))
+        while delivery.dispatcher.in_hand or None in await store.backlog():
+            await asyncio.sleep(0)
+        await store.looked()
+        assert (await store.backlog()).keys() == {(HUB, FCM)}
+        assert not delivery.observer.answers
+        assert not delivery.observer.states
+
+
 @pytest.mark.slow
 async def test_a_broadcast_waits_for_a_hub_taken_away_and_goes_on_when_it_is_back(
     delivery: Delivery,

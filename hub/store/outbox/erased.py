@@ -26,8 +26,8 @@ class ErasureWatch:
         """Whether rows may have been deleted since the last look; the one who looks sets it back, before looking."""
 
     def read(self, rows: Iterable[tuple[int, str, str]]) -> None:
-        """All rows of the last `WATCHED` seconds. Until one that has begun is done, each look may find more deleted; and one
-        more look finds what was being accepted during the last."""
+        """All rows of the last `WATCHED` seconds. Until one that has begun is done, each look may find more deleted; and
+        one more look finds what was being accepted during the last."""
         rows = list(rows)
         numbers = {n for n, _, _ in rows}
         done = {target for _, action, target in rows if action == DONE}

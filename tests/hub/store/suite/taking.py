@@ -204,6 +204,13 @@ class Taking(Suite):
         assert len(await orphaned(APNS, waited=0)) == 2
         assert not {piece.n for piece in in_hand} & {piece.n for piece in await store.take(Lane.SINGLE, {FCM: 9})}
 
+    async def test_work_that_no_process_serves_stays_in_hand_where_there_is_no_other(self, store: SqlStore) -> None:
+        work = await begin(store, notification(), notification(hub="unknown"))
+        store.serve(lambda: [FCM], lambda: [HUB])
+        assert await store.pass_on(work, waited=1e6) == work
+        assert not await take(store)
+        assert not store.serves_better(APNS)
+
     async def test_an_owner_that_lost_its_queue_changes_nothing(self, stores: Stores, store: SqlStore) -> None:
         expanded, postponed, recorded = await begin(store, *(notification() for _ in range(3)))
         owner = await stores.take_over()

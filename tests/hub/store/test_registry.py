@@ -12,7 +12,7 @@ import pytest
 
 import hub.platforms.table  # noqa: F401 - declares the platforms
 from hub.errors import InvalidRequestError, PreconditionError
-from hub.installation import Registration
+from hub.installation import Registration, SecondaryTile, Template
 from hub.notification import Platform
 from hub.outcome import Unreached
 from hub.store.connection import Connection, Statement
@@ -131,6 +131,26 @@ class TestRegistry:
         await store.put_installations(HUB, [installation("p7", "chess", templates=False), installation("p8", "news")])
         (native,) = await store.audiences([notification("$InstallationId:{p7}")])
         assert native.unreached is Unreached.NO_TEMPLATE
+
+    async def test_a_tile_carries_the_tag_of_its_installation(self, store: RegistryStore) -> None:
+        tile = SecondaryTile(push_channel="tile of p7", tags=("scores",), templates={"t": Template(body="<tile/>")})
+        tiled = replace(installation("p7", "news"), secondary_tiles={"scores": tile})
+        await store.put_installations(HUB, [tiled, installation("p8", "news")])
+        for housekeep in (False, True):
+            if housekeep:
+                await store.housekeep()
+            assert await reached(store, "$InstallationId:{p7}") == ["tile of p7", "token of p7"]
+            assert await reached(store, "$InstallationId:{p7} && scores") == ["tile of p7"]
+            (audience,) = await store.audiences([notification("!$InstallationId:{p7} && !chess")])
+            assert [target.push_channel for target in audience.targets] == ["token of p8"]
+            transactions = [each for each in store.database.transactions if each]
+            assert max(map(len, transactions)) <= 6
+        await store.put_installations(HUB, [installation("p7", "news")])
+        assert await reached(store, "$InstallationId:{p7}") == ["token of p7"]
+        await store.delete_installation(HUB, "p7")
+        await store.housekeep()
+        (audience,) = await store.audiences([notification("$InstallationId:{p7}")])
+        assert audience.unreached is Unreached.GONE
 
     async def test_an_import_is_found_as_what_was_put(self, store: RegistryStore) -> None:
         phones = [installation(f"p{number}", "news", f"only{number}") for number in range(1300)]

@@ -43,8 +43,8 @@ async def exported(
         raise RemoteError(f"the export job {job} has failed: {await _member(api, job, 'Failure')}")
     host = urlsplit(container).hostname or ""
     blobs = Blobs(BlobAccess((host,)), api.settings.egress)  # whoever runs the import named the container
-    base, question, signature = container.partition("?")
-    url = f"{base.rstrip('/')}//{api.settings.hub}/{job}/Output.txt{question}{signature}"
+    _, question, signature = container.partition("?")
+    url = f"{await _output(api, job)}{question}{signature}"
     try:
         async for lines, is_last in _lines(blobs, url):
             yield lines, is_last
@@ -68,12 +68,26 @@ async def _member(api: RemoteApi, job: str, name: str) -> str:
     return _of(answer.content, name)
 
 
+async def _output(api: RemoteApi, job: str) -> str:
+    """Where the job says that its output is, without a signature. Raises: RemoteError."""
+    answer = await api.request("GET", f"jobs/{job}")
+    check(answer.status_code, dict(answer.headers), answer.content, api=api)
+    for pair in _root(answer.content).iterfind(".//{*}KeyValueOfstringstring"):
+        if pair.findtext("{*}Key") == "OutputFilePath":
+            return pair.findtext("{*}Value") or ""
+    raise RemoteError(f"the export job {job} does not say where its output is")
+
+
 def _of(entry: bytes, name: str) -> str:
+    return _root(entry).findtext(f".//{{*}}{name}") or ""
+
+
+def _root(entry: bytes) -> etree._Element:
+    """Raises: RemoteError."""
     try:
-        root = etree.fromstring(entry, etree.XMLParser(resolve_entities=False, no_network=True))
+        return etree.fromstring(entry, etree.XMLParser(resolve_entities=False, no_network=True))
     except etree.XMLSyntaxError as error:
         raise RemoteError(f"the other hub answers a job with what is no XML: {error}") from error
-    return root.findtext(f".//{{*}}{name}") or ""
 
 
 async def _lines(blobs: Blobs, url: str) -> AsyncIterator[tuple[list[str], bool]]:

@@ -13,13 +13,19 @@ import pytest
 from lxml import etree
 from starlette.responses import Response
 
+from hub.delivery.remote_api import RemoteApi
+from hub.delivery.remote_settings import RemoteSettings
+from hub.egress import Egress
+from hub.errors import BlobError
 from hub.jobs.settings import JobSettings
+from hub.moving import exporting
 from hub.tls import Tls
 from sandbox.blobs import BlobService
 from sandbox.tls import Authority
 from tests.fakes.clock import FakeClock
 from tests.hub.api.conformance.conftest import hub_at_work, signed
 from tests.hub.api.serving import serving
+from tests.hub.api.signing import KEY
 
 NAMESPACES = (
     'xmlns="http://schemas.microsoft.com/netservices/2010/10/servicebus/connect"'
@@ -36,6 +42,7 @@ class Jobs:
     client: httpx.AsyncClient
     blobs: BlobService
     url: str
+    ca_file: Path
 
     def place(self, name: str = "", rights: str = "rcwl") -> str:
         path = f"box/{name}" if name else "box"
@@ -107,7 +114,7 @@ async def jobs_of(directory: Path, authority: Authority, blobs: BlobService, por
             headers={"Authorization": signed("full", clock)},
         ) as client,
     ):
-        yield Jobs(client, blobs, f"https://localhost:{port}")
+        yield Jobs(client, blobs, f"https://localhost:{port}", authority.ca_file)
 
 
 @pytest.fixture
@@ -334,6 +341,27 @@ async def test_what_derives_from_installations_is_imported_as_these(jobs: Jobs, 
     # A second time nothing changes, and nothing fails.
     assert (await jobs.imported(type_, *lines))[1] == []
     assert len(await jobs.registrations()) == 16
+
+
+async def test_a_hub_moves_by_its_export_job(jobs: Jobs) -> None:
+    """As `pushbridge import anh --container` does it."""
+    lines = await exported(jobs)
+    egress = Egress(tls=Tls(ca_file=jobs.ca_file))
+    settings = RemoteSettings(endpoint="https://ns.example", hub="h1", key_name="full", key=KEY, egress=egress)
+    api = RemoteApi(settings, clock=FakeClock())
+    api._client = jobs.client
+    waited: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        waited.append(seconds)
+        await asyncio.sleep(0.005)
+
+    parts = [part async for part in exporting.exported(api, jobs.place(), sleep=wait)]
+    assert [is_last for _, is_last in parts] == [*[False] * (len(parts) - 1), True]
+    assert [line for found, _ in parts for line in found] == lines
+    with pytest.raises(BlobError):
+        async for _ in exporting.exported(api, jobs.place(rights="cw"), sleep=wait):
+            pass
 
 
 async def test_an_import_of_what_derives_from_an_installation_says_what_fails(jobs: Jobs) -> None:

@@ -94,7 +94,11 @@ def possible_dead_letters(settings: Settings) -> list[tuple[str, str, str]]:
     found: list[tuple[str, str, str]] = []
     for name, source in settings.sources.items():
         kept = source.on_no_match == "dead_letter"
-        found += [(name, "", reason.value) for reason in (*_OF_A_MESSAGE, *([Reason.NO_MATCH] if kept else ()))]
+        others = [
+            *([Reason.NO_MATCH] if kept else ()),
+            *([Reason.SCHEMA] if source.decode.json_schema is not None else ()),
+        ]
+        found += [(name, "", reason.value) for reason in (*_OF_A_MESSAGE, *others)]
     for rule in settings.rules.rules:
         if rule.push is not None:
             is_remote = settings.hubs[rule.push.hub].remote is not None

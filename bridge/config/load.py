@@ -43,7 +43,6 @@ _LATER: Mapping[tuple[str, ...], tuple[str, ...]] = {
     ("bridge", "watchdog"): ("action",),
     ("sources", "*"): ("dedupe", "order", "rate", *LATER),
     **{("sources", "*", key, *path): keys for key, kind in CONNECTORS.items() for path, keys in kind.later.items()},
-    ("sources", "*", "decode"): ("schema",),
     ("hubs", "*", "platforms"): LATER_PLATFORMS,
     ("dead_letters", "sources", "*"): (
         *(key for key, kind in CONNECTORS.items() if kind.keeps_dead_letters and kind.dead_letters is None),

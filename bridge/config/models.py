@@ -22,6 +22,7 @@ from bridge.decode.fixed_width import NUMBERS_IN_BYTES
 from bridge.decode.mapping import MAP_NAMES, EventMap
 from bridge.decode.pattern import compile_pattern
 from bridge.decode.readers import formats
+from bridge.decode.schema import JsonSchema
 from connectors.auth import Auth, Secrets, one_or_more
 from connectors.connector import MAX_BODY, Connector, DeadLetterRoute, SinkRoute
 from connectors.duration import Duration
@@ -35,6 +36,7 @@ from hub.platforms.settings import PlatformSettings
 from hub.platforms.table import services
 from hub.store.contracts.sinks import SinkLimits
 from hub.tags import MaxTags
+from hub.tls import ExistingFile
 from rules.engine import RuleSet
 from rules.errors import ExpressionError
 from rules.models import OWNER, OWNER_WORDS, Defaults, Rule
@@ -203,6 +205,11 @@ def _pattern(pattern: str) -> str:
     return pattern
 
 
+def _schema(path: Path) -> Path:
+    JsonSchema(path)
+    return path
+
+
 def _encoding(name: str) -> str:
     if (charset := charset_named(name)) is None:
         raise ValueError("not an encoding that is supported; write latin-1, cp1252, cp1141, utf-16 or such")
@@ -296,6 +303,8 @@ class Decode(Section):
         | None
     ) = None
     """What of one body is an event of its own: lines, records of length bytes, or the elements of an array."""
+    json_schema: Annotated[ExistingFile, AfterValidator(_schema)] | None = Field(default=None, alias="schema")
+    """A file with a JSON Schema that the data have to meet; an event whose data do not is a dead letter."""
     encoding: Annotated[str, AfterValidator(_encoding)] | None = None
     """The charset of bodies that do not name theirs."""
     max_body: Annotated[Size, Field(gt=0)] = MAX_BODY
@@ -501,6 +510,7 @@ class SourceSettings(_ConnectorKeys):
             },
             length=self.decode.length,
             split=self.decode.split,
+            schema=None if self.decode.json_schema is None else JsonSchema(self.decode.json_schema),
             encoding=self.decode.encoding,
             max_body=self.decode.max_body,
         )

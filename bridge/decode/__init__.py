@@ -6,6 +6,7 @@ from bridge.decode.trace import trace_from
 from bridge.decode.wrapping import may_be_wrapped, unwrapped
 from bridge.errors import EventError, Reason
 from connectors.base import Message
+from rules.event import Opaque
 
 __all__ = ["DecodeSettings", "Decoded", "Decoder", "decoder_for"]
 
@@ -26,7 +27,19 @@ def decoder_for(settings: DecodeSettings) -> Decoder:
             raise EventError(Reason.TOO_LARGE, f"the body has {size} bytes, the limit is {max_body}")
         return decode(unwrapped(message, limit=max_body) if may_be_wrapped(message) else message)
 
-    return decode_bounded
+    schema = settings.schema
+    if schema is None:
+        return decode_bounded
+
+    def decode_checked(message: Message) -> Decoded:
+        decoded = decode_bounded(message)
+        if message.has_body:
+            if isinstance(decoded.data, Opaque):
+                raise EventError(Reason.SCHEMA, f"{decoded.data.kind} cannot be held against a schema")
+            schema.check(decoded.data)
+        return decoded
+
+    return decode_checked
 
 
 def _decoder_of_format(settings: DecodeSettings) -> Decoder:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Literal
 
+from bridge.decode.schema import JsonSchema
 from connectors.base import Message
 
 ValueType = Literal["decimal", "int", "float", "bool", "datetime", "date"]
@@ -39,6 +40,7 @@ class DecodeSettings:
     `columns` (CSV) are the names of the fields; without them, or with `header`, the first line has names. `delimiter` is
     what stands between two fields.
     `fields` (fixed width) say where each field of a record is, `length` how many bytes a record has.
+    `schema` is what the data have to be like.
     `split` says how one body is taken apart into several events: `lines`, `records` of `length` bytes, or the path of an
     array in JSON, which begins with `data`.
     `lists` (XML) names the elements that always are lists, in the same way, or by a path with dots. All four also apply
@@ -57,6 +59,7 @@ class DecodeSettings:
     fields: Mapping[str, FieldSettings] = field(default_factory=dict)
     length: int | None = None
     split: str | None = None
+    schema: JsonSchema | None = None
     encoding: str | None = None
     timezone: tzinfo = UTC
     max_body: int = 1024 * 1024

@@ -8,6 +8,7 @@ but for `[[:alpha:]]` and its like, and its `\\w` and `\\d` go by a newer Unicod
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 LIMIT = 0.02
 """Seconds of processor time after which a text is given up: five thousand times what an ordinary one takes."""
@@ -41,6 +42,25 @@ def compile_pattern(pattern: str) -> FullMatch:
         return None if match is None else match.groupdict()
 
     return groups
+
+
+@lru_cache(maxsize=1000)
+def compile_search(pattern: str) -> Callable[[str], bool]:
+    """Whether a pattern is found anywhere in a text. The function raises PatternTimeoutError. Raises: ValueError."""
+    import regex
+
+    try:
+        search = regex.compile(_BRACE.sub(lambda found: found[1] or r"\{", pattern)).search
+    except (regex.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+
+    def is_found(text: str) -> bool:
+        try:
+            return search(text, timeout=LIMIT, concurrent=True) is not None
+        except TimeoutError:
+            raise PatternTimeoutError from None
+
+    return is_found
 
 
 _BRACE = re.compile(r"(\\(?:N\{|.))|\{(?!\d+\}|\d*,\d*\})", re.DOTALL)

@@ -170,6 +170,7 @@ def test_an_http_source_of_cloudevents_decodes_them_unless_told_otherwise(tmp_pa
         "fields": {},
         "length": None,
         "split": None,
+        "schema": None,
         "encoding": None,
         "timezone": UTC,
         "max_body": 1_048_576,

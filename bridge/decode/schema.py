@@ -1,0 +1,164 @@
+"""`decode.schema`: whether data has the shape that a JSON Schema says (drafts 3 to 2020-12)."""
+
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from bridge.errors import EventError, Reason
+
+MAX_SCHEMA: Final = 1024 * 1024
+_LONGEST_PLACE: Final = 200
+
+Check = Callable[[Any], None]
+"""Raises: EventError: data that is not of the schema."""
+
+
+class JsonSchema:
+    """A schema of a file; what it compiles to is made when it is first used.
+
+    A `$ref` leads to a place in the same file: nothing is fetched. Numbers are compared exactly. A `pattern` is given up
+    after 20 ms of a text, which then does not have it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises: ValueError: there is no schema in the file, in words for its author."""
+        self.path = path
+        self._validator = _validator(_document(path), path)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, JsonSchema) and self._validator.schema == other._validator.schema
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    def check(self, data: Any) -> None:
+        """Raises: EventError, which names the place and the keyword, and no value."""
+        try:
+            error = next(self._validator.iter_errors(data), None)
+        except RecursionError:
+            raise EventError(Reason.SCHEMA, "the data are nested too deep for the schema") from None
+        if error is not None:
+            raise EventError(Reason.SCHEMA, _said_of(error))
+
+
+def _document(path: Path) -> Any:
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    if len(text) > MAX_SCHEMA:
+        raise ValueError(f"{path} has {len(text)} bytes, a schema has {MAX_SCHEMA} at most")
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"{path} is no JSON: {error.msg} at line {error.lineno}") from None
+
+
+def _validator(document: Any, path: Path) -> Any:
+    from jsonschema import Draft202012Validator, validators
+    from jsonschema.exceptions import SchemaError
+    from referencing import Registry, Resource
+    from referencing.exceptions import Unresolvable
+    from referencing.jsonschema import DRAFT202012
+
+    if not isinstance(document, dict | bool):
+        raise ValueError(f"{path} is no JSON Schema: it is an object")
+    library: Any = validators
+    kind = library.validator_for(document, default=Draft202012Validator)
+    try:
+        kind.check_schema(document)
+    except (SchemaError, RecursionError) as error:
+        place = error.json_path if isinstance(error, SchemaError) else "$"
+        raise ValueError(f"{path} is no JSON Schema: see {place}") from None
+    resource = Resource.from_contents(document, default_specification=DRAFT202012) if document else None
+    resolver = None if resource is None else Registry().with_resource("", resource).resolver()
+    for reference in _references(document):
+        if not reference.startswith("#"):
+            raise ValueError(
+                f"{path}: $ref leads out of the file, and nothing is fetched: put what it means into $defs"
+            )
+        try:
+            if resolver is not None:
+                resolver.lookup(reference)
+        except Unresolvable:
+            raise ValueError(f"{path}: $ref {reference[:_LONGEST_PLACE]} leads nowhere") from None
+    own = {"pattern": _pattern, "multipleOf": _multiple_of, "uniqueItems": _unique_items}
+    return library.extend(kind, own)(document, registry=Registry())
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for name, below in value.items():
+            if name == "$ref" and isinstance(below, str):
+                yield below
+            elif name not in ("const", "enum", "examples", "default"):
+                yield from _references(below)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _references(each)
+
+
+def _said_of(error: Any) -> str:
+    place = "data" + "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in error.absolute_path)
+    missing = ""
+    if error.validator == "required" and isinstance(error.instance, dict):
+        names = [name for name in error.validator_value if name not in error.instance]
+        missing = f": {', '.join(names)[:_LONGEST_PLACE]} is missing"
+    return f"{place[:_LONGEST_PLACE]} is against {error.validator} of the schema{missing}"
+
+
+def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[Any]:
+    from jsonschema.exceptions import ValidationError
+
+    from bridge.decode.pattern import PatternTimeoutError, compile_search
+
+    if isinstance(instance, str):
+        try:
+            is_found = compile_search(pattern)(instance)
+        except PatternTimeoutError:
+            is_found = False
+        if not is_found:
+            yield ValidationError("a text does not have the pattern")
+
+
+def _multiple_of(validator: Any, divisor: Any, instance: Any, schema: Any) -> Iterator[Any]:
+    from jsonschema.exceptions import ValidationError
+
+    if isinstance(instance, int | float | Decimal) and not isinstance(instance, bool):
+        number, by = (Decimal(str(each)) for each in (instance, divisor))
+        if number.is_finite() and number and number.adjusted() - by.adjusted() < _DIGITS and number % by:
+            yield ValidationError("a number is no multiple")
+
+
+_DIGITS: Final = 28
+"""Digits of a quotient that Python's decimals can tell; no sender means a number with more of them to be a multiple."""
+
+
+def _unique_items(validator: Any, is_asked: Any, instance: Any, schema: Any) -> Iterator[Any]:
+    """By a set: the library compares each with each where they cannot be sorted."""
+    from jsonschema.exceptions import ValidationError
+
+    if is_asked is True and isinstance(instance, list):
+        seen: set[Any] = set()
+        for item in instance:
+            key = _comparable(item)
+            if key in seen:
+                yield ValidationError("an item is there twice")
+                return
+            seen.add(key)
+
+
+def _comparable(value: Any) -> Any:
+    """Equal for values that are equal in JSON: true is not 1, and 1.0 is."""
+    match value:
+        case bool():
+            return ("bool", value)
+        case dict():
+            return frozenset((name, _comparable(below)) for name, below in value.items())
+        case list():
+            return tuple(_comparable(each) for each in value)
+        case _:
+            return value

@@ -14,10 +14,10 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAuthorization
 from connectors.base import Disposition, LogPartition, Message, Settlement, StoredOffsets
 from connectors.errors import NotConnectedError, SourceError, TopologyError
 from connectors.kafka.client import cause_of_no_connection, client_options, translated
-from connectors.kafka.lease import Lease
 from connectors.kafka.message import message_from
 from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.timing import Timing
+from connectors.lease import Lease
 
 T = TypeVar("T")
 

@@ -157,7 +157,7 @@ LISTENERS = "listeners: { admin: { address: '0.0.0.0:8080', auth: { bearer: t } 
         (
             f"sources: {{ a: {{ {TWO_KINDS} }} }}",
             "sources.a",
-            "write one of rabbitmq, http, servicebus, kafka, sql and files",
+            "rabbitmq, http, servicebus, kafka, sql and files",
         ),
         (LISTENERS + "sources: { a: { http: [ x ] } }", "sources.a.http", "expected keys such as"),
     ],

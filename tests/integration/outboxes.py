@@ -130,10 +130,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--engine", choices=["postgresql", "mysql"], help="one of the two alone")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     with servers() as databases:
         for database in databases:
+            if asked.engine not in (None, database.url.partition(":")[0]):
+                continue
             began = time.monotonic()
             with tempfile.TemporaryDirectory() as directory:
                 written, counted = asyncio.run(

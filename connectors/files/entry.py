@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from connectors.connector import Capacity, Connector
 from connectors.files.settings import FilesSettings
-from connectors.files.source import FilesSource
+from connectors.files.source import FilesSource, probe
 
 META: Mapping[str, str] = {
     "file_name": "The name that the file came with.",
@@ -27,6 +27,7 @@ FILES = Connector(
     meta=META,
     has_position=True,
     keeps_dead_letters=False,
+    probe=probe,
     main_setting="path",
     sample="{ path: incoming/NAME, records: lines }",
 )

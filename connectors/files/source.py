@@ -253,6 +253,13 @@ class FilesSource:
             raise NotConnectedError(f"{self.name}: the file system does not answer") from None
 
 
+async def probe(name: str, settings: FilesSettings) -> None:
+    """Whether a source could start: directory and rights; no file is claimed. Raises: SourceError."""
+    source = FilesSource(name, settings)
+    await source.connect()
+    await source.close()
+
+
 async def _for_at_most(seconds: float, event: asyncio.Event) -> None:
     try:
         async with asyncio.timeout(seconds):

@@ -100,6 +100,12 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
 
     async def open(self) -> None:
         """Connect, and ask to join the group. Raises: NotConnectedError, AuthenticationError, TopologyError."""
+        await self.look()
+        self._client.subscribe(topics=self._settings.topics, listener=self)
+        self._tasks = [asyncio.create_task(self._poll()), asyncio.create_task(self._note_progress())]
+
+    async def look(self) -> None:
+        """Connect, and see that the topics are there. Raises: as `open`; then this is closed."""
         try:
             try:
                 await self._client.start()
@@ -112,13 +118,11 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
                 raise TopologyError(
                     f"{self._name}: no topic {listed}, or it may not be read; create it, or allow Describe"
                 )
-            self._client.subscribe(topics=self._settings.topics, listener=self)
         except BaseException as error:
             await self.close()
             if isinstance(error, KafkaError | OSError):
                 raise translated(error, self._name) from error
             raise
-        self._tasks = [asyncio.create_task(self._poll()), asyncio.create_task(self._note_progress())]
 
     async def close(self) -> None:
         """Say how far we are, leave the group, and close; never raises."""

@@ -176,6 +176,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         if since is not None and now - since > patience:
             self._fail(NotConnectedError(f"{self._name}: no partitions from the group within {patience:g} s"))
             self.check()
+        if since is not None:  # which partitions are ours is not known yet
+            return None
         try:
             return await self._count_waiting(dict(self._leases))
         except (KafkaError, NotConnectedError) as error:

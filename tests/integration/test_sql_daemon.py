@@ -64,8 +64,8 @@ async def test_a_row_becomes_a_push_and_one_that_cannot_be_decoded_a_dead_letter
             pushed = await services.journal.wait_for(lambda entry: entry.handle == phone.handle)
             assert b"of the row" in pushed[0].payload
 
-            async def lag() -> float:
-                return (await daemon.metrics())['pushbridge_ingest_lag_messages{source="postings"}']
+            async def lag() -> float | None:
+                return (await daemon.metrics()).get('pushbridge_ingest_lag_messages{source="postings"}')
 
             await until(lag, 0)
             with daemon.database() as store:

@@ -67,11 +67,8 @@ class IntakeMetrics:
             "Messages that the broker took back before they were in the store; they come again.",
             source=Named.SOURCES,
         )
-        self._lag = gauge(
-            "ingest_lag_messages",
-            "Messages that wait at the broker; no series where it does not say.",
-            source=Named.SOURCES,
-        )
+        waits = "Messages that wait at the broker; no series where the broker does not say."
+        self._lag = gauge("ingest_lag_messages", waits, source=Named.SOURCES)
         self._oldest_unacked = gauge(
             "ingest_oldest_unacked_timestamp_seconds",
             "When the oldest message not yet settled was taken, 0 when there is none.",

@@ -1,6 +1,6 @@
 """What the rest of the program knows of a connector: an entry, made in the connector's folder and listed in `table.py`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -118,6 +118,11 @@ class Connector(Generic[SettingsT]):
     """Whether the broker has a dead-letter place of its own, for `Settlement.REJECT` (`native: true`)."""
 
     dead_letters: DeadLetterRoute[SettingsT, Any] | None = None
+
+    probe: Callable[[str, SettingsT], Awaitable[None]] | None = None
+    """Connects, looks whether a source could start, and ends: nothing is consumed, and nothing created at the broker.
+
+    Raises: SourceError. None where there is nothing to connect to."""
 
     sink: SinkRoute[Any] | None = None
 

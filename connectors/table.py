@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from connectors.connector import Connector
+from connectors.files.entry import FILES
 from connectors.http.entry import HTTP
 from connectors.kafka.entry import KAFKA
 from connectors.rabbitmq.entry import RABBITMQ
@@ -18,6 +19,7 @@ CONNECTORS: Mapping[str, Connector[Any]] = {
         SERVICE_BUS,
         KAFKA,
         SQL,
+        FILES,
     )
 }
 """By their keys."""

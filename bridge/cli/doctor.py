@@ -1,5 +1,6 @@
 """`pushbridge doctor`: look at what a configuration needs of this machine, and say the cure."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,8 +12,11 @@ from bridge.cli.exits import Exit
 from bridge.cli.process import print_problems
 
 if TYPE_CHECKING:
-    from bridge.config.models import Settings
+    from bridge.config.models import Settings, SourceSettings
     from hub.store.findings import Finding
+
+_PROBE_TIMEOUT = 30.0
+"""Seconds for a source to be looked at."""
 
 OptionalConfig = Annotated[
     list[Path] | None,
@@ -26,7 +30,10 @@ OptionalConfig = Annotated[
 
 @answer_command
 def doctor(config: OptionalConfig = None) -> Answer:
-    """Look at the store's disk, file and schema, and say the cure. A daemon may run at the same time."""
+    """Look at the store's disk, file and schema, and whether each source could start. A daemon may run at the same time.
+
+    Nothing is consumed, and nothing is created at a broker.
+    """
     from bridge.config.load import check as read
     from hub.store.findings import Health
 
@@ -37,8 +44,37 @@ def doctor(config: OptionalConfig = None) -> Answer:
         if settings is None:
             raise typer.Exit(Exit.MISTAKES)
     store, found = _examined(settings)
-    failed = any(finding.health is Health.FAILED for finding in found)
-    return Answer(_content(store, found), _print_checks, Exit.FAILED if failed else Exit.DONE)
+    sources = [] if settings is None else asyncio.run(_probed(settings))
+    failed = any(finding.health is Health.FAILED for finding in (*found, *sources))
+    return Answer(_content(store, found, sources), _print_checks, Exit.FAILED if failed else Exit.DONE)
+
+
+async def _probed(settings: "Settings") -> "list[Finding]":
+    """Whether each source could start, side by side."""
+    return list(await asyncio.gather(*(_probe(name, source) for name, source in settings.sources.items())))
+
+
+async def _probe(name: str, source: "SourceSettings") -> "Finding":
+    from connectors.errors import AuthenticationError, SourceError, TopologyError
+    from hub.store.findings import Finding, Health
+
+    connector = source.connector
+    if connector.probe is None:
+        return Finding(name=name, health=Health.OK, text=f"{connector.title}: nothing to connect to")
+    try:
+        async with asyncio.timeout(_PROBE_TIMEOUT):
+            await connector.probe(name, source.connector_settings)
+    except (SourceError, TimeoutError) as error:
+        match error:
+            case AuthenticationError():
+                cure = "look at the credentials, and at what the broker allows them"
+            case TopologyError():
+                cure = "create or change what is named, here or at the broker"
+            case _:
+                cure = "see that the address is right, the broker runs, and nothing on the way stops the connection"
+        text = str(error).removeprefix(f"{name}: ") or f"no answer within {_PROBE_TIMEOUT:g} s"
+        return Finding(name=name, health=Health.FAILED, text=f"{connector.title}: {text}", cure=cure)
+    return Finding(name=name, health=Health.OK, text=f"{connector.title}: could start; nothing was consumed")
 
 
 def _examined(settings: "Settings | None") -> "tuple[str, Sequence[Finding]]":
@@ -57,16 +93,26 @@ def _examined(settings: "Settings | None") -> "tuple[str, Sequence[Finding]]":
     return str(path), sqlite.examine(path, allow_memory=store.allow_memory)
 
 
-def _content(store: str, found: "Sequence[Finding]") -> dict[str, Any]:
-    checks = [
+def _content(store: str, found: "Sequence[Finding]", sources: "Sequence[Finding]") -> dict[str, Any]:
+    return {"store": store, "checks": _plain(found), "sources": _plain(sources)}
+
+
+def _plain(found: "Sequence[Finding]") -> list[dict[str, Any]]:
+    return [
         {"name": each.name, "health": each.health.value, "text": each.text, "cure": each.cure or None} for each in found
     ]
-    return {"store": store, "checks": checks}
 
 
 def _print_checks(content: Mapping[str, Any]) -> None:
     typer.echo(f"store {content['store']}")
-    for check in content["checks"]:
+    _print(content["checks"])
+    if content["sources"]:
+        typer.echo("sources")
+        _print(content["sources"])
+
+
+def _print(checks: Sequence[Mapping[str, Any]]) -> None:
+    for check in checks:
         typer.echo(f"  {check['health']:8} {check['name']:12} {check['text']}")
         if check["cure"]:
             typer.echo(f"  {'':8} {'':12} cure: {check['cure']}")

@@ -67,7 +67,8 @@ class IntakeMetrics:
             "Messages that the broker took back before they were in the store; they come again.",
             source=Named.SOURCES,
         )
-        self._lag = gauge("ingest_lag_messages", "Messages that wait at the broker.", source=Named.SOURCES)
+        waits = "Messages that wait at the broker; no series where the broker does not say."
+        self._lag = gauge("ingest_lag_messages", waits, source=Named.SOURCES)
         self._oldest_unacked = gauge(
             "ingest_oldest_unacked_timestamp_seconds",
             "When the oldest message not yet settled was taken, 0 when there is none.",
@@ -133,7 +134,10 @@ class IntakeMetrics:
     def set_sources(self, statuses: Sequence[SourceStatus]) -> None:
         """Before a scrape."""
         for status in statuses:
-            self._lag.labels(status.name).set(status.backlog or 0)
+            if status.backlog is None:  # not known is not none
+                self._lag.remove(status.name)
+            else:
+                self._lag.labels(status.name).set(status.backlog)
             self._oldest_unacked.labels(status.name).set(status.unsettled_since)
             self._source_up.labels(status.name).set(_is_up(status))
 

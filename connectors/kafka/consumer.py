@@ -14,10 +14,10 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAuthorization
 from connectors.base import Disposition, LogPartition, Message, Settlement, StoredOffsets
 from connectors.errors import NotConnectedError, SourceError, TopologyError
 from connectors.kafka.client import cause_of_no_connection, client_options, translated
-from connectors.kafka.lease import Lease
 from connectors.kafka.message import message_from
 from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.timing import Timing
+from connectors.lease import Lease
 
 T = TypeVar("T")
 
@@ -100,6 +100,12 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
 
     async def open(self) -> None:
         """Connect, and ask to join the group. Raises: NotConnectedError, AuthenticationError, TopologyError."""
+        await self.look()
+        self._client.subscribe(topics=self._settings.topics, listener=self)
+        self._tasks = [asyncio.create_task(self._poll()), asyncio.create_task(self._note_progress())]
+
+    async def look(self) -> None:
+        """Connect, and see that the topics are there. Raises: as `open`; then this is closed."""
         try:
             try:
                 await self._client.start()
@@ -112,13 +118,11 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
                 raise TopologyError(
                     f"{self._name}: no topic {listed}, or it may not be read; create it, or allow Describe"
                 )
-            self._client.subscribe(topics=self._settings.topics, listener=self)
         except BaseException as error:
             await self.close()
             if isinstance(error, KafkaError | OSError):
                 raise translated(error, self._name) from error
             raise
-        self._tasks = [asyncio.create_task(self._poll()), asyncio.create_task(self._note_progress())]
 
     async def close(self) -> None:
         """Say how far we are, leave the group, and close; never raises."""
@@ -172,6 +176,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         if since is not None and now - since > patience:
             self._fail(NotConnectedError(f"{self._name}: no partitions from the group within {patience:g} s"))
             self.check()
+        if since is not None:  # which partitions are ours is not known yet
+            return None
         try:
             return await self._count_waiting(dict(self._leases))
         except (KafkaError, NotConnectedError) as error:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from connectors.connector import Capacity, Connector, DeadLetterRoute, SinkRoute
 from connectors.kafka.publisher import KafkaPublisher
 from connectors.kafka.settings import DeadLetterTopic, KafkaSettings, SinkTopic
-from connectors.kafka.source import KafkaSource
+from connectors.kafka.source import KafkaSource, probe
 
 META: Mapping[str, str] = {
     "topic": "The topic that the message is of.",
@@ -52,6 +52,7 @@ KAFKA = Connector(
         behind=SinkTopic.behind,
         unproxied=lambda settings: settings.host,
     ),
+    probe=probe,
     behind=KafkaSettings.behind,
     unproxied=lambda settings: settings.host,  # aiokafka knows no proxy
     main_setting="bootstrap",

@@ -83,3 +83,12 @@ class KafkaSource:
         if self._consumer is None:
             raise NotConnectedError(f"{self.name}: not connected")
         return self._consumer
+
+
+async def probe(name: str, settings: KafkaSettings) -> None:
+    """Whether a source could start: brokers, credentials and topics; the group is not joined. Raises: SourceError."""
+    from connectors.kafka.consumer import Consumer
+
+    consumer = Consumer(name, settings, offsets=None, ahead={}, counts={}, timing=Timing(), on_warning=lambda _: None)
+    await consumer.look()
+    await consumer.close()

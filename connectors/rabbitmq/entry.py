@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from connectors.connector import Capacity, Connector, DeadLetterRoute, SinkRoute
 from connectors.rabbitmq.publisher import RabbitMqPublisher
 from connectors.rabbitmq.settings import DeadLetterExchange, RabbitMqPublisherSettings, RabbitMqSettings, SinkExchange
-from connectors.rabbitmq.source import RabbitMqSource
+from connectors.rabbitmq.source import RabbitMqSource, probe
 
 META: Mapping[str, str] = {
     "exchange": "The exchange that the message was published to; empty for the default exchange.",
@@ -64,6 +64,7 @@ RABBITMQ = Connector(
         behind=SinkExchange.behind,
         unproxied=lambda settings: settings.host,
     ),
+    probe=probe,
     behind=RabbitMqSettings.behind,
     unproxied=lambda settings: settings.host,  # pika knows no proxy
     main_setting="url",

@@ -191,3 +191,23 @@ def _delivery_count(earlier: Any, redelivered: bool) -> int:
     if type(earlier) is int:
         return earlier + 1
     return 2 if redelivered else 1
+
+
+async def probe(name: str, settings: RabbitMqSettings) -> None:
+    """Whether a source could start: broker, credentials, and what is not to be created. Raises: SourceError."""
+    from connectors.rabbitmq.connection import Connection
+    from connectors.rabbitmq.topology import look
+
+    receive = settings.receive
+    connection = await Connection.open(
+        settings.addresses,
+        tls=settings.tls,
+        name=name,
+        heartbeat=receive.heartbeat,
+        blocked_timeout=receive.blocked_timeout,
+        timing=Timing(),
+    )
+    try:
+        await look(connection, settings)
+    finally:
+        await connection.close()

@@ -52,6 +52,15 @@ async def ensure(connection: Connection, settings: RabbitMqSettings, *, source: 
         await _ensure_binding(connection, source, queue, binding)
 
 
+async def look(connection: Connection, settings: RabbitMqSettings) -> None:
+    """See that what is not to be created is there, and create nothing. Raises: TopologyError, NotConnectedError."""
+    for binding in settings.bind:
+        if binding.create_if_missing is None:
+            await require_exchange(connection, binding.exchange, advice=_CREATE_EXCHANGE)
+    if settings.queue.create_if_missing is None:
+        await _require_queue(connection, settings.queue.name)
+
+
 async def require_exchange(connection: Connection, exchange: str, *, advice: str = "") -> None:
     """Raises: TopologyError when there is no such exchange; `advice` is appended to its text."""
     if not await _exists(connection, "exchange_declare", exchange=exchange):

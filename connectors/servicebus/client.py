@@ -100,8 +100,14 @@ def translated(what: str, *, missing: str = "create it, or say create_if_missing
         raise TopologyError(f"{what} is disabled: {_first_line(error)}") from error
     except Exception as error:
         if _NOT_ALLOWED in str(error):  # the SDK has no class for it
-            raise TopologyError(f"{what} and receive.sessions do not go together: {_first_line(error)}") from error
+            raise SessionsDifferError(
+                f"{what} and receive.sessions do not go together: {_first_line(error)}"
+            ) from error
         raise NotConnectedError(f"{what}: {_described(error)}") from error
+
+
+class SessionsDifferError(TopologyError):
+    """The entity has sessions and they were not asked for, or the other way round."""
 
 
 class Client:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from connectors.connector import Capacity, Connector, SinkRoute
 from connectors.servicebus.publisher import ServiceBusPublisher
 from connectors.servicebus.settings import ServiceBusSettings, SinkEntity
-from connectors.servicebus.source import ServiceBusSource
+from connectors.servicebus.source import ServiceBusSource, probe
 from hub.egress import EgressDefaults
 
 META: Mapping[str, str] = {
@@ -62,6 +62,7 @@ SERVICE_BUS = Connector(
         behind=SinkEntity.behind,
         unproxied=lambda settings: settings.connection.host if settings.connection.is_emulated else "",
     ),
+    probe=probe,
     behind=_behind,
     unproxied=lambda settings: settings.connection.host if settings.connection.is_emulated else "",
     later={("receive", "lock_renewal"): ("on_lost",)},

@@ -200,3 +200,29 @@ class ServiceBusSource:
             timing=self._timing,
             max_requests=self._max_requests,
         )
+
+
+async def probe(name: str, settings: ServiceBusSettings) -> None:
+    """Whether a source could start: a link to the entity is made, without credit, so that no message comes.
+
+    Of an entity with sessions no session is taken. Raises: SourceError.
+    """
+    from connectors.servicebus.client import Client, SessionsDifferError, translated
+
+    what = f"{name}: the {settings.path}"
+    client = Client(settings.connection)
+    try:
+        with translated(what, **({} if settings.create_if_missing is None else {"missing": "it is created at start"})):
+            receiver = client.receiver(settings, prefetch_count=0)
+            try:
+                await receiver.__aenter__()
+            finally:
+                await receiver.close()
+    except SessionsDifferError:  # the broker has looked at credentials and entity before
+        if settings.receive.sessions is None:
+            raise
+    else:
+        if settings.receive.sessions is not None:
+            raise TopologyError(f"{what} has no sessions; leave out receive.sessions, or make an entity that has some")
+    finally:
+        await client.close()

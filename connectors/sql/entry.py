@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from connectors.connector import Capacity, Connector
 from connectors.sql.settings import SqlSettings
-from connectors.sql.source import SqlSource
+from connectors.sql.source import SqlSource, probe
 
 META: Mapping[str, str] = {
     "table": "The table that the row is of.",
@@ -27,6 +27,7 @@ SQL = Connector(
     has_position=True,
     keeps_dead_letters=False,
     unproxied=lambda settings: settings.host,  # drivers know no proxy
+    probe=probe,
     main_setting="url",
     sample=('{ url: "${env:DATABASE_URL:-sqlite:///NAME.db}", outbox: { table: push_outbox, id: id, done: delete } }'),
 )

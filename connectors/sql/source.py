@@ -256,6 +256,13 @@ class SqlSource:
             self._kept = reached
 
 
+async def probe(name: str, settings: SqlSettings) -> None:
+    """Whether a source could start: database, credentials, table, columns, rights; no row is read. Raises: SourceError."""
+    source = SqlSource(name, settings)
+    await source.connect()
+    await source.close()
+
+
 def _hear(future: "asyncio.Future[Any]") -> None:
     """Take an answer that nobody waits for any more: a failure that nobody hears is an error line in the log."""
     if not future.cancelled():

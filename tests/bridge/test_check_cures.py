@@ -154,7 +154,11 @@ LISTENERS = "listeners: { admin: { address: '0.0.0.0:8080', auth: { bearer: t } 
 @pytest.mark.parametrize(
     ("text", "key", "mistake"),
     [
-        (f"sources: {{ a: {{ {TWO_KINDS} }} }}", "sources.a", "write one of rabbitmq, http, servicebus and kafka"),
+        (
+            f"sources: {{ a: {{ {TWO_KINDS} }} }}",
+            "sources.a",
+            "rabbitmq, http, servicebus, kafka, sql and files",
+        ),
         (LISTENERS + "sources: { a: { http: [ x ] } }", "sources.a.http", "expected keys such as"),
     ],
 )

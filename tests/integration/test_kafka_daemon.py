@@ -102,8 +102,8 @@ async def test_an_event_becomes_a_push_and_poison_goes_to_a_topic_of_its_own(
             headers = dict(letter.headers)
             assert (letter.value, headers["x-pushbridge-reason"]) == (b"{", b"decode")
 
-            async def lag() -> float:
-                return (await daemon.metrics())['pushbridge_ingest_lag_messages{source="postings"}']
+            async def lag() -> float | None:
+                return (await daemon.metrics()).get('pushbridge_ingest_lag_messages{source="postings"}')
 
             await until(lag, 0)
             assert rows(daemon, "SELECT next_offset FROM kafka_offset WHERE partition = 0") == 4

@@ -78,7 +78,7 @@ rules: [ {{ name: r, source: good, push: {{ to: x, with: {{ a: "{{{{ meta.fil_na
         "sources.empty.spool: directory is missing",
         "sources.empty.spool.watch: known, but not supported by this version yet",
         "sources.typo.spol: unknown key (did you mean spool?)",
-        "sources.none: write one of rabbitmq, http, servicebus, kafka and spool",
+        "sources.none: write one of rabbitmq, http, servicebus, kafka, sql, files and spool",
         "sources.alone.spool: expected keys such as directory (write { directory: … })",
         "did you mean file_name?",
     ):

@@ -205,7 +205,6 @@ async def test_rows_are_marked_where_they_may_not_be_deleted(database: SqlDataba
     by_time = {**OUTBOX, "done": "mark", "mark": {"column": "pushed"}}
     async with connected(database, outbox=by_time) as source:
         messages = await take(source, 3)
-        assert messages[0].position == first.position.replace(first.position[-16:], messages[0].position[-16:])
         await source.settle([(message, ACK) for message in messages])
         assert await source.receive(3) == []
     assert database.run("SELECT count(*) FROM push_outbox WHERE pushed IS NOT NULL") == [(3,)]

@@ -1,7 +1,7 @@
 """A partition while it is ours: what is under way, how far all are settled, what waits."""
 
 from connectors.base import LogPartition
-from connectors.kafka.lease import Lease
+from connectors.lease import Lease
 
 P = LogPartition("orders/bridge", "t", 0)
 

@@ -1,4 +1,4 @@
-"""A partition while it is ours: which of its messages are under way, and how far all are settled (pure)."""
+"""A partition of a log while it is ours: which of its messages are under way, and how far all are settled (pure)."""
 
 from collections.abc import Collection
 

@@ -65,16 +65,21 @@ def _costs(
     configs = [_configuration(directory / str(number), server, database, service, url) for number in range(daemons)]
     if server is None:
         asyncio.run(figures.register(SqliteStore(configs[0].parent / "bench.db"), phones))
+        of_registrations = 0.0
     else:
+        asyncio.run(figures.register(PostgresStore(PostgresAddress(url=server.url(database))), 0))
+        of_registrations = -_size(server, database)
         asyncio.run(figures.register(PostgresStore(PostgresAddress(url=server.url(database))), phones))
         server.run(
             "VACUUM ANALYZE", database=database
         )  # what the server would do by itself, and not while it is measured
         server.run("CHECKPOINT")
+        of_registrations += _size(server, database)
     with _running(configs) as running:
         figures.publish(url, _WARM, first=count, phones=phones)
         figures.await_(partial(_is_delivered, running, _WARM), pause=1.0)
         cpu, of_database, commits = _cpu(running), _database_cpu(server), _commits(server, database)
+        log = _log_bytes(server)
         figures.publish(url, count, first=0, phones=phones)
         figures.await_(partial(_is_delivered, running, _WARM + count), pause=1.0)
         cpu, of_database = _cpu(running) - cpu, _database_cpu(server) - of_database
@@ -86,6 +91,8 @@ def _costs(
         if server is not None:
             found[f"{name}, events/CPU-s of the database"] = count / of_database
             found[f"{name}, events a transaction"] = count / commits
+            found[f"{name}, bytes of log an event"] = (_log_bytes(server) - log) / count
+            found[f"{name}, bytes a registration"] = of_registrations / phones
         cpu, of_database = _cpu(running), _database_cpu(server)
         sent = running[0].broadcast({"title": "Bench", "body": "to all"})
         figures.await_(partial(running[0].is_completed, sent), pause=0.5)
@@ -156,6 +163,19 @@ def _commits(server: NativePostgres | None, database: str) -> int:
     time.sleep(1.5)  # its sessions report once a second
     ((commits,),) = server.run(f"SELECT xact_commit FROM pg_stat_database WHERE datname = '{database}'")
     return int(commits)
+
+
+def _size(server: NativePostgres, database: str) -> float:
+    ((size,),) = server.run(f"SELECT pg_database_size('{database}')")
+    return float(size)
+
+
+def _log_bytes(server: NativePostgres | None) -> float:
+    """Written to the server's log so far."""
+    if server is None:
+        return 0.0
+    ((position,),) = server.run("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8")
+    return float(position)
 
 
 def _owners(server: NativePostgres, database: str) -> set[str]:

@@ -99,9 +99,10 @@ class FleetMachine(RuleBasedStateMachine):
     def work(self, number: int) -> None:
         """As the dispatcher does: what this process serves it pushes, and what it does not know it passes on."""
         process = self.fleet.processes[number]
-        wanted = dict.fromkeys(process.services, 1000)
+        wanted = dict[Service | None, int]()
+        wanted.update(dict.fromkeys(process.services, 1000))
         work = [
-            *self.run(process.store.take(Lane.SINGLE, {None: 1000, **wanted})),
+            *self.run(process.store.take(Lane.SINGLE, wanted | {None: 1000})),
             *self.run(process.store.take(Lane.BROADCAST, wanted)),
         ]
         mine = [piece for piece in work if piece.notification.hub in process.hubs]

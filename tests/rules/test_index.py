@@ -130,7 +130,7 @@ def test_the_index_finds_what_trying_every_rule_finds(
 
 def test_of_an_object_with_few_fields_only_rules_that_name_one_of_them_are_asked() -> None:
     """Rules name a hundred fields, as those of many kinds of events do; an event has a few of them."""
-    patterns = [{"data": {f"field{number}": "x"}} for number in range(100)]
+    patterns: list[Any] = [{"data": {f"field{number}": "x"}} for number in range(100)]
     patterns += [{"data": {"field1": "x", "field2": "x"}}, {"data": {"field3": {"exists": False}}}]
     matches = [compile_match(node(pattern), Problems()) for pattern in patterns]
     asked = Group(range(len(matches)), [match.asked() for match in matches])

@@ -136,8 +136,9 @@ class TagSets:
 
     def is_known(self, tag: TagId) -> bool:
         """Whether a registration carries a tag that was loaded, or did."""
-        is_in_log = self._entries(tag, part_of) or self._entries(tag, gone_part_of)
-        return bool(self._changes[tag] or self._blocks[tag] or is_in_log)
+        if self._changes[tag] or self._blocks[tag]:  # the log is read for the rest alone
+            return True
+        return bool(self._entries(tag, part_of) or self._entries(tag, gone_part_of))
 
     def _entries(self, tag: TagId, part: Callable[[TagId], TagId]) -> list[WordMask]:
         entries = self._log[part(tag)]

@@ -10,7 +10,7 @@ import signal
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -153,8 +153,11 @@ def _database_cpu(server: NativePostgres | None) -> float:
     """Of all processes of the server, those that have ended too."""
     if server is None:
         return 0.0
-    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-    return cpu_seconds(server.pid, with_ended=True) + sum(cpu_seconds(int(child)) for child in children)
+    seconds = 0.0
+    for child in Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split():
+        with suppress(FileNotFoundError):  # a session that has ended since: the server has its time
+            seconds += cpu_seconds(int(child))
+    return seconds + cpu_seconds(server.pid, with_ended=True)
 
 
 def _commits(server: NativePostgres | None, database: str) -> int:

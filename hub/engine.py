@@ -12,12 +12,14 @@ from typing import TypeVar
 from hub.acceptance import AuditEntry, Ingest
 from hub.backoff import Backoff
 from hub.clock import SteadyClock
+from hub.delivery.audiences import guarded_audiences
 from hub.delivery.bulkhead import Bulkhead, Destination
 from hub.delivery.dispatch import Dispatcher, Timing
 from hub.delivery.probing import TestResult, probe
 from hub.delivery.retry import RetryPolicy
 from hub.errors import CapacityError, NotFoundError, PreconditionError, StoreError, WithdrawnError
 from hub.facts import BreakerClosed, BreakerOpened, ChannelsGone, NotificationsEnded, PersonErased, SendAccepted
+from hub.guards import AudienceGuard, Guards
 from hub.installation import Installation, Registration
 from hub.job import Job, new_job_id
 from hub.notification import NativeContent, Notification, Platform
@@ -75,7 +77,7 @@ class Hub:
     notifications and pages that wait in the store: over it `capacity` is 0 and `send` refuses. `max_in_flight` bounds the
     single pushes under way for each hub and platform. Each push service has an equal share of `max_pending`: see
     `full_for`. `hubs` are those kept here, `remotes` those that are remote; their names are in lower case wherever the hub
-    is given one.
+    is given one. `guards` are those of both.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Hub:
         *,
         hubs: Sequence[str],
         remotes: Mapping[str, Destination[Sequence[Notification]]] | None = None,
+        guards: Guards | None = None,
         observer: Observer,
         policy: RetryPolicy = RetryPolicy(),
         max_pending: int = 100_000,
@@ -109,12 +112,14 @@ class Hub:
         self.bulkheads: dict[Service, Bulkhead[PushPage]] = {}
         self.without_credential: set[Service] = set()
         self.remotes: dict[str, Bulkhead[Sequence[Notification]]] = {}
-        self._add(hubs, senders, remotes or {})
+        self.guards: dict[str, AudienceGuard] = {}
+        self._add(hubs, senders, remotes or {}, guards or {})
         self._dispatcher = Dispatcher(
             self.health,
             self.bulkheads,
             without_credential=self.without_credential,
             remotes=self.remotes,
+            guards=self.guards,
             observer=observer,
             policy=policy,
             slots=2 * max_in_flight,
@@ -165,6 +170,7 @@ class Hub:
         hubs: Sequence[str],
         senders: Mapping[Service, Destination[PushPage]],
         remotes: Mapping[str, Destination[Sequence[Notification]]],
+        guards: Guards,
     ) -> None:
         """Take away the hubs that are `gone`, and add others; a hub in both gets new clients.
 
@@ -176,7 +182,9 @@ class Hub:
         ]
         self.without_credential -= {key for key in self.without_credential if key[0] in gone}
         leaving += [self.remotes.pop(hub) for hub in gone if hub in self.remotes]
-        self._add(hubs, senders, remotes)
+        for hub in gone:
+            self.guards.pop(hub, None)
+        self._add(hubs, senders, remotes, guards)
         for bulkhead in leaving:
             bulkhead.retire()
             task = asyncio.create_task(bulkhead.close_when_idle())
@@ -188,7 +196,9 @@ class Hub:
         hubs: Sequence[str],
         senders: Mapping[Service, Destination[PushPage]],
         remotes: Mapping[str, Destination[Sequence[Notification]]],
+        guards: Guards,
     ) -> None:
+        self.guards |= guards
         for hub in hubs:
             for platform in Platform.known():
                 sender = senders.get((hub, platform))
@@ -313,7 +323,9 @@ class Hub:
 
     async def send_test(self, notification: Notification, *, push_channel: str = "") -> Sequence[TestResult]:
         """Send at once to a few of the audience, or to a push channel; what was said of each. Raises: StoreError."""
-        return await self._in_time(probe(notification, self.store, self.bulkheads, push_channel=push_channel))
+        return await self._in_time(
+            probe(notification, self.store, self.bulkheads, self.guards, push_channel=push_channel)
+        )
 
     async def end_test(self, hub: str, results: Sequence[TestResult]) -> None:
         """Mark the push channels as dead that a test send found dead. Raises: StoreError."""
@@ -343,7 +355,7 @@ class Hub:
         if not asked:
             return frozenset()
         full = []
-        for notification, audience in zip(asked, await self.store.audiences(asked), strict=True):
+        for notification, audience in zip(asked, await guarded_audiences(self.store, asked, self.guards), strict=True):
             platforms = {target.platform for target in audience.targets} | {platform for platform, _ in audience.pages}
             services = {(notification.hub, platform) for platform in platforms}
             if services and services <= self._full:

@@ -30,6 +30,9 @@ def _print_status(found: Mapping[str, Any]) -> None:
             "store": _store(found["store"]),
         }
     )
+    for hub in found["hubs"]:
+        if hub["only_to"]:
+            typer.echo(f"hub {hub['name']} reaches only who has: {hub['only_to']}")
     typer.echo()
     parts = [
         (part["kind"], part["name"], part["state"], part["since"], part["detail"] or part["mistake"])

@@ -94,6 +94,7 @@ def _print_notification(notification: Mapping[str, Any]) -> None:
             "rule": notification["rule"],
             "hub": notification["hub"],
             "to": notification["audience"],
+            "only to": notification["only_to"],
             "format": notification["format"],
             "state": f"{notification['state']}: {notification['state_meaning']}",
             "no device reached": _unreached(notification),

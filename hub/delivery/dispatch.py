@@ -24,6 +24,7 @@ from hub.delivery.retry import RetryPolicy
 from hub.delivery.store_retry import StoreRetry
 from hub.errors import StoreError
 from hub.facts import AudienceFound, Crashed, PropertiesMissing, PushesDeferred, WorkTaken
+from hub.guards import Guards
 from hub.notification import Notification, Platform
 from hub.observer import Observer
 from hub.push import PushPage
@@ -62,7 +63,7 @@ class Dispatcher:
     """Works on what is due until it is drained. Run `run` as a task; everything else may be called at any time.
 
     `bulkheads` are the push services that hubs have credentials for. Pushes `without_credential`, for a platform of a hub
-    kept here that has none, end as InvalidCredentials. Both may change while it works.
+    kept here that has none, end as InvalidCredentials. Both may change while it works, and so may `guards`.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Dispatcher:
         *,
         without_credential: AbstractSet[Service] = frozenset(),
         remotes: Mapping[str, Bulkhead[Sequence[Notification]]] | None = None,
+        guards: Guards | None = None,
         observer: Observer,
         policy: RetryPolicy = RetryPolicy(),
         slots: int = 4000,
@@ -86,6 +88,7 @@ class Dispatcher:
         self._timing = timing
         self._rendering = Rendering(store, on_missing=self._report_missing)
         self._remotes = remotes or {}
+        self._guards = {} if guards is None else guards
         self._retry = StoreRetry(health, backoff=timing.record_backoff)
         self._recorder = Recorder(
             store, self._retry, observer=observer, on_recorded=self._drop, on_split=self._add_pending
@@ -103,7 +106,12 @@ class Dispatcher:
             done=self._recorder.add,
         )
         self._forwarding = RemoteDelivery(
-            self._remotes, policy=policy, observer=observer, clock=clock, store_clock=store.now
+            self._remotes,
+            guards=self._guards,
+            policy=policy,
+            observer=observer,
+            clock=clock,
+            store_clock=store.now,
         )
         self._slots = slots
         self._wake = {lane: asyncio.Event() for lane in Lane}
@@ -398,7 +406,7 @@ class Dispatcher:
         return [piece for piece in work if not piece.is_withdrawn]
 
     async def _audiences(self, work: Sequence[Work]) -> Sequence[Audience]:
-        audiences = await find_audiences(self._store, work)
+        audiences = await find_audiences(self._store, work, self._guards)
         await self._rendering.prepare([target for audience in audiences for target in audience.targets])
         return audiences
 

@@ -48,6 +48,7 @@ from hub.store.registry.registry import SqlRegistry, mark_dead
 from hub.store.sinks.sinks import SqlSinks
 from hub.store.telemetry.listing import SCANNED
 from hub.store.telemetry.telemetry import SqlTelemetry
+from hub.tags import TagExpression
 from hub.target import StoredTemplate, Target
 from hub.work import Lane
 
@@ -397,8 +398,10 @@ class SqlStore:
     async def forget_ended(self, *, kept: float) -> bool:
         return await self._telemetry.forget_ended(kept=kept)
 
-    async def trace(self, notification_id: str, installation_id: str) -> Sequence[TracedRegistration]:
-        return await self._telemetry.trace(notification_id, installation_id)
+    async def trace(
+        self, notification_id: str, installation_id: str, *, only_to: TagExpression | None = None
+    ) -> Sequence[TracedRegistration]:
+        return await self._telemetry.trace(notification_id, installation_id, only_to=only_to)
 
     # Journal
 

@@ -71,7 +71,7 @@ class Audience:
 
     `skipped` are native registrations left out because another of the audience names the same push channel.
     `unreached` says why there is neither a target nor a page; `passed_over` live registrations match and receive other
-    content.
+    content. `excluded` are push channels of a direct send that the hub's guard does not let be reached.
     """
 
     targets: Sequence[Target] = ()
@@ -79,6 +79,12 @@ class Audience:
     skipped: Mapping[Platform, BitMap] = field(default_factory=dict)
     unreached: Unreached | None = None
     passed_over: int = 0
+    excluded: Sequence[Target] = ()
+
+    @property
+    def size(self) -> int:
+        """Registrations that get a push."""
+        return len(self.targets) + sum(len(ordinals) for _, ordinals in self.pages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from hub.acceptance import NO_CONFIGURATION, AuditEntry, ConfigurationVersion
 from hub.notification import Platform
 from hub.outcome import DeviceAnswer, NotificationDetails, State, Unreached
 from hub.store.contracts.listing import ListPage
+from hub.tags import TagExpression
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +88,12 @@ class Telemetry(Protocol):
     async def notification(self, notification_id: str) -> KeptNotification:
         """By its 32 hex digits, of any hub, with its failures. Raises: NotFoundError."""
 
-    async def trace(self, notification_id: str, installation_id: str) -> Sequence[TracedRegistration]:
+    async def trace(
+        self, notification_id: str, installation_id: str, *, only_to: TagExpression | None = None
+    ) -> Sequence[TracedRegistration]:
         """What became of a notification for each registration of a device that is kept; none: the hub has no such device.
+
+        `only_to` is what the audiences of the hub are joined with.
 
         Raises: NotFoundError: there is no such notification.
         """

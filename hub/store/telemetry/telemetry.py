@@ -12,6 +12,7 @@ from hub.store.outbox.queues import QueuesOf
 from hub.store.registry.places import Place
 from hub.store.telemetry import browsing, forgetting, tracing
 from hub.store.telemetry.listing import SCANNED
+from hub.tags import TagExpression
 
 
 class SqlTelemetry:
@@ -70,12 +71,16 @@ class SqlTelemetry:
         """Raises: NotFoundError."""
         return await self._database.read(lambda connection: browsing.notification(connection, notification_id))
 
-    async def trace(self, notification_id: str, installation_id: str) -> Sequence[TracedRegistration]:
+    async def trace(
+        self, notification_id: str, installation_id: str, *, only_to: TagExpression | None = None
+    ) -> Sequence[TracedRegistration]:
         """Raises: NotFoundError."""
         hub = await self._database.read(lambda connection: tracing.hub_of(connection, notification_id))
         place = await self._place_of(hub)
         return await self._database.read(
-            lambda connection: tracing.trace(connection, place, notification_id, installation_id, now=self._clock.now())
+            lambda connection: tracing.trace(
+                connection, place, notification_id, installation_id, only_to=only_to, now=self._clock.now()
+            )
         )
 
     async def audit(self, *, after: str = "", limit: int) -> ListPage[KeptAudit]:

@@ -456,6 +456,7 @@ class Daemon:
         self.metrics.intake.set_sources(self._statuses)
         self.metrics.delivery.set_bulkheads(self.hub.bulkheads)
         self.metrics.delivery.set_remotes(self.hub.remotes)
+        self.metrics.delivery.set_held(self.hub.held)
         with suppress(OSError):
             if (space := await asyncio.to_thread(self.store.space)) is not None:
                 self.metrics.store.set_space(space)

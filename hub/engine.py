@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
-from hub.acceptance import AuditEntry, Ingest
+from hub.acceptance import Approval, AuditEntry, Ingest
 from hub.backoff import Backoff
 from hub.clock import SteadyClock
 from hub.delivery.audiences import guarded_audiences
@@ -17,9 +17,18 @@ from hub.delivery.bulkhead import Bulkhead, Destination
 from hub.delivery.dispatch import Dispatcher, Timing
 from hub.delivery.probing import TestResult, probe
 from hub.delivery.retry import RetryPolicy
-from hub.errors import CapacityError, NotFoundError, PreconditionError, StoreError, WithdrawnError
-from hub.facts import BreakerClosed, BreakerOpened, ChannelsGone, NotificationsEnded, PersonErased, SendAccepted
-from hub.guards import AudienceGuard, Guards
+from hub.errors import CapacityError, ConfirmationError, NotFoundError, PreconditionError, StoreError, WithdrawnError
+from hub.facts import (
+    BreakerClosed,
+    BreakerOpened,
+    ChannelsGone,
+    NotificationApproved,
+    NotificationsEnded,
+    NotificationUnreached,
+    PersonErased,
+    SendAccepted,
+)
+from hub.guards import AudienceGuard, Guards, needs_approval
 from hub.installation import Installation, Registration
 from hub.job import Job, new_job_id
 from hub.notification import NativeContent, Notification, Platform
@@ -32,7 +41,7 @@ from hub.store.contracts.people import Erased
 from hub.store.contracts.registry import DeadChannel, GoneChannel
 from hub.store.contracts.store import Store
 from hub.store.health import HealthTiming, StoreHealth, StoreTrouble
-from hub.tags import Tag, direct_tag
+from hub.tags import Tag, direct_tag, is_direct
 
 _ID_DIGITS = 32
 
@@ -77,7 +86,8 @@ class Hub:
     notifications and pages that wait in the store: over it `capacity` is 0 and `send` refuses. `max_in_flight` bounds the
     single pushes under way for each hub and platform. Each push service has an equal share of `max_pending`: see
     `full_for`. `hubs` are those kept here, `remotes` those that are remote; their names are in lower case wherever the hub
-    is given one. `guards` are those of both.
+    is given one. `guards` are those of both. `held` counts by hub the notifications of this process's queues that
+    wait for an approval.
     """
 
     def __init__(
@@ -109,6 +119,7 @@ class Hub:
         self._max_in_flight = max_in_flight
         self._leaving: dict[asyncio.Task[None], Bulkhead[PushPage] | Bulkhead[Sequence[Notification]]] = {}
         self._full: frozenset[Service] = frozenset()
+        self.held: dict[str, int] = {}
         self.bulkheads: dict[Service, Bulkhead[PushPage]] = {}
         self.without_credential: set[Service] = set()
         self.remotes: dict[str, Bulkhead[Sequence[Notification]]] = {}
@@ -132,6 +143,7 @@ class Hub:
         self.store.serve(lambda: list(self.bulkheads), self._known_hubs)
         left_over = await self.store.open()
         await self._count_now()
+        self.held = dict(await self.store.held())
         self._dispatcher.has_backlog = self.pending > 0
         for bulkhead in self.bulkheads.values():
             bulkhead.has_queue = self.pending > 0
@@ -288,20 +300,39 @@ class Hub:
                     if withdrawn():
                         raise WithdrawnError("withdrawn while the store failed") from error
 
-    async def send(self, notification: Notification, *, audit: AuditEntry | None = None) -> str:
+    async def send(
+        self, notification: Notification, *, confirmed: int = 0, actor: str = "api", audit: AuditEntry | None = None
+    ) -> str:
         """Take one notification of the API; its wire id, once it is durable.
 
-        The same id again is the same notification. `audit` is written with it, for an operator's send.
+        The same id again is the same notification. `confirmed` is for how many registrations `actor`, who sends, says that
+        it may be. `audit` is written with it, for an operator's send.
 
-        Raises: CapacityError; StoreError: not taken.
+        Raises: ConfirmationError: it is for more; CapacityError; StoreError: not taken.
         """
+        await self._check_size(notification, confirmed)
         if not self.capacity:
             raise CapacityError(f"{self.pending} notifications wait already", retry_after=1.0)
         if await self.full_for([notification]):
             services = ", ".join(sorted(f"{platform.value} of hub {hub}" for hub, platform in self._full))
             raise CapacityError(f"as many notifications as may wait already wait for {services}", retry_after=1.0)
-        await self._write(lambda: asyncio.shield(self._commit_send(notification, audit)))
+        approval = Approval(most=confirmed, actor=actor) if confirmed else None
+        await self._write(lambda: asyncio.shield(self._commit_send(notification, approval, audit)))
         return wire_id(notification.id, self.store.now())
+
+    async def _check_size(self, notification: Notification, confirmed: int) -> None:
+        """Raises: ConfirmationError, StoreError."""
+        guard = self.guards.get(notification.hub)
+        if guard is None or guard.confirm_above is None or is_direct(notification.audience):
+            return
+        (audience,) = await self._in_time(guarded_audiences(self.store, [notification], self.guards))
+        count = audience.size
+        if needs_approval(notification, count, self.guards) and confirmed < count:
+            raise ConfirmationError(
+                f"The notification is for {count} registrations, and more than {guard.confirm_above} need a confirmation",
+                count=count,
+                above=guard.confirm_above,
+            )
 
     async def send_direct(self, notification: Notification, push_channels: Sequence[str]) -> str:
         """Take a native notification for push channels, which need not be registered; its wire id.
@@ -375,8 +406,12 @@ class Hub:
             self._dispatcher.submit(result.work, accepted=accepted)
         return result
 
-    async def _commit_send(self, notification: Notification, audit: AuditEntry | None) -> None:
-        result = await self._commit([Ingest(source="", event_id="", notifications=[notification], audit=audit)])
+    async def _commit_send(
+        self, notification: Notification, approval: Approval | None, audit: AuditEntry | None
+    ) -> None:
+        result = await self._commit(
+            [Ingest(source="", event_id="", notifications=[notification], approval=approval, audit=audit)]
+        )
         if notification.id not in result.repeated:
             self._observer.observe(SendAccepted(notification=notification))
 
@@ -434,6 +469,14 @@ class Hub:
         if hub is None:
             raise NotFoundError(f"notification {notification_id!r} has ended, or there is none")
         self._observer.observe(NotificationsEnded(counts={(hub, State.CANCELLED): 1}))
+
+    async def approve(self, notification_id: str, *, actor: str) -> None:
+        """Let a notification that is held go to whatever its audience is. Raises: NotFoundError: no such one is held."""
+        digits = _digits_of(notification_id)
+        hub = await self._write(lambda: self.store.approve(digits, actor=actor))
+        if hub is None:
+            raise NotFoundError(f"no notification {notification_id!r} waits for an approval")
+        self._observer.observe(NotificationApproved(hub=hub, notification_id=digits, actor=actor))
 
     # Registry
 
@@ -541,6 +584,7 @@ class Hub:
                 remote.look()
             with suppress(StoreError):  # reported, and tried again
                 await self._count_now()
+                await self._look_at_held()
                 if any(bulkhead.is_paused for bulkhead in self.bulkheads.values()):
                     await self._dispatcher.end_orphans()
 
@@ -552,6 +596,17 @@ class Hub:
         self._dispatcher.pending = max(0, sum(backlog.values()) + self.pending - before)
         share = self._max_pending / max(1, len(self.bulkheads))
         self._full = frozenset(key for key in self.bulkheads if backlog.get(key, 0) >= share)
+
+    async def _look_at_held(self) -> None:
+        """Count what is held, and end what nobody approved in time. Raises: StoreError."""
+        if not self.held and not any(guard.confirm_above for guard in self.guards.values()):
+            return
+        recorded = await self.store.end_held()
+        if recorded.ended:
+            self._observer.observe(NotificationsEnded(counts=recorded.ended))
+        for notification, why, count in recorded.unreached:
+            self._observer.observe(NotificationUnreached(notification=notification, why=why, count=count))
+        self.held = dict(await self.store.held())
 
     @property
     def full(self) -> frozenset[Service]:

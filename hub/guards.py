@@ -44,5 +44,12 @@ def guarded(notification: Notification, guards: Guards) -> Notification:
     return replace(notification, audience=joined)
 
 
+def needs_approval(notification: Notification, count: int, guards: Guards) -> bool:
+    """Whether a notification for so many registrations is held without an approval; a direct send names them itself."""
+    guard = guards.get(notification.hub)
+    above = None if guard is None else guard.confirm_above
+    return above is not None and count > above and not is_direct(notification.audience)
+
+
 def _operands(expression: TagExpression) -> tuple[TagExpression, ...]:
     return expression.operands if isinstance(expression, And) else (expression,)

@@ -102,6 +102,10 @@ class State(Explained):
 
     ENQUEUED = "Enqueued", "The notification is in the store and waits for its turn."
     SCHEDULED = "Scheduled", "The notification waits for its time."
+    HELD = (
+        "Held",
+        "The notification is for more phones than go without a confirmation, and waits for an approval.",
+    )
     PROCESSING = "Processing", "Pushes of the notification are being made."
     COMPLETED = "Completed", "Every push has an outcome; see the outcomes for which."
     NO_TARGET_FOUND = "NoTargetFound", "No phone was there to push to."
@@ -210,6 +214,7 @@ class DeviceAnswer(Explained):
     FAILED = "failed", "its push ended, and not well"
     WAITING = "waiting", "its push waits to be tried"
     UNDER_WAY = "under_way", "its push is on its way"
+    HELD = "held", "the notification waits for an approval"
     AUDIENCE_UNKNOWN = "audience_unknown", "the audience has not been looked for yet"
     DEAD = "dead", "its push channel is dead"
     CHANGED_SINCE = "changed_since", "it was registered, or registered again, after the audience was found"

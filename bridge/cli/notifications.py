@@ -46,6 +46,17 @@ def cancel(
     return Answer(client.post("notifications", id, "cancel", body={}), _print_notification)
 
 
+@notifications.command()
+@client_command
+def approve(
+    client: Client,
+    id: Annotated[str, typer.Argument(help="Its id in the list, or the one in the log.", show_default=False)],
+    by: Annotated[str, typer.Option(help="Who approves; the audit keeps the name.", show_default=False)],
+) -> Answer:
+    """Let one go that is held, because it is for more devices than its hub allows without a confirmation."""
+    return Answer(client.post("notifications", id, "approve", body={}, actor=by), _print_notification)
+
+
 def _print_list(found: Sequence[Mapping[str, Any]]) -> None:
     names = ("id", "accepted_at", "hub", "rule", "event_id", "audience", "state")
     print_table(

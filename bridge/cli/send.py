@@ -25,12 +25,15 @@ def send(
     native: Annotated[str, typer.Option(help="Instead: a payload for this platform, as its service takes it.")] = "",
     payload: Annotated[Path | None, typer.Option(help="The file of that payload.")] = None,
     header: Annotated[list[str] | None, typer.Option(help="A header of that service: NAME=TEXT; repeat it.")] = None,
+    confirm: Annotated[
+        int, typer.Option(help="For how many devices it may be, where the hub asks for a confirmation of large sends.")
+    ] = 0,
     hub: HubName = "",
 ) -> Answer:
     """Send a notification to a device, a tag expression or everyone; prints its id."""
     if (bool(device), bool(to), everyone).count(True) != 1:
         raise fail("say to whom: one of --device, --to and --everyone", Exit.WRONG_ARGUMENTS)
-    body: dict[str, Any] = {"device": device, "tags": to, "everyone": everyone}
+    body: dict[str, Any] = {"device": device, "tags": to, "everyone": everyone, "confirm": confirm}
     if bool(with_) == bool(native) or bool(native) != (payload is not None) or (header and not native):
         raise fail("say what: --with NAME=TEXT, or --native PLATFORM with --payload FILE", Exit.WRONG_ARGUMENTS)
     if payload is not None:

@@ -31,6 +31,10 @@ def _print_status(found: Mapping[str, Any]) -> None:
         }
     )
     for hub in found["hubs"]:
+        if hub["held"]:
+            typer.echo(
+                f"hub {hub['name']}: {hub['held']} held for an approval: pushbridge notifications list --state Held"
+            )
         if hub["only_to"]:
             typer.echo(f"hub {hub['name']} reaches only who has: {hub['only_to']}")
     typer.echo()

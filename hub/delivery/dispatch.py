@@ -23,8 +23,8 @@ from hub.delivery.recording import Recorder
 from hub.delivery.retry import RetryPolicy
 from hub.delivery.store_retry import StoreRetry
 from hub.errors import StoreError
-from hub.facts import AudienceFound, Crashed, PropertiesMissing, PushesDeferred, WorkTaken
-from hub.guards import Guards
+from hub.facts import AudienceFound, Crashed, NotificationHeld, PropertiesMissing, PushesDeferred, WorkTaken
+from hub.guards import Guards, needs_approval
 from hub.notification import Notification, Platform
 from hub.observer import Observer
 from hub.push import PushPage
@@ -376,10 +376,13 @@ class Dispatcher:
             await self._forward([piece for piece in orphans if piece.notification.hub == hub])
 
     async def _push(self, work: Sequence[Work]) -> None:
+        taken = work
         try:
-            audiences = await self._retry.until_stored("read", lambda: self._audiences(work))
+            audiences = await self._retry.until_stored("read", lambda: self._audiences(taken))
+            if self._guards:
+                work, audiences = await self._without_held(work, audiences)
         finally:  # nothing is awaited between here and the reservation of places
-            self._unplanned.subtract(map(_waits_as, work))
+            self._unplanned.subtract(map(_waits_as, taken))
         still_there = {id(piece) for piece in self._not_withdrawn(work)}
         found = [pair for pair in zip(work, audiences, strict=True) if id(pair[0]) in still_there]
         large = [pair for pair in found if pair[1].pages]
@@ -397,6 +400,25 @@ class Dispatcher:
                 self._wake[Lane.SINGLE].set()  # what had no place may be taken again
             for send in plan.sends:
                 group.create_task(self._pushing.send(send))
+
+    async def _without_held(
+        self, work: Sequence[Work], audiences: Sequence[Audience]
+    ) -> tuple[Sequence[Work], Sequence[Audience]]:
+        """Hold what is for more registrations than its hub allows, unless it was approved; the rest of both."""
+        counted = [
+            (piece, audience.size)
+            for piece, audience in zip(work, audiences, strict=True)
+            if piece.ordinals is None and needs_approval(piece.notification, audience.size, self._guards)
+        ]
+        if not counted:
+            return work, audiences
+        held = {id(piece) for piece in await self._retry.until_stored("hold", lambda: self._store.hold(counted))}
+        for piece, count in counted:
+            if id(piece) in held:
+                self._drop([piece])
+                self._observer.observe(NotificationHeld(notification=piece.notification, count=count))
+        left = [pair for pair in zip(work, audiences, strict=True) if id(pair[0]) not in held]
+        return [piece for piece, _ in left], [audience for _, audience in left]
 
     def _not_withdrawn(self, work: Sequence[Work]) -> Sequence[Work]:
         """What is still in the store; the rest is not in hand any more."""

@@ -182,6 +182,18 @@ class SqlStore:
     async def stop(self, notification_id: str, *, actor: str) -> str | None:
         return await self._outbox.stop(notification_id, actor=actor)
 
+    async def hold(self, counted: Sequence[tuple[Work, int]]) -> Sequence[Work]:
+        return await self._outbox.hold(counted)
+
+    async def approve(self, notification_id: str, *, actor: str) -> str | None:
+        return await self._outbox.approve(notification_id, actor=actor)
+
+    async def held(self) -> Mapping[str, int]:
+        return await self._outbox.held()
+
+    async def end_held(self) -> Recorded:
+        return await self._outbox.end_held()
+
     async def take(self, lane: Lane, wanted: Mapping[Service | None, int]) -> Sequence[Work]:
         return await self._outbox.take(lane, wanted)
 

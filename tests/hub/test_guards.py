@@ -1,16 +1,19 @@
 """What the guard of a hub leaves out is reached by nobody: no rule, no send, direct or not, no page from another time."""
 
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from hub.errors import ConfirmationError, NotFoundError
 from hub.guards import AudienceGuard, guarded
 from hub.installation import Registration
 from hub.notification import EVERYONE, NativeContent, Platform
 from hub.outcome import DeviceAnswer, OutcomeName, State, Unreached
 from hub.store.contracts.telemetry import KeptNotification
 from hub.tags import parse
-from tests.hub.examples import HUB, installation, notification
+from tests.hub.examples import HUB, arrival, installation, notification
 from tests.hub.running import Running
 
 FCM = Platform.FCM
@@ -160,4 +163,109 @@ async def test_a_guard_that_changes_is_in_force_at_once(tmp_path: Path) -> None:
     await running.hub.send(notification("news"))
     await running.observer.until_ended(2)
     assert running.fcm.push_channels == ["token of customer"]
+    await running.stop()
+
+
+LIMITED = {HUB: AudienceGuard(confirm_above=2)}
+
+
+async def with_news(path: Path, phones: int = 3, **options: Any) -> Running:
+    running = Running(path / "hub.db", guards=LIMITED, **options)
+    await running.start()
+    await running.hub.put_installations(HUB, [installation(f"p{n}", "news") for n in range(phones)])
+    return running
+
+
+async def held_now(running: Running, count: dict[str, int]) -> None:
+    while running.hub.held != count:
+        await running.store.called("held")
+
+
+async def held_by_a_rule(running: Running, **changes: Any) -> str:
+    one = notification("news", **changes)
+    await running.hub.accept([arrival(one)])
+    await running.observer.until(lambda: bool(running.observer.held))
+    return one.id
+
+
+@pytest.mark.parametrize("phones", [3, 1100])
+async def test_what_a_rule_sends_to_many_is_held_until_it_is_approved(tmp_path: Path, phones: int) -> None:
+    running = await with_news(tmp_path, phones)
+    id_ = await held_by_a_rule(running)
+    assert [(one.id, count) for one, count in running.observer.held] == [(id_, phones)]
+    kept = await running.hub.store.notification(id_)
+    assert (kept.state, kept.unreached_count, kept.ended_at) == (State.HELD, phones, None)
+    await held_now(running, {HUB: 1})
+    assert running.fcm.push_channels == []
+    assert [each.answer for each in await running.hub.store.trace(id_, "p1")][-1] is DeviceAnswer.HELD
+    running.clock.advance(6 * 3600)  # far longer than pushes are tried
+    await running.hub.approve(id_, actor="ann")
+    await running.observer.until_ended(1)
+    assert len(running.fcm.push_channels) == phones
+    kept = await running.hub.store.notification(id_)
+    assert (kept.state, kept.counts) == (State.COMPLETED, {"fcmv1": {"Success": phones}})
+    (audit,) = (await running.hub.store.audit(limit=10)).items
+    assert (audit.entry.actor, audit.entry.action, audit.entry.target) == ("ann", "notification.approve", id_)
+    with pytest.raises(NotFoundError):
+        await running.hub.approve(id_, actor="ann")
+    await held_now(running, {})
+    await running.stop()
+
+
+async def test_what_nobody_approves_expires(tmp_path: Path) -> None:
+    running = await with_news(tmp_path)
+    expires_at = datetime.fromtimestamp(running.clock() + 60, UTC)
+    id_ = await held_by_a_rule(running, expires_at=expires_at)
+    running.clock.advance(61)
+    await running.observer.until_ended(1)
+    kept = await running.hub.store.notification(id_)
+    assert (kept.state, kept.unreached, kept.unreached_count) == (State.ABANDONED, Unreached.EXPIRED, 3)
+    assert running.observer.nobody == [(id_, Unreached.EXPIRED)]
+    assert running.fcm.push_channels == []
+    await running.stop()
+
+
+async def test_what_is_held_can_be_cancelled_and_survives_a_restart(tmp_path: Path) -> None:
+    running = await with_news(tmp_path)
+    first, second = await held_by_a_rule(running), notification("news")
+    await running.hub.accept([arrival(second)])
+    await running.observer.until(lambda: len(running.observer.held) == 2)
+    await running.stop()
+    running = await with_news(tmp_path)
+    assert running.hub.held == {HUB: 2}
+    await running.hub.stop(first, actor="ann")
+    await running.hub.approve(second.id, actor="ann")
+    await running.observer.until_ended(2)
+    assert len(running.fcm.push_channels) == 3
+    assert (await running.hub.store.notification(first)).state is State.CANCELLED
+    await running.stop()
+
+
+async def test_a_send_to_many_needs_a_confirmation_of_as_many(tmp_path: Path) -> None:
+    running = await with_news(tmp_path)
+    for confirmed in (0, 2):
+        with pytest.raises(ConfirmationError) as refused:
+            await running.hub.send(notification("news"), confirmed=confirmed)
+        assert (refused.value.count, refused.value.above) == (3, 2)
+    await running.hub.send(notification("news"), confirmed=3)
+    await running.observer.until_ended(1)
+    assert len(running.fcm.push_channels) == 3
+    await running.hub.send(notification("$InstallationId:{p1}"))
+    await running.hub.send_direct(notification(content=GOOGLE), [f"handle {n}" for n in range(5)])
+    await running.observer.until_ended(3)
+    assert not running.observer.held
+    await running.stop()
+
+
+async def test_a_scheduled_send_is_held_that_is_for_more_than_was_confirmed_when_its_time_comes(tmp_path: Path) -> None:
+    running = await with_news(tmp_path)
+    one = notification("news", schedule_at=datetime.fromtimestamp(running.clock() + 60, UTC))
+    await running.hub.send(one, confirmed=3)
+    await running.hub.put_installation(HUB, installation("another", "news"))
+    running.clock.advance(61)
+    await running.observer.until(lambda: bool(running.observer.held))
+    assert [count for _, count in running.observer.held] == [4]
+    await running.hub.approve(one.id, actor="ann")
+    await running.observer.until_ended(1)
+    assert len(running.fcm.push_channels) == 4
     await running.stop()

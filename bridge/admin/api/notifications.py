@@ -22,7 +22,7 @@ from bridge.admin.api.operation import (
 )
 from hub.acceptance import AuditEntry
 from hub.api.wire.content import native_content, template_content
-from hub.errors import InvalidRequestError, NotFoundError
+from hub.errors import ConfirmationError, InvalidRequestError, NotFoundError
 from hub.notification import EVERYONE, Audience, Content, NativeContent, Notification
 from hub.outcome import State
 from hub.people import people_of
@@ -111,6 +111,12 @@ class Send(Model):
     properties: dict[str, JsonValue] | None = None
     native: Native | None = None
     expires_at: AwareDatetime | None = None
+    confirm: Annotated[
+        int,
+        Field(
+            ge=0, le=10**18, description="For how many registrations it may be, where a hub asks for a confirmation."
+        ),
+    ] = 0
 
     @model_validator(mode="after")
     def _check_choices(self) -> Self:
@@ -217,7 +223,10 @@ async def _send(call: Call) -> Sent:
         target=notification.id,
         detail=f"{kind} to {_named(notification)} of {hub}"[:1000],
     )
-    await call.management.hub.send(notification, audit=audit)
+    try:
+        await call.management.hub.send(notification, confirmed=body.confirm, actor=call.actor, audit=audit)
+    except ConfirmationError as error:
+        raise InvalidRequestError(f"{error}: send it with confirm: {error.count}") from error
     return Sent(id=notification.id, hub=hub, audience=str(notification.audience))
 
 
@@ -260,6 +269,11 @@ async def _cancel(call: Call) -> NotificationModel:
     return await _show(call)
 
 
+async def _approve(call: Call) -> NotificationModel:
+    await call.management.hub.approve(call.path["id"], actor=call.actor)
+    return await _show(call)
+
+
 OPERATIONS = (
     Operation(
         name="listNotifications",
@@ -287,6 +301,15 @@ OPERATIONS = (
         run=_cancel,
         answer=NotificationModel,
         missing="no notification has that id, or it has ended",
+    ),
+    Operation(
+        name="approveNotification",
+        method="POST",
+        path="/notifications/{id}/approve",
+        summary="Let a notification go that is held because it is for many registrations.",
+        run=_approve,
+        answer=NotificationModel,
+        missing="no notification of that id is held",
     ),
     Operation(
         name="send",

@@ -51,6 +51,7 @@ class HubModel(Model):
     platforms: list[str]
     only_to: str
     confirm_above: int | None
+    held: int
 
 
 class ProcessModel(Model):
@@ -141,6 +142,7 @@ def status_of(management: Management) -> Status:
                 platforms=sorted(platform.value for platform in hub.platforms.configured),
                 only_to=hub.only_to or "",
                 confirm_above=hub.limits.confirm_above,
+                held=management.hub.held.get(name, 0),
             )
             for name, hub in settings.hubs.items()
         ],

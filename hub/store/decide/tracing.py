@@ -128,6 +128,8 @@ def _why_not(
         return DeviceAnswer.OTHER_PLATFORM, ""
     if device.dead_at is not None:
         return DeviceAnswer.DEAD, ""
+    if notification.state is State.HELD:
+        return DeviceAnswer.HELD, ""
     if not notification.sent and notification.state is not State.SCHEDULED and notification.is_deferred:
         return DeviceAnswer.WAITING, ""
     if not notification.sent and notification.state in (State.ENQUEUED, State.SCHEDULED):

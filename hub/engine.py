@@ -320,18 +320,23 @@ class Hub:
         await self._write(lambda: asyncio.shield(self._commit_send(notification, approval, audit)))
         return wire_id(notification.id, self.store.now())
 
-    async def _check_size(self, notification: Notification, confirmed: int) -> None:
-        """Raises: ConfirmationError, StoreError."""
+    async def confirmation_for(self, notification: Notification) -> int | None:
+        """Of how many registrations a send needs a confirmation now; None: it needs none. Raises: StoreError."""
         guard = self.guards.get(notification.hub)
         if guard is None or guard.confirm_above is None or is_direct(notification.audience):
-            return
+            return None
         (audience,) = await self._in_time(guarded_audiences(self.store, [notification], self.guards))
-        count = audience.size
-        if needs_approval(notification, count, self.guards) and confirmed < count:
+        return audience.size if needs_approval(notification, audience.size, self.guards) else None
+
+    async def _check_size(self, notification: Notification, confirmed: int) -> None:
+        """Raises: ConfirmationError, StoreError."""
+        count = await self.confirmation_for(notification)
+        if count is not None and confirmed < count:
+            above = self.guards[notification.hub].confirm_above or 0
             raise ConfirmationError(
-                f"The notification is for {count} registrations, and more than {guard.confirm_above} need a confirmation",
+                f"The notification is for {count} registrations, and more than {above} need a confirmation",
                 count=count,
-                above=guard.confirm_above,
+                above=above,
             )
 
     async def send_direct(self, notification: Notification, push_channels: Sequence[str]) -> str:

@@ -67,7 +67,8 @@ def _print_list(found: Sequence[Mapping[str, Any]]) -> None:
 
 def _print_notification(notification: Mapping[str, Any]) -> None:
     failures = notification["failures"]
-    print_fields({**notification, "outcomes": counted(notification["outcomes"]), "failures": None})
+    more = {"outcomes": counted(notification["outcomes"]), "reasons": "\n".join(notification["reasons"])}
+    print_fields({**notification, **more, "failures": None})
     if failures:
         typer.echo()
         print_table(("OUTCOME", "REASON", "COUNT"), ((one["outcome"], one["reason"], one["count"]) for one in failures))

@@ -98,6 +98,7 @@ def _print_notification(notification: Mapping[str, Any]) -> None:
             "format": notification["format"],
             "state": f"{notification['state']}: {notification['state_meaning']}",
             "no device reached": _unreached(notification),
+            "because": "\n".join(notification["reasons"]),
             "accepted at": notification["accepted_at"],
             "scheduled for": notification["schedule_at"],
             "expires at": notification["expires_at"],

@@ -51,7 +51,9 @@ OPERATIONS: Mapping[str, str] = {
         ("phone", "phone_registered", "phones_of", "phones_with", "subscriptions", "unwritten_phones"), "read"
     ),
     **dict.fromkeys(("put_phone", "phone_written", "rewrite_phones", "forget_phones"), "write"),
-    **dict.fromkeys(("count_person", "export_person", "journaled", "journal", "journal_usage", "trace"), "read"),
+    **dict.fromkeys(
+        ("count_person", "export_person", "journaled", "journal", "journal_usage", "trace", "preview", "sent"), "read"
+    ),
     **dict.fromkeys(
         ("put_installations", "add_installation", "change_installation", "import_installations", "delete_installation"),
         "write",

@@ -33,7 +33,7 @@ from hub.store.contracts.outbox import (
     Work,
 )
 from hub.store.contracts.people import Erased, Kept, KeptOfPerson
-from hub.store.contracts.registry import DeadChannel, Device, GoneChannel
+from hub.store.contracts.registry import AudiencePreview, DeadChannel, Device, GoneChannel
 from hub.store.contracts.sinks import KeptReport, SinkLimits, SinkUsage
 from hub.store.contracts.telemetry import KeptAudit, KeptNotification, TracedRegistration
 from hub.store.jobs.jobs import SqlJobs
@@ -296,6 +296,9 @@ class SqlStore:
     async def device(self, hub: str, installation_id: str) -> Device:
         return await self._registry.device(hub, installation_id)
 
+    async def preview(self, notification: Notification, guarded: Notification) -> AudiencePreview:
+        return await self._registry.preview(notification, guarded)
+
     async def registrations_by_platform(self) -> Mapping[tuple[str, Platform], int]:
         return await self._registry.registrations_by_platform()
 
@@ -409,6 +412,9 @@ class SqlStore:
 
     async def forget_ended(self, *, kept: float) -> bool:
         return await self._telemetry.forget_ended(kept=kept)
+
+    async def sent(self, notification_id: str) -> Notification:
+        return await self._telemetry.sent(notification_id)
 
     async def trace(
         self, notification_id: str, installation_id: str, *, only_to: TagExpression | None = None

@@ -194,8 +194,8 @@ async def test_status_says_what_readiness_says_and_which_configuration_is_in_for
     in_force = status["configuration"]
     assert (in_force["file"], in_force["revision"], in_force["hash"]) == ("c.yaml", "r7", "abc")
     assert status["hubs"] == [
-        {"name": "app", "remote": False, "platforms": ["wns"]},
-        {"name": "spare", "remote": False, "platforms": []},
+        {"name": "app", "remote": False, "platforms": ["wns"], "only_to": "", "confirm_above": None, "held": 0},
+        {"name": "spare", "remote": False, "platforms": [], "only_to": "", "confirm_above": None, "held": 0},
     ]
     assert {part["kind"] for part in status["parts"]} >= {"process", "store", "configuration", "source", "listener"}
     readiness = (await api.http.get("/readyz")).text.splitlines()

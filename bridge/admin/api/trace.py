@@ -247,7 +247,7 @@ async def _notification(call: Call, kept: KeptNotification) -> NotificationTrace
         device_hubs = [] if device else await hubs_with(call.management, query.device)
     is_open = kept.state in (State.ENQUEUED, State.PROCESSING, State.SCHEDULED)
     return NotificationTrace(
-        **notification_model(kept).model_dump(),
+        **(await notification_model(call.management, kept)).model_dump(),
         waits_for=_troubles(call.management, kept.hub) if is_open else [],
         state_meaning=kept.state.meaning,
         unreached_meaning="" if kept.unreached is None else kept.unreached.meaning,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hub.acceptance import NO_CONFIGURATION, AuditEntry, ConfigurationVersion
-from hub.notification import Platform
+from hub.notification import Notification, Platform
 from hub.outcome import DeviceAnswer, NotificationDetails, State, Unreached
 from hub.store.contracts.listing import ListPage
 from hub.tags import TagExpression
@@ -87,6 +87,9 @@ class Telemetry(Protocol):
 
     async def notification(self, notification_id: str) -> KeptNotification:
         """By its 32 hex digits, of any hub, with its failures. Raises: NotFoundError."""
+
+    async def sent(self, notification_id: str) -> Notification:
+        """A notification whole, by its 32 hex digits. Raises: NotFoundError."""
 
     async def trace(
         self, notification_id: str, installation_id: str, *, only_to: TagExpression | None = None

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
+from hub.notification import Notification
 from hub.outcome import NotificationDetails, State
 from hub.store.clock import StoreClock
 from hub.store.connection import Database
@@ -70,6 +71,10 @@ class SqlTelemetry:
     async def notification(self, notification_id: str) -> KeptNotification:
         """Raises: NotFoundError."""
         return await self._database.read(lambda connection: browsing.notification(connection, notification_id))
+
+    async def sent(self, notification_id: str) -> Notification:
+        """Raises: NotFoundError."""
+        return await self._database.read(lambda connection: browsing.sent(connection, notification_id))
 
     async def trace(
         self, notification_id: str, installation_id: str, *, only_to: TagExpression | None = None

@@ -97,6 +97,7 @@ def _print_notification(notification: Mapping[str, Any]) -> None:
             "only to": notification["only_to"],
             "format": notification["format"],
             "state": f"{notification['state']}: {notification['state_meaning']}",
+            "held for": notification["held_for"] and how_many(notification["held_for"], "registration"),
             "no device reached": _unreached(notification),
             "because": "\n".join(notification["reasons"]),
             "accepted at": notification["accepted_at"],

@@ -45,7 +45,7 @@ class NotificationSummary(Model):
 
     `audience` is a tag expression or `everyone`, `format` is `template` or a platform; `outcomes` count pushes by platform.
     `config_hash` and `revision` say which configuration decided, and are empty for a send. `unreached` says why no phone
-    got it, and `unreached_count` of how many registrations, where there are any.
+    got it, and `unreached_count` of how many registrations, where there are any. One in state Held is `held_for` so many.
     """
 
     id: str
@@ -66,6 +66,7 @@ class NotificationSummary(Model):
     outcomes: dict[str, dict[str, int]]
     unreached: str
     unreached_count: int
+    held_for: int | None
     config_hash: str
     revision: str
 
@@ -145,6 +146,7 @@ class Sent(Model):
 
 
 def summary_of(kept: KeptNotification) -> dict[str, Any]:
+    is_held = kept.state is State.HELD
     return {
         "id": kept.id,
         "hub": kept.hub,
@@ -163,7 +165,8 @@ def summary_of(kept: KeptNotification) -> dict[str, Any]:
         "ended_at": moment(kept.ended_at),
         "outcomes": {platform: dict(counts) for platform, counts in kept.counts.items()},
         "unreached": "" if kept.unreached is None else kept.unreached.value,
-        "unreached_count": kept.unreached_count,
+        "unreached_count": 0 if is_held else kept.unreached_count,
+        "held_for": kept.unreached_count if is_held else None,
         "config_hash": kept.configuration.hash,
         "revision": kept.configuration.revision,
     }
@@ -230,7 +233,9 @@ async def _send(call: Call) -> Sent:
     try:
         await call.management.hub.send(notification, confirmed=body.confirm, actor=call.actor, audit=audit)
     except ConfirmationError as error:
-        raise InvalidRequestError(f"{error}: send it with confirm: {error.count}") from error
+        raise InvalidRequestError(
+            f"{error}: send it with confirm: {error.count} (pushbridge send --confirm)"
+        ) from error
     return Sent(id=notification.id, hub=hub, audience=str(notification.audience))
 
 

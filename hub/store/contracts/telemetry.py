@@ -16,7 +16,8 @@ class KeptNotification:
     """A notification without its content, of which `size` says the bytes. `audience` None is everyone; `format` is
     `template` or a platform; `failures` are (outcome, reason, count), most first, known where one is asked for.
 
-    `unreached` says why it ended and no phone got it, `unreached_count` of how many registrations."""
+    `unreached` says why it ended and no phone got it, `unreached_count` of how many registrations; of one that is held
+    it is for so many."""
 
     id: str
     hub: str

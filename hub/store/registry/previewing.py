@@ -41,12 +41,7 @@ def preview(
 ) -> AudiencePreview:
     """What `guarded`, the notification with the audience that its hub's guard leaves, would reach now."""
     sets = TagSets(connection, place)
-    keys = [
-        key
-        for each in (notification, guarded)
-        if not isinstance(each.audience, Everyone)
-        for key in tag_keys(each.audience)
-    ]
+    keys = [*_keys(notification), *_keys(guarded)]
     sets.load([DEAD, *map(key_id, keys), *(kind_id(kind, each) for kind in _KINDS for each in Platform.known())])
     expired = BitMap([ordinal for (ordinal,) in connection.read(EXPIRED, hub=place.hub, shard=place.shard, now=now)])
     gone = sets.members(DEAD) | expired
@@ -76,7 +71,7 @@ def preview(
         },
         left_out=sum(map(len, left_out.values())),
         gone=sum(len(all_[platform, not is_native] & gone) for platform in meant),
-        tags={key: len(sets.members(key_id(key)) - gone) for key in dict.fromkeys(keys)},
+        tags={key: len(sets.members(key_id(key)) - gone) for key in dict.fromkeys(_keys(notification))},
     )
     if reached:
         return found
@@ -87,10 +82,14 @@ def preview(
 def nowhere(notification: Notification) -> AudiencePreview:
     """Of a hub where nothing was ever registered."""
     is_for_all = isinstance(notification.audience, Everyone)
-    keys = [] if isinstance(notification.audience, Everyone) else list(tag_keys(notification.audience))
     return AudiencePreview(
-        tags=dict.fromkeys(keys, 0), unreached=Unreached.NO_REGISTRATION if is_for_all else Unreached.NO_TAG
+        tags=dict.fromkeys(_keys(notification), 0),
+        unreached=Unreached.NO_REGISTRATION if is_for_all else Unreached.NO_TAG,
     )
+
+
+def _keys(notification: Notification) -> list[str]:
+    return [] if isinstance(notification.audience, Everyone) else list(tag_keys(notification.audience))
 
 
 def _matched(sets: TagSets, notification: Notification) -> dict[Kind, BitMap]:

@@ -326,7 +326,7 @@ class SqlRegistry:
     async def preview(self, notification: Notification, guarded: Notification) -> AudiencePreview:
         place = await self._places.find(notification.hub)
         if place is None:
-            return previewing.nowhere(guarded)
+            return previewing.nowhere(notification)
         return await self._database.read(
             lambda connection: previewing.preview(connection, place, notification, guarded, now=self._now())
         )

@@ -1,6 +1,7 @@
 """The hub: one engine for all hubs of a process, over one store."""
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -120,6 +121,8 @@ class Hub:
         self._leaving: dict[asyncio.Task[None], Bulkhead[PushPage] | Bulkhead[Sequence[Notification]]] = {}
         self._full: frozenset[Service] = frozenset()
         self.held: dict[str, int] = {}
+        self._operations = Counter[tuple[str, str]]()
+        self._tallied_at = -math.inf
         self.bulkheads: dict[Service, Bulkhead[PushPage]] = {}
         self.without_credential: set[Service] = set()
         self.remotes: dict[str, Bulkhead[Sequence[Notification]]] = {}
@@ -487,6 +490,7 @@ class Hub:
 
     async def put_installation(self, hub: str, installation: Installation) -> None:
         await self._write(lambda: self.store.put_installations(hub, [installation]))
+        self._operations[hub, "put_installation"] += 1
 
     async def put_installations(self, hub: str, installations: Sequence[Installation]) -> None:
         """Many in one transaction."""
@@ -507,6 +511,7 @@ class Hub:
             changed = change(await self.get_installation(hub, installation_id))
             try:
                 await self._write(partial(self.store.change_installation, hub, changed))
+                self._operations[hub, "change_installation"] += 1
                 return
             except PreconditionError:
                 if not tries_left:
@@ -519,12 +524,15 @@ class Hub:
     async def delete_installation(self, hub: str, installation_id: str) -> None:
         """An unknown id is fine: afterwards there is none."""
         await self._write(lambda: self.store.delete_installation(hub, installation_id))
+        self._operations[hub, "delete_installation"] += 1
 
     async def put_registration(
         self, hub: str, registration: Registration, *, if_match: int | None = None
     ) -> Registration:
         """Raises: NotFoundError, PreconditionError (both only with `if_match`), GoneError, InvalidRequestError."""
-        return await self._write(lambda: self.store.put_registration(hub, registration, if_match=if_match))
+        put = await self._write(lambda: self.store.put_registration(hub, registration, if_match=if_match))
+        self._operations[hub, "put_registration"] += 1
+        return put
 
     async def get_registration(self, hub: str, registration_id: str) -> Registration:
         """Raises: NotFoundError."""
@@ -549,6 +557,7 @@ class Hub:
     async def delete_registration(self, hub: str, registration_id: str, *, if_match: int | None = None) -> None:
         """Raises: NotFoundError, PreconditionError."""
         await self._write(lambda: self.store.delete_registration(hub, registration_id, if_match=if_match))
+        self._operations[hub, "delete_registration"] += 1
 
     async def registration_count(self, hub: str) -> int:
         """How many registrations live in a hub."""
@@ -590,6 +599,7 @@ class Hub:
             with suppress(StoreError):  # reported, and tried again
                 await self._count_now()
                 await self._look_at_held()
+                await self._tally()
                 if any(bulkhead.is_paused for bulkhead in self.bulkheads.values()):
                     await self._dispatcher.end_orphans()
 
@@ -612,6 +622,20 @@ class Hub:
         for notification, why, count in recorded.unreached:
             self._observer.observe(NotificationUnreached(notification=notification, why=why, count=count))
         self.held = dict(await self.store.held())
+
+    async def _tally(self) -> None:
+        """Add up, now and then, what ended and what was asked of the registry. Raises: StoreError."""
+        if self._clock() - self._tallied_at < self._timing.tally_every:
+            return
+        self._tallied_at = self._clock()
+        operations, self._operations = self._operations, Counter()
+        try:
+            more = await self.store.tally(operations)
+        except StoreError:
+            self._operations.update(operations)
+            raise
+        if more:
+            self._tallied_at = -math.inf
 
     @property
     def full(self) -> frozenset[Service]:

@@ -57,6 +57,33 @@ def approve(
     return Answer(client.post("notifications", id, "approve", body={}, actor=by), _print_notification)
 
 
+@notifications.command()
+@client_command
+def counts(
+    client: Client,
+    kind: Annotated[
+        str, typer.Option(help="push, notification, operation (changes of the registry), or devices.")
+    ] = "push",
+    by: Annotated[str, typer.Option(help="hour, day, or total.")] = "total",
+    since: Annotated[
+        str, typer.Option(help="The first hour, as 2026-03-02T10:00:00Z; the last 24 hours without it.")
+    ] = "",
+    until: Annotated[str, typer.Option(help="The last hour; now without it.")] = "",
+    hub: HubName = "",
+) -> Answer:
+    """Count by the hour what happened: pushes by outcome, notifications by state, changes of the registry, or devices."""
+    found = client.get("statistics", kind=kind, by=by, since=since, until=until, hub=hub)
+    return Answer(found, _print_counts)
+
+
+def _print_counts(found: Mapping[str, Any]) -> None:
+    columns = ("at", "hub", "platform", "name", "count")
+    print_table(
+        ("AT", "HUB", "PLATFORM", "WHAT", "COUNT"),
+        ([one[name] for name in columns] for one in found["items"]),
+    )
+
+
 def _print_list(found: Sequence[Mapping[str, Any]]) -> None:
     names = ("id", "accepted_at", "hub", "rule", "event_id", "audience", "state")
     print_table(

@@ -55,6 +55,8 @@ class Timing:
     """Between two counts of what waits in the store."""
     sum_every: float = 1.0
     """Between two sums of the pages that broadcasts consist of; a broadcast ends with one."""
+    tally_every: float = 30.0
+    """Between two sums by the hour of what ended."""
     accept_backoff: tuple[float, float] = (0.05, 5.0)
     record_backoff: tuple[float, float] = (0.05, 2.0)
 

@@ -52,7 +52,18 @@ OPERATIONS: Mapping[str, str] = {
     ),
     **dict.fromkeys(("put_phone", "phone_written", "rewrite_phones", "forget_phones"), "write"),
     **dict.fromkeys(
-        ("count_person", "export_person", "journaled", "journal", "journal_usage", "trace", "preview", "sent"), "read"
+        (
+            "count_person",
+            "export_person",
+            "journaled",
+            "journal",
+            "journal_usage",
+            "trace",
+            "preview",
+            "sent",
+            "tallies",
+        ),
+        "read",
     ),
     **dict.fromkeys(
         ("put_installations", "add_installation", "change_installation", "import_installations", "delete_installation"),
@@ -66,7 +77,7 @@ OPERATIONS: Mapping[str, str] = {
     **dict.fromkeys(("reported", "postpone_reports", "bound_sinks"), "write"),
     **dict.fromkeys(("job", "jobs"), "read"),
     **dict.fromkeys(("put_job", "take_jobs", "write_job", "release_job", "forget_jobs"), "write"),
-    **dict.fromkeys(("forget_ended", "forget_dead", "bound_dead_letters", "bound_journal", "fold"), "write"),
+    **dict.fromkeys(("forget_ended", "forget_dead", "bound_dead_letters", "bound_journal", "fold", "tally"), "write"),
 }
 """What each method of a store is called in metrics and messages."""
 

@@ -35,7 +35,7 @@ from hub.store.contracts.outbox import (
 from hub.store.contracts.people import Erased, Kept, KeptOfPerson
 from hub.store.contracts.registry import AudiencePreview, DeadChannel, Device, GoneChannel
 from hub.store.contracts.sinks import KeptReport, SinkLimits, SinkUsage
-from hub.store.contracts.telemetry import KeptAudit, KeptNotification, TracedRegistration
+from hub.store.contracts.telemetry import KeptAudit, KeptNotification, Tally, TallyKind, TracedRegistration
 from hub.store.jobs.jobs import SqlJobs
 from hub.store.journal.journal import SqlJournal
 from hub.store.letters.letters import SqlLetters
@@ -52,6 +52,8 @@ from hub.tags import TagExpression
 from hub.target import StoredTemplate, Target
 from hub.work import Lane
 
+_COUNT_EVERY = 600.0
+"""Seconds between two counts of all registrations for the sums of their hour."""
 _TICK = 1.0
 """Seconds between two turns of `tend`."""
 
@@ -87,6 +89,7 @@ class SqlStore:
         sharing: Sharing | None = None,
     ) -> None:
         self._database = database
+        self._counted_at = 0.0
         self._clock = StoreClock() if clock is None else clock
         self._registry = SqlRegistry(database, now=self._clock.now)
         self._outbox = SqlOutbox(
@@ -406,6 +409,16 @@ class SqlStore:
 
     async def notification(self, notification_id: str) -> KeptNotification:
         return await self._telemetry.notification(notification_id)
+
+    async def tally(self, operations: Mapping[tuple[str, str], int]) -> bool:
+        more = await self._telemetry.tally(operations)
+        if self._outbox.leads and (now := self._clock.now()) - self._counted_at >= _COUNT_EVERY:
+            await self._telemetry.keep_count(await self._registry.registrations_by_platform())
+            self._counted_at = now
+        return more
+
+    async def tallies(self, kind: TallyKind, *, first: int, last: int) -> Sequence[Tally]:
+        return await self._telemetry.tallies(kind, first=first, last=last)
 
     async def audit(self, *, after: str = "", limit: int) -> ListPage[KeptAudit]:
         return await self._telemetry.audit(after=after, limit=limit)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 from hub.acceptance import NO_CONFIGURATION, AuditEntry, ConfigurationVersion
@@ -69,6 +70,28 @@ class TracedRegistration:
     unmet: str = ""
 
 
+class TallyKind(Enum):
+    """What is counted by the hour."""
+
+    PUSH = "push"  # pushes that ended, by outcome
+    NOTIFICATION = "notification"  # notifications that ended, by state
+    OPERATION = "operation"  # changes of the registry, by what was asked
+    DEVICES = "devices"  # live registrations, as they were last in the hour
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How often something happened in an hour, in hours since 1970 UTC. `platform` and `name` are empty where the kind has
+    none."""
+
+    kind: TallyKind
+    hour: int
+    hub: str
+    platform: str
+    name: str
+    count: int
+
+
 class Telemetry(Protocol):
     """Every method may raise StoreError."""
 
@@ -101,6 +124,13 @@ class Telemetry(Protocol):
 
         Raises: NotFoundError: there is no such notification.
         """
+
+    async def tally(self, operations: Mapping[tuple[str, str], int]) -> bool:
+        """Add to the sums of each hour what ended in this process's queues, a slice of it, and how often the registry of
+        each hub was asked for what; whether more is left."""
+
+    async def tallies(self, kind: TallyKind, *, first: int, last: int) -> Sequence[Tally]:
+        """The sums of these hours, both included."""
 
     async def audit(self, *, after: str = "", limit: int) -> ListPage[KeptAudit]:
         """What operators changed, newest first."""

@@ -16,6 +16,7 @@ from tests.hub.store.suite.registering import Registering
 from tests.hub.store.suite.registrations import Registrations
 from tests.hub.store.suite.sinks import Sinks
 from tests.hub.store.suite.taking import Taking
+from tests.hub.store.suite.tallying import Tallying
 from tests.hub.store.suite.tracing import Tracing
 
 
@@ -35,6 +36,7 @@ class StoreBehaviour(
     People,
     Phones,
     Tracing,
+    Tallying,
     Jobs,
     Sinks,
 ):

@@ -62,6 +62,7 @@ OPERATIONS: Mapping[str, str] = {
             "preview",
             "sent",
             "tallies",
+            "received",
         ),
         "read",
     ),

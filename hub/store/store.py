@@ -35,7 +35,14 @@ from hub.store.contracts.outbox import (
 from hub.store.contracts.people import Erased, Kept, KeptOfPerson
 from hub.store.contracts.registry import AudiencePreview, DeadChannel, Device, GoneChannel
 from hub.store.contracts.sinks import KeptReport, SinkLimits, SinkUsage
-from hub.store.contracts.telemetry import KeptAudit, KeptNotification, Tally, TallyKind, TracedRegistration
+from hub.store.contracts.telemetry import (
+    KeptAudit,
+    KeptNotification,
+    ReceivedPushes,
+    Tally,
+    TallyKind,
+    TracedRegistration,
+)
 from hub.store.jobs.jobs import SqlJobs
 from hub.store.journal.journal import SqlJournal
 from hub.store.letters.letters import SqlLetters
@@ -52,6 +59,8 @@ from hub.tags import TagExpression
 from hub.target import StoredTemplate, Target
 from hub.work import Lane
 
+_EARLIER_KEPT = 30 * 24 * 3600.0
+"""Seconds for which is known which template a registration had, as long as what was sent by it is kept."""
 _COUNT_EVERY = 600.0
 """Seconds between two counts of all registrations for the sums of their hour."""
 _TICK = 1.0
@@ -410,10 +419,14 @@ class SqlStore:
     async def notification(self, notification_id: str) -> KeptNotification:
         return await self._telemetry.notification(notification_id)
 
+    async def received(self, hub: str, installation_id: str, *, most: int) -> ReceivedPushes:
+        return await self._telemetry.received(hub, installation_id, most=most)
+
     async def tally(self, operations: Mapping[tuple[str, str], int]) -> bool:
         more = await self._telemetry.tally(operations)
         if self._outbox.leads and (now := self._clock.now()) - self._counted_at >= _COUNT_EVERY:
             await self._telemetry.keep_count(await self._registry.registrations_by_platform())
+            await self._registry.drop_earlier(kept=_EARLIER_KEPT)
             self._counted_at = now
         return more
 

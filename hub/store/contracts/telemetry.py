@@ -70,6 +70,31 @@ class TracedRegistration:
     unmet: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedPush:
+    """A push that was for one registration of a phone. `template` is the name of its template, None for the native one;
+    `template_id` the one that it had then, for `Store.templates`."""
+
+    notification: Notification
+    at: float
+    answer: DeviceAnswer
+    outcome: str
+    reason: str
+    template: str | None
+    template_id: int | None
+    platform: Platform
+    variables: frozenset[str]
+    """Names, in lower case, of the push variables that the phone has now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedPushes:
+    """The newest first. Without `is_whole` older ones may be kept that were not looked at."""
+
+    pushes: Sequence[ReceivedPush]
+    is_whole: bool
+
+
 class TallyKind(Enum):
     """What is counted by the hour."""
 
@@ -124,6 +149,9 @@ class Telemetry(Protocol):
 
         Raises: NotFoundError: there is no such notification.
         """
+
+    async def received(self, hub: str, installation_id: str, *, most: int) -> ReceivedPushes:
+        """The last pushes of a device, of `most` notifications that are kept. Raises: NotFoundError: no such device."""
 
     async def tally(self, operations: Mapping[tuple[str, str], int]) -> bool:
         """Add to the sums of each hour what ended in this process's queues, a slice of it, and how often the registry of

@@ -301,6 +301,12 @@ class SqlRegistry:
                 return True
         return False
 
+    async def drop_earlier(self, *, kept: float) -> None:
+        """Forget which templates registrations had `kept` seconds ago."""
+        before = self._now() - kept
+        for place in (await self._places.all()).values():
+            await self._database.write(partial(writing.drop_earlier, place=place, before=before))
+
     # What the outbox asks
 
     async def audiences(self, notifications: Sequence[Notification]) -> Sequence[Audience]:

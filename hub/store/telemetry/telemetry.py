@@ -5,16 +5,24 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-from hub.errors import ConflictError
+from hub.errors import ConflictError, NotFoundError
 from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails, State
 from hub.store.clock import StoreClock
 from hub.store.connection import Connection, Database
 from hub.store.contracts.listing import ListPage
-from hub.store.contracts.telemetry import KeptAudit, KeptNotification, Tally, TallyKind, TracedRegistration
+from hub.store.contracts.telemetry import (
+    KeptAudit,
+    KeptNotification,
+    ReceivedPushes,
+    Tally,
+    TallyKind,
+    TracedRegistration,
+)
 from hub.store.outbox.queues import QueuesOf
+from hub.store.registry.listing import get_device
 from hub.store.registry.places import Place
-from hub.store.telemetry import browsing, forgetting, tallying, tracing
+from hub.store.telemetry import browsing, forgetting, received, tallying, tracing
 from hub.store.telemetry.listing import SCANNED
 from hub.tags import TagExpression
 
@@ -90,6 +98,20 @@ class SqlTelemetry:
                 connection, place, notification_id, installation_id, only_to=only_to, now=self._clock.now()
             )
         )
+
+    async def received(self, hub: str, installation_id: str, *, most: int) -> ReceivedPushes:
+        """Raises: NotFoundError."""
+        place = await self._place_of(hub)
+
+        def read(connection: Connection) -> ReceivedPushes:
+            device = None
+            if place is not None:
+                device = get_device(connection, place, installation_id, now=self._clock.now())
+            if device is None or place is None:
+                raise NotFoundError(f"device {installation_id!r} not found")
+            return received.received(connection, place, device, hub, self._queues.all_queues, most=most)
+
+        return await self._database.read(read)
 
     async def tally(self, operations: Mapping[tuple[str, str], int]) -> bool:
         if operations:

@@ -87,11 +87,11 @@ class DeliveryMetrics(MetricTable):
         reason=values_of(Unreached),
     )
     _held = gauge(
-        "notifications_held",
+        "held_messages",
         "Notifications that wait for an approval, because they are for many registrations.",
         hub=Named.HUBS,
     )
-    _holds = counter("notifications_holds", "Notifications that were held until an approval.", hub=Named.HUBS)
+    _holds = counter("holds", "Notifications that were held until an approval.", hub=Named.HUBS)
     _properties_missing = counter(
         "template_properties_missing",
         "Notifications that lacked a property of a template, once for each template.",

@@ -61,7 +61,7 @@ from hub.work import Lane
 
 _EARLIER_KEPT = 30 * 24 * 3600.0
 """Seconds for which is known which template a registration had, as long as what was sent by it is kept."""
-_COUNT_EVERY = 600.0
+_COUNT_EVERY = 60.0
 """Seconds between two counts of all registrations for the sums of their hour."""
 _TICK = 1.0
 """Seconds between two turns of `tend`."""

@@ -9,7 +9,7 @@ from hub.notification import Everyone, NativeContent, Notification, Platform
 from hub.outcome import Unreached
 from hub.store.connection import Connection, Statement
 from hub.store.contracts.registry import AudiencePreview, SampledRegistration
-from hub.store.decide.audience import Kind, kinds_for, matching
+from hub.store.decide.audience import Kind, matching, platforms_for
 from hub.store.decide.tag_index import DEAD, key_id, kind_id
 from hub.store.registry import statements
 from hub.store.registry.audience import audiences, doubles_among, targets
@@ -46,7 +46,7 @@ def preview(
     expired = BitMap([ordinal for (ordinal,) in connection.read(EXPIRED, hub=place.hub, shard=place.shard, now=now)])
     gone = sets.members(DEAD) | expired
     is_native = isinstance(guarded.content, NativeContent)
-    meant = list(kinds_for(guarded.content, guarded.platforms))
+    meant = list(platforms_for(guarded.content, guarded.platforms, Platform.known()))
     all_ = _matched(sets, guarded)
     live = {kind: ordinals - gone for kind, ordinals in all_.items()}
     reached = {platform: live[platform, not is_native] for platform in meant if live[platform, not is_native]}

@@ -42,7 +42,7 @@ def preview(
     """What `guarded`, the notification with the audience that its hub's guard leaves, would reach now."""
     sets = TagSets(connection, place)
     keys = [*_keys(notification), *_keys(guarded)]
-    sets.load([DEAD, *map(key_id, keys), *(kind_id(kind, each) for kind in _KINDS for each in Platform.known())])
+    sets.load([DEAD, *(kind_id(kind, each) for kind in _KINDS for each in Platform.known())], keys)
     expired = BitMap([ordinal for (ordinal,) in connection.read(EXPIRED, hub=place.hub, shard=place.shard, now=now)])
     gone = sets.members(DEAD) | expired
     is_native = isinstance(guarded.content, NativeContent)

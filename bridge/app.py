@@ -59,7 +59,7 @@ from bridge.phones import PhoneServices
 from bridge.reports.sinks import SinkManager
 from bridge.senders import remotes_of, senders_of
 from bridge.stores import DaemonStore, store_of
-from bridge.wiring import access_of, metric_names, relay_of, routes_of, source_of
+from bridge.wiring import access_of, guards_of, metric_names, relay_of, routes_of, source_of
 from connectors.connector import Capacity
 from hub.acceptance import ConfigurationVersion
 from hub.api.access import HubAccess
@@ -162,6 +162,7 @@ class Daemon:
             senders_of(local),
             hubs=list(local),
             remotes=remotes_of(self.settings.hubs),
+            guards=guards_of(self.settings.hubs),
             observer=self.telemetry,
             policy=RetryPolicy(base=retry.backoff.base, cap=retry.backoff.cap, max_age=retry.max_age),
             max_pending=self.settings.bridge.store.max_pending,
@@ -344,7 +345,12 @@ class Daemon:
         gone = [name for name in before if name in changed or name not in settings.hubs]
         local = {name: hub for name, hub in changed.items() if hub.remote is None}
         return partial(
-            self.hub.replace_hubs, gone=gone, hubs=list(local), senders=senders_of(local), remotes=remotes_of(changed)
+            self.hub.replace_hubs,
+            gone=gone,
+            hubs=list(local),
+            senders=senders_of(local),
+            remotes=remotes_of(changed),
+            guards=guards_of(changed),
         )
 
     def _rules_exchange(self, settings: Settings, config_hash: str) -> Callable[[], None]:
@@ -450,6 +456,7 @@ class Daemon:
         self.metrics.intake.set_sources(self._statuses)
         self.metrics.delivery.set_bulkheads(self.hub.bulkheads)
         self.metrics.delivery.set_remotes(self.hub.remotes)
+        self.metrics.delivery.set_held(self.hub.held)
         with suppress(OSError):
             if (space := await asyncio.to_thread(self.store.space)) is not None:
                 self.metrics.store.set_space(space)

@@ -1,6 +1,6 @@
 """From a configuration to the parts of the process; building them connects to nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypedDict
@@ -18,6 +18,7 @@ from bridge.relay import Relay
 from connectors.base import Message, Settlement, Source
 from connectors.connector import Capacity
 from hub.api.access import AccessPolicy, HubAccess, Right
+from hub.guards import AudienceGuard
 from rules.errors import MappingError
 from rules.event import Event
 from rules.headers import Headers
@@ -127,6 +128,11 @@ def access_of(hub: HubSettings) -> HubAccess:
         jobs=hub.jobs,
         registration_ttl=None if ttl is None else timedelta(seconds=ttl),
     )
+
+
+def guards_of(hubs: Mapping[str, HubSettings]) -> dict[str, AudienceGuard]:
+    """What the audiences of hubs are held to, for hubs that say so."""
+    return {name: hub.guard for name, hub in hubs.items() if hub.guard}
 
 
 class MetricNames(TypedDict):

@@ -88,6 +88,14 @@ class AuditEntry:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """That a notification may go to up to `most` registrations without being held; `actor` is who says so."""
+
+    most: int
+    actor: str
+
+
 @frozen_dataclass(frozen=True, slots=True, kw_only=True)
 class JournalEntry:
     """What is kept of an event, to say afterwards what became of it and why.
@@ -122,7 +130,8 @@ class Ingest:
 
     `source` and `event_id` together are what an event is known by; a source of several texts is one that `joined` of
     `hub.identity` made. Without an `event_id` an event is never taken for a repetition, and without notifications only
-    if `remember`. `audit` is written with what an operator caused, if that is not a repetition. `journal` is what is
+    if `remember`. `audit` is written with what an operator caused, if that is not a repetition, and `approval` is for what
+    that is. `journal` is what is
     kept of the event itself, unless the event is a repetition.
 
     `offset` is where a log keeps the event. It is written with the event, and what is before the next offset of its
@@ -136,6 +145,7 @@ class Ingest:
     dead_letters: Sequence[DeadLetter] = ()
     remember: bool = False
     audit: AuditEntry | None = None
+    approval: Approval | None = None
     journal: JournalEntry | None = None
     configuration: ConfigurationVersion = NO_CONFIGURATION
     offset: tuple[Partition, int] | None = None

@@ -1,6 +1,7 @@
 """The hub: one engine for all hubs of a process, over one store."""
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -9,15 +10,26 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
-from hub.acceptance import AuditEntry, Ingest
+from hub.acceptance import Approval, AuditEntry, Ingest
 from hub.backoff import Backoff
 from hub.clock import SteadyClock
+from hub.delivery.audiences import guarded_audiences
 from hub.delivery.bulkhead import Bulkhead, Destination
 from hub.delivery.dispatch import Dispatcher, Timing
 from hub.delivery.probing import TestResult, probe
 from hub.delivery.retry import RetryPolicy
-from hub.errors import CapacityError, NotFoundError, PreconditionError, StoreError, WithdrawnError
-from hub.facts import BreakerClosed, BreakerOpened, ChannelsGone, NotificationsEnded, PersonErased, SendAccepted
+from hub.errors import CapacityError, ConfirmationError, NotFoundError, PreconditionError, StoreError, WithdrawnError
+from hub.facts import (
+    BreakerClosed,
+    BreakerOpened,
+    ChannelsGone,
+    NotificationApproved,
+    NotificationsEnded,
+    NotificationUnreached,
+    PersonErased,
+    SendAccepted,
+)
+from hub.guards import AudienceGuard, Guards, needs_approval
 from hub.installation import Installation, Registration
 from hub.job import Job, new_job_id
 from hub.notification import NativeContent, Notification, Platform
@@ -30,7 +42,7 @@ from hub.store.contracts.people import Erased
 from hub.store.contracts.registry import DeadChannel, GoneChannel
 from hub.store.contracts.store import Store
 from hub.store.health import HealthTiming, StoreHealth, StoreTrouble
-from hub.tags import Tag, direct_tag
+from hub.tags import Tag, direct_tag, is_direct
 
 _ID_DIGITS = 32
 
@@ -75,7 +87,8 @@ class Hub:
     notifications and pages that wait in the store: over it `capacity` is 0 and `send` refuses. `max_in_flight` bounds the
     single pushes under way for each hub and platform. Each push service has an equal share of `max_pending`: see
     `full_for`. `hubs` are those kept here, `remotes` those that are remote; their names are in lower case wherever the hub
-    is given one.
+    is given one. `guards` are those of both. `held` counts by hub the notifications of this process's queues that
+    wait for an approval.
     """
 
     def __init__(
@@ -85,6 +98,7 @@ class Hub:
         *,
         hubs: Sequence[str],
         remotes: Mapping[str, Destination[Sequence[Notification]]] | None = None,
+        guards: Guards | None = None,
         observer: Observer,
         policy: RetryPolicy = RetryPolicy(),
         max_pending: int = 100_000,
@@ -106,15 +120,20 @@ class Hub:
         self._max_in_flight = max_in_flight
         self._leaving: dict[asyncio.Task[None], Bulkhead[PushPage] | Bulkhead[Sequence[Notification]]] = {}
         self._full: frozenset[Service] = frozenset()
+        self.held: dict[str, int] = {}
+        self._operations = Counter[tuple[str, str]]()
+        self._tallied_at = -math.inf
         self.bulkheads: dict[Service, Bulkhead[PushPage]] = {}
         self.without_credential: set[Service] = set()
         self.remotes: dict[str, Bulkhead[Sequence[Notification]]] = {}
-        self._add(hubs, senders, remotes or {})
+        self.guards: dict[str, AudienceGuard] = {}
+        self._add(hubs, senders, remotes or {}, guards or {})
         self._dispatcher = Dispatcher(
             self.health,
             self.bulkheads,
             without_credential=self.without_credential,
             remotes=self.remotes,
+            guards=self.guards,
             observer=observer,
             policy=policy,
             slots=2 * max_in_flight,
@@ -127,6 +146,7 @@ class Hub:
         self.store.serve(lambda: list(self.bulkheads), self._known_hubs)
         left_over = await self.store.open()
         await self._count_now()
+        self.held = dict(await self.store.held())
         self._dispatcher.has_backlog = self.pending > 0
         for bulkhead in self.bulkheads.values():
             bulkhead.has_queue = self.pending > 0
@@ -165,6 +185,7 @@ class Hub:
         hubs: Sequence[str],
         senders: Mapping[Service, Destination[PushPage]],
         remotes: Mapping[str, Destination[Sequence[Notification]]],
+        guards: Guards,
     ) -> None:
         """Take away the hubs that are `gone`, and add others; a hub in both gets new clients.
 
@@ -176,7 +197,9 @@ class Hub:
         ]
         self.without_credential -= {key for key in self.without_credential if key[0] in gone}
         leaving += [self.remotes.pop(hub) for hub in gone if hub in self.remotes]
-        self._add(hubs, senders, remotes)
+        for hub in gone:
+            self.guards.pop(hub, None)
+        self._add(hubs, senders, remotes, guards)
         for bulkhead in leaving:
             bulkhead.retire()
             task = asyncio.create_task(bulkhead.close_when_idle())
@@ -188,7 +211,9 @@ class Hub:
         hubs: Sequence[str],
         senders: Mapping[Service, Destination[PushPage]],
         remotes: Mapping[str, Destination[Sequence[Notification]]],
+        guards: Guards,
     ) -> None:
+        self.guards |= guards
         for hub in hubs:
             for platform in Platform.known():
                 sender = senders.get((hub, platform))
@@ -278,20 +303,44 @@ class Hub:
                     if withdrawn():
                         raise WithdrawnError("withdrawn while the store failed") from error
 
-    async def send(self, notification: Notification, *, audit: AuditEntry | None = None) -> str:
+    async def send(
+        self, notification: Notification, *, confirmed: int = 0, actor: str = "api", audit: AuditEntry | None = None
+    ) -> str:
         """Take one notification of the API; its wire id, once it is durable.
 
-        The same id again is the same notification. `audit` is written with it, for an operator's send.
+        The same id again is the same notification. `confirmed` is for how many registrations `actor`, who sends, says that
+        it may be. `audit` is written with it, for an operator's send.
 
-        Raises: CapacityError; StoreError: not taken.
+        Raises: ConfirmationError: it is for more; CapacityError; StoreError: not taken.
         """
+        await self._check_size(notification, confirmed)
         if not self.capacity:
             raise CapacityError(f"{self.pending} notifications wait already", retry_after=1.0)
         if await self.full_for([notification]):
             services = ", ".join(sorted(f"{platform.value} of hub {hub}" for hub, platform in self._full))
             raise CapacityError(f"as many notifications as may wait already wait for {services}", retry_after=1.0)
-        await self._write(lambda: asyncio.shield(self._commit_send(notification, audit)))
+        approval = Approval(most=confirmed, actor=actor) if confirmed else None
+        await self._write(lambda: asyncio.shield(self._commit_send(notification, approval, audit)))
         return wire_id(notification.id, self.store.now())
+
+    async def confirmation_for(self, notification: Notification) -> int | None:
+        """Of how many registrations a send needs a confirmation now; None: it needs none. Raises: StoreError."""
+        guard = self.guards.get(notification.hub)
+        if guard is None or guard.confirm_above is None or is_direct(notification.audience):
+            return None
+        (audience,) = await self._in_time(guarded_audiences(self.store, [notification], self.guards))
+        return audience.size if needs_approval(notification, audience.size, self.guards) else None
+
+    async def _check_size(self, notification: Notification, confirmed: int) -> None:
+        """Raises: ConfirmationError, StoreError."""
+        count = await self.confirmation_for(notification)
+        if count is not None and confirmed < count:
+            above = self.guards[notification.hub].confirm_above or 0
+            raise ConfirmationError(
+                f"The notification is for {count} registrations, and more than {above} need a confirmation",
+                count=count,
+                above=above,
+            )
 
     async def send_direct(self, notification: Notification, push_channels: Sequence[str]) -> str:
         """Take a native notification for push channels, which need not be registered; its wire id.
@@ -313,7 +362,9 @@ class Hub:
 
     async def send_test(self, notification: Notification, *, push_channel: str = "") -> Sequence[TestResult]:
         """Send at once to a few of the audience, or to a push channel; what was said of each. Raises: StoreError."""
-        return await self._in_time(probe(notification, self.store, self.bulkheads, push_channel=push_channel))
+        return await self._in_time(
+            probe(notification, self.store, self.bulkheads, self.guards, push_channel=push_channel)
+        )
 
     async def end_test(self, hub: str, results: Sequence[TestResult]) -> None:
         """Mark the push channels as dead that a test send found dead. Raises: StoreError."""
@@ -343,7 +394,7 @@ class Hub:
         if not asked:
             return frozenset()
         full = []
-        for notification, audience in zip(asked, await self.store.audiences(asked), strict=True):
+        for notification, audience in zip(asked, await guarded_audiences(self.store, asked, self.guards), strict=True):
             platforms = {target.platform for target in audience.targets} | {platform for platform, _ in audience.pages}
             services = {(notification.hub, platform) for platform in platforms}
             if services and services <= self._full:
@@ -363,8 +414,12 @@ class Hub:
             self._dispatcher.submit(result.work, accepted=accepted)
         return result
 
-    async def _commit_send(self, notification: Notification, audit: AuditEntry | None) -> None:
-        result = await self._commit([Ingest(source="", event_id="", notifications=[notification], audit=audit)])
+    async def _commit_send(
+        self, notification: Notification, approval: Approval | None, audit: AuditEntry | None
+    ) -> None:
+        result = await self._commit(
+            [Ingest(source="", event_id="", notifications=[notification], approval=approval, audit=audit)]
+        )
         if notification.id not in result.repeated:
             self._observer.observe(SendAccepted(notification=notification))
 
@@ -423,10 +478,19 @@ class Hub:
             raise NotFoundError(f"notification {notification_id!r} has ended, or there is none")
         self._observer.observe(NotificationsEnded(counts={(hub, State.CANCELLED): 1}))
 
+    async def approve(self, notification_id: str, *, actor: str) -> None:
+        """Let a notification that is held go to whatever its audience is. Raises: NotFoundError: no such one is held."""
+        digits = _digits_of(notification_id)
+        hub = await self._write(lambda: self.store.approve(digits, actor=actor))
+        if hub is None:
+            raise NotFoundError(f"no notification {notification_id!r} waits for an approval")
+        self._observer.observe(NotificationApproved(hub=hub, notification_id=digits, actor=actor))
+
     # Registry
 
     async def put_installation(self, hub: str, installation: Installation) -> None:
         await self._write(lambda: self.store.put_installations(hub, [installation]))
+        self._operations[hub, "put_installation"] += 1
 
     async def put_installations(self, hub: str, installations: Sequence[Installation]) -> None:
         """Many in one transaction."""
@@ -447,6 +511,7 @@ class Hub:
             changed = change(await self.get_installation(hub, installation_id))
             try:
                 await self._write(partial(self.store.change_installation, hub, changed))
+                self._operations[hub, "change_installation"] += 1
                 return
             except PreconditionError:
                 if not tries_left:
@@ -459,12 +524,15 @@ class Hub:
     async def delete_installation(self, hub: str, installation_id: str) -> None:
         """An unknown id is fine: afterwards there is none."""
         await self._write(lambda: self.store.delete_installation(hub, installation_id))
+        self._operations[hub, "delete_installation"] += 1
 
     async def put_registration(
         self, hub: str, registration: Registration, *, if_match: int | None = None
     ) -> Registration:
         """Raises: NotFoundError, PreconditionError (both only with `if_match`), GoneError, InvalidRequestError."""
-        return await self._write(lambda: self.store.put_registration(hub, registration, if_match=if_match))
+        put = await self._write(lambda: self.store.put_registration(hub, registration, if_match=if_match))
+        self._operations[hub, "put_registration"] += 1
+        return put
 
     async def get_registration(self, hub: str, registration_id: str) -> Registration:
         """Raises: NotFoundError."""
@@ -489,6 +557,7 @@ class Hub:
     async def delete_registration(self, hub: str, registration_id: str, *, if_match: int | None = None) -> None:
         """Raises: NotFoundError, PreconditionError."""
         await self._write(lambda: self.store.delete_registration(hub, registration_id, if_match=if_match))
+        self._operations[hub, "delete_registration"] += 1
 
     async def registration_count(self, hub: str) -> int:
         """How many registrations live in a hub."""
@@ -529,6 +598,8 @@ class Hub:
                 remote.look()
             with suppress(StoreError):  # reported, and tried again
                 await self._count_now()
+                await self._look_at_held()
+                await self._tally()
                 if any(bulkhead.is_paused for bulkhead in self.bulkheads.values()):
                     await self._dispatcher.end_orphans()
 
@@ -540,6 +611,31 @@ class Hub:
         self._dispatcher.pending = max(0, sum(backlog.values()) + self.pending - before)
         share = self._max_pending / max(1, len(self.bulkheads))
         self._full = frozenset(key for key in self.bulkheads if backlog.get(key, 0) >= share)
+
+    async def _look_at_held(self) -> None:
+        """Count what is held, and end what nobody approved in time. Raises: StoreError."""
+        if not self.held and not any(guard.confirm_above for guard in self.guards.values()):
+            return
+        recorded = await self.store.end_held()
+        if recorded.ended:
+            self._observer.observe(NotificationsEnded(counts=recorded.ended))
+        for notification, why, count in recorded.unreached:
+            self._observer.observe(NotificationUnreached(notification=notification, why=why, count=count))
+        self.held = dict(await self.store.held())
+
+    async def _tally(self) -> None:
+        """Add up, now and then, what ended and what was asked of the registry. Raises: StoreError."""
+        if self._clock() - self._tallied_at < self._timing.tally_every:
+            return
+        self._tallied_at = self._clock()
+        operations, self._operations = self._operations, Counter()
+        try:
+            more = await self.store.tally(operations)
+        except StoreError:
+            self._operations.update(operations)
+            raise
+        if more:
+            self._tallied_at = -math.inf
 
     @property
     def full(self) -> frozenset[Service]:

@@ -4,7 +4,8 @@ HubError                    root; never raised as such
 ├── InvalidRequestError     the caller's data is wrong: tell them, do not repeat (400 on the wire)
 │   ├── TagError            a tag or tag expression, with the column
 │   ├── TemplateError       a template body, header or expression
-│   └── PayloadTooLargeError    over the contract's limit (413)
+│   ├── PayloadTooLargeError    over the contract's limit (413)
+│   └── ConfirmationError       for more registrations than go without a confirmation: ask who sends, then send with one
 ├── NotFoundError           no such hub, installation, registration or notification (404)
 ├── PreconditionError       an ETag that does not match (412)
 ├── GoneError               a registration id that is never served again: ask for a new one (410)
@@ -48,6 +49,15 @@ class TemplateError(InvalidRequestError):
 
 class PayloadTooLargeError(InvalidRequestError):
     """A body over the contract's limit."""
+
+
+class ConfirmationError(InvalidRequestError):
+    """A notification for `count` registrations, where more than `above` need a confirmation."""
+
+    def __init__(self, message: str, *, count: int, above: int) -> None:
+        super().__init__(message)
+        self.count = count
+        self.above = above
 
 
 class NotFoundError(HubError):

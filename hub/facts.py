@@ -117,6 +117,23 @@ class NotificationUnreached:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationHeld:
+    """A notification is for `count` registrations, more than its hub allows without a confirmation: it waits for one."""
+
+    notification: Notification
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationApproved:
+    """A notification that was held goes on; `actor` says so."""
+
+    hub: str
+    notification_id: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NotificationsEnded:
     """So many notifications of a hub ended in a state."""
 
@@ -256,6 +273,8 @@ HubFact = (
     | PushesDeferred
     | RemoteAnswered
     | NotificationUnreached
+    | NotificationHeld
+    | NotificationApproved
     | NotificationsEnded
     | ChannelsGone
     | BreakerOpened

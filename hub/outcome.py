@@ -45,7 +45,10 @@ class OutcomeName(Explained):
     )
     INVALID_NOTIFICATION_SIZE = "InvalidNotificationSize", "The payload is larger than the push service takes."
     INVALID_TOKEN = "InvalidToken", "The push service refuses the access token made from the hub's credential."
-    NO_TARGETS = "NoTargets", "There was no phone left to push to."
+    NO_TARGETS = (
+        "NoTargets",
+        "There was no phone to push to: the hub's `only_to` lets no registration of the push channel be reached.",
+    )
     PNS_INTERFACE_ERROR = "PnsInterfaceError", "The push service gave an answer that is not of its protocol."
     PNS_SERVER_ERROR = "PnsServerError", "The push service failed with an error of its own."
     PNS_UNAVAILABLE = "PnsUnavailable", "The push service says that it is not available for now."
@@ -87,6 +90,7 @@ class Unreached(Explained):
         "other_platform",
         "the phones that match the audience are of platforms that this notification is not for",
     )
+    ONLY_TO = "only_to", "phones match the audience, and the hub's only_to lets none of them be reached"
     GONE = "gone", "the registrations of this audience were deleted, have expired, or their push channels are dead"
     NO_CREDENTIAL = "no_credential", "no push service of these phones takes a credential of this hub: see the key hubs"
     EXPIRED = "expired", "every push was given up before a push service took it"
@@ -98,6 +102,10 @@ class State(Explained):
 
     ENQUEUED = "Enqueued", "The notification is in the store and waits for its turn."
     SCHEDULED = "Scheduled", "The notification waits for its time."
+    HELD = (
+        "Held",
+        "The notification is for more phones than go without a confirmation, and waits for an approval.",
+    )
     PROCESSING = "Processing", "Pushes of the notification are being made."
     COMPLETED = "Completed", "Every push has an outcome; see the outcomes for which."
     NO_TARGET_FOUND = "NoTargetFound", "No phone was there to push to."
@@ -163,10 +171,13 @@ class NotificationDetails:
     counts: Mapping[Platform, Mapping[OutcomeName, int]]
 
 
+_NOBODY = frozenset([OutcomeName.NO_TARGETS])
+
+
 def final_state(counts: Mapping[Platform, Mapping[OutcomeName, int]]) -> State:
     """The state a notification ends in, by what became of its pushes: no push at all means that the audience was empty."""
     names = {name for by_outcome in counts.values() for name, count in by_outcome.items() if count}
-    if not names:
+    if names <= _NOBODY:
         return State.NO_TARGET_FOUND
     return State.ABANDONED if names == {OutcomeName.ABANDONED} else State.COMPLETED
 
@@ -180,6 +191,8 @@ def why_unreached(counts: Mapping[Platform, Mapping[OutcomeName, int]]) -> Unrea
     names.discard(OutcomeName.SKIPPED)
     if names & ENDED_WELL:
         return None
+    if names == _NOBODY:
+        return Unreached.ONLY_TO
     if names <= _DEAD:
         return Unreached.GONE
     if names == {OutcomeName.INVALID_CREDENTIALS}:
@@ -201,10 +214,12 @@ class DeviceAnswer(Explained):
     FAILED = "failed", "its push ended, and not well"
     WAITING = "waiting", "its push waits to be tried"
     UNDER_WAY = "under_way", "its push is on its way"
+    HELD = "held", "the notification waits for an approval"
     AUDIENCE_UNKNOWN = "audience_unknown", "the audience has not been looked for yet"
     DEAD = "dead", "its push channel is dead"
     CHANGED_SINCE = "changed_since", "it was registered, or registered again, after the audience was found"
     TAGS = "tags", "its tags do not match the audience"
+    ONLY_TO = "only_to", "the hub's only_to does not let it be reached"
     NO_TEMPLATE = "no_template", "it has no template, and the notification is for templates"
     TEMPLATE = "template", "it has a template, and the notification is a native payload"
     OTHER_PLATFORM = "other_platform", "the notification is not for its platform"
@@ -213,4 +228,7 @@ class DeviceAnswer(Explained):
     @property
     def is_in_audience(self) -> bool:
         """Whether the notification was for the registration, or may have been, had it what the content needs."""
-        return self not in (DeviceAnswer.TAGS, DeviceAnswer.OTHER_PLATFORM, DeviceAnswer.NOT_MEANT)
+        return self not in _NOT_FOR_IT
+
+
+_NOT_FOR_IT = frozenset([DeviceAnswer.TAGS, DeviceAnswer.ONLY_TO, DeviceAnswer.OTHER_PLATFORM, DeviceAnswer.NOT_MEANT])

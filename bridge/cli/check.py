@@ -68,6 +68,9 @@ def _report(
             "sources": None if settings is None else len(settings.sources),
             "rules": None if settings is None else len(settings.rules.rules),
             "hubs": None if settings is None else len(settings.hubs),
+            "only_to": {}
+            if settings is None
+            else {name: hub.only_to for name, hub in settings.hubs.items() if hub.only_to is not None},
         },
         "problems": [
             {
@@ -97,3 +100,6 @@ def _print_valid(name: str, settings: "Settings | None", shown: str | None, *, s
         parts = {"source": settings.sources, "rule": settings.rules.rules, "hub": settings.hubs}
         counts = ", ".join(how_many(len(each), noun) for noun, each in parts.items())
         typer.echo(f"{name}: valid, {counts}")
+        for hub, hub_settings in settings.hubs.items():
+            if hub_settings.only_to is not None:
+                typer.echo(f"hub {hub} reaches only who has: {hub_settings.only_to}")

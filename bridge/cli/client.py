@@ -146,12 +146,20 @@ class Client:
         """What is at a path, given by its segments. Raises: typer.Exit."""
         return self._request("GET", path, params={name: value for name, value in query.items() if value != ""})
 
-    def post(self, *path: str, body: Mapping[str, Any], timeout: float = _TIMEOUT, patience: float = 0.0) -> Any:
+    def post(
+        self,
+        *path: str,
+        body: Mapping[str, Any],
+        timeout: float = _TIMEOUT,
+        patience: float = 0.0,
+        actor: str = "",
+    ) -> Any:
         """Change something, which may take `timeout` seconds; a daemon that is busy is asked again for `patience` seconds.
 
-        Raises: typer.Exit.
+        `actor` is who does it, if not the user of this process. Raises: typer.Exit.
         """
-        return self._request("POST", path, patience=patience, json=body, timeout=timeout)
+        by = {"headers": {b"Pushbridge-Actor": actor.encode()}} if actor else {}
+        return self._request("POST", path, patience=patience, json=body, timeout=timeout, **by)
 
     def items(self, *path: str, limit: int, **query: str | int) -> Iterator[Any]:
         """Up to `limit` entries of a list, part by part. Raises: typer.Exit."""

@@ -32,10 +32,15 @@ def list_(
 def show(
     client: Client,
     id: Annotated[str, typer.Argument(help="Its installation id.", show_default=False)],
+    pushes: Annotated[int, typer.Option(min=1, max=100, help="Of how many notifications its pushes are shown.")] = 20,
     hub: HubName = "",
 ) -> Answer:
-    """Show one, with its templates and registrations."""
-    return Answer(client.get("hubs", client.hub(hub), "devices", id), _print_device)
+    """Show one, with its templates and registrations, and what it was sent last."""
+    hub = client.hub(hub)
+    found = client.get("hubs", hub, "devices", id)
+    return Answer(
+        {**found, "received": client.get("hubs", hub, "devices", id, "received", limit=pushes)}, _print_device
+    )
 
 
 @devices.command()
@@ -46,6 +51,10 @@ def rewrite(client: Client, hub: HubName = "") -> Answer:
     For a remote hub that has lost its registrations, and after templates or levels have changed.
     """
     return Answer(client.post("hubs", client.hub(hub), "phones", "rewrite", body={}, timeout=600.0), _print_rewritten)
+
+
+_BELOW = ("template_details", "registrations", "received")
+"""What is printed in tables of its own."""
 
 
 def _print_rewritten(done: Mapping[str, Any]) -> None:
@@ -67,7 +76,7 @@ def _print_list(found: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _print_device(device: Mapping[str, Any]) -> None:
-    print_fields({name: value for name, value in device.items() if name not in ("template_details", "registrations")})
+    print_fields({name: value for name, value in device.items() if name not in _BELOW})
     for template in device["template_details"]:
         typer.echo()
         more = {name: value for name, value in template.items() if name != "name"}
@@ -80,3 +89,23 @@ def _print_device(device: Mapping[str, Any]) -> None:
             for one in device["registrations"]
         ),
     )
+    typer.echo()
+    received = device["received"]
+    for push in received["items"]:
+        said = ": ".join(filter(None, [push["outcome"], push["reason"]]))
+        print_fields(
+            {
+                "sent": push["at"],
+                "notification": push["notification"],
+                "rule": push["rule"],
+                "event": push["event_id"],
+                "registration": push["template"] or "native",
+                "result": f"{push['meaning']}{f' ({said})' if said else ''}",
+                "payload": push["payload"] or push["payload_missing"],
+            }
+        )
+        typer.echo()
+    if not received["items"]:
+        typer.echo("nothing was sent to it that is kept")
+    if not received["whole"]:
+        typer.echo("older pushes may be kept: only the newest notifications of the hub were looked at")

@@ -107,6 +107,7 @@ def _print_notification(notification: Mapping[str, Any]) -> None:
             "notification of": notification["rule"],
             "hub": notification["hub"] + (" (remote)" if notification["remote"] else ""),
             "to": notification["to"],
+            "only to": notification["only_to"],
             "platforms": notification["platforms"],
             "priority": notification["priority"],
             "collapse": notification["collapse"],

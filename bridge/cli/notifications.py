@@ -46,6 +46,44 @@ def cancel(
     return Answer(client.post("notifications", id, "cancel", body={}), _print_notification)
 
 
+@notifications.command()
+@client_command
+def approve(
+    client: Client,
+    id: Annotated[str, typer.Argument(help="Its id in the list, or the one in the log.", show_default=False)],
+    by: Annotated[str, typer.Option(help="Who approves; the audit keeps the name.", show_default=False)],
+) -> Answer:
+    """Let one go that is held, because it is for more devices than its hub allows without a confirmation."""
+    return Answer(client.post("notifications", id, "approve", body={}, actor=by), _print_notification)
+
+
+@notifications.command()
+@client_command
+def counts(
+    client: Client,
+    kind: Annotated[
+        str, typer.Option(help="push, notification, operation (changes of the registry), or devices.")
+    ] = "push",
+    by: Annotated[str, typer.Option(help="hour, day, or total.")] = "total",
+    since: Annotated[
+        str, typer.Option(help="The first hour, as 2026-03-02T10:00:00Z; the last 24 hours without it.")
+    ] = "",
+    until: Annotated[str, typer.Option(help="The last hour; now without it.")] = "",
+    hub: HubName = "",
+) -> Answer:
+    """Count by the hour what happened: pushes by outcome, notifications by state, changes of the registry, or devices."""
+    found = client.get("statistics", kind=kind, by=by, since=since, until=until, hub=hub)
+    return Answer(found, _print_counts)
+
+
+def _print_counts(found: Mapping[str, Any]) -> None:
+    columns = ("at", "hub", "platform", "name", "count")
+    print_table(
+        ("AT", "HUB", "PLATFORM", "WHAT", "COUNT"),
+        ([one[name] for name in columns] for one in found["items"]),
+    )
+
+
 def _print_list(found: Sequence[Mapping[str, Any]]) -> None:
     names = ("id", "accepted_at", "hub", "rule", "event_id", "audience", "state")
     print_table(
@@ -56,7 +94,8 @@ def _print_list(found: Sequence[Mapping[str, Any]]) -> None:
 
 def _print_notification(notification: Mapping[str, Any]) -> None:
     failures = notification["failures"]
-    print_fields({**notification, "outcomes": counted(notification["outcomes"]), "failures": None})
+    more = {"outcomes": counted(notification["outcomes"]), "reasons": "\n".join(notification["reasons"])}
+    print_fields({**notification, **more, "failures": None})
     if failures:
         typer.echo()
         print_table(("OUTCOME", "REASON", "COUNT"), ((one["outcome"], one["reason"], one["count"]) for one in failures))

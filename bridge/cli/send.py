@@ -11,6 +11,8 @@ from bridge.cli.client import Client, fail
 from bridge.cli.command import Answer, HubName, client_command
 from bridge.cli.exits import Exit
 from bridge.cli.pairs import pairs_of
+from bridge.cli.tables import print_fields, print_table
+from bridge.counts import how_many
 
 
 @client_command
@@ -25,19 +27,51 @@ def send(
     native: Annotated[str, typer.Option(help="Instead: a payload for this platform, as its service takes it.")] = "",
     payload: Annotated[Path | None, typer.Option(help="The file of that payload.")] = None,
     header: Annotated[list[str] | None, typer.Option(help="A header of that service: NAME=TEXT; repeat it.")] = None,
+    confirm: Annotated[
+        int, typer.Option(help="For how many devices it may be, where the hub asks for a confirmation of large sends.")
+    ] = 0,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Send nothing: say whom it would reach, and what the others lack.")
+    ] = False,
     hub: HubName = "",
 ) -> Answer:
     """Send a notification to a device, a tag expression or everyone; prints its id."""
     if (bool(device), bool(to), everyone).count(True) != 1:
         raise fail("say to whom: one of --device, --to and --everyone", Exit.WRONG_ARGUMENTS)
-    body: dict[str, Any] = {"device": device, "tags": to, "everyone": everyone}
+    body: dict[str, Any] = {"device": device, "tags": to, "everyone": everyone, "confirm": confirm}
     if bool(with_) == bool(native) or bool(native) != (payload is not None) or (header and not native):
         raise fail("say what: --with NAME=TEXT, or --native PLATFORM with --payload FILE", Exit.WRONG_ARGUMENTS)
     if payload is not None:
         body["native"] = {"platform": native, "payload": _payload(payload), "headers": pairs_of(header, "--header")}
     else:
         body["properties"] = pairs_of(with_, "--with")
+    if preview:
+        return Answer(client.post("hubs", client.hub(hub), "preview", body=body, timeout=30.0), _print_preview)
     return Answer(client.post("hubs", client.hub(hub), "notifications", body=body), _print_id)
+
+
+def _print_preview(found: Mapping[str, Any]) -> None:
+    counts = ", ".join(f"{platform} {count}" for platform, count in found["counts"].items())
+    confirm = f"pushbridge send --confirm {found['confirm']}" if found["confirm"] else ""
+    print_fields(
+        {
+            "to": found["audience"],
+            "only to": found["only_to"],
+            "would reach": f"{how_many(found['total'], 'registration')}{f': {counts}' if counts else ''}",
+            "nobody": found["unreached_meaning"],
+            "has a push already": sum(found["skipped"].values()) or None,
+            "needs a confirmation": confirm,
+        }
+    )
+    for reason in found["reasons"]:
+        typer.echo(f"- {reason}")
+    if found["samples"]:
+        typer.echo()
+        columns = ("platform", "device", "user", "template", "push_channel")
+        print_table(
+            ("PLATFORM", "DEVICE", "USER", "TEMPLATE", "CHANNEL"),
+            ([one[name] or "" for name in columns] for one in found["samples"]),
+        )
 
 
 def _print_id(sent: Mapping[str, Any]) -> None:

@@ -30,6 +30,13 @@ def _print_status(found: Mapping[str, Any]) -> None:
             "store": _store(found["store"]),
         }
     )
+    for hub in found["hubs"]:
+        if hub["held"]:
+            typer.echo(
+                f"hub {hub['name']}: {hub['held']} held for an approval: pushbridge notifications list --state Held"
+            )
+        if hub["only_to"]:
+            typer.echo(f"hub {hub['name']} reaches only who has: {hub['only_to']}")
     typer.echo()
     parts = [
         (part["kind"], part["name"], part["state"], part["since"], part["detail"] or part["mistake"])

@@ -30,12 +30,14 @@ from connectors.size import Size
 from connectors.table import CONNECTORS
 from hub.api.access import OidcAccess
 from hub.egress import EgressDefaults
+from hub.errors import TagError
+from hub.guards import AudienceGuard
 from hub.jobs.settings import JobSettings
 from hub.notification import Platform
 from hub.platforms.settings import PlatformSettings
 from hub.platforms.table import services
 from hub.store.contracts.sinks import SinkLimits
-from hub.tags import MaxTags
+from hub.tags import MaxTags, parse
 from hub.tls import ExistingFile
 from rules.engine import RuleSet
 from rules.errors import ExpressionError
@@ -546,12 +548,26 @@ class HubLimits(Section):
     """One limit of tags in an expression, for the wire contract's 20, 10 and 6."""
     registration_ttl: Annotated[Duration, Field(ge=86_400)] | None = None
     """How long a single registration lives after its last write, a day at least; installations say their own."""
+    confirm_above: int | None = Field(default=None, ge=1)
+    """A send to more registrations than this needs a confirmation by who sends; one of a rule is held for approval."""
 
     @property
     def max_tags(self) -> MaxTags:
         """The limits for each kind of expression."""
         limit = self.max_tags_per_expression
         return MaxTags() if limit is None else MaxTags(only_or=limit, only_and=limit, mixed=limit)
+
+
+def _tag_expression(text: str) -> str:
+    try:
+        return str(parse(text, max_tags=_UNLIMITED))
+    except TagError as error:
+        raise ValueError(f"column {error.column}: {error}") from error
+
+
+_UNLIMITED = MaxTags(only_or=1000, only_and=1000, mixed=1000)
+OnlyTo = Annotated[str, AfterValidator(_tag_expression)]
+"""A tag expression in its canonical spelling."""
 
 
 class AccessPolicySettings(Section):
@@ -626,6 +642,8 @@ class HubSettings(Section):
     """Rules that name no hub push through this one."""
     limits: HubLimits = HubLimits()
     """Limits of what senders may ask for."""
+    only_to: OnlyTo | None = None
+    """An expression of tags, joined by AND to every audience: so a test environment reaches its testers alone."""
     auth: HubAuth = HubAuth()
     """Who may use the wire API, and for what."""
     platforms: Platforms = Platforms()
@@ -643,7 +661,15 @@ class HubSettings(Section):
     def _check_place(self) -> Self:
         if self.remote is not None and (self.auth.sas or self.auth.oidc or self.platforms.configured):
             raise ValueError("a remote hub has its auth and its platforms where it is")
+        if self.remote is not None and self.limits.confirm_above is not None:
+            raise ValueError("limits.confirm_above: who is registered at a remote hub is known there alone")
         return self
+
+    @property
+    def guard(self) -> AudienceGuard:
+        """What its audiences are held to."""
+        expression = None if self.only_to is None else parse(self.only_to, max_tags=_UNLIMITED)
+        return AudienceGuard(only_to=expression, confirm_above=self.limits.confirm_above)
 
 
 class SinkSettings(_SinkKeys):

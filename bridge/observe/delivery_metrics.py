@@ -18,6 +18,7 @@ from bridge.observe.telemetry import Takes
 from hub.facts import (
     AudienceFound,
     JobEnded,
+    NotificationHeld,
     NotificationsEnded,
     NotificationUnreached,
     PageAnswered,
@@ -85,6 +86,12 @@ class DeliveryMetrics(MetricTable):
         hub=Named.HUBS,
         reason=values_of(Unreached),
     )
+    _held = gauge(
+        "held_messages",
+        "Notifications that wait for an approval, because they are for many registrations.",
+        hub=Named.HUBS,
+    )
+    _holds = counter("holds", "Notifications that were held until an approval.", hub=Named.HUBS)
     _properties_missing = counter(
         "template_properties_missing",
         "Notifications that lacked a property of a template, once for each template.",
@@ -145,6 +152,7 @@ class DeliveryMetrics(MetricTable):
     def __init__(self, metrics: MetricSet) -> None:
         super().__init__(metrics)
         self._inhabited: set[tuple[str, Platform]] = set()
+        self._holding: set[str] = set()
         self._properties: dict[str, set[str]] = {}  # by hub
         self.takes: Takes = {
             AudienceFound: self._audience_found,
@@ -154,9 +162,17 @@ class DeliveryMetrics(MetricTable):
             PushesRetried: self._pushes_retried,
             RemoteAnswered: self._remote_answered,
             NotificationUnreached: self._notification_unreached,
+            NotificationHeld: self._notification_held,
             NotificationsEnded: self._notifications_ended,
             JobEnded: self._job_ended,
         }
+
+    def set_held(self, counts: Mapping[str, int]) -> None:
+        for hub in self._holding - counts.keys():
+            self._held.labels(hub).set(0)
+        for hub, count in counts.items():
+            self._held.labels(hub).set(count)
+        self._holding = set(counts)
 
     def set_devices(self, counts: Mapping[tuple[str, Platform], int]) -> None:
         for hub, platform in self._inhabited - counts.keys():  # the last phone is gone
@@ -227,6 +243,9 @@ class DeliveryMetrics(MetricTable):
 
     def _notification_unreached(self, fact: NotificationUnreached) -> None:
         self._unreached.labels(fact.notification.hub, fact.why.value).inc()
+
+    def _notification_held(self, fact: NotificationHeld) -> None:
+        self._holds.labels(fact.notification.hub).inc()
 
     def _job_ended(self, fact: JobEnded) -> None:
         self._jobs.labels(fact.job.hub, fact.job.status.value.lower()).inc()

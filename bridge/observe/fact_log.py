@@ -31,6 +31,8 @@ from hub.facts import (
     Crashed,
     DeadLettersStored,
     JobEnded,
+    NotificationApproved,
+    NotificationHeld,
     NotificationUnreached,
     PersonErased,
     PhoneAnswered,
@@ -85,6 +87,8 @@ class FactLog:
             PushesDeferred: self._pushes_deferred,
             RemoteAnswered: self._remote_answered,
             NotificationUnreached: self._notification_unreached,
+            NotificationHeld: self._notification_held,
+            NotificationApproved: self._notification_approved,
             ChannelsGone: self._channels_gone,
             BreakerOpened: self._breaker_opened,
             BreakerClosed: self._breaker_closed,
@@ -236,6 +240,15 @@ class FactLog:
         level = _log.info if fact.why in _ORDINARY else _log.warning
         count = {"registrations": fact.count} if fact.count else {}
         level("no device reached", **_about(fact.notification), reason=fact.why.value, **count, detail=fact.why.meaning)
+
+    def _notification_held(self, fact: NotificationHeld) -> None:
+        detail = f"pushbridge notifications approve {fact.notification.id} --by NAME lets it go, cancel ends it"
+        _log.warning(
+            "held: waits for an approval", **_about(fact.notification), registrations=fact.count, detail=detail
+        )
+
+    def _notification_approved(self, fact: NotificationApproved) -> None:
+        _log.info("approved", notification_id=fact.notification_id, hub=fact.hub, actor=fact.actor)
 
     def _channels_gone(self, fact: ChannelsGone) -> None:
         _log.info("push channels gone", hub=fact.hub, platform=fact.platform.value, count=fact.count)

@@ -12,6 +12,8 @@ from bridge.observe.telemetry import Takes
 from hub.acceptance import DeadLetter
 from hub.facts import (
     AudienceFound,
+    NotificationApproved,
+    NotificationHeld,
     NotificationUnreached,
     PersonErased,
     PushesDeferred,
@@ -153,6 +155,8 @@ class RecentEvents:
             PushesDeferred: self._pushes_deferred,
             RemoteAnswered: self._remote_answered,
             NotificationUnreached: self._notification_unreached,
+            NotificationHeld: self._notification_held,
+            NotificationApproved: self._notification_approved,
             PersonErased: self._person_erased,
         }
 
@@ -240,6 +244,18 @@ class RecentEvents:
         entry, record = self._find(fact.notification)
         record.unreached = fact.why.value
         self._notify(entry)
+
+    def _notification_held(self, fact: NotificationHeld) -> None:
+        entry, record = self._find(fact.notification)
+        record.reason = f"held: for {fact.count} registrations, and waits for an approval"
+        self._notify(entry)
+
+    def _notification_approved(self, fact: NotificationApproved) -> None:
+        known = self._records.get(fact.notification_id)
+        if known is not None:
+            entry, record = known
+            record.reason = ""
+            self._notify(entry)
 
     def _person_erased(self, fact: PersonErased) -> None:
         """Events whose notifications were about the person, or for it, are not kept any more either."""

@@ -59,6 +59,7 @@ def _notification(tried: TriedNotification, *, hide_channels: bool) -> dict[str,
         "hub": notification.hub,
         "remote": tried.remote,
         "to": str(notification.audience),
+        "only_to": "" if tried.only_to is None else str(tried.only_to),
         "platforms": None
         if notification.platforms is None
         else sorted(platform.value for platform in notification.platforms),

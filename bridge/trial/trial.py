@@ -6,20 +6,21 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from pyroaring import BitMap
-
 from bridge.config.models import Settings
 from bridge.errors import EventError, Reason, Stage
 from bridge.intake.pipeline import Accepting, Pipeline, Route
 from bridge.observe.facts import EventOutcome, EventsStored, InFlightEvent, IntakeFact
 from bridge.trial.payloads import Payload, Payloads
-from bridge.wiring import routes_of
+from bridge.wiring import guards_of, routes_of
 from connectors.base import Message
 from hub.acceptance import DeadLetter, Ingest
 from hub.content.rendering import Templates
+from hub.delivery import audiences
+from hub.guards import only_to
 from hub.notification import Notification, Platform
 from hub.outcome import Unreached
 from hub.store.contracts.outbox import AcceptanceResult, Audience
+from hub.tags import TagExpression
 from hub.target import Target
 from rules.decision import Failure
 from rules.event import Event
@@ -32,12 +33,8 @@ _SAMPLE = 1000
 """Registrations of one platform of a large audience that are looked at for their templates."""
 
 
-class Registrations(Templates, Protocol):
+class Registrations(Templates, audiences.Registrations, Protocol):
     """What a trial asks of a store."""
-
-    async def audiences(self, notifications: Sequence[Notification]) -> Sequence[Audience]: ...
-
-    async def targets(self, hub: str, ordinals: BitMap) -> Sequence[Target]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +42,13 @@ class TriedNotification:
     """What a rule would send. `audience` counts registrations by platform; None where no registrations are known.
 
     `unreached` says why the audience is empty. `payloads` has one for each template of the audience, SHOWN at most.
-    `remote` is whether the hub is remote: it knows its audience itself.
+    `remote` is whether the hub is remote: it knows its audience itself. `only_to` is joined with every audience.
     """
 
     rule: str
     notification: Notification
     remote: bool
+    only_to: TagExpression | None = None
     audience: Mapping[Platform, int] | None = None
     unreached: Unreached | None = None
     payloads: Sequence[Payload] = ()
@@ -96,6 +94,7 @@ class Trial:
     ) -> None:
         self._settings = settings
         self._registrations = registrations
+        self._guards = guards_of(settings.hubs)
         self._most = most
         self._accepts = hub is not None
         self._routes = routes_of(settings) if routes is None else routes
@@ -159,14 +158,16 @@ class Trial:
 
     async def _tried(self, rule: str, notification: Notification) -> TriedNotification:
         is_remote = self._settings.hubs[notification.hub].remote is not None
+        joined = only_to(notification, self._guards)
         if is_remote or self._registrations is None or self._payloads is None:
-            return TriedNotification(rule=rule, notification=notification, remote=is_remote)
-        (audience,) = await self._registrations.audiences([notification])
+            return TriedNotification(rule=rule, notification=notification, remote=is_remote, only_to=joined)
+        (audience,) = await audiences.guarded_audiences(self._registrations, [notification], self._guards)
         counts, sample = await self._sample(self._registrations, notification, audience)
         return TriedNotification(
             rule=rule,
             notification=notification,
             remote=False,
+            only_to=joined,
             audience=counts,
             unreached=audience.unreached,
             payloads=await self._payloads.of(notification, sample, most=self._most),

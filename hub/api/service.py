@@ -56,10 +56,12 @@ class HubService(Protocol):
     async def dead_channels(self, hub: str, *, after: str = "", limit: int) -> ListPage[DeadChannel]:
         """Push channels that a push service said to be dead, the first to die first."""
 
-    async def send(self, notification: Notification) -> str:
+    async def send(self, notification: Notification, *, confirmed: int = 0) -> str:
         """Take a notification; returns its wire id once it is durable. The same `id` again is the same notification.
 
-        Raises: CapacityError.
+        `confirmed` is for how many registrations the client says that it may be.
+
+        Raises: CapacityError; ConfirmationError: it is for more.
         """
 
     async def send_direct(self, notification: Notification, push_channels: Sequence[str]) -> str:

@@ -1,13 +1,21 @@
-"""The audience of each piece of work: of a page the registrations that it names, of a notification those that match now."""
+"""The audience of each piece of work: of a page the registrations that it names, of a notification those that match now.
+
+What the guard of a hub leaves out is in no audience, whoever asks for one.
+"""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from pyroaring import BitMap
 
-from hub.notification import Everyone, Notification
-from hub.store.contracts.outbox import Audience, Work
-from hub.tags import matches, tag_key
+from hub.guards import Guards, guarded, only_to
+from hub.installation import Registration
+from hub.notification import Everyone, Notification, Platform
+from hub.outcome import Unreached
+from hub.store.contracts.listing import ListPage
+from hub.store.contracts.outbox import PAGE_SIZE, Audience, Work
+from hub.tags import TagExpression, is_direct, matches, tag_key
 from hub.target import Target
 
 
@@ -18,14 +26,91 @@ class Registrations(Protocol):
     async def targets(self, hub: str, ordinals: BitMap) -> Sequence[Target]:
         """The live registrations among `ordinals`, by ordinal. Raises: StoreError."""
 
+    async def registrations_of(
+        self, hub: str, channels: Sequence[tuple[Platform, str]], *, after: str = "", limit: int
+    ) -> ListPage[Registration]:
+        """The live registrations of these push channels. Raises: StoreError."""
 
-async def find_audiences(registrations: Registrations, work: Sequence[Work]) -> list[Audience]:
+
+async def find_audiences(registrations: Registrations, work: Sequence[Work], guards: Guards) -> list[Audience]:
     """The audience of each piece, in order. Raises: StoreError."""
     fresh = [piece for piece in work if piece.ordinals is None]
-    found = iter(await registrations.audiences([piece.notification for piece in fresh]) if fresh else ())
+    found = iter(
+        await guarded_audiences(registrations, [piece.notification for piece in fresh], guards) if fresh else ()
+    )
     pages = [(piece, _open(piece, piece.ordinals)) for piece in work if piece.ordinals is not None]
     targets = iter(await _targets(registrations, pages) if pages else ())
-    return [next(found) if piece.ordinals is None else _still_meant(piece, next(targets)) for piece in work]
+    audiences = [next(found) if piece.ordinals is None else _still_meant(piece, next(targets)) for piece in work]
+    if guards and pages:
+        audiences = [
+            audience if piece.ordinals is None else await _page_within(registrations, piece, audience, guards)
+            for piece, audience in zip(work, audiences, strict=True)
+        ]
+    return audiences
+
+
+async def guarded_audiences(
+    registrations: Registrations, notifications: Sequence[Notification], guards: Guards
+) -> Sequence[Audience]:
+    """Who each reaches now, within what the guard of its hub allows, in order. Raises: StoreError."""
+    if not guards:
+        return await registrations.audiences(notifications)
+    asked = [guarded(notification, guards) for notification in notifications]
+    audiences = list(await registrations.audiences(asked))
+    for index, notification in enumerate(notifications):
+        expression = only_to(notification, guards)
+        if expression is None:
+            continue
+        if is_direct(notification.audience):
+            audiences[index] = await _split(registrations, notification.hub, audiences[index], expression)
+        elif not audiences[index].size:
+            audiences[index] = await _why_nobody(registrations, notification, audiences[index])
+    return audiences
+
+
+async def channels_within(
+    registrations: Registrations, hub: str, channels: Sequence[tuple[Platform, str]], expression: TagExpression
+) -> set[tuple[Platform, str]]:
+    """Those push channels of which a registration matches the expression. Raises: StoreError."""
+    within: set[tuple[Platform, str]] = set()
+    after = ""
+    while channels:
+        found = await registrations.registrations_of(hub, channels, after=after, limit=PAGE_SIZE)
+        within |= {(each.platform, each.push_channel) for each in found.items if _carries(each.tags, expression)}
+        if not found.next:
+            break
+        after = found.next
+    return within
+
+
+def _carries(tags: Sequence[str], expression: TagExpression) -> bool:
+    return matches(expression, frozenset(map(tag_key, tags)))
+
+
+async def _split(registrations: Registrations, hub: str, audience: Audience, expression: TagExpression) -> Audience:
+    """The push channels of a direct send: those that may be reached, and the others."""
+    channels = [(target.platform, target.push_channel) for target in audience.targets]
+    within = await channels_within(registrations, hub, channels, expression)
+    allowed = [each for each in audience.targets if (each.platform, each.push_channel) in within]
+    excluded = [each for each in audience.targets if (each.platform, each.push_channel) not in within]
+    return replace(audience, targets=allowed, excluded=excluded)
+
+
+async def _why_nobody(registrations: Registrations, notification: Notification, nobody: Audience) -> Audience:
+    """Whether an audience is empty because of the guard alone, and how many registrations that leaves out."""
+    (all_,) = await registrations.audiences([notification])
+    return replace(nobody, unreached=Unreached.ONLY_TO, passed_over=all_.size) if all_.size else nobody
+
+
+async def _page_within(registrations: Registrations, page: Work, audience: Audience, guards: Guards) -> Audience:
+    """A page may have been made before its hub got the guard, or in another environment whose store was copied."""
+    notification = page.notification
+    expression = only_to(notification, guards)
+    if expression is None:
+        return audience
+    if is_direct(notification.audience):
+        return replace(await _split(registrations, notification.hub, audience, expression), excluded=())
+    return Audience(targets=[target for target in audience.targets if _carries(target.tags(), expression)])
 
 
 def _open(page: Work, ordinals: BitMap) -> BitMap:

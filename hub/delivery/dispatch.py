@@ -23,7 +23,8 @@ from hub.delivery.recording import Recorder
 from hub.delivery.retry import RetryPolicy
 from hub.delivery.store_retry import StoreRetry
 from hub.errors import StoreError
-from hub.facts import AudienceFound, Crashed, PropertiesMissing, PushesDeferred, WorkTaken
+from hub.facts import AudienceFound, Crashed, NotificationHeld, PropertiesMissing, PushesDeferred, WorkTaken
+from hub.guards import Guards, needs_approval
 from hub.notification import Notification, Platform
 from hub.observer import Observer
 from hub.push import PushPage
@@ -54,6 +55,8 @@ class Timing:
     """Between two counts of what waits in the store."""
     sum_every: float = 1.0
     """Between two sums of the pages that broadcasts consist of; a broadcast ends with one."""
+    tally_every: float = 30.0
+    """Between two sums by the hour of what ended."""
     accept_backoff: tuple[float, float] = (0.05, 5.0)
     record_backoff: tuple[float, float] = (0.05, 2.0)
 
@@ -62,7 +65,7 @@ class Dispatcher:
     """Works on what is due until it is drained. Run `run` as a task; everything else may be called at any time.
 
     `bulkheads` are the push services that hubs have credentials for. Pushes `without_credential`, for a platform of a hub
-    kept here that has none, end as InvalidCredentials. Both may change while it works.
+    kept here that has none, end as InvalidCredentials. Both may change while it works, and so may `guards`.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Dispatcher:
         *,
         without_credential: AbstractSet[Service] = frozenset(),
         remotes: Mapping[str, Bulkhead[Sequence[Notification]]] | None = None,
+        guards: Guards | None = None,
         observer: Observer,
         policy: RetryPolicy = RetryPolicy(),
         slots: int = 4000,
@@ -86,6 +90,7 @@ class Dispatcher:
         self._timing = timing
         self._rendering = Rendering(store, on_missing=self._report_missing)
         self._remotes = remotes or {}
+        self._guards = {} if guards is None else guards
         self._retry = StoreRetry(health, backoff=timing.record_backoff)
         self._recorder = Recorder(
             store, self._retry, observer=observer, on_recorded=self._drop, on_split=self._add_pending
@@ -103,7 +108,12 @@ class Dispatcher:
             done=self._recorder.add,
         )
         self._forwarding = RemoteDelivery(
-            self._remotes, policy=policy, observer=observer, clock=clock, store_clock=store.now
+            self._remotes,
+            guards=self._guards,
+            policy=policy,
+            observer=observer,
+            clock=clock,
+            store_clock=store.now,
         )
         self._slots = slots
         self._wake = {lane: asyncio.Event() for lane in Lane}
@@ -368,10 +378,13 @@ class Dispatcher:
             await self._forward([piece for piece in orphans if piece.notification.hub == hub])
 
     async def _push(self, work: Sequence[Work]) -> None:
+        taken = work
         try:
-            audiences = await self._retry.until_stored("read", lambda: self._audiences(work))
+            audiences = await self._retry.until_stored("read", lambda: self._audiences(taken))
+            if self._guards:
+                work, audiences = await self._without_held(work, audiences)
         finally:  # nothing is awaited between here and the reservation of places
-            self._unplanned.subtract(map(_waits_as, work))
+            self._unplanned.subtract(map(_waits_as, taken))
         still_there = {id(piece) for piece in self._not_withdrawn(work)}
         found = [pair for pair in zip(work, audiences, strict=True) if id(pair[0]) in still_there]
         large = [pair for pair in found if pair[1].pages]
@@ -390,6 +403,25 @@ class Dispatcher:
             for send in plan.sends:
                 group.create_task(self._pushing.send(send))
 
+    async def _without_held(
+        self, work: Sequence[Work], audiences: Sequence[Audience]
+    ) -> tuple[Sequence[Work], Sequence[Audience]]:
+        """Hold what is for more registrations than its hub allows, unless it was approved; the rest of both."""
+        counted = [
+            (piece, audience.size)
+            for piece, audience in zip(work, audiences, strict=True)
+            if piece.ordinals is None and needs_approval(piece.notification, audience.size, self._guards)
+        ]
+        if not counted:
+            return work, audiences
+        held = {id(piece) for piece in await self._retry.until_stored("hold", lambda: self._store.hold(counted))}
+        for piece, count in counted:
+            if id(piece) in held:
+                self._drop([piece])
+                self._observer.observe(NotificationHeld(notification=piece.notification, count=count))
+        left = [pair for pair in zip(work, audiences, strict=True) if id(pair[0]) not in held]
+        return [piece for piece, _ in left], [audience for _, audience in left]
+
     def _not_withdrawn(self, work: Sequence[Work]) -> Sequence[Work]:
         """What is still in the store; the rest is not in hand any more."""
         if not any(piece.is_withdrawn for piece in work):
@@ -398,7 +430,7 @@ class Dispatcher:
         return [piece for piece in work if not piece.is_withdrawn]
 
     async def _audiences(self, work: Sequence[Work]) -> Sequence[Audience]:
-        audiences = await find_audiences(self._store, work)
+        audiences = await find_audiences(self._store, work, self._guards)
         await self._rendering.prepare([target for audience in audiences for target in audience.targets])
         return audiences
 

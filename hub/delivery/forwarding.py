@@ -10,6 +10,7 @@ from hub.delivery.bulkhead import Bulkhead
 from hub.delivery.refused import letter_of
 from hub.delivery.retry import RetryPolicy
 from hub.facts import PushesDeferred, RemoteAnswered
+from hub.guards import Guards, guarded
 from hub.notification import Notification
 from hub.observer import Observer
 from hub.outcome import OutcomeName, Reaction, State
@@ -43,12 +44,14 @@ class RemoteDelivery:
         self,
         remotes: Mapping[str, Bulkhead[Sequence[Notification]]],
         *,
+        guards: Guards | None = None,
         policy: RetryPolicy,
         observer: Observer,
         clock: Callable[[], float],
         store_clock: Callable[[], float],
     ) -> None:
         self._remotes = remotes
+        self._guards = {} if guards is None else guards
         self._policy = policy
         self._observer = observer
         self._clock = clock
@@ -81,7 +84,9 @@ class RemoteDelivery:
                         )
                     )
         if admitted:
-            verdict = await bulkhead.send(Lane.SINGLE, [piece.notification for piece in admitted])
+            verdict = await bulkhead.send(
+                Lane.SINGLE, [guarded(piece.notification, self._guards) for piece in admitted]
+            )
             for position, piece in enumerate(admitted):
                 self._take(remote_result, bulkhead, piece, verdict.exceptions.get(position, DELIVERED))
         return remote_result

@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from pyroaring import BitMap
 
 from hub.content.rendering import RenderedPage, Rendering
+from hub.delivery.audiences import channels_within, guarded_audiences
 from hub.delivery.bulkhead import Bulkhead
 from hub.delivery.pushing import NO_CREDENTIAL
+from hub.guards import Guards, only_to
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import OutcomeName, Reaction
 from hub.push import PushPage, SendResult
@@ -25,6 +27,7 @@ from hub.work import Lane
 MOST = 10
 """Registrations that a test send reaches (Notification Hubs, "Test send")."""
 
+_EXCLUDED = "only_to: no registration of the push channel is one that the hub's only_to lets be reached"
 _NOT_SENT = "not sent: the push service's breaker is open"
 
 
@@ -47,6 +50,7 @@ async def probe(
     notification: Notification,
     store: Store,
     bulkheads: Mapping[Service, Bulkhead[PushPage]],
+    guards: Guards,
     *,
     push_channel: str = "",
 ) -> Sequence[TestResult]:
@@ -54,7 +58,9 @@ async def probe(
 
     Raises: StoreError.
     """
-    targets = [_direct(notification, push_channel)] if push_channel else await _first(notification, store)
+    if push_channel and await _is_excluded(notification, store, guards, push_channel):
+        return [_result(_direct(notification, push_channel), OutcomeName.NO_TARGETS, _EXCLUDED)]
+    targets = [_direct(notification, push_channel)] if push_channel else await _first(notification, store, guards)
     rendering = Rendering(store)
     await rendering.prepare(targets)
     pushes = rendering.pages(notification, targets)
@@ -70,8 +76,17 @@ def _direct(notification: Notification, push_channel: str) -> Target:
     return Target(0, notification.content.platform, push_channel, None, None, 0.0)
 
 
-async def _first(notification: Notification, store: Store) -> Sequence[Target]:
-    (audience,) = await store.audiences([notification])
+async def _is_excluded(notification: Notification, store: Store, guards: Guards, push_channel: str) -> bool:
+    expression = only_to(notification, guards)
+    if expression is None:
+        return False
+    assert isinstance(notification.content, NativeContent)
+    channels = [(notification.content.platform, push_channel)]
+    return not await channels_within(store, notification.hub, channels, expression)
+
+
+async def _first(notification: Notification, store: Store, guards: Guards) -> Sequence[Target]:
+    (audience,) = await guarded_audiences(store, [notification], guards)
     if audience.targets:
         return audience.targets[:MOST]
     ordinals = _first_ordinals(audience)

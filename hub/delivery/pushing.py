@@ -18,7 +18,7 @@ from hub.delivery.window import SHORT
 from hub.facts import AudienceFound, ChannelsGone, Crashed, PageAnswered, PushesDeferred, PushesEnded, PushesRetried
 from hub.notification import Platform
 from hub.observer import Observer
-from hub.outcome import OutcomeName, Reaction
+from hub.outcome import OutcomeName, Reaction, Unreached
 from hub.push import PageVerdict, PushPage, SendResult
 from hub.store.contracts.outbox import Audience, PageResult, RetryPage, Service, Work
 from hub.target import Target
@@ -189,6 +189,10 @@ class PushDelivery:
         if pending.work.ordinals is None:
             pending.unreached, pending.passed_over = audience.unreached, audience.passed_over
             pending.ordinals = [target.ordinal for target in audience.targets]
+            if audience.excluded:
+                pending.ordinals += [target.ordinal for target in audience.excluded]
+                for target in audience.excluded:
+                    pending.results.end(target, OutcomeName.NO_TARGETS, Unreached.ONLY_TO.value)
             for platform, duplicates in audience.skipped.items():
                 pending.results.count(platform, OutcomeName.SKIPPED, len(duplicates))
         if now >= pending.waits_until:

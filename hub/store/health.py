@@ -24,6 +24,9 @@ OPERATIONS: Mapping[str, str] = {
     "pass_on": "postpone",
     "postpone": "postpone",
     "expand": "expand",
+    "hold": "postpone",
+    "held": "count",
+    "end_held": "record",
     "record": "record",
     "sum_up": "record",
     **dict.fromkeys(("audiences", "targets", "templates", "get_installation", "get_registration", "details"), "read"),
@@ -48,20 +51,34 @@ OPERATIONS: Mapping[str, str] = {
         ("phone", "phone_registered", "phones_of", "phones_with", "subscriptions", "unwritten_phones"), "read"
     ),
     **dict.fromkeys(("put_phone", "phone_written", "rewrite_phones", "forget_phones"), "write"),
-    **dict.fromkeys(("count_person", "export_person", "journaled", "journal", "journal_usage", "trace"), "read"),
+    **dict.fromkeys(
+        (
+            "count_person",
+            "export_person",
+            "journaled",
+            "journal",
+            "journal_usage",
+            "trace",
+            "preview",
+            "sent",
+            "tallies",
+            "received",
+        ),
+        "read",
+    ),
     **dict.fromkeys(
         ("put_installations", "add_installation", "change_installation", "import_installations", "delete_installation"),
         "write",
     ),
     **dict.fromkeys(("put_registration", "delete_registration", "erase_user", "erase_person"), "write"),
-    **dict.fromkeys(("published", "drop_dead_letters", "cancel", "stop", "put_direct"), "write"),
+    **dict.fromkeys(("published", "drop_dead_letters", "cancel", "stop", "approve", "put_direct"), "write"),
     **dict.fromkeys(("advance_offsets", "forget_offsets"), "write"),
     "mark_channels_dead": "write",
     **dict.fromkeys(("unreported", "sink_usage"), "read"),
     **dict.fromkeys(("reported", "postpone_reports", "bound_sinks"), "write"),
     **dict.fromkeys(("job", "jobs"), "read"),
     **dict.fromkeys(("put_job", "take_jobs", "write_job", "release_job", "forget_jobs"), "write"),
-    **dict.fromkeys(("forget_ended", "forget_dead", "bound_dead_letters", "bound_journal", "fold"), "write"),
+    **dict.fromkeys(("forget_ended", "forget_dead", "bound_dead_letters", "bound_journal", "fold", "tally"), "write"),
 }
 """What each method of a store is called in metrics and messages."""
 

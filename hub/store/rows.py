@@ -173,8 +173,12 @@ def counts_of(text: str | None) -> dict[Platform, dict[OutcomeName, int]]:
     }
 
 
+_LAST_SECOND = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
+
+
 def moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+    """An aware time; of a later year than 9999, which a time with an offset may come to, that year's last second."""
+    return datetime.fromtimestamp(min(seconds, _LAST_SECOND), UTC)
 
 
 def seconds(moment: datetime | None) -> float | None:

@@ -33,9 +33,16 @@ from hub.store.contracts.outbox import (
     Work,
 )
 from hub.store.contracts.people import Erased, Kept, KeptOfPerson
-from hub.store.contracts.registry import DeadChannel, Device, GoneChannel
+from hub.store.contracts.registry import AudiencePreview, DeadChannel, Device, GoneChannel
 from hub.store.contracts.sinks import KeptReport, SinkLimits, SinkUsage
-from hub.store.contracts.telemetry import KeptAudit, KeptNotification, TracedRegistration
+from hub.store.contracts.telemetry import (
+    KeptAudit,
+    KeptNotification,
+    ReceivedPushes,
+    Tally,
+    TallyKind,
+    TracedRegistration,
+)
 from hub.store.jobs.jobs import SqlJobs
 from hub.store.journal.journal import SqlJournal
 from hub.store.letters.letters import SqlLetters
@@ -48,9 +55,14 @@ from hub.store.registry.registry import SqlRegistry, mark_dead
 from hub.store.sinks.sinks import SqlSinks
 from hub.store.telemetry.listing import SCANNED
 from hub.store.telemetry.telemetry import SqlTelemetry
+from hub.tags import TagExpression
 from hub.target import StoredTemplate, Target
 from hub.work import Lane
 
+_EARLIER_KEPT = 30 * 24 * 3600.0
+"""Seconds for which is known which template a registration had, as long as what was sent by it is kept."""
+_COUNT_EVERY = 60.0
+"""Seconds between two counts of all registrations for the sums of their hour."""
 _TICK = 1.0
 """Seconds between two turns of `tend`."""
 
@@ -86,6 +98,7 @@ class SqlStore:
         sharing: Sharing | None = None,
     ) -> None:
         self._database = database
+        self._counted_at = 0.0
         self._clock = StoreClock() if clock is None else clock
         self._registry = SqlRegistry(database, now=self._clock.now)
         self._outbox = SqlOutbox(
@@ -180,6 +193,18 @@ class SqlStore:
 
     async def stop(self, notification_id: str, *, actor: str) -> str | None:
         return await self._outbox.stop(notification_id, actor=actor)
+
+    async def hold(self, counted: Sequence[tuple[Work, int]]) -> Sequence[Work]:
+        return await self._outbox.hold(counted)
+
+    async def approve(self, notification_id: str, *, actor: str) -> str | None:
+        return await self._outbox.approve(notification_id, actor=actor)
+
+    async def held(self) -> Mapping[str, int]:
+        return await self._outbox.held()
+
+    async def end_held(self) -> Recorded:
+        return await self._outbox.end_held()
 
     async def take(self, lane: Lane, wanted: Mapping[Service | None, int]) -> Sequence[Work]:
         return await self._outbox.take(lane, wanted)
@@ -282,6 +307,9 @@ class SqlStore:
 
     async def device(self, hub: str, installation_id: str) -> Device:
         return await self._registry.device(hub, installation_id)
+
+    async def preview(self, notification: Notification, guarded: Notification) -> AudiencePreview:
+        return await self._registry.preview(notification, guarded)
 
     async def registrations_by_platform(self) -> Mapping[tuple[str, Platform], int]:
         return await self._registry.registrations_by_platform()
@@ -391,14 +419,33 @@ class SqlStore:
     async def notification(self, notification_id: str) -> KeptNotification:
         return await self._telemetry.notification(notification_id)
 
+    async def received(self, hub: str, installation_id: str, *, most: int) -> ReceivedPushes:
+        return await self._telemetry.received(hub, installation_id, most=most)
+
+    async def tally(self, operations: Mapping[tuple[str, str], int]) -> bool:
+        more = await self._telemetry.tally(operations)
+        if self._outbox.leads and (now := self._clock.now()) - self._counted_at >= _COUNT_EVERY:
+            await self._telemetry.keep_count(await self._registry.registrations_by_platform())
+            await self._registry.drop_earlier(kept=_EARLIER_KEPT)
+            self._counted_at = now
+        return more
+
+    async def tallies(self, kind: TallyKind, *, first: int, last: int) -> Sequence[Tally]:
+        return await self._telemetry.tallies(kind, first=first, last=last)
+
     async def audit(self, *, after: str = "", limit: int) -> ListPage[KeptAudit]:
         return await self._telemetry.audit(after=after, limit=limit)
 
     async def forget_ended(self, *, kept: float) -> bool:
         return await self._telemetry.forget_ended(kept=kept)
 
-    async def trace(self, notification_id: str, installation_id: str) -> Sequence[TracedRegistration]:
-        return await self._telemetry.trace(notification_id, installation_id)
+    async def sent(self, notification_id: str) -> Notification:
+        return await self._telemetry.sent(notification_id)
+
+    async def trace(
+        self, notification_id: str, installation_id: str, *, only_to: TagExpression | None = None
+    ) -> Sequence[TracedRegistration]:
+        return await self._telemetry.trace(notification_id, installation_id, only_to=only_to)
 
     # Journal
 

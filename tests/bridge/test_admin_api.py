@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 from bridge.admin.api.routes import OPERATIONS, routes
 from bridge.app import Daemon
 from hub.acceptance import DeadLetter, Ingest
+from hub.guards import AudienceGuard
 from hub.installation import Installation, Template
 from hub.notification import Platform
 from tests.bridge.examples import complaints, read
@@ -194,8 +195,8 @@ async def test_status_says_what_readiness_says_and_which_configuration_is_in_for
     in_force = status["configuration"]
     assert (in_force["file"], in_force["revision"], in_force["hash"]) == ("c.yaml", "r7", "abc")
     assert status["hubs"] == [
-        {"name": "app", "remote": False, "platforms": ["wns"]},
-        {"name": "spare", "remote": False, "platforms": []},
+        {"name": "app", "remote": False, "platforms": ["wns"], "only_to": "", "confirm_above": None, "held": 0},
+        {"name": "spare", "remote": False, "platforms": [], "only_to": "", "confirm_above": None, "held": 0},
     ]
     assert {part["kind"] for part in status["parts"]} >= {"process", "store", "configuration", "source", "listener"}
     readiness = (await api.http.get("/readyz")).text.splitlines()
@@ -335,6 +336,49 @@ async def test_a_notification_that_has_not_ended_is_cancelled_once_and_the_audit
     assert "has ended" in (await api.call("POST", f"/notifications/{later.id}/cancel", status=404, json={}))["detail"]
     (entry,) = (await api.get("/audit"))["items"]
     assert (entry["action"], entry["target"]) == ("notification.cancel", later.id)
+
+
+async def test_a_preview_says_whom_a_send_would_reach_and_a_send_to_many_needs_a_confirmation(api: Api) -> None:
+    hub = api.daemon.hub
+    await hub.put_installations(HUB, [phone("tester", "team:hr", "tester", user="anna"), phone("customer", "team:hr")])
+    hub.guards[HUB] = AudienceGuard(confirm_above=1)
+    body = {"tags": "team:hr && !vip", "properties": {"title": "hi"}}
+    found = await api.call("POST", "/hubs/app/preview", json=body)
+    assert (found["total"], found["counts"], found["confirm"]) == (2, {"wns": 2}, 2)
+    assert found["tags"] == {"team:hr": 4, "vip": 0}
+    assert found["reasons"] == ["no registration carries the tag vip"]
+    assert {(one["device"], one["user"]) for one in found["samples"]} == {("tes…", "an…"), ("cus…", "")}
+    refused = await api.call("POST", "/hubs/app/notifications", status=400, json=body)
+    assert "send it with confirm: 2" in refused["detail"]
+    await api.call("POST", "/hubs/app/notifications", status=201, json={**body, "confirm": 2})
+    assert "there is no hub" in (await api.call("POST", "/hubs/none/preview", status=404, json=body))["detail"]
+
+
+async def test_a_held_notification_is_listed_and_approved_by_a_named_actor(api: Api) -> None:
+    hub = api.daemon.hub
+    await hub.put_installations(HUB, [phone("a", "team:hr"), phone("b", "team:hr")])
+    hub.guards[HUB] = AudienceGuard(confirm_above=1)
+    one = notification("team:hr", hub=HUB)
+    await hub.accept([Ingest(source="hr", event_id="e", notifications=[one])])
+    while not (held := (await api.get("/notifications", state="Held"))["items"]):
+        await asyncio.sleep(0.01)
+    assert [(each["id"], each["held_for"], each["unreached_count"]) for each in held] == [(one.id, 2, 0)]
+    headers = {"pushbridge-actor": "ann"}
+    approved = await api.call("POST", f"/notifications/{one.id}/approve", json={}, headers=headers)
+    assert (approved["state"] != "Held", approved["held_for"]) == (True, None)
+    assert (await api.get("/audit", limit=1))["items"][0]["actor"] == "ann"
+    again = await api.call("POST", f"/notifications/{one.id}/approve", status=404, json={})
+    assert "waits for an approval" in again["detail"]
+
+
+async def test_a_notification_that_reached_nobody_says_what_is_lacking(api: Api) -> None:
+    await api.daemon.hub.put_installations(HUB, [phone("a", "team:hr")])
+    sent = await api.call("POST", "/hubs/app/notifications", status=201, json={"tags": "team:hrr", "properties": {}})
+    while (found := await api.get(f"/notifications/{sent['id']}"))["state"] != "NoTargetFound":
+        await asyncio.sleep(0.01)
+    assert (found["unreached"], found["reasons"]) == ("no_tag", ["no registration carries the tag team:hrr"])
+    traced = await api.get(f"/events/{sent['id']}/trace")
+    assert traced["notifications"][0]["reasons"] == found["reasons"]
 
 
 async def test_a_time_beyond_the_last_year_is_shown_as_the_end_of_time(api: Api) -> None:

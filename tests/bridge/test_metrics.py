@@ -401,7 +401,7 @@ def test_work_is_counted_from_claim_to_end() -> None:
 
 
 def test_every_state_in_which_a_notification_ends_has_a_label() -> None:
-    open_states = {State.ENQUEUED, State.SCHEDULED, State.PROCESSING, State.UNKNOWN}
+    open_states = {State.ENQUEUED, State.SCHEDULED, State.HELD, State.PROCESSING, State.UNKNOWN}
     assert set(ENDED) == set(State) - open_states
 
 

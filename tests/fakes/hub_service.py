@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from hub.delivery.probing import TestResult
-from hub.errors import NotFoundError
+from hub.errors import ConfirmationError, NotFoundError
 from hub.installation import Installation, Registration
 from hub.job import Job
 from hub.notification import Notification, Platform, TemplateContent
@@ -18,6 +18,7 @@ class FakeHubService:
     """Keeps installations and notifications by hub and id; raises `failure` from every call while it is set."""
 
     def __init__(self) -> None:
+        self.needs_confirmation = 0
         self.installations: dict[tuple[str, str], Installation] = {}
         self.registrations_kept: dict[tuple[str, str], Registration] = {}
         self.direct: dict[str, list[str]] = {}
@@ -77,8 +78,10 @@ class FakeHubService:
     async def dead_channels(self, hub: str, *, after: str = "", limit: int) -> ListPage[DeadChannel]:
         return ListPage(items=())
 
-    async def send(self, notification: Notification) -> str:
+    async def send(self, notification: Notification, *, confirmed: int = 0) -> str:
         self._fail()
+        if confirmed < self.needs_confirmation:
+            raise ConfirmationError("The notification is for many", count=self.needs_confirmation, above=1)
         self.notifications.setdefault(notification.id, notification)
         return notification.id
 

@@ -13,6 +13,7 @@ from hub.facts import (
     Crashed,
     DeadLettersStored,
     HubFact,
+    NotificationHeld,
     NotificationsEnded,
     NotificationUnreached,
     PageAnswered,
@@ -39,6 +40,7 @@ class FakeObserver:
         self.sends: list[Notification] = []
         self.audiences: list[tuple[Notification, Mapping[Platform, int]]] = []
         self.reasons: list[str] = []
+        self.held: list[tuple[Notification, int]] = []
         self.nobody: list[tuple[str, Unreached]] = []
         self.missing: list[tuple[str, Platform, list[str]]] = []
         self.outcomes = Counter[tuple[Platform, OutcomeName]]()
@@ -99,6 +101,8 @@ class FakeObserver:
                 self.handovers.append((fact.notification, fact.outcome, fact.due_at is None))
             case NotificationUnreached():
                 self.nobody.append((fact.notification.id, fact.why))
+            case NotificationHeld():
+                self.held.append((fact.notification, fact.count))
             case NotificationsEnded():
                 self.states.update(fact.counts)
             case ChannelsGone():

@@ -1,7 +1,7 @@
 """The hub takes notifications whatever the store says, within its bounds, and delivers them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,65 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from hub.delivery.dispatch import Timing
-from hub.engine import Hub, wire_id
+from hub.engine import wire_id
 from hub.errors import CapacityError, NotFoundError, StoreError, WithdrawnError
 from hub.installation import Registration
 from hub.notification import NativeContent, Platform
 from hub.outcome import OutcomeName, Reaction, State
 from hub.push import SendResult
-from tests.fakes.clock import FakeClock
-from tests.fakes.observer import FakeObserver
-from tests.fakes.senders import FakeSender
-from tests.fakes.stores import FlakyStore
 from tests.hub.examples import HUB, arrival, arrivals, installation, notification
+from tests.hub.running import QUICK, Running
 
 FCM = Platform.FCM
 GOOGLE = NativeContent(platform=FCM, payload=b"{}")
 APPLE = NativeContent(platform=Platform.APNS, payload=b"{}")
-QUICK = Timing(poll=0.003, accept_backoff=(0.001, 0.01), count_every=0.005)
 UNAVAILABLE = SendResult(reaction=Reaction.RETRY, outcome=OutcomeName.PNS_UNAVAILABLE)
-
-
-class Running:
-    """A hub with one push service that is played; not yet at work."""
-
-    def __init__(
-        self,
-        path: Path,
-        *,
-        max_pending: int = 100_000,
-        timing: Timing = QUICK,
-        max_in_flight: int = 2000,
-        senders: Sequence[Platform] = (),
-    ) -> None:
-        self.clock = FakeClock()
-        self.store = FlakyStore(path, clock=self.clock)
-        self.observer = FakeObserver()
-        self.fcm = FakeSender(FCM)
-        self.hub = Hub(
-            self.store,
-            {(HUB, FCM): self.fcm, **{(HUB, platform): FakeSender(platform) for platform in senders}},
-            hubs=[HUB],
-            observer=self.observer,
-            max_pending=max_pending,
-            max_in_flight=max_in_flight,
-            clock=self.clock,
-            timing=timing,
-        )
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> int:
-        freed = await self.hub.open()
-        self._task = asyncio.ensure_future(self.hub.run())
-        return freed
-
-    async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-        await self.hub.close()
 
 
 @pytest.fixture
@@ -310,7 +264,7 @@ async def test_clients_of_a_hub_taken_away_are_closed_when_they_have_finished_or
     running.fcm.hold()
     await running.hub.send(notification(content=GOOGLE))
     await running.fcm.received(1)
-    running.hub.replace_hubs(gone=[HUB], hubs=[], senders={}, remotes={})
+    running.hub.replace_hubs(gone=[HUB], hubs=[], senders={}, remotes={}, guards={})
     assert running.hub.bulkheads == {}
     await running.store.called("take", 2)
     assert not running.fcm.closed

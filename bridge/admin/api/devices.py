@@ -1,5 +1,6 @@
 """Who is registered at a hub."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -18,11 +19,19 @@ from bridge.admin.api.operation import (
     place_in,
 )
 from bridge.observe.redaction import fingerprint
-from hub.errors import InvalidRequestError, NotFoundError, TagError
+from hub.content.templates import compile_template
+from hub.errors import FilledTooLargeError, InvalidRequestError, NotFoundError, TagError, TemplateError
+from hub.installation import Template
+from hub.notification import NativeContent
 from hub.store.contracts.registry import Device
+from hub.store.contracts.telemetry import ReceivedPush
 from hub.tags import And, MaxTags, Tag, TagExpression, parse, user_tag
+from hub.target import StoredTemplate
 
 _LIST = "devices"
+_MAX_PAYLOAD = 8192
+"""Characters of a payload that are shown."""
+_WITHHELD = "payloads may be personal: they are shown to holders of the admin token, so set listeners.admin.auth"
 _MAX_TAGS = MaxTags(only_or=100, only_and=100, mixed=100)
 
 
@@ -70,6 +79,41 @@ class DeviceModel(DeviceSummary):
     push_variables: list[str]
     template_details: list[TemplateModel]
     registrations: list[Registration]
+
+
+class Received(Model):
+    """A push that was for one registration of a device. `payload` is what the push service was given, made again of what is
+    kept: of the template as it was then, and with the names of push variables in place of their values.
+
+    `answer` says what became of it, in words by `meaning`; `outcome` and `reason` are of one that ended badly.
+    `payload_missing` says why there is none.
+    """
+
+    at: datetime
+    notification: str
+    event_id: str
+    rule: str
+    template: str | None
+    answer: str
+    meaning: str
+    outcome: str
+    reason: str
+    payload: str | None
+    headers: dict[str, str]
+    payload_missing: str
+
+
+class ReceivedList(Model):
+    """The newest first. Without `whole` there may be older ones that were not looked at."""
+
+    items: list[Received]
+    whole: bool
+
+
+class ReceivedQuery(Model):
+    """How many."""
+
+    limit: Annotated[int, Field(ge=1, le=100, description="Of how many notifications.")] = 20
 
 
 class Devices(Model):
@@ -169,7 +213,73 @@ async def _show(call: Call) -> DeviceModel:
     )
 
 
+async def _received(call: Call) -> ReceivedList:
+    query: ReceivedQuery = call.query
+    store = call.management.hub.store
+    found = await store.received(local_hub(call), call.path["id"], most=query.limit)
+    ids = sorted({each.template_id for each in found.pushes if each.template_id is not None})
+    templates = await store.templates(ids) if ids else {}
+    return ReceivedList(
+        items=[_received_push(each, templates, has_token=call.has_token) for each in found.pushes],
+        whole=found.is_whole,
+    )
+
+
+def _received_push(push: ReceivedPush, templates: Mapping[int, StoredTemplate], *, has_token: bool) -> Received:
+    notification = push.notification
+    payload, headers, missing = _payload(push, templates) if has_token else (None, {}, _WITHHELD)
+    return Received(
+        at=instant(push.at),
+        notification=notification.id,
+        event_id=notification.event_id,
+        rule=notification.rule,
+        template=push.template,
+        answer=push.answer.value,
+        meaning=push.answer.meaning,
+        outcome=push.outcome,
+        reason=push.reason,
+        payload=payload,
+        headers=headers,
+        payload_missing=missing,
+    )
+
+
+def _payload(push: ReceivedPush, templates: Mapping[int, StoredTemplate]) -> tuple[str | None, dict[str, str], str]:
+    """Payload and headers, or why there are none."""
+    content = push.notification.content
+    if isinstance(content, NativeContent):
+        return _shown(content.payload), dict(content.headers), ""
+    stored = None if push.template_id is None else templates.get(push.template_id)
+    if stored is None:
+        return None, {}, "the template is not kept any more"
+    template = Template(body=stored.body, headers=stored.headers, expiry=stored.expiry)
+    try:
+        compiled = compile_template(template, push.platform)
+        known = {name.lower() for name in content.properties}
+        variables = {name: f"[{name}]" for name in compiled.names if name not in known and name in push.variables}
+        rendered = compiled.render(content.properties, variables)
+    except (TemplateError, FilledTooLargeError) as error:
+        return None, {}, str(error) or "it comes to more than any push service takes"
+    return _shown(rendered.payload), dict(rendered.headers), ""
+
+
+def _shown(payload: bytes) -> str:
+    text = payload.decode("utf-8", "replace")
+    return text if len(text) <= _MAX_PAYLOAD else f"{text[:_MAX_PAYLOAD]}…"
+
+
 OPERATIONS = (
+    Operation(
+        name="receivedByDevice",
+        method="GET",
+        path="/hubs/{hub}/devices/{id}/received",
+        summary="What a device was sent last, as it was sent, and what became of it.",
+        run=_received,
+        answer=ReceivedList,
+        query=ReceivedQuery,
+        missing="there is no such hub or device",
+        patience=30.0,
+    ),
     Operation(
         name="listDevices",
         method="GET",

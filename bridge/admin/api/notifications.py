@@ -1,15 +1,18 @@
 """Notifications and what became of them; an operator's own sends."""
 
 import secrets
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any, Self
 
 import orjson
 from pydantic import AwareDatetime, Field, JsonValue, StrictBool, model_validator
 
+from bridge.admin.api.audience_preview import Preview, preview_of, reasons_of
 from bridge.admin.api.devices import local_hub, tags_of
 from bridge.admin.api.operation import (
     Call,
+    Management,
     Model,
     Operation,
     Paged,
@@ -22,15 +25,17 @@ from bridge.admin.api.operation import (
 )
 from hub.acceptance import AuditEntry
 from hub.api.wire.content import native_content, template_content
-from hub.errors import InvalidRequestError, NotFoundError
+from hub.errors import ConfirmationError, InvalidRequestError, NotFoundError
 from hub.notification import EVERYONE, Audience, Content, NativeContent, Notification
-from hub.outcome import State
+from hub.outcome import State, Unreached
 from hub.people import people_of
 from hub.platforms.table import services
 from hub.store.contracts.telemetry import KeptNotification
 from hub.tags import Tag, installation_tag
 
 _LIST = "notifications"
+_OF_PUSHES = (Unreached.EXPIRED, Unreached.REFUSED)
+"""Why no phone got it though there were some: the failures say more."""
 _DIGITS = 32
 _PLATFORMS = {name: each.platform for each in services() for name in (each.platform.value, each.name)}
 
@@ -40,7 +45,7 @@ class NotificationSummary(Model):
 
     `audience` is a tag expression or `everyone`, `format` is `template` or a platform; `outcomes` count pushes by platform.
     `config_hash` and `revision` say which configuration decided, and are empty for a send. `unreached` says why no phone
-    got it, and `unreached_count` of how many registrations, where there are any.
+    got it, and `unreached_count` of how many registrations, where there are any. One in state Held is `held_for` so many.
     """
 
     id: str
@@ -61,6 +66,7 @@ class NotificationSummary(Model):
     outcomes: dict[str, dict[str, int]]
     unreached: str
     unreached_count: int
+    held_for: int | None
     config_hash: str
     revision: str
 
@@ -74,9 +80,13 @@ class Failure(Model):
 
 
 class NotificationModel(NotificationSummary):
-    """One with what its failures were, most first; of a broadcast the first 10,000 are looked at."""
+    """One with what its failures were, most first; of a broadcast the first 10,000 are looked at.
+
+    Where no phone got it, `reasons` says in words what is lacking, by what is registered now.
+    """
 
     failures: list[Failure]
+    reasons: list[str]
 
 
 class Notifications(Model):
@@ -111,6 +121,12 @@ class Send(Model):
     properties: dict[str, JsonValue] | None = None
     native: Native | None = None
     expires_at: AwareDatetime | None = None
+    confirm: Annotated[
+        int,
+        Field(
+            ge=0, le=10**18, description="For how many registrations it may be, where a hub asks for a confirmation."
+        ),
+    ] = 0
 
     @model_validator(mode="after")
     def _check_choices(self) -> Self:
@@ -130,6 +146,7 @@ class Sent(Model):
 
 
 def summary_of(kept: KeptNotification) -> dict[str, Any]:
+    is_held = kept.state is State.HELD
     return {
         "id": kept.id,
         "hub": kept.hub,
@@ -148,7 +165,8 @@ def summary_of(kept: KeptNotification) -> dict[str, Any]:
         "ended_at": moment(kept.ended_at),
         "outcomes": {platform: dict(counts) for platform, counts in kept.counts.items()},
         "unreached": "" if kept.unreached is None else kept.unreached.value,
-        "unreached_count": kept.unreached_count,
+        "unreached_count": 0 if is_held else kept.unreached_count,
+        "held_for": kept.unreached_count if is_held else None,
         "config_hash": kept.configuration.hash,
         "revision": kept.configuration.revision,
     }
@@ -179,31 +197,26 @@ async def _show(call: Call) -> NotificationModel:
         raise NotFoundError(
             f"notification {call.path['id'][:100]!r} not found: an id begins with 32 hexadecimal digits"
         )
-    return notification_model(await call.management.hub.store.notification(digits))
+    return await notification_model(call.management, await call.management.hub.store.notification(digits))
 
 
-def notification_model(kept: KeptNotification) -> NotificationModel:
-    """One with what its failures were."""
+async def notification_model(management: Management, kept: KeptNotification) -> NotificationModel:
+    """One with what its failures were, and why no phone got it. Raises: StoreError."""
+    reasons: list[str] = []
+    if kept.unreached is not None and kept.unreached not in _OF_PUSHES:
+        with suppress(NotFoundError):  # it was dropped this moment
+            reasons = await reasons_of(management, kept.id)
     return NotificationModel(
         **summary_of(kept),
+        reasons=reasons,
         failures=[Failure(outcome=outcome, reason=reason, count=count) for outcome, reason, count in kept.failures],
     )
 
 
 async def _send(call: Call) -> Sent:
     body: Send = call.body
-    settings = call.management.settings
-    hub = hub_named(call.management, call.path["hub"])
-    if hub is None:
-        raise NotFoundError(f"there is no hub {call.path['hub'][:100]!r}; there are {known(list(settings.hubs))}")
-    notification = Notification(
-        id=secrets.token_hex(16),
-        hub=hub,
-        audience=await _audience(call, body),
-        content=_content(body),
-        expires_at=body.expires_at,
-    )
-    content = notification.content
+    notification = await _notification_of(call, body)
+    content, hub, settings = notification.content, notification.hub, call.management.settings
     if settings.hubs[hub].remote is None:
         having = settings.hubs[hub].platforms.configured
         if not having or (isinstance(content, NativeContent) and content.platform not in having):
@@ -217,8 +230,36 @@ async def _send(call: Call) -> Sent:
         target=notification.id,
         detail=f"{kind} to {_named(notification)} of {hub}"[:1000],
     )
-    await call.management.hub.send(notification, audit=audit)
+    try:
+        await call.management.hub.send(notification, confirmed=body.confirm, actor=call.actor, audit=audit)
+    except ConfirmationError as error:
+        raise InvalidRequestError(
+            f"{error}: send it with confirm: {error.count} (pushbridge send --confirm)"
+        ) from error
     return Sent(id=notification.id, hub=hub, audience=str(notification.audience))
+
+
+async def _notification_of(call: Call, body: Send) -> Notification:
+    """Raises: InvalidRequestError; NotFoundError: there is no such hub or device."""
+    hub = hub_named(call.management, call.path["hub"])
+    if hub is None:
+        raise NotFoundError(
+            f"there is no hub {call.path['hub'][:100]!r}; there are {known(list(call.management.settings.hubs))}"
+        )
+    return Notification(
+        id=secrets.token_hex(16),
+        hub=hub,
+        audience=await _audience(call, body),
+        content=_content(body),
+        expires_at=body.expires_at,
+    )
+
+
+async def _preview(call: Call) -> Preview:
+    local_hub(call)
+    notification = await _notification_of(call, call.body)
+    confirm = await call.management.hub.confirmation_for(notification)
+    return await preview_of(call.management, notification, confirm=confirm)
 
 
 def _named(notification: Notification) -> str:
@@ -260,6 +301,11 @@ async def _cancel(call: Call) -> NotificationModel:
     return await _show(call)
 
 
+async def _approve(call: Call) -> NotificationModel:
+    await call.management.hub.approve(call.path["id"], actor=call.actor)
+    return await _show(call)
+
+
 OPERATIONS = (
     Operation(
         name="listNotifications",
@@ -289,6 +335,15 @@ OPERATIONS = (
         missing="no notification has that id, or it has ended",
     ),
     Operation(
+        name="approveNotification",
+        method="POST",
+        path="/notifications/{id}/approve",
+        summary="Let a notification go that is held because it is for many registrations.",
+        run=_approve,
+        answer=NotificationModel,
+        missing="no notification of that id is held",
+    ),
+    Operation(
         name="send",
         method="POST",
         path="/hubs/{hub}/notifications",
@@ -298,5 +353,16 @@ OPERATIONS = (
         body=Send,
         status=201,
         missing="there is no such hub or device",
+    ),
+    Operation(
+        name="previewSend",
+        method="POST",
+        path="/hubs/{hub}/preview",
+        summary="Whom a notification would reach now, exactly, and what the others lack; nothing is sent.",
+        run=_preview,
+        answer=Preview,
+        body=Send,
+        missing="there is no such hub or device",
+        patience=30.0,
     ),
 )

@@ -40,11 +40,18 @@ class Configuration(Model):
 
 
 class HubModel(Model):
-    """One hub; `platforms` have a credential. The phones of a `remote` one are registered at another service."""
+    """One hub; `platforms` have a credential. The phones of a `remote` one are registered at another service.
+
+    `only_to` is a tag expression that is joined with every audience, empty where there is none. A notification for more
+    than `confirm_above` registrations needs a confirmation; null where none does. `held` notifications wait for one.
+    """
 
     name: str
     remote: bool
     platforms: list[str]
+    only_to: str
+    confirm_above: int | None
+    held: int
 
 
 class ProcessModel(Model):
@@ -133,6 +140,9 @@ def status_of(management: Management) -> Status:
                 name=name,
                 remote=hub.remote is not None,
                 platforms=sorted(platform.value for platform in hub.platforms.configured),
+                only_to=hub.only_to or "",
+                confirm_above=hub.limits.confirm_above,
+                held=management.hub.held.get(name, 0),
             )
             for name, hub in settings.hubs.items()
         ],

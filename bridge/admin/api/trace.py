@@ -10,7 +10,14 @@ from pydantic import Field, JsonValue
 
 from bridge.admin.api.notifications import NotificationModel, notification_model
 from bridge.admin.api.operation import Call, Management, Model, Operation, hub_named, instant, known
-from bridge.admin.api.traced_device import DeviceTrace, RegistrationTrace, device_of, hubs_with, registrations_of
+from bridge.admin.api.traced_device import (
+    DeviceTrace,
+    RegistrationTrace,
+    device_of,
+    hubs_with,
+    only_to_of,
+    registrations_of,
+)
 from bridge.admin.api.traced_rules import RuleTrace, rules_of
 from bridge.observe.facts import EventOutcome, NotKept
 from hub.acceptance import ConfigurationVersion
@@ -48,12 +55,14 @@ class NotificationTrace(NotificationModel):
     registrations of the device that was asked for; none: the hub has no such device, None: none was asked for.
 
     `remote`: the registrations are known to a remote hub alone. `device_hubs` are other hubs that have such a device.
-    `unreached_meaning` says in words why no phone got it.
+    `unreached_meaning` says in words why no phone got it. `only_to` is what its hub joins every audience with now, empty
+    where there is nothing.
     """
 
     waits_for: list[str]
     state_meaning: str
     unreached_meaning: str
+    only_to: str
     device: list[RegistrationTrace] | None
     device_hubs: list[str]
     remote: bool
@@ -238,10 +247,11 @@ async def _notification(call: Call, kept: KeptNotification) -> NotificationTrace
         device_hubs = [] if device else await hubs_with(call.management, query.device)
     is_open = kept.state in (State.ENQUEUED, State.PROCESSING, State.SCHEDULED)
     return NotificationTrace(
-        **notification_model(kept).model_dump(),
+        **(await notification_model(call.management, kept)).model_dump(),
         waits_for=_troubles(call.management, kept.hub) if is_open else [],
         state_meaning=kept.state.meaning,
         unreached_meaning="" if kept.unreached is None else kept.unreached.meaning,
+        only_to=str(only_to_of(call.management, kept.hub) or ""),
         device=device,
         device_hubs=device_hubs,
         remote=_is_remote(call.management, kept.hub),

@@ -6,12 +6,13 @@ from datetime import datetime
 
 import orjson
 
-from bridge.admin.api.operation import Management, Model, moment
+from bridge.admin.api.operation import Management, Model, hub_named, moment
 from hub.content.templates import compile_template
 from hub.errors import FilledTooLargeError, NotFoundError, TemplateError
 from hub.installation import Installation
 from hub.outcome import DeviceAnswer
 from hub.store.contracts.telemetry import KeptNotification, TracedRegistration
+from hub.tags import TagExpression
 
 _SENT = (DeviceAnswer.DELIVERED, DeviceAnswer.FAILED, DeviceAnswer.WAITING, DeviceAnswer.UNDER_WAY)
 
@@ -58,7 +59,7 @@ async def device_of(management: Management, device: str) -> DeviceTrace | None:
 
 async def registrations_of(management: Management, kept: KeptNotification, device: str) -> list[RegistrationTrace]:
     """What became of a notification for each registration of a device; empty where the hub has no such device."""
-    traced = await management.hub.store.trace(kept.id, device)
+    traced = await management.hub.store.trace(kept.id, device, only_to=only_to_of(management, kept.hub))
     missing: Mapping[str, Sequence[str]] = {}
     if kept.format == "template" and any(each.answer in _SENT for each in traced):
         with suppress(NotFoundError):  # one of the two was deleted this moment
@@ -70,6 +71,12 @@ async def registrations_of(management: Management, kept: KeptNotification, devic
         _registration(each, missing.get(each.template or "", ()) if each.answer in _SENT else (), now=now)
         for each in traced
     ]
+
+
+def only_to_of(management: Management, hub: str) -> TagExpression | None:
+    """What the audiences of a hub are joined with now."""
+    name = hub_named(management, hub)
+    return None if name is None else management.settings.hubs[name].guard.only_to
 
 
 def _missing(installation: Installation, properties: Mapping[str, str]) -> Mapping[str, Sequence[str]]:

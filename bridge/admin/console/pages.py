@@ -59,6 +59,17 @@ PAGES = (
         below=f"/{{id:{REST}}}",
     ),
     Page(
+        path="/sends",
+        name="sends",
+        script="sends",
+        link="Sends",
+        title="Sends: pushbridge",
+        claim="What was sent, whom a send would reach, and what waits for an approval",
+        what="sends",
+        styles=("pages", "sends"),
+        below=f"/{{id:{REST}}}",
+    ),
+    Page(
         path="/dead-letters",
         name="dead_letters",
         script="dead_letters",

@@ -26,6 +26,8 @@ _FILES = {
     "/events.js": ("events.js", "text/javascript"),
     "/pages.css": ("pages.css", "text/css"),
     "/pages.js": ("pages.js", "text/javascript"),
+    "/sends.css": ("sends.css", "text/css"),
+    "/sends.js": ("sends.js", "text/javascript"),
     "/text.js": ("text.js", "text/javascript"),
     "/console.svg": ("console.svg", "image/svg+xml"),
 }
@@ -46,8 +48,8 @@ class Process(Management, Protocol):
 
 
 def console(process: Process, phones: PhoneFeed | None = None) -> Sequence[Route]:
-    """The pages at `/`, `/events` and `/dead-letters`, which ask `/api/v1`; `/api/live` sends changes in its shapes, and
-    `/api/phones` shows virtual phones."""
+    """The pages at `/`, `/events`, `/sends` and `/dead-letters`, which ask `/api/v1`. `/api/live` sends changes in its
+    shapes, and `/api/phones` shows virtual phones."""
 
     async def all_phones(request: Request) -> Response:
         content = as_json(phones_as_dict(phones))

@@ -27,8 +27,9 @@ _MEMBERS = (
 
 def details_xml(details: NotificationDetails, *, location: str, is_java: bool) -> str:
     """Compact, in the data contract's order, without empty members; some SDKs fail on either."""
+    known = State.ENQUEUED if details.state is State.HELD else details.state  # no SDK knows a state of ours
     # Java's enum knows another spelling than those of JavaScript and .NET, and throws.
-    state = "Canceled" if is_java and details.state is State.CANCELLED else details.state.value
+    state = "Canceled" if is_java and known is State.CANCELLED else known.value
     members = {
         "NotificationId": details.notification_id,
         "Location": location,

@@ -21,7 +21,7 @@ from hub.api.wire.errors import XML
 from hub.api.wire.multipart import read_batch
 from hub.api.wire.tested import outcome_xml
 from hub.dates import parse_date
-from hub.errors import InvalidRequestError, PayloadTooLargeError, TagError
+from hub.errors import ConfirmationError, InvalidRequestError, PayloadTooLargeError, TagError
 from hub.notification import EVERYONE, Audience, Content, NativeContent, Notification
 from hub.platforms.table import traits_of
 from hub.tags import MaxTags, parse
@@ -38,6 +38,8 @@ _FORMAT = "ServiceBusNotification-Format"
 _TAGS = "ServiceBusNotification-Tags"
 _HANDLE = "ServiceBusNotification-DeviceHandle"
 _TIME = "ServiceBusNotification-ScheduleTime"
+_CONFIRM = "Pushbridge-Confirm"
+_MAX_DIGITS = 18
 
 
 class Messages:
@@ -69,7 +71,14 @@ class Messages:
         notification = await self._notification(request, hub, access)
         if _is_test(request):
             return await self._test(request, notification)
-        return _accepted(request, "messages", await self._service.send(notification))
+        return _accepted(request, "messages", await self._send(request, notification))
+
+    async def _send(self, request: Request, notification: Notification) -> str:
+        """Raises: InvalidRequestError: it is for more registrations than its client confirms."""
+        try:
+            return await self._service.send(notification, confirmed=_confirmed(request))
+        except ConfirmationError as error:
+            raise InvalidRequestError(f"{error}: send it with the header {_CONFIRM}: {error.count}") from error
 
     async def _send_direct(self, request: Request, hub: str, access: HubAccess) -> Response:
         handle = header(request, _HANDLE)
@@ -106,7 +115,7 @@ class Messages:
         if not now - _LATEST <= at <= now + _FARTHEST:
             raise InvalidRequestError(f"{_TIME}: {text[:60]!r} is past, or more than 7 days ahead")
         notification = await self._notification(request, hub, access, schedule_at=at)
-        return _accepted(request, "schedulednotifications", await self._service.send(notification))
+        return _accepted(request, "schedulednotifications", await self._send(request, notification))
 
     async def cancel(self, request: Request) -> Response:
         hub, _ = self._gate.admit(request, Right.SEND)
@@ -138,6 +147,14 @@ class Messages:
     ) -> Notification:
         body = await read_body(request)
         return _notification(request, hub, access, body, request.headers, schedule_at=schedule_at, is_direct=is_direct)
+
+
+def _confirmed(request: Request) -> int:
+    """For how many registrations the client says that its send may be. Raises: InvalidRequestError."""
+    text = header(request, _CONFIRM)
+    if text and not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
+        raise InvalidRequestError(f"{_CONFIRM}: {text[:40]!r} is no number of registrations")
+    return int(text or 0)
 
 
 def _is_test(request: Request) -> bool:

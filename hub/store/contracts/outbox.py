@@ -71,7 +71,7 @@ class Audience:
 
     `skipped` are native registrations left out because another of the audience names the same push channel.
     `unreached` says why there is neither a target nor a page; `passed_over` live registrations match and receive other
-    content.
+    content. `excluded` are push channels of a direct send that the hub's guard does not let be reached.
     """
 
     targets: Sequence[Target] = ()
@@ -79,6 +79,12 @@ class Audience:
     skipped: Mapping[Platform, BitMap] = field(default_factory=dict)
     unreached: Unreached | None = None
     passed_over: int = 0
+    excluded: Sequence[Target] = ()
+
+    @property
+    def size(self) -> int:
+        """Registrations that get a push."""
+        return len(self.targets) + sum(len(ordinals) for _, ordinals in self.pages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +209,19 @@ class Outbox(Protocol):
     async def stop(self, notification_id: str, *, actor: str) -> str | None:
         """Cancel a notification that has not ended, and what of its pages is not recorded, whoever works on them; its hub,
         None where there is no such one. A process that sends a page of it stops with the next record."""
+
+    async def hold(self, counted: Sequence[tuple[Work, int]]) -> Sequence[Work]:
+        """Hold notifications, each for so many registrations, until they are approved or their time has passed; which were
+        held: an approval may be there. They leave the hand."""
+
+    async def approve(self, notification_id: str, *, actor: str) -> str | None:
+        """Let a notification that is held go, by its 32 hex digits; its hub, None where no such one is held."""
+
+    async def held(self) -> Mapping[str, int]:
+        """How many notifications are held in the queues of this process, by hub."""
+
+    async def end_held(self) -> Recorded:
+        """End notifications of this process's queues that nobody approved in time."""
 
     async def take(self, lane: Lane, wanted: Mapping[Service | None, int]) -> Sequence[Work]:
         """Due work of the queues that this process owns: of each service up to as many as wanted, in order of due, without

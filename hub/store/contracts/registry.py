@@ -1,12 +1,13 @@
 """Who is registered: installations (documents) and the registrations derived from them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from hub.installation import Installation, Registration
 from hub.notification import Audience as AudienceExpression
-from hub.notification import Platform
+from hub.notification import Notification, Platform
+from hub.outcome import Unreached
 from hub.store.contracts.listing import ListPage
 
 
@@ -47,6 +48,39 @@ class GoneChannel:
     push_channel: str
     reason: str
     gone_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampledRegistration:
+    """One of an audience; `device` is the id of its installation, or its own where it was made alone."""
+
+    platform: Platform
+    device: str
+    push_channel: str
+    template: str | None
+    user_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudiencePreview:
+    """Who a notification would reach now: `counts` are the pushes by platform, exactly those that a send would make.
+
+    `skipped` registrations name a push channel that another one of them names. `without_template` are phones by platform
+    that match and have no template for a notification that is for templates; None: too many to say. `other_platforms` are
+    phones that match, of platforms that it is not for; `gone` registrations match whose time has passed or whose push
+    channel is dead. `left_out` registrations are left out by the hub's only_to. `tags` counts the live registrations that
+    carry each tag of the audience, by its key.
+    """
+
+    counts: Mapping[Platform, int] = field(default_factory=dict)
+    skipped: Mapping[Platform, int] = field(default_factory=dict)
+    samples: Sequence[SampledRegistration] = ()
+    without_template: Mapping[Platform, int] | None = field(default_factory=dict)
+    other_platforms: Mapping[Platform, int] = field(default_factory=dict)
+    left_out: int = 0
+    gone: int = 0
+    tags: Mapping[str, int] = field(default_factory=dict)
+    unreached: Unreached | None = None
 
 
 class Registry(Protocol):
@@ -125,6 +159,9 @@ class Registry(Protocol):
 
     async def device(self, hub: str, installation_id: str) -> Device:
         """Raises: NotFoundError."""
+
+    async def preview(self, notification: Notification, guarded: Notification) -> AudiencePreview:
+        """Who a notification would reach now, and what others lack; `guarded` is the same within what its hub allows."""
 
     async def registrations_by_platform(self) -> Mapping[tuple[str, Platform], int]:
         """Live registrations by hub and platform."""

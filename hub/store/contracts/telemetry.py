@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 from hub.acceptance import NO_CONFIGURATION, AuditEntry, ConfigurationVersion
-from hub.notification import Platform
+from hub.notification import Notification, Platform
 from hub.outcome import DeviceAnswer, NotificationDetails, State, Unreached
 from hub.store.contracts.listing import ListPage
+from hub.tags import TagExpression
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +17,8 @@ class KeptNotification:
     """A notification without its content, of which `size` says the bytes. `audience` None is everyone; `format` is
     `template` or a platform; `failures` are (outcome, reason, count), most first, known where one is asked for.
 
-    `unreached` says why it ended and no phone got it, `unreached_count` of how many registrations."""
+    `unreached` says why it ended and no phone got it, `unreached_count` of how many registrations; of one that is held
+    it is for so many."""
 
     id: str
     hub: str
@@ -67,6 +70,53 @@ class TracedRegistration:
     unmet: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedPush:
+    """A push that was for one registration of a phone. `template` is the name of its template, None for the native one;
+    `template_id` the one that it had then, for `Store.templates`."""
+
+    notification: Notification
+    at: float
+    answer: DeviceAnswer
+    outcome: str
+    reason: str
+    template: str | None
+    template_id: int | None
+    platform: Platform
+    variables: frozenset[str]
+    """Names, in lower case, of the push variables that the phone has now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedPushes:
+    """The newest first. Without `is_whole` older ones may be kept that were not looked at."""
+
+    pushes: Sequence[ReceivedPush]
+    is_whole: bool
+
+
+class TallyKind(Enum):
+    """What is counted by the hour."""
+
+    PUSH = "push"  # pushes that ended, by outcome
+    NOTIFICATION = "notification"  # notifications that ended, by state
+    OPERATION = "operation"  # changes of the registry, by what was asked
+    DEVICES = "devices"  # live registrations, as they were last in the hour
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How often something happened in an hour, in hours since 1970 UTC. `platform` and `name` are empty where the kind has
+    none."""
+
+    kind: TallyKind
+    hour: int
+    hub: str
+    platform: str
+    name: str
+    count: int
+
+
 class Telemetry(Protocol):
     """Every method may raise StoreError."""
 
@@ -87,11 +137,28 @@ class Telemetry(Protocol):
     async def notification(self, notification_id: str) -> KeptNotification:
         """By its 32 hex digits, of any hub, with its failures. Raises: NotFoundError."""
 
-    async def trace(self, notification_id: str, installation_id: str) -> Sequence[TracedRegistration]:
+    async def sent(self, notification_id: str) -> Notification:
+        """A notification whole, by its 32 hex digits. Raises: NotFoundError."""
+
+    async def trace(
+        self, notification_id: str, installation_id: str, *, only_to: TagExpression | None = None
+    ) -> Sequence[TracedRegistration]:
         """What became of a notification for each registration of a device that is kept; none: the hub has no such device.
+
+        `only_to` is what the audiences of the hub are joined with.
 
         Raises: NotFoundError: there is no such notification.
         """
+
+    async def received(self, hub: str, installation_id: str, *, most: int) -> ReceivedPushes:
+        """The last pushes of a device, of `most` notifications that are kept. Raises: NotFoundError: no such device."""
+
+    async def tally(self, operations: Mapping[tuple[str, str], int]) -> bool:
+        """Add to the sums of each hour what ended in this process's queues, a slice of it, and how often the registry of
+        each hub was asked for what; whether more is left."""
+
+    async def tallies(self, kind: TallyKind, *, first: int, last: int) -> Sequence[Tally]:
+        """The sums of these hours, both included."""
 
     async def audit(self, *, after: str = "", limit: int) -> ListPage[KeptAudit]:
         """What operators changed, newest first."""

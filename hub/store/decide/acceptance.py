@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from hub.acceptance import AuditEntry, ConfigurationVersion, DeadLetter, Ingest, JournalEntry, Partition
+from hub.acceptance import Approval, AuditEntry, ConfigurationVersion, DeadLetter, Ingest, JournalEntry, Partition
 from hub.identity import digest_of, joined
 from hub.notification import Notification
 from hub.outcome import State
@@ -40,7 +40,7 @@ class Admitted(NamedTuple):
 class Admission:
     """The rows of a batch. `duplicates` are indices of events, `repeated` ids of notifications that cause nothing.
 
-    `offsets` are the next offsets of the partitions that go on.
+    `offsets` are the next offsets of the partitions that go on. `approvals` are of notifications, by their place.
     """
 
     duplicates: frozenset[int]
@@ -52,6 +52,7 @@ class Admission:
     journal: Sequence[tuple[JournalEntry, ConfigurationVersion]] = ()
     flow: Mapping[bytes, bytes] = field(default_factory=dict)
     offsets: Mapping[Partition, int] = field(default_factory=dict)
+    approvals: Sequence[tuple[int, Approval]] = ()
 
 
 def mark_of(source: str, event_id: str) -> bytes:
@@ -97,6 +98,7 @@ def decide_acceptance(
     audits: list[AuditEntry] = []
     journal: list[tuple[JournalEntry, ConfigurationVersion]] = []
     admitted: list[Admitted] = []
+    approvals: list[tuple[int, Approval]] = []
     repeated: set[str] = set()
     known = set(claims.notifications)
     number = -1
@@ -116,6 +118,8 @@ def decide_acceptance(
                 continue
             known.add(key)
             has_new = True
+            if ingest.approval is not None:
+                approvals.append((number, ingest.approval))
             state, due = State.ENQUEUED, now
             schedule_at = notification.schedule_at
             if schedule_at is not None and (at := schedule_at.timestamp()) > time_of_day:
@@ -136,6 +140,7 @@ def decide_acceptance(
         journal=journal,
         flow=claims.flow,
         offsets=offsets,
+        approvals=approvals,
     )
 
 

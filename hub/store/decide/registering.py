@@ -155,6 +155,8 @@ class StoredDevice:
 class Changes:
     """Rows to write: devices to put and to drop, (ordinal, device, template) of registrations, free ordinals, tags.
 
+    `earlier` are (ordinal, template) of registrations that have that template no longer.
+
     `first_new` is an ordinal that no registration ever had, of those that have something in `tags.new`; `first_gone` one of
     those that have something in `tags.gone`.
     """
@@ -163,6 +165,7 @@ class Changes:
     dropped: list[StoredDevice] = field(default_factory=list)
     registrations: list[tuple[int, int, int | None]] = field(default_factory=list)
     freed: list[int] = field(default_factory=list)
+    earlier: list[tuple[int, int]] = field(default_factory=list)
     tags: TagChanges = field(default_factory=TagChanges)
     first_new: int | None = None
     first_gone: int | None = None
@@ -322,6 +325,8 @@ class Registering:
             after = self._devices.get(ordinal)
             if before is not None:
                 _change(changes, before, after, at_once=self._at_once)
+                if before.templates:
+                    changes.earlier += _earlier_templates(before, after)
             elif after is not None:
                 self._add_to(changes, after)
         return changes
@@ -462,6 +467,16 @@ class Registering:
         for sibling in (device, *others) if others else ():
             if not sibling.sibling:
                 self._change(sibling, replace(sibling, sibling=True))
+
+
+def _earlier_templates(before: StoredDevice, after: StoredDevice | None) -> Iterator[tuple[int, int]]:
+    """What registrations had as template that have another one now; of a device that is gone nothing is shown."""
+    if after is None or after.templates == before.templates:
+        return
+    now = {each.ordinal: each.template for each in after.templates}
+    for each in before.templates:
+        if each.ordinal in now and now[each.ordinal] != each.template:
+            yield each.ordinal, each.template
 
 
 def _change(changes: Changes, before: StoredDevice, after: StoredDevice | None, *, at_once: bool) -> None:

@@ -41,7 +41,8 @@ class Sent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TracedNotification:
-    """What is kept of a notification. `platforms` None: all. `sent` is empty while no audience is known.
+    """What is kept of a notification. `platforms` None: all. `sent` is empty while no audience is known. `only_to` is what
+    its hub joins every audience with.
 
     With `is_deferred` no push could be attempted: its audience is looked for again, at `deferred_until` if that is known,
     else as soon as its push service takes pushes.
@@ -53,6 +54,7 @@ class TracedNotification:
     state: State
     started_at: float | None
     sent: Sequence[Sent]
+    only_to: TagExpression | None = None
     is_deferred: bool = False
     deferred_until: float | None = None
 
@@ -116,6 +118,8 @@ def _why_not(
     unmet = None if isinstance(notification.audience, Everyone) else unmet_part(notification.audience, tags)
     if unmet is not None:
         return DeviceAnswer.TAGS, str(unmet)
+    if notification.only_to is not None and not matches(notification.only_to, tags):
+        return DeviceAnswer.ONLY_TO, str(notification.only_to)
     if notification.is_template and template is None:
         return DeviceAnswer.NO_TEMPLATE, ""
     if not notification.is_template and template is not None:
@@ -124,6 +128,8 @@ def _why_not(
         return DeviceAnswer.OTHER_PLATFORM, ""
     if device.dead_at is not None:
         return DeviceAnswer.DEAD, ""
+    if notification.state is State.HELD:
+        return DeviceAnswer.HELD, ""
     if not notification.sent and notification.state is not State.SCHEDULED and notification.is_deferred:
         return DeviceAnswer.WAITING, ""
     if not notification.sent and notification.state in (State.ENQUEUED, State.SCHEDULED):

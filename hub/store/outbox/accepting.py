@@ -12,6 +12,7 @@ from hub.store.connection import Connection, Row, Statement
 from hub.store.decide.acceptance import Admission, Admitted, Claims, decide_acceptance, marks_of
 from hub.store.journal.writing import journal_write
 from hub.store.letters.writing import letter_writes
+from hub.store.outbox.holding import ADD_APPROVAL, approval_rows
 from hub.store.outbox.queues import Queues
 from hub.store.rows import SCHEDULED, SINGLE, STATES, configuration_id, said_by
 from hub.store.telemetry.auditing import audit_write
@@ -200,6 +201,9 @@ def _write(
     ]
     unique += _offset_writes(admission.offsets, claims.offsets, now)
     others: list[tuple[Statement, Sequence[Row]]] = [(ADDRESSEE, addressees)] if addressees else []
+    if admission.approvals:
+        approved = [(arrivals.numbers[number], approval) for number, approval in admission.approvals]
+        others.append((ADD_APPROVAL, approval_rows(approved, queue=arrivals.queue, now=now)))
     versions = {id(one.configuration): one.configuration for one in admission.notifications}
     versions |= {id(version): version for _, version in admission.journal}
     configurations = [

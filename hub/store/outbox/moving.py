@@ -60,7 +60,7 @@ _STEP = (("step", "double precision"), ("queue", "bigint"))
 MOVE_WAITING = Statement(
     "notification.move_waiting",
     "UPDATE notification SET due = due + :step, accepted_at = accepted_at + :step"
-    " WHERE queue = :queue AND due IS NOT NULL AND state != 'Scheduled'",
+    " WHERE queue = :queue AND due IS NOT NULL AND state NOT IN ('Scheduled', 'Held')",
     columns=_STEP,
 )
 MOVE_EXPANDED = Statement(
@@ -166,7 +166,8 @@ def next_releases(connection: Connection, queues: Sequence[int]) -> dict[int, fl
 
 
 def move_in_time(connection: Connection, queues: Queues, step: float) -> None:
-    """Move due times and ages of all open work of ours by `step` seconds, but for what is scheduled for a time of day."""
+    """Move due times and ages of all open work of ours by `step` seconds, but for what is scheduled for a time of day, or
+    held."""
     move(connection, [(step, queue) for queue in queues.still_ours(connection, list(queues.fences))])
 
 

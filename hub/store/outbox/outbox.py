@@ -30,7 +30,7 @@ from hub.store.contracts.outbox import (
 from hub.store.decide.acceptance import Admission
 from hub.store.decide.ownership import Plan
 from hub.store.decide.recording import Key, Recording
-from hub.store.outbox import accepting, moving, passing, queues, recording, stopping, summing, taking
+from hub.store.outbox import accepting, holding, moving, passing, queues, recording, stopping, summing, taking
 from hub.store.outbox.accepting import Arrivals
 from hub.store.outbox.in_hand import Candidate, InHand, Look, Place
 from hub.store.outbox.ownership import Ownership, Sharing
@@ -38,7 +38,7 @@ from hub.store.outbox.queues import RESERVE, Claimed, Queues, QueueState
 from hub.store.outbox.recording import MarkDead
 from hub.store.outbox.remembering import SeenSweep, SeenWindow
 from hub.store.outbox.tally import Tally
-from hub.store.rows import LANES, SCHEDULED, SINGLE, hub_key, hub_of, service_key, service_of
+from hub.store.rows import HELD, LANES, SCHEDULED, SINGLE, hub_key, hub_of, service_key, service_of
 from hub.store.telemetry.auditing import audit_write
 from hub.work import Lane
 
@@ -571,6 +571,56 @@ class SqlOutbox:
 
     # What becomes of work
 
+    async def hold(self, counted: Sequence[tuple[Work, int]]) -> Sequence[Work]:
+        counted = [(piece, count) for piece, count in counted if not piece.is_withdrawn]
+        if not counted:
+            return ()
+        held = await self.write(
+            lambda connection: holding.hold(connection, counted, self._queues, time_of_day=self._clock.wall())
+        )
+        for piece in held:
+            self._leave(piece)
+            before = _place_of(piece)
+            self._tally.add(before.lane, before.service, -1)
+            self._tally.add(HELD, "", 1)
+        return held
+
+    async def approve(self, notification_id: str, *, actor: str) -> str | None:
+        audited = self._queues.all[0]
+        numbers = await self.numbers(audited, 1)
+        entry = AuditEntry(actor=actor, action="notification.approve", target=notification_id)
+
+        def job(connection: Connection) -> tuple[tuple[int, str] | None, float]:
+            now = self.now()
+            approved = holding.approve(
+                connection, notification_id, actor=actor, now=now, time_of_day=self._clock.wall()
+            )
+            if approved is not None:
+                connection.write_all([audit_write([entry], iter(numbers), queue=audited, now=now)])
+            return approved, now
+
+        approved, now = await self.write(job)
+        if approved is None:
+            return None
+        queue, hub = approved
+        if self._queues.owns(queue):
+            self._tally.add(HELD, "", -1)
+            self._tally.add(SINGLE, "", 1)
+            self._hand.waits(Place(queue, SINGLE, ""), now)
+        return hub
+
+    async def held(self) -> Mapping[str, int]:
+        return await self._database.read(lambda connection: holding.count(connection, self._queues.owner))
+
+    async def end_held(self) -> Recorded:
+        mine, time_of_day = self.own_queues, self._clock.wall()
+        found = await self._database.read(lambda connection: holding.overdue(connection, mine, time_of_day=time_of_day))
+        if not found:
+            return Recorded()
+        recorded = await self.write(lambda connection: holding.end(connection, found, self._queues, now=self.now()))
+        self._tally.add(HELD, "", -sum(recorded.ended.values()))
+        return recorded
+
     async def give_back(self, work: Sequence[Work]) -> None:
         for piece in work:
             if not piece.is_withdrawn:
@@ -840,8 +890,8 @@ def _place_of(work: Work) -> Place:
 
 
 def _queue_state(lane: int, counted: taking.Counted, oldest: Mapping[int, float], hand: InHand) -> WaitingState:
-    """Scheduled notifications wait in the lane of the singles."""
-    lanes: Iterable[int] = (lane, SCHEDULED) if lane == SINGLE else (lane,)
+    """Scheduled and held notifications wait in the lane of the singles."""
+    lanes: Iterable[int] = (lane, SCHEDULED, HELD) if lane == SINGLE else (lane,)
     mine = [counts for (of, _), counts in counted.items() if of in lanes]
     in_hand = hand.count_of_lane(lane)
     ready = sum(ready for _, ready in mine)

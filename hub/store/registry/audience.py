@@ -271,10 +271,19 @@ def _audience(one: _Asked, sets: TagSets, dead: BitMap, found: Mapping[int, Targ
 
 def _doubles(one: _Asked, sets: TagSets, found: Mapping[int, Target]) -> dict[Platform, BitMap]:
     """Among the flagged of an audience, those whose push channel came before."""
+    flagged = {
+        platform: ordinals & sets.members(kind_id("sibling", platform))
+        for platform, ordinals in one.by_platform.items()
+    }
+    return doubles_among(flagged, found)
+
+
+def doubles_among(flagged: Mapping[Platform, BitMap], found: Mapping[int, Target]) -> dict[Platform, BitMap]:
+    """Of registrations that share a push channel with others, those whose push channel came before."""
     doubles: dict[Platform, BitMap] = {}
-    for platform, ordinals in one.by_platform.items():
+    for platform, ordinals in flagged.items():
         seen: set[str] = set()
-        for ordinal in ordinals & sets.members(kind_id("sibling", platform)):
+        for ordinal in ordinals:
             target = found.get(ordinal)
             if target is None:
                 continue

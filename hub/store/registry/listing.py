@@ -116,6 +116,7 @@ def registrations_of(
 ) -> ListPage[Registration]:
     """Those of these push channels that live, by ordinal."""
     start = _ordinal(after)
+    channels = set(channels)
     keys = [channel_key(*channel) for channel in channels]
     rows = connection.read_by_keys(statements.DEVICES_BY_CHANNEL, keys, hub=place.hub, shard=place.shard)
     devices = [

@@ -13,9 +13,9 @@ from hub.notification import Notification, Platform
 from hub.store.connection import Database
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.outbox import Audience
-from hub.store.contracts.registry import DeadChannel, Device, GoneChannel
+from hub.store.contracts.registry import AudiencePreview, DeadChannel, Device, GoneChannel
 from hub.store.decide.registering import ordinal_of
-from hub.store.registry import audience, listing, singly, writing
+from hub.store.registry import audience, listing, previewing, singly, writing
 from hub.store.registry.places import Place, Places, read_templates
 from hub.store.registry.singly import SingleWrite, SingleWrites
 from hub.store.registry.tag_log import TagLog
@@ -301,6 +301,12 @@ class SqlRegistry:
                 return True
         return False
 
+    async def drop_earlier(self, *, kept: float) -> None:
+        """Forget which templates registrations had `kept` seconds ago."""
+        before = self._now() - kept
+        for place in (await self._places.all()).values():
+            await self._database.write(partial(writing.drop_earlier, place=place, before=before))
+
     # What the outbox asks
 
     async def audiences(self, notifications: Sequence[Notification]) -> Sequence[Audience]:
@@ -321,6 +327,14 @@ class SqlRegistry:
             return [audience.nowhere(each) for each in notifications]
         return await self._database.read(
             lambda connection: audience.audiences(connection, place, notifications, now=self._now())
+        )
+
+    async def preview(self, notification: Notification, guarded: Notification) -> AudiencePreview:
+        place = await self._places.find(notification.hub)
+        if place is None:
+            return previewing.nowhere(notification)
+        return await self._database.read(
+            lambda connection: previewing.preview(connection, place, notification, guarded, now=self._now())
         )
 
     async def targets(self, hub: str, ordinals: BitMap) -> Sequence[Target]:

@@ -166,6 +166,17 @@ PUT_REGISTRATIONS = Statement(
     ),
 )
 
+PUT_EARLIER = Statement(
+    "registry_put_earlier",
+    "INSERT INTO earlier_template (hub, shard, ordinal, until, template)"
+    " VALUES (:hub, :shard, :ordinal, :until, :template) ON CONFLICT DO NOTHING",
+    (*_PLACE, ("ordinal", _BIGINT), ("until", _DOUBLE), ("template", _BIGINT)),
+)
+DROP_EARLIER = Statement(
+    "registry_drop_earlier",
+    f"DELETE FROM earlier_template WHERE {_HERE} AND until < :before RETURNING ordinal",
+)
+
 # Targets
 
 _TARGET = (

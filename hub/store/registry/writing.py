@@ -235,6 +235,11 @@ def _kill(connection: Connection, place: Place, killed: Mapping[int, tuple[Store
     return hidden
 
 
+def drop_earlier(connection: Connection, place: Place, *, before: float) -> None:
+    """Forget which templates registrations had until then."""
+    connection.write(statements.DROP_EARLIER, hub=place.hub, shard=place.shard, before=before)
+
+
 def are_due(connection: Connection, place: Place, *, before: float, now: float) -> bool:
     """Whether `drop_dead` finds any."""
     hub, shard = place
@@ -334,6 +339,7 @@ def _write(
             (statements.DROP_DEVICES, [(*place, device.ordinal) for device in changes.dropped]),
             (statements.PUT_DEVICES, [device_row(*place, device) for device in changes.put]),
             (statements.PUT_REGISTRATIONS, _registration_rows(place, changes, now)),
+            (statements.PUT_EARLIER, [(*place, ordinal, now, template) for ordinal, template in changes.earlier]),
             (statements.PUT_BLOCKS, log),
             (statements.ADD_NEW, brought_up),
             (statements.CHANGE_TAGS, change_rows(place, changes.tags)),

@@ -6,13 +6,14 @@ import orjson
 
 from hub.acceptance import NO_CONFIGURATION, AuditEntry, ConfigurationVersion
 from hub.errors import NotFoundError
-from hub.notification import PLATFORM_NAMED, Platform
+from hub.notification import PLATFORM_NAMED, Notification, Platform
 from hub.outcome import NotificationDetails, State, Unreached
 from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.telemetry import KeptAudit, KeptNotification
 from hub.store.decide.recording import Counts, added
-from hub.store.rows import TEMPLATE, counts_of, moment, platforms_of
+from hub.store.rows import NOTIFICATION as NOTIFICATION_COLUMNS
+from hub.store.rows import TEMPLATE, counts_of, moment, notification_of, platforms_of
 from hub.store.telemetry.listing import listing, part
 
 _FAILURES = 10_000
@@ -41,6 +42,7 @@ DETAILS = Statement(
     "SELECT n, queue, state, accepted_at, started_at, ended_at, content, audience, platforms, format, counts"
     " FROM notification WHERE id = :id AND hub = :hub",
 )
+SENT = Statement("notification.sent", f"SELECT n.queue, {NOTIFICATION_COLUMNS} FROM notification n WHERE n.id = :id")
 FAILURES = Statement(
     "failure.reasons",
     "SELECT outcome, reason, count(*) FROM (SELECT outcome, reason FROM failure"
@@ -121,6 +123,14 @@ def notification(connection: Connection, notification_id: str) -> KeptNotificati
     n, queue = rows[0][:2]
     failures = connection.read(FAILURES, queue=queue, n=n, most=_FAILURES)
     return _notification(rows[0], [(outcome, reason, count) for outcome, reason, count in failures])
+
+
+def sent(connection: Connection, notification_id: str) -> Notification:
+    """Raises: NotFoundError."""
+    rows = connection.read(SENT, id=bytes.fromhex(notification_id))
+    if not rows:
+        raise NotFoundError(f"notification {notification_id} not found")
+    return notification_of(rows[0][1:])
 
 
 def _notification(row: Row, failures: Sequence[tuple[str, str, int]] = ()) -> KeptNotification:

@@ -56,6 +56,11 @@ DROP_ADDRESSEES = Statement(
     "DELETE FROM addressee WHERE queue = :queue AND notification = :n",
     columns=(("queue", "bigint"), ("n", "bigint")),
 )
+DROP_APPROVALS = Statement(
+    "approval.drop",
+    "DELETE FROM approval WHERE queue = :queue AND notification = :n",
+    columns=(("queue", "bigint"), ("n", "bigint")),
+)
 DROP_AUDIT = Statement(
     "audit.drop",
     "DELETE FROM audit WHERE queue = :queue AND n IN"
@@ -86,7 +91,8 @@ def drop(connection: Connection, queue: int, numbers: Sequence[int], *, failures
     pages = connection.read_by_keys(PAGES_OF, numbers, queue=queue, slice=PAGES)
     is_whole = len(failed) < failures and len(pages) < PAGES
     rows: list[Row] = [(queue, n) for n in numbers] if is_whole else []
-    connection.write_all([(DROP_FAILURE, failed), (DROP_PAGE, pages), (DROP_ADDRESSEES, rows), (DROP, rows)])
+    of_each = [(statement, rows) for statement in (DROP_ADDRESSEES, DROP_APPROVALS, DROP)]
+    connection.write_all([(DROP_FAILURE, failed), (DROP_PAGE, pages), *of_each])
     return is_whole
 
 

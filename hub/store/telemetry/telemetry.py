@@ -1,17 +1,30 @@
 """The contract `Telemetry` over a database."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
+from hub.errors import ConflictError, NotFoundError
+from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails, State
 from hub.store.clock import StoreClock
-from hub.store.connection import Database
+from hub.store.connection import Connection, Database
 from hub.store.contracts.listing import ListPage
-from hub.store.contracts.telemetry import KeptAudit, KeptNotification, TracedRegistration
+from hub.store.contracts.telemetry import (
+    KeptAudit,
+    KeptNotification,
+    ReceivedPushes,
+    Tally,
+    TallyKind,
+    TracedRegistration,
+)
 from hub.store.outbox.queues import QueuesOf
+from hub.store.registry.listing import get_device
 from hub.store.registry.places import Place
-from hub.store.telemetry import browsing, forgetting, tracing
+from hub.store.telemetry import browsing, forgetting, received, tallying, tracing
 from hub.store.telemetry.listing import SCANNED
+from hub.tags import TagExpression
 
 
 class SqlTelemetry:
@@ -70,12 +83,63 @@ class SqlTelemetry:
         """Raises: NotFoundError."""
         return await self._database.read(lambda connection: browsing.notification(connection, notification_id))
 
-    async def trace(self, notification_id: str, installation_id: str) -> Sequence[TracedRegistration]:
+    async def sent(self, notification_id: str) -> Notification:
+        """Raises: NotFoundError."""
+        return await self._database.read(lambda connection: browsing.sent(connection, notification_id))
+
+    async def trace(
+        self, notification_id: str, installation_id: str, *, only_to: TagExpression | None = None
+    ) -> Sequence[TracedRegistration]:
         """Raises: NotFoundError."""
         hub = await self._database.read(lambda connection: tracing.hub_of(connection, notification_id))
         place = await self._place_of(hub)
         return await self._database.read(
-            lambda connection: tracing.trace(connection, place, notification_id, installation_id, now=self._clock.now())
+            lambda connection: tracing.trace(
+                connection, place, notification_id, installation_id, only_to=only_to, now=self._clock.now()
+            )
+        )
+
+    async def received(self, hub: str, installation_id: str, *, most: int) -> ReceivedPushes:
+        """Raises: NotFoundError."""
+        place = await self._place_of(hub)
+
+        def read(connection: Connection) -> ReceivedPushes:
+            device = None
+            if place is not None:
+                device = get_device(connection, place, installation_id, now=self._clock.now())
+            if device is None or place is None:
+                raise NotFoundError(f"device {installation_id!r} not found")
+            return received.received(connection, place, device, hub, self._queues.all_queues, most=most)
+
+        return await self._database.read(read)
+
+    async def tally(self, operations: Mapping[tuple[str, str], int]) -> bool:
+        if operations:
+            now, (queue, *_) = self._clock.now(), self._queues.all_queues
+            rows = tallying.operation_rows(operations, queue=queue, now=now)
+            await self._database.write(lambda connection: connection.insert_many(tallying.ADD, rows))
+        until, more = self._clock.now() - tallying.LAG, False
+        for queue in self._queues.own_queues:
+            with suppress(ConflictError):  # whose queue it is now does so
+                more |= await self._database.write(partial(tallying.fold, queue=queue, until=until))
+        return more
+
+    async def keep_count(self, registrations: Mapping[tuple[str, Platform], int]) -> None:
+        """Keep how many registrations there are, and drop sums that are too old."""
+        now, (queue, *_) = self._clock.now(), self._queues.all_queues
+        rows = tallying.device_rows(registrations, queue=queue, now=now)
+
+        def job(connection: Connection) -> None:
+            connection.insert_many(tallying.SET, rows)
+            tallying.forget(connection, now=now)
+
+        await self._database.write(job)
+
+    async def tallies(self, kind: TallyKind, *, first: int, last: int) -> Sequence[Tally]:
+        return await self._database.read(
+            lambda connection: tallying.read(
+                connection, self._queues.all_queues, kind, first=first, last=last, now=self._clock.now()
+            )
         )
 
     async def audit(self, *, after: str = "", limit: int) -> ListPage[KeptAudit]:

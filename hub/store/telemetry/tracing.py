@@ -12,6 +12,7 @@ from hub.store.decide.tracing import Failure, Sent, TracedNotification, answer_f
 from hub.store.registry.listing import get_device
 from hub.store.registry.places import Place
 from hub.store.rows import TEMPLATE, audience_of, platforms_of
+from hub.tags import TagExpression
 
 NOTIFICATION = Statement(
     "notification.traced",
@@ -40,7 +41,13 @@ def hub_of(connection: Connection, notification_id: str) -> str:
 
 
 def trace(
-    connection: Connection, place: Place | None, notification_id: str, installation_id: str, *, now: float
+    connection: Connection,
+    place: Place | None,
+    notification_id: str,
+    installation_id: str,
+    *,
+    only_to: TagExpression | None,
+    now: float,
 ) -> list[TracedRegistration]:
     """Raises: NotFoundError: there is no such notification."""
     row = _row(connection, notification_id)
@@ -53,7 +60,7 @@ def trace(
         ordinal: Failure(outcome, reason, at)
         for ordinal, outcome, reason, at in connection.read_by_keys(FAILURE, ordinals, queue=queue, n=n)
     }
-    notification = _notification(connection, row, now=now)
+    notification = _notification(connection, row, only_to=only_to, now=now)
     names = {each.ordinal: each.name for each in device.templates}
     return [
         answer_for(notification, device, ordinal, names.get(ordinal), failures.get(ordinal)) for ordinal in ordinals
@@ -67,7 +74,9 @@ def _row(connection: Connection, notification_id: str) -> tuple[Any, ...]:
     return rows[0]
 
 
-def _notification(connection: Connection, row: tuple[Any, ...], *, now: float) -> TracedNotification:
+def _notification(
+    connection: Connection, row: tuple[Any, ...], *, only_to: TagExpression | None, now: float
+) -> TracedNotification:
     queue, n, _, audience, format_, platforms, state, due, started_at, ordinals, done, again, service = row
     sent = [] if ordinals is None else [Sent.of(due, 0, ordinals, done, again)]
     sent += [Sent.of(*page) for page in connection.read(PAGES, queue=queue, n=n)]
@@ -75,6 +84,7 @@ def _notification(connection: Connection, row: tuple[Any, ...], *, now: float) -
     meant = None if platforms is None else platforms_of(platforms)
     return TracedNotification(
         audience=audience_of(audience),
+        only_to=only_to,
         is_template=is_template,
         platforms=meant if is_template else frozenset([PLATFORM_NAMED[format_]]),
         state=State(state),

@@ -329,6 +329,29 @@ async def test_a_body_may_have_64_kb(client: httpx.AsyncClient, size: int, statu
     assert (await client.post("/h1/messages", content=body)).status_code == status
 
 
+@pytest.mark.parametrize("path", ["/h1/messages", "/h1/schedulednotifications"])
+async def test_a_send_to_many_says_how_it_is_confirmed(
+    client: httpx.AsyncClient, service: FakeHubService, path: str
+) -> None:
+    service.needs_confirmation = 12_000
+    when = {"ServiceBusNotification_ScheduleTime": "2030-02-01T00:00:00"}
+    later = {} if path == "/h1/messages" else when
+    said = await refused(client, APS, path, ServiceBusNotification_Format="apple", **later)
+    assert "send it with the header Pushbridge-Confirm: 12000" in said
+    assert "<Code>400</Code>" in said
+    said = await refused(client, APS, path, ServiceBusNotification_Format="apple", Pushbridge_Confirm="yes", **later)
+    assert "is no number of registrations" in said
+    assert service.notifications == {}
+    await sent(client, service, APS, path, ServiceBusNotification_Format="apple", Pushbridge_Confirm="12000", **later)
+
+
+def test_a_held_notification_is_one_that_waits_to_clients_that_know_no_such_state() -> None:
+    details = NotificationDetails(
+        notification_id="1", state=State.HELD, enqueued_at=datetime(2026, 3, 2, tzinfo=UTC), body="{}", counts={}
+    )
+    assert "<State>Enqueued</State>" in details_xml(details, location="sb://x", is_java=False)
+
+
 async def test_details_can_be_read_under_the_location_of_the_send(client: httpx.AsyncClient) -> None:
     location = (await client.post("/h1/messages", content=APS)).headers["location"]
     response = await client.get(location)

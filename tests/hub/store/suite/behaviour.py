@@ -11,11 +11,13 @@ from tests.hub.store.suite.keeping import Keeping
 from tests.hub.store.suite.letters import Letters
 from tests.hub.store.suite.people import People
 from tests.hub.store.suite.phones import Phones
+from tests.hub.store.suite.received import Received
 from tests.hub.store.suite.recording import Recording
 from tests.hub.store.suite.registering import Registering
 from tests.hub.store.suite.registrations import Registrations
 from tests.hub.store.suite.sinks import Sinks
 from tests.hub.store.suite.taking import Taking
+from tests.hub.store.suite.tallying import Tallying
 from tests.hub.store.suite.tracing import Tracing
 
 
@@ -35,6 +37,8 @@ class StoreBehaviour(
     People,
     Phones,
     Tracing,
+    Tallying,
+    Received,
     Jobs,
     Sinks,
 ):

@@ -34,6 +34,8 @@ class KeyOfModel:
     `constraints` say what may stand there, `default` is None where there is none."""
 
     path: str
+    attribute: str
+    """What the model calls it: a key that is a word of pydantic's goes by another name there."""
     says: str
     annotation: Any
     constraints: Sequence[Any]
@@ -70,6 +72,7 @@ def keys_of(model: type[BaseModel], above: str = "") -> list[KeyOfModel]:
         keys.append(
             KeyOfModel(
                 path=path,
+                attribute=name,
                 says=field.description or says.get(name, ""),
                 annotation=field.annotation,
                 constraints=tuple(field.metadata),

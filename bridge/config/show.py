@@ -27,7 +27,7 @@ from rules.units import spelled
 
 def as_understood(settings: Settings, paths: Paths) -> str:
     """YAML of all settings; a text of a rule is shown as it is written, before `${…}` was filled in."""
-    sections = {key.name: _value(getattr(settings, key.name), key) for key in keys_of(Sections)}
+    sections = {key.name: _value(getattr(settings, key.attribute), key) for key in keys_of(Sections)}
     written = load_document(paths, Problems(), {}, no_secrets=True)
     root = None if written is None else in_present_spelling(written, Problems())
     entries = root.value if root is not None and isinstance(root.value, dict) else {}
@@ -46,7 +46,7 @@ def _value(value: Any, key: KeyOfModel) -> Any:
         case SecretStr():
             return SHOWN
         case BaseModel():
-            shown = {below.name: _value(getattr(value, below.name), below) for below in keys_of(type(value))}
+            shown = {below.name: _value(getattr(value, below.attribute), below) for below in keys_of(type(value))}
             return {name: entry for name, entry in shown.items() if entry is not None}
         case Text():
             return str(value)

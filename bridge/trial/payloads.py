@@ -94,4 +94,6 @@ def _first(group: RequestGroup) -> tuple[str, Mapping[str, str], bytes]:
     """URL, headers and body of a group's first request."""
     lines = (line.decode().partition(": ") for line in group.headers)
     headers = {name: value for name, _, value in lines} | {group.id_name: group.ids[0]}
+    if group.key_name and group.keys[0]:
+        headers[group.key_name] = group.keys[0]
     return group.origin + group.path + next(iter(group.tails)), headers, next(iter(group.bodies))

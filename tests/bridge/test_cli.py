@@ -116,7 +116,7 @@ def test_check_answers_scripts_in_json_with_the_exit_code_it_has_for_people(
         result = invoked("check", config(doubtful), *asked, *strict)
         answer = json.loads(result.stdout)
         assert (result.exit_code, answer["valid"]) == (code, code == 0)
-        assert answer["summary"] == {"errors": 0, "warnings": 1, "sources": 1, "rules": 1, "hubs": 1}
+        assert answer["summary"] == {"errors": 0, "warnings": 1, "sources": 1, "rules": 1, "hubs": 1, "only_to": {}}
         assert [problem["severity"] for problem in answer["problems"]] == ["warning"]
 
 

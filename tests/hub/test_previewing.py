@@ -87,6 +87,7 @@ def named(counts: Any) -> dict[str, int]:
     return {platform.value: count for platform, count in counts.items()}
 
 
+@pytest.mark.slow
 async def test_a_preview_equals_the_send_in_a_thousand_cases(tmp_path: Path) -> None:
     chance = random.Random(SEED)
     running = Running(tmp_path / "hub.db", senders=[Platform.APNS])  # wns has no credential

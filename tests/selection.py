@@ -40,7 +40,11 @@ FAST = 1.0
 """Seconds of CPU that a fast test may take. A test that takes a third of a second on an idle machine is `slow`."""
 
 LONGEST = (
+    "tests/integration/test_kafka_source.py",
     "tests/integration/test_kill.py",
+    "tests/integration/test_servicebus_source.py",
+    "tests/integration/test_fleet.py",
+    "tests/integration/test_sql_source.py",
     "tests/integration/test_kill_broadcast.py",
     "tests/integration/test_hostile_load.py",
     "tests/hub/platforms/test_against_sandbox.py",
@@ -48,6 +52,7 @@ LONGEST = (
     "tests/hub/store/sqlite/test_power_loss.py",
     "tests/hub/store/test_store_model.py",
     "tests/hub/store/postgres/test_store.py",
+    "tests/hub/store/postgres/test_oracle.py",
 )
 """Files of few tests that take long; a run whose workers begin with these has no worker idle at its end."""
 

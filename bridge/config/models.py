@@ -338,8 +338,13 @@ class Decode(Section):
     def _check_columns(self) -> None:
         """Raises: ValueError."""
         if self.format != "csv":
-            if given := {"columns", "header", "delimiter"} & self.model_fields_set:
-                raise ValueError(f"{min(given)} is for format: csv")
+            given = {
+                "columns": bool(self.columns),
+                "header": self.header is not None,
+                "delimiter": self.delimiter != ",",
+            }
+            if wrong := [name for name, is_given in given.items() if is_given]:
+                raise ValueError(f"{wrong[0]} is for format: csv")
             return
         if self.header is False and not self.columns:
             raise ValueError("CSV without a line of names needs columns")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,7 +49,8 @@ def test_check_and_schema_know_its_name(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(json.dumps(CONFIG).replace('"pairs"', '"pears"'))
     assert "did you mean pairs?" in run("check", str(path)).stderr
-    assert "'enum': ['json', 'xml', 'text', 'pairs', 'cloudevents']" in str(json.loads(run("schema").stdout))
+    formats = json.loads(run("schema").stdout)
+    assert re.search(r"'enum': \['json'(, '\w+')*, 'pairs'(, '\w+')*\]", str(formats))
 
 
 def test_help_names_the_command_with_its_sentence_and_the_options_of_all_such() -> None:

@@ -2,15 +2,18 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from hub.acceptance import Approval
 from hub.notification import Notification
 from hub.outcome import State, Unreached
+from hub.report import EndedNotification, Reporter
 from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.outbox import Recorded, Work
 from hub.store.outbox.opening import ROW_COLUMNS
 from hub.store.outbox.queues import Queues
 from hub.store.rows import HELD, NOTIFICATION, SINGLE, notification_of
+from hub.store.sinks.writing import ended_writes
 
 ANY = 2**62
 """The `most` of an approval that is for whatever the audience is by then."""
@@ -117,24 +120,44 @@ def approve(
     return queue, hub
 
 
-def overdue(connection: Connection, queues: Sequence[int], *, time_of_day: float) -> list[Row]:
-    """Rows of what nobody approved in time."""
-    return connection.read_many(OVERDUE, [(queue, HELD, time_of_day, SLICE) for queue in queues])
+class Overdue(NamedTuple):
+    """A notification that nobody approved in time, and for how many registrations it is."""
+
+    queue: int
+    n: int
+    registrations: int
+    notification: Notification
 
 
-def end(connection: Connection, found: Sequence[Row], queues: Queues, *, now: float) -> Recorded:
-    """End what nobody approved in time."""
-    ours = queues.still_ours(connection, {row[0] for row in found})
-    mine = [row for row in found if row[0] in ours]
-    why = Unreached.EXPIRED
-    connection.write_all([(END, [(State.ABANDONED.value, now, why.value, queue, n) for queue, n, *_ in mine])])
-    ended = Counter[tuple[str, State]]()
-    unreached: list[tuple[Notification, Unreached, int]] = []
-    for _, _, count, *columns in mine:
-        notification = notification_of(columns)
-        ended[notification.hub, State.ABANDONED] += 1
-        unreached.append((notification, why, count))
-    return Recorded(ended=ended, unreached=unreached)
+def overdue(connection: Connection, queues: Sequence[int], *, time_of_day: float) -> list[Overdue]:
+    """Some of what nobody approved in time."""
+    rows = connection.read_many(OVERDUE, [(queue, HELD, time_of_day, SLICE) for queue in queues])
+    return [Overdue(queue, n, size, notification_of(columns)) for queue, n, size, *columns in rows]
+
+
+def end(
+    connection: Connection,
+    found: Sequence[Overdue],
+    queues: Queues,
+    numbers: Mapping[int, range],
+    *,
+    now: float,
+    reporter: Reporter | None,
+) -> Recorded:
+    """End what nobody approved in time. `numbers` are for reports, by queue."""
+    ours = queues.still_ours(connection, {one.queue for one in found})
+    mine = [one for one in found if one.queue in ours]
+    state, why = State.ABANDONED, Unreached.EXPIRED
+    ends = [
+        (one.queue, EndedNotification(notification=one.notification, state=state, counts={}, at=now, why=why))
+        for one in mine
+    ]
+    rows = [(state.value, now, why.value, one.queue, one.n) for one in mine]
+    connection.write_all([(END, rows), *ended_writes(ends, numbers, reporter, now=now)])
+    return Recorded(
+        ended=Counter((one.notification.hub, state) for one in mine),
+        unreached=[(one.notification, why, one.registrations) for one in mine],
+    )
 
 
 def count(connection: Connection, owner: str) -> Mapping[str, int]:

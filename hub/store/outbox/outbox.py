@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from hub.acceptance import AuditEntry, Ingest, Partition
 from hub.errors import ConflictError, StoreError
+from hub.notification import Notification
 from hub.outcome import State
 from hub.report import Reporter
 from hub.store.clock import StoreClock
@@ -39,6 +40,7 @@ from hub.store.outbox.recording import MarkDead
 from hub.store.outbox.remembering import SeenSweep, SeenWindow
 from hub.store.outbox.tally import Tally
 from hub.store.rows import HELD, LANES, SCHEDULED, SINGLE, hub_key, hub_of, service_key, service_of
+from hub.store.sinks.writing import numbers_needed
 from hub.store.telemetry.auditing import audit_write
 from hub.work import Lane
 
@@ -617,7 +619,11 @@ class SqlOutbox:
         found = await self._database.read(lambda connection: holding.overdue(connection, mine, time_of_day=time_of_day))
         if not found:
             return Recorded()
-        recorded = await self.write(lambda connection: holding.end(connection, found, self._queues, now=self.now()))
+        reporter = self._reporter
+        numbers = await self._numbers_for(((queue, notification) for queue, _, _, notification in found), reporter)
+        recorded = await self.write(
+            lambda connection: holding.end(connection, found, self._queues, numbers, now=self.now(), reporter=reporter)
+        )
         self._tally.add(HELD, "", -sum(recorded.ended.values()))
         return recorded
 
@@ -735,8 +741,7 @@ class SqlOutbox:
                 if not ready:
                     return Recorded()
                 reporter = self._reporter
-                needed = summing.numbers_needed(ready, reporter)
-                numbers = {queue: await self.numbers(queue, count) for queue, count in needed.items()}
+                numbers = await self._numbers_for(((one.key[0], one.notification) for one in ready), reporter)
                 ended, unreached = await self.write(
                     lambda connection: summing.end(
                         connection, ready, self._queues, numbers, now=self.now(), reporter=reporter
@@ -854,6 +859,13 @@ class SqlOutbox:
         if self._queues.lacks(queue, count):
             await self._refill([(queue, count)])
         return self._queues.number(queue, count)
+
+    async def _numbers_for(
+        self, ending: Iterable[tuple[int, Notification]], reporter: Reporter | None
+    ) -> Mapping[int, range]:
+        """Numbers for the reports of notifications that end, by queue. Raises: StoreError."""
+        needed = numbers_needed(ending, reporter)
+        return {queue: await self.numbers(queue, count) for queue, count in needed.items()}
 
     async def _refill(self, wanted: Sequence[tuple[int, int]]) -> None:
         """Reserve numbers of queues, so many of each at least."""

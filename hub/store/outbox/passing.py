@@ -42,6 +42,13 @@ PASS_ADDRESSEES = Statement(
 )
 
 
+PASS_APPROVALS = Statement(
+    "approval.pass_on",
+    "UPDATE approval SET queue = :to WHERE queue = :queue AND notification = :n",
+    columns=_OF_NOTIFICATION,
+)
+
+
 class Move(NamedTuple):
     """A row of work that goes from one queue into another, which has that owner."""
 
@@ -74,5 +81,7 @@ def pass_on(connection: Connection, moves: Sequence[Move], queues: Queues, *, no
         passed |= {(move.queue, move.n) for move in moved}
         if moved and not is_page:
             theirs = [(move.to, move.queue, move.n) for move in moved]
-            connection.write_all([(PASS_FAILURES, theirs), (PASS_ADDRESSEES, theirs)])
+            connection.write_all(
+                [(statement, theirs) for statement in (PASS_FAILURES, PASS_ADDRESSEES, PASS_APPROVALS)]
+            )
     return passed

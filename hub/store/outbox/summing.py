@@ -7,12 +7,12 @@ from typing import NamedTuple
 from hub.errors import ConflictError
 from hub.notification import Notification
 from hub.outcome import State, Unreached, final_state, unreached_count, why_unreached
-from hub.report import EndedNotification, Report, Reporter
-from hub.store.connection import Connection, Row, Statement
+from hub.report import EndedNotification, Reporter
+from hub.store.connection import Connection, Statement
 from hub.store.decide.recording import Counts, Key, added
 from hub.store.outbox.queues import Queues
 from hub.store.rows import NOTIFICATION, counts_of, counts_text, notification_of
-from hub.store.sinks.writing import report_write
+from hub.store.sinks.writing import ended_writes
 
 _KEY = (("queue", "bigint"), ("n", "bigint"))
 _HAS_NO_OPEN_PAGE = (
@@ -95,45 +95,26 @@ def end(
 ) -> tuple[Counter[tuple[str, State]], list[tuple[Notification, Unreached, int]]]:
     """Write state and counts; those that ended by hub and state, and those that reached no phone.
 
-    `numbers` are for reports, by queue: see `numbers_needed`.
+    `numbers` are for reports, by queue.
     """
     ours = queues.still_ours(connection, {one.key[0] for one in ready})
     mine = [one for one in ready if one.key[0] in ours]
     rows = [(final_state(one.counts).value, counts_text(one.counts), now, *_cause(one), *one.key) for one in mine]
-    writes: list[tuple[Statement, Sequence[Row]]] = [(END, rows)]
-    if reporter is not None:
-        writes += _report_writes(mine, numbers, reporter, now)
-    if connection.write_all(writes)[0] != len(rows):
+    reports = ended_writes(((one.key[0], _about(one, now)) for one in mine), numbers, reporter, now=now)
+    if connection.write_all([(END, rows), *reports])[0] != len(rows):
         raise ConflictError("another transaction ended the same notification")
     ended = Counter((one.notification.hub, final_state(one.counts)) for one in mine)
     return ended, list(_unreached(mine))
 
 
-def numbers_needed(ready: Sequence[Sum], reporter: Reporter | None) -> Mapping[int, int]:
-    """By queue."""
-    needed = Counter[int]()
-    if reporter is not None:
-        for one in ready:
-            needed[one.key[0]] += len(reporter.sinks_of(one.notification))
-    return +needed
-
-
-def _report_writes(
-    ended: Sequence[Sum], numbers: Mapping[int, range], reporter: Reporter, now: float
-) -> Iterable[tuple[Statement, Sequence[Row]]]:
-    reports: dict[int, list[Report]] = {}
-    for one in ended:
-        about = EndedNotification(
-            notification=one.notification,
-            state=final_state(one.counts),
-            counts=one.counts,
-            at=now,
-            why=why_unreached(one.counts),
-        )
-        reports.setdefault(one.key[0], []).extend(reporter.reports_of(about))
-    for queue, of_queue in reports.items():
-        if of_queue:
-            yield report_write(of_queue, iter(numbers[queue]), queue=queue, now=now)
+def _about(one: Sum, now: float) -> EndedNotification:
+    return EndedNotification(
+        notification=one.notification,
+        state=final_state(one.counts),
+        counts=one.counts,
+        at=now,
+        why=why_unreached(one.counts),
+    )
 
 
 def _cause(one: Sum) -> tuple[str | None, int | None]:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from pyroaring import BitMap
 
+from hub.acceptance import Approval, Ingest
 from hub.notification import Platform
 from hub.outcome import OutcomeName, State
 from hub.store.contracts.outbox import Audience, Failed, PageResult, Service
@@ -109,6 +110,19 @@ async def test_what_is_recorded_of_a_notification_goes_with_it(fleet: Fleet, pos
     assert (again.done, again.ordinals, again.queue != work.queue) == (2, BitMap([1, 2, 3]), True)
     await new.store.record([went_well(again)])
     assert postgres.run(_FAILURES, database=database) == [("x", "Completed", "eve", "bob")]
+
+
+async def test_an_approval_goes_with_its_notification(fleet: Fleet) -> None:
+    old, new = await two(fleet, NEW_FCM)
+    approval = Approval(most=500, actor="sender")
+    sent = Ingest(source="", event_id="", notifications=[notification(hub=NEW)], approval=approval)
+    (work,) = (await old.store.accept([sent], start=1)).work
+    assert await old.store.pass_on([work], waited=MAX_AGE) == []
+    await fleet.pass_time(1)
+    (again,) = await take(new.store)
+    assert again.queue != work.queue
+    assert not await new.store.hold([(again, 500)])
+    assert await new.store.hold([(again, 501)])
 
 
 async def test_work_of_a_hub_that_no_process_knows_waits_until_none_has_known_it_for_its_age(fleet: Fleet) -> None:

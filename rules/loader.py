@@ -3,8 +3,8 @@
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, timedelta, tzinfo
 from typing import Any
 
 from hub.notification import Platform, Priority
@@ -25,6 +25,7 @@ from rules.problems import Problems
 from rules.push import PushPlan
 from rules.reading import choice, complain, fields, template, values, word, words
 from rules.render import Text, compile_text
+from rules.schedule import Schedule
 from rules.ttl import TtlFrom
 from rules.units import spelled
 from rules.when import When
@@ -34,7 +35,7 @@ PLATFORMS: Mapping[str, Platform] = {each.name: each.platform for each in servic
 
 LATER_PLATFORMS = ("adm", "baidu", "huawei", "mpns", "webpush", "xiaomi")
 
-_LATER_RULE_KEYS = ("also", "cancel", "dedupe", "inhibit", "order", "quiet_hours", "remind", "schedule", "throttle")
+_LATER_RULE_KEYS = ("also", "cancel", "dedupe", "inhibit", "order", "quiet_hours", "remind", "throttle")
 _LATER_PUSH_KEYS = ("devices", "interruption", "locale", "tag_policy", "template")
 _LEAVE_OUT = "comment the rule out, or delete it"
 _PUSH_CURES = {
@@ -82,6 +83,8 @@ class Scope:
     hubs: Mapping[str, HubScope]
     default_hub: str | None = None
     sinks: frozenset[str] = frozenset()
+    timezone: tzinfo = UTC
+    """Of times that come without an offset."""
     sources_are_known: bool = True
     """False where the section is a mistake itself, which is said of it: what rules name cannot be looked up then."""
     hubs_are_known: bool = True
@@ -161,6 +164,8 @@ class RuleReader:
         name = self._name(entries["name"])
         stop = self._values(models.Rule, entries).get("stop", False)
         push = self._push(name, entries["push"]) if "push" in entries else None
+        if "schedule" in entries:
+            push = self._scheduled(entries["schedule"], push)
         if "push" not in entries and stop is False and not _has_later(node, _LATER_RULE_KEYS):
             self._problems.add(node, "this rule does nothing", "give it a push, or stop: true")
         return Rule(
@@ -177,6 +182,19 @@ class RuleReader:
             source_mark=entries["source"].mark if "source" in entries else node.mark,
             stop_mark=entries["stop"].mark if "stop" in entries else node.mark,
         )
+
+    def _scheduled(self, node: Node, push: PushPlan | None) -> PushPlan | None:
+        """The push at the time that the event names."""
+        entries = fields(node, self._problems, models.Schedule, ("only_in",))
+        at = template(entries["at"], self._problems) if "at" in entries else None
+        if not entries and not _has_later(node, ("only_in",)):
+            self._problems.add(node, "at is missing", 'write at: "{{ … }}"', mark=node.key_mark)
+        if push is None or at is None:
+            return push
+        if push.ttl_from is TtlFrom.TIME:
+            message = "ttl begins at the event's time, before the notification is sent"
+            self._problems.add(node, message, "leave out push.ttl_from", mark=node.key_mark)
+        return replace(push, schedule=Schedule(at=at, timezone=self._scope.timezone, key=f"{node.key}.at"))
 
     def _values(self, model: type[models.Keys], entries: Mapping[str, Node]) -> dict[str, Any]:
         return values(model, entries, self._problems, self._seconds_in)

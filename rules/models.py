@@ -201,6 +201,13 @@ class Push(Keys):
     """Only phones of these push services are notified; without it those of all."""
 
 
+class Schedule(Keys):
+    """When a notification is sent that is not sent at once."""
+
+    at: Template | None = None
+    """A time that the event names, such as "{{ data.dueAt }}"; none, or one that has passed, is at once."""
+
+
 class Rule(Keys):
     """One rule: which events it is about, and what is pushed when one fits."""
 
@@ -214,6 +221,8 @@ class Rule(Keys):
     """An expression over the event that has to be true as well."""
     push: Push | None = None
     """What is said, and to whom, when an event fits."""
+    schedule: Schedule | None = None
+    """Sends at a time that the event names, in place of at once."""
     stop: bool = False
     """Rules further down do not see an event that fitted this one."""
     report_to: Name | Annotated[tuple[Name, ...], Field(min_length=1)] | None = None

@@ -13,6 +13,7 @@ from rules.levels import LevelPick
 from rules.native import Native
 from rules.node import Mark
 from rules.render import Text
+from rules.schedule import Schedule
 from rules.ttl import TtlFrom, expires_at
 
 _GENERATION = ""
@@ -34,6 +35,7 @@ class PushPlan:
     ttl: timedelta | None
     ttl_from: TtlFrom = TtlFrom.NOW
     level: LevelPick | None = None
+    schedule: Schedule | None = None
     mark: Mark = field(default=NOWHERE, compare=False, repr=False)
 
     def notifications(self, event: Event, *, now: datetime) -> list[Notification]:
@@ -51,7 +53,8 @@ class PushPlan:
         if audience is None:
             return []
         collapse_key = None if self.collapse is None else self.collapse.render(event)
-        end = expires_at(self.ttl, self.ttl_from, time=event.time, now=now)
+        schedule_at = None if self.schedule is None else self.schedule.due(event, now=now)
+        end = expires_at(self.ttl, self.ttl_from, time=event.time, now=schedule_at or now)
         return [
             Notification(
                 id=notification_id(event, self.rule, content),
@@ -59,6 +62,7 @@ class PushPlan:
                 audience=audience,
                 content=content,
                 platforms=self.platforms if isinstance(content, TemplateContent) else None,
+                schedule_at=schedule_at,
                 expires_at=end,
                 priority=self.priority,
                 collapse_key=collapse_key,
@@ -81,6 +85,8 @@ class PushPlan:
         if (failed := self.audience.explain(event, f"{key}.to")) is not None:
             return failed
         if self.level is not None and (failed := self.level.explain(event, key)) is not None:
+            return failed
+        if self.schedule is not None and (failed := self.schedule.explain(event)) is not None:
             return failed
         return None if self.collapse is None else self.collapse.explain(event, f"{key}.collapse")
 

@@ -111,6 +111,7 @@ def _print_notification(notification: Mapping[str, Any]) -> None:
             "platforms": notification["platforms"],
             "priority": notification["priority"],
             "collapse": notification["collapse"],
+            "sent at": notification["schedule_at"],
             "expires_at": notification["expires_at"],
             **{f"property {name}": value for name, value in content.get("properties", {}).items()},
             **({"native": native["platform"], "payload": native["payload"]} if native else {}),

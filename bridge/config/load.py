@@ -5,11 +5,13 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, tzinfo
 from difflib import get_close_matches
 from inspect import isclass
 from pathlib import Path
 from types import MappingProxyType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -233,10 +235,20 @@ def _scope(plain: Mapping[str, Any]) -> Scope:
         },
         default_hub=default_hub(hubs),
         sinks=frozenset(_mapping(plain.get("sinks"))),
+        timezone=_timezone(plain),
         sources_are_known=isinstance(plain.get("sources", {}), dict),
         hubs_are_known=isinstance(plain.get("hubs", {}), dict),
         sinks_are_known=isinstance(plain.get("sinks", {}), dict),
     )
+
+
+def _timezone(plain: Mapping[str, Any]) -> tzinfo:
+    """Of the process; a name that is a mistake is complained of elsewhere."""
+    name = _mapping(plain.get("bridge")).get("timezone", "UTC")
+    try:
+        return ZoneInfo(str(name))
+    except (ZoneInfoNotFoundError, ValueError):
+        return UTC
 
 
 def _hub(plain: Any) -> HubSettings:

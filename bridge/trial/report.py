@@ -66,6 +66,7 @@ def _notification(tried: TriedNotification, *, hide_channels: bool) -> dict[str,
         "content": content_report(notification),
         "priority": notification.priority.value,
         "collapse": notification.collapse_key,
+        "schedule_at": None if notification.schedule_at is None else notification.schedule_at.isoformat(),
         "expires_at": None if notification.expires_at is None else notification.expires_at.isoformat(),
         "audience": None
         if tried.audience is None

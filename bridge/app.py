@@ -25,7 +25,6 @@ from bridge.admin.health import (
     push_parts,
     relay_parts,
     remote_parts,
-    sink_parts,
     source_parts,
     store_part,
 )
@@ -282,7 +281,7 @@ class Daemon:
             *source_parts(self._statuses),
             *listener_parts(self.listeners.values()),
             *relay_parts(self._relay_troubles),
-            *sink_parts(self._sink_troubles),
+            *relay_parts(self._sink_troubles, kind="sink"),
             *push_parts(self.hub.bulkheads, full=self.hub.full),
             *remote_parts(self.hub.remotes),
         ]

@@ -109,18 +109,10 @@ def listener_parts(listeners: Iterable[Listener]) -> list[Part]:
     ]
 
 
-def relay_parts(troubles: Mapping[str, str]) -> list[Part]:
-    """What sends dead letters on, by source; `troubles` are empty where all is well."""
+def relay_parts(troubles: Mapping[str, str], *, kind: str = "relay") -> list[Part]:
+    """What sends dead letters on, by source, or reports, by sink; `troubles` are empty where all is well."""
     return [
-        Part(kind="relay", name=name, ok=not trouble, state="failing" if trouble else "ok", detail=trouble)
-        for name, trouble in troubles.items()
-    ]
-
-
-def sink_parts(troubles: Mapping[str, str]) -> list[Part]:
-    """What publishes reports, by sink; `troubles` are empty where all is well."""
-    return [
-        Part(kind="sink", name=name, ok=not trouble, state="failing" if trouble else "ok", detail=trouble)
+        Part(kind=kind, name=name, ok=not trouble, state="failing" if trouble else "ok", detail=trouble)
         for name, trouble in troubles.items()
     ]
 

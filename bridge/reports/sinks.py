@@ -11,6 +11,7 @@ from bridge.observe.facts import ReportsDropped, ReportsPublished, SinkObserver,
 from bridge.relay import Relay
 from bridge.reports.reporter import ConfiguredReporter
 from connectors.base import OutMessage
+from hub.backoff import doubled
 from hub.errors import StoreError
 from hub.facts import Crashed
 from hub.store.contracts.sinks import SinkLimits, Sinks
@@ -56,11 +57,9 @@ class OutgoingReports:
 
     async def refused(self, rows: Sequence[int]) -> None:
         """What is refused by itself does not stand in the way of the others."""
-        await self._store.postpone_reports({row: _delay(self._attempts.get(row, 0)) for row in rows})
-
-
-def _delay(attempts: int) -> float:
-    return float(min(_FIRST_DELAY * 2 ** min(attempts, 16), _LONGEST_DELAY))
+        await self._store.postpone_reports(
+            {row: doubled(self._attempts[row] + 1, first=_FIRST_DELAY, longest=_LONGEST_DELAY) for row in rows}
+        )
 
 
 @dataclass(slots=True)

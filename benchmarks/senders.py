@@ -94,8 +94,9 @@ def _each(groups: Iterable[RequestGroup]) -> Iterator[tuple[str, list[bytes], by
     """URL, headers and body of each request."""
     for group in groups:
         prefix = group.origin + group.path
-        for tail, id_, body in zip(group.tails, group.ids, group.bodies, strict=False):
-            yield prefix + tail, [*group.headers, f"{group.id_name}: {id_}".encode()], body
+        keys = [f"{group.key_name}: {key}".encode() for key in group.keys]
+        for number, (tail, id_, body) in enumerate(zip(group.tails, group.ids, group.bodies, strict=False)):
+            yield prefix + tail, [*group.headers, *keys[number : number + 1], f"{group.id_name}: {id_}".encode()], body
 
 
 async def measure(service: FastPushService, *, count: int, rounds: int) -> None:

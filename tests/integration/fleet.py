@@ -1,7 +1,8 @@
-"""Daemons that share one PostgreSQL database and one queue of RabbitMQ, and what becomes of events while they die.
+"""Daemons that share one PostgreSQL database, a queue of RabbitMQ and one of Service Bus, and what becomes of events while
+they die.
 
 `make chaos` runs it for long; `test_fleet.py` runs a short one. The witnesses stand outside: the stand-ins' journal for
-what was pushed, the database for what was accepted and who owns which queue.
+what was pushed, the database for what was accepted and who owns which queue, the brokers for what was settled.
 """
 
 import argparse
@@ -22,11 +23,13 @@ import httpx
 import orjson
 import psycopg
 
+from sandbox.servicebus import QueueSettings
 from sandbox.services import PushServices
-from tests.brokers import queues
+from tests.brokers import queues, servicebus
 from tests.brokers import rabbitmq as brokers
 from tests.brokers.postgres import PASSWORD, USER, Postgres, native
 from tests.brokers.rabbitmq import RabbitMq
+from tests.brokers.servicebus import ServiceBusQueue
 from tests.integration.daemon import Daemon, hubs
 
 DAEMONS = 4
@@ -34,6 +37,8 @@ PROGRESS = 120.0
 """Seconds without a new push after which the fleet counts as stuck."""
 OWNERSHIP = 10.0
 """Seconds in which a queue of a killed daemon has to have a new owner."""
+LOCKED = QueueSettings(lock_duration=8_000)
+"""Locks of Service Bus run out while a daemon is stopped; the tenth delivery of a message is its last, as in Azure."""
 IN_FLIGHT = 400
 """Pushes that a daemon has under way at most."""
 
@@ -52,10 +57,17 @@ class Fleet:
     """`async with Fleet.started(...) as fleet`."""
 
     def __init__(
-        self, directory: Path, postgres: Postgres, rabbitmq: RabbitMq, services: PushServices, daemons: int
+        self,
+        directory: Path,
+        postgres: Postgres,
+        rabbitmq: RabbitMq,
+        parcels: ServiceBusQueue,
+        services: PushServices,
+        daemons: int,
     ) -> None:
         self.postgres = postgres
         self.rabbitmq = rabbitmq
+        self.parcels = parcels
         self.services = services
         self.database = postgres.create()
         self.queue = f"test.fleet.{uuid4().hex[:8]}"
@@ -74,7 +86,10 @@ class Fleet:
             "version": 1,
             "bridge": {"store": store, "shutdown": {"delay": 0.0}, "log": {"level": "warning"}},
             "delivery": {"max_in_flight": IN_FLIGHT},
-            "sources": {"orders": {"rabbitmq": {"url": self.rabbitmq.url, "queue": queue}}},
+            "sources": {
+                "orders": {"rabbitmq": {"url": self.rabbitmq.url, "queue": queue}},
+                "parcels": {"servicebus": self.parcels.source},
+            },
             "rules": [{"name": "order", "push": {"to": "team:all", "with": {"text": "order {{ data.number }}"}}}],
             "hubs": hubs(self.services),
         }
@@ -91,8 +106,9 @@ class Fleet:
         *,
         daemons: int = DAEMONS,
     ) -> AsyncIterator["Fleet"]:
-        fleet = cls(directory, postgres, rabbitmq, services, daemons)
         async with AsyncExitStack() as stack:
+            parcels = await stack.enter_async_context(servicebus.opened("parcels", LOCKED))
+            fleet = cls(directory, postgres, rabbitmq, parcels, services, daemons)
             for daemon in fleet.daemons:
                 await stack.enter_async_context(daemon)
             await fleet.daemons[0].start()
@@ -112,13 +128,26 @@ class Fleet:
             }
         )
 
-    async def publish(self, count: int, queue: str = "") -> None:
-        first, self._published = self._published, self._published + count
-        messages = (
-            (orjson.dumps({"number": number}), {"message_id": f"order-{number}"})
-            for number in range(first, first + count)
+    async def publish(self, count: int) -> None:
+        """Half of them to RabbitMQ, half to Service Bus, at once."""
+        numbers = self._next(count)
+        half = len(numbers) // 2
+        await asyncio.gather(
+            self._publish_to_rabbitmq(numbers[:half], self.queue),
+            self.parcels.put([(orjson.dumps({"number": number}), f"parcel-{number}") for number in numbers[half:]]),
         )
-        await asyncio.to_thread(queues.put, self.rabbitmq.url, queue or self.queue, messages)
+
+    async def publish_to(self, queue: str, count: int) -> None:
+        """To a queue of RabbitMQ alone."""
+        await self._publish_to_rabbitmq(self._next(count), queue)
+
+    def _next(self, count: int) -> range:
+        first, self._published = self._published, self._published + count
+        return range(first, first + count)
+
+    async def _publish_to_rabbitmq(self, numbers: range, queue: str) -> None:
+        messages = ((orjson.dumps({"number": number}), {"message_id": f"order-{number}"}) for number in numbers)
+        await asyncio.to_thread(queues.put, self.rabbitmq.url, queue, messages)
 
     async def status(self, daemon: Daemon) -> dict[str, Any]:
         """What the admin API says of the process."""
@@ -154,6 +183,12 @@ class Fleet:
         while (found := await asyncio.to_thread(self.accepted)) != [("Completed", count, count)]:
             assert time.monotonic() < deadline, f"{found}: {self.said()}"
             await asyncio.sleep(0.2)
+
+    async def until_settled(self) -> None:
+        """Return when both brokers have nothing left."""
+        await self.parcels.until_settled(seconds=PROGRESS)
+        left = await asyncio.to_thread(queues.count, self.rabbitmq.url, self.queue, expected=0)
+        assert left == 0, f"{left} messages wait in RabbitMQ"
 
     def owners(self) -> Counter[str]:
         """How many queues each process owns."""
@@ -253,12 +288,14 @@ async def chaos(events: int, kills: int, seed: int) -> str:
             await fleet.publish(events - each * kills)
             await fleet.until_pushed(events)
             await fleet.until_completed(events)
+            await fleet.until_settled()
             repeated = fleet.pushed().total() - events
             assert repeated <= fleet.most_repeated(), repeated
             assert all(seconds <= OWNERSHIP for seconds in fleet.damage.new_owner), fleet.damage.new_owner
             return (
                 f"seed {seed}: {events} events in {time.monotonic() - began:.0f} s, {fleet.damage}: 0 lost, 0 accepted"
-                f" twice, {repeated} pushes repeated under their first id"
+                f" twice, {repeated} pushes repeated under their first id, {fleet.parcels.delivered_again()} messages of"
+                " Service Bus delivered again"
             )
 
 

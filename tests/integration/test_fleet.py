@@ -52,6 +52,7 @@ async def test_kills_stops_and_a_crash_of_the_database_lose_nothing_and_accept_n
         await fleet.kill(fourth)
         await fleet.until_pushed(EVENTS)
         await fleet.until_completed(EVENTS)
+        await fleet.until_settled()
         assert fleet.pushed().total() - EVENTS <= fleet.most_repeated()
         assert len(fleet.pushed()) == EVENTS, "a repeated push has its first push id"
         assert max(fleet.damage.new_owner) <= BUSY * OWNERSHIP
@@ -69,6 +70,7 @@ async def test_a_rolling_restart_loses_and_repeats_nothing(
             await daemon.start()
         await fleet.until_pushed(2000)
         await fleet.until_completed(2000)
+        await fleet.until_settled()
         assert fleet.pushed().total() == 2000
 
 
@@ -108,7 +110,7 @@ async def test_a_hub_that_one_daemon_does_not_know_yet_loses_nothing_while_the_o
         installation = {"installationId": phone.name, "platform": phone.platform, "pushChannel": phone.handle}
         await new.register({**installation, "tags": ["team:all"], "templates": template}, hub=NEW_HUB)
         services.apns.faults.answer(503, "ServiceUnavailable", handle=phone.handle)
-        await fleet.publish(events, queue)
+        await fleet.publish_to(queue, events)
         while sum(count for _, count, _ in await asyncio.to_thread(fleet.accepted)) < events:
             await asyncio.sleep(0.1)
         await fleet.kill(new)
@@ -121,5 +123,5 @@ async def test_a_hub_that_one_daemon_does_not_know_yet_loses_nothing_while_the_o
         add_hub(old, queue)
         await old.start()
         await fleet.until_shared(old, new)
-        await fleet.publish(events, queue)
+        await fleet.publish_to(queue, events)
         await fleet.until_completed(2 * events)

@@ -12,7 +12,6 @@ from hub.acceptance import AuditEntry, DeadLetter, Ingest, Partition
 from hub.errors import StoreError
 from hub.installation import Installation, Registration
 from hub.job import Job
-from hub.notification import Audience as AudienceExpression
 from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails, State
 from hub.phone import Phone, Topics
@@ -33,7 +32,14 @@ from hub.store.contracts.outbox import (
     Work,
 )
 from hub.store.contracts.people import Erased, Kept, KeptOfPerson
-from hub.store.contracts.registry import AudiencePreview, DeadChannel, Device, GoneChannel
+from hub.store.contracts.registry import (
+    EVERY_DEVICE,
+    AudiencePreview,
+    DeadChannel,
+    Device,
+    DeviceSearch,
+    GoneChannel,
+)
 from hub.store.contracts.sinks import KeptReport, SinkLimits, SinkUsage
 from hub.store.contracts.telemetry import (
     KeptAudit,
@@ -301,9 +307,9 @@ class SqlStore:
         await self._registry.delete_registration(hub, registration_id, if_match=if_match)
 
     async def devices(
-        self, hub: str, *, audience: AudienceExpression | None = None, after: str = "", limit: int
+        self, hub: str, search: DeviceSearch = EVERY_DEVICE, *, after: str = "", limit: int
     ) -> ListPage[Device]:
-        return await self._registry.devices(hub, audience=audience, after=after, limit=limit)
+        return await self._registry.devices(hub, search, after=after, limit=limit)
 
     async def device(self, hub: str, installation_id: str) -> Device:
         return await self._registry.device(hub, installation_id)

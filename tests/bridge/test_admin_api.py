@@ -290,8 +290,17 @@ async def test_devices_are_found_by_id_user_and_tags(api: Api) -> None:
         ({"user": "bob e"}, ["ü ?"]),
         ({"tag": "team:hr || vip"}, ["a/1", "b", "ü ?"]),
         ({"tag": "vip", "user": "ann"}, []),
+        ({"id": "A/"}, ["a/1"]),
+        ({"handle": "ken of z"}, ["z"]),
+        ({"handle": "other of z"}, []),
     ):
         assert [one["id"] for one in await api.all_of("/hubs/app/devices", limit=1, **query)] == expected
+    for query, complaint in (
+        ({"handle": "n of z"}, "handle: write the last 8 characters of the push channel, or more"),
+        ({"handle": "ken of z", "user": "ann"}, "search by one of id, handle, and user or tag"),
+        ({"id": "a", "tag": "vip"}, "search by one of id, handle, and user or tag"),
+    ):
+        assert (await api.get("/hubs/app/devices", status=400, **query))["detail"] == complaint
     for one in phones:
         shown = await api.get(f"/hubs/app/devices/{quote(one.id, safe='')}")
         assert (shown["id"], shown["templates"], shown["push_variables"]) == (one.id, ["t"], ["name"])

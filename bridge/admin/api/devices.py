@@ -23,7 +23,7 @@ from hub.content.templates import compile_template
 from hub.errors import FilledTooLargeError, InvalidRequestError, NotFoundError, TagError, TemplateError
 from hub.installation import Template
 from hub.notification import NativeContent
-from hub.store.contracts.registry import Device
+from hub.store.contracts.registry import Device, DeviceSearch
 from hub.store.contracts.telemetry import ReceivedPush
 from hub.tags import And, MaxTags, Tag, TagExpression, parse, user_tag
 from hub.target import StoredTemplate
@@ -32,6 +32,8 @@ _LIST = "devices"
 _MAX_PAYLOAD = 8192
 """Characters of a payload that are shown."""
 _WITHHELD = "payloads may be personal: they are shown to holders of the admin token, so set listeners.admin.auth"
+_HANDLE_END = 8
+"""Characters of a push channel that a search needs: so many are indexed."""
 _MAX_TAGS = MaxTags(only_or=100, only_and=100, mixed=100)
 
 
@@ -117,15 +119,19 @@ class ReceivedQuery(Model):
 
 
 class Devices(Model):
-    """By id; with a user or tag, the first registered first. A part may hold few, or none, and have a next one."""
+    """By id; with a user, tag or handle, the first registered first. A part may hold few, or none, and have a next one."""
 
     items: list[DeviceSummary]
     next: str | None
 
 
 class DeviceQuery(Paged):
-    """Which devices; without a user or tag all of them, also those whose push channel is dead."""
+    """Which devices: of a user or with tags those that can be reached, else all, also those whose push channel is dead."""
 
+    id: Annotated[str, Field(max_length=256, description="How the id begins, whatever its case.")] = ""
+    handle: Annotated[
+        str, Field(max_length=4096, description=f"How the push channel ends: {_HANDLE_END} characters at least.")
+    ] = ""
     user: Annotated[str, Field(max_length=256, description="The user's id.")] = ""
     tag: Annotated[str, Field(max_length=4096, description="A tag, or an expression of tags.")] = ""
 
@@ -165,18 +171,27 @@ def _summary(hub: str, device: Device) -> dict[str, Any]:
     }
 
 
-async def _list(call: Call) -> Devices:
-    query: DeviceQuery = call.query
-    hub = local_hub(call)
-    name = "/".join((_LIST, hub, query.user, query.tag))  # a place in one list is none in another
+def _search(query: DeviceQuery) -> DeviceSearch:
+    """Raises: InvalidRequestError."""
+    if [bool(query.id), bool(query.handle), bool(query.user or query.tag)].count(True) > 1:
+        raise InvalidRequestError("search by one of id, handle, and user or tag")
+    if query.handle and len(query.handle) < _HANDLE_END:
+        raise InvalidRequestError(f"handle: write the last {_HANDLE_END} characters of the push channel, or more")
     chosen: list[TagExpression] = ([Tag(user_tag(query.user))] if query.user else []) + (
         [tags_of(query.tag, what="tag")] if query.tag else []
     )
+    audience = None if not chosen else chosen[0] if len(chosen) == 1 else And(tuple(chosen))
+    return DeviceSearch(id=query.id, channel_end=query.handle, audience=audience)
+
+
+async def _list(call: Call) -> Devices:
+    query: DeviceQuery = call.query
+    hub = local_hub(call)
+    name = "/".join(
+        (_LIST, hub, query.id, query.handle, query.user, query.tag)
+    )  # a place in one list is none in another
     page = await call.management.hub.store.devices(
-        hub,
-        audience=None if not chosen else chosen[0] if len(chosen) == 1 else And(tuple(chosen)),
-        after=place_in(name, query.cursor),
-        limit=query.limit,
+        hub, _search(query), after=place_in(name, query.cursor), limit=query.limit
     )
     return Devices(
         items=[DeviceSummary(**_summary(hub, device)) for device in page.items], next=cursor_of(name, page.next)
@@ -284,7 +299,7 @@ OPERATIONS = (
         name="listDevices",
         method="GET",
         path="/hubs/{hub}/devices",
-        summary="The devices that are registered at a hub, of one user or with certain tags if asked.",
+        summary="The devices that are registered at a hub, or those that a search by id, handle, user or tag finds.",
         run=_list,
         answer=Devices,
         query=DeviceQuery,

@@ -83,6 +83,18 @@ class AudiencePreview:
     unreached: Unreached | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceSearch:
+    """One of: how ids begin, whatever their case; how push channels end, 8 characters at least; or an audience."""
+
+    id: str = ""
+    channel_end: str = ""
+    audience: AudienceExpression | None = None
+
+
+EVERY_DEVICE = DeviceSearch()
+
+
 class Registry(Protocol):
     """Every method may raise StoreError."""
 
@@ -153,9 +165,12 @@ class Registry(Protocol):
         seconds long. Nothing else reaches them, and no list has them."""
 
     async def devices(
-        self, hub: str, *, audience: AudienceExpression | None = None, after: str = "", limit: int
+        self, hub: str, search: DeviceSearch = EVERY_DEVICE, *, after: str = "", limit: int
     ) -> ListPage[Device]:
-        """All installations, by id; with `audience` those that it means and that live, the first registered first."""
+        """All installations, or those that a search finds, by id; by audience or push channel, the first registered first.
+
+        Of an audience those that live. A part may have fewer than `limit`, even none, while it names a next one.
+        """
 
     async def device(self, hub: str, installation_id: str) -> Device:
         """Raises: NotFoundError."""

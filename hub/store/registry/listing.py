@@ -7,7 +7,7 @@ from pyroaring import BitMap
 from hub.errors import InvalidRequestError, NotFoundError
 from hub.installation import Installation, Registration
 from hub.notification import Audience, Everyone, Platform
-from hub.store.connection import Connection
+from hub.store.connection import Connection, Row
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.registry import DeadChannel, Device, DeviceRegistration
 from hub.store.decide.audience import matching
@@ -15,11 +15,20 @@ from hub.store.decide.registering import MOVED, StoredDevice, derived_id, id_key
 from hub.store.decide.tag_index import DEAD, key_id, kind_id, tag_id
 from hub.store.registry import statements
 from hub.store.registry.places import Place, read_templates
-from hub.store.registry.rows import channel_key, device_of, installation_of, registration_of
+from hub.store.registry.rows import (
+    CHANNEL_END,
+    channel_key,
+    device_of,
+    installation_of,
+    packed_ends,
+    registration_of,
+)
 from hub.store.registry.tags import TagSets
 from hub.tags import tag_key, tag_keys
 
 _ALL_KINDS = ("native", "template")
+_LAST_CHARACTER = "\U0010ffff"
+"""Texts are compared by their bytes: what begins with a text comes before the text and this."""
 
 
 def get_device(connection: Connection, place: Place, installation_id: str, *, now: float) -> StoredDevice | None:
@@ -174,6 +183,47 @@ def all_devices(connection: Connection, place: Place, *, after: str, limit: int,
     return ListPage(items=items, next=rows[-1][1] if len(rows) == limit else "")
 
 
+def devices_beginning(
+    connection: Connection, place: Place, beginning: str, *, after: str, limit: int, now: float
+) -> ListPage[Device]:
+    """Those whose id begins so, whatever its case, by the key of the id."""
+    first = id_key(beginning)
+    rows = connection.read(
+        statements.DEVICES_BEGINNING,
+        hub=place.hub,
+        shard=place.shard,
+        after=after,
+        first=max(first, after, key=_bytes),  # one bound: of two, SQLite searches by one, and it may be the wrong one
+        last=first + _LAST_CHARACTER,
+        now=now,
+        limit=limit,
+    )
+    items = _listed(connection, place, [device_of(row) for row in rows])
+    return ListPage(items=items, next=rows[-1][1] if len(rows) == limit else "")
+
+
+def devices_ending(
+    connection: Connection, place: Place, channel_end: str, *, after: str, limit: int, now: float
+) -> ListPage[Device]:
+    """Those whose push channel ends so, hexadecimal digits in either case, by ordinal."""
+    start, rows = _ordinal(after), list[Row]()
+    for end in packed_ends(channel_end):
+        rows += connection.read(
+            statements.DEVICES_ENDING,
+            hub=place.hub,
+            shard=place.shard,
+            channel_end=end[-CHANNEL_END:],
+            longer_end=end,
+            after=start,
+            now=now,
+            limit=limit,
+        )
+    window = sorted({row[0]: row for row in rows}.values(), key=lambda row: int(row[0]))[:limit]
+    ends = {channel_end, channel_end.upper()}
+    found = [each for each in map(device_of, window) if each.push_channel.endswith(tuple(ends))]
+    return ListPage(items=_listed(connection, place, found), next=str(window[-1][0]) if len(window) == limit else "")
+
+
 def devices_of(
     connection: Connection, place: Place, audience: Audience, *, after: str, limit: int, now: float
 ) -> ListPage[Device]:
@@ -253,6 +303,11 @@ def _templates_of(devices: Iterable[StoredDevice]) -> Iterable[int]:
 
 def _is_current(device: StoredDevice, now: float) -> bool:
     return device.expires_at is None or device.expires_at > now
+
+
+def _bytes(text: str) -> bytes:
+    """What databases compare texts by."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _seconds(text: str) -> float:

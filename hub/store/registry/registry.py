@@ -8,12 +8,18 @@ from pyroaring import BitMap
 
 from hub.errors import InvalidRequestError, NotFoundError
 from hub.installation import Installation, Registration, new_registration_id
-from hub.notification import Audience as AudienceExpression
 from hub.notification import Notification, Platform
 from hub.store.connection import Database
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.outbox import Audience
-from hub.store.contracts.registry import AudiencePreview, DeadChannel, Device, GoneChannel
+from hub.store.contracts.registry import (
+    EVERY_DEVICE,
+    AudiencePreview,
+    DeadChannel,
+    Device,
+    DeviceSearch,
+    GoneChannel,
+)
 from hub.store.decide.registering import ordinal_of
 from hub.store.registry import audience, listing, previewing, singly, writing
 from hub.store.registry.places import Place, Places, read_templates
@@ -235,19 +241,22 @@ class SqlRegistry:
     # Lists
 
     async def devices(
-        self, hub: str, *, audience: AudienceExpression | None = None, after: str = "", limit: int
+        self, hub: str, search: DeviceSearch = EVERY_DEVICE, *, after: str = "", limit: int
     ) -> ListPage[Device]:
         place = await self._places.find(hub)
         if place is None:
             return ListPage(items=())
-        if audience is None:
-            return await self._database.read(
-                lambda connection: listing.all_devices(connection, place, after=after, limit=limit, now=self._now())
-            )
+        read: Callable[..., ListPage[Device]]
+        if search.audience is not None:
+            read = partial(listing.devices_of, audience=search.audience)
+        elif search.channel_end:
+            read = partial(listing.devices_ending, channel_end=search.channel_end)
+        elif search.id:
+            read = partial(listing.devices_beginning, beginning=search.id)
+        else:
+            read = listing.all_devices
         return await self._database.read(
-            lambda connection: listing.devices_of(
-                connection, place, audience, after=after, limit=limit, now=self._now()
-            )
+            lambda connection: read(connection, place, after=after, limit=limit, now=self._now())
         )
 
     async def device(self, hub: str, installation_id: str) -> Device:

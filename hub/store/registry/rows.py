@@ -39,6 +39,21 @@ def unpack_channel(packed: bytes) -> str:
     return packed[1:].hex().upper() if packed[:1] == _PACKED else packed[1:].decode("utf-8", "surrogatepass")
 
 
+CHANNEL_END = 4
+"""Bytes at the end of a packed channel that are indexed."""
+
+
+def packed_ends(end: str) -> list[bytes]:
+    """The bytes that channels which end with a text may end with as they are kept; the text has 8 characters at least.
+
+    Of an odd number of hexadecimal digits the first is left out, so what is found has to be compared.
+    """
+    ends = [end.encode("utf-8", "surrogatepass")]
+    if _HEX.fullmatch(digits := end.upper()[len(end) % 2 :]):
+        ends.append(bytes.fromhex(digits))
+    return ends
+
+
 @lru_cache(maxsize=1 << 12)
 def channel_key(platform: Platform, push_channel: str) -> int:
     """8 bytes of a hash, as a signed number: what finds a channel's devices is compared with the channel itself."""

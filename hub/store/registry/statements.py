@@ -113,6 +113,20 @@ DEVICES_LISTED = Statement(
     f"SELECT {_device('d')} FROM device d WHERE {_HERE} AND installation_key > :after"
     " AND (d.expires_at IS NULL OR d.expires_at > :now) ORDER BY installation_key LIMIT :limit",
 )
+DEVICES_BEGINNING = Statement(
+    "registry_devices_beginning",
+    f"SELECT {_device('d')} FROM device d WHERE {_HERE} AND installation_key >= :first AND installation_key < :last"
+    " AND installation_key <> :after AND (d.expires_at IS NULL OR d.expires_at > :now)"
+    " ORDER BY installation_key LIMIT :limit",
+)
+DEVICES_ENDING = Statement(
+    "registry_devices_ending",
+    f"SELECT {_device('d')} FROM device d WHERE {_HERE} AND installation_key IS NOT NULL"
+    " AND substr(push_channel, length(push_channel) - 3) = :channel_end AND ordinal > :after"
+    " AND substr(push_channel, length(push_channel) - length(:longer_end) + 1) = :longer_end"
+    " AND (d.expires_at IS NULL OR d.expires_at > :now) ORDER BY ordinal LIMIT :limit",
+)
+"""By the last four bytes of their push channels as they are kept, which are indexed, and then by more of them."""
 REGISTRATIONS_LISTED = Statement(
     "registry_registrations_listed",
     f"SELECT r.ordinal, {_device('d')} FROM registration r JOIN device d ON d.hub = r.hub AND d.shard = r.shard"

@@ -16,6 +16,7 @@ from hub.installation import Registration, SecondaryTile, Template
 from hub.notification import Platform
 from hub.outcome import Unreached
 from hub.store.connection import Connection, Statement
+from hub.store.contracts.registry import DeviceSearch
 from hub.store.decide.tag_index import TagId, tag_id
 from hub.store.registry.places import Place
 from hub.store.registry.registry import SqlRegistry
@@ -278,7 +279,7 @@ class TestRegistry:
         await store.housekeep()
         counts = await store.registrations_by_platform()
         assert sum(counts.values()) == 19_999
-        names = await store.devices(HUB, audience=parse("all && !$InstallationId:{p1}"), limit=5)
+        names = await store.devices(HUB, DeviceSearch(audience=parse("all && !$InstallationId:{p1}")), limit=5)
         assert [one.installation.id for one in names.items] == ["p0", "p2", "p3", "p4", "p6"]
         ((blocks,),) = await store.database.read(lambda connection: connection.read(_BLOCKS))
         assert blocks > 0

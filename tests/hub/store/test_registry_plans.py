@@ -11,7 +11,7 @@ from hub.store.sqlite.migrate import shipped_versions
 
 KEYED = {
     name: each for name, each in vars(statements).items() if isinstance(each, Statement) and "(:keys)" in each.text
-}
+} | {name: getattr(statements, name) for name in ("DEVICES_BEGINNING", "DEVICES_ENDING")}
 
 
 @pytest.mark.parametrize("name", KEYED)

@@ -19,6 +19,9 @@ _MAX_TROUBLE = 200
 
 _MAX_MISTAKE = 500
 
+PUSH_SERVICE, REMOTE_HUB = "push service", "remote hub"
+"""Kinds of parts."""
+
 _FULL = "as many notifications wait as its share of store.max_pending allows; others end as dead letters"
 
 
@@ -117,13 +120,18 @@ def relay_parts(troubles: Mapping[str, str], *, kind: str = "relay") -> list[Par
     ]
 
 
+def push_service_name(hub: str, platform: Platform) -> tuple[str, str]:
+    """Kind and name of the part for the credential of a hub."""
+    return PUSH_SERVICE, f"{hub}/{platform.value}"
+
+
 def push_parts(
     bulkheads: Mapping[tuple[str, Platform], Bulkhead[PushPage]], *, full: Collection[tuple[str, Platform]] = ()
 ) -> list[Part]:
     """The push services that hubs have credentials for; for those that are `full` no more notifications may wait."""
     parts = []
     for (hub, platform), bulkhead in bulkheads.items():
-        part = _outlet(bulkhead, "push service", f"{hub}/{platform.value}")
+        part = _outlet(bulkhead, *push_service_name(hub, platform))
         if (hub, platform) in full:
             detail = f"{_FULL}; {part.state}: {part.detail}" if part.detail else _FULL
             part = replace(part, ok=False, state="full", detail=detail)
@@ -133,7 +141,7 @@ def push_parts(
 
 def remote_parts(remotes: Mapping[str, Bulkhead[Sequence[Notification]]]) -> list[Part]:
     """The remote hubs."""
-    return [_outlet(bulkhead, "remote hub", hub) for hub, bulkhead in remotes.items()]
+    return [_outlet(bulkhead, REMOTE_HUB, hub) for hub, bulkhead in remotes.items()]
 
 
 def _outlet(bulkhead: Bulkhead[PushPage] | Bulkhead[Sequence[Notification]], kind: str, name: str) -> Part:
@@ -187,8 +195,8 @@ PATHS: Mapping[str, str] = {
     "listeners": "listener",
     "relays": "relay",
     "sinks": "sink",
-    "push-services": "push service",
-    "remote-hubs": "remote hub",
+    "push-services": PUSH_SERVICE,
+    "remote-hubs": REMOTE_HUB,
 }
 """The first part of a path below `/readyz`, and what kind of parts it names."""
 

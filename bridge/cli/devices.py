@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from bridge.cli.client import Client
+from bridge.cli.client import Client, fail
 from bridge.cli.command import Answer, HubName, Limit, client_command
-from bridge.cli.tables import print_fields, print_table
+from bridge.cli.exits import Exit
+from bridge.cli.tables import print_fields, print_sums, print_table
 from bridge.counts import how_many
 
 devices = typer.Typer(help="The devices that are registered at a hub.", no_args_is_help=True)
@@ -20,10 +21,12 @@ def list_(
     hub: HubName = "",
     user: Annotated[str, typer.Option(help="Of this user.")] = "",
     tag: Annotated[str, typer.Option(help="With this tag, or expression of tags.")] = "",
+    id: Annotated[str, typer.Option(help="Whose id begins so, whatever its case.")] = "",
+    handle: Annotated[str, typer.Option(help="Whose push channel ends so; 8 characters at least.")] = "",
     limit: Limit = 50,
 ) -> Answer:
     """List them by id; those of a user or tag that can be reached."""
-    found = client.items("hubs", client.hub(hub), "devices", limit=limit, user=user, tag=tag)
+    found = client.items("hubs", client.hub(hub), "devices", limit=limit, user=user, tag=tag, id=id, handle=handle)
     return Answer(list(found), _print_list)
 
 
@@ -45,6 +48,31 @@ def show(
 
 @devices.command()
 @client_command
+def counts(
+    client: Client,
+    by: Annotated[str, typer.Option(help="now, hour, or day.")] = "now",
+    since: Annotated[
+        str, typer.Option(help="The first hour, as 2026-03-02T10:00:00Z; the last 24 hours without it.")
+    ] = "",
+    until: Annotated[str, typer.Option(help="The last hour; now without it.")] = "",
+    operations: Annotated[
+        bool, typer.Option("--operations", help="Count what the registry was asked for, in all unless --by says more.")
+    ] = False,
+    hub: HubName = "",
+) -> Answer:
+    """Count registrations by hub and platform, now or over time, or the changes of the registry by kind."""
+    if by == "now" and not operations:
+        if since or until:
+            raise fail("--since and --until need --by hour or --by day", Exit.WRONG_ARGUMENTS)
+        chosen = [one for one in client.get("hubs")["items"] if not hub or one["name"].lower() == hub.lower()]
+        return Answer(chosen, _print_now)
+    kind = "operation" if operations else "devices"
+    by = "total" if by == "now" else by
+    return Answer(client.get("statistics", kind=kind, by=by, since=since, until=until, hub=hub), print_sums)
+
+
+@devices.command()
+@client_command
 def rewrite(client: Client, hub: HubName = "") -> Answer:
     """Write all devices that registered with a user's token to the hub's engine again, in the background.
 
@@ -55,6 +83,22 @@ def rewrite(client: Client, hub: HubName = "") -> Answer:
 
 _BELOW = ("template_details", "registrations", "received")
 """What is printed in tables of its own."""
+
+
+def _print_now(hubs: Sequence[Mapping[str, Any]]) -> None:
+    print_table(
+        ("HUB", "PLATFORM", "REGISTRATIONS", "CREDENTIAL"),
+        (
+            (
+                hub["name"],
+                one["title"],
+                one["registrations"],
+                one["credential"]["state"] if one["credential"] else "none",
+            )
+            for hub in hubs
+            for one in hub["platforms"]
+        ),
+    )
 
 
 def _print_rewritten(done: Mapping[str, Any]) -> None:

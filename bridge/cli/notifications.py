@@ -7,7 +7,7 @@ import typer
 
 from bridge.cli.client import Client
 from bridge.cli.command import Answer, HubName, Limit, client_command
-from bridge.cli.tables import counted, print_fields, print_table
+from bridge.cli.tables import counted, print_fields, print_sums, print_table
 
 notifications = typer.Typer(help="Notifications and what became of them.", no_args_is_help=True)
 
@@ -73,15 +73,7 @@ def counts(
 ) -> Answer:
     """Count by the hour what happened: pushes by outcome, notifications by state, changes of the registry, or devices."""
     found = client.get("statistics", kind=kind, by=by, since=since, until=until, hub=hub)
-    return Answer(found, _print_counts)
-
-
-def _print_counts(found: Mapping[str, Any]) -> None:
-    columns = ("at", "hub", "platform", "name", "count")
-    print_table(
-        ("AT", "HUB", "PLATFORM", "WHAT", "COUNT"),
-        ([one[name] for name in columns] for one in found["items"]),
-    )
+    return Answer(found, print_sums)
 
 
 def _print_list(found: Sequence[Mapping[str, Any]]) -> None:

@@ -72,3 +72,12 @@ def _plain(value: object, *, lines: bool = True) -> Any:
         value = ", ".join(map(str, value)) if isinstance(value, list) else json.dumps(value, ensure_ascii=False)
     text = "" if value is None else str(value)
     return Text("".join(c if c.isprintable() or (lines and c == "\n") else "�" for c in text))
+
+
+def print_sums(found: Mapping[str, Any]) -> None:
+    """Sums of `/api/v1/statistics`."""
+    columns = ("at", "hub", "platform", "name", "count")
+    print_table(
+        ("AT", "HUB", "PLATFORM", "WHAT", "COUNT"),
+        ([one[name] for name in columns] for one in found["items"]),
+    )

@@ -206,6 +206,10 @@ async def test_devices_are_listed_and_shown(shell: Shell) -> None:
     assert [one["id"] for one in listed] == ["a/b", "c"]
     for chosen in (["--user", "ann"], ["--tag", "vip && !x"], ["--limit", "1"]):
         assert [one["id"] for one in await shell.json("devices", "list", "--hub", "app", *chosen)] == ["a/b"]
+    for chosen in (["--id", "A/"], ["--handle", (phone("a/b").push_channel)[-8:]]):
+        found = await shell.json("devices", "list", "--hub", "app", *chosen)
+        assert [one["id"] for one in found if one["id"] == "a/b"] == ["a/b"]
+    assert "last 8 characters" in await shell.error("devices", "list", "--hub", "app", "--handle", "abc", code=5)
     assert "a/b" in (await shell.run("devices", "list", "--hub", "app")).stdout
     shown = (await shell.run("devices", "show", "a/b", "--hub", "app")).stdout
     assert "native" in shown
@@ -378,6 +382,24 @@ def restored_to(directory: Path, store: Path) -> Path:
 
 
 @pytest.mark.slow
+async def test_devices_are_counted_now_and_over_time_and_changes_of_the_registry_by_kind(shell: Shell) -> None:
+    await shell.daemon.hub.put_installations("app", [phone("a/b", "vip", user="ann"), phone("c")])
+    (app,) = await shell.json("devices", "counts", "--hub", "APP")
+    (wns,) = app["platforms"]
+    assert (app["name"], wns["platform"], wns["registrations"]) == ("app", "wns", 4)
+    now = (await shell.run("devices", "counts")).stdout
+    assert now.split("\n")[1].split() == ["app", "WNS", "4", "ok"]
+    await shell.daemon.hub.store.tally({("app", "put_installation"): 2})
+    for by in ("hour", "day"):
+        (counted,) = (await shell.json("devices", "counts", "--by", by))["items"]
+        assert (counted["hub"], counted["platform"], counted["count"]) == ("app", "wns", 4)
+    (changed,) = (await shell.json("devices", "counts", "--operations"))["items"]
+    assert (changed["at"], changed["name"], changed["count"]) == (None, "put_installation", 2)
+    assert "put_installation" in (await shell.run("devices", "counts", "--operations", "--by", "day")).stdout
+    assert "--by hour" in await shell.error("devices", "counts", "--since", "2026-03-02T10:00:00Z", code=2)
+
+
+@pytest.mark.slow
 async def test_where_no_daemon_answers_what_the_store_keeps_is_read_from_it(tmp_path: Path) -> None:
     letters = [letter(number) for number in range(3)]
     async with running(tmp_path) as shell:
@@ -392,6 +414,7 @@ async def test_where_no_daemon_answers_what_the_store_keeps_is_read_from_it(tmp_
     assert listed.stderr == f"no daemon answers at http://127.0.0.1:1: read from {tmp_path / 'pushbridge.db'}\n"
     assert len(await shell.json("dead-letters", "list", "--limit", "2")) == 2
     assert (await shell.run("devices", "show", "two", "--hub", "app")).stdout
+    assert "not known" in (await shell.run("devices", "counts")).stdout
     assert "not found" in (await shell.run("devices", "show", "none", "--hub", "app", code=5)).stderr
     assert "say --hub: there are app, spare" in await shell.error("devices", "list", code=2)
     assert "no daemon answers" in await shell.error("dead-letters", "drop", "1", code=3)

@@ -11,7 +11,7 @@ from hub.store.contracts.fleet import FleetState
 
 _VERSION = version("pushbridge")
 
-_MAX_DETAIL = 300
+MAX_DETAIL = 300
 """Characters shown of the cause of a trouble."""
 
 
@@ -93,7 +93,7 @@ class Status(Model):
 
 
 def _part_model(part: Part) -> PartModel:
-    part = replace(part, detail=shown(part.detail, _MAX_DETAIL), mistake=shown(part.mistake))
+    part = replace(part, detail=shown(part.detail, MAX_DETAIL), mistake=shown(part.mistake))
     times = {"since": moment(part.since), "until": moment(part.until)}
     return PartModel(**(asdict(part) | times), line=part.line)
 

@@ -1,6 +1,6 @@
 // What pages of a list and of one thing of it share: the admin API, views by their address, parts of lists, facts in pairs.
 
-import { byId, put, visible } from '/text.js'
+import { byId, number, put, visible } from '/text.js'
 
 export class Problem extends Error {
   constructor(message, status = 0) {
@@ -30,6 +30,12 @@ export async function ask(path, change) {
   }
   if (!response.ok) throw new Problem(answer.detail ?? `The answer was ${response.status} ${response.statusText}.`, response.status)
   return answer
+}
+
+/** The hubs whose devices are registered here. */
+export async function hubsHere() {
+  const { items } = await ask('/api/v1/hubs')
+  return items.filter(({ remote }) => !remote)
 }
 
 /** JSON whose numbers keep their digits, where this browser can. */
@@ -66,6 +72,32 @@ export function anchor(text, to) {
   element.href = to
   element.textContent = visible(text)
   return element
+}
+
+export function listItem(text) {
+  const element = document.createElement('li')
+  put(element, text)
+  return element
+}
+
+/** A row for each of `rows` in a table's body; a cell is a text, a number or an element. The first one is the row's head. */
+export function fillTable(table, rows) {
+  table.tBodies[0].replaceChildren(
+    ...rows.map((cells) => {
+      const row = document.createElement('tr')
+      row.append(
+        ...cells.map((content, index) => {
+          const cell = document.createElement(index ? 'td' : 'th')
+          if (!index) cell.scope = 'row'
+          if (typeof content === 'number') cell.className = 'number'
+          if (content instanceof Node) cell.append(content)
+          else put(cell, typeof content === 'number' ? number(content) : content)
+          return cell
+        }),
+      )
+      return row
+    }),
+  )
 }
 
 /** Names and values of a list of facts; a third part is where a value leads. */

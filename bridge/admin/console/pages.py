@@ -1,4 +1,4 @@
-"""The pages of the console: a frame that they share, and the content of each."""
+"""The pages of the console: a frame that they share, and the content of each; two have the form of a send."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -59,6 +59,28 @@ PAGES = (
         below=f"/{{id:{REST}}}",
     ),
     Page(
+        path="/hubs",
+        name="hubs",
+        script="hubs",
+        link="Hubs",
+        title="Hubs: pushbridge",
+        claim="Who is registered at each hub, and how its push services fare",
+        what="hubs",
+        styles=("pages", "charts", "hubs"),
+        below=f"/{{id:{REST}}}",
+    ),
+    Page(
+        path="/devices",
+        name="devices",
+        script="devices",
+        link="Devices",
+        title="Devices: pushbridge",
+        claim="What a phone has registered, what it was sent, and what became of that",
+        what="devices",
+        styles=("pages", "send_form", "devices"),
+        below=f"/{{id:{REST}}}",
+    ),
+    Page(
         path="/sends",
         name="sends",
         script="sends",
@@ -66,7 +88,7 @@ PAGES = (
         title="Sends: pushbridge",
         claim="What was sent, whom a send would reach, and what waits for an approval",
         what="sends",
-        styles=("pages", "sends"),
+        styles=("pages", "send_form", "sends"),
         below=f"/{{id:{REST}}}",
     ),
     Page(
@@ -94,7 +116,7 @@ def page_text(page: Page) -> str:
         styles="\n  ".join(f'<link rel="stylesheet" href="/{name}.css">' for name in ("console", *page.styles)),
         links="\n      ".join(_link(each, is_here=each is page) for each in PAGES),
         live=_LIVE if page.is_live else "",
-        content=_read(f"{page.name}.html"),
+        content=Template(_read(f"{page.name}.html")).substitute(send_form=_read("send_form.html")),
     )
 
 

@@ -17,20 +17,7 @@ from bridge.admin.console.phones import PhoneFeed
 from bridge.admin.listener import Listener
 
 _DIRECTORY = Path(__file__).parent
-_FILES = {
-    "/console.css": ("console.css", "text/css"),
-    "/console.js": ("console.js", "text/javascript"),
-    "/dead_letters.css": ("dead_letters.css", "text/css"),
-    "/dead_letters.js": ("dead_letters.js", "text/javascript"),
-    "/events.css": ("events.css", "text/css"),
-    "/events.js": ("events.js", "text/javascript"),
-    "/pages.css": ("pages.css", "text/css"),
-    "/pages.js": ("pages.js", "text/javascript"),
-    "/sends.css": ("sends.css", "text/css"),
-    "/sends.js": ("sends.js", "text/javascript"),
-    "/text.js": ("text.js", "text/javascript"),
-    "/console.svg": ("console.svg", "image/svg+xml"),
-}
+_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _PAGE_HEADERS = {
     # Nothing from other hosts, nothing inline: even markup that got into the page by a mistake of ours could run no script.
     "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -48,7 +35,7 @@ class Process(Management, Protocol):
 
 
 def console(process: Process, phones: PhoneFeed | None = None) -> Sequence[Route]:
-    """The pages at `/`, `/events`, `/sends` and `/dead-letters`, which ask `/api/v1`. `/api/live` sends changes in its
+    """The pages of `pages.PAGES` with their files, which ask `/api/v1`. `/api/live` sends changes in its
     shapes, and `/api/phones` shows virtual phones."""
 
     async def all_phones(request: Request) -> Response:
@@ -63,7 +50,7 @@ def console(process: Process, phones: PhoneFeed | None = None) -> Sequence[Route
 
     return [
         *(route for page in PAGES for route in _page(page)),
-        *(_file(path, name, media_type) for path, (name, media_type) in _FILES.items()),
+        *(_file(file, _TYPES[file.suffix]) for file in sorted(_DIRECTORY.iterdir()) if file.suffix in _TYPES),
         Route("/api/phones", all_phones),
         Route("/api/live", live),
     ]
@@ -78,8 +65,8 @@ def _page(page: Page) -> Sequence[Route]:
     return [Route(path, serve) for path in page.paths]
 
 
-def _file(path: str, name: str, media_type: str) -> Route:
+def _file(file: Path, media_type: str) -> Route:
     async def serve(request: Request) -> Response:
-        return FileResponse(_DIRECTORY / name, headers=_PAGE_HEADERS, media_type=media_type)
+        return FileResponse(file, headers=_PAGE_HEADERS, media_type=media_type)
 
-    return Route(path, serve)
+    return Route(f"/{file.name}", serve)

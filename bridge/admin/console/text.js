@@ -52,6 +52,15 @@ export function put(element, text) {
   element.replaceChildren(...words)
 }
 
+export function number(count) {
+  return count.toLocaleString()
+}
+
+/** Counts by name, in words. */
+export function counted(counts) {
+  return Object.entries(counts).map(([name, count]) => `${name} ${number(count)}`).join(', ')
+}
+
 // Time
 
 export function clock(time, withSeconds = false) {

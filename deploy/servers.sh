@@ -24,6 +24,8 @@ package_of() {
         mariadbd) echo mariadb-server ;;
         java) echo default-jre-headless ;;
         mvn) echo maven ;;
+        systemd-analyze) echo systemd ;;
+        ip) echo iproute2 ;;
         *) echo "servers.sh: no package is known for '$1'" >&2 && return 2 ;;
     esac
 }

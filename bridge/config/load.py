@@ -81,8 +81,9 @@ def check(
     """The settings that files and directories hold, and every problem in them by place; no settings if one is an error.
 
     Nothing is connected to, opened or created. Relative paths begin at the first of `paths`. With `no_secrets` what
-    `${env:NAME}` and `${file:/path}` would fill in is a value that is good there; there are no settings then, unless all
-    can be known, or `samples` asks for those with such values, which connect nowhere.
+    `${env:NAME}` and `${file:/path}` would fill in is a value that is good there, and so is a file that is not here and
+    is named from the root on. There are no settings then, unless all can be known, or `samples` asks for those with such
+    values, which connect nowhere.
     """
     problems = Problems()
     with _garbage_collection_paused():
@@ -107,7 +108,7 @@ def _read(paths: Paths, problems: Problems, environ: Mapping[str, str], *, no_se
     rules, defaults = sections.pop("rules", None), sections.pop("defaults", None)
     directory = path if path.is_dir() else path.parent
     context = {"directory": directory}
-    if problems.has_withheld:
+    if no_secrets:
         from bridge.config.placeholders import with_samples
 
         sections = with_samples(sections, problems, context)

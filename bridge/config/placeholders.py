@@ -1,4 +1,6 @@
-"""What `--no-secrets` puts in the place of `${env:NAME}` and `${file:/path}`: a value that is good where it stands.
+"""What `--no-secrets` puts in the place of `${env:NAME}`, `${file:/path}` and a file that is mounted elsewhere.
+
+It is a value that is good where it stands.
 
 With it the configuration is checked as with the secrets, so that a mistake beside a secret is found, and one that only
 a secret could have is not made up. What fits is found by trying: the model of a key is asked, and the models above it.
@@ -80,13 +82,26 @@ class Filler:
                     if get_origin(kind) in (tuple, list, frozenset):
                         item = get_args(kind)[0]
                         return replace(node, value=[self.fill(each, item, (), config) for each in items])
-            case _ if self._problems.is_withheld(node):
+            case _ if self._problems.is_withheld(node) or self._is_mounted_elsewhere(node, annotation):
                 fitting = next(self._fitting(node, annotation, metadata, config), None)
                 if fitting is not None:
                     return fitting
                 if not is_one_placeholder(node):
                     self._problems.expose(node)
         return node
+
+    def _is_mounted_elsewhere(self, node: Node, annotation: Any) -> bool:
+        """Whether a file is named from the root on and is not here, as one that is mounted where the daemon runs.
+
+        A file that is named from the configuration's directory on belongs to the configuration, and has to be there.
+        """
+        if Path not in _alternatives(annotation):
+            return False
+        path = Path(str(node.value))
+        if not path.is_absolute() or path.exists():
+            return False
+        self._problems.withhold(node.mark, node.key)
+        return True
 
     def _object(self, node: Node, entries: Mapping[str, Node], model: type[BaseModel]) -> Node:
         fields, config = model.model_fields, model.model_config

@@ -3,16 +3,16 @@
 import re
 import shutil
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from bridge.observe.metrics import Metrics
+from tests.selection import ROOT
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
-DOCS = DEPLOY.parent / "docs"
+DEPLOY = ROOT / "deploy" / "prometheus"
+DOCS = ROOT / "docs"
 
 
 def alerts() -> list[dict[str, Any]]:

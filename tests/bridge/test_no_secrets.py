@@ -82,6 +82,23 @@ def test_a_mistake_beside_a_secret_is_found(tmp_path: Path, right: str, wrong: s
     assert any(said in problem for problem in found), found
 
 
+def test_a_file_that_is_mounted_where_the_daemon_runs_is_no_mistake_and_one_of_the_configuration_is(
+    tmp_path: Path,
+) -> None:
+    text = """
+bridge:
+  store:
+    url: postgresql://bridge@db/bridge
+    password_file: /run/withheld/password
+    tls: { ca_file: /run/withheld/ca.pem }
+listeners: { hub_api: { address: 0.0.0.0:8443, tls: { cert: /run/withheld/tls.crt, key: /run/withheld/tls.key } } }
+hubs: { app: {} }
+"""
+    assert problems_of(tmp_path, text) == []
+    (found,) = problems_of(tmp_path, text.replace("/run/withheld/ca.pem", "withheld/ca.pem"))
+    assert "bridge.store.tls.ca_file: there is no file" in found
+
+
 def test_a_value_that_is_withheld_in_one_file_hides_nothing_in_another(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(
         'hubs: { app: {} }\nrules: [ { name: a, push: { to: "${env:TO}", with: { x: y } } } ]'

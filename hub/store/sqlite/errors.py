@@ -1,5 +1,7 @@
 """SQLite's errors in the store's words: what happened first, then SQLite's own text."""
 
+from errno import EROFS
+
 import apsw
 
 from hub.errors import StoreError
@@ -32,6 +34,8 @@ def cause_of(error: apsw.Error | OSError | StoreError) -> str:
         return str(store_error(error))
     if isinstance(error, PermissionError):
         return f"{error.strerror}: the user that runs the daemon has to own {error.filename}"
+    if isinstance(error, OSError) and error.errno == EROFS:
+        return f"{error.strerror}: bridge.store.url has to name a place that can be written, such as a volume"
     return str(error)
 
 

@@ -128,6 +128,11 @@ def test_who_may_not_open_the_file_is_told_who_may() -> None:
     assert cause_of(refused) == "Permission denied: the user that runs the daemon has to own /data/hub.db"
 
 
+def test_a_file_beside_a_configuration_that_is_mounted_read_only_is_told_the_key() -> None:
+    refused = OSError(errno.EROFS, "Read-only file system", "/etc/pushbridge/pushbridge.db")
+    assert "bridge.store.url has to name a place that can be written" in cause_of(refused)
+
+
 async def test_a_database_that_lacks_a_part_of_its_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "hub.db"
     await filled(path)

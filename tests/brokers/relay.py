@@ -1,7 +1,11 @@
 """A TCP relay between a client and a server, with the faults of a network: cut, stall, refuse."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Self
+
+Passing = Callable[[bytes], tuple[bytes, bool]]
+"""What of these bytes is passed on, and whether the connection is cut then."""
 
 
 class Relay:
@@ -47,6 +51,10 @@ class Relay:
         """Hang up on new connections at once."""
         self._refusing = refusing
 
+    def _passing(self) -> tuple[Passing, Passing]:
+        """For a new connection: from the client, and from the server."""
+        return _all, _all
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._refusing:
             writer.transport.abort()
@@ -55,11 +63,12 @@ class Relay:
         assert task is not None
         self._connections.add(task)
         try:
+            from_client, from_server = self._passing()
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
             try:
                 async with asyncio.TaskGroup() as ways:
-                    ways.create_task(self._pass(reader, far_writer))
-                    ways.create_task(self._pass(far_reader, writer))
+                    ways.create_task(self._pass(reader, far_writer, from_client))
+                    ways.create_task(self._pass(far_reader, writer, from_server))
             finally:
                 far_writer.transport.abort()
         except* (OSError, asyncio.CancelledError):
@@ -68,9 +77,16 @@ class Relay:
             self._connections.discard(task)
             writer.transport.abort()
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passing: Passing) -> None:
         while data := await reader.read(65536):
             await self._flowing.wait()
-            writer.write(data)
+            passed, is_cut = passing(data)
+            writer.write(passed)
             await writer.drain()
+            if is_cut:
+                raise ConnectionAbortedError
         writer.write_eof()
+
+
+def _all(data: bytes) -> tuple[bytes, bool]:
+    return data, False

@@ -44,8 +44,13 @@ class ServiceBusQueue:
                 while len(queue):
                     await asyncio.sleep(0.1)
         except TimeoutError:
-            raise AssertionError(f"{len(queue)} messages are left: {queue.counts}") from None
-        assert not queue.counts.dead_lettered, queue.counts
+            raise AssertionError(self.state()) from None
+        assert not queue.counts.dead_lettered, self.state()
+
+    def state(self) -> str:
+        """How many messages are left, and what became of the others."""
+        queue = self._broker.queue(self.name)
+        return f"{len(queue)} left in Service Bus, {queue.counts}"
 
     def delivered_again(self) -> int:
         """How often a message was handed out beyond its first time."""

@@ -8,7 +8,6 @@ what was pushed, the database for what was accepted and who owns which queue, th
 import argparse
 import asyncio
 import random
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -21,7 +20,6 @@ from uuid import uuid4
 
 import httpx
 import orjson
-import psycopg
 
 from sandbox.servicebus import QueueSettings
 from sandbox.services import PushServices
@@ -196,7 +194,14 @@ class Fleet:
         return Counter(dict(rows))
 
     def said(self) -> str:
-        return " | ".join(daemon.errors()[-500:] for daemon in self.daemons)
+        """What a reader of a failure wants to know: where everything is, and the last that each daemon logged."""
+        lines = [f"accepted {self.accepted()}, owners {self.owners()}, {self.parcels.state()}"]
+        lines.append(f"waiting in RabbitMQ {queues.count(self.rabbitmq.url, self.queue)}")
+        for number, daemon in enumerate(self.daemons):
+            with httpx.Client(timeout=10) as client, suppress(httpx.TransportError):
+                lines.append(f"daemon {number}: {client.get(f'{daemon.url}/readyz').text}")
+            lines += [f"daemon {number}: {line}" for line in daemon.log()[-5:]]
+        return "\n".join(lines)
 
     # What is done
 
@@ -271,11 +276,10 @@ def servers() -> Iterator[tuple[Postgres, RabbitMq]]:
         yield postgres, rabbitmq
 
 
-async def chaos(events: int, kills: int, seed: int) -> str:
-    """What was seen. Raises: AssertionError: a promise was broken."""
+async def chaos(events: int, kills: int, seed: int, directory: Path) -> str:
+    """What was seen; the daemons' files are in the directory. Raises: AssertionError: a promise was broken."""
     rng = random.Random(seed)
-    with servers() as (postgres, rabbitmq), tempfile.TemporaryDirectory() as folder:
-        directory = Path(folder)
+    with servers() as (postgres, rabbitmq):
         async with (
             PushServices(directory) as services,
             Fleet.started(directory, postgres, rabbitmq, services) as fleet,
@@ -304,12 +308,12 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--keep", type=Path, metavar="DIRECTORY", help="an empty one, where what daemons wrote stays")
     chosen = parser.parse_args()
     print(f"--seed={chosen.seed}", flush=True)
-    with suppress(psycopg.Error):
-        print(asyncio.run(chaos(chosen.events, chosen.kills, chosen.seed)))
-        return
-    sys.exit("PostgreSQL failed")
+    with tempfile.TemporaryDirectory() as folder:
+        directory = chosen.keep or Path(folder)
+        print(asyncio.run(chaos(chosen.events, chosen.kills, chosen.seed, directory)))
 
 
 if __name__ == "__main__":

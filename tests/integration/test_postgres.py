@@ -15,6 +15,7 @@ from hub.store.versions import versions_for
 from sandbox.services import PushServices
 from tests.brokers import queues
 from tests.brokers.postgres import PASSWORD, USER, Postgres
+from tests.brokers.postgres_relay import READS, WRITES, Phase, PostgresRelay
 from tests.brokers.rabbitmq import RabbitMq
 from tests.integration.daemon import START_TIMEOUT, Daemon, hubs
 
@@ -49,6 +50,12 @@ def database_of(settings: dict[str, Any]) -> str:
     return str(settings["bridge"]["store"]["url"]).rpartition("/")[2]
 
 
+def accepted(postgres: Postgres, database: str) -> list[Any]:
+    """(state, notifications, events) of all that is in the database."""
+    query = "SELECT state, count(*), count(DISTINCT event_id) FROM notification GROUP BY state"
+    return postgres.run(query, database=database)
+
+
 async def register(daemon: Daemon, services: PushServices) -> None:
     phone = services.add_phone("phone", "apns")
     installation = {
@@ -61,10 +68,18 @@ async def register(daemon: Daemon, services: PushServices) -> None:
     await daemon.register(installation)
 
 
-async def publish(rabbitmq: RabbitMq, settings: dict[str, Any]) -> None:
+async def publish(rabbitmq: RabbitMq, settings: dict[str, Any], *, first: int = 0, count: int = EVENTS) -> None:
     queue = settings["sources"]["orders"]["rabbitmq"]["queue"]["name"]
-    messages = ((orjson.dumps({"number": number}), {"message_id": f"order-{number}"}) for number in range(EVENTS))
+    numbers = range(first, first + count)
+    messages = ((orjson.dumps({"number": number}), {"message_id": f"order-{number}"}) for number in numbers)
     await asyncio.to_thread(queues.put, rabbitmq.url, queue, messages)
+
+
+async def until_pushed(services: PushServices, count: int) -> None:
+    """Return when so many notifications have been pushed."""
+    async with asyncio.timeout(START_TIMEOUT):
+        while len({entry.push_id for entry in services.journal}) < count:
+            await asyncio.sleep(0.05)
 
 
 async def command(*arguments: str) -> tuple[int, str]:
@@ -96,17 +111,43 @@ async def test_kills_of_the_daemon_and_of_the_database_lose_nothing_and_accept_n
         assert len({entry.push_id for entry in services.journal}) < EVENTS, "the database was to be away in between"
         await asyncio.to_thread(postgres.start)
         await daemon.until_ready()
-        async with asyncio.timeout(START_TIMEOUT):
-            while len({entry.push_id for entry in services.journal}) < EVENTS:
-                await asyncio.sleep(0.05)
+        await until_pushed(services, EVENTS)
         assert (await daemon.metrics())['pushbridge_store_commit_seconds_count{engine="postgres"}'] > 0
         assert await daemon.terminate() == 0, daemon.errors()
-    found = postgres.run(
-        "SELECT state, count(*), count(DISTINCT event_id) FROM notification GROUP BY state",
-        database=database_of(settings),
-    )
-    assert found == [("Completed", EVENTS, EVENTS)]
+    assert await asyncio.to_thread(accepted, postgres, database_of(settings)) == [("Completed", EVENTS, EVENTS)]
     assert len({entry.push_id for entry in services.journal}) == EVENTS, "a repeated push has its first push id"
+
+
+@pytest.mark.timeout(300)
+async def test_a_connection_cut_in_each_phase_of_a_transaction_is_named_and_loses_and_repeats_no_event(
+    rabbitmq: RabbitMq, postgres: Postgres, services: PushServices, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    """Each phase once for what writes, renewals among it, and once for what reads, with events under way."""
+    cuts = [(phase, begin) for phase in Phase for begin in (WRITES, READS)]
+    each = 20
+    async with PostgresRelay(postgres.port) as relay:
+        store = settings["bridge"]["store"]
+        url = store["url"].replace(f":{postgres.port}/", f":{relay.port}/")
+        store["url"] = f"{url}?sslmode=disable&gssencmode=disable"
+        async with Daemon(tmp_path, settings) as daemon:
+            await daemon.start()
+            await register(daemon, services)
+            for number, (phase, begin) in enumerate(cuts):
+                relay.arm(phase, begin=begin)
+                await publish(rabbitmq, settings, first=number * each, count=each)
+                async with asyncio.timeout(START_TIMEOUT):
+                    await relay.until_cut()
+                await until_pushed(services, (number + 1) * each)
+            await daemon.until_ready()
+            again = [line["event"] for line in daemon.log() if "connected to the database again" in line["event"]]
+            assert len(again) >= len(cuts) - 1, "of the last one it is told when the connection is needed"
+            assert sum("again for reads: the connection to the database was lost" in line for line in again) > 0
+            failed = [line for line in daemon.log() if line["event"] == "store failed"]
+            assert any("the connection to the database was lost" in line["error"] for line in failed), failed
+            assert await daemon.terminate() == 0, daemon.errors()
+    database = database_of(settings).partition("?")[0]
+    assert await asyncio.to_thread(accepted, postgres, database) == [("Completed", len(cuts) * each, len(cuts) * each)]
+    assert len({entry.push_id for entry in services.journal}) == len(cuts) * each
 
 
 async def test_the_schema_is_made_apart_from_the_daemon_and_doctor_names_what_the_database_is(

@@ -20,7 +20,7 @@ from hub.store.postgres.connection import PostgresConnection
 from hub.store.postgres.errors import store_error
 from hub.store.postgres.migrate import migrate
 from hub.store.postgres.schema import shipped_versions
-from hub.store.postgres.session import OwnershipSession, look_for_pooler, use_database
+from hub.store.postgres.session import OwnershipSession, again, look_for_pooler, use_database
 from hub.store.postgres.writer import PostgresCommitter
 from hub.store.versions import SchemaVersion
 
@@ -149,6 +149,7 @@ class PostgresDatabase:
             try:
                 if reader.closed:
                     reader = self._reader = self._address.connect(idle_in_transaction=_READER_IDLE)
+                    again("reads")
                 return _read(reader, job)
             except psycopg.Error as error:
                 if is_last or not reader.closed:

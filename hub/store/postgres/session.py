@@ -5,6 +5,7 @@ for itself asks for the same lock alone, and is refused; while it runs, this one
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from hub.store.postgres.migrate import LOCKS
 
 T = TypeVar("T")
 
+_log = logging.getLogger("pushbridge.store")
 _LOOKS = 3
 _POOLED = "a pooler hands out a connection of others: it has to pool sessions"
 _USED = 1
@@ -79,6 +81,11 @@ def keep_daemons_out(connection: psycopg.Connection[Any], address: PostgresAddre
         raise StoreLockedError(f"daemons work on {address}, connected from {hosts}: stop them first")
 
 
+def again(use: str) -> None:
+    """Tell the log that a connection was lost, and what the new one is for: a lost one may have cost no call."""
+    _log.warning("connected to the database again for %s: the connection to the database was lost", use)
+
+
 class OwnershipSession:
     """`hub.store.outbox.ownership.Session`: a connection and a thread of its own, begun again when it is lost."""
 
@@ -100,8 +107,11 @@ class OwnershipSession:
             await asyncio.to_thread(thread.shutdown)
 
     def _run(self, job: Callable[[Connection], T]) -> T:
-        if self._connection is None or self._connection.closed:
+        if self._connection is None:
             self._connection = self._address.connect()
+        elif self._connection.closed:
+            self._connection = self._address.connect()
+            again("renewals")
         try:
             with self._connection.transaction():
                 return job(PostgresConnection(self._connection))

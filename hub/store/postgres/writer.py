@@ -1,6 +1,5 @@
 """What commits groups of jobs in PostgreSQL: one session, begun again when it is lost."""
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,9 +12,7 @@ from hub.store.groups import CommonError, WriteJob
 from hub.store.postgres.address import PostgresAddress
 from hub.store.postgres.connection import PostgresConnection
 from hub.store.postgres.errors import RETRIED, store_error
-from hub.store.postgres.session import use_database
-
-_log = logging.getLogger("pushbridge.store")
+from hub.store.postgres.session import again, use_database
 
 _TRIES = 5
 """Of a transaction that others got in the way of."""
@@ -104,5 +101,5 @@ class PostgresCommitter:
         except StoreError:
             connection.close()
             raise
-        _log.info("connected to the database again")
+        again("writes")
         self._connection = connection

@@ -31,6 +31,8 @@ from tests.brokers.servicebus import ServiceBusQueue
 from tests.integration.daemon import Daemon, hubs
 
 DAEMONS = 4
+ROOM = 1_000_000
+"""Notifications that may wait: APNs has a third of it, and events beyond would end as dead letters, not wait."""
 PROGRESS = 120.0
 """Seconds without a new push after which the fleet counts as stuck."""
 OWNERSHIP = 10.0
@@ -78,7 +80,7 @@ class Fleet:
         own = directory / f"daemon-{number}"
         own.mkdir()
         url = f"postgresql://{USER}@127.0.0.1:{self.postgres.port}/{self.database}"
-        store = {"url": url, "password_file": str(directory / "password"), "max_pending": 5000}
+        store = {"url": url, "password_file": str(directory / "password"), "max_pending": ROOM}
         queue = {"name": self.queue, "create_if_missing": {}}
         config = {
             "version": 1,
@@ -195,7 +197,8 @@ class Fleet:
 
     def said(self) -> str:
         """What a reader of a failure wants to know: where everything is, and the last that each daemon logged."""
-        lines = [f"accepted {self.accepted()}, owners {self.owners()}, {self.parcels.state()}"]
+        ((letters,),) = self.postgres.run("SELECT count(*) FROM dead_letter", database=self.database)
+        lines = [f"accepted {self.accepted()}, {letters} dead letters, owners {self.owners()}, {self.parcels.state()}"]
         lines.append(f"waiting in RabbitMQ {queues.count(self.rabbitmq.url, self.queue)}")
         for number, daemon in enumerate(self.daemons):
             with httpx.Client(timeout=10) as client, suppress(httpx.TransportError):

@@ -4,7 +4,8 @@ Token authentication only. A push costs one request over the shared transport; w
 is worked out once.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import repeat
@@ -92,7 +93,8 @@ _WITHOUT_REASON: Final[Mapping[int, Meaning]] = {
     503: UNAVAILABLE,
 }
 
-_STALE: Final = {"ExpiredProviderToken", "UnrelatedKeyIdInToken"}
+_EARLY: Final = "TooManyProviderTokenUpdates"
+_STALE: Final = {"ExpiredProviderToken", "UnrelatedKeyIdInToken", _EARLY}
 """Sent once more over a new connection: on the old one Apple goes on refusing."""
 
 _DOUBTFUL: Final = {"BadDeviceToken", "DeviceTokenNotForTopic"}
@@ -209,13 +211,15 @@ class ApnsSender:
 
     platform = Platform.APNS
 
-    def __init__(self, settings: ApnsSettings) -> None:
+    def __init__(self, settings: ApnsSettings, *, clock: Callable[[], float] = time.time) -> None:
         self._topic = settings.topic
         self._push_type = settings.push_type
         self._origin = settings.origin
         self._token = ProviderToken(
-            key=settings.key.get_secret_value(), key_id=settings.key_id, team_id=settings.team_id
+            key=settings.key.get_secret_value(), key_id=settings.key_id, team_id=settings.team_id, clock=clock
         )
+        self._in_use = ""  # the token that the connections were opened for
+        self._early = ("", 0)  # a token that Apple found too early, and on connections of which generation
         self._transport = Transport(settings)
 
     async def send(self, page: PushPage, *, deadline: float = 10.0) -> PageVerdict:
@@ -231,18 +235,35 @@ class ApnsSender:
         await self._transport.close()
 
     async def _send(self, page: PushPage, deadline: float) -> PageVerdict:
+        token = self._current_token()
         generation = self._transport.generation
-        token = self._token.current()
         requests = self.requests(page, token=token)
         said = await post(self._transport, requests, verdict, deadline=deadline, in_order=page.in_order)
         reasons = {result.reason for result in said.exceptions.values()}
         if not reasons.isdisjoint(_SPOILS_CONNECTION):
             self._transport.renew(since=generation)
-        if "TooManyProviderTokenUpdates" in reasons:
-            self._token.refuse_update(token)
+        if _EARLY in reasons:
+            self._found_early(token, generation)
         if "ExpiredProviderToken" in reasons:
             self._token.expire(token)
         return said
+
+    def _current_token(self) -> str:
+        """A new one goes over new connections: Apple lets a connection have another no sooner than 20 minutes later."""
+        token = self._token.current()
+        if token != self._in_use:
+            if self._in_use:
+                self._transport.renew(since=self._transport.generation)
+            self._in_use = token
+        return token
+
+    def _found_early(self, token: str, generation: int) -> None:
+        """Stay with the token before where new connections did not help: then Apple counts for the whole team."""
+        refused, since = self._early
+        if refused != token:
+            self._early = (token, generation)
+        elif generation > since:
+            self._token.refuse_update(token)
 
 
 def _is_stale(result: SendResult) -> bool:

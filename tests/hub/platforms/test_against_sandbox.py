@@ -5,6 +5,8 @@ import uuid
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import orjson
 import pytest
@@ -19,6 +21,9 @@ from hub.push import SendResult
 from sandbox.services import PushServices
 from tests.hub.platforms.keys import p256_key, pem_of
 from tests.hub.platforms.lanes import Lane, apns_settings, fcm_settings, wns_settings
+
+TOKEN_TURNS, TOKEN_LAG = 35 * 60, 30
+"""Seconds: a provider token of APNs turns with each such span of the clock, so long after its begin."""
 
 
 @pytest.fixture(params=["apns", "fcm", "wns"])
@@ -188,16 +193,41 @@ async def test_a_foreign_apns_key_stops_the_lane_and_touches_no_phone(services: 
     await sender.close()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("minutes", [0, 1, 19])
+async def test_an_apns_token_that_turns_costs_no_push_however_young_its_connections_are(
+    tmp_path: Path, minutes: int
+) -> None:
+    """As it turns, pages are under way and wait on connections of this age."""
+    turn = datetime.fromtimestamp(1_000_000 * TOKEN_TURNS + TOKEN_LAG, UTC)
+    now = turn - timedelta(minutes=minutes, seconds=1)
+    async with PushServices(tmp_path, clock=lambda: now) as services:
+        sender = ApnsSender(apns_settings(services), clock=lambda: now.timestamp())
+        lane = Lane(services, sender)
+
+        async def send(pages: int) -> list[SendResult]:
+            found = await asyncio.gather(*(lane.send(lane.pushes(200, first=200 * page)) for page in range(pages)))
+            return [result for page in found for result in page]
+
+        assert all_delivered(await send(1))
+        services.apns.faults.latency(0.05)
+        under_way = asyncio.create_task(send(8))
+        await services.journal.wait_for(count=300, timeout=60)
+        now = turn + timedelta(seconds=1)
+        results = [*await send(8), *await under_way, *await send(1)]
+        assert Counter(result.reason for result in results) == {"": 17 * 200}
+        await sender.close()
+
+
 async def test_apns_refusing_a_token_update_pauses_the_lane_until_a_token_is_taken_again(apns: Lane) -> None:
-    apns.service.faults.answer(429, "TooManyProviderTokenUpdates", times=1)
+    """It refuses the new token over a new connection too, so it counts for the team."""
+    apns.service.faults.answer(429, "TooManyProviderTokenUpdates", times=2)
     refused = await apns.send(apns.pushes(1))
     assert (refused[0].reaction, refused[0].outcome, refused[0].lane_wide) == (
         Reaction.THROTTLED,
         OutcomeName.THROTTLED,
         True,
     )
-    # This connection had taken the newer token after all, so the one before, if it is young enough, is refused in turn.
-    await apns.send(apns.pushes(1))
     assert all_delivered(await apns.send(apns.pushes(1)))
 
 

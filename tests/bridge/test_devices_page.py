@@ -80,6 +80,28 @@ async def test_a_search_of_the_form_is_in_the_address(tmp_path: Path) -> None:
         assert (await reader.said("#trouble")).startswith("tag, column ")
 
 
+async def test_a_search_a_device_and_a_preview_are_operated_by_keys_alone(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (reader, _):
+        page = reader.page
+        await reader.open("/devices")
+        await page.evaluate("document.querySelector('[name=for]').value = 'bob'")
+        await page.evaluate("document.querySelector('[name=for]').focus()")
+        await page.press("Enter")
+        await page.wait_for("document.querySelectorAll('#devices > li').length === 1")
+        await page.evaluate("document.querySelector('#devices .id').focus()")
+        assert await page.evaluate("getComputedStyle(document.activeElement, '::after').outlineStyle") == "solid"
+        await page.press("Enter")
+        await page.wait_for("document.activeElement.id === 'one-title'")
+        await page.evaluate("document.querySelector('#new summary').focus()")
+        await page.press("Enter")
+        await page.wait_for("document.querySelector('#new').open")
+        await page.evaluate("document.querySelector('#send [name=title]').focus()")
+        await page.press("Enter")
+        await page.wait_for("!document.querySelector('#preview').hidden")
+        assert await reader.said("#reach") == "It would make 1 push: fcmv1 1."
+        assert not (await reader.daemon.store.notifications(limit=5)).items
+
+
 async def test_a_device_says_what_it_has_and_what_it_was_sent(tmp_path: Path) -> None:
     async with opened(tmp_path) as (reader, _):
         sent = notification("vip", hub=HUB, rule="joined", source="hr")

@@ -20,6 +20,8 @@ LAG = 30.0
 """Seconds after its end in which a notification may still be written by a transaction that is under way."""
 KEPT = 400 * 24
 """Hours for which sums are kept."""
+_LOOKED_BACK = 48
+"""Hours in which a count of registrations is looked for that there are none of any more."""
 HOUR = 3600.0
 
 MARKS = Statement(
@@ -131,13 +133,18 @@ def operation_rows(counts: Mapping[tuple[str, str], int], *, queue: int, now: fl
     return [(TallyKind.OPERATION.value, hour, hub, "", name, queue, count) for (hub, name), count in counts.items()]
 
 
-def device_rows(counts: Mapping[tuple[str, Platform], int], *, queue: int, now: float) -> list[Row]:
-    """Rows of `SET`: how many registrations there are in this hour."""
-    hour = int(now // HOUR)
+def device_rows(
+    connection: Connection, counts: Mapping[tuple[str, Platform], int], *, queue: int, now: float
+) -> list[Row]:
+    """Rows of `SET`: how many registrations there are in this hour; none is written once, after there were some."""
+    kind, hour = TallyKind.DEVICES.value, int(now // HOUR)
+    before: dict[tuple[str, str], int] = {}
+    for _, _, hub, platform_name, _, count, _ in connection.read_many(READ, [(kind, hour - _LOOKED_BACK, hour)]):
+        before[hub, platform_name] = count
     return [
-        (TallyKind.DEVICES.value, hour, hub, platform.value, "", queue, count)
+        (kind, hour, hub, platform.value, "", queue, count)
         for (hub, platform), count in counts.items()
-        if count
+        if count or before.get((hub, platform.value))
     ]
 
 

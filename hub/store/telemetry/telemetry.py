@@ -127,9 +127,9 @@ class SqlTelemetry:
     async def keep_count(self, registrations: Mapping[tuple[str, Platform], int]) -> None:
         """Keep how many registrations there are, and drop sums that are too old."""
         now, (queue, *_) = self._clock.now(), self._queues.all_queues
-        rows = tallying.device_rows(registrations, queue=queue, now=now)
 
         def job(connection: Connection) -> None:
+            rows = tallying.device_rows(connection, registrations, queue=queue, now=now)
             connection.insert_many(tallying.SET, rows)
             tallying.forget(connection, now=now)
 

@@ -54,3 +54,19 @@ class Tallying(Suite):
         await store.tally({(HUB, "put_installation"): 3})
         assert await sums(store, TallyKind.OPERATION) == {("", "put_installation"): 5, ("", "delete_installation"): 1}
         assert await sums(store, TallyKind.DEVICES) == {("fcmv1", ""): 3}
+
+    async def test_where_nothing_is_registered_any_more_the_last_count_is_none(
+        self, store: SqlStore, clock: HostClock
+    ) -> None:
+        await store.put_installations(HUB, [installation("a", templates=False)])
+        await store.tally({})
+        for seconds in (61, 3600, 3600):
+            await store.delete_installation(HUB, "a")
+            clock.advance(seconds)
+            await store.tally({})
+        counted = await store.tallies(TallyKind.DEVICES, first=0, last=10**6)
+        assert [each.count for each in counted] in ([0], [1, 0])  # another hour may have begun after the first count
+        await store.put_installations(HUB, [installation("b", templates=False)])
+        clock.advance(61)
+        await store.tally({})
+        assert (await store.tallies(TallyKind.DEVICES, first=0, last=10**6))[-1].count == 1

@@ -11,7 +11,7 @@ import random
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,10 +105,14 @@ class Fleet:
         services: PushServices,
         *,
         daemons: int = DAEMONS,
+        prepare: Callable[["Fleet"], Awaitable[None]] | None = None,
     ) -> AsyncIterator["Fleet"]:
+        """`prepare` has the database to itself, before any daemon runs."""
         async with AsyncExitStack() as stack:
             parcels = await stack.enter_async_context(servicebus.opened("parcels", LOCKED))
             fleet = cls(directory, postgres, rabbitmq, parcels, services, daemons)
+            if prepare is not None:
+                await prepare(fleet)
             for daemon in fleet.daemons:
                 await stack.enter_async_context(daemon)
             await fleet.daemons[0].start()

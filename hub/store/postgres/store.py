@@ -12,6 +12,7 @@ from hub.store.outbox.ownership import Sharing
 from hub.store.outbox.remembering import SeenWindow
 from hub.store.postgres.address import PostgresAddress
 from hub.store.postgres.database import PostgresDatabase
+from hub.store.postgres.planning import RegistryPlanning
 from hub.store.store import SqlStore
 
 _BACKUP = "a PostgreSQL store is backed up by PostgreSQL's own tools, such as pg_dump: see docs/store.md"
@@ -32,6 +33,7 @@ class PostgresStore(SqlStore):
         timing: OwnershipTiming = TIMING,
     ) -> None:
         database = PostgresDatabase(address, observe=observe)
+        self._planning = RegistryPlanning(database, address, monotonic)
         reference = ReferenceClock(wall=wall, monotonic=monotonic)
         super().__init__(
             database,
@@ -43,6 +45,10 @@ class PostgresStore(SqlStore):
                 session=database.ownership, reference=reference, timing=timing, version=version("pushbridge")
             ),
         )
+
+    async def tick(self) -> None:
+        await super().tick()
+        await self._planning.tend()
 
     async def back_up(self, target: Path) -> int:
         """Raises: InvalidRequestError: always, and it says what to use instead."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from hub.store.connection import Connection, Statement
 from hub.store.postgres.address import PostgresAddress
 from hub.store.postgres.database import PostgresDatabase
 from hub.store.postgres.migrate import LOCKS, migrate_now, pending_sql
+from hub.store.postgres.planning import RegistryPlanning
 from hub.store.postgres.schema import shipped_versions
 from hub.store.postgres.statements import LOCKS as ROW_LOCKS
 from hub.store.postgres.statements import OWN_TEXTS, text_of
@@ -169,6 +171,7 @@ async def test_a_role_that_may_not_change_the_schema_is_enough_for_a_daemon(post
     opened = PostgresDatabase(plain)
     await opened.open()
     await opened.probe()
+    await RegistryPlanning(opened, plain, time.monotonic).tend()
     await opened.close()
     postgres.drop(name)
     postgres.run("DROP ROLE plain")

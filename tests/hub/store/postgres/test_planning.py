@@ -1,0 +1,36 @@
+"""The planner knows of a registry that grows: else each look-up of keys reads a whole hub."""
+
+import asyncio
+
+from hub.store.postgres.address import PostgresAddress
+from hub.store.postgres.store import PostgresStore
+from tests.brokers.postgres import Postgres
+from tests.fakes.host_clock import HostClock
+from tests.hub.examples import installation
+
+PHONES = 1500
+
+
+def expected(postgres: Postgres, database: str, hub: str) -> float:
+    """Phones of a hub, as the planner sees it."""
+    ((id_,),) = postgres.run(f"SELECT id FROM hub WHERE name = '{hub}'", database=database)
+    query = f"EXPLAIN (FORMAT JSON) SELECT 1 FROM device WHERE hub = {id_} AND shard = 0"
+    (((plan,),),) = postgres.run(query, database=database)
+    return float(plan["Plan"]["Plan Rows"])
+
+
+async def test_a_hub_that_phones_were_imported_into_is_known_to_be_large_soon(postgres: Postgres) -> None:
+    database, clock = postgres.create(), HostClock()
+    store = PostgresStore(PostgresAddress(url=postgres.url(database)), monotonic=clock.monotonic)
+    await store.open()
+    postgres.run("ALTER TABLE device SET (autovacuum_enabled = off)", database=database)
+    for hub, phones in (("first", PHONES), ("new", 3 * PHONES)):
+        await store.import_installations(hub, [installation(f"{hub} {number}", "a") for number in range(phones)])
+        assert expected(postgres, database, hub) < PHONES / 10
+        async with asyncio.timeout(60):  # sessions report once a second what they have written
+            while expected(postgres, database, hub) < phones / 2:
+                clock.advance(5)
+                await store.tick()
+                await asyncio.sleep(0.1)
+    await store.close()
+    postgres.drop(database)

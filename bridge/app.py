@@ -69,6 +69,7 @@ from hub.engine import Hub
 from hub.errors import StoreError
 from hub.facts import Crashed, WorkLeftOver
 from hub.jobs.runner import JobRunner
+from hub.rate import RateLimiter
 from hub.store.health import HealthTiming
 from hub.work import Lane
 from rules.engine import RuleSet
@@ -394,6 +395,13 @@ class Daemon:
         )
 
     def _inlet(self, name: str, source_settings: SourceSettings, settings: Settings) -> RunningSource:
+        limiter = RateLimiter(source_settings.rate)
+
+        def admit(count: int) -> float:
+            if (seconds := limiter.admit(count)) and limiter.rate is not None:
+                supervisor.turned_away(limiter.rate)
+            return seconds
+
         source = source_of(
             name,
             source_settings,
@@ -402,6 +410,7 @@ class Daemon:
                 has_room=lambda: supervisor.status.state is not SourceState.PAUSED,
                 max_body=source_settings.decode.max_body,
                 offsets=AcceptedOffsets(self.hub.store),
+                admit=admit,
             ),
         )
         supervisor = Supervisor(
@@ -409,11 +418,12 @@ class Daemon:
             self.pipeline.handle,
             capacity=lambda: self.hub.capacity,
             observer=self.telemetry,
+            limiter=None if source_settings.connector.is_posted_to else limiter,
             watchdog_suspended=lambda: self.hub.store_trouble is not None,
             stall_after=settings.bridge.watchdog.stall_after,
         )
         relay = relay_of(name, settings, self.hub.store, observe=self._relay_troubles.__setitem__)
-        return RunningSource(source=source, supervisor=supervisor, relay=relay)
+        return RunningSource(source=source, supervisor=supervisor, relay=relay, limiter=limiter)
 
     @property
     def _statuses(self) -> list[SourceStatus]:

@@ -28,8 +28,16 @@ def _as_they_are(settings: SettingsT, default: EgressDefaults) -> SettingsT:
     return settings
 
 
+def _passes(_: int) -> float:
+    return 0.0
+
+
 def _nowhere(_: BaseModel) -> str:
     return ""
+
+
+def _none(_: BaseModel) -> int:
+    return 0
 
 
 def _never(_: BaseModel) -> bool:
@@ -40,6 +48,9 @@ def _never(_: BaseModel) -> bool:
 class Capacity:
     """What can be kept: a source with waiting senders asks before it takes a request in.
 
+    `admit` lets so many messages pass, all of them or none, and returns the seconds to wait where the source's rate allows
+    none, else 0; it is for a source with waiting senders, and all others are received from at their rate. `admit(0)` asks.
+
     A message of more than `max_body` bytes is refused as it is decoded. A source that reads a log begins where the store's
     `offsets` end.
     """
@@ -48,6 +59,7 @@ class Capacity:
     has_room: Callable[[], bool] = _yes
     max_body: int = MAX_BODY
     offsets: StoredOffsets | None = None
+    admit: Callable[[int], float] = _passes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +149,9 @@ class Connector(Generic[SettingsT]):
 
     main_setting: str = ""
     """The setting that a text in the place of all settings is likely meant for."""
+
+    handed_out: Callable[[SettingsT], int] = _none
+    """Messages that the broker hands out ahead and takes back where they are not settled within half an hour; 0: none."""
 
     later: Mapping[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     """Keys that a later version will know, by the path of what they stand in, from the connector's key on."""

@@ -43,7 +43,7 @@ _LATER: Mapping[tuple[str, ...], tuple[str, ...]] = {
     (): ("registration", "templates", "windows"),
     ("bridge",): ("tracing",),
     ("bridge", "watchdog"): ("action",),
-    ("sources", "*"): ("dedupe", "order", "rate", *LATER),
+    ("sources", "*"): ("dedupe", "order", *LATER),
     **{("sources", "*", key, *path): keys for key, kind in CONNECTORS.items() for path, keys in kind.later.items()},
     ("hubs", "*", "platforms"): LATER_PLATFORMS,
     ("dead_letters", "sources", "*"): (

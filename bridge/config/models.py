@@ -3,6 +3,7 @@
 Times are in seconds, sizes in bytes, whatever unit the file uses. Secrets are never shown.
 """
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -36,6 +37,7 @@ from hub.jobs.settings import JobSettings
 from hub.notification import Platform
 from hub.platforms.settings import PlatformSettings
 from hub.platforms.table import services
+from hub.rate import Rate
 from hub.store.contracts.sinks import SinkLimits
 from hub.tags import MaxTags, parse
 from hub.tls import ExistingFile
@@ -464,6 +466,11 @@ _OF_A_RECORD = re.compile(r"\bdata\b|\bmeta\s*\.\s*(record|message_id)\b")
 """What the records of a message differ in."""
 
 
+_LONGEST_UNSETTLED = 900.0
+"""Seconds that a message waits for the rate of its source at most while the broker has it handed out: RabbitMQ takes
+messages back after half an hour (`consumer_timeout`)."""
+
+
 class SourceSettings(_ConnectorKeys):
     """Where events come from, by one connector, and how they are read; each connector of the table has a key here."""
 
@@ -473,6 +480,8 @@ class SourceSettings(_ConnectorKeys):
     """How the bytes of a message become data."""
     map: Map = Map()
     """How data and properties of a message make an event."""
+    rate: Rate | None = None
+    """How many messages a second are taken, and how many at once; what is over it waits where it comes from."""
     on_no_match: Literal["ack", "dead_letter"] = "ack"
     """What becomes of an event that no rule fits: it is settled, or kept as a dead letter."""
 
@@ -484,6 +493,13 @@ class SourceSettings(_ConnectorKeys):
             raise ValueError(
                 "map.id is the same for all records of a message, of which the first alone would be taken: name a field"
                 " of data, or meta.record beside what tells messages apart"
+            )
+        handed_out = self.connector.handed_out(self.connector_settings)
+        if self.rate is not None and handed_out > self.rate.per_second * _LONGEST_UNSETTLED:
+            most = max(1, math.floor(self.rate.per_second * _LONGEST_UNSETTLED))
+            raise ValueError(
+                f"rate: {self.rate.per_second:g} a second settle the {handed_out} messages that the broker hands out ahead"
+                f" only after it takes them back: set {self.connector.key}.receive.max_in_flight to {most} at most"
             )
         return self
 

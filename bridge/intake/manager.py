@@ -13,6 +13,7 @@ from bridge.errors import StoppingError
 from bridge.intake.supervisor import Supervisor
 from bridge.relay import Relay
 from connectors.base import Source
+from hub.rate import RateLimiter
 
 SOURCE_STOP = 10.0
 """Seconds that a source of an earlier configuration has to settle what it has taken."""
@@ -36,6 +37,7 @@ class RunningSource:
     source: Source
     supervisor: Supervisor
     relay: Relay | None = None
+    limiter: RateLimiter = field(default_factory=RateLimiter)
     tasks: list["asyncio.Task[None]"] = field(default_factory=list)
 
     @property
@@ -100,6 +102,8 @@ class SourceManager:
             if self._stopping:
                 raise StoppingError("the process is stopping")
             between()
+            for name, (_, running) in self._running.items():
+                running.limiter.change(settings.sources[name].rate)
             for name, source in new.items():
                 self._running[name] = (wanted[name], source)
                 source.tasks.append(self._start(source.supervisor.run(), f"source {name}"))

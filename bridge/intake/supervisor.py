@@ -12,6 +12,7 @@ from connectors.base import Disposition, Message, Source
 from connectors.errors import AuthenticationError, NotConnectedError, SourceClosedError, SourceError, TopologyError
 from hub.backoff import Backoff
 from hub.facts import Crashed
+from hub.rate import Rate, RateLimiter
 
 MAX_BATCH = 500
 """Messages taken to the store in one transaction at most."""
@@ -24,6 +25,12 @@ _OPERATOR_PAUSE = 30.0
 _FULL_PAUSE = 0.05
 _PAUSED_AFTER = 1.0
 """Seconds without room after which the source is called paused."""
+
+_LIMITED_AFTER, _LIMITED_FOR = 1.0, 10.0
+"""Seconds for which messages wait for the rate until the source is called limited, and for which it stays so after one."""
+
+_LONGEST_LIMITED = 1.0
+"""Seconds after which another rate is in force."""
 
 _WATCH_EVERY = 5.0
 
@@ -39,7 +46,10 @@ class _StalledError(Exception):
 
 
 class Supervisor:
-    """One source's life. `handle` takes a batch to the store; `capacity` says how many more messages may come in."""
+    """One source's life. `handle` takes a batch to the store; `capacity` says how many more messages may come in.
+
+    A message that `limiter` does not allow yet is not received: it waits where the broker keeps it.
+    """
 
     def __init__(
         self,
@@ -48,6 +58,7 @@ class Supervisor:
         *,
         capacity: Callable[[], int],
         observer: IntakeObserver,
+        limiter: RateLimiter | None = None,
         watchdog_suspended: Callable[[], bool] = lambda: False,
         stall_after: float = 120.0,
         clock: Callable[[], float] = time.time,
@@ -56,6 +67,7 @@ class Supervisor:
         self._handle = handle
         self._capacity = capacity
         self._observer = observer
+        self._limiter = RateLimiter() if limiter is None else limiter
         self._watchdog_suspended = watchdog_suspended
         self._stall_after = stall_after
         self._clock = clock
@@ -63,6 +75,10 @@ class Supervisor:
         self._interruptible: asyncio.Timeout | None = None
         self._connections = 0
         self._connected_at: float | None = None
+        self._waits_for_rate = False
+        self._held_back = 0.0
+        self._limited_since: float | None = None
+        self._limited_at: float | None = None
         self._reported: set[tuple[SourceState, str]] = set()
         self.status = SourceStatus(source.name, since=clock(), last_progress=clock())
 
@@ -140,9 +156,15 @@ class Supervisor:
             if limit <= 0:
                 await self._wait_for_capacity()
                 continue
+            if (allowed := self._limiter.available) <= 0:
+                await self._wait_for_rate()
+                continue
+            limit = min(limit, allowed)
             messages: Sequence[Message] = ()
             async with self._until_stopped(None):
                 messages = await self._source.receive(limit)
+            self._limiter.take(len(messages))
+            self._tell_limited(len(messages))
             if not messages:
                 continue
             self.status.unsettled_since = self._clock()
@@ -161,6 +183,42 @@ class Supervisor:
             await self._wait(_FULL_PAUSE)
         self._become(SourceState.RUNNING, "; ".join(self._source.warnings))
 
+    async def _wait_for_rate(self) -> None:
+        """Take nothing until the rate allows a batch. Whether a message waited is known by the next `receive`."""
+        started = self._clock()
+        self._waits_for_rate = True
+        try:
+            while (seconds := self._limiter.wait_for_batch()) and not self._stopping.is_set():
+                await self._wait(min(seconds, _LONGEST_LIMITED))
+        finally:
+            self._waits_for_rate = False
+        self._held_back = self._clock() - started
+
+    def turned_away(self, rate: Rate) -> None:
+        """A sender that waits for its answer was told to come again, as `rate` allows no more."""
+        self.status.limited_requests += 1
+        self._limited(rate, 0.0)
+
+    def _tell_limited(self, received: int) -> None:
+        """Count the wait before messages that were there behind it, and end the state once none has waited for a while."""
+        held_back, self._held_back = self._held_back, 0.0
+        rate = self._limiter.rate
+        if held_back and received and rate is not None:
+            self.status.limited_seconds += held_back
+            self._limited(rate, held_back)
+        elif self._limited_at is not None and self._clock() - self._limited_at > _LIMITED_FOR:
+            self._limited_since = self._limited_at = None
+            if self.status.state is SourceState.LIMITED:
+                self._become(SourceState.RUNNING, "; ".join(self._source.warnings))
+
+    def _limited(self, rate: Rate, seconds: float) -> None:
+        """Something has waited for the rate, the last `seconds`; a wait of a moment is no news."""
+        self._limited_at = self._clock()
+        if self._limited_since is None:
+            self._limited_since = self._limited_at - seconds
+        if self.status.ready and self._limited_at - self._limited_since >= _LIMITED_AFTER:
+            self._become(SourceState.LIMITED, f"more messages come than rate allows: {rate.per_second:g} a second")
+
     @asynccontextmanager
     async def _until_stopped(self, seconds: float | None) -> AsyncIterator[None]:
         """Leave the block as soon as `stop` is called. Raises: TimeoutError: it took longer than `seconds`."""
@@ -178,10 +236,14 @@ class Supervisor:
         while True:
             await asyncio.sleep(min(_WATCH_EVERY, self._stall_after / 4))
             self.status.backlog = await self._backlog()
-            if not self.status.backlog or self.status.state is SourceState.PAUSED or self._watchdog_suspended():
+            if not self.status.backlog or self._may_wait():
                 self._progress()
             elif self._clock() - self.status.last_progress > self._stall_after:
                 raise _StalledError
+
+    def _may_wait(self) -> bool:
+        """Whether nothing moves for a reason of ours."""
+        return self._waits_for_rate or self.status.state is SourceState.PAUSED or self._watchdog_suspended()
 
     async def _backlog(self) -> int | None:
         """Raises: NotConnectedError, also when there is no answer: it is asked because nothing else may be moving."""

@@ -121,6 +121,7 @@ class SourceState(Explained):
     CONNECTING = "connecting", "The source has no connection, and tries to make one."
     RUNNING = "running", "Messages of the source can flow."
     PAUSED = "paused", "There is no room for more notifications: messages wait at the broker."
+    LIMITED = "limited", "More messages come than `rate` of the source allows: the others wait at the broker."
     DEGRADED = "degraded", "Credentials or settings are refused: only an operator can help."
     STALLED = "stalled", "Messages wait at the broker and none comes: the connection is built again."
     STOPPED = "stopped", "The source was taken away, or the process is stopping."
@@ -132,7 +133,8 @@ class SourceStatus:
 
     `since` is when the source became ready, or when the trouble began, however often its cause changes.
     `backlog` is None when the broker does not say; `unsettled_since` is 0 while no message is being handled; `rebuilds`
-    are connections after the first.
+    are connections after the first. `limited_seconds` are those in which nothing was taken as `rate` allows no more, and
+    `limited_requests` the requests that were told for this reason to come again.
     """
 
     name: str
@@ -143,11 +145,13 @@ class SourceStatus:
     backlog: int | None = None
     rebuilds: int = 0
     unsettled_since: float = 0.0
+    limited_seconds: float = 0.0
+    limited_requests: int = 0
 
     @property
     def ready(self) -> bool:
-        """Whether its messages flow, or wait for no other reason than that there is no room."""
-        return self.state in (SourceState.RUNNING, SourceState.PAUSED, SourceState.STOPPED)
+        """Whether its messages flow, or wait for no other reason than room or rate."""
+        return self.state in (SourceState.RUNNING, SourceState.PAUSED, SourceState.LIMITED, SourceState.STOPPED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

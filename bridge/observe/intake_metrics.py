@@ -56,6 +56,7 @@ class IntakeMetrics:
         self._rules: frozenset[str] = frozenset()
         self._dead_letter_rules: frozenset[str] = frozenset()
         self._rebuilds_counted: dict[str, int] = {}
+        self._limits_counted: dict[str, tuple[float, int]] = {}
         self._ingest = counter(
             "ingest_messages",
             "Messages taken, by what became of them.",
@@ -77,6 +78,16 @@ class IntakeMetrics:
         self._source_up = gauge(
             "source_up",
             "1 while messages of the source can flow, 0 while it connects, is refused or stalls.",
+            source=Named.SOURCES,
+        )
+        self._limited_seconds = counter(
+            "source_rate_limited_seconds",
+            "Seconds in which messages waited at the broker, as the source's rate allowed no more.",
+            source=Named.SOURCES,
+        )
+        self._limited_requests = counter(
+            "source_rate_limited_requests",
+            "Requests that were told to come again later, as the source's rate allowed no more.",
             source=Named.SOURCES,
         )
         self._source_rebuilds = counter("source_rebuilds", "Connections of a source built again.", source=Named.SOURCES)
@@ -140,6 +151,10 @@ class IntakeMetrics:
                 self._lag.labels(status.name).set(status.backlog)
             self._oldest_unacked.labels(status.name).set(status.unsettled_since)
             self._source_up.labels(status.name).set(_is_up(status))
+            seconds, requests = self._limits_counted.get(status.name, (0.0, 0))
+            self._limited_seconds.labels(status.name).inc(_grown(seconds, status.limited_seconds))
+            self._limited_requests.labels(status.name).inc(_grown(requests, status.limited_requests))
+            self._limits_counted[status.name] = (status.limited_seconds, status.limited_requests)
 
     def _events_stored(self, fact: EventsStored) -> None:
         fresh = [event for event in fact.events if event.outcome is not EventOutcome.DUPLICATE]
@@ -176,8 +191,7 @@ class IntakeMetrics:
         status = fact.status
         self._source_up.labels(status.name).set(_is_up(status))
         counted = self._rebuilds_counted.get(status.name, 0)
-        # A source that another configuration replaced counts from 0.
-        self._source_rebuilds.labels(status.name).inc(status.rebuilds - (counted if counted <= status.rebuilds else 0))
+        self._source_rebuilds.labels(status.name).inc(_grown(counted, status.rebuilds))
         self._rebuilds_counted[status.name] = status.rebuilds
 
     def _rule(self, name: str) -> str:
@@ -187,6 +201,11 @@ class IntakeMetrics:
         if not name:
             return NONE
         return name if name in self._dead_letter_rules else OTHER
+
+
+def _grown(counted: float, total: float) -> float:
+    """By how much a total is more than was counted; that of a source which a configuration replaced begins at 0."""
+    return total - counted if counted <= total else total
 
 
 def _is_up(status: SourceStatus) -> bool:

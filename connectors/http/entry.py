@@ -20,6 +20,7 @@ def _source(name: str, settings: HttpSettings, capacity: Capacity) -> HttpSource
         settings,
         store_fails=capacity.store_fails,
         has_room=capacity.has_room,
+        admit=capacity.admit,
         max_body=capacity.max_body,
     )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -69,6 +70,7 @@ class HttpSource:
         400  rejected, and not kept: it cannot be read; sending it again will not help
         503  not now (too many in flight, not connected, shutting down, not settled in time): the sender repeats it,
              and the event's identity makes the repetition harmless
+        429  more events come than the source's rate allows: Retry-After says when one may come again
         401 403 405 413 415  refused at the door: nothing of it is kept
 
     A batch is several messages and one answer, with a result for each event. A single event that has to come again
@@ -88,6 +90,7 @@ class HttpSource:
         now: Callable[[], datetime] = _utc_now,
         store_fails: Callable[[], bool] = lambda: False,
         has_room: Callable[[], bool] = lambda: True,
+        admit: Callable[[int], float] = lambda count: 0.0,
         max_body: int = MAX_BODY,
         idle_wait: float = 1.0,
     ) -> None:
@@ -97,6 +100,7 @@ class HttpSource:
         self._now = now
         self._store_fails = store_fails
         self._has_room = has_room
+        self._admit = admit
         self._max_body = max_body
         self._idle_wait = idle_wait
         self._senders = SenderCheck(settings.auth, realm=name, now=lambda: now().timestamp())
@@ -181,6 +185,8 @@ class HttpSource:
             return _refusal(415, "not a CloudEvent: send application/cloudevents+json, a batch of it, or ce- headers")
         if not_now := self._not_now():
             return _refusal(503, not_now, _RETRY_AFTER)
+        if seconds := self._admit(0):
+            return _too_many(seconds)
         id = id_in(request.headers)
         if id is not None and len(id) > MAX_ID:
             return _refusal(400, f"an id of {len(id)} characters is too long, {MAX_ID} are allowed")
@@ -229,6 +235,8 @@ class HttpSource:
             return _refusal(413, f"the batch has more than {MAX_EVENTS} events")
         if not self._connected:
             return _refusal(503, "not taking events at the moment", _RETRY_AFTER)
+        if seconds := self._admit(len(parts)):  # others may have passed while this one was read
+            return _too_many(seconds)
         answers = await self._settlements(parts, headers, is_batch=mode.is_batch)
         results = [_result(part.id, answer) for part, answer in zip(parts, answers, strict=True)]
         return _json(_status(answers), {"results": results} if mode.is_batch else results[0])
@@ -366,6 +374,12 @@ def _json(status: int, content: object) -> Response:
 
 def _unauthorized(error: RefusedError) -> Response:
     return _refusal(401, str(error), {"www-authenticate": error.challenge})
+
+
+def _too_many(seconds: float) -> Response:
+    """For a sender beyond the rate (RFC 6585, section 4)."""
+    detail = "more events come than the rate of this source allows; send it again later"
+    return _refusal(429, detail, {"retry-after": str(math.ceil(seconds))})
 
 
 def _refusal(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:

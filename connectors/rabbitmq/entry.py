@@ -67,6 +67,7 @@ RABBITMQ = Connector(
     probe=probe,
     behind=RabbitMqSettings.behind,
     unproxied=lambda settings: settings.host,  # pika knows no proxy
+    handed_out=lambda settings: settings.receive.credit,
     main_setting="url",
     sample=(
         '{ url: "${env:RABBITMQ_URL:-amqp://guest:guest@127.0.0.1:5672/}",'

@@ -18,6 +18,7 @@ from bridge.decode.mapping import DecodedMessage
 from connectors.base import Message
 from connectors.http.settings import HttpSettings
 from hub.notification import Platform, TemplateContent
+from hub.rate import Rate
 from hub.tags import MaxTags
 from sandbox.tls import Authority
 from tests.hub.platforms.keys import p256_key, pem_of, rsa_key
@@ -181,3 +182,19 @@ def test_files_are_looked_for_beside_the_configuration(directory: Path) -> None:
     settings = read("listeners: { hub_api: { tls: { cert: secrets/tls.crt, key: secrets/tls.key } } }", directory)
     assert settings.listeners.hub_api.tls is not None
     assert settings.listeners.hub_api.tls.cert == directory / "secrets" / "tls.crt"
+
+
+@pytest.mark.parametrize(("receive", "rate", "most"), [("", 0.1, 90), ("receive: { max_in_flight: 901 }", 1, 900)])
+def test_a_rate_at_which_a_broker_takes_back_what_it_handed_out_is_refused_with_what_fits(
+    receive: str, rate: float, most: int, tmp_path: Path
+) -> None:
+    queue = "url: amqp://localhost, queue: { name: q }"
+    text = "sources: {{ a: {{ rabbitmq: {{ {} }}, rate: {{ per_second: {} }}, map: {{ id: x }} }} }}"
+    (tmp_path / "c.yaml").write_text(text.format(f"{queue}, {receive}", rate))
+    settings, problems = check(tmp_path / "c.yaml", ENVIRON)
+    assert settings is None
+    assert f"set rabbitmq.receive.max_in_flight to {most} at most" in "\n".join(map(str, problems))
+    (tmp_path / "c.yaml").write_text(text.format(f"{queue}, receive: {{ max_in_flight: {most} }}", rate))
+    fits, _ = check(tmp_path / "c.yaml", ENVIRON)
+    assert fits is not None
+    assert fits.sources["a"].rate == Rate(per_second=rate)

@@ -169,6 +169,8 @@ COMBINATIONS: dict[str, Any] = {
     "ingest_oldest_unacked_timestamp_seconds": product(SOURCES),
     "source_up": product(SOURCES),
     "source_rebuilds_total": product(SOURCES),
+    "source_rate_limited_seconds_total": product(SOURCES),
+    "source_rate_limited_requests_total": product(SOURCES),
     "source_info": [("", "orders"), ("", "bank")],
     "rule_info": [("", "paid")],
     "http_connections_refused_total": product(["total", "per_client"], ["admin", "probes", "intake", "hub_api"]),
@@ -324,11 +326,19 @@ def test_a_source_that_another_configuration_replaced_goes_on_counting() -> None
     assert value(told, "pushbridge_source_rebuilds_total", source="orders") == 3
 
 
+def test_what_waits_for_the_rate_of_a_source_is_counted_over_its_replacements() -> None:
+    told = metrics()
+    for seconds, requests in [(0.0, 0), (1.5, 2), (4.0, 2), (0.5, 1)]:
+        told.intake.set_sources([SourceStatus("orders", limited_seconds=seconds, limited_requests=requests)])
+    assert value(told, "pushbridge_source_rate_limited_seconds_total", source="orders") == 4.5
+    assert value(told, "pushbridge_source_rate_limited_requests_total", source="orders") == 3
+
+
 @pytest.mark.parametrize("state", SourceState)
 def test_a_source_is_up_while_its_messages_can_flow(state: SourceState) -> None:
     told = metrics()
     take(told, SourceChanged(status=SourceStatus("orders", state=state)))
-    up = state in (SourceState.RUNNING, SourceState.PAUSED)
+    up = state in (SourceState.RUNNING, SourceState.PAUSED, SourceState.LIMITED)
     assert value(told, "pushbridge_source_up", source="orders") == up
 
 

@@ -11,8 +11,9 @@ from bridge.intake.supervisor import MAX_BATCH, Supervisor
 from bridge.observe.facts import SourceState
 from connectors.base import ACK, Disposition, Message
 from connectors.errors import AuthenticationError, NotConnectedError, SourceClosedError, TopologyError
+from hub.rate import Rate, RateLimiter
 from tests.bridge.examples import FakeIntakeObserver
-from tests.fakes.sources import ScriptedSource, silence
+from tests.fakes.sources import ScriptedSource, Step, silence
 from tests.fakes.virtual_time import in_virtual_time
 
 BATCH = [Message(source="orders", body=b"1"), Message(source="orders", body=b"2")]
@@ -33,16 +34,19 @@ class Bench:
         *,
         handle: Callable[[Sequence[Message]], Awaitable[Sequence[tuple[Message, Disposition]]]] = done,
         stall_after: float = 120.0,
+        rate: Rate | None = None,
     ) -> None:
         self.source = source
         self.room = 1_000_000
         self.watchdog_suspended = False
         self.told = FakeIntakeObserver()
+        self.limiter = RateLimiter(rate, clock=asyncio.get_running_loop().time)
         self.supervisor = Supervisor(
             source,
             handle,
             capacity=lambda: self.room,
             observer=self.told,
+            limiter=self.limiter,
             watchdog_suspended=lambda: self.watchdog_suspended,
             stall_after=stall_after,
             clock=asyncio.get_running_loop().time,
@@ -416,3 +420,93 @@ async def test_cancelling_closes_the_source() -> None:
         await running
     assert bench.source.closes == 1
     assert len(asyncio.all_tasks()) == 1
+
+
+class Flood(ScriptedSource):
+    """A broker that always has more, and keeps what is not asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(backlog=1_000_000)
+        self.received: list[float] = []
+        """When each message was handed over."""
+        self.is_over = False
+
+    async def receive(self, limit: int) -> Sequence[Message]:
+        if self.is_over:
+            return await super().receive(limit)
+        self.limits.append(limit)
+        self.received += [asyncio.get_running_loop().time()] * limit
+        return [BATCH[0]] * limit
+
+
+@in_virtual_time
+async def test_what_is_over_the_rate_waits_at_the_broker_and_is_counted() -> None:
+    source = Flood()
+    bench = Bench(source, rate=Rate(per_second=50, burst=200))
+    started = asyncio.get_running_loop().time()
+    running = asyncio.create_task(bench.run())
+    await asyncio.sleep(20)
+    status = bench.supervisor.status
+    assert len(source.received) == pytest.approx(200 + 20 * 50, abs=6)
+    assert len([at for at in source.received if at == started]) == 200
+    assert max(source.limits[1:]) <= 6, "a tenth of a second has five"
+    assert sum(map(len, source.settled)) == len(source.received)
+    assert bench.states == [SourceState.RUNNING, SourceState.LIMITED]
+    assert status.ready
+    assert status.detail == "more messages come than rate allows: 50 a second"
+    assert status.limited_seconds == pytest.approx(20, abs=0.2)
+    source.is_over = True
+    await asyncio.sleep(15)
+    assert bench.states[2:] == [SourceState.RUNNING]
+    assert status.limited_seconds == pytest.approx(20, abs=0.2)
+    bench.supervisor.stop()
+    await running
+
+
+@in_virtual_time
+async def test_messages_that_come_one_by_one_below_the_rate_do_not_count_as_limited() -> None:
+    def later() -> Callable[[], Awaitable[Sequence[Message]]]:
+        async def message() -> Sequence[Message]:
+            await asyncio.sleep(0.9)
+            return BATCH[:1]
+
+        return message
+
+    steps: list[Step] = []
+    for _ in range(9):
+        steps += [later(), [], []]
+    bench = Bench(ScriptedSource(receives=steps), rate=Rate(per_second=1))
+    await bench.run_for(60)
+    assert len(bench.source.settled) == 9
+    assert bench.states == [SourceState.RUNNING, SourceState.STOPPED]
+    assert bench.supervisor.status.limited_seconds == 0
+
+
+@in_virtual_time
+async def test_a_rate_below_one_a_minute_is_no_stall_and_stopping_does_not_wait_for_it() -> None:
+    source = Flood()
+    bench = Bench(source, rate=Rate(per_second=0.005))
+    running = asyncio.create_task(bench.run())
+    await asyncio.sleep(1001)
+    assert len(source.received) == 6
+    assert SourceState.STALLED not in bench.states
+    assert len(source.connects) == 1
+    stopped_at = asyncio.get_running_loop().time()
+    bench.supervisor.stop()
+    await running
+    assert asyncio.get_running_loop().time() - stopped_at < 1
+
+
+@in_virtual_time
+async def test_another_rate_is_in_force_within_a_second_without_a_new_connection() -> None:
+    source = Flood()
+    bench = Bench(source, rate=Rate(per_second=0.01))
+    running = asyncio.create_task(bench.run())
+    await asyncio.sleep(30)
+    assert len(source.received) == 1
+    bench.limiter.change(Rate(per_second=100))
+    await asyncio.sleep(11)
+    assert len(source.received) == pytest.approx(1001, abs=101)
+    assert len(source.connects) == 1
+    bench.supervisor.stop()
+    await running

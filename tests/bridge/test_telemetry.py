@@ -383,6 +383,7 @@ LEVELS = {
     SourceState.CONNECTING: "warning",
     SourceState.RUNNING: "info",
     SourceState.PAUSED: "warning",
+    SourceState.LIMITED: "warning",
     SourceState.DEGRADED: "warning",
     SourceState.STALLED: "warning",
     SourceState.STOPPED: "info",

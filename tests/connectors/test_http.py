@@ -22,6 +22,7 @@ from connectors.connector import MAX_BODY
 from connectors.errors import NotConnectedError
 from connectors.http import HttpSettings, HttpSource
 from connectors.size import Size
+from hub.rate import Rate, RateLimiter
 
 gzipped = partial(gzip.compress, mtime=0)  # all workers have to collect the same tests
 
@@ -35,8 +36,10 @@ EVENT = {"specversion": "1.0", "id": "e1", "source": "/s", "type": "t"}
 
 
 @asynccontextmanager
-async def posted_to(max_body: int = MAX_BODY, **settings: Any) -> AsyncIterator[tuple[HttpSource, httpx.AsyncClient]]:
-    source = HttpSource("web", HttpSettings(path="/in", **settings), now=lambda: NOW, max_body=max_body)
+async def posted_to(
+    max_body: int = MAX_BODY, admit: Callable[[int], float] = lambda count: 0.0, **settings: Any
+) -> AsyncIterator[tuple[HttpSource, httpx.AsyncClient]]:
+    source = HttpSource("web", HttpSettings(path="/in", **settings), now=lambda: NOW, max_body=max_body, admit=admit)
     await source.connect()
     transport = httpx.ASGITransport(Starlette(routes=[source.route()]))
     async with httpx.AsyncClient(transport=transport, base_url="http://bridge") as client:
@@ -608,3 +611,47 @@ async def test_one_bad_event_of_a_batch_costs_only_itself(bad: bytes) -> None:
         response, messages = await exchange(source, request, ACK, DEAD_LETTERED, ACK)
     assert [message.body for message in messages] == [first, bad, last]
     assert response.status_code == 202
+
+
+async def test_what_is_over_the_rate_is_told_when_to_come_again_and_nothing_of_it_is_taken() -> None:
+    now = 0.0
+    limiter = RateLimiter(Rate(per_second=0.5, burst=2), clock=lambda: now)
+    async with posted_to(admit=limiter.admit) as (source, client):
+        for _ in range(2):
+            answer, _ = await exchange(source, client.post("/in", content=b"{}"), ACK)
+            assert answer.status_code == 202
+        refused = await client.post("/in", content=b"{}")
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "2")
+        assert "rate" in refused.json()["detail"]
+        assert (await source.backlog()).messages == 0
+        now = 2.0
+        answer, _ = await exchange(source, client.post("/in", content=b"{}"), ACK)
+        assert answer.status_code == 202
+
+
+async def test_a_batch_passes_whole_and_the_next_request_waits_for_its_events() -> None:
+    limiter = RateLimiter(Rate(per_second=1, burst=1), clock=lambda: 0.0)
+    async with posted_to(admit=limiter.admit, format="cloudevents") as (source, client):
+        batch = json.dumps([EVENT | {"id": f"e{number}"} for number in range(5)])
+        answer, _ = await exchange(
+            source, client.post("/in", content=batch, headers={"content-type": BATCH}), *[ACK] * 5
+        )
+        assert (answer.status_code, len(answer.json()["results"])) == (202, 5)
+        refused = await client.post("/in", content=batch, headers={"content-type": BATCH})
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
+
+
+async def test_requests_that_are_read_side_by_side_do_not_pass_on_one_token() -> None:
+    limiter = RateLimiter(Rate(per_second=1, burst=1), clock=lambda: 0.0)
+    async with posted_to(admit=limiter.admit) as (source, client):
+
+        async def slow() -> AsyncIterator[bytes]:
+            yield b"{"
+            await both.wait()
+            yield b"}"
+
+        both = asyncio.Barrier(2)
+        posts = [asyncio.create_task(client.post("/in", content=slow())) for _ in range(2)]
+        await waiting(source, 1)
+        await settle_each(source, [ACK])
+        assert sorted(answer.status_code for answer in await asyncio.gather(*posts)) == [202, 429]

@@ -178,7 +178,7 @@ class Daemon:
 
 def _flows(line: str) -> bool:
     """Whether a line of `/readyz` is about anything but a source that takes no messages."""
-    return not line.startswith("source ") or line.split(": ")[1] in ("running", "paused")
+    return not line.startswith("source ") or line.split(": ")[1] in ("running", "paused", "limited")
 
 
 def authorization(url: str, *, key: str = KEY) -> str:

@@ -296,6 +296,7 @@ async def test_one_event_id_is_on_all_lines_from_receipt_to_outcome(world: World
 
 NAMES = """
     build_info source_info rule_info source_up source_rebuilds_total
+    source_rate_limited_seconds_total source_rate_limited_requests_total
     ingest_messages_total ingest_messages_given_up_total ingest_lag_messages ingest_oldest_unacked_timestamp_seconds
     rule_evaluations_total dead_letters_total config_last_reload_successful config_last_reload_success_timestamp_seconds
     http_requests_total http_request_duration_seconds http_requests_in_flight

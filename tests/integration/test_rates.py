@@ -1,0 +1,85 @@
+"""The rate of a source, with the daemon and a real broker: what is over it waits, and a reload changes it live."""
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.brokers import queues
+from tests.brokers.rabbitmq import RabbitMq
+from tests.integration.daemon import HUB, Daemon
+
+RULE = {"name": "posted", "match": {"type": "posting"}, "push": {"to": "all", "with": {"body": "x"}}}
+PATIENCE = 60.0
+TAKEN = 'pushbridge_ingest_messages_total{outcome="accepted",source="postings"}'
+
+
+async def taken(daemon: Daemon) -> float:
+    return (await daemon.metrics())[TAKEN]
+
+
+@pytest.mark.processes
+async def test_what_is_over_the_rate_waits_in_the_queue_until_a_reload_lets_it_pass(
+    rabbitmq: RabbitMq, tmp_path: Path
+) -> None:
+    queue = f"rate-{uuid4().hex[:8]}"
+    queues.declare(rabbitmq.url, queue, {"x-queue-type": "quorum"})
+    queues.publish(rabbitmq.url, queue, (b'{"number": %d}' % number for number in range(2000)))
+    source = {
+        "rabbitmq": {"url": rabbitmq.url, "queue": {"name": queue}, "receive": {"max_in_flight": 50}},
+        "map": {"id": "{{ data.number }}", "type": "posting"},
+        "rate": {"per_second": 10, "burst": 40},
+    }
+    config = {"hubs": {HUB: {}}, "rules": [RULE], "sources": {"postings": source}}
+    async with Daemon(tmp_path, config) as daemon, httpx.AsyncClient(verify=False, timeout=PATIENCE) as client:
+        started = time.monotonic()
+        await daemon.start()
+        async with asyncio.timeout(PATIENCE):
+            while await taken(daemon) < 60:
+                await asyncio.sleep(0.1)
+        count = await taken(daemon)
+        assert count <= 40 + 10 * (time.monotonic() - started) + 1
+        status = (await client.get(f"{daemon.url}/api/v1/status")).json()
+        (part,) = [part for part in status["parts"] if part["kind"] == "source"]
+        assert (part["state"], part["ok"]) == ("limited", True)
+        assert "10 a second" in part["detail"]
+        metrics = await daemon.metrics()
+        assert metrics['pushbridge_source_rate_limited_seconds_total{source="postings"}'] > 1
+        assert metrics['pushbridge_source_up{source="postings"}'] == 1
+        changed = json.loads(daemon.config_file.read_text())
+        del changed["sources"]["postings"]["rate"]
+        daemon.config_file.write_text(json.dumps(changed))
+        (await client.post(f"{daemon.url}/-/reload")).raise_for_status()
+        async with asyncio.timeout(PATIENCE):
+            while await taken(daemon) < 2000:
+                await asyncio.sleep(0.1)
+        metrics = await daemon.metrics()
+        assert metrics['pushbridge_source_rebuilds_total{source="postings"}'] == 0
+        assert metrics['pushbridge_ingest_messages_total{outcome="duplicate",source="postings"}'] == 0
+
+
+@pytest.mark.processes
+async def test_a_sender_over_the_rate_comes_again_and_loses_nothing(tmp_path: Path) -> None:
+    source = {
+        "http": {"path": "/in"},
+        "map": {"id": "{{ data.number }}", "type": "posting"},
+        "rate": {"per_second": 20, "burst": 5},
+    }
+    config = {"hubs": {HUB: {}}, "rules": [RULE], "sources": {"postings": source}}
+    refused = 0
+    async with Daemon(tmp_path, config) as daemon, httpx.AsyncClient(verify=False, timeout=PATIENCE) as client:
+        await daemon.start()
+        for number in range(30):
+            while (answer := await client.post(f"{daemon.url}/in", json={"number": number})).status_code == 429:
+                refused += 1
+                assert int(answer.headers["retry-after"]) == 1
+                await asyncio.sleep(0.02)
+            assert answer.status_code == 202
+        assert refused
+        metrics = await daemon.metrics()
+        assert metrics[TAKEN] == 30
+        assert metrics['pushbridge_source_rate_limited_requests_total{source="postings"}'] == refused

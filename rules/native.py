@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
-from lxml import etree
-
 from hub.characters import CONTROLS, escape_xml, fits_xml
 from hub.notification import NativeContent, Platform
 from hub.platforms.table import services, traits_of
@@ -197,6 +195,8 @@ def _tree(node: Node, problems: Problems, is_text: Callable[[Path], bool] | None
 
 
 def _xml(text: str, node: Node, problems: Problems) -> TextPayload | None:
+    from lxml import etree  # 6 MB, for rules with such payloads
+
     compiled = template(node, problems)
     if compiled is None:
         return None
@@ -204,7 +204,7 @@ def _xml(text: str, node: Node, problems: Problems) -> TextPayload | None:
     while word in text:
         word += "_"
     try:
-        etree.fromstring(_with_word(compiled, word), _PARSER)
+        _parsed(_with_word(compiled, word))
     except etree.XMLSyntaxError as error:
         problems.add(node, f"not XML: {error.msg}")
         return None
@@ -214,14 +214,23 @@ def _xml(text: str, node: Node, problems: Problems) -> TextPayload | None:
     return TextPayload(compiled.spelled_by(_xml_value))
 
 
+def _parsed(document: bytes) -> Any:
+    from lxml import etree
+
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+    return etree.fromstring(document, parser)
+
+
 def _with_word(compiled: Text, word: str) -> bytes:
     return "".join(piece if isinstance(piece, str) else word for piece in compiled.pieces).encode()
 
 
 def _escapable_placeholders(compiled: Text, word: str) -> int:
     """How many placeholders stand where what is escaped is read back: not in names, comments, instructions and CDATA."""
+    from lxml import etree
+
     try:
-        root = etree.fromstring(_with_word(compiled, f"{word}&lt;"), _PARSER)
+        root = _parsed(_with_word(compiled, f"{word}&lt;"))
     except etree.XMLSyntaxError:
         return 0
     attributes = (value for element in root.iter(etree.Element) for value in element.attrib.values())
@@ -239,6 +248,3 @@ def _xml_value(value: Any) -> str:
     if escaped != text and not fits_xml(text):  # most texts need neither: one look is enough
         raise RenderError("holds a character that XML does not allow")
     return escaped
-
-
-_PARSER = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)

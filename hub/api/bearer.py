@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -10,7 +11,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hub.api.access import AccessPolicy, HubAccess
 from hub.api.wire.errors import UnauthorizedError
 from hub.oidc.errors import Flaw, ProviderError, TokenError
-from hub.oidc.tokens import TokenCheck
+from hub.oidc.settings import OidcSettings
+
+if TYPE_CHECKING:
+    from hub.oidc.tokens import TokenCheck
 
 POLICY = "policy"
 """Under which name a request's state has what its bearer token may do, or why it may nothing."""
@@ -33,9 +37,7 @@ class BearerTokens:
     def __init__(self, app: ASGIApp, hubs: Mapping[str, HubAccess], *, clock: Callable[[], datetime]) -> None:
         self._app = app
         self._hubs = {name: access.oidc for name, access in hubs.items() if access.oidc is not None}
-        self._checks = {
-            name: TokenCheck(settings, now=lambda: clock().timestamp()) for name, settings in self._hubs.items()
-        }
+        self._checks = {name: _check(settings, clock) for name, settings in self._hubs.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -56,3 +58,9 @@ class BearerTokens:
             return HTTPException(503, "The keys of the tokens' issuer cannot be had", {"Retry-After": _RETRY_AFTER})
         name = claims.get("sub")
         return AccessPolicy(name=name if isinstance(name, str) else "", rights=settings.rights_of(claims), keys=())
+
+
+def _check(settings: OidcSettings, clock: Callable[[], datetime]) -> "TokenCheck":
+    from hub.oidc.tokens import TokenCheck  # PyJWT, for a hub that takes such tokens
+
+    return TokenCheck(settings, now=lambda: clock().timestamp())

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import orjson
-from lxml import etree
 
 from hub.characters import escape_xml
 from hub.content.expressions import EXPRESSION_BEGINS, Expression, parse_value
@@ -126,6 +125,8 @@ def _xml_slots(body: str) -> Iterator[tuple[int, int, Slot]]:
 
 def _xml_value(element: str, where: str) -> Expression | None:
     """The expression in an attribute or a text, which `element` holds alone: so XML resolves its references."""
+    from lxml import etree
+
     root = etree.fromstring(element)
     value = parse_value(root.get("v") or root.text or "", where=where)
     return value if isinstance(value, Expression) else None

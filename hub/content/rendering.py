@@ -84,13 +84,11 @@ class Rendering:
     async def prepare(self, targets: Sequence[Target]) -> None:
         """Have the templates of these targets at hand. Raises: StoreError."""
         missing: set[_Key] = set()
-        for target in targets:
-            if target.template is not None:
-                key = (target.template, target.platform)
-                if key in self._compiled:
-                    self._compiled.move_to_end(key)
-                else:
-                    missing.add(key)
+        for key in {(target.template, target.platform) for target in targets if target.template is not None}:
+            if key in self._compiled:
+                self._compiled.move_to_end(key)
+            else:
+                missing.add(key)
         if not missing:
             return
         stored = await self._store.templates(sorted({template for template, _ in missing}))

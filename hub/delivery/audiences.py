@@ -134,15 +134,14 @@ async def _targets(registrations: Registrations, pages: Sequence[tuple[Work, Bit
 
 
 def _still_meant(page: Work, targets: Sequence[Target]) -> Audience:
-    return Audience(targets=[target for target in targets if _is_still_meant(page, target)])
-
-
-def _is_still_meant(page: Work, target: Target) -> bool:
-    """Whether the audience of a page still includes a registration that was put again since the audience was found.
+    """The targets of a page without those that were put again since it was made, and that its audience no longer includes.
 
     A phone may have been signed out, or be another user's by now: what was meant for the one is not for the other.
     """
     audience = page.notification.audience
-    if isinstance(audience, Everyone) or not (page.attempt or target.registered_at >= page.accepted_at):
-        return True
-    return matches(audience, frozenset(map(tag_key, target.tags())))
+    if isinstance(audience, Everyone):
+        return Audience(targets=targets)
+    since = 0.0 if page.attempt else page.accepted_at  # a later try looks at all again
+    return Audience(
+        targets=[target for target in targets if target.registered_at < since or _carries(target.tags(), audience)]
+    )

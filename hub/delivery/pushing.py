@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from operator import attrgetter
 
 from pyroaring import BitMap
 
@@ -214,7 +215,7 @@ class PushDelivery:
         sends: dict[Service, list[SendBatch]],
     ) -> None:
         """As `_fill`, for a page that is recorded in pieces; they go to their service in order."""
-        targets = sorted(targets, key=lambda target: target.ordinal)
+        targets = sorted(targets, key=attrgetter("ordinal"))
         length = self._piece_length(pending.work.notification.hub)
         neighbours = [targets[first : first + length] for first in range(0, len(targets), length)]
         rendered = [

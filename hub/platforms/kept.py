@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from lxml import etree
 
 from hub.errors import InvalidRequestError
 from hub.notification import Platform
 from hub.platforms.traits import Description, PayloadKind, TemplateBody, Traits
-from hub.platforms.xml_payload import parsed
+from hub.platforms.xml_payload import local_name, parsed
 
 _BROWSER_HANDLES = ("endpoint", "p256dh", "auth")
 
@@ -46,7 +45,7 @@ class MpnsTraits(Traits):
     def template_body(self, body: str, headers: Mapping[str, Any]) -> TemplateBody:
         """See `Traits.template_body`; target and class follow from what the notification holds."""
         first = next(iter(parsed(body)), None)
-        kind = "" if first is None else etree.QName(first).localname.lower()
+        kind = "" if first is None else local_name(first).lower()
         derived = _MPNS_HEADERS.get(kind, {})
         given = {name.lower() for name in headers}
         missing = {name: value for name, value in derived.items() if name.lower() not in given}

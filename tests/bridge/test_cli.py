@@ -212,6 +212,13 @@ def test_reading_a_configuration_imports_neither_clients_of_brokers_nor_of_push_
 
 
 @pytest.mark.processes
+def test_a_daemon_reads_neither_lxml_nor_pyjwt_before_it_needs_them() -> None:
+    program = "import sys, bridge.app; print(sorted({'lxml', 'jwt'} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.processes
 def test_a_hangup_while_it_reads_its_configuration_does_not_end_it(
     config: Callable[[str], Path], tmp_path: Path
 ) -> None:

@@ -7,11 +7,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-
-from lxml import etree
+from typing import TYPE_CHECKING
 
 from hub.characters import escape_xml
 from hub.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from lxml import etree
 
 ENTRY = "application/atom+xml; type=entry; charset=utf-8"
 FEED = "application/atom+xml; type=feed; charset=utf-8"
@@ -32,7 +34,7 @@ class Described:
     """The description in an entry: its name without namespace, and its children that are not nil, by name."""
 
     name: str
-    members: Mapping[str, etree._Element]
+    members: Mapping[str, "etree._Element"]
 
     def text(self, name: str) -> str:
         """The text of a member, empty when there is none."""
@@ -68,7 +70,9 @@ def read_description(text: str) -> Described:
     return _described(_parse(text))
 
 
-def _described(description: etree._Element) -> Described:
+def _described(description: "etree._Element") -> Described:
+    from lxml import etree  # the description was read by it
+
     kind = description.get(f"{_INSTANCE}type") or etree.QName(description).localname
     members = {
         etree.QName(child).localname: child
@@ -87,7 +91,9 @@ def _text_of(body: bytes, content_type: str) -> str:
         raise InvalidRequestError(f"The body is not UTF-8: {error}") from error
 
 
-def _parse(text: str) -> etree._Element:
+def _parse(text: str) -> "etree._Element":
+    from lxml import etree  # 6 MB, once a client sends Atom
+
     if "<!DOCTYPE" in text:  # without a document type there are no entities to expand
         raise InvalidRequestError("The body has a document type, which is not allowed")
     text = re.sub(r"^\s*<\?xml[^>]*\?>", "", text)  # it may name the encoding that the bytes had
@@ -100,7 +106,9 @@ def _parse(text: str) -> etree._Element:
             raise InvalidRequestError(f"The body is no XML: {error}") from error
 
 
-def _root(text: str) -> etree._Element:
+def _root(text: str) -> "etree._Element":
+    from lxml import etree
+
     return etree.fromstring(text.encode(), etree.XMLParser(resolve_entities=False, no_network=True))
 
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-
-from lxml import etree
+from typing import TYPE_CHECKING
 
 from hub.api.wire.atom import DESCRIPTION_NAMESPACES, Described
 from hub.characters import escape_xml
@@ -11,6 +10,9 @@ from hub.dates import format_date
 from hub.errors import InvalidRequestError
 from hub.job import Job, JobStatus, JobType
 from hub.jobs.places import FAILED, OUTPUT, shown_blob
+
+if TYPE_CHECKING:
+    from lxml import etree
 
 ELEMENT = "NotificationHubJob"
 
@@ -42,7 +44,7 @@ def job_from(described: Described, *, hub: str) -> Job:
     )
 
 
-def _properties(element: etree._Element | None) -> dict[str, str]:
+def _properties(element: "etree._Element | None") -> dict[str, str]:
     found: dict[str, str] = {}
     for item in () if element is None else element.iterchildren("*"):
         key, value = item.findtext("{*}Key"), item.findtext("{*}Value")

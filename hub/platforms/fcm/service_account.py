@@ -5,7 +5,6 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
-import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -36,6 +35,8 @@ class ServiceAccountAssertion:
 
     def form(self) -> dict[str, str]:
         """The fields of a token request with a fresh assertion."""
+        import jwt  # for a daemon that pushes by FCM, not for one that checks its settings
+
         now = int(self._clock())
         claims = {**self._claims, "iat": now, "exp": now + _LIFETIME}
         assertion = jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self._key_id})

@@ -94,19 +94,22 @@ def targets(connection: Connection, place: Place, ordinals: Iterable[int], *, no
     """The live registrations among `ordinals`, by ordinal."""
     rows = connection.read_by_keys(statements.TARGETS, list(ordinals), hub=place.hub, shard=place.shard, now=now)
     rows.sort()
-    return list(map(_target, rows))
+    return _targets(rows)
 
 
-def _target(row: Row) -> Target:
-    return Target(
-        row[0],
-        PLATFORM_NAMED[row[1]],
-        unpack_channel(row[2]),
-        row[3],
-        orjson.loads(row[4]) if row[4] else None,
-        row[5],
-        partial(_tags_of, row),
-    )
+def _targets(rows: Iterable[Row]) -> list[Target]:
+    return [
+        Target(
+            row[0],
+            PLATFORM_NAMED[row[1]],
+            unpack_channel(row[2]),
+            row[3],
+            orjson.loads(row[4]) if row[4] else None,
+            row[5],
+            partial(_tags_of, row),
+        )
+        for row in rows
+    ]
 
 
 def _tags_of(row: Row) -> Sequence[str]:
@@ -147,7 +150,7 @@ def _try_candidates(connection: Connection, place: Place, asked: Sequence[_Asked
         if one.is_native:
             chosen, skipped = _without_doubles(chosen)
         if chosen:
-            one.audience = Audience(targets=[_target(row) for row in chosen], skipped=skipped)
+            one.audience = Audience(targets=_targets(chosen), skipped=skipped)
         else:
             one.found = bool(matched)
             one.live.update((PLATFORM_NAMED[row[1]], row[3] is not None) for row in live)

@@ -53,6 +53,8 @@ _FEW: Final = 3
 _PLAIN: Final = 0x88
 """:status 200, as a block (RFC 7541, appendix A)."""
 _HEADERS: Final = int(Kind.HEADERS)
+_RESET: Final = int(Kind.RST_STREAM)
+_RESET_SIZE: Final = 4
 _WHOLE: Final = END_STREAM | END_HEADERS
 """Flags of a frame that is the last of its headers and of its stream."""
 _UNLIMITED: Final = 1 << 30
@@ -103,7 +105,7 @@ class Http2Connection:
         self._stream_window = WINDOW
         self._credit: dict[int, int] = {}  # windows of streams that differ from what all have
         self._unsent: dict[int, memoryview] = {}  # bodies that wait for a window
-        self._open: dict[int, Begun] = {}
+        self._open: dict[int, tuple[Batch, RequestGroup, Row, int]] = {}  # a `Begun` each, when one is asked for
         self._answers: dict[int, _Answer] = {}
         self._received = 0  # bytes of DATA since the window of the connection was raised
         self._noise = 0
@@ -147,7 +149,7 @@ class Http2Connection:
 
     def batches(self) -> set[Batch]:
         """Those with requests that have no answer."""
-        return {begun.batch for begun in self._open.values()}
+        return {batch for batch, *_ in self._open.values()}
 
     def take_output(self) -> bytes:
         output, self._output = self._output, []
@@ -163,8 +165,9 @@ class Http2Connection:
         if last > _LAST_STREAM:
             self.is_leaving = True
         streams = range(first, last, 2)
-        begun = map(Begun, repeat(batch), repeat(group), rows, repeat(tries))
-        self._open.update(zip(streams, begun, strict=True))
+        self._open.update(
+            zip(streams, zip(repeat(batch), repeat(group), rows, repeat(tries), strict=False), strict=True)
+        )
         self._encoder.renew_if_full()
         shared, is_lasting = self._encoder.shared(group)
         if not is_lasting:
@@ -232,7 +235,7 @@ class Http2Connection:
 
     def cancel(self, batch: Batch) -> list[Begun]:
         """Take back the requests of a batch: the other side frees their streams. Which those are."""
-        mine = [stream for stream, begun in self._open.items() if begun.batch is batch]
+        mine = [stream for stream, begun in self._open.items() if begun[0] is batch]
         taken = []
         for stream in mine:
             self._output.append(frames.reset(stream, Code.CANCEL))
@@ -251,16 +254,13 @@ class Http2Connection:
 
     def abandon(self) -> list[Begun]:
         """The connection is broken: the requests that have no answer."""
-        begun = list(self._open.values())
-        for stream in list(self._open):
-            self._forget(stream)
-        return begun
+        return [self._forget(stream) for stream in list(self._open)]
 
     def _forget(self, stream: int) -> Begun:
         self._answers.pop(stream, None)
         self._unsent.pop(stream, None)
         self._credit.pop(stream, None)
-        return self._open.pop(stream)
+        return Begun(*self._open.pop(stream))
 
     # Answers
 
@@ -289,13 +289,23 @@ class Http2Connection:
                 and stream not in self._answers
                 and stream not in self._unsent
             ):
-                batch = open_.pop(stream).batch
+                batch = open_.pop(stream)[0]
                 batch.plain += 1
                 batch.open -= 1
                 if not batch.open:
                     self.finished.append(batch)
                 self._noise = 0
                 self.has_answered = True
+            elif (
+                kind == _RESET
+                and length == _RESET_SIZE
+                and stream % 2
+                and stream < self._next
+                and stream not in open_
+                and self._block is None
+                and self._noise < _MAX_NOISE
+            ):  # of a request that was answered before its body was read
+                self._noise += 1
             else:
                 self._take(kind, flags, stream & frames.MAX_STREAM, data[at + HEAD_SIZE : end])
             at = end
@@ -356,7 +366,6 @@ class Http2Connection:
             self._fields(stream, first_flags, bytes(block))
 
     def _fields(self, stream: int, flags: int, block: bytes) -> None:
-        begun = self._open.get(stream)
         # A bare status needs no decoding; a block that may change a table is decoded, whoever waits for it.
         if block == b"\x88" and not self._answer_headers:
             fields = {":status": "200"}
@@ -367,7 +376,7 @@ class Http2Connection:
                 raise Http2Error(
                     Code.COMPRESSION_ERROR, f"a header block that cannot be read: {str(error)[:80]}"
                 ) from error
-        if begun is None:
+        if stream not in self._open:
             return
         answer = self._answers.get(stream)
         if answer is None:

@@ -90,8 +90,8 @@ def whole_requests(shared: Shared, path: str, streams: Sequence[int], rows: Sequ
         return None
     packed = struct.pack(f">{len(rows)}I", *streams)
     numbers = [packed[at : at + 4] for at in range(0, len(packed), 4)]
-    heads = [_HEAD_OF_DATA(size << 8, END_STREAM) for size in sizes]
-    holes = zip(numbers, *texts, lengths, heads, numbers, bodies, strict=True)
+    heads = {size: _HEAD_OF_DATA(size << 8, END_STREAM) for size in set(sizes)}
+    holes = zip(numbers, *texts, lengths, map(heads.__getitem__, sizes), numbers, bodies, strict=True)
     template = _template(shared, shape)
     return template * len(rows) % tuple(chain.from_iterable(holes))
 

@@ -58,7 +58,7 @@ from bridge.phones import PhoneServices
 from bridge.reports.sinks import SinkManager
 from bridge.senders import remotes_of, senders_of
 from bridge.stores import DaemonStore, store_of
-from bridge.wiring import access_of, guards_of, metric_names, relay_of, routes_of, source_of
+from bridge.wiring import access_of, guards_of, metric_names, relay_of, report_policies_of, routes_of, source_of
 from connectors.connector import Capacity
 from hub.acceptance import ConfigurationVersion
 from hub.api.access import HubAccess
@@ -163,6 +163,7 @@ class Daemon:
             hubs=list(local),
             remotes=remotes_of(self.settings.hubs),
             guards=guards_of(self.settings.hubs),
+            reports=report_policies_of(self.settings.hubs),
             observer=self.telemetry,
             policy=RetryPolicy(base=retry.backoff.base, cap=retry.backoff.cap, max_age=retry.max_age),
             max_pending=self.settings.bridge.store.max_pending,
@@ -351,6 +352,7 @@ class Daemon:
             senders=senders_of(local),
             remotes=remotes_of(changed),
             guards=guards_of(changed),
+            reports=report_policies_of(changed),
         )
 
     def _rules_exchange(self, settings: Settings, config_hash: str) -> Callable[[], None]:

@@ -83,7 +83,12 @@ class PhoneServices:
 
         assert hub.registration is not None
         return PhoneService(
-            name, offer_of(hub.registration), self._hub.store, self._engine(name, hub), now=self._hub.store.now
+            name,
+            offer_of(hub.registration),
+            self._hub.store,
+            self._engine(name, hub),
+            reporting=self._hub,
+            now=self._hub.store.now,
         )
 
     def _engine(self, name: str, hub: HubSettings) -> "Engine":

@@ -19,6 +19,7 @@ from connectors.base import Message, Settlement, Source
 from connectors.connector import Capacity
 from hub.api.access import AccessPolicy, HubAccess, Right
 from hub.guards import AudienceGuard
+from hub.phone_report import ReportPolicy
 from rules.errors import MappingError
 from rules.event import Event
 from rules.headers import Headers
@@ -135,6 +136,11 @@ def guards_of(hubs: Mapping[str, HubSettings]) -> dict[str, AudienceGuard]:
     return {name: hub.guard for name, hub in hubs.items() if hub.guard}
 
 
+def report_policies_of(hubs: Mapping[str, HubSettings]) -> dict[str, ReportPolicy]:
+    """How the hubs that are kept here take reports of phones."""
+    return {name: hub.reports.policy for name, hub in hubs.items() if hub.remote is None}
+
+
 class MetricNames(TypedDict):
     """See `Metrics.declare`."""
 
@@ -144,6 +150,7 @@ class MetricNames(TypedDict):
     remotes: list[str]
     registrations: list[str]
     sinks: list[str]
+    reports: dict[str, ReportPolicy]
     dead_letters: list[tuple[str, str, str]]
     owners: Owners
 
@@ -157,6 +164,7 @@ def metric_names(settings: Settings) -> MetricNames:
         "remotes": [name for name, hub in settings.hubs.items() if hub.remote is not None],
         "registrations": [name for name, hub in settings.hubs.items() if hub.registration is not None],
         "sinks": list(settings.sinks),
+        "reports": report_policies_of(settings.hubs),
         "dead_letters": possible_dead_letters(settings),
         "owners": Owners(
             sources={name: source.owner for name, source in settings.sources.items()}, rules=settings.rules.owners

@@ -35,7 +35,9 @@ from hub.job import Job, new_job_id
 from hub.notification import NativeContent, Notification, Platform
 from hub.observer import Observer
 from hub.outcome import NotificationDetails, State
+from hub.phone_report import PhoneReport, ReportPolicies, ReportPolicy, TakenReports
 from hub.push import PushPage, host_of
+from hub.reporting import Reporting
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.outbox import AcceptanceResult, Service
 from hub.store.contracts.people import Erased
@@ -87,8 +89,8 @@ class Hub:
     notifications and pages that wait in the store: over it `capacity` is 0 and `send` refuses. `max_in_flight` bounds the
     single pushes under way for each hub and platform. Each push service has an equal share of `max_pending`: see
     `full_for`. `hubs` are those kept here, `remotes` those that are remote; their names are in lower case wherever the hub
-    is given one. `guards` are those of both. `held` counts by hub the notifications of this process's queues that
-    wait for an approval.
+    is given one. `guards` and `reports`, how they take reports of phones, are those of both. `held` counts by hub the
+    notifications of this process's queues that wait for an approval.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class Hub:
         hubs: Sequence[str],
         remotes: Mapping[str, Destination[Sequence[Notification]]] | None = None,
         guards: Guards | None = None,
+        reports: ReportPolicies | None = None,
         observer: Observer,
         policy: RetryPolicy = RetryPolicy(),
         max_pending: int = 100_000,
@@ -127,6 +130,8 @@ class Hub:
         self.without_credential: set[Service] = set()
         self.remotes: dict[str, Bulkhead[Sequence[Notification]]] = {}
         self.guards: dict[str, AudienceGuard] = {}
+        self.report_policies: dict[str, ReportPolicy] = dict(reports or {})
+        self._reporting = Reporting(self.store, self.report_policies, write=self._write, observer=observer, clock=clock)
         self._add(hubs, senders, remotes or {}, guards or {})
         self._dispatcher = Dispatcher(
             self.health,
@@ -134,6 +139,7 @@ class Hub:
             without_credential=self.without_credential,
             remotes=self.remotes,
             guards=self.guards,
+            reports=self.report_policies,
             observer=observer,
             policy=policy,
             slots=2 * max_in_flight,
@@ -186,6 +192,7 @@ class Hub:
         senders: Mapping[Service, Destination[PushPage]],
         remotes: Mapping[str, Destination[Sequence[Notification]]],
         guards: Guards,
+        reports: ReportPolicies | None = None,
     ) -> None:
         """Take away the hubs that are `gone`, and add others; a hub in both gets new clients.
 
@@ -199,7 +206,9 @@ class Hub:
         leaving += [self.remotes.pop(hub) for hub in gone if hub in self.remotes]
         for hub in gone:
             self.guards.pop(hub, None)
+            self.report_policies.pop(hub, None)
         self._add(hubs, senders, remotes, guards)
+        self.report_policies |= reports or {}
         for bulkhead in leaving:
             bulkhead.retire()
             task = asyncio.create_task(bulkhead.close_when_idle())
@@ -485,6 +494,12 @@ class Hub:
         if hub is None:
             raise NotFoundError(f"no notification {notification_id!r} waits for an approval")
         self._observer.observe(NotificationApproved(hub=hub, notification_id=digits, actor=actor))
+
+    # Reports of phones
+
+    async def report(self, hub: str, installation_id: str, reports: Sequence[PhoneReport]) -> TakenReports:
+        """What an installation says of its pushes. Raises: NotFoundError: there is none; CapacityError; StoreError."""
+        return await self._reporting.take(hub, installation_id, reports)
 
     # Registry
 

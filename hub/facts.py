@@ -12,6 +12,7 @@ from hub.job import Job
 from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName, State, Unreached
 from hub.phone import PhoneOperation, PhoneOutcome
+from hub.phone_report import PhoneEvent, TakenReports
 from hub.work import Lane
 
 
@@ -209,6 +210,15 @@ class PhonesUnwritten:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PhoneReported:
+    """A phone said of its pushes what `events` name, and `taken` is what became of each."""
+
+    hub: str
+    events: Sequence[PhoneEvent]
+    taken: TakenReports
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkTaken:
     """Work was taken from its queue; `waited` has for each piece the seconds since it was accepted or due, or nothing."""
 
@@ -284,6 +294,7 @@ HubFact = (
     | JobEnded
     | PhoneAnswered
     | PhonesUnwritten
+    | PhoneReported
     | WorkTaken
     | ResultsLate
     | WorkLeftOver

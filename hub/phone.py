@@ -48,6 +48,7 @@ class PhoneOperation(Explained):
     SHOW = "show", "List what the user has on a phone, or the topics that there are."
     SUBSCRIBE = "subscribe", "Switch a topic on, or choose another level."
     UNSUBSCRIBE = "unsubscribe", "Switch a topic off."
+    REPORT = "report", "Say what became of pushes: received, opened, acted on."
     SIGN_OFF = "sign_off", "Sign the user off: no push reaches the phone any more."
 
 

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName, State, Unreached
+from hub.phone_report import ReportedPush
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,3 +61,6 @@ class Reporter(Protocol):
 
     def reports_of_devices(self, removed: RemovedDevices, *, at: float) -> Sequence[Report]:
         """One for each of `sinks_of_devices`."""
+
+    def reports_of_phone(self, reported: ReportedPush) -> Sequence[Report]:
+        """One for each of `sinks_of` of its notification: a phone has said something of its push."""

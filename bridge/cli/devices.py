@@ -8,7 +8,7 @@ import typer
 from bridge.cli.client import Client, fail
 from bridge.cli.command import Answer, HubName, Limit, client_command
 from bridge.cli.exits import Exit
-from bridge.cli.tables import print_fields, print_sums, print_table
+from bridge.cli.tables import print_fields, print_sums, print_table, reports_said
 from bridge.counts import how_many
 
 devices = typer.Typer(help="The devices that are registered at a hub.", no_args_is_help=True)
@@ -145,6 +145,7 @@ def _print_device(device: Mapping[str, Any]) -> None:
                 "event": push["event_id"],
                 "registration": push["template"] or "native",
                 "result": f"{push['meaning']}{f' ({said})' if said else ''}",
+                "phone said": reports_said(push["reports"]),
                 "payload": push["payload"] or push["payload_missing"],
             }
         )

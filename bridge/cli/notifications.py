@@ -62,7 +62,10 @@ def approve(
 def counts(
     client: Client,
     kind: Annotated[
-        str, typer.Option(help="push, notification, operation (changes of the registry), or devices.")
+        str,
+        typer.Option(
+            help="push, notification, report (of phones), report_by_tag, operation (changes of the registry), or devices."
+        ),
     ] = "push",
     by: Annotated[str, typer.Option(help="hour, day, or total.")] = "total",
     since: Annotated[
@@ -71,7 +74,7 @@ def counts(
     until: Annotated[str, typer.Option(help="The last hour; now without it.")] = "",
     hub: HubName = "",
 ) -> Answer:
-    """Count by the hour what happened: pushes by outcome, notifications by state, changes of the registry, or devices."""
+    """Count by the hour: pushes by outcome, notifications by state, reports, changes of the registry, or devices."""
     found = client.get("statistics", kind=kind, by=by, since=since, until=until, hub=hub)
     return Answer(found, print_sums)
 
@@ -86,7 +89,11 @@ def _print_list(found: Sequence[Mapping[str, Any]]) -> None:
 
 def _print_notification(notification: Mapping[str, Any]) -> None:
     failures = notification["failures"]
-    more = {"outcomes": counted(notification["outcomes"]), "reasons": "\n".join(notification["reasons"])}
+    more = {
+        "outcomes": counted(notification["outcomes"]),
+        "reports": counted(notification["reports"]),
+        "reasons": "\n".join(notification["reasons"]),
+    }
     print_fields({**notification, **more, "failures": None})
     if failures:
         typer.echo()

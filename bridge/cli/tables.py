@@ -41,6 +41,11 @@ def counted(outcomes: Mapping[str, Mapping[str, int]]) -> str:
     )
 
 
+def reports_said(reports: Sequence[Mapping[str, Any]]) -> str:
+    """What a phone said of a push, a line each."""
+    return "\n".join(" ".join(filter(None, [each["event"], each["action"], f"at {each['at']}"])) for each in reports)
+
+
 def without_controls(text: str) -> str:
     """A line without what a terminal would obey."""
     return "".join(c if c.isprintable() else "�" for c in text)

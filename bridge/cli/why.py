@@ -8,7 +8,7 @@ import typer
 from bridge.cli.client import Client
 from bridge.cli.command import Answer, client_command
 from bridge.cli.explained import print_failures, print_rules
-from bridge.cli.tables import counted, print_fields, print_json, print_table
+from bridge.cli.tables import counted, print_fields, print_json, print_table, reports_said
 from bridge.counts import how_many
 
 
@@ -150,6 +150,7 @@ def _detail(registration: Mapping[str, Any]) -> str:
         registration["outcome"],
         registration["reason"],
         registration["at"] and f"at {registration['at']}",
+        *(f"phone said: {line}" for line in reports_said(registration["reports"]).splitlines()),
         _next_try(registration),
     ]
     return ", ".join(part for part in parts if part)

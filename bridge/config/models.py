@@ -35,6 +35,7 @@ from hub.errors import TagError
 from hub.guards import AudienceGuard
 from hub.jobs.settings import JobSettings
 from hub.notification import Platform
+from hub.phone_report import ReportPolicy
 from hub.platforms.settings import PlatformSettings
 from hub.platforms.table import services
 from hub.rate import Rate
@@ -653,6 +654,43 @@ else:  # a key for each push service of the table
     )
 
 
+PayloadKey = Annotated[str, form(r"[A-Za-z][A-Za-z0-9_]{0,39}", "a letter, then letters, digits and _, 40 at most")]
+TagPrefix = Annotated[str, form(r"[A-Za-z0-9_@#.:-]{1,40}", "letters, digits and _ @ # . : -, 40 at most")]
+TagValue = Annotated[
+    str, form(r"[A-Za-z0-9_@#.-]{1,40}", "letters, digits and _ @ # . -, 40 at most"), AfterValidator(str.lower)
+]
+
+
+class ReportsByTag(Section):
+    """A tag of phones by whose values their reports are counted, such as country:."""
+
+    prefix: TagPrefix
+    """What the tag begins with, its colon included."""
+    values: Annotated[tuple[TagValue, ...], Field(min_length=1, max_length=50)]
+    """The values that are told apart, without case; phones with another one count as _other, those without as _none."""
+
+
+class ReportsSettings(Section):
+    """How reports of apps are taken: that a push was received, opened, or acted on."""
+
+    payload_key: PayloadKey | None = None
+    """The key under which each JSON payload names its push; the app's report repeats what stands there."""
+    accept_for: Annotated[Duration, Field(ge=60, le=30 * 86_400)] = 7 * 86_400.0
+    """How long after a notification was accepted, or its scheduled time, phones may report on it: 30 days at most."""
+    by_tag: ReportsByTag | None = None
+    """A tag by which reports are counted too."""
+
+    @property
+    def policy(self) -> ReportPolicy:
+        """What the engine is told of it."""
+        return ReportPolicy(
+            accept_for=self.accept_for,
+            tag_prefix="" if self.by_tag is None else self.by_tag.prefix,
+            tag_values=() if self.by_tag is None else self.by_tag.values,
+            payload_key=self.payload_key or "",
+        )
+
+
 class HubSettings(Section):
     """One notification hub: one mobile app. The only hub of a configuration is the default one.
 
@@ -671,6 +709,8 @@ class HubSettings(Section):
     """Credentials for the push services that its phones use."""
     report_to: Annotated[tuple[Name, ...], BeforeValidator(one_or_more)] = ()
     """The sinks that are told what became of sends through the wire API, and which of its devices are gone."""
+    reports: ReportsSettings = ReportsSettings()
+    """How reports of its apps are taken: that a push was received, opened, or acted on."""
     jobs: JobSettings = JobSettings()
     """Where import and export jobs of the wire API may read and write."""
     remote: Remote | None = None
@@ -682,6 +722,8 @@ class HubSettings(Section):
     def _check_place(self) -> Self:
         if self.remote is not None and (self.auth.sas or self.auth.oidc or self.platforms.configured):
             raise ValueError("a remote hub has its auth and its platforms where it is")
+        if self.remote is not None and self.reports != ReportsSettings():
+            raise ValueError("reports: apps report where the pushes of a remote hub are made, not here")
         if self.remote is not None and self.limits.confirm_above is not None:
             raise ValueError("limits.confirm_above: who is registered at a remote hub is known there alone")
         return self

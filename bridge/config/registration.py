@@ -34,6 +34,7 @@ _WIRE_API: Final = frozenset(
         "messages",
         "registrationids",
         "registrations",
+        "reports",
         "schedulednotifications",
         "tags",
     ]

@@ -61,6 +61,12 @@ class ReportType(Explained):
         "A notification has ended, and a push service took at least one push of it.",
     )
     FAILED = "pushbridge.notification.failed", "A notification has ended, and reached no phone; `why` says the cause."
+    PUSH_RECEIVED = "pushbridge.push.received", "The app of a phone reported that it got a push."
+    PUSH_OPENED = "pushbridge.push.opened", "A phone reported that its user opened a notification."
+    PUSH_ACTED = (
+        "pushbridge.push.acted",
+        "A phone reported that its user chose an action of a notification; `action` names it.",
+    )
     DEVICE_REMOVED = (
         "pushbridge.device.removed",
         "A push service said that a push channel is dead: its devices are not pushed to any more.",

@@ -18,8 +18,10 @@ from bridge.observe.queue_metrics import QueueMetrics
 from bridge.observe.sink_metrics import SinkMetrics
 from bridge.observe.store_metrics import SQLITE, StoreMetrics
 from bridge.observe.telemetry import Takes
+from hub.phone_report import ReportPolicies
 
 _NO_OWNERS = Owners()
+_NO_POLICIES: ReportPolicies = {}
 
 
 class Metrics:
@@ -35,6 +37,7 @@ class Metrics:
         remotes: Sequence[str] = (),
         registrations: Sequence[str] = (),
         sinks: Sequence[str] = (),
+        reports: ReportPolicies = _NO_POLICIES,
         dead_letters: Sequence[tuple[str, str, str]] = (),
         owners: Owners = _NO_OWNERS,
         engine: str = SQLITE,
@@ -68,6 +71,7 @@ class Metrics:
             remotes=remotes,
             registrations=registrations,
             sinks=sinks,
+            reports=reports,
             dead_letters=dead_letters,
             owners=owners,
         )
@@ -81,12 +85,14 @@ class Metrics:
         remotes: Sequence[str] = (),
         registrations: Sequence[str] = (),
         sinks: Sequence[str] = (),
+        reports: ReportPolicies = _NO_POLICIES,
         dead_letters: Sequence[tuple[str, str, str]] = (),
         owners: Owners = _NO_OWNERS,
     ) -> None:
         """Have a zero for all that a configuration names; of what an earlier one named, counts stay and gauges go.
 
-        `remotes` are those of the `hubs` that are remote, `registrations` those that phones call. `dead_letters` are the
+        `remotes` are those of the `hubs` that are remote, `registrations` those that phones call. `reports` are how
+        the hubs that are kept here take reports of phones. `dead_letters` are the
         triples of source, rule (empty: none) and reason that can happen.
         """
         self._set.declare(
@@ -100,6 +106,7 @@ class Metrics:
             }
         )
         self.sinks.declare_sinks(tuple(sinks))
+        self.phones.declare_reports(reports)
         self.intake.declare_dead_letters(dead_letters)
         self.intake.declare_owners(sources, owners)
 

@@ -15,6 +15,7 @@ from hub.acceptance import Reason, Stage
 from hub.explained import Explained
 from hub.outcome import DELIVERY_LABELS, DeviceAnswer, OutcomeName, State, Unreached
 from hub.phone import PhoneOperation, PhoneOutcome
+from hub.phone_report import PhoneEvent, ReportOutcome
 from hub.store.contracts.people import Kept
 
 _INTRODUCTION = """# Outcomes, stages and reasons
@@ -116,6 +117,17 @@ SECTIONS: Sequence[Section] = (
         where="The label `outcome` of `pushbridge_phone_requests_total`, the field `outcome` of those log lines, and"
         " `error` in the answer to a phone that is refused.",
         names=PhoneOutcome,
+    ),
+    Section(
+        title="What a phone reports of a push",
+        where="`event` in a phone's report and in the reports of sinks, the label `event` of"
+        " `pushbridge_push_reports_total` and `pushbridge_push_reports_by_tag_total`; see `reports.md`.",
+        names=PhoneEvent,
+    ),
+    Section(
+        title="What becomes of a phone's report",
+        where="`outcome` in the answer to the phone, and the label `outcome` of `pushbridge_push_reports_total`.",
+        names=ReportOutcome,
     ),
     Section(
         title="What a sink is told",

@@ -12,6 +12,7 @@ from bridge.config.models import Settings
 from bridge.observe.facts import ReportType
 from hub.notification import Notification
 from hub.outcome import ENDED_WELL, State
+from hub.phone_report import PhoneEvent, ReportedPush
 from hub.report import EndedNotification, RemovedDevices, Report
 
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
@@ -51,9 +52,7 @@ class ConfiguredReporter:
         delivered = sum(count for outcome, count in outcomes if outcome in ENDED_WELL)
         # A remote hub pushes by itself: what it has taken counts as delivered there.
         is_delivered = delivered > 0 or (not ended.counts and ended.state is State.COMPLETED)
-        data: dict[str, Any] = {
-            "notificationId": notification.id,
-            "hub": notification.hub,
+        data = _of_notification(notification) | {
             "state": ended.state.value,
             "delivered": delivered,
             "failed": sum(count for _, count in outcomes) - delivered,
@@ -62,8 +61,6 @@ class ConfiguredReporter:
                 for platform, by_outcome in ended.counts.items()
             },
         }
-        if notification.rule:
-            data |= {"rule": notification.rule, "eventSource": notification.source, "eventId": notification.event_id}
         if ended.why is not None:
             data["why"] = ended.why.value
         body = self._event(
@@ -89,11 +86,35 @@ class ConfiguredReporter:
         }
         if removed.user_id:
             data["userId"] = removed.user_id
-        digest = blake2b("\n".join([removed.hub, *ids, repr(at)]).encode(), digest_size=16).hexdigest()
+        digest = _digest(removed.hub, *ids, repr(at))
         body = self._event(
             ReportType.DEVICE_REMOVED, id=digest, subject=f"devices/{quote(ids[0], safe='')}", at=at, data=data
         )
         return [Report(sink=sink, body=body, content_type=CONTENT_TYPE, person=removed.user_id) for sink in sinks]
+
+    def reports_of_phone(self, reported: ReportedPush) -> Sequence[Report]:
+        notification = reported.notification
+        sinks = self.sinks_of(notification)
+        if not sinks:
+            return ()
+        data = _of_notification(notification) | {
+            "installationId": reported.installation_id,
+            "platform": reported.platform.value,
+            "event": reported.event.value,
+        }
+        if reported.user_id:
+            data["userId"] = reported.user_id
+        if reported.action:
+            data["action"] = reported.action
+        body = self._event(
+            _REPORTED[reported.event],
+            id=_digest(notification.id, reported.installation_id, reported.event.value, reported.action),
+            subject=f"notifications/{notification.id}",
+            at=reported.at,
+            data=data,
+        )
+        person = notification.person or reported.user_id
+        return [Report(sink=sink, body=body, content_type=CONTENT_TYPE, person=person) for sink in sinks]
 
     def _event(self, type_: ReportType, *, id: str, subject: str, at: float, data: Mapping[str, Any]) -> bytes:
         return orjson.dumps(
@@ -108,3 +129,23 @@ class ConfiguredReporter:
                 "data": data,
             }
         )
+
+
+_REPORTED = {
+    PhoneEvent.RECEIVED: ReportType.PUSH_RECEIVED,
+    PhoneEvent.OPENED: ReportType.PUSH_OPENED,
+    PhoneEvent.ACTED: ReportType.PUSH_ACTED,
+}
+
+
+def _of_notification(notification: Notification) -> dict[str, Any]:
+    """What every report on a notification begins with."""
+    data: dict[str, Any] = {"notificationId": notification.id, "hub": notification.hub}
+    if notification.rule:
+        data |= {"rule": notification.rule, "eventSource": notification.source, "eventId": notification.event_id}
+    return data
+
+
+def _digest(*parts: str) -> str:
+    """The id of a report, the same for the same parts."""
+    return blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()

@@ -20,6 +20,7 @@ from hub.api.resources.installations import Installations
 from hub.api.resources.jobs import Jobs
 from hub.api.resources.messages import Messages
 from hub.api.resources.registrations import Registrations
+from hub.api.resources.reports import PhoneReports
 from hub.api.service import HubService
 from hub.api.wire.errors import ApiError, response_for
 from hub.errors import HubError
@@ -57,6 +58,7 @@ def create_app(
             *Installations(service, gate).routes(),
             *Registrations(service, gate, clock=clock).routes(),
             *Feedback(service, gate).routes(),
+            *PhoneReports(service, gate).routes(),
             *Jobs(service, gate, clock=clock).routes(),
             *Messages(service, gate, clock=clock).routes(),
         ],

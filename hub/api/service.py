@@ -8,6 +8,7 @@ from hub.installation import Installation, Registration
 from hub.job import Job
 from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails
+from hub.phone_report import PhoneReport, TakenReports
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.registry import DeadChannel
 
@@ -78,6 +79,9 @@ class HubService(Protocol):
 
     async def details(self, hub: str, notification_id: str) -> NotificationDetails:
         """Raises: NotFoundError."""
+
+    async def report(self, hub: str, installation_id: str, reports: Sequence[PhoneReport]) -> TakenReports:
+        """What an installation says of its pushes. Raises: NotFoundError: there is none; CapacityError: too often."""
 
     async def submit_job(self, job: Job) -> Job:
         """Keep a new job, to which id and times are given. Raises: CapacityError."""

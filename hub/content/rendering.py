@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from hub.content.expressions import MAX_FILLED
+from hub.content.identifying import with_data
 from hub.content.templates import CompiledTemplate, Rendered, compile_template
 from hub.dates import parse_date
 from hub.errors import FilledTooLargeError, InvalidRequestError, TemplateError
 from hub.installation import Template
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import OutcomeName, Reaction
+from hub.phone_report import ReportPolicies
 from hub.platforms.table import traits_of
 from hub.push import PushGroup, PushPage, SendResult
 from hub.target import StoredTemplate, Target
@@ -69,15 +71,18 @@ class Rendering:
         store: Templates,
         *,
         on_missing: Callable[[Notification, Platform, Collection[str]], None] = lambda *_: None,
+        policies: ReportPolicies | None = None,
         templates_kept: int = TEMPLATES_KEPT,
     ) -> None:
         """`on_missing` gets, once for each notification and template, the properties that a template lacks.
 
+        `policies` say which hubs have the id of the notification in their payloads; they may change while it works.
         `templates_kept` bounds the compiled templates that `trim` leaves.
         """
         self._store = store
         self._templates_kept = templates_kept
         self._on_missing = on_missing
+        self._policies = {} if policies is None else policies
         self._reported: OrderedDict[tuple[str, _Key], None] = OrderedDict()
         self._compiled: OrderedDict[_Key, CompiledTemplate | None] = OrderedDict()
 
@@ -151,6 +156,23 @@ class Rendering:
     def _rendered(
         self, notification: Notification, target: Target, push_variables: Mapping[str, str]
     ) -> Rendered | SendResult:
+        policy = self._policies.get(notification.hub)
+        if policy is None or not policy.payload_key:
+            return self._filled_for(notification, target, push_variables, {})
+        own = {policy.payload_key: notification.id}
+        rendered = self._filled_for(notification, target, push_variables, own)
+        if isinstance(rendered, SendResult):
+            return rendered
+        return replace(rendered, payload=with_data(rendered.payload, target.platform, own))
+
+    def _filled_for(
+        self,
+        notification: Notification,
+        target: Target,
+        push_variables: Mapping[str, str],
+        own: Mapping[str, str],
+    ) -> Rendered | SendResult:
+        """Filled from the notification's properties, and from those of our `own`."""
         content = notification.content
         if isinstance(content, NativeContent):
             return Rendered(content.payload, content.headers)
@@ -159,7 +181,8 @@ class Rendering:
         compiled = self._compiled[key]
         if compiled is None:
             return _GONE
-        rendered = _filled(compiled, target.platform, content.properties, push_variables)
+        properties = {**content.properties, **own} if own else content.properties
+        rendered = _filled(compiled, target.platform, properties, push_variables)
         self._report_missing(notification, key, rendered)
         return rendered
 

@@ -27,6 +27,7 @@ from hub.facts import AudienceFound, Crashed, NotificationHeld, PropertiesMissin
 from hub.guards import Guards, needs_approval
 from hub.notification import Notification, Platform
 from hub.observer import Observer
+from hub.phone_report import ReportPolicies
 from hub.push import PushPage
 from hub.store.contracts.outbox import Audience, Service, Work
 from hub.store.health import StoreHealth
@@ -65,7 +66,8 @@ class Dispatcher:
     """Works on what is due until it is drained. Run `run` as a task; everything else may be called at any time.
 
     `bulkheads` are the push services that hubs have credentials for. Pushes `without_credential`, for a platform of a hub
-    kept here that has none, end as InvalidCredentials. Both may change while it works, and so may `guards`.
+    kept here that has none, end as InvalidCredentials. Both may change while it works, and so may `guards`
+    and `reports`.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Dispatcher:
         without_credential: AbstractSet[Service] = frozenset(),
         remotes: Mapping[str, Bulkhead[Sequence[Notification]]] | None = None,
         guards: Guards | None = None,
+        reports: ReportPolicies | None = None,
         observer: Observer,
         policy: RetryPolicy = RetryPolicy(),
         slots: int = 4000,
@@ -88,7 +91,7 @@ class Dispatcher:
         self._without_credential = without_credential
         self._observer = observer
         self._timing = timing
-        self._rendering = Rendering(store, on_missing=self._report_missing)
+        self._rendering = Rendering(store, on_missing=self._report_missing, policies=reports)
         self._remotes = remotes or {}
         self._guards = {} if guards is None else guards
         self._retry = StoreRetry(health, backoff=timing.record_backoff)

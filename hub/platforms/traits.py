@@ -86,6 +86,8 @@ class Traits:
     expiry_header: str = ""
     collapse_header: str = ""
     sample_template: str = '{"title":"$(title)","body":"$(body)"}'
+    data_path: Sequence[str] = ()
+    """Where in a JSON payload an app finds keys of its own: the names of the objects on the way."""
     wants_text: Callable[[tuple[str, ...]], bool] | None = None
     """Whether a value at a path of a JSON payload has to be a text, as its service refuses a number there."""
 

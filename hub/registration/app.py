@@ -7,6 +7,7 @@ GET    /{hub}{path}/{id}                  what the user has on this phone
 DELETE /{hub}{path}/{id}                  sign off
 PUT    /{hub}{path}/{id}/topics/{topic}   subscribe, with a level where the topic has levels
 DELETE /{hub}{path}/{id}/topics/{topic}   unsubscribe
+POST   /{hub}{path}/{id}/reports          say what became of pushes
 """
 
 import asyncio
@@ -22,15 +23,16 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hub.api.request import json_object, read_body
+from hub.api.wire.reports import reports_in, taken_document
 from hub.errors import InvalidRequestError, PayloadTooLargeError, StoreError
 from hub.facts import PhoneAnswered
+from hub.limiting import CallerLimit
 from hub.observer import Observer
 from hub.oidc.errors import ProviderError, TokenError
 from hub.oidc.tokens import TokenCheck
 from hub.phone import PhoneOperation, PhoneOutcome
 from hub.registration.asked import MAX_BODY, asked_of, check_topic_name, level_asked
 from hub.registration.errors import EngineError, RefusedError, throttled
-from hub.registration.limiting import CallerLimit
 from hub.registration.offer import User
 from hub.registration.service import Answer, PhoneService
 from hub.registration.views import phone_document, topics_document
@@ -138,7 +140,9 @@ class PhonesApp:
                 return await self._run(phones, PhoneOperation.SUBSCRIBE, request, _Subscribe(id_, topic))
             case "DELETE", [id_, "topics", topic]:
                 return await self._run(phones, PhoneOperation.UNSUBSCRIBE, request, _Unsubscribe(id_, topic))
-            case _, [] | [_] | [_, "topics", _]:
+            case "POST", [id_, "reports"]:
+                return await self._run(phones, PhoneOperation.REPORT, request, _Report(id_))
+            case _, [] | [_] | [_, "topics", _] | [_, "reports"]:
                 return _problem(405, "method_not_allowed", "This cannot be done with this resource")
             case _:
                 return _problem(404, "not_found", "There is no such resource")
@@ -256,6 +260,15 @@ class _Unsubscribe:
         return _shown(await service.unsubscribe(user, self.id, self.topic))
 
 
+@dataclass(frozen=True, slots=True)
+class _Report:
+    id: str
+
+    async def __call__(self, service: PhoneService, user: User, body: bytes) -> _Done:
+        taken = await service.report(user, self.id, reports_in(json_object(body)))
+        return PhoneOutcome.DONE, taken_document(taken)
+
+
 def _shown(answer: Answer) -> _Done:
     return answer.outcome, phone_document(answer)
 
@@ -268,6 +281,8 @@ def _pattern(segments: Sequence[str]) -> str:
             return "/{id}"
         case [_, "topics", _]:
             return "/{id}/topics/{topic}"
+        case [_, "reports"]:
+            return "/{id}/reports"
         case _:
             return "/_other"
 

@@ -9,15 +9,16 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import IntEnum
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
-from hub.errors import PreconditionError, StoreError
+from hub.errors import CapacityError, InvalidRequestError, NotFoundError, PreconditionError, StoreError
+from hub.limiting import CallerLimit
 from hub.notification import Platform
 from hub.people import person_key
 from hub.phone import Phone, PhoneOutcome, SignIn, Topics
+from hub.phone_report import PhoneReport, TakenReports
 from hub.registration.engine import Engine
 from hub.registration.errors import RefusedError, throttled
-from hub.registration.limiting import CallerLimit
 from hub.registration.locks import Locks
 from hub.registration.offer import Offer, User, installation_of
 from hub.registration.writing import digest_of, write
@@ -70,14 +71,34 @@ class Answer:
     outcome: PhoneOutcome = PhoneOutcome.DONE
 
 
-class PhoneService:
-    """The phones of one hub. `now` is the store's time, in seconds since 1970. Every method may raise StoreError."""
+class TakesReports(Protocol):
+    """What takes the reports of a hub's installations."""
 
-    def __init__(self, hub: str, offer: Offer, store: Phones, engine: Engine, *, now: Callable[[], float]) -> None:
+    async def report(self, hub: str, installation_id: str, reports: Sequence[PhoneReport]) -> TakenReports:
+        """Raises: NotFoundError: there is no such installation; CapacityError: the phone reports too often."""
+
+
+class PhoneService:
+    """The phones of one hub, whose reports on pushes go to `reporting`. `now` is the store's time, in seconds since 1970.
+
+    Every method may raise StoreError.
+    """
+
+    def __init__(
+        self,
+        hub: str,
+        offer: Offer,
+        store: Phones,
+        engine: Engine,
+        *,
+        reporting: TakesReports,
+        now: Callable[[], float],
+    ) -> None:
         self.hub = hub
         self.offer = offer
         self.engine = engine
         self._store = store
+        self._reporting = reporting
         self._now = now
         self._locks = Locks()
         self._hand_overs = CallerLimit(burst=_HAND_OVERS, seconds=_HAND_OVER_EVERY, clock=now)
@@ -127,6 +148,18 @@ class PhoneService:
         phone = await self._registered(user, registration_id)
         topics = await self._store.subscriptions(self.hub, user.id, phone.id)
         return Answer(phone=phone, topics=topics or {})
+
+    async def report(self, user: User, registration_id: str, reports: Sequence[PhoneReport]) -> TakenReports:
+        """Keep what a phone says of its pushes. Raises: RefusedError; InvalidRequestError: they are not known here."""
+        phone = await self._registered(user, registration_id)
+        try:
+            return await self._reporting.report(self.hub, phone.installation_id, reports)
+        except NotFoundError as error:
+            raise InvalidRequestError(
+                "The hub does not keep this phone here: put it again at the app's start"
+            ) from error
+        except CapacityError as error:
+            raise throttled(str(error), error.retry_after) from error
 
     async def phones_of(self, user: User) -> Sequence[Answer]:
         """The phones with which the user is signed in."""

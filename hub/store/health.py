@@ -71,7 +71,9 @@ OPERATIONS: Mapping[str, str] = {
         "write",
     ),
     **dict.fromkeys(("put_registration", "delete_registration", "erase_user", "erase_person"), "write"),
-    **dict.fromkeys(("published", "drop_dead_letters", "cancel", "stop", "approve", "put_direct"), "write"),
+    **dict.fromkeys(
+        ("published", "drop_dead_letters", "cancel", "stop", "approve", "put_direct", "add_reports"), "write"
+    ),
     **dict.fromkeys(("advance_offsets", "forget_offsets"), "write"),
     "mark_channels_dead": "write",
     **dict.fromkeys(("unreported", "sink_usage"), "read"),

@@ -15,6 +15,7 @@ from hub.job import Job
 from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails, State
 from hub.phone import Phone, Topics
+from hub.phone_report import PhoneReport, ReportPolicy, TakenReports
 from hub.report import Reporter
 from hub.store.clock import StoreClock
 from hub.store.connection import Database
@@ -58,6 +59,7 @@ from hub.store.outbox.remembering import SeenWindow
 from hub.store.people.people import ErasureLog, SqlPeople
 from hub.store.phones.phones import SqlPhones
 from hub.store.registry.registry import SqlRegistry, mark_dead
+from hub.store.reports.reports import SqlReports
 from hub.store.sinks.sinks import SqlSinks
 from hub.store.telemetry.listing import SCANNED
 from hub.store.telemetry.telemetry import SqlTelemetry
@@ -121,6 +123,7 @@ class SqlStore:
         self._phones = SqlPhones(database, self._outbox)
         self._journal = SqlJournal(database, self._clock, self._outbox)
         self._sinks = SqlSinks(database, self._outbox, now=self._clock.now, report_to=self._outbox.report_to)
+        self._reports = SqlReports(database, self._clock, self._outbox, self._registry.place_of)
         self._jobs = SqlJobs(database, now=self._clock.now)
         self._telemetry = SqlTelemetry(
             database,
@@ -369,6 +372,13 @@ class SqlStore:
 
     async def erase_person(self, person: str, *, actor: str) -> Erased:
         return await self._people.erase_person(person, actor=actor)
+
+    # Reports of phones
+
+    async def add_reports(
+        self, hub: str, installation_id: str, reports: Sequence[PhoneReport], policy: ReportPolicy
+    ) -> TakenReports:
+        return await self._reports.add_reports(hub, installation_id, reports, policy)
 
     # Phones
 

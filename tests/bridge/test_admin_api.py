@@ -543,7 +543,7 @@ async def test_a_person_is_exported_and_erased_and_audit_log_and_answer_name_onl
     await store.accept(kept_of_ann(), start=0)
     await store.put_installations(HUB, [replace(installation("phone", "x"), user_id="other")])
     path = "/users/Ann%2F1"
-    expected = {"device": 0, "subscription": 0, "notification": 1, "dead_letter": 1, "event": 0, "sink": 0}
+    expected = {"device": 0, "subscription": 0, "notification": 1, "dead_letter": 1, "event": 0, "report": 0, "sink": 0}
     assert (await api.get(f"{path}/summary"))["rows"] == expected
     rows = await api.all_of(f"{path}/export", limit=1)
     assert [row["kind"] for row in rows] == ["notification", "dead_letter"]
@@ -571,7 +571,7 @@ async def test_all_of_an_event_is_found_by_the_person_that_its_source_maps_and_g
     while (await api.http.post("/in/hr", content="Ann joined")).status_code == 503:
         await asyncio.sleep(0.01)
     await api.http.post("/in/hr", content="Bob joined")
-    expected = {"device": 0, "subscription": 0, "notification": 1, "dead_letter": 0, "event": 1, "sink": 0}
+    expected = {"device": 0, "subscription": 0, "notification": 1, "dead_letter": 0, "event": 1, "report": 0, "sink": 0}
     assert (await api.get("/users/ann/summary"))["rows"] == expected
     kinds = {row["kind"]: row["content"]["event_id"] for row in await api.all_of("/users/ann/export")}
     assert kinds == {"notification": "Ann", "event": "Ann"}

@@ -42,6 +42,7 @@ from hub.facts import (
     NotificationsEnded,
     PageAnswered,
     PhoneAnswered,
+    PhoneReported,
     PhonesUnwritten,
     PushesEnded,
     PushesRetried,
@@ -52,6 +53,7 @@ from hub.facts import (
 from hub.notification import EVERYONE, Platform
 from hub.outcome import DELIVERY_LABELS, OutcomeName, State
 from hub.phone import PhoneOperation, PhoneOutcome
+from hub.phone_report import PhoneEvent, ReportOutcome, ReportPolicies, ReportPolicy, TakenReports
 from hub.store.contracts.dead_letters import LetterUsage
 from hub.store.contracts.fleet import OwnershipCounts
 from hub.store.contracts.outbox import QueueState
@@ -84,7 +86,9 @@ REMOTES = ["desk"]
 REGISTRATIONS = ["shop"]
 
 
-def metrics(rules: Sequence[str] = ("paid",), hubs: Sequence[str] = HUBS) -> Metrics:
+def metrics(
+    rules: Sequence[str] = ("paid",), hubs: Sequence[str] = HUBS, reports: ReportPolicies | None = None
+) -> Metrics:
     dead_letters = [("orders", "", "decode"), ("orders", "paid", "render")]
     return Metrics(
         version="1.2.3",
@@ -93,6 +97,7 @@ def metrics(rules: Sequence[str] = ("paid",), hubs: Sequence[str] = HUBS) -> Met
         hubs=hubs,
         remotes=REMOTES,
         registrations=REGISTRATIONS,
+        reports=reports or {},
         dead_letters=dead_letters,
     )
 
@@ -300,6 +305,19 @@ def test_phones_are_counted_by_what_they_ask_for_and_what_becomes_of_it() -> Non
     labels = {"hub": "shop", "operation": "register", "outcome": "forbidden_tag"}
     assert value(told, "pushbridge_phone_requests_total", **labels) == 1
     assert value(told, "pushbridge_phone_write_failures_total", hub="shop") == 1
+
+
+def test_reports_of_phones_are_zero_from_the_start_and_counted_by_what_became_of_them() -> None:
+    told = metrics(reports={"shop": ReportPolicy(tag_prefix="country:", tag_values=("ch",))})
+    labels = {"hub": "shop", "platform": "apns", "event": "opened"}
+    assert value(told, "pushbridge_push_reports_total", **labels, outcome="foreign") == 0
+    for tag in ("ch", "_other", "_none"):
+        assert value(told, "pushbridge_push_reports_by_tag_total", hub="shop", event="opened", value=tag) == 0
+    taken = TakenReports(platform=Platform.APNS, outcomes=[ReportOutcome.ACCEPTED, ReportOutcome.REPEATED], value="ch")
+    take(told, PhoneReported(hub="shop", events=[PhoneEvent.OPENED, PhoneEvent.OPENED], taken=taken))
+    assert value(told, "pushbridge_push_reports_total", **labels, outcome="accepted") == 1
+    assert value(told, "pushbridge_push_reports_total", **labels, outcome="repeated") == 1
+    assert value(told, "pushbridge_push_reports_by_tag_total", hub="shop", event="opened", value="ch") == 1
 
 
 def test_rebuilds_are_counted_once_however_often_a_source_pauses() -> None:

@@ -1,6 +1,7 @@
 """What sinks are told, by a configuration: who of what, in CloudEvents that hold no text of a notification."""
 
 import re
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from bridge.observe.metrics import Metrics
 from bridge.reports.reporter import ConfiguredReporter
 from hub.notification import Platform
 from hub.outcome import OutcomeName, State, Unreached
+from hub.phone_report import PhoneEvent, ReportedPush
 from hub.report import EndedNotification, RemovedDevices
 from hub.store.contracts.sinks import SinkUsage
 from tests.bridge.examples import complaints, read
@@ -116,6 +118,70 @@ def test_of_removed_devices_their_ids_are_told_and_never_the_push_channel(report
         "registrationIds": [],
         "userId": "u",
     }
+
+
+def test_what_a_phone_said_of_a_push_is_told_under_an_id_of_its_own(reporter: ConfiguredReporter) -> None:
+    said = ReportedPush(
+        notification=ended().notification,
+        installation_id="i1",
+        user_id="ann",
+        platform=Platform.APNS,
+        event=PhoneEvent.ACTED,
+        action="pay",
+        at=1.0,
+    )
+    crm, audit = reporter.reports_of_phone(said)
+    assert (crm.sink, audit.sink, crm.body, crm.person) == ("crm", "audit", audit.body, "p-1")
+    told = orjson.loads(crm.body)
+    assert (told["type"], told["subject"]) == (
+        "pushbridge.push.acted",
+        f"notifications/{said.notification.id}",
+    )
+    assert told["data"] == {
+        "notificationId": said.notification.id,
+        "hub": "app",
+        "rule": "paid",
+        "eventSource": "orders",
+        "eventId": "e-1",
+        "installationId": "i1",
+        "platform": "apns",
+        "event": "acted",
+        "userId": "ann",
+        "action": "pay",
+    }
+    others = [
+        replace(said, event=PhoneEvent.OPENED, action=""),
+        replace(said, event=PhoneEvent.RECEIVED, action=""),
+        replace(said, action="refuse"),
+        replace(said, installation_id="i2"),
+    ]
+    bodies = [orjson.loads(reporter.reports_of_phone(each)[0].body) for each in (said, replace(said, at=9.0), *others)]
+    assert bodies[0]["id"] == bodies[1]["id"]
+    assert len({body["id"] for body in bodies}) == 5
+    assert [body["type"].rpartition(".")[2] for body in bodies[2:4]] == ["opened", "received"]
+    assert reporter.reports_of_phone(replace(said, notification=notification(rule="shipped"))) == ()
+
+
+@pytest.mark.parametrize(
+    ("reports", "said"),
+    [
+        ("{ payload_key: 'a-b' }", "hubs.app.reports.payload_key"),
+        ("{ accept_for: 31d }", "hubs.app.reports.accept_for"),
+        ("{ by_tag: { prefix: 'coun try:', values: [ch] } }", "hubs.app.reports.by_tag.prefix"),
+        ("{ by_tag: { prefix: 'country:', values: [] } }", "hubs.app.reports.by_tag.values"),
+        ("{ by_tag: { prefix: 'country:', values: ['c h'] } }", "hubs.app.reports.by_tag.values[0]"),
+    ],
+)
+def test_a_mistake_in_how_reports_are_taken_is_named_at_its_key(reports: str, said: str, tmp_path: Path) -> None:
+    found = complaints(tmp_path, CONFIGURATION.replace("report_to: crm }", f"report_to: crm, reports: {reports} }}"))
+    assert any(said in complaint for complaint in found), found
+
+
+def test_the_page_on_reports_shows_a_configuration_that_is_right(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reports.md").read_text()
+    for shown in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL):
+        policy = read(tmp_path, CONFIGURATION.partition("hubs:")[0] + shown).hubs["acme-bank"].reports.policy
+        assert (policy.payload_key, policy.tag_prefix, policy.tag_values) == ("pushId", "country:", ("ch", "de", "at"))
 
 
 @pytest.mark.parametrize(

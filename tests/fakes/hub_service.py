@@ -10,6 +10,7 @@ from hub.installation import Installation, Registration
 from hub.job import Job
 from hub.notification import Notification, Platform, TemplateContent
 from hub.outcome import NotificationDetails, State
+from hub.phone_report import PhoneReport, ReportOutcome, TakenReports
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.registry import DeadChannel
 
@@ -24,6 +25,7 @@ class FakeHubService:
         self.direct: dict[str, list[str]] = {}
         self.notifications: dict[str, Notification] = {}
         self.jobs_kept: dict[tuple[str, str], Job] = {}
+        self.reported: list[tuple[str, str, Sequence[PhoneReport]]] = []
         self.failure: Exception | None = None
 
     async def put_installation(self, hub: str, installation: Installation) -> None:
@@ -113,6 +115,11 @@ class FakeHubService:
             body="" if isinstance(content, TemplateContent) else content.payload.decode(),
             counts={},
         )
+
+    async def report(self, hub: str, installation_id: str, reports: Sequence[PhoneReport]) -> TakenReports:
+        platform = (await self.get_installation(hub, installation_id)).platform
+        self.reported.append((hub, installation_id, reports))
+        return TakenReports(platform=platform, outcomes=[ReportOutcome.ACCEPTED] * len(reports))
 
     async def submit_job(self, job: Job) -> Job:
         self._fail()

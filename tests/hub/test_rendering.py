@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from hub.content.identifying import with_data
 from hub.content.rendering import Rendering
 from hub.notification import NativeContent, Notification, Platform, Priority, TemplateContent
 from hub.outcome import OutcomeName
+from hub.phone_report import ReportPolicy
 from hub.push import SendResult
 from hub.target import StoredTemplate, Target
 from tests.fakes.pushes import Push, pushes_of
@@ -276,3 +278,51 @@ async def test_a_template_is_asked_for_once_and_forgotten_when_others_were_used_
     made.trim()
     await made.prepare([target(1, 1), target(2, 2), target(3, 3)])
     assert templates.asked[3:] == [[2]]
+
+
+@pytest.mark.parametrize(
+    ("platform", "body", "expected"),
+    [
+        (Platform.FCM, MESSAGE, {"message": {"notification": {"title": "Hi"}, "data": {"pushId": "ID"}}}),
+        (
+            Platform.FCM,
+            '{"message":{"data":{"pushId":"mine","n":"1"}}}',
+            {"message": {"data": {"pushId": "mine", "n": "1"}}},
+        ),
+        (Platform.APNS, ALERT, {"aps": {"alert": "Hi"}, "pushId": "ID"}),
+        (
+            Platform.APNS,
+            '{"aps":{"badge":"#(n)"},"mine":"$(pushId)"}',
+            {"aps": {"badge": 7}, "mine": "ID", "pushId": "ID"},
+        ),
+    ],
+)
+async def test_a_payload_names_its_notification_under_the_key_that_the_hub_has_for_it(
+    platform: Platform, body: str, expected: Mapping[str, object]
+) -> None:
+    given = notification(content=TemplateContent(properties={"title": "Hi", "n": "7"}))
+    rendering = Rendering(
+        Templates(n1=template(body)), policies={given.hub: ReportPolicy(payload_key="pushId"), "other": ReportPolicy()}
+    )
+    targets = [target(1, platform=platform), target(2, platform=platform)]
+    await rendering.prepare(targets)
+    page = rendering.pages(given, targets).pages[platform].page
+    (payload,) = {push.payload for push in pushes_of(page)}  # shared by both
+    assert json.loads(payload) == json.loads(json.dumps(expected).replace('"ID"', f'"{given.id}"'))
+
+
+@pytest.mark.parametrize(
+    ("platform", "payload", "expected"),
+    [
+        (Platform.APNS, b'{"aps":{},"n":12345678901234567890123}', b'{"aps":{},"n":12345678901234567890123,"k":"v"}'),
+        (Platform.APNS, b"[1]", b"[1]"),
+        (Platform.APNS, b"no JSON", b"no JSON"),
+        (Platform.FCM, b'{"message":"odd"}', b'{"message":"odd"}'),
+        (Platform.WNS, b"<toast/>", b"<toast/>"),
+        (Platform.WNS, b'{"raw":1}', b'{"raw":1}'),
+    ],
+)
+def test_data_goes_into_json_objects_and_leaves_the_rest_as_it_was_written(
+    platform: Platform, payload: bytes, expected: bytes
+) -> None:
+    assert with_data(payload, platform, {"k": "v"}) == expected

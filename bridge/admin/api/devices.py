@@ -18,6 +18,7 @@ from bridge.admin.api.operation import (
     moment,
     place_in,
 )
+from bridge.admin.api.phone_reports import ReportModel, report_models
 from bridge.observe.redaction import fingerprint
 from hub.content.templates import compile_template
 from hub.errors import FilledTooLargeError, InvalidRequestError, NotFoundError, TagError, TemplateError
@@ -103,6 +104,7 @@ class Received(Model):
     payload: str | None
     headers: dict[str, str]
     payload_missing: str
+    reports: list[ReportModel]
 
 
 class ReceivedList(Model):
@@ -256,6 +258,7 @@ def _received_push(push: ReceivedPush, templates: Mapping[int, StoredTemplate], 
         payload=payload,
         headers=headers,
         payload_missing=missing,
+        reports=report_models(push.reports),
     )
 
 

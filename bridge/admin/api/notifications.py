@@ -86,6 +86,9 @@ class NotificationModel(NotificationSummary):
     """
 
     failures: list[Failure]
+    reports: Annotated[
+        dict[str, dict[str, int]], Field(description="How many phones reported what, by platform and event.")
+    ]
     reasons: list[str]
 
 
@@ -209,6 +212,7 @@ async def notification_model(management: Management, kept: KeptNotification) -> 
     return NotificationModel(
         **summary_of(kept),
         reasons=reasons,
+        reports={platform: dict(counts) for platform, counts in kept.reports.items()},
         failures=[Failure(outcome=outcome, reason=reason, count=count) for outcome, reason, count in kept.failures],
     )
 

@@ -22,8 +22,11 @@ class StatisticsQuery(Model):
     """Of which hub and time; of the last 24 hours without `since`."""
 
     kind: Annotated[
-        Literal["push", "notification", "operation", "devices"],
-        Field(description="What is counted: pushes, notifications, changes of the registry, or registrations."),
+        Literal["push", "notification", "report", "report_by_tag", "operation", "devices"],
+        Field(
+            description="What is counted: pushes, notifications, reports of phones on pushes, these by the value of the"
+            " hub's reports.by_tag, changes of the registry, or registrations."
+        ),
     ] = "push"
     hub: str = ""
     since: Annotated[AwareDatetime | None, Field(description="The first hour.")] = None
@@ -33,7 +36,8 @@ class StatisticsQuery(Model):
 
 class Sum(Model):
     """One sum. `at` is when its hour or day (UTC) began, null for a total. `name` is the outcome of pushes, the state of
-    notifications, or what the registry was asked for; `platform` is empty where the kind has none."""
+    notifications, what phones reported (`opened`; by tag `opened ch`), or what the registry was asked for; `platform` is
+    empty where the kind has none."""
 
     at: datetime | None
     hub: str

@@ -7,6 +7,7 @@ from datetime import datetime
 import orjson
 
 from bridge.admin.api.operation import Management, Model, hub_named, moment
+from bridge.admin.api.phone_reports import ReportModel, report_models
 from hub.content.templates import compile_template
 from hub.errors import FilledTooLargeError, NotFoundError, TemplateError
 from hub.installation import Installation
@@ -35,6 +36,7 @@ class RegistrationTrace(Model):
     attempt: int
     unmet: str
     missing: list[str]
+    reports: list[ReportModel]
 
 
 class DeviceTrace(Model):
@@ -114,4 +116,5 @@ def _registration(traced: TracedRegistration, missing: Sequence[str], *, now: fl
         attempt=traced.attempt,
         unmet=traced.unmet,
         missing=list(missing),
+        reports=report_models(traced.reports),
     )

@@ -18,6 +18,10 @@ function ask(path, content) {
 }
 
 function outcomesOf({ outcomes }) {
+  return byPlatform(outcomes)
+}
+
+function byPlatform(outcomes) {
   return Object.entries(outcomes).map(([platform, counts]) => `${platform}: ${counted(counts)}`).join('; ')
 }
 
@@ -84,6 +88,7 @@ async function showOne(isCurrent) {
     ...(found.expires_at ? [['Expires', moment(found.expires_at)]] : []),
     ...(found.ended_at ? [['Ended', moment(found.ended_at)]] : []),
     ['Outcomes', outcomesOf(found) || 'none'],
+    ['Phones said', byPlatform(found.reports) || 'nothing'],
   ])
   byId('failures').replaceChildren(...found.failures.map(({ outcome, reason, count }) => listItem(`${count} ${outcome}: ${reason}`)))
   if (!found.failures.length) byId('failures').append('None.')

@@ -25,6 +25,7 @@ class FcmTraits(Traits):
     counts_element = "FcmV1OutcomeCounts"
     descriptions = (Description("FcmV1", ("FcmV1RegistrationId",)), Description("Gcm", ("GcmRegistrationId",)))
     payload_root = "message"
+    data_path = ("message", "data")
     payload_reference = "FCM HTTP v1, projects.messages.send"
     header_advice = "hints for FCM stand in message.android, .apns and .webpush"
     sample_template = '{"message":{"notification":{"title":"$(title)","body":"$(body)"}}}'

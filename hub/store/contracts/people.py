@@ -21,6 +21,7 @@ class Kept(Explained):
     NOTIFICATION = "notification", "Notifications that wait, are scheduled or held, or have ended, with their text."
     DEAD_LETTER = "dead_letter", "Dead letters, with their bodies."
     EVENT = "event", "What became of events."
+    REPORT = "report", "What the user's phones reported of pushes: received, opened, acted on."
     SINK = "sink", "What has yet to be published to a sink."
 
 

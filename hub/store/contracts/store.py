@@ -8,13 +8,16 @@ from hub.store.contracts.jobs import Jobs
 from hub.store.contracts.journal import Journal
 from hub.store.contracts.outbox import Outbox
 from hub.store.contracts.people import People
+from hub.store.contracts.phone_reports import PhoneReports
 from hub.store.contracts.phones import Phones
 from hub.store.contracts.registry import Registry
 from hub.store.contracts.sinks import Sinks
 from hub.store.contracts.telemetry import Telemetry
 
 
-class Store(Outbox, Registry, DeadLetters, Journal, Telemetry, People, Phones, Jobs, Sinks, Fleet, Protocol):
+class Store(
+    Outbox, Registry, DeadLetters, Journal, Telemetry, People, Phones, PhoneReports, Jobs, Sinks, Fleet, Protocol
+):
     """Build it (no I/O), `open`, `tend` as a task, use, `close`."""
 
     async def open(self) -> int:

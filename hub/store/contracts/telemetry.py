@@ -1,13 +1,14 @@
 """What is known of notifications, for operators and for the wire API, and who changed what."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
 from hub.acceptance import NO_CONFIGURATION, AuditEntry, ConfigurationVersion
 from hub.notification import Notification, Platform
 from hub.outcome import DeviceAnswer, NotificationDetails, State, Unreached
+from hub.phone_report import KeptReport
 from hub.store.contracts.listing import ListPage
 from hub.tags import TagExpression
 
@@ -15,7 +16,8 @@ from hub.tags import TagExpression
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptNotification:
     """A notification without its content, of which `size` says the bytes. `audience` None is everyone; `format` is
-    `template` or a platform; `failures` are (outcome, reason, count), most first, known where one is asked for.
+    `template` or a platform; `failures` are (outcome, reason, count), most first, and `reports` how many phones said
+    what, by platform and event; both are known where one is asked for.
 
     `unreached` says why it ended and no phone got it, `unreached_count` of how many registrations; of one that is held
     it is for so many."""
@@ -37,6 +39,7 @@ class KeptNotification:
     ended_at: float | None
     counts: Mapping[str, Mapping[str, int]]
     failures: Sequence[tuple[str, str, int]] = ()
+    reports: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     unreached: Unreached | None = None
     unreached_count: int = 0
     configuration: ConfigurationVersion = NO_CONFIGURATION
@@ -56,7 +59,7 @@ class TracedRegistration:
     """What became of one registration of a device. `template` is None for the native one.
 
     `outcome` and `reason` are of a push that ended badly, at `at`; `due_at` is when a push that waits is tried, at its
-    `attempt`. `unmet` is the part of the audience that its tags do not match.
+    `attempt`. `unmet` is the part of the audience that its tags do not match. `reports` are what the device said of it.
     """
 
     template: str | None
@@ -68,6 +71,7 @@ class TracedRegistration:
     due_at: float | None = None
     attempt: int = 0
     unmet: str = ""
+    reports: Sequence[KeptReport] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +87,8 @@ class ReceivedPush:
     template: str | None
     template_id: int | None
     platform: Platform
+    reports: Sequence[KeptReport]
+    """What the phone said of the notification, in order of time."""
     variables: frozenset[str]
     """Names, in lower case, of the push variables that the phone has now."""
 
@@ -101,6 +107,8 @@ class TallyKind(Enum):
     PUSH = "push"  # pushes that ended, by outcome
     NOTIFICATION = "notification"  # notifications that ended, by state
     OPERATION = "operation"  # changes of the registry, by what was asked
+    REPORT = "report"  # what phones reported of pushes, by event
+    REPORT_BY_TAG = "report_by_tag"  # the same by event and the value of the hub's configured tag
     DEVICES = "devices"  # live registrations, as they were last in the hour
 
 

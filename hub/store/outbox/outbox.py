@@ -114,6 +114,14 @@ class SqlOutbox:
     def report_to(self, reporter: Reporter | None) -> None:
         self._reporter = reporter
 
+    @property
+    def reporter(self) -> Reporter | None:
+        return self._reporter
+
+    def next_queue(self) -> int:
+        """A queue for what this process writes next. Raises: StoreError."""
+        return self._queues.next()
+
     def is_in_hand(self, queue: int, n: int) -> bool:
         return (queue, n) in self._hand
 

@@ -22,7 +22,7 @@ PERSONS = [
         f"person.all_of_{table}",
         f"SELECT DISTINCT person FROM {table} WHERE queue = :queue AND person IS NOT NULL",
     )
-    for table in ("notification", "addressee", "dead_letter", "journal", "sink")
+    for table in ("notification", "addressee", "dead_letter", "journal", "report", "sink")
 ]
 PERSONS_OF_PHONES = [
     Statement(f"person.all_of_{table}", f"SELECT DISTINCT person FROM {table} WHERE person IS NOT NULL")

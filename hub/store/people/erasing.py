@@ -29,6 +29,9 @@ LEFT_ADDRESSED = Statement("person.any_addressed", "SELECT queue FROM addressee 
 LETTERS = Statement("person.some_letters", f"SELECT queue, n FROM dead_letter {_SOME}", _KEYS)
 EVENTS = Statement("person.some_events", f"SELECT queue, n FROM journal {_SOME}", _KEYS)
 SINKS = Statement("person.some_sinks", f"SELECT queue, n FROM sink {_SOME}", _KEYS)
+REPORTS = Statement(
+    "person.some_reports", f"SELECT queue, notification, phone, event, action FROM report {_SOME}", _KEYS
+)
 SUBSCRIPTIONS = Statement(
     "person.some_subscriptions", "SELECT n FROM subscription WHERE person IN (:keys) LIMIT :slice", _KEYS
 )
@@ -98,6 +101,7 @@ ERASING: Mapping[Kept, Erasing] = {
     Kept.NOTIFICATION: erase_notifications,
     Kept.DEAD_LETTER: erase_letters,
     Kept.EVENT: partial(_erase, EVENTS, DROP_EVENT),
+    Kept.REPORT: partial(_erase, REPORTS, forgetting.DROP_REPORT),
     Kept.SINK: partial(_erase, SINKS, DROP_SINK),
 }
 

@@ -35,6 +35,7 @@ _LETTER = (
 _EVENT = "t.n, t.at, t.source, t.event_id, t.outcome, t.detail, t.content, t.trace"
 _SINK = "t.n, t.at, t.sink, t.due, t.attempt, t.body, t.content_type, t.headers"
 
+_REPORT = "t.n, t.at, t.hub, t.platform, t.phone, t.event, t.action, e.id"
 _SUBSCRIPTION = "t.n, t.hub, t.phone, t.topics, t.at, p.registration, p.sign_in, p.changed_at, p.expires_at"
 
 _NEXT = " AND t.n > :after ORDER BY t.n LIMIT :limit"
@@ -64,6 +65,12 @@ SUBSCRIPTIONS = Statement(
 EVENTS = Statement(
     "person.events", f"SELECT {_EVENT} FROM journal t WHERE t.queue = :queue AND t.person IN (:keys){_NEXT}", _KEYS
 )
+REPORTS = Statement(
+    "person.reports",
+    f"SELECT {_REPORT} FROM report t LEFT JOIN notification e ON e.queue = t.queue AND e.n = t.notification"
+    f" WHERE t.queue = :queue AND t.person IN (:keys){_NEXT}",
+    _KEYS,
+)
 SINKS = Statement(
     "person.sinks", f"SELECT {_SINK} FROM sink t WHERE t.queue = :queue AND t.person IN (:keys){_NEXT}", _KEYS
 )
@@ -81,6 +88,7 @@ COUNTS = {
     ],
     Kept.DEAD_LETTER: [Statement("person.count_letters", f"SELECT count(*) FROM dead_letter WHERE {_MINE}", _KEYS)],
     Kept.EVENT: [Statement("person.count_events", f"SELECT count(*) FROM journal WHERE {_MINE}", _KEYS)],
+    Kept.REPORT: [Statement("person.count_reports", f"SELECT count(*) FROM report WHERE {_MINE}", _KEYS)],
     Kept.SINK: [Statement("person.count_sinks", f"SELECT count(*) FROM sink WHERE {_MINE}", _KEYS)],
 }
 
@@ -98,6 +106,7 @@ _TABLES = {
     Kept.NOTIFICATION: _Table([NOTIFICATIONS, ADDRESSED], _NOTIFICATION),
     Kept.DEAD_LETTER: _Table([LETTERS], _LETTER),
     Kept.EVENT: _Table([EVENTS], _EVENT),
+    Kept.REPORT: _Table([REPORTS], _REPORT),
     Kept.SINK: _Table([SINKS], _SINK),
 }
 _JSON = frozenset(["headers", "counts", "envelope", "topics", "sign_in"])

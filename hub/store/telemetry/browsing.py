@@ -1,6 +1,7 @@
 """What is known of notifications, one by one and in lists, and what operators changed."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import orjson
 
@@ -12,6 +13,7 @@ from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.telemetry import KeptAudit, KeptNotification
 from hub.store.decide.recording import Counts, added
+from hub.store.reports.reading import counts_of_reports
 from hub.store.rows import NOTIFICATION as NOTIFICATION_COLUMNS
 from hub.store.rows import TEMPLATE, counts_of, moment, notification_of, platforms_of
 from hub.store.telemetry.listing import listing, part
@@ -122,7 +124,8 @@ def notification(connection: Connection, notification_id: str) -> KeptNotificati
         raise NotFoundError(f"notification {notification_id} not found")
     n, queue = rows[0][:2]
     failures = connection.read(FAILURES, queue=queue, n=n, most=_FAILURES)
-    return _notification(rows[0], [(outcome, reason, count) for outcome, reason, count in failures])
+    kept = _notification(rows[0], [(outcome, reason, count) for outcome, reason, count in failures])
+    return replace(kept, reports=counts_of_reports(connection, queue, n))
 
 
 def sent(connection: Connection, notification_id: str) -> Notification:

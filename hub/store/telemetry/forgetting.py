@@ -36,6 +36,24 @@ PAGES_OF = Statement(
     "SELECT queue, number FROM page WHERE home = :queue AND notification IN (:keys) LIMIT :slice",
     columns=(("notification", "bigint"),),
 )
+REPORTS_OF = Statement(
+    "report.of",
+    "SELECT queue, notification, phone, event, action FROM report"
+    " WHERE queue = :queue AND notification IN (:keys) LIMIT :slice",
+    columns=(("notification", "bigint"),),
+)
+DROP_REPORT = Statement(
+    "report.drop",
+    "DELETE FROM report WHERE queue = :queue AND notification = :notification AND phone = :phone AND event = :event"
+    " AND action = :action",
+    columns=(
+        ("queue", "bigint"),
+        ("notification", "bigint"),
+        ("phone", "text"),
+        ("event", "text"),
+        ("action", "text"),
+    ),
+)
 DROP_FAILURE = Statement(
     "failure.drop",
     "DELETE FROM failure WHERE queue = :queue AND notification = :notification AND ordinal = :ordinal",
@@ -87,12 +105,14 @@ def forget_ended(connection: Connection, queue: int, *, before: float, failures:
 
 def drop(connection: Connection, queue: int, numbers: Sequence[int], *, failures: int = FAILURES) -> bool:
     """Drop notifications with all that is theirs; False: they have so much that some of it, and they, are left."""
-    failed = connection.read_by_keys(FAILURES_OF, numbers, queue=queue, slice=failures)
+    failed, reports = connection.read_all_by_keys(
+        [(FAILURES_OF, numbers), (REPORTS_OF, numbers)], queue=queue, slice=failures
+    )
     pages = connection.read_by_keys(PAGES_OF, numbers, queue=queue, slice=PAGES)
-    is_whole = len(failed) < failures and len(pages) < PAGES
+    is_whole = max(len(failed), len(reports)) < failures and len(pages) < PAGES
     rows: list[Row] = [(queue, n) for n in numbers] if is_whole else []
     of_each = [(statement, rows) for statement in (DROP_ADDRESSEES, DROP_APPROVALS, DROP)]
-    connection.write_all([(DROP_FAILURE, failed), (DROP_PAGE, pages), *of_each])
+    connection.write_all([(DROP_FAILURE, failed), (DROP_PAGE, pages), (DROP_REPORT, reports), *of_each])
     return is_whole
 
 

@@ -6,11 +6,14 @@ from pyroaring import BitMap
 
 from hub.outcome import State
 from hub.people import installation_person, person_key
+from hub.phone_report import KeptReport
 from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.telemetry import ReceivedPush, ReceivedPushes
+from hub.store.decide.recording import Key
 from hub.store.decide.registering import StoredDevice
 from hub.store.decide.tracing import Failure, Sent, TracedNotification, answer_for
 from hub.store.registry.places import Place
+from hub.store.reports.reading import reports_of_phone
 from hub.store.rows import NOTIFICATION, notification_of
 from hub.store.telemetry.tracing import FAILURE
 
@@ -66,7 +69,8 @@ def received(
             break
     earlier = _earlier(connection, place, ordinals)
     failures = _failures(connection, found, ordinals)
-    pushes = [push for row, sent in found for push in _of_one(device, row, sent, failures, earlier)]
+    said = reports_of_phone(connection, [(row[1], row[0]) for row, _ in found], device.installation_id or "")
+    pushes = [push for row, sent in found for push in _of_one(device, row, sent, failures, earlier, said)]
     return ReceivedPushes(pushes=pushes, is_whole=is_whole and len(rows) < LOOKED_AT)
 
 
@@ -124,6 +128,7 @@ def _of_one(
     sent: Sequence[Sent],
     failures: Mapping[tuple[int, int, int], Failure],
     earlier: Mapping[int, Sequence[tuple[float, int]]],
+    said: Mapping[Key, Sequence[KeptReport]],
 ) -> list[ReceivedPush]:
     """A push for each registration of the phone that the notification was for."""
     n, queue, state = row[:3]
@@ -153,6 +158,7 @@ def _of_one(
                     template=names.get(ordinal),
                     template_id=then,
                     platform=device.platform,
+                    reports=said.get((queue, n), ()),
                     variables=frozenset(name.lower() for name in device.push_variables),
                 )
             )

@@ -133,6 +133,23 @@ def operation_rows(counts: Mapping[tuple[str, str], int], *, queue: int, now: fl
     return [(TallyKind.OPERATION.value, hour, hub, "", name, queue, count) for (hub, name), count in counts.items()]
 
 
+def report_rows(
+    hub: str, events: Mapping[tuple[str, Platform], int], value: str | None, *, queue: int, now: float
+) -> list[Row]:
+    """Rows of `ADD`: what phones reported, by event and platform; with `value` also by that."""
+    hour = int(now // HOUR)
+    rows: list[Row] = [
+        (TallyKind.REPORT.value, hour, hub, platform.value, event, queue, count)
+        for (event, platform), count in events.items()
+    ]
+    if value is not None:
+        rows += [
+            (TallyKind.REPORT_BY_TAG.value, hour, hub, platform.value, f"{event} {value}", queue, count)
+            for (event, platform), count in events.items()
+        ]
+    return rows
+
+
 def device_rows(
     connection: Connection, counts: Mapping[tuple[str, Platform], int], *, queue: int, now: float
 ) -> list[Row]:

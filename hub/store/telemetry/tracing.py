@@ -1,16 +1,18 @@
 """What became of a notification for one device: its rows, its pages and their failures, and what the device is."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from hub.errors import NotFoundError
 from hub.notification import PLATFORM_NAMED
-from hub.outcome import State
+from hub.outcome import DeviceAnswer, State
 from hub.store.connection import Connection, Statement
 from hub.store.contracts.telemetry import TracedRegistration
 from hub.store.decide.tracing import Failure, Sent, TracedNotification, answer_for
 from hub.store.registry.listing import get_device
 from hub.store.registry.places import Place
+from hub.store.reports.reading import reports_of_phone
 from hub.store.rows import TEMPLATE, audience_of, platforms_of
 from hub.tags import TagExpression
 
@@ -31,6 +33,9 @@ FAILURE = Statement(
     " WHERE queue = :queue AND notification = :n AND ordinal IN (:keys)",
     columns=(("ordinal", "bigint"),),
 )
+
+_SENT = frozenset([DeviceAnswer.DELIVERED, DeviceAnswer.FAILED, DeviceAnswer.WAITING, DeviceAnswer.UNDER_WAY])
+"""Answers of registrations that there is a push for."""
 
 PlaceOf = Callable[[str], Place | None]
 
@@ -62,9 +67,11 @@ def trace(
     }
     notification = _notification(connection, row, only_to=only_to, now=now)
     names = {each.ordinal: each.name for each in device.templates}
-    return [
+    said = reports_of_phone(connection, [(queue, n)], installation_id).get((queue, n), ())
+    answers = (
         answer_for(notification, device, ordinal, names.get(ordinal), failures.get(ordinal)) for ordinal in ordinals
-    ]
+    )
+    return [replace(answer, reports=said) if answer.answer in _SENT else answer for answer in answers]
 
 
 def _row(connection: Connection, notification_id: str) -> tuple[Any, ...]:

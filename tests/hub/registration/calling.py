@@ -100,7 +100,7 @@ class Calling:
         )
         offer = Offer(user_of=user_of, topics=TOPICS, templates=TEMPLATES, ttl=90 * DAY, max_phones=max_phones)
         self.engine = FailingEngine(self.hub)
-        self.service = PhoneService(HUB, offer, self.hub.store, self.engine, now=self.store.now)
+        self.service = PhoneService(HUB, offer, self.hub.store, self.engine, reporting=self.hub, now=self.store.now)
         check = TokenCheck(OidcSettings(issuer=provider.issuer, audience=(AUDIENCE,)), now=self.store.now)
         self.app = PhonesApp(
             {HUB: HubPhones(path=PATH, check=check, service=self.service)},

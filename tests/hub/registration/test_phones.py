@@ -268,7 +268,9 @@ async def test_of_two_that_sign_in_at_once_with_one_push_channel_one_is_left(
 async def test_a_sign_off_that_overtakes_a_sign_in_in_another_process_leaves_nothing_of_it(
     calling: Calling, monkeypatch: pytest.MonkeyPatch, next_user: str
 ) -> None:
-    elsewhere = PhoneService(HUB, calling.service.offer, calling.hub.store, calling.engine, now=calling.store.now)
+    elsewhere = PhoneService(
+        HUB, calling.service.offer, calling.hub.store, calling.engine, reporting=calling.hub, now=calling.store.now
+    )
     ann, bob = User(id="ann", tags=("customer:of-ann",)), User(id="bob", tags=("customer:of-bob",))
     put = calling.engine.put
 

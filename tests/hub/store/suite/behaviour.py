@@ -11,6 +11,7 @@ from tests.hub.store.suite.journal import Journal
 from tests.hub.store.suite.keeping import Keeping
 from tests.hub.store.suite.letters import Letters
 from tests.hub.store.suite.people import People
+from tests.hub.store.suite.phone_reports import PhoneReports
 from tests.hub.store.suite.phones import Phones
 from tests.hub.store.suite.received import Received
 from tests.hub.store.suite.recording import Recording
@@ -37,6 +38,7 @@ class StoreBehaviour(
     Devices,
     People,
     Phones,
+    PhoneReports,
     Tracing,
     Tallying,
     Received,

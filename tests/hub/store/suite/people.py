@@ -38,6 +38,7 @@ TABLES = (
     "dead_letter_body",
     "device",
     "journal",
+    "report",
     "sink",
     "subscription",
 )
@@ -49,6 +50,12 @@ EVENT = Statement(
     "test.event",
     "INSERT INTO journal (n, queue, at, source, event_id, outcome, detail, size, trace, person)"
     " VALUES (:n, 0, 0, 'hr', 'e', 'accepted', '', 0, '', :person)",
+    _PERSON,
+)
+REPORT = Statement(
+    "test.report",
+    "INSERT INTO report (n, queue, notification, phone, event, action, at, hub, platform, person)"
+    " VALUES (:n, 0, 0, :person, 'opened', '', 0, '', 'fcmv1', :person)",
     _PERSON,
 )
 SINK = Statement(
@@ -103,7 +110,9 @@ async def live_through(store: SqlStore, clock: HostClock, person: str) -> None:
     await keep(store, letter(1, person=person, body=f"body of {person}".encode()))
     rows = [(sum(person.encode()), person)]  # no part of the store writes these yet
     await store._database.write(
-        lambda connection: connection.write_all([(EVENT, rows), (SINK, [(*row, b"\0") for row in rows])])
+        lambda connection: connection.write_all(
+            [(EVENT, rows), (REPORT, rows), (SINK, [(*row, b"\0") for row in rows])]
+        )
     )
 
 
@@ -153,6 +162,7 @@ class People(Suite):
             Kept.NOTIFICATION: 3,
             Kept.DEAD_LETTER: 1,
             Kept.EVENT: 1,
+            Kept.REPORT: 1,
             Kept.SINK: 1,
         }
         (subscription,) = found[Kept.SUBSCRIPTION]
@@ -263,7 +273,7 @@ class People(Suite):
             ("eve", action, erased.digest) for action in ("user.erased", "user.erase") * 2
         ]
         assert "ann" not in str(entries)
-        assert entries[2].detail == "device 0, subscription 0, notification 1, dead_letter 0, event 0, sink 0"
+        assert entries[2].detail == "device 0, subscription 0, notification 1, dead_letter 0, event 0, report 0, sink 0"
 
     async def test_two_erasures_at_once_and_events_between_them_leave_one_state(self, store: SqlStore) -> None:
         await store.put_installations(HUB, [phone_of("ann"), phone_of("bob")])

@@ -7,6 +7,7 @@ from pyroaring import BitMap
 
 from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName, State, Unreached
+from hub.phone_report import ReportedPush
 from hub.report import EndedNotification, RemovedDevices, Report
 from hub.store.connection import Statement
 from hub.store.contracts.outbox import Failed, PageResult
@@ -48,6 +49,10 @@ class Told:
         named = ",".join([*sorted(removed.installations), *removed.registrations])
         body = f"{removed.hub} {removed.platform.value} {removed.reason} {named} {removed.user_id}".encode()
         return [Report(sink=sink, body=body, content_type="text/plain") for sink in self.devices]
+
+    def reports_of_phone(self, reported: ReportedPush) -> Sequence[Report]:
+        said = f"{reported.notification.rule} {reported.installation_id} {reported.event.value} {reported.action}"
+        return [Report(sink=sink, body=said.encode(), content_type="text/plain") for sink in self.sinks]
 
 
 async def bodies(store: SqlStore, sink: str = "crm") -> list[str]:

@@ -1,0 +1,1 @@
+"""What phones say of their pushes; read `reports.py` first."""

@@ -32,6 +32,7 @@ from bridge.admin.listener import Listener, SwappableApp
 from bridge.admin.server import OPEN_PATHS, PROBES_PATHS, RequestMetrics, admin_app, health_routes, open_app
 from bridge.config.models import HubSettings, Settings, SourceSettings
 from bridge.config.reload import Reloader, waiting_for_restart
+from bridge.config.unstored import handed_over_at_once
 from bridge.housekeeping import Housekeeping
 from bridge.intake.journaling import Journaling
 from bridge.intake.manager import SOURCE_STOP, RunningSource, SourceManager
@@ -162,6 +163,7 @@ class Daemon:
             senders_of(local),
             hubs=list(local),
             remotes=remotes_of(self.settings.hubs),
+            at_once=handed_over_at_once(self.settings.hubs),
             guards=guards_of(self.settings.hubs),
             reports=report_policies_of(self.settings.hubs),
             observer=self.telemetry,
@@ -351,6 +353,7 @@ class Daemon:
             hubs=list(local),
             senders=senders_of(local),
             remotes=remotes_of(changed),
+            at_once=handed_over_at_once(changed),
             guards=guards_of(changed),
             reports=report_policies_of(changed),
         )

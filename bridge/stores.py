@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from bridge.config.models import Settings
+from bridge.config.unstored import may_be_lost
 from hub.store.contracts.store import Store
 from hub.store.outbox.remembering import SeenWindow
 from hub.store.sqlite.store import SqliteStore
@@ -35,7 +36,11 @@ def store_of(
 
         return PostgresStore(address_of(settings), window=window, observe=observe)
     return SqliteStore(
-        settings.store_path, window=window, observe=observe, on_broken=on_broken, allow_memory=store.allow_memory
+        settings.store_path,
+        window=window,
+        observe=observe,
+        on_broken=on_broken,
+        allow_memory=may_be_lost(settings),
     )
 
 

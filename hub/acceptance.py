@@ -1,6 +1,6 @@
 """What is taken into the store with one event, and why a message or a part of one ends as a dead letter."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -34,6 +34,20 @@ class Reason(Explained):
     LOCK_LOST = "lock_lost", "The broker took the message back too often before the message could be settled."
     TOO_LARGE = "too_large", "The body is over the source's limit, or took too long to read and match."
     CRASH = "crash", "A defect of this program met the message, or the process ended each time the message was taken."
+
+
+class Refusal(NamedTuple):
+    """Why a notification will never be taken."""
+
+    reason: Reason
+    detail: str
+
+
+class HandedOver(NamedTuple):
+    """By id, the notifications that remote hubs have already, and why those will never be taken that are refused."""
+
+    taken: Collection[str] = ()
+    refused: Mapping[str, Refusal] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

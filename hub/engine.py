@@ -3,19 +3,21 @@
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
-from hub.acceptance import Approval, AuditEntry, Ingest
+from hub.acceptance import Approval, AuditEntry, HandedOver, Ingest
 from hub.backoff import Backoff
 from hub.clock import SteadyClock
 from hub.delivery.audiences import guarded_audiences
 from hub.delivery.bulkhead import Bulkhead, Destination
 from hub.delivery.dispatch import Dispatcher, Timing
+from hub.delivery.forwarding import RemoteDelivery
+from hub.delivery.handing_over import HandingOver
 from hub.delivery.probing import TestResult, probe
 from hub.delivery.retry import RetryPolicy
 from hub.errors import CapacityError, ConfirmationError, NotFoundError, PreconditionError, StoreError, WithdrawnError
@@ -89,8 +91,9 @@ class Hub:
     notifications and pages that wait in the store: over it `capacity` is 0 and `send` refuses. `max_in_flight` bounds the
     single pushes under way for each hub and platform. Each push service has an equal share of `max_pending`: see
     `full_for`. `hubs` are those kept here, `remotes` those that are remote; their names are in lower case wherever the hub
-    is given one. `guards` and `reports`, how they take reports of phones, are those of both. `held` counts by hub the
-    notifications of this process's queues that wait for an approval.
+    is given one. Remote hubs that are in `at_once` get what an event causes by `hand_over`. `guards` and `reports`, how
+    they take reports of phones, are those of all. `held` counts by hub the notifications of this process's queues that wait
+    for an approval.
     """
 
     def __init__(
@@ -100,6 +103,7 @@ class Hub:
         *,
         hubs: Sequence[str],
         remotes: Mapping[str, Destination[Sequence[Notification]]] | None = None,
+        at_once: Collection[str] = (),
         guards: Guards | None = None,
         reports: ReportPolicies | None = None,
         observer: Observer,
@@ -132,7 +136,20 @@ class Hub:
         self.guards: dict[str, AudienceGuard] = {}
         self.report_policies: dict[str, ReportPolicy] = dict(reports or {})
         self._reporting = Reporting(self.store, self.report_policies, write=self._write, observer=observer, clock=clock)
+        self._at_once: set[str] = set(at_once)
         self._add(hubs, senders, remotes or {}, guards or {})
+        self._handing_over = HandingOver(
+            RemoteDelivery(
+                self.remotes,
+                guards=self.guards,
+                policy=policy,
+                observer=observer,
+                clock=clock,
+                store_clock=self.store.now,
+            ),
+            observer=observer,
+            store_clock=self.store.now,
+        )
         self._dispatcher = Dispatcher(
             self.health,
             self.bulkheads,
@@ -191,6 +208,7 @@ class Hub:
         hubs: Sequence[str],
         senders: Mapping[Service, Destination[PushPage]],
         remotes: Mapping[str, Destination[Sequence[Notification]]],
+        at_once: Collection[str] = (),
         guards: Guards,
         reports: ReportPolicies | None = None,
     ) -> None:
@@ -207,6 +225,7 @@ class Hub:
         for hub in gone:
             self.guards.pop(hub, None)
             self.report_policies.pop(hub, None)
+        self._at_once = self._at_once.difference(gone).union(at_once)
         self._add(hubs, senders, remotes, guards)
         self.report_policies |= reports or {}
         for bulkhead in leaving:
@@ -290,6 +309,17 @@ class Hub:
     @property
     def max_pending(self) -> int:
         return self._max_pending
+
+    async def hand_over(self, notifications: Sequence[Notification], *, withdrawn: Callable[[], bool]) -> HandedOver:
+        """Hand over those of hubs that have to have them before their event is settled; the others are not looked at.
+
+        A hub that is away is asked again until `withdrawn` comes true. Raises: WithdrawnError.
+        """
+        for_now = [each for each in notifications if each.hub in self._at_once] if self._at_once else ()
+        if not for_now:
+            return HandedOver()
+        refused = await self._handing_over.hand_over(for_now, withdrawn=withdrawn)
+        return HandedOver(taken={each.id for each in for_now}.difference(refused), refused=refused)
 
     async def accept(
         self, arrivals: Sequence[Ingest], *, withdrawn: Callable[[], bool] = lambda: False

@@ -80,6 +80,7 @@ async def _probe(name: str, source: "SourceSettings") -> "Finding":
 def _examined(settings: "Settings | None") -> "tuple[str, Sequence[Finding]]":
     """What the store is called, and what was found; without settings it is the default one in this directory."""
     from bridge.config.store import StoreSettings
+    from bridge.config.unstored import may_be_lost
 
     if settings is not None and settings.bridge.store.is_postgres:
         from bridge.stores import address_of
@@ -90,7 +91,7 @@ def _examined(settings: "Settings | None") -> "tuple[str, Sequence[Finding]]":
 
     store = StoreSettings() if settings is None else settings.bridge.store
     path = store.path(Path() if settings is None else settings.directory)
-    return str(path), sqlite.examine(path, allow_memory=store.allow_memory)
+    return str(path), sqlite.examine(path, allow_memory=settings is not None and may_be_lost(settings))
 
 
 def _content(store: str, found: "Sequence[Finding]", sources: "Sequence[Finding]") -> dict[str, Any]:

@@ -3,7 +3,7 @@
 A key that only looked like one would stop the process later, or fail every push of a night.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, SecretStr
 
@@ -25,6 +25,8 @@ class Remote(Section, Egress):
     """That of the other hub or namespace, with a policy that may send."""
     hub: Annotated[str, form("[^/?#]{1,260}", "a hub's name, without / ? and #")] | None = None
     """What the hub is called there, if not as here."""
+    durability: Literal["local", "remote"] = "local"
+    """Where a notification is when its event is settled: in the store here, or at the other hub, which then has it."""
 
 
 class ListenerTls(Tls):

@@ -24,6 +24,7 @@ from bridge.config.models import Document, HubSettings, Listen, Listeners, Secti
 from bridge.config.produced import produced_by
 from bridge.config.section import fields_of
 from bridge.config.spellings import OLD_SECTIONS, in_present_spelling
+from bridge.config.unstored import check_dead_letters, check_rules, handed_over_at_once, needs_no_disk
 from connectors.connector import Connector
 from connectors.duration import seconds_in
 from connectors.table import CONNECTORS, LATER
@@ -126,6 +127,7 @@ def _read(paths: Paths, problems: Problems, environ: Mapping[str, str], *, no_se
     _check_sources(root, problems)
     _check_dead_letters(root, problems)
     _check_sinks(root, rule_set, problems)
+    _check_unstored(root, plain, rule_set, problems)
     _check_listeners(plain, context, root, problems)
     for name, node in sections.items():
         _check_numbers(node, [name], problems)
@@ -335,6 +337,16 @@ def _check_sinks(root: Node, rules: RuleSet, problems: Problems) -> None:
                     problems.add(name, "there is no such sink", did_you_mean(name.value, sinks))
     for unused in sinks.keys() - used:
         problems.warn(sinks[unused], "nothing is reported to this sink", "name it in report_to of a rule or a hub")
+
+
+def _check_unstored(root: Node, plain: Mapping[str, Any], rules: RuleSet, problems: Problems) -> None:
+    hubs = {name: _hub(value) for name, value in _mapping(plain.get("hubs")).items()}
+    check_rules(rules, {name.lower() for name in handed_over_at_once(hubs)}, problems)
+    if needs_no_disk(hubs):
+        placed = _entries(root, "dead_letters", "sources")
+        for name, source in _entries(root, "sources").items():
+            for _, kind in _connectors_of(source):
+                check_dead_letters(source, name, kind, placed.get(name), problems)
 
 
 def _connectors_of(source: Node) -> list[tuple[str, Connector[Any]]]:

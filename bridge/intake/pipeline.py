@@ -18,7 +18,16 @@ from bridge.intake.offload import Offload, TimeLimitError
 from bridge.observe.facts import EventOutcome, EventsStored, InFlightEvent, IntakeObserver, MessagesGivenUp
 from bridge.slices import TimeSlice
 from connectors.base import NACK, Disposition, Message, Settlement
-from hub.acceptance import NO_CONFIGURATION, ConfigurationVersion, DeadLetter, Ingest, JournalEntry, Partition
+from hub.acceptance import (
+    NO_CONFIGURATION,
+    ConfigurationVersion,
+    DeadLetter,
+    HandedOver,
+    Ingest,
+    JournalEntry,
+    Partition,
+    Refusal,
+)
 from hub.errors import StoreError, WithdrawnError
 from hub.facts import Crashed
 from hub.identity import joined
@@ -80,6 +89,9 @@ class Accepting(Protocol):
 
     async def full_for(self, notifications: Sequence[Notification]) -> Collection[str]:
         """Ids of those that are for push services alone for which no more may wait. Raises: StoreError."""
+
+    async def hand_over(self, notifications: Sequence[Notification], *, withdrawn: Callable[[], bool]) -> HandedOver:
+        """Hand over those that have to be at their hub before anything is settled. Raises: WithdrawnError, as `accept`."""
 
     async def accept(self, arrivals: Sequence[Ingest], *, withdrawn: Callable[[], bool]) -> AcceptanceResult:
         """Durable when it returns. Raises: WithdrawnError, when `withdrawn` came true while the store failed."""
@@ -305,6 +317,7 @@ class Pipeline:
             events = [in_flight for routed in ours for in_flight in routed.events]
             try:
                 await self.turn_away_full(events)
+                await self._hand_over(events, withdrawn=partial(_any_lost, ours))
                 ingests = [
                     self._ingest_for(in_flight, goes_on=number > 0)
                     for routed in ours
@@ -328,20 +341,38 @@ class Pipeline:
             full = await self._hub.full_for(notifications)
         except StoreError:  # which acceptance is about to meet, and waits for
             return
-        for in_flight in batch if full else ():
+        if full:
+            self._fail(batch, dict.fromkeys(full, Refusal(Reason.SERVICE_FULL, Reason.SERVICE_FULL.meaning)))
+
+    async def _hand_over(self, batch: Sequence[InFlightEvent], *, withdrawn: Callable[[], bool]) -> None:
+        """Give remote hubs what they have to have before anything is settled; let rules fail whose notification is refused.
+
+        Raises: WithdrawnError.
+        """
+        notifications = [intent.notification for in_flight in batch for intent in in_flight.decision.intents]
+        handed_over = await self._hub.hand_over(notifications, withdrawn=withdrawn)
+        if handed_over.refused:
+            self._fail(batch, handed_over.refused)
+        if handed_over.taken:
+            for in_flight in batch:
+                in_flight.handed_over = handed_over.taken
+
+    def _fail(self, batch: Sequence[InFlightEvent], refused: Mapping[str, Refusal]) -> None:
+        """Let rules fail whose notification is refused."""
+        for in_flight in batch:
             decision = in_flight.decision
             failures = [
-                Failure(rule=intent.rule, reason=Reason.SERVICE_FULL, detail=Reason.SERVICE_FULL.meaning)
+                Failure(rule=intent.rule, reason=why.reason, detail=why.detail)
                 for intent in decision.intents
-                if intent.notification.id in full
+                if (why := refused.get(intent.notification.id)) is not None
             ]
             if failures:
-                left = tuple(intent for intent in decision.intents if intent.notification.id not in full)
+                left = tuple(intent for intent in decision.intents if intent.notification.id not in refused)
                 in_flight.decision = replace(decision, intents=left, failures=(*decision.failures, *failures))
                 route = self._routes[in_flight.message.source]
                 self._conclude(in_flight, route)
                 if route.sender_waits and in_flight.message.is_alone and not left:
-                    _end(in_flight, EventOutcome.REJECTED, Reason.SERVICE_FULL, Reason.SERVICE_FULL.meaning)
+                    _end(in_flight, EventOutcome.REJECTED, failures[0].reason, failures[0].detail)
                     in_flight.dead_letters = ()
 
     def _ingest_for(self, in_flight: InFlightEvent, *, goes_on: bool) -> Ingest:
@@ -365,13 +396,15 @@ class Pipeline:
             )
         # What is known by its place in a log is known by the log's offset, and needs no mark.
         is_known_by_offset = in_flight.message.offset is not None and event.id == in_flight.message.position
+        caused = [intent.notification for intent in in_flight.decision.intents]
+        left = [each for each in caused if each.id not in in_flight.handed_over] if in_flight.handed_over else caused
         return Ingest(
             # An id is unique within the event's own source (CloudEvents 1.0, section 3.1.1).
             source=joined(source, event.source),
             event_id="" if is_known_by_offset else event.id,
-            notifications=[intent.notification for intent in in_flight.decision.intents],
+            notifications=left,
             dead_letters=in_flight.dead_letters,
-            remember=remember,
+            remember=remember or len(left) < len(caused),
             journal=self._journal_entry(in_flight),
             configuration=in_flight.configuration,
             offset=_offset(in_flight.message),

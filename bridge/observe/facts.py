@@ -3,7 +3,7 @@
 Intake, listeners and process report these facts; metrics, log and recent events take them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -102,6 +102,8 @@ class InFlightEvent:
     draft: JournalDraft | None = None
     """What the journal keeps of the event; None where it keeps nothing."""
     not_kept: NotKept | None = None
+    handed_over: Collection[str] = ()
+    """Ids of notifications that a remote hub has already: the store gets none of them."""
     person: str = ""
 
     @property

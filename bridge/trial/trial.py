@@ -13,7 +13,7 @@ from bridge.observe.facts import EventOutcome, EventsStored, InFlightEvent, Inta
 from bridge.trial.payloads import Payload, Payloads
 from bridge.wiring import guards_of, routes_of
 from connectors.base import Message
-from hub.acceptance import DeadLetter, Ingest
+from hub.acceptance import DeadLetter, HandedOver, Ingest
 from hub.content.rendering import Templates
 from hub.delivery import audiences
 from hub.guards import only_to
@@ -193,6 +193,9 @@ class _NoHub:
 
     async def full_for(self, notifications: Sequence[Notification]) -> Collection[str]:
         return ()
+
+    async def hand_over(self, notifications: Sequence[Notification], *, withdrawn: Callable[[], bool]) -> HandedOver:
+        return HandedOver()
 
     async def accept(self, arrivals: Sequence[Ingest], *, withdrawn: Callable[[], bool]) -> AcceptanceResult:
         raise NotImplementedError("a trial accepts nothing")

@@ -523,3 +523,33 @@ async def test_a_sender_that_waits_is_refused_for_now_what_is_for_full_push_serv
     (answer,) = await bench.handle(replace(one, is_alone=False))
     assert answer.settlement is Settlement.ACK
     assert len(bench.hub.arrivals[-1].dead_letters) == 2
+
+
+async def test_what_a_remote_hub_has_already_is_not_for_the_store_and_its_event_is_known_again(bench: Bench) -> None:
+    bench.hub.at_once = {"app"}
+    (answer,) = await bench.handle(paid("1"))
+    assert answer == ACK
+    assert sorted(each.rule for each in bench.hub.handed_over) == ["to-customer", "with-amount"]
+    (ingest,) = bench.hub.arrivals
+    assert not ingest.notifications
+    assert ingest.remember
+    (nothing,) = await bench.handle(message('{"id": "2", "kind": "other"}'))
+    assert nothing == ACK
+    assert not bench.hub.arrivals[-1].remember, "an event without a rule may find one the next time"
+
+
+async def test_what_a_remote_hub_will_never_take_is_the_brokers_dead_letter(bench: Bench) -> None:
+    bench.hub.at_once = {"app"}
+    bench.hub.refused = {"to-customer": "HTTP 400: no such tag", "with-amount": "HTTP 400: no such tag"}
+    (answer,) = await bench.handle(paid("1", source="broker"))
+    assert (answer.settlement, answer.reason) == (Settlement.REJECT, "hub_reject")
+    (letter, _) = bench.hub.arrivals[-1].dead_letters
+    assert (letter.rule, letter.detail) == ("to-customer", "HTTP 400: no such tag")
+
+
+async def test_a_sender_that_waits_hears_that_a_remote_hub_will_never_take_it(bench: Bench) -> None:
+    bench.hub.at_once = {"app"}
+    bench.hub.refused = {"to-customer": "HTTP 400: no such tag", "with-amount": "HTTP 400: no such tag"}
+    (answer,) = await bench.handle(paid("1", source="posted"))
+    assert (answer.settlement, answer.reason) == (Settlement.REJECT, "hub_reject")
+    assert not bench.hub.arrivals[-1].dead_letters

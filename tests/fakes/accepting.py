@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 
-from hub.acceptance import Ingest
+from hub.acceptance import HandedOver, Ingest, Reason, Refusal
 from hub.errors import WithdrawnError
 from hub.notification import Notification
 from hub.store.contracts.outbox import AcceptanceResult
@@ -17,6 +17,11 @@ class FakeAccepting:
         self.error: Exception | None = None
         self.full: set[str] = set()
         """Rules whose notifications are for push services alone that have as much waiting as may wait."""
+        self.at_once: set[str] = set()
+        """Remote hubs that have to have a notification before its event is settled."""
+        self.handed_over: list[Notification] = []
+        self.refused: dict[str, str] = {}
+        """By rule, why a remote hub does not want its notifications."""
         self._seen: set[tuple[str, str]] = set()
         self._open = asyncio.Event()
         self._open.set()
@@ -33,6 +38,12 @@ class FakeAccepting:
 
     async def full_for(self, notifications: Sequence[Notification]) -> Collection[str]:
         return [notification.id for notification in notifications if notification.rule in self.full]
+
+    async def hand_over(self, notifications: Sequence[Notification], *, withdrawn: Callable[[], bool]) -> HandedOver:
+        for_now = [each for each in notifications if each.hub in self.at_once]
+        self.handed_over += for_now
+        refused = {each.id: Refusal(Reason.HUB_REJECT, why) for each in for_now if (why := self.refused.get(each.rule))}
+        return HandedOver(taken={each.id for each in for_now}.difference(refused), refused=refused)
 
     async def accept(self, arrivals: Sequence[Ingest], *, withdrawn: Callable[[], bool]) -> AcceptanceResult:
         self.batches.append(arrivals)

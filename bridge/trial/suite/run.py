@@ -20,7 +20,7 @@ from bridge.trial.suite.stores import SuiteClock, SuiteStores
 from bridge.trial.trial import Trial, TriedEvent, TriedNotification
 from bridge.wiring import routes_of
 from connectors.base import Message
-from hub.acceptance import Ingest
+from hub.acceptance import HandedOver, Ingest
 from hub.installation import Installation
 from hub.notification import Notification
 from hub.store.contracts.outbox import AcceptanceResult
@@ -224,6 +224,9 @@ class _Accepting:
 
     async def full_for(self, notifications: Sequence[Notification]) -> Collection[str]:
         return ()
+
+    async def hand_over(self, notifications: Sequence[Notification], *, withdrawn: Callable[[], bool]) -> HandedOver:
+        return HandedOver()
 
     async def accept(self, arrivals: Sequence[Ingest], *, withdrawn: Callable[[], bool]) -> AcceptanceResult:
         return await self._store.accept(arrivals, start=0)

@@ -192,7 +192,8 @@ class SqliteDatabase:
                 f"{volume.mount} is a {volume.file_system}, which is lost with the machine: name a file on a disk, or set"
                 " bridge.store.allow_memory"
             )
-        if (warning := VOLUME_WARNINGS.get(volume.kind)) is not None:
+        may_be_lost = self._allow_memory and volume.kind in (VolumeKind.MEMORY, VolumeKind.LAYER)
+        if not may_be_lost and (warning := VOLUME_WARNINGS.get(volume.kind)) is not None:
             _log.warning("%s is on %s (%s): %s", self._path, volume.mount, volume.file_system, warning)
 
     def _connect(self, flags: int, *, until: threading.Event) -> apsw.Connection:

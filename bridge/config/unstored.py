@@ -1,0 +1,59 @@
+"""What a configuration asks of the store of a process that is meant to lose it: all its hubs have `durability: remote`."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from bridge.config.models import HubSettings, Settings
+from connectors.connector import Connector
+from rules.engine import RuleSet
+from rules.node import Node
+from rules.problems import Problems
+
+
+def handed_over_at_once(hubs: Mapping[str, HubSettings]) -> frozenset[str]:
+    """The remote hubs that have a notification before its event is settled."""
+    return frozenset(name for name, hub in hubs.items() if hub.remote is not None and hub.remote.durability == "remote")
+
+
+def needs_no_disk(hubs: Mapping[str, HubSettings]) -> bool:
+    """Whether nothing that has to last is in the store: it may be lost with the process."""
+    return bool(hubs) and len(handed_over_at_once(hubs)) == len(hubs)
+
+
+def may_be_lost(settings: Settings) -> bool:
+    """Whether the store may be on a file system that forgets."""
+    return settings.bridge.store.allow_memory or needs_no_disk(settings.hubs)
+
+
+def check_rules(rules: RuleSet, at_once: Collection[str], problems: Problems) -> None:
+    """Name rules that need the store for a hub that is handed over to at once."""
+    for number, rule in enumerate(rules.rules):
+        if rule.push is None or rule.push.hub not in at_once:
+            continue
+        if (schedule := rule.push.schedule) is not None:
+            problems.add_at(
+                rule.push.mark,
+                schedule.key,
+                f"a notification for later waits in the store, and hub {rule.push.hub} has durability: remote",
+                "put the rule where the hub is, or set durability: local and give the store a disk",
+            )
+        if rule.report_to:
+            problems.add_at(
+                rule.push.mark,
+                f"rules[{number}].report_to",
+                f"reports are made of the store, and hub {rule.push.hub} has durability: remote",
+                "give report_to to the rule or the hub where the phones are",
+            )
+
+
+def check_dead_letters(source: Node, name: str, kind: Connector[Any], target: Node | None, problems: Problems) -> None:
+    """Name a source whose dead letters are in the store alone."""
+    if kind.is_posted_to or target is not None:  # a sender is answered, and has the event still
+        return
+    place = f"dead_letters.sources.{name}"
+    problems.warn(
+        source,
+        "its dead letters are in the store alone, which may be lost: all hubs have durability: remote",
+        f"{place}: {{ native: true }}" if kind.keeps_dead_letters else f"name a place under {place}",
+        mark=source.key_mark,
+    )

@@ -1,0 +1,174 @@
+"""A sidecar whose disk goes with its pod: killed with all it wrote, it loses nothing, for nothing was settled before.
+
+The central is a daemon of its own with its store on a disk, and APNs is a stand-in. Both daemons are killed at places that
+chance picks, by a seed.
+"""
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import orjson
+import pytest
+
+from sandbox.services import PushServices
+from tests.brokers import queues
+from tests.brokers.rabbitmq import RabbitMq
+from tests.integration.daemon import HUB, KEY, KEY_NAME, Daemon, hubs
+from tests.ports import free_ports
+
+EVENTS = 240
+KILLS = 3
+WAITING = 5  # few enough that their failures open no breaker, which would hold them for a minute
+PATIENCE = 90.0
+"""Seconds without what is waited for, after which a daemon counts as stuck."""
+
+
+@dataclass(slots=True)
+class Pair:
+    sidecar: Daemon
+    central: Daemon
+    services: PushServices
+
+    def lose_the_disk(self) -> None:
+        """What becomes of an emptyDir when its pod moves."""
+        for file in self.sidecar.database_file.parent.glob("pushbridge.db*"):
+            file.unlink()
+
+    def pushed(self) -> dict[str, set[str]]:
+        """By what a phone was to show, the ids of the pushes that had it: one, however often it was sent."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for entry in self.services.journal:
+            if entry.accepted:
+                found[orjson.loads(entry.payload)["aps"]["alert"]].add(entry.push_id)
+        return found
+
+    async def until_pushed(self, count: int) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                while len(self.pushed()) < count:
+                    await asyncio.sleep(0.05)
+        assert len(self.pushed()) >= count, self.sidecar.errors()
+
+    async def post(self, number: int) -> int:
+        event = {"number": number, "id": f"posted-{number}"}
+        async with httpx.AsyncClient(timeout=PATIENCE) as client:
+            return (await client.post(f"{self.sidecar.url}/in/orders", json=event)).status_code
+
+
+@pytest.fixture
+def queue() -> str:
+    return f"test.sidecar.{uuid4().hex[:8]}"
+
+
+@pytest.fixture
+async def pair(rabbitmq: RabbitMq, queue: str, tmp_path: Path) -> AsyncIterator[Pair]:
+    (port,) = free_ports(1)
+    directories = [tmp_path / name for name in ("sandbox", "central", "sidecar")]
+    for directory in directories:
+        directory.mkdir()
+    certificate = str(directories[0] / "server.pem")
+    async with PushServices(directories[0]) as services:
+        central = {
+            "hub_api": {"listen": f"127.0.0.1:{port}", "tls": {"cert": certificate, "key": certificate}},
+            "hubs": hubs(services),
+        }
+        sidecar = configuration(rabbitmq.url, queue, port=port, ca_file=services.ca_file)
+        async with Daemon(directories[1], central) as elsewhere, Daemon(directories[2], sidecar) as here:
+            await asyncio.gather(elsewhere.start(), here.start())
+            elsewhere.hub_url = f"https://127.0.0.1:{port}"
+            phone = services.add_phone("phone", "apns")
+            await elsewhere.register(
+                {
+                    "installationId": phone.name,
+                    "platform": phone.platform,
+                    "pushChannel": phone.handle,
+                    "tags": ["team:all"],
+                    "templates": {"text": {"body": '{"aps": {"alert": "$(text)"}}'}},
+                }
+            )
+            yield Pair(here, elsewhere, services)
+
+
+def configuration(url: str, queue: str, *, port: int, ca_file: Path) -> dict[str, Any]:
+    string = f"Endpoint=sb://127.0.0.1:{port}/;SharedAccessKeyName={KEY_NAME};SharedAccessKey={KEY}"
+    number = {"id": "{{ data.id }}", "type": "order"}
+    return {
+        "sources": {
+            "shop": {"rabbitmq": {"url": url, "queue": {"name": queue, "create_if_missing": {}}}, "map": number},
+            "posted": {"http": {"path": "/in/orders", "answer_timeout": "2s"}, "map": number},
+        },
+        "dead_letters": {"sources": {"shop": {"native": True}}},
+        "rules": [{"name": "order", "push": {"to": "team:all", "with": {"text": "order {{ data.number }}"}}}],
+        "hubs": {
+            "mobile": {
+                "remote": {
+                    "connection_string": string,
+                    "hub": HUB,
+                    "tls": {"ca_file": str(ca_file)},
+                    "durability": "remote",
+                }
+            }
+        },
+        "delivery": {"retry": {"backoff": {"base": "1s", "cap": "1s"}}},
+    }
+
+
+async def put(url: str, queue: str, numbers: range) -> None:
+    messages = (
+        (orjson.dumps({"number": each, "id": f"order-{each}"}), {"message_id": f"m-{each}"}) for each in numbers
+    )
+    await asyncio.to_thread(queues.put, url, queue, messages)
+
+
+async def test_a_sidecar_that_is_killed_with_its_disk_loses_no_event_and_pushes_none_as_another(
+    rabbitmq: RabbitMq, queue: str, pair: Pair
+) -> None:
+    chance = random.Random(7)
+    pair.services.apns.faults.latency(0.02)
+    share = EVENTS // (KILLS + 1)
+    for number in range(KILLS + 1):
+        await put(rabbitmq.url, queue, range(number * share, (number + 1) * share))
+        if number == KILLS:
+            break
+        await pair.until_pushed(number * share + chance.randrange(1, share // 2))
+        await pair.sidecar.kill()
+        pair.lose_the_disk()
+        if number % 2:
+            await pair.central.kill()
+            await pair.central.start()
+        await pair.sidecar.start()
+    await pair.until_pushed(share * (KILLS + 1))
+    assert len(pair.pushed()) == share * (KILLS + 1)
+    assert {text: len(ids) for text, ids in pair.pushed().items() if len(ids) > 1} == {}, "each under one push id"
+
+
+async def test_an_event_over_http_is_taken_when_the_hub_has_it_and_not_before(pair: Pair) -> None:
+    await pair.central.kill()
+    assert await pair.post(1) == httpx.codes.SERVICE_UNAVAILABLE
+    await pair.central.start()
+    while (status := await pair.post(1)) == httpx.codes.SERVICE_UNAVAILABLE:
+        await asyncio.sleep(0.1)
+    assert status == httpx.codes.ACCEPTED
+    await pair.until_pushed(1)
+    assert [len(ids) for ids in pair.pushed().values()] == [1]
+
+
+async def test_while_the_hub_is_away_messages_stay_with_the_broker(rabbitmq: RabbitMq, queue: str, pair: Pair) -> None:
+    await pair.central.kill()
+    await put(rabbitmq.url, queue, range(WAITING))
+    await pair.sidecar.until_readiness(
+        lambda status, lines: any(line.startswith("remote hub mobile: ") for line in lines)
+    )
+    await pair.sidecar.kill()
+    pair.lose_the_disk()
+    assert await asyncio.to_thread(queues.count, rabbitmq.url, queue, expected=WAITING) == WAITING
+    await asyncio.gather(pair.central.start(), pair.sidecar.start())
+    await pair.until_pushed(WAITING)

@@ -70,6 +70,7 @@ chaos: $(VENV)/.installed-dev ## cut the power below the store 100,000 times, ki
 	@deploy/servers.sh rabbitmq-server postgres mariadbd
 	$(BIN)/python -m tests.integration.outboxes --rows=100000 --kills=20
 	$(BIN)/python -m tests.integration.fleet --events=200000 --kills=20
+	$(BIN)/python -m tests.integration.fleet_broadcast --phones=1000000
 	$(BIN)/python -m tests.hub.store.chaos --cuts=100000 --workers=2
 	$(BIN)/python -m tests.integration.moving --registrations=100000 --kills=3
 

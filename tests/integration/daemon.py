@@ -46,7 +46,10 @@ class Daemon:
         self.config_file = directory / "pushbridge.yaml"
         self.database_file = directory / "pushbridge.db"
         self.output_file, self.error_file = directory / "stdout", directory / "stderr"
-        bridge = {"http": {"listen": f"127.0.0.1:{admin}"}, **config.get("bridge", {})}
+        bridge = {**config.get("bridge", {})}
+        bridge["http"] = {"listen": f"127.0.0.1:{admin}", **bridge.get("http", {})}
+        token = bridge["http"].get("admin_token")
+        self._admin_headers = {"Authorization": f"Bearer {token}"} if token else {}
         bridge["store"] = {"allow_memory": True, **bridge.get("store", {})}  # where tests run may be a machine's memory
         api = {"listen": f"127.0.0.1:{hub_api}", **config.get("hub_api", {})}
         whole = {**config, "hub_api": api, "bridge": bridge}
@@ -147,7 +150,7 @@ class Daemon:
 
     async def metrics(self) -> dict[str, float]:
         """A scrape: `name{label="value",...}`, as it is written, to its value."""
-        async with httpx.AsyncClient(verify=False, timeout=START_TIMEOUT) as client:
+        async with httpx.AsyncClient(headers=self._admin_headers, verify=False, timeout=START_TIMEOUT) as client:
             text = (await client.get(f"{self.url}/metrics")).raise_for_status().text
         samples = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
         return {name: float(value) for name, _, value in samples}

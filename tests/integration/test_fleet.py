@@ -12,12 +12,9 @@ from sandbox.services import PushServices
 from tests.brokers.postgres import Postgres
 from tests.brokers.rabbitmq import RabbitMq
 from tests.integration.daemon import Daemon
-from tests.integration.fleet import DAEMONS, OWNERSHIP, Fleet
+from tests.integration.fleet import BUSY, DAEMONS, OWNERSHIP, Fleet
 
 EVENTS = 10_000
-BUSY = 2
-"""By how much a machine that runs other tests may be slower."""
-
 pytestmark = pytest.mark.timeout(600)  # a minute on two idle cores
 
 
@@ -61,17 +58,18 @@ async def test_kills_stops_and_a_crash_of_the_database_lose_nothing_and_accept_n
 async def test_a_rolling_restart_loses_and_repeats_nothing(
     rabbitmq: RabbitMq, postgres: Postgres, services: PushServices, tmp_path: Path
 ) -> None:
-    async with Fleet.started(tmp_path, postgres, rabbitmq, services, daemons=2) as fleet:
+    async with Fleet.started(tmp_path, postgres, rabbitmq, services) as fleet:
         await fleet.until_shared(*fleet.daemons)
         for round_, daemon in enumerate(fleet.daemons, 1):
             await fleet.publish(1000)
             await fleet.until_pushed(round_ * 1000 - 700)
             assert await daemon.terminate() == 0, daemon.errors()
             await daemon.start()
-        await fleet.until_pushed(2000)
-        await fleet.until_completed(2000)
+        events = 1000 * DAEMONS
+        await fleet.until_pushed(events)
+        await fleet.until_completed(events)
         await fleet.until_settled()
-        assert fleet.pushed().total() == 2000
+        assert fleet.pushed().total() == events
 
 
 NEW_HUB = "news"

@@ -179,6 +179,22 @@ async def test_an_event_that_comes_to_two_at_once_is_accepted_once(fleet: Fleet)
         assert sum(len(result.duplicates) for result in results) == 20
 
 
+async def test_an_event_that_comes_to_two_at_the_turn_of_an_hour_is_accepted_once(fleet: Fleet) -> None:
+    """For one of them the hour has turned, and for the other it has not."""
+    first, second = await fleet.two()
+    turn = (first.clock() // 3600 + 1) * 3600
+    first.clock.set_by(turn - 0.01 - first.clock())
+    second.clock.set_by(turn + 0.01 - second.clock())
+    batch = [Ingest(source="orders", event_id=f"{number}", notifications=[notification()]) for number in range(20)]
+    results = await asyncio.gather(
+        first.store.accept(batch, start=WHOLE), second.store.accept(batch[::-1], start=WHOLE)
+    )
+    assert sum(len(result.work) for result in results) == 20
+    assert sum(len(result.duplicates) for result in results) == 20
+    first.clock.advance(3600)
+    assert len((await first.store.accept(batch, start=0)).duplicates) == 20
+
+
 async def test_a_partition_that_two_read_at_once_is_accepted_once(fleet: Fleet) -> None:
     """Dead letters alone: they leave no mark and have no id, so that the offset is all that tells them."""
     first, second = await fleet.two()

@@ -52,9 +52,10 @@ fuzz: $(VENV)/.installed-dev ## run the property tests with many new examples
 	$(BIN)/python -m pytest $(IN_PARALLEL) --ignore=tests/integration --ignore=$(STAND_IN) -m "hypothesis and not processes and not docker" --hypothesis-profile=fuzz --timeout=1800
 	PUSHBRIDGE_HTTP2_FRAMES=1000000 $(BIN)/python -m pytest tests/hub/transport/test_http2_fuzz.py --timeout=1800
 
-reference: $(VENV)/.installed-dev ## docs/configuration.md and docs/outcomes.md, from the code
+reference: $(VENV)/.installed-dev ## docs/configuration.md, docs/outcomes.md and docs/metrics.md, from the code
 	$(VENV)/bin/pushbridge schema --reference > docs/configuration.md
 	$(VENV)/bin/python -m bridge.observe.outcomes > docs/outcomes.md
+	$(VENV)/bin/python -m bridge.observe.catalogue > docs/metrics.md
 
 lint: $(VENV)/.installed-dev ## ruff: mistakes and format
 	$(BIN)/ruff check .

@@ -59,7 +59,7 @@ class PageAnswered:
 
 @frozen_dataclass(frozen=True, slots=True, kw_only=True)
 class PushesEnded:
-    """Pushes of one notification ended with these outcomes, `seconds` after its acceptance.
+    """Pushes of one notification ended with these outcomes, `seconds` after acceptance, or after its own time if later.
 
     Most of the pushes that ended badly did so for `reason`.
     """

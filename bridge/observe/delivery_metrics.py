@@ -66,7 +66,12 @@ class Breaker(Protocol):
 class DeliveryMetrics(MetricTable):
     """By hub and platform, the remote hubs included."""
 
-    _devices = gauge("devices", "Live registrations.", hub=Named.HUBS, platform=_KNOWN)
+    _devices = gauge(
+        "devices",
+        "Live registrations; an installation has one for native payloads and one for each of its templates.",
+        hub=Named.HUBS,
+        platform=_KNOWN,
+    )
     _audience = histogram(
         "audience_devices",
         "Registrations a notification reached.",
@@ -133,7 +138,7 @@ class DeliveryMetrics(MetricTable):
     )
     _end_to_end = histogram(
         "end_to_end_seconds",
-        "From acceptance to the service's answer, successes only.",
+        "From when a push was due (at acceptance, or at its own time if later) to the service's answer, successes only.",
         _END_TO_END,
         platform=_PLATFORMS,
     )

@@ -24,7 +24,9 @@ class ProcessMetrics:
         self._config_at = gauge(
             "config_last_reload_success_timestamp_seconds", "When a valid configuration was read last."
         )
-        self.http_requests = counter("http_requests", "Requests answered.", route=(), method=(), code=())
+        self.http_requests = counter(
+            "http_requests", "Requests answered, by route, method and status.", route=(), method=(), code=()
+        )
         self.http_seconds = histogram(
             "http_request_duration_seconds", "Time to answer a request.", REQUEST_SECONDS, route=()
         )

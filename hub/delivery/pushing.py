@@ -165,7 +165,7 @@ class PushDelivery:
 
     def _pending_page(self, piece: Work, audience: Audience, now: float, store_now: float) -> PendingPage:
         notification = piece.notification
-        began_at = now - (store_now - max(piece.accepted_at, _seconds(notification.schedule_at) or 0.0))
+        began_at = now - (store_now - _due_at(piece))
         expires_at = _seconds(notification.expires_at)
         if expires_at is not None:
             expires_at += now - store_now
@@ -478,7 +478,7 @@ class PushDelivery:
         )
 
     def _report_ended(self, work: Work, results: PushResults) -> None:
-        seconds = self._store_clock() - work.accepted_at
+        seconds = self._store_clock() - _due_at(work)
         for platform, counts in results.counts.items():
             self._observer.observe(
                 PushesEnded(
@@ -566,6 +566,11 @@ def _by_platform(audience: Audience) -> dict[Platform, int]:
     for target in audience.targets:
         counts[target.platform] = counts.get(target.platform, 0) + 1
     return counts
+
+
+def _due_at(work: Work) -> float:
+    """Seconds of the store's clock: acceptance, or the time that the notification was scheduled for, if later."""
+    return max(work.accepted_at, _seconds(work.notification.schedule_at) or 0.0)
 
 
 def _seconds(moment: datetime | None) -> float | None:

@@ -270,6 +270,7 @@ async def test_a_scheduled_notification_goes_out_at_its_time(delivery: Delivery)
     await delivery.later(1)
     await delivery.observer.until_ended(1)
     assert delivery.observer.outcomes == {(FCM, SUCCESS): 1}
+    assert delivery.observer.deliveries == [(FCM, 0.0, 1)], "counted from its time on: to wait for it is no delay"
 
 
 async def test_registrations_that_share_a_channel_get_one_push_and_the_others_count_as_skipped(

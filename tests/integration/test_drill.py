@@ -167,6 +167,7 @@ async def test_each_metric_of_the_rules_is_on_a_live_daemon(services: PushServic
     # Without these features of a configuration there is nothing to count.
     of_others = {
         "pushbridge_ingest_lag_messages",
+        "pushbridge_push_reports_total",
         "pushbridge_remote_circuit_open",
         "pushbridge_sink_messages_dropped_total",
         "pushbridge_sink_oldest_message_seconds",

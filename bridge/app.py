@@ -40,6 +40,7 @@ from bridge.intake.offsets import AcceptedOffsets
 from bridge.intake.pipeline import Pipeline
 from bridge.intake.replay import Replayer
 from bridge.intake.supervisor import Supervisor
+from bridge.mirrors import Mirrors
 from bridge.observe.fact_log import FactLog
 from bridge.observe.facts import (
     ConfigurationApplied,
@@ -124,12 +125,14 @@ class Daemon:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.loaded_at = clock()
         self._drain_until = 0.0  # by the loop's clock
-        local = {name: hub for name, hub in settings.hubs.items() if hub.remote is None}
+        local = {name: hub for name, hub in settings.hubs.items() if hub.is_kept_here}
         engine = POSTGRES if settings.bridge.store.is_postgres else SQLITE
         self.metrics = Metrics(version=version("pushbridge"), engine=engine, **metric_names(settings))
         self.telemetry = Telemetry(self.metrics, self.recent_events, FactLog())
+        self.mirrors = Mirrors(observer=self.telemetry)
         self.store = self._build_store()
         self.hub = self._build_hub(local)
+        self.mirrors.apply(settings.hubs)
         self.phones = PhoneServices(self.hub, observer=self.telemetry)
         self._housekeeping = Housekeeping(self.hub, settings=lambda: self.settings, observer=self.telemetry)
         self.pipeline = Pipeline({}, RuleSet(), self.hub, observer=self.telemetry)
@@ -143,7 +146,9 @@ class Daemon:
         self._console = console
         self._apps = {name: SwappableApp(crashed=self._crashed) for name in LISTENERS}
         has_phones = any(hub.registration is not None for hub in settings.hubs.values())
-        self.listeners = self._build_listeners(has_api=bool(local) or has_phones)
+        self.listeners = self._build_listeners(
+            has_api=has_phones or any(hub.is_kept_here for hub in settings.hubs.values())
+        )
         self.admin, self.api = self.listeners["admin"], self.listeners.get("hub_api")
 
     def _build_store(self) -> DaemonStore:
@@ -162,7 +167,7 @@ class Daemon:
             self.store,
             senders_of(local),
             hubs=list(local),
-            remotes=remotes_of(self.settings.hubs),
+            remotes=remotes_of(self.settings.hubs, on_sent=self.mirrors.sent),
             at_once=handed_over_at_once(self.settings.hubs),
             guards=guards_of(self.settings.hubs),
             reports=report_policies_of(self.settings.hubs),
@@ -219,6 +224,7 @@ class Daemon:
                 self._start(self._job_runner().run(), "jobs"),
                 self._start(self.phones.run(), "phones"),
                 self._start(self._sinks.run(), "sinks"),
+                self._start(self.mirrors.run(self.hub.store), "mirrors"),
             ]
             if self.reloader is not None:
                 helpers.append(self._start(self.reloader.run(), "reload"))
@@ -346,17 +352,23 @@ class Daemon:
         before = self.settings.hubs
         changed = {name: hub for name, hub in settings.hubs.items() if before.get(name) != hub}
         gone = [name for name in before if name in changed or name not in settings.hubs]
-        local = {name: hub for name, hub in changed.items() if hub.remote is None}
-        return partial(
+        local = {name: hub for name, hub in changed.items() if hub.is_kept_here}
+        replace = partial(
             self.hub.replace_hubs,
             gone=gone,
             hubs=list(local),
             senders=senders_of(local),
-            remotes=remotes_of(changed),
+            remotes=remotes_of(changed, on_sent=self.mirrors.sent),
             at_once=handed_over_at_once(changed),
             guards=guards_of(changed),
             reports=report_policies_of(changed),
         )
+
+        def exchange() -> None:
+            self.mirrors.apply(settings.hubs)
+            replace()
+
+        return exchange
 
     def _rules_exchange(self, settings: Settings, config_hash: str) -> Callable[[], None]:
         version = ConfigurationVersion(revision=settings.bridge.revision, hash=config_hash)
@@ -387,7 +399,7 @@ class Daemon:
 
     def _access(self) -> dict[str, HubAccess]:
         """Who may do what in the hubs that are kept here."""
-        return {name: access_of(hub) for name, hub in self.settings.hubs.items() if hub.remote is None}
+        return {name: access_of(hub) for name, hub in self.settings.hubs.items() if not hub.is_remote}
 
     def _job_runner(self) -> JobRunner:
         return JobRunner(

@@ -92,7 +92,7 @@ class PhoneServices:
         )
 
     def _engine(self, name: str, hub: HubSettings) -> "Engine":
-        if hub.remote is None:
+        if hub.remote is None or not hub.is_remote:
             from hub.registration.engine import LocalEngine
 
             return LocalEngine(name, self._hub)

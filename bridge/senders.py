@@ -1,6 +1,6 @@
 """From the credentials of a configuration to the senders that use them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from bridge.config.credentials import Remote
 from bridge.config.models import HubSettings
@@ -23,14 +23,17 @@ def senders_of(hubs: Mapping[str, HubSettings]) -> dict[tuple[str, Platform], Se
     return senders
 
 
-def remotes_of(hubs: Mapping[str, HubSettings]) -> dict[str, Destination[Sequence[Notification]]]:
-    """A client for each remote hub; building them connects to nothing."""
+def remotes_of(
+    hubs: Mapping[str, HubSettings], *, on_sent: Callable[[Notification, str], None]
+) -> dict[str, Destination[Sequence[Notification]]]:
+    """A client for each remote hub; building them connects to nothing. Of those that are mirrored, `on_sent` is told."""
     remotes: dict[str, Destination[Sequence[Notification]]] = {}
     for name, hub in hubs.items():
-        if hub.remote is not None:
+        if hub.remote is not None and hub.is_remote:
             from hub.delivery.remote import RemoteHub
 
-            remotes[name] = RemoteHub(remote_settings_of(name, hub.remote))
+            settings = remote_settings_of(name, hub.remote)
+            remotes[name] = RemoteHub(settings, on_sent=on_sent if hub.is_mirrored else None)
     return remotes
 
 

@@ -103,7 +103,7 @@ def possible_dead_letters(settings: Settings) -> list[tuple[str, str, str]]:
         found += [(name, "", reason.value) for reason in (*_OF_A_MESSAGE, *others)]
     for rule in settings.rules.rules:
         if rule.push is not None:
-            is_remote = settings.hubs[rule.push.hub].remote is not None
+            is_remote = settings.hubs[rule.push.hub].is_remote
             late = (Reason.EXPIRED,) if rule.push.ttl_from is TtlFrom.TIME and not is_remote else ()
             reasons = (*_OF_A_RULE, *late, *(_OF_A_REMOTE_HUB if is_remote else ()))
             sources = settings.sources if rule.sources is None else rule.sources
@@ -148,6 +148,7 @@ class MetricNames(TypedDict):
     rules: list[str]
     hubs: list[str]
     remotes: list[str]
+    mirrors: list[str]
     registrations: list[str]
     sinks: list[str]
     reports: dict[str, ReportPolicy]
@@ -161,7 +162,8 @@ def metric_names(settings: Settings) -> MetricNames:
         "sources": list(settings.sources),
         "rules": [rule.name for rule in settings.rules.rules],
         "hubs": list(settings.hubs),
-        "remotes": [name for name, hub in settings.hubs.items() if hub.remote is not None],
+        "remotes": [name for name, hub in settings.hubs.items() if hub.is_remote],
+        "mirrors": [name for name, hub in settings.hubs.items() if hub.is_mirrored],
         "registrations": [name for name, hub in settings.hubs.items() if hub.registration is not None],
         "sinks": list(settings.sinks),
         "reports": report_policies_of(settings.hubs),

@@ -5,6 +5,7 @@ A fact is of a batch, a page or a notification, never of one push that went well
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from hub.acceptance import DeadLetter
 from hub.frozen import frozen_dataclass
@@ -106,6 +107,31 @@ class RemoteAnswered:
     outcome: OutcomeName
     reason: str
     due_at: float | None
+
+
+class Compared(Enum):
+    """What came of comparing a send of a mirrored hub with whom it would have reached here."""
+
+    EQUAL = "equal"
+    DIFFERENT = "different"
+    UNKNOWN = "unknown"
+    """The other hub tells no numbers, or who is registered here could not be read."""
+    PASSED_OVER = "passed_over"
+    """Too many were being compared."""
+
+
+@frozen_dataclass(frozen=True, slots=True, kw_only=True)
+class SendCompared:
+    """Another hub sent a notification: its pushes by platform `there`, and those that it would have been `here`.
+
+    Where they are not known they are empty, and `detail` says why.
+    """
+
+    notification: Notification
+    result: Compared
+    here: Mapping[Platform, int]
+    there: Mapping[Platform, int]
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,6 +308,7 @@ HubFact = (
     | PushesRetried
     | PushesDeferred
     | RemoteAnswered
+    | SendCompared
     | NotificationUnreached
     | NotificationHeld
     | NotificationApproved

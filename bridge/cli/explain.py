@@ -181,7 +181,7 @@ async def _registrations(
     for number, file in enumerate(devices, start=1):
         installation = _installation(file, number)
         for hub, hub_settings in settings.hubs.items():
-            if hub_settings.remote is None:
+            if not hub_settings.is_remote:
                 await given.put_installations(hub, [installation])
     return given
 

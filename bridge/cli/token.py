@@ -31,7 +31,7 @@ def token(
         seconds = TypeAdapter(Duration).validate_python(lifetime)
     except ValidationError as error:
         raise fail(f"--lifetime {lifetime!r}: write a time such as 30m, 8h or 7d", Exit.WRONG_ARGUMENTS) from error
-    hubs = {name: one for name, one in settings_of(config).hubs.items() if one.remote is None}
+    hubs = {name: one for name, one in settings_of(config).hubs.items() if not one.is_remote}
     name = _chosen(hub, list(hubs), "--hub")
     policies = {one.name: one for one in hubs[name].auth.sas}
     chosen = policies[_chosen(policy, list(policies), "--policy")]

@@ -28,6 +28,7 @@ from bridge.config.unstored import check_dead_letters, check_rules, handed_over_
 from connectors.connector import Connector
 from connectors.duration import seconds_in
 from connectors.table import CONNECTORS, LATER
+from hub.delivery.remote_settings import RemoteSettings
 from hub.spelling import did_you_mean
 from rules.advice.reach import Produced, ReachCheck, check_map
 from rules.advice.services import check_native
@@ -124,6 +125,7 @@ def _read(paths: Paths, problems: Problems, environ: Mapping[str, str], *, no_se
     if not problems.has_errors:  # a mistake in a pattern would make it wider than it is meant
         check_together(rule_set, produced, problems)
     _check_hubs(root, problems)
+    _check_mirrors(plain, root, problems)
     _check_sources(root, problems)
     _check_dead_letters(root, problems)
     _check_sinks(root, rule_set, problems)
@@ -231,7 +233,7 @@ def _scope(plain: Mapping[str, Any]) -> Scope:
             name: HubScope(
                 platforms=hub.platforms.configured,
                 max_tags=hub.limits.max_tags,
-                is_remote=hub.remote is not None,
+                is_remote=hub.is_remote,
                 topics={} if hub.registration is None else hub.registration.amounts,
             )
             for name, hub in hubs.items()
@@ -284,6 +286,20 @@ def _check_hubs(root: Node, problems: Problems) -> None:
     marks = [hub.find(("default",)) for hub in hubs.values()]
     for mark in [mark for mark in marks if mark.value is True][1:]:
         problems.add(mark, "another hub is the default one already")
+
+
+def _check_mirrors(plain: Mapping[str, Any], root: Node, problems: Problems) -> None:
+    """Two hubs that mirror one remote would push to its phones twice after the cut-over."""
+    first: dict[tuple[str, str], str] = {}
+    for name, value in _mapping(plain.get("hubs")).items():
+        hub = _hub(value)
+        if hub.mirror is None or hub.remote is None:
+            continue
+        remote = RemoteSettings.from_connection_string(
+            hub.remote.connection_string.get_secret_value(), hub=hub.remote.hub or name
+        )
+        if (same := first.setdefault((remote.endpoint.lower(), remote.hub.lower()), name)) != name:
+            problems.add(_entries(root, "hubs")[name].find(("mirror",)), f"the hub {same} mirrors the same remote")
 
 
 def _check_sources(root: Node, problems: Problems) -> None:

@@ -715,18 +715,37 @@ class HubSettings(Section):
     """Where import and export jobs of the wire API may read and write."""
     remote: Remote | None = None
     """Its phones are registered and pushed to by another hub over REST."""
+    mirror: Literal["local", "remote"] | None = None
+    """During a move: `local` sends by `remote` and compares with who is registered here, `remote` is the cut-over."""
     registration: Registration | None = None
     """What phones call with their user's token; without it they register over the wire API, with a key."""
 
     @model_validator(mode="after")
     def _check_place(self) -> Self:
-        if self.remote is not None and (self.auth.sas or self.auth.oidc or self.platforms.configured):
+        if self.mirror is not None and self.remote is None:
+            raise ValueError("mirror: there is no remote to compare with: write remote, or take mirror away too")
+        if self.is_remote and not self.is_mirrored and (self.auth.sas or self.auth.oidc or self.platforms.configured):
             raise ValueError("a remote hub has its auth and its platforms where it is")
-        if self.remote is not None and self.reports != ReportsSettings():
+        if self.is_remote and not self.is_mirrored and self.reports != ReportsSettings():
             raise ValueError("reports: apps report where the pushes of a remote hub are made, not here")
-        if self.remote is not None and self.limits.confirm_above is not None:
+        if self.is_remote and self.limits.confirm_above is not None:
             raise ValueError("limits.confirm_above: who is registered at a remote hub is known there alone")
         return self
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether another hub pushes to its phones; after the cut-over `remote` is there for the way back alone."""
+        return self.remote is not None and self.mirror != "remote"
+
+    @property
+    def is_mirrored(self) -> bool:
+        """Whether another hub pushes, and who is registered here is only counted."""
+        return self.mirror == "local"
+
+    @property
+    def is_kept_here(self) -> bool:
+        """Whether its registrations are kept here, be it to compare with them."""
+        return not self.is_remote or self.is_mirrored
 
     @property
     def guard(self) -> AudienceGuard:

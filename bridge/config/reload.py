@@ -139,7 +139,7 @@ class Reloader:
 def waiting_for_restart(started_by: Settings, settings: Settings) -> list[str]:
     """The keys that say something else than at the start, and that only another start takes up."""
     kept = [part for part in TAKES_A_RESTART if attrgetter(part)(settings) != attrgetter(part)(started_by)]
-    has_api, needs_api = (any(hub.remote is None for hub in each.hubs.values()) for each in (started_by, settings))
+    has_api, needs_api = (any(hub.is_kept_here for hub in each.hubs.values()) for each in (started_by, settings))
     return [*kept, "hubs (there was no listener for their API)"] if needs_api and not has_api else kept
 
 

@@ -28,6 +28,7 @@ from hub.facts import (
     BreakerClosed,
     BreakerOpened,
     ChannelsGone,
+    Compared,
     Crashed,
     DeadLettersStored,
     JobEnded,
@@ -44,6 +45,7 @@ from hub.facts import (
     RemoteAnswered,
     ResultsLate,
     SendAccepted,
+    SendCompared,
     StoreFailed,
     StoreRecovered,
 )
@@ -76,6 +78,7 @@ class FactLog:
     def __init__(self) -> None:
         self._store_failures: set[tuple[str, str]] = set()
         self._phone_causes: set[tuple[str, str]] = set()
+        self._not_compared: set[str] = set()  # mirrored hubs
         self.takes: Takes = {
             EventsStored: self._events_stored,
             MessagesGivenUp: self._messages_given_up,
@@ -86,6 +89,7 @@ class FactLog:
             PushesRetried: self._pushes_retried,
             PushesDeferred: self._pushes_deferred,
             RemoteAnswered: self._remote_answered,
+            SendCompared: self._send_compared,
             NotificationUnreached: self._notification_unreached,
             NotificationHeld: self._notification_held,
             NotificationApproved: self._notification_approved,
@@ -236,6 +240,26 @@ class FactLog:
             **({} if fact.due_at is None else {"due_at": _instant(fact.due_at)}),
         )
 
+    def _send_compared(self, fact: SendCompared) -> None:
+        """A line for each that differs, and one for the first that is not compared after some that were.
+
+        How many are compared in a second bounds the lines.
+        """
+        if fact.result is Compared.DIFFERENT:
+            _log.warning(
+                "the remote hub reached others than would have been reached here",
+                **_about(fact.notification),
+                here={platform.value: count for platform, count in sorted(fact.here.items(), key=_by_name)},
+                remote={platform.value: count for platform, count in sorted(fact.there.items(), key=_by_name)},
+            )
+        if fact.result in (Compared.EQUAL, Compared.DIFFERENT):
+            self._not_compared.discard(fact.notification.hub)
+        elif fact.notification.hub not in self._not_compared:
+            self._not_compared.add(fact.notification.hub)
+            _log.warning(
+                "not compared with the remote hub", **_about(fact.notification), reason=fact.detail[:_MAX_REASON]
+            )
+
     def _notification_unreached(self, fact: NotificationUnreached) -> None:
         level = _log.info if fact.why in _ORDINARY else _log.warning
         count = {"registrations": fact.count} if fact.count else {}
@@ -339,6 +363,10 @@ def _about(notification: Notification) -> dict[str, Any]:
         "rule": notification.rule,
         "hub": notification.hub,
     }
+
+
+def _by_name(count: tuple[Platform, int]) -> str:
+    return count[0].value
 
 
 def _service(platform: Platform | None) -> str:

@@ -27,6 +27,7 @@ class Named(Enum):
     RULES = auto()
     HUBS = auto()
     REMOTES = auto()
+    MIRRORS = auto()
     REGISTRATIONS = auto()
     SINKS = auto()
 

@@ -35,6 +35,7 @@ class Metrics:
         rules: Sequence[str],
         hubs: Sequence[str],
         remotes: Sequence[str] = (),
+        mirrors: Sequence[str] = (),
         registrations: Sequence[str] = (),
         sinks: Sequence[str] = (),
         reports: ReportPolicies = _NO_POLICIES,
@@ -69,6 +70,7 @@ class Metrics:
             rules=rules,
             hubs=hubs,
             remotes=remotes,
+            mirrors=mirrors,
             registrations=registrations,
             sinks=sinks,
             reports=reports,
@@ -83,6 +85,7 @@ class Metrics:
         rules: Sequence[str],
         hubs: Sequence[str],
         remotes: Sequence[str] = (),
+        mirrors: Sequence[str] = (),
         registrations: Sequence[str] = (),
         sinks: Sequence[str] = (),
         reports: ReportPolicies = _NO_POLICIES,
@@ -91,8 +94,8 @@ class Metrics:
     ) -> None:
         """Have a zero for all that a configuration names; of what an earlier one named, counts stay and gauges go.
 
-        `remotes` are those of the `hubs` that are remote, `registrations` those that phones call. `reports` are how
-        the hubs that are kept here take reports of phones. `dead_letters` are the
+        `remotes` are those of the `hubs` that are remote, `mirrors` those of them that are mirrored here, `registrations`
+        those that phones call. `reports` are how the hubs that are kept here take reports of phones. `dead_letters` are the
         triples of source, rule (empty: none) and reason that can happen.
         """
         self._set.declare(
@@ -101,6 +104,7 @@ class Metrics:
                 Named.RULES: self.intake.declare_rules(rules),
                 Named.HUBS: hubs,
                 Named.REMOTES: remotes,
+                Named.MIRRORS: mirrors,
                 Named.REGISTRATIONS: registrations,
                 Named.SINKS: sinks,
             }

@@ -157,7 +157,7 @@ class Trial:
             return False, None
 
     async def _tried(self, rule: str, notification: Notification) -> TriedNotification:
-        is_remote = self._settings.hubs[notification.hub].remote is not None
+        is_remote = self._settings.hubs[notification.hub].is_remote
         joined = only_to(notification, self._guards)
         if is_remote or self._registrations is None or self._payloads is None:
             return TriedNotification(rule=rule, notification=notification, remote=is_remote, only_to=joined)

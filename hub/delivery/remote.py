@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 from xml.sax.saxutils import unescape
 
 import orjson
@@ -45,6 +45,7 @@ CONNECTIONS: Final = 32  # neither Azure nor pushbridge is known to offer HTTP/2
 _RENEW_BEFORE: Final = 300  # seconds
 _MAX_DETAIL: Final = 200  # characters of the other's words that are kept
 _DETAIL: Final = re.compile(r"<Detail>(.*?)(?:\.?TrackingId:|</Detail>)", re.DOTALL)
+_MESSAGE: Final = re.compile(r"/messages/([^/]+)/?$", re.IGNORECASE)
 _STATUSES: Final[Mapping[int, Meaning]] = {
     400: FORMAT,
     401: CREDENTIALS,
@@ -59,18 +60,40 @@ _STATUSES: Final[Mapping[int, Meaning]] = {
 
 
 class RemoteHub:
-    """Hands notifications over; a verdict on them, as a push service's sender gives it on a page of pushes."""
+    """Hands notifications over; a verdict on them, as a push service's sender gives it on a page of pushes.
 
-    def __init__(self, settings: RemoteSettings, *, clock: Callable[[], float] = time.time) -> None:
+    `on_sent` is told of each that was taken, with the id that the other side gave it, empty for none.
+    """
+
+    def __init__(
+        self,
+        settings: RemoteSettings,
+        *,
+        clock: Callable[[], float] = time.time,
+        on_sent: Callable[[Notification, str], None] | None = None,
+    ) -> None:
         self._settings = settings
         self._clock = clock
-        self._transport = Transport(settings.egress, http2=False, connections=CONNECTIONS)
+        self._on_sent = on_sent
+        self._transport = Transport(
+            settings.egress, http2=False, connections=CONNECTIONS, answer_headers=on_sent is not None
+        )
         self._token = ""
         self._token_ends = 0.0
 
     async def send(self, notifications: Sequence[Notification], *, deadline: float = 30.0) -> PageVerdict:
         """Never raises for what the other side answers. Nothing is repeated here."""
-        return await post(self._transport, self._requests(notifications), verdict, deadline=deadline)
+        ids: dict[int, str] = {}
+
+        def heard(position: int, headers: Mapping[str, str]) -> None:
+            ids[position] = message_id(headers.get("location", ""))
+
+        said = await post(self._transport, self._requests(notifications), verdict, deadline=deadline, heard=heard)
+        if self._on_sent is not None:
+            for position, notification in enumerate(notifications):
+                if position not in said.exceptions:
+                    self._on_sent(notification, ids.get(position, ""))
+        return said
 
     async def close(self) -> None:
         """End what is under way. May be called twice."""
@@ -88,6 +111,12 @@ class RemoteHub:
             self._token_ends = now + TOKEN_LIFETIME
             self._token = signature(self._settings, int(self._token_ends))
         return self._token
+
+
+def message_id(location: str) -> str:
+    """The id of a message in its URL, `…/messages/ID?…`; empty for none."""
+    found = _MESSAGE.search(urlsplit(location).path)
+    return "" if found is None else unquote(found[1])
 
 
 def request_for(

@@ -22,15 +22,26 @@ Verdict = Callable[[int, Mapping[str, str], bytes], SendResult]
 """What the status, the headers (lower-case names) and the body of an answer mean for its push."""
 
 
+Heard = Callable[[int, Mapping[str, str]], None]
+"""What is told the position of a request and the headers (lower-case names) of its answer."""
+
+
 async def post(
-    transport: Transport, requests: Requests, verdict: Verdict, *, deadline: float, in_order: bool = False
+    transport: Transport,
+    requests: Requests,
+    verdict: Verdict,
+    *,
+    deadline: float,
+    in_order: bool = False,
+    heard: Heard = lambda position, headers: None,
 ) -> PageVerdict:
-    """The verdict on a page; an answer of 200 with nothing in it is a push that went well."""
+    """The verdict on a page; an answer of 200 with nothing in it is a push that went well, and is not heard."""
     exceptions: dict[int, SendResult] = {}
     answers = await transport.post(joined(_sendable(requests, exceptions)), deadline=deadline, in_order=in_order)
     delivered = answers.plain
     for position, response in answers.others.items():
         result = verdict(response.status, response.headers, response.body) if response.status else unreachable(response)
+        heard(position, response.headers)
         if result.is_plain:
             delivered += 1
         else:

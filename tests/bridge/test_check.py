@@ -13,7 +13,18 @@ CONFIGS = Path(__file__).parent / "configs"
 
 @pytest.mark.parametrize(
     "name",
-    ["everything-wrong", "warnings", "clashes", "values", "kinds", "credentials", "remote", "old-spellings", "bodies"],
+    [
+        "everything-wrong",
+        "warnings",
+        "clashes",
+        "values",
+        "kinds",
+        "credentials",
+        "remote",
+        "mirror",
+        "old-spellings",
+        "bodies",
+    ],
 )
 def test_every_mistake_is_named_with_its_place_its_key_and_what_was_meant(name: str) -> None:
     settings, problems = check(CONFIGS / f"{name}.yaml", environ={})

@@ -38,6 +38,7 @@ from hub.delivery.bulkhead import Bulkhead
 from hub.errors import StoreError
 from hub.facts import (
     AudienceFound,
+    Compared,
     DeadLettersStored,
     NotificationsEnded,
     PageAnswered,
@@ -83,6 +84,7 @@ STATES_AND_COUNTS = {
 SOURCES = ["orders", "bank"]
 HUBS = ["app", "desk"]
 REMOTES = ["desk"]
+MIRRORS = ["desk"]
 REGISTRATIONS = ["shop"]
 
 
@@ -96,6 +98,7 @@ def metrics(
         rules=rules,
         hubs=hubs,
         remotes=REMOTES,
+        mirrors=MIRRORS,
         registrations=REGISTRATIONS,
         reports=reports or {},
         dead_letters=dead_letters,
@@ -186,6 +189,8 @@ COMBINATIONS: dict[str, Any] = {
     "devices": product(HUBS, [platform.value for platform in Platform.known()]),
     "remote_sends_total": product(REMOTES, DELIVERIES),
     "remote_circuit_open": product(REMOTES),
+    "mirror_sends_total": product(MIRRORS, values_of(Compared)),
+    "mirror_pushes_total": product(MIRRORS, ["here", "remote"]),
     "phone_requests_total": product(REGISTRATIONS, values_of(PhoneOperation), values_of(PhoneOutcome)),
     "phone_write_failures_total": product(REGISTRATIONS),
     "audience_devices_count": product(["broadcast", "expression"]),

@@ -87,7 +87,7 @@ async def reasons_of(management: Management, notification_id: str) -> list[str]:
     """Why a notification that ended reached nobody, by what is registered now. Raises: NotFoundError, StoreError."""
     notification = await management.hub.store.sent(notification_id)
     settings = management.settings.hubs.get(notification.hub)
-    if settings is None or settings.remote is not None or is_direct(notification.audience):
+    if settings is None or settings.is_remote or is_direct(notification.audience):
         return []
     found = await _found(management, notification, settings)
     reasons = _reasons(found, settings)

@@ -144,7 +144,7 @@ def local_hub(call: Call) -> str:
     name = hub_named(call.management, call.path["hub"])
     if name is None:
         raise NotFoundError(f"there is no hub {call.path['hub'][:100]!r}; there are {known(list(settings.hubs))}")
-    if settings.hubs[name].remote is not None:
+    if settings.hubs[name].is_remote and not settings.hubs[name].is_mirrored:
         raise InvalidRequestError(f"the hub {name} is remote: ask that hub for its devices")
     return name
 

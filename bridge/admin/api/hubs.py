@@ -71,7 +71,7 @@ def _details(
     having = hub.platforms.configured
     return HubDetails(
         name=name,
-        remote=None if hub.remote is None else _credential(parts.get((REMOTE_HUB, name))),
+        remote=_credential(parts.get((REMOTE_HUB, name))) if hub.is_remote else None,
         only_to=hub.only_to or "",
         confirm_above=hub.limits.confirm_above,
         held=held,

@@ -221,7 +221,7 @@ async def _send(call: Call) -> Sent:
     body: Send = call.body
     notification = await _notification_of(call, body)
     content, hub, settings = notification.content, notification.hub, call.management.settings
-    if settings.hubs[hub].remote is None:
+    if not settings.hubs[hub].is_remote:
         having = settings.hubs[hub].platforms.configured
         if not having or (isinstance(content, NativeContent) and content.platform not in having):
             raise InvalidRequestError(

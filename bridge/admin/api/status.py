@@ -138,7 +138,7 @@ def status_of(management: Management) -> Status:
         hubs=[
             HubModel(
                 name=name,
-                remote=hub.remote is not None,
+                remote=hub.is_remote,
                 platforms=sorted(platform.value for platform in hub.platforms.configured),
                 only_to=hub.only_to or "",
                 confirm_above=hub.limits.confirm_above,

@@ -260,7 +260,7 @@ async def _notification(call: Call, kept: KeptNotification) -> NotificationTrace
 
 def _is_remote(management: Management, hub: str) -> bool:
     name = hub_named(management, hub)
-    return name is not None and management.settings.hubs[name].remote is not None
+    return name is not None and management.settings.hubs[name].is_remote
 
 
 def _troubles(management: Management, hub: str) -> list[str]:

@@ -55,7 +55,7 @@ async def device_of(management: Management, device: str) -> DeviceTrace | None:
     return DeviceTrace(
         id=device,
         hubs=await hubs_with(management, device),
-        remote_hubs=[name for name, hub in hubs.items() if hub.remote is not None],
+        remote_hubs=[name for name, hub in hubs.items() if hub.is_remote],
     )
 
 
@@ -95,7 +95,7 @@ async def hubs_with(management: Management, device: str) -> list[str]:
     """Hubs kept here that have a device of this id; none of a device that is in no hub."""
     found = []
     for name, hub in management.settings.hubs.items():
-        if hub.remote is None:
+        if not hub.is_remote or hub.is_mirrored:
             with suppress(NotFoundError):
                 await management.hub.store.device(name, device)
                 found.append(name)

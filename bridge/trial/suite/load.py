@@ -118,7 +118,7 @@ class _Reader:
     ) -> Sequence[tuple[str, Installation]]:
         if any(other.id == device.id for other in before):
             self._problems.add(node.find(("id",)), "another device has this id")
-        local = [name for name, hub in self._settings.hubs.items() if hub.remote is None]
+        local = [name for name, hub in self._settings.hubs.items() if not hub.is_remote]
         if device.hub is not None and not self._known(node.find(("hub",)), device.hub.lower(), local, "hub"):
             return ()
         try:

@@ -1,0 +1,272 @@
+"""Moving from another hub with both at work: mirrored, cut over, and back, by one key each.
+
+Another daemon plays the Azure Notification Hub, known by its wire API over TLS alone. Phones are virtual, and each says
+what it showed: no title may be missing, and none may be there twice.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from hub.delivery.remote_settings import RemoteSettings
+from hub.egress import Egress
+from hub.tls import Tls
+from sandbox.phones import VirtualPhone
+from sandbox.services import PushServices
+from tests.integration.daemon import HUB, KEY, KEY_NAME, Daemon, authorization, hubs
+from tests.integration.moving import TOKEN, Moving
+from tests.ports import free_ports
+
+pytestmark = [pytest.mark.processes, pytest.mark.asyncio(loop_scope="module")]
+
+PATIENCE = 60.0
+TEMPLATES = {
+    "apns": '{"aps": {"alert": {"title": "$(title)"}}}',
+    "fcmv1": '{"message": {"notification": {"title": "$(title)"}}}',
+    "wns": '<toast><visual><binding template="ToastText02"><text id="1">$(title)</text></binding></visual></toast>',
+}
+RULE = {
+    "name": "team",
+    "match": {"type": "team"},
+    "push": {"to": "team:{{ data.to }}", "with": {"title": "{{ data.title }}"}},
+}
+
+
+@dataclass
+class World:
+    """`moving.old` is the hub that phones come from, `moving.new` the one that mirrors it."""
+
+    moving: Moving
+    services: PushServices
+    sent: list[str] = field(default_factory=list)
+
+    async def phone(self, *, at: str = "") -> VirtualPhone:
+        """One of a new name, registered at the old hub, or at the URL of another."""
+        platform = list(TEMPLATES)[len(self.sent) % len(TEMPLATES)]
+        phone = self.services.add_phone(f"{platform}-{uuid4().hex[:8]}", platform)
+        await phone.register(
+            self.moving.client,
+            at or self.moving.remote.endpoint,
+            HUB,
+            authorize=authorization,
+            tags=["team:all"],
+            templates={"news": {"body": TEMPLATES[platform]}},
+        )
+        return phone
+
+    async def send(self, title: str) -> None:
+        event = {"id": uuid4().hex, "kind": "team", "to": "all", "title": title}
+        answer = await self.moving.client.post(f"{self.moving.new.url}/in/orders", json=event)
+        assert answer.status_code == httpx.codes.ACCEPTED, answer.text
+        self.sent.append(title)
+
+    async def import_(self) -> dict[str, int]:
+        code, output, errors = await self.moving.run("--json")
+        assert code == 0, output + errors
+        answers: dict[str, int] = json.loads(output)["answers"]
+        return answers
+
+    async def mirror(self, mirror: str) -> None:
+        """Change the one key, and have it read."""
+        file = self.moving.new.config_file
+        document = json.loads(file.read_text())
+        document["hubs"][HUB]["mirror"] = mirror
+        file.write_text(json.dumps(document))
+        answer = await self.moving.client.post(
+            f"{self.moving.new.url}/-/reload", headers={"Authorization": f"Bearer {TOKEN}"}
+        )
+        assert answer.status_code == httpx.codes.OK, answer.text
+
+    async def compared(self, **counts: int) -> None:
+        """Wait until so many sends were compared since the start of the process, by outcome."""
+        names = {f'pushbridge_mirror_sends_total{{hub="{HUB}",outcome="{name}"}}': n for name, n in counts.items()}
+
+        def holds(found: dict[str, float]) -> bool:
+            return all(found[name] == count for name, count in names.items())
+
+        await self.until(holds)
+
+    async def metrics(self) -> dict[str, float]:
+        answer = await self.moving.client.get(
+            f"{self.moving.new.url}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}
+        )
+        lines = (line for line in answer.raise_for_status().text.splitlines() if not line.startswith("#"))
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+    async def until(self, holds: Callable[[dict[str, float]], bool]) -> None:
+        found: dict[str, float] = {}
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not holds(found := await self.metrics()):
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            mirror = {name: value for name, value in found.items() if "mirror" in name or "remote" in name}
+            pytest.fail(f"not in time: {mirror}\n{self.moving.new.errors()}")
+
+    def log(self, event: str) -> list[dict[str, Any]]:
+        return [line for line in self.moving.new.log() if line["event"] == event]
+
+
+async def shown(phones: list[VirtualPhone], *titles: str) -> None:
+    """Return when each phone shows these; fail where one shows another, or one twice."""
+
+    def screens() -> list[list[str]]:
+        return [sorted(each.title for each in phone.screen) for phone in phones]
+
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while any(len(screen) < len(titles) for screen in screens()):
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        pass
+    assert screens() == [sorted(titles)] * len(phones)
+
+
+def notifications(daemon: Daemon) -> int:
+    with daemon.database() as database:
+        (count,) = database.execute("SELECT count(*) FROM notification").fetchone()
+    return int(count)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    folders = [tmp_path / name for name in ("sandbox", "old", "new")]
+    for folder in folders:
+        folder.mkdir()
+    port, admin = free_ports(2)
+    certificate = str(folders[0] / "server.pem")
+    async with PushServices(folders[0]) as services:
+        here = hubs(services)
+        old = {
+            "hub_api": {"listen": f"127.0.0.1:{port}", "tls": {"cert": certificate, "key": certificate}},
+            "hubs": here,
+        }
+        string = f"Endpoint=sb://127.0.0.1:{port}/;SharedAccessKeyName={KEY_NAME};SharedAccessKey={KEY}"
+        remote = {"connection_string": string, "tls": {"ca_file": str(services.ca_file)}}
+        new = {
+            "bridge": {"http": {"listen": f"127.0.0.1:{admin}", "admin_token": TOKEN}},
+            "sources": {
+                "orders": {"http": {"path": "/in/orders"}, "map": {"id": "{{ data.id }}", "type": "{{ data.kind }}"}}
+            },
+            "rules": [RULE],
+            "hubs": {HUB: {**here[HUB], "remote": remote, "mirror": "local"}},
+        }
+        async with (
+            Daemon(folders[1], old) as old_daemon,
+            Daemon(folders[2], new) as new_daemon,
+            httpx.AsyncClient(verify=False, timeout=PATIENCE) as client,
+        ):
+            new_daemon.url = f"http://127.0.0.1:{admin}"
+            await asyncio.gather(old_daemon.start(), new_daemon.start())
+            settings = RemoteSettings(
+                endpoint=f"https://127.0.0.1:{port}",
+                hub=HUB,
+                key_name=KEY_NAME,
+                key=KEY,
+                egress=Egress(tls=Tls(ca_file=services.ca_file)),
+            )
+            yield World(Moving(tmp_path, old_daemon, new_daemon, settings, client), services)
+            assert await new_daemon.terminate() == 0, new_daemon.errors()
+            assert await old_daemon.terminate() == 0, old_daemon.errors()
+
+
+async def test_a_mirrored_hub_sends_by_its_remote_and_tells_who_is_missing_here(world: World) -> None:
+    phones = [await world.phone() for _ in range(4)]
+    await world.import_()
+    await world.send("one")
+    await shown(phones, "one")
+    await world.compared(equal=1, different=0, unknown=0, passed_over=0)
+
+    late = await world.phone()
+    await world.send("two")
+    await shown(phones, "one", "two")
+    await shown([late], "two")
+    await world.compared(equal=1, different=1)
+    (line,) = world.log("the remote hub reached others than would have been reached here")
+    assert (line["hub"], line["rule"]) == (HUB, "team")
+    assert sum(line["remote"].values()) == sum(line["here"].values()) + 1 == 5
+
+    answers = await world.import_()
+    assert answers.get("added") == 1
+    await world.send("three")
+    await shown(phones, "one", "two", "three")
+    await world.compared(equal=2, different=1)
+    metrics = await world.metrics()
+    assert metrics[f'pushbridge_mirror_pushes_total{{hub="{HUB}",kind="here"}}'] == 4 + 4 + 5
+    assert metrics[f'pushbridge_mirror_pushes_total{{hub="{HUB}",kind="remote"}}'] == 4 + 5 + 5
+    assert notifications(world.moving.old) == 3
+
+
+async def test_its_wire_api_is_not_served_before_the_cut_over(world: World) -> None:
+    """Who registered here alone would get no push: the remote does not know the phone."""
+    with pytest.raises(httpx.HTTPStatusError, match="401"):
+        await world.moving.put(
+            {"installationId": "early", "platform": "apns", "pushChannel": "AA"}, at=world.moving.new.hub_url
+        )
+    assert await world.import_() == {}
+
+
+async def test_cut_over_and_way_back_are_a_key_each_and_no_phone_misses_a_push_or_gets_two(world: World) -> None:
+    phones = [await world.phone() for _ in range(6)]
+    await world.import_()
+    titles: list[str] = []
+
+    async def go_on(count: int, name: str) -> None:
+        for number in range(count):
+            titles.append(f"{name} {number}")
+            await world.send(titles[-1])
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(go_on(30, "over"))
+        group.create_task(world.mirror("remote"))
+        joining = group.create_task(world.phone())
+    await shown(phones, *titles)
+    assert joining.result() is not None
+
+    before = notifications(world.moving.old)
+    newcomer = await world.phone(at=world.moving.new.hub_url)
+    await world.send("after")
+    titles.append("after")
+    await shown(phones, *titles)
+    await shown([newcomer], "after")
+    assert notifications(world.moving.old) == before, "the other hub stands by"
+
+    await world.moving.new.kill()
+    await world.moving.new.start()
+    await world.send("after a kill")
+    titles.append("after a kill")
+    await shown(phones, *titles)
+    await shown([newcomer], "after", "after a kill")
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(go_on(30, "back"))
+        group.create_task(world.mirror("local"))
+    await shown(phones, *titles)
+    before = notifications(world.moving.old)
+    await world.send("home")
+    titles.append("home")
+    await shown(phones, *titles)
+    assert notifications(world.moving.old) == before + 1
+
+
+async def test_a_mirroring_daemon_that_is_killed_sends_what_it_had_taken(world: World) -> None:
+    phones = [await world.phone() for _ in range(3)]
+    await world.import_()
+    titles = [f"kept {number}" for number in range(40)]
+    for title in titles[:20]:
+        await world.send(title)
+    await world.moving.new.kill()
+    await world.moving.new.start()
+    for title in titles[20:]:
+        await world.send(title)
+    await shown(phones, *titles)
+    await world.until(lambda found: found[f'pushbridge_mirror_sends_total{{hub="{HUB}",outcome="equal"}}'] >= 20)
+    assert world.log("the remote hub reached others than would have been reached here") == []

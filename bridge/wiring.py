@@ -138,7 +138,7 @@ def guards_of(hubs: Mapping[str, HubSettings]) -> dict[str, AudienceGuard]:
 
 def report_policies_of(hubs: Mapping[str, HubSettings]) -> dict[str, ReportPolicy]:
     """How the hubs that are kept here take reports of phones."""
-    return {name: hub.reports.policy for name, hub in hubs.items() if hub.remote is None}
+    return {name: hub.reports.policy for name, hub in hubs.items() if hub.is_kept_here}
 
 
 class MetricNames(TypedDict):

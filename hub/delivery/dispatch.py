@@ -92,7 +92,7 @@ class Dispatcher:
         self._observer = observer
         self._timing = timing
         self._rendering = Rendering(store, on_missing=self._report_missing, policies=reports)
-        self._remotes = remotes or {}
+        self._remotes = {} if remotes is None else remotes  # an empty one is filled by a reload
         self._guards = {} if guards is None else guards
         self._retry = StoreRetry(health, backoff=timing.record_backoff)
         self._recorder = Recorder(
@@ -319,13 +319,15 @@ class Dispatcher:
     def _start(self, work: Sequence[Work]) -> None:
         """Whole notifications to remote hubs, pushes to the phones registered here; each on its own.
 
+        A hub can be both, while its phones move: then pushes that were begun here end here, and nothing new begins.
         What is for a hub that is neither goes to a process that knows the hub."""
         assert self._group is not None
         here: list[Work] = []
         remote: dict[str, list[Work]] = {}
         for piece in work:
-            is_remote = piece.service is None and not self._is_local(piece.notification.hub)
-            (remote.setdefault(piece.notification.hub, []) if is_remote else here).append(piece)
+            hub = piece.notification.hub
+            is_remote = piece.service is None and (hub in self._remotes or not self._is_local(hub))
+            (remote.setdefault(hub, []) if is_remote else here).append(piece)
         for hub, pieces in remote.items():
             deliver = self._forward if hub in self._remotes else self._pass_on
             self._group.create_task(self._guarded(deliver, pieces))

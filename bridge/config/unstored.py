@@ -12,7 +12,11 @@ from rules.problems import Problems
 
 def handed_over_at_once(hubs: Mapping[str, HubSettings]) -> frozenset[str]:
     """The remote hubs that have a notification before its event is settled."""
-    return frozenset(name for name, hub in hubs.items() if hub.remote is not None and hub.remote.durability == "remote")
+    return frozenset(
+        name
+        for name, hub in hubs.items()
+        if hub.remote is not None and hub.mirror is None and hub.remote.durability == "remote"
+    )
 
 
 def needs_no_disk(hubs: Mapping[str, HubSettings]) -> bool:

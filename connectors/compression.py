@@ -5,14 +5,17 @@ import binascii
 import re
 import zlib
 
-SUPPORTED = ("gzip", "deflate")
+SUPPORTED = ("gzip", "deflate", "br", "zstd")
 """What a sender may compress with; `base64` and `identity` are undone as well."""
 
-_UNSUPPORTED = frozenset(["br", "zstd", "compress", "x-compress", "lz4", "snappy", "bzip2", "dcb", "dcz"])
+_UNSUPPORTED = frozenset(["compress", "x-compress", "lz4", "snappy", "bzip2", "dcb", "dcz"])
 _GZIP_MAGIC = b"\x1f\x8b\x08"
 _MAX_CODINGS = 4
 _MAX_MEMBERS = 1000
 _PIECE = 16 * 1024
+_FULL = "failed to write whole buffer"
+"""What cramjam says of a body that does not fit, in an error that has no class of its own."""
+
 _PADDING = re.compile(rb"\0+")
 
 
@@ -45,11 +48,15 @@ def unpacked(body: bytes, content_encoding: str, *, limit: int) -> bytes:
             body = gunzipped(body, limit=limit)
         elif coding == "deflate":
             body = _inflated(body, limit)
+        elif coding == "br":
+            body = _filled(body, "br", limit)
+        elif coding == "zstd":
+            body = _filled(body, "zstd", limit)
         elif coding == "base64":
             body = _from_base64(body)
         elif coding in _UNSUPPORTED:
             raise UnsupportedCodingError(
-                f"content encoding {coding} is not supported: send {' or '.join(SUPPORTED)}, or none"
+                f"content encoding {coding} is not supported: send {', '.join(SUPPORTED)}, or none"
             )
     return body
 
@@ -88,6 +95,25 @@ def _inflated(body: bytes, limit: int) -> bytes:
     )
 
 
+def _filled(body: bytes, coding: str, limit: int) -> bytes:
+    """What is unpacked into a buffer of the limit's size: brotli (RFC 7932), or all frames of zstd (RFC 8878)."""
+    import cramjam
+
+    room = bytearray(limit)
+    try:
+        codec = cramjam.brotli if coding == "br" else cramjam.zstd
+        size: int = codec.decompress_into(body, room)
+    except cramjam.DecompressionError as error:
+        if str(error) == _FULL:
+            raise UnpackedTooLargeError(_beyond(limit)) from None
+        raise CodingError(f"content encoding {coding}: the body is not {coding}, is cut off or damaged") from None
+    return bytes(memoryview(room)[:size])
+
+
+def _beyond(limit: int) -> str:
+    return f"the unpacked body has more than {limit} bytes, which is the limit"
+
+
 def _decompressed(member: "zlib._Decompress", body: bytes, coding: str, limit: int, room: int) -> bytes:
     whole = _inflate(member, body, coding, limit, room)
     _check_whole(member, coding)
@@ -100,7 +126,7 @@ def _inflate(member: "zlib._Decompress", piece: bytes | memoryview, coding: str,
     except zlib.error:
         raise CodingError(f"content encoding {coding}: the body is not {coding}, or is damaged") from None
     if len(part) > room:
-        raise UnpackedTooLargeError(f"the unpacked body has more than {limit} bytes, which is the limit")
+        raise UnpackedTooLargeError(_beyond(limit))
     return part
 
 

@@ -252,12 +252,13 @@ def described_administration(connection: Connection) -> str:
 
 
 def _way(connection: Connection) -> Mapping[str, Any]:
-    """Where and how the SDK connects; through a proxy it speaks AMQP over a web socket."""
-    way: dict[str, Any] = {}
-    proxy = None if connection.is_emulated else connection.proxy_for(connection.host)
+    """Where and how the SDK connects; through a proxy it speaks AMQP over a web socket, and where it is asked to."""
+    is_direct = connection.is_emulated or connection.transport == "amqp"
+    proxy = None if is_direct else connection.proxy_for(connection.host)
+    has_web_socket = proxy is not None or connection.transport == "websockets"
+    way: dict[str, Any] = {"transport_type": TransportType.AmqpOverWebsocket if has_web_socket else TransportType.Amqp}
     if connection.endpoint is not None:
         way["custom_endpoint_address"] = connection.endpoint
-        way["transport_type"] = TransportType.Amqp if proxy is None else TransportType.AmqpOverWebsocket
     if proxy is not None:
         host = f"[{proxy.host}]" if ":" in proxy.host else proxy.host
         way["http_proxy"] = {"proxy_hostname": f"http://{host}", "proxy_port": proxy.port}

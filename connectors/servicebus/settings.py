@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -99,7 +99,8 @@ class Connection(_Settings, Egress):
 
     `endpoint` is dialled, by AMQP in TLS, instead of the namespace at port 5671: a gateway, or a stand-in. Topology is
     administered at `administration` instead of the namespace; for `UseDevelopmentEmulator=true` that is the port of the
-    endpoint or 5300, whichever answers. Through a proxy, AMQP goes over a web socket, to port 443 or that of `endpoint`.
+    endpoint or 5300, whichever answers. Through a proxy, and with `transport: websockets`, AMQP goes over a web socket, to
+    port 443 or that of `endpoint`. `transport: amqp` goes past a proxy of `bridge.egress`.
     An emulator has no TLS and is reached without a proxy, as is the machine's service for managed identities.
     """
 
@@ -115,6 +116,8 @@ class Connection(_Settings, Egress):
     """HOST:PORT to dial in place of the namespace, such as a gateway."""
     administration: Annotated[str, AfterValidator(_checked_administration)] | None = None
     """Where entities are created, if not at the namespace."""
+    transport: Literal["amqp", "websockets"] | None = None
+    """`websockets` carries AMQP over port 443, where 5671 is shut; without it only a proxy has it so."""
 
     @model_validator(mode="after")
     def _check_one(self) -> Self:
@@ -124,6 +127,10 @@ class Connection(_Settings, Egress):
             raise ValueError("a connection_string says already who we are; leave out credential and sas")
         if self.namespace is not None and (self.credential is None) == (self.sas is None):
             raise ValueError("with namespace, write either credential or sas")
+        if self.transport == "websockets" and self.is_emulated:
+            raise ValueError("transport: an emulator speaks over no web socket; leave it out")
+        if self.transport == "amqp" and "proxy" in self.model_fields_set and self.proxy_for(self.host) is not None:
+            raise ValueError("transport: a proxy takes AMQP over web sockets only; write websockets or leave it out")
         return self
 
     @property

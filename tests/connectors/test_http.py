@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import cramjam
 import httpx
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -24,6 +25,7 @@ from connectors.http import HttpSettings, HttpSource
 from connectors.size import Size
 from hub.rate import Rate, RateLimiter
 
+TOO_LARGE = "the unpacked body has more than 65536 bytes, which is the limit"
 gzipped = partial(gzip.compress, mtime=0)  # all workers have to collect the same tests
 
 NOW = datetime(2026, 3, 2, 20, 50, tzinfo=UTC)
@@ -222,7 +224,7 @@ async def test_a_batch_of_too_many_events_is_refused() -> None:
         ({"Content-Type": "application/json"}, 415),
         ({"Content-Type": "text/plain", "aeg-event-type": "Notification"}, 415),
         ({}, 415),
-        ({"Content-Type": "application/cloudevents+json", "Content-Encoding": "br"}, 415),
+        ({"Content-Type": "application/cloudevents+json", "Content-Encoding": "lz4"}, 415),
     ],
 )
 async def test_a_cloudevents_source_takes_only_requests_that_carry_an_event(
@@ -551,6 +553,10 @@ async def test_while_nothing_can_be_kept_a_request_is_told_at_once_to_come_again
         ("deflate", zlib.compress(b'{"a": 1}')),
         ("gzip, gzip", gzipped(gzipped(b'{"a": 1}'))),
         ("identity", b'{"a": 1}'),
+        ("br", bytes(cramjam.brotli.compress(b'{"a": 1}'))),
+        ("zstd", bytes(cramjam.zstd.compress(b'{"a": 1}'))),
+        ("zstd", bytes(cramjam.zstd.compress(b'{"a"')) + bytes(cramjam.zstd.compress(b": 1}"))),
+        ("gzip, zstd", bytes(cramjam.zstd.compress(gzipped(b'{"a": 1}')))),
     ],
 )
 async def test_a_compressed_body_is_unpacked(coding: str, body: bytes) -> None:
@@ -572,9 +578,12 @@ async def test_a_compressed_batch_is_unpacked_before_it_is_taken_apart() -> None
 @pytest.mark.parametrize(
     "coding, body, status, detail",
     [
-        ("br", b"x", 415, "content encoding br is not supported: send gzip or deflate, or none"),
-        ("zstd", b"x", 415, "content encoding zstd is not supported: send gzip or deflate, or none"),
-        ("gzip", gzipped(b" " * 100_000), 413, "the unpacked body has more than 65536 bytes, which is the limit"),
+        ("lz4", b"x", 415, "content encoding lz4 is not supported: send gzip, deflate, br, zstd, or none"),
+        ("br", bytes(cramjam.brotli.compress(b" " * 65_537)), 413, TOO_LARGE),
+        ("zstd", bytes(cramjam.zstd.compress(b" " * 65_537)), 413, TOO_LARGE),
+        ("zstd", bytes(cramjam.zstd.compress(b" " * 40_000)) * 2, 413, TOO_LARGE),
+        ("zstd, zstd", bytes(cramjam.zstd.compress(cramjam.zstd.compress(b" " * 10**6))), 413, TOO_LARGE),
+        ("gzip", gzipped(b" " * 100_000), 413, TOO_LARGE),
     ],
 )
 async def test_a_compressed_body_that_is_not_taken_is_refused_by_name(
@@ -583,14 +592,33 @@ async def test_a_compressed_body_that_is_not_taken_is_refused_by_name(
     async with posted_to(max_body=65_536) as (_, client):
         response = await client.post("/in", content=body, headers={"Content-Encoding": coding})
     assert (response.status_code, response.json()) == (status, {"detail": detail})
-    assert response.headers.get("accept-encoding") == ("gzip, deflate" if status == 415 else None)
+    assert response.headers.get("accept-encoding") == ("gzip, deflate, br, zstd" if status == 415 else None)
 
 
-async def test_a_damaged_body_is_a_message_with_its_bytes() -> None:
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [
+        ("gzip", b"no gzip"),
+        ("br", b"no brotli"),
+        ("zstd", b"no zstd"),
+        ("br", bytes(cramjam.brotli.compress(b"x" * 999))[:-2]),
+        ("zstd", bytes(cramjam.zstd.compress(b"x" * 999))[:-2]),
+    ],
+)
+async def test_a_damaged_body_is_a_message_with_its_bytes(coding: str, body: bytes) -> None:
     async with posted_to() as (source, client):
-        request = client.post("/in", content=b"no gzip", headers={"Content-Encoding": "gzip"})
+        request = client.post("/in", content=body, headers={"Content-Encoding": coding})
         response, (message,) = await exchange(source, request, REJECTED)
-    assert (response.status_code, message.body, message.headers["content-encoding"]) == (400, b"no gzip", "gzip")
+    assert (response.status_code, message.body, message.headers["content-encoding"]) == (400, body, coding)
+
+
+async def test_a_body_of_exactly_the_limit_is_unpacked() -> None:
+    async with posted_to(max_body=65_536) as (source, client):
+        for coding, compress in (("br", cramjam.brotli.compress), ("zstd", cramjam.zstd.compress)):
+            content = bytes(compress(b" " * 65_536))
+            request = client.post("/in", content=content, headers={"Content-Encoding": coding})
+            response, (message,) = await exchange(source, request, ACK)
+            assert (response.status_code, len(message.body)) == (202, 65_536)
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ TAKEN: list[tuple[bytes, str | None]] = [
 BOMB = gzipped(b" " * 50_000_000)
 REFUSED: list[tuple[bytes, str, str, str]] = [
     (BODY, "gzip", "decode", "content encoding gzip: the body is not gzip, or is damaged"),
-    (BODY, "br", "decode", "content encoding br is not supported: send gzip or deflate, or none"),
+    (BODY, "lz4", "decode", "content encoding lz4 is not supported: send gzip, deflate, br, zstd, or none"),
     (BOMB, "gzip", "too_large", "the unpacked body has more than 1048576 bytes, which is the limit"),
 ]  # fmt: skip
 POLICY = {"name": KEY_NAME, "rights": ["Listen", "Send", "Manage"], "key": KEY}

@@ -424,7 +424,7 @@ class Hub:
             self._observer.observe(ChannelsGone(hub=hub, platform=platform, count=count))
 
     async def full_for(self, notifications: Sequence[Notification]) -> frozenset[str]:
-        """Ids of the notifications that are for push services alone whose share of `max_pending` is full.
+        """Ids of the notifications that are for push services alone which do not work and whose share is full.
 
         Nothing is asked of the store while no share is full. Raises: StoreError.
         """
@@ -655,7 +655,12 @@ class Hub:
         # What came and went during the count may be in it or not; the next count puts that right.
         self._dispatcher.pending = max(0, sum(backlog.values()) + self.pending - before)
         share = self._max_pending / max(1, len(self.bulkheads))
-        self._full = frozenset(key for key in self.bulkheads if backlog.get(key, 0) >= share)
+        # One that works has as much as it can take: intake pauses when all is full, and nothing is lost by waiting.
+        self._full = frozenset(
+            key
+            for key, bulkhead in self.bulkheads.items()
+            if backlog.get(key, 0) >= share and not bulkhead.is_working
+        )
 
     async def _look_at_held(self) -> None:
         """Count what is held, and end what nobody approved in time. Raises: StoreError."""
@@ -684,7 +689,7 @@ class Hub:
 
     @property
     def full(self) -> frozenset[Service]:
-        """Push services whose share of `max_pending` is full."""
+        """Push services that do not work and whose share of `max_pending` is full."""
         return self._full
 
     async def _in_time(self, answer: Awaitable[T]) -> T:

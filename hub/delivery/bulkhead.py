@@ -34,6 +34,9 @@ _PIECES = 100
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 _CONFIG_PAUSE = 60.0
 _THROTTLED_PAUSE = 30.0
+_LATELY = 10.0
+"""Seconds after a verdict for which a service counts as one that works."""
+
 _LONGEST_WAIT = 3600.0
 """Seconds after which a few are let through, whatever a service has asked for."""
 
@@ -101,6 +104,7 @@ class Bulkhead(Generic[B]):
         self._most = _PUSHES_EACH * single
         self._room = {Lane.SINGLE: single, Lane.BROADCAST: PAGES + 1}
         self._failures = 0
+        self._worked_at = clock()  # until it shows otherwise
         self._ramp: int | None = None
         self._backoff = Backoff(first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
         self._reserved = dict.fromkeys(Lane, 0)
@@ -140,6 +144,11 @@ class Bulkhead(Generic[B]):
     def is_service_open(self) -> bool:
         """Whether the service's own breaker is open; while it probes, too."""
         return self._failures >= _TRIPS_AFTER or self._clock() < self.closed_until
+
+    @property
+    def is_working(self) -> bool:
+        """Whether the service gave a verdict of late and no breaker keeps pushes from it: what waits for it goes on."""
+        return not self.is_service_open and self._clock() - self._worked_at < _LATELY
 
     @property
     def is_paused(self) -> bool:
@@ -300,6 +309,7 @@ class Bulkhead(Generic[B]):
             # Any verdict on a single channel, dead ones included, shows a service that works.
             self._hosts.succeeded(host)
             self._failures = 0
+            self._worked_at = now
             self._backoff.reset()
             if now >= self.closed_until:  # else it is why the breaker is open
                 self.trouble = ""

@@ -157,6 +157,7 @@ async def test_a_push_service_whose_share_is_full_refuses_what_is_for_it_alone(t
     await running.hub.put_installations(HUB, phones)
     running.fcm.hold()
     await running.hub.accept(arrivals([notification("fcm", content=GOOGLE) for _ in range(5)]))
+    running.clock.advance(10.0)  # without a verdict: the service counts as one that does not work
     while running.hub.full != {(HUB, FCM)}:
         await running.store.called("backlog")
     for_fcm, for_apns, for_both = notification("fcm", content=GOOGLE), notification("apns"), notification("both")
@@ -168,6 +169,21 @@ async def test_a_push_service_whose_share_is_full_refuses_what_is_for_it_alone(t
     while running.hub.full:
         await running.store.called("backlog")
     await running.hub.send(for_fcm)
+    await running.stop()
+
+
+async def test_a_push_service_that_works_is_never_full_however_much_waits_for_it(tmp_path: Path) -> None:
+    """Intake pauses when all that may wait waits; what was taken is not lost for being much."""
+    running = Running(tmp_path / "hub.db", max_pending=8, max_in_flight=1, senders=[Platform.APNS])
+    await running.start()
+    await running.hub.put_installation(HUB, installation("ann", "fcm", templates=False))
+    running.fcm.hold()
+    await running.hub.accept(arrivals([notification("fcm", content=GOOGLE) for _ in range(7)]))
+    await running.store.called("backlog", 2)
+    assert running.hub.pending == 7
+    assert running.hub.bulkheads[HUB, FCM].is_working
+    assert not running.hub.full
+    running.fcm.let_go()
     await running.stop()
 
 

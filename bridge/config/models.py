@@ -724,6 +724,8 @@ class HubSettings(Section):
     def _check_place(self) -> Self:
         if self.mirror is not None and self.remote is None:
             raise ValueError("mirror: there is no remote to compare with: write remote, or take mirror away too")
+        if self.mirror is not None and self.remote is not None and self.remote.durability == "remote":
+            raise ValueError("remote.durability: remote keeps nothing here that mirror could compare: leave it out")
         if self.is_remote and not self.is_mirrored and (self.auth.sas or self.auth.oidc or self.platforms.configured):
             raise ValueError("a remote hub has its auth and its platforms where it is")
         if self.is_remote and not self.is_mirrored and self.reports != ReportsSettings():

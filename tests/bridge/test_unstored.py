@@ -51,3 +51,10 @@ def test_dead_letters_of_a_broker_have_to_have_a_place_with_the_broker(tmp_path:
     assert "sources.mq: warning: its dead letters are in the store alone, which may be lost" in found
     assert "dead_letters.sources.mq: { native: true }" in found
     assert said(tmp_path, sources=RABBIT, more="dead_letters: { sources: { mq: { native: true } } }") == []
+
+
+def test_a_mirrored_hub_has_to_keep_what_it_compares(tmp_path: Path) -> None:
+    found = said(tmp_path, remote=f"{REMOTE}, mirror: local")
+    assert any("remote.durability: remote keeps nothing here that mirror could compare" in line for line in found), (
+        found
+    )

@@ -30,7 +30,7 @@ class Reason(Explained):
     RENDER = "render", "A rule matched, but a text of the rule could not be filled."
     HUB_REJECT = "hub_reject", "The hub refused the notification; repeating the notification will not help."
     EXPIRED = "expired", "The notification was too old by the time it was its turn."
-    SERVICE_FULL = "service_full", "Its push services do not work, and as many notifications as may wait already wait for them."
+    SERVICE_FULL = "service_full", "Its push services do not work, and as many notifications wait for them as may."
     LOCK_LOST = "lock_lost", "The broker took the message back too often before the message could be settled."
     TOO_LARGE = "too_large", "The body is over the source's limit, or took too long to read and match."
     CRASH = "crash", "A defect of this program met the message, or the process ended each time the message was taken."

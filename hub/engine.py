@@ -657,9 +657,7 @@ class Hub:
         share = self._max_pending / max(1, len(self.bulkheads))
         # One that works has as much as it can take: intake pauses when all is full, and nothing is lost by waiting.
         self._full = frozenset(
-            key
-            for key, bulkhead in self.bulkheads.items()
-            if backlog.get(key, 0) >= share and not bulkhead.is_working
+            key for key, bulkhead in self.bulkheads.items() if backlog.get(key, 0) >= share and not bulkhead.is_working
         )
 
     async def _look_at_held(self) -> None:

@@ -26,6 +26,9 @@ _ARGUMENTS = (
 )
 
 
+_LEFT = "Inspected target navigated or closed"
+
+
 class Page:
     """One tab. `size` is in CSS pixels."""
 
@@ -77,7 +80,14 @@ class Page:
             look()
         }})"""
         async with asyncio.timeout(seconds):
-            await self.evaluate(watch)
+            while True:
+                try:
+                    await self.evaluate(watch)
+                    break
+                except AssertionError as error:
+                    if _LEFT not in str(error):
+                        raise
+                    await asyncio.sleep(0.05)  # a link was followed: the page that comes is the one to watch
 
     async def press(self, key: str) -> None:
         """Press a key and let it go; `key` by its name in DOM (`Enter`)."""

@@ -75,9 +75,10 @@ class Places:
         return self._hubs[hub]
 
     async def all(self) -> Mapping[str, Place]:
+        """As they are now: a hub that comes while the caller goes through them is not among them."""
         rows = await self._database.read(lambda connection: connection.read(statements.HUBS))
         self._hubs |= {name: Place(number) for number, name in rows}
-        return self._hubs
+        return dict(self._hubs)
 
     async def take_ordinals(self, place: Place, count: int) -> Ordinals:
         """For the caller alone."""

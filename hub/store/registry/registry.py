@@ -268,7 +268,7 @@ class SqlRegistry:
         )
 
     async def registrations_by_platform(self) -> Mapping[tuple[str, Platform], int]:
-        places = dict(await self._places.all())
+        places = await self._places.all()
         return await self._database.read(lambda connection: listing.registrations_by_platform(connection, places))
 
     async def places(self) -> Sequence[tuple[str, Place]]:
@@ -293,7 +293,7 @@ class SqlRegistry:
         return erased
 
     async def fold(self) -> bool:
-        for place in list((await self._places.all()).values()):
+        for place in (await self._places.all()).values():
             if await self._log.fold(place):
                 return True
             if await self._database.read(partial(are_marked, place=place)):

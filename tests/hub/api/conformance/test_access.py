@@ -156,6 +156,7 @@ async def test_what_is_sent_in_one_hub_reaches_no_phone_of_another(service: Serv
         content="{}",
         headers={"ServiceBusNotification-Format": "apple", "ServiceBusNotification-Tags": "t"},
     )
+    assert sent.status_code == 201, sent.text
     await service.observer.until_ended(1)
     (sender,) = [each for each in service.senders.values() if each.pushes]
     assert sender.push_channels == ["AABB"]

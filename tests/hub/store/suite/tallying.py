@@ -55,6 +55,14 @@ class Tallying(Suite):
         assert await sums(store, TallyKind.OPERATION) == {("", "put_installation"): 5, ("", "delete_installation"): 1}
         assert await sums(store, TallyKind.DEVICES) == {("fcmv1", ""): 3}
 
+    async def test_a_hub_that_begins_does_not_change_the_hubs_that_a_sum_goes_through(self, store: SqlStore) -> None:
+        """The sums of a minute are made with waits between the hubs; a change on the way ended the process."""
+        await store.put_installations("first", [installation("a")])
+        hubs = await store._registry._places.all()
+        for hub in hubs:
+            await store.put_installations(f"beside-{hub}", [installation("a")])
+        assert "beside-first" in await store._registry._places.all()
+
     async def test_where_nothing_is_registered_any_more_the_last_count_is_none(
         self, store: SqlStore, clock: HostClock
     ) -> None:

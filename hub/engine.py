@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -25,6 +25,7 @@ from hub.facts import (
     BreakerClosed,
     BreakerOpened,
     ChannelsGone,
+    Crashed,
     NotificationApproved,
     NotificationsEnded,
     NotificationUnreached,
@@ -641,12 +642,16 @@ class Hub:
                 bulkhead.look()
             for remote in self.remotes.values():
                 remote.look()
-            with suppress(StoreError):  # reported, and tried again
+            try:
                 await self._count_now()
                 await self._look_at_held()
                 await self._tally()
                 if any(bulkhead.is_paused for bulkhead in self.bulkheads.values()):
                     await self._dispatcher.end_orphans()
+            except StoreError:
+                pass  # reported, and tried again
+            except Exception as error:  # a defect in a count is no reason to end delivery
+                self._observer.observe(Crashed(work="the count of what waits", error=error))
 
     async def _count_now(self) -> None:
         """What is added and ends here is known at once, but other processes work too, and rows are dropped."""

@@ -204,6 +204,20 @@ async def test_a_count_that_fails_is_told_and_tried_again(running: Running) -> N
     assert running.observer.store_failures == ["count"] * 2
 
 
+async def test_a_defect_in_a_count_is_told_and_ends_no_delivery(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def defect() -> None:
+        raise RuntimeError("dictionary changed size during iteration")
+
+    monkeypatch.setattr(running.hub, "_tally", defect)
+    await running.store.called("backlog", 2)
+    await running.hub.put_installation(HUB, installation("ann", templates=False))
+    await running.hub.send(notification(content=GOOGLE))
+    await running.observer.until_ended(1)
+    assert running.observer.crashes
+
+
 async def test_what_was_left_by_a_process_before_goes_first(tmp_path: Path) -> None:
     before = Running(tmp_path / "hub.db")
     await before.hub.open()

@@ -184,6 +184,20 @@ def _flows(line: str) -> bool:
     return not line.startswith("source ") or line.split(": ")[1] in ("running", "paused", "limited")
 
 
+async def register_phone(daemon: Daemon, services: PushServices) -> None:
+    """One APNs phone with the tag `team:all`, which shows the property `text`."""
+    phone = services.add_phone("phone", "apns")
+    await daemon.register(
+        {
+            "installationId": phone.name,
+            "platform": phone.platform,
+            "pushChannel": phone.handle,
+            "tags": ["team:all"],
+            "templates": {"text": {"body": '{"aps": {"alert": "$(text)"}}'}},
+        }
+    )
+
+
 def authorization(url: str, *, key: str = KEY) -> str:
     """The Authorization header for a request to the hub API."""
     expires_at = datetime.now(UTC) + timedelta(minutes=30)

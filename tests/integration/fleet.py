@@ -28,7 +28,7 @@ from tests.brokers import rabbitmq as brokers
 from tests.brokers.postgres import PASSWORD, USER, Postgres, native
 from tests.brokers.rabbitmq import RabbitMq
 from tests.brokers.servicebus import ServiceBusQueue
-from tests.integration.daemon import Daemon, hubs
+from tests.integration.daemon import Daemon, hubs, register_phone
 
 DAEMONS = 4
 ROOM = 1_000_000
@@ -125,20 +125,8 @@ class Fleet:
                 await stack.enter_async_context(daemon)
             await fleet.daemons[0].start()
             await asyncio.gather(*(daemon.start() for daemon in fleet.daemons[1:]))
-            await fleet.register()
+            await register_phone(fleet.daemons[-1], services)
             yield fleet
-
-    async def register(self) -> None:
-        phone = self.services.add_phone("phone", "apns")
-        await self.daemons[-1].register(
-            {
-                "installationId": phone.name,
-                "platform": phone.platform,
-                "pushChannel": phone.handle,
-                "tags": ["team:all"],
-                "templates": {"text": {"body": '{"aps": {"alert": "$(text)"}}'}},
-            }
-        )
 
     async def publish(self, count: int) -> None:
         """Half of them to RabbitMQ, half to Service Bus, at once."""

@@ -36,14 +36,6 @@ QUIET = 3
 """Evaluations during which no other alert may join the one that fires."""
 
 
-@pytest.fixture
-async def services(tmp_path: Path) -> AsyncIterator[PushServices]:
-    directory = tmp_path / "sandbox"
-    directory.mkdir()
-    async with PushServices(directory) as services:
-        yield services
-
-
 def shortened() -> dict[str, Any]:
     """The rules that ship, `SHORTER` times as impatient."""
     document: dict[str, Any] = yaml.safe_load(RULES.read_text())

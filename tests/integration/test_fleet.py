@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,6 @@ from tests.integration.fleet import BUSY, DAEMONS, OWNERSHIP, Fleet
 
 EVENTS = 10_000
 pytestmark = pytest.mark.timeout(600)  # a minute on two idle cores
-
-
-@pytest.fixture
-async def services(tmp_path: Path) -> AsyncIterator[PushServices]:
-    directory = tmp_path / "sandbox"
-    directory.mkdir()
-    async with PushServices(directory) as services:
-        yield services
 
 
 async def test_kills_stops_and_a_crash_of_the_database_lose_nothing_and_accept_nothing_twice(

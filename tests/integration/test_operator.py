@@ -3,7 +3,6 @@
 import asyncio
 import resource
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,6 @@ from sandbox.services import PushServices
 from tests.integration.daemon import HUB, Daemon, hubs
 
 TEMPLATE = '{"aps": {"alert": "$(text)"}}'
-
-
-@pytest.fixture
-async def services(tmp_path: Path) -> AsyncIterator[PushServices]:
-    directory = tmp_path / "sandbox"
-    directory.mkdir()
-    async with PushServices(directory) as services:
-        yield services
 
 
 def configuration(services: PushServices) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,14 +19,6 @@ from tests.brokers.rabbitmq import RabbitMq
 from tests.integration.daemon import START_TIMEOUT, Daemon, hubs
 
 EVENTS = 1500
-
-
-@pytest.fixture
-async def services(tmp_path: Path) -> AsyncIterator[PushServices]:
-    directory = tmp_path / "sandbox"
-    directory.mkdir()
-    async with PushServices(directory) as services:
-        yield services
 
 
 @pytest.fixture

@@ -4,26 +4,17 @@ import asyncio
 import json
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from sandbox.services import PushServices
 from tests.integration.daemon import Daemon, hubs
 
 TOKEN = "only-for-this-test"
 AUTHORIZED = {"authorization": f"Bearer {TOKEN}"}
-
-
-@pytest.fixture
-async def services(tmp_path: Path) -> AsyncIterator[PushServices]:
-    directory = tmp_path / "sandbox"
-    directory.mkdir()
-    async with PushServices(directory) as services:
-        yield services
 
 
 def configuration(services: PushServices) -> dict[str, Any]:

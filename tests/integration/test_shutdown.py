@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,20 +15,12 @@ from sandbox.services import PushServices
 from tests.brokers import queues
 from tests.brokers.rabbitmq import RabbitMq
 from tests.brokers.relay import Relay
-from tests.integration.daemon import START_TIMEOUT, Daemon, hubs
+from tests.integration.daemon import START_TIMEOUT, Daemon, hubs, register_phone
 
 EXIT_BY = 25.0
 """Seconds from SIGTERM to the exit, at most."""
 
 CANNOT_START = 3
-
-
-@pytest.fixture
-async def services(tmp_path: Path) -> AsyncIterator[PushServices]:
-    directory = tmp_path / "sandbox"
-    directory.mkdir()
-    async with PushServices(directory) as services:
-        yield services
 
 
 @pytest.fixture
@@ -46,19 +38,6 @@ def configuration(url: str, queue: str, services: PushServices, **bridge: Any) -
         "rules": [{"name": "order", "push": {"to": "team:all", "with": {"text": "order {{ data.number }}"}}}],
         "hubs": hubs(services),
     }
-
-
-async def register(daemon: Daemon, services: PushServices) -> None:
-    phone = services.add_phone("phone", "apns")
-    await daemon.register(
-        {
-            "installationId": phone.name,
-            "platform": phone.platform,
-            "pushChannel": phone.handle,
-            "tags": ["team:all"],
-            "templates": {"text": {"body": '{"aps": {"alert": "$(text)"}}'}},
-        }
-    )
 
 
 async def publish(url: str, queue: str, numbers: range) -> None:
@@ -85,7 +64,7 @@ async def test_sigterm_under_load_finishes_what_was_taken_and_leaves_the_rest(
     store = {"max_pending": 300}  # however fast the machine, there is more to take when the signal comes
     async with Daemon(tmp_path, configuration(rabbitmq.url, queue, services, store=store)) as daemon:
         await daemon.start()
-        await register(daemon, services)
+        await register_phone(daemon, services)
         services.apns.faults.latency(0.1)
         await publish(rabbitmq.url, queue, range(count))
         await services.journal.wait_for(count=500)
@@ -113,7 +92,7 @@ async def test_work_that_a_silent_push_service_keeps_is_due_at_once_for_the_next
     count = 50
     async with Daemon(tmp_path, configuration(rabbitmq.url, queue, services, shutdown={"drain": "1s"})) as daemon:
         await daemon.start()
-        await register(daemon, services)
+        await register_phone(daemon, services)
         services.apns.faults.black_hole()
         await publish(rabbitmq.url, queue, range(count))
         await _until_accepted(daemon, count)

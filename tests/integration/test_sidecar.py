@@ -21,11 +21,14 @@ import pytest
 from sandbox.services import PushServices
 from tests.brokers import queues
 from tests.brokers.rabbitmq import RabbitMq
-from tests.integration.daemon import HUB, KEY, KEY_NAME, Daemon, hubs
+from tests.integration.daemon import HUB, KEY, KEY_NAME, Daemon, hubs, register_phone
 from tests.ports import free_ports
 
 EVENTS = 240
 KILLS = 3
+EXIT_BY = 25.0
+"""Seconds from SIGTERM to the exit, at most."""
+
 WAITING = 5  # few enough that their failures open no breaker, which would hold them for a minute
 PATIENCE = 90.0
 """Seconds without what is waited for, after which a daemon counts as stuck."""
@@ -84,16 +87,7 @@ async def pair(rabbitmq: RabbitMq, queue: str, tmp_path: Path) -> AsyncIterator[
         async with Daemon(directories[1], central) as elsewhere, Daemon(directories[2], sidecar) as here:
             await asyncio.gather(elsewhere.start(), here.start())
             elsewhere.hub_url = f"https://127.0.0.1:{port}"
-            phone = services.add_phone("phone", "apns")
-            await elsewhere.register(
-                {
-                    "installationId": phone.name,
-                    "platform": phone.platform,
-                    "pushChannel": phone.handle,
-                    "tags": ["team:all"],
-                    "templates": {"text": {"body": '{"aps": {"alert": "$(text)"}}'}},
-                }
-            )
+            await register_phone(elsewhere, services)
             yield Pair(here, elsewhere, services)
 
 
@@ -167,7 +161,8 @@ async def test_while_the_hub_is_away_messages_stay_with_the_broker(rabbitmq: Rab
     await pair.sidecar.until_readiness(
         lambda status, lines: any(line.startswith("remote hub mobile: ") for line in lines)
     )
-    await pair.sidecar.kill()
+    async with asyncio.timeout(EXIT_BY):
+        assert await pair.sidecar.terminate() == 0
     pair.lose_the_disk()
     assert await asyncio.to_thread(queues.count, rabbitmq.url, queue, expected=WAITING) == WAITING
     await asyncio.gather(pair.central.start(), pair.sidecar.start())

@@ -682,7 +682,7 @@ class ReportsSettings(Section):
 
     @property
     def policy(self) -> ReportPolicy:
-        """What the engine is told of it."""
+        """How the engine takes reports of phones."""
         return ReportPolicy(
             accept_for=self.accept_for,
             tag_prefix="" if self.by_tag is None else self.by_tag.prefix,

@@ -1,6 +1,4 @@
-"""What `--no-secrets` puts in the place of `${env:NAME}`, `${file:/path}` and a file that is mounted elsewhere.
-
-It is a value that is good where it stands.
+"""Values of the right kind that `--no-secrets` puts for `${env:NAME}`, `${file:/path}` and files mounted elsewhere.
 
 With it the configuration is checked as with the secrets, so that a mistake beside a secret is found, and one that only
 a secret could have is not made up. What fits is found by trying: the model of a key is asked, and the models above it.

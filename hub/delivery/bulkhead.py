@@ -104,7 +104,7 @@ class Bulkhead(Generic[B]):
         self._most = _PUSHES_EACH * single
         self._room = {Lane.SINGLE: single, Lane.BROADCAST: PAGES + 1}
         self._failures = 0
-        self._worked_at = clock()  # until it shows otherwise
+        self._worked_at = clock()  # a backlog met at the start is no sign that the service fails
         self._ramp: int | None = None
         self._backoff = Backoff(first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
         self._reserved = dict.fromkeys(Lane, 0)

@@ -33,10 +33,10 @@ def build(stages: Sequence[Stage], context: Path, directory: Path) -> Path:
     layers: dict[str, Path] = {}
     for stage in stages:
         layer = layers[stage.name] = directory / (stage.name or "last")
-        lines += [*_laid_over(layer), *_base(layer / "root")]
+        lines += [*_laid_over(layer), *_base(layer / "tree")]
         for step in stage.steps:
-            origin = layers[step.stage] / "root" if step.stage else context
-            lines += _run_step(step, layer / "root") if step.command else _copy_step(step, layer / "root", origin)
+            origin = layers[step.stage] / "tree" if step.stage else context
+            lines += _run_step(step, layer / "tree") if step.command else _copy_step(step, layer / "tree", origin)
     subprocess.run(namespaces("--mount", "bash", str(_script(directory / "build.sh", lines))), check=True)
     return layer / "upper"
 
@@ -52,12 +52,12 @@ def namespaces(*arguments: str) -> list[str]:
 
 
 def _laid_over(layer: Path) -> list[str]:
-    for name in ("upper", "work", "root"):
+    for name in ("upper", "work", "tree"):
         (layer / name).mkdir(parents=True)
     options = f"lowerdir=/,upperdir={layer}/upper,workdir={layer}/work"
     return [
-        f"mount -t overlay overlay -o {options} {layer}/root",
-        *(f"mount --rbind /{name} {layer}/root/{name}" for name in _OF_THE_MACHINE),
+        f"mount -t overlay overlay -o {options} {layer}/tree",
+        *(f"mount --rbind /{name} {layer}/tree/{name}" for name in _OF_THE_MACHINE),
     ]
 
 
@@ -157,7 +157,7 @@ def running(
     stage: Stage, upper: Path, directory: Path, mounted: Mapping[str, Path], command: Sequence[str] = ()
 ) -> Iterator[Container]:
     """The image's process, with the directories `mounted` at their places, read-only; what still runs is ended."""
-    root = directory / "layer" / "root"
+    root = directory / "layer" / "tree"
     # The image is below the machine's root directory, which overlayfs takes for no layer beside it: links make it one.
     lines = [f"cp -al {upper}/. {root.parent}/upper/", *_laid_over(root.parent), f"mkdir -p {root}/tmp"]
     for volume in (*stage.volumes, "/tmp"):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -113,40 +114,44 @@ def test_the_health_check_of_the_image_passes(hub: Container) -> None:
     assert answer.returncode == 0, answer.stderr
 
 
+@contextmanager
+def container_with(image: tuple[Stage, Path], directory: Path, configuration: str) -> Iterator[Container]:
+    """The image as it stands, with one file of configuration."""
+    folder = directory / "configuration"
+    folder.mkdir()
+    (folder / "a.yaml").write_text(configuration)
+    stage, upper = image
+    with running(stage, upper, directory, {"/etc/pushbridge": folder}) as container:
+        yield container
+
+
 def test_it_ends_with_0_when_the_engine_asks(image: tuple[Stage, Path], tmp_path: Path) -> None:
-    configuration = tmp_path / "configuration"
-    configuration.mkdir()
-    (configuration / "a.yaml").write_text(
+    configuration = (
         "bridge: { store: { url: sqlite:////var/lib/pushbridge/pushbridge.db } }\n"
         "listeners: { probes: { address: 0.0.0.0:9090 } }\n"
         "hubs: { app: {} }\n"
     )
-    stage, upper = image
-    with running(stage, upper, tmp_path, {"/etc/pushbridge": configuration}) as container:
+    with container_with(image, tmp_path, configuration) as container:
         _until_ready(container)
         container.process.terminate()
         assert container.process.wait(PATIENCE) == 0, container.output()
 
 
-def test_a_configuration_that_names_no_place_for_the_database_ends_the_container_with_the_cure(
-    image: tuple[Stage, Path], tmp_path: Path
+@pytest.mark.parametrize(
+    ("configuration", "exit_code", "said"),
+    [
+        ("hubs: { app: {} }", 3, "bridge.store.url has to name a place that can be written"),
+        (
+            "hubs: { app: { platform: {} } }",
+            1,
+            "a.yaml:1:16: hubs.app.platform: unknown key (did you mean platforms?)",
+        ),
+    ],
+    ids=["no place for the database", "a mistake"],
+)
+def test_a_container_that_cannot_live_ends_with_the_cure(
+    image: tuple[Stage, Path], tmp_path: Path, configuration: str, exit_code: int, said: str
 ) -> None:
-    configuration = tmp_path / "configuration"
-    configuration.mkdir()
-    (configuration / "a.yaml").write_text("hubs: { app: {} }\n")
-    stage, upper = image
-    with running(stage, upper, tmp_path, {"/etc/pushbridge": configuration}) as container:
-        assert container.process.wait(PATIENCE) == 3
-        assert "bridge.store.url has to name a place that can be written" in container.output()
-
-
-def test_a_configuration_with_a_mistake_ends_the_container_with_the_line(
-    image: tuple[Stage, Path], tmp_path: Path
-) -> None:
-    configuration = tmp_path / "configuration"
-    configuration.mkdir()
-    (configuration / "a.yaml").write_text("hubs: { app: { platform: {} } }\n")
-    stage, upper = image
-    with running(stage, upper, tmp_path, {"/etc/pushbridge": configuration}) as container:
-        assert container.process.wait(PATIENCE) == 1
-        assert "a.yaml:1:16: hubs.app.platform: unknown key (did you mean platforms?)" in container.output()
+    with container_with(image, tmp_path, configuration) as container:
+        assert container.process.wait(PATIENCE) == exit_code
+        assert said in container.output()

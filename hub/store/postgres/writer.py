@@ -17,6 +17,10 @@ from hub.store.postgres.session import again, use_database
 _TRIES = 5
 """Of a transaction that others got in the way of."""
 
+# A transaction that fails while statements are being prepared can leave the driver with one that the server never had.
+# Nothing was committed, and after ROLLBACK the driver prepares all anew.
+_REPEATED = (*RETRIED, psycopg.errors.InvalidSqlStatementName)
+
 
 class PostgresCommitter:
     """`hub.store.groups.Committer`. Once `abandoning` is set, no job is begun.
@@ -58,7 +62,7 @@ class PostgresCommitter:
             except psycopg.Error as error:
                 if self._connection.closed:  # whether a commit that was under way was done, nobody can know
                     raise CommonError(store_error(error)) from error
-                if not (isinstance(error, RETRIED) and tries_left):
+                if not (isinstance(error, _REPEATED) and tries_left):
                     raise store_error(error) from error
                 self.begin()
         raise AssertionError("the last try returns or raises")

@@ -34,6 +34,7 @@ from bridge.config.models import HubSettings, Settings, SourceSettings
 from bridge.config.reload import Reloader, waiting_for_restart
 from bridge.config.unstored import handed_over_at_once
 from bridge.housekeeping import Housekeeping
+from bridge.intake.expecting import Expectations
 from bridge.intake.journaling import Journaling
 from bridge.intake.manager import SOURCE_STOP, RunningSource, SourceManager
 from bridge.intake.offsets import AcceptedOffsets
@@ -225,6 +226,7 @@ class Daemon:
                 self._start(self.phones.run(), "phones"),
                 self._start(self._sinks.run(), "sinks"),
                 self._start(self.mirrors.run(self.hub.store), "mirrors"),
+                self._start(self._expectations().run(), "expected sources"),
             ]
             if self.reloader is not None:
                 helpers.append(self._start(self.reloader.run(), "reload"))
@@ -445,6 +447,19 @@ class Daemon:
     @property
     def _statuses(self) -> list[SourceStatus]:
         return [inlet.supervisor.status for inlet in self.intake]
+
+    def _expectations(self) -> Expectations:
+        return Expectations(
+            self.hub.store,
+            statuses=lambda: self._statuses,
+            expected=lambda: {
+                name: source.expect_every
+                for name, source in self.settings.sources.items()
+                if source.expect_every is not None
+            },
+            observer=self.telemetry,
+            clock=self._clock,
+        )
 
     def _start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """A task for as long as the process lives: one that fails stops the process, which would be half of itself."""

@@ -87,7 +87,9 @@ def configuration_part(refusal: Refusal | None, *, loaded_at: float) -> Part:
 def source_parts(statuses: Iterable[SourceStatus]) -> list[Part]:
     """The sources in their order."""
     return [
-        Part(
+        _late_source(status)
+        if status.ready and status.is_late
+        else Part(
             kind="source",
             name=status.name,
             ok=status.ready,
@@ -97,6 +99,18 @@ def source_parts(statuses: Iterable[SourceStatus]) -> list[Part]:
         )
         for status in statuses
     ]
+
+
+def _late_source(status: SourceStatus) -> Part:
+    """A source that works, and of which nothing came for longer than its `expect_every`."""
+    return Part(
+        kind="source",
+        name=status.name,
+        ok=False,
+        state="late",
+        detail="no message within expect_every",
+        since=status.expected_by,
+    )
 
 
 def listener_parts(listeners: Iterable[Listener]) -> list[Part]:

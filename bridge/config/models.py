@@ -485,6 +485,8 @@ class SourceSettings(_ConnectorKeys):
     """How many messages a second are taken, and how many at once; what is over it waits where it comes from."""
     on_no_match: Literal["ack", "dead_letter"] = "ack"
     """What becomes of an event that no rule fits: it is settled, or kept as a dead letter."""
+    expect_every: Annotated[Duration, Field(ge=60)] | None = None
+    """A message has to come at least so often, such as 26h for a nightly batch: a source that is late is told."""
 
     @model_validator(mode="after")
     def _check_kind(self) -> Self:

@@ -172,6 +172,7 @@ class Supervisor:
                 await self._source.settle(await self._handle(messages))
             finally:
                 self.status.unsettled_since = 0.0
+            self.status.last_message = self._clock()
             self._progress()
 
     async def _wait_for_capacity(self) -> None:

@@ -18,6 +18,7 @@ from bridge.observe.facts import (
     MessagesGivenUp,
     ReportsDropped,
     SourceChanged,
+    SourceLate,
     SourceState,
     Started,
 )
@@ -83,6 +84,7 @@ class FactLog:
             EventsStored: self._events_stored,
             MessagesGivenUp: self._messages_given_up,
             SourceChanged: self._source_changed,
+            SourceLate: self._source_late,
             SendAccepted: self._send_accepted,
             PropertiesMissing: self._properties_missing,
             PushesEnded: self._pushes_ended,
@@ -179,6 +181,13 @@ class FactLog:
         status = fact.status
         level = _log.info if status.state in (SourceState.RUNNING, SourceState.STOPPED) else _log.warning
         level("source", source=status.name, state=status.state.value, detail=status.detail)
+
+    def _source_late(self, fact: SourceLate) -> None:
+        said = {"source": fact.source, "last": _instant(fact.last), "expect_every": fact.expect_every}
+        if fact.is_late:
+            _log.warning("source is late", **said, detail="no message came within expect_every")
+        else:
+            _log.info("source came again", **said)
 
     # The hub
 

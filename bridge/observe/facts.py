@@ -142,7 +142,9 @@ class SourceStatus:
     `since` is when the source became ready, or when the trouble began, however often its cause changes.
     `backlog` is None when the broker does not say; `unsettled_since` is 0 while no message is being handled; `rebuilds`
     are connections after the first. `limited_seconds` are those in which nothing was taken as `rate` allows no more, and
-    `limited_requests` the requests that were told for this reason to come again.
+    `limited_requests` the requests that were told for this reason to come again. `last_message` is when a message was
+    handled the last time, 0 before the first. `expected_by` is when the next has to be there, 0 where none is expected; the
+    source `is_late` after it.
     """
 
     name: str
@@ -155,6 +157,9 @@ class SourceStatus:
     unsettled_since: float = 0.0
     limited_seconds: float = 0.0
     limited_requests: int = 0
+    last_message: float = 0.0
+    expected_by: float = 0.0
+    is_late: bool = False
 
     @property
     def ready(self) -> bool:
@@ -193,6 +198,16 @@ class SourceChanged:
     """A source came into another state, or its trouble has a new cause."""
 
     status: SourceStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceLate:
+    """A source `is_late`, or is so no more: for `expect_every` seconds since `last` nothing had come."""
+
+    source: str
+    last: float
+    expect_every: float
+    is_late: bool
 
 
 class Limit(Explained):
@@ -266,7 +281,9 @@ class SinksMeasured:
     usage: Mapping[str, SinkUsage]
 
 
-IntakeFact = EventsStored | MessagesGivenUp | DeadLetterReplayed | DeadLettersStored | SourceChanged | Crashed
+IntakeFact = (
+    EventsStored | MessagesGivenUp | DeadLetterReplayed | DeadLettersStored | SourceChanged | SourceLate | Crashed
+)
 ProcessFact = ConnectionRefused | Started | ConfigurationApplied | ConfigurationRefused
 SinkFact = ReportsPublished | ReportsDropped | SinksMeasured | Crashed
 Fact = HubFact | IntakeFact | ProcessFact | SinkFact

@@ -80,6 +80,16 @@ class IntakeMetrics:
             "1 while messages of the source can flow, 0 while it connects, is refused or stalls.",
             source=Named.SOURCES,
         )
+        self._last_message = gauge(
+            "source_last_message_timestamp_seconds",
+            "When this process took a message of the source the last time, 0 before the first.",
+            source=Named.SOURCES,
+        )
+        self._expected_by = gauge(
+            "source_expected_by_timestamp_seconds",
+            "When the next message of a source with expect_every has to be there, 0 without expect_every.",
+            source=Named.SOURCES,
+        )
         self._limited_seconds = counter(
             "source_rate_limited_seconds",
             "Seconds in which messages waited at the broker, as the source's rate allowed no more.",
@@ -151,6 +161,8 @@ class IntakeMetrics:
                 self._lag.labels(status.name).set(status.backlog)
             self._oldest_unacked.labels(status.name).set(status.unsettled_since)
             self._source_up.labels(status.name).set(_is_up(status))
+            self._last_message.labels(status.name).set(status.last_message)
+            self._expected_by.labels(status.name).set(status.expected_by)
             seconds, requests = self._limits_counted.get(status.name, (0.0, 0))
             self._limited_seconds.labels(status.name).inc(_grown(seconds, status.limited_seconds))
             self._limited_requests.labels(status.name).inc(_grown(requests, status.limited_requests))

@@ -1,0 +1,67 @@
+"""The sources that something is expected of regularly: when each is late, such as the nightly batch that did not come."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+
+from bridge.observe.facts import IntakeObserver, SourceLate, SourceStatus
+from hub.errors import StoreError
+from hub.store.contracts.journal import Journal
+
+_EVERY = 5.0
+"""Seconds between two looks."""
+
+
+class Expectations:
+    """Writes `expected_by` and `is_late` into the statuses of sources.
+
+    `statuses` are those of the sources that run, `expected` the seconds by source within which a message has to come.
+    Time counts from the last message. After a start that is the newest event of the journal, and where the journal has
+    none, the first look. `clock` gives seconds since 1970 UTC.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        statuses: Callable[[], Iterable[SourceStatus]],
+        expected: Callable[[], Mapping[str, float]],
+        observer: IntakeObserver,
+        clock: Callable[[], float],
+    ) -> None:
+        self._journal = journal
+        self._statuses = statuses
+        self._expected = expected
+        self._observer = observer
+        self._clock = clock
+        self._last: dict[str, float] = {}
+        self._late: set[str] = set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            with suppress(StoreError):  # the store's own part of readiness says so; the next look asks again
+                await self.look()
+            await asyncio.sleep(_EVERY)
+
+    async def look(self) -> None:
+        """Raises: StoreError: the journal cannot be read."""
+        expected = self._expected()
+        for status in self._statuses():
+            name, every = status.name, expected.get(status.name)
+            if every is None:
+                status.expected_by, status.is_late = 0.0, False
+                self._late.discard(name)
+                continue
+            if name not in self._last:
+                self._last[name] = await self._newest(name)
+            last = self._last[name] = max(self._last[name], status.last_message)
+            status.expected_by = last + every
+            status.is_late = self._clock() > status.expected_by
+            if status.is_late != (name in self._late):
+                (self._late.add if status.is_late else self._late.discard)(name)
+                self._observer.observe(SourceLate(source=name, last=last, expect_every=every, is_late=status.is_late))
+
+    async def _newest(self, source: str) -> float:
+        newest = (await self._journal.journal(source=source, limit=1)).items
+        return newest[0].at if newest else self._clock()

@@ -150,6 +150,13 @@ class Daemon:
         self.listeners = self._build_listeners(
             has_api=has_phones or any(hub.is_kept_here for hub in settings.hubs.values())
         )
+        self.metrics.process.set_certificates(
+            {
+                name: configured.tls.expires_at
+                for name, configured in settings.listeners.by_name().items()
+                if configured.tls is not None and name in self.listeners
+            }
+        )
         self.admin, self.api = self.listeners["admin"], self.listeners.get("hub_api")
 
     def _build_store(self) -> DaemonStore:
@@ -307,11 +314,16 @@ class Daemon:
         Sources, rules, dead letters, hubs and their credentials change at once. What only a start can change stays as it
         is: the log names those keys, and they are returned.
 
-        Raises: StoppingError, and what building a part may raise: then the old configuration is in force.
+        Raises: StoppingError, OSError, and what building a part may raise: then the old configuration is in force.
         """
         restart = waiting_for_restart(self._started_by, settings)
         if restart:
             _log.warning("takes a restart", parts=restart)
+        renewed = {
+            name: (configured.tls.server_context(), configured.tls.expires_at)
+            for name, configured in settings.listeners.by_name().items()
+            if configured.tls is not None and name in self.listeners and self.listeners[name].tls is not None
+        }
         exchange_hubs, exchange_rules = self._hubs_exchange(settings), self._rules_exchange(settings, config_hash)
 
         def between() -> None:
@@ -319,6 +331,9 @@ class Daemon:
             self.loaded_at = self._clock()
             self.metrics.declare(**metric_names(settings))
             self._relay_troubles.clear()  # a relay that stays reports its trouble with its next try
+            for name, (context, _) in renewed.items():
+                self.listeners[name].tls = context
+            self.metrics.process.set_certificates({name: expires_at for name, (_, expires_at) in renewed.items()})
             exchange_hubs()
             exchange_rules()
             self._sinks.apply(settings)

@@ -1,14 +1,35 @@
 """TLS in settings: the same three keys wherever a connection has it, and the files tried when they are read."""
 
 import ssl
+from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo, model_validator
 
+if TYPE_CHECKING:
+    _Path = Path
+else:
+    _Path = type(Path())
+
+
+class ReadFile(_Path):
+    """A path that equals another only if both files held the same when they were read: a renewed certificate is another."""
+
+    digest = b""
+
+    def __eq__(self, other: object) -> bool:
+        return bool(super().__eq__(other) is True and self.digest == getattr(other, "digest", b""))
+
+    def __hash__(self) -> int:
+        return super().__hash__()
+
 
 def _existing(path: Path, info: ValidationInfo) -> Path:
-    path = (info.context or {}).get("directory", Path()) / path
+    context = info.context or {}
+    path = context.get("directory", Path()) / path
+    if "files" in context:
+        context["files"].add(path)
     try:
         is_file = path.is_file()
     except OSError:  # a name that no file can have
@@ -16,6 +37,15 @@ def _existing(path: Path, info: ValidationInfo) -> Path:
     if not is_file:
         raise ValueError(f"there is no file {path}")
     return path
+
+
+def _read(path: Path) -> Path:
+    file = ReadFile(path)
+    try:
+        file.digest = sha256(path.read_bytes()).digest()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    return file
 
 
 def _roots(path: Path) -> Path:
@@ -26,8 +56,12 @@ def _roots(path: Path) -> Path:
     return path
 
 
-ExistingFile = Annotated[Path, AfterValidator(_existing)]
-"""A relative path begins at the configuration's directory, which is in the context of validation."""
+NamedFile = Annotated[Path, AfterValidator(_existing)]
+"""A file that is read again whenever it is needed. A relative path begins at the configuration's directory, which is in the
+context of validation."""
+
+ExistingFile = Annotated[NamedFile, AfterValidator(_read)]
+"""A file that is read once: settings that name it are others after its content has changed."""
 
 CaFile = Annotated[ExistingFile, AfterValidator(_roots)]
 """Trusted certificates in PEM."""

@@ -17,6 +17,7 @@ import yaml
 
 from rules.node import Mark, Node, RuleNodes, Scalar
 from rules.problems import Problem, Problems
+from rules.read_files import ReadFiles
 from rules.yaml_cures import QUOTE_PLACEHOLDER, syntax_cure
 from rules.yaml_events import (
     MAPPING,
@@ -36,18 +37,24 @@ Paths = Path | Sequence[Path]
 
 
 def load_document(
-    paths: Paths, problems: Problems, environ: Mapping[str, str] = os.environ, *, no_secrets: bool = False
+    paths: Paths,
+    problems: Problems,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    no_secrets: bool = False,
+    files: ReadFiles | None = None,
 ) -> Node | None:
     """Read the files of a configuration merged by key; None when nothing could be read.
 
     The top-level sections of the files are joined: their entries by key, `rules` one after the other in the order of
     `files_of`. Whatever is said twice is a problem, but for `version`. With `no_secrets` neither the environment nor a
-    file is looked at: what they would fill in is taken for right.
+    file is looked at: what they would fill in is taken for right. `files` gets those that `${file:...}` names.
     """
     for path in _each(paths):
         if not files_of(path):
             problems.add_at(Mark(str(path), 1, 1), "", "no *.yaml or *.yml file in this directory")
-    readers = [_Reader(file, problems, None if no_secrets else environ) for file in files_of(paths)]
+    beside = ReadFiles() if files is None else files
+    readers = [_Reader(file, problems, None if no_secrets else environ, beside) for file in files_of(paths)]
     documents = [node for reader in readers if (node := reader.read()) is not None]
     return _merged(documents, problems) if documents else None
 
@@ -142,8 +149,9 @@ def _said_twice(first: Node, second: Node, problems: Problems) -> None:
 class _Reader:
     """One file into nodes."""
 
-    def __init__(self, file: Path, problems: Problems, environ: Mapping[str, str] | None) -> None:
+    def __init__(self, file: Path, problems: Problems, environ: Mapping[str, str] | None, files: ReadFiles) -> None:
         self._file = file
+        self._files = files
         self._problems = problems
         self._environ = environ
         self._name = str(file)
@@ -290,6 +298,7 @@ class _Reader:
         return ""
 
     def _content(self, path: Path, key: str, place: Mark) -> str:
+        self._files.add(self._file.parent / path)
         try:
             return (self._file.parent / path).read_text(encoding="utf-8").removesuffix("\n")
         except OSError as error:

@@ -75,10 +75,6 @@ class Listener(uvicorn.Server):
                 server_header=False,
                 timeout_keep_alive=limits.idle,  # type: ignore[arg-type]  # a number of seconds for call_later
                 forwarded_allow_ips=["127.0.0.1", "::1"],  # not what the environment says
-                ssl_certfile=None if tls is None else tls.cert,
-                ssl_keyfile=None if tls is None else tls.key,
-                ssl_ca_certs=None if tls is None or tls.ca_file is None else str(tls.ca_file),
-                ssl_cert_reqs=2 if tls is not None and tls.ca_file is not None else 0,
             )
         )
         self.closing = asyncio.Event()
@@ -87,6 +83,8 @@ class Listener(uvicorn.Server):
         self.name = name
         self.address = listen
         """Where it listens; with port 0, once it is open, what the system chose."""
+        self.tls = None if tls is None else tls.server_context()
+        """What new connections are secured by; it may be exchanged while the listener is open."""
         self._listen = listen
         self._always = always
         self._request_time = request_time
@@ -181,7 +179,7 @@ class Listener(uvicorn.Server):
     async def _connect(self, connection: socket.socket, address: str, standing: Standing) -> None:
         """From an accepted connection to its protocol, which says when it ends."""
         head_time = self.admission.limits.head if standing is Standing.ADMITTED else _REFUSED_HEAD
-        secure = {"ssl_handshake_timeout": head_time, "ssl_shutdown_timeout": _TLS_GOODBYE} if self.config.ssl else {}
+        secure = {"ssl_handshake_timeout": head_time, "ssl_shutdown_timeout": _TLS_GOODBYE} if self.tls else {}
 
         def protocol() -> asyncio.Protocol:
             made = Http1Protocol(self.config, self.server_state, self.lifespan.state)
@@ -194,7 +192,7 @@ class Listener(uvicorn.Server):
 
         loop = asyncio.get_running_loop()
         try:
-            await loop.connect_accepted_socket(protocol, connection, ssl=self.config.ssl, **secure)
+            await loop.connect_accepted_socket(protocol, connection, ssl=self.tls, **secure)
         except OSError:  # a handshake that failed (SSLError) or took too long; the loop has closed the connection
             self.admission.leave(address, standing)
 

@@ -19,9 +19,10 @@ def run(config: Config) -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     from bridge.config.load import check as read
     from bridge.config.watch import fingerprint
+    from rules.read_files import ReadFiles
 
-    config_hash = fingerprint(config)
-    settings, problems = read(config)
+    config_hash, files = fingerprint(config), ReadFiles()
+    settings, problems = read(config, files=files)
     print_problems(problems)
     if settings is None:
         gc.enable()
@@ -43,7 +44,9 @@ def run(config: Config) -> None:
             config=" ".join(map(str, config)),
             config_hash=config_hash,
             console=console,
-            reload=lambda daemon: Reloader(config, daemon, config_hash=config_hash, on_result=daemon.reloaded),
+            reload=lambda daemon: Reloader(
+                config, daemon, config_hash=config_hash, files=files, on_result=daemon.reloaded
+            ),
         )
         gc.freeze()
         gc.enable()

@@ -3,6 +3,7 @@
 A key that only looked like one would stop the process later, or fail every push of a night.
 """
 
+import ssl
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, SecretStr
@@ -38,3 +39,23 @@ class ListenerTls(Tls):
     """The private key in PEM, without a passphrase."""
     ca_file: CaFile | None = None
     """Clients have to show a certificate that this one signed."""
+
+    def server_context(self) -> ssl.SSLContext:
+        """A context for connections of clients, from TLS 1.2 on.
+
+        Raises: OSError: a file is gone, or holds something else by now.
+        """
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(self.cert, self.key, password="")
+        if self.ca_file is not None:
+            context.load_verify_locations(self.ca_file)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    @property
+    def expires_at(self) -> float:
+        """When the certificate is good no longer, in seconds since 1970 UTC; of a chain the first to run out counts."""
+        from cryptography.x509 import load_pem_x509_certificates
+
+        return min(each.not_valid_after_utc.timestamp() for each in load_pem_x509_certificates(self.cert.read_bytes()))

@@ -38,6 +38,7 @@ from rules.engine import RuleSet
 from rules.loader import LATER_PLATFORMS, PLATFORMS, HubScope, RuleReader, Scope, rules_in
 from rules.node import Mark, Node, RuleNodes
 from rules.problems import Problem, Problems, Severity
+from rules.read_files import ReadFiles
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -78,27 +79,34 @@ _OWN_PATHS = ("/livez", "/readyz", "/startupz", "/metrics", "/admin", "/api/v1",
 
 
 def check(
-    paths: Paths, environ: Mapping[str, str] = os.environ, *, no_secrets: bool = False, samples: bool = False
+    paths: Paths,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    no_secrets: bool = False,
+    samples: bool = False,
+    files: ReadFiles | None = None,
 ) -> tuple[Settings | None, list[Problem]]:
     """The settings that files and directories hold, and every problem in them by place; no settings if one is an error.
 
     Nothing is connected to, opened or created. Relative paths begin at the first of `paths`. With `no_secrets` what
     `${env:NAME}` and `${file:/path}` would fill in is a value that is good there, and so is a file that is not here and
     is named from the root on. There are no settings then, unless all can be known, or `samples` asks for those with such
-    values, which connect nowhere.
+    values, which connect nowhere. `files` gets the files that the configuration names and that were read.
     """
     problems = Problems()
     with _garbage_collection_paused():
-        settings = _read(paths, problems, environ, no_secrets=no_secrets)
+        settings = _read(paths, problems, environ, no_secrets=no_secrets, files=ReadFiles() if files is None else files)
     found = problems.sorted()
     has_errors = any(problem.severity is Severity.ERROR for problem in found)
     return (None if has_errors or (problems.has_withheld and not samples) else settings), found
 
 
-def _read(paths: Paths, problems: Problems, environ: Mapping[str, str], *, no_secrets: bool) -> Settings | None:
+def _read(
+    paths: Paths, problems: Problems, environ: Mapping[str, str], *, no_secrets: bool, files: ReadFiles
+) -> Settings | None:
     path = paths if isinstance(paths, Path) else paths[0]
     try:
-        root = load_document(paths, problems, environ, no_secrets=no_secrets)
+        root = load_document(paths, problems, environ, no_secrets=no_secrets, files=files)
     except OSError as error:  # a directory that is not ours to list
         problems.add_at(Mark(str(path), 1, 1), "", f"cannot be read: {error.strerror}")
         return None
@@ -109,7 +117,7 @@ def _read(paths: Paths, problems: Problems, environ: Mapping[str, str], *, no_se
     sections = dict(root.value)
     rules, defaults = sections.pop("rules", None), sections.pop("defaults", None)
     directory = path if path.is_dir() else path.parent
-    context = {"directory": directory}
+    context = {"directory": directory, "files": files}
     if no_secrets:
         from bridge.config.placeholders import with_samples
 

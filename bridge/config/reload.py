@@ -13,11 +13,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from bridge.config.credentials import ListenerTls
 from bridge.config.load import check
-from bridge.config.models import TAKES_A_RESTART, Settings
-from bridge.config.watch import ConfigWatch, fingerprint
+from bridge.config.models import TAKES_A_RESTART, ListenerSettings, Settings
+from bridge.config.watch import ConfigWatch
 from rules.document import Paths, files_of, says_nothing, shown
 from rules.problems import Problem, Severity
+from rules.read_files import ReadFiles
 
 _LOOK_EVERY = 1.0
 
@@ -47,12 +49,12 @@ class Refusal(NamedTuple):
 
 
 class Reloader:
-    """Applies the configuration at `path` whenever its files change, on SIGHUP, and on `POST /-/reload`.
+    """Applies the configuration at `path` whenever its files or those it names change, on SIGHUP, and on `POST /-/reload`.
 
     What was cut off while it was written is not taken for the wish to stop everything: a file that had something in it and
     has nothing now is a mistake, and so is a configuration without sources, rules and hubs.
-    `config_hash` is the fingerprint of what is in force. `on_result` gets after each try whether it was valid and applied.
-    `refusal` is None once a try went well.
+    `config_hash` is the fingerprint of what is in force, and `files` are those that it names. `on_result` gets after each
+    try whether it was valid and applied. `refusal` is None once a try went well.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Reloader:
         target: Reloadable,
         *,
         config_hash: str,
+        files: ReadFiles,
         on_result: Callable[[bool], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -68,7 +71,7 @@ class Reloader:
         self._target = target
         self._on_result = on_result
         self._clock = clock
-        self._watch = ConfigWatch(path, read=config_hash)
+        self._watch = ConfigWatch(path, read=config_hash, files=files)
         self._in_force = _files_of(path)
         """The files that said something when they were read last."""
         self.refusal: Refusal | None = None
@@ -95,10 +98,11 @@ class Reloader:
     async def reload(self) -> Reloaded:
         """Read and check it; the old one stays in force unless the new one is valid and could be applied."""
         async with self._one_at_a_time:
-            self._watch.read = config_hash = await asyncio.to_thread(fingerprint, self._path)
+            files = await asyncio.to_thread(self._watch.renew)
+            config_hash = self._watch.read
             restart: Sequence[str] = ()
             try:
-                settings, problems = await asyncio.to_thread(check, self._path)
+                settings, problems = await asyncio.to_thread(check, self._path, files=files)
                 complaints = [str(problem) for problem in problems]
                 mistakes = [str(problem) for problem in problems if problem.severity is Severity.ERROR]
                 if settings is not None and (lost := self._lost(settings, problems)):
@@ -138,9 +142,17 @@ class Reloader:
 
 def waiting_for_restart(started_by: Settings, settings: Settings) -> list[str]:
     """The keys that say something else than at the start, and that only another start takes up."""
-    kept = [part for part in TAKES_A_RESTART if attrgetter(part)(settings) != attrgetter(part)(started_by)]
+    kept = [part for part in TAKES_A_RESTART if _as_kept(settings, part) != _as_kept(started_by, part)]
     has_api, needs_api = (any(hub.is_kept_here for hub in each.hubs.values()) for each in (started_by, settings))
     return [*kept, "hubs (there was no listener for their API)"] if needs_api and not has_api else kept
+
+
+def _as_kept(settings: Settings, part: str) -> object:
+    """What a key says, but for a listener's certificate, which is exchanged while it listens."""
+    said = attrgetter(part)(settings)
+    if isinstance(said, ListenerTls):
+        return True
+    return said.model_copy(update={"tls": said.tls is not None}) if isinstance(said, ListenerSettings) else said
 
 
 def _files_of(path: Paths) -> frozenset[str]:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from bridge.config.section import Section
 from connectors.duration import Duration
-from hub.tls import ExistingFile, Tls
+from hub.tls import NamedFile, Tls
 
 _SQLITE, _POSTGRES = "sqlite:///", ("postgresql://", "postgres://")
 _FORM = "write sqlite:///pushbridge.db, sqlite:////var/lib/pushbridge/pushbridge.db, or postgresql://USER@HOST:PORT/DATABASE"
@@ -50,7 +50,7 @@ class StoreSettings(Section):
 
     url: Annotated[str, AfterValidator(_store_url)] = "sqlite:///pushbridge.db"
     """sqlite:/// and a file, relative to the configuration unless a fourth slash begins it; or postgresql://USER@HOST/DB."""
-    password_file: ExistingFile | None = None
+    password_file: NamedFile | None = None
     """A file whose first line is the password of PostgreSQL's user; it is read again for each connection."""
     tls: Tls | None = None
     """TLS of the connection to PostgreSQL, whose certificate has to be of its host; {} trusts the system's certificates."""

@@ -4,24 +4,35 @@ import hashlib
 from pathlib import Path
 
 from rules.document import Paths, files_of
+from rules.read_files import ReadFiles
 
 
 class ConfigWatch:
     """Looks at a file, or at all of a directory, by content, so that a link which is swapped is a change as well:
-    Kubernetes does so with mounted configuration. `read` is the fingerprint of what was read last."""
+    Kubernetes does so with mounted configuration. `read` is the fingerprint of what was read last, and `files` are the
+    secrets and certificates that it named: they are watched too, and have no part in the fingerprint."""
 
-    def __init__(self, path: Paths, *, read: str) -> None:
+    def __init__(self, path: Paths, *, read: str, files: ReadFiles) -> None:
         self._path = path
-        self.read = self._last = read
+        self._take(read, files)
+
+    def renew(self) -> ReadFiles:
+        """Look at everything anew; returns what is to be told of the files that are read from now on."""
+        self._take(fingerprint(self._path), ReadFiles())
+        return self._files
+
+    def _take(self, read: str, files: ReadFiles) -> None:
+        self.read, self._files = read, files
+        self._last = read, files.as_now()
 
     def changed(self) -> bool:
         """Whether it differs from what was read last, and has not changed since the last call.
 
         So a file that is being written is not read half way; call it every second or so.
         """
-        now = fingerprint(self._path)
+        now = fingerprint(self._path), self._files.as_now()
         settled, self._last = now == self._last, now
-        return settled and now != self.read
+        return settled and now != (self.read, self._files.as_read)
 
 
 def fingerprint(path: Paths) -> str:

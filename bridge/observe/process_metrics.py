@@ -1,5 +1,7 @@
 """What is counted of the process: its configuration, its listeners and their requests."""
 
+from collections.abc import Mapping
+
 from prometheus_client import Info
 
 from bridge.observe.facts import ConfigurationApplied, ConfigurationRefused, ConnectionRefused, Limit, Started
@@ -31,6 +33,11 @@ class ProcessMetrics:
             "http_request_duration_seconds", "Time to answer a request.", REQUEST_SECONDS, route=()
         )
         self.http_in_flight = gauge("http_requests_in_flight", "Requests being answered.")
+        self._certificate_expiry = gauge(
+            "listener_certificate_expiry_timestamp_seconds",
+            "When the certificate that a listener serves is good no longer, 0 without TLS.",
+            listener=LISTENERS,
+        )
         self._connections_refused = counter(
             "http_connections_refused",
             "Connections over a limit of a listener: answered 503, or closed.",
@@ -43,6 +50,11 @@ class ProcessMetrics:
             ConfigurationApplied: self._in_force,
             ConfigurationRefused: self._configuration_refused,
         }
+
+    def set_certificates(self, expires_at: Mapping[str, float]) -> None:
+        """Of the listeners with TLS, in seconds since 1970 UTC."""
+        for name in LISTENERS:
+            self._certificate_expiry.labels(name).set(expires_at.get(name, 0.0))
 
     def _connection_refused(self, fact: ConnectionRefused) -> None:
         self._connections_refused.labels(fact.listener, fact.limit.value).inc()

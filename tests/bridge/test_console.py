@@ -34,6 +34,7 @@ from connectors.base import Message
 from hub.platforms.table import services
 from hub.store.contracts.fleet import FleetState
 from rules.engine import RuleSet
+from rules.read_files import ReadFiles
 from tests.bridge.examples import take
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -62,7 +63,9 @@ async def running(
         settings,
         config_hash=config_hash,
         console=partial(console, phones=phones),
-        reload=lambda daemon: Reloader(configuration, daemon, config_hash=config_hash, on_result=daemon.reloaded),
+        reload=lambda daemon: Reloader(
+            configuration, daemon, config_hash=config_hash, files=ReadFiles(), on_result=daemon.reloaded
+        ),
     )
     async with (
         daemon.running(),

@@ -16,6 +16,7 @@ from bridge.config.watch import ConfigWatch, fingerprint
 from bridge.intake.manager import SOURCE_STOP, RunningSource
 from connectors.base import Source
 from hub.errors import StoreError
+from rules.read_files import ReadFiles
 
 BASE = """
 bridge: { store: { url: "sqlite:///../x.db" } }
@@ -53,7 +54,9 @@ async def daemon(directory: Path, request: pytest.FixtureRequest) -> AsyncIterat
     daemon = Daemon(
         settings,
         config_hash=config_hash,
-        reload=lambda daemon: Reloader(directory, daemon, config_hash=config_hash, on_result=daemon.reloaded),
+        reload=lambda daemon: Reloader(
+            directory, daemon, config_hash=config_hash, files=ReadFiles(), on_result=daemon.reloaded
+        ),
         timing=Timing(source_stop=getattr(request, "param", SOURCE_STOP)),
     )
     async with daemon.running():
@@ -198,7 +201,7 @@ async def test_what_cannot_be_applied_leaves_the_old_configuration_in_force_and_
 async def test_a_defect_in_reading_costs_the_reload_and_not_the_process(
     daemon: Daemon, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(path: Path) -> None:
+    def broken(path: Path, *, files: ReadFiles) -> None:
         raise OSError("stale file handle")
 
     assert daemon.reloader is not None
@@ -324,7 +327,13 @@ async def test_what_was_read_on_demand_is_not_read_again_by_the_watch(directory:
             self.applied += 1
             return ()
 
-    reloader = Reloader(directory, Target(), config_hash=fingerprint(directory), on_result=lambda applied: None)
+    reloader = Reloader(
+        directory,
+        Target(),
+        config_hash=fingerprint(directory),
+        files=ReadFiles(),
+        on_result=lambda applied: None,
+    )
     (directory / "shop.yaml").write_text(backend("shop"))
     await reloader.reload()
     assert [reloader._watch.changed() for _ in range(3)] == [False] * 3
@@ -333,17 +342,17 @@ async def test_what_was_read_on_demand_is_not_read_again_by_the_watch(directory:
 def test_what_changed_between_reading_and_watching_is_a_change(directory: Path) -> None:
     before = fingerprint(directory)
     (directory / "shop.yaml").write_text(backend("shop"))
-    watch = ConfigWatch(directory, read=before)
+    watch = ConfigWatch(directory, read=before, files=ReadFiles())
     assert [watch.changed(), watch.changed()] == [False, True]
 
 
 def test_a_change_is_told_once_it_has_settled(directory: Path) -> None:
-    watch = ConfigWatch(directory, read=fingerprint(directory))
+    watch = ConfigWatch(directory, read=fingerprint(directory), files=ReadFiles())
     assert not watch.changed()
     (directory / "shop.yaml").write_text("sources:")
     assert not watch.changed()  # perhaps still being written
     assert watch.changed()
-    watch.read = fingerprint(directory)
+    watch.renew()
     assert not watch.changed()
 
 

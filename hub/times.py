@@ -4,15 +4,17 @@ A time is read in the form it is written in, or refused:
 
     2024-01-15T10:11:12.5+01:00    RFC 3339, ISO 8601 extended; `T` may be a space, parts may be left out from the right
     20240115T101112Z, 2024-W03-1   ISO 8601 basic, week dates
-    20240115101112.5+0100          compact: 8, 12 or 14 digits (SAP DATS and TIMESTAMP, HL7 DTM)
+    20240115101112.5+0100          compact: 8, 12 or 14 digits (SAP DATS and TIMESTAMP, HL7 DTM); 17 or 20 with the
+                                   fraction's digits behind the second's (yyyyMMddHHmmssfff of .NET and Java)
     1705313472, 1705313472000      an epoch in s, ms, us or ns, between 1990 and 2100
     Mon, 15 Jan 2024 10:11:12 GMT  RFC 5322 and RFC 9110 (IMF-fixdate)
     /Date(1705313472000+0100)/     .NET's JSON, OData 2
 
-The number of digits tells a compact date from an epoch: no epoch of the range has 8 or 14 digits, and one of 12 digits
-is above every date of 12 digits before the year 6311. Ten digits that could be YYYYMMDDhh of 1990 to 2099 as well, one
-in a hundred of the seconds of 2033 to 2036, are refused. The year of a date without hyphens is one of 1900 to 2099, or
-9999, which SAP writes for "no end": so most of YYMMDDhhmmss is refused, and not taken for another year.
+The number of digits tells a compact date from an epoch: no epoch of the range has 8, 14, 17 or 20 digits, and one of
+12 digits is above every date of 12 digits before the year 6311. Ten digits that could be YYYYMMDDhh of 1990 to 2099
+as well, one in a hundred of the seconds of 2033 to 2036, are refused. The year of a date without hyphens is one of
+1900 to 2099, or 9999, which SAP writes for "no end": so most of YYMMDDhhmmss is refused, and not taken for another
+year.
 """
 
 import re
@@ -48,7 +50,9 @@ _ISO_8601 = tuple(
     )
 )
 _COMPACT = re.compile(
-    rf"{_BASIC_DAY}(?:(?P<hour>\d\d)(?P<minute>\d\d)(?:(?P<second>\d\d)(?:[.,](?P<fraction>\d+))?)?)?{_ZONE}", re.ASCII
+    rf"{_BASIC_DAY}(?:(?P<hour>\d\d)(?P<minute>\d\d)(?:(?P<second>\d\d)"
+    rf"(?:[.,](?P<fraction>\d+)|(?P<joined_fraction>\d{{3}}(?:\d{{3}})?))?)?)?{_ZONE}",
+    re.ASCII,
 )
 _NUMBER = re.compile(r"\d+(?:\.\d*)?(?:[eE]\+?\d{1,2})?", re.ASCII)
 _DOT_NET = re.compile(r"\\?/Date\((?P<milliseconds>-?\d{1,15})(?:[+-]\d{4})?\)\\?/", re.ASCII)
@@ -60,8 +64,9 @@ _HTTP = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _NOTHING = re.compile(
-    r"|0(?:0{7}(?:0{4}|0{6})?)?(?:\.0*)?"
+    r"|0(?:0{7}(?:0{4}|0{6}|0{9}|0{12})?)?(?:\.0*)?"
     r"|(?:0000-00-00|0001-01-01)(?:[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+-]00:00)?)?"
+    r"|00010101(?:0{4}|0{6}(?:0{3}|0{6})?)?(?:\.0*)?"
     r"|\\?/Date\(-62135596800000(?:[+-]0000)?\)\\?/"
 )
 _OUTSIDE = "not a time: outside the years 1 to 9999"
@@ -212,7 +217,7 @@ def _instant(parts: _Parts, zone: tzinfo) -> datetime:
     day = _day(parts)
     hour = int(parts.get("hour") or parts.get("only_hour") or 0)
     minute, second = int(parts.get("minute") or 0), int(parts.get("second") or 0)
-    microsecond = int((parts.get("fraction") or "0")[:6].ljust(6, "0"))
+    microsecond = int((parts.get("fraction") or parts.get("joined_fraction") or "0")[:6].ljust(6, "0"))
     is_midnight_after = hour == 24 and minute == second == microsecond == 0  # ISO 8601, section 5.3.2
     if not is_midnight_after and (hour > 23 or minute > 59 or second > 60):
         raise ValueError("not a time: there is no such time of day")

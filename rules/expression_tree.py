@@ -255,6 +255,8 @@ def _item(holder: Any, key: Any) -> Any:
             pass
     if _is_alone(holder, key):
         return holder
+    if isinstance(holder, Mapping) and isinstance(key, slice):
+        return [holder][key]  # a part of a list of one
     if isinstance(holder, Opaque):
         raise RenderError(f"the data is {holder.kind}, which is not read")
     return MISSING

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from bridge.decode.base import Decoded, DecodeSettings, Reader
-from bridge.decode.eventgrid import is_eventgrid, read_eventgrid
+from bridge.decode.eventgrid import is_eventgrid, looks_like_eventgrid, read_eventgrid
 from bridge.decode.json import read_json
 from bridge.decode.readers import reader_for
 from bridge.decode.trace import trace_from
@@ -60,6 +60,8 @@ class CloudEventsDecoder:
             return read_eventgrid(message)
         if b'"specversion"' in message.body:
             return self._structured(message)  # brokers often carry no content type, or that of any JSON
+        if looks_like_eventgrid(message):
+            return read_eventgrid(message)
         raise _refused("no CloudEvent: neither a content type application/cloudevents+json nor ce- headers")
 
     def _structured(self, message: Message) -> Decoded:

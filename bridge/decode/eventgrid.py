@@ -12,6 +12,7 @@ from connectors.base import Message
 from hub.times import is_no_time, parse_time
 
 EVENT_TYPE_HEADER = "aeg-event-type"
+_MEMBERS = (b'"eventType"', b'"topic"', b'"eventTime"')
 
 
 def is_eventgrid(message: Message) -> bool:
@@ -19,14 +20,25 @@ def is_eventgrid(message: Message) -> bool:
     return EVENT_TYPE_HEADER in message.headers
 
 
+def looks_like_eventgrid(message: Message) -> bool:
+    """Whether a body has the members of the schema: the header is lost where a program passes the event on."""
+    return all(member in message.body for member in _MEMBERS)
+
+
+def _only_one(value: Any) -> Any:
+    """The one event of an array of one; any other value as it is."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
 def read_eventgrid(message: Message) -> Decoded:
     """One event by its CloudEvents names: topic becomes source, eventType type, eventTime time, dataVersion stays.
 
-    Only what identifies an event is required: `id`, `topic` and `eventType`. System events have empty subjects.
+    Only what identifies an event is required: `id`, `topic` and `eventType`. System events have empty subjects. An array
+    of one event is that event: Event Hubs gets them so.
 
     Raises: EventError.
     """
-    event = read_json(message.body, message.content_type)
+    event = _only_one(read_json(message.body, message.content_type))
     if not isinstance(event, dict):
         raise EventError(Reason.DECODE, "an Event Grid event is a JSON object")
     version = event.get("dataVersion")

@@ -18,7 +18,8 @@ def read_json(body: bytes, content_type: str | None = None, encoding: str | None
     """The value a JSON text holds.
 
     UTF-8 is tried first, whatever `content_type` declares (RFC 8259, section 8.1), then what the bytes, the content type
-    or `encoding` (a setting) name; a byte order mark is passed over. NaN, infinities and lone surrogates are refused. Of
+    or `encoding` (a setting) name; a byte order mark is passed over, and so are zero bytes at the end, which programs in C
+    send along with a text. NaN, infinities and lone surrogates are refused. Of
     repeated names the last one counts. Numbers are exact, up to 308 digits before the point: one may be the id that tells
     two events apart. A body with more than MAX_CONTAINERS opening brackets is refused.
 
@@ -32,6 +33,8 @@ def read_json(body: bytes, content_type: str | None = None, encoding: str | None
     except orjson.JSONDecodeError as error:
         if (recoded := _in_utf_8(body, content_type, encoding)) is not None:
             return read_json(recoded)
+        if body.endswith(b"\0") and byte_order(body) is None:
+            return read_json(body.rstrip(b"\0"), content_type, encoding)
         raise EventError(Reason.DECODE, _complaint(body, error)) from error
     # Fewer brackets than levels allowed, the usual case, need no walk.
     if brackets > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):

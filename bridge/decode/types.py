@@ -12,6 +12,9 @@ from bridge.errors import EventError, Reason
 from hub.times import is_no_time, parse_day, parse_time
 from rules.text import rfc3339
 
+_MAX_EXPONENT = 308
+"""The largest power of ten of a number, as in JSON (`rules.numbers`)."""
+
 
 class TypedText:
     """Reads texts as a type of `types`; a time without an offset is in `timezone`."""
@@ -45,23 +48,38 @@ class TypedText:
         return None if is_no_time(text) else parse_day(text, self._timezone).isoformat()
 
 
+_SCIENTIFIC = r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?"
+
+
 def _decimal(text: str) -> Decimal:
-    return Decimal(_lexical(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)", text))
+    """With an exponent too, as `toString` of Java's and .NET's decimals writes large and small ones."""
+    value = Decimal(_number(_SCIENTIFIC, text))
+    if value and abs(value.adjusted()) > _MAX_EXPONENT:
+        raise ValueError("out of range")
+    return value
 
 
 def _int(text: str) -> int:
-    return int(_lexical(r"[+-]?[0-9]+", text))
+    return int(_number("[0-9]+", text))
 
 
 def _float(text: str) -> float:
-    value = float(_lexical(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?", text))
+    value = float(_number(_SCIENTIFIC, text))
     if not math.isfinite(value):
         raise ValueError("not finite")
     return value
 
 
 def _bool(text: str) -> bool:
-    return _lexical("true|false|1|0", text) in ("true", "1")
+    """In any case: .NET writes `True`."""
+    return _lexical("true|false|1|0", text.lower()) in ("true", "1")
+
+
+def _number(digits: str, text: str) -> str:
+    """A number with its sign in front; SAP writes a minus behind the digits."""
+    if text[:1] not in ("+", "-") and text.endswith("-"):
+        text = "-" + text[:-1]
+    return _lexical(f"[+-]?(?:{digits})", text)
 
 
 def _lexical(pattern: str, text: str) -> str:

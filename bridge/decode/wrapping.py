@@ -1,8 +1,11 @@
 """What wraps a body: content codings, and .NET's serializer. Undone before any format reads the bytes."""
 
+import base64
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
+from bridge.decode.charset import charset_named, declared_charset
 from bridge.errors import EventError, Reason
 from connectors.base import Message
 from connectors.compression import CodingError, UnpackedTooLargeError, gunzipped, is_gzip, unpacked
@@ -12,11 +15,21 @@ _MAX_LAYERS = 4
 _SUSPECT = (b"\x1f", b"\x40")
 """The first bytes of gzip and of a serialized value: no other body is looked at twice."""
 
+_IN_TEXT_WITHIN = 400
+"""Bytes in which the text form of a serialized value names its namespace."""
+
+_IN_TEXT = re.compile(
+    rb"""(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?<(string|base64Binary)\s[^>]*\bxmlns\s*=\s*["']"""
+    + re.escape(_SERIALIZATION)
+    + rb"""["']"""
+)
+
 
 def may_be_wrapped(message: Message) -> bool:
     """Whether it is worth to look: of most bodies one byte says that nothing wraps them."""
     return (
         message.body[:1] in _SUSPECT
+        or _SERIALIZATION in message.body[:_IN_TEXT_WITHIN]
         or "content_encoding" in message.properties
         or "content-encoding" in message.headers
     )
@@ -26,8 +39,9 @@ def unwrapped(message: Message, *, limit: int) -> Message:
     """The message with the body that was meant, of at most `limit` bytes; as it is if nothing wraps it.
 
     Undone are the codings that the property `content_encoding` or the header `content-encoding` names, gzip that
-    nothing names, and the elements `string` and `base64Binary` of .NET's DataContractSerializer in binary XML, as
-    `BrokeredMessage` of older SDKs sends them.
+    nothing names, and the elements `string` and `base64Binary` of .NET's DataContractSerializer: in binary XML, as
+    `BrokeredMessage` of older SDKs sends them, or in text. Where a sender names a charset in place of a coding, as
+    clients of RabbitMQ do, and the content type names none, the content type has it in the answer.
 
     Raises: EventError.
     """
@@ -41,13 +55,40 @@ def unwrapped(message: Message, *, limit: int) -> Message:
                 body = gunzipped(body, limit=limit)
             elif _is_serialized(body):
                 body = _deserialized(body)
+            elif (kind := _IN_TEXT.match(body, 0, _IN_TEXT_WITHIN)) is not None:
+                body = _from_text(body, kind[1])
             else:
                 break
     except UnpackedTooLargeError as error:
         raise EventError(Reason.TOO_LARGE, str(error)) from None
     except CodingError as error:
         raise EventError(Reason.DECODE, str(error)) from None
-    return message if body is message.body else replace(message, body=body)
+    content_type = message.content_type
+    if isinstance(coding, str) and declared_charset(content_type) is None and (charset := _charset_in(coding)):
+        content_type = f"{content_type or ''}; charset={charset}"
+    if body is message.body and content_type == message.content_type:
+        return message
+    return replace(message, body=body, content_type=content_type)
+
+
+def _charset_in(codings: str) -> str | None:
+    """The character set among the codings, but for those that are UTF-8's part: UTF-8 is read where nothing is said."""
+    named = (charset_named(coding) for coding in codings.split(","))
+    return next((name for name in named if name not in (None, "ascii", "utf-8", "utf-8-sig")), None)
+
+
+def _from_text(body: bytes, kind: bytes) -> bytes:
+    """The text, in UTF-8, or the bytes in a `string` or `base64Binary` element of text. Raises: EventError."""
+    from bridge.decode.xml import XmlReader
+
+    text = XmlReader(root=None, types={})(body)
+    value = text.get("#text", "") if isinstance(text, dict) else text
+    if not isinstance(value, str):
+        return b""  # an element that says that it is nil
+    try:
+        return value.encode() if kind == b"string" else base64.b64decode("".join(value.split()), validate=True)
+    except ValueError:
+        raise _refused("a value of .NET's serializer that is not base64") from None
 
 
 def _is_serialized(body: bytes) -> bool:

@@ -22,6 +22,9 @@ _NIL = frozenset([_XSI + "nil", *(namespace + "null" for namespace in _ODATA)])
 """What says that an element is null: XML Schema's attribute, and that of OData in Atom, version 2 to 4."""
 _TYPE = frozenset(namespace + "type" for namespace in _ODATA)
 _COMMON = (b"utf-8", b"UTF-8")
+_WHITE = b" \t\r\n"
+_TWO_BYTES = re.compile(r"(?:iso-?10646-?)?ucs-?2|unicode", re.IGNORECASE)
+"""UTF-16 by the names that SQL Server and older Windows programs declare."""
 _DECLARED = re.compile(rb"""\s*<\?xml\s[^>]*?\bencoding\s*=\s*["']([\w.:-]+)["']""", re.ASCII)
 
 
@@ -37,8 +40,10 @@ class XmlReader:
     a list, of none, one or many: a path is an empty list in a parent that has none, a name that occurs nowhere in the
     root. A document type declaration is refused, so there are no entities to expand and no file or host to reach.
     A byte order mark wins over a charset of the content type, and that over the encoding that the document declares
-    (RFC 7303, section 3.2). A declaration that cannot be true is passed over: a document that can be read as far as its
-    declaration is not in UTF-16. `encoding` is tried where nothing else says.
+    (RFC 7303, section 3.2). A declaration that cannot be true is passed over: a document that can be read as far as
+    its declaration is not in UTF-16, and one of UTF-8 is not of an encoding that nobody knows. White space before the
+    declaration and zero bytes behind the document, which senders leave there, are passed over as well. `encoding` is
+    tried where nothing else says.
     """
 
     def __init__(
@@ -56,8 +61,17 @@ class XmlReader:
 
     def __call__(self, body: bytes, content_type: str | None = None) -> Any:
         """Raises: EventError."""
+        if byte_order(body) is None:
+            body = body.lstrip(_WHITE).rstrip(b"\0")
         text = self._text(body, content_type)
-        return _parsed(body, self._parsers.own) if text is None else _parsed(text.encode(), self._parsers.utf8)
+        if text is not None:
+            return _parsed(text.lstrip().rstrip("\0").encode(), self._parsers.utf8)
+        try:
+            return _parsed(body, self._parsers.own)
+        except _UnknownEncodingError:
+            if not _is_utf_8(body):
+                raise
+            return _parsed(body, self._parsers.utf8)
 
     def _text(self, body: bytes, content_type: str | None) -> str | None:
         """The document, where its encoding is not for the parser to find out."""
@@ -66,12 +80,20 @@ class XmlReader:
         declared = _DECLARED.match(body, 0, 200)
         if self._encoding is None and (declared is None or declared[1] in _COMMON):
             return None
-        charset = None if declared is None else charset_named(declared[1].decode())
+        charset = None if declared is None else _charset(declared[1].decode())
         if charset is not None and charset.startswith(("utf-16", "utf-32")):
             return body.decode() if _is_utf_8(body) else text_of(body, None, self._encoding)
         if self._encoding is None or charset not in (None, "utf-8") or _is_utf_8(body):
             return None
         return text_of(body, None, self._encoding)
+
+
+def _charset(declared: str) -> str | None:
+    return "utf-16" if _TWO_BYTES.fullmatch(declared) else charset_named(declared)
+
+
+class _UnknownEncodingError(EventError):
+    """A document that declares an encoding which the parser does not know."""
 
 
 def _parsed(body: bytes, parser: etree.XMLParser) -> Any:
@@ -81,7 +103,8 @@ def _parsed(body: bytes, parser: etree.XMLParser) -> Any:
         kind = _kind(error)
         hint = "; decode.encoding names the encoding of a body that does not" if kind == "invalid encoding" else ""
         # Not chained: libxml2's message quotes the document.
-        raise EventError(Reason.DECODE, f"not XML: {kind} at line {error.lineno or 1}{seen(body) or hint}") from None
+        complaint = _UnknownEncodingError if kind == "unsupported encoding" else EventError
+        raise complaint(Reason.DECODE, f"not XML: {kind} at line {error.lineno or 1}{seen(body) or hint}") from None
 
 
 def _is_utf_8(body: bytes) -> bool:

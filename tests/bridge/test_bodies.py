@@ -107,6 +107,8 @@ IDOC = "<IDOC><E1BUDGET><AMOUNT>1</AMOUNT></E1BUDGET><E1BUDGET><AMOUNT>2</AMOUNT
         (XML, order("<Line><A>1</A></Line>" * 2), "{{ data.Line | length }}", "2"),
         (XML, order("<Line><A>1</A><B>2</B></Line>"), "{{ (data.Line | first).A }}{{ (data.Line | last).B }}", "12"),
         (XML, order("<Line><A>1</A><B>2</B></Line>"), "{{ data.Line[0].A }}{{ data.Line[-1].B }}", "12"),
+        (XML, order("<Line><A>1</A></Line>"), "{{ data.Line[0:1] | length }}{{ data.Line[1:] | length }}", "10"),
+        (XML, order("<Line><A>1</A></Line>"), "{{ data.Line[:3] | join(',', 'A') }}", "1"),
         (XML, order("<Tag>red</Tag>"), "{{ data.Tag | join('+') }}{{ data.Tag | first }}", "redred"),
         (XML, order("<Tag>red</Tag><Tag>blue</Tag>"), "{{ data.Tag | join('+') }}", "red+blue"),
         (XML, order("<Tag i:nil='true'/>"), "{{ data.Tag | join }}", "data.Tag | join: is null"),
@@ -184,6 +186,11 @@ def serialized(*records: bytes, name: str = "string", end: bytes = b"") -> bytes
     return head + b"".join(records) + end
 
 
+def in_text(content: str, name: str = "string") -> bytes:
+    """A value of .NET's serializer as text, which writers other than that of `BrokeredMessage` make of it."""
+    return f'<{name} xmlns="http://schemas.microsoft.com/2003/10/Serialization/">{content}</{name}>'.encode()
+
+
 def chars(text: str, record: int, size: str) -> bytes:
     return bytes([record]) + struct.pack(f"<{size}", len(text.encode())) + text.encode()
 
@@ -227,6 +234,10 @@ RAW_DEFLATE = RAW.compress(HELLO.encode()) + RAW.flush()
         (serialized(chars(LONG, 0xA3, "I"), name="base64Binary"), {}),
         (serialized(bytes([0x9F, len(z := gzipped(HELLO.encode()))]) + z, name="base64Binary"), {}),
         (gzipped(serialized(chars(HELLO, 0x99, "B"))), {"properties": {"content_encoding": "gzip"}}),
+        (in_text(HELLO.replace("&", "&amp;")), {}),
+        (b'<?xml version="1.0"?>\n' + in_text(HELLO.replace('"', "&quot;")), {}),
+        (in_text(f"<![CDATA[{HELLO}]]>"), {}),
+        (in_text(base64.encodebytes(HELLO.encode()).decode(), name="base64Binary"), {}),
         (HELLO.encode("utf-8-sig"), {}),
         (HELLO.encode("utf-16"), {}),
         (HELLO.encode("utf-16-le"), {}),
@@ -234,6 +245,9 @@ RAW_DEFLATE = RAW.compress(HELLO.encode()) + RAW.flush()
         (HELLO.encode("utf-32"), {}),
         (HELLO.encode("utf-32-be"), {}),
         (LATIN, {"content_type": 'application/json; charset="ISO-8859-1"'}),
+        (LATIN, {"properties": {"content_encoding": "iso-8859-1"}}),
+        (gzipped(LATIN), {"properties": {"content_encoding": "latin-1, gzip"}, "content_type": "application/json"}),
+        (HELLO.encode(), {"properties": {"content_encoding": "cp1252"}}),
         (LATIN, {"content_type": "application/json;charset='latin1'"}),
         (HELLO.encode(), {"content_type": "application/json; charset=iso-8859-1"}),
         (HELLO.encode(), {"content_type": "application/json; charset=no-such"}),
@@ -383,6 +397,9 @@ def test_decode_encoding_names_what_nothing_else_does(
         ),
         (JSON, serialized(b"\x99\x05ab"), {}, Reason.DECODE, "cut off"),
         (JSON, serialized(), {}, Reason.DECODE, "cut off"),
+        (JSON, in_text("<x/>"), {}, Reason.DECODE, "not JSON"),
+        (JSON, in_text("*", name="base64Binary"), {}, Reason.DECODE, "serializer that is not base64"),
+        (JSON, in_text("{}")[:-3], {}, Reason.DECODE, "not XML"),
         (JSON, serialized(b"\x99\x01x", end=b"more"), {}, Reason.DECODE, "more behind its end"),
         (JSON, serialized(b"\x95" + bytes(16)), {}, Reason.DECODE, "neither text nor bytes"),
         (

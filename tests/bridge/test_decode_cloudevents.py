@@ -236,7 +236,20 @@ def test_an_event_grid_event_with_a_part_missing_is_refused_by_name(name: str, v
         eventgrid(BLOB | {name: value})
 
 
-@pytest.mark.parametrize("event, complaint", [([BLOB], "JSON object"), (BLOB | {"eventTime": "x"}, "RFC 3339")])
+@pytest.mark.parametrize(
+    "event, complaint", [([BLOB, BLOB], "JSON object"), ([], "JSON object"), (BLOB | {"eventTime": "x"}, "RFC 3339")]
+)
 def test_an_event_grid_event_of_another_shape_is_refused(event: Any, complaint: str) -> None:
     with pytest.raises(EventError, match=complaint):
         eventgrid(event)
+
+
+def test_an_event_grid_event_is_known_in_an_array_of_one_and_without_its_header() -> None:
+    """Event Hubs gets arrays of one, and a program that passes events on drops the header."""
+    assert eventgrid([BLOB]) == eventgrid(BLOB)
+    assert decode(Message(source="s", body=json.dumps([BLOB]).encode())) == eventgrid(BLOB)
+
+
+def test_an_event_grid_event_in_the_data_of_a_cloudevent_is_its_data() -> None:
+    body = json.dumps(MINIMAL | {"data": BLOB}).encode()
+    assert decode(Message(source="s", body=body, content_type="application/json")).data == BLOB

@@ -49,6 +49,14 @@ def test_a_byte_order_mark_is_passed_over() -> None:
     assert read_json(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
 
 
+@pytest.mark.parametrize("behind", [b"\0", b"\n\0\0"])
+def test_zero_bytes_behind_a_text_are_passed_over(behind: bytes) -> None:
+    assert read_json(b'{"a": 1}' + behind) == {"a": 1}
+    assert read_json('{"a": "ü"}'.encode("latin-1") + behind, "application/json; charset=latin-1") == {"a": "ü"}
+    with pytest.raises(EventError, match="not JSON"):
+        read_json(behind)
+
+
 def test_of_repeated_names_the_last_one_counts() -> None:
     assert read_json(b'{"a": 1, "a": 2}') == {"a": 2}
 

@@ -51,6 +51,10 @@ TEN = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
         ("20260302110000.0000000", TEN),
         ("20260302110000,000", TEN),
         ("20260302110000+0100", TEN),
+        ("20260302110000123", datetime(2026, 3, 2, 10, 0, 0, 123_000, tzinfo=UTC)),
+        (20260302110000123, datetime(2026, 3, 2, 10, 0, 0, 123_000, tzinfo=UTC)),
+        ("20260302110000123456", datetime(2026, 3, 2, 10, 0, 0, 123_456, tzinfo=UTC)),
+        ("20260302100000123Z", datetime(2026, 3, 2, 10, 0, 0, 123_000, tzinfo=UTC)),
         ("20260302110000.5+0100", datetime(2026, 3, 2, 10, 0, 0, 500_000, tzinfo=UTC)),
         ("202603021100+01:00", TEN),
         ("202603021000 UTC", TEN),
@@ -87,6 +91,9 @@ def test_a_time_is_read_as_systems_write_it(text: Any, time: datetime) -> None:
         ("20260229", "no such day"),
         ("2026022912", "epoch or YYYYMMDDhh"),
         ("20260302246000", "no such time of day"),
+        ("20260302246000000", "no such time of day"),
+        ("202603021100001234", "a number of 18 digits is neither"),
+        ("202603021100001234567", "a number of 21 digits is neither"),
         ("20260302110000+2500", "no such offset"),
         ("2026-03-02T11:59:60Z", "no leap second"),
         ("Tue, 02 Mar 2026 10:00:00 GMT", "the day of the week is another"),
@@ -115,7 +122,7 @@ def test_what_is_no_time_is_refused_with_the_form(value: Any, complaint: str) ->
     "value",
     [None, "", "  ", 0, 0.0, Decimal(0), "0", "00000000", "000000000000", "00000000000000", "00000000000000.0000000",
      "0000-00-00", "0000-00-00 00:00:00", "0001-01-01T00:00:00", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+00:00",
-     "/Date(-62135596800000)/"],
+     "/Date(-62135596800000)/", "00010101", "00010101000000", "00010101000000000", "0" * 17, "0" * 20],
 )  # fmt: skip
 def test_zeros_are_no_time(value: Any) -> None:
     assert is_no_time(value)

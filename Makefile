@@ -23,7 +23,7 @@ JAVASCRIPT_SDK := @azure/notification-hubs@2.1.0
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help reference demo test test-fast fast-bridge fast-others test-servicebus fuzz lint types contracts chaos bench bench-large check manifests wheelhouse sbom
+.PHONY: help reference demo test test-fast fast-bridge fast-others test-servicebus fuzz lint types contracts picture chaos bench bench-large check manifests wheelhouse sbom
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,10 +52,15 @@ fuzz: $(VENV)/.installed-dev ## run the property tests with many new examples
 	$(BIN)/python -m pytest $(IN_PARALLEL) --ignore=tests/integration --ignore=$(STAND_IN) -m "hypothesis and not processes and not docker" --hypothesis-profile=fuzz --timeout=1800
 	PUSHBRIDGE_HTTP2_FRAMES=1000000 $(BIN)/python -m pytest tests/hub/transport/test_http2_fuzz.py --timeout=1800
 
-reference: $(VENV)/.installed-dev ## docs/configuration.md, docs/outcomes.md and docs/metrics.md, from the code
+reference: $(VENV)/.installed-dev ## the pages and the Grafana board that are written from the code
 	$(VENV)/bin/pushbridge schema --reference > docs/configuration.md
 	$(VENV)/bin/python -m bridge.observe.outcomes > docs/outcomes.md
 	$(VENV)/bin/python -m bridge.observe.catalogue > docs/metrics.md
+	$(VENV)/bin/python -m bridge.observe.dashboard > deploy/grafana/pushbridge.json
+
+picture: $(VENV)/.installed-dev ## docs/images/board.svg: the Grafana board, from the figures of a live run of three minutes
+	@deploy/servers.sh promtool
+	$(BIN)/python -m tests.deploy.board_picture docs/images/board.svg
 
 lint: $(VENV)/.installed-dev ## ruff: mistakes and format
 	$(BIN)/ruff check .

@@ -190,7 +190,7 @@ def _chart(panel: Mapping[str, Any], series: Sequence[tuple[str, Points]], acros
 
 def _stacked(series: Sequence[tuple[str, Points]]) -> list[tuple[str, Points]]:
     below: dict[float, float] = {}
-    stacked = []
+    stacked: list[tuple[str, Points]] = []
     for legend, points in series:
         if any(value for _, value in points):
             for at, value in points:

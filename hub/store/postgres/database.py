@@ -20,7 +20,7 @@ from hub.store.postgres.connection import PostgresConnection
 from hub.store.postgres.errors import store_error
 from hub.store.postgres.migrate import migrate
 from hub.store.postgres.schema import shipped_versions
-from hub.store.postgres.session import OwnershipSession, again, look_for_pooler, use_database
+from hub.store.postgres.session import OwnershipSession, again, look_for_pooler, roll_back, use_database
 from hub.store.postgres.writer import PostgresCommitter
 from hub.store.versions import SchemaVersion
 
@@ -160,12 +160,15 @@ class PostgresDatabase:
 def _read(reader: psycopg.Connection[Any], job: Callable[[Connection], T]) -> T:
     reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     try:
-        return job(PostgresConnection(reader))
-    finally:
-        try:
-            reader.execute("COMMIT")
-        except psycopg.Error:  # the session was lost: what the job raised, or its answer, stands
-            reader.close()
+        answer = job(PostgresConnection(reader))
+    except BaseException:
+        roll_back(reader)
+        raise
+    try:
+        reader.execute("COMMIT")
+    except psycopg.Error:  # the session was lost: the answer stands
+        reader.close()
+    return answer
 
 
 def _cancel(connection: psycopg.Connection[Any]) -> None:

@@ -81,6 +81,19 @@ def keep_daemons_out(connection: psycopg.Connection[Any], address: PostgresAddre
         raise StoreLockedError(f"daemons work on {address}, connected from {hosts}: stop them first")
 
 
+def roll_back(connection: psycopg.Connection[Any]) -> None:
+    """End a transaction that failed; a session that cannot do it is closed.
+
+    The driver's own `rollback` makes the driver prepare its statements again; the statement ROLLBACK does not always. It has
+    to: where a statement of a pipeline fails, the server skips the rest, and the driver takes what the rest would have
+    prepared for prepared.
+    """
+    try:
+        connection.rollback()
+    except psycopg.Error:
+        connection.close()
+
+
 def again(use: str) -> None:
     """Tell the log that a connection was lost, and what the new one is for: a lost one may have cost no call."""
     _log.warning("connected to the database again for %s: the connection to the database was lost", use)

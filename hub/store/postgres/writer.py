@@ -12,14 +12,10 @@ from hub.store.groups import CommonError, WriteJob
 from hub.store.postgres.address import PostgresAddress
 from hub.store.postgres.connection import PostgresConnection
 from hub.store.postgres.errors import RETRIED, store_error
-from hub.store.postgres.session import again, use_database
+from hub.store.postgres.session import again, roll_back, use_database
 
 _TRIES = 5
 """Of a transaction that others got in the way of."""
-
-# A transaction that fails while statements are being prepared can leave the driver with one that the server never had.
-# Nothing was committed, and after ROLLBACK the driver prepares all anew.
-_REPEATED = (*RETRIED, psycopg.errors.InvalidSqlStatementName)
 
 
 class PostgresCommitter:
@@ -62,7 +58,7 @@ class PostgresCommitter:
             except psycopg.Error as error:
                 if self._connection.closed:  # whether a commit that was under way was done, nobody can know
                     raise CommonError(store_error(error)) from error
-                if not (isinstance(error, _REPEATED) and tries_left):
+                if not (isinstance(error, RETRIED) and tries_left):
                     raise store_error(error) from error
                 self.begin()
         raise AssertionError("the last try returns or raises")
@@ -80,18 +76,12 @@ class PostgresCommitter:
             committing = time.perf_counter()
             self._connection.execute("COMMIT")
         except BaseException:
-            self._roll_back()
+            roll_back(self._connection)
             raise
         ended = time.perf_counter()
         self._observe("commit", ended - committing)
         self._observe("write", ended - self._began)
         return answers
-
-    def _roll_back(self) -> None:
-        try:
-            self._connection.execute("ROLLBACK")
-        except psycopg.Error:
-            self._connection.close()
 
     def _connect(self) -> None:
         """Raises: StoreError."""

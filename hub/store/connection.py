@@ -51,7 +51,7 @@ class Connection(Protocol):
         """The rows of a SELECT whose `:keys` are these, in any order; no keys, no round trip."""
 
     def read_all_by_keys(self, reads: Sequence[tuple[Statement, Sequence[Any]]], /, **values: Any) -> list[list[Row]]:
-        """As `read_by_keys` of each, in order, in one round trip; they have `values` in common."""
+        """As `read_by_keys` of each, in order, in one round trip; each takes from `values` what it names."""
 
     def update_many(self, statement: Statement, rows: Sequence[Row], /) -> list[Row]:
         """Run an UPDATE or DELETE for each of `rows`, each for rows of its own; the rows of its RETURNING, in any order."""

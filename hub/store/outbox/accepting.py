@@ -13,7 +13,7 @@ from hub.store.decide.acceptance import Admission, Admitted, Claims, decide_acce
 from hub.store.journal.writing import journal_write
 from hub.store.letters.writing import letter_writes
 from hub.store.outbox.holding import ADD_APPROVAL, approval_rows
-from hub.store.outbox.queues import Queues
+from hub.store.outbox.queues import FENCES, Queues
 from hub.store.rows import SCHEDULED, SINGLE, STATES, configuration_id, said_by
 from hub.store.telemetry.auditing import audit_write
 
@@ -158,12 +158,17 @@ def accept(
     between.
     """
     start = arrivals.start
-    if start and arrivals.queue not in queues.still_ours(connection, [arrivals.queue]):
-        start = 0
     marks = [mark for mark in arrivals.marks if mark is not None]
+    fences, marked, known = connection.read_all_by_keys(
+        [(FENCES, [arrivals.queue] if start else []), (MARKS, marks), (KNOWN, arrivals.ids)],
+        owner=queues.owner,
+        oldest=oldest,
+    )
+    if arrivals.queue not in queues.ours(fences):
+        start = 0
     claims = Claims(
-        marks={mark for (mark,) in connection.read_by_keys(MARKS, marks, oldest=oldest)},
-        notifications={key for (key,) in connection.read_by_keys(KNOWN, arrivals.ids)},
+        marks={mark for (mark,) in marked},
+        notifications={key for (key,) in known},
         offsets=next_offsets(connection, arrivals.partitions),
     )
     admission = decide_acceptance(

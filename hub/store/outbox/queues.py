@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from hub.errors import StoreError
-from hub.store.connection import Connection, Statement
+from hub.store.connection import Connection, Row, Statement
 from hub.store.decide.ownership import first_queue
 from hub.store.outbox.numbering import Counted, Numbering, numbering_for
 
@@ -228,6 +228,10 @@ class Queues:
             rows = connection.read(FENCE, queue=queue, owner=self.owner)
         else:
             rows = connection.read_by_keys(FENCES, sorted(wanted), owner=self.owner)
+        return self.ours(rows)
+
+    def ours(self, rows: Iterable[Row]) -> set[int]:
+        """Which queues are ours still, by the rows of `FENCES`."""
         return {queue for queue, fence in rows if self.fences.get(queue) == fence}
 
     def beat(self, connection: Connection, *, now: float) -> set[int]:

@@ -84,9 +84,8 @@ def keep_daemons_out(connection: psycopg.Connection[Any], address: PostgresAddre
 def roll_back(connection: psycopg.Connection[Any]) -> None:
     """End a transaction that failed; a session that cannot do it is closed.
 
-    The driver's own `rollback` makes the driver prepare its statements again; the statement ROLLBACK does not always. It has
-    to: where a statement of a pipeline fails, the server skips the rest, and the driver takes what the rest would have
-    prepared for prepared.
+    Where a statement of a pipeline fails, the server skips the rest, and the driver takes what the rest would have prepared
+    for prepared. So the driver has to prepare all again: its own `rollback` sees to it, the statement ROLLBACK not always.
     """
     try:
         connection.rollback()

@@ -75,14 +75,14 @@ class Costing(Suite):
         clock.advance(10)
         await counted("forget_ended", lambda: store.forget_ended(kept=1))
         assert {name: count for name, count in trips.items() if count > MOST} == {}
-        assert (trips["accept"], trips["record"], trips["take"]) == (3, 6, 3)
+        assert (trips["accept"], trips["record"], trips["take"]) == (2, 6, 3)
         assert trips["give_back"] == trips["backlog"] == 0
 
     async def test_the_common_case_is_one_insert_and_one_update(self, stores: Stores, store: SqlStore) -> None:
         before = stores.trips
         batch = [arrival(notification()) for _ in range(MANY)]
         work = (await store.accept(batch, start=MANY)).work
-        assert stores.trips - before == 4  # the fence, marks, ids, and all writes
+        assert stores.trips - before == 2  # the fence with marks and ids, and all writes
         before = stores.trips
         await store.record([went_well(one) for one in work])
         assert stores.trips - before == 2  # the fence, and all writes

@@ -3,11 +3,13 @@
 Faults block until they have happened; from a test that runs on an event loop call them through `asyncio.to_thread`.
 """
 
+import io
 import os
 import pwd
 import shutil
 import signal
 import subprocess
+import tarfile
 import tempfile
 import time
 from abc import ABC, abstractmethod
@@ -29,6 +31,8 @@ OLDEST = 15
 PACKAGED = Path("/usr/lib/postgresql")
 """Where Debian keeps the versions, each in a folder of its number."""
 USER, PASSWORD = "postgres", "only-for-these-tests"
+DUMP, RESTORE = ("--format=custom",), ("--exit-on-error", "--dbname")
+"""How `docs/store.md` says to make a backup, and to bring it back."""
 
 _NUMBERS = count(1)
 
@@ -68,6 +72,14 @@ class Postgres(ABC):
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             f" WHERE datname = '{database}' AND pid <> pg_backend_pid()"
         )
+
+    @abstractmethod
+    def dump(self, database: str, *, user: str = USER, password: str = PASSWORD) -> bytes:
+        """What `pg_dump` makes of a database, in its own format. Raises: PostgresError."""
+
+    @abstractmethod
+    def restore(self, dump: bytes, database: str) -> None:
+        """Bring an empty database to what a dump has, as the superuser. Raises: PostgresError."""
 
     @contextmanager
     def serving_tls(self, pem: str) -> Iterator[None]:
@@ -139,6 +151,25 @@ class NativePostgres(Postgres):
         assert self._process is not None, "not started"
         return self._process.pid
 
+    def dump(self, database: str, *, user: str = USER, password: str = PASSWORD) -> bytes:
+        return self.execute("pg_dump", *DUMP, self.url(database, user=user, password=password))
+
+    def restore(self, dump: bytes, database: str) -> None:
+        self.execute("pg_restore", *RESTORE, self.url(database), given=dump)
+
+    def execute(self, program: str, *arguments: str | Path, given: bytes = b"") -> bytes:
+        """Run one of the server's programs as its user; what it wrote. Raises: PostgresError: what it said."""
+        ended = subprocess.run(
+            [self.programs / program, *arguments],
+            cwd=self.directory,
+            input=given,
+            capture_output=True,
+            user=server_user(),
+        )
+        if ended.returncode:
+            raise PostgresError(f"{program}: {ended.stderr.decode(errors='replace')}")
+        return ended.stdout
+
     def start(self) -> None:
         options = [part for setting in self.settings for part in ("-c", setting)]
         with (self.directory / "output").open("ab") as output:
@@ -176,6 +207,27 @@ class DockerPostgres(Postgres):
 
     container: Any = field(repr=False)
 
+    def dump(self, database: str, *, user: str = USER, password: str = PASSWORD) -> bytes:
+        return self._execute("pg_dump", *DUMP, self._url_inside(database, user=user, password=password))
+
+    def restore(self, dump: bytes, database: str) -> None:
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as files:
+            entry = tarfile.TarInfo("dump")
+            entry.size = len(dump)
+            files.addfile(entry, io.BytesIO(dump))
+        self.container.put_archive("/tmp", archive.getvalue())
+        self._execute("pg_restore", *RESTORE, self._url_inside(database), "/tmp/dump")
+
+    def _execute(self, *command: str) -> bytes:
+        code, (output, errors) = self.container.exec_run(list(command), demux=True)
+        if code:
+            raise PostgresError(f"{command[0]}: {errors.decode(errors='replace')}")
+        return bytes(output or b"")
+
+    def _url_inside(self, database: str, *, user: str = USER, password: str = PASSWORD) -> str:
+        return f"postgresql://{user}:{password}@127.0.0.1:5432/{database}"
+
     def start(self) -> None:
         self.container.start()
         self._await_start()
@@ -195,6 +247,31 @@ class DockerPostgres(Postgres):
 @contextmanager
 def native(*, fsync: bool = True) -> Iterator[NativePostgres]:
     """The installed PostgreSQL, ended and its directory removed afterwards. Raises: PostgresError."""
+    with _prepared(fsync=fsync) as server:
+        _make_data(server)
+        server.start()
+        yield server
+
+
+@contextmanager
+def standby(primary: NativePostgres, *, through: int, name: str) -> Iterator[NativePostgres]:
+    """A second server with the first one's data, which follows it until it is promoted.
+
+    `through` is the port where it finds the first, and `name` is what that one knows it by, as in
+    `synchronous_standby_names`. Raises: PostgresError.
+    """
+    with _prepared(fsync=False) as server:
+        source = f"{primary.url().replace(f':{primary.port}/', f':{through}/')}?application_name={name}&sslmode=disable"
+        server.execute(
+            "pg_basebackup", "-D", server.data, "-d", source, "-R", "-X", "stream", "-c", "fast", "--no-sync"
+        )
+        server.start()
+        yield server
+
+
+@contextmanager
+def _prepared(*, fsync: bool) -> Iterator[NativePostgres]:
+    """A server without data, not started; it is ended, and its directory removed."""
     programs = native_programs()
     if programs is None:
         raise PostgresError(f"PostgreSQL {OLDEST} or newer is not installed; `make test` installs it where it can")
@@ -215,9 +292,7 @@ def native(*, fsync: bool = True) -> Iterator[NativePostgres]:
                 f"fsync={'on' if fsync else 'off'}",
             ),
         )
-        _make_data(server)
         cleanup.callback(server.stop)
-        server.start()
         yield server
 
 
@@ -225,18 +300,10 @@ def _make_data(server: NativePostgres) -> None:
     password = server.directory / "password"
     password.write_text(PASSWORD)
     password.chmod(0o644)
-    made = subprocess.run(
-        [
-            *(server.programs / "initdb", "-D", server.data, "-U", USER, "--pwfile", password),
-            *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"),
-        ],
-        cwd=server.directory,
-        capture_output=True,
-        text=True,
-        user=server_user(),
+    server.execute(
+        *("initdb", "-D", server.data, "-U", USER, "--pwfile", password),
+        *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"),
     )
-    if made.returncode:
-        raise PostgresError(f"initdb: {made.stdout}{made.stderr}")
 
 
 @contextmanager

@@ -129,8 +129,11 @@ class Fleet:
             yield fleet
 
     async def publish(self, count: int) -> None:
-        """Half of them to RabbitMQ, half to Service Bus, at once."""
-        numbers = self._next(count)
+        """The next events: half of them to RabbitMQ, half to Service Bus, at once."""
+        await self.publish_numbers(self._next(count))
+
+    async def publish_numbers(self, numbers: range) -> None:
+        """Events by their numbers, which may have been published before."""
         half = len(numbers) // 2
         await asyncio.gather(
             self._publish_to_rabbitmq(numbers[:half], self.queue),

@@ -1,7 +1,8 @@
 """The daemon on PostgreSQL beside itself on SQLite, in one run: an event to a push, a broadcast, one daemon and two; and
 how long the queues of a killed daemon have no owner.
 
-What the database costs stands beside what the daemon costs: its processes run on the cores of the others.
+What the database costs stands beside what the daemon costs: its processes run on the cores of the others. All events wait
+with their broker when the daemons get the first: daemons that wait for events take fewer at a time, and pay more for each.
 """
 
 import asyncio
@@ -13,16 +14,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import yaml
 
-from benchmarks import daemon, figures
+from benchmarks import daemon, figures, relayed
 from benchmarks.nginx import FastPushService
 from benchmarks.pinning import cpu_seconds
 from hub.store.postgres.address import PostgresAddress
 from hub.store.postgres.store import PostgresStore
 from hub.store.sqlite.store import SqliteStore
 from tests.brokers.postgres import PASSWORD, USER, NativePostgres, native
+from tests.brokers.postgres_relay import CountingRelay
+from tests.brokers.relay import Relay
+from tests.ports import free_ports
 
 _WARM = 2000
 _OWNER_TIMEOUT = 60.0
@@ -43,6 +48,7 @@ def measure(
         found["two daemons / one, CPU an event"] = (
             found["postgres, two, all CPU us an event"] / found["postgres, all CPU us an event"]
         )
+        found |= _round_trips(directory / "trips", server, service, url, phones, count // 10)
         waits = _kills(directory / "kills", server, service, url, kills)
     return {
         **found,
@@ -62,7 +68,10 @@ def _costs(
     count: int,
 ) -> dict[str, float]:
     database = "" if server is None else server.create()
-    configs = [_configuration(directory / str(number), server, database, service, url) for number in range(daemons)]
+    (port,) = free_ports(1)
+    broker = Relay(int(urlsplit(url).port or 0), port=port)
+    near = url.replace(f":{urlsplit(url).port}", f":{port}")
+    configs = [_configuration(directory / str(number), server, database, service, near) for number in range(daemons)]
     if server is None:
         asyncio.run(figures.register(SqliteStore(configs[0].parent / "bench.db"), phones))
         of_registrations = 0.0
@@ -75,22 +84,25 @@ def _costs(
         )  # what the server would do by itself, and not while it is measured
         server.run("CHECKPOINT")
         of_registrations += _size(server, database)
-    with _running(configs) as running:
+    with relayed.running(broker) as have_broker, _running(configs) as running:
         figures.publish(url, _WARM, first=count, phones=phones)
         figures.await_(partial(_is_delivered, running, _WARM), pause=1.0)
+        if server is not None:
+            figures.await_(partial(_is_shared, server, database, daemons))
+        have_broker(broker.stall)
+        figures.publish(url, count, first=0, phones=phones)
         cpu, of_database, commits = _cpu(running), _database_cpu(server), _commits(server, database)
         log = _log_bytes(server)
-        figures.publish(url, count, first=0, phones=phones)
+        have_broker(broker.flow)
         figures.await_(partial(_is_delivered, running, _WARM + count), pause=1.0)
         cpu, of_database = _cpu(running) - cpu, _database_cpu(server) - of_database
-        commits = _commits(server, database) - commits
         found = {
             f"{name}, events/CPU-s": count / cpu,
             f"{name}, all CPU us an event": 1e6 * (cpu + of_database) / count,
         }
         if server is not None:
             found[f"{name}, events/CPU-s of the database"] = count / of_database
-            found[f"{name}, events a transaction"] = count / commits
+            found[f"{name}, events a transaction"] = count / (_commits(server, database) - commits)
             found[f"{name}, bytes of log an event"] = (_log_bytes(server) - log) / count
             found[f"{name}, bytes a registration"] = of_registrations / phones
         cpu, of_database = _cpu(running), _database_cpu(server)
@@ -101,6 +113,23 @@ def _costs(
         if server is not None:
             found[f"{name}, pushes/CPU-s of the database"] = phones / of_database
     return found
+
+
+def _round_trips(
+    directory: Path, server: NativePostgres, service: FastPushService, url: str, phones: int, count: int
+) -> dict[str, float]:
+    """How often one daemon waits for the database, by what passes between the two; its renewals are among it."""
+    database = server.create()
+    asyncio.run(figures.register(PostgresStore(PostgresAddress(url=server.url(database))), phones))
+    figures.publish(url, count, first=0, phones=phones)
+    with relayed.running(relay := CountingRelay(server.port)):
+        config = _configuration(directory, server, database, service, url, port=relay.port)
+        commits = _commits(server, database)
+        with _running([config]) as running:
+            figures.await_(partial(_is_delivered, running, count), pause=1.0)
+            trips = relay.round_trips
+            commits = _commits(server, database) - commits
+    return {"postgres, round trips a transaction": trips / commits, "postgres, round trips an event": trips / count}
 
 
 def _kills(directory: Path, server: NativePostgres, service: FastPushService, url: str, kills: int) -> Sequence[float]:
@@ -121,15 +150,22 @@ def _kills(directory: Path, server: NativePostgres, service: FastPushService, ur
 
 
 def _configuration(
-    directory: Path, server: NativePostgres | None, database: str, service: FastPushService, url: str
+    directory: Path,
+    server: NativePostgres | None,
+    database: str,
+    service: FastPushService,
+    url: str,
+    *,
+    port: int | None = None,
 ) -> Path:
+    """`port` is where the daemon finds the database, if not at its own."""
     directory.mkdir(parents=True)
     path = figures.events_configuration(directory, service.url, service, url)
     if server is not None:
         password = directory / "password"
         password.write_text(f"{PASSWORD}\n")
         config = yaml.safe_load(path.read_text())
-        address = f"postgresql://{USER}@127.0.0.1:{server.port}/{database}"
+        address = f"postgresql://{USER}@127.0.0.1:{port or server.port}/{database}?sslmode=disable&gssencmode=disable"
         config["bridge"]["store"] |= {"url": address, "password_file": str(password)}
         path.write_text(yaml.safe_dump(config, sort_keys=False))
     return path
@@ -141,8 +177,12 @@ def _running(configs: Sequence[Path]) -> Iterator[Sequence[daemon.Daemon]]:
         yield [stack.enter_context(daemon.running(config)) for config in configs]
 
 
+def _delivered(running: Sequence[daemon.Daemon]) -> float:
+    return sum(map(figures.delivered, running))
+
+
 def _is_delivered(running: Sequence[daemon.Daemon], count: int) -> bool:
-    return sum(map(figures.delivered, running)) >= count
+    return _delivered(running) >= count
 
 
 def _cpu(running: Sequence[daemon.Daemon]) -> float:

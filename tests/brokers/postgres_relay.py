@@ -71,6 +71,23 @@ class PostgresRelay(Relay):
         return conversation.from_client, conversation.from_server
 
 
+class CountingRelay(Relay):
+    """Passes everything on, and counts for what a client waits: a statement that comes whole, or the end of a pipeline."""
+
+    def __init__(self, target: int) -> None:
+        super().__init__(target)
+        self.round_trips = 0
+
+    def _passing(self) -> tuple[Passing, Passing]:
+        frames = _Frames(has_startup=True)
+
+        def from_client(data: bytes) -> tuple[bytes, bool]:
+            self.round_trips += sum(kind in (b"Q", b"S") for kind, _ in frames.split(data))
+            return data, False
+
+        return from_client, super()._passing()[1]
+
+
 class _Conversation:
     """One connection: which statement is under way, and whether its transaction is the one to cut."""
 

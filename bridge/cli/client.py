@@ -158,8 +158,24 @@ class Client:
 
         `actor` is who does it, if not the user of this process. Raises: typer.Exit.
         """
-        by = {"headers": {b"Pushbridge-Actor": actor.encode()}} if actor else {}
+        by: dict[str, Any] = {"headers": {b"Pushbridge-Actor": actor.encode()}} if actor else {}
         return self._request("POST", path, patience=patience, json=body, timeout=timeout, **by)
+
+    def reload(self) -> Any:
+        """Have the configuration read again: `applied`, `problems`, `restart`. Raises: typer.Exit."""
+        return self._request("POST", ("-", "reload"), root=self._url, complains=True)
+
+    def metrics(self) -> str:
+        """What a scrape gets. Raises: typer.Exit."""
+        import httpx
+
+        try:
+            answer = self._http.get(f"{self._url}/metrics")
+        except httpx.RequestError as error:
+            raise self._unanswered(error) from error
+        if not answer.is_success:
+            raise self._refused(answer, {})
+        return answer.text
 
     def items(self, *path: str, limit: int, **query: str | int) -> Iterator[Any]:
         """Up to `limit` entries of a list, part by part. Raises: typer.Exit."""
@@ -183,10 +199,20 @@ class Client:
             raise fail(f"say --hub: there are {', '.join(hubs) or 'none'}", Exit.WRONG_ARGUMENTS)
         return str(hubs[0])
 
-    def _request(self, method: str, path: tuple[str, ...], *, patience: float = 0.0, **more: Any) -> Any:
+    def _request(
+        self,
+        method: str,
+        path: tuple[str, ...],
+        *,
+        patience: float = 0.0,
+        root: str = "",
+        complains: bool = False,
+        **more: Any,
+    ) -> Any:
+        """`root` is what stands before the path unless it is of the API; `complains`: a 400 is an answer too."""
         import httpx
 
-        where = _url(path)
+        where = root + _url(path)
         try:
             answer = self._stored(path, more) if self._is_at_rest else self._sent(method, where, patience, more)
             content = answer.json()
@@ -204,12 +230,17 @@ class Client:
             ) from error
         if not isinstance(content, dict):
             raise fail(f"{self._url} is no admin listener of pushbridge", Exit.CANNOT_START)
-        if answer.is_success:
+        if answer.is_success or (complains and "applied" in content):
             return content
+        raise self._refused(answer, content)
+
+    def _refused(self, answer: "httpx.Response", content: Mapping[str, Any]) -> typer.Exit:
+        import httpx
+
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             said = "takes another admin token" if self._has_token else "wants its admin token"
-            raise fail(f"the daemon {said}: say --token-file, or --config", Exit.REFUSED)
-        raise fail(str(content.get("detail", answer.text)), Exit.REFUSED)
+            return fail(f"the daemon {said}: say --token-file, or --config", Exit.REFUSED)
+        return fail(str(content.get("detail", answer.text)), Exit.REFUSED)
 
     def _sent(self, method: str, where: str, patience: float, more: Mapping[str, Any]) -> "httpx.Response":
         """The daemon's answer; of one that is busy, the answer after `patience` seconds at most."""

@@ -1,15 +1,44 @@
 """`pushbridge events`: the latest events, and what became of each; those that are kept, beyond the daemon's memory."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
 
-from bridge.cli.client import Client
-from bridge.cli.command import Answer, Limit, client_command
+from bridge.cli.client import Client, fail, target_of
+from bridge.cli.command import Answer, ConfigFile, Limit, TokenFile, Url, client_command
+from bridge.cli.exits import Exit
+from bridge.cli.following import followed
 from bridge.cli.tables import counted, print_fields, print_table
 
-events = typer.Typer(help="The latest events and sends, and what became of them.", no_args_is_help=True)
+events = typer.Typer(help="The latest events and sends, and what became of them.")
+
+
+@events.callback(invoke_without_command=True)
+def _events(
+    context: typer.Context,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Show what becomes of events as it falls, until Ctrl-C.")
+    ] = False,
+    source: Annotated[str, typer.Option(help="Follow those of this source.")] = "",
+    outcome: Annotated[str, typer.Option(help="Follow those with this outcome.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="Follow with an object a line.")] = False,
+    url: Url = "",
+    token_file: TokenFile = None,
+    config: ConfigFile = None,
+) -> None:
+    """The latest events and sends, and what became of them."""
+    if context.invoked_subcommand is not None:
+        if follow:
+            raise fail("--follow stands alone: pushbridge events --follow", Exit.WRONG_ARGUMENTS)
+        return
+    if not follow:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(Exit.WRONG_ARGUMENTS)
+    with Client(target_of(url, token_file, config)) as client, suppress(KeyboardInterrupt):
+        for line in followed(client, as_json=json, source=source, outcome=outcome):
+            typer.echo(line)
 
 
 @events.command("list")

@@ -20,6 +20,8 @@ COMMANDS = (
     "demo",
     "sandbox",
     "status",
+    "top",
+    "reload",
     "send",
     "token",
     "version",

@@ -1,0 +1,63 @@
+"""What becomes of events, line by line as it falls: `pushbridge events --follow`."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from bridge.cli.client import Client
+from bridge.cli.tables import without_controls
+
+_LOOK_EVERY = 0.5
+MOST_AT_ONCE = 20
+"""Events of one look that have a line; the others are counted in one: nobody reads hundreds a second."""
+
+_LOOKED_AT = 500
+
+
+def followed(
+    client: Client,
+    *,
+    as_json: bool = False,
+    source: str = "",
+    outcome: str = "",
+    pause: Callable[[float], None] = time.sleep,
+) -> Iterator[str]:
+    """Lines without end, from the events after the call. A line has no value of an event and no tag of its audience.
+
+    Raises: typer.Exit: the daemon does not answer.
+    """
+    last = _newest(client)
+    while True:
+        pause(_LOOK_EVERY)
+        found = client.items("events", limit=_LOOKED_AT, source=source, outcome=outcome)
+        events = list(_until(found, last))
+        if not events:
+            newest = _newest(client)
+            last = newest if newest < last else last  # a daemon that was started again counts from 1
+            continue
+        last = events[0]["number"]
+        for event in reversed(events[:MOST_AT_ONCE]):
+            yield json.dumps(event, ensure_ascii=True) if as_json else _line(event)
+        if (left_out := len(events) - MOST_AT_ONCE) > 0 and not as_json:
+            more = "at least " if len(events) == _LOOKED_AT else ""
+            yield f"... and {more}{left_out} more in this moment"
+
+
+def _newest(client: Client) -> int:
+    return max((event["number"] for event in client.items("events", limit=1)), default=0)
+
+
+def _until(found: Iterator[Any], last: int) -> Iterator[Any]:
+    for event in found:
+        if event["number"] <= last:
+            return
+        yield event
+
+
+def _line(event: Mapping[str, Any]) -> str:
+    at = event["received_at"][11:23].rstrip("Z")
+    rules = ",".join(event["rules"]) or "-"
+    why = event["reason"] or event["detail"]
+    said = f"{at:<12}  {event['source']:<20}  {event['outcome']:<11}  {event['id']}  {event['type']}  rules {rules}"
+    return without_controls(f"{said}  {why}" if why else said)

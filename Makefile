@@ -23,7 +23,7 @@ JAVASCRIPT_SDK := @azure/notification-hubs@2.1.0
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help reference demo test test-fast fast-bridge fast-others test-servicebus fuzz lint types contracts picture chaos bench bench-large check manifests wheelhouse sbom
+.PHONY: help reference demo test test-fast fast-bridge fast-others test-servicebus fuzz lint types contracts picture chaos bench bench-peers bench-large check manifests wheelhouse sbom
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,7 +84,12 @@ bench: $(VENV)/.installed-dev $(KAFKA)/.installed ## the figures: a table, and J
 	@deploy/servers.sh rabbitmq-server postgres nginx h2load
 	$(BIN)/python -m benchmarks
 
-bench-large: $(VENV)/.installed-dev ## the registry's figures at 10,000,000 registrations: an hour, and 10 GB of disk
+bench-peers: $(VENV)/.installed-dev $(KAFKA)/.installed ## beside Benthos, apns2, aioapns and h2load, which Go and pip fetch the first time
+	@deploy/servers.sh rabbitmq-server nginx h2load
+	$(BIN)/python -m benchmarks --only peers
+
+bench-large: $(VENV)/.installed-dev $(KAFKA)/.installed ## 10,000,000 registrations, and memory over 1,000,000 events: an hour or two, and 10 GB of disk
+	@deploy/servers.sh rabbitmq-server nginx
 	$(BIN)/python -m benchmarks --large --json benchmarks/results/large.json
 
 manifests: $(HELM) ## deploy/kubernetes, from the chart

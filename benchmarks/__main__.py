@@ -16,14 +16,20 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import api, figures, outage, postgres, registry, rule_sets, rules, servicebus
+from benchmarks import api, brokers, figures, memory, outage, postgres, registry, rule_sets, rules, servicebus
 from benchmarks.nginx import FastPushService, fast_push_service
+from benchmarks.peers import measure as peers
 from benchmarks.pinning import MEASURED, OTHERS
 from tests.brokers.rabbitmq import native
 
 AIMS = {
     ("broadcast", "pushes/CPU-s"): 25_000.0,
     ("events", "events/CPU-s"): 5_000.0,
+    ("brokers", "kafka / rabbitmq"): 1.5,
+    ("peers", "rabbitmq, daemon / Benthos"): 1.0,
+    ("peers", "broadcast, daemon / h2load"): 0.8,
+    ("peers", "broadcast, daemon / apns2"): 6.5,
+    **{("memory", f"{broker}, MB more after all"): 20.0 for broker in memory.BROKERS},
     ("postgres", "postgres / sqlite, events"): 0.6,
     ("postgres", "postgres / sqlite, pushes"): 0.6,
     ("postgres", "two daemons / one, CPU an event"): 1.1,
@@ -45,9 +51,25 @@ AIMS = {
 }
 
 
-NAMES = ("broadcast", "events", "postgres", "latency", "idle", "servicebus", "rules", "outage", "registry", "api")
-_SERVED = {"broadcast", "events", "postgres", "latency", "idle", "api"}
-"""These need RabbitMQ and nginx."""
+NAMES = (
+    "broadcast",
+    "events",
+    "brokers",
+    "peers",
+    "memory",
+    "postgres",
+    "latency",
+    "idle",
+    "servicebus",
+    "rules",
+    "outage",
+    "registry",
+    "api",
+)
+_SERVED = {"broadcast", "events", "brokers", "peers", "memory", "postgres", "latency", "idle", "api"}
+"""These need RabbitMQ or nginx."""
+
+_LARGE = {"memory", "registry"}
 
 _REGISTRATIONS, _MANY_REGISTRATIONS = 200_000, 10_000_000
 
@@ -57,7 +79,7 @@ Measures = Mapping[str, Callable[[Path], figures.Figures]]
 def main() -> None:
     """Measure what was asked for, print a table, write JSON."""
     arguments = _arguments()
-    wanted = {arguments.only} if arguments.only else {"registry"} if arguments.large else set(NAMES)
+    wanted = {arguments.only} if arguments.only else _LARGE if arguments.large else set(NAMES)
     os.sched_setaffinity(0, OTHERS)  # what is started from here inherits it, unless it is measured
     with tempfile.TemporaryDirectory(prefix="pushbridge-bench-") as name, ExitStack() as servers:
         directory = Path(name)
@@ -80,7 +102,9 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the work: for a look, not for a claim")
-    parser.add_argument("--large", action="store_true", help="the registry alone, of 10,000,000 registrations")
+    parser.add_argument(
+        "--large", action="store_true", help="10,000,000 registrations, and memory over 1,000,000 events"
+    )
     parser.add_argument("--registrations", type=int, help="how many the registry has: 200,000 unless said")
     parser.add_argument("--before", type=Path, help="a tree of 0.1.0 with its environment: its registry too, by turns")
     parser.add_argument("--only", choices=NAMES)
@@ -97,6 +121,9 @@ def _measures_served(arguments: argparse.Namespace, service: FastPushService, ur
     return {
         "broadcast": lambda own: figures.broadcast(own, service, phones=100_000 // scale),
         "events": lambda own: figures.events(own, service, url, phones=50_000 // scale, count=100_000 // scale),
+        "brokers": lambda own: brokers.measure(own, service, count=20_000 // scale),
+        "peers": lambda own: peers.measure(own, service, count=20_000 // scale, phones=100_000 // scale),
+        "memory": lambda own: memory.measure(own, service, count=1_000_000 if arguments.large else 300_000 // scale),
         "postgres": lambda own: postgres.measure(
             own, service, url, phones=200_000 // scale, count=100_000 // scale, kills=5 if scale == 1 else 3
         ),

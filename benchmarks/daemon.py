@@ -3,12 +3,11 @@
 import base64
 import hashlib
 import hmac
-import os
 import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,7 +20,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from benchmarks.nginx import free_port
-from benchmarks.pinning import MEASURED, cpu_seconds, resident_mib
+from benchmarks.pinning import cpu_seconds, on_the_measured_core, resident_mib
 
 HUB = "bench"
 _KEY_NAME, _KEY = "full", secrets.token_urlsafe(32)
@@ -99,17 +98,21 @@ def configuration(
     apns_endpoint: str,
     ca_file: Path,
     sources: Mapping[str, object] | None = None,
-    rules: list[Mapping[str, object]] | None = None,
+    rules: Sequence[Mapping[str, object]] = (),
+    port: int | None = None,
 ) -> Path:
-    """Write a configuration with one hub; every log line of the default level is written, to a file."""
-    ports = free_port(), free_port()
+    """Write a configuration with one hub, and its admin listener at `port` where that is said.
+
+    Every log line of the default level is written, to a file.
+    """
+    ports = port or free_port(), free_port()
     config = {
         "bridge": {
             "http": {"listen": f"127.0.0.1:{ports[0]}"},
             "store": {"url": f"sqlite:///{directory}/bench.db", "max_pending": 200_000},
         },
         "sources": dict(sources or {}),
-        "rules": list(rules or []),
+        "rules": [dict(rule) for rule in rules],
         "hub_api": {"listen": f"127.0.0.1:{ports[1]}"},
         "hubs": {
             HUB: {
@@ -143,7 +146,7 @@ def running(config: Path) -> Iterator[Daemon]:
             [sys.executable, "-m", "bridge", "run", str(config)],
             stdout=log,
             stderr=log,
-            preexec_fn=lambda: os.sched_setaffinity(0, MEASURED),
+            preexec_fn=on_the_measured_core,
         )
         try:
             _await_ready(process, admin, started + _READY_TIMEOUT)

@@ -13,8 +13,10 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import daemon, plain_libcurl
+from benchmarks.bare import QUEUE
 from benchmarks.nginx import FastPushService
 from benchmarks.pinning import MEASURED
+from benchmarks.postings import RULE, SOURCE, posting
 from connectors.base import OutMessage
 from connectors.rabbitmq import RabbitMqPublisher, RabbitMqPublisherSettings
 from hub.installation import Installation, Template
@@ -27,7 +29,6 @@ TEMPLATES = {
         body='{"aps":{"alert":{"title":"$(title)","body":"{\'For you: \' + $(body)}"},"sound":"default"}}'
     )
 }
-QUEUE = "bench"
 _H2LOAD_STREAMS, _CONNECTIONS = 100, 4
 
 Figures = Mapping[str, float]
@@ -180,21 +181,10 @@ def events_configuration(directory: Path, endpoint: str, service: FastPushServic
                     "queue": {"name": QUEUE, "create_if_missing": {"type": "quorum"}},
                     "receive": {"prefetch": 2000},
                 },
-                "decode": {"format": "json"},
-                "map": {"id": "{{ data.id }}", "type": "bank.posting.{{ data.kind }}"},
+                **SOURCE,
             }
         },
-        rules=[
-            {
-                "name": "debit",
-                "source": "bank",
-                "match": {"type": "bank.posting.debit", "data": {"amount": {"gte": 100}}},
-                "push": {
-                    "to": {"user": "{{ data.customer }}"},
-                    "with": {"title": "Card debit {{ data.amount }}", "body": "{{ data.merchant.name }}"},
-                },
-            }
-        ],
+        rules=[RULE],
     )
 
 
@@ -224,11 +214,8 @@ async def _publish_steadily(url: str, *, rate: int, count: int, phones: int) -> 
 
 
 def _message(number: int, phones: int) -> OutMessage:
-    body = (
-        f'{{"id":"{number}","kind":"debit","customer":"u{number % phones}","amount":{100 + number % 900},'
-        f'"currency":"CHF","account":"CH93-0076-2011","merchant":{{"name":"Shop {number % 50}","city":"Basel"}}}}'
-    )
-    return OutMessage(id=str(number), body=body.encode(), destination=QUEUE, content_type="application/json")
+    body = posting(number, phones)
+    return OutMessage(id=str(number), body=body, destination=QUEUE, content_type="application/json")
 
 
 def delivered(running: daemon.Daemon) -> float:

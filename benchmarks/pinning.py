@@ -18,3 +18,8 @@ def resident_mib(pid: int) -> float:
     """Resident memory of a process."""
     with open(f"/proc/{pid}/statm", encoding="ascii") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def on_the_measured_core() -> None:
+    """For a new process, before its program begins."""
+    os.sched_setaffinity(0, MEASURED)

@@ -25,7 +25,7 @@ from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 
 from benchmarks import daemon
-from benchmarks.pinning import MEASURED, OTHERS
+from benchmarks.pinning import OTHERS, on_the_measured_core
 from sandbox.servicebus import QueueSettings, ServiceBus
 
 TOPIC, SUBSCRIPTION = "postings", "bench"
@@ -76,7 +76,7 @@ async def _bare_rate(broker: ServiceBus, batch: int, messages: int) -> float:
     await fill(broker, messages)
     command = [sys.executable, "-m", "benchmarks.servicebus", "--bare", str(batch), broker.connection_string]
     process = await asyncio.create_subprocess_exec(
-        *command, str(messages), stdout=subprocess.PIPE, preexec_fn=_on_the_measured_core
+        *command, str(messages), stdout=subprocess.PIPE, preexec_fn=on_the_measured_core
     )
     output, _ = await process.communicate()
     return float(output)
@@ -144,10 +144,6 @@ def _configuration(directory: Path, broker: ServiceBus) -> Path:
         sources={"postings": source},
         rules=[rule],
     )
-
-
-def _on_the_measured_core() -> None:
-    os.sched_setaffinity(0, MEASURED)
 
 
 def main() -> None:

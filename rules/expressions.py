@@ -256,6 +256,18 @@ def _check_filter(node: nodes.Filter) -> None:
         inspect.signature(function).bind(None, *node.args, **{str(word.key): word.value for word in node.kwargs})
     except TypeError as error:
         raise ExpressionError(f"{node.name}: {error}") from None
+    if node.name == "round":
+        _check_rounding(node)
+
+
+def _check_rounding(node: nodes.Filter) -> None:
+    """What no number can be rounded by. Raises: ExpressionError."""
+    arguments = [argument.value for argument in map(_constant, node.args) if argument is not None]
+    named = {str(word.key): value.value for word in node.kwargs if (value := _constant(word.value)) is not None}
+    try:
+        FILTERS["round"](1, *arguments, **named)
+    except (RenderError, TypeError) as error:
+        raise ExpressionError(f"round: {error}") from None
 
 
 def _unknown(kind: str, name: str, known: Mapping[str, Any]) -> ExpressionError:

@@ -11,6 +11,7 @@ from hub.notification import Platform, Priority
 from hub.platforms.table import services
 from hub.spelling import did_you_mean
 from hub.tags import MaxTags
+from hub.times import is_no_time, parse_time
 from hub.topics import Levels
 from rules import models
 from rules.audience import AudienceTemplate, PushAudience, compile_installation, compile_tags, compile_user, everyone
@@ -191,6 +192,11 @@ class RuleReader:
             self._problems.add(node, "at is missing", 'write at: "{{ … }}"', mark=node.key_mark)
         if push is None or at is None:
             return push
+        if at.constant is not None and not is_no_time(at.constant):
+            try:
+                parse_time(at.constant, self._scope.timezone)
+            except ValueError as error:
+                self._problems.add(entries["at"], str(error), 'a field of the event names it: at: "{{ data.dueAt }}"')
         if push.ttl_from is TtlFrom.TIME:
             message = "ttl begins at the event's time, before the notification is sent"
             self._problems.add(node, message, "leave out push.ttl_from", mark=node.key_mark)

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from bridge.cli.client import Client
+from bridge.cli.client import Client, fail
 from bridge.cli.command import Answer, HubName, Limit, client_command
+from bridge.cli.exits import Exit
 from bridge.cli.tables import counted, print_fields, print_sums, print_table
 
 notifications = typer.Typer(help="Notifications and what became of them.", no_args_is_help=True)
@@ -54,6 +55,8 @@ def approve(
     by: Annotated[str, typer.Option(help="Who approves; the audit keeps the name.", show_default=False)],
 ) -> Answer:
     """Let one go that is held, because it is for more devices than its hub allows without a confirmation."""
+    if not by.strip():
+        raise fail("--by: say who approves; the audit keeps the name", Exit.WRONG_ARGUMENTS)
     return Answer(client.post("notifications", id, "approve", body={}, actor=by), _print_notification)
 
 

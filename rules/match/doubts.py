@@ -15,6 +15,9 @@ MISTAKABLE = ("prefix", "suffix", "between", "exists", "cidr", "ignore_case")
 _FOLDED_OPERATORS = {folded(operator): operator for operator in OPERATORS}
 _PLACE_IN_LIST = re.compile(r"\[\d+\]")
 _MATCH = re.compile(r"(?:^|\.)match\.")
+_PATH = re.compile(r"\$\.?\w+(?:\.\w+)*|(?:\w+\.)+\w+|\w+(?:\.\w+)*\[[\d*]*\](?:\.\w+(?:\[[\d*]*\])?)*")
+"""A path of other languages: `a.b`, `$.a`, `a[0].b`."""
+
 _NUMBER_LIKE = re.compile(r"\s*[-+]?\d{1,3}([_,'’ ]\d{3})+(\.\d+)?\s*|\s*[-+]?\d+(\.\d+)?([eE][-+]?\d+)?\s*")
 
 
@@ -38,6 +41,9 @@ def doubt_fields(entries: dict[str, Node], problems: Problems) -> set[str]:
             hint += "; a field of this name is asked for in `when`" if may_be_field(name) else ""
             problems.warn(entry, f"taken for a field named {name}, as no operator is", hint)
             doubted.add(name)
+        elif _PATH.fullmatch(name) and _fields_above(entry)[:1] == ["data"]:
+            hint = "a path is written in steps: { a: { b: … } }; a field of this name is asked for in `when`"
+            problems.warn(entry, f"taken for one field named {name}", hint)
     return doubted
 
 

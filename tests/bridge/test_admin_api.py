@@ -372,11 +372,14 @@ async def test_a_held_notification_is_listed_and_approved_by_a_named_actor(api: 
     while not (held := (await api.get("/notifications", state="Held"))["items"]):
         await asyncio.sleep(0.01)
     assert [(each["id"], each["held_for"], each["unreached_count"]) for each in held] == [(one.id, 2, 0)]
+    for nobody in ({}, {"pushbridge-actor": ""}):
+        unnamed = await api.call("POST", f"/notifications/{one.id}/approve", status=400, json={}, headers=nobody)
+        assert "Pushbridge-Actor: write 1 to" in unnamed["detail"]
     headers = {"pushbridge-actor": "ann"}
     approved = await api.call("POST", f"/notifications/{one.id}/approve", json={}, headers=headers)
     assert (approved["state"] != "Held", approved["held_for"]) == (True, None)
     assert (await api.get("/audit", limit=1))["items"][0]["actor"] == "ann"
-    again = await api.call("POST", f"/notifications/{one.id}/approve", status=404, json={})
+    again = await api.call("POST", f"/notifications/{one.id}/approve", status=404, json={}, headers=headers)
     assert "waits for an approval" in again["detail"]
 
 

@@ -243,3 +243,32 @@ def test_an_expression_of_another_language_is_named_with_ours(expression: str, c
 )  # fmt: skip
 def test_an_expression_of_ours_is_clean(expression: str, tmp_path: Path) -> None:
     assert said(tmp_path, f'when: "{expression}"') == []
+
+
+@pytest.mark.parametrize("path", ["a.b", "a.b.c", "$.a", "$a", "a[0]", "a[].b", "lines[*].price"])
+def test_a_path_of_another_language_is_taken_for_one_field_and_said_to_be(path: str, tmp_path: Path) -> None:
+    (complaint,) = said(tmp_path, f'match: {{ data: {{ "{path}": 1 }} }}')
+    assert (
+        f"rules[0].match.data.{path}: warning: taken for one field named {path} (a path is written in steps"
+        in complaint
+    )
+
+
+@pytest.mark.parametrize("name", ["a", "first-name", "@attr", "#text", "a b", "urn:x", "1.5-2"])
+def test_a_name_that_is_no_path_is_a_field(name: str, tmp_path: Path) -> None:
+    assert [each for each in said(tmp_path, f'match: {{ data: {{ x: 1, "{name}": 1 }} }}') if "one field" in each] == []
+
+
+@pytest.mark.parametrize(
+    "when, cure",
+    [
+        ("data.first-name == 'a'", "write data['first-name'] for a name with a hyphen"),
+        ("data.@id == 'a'", "write data['@x'] for such a name"),
+        ("data.a | default: 'x' == 'x'", "write | default('x')"),
+        ("data.a | round(2, 'up') == 1", "round: is rounded by common, ceil or floor only"),
+        ("data.a | round(precision=5000) == 1", "round: is rounded to up to"),
+    ],
+)
+def test_an_expression_that_cannot_be_right_has_its_cure(when: str, cure: str, tmp_path: Path) -> None:
+    (complaint,) = said(tmp_path, f'when: "{when}"')
+    assert cure in complaint

@@ -82,6 +82,9 @@ def test_a_time_without_an_offset_is_in_the_zone_of_the_process(tmp_path: Path) 
     [
         ("schedule: {}", "at is missing"),
         ('schedule: { at: "{{ data." }', "schedule.at"),
+        ("schedule: { at: tomorrow }", "schedule.at: not a time"),
+        ('schedule: { at: "08:00" }', "schedule.at: not a time"),
+        ("schedule: { at: 2024-13-01 }", "schedule.at: not a time: there is no such day"),
         ('schedule: { when: "{{ data.at }}" }', "unknown key"),
         ("schedule: { only_in: night }", "not supported by this version yet"),
     ],

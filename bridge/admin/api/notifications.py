@@ -344,6 +344,7 @@ OPERATIONS = (
         path="/notifications/{id}/approve",
         summary="Let a notification go that is held because it is for many registrations.",
         run=_approve,
+        needs_name=True,
         answer=NotificationModel,
         missing="no notification of that id is held",
     ),

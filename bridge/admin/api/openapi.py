@@ -85,9 +85,16 @@ def _parameters(operation: Operation) -> Iterator[dict[str, Any]]:
     for name, schema in operation.query.model_json_schema().get("properties", {}).items():
         yield {"name": name, "in": "query", "schema": {key: value for key, value in schema.items() if key != "title"}}
     if operation.is_change:
-        text = "Who makes the change, for the audit row; `admin` when it is missing."
+        text = "Who makes the change, for the audit row"
+        text += "." if operation.needs_name else "; `admin` when it is missing."
         schema = {"type": "string", "maxLength": 100}
-        yield {"name": ACTOR_HEADER, "in": "header", "description": text, "schema": schema}
+        yield {
+            "name": ACTOR_HEADER,
+            "in": "header",
+            "required": operation.needs_name,
+            "description": text,
+            "schema": schema,
+        }
 
 
 def _reference(model: type[Model]) -> dict[str, str]:

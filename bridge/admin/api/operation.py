@@ -106,6 +106,8 @@ class Operation:
     patience: float = 10.0
     max_body: int = MAX_BODY
     """Bytes of a request's body, at most."""
+    needs_name: bool = False
+    """Whether the client has to say who makes the change."""
 
     @property
     def is_change(self) -> bool:

@@ -133,7 +133,7 @@ async def _call(management: Management, operation: Operation, request: Request, 
         path=request.path_params,
         query=_checked(operation.query, _query(request), what="query"),
         body=body,
-        actor=_actor(request),
+        actor=_actor(request, named=operation.needs_name),
         has_token=has_token,
     )
 
@@ -163,9 +163,9 @@ def _checked(model: type[Model], content: object, *, what: str) -> Model:
         raise invalid(error, what=what, known=list(model.model_fields)) from error
 
 
-def _actor(request: Request) -> str:
-    """Who says to ask. Raises: ProblemError."""
-    actor = request.headers.get(ACTOR_HEADER, "admin").strip()
+def _actor(request: Request, *, named: bool) -> str:
+    """Who says to ask; `named`: the client has to say so. Raises: ProblemError."""
+    actor = request.headers.get(ACTOR_HEADER, "" if named else "admin").strip()
     if not 0 < len(actor) <= _MAX_ACTOR or not actor.isprintable():
         raise ProblemError(400, f"{ACTOR_HEADER}: write 1 to {_MAX_ACTOR} printable characters")
     return actor

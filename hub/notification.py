@@ -28,6 +28,7 @@ class Platform:
     APNS: ClassVar["Platform"]
     FCM: ClassVar["Platform"]
     WNS: ClassVar["Platform"]
+    BROWSER: ClassVar["Platform"]
 
     def __new__(cls, name: str) -> "Platform":
         return PLATFORM_NAMED[name]
@@ -69,7 +70,7 @@ class _PlatformByName(dict[str, Platform]):
 PLATFORM_NAMED: Final[Mapping[str, Platform]] = _PlatformByName()
 """`PLATFORM_NAMED[name]` is `Platform(name)`, at the speed of a dictionary: the store asks once a registration."""
 
-Platform.APNS, Platform.FCM, Platform.WNS = map(Platform, ("apns", "fcmv1", "wns"))
+Platform.APNS, Platform.FCM, Platform.WNS, Platform.BROWSER = map(Platform, ("apns", "fcmv1", "wns", "browser"))
 
 
 class Priority(Enum):

@@ -136,8 +136,8 @@ class PageVerdict:
 
 
 def host_of(push_channel: str) -> str:
-    """The host of a push channel that is an address (WNS), in lower case; empty for one that is a token."""
-    scheme, separator, rest = push_channel.partition("://")
+    """The host of a push channel that is or has an address (WNS, Web Push), in lower case; empty for a token."""
+    scheme, separator, rest = push_channel.removeprefix('{"endpoint":"').partition("://")
     if not separator or scheme.lower() != "https":
         return ""
     return rest.partition("/")[0].partition("?")[0].lower()

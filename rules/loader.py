@@ -34,7 +34,7 @@ from rules.when import When
 PLATFORMS: Mapping[str, Platform] = {each.name: each.platform for each in services()}
 """The platforms by the names that a configuration uses."""
 
-LATER_PLATFORMS = ("adm", "baidu", "huawei", "mpns", "webpush", "xiaomi")
+LATER_PLATFORMS = ("adm", "baidu", "huawei", "mpns", "xiaomi")
 
 _LATER_RULE_KEYS = ("also", "cancel", "dedupe", "inhibit", "order", "quiet_hours", "remind", "throttle")
 _LATER_PUSH_KEYS = ("devices", "interruption", "locale", "tag_policy", "template")

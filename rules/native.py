@@ -14,7 +14,7 @@ from typing import Any
 from hub.characters import CONTROLS, escape_xml, fits_xml
 from hub.notification import NativeContent, Platform
 from hub.platforms.table import services, traits_of
-from hub.platforms.traits import PayloadKind
+from hub.platforms.traits import PayloadKind, Traits
 from rules import models
 from rules.errors import RenderError
 from rules.event import Event
@@ -82,8 +82,7 @@ def compile_native(platform: Platform, node: Node, problems: Problems) -> Native
 
 def _headers(platform: Platform, node: Node, problems: Problems) -> tuple[tuple[str, Text], ...]:
     traits = traits_of(platform)
-    prefix = traits.header_prefix.lower()
-    if not prefix:
+    if not traits.headers:
         hint = traits.header_advice if node.value else ""
         problems.add(node, "this platform has no headers for a payload", hint, mark=node.key_mark)
         return ()
@@ -92,18 +91,23 @@ def _headers(platform: Platform, node: Node, problems: Problems) -> tuple[tuple[
         return ()
     headers = []
     for name, entry in node.value.items():
-        if not name.lower().startswith(prefix) or not _HEADER_NAME.fullmatch(name):
-            other = _service_of(name.lower())
-            hint = f"this is a header of {other}" if other and not name.lower().startswith(prefix) else ""
-            problems.add(entry, f"expected a header beginning with {prefix}", hint, mark=entry.key_mark)
+        if not traits.takes_header(name) or not _HEADER_NAME.fullmatch(name):
+            other = _service_of(name)
+            hint = f"this is a header of {other}" if other and not traits.takes_header(name) else ""
+            problems.add(entry, f"expected {_known_headers(traits)}", hint, mark=entry.key_mark)
         elif (text := template(entry, problems)) is not None:
             headers.append((name, text.spelled_by(_header_value)))
     return tuple(headers)
 
 
 def _service_of(header: str) -> str:
-    prefixes = {each.header_prefix.lower(): each.platform.value for each in services() if each.header_prefix}
-    return next((name for prefix, name in prefixes.items() if header.startswith(prefix)), "")
+    return next((each.platform.value for each in services() if each.takes_header(header)), "")
+
+
+def _known_headers(traits: Traits) -> str:
+    if traits.header_prefix:
+        return f"a header beginning with {traits.header_prefix.lower()}"
+    return f"one of the headers {', '.join(traits.header_names)}"
 
 
 def _header_value(value: Any) -> str:

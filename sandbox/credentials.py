@@ -26,6 +26,7 @@ class Issued:
     client_secret: str = field(repr=False)
     apns_key: ec.EllipticCurvePrivateKey = field(repr=False)
     fcm_key: rsa.RSAPrivateKey = field(repr=False)
+    vapid_key: ec.EllipticCurvePrivateKey = field(repr=False)
 
     @classmethod
     def made(cls) -> Self:
@@ -36,6 +37,7 @@ class Issued:
             client_secret=secrets.token_urlsafe(24),
             apns_key=ec.generate_private_key(ec.SECP256R1()),
             fcm_key=_rsa_key(),
+            vapid_key=ec.generate_private_key(ec.SECP256R1()),
         )
 
     @classmethod
@@ -51,14 +53,22 @@ class Issued:
             return issued
         try:
             fields = orjson.loads(path.read_bytes())
-            apns_key, fcm_key = (
-                serialization.load_pem_private_key(fields.pop(name).encode(), None) for name in ("apns_key", "fcm_key")
+            is_older = "vapid_key" not in fields
+            if is_older:  # made before there was a stand-in for browsers
+                fields["vapid_key"] = pem(ec.generate_private_key(ec.SECP256R1())).decode()
+            apns_key, fcm_key, vapid_key = (
+                serialization.load_pem_private_key(fields.pop(name).encode(), None)
+                for name in ("apns_key", "fcm_key", "vapid_key")
             )
             assert isinstance(apns_key, ec.EllipticCurvePrivateKey)
             assert isinstance(fcm_key, rsa.RSAPrivateKey)
-            return cls(**fields, apns_key=apns_key, fcm_key=fcm_key)
+            assert isinstance(vapid_key, ec.EllipticCurvePrivateKey)
+            issued = cls(**fields, apns_key=apns_key, fcm_key=fcm_key, vapid_key=vapid_key)
         except (ValueError, TypeError, KeyError, AttributeError, AssertionError) as error:
             raise SandboxError(f"{path}: no credentials of a sandbox ({_CURE})") from error
+        if is_older:
+            write_secret(path, issued._as_json())
+        return issued
 
     def _as_json(self) -> bytes:
         return orjson.dumps(
@@ -68,6 +78,7 @@ class Issued:
                 "client_secret": self.client_secret,
                 "apns_key": pem(self.apns_key).decode(),
                 "fcm_key": pem(self.fcm_key).decode(),
+                "vapid_key": pem(self.vapid_key).decode(),
             },
             option=orjson.OPT_INDENT_2,
         )

@@ -67,13 +67,15 @@ def on_screen(received: Iterable[Shown]) -> list[Shown]:
 
 
 def _identity(entry: Entry) -> tuple[str, ...]:
-    """What the platform replaces a notification by: the collapse id (Apple), the tag (Android), tag and group (Windows)."""
+    """What a notification is replaced by: the collapse id (Apple), the tag (Android, browsers), tag and group (Windows)."""
     found: tuple[str, ...]
     match entry.service:
         case "apns":
             found = (entry.headers.get("apns-collapse-id", ""),)
         case "fcmv1":
             found = (_android_tag(entry.payload),)
+        case "browser":
+            found = (str(_notification(entry.payload).get("tag") or ""),)
         case _:
             found = (entry.headers.get("x-wns-tag", ""), entry.headers.get("x-wns-group", ""))
     return found if found[0] else ()
@@ -108,6 +110,8 @@ def _texts(entry: Entry) -> _Texts:
             return _apple(entry.payload, entry.headers)
         case "fcmv1":
             return _android(entry.payload)
+        case "browser":
+            return _browser(entry.payload)
         case _:
             return _windows(entry.payload, entry.headers)
 
@@ -139,6 +143,26 @@ def _android(payload: bytes) -> _Texts:
     if not notification:
         raise _SilentError("silent: data only")
     return _Texts(title=notification.get("title") or "", body=notification.get("body") or "")
+
+
+def _browser(payload: bytes) -> _Texts:
+    """A declarative message as a browser shows it, another one as the service worker of most sites does."""
+    notification = _notification(payload)
+    title, body = notification.get("title"), notification.get("body") or ""
+    if not isinstance(title, str) or not title:
+        raise _SilentError("silent: no title")
+    return _Texts(title=title, body=body if isinstance(body, str) else "")
+
+
+def _notification(payload: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(payload)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(document, dict):
+        return {}
+    inner = document.get("notification")
+    return {**document, **inner} if isinstance(inner, dict) else document
 
 
 def _windows(payload: bytes, headers: Mapping[str, str]) -> _Texts:

@@ -39,8 +39,8 @@ class Entry:
 
     @property
     def accepted(self) -> bool:
-        """Whether the service has taken the push: 200 and not one of WNS's polite refusals."""
-        return self.status == 200 and not self.reason
+        """Whether the service has taken the push: 200 or 201, and not one of WNS's polite refusals."""
+        return self.status in (200, 201) and not self.reason
 
 
 class Journal:

@@ -79,9 +79,19 @@ class PushService(ABC):
         """Examine a request and conclude it, or answer it where it is not a push."""
 
     def _conclude(
-        self, exchange: Exchange, answer: Answer, *, handle: str, push_id: str, refusal: RefusedError | None
+        self,
+        exchange: Exchange,
+        answer: Answer,
+        *,
+        handle: str,
+        push_id: str,
+        refusal: RefusedError | None,
+        payload: bytes | None = None,
     ) -> None:
-        """Write the push into the journal and answer it, as far as the faults let it."""
+        """Write the push into the journal and answer it, as far as the faults let it.
+
+        `payload` is what the device reads, where the body is another.
+        """
         drop = self.faults.takes_drop() if refusal is None else None
         if drop is not False:
             self._journal.record(
@@ -90,7 +100,7 @@ class PushService(ABC):
                 handle=handle,
                 status=answer.status,
                 reason="" if refusal is None else refusal.reason,
-                payload=exchange.body,
+                payload=exchange.body if payload is None else payload,
                 headers=exchange.headers,
             )
         if drop is not None:

@@ -16,7 +16,9 @@ from sandbox.phones import VirtualPhone
 from sandbox.provider_token import ProviderKey
 from sandbox.server import HOST
 from sandbox.service import PushService
+from sandbox.subscriptions import base64url, raw_point
 from sandbox.tls import Authority
+from sandbox.webpush import WebPush
 from sandbox.wns import Wns
 
 TOPIC = "com.example.pushbridge"
@@ -53,8 +55,21 @@ class WnsCredential:
     allowed_host: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebPushCredential:
+    """What a site makes for itself; `public_key` is what its pages subscribe with.
+
+    Endpoints of this sandbox's browsers are in `network`, a private one.
+    """
+
+    key_file: Path
+    public_key: str
+    subject: str
+    network: str
+
+
 class PushServices:
-    """APNs, FCM and WNS on loopback: `async with PushServices(directory) as services`.
+    """APNs, FCM, WNS and Web Push on loopback: `async with PushServices(directory) as services`.
 
     `directory` has to exist. CA and credentials are new ones, with `keep` those that `directory` has already; the
     credential files and the endpoints are there once started. Ports are free ones unless given. `journal_file` keeps the
@@ -71,6 +86,7 @@ class PushServices:
         apns_port: int = 0,
         fcm_port: int = 0,
         wns_port: int = 0,
+        webpush_port: int = 0,
         journal_file: Path | None = None,
         keep_payload: bool = True,
         journal_size: int | None = None,
@@ -80,7 +96,7 @@ class PushServices:
     ) -> None:
         self._directory = directory
         self._numbers = itertools.count(1)
-        self._ports = (apns_port, fcm_port, wns_port)
+        self._ports = (apns_port, fcm_port, wns_port, webpush_port)
         self._issued = issued = Issued.kept(directory) if keep else Issued.made()
         authority = Authority(directory, keep=keep)
         self.journal = Journal(path=journal_file, keep_payload=keep_payload, size=journal_size, clock=clock)
@@ -115,10 +131,18 @@ class PushServices:
             accept_unknown=accept_unknown,
             clock=clock,
         )
-        self._services: tuple[PushService, ...] = (self.apns, self.fcm, self.wns)
+        self._vapid_point = raw_point(issued.vapid_key.public_key())
+        self.webpush = WebPush(
+            journal=self.journal,
+            context=authority.server_context(WebPush.versions),
+            vapid_key=self._vapid_point,
+            accept_unknown=accept_unknown,
+            clock=clock,
+        )
+        self._services: tuple[PushService, ...] = (self.apns, self.fcm, self.wns, self.webpush)
 
     async def __aenter__(self) -> Self:
-        """Start all three; a port that is taken stops them again."""
+        """Start all; a port that is taken stops them again."""
         try:
             for service, port in zip(self._services, self._ports, strict=True):
                 await service.start(port)
@@ -149,6 +173,7 @@ class PushServices:
         }
         write_secret(self.apns_credential.key_file, pem(self._issued.apns_key))
         write_secret(self.fcm_credential.service_account_file, json.dumps(account, indent=2).encode())
+        write_secret(self.webpush_credential.key_file, pem(self._issued.vapid_key))
 
     @property
     def apns_credential(self) -> ApnsCredential:
@@ -181,6 +206,16 @@ class PushServices:
             allowed_host=HOST,
         )
 
+    @property
+    def webpush_credential(self) -> WebPushCredential:
+        """For pushes to the browsers of `webpush`."""
+        return WebPushCredential(
+            key_file=self._directory / "vapid.pem",
+            public_key=base64url(self._vapid_point),
+            subject="mailto:sandbox@pushbridge.example",
+            network=HOST,
+        )
+
     def make_handle(self, platform: str, number: int) -> str:
         """A well-formed push channel, another one for each number; nobody has registered it yet.
 
@@ -194,8 +229,10 @@ class PushServices:
                 return f"{digest.hexdigest()[:22]}:APA91b{digest.hexdigest()}"
             case "wns":
                 return f"{self.wns.url}/?token={digest.hexdigest()}"
+            case "browser":
+                return self.webpush.push_channel(digest.hexdigest()[:64])
             case _:
-                raise ValueError(f"no push service is called {platform!r}: it is apns, fcmv1 or wns")
+                raise ValueError(f"no push service is called {platform!r}: it is apns, fcmv1, wns or browser")
 
     def add_phone(self, name: str, platform: str) -> VirtualPhone:
         """A phone with the app on it, known to its service and switched on; registering it at a hub is its own affair.

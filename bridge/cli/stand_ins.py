@@ -70,13 +70,14 @@ async def serve(
 async def _serve_push(stack: AsyncExitStack, port: int, directory: Path) -> None:
     """Start the push services and their journal, and print the hub that uses them."""
     key_file = _hub_key(directory)
-    apns, fcm, wns, journal = range(port, port + 4) if port else (0, 0, 0, 0)
+    apns, fcm, wns, journal, webpush = range(port, port + 5) if port else (0, 0, 0, 0, 0)
     services = await stack.enter_async_context(
         PushServices(
             key_file.parent,
             apns_port=apns,
             fcm_port=fcm,
             wns_port=wns,
+            webpush_port=webpush,
             accept_unknown=True,
             keep=True,
             journal_size=_JOURNAL_SIZE,
@@ -86,9 +87,10 @@ async def _serve_push(stack: AsyncExitStack, port: int, directory: Path) -> None
     await listener.open()
     stack.push_async_callback(listener.close)
     typer.echo(
-        f"APNs, FCM and WNS stand-ins, credentials in {key_file.parent}; they take pushes for any well-formed channel:"
+        f"APNs, FCM, WNS and Web Push stand-ins, credentials in {key_file.parent}; "
+        "they take pushes for any well-formed channel:"
     )
-    for platform in ("apns", "fcmv1", "wns"):
+    for platform in ("apns", "fcmv1", "wns", "browser"):
         typer.echo(f"  {platform} {services.make_handle(platform, 1)}")
     typer.echo(f"the last {_JOURNAL_SIZE:,} pushes they were sent: http://{HOST}:{listener.address.port}/journal")
     typer.echo("\n# A hub that sends to them, for the configuration of pushbridge:")
@@ -107,6 +109,7 @@ def _hub_key(directory: Path) -> Path:
 def hub_block(services: PushServices, key_file: Path) -> str:
     """The section `hubs` of a configuration that uses these services; secrets stay in their files."""
     apns, fcm, wns = services.apns_credential, services.fcm_credential, services.wns_credential
+    webpush = services.webpush_credential
     secret_file = key_file.with_name("wns-client-secret")
     write_secret(secret_file, wns.client_secret.encode())
     ca_file = _text(str(services.ca_file))
@@ -134,6 +137,11 @@ hubs:
         client_secret: {_file(secret_file)}
         token_url: {_text(wns.token_url)}
         allowed_hosts: [{_text(wns.allowed_host)}]
+        tls: {{ ca_file: {ca_file} }}
+      webpush:
+        key: {_file(webpush.key_file)}
+        subject: {_text(webpush.subject)}
+        private_networks: [{_text(webpush.network)}]
         tls: {{ ca_file: {ca_file} }}
 """
 

@@ -30,6 +30,7 @@ EXPECTED: Mapping[str, Mapping[str, Text]] = {
     "maria-android": {"BR-2041/Requested": _APPROVAL},
     "anna-pc": {**NEWS, "12345/joined": _WELCOME},
     "maria-pc": {"BR-2041/Requested": _APPROVAL},
+    "ben-browser": {**NEWS, "12345/joined": _WELCOME},
 }
 """By phone and event. What is not here must not be shown; the debit p-1002 is below its threshold and reaches no phone."""
 

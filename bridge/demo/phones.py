@@ -1,4 +1,4 @@
-"""Who takes part: the phones, tablets and desktops of three people, and what each registers for."""
+"""Who takes part: the phones, desktops and browsers of three people, and what each registers for."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,6 +49,9 @@ ROLES = (
     DemoPhone(id="maria-android", name="Maria's Android", platform="fcmv1", user="maria", tags=("role:manager",)),
     DemoPhone(id="anna-pc", name="Anna's PC", platform="wns", user="anna", tags=("team:hr", "customer:4711")),
     DemoPhone(id="maria-pc", name="Maria's PC", platform="wns", user="maria", tags=("role:manager",)),
+    DemoPhone(
+        id="ben-browser", name="Ben's browser", platform="browser", user="ben", tags=("team:hr", "customer:4712")
+    ),
 )
 
 TEMPLATES: Mapping[str, Mapping[str, Any]] = {
@@ -59,6 +62,7 @@ TEMPLATES: Mapping[str, Mapping[str, Any]] = {
         "<text>$(title)</text><text>$(body)</text></binding></visual></toast>",
         "headers": {"X-WNS-Type": "wns/toast"},
     },
+    "browser": {"body": '{"notification": {"title": "$(title)", "body": "$(body)"}}'},
 }
 """What each platform's app registers as its template."""
 

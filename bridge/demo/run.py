@@ -155,6 +155,7 @@ def _settings(configuration: Path, environ: Mapping[str, str]) -> Settings:
 def _credentials(services: PushServices, broker: ServiceBus) -> dict[str, str]:
     """What the stand-ins hand out, by the variables of the configuration."""
     apns, fcm, wns = services.apns_credential, services.fcm_credential, services.wns_credential
+    webpush = services.webpush_credential
     return {
         "SERVICEBUS": broker.connection_string,
         "SERVICEBUS_ADMINISTRATION": f"http://{HOST}:{broker.port}",
@@ -171,6 +172,9 @@ def _credentials(services: PushServices, broker: ServiceBus) -> dict[str, str]:
         "WNS_CLIENT_SECRET": wns.client_secret,
         "WNS_TOKEN_URL": wns.token_url,
         "WNS_HOST": wns.allowed_host,
+        "VAPID_KEY": webpush.key_file.read_text(),
+        "VAPID_SUBJECT": webpush.subject,
+        "BROWSER_NETWORK": webpush.network,
     }
 
 

@@ -130,14 +130,14 @@ def compile_template(template: Template, platform: Platform) -> CompiledTemplate
 
 
 def _compile_headers(headers: Mapping[str, str], traits: Traits) -> dict[str, str | Expression]:
-    prefix, name_of_platform = traits.header_prefix, traits.platform.value
+    name_of_platform = traits.platform.value
     compiled: dict[str, str | Expression] = {}
     for name, text in headers.items():
         where = f"header {name[:60]}"
-        if not prefix:
+        if not traits.headers:
             raise TemplateError(f"{where}: templates for {name_of_platform} have no headers", where=where)
-        if not name.lower().startswith(prefix.lower()) or not _HEADER_NAME.fullmatch(name):
-            raise TemplateError(f"{where}: headers for {name_of_platform} begin with {prefix}", where=where)
+        if not traits.takes_header(name) or not _HEADER_NAME.fullmatch(name):
+            raise TemplateError(f"{where}: headers for {name_of_platform} {traits.header_words}", where=where)
         if CONTROLS.search(text):
             raise TemplateError(f"{where}: a header has no control characters", where=where)
         compiled[name] = parse_value(text, where=where)

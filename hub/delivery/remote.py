@@ -154,7 +154,7 @@ def _native_fields(content: NativeContent, collapse_key: str | None) -> dict[str
     Raises: HeaderError.
     """
     traits = traits_of(content.platform)
-    allowed = tuple(each.header_prefix.lower() for each in services() if each.header_prefix)
+    allowed = tuple(name for each in services() for name in each.headers)
     fields = given_fields(content.headers, allowed=allowed)
     if collapse_key and traits.collapse_header and not traits.is_silent(fields, content.payload):
         fields.setdefault(traits.collapse_header, collapse_key)

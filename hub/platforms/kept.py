@@ -6,14 +6,10 @@ A send to such a phone ends as one to a platform for which the hub has no creden
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
-
 from hub.errors import InvalidRequestError
 from hub.notification import Platform
 from hub.platforms.traits import Description, PayloadKind, TemplateBody, Traits
 from hub.platforms.xml_payload import local_name, parsed
-
-_BROWSER_HANDLES = ("endpoint", "p256dh", "auth")
 
 
 class MpnsTraits(Traits):
@@ -90,40 +86,6 @@ class BaiduTraits(Traits):
         return user, channel
 
 
-class BrowserTraits(Traits):
-    """A push channel is a JSON object of endpoint and keys (W3C Push API, `PushSubscription`)."""
-
-    name, title, platform = "browser", "Web Push", Platform("browser")
-    wire_format = "browser"
-    counts_element = "BrowserOutcomeCounts"
-    descriptions = (Description("Browser", ("Endpoint", "P256DH", "Auth")),)
-
-    def push_channel(self, text: str) -> str:
-        """See `Traits.push_channel`."""
-        try:
-            given = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            given = None
-        if not isinstance(given, dict):
-            raise InvalidRequestError("pushChannel: a browser's is a JSON object of endpoint, p256dh and auth")
-        folded = {str(name).lower(): value for name, value in given.items()}
-        return self.joined_handles([folded.get(name) or "" for name in _BROWSER_HANDLES])
-
-    def joined_handles(self, handles: Sequence[str]) -> str:
-        """See `Traits.joined_handles`."""
-        if not all(isinstance(text, str) and text for text in handles):
-            raise InvalidRequestError("pushChannel: a browser's has the texts endpoint, p256dh and auth")
-        return orjson.dumps(dict(zip(_BROWSER_HANDLES, handles, strict=True))).decode()
-
-    def split_handles(self, push_channel: str) -> Sequence[str]:
-        """See `Traits.split_handles`."""
-        return list(orjson.loads(push_channel).values())
-
-    def sample_push_channel(self, device: str) -> str:
-        """See `Traits.sample_push_channel`."""
-        return self.joined_handles((f"https://sample.push.example/{device}", "p256dh", "auth"))
-
-
 class XiaomiTraits(Traits):
     """Xiaomi's devices."""
 
@@ -145,7 +107,6 @@ KEPT: Sequence[Traits] = (
     MpnsTraits(),
     AdmTraits(),
     BaiduTraits(),
-    BrowserTraits(),
     XiaomiTraits(),
     NokiaTraits(),
 )

@@ -7,6 +7,7 @@ from hub.platforms.apns.traits import ApnsTraits
 from hub.platforms.fcm.traits import FcmTraits
 from hub.platforms.kept import KEPT
 from hub.platforms.traits import Traits
+from hub.platforms.webpush.traits import WebPushTraits
 from hub.platforms.wns.traits import WnsTraits
 
 _TRAITS: dict[Platform, Traits] = {}
@@ -28,6 +29,7 @@ for _line in (
     ApnsTraits(),
     FcmTraits(),
     WnsTraits(),
+    WebPushTraits(),
 ):
     register(_line)
 

@@ -58,14 +58,14 @@ class Traits:
     `name` is the key in `hubs.NAME.platforms`, in `push.native` and `platforms` of rules. `title` is for people.
     `platform` is stored, and the label of metrics. `other_names` are further spellings of the platform in
     installations, `other_formats` of `wire_format` in `ServiceBusNotification-Format`. `counts_element` holds its
-    outcomes in NotificationDetails; services that the wire contract does not know have none. `header_prefix` is
-    empty for a service without headers of its own. `payload_root` is a key that a JSON payload has to have, by the
-    document `payload_reference`. `header_advice` says what to write for headers where there are none. `hints`
-    are the headers whose values are made to fit. `expiry_header` takes a template's own expiry, in seconds since 1970 or
-    `0` for "now or never"; a service without it has no expiry in templates. A push replaces an earlier one on the screen
-    that has the same value in `collapse_header`. `descriptions` spell its registrations, the first in what is read;
-    a service that the wire contract does not know has none. `sample_template` is the body of a template that shows
-    `title` and `body`.
+    outcomes in NotificationDetails; services that the wire contract does not know have none. Names of its headers begin
+    with `header_prefix`, or are `header_names`; a service without headers of its own has neither. `payload_root` is a key
+    that a JSON payload has to have, by the document `payload_reference`. `header_advice` says what to write for headers
+    where there are none. `hints` are the headers whose values are made to fit. `expiry_header` takes a template's own
+    expiry, in seconds since 1970 or `0` for "now or never"; a service without it has no expiry in templates. A push
+    replaces an earlier one on the screen that has the same value in `collapse_header`. `descriptions` spell its
+    registrations, the first in what is read; a service that the wire contract does not know has none. `sample_template` is
+    the body of a template that shows `title` and `body`.
     """
 
     name: str
@@ -81,6 +81,7 @@ class Traits:
     payload_root: str = ""
     payload_reference: str = ""
     header_prefix: str = ""
+    header_names: Sequence[str] = ()
     header_advice: str = ""
     hints: Hints = {}  # noqa: RUF012 - read only, as the attributes of all traits are
     expiry_header: str = ""
@@ -95,6 +96,21 @@ class Traits:
     def has_tiles(self) -> bool:
         """Whether a phone may have push channels of secondary tiles."""
         return any(each.tile for each in self.descriptions)
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """How names of headers that go with its payloads begin, in lower case; empty for a service without."""
+        return tuple(each.lower() for each in (self.header_prefix, *self.header_names) if each)
+
+    @property
+    def header_words(self) -> str:
+        """What names of its headers are, for complaints."""
+        return f"begin with {self.header_prefix}" if self.header_prefix else f"are {', '.join(self.header_names)}"
+
+    def takes_header(self, name: str) -> bool:
+        """Whether a header may go with a payload."""
+        name, prefix = name.lower(), self.header_prefix.lower()
+        return bool(prefix and name.startswith(prefix)) or any(name == each.lower() for each in self.header_names)
 
     def sender(self, settings: Any) -> Sender:
         """A sender with credentials of the class `settings`; building it connects to nothing.
@@ -137,8 +153,7 @@ class Traits:
 
         Raises: InvalidRequestError.
         """
-        prefix = self.header_prefix.lower()
-        own = {name: value for name, value in headers.items() if prefix and name.startswith(prefix)}
+        own = {name: value for name, value in headers.items() if self.takes_header(name)}
         return NativeContent(platform=self.platform, payload=body, headers=own)
 
     def advise(self, payload: Written, headers: Mapping[str, Written], complaints: Complaints) -> None:

@@ -14,7 +14,9 @@ from hub.transport.requests import Response
 
 
 def unreachable(response: Response) -> SendResult:
-    """No answer: the service may or may not have taken the push."""
+    """No answer: the service may or may not have taken the push; it has not where its address is forbidden."""
+    if response.is_forbidden:
+        return SendResult(reaction=Reaction.DROP, outcome=OutcomeName.BAD_CHANNEL, reason=response.failure)
     return SendResult(
         reaction=Reaction.RETRY,
         outcome=OutcomeName.PNS_UNREACHABLE,

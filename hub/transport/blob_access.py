@@ -2,16 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import SplitResult, urlsplit
 
+from hub.addresses import is_public, literal
 from hub.egress import is_listed
 from hub.errors import InvalidRequestError
 
 _MAX_URL = 4096
-_NAT64 = ip_network("64:ff9b::/96")
-_NEVER_PUBLIC = (ip_network("::/96"), ip_network("64:ff9b:1::/48"), ip_network("fec0::/10"))
-"""IPv4 in IPv6 as it was once written, a site's own NAT64 (RFC 8215), site-local: Python takes these for global."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,28 +35,9 @@ class BlobAccess:
             raise InvalidRequestError(f"the host {host[:80]} is none of those that jobs may use")
         if parts.scheme != "https" and not (parts.scheme == "http" and self.hosts):
             raise InvalidRequestError("the URI of a container or blob has to begin with https://")
-        if not self.hosts and (address := _address(host)) is not None and not is_public(address):
+        if not self.hosts and (address := literal(host)) is not None and not is_public(address):
             raise InvalidRequestError(f"{host[:80]} is a private address, and jobs may not use it")
         return parts
 
     def is_named(self, host: str) -> bool:
         return is_listed(host, self.hosts)
-
-
-def _address(host: str) -> IPv4Address | IPv6Address | None:
-    try:
-        return ip_address(host)
-    except ValueError:
-        return None
-
-
-def is_public(address: IPv4Address | IPv6Address) -> bool:
-    if isinstance(address, IPv6Address):
-        if any(address in network for network in _NEVER_PUBLIC):
-            return False
-        if address in _NAT64:
-            return is_public(IPv4Address(int(address) & 0xFFFFFFFF))
-        inner = address.ipv4_mapped or address.sixtofour
-        if inner is not None:
-            return is_public(inner)
-    return address.is_global and not address.is_multicast

@@ -15,11 +15,12 @@ from typing import Any
 
 import httpcore
 
+from hub.addresses import is_public
 from hub.characters import escape_xml
 from hub.egress import Egress
 from hub.errors import BlobError, BlobUnavailableError, InvalidRequestError
 from hub.tls import Tls
-from hub.transport.blob_access import BlobAccess, is_public
+from hub.transport.blob_access import BlobAccess
 
 _VERSION = "2020-12-06"
 _TIMEOUT = {"connect": 10.0, "read": 60.0, "write": 60.0, "pool": 60.0}

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlsplit
 
+from hub.addresses import PublicAddresses
 from hub.egress import Egress, Proxy
 from hub.requests import RequestGroup
 from hub.tls import Tls
@@ -44,6 +45,9 @@ class Transport:
     to `origins` at a time: requests to one more take the place of the origin that is idle the longest, or wait for one to
     become idle. What has been idle for `close_after` seconds is closed. An HTTP/2 connection that owes answers and is
     silent for `doubt` seconds is asked by a PING whether it is there, and given up after as many more.
+
+    With `only_to`, for origins that others name, each connection goes to one of its addresses or is not made: an answer
+    says so by `is_forbidden`.
     """
 
     def __init__(
@@ -57,10 +61,13 @@ class Transport:
         origins: int = 256,
         close_after: float = MAX_IDLE,
         doubt: float = DOUBT,
+        only_to: PublicAddresses | None = None,
     ) -> None:
         self._egress = egress or Egress()
         self._contexts = Contexts(self._egress.tls or Tls())
-        self._handles = Handles(HandleOptions(tls=self._egress.tls or Tls(), answer_headers=answer_headers))
+        self._handles = Handles(
+            HandleOptions(tls=self._egress.tls or Tls(), answer_headers=answer_headers, only_to=only_to)
+        )
         self._http2 = http2
         self._answer_headers = answer_headers
         self._connections = connections
@@ -68,6 +75,7 @@ class Transport:
         self._origins = origins
         self._close_after = close_after
         self._doubt = doubt
+        self._only_to = only_to
         self._reading: deque[Batch] = deque()  # batches with groups not yet read; of those in order the oldest alone
         self._behind: deque[Batch] = deque()  # the others of those in order
         self._pools: dict[str, OriginPool] = {}
@@ -307,6 +315,7 @@ class Transport:
             streams=self._streams,
             answer_headers=self._answer_headers,
             doubt=self._doubt,
+            only_to=self._only_to,
         )
 
     def open_http1(self, pool: OriginPool) -> Carrier:

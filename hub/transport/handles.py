@@ -1,12 +1,15 @@
 """Easy handles of libcurl for HTTP/1.1: their options, which are set once, and the answer that one holds."""
 
+import asyncio
+import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pycurl
 
+from hub.addresses import PublicAddresses
 from hub.egress import Proxy, refusal
 from hub.tls import Tls
 from hub.transport.requests import Batch, Response
@@ -23,7 +26,10 @@ _NO_PROXY_THERE: Final = (pycurl.E_COULDNT_RESOLVE_PROXY, pycurl.E_COULDNT_CONNE
 
 @dataclass(slots=True, eq=False)
 class Handle:
-    """An easy handle with its constant options set, and the request it carries; `batch` None means idle."""
+    """An easy handle with its constant options set, and the request it carries; `batch` None means idle.
+
+    `forbidden` is an address that it was about to connect to, and must not.
+    """
 
     curl: Any
     chunks: list[bytes] = field(default_factory=list)
@@ -32,6 +38,7 @@ class Handle:
     batch: Batch | None = None
     position: int = 0
     proxy: Proxy | None = None
+    forbidden: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +47,7 @@ class HandleOptions:
 
     tls: Tls
     answer_headers: bool
+    only_to: PublicAddresses | None = None
 
 
 class Handles:
@@ -56,6 +64,7 @@ class Handles:
     def put_back(self, handle: Handle) -> None:
         """A handle that is not used any more; what it holds of an answer is dropped."""
         handle.batch = None
+        handle.forbidden = ""
         handle.chunks.clear()
         handle.header_lines.clear()
         self._free.append(handle)
@@ -93,7 +102,23 @@ def new_handle(options: HandleOptions) -> Handle:
     curl.setopt(pycurl.WRITEFUNCTION, handle.chunks.append)
     if options.answer_headers:
         curl.setopt(pycurl.HEADERFUNCTION, handle.header_lines.append)
+    if options.only_to is not None:
+        curl.setopt(pycurl.OPENSOCKETFUNCTION, _socket_only_to(options.only_to, handle))
     return handle
+
+
+def _socket_only_to(only_to: PublicAddresses, handle: Handle) -> Callable[[int, Any], Any]:
+    """What opens the sockets of a handle: none to an address that must not be. A proxy was looked at by who set it."""
+
+    def opened(purpose: int, target: Any) -> Any:
+        if handle.proxy is None and not only_to.has(target.addr[0]):
+            handle.forbidden = target.addr[0]
+            return pycurl.SOCKET_BAD
+        made = socket.socket(target.family, target.socktype, target.protocol)
+        asyncio.get_running_loop().call_soon(made.close)  # pycurl works with a duplicate
+        return made
+
+    return opened
 
 
 def response_of(handle: Handle, status: int) -> Response:
@@ -107,6 +132,8 @@ def response_of(handle: Handle, status: int) -> Response:
 def failure_of(handle: Handle, code: int, words: str) -> Response:
     """No answer, and why; a proxy that is the cause is named."""
     proxy = handle.proxy
+    if handle.forbidden:
+        return Response(0, failure=f"{handle.forbidden} is no public address", is_forbidden=True)
     if proxy is not None and (status := handle.curl.getinfo(pycurl.HTTP_CONNECTCODE)) // 100 not in (0, 2):
         words = refusal(proxy, status)
     elif proxy is not None and code in _NO_PROXY_THERE:

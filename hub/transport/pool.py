@@ -129,7 +129,7 @@ class OriginPool:
         try:
             self.carriers.append(self._owner.open_http2(self, self.origin, self.proxy))
         except ValueError as error:
-            self._fail_waiting(str(error))
+            self._fail_waiting(Response(0, failure=str(error)))
             self._owner.moved(self)
 
     def retire(self, carriers: Iterable[Carrier]) -> None:
@@ -167,15 +167,15 @@ class OriginPool:
         self._drop(wire)
         self._owner.moved(self)
 
-    def failed(self, wire: Http2Wire, why: str) -> None:
+    def failed(self, wire: Http2Wire, failure: Response) -> None:
         """See `Carried.failed`."""
         was_in_use = wire in self.carriers
         self._drop(wire)
         broken = wire.abandon()
         for begun in broken:
-            begun.batch.settle(begun.row[0], Response(0, failure=why))
+            begun.batch.settle(begun.row[0], failure)
         if was_in_use or broken:
-            self._ended(wire, why)
+            self._ended(wire, failure)
         for batch in {begun.batch for begun in broken}:
             batch.end_if_answered()
         self._owner.moved(self)
@@ -190,16 +190,16 @@ class OriginPool:
             self.carriers.remove(wire)
             self._retired.append(wire)
             if not wire.in_flight:
-                self._ended(wire, wire.why_gone())
+                self._ended(wire, Response(0, failure=wire.why_gone()))
         self._owner.moved(self)
 
-    def _ended(self, wire: Http2Wire, why: str) -> None:
+    def _ended(self, wire: Http2Wire, failure: Response) -> None:
         """A connection takes nothing more: count those that were in vain, and do not open one after the other."""
         self._fruitless = 0 if wire.has_answered else self._fruitless + 1
         if not wire.was_open or self._fruitless >= _FRUITLESS:
             self._not_before = asyncio.get_running_loop().time() + _AGAIN_AFTER
             if not self.carriers:
-                self._fail_waiting(why)
+                self._fail_waiting(failure)
 
     def _drop(self, wire: Http2Wire) -> None:
         for carriers in (self.carriers, self._retired):
@@ -223,10 +223,10 @@ class OriginPool:
             rows = iter([begun.row for begun in members])
             self.waiting.appendleft(Feed(batch, group=group, rows=rows, left=len(members), tries=tries + 1))
 
-    def _fail_waiting(self, why: str) -> None:
+    def _fail_waiting(self, failure: Response) -> None:
         """There is no connection: what waits for one need not wait until its deadline."""
         for batch in dict.fromkeys(self.waiting_batches):
             positions = self.withdraw(batch)
-            batch.others.update(dict.fromkeys(positions, Response(0, failure=why)))
+            batch.others.update(dict.fromkeys(positions, failure))
             batch.waiting -= len(positions)
             batch.end_if_answered()

@@ -16,7 +16,8 @@ class Response(NamedTuple):
 
     `headers` have lower-case names: all of them if the transport is asked to, else only `retry-after`, and that only
     if the status is not 200; it is in seconds, whichever form the service used (RFC 9110, 10.2.3).
-    `timed_out` tells a deadline that passed from a connection that broke.
+    `timed_out` tells a deadline that passed from a connection that broke. `is_forbidden`: the address is one that must not
+    be connected to, so nothing was sent.
     """
 
     status: int
@@ -24,6 +25,7 @@ class Response(NamedTuple):
     body: bytes = b""
     failure: str = ""
     timed_out: bool = False
+    is_forbidden: bool = False
 
 
 class Answers(NamedTuple):

@@ -37,6 +37,7 @@ def directory(tmp_path: Path) -> Path:
     account = {"project_id": "p", "client_email": "e", "private_key": pem_of(rsa_key())}
     (secrets / "apns.p8").write_text(pem_of(p256_key()))
     (secrets / "fcm.json").write_text(json.dumps(account))
+    (secrets / "vapid.pem").write_text(pem_of(p256_key()))
     Authority(secrets)
     for name in ("tls.crt", "tls.key"):
         (secrets / name).write_bytes((secrets / "server.pem").read_bytes())
@@ -68,7 +69,7 @@ def test_the_examples_with_everything_on_show_no_secret(directory: Path) -> None
     settings = read(EXAMPLES.replace("#>", ""), directory)
     assert settings.hubs["example"].platforms.configured == frozenset(Platform.declared())
     assert set(settings.sources) >= {"shop", "account", "approvals", "cloud"}
-    for secret in ("apns.p8", "fcm.json"):
+    for secret in ("apns.p8", "fcm.json", "vapid.pem"):
         assert (directory / "secrets" / secret).read_text()[40:80] not in repr(settings)
 
 

@@ -173,7 +173,7 @@ async def test_the_live_feed_tells_everything_and_then_what_changes(tmp_path: Pa
             messages = _messages(live)
             name, first = await anext(messages)
             assert (name, [event["id"] for event in first["events"]], first["phones"]) == ("snapshot", ["1"], None)
-            assert first["services"] == {"apns": "APNs", "fcmv1": "FCM", "wns": "WNS"}
+            assert first["services"] == {"apns": "APNs", "fcmv1": "FCM", "wns": "WNS", "browser": "Web Push"}
             await post(client, "2 joined")
             name, second = await anext(messages)
             assert (name, [event["id"] for event in second["events"]], second["count"]) == ("update", ["2"], 2)

@@ -151,7 +151,7 @@ class _Phones:
                 tags=(f"team:{COMPOUND}", "role:manager"),
                 screen=shown,
             )
-            for platform in ("apns", "fcmv1", "wns")
+            for platform in ("apns", "fcmv1", "wns", "browser")
             for number in range(2)
         ]
 

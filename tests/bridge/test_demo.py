@@ -78,13 +78,13 @@ async def test_every_phone_gets_exactly_what_it_was_meant_to_get(tmp_path: Path)
         )
         for event in summary["events"]
     }
-    team = {"apns": {"Success": 1}, "fcmv1": {"Success": 1}, "wns": {"Success": 1}}
+    team = {"apns": {"Success": 1}, "fcmv1": {"Success": 1}, "wns": {"Success": 1}, "browser": {"Success": 1}}
     approval = {"fcmv1": {"Success": 1}, "wns": {"Success": 1}}
     assert told == {
-        "3bb4a1da059d": ("employees", "accepted", ["employee-news"], [("team:hr", 3, 3, team)]),
-        "e158a6e04b64": ("employees", "accepted", ["employee-news"], [("team:hr", 3, 3, team)]),
-        "faae2fbf4968": ("employees", "accepted", ["employee-news"], [("team:hr", 3, 3, team)]),
-        "12345/joined": ("hr", "accepted", ["employee-joined"], [("team:hr", 3, 3, team)]),
+        "3bb4a1da059d": ("employees", "accepted", ["employee-news"], [("team:hr", 4, 4, team)]),
+        "e158a6e04b64": ("employees", "accepted", ["employee-news"], [("team:hr", 4, 4, team)]),
+        "faae2fbf4968": ("employees", "accepted", ["employee-news"], [("team:hr", 4, 4, team)]),
+        "12345/joined": ("hr", "accepted", ["employee-joined"], [("team:hr", 4, 4, team)]),
         "p-1001": (
             "core-banking",
             "accepted",

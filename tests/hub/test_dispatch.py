@@ -69,7 +69,7 @@ class Delivery:
         self.store = store
         self.clock = clock
         self.observer = FakeObserver()
-        self.apns, self.fcm, self.wns = (FakeSender(platform) for platform in Platform.declared())
+        self.apns, self.fcm, self.wns = map(FakeSender, (Platform.APNS, Platform.FCM, Platform.WNS))
         self.bulkheads = {
             (HUB, sender.platform): Bulkhead(
                 sender, clock=clock, host_of=lambda page, position: host_of(page.push_channels[position])

@@ -57,6 +57,7 @@ class Service:
         ("https://DB5.notify.windows.com/?token=a", "db5.notify.windows.com"),
         ("https://db5.notify.windows.com?token=a", "db5.notify.windows.com"),
         ("https://127.0.0.1:8443/w", "127.0.0.1:8443"),
+        ('{"endpoint":"https://push.example:8443/a","p256dh":"p","auth":"a"}', "push.example:8443"),
         ("0A0A", ""),
         ("token:APA91b", ""),
         ("", ""),

@@ -11,6 +11,7 @@ from hub.errors import InvalidRequestError, TagError, TemplateError
 from hub.installation import Installation
 from hub.notification import Platform
 from hub.registry.documents import document_of, installation_from_document
+from tests.fakes.browsers import subscription
 
 MINIMAL = {"installationId": "i1", "platform": "apns", "pushChannel": "aabb"}
 GREET = {"body": '{"aps":{"alert":"$(m)"}}'}
@@ -88,7 +89,7 @@ def test_nulls_unknown_members_and_other_spellings_of_names_are_taken_as_the_sdk
         ("ADM", Platform("adm"), "token:x"),
         ("baidu", Platform("baidu"), "user-channel"),
         ("xiaomi", Platform("xiaomi"), "token:x"),
-        ("Browser", Platform("browser"), '{"Endpoint":"https://e","p256dh":"p","auth":"a"}'),
+        ("Browser", Platform("browser"), subscription("https://e.example/").replace("endpoint", "Endpoint")),
     ],
 )
 def test_platforms_are_known_by_every_spelling(name: str, platform: Platform, channel: str) -> None:

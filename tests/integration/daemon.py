@@ -205,8 +205,9 @@ def authorization(url: str, *, key: str = KEY) -> str:
 
 
 def hubs(services: PushServices) -> dict[str, Any]:
-    """The configuration's `hubs`: one, with credentials for all three stand-ins."""
+    """The configuration's `hubs`: one, with credentials for all stand-ins."""
     apns, fcm, wns = services.apns_credential, services.fcm_credential, services.wns_credential
+    webpush = services.webpush_credential
     ca_file = str(services.ca_file)
     platforms = {
         "apns": {
@@ -228,6 +229,13 @@ def hubs(services: PushServices) -> dict[str, Any]:
             "client_secret": wns.client_secret,
             "token_url": wns.token_url,
             "allowed_hosts": [wns.allowed_host],
+            "tls": {"ca_file": ca_file},
+        },
+        "webpush": {
+            "key": f"${{file:{webpush.key_file}}}",
+            "subject": webpush.subject,
+            "private_networks": [webpush.network],
+            "navigate": "https://bank.example/inbox",
             "tls": {"ca_file": ca_file},
         },
     }

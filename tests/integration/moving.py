@@ -33,6 +33,7 @@ from hub.store.sqlite.database import SqliteDatabase
 from hub.store.store import SqlStore
 from hub.tls import Tls
 from sandbox.tls import Authority
+from tests.fakes.browsers import subscription
 from tests.integration.daemon import HUB, KEY, KEY_NAME, Daemon, authorization
 from tests.ports import free_ports
 
@@ -80,7 +81,7 @@ def channel_of(platform: str, name: str) -> str:
     if platform == "apns":
         return name.encode().hex().upper()
     if platform == "browser":
-        return json.dumps({"endpoint": f"https://push.example/{name}", "p256dh": "p", "auth": "a"})
+        return subscription(f"https://push.example/{name}")
     return f"https://{platform}.example/{name}" if platform == "wns" else f"token-{name}"
 
 

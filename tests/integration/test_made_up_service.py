@@ -128,7 +128,7 @@ def test_the_schema_and_the_reference_have_its_keys() -> None:
     schema = orjson.loads(_run("schema").stdout)
     assert "Credentials for Pigeon post;" in str(schema)
     assert "The ring that the pigeons of this hub wear." in str(schema)
-    assert "'enum': ['apns', 'fcm', 'wns', 'pigeon']" in str(schema)
+    assert "'enum': ['apns', 'fcm', 'wns', 'webpush', 'pigeon']" in str(schema)
     assert "hubs.NAME.platforms.pigeon" in _run("schema", "--reference").stdout
 
 

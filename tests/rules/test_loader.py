@@ -57,8 +57,8 @@ PUSH = "push: { to: x, with: { a: b } }"
         (f"{{ name: r, throtle: {{}}, {PUSH} }}", "rules[0].throtle: unknown key (did you mean throttle?)"),
         ("{ name: r, push: { to: x, with: { a: b }, platforms: [apple] } }", "'apple' is not one of: apns, fcm, wns"),
         (
-            "{ name: r, push: { to: x, with: { a: b }, platforms: webpush } }",
-            "webpush: known, but not supported by this version yet",
+            "{ name: r, push: { to: x, with: { a: b }, platforms: huawei } }",
+            "huawei: known, but not supported by this version yet",
         ),
         (
             "{ name: r, push: { with: { a: b } } }",
@@ -91,7 +91,10 @@ PUSH = "push: { to: x, with: { a: b } }"
             "{ name: r, push: { to: x, with: { a: b }, hub: apple-only, platforms: wns } }",
             "rules[0].push.platforms: the hub of this rule has no credentials for this platform",
         ),
-        ("{ name: r, push: { to: x, native: { ios: {} } } }", "push.native.ios: unknown key (known: apns, fcm, wns)"),
+        (
+            "{ name: r, push: { to: x, native: { ios: {} } } }",
+            "push.native.ios: unknown key (known: apns, fcm, webpush, wns)",
+        ),
         ("{ name: r, when: 'data.x >', push: { to: x, with: { a: b } } }", "rules[0].when: unexpected"),
     ],
 )

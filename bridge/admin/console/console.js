@@ -8,7 +8,7 @@ const RECONNECT_AFTER = 3_000 // milliseconds, as browsers wait
 const SILENCE = 6_000 // milliseconds; a daemon that lives says something every two seconds
 const SHOWN_CAUSES = 3
 const SHOWN_NAMES = 3
-const SHOWN_BANNERS = { apns: 3, fcmv1: 3, wns: 2 } // as many as there is room for; one where the look is not known
+const SHOWN_BANNERS = { apns: 3, fcmv1: 3, wns: 2, browser: 2 } // as many as there is room for; one where the look is not known
 
 const ANIMATED_EVENTS = 10 // more at a time just appear
 

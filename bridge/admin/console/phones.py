@@ -30,7 +30,7 @@ class Shown:
 class Phone:
     """One phone, tablet or computer: what it is, what it registered for, and its screen, oldest first.
 
-    `platform` is the name in installations (`apns`, `fcmv1`, `wns`).
+    `platform` is the name in installations (`apns`, `fcmv1`, `wns`, `browser`).
     """
 
     id: str

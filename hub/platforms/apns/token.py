@@ -1,15 +1,12 @@
-"""Provider tokens of APNs (Apple, "Establishing a token-based connection to APNs"; JWT: RFC 7519, ES256: RFC 7518)."""
+"""Provider tokens of APNs (Apple, "Establishing a token-based connection to APNs")."""
 
-import base64
 import time
 from collections.abc import Callable
 from typing import Final
 
-import orjson
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from hub.platforms.es256 import pem_key, signed_token
 
 _BUCKET: Final = 35 * 60  # seconds a token is used; Apple wants a new one after 20 to 60 minutes
 _LONGEST: Final = 55 * 60  # seconds a token is used when Apple refuses the next one; 60 is Apple's limit
@@ -55,23 +52,14 @@ class ProviderToken:
             self._refused_bucket = -1
 
     def _sign(self, issued_at: int) -> str:
-        header = {"alg": "ES256", "kid": self._key_id}
-        claims = {"iss": self._team_id, "iat": issued_at}
-        signed = f"{_base64(orjson.dumps(header))}.{_base64(orjson.dumps(claims))}"
-        der = self._key.sign(signed.encode(), ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
-        r, s = decode_dss_signature(der)
-        return f"{signed}.{_base64(r.to_bytes(32) + s.to_bytes(32))}"
+        return signed_token(self._key, {"kid": self._key_id}, {"iss": self._team_id, "iat": issued_at})
 
 
 def _private_key(pem: str) -> ec.EllipticCurvePrivateKey:
     try:
-        key = load_pem_private_key(pem.encode(), password=None)
-    except (ValueError, TypeError) as error:
+        key = pem_key(pem)
+    except ValueError as error:
         raise ValueError("the APNs key is no PEM private key; paste the whole .p8 file as Apple gave it") from error
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+    if key is None:
         raise ValueError("the APNs key is no P-256 key; it has to be the .p8 file of an APNs authentication key")
     return key
-
-
-def _base64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

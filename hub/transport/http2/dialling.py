@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from itertools import chain, zip_longest
 from typing import Any, Final
 
+from hub.addresses import PublicAddresses
 from hub.egress import Proxy, refusal
 
 _HEAD_START: Final = 0.25
@@ -22,14 +23,30 @@ class DialError(Exception):
     """There is no connection, and why."""
 
 
+class ForbiddenAddressError(DialError):
+    """The host has only addresses that must not be connected to."""
+
+
 AtStage = Callable[[str], None]
 """Takes what is wrong if nothing more happens."""
 
 
-async def dial(host: str, port: int, proxy: Proxy | None, at_stage: AtStage = lambda _: None) -> socket.socket:
-    """A socket that is connected. Raises: DialError."""
+async def dial(
+    host: str,
+    port: int,
+    proxy: Proxy | None,
+    at_stage: AtStage = lambda _: None,
+    *,
+    only_to: PublicAddresses | None = None,
+) -> socket.socket:
+    """A socket that is connected, with `only_to` to one of its addresses; a proxy answers for those of names.
+
+    Raises: DialError; ForbiddenAddressError.
+    """
     if proxy is None:
-        return await _connect(host, port, at_stage)
+        return await _connect(host, port, at_stage, only_to)
+    if only_to is not None and not only_to.may_name(host):
+        raise ForbiddenAddressError(_not_public(host, [host]))
     try:
         connected = await _connect(proxy.host, proxy.port, at_stage)
     except DialError as error:
@@ -43,13 +60,19 @@ async def dial(host: str, port: int, proxy: Proxy | None, at_stage: AtStage = la
     return connected
 
 
-async def _connect(host: str, port: int, at_stage: AtStage) -> socket.socket:
+async def _connect(host: str, port: int, at_stage: AtStage, only_to: PublicAddresses | None = None) -> socket.socket:
     at_stage(f"DNS does not answer for {host}")
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise DialError(f"{host} has no address: {error}") from error
     addresses = _by_turns(found)
+    if only_to is not None:
+        # What was looked at is what is connected to: the name is not resolved once more.
+        refused = [address[0] for _, address in addresses if not only_to.has(address[0])]
+        addresses = [each for each in addresses if each[1][0] not in refused]
+        if not addresses:
+            raise ForbiddenAddressError(_not_public(host, refused))
     at_stage(f"{host}:{port} does not answer at any of {len(addresses)} addresses")
     tries: set[asyncio.Task[socket.socket]] = set()
     failure = f"{host} has no address"
@@ -70,6 +93,11 @@ async def _connect(host: str, port: int, at_stage: AtStage) -> socket.socket:
         for each in tries:
             each.cancel()
             each.add_done_callback(_close_late)
+
+
+def _not_public(host: str, addresses: Sequence[str]) -> str:
+    where = "" if addresses == [host] else f" is at {', '.join(addresses[:3])}, which"
+    return f"{host}{where} is no public address"
 
 
 def _by_turns(found: Sequence[Any]) -> list[tuple[int, Any]]:

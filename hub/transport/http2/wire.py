@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, Final, Protocol
 
+from hub.addresses import PublicAddresses
 from hub.egress import Proxy
 from hub.requests import RequestGroup
 from hub.transport.feed import Feed
 from hub.transport.http2.connection import Begun, Http2Connection, Http2Error
-from hub.transport.http2.dialling import DialError, dial
-from hub.transport.requests import Batch
+from hub.transport.http2.dialling import DialError, ForbiddenAddressError, dial
+from hub.transport.requests import Batch, Response
 
 _CROWD: Final = 64
 """Requests at once from which on answers are read together."""
@@ -36,7 +37,7 @@ class Carried(Protocol):
     def speaks_http1(self, wire: "Http2Wire") -> None:
         """The peer does not offer HTTP/2."""
 
-    def failed(self, wire: "Http2Wire", why: str) -> None:
+    def failed(self, wire: "Http2Wire", failure: Response) -> None:
         """There is no connection, and why."""
 
     def progressed(self, wire: "Http2Wire", finished: Sequence[Batch], not_processed: Sequence[Begun]) -> None:
@@ -57,8 +58,10 @@ class Http2Wire(asyncio.Protocol):
         streams: int,
         answer_headers: bool,
         doubt: float,
+        only_to: PublicAddresses | None = None,
     ) -> None:
         self._doubt = doubt
+        self._only_to = only_to
         self._loop = asyncio.get_running_loop()
         self._carried = carried
         self._host, self._port, self._proxy, self._context = host, port, proxy, context
@@ -154,9 +157,11 @@ class Http2Wire(asyncio.Protocol):
             # A context reads hundreds of certificates: not on the loop.
             context = await asyncio.to_thread(self._context)
             self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=self._host)
-            connected = await dial(self._host, self._port, self._proxy, self._at_stage)
+            connected = await dial(self._host, self._port, self._proxy, self._at_stage, only_to=self._only_to)
             self._at_stage("the TLS handshake has no end")
             await self._loop.create_connection(lambda: self, sock=connected)
+        except ForbiddenAddressError as error:
+            self._break(str(error), is_forbidden=True)
         except (DialError, OSError, ValueError) as error:
             self._break(str(error))
 
@@ -325,14 +330,14 @@ class Http2Wire(asyncio.Protocol):
         self._break(self.why_gone(error))
         self._timer.cancel()
 
-    def _break(self, why: str, *, at_once: bool = False) -> None:
+    def _break(self, why: str, *, at_once: bool = False, is_forbidden: bool = False) -> None:
         """It has failed; `at_once` drops what waits to be sent."""
         if self._is_closed:
             return
         if at_once and self._tcp is not None:
             self._tcp.abort()
         self._end()
-        self._carried.failed(self, why)
+        self._carried.failed(self, Response(0, failure=why, is_forbidden=is_forbidden))
 
     def abandon(self) -> list[Begun]:
         """The requests that had no answer when it broke."""

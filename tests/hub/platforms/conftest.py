@@ -9,9 +9,10 @@ import uvloop
 
 from hub.platforms.apns.sender import ApnsSender
 from hub.platforms.fcm.sender import FcmSender
+from hub.platforms.webpush.sender import WebPushSender
 from hub.platforms.wns.sender import WnsSender
 from sandbox.services import PushServices
-from tests.hub.platforms.lanes import Lane, apns_settings, fcm_settings, wns_settings
+from tests.hub.platforms.lanes import Lane, apns_settings, fcm_settings, webpush_settings, wns_settings
 
 
 @pytest.hookimpl(optionalhook=True)  # pytest-asyncio before 1.4 knows its own loop only
@@ -47,5 +48,12 @@ async def wns(services: PushServices) -> AsyncIterator[Lane]:
 
 
 @pytest.fixture
-def lanes(apns: Lane, fcm: Lane, wns: Lane) -> list[Lane]:
-    return [apns, fcm, wns]
+async def webpush(services: PushServices) -> AsyncIterator[Lane]:
+    sender = WebPushSender(webpush_settings(services))
+    yield Lane(services, sender)
+    await sender.close()
+
+
+@pytest.fixture
+def lanes(apns: Lane, fcm: Lane, wns: Lane, webpush: Lane) -> list[Lane]:
+    return [apns, fcm, wns, webpush]

@@ -3,6 +3,7 @@
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from ipaddress import IPv4Network
 
 from pydantic import SecretStr
 
@@ -10,6 +11,7 @@ from hub.notification import Platform
 from hub.platforms.apns.settings import ApnsSettings
 from hub.platforms.base import Sender
 from hub.platforms.fcm.settings import FcmSettings
+from hub.platforms.webpush.settings import WebPushSettings
 from hub.platforms.wns.settings import WnsSettings
 from hub.push import SendResult
 from hub.tls import Tls
@@ -21,6 +23,7 @@ PAYLOADS = {
     Platform.APNS: b'{"aps":{"alert":{"title":"Deposit","body":"1,234.56 EUR"}}}',
     Platform.FCM: b'{"message":{"notification":{"title":"Deposit","body":"1,234.56 EUR"}}}',
     Platform.WNS: b"<toast><visual><binding template='ToastGeneric'><text>Deposit</text></binding></visual></toast>",
+    Platform.BROWSER: b'{"title":"Deposit","body":"1,234.56 EUR"}',
 }
 
 
@@ -30,9 +33,12 @@ class Lane:
     def __init__(self, services: PushServices, sender: Sender) -> None:
         self.services = services
         self.sender = sender
-        self.service: PushService = {"apns": services.apns, "fcmv1": services.fcm, "wns": services.wns}[
-            sender.platform.value
-        ]
+        self.service: PushService = {
+            "apns": services.apns,
+            "fcmv1": services.fcm,
+            "wns": services.wns,
+            "browser": services.webpush,
+        }[sender.platform.value]
 
     async def send(self, pushes: Sequence[Push], *, deadline: float = 60.0) -> list[SendResult]:
         """One result a push, in order."""
@@ -80,5 +86,16 @@ def wns_settings(services: PushServices) -> WnsSettings:
         client_secret=SecretStr(credential.client_secret),
         token_url=credential.token_url,
         allowed_hosts=(credential.allowed_host,),
+        tls=Tls(ca_file=services.ca_file),
+    )
+
+
+def webpush_settings(services: PushServices) -> WebPushSettings:
+    credential = services.webpush_credential
+    return WebPushSettings(
+        key=SecretStr(credential.key_file.read_text()),
+        subject=credential.subject,
+        private_networks=(IPv4Network(credential.network),),
+        navigate="https://bank.example/inbox",
         tls=Tls(ca_file=services.ca_file),
     )

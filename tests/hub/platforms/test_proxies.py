@@ -12,9 +12,9 @@ from hub.outcome import OutcomeName, Reaction
 from hub.platforms.table import services as push_services
 from sandbox.services import PushServices
 from tests.brokers.ways import ConnectProxy
-from tests.hub.platforms.lanes import Lane, apns_settings, fcm_settings, wns_settings
+from tests.hub.platforms.lanes import Lane, apns_settings, fcm_settings, webpush_settings, wns_settings
 
-SETTINGS = {"apns": apns_settings, "fcm": fcm_settings, "wns": wns_settings}
+SETTINGS = {"apns": apns_settings, "fcm": fcm_settings, "wns": wns_settings, "webpush": webpush_settings}
 PLATFORMS = sorted(SETTINGS)
 NEEDS_TOKEN = {"fcm", "wns"}
 
@@ -35,6 +35,7 @@ def hosts(services: PushServices, name: str) -> set[str]:
         "apns": [services.apns_credential.endpoint],
         "fcm": [services.fcm_credential.endpoint, services.fcm.token_url],
         "wns": [services.wns.url, services.wns_credential.token_url],
+        "webpush": [services.webpush.url],
     }
     return {urlsplit(url).netloc.replace("localhost", "127.0.0.1") for url in urls[name]}
 

@@ -40,7 +40,8 @@ const isGone = (error) => error.statusCode === 404;
 const body = JSON.stringify({ aps: { alert: "hi" } });
 const template = { body: JSON.stringify({ aps: { alert: "$(m)" } }), tags: ["greetings"] };
 const apple = sdk.createAppleNotification({ body });
-const keys = { endpoint: "https://browser.example/1?a=b&c", p256dh: "key", auth: "secret" };
+const point = "BGsX0fLhLEJH-Lzm5WOkQPJ3A32BLeszoPShOUXYmMKWT-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU";
+const keys = { endpoint: "https://browser.example/1?a=b&c", p256dh: point, auth: "AAECAwQFBgcICQoLDA0ODw" };
 
 await method("createOrUpdateInstallation", async () => {
   const phone = { installationId: "phone", pushChannel: "AA01", tags: ["news"], userId: "ann" };

@@ -23,7 +23,11 @@ ENTRY = (
     "</content></entry>"
 )
 """A registration, which the second client can read and delete, but not make."""
-CHANNEL = {"endpoint": "https://browser.example/1", "p256dh": "key", "auth": "secret"}
+CHANNEL = {
+    "endpoint": "https://browser.example/1",
+    "p256dh": "BGsX0fLhLEJH-Lzm5WOkQPJ3A32BLeszoPShOUXYmMKWT-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU",
+    "auth": "AAECAwQFBgcICQoLDA0ODw",
+}
 
 
 def call(package: str, method: str, check: Callable[[], Any]) -> None:

@@ -10,7 +10,6 @@ HERE = Path(__file__).parent
 CASES = range(1, 135)
 
 NOT_HERE = {
-    99: "there is no sender for browsers: a direct send in their format is a 400, as one without credential",
     134: "tests/integration/sdks: JavaScript, Java and both Python clients run unmodified; .NET is not on the machine",
 }
 """Why a case has no test here."""

@@ -1,12 +1,14 @@
 """Installations as the wire contract's cases 62 to 80 have them: what other tests of the API do not say already."""
 
 import asyncio
+import json
 from typing import Any
 
 import httpx
 import pytest
 
 from hub.notification import Platform
+from tests.fakes.browsers import subscription
 from tests.fakes.senders import GONE
 from tests.hub.api.conformance.conftest import Service
 
@@ -187,8 +189,9 @@ async def test_126_a_dead_push_channel_stays_dead_until_there_is_another(
 
 
 async def test_66_a_browser_s_push_channel_is_an_object_or_its_text(client: httpx.AsyncClient) -> None:
-    channel = {"endpoint": "https://e.example/x", "p256dh": "p", "auth": "a"}
-    for given in (channel, '{"endpoint":"https://e.example/x","p256dh":"p","auth":"a"}'):
+    text = subscription("https://e.example/x")
+    channel = json.loads(text)
+    for given in (channel, text):
         body = {"installationId": "b", "platform": "browser", "pushChannel": given}
         assert (await client.put("/h1/installations/b", json=body)).status_code == 200
         assert (await client.get("/h1/installations/b")).json()["pushChannel"] == channel

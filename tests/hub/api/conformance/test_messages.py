@@ -9,11 +9,19 @@ from typing import Any
 import httpx
 import pytest
 from lxml import etree
+from pydantic import SecretStr
 
 from hub.notification import Platform
 from hub.outcome import OutcomeName, State
+from hub.platforms.webpush.sender import requests_for
+from hub.platforms.webpush.settings import WebPushSettings
+from sandbox.subscriptions import base64url, decrypted, keys_of
+from tests.fakes.browsers import subscription
+from tests.fakes.pushes import page_of
+from tests.fakes.requests import Request, requests_in
 from tests.fakes.senders import DELIVERED, DROPPED, GONE, UNAVAILABLE
 from tests.hub.api.conformance.conftest import Service
+from tests.hub.platforms.keys import p256_key, pem_of
 
 SB = "{http://schemas.microsoft.com/netservices/2010/10/servicebus/connect}"
 APS = b'{"aps":{"alert":"hi"}}'
@@ -396,6 +404,38 @@ async def test_96_97_headers_of_a_service_go_with_the_push(service: Service, cli
         given = {name.lower(): value for name, value in push.headers.items()}
         wanted = {name.lower(): value for name, value in headers.items() if name != "Content-Type"}
         assert (push.payload, {name: given.get(name) for name in wanted}) == (body, wanted)
+
+
+async def test_99_a_direct_send_to_a_browser_is_encrypted_for_the_keys_of_its_headers(
+    service: Service, client: httpx.AsyncClient
+) -> None:
+    endpoint, keys = "https://push.example/1?a=b", keys_of("anna")
+    sent = {
+        "ServiceBusNotification-Format": "browser",
+        "ServiceBusNotification-DeviceHandle": endpoint,
+        "P256DH": base64url(keys.p256dh),
+        "Auth": base64url(keys.auth),
+    }
+    body = b'{"title":"Deposit"}'
+    answer = await client.post("/h1/messages?direct", content=body, headers={**sent, "Urgency": "low", "TTL": "60"})
+    assert answer.status_code == 201
+    (push,) = await service.senders[Platform.BROWSER].received(1)
+    assert push.push_channel == subscription(endpoint, p256dh=sent["P256DH"], auth=sent["Auth"])
+    settings = WebPushSettings(key=SecretStr(pem_of(p256_key())), subject="mailto:ops@bank.example")
+    made = requests_for(page_of([push]), settings, authorization=lambda _: "vapid", now=datetime.now(UTC))
+    (request,) = requests_in(made)
+    assert isinstance(request, Request)
+    assert (request.url, decrypted(request.body, keys)) == (endpoint, body)
+    assert {b"urgency: low", b"ttl: 60"} <= set(request.headers)
+    for wrong in (
+        {"Auth": "short"},
+        {"P256DH": base64url(b"x" * 65)},
+        {"ServiceBusNotification-DeviceHandle": "http://x/"},
+    ):
+        refused = await client.post("/h1/messages?direct", content=body, headers=sent | wrong)
+        assert (refused.status_code, "pushChannel: " in refused.text) == (400, True)
+    alone = {name: value for name, value in sent.items() if name not in ("P256DH", "Auth")}
+    assert (await client.post("/h1/messages?direct", content=body, headers=alone)).status_code == 400
 
 
 async def test_125_131_132_an_error_is_xml_that_support_can_trace(

@@ -9,6 +9,7 @@ from lxml import etree
 
 from hub.notification import Platform
 from hub.outcome import OutcomeName
+from tests.fakes.browsers import AUTH, P256DH
 from tests.fakes.senders import GONE
 from tests.hub.api.conformance.conftest import TTL, Service, signed
 
@@ -122,7 +123,7 @@ KINDS = [
     ),
     (
         "Browser",
-        "<Endpoint>https://b.example/x</Endpoint><P256DH>p</P256DH><Auth>a</Auth>",
+        f"<Endpoint>https://b.example/x</Endpoint><P256DH>{P256DH}</P256DH><Auth>{AUTH}</Auth>",
         ["Endpoint", "P256DH", "Auth"],
     ),
     ("Xiaomi", "<XiaomiRegistrationId>t</XiaomiRegistrationId>", ["XiaomiRegistrationId"]),
@@ -338,7 +339,7 @@ async def test_53_to_58_a_list_is_filtered_by_push_channel(client: httpx.AsyncCl
         "deviceToken+eq+'aabb'": "apple",
         f"ChannelUri eq '{quote(quote(channel, safe=''))}'": "wns",
         f"ChannelUri eq '{quote(channel, safe='')}'": "wns",
-        f"Endpoint eq '{quote(quote(endpoint, safe=''))}' and P256DH eq 'p' and Auth eq 'a'": "browser",
+        f"Endpoint eq '{quote(quote(endpoint, safe=''))}' and P256DH eq '{P256DH}' and Auth eq '{AUTH}'": "browser",
         "BaiduChannelId eq c' and BaiduUserId eq 'u'": "baidu",
         "BaiduUserId-BaiduChannelId eq 'u-c'": "baidu",
         "ChannelUri eq 'u-c'": "baidu",
@@ -416,5 +417,5 @@ async def test_a_template_for_a_platform_without_a_sender_ends_as_no_credential(
     adm = Platform("adm")
     assert service.observer.outcomes == {(adm, OutcomeName.INVALID_CREDENTIALS): 1}
     details = await client.get(unquote(sent.headers["location"]))
-    assert "<TargetPlatforms>apple,fcmv1,windows</TargetPlatforms>" in details.text
+    assert "<TargetPlatforms>apple,fcmv1,windows,browser</TargetPlatforms>" in details.text
     assert "<AdmOutcomeCounts><Outcome><Name>InvalidCredentials</Name><Count>1</Count></Outcome>" in details.text

@@ -58,6 +58,7 @@ from bridge.observe.recent import RecentEvents
 from bridge.observe.store_metrics import POSTGRES, SQLITE
 from bridge.observe.telemetry import Telemetry
 from bridge.phones import PhoneServices
+from bridge.reports.follow_ups import FollowUpLoop
 from bridge.reports.sinks import SinkManager
 from bridge.senders import remotes_of, senders_of
 from bridge.stores import DaemonStore, store_of
@@ -144,6 +145,7 @@ class Daemon:
         self._sinks = SinkManager(
             self.hub.store, observer=self.telemetry, start=self._start, troubles=self._sink_troubles
         )
+        self._follow_ups = FollowUpLoop(self.hub.store, observer=self.telemetry)
         self._console = console
         self._apps = {name: SwappableApp(crashed=self._crashed) for name in LISTENERS}
         has_phones = any(hub.registration is not None for hub in settings.hubs.values())
@@ -232,6 +234,7 @@ class Daemon:
                 self._start(self._job_runner().run(), "jobs"),
                 self._start(self.phones.run(), "phones"),
                 self._start(self._sinks.run(), "sinks"),
+                self._start(self._follow_ups.run(), "follow-ups"),
                 self._start(self.mirrors.run(self.hub.store), "mirrors"),
                 self._start(self._expectations().run(), "expected sources"),
             ]
@@ -240,6 +243,7 @@ class Daemon:
             stack.push_async_callback(_end, helpers)
             stack.push_async_callback(self._sinks.close)
             self._sinks.apply(self.settings)
+            self._follow_ups.apply(self.settings)
             stack.push_async_callback(self._stop_intake)
             await self.intake.apply(self.settings, between=self._rules_exchange(self.settings, self.config_hash))
             self._exchange_apps()  # until now every request was answered as too early
@@ -337,6 +341,7 @@ class Daemon:
             exchange_hubs()
             exchange_rules()
             self._sinks.apply(settings)
+            self._follow_ups.apply(settings)
 
         stopped, started = await self.intake.apply(settings, between=between)
         self._exchange_apps()

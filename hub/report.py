@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from hub.follow_up import FollowUp, UnopenedPush
 from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName, State, Unreached
 from hub.phone_report import ReportedPush
@@ -23,7 +24,7 @@ class Report:
 class EndedNotification:
     """What became of a notification: its state, and how many pushes had which outcome on which platform.
 
-    `why` is set where no phone got it. `at` is in seconds since 1970 UTC.
+    `why` is set where no phone got it. `at` is in seconds since 1970 UTC. `actor` is who cancelled it, where that is known.
     """
 
     notification: Notification
@@ -31,6 +32,7 @@ class EndedNotification:
     counts: Mapping[Platform, Mapping[OutcomeName, int]]
     at: float
     why: Unreached | None = None
+    actor: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,3 +66,9 @@ class Reporter(Protocol):
 
     def reports_of_phone(self, reported: ReportedPush) -> Sequence[Report]:
         """One for each of `sinks_of` of its notification: a phone has said something of its push."""
+
+    def follow_up_of(self, notification: Notification) -> FollowUp | None:
+        """Whether and when to look, after a push, who has not opened it; None: nobody asks."""
+
+    def reports_of_unopened(self, unopened: UnopenedPush) -> Sequence[Report]:
+        """One for each of its `sinks`."""

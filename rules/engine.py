@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from hub.acceptance import Reason
+from hub.follow_up import FollowUp
 from rules.conditions import Condition
 from rules.decision import Decision, Failure, Intent
 from rules.errors import RenderError, TooLateError, TypeClashError, UnsafeTagError
@@ -22,8 +23,8 @@ class Rule:
     """One rule, compiled. `sources` None means every source; `push` None is a rule that only stops.
 
     `owner` is the team that answers for it, empty where none is named. `report_to` are the sinks that are told what became
-    of its notifications. `key` is its path in the configuration and `mark`
-    its place there; `source_mark` and `stop_mark` are the places of its sources and of `stop`.
+    of its notifications, `unless_opened` says who is told of phones that have not opened one. `key` is its path in the
+    configuration and `mark` its place there; `source_mark` and `stop_mark` are the places of its sources and of `stop`.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Rule:
     push: PushPlan | None = None
     stop: bool = False
     report_to: tuple[str, ...] = ()
+    unless_opened: FollowUp | None = None
     key: str = field(default="", compare=False)
     mark: Mark = field(default=NOWHERE, compare=False, repr=False)
     source_mark: Mark = field(default=NOWHERE, compare=False, repr=False)
@@ -116,6 +118,8 @@ class RuleSet:
     """Who answers for a rule, by its name, where an owner is named."""
     report_to: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
     """The sinks of a rule, by its name, where it has any."""
+    follow_ups: Mapping[str, FollowUp] = field(init=False, repr=False, compare=False)
+    """Who is told of phones that have not opened a notification of a rule, by its name, where anybody is."""
     _index: Index = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -125,6 +129,8 @@ class RuleSet:
         ]
         object.__setattr__(self, "_index", Index(keys))
         object.__setattr__(self, "report_to", {rule.name: rule.report_to for rule in self.rules if rule.report_to})
+        follow_ups = {rule.name: rule.unless_opened for rule in self.rules if rule.unless_opened is not None}
+        object.__setattr__(self, "follow_ups", follow_ups)
         object.__setattr__(self, "owners", {rule.name: rule.owner for rule in self.rules if rule.owner})
 
     def always_tried(self, source: str) -> Sequence[Rule]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, timedelta, tzinfo
 from typing import Any
 
+from hub.follow_up import FollowUp
 from hub.notification import Platform, Priority
 from hub.platforms.table import services
 from hub.spelling import did_you_mean
@@ -38,6 +39,8 @@ LATER_PLATFORMS = ("adm", "baidu", "huawei", "mpns", "xiaomi")
 
 _LATER_RULE_KEYS = ("also", "cancel", "dedupe", "inhibit", "order", "quiet_hours", "remind", "throttle")
 _LATER_PUSH_KEYS = ("devices", "interruption", "locale", "tag_policy", "template")
+_SOONEST, _LATEST = timedelta(seconds=1), timedelta(days=7)
+"""What `unless_opened.after` may be: the notification and what phones said of it are kept for longer."""
 _LEAVE_OUT = "comment the rule out, or delete it"
 _PUSH_CURES = {
     name: f"what templates are filled with stands under with: {{ {name}: … }}"
@@ -178,6 +181,7 @@ class RuleReader:
             push=push,
             stop=stop is True,
             report_to=self._rule_sinks(entries["report_to"]) if "report_to" in entries else (),
+            unless_opened=self._unless_opened(entries["unless_opened"], push) if "unless_opened" in entries else None,
             key=node.key,
             mark=node.mark,
             source_mark=entries["source"].mark if "source" in entries else node.mark,
@@ -201,6 +205,25 @@ class RuleReader:
             message = "ttl begins at the event's time, before the notification is sent"
             self._problems.add(node, message, "leave out push.ttl_from", mark=node.key_mark)
         return replace(push, schedule=Schedule(at=at, timezone=self._scope.timezone, key=f"{node.key}.at"))
+
+    def _unless_opened(self, node: Node, push: PushPlan | None) -> FollowUp | None:
+        """Who is told of phones that have not opened what the rule pushes, and after how long."""
+        entries = fields(node, self._problems, models.UnlessOpened)
+        if not isinstance(node.value, dict):
+            return None
+        for key, hint in (("after", "after: 15m"), ("report_to", "report_to: NAME, a name under sinks")):
+            if key not in entries:
+                self._problems.add(node, f"{key} is missing", f"write {hint}", mark=node.key_mark)
+        after = self._values(models.UnlessOpened, entries).get("after")
+        if after is not None and not _SOONEST <= after <= _LATEST:
+            self._problems.add(entries["after"], f"is not from {spelled(_SOONEST)} to {spelled(_LATEST)}")
+            after = None
+        sinks = self._rule_sinks(entries["report_to"]) if "report_to" in entries else ()
+        if push is None:
+            self._problems.add(
+                node, "this rule pushes nothing that could be opened", "give it a push", mark=node.key_mark
+            )
+        return None if after is None or not sinks else FollowUp(after=after.total_seconds(), sinks=sinks)
 
     def _values(self, model: type[models.Keys], entries: Mapping[str, Node]) -> dict[str, Any]:
         return values(model, entries, self._problems, self._seconds_in)

@@ -208,6 +208,15 @@ class Schedule(Keys):
     """A time that the event names, such as "{{ data.dueAt }}"; none, or one that has passed, is at once."""
 
 
+class UnlessOpened(Keys):
+    """What is done about a phone that has not opened a notification in time."""
+
+    after: timedelta | None = None
+    """How long after its delivery a phone has time to report that its user opened the notification: 7 days at most."""
+    report_to: Name | Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    """The sinks that are told of each phone that has not, and at once of a push that no push service took."""
+
+
 class Rule(Keys):
     """One rule: which events it is about, and what is pushed when one fits."""
 
@@ -227,6 +236,8 @@ class Rule(Keys):
     """Rules further down do not see an event that fitted this one."""
     report_to: Name | Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     """The sinks that are told what became of each notification of this rule."""
+    unless_opened: UnlessOpened | None = None
+    """Tells sinks of each phone that has not opened the notification in time."""
     owner: Owner | None = None
     """The team that answers for this rule; metrics, dead letters, `why` and `explain` name it."""
 

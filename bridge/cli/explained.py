@@ -3,11 +3,13 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import typer
 
 from bridge.cli.tables import print_fields, print_json, print_table
+from rules.units import spelled
 
 _SOURCE_OF_RULE = re.compile(r"rules\[\d+\]\.source")
 """The key of a rule's sources; a pattern may read a field of that name too."""
@@ -117,6 +119,8 @@ def _print_notification(notification: Mapping[str, Any]) -> None:
             **({"native": native["platform"], "payload": native["payload"]} if native else {}),
             **{f"header {name}": value for name, value in native.get("headers", {}).items()},
             "audience": _audience(notification),
+            "reported to": ", ".join(notification["report_to"]),
+            "unless opened": _unless_opened(notification),
         }
     )
     for payload in notification["payloads"]:
@@ -130,6 +134,14 @@ def _audience(notification: Mapping[str, Any]) -> str:
         return "not known: name --store or --device. The templates of a notification are the phones' own"
     counts = ", ".join(f"{platform} {count}" for platform, count in notification["audience"].items())
     return counts or f"empty: {notification['unreached']}"
+
+
+def _unless_opened(notification: Mapping[str, Any]) -> str:
+    told = notification["unless_opened"]
+    if told is None:
+        return ""
+    after = spelled(timedelta(seconds=told["after"]))
+    return f"{', '.join(told['report_to'])} is told of each phone that has not opened it within {after}"
 
 
 def _print_payload(payload: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ import typer
 from bridge.cli.client import Client, fail
 from bridge.cli.command import Answer, HubName, Limit, client_command
 from bridge.cli.exits import Exit
-from bridge.cli.tables import counted, print_fields, print_sums, print_table
+from bridge.cli.tables import counted, follow_ups_said, print_fields, print_sums, print_table
 
 notifications = typer.Typer(help="Notifications and what became of them.", no_args_is_help=True)
 
@@ -96,6 +96,7 @@ def _print_notification(notification: Mapping[str, Any]) -> None:
         "outcomes": counted(notification["outcomes"]),
         "reports": counted(notification["reports"]),
         "reasons": "\n".join(notification["reasons"]),
+        "follow_ups": follow_ups_said(notification["follow_ups"]),
     }
     print_fields({**notification, **more, "failures": None})
     if failures:

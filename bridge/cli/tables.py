@@ -6,6 +6,8 @@ from typing import Any
 
 import typer
 
+from bridge.counts import how_many
+
 
 def print_json(content: Any) -> None:
     """Indented, and in the letters of the text; what a terminal would obey, and half a character, are escaped."""
@@ -44,6 +46,21 @@ def counted(outcomes: Mapping[str, Mapping[str, int]]) -> str:
 def reports_said(reports: Sequence[Mapping[str, Any]]) -> str:
     """What a phone said of a push, a line each."""
     return "\n".join(" ".join(filter(None, [each["event"], each["action"], f"at {each['at']}"])) for each in reports)
+
+
+def follow_ups_said(follow_ups: Sequence[Mapping[str, Any]]) -> str:
+    """What is done about phones that have not opened a notification, a line for each look at them."""
+    return "\n".join(map(_follow_up_said, follow_ups))
+
+
+def _follow_up_said(follow_up: Mapping[str, Any]) -> str:
+    sinks = ", ".join(follow_up["sinks"])
+    if follow_up["about"] == "expanded":
+        return f"nobody: it is for {follow_up['about_meaning'].partition(' is for ')[2]}"
+    if follow_up["ended_at"] is None:
+        return f"{sinks} at {follow_up['due']}, of {follow_up['about_meaning']} at {follow_up['sent_at']}"
+    opened = f", {how_many(follow_up['opened'], 'phone')} had opened it" if follow_up["opened"] else ""
+    return f"{sinks} was told at {follow_up['ended_at']} of {how_many(follow_up['told'], 'phone')}{opened}"
 
 
 def without_controls(text: str) -> str:

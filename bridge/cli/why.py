@@ -8,7 +8,7 @@ import typer
 from bridge.cli.client import Client
 from bridge.cli.command import Answer, client_command
 from bridge.cli.explained import print_failures, print_rules
-from bridge.cli.tables import counted, print_fields, print_json, print_table, reports_said
+from bridge.cli.tables import counted, follow_ups_said, print_fields, print_json, print_table, reports_said
 from bridge.counts import how_many
 
 
@@ -105,6 +105,7 @@ def _print_notification(notification: Mapping[str, Any]) -> None:
             "expires at": notification["expires_at"],
             "ended at": notification["ended_at"],
             "outcomes": counted(notification["outcomes"]),
+            "unless opened": follow_ups_said(notification["follow_ups"]),
             "waits for": "\n".join(notification["waits_for"]),
         }
     )

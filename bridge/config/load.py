@@ -24,6 +24,7 @@ from bridge.config.models import Document, HubSettings, Listen, Listeners, Secti
 from bridge.config.produced import produced_by
 from bridge.config.section import fields_of
 from bridge.config.spellings import OLD_SECTIONS, in_present_spelling
+from bridge.config.unopened import check_follow_ups
 from bridge.config.unstored import check_dead_letters, check_rules, handed_over_at_once, needs_no_disk
 from connectors.connector import Connector
 from connectors.duration import seconds_in
@@ -350,6 +351,7 @@ def _check_sinks(root: Node, rules: RuleSet, problems: Problems) -> None:
     """Names in `report_to` of rules are looked up as the rules are read."""
     sinks = _entries(root, "sinks")
     used = {sink for named in rules.report_to.values() for sink in named}
+    used |= {sink for follow_up in rules.follow_ups.values() for sink in follow_up.sinks}
     for hub in _entries(root, "hubs").values():
         told = _entries(hub).get("report_to")
         if told is None:
@@ -366,6 +368,7 @@ def _check_sinks(root: Node, rules: RuleSet, problems: Problems) -> None:
 def _check_unstored(root: Node, plain: Mapping[str, Any], rules: RuleSet, problems: Problems) -> None:
     hubs = {name: _hub(value) for name, value in _mapping(plain.get("hubs")).items()}
     check_rules(rules, {name.lower() for name in handed_over_at_once(hubs)}, problems)
+    check_follow_ups(rules, {name.lower(): hub for name, hub in hubs.items()}, problems)
     if needs_no_disk(hubs):
         placed = _entries(root, "dead_letters", "sources")
         for name, source in _entries(root, "sources").items():

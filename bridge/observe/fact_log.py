@@ -16,6 +16,7 @@ from bridge.observe.facts import (
     EventsStored,
     InFlightEvent,
     MessagesGivenUp,
+    PushesFollowedUp,
     ReportsDropped,
     SourceChanged,
     SourceLate,
@@ -50,6 +51,7 @@ from hub.facts import (
     StoreFailed,
     StoreRecovered,
 )
+from hub.follow_up import MOST_PHONES
 from hub.job import JobStatus
 from hub.notification import Notification, Platform, TemplateContent
 from hub.outcome import ENDED_WELL, OutcomeName, Unreached
@@ -108,6 +110,7 @@ class FactLog:
             StoreFailed: self._store_failed,
             StoreRecovered: self._store_recovered,
             ReportsDropped: self._reports_dropped,
+            PushesFollowedUp: self._pushes_followed_up,
             Crashed: self._crashed,
             Started: self._started,
             ConfigurationApplied: self._configuration_applied,
@@ -153,6 +156,16 @@ class FactLog:
 
     def _reports_dropped(self, fact: ReportsDropped) -> None:
         _log.warning("reports for a sink given up: too old, or too many", sink=fact.sink, count=fact.count)
+
+    def _pushes_followed_up(self, fact: PushesFollowedUp) -> None:
+        for notification in fact.followed.too_many:
+            _log.warning(
+                "phones not followed: the notification is for more than unless_opened looks at",
+                notification=notification.id,
+                rule=notification.rule,
+                hub=notification.hub,
+                most=MOST_PHONES,
+            )
 
     # The intake
 

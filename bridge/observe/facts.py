@@ -13,6 +13,7 @@ from connectors.base import Message
 from hub.acceptance import NO_CONFIGURATION, ConfigurationVersion, DeadLetter
 from hub.explained import Explained
 from hub.facts import Crashed, DeadLettersStored, HubFact
+from hub.follow_up import FollowedUp, FollowUpUsage
 from hub.store.contracts.sinks import SinkUsage
 from rules.decision import Decision
 from rules.event import Event
@@ -61,6 +62,14 @@ class ReportType(Explained):
         "A notification has ended, and a push service took at least one push of it.",
     )
     FAILED = "pushbridge.notification.failed", "A notification has ended, and reached no phone; `why` says the cause."
+    CANCELLED = (
+        "pushbridge.notification.cancelled",
+        "A notification was cancelled; what was delivered until then is in the counts, and `actor` says who did it.",
+    )
+    PUSH_UNOPENED = (
+        "pushbridge.push.unopened",
+        "A phone has not opened a notification in time, or was not reached; `outcome` says which.",
+    )
     PUSH_RECEIVED = "pushbridge.push.received", "The app of a phone reported that it got a push."
     PUSH_OPENED = "pushbridge.push.opened", "A phone reported that its user opened a notification."
     PUSH_ACTED = (
@@ -281,11 +290,25 @@ class SinksMeasured:
     usage: Mapping[str, SinkUsage]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushesFollowedUp:
+    """Phones were looked at that rules with `unless_opened` pushed to."""
+
+    followed: FollowedUp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowUpsMeasured:
+    """How many follow-ups wait in the queues of this process, and for how long the first has been due."""
+
+    usage: FollowUpUsage
+
+
 IntakeFact = (
     EventsStored | MessagesGivenUp | DeadLetterReplayed | DeadLettersStored | SourceChanged | SourceLate | Crashed
 )
 ProcessFact = ConnectionRefused | Started | ConfigurationApplied | ConfigurationRefused
-SinkFact = ReportsPublished | ReportsDropped | SinksMeasured | Crashed
+SinkFact = ReportsPublished | ReportsDropped | SinksMeasured | PushesFollowedUp | FollowUpsMeasured | Crashed
 Fact = HubFact | IntakeFact | ProcessFact | SinkFact
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from prometheus_client import GCCollector, PlatformCollector, ProcessCollector, disable_created_metrics
 
 from bridge.observe.delivery_metrics import DeliveryMetrics
+from bridge.observe.follow_up_metrics import FollowUpMetrics
 from bridge.observe.intake_metrics import IntakeMetrics, Owners
 from bridge.observe.metric_set import MetricSet, Named
 from bridge.observe.phone_metrics import PhoneMetrics
@@ -55,6 +56,7 @@ class Metrics:
         self.delivery = DeliveryMetrics(self._set)
         self.phones = PhoneMetrics(self._set)
         self.sinks = SinkMetrics(self._set)
+        self.follow_ups = FollowUpMetrics(self._set)
         self.process = ProcessMetrics(self._set, version=version)
         self.takes: Takes = {
             **self.intake.takes,
@@ -63,6 +65,7 @@ class Metrics:
             **self.delivery.takes,
             **self.phones.takes,
             **self.sinks.takes,
+            **self.follow_ups.takes,
             **self.process.takes,
         }
         self.declare(

@@ -13,6 +13,7 @@ from bridge.observe.facts import SENDER_OUTCOMES, EventOutcome, Limit, NotKept, 
 from bridge.observe.intake_metrics import INGEST
 from hub.acceptance import Reason, Stage
 from hub.explained import Explained
+from hub.follow_up import FollowedPushes, FollowUpOutcome
 from hub.outcome import DELIVERY_LABELS, DeviceAnswer, OutcomeName, State, Unreached
 from hub.phone import PhoneOperation, PhoneOutcome
 from hub.phone_report import PhoneEvent, ReportOutcome
@@ -133,6 +134,17 @@ SECTIONS: Sequence[Section] = (
         title="What a sink is told",
         where="The `type` of the CloudEvents that sinks get; see `sinks.md`.",
         names=ReportType,
+    ),
+    Section(
+        title="What becomes of a phone that unless_opened asks about",
+        where="`outcome` in the report `pushbridge.push.unopened` of a sink, and the label `outcome` of"
+        " `pushbridge_follow_ups_total`; see `sinks.md`.",
+        names=FollowUpOutcome,
+    ),
+    Section(
+        title="Which pushes are looked at again",
+        where="`about` in the `follow_ups` of a notification in the admin API, for rules with `unless_opened`.",
+        names=FollowedPushes,
     ),
     Section(
         title="How a source fares",

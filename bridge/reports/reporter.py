@@ -10,6 +10,7 @@ import orjson
 
 from bridge.config.models import Settings
 from bridge.observe.facts import ReportType
+from hub.follow_up import FollowUp, UnopenedPush
 from hub.notification import Notification
 from hub.outcome import ENDED_WELL, State
 from hub.phone_report import PhoneEvent, ReportedPush
@@ -28,6 +29,7 @@ class ConfiguredReporter:
     def __init__(self, settings: Settings) -> None:
         self._source = f"/pushbridge/{quote(settings.bridge.name)}"
         self._rules: Mapping[str, Collection[str]] = settings.rules.report_to
+        self._follow_ups: Mapping[str, FollowUp] = settings.rules.follow_ups
         self._hubs: Mapping[str, Collection[str]] = {
             name: hub.report_to for name, hub in settings.hubs.items() if hub.report_to
         }
@@ -35,7 +37,7 @@ class ConfiguredReporter:
     @property
     def tells(self) -> bool:
         """Whether anybody is told of anything."""
-        return bool(self._rules or self._hubs)
+        return bool(self._rules or self._hubs or self._follow_ups)
 
     def sinks_of(self, notification: Notification) -> Collection[str]:
         return self._rules.get(notification.rule, ()) if notification.rule else self._hubs.get(notification.hub, ())
@@ -52,7 +54,7 @@ class ConfiguredReporter:
         delivered = sum(count for outcome, count in outcomes if outcome in ENDED_WELL)
         # A remote hub pushes by itself: what it has taken counts as delivered there.
         is_delivered = delivered > 0 or (not ended.counts and ended.state is State.COMPLETED)
-        data = _of_notification(notification) | {
+        data: dict[str, Any] = _of_notification(notification) | {
             "state": ended.state.value,
             "delivered": delivered,
             "failed": sum(count for _, count in outcomes) - delivered,
@@ -63,8 +65,11 @@ class ConfiguredReporter:
         }
         if ended.why is not None:
             data["why"] = ended.why.value
+        if ended.actor:
+            data["actor"] = ended.actor
+        type_ = ReportType.DELIVERED if is_delivered else ReportType.FAILED
         body = self._event(
-            ReportType.DELIVERED if is_delivered else ReportType.FAILED,
+            ReportType.CANCELLED if ended.state is State.CANCELLED else type_,
             id=notification.id,
             subject=f"notifications/{notification.id}",
             at=ended.at,
@@ -91,6 +96,35 @@ class ConfiguredReporter:
             ReportType.DEVICE_REMOVED, id=digest, subject=f"devices/{quote(ids[0], safe='')}", at=at, data=data
         )
         return [Report(sink=sink, body=body, content_type=CONTENT_TYPE, person=removed.user_id) for sink in sinks]
+
+    def follow_up_of(self, notification: Notification) -> FollowUp | None:
+        return self._follow_ups.get(notification.rule)
+
+    def reports_of_unopened(self, unopened: UnopenedPush) -> Sequence[Report]:
+        notification = unopened.notification
+        said: dict[str, Any] = {
+            "outcome": unopened.outcome.value,
+            "installationId": unopened.installation_id,
+            "registrationId": unopened.registration_id,
+            "platform": "" if unopened.platform is None else unopened.platform.value,
+            "userId": unopened.user_id,
+            "sentAt": _time(unopened.sent_at),
+            "receivedAt": _time(unopened.received_at),
+            "failure": "" if unopened.failure is None else unopened.failure.value,
+            "detail": unopened.detail,
+            "why": "" if unopened.why is None else unopened.why.value,
+        }
+        body = self._event(
+            ReportType.PUSH_UNOPENED,
+            id=_digest(notification.id, unopened.installation_id, unopened.registration_id, "unopened"),
+            subject=f"notifications/{notification.id}",
+            at=unopened.at,
+            data=_of_notification(notification)
+            | {name: value for name, value in said.items() if value}
+            | {"othersDelivered": unopened.others_delivered, "othersOpened": unopened.others_opened},
+        )
+        person = notification.person or unopened.user_id
+        return [Report(sink=sink, body=body, content_type=CONTENT_TYPE, person=person) for sink in unopened.sinks]
 
     def reports_of_phone(self, reported: ReportedPush) -> Sequence[Report]:
         notification = reported.notification
@@ -124,7 +158,7 @@ class ConfiguredReporter:
                 "source": self._source,
                 "type": type_.value,
                 "subject": subject,
-                "time": datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+                "time": _time(at),
                 "datacontenttype": "application/json",
                 "data": data,
             }
@@ -144,6 +178,13 @@ def _of_notification(notification: Notification) -> dict[str, Any]:
     if notification.rule:
         data |= {"rule": notification.rule, "eventSource": notification.source, "eventId": notification.event_id}
     return data
+
+
+def _time(at: float | None) -> str:
+    """Empty for None."""
+    if at is None:
+        return ""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _digest(*parts: str) -> str:

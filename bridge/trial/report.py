@@ -72,6 +72,10 @@ def _notification(tried: TriedNotification, *, hide_channels: bool) -> dict[str,
         if tried.audience is None
         else {platform.value: count for platform, count in tried.audience.items()},
         "unreached": "" if tried.unreached is None else tried.unreached.meaning,
+        "report_to": list(tried.report_to),
+        "unless_opened": None
+        if tried.unless_opened is None
+        else {"after": tried.unless_opened.after, "report_to": list(tried.unless_opened.sinks)},
         "payloads": [_payload(each, hide_channels=hide_channels) for each in tried.payloads],
     }
 

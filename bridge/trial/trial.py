@@ -16,6 +16,7 @@ from connectors.base import Message
 from hub.acceptance import DeadLetter, HandedOver, Ingest
 from hub.content.rendering import Templates
 from hub.delivery import audiences
+from hub.follow_up import FollowUp
 from hub.guards import only_to
 from hub.notification import Notification, Platform
 from hub.outcome import Unreached
@@ -43,6 +44,7 @@ class TriedNotification:
 
     `unreached` says why the audience is empty. `payloads` has one for each template of the audience, SHOWN at most.
     `remote` is whether the hub is remote: it knows its audience itself. `only_to` is joined with every audience.
+    `report_to` and `unless_opened` say which sinks are told of it.
     """
 
     rule: str
@@ -52,6 +54,8 @@ class TriedNotification:
     audience: Mapping[Platform, int] | None = None
     unreached: Unreached | None = None
     payloads: Sequence[Payload] = ()
+    report_to: Sequence[str] = ()
+    unless_opened: FollowUp | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +161,11 @@ class Trial:
             return False, None
 
     async def _tried(self, rule: str, notification: Notification) -> TriedNotification:
+        rules = self._settings.rules
+        tried = await self._reached(rule, notification)
+        return replace(tried, report_to=rules.report_to.get(rule, ()), unless_opened=rules.follow_ups.get(rule))
+
+    async def _reached(self, rule: str, notification: Notification) -> TriedNotification:
         is_remote = self._settings.hubs[notification.hub].is_remote
         joined = only_to(notification, self._guards)
         if is_remote or self._registrations is None or self._payloads is None:

@@ -10,6 +10,7 @@ from pyroaring import BitMap
 
 from hub.acceptance import AuditEntry, DeadLetter, Ingest, Partition
 from hub.errors import StoreError
+from hub.follow_up import FollowedUp, FollowUpUsage
 from hub.installation import Installation, Registration
 from hub.job import Job
 from hub.notification import Notification, Platform
@@ -50,6 +51,7 @@ from hub.store.contracts.telemetry import (
     TallyKind,
     TracedRegistration,
 )
+from hub.store.follow_ups.follow_ups import SqlFollowUps
 from hub.store.jobs.jobs import SqlJobs
 from hub.store.journal.journal import SqlJournal
 from hub.store.letters.letters import SqlLetters
@@ -123,6 +125,7 @@ class SqlStore:
         self._phones = SqlPhones(database, self._outbox)
         self._journal = SqlJournal(database, self._clock, self._outbox)
         self._sinks = SqlSinks(database, self._outbox, now=self._clock.now, report_to=self._outbox.report_to)
+        self._follow_ups = SqlFollowUps(database, self._clock, self._outbox, self._registry.place_of)
         self._reports = SqlReports(database, self._clock, self._outbox, self._registry.place_of)
         self._jobs = SqlJobs(database, now=self._clock.now)
         self._telemetry = SqlTelemetry(
@@ -197,8 +200,8 @@ class SqlStore:
     async def forget_offsets(self, partitions: Sequence[Partition]) -> None:
         await self._outbox.forget_offsets(partitions)
 
-    async def cancel(self, hub: str, notification_id: str) -> bool:
-        return await self._outbox.cancel(hub, notification_id)
+    async def cancel(self, hub: str, notification_id: str, *, actor: str = "") -> bool:
+        return await self._outbox.cancel(hub, notification_id, actor=actor)
 
     async def stop(self, notification_id: str, *, actor: str) -> str | None:
         return await self._outbox.stop(notification_id, actor=actor)
@@ -500,6 +503,14 @@ class SqlStore:
 
     async def bound_sinks(self, limits: Mapping[str, SinkLimits], *, others: SinkLimits) -> Mapping[str, int]:
         return await self._sinks.bound_sinks(limits, others=others)
+
+    # Follow-ups
+
+    async def follow_up(self) -> FollowedUp:
+        return await self._follow_ups.follow_up()
+
+    async def follow_up_usage(self) -> FollowUpUsage:
+        return await self._follow_ups.follow_up_usage()
 
     # Jobs
 

@@ -47,6 +47,7 @@ def test_no_fact_is_taken_by_two_parts_of_the_metrics() -> None:
         metrics.delivery,
         metrics.phones,
         metrics.sinks,
+        metrics.follow_ups,
         metrics.process,
     )
     assert len(metrics.takes) == sum(len(part.takes) for part in parts)

@@ -8,11 +8,14 @@ from typing import Any
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from bridge.config.load import check
-from bridge.observe.facts import ReportsDropped, ReportsPublished, SinksMeasured
+from bridge.observe.fact_log import FactLog
+from bridge.observe.facts import FollowUpsMeasured, PushesFollowedUp, ReportsDropped, ReportsPublished, SinksMeasured
 from bridge.observe.metrics import Metrics
 from bridge.reports.reporter import ConfiguredReporter
+from hub.follow_up import FollowedUp, FollowUp, FollowUpOutcome, FollowUpUsage, UnopenedPush
 from hub.notification import Platform
 from hub.outcome import OutcomeName, State, Unreached
 from hub.phone_report import PhoneEvent, ReportedPush
@@ -226,6 +229,127 @@ def test_the_page_on_sinks_shows_a_configuration_that_is_right_and_a_report_as_i
     reports = ConfiguredReporter(settings).reports_of(ended(notification=given, counts=counts, at=at))
     assert [report.sink for report in reports] == ["crm", "outcomes"]
     assert orjson.loads(reports[0].body) == told
+
+
+UNLESS_OPENED = CONFIGURATION.replace(
+    "report_to: [crm, audit, crm] }", "report_to: [crm, audit, crm], unless_opened: { after: 15m, report_to: audit } }"
+).replace("report_to: crm }", "report_to: crm, reports: { payload_key: pushId } }")
+
+
+def test_a_phone_that_has_not_opened_is_told_of_without_what_is_not_known(tmp_path: Path) -> None:
+    reporter = ConfiguredReporter(read(tmp_path, UNLESS_OPENED))
+    given = ended().notification
+    follow_up = reporter.follow_up_of(given)
+    assert (follow_up, reporter.follow_up_of(replace(given, rule="shipped"))) == (
+        FollowUp(after=900.0, sinks=("audit",)),
+        None,
+    )
+    about = UnopenedPush(
+        notification=given,
+        sinks=["audit"],
+        outcome=FollowUpOutcome.NOT_OPENED,
+        at=1_800_000_900.0,
+        installation_id="i1",
+        user_id="u1",
+        platform=Platform.APNS,
+        sent_at=1_800_000_000.0,
+        others_delivered=2,
+    )
+    nobody = UnopenedPush(
+        notification=given, sinks=["audit"], outcome=FollowUpOutcome.NO_PHONE, at=1.0, why=Unreached.NO_TAG
+    )
+    (report,), (of_nobody,) = reporter.reports_of_unopened(about), reporter.reports_of_unopened(nobody)
+    (again,) = reporter.reports_of_unopened(replace(about, at=2.0, outcome=FollowUpOutcome.FAILED))
+    said, said_of_nobody = orjson.loads(report.body), orjson.loads(of_nobody.body)
+    assert (report.sink, report.person, said["type"]) == ("audit", "p-1", "pushbridge.push.unopened")
+    common = {"notificationId": given.id, "hub": "app", "rule": "paid", "eventSource": "orders", "eventId": "e-1"}
+    assert said["data"] == common | {
+        "outcome": "not_opened",
+        "installationId": "i1",
+        "platform": "apns",
+        "userId": "u1",
+        "sentAt": "2027-01-15T08:00:00.000Z",
+        "othersDelivered": 2,
+        "othersOpened": 0,
+    }
+    assert said_of_nobody["data"] == common | {
+        "outcome": "no_phone",
+        "why": "no_tag",
+        "othersDelivered": 0,
+        "othersOpened": 0,
+    }
+    assert said["id"] == orjson.loads(again.body)["id"] != said_of_nobody["id"]
+
+
+def test_a_cancelled_notification_is_told_as_cancelled_with_what_was_delivered_and_by_whom(
+    reporter: ConfiguredReporter,
+) -> None:
+    counts = {Platform.APNS: {OutcomeName.SUCCESS: 2}}
+    told = orjson.loads(reporter.reports_of(ended(state=State.CANCELLED, counts=counts, actor="ops"))[0].body)
+    assert told["type"] == "pushbridge.notification.cancelled"
+    assert (told["data"]["state"], told["data"]["delivered"], told["data"]["actor"]) == ("Cancelled", 2, "ops")
+
+
+REMOTE = 'remote: { connection_string: "Endpoint=sb://x.example/;SharedAccessKeyName=a;SharedAccessKey=b" }'
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("after: 15m, ", "", "rules[0].unless_opened: after is missing (write after: 15m)"),
+        (", report_to: audit }", " }", "rules[0].unless_opened: report_to is missing"),
+        ("after: 15m", "after: 8d", "rules[0].unless_opened.after: is not from 1s to 7d"),
+        ("after: 15m", "after: soon", "rules[0].unless_opened.after"),
+        (
+            "report_to: audit }",
+            "report_to: adit }",
+            "rules[0].unless_opened.report_to: 'adit' is not one of: audit, crm",
+        ),
+        (
+            ', push: { to: "a:b", with: { title: x } }, report_to: [',
+            ", stop: true, report_to: [",
+            "pushes nothing that could",
+        ),
+        (
+            "{ payload_key: pushId }",
+            "{}",
+            "rules[0].unless_opened: warning: no phone of hub app can say that it opened",
+        ),
+        (
+            "{ payload_key: pushId }",
+            "{ payload_key: pushId, accept_for: 10m }",
+            "rules[0].unless_opened: warning: hub app takes reports of phones for 10m only",
+        ),
+        (
+            ", reports: { payload_key: pushId }",
+            f", {REMOTE}",
+            "warning: the phones of hub app report to the remote hub",
+        ),
+    ],
+)
+def test_check_names_what_unless_opened_lacks(before: str, after: str, said: str, tmp_path: Path) -> None:
+    assert before in UNLESS_OPENED
+    assert not any("unless_opened" in complaint for complaint in complaints(tmp_path, UNLESS_OPENED))
+    found = complaints(tmp_path, UNLESS_OPENED.replace(before, after))
+    assert any(said in complaint for complaint in found), found
+
+
+def test_what_phones_were_found_to_have_done_is_counted_and_too_many_are_logged() -> None:
+    metrics = Metrics(version="1", sources=[], rules=[], hubs=["app"])
+    sample = metrics.registry.get_sample_value
+    labels = {"hub": "app", "outcome": "not_opened"}
+    assert sample("pushbridge_follow_ups_total", labels) == 0
+    one = notification(hub="app", rule="paid")
+    followed = FollowedUp(counts={("app", FollowUpOutcome.NOT_OPENED): 3}, too_many=[one])
+    for fact in (PushesFollowedUp(followed=followed), FollowUpsMeasured(usage=FollowUpUsage(waiting=4, overdue=2.5))):
+        metrics.takes[type(fact)](fact)
+    assert sample("pushbridge_follow_ups_total", labels) == 3
+    assert sample("pushbridge_waiting_follow_ups") == 4
+    assert sample("pushbridge_follow_ups_overdue_seconds") == 2.5
+    with capture_logs() as logged:
+        FactLog().takes[PushesFollowedUp](PushesFollowedUp(followed=followed))
+    (line,) = logged
+    assert (line["log_level"], line["notification"], line["rule"]) == ("warning", one.id, "paid")
 
 
 def test_what_waits_is_counted_by_sink(tmp_path: Path) -> None:

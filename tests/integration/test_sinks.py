@@ -17,47 +17,23 @@ from connectors.base import OutMessage
 from connectors.errors import NotConnectedError, PublishError, TopologyError
 from connectors.servicebus.publisher import ServiceBusPublisher
 from connectors.servicebus.settings import SinkEntity
-from sandbox.exchange import Answer, Exchange
-from sandbox.faults import Faults
-from sandbox.server import HttpServer
 from sandbox.servicebus import QueueSettings, ServiceBus
 from sandbox.services import PushServices
-from sandbox.tls import Authority
 from tests.brokers import queues
 from tests.brokers.kafka import Kafka
 from tests.brokers.rabbitmq import RabbitMq
 from tests.brokers.topics import create_topic
 from tests.integration.daemon import HUB, Daemon, hubs
+from tests.integration.hook import Hook
 
 PATIENCE = 60.0
-SECRET = "only-for-these-tests"
 BODY = '{"message": {"notification": {"title": "$(title)"}}}'
-
-
-class Hook:
-    """A receiver over TLS that keeps the CloudEvents it was sent, and answers `status`."""
-
-    def __init__(self, directory: Path) -> None:
-        self.told: list[dict[str, Any]] = []
-        self.status = 204
-        authority = Authority(directory)
-        self.ca_file = authority.ca_file
-        context = authority.server_context(["http/1.1"])
-        self.server = HttpServer(self._serve, faults=Faults(), context=context, versions=("http/1.1",), max_streams=100)
-
-    def _serve(self, exchange: Exchange) -> None:
-        if self.status == 204:
-            self.told.append(orjson.loads(exchange.body))
-        exchange.answer(Answer(status=self.status))
 
 
 @pytest.fixture
 async def hook(tmp_path: Path) -> AsyncIterator[Hook]:
-    (tmp_path / "hook").mkdir()
-    hook = Hook(tmp_path / "hook")
-    await hook.server.start()
-    yield hook
-    await hook.server.stop()
+    async with Hook(tmp_path / "hook") as hook:
+        yield hook
 
 
 def configuration(services: PushServices, sinks: dict[str, Any]) -> dict[str, Any]:
@@ -93,13 +69,7 @@ async def test_every_kind_of_sink_is_told_what_became_of_a_notification(
         services = await stack.enter_async_context(PushServices(tmp_path))
         broker = await stack.enter_async_context(servicebus(queue))
         sinks = {
-            "hook": {
-                "http": {
-                    "url": f"https://127.0.0.1:{hook.server.port}/in",
-                    "secret": SECRET,
-                    "tls": {"ca_file": str(hook.ca_file)},
-                }
-            },
+            "hook": {"http": hook.settings},
             "rabbit": {"rabbitmq": {"url": rabbitmq.url, "key": queue}},
             "kafka": {"kafka": {"bootstrap": [kafka.bootstrap], "topic": topic}},
             "bus": {"servicebus": {"connection": {"connection_string": broker.connection_string}, "queue": queue}},
@@ -142,35 +112,32 @@ async def test_every_kind_of_sink_is_told_what_became_of_a_notification(
 
 async def test_a_sink_that_is_away_delays_no_push_and_gets_all_after_a_kill(tmp_path: Path, hook: Hook) -> None:
     hook.status = 503
-    async with PushServices(tmp_path) as services:
-        sink = {
-            "url": f"https://127.0.0.1:{hook.server.port}/in",
-            "secret": SECRET,
-            "tls": {"ca_file": str(hook.ca_file)},
-        }
-        async with Daemon(tmp_path, configuration(services, {"hook": {"http": sink}})) as daemon:
-            await daemon.start()
-            phone = services.add_phone("p1", "fcmv1")
-            await daemon.register(
-                {
-                    "installationId": "p1",
-                    "platform": "fcmv1",
-                    "pushChannel": phone.handle,
-                    "tags": ["user:ann"],
-                    "templates": {"t": {"body": BODY}},
-                }
-            )
-            await post(daemon, *({"id": f"e-{number}", "user": "ann"} for number in range(50)))
-            await until(lambda: len(phone.received) == 50)
-            lines = await daemon.until_readiness(lambda _, lines: any("sink hook: failing" in line for line in lines))
-            assert any("HTTP 503" in line for line in lines), lines
-            assert hook.told == []
-            await daemon.kill()
-            hook.status = 204
-            await daemon.start()
-            await until(lambda: len({each["data"]["eventId"] for each in hook.told}) == 50)
-            assert len(hook.told) == 50
-            await until_published(daemon, 50)
+    async with (
+        PushServices(tmp_path) as services,
+        Daemon(tmp_path, configuration(services, {"hook": {"http": hook.settings}})) as daemon,
+    ):
+        await daemon.start()
+        phone = services.add_phone("p1", "fcmv1")
+        await daemon.register(
+            {
+                "installationId": "p1",
+                "platform": "fcmv1",
+                "pushChannel": phone.handle,
+                "tags": ["user:ann"],
+                "templates": {"t": {"body": BODY}},
+            }
+        )
+        await post(daemon, *({"id": f"e-{number}", "user": "ann"} for number in range(50)))
+        await until(lambda: len(phone.received) == 50)
+        lines = await daemon.until_readiness(lambda _, lines: any("sink hook: failing" in line for line in lines))
+        assert any("HTTP 503" in line for line in lines), lines
+        assert hook.told == []
+        await daemon.kill()
+        hook.status = 204
+        await daemon.start()
+        await until(lambda: len({each["data"]["eventId"] for each in hook.told}) == 50)
+        assert len(hook.told) == 50
+        await until_published(daemon, 50)
 
 
 async def until_published(daemon: Daemon, count: int) -> None:

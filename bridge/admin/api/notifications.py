@@ -26,6 +26,7 @@ from bridge.admin.api.operation import (
 from hub.acceptance import AuditEntry
 from hub.api.wire.content import native_content, template_content
 from hub.errors import ConfirmationError, InvalidRequestError, NotFoundError
+from hub.follow_up import KeptFollowUp
 from hub.notification import EVERYONE, Audience, Content, NativeContent, Notification
 from hub.outcome import State, Unreached
 from hub.people import people_of
@@ -79,6 +80,23 @@ class Failure(Model):
     count: int
 
 
+class FollowUp(Model):
+    """A look at phones that may not have opened it, as `unless_opened` of the rule says: due, or ended.
+
+    `about` says which pushes, `about_meaning` in words. Once it has ended, sinks were `told` of so many phones, and so many
+    had `opened` it.
+    """
+
+    about: str
+    about_meaning: str
+    sinks: list[str]
+    sent_at: datetime
+    due: datetime | None
+    ended_at: datetime | None
+    told: int
+    opened: int
+
+
 class NotificationModel(NotificationSummary):
     """One with what its failures were, most first; of a broadcast the first 10,000 are looked at.
 
@@ -90,6 +108,7 @@ class NotificationModel(NotificationSummary):
         dict[str, dict[str, int]], Field(description="How many phones reported what, by platform and event.")
     ]
     reasons: list[str]
+    follow_ups: list[FollowUp]
 
 
 class Notifications(Model):
@@ -214,6 +233,20 @@ async def notification_model(management: Management, kept: KeptNotification) -> 
         reasons=reasons,
         reports={platform: dict(counts) for platform, counts in kept.reports.items()},
         failures=[Failure(outcome=outcome, reason=reason, count=count) for outcome, reason, count in kept.failures],
+        follow_ups=[_follow_up(each) for each in kept.follow_ups],
+    )
+
+
+def _follow_up(kept: KeptFollowUp) -> FollowUp:
+    return FollowUp(
+        about=kept.about.value,
+        about_meaning=kept.about.meaning,
+        sinks=list(kept.sinks),
+        sent_at=instant(kept.sent_at),
+        due=moment(kept.due),
+        ended_at=moment(kept.ended_at),
+        told=kept.told,
+        opened=kept.opened,
     )
 
 

@@ -203,8 +203,9 @@ class Outbox(Protocol):
         live process has served it for so long. Where no other process shares the store that is all of it.
         """
 
-    async def cancel(self, hub: str, notification_id: str) -> bool:
-        """End a notification whose time has not come, by its 32 hex digits; False: no such one waits for its time."""
+    async def cancel(self, hub: str, notification_id: str, *, actor: str = "") -> bool:
+        """End a notification whose time has not come, by its 32 hex digits; False: no such one waits for its time. `actor`
+        is who asked for it, for reports to sinks."""
 
     async def stop(self, notification_id: str, *, actor: str) -> str | None:
         """Cancel a notification that has not ended, and what of its pages is not recorded, whoever works on them; its hub,

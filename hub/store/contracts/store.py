@@ -4,6 +4,7 @@ from typing import Protocol
 
 from hub.store.contracts.dead_letters import DeadLetters
 from hub.store.contracts.fleet import Fleet
+from hub.store.contracts.follow_ups import FollowUps
 from hub.store.contracts.jobs import Jobs
 from hub.store.contracts.journal import Journal
 from hub.store.contracts.outbox import Outbox
@@ -16,7 +17,19 @@ from hub.store.contracts.telemetry import Telemetry
 
 
 class Store(
-    Outbox, Registry, DeadLetters, Journal, Telemetry, People, Phones, PhoneReports, Jobs, Sinks, Fleet, Protocol
+    Outbox,
+    Registry,
+    DeadLetters,
+    Journal,
+    Telemetry,
+    People,
+    Phones,
+    PhoneReports,
+    Jobs,
+    Sinks,
+    FollowUps,
+    Fleet,
+    Protocol,
 ):
     """Build it (no I/O), `open`, `tend` as a task, use, `close`."""
 

@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Protocol
 
 from hub.acceptance import NO_CONFIGURATION, AuditEntry, ConfigurationVersion
+from hub.follow_up import KeptFollowUp
 from hub.notification import Notification, Platform
 from hub.outcome import DeviceAnswer, NotificationDetails, State, Unreached
 from hub.phone_report import KeptReport
@@ -17,7 +18,8 @@ from hub.tags import TagExpression
 class KeptNotification:
     """A notification without its content, of which `size` says the bytes. `audience` None is everyone; `format` is
     `template` or a platform; `failures` are (outcome, reason, count), most first, and `reports` how many phones said
-    what, by platform and event; both are known where one is asked for.
+    what, by platform and event; `follow_ups` are looks at phones that may not have opened it. All three are known where
+    one is asked for.
 
     `unreached` says why it ended and no phone got it, `unreached_count` of how many registrations; of one that is held
     it is for so many."""
@@ -40,6 +42,7 @@ class KeptNotification:
     counts: Mapping[str, Mapping[str, int]]
     failures: Sequence[tuple[str, str, int]] = ()
     reports: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    follow_ups: Sequence[KeptFollowUp] = ()
     unreached: Unreached | None = None
     unreached_count: int = 0
     configuration: ConfigurationVersion = NO_CONFIGURATION

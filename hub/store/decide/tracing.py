@@ -71,7 +71,7 @@ def answer_for(
     for each in device.templates:
         if each.ordinal == ordinal:
             tags = (*tags, *device.tags_of(each))
-    traced = _sent(notification, ordinal, failure)
+    traced = push_answer(notification.sent, ordinal, failure)
     if traced is None:
         answer, unmet = _why_not(notification, device, template, frozenset(map(tag_key, tags)))
         return TracedRegistration(
@@ -96,19 +96,20 @@ def answer_for(
     )
 
 
-def _sent(
-    notification: TracedNotification, ordinal: int, failure: Failure | None
+def push_answer(
+    sent: Sequence[Sent], ordinal: int, failure: Failure | None
 ) -> tuple[DeviceAnswer, float | None, int] | None:
-    """None: the registration is not in the audience. A failure counts for nothing while a retry is open."""
-    meant = [sent for sent in notification.sent if ordinal in sent.ordinals]
-    for sent in meant:
-        if ordinal in sent.open:
-            return DeviceAnswer.WAITING, sent.due, sent.attempt
+    """What became of the push, when it is due again, and of which attempt that is known; None: the registration is not in
+    the audience. A failure counts for nothing while a retry is open."""
+    meant = [row for row in sent if ordinal in row.ordinals]
+    for row in meant:
+        if ordinal in row.open:
+            return DeviceAnswer.WAITING, row.due, row.attempt
     if failure is not None and failure.outcome != OutcomeName.SUCCESS.value:
         return DeviceAnswer.FAILED, None, 0
     if not meant:
         return None
-    return DeviceAnswer.DELIVERED, None, max(sent.attempt for sent in meant)
+    return DeviceAnswer.DELIVERED, None, max(row.attempt for row in meant)
 
 
 def _why_not(

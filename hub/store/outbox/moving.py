@@ -5,8 +5,10 @@ from collections.abc import Sequence
 
 from hub.errors import ConflictError
 from hub.outcome import OutcomeName, State
+from hub.report import Reporter
 from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.outbox import Audience, Service, Work
+from hub.store.follow_ups import writing as following
 from hub.store.outbox.opening import INSERT_PAGE, ROW_COLUMNS, open_rows
 from hub.store.outbox.queues import Queues
 from hub.store.rows import BROADCAST, SCHEDULED, SINGLE, counts_text, service_key
@@ -75,6 +77,9 @@ SHIFT = Statement(
 MOVE_REPORTS = Statement(
     "sink.move", "UPDATE sink SET due = due + :step WHERE queue = :queue AND due IS NOT NULL", columns=_STEP
 )
+MOVE_FOLLOW_UPS = Statement(
+    "follow_up.move", "UPDATE follow_up SET due = due + :step WHERE queue = :queue", columns=_STEP
+)
 MOVE_PAGES = Statement(
     "page.move", "UPDATE page SET due = due + :step WHERE queue = :queue AND due IS NOT NULL", columns=_STEP
 )
@@ -89,6 +94,7 @@ def expand(
     dealt: Sequence[int],
     *,
     now: float,
+    reporter: Reporter | None,
 ) -> bool:
     """Turn a notification into pages that are due at once, each in a queue of `dealt`; False when the notification has
     ended, or its queue is not ours any more."""
@@ -113,7 +119,11 @@ def expand(
         for number, queue, (platform, ordinals) in zip(numbers, dealt, audience.pages, strict=True)
     ]
     expanded = [(State.PROCESSING.value, now, counts_text(skipped), work.queue, work.n, work.done)]
-    if connection.write_all([(EXPAND, expanded), (INSERT_PAGE, pages)])[0] != 1:
+    writes: list[tuple[Statement, Sequence[Row]]] = [(EXPAND, expanded), (INSERT_PAGE, pages)]
+    follow_up = None if reporter is None else reporter.follow_up_of(work.notification)
+    if follow_up is not None:
+        writes.append((following.INSERT, [following.expanded_row((work.queue, work.n), follow_up, now=now)]))
+    if connection.write_all(writes)[0] != 1:
         raise ConflictError("another transaction recorded the same work")
     return True
 
@@ -174,5 +184,8 @@ def move_in_time(connection: Connection, queues: Queues, step: float) -> None:
 def move(connection: Connection, rows: Sequence[tuple[float, int]]) -> None:
     """The same of queues, each by seconds of its own."""
     connection.write_all(
-        [(MOVE_WAITING, rows), (MOVE_EXPANDED, rows), (MOVE_PAGES, rows), (MOVE_REPORTS, rows), (SHIFT, rows)]
+        [
+            (statement, rows)
+            for statement in (MOVE_WAITING, MOVE_EXPANDED, MOVE_PAGES, MOVE_REPORTS, MOVE_FOLLOW_UPS, SHIFT)
+        ]
     )

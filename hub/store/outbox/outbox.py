@@ -118,6 +118,10 @@ class SqlOutbox:
     def reporter(self) -> Reporter | None:
         return self._reporter
 
+    def owned(self, connection: Connection, queues: Sequence[int]) -> frozenset[int]:
+        """Those of `queues` that are this process's still, under their fences."""
+        return frozenset(self._queues.still_ours(connection, queues))
+
     def next_queue(self) -> int:
         """A queue for what this process writes next. Raises: StoreError."""
         return self._queues.next()
@@ -556,9 +560,17 @@ class SqlOutbox:
             if dues:
                 self._hand.waits(Place(queue, SINGLE, ""), min(dues))
 
-    async def cancel(self, hub: str, notification_id: str) -> bool:
+    async def cancel(self, hub: str, notification_id: str, *, actor: str = "") -> bool:
+        told = self._queues.all[0]
+        cancelled = await self._cancelled(notification_id, actor)
+        numbers = await self.numbers(told, cancelled.numbers)
+
         def job(connection: Connection) -> int | None:
-            return moving.cancel(connection, hub, notification_id, now=self.now())
+            now = self.now()
+            queue = moving.cancel(connection, hub, notification_id, now=now)
+            if queue is not None:
+                connection.write_all(cancelled.writes({}, numbers, queue=told, now=now))
+            return queue
 
         queue = await self.write(job)
         if queue is not None and self._queues.owns(queue):
@@ -567,17 +579,28 @@ class SqlOutbox:
 
     async def stop(self, notification_id: str, *, actor: str) -> str | None:
         queue = self._queues.all[0]
-        numbers = await self.numbers(queue, 1)
+        cancelled = await self._cancelled(notification_id, actor)
+        numbers = await self.numbers(queue, 1 + cancelled.numbers)
         entry = AuditEntry(actor=actor, action="notification.cancel", target=notification_id)
 
         def job(connection: Connection) -> str | None:
             now = self.now()
-            hub = stopping.stop(connection, notification_id, now=now)
-            if hub is not None:
-                connection.write_all([audit_write([entry], iter(numbers), queue=queue, now=now)])
-            return hub
+            stopped = stopping.stop(connection, notification_id, now=now)
+            if stopped is None:
+                return None
+            audit = audit_write([entry], iter(numbers[:1]), queue=queue, now=now)
+            connection.write_all([audit, *cancelled.writes(stopped.counts, numbers[1:], queue=queue, now=now)])
+            return stopped.hub
 
         return await self.withdraw(job, lambda hub: [] if hub is None else [notification_id])
+
+    async def _cancelled(self, notification_id: str, actor: str) -> stopping.Cancelled:
+        """Who is told of a cancellation. Raises: StoreError."""
+        reporter = self._reporter
+        if reporter is None:
+            return stopping.Cancelled(None, None, actor)
+        found = await self._database.read(lambda connection: stopping.find(connection, notification_id))
+        return stopping.Cancelled(found, reporter, actor)
 
     # What becomes of work
 
@@ -666,7 +689,10 @@ class SqlOutbox:
 
         def job(connection: Connection) -> tuple[bool, float]:
             now = self.now()
-            return moving.expand(connection, work, audience, self._queues, numbers, dealt, now=now), now
+            is_expanded = moving.expand(
+                connection, work, audience, self._queues, numbers, dealt, now=now, reporter=self._reporter
+            )
+            return is_expanded, now
 
         is_expanded, now = await self.write(job)
         self._leave(work)

@@ -9,6 +9,7 @@ from hub.report import EndedNotification, RemovedDevices, Report, Reporter
 from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.outbox import Failed, PageResult
 from hub.store.decide.recording import Failure, Key, Recording, Retry, Written, decide_recording
+from hub.store.follow_ups import writing as following
 from hub.store.letters.writing import letter_writes
 from hub.store.outbox.opening import INSERT_PAGE, ROW_COLUMNS, bytes_of, open_rows
 from hub.store.outbox.queues import Queues
@@ -110,7 +111,8 @@ def record(
     free = iter(numbers)
     if recording.written:
         reports = () if reporter is None else _reports(recording, reporter, now)
-        _write(connection, recording, reports, free, queue, now)
+        follow_ups = () if reporter is None else following.follow_up_rows(recording.written, rows, reporter, now=now)
+        _write(connection, recording, reports, follow_ups, free, queue, now)
     gone = [(failure.work.notification.hub, failure.failed) for failure in recording.failures if failure.failed.gone]
     closed = {(result.work.queue, result.work.n) for result in results} - rows.keys()
     if not gone:
@@ -155,6 +157,7 @@ def _write(
     connection: Connection,
     recording: Recording,
     reports: Sequence[Report],
+    follow_ups: Sequence[Row],
     numbers: Iterator[int],
     queue: int,
     now: float,
@@ -172,6 +175,8 @@ def _write(
         writes += letter_writes(recording.dead_letters, numbers, queue=queue, now=now)
     if reports:
         writes.append(report_write(reports, numbers, queue=queue, now=now))
+    if follow_ups:
+        writes.append((following.INSERT, follow_ups))
     counts = connection.write_all(writes)
     if counts[:2] != [len(notifications), len(pages)]:
         raise ConflictError("another transaction recorded the same work")

@@ -1,10 +1,17 @@
 """A notification ended by an operator, whoever owns its queue and those of its pages."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from hub.notification import Notification
 from hub.outcome import State
-from hub.store.connection import Connection, Statement
+from hub.report import EndedNotification, Reporter
+from hub.store.connection import Connection, Row, Statement
 from hub.store.decide.recording import Counts, added
 from hub.store.outbox.summing import COUNTS
-from hub.store.rows import counts_of, counts_text
+from hub.store.rows import counts_of, counts_text, notification_of
+from hub.store.sinks.writing import report_write
+from hub.store.telemetry.browsing import SENT
 
 STOP = Statement(
     "notification.stop",
@@ -20,8 +27,48 @@ STOPPED_COUNTS = Statement(
 )
 
 
-def stop(connection: Connection, notification_id: str, *, now: float) -> str | None:
-    """End a notification and all its pages, with what is recorded of them; its hub, None where it had ended.
+class Stopped(NamedTuple):
+    """A notification that was ended, and what was recorded of its pushes until then."""
+
+    hub: str
+    counts: Counts
+
+
+class Cancelled(NamedTuple):
+    """Who is told that a notification was cancelled, by whom; nobody without a `reporter`."""
+
+    notification: Notification | None
+    reporter: Reporter | None
+    actor: str
+
+    @property
+    def numbers(self) -> int:
+        """How many the reports need."""
+        if self.notification is None or self.reporter is None:
+            return 0
+        return len(self.reporter.sinks_of(self.notification))
+
+    def writes(
+        self, counts: Counts, numbers: Sequence[int], *, queue: int, now: float
+    ) -> list[tuple[Statement, Sequence[Row]]]:
+        """The reports, for `write_all`; `counts` are what was recorded of its pushes."""
+        if self.notification is None or self.reporter is None:
+            return []
+        about = EndedNotification(
+            notification=self.notification, state=State.CANCELLED, counts=counts, at=now, actor=self.actor
+        )
+        reports = self.reporter.reports_of(about)
+        return [report_write(reports, iter(numbers), queue=queue, now=now)] if reports else []
+
+
+def find(connection: Connection, notification_id: str) -> Notification | None:
+    """What is to be ended, for reports of it; None: there is no such one."""
+    rows = connection.read(SENT, id=bytes.fromhex(notification_id))
+    return notification_of(rows[0][1:]) if rows else None
+
+
+def stop(connection: Connection, notification_id: str, *, now: float) -> Stopped | None:
+    """End a notification and all its pages, with what is recorded of them; None where it had ended.
 
     What owners have in hand of it they record no more.
     """
@@ -35,4 +82,4 @@ def stop(connection: Connection, notification_id: str, *, now: float) -> str | N
         if text:
             counts = added(counts, counts_of(text))
     connection.write(STOPPED_COUNTS, queue=queue, n=n, counts=counts_text(counts))
-    return str(hub)
+    return Stopped(hub, counts)

@@ -13,6 +13,7 @@ from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.telemetry import KeptAudit, KeptNotification
 from hub.store.decide.recording import Counts, added
+from hub.store.follow_ups.reading import follow_ups_of
 from hub.store.reports.reading import counts_of_reports
 from hub.store.rows import NOTIFICATION as NOTIFICATION_COLUMNS
 from hub.store.rows import TEMPLATE, counts_of, moment, notification_of, platforms_of
@@ -125,7 +126,11 @@ def notification(connection: Connection, notification_id: str) -> KeptNotificati
     n, queue = rows[0][:2]
     failures = connection.read(FAILURES, queue=queue, n=n, most=_FAILURES)
     kept = _notification(rows[0], [(outcome, reason, count) for outcome, reason, count in failures])
-    return replace(kept, reports=counts_of_reports(connection, queue, n))
+    return replace(
+        kept,
+        reports=counts_of_reports(connection, queue, n),
+        follow_ups=follow_ups_of(connection, queue, n),
+    )
 
 
 def sent(connection: Connection, notification_id: str) -> Notification:

@@ -79,6 +79,11 @@ DROP_APPROVALS = Statement(
     "DELETE FROM approval WHERE queue = :queue AND notification = :n",
     columns=(("queue", "bigint"), ("n", "bigint")),
 )
+DROP_FOLLOW_UPS = Statement(
+    "follow_up.drop_all",
+    "DELETE FROM follow_up WHERE queue = :queue AND notification = :n",
+    columns=(("queue", "bigint"), ("n", "bigint")),
+)
 DROP_AUDIT = Statement(
     "audit.drop",
     "DELETE FROM audit WHERE queue = :queue AND n IN"
@@ -111,7 +116,7 @@ def drop(connection: Connection, queue: int, numbers: Sequence[int], *, failures
     pages = connection.read_by_keys(PAGES_OF, numbers, queue=queue, slice=PAGES)
     is_whole = max(len(failed), len(reports)) < failures and len(pages) < PAGES
     rows: list[Row] = [(queue, n) for n in numbers] if is_whole else []
-    of_each = [(statement, rows) for statement in (DROP_ADDRESSEES, DROP_APPROVALS, DROP)]
+    of_each = [(statement, rows) for statement in (DROP_ADDRESSEES, DROP_APPROVALS, DROP_FOLLOW_UPS, DROP)]
     connection.write_all([(DROP_FAILURE, failed), (DROP_PAGE, pages), (DROP_REPORT, reports), *of_each])
     return is_whole
 

@@ -5,6 +5,7 @@ from tests.hub.store.suite.browsing import Browsing
 from tests.hub.store.suite.costing import Costing
 from tests.hub.store.suite.devices import Devices
 from tests.hub.store.suite.finding import Finding
+from tests.hub.store.suite.follow_ups import FollowUps
 from tests.hub.store.suite.holding import Holding
 from tests.hub.store.suite.jobs import Jobs
 from tests.hub.store.suite.journal import Journal
@@ -44,6 +45,7 @@ class StoreBehaviour(
     Received,
     Jobs,
     Sinks,
+    FollowUps,
     Holding,
 ):
     """The contracts of `hub.store.contracts`, as far as all stores share them."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from pyroaring import BitMap
 
+from hub.follow_up import FollowUp, UnopenedPush
 from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName, State, Unreached
 from hub.phone_report import ReportedPush
@@ -49,6 +50,12 @@ class Told:
         named = ",".join([*sorted(removed.installations), *removed.registrations])
         body = f"{removed.hub} {removed.platform.value} {removed.reason} {named} {removed.user_id}".encode()
         return [Report(sink=sink, body=body, content_type="text/plain") for sink in self.devices]
+
+    def follow_up_of(self, notification: Notification) -> FollowUp | None:
+        return None
+
+    def reports_of_unopened(self, unopened: UnopenedPush) -> Sequence[Report]:
+        return ()
 
     def reports_of_phone(self, reported: ReportedPush) -> Sequence[Report]:
         said = f"{reported.notification.rule} {reported.installation_id} {reported.event.value} {reported.action}"

@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import api, brokers, figures, memory, outage, postgres, registry, rule_sets, rules, servicebus
+from benchmarks import api, brokers, fairness, figures, memory, outage, postgres, registry, rule_sets, rules, servicebus
 from benchmarks.nginx import FastPushService, fast_push_service
 from benchmarks.peers import measure as peers
 from benchmarks.pinning import MEASURED, OTHERS
@@ -59,6 +59,7 @@ NAMES = (
     "memory",
     "postgres",
     "latency",
+    "fairness",
     "idle",
     "servicebus",
     "rules",
@@ -66,10 +67,10 @@ NAMES = (
     "registry",
     "api",
 )
-_SERVED = {"broadcast", "events", "brokers", "peers", "memory", "postgres", "latency", "idle", "api"}
+_SERVED = {"broadcast", "events", "brokers", "peers", "memory", "postgres", "latency", "fairness", "idle", "api"}
 """These need RabbitMQ or nginx."""
 
-_LARGE = {"memory", "registry"}
+_LARGE = {"memory", "registry", "fairness"}
 
 _REGISTRATIONS, _MANY_REGISTRATIONS = 200_000, 10_000_000
 
@@ -103,7 +104,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the work: for a look, not for a claim")
     parser.add_argument(
-        "--large", action="store_true", help="10,000,000 registrations, and memory over 1,000,000 events"
+        "--large",
+        action="store_true",
+        help="10,000,000 registrations, memory over 1,000,000 events, others beside a broadcast to 1,000,000",
     )
     parser.add_argument("--registrations", type=int, help="how many the registry has: 200,000 unless said")
     parser.add_argument("--before", type=Path, help="a tree of 0.1.0 with its environment: its registry too, by turns")
@@ -128,6 +131,15 @@ def _measures_served(arguments: argparse.Namespace, service: FastPushService, ur
             own, service, url, phones=200_000 // scale, count=100_000 // scale, kills=5 if scale == 1 else 3
         ),
         "latency": lambda own: figures.latency(own, service, url, phones=20_000, rate=500, seconds=30 // min(scale, 3)),
+        "fairness": lambda own: fairness.measure(
+            own,
+            service,
+            url,
+            phones=1_000_000 if arguments.large else 200_000 // scale,
+            backlog=150_000 // min(scale, 2),
+            rate=100,
+            seconds=10 // min(scale, 2),
+        ),
         "idle": lambda own: figures.idle(own, service, url),
         "api": lambda own: api.measure(own, ca_file=service.ca_file, writes=6_000 // scale, cores=MEASURED),
     }

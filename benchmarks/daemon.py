@@ -45,12 +45,19 @@ class Daemon:
     def resident_mib(self) -> float:
         return resident_mib(self.pid)
 
-    def broadcast(self, properties: Mapping[str, str]) -> str:
-        """Send a template notification to everyone; its id."""
+    def reload(self) -> None:
+        """Have it go by what its file says now."""
+        self.client.post(f"{self.admin}/-/reload").raise_for_status()
+
+    def broadcast(self, properties: Mapping[str, str], *, tags: str | None = None) -> str:
+        """Send a template notification to everyone, or to those with tags; its id."""
+        headers = {"ServiceBusNotification-Format": "template", "Authorization": self.token()}
+        if tags is not None:
+            headers["ServiceBusNotification-Tags"] = tags
         answer = self.client.post(
             f"{self.api}/{HUB}/messages?api-version=2020-06",
             json=dict(properties),
-            headers={"ServiceBusNotification-Format": "template", "Authorization": self.token()},
+            headers=headers,
         )
         answer.raise_for_status()
         return answer.headers["location"].partition("/messages/")[2].partition("?")[0]

@@ -40,6 +40,7 @@ from bridge.intake.manager import SOURCE_STOP, RunningSource, SourceManager
 from bridge.intake.offsets import AcceptedOffsets
 from bridge.intake.pipeline import Pipeline
 from bridge.intake.replay import Replayer
+from bridge.intake.sharing import BatchSizes
 from bridge.intake.supervisor import Supervisor
 from bridge.mirrors import Mirrors
 from bridge.observe.fact_log import FactLog
@@ -121,6 +122,7 @@ class Daemon:
         self._clock = clock
         self._timing = timing
         self._relay_troubles: dict[str, str] = {}
+        self._batch_sizes = BatchSizes()
         self._sink_troubles: dict[str, str] = {}
         self._stop = asyncio.Event()
         self._failed = self.store_is_broken = False
@@ -458,6 +460,7 @@ class Daemon:
             capacity=lambda: self.hub.capacity,
             observer=self.telemetry,
             limiter=None if source_settings.connector.is_posted_to else limiter,
+            sizes=self._batch_sizes,
             watchdog_suspended=lambda: self.hub.store_trouble is not None,
             stall_after=settings.bridge.watchdog.stall_after,
         )

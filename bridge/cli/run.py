@@ -2,6 +2,7 @@
 
 import gc
 import signal
+import sys
 
 import typer
 
@@ -10,6 +11,10 @@ from bridge.cli.process import Config, print_problems, run_loop
 
 _COLLECT_EVERY = 20_000
 """Objects made and kept before garbage is looked for: a page of pushes is thousands, and none of them is a cycle."""
+
+_SWITCH_EVERY = 0.0005
+"""Seconds after which a thread that has work gets the interpreter. Python's own 5 ms is what the store's thread waits each
+time that it comes back from the database: a commit of 0.3 ms took 5.6 beside a busy loop (measured)."""
 
 
 def run(config: Config) -> None:
@@ -51,6 +56,7 @@ def run(config: Config) -> None:
         gc.freeze()
         gc.enable()
         gc.set_threshold(_COLLECT_EVERY, 20, 20)
+        sys.setswitchinterval(_SWITCH_EVERY)
         went_well = run_loop(daemon.run())
     except (StoreError, ListenError) as error:
         typer.echo(f"pushbridge: {error}", err=True)

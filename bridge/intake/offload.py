@@ -116,7 +116,7 @@ class _Quiet:
             if _Quiet._running == 1:
                 _Quiet._collected, _Quiet._interval = gc.isenabled(), sys.getswitchinterval()
                 gc.disable()
-                sys.setswitchinterval(_SWITCH_EVERY)
+                sys.setswitchinterval(min(_SWITCH_EVERY, _Quiet._interval))
 
     def __exit__(self, *_: object) -> None:
         with _Quiet._lock:

@@ -16,7 +16,6 @@ from bridge.intake.envelope import envelope_of
 from bridge.intake.journaling import Journaling
 from bridge.intake.offload import Offload, TimeLimitError
 from bridge.observe.facts import EventOutcome, EventsStored, InFlightEvent, IntakeObserver, MessagesGivenUp
-from bridge.slices import TimeSlice
 from connectors.base import NACK, Disposition, Message, Settlement
 from hub.acceptance import (
     NO_CONFIGURATION,
@@ -33,6 +32,7 @@ from hub.facts import Crashed
 from hub.identity import joined
 from hub.notification import Notification
 from hub.people import people_of
+from hub.slices import TimeSlice
 from hub.store.contracts.outbox import AcceptanceResult
 from rules.decision import Failure
 from rules.engine import RuleSet

@@ -7,15 +7,13 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from bridge.intake.sharing import BatchSizes
 from bridge.observe.facts import IntakeObserver, SourceChanged, SourceState, SourceStatus
 from connectors.base import Disposition, Message, Source
 from connectors.errors import AuthenticationError, NotConnectedError, SourceClosedError, SourceError, TopologyError
 from hub.backoff import Backoff
 from hub.facts import Crashed
 from hub.rate import Rate, RateLimiter
-
-MAX_BATCH = 500
-"""Messages taken to the store in one transaction at most."""
 
 _CONNECT_TIMEOUT = 30.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
@@ -48,7 +46,8 @@ class _StalledError(Exception):
 class Supervisor:
     """One source's life. `handle` takes a batch to the store; `capacity` says how many more messages may come in.
 
-    A message that `limiter` does not allow yet is not received: it waits where the broker keeps it.
+    A message that `limiter` does not allow yet is not received: it waits where the broker keeps it. `sizes` are shared by
+    all sources.
     """
 
     def __init__(
@@ -59,6 +58,7 @@ class Supervisor:
         capacity: Callable[[], int],
         observer: IntakeObserver,
         limiter: RateLimiter | None = None,
+        sizes: BatchSizes | None = None,
         watchdog_suspended: Callable[[], bool] = lambda: False,
         stall_after: float = 120.0,
         clock: Callable[[], float] = time.time,
@@ -68,6 +68,7 @@ class Supervisor:
         self._capacity = capacity
         self._observer = observer
         self._limiter = RateLimiter() if limiter is None else limiter
+        self._sizes = BatchSizes() if sizes is None else sizes
         self._watchdog_suspended = watchdog_suspended
         self._stall_after = stall_after
         self._clock = clock
@@ -152,7 +153,7 @@ class Supervisor:
 
     async def _consume(self) -> None:
         while not self._stopping.is_set():
-            limit = min(MAX_BATCH, self._capacity())
+            limit = min(self._sizes.most(self.status.name), self._capacity())
             if limit <= 0:
                 await self._wait_for_capacity()
                 continue
@@ -167,6 +168,7 @@ class Supervisor:
             self._tell_limited(len(messages))
             if not messages:
                 continue
+            self._sizes.took(self.status.name)
             self.status.unsettled_since = self._clock()
             try:
                 await self._source.settle(await self._handle(messages))

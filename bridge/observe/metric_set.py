@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from bridge.observe.histogram import BatchHistogram
-from bridge.slices import TimeSlice
+from hub.slices import TimeSlice
 
 _SLICE = 0.002
 """Seconds of writing at a time; the largest family, of twenty hubs, adds 3 ms (measured)."""

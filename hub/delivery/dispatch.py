@@ -33,7 +33,7 @@ from hub.store.contracts.outbox import Audience, Service, Work
 from hub.store.health import StoreHealth
 from hub.work import Lane
 
-_BATCH = 256
+_BATCH = 128
 """Pieces of work that find their audiences together: what of it runs on the loop stays within a few milliseconds."""
 
 _AFTER_CRASH = 60.0

@@ -70,8 +70,19 @@ class Connection(Protocol):
 class Database(Protocol):
     """Runs jobs in transactions, in threads of its own."""
 
-    async def write(self, job: Callable[[Connection], T], /, *, then: Callable[[], None] | None = None) -> T:
+    async def write(
+        self,
+        job: Callable[[Connection], T],
+        /,
+        *,
+        then: Callable[[], None] | None = None,
+        flow: str = "",
+        rows: int = 1,
+    ) -> T:
         """The job's answer, once it is durable. A job may run twice: its effects are in the database alone.
+
+        Jobs of a `flow` are run in the order they came. Flows have turns, and share by `rows`, about so many as the job
+        writes: a flow that has much to write does not keep another waiting.
 
         `then` is for what has to change in memory with the commit: it is called in the thread that wrote, before any job
         that comes later.

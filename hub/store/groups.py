@@ -8,18 +8,18 @@ from typing import Any, NamedTuple, Protocol
 
 from hub.errors import StoreError
 from hub.store.connection import Connection
+from hub.store.turns import Turns
 
 WriteJob = Callable[[Connection], Any]
 
-_GROUP = 64
-"""Jobs in one transaction at most: bounds how long the first of them waits for the last."""
-
 
 class Waiting(NamedTuple):
-    """A job with what has to happen in memory with its commit, and who waits for its answer."""
+    """A job with what has to happen in memory with its commit, whose turn it is, and who waits for its answer."""
 
     job: WriteJob
     then: Callable[[], None] | None
+    flow: str
+    rows: int
     loop: asyncio.AbstractEventLoop
     future: "asyncio.Future[Any]"
 
@@ -52,14 +52,15 @@ class CommonError(Exception):
 
 
 class JobGroups:
-    """Runs jobs in the order they came, as many as wait in one transaction.
+    """Runs jobs in the order that `Turns` says, many of those that wait in one transaction.
 
     A job may run twice: when another of its group fails, the group is undone and each job is run on its own, so that a
     failure costs only itself. So a job's effects are in the database alone.
     """
 
     def __init__(self) -> None:
-        self._waiting: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        self._arrived: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        self._turns: Turns[Waiting] = Turns()  # the thread's own
         self._thread: threading.Thread | None = None
 
     def start(self, committer: Committer) -> None:
@@ -68,8 +69,10 @@ class JobGroups:
         )
         self._thread.start()
 
-    async def run(self, job: WriteJob, then: Callable[[], None] | None = None) -> Any:
+    async def run(self, job: WriteJob, then: Callable[[], None] | None = None, *, flow: str = "", rows: int = 1) -> Any:
         """The job's answer, once it is durable; `then` is called before any other job is begun.
+
+        Jobs of a `flow` are run in the order they came; flows have turns, and share by `rows`.
 
         Raises: StoreError: the database could not do it, or the thread has been stopped; else what the job raises, a
         defect included, which trying again would not mend.
@@ -78,7 +81,7 @@ class JobGroups:
             raise StoreError("the store is closed")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
-        self._waiting.put(Waiting(job, then, loop, future))
+        self._arrived.put(Waiting(job, then, flow, rows, loop, future))
         return await future
 
     async def stop(self, *, grace: float, abandoning: threading.Event) -> None:
@@ -86,34 +89,33 @@ class JobGroups:
         thread, self._thread = self._thread, None  # first: no job may come behind the end of the queue
         if thread is None:
             return
-        self._waiting.put(None)
+        self._arrived.put(None)
         await asyncio.to_thread(thread.join, grace)
         abandoning.set()
         await asyncio.to_thread(thread.join)
 
     def _run(self, committer: Committer) -> None:
+        stopping = False
         try:
-            while (first := self._waiting.get()) is not None:
-                group = [first]
-                stopping = self._take_more(group)
-                _commit(committer, group)
-                committer.after_group()
-                if stopping:
-                    return
+            while not stopping or self._turns:
+                stopping |= self._line_up(wait=not self._turns)
+                group = self._turns.group()
+                if group:
+                    _commit(committer, group)
+                    committer.after_group()
         finally:
             committer.close()
 
-    def _take_more(self, group: list[Waiting]) -> bool:
-        """Add what else waits, no more behind one that has a `then`; whether the end was among it."""
-        while len(group) < _GROUP and group[-1].then is None:
-            try:
-                more = self._waiting.get_nowait()
-            except queue.Empty:
-                return False
-            if more is None:
-                return True
-            group.append(more)
-        return False
+    def _line_up(self, *, wait: bool) -> bool:
+        """Give all that has arrived its place, and `wait` for something; whether the end was among it."""
+        try:
+            arrived = self._arrived.get(block=wait)
+            while arrived is not None:
+                self._turns.add(arrived.flow, arrived, rows=arrived.rows, is_last=arrived.then is not None)
+                arrived = self._arrived.get_nowait()
+        except queue.Empty:
+            return False
+        return True
 
 
 def _commit(committer: Committer, group: list[Waiting]) -> None:

@@ -31,7 +31,6 @@ from bridge.observe.histogram import BatchHistogram
 from bridge.observe.intake_metrics import INGEST, MAX_RULES, Owners
 from bridge.observe.metric_set import values_of
 from bridge.observe.metrics import Metrics
-from bridge.slices import TimeSlice
 from connectors.base import Message
 from hub.acceptance import DeadLetter
 from hub.delivery.bulkhead import Bulkhead
@@ -55,6 +54,7 @@ from hub.notification import EVERYONE, Platform
 from hub.outcome import DELIVERY_LABELS, OutcomeName, State
 from hub.phone import PhoneOperation, PhoneOutcome
 from hub.phone_report import PhoneEvent, ReportOutcome, ReportPolicies, ReportPolicy, TakenReports
+from hub.slices import TimeSlice
 from hub.store.contracts.dead_letters import LetterUsage
 from hub.store.contracts.fleet import OwnershipCounts
 from hub.store.contracts.outbox import QueueState

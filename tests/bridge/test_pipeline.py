@@ -14,11 +14,11 @@ from bridge.decode import Decoded
 from bridge.intake.offload import Offload
 from bridge.intake.pipeline import Pipeline
 from bridge.observe.facts import EventOutcome, EventsStored
-from bridge.slices import SLICE
 from bridge.wiring import route_of
 from connectors.base import ACK, NACK, Disposition, Message, Settlement
 from hub.acceptance import ConfigurationVersion
 from hub.errors import StoreError
+from hub.slices import SLICE
 from tests.bridge.examples import FakeIntakeObserver, read
 from tests.fakes.accepting import FakeAccepting
 

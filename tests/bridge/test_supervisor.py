@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from bridge.intake.supervisor import MAX_BATCH, Supervisor
+from bridge.intake.sharing import MAX_BATCH, SHARED_BATCH, BatchSizes
+from bridge.intake.supervisor import Supervisor
 from bridge.observe.facts import SourceState
 from connectors.base import ACK, Disposition, Message
 from connectors.errors import AuthenticationError, NotConnectedError, SourceClosedError, TopologyError
@@ -35,6 +36,7 @@ class Bench:
         handle: Callable[[Sequence[Message]], Awaitable[Sequence[tuple[Message, Disposition]]]] = done,
         stall_after: float = 120.0,
         rate: Rate | None = None,
+        sizes: BatchSizes | None = None,
     ) -> None:
         self.source = source
         self.room = 1_000_000
@@ -47,6 +49,7 @@ class Bench:
             capacity=lambda: self.room,
             observer=self.told,
             limiter=self.limiter,
+            sizes=sizes,
             watchdog_suspended=lambda: self.watchdog_suspended,
             stall_after=stall_after,
             clock=asyncio.get_running_loop().time,
@@ -282,6 +285,27 @@ async def test_credit_is_never_above_the_room_nor_above_what_fits_a_transaction(
     bench = Bench(ScriptedSource(receives=[*[heartbeat] * 5, END]))
     await bench.run()
     assert bench.source.limits == [MAX_BATCH, 3, 1, MAX_BATCH, MAX_BATCH, MAX_BATCH]
+
+
+@in_virtual_time
+async def test_a_flood_takes_less_at_a_time_while_another_source_has_messages() -> None:
+    sizes = BatchSizes(clock=asyncio.get_running_loop().time)
+
+    async def after_a_minute() -> Sequence[Message]:
+        await asyncio.sleep(60)
+        return BATCH
+
+    flood = Bench(ScriptedSource("flood", receives=[BATCH, silence]), sizes=sizes)
+    calls = Bench(ScriptedSource("calls", receives=[after_a_minute, silence]), sizes=sizes)
+    await asyncio.gather(flood.run_for(30), calls.run_for(62))
+    assert set(flood.source.limits) == {MAX_BATCH}  # the other has nothing
+    again = Bench(ScriptedSource("flood", receives=[BATCH, BATCH, silence]), sizes=sizes)
+    await again.run_for(1)
+    assert set(again.source.limits) == {SHARED_BATCH}
+    await asyncio.sleep(60)
+    later = Bench(ScriptedSource("flood", receives=[BATCH, silence]), sizes=sizes)
+    await later.run_for(1)
+    assert set(later.source.limits) == {MAX_BATCH}
 
 
 @in_virtual_time

@@ -135,6 +135,11 @@ class Arrivals:
         )
 
 
+def flow_of(batch: Sequence[Ingest]) -> str:
+    """Whose turn a batch is at the writer: its source's."""
+    return batch[0].source.partition("\0")[0] if batch else ""
+
+
 def numbers_needed(batch: Sequence[Ingest]) -> int:
     return sum(
         len(ingest.notifications) + len(ingest.dead_letters) + (ingest.audit is not None) + (ingest.journal is not None)

@@ -56,6 +56,8 @@ _SHARED_COUNT, _SHARED_LOOK, _SHARED_RELEASE = 10.0, 1.0, 1.0
 """The same where other processes add work to our queues, and between two looks for what they scheduled there."""
 _LOOKED = 50
 """A look at all is followed by a pause of so many times as long as it took, at least."""
+_RESULTS = "results"
+"""The flow of what is recorded of pushes, which has turns with the sources."""
 _OVERTAKEN = 5
 """How often a batch is accepted again that another process accepted a part of at the same time."""
 _SET_BACK = 0.5
@@ -369,7 +371,7 @@ class SqlOutbox:
         reserved = numbers[: len(arrivals.ids)]
         self._hand.reserve(queue, reserved)
         try:
-            accepted = await self.write(job)
+            accepted = await self.write(job, flow=accepting.flow_of(batch), rows=len(batch))
         finally:
             self._hand.release(queue, reserved)
         if accepted is None:
@@ -733,9 +735,9 @@ class SqlOutbox:
 
         try:
             try:
-                done, gone, closed = await self.write(partial(job, trust=True))
+                done, gone, closed = await self.write(partial(job, trust=True), flow=_RESULTS, rows=len(results))
             except ConflictError:  # something is late: see what
-                done, gone, closed = await self.write(job)
+                done, gone, closed = await self.write(job, flow=_RESULTS, rows=len(results))
         except StoreError:
             raise
         except Exception:  # a defect: the rows are as they were, and the next look from the start finds them
@@ -878,8 +880,15 @@ class SqlOutbox:
 
     # Numbers and times
 
-    async def write(self, job: Callable[[Connection], T], then: Callable[[], None] | None = None) -> T:
-        answer = await self._database.write(job, then=then)
+    async def write(
+        self,
+        job: Callable[[Connection], T],
+        then: Callable[[], None] | None = None,
+        *,
+        flow: str = "",
+        rows: int = 1,
+    ) -> T:
+        answer = await self._database.write(job, then=then, flow=flow, rows=rows)
         self._has_written = True
         return answer
 

@@ -108,8 +108,16 @@ class PostgresDatabase:
         await asyncio.to_thread(self._reading.shutdown)
         await self.ownership.close()
 
-    async def write(self, job: Callable[[Connection], T], /, *, then: Callable[[], None] | None = None) -> T:
-        answer: T = await self._groups.run(job, then)
+    async def write(
+        self,
+        job: Callable[[Connection], T],
+        /,
+        *,
+        then: Callable[[], None] | None = None,
+        flow: str = "",
+        rows: int = 1,
+    ) -> T:
+        answer: T = await self._groups.run(job, then, flow=flow, rows=rows)
         return answer
 
     async def read(self, job: Callable[[Connection], T], /) -> T:

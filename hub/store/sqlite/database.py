@@ -127,8 +127,16 @@ class SqliteDatabase:
         await self._let_go()
         await asyncio.to_thread(self._reading.shutdown)
 
-    async def write(self, job: Callable[[Connection], T], /, *, then: Callable[[], None] | None = None) -> T:
-        answer: T = await self._writer.run(job, then)
+    async def write(
+        self,
+        job: Callable[[Connection], T],
+        /,
+        *,
+        then: Callable[[], None] | None = None,
+        flow: str = "",
+        rows: int = 1,
+    ) -> T:
+        answer: T = await self._writer.run(job, then, flow=flow, rows=rows)
         return answer
 
     async def read(self, job: Callable[[Connection], T], /) -> T:

@@ -74,7 +74,15 @@ class ReadOnlyDatabase:
             raise StoreError("the store is closed")
         return await self._in_thread(lambda: _read(connection, job))
 
-    async def write(self, job: Callable[[Connection], T], /, *, then: Callable[[], None] | None = None) -> T:
+    async def write(
+        self,
+        job: Callable[[Connection], T],
+        /,
+        *,
+        then: Callable[[], None] | None = None,
+        flow: str = "",
+        rows: int = 1,
+    ) -> T:
         """Raises: StoreError, always."""
         raise StoreError(f"{self._path} is open for reading only")
 

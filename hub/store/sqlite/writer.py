@@ -59,9 +59,9 @@ class GroupWriter:
         connection.set_wal_hook(self._logged)
         self._groups.start(_Committer(self, connection))
 
-    async def run(self, job: WriteJob, then: Callable[[], None] | None = None) -> Any:
+    async def run(self, job: WriteJob, then: Callable[[], None] | None = None, *, flow: str = "", rows: int = 1) -> Any:
         """As `JobGroups.run`."""
-        return await self._groups.run(job, then)
+        return await self._groups.run(job, then, flow=flow, rows=rows)
 
     async def overwrite_deleted(self, *, seconds: float) -> bool:
         """Begin a pass that overwrites what was deleted, and work on it for about so many seconds; whether it is done.

@@ -55,8 +55,16 @@ class CountingDatabase(SqliteDatabase):
         super().__init__(path, **options)
         self.transactions: list[list[str]] = []
 
-    async def write(self, job: Callable[[Connection], T], /, *, then: Callable[[], None] | None = None) -> T:
-        return await super().write(self._counted(job), then=then)
+    async def write(
+        self,
+        job: Callable[[Connection], T],
+        /,
+        *,
+        then: Callable[[], None] | None = None,
+        flow: str = "",
+        rows: int = 1,
+    ) -> T:
+        return await super().write(self._counted(job), then=then, flow=flow, rows=rows)
 
     async def read(self, job: Callable[[Connection], T], /) -> T:
         return await super().read(self._counted(job))

@@ -107,8 +107,18 @@ class CountingDatabase:
     async def go_on_overwriting(self) -> bool:
         return await self._database.go_on_overwriting()
 
-    async def write(self, job: Callable[[Connection], T], /, *, then: Callable[[], None] | None = None) -> T:
-        return await self._database.write(lambda connection: job(_Counting(self, connection)), then=then)
+    async def write(
+        self,
+        job: Callable[[Connection], T],
+        /,
+        *,
+        then: Callable[[], None] | None = None,
+        flow: str = "",
+        rows: int = 1,
+    ) -> T:
+        return await self._database.write(
+            lambda connection: job(_Counting(self, connection)), then=then, flow=flow, rows=rows
+        )
 
     async def read(self, job: Callable[[Connection], T], /) -> T:
         return await self._database.read(lambda connection: job(_Counting(self, connection)))

@@ -23,6 +23,7 @@ from hub.store.versions import SchemaVersion
 from hub.tls import Tls
 from sandbox.tls import Authority
 from tests.brokers.postgres import Postgres
+from tests.hub.store.suite.flows import written_behind_a_flood
 from tests.hub.store.test_dialect import statements
 
 ADD = Statement(
@@ -77,6 +78,10 @@ async def test_texts_keep_every_character_and_rows_come_in_the_order_they_were_a
         assert connection.read_by_keys(NAMED, ["x", "y"]) == [("y",)]
 
     await opened.write(job)
+
+
+async def test_what_another_flow_writes_does_not_wait_for_all_of_a_flood(opened: PostgresDatabase) -> None:
+    assert (await written_behind_a_flood(opened)).index("calls") <= 3
 
 
 async def test_a_job_that_fails_costs_only_itself_and_a_repeated_key_is_a_conflict(opened: PostgresDatabase) -> None:

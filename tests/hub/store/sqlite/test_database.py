@@ -13,6 +13,7 @@ from hub.store.connection import Connection, Statement
 from hub.store.sqlite.connection import SqliteConnection
 from hub.store.sqlite.database import SqliteDatabase, SqliteTuning
 from tests.hub.store.sqlite.numbers import INSERT, NUMBERS, endless, failing, insert, numbers, together
+from tests.hub.store.suite.flows import written_behind_a_flood
 
 QUICK = SqliteTuning(busy=0.05, grace=0.05)
 
@@ -42,6 +43,10 @@ async def test_jobs_that_wait_are_one_transaction_in_the_order_they_came(
     assert await together(database, *(database.write(insert(value)) for value in range(20))) == list(range(20))
     assert await numbers(database) == list(range(20))
     assert len(transactions) == 2, "the one that kept the writer busy, and the other twenty"
+
+
+async def test_what_another_flow_writes_does_not_wait_for_all_of_a_flood(database: SqliteDatabase) -> None:
+    assert (await written_behind_a_flood(database)).index("calls") <= 3
 
 
 async def test_a_job_that_fails_costs_only_itself(database: SqliteDatabase) -> None:

@@ -1,0 +1,46 @@
+"""Long work on the event loop lets others run, and lets them get on."""
+
+import asyncio
+
+from hub.slices import SLICE, TimeSlice
+
+_STEPS = 10
+"""Turns of the loop that it takes to answer a request: each step wakes the next."""
+
+
+class _Clock:
+    """Time that passes when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_a_request_that_takes_ten_turns_waits_for_three_slices_of_long_work() -> None:
+    clock = _Clock()
+    turn = TimeSlice(clock=clock)
+    answered = asyncio.Event()
+
+    async def answer() -> None:
+        for _ in range(_STEPS):
+            await asyncio.sleep(0)
+        answered.set()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(answer())
+        while not answered.is_set():
+            clock.now += SLICE / 10  # a step of the work
+            await turn.yield_if_spent()
+    assert clock.now <= 3.2 * SLICE
+
+
+async def test_work_that_is_within_its_slice_keeps_the_loop() -> None:
+    clock = _Clock()
+    turn = TimeSlice(clock=clock)
+    others = asyncio.ensure_future(asyncio.sleep(0))
+    clock.now += SLICE
+    await turn.yield_if_spent()
+    assert not others.done()
+    await others

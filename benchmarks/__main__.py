@@ -16,7 +16,20 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import api, brokers, fairness, figures, memory, outage, postgres, registry, rule_sets, rules, servicebus
+from benchmarks import (
+    api,
+    brokers,
+    fairness,
+    figures,
+    memory,
+    outage,
+    postgres,
+    registry,
+    rule_sets,
+    rules,
+    servicebus,
+    webpush,
+)
 from benchmarks.nginx import FastPushService, fast_push_service
 from benchmarks.peers import measure as peers
 from benchmarks.pinning import MEASURED, OTHERS
@@ -36,6 +49,7 @@ AIMS = {
     ("postgres", "new owner after, worst s"): 10.0,
     ("servicebus", "daemon / bare SDK"): 0.6,
     ("outage", "p99, outage / well"): 1.5,
+    ("webpush", "encryptions/CPU-s"): 10_000.0,
     ("rules", "loading, CPU-s"): 4.0,
     ("rules", "loading, MB"): 60.0,
     **{("rules", f"{kind}, 10,000 rules, names/CPU-s"): 50_000.0 for kind in ("typed", "typeless")},
@@ -66,6 +80,7 @@ NAMES = (
     "outage",
     "registry",
     "api",
+    "webpush",
 )
 _SERVED = {"broadcast", "events", "brokers", "peers", "memory", "postgres", "latency", "fairness", "idle", "api"}
 """These need RabbitMQ or nginx."""
@@ -150,6 +165,7 @@ def _measures_alone(arguments: argparse.Namespace) -> Measures:
     registrations = arguments.registrations or (_MANY_REGISTRATIONS if arguments.large else _REGISTRATIONS // scale)
     return {
         "servicebus": lambda own: asyncio.run(servicebus.measure(own, messages=200_000 // scale)),
+        "webpush": lambda own: webpush.measure(own, encryptions=20_000 // scale, origins=1000),
         "outage": lambda own: outage.measure(own, waiting=50_000 // scale, probes=1000 // scale),
         "rules": lambda own: {
             **rules.measure(own, rules=10_000 // scale, cores=MEASURED),

@@ -37,6 +37,7 @@ class Page:
         self._writer = writer
         self._ids = itertools.count(1)
         self._session: str | None = None
+        self._worker = ""  # the registration of the newest service worker
 
     async def open(
         self,
@@ -95,6 +96,17 @@ class Page:
         await self._call("Input.dispatchKeyEvent", type="keyDown", key=key, code=key, windowsVirtualKeyCode=13, **text)
         await self._call("Input.dispatchKeyEvent", type="keyUp", key=key, code=key, windowsVirtualKeyCode=13)
 
+    async def allow_notifications(self, origin: str) -> None:
+        """As a person does who is asked for it."""
+        await self._call("Browser.grantPermissions", origin=origin, permissions=["notifications"])
+
+    async def deliver_push(self, origin: str, data: str) -> None:
+        """Have the service worker of the page's origin get a push message, as if a push service had brought it."""
+        await self._call("ServiceWorker.enable")
+        while not self._worker:
+            await self._message()
+        await self._call("ServiceWorker.deliverPushMessage", origin=origin, registrationId=self._worker, data=data)
+
     async def screenshot(self, path: Path) -> None:
         answer = await self._call("Page.captureScreenshot", format="png")
         path.write_bytes(base64.b64decode(answer["data"]))
@@ -114,6 +126,11 @@ class Page:
 
     async def _message(self) -> dict[str, Any]:
         message: dict[str, Any] = json.loads((await self._reader.readuntil(b"\0"))[:-1])
+        if message.get("method") == "ServiceWorker.workerRegistrationUpdated":
+            registered = [
+                each["registrationId"] for each in message["params"]["registrations"] if not each["isDeleted"]
+            ]
+            self._worker = registered[-1] if registered else ""
         return message
 
 

@@ -25,7 +25,7 @@ from tests.integration.daemon import HUB, KEY, START_TIMEOUT, Daemon, authorizat
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-PLATFORMS = ("apns", "fcmv1", "wns")
+PLATFORMS = ("apns", "fcmv1", "wns", "browser")
 CANARY = "canary-7d1f"
 """In every content that is sent here; it may not be read in any log."""
 
@@ -38,6 +38,7 @@ TEMPLATES = {
     "fcmv1": '{"message": {"notification": {"title": "$(title)", "body": "$(text)"}}}',
     "wns": '<toast><visual><binding template="ToastText02"><text id="1">$(title)</text><text id="2">$(text)</text>'
     "</binding></visual></toast>",
+    "browser": '{"notification": {"title": "$(title)", "body": "$(text)"}}',
 }
 
 
@@ -190,7 +191,7 @@ async def test_a_native_payload_comes_as_it_is_to_the_platforms_that_the_rule_na
     payloads = {entry.service: json.loads(entry.payload) for entry in sent}
     assert payloads["apns"] == {"aps": {"alert": f'"{CANARY}"', "badge": 3}}
     assert payloads["fcmv1"]["message"]["notification"] == {"body": f'"{CANARY}"'}
-    assert customer.screens()["wns"] == []
+    assert customer.screens()["wns"] == customer.screens()["browser"] == []
 
 
 async def test_an_event_that_comes_again_is_not_pushed_again(world: World) -> None:

@@ -33,7 +33,7 @@ IN_FLIGHT = 100
 """Notifications in hand at most (`store.max_pending`): what a kill may repeat. Unless pushes are answered the queue is
 not drained, however fast the machine."""
 
-PHONES = ("apns", "fcmv1", "apns", "fcmv1", "apns", "fcmv1", "wns") * 10
+PHONES = ("apns", "fcmv1", "apns", "fcmv1", "apns", "browser", "wns") * 10
 """Platforms of the phones; message n is for phone n modulo their number, and one phone is one push."""
 
 PROGRESS = 60.0
@@ -182,6 +182,7 @@ def _installations(phones: Sequence[VirtualPhone]) -> list[Mapping[str, Any]]:
         "apns": '{"aps": {"alert": "$(text)"}}',
         "fcmv1": '{"message": {"notification": {"body": "$(text)"}}}',
         "wns": '<toast><visual><binding template="ToastText01"><text id="1">$(text)</text></binding></visual></toast>',
+        "browser": '{"notification": {"title": "Bank", "body": "$(text)"}}',
     }
     return [
         {
@@ -257,7 +258,7 @@ async def _kill(daemon: Daemon, services: PushServices, relay: Relay, witness: W
 
 
 def _each(services: PushServices) -> tuple[Any, ...]:
-    return services.apns, services.fcm, services.wns
+    return services.apns, services.fcm, services.wns, services.webpush
 
 
 def _emptied(missing: set[int], services: PushServices) -> "asyncio.Future[None]":

@@ -132,9 +132,9 @@ async def test_a_closed_sender_gives_pushes_back_for_later(lane: Lane) -> None:
     assert {result.reaction for result in results} == {Reaction.RETRY}
 
 
-@pytest.mark.parametrize("platform", ["apns", "fcm"])
-async def test_nothing_is_lost_or_repeated_over_goaways(platform: str, apns: Lane, fcm: Lane) -> None:
-    lane = {"apns": apns, "fcm": fcm}[platform]
+@pytest.mark.parametrize("platform", ["apns", "fcm", "webpush"])
+async def test_nothing_is_lost_or_repeated_over_goaways(platform: str, apns: Lane, fcm: Lane, webpush: Lane) -> None:
+    lane = {"apns": apns, "fcm": fcm, "webpush": webpush}[platform]
     lane.service.faults.goaway_after(250)
     pushes = lane.pushes(1500)
     assert all_delivered(await lane.send(pushes, deadline=60))

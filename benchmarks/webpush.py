@@ -47,7 +47,8 @@ def measure(directory: Path, *, encryptions: int, origins: int) -> dict[str, flo
         others = os.sched_getaffinity(0)
         os.sched_setaffinity(0, MEASURED)
         try:
-            return {"encryptions/CPU-s": _encryptions(encryptions)} | uvloop.run(_pushes(directory, ports))
+            found: dict[str, float] = uvloop.run(_pushes(directory, ports))
+            return {"encryptions/CPU-s": _encryptions(encryptions), **found}
         finally:
             os.sched_setaffinity(0, others)
     finally:

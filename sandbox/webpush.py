@@ -8,10 +8,11 @@ import re
 import ssl
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import ClassVar
 
 from sandbox.exchange import Answer, Exchange, RefusedError
 from sandbox.journal import Clock, Journal, utc_now
-from sandbox.server import HOST
+from sandbox.server import HOST, Version
 from sandbox.service import PUSH_ID_HEADER, PushService
 from sandbox.subscriptions import UnreadableError, base64url, decrypted, keys_of
 from sandbox.vapid import VapidTokens
@@ -43,7 +44,7 @@ class WebPush(PushService):
     """
 
     name = "browser"
-    versions = ("h2", "http/1.1")
+    versions: ClassVar[tuple[Version, ...]] = ("h2", "http/1.1")
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ import pytest
 
 from hub.outcome import OutcomeName, Reaction
 from hub.platforms.webpush import sender as module
+from hub.platforms.webpush.encryption import encrypted
 from hub.platforms.webpush.sender import WebPushSender
 from sandbox.exchange import Answer, Exchange
 from sandbox.faults import Faults
@@ -202,11 +203,10 @@ async def test_a_private_endpoint_is_refused_and_its_neighbours_are_not(services
 
 async def test_a_large_page_is_encrypted_beside_the_loop(webpush: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
     where: set[str] = set()
-    encrypt = module.encrypted
 
     def noted(*given: object) -> bytes:
         where.add(threading.current_thread().name.partition("_")[0])
-        return encrypt(*given)  # type: ignore[arg-type]
+        return encrypted(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "encrypted", noted)
     await webpush.send(webpush.pushes(module.FEW))

@@ -51,7 +51,8 @@ class Message:
     none of them can be refused by itself. `offset` is where a log keeps the message: it is stored with what the message
     causes, and what comes again from before it is a repetition.
     The messages of a partition come by ascending offsets. One that has no body, not even an empty one, is a tombstone: it
-    says that what its key names is deleted.
+    says that what its key names is deleted. `held_back` are the seconds for which the source had been held to its rate when
+    the message was taken, as messages waited: the message waited for that at most so long.
     """
 
     source: str
@@ -70,6 +71,7 @@ class Message:
     is_alone: bool = True
     offset: tuple[LogPartition, int] | None = None
     has_body: bool = True
+    held_back: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

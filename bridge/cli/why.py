@@ -50,6 +50,12 @@ def _absent(trace: Mapping[str, Any]) -> str:
     return f"{device['id']} is in no hub here{remote}; {sent}"
 
 
+def _held_back(trace: Mapping[str, Any]) -> str:
+    """Before it was received; empty where the event did not wait for a rate."""
+    seconds = trace["held_back"]
+    return f"for up to {seconds:.0f} s, as sources.{trace['source']}.rate allowed no more" if seconds else ""
+
+
 def _print_event(trace: Mapping[str, Any]) -> None:
     reason = f"{trace['reason']}: {trace['detail']}" if trace["reason"] else ""
     print_fields(
@@ -60,6 +66,7 @@ def _print_event(trace: Mapping[str, Any]) -> None:
             "type": trace["type"],
             "subject": trace["subject"],
             "received at": trace["at"],
+            "waited": _held_back(trace),
             "outcome": f"{trace['outcome']}: {trace['meaning']}",
             "ended at": trace["stage"] if reason else "",
             "reason": reason,

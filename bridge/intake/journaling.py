@@ -67,6 +67,8 @@ class Journaling:
         detail: dict[str, Any] = {"rules": decision.matched}
         if event is not None:
             detail["type"] = event.type
+        if in_flight.message.held_back:
+            detail["held_back"] = in_flight.message.held_back
         if in_flight.reason is not None:
             detail |= {"stage": in_flight.stage.value, "reason": in_flight.reason.value, "detail": in_flight.detail}
         if decision.failures:

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from bridge.intake.sharing import BatchSizes
 from bridge.observe.facts import IntakeObserver, SourceChanged, SourceState, SourceStatus
@@ -168,6 +169,8 @@ class Supervisor:
             self._tell_limited(len(messages))
             if not messages:
                 continue
+            if self._held_for >= _LIMITED_AFTER:
+                messages = [replace(message, held_back=self._held_for) for message in messages]
             self._sizes.took(self.status.name)
             self.status.unsettled_since = self._clock()
             try:
@@ -201,6 +204,11 @@ class Supervisor:
         """A sender that waits for its answer was told to come again, as `rate` allows no more."""
         self.status.limited_requests += 1
         self._limited(rate, 0.0)
+
+    @property
+    def _held_for(self) -> float:
+        """Seconds for which the source has been held to its rate; 0 where nothing has waited for a while."""
+        return 0.0 if self._limited_since is None else self._clock() - self._limited_since
 
     def _tell_limited(self, received: int) -> None:
         """Count the wait before messages that were there behind it, and end the state once none has waited for a while."""

@@ -488,6 +488,16 @@ async def test_what_is_over_the_rate_waits_at_the_broker_and_is_counted() -> Non
 
 
 @in_virtual_time
+async def test_a_message_says_for_how_long_the_rate_may_have_held_it_back() -> None:
+    bench = Bench(ScriptedSource(receives=[BATCH] * 8), rate=Rate(per_second=1, burst=2))
+    await bench.run_for(60)
+    held_back = [settled[0][0].held_back for settled in bench.source.settled]
+    assert held_back[0] == 0
+    assert held_back[-1] == pytest.approx(13, abs=0.2)  # from a full bucket, and below zero by one
+    assert bench.source.settled[-1][0][1] is ACK
+
+
+@in_virtual_time
 async def test_messages_that_come_one_by_one_below_the_rate_do_not_count_as_limited() -> None:
     def later() -> Callable[[], Awaitable[Sequence[Message]]]:
         async def message() -> Sequence[Message]:

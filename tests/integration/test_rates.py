@@ -47,6 +47,9 @@ async def test_what_is_over_the_rate_waits_in_the_queue_until_a_reload_lets_it_p
         (part,) = [part for part in status["parts"] if part["kind"] == "source"]
         assert (part["state"], part["ok"]) == ("limited", True)
         assert "10 a second" in part["detail"]
+        first, late = [(await client.get(f"{daemon.url}/api/v1/events/{number}/trace")).json() for number in (0, 59)]
+        assert first["held_back"] == 0
+        assert 1 <= late["held_back"] <= time.monotonic() - started
         metrics = await daemon.metrics()
         assert metrics['pushbridge_source_rate_limited_seconds_total{source="postings"}'] > 1
         assert metrics['pushbridge_source_up{source="postings"}'] == 1

@@ -71,7 +71,8 @@ class NotificationTrace(NotificationModel):
 class Trace(Model):
     """An event, or a send of the hub API, which has a notification alone.
 
-    `owner` is who answers for the source now. `data`, `meta`, `subject` and `time` are None once values are past their
+    `owner` is who answers for the source now. `held_back` are the seconds that the event waited at most, as the rate of its
+    source allowed no more; 0 where it did not. `data`, `meta`, `subject` and `time` are None once values are past their
     time, or where none are kept. `rules` are those of the event's source; where the conditions were not kept, those that
     matched alone. `gone` are ids of notifications that are past their time. `withheld` says why values that are kept are
     left out, `values_missing` why none were kept, `rules_missing` why `rules` are not all. `config_hash_now` and
@@ -84,6 +85,7 @@ class Trace(Model):
     id: str
     type: str
     at: datetime | None
+    held_back: float
     outcome: str
     meaning: str
     stage: str
@@ -159,6 +161,7 @@ async def _of_event(call: Call, event: KeptEvent) -> Trace:
         id=event.event_id,
         type=detail.get("type", ""),
         at=instant(event.at),
+        held_back=detail.get("held_back", 0.0),
         outcome=event.outcome,
         meaning=_MEANINGS.get(event.outcome, ""),
         stage=detail.get("stage", ""),
@@ -208,6 +211,7 @@ async def _of_notification(call: Call, notification: KeptNotification) -> Trace:
         id=notification.event_id,
         type="",
         at=None,
+        held_back=0.0,
         outcome="",
         meaning="",
         stage="",

@@ -14,15 +14,17 @@ from hub.errors import ConflictError, NotFoundError, StoreError
 from hub.store.connection import Connection, Statement
 from hub.store.postgres.address import PostgresAddress
 from hub.store.postgres.database import PostgresDatabase
-from hub.store.postgres.migrate import LOCKS, migrate_now, pending_sql
+from hub.store.postgres.migrate import LOCKS, migrate, migrate_now, pending_sql
 from hub.store.postgres.planning import RegistryPlanning
 from hub.store.postgres.schema import shipped_versions
 from hub.store.postgres.statements import LOCKS as ROW_LOCKS
 from hub.store.postgres.statements import OWN_TEXTS, text_of
+from hub.store.postgres.store import PostgresStore
 from hub.store.versions import SchemaVersion
 from hub.tls import Tls
 from sandbox.tls import Authority
 from tests.brokers.postgres import Postgres
+from tests.hub.examples import arrival, notification
 from tests.hub.store.suite.flows import written_behind_a_flood
 from tests.hub.store.test_dialect import statements
 
@@ -153,12 +155,23 @@ async def test_a_process_that_needs_the_database_for_itself_and_those_that_share
         assert "stop it first" in await refused(address)
 
 
-async def test_ten_processes_bring_an_empty_database_to_the_newest_schema_at_once(postgres: Postgres) -> None:
+@pytest.mark.parametrize("before", [0, len(shipped_versions()) - 1])
+async def test_ten_daemons_that_start_at_once_bring_a_database_to_the_newest_schema_once(
+    postgres: Postgres, before: int
+) -> None:
+    """An empty one, and one of the version before."""
     name = postgres.create()
-    addresses = [PostgresAddress(url=postgres.url(name)) for _ in range(10)]
-    versions = await asyncio.gather(*(asyncio.to_thread(migrate_now, each) for each in addresses))
-    assert versions == [shipped_versions()[-1].number] * 10
-    assert postgres.run("SELECT count(*) FROM schema", database=name) == [(1,)]
+    address = PostgresAddress(url=postgres.url(name))
+    if before:
+        with address.connect() as connection:
+            migrate(connection, shipped_versions()[:before])
+    stores = [PostgresStore(replace(address, name=f"p{number}")) for number in range(10)]
+    await asyncio.gather(*(store.open() for store in stores))
+    assert postgres.run("SELECT version FROM schema", database=name) == [(shipped_versions()[-1].number,)]
+    accepted = await asyncio.gather(*(store.accept([arrival(notification())], start=0) for store in stores))
+    assert not any(each.duplicates for each in accepted)
+    for store in stores:
+        await store.close()
     postgres.drop(name)
 
 

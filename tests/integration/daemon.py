@@ -32,8 +32,11 @@ class Daemon:
 
     Everything is in `directory`: configuration, database, standard output (the log) and standard error, the last two
     over all starts. Listeners that `config` leaves out get ports that were free just now, the same over restarts. One
-    that is `preloaded` imports its modules once for all its starts.
+    that is `preloaded` imports its modules once for all its starts. With a `tree` the program is the one in that directory,
+    from its next start on.
     """
+
+    tree: Path | None = None
 
     def __init__(
         self, directory: Path, config: Mapping[str, Any], *, module: str = "bridge", preloaded: bool = False
@@ -74,14 +77,17 @@ class Daemon:
 
     async def launch(self) -> None:
         """Start, and return when there is a process."""
-        if self._is_preloaded:
+        if self._is_preloaded and self.tree is None:
             self._preloaded = self._preloaded or await Preloaded.start()
             arguments = ["run", str(self.config_file)]
             self._process = await self._preloaded.process(arguments, self.output_file, self.error_file)
             return
         with self.output_file.open("ab") as output, self.error_file.open("ab") as errors:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", self._module, "run", str(self.config_file), stdout=output, stderr=errors
+                *(sys.executable, "-m", self._module, "run", str(self.config_file)),
+                stdout=output,
+                stderr=errors,
+                cwd=self.tree,
             )
 
     async def until_ready(self) -> None:

@@ -114,14 +114,16 @@ class Fleet:
         *,
         daemons: int = DAEMONS,
         prepare: Callable[["Fleet"], Awaitable[None]] | None = None,
+        tree: Path | None = None,
     ) -> AsyncIterator["Fleet"]:
-        """`prepare` has the database to itself, before any daemon runs."""
+        """`prepare` has the database to itself, before any daemon runs; the daemons are of the program in `tree`."""
         async with AsyncExitStack() as stack:
             parcels = await stack.enter_async_context(servicebus.opened("parcels", LOCKED))
             fleet = cls(directory, postgres, rabbitmq, parcels, services, daemons)
             if prepare is not None:
                 await prepare(fleet)
             for daemon in fleet.daemons:
+                daemon.tree = tree
                 await stack.enter_async_context(daemon)
             await fleet.daemons[0].start()
             await asyncio.gather(*(daemon.start() for daemon in fleet.daemons[1:]))

@@ -105,6 +105,7 @@ class Bulkhead(Generic[B]):
         self._room = {Lane.SINGLE: single, Lane.BROADCAST: PAGES + 1}
         self._failures = 0
         self._worked_at = clock()  # a backlog met at the start is no sign that the service fails
+        self._heard_at = clock()
         self._ramp: int | None = None
         self._backoff = Backoff(first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
         self._reserved = dict.fromkeys(Lane, 0)
@@ -147,8 +148,16 @@ class Bulkhead(Generic[B]):
 
     @property
     def is_working(self) -> bool:
-        """Whether the service gave a verdict of late and no breaker keeps pushes from it: what waits for it goes on."""
-        return not self.is_service_open and self._clock() - self._worked_at < _LATELY
+        """Whether the service gave a verdict of late and no breaker keeps pushes from it: what waits for it goes on.
+
+        One that was asked nothing of late works too, as far as this process knows: others of a fleet may have all the work.
+        """
+        return not self.is_service_open and (self._is_unasked or self._clock() - self._worked_at < _LATELY)
+
+    @property
+    def _is_unasked(self) -> bool:
+        """Whether nothing is under way, and nothing was of late."""
+        return not any(self._reserved.values()) and self._clock() - self._heard_at >= _LATELY
 
     @property
     def is_paused(self) -> bool:
@@ -171,6 +180,8 @@ class Bulkhead(Generic[B]):
         wanted = min(wanted, self._allowed)
         if wanted <= 0:
             return 0
+        if self._is_unasked:
+            self._worked_at = self._clock()  # it has time to answer from now on
         self._room[lane] -= not has_place
         self._reserved[lane] += wanted
         return wanted
@@ -271,7 +282,7 @@ class Bulkhead(Generic[B]):
         await self.close()
 
     def _learn(self, batch: B, verdict: PageVerdict) -> None:
-        now = self._clock()
+        self._heard_at = now = self._clock()
         following = 0
         if self._ramp is not None:
             self._widen(self._ramp + verdict.delivered + sum(map(_shows_work, verdict.exceptions.values())))

@@ -327,3 +327,26 @@ async def test_a_service_that_repeats_a_push_channel_is_quoted_without_it() -> N
     assert bulkhead.admit(Lane.SINGLE) == 1
     await bulkhead.send(Lane.SINGLE, page_of([Push(id="1", push_channel="https://wns/secret", payload=b"")]))
     assert bulkhead.trouble == "[push channel] is not yours"
+
+
+async def test_a_service_works_that_was_asked_nothing_for_long_and_has_time_to_answer_then() -> None:
+    """In a fleet another process may have had all the work, and a process may have stood still."""
+    door = Door()
+    door.clock.advance(3600)
+    assert door.bulkhead.is_working
+    assert door.admitted(1) == 1
+    assert door.bulkhead.is_working
+    door.clock.advance(9)
+    assert door.bulkhead.is_working
+    door.clock.advance(1)
+    assert not door.bulkhead.is_working, "it was asked, and says nothing"
+    await door.send(1)
+    assert door.bulkhead.is_working
+
+
+async def test_a_service_that_only_puts_off_what_it_is_asked_does_not_work() -> None:
+    door = Door()
+    for _ in range(4):
+        await door.answer(SLOW_DOWN)
+        door.clock.advance(3)
+    assert not door.bulkhead.is_working

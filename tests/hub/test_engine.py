@@ -157,6 +157,7 @@ async def test_a_push_service_whose_share_is_full_refuses_what_is_for_it_alone(t
     await running.hub.put_installations(HUB, phones)
     running.fcm.hold()
     await running.hub.accept(arrivals([notification("fcm", content=GOOGLE) for _ in range(5)]))
+    await running.fcm.received(1)
     running.clock.advance(10.0)  # without a verdict: the service counts as one that does not work
     while running.hub.full != {(HUB, FCM)}:
         await running.store.called("backlog")

@@ -11,7 +11,7 @@ import random
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,14 +32,19 @@ from tests.integration.daemon import Daemon, hubs, register_phone
 
 DAEMONS = 4
 ROOM = 1_000_000
-"""Notifications that may wait: APNs has a third of it, and events beyond would end as dead letters, not wait."""
+"""Notifications that may wait."""
 PROGRESS = 120.0
 """Seconds without a new push after which the fleet counts as stuck."""
 ADMIN_TOKEN = "only-for-these-tests"
 OWNERSHIP = 10.0
 """Seconds in which a queue of a killed daemon has to have a new owner."""
+MEETING = 5.0
+"""Seconds in which a daemon that works is met within a transaction."""
+WRITING = "SELECT pid FROM pg_stat_activity WHERE state = 'idle in transaction' AND backend_xid IS NOT NULL"
 LOCKED = QueueSettings(lock_duration=8_000)
 """Locks of Service Bus run out while a daemon is stopped; the tenth delivery of a message is its last, as in Azure."""
+LONG = 60.0
+"""Seconds for which one daemon is stopped."""
 BUSY = 2
 """By how much a machine that does other work may be slower."""
 IN_FLIGHT = 400
@@ -52,6 +57,8 @@ class Damage:
 
     kills: int = 0
     stops: int = 0
+    stops_within: int = 0
+    """Stops within a transaction that writes."""
     crashes: int = 0
     new_owner: list[float] = field(default_factory=list)
 
@@ -99,7 +106,7 @@ class Fleet:
                 "parcels": {"servicebus": self.parcels.source},
             },
             "rules": [{"name": "order", "push": {"to": "team:all", "with": {"text": "order {{ data.number }}"}}}],
-            "hubs": hubs(self.services),
+            "hubs": _with_apns_alone(hubs(self.services)),
         }
         return Daemon(own, config, preloaded=True)
 
@@ -252,11 +259,25 @@ class Fleet:
             self.damage.new_owner.append(time.monotonic() - began)
 
     async def stop(self, daemon: Daemon, seconds: float) -> None:
-        """For longer than its ownership lasts."""
+        """For longer than its ownership lasts, and within a transaction where one is met soon."""
         self.damage.stops += 1
-        daemon.pause()
+        owner = await asyncio.to_thread(self.owner_of, daemon)
+        deadline = time.monotonic() + MEETING
+        while True:
+            daemon.pause()
+            is_within = await asyncio.to_thread(self._is_writing, owner)
+            if is_within or time.monotonic() > deadline:
+                break
+            daemon.resume()
+            await asyncio.sleep(0.003)
+        self.damage.stops_within += is_within
         await asyncio.sleep(seconds)
         daemon.resume()
+
+    def _is_writing(self, owner: str) -> bool:
+        """Whether a process has begun to write and not committed; the database ends that 2 seconds after its last word."""
+        rows = self.postgres.run(f"{WRITING} AND application_name = '{owner}'", database=self.database)
+        return bool(rows)
 
     async def crash_database(self, seconds: float = 0.0) -> None:
         self.damage.crashes += 1
@@ -284,6 +305,11 @@ class Fleet:
         return met * 2 * IN_FLIGHT
 
 
+def _with_apns_alone(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The version before may not know the newest push services."""
+    return {name: {**hub, "platforms": {"apns": hub["platforms"]["apns"]}} for name, hub in found.items()}
+
+
 @contextmanager
 def servers() -> Iterator[tuple[Postgres, RabbitMq]]:
     with native() as postgres, brokers.native() as rabbitmq:
@@ -299,16 +325,19 @@ async def chaos(events: int, kills: int, seed: int, directory: Path) -> str:
             Fleet.started(directory, postgres, rabbitmq, services) as fleet,
         ):
             began = time.monotonic()
-            each = events // (kills + 1)
+            each = events // (kills + 2)
+            await fleet.publish(each)
+            await fleet.stop(rng.choice(fleet.daemons), LONG)
             for _ in range(kills):
                 await fleet.publish(each)
                 await fleet.harm(rng)
-            await fleet.publish(events - each * kills)
+            await fleet.publish(events - each * (kills + 1))
             await fleet.until_pushed(events)
             await fleet.until_completed(events)
             await fleet.until_settled()
             repeated = fleet.pushed().total() - events
             assert repeated <= fleet.most_repeated(), repeated
+            assert fleet.damage.stops_within, "no stop met a transaction"
             waits = sorted(fleet.damage.new_owner)
             assert all(seconds <= OWNERSHIP for seconds in waits[: len(waits) // 2 + 1]), waits
             assert all(seconds <= BUSY * OWNERSHIP for seconds in waits), waits
